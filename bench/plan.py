@@ -1,0 +1,261 @@
+"""What was asked: the plan of a run, from a TOML file and flags, checked before anything starts.
+
+Pure but for `load()`, which reads one file. A plan is complete: each default is written out, so
+that the header of a result says all that was asked.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bench.errors import PlanError
+
+
+class Mode(StrEnum):
+    """How the subject treats its upstream connections."""
+
+    SHORT = "short"
+    KEEPALIVE = "keepalive"
+
+
+class Closer(StrEnum):
+    """Who closes a short upstream connection first: that side keeps TIME_WAIT (RFC 9293, section 3.6)."""
+
+    PROXY = "proxy"
+    BACKEND = "backend"
+
+
+SUBJECTS = ("asyncio", "direct")
+LABS = ("auto", "namespaces", "loopback")
+BACKENDS = ("raw", "aiohttp")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The proxy under test and how its upstream side is set up."""
+
+    name: str = "asyncio"
+    workers: int = 1
+    pool_idle: int | None = None
+    """Idle upstream connections that one worker keeps (nginx's `keepalive N`); None: as many as clients."""
+    pool_max: int | None = None
+    """Upstream connections that one worker opens at the most; None: no bound."""
+    pool_idle_timeout_s: float = 60.0
+    requests_per_connection: int | None = None
+    upstream_http: str = "1.1"
+    target: str | None = None
+    """A server that runs already (`--target URL`); then no role of ours but the load is started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the load generator sends."""
+
+    connections: int = 64
+    workers: int = 1
+    rate: float | None = None
+    """Requests per second of an open loop; None: a closed loop."""
+    client_mode: Mode = Mode.KEEPALIVE
+    warmup_s: float = 1.0
+    duration_s: float = 6.0
+    connect_timeout_s: float = 5.0
+    request_timeout_s: float = 10.0
+    total_timeout_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The server behind the subject, and the ways in which it behaves."""
+
+    kind: str = "raw"
+    workers: int = 1
+    body: str = "2"
+    delay: str = "0"
+    idle_timeout_s: float | None = None
+    requests_per_connection: int | None = None
+    close: str = "at-once"
+    fail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """What differs on the hosts of the lab: the remedies that people try beside keep-alive."""
+
+    ports: int | None = None
+    """Width of the ephemeral port range; None: the system's own."""
+    proxy_addresses: int = 1
+    backends: int = 1
+    sysctls: dict[str, str] = field(default_factory=dict)
+    pin: bool = True
+    """Give the client cores of its own where there are two or more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run: the modes to compare and all that they share."""
+
+    mode: str = "both"
+    closer: Closer = Closer.PROXY
+    lab: str = "auto"
+    trials: int = 3
+    """Trials of each mode; `both` interleaves them."""
+    subject: Subject = field(default_factory=Subject)
+    load: Load = field(default_factory=Load)
+    backend: Backend = field(default_factory=Backend)
+    hosts: Hosts = field(default_factory=Hosts)
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """Return the modes that one round of trials runs, in turn."""
+        return (Mode.SHORT, Mode.KEEPALIVE) if self.mode == "both" else (Mode(self.mode),)
+
+    @property
+    def pool_idle(self) -> int:
+        """Return the idle upstream connections that one worker of the subject keeps."""
+        return self.load.connections if self.subject.pool_idle is None else self.subject.pool_idle
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain values, each default written out."""
+        return dataclasses.asdict(self)
+
+
+Section = TypeVar("Section", Subject, Load, Backend, Hosts, Plan)
+_SECTIONS: dict[str, type[Any]] = {"subject": Subject, "load": Load, "backend": Backend, "hosts": Hosts}
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read the TOML plan at `path`; PlanError names the file and what is wrong with it."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise PlanError(f"{path}: cannot be read as a TOML plan: {error}") from error
+
+
+def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Return `below` with the values of `above` laid over it, section by section."""
+    merged = dict(below)
+    for key, value in above.items():
+        lower = merged.get(key)
+        merged[key] = {**lower, **value} if isinstance(value, dict) and isinstance(lower, dict) else value
+    return merged
+
+
+def build(values: dict[str, Any]) -> Plan:
+    """Return the checked plan that `values` (as in TOML) ask for; PlanError names key, value, remedy."""
+    sections = {name: _section(kind, values.get(name, {}), name) for name, kind in _SECTIONS.items()}
+    rest = {key: value for key, value in values.items() if key not in _SECTIONS}
+    plan = dataclasses.replace(_section(Plan, rest, "", skip=frozenset(_SECTIONS)), **sections)
+    check(plan)
+    return plan
+
+
+def _section(kind: type[Section], values: Any, name: str, skip: frozenset[str] = frozenset()) -> Section:
+    if not isinstance(values, dict):
+        raise PlanError(f"plan: [{name}] must be a table, not {values!r}")
+    kinds = {f.name: str(f.type) for f in dataclasses.fields(kind) if f.name not in skip}
+    where = f"{name}." if name else ""
+    given = {}
+    for key, value in values.items():
+        if key not in kinds:
+            raise PlanError(f"plan: unknown key {where}{key}; known here: {', '.join(kinds)}")
+        given[key] = _value(kinds[key], value, where + key)
+    return kind(**given)
+
+
+def _value(kind: str, value: Any, key: str) -> Any:
+    """Return `value` as the field's type `kind` (its annotation); PlanError where it cannot be that."""
+    wanted, _, optional = kind.partition(" | ")
+    if value is None and optional:
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if wanted == "float" and number:
+        return float(value)
+    if wanted == "int" and number and int(value) == value:
+        return int(value)
+    if (wanted == "str" and isinstance(value, str)) or (wanted == "bool" and isinstance(value, bool)):
+        return value
+    if wanted in ("Mode", "Closer"):
+        choices = Mode if wanted == "Mode" else Closer
+        return choices(_chosen(key, value, tuple(choices)))
+    if wanted.startswith("dict") and isinstance(value, dict):
+        return {str(name): str(setting) for name, setting in value.items()}
+    names = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
+    raise PlanError(f"plan: {key} = {value!r} is not {names.get(wanted, 'a table')}")
+
+
+def _chosen(key: str, value: Any, choices: tuple[str, ...]) -> Any:
+    if value not in choices:
+        raise PlanError(f"plan: {key} = {value!r} is not one of {', '.join(choices)}")
+    return value
+
+
+_Reading = Callable[["Plan"], float | None]
+_AT_LEAST_ONE: tuple[tuple[str, _Reading], ...] = (
+    ("trials", lambda p: p.trials),
+    ("subject.workers", lambda p: p.subject.workers),
+    ("subject.pool_max", lambda p: p.subject.pool_max),
+    ("subject.requests_per_connection", lambda p: p.subject.requests_per_connection),
+    ("load.connections", lambda p: p.load.connections),
+    ("load.workers", lambda p: p.load.workers),
+    ("backend.workers", lambda p: p.backend.workers),
+    ("backend.requests_per_connection", lambda p: p.backend.requests_per_connection),
+    ("hosts.proxy_addresses", lambda p: p.hosts.proxy_addresses),
+    ("hosts.backends", lambda p: p.hosts.backends),
+)
+_ABOVE_ZERO: tuple[tuple[str, _Reading], ...] = (
+    ("load.duration_s", lambda p: p.load.duration_s),
+    ("load.rate", lambda p: p.load.rate),
+    ("load.connect_timeout_s", lambda p: p.load.connect_timeout_s),
+    ("load.request_timeout_s", lambda p: p.load.request_timeout_s),
+    ("load.total_timeout_s", lambda p: p.load.total_timeout_s),
+    ("subject.pool_idle_timeout_s", lambda p: p.subject.pool_idle_timeout_s),
+    ("backend.idle_timeout_s", lambda p: p.backend.idle_timeout_s),
+)
+
+
+def check(plan: Plan) -> None:
+    """Raise PlanError where the plan makes no sense, naming the key, the value and the remedy."""
+    _chosen("mode", plan.mode, ("short", "keepalive", "both"))
+    _chosen("lab", plan.lab, LABS)
+    _chosen("subject.name", plan.subject.name, SUBJECTS)
+    _chosen("subject.upstream_http", plan.subject.upstream_http, ("1.0", "1.1"))
+    _chosen("backend.kind", plan.backend.kind, BACKENDS)
+    for key, of in _AT_LEAST_ONE:
+        value = of(plan)
+        if value is not None and value < 1:
+            raise PlanError(f"plan: {key} = {value} must be at least 1")
+    for key, of in _ABOVE_ZERO:
+        value = of(plan)
+        if value is not None and not 0 < value < float("inf"):
+            raise PlanError(f"plan: {key} = {value:g} must be a number above 0")
+    _check_together(plan)
+
+
+def _check_together(plan: Plan) -> None:
+    load_, hosts = plan.load, plan.hosts
+    if not 0 <= load_.warmup_s < float("inf"):
+        raise PlanError(f"plan: load.warmup_s = {load_.warmup_s:g} must be 0 or more")
+    if load_.workers > load_.connections:
+        raise PlanError(
+            f"plan: load.workers = {load_.workers} is more than load.connections = {load_.connections};"
+            " each worker needs a connection"
+        )
+    if hosts.ports is not None and not 16 <= hosts.ports <= 64511:
+        raise PlanError(f"plan: hosts.ports = {hosts.ports} must be between 16 and 64511")
+    if max(hosts.proxy_addresses, hosts.backends) > 200:
+        raise PlanError("plan: hosts.proxy_addresses and hosts.backends go up to 200")
+    if plan.subject.pool_idle is not None and plan.subject.pool_idle < 0:
+        raise PlanError(f"plan: subject.pool_idle = {plan.subject.pool_idle} must be 0 or more")
+    if plan.lab == "loopback" and (hosts.ports or hosts.sysctls):
+        raise PlanError(
+            "plan: hosts.ports and hosts.sysctls would change this whole machine on the loopback lab;"
+            " use --lab namespaces"
+        )
+    if plan.subject.target is not None and not plan.subject.target.startswith("http://"):
+        raise PlanError(f"plan: subject.target = {plan.subject.target!r} must be an http:// URL")

@@ -1,0 +1,52 @@
+"""Quantities as people write and read them: durations, sizes, counts. Pure; no printing."""
+
+from __future__ import annotations
+
+import re
+
+_DURATIONS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+_SIZES = {"": 1, "B": 1, "K": 1024, "KIB": 1024, "M": 1024**2, "MIB": 1024**2, "KB": 1000, "MB": 1000**2}
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+
+
+def duration_s(text: str) -> float:
+    """Return the seconds that `text` names: `10`, `10s`, `250ms`, `2m`; ValueError when it names none."""
+    match = _QUANTITY.fullmatch(text.strip())
+    if match is None or match[2].lower() not in _DURATIONS_S:
+        raise ValueError(f"{text!r} is not a duration; write 10s, 250ms or 2m")
+    return float(match[1]) * _DURATIONS_S[match[2].lower()]
+
+
+def size_bytes(text: str) -> int:
+    """Return the bytes that `text` names: `2`, `64K`, `100KiB`, `1MB`; ValueError when it names none."""
+    match = _QUANTITY.fullmatch(text.strip())
+    unit = match[2].upper() if match else ""
+    if match is None or (unit not in _SIZES and unit != "B"):
+        raise ValueError(f"{text!r} is not a size; write 2, 100KiB or 10MiB")
+    return int(float(match[1]) * _SIZES[unit])
+
+
+def count(value: float) -> str:
+    """Return a count with thousands separators: `28,232`."""
+    return f"{value:,.0f}"
+
+
+def rate(value: float) -> str:
+    """Return a rate per second as people say it: `11,300/s`, `480/s`, `3.2/s`."""
+    return f"{value:,.0f}/s" if value >= 10 else f"{value:.1f}/s"
+
+
+def milliseconds(value: float | None) -> str:
+    """Return a time in milliseconds with three significant digits: `0.61 ms`, `97.0 ms`, `1,240 ms`."""
+    if value is None:
+        return "-"
+    if value >= 100:
+        return f"{value:,.0f} ms"
+    return f"{value:.1f} ms" if value >= 10 else f"{value:.2f} ms"
+
+
+def ratio(value: float | None) -> str:
+    """Return a ratio as a factor: `4.1x`, `0.25x`."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}x" if value >= 100 else f"{value:.3g}x"

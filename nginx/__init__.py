@@ -1,0 +1,1 @@
+"""What an nginx configuration really does with its upstream connections. Stands alone."""
