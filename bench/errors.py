@@ -1,0 +1,69 @@
+"""What stops our work: raised with one line that names the thing, the value and the remedy.
+
+    BenchError
+      PlanError       the request makes no sense
+      ResultsError    a result cannot be read: path, line, reason
+      RoleError       a process did not come up, or ended when it should not
+      LabError        the machine does not allow what a lab needs
+
+What the subject did (an exchange's error), what we doubt (a caution) and what a configuration gets
+wrong (a finding) are data, and live elsewhere.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+
+class BenchError(Exception):
+    """The work cannot go on; `str()` is the one line that a person reads."""
+
+    exit_code: ClassVar[int] = 3
+    """The exit code of the command: 2 misuse, 3 the environment failed."""
+
+
+class PlanError(BenchError):
+    """A flag, a plan key or a value makes no sense."""
+
+    exit_code = 2
+
+
+class ResultsError(BenchError):
+    """A result on disk cannot be read, or is in a format that this version does not know.
+
+    `line` counts from 1; None where the whole file or folder is meant.
+    """
+
+    exit_code = 2
+
+    def __init__(self, path: Path, line: int | None, reason: str) -> None:
+        super().__init__(path, line, reason)
+        self.path = path
+        self.line = line
+        self.reason = reason
+
+    def __str__(self) -> str:
+        where = str(self.path) if self.line is None else f"{self.path}:{self.line}"
+        return f"{where}: {self.reason}"
+
+
+class RoleError(BenchError):
+    """A role (client, proxy, backend) did not come up, fell silent or ended.
+
+    `role` is its name, `reason` what happened, `last_words` the last line of its stderr.
+    """
+
+    def __init__(self, role: str, reason: str, last_words: str = "") -> None:
+        super().__init__(role, reason, last_words)
+        self.role = role
+        self.reason = reason
+        self.last_words = last_words
+
+    def __str__(self) -> str:
+        said = f"; it said: {self.last_words}" if self.last_words else ""
+        return f"{self.role}: {self.reason}{said}"
+
+
+class LabError(BenchError):
+    """The machine does not allow what a lab needs."""
