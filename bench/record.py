@@ -131,7 +131,7 @@ class Trial:
     ports: Ports = field(default_factory=Ports)
     cpu_us_per_request: dict[str, float | None] = field(default_factory=dict)
     cpu_us_per_request_before_cliff: dict[str, float | None] = field(default_factory=dict)
-    """The same up to the moment when half of the ports were in use; the whole window where that never came."""
+    """The same, until half of the ports were in use; over the whole window where that never came."""
     memory_mib: dict[str, float | None] = field(default_factory=dict)
     observer_cpu_share: float | None = None
     """CPU of the harness itself while it observed, as a share of one core."""
@@ -144,7 +144,7 @@ class Trial:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Trial:
-        """Return the trial that `to_json` wrote; unknown keys are left out, KeyError or TypeError on damage."""
+        """Return the trial that `to_json` wrote; unknown keys are left out. Raises KeyError, TypeError on damage."""
         parts: dict[str, Any] = {name: values[name] for name in _names(cls) if name in values}
         parts["subject"] = SubjectRecord(**parts["subject"])
         parts["cautions"] = tuple(Caution(**caution) for caution in parts.get("cautions", ()))

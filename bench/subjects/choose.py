@@ -1,0 +1,9 @@
+"""The subjects by name."""
+
+from __future__ import annotations
+
+from bench.subjects.asyncio_proxy import AsyncioProxy
+from bench.subjects.direct import Direct
+from bench.subjects.subject import Subject
+
+SUBJECTS: dict[str, type[Subject]] = {"asyncio": AsyncioProxy, "direct": Direct}

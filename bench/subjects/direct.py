@@ -1,0 +1,29 @@
+"""No proxy at all: the clients talk to the backend, and the mode is that of their own connections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.lab.process import Host
+from bench.subjects.subject import Asked, Counted, Running
+
+
+class Direct:
+    """Points the clients at the first backend address; in short mode the client closes first."""
+
+    def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Running:
+        """Return the backend's own address: nothing is started."""
+        return _Running(address=asked.upstreams[0])
+
+
+@dataclass(slots=True)
+class _Running:
+    address: str
+    version: str = "-"
+    pid: int | None = None
+
+    def count(self) -> Counted:
+        return Counted()
+
+    def stop(self) -> None:
+        return None

@@ -1,0 +1,73 @@
+"""What every subject is asked for, and what it answers. No processes here: the adapters have them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from bench.lab.process import Host
+from bench.plan import Closer, Mode
+from bench.plan import Subject as Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a subject is to do in one trial."""
+
+    mode: Mode
+    closer: Closer
+    plan: Plan
+    pool_idle: int
+    """Idle upstream connections that one worker keeps; without a meaning in short mode."""
+    upstreams: Sequence[str]
+    """The backend's addresses, HOST:PORT, used in turn."""
+    sources: Sequence[str] = ()
+    """Source addresses for upstream connections, used in turn; none: the system chooses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a subject counted of its own upstream side; None where it does not count that."""
+
+    opened: int | None = None
+    accepted: int | None = None
+    lost: int = 0
+    """Pooled connections that the backend ended."""
+    errors: Mapping[str, int] = field(default_factory=dict)
+    """Upstream errors by kind, as in `record.UPSTREAM_ERROR_KINDS` and more."""
+    first_exhausted_ns: int | None = None
+
+    @classmethod
+    def from_event(cls, event: Mapping[str, Any]) -> Counted:
+        """Return what our proxy's `count` or `done` event says (docs/pipes.md)."""
+        return cls(
+            opened=event["opened"],
+            accepted=event["accepted"],
+            lost=event["lost"],
+            errors=event["errors"]["upstream"],
+            first_exhausted_ns=event["first_exhausted_ns"],
+        )
+
+
+class Running(Protocol):
+    """A subject that takes requests."""
+
+    address: str
+    """HOST:PORT where the clients reach it."""
+    version: str
+    pid: int | None
+    """Root of its process tree; None where it has no process of its own."""
+
+    def count(self) -> Counted:
+        """Return what it has counted so far."""
+
+    def stop(self) -> None:
+        """End it and its process tree."""
+
+
+class Subject(Protocol):
+    """A proxy that can be measured."""
+
+    def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Running:
+        """Start it on `host` and wait until it listens; RoleError when it does not."""
