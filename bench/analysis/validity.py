@@ -1,0 +1,101 @@
+"""Whether a trial measured what was asked: pure checks, cautions out.
+
+A trial is invalid when its measured reuse is not that of its mode, or when the load generator was
+the bottleneck (design: a mode is enforced). Exhausted ports are a finding, never an invalid trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bench.plan import Mode
+from bench.record import Caution, Upstream
+
+RUN_QUEUE_WAIT_LIMIT = 0.10
+"""Share of the window that a load worker may wait for a processor before latencies tell more of the
+wait than of the subject."""
+IDLE_FLOOR = 0.05
+"""Below this share of idle time the load generator's own core was full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """How hard the machine was on the load generator during the window, as shares of it (0 to 1)."""
+
+    run_queue_wait: float
+    """The worst worker's wait in the run queue (second field of /proc/PID/schedstat)."""
+    core_idle: float | None
+    """Idle time of the cores that the workers were pinned to; None where they were not pinned."""
+
+
+def connections_needed(
+    clients: int, requests_total: int, requests_per_connection: int | None, lost: int
+) -> int:
+    """Return what a perfect pool opens: one a client, one for each limit used up, one for each loss."""
+    used_up = 0 if requests_per_connection is None else requests_total // requests_per_connection
+    return min(clients, requests_total) + used_up + lost
+
+
+def mode_cautions(mode: Mode, upstream: Upstream) -> Iterator[Caution]:
+    """Yield a voiding caution where the measured reuse is not that of `mode`."""
+    opened, total = upstream.connections_opened, upstream.requests_total
+    if opened == 0 or total == 0:
+        yield Caution(
+            "no-traffic",
+            f"{total} requests reached the backend on {opened} connections",
+            "see the errors by kind; nothing else in this trial means anything",
+            voids=True,
+        )
+    elif mode is Mode.SHORT and not 0.99 <= total / opened <= 1.0:
+        yield Caution(
+            "mode-not-short",
+            f"asked for one request per connection, measured {total / opened:.3g}"
+            f" ({total:,} requests on {opened:,} connections)",
+            "the subject reused connections or opened them for nothing",
+            voids=True,
+        )
+    elif mode is Mode.KEEPALIVE and opened > upstream.connections_needed:
+        yield Caution(
+            "mode-not-keepalive",
+            f"opened {opened:,} connections where {upstream.connections_needed:,} were needed",
+            "raise pool_idle to the number of clients per worker, or look for a backend that closes",
+            voids=True,
+        )
+
+
+def witness_cautions(upstream: Upstream) -> Iterator[Caution]:
+    """Yield a caution where the witnesses of the opened connections do not agree exactly."""
+    counts = upstream.witnesses.counts()
+    if len(set(counts.values())) > 1:
+        said = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        yield Caution(
+            "witnesses-disagree",
+            f"the opened connections were counted differently: {said}",
+            "connects that were refused, reset or timed out show in the kernel's count only",
+        )
+
+
+def generator_cautions(pressure: Pressure) -> Iterator[Caution]:
+    """Yield a voiding caution where the load generator was the bottleneck."""
+    waited = pressure.run_queue_wait > RUN_QUEUE_WAIT_LIMIT
+    full = pressure.core_idle is not None and pressure.core_idle < IDLE_FLOOR
+    if waited or full:
+        idle = "" if pressure.core_idle is None else f", its core was idle {pressure.core_idle:.0%}"
+        yield Caution(
+            "generator-saturated",
+            f"the load generator waited for a processor during {pressure.run_queue_wait:.0%}"
+            f" of the window{idle}",
+            "rates and latencies are void, CPU per request stands: use fewer connections, a --rate,"
+            " or a machine with more cores",
+            voids=True,
+        )
+
+
+def error_cautions(errors: dict[str, int], requests: int) -> Iterator[Caution]:
+    """Yield a caution where exchanges failed in the window."""
+    failed = {kind: count for kind, count in errors.items() if count}
+    if failed:
+        said = ", ".join(f"{kind} {count:,}" for kind, count in failed.items())
+        share = sum(failed.values()) / max(1, requests + sum(failed.values()))
+        yield Caution("errors", f"{share:.1%} of the exchanges failed: {said}", "they are not in requests")
