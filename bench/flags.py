@@ -1,0 +1,121 @@
+"""The flags that a plan can be given on the command line: one table, laid over the TOML plan.
+
+A flag that is not given leaves the plan's own value alone. Parsing only; bench/plan.py checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from bench import units
+from bench.plan import BACKENDS, LABS, SUBJECTS, Closer, Mode
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _Duration(click.ParamType[float]):
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return units.duration_s(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+_TIME = _Duration()
+_MODES = [mode.value for mode in Mode]
+_CLOSERS = [closer.value for closer in Closer]
+
+# (flags, where in the plan, type, help)
+_FLAGS: tuple[tuple[tuple[str, ...], str, Any, str], ...] = (
+    (
+        ("--mode",),
+        "mode",
+        click.Choice([*_MODES, "both"]),
+        "Upstream connections: one per request, pooled, or both in turn.",
+    ),
+    (("--closer",), "closer", click.Choice(_CLOSERS), "Who closes a short connection first."),
+    (("--lab",), "lab", click.Choice(LABS), "Network namespaces (exact), or this machine's loopback."),
+    (("--trials",), "trials", int, "Trials of each mode."),
+    (("--subject",), "subject.name", click.Choice(SUBJECTS), "The proxy under test."),
+    (
+        ("--target",),
+        "subject.target",
+        str,
+        "Load a server that runs already: http://...",
+    ),
+    (("--proxy-workers",), "subject.workers", int, "Worker processes of the proxy."),
+    (("--pool-idle",), "subject.pool_idle", int, "Idle upstream connections kept per worker."),
+    (("--pool-max",), "subject.pool_max", int, "Upstream connections opened at most per worker."),
+    (
+        ("--pool-idle-timeout",),
+        "subject.pool_idle_timeout_s",
+        _TIME,
+        "They live so long when idle.",
+    ),
+    (("--requests-per-connection",), "subject.requests_per_connection", int, "Then the proxy closes it."),
+    (("--upstream-http",), "subject.upstream_http", click.Choice(["1.0", "1.1"]), "Version sent upstream."),
+    (("--connections", "-c"), "load.connections", int, "Client connections, in all."),
+    (("--client-workers",), "load.workers", int, "Worker processes of the load generator."),
+    (("--rate",), "load.rate", float, "Open loop: requests per second, sent when due."),
+    (("--client-mode",), "load.client_mode", click.Choice(_MODES), "The clients' own connections."),
+    (("--warmup",), "load.warmup_s", _TIME, "Time before the window."),
+    (("--duration", "-d"), "load.duration_s", _TIME, "The window that is measured."),
+    (("--connect-timeout",), "load.connect_timeout_s", _TIME, "Client: until connected."),
+    (("--request-timeout",), "load.request_timeout_s", _TIME, "Client: until the next byte."),
+    (("--total-timeout",), "load.total_timeout_s", _TIME, "Client: until the whole response."),
+    (("--backend",), "backend.kind", click.Choice(BACKENDS), "The raw, fast server or an aiohttp service."),
+    (("--backend-workers",), "backend.workers", int, "Worker processes of the backend."),
+    (("--body",), "backend.body", str, "Response body: 2, 100KiB, 1KiB-64KiB."),
+    (("--delay",), "backend.delay", str, "Before answering: 5ms, uniform:1ms-20ms, exponential:10ms."),
+    (("--backend-idle-timeout",), "backend.idle_timeout_s", _TIME, "The backend closes idle connections."),
+    (("--backend-requests",), "backend.requests_per_connection", int, "Then the backend closes it."),
+    (("--close",), "backend.close", str, "How the backend closes: at-once, linger:5ms, never."),
+    (("--fail",), "backend.fail", str, "Spoil every n-th response: reset:100, cut:50, garbage:1000."),
+    (("--ports",), "hosts.ports", int, "Narrow the proxy host's port range to so many."),
+    (("--proxy-addresses",), "hosts.proxy_addresses", int, "Source addresses of the proxy."),
+    (("--backends",), "hosts.backends", int, "Backend addresses."),
+    (("--pin/--no-pin",), "hosts.pin", None, "Give the client cores of its own."),
+)
+
+
+def plan_flags(command: Command) -> Command:
+    """Add every plan flag to a click command; they reach it as keyword arguments, see `overrides`."""
+    command = click.option("--workers", type=int, help="Worker processes of every role.")(command)
+    command = click.option(
+        "--sysctl", "sysctls", multiple=True, metavar="KEY=VALUE", help="Set on every host of the lab."
+    )(command)
+    for names, key, kind, text in reversed(_FLAGS):
+        command = click.option(*names, _parameter(key), type=kind, default=None, help=text)(command)
+    return command
+
+
+def overrides(given: dict[str, Any]) -> dict[str, Any]:
+    """Take the plan flags out of `given` and return them as the nested values of a plan."""
+    values: dict[str, Any] = {}
+    if (workers := given.pop("workers")) is not None:
+        for section in ("subject", "load", "backend"):
+            values[section] = {"workers": workers}
+    if sysctls := given.pop("sysctls"):
+        values["hosts"] = {"sysctls": dict(_sysctl(text) for text in sysctls)}
+    for _, key, _, _ in _FLAGS:
+        if (value := given.pop(_parameter(key))) is not None:
+            section, _, name = key.rpartition(".")
+            table = values.setdefault(section, {}) if section else values
+            table[name] = value
+    return values
+
+
+def _sysctl(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise click.BadParameter(f"{text!r} is not KEY=VALUE, as in net.ipv4.tcp_tw_reuse=1")
+    return key.strip(), value.strip()
+
+
+def _parameter(key: str) -> str:
+    return key.replace(".", "__")
