@@ -1,3 +1,3 @@
-"""The instrument: it starts hosts, roles and load, observes them and reports. It never imports its subject."""
+"""The instrument: starts hosts, roles and load, observes them, reports. It never imports its subject."""
 
 __version__ = "0.1.0"

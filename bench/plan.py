@@ -7,6 +7,7 @@ that the header of a result says all that was asked.
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bench import units
 from bench.errors import PlanError
 
 
@@ -81,6 +83,12 @@ class Backend:
     requests_per_connection: int | None = None
     close: str = "at-once"
     fail: str | None = None
+
+    @property
+    def body_bytes(self) -> tuple[int, int]:
+        """Return the smallest and the largest response body, in bytes."""
+        low, _, high = self.body.partition("-")
+        return units.size_bytes(low), units.size_bytes(high or low)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +225,21 @@ _ABOVE_ZERO: tuple[tuple[str, _Reading], ...] = (
     ("subject.pool_idle_timeout_s", lambda p: p.subject.pool_idle_timeout_s),
     ("backend.idle_timeout_s", lambda p: p.backend.idle_timeout_s),
 )
+# How the backend's behaviours are written (python -m backends --help).
+_TIME = r"\d+(\.\d+)?(ms|s)"
+_SPELLINGS = (
+    (
+        "delay",
+        rf"0|{_TIME}|uniform:{_TIME}-{_TIME}|exponential:{_TIME}",
+        "5ms, uniform:1ms-20ms, exponential:10ms",
+    ),
+    ("close", r"at-once|never|linger:\d+(ms)?", "at-once, linger:5ms, never"),
+    (
+        "fail",
+        r"(reset|cut|garbage):[1-9]\d*(,(reset|cut|garbage):[1-9]\d*)*",
+        "reset:100 or cut:50,garbage:1000",
+    ),
+)
 
 
 def check(plan: Plan) -> None:
@@ -234,7 +257,21 @@ def check(plan: Plan) -> None:
         value = of(plan)
         if value is not None and not 0 < value < float("inf"):
             raise PlanError(f"plan: {key} = {value:g} must be a number above 0")
+    _check_spellings(plan.backend)
     _check_together(plan)
+
+
+def _check_spellings(backend: Backend) -> None:
+    for name, pattern, example in _SPELLINGS:
+        value = getattr(backend, name)
+        if value is not None and re.fullmatch(pattern, value) is None:
+            raise PlanError(f"plan: backend.{name} = {value!r} is not understood; write {example}")
+    try:
+        smallest, largest = backend.body_bytes
+    except ValueError as error:
+        raise PlanError(f"plan: backend.body: {error}, or 1KiB-64KiB") from error
+    if smallest > largest:
+        raise PlanError(f"plan: backend.body = {backend.body!r} starts above its end")
 
 
 def _check_together(plan: Plan) -> None:

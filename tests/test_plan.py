@@ -1,0 +1,88 @@
+"""What a plan may say, and how it says no."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import plan
+from bench.errors import PlanError
+from bench.plan import Closer, Mode
+
+
+def test_an_empty_plan_is_the_default_run() -> None:
+    asked = plan.build({})
+    assert asked.modes == (Mode.SHORT, Mode.KEEPALIVE)
+    assert (asked.load.connections, asked.load.warmup_s, asked.load.duration_s, asked.trials) == (64, 1, 6, 3)
+    assert (asked.subject.name, asked.closer, asked.pool_idle) == ("asyncio", Closer.PROXY, 64)
+
+
+def test_a_plan_survives_its_own_json() -> None:
+    asked = plan.build({"mode": "short", "load": {"duration_s": 3}, "hosts": {"sysctls": {"a.b": 1}}})
+    assert plan.build(asked.to_json()) == asked
+
+
+def test_flags_win_over_the_file_key_by_key() -> None:
+    merged = plan.merge({"trials": 2, "load": {"connections": 8, "rate": 5}}, {"load": {"connections": 9}})
+    assert merged == {"trials": 2, "load": {"connections": 9, "rate": 5}}
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"mode": "long"}, "mode = 'long' is not one of short, keepalive, both"),
+        ({"colour": 1}, "unknown key colour"),
+        ({"load": {"conections": 1}}, "unknown key load.conections; known here: connections,"),
+        ({"load": 3}, "[load] must be a table"),
+        ({"load": {"connections": "many"}}, "load.connections = 'many' is not a whole number"),
+        ({"load": {"connections": 0}}, "load.connections = 0 must be at least 1"),
+        ({"load": {"connections": 2.5}}, "load.connections = 2.5 is not a whole number"),
+        ({"load": {"connections": True}}, "load.connections = True is not a whole number"),
+        ({"load": {"duration_s": 0}}, "load.duration_s = 0 must be a number above 0"),
+        ({"load": {"duration_s": float("inf")}}, "must be a number above 0"),
+        ({"load": {"duration_s": float("nan")}}, "must be a number above 0"),
+        ({"load": {"warmup_s": -1}}, "load.warmup_s = -1 must be 0 or more"),
+        ({"load": {"workers": 9, "connections": 8}}, "each worker needs a connection"),
+        ({"load": {"rate": -3}}, "load.rate = -3 must be a number above 0"),
+        ({"subject": {"name": "squid"}}, "subject.name = 'squid' is not one of asyncio"),
+        ({"subject": {"upstream_http": "2"}}, "subject.upstream_http = '2' is not one of 1.0, 1.1"),
+        ({"subject": {"pool_idle": -1}}, "subject.pool_idle = -1 must be 0 or more"),
+        ({"subject": {"target": "localhost"}}, "must be an http:// URL"),
+        ({"backend": {"delay": "slow"}}, "backend.delay = 'slow' is not understood; write 5ms"),
+        ({"backend": {"close": "later"}}, "backend.close = 'later' is not understood"),
+        ({"backend": {"fail": "reset:0"}}, "backend.fail = 'reset:0' is not understood"),
+        ({"backend": {"body": "big"}}, "backend.body: 'big' is not a size"),
+        ({"backend": {"body": "9-3"}}, "starts above its end"),
+        ({"hosts": {"ports": 3}}, "hosts.ports = 3 must be between 16 and 64511"),
+        ({"hosts": {"backends": 999}}, "go up to 200"),
+        ({"hosts": {"ports": 2000}, "lab": "loopback"}, "use --lab namespaces"),
+        ({"hosts": {"sysctls": "x"}}, "hosts.sysctls = 'x' is not a table"),
+    ],
+)
+def test_nonsense_is_refused_by_key_value_and_remedy(values: dict[str, Any], says: str) -> None:
+    with pytest.raises(PlanError, match=re.escape(says)):
+        plan.build(values)
+
+
+@pytest.mark.parametrize(
+    ("body", "bounds"),
+    [("2", (2, 2)), ("100KiB", (102400, 102400)), ("1KiB-64KiB", (1024, 65536)), ("0", (0, 0))],
+)
+def test_a_body_has_bounds(body: str, bounds: tuple[int, int]) -> None:
+    assert plan.build({"backend": {"body": body}}).backend.body_bytes == bounds
+
+
+@pytest.mark.parametrize("text", [b"mode = ", b"\xff\xfe"])
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_bytes(text)
+    with pytest.raises(PlanError, match=re.escape(str(path))):
+        plan.load(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="No such file"):
+        plan.load(tmp_path / "none.toml")
