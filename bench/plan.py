@@ -7,6 +7,7 @@ that the header of a result says all that was asked.
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import tomllib
 from collections.abc import Callable
@@ -296,3 +297,21 @@ def _check_together(plan: Plan) -> None:
         )
     if plan.subject.target is not None and not plan.subject.target.startswith("http://"):
         raise PlanError(f"plan: subject.target = {plan.subject.target!r} must be an http:// URL")
+
+
+def to_toml(plan: Plan) -> str:
+    """Return the plan as TOML that `load` reads; what is None is left out, since TOML has no null."""
+    top, tables = [], []
+    for key, value in plan.to_json().items():
+        if isinstance(value, dict):
+            tables.append(f"\n[{key}]")
+            tables += [f"{name} = {_toml(setting)}" for name, setting in value.items() if setting is not None]
+        else:
+            top.append(f"{key} = {_toml(value)}")
+    return "\n".join([*top, *tables]) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(name)} = {_toml(item)}" for name, item in value.items()) + "}"
+    return json.dumps(value, ensure_ascii=False)  # strings, numbers and booleans are spelled alike in both

@@ -144,7 +144,7 @@ class Trial:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Trial:
-        """Return the trial that `to_json` wrote, without keys unknown here; KeyError or TypeError on damage."""
+        """Return the trial that `to_json` wrote, unknown keys left out; KeyError or TypeError on damage."""
         parts: dict[str, Any] = {name: values[name] for name in _names(cls) if name in values}
         parts["subject"] = SubjectRecord(**parts["subject"])
         parts["cautions"] = tuple(Caution(**caution) for caution in parts.get("cautions", ()))

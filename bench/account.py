@@ -1,0 +1,226 @@
+"""What the observations of one trial amount to: facts in, a Trial out. Pure: no sockets, no clock.
+
+bench/trial.py gathers the facts; bench/analysis judges them; this room only brings them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bench.analysis import ceiling, histogram, validity
+from bench.analysis.validity import Pressure
+from bench.plan import Mode, Plan
+from bench.record import (
+    UPSTREAM_ERROR_KINDS,
+    Caution,
+    Moment,
+    Percentiles,
+    Ports,
+    SubjectRecord,
+    TimeWait,
+    Trial,
+    Upstream,
+    Witnesses,
+)
+
+TICK_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The moments of a trial, in seconds from its first connect."""
+
+    start_s: float
+    end_s: float
+
+    @property
+    def length_s(self) -> float:
+        """Return the length of the window."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the clients got: totals over the window, and over the whole trial where named so."""
+
+    requests: int
+    errors: Mapping[str, int]
+    requests_total: int
+    late: int
+    never_started: int
+    latency_us: Mapping[int, int]
+    service_us: Mapping[int, int]
+    connect_us: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that was observed of one trial."""
+
+    plan: Plan
+    number: int
+    mode: Mode
+    lab: str
+    subject_version: str
+    window: Window
+    served: Served
+    moments: Sequence[Moment]
+    port_range: int
+    backend_accepted: int
+    backend_requests: int
+    subject_opened: int | None = None
+    subject_lost: int = 0
+    subject_errors: Mapping[str, int] = field(default_factory=dict)
+    kernel_opened: int | None = None
+    first_exhausted_s: float | None = None
+    time_wait_end: Mapping[str, int] = field(default_factory=dict)
+    time_wait_by_hop: Mapping[str, int] = field(default_factory=dict)
+    memory_mib: Mapping[str, float | None] = field(default_factory=dict)
+    pressure: Pressure | None = None
+    observer_cpu_share: float | None = None
+    overhead_s: float | None = None
+    interrupted: bool = False
+    notes: Sequence[Caution] = ()
+
+
+def trial(facts: Facts) -> Trial:
+    """Return the trial that `facts` tell of, with its cautions."""
+    plan, served, window = facts.plan, facts.served, facts.window
+    upstream = _upstream(facts)
+    ports = _ports(facts)
+    cautions = tuple(_cautions(facts, upstream))
+    return Trial(
+        trial=facts.number,
+        mode=facts.mode.value,
+        closer=_closer(facts),
+        subject=SubjectRecord(_subject_name(plan), facts.subject_version),
+        lab=facts.lab,
+        valid=not any(caution.voids for caution in cautions),
+        interrupted=facts.interrupted,
+        cautions=cautions,
+        warmup_s=window.start_s,
+        duration_s=window.length_s,
+        requests=served.requests,
+        errors=dict(served.errors),
+        requests_per_s=served.requests / window.length_s if window.length_s > 0 else 0.0,
+        late=served.late,
+        never_started=served.never_started,
+        latency_ms=histogram.percentiles_ms(served.latency_us),
+        service_ms=histogram.percentiles_ms(served.service_us) if plan.load.rate else None,
+        connect_ms=histogram.percentiles_ms(served.connect_us) if served.connect_us else Percentiles(),
+        upstream=upstream,
+        time_wait=_time_wait(facts),
+        time_wait_by_hop=dict(facts.time_wait_by_hop),
+        ports=ports,
+        cpu_us_per_request=_cpu_us_per_request(facts.moments, window.start_s, window.end_s),
+        cpu_us_per_request_before_cliff=_cpu_before_cliff(facts, ports),
+        memory_mib=dict(facts.memory_mib),
+        observer_cpu_share=facts.observer_cpu_share,
+        overhead_s=facts.overhead_s,
+    )
+
+
+def _subject_name(plan: Plan) -> str:
+    return "target" if plan.subject.target else plan.subject.name
+
+
+def _closer(facts: Facts) -> str | None:
+    if facts.mode is not Mode.SHORT:
+        return None
+    return "client" if _subject_name(facts.plan) != "asyncio" else facts.plan.closer.value
+
+
+def _upstream(facts: Facts) -> Upstream:
+    opened, total = facts.backend_accepted, facts.backend_requests
+    return Upstream(
+        requests_total=total,
+        connections_opened=opened,
+        connections_needed=_needed(facts),
+        requests_per_connection=total / opened if opened else None,
+        witnesses=Witnesses(facts.backend_accepted, facts.kernel_opened, facts.subject_opened),
+        errors={kind: facts.subject_errors.get(kind, 0) for kind in UPSTREAM_ERROR_KINDS},
+    )
+
+
+def _needed(facts: Facts) -> int:
+    plan, total = facts.plan, facts.backend_requests
+    if facts.mode is Mode.SHORT:
+        return total
+    limits = (plan.subject.requests_per_connection, plan.backend.requests_per_connection)
+    limit = min((limit for limit in limits if limit is not None), default=None)
+    return validity.connections_needed(plan.load.connections, total, limit, facts.subject_lost)
+
+
+def _ports(facts: Facts) -> Ports:
+    hosts = facts.plan.hosts
+    tuples = facts.port_range * hosts.proxy_addresses * hosts.backends
+    rows = [row for row in facts.moments if row.host == _opener(facts.plan)]
+    if facts.plan.subject.target or not rows:
+        return Ports(range=facts.port_range, tuples=tuples)
+    served = [row for row in facts.moments if row.host == "client"]
+    return ceiling.ports(
+        [(row.t_s - TICK_S, row.requests) for row in served if row.requests is not None],
+        [(row.t_s, row.ports_used) for row in rows if row.ports_used is not None],
+        port_range=facts.port_range,
+        tuples=tuples,
+        end_s=facts.window.end_s,
+        exhausted_s=facts.first_exhausted_s,
+    )
+
+
+def _opener(plan: Plan) -> str:
+    """Return the host whose ports the connections to the backend use up."""
+    return "client" if plan.subject.name == "direct" else "proxy"
+
+
+def _time_wait(facts: Facts) -> dict[str, TimeWait]:
+    counts = {}
+    for host, end in facts.time_wait_end.items():
+        gauges = [row.time_wait for row in facts.moments if row.host == host and row.time_wait is not None]
+        counts[host] = TimeWait(peak=max([end, *gauges]), end=end)
+    return counts
+
+
+def _cpu_before_cliff(facts: Facts, ports: Ports) -> dict[str, float | None]:
+    end_s = facts.window.end_s if ports.half_range_passed_s is None else ports.half_range_passed_s
+    start_s = facts.window.start_s if end_s > facts.window.start_s + TICK_S else 0.0
+    return _cpu_us_per_request(facts.moments, start_s, end_s)
+
+
+def _cpu_us_per_request(moments: Sequence[Moment], start_s: float, end_s: float) -> dict[str, float | None]:
+    """Return each role's CPU between two moments over the correct responses between them.
+
+    Both are read at the same ticks, the whole tenths that lie between `start_s` and `end_s`.
+    """
+    served = sum(
+        row.requests or 0
+        for row in moments
+        if row.host == "client" and start_s + TICK_S / 2 < row.t_s < end_s + TICK_S / 2
+    )
+    shares: dict[str, float | None] = {}
+    for host in sorted({row.host for row in moments}):
+        spent_s = _spent_s([row for row in moments if row.host == host], start_s, end_s)
+        shares[host] = None if spent_s is None or not served else spent_s / served * 1e6
+    return shares
+
+
+def _spent_s(rows: Sequence[Moment], start_s: float, end_s: float) -> float | None:
+    """Return the CPU seconds between the rows nearest to two moments; None where there are none."""
+    timed = [(row.t_s, row.cpu_s) for row in rows if row.cpu_s is not None]
+    if len(timed) < 2:
+        return None
+    first = min(timed, key=lambda at: abs(at[0] - start_s))
+    last = min(timed, key=lambda at: abs(at[0] - end_s))
+    return last[1] - first[1]
+
+
+def _cautions(facts: Facts, upstream: Upstream) -> Iterator[Caution]:
+    yield from facts.notes
+    subject = facts.plan.subject
+    if not subject.target:
+        yield from validity.mode_cautions(facts.mode, upstream)
+        yield from validity.witness_cautions(upstream)
+        if facts.pressure is not None and subject.name != "direct":
+            yield from validity.generator_cautions(facts.pressure)
+    yield from validity.error_cautions(dict(facts.served.errors), facts.served.requests)

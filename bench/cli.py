@@ -1,0 +1,207 @@
+"""The commands: one short function each. The only prints, the only catch-all, the exit codes.
+
+Exit: 0 fine; 1 an invalid run or a condition not met; 2 misuse; 3 the environment failed;
+130 interrupted. stdout carries the answer, stderr the talk; with --json stdout is JSON only.
+Heavy libraries are imported in the command that needs them: `bench --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench import __version__, plan
+from bench.errors import BenchError
+from bench.flags import overrides, plan_flags
+
+if TYPE_CHECKING:
+    from bench.record import Run
+
+INVALID = 1
+ENVIRONMENT = 3
+INTERRUPTED = 130
+
+_OUTPUT = click.option(
+    "-o",
+    "--output",
+    default="results",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Results folder.",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="bench")
+def bench() -> None:
+    """Measure what connection reuse behind a reverse proxy is worth, and prove that it happens.
+
+    Start with `bench run`: it shows short upstream connections beside keep-alive ones, within a minute.
+    """
+
+
+@bench.command()
+@click.argument("plan_file", required=False, metavar="[PLAN.toml]", type=click.Path(path_type=Path))
+@plan_flags
+@_OUTPUT
+@_JSON
+@click.option("--quiet", "-q", is_flag=True, help="No live line, no table: only where the results are.")
+def run(plan_file: Path | None, output: Path, as_json: bool, quiet: bool, **given: Any) -> None:
+    """Run the trials of a plan and compare its modes."""
+    asked = _plan(plan_file, given)
+    from bench import run as runs  # noqa: PLC0415  (starts labs: not for --help)
+    from bench.report.live import watch  # noqa: PLC0415
+
+    with watch(sys.stderr, silent=quiet or as_json) as shown:
+        done = runs.perform(asked, output, shown)
+    _draw(done)
+    if as_json:
+        click.echo(json.dumps(done.to_json()))
+    elif quiet:
+        click.echo(done.directory)
+    else:
+        _report(done)
+    sys.exit(_verdict(done))
+
+
+@bench.command("plan")
+@click.argument("plan_file", required=False, metavar="[PLAN.toml]", type=click.Path(path_type=Path))
+@plan_flags
+@_JSON
+def show_plan(plan_file: Path | None, as_json: bool, **given: Any) -> None:
+    """Print the plan that `bench run` would follow with the same arguments, each default written out."""
+    asked = _plan(plan_file, given)
+    click.echo(json.dumps(asked.to_json()) if as_json else plan.to_toml(asked), nl=as_json)
+
+
+@bench.command("list")
+@_OUTPUT
+@_JSON
+def list_runs(output: Path, as_json: bool) -> None:
+    """List the runs of a results folder, the newest last."""
+    from bench import results  # noqa: PLC0415
+    from bench.report import text  # noqa: PLC0415
+
+    found = results.runs(output)
+    if as_json:
+        click.echo(json.dumps([summary.to_json() for summary in found]))
+    else:
+        click.echo(text.listing(found, output), nl=False)
+
+
+@bench.command()
+@click.argument("run_directory", metavar="RUN", type=click.Path(path_type=Path))
+@_JSON
+def show(run_directory: Path, as_json: bool) -> None:
+    """Show one run again: its table and what it says."""
+    from bench import results  # noqa: PLC0415
+
+    done = results.read(run_directory)
+    _complain(done.damage)
+    if as_json:
+        click.echo(json.dumps(done.to_json()))
+    else:
+        _report(done)
+
+
+@bench.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN[:MODE]...")
+@click.option("--fail-on", "conditions", multiple=True, metavar="CONDITION", help="As 'requests_per_s<0.95'.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="The picture's path without its ending."
+)
+@_JSON
+def compare(runs: Sequence[str], conditions: Sequence[str], output: Path | None, as_json: bool) -> None:
+    """Compare two or more runs, or the modes of one run; the first is what the others are held against.
+
+    A condition names a metric of the table and bounds its ratio to the first side: it fails the command
+    (exit 1) when it holds, as in --fail-on 'requests_per_s<0.95' --fail-on 'latency_p99_ms>1.1'.
+    """
+    from bench.analysis import compare as comparing  # noqa: PLC0415
+    from bench.report import plots, text  # noqa: PLC0415
+
+    checks = [comparing.condition(text_) for text_ in conditions]
+    sides = comparing.sides(runs)
+    _complain([damage for side in sides for damage in side.run.damage])
+    comparison = comparing.compare(sides)
+    failed = [check for check in checks if check.fails(comparison)]
+    picture = plots.save(plots.comparison(sides, comparison), output or comparing.picture_path(sides))
+    if as_json:
+        click.echo(json.dumps({**comparison.to_json(), "failed": [str(check) for check in failed]}))
+    else:
+        click.echo(text.comparison(comparison), nl=False)
+        click.echo(f"picture: {picture}")
+        for check in failed:
+            click.echo(f"condition met, so failed: {check}", err=True)
+    sys.exit(INVALID if failed else 0)
+
+
+@bench.command()
+@_JSON
+def doctor(as_json: bool) -> None:
+    """Tell what this machine can measure, and what to change."""
+    from bench import doctor as examining  # noqa: PLC0415
+    from bench.report import text  # noqa: PLC0415
+
+    checks = examining.examine()
+    if as_json:
+        click.echo(json.dumps([check.to_json() for check in checks]))
+    else:
+        click.echo(text.checks(checks), nl=False)
+
+
+def main() -> None:
+    """Run the command line; every failure ends as one line and an exit code."""
+    try:
+        bench.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        click.echo("bench: interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    except BenchError as error:
+        click.echo(f"bench: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(0)
+    except OSError as error:
+        click.echo(f"bench: {error}", err=True)
+        sys.exit(ENVIRONMENT)
+
+
+def _plan(path: Path | None, given: dict[str, Any]) -> plan.Plan:
+    below = plan.load(path) if path is not None else {}
+    return plan.build(plan.merge(below, overrides(given)))
+
+
+def _draw(done: Run) -> None:
+    """Draw the run's picture into its folder, where there is something to draw."""
+    from bench.report import plots  # noqa: PLC0415
+
+    if done.trials and done.directory is not None:
+        plots.save_run(Path(done.directory))
+
+
+def _report(done: Run) -> None:
+    from bench.report import text  # noqa: PLC0415
+
+    click.echo(text.result(done), nl=False)
+
+
+def _complain(damage: Sequence[str]) -> None:
+    for line in damage:
+        click.echo(f"bench: {line}", err=True)
+
+
+def _verdict(done: Run) -> int:
+    if any(trial.interrupted for trial in done.trials):
+        return INTERRUPTED
+    return 0 if done.trials and all(trial.valid for trial in done.trials) else INVALID
