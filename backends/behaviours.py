@@ -1,0 +1,149 @@
+"""What a backend is told to do to its clients: delays, body sizes, failures. Pure: no sockets, no clock.
+
+Each is read from a short text and then asked once per response.
+"""
+
+import random
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from backends.errors import MisuseError
+
+PATTERN_UNIT: Final = bytes(range(0x20, 0x7F))
+"""The printable ASCII bytes; a body is a prefix of their endless repetition."""
+
+_SECONDS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
+_BYTES: Final = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?)(us|ms|s)")
+_SIZE = re.compile(r"([0-9]+)(|B|KiB|MiB|GiB)")
+
+
+def pattern(size: int) -> bytes:
+    """Returns the first `size` bytes of the body that every response begins with."""
+    return (PATTERN_UNIT * (size // len(PATTERN_UNIT) + 1))[:size]
+
+
+Delay = Callable[[], float]
+"""Draws the seconds to wait before the next response."""
+
+
+def parse_delay(text: str) -> Delay | None:
+    """Reads `5ms`, `uniform:1ms-20ms` or `exponential:10ms`; no delay at all is None."""
+    kind, _, rest = text.rpartition(":")
+    if kind == "uniform":
+        low, dash, high = rest.partition("-")
+        low_s, high_s = _seconds(low, text), _seconds(high, text)
+        if dash and low_s <= high_s:
+            return lambda: random.uniform(low_s, high_s)
+    elif kind == "exponential":
+        mean_s = _seconds(rest, text)
+        if mean_s > 0:
+            return lambda: random.expovariate(1 / mean_s)
+    elif not kind:
+        constant_s = _seconds(rest, text)
+        return (lambda: constant_s) if constant_s else None
+    raise MisuseError(f"delay {text!r} is not understood; write 5ms, uniform:1ms-20ms or exponential:10ms")
+
+
+def _seconds(text: str, whole: str) -> float:
+    match = _TIME.fullmatch(text)
+    if match is None and text != "0":
+        raise MisuseError(f"delay {whole!r}: {text!r} is no time; write a number with us, ms or s")
+    return float(match[1]) * _SECONDS[match[2]] if match else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BodySize:
+    """A body's size in bytes, drawn evenly from `low` to `high`, both included."""
+
+    low: int
+    high: int
+
+    @property
+    def constant(self) -> bool:
+        """Whether every body has the same size."""
+        return self.low == self.high
+
+    def draw(self) -> int:
+        """Draws the next body's size in bytes."""
+        return self.low if self.low == self.high else random.randint(self.low, self.high)
+
+
+def parse_body(text: str) -> BodySize:
+    """Reads `2`, `100KiB` or a range such as `1KiB-64KiB`."""
+    low, dash, high = text.partition("-")
+    size = BodySize(_bytes(low, text), _bytes(high if dash else low, text))
+    if size.low > size.high:
+        raise MisuseError(f"body size {text!r} ends before it begins; write the smaller size first")
+    return size
+
+
+def _bytes(text: str, whole: str) -> int:
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise MisuseError(f"body size {whole!r} is not understood; write 2, 100KiB or 1KiB-64KiB")
+    return int(match[1]) * _BYTES[match[2]]
+
+
+class Failure(Enum):
+    """How a response is spoiled."""
+
+    RESET = "reset"
+    CUT = "cut"
+    GARBAGE = "garbage"
+
+
+class Failures:
+    """Says which responses are spoiled: every n-th one of each kind, counted per worker."""
+
+    def __init__(self, every: dict[Failure, int]) -> None:
+        self._every = every
+        self._count = 0
+
+    def draw(self) -> Failure | None:
+        """Counts one response and returns how it fails, None for not at all."""
+        self._count += 1
+        for failure, every in self._every.items():
+            if self._count % every == 0:
+                return failure
+        return None
+
+
+def parse_failures(texts: Iterable[str]) -> dict[Failure, int]:
+    """Reads `reset:100`, `cut:50`, `garbage:1000`, each alone or joined by commas: every n-th response."""
+    every: dict[Failure, int] = {}
+    for text in ",".join(texts).split(",") if texts else ():
+        kind, _, number = text.partition(":")
+        if kind not in {f.value for f in Failure} or not number.isdecimal() or not int(number):
+            raise MisuseError(f"failure {text!r} is not understood; write reset:N, cut:N or garbage:N, N from 1")
+        every[Failure(kind)] = int(number)
+    return every
+
+
+class CloseKind(Enum):
+    """What the backend does once a connection shall carry no further request."""
+
+    AT_ONCE = "at-once"
+    LINGER = "linger"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """When the backend closes: at once, after `linger_s`, or never of its own accord."""
+
+    kind: CloseKind
+    linger_s: float = 0.0
+
+
+def parse_close(text: str) -> Close:
+    """Reads `at-once`, `linger:MS` or `never`."""
+    kind, colon, number = text.partition(":")
+    if kind == "linger" and number.isdecimal():
+        return Close(CloseKind.LINGER, int(number) / 1000)
+    if not colon and kind in ("at-once", "never"):
+        return Close(CloseKind(kind))
+    raise MisuseError(f"close {text!r} is not understood; write at-once, linger:MS or never")

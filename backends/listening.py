@@ -1,0 +1,42 @@
+"""Listening sockets: opened before any worker starts, so that a port in use stops all of them at once."""
+
+import os
+import socket
+from typing import Final
+
+from backends.errors import ListenError
+
+BACKLOG: Final = 16384  # the kernel cuts it to net.core.somaxconn; short mode at full speed needs the room
+
+
+def open_listener(host: str, port: int, *, shared: bool) -> socket.socket:
+    """Opens a listening socket; `shared` lets other workers listen on the same port (SO_REUSEPORT).
+
+    Raises ListenError when the address is taken, not ours or not allowed.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        reason = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else str(error).lower()
+        remedy = "choose another address" if port == 0 else "choose another port"
+        raise ListenError(f"cannot listen on {show(host, port)}: {reason}; {remedy}") from error
+    listener.setblocking(False)
+    return listener
+
+
+def address(listener: socket.socket) -> str:
+    """Returns the address that a socket really listens on, as HOST:PORT."""
+    host, port = listener.getsockname()[:2]
+    return show(host, port)
+
+
+def show(host: str, port: int) -> str:
+    """Writes an address as HOST:PORT, IPv6 in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
