@@ -1,0 +1,43 @@
+"""The lab that works on every system: all three hosts are this machine, on 127.0.0.1."""
+
+from __future__ import annotations
+
+import sys
+
+from bench.lab import lifeline, syscalls
+from bench.lab.lifeline import Lifeline
+from bench.lab.place import Host, Lab
+
+
+def open_(proxy_addresses: int = 1, backends: int = 1) -> Lab:
+    """Return the loopback lab, open; more addresses than one are 127.0.0.2 and so on (Linux only)."""
+    life = _lifeline()
+    hosts = (
+        Host("client", _addresses(1), _addresses(1)),
+        Host("proxy", _addresses(1), _addresses(proxy_addresses)),
+        Host("backend", _addresses(backends), _addresses(backends)),
+    )
+    for host in hosts:
+        host.join(life)
+    return Lab("loopback", hosts, life, notes())
+
+
+def notes() -> list[str]:
+    """Return what a reader of results from loopback must know."""
+    found = ["loopback: the kernel's counters mix all roles, so that there is no kernel witness"]
+    if sys.platform == "linux":
+        found.append(
+            "loopback: where tcp_tw_reuse is 2 (the kernel's default), a port in TIME_WAIT is used again"
+            " after a second, so that running out of ports may not show"
+        )
+    return found
+
+
+def _addresses(count: int) -> list[str]:
+    return [f"127.0.0.{number}" for number in range(1, count + 1)]
+
+
+def _lifeline() -> Lifeline:
+    if sys.platform == "linux" and syscalls.may_make_namespaces():
+        return lifeline.pid_namespace()
+    return lifeline.process_group()

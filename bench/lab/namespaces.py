@@ -1,0 +1,163 @@
+"""The lab of network namespaces: three hosts with their own ports, TIME_WAIT and counters (Linux).
+
+    client 10.87.1.1 --- 10.87.1.2 proxy 10.87.2.1.. --- 10.87.3.1.. backend
+         10.87.4.1 ------------------------------------- 10.87.4.2
+
+The lower wire is the way without a proxy: over it the client reaches the same backend addresses.
+It needs no root. An ordinary user enters a user namespace first (`enter`), while the process has
+one thread only; its uid stays what it was, so that programs see an ordinary user.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from bench.errors import LabError
+from bench.lab import lifeline, sysctl, syscalls
+from bench.lab.place import Host, Lab
+
+_PROBE = Path(__file__).with_name("probe.py")
+
+
+def enter() -> None:
+    """Take the rights to make namespaces, by a user namespace unless we have them; once per process.
+
+    LabError where threads exist already (unshare(2): EINVAL) or the system forbids it.
+    """
+    if sys.platform != "linux":
+        raise LabError(f"lab: namespaces exist on Linux only, not on {sys.platform}; use --lab loopback")
+    if syscalls.may_make_namespaces():
+        return
+    if syscalls.threads() > 1:
+        raise LabError(
+            f"lab: {syscalls.threads()} threads run already, and only a process of one thread can enter a user"
+            " namespace; call bench.lab.enter() before numpy and the like are imported"
+        )
+    uid, gid = os.getuid(), os.getgid()
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
+        # user_namespaces(7): without rights outside, setgroups must be given up before gid_map is written.
+        for name, text in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{uid} {uid} 1"),
+            ("gid_map", f"{gid} {gid} 1"),
+        ):
+            Path("/proc/self", name).write_text(text, encoding="ascii")
+    except OSError as error:
+        raise LabError(f"lab: {available() or f'cannot enter a user namespace: {error}'}") from error
+
+
+def available() -> str | None:
+    """Return None where this lab works, else one line that says why not and how to allow it."""
+    if sys.platform != "linux":
+        return f"namespaces exist on Linux only, not on {sys.platform}"
+    if syscalls.may_make_namespaces():
+        return None
+    probe = subprocess.run(
+        [sys.executable, "-I", "-S", str(_PROBE)], capture_output=True, text=True, check=False, timeout=30
+    )
+    if probe.returncode == 0:
+        return None
+    return explain(probe.stdout.strip() or f"probe ended with {probe.returncode}", _facts())
+
+
+_SETTINGS = (
+    ("kernel.apparmor_restrict_unprivileged_userns", "1", "0", "AppArmor forbids it to ordinary users"),
+    ("kernel.unprivileged_userns_clone", "0", "1", "this kernel forbids it to ordinary users"),
+    ("user.max_user_namespaces", "0", "15000", "no user namespaces are allowed here"),
+    ("user.max_net_namespaces", "0", "15000", "no network namespaces are allowed here"),
+    ("user.max_pid_namespaces", "0", "15000", "no PID namespaces are allowed here"),
+)
+
+
+def _facts() -> dict[str, str]:
+    return {key: sysctl.read(key) for key, *_ in _SETTINGS if sysctl.path(key).exists()}
+
+
+def explain(failure: str, facts: Mapping[str, str]) -> str:
+    """Return why `failure` (the probe's words) happened and how to allow it, given the settings `facts`."""
+    for key, forbidding, allowing, reason in _SETTINGS:
+        if facts.get(key) == forbidding:
+            return f"{reason} ({failure}); allow it with `sudo sysctl -w {key}={allowing}`, or use sudo"
+    return (
+        f"the system forbids it ({failure}); in a container its seccomp or security profile does"
+        " (docker: --security-opt seccomp=unconfined --cap-add SYS_ADMIN); otherwise use sudo"
+    )
+
+
+def open_(
+    *,
+    ports: int | None = None,
+    narrowed: str = "proxy",
+    proxy_addresses: int = 1,
+    backends: int = 1,
+    sysctls: Mapping[str, str] | None = None,
+) -> Lab:
+    """Return the lab, open, every host fresh; `ports` narrows the port range of the host `narrowed`.
+
+    LabError names what the machine does not allow.
+    """
+    for key in sysctls or {}:
+        sysctl.check_key(key)
+    enter()
+    hosts = _hosts(proxy_addresses, backends)
+    with ExitStack() as undo:
+        for host in hosts:
+            undo.callback(host.close)
+        try:
+            life = lifeline.pid_namespace()
+            undo.callback(life.reap)
+            undo.callback(life.end)
+            for host in hosts:
+                host.call(syscalls.unshare, syscalls.CLONE_NEWNET)
+            _wire(hosts)
+        except OSError as error:
+            raise LabError(f"lab: cannot make the namespaces: {error}; `bench doctor` says more") from error
+        for host in hosts:
+            for key, value in (sysctls or {}).items():
+                host.call(sysctl.write, key, value, host.name)
+            if ports is not None and host.name == narrowed:
+                low, high = sysctl.narrowed(ports)
+                host.call(sysctl.write, sysctl.PORT_RANGE, f"{low} {high}", host.name)
+            host.join(life)
+        undo.pop_all()
+    return Lab("namespaces", hosts, life)
+
+
+def _hosts(proxy_addresses: int, backends: int) -> tuple[Host, Host, Host]:
+    behind = [f"10.87.3.{number}" for number in range(1, backends + 1)]
+    sources = [f"10.87.2.{number}" for number in range(1, proxy_addresses + 1)]
+    return (
+        Host("client", ["10.87.1.1"], ["10.87.1.1"]),
+        Host("proxy", ["10.87.1.2"], sources),
+        Host("backend", behind, behind),
+    )
+
+
+def _wire(hosts: Sequence[Host]) -> None:
+    from bench.lab import links  # noqa: PLC0415 - a quarter of a second that only an opening lab needs
+
+    client, proxy, backend = hosts
+    to_proxy = links.Link("to-proxy", client.sources, 24)
+    to_client = links.Link("to-client", proxy.addresses, 24)
+    # 10.87.2.0/23 holds 10.87.2.x (the proxy's sources) and 10.87.3.x (the backend).
+    to_backend = links.Link("to-backend", proxy.sources, 23)
+    to_us = links.Link("to-proxy", backend.addresses, 23)
+    direct = links.Link("direct", ["10.87.4.1"], 24, routes=["10.87.3.0/24"])
+    direct_far = links.Link("direct", ["10.87.4.2"], 24)
+    with ExitStack() as fds:
+        namespaces = {}
+        for host in hosts:
+            namespaces[host.name] = host.call(os.open, "/proc/thread-self/ns/net", os.O_RDONLY)
+            fds.callback(os.close, namespaces[host.name])
+        client.call(links.pair, to_proxy, to_client, namespaces["proxy"])
+        proxy.call(links.pair, to_backend, to_us, namespaces["backend"])
+        client.call(links.pair, direct, direct_far, namespaces["backend"])
+        client.call(links.set_up, [to_proxy, direct])
+        proxy.call(links.set_up, [to_client, to_backend])
+        backend.call(links.set_up, [to_us, direct_far])
