@@ -1,0 +1,1 @@
+"""Numbers in, numbers out: statistics, histograms, comparisons, the ceiling. No files, no printing."""

@@ -1,0 +1,152 @@
+"""The ceiling that a port range sets: when it was reached in a trial, and where it lies for a given rate.
+
+Pure. A closed connection keeps its tuple (source address and port, destination address and port) for
+60 s in TIME_WAIT on the side that closed first (Linux: TCP_TIMEWAIT_LEN, include/net/tcp.h). connect()
+looks through one half of the range first and, when that is used up, through the other half port by
+port (Linux: __inet_hash_connect, net/ipv4/inet_hashtables.c): so it slows down at half of the range,
+long before EADDRNOTAVAIL at its end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bench.record import Ports
+
+TIME_WAIT_S = 60.0
+TICK_S = 0.1
+WIDEST_RANGE = 64_512  # 1024 to 65535
+_REUSE_AFTER_S = 1.0  # Linux: tcp_twsk_unique() lets a port go once the peer's timestamp has moved on
+
+
+def ports(
+    ticks: Sequence[tuple[float, int]],
+    used: Iterable[tuple[float, int]],
+    *,
+    port_range: int,
+    tuples: int,
+    end_s: float,
+    exhausted_s: float | None = None,
+) -> Ports:
+    """Return what running through the ports did to a trial.
+
+    `ticks` are (start, correct responses) of each tenth of a second, `used` are (moment, tuples in use)
+    samples, in seconds from the first connect; `end_s` is the end of the window. The rates are None
+    where half of the tuples was never in use; responses of the tick in which that happened count in
+    neither rate, unless it was the first.
+    """
+    samples = sorted(used)
+    peak = max((count for _, count in samples), default=0)
+    half_s = _passed_s(samples, tuples / 2) if tuples else None
+    if exhausted_s is None and tuples:
+        exhausted_s = _passed_s(samples, tuples)
+    before = after = None
+    if half_s is not None:
+        before, after = _rates(ticks, half_s, end_s)
+    return Ports(port_range, tuples, peak, _rounded(half_s), _rounded(exhausted_s), before, after)
+
+
+def _passed_s(samples: Sequence[tuple[float, int]], level: float) -> float | None:
+    """Return when `level` was reached, on the straight line between the samples on either side of it."""
+    t_before, count_before = 0.0, 0
+    for t_s, count in samples:
+        if count >= level:
+            rise = count - count_before
+            return t_s if rise <= 0 else t_before + (t_s - t_before) * (level - count_before) / rise
+        t_before, count_before = t_s, count
+    return None
+
+
+def _rates(
+    ticks: Sequence[tuple[float, int]], half_s: float, end_s: float
+) -> tuple[float | None, float | None]:
+    start_s = min((t_s for t_s, _ in ticks), default=0.0)
+    before = [count for t_s, count in ticks if t_s + TICK_S <= half_s + 1e-9]
+    after = [count for t_s, count in ticks if half_s <= t_s and t_s + TICK_S <= end_s + 1e-9]
+    if not before and half_s > start_s:
+        return sum(count for t_s, count in ticks if t_s < half_s) / TICK_S, _mean_rate(after)
+    return _mean_rate(before), _mean_rate(after)
+
+
+def _mean_rate(counts: Sequence[int]) -> float | None:
+    return sum(counts) / (len(counts) * TICK_S) if counts else None
+
+
+def _rounded(moment_s: float | None) -> float | None:
+    return None if moment_s is None else round(moment_s, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """How many new connections per second a host's ports can bear, closing first itself."""
+
+    tuples: int
+    """Ephemeral ports times source addresses times destinations."""
+    time_wait_s: float = TIME_WAIT_S
+
+    @property
+    def connections_per_s(self) -> float:
+        """Return the rate above which the tuples run out: each is taken for `time_wait_s`."""
+        return self.tuples / self.time_wait_s
+
+    @property
+    def smooth_per_s(self) -> float:
+        """Return the rate up to which connect() stays fast: half of the tuples, turned over."""
+        return self.connections_per_s / 2
+
+    def slows_after_s(self, rate: float) -> float | None:
+        """Return after how long connect() slows down at `rate` connections per second; None: never."""
+        return None if rate <= self.smooth_per_s else self.tuples / 2 / rate
+
+    def exhausted_after_s(self, rate: float) -> float | None:
+        """Return after how long connect() fails at `rate` connections per second; None: never."""
+        return None if rate <= self.connections_per_s else self.tuples / rate
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A change, the highest rate of requests that then stays below the slow half, and whether it does."""
+
+    name: str
+    change: str
+    requests_per_s: float
+    """math.inf where ports no longer set a bound."""
+    holds: bool
+    """The rate asked about is at or below it."""
+
+
+def ceiling(port_range: int, addresses: int = 1, destinations: int = 1) -> Ceiling:
+    """Return the ceiling of a host with `port_range` ports, source `addresses` and `destinations`."""
+    return Ceiling(port_range * addresses * destinations)
+
+
+def remedies(
+    rate: float,
+    port_range: int,
+    addresses: int = 1,
+    destinations: int = 1,
+    requests_per_connection: float = 1.0,
+) -> tuple[Remedy, ...]:
+    """Return how far each known change moves the ceiling, for a load of `rate` requests per second."""
+    here = ceiling(port_range, addresses, destinations)
+    reach = here.smooth_per_s * requests_per_connection
+    widest = ceiling(WIDEST_RANGE, addresses, destinations).smooth_per_s * requests_per_connection
+    factor = max(1, math.ceil(rate / reach))
+    reused = here.tuples / 2 / _REUSE_AFTER_S * requests_per_connection
+    per_connection = math.ceil(max(rate / here.smooth_per_s, requests_per_connection))
+    rows = (
+        ("as it is", "change nothing", reach),
+        (
+            "keep-alive",
+            f"let each connection carry {per_connection:,} requests or more",
+            here.smooth_per_s * per_connection,
+        ),
+        ("wider range", f"net.ipv4.ip_local_port_range = 1024 65535 ({WIDEST_RANGE:,} ports)", widest),
+        ("more source addresses", f"{addresses * factor} instead of {addresses}", reach * factor),
+        ("more destinations", f"{destinations * factor} backend addresses or ports", reach * factor),
+        ("tcp_tw_reuse", "net.ipv4.tcp_tw_reuse = 1, timestamps on: reuse after 1 s", reused),
+        ("backend closes first", "TIME_WAIT moves to the backend, whose ports it does not use", math.inf),
+    )
+    return tuple(Remedy(name, change, most, rate <= most) for name, change, most in rows)

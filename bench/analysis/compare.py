@@ -1,0 +1,118 @@
+"""Sides against the first of them, figure by figure: ratio, difference, interval and significance. Pure.
+
+A difference has one of three answers, as in Go's benchstat: it shows (p at most 0.05), it does not
+(`~`), or there are too few trials for a test to tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bench.analysis import metrics, stats
+from bench.analysis.metrics import METRICS, Metric
+from bench.analysis.sides import Side, differences
+from bench.analysis.stats import Estimate
+
+
+class Answer(StrEnum):
+    """Whether a difference shows."""
+
+    DIFFERS = "differs"
+    SAME = "~"
+    TOO_FEW = "too few"
+    UNMEASURED = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One figure of one side, and how it stands to the first side's."""
+
+    estimate: Estimate | None
+    """Median over the counted trials; None where the figure was not measured."""
+    difference: float | None = None
+    """This median less the first side's, in the metric's unit."""
+    ratio: Estimate | None = None
+    """To the first side, Hodges-Lehmann; None where either has values of 0."""
+    p: float | None = None
+    answer: Answer = Answer.UNMEASURED
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One metric: a cell for each side, the first side's without a comparison."""
+
+    metric: Metric
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Sides in their order, a row for each figure that any of them has, and the doubts."""
+
+    sides: tuple[Side, ...]
+    rows: tuple[Row, ...]
+    warnings: tuple[str, ...]
+
+    def row(self, key: str) -> Row:
+        """Return the row of the metric called `key`, with empty cells where no side has it."""
+        metric = metrics.named(key)
+        empty = Row(metric, tuple(Cell(None) for _ in self.sides))
+        return next((row for row in self.rows if row.metric == metric), empty)
+
+
+def compare(sides: Sequence[Side]) -> Comparison:
+    """Return how the second and later `sides` stand to the first."""
+    rows = tuple(row for metric in METRICS if (row := _row(metric, sides)) is not None)
+    return Comparison(tuple(sides), rows, (*_left_out(sides), *_unlike(sides), *_damage(sides)))
+
+
+def _row(metric: Metric, sides: Sequence[Side]) -> Row | None:
+    samples = [metrics.values(metric, side.counted) for side in sides]
+    if not any(samples):
+        return None
+    return Row(metric, tuple(_cell(samples[0], sample, index) for index, sample in enumerate(samples)))
+
+
+def _cell(first: list[float], sample: list[float], index: int) -> Cell:
+    if not sample:
+        return Cell(None)
+    estimate = stats.median_interval(sample)
+    if index == 0 or not first:
+        return Cell(estimate)
+    difference = estimate.center - stats.median_interval(first).center
+    ratio = stats.ratio(first, sample) if min(*first, *sample, 1) > 0 else None
+    if not stats.can_differ(len(first), len(sample)):
+        return Cell(estimate, difference, ratio, None, Answer.TOO_FEW)
+    p = stats.mann_whitney(first, sample)
+    return Cell(estimate, difference, ratio, p, Answer.DIFFERS if p <= stats.ALPHA else Answer.SAME)
+
+
+def _left_out(sides: Sequence[Side]) -> list[str]:
+    """Say which trials count for nothing, and why."""
+    said = []
+    for side in sides:
+        for trial in side.trials:
+            reasons = ["interrupted"] if trial.interrupted else []
+            reasons += [caution.code for caution in trial.cautions if caution.voids]
+            if trial.interrupted or not trial.valid:
+                why = ", ".join(reasons) or "invalid"
+                said.append(f"{side.name}: trial {trial.trial} is left out ({why})")
+        if not side.counted:
+            said.append(f"{side.name}: no trial counts; there is nothing to compare")
+    return said
+
+
+def _unlike(sides: Sequence[Side]) -> list[str]:
+    """Warn where the sides differ in more than one thing: then no figure tells which made the difference."""
+    different = differences(sides)
+    if len(different) < 2:
+        return []
+    rows = [f"{key} ({' | '.join(str(value) for value in row)})" for key, row in different.items()]
+    return [f"the sides differ in {len(rows)} things: {'; '.join(rows)}"]
+
+
+def _damage(sides: Sequence[Side]) -> list[str]:
+    lines = (line for side in sides for line in (*side.run.damage, *side.series.damage))
+    return list(dict.fromkeys(lines))
