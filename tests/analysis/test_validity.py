@@ -1,0 +1,83 @@
+"""A mode is enforced, witnesses agree, and a starved load generator voids what it measured."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.analysis import validity
+from bench.analysis.validity import Pressure
+from bench.plan import Mode
+from bench.record import Upstream, Witnesses
+
+SHORT, KEEPALIVE = Mode.SHORT, Mode.KEEPALIVE
+
+
+@pytest.mark.parametrize(
+    ("mode", "total", "opened", "needed", "codes"),
+    [
+        (SHORT, 1000, 1000, 1000, []),
+        (SHORT, 990, 1000, 1000, []),  # some were opened and not used: the end of the trial came first
+        (SHORT, 989, 1000, 1000, ["mode-not-short"]),
+        (SHORT, 1001, 1000, 1000, ["mode-not-short"]),  # one connection was used twice
+        (KEEPALIVE, 100_000, 64, 64, []),
+        (KEEPALIVE, 100_000, 63, 64, []),
+        (KEEPALIVE, 100_000, 65, 64, ["mode-not-keepalive"]),
+        (KEEPALIVE, 0, 0, 0, ["no-traffic"]),
+        (SHORT, 0, 5, 0, ["no-traffic"]),
+    ],
+)
+def test_the_reuse_that_was_measured_is_that_of_the_mode(
+    mode: Mode, total: int, opened: int, needed: int, codes: list[str]
+) -> None:
+    upstream = Upstream(requests_total=total, connections_opened=opened, connections_needed=needed)
+    cautions = list(validity.mode_cautions(mode, upstream))
+    assert [caution.code for caution in cautions] == codes
+    assert all(caution.voids for caution in cautions)
+
+
+@pytest.mark.parametrize(
+    ("clients", "requests", "limit", "lost", "needed"),
+    [
+        (64, 100_000, None, 0, 64),
+        (64, 10, None, 0, 10),  # fewer requests than clients need fewer connections
+        (64, 100_000, 1000, 0, 164),
+        (64, 100_000, None, 3, 67),
+    ],
+)
+def test_a_perfect_pool_needs(clients: int, requests: int, limit: int | None, lost: int, needed: int) -> None:
+    assert validity.connections_needed(clients, requests, limit, lost) == needed
+
+
+@pytest.mark.parametrize(
+    ("witnesses", "agree"),
+    [
+        (Witnesses(backend=5, kernel=5, subject=5), True),
+        (Witnesses(backend=5, kernel=None, subject=5), True),
+        (Witnesses(backend=5), True),
+        (Witnesses(backend=5, kernel=6, subject=5), False),
+        (Witnesses(backend=5, subject=4), False),
+    ],
+)
+def test_witnesses_that_disagree_are_named(witnesses: Witnesses, agree: bool) -> None:
+    cautions = list(validity.witness_cautions(Upstream(witnesses=witnesses)))
+    assert [caution.code for caution in cautions] == ([] if agree else ["witnesses-disagree"])
+    assert not any(caution.voids for caution in cautions)
+
+
+@pytest.mark.parametrize(
+    ("pressure", "void"),
+    [
+        (Pressure(run_queue_wait=0.02, core_idle=0.5), False),
+        (Pressure(run_queue_wait=0.30, core_idle=0.5), True),
+        (Pressure(run_queue_wait=0.00, core_idle=0.01), True),
+        (Pressure(run_queue_wait=0.00, core_idle=None), False),
+    ],
+)
+def test_a_starved_load_generator_voids_the_trial(pressure: Pressure, void: bool) -> None:
+    cautions = list(validity.generator_cautions(pressure))
+    assert any(caution.voids for caution in cautions) is void
+
+
+def test_errors_are_named_with_their_share() -> None:
+    (caution,) = validity.error_cautions({"status": 25, "reset": 0}, 75)
+    assert "25.0% of the exchanges failed: status 25" in caution.message
