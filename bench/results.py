@@ -20,6 +20,7 @@ from types import NoneType, TracebackType, UnionType
 from typing import IO, Any, TypeVar
 
 from bench.errors import ResultsError
+from bench.plan import Plan
 from bench.record import FORMAT, Latencies, Moment, Run, Trial
 
 RUN_FILE = "run.jsonl"
@@ -48,34 +49,69 @@ class Series:
     """Lines that could not be read, each with file, line number and reason."""
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A folder of a run, with the run or with the reason why it cannot be read."""
+
+    directory: Path
+    run: Run | None
+    problem: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that `bench list --json` prints for it."""
+        if self.run is None:
+            return {"directory": str(self.directory), "problem": self.problem}
+        return {
+            "directory": str(self.directory),
+            "started": self.run.started,
+            "mode": self.run.plan.get("mode"),
+            "subject": self.run.plan["subject"].get("name"),
+            "trials": len(self.run.trials),
+            "valid": sum(trial.valid for trial in self.run.trials),
+            "interrupted": any(trial.interrupted for trial in self.run.trials),
+        }
+
+
 class Writer:
     """Writes one run, trial by trial, into a new folder of its own; whatever is on disk is readable.
 
     A trial's line in run.jsonl is written last: where it stands, its other rows are complete.
     """
 
-    def __init__(
-        self, root: Path, plan: dict[str, Any], machine: dict[str, Any], started: datetime | None = None
-    ) -> None:
-        """Create the folder under `root` and write the headers; ResultsError where that cannot be done."""
-        begun = (started or datetime.now(UTC)).astimezone(UTC)
-        stem = f"{begun:%Y%m%dT%H%M%SZ}-{plan['mode']}-{plan['subject']['name']}"
-        self.started = begun.isoformat(timespec="seconds")
+    def __init__(self, directory: Path, run: Run) -> None:
+        """Open the files of `run` in `directory`, which holds none of them yet, and write the headers."""
+        self.directory = directory
+        self._header = run
+        self._trials: list[Trial] = []
         self._files: list[IO[str]] = []
-        try:
-            self.directory = _new_directory(root, stem)
-            self._run, self._timeline, self._latency = map(
-                self._open, (RUN_FILE, TIMELINE_FILE, LATENCY_FILE)
-            )
-        except OSError as error:
-            self.close()
-            raise ResultsError(
-                root, None, f"cannot be written to: {error.strerror}; choose another folder with -o"
-            ) from error
-        header = {"format": FORMAT, "plan": plan, "machine": machine, "started": self.started}
+        self._run = self._open(RUN_FILE)
+        self._timeline = self._open(TIMELINE_FILE)
+        self._latency = self._open(LATENCY_FILE)
+        header = {"format": FORMAT, "plan": run.plan, "machine": run.machine, "started": run.started}
         _append(self._run, _line(header))
         _append(self._timeline, _rows([_COLUMNS]))
         _append(self._latency, _LOG_HEAD)
+
+    @classmethod
+    def create(
+        cls, root: Path, plan: Plan, machine: dict[str, Any], started: datetime | None = None
+    ) -> Writer:
+        """Open a new folder under `root`, named after the moment, the mode and the subject.
+
+        ResultsError where that cannot be done. `started` defaults to now.
+        """
+        begun = (started or datetime.now(UTC)).astimezone(UTC)
+        run = Run(plan.to_json(), machine, begun.isoformat(timespec="seconds"))
+        try:
+            return cls(_new_directory(root, f"{begun:%Y%m%dT%H%M%SZ}-{plan.mode}-{plan.subject.name}"), run)
+        except OSError as error:
+            reason = f"cannot be written to: {error.strerror}; choose another folder with -o"
+            raise ResultsError(root, None, reason) from error
+
+    @property
+    def run(self) -> Run:
+        """Return the run as far as it has been written."""
+        return dataclasses.replace(self._header, trials=tuple(self._trials), directory=str(self.directory))
 
     def __enter__(self) -> Writer:
         return self
@@ -91,6 +127,7 @@ class Writer:
             _append(self._latency, "".join(map(_log_line, latencies)))
             _append(self._timeline, _rows(map(_cells, moments)))
             _append(self._run, _line(trial.to_json()))
+            self._trials.append(trial)
         except OSError as error:
             raise ResultsError(
                 self.directory, None, f"cannot be written to: {error.strerror}; make room and run again"
@@ -135,22 +172,22 @@ def read_series(path: Path) -> Series:
     return Series(moments, latencies, tuple(damage))
 
 
-def runs(root: Path) -> list[tuple[Path, Run | ResultsError]]:
-    """Return each run under `root` with its folder, oldest first, or with the reason why it is unreadable."""
+def runs(root: Path) -> list[Listed]:
+    """Return each run under `root`, unreadable ones first, then the oldest."""
     if not root.is_dir():
         return []
-    found: list[tuple[Path, Run | ResultsError]] = []
+    found: list[Listed] = []
     for folder in sorted(file.parent for file in root.glob(f"*/{RUN_FILE}")):
         try:
-            found.append((folder, read(folder)))
+            found.append(Listed(folder, read(folder)))
         except ResultsError as error:
-            found.append((folder, error))
-    return sorted(found, key=lambda pair: pair[1].started if isinstance(pair[1], Run) else "")
+            found.append(Listed(folder, None, str(error)))
+    return sorted(found, key=lambda each: each.run.started if each.run else "")
 
 
 def latest(root: Path) -> Path:
     """Return the folder of the newest readable run under `root`; ResultsError where there is none."""
-    readable = [folder for folder, run in runs(root) if isinstance(run, Run)]
+    readable = [each.directory for each in runs(root) if each.run is not None]
     if not readable:
         raise ResultsError(root, None, "holds no run; `bench run` makes one")
     return readable[-1]
