@@ -118,7 +118,9 @@ def parse_failures(texts: Iterable[str]) -> dict[Failure, int]:
     for text in ",".join(texts).split(",") if texts else ():
         kind, _, number = text.partition(":")
         if kind not in {f.value for f in Failure} or not number.isdecimal() or not int(number):
-            raise MisuseError(f"failure {text!r} is not understood; write reset:N, cut:N or garbage:N, N from 1")
+            raise MisuseError(
+                f"failure {text!r} is not understood; write reset:N, cut:N or garbage:N, N from 1"
+            )
         every[Failure(kind)] = int(number)
     return every
 

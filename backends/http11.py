@@ -61,7 +61,7 @@ def parse_head(head: bytes) -> RequestHead:
         raise ProtocolError(431, "too many header fields")
     request = RequestHead(method, target, minor == b"0")
     lower = head.lower()
-    if target[0] != 0x2F:
+    if target[0] != 0x2F or method == b"CONNECT":
         _check_target(request)
     _check_host(lower, request.http10)
     if b"\r\nconnection:" in lower:
@@ -87,7 +87,7 @@ def _match_request_line(head: bytes) -> re.Match[bytes]:
 
 def _values(lower: bytes, name: bytes) -> list[bytes]:
     """The values of all fields called `name` (in lower case, with CRLF before and the colon after)."""
-    return [part[: part.find(b"\r\n")].strip(b" \t") for part in lower.split(name)[1:]]
+    return [part.partition(b"\r\n")[0].strip(b" \t") for part in lower.split(name)[1:]]
 
 
 def _check_target(request: RequestHead) -> None:
