@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench.errors import LabError
-from bench.lab import lifeline, sysctl, syscalls
+from bench.lab import lifeline, syscalls, sysctl
 from bench.lab.place import Host, Lab
 
 _PROBE = Path(__file__).with_name("probe.py")
