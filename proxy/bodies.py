@@ -1,0 +1,113 @@
+"""The chunked coding, read piece by piece (RFC 9112, section 7.1). No sockets; counted bodies need no reader.
+
+What comes out is the content alone: chunk extensions and trailers end here (RFC 9112, section 7.1.1, and RFC 9110,
+section 6.5.1), so that nothing hides in the framing that is forwarded, which is written anew by `chunk`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from proxy.errors import ProxyError
+from proxy.http11 import FIELD_LINE, TOKEN
+
+LAST_CHUNK: Final = b"0\r\n\r\n"
+
+# RFC 9112, section 7.1.1. Sixteen hexadecimal digits are more than any body has bytes.
+_EXTENSION = (
+    rb"[\t ]*+;[\t ]*+" + TOKEN + rb"(?:[\t ]*+=[\t ]*+(?:" + TOKEN + rb'|"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"))?'
+)  # fmt: skip
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:" + _EXTENSION + rb")*+\r\n")
+_TRAILERS = re.compile(rb"(?:" + FIELD_LINE + rb")*+\r\n")
+_BAD_LINE_OCTET = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|\Z)")
+
+
+class ChunkedReader:
+    """Reads one chunked body.
+
+    States: in a size line, in a chunk's data (`_left` of it to come, its CRLF included), in the trailers, done.
+    `rest` is what came after the end; `total` the content so far, in bytes.
+    """
+
+    __slots__ = ("_buffer", "_error", "_in_trailers", "_left", "_line_bytes", "done", "rest", "total")
+
+    def __init__(self, error: type[ProxyError], line_bytes: int) -> None:
+        self._error = error
+        self._line_bytes = line_bytes
+        self._buffer = b""
+        self._left = 0
+        self._in_trailers = False
+        self.done = False
+        self.rest = b""
+        self.total = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the content in `data`; raises the error given at the start when the coding is broken."""
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        content: list[bytes] = []
+        position = 0
+        while position < len(data) and not self.done:
+            if self._left:
+                step = self._read_data(data, position, content)
+            elif self._in_trailers:
+                step = self._read_trailers(data, position)
+            else:
+                step = self._read_size(data, position)
+            if step == 0:
+                self._buffer = data[position:]
+                break
+            position += step
+        if self.done:
+            self.rest = data[position:]
+        joined = content[0] if len(content) == 1 else b"".join(content)
+        self.total += len(joined)
+        return joined
+
+    def _read_data(self, data: bytes, position: int, content: list[bytes]) -> int:
+        """Take content up to the chunk's own CRLF, which must come whole."""
+        if self._left > 2:
+            piece = data[position : position + self._left - 2]
+            content.append(piece)
+            self._left -= len(piece)
+            return len(piece)
+        if not b"\r\n".startswith(data[position : position + 2]):
+            raise self._error("a chunk is longer than its size says")
+        if len(data) - position < 2:
+            return 0
+        self._left = 0
+        return 2
+
+    def _read_size(self, data: bytes, position: int) -> int:
+        match = _SIZE_LINE.match(data, position)
+        if match is None:
+            self._check_line(data, position, data.find(b"\r\n", position) >= 0)
+            return 0
+        if match.end() - position > self._line_bytes:
+            raise self._error("a chunk extension is too long")
+        size = int(match[1], 16)
+        self._in_trailers = size == 0
+        self._left = size + 2 if size else 0
+        return match.end() - position
+
+    def _read_trailers(self, data: bytes, position: int) -> int:
+        match = _TRAILERS.match(data, position)
+        if match is None:
+            end = data.find(b"\r\n\r\n", position)
+            self._check_line(data, position, end >= 0 or data.startswith(b"\r\n", position))
+            return 0
+        self.done = True
+        return match.end() - position
+
+    def _check_line(self, data: bytes, position: int, is_complete: bool) -> None:
+        """Refuse a size line or trailers that did not match although whole, or cannot match any more."""
+        too_long = len(data) - position > self._line_bytes
+        if is_complete or too_long or _BAD_LINE_OCTET.search(data, position) is not None:
+            raise self._error("a chunk size, a chunk extension or a trailer")
+
+
+def chunk(content: bytes) -> bytes:
+    """Frame `content`, which is not empty, as one chunk."""
+    return b"%x\r\n%b\r\n" % (len(content), content)

@@ -1,0 +1,77 @@
+"""What the proxy raises, and the status that a client is told.
+
+    ProxyError(status)
+        ClientProtocolError    400 and its kin: the client's message cannot be trusted
+        UpstreamProtocolError  502: the upstream's message cannot be trusted
+        ConnectFailed          502: no connection to the upstream
+        UpstreamReset          502: the connection ended before its response did
+        UpstreamTimeout        504: the upstream took too long
+        PoolTimeout            503: no connection became free in time, or the queue is full
+        ClientTimeout          408: the client took too long
+
+    ListenError                the proxy cannot start; never meets a client
+"""
+
+from __future__ import annotations
+
+
+class ProxyError(Exception):
+    """Ends an exchange; `status` is what the client is told, `reason` why, in one line."""
+
+    status = 500
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        if status is not None:
+            self.status = status
+
+
+class ClientProtocolError(ProxyError):
+    """The client sent what RFC 9110 or 9112 forbids, or more than a limit allows."""
+
+    status = 400
+
+
+class ClientTimeout(ProxyError):
+    """The client did not finish its request in time."""
+
+    status = 408
+
+
+class UpstreamProtocolError(ProxyError):
+    """The upstream sent what RFC 9110 or 9112 forbids, or more than a limit allows."""
+
+    status = 502
+
+
+class UpstreamReset(ProxyError):
+    """The upstream ended the connection before it had answered."""
+
+    status = 502
+
+
+class ConnectFailed(ProxyError):
+    """No connection to the upstream; `errno` is the kernel's reason."""
+
+    status = 502
+
+    def __init__(self, reason: str, errno: int) -> None:
+        super().__init__(reason)
+        self.errno = errno
+
+
+class UpstreamTimeout(ProxyError):
+    """The upstream did not accept the connection, or did not answer, in time."""
+
+    status = 504
+
+
+class PoolTimeout(ProxyError):
+    """No upstream connection became free in time, or too many exchanges wait for one."""
+
+    status = 503
+
+
+class ListenError(Exception):
+    """The proxy cannot listen; the message names the address, the reason and the remedy."""

@@ -1,0 +1,114 @@
+"""What goes on to the other side: heads written anew, and the proxy's own answers. Bytes in, bytes out."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final
+
+from proxy.http11 import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
+
+PSEUDONYM: Final = b"keepalive-bench"
+"""How the proxy names itself in Via (RFC 9110, section 7.6.3)."""
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class RequestWriter:
+    """Writes the heads of forwarded requests for one proxy.
+
+    Args:
+        is_10: whether the upstream is spoken to in HTTP/1.0.
+        keep_alive: whether the connection is to be kept: HTTP/1.0 must ask for it.
+        ask_close: whether the upstream is asked to close it.
+    """
+
+    __slots__ = ("_connection", "_is_10", "_version")
+
+    def __init__(self, *, is_10: bool, keep_alive: bool, ask_close: bool) -> None:
+        self._is_10 = is_10
+        self._version = b" HTTP/1.0\r\n" if is_10 else b" HTTP/1.1\r\n"
+        self._connection = b""
+        if ask_close:
+            self._connection = b"Connection: close\r\n"
+        elif is_10 and keep_alive:
+            self._connection = b"Connection: keep-alive\r\n"
+
+    def tail(self, client: str) -> bytes:
+        """Return what is added to every request of a client with the address `client`."""
+        return b"%bVia: 1.1 %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-For: %b" % (
+            self._connection,
+            PSEUDONYM,
+            client.encode("ascii"),
+        )
+
+    def write(self, head: RequestHead, tail: bytes, default_host: bytes) -> bytes:
+        """Return the head to forward; `default_host` stands in where an HTTP/1.0 client named none."""
+        if head.forwarded_for or head.body == CHUNKED or head.upgrade or head.expects_continue or not head.host:
+            tail = self._odd_tail(head, tail, default_host)
+        elif head.max_forwards > 0:
+            tail = b"Max-Forwards: %d\r\n%b" % (head.max_forwards - 1, tail)
+        return b"".join(
+            (head.method, b" ", head.target, self._version, head.fields, tail, b"\r\nX-Forwarded-Host: ",
+             head.host or default_host, b"\r\n\r\n")
+        )  # fmt: skip
+
+    def _odd_tail(self, head: RequestHead, tail: bytes, default_host: bytes) -> bytes:
+        parts = []
+        if head.body == CHUNKED:
+            parts.append(b"Transfer-Encoding: chunked\r\n")
+        if head.expects_continue and not self._is_10:
+            parts.append(b"Expect: 100-continue\r\n")
+        if head.max_forwards > 0:
+            parts.append(b"Max-Forwards: %d\r\n" % (head.max_forwards - 1))
+        if not head.host:
+            parts.append(b"Host: %b\r\n" % default_host)
+        if head.upgrade:
+            parts.append(b"Upgrade: %b\r\n" % head.upgrade)
+            tail = b"Connection: upgrade\r\n" + tail.removeprefix(self._connection)
+        if head.forwarded_for:
+            before, _, client = tail.rpartition(b" ")
+            tail = b"%b %b, %b" % (before, head.forwarded_for, client)
+        return b"".join((*parts, tail))
+
+
+def response_head(head: ResponseHead, *, keep_alive: bool, to_http10: bool, date: bytes) -> bytes:
+    """Return the head of a final response as the client shall see it.
+
+    Args:
+        keep_alive: whether the client's connection is kept.
+        to_http10: whether the client speaks HTTP/1.0, which must be told that it is, and cannot read chunks.
+        date: the present moment, for a response that has none (RFC 9110, section 6.6.1).
+    """
+    parts = [head.status_line, head.fields]
+    if not head.has_date:
+        parts.append(b"Date: %b\r\n" % date)
+    if head.body in (CHUNKED, UNTIL_CLOSE) and not to_http10:
+        parts.append(b"Transfer-Encoding: chunked\r\n")
+    if not keep_alive:
+        parts.append(b"Connection: close\r\n")
+    elif to_http10:
+        parts.append(b"Connection: keep-alive\r\n")
+    parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+def interim_head(head: ResponseHead) -> bytes:
+    """Return the head of a 1xx response as the client shall see it."""
+    if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
+        return b"%b%bConnection: upgrade\r\nUpgrade: %b\r\n\r\n" % (head.status_line, head.fields, head.upgrade)
+    return head.status_line + head.fields + b"\r\n"
+
+
+def own_response(status: int, reason: str, *, keep_alive: bool, with_body: bool) -> bytes:
+    """Return an answer of the proxy itself: one line of text that says what went wrong."""
+    body = f"{status} {HTTPStatus(status).phrase}: {reason}\n".encode("ascii", "backslashreplace")
+    head = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+        f"Date: {formatdate(time.time(), usegmt=True)}\r\n"
+        "Content-Type: text/plain; charset=us-ascii\r\n"
+        f"Content-Length: {len(body)}\r\n"
+        f"{'' if keep_alive else 'Connection: close' + chr(13) + chr(10)}\r\n"
+    ).encode("ascii")
+    return head + body if with_body else head

@@ -1,0 +1,180 @@
+"""Which upstream connection serves which exchange. No sockets, no clock: events in, actions out.
+
+In come `acquire`, `opened`, `release`, `lost`, `failed`, `renew`, `cancel` and `expire`; out go `Use`,
+`Open`, `Close` and `Refuse`, which the caller carries out. The pool makes four promises:
+
+* a connection that was handed out is never closed by another event;
+* an idle connection goes to exactly one waiter, first come, first served;
+* `max_idle` counts idle connections, and nothing else;
+* each event costs O(1), whatever the pool holds (`expire`: per connection or waiter that it ends).
+
+All upstream addresses share one pool, since any of them may serve any exchange: there is never a reason to
+close an idle connection to one in favour of another. Short mode is the pool in which no release is reusable.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Connection = TypeVar("Connection", bound=Hashable)
+Waiter = TypeVar("Waiter", bound=Hashable)
+
+
+@dataclass(slots=True)
+class Use(Generic[Connection, Waiter]):
+    """Serve `waiter` on `connection`."""
+
+    connection: Connection
+    waiter: Waiter
+
+
+@dataclass(slots=True)
+class Open(Generic[Waiter]):
+    """Open a connection, for `reserved_for` alone or else for whoever waits longest when it is open."""
+
+    reserved_for: Waiter | None = None
+
+
+@dataclass(slots=True)
+class Close(Generic[Connection]):
+    """Close `connection`, which carries no exchange."""
+
+    connection: Connection
+
+
+@dataclass(slots=True)
+class Refuse(Generic[Waiter]):
+    """Tell `waiter` that there is no connection for it: the queue is full, or it waited too long."""
+
+    waiter: Waiter
+
+
+class Pool(Generic[Connection, Waiter]):
+    """The upstream connections of one worker. A connection is opening, busy or idle; only idle ones are listed.
+
+    Args:
+        max_idle: idle connections kept, 0 for none.
+        max_open: connections opening, busy and idle together.
+        max_waiting: exchanges that may wait without a connection being opened on their behalf.
+        idle_timeout: how long an idle connection is kept, in the unit of the callers' `now`.
+        queue_timeout: how long an exchange may wait, in the same unit.
+    """
+
+    __slots__ = (
+        "_idle", "_idle_timeout", "_max_idle", "_max_open", "_max_waiting", "_open", "_opening",
+        "_queue_timeout", "_waiting",
+    )  # fmt: skip
+
+    def __init__(
+        self, *, max_idle: int, max_open: int, max_waiting: int, idle_timeout: int, queue_timeout: int
+    ) -> None:
+        self._max_idle = max_idle
+        self._max_open = max_open
+        self._max_waiting = max_waiting
+        self._idle_timeout = idle_timeout
+        self._queue_timeout = queue_timeout
+        self._open = 0
+        self._opening = 0
+        # Both map to the moment of entry, and the oldest entry comes first: a plain dict would be slow to
+        # find its first entry after many deletions at the front.
+        self._idle: OrderedDict[Connection, int] = OrderedDict()
+        self._waiting: OrderedDict[Waiter, int] = OrderedDict()
+
+    @property
+    def open(self) -> int:
+        """Connections opening, busy and idle."""
+        return self._open
+
+    @property
+    def idle(self) -> int:
+        """Connections that wait for an exchange."""
+        return len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        """Exchanges that wait for a connection."""
+        return len(self._waiting)
+
+    def acquire(self, waiter: Waiter, now: int) -> Use[Connection, Waiter] | Open[Waiter] | Refuse[Waiter] | None:
+        """Find a connection for `waiter`; None means that it waits for one to be released."""
+        if self._idle:
+            # The most recently used one: the rest may grow old and expire.
+            return Use(self._idle.popitem()[0], waiter)
+        if self._open < self._max_open:
+            self._waiting[waiter] = now
+            return self._begin_open()
+        if len(self._waiting) - self._opening >= self._max_waiting:
+            return Refuse(waiter)
+        self._waiting[waiter] = now
+        return None
+
+    def opened(self, connection: Connection, now: int) -> Use[Connection, Waiter] | Close[Connection] | None:
+        """Take in a connection that came to be established; None means that it is idle."""
+        self._opening -= 1
+        return self._place(connection, now)
+
+    def release(
+        self, connection: Connection, now: int, *, reusable: bool
+    ) -> Use[Connection, Waiter] | Close[Connection] | None:
+        """Take back a connection whose exchange is over; None means that it is idle."""
+        if reusable:
+            return self._place(connection, now)
+        return Close(connection)
+
+    def lost(self, connection: Connection) -> Open[Waiter] | None:
+        """Forget a connection, idle or busy, that has ended; somebody who waits may get a new one."""
+        self._idle.pop(connection, None)
+        self._open -= 1
+        return self._open_for_waiting()
+
+    def failed(self) -> tuple[Waiter | None, Open[Waiter] | None]:
+        """Forget a connection that could not be opened; the one who waits longest learns of it."""
+        self._opening -= 1
+        self._open -= 1
+        waiter = self._waiting.popitem(last=False)[0] if self._waiting else None
+        return waiter, self._open_for_waiting()
+
+    def renew(self, connection: Connection, waiter: Waiter) -> Open[Waiter]:
+        """Give the place of a busy connection that has ended to a fresh one, for its own exchange alone."""
+        return Open(reserved_for=waiter)
+
+    def cancel(self, waiter: Waiter) -> None:
+        """Forget a waiter that has gone; a connection being opened for it will serve another, or be idle."""
+        self._waiting.pop(waiter, None)
+
+    def expire(self, now: int) -> list[Close[Connection] | Refuse[Waiter]]:
+        """End what has been idle, or has waited, for too long; the caller follows a `Close` with `lost`."""
+        actions: list[Close[Connection] | Refuse[Waiter]] = []
+        while self._idle and now - next(iter(self._idle.values())) >= self._idle_timeout:
+            actions.append(Close(self._idle.popitem(last=False)[0]))
+        while self._waiting and now - next(iter(self._waiting.values())) >= self._queue_timeout:
+            actions.append(Refuse(self._waiting.popitem(last=False)[0]))
+        return actions
+
+    def drain(self) -> list[Close[Connection]]:
+        """Give up every idle connection and keep none from now on."""
+        self._max_idle = 0
+        actions = [Close(connection) for connection in self._idle]
+        self._idle.clear()
+        return actions
+
+    def _place(self, connection: Connection, now: int) -> Use[Connection, Waiter] | Close[Connection] | None:
+        if self._waiting:
+            return Use(connection, self._waiting.popitem(last=False)[0])
+        if len(self._idle) < self._max_idle:
+            self._idle[connection] = now
+            return None
+        return Close(connection)
+
+    def _open_for_waiting(self) -> Open[Waiter] | None:
+        if len(self._waiting) > self._opening and self._open < self._max_open:
+            return self._begin_open()
+        return None
+
+    def _begin_open(self) -> Open[Waiter]:
+        self._open += 1
+        self._opening += 1
+        return Open()

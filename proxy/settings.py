@@ -1,0 +1,62 @@
+"""What the proxy was told to do: addresses, mode, limits. Values only; no parsing of flags, no sockets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a peer may send, and how long it may take."""
+
+    head_bytes: int = 32 * 1024
+    """The longest head, request or response. nginx takes 4 buffers of 8 KiB, Envoy 60 KiB."""
+    head_fields: int = 100
+    """The most header fields in a head, as in HAProxy and Envoy."""
+    body_bytes: int = 1 << 30
+    """The longest request body; it is streamed, never kept."""
+    head_timeout_s: float = 15.0
+    """From the first byte of a request head to its last."""
+    idle_timeout_s: float = 75.0
+    """How long a client connection may wait for its next request, as in nginx."""
+    body_timeout_s: float = 60.0
+    """The longest silence within a request body, or of a client that does not read its response."""
+    connect_timeout_s: float = 5.0
+    """Until an upstream has accepted a connection."""
+    read_timeout_s: float = 60.0
+    """The longest silence of an upstream that owes a response, as in nginx."""
+    tunnel_timeout_s: float = 3600.0
+    """The longest silence in a tunnel."""
+    queue_timeout_s: float = 10.0
+    """How long an exchange may wait for an upstream connection, its connect included."""
+    queue_length: int = 1024
+    """The most exchanges that may wait while `pool_max` connections are open."""
+    clients: int = 10_000
+    """The most client connections of one worker."""
+    drain_timeout_s: float = 10.0
+    """How long the exchanges under way may take after the signal to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One proxy."""
+
+    listen: Address
+    upstreams: tuple[Address, ...]
+    mode: Literal["short", "keepalive"] = "keepalive"
+    closer: Literal["proxy", "backend"] = "proxy"
+    upstream_http: Literal["1.0", "1.1"] = "1.1"
+    pool_idle: int = 128
+    """Idle upstream connections that one worker keeps (nginx's `keepalive N`)."""
+    pool_max: int = 4096
+    """Upstream connections that one worker opens at most."""
+    pool_idle_timeout_s: float = 60.0
+    requests_per_connection: int = 0
+    """Requests after which an upstream connection is closed; 0 for no maximum."""
+    sources: tuple[str, ...] = ()
+    """Addresses to connect from, in turn; none leaves the choice to the kernel."""
+    workers: int = 1
+    limits: Limits = field(default_factory=Limits)
