@@ -70,8 +70,8 @@ def compare(sides: Sequence[Side]) -> Comparison:
 
 def _row(metric: Metric, sides: Sequence[Side]) -> Row | None:
     samples = [metrics.values(metric, side.counted) for side in sides]
-    if not any(samples):
-        return None
+    if not any(samples) or (metric.key != "errors" and not any(map(any, samples))):
+        return None  # measured nowhere, or 0 everywhere: only that there were no errors is worth a row
     return Row(metric, tuple(_cell(samples[0], sample, index) for index, sample in enumerate(samples)))
 
 
@@ -83,6 +83,8 @@ def _cell(first: list[float], sample: list[float], index: int) -> Cell:
         return Cell(estimate)
     difference = estimate.center - stats.median_interval(first).center
     ratio = stats.ratio(first, sample) if min(*first, *sample, 1) > 0 else None
+    if set(first) == set(sample) and len(set(first)) == 1:
+        return Cell(estimate, difference, ratio, None, Answer.SAME)
     if not stats.can_differ(len(first), len(sample)):
         return Cell(estimate, difference, ratio, None, Answer.TOO_FEW)
     p = stats.mann_whitney(first, sample)

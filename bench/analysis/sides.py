@@ -76,6 +76,8 @@ def differences(sides: Sequence[Side]) -> dict[str, tuple[Any, ...]]:
     described = [_described(side) for side in sides]
     keys = dict.fromkeys(key for values in described for key in values)
     rows = {key: tuple(values.get(key) for values in described) for key in keys}
+    if len({side.mode for side in sides}) > 1 or sides[0].mode == Mode.KEEPALIVE:
+        rows.pop("plan.closer", None)  # nobody is asked to close a pooled connection first
     return {key: row for key, row in rows.items() if any(value != row[0] for value in row)}
 
 
@@ -121,8 +123,6 @@ def _described(side: Side) -> dict[str, Any]:
     versions = {trial.subject.version for trial in side.trials}
     flat["subject.version"] = ", ".join(sorted(versions))
     flat["lab"] = ", ".join(sorted({trial.lab for trial in side.trials}))
-    if side.mode == Mode.KEEPALIVE:
-        flat.pop("plan.closer", None)  # nobody is asked to close a pooled connection first
     return {key: value for key, value in flat.items() if key not in _NOT_ASKED}
 
 
