@@ -1,0 +1,54 @@
+# Everything is installed into .venv, wheels only and pinned by constraints.txt; nothing outside is touched.
+# PYTHON=/path/to/python3.13 make ... chooses the interpreter; without it the first of NAMES that will do.
+
+NAMES := python3 python3.11 python3.12 python3.13 python3.14
+PROBE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for name in $(NAMES); do $$name -c '$(PROBE)' 2>/dev/null && { echo $$name; break; }; done)
+BIN := .venv/bin
+export PIP_REQUIRE_VIRTUALENV := 1
+export PIP_USER := 0
+export PYTHONNOUSERSITE := 1
+
+.PHONY: help bench check test test-all perf constraints clean
+
+help:  ## Say what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+bench: .venv/.run  ## Reproduce the keep-alive fix: the default plan, within a minute
+	$(BIN)/bench run
+
+check: .venv/.dev  ## Lint, formatting, types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+test: .venv/.dev  ## The tests that fit in ten minutes
+	$(BIN)/pytest -m 'not long' $(TESTS)
+
+test-all: .venv/.dev  ## All tests, the long ones too
+	$(BIN)/pytest $(TESTS)
+
+perf: .venv/.perf  ## Side by side with wrk, nginx and the others (QUICK=1, PERF_ONLY=a,b-tiny,...)
+	$(BIN)/python -m tests.perf $(if $(QUICK),--quick) $(if $(PERF_ONLY),--only $(PERF_ONLY))
+
+constraints:  ## Pin the newest releases anew; the oldest Python that we support chooses
+	rm -rf build/pins && python3.11 -m venv build/pins
+	build/pins/bin/pip install --quiet --only-binary :all: --editable '.[dev,proxies]'
+	sed -n '/^#/p' constraints.txt > build/constraints.txt
+	build/pins/bin/pip freeze --all --exclude-editable | sed '/^pip==/d' >> build/constraints.txt
+	mv build/constraints.txt constraints.txt
+
+clean:  ## Remove what was made, but no results
+	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -r {} +
+
+.venv/.run: EXTRAS :=
+.venv/.dev: EXTRAS := [dev]
+.venv/.perf: EXTRAS := [dev,proxies]
+.venv/.%: pyproject.toml constraints.txt | $(BIN)/pip
+	$(BIN)/pip install --quiet --only-binary :all: --constraint constraints.txt --editable '.$(EXTRAS)'
+	@touch $@
+
+$(BIN)/pip:
+	@[ -n '$(PYTHON)' ] || { echo 'No Python 3.11 or newer with venv here; on Debian: apt install python3-venv' >&2; exit 3; }
+	$(PYTHON) -m venv .venv
