@@ -3,26 +3,34 @@
 import sys
 from collections.abc import Sequence
 
-from backends.control import Pipes
 from backends.errors import BackendError
-from backends.listening import open_listener
-from backends.options import parse_options
+from backends.listening import address, open_listeners
+from backends.options import Options, parse_options
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs a backend to its end; returns the exit code."""
     try:
-        options = parse_options(arguments)
-        listeners = [open_listener(host, port, shared=False) for host, port in options.listen]
+        _run(parse_options(arguments))
     except BackendError as error:
         sys.stderr.write(f"backend: {error}\n")
         return error.exit_code
-    import uvloop  # noqa: PLC0415
-
-    from backends.role import run_worker  # noqa: PLC0415
-
-    uvloop.run(run_worker(options, listeners, Pipes(0 if options.control else None, 1)))
+    except BrokenPipeError:
+        sys.stderr.write("backend: nobody reads stdout any more; keep it open until `done`\n")
+        return BackendError.exit_code
     return 0
+
+
+def _run(options: Options) -> None:
+    listeners = open_listeners(options.listen, options.workers)
+    addresses = [address(listener) for listener in listeners[0]]
+    # Only now: wrong flags and taken ports are told before anything heavy is imported.
+    from backends.start import run_alone, run_several  # noqa: PLC0415
+
+    if options.workers == 1:
+        run_alone(options, listeners[0], addresses)
+    else:
+        run_several(options, listeners, addresses)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,30 @@
 import asyncio
 import json
 import os
+import sys
 from collections.abc import Callable
+from typing import Final
+
+COMMANDS: Final = ("count", "stop")
+
+
+def talk(line: str) -> None:
+    """Writes one line for people."""
+    sys.stderr.write(f"backend: {line}\n")
+
+
+def parse_command(line: bytes) -> str | None:
+    """Returns the name of the command in a line, None when there is none that a backend knows."""
+    try:
+        given = json.loads(line)
+    except ValueError:
+        return None
+    name = given.get("command") if isinstance(given, dict) else None
+    return name if name in COMMANDS else None
 
 
 class Pipes:
-    """Reads commands from one descriptor of this process and writes events to another."""
+    """Reads commands from one descriptor (None: takes no commands), writes events to another."""
 
     def __init__(self, commands: int | None, events: int) -> None:
         self._commands = commands
@@ -15,13 +34,13 @@ class Pipes:
         self._unread = b""
 
     def send(self, event: dict[str, object]) -> None:
-        """Writes one event, whole."""
+        """Writes one event, whole. Raises BrokenPipeError when nobody reads it."""
         line = json.dumps(event).encode() + b"\n"
         while line:
             line = line[os.write(self._events, line) :]
 
     def listen(self, on_command: Callable[[str], None], on_gone: Callable[[], None]) -> None:
-        """Calls `on_command` with each command's name, and `on_gone` once when the other side is gone."""
+        """Calls `on_command` with each command's name, and `on_gone` once the other side is gone."""
         if self._commands is None:
             return
         loop = asyncio.get_running_loop()
@@ -35,5 +54,14 @@ class Pipes:
             return
         *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
-            if line.strip():
-                on_command(str(json.loads(line).get("command")))
+            command = parse_command(line)
+            if command is None:
+                known = ", ".join(json.dumps({"command": name}) for name in COMMANDS)
+                talk(f"command {line.decode(errors='replace')!r} is not understood; send one of {known}")
+            else:
+                on_command(command)
+
+
+def end_at_once() -> None:
+    """Ends this process without draining: whoever started it is gone, or has asked twice."""
+    os._exit(0)

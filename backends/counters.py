@@ -1,6 +1,8 @@
 """What a backend counts, and the event that tells it."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -21,6 +23,26 @@ class Counters:
     errors: Errors = field(default_factory=Errors)
     closed_first: int = 0
 
+    def count_lost(self, error: Exception | None, *, peer_closed: bool) -> None:
+        """Counts the end of a connection: reset by the peer, closed by the peer, or by us first."""
+        if isinstance(error, ConnectionResetError | BrokenPipeError):
+            self.errors.reset += 1
+        elif not peer_closed:
+            self.closed_first += 1
+
     def event(self, name: str) -> dict[str, object]:
         """Returns the counters as the event `name` of a backend."""
         return {"event": name, "role": "backend", **asdict(self)}
+
+
+def summed(events: Iterable[Mapping[str, Any]]) -> Counters:
+    """Adds up the counters in several workers' events."""
+    total = Counters()
+    for event in events:
+        total.accepted += event["accepted"]
+        total.requests += event["requests"]
+        total.failed += event["failed"]
+        total.errors.protocol += event["errors"]["protocol"]
+        total.errors.reset += event["errors"]["reset"]
+        total.closed_first += event["closed_first"]
+    return total

@@ -13,5 +13,9 @@ class MisuseError(BackendError):
     exit_code = 2
 
 
+class WorkerError(BackendError):
+    """A worker process did not come up or died."""
+
+
 class ListenError(BackendError):
     """The environment does not let us listen on the address."""

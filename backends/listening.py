@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Sequence
 from typing import Final
 
 from backends.errors import ListenError
@@ -29,6 +30,28 @@ def open_listener(host: str, port: int, *, shared: bool) -> socket.socket:
         raise ListenError(f"cannot listen on {show(host, port)}: {reason}; {remedy}") from error
     listener.setblocking(False)
     return listener
+
+
+def open_listeners(addresses: Sequence[tuple[str, int]], workers: int) -> list[list[socket.socket]]:
+    """Opens the listening sockets of each worker, all on the same addresses.
+
+    Raises ListenError and leaves none open when one of them cannot be had.
+    """
+    listeners: list[list[socket.socket]] = []
+    try:
+        for _ in range(workers):
+            own: list[socket.socket] = []
+            listeners.append(own)
+            for index, (host, port) in enumerate(addresses):
+                # Port 0 was settled by the first worker's socket.
+                real = listeners[0][index].getsockname()[1] if len(listeners) > 1 else port
+                own.append(open_listener(host, real, shared=workers > 1))
+    except ListenError:
+        for own in listeners:
+            for listener in own:
+                listener.close()
+        raise
+    return listeners
 
 
 def address(listener: socket.socket) -> str:

@@ -1,70 +1,106 @@
-"""The life of one worker: listen, say ready, obey commands and signals, drain, say done."""
+"""The life of one worker: accept, say ready, obey commands and signals, drain, say done."""
 
 import asyncio
 import os
 import signal
 import socket
-import sys
-from typing import Final
+from typing import Final, Protocol
 
 from backends import __version__
-from backends.control import Pipes
+from backends.control import Pipes, end_at_once, talk
 from backends.counters import Counters
-from backends.listening import address
+from backends.listening import BACKLOG
 from backends.options import Options
-from backends.server import Server, serve_raw
+from backends.server import Server
 
 DRAIN_S: Final = 10.0
 """The longest that a drain waits for exchanges under way."""
 
 
-def ready_event(listeners: list[socket.socket], workers: int) -> dict[str, object]:
+class Backend(Protocol):
+    """A kind of backend: makes the protocols of new connections and ends them all in good order."""
+
+    def __call__(self) -> asyncio.Protocol:
+        """Makes the protocol of a new connection."""
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Closes idle connections, lets busy ones finish; returns whether all went in time."""
+
+
+async def make_backend(options: Options, counters: Counters) -> Backend:
+    """Makes the kind of backend that was asked for."""
+    if options.kind == "raw":
+        return Server(options, counters)
+    # aiohttp takes a third of a second to import, which the raw backend shall not pay.
+    from backends.app import make_app_server  # noqa: PLC0415
+
+    return await make_app_server(options, counters)
+
+
+def ready_event(addresses: list[str], workers: int) -> dict[str, object]:
     """Returns the event that says that the backend listens."""
     return {
         "event": "ready",
         "role": "backend",
         "pid": os.getpid(),
         "version": __version__,
-        "listen": [address(listener) for listener in listeners],
+        "listen": addresses,
         "workers": workers,
     }
 
 
-def end_at_once() -> None:
-    """Ends this process without draining: whoever started it is gone, or asked twice."""
-    os._exit(0)
+class Stop:
+    """The wish to stop, from a signal or a command; a second signal ends the process at once."""
 
+    def __init__(self) -> None:
+        self._asked = asyncio.Event()
 
-async def run_worker(options: Options, listeners: list[socket.socket], pipes: Pipes) -> None:
-    """Serves until told to stop, then drains; the last event is `done`."""
-    counters = Counters()
-    stop = asyncio.Event()
+    def on_signals(self) -> None:
+        """Takes SIGTERM and SIGINT for the wish to stop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
 
-    def on_stop() -> None:
-        if stop.is_set():
+    def _on_signal(self) -> None:
+        if self._asked.is_set():
             end_at_once()
-        stop.set()
+        self.ask()
+
+    def ask(self) -> None:
+        """Asks for the stop."""
+        self._asked.set()
+
+    async def asked(self) -> None:
+        """Waits until somebody asks."""
+        await self._asked.wait()
+
+
+async def run_worker(
+    options: Options, listeners: list[socket.socket], pipes: Pipes, *, ready: dict[str, object], alone: bool
+) -> None:
+    """Serves until told to stop, then drains; the last event is `done`.
+
+    Not `alone`, it obeys its parent only: Ctrl-C reaches the whole process group, the parent passes it on.
+    """
+    counters = Counters()
+    stop = Stop()
+    if alone:
+        stop.on_signals()
+    loop = asyncio.get_running_loop()
+    backend = await make_backend(options, counters)
+    accepting = [await loop.create_server(backend, sock=each, backlog=BACKLOG) for each in listeners]
 
     def on_command(command: str) -> None:
         if command == "count":
             pipes.send(counters.event("count"))
-        elif command == "stop":
-            stop.set()
         else:
-            sys.stderr.write(f"backend: unknown command {command!r}; known are count and stop\n")
+            stop.ask()
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_stop)
-    server = Server(options, counters)
-    accepting = await serve_raw(server, listeners)
     pipes.listen(on_command, end_at_once)
-    pipes.send(ready_event(listeners, 1))
-    await stop.wait()
-    for each in accepting:
-        each.close()
-    server.drain()
-    deadline = loop.time() + DRAIN_S
-    while server.connections and loop.time() < deadline:
-        await asyncio.sleep(0.01)
+    pipes.send(ready)
+    await stop.asked()
+    for server in accepting:
+        server.close()
+    if not await backend.drain(DRAIN_S):
+        talk(f"exchanges were still under way after {DRAIN_S:g} s of draining")
     pipes.send(counters.event("done"))

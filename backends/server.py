@@ -6,10 +6,10 @@ Framing is http11.py's, what to do to the client behaviours.py's; this file move
 import asyncio
 import socket
 import struct
-from functools import partial
 from typing import Final, cast
 
 from backends.behaviours import CloseKind, Failure, Failures, pattern
+from backends.connections import Connections
 from backends.counters import Counters
 from backends.http11 import ProtocolError, RequestHead, RequestReader
 from backends.options import Options
@@ -34,10 +34,12 @@ class Server:
         self.options = options
         self.counters = counters
         self.failures = Failures(options.failures) if options.failures else None
-        self.connections: set[Connection] = set()
+        self.connections: Connections[Connection] = Connections()
         self.draining = False
         self.buffer = memoryview(pattern(min(SLICE, options.body.high)))
         self.fixed = self._answer_parts(options.body.low) if options.body.constant else None
+        if options.idle_timeout_s:
+            self._sweep_every(options.idle_timeout_s / SWEEPS_PER_TIMEOUT)
 
     def __call__(self) -> "Connection":
         """Makes the protocol of a new connection."""
@@ -51,16 +53,18 @@ class Server:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n" % size
         return head, bytes(self.buffer[:size]) if size <= SMALL else b"", size
 
-    def sweep(self) -> None:
-        """Closes the connections that were idle for a whole timeout; called several times per timeout."""
-        for connection in list(self.connections):
+    def _sweep_every(self, period_s: float) -> None:
+        """Visits all connections a few times per idle timeout: no timer per connection or request."""
+        for connection in self.connections:
             connection.sweep()
+        asyncio.get_running_loop().call_later(period_s, self._sweep_every, period_s)
 
-    def drain(self) -> None:
-        """Closes idle connections now and lets busy ones finish their exchange."""
+    async def drain(self, timeout_s: float) -> bool:
+        """Closes idle connections, lets busy ones finish; returns whether all went in time."""
         self.draining = True
-        for connection in list(self.connections):
+        for connection in self.connections:
             connection.drain()
+        return await self.connections.gone(timeout_s)
 
 
 class Connection(asyncio.Protocol):
@@ -75,6 +79,7 @@ class Connection(asyncio.Protocol):
         "closing",
         "idle_sweeps",
         "left",
+        "left_of",
         "paused",
         "peer_closed",
         "reader",
@@ -98,6 +103,7 @@ class Connection(asyncio.Protocol):
         self.peer_closed = False
         self.served = 0
         self.left = 0
+        self.left_of: RequestHead | None = None
         self.idle_sweeps = 0
 
     # What the transport calls.
@@ -124,18 +130,15 @@ class Connection(asyncio.Protocol):
         self.server.connections.discard(self)
         if self.timer is not None:
             self.timer.cancel()
-        if isinstance(error, ConnectionResetError | BrokenPipeError):
-            self.server.counters.errors.reset += 1
-        elif not self.peer_closed:
-            self.server.counters.closed_first += 1
+        self.server.counters.count_lost(error, peer_closed=self.peer_closed)
 
     def pause_writing(self) -> None:
         self.paused = True
 
     def resume_writing(self) -> None:
         self.paused = False
-        if self.busy and self.timer is None and self.request is not None:
-            self._write_body(self.request)
+        if self.left_of is not None and self._write_body(self.left_of):
+            self._advance()
 
     # From requests to answers.
 
@@ -205,20 +208,17 @@ class Connection(asyncio.Protocol):
             return fields + b"Connection: keep-alive\r\n\r\n"
         return fields + b"\r\n"
 
-    def _write_body(self, request: RequestHead) -> None:
-        """Writes the rest of a large body, as far as the client takes it; resume_writing goes on."""
-        self.busy = True
-        while self.left:
-            if self.paused:
-                return
+    def _write_body(self, request: RequestHead) -> bool:
+        """Writes the rest of a large body as far as the client takes it; returns whether all went out."""
+        while self.left and not self.paused:
             piece = self.server.buffer[: self.left]
             self.left -= len(piece)
             self.transport.write(piece)
-        if self.paused:
-            return
-        self.busy = False
-        self._finish(request)
-        self._advance()
+        self.busy = self.paused
+        self.left_of = request if self.paused else None
+        if not self.paused:
+            self._finish(request)
+        return not self.paused
 
     def _finish(self, request: RequestHead) -> None:
         self.server.counters.requests += 1
@@ -280,16 +280,3 @@ class Connection(asyncio.Protocol):
         """Closes now if no request is under way, else after its answer."""
         if self.request is None or self.closing:
             self.transport.close()
-
-
-async def serve_raw(server: Server, listeners: list[socket.socket]) -> list[asyncio.Server]:
-    """Starts to accept on sockets that listen already."""
-    loop = asyncio.get_running_loop()
-    if server.options.idle_timeout_s:
-        _sweep_forever(loop, server, server.options.idle_timeout_s / SWEEPS_PER_TIMEOUT)
-    return [await loop.create_server(server, sock=listener, backlog=16384) for listener in listeners]
-
-
-def _sweep_forever(loop: asyncio.AbstractEventLoop, server: Server, period_s: float) -> None:
-    server.sweep()
-    loop.call_later(period_s, partial(_sweep_forever, loop, server, period_s))

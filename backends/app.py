@@ -1,0 +1,147 @@
+"""The typical Python service as a backend: an aiohttp application with the same answers."""
+
+import asyncio
+import socket
+import struct
+from typing import Final, cast
+
+from aiohttp import web
+
+from backends.behaviours import Failure, Failures, pattern
+from backends.connections import Connections
+from backends.counters import Counters
+from backends.options import Options
+
+NO_IDLE_TIMEOUT_S: Final = 7 * 86400.0  # aiohttp has no word for never
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+_GARBAGE: Final = b"\x00this is no HTTP response\x00\r\n"
+
+
+class App:
+    """The handlers, and what they share: options, counters, the body that all bodies begin with."""
+
+    def __init__(self, options: Options, counters: Counters) -> None:
+        self._options = options
+        self._counters = counters
+        self._failures = Failures(options.failures)
+        self._pattern = pattern(options.body.high)
+        self.served: dict[asyncio.BaseTransport, int] = {}
+
+    async def text(self, request: web.Request) -> web.StreamResponse:
+        """Answers any path with a body of the size asked for."""
+        size = self._options.body.draw()
+        return await self._answer(request, web.Response(body=self._pattern[:size], content_type="text/plain"))
+
+    async def json(self, request: web.Request) -> web.StreamResponse:
+        """Answers `/json` with what the request said, as services do."""
+        said = {"method": request.method, "path": request.path, "id": request.headers.get("X-Bench-Id")}
+        return await self._answer(request, web.json_response(said))
+
+    async def _answer(self, request: web.Request, response: web.Response) -> web.StreamResponse:
+        transport = cast(asyncio.Transport, request.transport)
+        async for _ in request.content.iter_any():
+            pass
+        if self._options.delay is not None:
+            await asyncio.sleep(self._options.delay())
+        self.served[transport] = served = self.served.get(transport, 0) + 1
+        if served == self._options.requests_per_connection:
+            response.force_close()
+        bench_id = request.headers.get("X-Bench-Id")
+        if bench_id is not None:
+            response.headers["X-Bench-Id"] = bench_id
+        failure = self._failures.draw()
+        if failure is not None:
+            self._fail(transport, failure, response)
+            return response
+        await response.prepare(request)
+        await response.write_eof()
+        self._counters.requests += 1
+        return response
+
+    def _fail(self, transport: asyncio.Transport, failure: Failure, response: web.Response) -> None:
+        """Spoils an answer below aiohttp, which then finds its transport closed."""
+        self._counters.failed += 1
+        if failure is Failure.RESET:
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            transport.abort()
+            return
+        if failure is Failure.CUT:
+            body = cast(bytes, response.body)
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body)
+            transport.write(head + body[: len(body) // 2])
+        else:
+            transport.write(_GARBAGE)
+        transport.close()
+
+
+class AppServer:
+    """Makes the protocols of new connections: aiohttp's, each behind one that counts."""
+
+    def __init__(self, runner: web.AppRunner, app: App, counters: Counters) -> None:
+        self.app = app
+        self.counters = counters
+        self.connections: Connections[Watched] = Connections()
+        self._runner = runner
+
+    def __call__(self) -> "Watched":
+        """Makes the protocol of a new connection."""
+        return Watched(self, cast(web.Server, self._runner.server)())
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Closes idle connections, lets busy ones finish; returns whether all went in time."""
+        cast(web.Server, self._runner.server).pre_shutdown()
+        return await self.connections.gone(timeout_s)
+
+
+class Watched(asyncio.Protocol):
+    """Counts what happens to one connection and passes everything on to aiohttp."""
+
+    def __init__(self, server: AppServer, inner: asyncio.Protocol) -> None:
+        self._server = server
+        self._inner = inner
+        self._transport: asyncio.BaseTransport | None = None
+        self._peer_closed = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._server.counters.accepted += 1
+        self._server.connections.add(self)
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        self._peer_closed = True
+        return self._inner.eof_received()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        server = self._server
+        if self._transport is not None:
+            server.app.served.pop(self._transport, None)
+        server.connections.discard(self)
+        server.counters.count_lost(error, peer_closed=self._peer_closed)
+        self._inner.connection_lost(error)
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+
+async def make_app_server(options: Options, counters: Counters) -> AppServer:
+    """Sets the application up, ready for connections."""
+    app = App(options, counters)
+    application = web.Application()
+    application.router.add_route("*", "/json", app.json)
+    application.router.add_route("*", "/{path:.*}", app.text)
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        handle_signals=False,
+        keepalive_timeout=options.idle_timeout_s or NO_IDLE_TIMEOUT_S,
+    )
+    await runner.setup()
+    return AppServer(runner, app, counters)

@@ -1,0 +1,140 @@
+"""Several workers on the same ports: forked before any loop exists, commanded by pipes, counters summed.
+
+A worker's command pipe ends with its parent, and the worker with the pipe; no signal is needed for that.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from backends.control import Pipes, end_at_once
+from backends.counters import summed
+from backends.errors import WorkerError
+from backends.role import Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One forked worker, seen from its parent: descriptors to command it and to hear its events."""
+
+    pid: int
+    commands: int
+    events: int
+
+
+def fork_workers(
+    listeners: list[list[socket.socket]], serve: Callable[[list[socket.socket], Pipes], None]
+) -> list[Worker]:
+    """Forks one worker per list of listeners; each runs `serve` and exits. Closes the parent's listeners."""
+    workers: list[Worker] = []
+    for own in listeners:
+        commands_out, commands_in = os.pipe()
+        events_out, events_in = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            # Kept open here, an elder sibling's command pipe would outlive the parent.
+            for descriptor in (commands_in, events_out, *(worker.commands for worker in workers)):
+                os.close(descriptor)
+            _close_all([each for each in listeners if each is not own])
+            _run_child(own, Pipes(commands_out, events_in), serve)
+        os.close(commands_out)
+        os.close(events_in)
+        workers.append(Worker(pid, commands_in, events_out))
+    _close_all(listeners)
+    return workers
+
+
+def _run_child(
+    own: list[socket.socket], pipes: Pipes, serve: Callable[[list[socket.socket], Pipes], None]
+) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        serve(own, pipes)
+    finally:
+        os._exit(0)
+
+
+def _close_all(listeners: list[list[socket.socket]]) -> None:
+    for each in listeners:
+        for listener in each:
+            listener.close()
+
+
+async def run_parent(workers: list[Worker], pipes: Pipes, ready: dict[str, object]) -> None:
+    """Speaks for all workers until told to stop. Raises WorkerError when one of them dies."""
+    stop = Stop()
+    stop.on_signals()
+    streams = [await _open_stream(worker.events) for worker in workers]
+    await _hear_all(workers, streams, "ready")
+    counts: asyncio.Queue[None] = asyncio.Queue()
+
+    def on_command(command: str) -> None:
+        if command == "count":
+            counts.put_nowait(None)
+        else:
+            stop.ask()
+
+    pipes.listen(on_command, end_at_once)
+    pipes.send(ready)
+    await _count_until_stopped(workers, streams, pipes, counts, stop)
+    _tell_all(workers, "stop")
+    pipes.send(summed(await _hear_all(workers, streams, "done")).event("done"))
+
+
+async def _count_until_stopped(
+    workers: list[Worker],
+    streams: list[asyncio.StreamReader],
+    pipes: Pipes,
+    counts: asyncio.Queue[None],
+    stop: Stop,
+) -> None:
+    died = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, died.set)
+    stopped, dead = asyncio.ensure_future(stop.asked()), asyncio.ensure_future(died.wait())
+    while True:
+        wanted = asyncio.ensure_future(counts.get())
+        done, _ = await asyncio.wait({stopped, dead, wanted}, return_when=asyncio.FIRST_COMPLETED)
+        if wanted in done:
+            _tell_all(workers, "count")
+            pipes.send(summed(await _hear_all(workers, streams, "count")).event("count"))
+            continue
+        wanted.cancel()
+        if dead in done:
+            pid, status = os.waitpid(-1, 0)
+            raise WorkerError(
+                f"worker {pid} died with status {os.waitstatus_to_exitcode(status)}; start again"
+            )
+        dead.cancel()
+        return
+
+
+async def _open_stream(descriptor: int) -> asyncio.StreamReader:
+    stream = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(descriptor, "rb", buffering=0)
+    )
+    return stream
+
+
+def _tell_all(workers: list[Worker], command: str) -> None:
+    for worker in workers:
+        os.write(worker.commands, json.dumps({"command": command}).encode() + b"\n")
+
+
+async def _hear_all(
+    workers: list[Worker], streams: list[asyncio.StreamReader], name: str
+) -> list[dict[str, object]]:
+    """Returns the next event of every worker, which is the answer to what was asked last."""
+    events: list[dict[str, object]] = []
+    for worker, stream in zip(workers, streams, strict=True):
+        line = await stream.readline()
+        event = json.loads(line) if line else {}
+        if event.get("event") != name:
+            raise WorkerError(f"worker {worker.pid} ended before it said {name}; start again")
+        events.append(event)
+    return events
