@@ -1,0 +1,32 @@
+"""Which role runs on which cores: the load generator is kept apart from what it measures. Pure but for `here`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+
+Cores = set[int] | None
+"""The cores of one role; None: wherever the system puts it."""
+
+
+def here() -> set[int]:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
+
+
+def assign(available: Collection[int], client_workers: int, pin: bool) -> dict[str, Cores]:
+    """Return the cores of each role.
+
+    The client gets one core a worker, half of them at the most; the backend half of the rest, where the
+    rest is more than one; the proxy what is left. With one core, or without `pin`, nobody is pinned.
+    """
+    ordered = sorted(available)
+    if not pin or len(ordered) < 2:
+        return {"client": None, "proxy": None, "backend": None}
+    split = min(client_workers, len(ordered) // 2)
+    client, rest = ordered[:split], ordered[split:]
+    half = len(rest) // 2
+    backend, proxy = (rest[:half], rest[half:]) if half else (rest, rest)
+    return {"client": set(client), "proxy": set(proxy), "backend": set(backend)}
