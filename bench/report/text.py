@@ -13,7 +13,9 @@ from bench.analysis import metrics
 from bench.analysis.compare import Answer, Cell, Comparison
 from bench.analysis.metrics import Metric
 from bench.analysis.sides import Side, split
-from bench.record import Run, Trial
+from bench.record import Run
+from bench.report import finding
+from bench.report.figures import number
 from bench.results import Listed
 
 if TYPE_CHECKING:
@@ -53,10 +55,10 @@ def result(run: Run) -> str:
     """Return what `bench run` and `bench show` print: table, doubts, sentence, the next command."""
     parts = [render(result_table(run)), *(f"! {doubt}\n" for doubt in doubts(run)), "\n"]
     parts += [
-        textwrap.fill(sentence(run), 100),
+        textwrap.fill(finding.sentence(run), 100),
         "\n\n",
         f"results: {run.directory}\n",
-        f"next:    {next_command(run)}\n",
+        f"next:    {finding.next_command(run)}\n",
     ]
     return "".join(parts)
 
@@ -65,9 +67,11 @@ def result_table(run: Run) -> Table:
     """Return the medians of each mode over its counted trials, with the least and the greatest."""
     sides = split(run)
     table = _table("", *(f"{side.name} ({_counted(side)})" for side in sides))
-    cliff = any(trial.ports.half_range_passed_s is not None for side in sides for trial in _shown(side))
+    cliff = any(
+        trial.ports.half_range_passed_s is not None for side in sides for trial in finding.shown(side)
+    )
     for label, key in _ROWS:
-        samples = [metrics.values(metrics.named(key), _shown(side)) for side in sides]
+        samples = [metrics.values(metrics.named(key), finding.shown(side)) for side in sides]
         silent = key in _SILENT_AT_ZERO and not any(map(any, samples))
         if any(samples) and not silent and (cliff or key != _ONLY_WITH_CLIFF):
             table.add_row(label, *(_spread(sample, metrics.named(key)) for sample in samples))
@@ -85,29 +89,6 @@ def doubts(run: Run) -> list[str]:
         if trial.interrupted:
             carried.setdefault(f"{trial.mode}: interrupted; left out of comparisons", []).append(trial.trial)
     return [f"trial {', '.join(map(str, numbers))}, {said}" for said, numbers in carried.items()]
-
-
-def sentence(run: Run) -> str:
-    """Return one sentence: what each mode opened for how many requests, the cliff, and the ratio."""
-    sides = [side for side in split(run) if _shown(side)]
-    if not sides:
-        return "No trial was finished, so there is nothing to tell."
-    clauses = [_opened(side) for side in sides]
-    if {side.mode for side in sides} == {"short", "keepalive"}:
-        short, keepalive = sorted(sides, key=lambda side: side.mode, reverse=True)
-        clauses.append(_advantage(short, keepalive))
-    text = "; ".join(clause for clause in clauses if clause)
-    return text[0].upper() + text[1:] + "."
-
-
-def next_command(run: Run) -> str:
-    """Return the command to type next."""
-    if not any(trial.valid for trial in run.trials):
-        return "bench doctor"
-    seen = {trial.mode for trial in run.trials}
-    if len(seen) > 1:
-        return f"bench compare {run.directory}"
-    return f"bench run --mode {'keepalive' if 'short' in seen else 'short'}"
 
 
 def comparison(compared: Comparison) -> str:
@@ -131,16 +112,9 @@ def listing(found: Sequence[Listed], root: Path) -> str:
     table = _table("run", "started", "trials", "requests/s")
     for each in found:
         if each.run is not None:
-            rates = ", ".join(f"{side.mode} {_rate(side)}" for side in split(each.run))
+            rates = ", ".join(f"{side.mode} {finding.rate(side)}" for side in split(each.run))
             table.add_row(str(each.directory), each.run.started, str(len(each.run.trials)), rates or "-")
     return render(table) + "".join(f"! {each.problem}\n" for each in found if each.problem)
-
-
-def number(value: float, unit: str = "") -> str:
-    """Return a figure with three significant digits or more; counts (no unit) without a fraction of .0."""
-    if abs(value) >= 100 or (unit == "" and value == round(value)):
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def render(table: Table) -> str:
@@ -172,67 +146,12 @@ def _counted(side: Side) -> str:
     return trials if counted == all_ else f"{counted} of {trials}"
 
 
-def _shown(side: Side) -> tuple[Trial, ...]:
-    """Return the trials that count, or all of them where none does: better than an empty table."""
-    return side.counted or side.trials
-
-
 def _spread(values: Sequence[float], metric: Metric) -> str:
     if not values:
         return "-"
     bounds = (statistics.median(values), min(values), max(values))
     center, low, high = (number(value, metric.unit) for value in bounds)
     return center if low == high else f"{center} ({low} to {high})"
-
-
-def _median(side: Side, key: str) -> float | None:
-    values = metrics.values(metrics.named(key), _shown(side))
-    return statistics.median(values) if values else None
-
-
-def _rate(side: Side) -> str:
-    rate = _median(side, "requests_per_s")
-    return "-" if rate is None else units.rate(rate)
-
-
-def _opened(side: Side) -> str:
-    opened = units.count(_median(side, "upstream.connections_opened") or 0)
-    requests = units.count(_median(side, "upstream.requests_total") or 0)
-    return f"{side.mode} opened {opened} connections for {requests} requests{_course(side)}"
-
-
-def _course(side: Side) -> str:
-    """Say how the rate went: with or without a cliff, up to the end of the ports."""
-    half_s, before, after = (
-        _median(side, f"ports.{key}") for key in ("half_range_passed_s", "rate_before", "rate_after")
-    )
-    if half_s is None:
-        return f" at {_rate(side)}"
-    tuples = units.count(max(trial.ports.tuples for trial in _shown(side)))
-    said = f", passed half of its {tuples} ports after {number(half_s, 's')} s"
-    if before is not None and after is not None:
-        said += f" and went from {units.rate(before)} to {units.rate(after)}"
-    exhausted_s = _median(side, "ports.exhausted_s")
-    if exhausted_s is not None:
-        errors = units.count(_median(side, "errors") or 0)
-        said += f", and had none left after {number(exhausted_s, 's')} s ({errors} errors)"
-    return said
-
-
-def _advantage(short: Side, keepalive: Side) -> str:
-    rate, old_rate = _median(keepalive, "requests_per_s"), _median(short, "requests_per_s")
-    if not rate or not old_rate:
-        return ""
-    said = f"keepalive serves {units.ratio(rate / old_rate)} the requests per second"
-    before, after = _median(short, "ports.rate_before"), _median(short, "ports.rate_after")
-    if before and after:
-        said += f" ({units.ratio(rate / before)} before that point, {units.ratio(rate / after)} after it)"
-    key = "cpu_us_per_request_before_cliff.proxy"
-    cost, old_cost = _median(keepalive, key), _median(short, key)
-    if cost and old_cost:
-        ahead = ", even before that point" if before else ""
-        said += f" at {100 * cost / old_cost:.0f} % of the proxy CPU per request{ahead}"
-    return said
 
 
 def _columns(compared: Comparison) -> tuple[str, ...]:

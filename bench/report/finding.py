@@ -1,0 +1,127 @@
+"""What a run found, in sentences: the one under the table, the title of the picture. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from bench import units
+from bench.analysis import metrics
+from bench.analysis.sides import Side, split
+from bench.record import Run, Trial
+from bench.report.figures import number
+
+
+def sentence(run: Run) -> str:
+    """Return one sentence: what each mode opened for how many requests, the cliff, and the ratio."""
+    sides = [side for side in split(run) if shown(side)]
+    if not sides:
+        return "No trial was finished, so there is nothing to tell."
+    clauses = [_opened(side) for side in sides]
+    if {side.mode for side in sides} == {"short", "keepalive"}:
+        short, keepalive = sorted(sides, key=lambda side: side.mode, reverse=True)
+        clauses.append(_advantage(short, keepalive))
+    text = "; ".join(clause for clause in clauses if clause)
+    return text[0].upper() + text[1:] + "."
+
+
+def next_command(run: Run) -> str:
+    """Return the command to type next."""
+    if not any(trial.valid for trial in run.trials):
+        return "bench doctor"
+    seen = {trial.mode for trial in run.trials}
+    if len(seen) > 1:
+        return f"bench compare {run.directory}"
+    return f"bench run --mode {'keepalive' if 'short' in seen else 'short'}"
+
+
+def headline(sides: Sequence[Side]) -> str:
+    """Return the title of the picture: how fast each side was, on how many connections, and its cliff."""
+    clauses = [_summed_up(side) for side in reversed(sides) if shown(side)]
+    return "; ".join(clauses) or "No trial was finished"
+
+
+def conditions(sides: Sequence[Side]) -> str:
+    """Return the small print of the picture: what was measured, where, and how often."""
+    trials = [trial for side in sides for trial in side.trials]
+    subjects = sorted({f"{trial.subject.name} {trial.subject.version}" for trial in trials})
+    labs = sorted({trial.lab for trial in trials})
+    kernels = sorted({str(side.run.machine.get("kernel", "unknown")) for side in sides})
+    counts = ", ".join(f"{side.name} {len(side.counted)} of {len(side.trials)}" for side in sides)
+    load = sides[0].run.plan.get("load", {})
+    return (
+        f"proxy: {', '.join(subjects)}  ·  lab: {', '.join(labs)}  ·  kernel: {', '.join(kernels)}  ·  "
+        f"{load.get('connections', '?')} client connections  ·  trials that count: {counts}  ·  "
+        "thin lines: single trials; bold: their median"
+    )
+
+
+def shown(side: Side) -> tuple[Trial, ...]:
+    """Return the trials that count, or all of them where none does: better than an empty table."""
+    return side.counted or side.trials
+
+
+def median(side: Side, key: str) -> float | None:
+    values = metrics.values(metrics.named(key), shown(side))
+    return statistics.median(values) if values else None
+
+
+def rate(side: Side) -> str:
+    rate = median(side, "requests_per_s")
+    return "-" if rate is None else units.rate(rate)
+
+
+def _opened(side: Side) -> str:
+    opened = units.count(median(side, "upstream.connections_opened") or 0)
+    requests = units.count(median(side, "upstream.requests_total") or 0)
+    return f"{side.mode} opened {opened} connections for {requests} requests{_course(side)}"
+
+
+def _course(side: Side) -> str:
+    """Say how the rate went: with or without a cliff, up to the end of the ports."""
+    half_s, before, after = (
+        median(side, f"ports.{key}") for key in ("half_range_passed_s", "rate_before", "rate_after")
+    )
+    if half_s is None:
+        return f" at {rate(side)}"
+    tuples = units.count(max(trial.ports.tuples for trial in shown(side)))
+    said = f", passed half of its {tuples} ports after {number(half_s, 's')} s"
+    if before is not None and after is not None:
+        said += f" and went from {units.rate(before)} to {units.rate(after)}"
+    exhausted_s = median(side, "ports.exhausted_s")
+    if exhausted_s is not None:
+        errors = units.count(median(side, "errors") or 0)
+        said += f", and had none left after {number(exhausted_s, 's')} s ({errors} errors)"
+    return said
+
+
+def _advantage(short: Side, keepalive: Side) -> str:
+    rate, old_rate = median(keepalive, "requests_per_s"), median(short, "requests_per_s")
+    if not rate or not old_rate:
+        return ""
+    said = f"keepalive serves {units.ratio(rate / old_rate)} the requests per second"
+    before, after = median(short, "ports.rate_before"), median(short, "ports.rate_after")
+    if before and after:
+        said += f" ({units.ratio(rate / before)} before that point, {units.ratio(rate / after)} after it)"
+    key = "cpu_us_per_request_before_cliff.proxy"
+    cost, old_cost = median(keepalive, key), median(short, key)
+    if cost and old_cost:
+        ahead = ", even before that point" if before else ""
+        said += f" at {100 * cost / old_cost:.0f} % of the proxy CPU per request{ahead}"
+    return said
+
+
+def _summed_up(side: Side) -> str:
+    half_s, before, after = (
+        median(side, f"ports.{key}") for key in ("half_range_passed_s", "rate_before", "rate_after")
+    )
+    opened = units.count(median(side, "upstream.connections_opened") or 0)
+    if half_s is None or before is None or after is None:
+        return f"{side.name}: {rate(side)} on {opened} upstream connections"
+    tuples = units.count(max(trial.ports.tuples for trial in shown(side)))
+    said = f"{side.name}: {units.rate(before)} until half of the {tuples} ports were used after"
+    said += f" {number(half_s, 's')} s, then {units.rate(after)}"
+    exhausted_s = median(side, "ports.exhausted_s")
+    return (
+        said if exhausted_s is None else f"{said}, and nothing but errors after {number(exhausted_s, 's')} s"
+    )
