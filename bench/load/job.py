@@ -1,0 +1,95 @@
+"""The job of one load worker, as the parent hands it over in one JSON line. Values only."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one worker sends, to whom, for how long, and what it takes for a correct response."""
+
+    host: str
+    """Address to connect to; resolved once, before the start."""
+    port: int
+    host_field: str
+    """Value of the Host field."""
+    path: str = "/"
+    """Each request adds `?n=NUMBER` (`&n=` behind a query)."""
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    """Fields beside Host, X-Bench-Id, X-Bench-Fill and, with short clients, Connection."""
+    connections: int = 64
+    rate: float | None = None
+    """Requests per second of this worker in open loop; None: closed loop."""
+    rate_phase: float = 0.0
+    """Where its due times lie between those of the other workers: a share (0 to 1) of its interval."""
+    warmup_s: float = 1.0
+    duration_s: float = 6.0
+    requests: int | None = None
+    """The window ends early once so many responses, correct or not, have come in it; None: no such bound."""
+    client_mode: str = "keepalive"
+    """keepalive, or short: `Connection: close`, one request per connection, the client closes first."""
+    requests_per_connection: int | None = None
+    """The client leaves a connection after so many requests; None: never."""
+    connect_timeout_s: float = 5.0
+    request_timeout_s: float = 10.0
+    """From the write to the last byte."""
+    total_timeout_s: float = 30.0
+    """From the due time (closed loop: from before the connect) to the last byte."""
+    drain_timeout_s: float = 5.0
+    """How long exchanges under way at the window's end may take to finish."""
+    statuses: tuple[int, int] = (200, 299)
+    """Lowest and highest status of a correct response."""
+    echo: bool = True
+    """Whether the response must carry the request's X-Bench-Id."""
+    body_bytes: tuple[int, int] | None = None
+    """Fewest and most bytes of a correct body; None: any."""
+    pattern: bool = True
+    """Whether the body must be a prefix of the repeated pattern (wire.PATTERN_UNIT)."""
+    worker: int = 0
+    seed: int = 1
+
+    @property
+    def is_short(self) -> bool:
+        """Return whether each request has a connection of its own."""
+        return self.client_mode == "short"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the job as plain values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Job:
+        """Return the job that `to_json` wrote; TypeError where a key is missing or unknown."""
+        body = values.get("body_bytes")
+        given = {key: value for key, value in values.items() if key not in ("command", "event")}
+        given["headers"] = tuple((name, value) for name, value in values.get("headers", ()))
+        given["statuses"] = tuple(values.get("statuses", (200, 299)))
+        given["body_bytes"] = None if body is None else tuple(body)
+        return cls(**given)
+
+
+def split(job: Job, workers: int) -> list[Job]:
+    """Return the jobs of `workers` workers that together do `job`.
+
+    Connections and a request count are split as evenly as they go; a rate evenly, with due times that
+    interleave.
+    """
+    return [
+        dataclasses.replace(
+            job,
+            worker=index,
+            connections=_share(job.connections, workers, index),
+            requests=None if job.requests is None else _share(job.requests, workers, index),
+            rate=None if job.rate is None else job.rate / workers,
+            rate_phase=index / workers,
+        )
+        for index in range(workers)
+    ]
+
+
+def _share(whole: int, parts: int, index: int) -> int:
+    return whole // parts + (index < whole % parts)

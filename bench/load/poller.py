@@ -1,0 +1,73 @@
+"""Waits until sockets are ready: epoll on Linux, poll elsewhere.
+
+Not an asyncio loop: importing one costs more than ten thousand requests, and its timers have a
+grain of a millisecond, where an open loop must be on time to some tens of microseconds.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+from typing import Protocol
+
+READABLE = select.POLLIN
+WRITABLE = select.POLLOUT
+
+_COARSE_NS = 2_000_000
+"""epoll_wait counts in milliseconds, rounded up: waits from here on can bear that."""
+
+Handler = Callable[[], None]
+
+
+class _Poll(Protocol):
+    def register(self, fd: int, eventmask: int, /) -> None: ...
+    def modify(self, fd: int, eventmask: int, /) -> None: ...
+    def unregister(self, fd: int, /) -> None: ...
+
+
+class Poller:
+    """Calls the handler of each descriptor that is ready.
+
+    A handler may close its own descriptor and open others; it must leave those of others alone, since
+    their events may be in the batch at hand.
+    """
+
+    __slots__ = ("_epoll", "_events", "_handlers", "_poll")
+
+    def __init__(self) -> None:
+        self._handlers: dict[int, Handler] = {}
+        self._epoll = select.epoll() if hasattr(select, "epoll") else None
+        self._poll: _Poll = self._epoll or select.poll()
+        self._events = self._epoll.poll if self._epoll else self._poll_events
+
+    def watch(self, fd: int, mask: int, handler: Handler) -> None:
+        """Call `handler` whenever `fd` is ready for `mask`, in error or hung up."""
+        self._handlers[fd] = handler
+        self._poll.register(fd, mask)
+
+    def turn(self, fd: int, mask: int, handler: Handler) -> None:
+        """Watch `fd` for `mask` from now on."""
+        self._handlers[fd] = handler
+        self._poll.modify(fd, mask)
+
+    def hand(self, fd: int, handler: Handler) -> None:
+        """Let `handler` take what was watched for already."""
+        self._handlers[fd] = handler
+
+    def forget(self, fd: int) -> None:
+        """Leave `fd` alone; before it is closed."""
+        del self._handlers[fd]
+        self._poll.unregister(fd)
+
+    def run_ready(self, timeout_ns: int) -> None:
+        """Wait up to `timeout_ns` until something is ready, and call the handlers of all that is."""
+        if timeout_ns > 0 and self._epoll and timeout_ns < _COARSE_NS:
+            select.select((self._epoll,), (), (), timeout_ns / 1e9)  # Counts in microseconds.
+            timeout_ns = 0
+        handlers = self._handlers
+        for fd, _ in self._events(max(0, timeout_ns) / 1e9):
+            handlers[fd]()
+
+    def _poll_events(self, timeout_s: float) -> list[tuple[int, int]]:
+        poll: select.poll = self._poll  # type: ignore[assignment]
+        return poll.poll(timeout_s * 1000)
