@@ -35,8 +35,8 @@ def enter() -> None:
         return
     if syscalls.threads() > 1:
         raise LabError(
-            f"lab: {syscalls.threads()} threads run already, and only a process of one thread can enter a user"
-            " namespace; call bench.lab.enter() before numpy and the like are imported"
+            f"lab: {syscalls.threads()} threads run already, and only a process of one thread can enter a"
+            " user namespace; call bench.lab.enter() before numpy and the like are imported"
         )
     uid, gid = os.getuid(), os.getgid()
     try:

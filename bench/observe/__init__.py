@@ -1,1 +1,1 @@
-"""What can be seen from outside while a trial runs: sockets, kernel counters, processes. It judges nothing."""
+"""What can be seen from outside while a trial runs: sockets, counters, processes. It judges nothing."""

@@ -8,8 +8,9 @@ Names: RFC 4022 (TCP-MIB) for snmp, include/uapi/linux/snmp.h for netstat.
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _FILES = ("snmp", "netstat", "sockstat")
@@ -33,49 +34,58 @@ class Counters:
     time_wait: int
     orphans: int
 
-
-def parse_pairs(text: str) -> dict[str, dict[str, int]]:
-    """Return /proc/net/snmp or netstat as protocol -> name -> value: a line of names, then one of values."""
-    lines = text.splitlines()
-    tables = {}
-    for names, values in zip(lines[::2], lines[1::2], strict=True):
-        protocol, _, rest = names.partition(":")
-        numbers = map(int, values.partition(":")[2].split())
-        tables[protocol] = dict(zip(rest.split(), numbers, strict=True))
-    return tables
+    def since(self, base: Counters) -> Counters:
+        """Return this reading with what only grows counted from `base`."""
+        grown = {name: getattr(self, name) - getattr(base, name) for name in _GROWING}
+        return dataclasses.replace(self, **grown)
 
 
-def parse_sockstat(text: str) -> dict[str, dict[str, int]]:
-    """Return /proc/net/sockstat as protocol -> name -> value: names and values in turn on one line."""
-    tables = {}
-    for line in text.splitlines():
-        protocol, _, rest = line.partition(":")
-        words = rest.split()
-        tables[protocol] = dict(zip(words[::2], map(int, words[1::2]), strict=True))
-    return tables
+_GROWING = (
+    "active_opens",
+    "passive_opens",
+    "attempt_fails",
+    "established_resets",
+    "resets_sent",
+    "listen_overflows",
+    "listen_drops",
+)
+
+_TCP = ("ActiveOpens", "PassiveOpens", "AttemptFails", "EstabResets", "OutRsts", "CurrEstab")
+_EXTENDED = ("ListenOverflows", "ListenDrops")
+
+
+def pick(text: str, protocol: str, names: Sequence[str]) -> list[int]:
+    """Return the values called `names` of `protocol` in /proc/net/snmp or netstat.
+
+    There each protocol has a line of names and then one of values. ValueError where a name is missing.
+    """
+    start = 0 if text.startswith(protocol + ":") else text.index(f"\n{protocol}:") + 1
+    known, values = (line.split() for line in text[start:].split("\n", 2)[:2])
+    return [int(values[known.index(name)]) for name in names]
+
+
+def pick_sockstat(text: str, names: Sequence[str]) -> list[int]:
+    """Return the gauges called `names` of TCP in /proc/net/sockstat: names and values in turn on one line."""
+    words = text[text.index("TCP:") :].split("\n", 1)[0].split()
+    return [int(words[words.index(name) + 1]) for name in names]
 
 
 def parse(snmp: str, netstat: str, sockstat: str) -> Counters:
     """Return the counters that the texts of the three files hold."""
-    tcp = parse_pairs(snmp[snmp.index("Tcp:") : snmp.index("Udp:")])["Tcp"]
-    # A hundred counters, of which two matter: cut to the TcpExt pair before parsing.
-    extended = parse_pairs("\n".join(netstat.split("\n", 2)[:2])).get("TcpExt", {})
-    sockets = parse_sockstat(sockstat)["TCP"]
-    return _counters(tcp, extended, sockets)
-
-
-def _counters(tcp: Mapping[str, int], extended: Mapping[str, int], sockets: Mapping[str, int]) -> Counters:
+    active, passive, fails, resets, sent, established = pick(snmp, "Tcp", _TCP)
+    overflows, drops = pick(netstat, "TcpExt", _EXTENDED)
+    time_wait, orphans = pick_sockstat(sockstat, ("tw", "orphan"))
     return Counters(
-        active_opens=tcp["ActiveOpens"],
-        passive_opens=tcp["PassiveOpens"],
-        attempt_fails=tcp["AttemptFails"],
-        established_resets=tcp["EstabResets"],
-        resets_sent=tcp["OutRsts"],
-        listen_overflows=extended["ListenOverflows"],
-        listen_drops=extended["ListenDrops"],
-        established=tcp["CurrEstab"],
-        time_wait=sockets["tw"],
-        orphans=sockets["orphan"],
+        active_opens=active,
+        passive_opens=passive,
+        attempt_fails=fails,
+        established_resets=resets,
+        resets_sent=sent,
+        listen_overflows=overflows,
+        listen_drops=drops,
+        established=established,
+        time_wait=time_wait,
+        orphans=orphans,
     )
 
 

@@ -20,10 +20,8 @@ from numpy.typing import NDArray
 
 # include/net/tcp_states.h
 ESTABLISHED, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT = 1, 2, 3, 4, 5, 6
-CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING, NEW_SYN_RECV = 8, 9, 10, 11, 12
-CONNECTED = (
-    ESTABLISHED, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE_WAIT, LAST_ACK, CLOSING, NEW_SYN_RECV
-)  # fmt: skip
+_CLOSE, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING, NEW_SYN_RECV = 7, 8, 9, 10, 11, 12
+CONNECTED = tuple(state for state in range(1, 13) if state not in (_CLOSE, LISTEN))
 """The states of a socket that has a peer, and so takes up a tuple of addresses and ports."""
 
 _NETLINK_SOCK_DIAG = 4
@@ -79,7 +77,7 @@ def decode(words: NDArray[np.uint32], seq: int) -> Sockets:
 
 
 def _chains(words: NDArray[np.uint32], starts: NDArray[np.intp]) -> bool:
-    """Return whether messages at `starts` follow each other without a gap, from the first word to the last."""
+    """Return whether messages at `starts` follow each other without a gap, from end to end."""
     ends = starts + (words[starts] + 3) // 4
     follow = np.concatenate((starts[1:], np.array([len(words)], dtype=starts.dtype)))
     return bool(len(starts) and starts[0] == 0 and (ends == follow).all())
@@ -118,21 +116,8 @@ class SockDiag:
         """
         self._seq = (self._seq + 1) & 0xFFFFFFFF
         mask = sum(1 << state for state in set(states))
-        self._socket.send(
-            _REQUEST.pack(
-                _REQUEST.size,
-                _TCPDIAG_GETSOCK,
-                _NLM_F_REQUEST_DUMP,
-                self._seq,
-                0,
-                socket.AF_INET,
-                0,
-                0,
-                0,
-                mask,
-                0,
-            )
-        )
+        message = (_REQUEST.size, _TCPDIAG_GETSOCK, _NLM_F_REQUEST_DUMP, self._seq, 0)
+        self._socket.send(_REQUEST.pack(*message, socket.AF_INET, 0, 0, 0, mask, 0))
         size = self._receive()
         return decode(np.frombuffer(self._buffer, np.uint32, size // 4), self._seq)
 

@@ -1,0 +1,155 @@
+"""Looks at every host ten times a second while a trial runs, and more closely once a second.
+
+A thread of its own with absolute deadlines; a tick that comes too late is left out, never made up
+for. What is read, and how exact it is: host.py.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bench.observe.counters import Counters
+from bench.observe.host import HostObserver, HostSample, Kernel, Peaks, Watched
+from bench.observe.sides import Survey
+
+__all__ = ["HostSample", "Observed", "Sampler", "Watched"]
+
+_INTERVAL_NS = 100_000_000
+_TICKS_PER_SURVEY = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One host at the end of a trial, exactly; None: this system does not tell."""
+
+    host: str
+    survey: Survey | None
+    counters: Counters | None
+    """Since the sampler was made; None on loopback too, where all hosts share them."""
+    peaks: Peaks
+
+
+class Sampler:
+    """Observes the hosts `watched`. States: made, running, stopped, closed.
+
+    Each sample goes to `on_sample`, on the sampler's own thread. `is_shared`: the hosts share one
+    kernel's counters (loopback). Make it when the roles are ready and before the first connect.
+    """
+
+    def __init__(
+        self,
+        watched: Sequence[Watched],
+        on_sample: Callable[[HostSample], None],
+        *,
+        is_shared: bool = False,
+        interval_ns: int = _INTERVAL_NS,
+    ) -> None:
+        self._hosts = {each.place.name: HostObserver(each, is_shared) for each in watched}
+        self._kernels = [Kernel(each.place) for each in (watched[:1] if is_shared else watched)]
+        self._is_shared = is_shared
+        self._on_sample = on_sample
+        self._interval_ns = interval_ns
+        self._is_over = threading.Event()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
+        self._began_ns = time.monotonic_ns()
+        self._ended_ns: int | None = None
+        self._cpu_s = 0.0
+        self._failure: OSError | None = None
+
+    @property
+    def missing(self) -> list[str]:
+        """Return what this system does not tell, a sentence each."""
+        return [sentence for kernel in self._kernels for sentence in kernel.missing]
+
+    @property
+    def cpu_share(self) -> float:
+        """Return what observing cost so far, as a share of one core."""
+        ended_ns = time.monotonic_ns() if self._ended_ns is None else self._ended_ns
+        return self._cpu_s / max(1e-9, (ended_ns - self._began_ns) / 1e9)
+
+    def start(self) -> None:
+        """Take the first sample at once, and go on from there."""
+        self._began_ns = time.monotonic_ns()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the sampling; what can be asked for on demand stays open. OSError when sampling failed."""
+        self._is_over.set()
+        self._thread.join()
+        self._ended_ns = time.monotonic_ns()
+        if self._failure is not None:
+            raise self._failure
+
+    def close(self) -> None:
+        """Let go of the hosts."""
+        if self._thread.is_alive():
+            self.stop()
+        for kernel in self._kernels:
+            kernel.close()
+
+    def observe(self, host: str) -> Observed:
+        """Return the host as it is now, its sockets counted exactly."""
+        with self._lock:
+            observer, kernel = self._hosts[host], self._kernel(host)
+            counters, sockets = kernel.counters(), kernel.sockets()
+            exact = None if counters is None or sockets is None else observer.survey(counters, sockets)
+            return Observed(host, exact, None if self._is_shared else counters, observer.peaks)
+
+    def time_wait_by_side(self, host: str) -> dict[str, int] | None:
+        """Return the host's sockets in TIME_WAIT now, toward its clients and toward the backend."""
+        survey = self.observe(host).survey
+        return None if survey is None else survey.time_wait_by_side
+
+    def cpu_s(self, host: str) -> float:
+        """Return the CPU seconds of the host's processes so far."""
+        with self._lock:
+            return self._hosts[host].cpu_s()
+
+    def run_queue_wait_s(self, host: str) -> list[float | None]:
+        """Return for each of the host's roots how long its tree was ready to run but had no core."""
+        with self._lock:
+            return self._hosts[host].run_queue_wait_s()
+
+    def _run(self) -> None:
+        cpu_before_s = time.thread_time()
+        start_ns, tick = time.monotonic_ns(), 0
+        while True:
+            try:
+                self._tick(tick)
+            except OSError as error:
+                self._failure = error
+                break
+            self._cpu_s = time.thread_time() - cpu_before_s
+            tick = max(tick + 1, (time.monotonic_ns() - start_ns) // self._interval_ns)
+            due_ns = start_ns + tick * self._interval_ns
+            if self._is_over.wait(max(0, due_ns - time.monotonic_ns()) / 1e9):
+                break
+
+    def _kernel(self, host: str) -> Kernel:
+        return self._kernels[0 if self._is_shared else list(self._hosts).index(host)]
+
+    def _tick(self, tick: int) -> None:
+        hosts = list(self._hosts.values())
+        for number, kernel in enumerate(self._kernels):
+            # The kernels take turns, so that no tick carries the weight of all of them.
+            turn = (tick - 3 * number) % _TICKS_PER_SURVEY
+            with self._lock:
+                samples = self._look(kernel, hosts if self._is_shared else [hosts[number]], turn)
+            for sample in samples:
+                self._on_sample(sample)
+
+    def _look(self, kernel: Kernel, hosts: Sequence[HostObserver], turn: int) -> list[HostSample]:
+        counters = kernel.counters()
+        if turn == 0 and counters is not None and any(host.needs_survey(counters) for host in hosts):
+            sockets = kernel.sockets()
+            if sockets is not None:
+                for host in hosts:
+                    host.survey(counters, sockets)
+        for host in hosts if turn == _TICKS_PER_SURVEY // 2 else ():
+            host.weigh()
+        now_ns = time.monotonic_ns()
+        return [host.sample(now_ns, counters) for host in hosts]
