@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bench import units
 from bench.analysis import metrics
-from bench.analysis.sides import Side, split
+from bench.analysis.sides import Side, differences, split
 from bench.record import Run, Trial
 from bench.report.figures import number
 
@@ -37,23 +37,41 @@ def next_command(run: Run) -> str:
 
 def headline(sides: Sequence[Side]) -> str:
     """Return the title of the picture: how fast each side was, on how many connections, and its cliff."""
-    clauses = [_summed_up(side) for side in reversed(sides) if shown(side)]
-    return "; ".join(clauses) or "No trial was finished"
+    told = [side for side in sides if shown(side)]
+    if {side.mode for side in told} == {"short", "keepalive"} and len(told) == 2:
+        told.sort(key=lambda side: side.mode)  # the fix first: it is what the eye should take away
+    return "; ".join(map(_summed_up, told)) or "No trial was finished"
 
 
 def conditions(sides: Sequence[Side]) -> str:
-    """Return the small print of the picture: what was measured, where, and how often."""
+    """Return the small print of the picture: what was measured, where, how often, and what differs."""
     trials = [trial for side in sides for trial in side.trials]
     subjects = sorted({f"{trial.subject.name} {trial.subject.version}" for trial in trials})
     labs = sorted({trial.lab for trial in trials})
     kernels = sorted({str(side.run.machine.get("kernel", "unknown")) for side in sides})
+    loads = sorted({side.run.plan.get("load", {}).get("connections", 0) for side in sides})
     counts = ", ".join(f"{side.name} {len(side.counted)} of {len(side.trials)}" for side in sides)
-    load = sides[0].run.plan.get("load", {})
-    return (
-        f"proxy: {', '.join(subjects)}  ·  lab: {', '.join(labs)}  ·  kernel: {', '.join(kernels)}  ·  "
-        f"{load.get('connections', '?')} client connections  ·  trials that count: {counts}  ·  "
-        "thin lines: single trials; bold: their median"
+    facts = (
+        f"proxy: {', '.join(subjects)}",
+        f"lab: {', '.join(labs)}",
+        f"kernel: {', '.join(kernels)}",
+        f"client connections: {', '.join(map(str, loads))}",
+        f"trials that count: {counts}",
+        "thin lines: single trials; bold: their median",
     )
+    return "  ·  ".join(facts) + "".join(f"\n{line}" for line in _told_apart(sides))
+
+
+def _told_apart(sides: Sequence[Side]) -> list[str]:
+    """Say what the plans of sides differ in whose names do not tell."""
+    different = {key: row for key, row in differences(sides).items() if key.startswith("plan.")}
+    if not different or all(side.name == side.mode for side in sides):
+        return []
+    told = []
+    for index, side in enumerate(sides):
+        values = (f"{key.removeprefix('plan.')} {row[index]}" for key, row in different.items())
+        told.append(f"{side.name}: {side.mode}, {', '.join(values)}")
+    return ["  ·  ".join(told)]
 
 
 def shown(side: Side) -> tuple[Trial, ...]:
@@ -117,11 +135,15 @@ def _summed_up(side: Side) -> str:
     )
     opened = units.count(median(side, "upstream.connections_opened") or 0)
     if half_s is None or before is None or after is None:
-        return f"{side.name}: {rate(side)} on {opened} upstream connections"
+        return f"{side.name}: {_requests(median(side, 'requests_per_s') or 0)} on {opened} connections"
     tuples = units.count(max(trial.ports.tuples for trial in shown(side)))
-    said = f"{side.name}: {units.rate(before)} until half of the {tuples} ports were used after"
+    said = f"{side.name}: {_requests(before)} until half of the {tuples} ports were used after"
     said += f" {number(half_s, 's')} s, then {units.rate(after)}"
     exhausted_s = median(side, "ports.exhausted_s")
     return (
         said if exhausted_s is None else f"{said}, and nothing but errors after {number(exhausted_s, 's')} s"
     )
+
+
+def _requests(per_s: float) -> str:
+    return units.rate(per_s).replace("/s", " requests/s")

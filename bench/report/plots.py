@@ -1,7 +1,7 @@
 """The picture of a run or a comparison: a sentence, four panels, PNG and SVG.
 
 matplotlib is imported where it is used, with figure objects only: no display, no pyplot, no state
-between figures. What each panel shows is in bench/report/panels.py.
+between figures. What each panel shows is in panels.py and bars.py.
 """
 
 from __future__ import annotations
@@ -14,27 +14,24 @@ from typing import TYPE_CHECKING, Any
 from bench import results
 from bench.analysis.sides import Side, split
 from bench.errors import ResultsError
-from bench.report import finding, panels
+from bench.report import bars, canvas, finding, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PICTURE = "picture"
-_BY_MODE = {"short": "#D55E00", "keepalive": "#0072B2"}
-"""Okabe and Ito's vermilion and blue: colour-blind people tell them apart, and so does a grey copy."""
-_IN_TURN = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9.5,
-    "axes.edgecolor": panels.QUIET,
-    "axes.labelcolor": panels.QUIET,
+    "axes.edgecolor": canvas.QUIET,
+    "axes.labelcolor": canvas.QUIET,
     "axes.labelsize": 9.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "text.color": panels.INK,
-    "xtick.color": panels.QUIET,
-    "ytick.color": panels.QUIET,
+    "text.color": canvas.INK,
+    "xtick.color": canvas.QUIET,
+    "ytick.color": canvas.QUIET,
     "svg.hashsalt": "bench",
 }
 
@@ -69,24 +66,18 @@ def draw(sides: Sequence[Side]) -> Figure:
     figure = Figure(figsize=(14, 9.6), facecolor="white")
     FigureCanvasAgg(figure)
     title = textwrap.fill(finding.headline(sides), 100)
-    figure.text(0.04, 0.975, title, size=15.5, weight="bold", va="top", linespacing=1.35)
-    figure.text(0.04, 0.014, finding.conditions(sides), size=8.5, color=panels.QUIET, va="bottom")
-    top = figure.add_gridspec(1, 2, left=0.06, right=0.925, top=0.83, bottom=0.535, wspace=0.36)
-    low = figure.add_gridspec(1, 2, left=0.06, right=0.975, top=0.425, bottom=0.105, wspace=0.28)
-    bars = low[0, 1].subgridspec(1, 3, width_ratios=(1.25, 1, 1), wspace=0.42)
-    drawn = panels.Drawn(tuple(sides), colours(sides))
+    figure.text(0.04, 0.975, title, size=15, weight="bold", va="top", linespacing=1.35)
+    figure.text(0.04, 0.02, finding.conditions(sides), size=8.5, color=canvas.QUIET, va="bottom")
+    top = figure.add_gridspec(1, 2, left=0.06, right=0.9, top=0.83, bottom=0.535, wspace=0.42)
+    low = figure.add_gridspec(
+        1, 2, left=0.06, right=0.985, top=0.415, bottom=0.115, wspace=0.3, width_ratios=(1, 1.32)
+    )
+    three = low[0, 1].subgridspec(1, 3, width_ratios=(1.5, 1, 1.35), wspace=0.2)
+    drawn = canvas.Drawn.of(sides)
     panels.rate(figure.add_subplot(top[0, 0]), drawn)
     panels.time_wait(figure.add_subplot(top[0, 1]), drawn)
     panels.latency(figure.add_subplot(low[0, 0]), drawn)
-    panels.rate_bars(figure.add_subplot(bars[0, 0]), drawn)
-    panels.connection_bars(figure.add_subplot(bars[0, 1]), drawn)
-    panels.cpu_bars(figure.add_subplot(bars[0, 2]), drawn)
+    bars.rates(figure.add_subplot(three[0, 0]), drawn)
+    bars.connections(figure.add_subplot(three[0, 1]), drawn)
+    bars.cpu(figure.add_subplot(three[0, 2]), drawn)
     return figure
-
-
-def colours(sides: Sequence[Side]) -> tuple[str, ...]:
-    """Return a colour for each side: that of its mode, or colours in turn where a mode is there twice."""
-    modes = [side.mode for side in sides]
-    if len(set(modes)) == len(modes):
-        return tuple(_BY_MODE.get(mode, _IN_TURN[2]) for mode in modes)
-    return tuple(_IN_TURN[index % len(_IN_TURN)] for index in range(len(sides)))
