@@ -101,7 +101,16 @@ def _draw(axes: Axes, bars: Sequence[_Bar], names: Sequence[str]) -> None:
         axes.plot([x, x], [min(bar.values), max(bar.values)], color=INK, lw=1.2)
         annotate(axes, number(middle), (x, max(bar.values)), (0, 3), ha="center", size=9, weight="bold")
         if bar.note:
-            annotate(axes, bar.note, (x, 0), (0, -4), ha="center", va="top", size=8.5, color=QUIET)
+            annotate(
+                axes,
+                bar.note,
+                (x, 0),
+                (0, -4),
+                ha="center",
+                va="top",
+                size=8.5 if len(names) < 3 else 7,
+                color=QUIET,
+            )
         tallest = max(tallest, *bar.values)
     _finish(axes, names, tallest)
 

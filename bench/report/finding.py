@@ -11,12 +11,14 @@ from bench.analysis.sides import Side, differences, split
 from bench.record import Run, Trial
 from bench.report.figures import number
 
+_NOTHING = "No trial was finished"
+
 
 def sentence(run: Run) -> str:
     """Return one sentence: what each mode opened for how many requests, the cliff, and the ratio."""
     sides = [side for side in split(run) if shown(side)]
     if not sides:
-        return "No trial was finished, so there is nothing to tell."
+        return f"{_NOTHING}, so there is nothing to tell."
     clauses = [_opened(side) for side in sides]
     if {side.mode for side in sides} == {"short", "keepalive"}:
         short, keepalive = sorted(sides, key=lambda side: side.mode, reverse=True)
@@ -35,12 +37,17 @@ def next_command(run: Run) -> str:
     return f"bench run --mode {'keepalive' if 'short' in seen else 'short'}"
 
 
-def headline(sides: Sequence[Side]) -> str:
-    """Return the title of the picture: how fast each side was, on how many connections, and its cliff."""
+def headline(sides: Sequence[Side]) -> list[str]:
+    """Return the title of the picture: how fast each side was, on how many connections, and its cliff.
+
+    Where nobody met the cliff, the difference is the price: then the proxy's CPU stands there too.
+    """
     told = [side for side in sides if shown(side)]
     if {side.mode for side in told} == {"short", "keepalive"} and len(told) == 2:
         told.sort(key=lambda side: side.mode)  # the fix first: it is what the eye should take away
-    return "; ".join(map(_summed_up, told)) or "No trial was finished"
+    cliff = any(median(side, "ports.half_range_passed_s") is not None for side in told)
+    prices = ["" if cliff else _price(side) for side in told]
+    return [_summed_up(side) + price for side, price in zip(told, prices, strict=True)] or [_NOTHING]
 
 
 def conditions(sides: Sequence[Side]) -> str:
@@ -143,6 +150,11 @@ def _summed_up(side: Side) -> str:
     return (
         said if exhausted_s is None else f"{said}, and nothing but errors after {number(exhausted_s, 's')} s"
     )
+
+
+def _price(side: Side) -> str:
+    cost_us = median(side, "cpu_us_per_request.proxy")
+    return "" if cost_us is None else f", {number(cost_us, 'us')} µs of proxy CPU each"
 
 
 def _requests(per_s: float) -> str:

@@ -31,11 +31,12 @@ Line = list[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class _Label:
-    """Text for the end of a line, whose last value is `y`."""
+    """Text for the end of a line, whose last point is at `y` and `x`; None: at the right edge."""
 
     y: float
     text: str
     colour: str
+    x: float | None = None
 
 
 def rate(axes: Axes, drawn: Drawn) -> None:
@@ -90,7 +91,7 @@ def latency(axes: Axes, drawn: Drawn) -> None:
         points = _curve(axes, _counts(side, {trial.trial for trial in finding.shown(side)}), colour, lw=2.4)
         if points:
             rarest = max(rarest, points[-1][0])
-            labels.append(_Label(points[-1][1], side.name, colour))
+            labels.append(_Label(points[-1][1], side.name, colour, points[-1][0]))
     ticks = [percent for percent in _PERCENTS if _rarity(percent) <= rarest]
     axes.set_xticks([_rarity(percent) for percent in ticks], [f"{percent:g} %" for percent in ticks])
     axes.set_xticks([], minor=True)
@@ -147,6 +148,7 @@ def _over_time(axes: Axes, drawn: Drawn, end_s: float) -> None:
 def _label_ends(axes: Axes, labels: Sequence[_Label]) -> None:
     """Write the labels at the right edge, each at its line's end, moved apart where they would collide."""
     ordered = sorted(labels, key=lambda label: label.y)
+    axes.autoscale_view()
     to_axes = axes.transData + axes.transAxes.inverted()
     placed: list[float] = []
     for index, label in enumerate(ordered):
@@ -156,8 +158,9 @@ def _label_ends(axes: Axes, labels: Sequence[_Label]) -> None:
             wanted = max(wanted, placed[-1] + _LABEL_GAP * lines / 2)
         placed.append(wanted)
     for label, y in zip(ordered, placed, strict=True):
-        axes.annotate(
-            label.text, (1.012, y), xycoords="axes fraction", color=label.colour, weight="bold",
+        x = 1.0 if label.x is None else float(to_axes.transform((label.x, label.y))[0])
+        annotate(
+            axes, label.text, (x, y), (5, 0), xycoords="axes fraction", color=label.colour, weight="bold",
             va="center", annotation_clip=False,
         )  # fmt: skip
 
@@ -183,8 +186,8 @@ def _mark_range(axes: Axes, drawn: Drawn) -> float:
     if not tuples:
         return 0.0
     marks = (
-        (tuples / 2, f"half of the proxy's {tuples:,} ports: connect() slows down", -4, "top"),
-        (float(tuples), "all of them: connect() fails", 4, "bottom"),
+        (tuples / 2, f"half of the {tuples:,} ports used: connect() slows down", -4, "top"),
+        (float(tuples), "all ports used: connect() fails", 4, "bottom"),
     )
     for level, said, offset, side_of_line in marks:
         axes.axhline(level, color=INK, lw=1.1, ls=(0, (4, 3)), zorder=2)
@@ -250,6 +253,6 @@ def _mark_percentiles(axes: Axes, drawn: Drawn) -> None:
             axes.plot(*point, "o", color=colour, ms=6, zorder=5)
             style: dict[str, Any] = {"color": colour, "size": 9, "weight": "bold", "zorder": 6}
             if value_us == max(known):
-                annotate(axes, units.milliseconds(value_us / 1000), point, (-4, 7), ha="right", **style)
+                annotate(axes, units.milliseconds(value_us / 1000), point, (0, 9), ha="center", **style)
             elif value_us == min(known):
                 annotate(axes, units.milliseconds(value_us / 1000), point, (5, -14), **style)
