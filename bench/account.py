@@ -12,6 +12,7 @@ from bench.analysis import ceiling, histogram, validity
 from bench.analysis.validity import Pressure
 from bench.plan import Mode, Plan
 from bench.record import (
+    ROLES,
     UPSTREAM_ERROR_KINDS,
     Caution,
     Moment,
@@ -74,7 +75,7 @@ class Facts:
     subject_errors: Mapping[str, int] = field(default_factory=dict)
     kernel_opened: int | None = None
     first_exhausted_s: float | None = None
-    time_wait_end: Mapping[str, int] = field(default_factory=dict)
+    time_wait: Mapping[str, TimeWait] = field(default_factory=dict)
     time_wait_by_hop: Mapping[str, int] = field(default_factory=dict)
     memory_mib: Mapping[str, float | None] = field(default_factory=dict)
     pressure: Pressure | None = None
@@ -110,7 +111,7 @@ def trial(facts: Facts) -> Trial:
         service_ms=histogram.percentiles_ms(served.service_us) if plan.load.rate else None,
         connect_ms=histogram.percentiles_ms(served.connect_us) if served.connect_us else Percentiles(),
         upstream=upstream,
-        time_wait=_time_wait(facts),
+        time_wait={role: facts.time_wait.get(role, TimeWait()) for role in ROLES},
         time_wait_by_hop=dict(facts.time_wait_by_hop),
         ports=ports,
         cpu_us_per_request=_cpu_us_per_request(facts.moments, window.start_s, window.end_s),
@@ -172,14 +173,6 @@ def _ports(facts: Facts) -> Ports:
 def _opener(plan: Plan) -> str:
     """Return the host whose ports the connections to the backend use up."""
     return "client" if plan.subject.name == "direct" else "proxy"
-
-
-def _time_wait(facts: Facts) -> dict[str, TimeWait]:
-    counts = {}
-    for host, end in facts.time_wait_end.items():
-        gauges = [row.time_wait for row in facts.moments if row.host == host and row.time_wait is not None]
-        counts[host] = TimeWait(peak=max([end, *gauges]), end=end)
-    return counts
 
 
 def _cpu_before_cliff(facts: Facts, ports: Ports) -> dict[str, float | None]:

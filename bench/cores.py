@@ -1,4 +1,4 @@
-"""Which role runs on which cores: the load generator is kept apart from what it measures. Pure but for `here`."""
+"""Which role runs on which cores: the load generator is kept apart from what it measures."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import lab, machine, trial
+from bench.lab import namespaces
 from bench.plan import Mode, Plan
 from bench.record import Run
 from bench.results import Writer
@@ -26,15 +27,30 @@ def schedule(plan: Plan) -> Iterator[tuple[int, Mode]]:
             yield number, mode
 
 
+def choose_lab(plan: Plan) -> str:
+    """Take the rights that the plan's lab needs, and return its name; LabError where it cannot be had.
+
+    To be called while the process has one thread. "auto" stays "auto" where namespaces do not work, so
+    that the lab says why in each trial.
+    """
+    if plan.subject.target is not None or plan.lab == "loopback":
+        return "loopback"
+    if plan.lab == "auto" and namespaces.available() is not None:
+        return "auto"
+    lab.enter()
+    return "namespaces"
+
+
 def perform(plan: Plan, root: Path, watch: Watch) -> Run:
     """Run every trial of `plan`, recording each under `root` as it ends; an interrupted trial is the last.
 
     Raises BenchError when a role does not come up; what was recorded until then stays.
     """
-    with lab.enter(plan.lab) as ground, Writer.create(root, plan, machine.describe()) as writer:
+    lab_name = choose_lab(plan)
+    with Writer.create(root, plan, machine.describe()) as writer:
         watch.started(writer.directory, len(plan.modes) * plan.trials)
         for number, mode in schedule(plan):
-            outcome = trial.perform(plan, number, mode, ground, watch)
+            outcome = trial.perform(plan, number, mode, lab_name, watch)
             writer.add(outcome.trial, outcome.moments, outcome.latencies)
             if outcome.trial.interrupted:
                 break

@@ -75,7 +75,7 @@ class Peaks:
     uss_mib: float | None = None
 
 
-_NOTHING = Survey(0, 0, 0, 0, 0)
+_NOTHING = Survey(0, 0, 0, 0, 0, 0)
 _NO_GAUGE = Gauge(0, 0)
 
 
@@ -91,6 +91,7 @@ class Kernel:
         self._files = self._open(place, CounterFiles, "counters")
         self._diag = self._open(place, SockDiag, "sockets")
         self._base = None if self._files is None else self._files.read()
+        self._last = self._base
 
     def _open(self, place: Place, opener: Callable[[], T], what: str) -> T | None:
         try:
@@ -99,11 +100,15 @@ class Kernel:
             self.missing.append(f"{place.name}: {_NOT_HERE[what]}: {error}")
             return None
 
-    def counters(self) -> Counters | None:
-        """Return the counters now, what only grows counted from when this was made."""
+    def counters(self, is_full: bool = True) -> Counters | None:
+        """Return the counters now, what only grows counted from when this was made.
+
+        Without `is_full` the listen counters are those of the last full reading, for half the cost.
+        """
         if self._files is None or self._base is None:
             return None
-        return self._files.read().since(self._base)
+        self._last = self._files.read(None if is_full else self._last)
+        return self._last.since(self._base)
 
     def sockets(self) -> Sockets | None:
         """Return all sockets that have a peer, which costs milliseconds."""

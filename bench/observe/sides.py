@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.observe.sockets import TIME_WAIT, Sockets
+from bench.observe.sockets import ESTABLISHED, TIME_WAIT, Sockets
 
 CLIENT_SIDE, BACKEND_SIDE = "client", "backend"
 
@@ -35,6 +35,8 @@ class Survey:
     time_wait_backend_side: int
     connected: int
     """All that have a peer, toward either side, in whatever state."""
+    moving: int
+    """Of those, the ones that are being opened or closed: neither in ESTABLISHED nor in TIME_WAIT."""
     ports_used: int
     """Tuples of addresses and ports that connections to the next role take up: in the range, in any state."""
 
@@ -57,6 +59,7 @@ def survey(sockets: Sockets, ends: Ends) -> Survey:
         time_wait_client_side=toward_client,
         time_wait_backend_side=toward_backend,
         connected=int((front | back).sum()),
+        moving=int(((front | back) & ~waits & (sockets.state != ESTABLISHED)).sum()),
         ports_used=int((back & in_range).sum()),
     )
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.lab.process import Host, Process
+from bench.lab import Host, Process
 from bench.subjects.subject import Asked, Counted, Running
 
 READY_TIMEOUT_S = 10.0

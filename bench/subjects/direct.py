@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.lab.process import Host
+from bench.lab import Host
 from bench.subjects.subject import Asked, Counted, Running
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from bench.lab.process import Host
+from bench.lab import Host
 from bench.plan import Closer, Mode
 from bench.plan import Subject as Plan
 

@@ -1,0 +1,327 @@
+"""One trial, start to end: open the lab, start the roles, send load, observe, count, stop.
+
+This room does and does not decide: what the observations amount to is bench/account.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench import account, lab, roles
+from bench.account import Facts, Served, Window
+from bench.analysis import histogram
+from bench.analysis.validity import Pressure
+from bench.lab import Lab
+from bench.load.generator import Generator, Second, Totals
+from bench.observe import processes
+from bench.observe.host import HostSample, Peaks
+from bench.observe.sampler import Observed, Sampler
+from bench.plan import Mode, Plan
+from bench.record import ROLES, Caution, Latencies, Moment, TimeWait, Trial
+from bench.roles import Roles
+
+_HEAD_START_NS = 50_000_000
+"""Between the command to go and the first connect: every worker has read it by then."""
+_SETTLE_S = 1.0
+"""How long connections that are being closed when the load has ended may take to come to rest."""
+_TICK_NS = 100_000_000
+
+
+class Watch(Protocol):
+    """Who looks on while a run goes on. `sample` is called on the sampler's thread."""
+
+    def started(self, directory: Path, trials: int) -> None:
+        """A run of so many trials begins."""
+
+    def trial(self, number: int, mode: Mode, warmup_s: float, duration_s: float) -> None:
+        """A trial begins, in its set-up."""
+
+    def phase(self, name: str) -> None:
+        """The trial enters a phase: warm-up, window, drain, done."""
+
+    def second(self, second: Second) -> None:
+        """The load generator reports a second, or a part of one."""
+
+    def sample(self, sample: HostSample, tuples: int) -> None:
+        """The observers report a host; `tuples` is what the ports of the proxy's host give."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A trial with what was measured along its time."""
+
+    trial: Trial
+    moments: Sequence[Moment]
+    latencies: Sequence[Latencies]
+
+
+@dataclass(slots=True)
+class _Course:
+    """What came in while the load ran."""
+
+    seconds: list[Second] = field(default_factory=list)
+    samples: list[HostSample] = field(default_factory=list)
+    pressure: Pressure | None = None
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """A trial under way: what was asked, where it runs, what came in so far."""
+
+    plan: Plan
+    number: int
+    mode: Mode
+    place: Lab
+    roles: Roles
+    sampler: Sampler
+    course: _Course
+
+
+def perform(plan: Plan, number: int, mode: Mode, lab_name: str, watch: Watch) -> Outcome:
+    """Run one trial of `mode`; KeyboardInterrupt ends it early, and it is then marked interrupted.
+
+    Raises RoleError when a role does not come up or falls silent, LabError when the lab does not open.
+    """
+    began_s = time.monotonic()
+    watch.trial(number, mode, plan.load.warmup_s, plan.load.duration_s)
+    with lab.open_lab(lab_name, **_hosts(plan)) as place, ExitStack() as stack:
+        course = _Course()
+        started = roles.start(plan, mode, place, stack)
+        sampler = stack.enter_context(closing(_sampler(plan, place, started, course, watch)))
+        scene = _Scene(plan, number, mode, place, started, sampler, course)
+        totals = _drive(scene, watch)
+        facts = _facts(scene, totals)
+    watch.phase("done")
+    outside_s = time.monotonic() - began_s - facts.window.end_s
+    result = account.trial(replace(facts, overhead_s=outside_s))
+    return Outcome(
+        result, facts.moments, list(_latencies(number, mode, course.seconds, totals.first_connect_ns))
+    )
+
+
+def _hosts(plan: Plan) -> dict[str, Any]:
+    hosts = plan.hosts
+    return {
+        "ports": hosts.ports,
+        "narrowed": "client" if plan.subject.name == "direct" else "proxy",
+        "proxy_addresses": hosts.proxy_addresses,
+        "backends": hosts.backends,
+        "sysctls": hosts.sysctls,
+    }
+
+
+def _sampler(plan: Plan, place: Lab, started: Roles, course: _Course, watch: Watch) -> Sampler:
+    low, high = place.hosts["proxy"].port_range()
+    tuples = (high - low + 1) * plan.hosts.proxy_addresses * plan.hosts.backends
+
+    def take(sample: HostSample) -> None:
+        course.samples.append(sample)
+        watch.sample(sample, tuples)
+
+    return Sampler(started.watched(place), take, is_shared=place.name == "loopback")
+
+
+# -- while the load runs
+
+
+def _drive(scene: _Scene, watch: Watch) -> Totals:
+    """Send the load from warm-up to drain, observing; Ctrl-C ends the window early."""
+    generator, load, course = scene.roles.generator, scene.plan.load, scene.course
+    start_ns = time.monotonic_ns() + _HEAD_START_NS
+    generator.go(start_ns)
+    time.sleep(max(0, start_ns - time.monotonic_ns()) / 1e9)
+    scene.sampler.start()
+    window_ns = start_ns + round(load.warmup_s * 1e9)
+    end_ns = window_ns + round(load.duration_s * 1e9)
+    try:
+        _follow(generator, course, watch, window_ns, "warm-up")
+        before = _Pressed.now(scene.sampler, scene.roles)
+        _follow(generator, course, watch, end_ns, "window")
+        course.pressure = before.until(_Pressed.now(scene.sampler, scene.roles))
+    except KeyboardInterrupt:
+        course.interrupted = True
+        generator.stop()
+    watch.phase("drain")
+    totals = generator.wait(load.total_timeout_s)
+    while (second := generator.read(0)) is not None:
+        course.seconds.append(second)
+        watch.second(second)
+    scene.sampler.stop()
+    return totals
+
+
+def _follow(generator: Generator, course: _Course, watch: Watch, until_ns: int, phase: str) -> None:
+    """Take in what the load generator reports until the moment `until_ns`, or until its end."""
+    watch.phase(phase)
+    while (left_ns := until_ns - time.monotonic_ns()) > 0 and not generator.is_over:
+        second = generator.read(left_ns / 1e9)
+        if second is not None:
+            course.seconds.append(second)
+            watch.second(second)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pressed:
+    """What the load workers had waited for, and their cores had idled, up to one moment."""
+
+    moment_ns: int
+    waited_s: Sequence[float | None]
+    idle_s: float | None
+
+    @classmethod
+    def now(cls, sampler: Sampler, started: Roles) -> _Pressed:
+        idle = processes.idle_s()
+        chosen = started.client_cores
+        idle_s = None if chosen is None else sum(idle[core] for core in chosen) / len(chosen)
+        return cls(time.monotonic_ns(), sampler.run_queue_wait_s("client"), idle_s)
+
+    def until(self, later: _Pressed) -> Pressure:
+        """Return the shares of the time between this moment and a later one."""
+        length_s = (later.moment_ns - self.moment_ns) / 1e9
+        waits = [
+            after - before
+            for before, after in zip(self.waited_s, later.waited_s, strict=True)
+            if before is not None and after is not None
+        ]
+        idle = None
+        if self.idle_s is not None and later.idle_s is not None:
+            idle = min(1.0, (later.idle_s - self.idle_s) / length_s)
+        return Pressure(max(waits, default=0.0) / length_s, idle)
+
+
+# -- when the load has ended
+
+
+def _facts(scene: _Scene, totals: Totals) -> Facts:
+    """Count everything, with the roles still alive: a role that stops closes what it keeps."""
+    _settle(scene.sampler)
+    plan, course, start_ns = scene.plan, scene.course, totals.first_connect_ns
+    served, counted = scene.roles.served(), scene.roles.counted()
+    seen = {host: scene.sampler.observe(host) for host in ROLES}
+    proxy, opener = seen["proxy"], seen["client" if plan.subject.name == "direct" else "proxy"]
+    low, high = scene.place.hosts[opener.host].port_range()
+    return Facts(
+        plan=plan,
+        number=scene.number,
+        mode=scene.mode,
+        lab=scene.place.name,
+        subject_version=scene.roles.version,
+        window=_window(totals),
+        served=_served(course.seconds, totals),
+        moments=_moments(scene.number, scene.mode, course, start_ns),
+        port_range=high - low + 1,
+        backend_accepted=served.accepted,
+        backend_requests=served.requests,
+        subject_opened=counted.opened,
+        subject_lost=counted.lost,
+        subject_errors=counted.errors,
+        kernel_opened=None if opener.counters is None else opener.counters.active_opens,
+        first_exhausted_s=_since(counted.first_exhausted_ns, start_ns),
+        time_wait=_time_wait(seen),
+        time_wait_by_hop={} if proxy.survey is None else proxy.survey.time_wait_by_side,
+        memory_mib={host: _memory_mib(each.peaks) for host, each in seen.items()},
+        pressure=course.pressure,
+        observer_cpu_share=scene.sampler.cpu_share,
+        interrupted=course.interrupted or totals.interrupted,
+        notes=[Caution("lab", note) for note in [*scene.place.notes, *scene.sampler.missing]],
+    )
+
+
+def _time_wait(seen: Mapping[str, Observed]) -> dict[str, TimeWait]:
+    return {
+        host: TimeWait(peak=each.peaks.time_wait, end=each.survey.time_wait)
+        for host, each in seen.items()
+        if each.survey is not None
+    }
+
+
+def _settle(sampler: Sampler) -> None:
+    """Wait until every connection that is being closed has come to rest, so that counts are final."""
+    deadline_s = time.monotonic() + _SETTLE_S
+    while time.monotonic() < deadline_s and any(_is_moving(sampler.observe(host)) for host in ROLES):
+        time.sleep(0.01)
+
+
+def _is_moving(observed: Observed) -> bool:
+    return observed.survey is not None and observed.survey.moving > 0
+
+
+def _memory_mib(peaks: Peaks) -> float:
+    return peaks.rss_mib if peaks.uss_mib is None else peaks.uss_mib
+
+
+def _since(moment_ns: int | None, start_ns: int) -> float | None:
+    return None if moment_ns is None else (moment_ns - start_ns) / 1e9
+
+
+def _window(totals: Totals) -> Window:
+    start_ns = totals.first_connect_ns
+    return Window((totals.window_start_ns - start_ns) / 1e9, (totals.window_end_ns - start_ns) / 1e9)
+
+
+def _served(seconds: Sequence[Second], totals: Totals) -> Served:
+    window = [second for second in seconds if second.in_window]
+    return Served(
+        requests=totals.requests,
+        errors=totals.errors,
+        requests_total=totals.requests_total,
+        late=totals.late,
+        never_started=totals.never_started,
+        latency_us=histogram.merge(second.latency_us for second in window),
+        service_us=histogram.merge(second.service_us for second in window),
+        connect_us=histogram.merge(second.connect_us for second in window),
+    )
+
+
+# -- along the time
+
+
+def _moments(number: int, mode: Mode, course: _Course, start_ns: int) -> list[Moment]:
+    """Return the observers' samples and the clients' tenths of a second, in order."""
+    rows = [_observed(number, mode, sample, start_ns) for sample in course.samples]
+    ticks = [row for second in course.seconds for row in _tenths(number, mode, second, start_ns)]
+    return sorted([*rows, *ticks], key=lambda row: row.t_s)
+
+
+def _observed(number: int, mode: Mode, sample: HostSample, start_ns: int) -> Moment:
+    return Moment(
+        trial=number,
+        mode=mode.value,
+        host=sample.host,
+        t_s=round((sample.t_ns - start_ns) / 1e9, 4),
+        time_wait=sample.time_wait,
+        established=sample.established,
+        ports_used=sample.ports_used,
+        active_opens=sample.active_opens,
+        passive_opens=sample.passive_opens,
+        resets=sample.resets,
+        listen_overflows=sample.listen_overflows,
+        cpu_s=sample.cpu_s,
+        memory_mib=sample.memory_mib,
+    )
+
+
+def _tenths(number: int, mode: Mode, second: Second, start_ns: int) -> Iterator[Moment]:
+    """Yield the correct responses of each whole tenth; the errors of a second stand with its last."""
+    for index, requests in enumerate(second.ticks):
+        end_ns = min(second.start_ns + (index + 1) * _TICK_NS, second.end_ns)
+        is_last = index == len(second.ticks) - 1
+        errors = sum(second.errors.values()) if is_last else 0
+        at_s = round((end_ns - start_ns) / 1e9, 4)
+        yield Moment(number, mode.value, "client", at_s, requests=requests, errors=errors)
+
+
+def _latencies(number: int, mode: Mode, seconds: Sequence[Second], start_ns: int) -> Iterator[Latencies]:
+    """Yield the histograms of the window's seconds."""
+    for second in seconds:
+        kinds = {"latency": second.latency_us, "service": second.service_us, "connect": second.connect_us}
+        at_s, lasts_s = (second.start_ns - start_ns) / 1e9, (second.end_ns - second.start_ns) / 1e9
+        for kind, counts in kinds.items():
+            if counts and second.in_window:
+                yield Latencies(number, mode.value, kind, at_s, lasts_s, counts)
