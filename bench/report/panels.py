@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _DASHES: dict[str, Any] = {"proxy": "-", "backend": (0, (6, 2)), "client": (0, (1, 1.2))}
 _PERCENTS = (50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
+_VISIBLE = 0.015  # of the greatest value: below it a line lies on the axis
 _LABEL_GAP = 0.075  # of the height of the axes: a line of text and some air
 
 Line = list[tuple[float, float]]
@@ -42,17 +43,16 @@ class _Label:
 def rate(axes: Axes, drawn: Drawn) -> None:
     """Draw correct responses per second over time, with the moments when ports ran low and out."""
     title(axes, "Throughput", "requests per second")
-    labels, end_s = [], 0.0
+    labels = []
     for side, colour in drawn:
         lines = _lines(side, "client", lambda row: None if row.requests is None else row.requests * 10)
         middle = _bundle(axes, lines, colour)
         if middle:
-            end_s = max(end_s, middle[-1][0])
             level = statistics.median(y for _, y in middle[-10:])
             said = units.rate(level) if level else "errors only"
             labels.append(_Label(level, f"{side.name}\n{said}", colour))
     axes.set_ylim(0, max(axes.get_ylim()[1] * 1.08, 10))
-    _over_time(axes, drawn, end_s)
+    _over_time(axes, drawn)
     _mark_moments(axes, drawn, "half_range_passed_s", "half of the ports used\nafter {} s", 0.6)
     _mark_moments(axes, drawn, "exhausted_s", "all ports used\nafter {} s", 0.3)
     _label_ends(axes, labels)
@@ -61,21 +61,26 @@ def rate(axes: Axes, drawn: Drawn) -> None:
 def time_wait(axes: Axes, drawn: Drawn) -> None:
     """Draw the sockets in TIME_WAIT over time, on each host that has any, with the marks of the range."""
     title(axes, "TIME_WAIT", "sockets, by host")
-    labels, end_s, highest = [], 1.0, 10.0
+    lines = {
+        side.name: {host: _lines(side, host, lambda row: row.time_wait) for host in ROLES}
+        for side in drawn.sides
+    }
+    highest = max([10.0, *(y for hosts in lines.values() for host in hosts.values() for y in _values(host))])
+    labels = []
     for side, colour in drawn:
-        end_s = max(end_s, *(row.t_s for row in side.series.moments), 1.0)
-        hosts = _waiting_hosts(side)
-        for host in hosts:
-            middle = _bundle(
-                axes, _lines(side, host, lambda row: row.time_wait), colour, _DASHES.get(host, "-")
+        for host, bundle in _worth_a_line(lines[side.name], highest).items():
+            middle = _bundle(axes, bundle, colour, _DASHES[host])
+            at_most = max(_values(bundle))
+            told = (
+                f"on the {host}"
+                if at_most > highest * _VISIBLE
+                else f"{at_most:,.0f} at most"
+                if at_most
+                else "none"
             )
-            highest = max(highest, *(y for _, y in middle))
-            labels.append(_Label(middle[-1][1], f"{side.name}\n{_place(side, host)}", colour))
-        if side.series.moments and not hosts:
-            axes.plot([0, end_s], [0, 0], color=colour, lw=2.4, clip_on=False, zorder=4)
-            labels.append(_Label(0.0, f"{side.name}\nnone", colour))
+            labels.append(_Label(middle[-1][1], f"{side.name}\n{told}", colour))
     axes.set_ylim(0, max(_mark_range(axes, drawn), highest) * 1.16)
-    _over_time(axes, drawn, end_s)
+    _over_time(axes, drawn)
     _label_ends(axes, labels)
 
 
@@ -106,14 +111,28 @@ def latency(axes: Axes, drawn: Drawn) -> None:
 
 
 def _lines(side: Side, host: str, of: Callable[[Moment], float | None]) -> dict[int, Line]:
-    """Return a line of (second, value) for each trial of `side`, from the rows of `host`."""
-    wanted = {trial.trial for trial in finding.shown(side)}
+    """Return a line of (second, value) for each trial of `side`, from the rows of `host` up to the drain."""
+    ends_s = {trial.trial: _window(trial)[1] for trial in finding.shown(side)}
     lines: dict[int, Line] = {}
     for row in side.series.moments:
         value = of(row)
-        if row.host == host and row.trial in wanted and value is not None and row.t_s >= 0:
+        if row.host == host and value is not None and 0 <= row.t_s <= ends_s.get(row.trial, -1) + 0.05:
             lines.setdefault(row.trial, []).append((row.t_s, value))
     return {trial: sorted(line) for trial, line in lines.items()}
+
+
+def _values(lines: dict[int, Line]) -> list[float]:
+    return [value for line in lines.values() for _, value in line]
+
+
+def _worth_a_line(hosts: dict[str, dict[int, Line]], highest: float) -> dict[str, dict[int, Line]]:
+    """Return the hosts whose lines would stand out from the axis, or else the one with the most sockets."""
+    measured = {host: lines for host, lines in hosts.items() if lines}
+    visible = {host: lines for host, lines in measured.items() if max(_values(lines)) > highest * _VISIBLE}
+    if visible or not measured:
+        return visible
+    most = max(measured, key=lambda host: max(_values(measured[host])))
+    return {most: measured[most]}
 
 
 def _bundle(axes: Axes, lines: dict[int, Line], colour: str, dashes: Any = "-") -> Line:
@@ -130,7 +149,8 @@ def _bundle(axes: Axes, lines: dict[int, Line], colour: str, dashes: Any = "-") 
     return middle
 
 
-def _over_time(axes: Axes, drawn: Drawn, end_s: float) -> None:
+def _over_time(axes: Axes, drawn: Drawn) -> None:
+    end_s = max((_window(trial)[1] for side, _ in drawn for trial in side.trials), default=1.0)
     warmup_s = max((trial.warmup_s for side, _ in drawn for trial in side.trials), default=0.0)
     if warmup_s > 0:
         axes.axvspan(0, warmup_s, color="#F3F3F3", lw=0, zorder=0)
@@ -138,7 +158,7 @@ def _over_time(axes: Axes, drawn: Drawn, end_s: float) -> None:
             warmup_s / 2, 0.985, "warm-up", transform=axes.get_xaxis_transform(), ha="center", va="top",
             size=8.5, color=QUIET,
         )  # fmt: skip
-    axes.set_xlim(0, end_s or 1.0)
+    axes.set_xlim(0, end_s)
     axes.set_xlabel("seconds from the first connect")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.grid(axis="y", color=FAINT, lw=0.8)
@@ -196,21 +216,6 @@ def _mark_range(axes: Axes, drawn: Drawn) -> float:
             va=side_of_line, size=9, zorder=6, bbox=VEIL,
         )  # fmt: skip
     return float(tuples)
-
-
-def _waiting_hosts(side: Side) -> list[str]:
-    """Return the hosts that had sockets in TIME_WAIT; on loopback there is one host, whatever its rows."""
-    hosts = {row.host for row in side.series.moments if row.time_wait}
-    ordered = sorted(hosts, key=lambda host: (*ROLES, host).index(host))
-    return ordered[:1] if _on_loopback(side) else ordered
-
-
-def _on_loopback(side: Side) -> bool:
-    return any(trial.lab == "loopback" for trial in side.trials)
-
-
-def _place(side: Side, host: str) -> str:
-    return "all roles" if _on_loopback(side) else f"on the {host}"
 
 
 def _counts(side: Side, trials: Iterable[int]) -> dict[int, int]:

@@ -1,0 +1,157 @@
+"""The live line of a run: phase, time left, requests per second, TIME_WAIT, ports used.
+
+Nothing is written where the stream is no terminal. No thread of its own: the line is drawn anew, at most
+four times a second, by whoever reports something.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from bench import units
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.text import Text
+
+    from bench.load.generator import Second
+    from bench.observe.host import HostSample
+    from bench.plan import Mode
+
+_REDRAWN_EVERY_S = 0.25
+
+
+@dataclass(slots=True)
+class Line:
+    """What the live line knows; `text` is what it says at a moment."""
+
+    trials: int = 0
+    number: int = 0
+    mode: str = ""
+    phase: str = ""
+    lasts_s: float = 0.0
+    began_s: float = 0.0
+    """When the load of this trial began, on the caller's clock."""
+    requests_per_s: float | None = None
+    time_wait: dict[str, int] = field(default_factory=dict)
+    ports_used: int | None = None
+    tuples: int = 0
+
+    def text(self, now_s: float) -> str:
+        """Return the line, which fits into 80 columns: `trial 2/6 short: window, 4 s left  9,870/s  ...`."""
+        parts = [f"trial {self.number}/{self.trials} {self.mode}: {self._phase(now_s)}"]
+        if self.requests_per_s is not None:
+            parts.append(units.rate(self.requests_per_s))
+        host = max(self.time_wait, key=lambda name: self.time_wait[name], default="")
+        if host and self.time_wait[host]:
+            parts.append(f"TIME_WAIT {host} {self.time_wait[host]:,}")
+        if self.ports_used is not None and self.tuples:
+            parts.append(f"ports used {100 * self.ports_used / self.tuples:.0f} %")
+        return "  ".join(parts)
+
+    @property
+    def is_past_half(self) -> bool:
+        """Tell whether half of the ports are used, which is where connect() slows down."""
+        return self.ports_used is not None and self.tuples > 0 and 2 * self.ports_used >= self.tuples
+
+    def _phase(self, now_s: float) -> str:
+        if self.phase not in ("warm-up", "window"):
+            return self.phase
+        return f"{self.phase}, {max(0.0, self.began_s + self.lasts_s - now_s):.0f} s left"
+
+
+class LiveLine:
+    """A watch that shows a run on a terminal; `show` draws the line."""
+
+    def __init__(
+        self, show: Callable[[Line, float], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._show = show
+        self._clock = clock
+        self._line = Line()
+        self._drawn_s = float("-inf")
+
+    def started(self, directory: Path, trials: int) -> None:
+        """A run of so many trials begins."""
+        self._line.trials = trials
+
+    def trial(self, number: int, mode: Mode, warmup_s: float, duration_s: float) -> None:
+        """A trial begins, in its set-up."""
+        lasts_s = warmup_s + duration_s
+        self._line = Line(self._line.trials, number, mode.value, "set-up", lasts_s, self._clock())
+        self._draw()
+
+    def phase(self, name: str) -> None:
+        """The trial enters a phase."""
+        if name == "warm-up":
+            self._line.began_s = self._clock()
+        self._line.phase = name
+        self._draw()
+
+    def second(self, second: Second) -> None:
+        """The load generator reports a second, or a part of one."""
+        self._line.requests_per_s = second.requests * 1e9 / max(1, second.end_ns - second.start_ns)
+        self._draw()
+
+    def sample(self, sample: HostSample, tuples: int) -> None:
+        """The observers report a host; called on their thread, which only stores and perhaps draws."""
+        if sample.time_wait is not None:
+            self._line.time_wait = {**self._line.time_wait, sample.host: sample.time_wait}
+        if sample.host == "proxy":
+            self._line.ports_used, self._line.tuples = sample.ports_used, tuples
+            if self._clock() - self._drawn_s >= _REDRAWN_EVERY_S:
+                self._draw()
+
+    def _draw(self) -> None:
+        self._drawn_s = self._clock()
+        self._show(self._line, self._drawn_s)
+
+
+class NoLine:
+    """A watch that shows nothing: stderr is no terminal, or quiet was asked for."""
+
+    def started(self, directory: Path, trials: int) -> None:
+        """Show nothing."""
+
+    def trial(self, number: int, mode: Mode, warmup_s: float, duration_s: float) -> None:
+        """Show nothing."""
+
+    def phase(self, name: str) -> None:
+        """Show nothing."""
+
+    def second(self, second: Second) -> None:
+        """Show nothing."""
+
+    def sample(self, sample: HostSample, tuples: int) -> None:
+        """Show nothing."""
+
+
+@contextmanager
+def watch(stream: TextIO, silent: bool = False) -> Iterator[LiveLine | NoLine]:
+    """Show a run on `stream` while the block lasts, where it is a terminal; the line goes when it ends."""
+    if silent or not stream.isatty():
+        yield NoLine()
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.live import Live  # noqa: PLC0415
+
+    console = Console(file=stream)
+    with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False) as live:
+        yield LiveLine(lambda line, now_s: _show(live, line, now_s))
+
+
+def _show(live: Live, line: Line, now_s: float) -> None:
+    live.update(_styled(line, now_s), refresh=True)
+
+
+def _styled(line: Line, now_s: float) -> Text:
+    from rich.text import Text  # noqa: PLC0415
+
+    return Text(
+        line.text(now_s), style="yellow" if line.is_past_half else "", no_wrap=True, overflow="ellipsis"
+    )
