@@ -1,50 +1,63 @@
-"""`python -m proxy`: flags in, events out. The only prints and the only exit codes."""
+"""`python -m proxy`: flags in, events out. The only print and the only exit codes."""
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import json
 import os
-import signal
+import resource
 import sys
+from functools import partial
+from typing import Any
 
-import uvloop
-
-from proxy import __version__
-from proxy.errors import ListenError
-from proxy.server import Server, listen
+from proxy import __version__, flags, server, workers
+from proxy.control import write_event
+from proxy.errors import FileLimitError, StartError
 from proxy.settings import Settings
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="proxy")
-    parser.add_argument("--listen", required=True)
-    parser.add_argument("--upstream", required=True, action="append")
-    parser.add_argument("--mode", choices=("short", "keepalive"), required=True)
-    parser.add_argument("--closer", choices=("proxy", "backend"), default="proxy")
-    args = parser.parse_args()
-    def addr(x):
-        h, _, p = x.rpartition(":")
-        return h, int(p)
-    settings = Settings(listen=addr(args.listen), upstreams=tuple(map(addr, args.upstream)), mode=args.mode, closer=args.closer)
+def main(argv: list[str]) -> int:
+    """Run the proxy until it is told to stop; return the exit code."""
     try:
-        sock = listen(settings)
-    except ListenError as error:
-        print(f"proxy: {error}", file=sys.stderr)
-        return 3
-    async def run():
-        loop = asyncio.get_running_loop()
-        server = Server(settings, loop)
-        for s in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(s, server.stop)
-        h, p = sock.getsockname()
-        print(json.dumps({"event": "ready", "role": "proxy", "pid": os.getpid(), "version": __version__, "listen": [f"{h}:{p}"], "workers": 1}), flush=True)
-        await server.serve(sock)
-        print(json.dumps(server.counters.as_event("done")), flush=True)
-    uvloop.run(run())
+        settings, has_control = flags.read_flags(argv)
+        _raise_file_limit(settings.files)
+        _serve(settings, sys.stdin.fileno() if has_control else None)
+    except StartError as error:
+        print(f"proxy: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
     return 0
 
 
+def _serve(settings: Settings, commands: int | None) -> None:
+    emit = partial(_emit, settings)
+    if settings.workers > 1:
+        workers.run(settings, emit, commands)
+    else:
+        server.run(settings, server.listen(settings), emit, commands)
+
+
+def _emit(settings: Settings, event: dict[str, Any]) -> None:
+    if event["event"] == "ready":
+        event = {
+            "event": "ready",
+            "role": "proxy",
+            "pid": os.getpid(),
+            "version": __version__,
+            "listen": event["listen"],
+            "workers": settings.workers,
+        }
+    write_event(sys.stdout.fileno(), event)
+
+
+def _raise_file_limit(files: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < files:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+        except (ValueError, OSError) as error:
+            raise FileLimitError(
+                f"a worker may need {files} open files and the limit is {hard}; "
+                "lower --max-clients or --pool-max, or raise the limit (ulimit -Hn)"
+            ) from error
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

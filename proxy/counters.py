@@ -12,7 +12,16 @@ class Counters:
     CLIENT_ERRORS = ("bad_request", "head_too_large", "body_too_large", "timeout", "too_many", "aborted")
     UPSTREAM_ERRORS = ("address_exhausted", "refused", "reset", "timeout", "protocol", "pool")
 
-    __slots__ = ("accepted", "client", "first_exhausted_ns", "lost", "opened", "requests", "reused", "upstream")
+    __slots__ = (
+        "accepted",
+        "client",
+        "first_exhausted_ns",
+        "lost",
+        "opened",
+        "requests",
+        "reused",
+        "upstream",
+    )
 
     def __init__(self) -> None:
         self.accepted = 0

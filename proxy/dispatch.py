@@ -11,11 +11,16 @@ from typing import Protocol
 from proxy.counters import Counters
 from proxy.errors import ConnectFailed, PoolTimeout, ProxyError, UpstreamTimeout
 from proxy.pool import Close, Open, Pool, Refuse, Use
-from proxy.settings import Settings
+from proxy.settings import Settings, is_ipv6
 from proxy.upstream import Downstream, UpstreamConnection
 
 FIN_WAIT_S = 5.0
 """How long a connection that the backend shall close first is waited for."""
+
+
+# linux/in.h; not in Python's socket module before 3.12. Without it bind() would take a port that serves one
+# destination only.
+_IP_BIND_ADDRESS_NO_PORT = 24
 
 
 class Exchange(Downstream, Protocol):
@@ -54,8 +59,10 @@ class Dispatcher:
         """Find a connection for `exchange`, now or later."""
         action = self._pool.acquire(exchange, self.now)
         if type(action) is Use:
-            self._counters.reused += 1
-            exchange.use(action.connection)
+            connection = action.connection
+            if connection.carried:
+                self._counters.reused += 1
+            exchange.use(connection)
         elif type(action) is Open:
             self._open(action)
         elif action is not None:
@@ -133,9 +140,10 @@ class Dispatcher:
             return
         connection = UpstreamConnection(self, action.reserved_for)
         address = self._settings.upstreams[self._opened_in_turn % len(self._settings.upstreams)]
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        family = socket.AF_INET6 if is_ipv6(address[0]) else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         if self._settings.sources:
-            sock.setsockopt(socket.IPPROTO_IP, 24, 1)
+            sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
             sock.bind((self._settings.sources[self._opened_in_turn % len(self._settings.sources)], 0))
         self._opened_in_turn += 1
         error = sock.connect_ex(address)
@@ -164,7 +172,9 @@ class Dispatcher:
                 self._counters.first_exhausted_ns = time.monotonic_ns()
         else:
             self._counters.upstream["refused"] += 1
-        self._failed(connection, ConnectFailed(f"cannot connect to the upstream: {errno.errorcode[error]}", error))
+        self._failed(
+            connection, ConnectFailed(f"cannot connect to the upstream: {errno.errorcode[error]}", error)
+        )
 
     def _failed(self, connection: UpstreamConnection, error: ProxyError) -> None:
         sock = self._connecting.pop(connection, None)

@@ -1,15 +1,19 @@
 """What the proxy raises, and the status that a client is told.
 
-    ProxyError(status)
-        ClientProtocolError    400 and its kin: the client's message cannot be trusted
-        UpstreamProtocolError  502: the upstream's message cannot be trusted
-        ConnectFailed          502: no connection to the upstream
-        UpstreamReset          502: the connection ended before its response did
-        UpstreamTimeout        504: the upstream took too long
-        PoolTimeout            503: no connection became free in time, or the queue is full
-        ClientTimeout          408: the client took too long
+ProxyError(status)
+    ClientProtocolError    400 and its kin: the client's message cannot be trusted
+    UpstreamProtocolError  502: the upstream's message cannot be trusted
+    ConnectFailed          502: no connection to the upstream
+    UpstreamReset          502: the connection ended before its response did
+    UpstreamTimeout        504: the upstream took too long
+    PoolTimeout            503: no connection became free in time, or the queue is full
+    ClientTimeout          408: the client took too long
 
-    ListenError                the proxy cannot start; never meets a client
+StartError(exit_code)      the proxy cannot start; never meets a client
+    SettingsError          2: the flags make no sense
+    ListenError            3: the address is not to be had
+    FileLimitError         3: too few open files
+    WorkerError            3: a worker has died
 """
 
 from __future__ import annotations
@@ -73,5 +77,25 @@ class PoolTimeout(ProxyError):
     status = 503
 
 
-class ListenError(Exception):
-    """The proxy cannot listen; the message names the address, the reason and the remedy."""
+class StartError(Exception):
+    """The proxy cannot start; the message names the thing, the value and the remedy."""
+
+    exit_code = 3
+
+
+class ListenError(StartError):
+    """The proxy cannot listen on its address."""
+
+
+class FileLimitError(StartError):
+    """The process may not open as many files as its limits on connections need."""
+
+
+class WorkerError(StartError):
+    """A worker ended before it was told to."""
+
+
+class SettingsError(StartError):
+    """The flags make no sense."""
+
+    exit_code = 2

@@ -45,7 +45,13 @@ class RequestWriter:
 
     def write(self, head: RequestHead, tail: bytes, default_host: bytes) -> bytes:
         """Return the head to forward; `default_host` stands in where an HTTP/1.0 client named none."""
-        if head.forwarded_for or head.body == CHUNKED or head.upgrade or head.expects_continue or not head.host:
+        if (
+            head.forwarded_for
+            or head.body == CHUNKED
+            or head.upgrade
+            or head.expects_continue
+            or not head.host
+        ):
             tail = self._odd_tail(head, tail, default_host)
         elif head.max_forwards > 0:
             tail = b"Max-Forwards: %d\r\n%b" % (head.max_forwards - 1, tail)
@@ -97,7 +103,11 @@ def response_head(head: ResponseHead, *, keep_alive: bool, to_http10: bool, date
 def interim_head(head: ResponseHead) -> bytes:
     """Return the head of a 1xx response as the client shall see it."""
     if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
-        return b"%b%bConnection: upgrade\r\nUpgrade: %b\r\n\r\n" % (head.status_line, head.fields, head.upgrade)
+        return b"%b%bConnection: upgrade\r\nUpgrade: %b\r\n\r\n" % (
+            head.status_line,
+            head.fields,
+            head.upgrade,
+        )
     return head.status_line + head.fields + b"\r\n"
 
 

@@ -359,7 +359,9 @@ def _read_odd_request(data: bytes, end: int, limits: Limits) -> RequestHead | No
         _check_field_lines(data, end, match.end(), ClientProtocolError)
     if end < 0 and len(data) >= limits.head_bytes:
         # RFC 9110, section 15.5.15, and RFC 6585, section 5.
-        raise ClientProtocolError(f"a head of more than {limits.head_bytes} bytes", 414 if line_end < 0 else 431)
+        raise ClientProtocolError(
+            f"a head of more than {limits.head_bytes} bytes", 414 if line_end < 0 else 431
+        )
     return None
 
 

@@ -98,7 +98,9 @@ class Pool(Generic[Connection, Waiter]):
         """Exchanges that wait for a connection."""
         return len(self._waiting)
 
-    def acquire(self, waiter: Waiter, now: int) -> Use[Connection, Waiter] | Open[Waiter] | Refuse[Waiter] | None:
+    def acquire(
+        self, waiter: Waiter, now: int
+    ) -> Use[Connection, Waiter] | Open[Waiter] | Refuse[Waiter] | None:
         """Find a connection for `waiter`; None means that it waits for one to be released."""
         if self._idle:
             # The most recently used one: the rest may grow old and expire.

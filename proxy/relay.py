@@ -10,9 +10,15 @@ from proxy import forwarding, http11
 from proxy.bodies import LAST_CHUNK, ChunkedReader, chunk
 from proxy.counters import Counters
 from proxy.dispatch import Dispatcher
-from proxy.errors import ClientProtocolError, ClientTimeout, ProxyError, UpstreamProtocolError, UpstreamTimeout
+from proxy.errors import (
+    ClientProtocolError,
+    ClientTimeout,
+    ProxyError,
+    UpstreamProtocolError,
+    UpstreamTimeout,
+)
 from proxy.http11 import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
-from proxy.settings import Settings
+from proxy.settings import Settings, format_address
 from proxy.upstream import UpstreamConnection
 
 LINGER_BYTES = 1 << 20
@@ -49,9 +55,9 @@ class Relay:
         self.dispatcher = dispatcher
         self.clients: set[ClientConnection] = set()
         self.draining = False
+        self.drained = asyncio.Event()
         self.date = formatdate(usegmt=True).encode("ascii")
-        host, port = settings.upstreams[0]
-        self.default_host = f"{host}:{port}".encode("ascii")
+        self.default_host = format_address(settings.upstreams[0]).encode("ascii")
         short = settings.mode == "short"
         self.writer = forwarding.RequestWriter(
             is_10=settings.upstream_http == "1.0",
@@ -66,6 +72,21 @@ class Relay:
         now = self.dispatcher.now
         for client in [each for each in self.clients if each.deadline < now]:
             client.timed_out()
+
+    def drain(self) -> None:
+        """Close idle connections now and the others after their exchange; then `drained` is set."""
+        self.draining = True
+        self.dispatcher.drain()
+        for client in list(self.clients):
+            client.drain()
+        if not self.clients:
+            self.drained.set()
+
+    def forget(self, client: ClientConnection) -> None:
+        """Let go of a connection that has ended."""
+        self.clients.discard(client)
+        if self.draining and not self.clients:
+            self.drained.set()
 
 
 class ClientConnection(asyncio.Protocol):
@@ -138,7 +159,7 @@ class ClientConnection(asyncio.Protocol):
         return self._state != State.LINGERING
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._relay.clients.discard(self)
+        self._relay.forget(self)
         if self._state in (State.WAITING, State.RELAYING, State.RESPONDING):
             self._relay.counters.client["aborted"] += 1
         self._let_go()
@@ -325,6 +346,13 @@ class ClientConnection(asyncio.Protocol):
             counters.upstream["timeout"] += 1
             self._let_go()
             self._answer(504, UpstreamTimeout("the upstream took too long to answer").reason)
+
+    def drain(self) -> None:
+        """Close, now if idle, else after the exchange under way."""
+        if self._state == State.READING and not self._buffer:
+            self._transport.close()
+        else:
+            self._closes = True
 
     def _finish(self) -> None:
         self._head = None

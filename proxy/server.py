@@ -1,4 +1,4 @@
-"""One worker: listens, sweeps once a second, drains when told to. No HTTP, no processes."""
+"""One worker: listens, sweeps, obeys commands and signals, drains. No HTTP, no other processes."""
 
 from __future__ import annotations
 
@@ -6,64 +6,114 @@ import asyncio
 import gc
 import signal
 import socket
+from typing import Any
 
+import uvloop
+
+from proxy.control import Control, Emit
 from proxy.counters import Counters
 from proxy.dispatch import Dispatcher
 from proxy.errors import ListenError
 from proxy.relay import ClientConnection, Relay
-from proxy.settings import Settings
+from proxy.settings import Settings, format_address, is_ipv6
 
 SWEEP_S = 1.0
+"""Time between two looks at what has taken too long: no exchange sets a timer of its own."""
+BACKLOG = 4096
 
 
-def listen(settings: Settings) -> socket.socket:
-    """Return the listening socket; ListenError when the address is not to be had."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    host, port = settings.listen
+def listen(settings: Settings, port: int | None = None) -> socket.socket:
+    """Return a listening socket; `port` stands in for that of the settings.
+
+    Raises:
+        ListenError: the address is taken, not ours, or not allowed.
+    """
+    host, asked_port = settings.listen
+    sock = socket.socket(socket.AF_INET6 if is_ipv6(host) else socket.AF_INET, socket.SOCK_STREAM)
     try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if settings.workers > 1:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind(settings.listen)
-        sock.listen(4096)
+        # An accepted socket inherits this: a response must not wait for the client's delayed ACK.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.bind((host, asked_port if port is None else port))
+        sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
-        raise ListenError(
-            f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}; choose another port"
-        ) from error
+        reason = (error.strerror or str(error)).lower()
+        address = format_address(settings.listen)
+        raise ListenError(f"cannot listen on {address}: {reason}; choose another address or port") from error
     return sock
 
 
-class Server:
-    """One worker, from its first connection to its last."""
+def run(settings: Settings, sock: socket.socket, emit: Emit, commands: int | None) -> None:
+    """Serve clients that come in on `sock` until told to stop.
 
-    def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
-        self.counters = Counters()
+    Args:
+        emit: takes the events that the worker tells (docs/pipes.md).
+        commands: a descriptor to read commands from, or None; its end ends the worker at once.
+    """
+    uvloop.run(_Worker(settings, sock, emit).run(commands))
+
+
+class _Worker:
+    """One worker, from `ready` to `done`."""
+
+    def __init__(self, settings: Settings, sock: socket.socket, emit: Emit) -> None:
         self._settings = settings
-        self._loop = loop
-        self._dispatcher = Dispatcher(settings, self.counters, loop)
-        self._relay = Relay(settings, self.counters, self._dispatcher)
-        self._stopped = asyncio.Event()
-        self._server: asyncio.Server | None = None
+        self._sock = sock
+        self._emit = emit
+        self._counters = Counters()
+        self._drain = asyncio.Event()
+        self._end = asyncio.Event()
 
-    async def serve(self, sock: socket.socket) -> None:
-        """Accept connections on `sock` until `stop`, then finish the exchanges under way."""
-        self._server = await self._loop.create_server(self._connection, sock=sock, backlog=4096)
-        self._sweep()
+    async def run(self, commands: int | None) -> None:
+        loop = asyncio.get_running_loop()
+        dispatcher = Dispatcher(self._settings, self._counters, loop)
+        relay = Relay(self._settings, self._counters, dispatcher)
+        if commands is not None:
+            Control(self._command, self._end.set).listen(loop, commands)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled)
+        server = await loop.create_server(lambda: ClientConnection(relay), sock=self._sock, backlog=BACKLOG)
+        self._sweep(loop, relay)
+        self._settle()
+        self._emit({"event": "ready", "listen": [format_address(self._sock.getsockname()[:2])]})
+        await _first(self._drain, self._end)
+        server.close()
+        if not self._end.is_set():
+            relay.drain()
+            await _first(relay.drained, self._end, timeout_s=self._settings.limits.drain_timeout_s)
+            self._emit(self._counters.as_event("done"))
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop, relay: Relay) -> None:
+        relay.sweep()
+        loop.call_later(min(SWEEP_S, relay.limits.shortest_s / 2), self._sweep, loop, relay)
+
+    def _settle(self) -> None:
+        """Keep what was loaded out of every later collection, and make those rare.
+
+        An exchange leaves no cycles behind, connections do: a collection per 50,000 objects costs little and
+        bounds what they hold.
+        """
         gc.collect()
         gc.freeze()
-        await self._stopped.wait()
+        gc.set_threshold(50_000, 20, 50)
 
-    def stop(self) -> None:
-        """Begin to drain."""
-        self._server.close()
-        self._relay.draining = True
-        self._dispatcher.drain()
-        self._stopped.set()
+    def _command(self, command: dict[str, Any]) -> None:
+        if command["command"] == "count":
+            self._emit(self._counters.as_event("count"))
+        elif command["command"] == "stop":
+            self._drain.set()
 
-    def _connection(self) -> ClientConnection:
-        return ClientConnection(self._relay)
+    def _signalled(self) -> None:
+        # The first signal drains, a second one ends at once.
+        (self._end if self._drain.is_set() else self._drain).set()
 
-    def _sweep(self) -> None:
-        self._relay.sweep()
-        self._loop.call_later(SWEEP_S, self._sweep)
+
+async def _first(*events: asyncio.Event, timeout_s: float | None = None) -> None:
+    """Wait for one of `events`, or for the time to pass."""
+    tasks = [asyncio.ensure_future(event.wait()) for event in events]
+    await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()

@@ -39,6 +39,14 @@ class Limits:
     drain_timeout_s: float = 10.0
     """How long the exchanges under way may take after the signal to stop."""
 
+    @property
+    def shortest_s(self) -> float:
+        """The shortest of the timeouts that the sweep looks after."""
+        return min(
+            self.head_timeout_s, self.idle_timeout_s, self.body_timeout_s, self.connect_timeout_s,
+            self.read_timeout_s, self.tunnel_timeout_s, self.queue_timeout_s,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -60,3 +68,19 @@ class Settings:
     """Addresses to connect from, in turn; none leaves the choice to the kernel."""
     workers: int = 1
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def files(self) -> int:
+        """Descriptors that one worker may need; the last ones for what is no connection."""
+        return self.limits.clients + self.pool_max + 64
+
+
+def is_ipv6(host: str) -> bool:
+    """Tell the two kinds of addresses apart."""
+    return ":" in host
+
+
+def format_address(address: Address) -> str:
+    """Write an address as it stands in a URL or a Host field."""
+    host, port = address
+    return f"[{host}]:{port}" if is_ipv6(host) else f"{host}:{port}"
