@@ -8,18 +8,16 @@ Names: RFC 4022 (TCP-MIB) for snmp, include/uapi/linux/snmp.h for netstat.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _FILES = ("snmp", "netstat", "sockstat")
 _READ_BYTES = 1 << 14
 
 
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """One reading of a host. Opens, resets and listen counters only grow; the rest are gauges."""
+class Counters(NamedTuple):
+    """One reading of a host: first what only grows, then the gauges."""
 
     active_opens: int
     passive_opens: int
@@ -36,73 +34,73 @@ class Counters:
 
     def since(self, base: Counters) -> Counters:
         """Return this reading with what only grows counted from `base`."""
-        grown = {name: getattr(self, name) - getattr(base, name) for name in _GROWING}
-        return dataclasses.replace(self, **grown)
+        return Counters(
+            self.active_opens - base.active_opens,
+            self.passive_opens - base.passive_opens,
+            self.attempt_fails - base.attempt_fails,
+            self.established_resets - base.established_resets,
+            self.resets_sent - base.resets_sent,
+            self.listen_overflows - base.listen_overflows,
+            self.listen_drops - base.listen_drops,
+            *self[7:],
+        )
 
 
-_GROWING = (
-    "active_opens",
-    "passive_opens",
-    "attempt_fails",
-    "established_resets",
-    "resets_sent",
-    "listen_overflows",
-    "listen_drops",
-)
-
-_TCP = ("ActiveOpens", "PassiveOpens", "AttemptFails", "EstabResets", "OutRsts", "CurrEstab")
-_EXTENDED = ("ListenOverflows", "ListenDrops")
+_TCP = (b"ActiveOpens", b"PassiveOpens", b"AttemptFails", b"EstabResets", b"OutRsts", b"CurrEstab")
+_EXTENDED = (b"ListenOverflows", b"ListenDrops")
+_SOCKETS = (b"tw", b"orphan")
 
 
-def pick(text: str, protocol: str, names: Sequence[str]) -> list[int]:
-    """Return the values called `names` of `protocol` in /proc/net/snmp or netstat.
+def columns(text: bytes, protocol: bytes, names: Sequence[bytes]) -> list[int]:
+    """Return where on the line of `protocol` the values called `names` stand.
 
-    There each protocol has a line of names and then one of values. ValueError where a name is missing.
+    In /proc/net/snmp and netstat the line before the values names them; in sockstat each name stands
+    before its value. ValueError where one is missing.
     """
-    start = 0 if text.startswith(protocol + ":") else text.index(f"\n{protocol}:") + 1
-    known, values = (line.split() for line in text[start:].split("\n", 2)[:2])
-    return [int(values[known.index(name)]) for name in names]
+    lines = [line.split() for line in text.splitlines() if line.startswith(protocol + b":")]
+    shift = 2 - len(lines)
+    return [lines[0].index(name) + shift for name in names]
 
 
-def pick_sockstat(text: str, names: Sequence[str]) -> list[int]:
-    """Return the gauges called `names` of TCP in /proc/net/sockstat: names and values in turn on one line."""
-    words = text[text.index("TCP:") :].split("\n", 1)[0].split()
-    return [int(words[words.index(name) + 1]) for name in names]
-
-
-def parse(snmp: str, netstat: str, sockstat: str) -> Counters:
-    """Return the counters that the texts of the three files hold."""
-    active, passive, fails, resets, sent, established = pick(snmp, "Tcp", _TCP)
-    overflows, drops = pick(netstat, "TcpExt", _EXTENDED)
-    time_wait, orphans = pick_sockstat(sockstat, ("tw", "orphan"))
-    return Counters(
-        active_opens=active,
-        passive_opens=passive,
-        attempt_fails=fails,
-        established_resets=resets,
-        resets_sent=sent,
-        listen_overflows=overflows,
-        listen_drops=drops,
-        established=established,
-        time_wait=time_wait,
-        orphans=orphans,
-    )
+def values(text: bytes, protocol: bytes, places: Sequence[int]) -> list[int]:
+    """Return the numbers at `places` on the last line of `protocol`."""
+    start = text.rfind(b"\n" + protocol + b":") + 1
+    words = text[start : text.index(b"\n", start)].split()
+    return [int(words[place]) for place in places]
 
 
 class CounterFiles:
-    """The three files of the namespace in which this is made; OSError where the system has none."""
+    """The three files of the namespace in which this is made; OSError where the system has none.
+
+    States: open, closed. A reading costs a tenth of a millisecond, as much again with `netstat`.
+    """
 
     def __init__(self) -> None:
-        self._fds: list[int] = []
-        for name in _FILES:
-            self._fds.append(os.open(f"/proc/thread-self/net/{name}", os.O_RDONLY | os.O_CLOEXEC))
+        self._fds = [os.open(f"/proc/thread-self/net/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in _FILES]
+        snmp, netstat, sockstat = (_read(fd) for fd in self._fds)
+        # The kernel never reorders a running system's columns.
+        self._tcp = columns(snmp, b"Tcp", _TCP)
+        self._extended = columns(netstat, b"TcpExt", _EXTENDED)
+        self._sockets = columns(sockstat, b"TCP", _SOCKETS)
 
-    def read(self) -> Counters:
-        """Return the counters now; about a tenth of a millisecond."""
-        snmp, netstat, sockstat = (os.pread(fd, _READ_BYTES, 0).decode("ascii") for fd in self._fds)
-        return parse(snmp, netstat, sockstat)
+    def read(self, last: Counters | None = None) -> Counters:
+        """Return the counters now; with `last` its listen counters are taken over, which halves the cost."""
+        snmp, netstat, sockstat = self._fds
+        active, passive, fails, resets, sent, established = values(_read(snmp), b"Tcp", self._tcp)
+        time_wait, orphans = values(_read(sockstat), b"TCP", self._sockets)
+        if last is None:
+            overflows, drops = values(_read(netstat), b"TcpExt", self._extended)
+        else:
+            overflows, drops = last.listen_overflows, last.listen_drops
+        return Counters(
+            active, passive, fails, resets, sent, overflows, drops, established, time_wait, orphans
+        )
 
     def close(self) -> None:
         """Close the files, which hold the namespace."""
         while self._fds:
             os.close(self._fds.pop())
+
+
+def _read(fd: int) -> bytes:
+    return os.pread(fd, _READ_BYTES, 0)

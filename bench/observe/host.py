@@ -148,24 +148,23 @@ class HostObserver:
 
     def sample(self, t_ns: int, counters: Counters | None) -> HostSample:
         """Return what the host looks like now, by the cheap sources."""
-        empty = HostSample(t_ns, self.name, cpu_s=self.cpu_s(), memory_mib=self._memory.mib)
+        cpu_s, memory_mib = self.cpu_s(), self._memory.mib
         if counters is None:
-            return empty
+            return HostSample(t_ns, self.name, cpu_s=cpu_s, memory_mib=memory_mib)
         gauge = self._gauge_of(counters)
-        followed = replace(
-            empty,
+        own = not self._is_shared
+        return HostSample(
+            t_ns=t_ns,
+            host=self.name,
             time_wait=time_wait_since(self._survey, self._gauge, gauge),
+            established=counters.established if own else None,
             ports_used=ports_used_since(self._survey, self._gauge, gauge),
-        )
-        if self._is_shared:
-            return followed
-        return replace(
-            followed,
-            established=counters.established,
-            active_opens=counters.active_opens,
-            passive_opens=counters.passive_opens,
-            resets=counters.established_resets,
-            listen_overflows=counters.listen_overflows,
+            active_opens=counters.active_opens if own else None,
+            passive_opens=counters.passive_opens if own else None,
+            resets=counters.established_resets if own else None,
+            listen_overflows=counters.listen_overflows if own else None,
+            cpu_s=cpu_s,
+            memory_mib=memory_mib,
         )
 
     def needs_survey(self, counters: Counters) -> bool:
@@ -200,7 +199,6 @@ class HostObserver:
 
     def _gauge_of(self, counters: Counters) -> Gauge:
         """Return the gauge that samples follow; opens that other hosts share say nothing of this one."""
-        gauge = Gauge(counters.time_wait, counters.established)
         if self._is_shared:
-            return gauge
-        return replace(gauge, active_opens=counters.active_opens, passive_opens=counters.passive_opens)
+            return Gauge(counters.time_wait, counters.established)
+        return Gauge(counters.time_wait, counters.established, counters.active_opens, counters.passive_opens)

@@ -19,6 +19,9 @@ __all__ = ["HostSample", "Observed", "Sampler", "Watched"]
 
 _INTERVAL_NS = 100_000_000
 _TICKS_PER_SURVEY = 10
+_TICKS_PER_WEIGHING = 20
+_SURVEY_SHARE = 0.012
+"""Where surveys would cost more of a core than this, they come less often than once a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,43 @@ class Observed:
     counters: Counters | None
     """Since the sampler was made; None on loopback too, where all hosts share them."""
     peaks: Peaks
+
+
+@dataclass(slots=True)
+class _View:
+    """One kernel's namespace with the hosts that live in it, and the ticks when a closer look is due.
+
+    The namespaces take turns, so that no tick carries the weight of all of them.
+    """
+
+    kernel: Kernel
+    hosts: Sequence[HostObserver]
+    survey_due: int
+    weighing_due: int
+
+    def look(self, tick: int, interval_ns: int) -> list[HostSample]:
+        """Return a sample of each host."""
+        is_due = tick >= self.survey_due
+        counters = self.kernel.counters(is_full=is_due)
+        if is_due and counters is not None:
+            cost_s = self._survey(counters)
+            self.survey_due = tick + max(_TICKS_PER_SURVEY, int(cost_s / _SURVEY_SHARE * 1e9 / interval_ns))
+        if tick >= self.weighing_due:
+            self.weighing_due = tick + _TICKS_PER_WEIGHING
+            for host in self.hosts:
+                host.weigh()
+        now_ns = time.monotonic_ns()
+        return [host.sample(now_ns, counters) for host in self.hosts]
+
+    def _survey(self, counters: Counters) -> float:
+        """Count sockets exactly where that tells more than the gauges; return what it cost in CPU seconds."""
+        before_s = time.thread_time()
+        if any(host.needs_survey(counters) for host in self.hosts):
+            sockets = self.kernel.sockets()
+            if sockets is not None:
+                for host in self.hosts:
+                    host.survey(counters, sockets)
+        return time.thread_time() - before_s
 
 
 class Sampler:
@@ -48,7 +88,11 @@ class Sampler:
         interval_ns: int = _INTERVAL_NS,
     ) -> None:
         self._hosts = {each.place.name: HostObserver(each, is_shared) for each in watched}
-        self._kernels = [Kernel(each.place) for each in (watched[:1] if is_shared else watched)]
+        groups = [list(self._hosts.values())] if is_shared else [[host] for host in self._hosts.values()]
+        self._views = [
+            _View(Kernel(each.place), hosts, survey_due=3 * number, weighing_due=5 + 3 * number)
+            for number, (each, hosts) in enumerate(zip(watched, groups, strict=False))
+        ]
         self._is_shared = is_shared
         self._on_sample = on_sample
         self._interval_ns = interval_ns
@@ -63,7 +107,7 @@ class Sampler:
     @property
     def missing(self) -> list[str]:
         """Return what this system does not tell, a sentence each."""
-        return [sentence for kernel in self._kernels for sentence in kernel.missing]
+        return [sentence for view in self._views for sentence in view.kernel.missing]
 
     @property
     def cpu_share(self) -> float:
@@ -88,8 +132,8 @@ class Sampler:
         """Let go of the hosts."""
         if self._thread.is_alive():
             self.stop()
-        for kernel in self._kernels:
-            kernel.close()
+        for view in self._views:
+            view.kernel.close()
 
     def observe(self, host: str) -> Observed:
         """Return the host as it is now, its sockets counted exactly."""
@@ -130,26 +174,11 @@ class Sampler:
                 break
 
     def _kernel(self, host: str) -> Kernel:
-        return self._kernels[0 if self._is_shared else list(self._hosts).index(host)]
+        return next(view.kernel for view in self._views if self._hosts[host] in view.hosts)
 
     def _tick(self, tick: int) -> None:
-        hosts = list(self._hosts.values())
-        for number, kernel in enumerate(self._kernels):
-            # The kernels take turns, so that no tick carries the weight of all of them.
-            turn = (tick - 3 * number) % _TICKS_PER_SURVEY
+        for view in self._views:
             with self._lock:
-                samples = self._look(kernel, hosts if self._is_shared else [hosts[number]], turn)
+                samples = view.look(tick, self._interval_ns)
             for sample in samples:
                 self._on_sample(sample)
-
-    def _look(self, kernel: Kernel, hosts: Sequence[HostObserver], turn: int) -> list[HostSample]:
-        counters = kernel.counters()
-        if turn == 0 and counters is not None and any(host.needs_survey(counters) for host in hosts):
-            sockets = kernel.sockets()
-            if sockets is not None:
-                for host in hosts:
-                    host.survey(counters, sockets)
-        for host in hosts if turn == _TICKS_PER_SURVEY // 2 else ():
-            host.weigh()
-        now_ns = time.monotonic_ns()
-        return [host.sample(now_ns, counters) for host in hosts]
