@@ -20,6 +20,7 @@ from bench.errors import BenchError
 from bench.flags import overrides, plan_flags
 
 if TYPE_CHECKING:
+    from bench.analysis.sides import Side
     from bench.record import Run
 
 INVALID = 1
@@ -54,8 +55,8 @@ def bench() -> None:
 def run(plan_file: Path | None, output: Path, as_json: bool, quiet: bool, **given: Any) -> None:
     """Run the trials of a plan and compare its modes."""
     asked = _plan(plan_file, given)
-    from bench import run as runs  # noqa: PLC0415  (starts labs: not for --help)
-    from bench.report.live import watch  # noqa: PLC0415
+    from bench import run as runs
+    from bench.report.live import watch
 
     with watch(sys.stderr, silent=quiet or as_json) as shown:
         done = runs.perform(asked, output, shown)
@@ -84,8 +85,8 @@ def show_plan(plan_file: Path | None, as_json: bool, **given: Any) -> None:
 @_JSON
 def list_runs(output: Path, as_json: bool) -> None:
     """List the runs of a results folder, the newest last."""
-    from bench import results  # noqa: PLC0415
-    from bench.report import text  # noqa: PLC0415
+    from bench import results
+    from bench.report import text
 
     found = results.runs(output)
     if as_json:
@@ -99,7 +100,7 @@ def list_runs(output: Path, as_json: bool) -> None:
 @_JSON
 def show(run_directory: Path, as_json: bool) -> None:
     """Show one run again: its table and what it says."""
-    from bench import results  # noqa: PLC0415
+    from bench import results
 
     done = results.read(run_directory)
     _complain(done.damage)
@@ -111,33 +112,35 @@ def show(run_directory: Path, as_json: bool) -> None:
 
 @bench.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN[:MODE]...")
-@click.option("--fail-on", "conditions", multiple=True, metavar="CONDITION", help="As 'requests_per_s<0.95'.")
+@click.option("--fail-on", multiple=True, metavar="CONDITION", help="As 'requests_per_s<0.95'.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="The picture's path without its ending."
 )
 @_JSON
-def compare(runs: Sequence[str], conditions: Sequence[str], output: Path | None, as_json: bool) -> None:
-    """Compare two or more runs, or the modes of one run; the first is what the others are held against.
+def compare(runs: Sequence[str], fail_on: Sequence[str], output: Path | None, as_json: bool) -> None:
+    """Compare the modes of one run, or two or more runs; the first is what the others are held against.
 
-    A condition names a metric of the table and bounds its ratio to the first side: it fails the command
-    (exit 1) when it holds, as in --fail-on 'requests_per_s<0.95' --fail-on 'latency_p99_ms>1.1'.
+    A condition names a metric and bounds its ratio to the first side, or with abs: its own value; where it
+    holds the command fails (exit 1): --fail-on 'requests_per_s<0.95' --fail-on 'abs:errors>0'.
     """
-    from bench.analysis import compare as comparing  # noqa: PLC0415
-    from bench.report import plots, text  # noqa: PLC0415
+    from bench.analysis import compare as comparing
+    from bench.analysis import gate, sides
+    from bench.report import plots, text
 
-    checks = [comparing.condition(text_) for text_ in conditions]
-    sides = comparing.sides(runs)
-    _complain([damage for side in sides for damage in side.run.damage])
-    comparison = comparing.compare(sides)
-    failed = [check for check in checks if check.fails(comparison)]
-    picture = plots.save(plots.comparison(sides, comparison), output or comparing.picture_path(sides))
+    conditions = [gate.condition(text_) for text_ in fail_on]
+    picked = sides.pick(runs)
+    compared = [comparing.compare(each) for each in picked]
+    failed = [said for comparison in compared for said in gate.failures(conditions, comparison)]
+    pictures = [str(plots.save(each, _picture(output, each, len(picked)))[0]) for each in picked]
     if as_json:
-        click.echo(json.dumps({**comparison.to_json(), "failed": [str(check) for check in failed]}))
+        answers = [comparison.to_json() for comparison in compared]
+        click.echo(json.dumps({"comparisons": answers, "pictures": pictures, "failed": failed}))
     else:
-        click.echo(text.comparison(comparison), nl=False)
-        click.echo(f"picture: {picture}")
-        for check in failed:
-            click.echo(f"condition met, so failed: {check}", err=True)
+        for comparison, picture in zip(compared, pictures, strict=True):
+            click.echo(text.comparison(comparison), nl=False)
+            click.echo(f"picture: {picture}\n")
+    for said in failed:
+        click.echo(f"bench: {said}", err=True)
     sys.exit(INVALID if failed else 0)
 
 
@@ -145,8 +148,8 @@ def compare(runs: Sequence[str], conditions: Sequence[str], output: Path | None,
 @_JSON
 def doctor(as_json: bool) -> None:
     """Tell what this machine can measure, and what to change."""
-    from bench import doctor as examining  # noqa: PLC0415
-    from bench.report import text  # noqa: PLC0415
+    from bench import doctor as examining
+    from bench.report import text
 
     checks = examining.examine()
     if as_json:
@@ -184,16 +187,22 @@ def _plan(path: Path | None, given: dict[str, Any]) -> plan.Plan:
 
 def _draw(done: Run) -> None:
     """Draw the run's picture into its folder, where there is something to draw."""
-    from bench.report import plots  # noqa: PLC0415
+    from bench.report import plots
 
     if done.trials and done.directory is not None:
         plots.save_run(Path(done.directory))
 
 
 def _report(done: Run) -> None:
-    from bench.report import text  # noqa: PLC0415
+    from bench.report import text
 
     click.echo(text.result(done), nl=False)
+
+
+def _picture(output: Path | None, sides: Sequence[Side], comparisons: int) -> Path:
+    """Return where a comparison's picture goes, without its ending: beside the last run unless told."""
+    stem = output or Path(str(sides[-1].run.directory)) / "compare"
+    return stem if comparisons == 1 else stem.with_name(f"{stem.name}-{sides[0].mode}")
 
 
 def _complain(damage: Sequence[str]) -> None:

@@ -6,9 +6,11 @@ A difference has one of three answers, as in Go's benchstat: it shows (p at most
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from bench.analysis import metrics, stats
 from bench.analysis.metrics import METRICS, Metric
@@ -60,6 +62,29 @@ class Comparison:
         metric = metrics.named(key)
         empty = Row(metric, tuple(Cell(None) for _ in self.sides))
         return next((row for row in self.rows if row.metric == metric), empty)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that `bench compare --json` prints for it."""
+        return {
+            "sides": [
+                {
+                    "name": side.name,
+                    "mode": side.mode,
+                    "directory": side.run.directory,
+                    "trials": len(side.counted),
+                }
+                for side in self.sides
+            ],
+            "rows": [
+                {
+                    "metric": row.metric.key,
+                    "unit": row.metric.unit,
+                    "cells": [dataclasses.asdict(cell) for cell in row.cells],
+                }
+                for row in self.rows
+            ],
+            "warnings": list(self.warnings),
+        }
 
 
 def compare(sides: Sequence[Side]) -> Comparison:
