@@ -29,7 +29,7 @@ test-all: .venv/.dev  ## All tests, the long ones too
 	$(BIN)/pytest $(TESTS)
 
 perf: .venv/.perf  ## Side by side with wrk, nginx and the others (QUICK=1, PERF_ONLY=a,b-tiny,...)
-	$(BIN)/python -m tests.perf $(if $(QUICK),--quick) $(if $(PERF_ONLY),--only $(PERF_ONLY))
+	PYTHONPATH=tests $(BIN)/python -m perf $(if $(QUICK),--quick) $(if $(PERF_ONLY),--only $(PERF_ONLY))
 
 constraints:  ## Pin the newest releases anew; the oldest Python that we support chooses
 	rm -rf build/pins && python3.11 -m venv build/pins

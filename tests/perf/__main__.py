@@ -1,0 +1,85 @@
+"""`make perf`: measure the parts that were asked for, print the table, keep it under results/."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import machine
+from bench.errors import BenchError
+from perf import generators, programs, proxies, table
+from perf.pairs import Row
+from perf.settings import QUICK, Settings
+
+PARTS = ("a", "b", "b-tiny", "b-2000", "b-100k", "b-10m", "b-memory", "c", "d")
+PROGRAMS = ("wrk", "hey", "ab", "h2load", "nginx", "haproxy", "envoy", "caddy")
+
+
+def main() -> int:
+    """Run the benchmark; 0 however the targets came out: this measures, it does not judge."""
+    given = _arguments()
+    talk, began = Console(stderr=True), time.monotonic()
+    rows: list[Row] = []
+    try:
+        for row in _measure(QUICK if given.quick else Settings(), given.only):
+            rows.append(row)
+            talk.print(
+                " ".join(filter(None, (f"[{time.monotonic() - began:4.0f} s]", *table.cells(row)))),
+                markup=False,
+            )
+    except BenchError as error:
+        talk.print(f"perf: {error}", markup=False)
+        return error.exit_code
+    except KeyboardInterrupt:
+        talk.print("interrupted; what was measured is kept")
+    folder = _keep(rows, given, time.monotonic() - began)
+    out = Console(width=None if sys.stdout.isatty() else 180)
+    out.print(table.rich(rows))
+    out.print(f"Notes, and how many connections were opened: {folder}/table.md", markup=False)
+    return 0
+
+
+def _arguments() -> Namespace:
+    parser = ArgumentParser(prog="make perf", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="three rounds of everything")
+    parser.add_argument("--only", type=_parts, default=PARTS, help=f"some of {','.join(PARTS)}")
+    return parser.parse_args()
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    parts = tuple(text.split(","))
+    for part in parts:
+        if part not in PARTS:
+            raise ArgumentTypeError(f"unknown part {part!r}; known: {', '.join(PARTS)}")
+    return parts
+
+
+def _measure(settings: Settings, parts: Sequence[str]) -> Iterator[Row]:
+    if "a" in parts:
+        yield from generators.measure(settings)
+    yield from proxies.measure(settings, parts)
+
+
+def _keep(rows: Sequence[Row], given: Namespace, took_s: float) -> Path:
+    """Write perf.json and table.md; return their folder."""
+    folder = Path("results") / f"perf-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    folder.mkdir(parents=True)
+    facts = machine.describe()
+    versions = {name: programs.version(name) or None for name in PROGRAMS if programs.find(name)}
+    kept = {"quick": given.quick, "took_s": round(took_s), "machine": facts, "programs": versions}
+    text = json.dumps(kept | {"rows": table.plain(rows)}, indent=1)
+    (folder / "perf.json").write_text(text, encoding="utf-8")
+    heading = f"# Side by side\n\n{facts['cpu_model']}, {facts['cores']} cores, Linux {facts['kernel']}\n\n"
+    (folder / "table.md").write_text(heading + table.markdown(rows), encoding="utf-8")
+    return folder
+
+
+if __name__ == "__main__":
+    sys.exit(main())

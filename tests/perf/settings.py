@@ -1,0 +1,33 @@
+"""How long and how often to measure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole form by default; `quick` for a look that takes a minute or two."""
+
+    generator_rounds: int = 11
+    """Pairs of ours and wrk."""
+    other_rounds: int = 6
+    """The fewest rounds whose median has a 95 % interval."""
+    proxy_rounds: int = 7
+    requests: int = 60_000
+    """Of each run of a generator that counts."""
+    window_s: int = 2
+    """Of each run of wrk in part a."""
+    starts: int = 10
+    observed_s: float = 5.0
+
+
+QUICK = Settings(
+    generator_rounds=3,
+    other_rounds=3,
+    proxy_rounds=3,
+    requests=20_000,
+    window_s=1,
+    starts=3,
+    observed_s=2.0,
+)

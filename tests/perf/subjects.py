@@ -1,0 +1,182 @@
+"""The reverse proxies that are measured: how each is started, from the configurations in conf/."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.errors import RoleError
+from bench.lab import Process
+from bench.observe.processes import Tree
+from perf import programs
+from perf.stage import PYTHON, READY_TIMEOUT_S, Stage
+
+CONF = Path(__file__).parent / "conf"
+POOL_IDLE: Final = 4096
+"""More than any load here needs, so that no pool is the limit."""
+NGINX_BUFFERS = ("default", "large", "huge", "off")
+_KEEPALIVE_BY_DEFAULT = (1, 29, 7)
+"""From this release on nginx pools unless told `keepalive 0` (its CHANGES file)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A proxy that runs."""
+
+    name: str
+    version: str
+    address: str
+    process: Process
+    tree: Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a proxy is to do: pass on to `upstream`, pooled or `short`, closing first."""
+
+    upstream: str
+    is_short: bool
+    folder: Path
+    """An empty folder of its own."""
+    listen: str
+
+
+Command = Callable[[Asked], list[str]]
+
+
+def start(stage: Stage, name: str, upstream: str, *, is_short: bool, folder: Path) -> Subject:
+    """Start the proxy called `name`; RoleError where it does not come up."""
+    folder.mkdir(parents=True)
+    asked = Asked(upstream, is_short, folder, f"127.0.0.1:{_free_port()}")
+    process = stage.start(_COMMANDS[name](asked), name, stage.far)
+    _await_listening(process, asked.listen)
+    tree = Tree(process.pid)
+    tree.refresh()
+    return Subject(name, programs.version(name.partition("-")[0]), asked.listen, process, tree)
+
+
+def missing(names: tuple[str, ...]) -> list[str]:
+    """Return those of `names` whose program is not here."""
+    return [name for name in names if name in _EXTERNAL and programs.find(name) is None]
+
+
+def _ours(asked: Asked) -> list[str]:
+    mode = "short" if asked.is_short else "keepalive"
+    argv = [PYTHON, "-m", "proxy", "--listen", asked.listen, "--upstream", asked.upstream]
+    return [*argv, "--mode", mode, "--closer", "proxy", "--pool-idle", str(POOL_IDLE)]
+
+
+def _aiohttp(asked: Asked) -> list[str]:
+    port, mode = asked.listen.rpartition(":")[2], "short" if asked.is_short else "keepalive"
+    return [PYTHON, "-m", "perf.aiohttp_proxy", port, asked.upstream, mode]
+
+
+def _nginx(buffers: str) -> Command:
+    def command(asked: Asked) -> list[str]:
+        version = tuple(map(int, programs.version("nginx").split(".")))
+        off = "keepalive 0;" if version >= _KEEPALIVE_BY_DEFAULT else ""
+        values = {
+            "pool": off if asked.is_short else f"keepalive {POOL_IDLE}; keepalive_requests 100000000;",
+            "buffers": str(CONF / f"nginx-buffers-{buffers}.conf"),
+            "user": "user root;" if os.getuid() == 0 else "",
+            "files": str(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
+        }
+        conf = _render("nginx.conf", asked, values)
+        return [_path("nginx"), "-p", str(asked.folder), "-c", str(conf)]
+
+    return command
+
+
+def _haproxy(asked: Asked) -> list[str]:
+    reuse = "option http-server-close" if asked.is_short else "http-reuse always"
+    return [
+        _path("haproxy"),
+        "-db",
+        "-f",
+        str(_render("haproxy.cfg", asked, {"reuse": reuse, "bufsize": "65536"})),
+    ]
+
+
+def _envoy(asked: Asked) -> list[str]:
+    conf = _render("envoy.yaml", asked, {"requests": "1" if asked.is_short else "0"})
+    argv = [_path("envoy"), "-c", str(conf), "--concurrency", "1", "--log-level", "error"]
+    return [*argv, "--use-dynamic-base-id", "--disable-hot-restart"]
+
+
+def _caddy(asked: Asked) -> list[str]:
+    keepalive = (
+        "keepalive off"
+        if asked.is_short
+        else f"keepalive 60s\n\t\t\tkeepalive_idle_conns_per_host {POOL_IDLE}"
+    )
+    conf = _render("Caddyfile", asked, {"keepalive": keepalive})
+    home = [f"{name}={asked.folder}" for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")]
+    return [
+        "env",
+        *home,
+        "GOMAXPROCS=1",
+        _path("caddy"),
+        "run",
+        "--adapter",
+        "caddyfile",
+        "--config",
+        str(conf),
+    ]
+
+
+_EXTERNAL = ("nginx", "haproxy", "envoy", "caddy")
+_COMMANDS: dict[str, Command] = {
+    "ours": _ours,
+    "aiohttp": _aiohttp,
+    "haproxy": _haproxy,
+    "envoy": _envoy,
+    "caddy": _caddy,
+    **{f"nginx-{buffers}": _nginx(buffers) for buffers in NGINX_BUFFERS},
+}
+
+
+def _path(name: str) -> str:
+    path = programs.find(name)
+    if path is None:
+        raise RoleError(name, "is not installed")
+    return path
+
+
+def _render(template: str, asked: Asked, values: dict[str, str]) -> Path:
+    """Write a configuration with its @names@ filled in, and return where."""
+    listen_host, _, listen_port = asked.listen.rpartition(":")
+    upstream_host, _, upstream_port = asked.upstream.rpartition(":")
+    text = (CONF / template).read_text(encoding="utf-8")
+    known = values | {"listen": asked.listen, "listen_host": listen_host, "listen_port": listen_port}
+    known |= {"upstream": asked.upstream, "upstream_host": upstream_host, "upstream_port": upstream_port}
+    for name, value in known.items():
+        text = text.replace(f"@{name}@", value)
+    path = asked.folder / template
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await_listening(process: Process, address: str) -> None:
+    host, _, port = address.rpartition(":")
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while True:
+        try:
+            socket.create_connection((host, int(port)), 1).close()
+        except OSError as error:
+            if process.returncode is not None or time.monotonic() > deadline:
+                raise RoleError(process.name, f"does not listen on {address}", process.last_words) from error
+            time.sleep(0.02)
+        else:
+            return
