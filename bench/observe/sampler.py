@@ -127,6 +127,8 @@ class Sampler:
         self._ended_ns = time.monotonic_ns()
         if self._failure is not None:
             raise self._failure
+        for host in self._hosts.values():
+            host.weigh()
 
     def close(self) -> None:
         """Let go of the hosts."""

@@ -36,6 +36,8 @@ class Survey:
     connected: int
     """All that have a peer, toward either side, in whatever state."""
     moving: int
+    """Those of them that are being opened or closed: neither ESTABLISHED nor in TIME_WAIT."""
+    moving: int
     """Of those, the ones that are being opened or closed: neither in ESTABLISHED nor in TIME_WAIT."""
     ports_used: int
     """Tuples of addresses and ports that connections to the next role take up: in the range, in any state."""
@@ -50,7 +52,7 @@ def survey(sockets: Sockets, ends: Ends) -> Survey:
     """Return what `sockets` (connected ones, in any state) amount to on a host with these `ends`."""
     front = np.isin(sockets.local_port, list(ends.listens))
     back = ~front & np.isin(sockets.remote_port, list(ends.connects_to))
-    waits = sockets.state == TIME_WAIT
+    ours, waits = front | back, sockets.state == TIME_WAIT
     low, high = ends.port_range
     in_range = (sockets.local_port >= low) & (sockets.local_port <= high)
     toward_client, toward_backend = int((front & waits).sum()), int((back & waits).sum())
@@ -58,7 +60,8 @@ def survey(sockets: Sockets, ends: Ends) -> Survey:
         time_wait=toward_client + toward_backend,
         time_wait_client_side=toward_client,
         time_wait_backend_side=toward_backend,
-        connected=int((front | back).sum()),
+        connected=int(ours.sum()),
+        moving=int((ours & ~waits & (sockets.state != ESTABLISHED)).sum()),
         moving=int(((front | back) & ~waits & (sockets.state != ESTABLISHED)).sum()),
         ports_used=int((back & in_range).sum()),
     )
