@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench import units
 from bench.analysis import histogram
 from bench.analysis.sides import Side
-from bench.record import ROLES, Moment, Trial
+from bench.record import Moment, Trial
 from bench.report import finding
 from bench.report.canvas import FAINT, INK, QUIET, VEIL, Drawn, annotate, title
 from bench.report.figures import number
@@ -62,15 +62,15 @@ def time_wait(axes: Axes, drawn: Drawn) -> None:
     """Draw the sockets in TIME_WAIT over time, on each host that has any, with the marks of the range."""
     title(axes, "TIME_WAIT", "sockets, by host")
     lines = {
-        side.name: {host: _lines(side, host, lambda row: row.time_wait) for host in ROLES}
+        side.name: {host: _lines(side, host, lambda row: row.time_wait) for host in _DASHES}
         for side in drawn.sides
     }
     highest = max([10.0, *(y for hosts in lines.values() for host in hosts.values() for y in _values(host))])
     labels = []
     for side, colour in drawn:
         for host, bundle in _worth_a_line(lines[side.name], highest).items():
-            middle = _bundle(axes, bundle, colour, _DASHES[host])
             at_most = max(_values(bundle))
+            middle = _bundle(axes, bundle, colour, _DASHES[host] if at_most > highest * _VISIBLE else "-")
             told = (
                 f"on the {host}"
                 if at_most > highest * _VISIBLE
@@ -145,7 +145,7 @@ def _bundle(axes: Axes, lines: dict[int, Line], colour: str, dashes: Any = "-") 
     whole = (tenth for tenth in sorted(tenths) if len(tenths[tenth]) > len(lines) / 2)
     middle = [(tenth / 10, statistics.median(tenths[tenth])) for tenth in whole]
     if middle:
-        axes.plot(*zip(*middle, strict=True), color=colour, lw=2.4, ls=dashes, zorder=4)
+        axes.plot(*zip(*middle, strict=True), color=colour, lw=2.4, ls=dashes, zorder=4, clip_on=False)
     return middle
 
 
@@ -170,19 +170,31 @@ def _label_ends(axes: Axes, labels: Sequence[_Label]) -> None:
     ordered = sorted(labels, key=lambda label: label.y)
     axes.autoscale_view()
     to_axes = axes.transData + axes.transAxes.inverted()
-    placed: list[float] = []
-    for index, label in enumerate(ordered):
-        wanted = float(to_axes.transform((1, label.y))[1])
-        if placed:
-            lines = label.text.count("\n") + ordered[index - 1].text.count("\n") + 2
-            wanted = max(wanted, placed[-1] + _LABEL_GAP * lines / 2)
-        placed.append(wanted)
+    heights = [_LABEL_GAP * (label.text.count("\n") + 1) for label in ordered]
+    placed = _apart([float(to_axes.transform((1, label.y))[1]) for label in ordered], heights)
     for label, y in zip(ordered, placed, strict=True):
         x = 1.0 if label.x is None else float(to_axes.transform((label.x, label.y))[0])
         annotate(
             axes, label.text, (x, y), (5, 0), xycoords="axes fraction", color=label.colour, weight="bold",
             va="center", annotation_clip=False,
         )  # fmt: skip
+
+
+def _apart(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
+    """Return the middles of labels of these heights, none over another, within the axes, near `wanted`.
+
+    Both are in heights of the axes, from the lowest label up.
+    """
+    placed: list[float] = []
+    floor = -0.02
+    for middle, height in zip(wanted, heights, strict=True):
+        placed.append(max(middle, floor + height / 2))
+        floor = placed[-1] + height / 2
+    ceiling = max(1.0, sum(heights))
+    for index in reversed(range(len(placed))):
+        placed[index] = min(placed[index], ceiling - heights[index] / 2)
+        ceiling = placed[index] - heights[index] / 2
+    return placed
 
 
 def _mark_moments(axes: Axes, drawn: Drawn, key: str, said: str, height: float) -> None:

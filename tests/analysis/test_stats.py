@@ -1,0 +1,107 @@
+"""Intervals and tests: against tables of order statistics, against scipy, and by their properties."""
+
+import statistics
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.analysis import stats
+
+positive = st.floats(min_value=1e-3, max_value=1e6)
+
+
+@pytest.mark.parametrize(
+    ("n", "low", "high"),
+    [
+        # Ranks of the 95 % interval of the median: Hollander, Wolfe and Chicken, table of the sign test.
+        (5, None, None),
+        (6, 1, 6),
+        (8, 1, 8),
+        (9, 2, 8),
+        (11, 2, 10),
+        (12, 3, 10),
+        (20, 6, 15),
+    ],
+)
+def test_the_median_lies_between_ranks_that_the_sign_test_gives(n, low, high):
+    estimate = stats.median_interval([float(rank) for rank in range(n, 0, -1)])
+    assert (estimate.low, estimate.high, estimate.n) == (low, high, n)
+    assert estimate.center == (n + 1) / 2
+
+
+@given(st.lists(positive, min_size=1, max_size=40))
+def test_an_interval_contains_its_median(values):
+    estimate = stats.median_interval(values)
+    assert estimate.center == statistics.median(values)
+    if estimate.low is not None:
+        assert estimate.low <= estimate.center <= estimate.high
+
+
+@pytest.mark.parametrize(
+    ("n_old", "n_new", "can"), [(3, 3, False), (4, 4, True), (3, 5, True), (0, 9, False), (1, 30, False)]
+)
+def test_four_a_side_can_show_a_difference_and_three_cannot(n_old, n_new, can):
+    assert stats.can_differ(n_old, n_new) is can
+    if min(n_old, n_new) > 0:
+        least_p = stats.mann_whitney(range(n_old), range(100, 100 + n_new))
+        assert (least_p <= stats.ALPHA) is can
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "p"),
+    [
+        ([1, 2, 3, 4], [5, 6, 7, 8], 2 / 70),
+        ([1, 2, 3], [4, 5, 6], 2 / 20),
+        ([1, 4, 5, 8], [2, 3, 6, 7], 1.0),
+        ([7, 7, 7, 7], [7, 7, 7, 7], 1.0),
+        ([1, 1, 1, 1], [2, 2, 2, 2], 2 / 70),  # ties: still exact, by permutation
+    ],
+)
+def test_p_is_exact(old, new, p):
+    assert stats.mann_whitney(old, new) == pytest.approx(p)
+
+
+@given(st.lists(positive, min_size=1, max_size=8), st.floats(min_value=0.01, max_value=100))
+def test_the_ratio_of_a_scaled_sample_is_the_scale(values, factor):
+    assert stats.paired_ratio(values, [value * factor for value in values]).center == pytest.approx(factor)
+    spread = [value * factor for value in values]
+    assert stats.ratio(values, spread).center == pytest.approx(factor, rel=1e-6)
+
+
+@given(st.lists(positive, min_size=1, max_size=7), st.lists(positive, min_size=1, max_size=7))
+def test_turning_the_sides_round_turns_the_ratio_round(old, new):
+    there, back = stats.ratio(old, new), stats.ratio(new, old)
+    assert there.center == pytest.approx(1 / back.center)
+    if there.low is not None:
+        assert there.low == pytest.approx(1 / back.high)
+        assert there.low <= there.center * (1 + 1e-9)
+        assert there.center <= there.high * (1 + 1e-9)
+
+
+def test_the_interval_of_a_ratio_needs_four_a_side():
+    assert stats.ratio([1, 2, 3], [2, 4, 6]).low is None
+    whole = stats.ratio([1, 2, 3, 4], [10, 20, 30, 40])
+    assert (whole.low, whole.high) == (10 / 4, 40 / 1)
+
+
+def test_the_interval_of_a_ratio_drops_as_many_products_as_the_u_distribution_says():
+    """Six a side: P(U <= 5) is 0.0206, P(U <= 6) is above 0.025, so 5 + 1 of 36 ratios go at each end."""
+    old, new = [2.0**-k for k in range(6)], [3.0**k for k in range(6)]
+    ratios = sorted(b / a for a in old for b in new)
+    estimate = stats.ratio(old, new)
+    assert (estimate.low, estimate.high) == (ratios[5], ratios[-6])
+
+
+def test_eleven_paired_rounds_give_an_interval_around_a_known_ratio():
+    old = [10.0 + k for k in range(11)]
+    new = [value * (1 + k / 100) for k, value in enumerate(old)]
+    estimate = stats.paired_ratio(old, new)
+    assert estimate.center == pytest.approx(1.05)
+    assert (estimate.low, estimate.high) == (pytest.approx(1.01), pytest.approx(1.09))
+    assert estimate.n == 11
+
+
+def test_pairs_come_in_pairs():
+    with pytest.raises(ValueError, match="zip"):
+        stats.paired_ratio([1.0], [1.0, 2.0])
