@@ -31,7 +31,10 @@ TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 TEXT: Final = rb"[\t -~\x80-\xff]"
 # Possessive repeats: no head makes the match run twice over the same bytes.
 FIELDS: Final = rb"(?:" + TOKEN + rb"++:" + TEXT + rb"*+\r\n)*+"
-_HEAD = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9]) " + TEXT + rb"*+\r\n(" + FIELDS + rb")\r\n")
+_STATUS_LINE = rb"HTTP/1\.([01]) ([1-5][0-9][0-9]) " + TEXT + rb"*+\r\n"
+_HEAD = re.compile(_STATUS_LINE + rb"(" + FIELDS + rb")\r\n")
+_HEAD_LINES = re.compile(rb"(?:" + _STATUS_LINE + FIELDS + rb")?")
+_FIELD_LINES = re.compile(FIELDS)
 _TRAILERS = re.compile(FIELDS + rb"\r\n")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,%d})[ \t]*(?:;%b*)?\r\n" % (_CHUNK_DIGITS_LIMIT, TEXT))
 
@@ -149,10 +152,7 @@ class ResponseReader:
         return True
 
     def _wait_for_head(self) -> None:
-        if b"\r\n\r\n" in self._buffer:
-            raise ProtocolError("a malformed head")
-        if len(self._buffer) > HEAD_LIMIT:
-            raise ProtocolError(f"a head of more than {HEAD_LIMIT} bytes")
+        _check_lines_so_far(_HEAD_LINES, self._buffer)
         start = b"HTTP/1."
         if not self._buffer.startswith(start[: len(self._buffer)]):
             raise ProtocolError("no status line")
@@ -212,8 +212,7 @@ class ResponseReader:
     def _read_trailers(self) -> bool:
         match = _TRAILERS.match(self._buffer)
         if match is None:
-            if b"\r\n\r\n" in self._buffer or len(self._buffer) > HEAD_LIMIT:
-                raise ProtocolError("malformed trailer fields")
+            _check_lines_so_far(_FIELD_LINES, self._buffer)
             return False
         self._buffer = self._buffer[match.end() :]
         self._state = _State.DONE
@@ -240,6 +239,15 @@ class ResponseReader:
         _State.TRAILERS: _read_trailers,
         _State.UNTIL_CLOSE: _read_until_close,
     }
+
+
+def _check_lines_so_far(lines: re.Pattern[bytes], data: bytes) -> None:
+    """Refuse what no further bytes can make right: a line that has ended, and is none of `lines`."""
+    match = lines.match(data)
+    if b"\n" in data[match.end() if match else 0 :]:
+        raise ProtocolError("a malformed line")
+    if len(data) > HEAD_LIMIT:
+        raise ProtocolError(f"more than {HEAD_LIMIT} bytes of fields")
 
 
 def _fields(lines: bytes) -> list[tuple[bytes, bytes]]:

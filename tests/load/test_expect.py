@@ -1,0 +1,169 @@
+"""Requests that differ, and what a correct response to each is."""
+
+import dataclasses
+
+import h11
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.load import wire
+from bench.load.expect import Expectation, Requests
+from bench.load.job import Job
+
+JOB = Job("127.0.0.1", 80, "a.example:80", path="/p", body_bytes=(2, 2))
+IDENTITY = b"1-0-7"
+GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Bench-Id: 1-0-7\r\n\r\n !"
+
+
+def parsed(request: bytes) -> tuple[str, str, dict[bytes, bytes]]:
+    """Return method, target and fields as h11 reads them."""
+    server = h11.Connection(h11.SERVER)
+    server.receive_data(request)
+    event = server.next_event()
+    assert isinstance(event, h11.Request)
+    assert isinstance(server.next_event(), h11.EndOfMessage)
+    assert server.next_event() is h11.PAUSED or server.trailing_data == (b"", False)
+    return event.method.decode(), event.target.decode(), dict(event.headers)
+
+
+def test_requests_differ_in_path_field_and_identity() -> None:
+    requests = Requests(JOB)
+    seen = [parsed(requests.build(number)[1]) for number in range(50)]
+    assert len({target for _, target, _ in seen}) == 50
+    assert len({fields[b"x-bench-id"] for _, _, fields in seen}) == 50
+    assert len({fields[b"x-bench-fill"] for _, _, fields in seen}) > 40
+    assert len({len(requests.build(number)[1]) for number in range(50)}) > 5
+    assert all(fields[b"x-bench-id"] == requests.build(at)[0] for at, (_, _, fields) in enumerate(seen))
+
+
+@pytest.mark.parametrize(
+    ("changes", "target", "fields"),
+    [
+        ({}, "/p?n=7", {b"host": b"a.example:80"}),
+        ({"path": "/p?a=%20"}, "/p?a=%20&n=7", {}),
+        ({"client_mode": "short"}, "/p?n=7", {b"connection": b"close"}),
+        ({"headers": (("X-Rate", "100%d"),)}, "/p?n=7", {b"x-rate": b"100%d"}),
+        ({"worker": 3, "seed": 9}, "/p?n=7", {b"x-bench-id": b"9-3-7"}),
+    ],
+)
+def test_a_request_says_what_the_job_says(
+    changes: dict[str, object], target: str, fields: dict[bytes, bytes]
+) -> None:
+    job = dataclasses.replace(JOB, **changes)  # type: ignore[arg-type]
+    _, seen_target, seen = parsed(Requests(job).build(7)[1])
+    assert seen_target == target
+    assert {name: seen[name] for name in fields} == fields
+    assert (b"connection" in seen) == (job.client_mode == "short")
+
+
+ROWS = [
+    ("right", GOOD, None),
+    (
+        "right, chunked",
+        GOOD.replace(b"Content-Length: 2", b"Transfer-Encoding: chunked")[:-2] + b"2\r\n !\r\n0\r\n\r\n",
+        None,
+    ),
+    ("right, no space", GOOD.replace(b"Content-Length: 2", b"content-length:2"), None),
+    ("right, close", GOOD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), None),
+    ("right, keep-alive", GOOD.replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n"), None),
+    ("fast 502", b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "status"),
+    ("304", b"HTTP/1.1 304 Not Modified\r\nX-Bench-Id: 1-0-7\r\n\r\n", "status"),
+    ("another's", GOOD.replace(b"1-0-7", b"1-0-8"), "mismatch"),
+    ("longer identity", GOOD.replace(b"1-0-7", b"1-0-77"), "mismatch"),
+    ("no identity", GOOD.replace(b"X-Bench-Id: 1-0-7\r\n", b""), "mismatch"),
+    ("two identities", GOOD.replace(b"\r\n\r\n", b"\r\nX-Bench-Id: 1-0-8\r\n\r\n"), "mismatch"),
+    ("identity as a value", GOOD.replace(b"X-Bench-Id:", b"X: X-Bench-Id:"), "mismatch"),
+    ("wrong body", GOOD[:-1] + b"?", "body"),
+    ("short body", GOOD.replace(b": 2", b": 1")[:-1], "body"),
+    ("long body", GOOD.replace(b": 2", b": 3") + b'"', "body"),
+    ("empty body", GOOD.replace(b": 2", b": 0")[:-2], "body"),
+    ("more bytes", GOOD + b"!", "protocol"),
+    ("two responses", GOOD + GOOD, "protocol"),
+]
+
+
+@pytest.mark.parametrize(("data", "kind"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_a_response_is_right_or_wrong_in_one_way(data: bytes, kind: str | None) -> None:
+    reader = wire.ResponseReader()
+    reader.feed(data)
+    assert reader.done
+    expectation = Expectation(JOB)
+    assert expectation.judge(reader, IDENTITY) == kind
+    if kind is not None:
+        assert expectation.ordinary_bytes(data, IDENTITY) == -1
+
+
+def test_the_usual_response_goes_the_short_way() -> None:
+    usual = GOOD.replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\nServer: x\r\n\r\n")
+    expectation = Expectation(JOB)
+    assert expectation.ordinary_bytes(GOOD, IDENTITY) == 2
+    assert expectation.ordinary_bytes(usual, IDENTITY) == 2
+
+
+FIELDS = st.lists(
+    st.sampled_from(
+        [
+            b"Content-Length: 2",
+            b"content-length: 2",
+            b"Content-Length: 02",
+            b"Content-Length: 2, 2",
+            b"Content-Length: +2",
+            b"Content-Length:2",
+            b"Content-Length : 2",
+            b"Content-Length: 3",
+            b"X: Content-Length: 2",
+            b"Transfer-Encoding: chunked",
+            b"Connection: close",
+            b"Connection: keep-alive",
+            b"Connection: keep-alive, close",
+            b"X-Bench-Id: 1-0-7",
+            b"X-Bench-Id: 1-0-8",
+            b"x-bench-id:  1-0-7",
+            b"Folded: a\r\n b",
+            b"No colon",
+            b": no name",
+            b"Bare\rcarriage: return",
+            b"Bare\nfeed: x",
+            b"Server: x",
+            b"",
+        ]
+    ),
+    max_size=6,
+)
+
+
+@given(
+    st.sampled_from(
+        [b"HTTP/1.1 200 OK", b"HTTP/1.1 200 ", b"HTTP/1.0 200 OK", b"HTTP/1.1 204 x", b"HTTP/1.1 200"]
+    ),
+    FIELDS,
+    st.sampled_from([b" !", b" ", b"", b' !"', b"xx", b" !\r\n"]),
+)
+def test_what_the_short_way_accepts_the_reader_accepts(
+    status: bytes, fields: list[bytes], body: bytes
+) -> None:
+    data = b"".join(line + b"\r\n" for line in [status, *fields]) + b"\r\n" + body
+    expectation = Expectation(JOB)
+    size = expectation.ordinary_bytes(data, IDENTITY)
+    if size >= 0:
+        reader = wire.ResponseReader()
+        reader.feed(data)
+        assert reader.done
+        assert expectation.judge(reader, IDENTITY) is None
+        assert reader.keep_alive
+        assert reader.body_bytes == size
+
+
+def test_a_strangers_server_is_held_to_status_and_length_only() -> None:
+    job = dataclasses.replace(JOB, echo=False, pattern=False, body_bytes=None, statuses=(200, 399))
+    expectation = Expectation(job)
+    for data in (
+        b"HTTP/1.1 302 F\r\nContent-Length: 1\r\n\r\nx",
+        b"HTTP/1.1 200 O\r\nContent-Length: 3\r\n\r\nxyz",
+    ):
+        reader = wire.ResponseReader()
+        reader.feed(data)
+        assert expectation.judge(reader, b"") is None
+    assert expectation.ordinary_bytes(b"HTTP/1.1 200 O\r\nContent-Length: 3\r\n\r\nxyz", b"") == 3
+    assert expectation.ordinary_bytes(b"HTTP/1.1 200 O\r\nContent-Length: 3\r\n\r\nxy", b"") == -1
