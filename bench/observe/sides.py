@@ -62,7 +62,6 @@ def survey(sockets: Sockets, ends: Ends) -> Survey:
         time_wait_backend_side=toward_backend,
         connected=int(ours.sum()),
         moving=int((ours & ~waits & (sockets.state != ESTABLISHED)).sum()),
-        moving=int(((front | back) & ~waits & (sockets.state != ESTABLISHED)).sum()),
         ports_used=int((back & in_range).sum()),
     )
 
