@@ -37,8 +37,6 @@ class Survey:
     """All that have a peer, toward either side, in whatever state."""
     moving: int
     """Those of them that are being opened or closed: neither ESTABLISHED nor in TIME_WAIT."""
-    moving: int
-    """Of those, the ones that are being opened or closed: neither in ESTABLISHED nor in TIME_WAIT."""
     ports_used: int
     """Tuples of addresses and ports that connections to the next role take up: in the range, in any state."""
 
