@@ -164,8 +164,7 @@ def read_response(data: bytes, limits: Limits, *, to_head: bool) -> ResponseHead
     _take_response_fields(head, found, fields, is_10=minor == b"0")
     if reason is None:
         head.is_plain = False
-    if not head.is_plain:
-        head.status_line = b"HTTP/1.1 " + digits + (reason or b" ") + b"\r\n"
+    head.status_line = b"HTTP/1.1 " + digits + (reason or b" ") + b"\r\n"
     if to_head or head.status < 200 or head.status in (204, 304):
         # RFC 9112, section 6.3, rule 1: whatever the fields say.
         _take_bodiless(head)
