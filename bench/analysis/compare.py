@@ -48,6 +48,12 @@ class Row:
     metric: Metric
     cells: tuple[Cell, ...]
 
+    @property
+    def tells(self) -> bool:
+        """Tell whether the row is worth reading: 0 on every side is, only where it counts errors."""
+        centers = [cell.estimate.center for cell in self.cells if cell.estimate is not None]
+        return any(centers) or self.metric.key == "errors"
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -95,8 +101,8 @@ def compare(sides: Sequence[Side]) -> Comparison:
 
 def _row(metric: Metric, sides: Sequence[Side]) -> Row | None:
     samples = [metrics.values(metric, side.counted) for side in sides]
-    if not any(samples) or (metric.key != "errors" and not any(map(any, samples))):
-        return None  # measured nowhere, or 0 everywhere: only that there were no errors is worth a row
+    if not any(samples):
+        return None
     return Row(metric, tuple(_cell(samples[0], sample, index) for index, sample in enumerate(samples)))
 
 

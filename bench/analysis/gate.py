@@ -57,9 +57,10 @@ def failures(conditions: Sequence[Condition], comparison: Comparison) -> list[st
         for side, cell in zip(comparison.sides[1:], cells[1:], strict=True):
             value = _judged(each, cells[0], cell)
             if value is None:
-                said.append(f"{side.name}: {each.text} cannot be judged: {each.metric.key} was not measured")
+                why = f"{each.metric.key} was not measured on both sides"
+                said.append(f"{side.name}: {each.text} cannot be judged: {why}")
             elif each.compares(value, each.value):
-                shown = f"{value:.4g}" if each.absolute else f"{value:.3g}x"
+                shown = f"{value:,.6g}" if each.absolute else "new" if math.isinf(value) else f"{value:.3g}x"
                 said.append(f"{side.name}: {each.metric.key} is {shown}, which fails {each.text}")
     return said
 

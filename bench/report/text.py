@@ -98,6 +98,8 @@ def comparison(compared: Comparison) -> str:
     columns = [column for side in compared.sides[1:] for column in (side.name, *asked)]
     table = _table("metric", compared.sides[0].name, *columns)
     for row in compared.rows:
+        if not row.tells:
+            continue
         unit = row.metric.unit
         cells = [_shown_as(column, cell, unit) for cell in row.cells[1:] for column in ("median", *asked)]
         table.add_row(_labelled(row.metric), _shown_as("median", row.cells[0], unit), *cells)

@@ -1,0 +1,68 @@
+"""Trials and runs as JSON and back."""
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.record import Caution, Percentiles, Run, Trial
+from synthetic import KEEPALIVE, SHORT_NARROW, trial
+
+TRIAL = trial(1, "short", SHORT_NARROW)[0]
+text = st.text(max_size=20)
+times = st.none() | st.floats(0, 1e6)
+percentiles = st.builds(Percentiles, times, times, times, times, times)
+trials = st.builds(
+    lambda number, flags, cautions, latency, service, cpu: dataclasses.replace(
+        TRIAL, trial=number, valid=flags[0], interrupted=flags[1], cautions=tuple(cautions),
+        latency_ms=latency, service_ms=service, cpu_us_per_request=cpu,
+    ),
+    st.integers(1, 1000), st.tuples(st.booleans(), st.booleans()),
+    st.lists(st.builds(Caution, text, text, text, st.booleans()), max_size=3),
+    percentiles, st.none() | percentiles, st.dictionaries(text, times, max_size=3),
+)  # fmt: skip
+
+
+@given(trials)
+def test_a_trial_comes_back_from_a_line_of_json(made):
+    assert Trial.from_json(json.loads(json.dumps(made.to_json()))) == made
+
+
+def test_a_trial_has_the_keys_of_the_format():
+    values = trial(2, "keepalive", KEEPALIVE)[0].to_json()
+    assert set(values) >= {
+        "trial", "mode", "closer", "subject", "lab", "valid", "interrupted", "cautions", "warmup_s",
+        "duration_s", "requests", "errors", "requests_per_s", "latency_ms", "connect_ms", "upstream",
+        "time_wait", "ports", "cpu_us_per_request", "memory_mib",
+    }  # fmt: skip
+    assert set(values["latency_ms"]) == {"p50", "p90", "p99", "p99_9", "max"}
+    assert set(values["upstream"]["errors"]) == {"address_exhausted", "refused", "reset", "timeout"}
+    assert set(values["time_wait"]["proxy"]) == {"peak", "end"}
+
+
+def test_keys_of_a_later_bench_are_left_out():
+    assert Trial.from_json({**TRIAL.to_json(), "phase_of_the_moon": "full"}) == TRIAL
+
+
+@pytest.mark.parametrize(
+    "broken", [{}, {"trial": 1}, {**TRIAL.to_json(), "subject": {}}, {**TRIAL.to_json(), "ports": 3}]
+)
+def test_a_damaged_trial_is_refused(broken):
+    with pytest.raises((KeyError, TypeError)):
+        Trial.from_json(broken)
+
+
+def test_only_witnesses_that_exist_are_counted():
+    loopback = trial(1, "short", SHORT_NARROW, lab="loopback")[0]
+    assert set(loopback.upstream.witnesses.counts()) == {"backend", "subject"}
+    assert set(TRIAL.upstream.witnesses.counts()) == {"backend", "kernel", "subject"}
+
+
+def test_a_run_prints_its_plan_its_machine_and_its_trials():
+    run = Run({"mode": "short"}, {"cores": 2}, "2026-03-14T15:09:26+00:00", (TRIAL,), "results/x")
+    assert run.to_json() == {
+        "plan": {"mode": "short"}, "machine": {"cores": 2}, "trials": [TRIAL.to_json()],
+        "directory": "results/x",
+    }  # fmt: skip
