@@ -29,6 +29,8 @@ OnEvent = Callable[[Event], bool]
 _TAIL_LINES = 200
 _STDERR_LINE_BYTES = 4096
 _GRACE_S = 5.0
+_SETTLE_S = 0.5
+"""How long pipes are read after the end of their process: what it left behind may hold them open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,7 @@ class Process:
             with contextlib.suppress(BrokenPipeError):  # a command may wait unread in our buffer
                 self._popen.stdin.close()
         for reader in self._readers:
-            reader.join(_GRACE_S)
+            reader.join(_SETTLE_S)
 
     def _gone(self, reason: str) -> RoleError:
         """Return the error of a role that is ending, with its exit code and its last words."""
