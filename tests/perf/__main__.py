@@ -14,7 +14,7 @@ from rich.console import Console
 
 from bench import machine
 from bench.errors import BenchError
-from perf import generators, programs, proxies, table
+from perf import generators, memory, observing, programs, proxies, starting, table
 from perf.pairs import Row
 from perf.settings import QUICK, Settings
 
@@ -23,27 +23,26 @@ PROGRAMS = ("wrk", "hey", "ab", "h2load", "nginx", "haproxy", "envoy", "caddy")
 
 
 def main() -> int:
-    """Run the benchmark; 0 however the targets came out: this measures, it does not judge."""
+    """Run the benchmark; 0 however the targets came out: they are printed, not enforced."""
     given = _arguments()
     talk, began = Console(stderr=True), time.monotonic()
     rows: list[Row] = []
+    code = 0
     try:
         for row in _measure(QUICK if given.quick else Settings(), given.only):
             rows.append(row)
-            talk.print(
-                " ".join(filter(None, (f"[{time.monotonic() - began:4.0f} s]", *table.cells(row)))),
-                markup=False,
-            )
+            words = " ".join(filter(None, table.cells(row)))
+            talk.print(f"{time.monotonic() - began:4.0f} s: {words}", markup=False, soft_wrap=True)
     except BenchError as error:
-        talk.print(f"perf: {error}", markup=False)
-        return error.exit_code
+        talk.print(f"perf: {error}; what was measured until then is kept", markup=False)
+        code = error.exit_code
     except KeyboardInterrupt:
         talk.print("interrupted; what was measured is kept")
     folder = _keep(rows, given, time.monotonic() - began)
     out = Console(width=None if sys.stdout.isatty() else 180)
     out.print(table.rich(rows))
     out.print(f"Notes, and how many connections were opened: {folder}/table.md", markup=False)
-    return 0
+    return code
 
 
 def _arguments() -> Namespace:
@@ -65,6 +64,12 @@ def _measure(settings: Settings, parts: Sequence[str]) -> Iterator[Row]:
     if "a" in parts:
         yield from generators.measure(settings)
     yield from proxies.measure(settings, parts)
+    if {"b", "b-memory"} & set(parts):
+        yield from memory.measure(settings)
+    if "c" in parts:
+        yield from observing.measure(settings)
+    if "d" in parts:
+        yield from starting.measure(settings)
 
 
 def _keep(rows: Sequence[Row], given: Namespace, took_s: float) -> Path:

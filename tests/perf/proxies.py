@@ -53,7 +53,7 @@ class Scenario:
 SCENARIOS = (
     Scenario("b-tiny", "2", 64, False, 1.2),
     Scenario("b-tiny", "2", 64, True, 1.15),
-    Scenario("b-2000", "2", 2000, False, 1.0),
+    Scenario("b-2000", "2", 2000, False, 1.0, window_s=2),
     Scenario("b-2000", "2", 2000, True, 1.0),
     Scenario("b-100k", "100KiB", 16, False, 1.3),
     Scenario("b-100k", "100KiB", 16, True, 1.3),
@@ -75,7 +75,7 @@ class Turn:
 
 @dataclass(slots=True)
 class Candidate:
-    """A subject with its backend, and its turns so far."""
+    """A subject with its backend, and its turns so far, of which the first only warms up."""
 
     subject: Subject
     backend: Backend
@@ -85,7 +85,7 @@ class Candidate:
     @property
     def costs(self) -> list[float]:
         """Return what a request cost in each turn, in microseconds of CPU."""
-        return [turn.cpu_us for turn in self.turns]
+        return [turn.cpu_us for turn in self.turns[1:]]  # the first warms up
 
 
 def measure(settings: Settings, parts: Sequence[str]) -> Iterator[Row]:
@@ -114,23 +114,25 @@ class _Play:
         self._half_range = (high - low + 1) // 2
 
     def rows(self) -> Iterator[Row]:
-        scenario = self._scenario
-        absent = subjects.missing(("nginx", *OTHERS))
-        for name in absent:
-            yield pairs.missing(scenario.part, str(scenario), name, "not installed")
+        """Yield ours beside each of the others, and first those that cannot take part."""
+        scenario, absent = self._scenario, subjects.missing(("nginx", *OTHERS))
+        out = dict.fromkeys(absent, "not installed")
         candidates = {"ours": self._start("ours")}
         if "nginx" not in absent:
             candidates["nginx"] = self._best_nginx()
-        for name in OTHERS:
-            if name not in absent:
-                candidates[name] = self._start(name)
-        for round_ in range(-1, self._settings.proxy_rounds):  # the first warms up, and does not count
-            for name in pairs.order(list(candidates), round_ + 1):
-                turn = self._turn(candidates[name])
-                if round_ >= 0:
-                    candidates[name].turns.append(turn)
-        for name in list(candidates)[1:]:
-            yield self._row(candidates["ours"], name, candidates[name])
+        candidates |= {name: self._start(name) for name in OTHERS if name not in absent}
+        for round_ in range(self._settings.proxy_rounds + 1):
+            for name in pairs.order(list(candidates), round_):
+                try:
+                    candidates[name].turns.append(self._turn(candidates[name]))
+                except RoleError as error:
+                    del candidates[name]
+                    out[name] = str(error)
+        for name, reason in out.items():
+            yield pairs.missing(scenario.part, str(scenario), name, reason)
+        if "ours" in candidates:
+            for name in list(candidates)[1:]:
+                yield self._row(candidates["ours"], name, candidates[name])
 
     def _start(self, name: str) -> Candidate:
         scenario = self._scenario
@@ -182,7 +184,7 @@ class _Play:
 
     def _notes(self, candidate: Candidate) -> Iterator[str]:
         """Yield what must be known of a subject's turns: opens, errors, who was the limit."""
-        scenario, turns, name = self._scenario, candidate.turns, candidate.subject.name
+        scenario, turns, name = self._scenario, candidate.turns[1:], candidate.subject.name
         opened = max(turn.served.accepted for turn in turns)
         requests = statistics.median(turn.served.requests for turn in turns)
         yield f"{name}: at most {opened} opens a turn, {requests:.0f} requests"

@@ -19,7 +19,10 @@ class Settings:
     window_s: int = 2
     """Of each run of wrk in part a."""
     starts: int = 10
-    observed_s: float = 5.0
+    trials: int = 3
+    observed_times: int = 3
+    observed_s: float = 6.0
+    long_s: int = 20
 
 
 QUICK = Settings(
@@ -29,5 +32,8 @@ QUICK = Settings(
     requests=20_000,
     window_s=1,
     starts=3,
+    trials=1,
+    observed_times=1,
     observed_s=2.0,
+    long_s=6,
 )
