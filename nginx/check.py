@@ -1,0 +1,215 @@
+"""Checks a configuration: reads it, asks the model for verdicts and the rules for findings.
+
+`check` is the short question, `examine` the whole answer. Reads files, runs nothing, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from nginx import sources, tree, versions
+from nginx.errors import NginxConfigError
+from nginx.finding import Finding, Severity
+from nginx.includes import Configuration, assemble
+from nginx.model import Model, PassLocation, model
+from nginx.rules import CATALOGUE, Case, Hit, Rule, Settings
+from nginx.sources import Sources
+from nginx.tree import Place
+from nginx.verdict import Verdict
+
+STDIN = "-"
+NEWEST = str(versions.NEWEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A pass location with its verdict, and the rules that explain it, by version."""
+
+    place: Place
+    context: str
+    target: str
+    verdicts: dict[str, Verdict]
+    rules: dict[str, tuple[str, ...]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the location as plain values."""
+        verdicts = {
+            version: verdict.to_json() | {"rules": list(self.rules[version])}
+            for version, verdict in self.verdicts.items()
+        }
+        return {
+            "file": self.place.file,
+            "line": self.place.line,
+            "context": self.context,
+            "target": self.target,
+            "verdicts": verdicts,
+        }
+
+
+@dataclass(slots=True)
+class Examination:
+    """The answer about one or more configurations: pass locations with verdicts, and findings."""
+
+    versions: tuple[str, ...]
+    locations: list[Judged] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the examination as plain values."""
+        return {
+            "locations": [location.to_json() for location in self.locations],
+            "findings": [finding.to_json() for finding in self.findings],
+        }
+
+    def worst(self) -> Severity | None:
+        """Returns the gravest severity among the findings."""
+        return max((finding.severity for finding in self.findings), default=None)
+
+
+def check(path: str | Path, version: str = NEWEST) -> list[Finding]:
+    """Returns the findings on a configuration under a version of nginx, gravest first.
+
+    Raises:
+        NginxConfigError: the configuration cannot be read.
+        VersionError: the version is none.
+    """
+    return examine(path, [version]).findings
+
+
+def examine(
+    path: str | Path,
+    asked: Sequence[str] = (NEWEST,),
+    *,
+    root: Path | None = None,
+    handed_over: Sequence[Path] = (),
+    settings: Settings | None = None,
+    text: str | None = None,
+) -> Examination:
+    """Returns verdicts and findings on a file, or on all configurations below a folder.
+
+    Args:
+        path: the file or folder; with `text`, only the name to report.
+        asked: the nginx versions to judge for.
+        root: where absolute includes are looked up.
+        handed_over: files that stand in for includes that lie elsewhere.
+        settings: what the sizing rules need to know.
+        text: the configuration itself, such as standard input or an `nginx -T` dump.
+
+    Raises:
+        NginxConfigError: the configuration cannot be read.
+        VersionError: a version is none.
+    """
+    for version in asked:
+        versions.parse(version)
+    result = Examination(tuple(dict.fromkeys(asked)))
+    for configuration in _configurations(Path(path), root, handed_over, text):
+        _examine_one(configuration, result, settings or Settings())
+    result.findings.sort(key=lambda f: (-f.severity, f.place, f.rule))
+    return result
+
+
+def read(path: str | Path, root: Path | None = None, handed_over: Sequence[Path] = ()) -> Model:
+    """Returns the model of one configuration file.
+
+    Raises:
+        NginxConfigError: the file cannot be read.
+    """
+    found = Sources(Path(path).parent, root, handed_over)
+    return model(assemble(found.load(Path(path)), found))
+
+
+def _configurations(
+    path: Path, root: Path | None, handed_over: Sequence[Path], text: str | None
+) -> Iterable[Configuration]:
+    if text is not None:
+        yield _from_text(text, str(path), root, handed_over)
+        return
+    if path.is_dir():
+        yield from _from_folder(path, root, handed_over)
+        return
+    content = sources.text_of(path)
+    dump = sources.split_dump(content)
+    if dump is not None:
+        yield _from_dump(dump)
+        return
+    found = Sources(path.parent, root, handed_over)
+    yield assemble(found.load(path), found)
+
+
+def _from_text(text: str, name: str, root: Path | None, handed_over: Sequence[Path]) -> Configuration:
+    dump = sources.split_dump(text)
+    if dump is not None:
+        return _from_dump(dump)
+    return assemble(tree.read(text, name), Sources(None, root, handed_over))
+
+
+def _from_dump(dump: dict[str, tree.Tree]) -> Configuration:
+    return assemble(next(iter(dump.values())), Sources(None, dumped=dump))
+
+
+def _from_folder(folder: Path, root: Path | None, handed_over: Sequence[Path]) -> Iterable[Configuration]:
+    """Yields a folder's configurations: main files first, then the fragments that none of them includes."""
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and _is_configuration(p))
+    if not paths:
+        raise NginxConfigError(str(folder), 0, "holds no configuration (*.conf, or files of sites-enabled)")
+    found = [(path, Sources(path.parent, root or folder, handed_over)) for path in paths]
+    trees = [(path, known, known.load(path)) for path, known in found]
+    trees.sort(key=lambda item: not any(d.name == "http" for d in item[2].directives))
+    seen: set[str] = set()
+    for path, known, parsed in trees:
+        if str(path) not in seen:
+            configuration = assemble(parsed, known)
+            seen.update(configuration.files)
+            yield configuration
+
+
+def _is_configuration(path: Path) -> bool:
+    return path.suffix == ".conf" or path.parent.name in {"sites-enabled", "sites-available"}
+
+
+def _examine_one(configuration: Configuration, result: Examination, settings: Settings) -> None:
+    found = model(configuration)
+    cases = {version: Case(found, versions.parse(version), settings) for version in result.versions}
+    hits = {version: list(_hits(case)) for version, case in cases.items()}
+    for each in found.passes:
+        verdicts = {version: case.verdict(each) for version, case in cases.items()}
+        rules = {version: _explaining(each, hits[version]) for version in cases}
+        place = each.directive.place
+        result.locations.append(Judged(place, each.context, each.target, verdicts, rules))
+    result.findings += _findings(hits, configuration)
+    result.files += configuration.files
+
+
+def _hits(case: Case) -> Iterable[tuple[Rule, Hit]]:
+    for rule in CATALOGUE.values():
+        if rule.detect is not None:
+            for hit in rule.detect(case):
+                yield rule, hit
+
+
+def _explaining(each: PassLocation, hits: Iterable[tuple[Rule, Hit]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(rule.id for rule, hit in hits if rule.about_reuse and each in hit.passes))
+
+
+def _findings(hits: dict[str, list[tuple[Rule, Hit]]], configuration: Configuration) -> list[Finding]:
+    """Returns one finding for what holds at one place, under all versions where it does."""
+    merged: dict[tuple[str, Place, str], Finding] = {}
+    for version, found in hits.items():
+        for rule, hit in found:
+            if rule.id in configuration.ignored.get((hit.place.file, hit.place.line), ()):
+                continue
+            key = (rule.id, hit.place, hit.message)
+            known = merged.get(key) or _finding(rule, hit)
+            passes = tuple(dict.fromkeys((*known.passes, *(each.directive.place for each in hit.passes))))
+            seen = tuple(dict.fromkeys((*known.versions, version)))
+            merged[key] = replace(known, passes=passes, versions=seen)
+    return list(merged.values())
+
+
+def _finding(rule: Rule, hit: Hit) -> Finding:
+    severity = rule.severity if hit.severity is None else hit.severity
+    return Finding(rule.id, severity, hit.place, hit.message, hit.fix, hit.related)

@@ -1,0 +1,105 @@
+"""What each pass location of a configuration really does, directives and versions brought together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nginx.exchange import ConnectionFields, HttpVersion, connection_fields, http_version
+from nginx.includes import Configuration
+from nginx.levels import Level, levels
+from nginx.targets import PROTOCOLS, Names, Target
+from nginx.tree import Directive
+from nginx.upstreams import Upstream
+from nginx.variables import Definitions, Scope, definitions
+from nginx.verdict import Verdict, judge
+from nginx.versions import Version
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PassLocation:
+    """One pass directive with all that decides about its connections; the version is asked for apart."""
+
+    directive: Directive
+    level: Level
+    protocol: str
+    targets: list[Target]
+    http: HttpVersion
+    connection: ConnectionFields
+    keep_conn: Directive | None
+    scope: Scope
+
+    @property
+    def context(self) -> str:
+        """The block that holds the directive, as written: `location /api/`."""
+        return str(self.level)
+
+    @property
+    def target(self) -> str:
+        """The target as written."""
+        return self.directive.args[0]
+
+    def verdict(self, version: Version) -> Verdict:
+        """Returns the verdict under a version of nginx."""
+        return judge(self.protocol, self.targets, self.http, self.connection, self.keep_conn, version=version)
+
+    def upstreams(self) -> list[Upstream]:
+        """Returns the upstreams that the location is known to use."""
+        return [target.upstream for target in self.targets if target.upstream is not None]
+
+    def setting(self, name: str) -> Directive | None:
+        """Returns the directive that a merged setting of this location takes its value from."""
+        return self.level.inherited(name)
+
+
+@dataclass(slots=True, eq=False)
+class Model:
+    """A configuration as nginx would act on it.
+
+    Attributes:
+        http: the level of http {} itself; `levels` are all of them, outer before inner.
+        upstreams: by name in lower case.
+        passes: in the order of the text.
+    """
+
+    configuration: Configuration
+    http: Level
+    levels: list[Level]
+    names: Names
+    variables: Definitions
+    passes: list[PassLocation] = field(default_factory=list)
+
+    @property
+    def upstreams(self) -> list[Upstream]:
+        """The upstream {} blocks."""
+        return list(self.names.upstreams.values())
+
+    def users(self, upstream: Upstream) -> list[PassLocation]:
+        """Returns the pass locations that use an upstream."""
+        return [each for each in self.passes if any(upstream is used for used in each.upstreams())]
+
+
+def model(configuration: Configuration) -> Model:
+    """Returns what a configuration comes down to."""
+    found = levels(configuration.http)
+    names = Names.of(found[0])
+    variables = definitions(found, is_whole=not configuration.is_fragment and not configuration.missing)
+    result = Model(configuration, found[0], found, names, variables)
+    for level in found:
+        for directive in level.block:
+            if directive.name in PROTOCOLS and directive.args and directive.block is None:
+                result.passes.append(_pass_location(directive, level, names, variables))
+    return result
+
+
+def _pass_location(directive: Directive, level: Level, names: Names, variables: Definitions) -> PassLocation:
+    scope = Scope(variables, level)
+    return PassLocation(
+        directive=directive,
+        level=level,
+        protocol=PROTOCOLS[directive.name],
+        targets=names.resolve(directive, scope.values(directive.args[0])),
+        http=http_version(level),
+        connection=connection_fields(level, scope),
+        keep_conn=level.inherited("fastcgi_keep_conn"),
+        scope=scope,
+    )

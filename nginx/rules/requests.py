@@ -1,0 +1,387 @@
+"""Rules about what is said to the server: the HTTP version and the Connection fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nginx import versions
+from nginx.exchange import keeps, tokens
+from nginx.finding import Severity
+from nginx.model import PassLocation
+from nginx.rules.rule import Case, Hit, rule, said_at
+from nginx.tree import Directive
+from nginx.values import pieces
+from nginx.variables import Definitions
+
+_POOL = "upstream app { server 10.0.0.1:8080; keepalive 64; }\n"
+_GOOD = (
+    _POOL
+    + """
+    server {
+        location / {
+            proxy_pass http://app;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+        }
+    }
+"""
+)
+
+
+def _location(lines: str) -> str:
+    return f"{_POOL}server {{\n    location / {{\n        proxy_pass http://app;\n        {lines}\n    }}\n}}"
+
+
+@rule(
+    "NK002",
+    "http10-to-upstream",
+    Severity.HIGH,
+    about_reuse=True,
+    bad=_location('proxy_set_header Connection "";'),
+    good=_GOOD,
+)
+def http10(case: Case) -> Iterator[Hit]:
+    """nginx speaks HTTP/1.0 to the server, which then closes after each response.
+
+    That is the default before 1.29.7. With `Connection: keep-alive` a server may keep an HTTP/1.0
+    connection, and nginx reuses it if the status line says HTTP/1.1; it works, but nobody recommends it.
+    """
+    for each in case.speaking("http"):
+        if each.http.known(case.version) != "1.0":
+            continue
+        line = each.http.directive
+        kept = all(keeps("1.0", fields) for fields in each.connection.known(case.version))
+        yield Hit(
+            (line or each.directive).place,
+            "HTTP/1.0 is spoken to the server"
+            + ("" if line else ", the default before 1.29.7")
+            + (
+                ": only `Connection: keep-alive` keeps its connections"
+                if kept
+                else ": it closes after each response"
+            ),
+            "add `proxy_http_version 1.1;`" if line is None else "write `proxy_http_version 1.1;`",
+            severity=Severity.LOW if kept else None,
+            passes=(each,),
+        )
+
+
+@rule(
+    "NK003",
+    "connection-default-close",
+    Severity.HIGH,
+    about_reuse=True,
+    bad=_location("proxy_http_version 1.1;"),
+    good=_GOOD,
+)
+def default_close(case: Case) -> Iterator[Hit]:
+    """nginx sends `Connection: close`, its default before 1.29.7, because no header line says otherwise.
+
+    The default is added to the `proxy_set_header` list in force for each name that is not in it.
+    """
+    for each in case.speaking("http"):
+        if each.http.known(case.version) == "2" or not each.connection.is_default(case.version):
+            continue
+        owner = each.connection.owner
+        where = f" beside the other header lines of {owner}" if owner and owner is not each.level else ""
+        yield Hit(
+            each.directive.place,
+            "`Connection: close` is sent, the default before 1.29.7",
+            f'add `proxy_set_header Connection "";`{where}',
+            related=(said_at(owner.all("proxy_set_header")[0]),) if owner else (),
+            passes=(each,),
+        )
+
+
+@rule(
+    "NK003b",
+    "pool-drain",
+    Severity.MEDIUM,
+    bad=_POOL
+    + """
+        server {
+            proxy_http_version 1.1;
+            location / { proxy_pass http://app; proxy_set_header Connection ""; }
+            location /old/ { proxy_pass http://app; }
+        }
+    """,
+    good=_GOOD,
+)
+def pool_drain(case: Case) -> Iterator[Hit]:
+    """A location that has its connections closed uses up the idle connections of one that keeps them.
+
+    It takes them out of the pool that they share, and they do not come back.
+    """
+    for upstream, pool in case.pooled():
+        users = [each for each in case.model.users(upstream) if not pool.is_local]
+        good = [each for each in users if case.verdict(each).answer == "reused"]
+        for each in users:
+            if good and case.verdict(each).answer == "not reused" and each.protocol == "http":
+                yield Hit(
+                    each.directive.place,
+                    f'this location closes the idle connections of upstream "{upstream.name}" '
+                    f"that {good[0].context} keeps ({good[0].directive.place})",
+                    "make it reuse its connections too, or give it an upstream {} of its own",
+                    related=(said_at(good[0].directive),),
+                    passes=(each,),
+                )
+
+
+@rule(
+    "NK004",
+    "connection-close-explicit",
+    Severity.HIGH,
+    about_reuse=True,
+    bad=_location("proxy_http_version 1.1; proxy_set_header Connection close;"),
+    good=_GOOD,
+)
+def explicit_close(case: Case) -> Iterator[Hit]:
+    """A header line sends `Connection: close`, as text or through a variable: closed on every version."""
+    for each, line in _closing_lines(case):
+        if _map_behind(line.args[1], case.model.variables) is None:
+            yield Hit(
+                line.place,
+                f"`{line}` tells the server to close after each response",
+                'write `proxy_set_header Connection "";`',
+                related=(said_at(each.directive),),
+                passes=(each,),
+            )
+
+
+@rule(
+    "NK009",
+    "map-upgrade-close",
+    Severity.HIGH,
+    about_reuse=True,
+    bad="map $http_upgrade $connection_upgrade { default upgrade; '' close; }\n"
+    + _location("proxy_http_version 1.1; proxy_set_header Connection $connection_upgrade;"),
+    good="map $http_upgrade $connection_upgrade { default upgrade; '' ''; }\n"
+    + _location("proxy_http_version 1.1; proxy_set_header Connection $connection_upgrade;"),
+)
+def map_close(case: Case) -> Iterator[Hit]:
+    """A map sends `Connection: close` with every request that asks for no upgrade.
+
+    The WebSocket map of many guides (`'' close`) is one; it defeats the pool on every version, also
+    since 1.29.7. An empty value for '' lets WebSocket through and keeps the ordinary connections.
+    """
+    for each, line in _closing_lines(case):
+        block = _map_behind(line.args[1], case.model.variables)
+        if block is None:
+            continue
+        entry = next((e for e in block.block or () if e.args and "close" in e.args[0].lower()), None)
+        yield Hit(
+            entry.place if entry else block.place,
+            f"{line.args[1]} is `close` for a request without Upgrade: each ordinary request closes its connection",
+            f"write `{_key(entry)} '';` in the map" if entry else "let the map give '' where it gives close",
+            related=(said_at(line), said_at(block)),
+            passes=(each,),
+        )
+
+
+def _key(entry: Directive) -> str:
+    return entry.name if entry.name else "''"
+
+
+@rule(
+    "NK005",
+    "header-inheritance-lost",
+    Severity.HIGH,
+    about_reuse=True,
+    bad=_POOL
+    + """
+        server {
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            location / { proxy_pass http://app; proxy_set_header Host $host; }
+        }
+    """,
+    good=_POOL
+    + """
+        server {
+            proxy_http_version 1.1;
+            location / { proxy_pass http://app; proxy_set_header Host $host; proxy_set_header Connection ""; }
+        }
+    """,
+)
+def inheritance_lost(case: Case) -> Iterator[Hit]:
+    """Header lines of an inner level replace the whole list of the outer one, Connection with it.
+
+    proxy_set_header lists never merge: a single line for Host in a location drops the `Connection ""` of
+    the server. proxy_http_version is inherited on its own, so only one half survives. Since 1.29.7 the
+    default is harmless, but a lost upgrade header still breaks WebSocket.
+    """
+    old = case.version < versions.POOL_BY_DEFAULT
+    for each in case.speaking("http"):
+        connection = each.connection
+        if connection.owner is None or not connection.masked or each.http.known(case.version) == "2":
+            continue
+        lost = connection.masked[-1]
+        if not old and not lost.args[1]:
+            continue
+        first = connection.owner.all("proxy_set_header")[0]
+        yield Hit(
+            first.place,
+            f"this header line drops `{lost}` ({lost.place}), which {each.context} would have inherited",
+            f"repeat `{lost};` beside it",
+            severity=None if old else Severity.MEDIUM,
+            related=(said_at(lost), said_at(each.directive)),
+            passes=(each,),
+        )
+
+
+@rule(
+    "NK010",
+    "connection-upgrade-always",
+    Severity.LOW,
+    about_reuse=True,
+    bad=_location("proxy_http_version 1.1; proxy_set_header Connection upgrade;"),
+    good=_GOOD,
+)
+def always_upgrade(case: Case) -> Iterator[Hit]:
+    """`Connection: upgrade` is sent with every request, also with those that upgrade nothing.
+
+    It does not stop reuse: it holds no close. But the field names an Upgrade field that is not there
+    (RFC 9110, section 7.8), and a few servers close or answer 400.
+    """
+    for each in case.speaking("http"):
+        for line, _ in each.connection.entries:
+            if "upgrade" in tokens([(line.args[1],)])[0]:
+                yield Hit(
+                    line.place,
+                    f"`{line}` is sent with ordinary requests too; that does not stop reuse, but some servers refuse",
+                    "use a map on $http_upgrade that gives upgrade or ''",
+                    passes=(each,),
+                )
+
+
+@rule(
+    "NK011",
+    "connection-client-controlled",
+    Severity.MEDIUM,
+    about_reuse=True,
+    bad=_location("proxy_http_version 1.1; proxy_set_header Connection $http_connection;"),
+    good=_GOOD,
+)
+def client_controlled(case: Case) -> Iterator[Hit]:
+    """The client's own field decides about the connection to the server.
+
+    A client that sends close has its upstream connection closed, and anyone can force churn or name
+    fields that are to be dropped.
+    """
+    for each in case.speaking("http"):
+        for line, _ in each.connection.entries:
+            named = sorted(n for n in _variables_behind(line.args[1], case.model.variables) if _is_clients(n))
+            if named:
+                yield Hit(
+                    line.place,
+                    f"clients decide through ${named[0]} whether upstream connections are reused",
+                    'send `Connection ""`, or a map on $http_upgrade',
+                    passes=(each,),
+                )
+
+
+@rule(
+    "NK012",
+    "duplicate-connection-headers",
+    Severity.MEDIUM,
+    about_reuse=True,
+    bad=_location(
+        'proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Connection upgrade;'
+    ),
+    good=_GOOD,
+)
+def duplicate_connection(case: Case) -> Iterator[Hit]:
+    """Several Connection lines stand at one level: they add up, none replaces another.
+
+    An empty one sends nothing and cancels nothing; every other one is sent as a field of its own.
+    """
+    for each in case.speaking("http"):
+        lines = [line for line, _ in each.connection.entries]
+        if len(lines) > 1:
+            yield Hit(
+                lines[-1].place,
+                f"{len(lines)} Connection lines are in force together: they add up",
+                "keep one of them",
+                related=tuple(said_at(line) for line in lines[:-1]),
+                passes=(each,),
+            )
+
+
+@rule(
+    "NK013",
+    "connection-keep-alive-literal",
+    Severity.INFO,
+    about_reuse=True,
+    bad=_location("proxy_http_version 1.1; proxy_set_header Connection keep-alive;"),
+    good=_GOOD,
+)
+def literal_keep_alive(case: Case) -> Iterator[Hit]:
+    """`Connection: keep-alive` is sent: with HTTP/1.1 it says what holds anyway.
+
+    With HTTP/1.0 it is the only thing that can work. A Keep-Alive field does nothing: nginx drops the
+    client's and ignores the server's.
+    """
+    for each in case.speaking("http"):
+        for line, _ in each.connection.entries:
+            if "keep-alive" in tokens([(line.args[1],)])[0]:
+                text = f"`{line}` is redundant with HTTP/1.1"
+                yield Hit(line.place, text, 'write `proxy_set_header Connection "";`', passes=(each,))
+        for line in each.connection.owner.all("proxy_set_header") if each.connection.owner else ():
+            if line.args[:1] and line.args[0].lower() == "keep-alive":
+                yield Hit(line.place, f"`{line}` has no effect on the connection", "remove it")
+
+
+@rule(
+    "NK014",
+    "version-2-upstream",
+    Severity.INFO,
+    shown_on="1.31.4",
+    bad=_location("proxy_http_version 2;"),
+    good=_GOOD,
+)
+def http2_upstream(case: Case) -> Iterator[Hit]:
+    """HTTP/2 is spoken to the server: one request at a time per connection, from the same pool.
+
+    Connection fields are never sent then. The pool has to be as large as with HTTP/1.1, since nginx does
+    not multiplex.
+    """
+    for each in case.speaking("http"):
+        line = each.http.directive
+        if line is not None and line.args == ("2",) and case.version >= versions.HTTP2_UPSTREAM:
+            text = "HTTP/2 to the server: no multiplexing, so the pool is as large as the concurrency"
+            yield Hit(line.place, text, passes=(each,))
+
+
+def _closing_lines(case: Case) -> Iterator[tuple[PassLocation, Directive]]:
+    """Yields the header lines that send, or may send, a close token."""
+    for each in case.speaking("http"):
+        if each.http.known(case.version) == "2":
+            continue
+        for line, values in each.connection.entries:
+            if any("close" in tokens([value])[0] for value in values):
+                yield each, line
+
+
+def _variables_behind(template: str, defined: Definitions) -> set[str]:
+    """Returns the variables that a value hangs on through `set`, itself named ones included."""
+    found: set[str] = set()
+    waiting = [template]
+    while waiting:
+        for name, is_name in pieces(waiting.pop()):
+            if is_name and name not in found:
+                found.add(name)
+                waiting += [d.args[1] for _, d in defined.sets.get(name, []) if len(d.args) > 1]
+    return found
+
+
+def _map_behind(template: str, defined: Definitions) -> Directive | None:
+    """Returns the map that a value comes from, directly or through `set`."""
+    for name in sorted(_variables_behind(template, defined)):
+        block = defined.blocks.get(name)
+        if block is not None and block.name == "map":
+            return block
+    return None
+
+
+def _is_clients(name: str) -> bool:
+    return name.startswith(("http_", "arg_", "cookie_")) and name != "http_upgrade"

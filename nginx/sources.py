@@ -1,0 +1,176 @@
+"""Where the text of a configuration comes from: files, `nginx -T` dumps, standard input, stock files.
+
+Finds the file that an include means; nginx.includes puts its directives in place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+from nginx import tree
+from nginx.errors import NginxConfigError
+from nginx.tree import Tree
+
+_DUMPED_FILE = re.compile(r"^# configuration file (.+):\n", re.MULTILINE)
+_GLOB = frozenset("*?[")
+_LARGEST_BYTES = 32 << 20
+_PREFIX = PurePosixPath("/etc/nginx")
+
+# Debian's proxy_params; the other stock files hold nothing about upstream connections.
+_PROXY_PARAMS = """proxy_set_header Host $http_host;
+proxy_set_header X-Real-IP $remote_addr;
+proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+proxy_set_header X-Forwarded-Proto $scheme;
+"""
+_STOCK = {
+    "mime.types": "",
+    "fastcgi_params": "",
+    "fastcgi.conf": "",
+    "fastcgi-php.conf": "",
+    "uwsgi_params": "",
+    "scgi_params": "",
+    "proxy_params": _PROXY_PARAMS,
+    "koi-utf": "",
+    "koi-win": "",
+    "win-utf": "",
+    "options-ssl-nginx.conf": "",
+    "snakeoil.conf": "",
+}
+
+
+@dataclass(slots=True)
+class Sources:
+    """The files that a configuration may include.
+
+    Attributes:
+        prefix: the folder that relative includes start from; None for standard input.
+        root: where absolute includes are looked up instead of in the file system; None if nowhere.
+        handed_over: further files that stand in for includes of the same name.
+        dumped: the files of an `nginx -T` dump by name; with them nothing else is looked at.
+    """
+
+    prefix: Path | None
+    root: Path | None = None
+    handed_over: Sequence[Path] = ()
+    dumped: dict[str, Tree] | None = None
+    _read: dict[str, Tree] = field(default_factory=dict)
+
+    def find(self, pattern: str) -> list[Tree] | None:
+        """Returns the files that an include names, in nginx's order; None if it is missing.
+
+        A pattern with wildcards that matches nothing is no error for nginx, so it is [] here.
+        """
+        is_glob = not _GLOB.isdisjoint(pattern)
+        if self.dumped is not None:
+            found = [_tree for name, _tree in self.dumped.items() if self._dump_matches(name, pattern)]
+            return found if found or is_glob else None
+        for place in self._places(pattern):
+            files = _files(place)
+            if files:
+                return [self.load(file) for file in files]
+        basename = PurePosixPath(pattern).name
+        given = [self.load(path) for path in self.handed_over if fnmatchcase(path.name, basename)]
+        if is_glob:
+            given = [_tree for _tree in given if not any(d.name == "http" for d in _tree.directives)]
+        if given:
+            return given
+        if basename in _STOCK:
+            return [tree.read(_STOCK[basename], f"(stock) {basename}")]
+        return [] if is_glob else None
+
+    def load(self, path: Path) -> Tree:
+        """Returns a file's directives; each file is read once."""
+        key = str(path)
+        if key not in self._read:
+            self._read[key] = tree.read(text_of(path), key)
+        return self._read[key]
+
+    def _dump_matches(self, name: str, pattern: str) -> bool:
+        if pattern.startswith("/"):
+            return fnmatchcase(name, pattern)
+        main = next(iter(self.dumped or {}), "")
+        return fnmatchcase(name, str(PurePosixPath(main).parent / pattern))
+
+    def _places(self, pattern: str) -> list[Path]:
+        """Returns where an include may lie, likeliest first.
+
+        nginx starts from the folder of the main file. A fragment's main file lies in its own folder or
+        above it, and a repository keeps /etc/nginx/... as a folder of its own; only what belongs to the
+        system's own configuration is looked up in the system.
+        """
+        wanted = PurePosixPath(pattern)
+        places = []
+        if self.root is not None:
+            places += [self.root / str(wanted).lstrip("/"), self.root / "etc/nginx" / wanted]
+        if self.prefix is None:
+            return places
+        if not wanted.is_absolute():
+            return [*places, self.prefix / wanted, self.prefix.parent / wanted]
+        if self.root is None and _is_system(self.prefix, wanted):
+            places.append(Path(wanted))
+        if wanted.is_relative_to(_PREFIX):
+            tail = wanted.relative_to(_PREFIX)
+        else:
+            tail = PurePosixPath(*wanted.parts[-2:])
+        if len(tail.parts) == 1 and not _GLOB.isdisjoint(tail.name):
+            return places  # "*.conf" beside the file would be everything that lies there, itself too
+        return [*places, self.prefix / tail, self.prefix.parent / tail]
+
+
+def text_of(path: Path) -> str:
+    """Returns a file's text; bytes that are no UTF-8 stay visible as replacement characters.
+
+    Raises:
+        NginxConfigError: the file cannot be read, is too large, or is binary.
+    """
+    try:
+        if path.stat().st_size > _LARGEST_BYTES:
+            raise NginxConfigError(
+                str(path), 0, f"larger than {_LARGEST_BYTES >> 20} MiB; not a configuration"
+            )
+        raw = path.read_bytes()
+    except OSError as error:
+        raise NginxConfigError(str(path), 0, f"cannot be read: {error.strerror}") from error
+    return decoded(raw, str(path))
+
+
+def decoded(raw: bytes, name: str) -> str:
+    """Returns the text of a configuration's bytes.
+
+    Raises:
+        NginxConfigError: the bytes hold a NUL, so they are no configuration.
+    """
+    if b"\0" in raw:
+        line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
+        raise NginxConfigError(name, line, "holds a NUL byte; a binary file, not a configuration")
+    return raw.decode("utf-8-sig", "replace")
+
+
+def split_dump(text: str) -> dict[str, Tree] | None:
+    """Returns the files of an `nginx -T` dump by name, the main file first; None if it is no dump."""
+    heads = list(_DUMPED_FILE.finditer(text))
+    if not heads:
+        return None
+    ends = [head.start() for head in heads[1:]] + [len(text)]
+    return {
+        head[1]: tree.read(text[head.end() : end], head[1]) for head, end in zip(heads, ends, strict=True)
+    }
+
+
+def _files(place: Path) -> list[Path]:
+    if _GLOB.isdisjoint(str(place)):
+        return [place] if place.is_file() else []
+    anchor = Path(place.anchor)
+    return sorted(path for path in anchor.glob(str(place.relative_to(anchor))) if path.is_file())
+
+
+def _is_system(prefix: Path, wanted: PurePosixPath) -> bool:
+    return Path(wanted).is_relative_to(prefix) or prefix.parts[:2] in {
+        ("/", "etc"),
+        ("/", "usr"),
+        ("/", "opt"),
+    }

@@ -1,0 +1,150 @@
+"""Which servers a pass directive means: an upstream {} by its name, or an address that nobody pools.
+
+Source: ngx_http_upstream_add() and ngx_http_upstream_init_request() in src/http/ngx_http_upstream.c.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from fnmatch import fnmatchcase
+
+from nginx.levels import Level
+from nginx.tree import Directive
+from nginx.upstreams import Upstream
+from nginx.values import Unknown, Value, Values, has_variables, shown
+
+PROTOCOLS = {
+    "proxy_pass": "http",
+    "fastcgi_pass": "fastcgi",
+    "grpc_pass": "grpc",
+    "memcached_pass": "memcached",
+    "uwsgi_pass": "uwsgi",
+    "scgi_pass": "scgi",
+    "tunnel_pass": "tunnel",
+}
+_PATHS = frozenset(
+    {"request_uri", "uri", "document_uri", "fastcgi_script_name", "fastcgi_path_info", "is_args"}
+)
+_SCHEME = re.compile(r"([a-z]+)://", re.IGNORECASE)
+_HOLE = "\ufffc"  # stands for an unknown piece while an address is taken apart
+_IP = re.compile(r"\[.*\]|\d+(?:\.\d+){3}")
+
+
+class Group(Enum):
+    """What kind of peers a target is."""
+
+    UPSTREAM = "upstream"
+    ADDRESS = "address"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One thing that a pass directive can mean.
+
+    Attributes:
+        text: the address as it would be evaluated, unknown parts as variables.
+        group: whether it is an upstream {}, an address of its own, or not to be told.
+        upstream: the upstream {}, for that group.
+        candidates: for an unknown target, the upstreams that it may turn out to be.
+        hangs_on: for an unknown target, what would have to be known.
+        is_tls: it is reached through TLS; None if that is unknown.
+    """
+
+    text: str
+    group: Group
+    upstream: Upstream | None = None
+    candidates: tuple[Upstream, ...] = ()
+    hangs_on: str = ""
+    is_tls: bool | None = False
+    host: str = ""
+    has_port: bool = False
+    is_unix: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The upstreams of a configuration by name in lower case, and an include that may hold more."""
+
+    upstreams: Mapping[str, Upstream]
+    missing: Directive | None
+
+    @classmethod
+    def of(cls, http: Level) -> Names:
+        """Gathers the upstreams of http {}."""
+        blocks = [Upstream(d) for d in http.all("upstream") if d.block is not None and d.args]
+        missing = http.last("include")
+        return cls({block.name.lower(): block for block in reversed(blocks)}, missing)
+
+    def resolve(self, directive: Directive, values: Values) -> list[Target]:
+        """Returns what a pass directive can mean, given what its parameter can be."""
+        is_variable = has_variables(directive.args[0])
+        return [self._target(value, is_variable) for value in sorted(values, key=shown)]
+
+    def _target(self, value: Value, is_variable: bool) -> Target:
+        scheme, authority, holes = _taken_apart(value)
+        text = shown(value)
+        is_tls = None if _HOLE in scheme else scheme.lower() in {"https", "grpcs"}
+        if authority.startswith("unix:"):
+            return Target(text, Group.ADDRESS, is_tls=is_tls, is_unix=True, host=authority)
+        host, has_port = _host_and_port(authority)
+        if _HOLE in host and not has_port:
+            return self._unknown(text, host, holes, is_tls)
+        found = self.upstreams.get(host.lower())
+        if found is not None and not has_port:
+            return Target(text, Group.UPSTREAM, found, is_tls=is_tls, host=host)
+        may_be_elsewhere = self.missing is not None and not has_port and _may_name_upstream(host)
+        if may_be_elsewhere and self.missing is not None:
+            reason = f'whether {self.missing.args[0]} ({self.missing.place}, missing here) has an upstream "{host}"'
+            return Target(text, Group.UNKNOWN, hangs_on=reason, is_tls=is_tls, host=host)
+        return Target(text, Group.ADDRESS, is_tls=is_tls, host=host, has_port=has_port)
+
+    def _unknown(self, text: str, host: str, holes: list[Unknown], is_tls: bool | None) -> Target:
+        pattern = re.sub(r"[\[\]?]", "?", host.lower()).replace(_HOLE, "*")
+        candidates = tuple(block for name, block in self.upstreams.items() if fnmatchcase(name, pattern))
+        if not candidates and self.missing is None:
+            return Target(text, Group.ADDRESS, is_tls=is_tls, host=host)
+        about = "; ".join(f"{hole} ({hole.why})" for hole in dict.fromkeys(holes))
+        return Target(
+            text, Group.UNKNOWN, candidates=candidates, hangs_on=f"the host in {about}", is_tls=is_tls
+        )
+
+
+def _taken_apart(value: Value) -> tuple[str, str, list[Unknown]]:
+    """Returns scheme, authority (with holes for unknown pieces) and what the holes are."""
+    text, holes = "", []
+    for piece in value:
+        if isinstance(piece, str):
+            text += piece
+        elif (piece.name in _PATHS or piece.name.isdigit()) and _SCHEME.sub("", text):
+            break  # $request_uri and the like begin with "/": the authority ends here
+        else:
+            text += _HOLE
+            holes.append(piece)
+    match = _SCHEME.match(text)
+    if match is not None:
+        scheme, rest = match[1], text[match.end() :]
+    elif text.startswith(_HOLE + "://"):
+        scheme, rest = _HOLE, text[len(_HOLE) + 3 :]
+    else:
+        scheme, rest = (_HOLE if text.startswith(_HOLE) else ""), text
+    authority = rest if rest.startswith("unix:") else re.split(r"[/?]", rest, maxsplit=1)[0]
+    return scheme, authority, holes
+
+
+def _host_and_port(authority: str) -> tuple[str, bool]:
+    match = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(:.*)?", authority)
+    if match is None:
+        return authority, ":" in authority
+    return match[1], match[2] is not None
+
+
+def _may_name_upstream(host: str) -> bool:
+    """Tells whether a host may be an upstream {} of a file that is not here.
+
+    Upstreams are called by single words; an address or a dotted name is what it looks like.
+    """
+    return "." not in host and host.lower() != "localhost" and _IP.fullmatch(host) is None

@@ -1,0 +1,185 @@
+"""Builds directives out of tokens, one file at a time, and goes on after what nginx would refuse.
+
+Includes stay directives here; nginx.includes puts the files in their place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from nginx.lexer import Kind, Token, tokens
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Place:
+    """A line of a file."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Directive:
+    """One directive; `block` is None for a simple one. Compared by identity: two equal lines are two."""
+
+    name: str
+    args: tuple[str, ...]
+    place: Place
+    block: tuple[Directive, ...] | None = None
+    start: int = 0
+    end: int = 0
+    args_end: int = 0
+    lua: str = ""
+
+    def __str__(self) -> str:
+        return " ".join((self.name, *(f'"{arg}"' if not arg or " " in arg else arg for arg in self.args)))
+
+    def children(self, name: str) -> Iterator[Directive]:
+        """Yields the directives of that name directly inside this block."""
+        return (child for child in self.block or () if child.name == name)
+
+    def child(self, name: str) -> Directive | None:
+        """Returns the last directive of that name directly inside this block."""
+        found = None
+        for found in self.children(name):
+            pass
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What nginx would refuse, in its own words where it has any."""
+
+    place: Place
+    reason: str
+
+
+@dataclass(slots=True)
+class Tree:
+    """One file's directives, what nginx would refuse in it, and the comments that speak to us."""
+
+    file: str
+    text: str
+    directives: tuple[Directive, ...] = ()
+    problems: list[Problem] = field(default_factory=list)
+    ignored: dict[int, frozenset[str]] = field(default_factory=dict)
+
+
+_IGNORE = re.compile(r"#\s*bench:\s*ignore\s+((?:[A-Z]{2}\d{3}[,\s]*)+)")
+
+
+def read(text: str, file: str) -> Tree:
+    """Returns the directives of one file's text."""
+    return _Builder(Tree(file, text)).build()
+
+
+class _Builder:
+    """A stack of open blocks; each token either extends the statement at hand or ends it."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._stack: list[tuple[list[Token], list[Directive]]] = []
+        self._done: list[Directive] = []
+        self._words: list[Token] = []
+        self._lua = ""
+        self._code_line = 0
+
+    def build(self) -> Tree:
+        text = self._tree.text
+        last_line = 1
+        for token in tokens(text):
+            last_line = token.line
+            self._take(token)
+        self._finish(last_line, len(text))
+        self._tree.directives = tuple(self._done)
+        return self._tree
+
+    def _take(self, token: Token) -> None:
+        match token.kind:
+            case Kind.COMMENT:
+                self._comment(token)
+                return
+            case Kind.LUA:
+                self._lua = token.text
+            case Kind.UNCLOSED:
+                self._problem(token.line, 'unexpected end of file, expecting ";" or "}" (unclosed quotation)')
+            case Kind.PUNCTUATION if token.text == ";":
+                self._simple(token)
+            case Kind.PUNCTUATION if token.text == "{":
+                self._open(token)
+            case Kind.PUNCTUATION:
+                self._close(token)
+            case _:
+                self._words.append(token)
+        self._code_line = token.line
+
+    def _comment(self, token: Token) -> None:
+        match = _IGNORE.match(token.text)
+        if match is None:
+            return
+        # On a line of its own the comment speaks of the next line, behind a directive of that line.
+        line = token.line if token.line == self._code_line else token.line + 1
+        named = frozenset(re.findall(r"[A-Z]{2}\d{3}", match[1]))
+        self._tree.ignored[line] = self._tree.ignored.get(line, frozenset()) | named
+
+    def _simple(self, token: Token) -> None:
+        if not self._words:
+            self._problem(token.line, 'unexpected ";"')
+            return
+        self._add(self._words, None, token.end)
+        self._words = []
+
+    def _open(self, token: Token) -> None:
+        if not self._words:
+            self._problem(token.line, 'unexpected "{"')
+        self._stack.append((self._words or [token], self._done))
+        self._words, self._done = [], []
+
+    def _close(self, token: Token) -> None:
+        self._unterminated(token.line, token.start)
+        if not self._stack:
+            self._problem(token.line, 'unexpected "}"')
+            return
+        words, outer = self._stack.pop()
+        block, self._done = tuple(self._done), outer
+        self._add(words, block, token.end)
+
+    def _add(self, words: list[Token], block: tuple[Directive, ...] | None, end: int) -> None:
+        name = words[0]
+        self._done.append(
+            Directive(
+                name=name.text,
+                args=tuple(word.text for word in words[1:]),
+                place=Place(self._tree.file, name.line),
+                block=block,
+                start=name.start,
+                end=end,
+                args_end=words[-1].end,
+                lua=self._lua if block is not None and name.text.endswith("_by_lua_block") else "",
+            )
+        )
+        self._lua = ""
+
+    def _unterminated(self, line: int, end: int) -> None:
+        """Takes a directive without its ";" for what was meant, after saying so."""
+        if self._words:
+            self._problem(self._words[0].line, f'directive "{self._words[0].text}" is not terminated by ";"')
+            self._add(self._words, None, end)
+            self._words = []
+
+    def _finish(self, line: int, end: int) -> None:
+        self._unterminated(line, end)
+        if self._stack:
+            self._problem(line, 'unexpected end of file, expecting "}"')
+        while self._stack:
+            words, outer = self._stack.pop()
+            block, self._done = tuple(self._done), outer
+            self._add(words, block, end)
+
+    def _problem(self, line: int, reason: str) -> None:
+        self._tree.problems.append(Problem(Place(self._tree.file, line), reason))

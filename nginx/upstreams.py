@@ -1,0 +1,148 @@
+"""upstream {} blocks, and the pool of idle connections that each of them keeps.
+
+Source: src/http/modules/ngx_http_upstream_keepalive_module.c and ngx_http_upstream.c at release-1.22.1
+and release-1.29.7.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nginx import versions
+from nginx.tree import Directive, Place
+from nginx.versions import Version
+
+IMPLICIT_IDLE = 32
+BALANCERS = frozenset(
+    {"least_conn", "ip_hash", "hash", "random", "least_time", "sticky", "fair", "queue_fair"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The idle connections that each worker keeps to the servers of one upstream {}.
+
+    Attributes:
+        idle: how many at most (`keepalive N`).
+        is_local: only for the location that opened them (since 1.29.7).
+        directive: the `keepalive` line; None for the implicit pool since 1.29.7.
+        requests: how many requests a connection serves; None for no limit.
+    """
+
+    upstream: str
+    idle: int
+    is_local: bool
+    directive: Directive | None
+    requests: int | None
+    idle_timeout_s: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Upstream:
+    """One upstream {} block."""
+
+    directive: Directive
+
+    @property
+    def name(self) -> str:
+        """The block's name; names are compared without case."""
+        return self.directive.args[0] if self.directive.args else ""
+
+    @property
+    def keepalive(self) -> Directive | None:
+        """The `keepalive` line, if there is one."""
+        return self.directive.child("keepalive")
+
+    @property
+    def servers(self) -> list[Directive]:
+        """The `server` lines."""
+        return list(self.directive.children("server"))
+
+    @property
+    def missing(self) -> Directive | None:
+        """An include inside the block whose file is not here."""
+        return self.directive.child("include")
+
+    def keepalive_place(self) -> Place:
+        """Returns where the `keepalive` line stands, or where the block begins."""
+        return (self.keepalive or self.directive).place
+
+    def balancer_after_keepalive(self) -> Directive | None:
+        """Returns the balancing method behind `keepalive`, which takes its place before 1.29.7."""
+        found = None
+        seen = False
+        for child in self.directive.block or ():
+            if child.name == "keepalive":
+                seen, found = True, None
+            elif seen and is_balancer(child):
+                found = child
+        return found
+
+    def pool(self, version: Version) -> Pool | None:
+        """Returns the pool that this block has under a version of nginx, or None if it keeps nothing.
+
+        A pool whose limits allow no second request (one request, no idle time) keeps nothing either.
+        """
+        if version < versions.POOL:
+            return None
+        line = self.keepalive
+        idle, is_local = self._size(line, version)
+        if idle == 0 or (version < versions.POOL_BY_DEFAULT and self.balancer_after_keepalive()):
+            return None
+        pool = Pool(self.name, idle, is_local, line, self._requests(version), self._idle_timeout_s(version))
+        return None if pool.requests in {0, 1} or pool.idle_timeout_s == 0 else pool
+
+    def _size(self, line: Directive | None, version: Version) -> tuple[int, bool]:
+        by_default = version >= versions.POOL_BY_DEFAULT
+        if line is None:
+            return (IMPLICIT_IDLE, True) if by_default else (0, False)
+        size = line.args[0] if line.args else ""
+        idle = int(size) if size.isascii() and size.isdigit() else 0
+        return idle, by_default and "local" in line.args[1:]
+
+    def _requests(self, version: Version) -> int | None:
+        if version < versions.POOL_LIMITS:
+            return None
+        line = self.directive.child("keepalive_requests")
+        if line is not None and line.args and line.args[0].isdigit():
+            return int(line.args[0])
+        return 1000 if version >= versions.POOL_TIME else 100
+
+    def _idle_timeout_s(self, version: Version) -> float | None:
+        if version < versions.POOL_LIMITS:
+            return None
+        line = self.directive.child("keepalive_timeout")
+        duration_s = seconds(line.args[0]) if line is not None and line.args else None
+        return 60.0 if duration_s is None else duration_s
+
+
+def is_balancer(directive: Directive) -> bool:
+    """Tells whether a directive of an upstream {} sets the load-balancing method."""
+    return directive.name in BALANCERS or directive.name.startswith("balancer_by_lua")
+
+
+_UNITS_S = {
+    "ms": 0.001,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+    "w": 604800.0,
+    "M": 2592000.0,
+    "y": 31536000.0,
+}
+
+
+def seconds(text: str) -> float | None:
+    """Returns an nginx time such as `60`, `1m30s` or `500ms` in seconds; None if it is none."""
+    total_s, number, index = 0.0, "", 0
+    while index < len(text):
+        if text[index].isdigit():
+            number += text[index]
+            index += 1
+            continue
+        unit = "ms" if text.startswith("ms", index) else text[index]
+        if not number or unit not in _UNITS_S:
+            return None
+        total_s, number, index = total_s + int(number) * _UNITS_S[unit], "", index + len(unit)
+    return (total_s + int(number)) if number else (total_s if text else None)

@@ -1,0 +1,104 @@
+"""Values with variables in them, as sets of what they can be. No directives here: only text and sets.
+
+A piece of a value is text or an Unknown; a value is a tuple of pieces; what a parameter can be is a
+set of values. A set that grows too large gives way to one Unknown.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_MOST = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """What the text does not tell: a variable by name, and why nobody knows it before a request comes."""
+
+    name: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"${self.name}"
+
+
+Piece = str | Unknown
+Value = tuple[Piece, ...]
+Values = frozenset[Value]
+
+EMPTY: Values = frozenset({()})
+
+
+def literal(*texts: str) -> Values:
+    """Returns the set of these texts."""
+    return frozenset((text,) if text else () for text in texts)
+
+
+def unknown(name: str, why: str) -> Values:
+    """Returns the set of one value about which nothing is known."""
+    return frozenset({(Unknown(name, why),)})
+
+
+def pieces(template: str) -> list[tuple[str, bool]]:
+    """Cuts a parameter into texts and variable names; the flag tells a name."""
+    found: list[tuple[str, bool]] = []
+    position = 0
+    for match in _VARIABLE.finditer(template):
+        if match.start() > position:
+            found.append((template[position : match.start()], False))
+        found.append((match[1] or match[2], True))
+        position = match.end()
+    if position < len(template):
+        found.append((template[position:], False))
+    return found
+
+
+def has_variables(template: str) -> bool:
+    """Tells whether a parameter names a variable."""
+    return "$" in template and _VARIABLE.search(template) is not None
+
+
+def expand(template: str, lookup: Callable[[str], Values]) -> Values:
+    """Returns what a parameter can be, given what its variables can be."""
+    options: list[Iterable[Value]] = [
+        lookup(text) if is_name else [(text,)] for text, is_name in pieces(template)
+    ]
+    combined: set[Value] = set()
+    for combination in itertools.product(*options):
+        combined.add(_joined(itertools.chain.from_iterable(combination)))
+        if len(combined) > _MOST:
+            return unknown(template.lstrip("$"), f"takes more than {_MOST} values")
+    return frozenset(combined)
+
+
+def text_of(value: Value) -> str | None:
+    """Returns a value's text, or None if a piece of it is unknown."""
+    if not value:
+        return ""
+    return value[0] if len(value) == 1 and isinstance(value[0], str) else None
+
+
+def shown(value: Value) -> str:
+    """Returns a value as people read it, unknown pieces by their variable's name."""
+    return "".join(str(piece) for piece in value)
+
+
+def unknowns(values: Iterable[Value]) -> list[Unknown]:
+    """Returns the unknown pieces of some values, each once, in order of their names."""
+    found = {piece for value in values for piece in value if isinstance(piece, Unknown)}
+    return sorted(found, key=lambda piece: piece.name)
+
+
+def _joined(parts: Iterable[Piece]) -> Value:
+    """Joins neighbouring texts, so that equal values are equal tuples."""
+    joined: list[Piece] = []
+    for part in parts:
+        if joined and isinstance(part, str) and isinstance(joined[-1], str):
+            joined[-1] += part
+        elif part:
+            joined.append(part)
+    return tuple(joined)

@@ -1,0 +1,201 @@
+"""What each variable can be when a request reaches a location: maps, `set`, `if`, and nginx's own.
+
+The question is about ordinary requests (no Upgrade field) of a client that keeps its connection
+(HTTP/1.1 with keep-alive, or HTTP/2); so $http_upgrade is empty and $http_connection is empty or
+keep-alive.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from nginx.conditions import holds, listed_values, map_values
+from nginx.levels import Level
+from nginx.tree import Directive
+from nginx.values import EMPTY, Values, expand, literal, unknown
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_KNOWN: dict[str, Values] = {
+    "http_upgrade": EMPTY,
+    "http_connection": literal("", "keep-alive"),
+    "scheme": literal("http", "https"),
+    "is_args": literal("", "?"),
+}
+_OF_REQUEST = re.compile(r"(?:http|arg|cookie|sent_http|sent_trailer|upstream|ssl|proxy|geoip2?|jwt)_\w+|\d+")
+_BUILT_IN = _words(
+    """args binary_remote_addr body_bytes_sent bytes_sent connection connection_requests connection_time
+    content_length content_type date_gmt date_local document_root document_uri fastcgi_path_info
+    fastcgi_script_name gzip_ratio host hostname http2 http3 https invalid_referer limit_conn_status
+    limit_rate limit_req_status memcached_key modern_browser ancient_browser msec msie nginx_version pid
+    pipe proxy_host proxy_port proxy_protocol_addr proxy_protocol_port proxy_protocol_server_addr
+    proxy_protocol_server_port query_string quic realip_remote_addr realip_remote_port realpath_root
+    remote_addr remote_port remote_user request request_body request_body_file request_completion
+    request_filename request_id request_length request_method request_port request_time request_uri
+    secure_link secure_link_expires server_addr server_name server_port server_protocol
+    session_log_binary_id session_log_id session_time slice_range spdy status tcpinfo_rtt tcpinfo_rttvar
+    tcpinfo_snd_cwnd tcpinfo_rcv_space time_iso8601 time_local uid_got uid_reset uid_set uri
+    is_request_port host_and_port internal"""
+)
+# Directives whose first variable takes a value that only the running server knows.
+_COMPUTED = _words(
+    """auth_request_set js_set js_var perl_set set_by_lua set_by_lua_block set_by_lua_file auth_jwt_claim_set
+    auth_jwt_header_set set_random set_escape_uri set_unescape_uri set_decode_base64 set_encode_base64
+    set_if_empty set_md5 set_sha1 set_secure_random_alphanum set_secure_random_lcalpha set_hashed_upstream
+    set_quote_sql_str set_quote_json_str set_local_today set_hmac_sha1 keyval lua_set opentelemetry_propagate
+    set_misc userid_set set_from_accept_language eval array_split array_join array_map"""
+)
+_CAPTURE = re.compile(r"\(\?P?['<](\w+)['>]")
+_LUA_VARIABLE = re.compile(r"\bngx\.var\.(\w+)\s*=[^=]|\bngx\.var\[['\"](\w+)['\"]\]\s*=[^=]")
+
+
+@dataclass(slots=True)
+class Definitions:
+    """Every variable that a configuration defines, by the kind of its definition."""
+
+    blocks: dict[str, Directive] = field(default_factory=dict)
+    computed: dict[str, Directive] = field(default_factory=dict)
+    sets: dict[str, list[tuple[Level, Directive]]] = field(default_factory=dict)
+    captures: set[str] = field(default_factory=set)
+    is_whole: bool = False
+
+    def is_defined(self, name: str) -> bool:
+        """Tells whether nginx or the configuration defines a variable."""
+        ours = name in self.blocks or name in self.computed or name in self.sets or name in self.captures
+        return ours or name in _KNOWN or name in _BUILT_IN or _OF_REQUEST.fullmatch(name) is not None
+
+
+def definitions(levels: list[Level], is_whole: bool) -> Definitions:
+    """Gathers the variables that a configuration defines; `is_whole` tells that nothing is missing."""
+    found = Definitions(is_whole=is_whole)
+    for level in levels:
+        for directive in level.block:
+            _define(found, level, directive)
+    return found
+
+
+def _define(found: Definitions, level: Level, directive: Directive) -> None:
+    name, args = directive.name, directive.args
+    if name == "set" and args:
+        found.sets.setdefault(_name(args[0]), []).append((level, directive))
+    elif name in {"map", "geo", "split_clients"} and args:
+        found.blocks.setdefault(_name(args[-1]), directive)
+        for entry in directive.block or ():
+            found.captures.update(_CAPTURE.findall(entry.name))
+    elif name in _COMPUTED or (name.startswith(("geoip_", "js_", "perl_")) and args):
+        found.computed.update((_name(arg), directive) for arg in args if arg.startswith("$"))
+    elif name == "geoip2":
+        found.computed.update((_name(entry.name), directive) for entry in directive.block or ())
+    elif name in {"location", "if", "server_name", "rewrite"}:
+        for arg in args:
+            found.captures.update(_CAPTURE.findall(arg))
+    if directive.lua:
+        assigned = (a or b for a, b in _LUA_VARIABLE.findall(directive.lua))
+        found.computed.update((variable, directive) for variable in assigned)
+
+
+def _name(word: str) -> str:
+    return word.lstrip("$").strip("{}")
+
+
+class Scope:
+    """What variables can be in one location; `level` is the block that holds the pass directive."""
+
+    def __init__(self, defined: Definitions, level: Level) -> None:
+        self._defined = defined
+        self._level = level
+        self._within = {id(outer.opener) for outer in level.up()}
+        self._evaluating: list[str] = []
+        self._assigned: dict[str, Values] = {}
+        self.undefined: set[str] = set()
+        server, location = level.enclosing("server"), level.enclosing("location")
+        # The rewrite directives of the server run first, then those of the innermost location; those of
+        # an outer location do not run (ngx_http_rewrite_merge_loc_conf() inherits none).
+        for ran in (server, location):
+            if ran is not None:
+                self._run(ran.block)
+        if level.parent is None:
+            self._run(level.block)
+
+    def values(self, template: str) -> Values:
+        """Returns what a parameter can be."""
+        return expand(template, self.variable)
+
+    def variable(self, name: str) -> Values:
+        """Returns what a variable can be."""
+        defined = self._defined
+        if name in defined.computed and (name not in self._assigned or defined.computed[name].lua):
+            by = defined.computed[name]
+            return unknown(name, f"{by.name} at {by.place} computes it")
+        known = self._assigned.get(name, _KNOWN.get(name))
+        if known is not None:
+            return known
+        if name in defined.blocks:
+            return self._of_block(name, defined.blocks[name])
+        return self._set_elsewhere(name) if name in defined.sets else self._unknown(name)
+
+    def _unknown(self, name: str) -> Values:
+        if name in self._defined.captures or name.isdigit():
+            return unknown(name, "a pattern takes it from the request")
+        if self._defined.is_defined(name):
+            return unknown(name, "each request has its own")
+        self.undefined.add(name)
+        return unknown(name, "it is defined nowhere in what was read")
+
+    def _of_block(self, name: str, block: Directive) -> Values:
+        if name in self._evaluating:
+            return unknown(name, f"the map at {block.place} refers to itself")
+        self._evaluating.append(name)
+        found = (map_values if block.name == "map" else listed_values)(block, self.variable)
+        if any(True for _ in block.children("include")):
+            found |= unknown(name, f"{next(block.children('include')).args[0]} is missing")
+        self._evaluating.pop()
+        return found
+
+    def _set_elsewhere(self, name: str) -> Values:
+        """Returns what other locations of this server can have left in a variable, or nothing.
+
+        A request that was redirected internally keeps what the location before it set.
+        """
+        server = self._level.enclosing("server")
+        found = EMPTY
+        for level, directive in self._defined.sets[name]:
+            if (
+                level.enclosing("server") is server
+                and len(directive.args) > 1
+                and name not in self._evaluating
+            ):
+                self._evaluating.append(name)
+                found |= self.values(directive.args[1])
+                self._evaluating.pop()
+        return found
+
+    def _run(self, block: Iterable[Directive]) -> None:
+        """Runs the rewrite directives of a block in their order, as far as they set variables."""
+        for directive in block:
+            if directive.name == "set" and len(directive.args) == 2:
+                self._assigned[_name(directive.args[0])] = self.values(directive.args[1])
+            elif directive.name == "if" and directive.block is not None:
+                self._run_if(directive)
+
+    def _run_if(self, directive: Directive) -> None:
+        inside = id(directive) in self._within
+        taken = True if inside else holds(directive.args, self.variable)
+        block = directive.block or ()
+        if taken is False or (not inside and any(_ends_request(child) for child in block)):
+            return
+        before = dict(self._assigned)
+        self._run(block)
+        if taken is None:
+            for name, values in self._assigned.items():
+                self._assigned[name] = values | before.get(name, EMPTY)
+
+
+def _ends_request(directive: Directive) -> bool:
+    redirects = directive.name == "rewrite" and directive.args[-1:] in {("redirect",), ("permanent",)}
+    return directive.name == "return" or redirects

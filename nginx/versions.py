@@ -1,0 +1,51 @@
+"""nginx versions: how they compare, and the ones at which upstream connections began to behave differently.
+
+The numbers come from nginx's CHANGES; each constant names the change it stands for.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from nginx.errors import VersionError
+
+_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?")
+_LAST_OF_BRANCH = 9999
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Version:
+    """One nginx version; a branch without a patch number (`1.22`) stands for its last release."""
+
+    major: int
+    minor: int
+    patch: int
+
+    def __str__(self) -> str:
+        branch = f"{self.major}.{self.minor}"
+        return branch if self.patch == _LAST_OF_BRANCH else f"{branch}.{self.patch}"
+
+
+def parse(text: str) -> Version:
+    """Returns the version that a text such as `1.22.1`, `1.31` or `nginx/1.26.3` names.
+
+    Raises:
+        VersionError: the text is no version.
+    """
+    match = _VERSION.fullmatch(text.strip().removeprefix("nginx/"))
+    if match is None:
+        raise VersionError(f"{text!r} is no nginx version; write it as 1.22.1 or 1.31")
+    major, minor, patch = match.groups()
+    return Version(int(major), int(minor), _LAST_OF_BRANCH if patch is None else int(patch))
+
+
+POOL = Version(1, 1, 4)  # upstream keepalive, proxy_http_version, fastcgi_keep_conn
+POOL_LIMITS = Version(1, 15, 3)  # keepalive_requests and keepalive_timeout in upstream {}
+POOL_TIME = Version(1, 19, 10)  # keepalive_time in upstream {}; keepalive_requests 100 -> 1000
+NO_RETRY_OF_POST = Version(1, 9, 13)  # POST, LOCK and PATCH are not sent twice
+RESOLVE = Version(1, 27, 3)  # server ... resolve and resolver in upstream {}
+HTTP2_UPSTREAM = Version(1, 29, 4)  # proxy_http_version 2
+POOL_BY_DEFAULT = Version(1, 29, 7)  # keepalive 32 local, HTTP/1.1 and no Connection field by default
+
+NEWEST = Version(1, 31, 4)  # the newest release whose source was read for the rules
