@@ -147,9 +147,9 @@ def _summed_up(side: Side) -> str:
     said = f"{side.name}: {_requests(before)} until half of the {tuples} ports were used after"
     said += f" {number(half_s, 's')} s, then {units.rate(after)}"
     exhausted_s = median(side, "ports.exhausted_s")
-    return (
-        said if exhausted_s is None else f"{said}, and nothing but errors after {number(exhausted_s, 's')} s"
-    )
+    if exhausted_s is not None:
+        said += f", and nothing but errors after {number(exhausted_s, 's')} s"
+    return said
 
 
 def _price(side: Side) -> str:

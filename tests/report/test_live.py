@@ -1,0 +1,107 @@
+"""The live line: what it says, when it is drawn, and that it keeps silent where nobody looks."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from bench.load.generator import Second
+from bench.observe.host import HostSample
+from bench.plan import Mode
+from bench.report.live import LiveLine, NoLine, watch
+
+
+class Screen:
+    """A clock that is set by hand, and the lines that were drawn."""
+
+    def __init__(self):
+        self.now_s = 100.0
+        self.lines = []
+        self.live = LiveLine(lambda line, now_s: self.lines.append(line.text(now_s)), lambda: self.now_s)
+        self.live.started(Path("results/x"), 6)
+        self.live.trial(2, Mode.SHORT, 1.0, 6.0)
+
+
+@pytest.fixture
+def screen():
+    return Screen()
+
+
+def second(requests, length_s):
+    end_ns = round(length_s * 1e9)
+    return Second(0, 0, end_ns, True, (), requests, {}, 0, 0, 0, 0, {}, {}, {})
+
+
+def sample(host, time_wait, ports_used=None):
+    return HostSample(0, host, time_wait=time_wait, ports_used=ports_used)
+
+
+def test_a_trial_is_told_from_set_up_to_drain(screen):
+    screen.live.phase("warm-up")
+    screen.now_s += 2.6
+    screen.live.phase("window")
+    screen.live.second(second(4_935, 0.5))
+    screen.now_s += 9
+    screen.live.phase("drain")
+    assert screen.lines == [
+        "trial 2/6 short: set-up",
+        "trial 2/6 short: warm-up, 7 s left",
+        "trial 2/6 short: window, 4 s left",
+        "trial 2/6 short: window, 4 s left  9,870/s",
+        "trial 2/6 short: drain  9,870/s",
+    ]
+
+
+def test_the_host_with_the_most_sockets_in_time_wait_is_named_and_the_ports_are_a_share(screen):
+    screen.live.sample(sample("client", 3), 28_232)
+    screen.live.sample(sample("backend", None), 28_232)
+    screen.now_s += 1
+    screen.live.sample(sample("proxy", 14_203, 14_267), 28_232)
+    assert screen.lines[-1] == "trial 2/6 short: set-up  TIME_WAIT proxy 14,203  ports used 51 %"
+    assert len(screen.lines[-1]) <= 80
+
+
+def test_samples_redraw_four_times_a_second_at_the_most(screen):
+    drawn = len(screen.lines)
+    for _ in range(40):  # four seconds at 10 Hz
+        screen.now_s += 0.1
+        screen.live.sample(sample("proxy", 1, 1), 28_232)
+    assert 12 <= len(screen.lines) - drawn <= 16
+
+
+def test_a_new_trial_starts_from_nothing(screen):
+    screen.live.second(second(1000, 1.0))
+    screen.live.sample(sample("proxy", 14_203, 14_267), 28_232)
+    screen.live.trial(3, Mode.KEEPALIVE, 1.0, 6.0)
+    assert screen.lines[-1] == "trial 3/6 keepalive: set-up"
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(("stream", "silent"), [(io.StringIO(), False), (Terminal(), True)])
+def test_nothing_is_written_where_nobody_looks(stream, silent):
+    with watch(stream, silent) as shown:
+        assert isinstance(shown, NoLine)
+        shown.started(Path("results/x"), 1)
+        shown.trial(1, Mode.SHORT, 1.0, 1.0)
+        shown.phase("window")
+        shown.second(second(1, 1.0))
+        shown.sample(sample("proxy", 1, 1), 1)
+    assert stream.getvalue() == ""
+
+
+def test_a_terminal_gets_the_line_and_is_left_clean(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    stream = Terminal()
+    with watch(stream) as shown:
+        shown.started(Path("results/x"), 1)
+        shown.trial(1, Mode.SHORT, 1.0, 1.0)
+        shown.sample(sample("proxy", 9, 20_000), 28_232)
+        shown.phase("window")
+    assert "trial 1/1 short: window" in stream.getvalue()
+    assert "\x1b[33m" in stream.getvalue()  # yellow, past half of the ports
+    assert stream.getvalue().endswith("\x1b[2K")  # erased

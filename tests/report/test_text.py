@@ -1,0 +1,93 @@
+"""Tables and sentences, held against the texts in tests/report/golden: read those first."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from bench import results
+from bench.analysis import sides
+from bench.analysis.compare import compare
+from bench.record import Caution
+from bench.report import finding, text
+from synthetic import KEEPALIVE, SHORT, SHORT_BACKEND_CLOSES, SHORT_LOOPBACK, SHORT_NARROW, write
+
+GOLDEN = Path(__file__).parent / "golden"
+RUNS = {
+    "cliff": ({"short": SHORT, "keepalive": KEEPALIVE}, {}),
+    "exhausted": ({"short": SHORT_NARROW, "keepalive": KEEPALIVE}, {"hosts": {"ports": 2000}}),
+    "backend-closes": ({"short": SHORT_BACKEND_CLOSES, "keepalive": KEEPALIVE}, {"closer": "backend"}),
+    "loopback": ({"short": SHORT_LOOPBACK, "keepalive": KEEPALIVE}, {"lab": "loopback"}),
+    "short-only": ({"short": SHORT}, {"trials": 1}),
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    def make(name, **plan):
+        stories, more = RUNS[name]
+        return write(tmp_path / name, stories, **{**more, **plan})
+
+    return make
+
+
+def same(name, said, tmp_path):
+    assert said.replace(str(tmp_path), "results") == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_is_told_in_a_table_a_sentence_and_the_next_command(folder, tmp_path, name):
+    same(name, text.result(results.read(folder(name))), tmp_path)
+
+
+def test_a_comparison_of_two_modes_with_enough_trials_has_intervals_and_tests(folder, tmp_path):
+    (pair,) = sides.pick([str(folder("cliff", trials=4))])
+    same("compare-4", text.comparison(compare(pair)), tmp_path)
+
+
+def test_a_comparison_with_too_few_trials_says_how_many_are_needed(folder, tmp_path):
+    (pair,) = sides.pick([str(folder("cliff"))])
+    said = text.comparison(compare(pair))
+    assert (
+        "too few: 3 and 3 trials cannot show a difference at p < 0.05; four a side can (--trials 4)" in said
+    )
+
+
+def test_three_runs_are_compared_side_by_side_with_the_doubts_below(folder, tmp_path):
+    runs = [str(folder("cliff")), str(folder("backend-closes")), str(folder("exhausted"))]
+    same(
+        "compare-3-runs", text.comparison(compare(sides.pick([f"{run}:short" for run in runs])[0])), tmp_path
+    )
+
+
+def test_doubts_are_told_once_with_the_trials_that_carry_them(folder):
+    run = results.read(folder("cliff"))
+    doubt = Caution("busy", "the load generator waited", "use fewer connections", voids=True)
+    first, second, third = run.trials[:3]
+    spoilt = (
+        dataclasses.replace(first, cautions=(doubt,), valid=False),
+        second,
+        dataclasses.replace(third, cautions=(doubt,), valid=False, interrupted=True),
+    )
+    run = dataclasses.replace(run, trials=spoilt)
+    assert text.doubts(run) == [
+        "trial 1, 3, short (invalid): the load generator waited; use fewer connections",
+        "trial 3, short: interrupted; left out of comparisons",
+    ]
+    assert "short (0 of 2 trials)" in text.result(run)
+
+
+def test_a_run_without_a_trial_has_nothing_to_tell(folder):
+    run = dataclasses.replace(results.read(folder("cliff")), trials=())
+    assert "No trial was finished, so there is nothing to tell." in text.result(run)
+    assert finding.next_command(run) == "bench doctor"
+
+
+def test_runs_are_listed_with_what_cannot_be_read(tmp_path):
+    write(tmp_path, {"short": SHORT, "keepalive": KEEPALIVE}, trials=1)
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "run.jsonl").write_text("?")
+    said = text.listing(results.runs(tmp_path), tmp_path)
+    assert "20260314T150926Z-both-asyncio   2026-03-14T15:09:26+00:00        2   short 1," in said
+    assert f"! {tmp_path / 'x' / 'run.jsonl'}:1: not the header of a run: Expecting value" in said
+    assert text.listing([], tmp_path) == f"{tmp_path} holds no run; `bench run` makes one\n"
