@@ -1,6 +1,7 @@
 """Sides held against the first: differences that show, that do not, and that cannot."""
 
 import dataclasses
+import json
 
 import pytest
 
@@ -117,3 +118,17 @@ def test_damage_is_told_once():
     trials = (trial(1, "short", KEEPALIVE, 0.5)[0], trial(2, "keepalive", KEEPALIVE, 0.5)[0])
     warnings = compare(split(Run({}, {}, "", trials, damage=("run.jsonl:7: not a trial",)))).warnings
     assert [line for line in warnings if "run.jsonl" in line] == ["run.jsonl:7: not a trial"]
+
+
+def test_a_comparison_is_plain_values_too():
+    compared = compare([side("short", SHORT, range(1, 5)), side("keepalive", KEEPALIVE, range(5, 9))])
+    values = json.loads(json.dumps(compared.to_json()))
+    assert [each["name"] for each in values["sides"]] == ["short", "keepalive"]
+    assert values["sides"][0] == {
+        "name": "short", "mode": "short", "directory": None, "trials": 4, "counted": 4,
+    }  # fmt: skip
+    first, second = values["metrics"]["requests_per_s"]["cells"]
+    assert first["answer"] == "-"
+    assert second["answer"] == "differs"
+    assert second["ratio"]["low"] <= second["ratio"]["center"] <= second["ratio"]["high"]
+    assert values["warnings"] == []
