@@ -8,6 +8,8 @@ usual framing. What the short way accepts, the whole check accepts; what it does
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import cycle
 from random import Random
 
 from bench.load import wire
@@ -21,31 +23,35 @@ _ORDINARY = (
     # A field that begins with another letter than those of _NEAR is strict, and of no interest.
     rb"[ABD-SU-WYZabd-suv-wyz]%(token)b*+:%(text)b*+\r\n"
     # Each of the next three once at the most: where its group has matched already, it fails.
-    rb"|(?(1)(?!)|(?i:content-length): ([0-9]{1,15})\r\n)"
-    rb"|(?(2)(?!)|(?i:x-bench-id): (%(text)b*+)\r\n)"
+    rb"|(?(1)(?!)|(?i:content-length): (%(length)b)\r\n)"
+    rb"|(?(2)(?!)|(?i:x-bench-id): %(identity)b\r\n)"
     rb"|(?(3)(?!)|(?i:connection): (?:%(connection)b)(\r\n))"
     rb"|(?!%(near)b)%(token)b++:%(text)b*+\r\n"
-    rb")*+\r\n"
+    rb")*+(?(1)|(?!))\r\n%(body)b"
 )
-"""One strict expression for the ordinary head, with its length and identity: one call into C, where a
-search for each field would be eight. Whatever else a head holds, it does not match."""
+"""One strict expression for the ordinary response: one call into C, where a search for each field would
+be eight. Whatever else a response may hold, it does not match."""
 
-_WHOLE_BODY = 65_536
-"""Bytes of the longest body that is compared in one piece."""
+_LITERAL_BODY = 256
+"""Bytes of the longest body that stands in the expression itself; beyond, comparing it apart is faster."""
+
+
+def identity_prefix(job: Job) -> bytes:
+    """Return what stands before the number in the identities of one worker's requests."""
+    return b"%d-%d-" % (job.seed, job.worker)
 
 
 class Requests:
     """Builds the requests of one worker: no two alike in path, fields or identity."""
 
-    __slots__ = ("_fills", "_form", "identity_form")
+    __slots__ = ("_fills", "_form")
 
     def __init__(self, job: Job) -> None:
         random = Random(job.seed * 1009 + job.worker)
         letters = "abcdefghijklmnopqrstuvwxyz0123456789"
-        self._fills = tuple(
+        self._fills = [
             "".join(random.choices(letters, k=random.randint(4, 20))).encode() for _ in range(_FILLS)
-        )
-        self.identity_form = b"%d-%d-%%d" % (job.seed, job.worker)
+        ]
         fields = [("Host", job.host_field), *job.headers]
         if job.is_short:
             fields.append(("Connection", "close"))
@@ -53,59 +59,67 @@ class Requests:
         fixed = "".join(f"{name}: {value}\r\n" for name, value in fields)
         self._form = (
             _literal(f"{job.method} {path}n=")
-            + b"%d HTTP/1.1\r\nX-Bench-Fill: %b\r\nX-Bench-Id: %b\r\n"
+            + b"%b HTTP/1.1\r\nX-Bench-Fill: %b\r\nX-Bench-Id: "
+            + identity_prefix(job)
+            + b"%b\r\n"
             + _literal(fixed + "\r\n")
         )
 
-    def build(self, number: int) -> tuple[bytes, bytes]:
-        """Return the identity and the bytes of request `number`."""
-        identity = self.identity_form % number
-        return identity, self._form % (number, self._fills[number % _FILLS], identity)
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield number and bytes of one request after the other, without end."""
+        form = self._form
+        for number, fill in enumerate(cycle(self._fills)):
+            digits = b"%d" % number
+            yield digits, form % (digits, fill, digits)
 
 
 class Expectation:
     """What a correct response to the requests of one job is."""
 
-    __slots__ = ("_body", "_echo", "_high", "_length", "_low", "_ordinary", "_pattern", "_statuses")
+    __slots__ = ("_echo", "_exact_bytes", "_high", "_low", "_ordinary", "_pattern", "_prefix", "_statuses")
 
     def __init__(self, job: Job) -> None:
         self._echo = job.echo
         self._pattern = job.pattern
         self._low, self._high = job.body_bytes or (0, 1 << 62)
         self._statuses = range(job.statuses[0], job.statuses[1] + 1)
-        # A client that leaves after each response does not mind being told to.
-        connection = b"keep-alive|close" if job.is_short else b"keep-alive"
-        known = {b"text": wire.TEXT, b"token": wire.TOKEN, b"near": _NEAR, b"connection": connection}
+        self._prefix = identity_prefix(job)
+        is_literal = job.pattern and self._low == self._high <= _LITERAL_BODY
+        self._exact_bytes = self._low if is_literal else None
+        """The bytes of a body that the expression has compared already."""
+        known = {
+            b"text": wire.TEXT,
+            b"token": wire.TOKEN,
+            b"near": _NEAR,
+            # A client that leaves after each response does not mind being told to.
+            b"connection": b"keep-alive|close" if job.is_short else b"keep-alive",
+            b"identity": re.escape(self._prefix) + b"([0-9]++)" if job.echo else b"(%b*+)" % wire.TEXT,
+            b"length": b"%d" % self._low if is_literal else b"[0-9]{1,15}",
+            b"body": re.escape(wire.pattern(self._low)) + rb"\Z" if is_literal else b"",
+        }
         self._ordinary = re.compile(_ORDINARY % known).match
-        self._length, self._body = b"", b""
-        if job.pattern and self._low == self._high <= _WHOLE_BODY:
-            self._length, self._body = b"%d" % self._low, wire.pattern(self._low)
 
-    def ordinary_bytes(self, data: bytes, identity: bytes) -> int:
+    def ordinary_bytes(self, data: bytes, number: bytes) -> int:
         """Return the bytes of the body where `data` is a correct, ordinary response, whole; else -1.
 
         Ordinary: HTTP/1.1 200, a length, no other framing, a connection that stays as long as it must.
         """
         match = self._ordinary(data)
-        if match is None:
+        if match is None or (match[2] != number and self._echo):
             return -1
-        length, echoed, _ = match.groups()
-        if echoed != identity and self._echo:
-            return -1
-        body = data[match.end() :]
-        if length == self._length and body == self._body:
-            return len(body)
-        return self._checked_bytes(length, body)
+        if self._exact_bytes is not None:
+            return self._exact_bytes
+        return self._checked_bytes(match[1], data[match.end() :])
 
-    def _checked_bytes(self, length: bytes | None, body: bytes) -> int:
+    def _checked_bytes(self, length: bytes, body: bytes) -> int:
         """Return the bytes of `body` where it is as long as it should be, and right; else -1."""
         size = len(body)
-        if length is None or int(length) != size or not self._low <= size <= self._high:
+        if int(length) != size or not self._low <= size <= self._high:
             return -1
         return size if not self._pattern or wire.is_pattern(body, 0) else -1
 
-    def judge(self, response: wire.ResponseReader, identity: bytes) -> str | None:
-        """Return the kind of error that a whole `response` is; None where it is correct.
+    def judge(self, response: wire.ResponseReader, number: bytes) -> str | None:
+        """Return the kind of error that a whole `response` to request `number` is; None where it is correct.
 
         A status comes before the rest: the body of a 502 is not the body that was asked for.
         """
@@ -113,7 +127,7 @@ class Expectation:
             return "protocol"  # RFC 9112, section 9.2: never a response to anything; the connection is lost.
         if response.status not in self._statuses:
             return "status"
-        if self._echo and response.values(b"x-bench-id") != [identity]:
+        if self._echo and response.values(b"x-bench-id") != [self._prefix + number]:
             return "mismatch"
         return None if self._is_body_right(response) else "body"
 

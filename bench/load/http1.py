@@ -19,7 +19,6 @@ from __future__ import annotations
 import errno
 import socket
 from collections import deque
-from itertools import count
 from time import monotonic_ns
 
 from bench.load import poller, wire
@@ -49,7 +48,8 @@ class Client:
         "_due_ns",
         "_exchanges",
         "_fd",
-        "_identity",
+        "_go_on",
+        "_number",
         "_reader",
         "_recv",
         "_send",
@@ -63,7 +63,8 @@ class Client:
         self._crowd = crowd
         self._sock: socket.socket | None = None
         self._reader: wire.ResponseReader | None = None
-        self._identity = b""
+        self._number = b""
+        self._go_on = self._send_request
         self._unsent = b""
         self._exchanges = 0
         self._connecting = False
@@ -146,7 +147,7 @@ class Client:
     # One exchange.
 
     def _send_request(self, due_ns: int | None = None) -> None:
-        self._identity, request = self._crowd.build()
+        self._number, request = self._crowd.next_request()
         now_ns = self._since_ns = self._began_ns = monotonic_ns()
         self._due_ns = now_ns if due_ns is None else due_ns
         try:
@@ -168,7 +169,7 @@ class Client:
             return
         now_ns = monotonic_ns()
         crowd = self._crowd
-        size = crowd.ordinary_bytes(data, self._identity)
+        size = crowd.ordinary_bytes(data, self._number)
         if size < 0:
             self._reader = wire.ResponseReader(crowd.method)
             crowd.poller.hand(self._fd, self._readable_on)
@@ -176,7 +177,9 @@ class Client:
         elif crowd.flows:
             crowd.add_latency(now_ns - self._due_ns)
             crowd.tally.body_bytes += size
-            self._send_request()
+            # First all that is ready is read, at its true time; then all is written, at one go: the
+            # server is woken once a batch rather than once a request.
+            crowd.later(self._go_on)
         else:
             self._succeed(size, now_ns, keeps=True)
 
@@ -208,7 +211,7 @@ class Client:
 
     def _conclude(self, reader: wire.ResponseReader, now_ns: int) -> None:
         crowd = self._crowd
-        kind = crowd.expectation.judge(reader, self._identity)
+        kind = crowd.expectation.judge(reader, self._number)
         # After a mix-up nobody knows whose response comes next.
         keeps = reader.keep_alive and kind not in ("protocol", "mismatch")
         self._reader = None
@@ -269,6 +272,7 @@ class Crowd:
 
     def __init__(self, job: Job, poller: Poller, tally: Tally) -> None:
         self.poller = poller
+        self.later = poller.later
         self.tally = tally
         self.add_latency = tally.latency.add
         self.family = socket.AF_INET6 if ":" in job.host else socket.AF_INET
@@ -280,21 +284,17 @@ class Crowd:
         self.exchanges_per_connection = 1 if job.is_short else job.requests_per_connection
         self.expectation = Expectation(job)
         self.ordinary_bytes = self.expectation.ordinary_bytes
-        self.requests = Requests(job)
+        self.next_request = iter(Requests(job)).__next__
+        """Returns number and bytes of the next request."""
         self.pacer: Pacer | None = None
         self.flows = False
         """Whether a client simply goes on after a correct response that left its connection open."""
         self._job = job
-        self._next_number = count().__next__
         self._clients = [Client(self) for _ in range(job.connections)]
         self._idle: list[Client] = []
         self._waiting: deque[Client] = deque()
         self._draining = False
         self._busy_in_drain = 0
-
-    def build(self) -> tuple[bytes, bytes]:
-        """Return the identity and the bytes of the next request."""
-        return self.requests.build(self._next_number())
 
     def start(self, start_ns: int, end_ns: int) -> None:
         """Let the clients begin; in open loop, requests are due until `end_ns`."""

@@ -32,10 +32,13 @@ class Poller:
     their events may be in the batch at hand.
     """
 
-    __slots__ = ("_epoll", "_events", "_handlers", "_poll")
+    __slots__ = ("_epoll", "_events", "_handlers", "_later", "_poll", "later")
 
     def __init__(self) -> None:
         self._handlers: dict[int, Handler] = {}
+        self._later: list[Handler] = []
+        self.later = self._later.append
+        """Takes a call to make once all that is ready has been handled."""
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
         self._poll: _Poll = self._epoll or select.poll()
         self._events = self._epoll.poll if self._epoll else self._poll_events
@@ -67,6 +70,9 @@ class Poller:
         handlers = self._handlers
         for fd, _ in self._events(max(0, timeout_ns) / 1e9):
             handlers[fd]()
+        for call in self._later:
+            call()
+        self._later.clear()
 
     def _poll_events(self, timeout_s: float) -> list[tuple[int, int]]:
         poll: select.poll = self._poll  # type: ignore[assignment]

@@ -1,6 +1,7 @@
 """Requests that differ, and what a correct response to each is."""
 
 import dataclasses
+from itertools import islice
 
 import h11
 import pytest
@@ -12,7 +13,7 @@ from bench.load.expect import Expectation, Requests
 from bench.load.job import Job
 
 JOB = Job("127.0.0.1", 80, "a.example:80", path="/p", body_bytes=(2, 2))
-IDENTITY = b"1-0-7"
+NUMBER = b"7"
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Bench-Id: 1-0-7\r\n\r\n !"
 
 
@@ -28,31 +29,31 @@ def parsed(request: bytes) -> tuple[str, str, dict[bytes, bytes]]:
 
 
 def test_requests_differ_in_path_field_and_identity() -> None:
-    requests = Requests(JOB)
-    seen = [parsed(requests.build(number)[1]) for number in range(50)]
-    assert len({target for _, target, _ in seen}) == 50
-    assert len({fields[b"x-bench-id"] for _, _, fields in seen}) == 50
+    built = list(islice(Requests(JOB), 50))
+    seen = [parsed(request) for _, request in built]
+    assert [target for _, target, _ in seen] == [f"/p?n={number}" for number in range(50)]
     assert len({fields[b"x-bench-fill"] for _, _, fields in seen}) > 40
-    assert len({len(requests.build(number)[1]) for number in range(50)}) > 5
-    assert all(fields[b"x-bench-id"] == requests.build(at)[0] for at, (_, _, fields) in enumerate(seen))
+    assert len({len(request) for _, request in built}) > 5
+    assert [fields[b"x-bench-id"] for _, _, fields in seen] == [b"1-0-" + number for number, _ in built]
 
 
 @pytest.mark.parametrize(
     ("changes", "target", "fields"),
     [
-        ({}, "/p?n=7", {b"host": b"a.example:80"}),
-        ({"path": "/p?a=%20"}, "/p?a=%20&n=7", {}),
-        ({"client_mode": "short"}, "/p?n=7", {b"connection": b"close"}),
-        ({"headers": (("X-Rate", "100%d"),)}, "/p?n=7", {b"x-rate": b"100%d"}),
-        ({"worker": 3, "seed": 9}, "/p?n=7", {b"x-bench-id": b"9-3-7"}),
+        ({}, "/p?n=0", {b"host": b"a.example:80"}),
+        ({"path": "/p?a=%20"}, "/p?a=%20&n=0", {}),
+        ({"client_mode": "short"}, "/p?n=0", {b"connection": b"close"}),
+        ({"headers": (("X-Rate", "100%d"),)}, "/p?n=0", {b"x-rate": b"100%d"}),
+        ({"worker": 3, "seed": 9}, "/p?n=0", {b"x-bench-id": b"9-3-0"}),
     ],
 )
 def test_a_request_says_what_the_job_says(
     changes: dict[str, object], target: str, fields: dict[bytes, bytes]
 ) -> None:
     job = dataclasses.replace(JOB, **changes)  # type: ignore[arg-type]
-    _, seen_target, seen = parsed(Requests(job).build(7)[1])
-    assert seen_target == target
+    _, request = next(iter(Requests(job)))
+    method, seen_target, seen = parsed(request)
+    assert (method, seen_target) == ("GET", target)
     assert {name: seen[name] for name in fields} == fields
     assert (b"connection" in seen) == (job.client_mode == "short")
 
@@ -89,16 +90,31 @@ def test_a_response_is_right_or_wrong_in_one_way(data: bytes, kind: str | None) 
     reader.feed(data)
     assert reader.done
     expectation = Expectation(JOB)
-    assert expectation.judge(reader, IDENTITY) == kind
+    assert expectation.judge(reader, NUMBER) == kind
     if kind is not None:
-        assert expectation.ordinary_bytes(data, IDENTITY) == -1
+        assert expectation.ordinary_bytes(data, NUMBER) == -1
 
 
-def test_the_usual_response_goes_the_short_way() -> None:
-    usual = GOOD.replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\nServer: x\r\n\r\n")
-    expectation = Expectation(JOB)
-    assert expectation.ordinary_bytes(GOOD, IDENTITY) == 2
-    assert expectation.ordinary_bytes(usual, IDENTITY) == 2
+CHECKS = {
+    "exact": JOB,
+    "any length": dataclasses.replace(JOB, body_bytes=(0, 300_000)),
+    "long": dataclasses.replace(JOB, body_bytes=(300, 300)),
+    "no pattern": dataclasses.replace(JOB, pattern=False),
+    "short": dataclasses.replace(JOB, client_mode="short"),
+    "no echo": dataclasses.replace(JOB, echo=False),
+}
+
+
+@pytest.mark.parametrize("job", CHECKS.values(), ids=CHECKS)
+def test_the_usual_response_goes_the_short_way(job: Job) -> None:
+    size = job.body_bytes[0] if job.body_bytes == (300, 300) else 2
+    head = b"HTTP/1.1 200 OK\r\nX-Bench-Id: 1-0-7\r\nContent-Length: %d\r\n" % size
+    end = b"\r\n" + wire.pattern(size)
+    for more in (b"", b"Connection: Keep-Alive\r\n", b"Server: x\r\nContent-Type: a\r\nTE: b\r\n"):
+        assert Expectation(job).ordinary_bytes(head + more + end, NUMBER) == size
+    is_free_to_close = job.client_mode == "short"
+    closing = Expectation(job).ordinary_bytes(head + b"Connection: close\r\n" + end, NUMBER)
+    assert closing == (size if is_free_to_close else -1)
 
 
 FIELDS = st.lists(
@@ -134,24 +150,25 @@ FIELDS = st.lists(
 
 
 @given(
+    st.sampled_from(list(CHECKS.values())),
     st.sampled_from(
         [b"HTTP/1.1 200 OK", b"HTTP/1.1 200 ", b"HTTP/1.0 200 OK", b"HTTP/1.1 204 x", b"HTTP/1.1 200"]
     ),
     FIELDS,
-    st.sampled_from([b" !", b" ", b"", b' !"', b"xx", b" !\r\n"]),
+    st.sampled_from([b" !", b" ", b"", b' !"', b"xx", b" !\r\n", wire.pattern(300)]),
 )
 def test_what_the_short_way_accepts_the_reader_accepts(
-    status: bytes, fields: list[bytes], body: bytes
+    job: Job, status: bytes, fields: list[bytes], body: bytes
 ) -> None:
     data = b"".join(line + b"\r\n" for line in [status, *fields]) + b"\r\n" + body
-    expectation = Expectation(JOB)
-    size = expectation.ordinary_bytes(data, IDENTITY)
+    expectation = Expectation(job)
+    size = expectation.ordinary_bytes(data, NUMBER)
     if size >= 0:
         reader = wire.ResponseReader()
         reader.feed(data)
         assert reader.done
-        assert expectation.judge(reader, IDENTITY) is None
-        assert reader.keep_alive
+        assert expectation.judge(reader, NUMBER) is None
+        assert reader.keep_alive or job.is_short
         assert reader.body_bytes == size
 
 
