@@ -26,6 +26,8 @@ class App:
         self._failures = Failures(options.failures)
         self._pattern = pattern(options.body.high)
         self.served: dict[asyncio.BaseTransport, int] = {}
+        self.busy: set[asyncio.BaseTransport] = set()
+        self.draining = False
 
     async def text(self, request: web.Request) -> web.StreamResponse:
         """Answers any path with a body of the size asked for."""
@@ -39,12 +41,21 @@ class App:
 
     async def _answer(self, request: web.Request, response: web.Response) -> web.StreamResponse:
         transport = cast(asyncio.Transport, request.transport)
+        self.busy.add(transport)
+        try:
+            return await self._exchange(transport, request, response)
+        finally:
+            self.busy.discard(transport)
+
+    async def _exchange(
+        self, transport: asyncio.Transport, request: web.Request, response: web.Response
+    ) -> web.StreamResponse:
         async for _ in request.content.iter_any():
             pass
         if self._options.delay is not None:
             await asyncio.sleep(self._options.delay())
         self.served[transport] = served = self.served.get(transport, 0) + 1
-        if served == self._options.requests_per_connection:
+        if served == self._options.requests_per_connection or self.draining:
             response.force_close()
         bench_id = request.headers.get("X-Bench-Id")
         if bench_id is not None:
@@ -90,7 +101,10 @@ class AppServer:
 
     async def drain(self, timeout_s: float) -> bool:
         """Closes idle connections, lets busy ones finish; returns whether all went in time."""
-        cast(web.Server, self._runner.server).pre_shutdown()
+        # aiohttp's own shutdown drops the rest of a request's body that is still on its way.
+        self.app.draining = True
+        for connection in self.connections:
+            connection.close_if_idle()
         return await self.connections.gone(timeout_s)
 
 
@@ -123,6 +137,11 @@ class Watched(asyncio.Protocol):
         server.connections.discard(self)
         server.counters.count_lost(error, peer_closed=self._peer_closed)
         self._inner.connection_lost(error)
+
+    def close_if_idle(self) -> None:
+        """Closes the connection unless an exchange is under way, after which aiohttp closes it."""
+        if self._transport is not None and self._transport not in self._server.app.busy:
+            self._transport.close()
 
     def pause_writing(self) -> None:
         self._inner.pause_writing()

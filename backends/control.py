@@ -53,7 +53,7 @@ class Pipes:
             on_gone()
             return
         *lines, self._unread = (self._unread + data).split(b"\n")
-        for line in lines:
+        for line in filter(bytes.strip, lines):
             command = parse_command(line)
             if command is None:
                 known = ", ".join(json.dumps({"command": name}) for name in COMMANDS)

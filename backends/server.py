@@ -20,11 +20,28 @@ SLICE: Final = 95 * 11_000
 SMALL: Final = 16 * 1024
 """Bodies up to here go out in one write with their head; copying them costs less than a second write."""
 
+READ_AHEAD: Final = 64 * 1024
+"""Bytes of pipelined requests that may wait while a connection is busy, before it stops reading."""
+
 REFUSAL_GRACE_S: Final = 0.5  # RFC 9112, section 9.6: let the client read the answer before a reset may come
 SWEEPS_PER_TIMEOUT: Final = 4
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 _GARBAGE: Final = b"\x00this is no HTTP response\x00\r\n"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+Answer = tuple[bytes, bytes, int]
+"""An answer's head up to the fields that vary, its body if that is small, and the body's size in bytes."""
+
+
+def varying_fields(request: RequestHead) -> bytes:
+    """Returns the fields that differ from answer to answer, and the empty line."""
+    fields = b"X-Bench-Id: " + request.bench_id + b"\r\n" if request.bench_id else b""
+    if not request.keep_alive:
+        return fields + b"Connection: close\r\n\r\n"
+    if request.http10:
+        # RFC 9112, section 9.3: an HTTP/1.0 client must be told that the connection persists.
+        return fields + b"Connection: keep-alive\r\n\r\n"
+    return fields + b"\r\n"
 
 
 class Server:
@@ -36,8 +53,9 @@ class Server:
         self.failures = Failures(options.failures) if options.failures else None
         self.connections: Connections[Connection] = Connections()
         self.draining = False
+        self.requests_max = options.requests_per_connection or -1
         self.buffer = memoryview(pattern(min(SLICE, options.body.high)))
-        self.fixed = self._answer_parts(options.body.low) if options.body.constant else None
+        self.fixed = self._answer(options.body.low) if options.body.constant else None
         if options.idle_timeout_s:
             self._sweep_every(options.idle_timeout_s / SWEEPS_PER_TIMEOUT)
 
@@ -45,11 +63,11 @@ class Server:
         """Makes the protocol of a new connection."""
         return Connection(self)
 
-    def answer_parts(self) -> tuple[bytes, bytes, int]:
-        """Returns the next answer: its head up to the optional fields, its body if small, the body's size."""
-        return self.fixed or self._answer_parts(self.options.body.draw())
+    def draw_answer(self) -> Answer:
+        """Draws the next body's size and returns the answer."""
+        return self._answer(self.options.body.draw())
 
-    def _answer_parts(self, size: int) -> tuple[bytes, bytes, int]:
+    def _answer(self, size: int) -> Answer:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n" % size
         return head, bytes(self.buffer[:size]) if size <= SMALL else b"", size
 
@@ -70,8 +88,8 @@ class Server:
 class Connection(asyncio.Protocol):
     """One client connection.
 
-    States: reading (a request is awaited or not whole), answering (`busy`: delayed or not yet written out;
-    further requests wait in the reader), closing (the last answer is out; input is ignored).
+    States: reading (the next request is awaited or not whole), `busy` (its answer is delayed, or the client
+    is slow to take it; further requests wait in the reader), `closing` (input is ignored).
     """
 
     __slots__ = (
@@ -79,7 +97,6 @@ class Connection(asyncio.Protocol):
         "closing",
         "idle_sweeps",
         "left",
-        "left_of",
         "paused",
         "peer_closed",
         "reader",
@@ -102,15 +119,14 @@ class Connection(asyncio.Protocol):
         self.paused = False
         self.peer_closed = False
         self.served = 0
-        self.left = 0
-        self.left_of: RequestHead | None = None
+        self.left = -1  # bytes of a large body still to write, -1 when none is under way
         self.idle_sweeps = 0
 
     # What the transport calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop has set TCP_NODELAY on it already.
         self.transport = cast(asyncio.Transport, transport)
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.server.counters.accepted += 1
         self.server.connections.add(self)
 
@@ -121,104 +137,108 @@ class Connection(asyncio.Protocol):
         self.reader.feed(data)
         if not self.busy:
             self._advance()
+        elif len(self.reader.unread) > READ_AHEAD:
+            self.transport.pause_reading()
 
     def eof_received(self) -> None:
-        # Returning None closes the transport: a half-closed client gets no answer, but no CLOSE_WAIT stays.
+        # Returning None closes the transport: a half-closed client loses a late answer, no CLOSE_WAIT stays.
         self.peer_closed = True
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.closing = True
         self.server.connections.discard(self)
         if self.timer is not None:
             self.timer.cancel()
         self.server.counters.count_lost(error, peer_closed=self.peer_closed)
 
     def pause_writing(self) -> None:
-        self.paused = True
+        self.paused = self.busy = True
 
     def resume_writing(self) -> None:
         self.paused = False
-        if self.left_of is not None and self._write_body(self.left_of):
-            self._advance()
+        if self.timer is not None:
+            return
+        if self.left < 0 or self.request is None or self._write_body(self.request):
+            self._go_on()
 
     # From requests to answers.
 
     def _advance(self) -> None:
         """Answers the requests that are there, in order, until one is not whole or not answered at once."""
+        reader = self.reader
         try:
-            while not self.busy and not self.closing:
-                if self.request is None:
-                    self.request = self.reader.head()
-                    if self.request is None:
-                        return
-                    if self.request.expects_continue and not self.reader.unread:
-                        self.transport.write(_CONTINUE)
-                if self.reader.in_body and not self._skip_body():
+            while not (self.busy or self.closing):
+                request = self.request or reader.head()
+                if request is None:
                     return
-                self._begin_answer(self.request)
+                self.request = request
+                if reader.in_body and not self._skip_body(request):
+                    return
+                self._answer(request)
         except ProtocolError as error:
             self._refuse(error)
 
-    def _skip_body(self) -> bool:
+    def _skip_body(self, request: RequestHead) -> bool:
+        """Reads the request's body away; returns whether it was all there."""
+        if request.expects_continue and not self.reader.unread:
+            request.expects_continue = False
+            self.transport.write(_CONTINUE)
         while piece := self.reader.body():
             pass
         return piece is not None
 
-    def _begin_answer(self, request: RequestHead) -> None:
+    def _answer(self, request: RequestHead) -> None:
         delay = self.server.options.delay
         if delay is None:
-            self._answer(request)
-        else:
-            self.busy = True
-            loop = asyncio.get_running_loop()
-            self.timer = loop.call_later(delay(), self._answer_late, request)
+            self._answer_now(request)
+            return
+        self.busy = True
+        self.timer = asyncio.get_running_loop().call_later(delay(), self._answer_late, request)
 
     def _answer_late(self, request: RequestHead) -> None:
         self.timer = None
+        self._answer_now(request)
+        if not self.paused:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Takes up what arrived while this connection was busy."""
         self.busy = False
-        self._answer(request)
+        if not (self.closing or self.transport.is_reading()):
+            self.transport.resume_reading()
         self._advance()
 
-    def _answer(self, request: RequestHead) -> None:
+    def _answer_now(self, request: RequestHead) -> None:
         server = self.server
         self.served += 1
-        if self.served == server.options.requests_per_connection or server.draining:
+        if self.served == server.requests_max or server.draining:
             request.keep_alive = False
         if server.failures is not None and (failure := server.failures.draw()) is not None:
             self._fail(request, failure)
             return
-        head, body, size = server.answer_parts()
-        fields = self._fields(request)
+        head, body, size = server.fixed or server.draw_answer()
         if request.method == b"HEAD":
-            self.transport.write(head + fields)
+            self.transport.write(head + varying_fields(request))
         elif size <= SMALL:
-            self.transport.write(head + fields + body)
+            self.transport.write(head + varying_fields(request) + body)
         else:
-            self.transport.write(head + fields)
+            self.transport.write(head + varying_fields(request))
             self.left = size
             self._write_body(request)
             return
         self._finish(request)
 
-    def _fields(self, request: RequestHead) -> bytes:
-        """Returns the fields that differ from answer to answer, and the empty line."""
-        fields = b"X-Bench-Id: " + request.bench_id + b"\r\n" if request.bench_id else b""
-        if not request.keep_alive:
-            return fields + b"Connection: close\r\n\r\n"
-        if request.http10:
-            return fields + b"Connection: keep-alive\r\n\r\n"
-        return fields + b"\r\n"
-
     def _write_body(self, request: RequestHead) -> bool:
         """Writes the rest of a large body as far as the client takes it; returns whether all went out."""
-        while self.left and not self.paused:
+        while self.left > 0 and not self.paused:
             piece = self.server.buffer[: self.left]
             self.left -= len(piece)
             self.transport.write(piece)
-        self.busy = self.paused
-        self.left_of = request if self.paused else None
-        if not self.paused:
-            self._finish(request)
-        return not self.paused
+        if self.paused:
+            return False
+        self.left = -1
+        self._finish(request)
+        return True
 
     def _finish(self, request: RequestHead) -> None:
         self.server.counters.requests += 1
@@ -261,9 +281,9 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
             return
         if failure is Failure.CUT:
-            head, _, size = self.server.answer_parts()
+            head, _, size = self.server.fixed or self.server.draw_answer()
             half = min(size // 2, SLICE)
-            self.transport.write(head + self._fields(request) + bytes(self.server.buffer[:half]))
+            self.transport.write(head + varying_fields(request) + bytes(self.server.buffer[:half]))
         else:
             self.transport.write(_GARBAGE)
         self.transport.close()
