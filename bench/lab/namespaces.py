@@ -21,6 +21,7 @@ from bench.errors import LabError
 from bench.lab import lifeline, syscalls, sysctl
 from bench.lab.place import Host, Lab
 
+_LISTEN_PORT = 1024  # the lowest that needs no rights; the widest port range begins above it
 _PROBE = Path(__file__).with_name("probe.py")
 
 
@@ -134,8 +135,8 @@ def _hosts(proxy_addresses: int, backends: int) -> tuple[Host, Host, Host]:
     sources = [f"10.87.2.{number}" for number in range(1, proxy_addresses + 1)]
     return (
         Host("client", ["10.87.1.1"], ["10.87.1.1"]),
-        Host("proxy", ["10.87.1.2"], sources),
-        Host("backend", behind, behind),
+        Host("proxy", ["10.87.1.2"], sources, _LISTEN_PORT),
+        Host("backend", behind, behind, _LISTEN_PORT),
     )
 
 

@@ -29,8 +29,15 @@ class Host:
     file that it opens stays there, whoever uses it later.
     """
 
-    def __init__(self, name: str, addresses: Sequence[str], sources: Sequence[str]) -> None:
+    def __init__(
+        self, name: str, addresses: Sequence[str], sources: Sequence[str], listen_port: int = 0
+    ) -> None:
         self.name = name
+        self.listen_port = listen_port
+        """Where its role is to listen; 0: wherever the system finds a free port.
+
+        A host of its own names one below the port range: a listener in the range would take a port away.
+        """
         self.addresses = list(addresses)
         """Where it listens for the role before it."""
         self.sources = list(sources)

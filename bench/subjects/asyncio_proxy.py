@@ -18,7 +18,7 @@ class AsyncioProxy:
 
     def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Running:
         """Start the proxy on `host`; RoleError when it does not come up."""
-        argv = [sys.executable, "-m", "proxy", *_flags(asked, f"{host.front}:0")]
+        argv = [sys.executable, "-m", "proxy", *_flags(asked, f"{host.front}:{host.listen_port}")]
         process = host.start(argv, name="proxy", cpus=cpus)
         ready = process.wait_event("ready", READY_TIMEOUT_S)
         return _Running(process, address=ready["listen"][0], version=ready["version"], pid=process.pid)

@@ -1,0 +1,32 @@
+"""The `bench` command as a process of its own, as people run it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ARGV = (sys.executable, "-m", "bench")
+
+
+def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `bench` to its end."""
+    argv = [*ARGV, *map(str, arguments)]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=100, cwd=cwd)
+
+
+def trials(*arguments: str | Path, root: Path) -> list[dict[str, Any]]:
+    """Run `bench run --json` and return its trials; whether they are valid is the machine's affair too."""
+    done = run("run", "--json", "-o", root, *arguments)
+    assert done.returncode in (0, 1), done.stderr
+    assert "Traceback" not in done.stderr
+    answer = json.loads(done.stdout)
+    found: list[dict[str, Any]] = answer["trials"]
+    return found
+
+
+def codes(trial: dict[str, Any]) -> set[str]:
+    """Return the doubts about `trial`, but for those that a busy machine gives rise to."""
+    return {caution["code"] for caution in trial["cautions"]} - {"generator-saturated", "lab"}

@@ -1,0 +1,79 @@
+"""The commands as people type them: answers, refusals, exit codes. What a run measures: test_run.py."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import bench_process
+from bench.cli import bench
+
+COMMANDS = ("run", "plan", "list", "show", "compare", "doctor")
+
+
+def test_help_names_every_command() -> None:
+    done = CliRunner().invoke(bench, ["--help"])
+    assert done.exit_code == 0
+    assert all(f"  {command}" in done.output for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    done = CliRunner().invoke(bench, [command, "--help"])
+    assert (done.exit_code, "Usage:" in done.output) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "--mode", "long"], "'long' is not one of"),
+        (["run", "--connections", "0"], "load.connections = 0 must be at least 1"),
+        (["run", "--duration", "soon"], "'soon' is not a duration; write 10s"),
+        (["run", "--subject", "squid"], "squid"),
+        (["run", "--sysctl", "oops"], "'oops' is not KEY=VALUE"),
+        (["run", "--sysctl", "net.ipv4.no_such_thing=1"], "net.ipv4.no_such_thing"),
+        (["run", "--ports", "200", "--lab", "loopback"], "use --lab namespaces"),
+        (["run", "--delay", "slow"], "backend.delay = 'slow' is not understood"),
+        (["run", "--target", "ftp://x"], "must be an http:// URL"),
+        (["run", "--colour"], "No such option"),
+        (["run", "missing.toml"], "missing.toml: cannot be read as a TOML plan"),
+        (["plan", "--trials", "none"], "'none' is not a valid integer"),
+        (["show", "nowhere"], "nowhere"),
+        (["compare", "nowhere"], "nowhere"),
+        (["compare", "nowhere", "--fail-on", "fast"], "--fail-on 'fast' is no condition"),
+        (["polish"], "No such command 'polish'"),
+    ],
+)
+def test_misuse_is_one_line_and_code_2_and_leaves_nothing(
+    arguments: list[str], says: str, tmp_path: Path
+) -> None:
+    done = bench_process.run(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [line for line in done.stderr.splitlines() if says in line]
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_the_effective_plan_reads_back_as_itself(tmp_path: Path) -> None:
+    flags = ["--mode", "short", "--rate", "500", "--sysctl", "net.ipv4.tcp_tw_reuse=1", "--no-pin"]
+    printed = CliRunner().invoke(bench, ["plan", *flags]).output
+    path = tmp_path / "plan.toml"
+    path.write_text(printed)
+    assert CliRunner().invoke(bench, ["plan", str(path)]).output == printed
+    asked = json.loads(CliRunner().invoke(bench, ["plan", str(path), "--json"]).output)
+    assert (asked["load"]["rate"], asked["hosts"]["pin"]) == (500.0, False)
+
+
+def test_an_empty_results_folder_lists_nothing(tmp_path: Path) -> None:
+    done = CliRunner().invoke(bench, ["list", "-o", str(tmp_path), "--json"])
+    assert (done.exit_code, json.loads(done.output)) == (0, [])
+
+
+def test_the_doctor_answers_in_json() -> None:
+    done = CliRunner().invoke(bench, ["doctor", "--json"])
+    assert done.exit_code == 0
+    assert {"namespaces", "port range"} <= {check["name"] for check in json.loads(done.output)}

@@ -1,0 +1,145 @@
+"""`bench run`, end to end: real proxies, real sockets, real TIME_WAIT, counted by every witness."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bench_process
+from bench.lab import namespaces
+from bench_process import codes, trials
+
+WHY_NOT = namespaces.available()
+in_namespaces = pytest.mark.skipif(WHY_NOT is not None, reason=f"no namespaces lab: {WHY_NOT}")
+BRIEF = ("--trials", "1", "--warmup", "200ms", "--duration", "800ms", "--connections", "16")
+
+
+def witnesses(trial: dict[str, Any]) -> set[int]:
+    """Return the different counts of the witnesses that exist."""
+    return {count for count in trial["upstream"]["witnesses"].values() if count is not None}
+
+
+@in_namespaces
+@pytest.mark.parametrize("closer", ["proxy", "backend"])
+def test_both_modes_are_what_they_say_and_three_witnesses_agree(closer: str, tmp_path: Path) -> None:
+    short, keepalive = trials(*BRIEF, "--lab", "namespaces", "--closer", closer, root=tmp_path)
+    for trial in (short, keepalive):
+        assert codes(trial) == set()
+        assert None not in trial["upstream"]["witnesses"].values()
+        assert len(witnesses(trial)) == 1
+        assert trial["requests"] > 0
+        assert set(trial["errors"].values()) == {0}
+    assert short["upstream"]["requests_per_connection"] == 1.0
+    assert (short["closer"], keepalive["closer"]) == (closer, None)
+    assert keepalive["upstream"]["connections_opened"] == keepalive["upstream"]["connections_needed"] == 16
+
+
+@in_namespaces
+@pytest.mark.parametrize(("closer", "other"), [("proxy", "backend"), ("backend", "proxy")])
+def test_time_wait_lies_with_who_closes_first(closer: str, other: str, tmp_path: Path) -> None:
+    (short,) = trials(*BRIEF, "--mode", "short", "--closer", closer, root=tmp_path)
+    opened = short["upstream"]["connections_opened"]
+    assert short["time_wait"][closer]["end"] == opened
+    assert short["time_wait"][other]["end"] == 0
+
+
+@in_namespaces
+def test_the_end_of_the_ports_is_seen_named_and_no_throughput(tmp_path: Path) -> None:
+    (short,) = trials(*BRIEF, "--mode", "short", "--ports", "200", root=tmp_path)
+    assert short["ports"]["range"] == short["ports"]["tuples"] == short["ports"]["used_peak"] == 200
+    assert short["ports"]["exhausted_s"] is not None
+    assert short["ports"]["half_range_passed_s"] <= short["ports"]["exhausted_s"]
+    assert short["upstream"]["connections_opened"] == 200
+    assert short["upstream"]["errors"]["address_exhausted"] > 0
+    assert short["errors"]["status"] > 0
+    assert short["requests"] <= 200
+    assert codes(short) == {"errors"}
+
+
+@in_namespaces
+@pytest.mark.parametrize("remedy", [("--proxy-addresses", "3"), ("--backends", "3")])
+def test_more_addresses_are_more_tuples(remedy: tuple[str, str], tmp_path: Path) -> None:
+    (short,) = trials(*BRIEF, "--mode", "short", "--ports", "100", *remedy, root=tmp_path)
+    assert short["ports"]["tuples"] == 300
+    assert short["upstream"]["connections_opened"] == 300
+
+
+@in_namespaces
+def test_a_limit_of_requests_per_connection_opens_as_many_as_it_needs(tmp_path: Path) -> None:
+    limit = ("--requests-per-connection", "10")
+    (keepalive,) = trials(*BRIEF, "--mode", "keepalive", *limit, root=tmp_path)
+    upstream = keepalive["upstream"]
+    assert codes(keepalive) == set()
+    assert upstream["connections_opened"] >= upstream["requests_total"] / 10
+
+
+def test_loopback_says_what_it_cannot_know(tmp_path: Path) -> None:
+    short, keepalive = trials(*BRIEF, "--lab", "loopback", root=tmp_path)
+    for trial in (short, keepalive):
+        assert trial["upstream"]["witnesses"]["kernel"] is None
+        assert len(witnesses(trial)) == 1
+        assert any("no kernel witness" in caution["message"] for caution in trial["cautions"])
+        assert codes(trial) == set()
+
+
+def test_without_a_proxy_the_mode_is_that_of_the_clients(tmp_path: Path) -> None:
+    short, keepalive = trials(*BRIEF, "--subject", "direct", root=tmp_path)
+    assert (short["closer"], short["upstream"]["requests_per_connection"]) == ("client", 1.0)
+    assert keepalive["upstream"]["connections_opened"] == 16
+    assert codes(short) == codes(keepalive) == set()
+
+
+def test_a_server_that_runs_already_can_be_loaded(tmp_path: Path) -> None:
+    argv = [bench_process.ARGV[0], "-m", "backends", "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        address = json.loads(server.stdout.readline())["listen"][0]
+        target = ("--target", f"http://{address}/")
+        (keepalive,) = trials(*BRIEF, "--mode", "keepalive", *target, root=tmp_path)
+        server.terminate()
+    assert keepalive["subject"]["name"] == "target"
+    assert keepalive["requests"] > 0
+
+
+def test_a_plan_file_is_run_and_flags_win(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text('mode = "short"\ntrials = 3\n[load]\nduration_s = 0.5\nwarmup_s = 0\nconnections = 4\n')
+    (short,) = trials(plan, "--trials", "1", "--lab", "loopback", root=tmp_path)
+    assert (short["mode"], short["duration_s"]) == ("short", 0.5)
+
+
+def test_ctrl_c_keeps_what_was_measured_and_marks_it(tmp_path: Path) -> None:
+    argv = [*bench_process.ARGV, "run", "--json", "--duration", "60s", "--warmup", "0", "-o", str(tmp_path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        wait_until_load_runs(process.pid)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130, stderr
+    (trial,) = json.loads(stdout)["trials"]
+    assert trial["interrupted"] is True
+    assert codes(trial) == set()
+    (written,) = tmp_path.glob("*/run.jsonl")
+    assert json.loads(written.read_text().splitlines()[1])["interrupted"] is True
+
+
+def wait_until_load_runs(pid: int) -> None:
+    """Return when a load worker of the process `pid` has connections of its own."""
+    while True:
+        for child in children(pid):
+            command = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+            if b"bench.load" in command and len(os.listdir(f"/proc/{child}/fd")) > 20:
+                return
+
+
+def children(pid: int) -> list[int]:
+    """Return the pids of the children of all threads of `pid`."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found += [int(child) for child in (task / "children").read_text().split()]
+    return found
