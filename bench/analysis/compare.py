@@ -40,10 +40,6 @@ class Cell:
     p: float | None = None
     answer: Answer = Answer.UNMEASURED
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the cell as plain values; low and high are the bounds of 95 % intervals, or None."""
-        return dataclasses.asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -72,21 +68,6 @@ class Comparison:
         metric = metrics.named(key)
         empty = Row(metric, tuple(Cell(None) for _ in self.sides))
         return next((row for row in self.rows if row.metric == metric), empty)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the comparison as plain values: sides, then metric -> a cell for each side, then warnings."""
-        return {
-            "sides": [
-                {"name": side.name, "mode": side.mode, "directory": side.run.directory,
-                 "trials": len(side.trials), "counted": len(side.counted)}
-                for side in self.sides
-            ],
-            "metrics": {
-                row.metric.key: {"unit": row.metric.unit, "cells": [cell.to_json() for cell in row.cells]}
-                for row in self.rows
-            },
-            "warnings": list(self.warnings),
-        }  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `bench compare --json` prints for it."""
