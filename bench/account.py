@@ -129,7 +129,11 @@ def _subject_name(plan: Plan) -> str:
 def _closer(facts: Facts) -> str | None:
     if facts.mode is not Mode.SHORT:
         return None
-    return "client" if _subject_name(facts.plan) != "asyncio" else facts.plan.closer.value
+    if _subject_name(facts.plan) in ("direct", "target"):
+        return "client"
+    if facts.plan.subject.name == "nginx" and facts.plan.subject.upstream_http == "1.0":
+        return "race"  # asked to close by version and by token, nginx does not wait until the backend has
+    return facts.plan.closer.value
 
 
 def _upstream(facts: Facts) -> Upstream:

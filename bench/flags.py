@@ -26,7 +26,20 @@ class _Duration(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
+class _SubjectName(click.ParamType[str]):
+    """NAME or NAME@PROGRAM."""
+
+    name = "name[@program]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        name = str(value).partition("@")[0]
+        if name not in SUBJECTS:
+            self.fail(f"{name!r} is not one of {', '.join(SUBJECTS)}", param, ctx)
+        return str(value)
+
+
 _TIME = _Duration()
+_SUBJECT = _SubjectName()
 _MODES = [mode.value for mode in Mode]
 _CLOSERS = [closer.value for closer in Closer]
 
@@ -41,7 +54,13 @@ _FLAGS: tuple[tuple[tuple[str, ...], str, Any, str], ...] = (
     (("--closer",), "closer", click.Choice(_CLOSERS), "Who closes a short connection first."),
     (("--lab",), "lab", click.Choice(LABS), "Network namespaces (exact), or this machine's loopback."),
     (("--trials",), "trials", int, "Trials of each mode."),
-    (("--subject",), "subject.name", click.Choice(SUBJECTS), "The proxy under test."),
+    (("--subject",), "subject.name", _SUBJECT, f"The proxy under test: {', '.join(SUBJECTS)}."),
+    (
+        ("--program",),
+        "subject.program",
+        str,
+        "Which nginx, haproxy, envoy or caddy: a path, system or wheel.",
+    ),
     (
         ("--target",),
         "subject.target",
@@ -107,6 +126,10 @@ def overrides(given: dict[str, Any]) -> dict[str, Any]:
             section, _, name = key.rpartition(".")
             table = values.setdefault(section, {}) if section else values
             table[name] = value
+    if (subject := values.get("subject", {})).get("name"):
+        subject["name"], at, program = subject["name"].partition("@")
+        if at:
+            subject["program"] = program
     return values
 
 

@@ -34,7 +34,9 @@ class Closer(StrEnum):
     BACKEND = "backend"
 
 
-SUBJECTS = ("asyncio", "direct")
+SUBJECTS = ("asyncio", "direct", "nginx", "haproxy", "envoy", "caddy")
+PROGRAMS = ("nginx", "haproxy", "envoy", "caddy")
+"""The subjects that are programs of others, so that which one can be said (`subject.program`)."""
 LABS = ("auto", "namespaces", "loopback")
 BACKENDS = ("raw", "aiohttp")
 
@@ -44,6 +46,8 @@ class Subject:
     """The proxy under test and how its upstream side is set up."""
 
     name: str = "asyncio"
+    program: str | None = None
+    """The program that is run: a path, `system` or `wheel`; None: the system's, else the wheel's."""
     workers: int = 1
     pool_idle: int | None = None
     """Idle upstream connections that one worker keeps (nginx's `keepalive N`); None: as many as clients."""
@@ -294,6 +298,11 @@ def _check_together(plan: Plan) -> None:
         raise PlanError(
             "plan: hosts.ports and hosts.sysctls would change this whole machine on the loopback lab;"
             " use --lab namespaces"
+        )
+    if plan.subject.program is not None and plan.subject.name not in PROGRAMS:
+        raise PlanError(
+            f"plan: subject.program = {plan.subject.program!r} goes with {', '.join(PROGRAMS)},"
+            f" not with {plan.subject.name}"
         )
     if plan.subject.target is not None and not plan.subject.target.startswith("http://"):
         raise PlanError(f"plan: subject.target = {plan.subject.target!r} must be an http:// URL")

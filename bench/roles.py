@@ -98,15 +98,15 @@ def start(plan: Plan, mode: Mode, place: Lab, stack: ExitStack) -> Roles:
 
 
 def _start_backend(plan: Backend, host: Host, cpus: cores.Cores) -> tuple[Process, tuple[str, ...]]:
-    argv = [sys.executable, "-m", "backends", "--control", *_backend_flags(plan, host.addresses)]
+    argv = [sys.executable, "-m", "backends", "--control", *_backend_flags(plan, host)]
     process = host.start(argv, name="backend", cpus=cpus)
     ready = process.wait_event("ready", _READY_TIMEOUT_S)
     return process, tuple(ready["listen"])
 
 
-def _backend_flags(plan: Backend, addresses: Sequence[str]) -> Iterator[str]:
-    for address in addresses:
-        yield from ("--listen", f"{address}:0")
+def _backend_flags(plan: Backend, host: Host) -> Iterator[str]:
+    for address in host.addresses:
+        yield from ("--listen", f"{address}:{host.listen_port}")
     yield from ("--kind", plan.kind, "--workers", str(plan.workers), "--body", plan.body)
     yield from ("--delay", plan.delay, "--close", plan.close)
     if plan.idle_timeout_s is not None:
@@ -120,7 +120,8 @@ def _backend_flags(plan: Backend, addresses: Sequence[str]) -> Iterator[str]:
 def _asked(plan: Plan, mode: Mode, host: Host, upstreams: Sequence[str]) -> Asked:
     # One source address is the system's own choice anyhow: naming it would only cost a bind() a connect.
     sources = host.sources if len(host.sources) > 1 else []
-    return Asked(mode, plan.closer, plan.subject, plan.pool_idle, upstreams, sources)
+    clients = plan.load.connections
+    return Asked(mode, plan.closer, plan.subject, plan.pool_idle, upstreams, clients, sources)
 
 
 def _job(plan: Plan, mode: Mode, subject: Running | None) -> Job:

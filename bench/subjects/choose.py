@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.subjects.asyncio_proxy import AsyncioProxy
 from bench.subjects.direct import Direct
+from bench.subjects.nginx import Nginx
 from bench.subjects.subject import Subject
 
-SUBJECTS: dict[str, type[Subject]] = {"asyncio": AsyncioProxy, "direct": Direct}
+SUBJECTS: dict[str, type[Subject]] = {"asyncio": AsyncioProxy, "direct": Direct, "nginx": Nginx}

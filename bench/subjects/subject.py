@@ -22,6 +22,8 @@ class Asked:
     """Idle upstream connections that one worker keeps; without a meaning in short mode."""
     upstreams: Sequence[str]
     """The backend's addresses, HOST:PORT, used in turn."""
+    clients: int
+    """Client connections that come to it, in all."""
     sources: Sequence[str] = ()
     """Source addresses for upstream connections, used in turn; none: the system chooses."""
 

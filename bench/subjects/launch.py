@@ -1,0 +1,145 @@
+"""The life of somebody else's proxy: written out, checked by itself, started, awaited, counted, stopped.
+
+What to write and to start is each adapter's part (a Recipe); here are the scratch folder, the processes
+and the waiting. Nothing here opens a TCP connection: that would show in the counts of the lab.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.errors import RoleError
+from bench.lab import Host, Process
+from bench.subjects.programs import Program
+from bench.subjects.subject import Counted
+
+PORT = 8080
+_READY_TIMEOUT_S = 10.0
+_CHECK_TIMEOUT_S = 30.0
+_POLL_S = 0.01
+_LISTEN = "0A"
+"""TCP_LISTEN in /proc/net/tcp (include/net/tcp_states.h)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How one proxy is run; `{folder}` in an argument or a value stands for its scratch folder."""
+
+    program: Program
+    listen: str
+    files: Mapping[str, str]
+    """What the scratch folder holds: file name -> text."""
+    check: Sequence[str]
+    """Arguments with which the program checks its configuration and ends."""
+    run: Sequence[str]
+    """Arguments with which it runs, in the foreground."""
+    env: Mapping[str, str] | None = None
+    count: Callable[[Path], Counted] = field(default=lambda _folder: Counted())
+    """Asks the running program what it counted; gets the scratch folder."""
+
+
+class Launched:
+    """A proxy that takes requests. States: running, stopped (its scratch folder is gone)."""
+
+    def __init__(self, recipe: Recipe, folder: tempfile.TemporaryDirectory[str], process: Process) -> None:
+        self.address = recipe.listen
+        self.version = recipe.program.version
+        self.pid: int | None = process.pid
+        self._recipe = recipe
+        self._folder = folder
+        self._process = process
+
+    def count(self) -> Counted:
+        """Return what it has counted so far; RoleError where it does not answer."""
+        return self._recipe.count(Path(self._folder.name))
+
+    def stop(self) -> None:
+        """End it, its whole process tree and its scratch folder."""
+        self._process.stop()
+        self._folder.cleanup()
+
+
+def launch(host: Host, cpus: set[int] | None, recipe: Recipe) -> Launched:
+    """Start the proxy of `recipe` on `host` and wait until it listens; RoleError with its own words."""
+    folder = tempfile.TemporaryDirectory(prefix=f"bench-{recipe.program.name}-")
+    process: Process | None = None
+    try:
+        for name, text in recipe.files.items():
+            Path(folder.name, name).write_text(text, encoding="utf-8")
+        _check(host, recipe, folder.name)
+        process = _start(host, cpus, recipe, folder.name, recipe.run)
+        _await_listening(host, process, recipe.listen)
+    except BaseException:
+        if process is not None:
+            process.stop()
+        folder.cleanup()
+        raise
+    return Launched(recipe, folder, process)
+
+
+def listen_address(host: Host) -> str:
+    """Return where a proxy is to listen on `host`: always the same port in a namespace of its own, and
+    a free one where the host is this machine."""
+    if not host.front.startswith("127."):
+        return f"{host.front}:{PORT}"
+    with socket.socket() as probe:
+        probe.bind((host.front, 0))
+        return f"{host.front}:{probe.getsockname()[1]}"
+
+
+def _start(
+    host: Host, cpus: set[int] | None, recipe: Recipe, folder: str, arguments: Sequence[str]
+) -> Process:
+    argv = [recipe.program.path, *(argument.replace("{folder}", folder) for argument in arguments)]
+    env = None
+    if recipe.env is not None:
+        env = {name: value.replace("{folder}", folder) for name, value in recipe.env.items()}
+    return host.start(argv, name=recipe.program.name, cpus=cpus, env=env, control=False)
+
+
+def _check(host: Host, recipe: Recipe, folder: str) -> None:
+    process = _start(host, None, recipe, folder, recipe.check)
+    try:
+        code = process.wait(_CHECK_TIMEOUT_S)
+    except RoleError:
+        process.kill()
+        raise
+    if code != 0:
+        said = [line for line in [*process.stdout_lines, *process.stderr_lines] if line.strip()]
+        words = next((line for line in said if "emerg" in line or "rror" in line or "ALERT" in line), None)
+        reason = f"its own check refuses its configuration (exit code {code})"
+        raise RoleError(recipe.program.name, reason, words or process.last_words)
+
+
+def _await_listening(host: Host, process: Process, address: str) -> None:
+    """Wait until the listening socket shows in the tables of its host."""
+    wanted = _table_entry(address)
+    deadline_s = time.monotonic() + _READY_TIMEOUT_S
+    while wanted not in host.call(_listening):
+        if process.returncode is not None:
+            process.wait(_READY_TIMEOUT_S)
+            reason = f"ended before it listened on {address} (exit code {process.returncode})"
+            raise RoleError(process.name, reason, process.last_words)
+        if time.monotonic() > deadline_s:
+            reason = f"does not listen on {address} after {_READY_TIMEOUT_S:g} s"
+            raise RoleError(process.name, reason, process.last_words)
+        time.sleep(_POLL_S)
+
+
+def _listening() -> set[str]:
+    """Return the listening IPv4 sockets of the calling thread's network namespace, as the table has them."""
+    table = Path("/proc/thread-self/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    return {fields[1] for fields in map(str.split, table) if fields[3] == _LISTEN}
+
+
+def _table_entry(address: str) -> str:
+    """Return HOST:PORT as /proc/net/tcp writes it: the address in the order of this machine's bytes."""
+    host, _, port = address.rpartition(":")
+    packed = int.from_bytes(socket.inet_aton(host), sys.byteorder)
+    return f"{packed:08X}:{int(port):04X}"

@@ -1,0 +1,79 @@
+"""nginx as a subject: what a plan asks for as a configuration, and the process around it."""
+
+from __future__ import annotations
+
+import os
+import resource
+
+from bench.errors import PlanError
+from bench.lab import Host
+from bench.plan import Closer, Mode
+from bench.subjects import programs
+from bench.subjects.launch import Launched, Recipe, launch, listen_address
+from bench.subjects.subject import Asked
+from nginx import versions
+from nginx.render import POOL_OFF, Reuse, Settings, conf
+from nginx.versions import Version
+
+_ENDLESS = 1_000_000_000
+"""More requests on a connection than any trial sends: a limit that nobody asked for is out of the way."""
+_SPARE_CONNECTIONS = 128
+"""Connections of a worker beside those of clients and backends: listening sockets, channels, files."""
+
+
+class Nginx:
+    """Starts nginx; any version since 1.11.5 will do, older ones as far as they know what is asked."""
+
+    def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Launched:
+        """Start nginx on `host`; RoleError when it refuses its configuration or does not come up."""
+        program = programs.find("nginx", asked.plan.program)
+        listen = listen_address(host)
+        text = conf(settings(asked, listen, versions.parse(program.version)))
+        arguments = ("-p", "{folder}", "-c", "{folder}/nginx.conf", "-e", "stderr")
+        return launch(
+            host, cpus, Recipe(program, listen, {"nginx.conf": text}, ("-t", "-q", *arguments), arguments)
+        )
+
+
+def settings(asked: Asked, listen: str, version: Version) -> Settings:
+    """Return what nginx is to be told for one trial; PlanError where it cannot do what is asked."""
+    if asked.plan.pool_max is not None:
+        raise PlanError(
+            "subject.pool_max: nginx has no bounded pool (beyond max_conns it answers 502 at once);"
+            " leave --pool-max out"
+        )
+    return Settings(
+        listen=listen,
+        servers=asked.upstreams,
+        reuse=_reuse(asked, version),
+        version=version,
+        sources=asked.sources,
+        workers=asked.plan.workers,
+        # A worker may get all clients; each has a connection to the backend, and one more in the pool.
+        worker_connections=3 * asked.clients + _SPARE_CONNECTIONS,
+        open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
+        # The workers stay root in the lab: a folder of ours is all that they may write to anyhow.
+        user="root" if os.geteuid() == 0 else None,
+    )
+
+
+def _reuse(asked: Asked, version: Version) -> Reuse:
+    """Return what makes this version reuse or close: every directive said, no default relied upon."""
+    plan, is_old = asked.plan, asked.plan.upstream_http == "1.0"
+    if asked.mode is Mode.SHORT:
+        # Without a close token the backend waits, and nginx, which has no pool, closes: for certain.
+        closes = is_old or asked.closer is Closer.BACKEND
+        return Reuse(plan.upstream_http, "close" if closes else "", POOL_OFF)
+    has_limits = version >= versions.POOL_LIMITS
+    if plan.requests_per_connection is not None and not has_limits:
+        raise PlanError(
+            f"subject.requests_per_connection: nginx {version} does not bound it;"
+            f" name {versions.POOL_LIMITS} or newer with --program"
+        )
+    return Reuse(
+        plan.upstream_http,
+        "keep-alive" if is_old else "",
+        asked.pool_idle,
+        (plan.requests_per_connection or _ENDLESS) if has_limits else None,
+        plan.pool_idle_timeout_s if has_limits else None,
+    )

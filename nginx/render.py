@@ -1,0 +1,127 @@
+"""Writes a whole nginx.conf for one proxied site: settings in, text out. No files, no processes.
+
+What is not said in the settings is left to nginx's defaults, which differ between versions; `POOL_OFF`
+says the one thing whose spelling itself depends on the version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from nginx.versions import POOL_BY_DEFAULT, Version
+
+POOL_OFF = 0
+"""`keepalive 0` from 1.29.7 on; before, where that is a syntax error, no `keepalive` at all."""
+_NO_LIMIT = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """What decides whether upstream connections are used again; None: not written, nginx's default."""
+
+    http_version: str | None = None
+    connection: str | None = None
+    """Value of the `Connection` field sent upstream; "" sends none."""
+    keepalive: int | None = None
+    """Idle connections that each worker keeps, or POOL_OFF."""
+    keepalive_requests: int | None = None
+    """Requests on one upstream connection; nginx's own default bounds them at 1,000 (before 1.19.10: 100)."""
+    keepalive_timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One site in front of one upstream group."""
+
+    listen: str
+    servers: Sequence[str]
+    """HOST:PORT, used in turn."""
+    reuse: Reuse
+    version: Version
+    sources: Sequence[str] = ()
+    """Source addresses of upstream connections, drawn at random; none: the system chooses."""
+    workers: int = 1
+    worker_connections: int = 1024
+    open_files: int | None = None
+    user: str | None = None
+    """Needed where the master runs as root and the workers are to stay what it is."""
+
+
+def conf(settings: Settings) -> str:
+    """Return the configuration; paths in it are relative to nginx's prefix (`-p`)."""
+    return "\n".join(_lines(settings)) + "\n"
+
+
+def _lines(settings: Settings) -> Iterator[str]:
+    yield "daemon off;"
+    if settings.user is not None:
+        yield f"user {settings.user};"
+    yield f"worker_processes {settings.workers};"
+    if settings.open_files is not None:
+        yield f"worker_rlimit_nofile {settings.open_files};"
+    yield "error_log stderr error;"
+    yield "pid nginx.pid;"
+    yield f"events {{ worker_connections {settings.worker_connections}; }}"
+    yield "http {"
+    for line in _http(settings):
+        yield f"    {line}" if line else ""
+    yield "}"
+
+
+def _http(settings: Settings) -> Iterator[str]:
+    yield "access_log off;"
+    # Every module that may write to disk is told to do so below the prefix.
+    for module in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"):
+        yield f"{module}_temp_path {module};"
+    yield f"keepalive_requests {_NO_LIMIT};"
+    if settings.sources:
+        yield from _sources(settings.sources)
+    yield "upstream backend {"
+    for server in settings.servers:
+        # One server of several that fails once would be left out for ten seconds.
+        yield f"    server {server} max_fails=0;"
+    for line in _pool(settings):
+        yield f"    {line}"
+    yield "}"
+    yield "server {"
+    yield f"    listen {settings.listen} backlog=4096;"
+    yield "    location / {"
+    for line in _location(settings):
+        yield f"        {line}"
+    yield "    }"
+    yield "}"
+
+
+def _sources(sources: Sequence[str]) -> Iterator[str]:
+    share = 100 // len(sources)
+    yield "split_clients $request_id $source {"
+    for source in sources[:-1]:
+        yield f"    {share}% {source};"
+    yield f"    * {sources[-1]};"
+    yield "}"
+
+
+def _pool(settings: Settings) -> Iterator[str]:
+    reuse = settings.reuse
+    if reuse.keepalive == POOL_OFF:
+        if settings.version >= POOL_BY_DEFAULT:
+            yield "keepalive 0;"
+        return
+    if reuse.keepalive is not None:
+        yield f"keepalive {reuse.keepalive};"
+    if reuse.keepalive_requests is not None:
+        yield f"keepalive_requests {reuse.keepalive_requests};"
+    if reuse.keepalive_timeout_s is not None:
+        yield f"keepalive_timeout {round(reuse.keepalive_timeout_s * 1000)}ms;"
+
+
+def _location(settings: Settings) -> Iterator[str]:
+    yield "proxy_pass http://backend;"
+    if settings.reuse.http_version is not None:
+        yield f"proxy_http_version {settings.reuse.http_version};"
+    if settings.reuse.connection is not None:
+        yield f'proxy_set_header Connection "{settings.reuse.connection}";'
+    yield "proxy_set_header Host $http_host;"
+    if settings.sources:
+        yield "proxy_bind $source;"
