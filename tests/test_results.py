@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import stat
+from pathlib import Path
 
 import pytest
 from hdrh.histogram import HdrHistogram
@@ -10,8 +12,8 @@ from hdrh.log import HistogramLogReader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench import machine, results
 from bench import plan as plans
-from bench import results
 from bench.analysis import histogram
 from bench.errors import ResultsError
 from bench.record import Latencies
@@ -264,3 +266,14 @@ def test_no_results_is_an_empty_list_and_no_latest(tmp_path):
     assert results.runs(tmp_path / "nowhere") == []
     with pytest.raises(ResultsError, match="holds no run; `bench run` makes one"):
         results.latest(tmp_path)
+
+
+def test_the_format_page_tells_of_every_key_and_column(folder):
+    page = (Path(results.__file__).parent.parent / "results" / "README.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"[a-z0-9_]+", page))
+    lines = [json.loads(line) for line in (folder / "run.jsonl").read_text().splitlines()]
+    keys = {*lines[0], *lines[1], *machine.describe()}
+    for name in ("upstream", "ports", "latency_ms", "errors"):
+        keys |= set(lines[1][name])
+    keys |= set((folder / "timeline.csv").read_text().splitlines()[0].split(","))
+    assert sorted(keys - words) == []
