@@ -1,0 +1,59 @@
+"""`kill -9` of `bench run` itself, from its first process to its load: nothing is left within two seconds."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+import bench_process
+
+MARK = "BENCH_TEST_RUN"
+
+
+def running(mark: str) -> list[psutil.Process]:
+    """Return the processes that carry `mark`; zombies, which only wait to be reaped, do not run."""
+    found = []
+    for process in psutil.process_iter(["environ", "status"]):
+        carried = (process.info["environ"] or {}).get(MARK)
+        if carried == mark and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(process)
+    return found
+
+
+def has_processes(count: int) -> Callable[[str], bool]:
+    """Tell whether so many processes run: bench, the lab's init, backend, proxy, load worker."""
+    return lambda mark: len(running(mark)) >= count
+
+
+def has_load(mark: str) -> bool:
+    """Tell whether the clients are connected."""
+    return any("bench.load" in process.cmdline() and process.num_fds() > 20 for process in running(mark))
+
+
+MOMENTS: dict[str, Callable[[str], bool]] = {
+    "bench": has_processes(1), "init": has_processes(2), "backend": has_processes(3),
+    "proxy": has_processes(4), "worker": has_processes(5), "load": has_load,
+}  # fmt: skip
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("lab", ["auto", "loopback"])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_nothing_is_left_of_a_killed_run(lab: str, moment: str, tmp_path: Path) -> None:
+    mark = str(uuid.uuid4())
+    argv = [*bench_process.ARGV, "run", "--lab", lab, "--duration", "60s", "-o", str(tmp_path)]
+    with subprocess.Popen(argv, env={**os.environ, MARK: mark}, stderr=subprocess.PIPE, text=True) as bench:
+        while not MOMENTS[moment](mark):
+            assert bench.poll() is None, bench.communicate()[1]
+        bench.kill()
+        deadline_s = time.monotonic() + 2
+        while (left := running(mark)) and time.monotonic() < deadline_s:
+            pass
+        assert left == []
