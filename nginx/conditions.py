@@ -105,7 +105,7 @@ def _compares(text: str | None, operator: str, pattern: str, other: str | None) 
 
 
 def _regex_matches(pattern: str, text: str) -> bool | None:
-    """Tells whether a pattern (with a leading "*" for any case) is found in a text; None if we cannot read it."""
+    """Tells whether a pattern is found in a text ("*" leads for any case); None if we cannot read it."""
     compiled = _compiled(pattern)
     return None if compiled is None else compiled.search(text) is not None
 

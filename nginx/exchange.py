@@ -106,7 +106,7 @@ def names_connection(directive: Directive) -> bool:
 
 
 def tokens(fields: Iterable[Value]) -> tuple[frozenset[str], bool]:
-    """Returns the connection options in some fields (RFC 9110, section 7.6.1), and whether more may be there."""
+    """Returns the options in some fields (RFC 9110, section 7.6.1), and whether more may be there."""
     found: set[str] = set()
     is_open = False
     for field in fields:

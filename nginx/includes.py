@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from nginx.sources import Sources
-from nginx.tree import Directive, Problem, Tree
+from nginx.tree import Directive, Place, Problem, Tree
 
 
 @dataclass(slots=True)
@@ -21,6 +21,8 @@ class Configuration:
         problems: what nginx would refuse.
         missing: includes whose files are not here; they stay in the tree as `include`.
         ignored: rules that a comment silences, by file and line.
+        files: all files that were read.
+        templates: where a template's first expression stands, and its language.
     """
 
     file: str
@@ -31,6 +33,7 @@ class Configuration:
     missing: list[Directive] = field(default_factory=list)
     ignored: dict[tuple[str, int], frozenset[str]] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
+    templates: list[tuple[Place, str]] = field(default_factory=list)
 
 
 def assemble(tree: Tree, sources: Sources) -> Configuration:
@@ -91,6 +94,9 @@ class _Expander:
             self.seen.add(tree.file)
             self.found.files.append(tree.file)
             self.found.problems += tree.problems
+            if tree.template is not None:
+                language, line = tree.template
+                self.found.templates.append((Place(tree.file, line), language))
             self.found.ignored.update({(tree.file, line): ids for line, ids in tree.ignored.items()})
         self._open.append(tree.file)
         expanded = self._expand(tree.directives)

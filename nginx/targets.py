@@ -98,7 +98,8 @@ class Names:
             return Target(text, Group.UPSTREAM, found, is_tls=is_tls, host=host)
         may_be_elsewhere = self.missing is not None and not has_port and _may_name_upstream(host)
         if may_be_elsewhere and self.missing is not None:
-            reason = f'whether {self.missing.args[0]} ({self.missing.place}, missing here) has an upstream "{host}"'
+            file = f"{self.missing.args[0]} ({self.missing.place}, missing here)"
+            reason = f'whether {file} has an upstream "{host}"'
             return Target(text, Group.UNKNOWN, hangs_on=reason, is_tls=is_tls, host=host)
         return Target(text, Group.ADDRESS, is_tls=is_tls, host=host, has_port=has_port)
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from nginx import templates
 from nginx.lexer import Kind, Token, tokens
 
 
@@ -45,10 +46,7 @@ class Directive:
 
     def child(self, name: str) -> Directive | None:
         """Returns the last directive of that name directly inside this block."""
-        found = None
-        for found in self.children(name):
-            pass
-        return found
+        return next((child for child in reversed(self.block or ()) if child.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +66,21 @@ class Tree:
     directives: tuple[Directive, ...] = ()
     problems: list[Problem] = field(default_factory=list)
     ignored: dict[int, frozenset[str]] = field(default_factory=dict)
+    template: tuple[str, int] | None = None
 
 
-_IGNORE = re.compile(r"#\s*bench:\s*ignore\s+((?:[A-Z]{2}\d{3}[,\s]*)+)")
+_IGNORE = re.compile(r"#\s*bench:\s*ignore\s+((?:[A-Z]{2}\d{3}[a-z]?[,\s]*)+)")
 
 
 def read(text: str, file: str) -> Tree:
-    """Returns the directives of one file's text."""
-    return _Builder(Tree(file, text)).build()
+    """Returns the directives of one file's text; of a template, what can be read of it."""
+    template = templates.language(text)
+    if template is None:
+        return _Builder(Tree(file, text)).build()
+    tree = _Builder(Tree(file, text)).build()
+    if not tree.problems and "_by_lua_block" in text:
+        return tree  # what looks like an expression is a Lua table
+    return _Builder(Tree(file, templates.rendered(text), template=template)).build()
 
 
 class _Builder:
@@ -124,7 +129,7 @@ class _Builder:
             return
         # On a line of its own the comment speaks of the next line, behind a directive of that line.
         line = token.line if token.line == self._code_line else token.line + 1
-        named = frozenset(re.findall(r"[A-Z]{2}\d{3}", match[1]))
+        named = frozenset(re.findall(r"[A-Z]{2}\d{3}[a-z]?", match[1]))
         self._tree.ignored[line] = self._tree.ignored.get(line, frozenset()) | named
 
     def _simple(self, token: Token) -> None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from nginx import templates
 from nginx.conditions import holds, listed_values, map_values
 from nginx.levels import Level
 from nginx.tree import Directive
@@ -144,6 +145,8 @@ class Scope:
             return unknown(name, "a pattern takes it from the request")
         if self._defined.is_defined(name):
             return unknown(name, "each request has its own")
+        if name == templates.VARIABLE:
+            return unknown(name, "the template decides when it is rendered")
         self.undefined.add(name)
         return unknown(name, "it is defined nowhere in what was read")
 

@@ -171,7 +171,7 @@ def map_close(case: Case) -> Iterator[Hit]:
         entry = next((e for e in block.block or () if e.args and "close" in e.args[0].lower()), None)
         yield Hit(
             entry.place if entry else block.place,
-            f"{line.args[1]} is `close` for a request without Upgrade: each ordinary request closes its connection",
+            f"{line.args[1]} is `close` for each request without Upgrade: their connections are closed",
             f"write `{_key(entry)} '';` in the map" if entry else "let the map give '' where it gives close",
             related=(said_at(line), said_at(block)),
             passes=(each,),
@@ -248,7 +248,7 @@ def always_upgrade(case: Case) -> Iterator[Hit]:
             if "upgrade" in tokens([(line.args[1],)])[0]:
                 yield Hit(
                     line.place,
-                    f"`{line}` is sent with ordinary requests too; that does not stop reuse, but some servers refuse",
+                    f"`{line}` is sent with ordinary requests too; reuse goes on, but some servers refuse",
                     "use a map on $http_upgrade that gives upgrade or ''",
                     passes=(each,),
                 )

@@ -1,0 +1,108 @@
+"""Rules about the text itself: what nginx would refuse, and what a verdict cannot see.
+
+Their ids begin with NX: they stand beside the catalogue of connection reuse, not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nginx.finding import Severity
+from nginx.rules.rule import Case, Hit, rule, said_at
+from nginx.tree import Directive
+
+_GOOD = """
+    upstream app { server 10.0.0.1:8080; keepalive 64; }
+    server { location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; } }
+"""
+
+
+@rule(
+    "NK053",
+    "include-dependence",
+    Severity.INFO,
+    bad="include conf.d/missing.conf;\nserver { location / { proxy_pass http://app; } }",
+    good=_GOOD,
+)
+def missing_includes(case: Case) -> Iterator[Hit]:
+    """An include leads to no file here; where it could change a verdict, the verdict depends on it.
+
+    --root DIR says where absolute paths lie, --with FILE hands a file over.
+    """
+    for include in case.model.configuration.missing:
+        hands = "hand it over with --with FILE or --root DIR"
+        yield Hit(include.place, f"{include.args[0]} is not here and was not read", hands)
+
+
+@rule(
+    "NX001",
+    "refused-by-nginx",
+    Severity.ERROR,
+    bad="server { location / { proxy_pass http://app; }",
+    good=_GOOD,
+)
+def refused(case: Case) -> Iterator[Hit]:
+    """nginx would not start with this text; what can be read of it is judged all the same."""
+    for problem in case.model.configuration.problems:
+        yield Hit(problem.place, f"[emerg] {problem.reason}")
+    yield from _duplicate_upstreams(case)
+    for each in case.model.passes:
+        yield from _named_with_port(case, each.directive, [t.host for t in each.targets if t.has_port])
+        if case.model.variables.is_whole:
+            for name in sorted(each.scope.undefined):
+                yield Hit(each.directive.place, f'[emerg] unknown "{name}" variable', passes=(each,))
+    yield from _repeated(case)
+
+
+def _duplicate_upstreams(case: Case) -> Iterator[Hit]:
+    seen: dict[str, Directive] = {}
+    for block in case.model.http.all("upstream"):
+        name = block.args[0].lower() if block.args else ""
+        if name in seen:
+            text = f'[emerg] duplicate upstream "{block.args[0]}"'
+            yield Hit(block.place, text, related=(said_at(seen[name]),))
+        seen.setdefault(name, block)
+
+
+def _named_with_port(case: Case, line: Directive, hosts: list[str]) -> Iterator[Hit]:
+    for host in hosts:
+        block = case.model.names.upstreams.get(host.lower())
+        if block is not None and "$" not in line.args[0]:
+            yield Hit(
+                line.place,
+                f'[emerg] upstream "{block.name}" may not have a port',
+                "name the upstream {} without a port",
+                related=(said_at(block.directive),),
+            )
+
+
+_SINGLE = ("proxy_http_version", "fastcgi_keep_conn", "keepalive_timeout", "keepalive_requests", "proxy_pass")
+
+
+def _repeated(case: Case) -> Iterator[Hit]:
+    """Yields directives that nginx accepts once per block."""
+    for level in case.model.levels:
+        for name in _SINGLE:
+            for line in level.all(name)[1:]:
+                yield Hit(
+                    line.place,
+                    f'[emerg] "{name}" directive is duplicate',
+                    related=(said_at(level.all(name)[0]),),
+                )
+
+
+@rule(
+    "NX002",
+    "template",
+    Severity.INFO,
+    bad="server { location / { proxy_pass http://{{ backend }}; } }",
+    good=_GOOD,
+)
+def template(case: Case) -> Iterator[Hit]:
+    """The text is a template (Jinja, Helm, ERB): nginx reads what it renders to.
+
+    Expressions count as unknown values, and both branches of a statement are read. Check the rendered
+    text for a verdict that holds.
+    """
+    for place, language in case.model.configuration.templates:
+        yield Hit(place, f"a {language} template: what it renders to decides", "check the rendered text")

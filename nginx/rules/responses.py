@@ -1,0 +1,218 @@
+"""Rules about what ends a kept connection early: retries, discarded answers, aborts, buffering."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nginx import versions
+from nginx.finding import Severity
+from nginx.model import PassLocation
+from nginx.rules.rule import Case, Hit, rule, said_at
+from nginx.tree import Directive
+
+_POOL = "upstream app { server 10.0.0.1:8080; keepalive 64; }\n"
+_KEPT = 'proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection "";'
+_GOOD = f"{_POOL}server {{ location / {{ {_KEPT} }} }}"
+
+
+def _location(lines: str) -> str:
+    return f"{_POOL}server {{\n    location / {{\n        {_KEPT}\n        {lines}\n    }}\n}}"
+
+
+def _reusing_with(case: Case, name: str, *args: str) -> Iterator[tuple[PassLocation, Directive]]:
+    for each in case.reusing():
+        line = each.setting(name)
+        if line is not None and (not args or line.args == args):
+            yield each, line
+
+
+@rule(
+    "NK025",
+    "retry-semantics",
+    Severity.LOW,
+    bad=_location("proxy_next_upstream timeout http_502;"),
+    good=_location("proxy_next_upstream error timeout;"),
+)
+def retries(case: Case) -> Iterator[Hit]:
+    """proxy_next_upstream without `error` does not retry a stale connection; `non_idempotent` retries POST.
+
+    A pooled connection may have been closed by the server while the request was on its way. Retrying
+    POST cures the 502s of that race, but the server may do the work twice.
+    """
+    for each, line in _reusing_with(case, "proxy_next_upstream"):
+        if line.args == ("off",):
+            continue
+        if "error" not in line.args:
+            text = "without `error` a stale pooled connection is not retried: 502"
+            yield Hit(line.place, text, "add `error` to the list", passes=(each,))
+        if "non_idempotent" in line.args:
+            text = "`non_idempotent` sends POST again after a failure: the server may do the work twice"
+            yield Hit(line.place, text, "keep it only where that is harmless", passes=(each,))
+
+
+@rule(
+    "NK026",
+    "next-upstream-off-with-pool",
+    Severity.MEDIUM,
+    bad=_location("proxy_next_upstream off;"),
+    good=_GOOD,
+)
+def no_retries(case: Case) -> Iterator[Hit]:
+    """proxy_next_upstream is off: a stale pooled connection is a 502 even for GET (since 1.9.13)."""
+    if case.version < versions.NO_RETRY_OF_POST:
+        return
+    for each, line in _reusing_with(case, "proxy_next_upstream", "off"):
+        text = "a stale pooled connection is not retried: 502, even for GET"
+        fix = "remove the line; a single server is not asked twice otherwise"
+        yield Hit(line.place, text, fix, passes=(each,))
+
+
+@rule(
+    "NK027",
+    "request-buffering-off-with-pool",
+    Severity.LOW,
+    bad=_location("proxy_request_buffering off;"),
+    good=_GOOD,
+)
+def unbuffered_requests(case: Case) -> Iterator[Hit]:
+    """proxy_request_buffering is off: a request with a body cannot be sent again on another connection.
+
+    A stale pooled connection is then a 502 for PUT too.
+    """
+    for each, line in _reusing_with(case, "proxy_request_buffering", "off"):
+        text = "a request with a body cannot be retried after a stale pooled connection"
+        yield Hit(line.place, text, "keep it off only for large uploads", passes=(each,))
+
+
+@rule(
+    "NK041",
+    "auth-request-mirror-body",
+    Severity.MEDIUM,
+    bad=_POOL
+    + f"""
+        server {{
+            location / {{ auth_request /auth; {_KEPT} }}
+            location = /auth {{ internal; {_KEPT} }}
+        }}
+    """,
+    good=_POOL
+    + f"""
+        server {{
+            location / {{ auth_request /auth; {_KEPT} }}
+            location = /auth {{ internal; proxy_method HEAD; {_KEPT} }}
+        }}
+    """,
+)
+def unread_body(case: Case) -> Iterator[Hit]:
+    """The answer to auth_request or mirror is not read: if it has a body, its connection is dropped.
+
+    An empty answer (204), or `proxy_method HEAD`, keeps it.
+    """
+    asked = {
+        (level.enclosing("server"), line.args[0]): line
+        for level in case.model.levels
+        for name in ("auth_request", "mirror")
+        for line in level.all(name)
+        if line.args and line.args[0] != "off"
+    }
+    for each in case.reusing():
+        location = each.level.enclosing("location")
+        uri = location.opener.args[-1] if location and location.opener and location.opener.args else ""
+        line = asked.get((each.level.enclosing("server"), uri))
+        method = each.setting("proxy_method")
+        if line is None or (method is not None and method.args == ("HEAD",)):
+            continue
+        text = (
+            f"`{line}` ({line.place}) does not read the answer: with a body in it the connection is dropped"
+        )
+        fix = "answer with 204 or an empty body, or set `proxy_method HEAD;`"
+        yield Hit(each.directive.place, text, fix, related=(said_at(line),), passes=(each,))
+
+
+@rule(
+    "NK042",
+    "discarded-responses",
+    Severity.MEDIUM,
+    bad=_location("proxy_intercept_errors on; error_page 502 503 /sorry.html;"),
+    good=_location("error_page 502 503 /sorry.html;"),
+)
+def intercepted(case: Case) -> Iterator[Hit]:
+    """proxy_intercept_errors throws the server's error answers away unread, and their connections too.
+
+    A storm of errors becomes a storm of connections.
+    """
+    for each, line in _reusing_with(case, "proxy_intercept_errors", "on"):
+        page = each.setting("error_page")
+        if page is not None:
+            text = "answers that error_page replaces are not read: their connections are dropped"
+            fix = "intercept only where the answer is large or secret"
+            yield Hit(line.place, text, fix, related=(said_at(page),), passes=(each,))
+
+
+@rule(
+    "NK043",
+    "client-abort",
+    Severity.LOW,
+    bad=_location("proxy_ignore_client_abort off;"),
+    good=_location("proxy_ignore_client_abort on;"),
+)
+def client_abort(case: Case) -> Iterator[Hit]:
+    """A client that leaves early (499) takes its upstream connection along.
+
+    That is the default too; short client timeouts before a slow server then mean churn. Only the explicit
+    line is reported.
+    """
+    for each, line in _reusing_with(case, "proxy_ignore_client_abort", "off"):
+        text = "a client that leaves closes the upstream connection in mid-response"
+        yield Hit(line.place, text, "weigh `proxy_ignore_client_abort on;`", passes=(each,))
+
+
+@rule(
+    "NK044",
+    "early-response",
+    Severity.LOW,
+    bad=_location("proxy_request_buffering off; client_max_body_size 0;"),
+    good=_GOOD,
+)
+def early_response(case: Case) -> Iterator[Hit]:
+    """A server that answers before it has the whole body (413, 401) loses the connection, since 1.9.10.
+
+    That needs a body that is passed on unbuffered.
+    """
+    for each, line in _reusing_with(case, "proxy_request_buffering", "off"):
+        size = each.setting("client_max_body_size")
+        if size is not None:
+            text = "an upload that the server refuses early costs its connection"
+            yield Hit(size.place, text, related=(said_at(line),), passes=(each,))
+
+
+@rule(
+    "NK045",
+    "unbuffered",
+    Severity.LOW,
+    bad=_location("proxy_buffering off;"),
+    good=_GOOD,
+)
+def unbuffered(case: Case) -> Iterator[Hit]:
+    """proxy_buffering is off: still reused, but a connection is busy as long as the slowest client reads.
+
+    The pool and the server need room for that. So with server-sent events and long polling.
+    """
+    for each, line in _reusing_with(case, "proxy_buffering", "off"):
+        text = "still reused, but a connection is busy for as long as its client reads"
+        yield Hit(line.place, text, "turn it off only where the answer is a stream", passes=(each,))
+
+
+@rule(
+    "NK046",
+    "backend-refuses",
+    Severity.HIGH,
+    bad=_GOOD,
+    good=_GOOD,
+)
+def refused(case: Case) -> Iterator[Hit]:
+    """The server closes by itself: `Connection: close`, an HTTP/1.0 status line, or no length.
+
+    No configuration shows that; `bench prove` and a look at the answers do.
+    """
+    return iter(())

@@ -1,0 +1,209 @@
+"""Rules about who shares a pooled connection: TLS identities, protocols, source addresses, users."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import combinations
+
+from nginx import versions
+from nginx.finding import Severity
+from nginx.model import PassLocation
+from nginx.rules.rule import Case, Hit, rule, said_at
+from nginx.upstreams import Pool, Upstream
+from nginx.values import has_variables
+
+_POOL = "upstream app { server 10.0.0.1:8443; keepalive 64; }\n"
+_KEPT = 'proxy_http_version 1.1; proxy_set_header Connection "";'
+_IDENTITY = ("proxy_ssl_name", "proxy_ssl_server_name", "proxy_ssl_certificate", "proxy_ssl_verify")
+_WINDOWS = re.compile(
+    r"/(?:owa|ews|ecp|mapi|oab|rpc|autodiscover|microsoft-server-activesync|_vti_bin)\b", re.I
+)
+_NTLM = re.compile(r"\b(?:ntlm|negotiate)\b", re.IGNORECASE)
+
+
+def _server(first: str, second: str = "") -> str:
+    inner = f"        location / {{ {first} {_KEPT} }}\n"
+    if second:
+        inner += f"        location /b/ {{ {second} {_KEPT} }}\n"
+    return f"{_POOL}server {{\n{inner}}}"
+
+
+@rule(
+    "NK028",
+    "tls-session-reuse-off",
+    Severity.LOW,
+    bad=_server("proxy_pass https://app; proxy_ssl_session_reuse off;"),
+    good=_server("proxy_pass https://app;"),
+)
+def no_session_reuse(case: Case) -> Iterator[Hit]:
+    """proxy_ssl_session_reuse is off: each new upstream connection pays a full TLS handshake.
+
+    Without a pool that is every request. Reusing sessions makes new connections cheaper; it is no
+    substitute for a pool.
+    """
+    for each in case.speaking("http"):
+        line = each.setting("proxy_ssl_session_reuse")
+        if line is not None and line.args == ("off",) and any(target.is_tls for target in each.targets):
+            text = "TLS sessions are not resumed: each new connection pays a full handshake"
+            yield Hit(line.place, text, "remove the line", passes=(each,))
+
+
+@rule(
+    "NK029",
+    "tls-identity-sharing",
+    Severity.HIGH,
+    bad=_server(
+        "proxy_pass https://app; proxy_ssl_server_name on; proxy_ssl_name a.example;",
+        "proxy_pass https://app; proxy_ssl_server_name on; proxy_ssl_name b.example;",
+    ),
+    good=_server(
+        "proxy_pass https://app; proxy_ssl_server_name on; proxy_ssl_name a.example;",
+        "proxy_pass https://app; proxy_ssl_server_name on; proxy_ssl_name a.example;",
+    ),
+)
+def shared_identity(case: Case) -> Iterator[Hit]:
+    """Locations with different TLS identities share a pool, so one gets the other's connection.
+
+    A pooled connection is picked by address alone: not by server name, client certificate or
+    verification. `local` (since 1.29.7) keeps locations apart, but not the values of a variable.
+    """
+    for upstream, pool, users in _shared(case):
+        yield from _variable_identity(upstream, users)
+        if pool.is_local:
+            continue
+        for one, other in combinations(users, 2):
+            differing = [name for name in _IDENTITY if _args(one, name) != _args(other, name)]
+            if differing:
+                yield Hit(
+                    other.directive.place,
+                    f'this location and {one.context} share the TLS connections of upstream "{upstream.name}", '
+                    f"but differ in {', '.join(differing)}",
+                    "give each identity an upstream {} of its own",
+                    related=(said_at(one.directive),),
+                    passes=(one, other),
+                )
+                break
+
+
+def _shared(case: Case) -> Iterator[tuple[Upstream, Pool, list[PassLocation]]]:
+    """Yields the pools with the TLS locations that reuse their connections."""
+    for upstream, pool in case.pooled():
+        tls = [
+            each
+            for each in case.model.users(upstream)
+            if case.verdict(each).answer == "reused" and any(target.is_tls for target in each.targets)
+        ]
+        yield upstream, pool, tls
+
+
+def _variable_identity(upstream: Upstream, users: list[PassLocation]) -> Iterator[Hit]:
+    for each in users:
+        for name in ("proxy_ssl_name", "proxy_ssl_certificate"):
+            line = each.setting(name)
+            if line is not None and line.args and has_variables(line.args[0]):
+                if len(each.scope.values(line.args[0])) == 1 and line.args[0] == "$proxy_host":
+                    continue
+                yield Hit(
+                    line.place,
+                    f'{name} is {line.args[0]}, but a pooled connection of upstream "{upstream.name}" keeps '
+                    "the value it was opened with",
+                    "use one upstream {} per identity, or `keepalive 0` (since 1.29.7)",
+                    passes=(each,),
+                )
+
+
+def _args(each: PassLocation, name: str) -> tuple[str, ...]:
+    line = each.setting(name)
+    return line.args if line else ()
+
+
+@rule(
+    "NK030",
+    "mixed-protocol-upstream",
+    Severity.ERROR,
+    bad=_server("proxy_pass http://app;", "proxy_pass https://app;"),
+    good=_server("proxy_pass https://app;", "proxy_pass https://app;"),
+)
+def mixed_protocols(case: Case) -> Iterator[Hit]:
+    """One pool is used with different protocols: a plain connection may be picked for TLS, or the reverse.
+
+    So with http:// and https://, and with proxy_pass beside fastcgi_pass, grpc_pass or memcached_pass.
+    """
+    for upstream, pool in case.pooled():
+        if pool.is_local:
+            continue
+        users = [each for each in case.model.users(upstream) if case.verdict(each).answer == "reused"]
+        for one, other in combinations(users, 2):
+            if _spoken(one) != _spoken(other):
+                yield Hit(
+                    other.directive.place,
+                    f'upstream "{upstream.name}" is used with {_spoken(other)} here and with {_spoken(one)} '
+                    f"at {one.directive.place}, from one pool",
+                    "give each protocol an upstream {} of its own",
+                    related=(said_at(one.directive),),
+                    passes=(one, other),
+                )
+                break
+
+
+def _spoken(each: PassLocation) -> str:
+    is_tls = any(target.is_tls for target in each.targets)
+    return f"{each.protocol}{'s' if is_tls else ''}"
+
+
+@rule(
+    "NK031",
+    "proxy-bind-with-pool",
+    Severity.HIGH,
+    bad=_server("proxy_pass http://app; proxy_bind $remote_addr transparent;"),
+    good=_server("proxy_pass http://app; proxy_bind 10.0.0.9;"),
+)
+def bound_connection(case: Case) -> Iterator[Hit]:
+    """proxy_bind hangs on the client, but a pooled connection keeps the source address of the first one.
+
+    Since 1.29.7 the pool is there by default, so this breaks silently with the upgrade; `local` does not
+    help.
+    """
+    for each in case.reusing():
+        line = each.setting("proxy_bind")
+        if line is None or line.args[:1] == ("off",):
+            continue
+        if has_variables(line.args[0]) or "transparent" in line.args:
+            off = "write `keepalive 0;`" if case.version >= versions.POOL_BY_DEFAULT else "remove `keepalive`"
+            yield Hit(
+                line.place,
+                f"`{line}`: pooled connections keep the source address of the client that opened them",
+                f"{off} in the upstream {{}}",
+                related=(said_at(each.directive),),
+                passes=(each,),
+            )
+
+
+@rule(
+    "NK032",
+    "ntlm-negotiate",
+    Severity.HIGH,
+    bad=_POOL + f"server {{ location /owa/ {{ proxy_pass https://app; {_KEPT} }} }}",
+    good="upstream app { server 10.0.0.1:8443; keepalive 64; ntlm; }\n"
+    + f"server {{ location /owa/ {{ proxy_pass https://app; {_KEPT} }} }}",
+)
+def authenticated_connection(case: Case) -> Iterator[Hit]:
+    """NTLM and Negotiate authenticate the connection: a shared one hands one user's rights to the next.
+
+    Found by the paths of Exchange and SharePoint, and by header lines that speak of NTLM. `ntlm` (NGINX
+    Plus) binds a connection to its client; else switch the pool off.
+    """
+    for each in case.reusing():
+        if any(upstream.directive.child("ntlm") for upstream in each.upstreams()):
+            continue
+        line = next((d for d in each.level.block if _NTLM.search(" ".join(d.args))), None)
+        if line is None and not _WINDOWS.search(each.context):
+            continue
+        yield Hit(
+            (line or each.directive).place,
+            f"{each.context} looks like NTLM or Negotiate, which authenticate a connection, and it is pooled",
+            "bind connections to clients with `ntlm` (NGINX Plus), or switch the pool of this upstream {} off",
+            related=(said_at(each.directive),),
+            passes=(each,),
+        )
