@@ -259,6 +259,59 @@ EXPECTED: Final[dict[str, tuple[RequestReading, ...]]] = {
         Accept("POST", f"CL={2 << 20}", b"a" * (2 << 20)),
         Refuse((413,), "RFC 9110, 15.5.14: more than the reader takes"),
     ),
+    # Messages of our own: the same faults in other spellings.
+    "own_cl_two_equal": BAD_LENGTH,
+    "own_cl_plus": BAD_LENGTH,
+    "own_cl_leading_zero": FIVE,  # 1*DIGIT
+    "own_cl_underscores": BAD_LENGTH,  # what Python's int() takes
+    "own_cl_arabic_digit": BAD_LENGTH,
+    "own_cl_trailing_comma": BAD_LENGTH,
+    "own_cl_vertical_tab": BAD_VALUE,
+    "own_cl_case": FIVE,
+    "own_cl_zero": (Accept("POST", "none", trailing=b"NEXT"), Accept("POST", "CL=0", trailing=b"NEXT")),
+    "own_te_case": CHUNKED,  # RFC 9112, 7: names of codings are case-insensitive
+    "own_te_parameter": UNKNOWN_CODING,
+    "own_te_quoted": UNKNOWN_CODING,
+    "own_te_two_equal_lines": _refuse("RFC 9112, 6.1: chunked is applied once at most", 400, 501),
+    "own_te_space_before_colon": BAD_NAME,
+    "own_te_then_cl": BOTH,
+    "own_te_form_feed": _refuse("RFC 9110, 5.5: a control character in a field value", 400, 501),
+    "own_te_http10": _refuse("RFC 9112, 6.1: Transfer-Encoding in HTTP/1.0 is faulty framing"),
+    "own_first_field_folded": FOLD,
+    "own_fold_tab": FOLD,
+    "own_del_in_value": BAD_VALUE,
+    "own_cr_before_crlf": BARE_CR,
+    "own_lf_ends_head": BARE_LF,
+    "own_space_in_name": BAD_NAME,
+    "own_quote_in_name": BAD_NAME,
+    "own_empty_value": PLAIN,
+    "own_colon_in_value": PLAIN,
+    "own_host_comma": BAD_HOST,
+    "own_host_userinfo": BAD_HOST,
+    "own_host_ipv6": PLAIN,
+    "own_host_port_empty": PLAIN,  # RFC 3986, 3.2.3: port = *DIGIT
+    "own_host_none_10": (Accept(keep_alive=False),),
+    "own_host_two_10": BAD_HOST,
+    "own_host_adjacent_case": BAD_HOST,
+    "own_close_list": (Accept(keep_alive=False),),
+    "own_close_and_keep_alive": (Accept(keep_alive=False),),  # RFC 9112, 9.3: close comes first
+    "own_close_tab": (Accept(keep_alive=False),),
+    "own_chunk_hex_case": (Accept("POST", "chunked", HELLO * 2),),
+    "own_chunk_two": (Accept("POST", "chunked", HELLO, b"NEXT"),),
+    "own_chunk_last_zeros": CHUNKED,
+    "own_chunk_leading_space": BAD_CHUNK,
+    "own_chunk_bare_cr_end": BAD_CHUNK,
+    "own_chunk_overflow_wraps": _refuse_body("RFC 9112, 7.1: a size beyond 2^64", 400, 413),
+    "own_chunk_ext_quoted": CHUNKED,
+    "own_chunk_ext_spaces": (*CHUNKED, *BAD_CHUNK),  # RFC 9112, 7.1.1: BWS, bad but to be taken
+    "own_trailer_fold": _refuse_body("RFC 9112, 5.2 and 7.1.2"),
+    "own_trailer_bare_lf": _refuse_body("RFC 9112, 2.2 and 7.1.2"),
+    "own_tab_separators": BAD_LINE,
+    "own_leading_crlf_2": (*PLAIN, *BAD_LINE),  # RFC 9112, 2.2: at least one
+    "own_get_body_next": (Accept("GET", "CL=5", HELLO, b"NEXT"),),
+    "own_h2_preface": _refuse("RFC 9112, 2.3: HTTP/2 without having agreed on it", 505, 400),
+    "own_head_cut": (Incomplete(),),
+    "own_expect_http10_get": (Accept(keep_alive=False),),
 }
 
 EXPECTED_OF_BACKEND: Final[dict[str, tuple[RequestReading, ...]]] = {

@@ -150,4 +150,29 @@ EXPECTED: Final[dict[str, tuple[ResponseReading, ...]]] = {
     # Answers to an upload that is still under way: reusable only once the request has gone out whole.
     "early_413_lingering": (Answer(413, reusable=False),),
     "early_200_keepalive_no_read": (*FIVE, *ONCE),
+    # Messages of our own: the same faults in other spellings.
+    "own_te_case": CHUNKED,
+    "own_cl_leading_zero": FIVE,
+    # RFC 9112, 5.1, has a proxy remove the white space; in a field that frames, refusing is the safe side.
+    "own_cl_space_before_colon": (*BAD_FIELD, *FIVE),
+    "own_te_space_before_colon": BAD_FIELD,
+    "own_te_parameter": CODING,
+    "own_fold_first": BAD_FIELD,
+    "own_close_list": ONCE,
+    "own_http10_close_and_keep_alive": ONCE,
+    "own_until_close": (Answer(framing="until-close", reusable=False),),
+    "own_empty_reason": FIVE,
+    "own_head_te_and_cl": (
+        *_refuse("RFC 9112, 6.1: both fields are a fault, body or not"),
+        Answer(framing="none", body=b""),
+        Answer(framing="none", body=b"", reusable=False),
+    ),
+    "own_204": (Answer(204, "none", b""),),
+    "own_304": (Answer(304, "none", b""),),
+    "own_zero_length": (Answer(framing="none", body=b""), Answer(framing="CL=0", body=b"")),
+    "own_chunk_bare_lf": BAD_CHUNK,
+    "own_del_in_value": _refuse("RFC 9110, 5.5: a control character in a field value"),
+    "own_two_spaces_before_status": BAD_STATUS,
+    "own_cl_list_different": BAD_LENGTH,
+    "own_ctl_in_reason": BAD_STATUS,
 }

@@ -1,0 +1,34 @@
+"""The corpus is whole: every message has a reading, and no reading is left over."""
+
+from collections import Counter
+
+from messages import request_readings, response_readings
+from messages.corpus import REQUESTS, RESPONSES, cuts
+from messages.model import Answer
+
+OBSERVERS = {"nginx122", "nginx131", "haproxy28", "envoy140", "caddy211"}
+
+
+def test_every_reading_has_a_message() -> None:
+    assert request_readings.EXPECTED.keys() == REQUESTS.keys()
+    assert request_readings.EXPECTED_OF_BACKEND.keys() <= REQUESTS.keys()
+    assert response_readings.EXPECTED.keys() == RESPONSES.keys()
+
+
+def test_all_that_was_observed_is_there() -> None:
+    observed = [each.observed.keys() == OBSERVERS for each in (*REQUESTS.values(), *RESPONSES.values())]
+    own = [name.startswith("own_") for name in (*REQUESTS, *RESPONSES)]
+    assert Counter(observed) == {True: 280, False: sum(own)}
+
+
+def test_no_connection_with_bytes_left_over_is_reusable() -> None:
+    answers = [
+        reading for each in RESPONSES.values() for reading in each.expected if isinstance(reading, Answer)
+    ]
+    assert not [each for each in answers if each.reusable and each.trailing]
+    assert not [each for each in answers if each.reusable and each.framing == "until-close"]
+
+
+def test_every_cut_joins_to_the_whole() -> None:
+    for message in (REQUESTS["control_get"], REQUESTS["header_50k"]):
+        assert {b"".join(pieces) for pieces in cuts(message.data)} == {message.data}
