@@ -7,6 +7,7 @@ Two kinds, one interface. A PID namespace holds whatever a role starts, daemons 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -53,9 +54,11 @@ class Lifeline:
         """Kill every role that is left; returns before they are gone."""
         assert self._init.stdin is not None
         self._init.stdin.close()
-        if self._namespace is not None:
+        if self._namespace is None:
+            os.killpg(self._init.pid, signal.SIGKILL)
+        else:
+            self._init.kill()
             os.close(self._namespace)
-            self._namespace = None
 
     def reap(self) -> None:
         """Wait until the last role is gone."""

@@ -109,6 +109,8 @@ class Process:
         """Send one command; RoleError where the role is gone."""
         if self._popen.stdin is None:
             raise RoleError(self.name, "takes no commands")
+        if self._popen.stdin.closed:
+            raise self._gone(f"cannot be told to {command.get('command')}: it has ended")
         try:
             self._popen.stdin.write(json.dumps(command).encode() + b"\n")
             self._popen.stdin.flush()
