@@ -26,7 +26,7 @@ def language(text: str) -> tuple[str, int] | None:
 
 
 def rendered(text: str) -> str:
-    """Returns the text with statements left out and expressions as `${template}`; lines stay where they are."""
+    """Returns the text without statements, its expressions as `${template}`; lines stay where they are."""
     text = _EXPRESSION.sub(lambda match: f"${{{VARIABLE}}}" + _breaks(match[0]), text)
     return _STATEMENT.sub(lambda match: _breaks(match[0]), text)
 

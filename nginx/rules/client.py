@@ -93,7 +93,7 @@ def below_load_balancer(case: Case) -> Iterator[Hit]:
         if idle_s is not None and 0 < idle_s <= _LOAD_BALANCER_IDLE_S:
             yield Hit(
                 line.place,
-                f"idle clients are closed after {idle_s:g} s; a load balancer in front that keeps 60 s sees 502",
+                f"idle clients are closed after {idle_s:g} s; a load balancer that keeps 60 s sees 502",
                 "set it above the idle timeout of what is in front, such as 75s",
                 severity=Severity.LOW if _is_stock(case) else None,
             )

@@ -31,7 +31,7 @@ def keep_conn_missing(case: Case) -> Iterator[Hit]:
             yield Hit(
                 (each.keep_conn or each.directive).place,
                 "fastcgi_keep_conn is off, so the pool never fills",
-                "add `fastcgi_keep_conn on;` and keep the pool small: idle connections occupy PHP-FPM children",
+                "add `fastcgi_keep_conn on;` and keep the pool small: idle ones occupy PHP-FPM children",
                 passes=(each,),
             )
 

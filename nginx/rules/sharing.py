@@ -77,7 +77,7 @@ def shared_identity(case: Case) -> Iterator[Hit]:
             if differing:
                 yield Hit(
                     other.directive.place,
-                    f'this location and {one.context} share the TLS connections of upstream "{upstream.name}", '
+                    f'this location and {one.context} share connections of upstream "{upstream.name}", '
                     f"but differ in {', '.join(differing)}",
                     "give each identity an upstream {} of its own",
                     related=(said_at(one.directive),),
@@ -203,7 +203,7 @@ def authenticated_connection(case: Case) -> Iterator[Hit]:
         yield Hit(
             (line or each.directive).place,
             f"{each.context} looks like NTLM or Negotiate, which authenticate a connection, and it is pooled",
-            "bind connections to clients with `ntlm` (NGINX Plus), or switch the pool of this upstream {} off",
+            "bind connections to clients with `ntlm` (NGINX Plus), or switch the pool off",
             related=(said_at(each.directive),),
             passes=(each,),
         )

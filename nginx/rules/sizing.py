@@ -50,7 +50,7 @@ def idle_race(case: Case) -> Iterator[Hit]:
         wanted_s = max(1, int(limit_s) - 1)
         yield Hit(
             line.place if line else upstream.keepalive_place(),
-            f'upstream "{upstream.name}" keeps idle connections {kept}, its servers {limit_s:g} s: sporadic 502',
+            f'upstream "{upstream.name}" idles for {kept}, its servers {limit_s:g} s: sporadic 502',
             f"write `keepalive_timeout {wanted_s}s;` in the upstream {{}}, or raise the servers' timeout",
         )
 
@@ -114,7 +114,7 @@ def starved_servers(case: Case) -> Iterator[Hit]:
             share = max(1, capacity // workers // 2)
             yield Hit(
                 upstream.keepalive_place(),
-                f'{workers} workers keep up to {workers * pool.idle} idle connections to upstream "{upstream.name}", '
+                f'{workers} workers keep up to {workers * pool.idle} connections to upstream "{upstream.name}", '
                 f"whose servers take {capacity}",
                 f"write `keepalive {share};`, or raise the servers' limit",
                 severity=Severity.HIGH if workers * pool.idle > 2 * capacity else None,

@@ -1,0 +1,152 @@
+"""`bench check`: what an nginx configuration really does with its upstream connections.
+
+The reading and judging are nginx's; here are the flags, the installed nginx, and the exit code.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from nginx import check, formats, report, sources, versions
+from nginx.errors import NginxConfigError, VersionError
+from nginx.finding import Severity
+from nginx.rules import CATALOGUE, Settings
+
+FINDINGS = 1
+MISUSE = 2
+
+_SEVERITIES = [str(severity) for severity in Severity]
+
+
+@click.command("check")
+@click.argument("target", required=False, metavar="FILE|DIR|-")
+@click.option("--nginx-version", metavar="V[,V...]", help="Versions to judge for [installed, newest known].")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Where the absolute paths of includes lie.",
+)
+@click.option(
+    "--with",
+    "handed_over",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="An include, or the main file, that lies elsewhere (repeatable).",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Worker processes [worker_processes].")
+@click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight at the peak.")
+@click.option("--backend-idle", type=click.FloatRange(min=0, min_open=True), help="Idle seconds of a server.")
+@click.option(
+    "--backend-max-connections", type=click.IntRange(min=1), help="Connections that a server takes."
+)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json", "sarif", "github"]),
+    default="text",
+    show_default=True,
+    help="How to print the answer.",
+)
+@click.option(
+    "--severity",
+    type=click.Choice(_SEVERITIES),
+    default="high",
+    show_default=True,
+    help="Exit 1 on findings of this severity or above.",
+)
+@click.option("--explain", metavar="RULE", help="Print a rule, such as NK005, with examples.")
+def check_command(
+    *,
+    target: str | None,
+    nginx_version: str | None,
+    root: Path | None,
+    handed_over: tuple[Path, ...],
+    workers: int | None,
+    concurrency: int | None,
+    backend_idle: float | None,
+    backend_max_connections: int | None,
+    output_format: str,
+    severity: str,
+    explain: str | None,
+) -> None:
+    """Say whether an nginx configuration reuses its upstream connections, location by location.
+
+    Reads a file, a folder, or standard input (-); an `nginx -T` dump too. Exit 1 on findings at or above
+    --severity, 2 if the configuration cannot be read.
+    """
+    if explain is not None:
+        _explain(explain)
+        return
+    if target is None:
+        raise click.UsageError("name a configuration: a file, a folder, or - for standard input")
+    settings = Settings(workers, concurrency, backend_idle, backend_max_connections)
+    try:
+        found = _examine(target, _asked(nginx_version), root, handed_over, settings)
+    except (NginxConfigError, VersionError) as error:
+        click.echo(f"bench check: {error}", err=True)
+        sys.exit(MISUSE)
+    threshold = Severity[severity.upper()]
+    click.echo(_shown(found, output_format, threshold), nl=False)
+    worst = found.worst()
+    sys.exit(FINDINGS if worst is not None and worst >= threshold else 0)
+
+
+def _examine(
+    target: str,
+    asked: list[str],
+    root: Path | None,
+    handed_over: tuple[Path, ...],
+    settings: Settings,
+) -> check.Examination:
+    text = None
+    if target == "-":
+        target = "standard input"
+        text = sources.decoded(sys.stdin.buffer.read(), target)
+    return check.examine(target, asked, root=root, handed_over=handed_over, settings=settings, text=text)
+
+
+def _shown(found: check.Examination, output_format: str, threshold: Severity) -> str:
+    match output_format:
+        case "json":
+            return json.dumps(found.to_json(), indent=2) + "\n"
+        case "sarif":
+            return json.dumps(formats.sarif(found), indent=2) + "\n"
+        case "github":
+            return formats.github(found)
+        case _:
+            return report.text(found, min(Severity.LOW, threshold), report.Paint(sys.stdout.isatty()))
+
+
+def _asked(given: str | None) -> list[str]:
+    if given is not None:
+        return [version.strip() for version in given.split(",")]
+    installed = installed_version()
+    return list(dict.fromkeys([*([installed] if installed else []), check.NEWEST]))
+
+
+def installed_version() -> str | None:
+    """Returns the version of the nginx in the path (or in /usr/sbin), or None if there is none."""
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/local/sbin:/usr/sbin")
+    if program is None:
+        return None
+    try:
+        said = subprocess.run([program, "-v"], capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = re.search(r"nginx/([\d.]+)", said.stderr)
+    return str(versions.parse(match[1])) if match else None
+
+
+def _explain(rule_id: str) -> None:
+    rule = CATALOGUE.get(rule_id) or CATALOGUE.get(rule_id.upper())
+    if rule is None:
+        known = ", ".join(sorted(CATALOGUE))
+        raise click.UsageError(f"there is no rule {rule_id}; there are {known}")
+    click.echo(report.explanation(rule), nl=False)
