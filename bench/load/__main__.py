@@ -76,7 +76,11 @@ def serve() -> int:
     """Do the job that comes over stdin."""
     poller = Poller()
     control = Control(poller)
-    job = Job.from_json(control.command())
+    try:
+        job = Job.from_json(control.command())
+    except (TypeError, ValueError) as error:
+        sys.stderr.write(f"client: the first line is no job: {error}\n")
+        return 2
     if (refusal := allow_descriptors(job.connections)) is not None:
         sys.stderr.write(f"client: {refusal}\n")
         return 3

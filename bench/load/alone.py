@@ -49,11 +49,12 @@ def resolve(host: str, port: int) -> str:
 def job_of(given: argparse.Namespace) -> Job:
     """Return the job that the command line asks for."""
     url = urlsplit(given.target)
+    if url.scheme != "http" or not url.hostname:
+        raise ValueError("write http://HOST:PORT/PATH")
     port = url.port or 80
-    host = url.hostname or ""
     timed = given.duration or (_A_DAY_S if given.requests else 6.0)
     return Job(
-        host=resolve(host, port),
+        host=resolve(url.hostname, port),
         port=port,
         host_field=url.netloc,
         path=(url.path or "/") + (f"?{url.query}" if url.query else ""),

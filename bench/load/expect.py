@@ -25,7 +25,7 @@ _ORDINARY = (
     # Each of the next three once at the most: where its group has matched already, it fails.
     rb"|(?(1)(?!)|(?i:content-length): (%(length)b)\r\n)"
     rb"|(?(2)(?!)|(?i:x-bench-id): %(identity)b\r\n)"
-    rb"|(?(3)(?!)|(?i:connection): (?:%(connection)b)(\r\n))"
+    rb"|(?(3)(?!)|(?i:connection: (?:%(connection)b))(\r\n))"
     rb"|(?!%(near)b)%(token)b++:%(text)b*+\r\n"
     rb")*+(?(1)|(?!))\r\n%(body)b"
 )

@@ -64,6 +64,8 @@ class Job:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Job:
         """Return the job that `to_json` wrote; TypeError where a key is missing or unknown."""
+        if not isinstance(values, dict):
+            raise TypeError(f"{values!r} is no object")
         body = values.get("body_bytes")
         given = {key: value for key, value in values.items() if key not in ("command", "event")}
         given["headers"] = tuple((name, value) for name, value in values.get("headers", ()))

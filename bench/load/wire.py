@@ -161,7 +161,8 @@ class ResponseReader:
         """Find where the response ends: RFC 9112, section 6.3."""
         lengths, codings = self.values(b"content-length"), self.values(b"transfer-encoding")
         tokens = {token.strip().lower() for v in self.values(b"connection") for token in v.split(b",")}
-        self.keep_alive = b"keep-alive" in tokens if is_http_1_0 else b"close" not in tokens
+        # RFC 9112, section 9.3: close comes first, whatever else is said.
+        self.keep_alive = b"close" not in tokens and (b"keep-alive" in tokens or not is_http_1_0)
         length = _length(lengths)
         if codings:
             _check_coding(codings, lengths, is_http_1_0)

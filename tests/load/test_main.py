@@ -1,0 +1,190 @@
+"""The worker as a process: its pipes, its signals, its limits, and the worker alone."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic_ns
+from typing import Any
+
+import pytest
+
+from bench.load.job import Job
+from load.scripted import answer, answering, serving
+
+ARGV = [sys.executable, "-m", "bench.load"]
+
+
+def job_line(port: int, **changes: Any) -> bytes:
+    values: dict[str, Any] = {"connections": 2, "warmup_s": 0.0, "duration_s": 30.0, "body_bytes": (5, 5)}
+    job = Job("127.0.0.1", port, "a", **values | changes)
+    return json.dumps({"command": "job", **job.to_json()}).encode() + b"\n"
+
+
+@contextmanager
+def worker(argv: list[str] = ARGV) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a worker; whatever the test does, it ends with it."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(argv, **pipes) as process:  # type: ignore[call-overload]
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def say(process: subprocess.Popen[bytes], command: bytes) -> None:
+    assert process.stdin is not None
+    process.stdin.write(command)
+    process.stdin.flush()
+
+
+def hear(process: subprocess.Popen[bytes], name: str) -> dict[str, Any]:
+    """Return the next event called `name`, passing over seconds."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        event: dict[str, Any] = json.loads(line)
+        if event["event"] == name:
+            return event
+        assert event["event"] == "second"
+    raise AssertionError(f"ended without {name}: {process.stderr.read()!r}" if process.stderr else "")
+
+
+def go(at_ns: int) -> bytes:
+    return b'{"command": "go", "start_ns": %d}\n' % at_ns
+
+
+def test_job_ready_go_second_done() -> None:
+    with serving(answering(answer)) as server, worker() as process:
+        say(process, job_line(server.port, duration_s=0.2, worker=4))
+        assert hear(process, "ready") == {
+            "event": "ready",
+            "role": "client",
+            "pid": process.pid,
+            "worker": 4,
+        }
+        assert server.accepted == 0
+        start_ns = monotonic_ns() + 10_000_000
+        say(process, go(start_ns))
+        second = hear(process, "second")
+        assert (second["second"], second["start_ns"], second["in_window"]) == (0, start_ns, True)
+        done = hear(process, "done")
+        assert process.wait() == 0
+    assert done["requests_total"] == len(server.seen) > 0
+    assert done["first_connect_ns"] >= start_ns
+    assert not done["interrupted"]
+
+
+@pytest.mark.parametrize("how", ["command", "SIGTERM", "SIGINT"])
+def test_it_drains_when_it_is_told_to_stop(how: str) -> None:
+    with serving(answering(answer)) as server, worker() as process:
+        say(process, job_line(server.port))
+        hear(process, "ready")
+        say(process, go(monotonic_ns()))
+        hear(process, "second")
+        if how == "command":
+            say(process, b'{"command": "stop"}\n')
+        else:
+            process.send_signal(signal.Signals[how])
+        done = hear(process, "done")
+        assert process.wait() == 0
+    assert done["interrupted"]
+    assert done["requests_total"] == len(server.seen)
+    assert sum(done["errors_total"].values()) == 0
+
+
+def test_stop_before_go_is_done_at_once() -> None:
+    with worker() as process:
+        say(process, job_line(9))
+        hear(process, "ready")
+        say(process, b'{"command": "stop"}\n')
+        assert hear(process, "done")["interrupted"]
+        assert process.wait() == 0
+
+
+@pytest.mark.parametrize("when", ["job", "go", "done"])
+def test_it_ends_with_the_harness(when: str) -> None:
+    with serving(answering(answer)) as server, worker() as process:
+        assert process.stdin is not None
+        if when != "job":
+            say(process, job_line(server.port))
+            hear(process, "ready")
+        if when == "done":
+            say(process, go(monotonic_ns()))
+            hear(process, "second")
+        process.stdin.close()
+        assert process.wait() == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("line", [b"hello\n", b"{}\n", b'{"command": "job", "colour": 1}\n', b"[]\n"])
+def test_what_is_no_job_is_refused_in_one_line(line: bytes) -> None:
+    with worker() as process:
+        say(process, line)
+        assert process.wait() == 2
+        assert process.stderr is not None
+        said = process.stderr.read().decode()
+    assert said.startswith("client: the first line is no job: ")
+    assert said.count("\n") == 1
+
+
+def test_too_low_a_file_limit_is_refused_before_anything_is_opened() -> None:
+    shell = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *ARGV]
+    with worker(shell) as process:
+        say(process, job_line(9, connections=100))
+        assert process.wait() == 3
+        assert process.stderr is not None
+        assert process.stderr.read().decode() == (
+            "client: 100 connections need 132 open files, and the limit is 64;"
+            " raise it (ulimit -Hn 132) or use more workers\n"
+        )
+
+
+def test_a_soft_file_limit_is_raised() -> None:
+    shell = ["sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh", *ARGV]
+    with worker(shell) as process:
+        say(process, job_line(9, connections=100))
+        hear(process, "ready")
+
+
+def test_a_worker_imports_little() -> None:
+    """What it imports is paid for on the machine that is measured, once a worker."""
+    code = "import sys, bench.load.__main__; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    heavy = {"asyncio", "uvloop", "click", "numpy", "matplotlib", "subprocess", "argparse", "http", "ssl"}
+    assert not heavy & set(loaded.stdout.split())
+
+
+def alone(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*ARGV, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_alone_it_prints_one_line() -> None:
+    with serving(answering(answer)) as server:
+        target = f"http://127.0.0.1:{server.port}/a?b=c"
+        ran = alone("--target", target, "--requests", "50", "--connections", "2", "--body", "5")
+    assert ran.returncode == 0
+    assert ran.stdout.count("\n") == 1
+    done = json.loads(ran.stdout)
+    assert done["requests"] >= 50
+    assert done["requests_total"] == len(server.seen)
+    assert done["latency_us"]["p50"] <= done["latency_us"]["max"]
+    assert server.seen[0].head.startswith(b"GET /a?b=c&n=0 HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--target", "http://nowhere.invalid/"), "client: --target http://nowhere.invalid/: "),
+        (("--target", "ftp://127.0.0.1/"), "client: --target ftp://127.0.0.1/: "),
+        (("--target", "http://127.0.0.1:99999/"), "client: --target http://127.0.0.1:99999/: "),
+    ],
+)
+def test_alone_it_refuses_a_target_that_is_none(arguments: tuple[str, ...], said: str) -> None:
+    ran = alone(*arguments)
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    assert ran.stderr.startswith(said)
+    assert ran.stderr.count("\n") == 1
