@@ -18,12 +18,17 @@ from backends.behaviours import (
     pattern,
 )
 from backends.errors import MisuseError
+from bench.load import wire
 
 
 def test_pattern_is_printable_ascii_repeated() -> None:
     assert pattern(0) == b""
     assert pattern(3) == b' !"'
     assert pattern(97) == bytes(range(0x20, 0x7F)) + b" !"
+
+
+def test_the_client_checks_bodies_against_the_same_pattern() -> None:
+    assert wire.pattern(100_000) == pattern(100_000)
 
 
 @pytest.mark.parametrize(
