@@ -7,7 +7,10 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
 
-from proxy.http11 import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
+from proxy.errors import ClientProtocolError
+from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
+from proxy.http11.request import RequestHead
+from proxy.http11.response import ResponseHead
 
 PSEUDONYM: Final = b"keepalive-bench"
 """How the proxy names itself in Via (RFC 9110, section 7.6.3)."""
@@ -35,6 +38,18 @@ class RequestWriter:
         elif is_10 and keep_alive:
             self._connection = b"Connection: keep-alive\r\n"
 
+    @property
+    def answers_expectations(self) -> bool:
+        """Whether this side sends 100 (Continue), which an HTTP/1.0 upstream cannot (RFC 9110, section 10.1.1)."""
+        return self._is_10
+
+    def check_chunked(self) -> None:
+        """Refuse a body of unknown length where the upstream could not read it (RFC 9112, section 6.1)."""
+        if self._is_10:
+            raise ClientProtocolError(
+                "the upstream speaks HTTP/1.0 and must know the length of the body", 411
+            )
+
     def tail(self, client: str) -> bytes:
         """Return what is added to every request of a client with the address `client`."""
         return b"%bVia: 1.1 %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-For: %b" % (
@@ -45,23 +60,15 @@ class RequestWriter:
 
     def write(self, head: RequestHead, tail: bytes, default_host: bytes) -> bytes:
         """Return the head to forward; `default_host` stands in where an HTTP/1.0 client named none."""
-        if (
-            head.forwarded_for
-            or head.body == CHUNKED
-            or head.upgrade
-            or head.expects_continue
-            or not head.host
-        ):
+        if not head.is_usual:
             tail = self._odd_tail(head, tail, default_host)
-        elif head.max_forwards > 0:
-            tail = b"Max-Forwards: %d\r\n%b" % (head.max_forwards - 1, tail)
         return b"".join(
             (head.method, b" ", head.target, self._version, head.fields, tail, b"\r\nX-Forwarded-Host: ",
              head.host or default_host, b"\r\n\r\n")
         )  # fmt: skip
 
     def _odd_tail(self, head: RequestHead, tail: bytes, default_host: bytes) -> bytes:
-        parts = []
+        parts: list[bytes] = []
         if head.body == CHUNKED:
             parts.append(b"Transfer-Encoding: chunked\r\n")
         if head.expects_continue and not self._is_10:

@@ -15,12 +15,11 @@ close an idle connection to one in favour of another. Short mode is the pool in 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-Connection = TypeVar("Connection", bound=Hashable)
-Waiter = TypeVar("Waiter", bound=Hashable)
+Connection = TypeVar("Connection")
+Waiter = TypeVar("Waiter")
 
 
 @dataclass(slots=True)
@@ -59,29 +58,29 @@ class Pool(Generic[Connection, Waiter]):
         max_idle: idle connections kept, 0 for none.
         max_open: connections opening, busy and idle together.
         max_waiting: exchanges that may wait without a connection being opened on their behalf.
-        idle_timeout: how long an idle connection is kept, in the unit of the callers' `now`.
-        queue_timeout: how long an exchange may wait, in the same unit.
+        idle_timeout_s: how long an idle connection is kept, in the unit of the callers' `now`.
+        queue_timeout_s: how long an exchange may wait, in the same unit.
     """
 
     __slots__ = (
-        "_idle", "_idle_timeout", "_max_idle", "_max_open", "_max_waiting", "_open", "_opening",
-        "_queue_timeout", "_waiting",
+        "_idle", "_idle_timeout_s", "_max_idle", "_max_open", "_max_waiting", "_open", "_opening",
+        "_queue_timeout_s", "_waiting",
     )  # fmt: skip
 
     def __init__(
-        self, *, max_idle: int, max_open: int, max_waiting: int, idle_timeout: int, queue_timeout: int
+        self, *, max_idle: int, max_open: int, max_waiting: int, idle_timeout_s: float, queue_timeout_s: float
     ) -> None:
         self._max_idle = max_idle
         self._max_open = max_open
         self._max_waiting = max_waiting
-        self._idle_timeout = idle_timeout
-        self._queue_timeout = queue_timeout
+        self._idle_timeout_s = idle_timeout_s
+        self._queue_timeout_s = queue_timeout_s
         self._open = 0
         self._opening = 0
         # Both map to the moment of entry, and the oldest entry comes first: a plain dict would be slow to
         # find its first entry after many deletions at the front.
-        self._idle: OrderedDict[Connection, int] = OrderedDict()
-        self._waiting: OrderedDict[Waiter, int] = OrderedDict()
+        self._idle: OrderedDict[Connection, float] = OrderedDict()
+        self._waiting: OrderedDict[Waiter, float] = OrderedDict()
 
     @property
     def open(self) -> int:
@@ -99,7 +98,7 @@ class Pool(Generic[Connection, Waiter]):
         return len(self._waiting)
 
     def acquire(
-        self, waiter: Waiter, now: int
+        self, waiter: Waiter, now: float
     ) -> Use[Connection, Waiter] | Open[Waiter] | Refuse[Waiter] | None:
         """Find a connection for `waiter`; None means that it waits for one to be released."""
         if self._idle:
@@ -113,13 +112,15 @@ class Pool(Generic[Connection, Waiter]):
         self._waiting[waiter] = now
         return None
 
-    def opened(self, connection: Connection, now: int) -> Use[Connection, Waiter] | Close[Connection] | None:
+    def opened(
+        self, connection: Connection, now: float
+    ) -> Use[Connection, Waiter] | Close[Connection] | None:
         """Take in a connection that came to be established; None means that it is idle."""
         self._opening -= 1
         return self._place(connection, now)
 
     def release(
-        self, connection: Connection, now: int, *, reusable: bool
+        self, connection: Connection, now: float, *, reusable: bool
     ) -> Use[Connection, Waiter] | Close[Connection] | None:
         """Take back a connection whose exchange is over; None means that it is idle."""
         if reusable:
@@ -147,12 +148,12 @@ class Pool(Generic[Connection, Waiter]):
         """Forget a waiter that has gone; a connection being opened for it will serve another, or be idle."""
         self._waiting.pop(waiter, None)
 
-    def expire(self, now: int) -> list[Close[Connection] | Refuse[Waiter]]:
+    def expire(self, now: float) -> list[Close[Connection] | Refuse[Waiter]]:
         """End what has been idle, or has waited, for too long; the caller follows a `Close` with `lost`."""
         actions: list[Close[Connection] | Refuse[Waiter]] = []
-        while self._idle and now - next(iter(self._idle.values())) >= self._idle_timeout:
+        while self._idle and now - next(iter(self._idle.values())) >= self._idle_timeout_s:
             actions.append(Close(self._idle.popitem(last=False)[0]))
-        while self._waiting and now - next(iter(self._waiting.values())) >= self._queue_timeout:
+        while self._waiting and now - next(iter(self._waiting.values())) >= self._queue_timeout_s:
             actions.append(Refuse(self._waiting.popitem(last=False)[0]))
         return actions
 
@@ -163,7 +164,9 @@ class Pool(Generic[Connection, Waiter]):
         self._idle.clear()
         return actions
 
-    def _place(self, connection: Connection, now: int) -> Use[Connection, Waiter] | Close[Connection] | None:
+    def _place(
+        self, connection: Connection, now: float
+    ) -> Use[Connection, Waiter] | Close[Connection] | None:
         if self._waiting:
             return Use(connection, self._waiting.popitem(last=False)[0])
         if len(self._idle) < self._max_idle:

@@ -4,236 +4,202 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from email.utils import formatdate
+from typing import cast
 
-from proxy import forwarding, http11
-from proxy.bodies import LAST_CHUNK, ChunkedReader, chunk
-from proxy.counters import Counters
-from proxy.dispatch import Dispatcher
-from proxy.errors import (
-    ClientProtocolError,
-    ClientTimeout,
-    ProxyError,
-    UpstreamProtocolError,
-    UpstreamTimeout,
-)
-from proxy.http11 import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
-from proxy.settings import Settings, format_address
+from proxy import forwarding
+from proxy.errors import ClientProtocolError, ClientTimeout, ProxyError, UpstreamProtocolError, UpstreamReset
+from proxy.http11.chunked import LAST_CHUNK, ChunkedReader, chunk
+from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
+from proxy.http11.request import RequestHead, read_request
+from proxy.http11.response import ResponseHead
+from proxy.service import Service
+from proxy.tunnel import Tunnel
 from proxy.upstream import UpstreamConnection
 
 LINGER_BYTES = 1 << 20
 LINGER_S = 2.0
-"""After an early answer, what the client may still send before it is cut off: it could lose the answer else."""
+"""After a last answer, what the client may still send before it is cut off: a reset could cost it the answer."""
 
 # RFC 9110, section 9.2.2, of the methods that pass through.
 _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))
+_ERROR_KINDS = {408: "timeout", 413: "body_too_large", 414: "head_too_large", 431: "head_too_large"}
 
 
-class State(enum.IntEnum):
+class State(enum.Enum):
     """Where a client connection stands."""
 
-    READING = 0
+    READING = enum.auto()
     """It waits for a request, or for the rest of a head."""
-    WAITING = 1
+    WAITING = enum.auto()
     """Its request waits for an upstream connection."""
-    RELAYING = 2
+    RELAYING = enum.auto()
     """Its request is with an upstream connection."""
-    RESPONDING = 3
-    """The response's head has gone out."""
-    LINGERING = 4
+    RESPONDING = enum.auto()
+    """The head of the response has gone out."""
+    LINGERING = enum.auto()
     """It was answered for the last time, and what it still sends is thrown away."""
-    CLOSED = 5
+    CLOSED = enum.auto()
+    """Nothing more is read or written here; a tunnel may have the transport."""
 
 
-class Relay:
-    """What the client connections of one worker share."""
-
-    def __init__(self, settings: Settings, counters: Counters, dispatcher: Dispatcher) -> None:
-        self.settings = settings
-        self.limits = settings.limits
-        self.counters = counters
-        self.dispatcher = dispatcher
-        self.clients: set[ClientConnection] = set()
-        self.draining = False
-        self.drained = asyncio.Event()
-        self.date = formatdate(usegmt=True).encode("ascii")
-        self.default_host = format_address(settings.upstreams[0]).encode("ascii")
-        short = settings.mode == "short"
-        self.writer = forwarding.RequestWriter(
-            is_10=settings.upstream_http == "1.0",
-            keep_alive=not short,
-            ask_close=short and settings.closer == "backend",
-        )
-
-    def sweep(self) -> None:
-        """Move the coarse clock on and end what took too long."""
-        self.dispatcher.sweep()
-        self.date = formatdate(usegmt=True).encode("ascii")
-        now = self.dispatcher.now
-        for client in [each for each in self.clients if each.deadline < now]:
-            client.timed_out()
-
-    def drain(self) -> None:
-        """Close idle connections now and the others after their exchange; then `drained` is set."""
-        self.draining = True
-        self.dispatcher.drain()
-        for client in list(self.clients):
-            client.drain()
-        if not self.clients:
-            self.drained.set()
-
-    def forget(self, client: ClientConnection) -> None:
-        """Let go of a connection that has ended."""
-        self.clients.discard(client)
-        if self.draining and not self.clients:
-            self.drained.set()
+# Looked up once: a member of an Enum costs a descriptor call each time.
+_READING, _WAITING, _RELAYING = State.READING, State.WAITING, State.RELAYING
+_RESPONDING, _LINGERING, _CLOSED = State.RESPONDING, State.LINGERING, State.CLOSED
 
 
 class ClientConnection(asyncio.Protocol):
     """Reads requests and answers them in order; see State."""
 
     __slots__ = (
-        "_body_left", "_buffer", "_chunks", "_chunks_out", "_closes", "_head", "_lingered", "_read_paused", "_relay",
-        "_request", "_retried", "_state", "_tail", "_to_http10", "_transport", "_upstream", "_write_paused",
+        "_body_left", "_buffer", "_chunks", "_chunks_out", "_closes", "_head", "_lingered", "_read_paused",
+        "_request", "_retried", "_service", "_state", "_tail", "_transport", "_upstream", "_write_paused",
         "deadline", "request_done",
     )  # fmt: skip
 
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
-        self._transport: asyncio.Transport | None = None
-        self._state = State.READING
+    _transport: asyncio.Transport
+    _head: RequestHead
+    _upstream: UpstreamConnection
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._state = _READING
         self._buffer = b""
-        self._head: RequestHead | None = None
         self._request = b""
-        self._upstream: UpstreamConnection | None = None
         self._chunks: ChunkedReader | None = None
         self._body_left = 0
         self._chunks_out = False
         self._closes = False
-        self._to_http10 = False
         self._retried = False
         self._read_paused = False
         self._write_paused = False
         self._lingered = 0
         self._tail = b""
         self.request_done = True
-        self.deadline = 0.0
+        self.deadline = service.idle_until
 
     # What the transport tells.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        relay = self._relay
-        self._transport = transport
-        relay.counters.accepted += 1
-        relay.clients.add(self)
-        self.deadline = relay.dispatcher.now + relay.limits.idle_timeout_s
-        self._tail = relay.writer.tail(transport.get_extra_info("peername")[0])
-        if len(relay.clients) > relay.limits.clients:
-            relay.counters.client["too_many"] += 1
+        service = self._service
+        self._transport = cast(asyncio.Transport, transport)
+        self._tail = service.writer.tail(transport.get_extra_info("peername")[0])
+        if not service.admit(self):
             self._answer(503, "too many clients")
 
     def data_received(self, data: bytes) -> None:
-        if self._state == State.READING:
-            if self._buffer:
-                data = self._buffer + data
-                self._buffer = b""
+        state = self._state
+        if state is _READING:
             self._read_request(data)
-        elif self._state == State.LINGERING:
+        elif state is _LINGERING:
             self._lingered += len(data)
             if self._lingered > LINGER_BYTES:
                 self._transport.abort()
         elif not self.request_done:
             self._read_body(data)
-        else:
+        elif state is not _CLOSED:
             # The next request, before this one was answered: it waits, and so does the client.
             self._buffer += data
             self._pause_reading()
 
     def eof_received(self) -> bool:
-        if self._state == State.READING or not self.request_done:
-            if self._upstream is not None:
-                self._relay.counters.client["aborted"] += 1
+        if self._state in (_READING, _LINGERING, _CLOSED) or not self.request_done:
             return False
         # RFC 9112, section 9.6: a client may close its side and still wait for the answer.
         self._closes = True
-        return self._state != State.LINGERING
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._relay.forget(self)
-        if self._state in (State.WAITING, State.RELAYING, State.RESPONDING):
-            self._relay.counters.client["aborted"] += 1
+        if self._state in (_WAITING, _RELAYING, _RESPONDING):
+            self._service.counters.client["aborted"] += 1
         self._let_go()
-        self._state = State.CLOSED
+        self._state = _CLOSED
+        self._service.forget(self)
 
     def pause_writing(self) -> None:
         self._write_paused = True
-        if self._upstream is not None:
+        if self._state is _RESPONDING:
             self._upstream.pause()
 
     def resume_writing(self) -> None:
         self._write_paused = False
-        if self._upstream is not None:
+        if self._state is _RESPONDING:
             self._upstream.resume()
-        elif self._state == State.READING and self._buffer:
+        elif self._state is _READING and self._buffer:
             self._next_request()
 
     # Reading requests.
 
     def _read_request(self, data: bytes) -> None:
-        relay = self._relay
+        service = self._service
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+            begun = True
+        else:
+            begun = False
         try:
-            head = http11.read_request(data, relay.limits)
+            head = read_request(data, service.limits)
             if head is None:
-                if not self._buffer and self._head is None:
-                    self.deadline = relay.dispatcher.now + relay.limits.head_timeout_s
                 self._buffer = data
+                if not begun:
+                    self.deadline = service.head_until
                 return
-            self._begin_request(head, data)
+            self._head = head
+            self._closes = not head.keep_alive or service.draining
+            self._request = service.writer.write(head, self._tail, service.default_host)
+            if head.body:
+                self._begin_body(head.body, data[head.size :])
+            elif head.size < len(data):
+                self._buffer = data[head.size :]
         except ClientProtocolError as error:
             self._refuse(error)
+            return
+        if head.max_forwards == 0:
+            # RFC 9110, section 7.6.2: this far and no further.
+            self._answer(200, "the request went no further than it was allowed to")
+            return
+        if head.expects_continue and service.writer.answers_expectations:
+            # RFC 9110, section 10.1.1: the upstream cannot.
+            self._transport.write(forwarding.CONTINUE)
+        self._state = _WAITING
+        self.deadline = service.response_until
+        service.counters.requests += 1
+        service.dispatcher.acquire(self)
 
-    def _begin_request(self, head: RequestHead, data: bytes) -> None:
-        relay = self._relay
-        self._head = head
-        self._to_http10 = head.is_10
-        self._closes = not head.keep_alive or relay.draining
-        self._retried = False
-        request = relay.writer.write(head, self._tail, relay.default_host)
-        body = head.body
-        if body == 0:
-            self._buffer = data[head.size :]
-        else:
-            self.request_done = False
-            if body == CHUNKED:
-                self._chunks = ChunkedReader(ClientProtocolError, relay.limits.head_bytes)
-            self._body_left = body
-            request += self._take_body(data[head.size :])
-        self._request = request
-        self._state = State.WAITING
-        self.deadline = relay.dispatcher.now + relay.limits.read_timeout_s
-        relay.counters.requests += 1
-        relay.dispatcher.acquire(self)
+    def _begin_body(self, length: int, data: bytes) -> None:
+        self.request_done = False
+        self._body_left = length
+        self._retried = True
+        if length == CHUNKED:
+            self._service.writer.check_chunked()
+            self._chunks = ChunkedReader(ClientProtocolError, self._service.limits.head_bytes)
+        self._request += self._take_body(data)
 
     def _take_body(self, data: bytes) -> bytes:
         """Return what of the body is in `data`, framed for the upstream; keep what follows the body."""
         if self._chunks is not None:
-            content = self._chunks.feed(data)
-            if self._chunks.total > self._relay.limits.body_bytes:
-                raise ClientProtocolError("the body is too long", 413)
-            framed = chunk(content) if content else b""
-            if not self._chunks.done:
-                return framed
-            self._buffer = self._chunks.rest
-            self._chunks = None
-            self.request_done = True
-            return framed + LAST_CHUNK
+            return self._take_chunks(self._chunks, data)
         if len(data) < self._body_left:
             self._body_left -= len(data)
             return data
-        left, self._body_left = self._body_left, 0
         self.request_done = True
-        self._buffer = data[left:]
-        return data[:left]
+        self._buffer = data[self._body_left :]
+        return data[: self._body_left]
+
+    def _take_chunks(self, chunks: ChunkedReader, data: bytes) -> bytes:
+        content = chunks.feed(data)
+        if (
+            chunks.total > self._service.limits.body_bytes
+            or chunks.announced > self._service.limits.body_bytes
+        ):
+            raise ClientProtocolError("the body is too long", 413)
+        framed = chunk(content) if content else b""
+        if not chunks.done:
+            return framed
+        self._buffer = chunks.rest
+        self._chunks = None
+        self.request_done = True
+        return framed + LAST_CHUNK
 
     def _read_body(self, data: bytes) -> None:
         try:
@@ -241,11 +207,11 @@ class ClientConnection(asyncio.Protocol):
         except ClientProtocolError as error:
             self._refuse(error)
             return
-        self.deadline = self._relay.dispatcher.now + self._relay.limits.read_timeout_s
-        if self._upstream is None:
+        if self._state is _WAITING:
             self._request += framed
             self._pause_reading()
         elif framed:
+            self.deadline = self._service.response_until
             self._upstream.send_content(framed)
 
     # What the dispatcher tells.
@@ -253,13 +219,10 @@ class ClientConnection(asyncio.Protocol):
     def use(self, connection: UpstreamConnection) -> None:
         """Send the request, as far as it has come, on `connection`."""
         self._upstream = connection
-        self._state = State.RELAYING
-        head = self._head
-        connection.send(self._request, self, to_head=head.method == b"HEAD")
-        if self._read_paused and not self.request_done:
+        self._state = _RELAYING
+        connection.send(self._request, self, to_head=self._head.method == b"HEAD")
+        if not self.request_done:
             self._resume_reading()
-        if not (self.request_done and head.body == 0 and head.method in _IDEMPOTENT):
-            self._request = b""
 
     def no_connection(self, error: ProxyError) -> None:
         """Tell the client that there is no connection."""
@@ -267,58 +230,77 @@ class ClientConnection(asyncio.Protocol):
 
     # What the upstream connection tells.
 
+    def pass_on(self, data: bytes) -> bool:
+        if self._closes or self._head.is_10 or not self.request_done:
+            return False
+        self._transport.write(data)
+        return True
+
     def interim(self, head: ResponseHead) -> None:
-        if not self._to_http10:
+        if not self._head.is_10:
+            # RFC 9110, section 15.2: passed on, but never to an HTTP/1.0 client.
             self._transport.write(forwarding.interim_head(head))
 
     def switch(self, head: ResponseHead, data: bytes) -> None:
-        raise UpstreamProtocolError("a switch of protocols that nobody asked for")
+        # RFC 9110, section 7.8: only to a protocol that the client has offered.
+        if not head.upgrade or head.upgrade.lower() not in self._head.upgrade.lower().split(b", "):
+            raise UpstreamProtocolError("a switch of protocols that nobody asked for")
+        transport, early = self._transport, self._buffer
+        upstream = self._upstream.take_transport()
+        self._let_go()
+        self._state = _CLOSED
+        self._buffer = b""
+        transport.write(forwarding.interim_head(head) + data)
+        self._resume_reading()
+        self._service.forget(self)
+        self._service.open_tunnel(Tunnel(transport, upstream), early)
 
-    def respond(self, head: ResponseHead, data: bytes, content: bytes, *, done: bool) -> None:
-        relay = self._relay
-        self._state = State.RESPONDING
+    def respond(self, head: ResponseHead, content: bytes) -> None:
+        self._state = _RESPONDING
         self._request = b""
-        self.deadline = relay.dispatcher.now + relay.limits.read_timeout_s
-        if not self.request_done:
+        self.deadline = self._service.response_until
+        to_http10 = self._head.is_10
+        has_no_length = head.body in (CHUNKED, UNTIL_CLOSE)
+        self._chunks_out = has_no_length and not to_http10
+        if not self.request_done or (has_no_length and to_http10):
             self._closes = True
-        if head.is_plain and not self._closes and not self._to_http10 and head.has_date and head.body >= 0:
-            self._transport.write(data)
-            return
-        framed = head.body in (CHUNKED, UNTIL_CLOSE)
-        self._chunks_out = framed and not self._to_http10
-        if framed and self._to_http10:
-            self._closes = True
-        self._transport.write(
-            forwarding.response_head(
-                head, keep_alive=not self._closes, to_http10=self._to_http10, date=relay.date
-            )
-        )
+        date = self._service.date
+        data = forwarding.response_head(head, keep_alive=not self._closes, to_http10=to_http10, date=date)
         if content:
-            self.content(content)
+            data += chunk(content) if self._chunks_out else content
+        self._transport.write(data)
 
     def content(self, content: bytes) -> None:
-        self.deadline = self._relay.dispatcher.now + self._relay.limits.read_timeout_s
+        self.deadline = self._service.response_until
         self._transport.write(chunk(content) if self._chunks_out else content)
 
     def content_done(self) -> None:
         if self._chunks_out:
             self._chunks_out = False
             self._transport.write(LAST_CHUNK)
-        self._upstream = None
+        del self._upstream
         self._finish()
 
-    def upstream_failed(self, error: ProxyError) -> None:
-        connection, self._upstream = self._upstream, None
-        if self._state == State.RESPONDING:
-            # Too late for a status: only the end of the connection says that the response is cut.
-            self._transport.abort()
-            return
-        if self._request and not self._retried and connection.carried > 1 and not connection.has_answered:
-            # RFC 9110, section 9.2.2: a kept connection that closes is a race, not an answer.
+    def upstream_failed(self, connection: UpstreamConnection, error: ProxyError) -> None:
+        dispatcher = self._service.dispatcher
+        is_stale = connection.carried > 1 and not connection.has_answered
+        del self._upstream
+        if is_stale and not self._retried and self._head.method in _IDEMPOTENT:
+            # RFC 9112, section 9.3.1: a kept connection that ends is a race, not an answer.
             self._retried = True
-            self._relay.dispatcher.renew(connection, self)
+            self._state = _WAITING
+            dispatcher.renew(connection, self)
             return
-        self._answer(error.status, error.reason)
+        if isinstance(error, UpstreamReset):
+            self._service.counters.upstream["reset"] += 1
+        state, self._state = self._state, _READING
+        if state is _RESPONDING:
+            # Too late for a status: only the end of the connection can say that the response is cut.
+            self._state = _CLOSED
+            self._transport.abort()
+        else:
+            self._answer(error.status, error.reason)
+        dispatcher.lost(connection, error)
 
     def upstream_full(self) -> None:
         if not self.request_done:
@@ -332,87 +314,104 @@ class ClientConnection(asyncio.Protocol):
 
     def timed_out(self) -> None:
         """End what has taken too long."""
-        counters = self._relay.counters
-        if self._state == State.READING and not self._buffer:
-            self._transport.close()
-        elif self._state in (State.LINGERING, State.CLOSED):
-            self._transport.abort()
-        elif self._state == State.RESPONDING:
-            self._transport.abort()
-        elif self._state == State.READING or not self.request_done:
-            counters.client["timeout"] += 1
-            self._refuse(ClientTimeout("the request took too long"))
-        elif self._state == State.RELAYING:
+        counters = self._service.counters
+        if self._state is _READING and self._buffer:
+            self._refuse(ClientTimeout("the head took too long"))
+        elif self._state is _RELAYING and self.request_done:
             counters.upstream["timeout"] += 1
             self._let_go()
-            self._answer(504, UpstreamTimeout("the upstream took too long to answer").reason)
+            self._answer(504, "the upstream took too long to answer")
+        elif self._state is _RELAYING:
+            self._refuse(ClientTimeout("the body took too long"))
+        elif self._state is _RESPONDING:
+            (counters.client if self._write_paused else counters.upstream)["timeout"] += 1
+            self._let_go()
+            self._state = _CLOSED
+            self._transport.abort()
+        elif self._state is not _WAITING:
+            self._transport.abort()
 
     def drain(self) -> None:
-        """Close, now if idle, else after the exchange under way."""
-        if self._state == State.READING and not self._buffer:
+        """Close: now if idle, else after the exchange under way."""
+        if self._state is _READING and not self._buffer:
+            self._state = _CLOSED
             self._transport.close()
         else:
             self._closes = True
 
+    def abort(self) -> None:
+        """Close now, whatever is under way."""
+        self._transport.abort()
+
     def _finish(self) -> None:
-        self._head = None
+        """Go on to the next request, or close."""
+        del self._head
+        self._request = b""
+        self._retried = False
         if self._closes:
             if self._buffer or not self.request_done:
                 self._linger()
             else:
+                self._state = _CLOSED
                 self._transport.close()
-                self._state = State.CLOSED
             return
-        self._state = State.READING
-        self.deadline = self._relay.dispatcher.now + self._relay.limits.idle_timeout_s
+        self._state = _READING
+        self.deadline = self._service.idle_until
         if self._buffer and not self._write_paused:
-            self._next_request()
+            # Later, so that a long pipeline of refusals is no deep recursion.
+            self._service.loop.call_soon(self._next_request)
         elif self._read_paused:
             self._resume_reading()
 
     def _next_request(self) -> None:
-        data, self._buffer = self._buffer, b""
-        if self._read_paused:
+        if self._state is _READING and not self._write_paused:
             self._resume_reading()
-        self._read_request(data)
+            if self._buffer:
+                self._read_request(b"")
 
     def _refuse(self, error: ProxyError) -> None:
-        kind = {408: "timeout", 413: "body_too_large", 414: "head_too_large", 431: "head_too_large"}
-        self._relay.counters.client[kind.get(error.status, "bad_request")] += 1
+        """Answer for the last time: where the next request begins is not known."""
+        self._service.counters.client[_ERROR_KINDS.get(error.status, "bad_request")] += 1
         self._closes = True
-        self.request_done = False
-        if self._state == State.RESPONDING:
+        if self._state is _RESPONDING:
+            self._let_go()
+            self._state = _CLOSED
             self._transport.abort()
-            return
-        self._answer(error.status, error.reason)
+        else:
+            self.request_done = False
+            self._answer(error.status, error.reason)
 
     def _answer(self, status: int, reason: str) -> None:
-        if not self.request_done or self._state == State.READING:
+        """Answer in place of the upstream."""
+        has_head = hasattr(self, "_head")
+        if not has_head or not self.request_done or self._head.is_10:
             self._closes = True
         self._let_go()
-        with_body = self._head is None or self._head.method != b"HEAD"
+        with_body = not has_head or self._head.method != b"HEAD"
         self._transport.write(
             forwarding.own_response(status, reason, keep_alive=not self._closes, with_body=with_body)
         )
-        if self._closes:
-            self._linger()
-        else:
+        if has_head:
             self._finish()
+        else:
+            self._linger()
 
     def _let_go(self) -> None:
-        if self._state == State.WAITING:
-            self._relay.dispatcher.cancel(self)
-        if self._upstream is not None:
-            upstream, self._upstream = self._upstream, None
+        """Leave the queue, or the upstream connection."""
+        if self._state is _WAITING:
+            self._service.dispatcher.cancel(self)
+        elif self._state in (_RELAYING, _RESPONDING) and hasattr(self, "_upstream"):
+            upstream = self._upstream
+            del self._upstream
             upstream.abandon()
 
     def _linger(self) -> None:
         """Close the sending side, and read on for a while: unread bytes would turn into a reset."""
-        self._state = State.LINGERING
+        self._state = _LINGERING
         self._buffer = b""
         self._chunks = None
-        self.deadline = self._relay.dispatcher.now + LINGER_S
-        if self._transport.can_write_eof() and not self._transport.is_closing():
+        self.deadline = self._service.dispatcher.now + LINGER_S
+        if not self._transport.is_closing():
             self._transport.write_eof()
         self._resume_reading()
 

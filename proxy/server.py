@@ -12,9 +12,9 @@ import uvloop
 
 from proxy.control import Control, Emit
 from proxy.counters import Counters
-from proxy.dispatch import Dispatcher
 from proxy.errors import ListenError
-from proxy.relay import ClientConnection, Relay
+from proxy.relay import ClientConnection
+from proxy.service import Service
 from proxy.settings import Settings, format_address, is_ipv6
 
 SWEEP_S = 1.0
@@ -69,26 +69,26 @@ class _Worker:
 
     async def run(self, commands: int | None) -> None:
         loop = asyncio.get_running_loop()
-        dispatcher = Dispatcher(self._settings, self._counters, loop)
-        relay = Relay(self._settings, self._counters, dispatcher)
+        service = Service(self._settings, self._counters, loop)
         if commands is not None:
             Control(self._command, self._end.set).listen(loop, commands)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled)
-        server = await loop.create_server(lambda: ClientConnection(relay), sock=self._sock, backlog=BACKLOG)
-        self._sweep(loop, relay)
+        server = await loop.create_server(lambda: ClientConnection(service), sock=self._sock, backlog=BACKLOG)
+        self._sweep(loop, service)
         self._settle()
         self._emit({"event": "ready", "listen": [format_address(self._sock.getsockname()[:2])]})
         await _first(self._drain, self._end)
         server.close()
         if not self._end.is_set():
-            relay.drain()
-            await _first(relay.drained, self._end, timeout_s=self._settings.limits.drain_timeout_s)
+            service.drain()
+            await _first(service.drained, self._end, timeout_s=self._settings.limits.drain_timeout_s)
+            service.abort()
             self._emit(self._counters.as_event("done"))
 
-    def _sweep(self, loop: asyncio.AbstractEventLoop, relay: Relay) -> None:
-        relay.sweep()
-        loop.call_later(min(SWEEP_S, relay.limits.shortest_s / 2), self._sweep, loop, relay)
+    def _sweep(self, loop: asyncio.AbstractEventLoop, service: Service) -> None:
+        service.sweep()
+        loop.call_later(min(SWEEP_S, service.limits.shortest_s / 2), self._sweep, loop, service)
 
     def _settle(self) -> None:
         """Keep what was loaded out of every later collection, and make those rare.

@@ -8,28 +8,35 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from typing import Protocol
+from typing import Protocol, cast
 
-from proxy import http11
-from proxy.bodies import ChunkedReader
 from proxy.errors import ProxyError, UpstreamProtocolError, UpstreamReset
-from proxy.http11 import CHUNKED, UNTIL_CLOSE, ResponseHead
+from proxy.http11.chunked import ChunkedReader
+from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
+from proxy.http11.response import ResponseHead, read_response, read_usual_response
 from proxy.settings import Limits
 
 MAX_INTERIM = 64
 """Responses of class 1xx before the final one; more is not progress but noise."""
 
 
-class State(enum.IntEnum):
+class State(enum.Enum):
     """What an upstream connection is about to receive."""
 
-    NOTHING = 0
-    """It is being opened, or idle, or about to close."""
-    HEAD = 1
-    COUNTED = 2
-    CHUNKED = 3
-    UNTIL_CLOSE = 4
-    CLOSED = 5
+    NOTHING = enum.auto()
+    """It is being opened, or idle."""
+    HEAD = enum.auto()
+    COUNTED = enum.auto()
+    CHUNKED = enum.auto()
+    TO_THE_END = enum.auto()
+    """Content until the connection ends."""
+    CLOSED = enum.auto()
+    """Nothing that matters: it was told to close, carries another protocol, or has ended."""
+
+
+# Looked up once: a member of an Enum costs a descriptor call each time.
+_HEAD, _COUNTED, _CHUNKED, _TO_THE_END = State.HEAD, State.COUNTED, State.CHUNKED, State.TO_THE_END
+_NOTHING, _CLOSED = State.NOTHING, State.CLOSED
 
 
 class Downstream(Protocol):
@@ -38,14 +45,17 @@ class Downstream(Protocol):
     request_done: bool
     """Whether the request has been sent whole."""
 
+    def pass_on(self, data: bytes) -> bool:
+        """Take a whole response as it is; False, and nothing done, when this one must be rewritten."""
+
     def interim(self, head: ResponseHead) -> None:
         """Take a 1xx response."""
 
     def switch(self, head: ResponseHead, data: bytes) -> None:
         """Take over the connection: the upstream now speaks another protocol, `data` its first bytes."""
 
-    def respond(self, head: ResponseHead, data: bytes, content: bytes, *, done: bool) -> None:
-        """Take the head of the final response, `content` that came with it, and all of it as `data`."""
+    def respond(self, head: ResponseHead, content: bytes) -> None:
+        """Take the head of the final response, and the content that came with it."""
 
     def content(self, content: bytes) -> None:
         """Take more content."""
@@ -53,8 +63,14 @@ class Downstream(Protocol):
     def content_done(self) -> None:
         """Take the end of the response."""
 
-    def upstream_failed(self, error: ProxyError) -> None:
+    def upstream_failed(self, connection: UpstreamConnection, error: ProxyError) -> None:
         """Learn that no (more of the) response will come."""
+
+    def no_connection(self, error: ProxyError) -> None:
+        """Learn that there is no connection to be had."""
+
+    def use(self, connection: UpstreamConnection) -> None:
+        """Go on with this connection."""
 
     def upstream_full(self) -> None:
         """Stop sending content for now."""
@@ -63,7 +79,7 @@ class Downstream(Protocol):
         """Go on sending content."""
 
 
-class Dispatch(Protocol):
+class Owner(Protocol):
     """Who owns upstream connections."""
 
     limits: Limits
@@ -74,51 +90,50 @@ class Dispatch(Protocol):
     def release(self, connection: UpstreamConnection, *, reusable: bool) -> None:
         """Take the connection back: its exchange is over."""
 
-    def lost(self, connection: UpstreamConnection) -> None:
-        """Learn that the connection has ended without having been told to."""
+    def lost(self, connection: UpstreamConnection, error: ProxyError) -> None:
+        """Learn that the connection has failed: it cannot be used further."""
 
     def discard(self, connection: UpstreamConnection) -> None:
-        """Take the connection back in the middle of an exchange."""
+        """Learn that the connection was given up in the middle of an exchange."""
 
     def ended(self, connection: UpstreamConnection) -> None:
-        """Learn that a connection which was told to close has done so."""
+        """Learn that a connection which was left to the backend to close has ended."""
 
 
 class UpstreamConnection(asyncio.Protocol):
     """Sends one request at a time and reads its response; see State."""
 
     __slots__ = (
-        "_buffer", "_chunks", "_dispatch", "_downstream", "_interims", "_keep_alive", "_left", "_paused", "_state",
-        "_to_head", "_transport", "_unsent", "carried", "deadline", "has_answered", "released", "reserved_for",
+        "_buffer", "_chunks", "_downstream", "_interims", "_keep_alive", "_left", "_owner", "_paused", "_state",
+        "_to_head", "_transport", "carried", "deadline", "has_answered", "reserved_for",
     )  # fmt: skip
 
-    def __init__(self, dispatch: Dispatch, reserved_for: Downstream | None) -> None:
-        self._dispatch = dispatch
-        self._transport: asyncio.Transport | None = None
-        self._downstream: Downstream | None = None
-        self._state = State.NOTHING
+    _transport: asyncio.Transport
+    _chunks: ChunkedReader
+    _downstream: Downstream
+
+    def __init__(self, owner: Owner, reserved_for: Downstream | None) -> None:
+        self._owner = owner
+        self._state = _NOTHING
         self._buffer = b""
         self._left = 0
-        self._chunks: ChunkedReader | None = None
         self._to_head = False
         self._keep_alive = False
         self._paused = False
         self._interims = 0
         self.reserved_for = reserved_for
-        self.released = False
         self.carried = 0
         self.has_answered = False
         self.deadline = 0.0
 
-    # What the downstream side asks for.
+    # What the downstream side, and the owner, ask for.
 
     def send(self, request: bytes, downstream: Downstream, *, to_head: bool) -> None:
         """Begin an exchange with `request`: its head, and as much of its body as there is."""
         self._downstream = downstream
         self._to_head = to_head
-        self._state = State.HEAD
+        self._state = _HEAD
         self.has_answered = False
-        self._interims = 0
         self.carried += 1
         self._transport.write(request)
 
@@ -128,7 +143,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def pause(self) -> None:
         """Stop reading the response: the client cannot take more."""
-        if self._state != State.CLOSED and not self._paused:
+        if self._state is not _CLOSED and not self._paused:
             self._paused = True
             self._transport.pause_reading()
 
@@ -136,174 +151,177 @@ class UpstreamConnection(asyncio.Protocol):
         """Go on reading the response."""
         if self._paused:
             self._paused = False
-            if self._state != State.CLOSED:
-                self._transport.resume_reading()
+            self._transport.resume_reading()
 
     def abandon(self) -> None:
         """Give up the exchange: nobody wants its response any more."""
-        if self._state != State.CLOSED:
-            self._end()
-            self._state = State.CLOSED
+        if self._state is not _CLOSED:
+            self._state = _CLOSED
             self._transport.abort()
-            self._dispatch.discard(self)
+            self._owner.discard(self)
 
     def close(self) -> None:
-        """Close now, without waiting for the upstream to do so."""
-        self._state = State.CLOSED
+        """Close now: this side ends first."""
+        self._state = _CLOSED
         self._transport.close()
 
+    def leave(self, deadline: float) -> None:
+        """Wait for the upstream to end first, until `deadline`."""
+        self._state = _CLOSED
+        self.deadline = deadline
+
     def take_transport(self) -> asyncio.Transport:
-        """Hand over the transport: the connection carries another protocol from now on."""
-        self._state = State.CLOSED
-        self._downstream = None
+        """Hand over the transport: it carries another protocol from now on."""
+        self._state = _CLOSED
+        self._owner.discard(self)
         return self._transport
 
     # What the transport tells.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-        self._dispatch.opened(self)
+        self._transport = cast(asyncio.Transport, transport)
+        self._owner.opened(self)
 
     def data_received(self, data: bytes) -> None:
         state = self._state
         try:
-            if state == State.HEAD:
+            if state is _HEAD:
                 self._read_head(data)
-            elif state == State.COUNTED:
+            elif state is _COUNTED:
                 self._read_counted(data)
-            elif state == State.CHUNKED:
+            elif state is _CHUNKED:
                 self._read_chunks(data)
-            elif state == State.UNTIL_CLOSE:
+            elif state is _TO_THE_END:
                 self._downstream.content(data)
-            elif state == State.NOTHING and not self.released:
-                # Bytes that no request asked for: whatever they are, they must not answer the next one.
-                self.close()
-                self._dispatch.lost(self)
+            elif state is _NOTHING:
+                # Whatever this is, it must not answer the next request.
+                self._fail(UpstreamProtocolError("bytes that no request asked for"))
         except UpstreamProtocolError as error:
             self._fail(error)
 
-    def eof_received(self) -> bool:
-        if self._state == State.UNTIL_CLOSE:
-            self._complete(b"")
-            return False
-        self._lost(UpstreamReset("the upstream closed the connection"))
-        return False
+    def eof_received(self) -> None:
+        if self._state is _TO_THE_END:
+            self._complete(reusable=False)
+        elif self._state is not _CLOSED:
+            self._fail(UpstreamReset("the upstream closed the connection"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lost(UpstreamReset("the upstream reset the connection"))
-        if self.released:
-            self._dispatch.ended(self)
+        if self._state is not _CLOSED:
+            self._fail(UpstreamReset("the upstream reset the connection"))
+        self._owner.ended(self)
 
     def pause_writing(self) -> None:
-        if self._downstream is not None:
+        if self._state is not _CLOSED:
             self._downstream.upstream_full()
 
     def resume_writing(self) -> None:
-        if self._downstream is not None:
+        if self._state is not _CLOSED and self._state is not _NOTHING:
             self._downstream.upstream_drained()
 
     # Reading responses.
 
     def _read_head(self, data: bytes) -> None:
+        downstream = self._downstream
+        if not self.has_answered:
+            if downstream.request_done and self._transport.get_write_buffer_size():
+                raise UpstreamProtocolError("a response before its request was sent")
+            self.has_answered = True
+            usual = read_usual_response(data, self._owner.limits)
+            if (
+                usual is not None
+                and usual[0] + usual[1] == len(data)
+                and not self._to_head
+                and downstream.pass_on(data)
+            ):
+                self._complete(reusable=downstream.request_done)
+                return
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
-        downstream = self._downstream
-        if not self.has_answered and downstream.request_done and self._transport.get_write_buffer_size():
-            raise UpstreamProtocolError("a response before its request was sent")
-        self.has_answered = True
         while True:
-            head = http11.read_response(data, self._dispatch.limits, to_head=self._to_head)
+            head = read_response(data, self._owner.limits, to_head=self._to_head)
             if head is None:
                 self._buffer = data
                 return
+            content = data[head.size :]
             if head.status >= 200:
-                break
-            data = data[head.size :]
-            if head.status == 101:
-                downstream.switch(head, data)
+                self._interims = 0
+                self._begin_response(head, content)
                 return
-            self._interims += 1
-            if self._interims > MAX_INTERIM:
-                raise UpstreamProtocolError(f"more than {MAX_INTERIM} interim responses")
-            downstream.interim(head)
-            if not data:
+            self._take_interim(head, content)
+            if self._state is not _HEAD or not content:
                 return
-        self._begin_response(head, data)
+            data = content
 
-    def _begin_response(self, head: ResponseHead, data: bytes) -> None:
+    def _take_interim(self, head: ResponseHead, data: bytes) -> None:
+        if head.status == 101:
+            self._downstream.switch(head, data)
+            return
+        self._interims += 1
+        if self._interims > MAX_INTERIM:
+            raise UpstreamProtocolError(f"more than {MAX_INTERIM} interim responses")
+        self._downstream.interim(head)
+
+    def _begin_response(self, head: ResponseHead, content: bytes) -> None:
         downstream = self._downstream
         self._keep_alive = head.keep_alive
-        body = head.body
-        have = len(data) - head.size
-        if 0 <= body <= have:
-            end = head.size + body
-            excess = data[end:]
-            whole = data if body == have else data[:end]
-            downstream.respond(head, whole, whole[head.size :], done=True)
-            self._complete(excess)
-            return
-        content = data[head.size :]
-        if body >= 0:
-            self._state = State.COUNTED
-            self._left = body - have
-            downstream.respond(head, data, content, done=False)
-        elif body == UNTIL_CLOSE:
-            self._state = State.UNTIL_CLOSE
-            downstream.respond(head, data, content, done=False)
-        else:
-            self._state = State.CHUNKED
-            self._chunks = ChunkedReader(UpstreamProtocolError, self._dispatch.limits.head_bytes)
+        if head.body == CHUNKED:
+            self._state = _CHUNKED
+            self._chunks = ChunkedReader(UpstreamProtocolError, self._owner.limits.head_bytes)
             # Read before the head goes out: a body that is broken from its start is a clean 502.
             content = self._chunks.feed(content)
-            downstream.respond(head, b"", content, done=False)
+            downstream.respond(head, content)
             if self._chunks.done:
-                self._complete(self._chunks.rest)
+                self._complete(reusable=self._keep_alive and not self._chunks.rest)
+        elif head.body == UNTIL_CLOSE:
+            self._state = _TO_THE_END
+            downstream.respond(head, content)
+        else:
+            self._left = head.body - len(content)
+            self._state = _COUNTED
+            downstream.respond(head, content if self._left >= 0 else content[: head.body])
+            if self._left <= 0:
+                self._complete(reusable=self._keep_alive and self._left == 0)
 
     def _read_counted(self, data: bytes) -> None:
         self._left -= len(data)
         if self._left > 0:
             self._downstream.content(data)
-        elif self._left == 0:
-            self._downstream.content(data)
-            self._complete(b"")
-        else:
-            end = len(data) + self._left
-            self._downstream.content(data[:end])
-            self._complete(data[end:])
+            return
+        self._downstream.content(data if self._left == 0 else data[: self._left])
+        self._complete(reusable=self._keep_alive and self._left == 0)
 
     def _read_chunks(self, data: bytes) -> None:
         content = self._chunks.feed(data)
         if content:
             self._downstream.content(content)
         if self._chunks.done:
-            self._complete(self._chunks.rest)
+            self._complete(reusable=self._keep_alive and not self._chunks.rest)
 
-    def _complete(self, excess: bytes) -> None:
+    def _complete(self, *, reusable: bool) -> None:
         downstream = self._downstream
-        reusable = (
-            self._keep_alive and not excess and self._state != State.UNTIL_CLOSE and downstream.request_done
-        )
-        self._end()
-        self._dispatch.release(self, reusable=reusable)
+        reusable = reusable and downstream.request_done
+        self._state = _NOTHING
+        self._forget()
+        # First the connection, then the client: its next request may want this very connection.
+        self._owner.release(self, reusable=reusable)
         downstream.content_done()
 
     def _fail(self, error: ProxyError) -> None:
-        downstream = self._downstream
-        self._end()
-        self.close()
-        self._dispatch.lost(self)
-        if downstream is not None:
-            downstream.upstream_failed(error)
+        downstream = None if self._state is _NOTHING else self._downstream
+        self._state = _CLOSED
+        self._forget()
+        self._transport.abort()
+        if downstream is None:
+            self._owner.lost(self, error)
+        else:
+            # The exchange first: it may want the place of this connection for a fresh one.
+            downstream.upstream_failed(self, error)
 
-    def _lost(self, error: ProxyError) -> None:
-        if self._state != State.CLOSED and not self.released:
-            self._fail(error)
-
-    def _end(self) -> None:
-        self._downstream = None
-        self._chunks = None
-        self._buffer = b""
-        self._state = State.NOTHING
+    def _forget(self) -> None:
+        """Let go of what belongs to one exchange; an idle connection keeps no client alive."""
+        del self._downstream
         if self._paused:
             self.resume()
+        if self._buffer:
+            self._buffer = b""

@@ -1,8 +1,8 @@
 """Several workers on one port: started, listened to, added up. No HTTP.
 
-Each worker has a listening socket of its own on the same port (SO_REUSEPORT), made before any worker starts, so
-that a port in use is found at once. A worker reads its commands from a pipe; when the parent dies in any way, the
-pipe ends and so does the worker.
+Each worker has a listening socket of its own on the same port (SO_REUSEPORT), made before any worker starts,
+so that a port in use is found at once. A worker reads its commands from a pipe; when the parent dies in any
+way, the pipe ends and so does the worker.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class _Parent:
         self._emit = emit
         self._answers: dict[str, list[dict[str, Any]]] = {"ready": [], "count": [], "done": []}
         self._signals = 0
-        self._end: asyncio.Future[None] | None = None
+        self._end: asyncio.Future[None]
 
     async def run(self, commands: int | None) -> None:
         """Go on until every worker has said `done`, or the harness has gone."""

@@ -10,27 +10,36 @@ import re
 from typing import Final
 
 from proxy.errors import ProxyError
-from proxy.http11 import FIELD_LINE, TOKEN
+from proxy.http11.grammar import BAD_OCTET, FIELDS, TOKEN
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 # RFC 9112, section 7.1.1. Sixteen hexadecimal digits are more than any body has bytes.
-_EXTENSION = (
-    rb"[\t ]*+;[\t ]*+" + TOKEN + rb"(?:[\t ]*+=[\t ]*+(?:" + TOKEN + rb'|"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"))?'
-)  # fmt: skip
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:" + _EXTENSION + rb")*+\r\n")
-_TRAILERS = re.compile(rb"(?:" + FIELD_LINE + rb")*+\r\n")
-_BAD_LINE_OCTET = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|\Z)")
+_QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
+_EXTENSION = rb"[\t ]*+;[\t ]*+" + TOKEN + rb"(?:[\t ]*+=[\t ]*+(?:" + TOKEN + rb"|" + _QUOTED + rb"))?"
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:" + _EXTENSION + rb")*\r\n")
+_TRAILERS = re.compile(FIELDS + rb"\r\n")
 
 
 class ChunkedReader:
     """Reads one chunked body.
 
     States: in a size line, in a chunk's data (`_left` of it to come, its CRLF included), in the trailers, done.
-    `rest` is what came after the end; `total` the content so far, in bytes.
+    `rest` is what came after the end; `total` the content so far and `announced` the
+    latest chunk, both in bytes.
     """
 
-    __slots__ = ("_buffer", "_error", "_in_trailers", "_left", "_line_bytes", "done", "rest", "total")
+    __slots__ = (
+        "_buffer",
+        "_error",
+        "_in_trailers",
+        "_left",
+        "_line_bytes",
+        "announced",
+        "done",
+        "rest",
+        "total",
+    )
 
     def __init__(self, error: type[ProxyError], line_bytes: int) -> None:
         self._error = error
@@ -38,6 +47,7 @@ class ChunkedReader:
         self._buffer = b""
         self._left = 0
         self._in_trailers = False
+        self.announced = 0
         self.done = False
         self.rest = b""
         self.total = 0
@@ -90,6 +100,7 @@ class ChunkedReader:
         size = int(match[1], 16)
         self._in_trailers = size == 0
         self._left = size + 2 if size else 0
+        self.announced = size
         return match.end() - position
 
     def _read_trailers(self, data: bytes, position: int) -> int:
@@ -104,7 +115,7 @@ class ChunkedReader:
     def _check_line(self, data: bytes, position: int, is_complete: bool) -> None:
         """Refuse a size line or trailers that did not match although whole, or cannot match any more."""
         too_long = len(data) - position > self._line_bytes
-        if is_complete or too_long or _BAD_LINE_OCTET.search(data, position) is not None:
+        if is_complete or too_long or BAD_OCTET.search(data, position) is not None:
             raise self._error("a chunk size, a chunk extension or a trailer")
 
 

@@ -1,0 +1,126 @@
+"""The words of HTTP/1.1 as expressions, and the questions that requests and responses share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from proxy.errors import ProxyError
+from proxy.settings import Limits
+
+CHUNKED: Final = -1
+"""A body in the chunked coding."""
+UNTIL_CLOSE: Final = -2
+"""A response body that ends with the connection (RFC 9112, section 6.3, rule 8)."""
+
+Found = list[tuple[bytes, bytes]]
+"""Names and values of the fields that were looked for, lower-cased, in the order of the head."""
+Values = dict[bytes, list[bytes]]
+
+# RFC 9110, sections 5.6.2 and 5.5: no obs-fold (RFC 9112, section 5.2) and no control character but the tab.
+# Possessive repeats of single characters keep every match linear in the length of the head.
+TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
+FIELD_LINE: Final = TOKEN + rb":" + VALUE + rb"\r\n"
+FIELDS: Final = rb"(?:" + FIELD_LINE + rb")*"
+
+# What no head may hold, wherever it is cut: a control character, a bare LF, a bare CR (RFC 9112, section 2.2).
+BAD_OCTET: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|\Z)")
+
+# RFC 9110, section 7.6.1.
+HOP_BY_HOP: Final = frozenset(
+    (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade")
+)
+
+NUMBER: Final = re.compile(rb"[0-9]{1,19}")
+_MAX_LENGTH = 2**63 - 1
+
+
+def other_fields(names: Iterable[bytes]) -> bytes:
+    """Return an expression for any number of field lines that have none of these names, in any case.
+
+    It looks at a line's first letter before it tries the names, and may take a few innocent lines for one of
+    them, never the other way round.
+    """
+    firsts = {name[:1] for name in names}
+    rests = rb"|".join(_any_case(name[1:] + b":") for name in sorted(names))
+    return rb"(?:(?![%b](?:%b))%b)*" % (
+        b"".join(map(_any_case, sorted(firsts))).translate(None, b"[]"),
+        rests,
+        FIELD_LINE,
+    )
+
+
+def named_fields(names: Iterable[bytes]) -> re.Pattern[bytes]:
+    """Return an expression that finds names and values of these fields in a lower-cased head."""
+    return re.compile(rb"\n(" + rb"|".join(sorted(names)) + rb"):[\t ]*+([^\r]*)")
+
+
+def gather(found: Found) -> Values:
+    """Return the values by name, in their order, without the white space around them."""
+    values: Values = {}
+    for name, value in found:
+        values.setdefault(name, []).append(value.rstrip(b" \t"))
+    return values
+
+
+def members(values: list[bytes]) -> set[bytes]:
+    """Return the members of a list-valued field; empty ones do not count (RFC 9110, section 5.6.1.2)."""
+    found = {member.strip(b" \t") for value in values for member in value.split(b",")}
+    found.discard(b"")
+    return found
+
+
+def without(fields: bytes, names: set[bytes] | frozenset[bytes]) -> bytes:
+    """Return the field lines whose lower-cased names are not among `names`."""
+    lines = fields.split(b"\r\n")
+    return b"\r\n".join([line for line in lines if line.partition(b":")[0].lower() not in names])
+
+
+def is_too_long(data: bytes, size: int, limits: Limits) -> bool:
+    """Tell whether the head in the first `size` bytes passes a limit; its first and last line are no fields."""
+    if size <= limits.head_fields:
+        return False
+    return size > limits.head_bytes or data.count(b"\n", 0, size) - 2 > limits.head_fields
+
+
+def read_length(values: list[bytes], error: type[ProxyError]) -> int:
+    """Return the number of bytes that Content-Length states; `error` when it does not state one."""
+    # RFC 9112, section 6.3, rule 5, lets "5, 5" be read as 5; RFC 9110, section 8.6, lets it be refused.
+    if len(values) != 1 or NUMBER.fullmatch(values[0]) is None:
+        raise error("Content-Length is not one number")
+    length = int(values[0])
+    if length > _MAX_LENGTH:
+        raise error("Content-Length is too large")
+    return length
+
+
+def check_unread(
+    data: bytes, end: int, start: re.Pattern[bytes], limit: int, error: type[ProxyError]
+) -> None:
+    """Raise `error` when `data` cannot be, or cannot become, a head.
+
+    Args:
+        end: where the empty line of the head begins, or -1 when it has not come.
+        start: matches the first line and the valid field lines after it.
+        limit: bytes of a head.
+    """
+    stop = end + 4 if end >= 0 else min(limit, len(data))
+    if BAD_OCTET.search(data, 0, stop) is not None:
+        # RFC 9112, section 2.2, and RFC 9110, section 5.5.
+        raise error("a control character, a bare CR or a bare LF in the head")
+    if data.find(b"\r\n", 0, stop) < 0:
+        return
+    match = start.match(data)
+    if match is None:
+        raise error("the first line")
+    line_end = data.find(b"\r\n", match.end(), stop)
+    if line_end >= 0 and (end < 0 or match.end() < end + 2):
+        # RFC 9112, sections 5.1 and 5.2: a space before the colon, a folded line, no name.
+        raise error(f"the field line {data[match.end() : min(line_end, match.end() + 40)]!r}")
+
+
+def _any_case(text: bytes) -> bytes:
+    letters = [bytes((octet,)) for octet in text]
+    return b"".join(b"[%b%b]" % (each, each.upper()) if each.isalpha() else each for each in letters)

@@ -1,0 +1,133 @@
+"""The head of a response: read, judged, and cut down to what may be forwarded."""
+
+from __future__ import annotations
+
+import re
+
+from proxy.errors import UpstreamProtocolError
+from proxy.http11 import grammar
+from proxy.http11.grammar import CHUNKED, FIELDS, HOP_BY_HOP, UNTIL_CLOSE, VALUE, Found
+from proxy.settings import Limits
+
+_NAMES = HOP_BY_HOP | {b"content-length", b"date"}
+# Without which a message has no end; nobody may call them hop-by-hop.
+_NEVER_HOP_BY_HOP = frozenset((b"content-length",))
+
+# RFC 9112, section 4. The space before an empty reason is often left out; it is put back when forwarded.
+_STATUS_LINE = rb"HTTP/1\.([01]) ([1-9][0-9][0-9])( " + VALUE + rb")?\r\n"
+_HEAD = re.compile(_STATUS_LINE + rb"(" + FIELDS + rb")\r\n")
+_START = re.compile(_STATUS_LINE + FIELDS)
+_FIELD = grammar.named_fields(_NAMES)
+
+# The same in the spelling that nearly every response has: a Date, a length, and at most a keep-alive that says
+# what the proxy would say itself. Such a head may go to an HTTP/1.1 client as it is.
+_OTHERS = grammar.other_fields(_NAMES)
+_DATE = rb"(?:([Dd]ate:)" + VALUE + rb"\r\n" + _OTHERS + rb")?"
+_USUAL = re.compile(
+    rb"HTTP/1\.1 (?!204|304)[2-5][0-9][0-9] " + VALUE + rb"\r\n" + _OTHERS + _DATE
+    + rb"[Cc]ontent-[Ll]ength: ([0-9]{1,15})\r\n" + _OTHERS + _DATE
+    + rb"(?:Connection: keep-alive\r\n" + _OTHERS + rb")?\r\n"
+)  # fmt: skip
+
+
+class ResponseHead:
+    """One response, as far as a proxy cares.
+
+    Attributes:
+        status_line, fields: what to forward, without what belongs to one hop.
+        size: what the head took of the data, in bytes.
+        body: its length in bytes, CHUNKED or UNTIL_CLOSE.
+        keep_alive: whether the upstream means to go on with the connection.
+    """
+
+    upgrade = b""
+
+    def __init__(self, status: int, status_line: bytes, fields: bytes, size: int) -> None:
+        self.status = status
+        self.status_line = status_line
+        self.fields = fields
+        self.size = size
+        self.has_date = False
+        self.keep_alive = True
+        self.body = UNTIL_CLOSE
+
+
+def read_usual_response(data: bytes, limits: Limits) -> tuple[int, int] | None:
+    """Return sizes of the head and of the content when `data` begins with a response in the usual spelling.
+
+    Such a head keeps the connection and may be forwarded to an HTTP/1.1 client as it is. None says nothing: ask
+    `read_response`.
+    """
+    match = _USUAL.match(data)
+    if match is None:
+        return None
+    size = match.end()
+    early_date, length, late_date = match.groups()
+    if (early_date is None) == (late_date is None) or grammar.is_too_long(data, size, limits):
+        return None
+    return size, int(length)
+
+
+def read_response(data: bytes, limits: Limits, *, to_head: bool) -> ResponseHead | None:
+    """Read the response head that `data` begins with; None while it is incomplete.
+
+    Args:
+        to_head: whether it answers a HEAD request, so that no content follows.
+
+    Raises:
+        UpstreamProtocolError: the connection cannot be used further.
+    """
+    end = data.find(b"\r\n\r\n", 0, limits.head_bytes)
+    match = _HEAD.match(data) if end >= 0 else None
+    if match is None:
+        _check_unread(data, end, limits)
+        return None
+    if grammar.is_too_long(data, end + 4, limits):
+        raise UpstreamProtocolError(f"more than {limits.head_fields} header fields")
+    minor, digits, reason, fields = match.groups()
+    status_line = b"HTTP/1.1 %b%b\r\n" % (digits, reason or b" ")
+    head = ResponseHead(int(digits), status_line, fields, end + 4)
+    _take_fields(head, _FIELD.findall(data[: end + 2].lower()), is_10=minor == b"0")
+    if to_head or head.status < 200 or head.status in (204, 304):
+        _take_no_content(head)
+    return head
+
+
+def _check_unread(data: bytes, end: int, limits: Limits) -> None:
+    if not data.startswith(b"HTTP/1."[: len(data)]):
+        raise UpstreamProtocolError("no status line of HTTP/1.x")
+    grammar.check_unread(data, end, _START, limits.head_bytes, UpstreamProtocolError)
+    if end < 0 and len(data) >= limits.head_bytes:
+        raise UpstreamProtocolError(f"a head of more than {limits.head_bytes} bytes")
+
+
+def _take_fields(head: ResponseHead, found: Found, *, is_10: bool) -> None:
+    values = grammar.gather(found)
+    options = grammar.members(values.get(b"connection", []))
+    # RFC 9112, section 9.3.
+    head.keep_alive = b"close" not in options and (not is_10 or b"keep-alive" in options)
+    head.has_date = b"date" in values
+    codings = values.get(b"transfer-encoding")
+    lengths = values.get(b"content-length")
+    if codings is not None:
+        if lengths is not None or is_10 or codings != [b"chunked"]:
+            # RFC 9112, sections 6.1 and 6.3, rules 3 and 4.
+            raise UpstreamProtocolError("a Transfer-Encoding that leaves the length in doubt")
+        head.body = CHUNKED
+    elif lengths is not None:
+        head.body = grammar.read_length(lengths, UpstreamProtocolError)
+    if b"upgrade" in options:
+        head.upgrade = b", ".join(values.get(b"upgrade", []))
+    head.fields = grammar.without(head.fields, (HOP_BY_HOP | options) - _NEVER_HOP_BY_HOP)
+
+
+def _take_no_content(head: ResponseHead) -> None:
+    """Read the end of the head as the end of the message, whatever the fields say (RFC 9112, 6.3, rule 1)."""
+    if head.body != UNTIL_CLOSE and (head.status < 200 or head.status == 204):
+        # RFC 9110, section 8.6, and RFC 9112, section 6.1, forbid a length here: who states one may well send
+        # the content too.
+        if head.status < 200:
+            raise UpstreamProtocolError(f"a {head.status} response with a length")
+        head.keep_alive = False
+        head.fields = grammar.without(head.fields, {b"content-length"})
+    head.body = 0

@@ -1,0 +1,109 @@
+"""What the client connections of one worker share: limits, counters, the coarse clock, the way to an upstream."""
+
+from __future__ import annotations
+
+import asyncio
+from email.utils import formatdate
+from typing import Protocol
+
+from proxy.counters import Counters
+from proxy.dispatch import Dispatcher
+from proxy.forwarding import RequestWriter
+from proxy.settings import Settings, format_address
+from proxy.tunnel import Tunnel
+
+
+class Client(Protocol):
+    """A client connection, as the sweep and the drain see it."""
+
+    deadline: float
+
+    def timed_out(self) -> None:
+        """End what has taken too long."""
+
+    def drain(self) -> None:
+        """Close, now if idle, else after the exchange under way."""
+
+    def abort(self) -> None:
+        """Close now, whatever is under way."""
+
+
+class Service:
+    """One worker's shared state.
+
+    No exchange sets a timer: it notes a deadline, one of those that `sweep` works out, and the sweep looks at all
+    connections once in a while.
+    """
+
+    def __init__(self, settings: Settings, counters: Counters, loop: asyncio.AbstractEventLoop) -> None:
+        self.limits = settings.limits
+        self.counters = counters
+        self.loop = loop
+        self.dispatcher = Dispatcher(settings, counters, loop)
+        self.draining = False
+        self.drained = asyncio.Event()
+        self.default_host = format_address(settings.upstreams[0]).encode("ascii")
+        short = settings.mode == "short"
+        self.writer = RequestWriter(
+            is_10=settings.upstream_http == "1.0",
+            keep_alive=not short,
+            ask_close=short and settings.closer == "backend",
+        )
+        self._clients: set[Client] = set()
+        self._tunnels: set[Tunnel] = set()
+        self.sweep()
+
+    def admit(self, client: Client) -> bool:
+        """Take a new connection in; False when there are too many."""
+        self.counters.accepted += 1
+        self._clients.add(client)
+        if len(self._clients) <= self.limits.clients:
+            return True
+        self.counters.client["too_many"] += 1
+        return False
+
+    def forget(self, client: Client) -> None:
+        """Let go of a connection that has ended."""
+        self._clients.discard(client)
+        self._check_drained()
+
+    def open_tunnel(self, tunnel: Tunnel, early: bytes) -> None:
+        """Begin a tunnel; `early` is what the client has sent for it already."""
+        self._tunnels.add(tunnel)
+        tunnel.begin(early, self._tunnel_ended)
+
+    def sweep(self) -> None:
+        """Move the coarse clock on and end what took too long."""
+        self.dispatcher.sweep()
+        now = self.dispatcher.now
+        self.date = formatdate(usegmt=True).encode("ascii")
+        self.idle_until = now + self.limits.idle_timeout_s
+        self.head_until = now + self.limits.head_timeout_s
+        self.response_until = now + self.limits.read_timeout_s
+        for client in [each for each in self._clients if each.deadline <= now]:
+            client.timed_out()
+        for tunnel in [each for each in self._tunnels if each.is_silent(now, self.limits.tunnel_timeout_s)]:
+            tunnel.abort()
+
+    def drain(self) -> None:
+        """Close idle connections now, the others after their exchange; then `drained` is set."""
+        self.draining = True
+        self.dispatcher.drain()
+        for client in list(self._clients):
+            client.drain()
+        for tunnel in list(self._tunnels):
+            tunnel.abort()
+        self._check_drained()
+
+    def abort(self) -> None:
+        """Cut off what the drain has left."""
+        for client in list(self._clients):
+            client.abort()
+
+    def _tunnel_ended(self, tunnel: Tunnel) -> None:
+        self._tunnels.discard(tunnel)
+        self._check_drained()
+
+    def _check_drained(self) -> None:
+        if self.draining and not self._clients and not self._tunnels:
+            self.drained.set()
