@@ -97,7 +97,7 @@ def test_a_program_that_is_missing_is_named(host: Host) -> None:
 
 
 def test_a_command_to_a_role_that_is_gone(host: Host) -> None:
-    role = start(host, "sys.stdin.close(); say('ready'); sys.exit(4)")
+    role = start(host, "os.close(0); say('ready'); os._exit(4)")
     role.wait_event("ready", TIMEOUT_S)
     with pytest.raises(RoleError, match=r"proxy: cannot be told to stop: Broken pipe \(exit code 4\)"):
         role.send({"command": "stop"})
@@ -109,7 +109,12 @@ def test_a_command_to_a_role_that_is_gone(host: Host) -> None:
 def test_stop_asks_first(host: Host) -> None:
     role = start(
         host,
-        "signal.signal(signal.SIGTERM, lambda *_: (say('done'), sys.exit(0))); say('ready'); signal.pause()",
+        """
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+say("ready")
+signal.sigwait({signal.SIGTERM})
+say("done")
+""",
     )
     role.wait_event("ready", TIMEOUT_S)
     assert role.stop() == 0

