@@ -108,7 +108,7 @@ def _named(sides: tuple[Side, ...]) -> tuple[Side, ...]:
         different = {key: row for key, row in differences(sides).items() if key.startswith("plan.")}
         row = next(iter(different.values())) if len(different) == 1 else ()
         word = next(iter(different), "").rpartition(".")[2].replace("_", " ")
-        names = [str(value) if isinstance(value, str) else f"{word} {value}" for value in row]
+        names = [str(value) if isinstance(value, str) else f"{value} {word}" for value in row]
     if len(set(names)) < len(sides):
         names = [chr(ord("A") + index) for index in range(len(sides))]
     return tuple(

@@ -37,7 +37,7 @@ def rates(axes: Axes, drawn: Drawn) -> None:
     bars = [bar for side, colour in drawn for bar in _rates(side, colour)]
     cliff = any(bar.note for bar in bars)
     title(axes, "Requests/s", "before and after half of the ports" if cliff else "over the window")
-    _draw(axes, bars, drawn.names)
+    _draw(axes, bars, drawn)
 
 
 def connections(axes: Axes, drawn: Drawn) -> None:
@@ -47,7 +47,7 @@ def connections(axes: Axes, drawn: Drawn) -> None:
     for side, colour in drawn:
         reuse = metrics.values(metrics.named("upstream.requests_per_connection"), finding.shown(side))
         bars.append(_Bar(side.name, "", [1000 / each for each in reuse if each], colour))
-    _draw(axes, bars, drawn.names)
+    _draw(axes, bars, drawn)
 
 
 def cpu(axes: Axes, drawn: Drawn) -> None:
@@ -71,7 +71,7 @@ def cpu(axes: Axes, drawn: Drawn) -> None:
                 axes.text(-0.4, base + cost / 2, role, ha="right", va="center", size=9, color=QUIET)
             base += cost
         annotate(axes, number(base, "us"), (index, base), (0, 3), ha="center", weight="bold", size=9)
-    _finish(axes, drawn.names, max(sums))
+    _finish(axes, drawn, max(sums))
     axes.set_xlim(left=-0.62 - 0.3 * len(drawn.sides))
 
 
@@ -90,7 +90,8 @@ def _cost_us(side: Side, role: str) -> float | None:
     return statistics.median(known) if known else None
 
 
-def _draw(axes: Axes, bars: Sequence[_Bar], names: Sequence[str]) -> None:
+def _draw(axes: Axes, bars: Sequence[_Bar], drawn: Drawn) -> None:
+    names = drawn.names
     tallest = 0.0
     for bar in (bar for bar in bars if bar.values):
         group = [each for each in bars if each.side == bar.side]
@@ -112,12 +113,16 @@ def _draw(axes: Axes, bars: Sequence[_Bar], names: Sequence[str]) -> None:
                 color=QUIET,
             )
         tallest = max(tallest, *bar.values)
-    _finish(axes, names, tallest)
+    _finish(axes, drawn, tallest)
 
 
-def _finish(axes: Axes, names: Sequence[str], tallest: float) -> None:
-    axes.set_xticks(range(len(names)), names)
-    axes.tick_params(axis="x", length=0, pad=16, labelcolor=INK)
+def _finish(axes: Axes, drawn: Drawn, tallest: float) -> None:
+    names = drawn.names
+    crowded = len(names) > 2  # then the first word, and the colour, have to do
+    axes.set_xticks(range(len(names)), [name.split()[0] if crowded else name for name in names])
+    axes.tick_params(axis="x", length=0, pad=16)
+    for label, colour in zip(axes.get_xticklabels(), drawn.colours, strict=True):
+        label.set(color=colour, weight="bold", size=9 if crowded else 9.5)
     axes.set_xlim(-0.55, len(names) - 0.45)
     axes.set_ylim(0, (tallest or 1.0) * 1.1)
     axes.set_yticks([])

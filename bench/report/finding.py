@@ -57,28 +57,28 @@ def conditions(sides: Sequence[Side]) -> str:
     labs = sorted({trial.lab for trial in trials})
     kernels = sorted({str(side.run.machine.get("kernel", "unknown")) for side in sides})
     loads = sorted({side.run.plan.get("load", {}).get("connections", 0) for side in sides})
-    counts = ", ".join(f"{side.name} {len(side.counted)} of {len(side.trials)}" for side in sides)
     facts = (
         f"proxy: {', '.join(subjects)}",
         f"lab: {', '.join(labs)}",
         f"kernel: {', '.join(kernels)}",
         f"client connections: {', '.join(map(str, loads))}",
-        f"trials that count: {counts}",
         "thin lines: single trials; bold: their median",
     )
-    return "  ·  ".join(facts) + "".join(f"\n{line}" for line in _told_apart(sides))
+    return "  ·  ".join(facts) + "\n" + "  ·  ".join(_told_apart(sides))
 
 
 def _told_apart(sides: Sequence[Side]) -> list[str]:
-    """Say what the plans of sides differ in whose names do not tell."""
+    """Say of each side how many trials count, and its mode and its plan where its name does not."""
     different = {key: row for key, row in differences(sides).items() if key.startswith("plan.")}
-    if not different or all(side.name == side.mode for side in sides):
-        return []
+    lettered = any(len(side.name) == 1 for side in sides)
     told = []
     for index, side in enumerate(sides):
-        values = (f"{key.removeprefix('plan.')} {row[index]}" for key, row in different.items())
-        told.append(f"{side.name}: {side.mode}, {', '.join(values)}")
-    return ["  ·  ".join(told)]
+        facts = [f"{len(side.counted)} of {len(side.trials)} trials count"]
+        facts += [side.mode] if side.name != side.mode else []
+        if lettered:
+            facts += [f"{key.removeprefix('plan.')} {row[index]}" for key, row in different.items()]
+        told.append(f"{side.name}: {', '.join(facts)}")
+    return told
 
 
 def shown(side: Side) -> tuple[Trial, ...]:

@@ -96,7 +96,8 @@ def latency(axes: Axes, drawn: Drawn) -> None:
         points = _curve(axes, _counts(side, {trial.trial for trial in finding.shown(side)}), colour, lw=2.4)
         if points:
             rarest = max(rarest, points[-1][0])
-            labels.append(_Label(points[-1][1], side.name, colour, points[-1][0]))
+            end = points[-1][0] if len(drawn.sides) < 3 else None  # many labels are tidier in one column
+            labels.append(_Label(points[-1][1], side.name, colour, end))
     ticks = [percent for percent in _PERCENTS if _rarity(percent) <= rarest]
     axes.set_xticks([_rarity(percent) for percent in ticks], [f"{percent:g} %" for percent in ticks])
     axes.set_xticks([], minor=True)
@@ -198,16 +199,17 @@ def _apart(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
 
 
 def _mark_moments(axes: Axes, drawn: Drawn, key: str, said: str, height: float) -> None:
-    """Mark when each side came to a point of its ports; the first one is told in words."""
+    """Mark when each side came to a point of its ports, in words once for all of them."""
     moments = [(finding.median(side, f"ports.{key}"), colour) for side, colour in drawn]
     reached = [(moment_s, colour) for moment_s, colour in moments if moment_s is not None]
     for moment_s, colour in reached:
         axes.axvline(moment_s, color=colour, lw=1.1, ls=(0, (2, 2)), zorder=1)
     if reached:
-        moment_s, colour = reached[0]
+        first, last = number(min(reached)[0], "s"), number(max(reached)[0], "s")
         annotate(
-            axes, said.format(number(moment_s, "s")), (moment_s, height), (6, 0), color=colour,
-            xycoords=("data", "axes fraction"), va="center", bbox=VEIL,
+            axes, said.format(first if first == last else f"{first} to {last}"), (max(reached)[0], height),
+            (6, 0), color=reached[0][1] if len(reached) == 1 else INK, xycoords=("data", "axes fraction"),
+            va="center", bbox=VEIL,
         )  # fmt: skip
 
 

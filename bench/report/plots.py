@@ -69,8 +69,8 @@ def draw(sides: Sequence[Side]) -> Figure:
     title = textwrap.fill("; ".join(clauses), 100) if len(clauses) < 3 else "\n".join(clauses)
     size = 15 if title.count("\n") < 2 else 11.5
     figure.text(0.04, 0.975, title, size=size, weight="bold", va="top", linespacing=1.35)
-    figure.text(0.04, 0.02, finding.conditions(sides), size=8.5, color=canvas.QUIET, va="bottom")
-    top = figure.add_gridspec(1, 2, left=0.06, right=0.9, top=0.83, bottom=0.535, wspace=0.42)
+    figure.text(0.04, 0.012, finding.conditions(sides), size=8.5, color=canvas.QUIET, va="bottom")
+    top = figure.add_gridspec(1, 2, left=0.06, right=0.885, top=0.83, bottom=0.535, wspace=0.44)
     low = figure.add_gridspec(
         1, 2, left=0.06, right=0.985, top=0.415, bottom=0.115, wspace=0.3, width_ratios=(1, 1.32)
     )

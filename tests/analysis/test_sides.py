@@ -34,7 +34,7 @@ def test_one_run_is_compared_mode_by_mode(run):
 
 def test_two_runs_of_both_modes_give_two_comparisons(run):
     picked = sides.pick([run("a"), run("b", load={"connections": 128})])
-    assert names(picked) == [["connections 64", "connections 128"]] * 2
+    assert names(picked) == [["64 connections", "128 connections"]] * 2
     assert [group[0].mode for group in picked] == ["short", "keepalive"]
 
 
@@ -59,7 +59,7 @@ def test_runs_of_one_mode_each_are_compared_with_each_other(run):
 def test_sides_are_named_after_the_one_thing_that_differs(run):
     runs = [run(f"run{n}", load={"connections": n}) for n in (64, 256, 1024)]
     assert names(sides.pick([f"{each}:short" for each in runs])) == [
-        ["connections 64", "connections 256", "connections 1024"]
+        ["64 connections", "256 connections", "1024 connections"]
     ]
     closers = [run("x", closer="proxy"), run("y", closer="backend")]
     assert names(sides.pick([f"{each}:short" for each in closers])) == [["proxy", "backend"]]
