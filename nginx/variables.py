@@ -51,6 +51,7 @@ _COMPUTED = _words(
     set_quote_sql_str set_quote_json_str set_local_today set_hmac_sha1 keyval lua_set opentelemetry_propagate
     set_misc userid_set set_from_accept_language eval array_split array_join array_map"""
 )
+_REDIRECTING = ("try_files", "rewrite", "error_page", "auth_request", "mirror")
 _CAPTURE = re.compile(r"\(\?P?['<](\w+)['>]")
 _LUA_VARIABLE = re.compile(r"\bngx\.var\.(\w+)\s*=[^=]|\bngx\.var\[['\"](\w+)['\"]\]\s*=[^=]")
 
@@ -163,16 +164,13 @@ class Scope:
     def _set_elsewhere(self, name: str) -> Values:
         """Returns what other locations of this server can have left in a variable, or nothing.
 
-        A request that was redirected internally keeps what the location before it set.
+        A request keeps what a location set when it is redirected internally to another one, and only then.
         """
         server = self._level.enclosing("server")
         found = EMPTY
         for level, directive in self._defined.sets[name]:
-            if (
-                level.enclosing("server") is server
-                and len(directive.args) > 1
-                and name not in self._evaluating
-            ):
+            reaches = level.enclosing("server") is server and any(map(level.inherited, _REDIRECTING))
+            if reaches and len(directive.args) > 1 and name not in self._evaluating:
                 self._evaluating.append(name)
                 found |= self.values(directive.args[1])
                 self._evaluating.pop()

@@ -114,7 +114,7 @@ def starved_servers(case: Case) -> Iterator[Hit]:
             share = max(1, capacity // workers // 2)
             yield Hit(
                 upstream.keepalive_place(),
-                f'{workers} workers keep up to {workers * pool.idle} connections to upstream "{upstream.name}", '
+                f'{workers} workers keep {workers * pool.idle} connections to upstream "{upstream.name}", '
                 f"whose servers take {capacity}",
                 f"write `keepalive {share};`, or raise the servers' limit",
                 severity=Severity.HIGH if workers * pool.idle > 2 * capacity else None,

