@@ -10,6 +10,7 @@ import csv
 import dataclasses
 import io
 import json
+import os
 import re
 import typing
 from collections.abc import Iterable, Iterator
@@ -75,7 +76,8 @@ class Listed:
 class Writer:
     """Writes one run, trial by trial, into a new folder of its own; whatever is on disk is readable.
 
-    A trial's line in run.jsonl is written last: where it stands, its other rows are complete.
+    A trial's line in run.jsonl is written last: where it stands, its other rows are complete. A run that
+    ends without a trial leaves no folder.
     """
 
     def __init__(self, directory: Path, run: Run) -> None:
@@ -134,9 +136,14 @@ class Writer:
             ) from error
 
     def close(self) -> None:
-        """Close the files."""
-        while self._files:
-            self._files.pop().close()
+        """Close the files; remove them, and their folder, where no trial was recorded."""
+        files, self._files = self._files, []
+        for file in files:
+            file.close()
+            if not self._trials:
+                os.unlink(file.name)
+        if files and not self._trials:
+            self.directory.rmdir()
 
     def _open(self, name: str) -> IO[str]:
         file = open(self.directory / name, "x", encoding="utf-8", newline="")  # noqa: SIM115

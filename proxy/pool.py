@@ -97,6 +97,11 @@ class Pool(Generic[Connection, Waiter]):
         """Exchanges that wait for a connection."""
         return len(self._waiting)
 
+    @property
+    def _queued(self) -> int:
+        """Exchanges that wait without a connection being opened on their behalf."""
+        return len(self._waiting) - self._opening
+
     def acquire(
         self, waiter: Waiter, now: float
     ) -> Use[Connection, Waiter] | Open[Waiter] | Refuse[Waiter] | None:
@@ -104,13 +109,13 @@ class Pool(Generic[Connection, Waiter]):
         if self._idle:
             # The most recently used one: the rest may grow old and expire.
             return Use(self._idle.popitem()[0], waiter)
-        if self._open < self._max_open:
-            self._waiting[waiter] = now
-            return self._begin_open()
-        if len(self._waiting) - self._opening >= self._max_waiting:
+        is_spare_coming = self._opening > len(self._waiting)
+        if not is_spare_coming and self._open >= self._max_open and self._queued >= self._max_waiting:
             return Refuse(waiter)
         self._waiting[waiter] = now
-        return None
+        # A connection that is being opened for somebody who was served otherwise meanwhile is this one's:
+        # opening another would leave more connections than there are clients.
+        return self._open_for_waiting()
 
     def opened(
         self, connection: Connection, now: float

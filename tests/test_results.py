@@ -4,6 +4,7 @@ import json
 import os
 import re
 import stat
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -88,12 +89,16 @@ def test_other_tools_read_the_histogram_log(folder):
 
 
 def test_two_runs_of_the_same_second_do_not_overwrite_each_other(tmp_path):
-    names = []
-    for _ in range(3):
-        with Writer.create(tmp_path, PLAN, MACHINE, STARTED) as writer:
-            names.append(writer.directory.name)
     stem = "20260314T150926Z-both-asyncio"
-    assert names == [stem, f"{stem}-2", f"{stem}-3"]
+    with ExitStack() as stack:
+        writers = [stack.enter_context(Writer.create(tmp_path, PLAN, MACHINE, STARTED)) for _ in range(3)]
+        assert [writer.directory.name for writer in writers] == [stem, f"{stem}-2", f"{stem}-3"]
+
+
+def test_a_run_without_a_trial_leaves_no_folder(tmp_path):
+    with pytest.raises(ZeroDivisionError), Writer.create(tmp_path, PLAN, MACHINE, STARTED):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_is_readable_at_every_moment(tmp_path):
