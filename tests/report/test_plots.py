@@ -25,25 +25,30 @@ def words(figure: Figure) -> str:
     return "\n".join(text.get_text() for text in texts)
 
 
-@pytest.fixture
-def cliff(tmp_path):
-    return write(tmp_path, CLIFF, trials=2)
+@pytest.fixture(scope="module")
+def cliff(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("cliff"), CLIFF, trials=2)
 
 
-def test_the_title_is_the_finding(cliff):
-    assert drawn(cliff).texts[0].get_text() == (
+@pytest.fixture(scope="module")
+def figure(cliff):
+    return drawn(cliff)
+
+
+def test_the_title_is_the_finding(figure):
+    assert figure.texts[0].get_text() == (
         "keepalive: 12,919 requests/s on 64 connections; short: 9,997 requests/s until half of the 28,232\n"
         "ports were used after 1.5 s, then 398/s"
     )
 
 
-def test_both_ways_over_the_ports_are_marked_and_labelled(cliff):
-    rate, time_wait = drawn(cliff).axes[:2]
+def test_both_ways_over_the_ports_are_marked_and_labelled(figure):
+    rate, time_wait = figure.axes[:2]
     assert "half of the ports used\nafter 1.5 s" in [text.get_text() for text in rate.texts]
     marks = [line.get_ydata()[0] for line in time_wait.lines if len(set(line.get_ydata())) == 1]
     assert {14_116, 28_232} <= set(marks)
-    assert "half of the 28,232 ports used: connect() slows down" in words(drawn(cliff))
-    assert "all ports used: connect() fails" in words(drawn(cliff))
+    assert "half of the 28,232 ports used: connect() slows down" in words(figure)
+    assert "all ports used: connect() fails" in words(figure)
 
 
 def test_exhausted_ports_are_marked_in_time(tmp_path):
@@ -54,8 +59,8 @@ def test_exhausted_ports_are_marked_in_time(tmp_path):
     assert "and nothing but errors after 3.5 s" in said.replace("\n", " ")
 
 
-def test_a_cliff_has_bars_before_and_after(cliff):
-    bars = drawn(cliff).axes[3]
+def test_a_cliff_has_bars_before_and_after(figure):
+    bars = figure.axes[3]
     heights = [round(patch.get_height(), -2) for patch in bars.patches]
     assert heights == [10_000, 400, 12_900]
     assert {"before", "after"} <= {text.get_text() for text in bars.texts}
@@ -69,13 +74,13 @@ def test_without_a_cliff_there_is_one_bar_a_side_and_the_price_in_the_title(tmp_
     assert "connect() slows down" not in words(figure)
 
 
-def test_connections_are_told_per_thousand_requests(cliff):
-    assert [round(patch.get_height(), 1) for patch in drawn(cliff).axes[4].patches] == [1000, 0.7]
+def test_connections_are_told_per_thousand_requests(figure):
+    assert [round(patch.get_height(), 1) for patch in figure.axes[4].patches] == [1000, 0.7]
 
 
-def test_cpu_is_stacked_by_role(cliff):
-    assert len(drawn(cliff).axes[5].patches) == 6
-    assert {"proxy", "backend", "client"} <= {text.get_text() for text in drawn(cliff).axes[5].texts}
+def test_cpu_is_stacked_by_role(figure):
+    assert len(figure.axes[5].patches) == 6
+    assert {"proxy", "backend", "client"} <= {text.get_text() for text in figure.axes[5].texts}
 
 
 @pytest.mark.parametrize(
@@ -88,24 +93,21 @@ def test_cpu_is_stacked_by_role(cliff):
     ],
 )
 def test_a_run_gets_a_png_and_an_svg(tmp_path, stories, plan):
-    png, svg = plots.save_run(write(tmp_path, stories, **{"trials": 2, "duration_s": 1.0, **plan}))
+    folder = write(tmp_path, stories, **{"trials": 2, "duration_s": 1.0, **plan})
+    png, svg = plots.save_run(folder)
     assert png.read_bytes().startswith(b"\x89PNG")
     assert ElementTree.parse(svg).getroot().tag.endswith("svg")
 
 
 @pytest.mark.parametrize("missing", ["timeline.csv", "latency.hlog"])
-def test_a_run_without_its_series_still_gets_a_picture(cliff, missing):
-    (cliff / missing).unlink()
-    assert plots.save_run(cliff)[0].exists()
+def test_a_run_without_its_series_still_gets_a_picture(tmp_path, missing):
+    folder = write(tmp_path, CLIFF, trials=1, duration_s=1.0)
+    (folder / missing).unlink()
+    assert len(drawn(folder).axes) == 6
 
 
 def test_trials_of_no_length_still_get_a_picture(tmp_path):
     assert plots.save_run(write(tmp_path, CLIFF, trials=1, duration_s=0.1))[0].exists()
-
-
-def test_the_same_run_gives_the_same_svg(cliff):
-    first = plots.save_run(cliff)[1].read_bytes()
-    assert plots.save_run(cliff)[1].read_bytes() == first
 
 
 def test_a_picture_that_cannot_be_written_is_named(cliff, tmp_path):
