@@ -29,7 +29,8 @@ class Job:
     warmup_s: float = 1.0
     duration_s: float = 6.0
     requests: int | None = None
-    """The window ends early once so many responses, correct or not, have come in it; None: no such bound."""
+    """The window ends early once so many responses, correct or not, have come in it; None: no such bound.
+    Errors are counted toward it ten times a second."""
     client_mode: str = "keepalive"
     """keepalive, or short: `Connection: close`, one request per connection, the client closes first."""
     requests_per_connection: int | None = None

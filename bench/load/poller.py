@@ -64,15 +64,21 @@ class Poller:
 
     def run_ready(self, timeout_ns: int) -> None:
         """Wait up to `timeout_ns` until something is ready, and call the handlers of all that is."""
-        if timeout_ns > 0 and self._epoll and timeout_ns < _COARSE_NS:
-            select.select((self._epoll,), (), (), timeout_ns / 1e9)  # Counts in microseconds.
-            timeout_ns = 0
+        if timeout_ns < _COARSE_NS:
+            timeout_ns = self._wait_finely(timeout_ns)
         handlers = self._handlers
-        for fd, _ in self._events(max(0, timeout_ns) / 1e9):
+        for fd, _ in self._events(timeout_ns / 1e9):
             handlers[fd]()
         for call in self._later:
             call()
         self._later.clear()
+
+    def _wait_finely(self, timeout_ns: int) -> int:
+        """Wait for a short time; return how long is left to wait."""
+        if timeout_ns > 0 and self._epoll:
+            select.select((self._epoll,), (), (), timeout_ns / 1e9)  # Counts in microseconds.
+            return 0
+        return max(0, timeout_ns)
 
     def _poll_events(self, timeout_s: float) -> list[tuple[int, int]]:
         poll: select.poll = self._poll  # type: ignore[assignment]

@@ -6,6 +6,7 @@ Knows the events of docs/pipes.md, but not where they go: `emit` takes each as a
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any
@@ -33,11 +34,8 @@ class Seconds:
         self._span = phases.span(phases.start_ns)
         self.next_ns = min(self._span.start_ns + TICK_NS, self._span.end_ns)
         """When the tick at hand ends."""
-
-    @property
-    def answered_in_window(self) -> int:
-        """Return the exchanges that have ended in the window, rightly or not."""
-        return self.window.answered + (self._tally.answered if self._span.in_window else 0)
+        self.enough = self._enough()
+        """How many times of correct responses this tick may add before the job's `requests` are reached."""
 
     def advance(self, now_ns: int) -> None:
         """End the ticks and seconds that are over at `now_ns`."""
@@ -46,6 +44,7 @@ class Seconds:
             if self.next_ns == self._span.end_ns:
                 self._report(self.next_ns)
             self.next_ns = min(self.next_ns + TICK_NS, self._span.end_ns)
+        self.enough = self._enough()
 
     def cut(self, now_ns: int) -> None:
         """End the second at hand at `now_ns`, ahead of its time."""
@@ -54,6 +53,11 @@ class Seconds:
             self._tally.tick()
             self._report(now_ns)
         self.next_ns = min(now_ns + TICK_NS, self._span.end_ns)
+
+    def _enough(self) -> int:
+        if self._job.requests is None or not self._span.in_window:
+            return sys.maxsize
+        return self._job.requests - self.window.answered - self._tally.answered
 
     def _report(self, end_ns: int) -> None:
         span, stretch = self._span, self._tally.take(open_loop=self._job.rate is not None)
@@ -112,20 +116,20 @@ class Worker:
 
     def _load(self, phases: Phases, seconds: Seconds) -> None:
         """Warm up and run the window, until its end."""
-        crowd, run_ready, enough = self._crowd, self._poller.run_ready, self._job.requests
-        while True:
+        crowd, run_ready, is_open_loop = self._crowd, self._poller.run_ready, self._job.rate is not None
+        times = self._tally.latency.raw
+        while not self._is_stopping and len(times) < seconds.enough:
             now_ns = monotonic_ns()
-            if self._is_stopping or (enough is not None and seconds.answered_in_window >= enough):
-                phases.end_window(now_ns)
-                return
             if now_ns >= seconds.next_ns:
                 seconds.advance(min(now_ns, phases.window_end_ns))
                 crowd.sweep(now_ns)
-            if now_ns >= phases.window_end_ns:
-                return
-            due_ns = crowd.pace(now_ns)
-            until_ns = seconds.next_ns if due_ns is None else min(due_ns, seconds.next_ns)
+                if now_ns >= phases.window_end_ns:
+                    return
+            until_ns = seconds.next_ns
+            if is_open_loop and (due_ns := crowd.pace(now_ns)) is not None:
+                until_ns = min(due_ns, until_ns)
             run_ready(until_ns - now_ns)
+        phases.end_window(monotonic_ns())
 
     def _drain(self, phases: Phases, seconds: Seconds) -> int:
         """Let the exchanges under way end, within their bound; return when the last had."""

@@ -197,8 +197,8 @@ def test_long_bodies_are_checked_to_the_last_byte(
     wrong = body[:-1] + b"\n"
     with serving(closing(lambda r: reply(r, body if r.number % 2 else wrong))) as server:
         done, _ = run(server.port, connections=1, requests=4, body_bytes=(size, size))
-    assert done["requests"] == done["errors"]["body"] == 2
-    assert done["errors_total"] == done["errors"] | {"body": len(server.seen) - done["requests_total"]}
+    assert done["requests_total"] == sum(request.number % 2 for request in server.seen) >= 4
+    assert done["errors_total"]["body"] == len(server.seen) - done["requests_total"]
 
 
 def test_a_request_that_the_socket_does_not_take_at_once_is_sent_whole() -> None:
