@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from bench.subjects.asyncio_proxy import AsyncioProxy
 from bench.subjects.direct import Direct
+from bench.subjects.haproxy import HAProxy
 from bench.subjects.nginx import Nginx
 from bench.subjects.subject import Subject
 
-SUBJECTS: dict[str, type[Subject]] = {"asyncio": AsyncioProxy, "direct": Direct, "nginx": Nginx}
+SUBJECTS: dict[str, type[Subject]] = {
+    "asyncio": AsyncioProxy,
+    "direct": Direct,
+    "nginx": Nginx,
+    "haproxy": HAProxy,
+}

@@ -29,7 +29,7 @@ _LISTEN = "0A"
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How one proxy is run; `{folder}` in an argument or a value stands for its scratch folder."""
+    """How one proxy is run; `{folder}` stands for its scratch folder, in arguments, values and files."""
 
     program: Program
     listen: str
@@ -71,7 +71,7 @@ def launch(host: Host, cpus: set[int] | None, recipe: Recipe) -> Launched:
     process: Process | None = None
     try:
         for name, text in recipe.files.items():
-            Path(folder.name, name).write_text(text, encoding="utf-8")
+            Path(folder.name, name).write_text(text.replace("{folder}", folder.name), encoding="utf-8")
         _check(host, recipe, folder.name)
         process = _start(host, cpus, recipe, folder.name, recipe.run)
         _await_listening(host, process, recipe.listen)

@@ -1,0 +1,117 @@
+"""HAProxy as a subject: its configuration for a trial, and its own count over the stats socket."""
+
+from __future__ import annotations
+
+import csv
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.errors import PlanError, RoleError
+from bench.lab import Host
+from bench.plan import Closer, Mode
+from bench.subjects import programs
+from bench.subjects.launch import Launched, Recipe, launch, listen_address
+from bench.subjects.subject import Asked, Counted
+
+_CONF = "{folder}/haproxy.cfg"
+_STATS = "stats.sock"
+_STATS_TIMEOUT_S = 5.0
+_SPARE_CONNECTIONS = 64
+
+
+class HAProxy:
+    """Starts HAProxy 2.4 or newer; its workers are threads that lend each other idle connections."""
+
+    def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Launched:
+        """Start HAProxy on `host`; RoleError when it refuses its configuration or does not come up."""
+        program = programs.find("haproxy", asked.plan.program)
+        listen = listen_address(host)
+        recipe = Recipe(
+            program,
+            listen,
+            files={"haproxy.cfg": conf(asked, listen)},
+            check=("-c", "-q", "-f", _CONF),
+            run=("-db", "-q", "-f", _CONF),
+            count=_count,
+        )
+        return launch(host, cpus, recipe)
+
+
+def conf(asked: Asked, listen: str) -> str:
+    """Return the configuration for one trial; PlanError where HAProxy cannot do what is asked."""
+    _refuse(asked)
+    return "\n".join(_lines(asked, listen)) + "\n"
+
+
+def _refuse(asked: Asked) -> None:
+    if asked.plan.requests_per_connection is not None:
+        raise PlanError(
+            "subject.requests_per_connection: haproxy does not bound it (max-reuse holds for HTTP/2 only);"
+            " leave it out, or let the backend close with --backend-requests"
+        )
+    if asked.plan.upstream_http != "1.1":
+        raise PlanError(f"subject.upstream_http = {asked.plan.upstream_http}: haproxy sends 1.1 only")
+
+
+def _lines(asked: Asked, listen: str) -> Iterator[str]:
+    yield "global"
+    yield f"    stats socket {{folder}}/{_STATS}"
+    yield f"    nbthread {asked.plan.workers}"
+    yield f"    maxconn {asked.clients + _SPARE_CONNECTIONS}"
+    # By default nothing is kept once a quarter of the descriptors that maxconn allows for are in use.
+    yield "    tune.pool-low-fd-ratio 100"
+    yield "    tune.pool-high-fd-ratio 100"
+    yield "defaults"
+    yield "    mode http"
+    yield "    timeout connect 5s"
+    yield "    timeout client 75s"
+    yield "    timeout server 60s"
+    # Closer backend: HAProxy sends `Connection: close`. Otherwise it does not, and has no pool in short
+    # mode (pool-max-conn 0), so that it closes. `always`: `safe` gives first requests their own connection.
+    is_asking_to_close = asked.mode is Mode.SHORT and asked.closer is Closer.BACKEND
+    yield "    option http-server-close" if is_asking_to_close else "    http-reuse always"
+    yield "frontend front"
+    yield f"    bind {listen} backlog 4096"
+    yield "    default_backend backend"
+    yield "backend backend"
+    yield "    balance roundrobin"
+    sources = [f" source {source}" for source in asked.sources] or [""]
+    pairs = [(upstream, source) for upstream in asked.upstreams for source in sources]
+    for number, (upstream, source) in enumerate(pairs, 1):
+        yield f"    server backend{number} {upstream}{source} {_pool(asked)}"
+
+
+def _pool(asked: Asked) -> str:
+    """Return a server's limits; HAProxy counts them for all threads together."""
+    if asked.mode is Mode.SHORT:
+        return "pool-max-conn 0"
+    plan = asked.plan
+    # Each delay, half of the connections that were idle throughout are closed.
+    delay_ms = round(plan.pool_idle_timeout_s * 1000)
+    pool = f"pool-max-conn {asked.pool_idle * plan.workers} pool-purge-delay {delay_ms}ms"
+    return pool if plan.pool_max is None else f"{pool} maxconn {plan.pool_max * plan.workers}"
+
+
+def _count(folder: Path) -> Counted:
+    try:
+        with socket.socket(socket.AF_UNIX) as stats:
+            stats.settimeout(_STATS_TIMEOUT_S)
+            stats.connect(str(folder / _STATS))
+            stats.sendall(b"show stat\n")
+            answer = b"".join(iter(lambda: stats.recv(65536), b""))
+    except OSError as error:
+        raise RoleError("haproxy", f"does not answer on its stats socket: {error}") from error
+    return counted(answer.decode())
+
+
+def counted(answer: str) -> Counted:
+    """Return what `show stat` says (HAProxy management guide, section 9.1).
+
+    `connect` counts attempts; those that failed are in `wretr` (tried again) and `econ` (given up).
+    """
+    rows = list(csv.DictReader(answer.removeprefix("# ").splitlines()))
+    servers = [row for row in rows if row["svname"] not in ("FRONTEND", "BACKEND")]
+    opened = sum(int(row["connect"]) - int(row["wretr"]) - int(row["econ"]) for row in servers)
+    accepted = next(int(row["conn_tot"]) for row in rows if row["svname"] == "FRONTEND")
+    return Counted(opened=opened, accepted=accepted)
