@@ -308,20 +308,20 @@ class UpstreamConnection(asyncio.Protocol):
         downstream.content_done()
 
     def _fail(self, error: ProxyError) -> None:
-        downstream = None if self._state is _NOTHING else self._downstream
-        self._state = _CLOSED
-        self._forget()
+        state, self._state = self._state, _CLOSED
         self._transport.abort()
-        if downstream is None:
+        if state is _NOTHING:
             self._owner.lost(self, error)
-        else:
-            # The exchange first: it may want the place of this connection for a fresh one.
-            downstream.upstream_failed(self, error)
+            return
+        downstream = self._downstream
+        self._forget()
+        # The exchange first: it may want the place of this connection for a fresh one.
+        downstream.upstream_failed(self, error)
 
     def _forget(self) -> None:
         """Let go of what belongs to one exchange; an idle connection keeps no client alive."""
         del self._downstream
-        if self._paused:
+        if self._paused and self._state is not _CLOSED:
             self.resume()
         if self._buffer:
             self._buffer = b""
