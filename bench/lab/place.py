@@ -20,6 +20,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 ROLES = ("client", "proxy", "backend")
+_DYNAMIC_PORTS = (49152, 65535)
+"""RFC 6335, section 6: what systems without /proc give out."""
 
 
 class Host:
@@ -57,6 +59,8 @@ class Host:
 
     def port_range(self) -> tuple[int, int]:
         """Return the lowest and the highest port that the host gives to its connections."""
+        if not sysctl.path(sysctl.PORT_RANGE).exists():
+            return _DYNAMIC_PORTS
         return sysctl.port_range(self.call(sysctl.read, sysctl.PORT_RANGE))
 
     def join(self, lifeline: Lifeline) -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import psutil
 
-_TICK_S = 1 / os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 0.01
 _MIB = 1 << 20
 _IS_LINUX = sys.platform == "linux"
 
@@ -207,8 +206,3 @@ def idle_s() -> dict[int, float]:
     for core, times in enumerate(psutil.cpu_times(percpu=True)):
         idle[core] = times.idle + getattr(times, "iowait", 0.0)
     return idle
-
-
-def softirq_pids() -> list[int]:
-    """Return the kernel's ksoftirqd threads, which may do the work of veth outside every role's process."""
-    return [process.pid for process in psutil.process_iter() if process.name().startswith("ksoftirqd/")]

@@ -9,6 +9,7 @@ Sources: sock_diag(7); include/uapi/linux/inet_diag.h; net/ipv4/inet_diag.c.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -99,6 +100,8 @@ class SockDiag:
     """
 
     def __init__(self) -> None:
+        if not hasattr(socket, "AF_NETLINK"):
+            raise OSError(errno.EPROTONOSUPPORT, os.strerror(errno.EPROTONOSUPPORT))
         kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
         self._socket = socket.socket(socket.AF_NETLINK, kind, _NETLINK_SOCK_DIAG)
         self._buffer = bytearray(_BUFFER_BYTES)

@@ -1,0 +1,132 @@
+"""The sampler: samples of every host in turn, exact counts on demand, and what is missing by name."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bench.observe import host as observed_host
+from bench.observe.sampler import HostSample, Sampler, Watched
+
+TIMEOUT_S = 30.0
+
+
+class Collected:
+    """Samples as they come, and an event once there are enough of them."""
+
+    def __init__(self, enough: int) -> None:
+        self.samples: list[HostSample] = []
+        self.is_enough = threading.Event()
+        self._enough = enough
+
+    def __call__(self, sample: HostSample) -> None:
+        self.samples.append(sample)
+        if len(self.samples) >= self._enough:
+            self.is_enough.set()
+
+
+def run(sampler: Sampler, collected: Collected) -> None:
+    sampler.start()
+    assert collected.is_enough.wait(TIMEOUT_S)
+    sampler.stop()
+
+
+def test_samples_come_in_order_and_know_their_host(here: Any) -> None:
+    collected = Collected(5)
+    sampler = Sampler([Watched(here, [os.getpid()])], collected, interval_ns=1_000_000)
+    run(sampler, collected)
+    sampler.close()
+    moments = [sample.t_ns for sample in collected.samples]
+    assert moments == sorted(moments)
+    assert {sample.host for sample in collected.samples} == {"here"}
+    cpu = [sample.cpu_s for sample in collected.samples]
+    assert cpu == sorted(cpu)
+    assert cpu[0] > 0
+    assert collected.samples[0].memory_mib > 1
+    assert sampler.missing == []
+    assert 0 < sampler.cpu_share < 1
+
+
+def test_sockets_are_counted_exactly_by_side(here: Any, wire: Any) -> None:
+    as_proxy = Watched(here, listens=frozenset({wire.port}), connects_to=frozenset({wire.port}))
+    sampler = Sampler([as_proxy], lambda sample: None)
+    wire.connect()
+    wire.time_wait(7)
+    wire.time_wait(5, client_closes=False)
+    seen = sampler.observe("here")
+    assert seen.survey is not None
+    assert seen.survey.time_wait_by_side == {"client": 5, "backend": 7}
+    assert sampler.time_wait_by_side("here") == {"client": 5, "backend": 7}
+    assert seen.survey.ports_used == 8
+    assert seen.peaks.time_wait == 12
+    assert seen.counters is not None
+    assert seen.counters.active_opens >= 13
+    sampler.close()
+
+
+def test_a_sample_after_a_survey_has_its_counts(here: Any, wire: Any) -> None:
+    collected = Collected(1)
+    as_proxy = Watched(here, listens=frozenset({1}), connects_to=frozenset({wire.port}))
+    sampler = Sampler([as_proxy], collected, is_shared=True)
+    wire.time_wait(9)
+    run(sampler, collected)
+    sampler.close()
+    first = collected.samples[0]
+    assert (first.time_wait, first.ports_used) == (9, 9)
+
+
+def test_on_loopback_shared_counters_are_nobodys_witness(here: Any) -> None:
+    collected = Collected(1)
+    sampler = Sampler([Watched(here)], collected, is_shared=True)
+    run(sampler, collected)
+    sample = collected.samples[0]
+    told = (
+        sample.active_opens,
+        sample.passive_opens,
+        sample.established,
+        sample.resets,
+        sample.listen_overflows,
+    )
+    assert told == (None,) * 5
+    assert sampler.observe("here").counters is None
+    sampler.close()
+
+
+def refuse() -> Any:
+    raise OSError(93, "Protocol not supported")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"), [("CounterFiles", "opens, resets"), ("SockDiag", "TIME_WAIT by side")]
+)
+def test_what_the_system_does_not_tell_is_named(
+    here: Any, monkeypatch: pytest.MonkeyPatch, source: str, words: str
+) -> None:
+    monkeypatch.setattr(observed_host, source, refuse)
+    collected = Collected(2)
+    sampler = Sampler([Watched(here, [os.getpid()])], collected, interval_ns=1_000_000)
+    run(sampler, collected)
+    assert len(sampler.missing) == 1
+    assert words in sampler.missing[0]
+    assert sampler.time_wait_by_side("here") is None
+    assert collected.samples[0].cpu_s > 0
+    sampler.close()
+
+
+def test_a_failure_of_the_thread_is_raised_at_the_stop(here: Any) -> None:
+    asked: list[Callable[[], None]] = []
+
+    def fail(sample: HostSample) -> None:
+        asked.append(lambda: None)
+        raise OSError("no space left on device")
+
+    sampler = Sampler([Watched(here)], fail)
+    sampler.start()
+    with pytest.raises(OSError, match="no space left"):
+        sampler.stop()
+    assert len(asked) == 1
+    sampler.close()
