@@ -79,6 +79,7 @@ async def test_a_delay_is_kept_even_if_the_client_catches_up_in_it() -> None:
     connection.pause_writing()
     connection.resume_writing()
     assert (transport.written, counters.requests) == (0, 0)
+    assert connection.busy  # one answer is due, not another one beside it
     connection.connection_lost(None)
 
 
