@@ -7,6 +7,7 @@ Heavy libraries are imported in the command that needs them: `bench --help` answ
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -144,6 +145,20 @@ def compare(runs: Sequence[str], fail_on: Sequence[str], output: Path | None, as
     sys.exit(INVALID if failed else 0)
 
 
+@bench.command(
+    "check",
+    short_help="Tell what an nginx configuration really does with its upstream connections.",
+    context_settings={"ignore_unknown_options": True},
+    add_help_option=False,
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def check_configuration(arguments: tuple[str, ...]) -> None:
+    """Hand over to bench/check_command.py, whose model of nginx is imported only here."""
+    from bench.check_command import check_command
+
+    check_command.main(list(arguments), prog_name="bench check", standalone_mode=False)
+
+
 @bench.command()
 @_JSON
 def doctor(as_json: bool) -> None:
@@ -153,7 +168,7 @@ def doctor(as_json: bool) -> None:
 
     checks = examining.examine()
     if as_json:
-        click.echo(json.dumps([check.to_json() for check in checks]))
+        click.echo(json.dumps([dataclasses.asdict(check) for check in checks]))
     else:
         click.echo(text.checks(checks), nl=False)
 

@@ -21,6 +21,7 @@ from bench.results import Listed
 if TYPE_CHECKING:
     from rich.table import Table
 
+
 _WIDTH = 240  # no row is ever folded; a terminal that is narrower folds it
 # (row of the result table, metric); rows that no trial has a figure for are left out
 _ROWS = (
@@ -53,7 +54,7 @@ _ONLY_WITH_CLIFF = "cpu_us_per_request_before_cliff.proxy"
 
 def result(run: Run) -> str:
     """Return what `bench run` and `bench show` print: table, doubts, sentence, the next command."""
-    parts = [render(result_table(run)), *(f"! {doubt}\n" for doubt in doubts(run)), "\n"]
+    parts = [render(result_table(run)), *map(_noted, doubts(run)), "\n"]
     parts += [
         textwrap.fill(finding.sentence(run), 100),
         "\n\n",
@@ -71,7 +72,7 @@ def result_table(run: Run) -> Table:
         trial.ports.half_range_passed_s is not None for side in sides for trial in finding.shown(side)
     )
     for label, key in _ROWS:
-        samples = [metrics.values(metrics.named(key), finding.shown(side)) for side in sides]
+        samples = [finding.figures(side, key) for side in sides]
         silent = key in _SILENT_AT_ZERO and not any(map(any, samples))
         if any(samples) and not silent and (cliff or key != _ONLY_WITH_CLIFF):
             table.add_row(label, *(_spread(sample, metrics.named(key)) for sample in samples))
@@ -103,7 +104,7 @@ def comparison(compared: Comparison) -> str:
         unit = row.metric.unit
         cells = [_shown_as(column, cell, unit) for cell in row.cells[1:] for column in ("median", *asked)]
         table.add_row(_labelled(row.metric), _shown_as("median", row.cells[0], unit), *cells)
-    notes = [*_footnotes(compared), *(f"! {warning}\n" for warning in compared.warnings)]
+    notes = [*_footnotes(compared), *map(_noted, compared.warnings)]
     return "".join([*head, render(table), *notes])
 
 
@@ -162,6 +163,12 @@ def _columns(compared: Comparison) -> tuple[str, ...]:
     return ("ratio", *(("difference",) if len(compared.sides) == 2 else ()), *(("test",) if tested else ()))
 
 
+def _noted(doubt: str) -> str:
+    return (
+        textwrap.fill(doubt, 100, initial_indent="! ", subsequent_indent="  ", break_on_hyphens=False) + "\n"
+    )
+
+
 def _labelled(metric: Metric) -> str:
     told = metric.unit in ("", "1/s", "s") or f"_{metric.unit}" in metric.key
     return metric.key if told else f"{metric.key} ({metric.unit})"
@@ -204,3 +211,14 @@ def _footnotes(compared: Comparison) -> Iterator[str]:
         yield "~: no difference shows (Mann-Whitney U, p above 0.05)\n"
     if any(cell.ratio and cell.ratio.low is not None for row in compared.rows for cell in row.cells):
         yield "[low, high]: 95 % interval of the ratio (Hodges-Lehmann)\n"
+
+
+def checks(found: Sequence[Check]) -> str:
+    """Return what `bench doctor` prints: each check with its state, and below it what to change."""
+    signs = {"ok": "ok", "warn": "! ", "fail": "NO", "missing": "- "}
+    lines = []
+    for check in found:
+        lines.append(f"{signs[check.status]}  {check.name:<20} {check.value}")
+        if check.remedy:
+            lines.append(f"{'':<24}-> {check.remedy}")
+    return "\n".join(lines) + "\n"
