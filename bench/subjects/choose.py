@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bench.subjects.asyncio_proxy import AsyncioProxy
+from bench.subjects.caddy import Caddy
 from bench.subjects.direct import Direct
+from bench.subjects.envoy import Envoy
 from bench.subjects.haproxy import HAProxy
 from bench.subjects.nginx import Nginx
 from bench.subjects.subject import Subject
@@ -13,4 +15,6 @@ SUBJECTS: dict[str, type[Subject]] = {
     "direct": Direct,
     "nginx": Nginx,
     "haproxy": HAProxy,
+    "envoy": Envoy,
+    "caddy": Caddy,
 }

@@ -1,0 +1,92 @@
+"""Caddy as a subject: its Caddyfile for a trial. It counts no upstream connections of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from bench.errors import PlanError
+from bench.lab import Host
+from bench.plan import Closer, Mode
+from bench.subjects import programs
+from bench.subjects.launch import Launched, Recipe, launch, listen_address
+from bench.subjects.subject import Asked
+
+_CONF = ("--config", "{folder}/Caddyfile", "--adapter", "caddyfile")
+_HOMES = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+
+
+class Caddy:
+    """Starts Caddy; a worker is a core that it may use, and all share one pool."""
+
+    def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Launched:
+        """Start Caddy on `host`; RoleError when it refuses its configuration or does not come up."""
+        program = programs.find("caddy", asked.plan.program)
+        listen = listen_address(host)
+        homes = dict.fromkeys(_HOMES, "{folder}")  # where it would write what it did last
+        recipe = Recipe(
+            program,
+            listen,
+            files={"Caddyfile": conf(asked, listen)},
+            check=("validate", *_CONF),
+            run=("run", *_CONF),
+            env={**os.environ, **homes, "GOMAXPROCS": str(asked.plan.workers)},
+        )
+        return launch(host, cpus, recipe)
+
+
+def conf(asked: Asked, listen: str) -> str:
+    """Return the Caddyfile for one trial; PlanError where Caddy cannot do what is asked."""
+    _refuse(asked)
+    return "\n".join(_lines(asked, listen)) + "\n"
+
+
+def _refuse(asked: Asked) -> None:
+    if asked.plan.requests_per_connection is not None:
+        raise PlanError(
+            "subject.requests_per_connection: caddy does not bound it; leave it out,"
+            " or let the backend close with --backend-requests"
+        )
+    if asked.plan.upstream_http != "1.1":
+        raise PlanError(f"subject.upstream_http = {asked.plan.upstream_http}: caddy sends 1.1 only")
+    if len(asked.sources) > 1:
+        raise PlanError(
+            "hosts.proxy_addresses: caddy's connections leave from one address only; leave it out,"
+            " or use more destinations with --backends"
+        )
+
+
+def _lines(asked: Asked, listen: str) -> Iterator[str]:
+    host, _, port = listen.rpartition(":")
+    yield "{"
+    yield "\tadmin off"
+    yield "\tauto_https off"
+    yield "\tpersist_config off"
+    yield "\tlog {"
+    yield "\t\tlevel ERROR"
+    yield "\t}"
+    yield "}"
+    yield f"http://:{port} {{"
+    yield f"\tbind {host}"
+    yield f"\treverse_proxy {' '.join(asked.upstreams)} {{"
+    yield "\t\tlb_policy round_robin"
+    yield "\t\ttransport http {"
+    yield "\t\t\tcompression off"
+    for line in _keepalive(asked):
+        yield f"\t\t\t{line}"
+    yield "\t\t}"
+    yield "\t}"
+    yield "}"
+
+
+def _keepalive(asked: Asked) -> Iterator[str]:
+    plan = asked.plan
+    if asked.mode is Mode.SHORT:
+        # `keepalive off` sends `Connection: close` too. A pool that may hold less than nothing does not
+        # (net/http, Transport.tryPutIdleConn), so that the backend waits and Caddy closes.
+        yield "keepalive off" if asked.closer is Closer.BACKEND else "keepalive_idle_conns_per_host -1"
+        return
+    yield f"keepalive {round(plan.pool_idle_timeout_s * 1000)}ms"
+    yield f"keepalive_idle_conns_per_host {asked.pool_idle}"
+    if plan.pool_max is not None:
+        yield f"max_conns_per_host {plan.pool_max}"

@@ -1,0 +1,171 @@
+"""Envoy as a subject: its configuration for a trial, and its own count over the admin socket."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.errors import PlanError, RoleError
+from bench.lab import Host
+from bench.plan import Closer, Mode
+from bench.subjects import programs
+from bench.subjects.launch import Launched, Recipe, launch, listen_address
+from bench.subjects.subject import Asked, Counted
+
+_CONF = "{folder}/envoy.json"
+_ADMIN = "admin.sock"
+_ADMIN_TIMEOUT_S = 5.0
+_EXTENSIONS = "type.googleapis.com/envoy.extensions"
+_PLENTY = 1_000_000
+"""A bound that no trial reaches, where Envoy's own (1,024 connections, pending and active requests) might."""
+
+
+class Envoy:
+    """Starts Envoy; its workers are threads, each with a pool of its own."""
+
+    def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Launched:
+        """Start Envoy on `host`; RoleError when it refuses its configuration or does not come up."""
+        program = programs.find("envoy", asked.plan.program)
+        listen = listen_address(host)
+        arguments = ("-c", _CONF, "--concurrency", str(asked.plan.workers), "--disable-hot-restart")
+        recipe = Recipe(
+            program,
+            listen,
+            files={"envoy.json": conf(asked, listen)},
+            check=("--mode", "validate", *arguments, "--log-level", "error"),
+            run=(*arguments, "--log-level", "error"),
+            count=_count,
+        )
+        return launch(host, cpus, recipe)
+
+
+def conf(asked: Asked, listen: str) -> str:
+    """Return the configuration for one trial; PlanError where Envoy cannot do what is asked."""
+    _refuse(asked)
+    document = {
+        "admin": {"address": {"pipe": {"path": f"{{folder}}/{_ADMIN}"}}},
+        "static_resources": {"listeners": [_listener(asked, listen)], "clusters": list(_clusters(asked))},
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _refuse(asked: Asked) -> None:
+    if asked.plan.pool_idle is not None:
+        raise PlanError(
+            "subject.pool_idle: envoy keeps every connection until it has been idle for too long;"
+            " leave --pool-idle out, or bound all its connections with --pool-max"
+        )
+    if asked.plan.upstream_http != "1.1":
+        raise PlanError(f"subject.upstream_http = {asked.plan.upstream_http}: envoy sends 1.1 only")
+
+
+def _listener(asked: Asked, listen: str) -> dict[str, Any]:
+    clusters = [{"name": name, "weight": 1} for name, _ in _sources(asked)]
+    route: dict[str, Any] = {"match": {"prefix": "/"}}
+    route["route"] = {"weighted_clusters": {"clusters": clusters}, "timeout": "0s"}
+    if asked.mode is Mode.SHORT and asked.closer is Closer.BACKEND:
+        close = {"key": "Connection", "value": "close"}
+        route["request_headers_to_add"] = [{"header": close, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
+    manager = {
+        "@type": f"{_EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "front",
+        "generate_request_id": False,
+        "http_filters": [
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {"@type": f"{_EXTENSIONS}.filters.http.router.v3.Router"},
+            }
+        ],
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
+    }
+    filter_ = {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+    return {"address": _address(listen), "tcp_backlog_size": 4096, "filter_chains": [{"filters": [filter_]}]}
+
+
+def _clusters(asked: Asked) -> Iterator[dict[str, Any]]:
+    """Yield a cluster for each source address: Envoy binds by cluster."""
+    plan = asked.plan
+    limit = 1 if asked.mode is Mode.SHORT else plan.requests_per_connection
+    options: dict[str, Any] = {"idle_timeout": f"{plan.pool_idle_timeout_s:g}s"}
+    if limit is not None:
+        options["max_requests_per_connection"] = limit
+    bounds = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests"), _PLENTY)
+    if plan.pool_max is not None and asked.mode is Mode.KEEPALIVE:
+        bounds["max_connections"] = plan.pool_max * plan.workers
+    for name, source in _sources(asked):
+        endpoints = [{"endpoint": {"address": _address(each)}} for each in asked.upstreams]
+        cluster = {
+            "name": name,
+            "type": "STATIC",
+            "connect_timeout": "5s",
+            "circuit_breakers": {"thresholds": [bounds]},
+            "typed_extension_protocol_options": {
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                    "@type": f"{_EXTENSIONS}.upstreams.http.v3.HttpProtocolOptions",
+                    "common_http_protocol_options": options,
+                    "explicit_http_config": {"http_protocol_options": {}},
+                }
+            },
+            "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
+        }
+        if source is not None:
+            cluster["upstream_bind_config"] = {"source_address": {"address": source, "port_value": 0}}
+        yield cluster
+
+
+def _sources(asked: Asked) -> Iterator[tuple[str, str | None]]:
+    for number, source in enumerate(asked.sources or [None], 1):
+        yield f"backend{number}", source
+
+
+def _address(address: str) -> dict[str, Any]:
+    host, _, port = address.rpartition(":")
+    return {"socket_address": {"address": host, "port_value": int(port)}}
+
+
+class _Admin(http.client.HTTPConnection):
+    """HTTP over the admin socket: a path, so that nothing else opens TCP in the lab."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("envoy", timeout=_ADMIN_TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def _count(folder: Path) -> Counted:
+    admin = _Admin(folder / _ADMIN)
+    try:
+        admin.request("GET", "/stats?format=json")
+        answer = admin.getresponse().read()
+    except (OSError, http.client.HTTPException) as error:
+        raise RoleError("envoy", f"does not answer on its admin socket: {error}") from error
+    finally:
+        admin.close()
+    return counted(answer.decode())
+
+
+def counted(answer: str) -> Counted:
+    """Return what `/stats?format=json` says (Envoy: cluster manager statistics)."""
+    values = {each["name"]: each["value"] for each in json.loads(answer)["stats"] if "value" in each}
+
+    def total(name: str) -> int:
+        return sum(count for key, count in values.items() if _is_cluster_stat(key, name))
+
+    return Counted(
+        opened=total("upstream_cx_total") - total("upstream_cx_connect_fail"),
+        accepted=values.get("http.front.downstream_cx_total"),
+        errors={"timeout": total("upstream_rq_timeout")},
+    )
+
+
+def _is_cluster_stat(key: str, name: str) -> bool:
+    scope, _, rest = key.partition(".")
+    return scope == "cluster" and rest.partition(".")[2] == name
