@@ -21,6 +21,8 @@ from bench.results import Listed
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from bench.doctor import Check
+
 
 _WIDTH = 240  # no row is ever folded; a terminal that is narrower folds it
 # (row of the result table, metric); rows that no trial has a figure for are left out
