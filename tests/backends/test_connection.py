@@ -76,10 +76,11 @@ async def test_a_client_that_takes_nothing_is_not_read_from() -> None:
 async def test_a_delay_is_kept_even_if_the_client_catches_up_in_it() -> None:
     connection, transport, counters = connect("--delay", "3600s")
     connection.data_received(GET)
+    due = connection.timer
     connection.pause_writing()
     connection.resume_writing()
     assert (transport.written, counters.requests) == (0, 0)
-    assert connection.busy  # one answer is due, not another one beside it
+    assert connection.timer is due  # not a second answer beside the first
     connection.connection_lost(None)
 
 
