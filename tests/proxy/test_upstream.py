@@ -1,0 +1,284 @@
+"""The proxy's reading of responses agrees with the corpus, and no connection in doubt is ever used again."""
+
+import asyncio
+
+import pytest
+
+from messages.corpus import RESPONSES, cuts
+from messages.model import Answer, Incomplete, Refuse, ResponseReading
+from proxy.errors import ProxyError, UpstreamProtocolError, UpstreamReset
+from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
+from proxy.http11.response import ResponseHead
+from proxy.settings import Limits
+from proxy.upstream import UpstreamConnection
+
+
+class Wire(asyncio.Transport):
+    """A transport that keeps what is written, and tells whether it was closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.unsent = 0
+        self.is_open = True
+        self.is_reading_ = True
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += bytes(data)
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def close(self) -> None:
+        self.is_open = False
+
+    abort = close
+
+    def pause_reading(self) -> None:
+        self.is_reading_ = False
+
+    def resume_reading(self) -> None:
+        self.is_reading_ = True
+
+
+class Exchange:
+    """Plays both the owner and the client of one upstream connection, and keeps what it is told."""
+
+    limits = Limits()
+
+    def __init__(self, *, takes_usual: bool = False, to_head: bool = False) -> None:
+        self.request_done = True
+        self.takes_usual = takes_usual
+        self.heads: list[ResponseHead] = []
+        self.passed_on = b""
+        self.received = b""
+        self.interims: list[int] = []
+        self.done = False
+        self.error: ProxyError | None = None
+        self.reusable: bool | None = None
+        self.lost_error: ProxyError | None = None
+        self.switched: bytes | None = None
+        self.full = False
+        self.wire = Wire()
+        self.connection = UpstreamConnection(self, None)
+        self.connection.connection_made(self.wire)
+        self.connection.send(b"request", self, to_head=to_head)
+
+    # As the owner.
+
+    def opened(self, connection: UpstreamConnection) -> None:
+        assert not connection.carried
+
+    def release(self, connection: UpstreamConnection, *, reusable: bool) -> None:
+        self.reusable = reusable
+
+    def lost(self, connection: UpstreamConnection, error: ProxyError) -> None:
+        self.lost_error = error
+
+    def discard(self, connection: UpstreamConnection) -> None:
+        self.reusable = False
+
+    def ended(self, connection: UpstreamConnection) -> None:
+        assert not self.wire.is_reading_ or not self.wire.is_open or self.reusable is not None or self.error
+
+    # As the client.
+
+    def use(self, connection: UpstreamConnection) -> None:
+        raise AssertionError("nobody asked for a connection")
+
+    no_connection = use
+
+    def pass_on(self, data: bytes) -> bool:
+        if self.takes_usual:
+            self.passed_on += data
+        return self.takes_usual
+
+    def interim(self, head: ResponseHead) -> None:
+        self.interims.append(head.status)
+
+    def switch(self, head: ResponseHead, data: bytes) -> None:
+        if head.upgrade != b"websocket":
+            raise UpstreamProtocolError("a switch that nobody asked for")
+        self.switched = data
+        self.connection.take_transport()
+
+    def respond(self, head: ResponseHead, content: bytes) -> None:
+        self.heads.append(head)
+        self.received += content
+
+    def content(self, content: bytes) -> None:
+        assert content
+        self.received += content
+
+    def content_done(self) -> None:
+        self.done = True
+
+    def upstream_failed(self, connection: UpstreamConnection, error: ProxyError) -> None:
+        self.error = error
+
+    def upstream_full(self) -> None:
+        self.full = True
+
+    def upstream_drained(self) -> None:
+        self.full = False
+
+
+def play(exchange: Exchange, pieces: list[bytes], ending: str) -> None:
+    """Sends the pieces, and what follows once the connection is back in its pool, then ends as scripted."""
+    for piece in pieces:
+        exchange.connection.data_received(piece)
+    if ending == "close" and exchange.wire.is_open:
+        exchange.connection.eof_received()
+        exchange.connection.connection_lost(None)
+    elif ending == "reset" and exchange.wire.is_open:
+        exchange.connection.connection_lost(ConnectionResetError())
+
+
+def reading(exchange: Exchange) -> ResponseReading:
+    framing = None
+    if exchange.heads:
+        body = exchange.heads[0].body
+        framing = {CHUNKED: "chunked", UNTIL_CLOSE: "until-close", 0: "none"}.get(body, f"CL={body}")
+    if exchange.done:
+        is_kept = exchange.reusable is True and exchange.lost_error is None
+        status = exchange.heads[0].status
+        return Answer(status, framing or "none", exchange.received, is_kept, interim=tuple(exchange.interims))
+    if isinstance(exchange.error, UpstreamProtocolError):
+        return Refuse((502,), exchange.error.reason, in_body=bool(exchange.heads))
+    return Incomplete(framing, exchange.received)
+
+
+def agree(found: ResponseReading, expected: ResponseReading) -> bool:
+    """Whether a response was read as expected; framings count only where there is content."""
+    if isinstance(found, Refuse) or isinstance(expected, Refuse):
+        return type(found) is type(expected)
+    if isinstance(found, Incomplete) or isinstance(expected, Incomplete):
+        return type(found) is type(expected) and found.body == expected.body
+    same = (found.status, found.body, found.interim) == (expected.status, expected.body, expected.interim)
+    return same and found.reusable == (expected.reusable and not expected.trailing)
+
+
+@pytest.mark.parametrize("name", RESPONSES)
+def test_corpus(name: str) -> None:
+    message = RESPONSES[name]
+    for pieces in cuts(message.data) if message.data else [[]]:
+        exchange = Exchange(to_head=message.method == "HEAD")
+        exchange.request_done = not name.startswith("early_413") and not name.startswith("early_200")
+        play(exchange, pieces, message.ending)
+        found = reading(exchange)
+        assert any(agree(found, expected) for expected in message.expected), (found, exchange.error, message.expected)
+
+
+OK = b"HTTP/1.1 200 OK\r\nDate: Sun, 22 Nov 2026 23:34:31 GMT\r\nContent-Length: 5\r\n\r\nhello"
+
+
+def test_a_usual_response_is_passed_on_as_it_is() -> None:
+    exchange = Exchange(takes_usual=True)
+    exchange.connection.data_received(OK)
+    assert exchange.passed_on == OK
+    assert (exchange.done, exchange.reusable) == (True, True)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        OK + b"more",
+        OK[:-1],
+        OK.replace(b"Date", b"Dat"),
+        OK.replace(b"Date", b"Connection: close\r\nDate"),
+        OK.replace(b"Date", b"Content-Length: 5\r\nDate"),
+        OK.replace(b"Date", b"transfer-encoding: chunked\r\nDate"),
+        OK.replace(b"Date", b"Upgrade: x\r\nDate"),
+        OK.replace(b"\r\nDate", b"\nDate"),
+        OK.replace(b"200", b"204"),
+        OK.replace(b"200", b"304"),
+        OK.replace(b"1.1", b"1.0"),
+    ],
+)
+def test_an_unusual_response_is_not_passed_on(data: bytes) -> None:
+    exchange = Exchange(takes_usual=True)
+    exchange.connection.data_received(data)
+    assert exchange.passed_on == b""
+
+
+def test_a_response_to_head_has_no_content() -> None:
+    exchange = Exchange(takes_usual=True, to_head=True)
+    exchange.connection.data_received(OK)
+    assert (exchange.passed_on, exchange.received, exchange.reusable) == (b"", b"", False)
+
+
+def test_bytes_on_an_idle_connection_end_it() -> None:
+    exchange = Exchange()
+    exchange.connection.data_received(OK)
+    assert exchange.reusable
+    exchange.connection.data_received(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+    assert isinstance(exchange.lost_error, UpstreamProtocolError)
+    assert not exchange.wire.is_open
+
+
+@pytest.mark.parametrize("error", [None, ConnectionResetError()])
+def test_an_idle_connection_may_end(error: Exception | None) -> None:
+    exchange = Exchange()
+    exchange.connection.data_received(OK)
+    if error is None:
+        exchange.connection.eof_received()
+    exchange.connection.connection_lost(error)
+    assert isinstance(exchange.lost_error, UpstreamReset)
+
+
+def test_a_response_that_comes_before_its_request_has_left_is_none() -> None:
+    exchange = Exchange(takes_usual=True)
+    exchange.wire.unsent = 7
+    exchange.connection.data_received(OK)
+    assert isinstance(exchange.error, UpstreamProtocolError)
+    assert exchange.passed_on == b""
+    assert not exchange.connection.has_answered
+
+
+@pytest.mark.parametrize("data", [OK, OK.replace(b"Date", b"X")])
+def test_a_response_to_half_a_request_costs_the_connection(data: bytes) -> None:
+    exchange = Exchange()
+    exchange.request_done = False
+    exchange.connection.data_received(data)
+    assert (exchange.done, exchange.received, exchange.reusable) == (True, b"hello", False)
+
+
+def test_endless_progress_is_refused() -> None:
+    exchange = Exchange()
+    exchange.connection.data_received(b"HTTP/1.1 102 Processing\r\n\r\n" * 65)
+    assert len(exchange.interims) == 64
+    assert isinstance(exchange.error, UpstreamProtocolError)
+
+
+def test_a_switch_hands_the_transport_over() -> None:
+    exchange = Exchange()
+    head = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+    exchange.connection.data_received(head + b"frame")
+    assert exchange.switched == b"frame"
+    assert exchange.wire.is_open
+
+
+def test_a_paused_connection_is_resumed_before_it_is_idle() -> None:
+    exchange = Exchange()
+    exchange.connection.data_received(OK[:-2])
+    exchange.connection.pause()
+    assert not exchange.wire.is_reading_
+    exchange.connection.data_received(OK[-2:])
+    assert exchange.wire.is_reading_
+    assert exchange.reusable
+
+
+def test_an_abandoned_exchange_ends_the_connection() -> None:
+    exchange = Exchange()
+    exchange.connection.data_received(OK[:-2])
+    exchange.connection.abandon()
+    exchange.connection.data_received(OK[-2:])
+    assert (exchange.wire.is_open, exchange.done, exchange.reusable) == (False, False, False)
+
+
+def test_a_full_connection_tells_its_exchange() -> None:
+    exchange = Exchange()
+    exchange.connection.pause_writing()
+    assert exchange.full
+    exchange.connection.resume_writing()
+    assert not exchange.full
