@@ -165,7 +165,7 @@ def _ports(facts: Facts) -> Ports:
         return Ports(range=facts.port_range, tuples=tuples)
     served = [row for row in facts.moments if row.host == "client"]
     return ceiling.ports(
-        [(row.t_s - TICK_S, row.requests) for row in served if row.requests is not None],
+        [(row.t_s, row.requests) for row in served if row.requests is not None],
         [(row.t_s, row.ports_used) for row in rows if row.ports_used is not None],
         port_range=facts.port_range,
         tuples=tuples,

@@ -84,7 +84,7 @@ def trial(
             requests = min(requests, story.tuples - served)
         errors = chance.randint(300, 420) if t_s >= end_s else 0
         served, failed = served + requests, failed + errors
-        ticks.append((t_s, requests))
+        ticks.append((round(t_s + 0.1, 3), requests))
         opened = served if mode == "short" else 64
         waiting = opened if mode == "short" else 0
         in_use = min(story.tuples, opened if story.holder == "proxy" else 64)
@@ -108,7 +108,7 @@ def trial(
                 )
             )  # fmt: skip
     latencies = _latencies(chance, number, mode, story, (half_s, span_s))
-    window = [count for t_s, count in ticks if t_s >= 1.0]
+    window = [count for t_s, count in ticks if t_s > 1.05]
     ports = ceiling.ports(
         ticks, used, port_range=PORT_RANGE if story.tuples else 0, tuples=story.tuples, end_s=span_s,
         exhausted_s=round(end_s, 3) if story.exhausts else None,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from bench.record import Ports
 
 TIME_WAIT_S = 60.0
-TICK_S = 0.1
+_EDGE_S = 1e-3  # moments are rounded: a tick that ends with the window may seem to end after it
 WIDEST_RANGE = 64_512  # 1024 to 65535
 _REUSE_AFTER_S = 1.0  # Linux: tcp_twsk_unique() lets a port go once the peer's timestamp has moved on
 
@@ -32,10 +32,10 @@ def ports(
 ) -> Ports:
     """Return what running through the ports did to a trial.
 
-    `ticks` are (start, correct responses) of each tenth of a second, `used` are (moment, tuples in use)
-    samples, in seconds from the first connect; `end_s` is the end of the window. The rates are None
-    where half of the tuples was never in use; responses of the tick in which that happened count in
-    neither rate, unless it was the first.
+    `ticks` are (end, correct responses) of each tenth of a second or less, each of which begins where
+    the one before ended, `used` are (moment, tuples in use) samples, in seconds from the first connect;
+    `end_s` is the end of the window. The rates are None where half of the tuples was never in use;
+    responses of the tick in which that happened count in neither rate, unless it was the first.
     """
     samples = sorted(used)
     peak = max((count for _, count in samples), default=0)
@@ -62,16 +62,16 @@ def _passed_s(samples: Sequence[tuple[float, int]], level: float) -> float | Non
 def _rates(
     ticks: Sequence[tuple[float, int]], half_s: float, end_s: float
 ) -> tuple[float | None, float | None]:
-    start_s = min((t_s for t_s, _ in ticks), default=0.0)
-    before = [count for t_s, count in ticks if t_s + TICK_S <= half_s + 1e-9]
-    after = [count for t_s, count in ticks if half_s <= t_s and t_s + TICK_S <= end_s + 1e-9]
-    if not before and half_s > start_s:
-        return sum(count for t_s, count in ticks if t_s < half_s) / TICK_S, _mean_rate(after)
-    return _mean_rate(before), _mean_rate(after)
+    ends = [0.0, *(tick_s for tick_s, _ in ticks)]
+    spans = [(begin_s, tick_s, count) for begin_s, (tick_s, count) in zip(ends, ticks, strict=False)]
+    before = [span for span in spans if span[1] <= half_s + _EDGE_S]
+    after = [span for span in spans if span[0] >= half_s - _EDGE_S and span[1] <= end_s + _EDGE_S]
+    return _mean_rate(before or spans[:1]), _mean_rate(after)
 
 
-def _mean_rate(counts: Sequence[int]) -> float | None:
-    return sum(counts) / (len(counts) * TICK_S) if counts else None
+def _mean_rate(spans: Sequence[tuple[float, float, int]]) -> float | None:
+    lasted_s = sum(tick_s - begin_s for begin_s, tick_s, _ in spans)
+    return sum(count for _, _, count in spans) / lasted_s if lasted_s > 0 else None
 
 
 def _rounded(moment_s: float | None) -> float | None:

@@ -14,8 +14,10 @@ from typing import Any
 
 from bench.analysis import metrics, stats
 from bench.analysis.metrics import METRICS, Metric
-from bench.analysis.sides import Side, differences
+from bench.analysis.sides import Side, differences, voids
 from bench.analysis.stats import Estimate
+
+_A_COUNT = metrics.named("errors")
 
 
 class Answer(StrEnum):
@@ -100,7 +102,7 @@ def compare(sides: Sequence[Side]) -> Comparison:
 
 
 def _row(metric: Metric, sides: Sequence[Side]) -> Row | None:
-    samples = [metrics.values(metric, side.counted) for side in sides]
+    samples = [metrics.values(metric, side.counted_for(metric)) for side in sides]
     if not any(samples):
         return None
     return Row(metric, tuple(_cell(samples[0], sample, index) for index, sample in enumerate(samples)))
@@ -123,17 +125,16 @@ def _cell(first: list[float], sample: list[float], index: int) -> Cell:
 
 
 def _left_out(sides: Sequence[Side]) -> list[str]:
-    """Say which trials count for nothing, and why."""
+    """Say which trials count for nothing, or for counts and CPU only, and why."""
     said = []
     for side in sides:
         for trial in side.trials:
-            reasons = ["interrupted"] if trial.interrupted else []
-            reasons += [caution.code for caution in trial.cautions if caution.voids]
-            if trial.interrupted or not trial.valid:
-                why = ", ".join(reasons) or "invalid"
-                said.append(f"{side.name}: trial {trial.trial} is left out ({why})")
+            reasons = ["interrupted"] if trial.interrupted else sorted(voids(trial))
+            if reasons:
+                what = " of rates and times" if trial in side.counted_for(_A_COUNT) else ""
+                said.append(f"{side.name}: trial {trial.trial} is left out{what} ({', '.join(reasons)})")
         if not side.counted:
-            said.append(f"{side.name}: no trial counts; there is nothing to compare")
+            said.append(f"{side.name}: no trial counts; there are no rates and times to compare")
     return said
 
 

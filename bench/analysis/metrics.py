@@ -23,6 +23,11 @@ class Metric:
     unit: str
     better: Better = "neither"
 
+    @property
+    def is_timed(self) -> bool:
+        """Tell whether it is a rate or a time that a busy load generator spoils: counts and CPU stand."""
+        return self.unit in ("1/s", "ms", "s") or self.key in ("late", "never_started")
+
     def of(self, trial: Trial) -> float | None:
         """Return the figure of `trial`; None where it was not measured."""
         return _look_up(trial.to_json(), self.key)
@@ -56,7 +61,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("ports.half_range_passed_s", "s", "more"),
     Metric("ports.exhausted_s", "s", "more"),
     *_of_roles("cpu_us_per_request.{}", "us", "less"),
-    Metric("cpu_us_per_request_before_cliff.proxy", "us", "less"),
+    *_of_roles("cpu_us_per_request_before_cliff.{}", "us", "less"),
     *_of_roles("memory_mib.{}", "MiB", "less"),
 )
 _BY_KEY = {metric.key: metric for metric in METRICS}

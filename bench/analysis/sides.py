@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import results
+from bench.analysis.metrics import Metric
 from bench.errors import PlanError
 from bench.plan import Mode
 from bench.record import Run, Trial
@@ -18,6 +19,8 @@ from bench.results import Series
 
 _NOT_ASKED = frozenset({"plan.mode", "plan.trials", "machine.load_average", "machine.git.dirty"})
 """What two runs may differ in without anybody having changed the thing that they measure."""
+_VOID_TIMES = frozenset({"generator-saturated"})
+"""Cautions that void rates and times, but neither counts nor CPU per request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,18 @@ class Side:
     def counted(self) -> tuple[Trial, ...]:
         """Return the trials whose figures count: valid ones that ran to their end."""
         return tuple(trial for trial in self.trials if trial.valid and not trial.interrupted)
+
+    def counted_for(self, metric: Metric) -> tuple[Trial, ...]:
+        """Return the trials that count for `metric`: a busy load generator voids rates and times only."""
+        if metric.is_timed:
+            return self.counted
+        return tuple(trial for trial in self.trials if not trial.interrupted and voids(trial) <= _VOID_TIMES)
+
+
+def voids(trial: Trial) -> set[str]:
+    """Return the codes of the cautions that make `trial` invalid."""
+    codes = {caution.code for caution in trial.cautions if caution.voids}
+    return codes or ({"invalid"} if not trial.valid else set())
 
 
 def modes(run: Run) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.analysis import metrics
 from bench.analysis.sides import Side
 from bench.report import finding
 from bench.report.canvas import INK, QUIET, Drawn, annotate, title
@@ -45,7 +44,7 @@ def connections(axes: Axes, drawn: Drawn) -> None:
     title(axes, "Connections", "per 1,000 requests")
     bars = []
     for side, colour in drawn:
-        reuse = metrics.values(metrics.named("upstream.requests_per_connection"), finding.shown(side))
+        reuse = finding.figures(side, "upstream.requests_per_connection")
         bars.append(_Bar(side.name, "", [1000 / each for each in reuse if each], colour))
     _draw(axes, bars, drawn)
 
@@ -54,7 +53,10 @@ def cpu(axes: Axes, drawn: Drawn) -> None:
     """Draw CPU per request by role, up to the cliff where there is one: what reuse saves before it."""
     cliff = any(finding.median(side, "ports.half_range_passed_s") is not None for side, _ in drawn)
     title(axes, "CPU per request, µs", "before half of the ports" if cliff else "over the window")
-    sums = [sum(_cost_us(side, role) or 0.0 for role, _ in _SHADES) for side, _ in drawn]
+    sums = [
+        sum(finding.median(side, f"cpu_us_per_request_before_cliff.{role}") or 0.0 for role, _ in _SHADES)
+        for side, _ in drawn
+    ]
     for index, (side, colour) in enumerate(drawn):
         base = 0.0
         for role, alpha in _SHADES:
@@ -76,18 +78,14 @@ def cpu(axes: Axes, drawn: Drawn) -> None:
 
 
 def _rates(side: Side, colour: str) -> list[_Bar]:
-    trials = finding.shown(side)
-    before = metrics.values(metrics.named("ports.rate_before"), trials)
-    after = metrics.values(metrics.named("ports.rate_after"), trials)
+    before, after = finding.figures(side, "ports.rate_before"), finding.figures(side, "ports.rate_after")
     if before and after:
         return [_Bar(side.name, "before", before, colour), _Bar(side.name, "after", after, colour, 0.55)]
-    return [_Bar(side.name, "", metrics.values(metrics.named("requests_per_s"), trials), colour)]
+    return [_Bar(side.name, "", finding.figures(side, "requests_per_s"), colour)]
 
 
 def _cost_us(side: Side, role: str) -> float | None:
-    costs = [trial.cpu_us_per_request_before_cliff.get(role) for trial in finding.shown(side)]
-    known = [cost for cost in costs if cost is not None]
-    return statistics.median(known) if known else None
+    return finding.median(side, f"cpu_us_per_request_before_cliff.{role}")
 
 
 def _draw(axes: Axes, bars: Sequence[_Bar], drawn: Drawn) -> None:

@@ -86,8 +86,14 @@ def shown(side: Side) -> tuple[Trial, ...]:
     return side.counted or side.trials
 
 
+def figures(side: Side, key: str) -> list[float]:
+    """Return the metric called `key` of each trial that counts for it, or of all where none does."""
+    metric = metrics.named(key)
+    return metrics.values(metric, side.counted_for(metric) or side.trials)
+
+
 def median(side: Side, key: str) -> float | None:
-    values = metrics.values(metrics.named(key), shown(side))
+    values = figures(side, key)
     return statistics.median(values) if values else None
 
 
@@ -99,7 +105,8 @@ def rate(side: Side) -> str:
 def _opened(side: Side) -> str:
     opened = units.count(median(side, "upstream.connections_opened") or 0)
     requests = units.count(median(side, "upstream.requests_total") or 0)
-    return f"{side.mode} opened {opened} connections for {requests} requests{_course(side)}"
+    void = "" if side.counted else " (no trial counts)"
+    return f"{side.mode}{void} opened {opened} connections for {requests} requests{_course(side)}"
 
 
 def _course(side: Side) -> str:
@@ -142,14 +149,18 @@ def _summed_up(side: Side) -> str:
     )
     opened = units.count(median(side, "upstream.connections_opened") or 0)
     if half_s is None or before is None or after is None:
-        return f"{side.name}: {_requests(median(side, 'requests_per_s') or 0)} on {opened} connections"
+        return f"{_name(side)}: {_requests(median(side, 'requests_per_s') or 0)} on {opened} connections"
     tuples = units.count(max(trial.ports.tuples for trial in shown(side)))
-    said = f"{side.name}: {_requests(before)} until half of the {tuples} ports were used after"
+    said = f"{_name(side)}: {_requests(before)} until half of the {tuples} ports were used after"
     said += f" {number(half_s, 's')} s, then {units.rate(after)}"
     exhausted_s = median(side, "ports.exhausted_s")
     if exhausted_s is not None:
         said += f", and nothing but errors after {number(exhausted_s, 's')} s"
     return said
+
+
+def _name(side: Side) -> str:
+    return side.name if side.counted else f"{side.name} (no trial counts)"
 
 
 def _price(side: Side) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _DASHES: dict[str, Any] = {"proxy": "-", "backend": (0, (6, 2)), "client": (0, (1, 1.2))}
 _PERCENTS = (50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
+_SHORTEST_TICK_S = 0.05
 _VISIBLE = 0.015  # of the greatest value: below it a line lies on the axis
 _LABEL_GAP = 0.075  # of the height of the axes: a line of text and some air
 
@@ -45,8 +46,8 @@ def rate(axes: Axes, drawn: Drawn) -> None:
     title(axes, "Throughput", "requests per second")
     labels = []
     for side, colour in drawn:
-        lines = _lines(side, "client", lambda row: None if row.requests is None else row.requests * 10)
-        middle = _bundle(axes, lines, colour)
+        lines = _lines(side, "client", lambda row: row.requests)
+        middle = _bundle(axes, {trial: _rates(line) for trial, line in lines.items()}, colour)
         if middle:
             level = statistics.median(y for _, y in middle[-10:])
             said = units.rate(level) if level else "errors only"
@@ -120,6 +121,17 @@ def _lines(side: Side, host: str, of: Callable[[Moment], float | None]) -> dict[
         if row.host == host and value is not None and 0 <= row.t_s <= ends_s.get(row.trial, -1) + 0.05:
             lines.setdefault(row.trial, []).append((row.t_s, value))
     return {trial: sorted(line) for trial, line in lines.items()}
+
+
+def _rates(ticks: Line) -> Line:
+    """Return the rate at the end of each tick; one that the window's edge cut short is told with the next."""
+    rates, begin_s, count = [], 0.0, 0.0
+    for end_s, requests in ticks:
+        count += requests
+        if end_s - begin_s > _SHORTEST_TICK_S:
+            rates.append((end_s, count / (end_s - begin_s)))
+            begin_s, count = end_s, 0.0
+    return rates
 
 
 def _values(lines: dict[int, Line]) -> list[float]:

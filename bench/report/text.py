@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bench.doctor import Check
 
 
+_PROSE_WIDTH = 100
 _WIDTH = 240  # no row is ever folded; a terminal that is narrower folds it
 # (row of the result table, metric); rows that no trial has a figure for are left out
 _ROWS = (
@@ -51,14 +52,14 @@ _ROWS = (
     ("never started", "never_started"),
 )
 _SILENT_AT_ZERO = frozenset({"late", "never_started", "time_wait.client.peak", "ports.used_peak"})
-_ONLY_WITH_CLIFF = "cpu_us_per_request_before_cliff.proxy"
+_ONLY_WITH_CLIFF = "cpu_us_per_request_before_cliff"
 
 
 def result(run: Run) -> str:
     """Return what `bench run` and `bench show` print: table, doubts, sentence, the next command."""
     parts = [render(result_table(run)), *map(_noted, doubts(run)), "\n"]
     parts += [
-        textwrap.fill(finding.sentence(run), 100),
+        textwrap.fill(finding.sentence(run), _PROSE_WIDTH),
         "\n\n",
         f"results: {run.directory}\n",
         f"next:    {finding.next_command(run)}\n",
@@ -76,7 +77,7 @@ def result_table(run: Run) -> Table:
     for label, key in _ROWS:
         samples = [finding.figures(side, key) for side in sides]
         silent = key in _SILENT_AT_ZERO and not any(map(any, samples))
-        if any(samples) and not silent and (cliff or key != _ONLY_WITH_CLIFF):
+        if any(samples) and not silent and (cliff or not key.startswith(_ONLY_WITH_CLIFF)):
             table.add_row(label, *(_spread(sample, metrics.named(key)) for sample in samples))
     return table
 
@@ -100,8 +101,9 @@ def comparison(compared: Comparison) -> str:
     asked = _columns(compared)
     columns = [column for side in compared.sides[1:] for column in (side.name, *asked)]
     table = _table("metric", compared.sides[0].name, *columns)
+    cliff = compared.row("ports.half_range_passed_s").tells
     for row in compared.rows:
-        if not row.tells:
+        if not row.tells or (not cliff and row.metric.key.startswith(_ONLY_WITH_CLIFF)):
             continue
         unit = row.metric.unit
         cells = [_shown_as(column, cell, unit) for cell in row.cells[1:] for column in ("median", *asked)]
@@ -166,9 +168,8 @@ def _columns(compared: Comparison) -> tuple[str, ...]:
 
 
 def _noted(doubt: str) -> str:
-    return (
-        textwrap.fill(doubt, 100, initial_indent="! ", subsequent_indent="  ", break_on_hyphens=False) + "\n"
-    )
+    folded = textwrap.wrap(doubt, _PROSE_WIDTH, break_on_hyphens=False)
+    return "! " + "\n  ".join(folded) + "\n"
 
 
 def _labelled(metric: Metric) -> str:

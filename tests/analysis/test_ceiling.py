@@ -9,7 +9,7 @@ from bench.record import Ports
 
 
 def ticks(*rates, tick_s=0.1):
-    return [(round(index * tick_s, 3), round(rate * tick_s)) for index, rate in enumerate(rates)]
+    return [(round(index * tick_s, 3), round(rate * tick_s)) for index, rate in enumerate(rates, 1)]
 
 
 CLIFF = ticks(*[10_000] * 14, *[400] * 46)
@@ -43,6 +43,12 @@ def test_responses_after_the_window_do_not_count():
     with_drain = ticks(1000, 1000, 100, 100, 0, 0)
     found = ceiling.ports(with_drain, used, port_range=100, tuples=100, end_s=0.4)
     assert found.rate_after == pytest.approx(100)
+
+
+def test_a_tick_that_the_window_cut_short_counts_for_its_length():
+    cut = [(0.1, 100), (0.13, 30), (0.2, 70), (0.25, 5), (0.3, 5)]
+    found = ceiling.ports(cut, [(0.0, 0), (0.2, 50)], port_range=100, tuples=100, end_s=0.3)
+    assert (found.rate_before, found.rate_after) == (pytest.approx(1000), pytest.approx(100))
 
 
 @pytest.mark.parametrize("used", [[], [(0.1, 64), (6.0, 64)]])

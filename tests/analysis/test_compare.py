@@ -96,10 +96,23 @@ def test_trials_that_do_not_count_are_left_out_and_named(change, said):
     assert compared.row("requests_per_s").cells[0].estimate.n == 2
 
 
+def test_a_busy_load_generator_voids_rates_and_times_but_neither_counts_nor_cpu():
+    busy = Caution("generator-saturated", "it waited", "", voids=True)
+    spoilt = side(
+        "short", SHORT, (1, 2), change=lambda t: dataclasses.replace(t, valid=False, cautions=(busy,))
+    )
+    compared = compare([spoilt, side("keepalive", KEEPALIVE, (3, 4))])
+    assert compared.row("requests_per_s").cells[0].estimate is None
+    assert compared.row("latency_ms.p50").cells[0].estimate is None
+    assert compared.row("cpu_us_per_request.proxy").cells[0].estimate.n == 2
+    assert compared.row("upstream.connections_opened").cells[0].estimate.n == 2
+    assert "short: trial 1 is left out of rates and times (generator-saturated)" in compared.warnings
+
+
 def test_a_side_without_a_trial_that_counts_is_named():
     spoilt = side("short", SHORT, (1,), change=lambda t: dataclasses.replace(t, valid=False))
     compared = compare([spoilt, side("keepalive", KEEPALIVE, (2,))])
-    assert "short: no trial counts; there is nothing to compare" in compared.warnings
+    assert "short: no trial counts; there are no rates and times to compare" in compared.warnings
     assert compared.row("requests_per_s").cells[0].estimate is None
 
 
