@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from bench.analysis import ceiling, histogram, validity
 from bench.analysis.validity import Pressure
-from bench.plan import Mode, Plan
+from bench.plan import PROGRAMS, Closer, Mode, Plan
 from bench.record import (
     ROLES,
     UPSTREAM_ERROR_KINDS,
@@ -154,7 +154,21 @@ def _needed(facts: Facts) -> int:
         return total
     limits = (plan.subject.requests_per_connection, plan.backend.requests_per_connection)
     limit = min((limit for limit in limits if limit is not None), default=None)
-    return validity.connections_needed(plan.load.connections, total, limit, facts.subject_lost)
+    clients = plan.load.connections * _pools(plan)
+    return validity.connections_needed(clients, total, limit, facts.subject_lost)
+
+
+def _pools(plan: Plan) -> int:
+    """Return the pools that the requests of one client are spread over.
+
+    Workers do not multiply them: a client's connection stays with one worker, whose pool needs no more
+    than that worker's clients. Destinations do, where the next one is chosen before the pool is looked
+    at: in the worst case all clients are at the same one. nginx does not look at a pooled connection's
+    source address; HAProxy and Envoy pool each apart, since each is a server or a cluster of its own.
+    """
+    name, hosts = plan.subject.name, plan.hosts
+    destinations = hosts.backends if name in PROGRAMS else 1
+    return destinations * (hosts.proxy_addresses if name in ("haproxy", "envoy") else 1)
 
 
 def _ports(facts: Facts) -> Ports:
@@ -218,6 +232,9 @@ def _cautions(facts: Facts, upstream: Upstream) -> Iterator[Caution]:
     if not subject.target:
         yield from validity.mode_cautions(facts.mode, upstream)
         yield from validity.witness_cautions(upstream)
+        if _closer(facts) in tuple(Closer) and "backend" in facts.time_wait_by_hop:
+            behind = facts.time_wait.get("backend", TimeWait()).end
+            yield from validity.closer_cautions(facts.plan.closer, facts.time_wait_by_hop["backend"], behind)
         if facts.pressure is not None and subject.name != "direct":
             yield from validity.generator_cautions(facts.pressure)
     yield from validity.error_cautions(dict(facts.served.errors), facts.served.requests)

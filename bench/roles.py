@@ -29,6 +29,8 @@ class Served:
 
     accepted: int
     requests: int
+    closed_first: int = 0
+    """Connections that it ended before the proxy did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Roles:
             return Served(0, 0)
         self.backend.send({"command": "count"})
         event = self.backend.wait_event("count", _COUNT_TIMEOUT_S)
-        return Served(event["accepted"], event["requests"])
+        return Served(event["accepted"], event["requests"], event["closed_first"])
 
     def counted(self) -> Counted:
         """Return what the subject counted so far."""

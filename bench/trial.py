@@ -219,7 +219,7 @@ def _facts(scene: _Scene, totals: Totals) -> Facts:
         backend_accepted=served.accepted,
         backend_requests=served.requests,
         subject_opened=counted.opened,
-        subject_lost=counted.lost,
+        subject_lost=served.closed_first if counted.lost is None else counted.lost,
         subject_errors=counted.errors,
         kernel_opened=None if opener.counters is None else opener.counters.active_opens,
         first_exhausted_s=_since(counted.first_exhausted_ns, start_ns),

@@ -119,3 +119,47 @@ def test_an_interrupted_warm_up_leaves_a_window_of_no_length() -> None:
     served = replace(SERVED, requests=0, latency_us={})
     trial = account.trial(facts(Mode.SHORT, window=Window(0.5, 0.5), served=served, interrupted=True))
     assert (trial.interrupted, trial.requests_per_s, trial.latency_ms.p50) == (True, 0.0, None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "needed"),
+    [
+        ({"subject": {"name": "asyncio"}, "hosts": {"backends": 3}}, 64),
+        ({"subject": {"name": "nginx"}}, 64),
+        ({"subject": {"name": "nginx", "workers": 4}}, 64),
+        ({"subject": {"name": "nginx"}, "hosts": {"backends": 3, "proxy_addresses": 2}}, 3 * 64),
+        ({"subject": {"name": "haproxy"}, "hosts": {"backends": 3, "proxy_addresses": 2}}, 6 * 64),
+        ({"subject": {"name": "caddy"}, "hosts": {"backends": 2}}, 2 * 64),
+    ],
+)
+def test_each_separate_pool_may_need_a_connection_for_every_client(
+    asked: dict[str, Any], needed: int
+) -> None:
+    assert account.trial(facts(Mode.KEEPALIVE, asked)).upstream.connections_needed == needed
+
+
+@pytest.mark.parametrize(
+    ("closer", "proxy_side", "backend_side", "codes"),
+    [
+        ("proxy", 5000, 0, []),
+        ("backend", 0, 5000, []),
+        ("backend", 20, 4980, []),
+        ("backend", 500, 4500, ["closer-mixed"]),
+        ("proxy", 0, 5000, ["closer-mixed"]),
+        ("proxy", 0, 0, ["closer-resets"]),
+    ],
+)
+def test_time_wait_tells_who_closed_first(
+    closer: str, proxy_side: int, backend_side: int, codes: list[str]
+) -> None:
+    sides = {"proxy": TimeWait(proxy_side, proxy_side), "backend": TimeWait(backend_side, backend_side)}
+    hops = {"client": 7, "backend": proxy_side}
+    trial = account.trial(facts(Mode.SHORT, {"closer": closer}, time_wait=sides, time_wait_by_hop=hops))
+    assert ([caution.code for caution in trial.cautions], trial.valid) == (codes, True)
+
+
+def test_what_was_a_race_is_reported_as_one() -> None:
+    asked = {"subject": {"name": "nginx", "upstream_http": "1.0"}}
+    sides = {"proxy": TimeWait(500, 500), "backend": TimeWait(4500, 4500)}
+    trial = account.trial(facts(Mode.SHORT, asked, time_wait=sides, time_wait_by_hop={"backend": 500}))
+    assert (trial.closer, trial.cautions) == ("race", ())

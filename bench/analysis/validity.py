@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.plan import Mode
+from bench.plan import Closer, Mode
 from bench.record import Caution, Upstream
 
 RUN_QUEUE_WAIT_LIMIT = 0.10
@@ -17,6 +17,8 @@ RUN_QUEUE_WAIT_LIMIT = 0.10
 wait than of the subject."""
 IDLE_FLOOR = 0.05
 """Below this share of idle time the load generator's own core was full."""
+
+_OTHER_CLOSER_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,27 @@ def mode_cautions(mode: Mode, upstream: Upstream) -> Iterator[Caution]:
             f"opened {opened:,} connections where {upstream.connections_needed:,} were needed",
             "raise pool_idle to the number of clients per worker, or look for a backend that closes",
             voids=True,
+        )
+
+
+def closer_cautions(closer: Closer, proxy_side: int, backend_side: int) -> Iterator[Caution]:
+    """Yield a caution where TIME_WAIT does not lie on the side that was asked to close first.
+
+    Who closes first keeps it (RFC 9293, section 3.6), unless that side resets the connection.
+    """
+    other_side = backend_side if closer is Closer.PROXY else proxy_side
+    if proxy_side + backend_side == 0:
+        yield Caution(
+            "closer-resets",
+            "no upstream connection is left in TIME_WAIT on either side: they were reset, not closed",
+            "such a proxy runs out of no ports; --closer backend shows it where the backend closes",
+        )
+    elif other_side > _OTHER_CLOSER_SHARE * (proxy_side + backend_side):
+        yield Caution(
+            "closer-mixed",
+            f"asked for {closer.value} to close first, but TIME_WAIT lies on both sides:"
+            f" {proxy_side:,} on the proxy's, {backend_side:,} on the backend's",
+            "both were told to close, and who is first is a race",
         )
 
 

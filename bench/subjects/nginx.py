@@ -73,7 +73,8 @@ def _reuse(asked: Asked, version: Version) -> Reuse:
     return Reuse(
         plan.upstream_http,
         "keep-alive" if is_old else "",
-        asked.pool_idle,
+        # One pool for all servers of an upstream block, and any of them may be every client's next one.
+        asked.pool_idle * len(asked.upstreams) if plan.pool_idle is None else plan.pool_idle,
         (plan.requests_per_connection or _ENDLESS) if has_limits else None,
         plan.pool_idle_timeout_s if has_limits else None,
     )

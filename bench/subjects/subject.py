@@ -34,7 +34,7 @@ class Counted:
 
     opened: int | None = None
     accepted: int | None = None
-    lost: int = 0
+    lost: int | None = None
     """Pooled connections that the backend ended."""
     errors: Mapping[str, int] = field(default_factory=dict)
     """Upstream errors by kind, as in `record.UPSTREAM_ERROR_KINDS` and more."""
