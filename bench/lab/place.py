@@ -19,7 +19,6 @@ from bench.lab.process import OnEvent, Process, Start, spawn
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ROLES = ("client", "proxy", "backend")
 _DYNAMIC_PORTS = (49152, 65535)
 """RFC 6335, section 6: what systems without /proc give out."""
 
