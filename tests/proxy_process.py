@@ -1,0 +1,328 @@
+"""The two sides of a proxy under test, and the proxy itself as a process: blocking sockets and threads."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import h11
+
+from messages.model import Step
+
+TIMEOUT_S = 10.0
+"""Longer than anything here takes: who waits so long has found a fault."""
+DATE = b"Date: Sun, 22 Nov 2026 23:34:31 GMT\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A request that came in whole at the upstream; connections count from 0."""
+
+    connection: int
+    head: bytes
+    content: bytes
+
+    @property
+    def target(self) -> bytes:
+        return self.head.split(b" ", 2)[1]
+
+    def values(self, name: bytes) -> list[bytes]:
+        """The values of a field, in their order."""
+        lines = self.head.split(b"\r\n")[1:]
+        return [line.partition(b":")[2].strip() for line in lines if line.lower().startswith(name.lower() + b":")]
+
+
+Script = Callable[[Received], Sequence[Step]]
+
+
+def send(data: bytes) -> Sequence[Step]:
+    return (Step("send", data),)
+
+
+def echo(request: Received) -> Sequence[Step]:
+    """Answers with the target, so that a mixed-up answer shows."""
+    body = request.target
+    return send(b"HTTP/1.1 200 OK\r\n" + DATE + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+
+
+class Upstream:
+    """A server that plays a script for each request; `script` may be changed at any time."""
+
+    def __init__(self) -> None:
+        self.script: Script = echo
+        self.requests: list[Received] = []
+        self.connections = 0
+        self.partial: list[bytes] = []
+        self.ended = threading.Semaphore(0)
+        self._sock = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._sockets: list[socket.socket] = []
+        self.address = "127.0.0.1:%d" % self._sock.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Stops listening, and ends all connections."""
+        self._sock.shutdown(socket.SHUT_RDWR)
+        self._sock.close()
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Ends all connections."""
+        for sock in self._sockets:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._sock.accept()
+            except OSError:
+                return
+            self._sockets.append(sock)
+            number, self.connections = self.connections, self.connections + 1
+            threading.Thread(target=self._serve, args=(sock, number), daemon=True).start()
+
+    def _serve(self, sock: socket.socket, number: int) -> None:
+        sock.settimeout(TIMEOUT_S)
+        reader = _Requests(sock, number)
+        try:
+            for request in reader:
+                self.requests.append(request)
+                for step in self.script(request):
+                    if not play(sock, step):
+                        return
+        except OSError:
+            return
+        finally:
+            if reader.unread:
+                self.partial.append(reader.unread)
+            sock.close()
+            self.ended.release()
+
+
+def play(sock: socket.socket, step: Step) -> bool:
+    """Carries out one step; False once the connection is over."""
+    if step.action == "send":
+        sock.sendall(step.data)
+    elif step.action == "close":
+        return False
+    elif step.action == "rst":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return False
+    elif step.action == "sleep":
+        threading.Event().wait(step.seconds)
+    else:
+        # To hold, or to drain: until the other side has closed, or for a while.
+        sock.settimeout(step.seconds)
+        with contextlib.suppress(TimeoutError):
+            while sock.recv(65536):
+                pass
+        sock.settimeout(TIMEOUT_S)
+    return True
+
+
+class _Requests:
+    """Reads requests from a socket, framed by Content-Length or chunks that the proxy has written itself."""
+
+    def __init__(self, sock: socket.socket, number: int) -> None:
+        self._sock = sock
+        self._number = number
+        self.unread = b""
+
+    def __iter__(self) -> Iterator[Received]:
+        while True:
+            head = self._until(b"\r\n\r\n")
+            if head is None:
+                return
+            content = self._content(head)
+            if content is None:
+                return
+            yield Received(self._number, head, content)
+
+    def _content(self, head: bytes) -> bytes | None:
+        length = re.search(rb"\r\ncontent-length: *(\d+)", head.lower())
+        if length:
+            return self._exactly(int(length[1]))
+        if b"\r\ntransfer-encoding: chunked" not in head.lower():
+            return b""
+        content = b""
+        while (line := self._until(b"\r\n")) is not None:
+            size = int(line, 16)
+            piece = self._exactly(size + 2)
+            if piece is None or size == 0:
+                return None if piece is None else content
+            content += piece[:-2]
+        return None
+
+    def _until(self, mark: bytes) -> bytes | None:
+        while mark not in self.unread:
+            if not self._more():
+                return None
+        found, _, self.unread = self.unread.partition(mark)
+        return found + mark
+
+    def _exactly(self, size: int) -> bytes | None:
+        while len(self.unread) < size:
+            if not self._more():
+                return None
+        found, self.unread = self.unread[:size], self.unread[size:]
+        return found
+
+    def _more(self) -> bool:
+        data = self._sock.recv(65536)
+        self.unread += data
+        return bool(data)
+
+
+class ProxyProcess:
+    """`python -m proxy` in front of an upstream, with commands on its stdin."""
+
+    def __init__(self, upstream: str, *flags: str) -> None:
+        argv = [sys.executable, "-m", "proxy", "--control", "--listen", "127.0.0.1:0", "--upstream", upstream]
+        mode = [] if "--mode" in flags else ["--mode", "keepalive"]
+        self._process = subprocess.Popen(
+            [*argv, *mode, *flags], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.pid = self._process.pid
+        self.ready = self._event()
+        host, _, port = self.ready["listen"][0].rpartition(":")
+        self.address = (host, int(port))
+
+    def _event(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, self._process.communicate()[1]
+        event: dict[str, Any] = json.loads(line)
+        return event
+
+    def command(self, command: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"command": command}) + "\n")
+        self._process.stdin.flush()
+
+    def count(self) -> dict[str, Any]:
+        self.command("count")
+        return self._event()
+
+    def errors(self) -> int:
+        """How often the upstream has broken the protocol so far."""
+        errors: int = self.count()["errors"]["upstream"]["protocol"]
+        return errors
+
+    def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
+        self._process.send_signal(number)
+
+    def done(self) -> dict[str, Any]:
+        """Waits for the last event and the end; nothing may have been said on stderr."""
+        event = self._event()
+        _, talk = self._process.communicate(timeout=TIMEOUT_S)
+        assert (event["event"], self._process.returncode, talk) == ("done", 0, "")
+        return event
+
+    def stop(self) -> dict[str, Any]:
+        self.command("stop")
+        return self.done()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(self.address, TIMEOUT_S)
+
+
+@contextlib.contextmanager
+def running(upstream: Upstream, *flags: str) -> Iterator[ProxyProcess]:
+    """A proxy that is killed in the end, unless it has ended by itself."""
+    proxy = ProxyProcess(upstream.address, *flags)
+    try:
+        yield proxy
+    finally:
+        proxy.kill()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response as h11 reads it; `whole` is False when it was cut."""
+
+    status: int
+    fields: dict[bytes, bytes]
+    content: bytes
+    whole: bool
+    interims: tuple[int, ...] = ()
+
+
+class Client:
+    """A client connection whose responses h11 reads: a second opinion on what the proxy writes."""
+
+    def __init__(self, proxy: ProxyProcess) -> None:
+        self.sock = proxy.connect()
+        self._unread = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sock.close()
+
+    def ask(self, target: str, method: str = "GET", fields: str = "") -> Response:
+        """Sends a correct request and reads its answer."""
+        self.sock.sendall(f"{method} {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n".encode("latin-1"))
+        response = self.read(method)
+        assert response is not None
+        return response
+
+    def read(self, method: str = "GET") -> Response | None:
+        """Reads one response; None when the connection ends, in whatever way, before it begins."""
+        parser = h11.Connection(h11.CLIENT)
+        parser.send(h11.Request(method=method, target="/", headers=[("Host", "a")]))
+        parser.send(h11.EndOfMessage())
+        parser.receive_data(self._unread) if self._unread else None
+        head: h11.Response | None = None
+        interims: list[int] = []
+        content = b""
+        while True:
+            try:
+                event = parser.next_event()
+            except h11.RemoteProtocolError:
+                return None if head is None else _response(head, content, interims, whole=False)
+            if event is h11.NEED_DATA:
+                self._feed(parser)
+            elif isinstance(event, h11.InformationalResponse):
+                interims.append(event.status_code)
+            elif isinstance(event, h11.Response):
+                head = event
+            elif isinstance(event, h11.Data):
+                content += event.data
+            elif isinstance(event, h11.EndOfMessage):
+                assert head is not None
+                self._unread = parser.trailing_data[0]
+                return _response(head, content, interims, whole=True)
+            else:
+                return None
+
+    def _feed(self, parser: h11.Connection) -> None:
+        try:
+            parser.receive_data(self.sock.recv(65536))
+        except ConnectionResetError:
+            parser.receive_data(b"")
+
+    def ended(self) -> bool:
+        """Whether the proxy ends the connection, and says nothing more."""
+        try:
+            return self.sock.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
+
+def _response(head: h11.Response, content: bytes, interims: list[int], *, whole: bool) -> Response:
+    return Response(head.status_code, dict(head.headers), content, whole, tuple(interims))
