@@ -74,8 +74,9 @@ class Client:
     def begin(self, due_ns: int | None = None) -> None:
         """Begin an exchange that was due at `due_ns` (now, in a closed loop); connect where needed."""
         self.busy = True
+        now_ns = self._began_ns = monotonic_ns()
         if self._sock is None:
-            now_ns = self._began_ns = self._since_ns = monotonic_ns()
+            self._since_ns = now_ns
             self._due_ns = now_ns if due_ns is None else due_ns
             self._connect()
         else:
@@ -140,15 +141,13 @@ class Client:
         self._recv, self._send = sock.recv, sock.send
         crowd.poller.turn(self._fd, poller.READABLE, self._readable)
         crowd.admit()
-        began_ns = self._began_ns
         self._send_request(self._due_ns)
-        self._began_ns = began_ns
 
     # One exchange.
 
     def _send_request(self, due_ns: int | None = None) -> None:
         self._number, request = self._crowd.next_request()
-        now_ns = self._since_ns = self._began_ns = monotonic_ns()
+        now_ns = self._since_ns = monotonic_ns()
         self._due_ns = now_ns if due_ns is None else due_ns
         try:
             sent = self._send(request)
