@@ -117,7 +117,7 @@ def _course(side: Side) -> str:
     if half_s is None:
         return f" at {rate(side)}"
     tuples = units.count(max(trial.ports.tuples for trial in shown(side)))
-    said = f", passed half of its {tuples} ports after {number(half_s, 's')} s"
+    said = f", passed half of its {tuples} ports after {number(half_s, 's')} s{_how_many(side)}"
     if before is not None and after is not None:
         said += f" and went from {units.rate(before)} to {units.rate(after)}"
     exhausted_s = median(side, "ports.exhausted_s")
@@ -125,6 +125,12 @@ def _course(side: Side) -> str:
         errors = units.count(median(side, "errors") or 0)
         said += f", and had none left after {number(exhausted_s, 's')} s ({errors} errors)"
     return said
+
+
+def _how_many(side: Side) -> str:
+    """Say in how many trials half of the ports were passed, where it was not in all of them."""
+    passed = sum(trial.ports.half_range_passed_s is not None for trial in shown(side))
+    return "" if passed == len(shown(side)) else f" (in {passed} of {len(shown(side))} trials)"
 
 
 def _advantage(short: Side, keepalive: Side) -> str:
@@ -152,7 +158,7 @@ def _summed_up(side: Side) -> str:
         return f"{_name(side)}: {_requests(median(side, 'requests_per_s') or 0)} on {opened} connections"
     tuples = units.count(max(trial.ports.tuples for trial in shown(side)))
     said = f"{_name(side)}: {_requests(before)} until half of the {tuples} ports were used after"
-    said += f" {number(half_s, 's')} s, then {units.rate(after)}"
+    said += f" {number(half_s, 's')} s{_how_many(side)}, then {units.rate(after)}"
     exhausted_s = median(side, "ports.exhausted_s")
     if exhausted_s is not None:
         said += f", and nothing but errors after {number(exhausted_s, 's')} s"

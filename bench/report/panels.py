@@ -217,11 +217,13 @@ def _mark_moments(axes: Axes, drawn: Drawn, key: str, said: str, height: float) 
     for moment_s, colour in reached:
         axes.axvline(moment_s, color=colour, lw=1.1, ls=(0, (2, 2)), zorder=1)
     if reached:
-        first, last = number(min(reached)[0], "s"), number(max(reached)[0], "s")
+        first, last = min(reached)[0], max(reached)[0]
+        is_late = last > 0.6 * axes.get_xlim()[1]  # then the words stand before the line
+        moment = number(first, "s") if first == last else f"{number(first, 's')} to {number(last, 's')}"
         annotate(
-            axes, said.format(first if first == last else f"{first} to {last}"), (max(reached)[0], height),
-            (6, 0), color=reached[0][1] if len(reached) == 1 else INK, xycoords=("data", "axes fraction"),
-            va="center", bbox=VEIL,
+            axes, said.format(moment), (first if is_late else last, height), (-6 if is_late else 6, 0),
+            color=reached[0][1] if len(reached) == 1 else INK, xycoords=("data", "axes fraction"),
+            va="center", ha="right" if is_late else "left", bbox=VEIL,
         )  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 """Tables and sentences, held against the texts in tests/report/golden: read those first."""
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,3 +93,24 @@ def test_runs_are_listed_with_what_cannot_be_read(tmp_path):
     assert "20260314T150926Z-both-asyncio   2026-03-14T15:09:26+00:00        2   short 1," in said
     assert f"! {tmp_path / 'x' / 'run.jsonl'}:1: not the header of a run: Expecting value" in said
     assert text.listing([], tmp_path) == f"{tmp_path} holds no run; `bench run` makes one\n"
+
+
+def test_a_cliff_that_not_every_trial_met_is_told_as_such(folder):
+    run = results.read(folder("cliff"))
+    first = run.trials[0]
+    ports = dataclasses.replace(first.ports, half_range_passed_s=None, rate_before=None, rate_after=None)
+    spared = dataclasses.replace(first, ports=ports)
+    run = dataclasses.replace(run, trials=(spared, *run.trials[1:]))
+    assert "half of its 28,232 ports after 1.5 s (in 2 of 3 trials) and went from" in finding.sentence(run)
+
+
+def test_reading_and_telling_needs_no_heavy_library():
+    """`bench list` and `bench show` start at once: heavy libraries come in where they are used."""
+    heavy = "{'numpy', 'scipy', 'matplotlib', 'rich', 'hdrh'}"
+    rooms = "results, machine, analysis.compare, analysis.gate, report.text, report.plots, report.live"
+    code = "; ".join(f"import bench.{room}" for room in rooms.split(", "))
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; import sys; print(sorted({heavy} & set(sys.modules)))"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "[]\n"
