@@ -10,6 +10,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 import os
 import re
 import typing
@@ -317,6 +318,8 @@ def _checked(value: Any, kind: Any, name: str) -> None:
         wanted = (int, float) if kind is float else origin or kind
         if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
             raise ValueError(f"{name} is {value!r}, which is no {getattr(kind, '__name__', kind)}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{name} is {value!r}, which is no finite number")
 
 
 def _why(error: Exception) -> str:
@@ -346,9 +349,16 @@ def _moment(cells: dict[str, str]) -> Moment:
         text, kind = cells.get(each.name, ""), str(each.type)
         if text == "" and kind.endswith("None"):
             continue
-        convert = str if kind == "str" else float if kind.startswith("float") else int
+        convert = str if kind == "str" else _finite if kind.startswith("float") else int
         values[each.name] = convert(text)
     return Moment(**values)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value
 
 
 def _latencies(file: Path, damage: list[str]) -> Iterator[Latencies]:

@@ -154,6 +154,7 @@ def test_a_damaged_line_is_named_and_left_out(folder, line, reason):
         (("time_wait", "proxy", "peak"), "3", "trial.time_wait.proxy.peak is '3', which is no int"),
         (("ports", "tuples"), None, "trial.ports.tuples is None, which is no int"),
         (("mode",), None, "trial.mode is None, which is no str"),
+        (("requests_per_s",), 1e999, "Infinity is not a number"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_damage_not_a_crash_later_on(folder, path, value, reason):
@@ -178,6 +179,16 @@ def test_damaged_rows_of_the_timeline_and_the_log_are_named(folder):
     assert before.damage[0].startswith(f"{folder / 'timeline.csv'}:2: not a moment: 4 of 15 cells")
     assert before.damage[1].startswith(f"{folder / 'latency.hlog'}:5: not an interval: ")
     assert len(before.moments) == 4 * 30 * 3 - 1
+
+
+@pytest.mark.parametrize("moment", ["nan", "inf", "", "0x1"])
+def test_a_moment_without_a_time_is_damage(folder, moment):
+    edited(
+        folder / "timeline.csv",
+        lambda n, line: re.sub(r"^(\d+,\w+,\w+),[^,]*", rf"\1,{moment}", line) if n == 3 else line,
+    )
+    (said,) = results.read_series(folder).damage
+    assert said.startswith(f"{folder / 'timeline.csv'}:3: not a moment: ")
 
 
 def test_a_timeline_with_another_head_is_not_guessed_at(folder):
