@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 from bench.errors import LabError
@@ -39,6 +40,8 @@ def enter() -> None:
             f"lab: {syscalls.threads()} threads run already, and only a process of one thread can enter a"
             " user namespace; call bench.lab.enter() before numpy and the like are imported"
         )
+    if (why_not := available()) is not None:
+        raise LabError(f"lab: {why_not}")
     uid, gid = os.getuid(), os.getgid()
     try:
         syscalls.unshare(syscalls.CLONE_NEWUSER)
@@ -50,18 +53,21 @@ def enter() -> None:
         ):
             Path("/proc/self", name).write_text(text, encoding="ascii")
     except OSError as error:
-        raise LabError(f"lab: {available() or f'cannot enter a user namespace: {error}'}") from error
+        raise LabError(f"lab: cannot enter a user namespace: {error}; use sudo or --lab loopback") from error
 
 
 def available() -> str | None:
     """Return None where this lab works, else one line that says why not and how to allow it."""
     if sys.platform != "linux":
         return f"namespaces exist on Linux only, not on {sys.platform}"
-    if syscalls.may_make_namespaces():
-        return None
-    probe = subprocess.run(
-        [sys.executable, "-I", "-S", str(_PROBE)], capture_output=True, text=True, check=False, timeout=30
-    )
+    return None if syscalls.may_make_namespaces() else _probed()
+
+
+@cache
+def _probed() -> str | None:
+    """Let a process of its own try, since nobody leaves a user namespace again; the answer stays."""
+    argv = [sys.executable, "-I", "-S", str(_PROBE)]
+    probe = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
     if probe.returncode == 0:
         return None
     return explain(probe.stdout.strip() or f"probe ended with {probe.returncode}", _facts())

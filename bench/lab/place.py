@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import ParamSpec, TypeVar
+from typing import IO, ParamSpec, TypeVar
 
+from bench.errors import RoleError
 from bench.lab import sysctl
 from bench.lab.lifeline import Lifeline
 from bench.lab.process import OnEvent, Process, Start, spawn
@@ -83,8 +85,11 @@ class Host:
         Without `control` the process gets no stdin, and its stdout is kept as text.
         """
         assert self._lifeline is not None, "a host starts nothing before its lab is open"
-        start = Start(name, argv, env, stderr_path, control, on_event)
-        popen = self.call(_pinned, cpus, spawn, start, self._lifeline.birth())
+        with ExitStack() as undo:
+            copy = None if stderr_path is None else undo.enter_context(_copy(stderr_path, name))
+            start = Start(name, argv, env, copy, control, on_event)
+            popen = self.call(_pinned, cpus, spawn, start, self._lifeline.birth())
+            undo.pop_all()
         process = Process(start, popen, leads_group=self._lifeline.is_namespace)
         self._processes.append(process)
         return process
@@ -98,6 +103,13 @@ class Host:
     def close(self) -> None:
         """End the thread, and with it the host's namespaces once nothing else holds them."""
         self._thread.shutdown()
+
+
+def _copy(path: Path, name: str) -> IO[bytes]:
+    try:
+        return path.open("wb", buffering=0)
+    except OSError as error:
+        raise RoleError(name, f"cannot keep its stderr in {path}: {error.strerror}") from error
 
 
 def _pinned(cpus: set[int] | None, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -15,7 +15,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any
 
 import psutil
@@ -40,7 +39,8 @@ class Start:
     name: str
     argv: Sequence[str]
     env: Mapping[str, str] | None = None
-    stderr_path: Path | None = None
+    stderr_copy: IO[bytes] | None = None
+    """Where its stderr goes too, whole; closed at its end."""
     control: bool = True
     """Whether it speaks our protocol on stdin and stdout; else stdin is empty and stdout is text."""
     on_event: OnEvent | None = None
@@ -85,7 +85,7 @@ class Process:
         self._readers = (
             threading.Thread(target=self._read, args=(popen.stdout, take), name=f"{self.name} stdout"),
             threading.Thread(
-                target=self._read_stderr, args=(popen.stderr, start.stderr_path), name=f"{self.name} stderr"
+                target=self._read_stderr, args=(popen.stderr, start.stderr_copy), name=f"{self.name} stderr"
             ),
         )
         for reader in self._readers:
@@ -155,18 +155,27 @@ class Process:
 
     def stop(self, grace_s: float = _GRACE_S) -> int:
         """End it and all that it started: SIGTERM, then after `grace_s` SIGKILL; return its exit code."""
+        if self.returncode is not None:
+            return self._ended()
         tree = self._tree()
-        if self.returncode is None:
-            self._popen.send_signal(signal.SIGTERM)
-            try:
-                self._popen.wait(grace_s)
-            except subprocess.TimeoutExpired:
-                tree |= self._tree()
+        self._popen.send_signal(signal.SIGTERM)
+        try:
+            self._popen.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            tree |= self._tree()
         return self._end(tree)
 
     def kill(self) -> int:
         """End it and all that it started, at once; return its exit code (negative: the signal)."""
-        return self._end(self._tree())
+        return self._ended() if self.returncode is not None else self._end(self._tree())
+
+    def _ended(self) -> int:
+        """Return the exit code of a process that ended before, whose pid may be another's by now.
+
+        What it left behind ends with its lab.
+        """
+        self._settle()
+        return self._popen.wait()
 
     def _end(self, tree: set[psutil.Process]) -> int:
         if self._leads_group:
@@ -212,10 +221,8 @@ class Process:
             self._silent = True
             self._changed.notify_all()
 
-    def _read_stderr(self, pipe: IO[bytes], path: Path | None) -> None:
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(pipe)
-            copy = None if path is None else stack.enter_context(path.open("wb", buffering=0))
+    def _read_stderr(self, pipe: IO[bytes], copy: IO[bytes] | None) -> None:
+        with pipe, copy or contextlib.nullcontext():
             for line in iter(lambda: pipe.readline(_STDERR_LINE_BYTES), b""):
                 self.stderr_lines.append(line.decode(errors="replace").rstrip("\n"))
                 if copy is not None:

@@ -152,6 +152,17 @@ def test_stderr_is_kept_short_and_copied_whole(host: Host, tmp_path: Path) -> No
     assert copy.read_text().split() == [str(n) for n in range(1000)]
 
 
+def test_a_copy_of_stderr_that_cannot_be_is_told_before_the_start(host: Host, tmp_path: Path) -> None:
+    with pytest.raises(RoleError, match=r"^proxy: cannot keep its stderr in .*no/such: No such file"):
+        start(host, "", stderr_path=tmp_path / "no" / "such")
+
+
+def test_a_role_that_ended_can_be_stopped_again(host: Host) -> None:
+    role = start(host, "sys.exit(3)")
+    assert role.wait(TIMEOUT_S) == 3
+    assert (role.stop(), role.kill()) == (3, 3)
+
+
 def test_a_program_without_control_has_no_stdin_and_talks_text(host: Host) -> None:
     role = start(host, "print(len(sys.stdin.read()), 'not json')", control=False)
     assert role.wait(TIMEOUT_S) == 0
