@@ -162,7 +162,7 @@ class ClientConnection(asyncio.Protocol):
             # RFC 9110, section 10.1.1: the upstream cannot.
             self._transport.write(forwarding.CONTINUE)
         self._state = _WAITING
-        self.deadline = service.response_until
+        self.deadline = service.response_until if self.request_done else service.body_until
         service.counters.requests += 1
         service.dispatcher.acquire(self)
 
@@ -211,7 +211,8 @@ class ClientConnection(asyncio.Protocol):
             self._request += framed
             self._pause_reading()
         elif framed:
-            self.deadline = self._service.response_until
+            service = self._service
+            self.deadline = service.response_until if self.request_done else service.body_until
             self._upstream.send_content(framed)
 
     # What the dispatcher tells.

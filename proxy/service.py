@@ -79,6 +79,7 @@ class Service:
         self.date = formatdate(usegmt=True).encode("ascii")
         self.idle_until = now + self.limits.idle_timeout_s
         self.head_until = now + self.limits.head_timeout_s
+        self.body_until = now + self.limits.body_timeout_s
         self.response_until = now + self.limits.read_timeout_s
         for client in [each for each in self._clients if each.deadline <= now]:
             client.timed_out()

@@ -39,7 +39,9 @@ class Received:
     def values(self, name: bytes) -> list[bytes]:
         """The values of a field, in their order."""
         lines = self.head.split(b"\r\n")[1:]
-        return [line.partition(b":")[2].strip() for line in lines if line.lower().startswith(name.lower() + b":")]
+        return [
+            line.partition(b":")[2].strip() for line in lines if line.lower().startswith(name.lower() + b":")
+        ]
 
 
 Script = Callable[[Received], Sequence[Step]]
@@ -190,7 +192,11 @@ class ProxyProcess:
         argv = [sys.executable, "-m", "proxy", "--control", "--listen", "127.0.0.1:0", "--upstream", upstream]
         mode = [] if "--mode" in flags else ["--mode", "keepalive"]
         self._process = subprocess.Popen(
-            [*argv, *mode, *flags], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*argv, *mode, *flags],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self.pid = self._process.pid
         self.ready = self._event()

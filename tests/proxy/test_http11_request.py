@@ -76,7 +76,9 @@ def test_corpus(name: str) -> None:
         assert (reading == readings[0]) or isinstance(reading, Refuse), "the cut decides how it is read"
 
 
-@pytest.mark.parametrize("name", [name for name, message in REQUESTS.items() if type(message.expected[0]) is Accept])
+@pytest.mark.parametrize(
+    "name", [name for name, message in REQUESTS.items() if type(message.expected[0]) is Accept]
+)
 def test_a_request_may_be_followed_by_the_next(name: str) -> None:
     data = REQUESTS[name].data
     alone = read([data])
@@ -91,18 +93,43 @@ FIELD_NAMES = st.sampled_from(
      b"Transfer-Encoding", b"Content-Type", b"Expect", b"Upgrade", b"Keep-Alive", b"X-Id", b"Cookie", b"X Y", b""]
 )  # fmt: skip
 FIELD_VALUES = st.sampled_from(
-    [b"a", b"localhost", b"localhost:80", b"keep-alive", b"Keep-Alive", b"close", b"5", b"chunked", b"x-id", b"", b"\x00"]
+    [
+        b"a",
+        b"localhost",
+        b"localhost:80",
+        b"keep-alive",
+        b"Keep-Alive",
+        b"close",
+        b"5",
+        b"chunked",
+        b"x-id",
+        b"",
+        b"\x00",
+    ]
 )
 HEADS = st.builds(
     lambda line, fields: line + b"".join(b"%b: %b\r\n" % field for field in fields) + b"\r\n",
-    st.sampled_from([b"GET / HTTP/1.1\r\n", b"POST /a?b HTTP/1.1\r\n", b"get / HTTP/1.0\r\n", b"CONNECT / HTTP/1.1\r\n"]),
+    st.sampled_from(
+        [b"GET / HTTP/1.1\r\n", b"POST /a?b HTTP/1.1\r\n", b"get / HTTP/1.0\r\n", b"CONNECT / HTTP/1.1\r\n"]
+    ),
     st.lists(st.tuples(FIELD_NAMES, FIELD_VALUES), max_size=6),
 )
 
 
 def outcome(head: RequestHead | None | ClientProtocolError) -> object:
     if isinstance(head, RequestHead):
-        names = ("method", "target", "host", "size", "is_10", "keep_alive", "body", "upgrade", "forwarded_for", "fields")
+        names = (
+            "method",
+            "target",
+            "host",
+            "size",
+            "is_10",
+            "keep_alive",
+            "body",
+            "upgrade",
+            "forwarded_for",
+            "fields",
+        )
         return [getattr(head, name) for name in names]
     return type(head)
 
@@ -148,11 +175,21 @@ def test_limits() -> None:
 @pytest.mark.parametrize(
     ("data", "target", "host", "fields"),
     [
-        (b"GET http://B.example:8/x?y HTTP/1.1\r\nHost: a\r\n\r\n", b"/x?y", b"b.example:8", b"Host: b.example:8\r\n"),
+        (
+            b"GET http://B.example:8/x?y HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"/x?y",
+            b"b.example:8",
+            b"Host: b.example:8\r\n",
+        ),
         (b"GET http://b HTTP/1.1\r\nHost: a\r\n\r\n", b"/", b"b", b"Host: b\r\n"),
         (b"GET http://b?c HTTP/1.1\r\nHost: a\r\n\r\n", b"/?c", b"b", b"Host: b\r\n"),
         (b"OPTIONS http://b HTTP/1.1\r\nHost: a\r\n\r\n", b"*", b"b", b"Host: b\r\n"),
-        (b"GET / HTTP/1.1\r\nhost: A\r\nConnection: x-y\r\nX-Y: 1\r\nTE: trailers\r\n\r\n", b"/", b"a", b"host: A\r\n"),
+        (
+            b"GET / HTTP/1.1\r\nhost: A\r\nConnection: x-y\r\nX-Y: 1\r\nTE: trailers\r\n\r\n",
+            b"/",
+            b"a",
+            b"host: A\r\n",
+        ),
     ],
 )
 def test_what_is_forwarded(data: bytes, target: bytes, host: bytes, fields: bytes) -> None:

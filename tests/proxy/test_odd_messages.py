@@ -79,7 +79,12 @@ def test_request(name: str, proxy: ProxyProcess, upstream: Upstream) -> None:
 def _fits(way: RequestReading, status: int | None, wholes: list[Received]) -> bool:
     if isinstance(way, Accept):
         # What trails may be a request of its own, which then comes after this one.
-        return status == 200 and len(wholes) >= 1 and wholes[0].content == way.body and (len(wholes) == 1 or bool(way.trailing))
+        return (
+            status == 200
+            and len(wholes) >= 1
+            and wholes[0].content == way.body
+            and (len(wholes) == 1 or bool(way.trailing))
+        )
     if isinstance(way, Refuse):
         return status in way.statuses and not wholes
     return status in (None, 400, 408) and not wholes
@@ -96,7 +101,9 @@ def ask_oddly(message: ResponseMessage, target: str, proxy: ProxyProcess) -> Res
     content = "hello" if message.method == "POST" else ""
     fields += f"Content-Length: {len(content)}\r\n" if content else ""
     with Client(proxy) as client:
-        client.sock.sendall(f"{message.method} {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n{content}".encode())
+        client.sock.sendall(
+            f"{message.method} {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n{content}".encode()
+        )
         return client.read(message.method)
 
 

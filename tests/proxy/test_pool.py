@@ -134,7 +134,9 @@ def test_each_event_costs_the_same_whatever_the_pool_holds(size: int) -> None:
     """Counted in the events of the interpreter, not in time."""
     import sys
 
-    p: Pool[int, int] = Pool(max_idle=size, max_open=size + 1, max_waiting=size, idle_timeout_s=60, queue_timeout_s=5)
+    p: Pool[int, int] = Pool(
+        max_idle=size, max_open=size + 1, max_waiting=size, idle_timeout_s=60, queue_timeout_s=5
+    )
     for number in range(size):
         p.acquire(number, 0)
     for number in range(size):

@@ -166,7 +166,11 @@ def test_corpus(name: str) -> None:
         exchange.request_done = not name.startswith("early_413") and not name.startswith("early_200")
         play(exchange, pieces, message.ending)
         found = reading(exchange)
-        assert any(agree(found, expected) for expected in message.expected), (found, exchange.error, message.expected)
+        assert any(agree(found, expected) for expected in message.expected), (
+            found,
+            exchange.error,
+            message.expected,
+        )
 
 
 OK = b"HTTP/1.1 200 OK\r\nDate: Sun, 22 Nov 2026 23:34:31 GMT\r\nContent-Length: 5\r\n\r\nhello"

@@ -1,0 +1,481 @@
+"""What the proxy does with exchanges, over real sockets: framing, fields, order, closing, limits, back-pressure."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from messages.model import Step
+from proxy_process import DATE, TIMEOUT_S, Client, ProxyProcess, Upstream, echo, running, send
+
+OK = b"HTTP/1.1 200 OK\r\n" + DATE
+
+
+@pytest.fixture(scope="module")
+def shared_upstream() -> Iterator[Upstream]:
+    upstream = Upstream()
+    yield upstream
+    upstream.close()
+
+
+@pytest.fixture
+def upstream(shared_upstream: Upstream) -> Upstream:
+    shared_upstream.script = echo
+    shared_upstream.requests.clear()
+    return shared_upstream
+
+
+@pytest.fixture(scope="module")
+def proxy(shared_upstream: Upstream) -> Iterator[ProxyProcess]:
+    with running(shared_upstream) as proxy:
+        yield proxy
+
+
+# Fields.
+
+
+def test_the_proxy_says_who_asks(proxy: ProxyProcess, upstream: Upstream) -> None:
+    with Client(proxy) as client:
+        client.ask("/a?b", fields="X-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nVia: 1.0 fred\r\n")
+    (request,) = upstream.requests
+    assert request.values(b"Via") == [b"1.0 fred", b"1.1 keepalive-bench"]
+    assert request.values(b"X-Forwarded-For") == [b"127.0.0.1"]
+    assert request.values(b"X-Forwarded-Proto") == [b"http"]
+    assert request.values(b"X-Forwarded-Host") == [b"localhost"]
+    assert request.values(b"Host") == [b"localhost"]
+
+
+def test_the_client_of_another_proxy_stays_known(proxy: ProxyProcess, upstream: Upstream) -> None:
+    with Client(proxy) as client:
+        client.ask("/", fields="X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-For: 10.0.0.2\r\n")
+    assert upstream.requests[0].values(b"X-Forwarded-For") == [b"10.0.0.1, 10.0.0.2, 127.0.0.1"]
+
+
+def test_what_belongs_to_one_hop_goes_no_further(proxy: ProxyProcess, upstream: Upstream) -> None:
+    body = b"Content-Length: 2\r\nConnection: x-secret\r\nX-Secret: 1\r\nKeep-Alive: timeout=5\r\nX-Kept: 1\r\n\r\nok"
+    upstream.script = lambda _: send(OK + body)
+    with Client(proxy) as client:
+        fields = "TE: trailers\r\nKeep-Alive: 1\r\nX-Hop: 1\r\nProxy-Connection: close\r\nConnection: te, x-hop\r\nX-End: 1\r\n"
+        response = client.ask("/", fields=fields)
+    (request,) = upstream.requests
+    for name in (b"TE", b"Keep-Alive", b"X-Hop", b"Proxy-Connection", b"Connection"):
+        assert request.values(name) == []
+    assert request.values(b"X-End") == [b"1"]
+    assert b"x-kept" in response.fields
+    assert not {b"x-secret", b"keep-alive", b"connection"} & response.fields.keys()
+
+
+def test_a_response_without_a_date_gets_one(proxy: ProxyProcess, upstream: Upstream) -> None:
+    upstream.script = lambda _: send(b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok")
+    with Client(proxy) as client:
+        assert client.ask("/").fields[b"date"].endswith(b"GMT")
+
+
+# Framing.
+
+
+def test_requests_in_a_row_are_answered_in_their_order(proxy: ProxyProcess, upstream: Upstream) -> None:
+    targets = [f"/{number}" for number in range(300)]
+    with Client(proxy) as client:
+        client.sock.sendall(
+            "".join(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n" for target in targets).encode()
+        )
+        for target in targets:
+            response = client.read()
+            assert response is not None
+            assert response.content == target.encode()
+
+
+@pytest.mark.parametrize("at", range(1, 60, 7))
+def test_a_request_may_come_in_pieces(at: int, proxy: ProxyProcess, upstream: Upstream) -> None:
+    data = b"POST /pieces HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+    with Client(proxy) as client:
+        client.sock.sendall(data[:at])
+        client.sock.sendall(data[at:])
+        response = client.read()
+    assert response is not None
+    assert upstream.requests[0].content == b"hello"
+
+
+def test_a_chunked_request_is_framed_anew(proxy: ProxyProcess, upstream: Upstream) -> None:
+    with Client(proxy) as client:
+        client.sock.sendall(
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"5;evil=1\r\nhello\r\n1\r\n!\r\n0\r\nX-Trailer: 1\r\n\r\n"
+        )
+        assert client.read() is not None
+    (request,) = upstream.requests
+    assert request.values(b"Transfer-Encoding") == [b"chunked"]
+    assert request.content == b"hello!"
+    assert upstream.partial == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "content"),
+    [
+        (b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", b"hello"),
+        (b"\r\nhello", b"hello"),
+        (b"Content-Length: 5\r\n\r\nhello", b"hello"),
+        (b"Content-Length: 0\r\n\r\n", b""),
+    ],
+    ids=["chunked", "until close", "counted", "empty"],
+)
+def test_bodies(answer: bytes, content: bytes, proxy: ProxyProcess, upstream: Upstream) -> None:
+    upstream.script = lambda _: [*send(OK + answer), Step("close")]
+    with Client(proxy) as client:
+        for _ in range(2):
+            response = client.ask("/")
+            assert (response.content, response.whole) == (content, True), (
+                "and the client's connection goes on"
+            )
+
+
+def test_an_old_client_gets_what_it_can_read(proxy: ProxyProcess, upstream: Upstream) -> None:
+    upstream.script = lambda _: send(
+        b"HTTP/1.1 102 Processing\r\n\r\n" + OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    )
+    with Client(proxy) as client:
+        client.sock.sendall(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        response = client.read()
+        assert response is not None
+        assert (response.content, response.interims) == (b"hello", ())
+        assert response.fields[b"connection"] == b"close"
+        assert b"transfer-encoding" not in response.fields
+        assert client.ended()
+    assert upstream.requests[0].values(b"Host") == [upstream.address.encode()]
+
+
+def test_an_old_client_may_keep_its_connection(proxy: ProxyProcess, upstream: Upstream) -> None:
+    with Client(proxy) as client:
+        for _ in range(2):
+            client.sock.sendall(b"GET /old HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            response = client.read()
+            assert response is not None
+            assert (response.content, response.fields[b"connection"]) == (b"/old", b"keep-alive")
+
+
+def test_head_and_not_modified_have_no_content(proxy: ProxyProcess, upstream: Upstream) -> None:
+    with Client(proxy) as client:
+        response = client.ask("/five", method="HEAD")
+        assert (response.fields[b"content-length"], response.content) == (b"5", b"")
+        upstream.script = lambda _: send(
+            b"HTTP/1.1 304 Not Modified\r\n" + DATE + b"Content-Length: 9\r\n\r\n"
+        )
+        assert client.ask("/").status == 304
+        upstream.script = lambda _: send(b"HTTP/1.1 204 No Content\r\n" + DATE + b"\r\n")
+        assert client.ask("/").status == 204
+        upstream.script = echo
+        assert client.ask("/next").content == b"/next"
+
+
+def test_expectations_reach_the_upstream(proxy: ProxyProcess, upstream: Upstream) -> None:
+    """The upstream's 100 (Continue) comes before the content is sent."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = "127.0.0.1:%d" % listener.getsockname()[1]
+    upstream_at = type("At", (), {"address": address})
+    with running(upstream_at, "--mode", "short") as other, Client(other) as client:  # type: ignore[arg-type]
+        client.sock.sendall(
+            b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+        )
+        sock, _ = listener.accept()
+        assert b"Expect: 100-continue" in sock.recv(4096)
+        sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        assert client.sock.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sock.sendall(b"hello")
+        assert sock.recv(5) == b"hello"
+        sock.sendall(OK + b"Content-Length: 0\r\n\r\n")
+        assert client.read() is not None
+        sock.close()
+    listener.close()
+
+
+def test_an_early_answer_ends_the_upload(proxy: ProxyProcess, upstream: Upstream) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    upstream_at = type("At", (), {"address": "127.0.0.1:%d" % listener.getsockname()[1]})
+    with running(upstream_at) as other, Client(other) as client:  # type: ignore[arg-type]
+        client.sock.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhello")
+        sock, _ = listener.accept()
+        sock.recv(4096)
+        sock.sendall(b"HTTP/1.1 403 Forbidden\r\n" + DATE + b"Content-Length: 2\r\n\r\nno")
+        response = client.read()
+        assert response is not None
+        assert (response.status, response.content, response.fields[b"connection"]) == (403, b"no", b"close")
+        assert client.ended()
+        assert sock.recv(1) == b"", "what is left of the request would be read as the next one"
+        sock.close()
+    listener.close()
+
+
+# Failures.
+
+
+def test_a_stale_connection_costs_no_request(proxy: ProxyProcess, upstream: Upstream) -> None:
+    with Client(proxy) as client:
+        client.ask("/")
+        connections = upstream.connections
+        upstream.script = lambda request: (
+            [Step("close")] if request.connection < connections else echo(request)
+        )
+        assert client.ask("/again").content == b"/again"
+        assert [request.target for request in upstream.requests].count(b"/again") == 2
+
+
+def test_what_may_not_be_repeated_is_not(proxy: ProxyProcess, upstream: Upstream) -> None:
+    with Client(proxy) as client:
+        client.ask("/")
+        upstream.script = lambda _: [Step("close")]
+        assert client.ask("/once", method="POST").status == 502
+        assert client.ask("/twice").status == 502
+        assert client.ask("/put", method="PUT", fields="Content-Length: 0\r\n").status == 502
+    targets = [request.target for request in upstream.requests]
+    assert targets.count(b"/once") == 1
+
+
+def test_a_cut_response_is_seen_to_be_cut(proxy: ProxyProcess, upstream: Upstream) -> None:
+    upstream.script = lambda _: [*send(OK + b"Content-Length: 9\r\n\r\nhello"), Step("close")]
+    with Client(proxy) as client:
+        assert not client.ask("/").whole
+
+
+def test_nobody_listens_there(upstream: Upstream) -> None:
+    nobody = Upstream()
+    nobody.close()
+    with running(nobody, "--mode", "short") as proxy, Client(proxy) as client:
+        for _ in range(3):
+            response = client.ask("/")
+            assert (response.status, b"refused" in response.content) == (502, True), (
+                "and the connection goes on"
+            )
+        assert proxy.stop()["errors"]["upstream"]["refused"] == 3
+
+
+def test_a_silent_upstream(upstream: Upstream) -> None:
+    upstream.script = lambda _: [Step("hold", seconds=TIMEOUT_S)]
+    with running(upstream, "--read-timeout", "0.1") as proxy, Client(proxy) as client:
+        assert client.ask("/").status == 504
+        assert proxy.stop()["errors"]["upstream"]["timeout"] == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "kind"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"b" * 5000, 431, "head_too_large"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"A: b\r\n" * 30 + b"\r\n", 431, "head_too_large"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5001\r\n\r\n" + b"b" * 5001, 413, "body_too_large"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + b"5\r\nhello\r\n" * 1001, 413, "body_too_large"),
+        (b"GET / HTTP/1.1\r\nHos", 408, "timeout"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhell", 408, "timeout"),
+        (b"GARBAGE\r\n", 400, "bad_request"),
+    ],
+    ids=["long head", "many fields", "long body", "many chunks", "half a head", "half a body", "garbage"],
+)  # fmt: skip
+def test_limits_of_a_request(data: bytes, status: int, kind: str, upstream: Upstream) -> None:
+    flags = ("--max-head", "4096", "--max-fields", "20", "--max-body", "5000", "--head-timeout", "0.1",
+             "--body-timeout", "0.1", "--read-timeout", "5")  # fmt: skip
+    with running(upstream, *flags) as proxy, Client(proxy) as client:
+        client.sock.sendall(data)
+        response = client.read()
+        assert response is not None
+        assert response.status == status
+        assert client.ended()
+        assert proxy.count()["errors"]["client"][kind] == 1
+    assert upstream.requests == []
+
+
+def test_too_many_clients(upstream: Upstream) -> None:
+    with running(upstream, "--max-clients", "1") as proxy, Client(proxy) as first:
+        assert first.ask("/").status == 200
+        with Client(proxy) as second:
+            response = second.read()
+            assert response is not None
+            assert response.status == 503
+        assert proxy.stop()["errors"]["client"]["too_many"] == 1
+
+
+def test_a_full_queue_and_a_long_wait(upstream: Upstream) -> None:
+    release = threading.Event()
+    upstream.script = lambda request: [release.wait(TIMEOUT_S) and Step("sleep"), *echo(request)]  # type: ignore[list-item]
+    flags = ("--pool-max", "1", "--queue-length", "1", "--queue-timeout", "0.2")
+    with running(upstream, *flags) as proxy, Client(proxy) as a, Client(proxy) as b, Client(proxy) as c:
+        a.sock.sendall(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
+        b.sock.sendall(b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n")
+        while proxy.count()["requests"] < 2:
+            """Until both have come in."""
+        assert c.ask("/c").status == 503, "the queue is full"
+        late = b.read()
+        assert late is not None
+        assert late.status == 503
+        release.set()
+        served = a.read()
+        assert served is not None
+        assert served.status == 200
+        assert proxy.stop()["errors"]["upstream"]["pool"] == 2
+
+
+def test_an_idle_client_is_let_go(upstream: Upstream) -> None:
+    with running(upstream, "--idle-timeout", "0.1") as proxy, Client(proxy) as client:
+        client.ask("/")
+        assert client.ended()
+
+
+# The pool, seen from outside.
+
+
+def test_connections_are_kept(upstream: Upstream) -> None:
+    before = upstream.connections
+    with running(upstream) as proxy:
+        for _ in range(5):
+            with Client(proxy) as client:
+                client.ask("/")
+                client.ask("/")
+        done = proxy.stop()
+    assert upstream.connections - before == 1
+    assert (done["accepted"], done["requests"], done["opened"], done["reused"]) == (5, 10, 1, 9)
+
+
+def test_connections_have_a_longest_life(upstream: Upstream) -> None:
+    before = upstream.connections
+    with running(upstream, "--requests-per-connection", "3") as proxy, Client(proxy) as client:
+        for _ in range(7):
+            client.ask("/")
+    assert upstream.connections - before == 3
+
+
+@pytest.mark.parametrize("closer", ["proxy", "backend"])
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_short_connections(closer: str, version: str, upstream: Upstream) -> None:
+    """Whoever is to close first does; the backend is only asked to when it is to."""
+    upstream.script = lambda request: (
+        [*echo(request), Step("close")] if request.values(b"Connection") == [b"close"] else echo(request)
+    )
+    before = upstream.connections
+    flags = ("--mode", "short", "--closer", closer, "--upstream-http", version)
+    with running(upstream, *flags) as proxy, Client(proxy) as client:
+        for number in range(3):
+            assert client.ask(f"/{number}").content == b"/%d" % number
+        done = proxy.stop()
+    assert upstream.connections - before == done["opened"] == 3
+    assert done["reused"] == done["lost"] == 0
+    assert {request.head.split(b"\r\n")[0][-3:].decode() for request in upstream.requests} == {version}
+    asked = {b"close"} if closer == "backend" else set()
+    assert {value for request in upstream.requests for value in request.values(b"Connection")} == asked
+
+
+def test_an_old_upstream_is_asked_to_keep_the_connection(upstream: Upstream) -> None:
+    kept = b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"
+    upstream.script = lambda _: send(kept)
+    before = upstream.connections
+    with running(upstream, "--upstream-http", "1.0") as proxy, Client(proxy) as client:
+        client.ask("/")
+        client.ask("/")
+        assert upstream.connections - before == 1
+        upstream.script = lambda _: send(kept.replace(b"Connection: keep-alive\r\n", b""))
+        client.ask("/")
+        client.ask("/")
+        assert upstream.connections - before == 2
+        chunked = client.ask("/", method="POST", fields="Transfer-Encoding: chunked\r\n")
+        assert chunked.status == 411
+    assert upstream.requests[0].values(b"Connection") == [b"keep-alive"]
+
+
+def test_upstreams_take_turns() -> None:
+    first, second = Upstream(), Upstream()
+    with running(first, "--upstream", second.address, "--mode", "short") as proxy, Client(proxy) as client:
+        for _ in range(6):
+            client.ask("/")
+    assert (first.connections, second.connections) == (3, 3)
+    first.close()
+    second.close()
+
+
+def test_sources_take_turns(upstream: Upstream) -> None:
+    sources = ("127.0.0.2", "127.0.0.3")
+    listener = socket.create_server(("127.0.0.1", 0))
+    upstream_at = type("At", (), {"address": "127.0.0.1:%d" % listener.getsockname()[1]})
+    flags = [flag for source in sources for flag in ("--source", source)]
+    with running(upstream_at, "--mode", "short", *flags) as proxy:  # type: ignore[arg-type]
+        seen = []
+        for _ in range(4):
+            with Client(proxy) as client:
+                client.sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                sock, (host, _) = listener.accept()
+                seen.append(host)
+                sock.close()
+    listener.close()
+    assert seen == [*sources, *sources]
+
+
+# Both ways at once.
+
+
+def test_a_slow_reader_holds_the_upstream_back(upstream: Upstream) -> None:
+    """Of an endless response, only so much is taken as the buffers on the way hold."""
+    sent = 0
+    stopped = threading.Event()
+
+    def endless(sock: socket.socket) -> None:
+        nonlocal sent
+        sock.recv(4096)
+        sock.sendall(OK + b"Content-Length: 1000000000\r\n\r\n")
+        sock.settimeout(0.5)
+        try:
+            while True:
+                sent += sock.send(b"x" * 65536)
+        except TimeoutError:
+            stopped.set()
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    upstream_at = type("At", (), {"address": "127.0.0.1:%d" % listener.getsockname()[1]})
+    with running(upstream_at) as proxy:  # type: ignore[arg-type]
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        client.connect(proxy.address)
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        sock, _ = listener.accept()
+        thread = threading.Thread(target=endless, args=(sock,))
+        thread.start()
+        assert stopped.wait(TIMEOUT_S), "the upstream was never held back"
+        thread.join()
+        assert sent < 32 << 20
+        taken = 0
+        while taken < sent:
+            taken += len(client.recv(1 << 20))
+        client.close()
+        sock.close()
+    listener.close()
+
+
+def test_a_slow_upstream_holds_the_client_back() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    upstream_at = type("At", (), {"address": "127.0.0.1:%d" % listener.getsockname()[1]})
+    with running(upstream_at) as proxy, Client(proxy) as client:  # type: ignore[arg-type]
+        client.sock.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n")
+        sock, _ = listener.accept()
+        client.sock.settimeout(0.5)
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while True:
+                sent += client.sock.send(b"x" * 65536)
+        assert sent < 32 << 20
+        taken = 0
+        while taken < sent:
+            taken += len(sock.recv(1 << 20))
+        sock.close()
+    listener.close()
+
+
+@pytest.mark.parametrize("size", [100 << 10, 10 << 20])
+def test_large_bodies_come_through_whole(size: int, proxy: ProxyProcess, upstream: Upstream) -> None:
+    body = bytes(range(256)) * (size // 256)
+    upstream.script = lambda request: send(OK + b"Content-Length: %d\r\n\r\n%b" % (size, request.content))
+    with Client(proxy) as client:
+        client.sock.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
+        writer = threading.Thread(target=client.sock.sendall, args=(body,))
+        writer.start()
+        response = client.read("POST")
+        writer.join()
+    assert response is not None
+    assert response.content == body
