@@ -284,3 +284,40 @@ def test_only_settings_of_a_network_namespace_are_taken() -> None:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="Linux only")
 def test_threads_are_counted() -> None:
     assert syscalls.threads() == len(os.listdir("/proc/self/task"))
+
+
+def test_a_system_that_forbids_namespaces_is_told_with_the_remedy(drive: Drive) -> None:
+    found = drive(
+        """
+import json, os, subprocess, sys
+from pathlib import Path
+from bench.lab import syscalls
+uid, gid = os.getuid(), os.getgid()
+syscalls.unshare(syscalls.CLONE_NEWUSER)
+for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+    Path("/proc/self", name).write_text(text)
+Path("/proc/sys/user/max_user_namespaces").write_text("0")
+code = '''
+import json
+from bench import lab
+from bench.errors import LabError
+from bench.lab import syscalls
+try:
+    lab.enter()
+    said = None
+except LabError as error:
+    said = str(error)
+with lab.open_lab("auto") as place:
+    print(json.dumps([syscalls.may_make_namespaces(), said, place.name, place.notes[:1]]))
+'''
+print(subprocess.check_output([sys.executable, "-c", code], text=True), end="")
+"""
+    )
+    may, said, name, notes = found
+    if may:
+        assert (said, name) == (None, "namespaces")
+    else:
+        assert said.startswith("lab: no user namespaces are allowed here (user namespace: ")
+        assert "sudo sysctl -w user.max_user_namespaces=15000" in said
+        assert name == "loopback"
+        assert notes[0].startswith("loopback instead of namespaces: no user namespaces are allowed here")
