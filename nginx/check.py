@@ -20,7 +20,7 @@ from nginx.sources import Sources
 from nginx.tree import Place
 from nginx.verdict import Verdict
 
-STDIN = "-"
+_READ_TOGETHER = frozenset({"conf.d", "http.d", "sites-enabled", "vhosts.d", "servers"})
 NEWEST = str(versions.NEWEST)
 
 
@@ -157,14 +157,21 @@ def _from_folder(folder: Path, root: Path | None, handed_over: Sequence[Path]) -
     if not paths:
         raise NginxConfigError(str(folder), 0, "holds no configuration (*.conf, or files of sites-enabled)")
     found = [(path, Sources(path.parent, root or folder, handed_over)) for path in paths]
-    trees = [(path, known, known.load(path)) for path, known in found]
+    trees = [(path, known, known.included(path)) for path, known in found]
     trees.sort(key=lambda item: not any(d.name == "http" for d in item[2].directives))
     seen: set[str] = set()
     for path, known, parsed in trees:
         if str(path) not in seen:
+            if path.parent.name in _READ_TOGETHER:
+                known.handed_over = (*handed_over, *_neighbours(path, paths))
             configuration = assemble(parsed, known)
             seen.update(configuration.files)
             yield configuration
+
+
+def _neighbours(path: Path, paths: list[Path]) -> list[Path]:
+    """Returns the other files of a folder that one http {} includes as a whole."""
+    return [other for other in paths if other.parent == path.parent and other != path]
 
 
 def _is_configuration(path: Path) -> bool:

@@ -7,6 +7,7 @@ src/http/modules/ngx_http_rewrite_module.c.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
@@ -16,6 +17,7 @@ from nginx.values import EMPTY, Values, expand, text_of, unknown
 Lookup = Callable[[str], Values]
 _MAP_PARAMETERS = frozenset({"default", "hostnames", "volatile", "include"})
 _MOST_RESULTS = 64
+_LONGEST_MATCHED = 24  # a pattern may take time exponential in the text; longer ones stay undecided
 
 
 def map_values(block: Directive, lookup: Lookup) -> Values:
@@ -106,7 +108,7 @@ def _compares(text: str | None, operator: str, pattern: str, other: str | None) 
 
 def _regex_matches(pattern: str, text: str) -> bool | None:
     """Tells whether a pattern is found in a text ("*" leads for any case); None if we cannot read it."""
-    compiled = _compiled(pattern)
+    compiled = _compiled(pattern) if len(text) <= _LONGEST_MATCHED else None
     return None if compiled is None else compiled.search(text) is not None
 
 
@@ -114,7 +116,9 @@ def _regex_matches(pattern: str, text: str) -> bool | None:
 def _compiled(pattern: str) -> re.Pattern[str] | None:
     flags = re.IGNORECASE if pattern.startswith("*") else 0
     try:
-        return re.compile(re.sub(r"\(\?<(?=\w)", "(?P<", pattern.removeprefix("*")), flags)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Python may read differently one day
+            return re.compile(re.sub(r"\(\?<(?=\w)", "(?P<", pattern.removeprefix("*")), flags)
     except (re.error, OverflowError, RecursionError):
         return None  # a PCRE pattern that Python's engine does not know: undecided
 

@@ -86,9 +86,19 @@ def model(configuration: Configuration) -> Model:
     result = Model(configuration, found[0], found, names, variables)
     for level in found:
         for directive in level.block:
-            if directive.name in PROTOCOLS and directive.args and directive.block is None:
+            if directive.name in PROTOCOLS and directive.block is None and _may_pass(level, result):
                 result.passes.append(_pass_location(directive, level, names, variables))
     return result
+
+
+def _may_pass(level: Level, found: Model) -> bool:
+    """Tells whether a pass directive counts at a level: in a location, or at the top of a snippet for one.
+
+    proxy_pass directly in server {} belongs to stream {}, which has no notion of pooling.
+    """
+    if level.kind == "http":
+        return found.configuration.is_fragment and not level.all("server")
+    return level.kind != "server"
 
 
 def _pass_location(directive: Directive, level: Level, names: Names, variables: Definitions) -> PassLocation:

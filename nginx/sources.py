@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from nginx import tree
 from nginx.errors import NginxConfigError
-from nginx.tree import Tree
+from nginx.tree import Place, Problem, Tree
 
 _DUMPED_FILE = re.compile(r"^# configuration file (.+):\n", re.MULTILINE)
 _GLOB = frozenset("*?[")
@@ -71,9 +71,9 @@ class Sources:
         for place in self._places(pattern):
             files = _files(place)
             if files:
-                return [self.load(file) for file in files]
+                return [self.included(file) for file in files]
         basename = PurePosixPath(pattern).name
-        given = [self.load(path) for path in self.handed_over if fnmatchcase(path.name, basename)]
+        given = [self.included(path) for path in self.handed_over if fnmatchcase(path.name, basename)]
         if is_glob:
             given = [_tree for _tree in given if not any(d.name == "http" for d in _tree.directives)]
         if given:
@@ -89,11 +89,17 @@ class Sources:
             self._read[key] = tree.read(text_of(path), key)
         return self._read[key]
 
+    def included(self, path: Path) -> Tree:
+        """Returns a file's directives; a file that cannot be read is a problem of the configuration."""
+        try:
+            return self.load(path)
+        except NginxConfigError as error:
+            problem = Problem(Place(str(path), error.line), error.reason)
+            return self._read.setdefault(str(path), Tree(str(path), "", problems=[problem]))
+
     def _dump_matches(self, name: str, pattern: str) -> bool:
-        if pattern.startswith("/"):
-            return fnmatchcase(name, pattern)
-        main = next(iter(self.dumped or {}), "")
-        return fnmatchcase(name, str(PurePosixPath(main).parent / pattern))
+        main = PurePosixPath(next(iter(self.dumped or {}), ""))
+        return PurePosixPath(name).match(str(main.parent / pattern))
 
     def _places(self, pattern: str) -> list[Path]:
         """Returns where an include may lie, likeliest first.

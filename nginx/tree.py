@@ -69,6 +69,30 @@ class Tree:
     template: tuple[str, int] | None = None
 
 
+# How many arguments nginx wants, for the directives that the model reads; with fewer they are left out.
+_ARGUMENTS = {
+    "include": (1, 1),
+    "listen": (1, 99),
+    "map": (2, 2),
+    "proxy_bind": (1, 2),
+    "proxy_http_version": (1, 1),
+    "proxy_pass": (1, 1),
+    "proxy_set_header": (2, 2),
+    "fastcgi_pass": (1, 1),
+    "grpc_pass": (1, 1),
+    "memcached_pass": (1, 1),
+    "scgi_pass": (1, 1),
+    "uwsgi_pass": (1, 1),
+    "server_name": (1, 999),
+    "set": (2, 2),
+    "upstream": (1, 1),
+    "keepalive": (1, 2),
+    "keepalive_requests": (1, 1),
+    "keepalive_timeout": (1, 2),
+    "error_page": (2, 99),
+}
+_DEEPEST = 64
+_ANY = (0, 1 << 16)
 _IGNORE = re.compile(r"#\s*bench:\s*ignore\s+((?:[A-Z]{2}\d{3}[a-z]?[,\s]*)+)")
 
 
@@ -142,6 +166,10 @@ class _Builder:
     def _open(self, token: Token) -> None:
         if not self._words:
             self._problem(token.line, 'unexpected "{"')
+        if len(self._stack) == _DEEPEST:
+            self._problem(
+                token.line, f"blocks are nested more than {_DEEPEST} deep; what lies deeper is left out"
+            )
         self._stack.append((self._words or [token], self._done))
         self._words, self._done = [], []
 
@@ -150,12 +178,21 @@ class _Builder:
         if not self._stack:
             self._problem(token.line, 'unexpected "}"')
             return
+        self._pop(token.end)
+
+    def _pop(self, end: int) -> None:
         words, outer = self._stack.pop()
-        block, self._done = tuple(self._done), outer
-        self._add(words, block, token.end)
+        block = tuple(self._done) if len(self._stack) < _DEEPEST else ()
+        self._done = outer
+        self._add(words, block, end)
 
     def _add(self, words: list[Token], block: tuple[Directive, ...] | None, end: int) -> None:
         name = words[0]
+        least, most = _ARGUMENTS.get(name.text, _ANY)
+        if not least <= len(words) - 1 <= most:
+            self._problem(name.line, f'invalid number of arguments in "{name.text}" directive')
+            if len(words) - 1 < least:
+                return
         self._done.append(
             Directive(
                 name=name.text,
@@ -182,9 +219,7 @@ class _Builder:
         if self._stack:
             self._problem(line, 'unexpected end of file, expecting "}"')
         while self._stack:
-            words, outer = self._stack.pop()
-            block, self._done = tuple(self._done), outer
-            self._add(words, block, end)
+            self._pop(end)
 
     def _problem(self, line: int, reason: str) -> None:
         self._tree.problems.append(Problem(Place(self._tree.file, line), reason))

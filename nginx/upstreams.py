@@ -14,7 +14,18 @@ from nginx.versions import Version
 
 IMPLICIT_IDLE = 32
 BALANCERS = frozenset(
-    {"least_conn", "ip_hash", "hash", "random", "least_time", "sticky", "fair", "queue_fair"}
+    {
+        "least_conn",
+        "ip_hash",
+        "hash",
+        "random",
+        "least_time",
+        "sticky",
+        "fair",
+        "session_sticky",
+        "consistent_hash",
+        "ewma",
+    }
 )
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _MOST = 64
+_LONGEST = 4096
+_MOST_TRIED = 4096  # values that come out the same count too: 2 ** 30 of them would never end
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,11 @@ def expand(template: str, lookup: Callable[[str], Values]) -> Values:
         lookup(text) if is_name else [(text,)] for text, is_name in pieces(template)
     ]
     combined: set[Value] = set()
-    for combination in itertools.product(*options):
+    for tried, combination in enumerate(itertools.product(*options)):
+        length = sum(len(piece) if isinstance(piece, str) else 1 for value in combination for piece in value)
+        if len(combined) > _MOST or tried > _MOST_TRIED or length > _LONGEST:
+            return unknown(template.lstrip("$"), f"takes more than {_MOST} values, or very long ones")
         combined.add(_joined(itertools.chain.from_iterable(combination)))
-        if len(combined) > _MOST:
-            return unknown(template.lstrip("$"), f"takes more than {_MOST} values")
     return frozenset(combined)
 
 

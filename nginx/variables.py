@@ -51,6 +51,7 @@ _COMPUTED = _words(
     set_quote_sql_str set_quote_json_str set_local_today set_hmac_sha1 keyval lua_set opentelemetry_propagate
     set_misc userid_set set_from_accept_language eval array_split array_join array_map"""
 )
+_LONGEST_CHAIN = 32
 _REDIRECTING = ("try_files", "rewrite", "error_page", "auth_request", "mirror")
 _CAPTURE = re.compile(r"\(\?P?['<](\w+)['>]")
 _LUA_VARIABLE = re.compile(r"\bngx\.var\.(\w+)\s*=[^=]|\bngx\.var\[['\"](\w+)['\"]\]\s*=[^=]")
@@ -114,6 +115,7 @@ class Scope:
         self._within = {id(outer.opener) for outer in level.up()}
         self._evaluating: list[str] = []
         self._assigned: dict[str, Values] = {}
+        self._cached: dict[str, Values] = {}
         self.undefined: set[str] = set()
         server, location = level.enclosing("server"), level.enclosing("location")
         # The rewrite directives of the server run first, then those of the innermost location; those of
@@ -130,6 +132,11 @@ class Scope:
 
     def variable(self, name: str) -> Values:
         """Returns what a variable can be."""
+        if name not in self._cached:
+            self._cached[name] = self._variable(name)
+        return self._cached[name]
+
+    def _variable(self, name: str) -> Values:
         defined = self._defined
         if name in defined.computed and (name not in self._assigned or defined.computed[name].lua):
             by = defined.computed[name]
@@ -152,7 +159,7 @@ class Scope:
         return unknown(name, "it is defined nowhere in what was read")
 
     def _of_block(self, name: str, block: Directive) -> Values:
-        if name in self._evaluating:
+        if name in self._evaluating or len(self._evaluating) > _LONGEST_CHAIN:
             return unknown(name, f"the map at {block.place} refers to itself")
         self._evaluating.append(name)
         found = (map_values if block.name == "map" else listed_values)(block, self.variable)
@@ -181,6 +188,7 @@ class Scope:
         for directive in block:
             if directive.name == "set" and len(directive.args) == 2:
                 self._assigned[_name(directive.args[0])] = self.values(directive.args[1])
+                self._cached.clear()
             elif directive.name == "if" and directive.block is not None:
                 self._run_if(directive)
 
@@ -193,6 +201,7 @@ class Scope:
         before = dict(self._assigned)
         self._run(block)
         if taken is None:
+            self._cached.clear()
             for name, values in self._assigned.items():
                 self._assigned[name] = values | before.get(name, EMPTY)
 
