@@ -159,8 +159,11 @@ def _difference(examination: Examination) -> str:
     closers = sum(1 for before, after in broken if after.closer and after.closer != before.closer)
     if not broken and not lost:
         return f"from {old} to {new} nothing changes: all connections are reused"
-    parts = [f"repairs {repaired} of {len(broken)} location{'s' if len(broken) != 1 else ''} without reuse"]
-    if len(broken) > repaired:
+    without = f"{len(broken)} location{'s' if len(broken) != 1 else ''} without reuse"
+    parts = (
+        [f"repairs {repaired} of {without}" if repaired else f"repairs none of {without}"] if broken else []
+    )
+    if len(broken) > repaired > 0:
         parts.append(f"{len(broken) - repaired} stay{'s' if len(broken) - repaired == 1 else ''} as broken")
     if lost:
         parts.append(f"{lost} lose{'s' if lost == 1 else ''} reuse")

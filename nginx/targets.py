@@ -60,6 +60,7 @@ class Target:
     candidates: tuple[Upstream, ...] = ()
     hangs_on: str = ""
     is_tls: bool | None = False
+    authority: str = ""
     host: str = ""
     has_port: bool = False
     is_unix: bool = False
@@ -89,7 +90,9 @@ class Names:
         text = shown(value)
         is_tls = None if _HOLE in scheme else scheme.lower() in {"https", "grpcs"}
         if authority.startswith("unix:"):
-            return Target(text, Group.ADDRESS, is_tls=is_tls, is_unix=True, host=authority)
+            return Target(
+                text, Group.ADDRESS, is_tls=is_tls, is_unix=True, host=authority, authority=authority
+            )
         host, has_port = _host_and_port(authority)
         if _HOLE in host and not has_port:
             return self._unknown(text, host, holes, is_tls)
@@ -101,7 +104,7 @@ class Names:
             file = f"{self.missing.args[0]} ({self.missing.place}, missing here)"
             reason = f'whether {file} has an upstream "{host}"'
             return Target(text, Group.UNKNOWN, hangs_on=reason, is_tls=is_tls, host=host)
-        return Target(text, Group.ADDRESS, is_tls=is_tls, host=host, has_port=has_port)
+        return Target(text, Group.ADDRESS, is_tls=is_tls, host=host, has_port=has_port, authority=authority)
 
     def _unknown(self, text: str, host: str, holes: list[Unknown], is_tls: bool | None) -> Target:
         pattern = re.sub(r"[\[\]?]", "?", host.lower()).replace(_HOLE, "*")

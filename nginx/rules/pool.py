@@ -84,8 +84,10 @@ def literal_target(case: Case) -> Iterator[Hit]:
 
 
 def _name_it(target: Target) -> str:
-    server = target.host if target.is_unix or target.has_port else f"{target.host} (with its port)"
-    return f"declare upstream NAME {{ server {server}; keepalive 32; }}, pass to NAME, and set Host as it was"
+    return (
+        f"declare `upstream NAME {{ server {target.authority}; keepalive 32; }}`, pass to NAME, "
+        "keep the URI part and set Host as it was"
+    )
 
 
 @rule(

@@ -43,6 +43,17 @@ def is_refused(program: str, folder: Path, config: str) -> str | None:
     return None if result.returncode == 0 else result.stderr
 
 
+def without_root(path: Path, folder: Path) -> str:
+    """Returns a whole configuration with its pid and temporary files in a folder."""
+    text = path.read_text().replace("\nhttp {", f"\nhttp {{\n{_temporary(folder)}", 1)
+    return f"pid {folder / 'pid'};\n{text}"
+
+
+def _temporary(folder: Path) -> str:
+    names = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    return "".join(f"{name}_temp_path {folder / name};\n" for name in names)
+
+
 @dataclass
 class Server:
     """A server that follows RFC 9112 and counts; `exchange` reads one request and answers it.
@@ -166,30 +177,25 @@ def serving(exchange: Exchange) -> Iterator[Server]:
 def running(program: str, folder: Path, http: str) -> Iterator[Path]:
     """Runs nginx with the text of http {}; yields the socket on which a `listen SOCKET` server answers."""
     listening = folder / "nginx.sock"
-    temporary = "".join(
-        f"{name}_temp_path {folder / name};\n"
-        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
     config = (
         f"daemon off; master_process off; pid {folder / 'pid'};\nevents {{}}\n"
-        f"http {{\naccess_log off;\n{temporary}{http.replace('SOCKET', f'unix:{listening}')}\n}}\n"
+        f"http {{\naccess_log off;\n{_temporary(folder)}{http.replace('SOCKET', f'unix:{listening}')}\n}}\n"
     )
     (folder / "nginx.conf").write_text(config)
     command = [program, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    try:
-        _wait_until_listening(process, listening)
-        yield listening
-    finally:
-        process.terminate()
-        process.communicate()
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        try:
+            _wait_until_listening(process, listening, folder / "error.log")
+            yield listening
+        finally:
+            process.terminate()
 
 
-def _wait_until_listening(process: subprocess.Popen[bytes], listening: Path) -> None:
+def _wait_until_listening(process: subprocess.Popen[bytes], listening: Path, log: Path) -> None:
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise AssertionError(process.communicate()[1].decode())
+            raise AssertionError(log.read_text())
         with socket.socket(socket.AF_UNIX) as probe:
             if probe.connect_ex(str(listening)) == 0:
                 return

@@ -309,7 +309,7 @@ def test_a_stream_fragment_has_no_pass_location() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "server { location / {\n    # bench: ignore NK006 a health check\n    proxy_pass http://10.0.0.1;\n} }",
+        "server { location / {\n    # bench: ignore NK006 checks\n    proxy_pass http://10.0.0.1;\n} }",
         "server { location / {\n    proxy_pass http://10.0.0.1;  # bench: ignore NK002, NK006 known\n} }",
     ],
 )

@@ -1,0 +1,81 @@
+"""The templates of nginx/conf: each is judged as its comments say, loads, and behaves so under traffic."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import nginx
+from nginx import versions
+from nginx.check import check, examine
+from nginx.finding import Severity
+from tests.nginx import real
+
+CONF = Path(nginx.__file__).parent / "conf"
+PROGRAMS = real.programs()
+R, N = "reused", "not reused"
+
+# Verdicts before and since 1.29.7, and who closes first where nothing is reused.
+TABLE = {
+    "article.conf": (N, R, "nginx"),
+    "dns.conf": (R, R, None),
+    "fastcgi.conf": (R, R, None),
+    "grpc.conf": (R, R, None),
+    "keepalive-since-1.29.7.conf": (N, R, "race"),
+    "keepalive.conf": (R, R, None),
+    "short-nginx-closes.conf": (N, N, "nginx"),
+    "short.conf": (N, N, "race"),
+    "tls.conf": (R, R, None),
+    "websocket.conf": (R, R, None),
+}
+# By traffic only where a server of a few lines can answer; gRPC, TLS and DNS need more than that.
+BY_TRAFFIC = sorted(set(TABLE) - {"grpc.conf", "tls.conf", "dns.conf"})
+
+
+def test_every_template_is_in_the_table() -> None:
+    assert sorted(path.name for path in CONF.glob("*.conf")) == sorted(TABLE)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_verdicts(name: str) -> None:
+    before, since, closer = TABLE[name]
+    (location,) = examine(CONF / name, ["1.22.1", "1.31.4"]).locations
+    old, new = location.verdicts["1.22.1"], location.verdicts["1.31.4"]
+    assert (old.answer, new.answer) == (before, since)
+    assert old.closer == closer
+
+
+@pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row[:2] == (R, R)])
+def test_what_people_should_copy_has_no_grave_finding(name: str) -> None:
+    since = "1.27.3" if name == "dns.conf" else "1.15.3"
+    for version in (since, "1.29.6", "1.29.7", "1.31.4"):
+        assert not [finding for finding in check(CONF / name, version) if finding.severity >= Severity.MEDIUM]
+
+
+@pytest.mark.skipif(not PROGRAMS, reason="no nginx here: neither the system's nor the wheel's")
+@pytest.mark.parametrize("version", PROGRAMS)
+@pytest.mark.parametrize("name", TABLE)
+def test_nginx_accepts_it(name: str, version: str, tmp_path: Path) -> None:
+    said = real.is_refused(PROGRAMS[version], tmp_path, real.without_root(CONF / name, tmp_path))
+    if name == "dns.conf" and versions.parse(version) < versions.RESOLVE:
+        assert said is not None
+        assert 'invalid parameter "resolve"' in said
+    else:
+        assert said is None
+
+
+@pytest.mark.skipif(not PROGRAMS, reason="no nginx here: neither the system's nor the wheel's")
+@pytest.mark.parametrize("version", PROGRAMS)
+@pytest.mark.parametrize("name", BY_TRAFFIC)
+def test_traffic(name: str, version: str, tmp_path: Path) -> None:
+    before, since, _ = TABLE[name]
+    expected = since if versions.parse(version) >= versions.POOL_BY_DEFAULT else before
+    exchange = real.fastcgi_exchange if name == "fastcgi.conf" else real.http_exchange
+    with real.serving(exchange) as server:
+        http = (CONF / name).read_text().partition("\nhttp {")[2].rpartition("}")[0]
+        http = re.sub(r"127\.0\.0\.1:900\d", server.address, http).replace("listen 8080", "listen SOCKET")
+        with real.running(PROGRAMS[version], tmp_path, http) as listening:
+            assert real.ask(listening) == [200] * real.REQUESTS
+        assert server.accepted == (1 if expected == R else real.REQUESTS)
