@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.observe.sockets import ESTABLISHED, TIME_WAIT, Sockets
 
@@ -48,8 +49,8 @@ class Survey:
 
 def survey(sockets: Sockets, ends: Ends) -> Survey:
     """Return what `sockets` (connected ones, in any state) amount to on a host with these `ends`."""
-    front = np.isin(sockets.local_port, list(ends.listens))
-    back = ~front & np.isin(sockets.remote_port, list(ends.connects_to))
+    front = _is_one_of(sockets.local_port, ends.listens)
+    back = ~front & _is_one_of(sockets.remote_port, ends.connects_to)
     ours, waits = front | back, sockets.state == TIME_WAIT
     low, high = ends.port_range
     in_range = (sockets.local_port >= low) & (sockets.local_port <= high)
@@ -62,6 +63,14 @@ def survey(sockets: Sockets, ends: Ends) -> Survey:
         moving=int((ours & ~waits & (sockets.state != ESTABLISHED)).sum()),
         ports_used=int((back & in_range).sum()),
     )
+
+
+def _is_one_of(column: NDArray[np.uint16], ports: frozenset[int]) -> NDArray[np.bool_]:
+    """Return where `column` holds one of `ports`, which are few."""
+    found = np.zeros(len(column), np.bool_)
+    for port in ports:
+        found |= column == port
+    return found
 
 
 @dataclass(frozen=True, slots=True)
