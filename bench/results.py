@@ -1,54 +1,29 @@
-"""Run <-> `results/<time>-<mode>-<subject>/`: run.jsonl, timeline.csv and latency.hlog, format 1.
+"""Run <-> `results/<time>-<mode>-<subject>/`, format 1: the folder, its header and its trials.
 
-The format is told in results/README.md. Files only: what the values mean is in bench.record, what
-people read of them in bench.report.
+The format is told in results/README.md. timeline.csv and latency.hlog are bench/series.py's, what the
+values mean is in bench.record, what people read of them in bench.report.
 """
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
 import math
 import os
-import re
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import NoneType, TracebackType, UnionType
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
+from bench import series
 from bench.errors import ResultsError
 from bench.plan import Plan
 from bench.record import FORMAT, Latencies, Moment, Run, Trial
 
 RUN_FILE = "run.jsonl"
-TIMELINE_FILE = "timeline.csv"
-LATENCY_FILE = "latency.hlog"
-_HIGHEST_US = 3_600_000_000  # an hour: no exchange outlives its total timeout by so much
-_SIGNIFICANT_DIGITS = 3
-_COLUMNS = tuple(f.name for f in dataclasses.fields(Moment))
-_LOG_HEAD = (
-    "#[bench: values in microseconds; start and length in seconds from the trial's first connect;"
-    " tags are TRIAL.MODE.KIND]\n"
-    "#[Histogram log format version 1.2]\n"
-    '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"\n'
-)
-_LOG_LINE = re.compile(r"Tag=(\d+)\.(\w+)\.(\w+),([\d.]+),([\d.]+),[\d.]+,(\S+)")
-Value = TypeVar("Value", bound=Moment | Latencies)
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """What was measured along the time of the trials: timeline.csv and latency.hlog."""
-
-    moments: tuple[Moment, ...] = ()
-    latencies: tuple[Latencies, ...] = ()
-    damage: tuple[str, ...] = ()
-    """Lines that could not be read, each with file, line number and reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +63,12 @@ class Writer:
         self._trials: list[Trial] = []
         self._files: list[IO[str]] = []
         self._run = self._open(RUN_FILE)
-        self._timeline = self._open(TIMELINE_FILE)
-        self._latency = self._open(LATENCY_FILE)
+        self._timeline = self._open(series.TIMELINE_FILE)
+        self._latency = self._open(series.LATENCY_FILE)
         header = {"format": FORMAT, "plan": run.plan, "machine": run.machine, "started": run.started}
         _append(self._run, _line(header))
-        _append(self._timeline, _rows([_COLUMNS]))
-        _append(self._latency, _LOG_HEAD)
+        _append(self._timeline, series.timeline_head())
+        _append(self._latency, series.LATENCY_HEAD)
 
     @classmethod
     def create(
@@ -127,8 +102,8 @@ class Writer:
     def add(self, trial: Trial, moments: Iterable[Moment], latencies: Iterable[Latencies]) -> None:
         """Append a trial that has ended, with its rows and histograms, and flush them."""
         try:
-            _append(self._latency, "".join(map(_log_line, latencies)))
-            _append(self._timeline, _rows(map(_cells, moments)))
+            _append(self._latency, series.latency_lines(latencies))
+            _append(self._timeline, series.timeline_lines(moments))
             _append(self._run, _line(trial.to_json()))
             self._trials.append(trial)
         except OSError as error:
@@ -158,7 +133,7 @@ def read(path: Path) -> Run:
     ResultsError where there is no run, its header is damaged, or its format is newer than ours.
     """
     file = path / RUN_FILE if path.is_dir() else path
-    lines = _lines(file)
+    lines = series.numbered_lines(file)
     plan, machine, started = _header(file, next(lines, (1, "")))
     trials: list[Trial] = []
     damage: list[str] = []
@@ -168,16 +143,6 @@ def read(path: Path) -> Run:
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             damage.append(str(ResultsError(file, number, f"not a trial: {_why(error)}; left out")))
     return Run(plan, machine, started, tuple(trials), str(file.parent), tuple(damage))
-
-
-def read_series(path: Path) -> Series:
-    """Return the timeline and the latencies of the run at `path`; a file that is missing gives no rows."""
-    folder = path if path.is_dir() else path.parent
-    damage: list[str] = []
-    timeline, latency = folder / TIMELINE_FILE, folder / LATENCY_FILE
-    moments = tuple(_moments(timeline, damage)) if timeline.exists() else ()
-    latencies = tuple(_latencies(latency, damage)) if latency.exists() else ()
-    return Series(moments, latencies, tuple(damage))
 
 
 def runs(root: Path) -> list[Listed]:
@@ -222,45 +187,6 @@ def _append(file: IO[str], text: str) -> None:
 
 def _line(values: dict[str, Any]) -> str:
     return json.dumps(values, separators=(",", ":"), allow_nan=False) + "\n"
-
-
-def _rows(rows: Iterable[Iterable[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
-
-
-def _cells(moment: Moment) -> list[Any]:
-    values = (getattr(moment, name) for name in _COLUMNS)
-    return [round(value, 6) if isinstance(value, float) else value for value in values]
-
-
-def _log_line(latencies: Latencies) -> str:
-    """Return one interval of the log, as HistogramLogWriter writes it, which knows no tags, with ours."""
-    from hdrh.histogram import HdrHistogram  # noqa: PLC0415  (kept out of the start-up of the command)
-
-    histogram = HdrHistogram(1, _HIGHEST_US, _SIGNIFICANT_DIGITS)
-    for value_us, count in latencies.counts.items():
-        histogram.record_value(min(value_us, _HIGHEST_US), count)
-    tag = f"{latencies.trial}.{latencies.mode}.{latencies.kind}"
-    highest_us = max(latencies.counts, default=0)
-    span = f"{latencies.t_s:.3f},{latencies.duration_s:.3f},{highest_us:.3f}"
-    return f"Tag={tag},{span},{histogram.encode().decode('ascii')}\n"
-
-
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Yield the numbered lines of `file` that hold anything, whatever bytes they are made of."""
-    try:
-        with file.open(encoding="utf-8", errors="replace", newline="") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield number, line
-    except FileNotFoundError as error:
-        raise ResultsError(
-            file, None, "there is no such result; `bench list` names those there are"
-        ) from error
-    except OSError as error:
-        raise ResultsError(file, None, f"cannot be read: {error.strerror}") from error
 
 
 def _header(file: Path, numbered: tuple[int, str]) -> tuple[dict[str, Any], dict[str, Any], str]:
@@ -324,66 +250,3 @@ def _checked(value: Any, kind: Any, name: str) -> None:
 
 def _why(error: Exception) -> str:
     return f"{error} is missing" if isinstance(error, KeyError) else str(error)
-
-
-def _moments(file: Path, damage: list[str]) -> Iterator[Moment]:
-    lines = _lines(file)
-    number, head = next(lines, (1, ""))
-    columns = head.strip().split(",")
-    if not {"trial", "mode", "host", "t_s"} <= set(columns):
-        damage.append(str(ResultsError(file, number, "not the header of a timeline; nothing of it is read")))
-        return
-    for number, line in lines:
-        try:
-            cells = next(csv.reader([line], strict=True))
-            if len(cells) != len(columns) or not line.endswith("\n"):
-                raise ValueError(f"{len(cells)} of {len(columns)} cells, or cut off")
-            yield _moment(dict(zip(columns, cells, strict=True)))
-        except (ValueError, csv.Error) as error:
-            damage.append(str(ResultsError(file, number, f"not a moment: {error}; left out")))
-
-
-def _moment(cells: dict[str, str]) -> Moment:
-    values: dict[str, Any] = {}
-    for each in dataclasses.fields(Moment):
-        text, kind = cells.get(each.name, ""), str(each.type)
-        if text == "" and kind.endswith("None"):
-            continue
-        convert = str if kind == "str" else _finite if kind.startswith("float") else int
-        values[each.name] = convert(text)
-    return Moment(**values)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is not a finite number")
-    return value
-
-
-def _latencies(file: Path, damage: list[str]) -> Iterator[Latencies]:
-    for number, line in _lines(file):
-        if line.startswith(("#", '"')):
-            continue
-        match = _LOG_LINE.fullmatch(line.rstrip("\n"))
-        try:
-            if match is None or not line.endswith("\n"):
-                raise ValueError("no tag, span and histogram, or cut off")
-            trial, mode, kind, start, length, payload = match.groups()
-            yield Latencies(int(trial), mode, kind, float(start), float(length), _counts(payload))
-        except ValueError as error:
-            damage.append(str(ResultsError(file, number, f"not an interval: {error}; left out")))
-
-
-def _counts(payload: str) -> dict[int, int]:
-    import zlib  # noqa: PLC0415
-
-    from hdrh.codec import HdrCookieException, HdrLengthException  # noqa: PLC0415
-    from hdrh.histogram import HdrHistogram  # noqa: PLC0415
-
-    try:
-        histogram = HdrHistogram.decode(payload)
-        numbered = enumerate(histogram.counts)
-        return {histogram.get_value_from_index(index): count for index, count in numbered if count}
-    except (HdrCookieException, HdrLengthException, zlib.error, ValueError, IndexError, TypeError) as error:
-        raise ValueError(f"a histogram that cannot be decoded: {error}") from error

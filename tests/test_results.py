@@ -13,7 +13,7 @@ from hdrh.log import HistogramLogReader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import machine, results
+from bench import machine, results, series
 from bench import plan as plans
 from bench.analysis import histogram
 from bench.errors import ResultsError
@@ -47,13 +47,13 @@ def test_a_run_comes_back_as_it_was_written(folder):
 
 
 def test_the_series_come_back_as_they_were_written(folder):
-    series = results.read_series(folder)
+    rows = series.read(folder)
     stories = [("short", SHORT), ("keepalive", KEEPALIVE)] * 2
     made = [trial(number, mode, story, 2.0) for number, (mode, story) in enumerate(stories, 1)]
-    assert list(series.moments) == [moment for _, moments, _ in made for moment in moments]
+    assert list(rows.moments) == [moment for _, moments, _ in made for moment in moments]
     written = [latencies for _, _, each in made for latencies in each]
-    assert len(series.latencies) == len(written)
-    for before, after in zip(written, series.latencies, strict=True):
+    assert len(rows.latencies) == len(written)
+    for before, after in zip(written, rows.latencies, strict=True):
         assert (after.trial, after.mode, after.kind, after.t_s, after.duration_s) == (
             before.trial, before.mode, before.kind, before.t_s, before.duration_s,
         )  # fmt: skip
@@ -62,7 +62,7 @@ def test_the_series_come_back_as_they_were_written(folder):
             assert histogram.percentile(after.counts, percent) == pytest.approx(
                 histogram.percentile(before.counts, percent), rel=1e-3
             )
-    assert series.damage == ()
+    assert rows.damage == ()
 
 
 @settings(max_examples=25, deadline=None)
@@ -72,7 +72,7 @@ def test_a_histogram_keeps_counts_exactly_and_values_to_three_digits(tmp_path_fa
     with Writer.create(root, PLAN, MACHINE, STARTED) as writer:
         made, moments, _ = trial(1, "short", SHORT, 0.2)
         writer.add(made, moments, [Latencies(1, "short", "service", 0.0, 1.0, counts)])
-    (read,) = results.read_series(writer.directory).latencies
+    (read,) = series.read(writer.directory).latencies
     assert sum(read.counts.values()) == sum(counts.values())
     for before, after in zip(sorted(counts), (histogram.percentile(read.counts, 0),), strict=False):
         assert after == pytest.approx(before, rel=1e-3)
@@ -83,7 +83,7 @@ def test_other_tools_read_the_histogram_log(folder):
     first = reader.get_next_interval_histogram()
     reader.close()
     assert first.get_tag() == "1.short.latency"
-    mine = results.read_series(folder).latencies[0].counts
+    mine = series.read(folder).latencies[0].counts
     assert first.get_total_count() == sum(mine.values())
     assert first.get_value_at_percentile(99) == pytest.approx(histogram.percentile(mine, 99), rel=1e-3)
 
@@ -114,10 +114,10 @@ def test_a_line_that_was_cut_off_is_reported_and_the_rest_is_read(folder):
     for name in ("run.jsonl", "timeline.csv", "latency.hlog"):
         file = folder / name
         file.write_bytes(file.read_bytes()[:-40])
-    run, series = results.read(folder), results.read_series(folder)
+    run, rows = results.read(folder), series.read(folder)
     assert [each.trial for each in run.trials] == [1, 2, 3]
     assert run.damage[0].startswith(f"{folder / 'run.jsonl'}:5: not a trial: ")
-    assert [line.split(": ")[0].rpartition("/")[2].partition(":")[0] for line in series.damage] == [
+    assert [line.split(": ")[0].rpartition("/")[2].partition(":")[0] for line in rows.damage] == [
         "timeline.csv", "latency.hlog",
     ]  # fmt: skip
 
@@ -175,7 +175,7 @@ def test_a_value_of_the_wrong_type_is_damage_not_a_crash_later_on(folder, path, 
 def test_damaged_rows_of_the_timeline_and_the_log_are_named(folder):
     edited(folder / "timeline.csv", lambda n, line: "1,short,proxy,soon\n" if n == 2 else line)
     edited(folder / "latency.hlog", lambda n, line: line[:60] + "\n" if n == 5 else line)
-    before = results.read_series(folder)
+    before = series.read(folder)
     assert before.damage[0].startswith(f"{folder / 'timeline.csv'}:2: not a moment: 4 of 15 cells")
     assert before.damage[1].startswith(f"{folder / 'latency.hlog'}:5: not an interval: ")
     assert len(before.moments) == 4 * 30 * 3 - 1
@@ -187,29 +187,29 @@ def test_a_moment_without_a_time_is_damage(folder, moment):
         folder / "timeline.csv",
         lambda n, line: re.sub(r"^(\d+,\w+,\w+),[^,]*", rf"\1,{moment}", line) if n == 3 else line,
     )
-    (said,) = results.read_series(folder).damage
+    (said,) = series.read(folder).damage
     assert said.startswith(f"{folder / 'timeline.csv'}:3: not a moment: ")
 
 
 def test_a_timeline_with_another_head_is_not_guessed_at(folder):
     edited(folder / "timeline.csv", lambda n, line: "a,b,c\n" if n == 1 else line)
-    series = results.read_series(folder)
-    assert series.moments == ()
-    assert series.damage[0].startswith(f"{folder / 'timeline.csv'}:1: not the header of a timeline")
+    rows = series.read(folder)
+    assert rows.moments == ()
+    assert rows.damage[0].startswith(f"{folder / 'timeline.csv'}:1: not the header of a timeline")
 
 
 def test_columns_of_a_later_bench_are_left_out(folder):
-    before = results.read_series(folder).moments
+    before = series.read(folder).moments
     edited(
         folder / "timeline.csv", lambda n, line: line.rstrip("\n") + (",colour\n" if n == 1 else ",blue\n")
     )
-    assert results.read_series(folder).moments == before
+    assert series.read(folder).moments == before
 
 
 def test_a_run_without_series_still_has_its_trials(folder):
     for name in ("timeline.csv", "latency.hlog"):
         (folder / name).unlink()
-    assert results.read_series(folder) == results.Series()
+    assert series.read(folder) == series.Series()
     assert len(results.read(folder).trials) == 4
 
 

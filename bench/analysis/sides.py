@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import results
+from bench import results, series
 from bench.analysis.metrics import Metric
 from bench.errors import PlanError
 from bench.plan import Mode
 from bench.record import Run, Trial
-from bench.results import Series
+from bench.series import Series
 
 _NOT_ASKED = frozenset({"plan.mode", "plan.trials", "machine.load_average", "machine.git.dirty"})
 """What two runs may differ in without anybody having changed the thing that they measure."""
@@ -60,9 +60,9 @@ def modes(run: Run) -> tuple[str, ...]:
     return tuple(dict.fromkeys(trial.mode for trial in run.trials))
 
 
-def split(run: Run, series: Series | None = None) -> tuple[Side, ...]:
+def split(run: Run, measured: Series | None = None) -> tuple[Side, ...]:
     """Return the sides of one run, one for each mode."""
-    whole = series or Series()
+    whole = measured or Series()
     return tuple(Side(mode, mode, run, _of_mode(whole, mode)) for mode in modes(run))
 
 
@@ -101,18 +101,18 @@ def _open(spec: str) -> tuple[Side, ...]:
     if not path or mode not in tuple(Mode):
         path, mode = spec, ""
     run = results.read(Path(path))
-    found = split(run, results.read_series(Path(path)))
+    found = split(run, series.read(Path(path)))
     chosen = tuple(side for side in found if mode in ("", side.mode))
     if not chosen:
         raise PlanError(f"{spec}: no trial of that mode; the run has {' and '.join(modes(run)) or 'none'}")
     return chosen
 
 
-def _of_mode(series: Series, mode: str) -> Series:
+def _of_mode(measured: Series, mode: str) -> Series:
     return Series(
-        tuple(moment for moment in series.moments if moment.mode == mode),
-        tuple(latencies for latencies in series.latencies if latencies.mode == mode),
-        series.damage,
+        tuple(moment for moment in measured.moments if moment.mode == mode),
+        tuple(latencies for latencies in measured.latencies if latencies.mode == mode),
+        measured.damage,
     )
 
 

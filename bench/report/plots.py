@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import results
+from bench import results, series
 from bench.analysis.sides import Side, split
 from bench.errors import ResultsError
 from bench.report import bars, canvas, finding, panels
@@ -38,7 +38,7 @@ _STYLE: dict[Any, Any] = {
 
 def save_run(directory: Path) -> tuple[Path, Path]:
     """Draw the run in `directory` into it; return the paths of the PNG and the SVG."""
-    return save(split(results.read(directory), results.read_series(directory)), directory / PICTURE)
+    return save(split(results.read(directory), series.read(directory)), directory / PICTURE)
 
 
 def save(sides: Sequence[Side], stem: Path) -> tuple[Path, Path]:

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import pytest
 from matplotlib.figure import Figure
 
-from bench import results
+from bench import results, series
 from bench.analysis import sides
 from bench.errors import ResultsError
 from bench.report import plots
@@ -17,7 +17,7 @@ CLIFF = {"short": SHORT, "keepalive": KEEPALIVE}
 
 
 def drawn(folder):
-    return plots.draw(sides.split(results.read(folder), results.read_series(folder)))
+    return plots.draw(sides.split(results.read(folder), series.read(folder)))
 
 
 def words(figure: Figure) -> str:
@@ -112,7 +112,7 @@ def test_trials_of_no_length_still_get_a_picture(tmp_path):
 
 def test_a_picture_that_cannot_be_written_is_named(cliff, tmp_path):
     (tmp_path / "file").write_text("")
-    pair = sides.split(results.read(cliff), results.read_series(cliff))
+    pair = sides.split(results.read(cliff), series.read(cliff))
     with pytest.raises(ResultsError, match=r"cannot be written: .*; choose another path with -o"):
         plots.save(pair, tmp_path / "file" / "picture")
 
