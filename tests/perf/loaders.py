@@ -20,8 +20,6 @@ from bench.load.job import Job
 from bench.observe.processes import Tree
 from perf import programs
 
-VARIED = Path(__file__).parent / "conf" / "varied.lua"
-
 
 @dataclass(frozen=True, slots=True)
 class Sent:
@@ -50,19 +48,9 @@ class Counted(Protocol):
         """Run it once, on `cores`."""
 
 
-def wrk(url: str, *, connections: int, duration_s: int, cores: set[int], varied: bool = False) -> Sent:
+def wrk(url: str, *, connections: int, duration_s: int, cores: set[int]) -> Sent:
     """Run wrk with one thread; it knows a duration only, in whole seconds."""
-    script = ["-s", str(VARIED)] if varied else []
-    argv = [
-        "wrk",
-        "-t1",
-        f"-c{connections}",
-        f"-d{duration_s}s",
-        "--timeout",
-        "20s",
-        *script,
-        url,
-    ]
+    argv = ["wrk", "-t1", f"-c{connections}", f"-d{duration_s}s", "--timeout", "20s", url]
     said, wall_s, cpu_s = _run(argv, cores)
     return Sent(_count(r"(\d+) requests in", said), _wrk_errors(said), wall_s, cpu_s)
 
@@ -120,7 +108,16 @@ def ab(url: str, *, connections: int, requests: int, cores: set[int]) -> Sent:
 
 def h2load(url: str, *, connections: int, requests: int, cores: set[int]) -> Sent:
     """Run h2load over HTTP/1.1 for a number of requests."""
-    argv = ["h2load", "--h1", "-n", str(requests), "-c", str(connections), "-t1", url]
+    return _h2load([url], connections, requests, cores)
+
+
+def h2load_varied(uris: Path, *, connections: int, requests: int, cores: set[int]) -> Sent:
+    """Run h2load for a number of requests, whose targets are the lines of `uris` in turn."""
+    return _h2load(["-H", "Accept: */*", "-i", str(uris)], connections, requests, cores)
+
+
+def _h2load(asked: list[str], connections: int, requests: int, cores: set[int]) -> Sent:
+    argv = ["h2load", "--h1", "-n", str(requests), "-c", str(connections), "-t1", *asked]
     said, wall_s, cpu_s = _run(argv, cores)
     answered = _count(r"status codes: (\d+) 2xx", said)
     return Sent(answered, requests - answered, wall_s, cpu_s)

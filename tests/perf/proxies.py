@@ -23,6 +23,9 @@ from perf.stage import Backend, Served, Stage, stage
 from perf.subjects import Subject
 
 OTHERS = ("haproxy", "envoy", "caddy", "aiohttp")
+SHARES = {"envoy": 0.5, "caddy": 0.4, "aiohttp": 0.2}
+"""The slow get fewer requests, so that a turn of each takes about as long."""
+URIS = 1000
 _FULL = 0.97
 """From this share on the core of driver and backend was the limit, not the subject."""
 
@@ -36,8 +39,8 @@ class Scenario:
     connections: int
     is_short: bool
     of_nginx: float
-    window_s: int = 1
-    """Short mode must stay below half of the port range meanwhile."""
+    requests: int
+    """In a turn; in short mode fewer than half of the port range."""
 
     def __str__(self) -> str:
         mode = "short" if self.is_short else "keepalive"
@@ -51,14 +54,14 @@ class Scenario:
 
 
 SCENARIOS = (
-    Scenario("b-tiny", "2", 64, False, 1.2),
-    Scenario("b-tiny", "2", 64, True, 1.15),
-    Scenario("b-2000", "2", 2000, False, 1.0, window_s=2),
-    Scenario("b-2000", "2", 2000, True, 1.0),
-    Scenario("b-100k", "100KiB", 16, False, 1.3),
-    Scenario("b-100k", "100KiB", 16, True, 1.3),
-    Scenario("b-10m", "10MiB", 16, False, 1.3, window_s=2),
-    Scenario("b-10m", "10MiB", 16, True, 1.3, window_s=2),
+    Scenario("b-tiny", "2", 64, False, 1.2, 30_000),
+    Scenario("b-tiny", "2", 64, True, 1.15, 10_000),
+    Scenario("b-2000", "2", 2000, False, 1.0, 30_000),
+    Scenario("b-2000", "2", 2000, True, 1.0, 12_000),
+    Scenario("b-100k", "100KiB", 16, False, 1.3, 6_000),
+    Scenario("b-100k", "100KiB", 16, True, 1.3, 4_000),
+    Scenario("b-10m", "10MiB", 16, False, 1.3, 160),
+    Scenario("b-10m", "10MiB", 16, True, 1.3, 160),
 )
 
 
@@ -78,6 +81,7 @@ class Candidate:
     """A subject with its backend, and its turns so far, of which the first only warms up."""
 
     subject: Subject
+    uris: Path
     backend: Backend
     backend_tree: Tree
     turns: list[Turn] = field(default_factory=list)
@@ -93,10 +97,9 @@ def measure(settings: Settings, parts: Sequence[str]) -> Iterator[Row]:
     for scenario in SCENARIOS:
         if not any(scenario.part == part or scenario.part.startswith(f"{part}-") for part in parts):
             continue
-        if programs.find("wrk") is None:
-            yield pairs.missing(
-                scenario.part, str(scenario), "all", "wrk, which drives them, is not installed"
-            )
+        if programs.find("h2load") is None:
+            reason = "h2load, which drives them, is not installed"
+            yield pairs.missing(scenario.part, str(scenario), "all", reason)
             continue
         with stage() as opened, TemporaryDirectory() as folder:
             yield from _Play(opened, scenario, Path(folder), settings).rows()
@@ -141,7 +144,9 @@ class _Play:
         subject = subjects.start(
             self._stage, name, backend.address, is_short=scenario.is_short, folder=folder
         )
-        return Candidate(subject, backend, Tree(backend.process.pid))
+        uris = folder / "uris"
+        uris.write_text("".join(f"http://{subject.address}/item?n={n}\n" for n in range(URIS)))
+        return Candidate(subject, uris, backend, Tree(backend.process.pid))
 
     def _best_nginx(self) -> Candidate:
         """Try each configuration, and return the one that costs the least; the others are ended."""
@@ -160,12 +165,12 @@ class _Play:
         subject.tree.refresh()
         before, before_s = candidate.backend.count(), subject.tree.cpu_s()
         backend_s = candidate.backend_tree.cpu_s()
-        sent = loaders.wrk(
-            f"http://{subject.address}/",
+        share = SHARES.get(subject.name, 1.0)
+        sent = loaders.h2load_varied(
+            candidate.uris,
             connections=scenario.connections,
-            duration_s=scenario.window_s,
+            requests=max(scenario.connections, int(scenario.requests * share)),
             cores=self._stage.near,
-            varied=True,
         )
         cpu_s = subject.tree.cpu_s() - before_s
         backend_s = candidate.backend_tree.cpu_s() - backend_s
