@@ -1,1 +1,1 @@
-"""Numbers in, numbers out: statistics, histograms, comparisons, the ceiling. No files, no printing."""
+"""Numbers in, numbers out: statistics, histograms, the ceiling, comparisons. Only sides.py opens files."""
