@@ -8,7 +8,7 @@ usual framing. What the short way accepts, the whole check accepts; what it does
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import cycle
 from random import Random
 
@@ -44,39 +44,36 @@ def identity_prefix(job: Job) -> bytes:
 class Requests:
     """Builds the requests of one worker: no two alike in path, fields or identity."""
 
-    __slots__ = ("_fills", "_form")
+    __slots__ = ("_end", "_middles", "_start")
 
     def __init__(self, job: Job) -> None:
         random = Random(job.seed * 1009 + job.worker)
         letters = "abcdefghijklmnopqrstuvwxyz0123456789"
-        self._fills = [
-            "".join(random.choices(letters, k=random.randint(4, 20))).encode() for _ in range(_FILLS)
-        ]
+        fills = ["".join(random.choices(letters, k=random.randint(4, 20))) for _ in range(_FILLS)]
         fields = [("Host", job.host_field), *job.headers]
         if job.is_short:
             fields.append(("Connection", "close"))
         path = job.path + ("&" if "?" in job.path else "?")
-        fixed = "".join(f"{name}: {value}\r\n" for name, value in fields)
-        self._form = (
-            _literal(f"{job.method} {path}n=")
-            + b"%b HTTP/1.1\r\nX-Bench-Fill: %b\r\nX-Bench-Id: "
-            + identity_prefix(job)
-            + b"%b\r\n"
-            + _literal(fixed + "\r\n")
-        )
+        prefix = identity_prefix(job)
+        self._start = f"{job.method} {path}n=".encode("latin-1")
+        self._middles = [
+            f" HTTP/1.1\r\nX-Bench-Fill: {fill}\r\nX-Bench-Id: ".encode() + prefix for fill in fills
+        ]
+        lines = "".join(f"\r\n{name}: {value}" for name, value in fields)
+        self._end = f"{lines}\r\n\r\n".encode("latin-1")
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield number and bytes of one request after the other, without end."""
-        form = self._form
-        for number, fill in enumerate(cycle(self._fills)):
+        start, end = self._start, self._end
+        for number, middle in enumerate(cycle(self._middles)):
             digits = b"%d" % number
-            yield digits, form % (digits, fill, digits)
+            yield digits, b"".join((start, digits, middle, digits, end))
 
 
 class Expectation:
     """What a correct response to the requests of one job is."""
 
-    __slots__ = ("_echo", "_exact_bytes", "_high", "_low", "_ordinary", "_pattern", "_prefix", "_statuses")
+    __slots__ = ("_echo", "_high", "_low", "_pattern", "_prefix", "_statuses", "ordinary_bytes")
 
     def __init__(self, job: Job) -> None:
         self._echo = job.echo
@@ -84,9 +81,15 @@ class Expectation:
         self._low, self._high = job.body_bytes or (0, 1 << 62)
         self._statuses = range(job.statuses[0], job.statuses[1] + 1)
         self._prefix = identity_prefix(job)
+        self.ordinary_bytes = self._short_way(job)
+        """Returns the bytes of the body where the given bytes are a correct, ordinary response to the
+        request of the given number, whole; else -1.
+
+        Ordinary: HTTP/1.1 200, a length, no other framing, a connection that stays as long as it must.
+        """
+
+    def _short_way(self, job: Job) -> Callable[[bytes, bytes], int]:
         is_literal = job.pattern and self._low == self._high <= _LITERAL_BODY
-        self._exact_bytes = self._low if is_literal else None
-        """The bytes of a body that the expression has compared already."""
         known = {
             b"text": wire.TEXT,
             b"token": wire.TOKEN,
@@ -97,19 +100,19 @@ class Expectation:
             b"length": b"%d" % self._low if is_literal else b"[0-9]{1,15}",
             b"body": re.escape(wire.pattern(self._low)) + rb"\Z" if is_literal else b"",
         }
-        self._ordinary = re.compile(_ORDINARY % known).match
+        match, size, echo = re.compile(_ORDINARY % known).match, self._low, self._echo
 
-    def ordinary_bytes(self, data: bytes, number: bytes) -> int:
-        """Return the bytes of the body where `data` is a correct, ordinary response, whole; else -1.
+        def literal_bytes(data: bytes, number: bytes) -> int:
+            found = match(data)
+            return size if found is not None and (found[2] == number or not echo) else -1
 
-        Ordinary: HTTP/1.1 200, a length, no other framing, a connection that stays as long as it must.
-        """
-        match = self._ordinary(data)
-        if match is None or (match[2] != number and self._echo):
-            return -1
-        if self._exact_bytes is not None:
-            return self._exact_bytes
-        return self._checked_bytes(match[1], data[match.end() :])
+        def measured_bytes(data: bytes, number: bytes) -> int:
+            found = match(data)
+            if found is None or (found[2] != number and echo):
+                return -1
+            return self._checked_bytes(found[1], data[found.end() :])
+
+        return literal_bytes if is_literal else measured_bytes
 
     def _checked_bytes(self, length: bytes, body: bytes) -> int:
         """Return the bytes of `body` where it is as long as it should be, and right; else -1."""
@@ -137,7 +140,3 @@ class Expectation:
         if self._pattern and not response.is_pattern_body:
             return False
         return self._low <= response.body_bytes <= self._high
-
-
-def _literal(text: str) -> bytes:
-    return text.encode("latin-1").replace(b"%", b"%%")
