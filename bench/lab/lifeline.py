@@ -6,6 +6,7 @@ Two kinds, one interface. A PID namespace holds whatever a role starts, daemons 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -55,7 +56,8 @@ class Lifeline:
         assert self._init.stdin is not None
         self._init.stdin.close()
         if self._namespace is None:
-            os.killpg(self._init.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # somebody else may have ended them all
+                os.killpg(self._init.pid, signal.SIGKILL)
         else:
             self._init.kill()
             os.close(self._namespace)
