@@ -53,9 +53,9 @@ class _View:
         counters = self.kernel.counters(is_full=is_due)
         if is_due and counters is not None:
             cost_ticks = self._survey(counters) * 1e9 / interval_ns
-            # Where hosts share their gauge, only surveys tell who the first connections belong to.
-            wanted = min(_TICKS_PER_SURVEY, tick + 1) if len(self.hosts) > 1 else _TICKS_PER_SURVEY
-            self.survey_due = tick + max(wanted, int(cost_ticks / _SURVEY_SHARE))
+            pause = max(_TICKS_PER_SURVEY, int(cost_ticks / _SURVEY_SHARE))
+            # Where hosts share their gauge, only surveys tell whose the first connections are.
+            self.survey_due = tick + (min(pause, tick + 1) if len(self.hosts) > 1 else pause)
         if tick >= self.weighing_due:
             self.weighing_due = tick + _TICKS_PER_WEIGHING
             for host in self.hosts:
