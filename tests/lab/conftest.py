@@ -34,7 +34,10 @@ def _user(name: str) -> dict[str, Any]:
 def _can_open(user: dict[str, Any]) -> None:
     code = "from bench.lab import namespaces; print(namespaces.available() or '', end='')"
     asked = [sys.executable, "-c", code]
-    found = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False, **user)
+    try:
+        found = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False, **user)
+    except PermissionError as error:
+        pytest.skip(f"the user cannot run this Python: {error}")
     if found.returncode != 0:
         pytest.skip(f"the user cannot read this checkout: {found.stderr.strip().splitlines()[-1:]}")
     if found.stdout:
