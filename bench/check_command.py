@@ -88,7 +88,7 @@ def check_command(
         raise click.UsageError("name a configuration: a file, a folder, or - for standard input")
     settings = Settings(workers, concurrency, backend_idle, backend_max_connections)
     try:
-        found = _examine(target, _asked(nginx_version), root, handed_over, settings)
+        found = _examine(target, versions_asked(nginx_version), root, handed_over, settings)
     except (NginxConfigError, VersionError) as error:
         click.echo(f"bench check: {error}", err=True)
         sys.exit(MISUSE)
@@ -124,7 +124,7 @@ def _shown(found: check.Examination, output_format: str, threshold: Severity) ->
             return report.text(found, min(Severity.LOW, threshold), report.Paint(sys.stdout.isatty()))
 
 
-def _asked(given: str | None) -> list[str]:
+def versions_asked(given: str | None) -> list[str]:
     if given is not None:
         return [version.strip() for version in given.split(",")]
     installed = installed_version()

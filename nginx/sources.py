@@ -6,7 +6,7 @@ Finds the file that an include means; nginx.includes puts its directives in plac
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -51,12 +51,14 @@ class Sources:
         root: where absolute includes are looked up instead of in the file system; None if nowhere.
         handed_over: further files that stand in for includes of the same name.
         dumped: the files of an `nginx -T` dump by name; with them nothing else is looked at.
+        replaced: texts that files are read as, by name.
     """
 
     prefix: Path | None
     root: Path | None = None
     handed_over: Sequence[Path] = ()
     dumped: dict[str, Tree] | None = None
+    replaced: Mapping[str, str] = field(default_factory=dict)
     _read: dict[str, Tree] = field(default_factory=dict)
 
     def find(self, pattern: str) -> list[Tree] | None:
@@ -86,8 +88,13 @@ class Sources:
         """Returns a file's directives; each file is read once."""
         key = str(path)
         if key not in self._read:
-            self._read[key] = tree.read(text_of(path), key)
+            self._read[key] = tree.read(self.replaced.get(key) or text_of(path), key)
         return self._read[key]
+
+    def text(self, file: str) -> str | None:
+        """Returns the text of a file that was read; None for what is no file, such as stock files."""
+        found = self._read.get(file)
+        return found.text if found is not None else None
 
     def included(self, path: Path) -> Tree:
         """Returns a file's directives; a file that cannot be read is a problem of the configuration."""

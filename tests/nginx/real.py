@@ -105,7 +105,7 @@ def _shut_down(each: socket.socket) -> None:
         return  # it was not connected any more
 
 
-def _read_until(connection: socket.socket, end: bytes) -> bytes:
+def read_until(connection: socket.socket, end: bytes) -> bytes:
     data = b""
     while end not in data:
         more = connection.recv(65536)
@@ -116,15 +116,19 @@ def _read_until(connection: socket.socket, end: bytes) -> bytes:
 
 
 def http_exchange(connection: socket.socket) -> bool:
-    """Answers one request; tells whether the connection stays (RFC 9112, section 9.3)."""
-    head = _read_until(connection, b"\r\n\r\n").decode("latin-1")
-    fields = re.findall(r"(?im)^connection:[ \t]*(.*?)\r?$", head)
-    tokens = {token.strip().lower() for line in fields for token in line.split(",")}
-    is_old = head.split("\r\n", 1)[0].endswith("HTTP/1.0")
-    stays = "close" not in tokens and (not is_old or "keep-alive" in tokens)
+    """Answers one request; tells whether the connection stays."""
+    stays = stays_open(read_until(connection, b"\r\n\r\n").decode("latin-1"))
     answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + ("" if stays else "Connection: close\r\n")
     connection.sendall((answer + "\r\nok").encode())
     return stays
+
+
+def stays_open(head: str) -> bool:
+    """Tells whether a connection stays after a request with this head (RFC 9112, section 9.3)."""
+    fields = re.findall(r"(?im)^connection:[ \t]*(.*?)\r?$", head)
+    tokens = {token.strip().lower() for line in fields for token in line.split(",")}
+    is_old = head.split("\r\n", 1)[0].endswith("HTTP/1.0")
+    return "close" not in tokens and (not is_old or "keep-alive" in tokens)
 
 
 def fastcgi_exchange(connection: socket.socket) -> bool:
@@ -147,7 +151,7 @@ def fastcgi_exchange(connection: socket.socket) -> bool:
 
 def memcached_exchange(connection: socket.socket) -> bool:
     """Answers one `get`; memcached never closes by itself."""
-    key = _read_until(connection, b"\r\n").split()[1]
+    key = read_until(connection, b"\r\n").split()[1]
     connection.sendall(b"VALUE " + key + b" 0 2\r\nok\r\nEND\r\n")
     return True
 

@@ -1,0 +1,294 @@
+"""Plans the edits that make one location reuse its connections, and nothing else in it different.
+
+Naming an upstream {} for a literal target would change what follows the target: Host, the default
+proxy_redirect, the TLS name. Those are said outright; where something else would follow, the location is
+refused. Header lists are completed where they stand, so that nothing inherited is masked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from nginx import edits
+from nginx.edits import Edit
+from nginx.exchange import tokens
+from nginx.levels import Level
+from nginx.model import Model, PassLocation
+from nginx.rules import Case
+from nginx.sources import Sources
+from nginx.targets import Group, Target
+from nginx.tree import Directive
+from nginx.upstreams import Upstream
+from nginx.values import has_variables
+
+_SMALLEST_POOL = 32
+_DEFAULT_PORTS = {False: "80", True: "443"}
+_IDENTITY = ("proxy_ssl_name", "proxy_ssl_server_name", "proxy_ssl_certificate", "proxy_ssl_verify")
+_CLOSE_TO_KEEP = 'proxy_set_header Connection "";'
+
+
+class RefusedError(Exception):
+    """A location that cannot be repaired without changing something else."""
+
+
+class Planner:
+    """Gathers the edits of one configuration, location by location."""
+
+    def __init__(self, found: Model, known: Sources, cases: Sequence[Case]) -> None:
+        self.edits: list[Edit] = []
+        self._model = found
+        self._known = known
+        self._cases = cases
+        self._named: dict[tuple[str, ...], str] = {}
+
+    def plan(self, each: PassLocation) -> None:
+        """Adds the edits for one location.
+
+        Raises:
+            RefusedError: it cannot be repaired without changing something else.
+        """
+        self._refuse_what_cannot_be(each)
+        mark, named = len(self.edits), dict(self._named)
+        try:
+            lines = self._pool(each)
+            if each.protocol == "http":
+                self._http_version(each)
+                self._header_lines(each, [*lines, *self._connection(each)])
+            elif each.protocol == "fastcgi":
+                self._keep_conn(each)
+        except RefusedError:
+            del self.edits[mark:]
+            self._named = named
+            raise
+
+    def _refuse_what_cannot_be(self, each: PassLocation) -> None:
+        configuration = self._model.configuration
+        if each.protocol in {"uwsgi", "scgi", "tunnel"}:
+            raise RefusedError(f"{each.protocol} connections are never reused")
+        if configuration.templates or configuration.problems:
+            raise RefusedError(
+                "the text is a template, or nginx would refuse it: that has to be repaired first"
+            )
+        if has_variables(each.target) and any(t.group is not Group.UPSTREAM for t in each.targets):
+            raise RefusedError(
+                f"the target {each.target} is a variable: pass to an upstream {{}} by its name"
+            )
+        if any(target.group is Group.UNKNOWN for target in each.targets):
+            raise RefusedError(f"it depends on {each.targets[0].hangs_on}")
+        if each.http.missing or each.connection.missing:
+            raise RefusedError("an include that is missing here may decide")
+
+    # The pool
+
+    def _pool(self, each: PassLocation) -> list[str]:
+        """Gives the targets a pool; returns the header lines that this makes necessary."""
+        lines: list[str] = []
+        for target in each.targets:
+            if target.upstream is None:
+                lines += self._new_upstream(each, target)
+            elif not all(target.upstream.pool(case.version) for case in self._cases):
+                self._existing_upstream(target.upstream)
+        return lines
+
+    def _existing_upstream(self, upstream: Upstream) -> None:
+        text, line = self._text(upstream.directive), upstream.keepalive
+        balancer = upstream.balancer_after_keepalive()
+        if line is None:
+            added = f"keepalive {self._size(len(upstream.servers))};"
+            self.edits.append(edits.line_at_end(text, upstream.directive, added))
+            return
+        if line.args[:1] == ("0",):
+            self.edits.append(edits.argument_replaced(text, line, 0, str(self._size(len(upstream.servers)))))
+        if balancer is not None:
+            self.edits.append(edits.removed(text, line))
+            self.edits.append(edits.line_after(text, balancer, f"{line};"))
+        for name, value in (("keepalive_requests", "1000"), ("keepalive_timeout", "60s")):
+            limit = upstream.directive.child(name)
+            if limit is not None and limit.args[:1] in {("0",), ("1",), ("0s",)}:
+                self.edits.append(edits.argument_replaced(text, limit, 0, value))
+
+    def _size(self, servers: int) -> int:
+        """Returns a pool's size by the sizing rules: twice the servers, and what is in flight per worker."""
+        per_worker = -(-(self._cases[0].settings.concurrency or 0) // (self._cases[0].workers or 1))
+        return max(_SMALLEST_POOL, 2 * servers, per_worker)
+
+    def _new_upstream(self, each: PassLocation, target: Target) -> list[str]:
+        """Names an upstream {} for a literal target; returns the header line that keeps Host."""
+        server = each.level.enclosing("server")
+        if server is None or server.opener is None:
+            raise RefusedError(
+                "an upstream {} belongs into http {}, and here is no server {} to put it before"
+            )
+        if each.protocol == "grpc":
+            raise RefusedError("naming an upstream {} would change :authority")
+        self._refuse_followers(each)
+        address = _server_address(target)
+        key = (address, each.protocol, str(target.is_tls), *(str(each.setting(name)) for name in _IDENTITY))
+        if key not in self._named:
+            self._named[key] = self._unused_name(target)
+            size = self._size(1)
+            block = [
+                f"upstream {self._named[key]} {{",
+                f"    server {address};",
+                f"    keepalive {size};",
+                "}",
+                "",
+            ]
+            self.edits.append(edits.lines_before(self._text(server.opener), server.opener, block))
+        replaced = _with_authority(each.target, target, self._named[key])
+        self.edits.append(edits.argument_replaced(self._text(each.directive), each.directive, 0, replaced))
+        return self._kept(each, target) if each.protocol == "http" else []
+
+    def _refuse_followers(self, each: PassLocation) -> None:
+        """Refuses a location in which something that cannot be said outright follows the target."""
+        texts = [self._known.text(file) or "" for file in self._model.configuration.files]
+        if any(re.search(r"\$\{?proxy_(?:host|port)\b", text) for text in texts):
+            raise RefusedError("$proxy_host or $proxy_port is used here and would become the upstream's name")
+        cache = each.setting("proxy_cache")
+        if cache is not None and cache.args != ("off",) and each.setting("proxy_cache_key") is None:
+            raise RefusedError("the default proxy_cache_key holds the target: give it one of its own first")
+
+    def _kept(self, each: PassLocation, target: Target) -> list[str]:
+        """Keeps redirects and the TLS name as they were; returns the header line that keeps Host."""
+        self._keep_redirects(each, target)
+        if target.is_tls and not target.is_unix and each.setting("proxy_ssl_name") is None:
+            self._add(each, f"proxy_ssl_name {target.host};")
+        owner = each.connection.owner
+        headers = owner.all("proxy_set_header") if owner else []
+        has_host = any(header.args[0].lower() == "host" for header in headers)
+        return [] if has_host else [f"proxy_set_header Host {_host_field(target)};"]
+
+    def _keep_redirects(self, each: PassLocation, target: Target) -> None:
+        """Says the default proxy_redirect outright: it rewrites Location fields that begin with the target."""
+        line = each.setting("proxy_redirect")
+        if target.is_unix or (line is not None and line.args != ("default",)):
+            return
+        location = each.level.enclosing("location")
+        prefix = location.opener.args[-1] if location and location.opener and location.opener.args else "/"
+        has_uri = bool(each.target.partition(target.authority)[2])
+        said = f"proxy_redirect {each.target} {prefix};" if has_uri else f"proxy_redirect {each.target}/ /;"
+        if line is not None and line in each.level.block:
+            self.edits.append(Edit(line.place.file, line.start, line.end, said))
+        else:
+            self._add(each, said)
+
+    def _unused_name(self, target: Target) -> str:
+        plain = re.sub(r"\W+", "_", _server_address(target).removeprefix("unix:")).strip("_").lower()
+        taken = {*self._model.names.upstreams, *self._named.values()}
+        wanted, number = f"backend_{plain}", 2
+        name = wanted
+        while name in taken:
+            name, number = f"{wanted}_{number}", number + 1
+        return name
+
+    # What is said
+
+    def _http_version(self, each: PassLocation) -> None:
+        if all(each.http.known(case.version) != "1.0" for case in self._cases):
+            return
+        line = each.http.directive
+        if line is not None and line in each.level.block:
+            self.edits.append(edits.argument_replaced(self._text(line), line, 0, "1.1"))
+        else:
+            self._add(each, "proxy_http_version 1.1;")
+
+    def _connection(self, each: PassLocation) -> list[str]:
+        """Takes close out of the Connection lines in force; returns the line that has to be added."""
+        if not each.connection.entries:
+            closes = any(each.connection.is_default(case.version) for case in self._cases)
+            return [_CLOSE_TO_KEEP] if closes else []
+        for line, values in each.connection.entries:
+            if any("close" in tokens([value])[0] for value in values):
+                self._open(line)
+        return []
+
+    def _open(self, line: Directive) -> None:
+        """Takes close out of a Connection line where it stands: in the line itself, or in its map."""
+        if not has_variables(line.args[1]):
+            self.edits.append(edits.argument_replaced(self._text(line), line, 1, '""'))
+            return
+        block = self._model.variables.blocks.get(line.args[1].strip("${}"))
+        if block is None or block.args[:1] != ("$http_upgrade",):
+            raise RefusedError(f"`{line}` ({line.place}) has its close from elsewhere: repair its value")
+        entry = next((each for each in block.block or () if each.name == ""), None)
+        if entry is None:
+            self.edits.append(edits.line_at_end(self._text(block), block, "'' '';"))
+        else:
+            self.edits.append(edits.argument_replaced(self._text(entry), entry, 0, "''"))
+
+    def _header_lines(self, each: PassLocation, lines: list[str]) -> None:
+        """Adds lines to the header list in force without masking what was inherited."""
+        owner = each.connection.owner
+        if not lines:
+            return
+        if owner is None or owner is _location(each):
+            inherited: list[str] = []
+        elif lines == [_CLOSE_TO_KEEP] and self._all_are_broken(owner):
+            last = owner.all("proxy_set_header")[-1]
+            self.edits.append(edits.line_after(self._text(last), last, _CLOSE_TO_KEEP))
+            return
+        else:
+            inherited = [self._raw(header) for header in owner.all("proxy_set_header")]
+        for line in (*inherited, *lines):
+            self._add(each, line)
+
+    def _all_are_broken(self, owner: Level) -> bool:
+        """Tells whether every location with a list needs it repaired, so that the list itself can be."""
+        sharing = [each for each in self._model.passes if each.connection.owner is owner]
+        return all(case.verdict(each).answer != "reused" for each in sharing for case in self._cases[:1])
+
+    def _keep_conn(self, each: PassLocation) -> None:
+        line = each.keep_conn
+        if line is None or line not in each.level.block:
+            if line is None or line.args != ("on",):
+                self._add(each, "fastcgi_keep_conn on;")
+        elif line.args != ("on",):
+            self.edits.append(edits.argument_replaced(self._text(line), line, 0, "on"))
+
+    # Text
+
+    def _add(self, each: PassLocation, line: str) -> None:
+        """Adds a line behind the pass directive; `if` and limit_except take none, so it goes before them."""
+        opener = each.level.opener
+        if each.level.kind in {"if", "limit_except"} and opener is not None:
+            self.edits.append(edits.lines_before(self._text(opener), opener, [line]))
+        else:
+            self.edits.append(edits.line_after(self._text(each.directive), each.directive, line))
+
+    def _text(self, directive: Directive) -> str:
+        file = directive.place.file
+        text = self._known.text(file)
+        if text is None:
+            raise RefusedError(f"{file} is no file that could be written")
+        return text
+
+    def _raw(self, directive: Directive) -> str:
+        return self._text(directive)[directive.start : directive.end]
+
+
+def _location(each: PassLocation) -> Level | None:
+    return each.level.enclosing("location") or each.level
+
+
+def _server_address(target: Target) -> str:
+    """Returns what `server` takes; an upstream's default port is 80, also for TLS."""
+    if target.is_unix:
+        return "unix:" + target.authority.removeprefix("unix:").partition(":")[0]
+    return target.authority if target.has_port or not target.is_tls else f"{target.host}:443"
+
+
+def _with_authority(text: str, target: Target, name: str) -> str:
+    if not target.is_unix:
+        return text.replace(target.authority, name, 1)
+    scheme, separator, rest = text.partition("://")
+    uri = (rest if separator else text).removeprefix("unix:").partition(":")[2]
+    return f"{scheme}://{name}{uri}" if separator else name
+
+
+def _host_field(target: Target) -> str:
+    """Returns the Host that nginx sends for a literal target (ngx_http_proxy_set_vars())."""
+    if target.is_unix:
+        return "localhost"
+    default = f":{_DEFAULT_PORTS[bool(target.is_tls)]}"
+    return target.authority.removesuffix(default) if target.has_port else target.host

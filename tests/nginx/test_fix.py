@@ -1,0 +1,254 @@
+"""Repairs: the edit is as small as it can be, reuse is proven by traffic, and nothing else changes."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+from nginx.check import examine
+from nginx.fix import Repair, fix, write
+from tests.nginx import real
+
+ASKED = ["1.22.1", "1.31.4"]
+PROGRAMS = real.programs()
+POOL = "upstream app {\n    server BACKEND;\n    keepalive 4;\n}\n"
+BARE = "upstream app {\n    server BACKEND;\n}\n"
+
+
+def at(*lines: str, around: str = "") -> str:
+    inner = "".join(f"        {line}\n" for line in lines)
+    return f"server {{\n    listen SOCKET;\n{around}    location /one/ {{\n{inner}    }}\n}}\n"
+
+
+def added(repair: Repair) -> list[str]:
+    return [line[1:].strip() for line in repair.diff().splitlines() if re.match(r"\+(?!\+\+)", line)]
+
+
+def taken(repair: Repair) -> list[str]:
+    return [line[1:].strip() for line in repair.diff().splitlines() if re.match(r"-(?!--)", line)]
+
+
+VERSION, CONNECTION = "proxy_http_version 1.1;", 'proxy_set_header Connection "";'
+MAP = "map $http_upgrade $c {\n    default upgrade;\n    '' close;\n}\n"
+
+# What is added and what is taken out, in the order of the file.
+TABLE = {
+    "no keepalive": (BARE + at("proxy_pass http://app;", VERSION, CONNECTION), ["keepalive 32;"], []),
+    "nothing said": (POOL + at("proxy_pass http://app;"), [VERSION, CONNECTION], []),
+    "HTTP/1.0": (
+        POOL + at("proxy_pass http://app;", "proxy_http_version 1.0;", CONNECTION),
+        [VERSION],
+        ["proxy_http_version 1.0;"],
+    ),
+    "close": (
+        POOL + at("proxy_pass http://app;", VERSION, "proxy_set_header Connection close;"),
+        [CONNECTION],
+        ["proxy_set_header Connection close;"],
+    ),
+    "map": (
+        MAP + POOL + at("proxy_pass http://app;", VERSION, "proxy_set_header Connection $c;"),
+        ["'' '';"],
+        ["'' close;"],
+    ),
+    "balancer": (
+        POOL.replace("}", "    least_conn;\n}") + at("proxy_pass http://app;", VERSION, CONNECTION),
+        ["least_conn;"],
+        ["least_conn;"],
+    ),
+    "list of the server": (
+        POOL + at("proxy_pass http://app;", VERSION, around="    proxy_set_header Host x;\n"),
+        [CONNECTION],
+        [],
+    ),
+    "literal": (
+        at("proxy_pass http://BACKEND/two/;"),
+        [
+            "upstream NAME {",
+            "server BACKEND;",
+            "keepalive 32;",
+            "}",
+            "",
+            "proxy_pass http://NAME/two/;",
+            "proxy_redirect http://BACKEND/two/ /one/;",
+            VERSION,
+            "proxy_set_header Host BACKEND;",
+            CONNECTION,
+        ],
+        ["proxy_pass http://BACKEND/two/;"],
+    ),
+    "literal with Host and without redirects": (
+        at(
+            "proxy_pass http://BACKEND;",
+            VERSION,
+            CONNECTION,
+            "proxy_set_header Host $host;",
+            "proxy_redirect off;",
+        ),
+        ["upstream NAME {", "server BACKEND;", "keepalive 32;", "}", "", "proxy_pass http://NAME;"],
+        ["proxy_pass http://BACKEND;"],
+    ),
+    "in one line": (BARE + "server { listen SOCKET; location /one/ { proxy_pass http://app; } }\n", None, []),
+}
+
+
+def repaired(folder: Path, text: str) -> Repair:
+    path = folder / "site.conf"
+    path.write_text(text)
+    return fix(path, ASKED)
+
+
+@pytest.mark.parametrize(("text", "more", "less"), TABLE.values(), ids=TABLE)
+def test_the_edit_is_small(text: str, more: list[str] | None, less: list[str], tmp_path: Path) -> None:
+    repair = repaired(tmp_path, text.replace("BACKEND", "127.0.0.1:9000"))
+    assert len(repair.repaired) == 1
+    assert not repair.refused
+    if more is not None:
+        named = [
+            line.replace("NAME", "backend_127_0_0_1_9000").replace("BACKEND", "127.0.0.1:9000")
+            for line in more
+        ]
+        assert added(repair) == named
+        assert taken(repair) == [line.replace("BACKEND", "127.0.0.1:9000") for line in less]
+
+
+@pytest.mark.parametrize(("text", "more", "less"), TABLE.values(), ids=TABLE)
+def test_a_repair_is_complete(text: str, more: object, less: object, tmp_path: Path) -> None:
+    repair = repaired(tmp_path, text.replace("BACKEND", "127.0.0.1:9000"))
+    write(repair)
+    again = fix(tmp_path / "site.conf", ASKED)
+    assert not again.repaired
+    assert not again.refused
+    assert not again.diff()
+
+
+class Recorder:
+    """A server that notes the requests and answers with a redirect to itself."""
+
+    def __init__(self) -> None:
+        self.heads: list[str] = []
+        self.address = ""
+
+    def exchange(self, connection: socket.socket) -> bool:
+        head = real.read_until(connection, b"\r\n\r\n").decode("latin-1")
+        self.heads.append(re.sub(r"(?i)\r\nconnection:[^\r]*|(?<=HTTP/)1\.[01]", "", head))
+        stays = real.stays_open(head)
+        lines = ["HTTP/1.1 302 Found", f"Location: http://{self.address}/two/there", "Content-Length: 2"]
+        lines += [] if stays else ["Connection: close"]
+        connection.sendall("\r\n".join([*lines, "", "ok"]).encode())
+        return stays
+
+
+def seen(
+    program: str, folder: Path, text: str, server: real.Server, recorder: Recorder
+) -> tuple[list[str], list[str]]:
+    """Returns the requests that the server saw and the answers that the client got."""
+    recorder.heads.clear()
+    recorder.address = server.address
+    with real.running(program, folder, text) as listening:
+        connection = http.client.HTTPConnection("test.example")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(listening))
+        answers = []
+        for number in range(real.REQUESTS):
+            connection.request("GET", f"/one/{number}?a=b", headers={"X-Number": str(number)})
+            answer = connection.getresponse()
+            fields = [(name, value) for name, value in answer.getheaders() if name != "Date"]
+            answers.append(f"{answer.status} {fields} {answer.read()!r}")
+        connection.close()
+    return list(recorder.heads), answers
+
+
+@pytest.mark.skipif(not PROGRAMS, reason="no nginx here: neither the system's nor the wheel's")
+@pytest.mark.parametrize("version", PROGRAMS)
+@pytest.mark.parametrize("text", [row[0] for row in TABLE.values()], ids=TABLE)
+def test_reuse_is_proven_and_nothing_else_changes(text: str, version: str, tmp_path: Path) -> None:
+    recorder = Recorder()
+    program = PROGRAMS[version]
+    with real.serving(recorder.exchange) as server:
+        text = text.replace("BACKEND", server.address)
+        before = seen(program, tmp_path, text, server, recorder)
+        accepted = server.accepted
+        repair = repaired(tmp_path, text)
+        after = seen(program, tmp_path, repair.after[str(tmp_path / "site.conf")], server, recorder)
+        assert server.accepted - accepted == 1
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (at("uwsgi_pass 127.0.0.1:9000;"), "never reused"),
+        (at("set $to 127.0.0.1:9000;", "proxy_pass http://$to;"), "is a variable"),
+        (at("proxy_pass http://127.0.0.1:9000;", "proxy_cache c;"), "proxy_cache_key"),
+        (at("proxy_pass http://127.0.0.1:9000;", "proxy_set_header X-To $proxy_host;"), "$proxy_host"),
+        (at("grpc_pass grpc://127.0.0.1:9000;"), ":authority"),
+        (at("proxy_pass http://app;", "include x.conf;"), "missing here"),
+        (BARE + at("proxy_pass http://app;", "proxy_bind $remote_addr transparent;"), "source address"),
+        (BARE + at("proxy_pass http://app;").replace("/one/", "/owa/"), "NTLM"),
+        (
+            POOL + at("proxy_pass http://app;", VERSION, "set $c close;", "proxy_set_header Connection $c;"),
+            "close from elsewhere",
+        ),
+        ("proxy_pass http://127.0.0.1:9000;", "no server {}"),
+    ],
+)
+def test_what_cannot_be_repaired_is_left_alone(text: str, reason: str, tmp_path: Path) -> None:
+    repair = repaired(tmp_path, text.replace("BACKEND", "127.0.0.1:9000"))
+    assert not repair.after
+    assert reason in repair.refused[0].reason
+
+
+def test_one_pool_serves_all_locations_with_the_same_target(tmp_path: Path) -> None:
+    text = at("proxy_pass http://127.0.0.1:9000;") + at("proxy_pass http://127.0.0.1:9000;")
+    repair = repaired(tmp_path, text)
+    assert len(repair.repaired) == 2
+    assert added(repair).count("server 127.0.0.1:9000;") == 1
+
+
+def test_headers_that_were_inherited_are_repeated_where_a_line_is_added(tmp_path: Path) -> None:
+    around = "    proxy_set_header X-A a;\n    proxy_set_header X-B 'b c';\n"
+    text = at("proxy_pass https://127.0.0.1:9000;", around=around)
+    repair = repaired(tmp_path, text)
+    lines = added(repair)
+    assert lines[-4:] == [
+        "proxy_set_header X-A a;",
+        "proxy_set_header X-B 'b c';",
+        "proxy_set_header Host 127.0.0.1:9000;",
+        CONNECTION,
+    ]
+    assert "proxy_ssl_name 127.0.0.1;" in lines
+
+
+@pytest.mark.parametrize(
+    ("target", "server", "named", "host"),
+    [
+        ("http://a.example", "a.example", "http://NAME", "a.example"),
+        ("https://a.example/x", "a.example:443", "https://NAME/x", "a.example"),
+        ("http://a.example:80/", "a.example:80", "http://NAME/", "a.example"),
+        ("http://[::1]:8080", "[::1]:8080", "http://NAME", "[::1]:8080"),
+        ("http://unix:/run/app.sock:/x/", "unix:/run/app.sock", "http://NAME/x/", "localhost"),
+        ("http://unix:/run/app.sock", "unix:/run/app.sock", "http://NAME", "localhost"),
+    ],
+)
+def test_targets_become_upstreams(target: str, server: str, named: str, host: str, tmp_path: Path) -> None:
+    lines = added(repaired(tmp_path, at(f"proxy_pass {target};")))
+    name = lines[0].split()[1]
+    assert f"server {server};" in lines
+    assert f"proxy_pass {named.replace('NAME', name)};" in lines
+    assert f"proxy_set_header Host {host};" in lines
+
+
+def test_comments_and_line_ends_stay(tmp_path: Path) -> None:
+    path = tmp_path / "site.conf"
+    text = POOL.replace("BACKEND", "127.0.0.1:9000") + at("proxy_pass http://app;  # our application")
+    path.write_bytes(text.replace("\n", "\r\n").encode())
+    repair = fix(path, ASKED)
+    write(repair)
+    written = path.read_bytes()
+    assert written.count(b"\r\n") == written.count(b"\n") == text.count("\n") + 2
+    assert b"proxy_pass http://app;  # our application\r\n" in written
+    assert [each.verdicts["1.22.1"].answer for each in examine(path, ["1.22.1"]).locations] == ["reused"]
