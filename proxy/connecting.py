@@ -11,10 +11,12 @@ from collections.abc import Callable
 
 from proxy.errors import ConnectFailed, UpstreamTimeout
 from proxy.settings import Address, Settings, is_ipv6
+from proxy.transport import Poller, SocketTransport
 
 # linux/in.h; in Python's socket module from 3.12 on. Without it bind() takes a port for one source address, with
 # it connect() takes one for the whole four-tuple.
 _IP_BIND_ADDRESS_NO_PORT = 24
+_STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
 
 
 class Connector:
@@ -32,20 +34,20 @@ class Connector:
     ) -> None:
         self._loop = loop
         self._timeout_s = settings.limits.connect_timeout_s
-        self._upstreams = itertools.cycle(settings.upstreams)
+        self._upstreams = itertools.cycle([(_family(address), address) for address in settings.upstreams])
         self._sources = itertools.cycle(settings.sources) if settings.sources else None
         self._on_failed = on_failed
-        self._pending: dict[asyncio.Protocol, tuple[socket.socket, float]] = {}
-        self._attaching: set[asyncio.Task[object]] = set()
+        self._pending: dict[asyncio.Protocol, tuple[socket.SocketType, float]] = {}
+        self._poller = Poller(loop)
 
     def open(self, protocol: asyncio.Protocol, now: float) -> ConnectFailed | None:
         """Connect to the next upstream; `protocol` learns by `connection_made` that it is done.
 
         Returns why not, when that is known at once.
         """
-        address = next(self._upstreams)
+        family, address = next(self._upstreams)
         try:
-            sock = self._socket(address)
+            sock = self._socket(family)
         except OSError as error:
             return _failure(error.errno or errno.EIO)
         error_number = sock.connect_ex(address)
@@ -54,7 +56,7 @@ class Connector:
             error_number = sock.connect_ex(address)
         if error_number in (errno.EALREADY, errno.EINPROGRESS):
             self._pending[protocol] = (sock, now + self._timeout_s)
-            self._loop.add_writer(sock, self._writable, protocol)
+            self._loop.add_writer(sock.fileno(), self._writable, protocol)
         elif error_number in (0, errno.EISCONN):
             self._attach(protocol, sock)
         else:
@@ -69,9 +71,9 @@ class Connector:
             self._take(protocol).close()
             self._on_failed(protocol, UpstreamTimeout("the upstream did not accept the connection in time"))
 
-    def _socket(self, address: Address) -> socket.socket:
-        family = socket.AF_INET6 if is_ipv6(address[0]) else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    def _socket(self, family: int) -> socket.SocketType:
+        # The type below socket.socket, which is written in Python and opens and closes at thrice the price.
+        sock = socket.SocketType(family, _STREAM)
         if self._sources is not None:
             sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
             try:
@@ -90,15 +92,17 @@ class Connector:
         else:
             self._attach(protocol, sock)
 
-    def _take(self, protocol: asyncio.Protocol) -> socket.socket:
+    def _take(self, protocol: asyncio.Protocol) -> socket.SocketType:
         sock, _ = self._pending.pop(protocol)
-        self._loop.remove_writer(sock)
+        self._loop.remove_writer(sock.fileno())
         return sock
 
-    def _attach(self, protocol: asyncio.Protocol, sock: socket.socket) -> None:
-        task = self._loop.create_task(self._loop.create_connection(lambda: protocol, sock=sock))
-        self._attaching.add(task)
-        task.add_done_callback(self._attaching.discard)
+    def _attach(self, protocol: asyncio.Protocol, sock: socket.SocketType) -> None:
+        SocketTransport(self._poller, sock, protocol)
+
+
+def _family(address: Address) -> int:
+    return socket.AF_INET6 if is_ipv6(address[0]) else socket.AF_INET
 
 
 def _failure(error_number: int) -> ConnectFailed:

@@ -63,7 +63,7 @@ class Pool(Generic[Connection, Waiter]):
     """
 
     __slots__ = (
-        "_idle", "_idle_timeout_s", "_max_idle", "_max_open", "_max_waiting", "_open", "_opening",
+        "_any", "_idle", "_idle_timeout_s", "_max_idle", "_max_open", "_max_waiting", "_open", "_opening",
         "_queue_timeout_s", "_waiting",
     )  # fmt: skip
 
@@ -77,6 +77,7 @@ class Pool(Generic[Connection, Waiter]):
         self._queue_timeout_s = queue_timeout_s
         self._open = 0
         self._opening = 0
+        self._any: Open[Waiter] = Open()
         # Both map to the moment of entry, and the oldest entry comes first: a plain dict would be slow to
         # find its first entry after many deletions at the front.
         self._idle: OrderedDict[Connection, float] = OrderedDict()
@@ -187,4 +188,4 @@ class Pool(Generic[Connection, Waiter]):
     def _begin_open(self) -> Open[Waiter]:
         self._open += 1
         self._opening += 1
-        return Open()
+        return self._any

@@ -103,28 +103,25 @@ class Owner(Protocol):
 class UpstreamConnection(asyncio.Protocol):
     """Sends one request at a time and reads its response; see State."""
 
-    __slots__ = (
-        "_buffer", "_chunks", "_downstream", "_interims", "_keep_alive", "_left", "_owner", "_paused", "_state",
-        "_to_head", "_transport", "carried", "deadline", "has_answered", "reserved_for",
-    )  # fmt: skip
-
     _transport: asyncio.Transport
     _chunks: ChunkedReader
     _downstream: Downstream
+    _left: int
+
+    # What a connection begins with stands here once, and costs a new one nothing.
+    _state = _NOTHING
+    _buffer = b""
+    _to_head = False
+    _keep_alive = False
+    _paused = False
+    _interims = 0
+    carried = 0
+    has_answered = False
+    deadline = 0.0
 
     def __init__(self, owner: Owner, reserved_for: Downstream | None) -> None:
         self._owner = owner
-        self._state = _NOTHING
-        self._buffer = b""
-        self._left = 0
-        self._to_head = False
-        self._keep_alive = False
-        self._paused = False
-        self._interims = 0
         self.reserved_for = reserved_for
-        self.carried = 0
-        self.has_answered = False
-        self.deadline = 0.0
 
     # What the downstream side, and the owner, ask for.
 
