@@ -354,7 +354,7 @@ class Crowd:
         """Fail what has taken too long, and let some of those retry that could not connect."""
         for client in self._clients:
             client.expire(now_ns)
-        if self.pacer is not None:
+        if self.pacer is not None and not self._draining:
             self.tally.errors["timeout"] += self.pacer.give_up(now_ns - self.total_timeout_ns)
         for _ in range(min(CONNECTS_AT_ONCE, len(self._waiting))):
             self.admit()

@@ -149,8 +149,11 @@ FIELDS = st.lists(
 )
 
 
+HEAD = dataclasses.replace(JOB, method="HEAD")
+
+
 @given(
-    st.sampled_from(list(CHECKS.values())),
+    st.sampled_from([*CHECKS.values(), HEAD]),
     st.sampled_from(
         [b"HTTP/1.1 200 OK", b"HTTP/1.1 200 ", b"HTTP/1.0 200 OK", b"HTTP/1.1 204 x", b"HTTP/1.1 200"]
     ),
@@ -164,12 +167,21 @@ def test_what_the_short_way_accepts_the_reader_accepts(
     expectation = Expectation(job)
     size = expectation.ordinary_bytes(data, NUMBER)
     if size >= 0:
-        reader = wire.ResponseReader()
+        reader = wire.ResponseReader(job.method.encode())
         reader.feed(data)
         assert reader.done
         assert expectation.judge(reader, NUMBER) is None
         assert reader.keep_alive or job.is_short
         assert reader.body_bytes == size
+
+
+def test_a_response_to_head_has_no_body() -> None:
+    expectation = Expectation(HEAD)
+    for data, kind in ((GOOD[:-2], None), (GOOD, "protocol")):
+        assert expectation.ordinary_bytes(data, NUMBER) == -1
+        reader = wire.ResponseReader(b"HEAD")
+        reader.feed(data)
+        assert expectation.judge(reader, NUMBER) == kind
 
 
 def test_a_strangers_server_is_held_to_status_and_length_only() -> None:

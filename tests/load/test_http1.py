@@ -338,6 +338,25 @@ def test_a_worker_that_is_stopped_before_it_goes_opens_nothing() -> None:
     assert done["requests_total"] == done["errors_total"]["connect"] == 0
 
 
+def test_requests_that_are_not_due_before_the_stop_are_no_errors() -> None:
+    def reply(request: Request) -> bytes:
+        if request.number == 5:
+            worker.stop()
+            gate.wait(0.3)
+        return answer(request)
+
+    gate = threading.Event()
+    with serving(answering(reply)) as server:
+        changes = {"rate": 1000.0, "requests": None, "connections": 1, "total_timeout_s": 0.05}
+        seconds: list[Event] = []
+        worker = Worker(job(server.port, **changes), Poller(), seconds.append)
+        done = worker.run(monotonic_ns())
+    window_s = (done["window_end_ns"] - done["window_start_ns"]) / 1e9
+    assert done["errors_total"]["timeout"] <= 1000 * window_s + 1
+    all_due = done["requests_total"] + done["errors_total"]["timeout"] + done["never_started_total"]
+    assert abs(all_due - 1000 * window_s) <= 2
+
+
 # Seconds.
 
 
