@@ -56,11 +56,15 @@ def bench() -> None:
 def run(plan_file: Path | None, output: Path, as_json: bool, quiet: bool, **given: Any) -> None:
     """Run the trials of a plan and compare its modes."""
     asked = _plan(plan_file, given)
+    from bench import lab
+
+    # Before anything that starts threads: only a process of one thread can take the rights to a lab.
+    lab_name = lab.choose("loopback" if asked.subject.target else asked.lab)
     from bench import run as runs
     from bench.report.live import watch
 
     with watch(sys.stderr, silent=quiet or as_json) as shown:
-        done = runs.perform(asked, output, shown)
+        done = runs.perform(asked, lab_name, output, shown)
     _draw(done)
     if as_json:
         click.echo(json.dumps(done.to_json()))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import lab, machine, trial
-from bench.lab import namespaces
+from bench import machine, trial
 from bench.plan import Mode, Plan
 from bench.record import Run
 from bench.results import Writer
@@ -27,26 +26,13 @@ def schedule(plan: Plan) -> Iterator[tuple[int, Mode]]:
             yield number, mode
 
 
-def choose_lab(plan: Plan) -> str:
-    """Take the rights that the plan's lab needs, and return its name; LabError where it cannot be had.
-
-    To be called while the process has one thread. "auto" stays "auto" where namespaces do not work, so
-    that the lab says why in each trial.
-    """
-    if plan.subject.target is not None or plan.lab == "loopback":
-        return "loopback"
-    if plan.lab == "auto" and namespaces.available() is not None:
-        return "auto"
-    lab.enter()
-    return "namespaces"
-
-
-def perform(plan: Plan, root: Path, watch: Watch) -> Run:
+def perform(plan: Plan, lab_name: str, root: Path, watch: Watch) -> Run:
     """Run every trial of `plan`, recording each under `root` as it ends; an interrupted trial is the last.
+
+    `lab_name` is what `lab.choose` returned.
 
     Raises BenchError when a role does not come up; what was recorded until then stays.
     """
-    lab_name = choose_lab(plan)
     with Writer.create(root, plan, machine.describe()) as writer:
         watch.started(writer.directory, len(plan.modes) * plan.trials)
         for number, mode in schedule(plan):

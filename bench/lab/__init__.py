@@ -1,6 +1,6 @@
 """Where a trial runs: hosts for the client, the proxy and the backend, on one machine.
 
-`enter()` comes first, while the process has one thread; then `open_lab()` for each trial.
+`choose()` comes first, while the process has one thread; then `open_lab()` for each trial.
 """
 
 from __future__ import annotations
@@ -13,7 +13,21 @@ from bench.lab.namespaces import enter
 from bench.lab.place import Host, Lab
 from bench.lab.process import Process
 
-__all__ = ["Host", "Lab", "Process", "enter", "open_lab"]
+__all__ = ["Host", "Lab", "Process", "choose", "enter", "open_lab"]
+
+
+def choose(name: str) -> str:
+    """Take the rights that the lab called `name` needs, and return the name to open it by.
+
+    To be called while the process has one thread: before numpy and the like are imported. "auto" becomes
+    "namespaces" where they work, and stays "auto" elsewhere, so that each lab says why not. LabError
+    where what is asked for cannot be had.
+    """
+    if name == "auto" and namespaces.available() is None:
+        name = "namespaces"
+    if name == "namespaces":
+        enter()
+    return name
 
 
 def open_lab(
