@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,18 @@ def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Completed
     """Run `bench` to its end."""
     argv = [*ARGV, *map(str, arguments)]
     return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=100, cwd=cwd)
+
+
+@contextmanager
+def started(*arguments: str | Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """Start `bench`; it is killed at the end of the block, if it still runs."""
+    argv = [*ARGV, *map(str, arguments)]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(argv, env={**os.environ, **environment}, **pipes) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def trials(*arguments: str | Path, root: Path) -> list[dict[str, Any]]:

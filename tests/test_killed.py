@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 import uuid
 from collections.abc import Callable
@@ -34,7 +32,8 @@ def has_processes(count: int) -> Callable[[str], bool]:
 
 def has_load(mark: str) -> bool:
     """Tell whether the clients are connected."""
-    return any("bench.load" in process.cmdline() and process.num_fds() > 20 for process in running(mark))
+    workers = [process for process in running(mark) if "bench.load" in process.cmdline()]
+    return any(process.num_fds() > 20 for process in workers)
 
 
 MOMENTS: dict[str, Callable[[str], bool]] = {
@@ -48,8 +47,8 @@ MOMENTS: dict[str, Callable[[str], bool]] = {
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_nothing_is_left_of_a_killed_run(lab: str, moment: str, tmp_path: Path) -> None:
     mark = str(uuid.uuid4())
-    argv = [*bench_process.ARGV, "run", "--lab", lab, "--duration", "60s", "-o", str(tmp_path)]
-    with subprocess.Popen(argv, env={**os.environ, MARK: mark}, stderr=subprocess.PIPE, text=True) as bench:
+    arguments = ("run", "--lab", lab, "--duration", "60s", "-o", tmp_path)
+    with bench_process.started(*arguments, **{MARK: mark}) as bench:
         while not MOMENTS[moment](mark):
             assert bench.poll() is None, bench.communicate()[1]
         bench.kill()

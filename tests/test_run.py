@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import bench_process
@@ -101,8 +102,10 @@ def test_a_server_that_runs_already_can_be_loaded(tmp_path: Path) -> None:
         assert server.stdout is not None
         address = json.loads(server.stdout.readline())["listen"][0]
         target = ("--target", f"http://{address}/")
-        (keepalive,) = trials(*BRIEF, "--mode", "keepalive", *target, root=tmp_path)
-        server.terminate()
+        try:
+            (keepalive,) = trials(*BRIEF, "--mode", "keepalive", *target, root=tmp_path)
+        finally:
+            server.kill()
     assert keepalive["subject"]["name"] == "target"
     assert keepalive["requests"] > 0
 
@@ -115,9 +118,10 @@ def test_a_plan_file_is_run_and_flags_win(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_keeps_what_was_measured_and_marks_it(tmp_path: Path) -> None:
-    argv = [*bench_process.ARGV, "run", "--json", "--duration", "60s", "--warmup", "0", "-o", str(tmp_path)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        wait_until_load_runs(process.pid)
+    arguments = ("run", "--json", "--duration", "60s", "--warmup", "0", "-o", tmp_path)
+    with bench_process.started(*arguments) as process:
+        while not has_load(process.pid):
+            assert process.poll() is None
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 130, stderr
@@ -128,18 +132,10 @@ def test_ctrl_c_keeps_what_was_measured_and_marks_it(tmp_path: Path) -> None:
     assert json.loads(written.read_text().splitlines()[1])["interrupted"] is True
 
 
-def wait_until_load_runs(pid: int) -> None:
-    """Return when a load worker of the process `pid` has connections of its own."""
-    while True:
-        for child in children(pid):
-            command = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-            if b"bench.load" in command and len(os.listdir(f"/proc/{child}/fd")) > 20:
-                return
-
-
-def children(pid: int) -> list[int]:
-    """Return the pids of the children of all threads of `pid`."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        found += [int(child) for child in (task / "children").read_text().split()]
-    return found
+def has_load(pid: int) -> bool:
+    """Tell whether a load worker of the process `pid` has connections of its own."""
+    for child in psutil.Process(pid).children():
+        with suppress(psutil.NoSuchProcess):
+            if "bench.load" in child.cmdline() and child.num_fds() > 20:
+                return True
+    return False
