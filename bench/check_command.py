@@ -26,7 +26,7 @@ _SEVERITIES = [str(severity) for severity in Severity]
 
 
 @click.command("check")
-@click.argument("target", required=False, metavar="FILE|DIR|-")
+@click.argument("targets", nargs=-1, metavar="FILE|DIR|-")
 @click.option("--nginx-version", metavar="V[,V...]", help="Versions to judge for [installed, newest known].")
 @click.option(
     "--root",
@@ -64,7 +64,7 @@ _SEVERITIES = [str(severity) for severity in Severity]
 @click.option("--explain", metavar="RULE", help="Print a rule, such as NK005, with examples.")
 def check_command(
     *,
-    target: str | None,
+    targets: tuple[str, ...],
     nginx_version: str | None,
     root: Path | None,
     handed_over: tuple[Path, ...],
@@ -78,17 +78,20 @@ def check_command(
 ) -> None:
     """Say whether an nginx configuration reuses its upstream connections, location by location.
 
-    Reads a file, a folder, or standard input (-); an `nginx -T` dump too. Exit 1 on findings at or above
+    Reads files, folders, or standard input (-); an `nginx -T` dump too. Exit 1 on findings at or above
     --severity, 2 if the configuration cannot be read.
     """
     if explain is not None:
         _explain(explain)
         return
-    if target is None:
+    if not targets:
         raise click.UsageError("name a configuration: a file, a folder, or - for standard input")
     settings = Settings(workers, concurrency, backend_idle, backend_max_connections)
     try:
-        found = _examine(target, versions_asked(nginx_version), root, handed_over, settings)
+        asked = versions_asked(nginx_version)
+        found = check.Examination.together(
+            [_examine(target, asked, root, handed_over, settings) for target in targets]
+        )
     except (NginxConfigError, VersionError) as error:
         click.echo(f"bench check: {error}", err=True)
         sys.exit(MISUSE)

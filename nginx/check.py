@@ -58,6 +58,17 @@ class Examination:
     findings: list[Finding] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
 
+    @classmethod
+    def together(cls, parts: Sequence[Examination]) -> Examination:
+        """Returns several answers, for the same versions, as one."""
+        whole = cls(parts[0].versions)
+        for part in parts:
+            whole.locations += part.locations
+            whole.findings += part.findings
+            whole.files += part.files
+        whole.findings.sort(key=_gravest_first)
+        return whole
+
     def to_json(self) -> dict[str, Any]:
         """Returns the examination as plain values."""
         return {
@@ -108,8 +119,12 @@ def examine(
     result = Examination(tuple(dict.fromkeys(asked)))
     for configuration in _configurations(Path(path), root, handed_over, text):
         _examine_one(configuration, result, settings or Settings())
-    result.findings.sort(key=lambda f: (-f.severity, f.place, f.rule))
+    result.findings.sort(key=_gravest_first)
     return result
+
+
+def _gravest_first(finding: Finding) -> tuple[int, Place, str]:
+    return -finding.severity, finding.place, finding.rule
 
 
 def read(path: str | Path, root: Path | None = None, handed_over: Sequence[Path] = ()) -> Model:

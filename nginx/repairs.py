@@ -160,7 +160,7 @@ class Planner:
         return [] if has_host else [f"proxy_set_header Host {_host_field(target)};"]
 
     def _keep_redirects(self, each: PassLocation, target: Target) -> None:
-        """Says the default proxy_redirect outright: it rewrites Location fields that begin with the target."""
+        """Says the default proxy_redirect outright: it rewrites Location fields that name the target."""
         line = each.setting("proxy_redirect")
         if target.is_unix or (line is not None and line.args != ("default",)):
             return
