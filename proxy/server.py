@@ -84,6 +84,7 @@ class _Worker:
             service.drain()
             await _first(service.drained, self._end, timeout_s=self._settings.limits.drain_timeout_s)
             service.abort()
+            await _first(service.drained, self._end, timeout_s=SWEEP_S)
             self._emit(self._counters.as_event("done"))
 
     def _sweep(self, loop: asyncio.AbstractEventLoop, service: Service) -> None:

@@ -201,7 +201,7 @@ class ProxyProcess:
         self.pid = self._process.pid
         self.ready = self._event()
         host, _, port = self.ready["listen"][0].rpartition(":")
-        self.address = (host, int(port))
+        self.address = (host.strip("[]"), int(port))
 
     def _event(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -233,6 +233,18 @@ class ProxyProcess:
         _, talk = self._process.communicate(timeout=TIMEOUT_S)
         assert (event["event"], self._process.returncode, talk) == ("done", 0, "")
         return event
+
+    def close_stdin(self) -> None:
+        """Lets go of the proxy, as a harness that is gone does."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.stdin = None
+
+    def wait(self) -> tuple[int, str]:
+        """Waits for the end; the exit code, and what was said on stderr."""
+        self._process.wait(TIMEOUT_S)
+        _, talk = self._process.communicate()
+        return self._process.returncode, talk
 
     def stop(self) -> dict[str, Any]:
         self.command("stop")

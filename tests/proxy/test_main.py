@@ -1,0 +1,216 @@
+"""`python -m proxy` as a process: flags, events, commands, signals, workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from proxy_process import TIMEOUT_S, Client, ProxyProcess, Upstream, echo, running
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    upstream = Upstream()
+    yield upstream
+    upstream.close()
+
+
+def run(*flags: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "proxy", *flags]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+
+
+GOOD = ("--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:9", "--mode", "short")
+
+
+@pytest.mark.parametrize(
+    ("flags", "talk"),
+    [
+        ((), "the following arguments are required: --listen, --upstream, --mode"),
+        ((*GOOD, "--listen", "nowhere"), "'nowhere' is not HOST:PORT"),
+        ((*GOOD, "--listen", "127.0.0.1:70000"), "is not HOST:PORT"),
+        ((*GOOD, "--upstream", "127.0.0.1:0"), "has no port"),
+        ((*GOOD, "--upstream", "no.such.host.invalid:1"), "cannot look up 'no.such.host.invalid'"),
+        ((*GOOD, "--mode", "long"), "invalid choice: 'long'"),
+        ((*GOOD, "--workers", "0"), "'0' is not a whole number of at least 1"),
+        ((*GOOD, "--pool-max", "-1"), "not a whole number"),
+        ((*GOOD, "--pool-idle", "many"), "'many' is not a whole number"),
+        ((*GOOD, "--read-timeout", "nan"), "'nan' is not a number of seconds above 0"),
+        ((*GOOD, "--read-timeout", "0"), "not a number of seconds"),
+        ((*GOOD, "--source", "here"), "'here' is not an IP address"),
+        ((*GOOD, "--source", "::1"), "different IP versions"),
+        ((*GOOD, "--pool-idel", "1"), "unrecognized arguments: --pool-idel"),
+    ],
+)
+def test_misuse(flags: tuple[str, ...], talk: str) -> None:
+    result = run(*flags)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert talk in result.stderr
+
+
+def test_a_port_in_use() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        result = run(*GOOD, "--listen", address)
+    assert (result.returncode, result.stdout) == (3, "")
+    assert (
+        result.stderr
+        == f"proxy: cannot listen on {address}: address already in use; choose another address or port\n"
+    )
+
+
+def test_too_few_files() -> None:
+    result = run(*GOOD, "--max-clients", "1000000000")
+    assert (result.returncode, result.stdout) == (3, "")
+    assert "open files" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_events_and_commands(upstream: Upstream) -> None:
+    with running(upstream) as proxy:
+        assert proxy.ready.keys() == {"event", "role", "pid", "version", "listen", "workers"}
+        assert (proxy.ready["event"], proxy.ready["pid"], proxy.ready["workers"]) == ("ready", proxy.pid, 1)
+        with Client(proxy) as client:
+            client.ask("/")
+        count = proxy.count()
+        assert (count["event"], count["requests"]) == ("count", 1)
+        done = proxy.stop()
+        assert done == {**count, "event": "done", "accepted": done["accepted"]}
+        assert done["first_exhausted_ns"] is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_signal_drains(number: signal.Signals, workers: str, upstream: Upstream) -> None:
+    """The exchange under way is finished, the connection is closed, nobody new gets in."""
+    asked, go = socket.socketpair()
+
+    def wait(request: object) -> object:
+        go.recv(1)
+        return echo(request)  # type: ignore[arg-type]
+
+    upstream.script = wait  # type: ignore[assignment]
+    with running(upstream, "--workers", workers) as proxy, Client(proxy) as busy, Client(proxy) as idle:
+        busy.sock.sendall(b"GET /last HTTP/1.1\r\nHost: a\r\n\r\n")
+        while proxy.count()["requests"] == 0:
+            """Until it has come in."""
+        proxy.signal(number)
+        assert idle.ended()
+        asked.send(b"!")
+        response = busy.read()
+        assert response is not None
+        assert (response.content, response.fields[b"connection"]) == (b"/last", b"close")
+        assert busy.ended()
+        assert proxy.done()["requests"] == 1
+        with pytest.raises(ConnectionRefusedError):
+            proxy.connect()
+    asked.close()
+    go.close()
+
+
+def test_a_drain_ends_in_time(upstream: Upstream) -> None:
+    upstream.script = lambda _: ()
+    with running(upstream, "--drain-timeout", "0.1") as proxy, Client(proxy) as client:
+        client.sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        while proxy.count()["requests"] == 0:
+            """Until it has come in."""
+        proxy.signal()
+        assert proxy.done()["errors"]["client"]["aborted"] == 1
+
+
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_nobody_outlives_the_harness(workers: str, upstream: Upstream) -> None:
+    with running(upstream, "--workers", workers) as proxy:
+        processes = [psutil.Process(proxy.pid), *psutil.Process(proxy.pid).children()]
+        assert len(processes) == (1 if workers == "1" else 4)
+        proxy.close_stdin()
+        _, alive = psutil.wait_procs(processes, timeout=TIMEOUT_S)
+        assert alive == []
+
+
+def test_workers_die_with_their_parent(upstream: Upstream) -> None:
+    with running(upstream, "--workers", "2") as proxy:
+        children = psutil.Process(proxy.pid).children()
+        os.kill(proxy.pid, signal.SIGKILL)
+        _, alive = psutil.wait_procs(children, timeout=TIMEOUT_S)
+        assert alive == []
+
+
+def test_a_dead_worker_is_no_secret(upstream: Upstream) -> None:
+    with running(upstream, "--workers", "2") as proxy:
+        psutil.Process(proxy.pid).children()[0].kill()
+        code, talk = proxy.wait()
+        assert code == 3
+        assert "has died" in talk
+
+
+def test_workers_add_up(upstream: Upstream) -> None:
+    with running(upstream, "--workers", "2") as proxy:
+        for number in range(20):
+            with Client(proxy) as client:
+                assert client.ask(f"/{number}").content == b"/%d" % number
+        assert proxy.count()["requests"] == 20
+        done = proxy.stop()
+        assert (done["accepted"], done["requests"]) == (20, 20)
+
+
+def test_listening_on_ipv6(upstream: Upstream) -> None:
+    with running(upstream, "--listen", "[::1]:0") as proxy, Client(proxy) as client:
+        assert client.ask("/six").content == b"/six"
+        assert upstream.requests[0].values(b"X-Forwarded-For") == [b"::1"]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_curl(upstream: Upstream) -> None:
+    with running(upstream) as proxy:
+        url = "http://%s:%d/" % proxy.address
+        result = subprocess.run(
+            ["curl", "-sS", url + "[1-20]", "-d", "x=y", "-w", "%{http_code} "],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=True,
+        )
+        assert result.stdout.split() == [f"/{n}200" for n in range(1, 21)]
+        old = subprocess.run(
+            ["curl", "-sS", "-0", "-I", url], capture_output=True, text=True, timeout=TIMEOUT_S, check=True
+        )
+        assert "200 OK" in old.stdout
+        assert proxy.stop()["opened"] == 1
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+@pytest.mark.parametrize("mode", ["keepalive", "short"])
+def test_wrk(mode: str, upstream: Upstream) -> None:
+    with running(upstream, "--mode", mode) as proxy:
+        url = "http://%s:%d/" % proxy.address
+        result = subprocess.run(
+            ["wrk", "-c8", "-t1", "-d1s", url], capture_output=True, text=True, timeout=TIMEOUT_S, check=True
+        )
+        assert "Non-2xx" not in result.stdout
+        assert "Socket errors" not in result.stdout
+        done = proxy.stop()
+        assert done["requests"] > 8
+        assert done["opened"] == (done["requests"] if mode == "short" else 8)
+
+
+async def test_aiohttp_client(upstream: Upstream) -> None:
+    aiohttp = pytest.importorskip("aiohttp")
+    with running(upstream) as proxy:
+        url = "http://%s:%d" % proxy.address
+        async with aiohttp.ClientSession() as session:
+            for number in range(10):
+                async with session.post(f"{url}/{number}", data=b"x" * 1000 * number) as response:
+                    assert await response.text() == f"/{number}"
+        assert json.dumps(proxy.stop()["reused"]) == "9"

@@ -1,0 +1,191 @@
+"""An Upgrade joins two connections: both ways, half-closed, held back, and only to what was offered."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from proxy_process import TIMEOUT_S, Client, ProxyProcess, Upstream, running
+
+ASK = (
+    b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+AGREE = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-End: 1\r\n\r\n"
+
+
+class Listener:
+    """A bare socket in the place of an upstream."""
+
+    def __init__(self) -> None:
+        self.sock = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.sock.getsockname()[1]
+
+    def accept(self) -> socket.socket:
+        self.sock.settimeout(TIMEOUT_S)
+        sock, _ = self.sock.accept()
+        sock.settimeout(TIMEOUT_S)
+        return sock
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    listener = Listener()
+    with listener.sock:
+        yield listener
+
+
+def until(sock: socket.socket, mark: bytes) -> bytes:
+    data = b""
+    while not data.endswith(mark):
+        piece = sock.recv(65536)
+        assert piece, data
+        data += piece
+    return data
+
+
+@pytest.fixture(params=["keepalive", "short"])
+def proxy(request: pytest.FixtureRequest, listener: Listener) -> Iterator[ProxyProcess]:
+    with running(listener, "--mode", request.param) as proxy:  # type: ignore[arg-type]
+        yield proxy
+
+
+def test_both_ways_and_half_closed(proxy: ProxyProcess, listener: Listener) -> None:
+    with Client(proxy) as client:
+        client.sock.sendall(ASK + b"early")
+        with listener.accept() as upstream:
+            head = until(upstream, b"\r\n\r\n")
+            assert b"\r\nConnection: upgrade\r\n" in head
+            assert b"\r\nUpgrade: websocket\r\n" in head
+            upstream.sendall(AGREE + b"first")
+            answer = until(client.sock, b"first")
+            assert answer.startswith(b"HTTP/1.1 101 ")
+            assert b"Upgrade: websocket" in answer
+            assert until(upstream, b"early") == b"early", "what came before the answer is not lost"
+            client.sock.sendall(b"up")
+            assert until(upstream, b"up") == b"up"
+            client.sock.shutdown(socket.SHUT_WR)
+            assert upstream.recv(1) == b""
+            upstream.sendall(b"last words")
+            upstream.shutdown(socket.SHUT_WR)
+            assert until(client.sock, b"last words") == b"last words"
+            assert client.ended()
+
+
+def test_a_reader_that_does_not_read_holds_the_writer_back(proxy: ProxyProcess, listener: Listener) -> None:
+    with Client(proxy) as client:
+        client.sock.sendall(ASK)
+        with listener.accept() as upstream:
+            until(upstream, b"\r\n\r\n")
+            upstream.sendall(AGREE)
+            until(client.sock, b"\r\n\r\n")
+            upstream.settimeout(0.3)
+            sent = 0
+            with pytest.raises(TimeoutError):
+                while True:
+                    sent += upstream.send(b"x" * 65536)
+            assert sent < 32 << 20
+            taken = 0
+            while taken < sent:
+                taken += len(client.sock.recv(1 << 20))
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    ],
+)
+def test_only_what_was_offered(refusal: bytes, proxy: ProxyProcess, listener: Listener) -> None:
+    with Client(proxy) as client:
+        client.sock.sendall(ASK)
+        with listener.accept() as upstream:
+            until(upstream, b"\r\n\r\n")
+            upstream.sendall(refusal)
+            response = client.read()
+            assert response is not None
+            assert response.status == 502
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AA\r\n",
+        "Upgrade: websocket\r\n",
+    ],
+)
+def test_what_is_no_offer_goes_no_further(fields: str, proxy: ProxyProcess, listener: Listener) -> None:
+    with Client(proxy) as client:
+        client.sock.sendall(f"GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n".encode())
+        with listener.accept() as upstream:
+            head = until(upstream, b"\r\n\r\n").lower()
+            assert b"upgrade" not in head
+            assert b"http2-settings" not in head
+
+
+def test_a_reset_passes_through(proxy: ProxyProcess, listener: Listener) -> None:
+    with Client(proxy) as client:
+        client.sock.sendall(ASK)
+        upstream = listener.accept()
+        until(upstream, b"\r\n\r\n")
+        upstream.sendall(AGREE)
+        until(client.sock, b"\r\n\r\n")
+        upstream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+        upstream.close()
+        assert client.ended()
+
+
+def test_silence_ends_a_tunnel(listener: Listener) -> None:
+    with running(listener, "--tunnel-timeout", "0.2") as proxy, Client(proxy) as client:  # type: ignore[arg-type]
+        client.sock.sendall(ASK)
+        with listener.accept() as upstream:
+            until(upstream, b"\r\n\r\n")
+            upstream.sendall(AGREE)
+            until(client.sock, b"\r\n\r\n")
+            assert client.ended()
+
+
+async def test_a_websocket_client_and_server() -> None:
+    """aiohttp on both sides: an echo that knows nothing of the proxy."""
+    aiohttp = pytest.importorskip("aiohttp")
+    from aiohttp import web
+
+    async def talk(request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        async for message in ws:
+            await ws.send_str(message.data[::-1])
+        return ws
+
+    app = web.Application()
+    app.router.add_get("/ws", talk)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0]
+    upstream_at = type("At", (), {"address": f"{host}:{port}"})
+    with running(upstream_at) as proxy:  # type: ignore[arg-type]
+        async with aiohttp.ClientSession() as session:
+            async with session.ws_connect("http://%s:%d/ws" % proxy.address) as ws:
+                for text in ("room", "x" * 100_000):
+                    await ws.send_str(text)
+                    assert (await ws.receive_str()) == text[::-1]
+            async with session.get("http://%s:%d/nothing" % proxy.address) as response:
+                assert response.status == 404
+    await runner.cleanup()
+
+
+def test_tunnels_end_with_the_drain(listener: Listener) -> None:
+    with running(listener) as proxy, Client(proxy) as client:  # type: ignore[arg-type]
+        client.sock.sendall(ASK)
+        with listener.accept() as upstream:
+            until(upstream, b"\r\n\r\n")
+            upstream.sendall(AGREE)
+            until(client.sock, b"\r\n\r\n")
+            proxy.signal()
+            assert proxy.done()["opened"] == 1
+            assert client.ended()
