@@ -32,7 +32,9 @@ _GOOD = """
     about_reuse=True,
     bad="""
         upstream app { server 10.0.0.1:8080; }
-        server { location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; } }
+        server {
+            location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; }
+        }
     """,
     good=_GOOD,
 )
@@ -157,11 +159,15 @@ def has_variables_in_host(each: PassLocation) -> bool:
     about_reuse=True,
     bad="""
         upstream app { server 10.0.0.1:8080; keepalive 64; least_conn; }
-        server { location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; } }
+        server {
+            location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; }
+        }
     """,
     good="""
         upstream app { least_conn; server 10.0.0.1:8080; keepalive 64; }
-        server { location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; } }
+        server {
+            location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; }
+        }
     """,
 )
 def balancer_after_keepalive(case: Case) -> Iterator[Hit]:
@@ -193,7 +199,9 @@ def balancer_after_keepalive(case: Case) -> Iterator[Hit]:
     about_reuse=True,
     bad="""
         upstream app { server 10.0.0.1:8080; keepalive 0; }
-        server { location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; } }
+        server {
+            location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; }
+        }
     """,
     good=_GOOD,
 )
@@ -229,7 +237,9 @@ def keepalive_value(case: Case) -> Iterator[Hit]:
     shown_on="1.31.4",
     bad="""
         upstream app { server 10.0.0.1:8080; }
-        server { location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; } }
+        server {
+            location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; }
+        }
     """,
     good=_GOOD,
 )
@@ -260,11 +270,15 @@ def implicit_pool(case: Case) -> Iterator[Hit]:
     Severity.MEDIUM,
     bad="""
         upstream app { server 10.0.0.1:8080; keepalive_requests 1000; keepalive_timeout 60s; }
-        server { location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; } }
+        server {
+            location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; }
+        }
     """,
     good="""
         upstream app { server 10.0.0.1:8080; keepalive 64; keepalive_requests 1000; }
-        server { location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; } }
+        server {
+            location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; }
+        }
     """,
 )
 def limits_without_pool(case: Case) -> Iterator[Hit]:
@@ -293,7 +307,9 @@ def limits_without_pool(case: Case) -> Iterator[Hit]:
     about_reuse=True,
     bad="""
         upstream app { server 10.0.0.1:8080; keepalive 64; keepalive_requests 10; }
-        server { location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; } }
+        server {
+            location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; }
+        }
     """,
     good=_GOOD,
 )

@@ -66,6 +66,7 @@ class Server:
     exchange: Exchange
     accepted: int = 0
     left: int = 0
+    _changed: threading.Condition = field(default_factory=threading.Condition)
     _listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
     _open: list[socket.socket] = field(default_factory=list)
 
@@ -73,6 +74,11 @@ class Server:
     def address(self) -> str:
         host, port = self._listener.getsockname()
         return f"{host}:{port}"
+
+    def was_left(self, count: int) -> bool:
+        """Tells whether so many connections were closed by the other side, waiting until they are."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.left >= count, timeout=_START_S)
 
     def serve(self) -> None:
         while True:
@@ -90,7 +96,9 @@ class Server:
                 while self.exchange(connection):
                     pass
             except (ConnectionError, EOFError, OSError):
-                self.left += 1
+                with self._changed:
+                    self.left += 1
+                    self._changed.notify_all()
 
     def stop(self) -> None:
         for each in (self._listener, *self._open):
