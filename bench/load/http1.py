@@ -85,7 +85,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connection, where there is one; what was under way is forgotten."""
-        self.busy = False
+        self.busy = self._connecting = False
         self._reader = None
         if self._sock is not None:
             self._crowd.poller.forget(self._fd)
@@ -237,7 +237,6 @@ class Client:
 
     def _fail(self, kind: str) -> None:
         self._crowd.tally.errors[kind] += 1
-        self._connecting = False
         self.close()
         self._crowd.ended(self, is_unreachable=kind == "connect")
 

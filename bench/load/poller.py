@@ -1,6 +1,6 @@
 """Waits until sockets are ready: epoll on Linux, poll elsewhere.
 
-Not an asyncio loop: importing one costs more than ten thousand requests, and its timers have a
+Not an asyncio loop: importing one costs as much as ten thousand requests, and its timers have a
 grain of a millisecond, where an open loop must be on time to some tens of microseconds.
 """
 
@@ -13,8 +13,8 @@ from typing import Protocol
 READABLE = select.POLLIN
 WRITABLE = select.POLLOUT
 
-_COARSE_NS = 2_000_000
-"""epoll_wait counts in milliseconds, rounded up: waits from here on can bear that."""
+_GRAIN_NS = 1_000_000
+"""epoll_wait counts in milliseconds, and Python rounds up to them."""
 
 Handler = Callable[[], None]
 
@@ -40,8 +40,12 @@ class Poller:
         self.later = self._later.append
         """Takes a call to make once all that is ready has been handled."""
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
-        self._poll: _Poll = self._epoll or select.poll()
-        self._events = self._epoll.poll if self._epoll else self._poll_events
+        if self._epoll is not None:
+            self._poll: _Poll = self._epoll
+            self._events: Callable[[float], list[tuple[int, int]]] = self._epoll.poll
+        else:
+            poll = self._poll = select.poll()
+            self._events = lambda timeout_s: poll.poll(timeout_s * 1000)
 
     def watch(self, fd: int, mask: int, handler: Handler) -> None:
         """Call `handler` whenever `fd` is ready for `mask`, in error or hung up."""
@@ -63,8 +67,13 @@ class Poller:
         self._poll.unregister(fd)
 
     def run_ready(self, timeout_ns: int) -> None:
-        """Wait up to `timeout_ns` until something is ready, and call the handlers of all that is."""
-        if timeout_ns < _COARSE_NS:
+        """Wait up to `timeout_ns` until something is ready, and call the handlers of all that is.
+
+        Comes back up to a millisecond early where the wait is longer than that, but hardly late.
+        """
+        if timeout_ns > _GRAIN_NS:
+            timeout_ns -= _GRAIN_NS
+        else:
             timeout_ns = self._wait_finely(timeout_ns)
         handlers = self._handlers
         for fd, _ in self._events(timeout_ns / 1e9):
@@ -79,7 +88,3 @@ class Poller:
             select.select((self._epoll,), (), (), timeout_ns / 1e9)  # Counts in microseconds.
             return 0
         return max(0, timeout_ns)
-
-    def _poll_events(self, timeout_s: float) -> list[tuple[int, int]]:
-        poll: select.poll = self._poll  # type: ignore[assignment]
-        return poll.poll(timeout_s * 1000)

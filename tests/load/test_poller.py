@@ -73,7 +73,7 @@ def test_what_is_put_off_comes_after_all_that_is_ready(poller: Poller) -> None:
         sock.close()
 
 
-@pytest.mark.parametrize("timeout_ns", [-5, 0, 1, 300_000, 1_999_999, 2_000_000])
+@pytest.mark.parametrize("timeout_ns", [-5, 0, 1, 300_000, 1_000_000, 1_000_001, 3_000_000])
 def test_it_comes_back_when_nothing_is_ready(poller: Poller, pair: Pair, timeout_ns: int) -> None:
     handled: list[str] = []
     poller.watch(pair[0].fileno(), READABLE, lambda: handled.append("readable"))
