@@ -13,8 +13,8 @@ from proxy.errors import ConnectFailed, UpstreamTimeout
 from proxy.settings import Address, Settings, is_ipv6
 from proxy.transport import Poller, SocketTransport
 
-# linux/in.h; in Python's socket module from 3.12 on. Without it bind() takes a port for one source address, with
-# it connect() takes one for the whole four-tuple.
+# linux/in.h; in Python's socket module from 3.12 on. Without it bind() takes a port for one source address,
+# with it connect() takes one for the whole four-tuple.
 _IP_BIND_ADDRESS_NO_PORT = 24
 _STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
 

@@ -24,8 +24,8 @@ _Action = _Use | Close[UpstreamConnection] | Refuse[Downstream] | None
 class Dispatcher:
     """The upstream connections of one worker.
 
-    `now` is the loop's clock as of the last sweep, in seconds: fine enough for idle connections and queues, and
-    free of a call per exchange.
+    `now` is the loop's clock as of the last sweep, in seconds: fine enough for idle connections and queues,
+    and free of a call per exchange.
     """
 
     def __init__(self, settings: Settings, counters: Counters, loop: asyncio.AbstractEventLoop) -> None:

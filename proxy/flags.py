@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_number(
+def _add_number(  # noqa: PLR0917
     parser: argparse.ArgumentParser,
     flag: str,
     name: str,

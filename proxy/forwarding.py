@@ -40,7 +40,7 @@ class RequestWriter:
 
     @property
     def answers_expectations(self) -> bool:
-        """Whether this side sends 100 (Continue), which an HTTP/1.0 upstream cannot (RFC 9110, section 10.1.1)."""
+        """Whether 100 (Continue) comes from here: an HTTP/1.0 upstream cannot send it (RFC 9110, 10.1.1)."""
         return self._is_10
 
     def check_chunked(self) -> None:

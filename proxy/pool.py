@@ -52,7 +52,9 @@ class Refuse(Generic[Waiter]):
 
 
 class Pool(Generic[Connection, Waiter]):
-    """The upstream connections of one worker. A connection is opening, busy or idle; only idle ones are listed.
+    """The upstream connections of one worker.
+
+    A connection is opening, busy or idle; only idle ones are listed.
 
     Args:
         max_idle: idle connections kept, 0 for none.

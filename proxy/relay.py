@@ -18,7 +18,7 @@ from proxy.upstream import UpstreamConnection
 
 LINGER_BYTES = 1 << 20
 LINGER_S = 2.0
-"""After a last answer, what the client may still send before it is cut off: a reset could cost it the answer."""
+"""After a last answer, what the client may still send: cut off at once, it could lose the answer."""
 
 # RFC 9110, section 9.2.2, of the methods that pass through.
 _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))

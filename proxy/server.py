@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import socket
 from typing import Any
 
 import uvloop
 
+from proxy import memory
 from proxy.control import Control, Emit
 from proxy.counters import Counters
 from proxy.errors import ListenError
@@ -76,7 +76,7 @@ class _Worker:
             loop.add_signal_handler(number, self._signalled)
         server = await loop.create_server(lambda: ClientConnection(service), sock=self._sock, backlog=BACKLOG)
         self._sweep(loop, service)
-        self._settle()
+        memory.settle()
         self._emit({"event": "ready", "listen": [format_address(self._sock.getsockname()[:2])]})
         await _first(self._drain, self._end)
         server.close()
@@ -90,16 +90,6 @@ class _Worker:
     def _sweep(self, loop: asyncio.AbstractEventLoop, service: Service) -> None:
         service.sweep()
         loop.call_later(min(SWEEP_S, service.limits.shortest_s / 2), self._sweep, loop, service)
-
-    def _settle(self) -> None:
-        """Keep what was loaded out of every later collection, and make those rare.
-
-        An exchange leaves no cycles behind, connections do: a collection per 50,000 objects costs little and
-        bounds what they hold.
-        """
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
 
     def _command(self, command: dict[str, Any]) -> None:
         if command["command"] == "count":

@@ -1,4 +1,4 @@
-"""What the client connections of one worker share: limits, counters, the coarse clock, the way to an upstream."""
+"""What the client connections of one worker share: limits, counters, a coarse clock, the dispatcher."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Client(Protocol):
 class Service:
     """One worker's shared state.
 
-    No exchange sets a timer: it notes a deadline, one of those that `sweep` works out, and the sweep looks at all
-    connections once in a while.
+    No exchange sets a timer: it notes a deadline, one of those that `sweep` works out, and the sweep looks
+    at all connections once in a while.
     """
 
     def __init__(self, settings: Settings, counters: Counters, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,8 +1,8 @@
 """Transports for sockets that the proxy has connected itself.
 
-uvloop makes a transport of a connected socket by way of a task, seven system calls and another turn of the loop:
-a third of what a short exchange costs. Here it is one call of epoll_ctl. All of one worker's sockets share an
-epoll of their own, which the loop watches as a single descriptor.
+uvloop makes a transport of a connected socket by way of a task, seven system calls and another turn of the
+loop: a third of what a short exchange costs. Here it is one call of epoll_ctl. All of one worker's sockets
+share an epoll of their own, which the loop watches as a single descriptor.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Poller:
 
 
 class SocketTransport(asyncio.Transport):
-    """One connected, non-blocking socket and its protocol, which learns at once when the connection is lost."""
+    """One connected, non-blocking socket; its protocol learns at once when the connection is lost."""
 
     # What most sockets never change stands here once, and costs a new one nothing.
     _buffer = b""

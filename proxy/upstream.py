@@ -1,7 +1,7 @@
-"""One connection to the upstream, and the reading of its responses. Which exchange it serves, `dispatch` says.
+"""One connection to the upstream, and the reading of its responses; `dispatch` says for which exchange.
 
-An upstream connection trusts nothing: bytes that no request asked for, a length in doubt, a response that came
-before its request had left, all make it unfit for another exchange (RFC 9112, sections 6.3 and 9.3).
+An upstream connection trusts nothing: bytes that no request asked for, a length in doubt, a response that
+came before its request had left, all make it unfit for another exchange (RFC 9112, sections 6.3 and 9.3).
 """
 
 from __future__ import annotations

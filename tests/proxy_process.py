@@ -68,7 +68,7 @@ class Upstream:
         self.ended = threading.Semaphore(0)
         self._sock = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._sockets: list[socket.socket] = []
-        self.address = "127.0.0.1:%d" % self._sock.getsockname()[1]
+        self.address = f"127.0.0.1:{self._sock.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
@@ -130,6 +130,56 @@ def play(sock: socket.socket, step: Step) -> bool:
                 pass
         sock.settimeout(TIMEOUT_S)
     return True
+
+
+class Listener:
+    """A bare socket in the place of an upstream: the test plays it step by step."""
+
+    def __init__(self) -> None:
+        self._sock = socket.create_server(("127.0.0.1", 0))
+        self._sock.settimeout(TIMEOUT_S)
+        self.address = f"127.0.0.1:{self._sock.getsockname()[1]}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sock.close()
+
+    def accept(self) -> socket.socket:
+        """The next connection, to be closed by the caller."""
+        sock, _ = self._sock.accept()
+        sock.settimeout(TIMEOUT_S)
+        return sock
+
+
+def until(sock: socket.socket, mark: bytes) -> bytes:
+    """Reads up to `mark`, which must be the last that comes."""
+    data = b""
+    while not data.endswith(mark):
+        piece = sock.recv(65536)
+        assert piece, data
+        data += piece
+    return data
+
+
+def fill(sock: socket.socket) -> int:
+    """Sends until the other side has taken nothing for a while; how many bytes it took."""
+    sock.settimeout(0.4)
+    sent = 0
+    with contextlib.suppress(TimeoutError):
+        while True:
+            sent += sock.send(b"x" * 65536)
+    sock.settimeout(TIMEOUT_S)
+    return sent
+
+
+def take(sock: socket.socket, size: int) -> None:
+    """Reads so many bytes."""
+    while size > 0:
+        piece = sock.recv(min(size, 1 << 20))
+        assert piece
+        size -= len(piece)
 
 
 class _Requests:
@@ -202,6 +252,7 @@ class ProxyProcess:
         self.ready = self._event()
         host, _, port = self.ready["listen"][0].rpartition(":")
         self.address = (host.strip("[]"), int(port))
+        self.url = f"http://{host}:{port}/"
 
     def _event(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -259,9 +310,9 @@ class ProxyProcess:
 
 
 @contextlib.contextmanager
-def running(upstream: Upstream, *flags: str) -> Iterator[ProxyProcess]:
+def running(upstream: Upstream | Listener | str, *flags: str) -> Iterator[ProxyProcess]:
     """A proxy that is killed in the end, unless it has ended by itself."""
-    proxy = ProxyProcess(upstream.address, *flags)
+    proxy = ProxyProcess(upstream if isinstance(upstream, str) else upstream.address, *flags)
     try:
         yield proxy
     finally:

@@ -1,7 +1,8 @@
 """The chunked coding, read piece by piece (RFC 9112, section 7.1). No sockets; counted bodies need no reader.
 
-What comes out is the content alone: chunk extensions and trailers end here (RFC 9112, section 7.1.1, and RFC 9110,
-section 6.5.1), so that nothing hides in the framing that is forwarded, which is written anew by `chunk`.
+What comes out is the content alone: chunk extensions and trailers end here (RFC 9112, section 7.1.1, and
+RFC 9110, section 6.5.1), so that nothing hides in the framing that is forwarded, which is written anew by
+`chunk`.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ _TRAILERS = re.compile(FIELDS + rb"\r\n")
 class ChunkedReader:
     """Reads one chunked body.
 
-    States: in a size line, in a chunk's data (`_left` of it to come, its CRLF included), in the trailers, done.
-    `rest` is what came after the end; `total` the content so far and `announced` the
-    latest chunk, both in bytes.
+    States: in a size line, in a chunk's data (`_left` of it to come, its CRLF included), in the trailers,
+    done. `rest` is what came after the end; `total` the content so far and `announced` the latest chunk,
+    both in bytes.
     """
 
     __slots__ = (

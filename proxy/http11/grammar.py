@@ -25,7 +25,8 @@ VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
 FIELD_LINE: Final = TOKEN + rb":" + VALUE + rb"\r\n"
 FIELDS: Final = rb"(?:" + FIELD_LINE + rb")*"
 
-# What no head may hold, wherever it is cut: a control character, a bare LF, a bare CR (RFC 9112, section 2.2).
+# What no head may hold, wherever it is cut: a control character, a bare LF, a bare CR (RFC 9112, section
+# 2.2).
 BAD_OCTET: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|\Z)")
 
 # RFC 9110, section 7.6.1.
@@ -79,7 +80,7 @@ def without(fields: bytes, names: set[bytes] | frozenset[bytes]) -> bytes:
 
 
 def is_too_long(data: bytes, size: int, limits: Limits) -> bool:
-    """Tell whether the head in the first `size` bytes passes a limit; its first and last line are no fields."""
+    """Tell whether the head of `size` bytes passes a limit; its first and last line are no fields."""
     if size <= limits.head_fields:
         return False
     return size > limits.head_bytes or data.count(b"\n", 0, size) - 2 > limits.head_fields

@@ -14,7 +14,8 @@ _SET_BY_PROXY = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forward
 _NAMES = HOP_BY_HOP | _SET_BY_PROXY | {b"host", b"content-length", b"max-forwards"}
 # A request that says these are hop-by-hop would lose its framing or its route at the next hop.
 _NEVER_HOP_BY_HOP = frozenset((b"host", b"content-length"))
-# CONNECT asks for a tunnel that a gateway does not build; TRACE reflects credentials (RFC 9110, section 9.3.8).
+# CONNECT asks for a tunnel that a gateway does not build; TRACE reflects credentials (RFC 9110, section
+# 9.3.8).
 _REFUSED_METHODS = frozenset((b"CONNECT", b"TRACE"))
 
 # Visible ASCII without the fragment's delimiter. RFC 9112, section 3.2, lets a recipient refuse more; quotes
@@ -24,8 +25,9 @@ _HEAD = re.compile(_REQUEST_LINE + rb"(" + FIELDS + rb")\r\n")
 _START = re.compile(_REQUEST_LINE + FIELDS)
 _FIELD = grammar.named_fields(_NAMES)
 
-# The same in the spelling that nearly every request has: an origin-form target, one Host, no body, nothing else
-# that a proxy must understand but a keep-alive that says what HTTP/1.1 means anyway. One match tells all.
+# The same in the spelling that nearly every request has: an origin-form target, one Host, no body, nothing
+# else that a proxy must understand but a keep-alive that says what HTTP/1.1 means anyway. One match tells
+# all.
 _OTHERS = grammar.other_fields(_NAMES)
 _USUAL = re.compile(
     rb"((?!CONNECT|TRACE)[A-Z]++) (/[!\"$-~]*+) HTTP/1\.1\r\n"
@@ -160,8 +162,8 @@ def _take_body(head: RequestHead, values: Values, limits: Limits) -> None:
         # RFC 9112, section 6.1: together they may be smuggling, and in HTTP/1.0 TE is faulty framing.
         raise ClientProtocolError("Transfer-Encoding with Content-Length, or in HTTP/1.0")
     if codings != [b"chunked"]:
-        # RFC 9112, section 6.1, asks for 501 where a coding is unknown; section 6.3, rule 4, for 400 where the
-        # last one is not chunked, and section 7 forbids to apply that twice.
+        # RFC 9112, section 6.1, asks for 501 where a coding is unknown; section 6.3, rule 4, for 400 where
+        # the last one is not chunked, and section 7 forbids to apply that twice.
         is_framed = len(codings) == 1 and re.fullmatch(rb"[a-z, \t]*, *chunked", codings[0]) is not None
         raise ClientProtocolError(
             "a transfer coding other than chunked",

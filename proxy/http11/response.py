@@ -19,8 +19,8 @@ _HEAD = re.compile(_STATUS_LINE + rb"(" + FIELDS + rb")\r\n")
 _START = re.compile(_STATUS_LINE + FIELDS)
 _FIELD = grammar.named_fields(_NAMES)
 
-# The same in the spelling that nearly every response has: a Date, a length, and at most a keep-alive that says
-# what the proxy would say itself. Such a head may go to an HTTP/1.1 client as it is.
+# The same in the spelling that nearly every response has: a Date, a length, and at most a keep-alive that
+# says what the proxy would say itself. Such a head may go to an HTTP/1.1 client as it is.
 _OTHERS = grammar.other_fields(_NAMES)
 _DATE = rb"(?:([Dd]ate:)" + VALUE + rb"\r\n" + _OTHERS + rb")?"
 _USUAL = re.compile(
@@ -55,8 +55,8 @@ class ResponseHead:
 def read_usual_response(data: bytes, limits: Limits) -> tuple[int, int] | None:
     """Return sizes of the head and of the content when `data` begins with a response in the usual spelling.
 
-    Such a head keeps the connection and may be forwarded to an HTTP/1.1 client as it is. None says nothing: ask
-    `read_response`.
+    Such a head keeps the connection and may be forwarded to an HTTP/1.1 client as it is. None says nothing:
+    ask `read_response`.
     """
     match = _USUAL.match(data)
     if match is None:

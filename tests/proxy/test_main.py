@@ -11,10 +11,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import aiohttp
 import psutil
 import pytest
 
-from proxy_process import TIMEOUT_S, Client, ProxyProcess, Upstream, echo, running
+from proxy_process import TIMEOUT_S, Client, Upstream, echo, running
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_misuse(flags: tuple[str, ...], talk: str) -> None:
 
 def test_a_port_in_use() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
         result = run(*GOOD, "--listen", address)
     assert (result.returncode, result.stdout) == (3, "")
     assert (
@@ -174,7 +175,7 @@ def test_listening_on_ipv6(upstream: Upstream) -> None:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_curl(upstream: Upstream) -> None:
     with running(upstream) as proxy:
-        url = "http://%s:%d/" % proxy.address
+        url = proxy.url
         result = subprocess.run(
             ["curl", "-sS", url + "[1-20]", "-d", "x=y", "-w", "%{http_code} "],
             capture_output=True,
@@ -194,7 +195,7 @@ def test_curl(upstream: Upstream) -> None:
 @pytest.mark.parametrize("mode", ["keepalive", "short"])
 def test_wrk(mode: str, upstream: Upstream) -> None:
     with running(upstream, "--mode", mode) as proxy:
-        url = "http://%s:%d/" % proxy.address
+        url = proxy.url
         result = subprocess.run(
             ["wrk", "-c8", "-t1", "-d1s", url], capture_output=True, text=True, timeout=TIMEOUT_S, check=True
         )
@@ -206,11 +207,10 @@ def test_wrk(mode: str, upstream: Upstream) -> None:
 
 
 async def test_aiohttp_client(upstream: Upstream) -> None:
-    aiohttp = pytest.importorskip("aiohttp")
     with running(upstream) as proxy:
-        url = "http://%s:%d" % proxy.address
+        url = proxy.url
         async with aiohttp.ClientSession() as session:
             for number in range(10):
-                async with session.post(f"{url}/{number}", data=b"x" * 1000 * number) as response:
+                async with session.post(f"{url}{number}", data=b"x" * 1000 * number) as response:
                     assert await response.text() == f"/{number}"
         assert json.dumps(proxy.stop()["reused"]) == "9"

@@ -142,7 +142,7 @@ def test_response_on_a_reused_connection(name: str, proxy: ProxyProcess, upstrea
 
 
 def check_retry(message: ResponseMessage, asked: list[Received]) -> None:
-    """Only what may be repeated is, and only when the connection ended without a byte (RFC 9110, section 9.2.2)."""
+    """What may be repeated is, when the connection ended without a byte (RFC 9110, 9.2.2)."""
     if message.data or message.ending == "open" or message.method == "POST":
         assert len(asked) == 1
     else:

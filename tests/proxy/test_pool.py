@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 
 import pytest
@@ -132,8 +133,6 @@ def test_a_draining_pool_keeps_nothing() -> None:
 @pytest.mark.parametrize("size", [10, 10_000])
 def test_each_event_costs_the_same_whatever_the_pool_holds(size: int) -> None:
     """Counted in the events of the interpreter, not in time."""
-    import sys
-
     p: Pool[int, int] = Pool(
         max_idle=size, max_open=size + 1, max_waiting=size, idle_timeout_s=60, queue_timeout_s=5
     )

@@ -1,16 +1,29 @@
-"""What the proxy does with exchanges, over real sockets: framing, fields, order, closing, limits, back-pressure."""
+"""What the proxy does with exchanges, over real sockets: fields, framing, failures, limits, back-pressure."""
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 
 import pytest
 
 from messages.model import Step
-from proxy_process import DATE, TIMEOUT_S, Client, ProxyProcess, Upstream, echo, running, send
+from proxy_process import (
+    DATE,
+    TIMEOUT_S,
+    Client,
+    Listener,
+    ProxyProcess,
+    Upstream,
+    echo,
+    fill,
+    running,
+    send,
+    take,
+    until,
+)
 
+CHUNKED_POST = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\n" + DATE
 
 
@@ -55,11 +68,11 @@ def test_the_client_of_another_proxy_stays_known(proxy: ProxyProcess, upstream: 
 
 
 def test_what_belongs_to_one_hop_goes_no_further(proxy: ProxyProcess, upstream: Upstream) -> None:
-    body = b"Content-Length: 2\r\nConnection: x-secret\r\nX-Secret: 1\r\nKeep-Alive: timeout=5\r\nX-Kept: 1\r\n\r\nok"
-    upstream.script = lambda _: send(OK + body)
+    fields = b"Connection: x-secret\r\nX-Secret: 1\r\nKeep-Alive: timeout=5\r\nX-Kept: 1\r\n"
+    upstream.script = lambda _: send(OK + fields + b"Content-Length: 2\r\n\r\nok")
     with Client(proxy) as client:
-        fields = "TE: trailers\r\nKeep-Alive: 1\r\nX-Hop: 1\r\nProxy-Connection: close\r\nConnection: te, x-hop\r\nX-End: 1\r\n"
-        response = client.ask("/", fields=fields)
+        hop = "TE: trailers\r\nKeep-Alive: 1\r\nX-Hop: 1\r\nProxy-Connection: close\r\nConnection: x-hop\r\n"
+        response = client.ask("/", fields=hop + "X-End: 1\r\n")
     (request,) = upstream.requests
     for name in (b"TE", b"Keep-Alive", b"X-Hop", b"Proxy-Connection", b"Connection"):
         assert request.values(name) == []
@@ -173,14 +186,11 @@ def test_head_and_not_modified_have_no_content(proxy: ProxyProcess, upstream: Up
 
 def test_expectations_reach_the_upstream(proxy: ProxyProcess, upstream: Upstream) -> None:
     """The upstream's 100 (Continue) comes before the content is sent."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    address = "127.0.0.1:%d" % listener.getsockname()[1]
-    upstream_at = type("At", (), {"address": address})
-    with running(upstream_at, "--mode", "short") as other, Client(other) as client:  # type: ignore[arg-type]
+    with Listener() as listener, running(listener) as other, Client(other) as client:
         client.sock.sendall(
             b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
         )
-        sock, _ = listener.accept()
+        sock = listener.accept()
         assert b"Expect: 100-continue" in sock.recv(4096)
         sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         assert client.sock.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -189,15 +199,12 @@ def test_expectations_reach_the_upstream(proxy: ProxyProcess, upstream: Upstream
         sock.sendall(OK + b"Content-Length: 0\r\n\r\n")
         assert client.read() is not None
         sock.close()
-    listener.close()
 
 
 def test_an_early_answer_ends_the_upload(proxy: ProxyProcess, upstream: Upstream) -> None:
-    listener = socket.create_server(("127.0.0.1", 0))
-    upstream_at = type("At", (), {"address": "127.0.0.1:%d" % listener.getsockname()[1]})
-    with running(upstream_at) as other, Client(other) as client:  # type: ignore[arg-type]
+    with Listener() as listener, running(listener) as other, Client(other) as client:
         client.sock.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhello")
-        sock, _ = listener.accept()
+        sock = listener.accept()
         sock.recv(4096)
         sock.sendall(b"HTTP/1.1 403 Forbidden\r\n" + DATE + b"Content-Length: 2\r\n\r\nno")
         response = client.read()
@@ -206,7 +213,6 @@ def test_an_early_answer_ends_the_upload(proxy: ProxyProcess, upstream: Upstream
         assert client.ended()
         assert sock.recv(1) == b"", "what is left of the request would be read as the next one"
         sock.close()
-    listener.close()
 
 
 # Failures.
@@ -265,7 +271,7 @@ def test_a_silent_upstream(upstream: Upstream) -> None:
         (b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"b" * 5000, 431, "head_too_large"),
         (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"A: b\r\n" * 30 + b"\r\n", 431, "head_too_large"),
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5001\r\n\r\n" + b"b" * 5001, 413, "body_too_large"),
-        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + b"5\r\nhello\r\n" * 1001, 413, "body_too_large"),
+        (CHUNKED_POST + b"5\r\nhello\r\n" * 1001, 413, "body_too_large"),
         (b"GET / HTTP/1.1\r\nHos", 408, "timeout"),
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhell", 408, "timeout"),
         (b"GARBAGE\r\n", 400, "bad_request"),
@@ -393,78 +399,41 @@ def test_upstreams_take_turns() -> None:
 
 def test_sources_take_turns(upstream: Upstream) -> None:
     sources = ("127.0.0.2", "127.0.0.3")
-    listener = socket.create_server(("127.0.0.1", 0))
-    upstream_at = type("At", (), {"address": "127.0.0.1:%d" % listener.getsockname()[1]})
     flags = [flag for source in sources for flag in ("--source", source)]
-    with running(upstream_at, "--mode", "short", *flags) as proxy:  # type: ignore[arg-type]
+    with Listener() as listener, running(listener, "--mode", "short", *flags) as proxy:
         seen = []
         for _ in range(4):
             with Client(proxy) as client:
                 client.sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-                sock, (host, _) = listener.accept()
-                seen.append(host)
-                sock.close()
-    listener.close()
+                with listener.accept() as sock:
+                    seen.append(sock.getpeername()[0])
     assert seen == [*sources, *sources]
 
 
 # Both ways at once.
 
 
-def test_a_slow_reader_holds_the_upstream_back(upstream: Upstream) -> None:
+def test_a_slow_reader_holds_the_upstream_back() -> None:
     """Of an endless response, only so much is taken as the buffers on the way hold."""
-    sent = 0
-    stopped = threading.Event()
-
-    def endless(sock: socket.socket) -> None:
-        nonlocal sent
-        sock.recv(4096)
-        sock.sendall(OK + b"Content-Length: 1000000000\r\n\r\n")
-        sock.settimeout(0.5)
-        try:
-            while True:
-                sent += sock.send(b"x" * 65536)
-        except TimeoutError:
-            stopped.set()
-
-    listener = socket.create_server(("127.0.0.1", 0))
-    upstream_at = type("At", (), {"address": "127.0.0.1:%d" % listener.getsockname()[1]})
-    with running(upstream_at) as proxy:  # type: ignore[arg-type]
-        client = socket.socket()
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        client.connect(proxy.address)
-        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        sock, _ = listener.accept()
-        thread = threading.Thread(target=endless, args=(sock,))
-        thread.start()
-        assert stopped.wait(TIMEOUT_S), "the upstream was never held back"
-        thread.join()
-        assert sent < 32 << 20
-        taken = 0
-        while taken < sent:
-            taken += len(client.recv(1 << 20))
-        client.close()
-        sock.close()
-    listener.close()
+    with Listener() as listener, running(listener) as proxy, Client(proxy) as client:
+        client.sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        with listener.accept() as sock:
+            until(sock, b"\r\n\r\n")
+            sock.sendall(OK + b"Content-Length: 1000000000\r\n\r\n")
+            sent = fill(sock)
+            assert sent < 32 << 20
+            take(client.sock, sent)
+            assert fill(sock) > 0, "and it goes on once the reader does"
 
 
 def test_a_slow_upstream_holds_the_client_back() -> None:
-    listener = socket.create_server(("127.0.0.1", 0))
-    upstream_at = type("At", (), {"address": "127.0.0.1:%d" % listener.getsockname()[1]})
-    with running(upstream_at) as proxy, Client(proxy) as client:  # type: ignore[arg-type]
+    with Listener() as listener, running(listener) as proxy, Client(proxy) as client:
         client.sock.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n")
-        sock, _ = listener.accept()
-        client.sock.settimeout(0.5)
-        sent = 0
-        with pytest.raises(TimeoutError):
-            while True:
-                sent += client.sock.send(b"x" * 65536)
-        assert sent < 32 << 20
-        taken = 0
-        while taken < sent:
-            taken += len(sock.recv(1 << 20))
-        sock.close()
-    listener.close()
+        with listener.accept() as sock:
+            sent = fill(client.sock)
+            assert sent < 32 << 20
+            take(sock, sent)
+            assert fill(client.sock) > 0
 
 
 @pytest.mark.parametrize("size", [100 << 10, 10 << 20])

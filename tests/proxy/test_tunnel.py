@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 
+import aiohttp
 import pytest
+from aiohttp import web
 
-from proxy_process import TIMEOUT_S, Client, ProxyProcess, Upstream, running
+from proxy_process import Client, Listener, ProxyProcess, fill, running, take, until
 
 ASK = (
     b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
@@ -16,39 +18,15 @@ ASK = (
 AGREE = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-End: 1\r\n\r\n"
 
 
-class Listener:
-    """A bare socket in the place of an upstream."""
-
-    def __init__(self) -> None:
-        self.sock = socket.create_server(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self.sock.getsockname()[1]
-
-    def accept(self) -> socket.socket:
-        self.sock.settimeout(TIMEOUT_S)
-        sock, _ = self.sock.accept()
-        sock.settimeout(TIMEOUT_S)
-        return sock
-
-
 @pytest.fixture
 def listener() -> Iterator[Listener]:
-    listener = Listener()
-    with listener.sock:
+    with Listener() as listener:
         yield listener
-
-
-def until(sock: socket.socket, mark: bytes) -> bytes:
-    data = b""
-    while not data.endswith(mark):
-        piece = sock.recv(65536)
-        assert piece, data
-        data += piece
-    return data
 
 
 @pytest.fixture(params=["keepalive", "short"])
 def proxy(request: pytest.FixtureRequest, listener: Listener) -> Iterator[ProxyProcess]:
-    with running(listener, "--mode", request.param) as proxy:  # type: ignore[arg-type]
+    with running(listener, "--mode", request.param) as proxy:
         yield proxy
 
 
@@ -81,15 +59,9 @@ def test_a_reader_that_does_not_read_holds_the_writer_back(proxy: ProxyProcess, 
             until(upstream, b"\r\n\r\n")
             upstream.sendall(AGREE)
             until(client.sock, b"\r\n\r\n")
-            upstream.settimeout(0.3)
-            sent = 0
-            with pytest.raises(TimeoutError):
-                while True:
-                    sent += upstream.send(b"x" * 65536)
+            sent = fill(upstream)
             assert sent < 32 << 20
-            taken = 0
-            while taken < sent:
-                taken += len(client.sock.recv(1 << 20))
+            take(client.sock, sent)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +111,7 @@ def test_a_reset_passes_through(proxy: ProxyProcess, listener: Listener) -> None
 
 
 def test_silence_ends_a_tunnel(listener: Listener) -> None:
-    with running(listener, "--tunnel-timeout", "0.2") as proxy, Client(proxy) as client:  # type: ignore[arg-type]
+    with running(listener, "--tunnel-timeout", "0.2") as proxy, Client(proxy) as client:
         client.sock.sendall(ASK)
         with listener.accept() as upstream:
             until(upstream, b"\r\n\r\n")
@@ -150,8 +122,6 @@ def test_silence_ends_a_tunnel(listener: Listener) -> None:
 
 async def test_a_websocket_client_and_server() -> None:
     """aiohttp on both sides: an echo that knows nothing of the proxy."""
-    aiohttp = pytest.importorskip("aiohttp")
-    from aiohttp import web
 
     async def talk(request: web.Request) -> web.WebSocketResponse:
         ws = web.WebSocketResponse()
@@ -167,20 +137,19 @@ async def test_a_websocket_client_and_server() -> None:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     host, port = runner.addresses[0]
-    upstream_at = type("At", (), {"address": f"{host}:{port}"})
-    with running(upstream_at) as proxy:  # type: ignore[arg-type]
+    with running(f"{host}:{port}") as proxy:
         async with aiohttp.ClientSession() as session:
-            async with session.ws_connect("http://%s:%d/ws" % proxy.address) as ws:
+            async with session.ws_connect(f"{proxy.url}ws") as ws:
                 for text in ("room", "x" * 100_000):
                     await ws.send_str(text)
                     assert (await ws.receive_str()) == text[::-1]
-            async with session.get("http://%s:%d/nothing" % proxy.address) as response:
+            async with session.get(f"{proxy.url}nothing") as response:
                 assert response.status == 404
     await runner.cleanup()
 
 
 def test_tunnels_end_with_the_drain(listener: Listener) -> None:
-    with running(listener) as proxy, Client(proxy) as client:  # type: ignore[arg-type]
+    with running(listener) as proxy, Client(proxy) as client:
         client.sock.sendall(ASK)
         with listener.accept() as upstream:
             until(upstream, b"\r\n\r\n")
