@@ -258,6 +258,17 @@ def test_nobody_listens_there(upstream: Upstream) -> None:
         assert proxy.stop()["errors"]["upstream"]["refused"] == 3
 
 
+def test_addresses_run_out(upstream: Upstream) -> None:
+    """An address that is not ours gives the error of a range of ports that is used up."""
+    with running(upstream, "--source", "192.0.2.1") as proxy, Client(proxy) as client:
+        assert client.ask("/").status == 502
+        assert client.ask("/").status == 502
+        done = proxy.stop()
+    assert done["errors"]["upstream"]["address_exhausted"] == 2
+    assert done["first_exhausted_ns"] > 0
+    assert done["opened"] == 0
+
+
 def test_a_silent_upstream(upstream: Upstream) -> None:
     upstream.script = lambda _: [Step("hold", seconds=TIMEOUT_S)]
     with running(upstream, "--read-timeout", "0.1") as proxy, Client(proxy) as client:

@@ -1,0 +1,122 @@
+"""The heads that go on, byte by byte."""
+
+import pytest
+
+from proxy import forwarding
+from proxy.errors import ClientProtocolError
+from proxy.forwarding import RequestWriter
+from proxy.http11.request import read_request
+from proxy.http11.response import read_response
+from proxy.settings import Limits
+
+KEEP = RequestWriter(is_10=False, keep_alive=True, ask_close=False)
+CLOSE = RequestWriter(is_10=False, keep_alive=False, ask_close=True)
+OLD = RequestWriter(is_10=True, keep_alive=True, ask_close=False)
+OLD_SHORT = RequestWriter(is_10=True, keep_alive=False, ask_close=False)
+WHO = "Via: 1.1 keepalive-bench\nX-Forwarded-Proto: http\nX-Forwarded-For: "
+
+
+def lines(text: str) -> bytes:
+    return (text + "\n\n").replace("\n", "\r\n").encode()
+
+
+@pytest.mark.parametrize(
+    ("writer", "request_head", "forwarded"),
+    [
+        (
+            KEEP,
+            "GET /a HTTP/1.1\nHost: B\nA: b",
+            f"GET /a HTTP/1.1\nHost: B\nA: b\n{WHO}1.2.3.4\nX-Forwarded-Host: b",
+        ),
+        (
+            CLOSE,
+            "GET /a HTTP/1.1\nHost: b",
+            f"GET /a HTTP/1.1\nHost: b\nConnection: close\n{WHO}1.2.3.4\nX-Forwarded-Host: b",
+        ),
+        (
+            OLD,
+            "GET /a HTTP/1.1\nHost: b",
+            f"GET /a HTTP/1.0\nHost: b\nConnection: keep-alive\n{WHO}1.2.3.4\nX-Forwarded-Host: b",
+        ),
+        (OLD_SHORT, "GET /a HTTP/1.0", f"GET /a HTTP/1.0\nHost: up:1\n{WHO}1.2.3.4\nX-Forwarded-Host: up:1"),
+        (
+            KEEP,
+            "POST /a HTTP/1.1\nHost: b\nTransfer-Encoding: chunked\nExpect: 100-continue",
+            "POST /a HTTP/1.1\nHost: b\nTransfer-Encoding: chunked\nExpect: 100-continue\n"
+            f"{WHO}1.2.3.4\nX-Forwarded-Host: b",
+        ),
+        (
+            OLD,
+            "POST /a HTTP/1.1\nHost: b\nContent-Length: 5\nExpect: 100-continue",
+            "POST /a HTTP/1.0\nHost: b\nContent-Length: 5\nConnection: keep-alive\n"
+            f"{WHO}1.2.3.4\nX-Forwarded-Host: b",
+        ),
+        (
+            KEEP,
+            "OPTIONS * HTTP/1.1\nHost: b\nMax-Forwards: 7\nX-Forwarded-For: a, c",
+            f"OPTIONS * HTTP/1.1\nHost: b\nMax-Forwards: 6\n{WHO}a, c, 1.2.3.4\nX-Forwarded-Host: b",
+        ),
+        (
+            CLOSE,
+            "GET /a HTTP/1.1\nHost: b\nConnection: upgrade\nUpgrade: websocket",
+            "GET /a HTTP/1.1\nHost: b\nUpgrade: websocket\nConnection: upgrade\n"
+            f"{WHO}1.2.3.4\nX-Forwarded-Host: b",
+        ),
+    ],
+)
+def test_requests(writer: RequestWriter, request_head: str, forwarded: str) -> None:
+    head = read_request(lines(request_head), Limits())
+    assert head is not None
+    assert writer.write(head, writer.tail("1.2.3.4"), b"up:1") == lines(forwarded)
+
+
+def test_an_old_upstream_cannot_read_chunks() -> None:
+    KEEP.check_chunked()
+    assert not KEEP.answers_expectations
+    assert OLD.answers_expectations
+    with pytest.raises(ClientProtocolError) as caught:
+        OLD.check_chunked()
+    assert caught.value.status == 411
+
+
+@pytest.mark.parametrize(
+    ("response_head", "keep_alive", "to_http10", "forwarded"),
+    [
+        (
+            "HTTP/1.1 200 OK\nDate: d\nContent-Length: 5\nConnection: close", True, False,
+            "HTTP/1.1 200 OK\nDate: d\nContent-Length: 5",
+        ),
+        (
+            "HTTP/1.0 200\nContent-Length: 5", False, False,
+            "HTTP/1.1 200 \nContent-Length: 5\nDate: now\nConnection: close",
+        ),
+        (
+            "HTTP/1.1 200 OK\nDate: d\nTransfer-Encoding: chunked", True, False,
+            "HTTP/1.1 200 OK\nDate: d\nTransfer-Encoding: chunked",
+        ),
+        (
+            "HTTP/1.1 200 OK\nDate: d\nTransfer-Encoding: chunked", False, True,
+            "HTTP/1.1 200 OK\nDate: d\nConnection: close",
+        ),
+        ("HTTP/1.1 200 OK\nDate: d", True, False, "HTTP/1.1 200 OK\nDate: d\nTransfer-Encoding: chunked"),
+        (
+            "HTTP/1.1 204 No\nDate: d\nContent-Length: 0", True, True,
+            "HTTP/1.1 204 No\nDate: d\nConnection: keep-alive",
+        ),
+    ],
+)  # fmt: skip
+def test_responses(response_head: str, keep_alive: bool, to_http10: bool, forwarded: str) -> None:
+    head = read_response(lines(response_head), Limits(), to_head=False)
+    assert head is not None
+    written = forwarding.response_head(head, keep_alive=keep_alive, to_http10=to_http10, date=b"now")
+    assert written == lines(forwarded)
+
+
+def test_the_proxys_own_answer() -> None:
+    answer = forwarding.own_response(502, "caf\xe9", keep_alive=False, with_body=True)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 502 Bad Gateway\r\nDate: ")
+    assert b"\r\nConnection: close" in head
+    assert body == b"502 Bad Gateway: caf\\xe9\n"
+    assert b"Content-Length: %d" % len(body) in head
+    assert forwarding.own_response(502, "x", keep_alive=True, with_body=False).endswith(b"\r\n\r\n")
