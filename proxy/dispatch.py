@@ -52,7 +52,10 @@ class Dispatcher:
         """Find a connection for `exchange`, now or later: it is told by `use` or `no_connection`."""
         action = self._pool.acquire(exchange, self.now)
         if isinstance(action, Use):
-            self._use(action)
+            connection = action.connection
+            if connection.carried:
+                self._counters.reused += 1
+            exchange.use(connection)
         elif isinstance(action, Open):
             self._open(action)
         elif action is not None:

@@ -8,12 +8,13 @@ from typing import cast
 
 from proxy import forwarding
 from proxy.errors import ClientProtocolError, ClientTimeout, ProxyError, UpstreamProtocolError, UpstreamReset
-from proxy.http11.chunked import LAST_CHUNK, ChunkedReader, chunk
+from proxy.http11.chunked import LAST_CHUNK, chunk
 from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
 from proxy.http11.request import RequestHead, read_request
 from proxy.http11.response import ResponseHead
 from proxy.service import Service
 from proxy.tunnel import Tunnel
+from proxy.upload import Upload
 from proxy.upstream import UpstreamConnection
 
 LINGER_BYTES = 1 << 20
@@ -51,13 +52,14 @@ class ClientConnection(asyncio.Protocol):
     """Reads requests and answers them in order; see State."""
 
     __slots__ = (
-        "_body_left", "_buffer", "_chunks", "_chunks_out", "_closes", "_head", "_lingered", "_read_paused",
-        "_request", "_retried", "_service", "_state", "_tail", "_transport", "_upstream", "_write_paused",
-        "deadline", "request_done",
+        "_buffer", "_chunks_out", "_closes", "_head", "_lingered", "_read_paused", "_request", "_retried",
+        "_service", "_state", "_tail", "_transport", "_upload", "_upstream", "_write_paused", "deadline",
+        "request_done",
     )  # fmt: skip
 
     _transport: asyncio.Transport
     _head: RequestHead
+    _upload: Upload
     _upstream: UpstreamConnection
 
     def __init__(self, service: Service) -> None:
@@ -65,8 +67,6 @@ class ClientConnection(asyncio.Protocol):
         self._state = _READING
         self._buffer = b""
         self._request = b""
-        self._chunks: ChunkedReader | None = None
-        self._body_left = 0
         self._chunks_out = False
         self._closes = False
         self._retried = False
@@ -167,39 +167,21 @@ class ClientConnection(asyncio.Protocol):
         service.dispatcher.acquire(self)
 
     def _begin_body(self, length: int, data: bytes) -> None:
-        self.request_done = False
-        self._body_left = length
-        self._retried = True
         if length == CHUNKED:
             self._service.writer.check_chunked()
-            self._chunks = ChunkedReader(ClientProtocolError, self._service.limits.head_bytes)
+        self.request_done = False
+        self._retried = True
+        self._upload = Upload(length, self._service.limits)
         self._request += self._take_body(data)
 
     def _take_body(self, data: bytes) -> bytes:
-        """Return what of the body is in `data`, framed for the upstream; keep what follows the body."""
-        if self._chunks is not None:
-            return self._take_chunks(self._chunks, data)
-        if len(data) < self._body_left:
-            self._body_left -= len(data)
-            return data
-        self.request_done = True
-        self._buffer = data[self._body_left :]
-        return data[: self._body_left]
-
-    def _take_chunks(self, chunks: ChunkedReader, data: bytes) -> bytes:
-        content = chunks.feed(data)
-        if (
-            chunks.total > self._service.limits.body_bytes
-            or chunks.announced > self._service.limits.body_bytes
-        ):
-            raise ClientProtocolError("the body is too long", 413)
-        framed = chunk(content) if content else b""
-        if not chunks.done:
-            return framed
-        self._buffer = chunks.rest
-        self._chunks = None
-        self.request_done = True
-        return framed + LAST_CHUNK
+        upload = self._upload
+        framed = upload.take(data)
+        if upload.done:
+            self.request_done = True
+            self._buffer = upload.rest
+            del self._upload
+        return framed
 
     def _read_body(self, data: bytes) -> None:
         try:
@@ -410,7 +392,6 @@ class ClientConnection(asyncio.Protocol):
         """Close the sending side, and read on for a while: unread bytes would turn into a reset."""
         self._state = _LINGERING
         self._buffer = b""
-        self._chunks = None
         self.deadline = self._service.dispatcher.now + LINGER_S
         if not self._transport.is_closing():
             self._transport.write_eof()

@@ -1,0 +1,45 @@
+"""The body of a request on its way, whatever the cut."""
+
+import pytest
+
+from messages.corpus import cuts
+from proxy.errors import ClientProtocolError
+from proxy.http11.grammar import CHUNKED
+from proxy.settings import Limits
+from proxy.upload import Upload
+
+
+def send(upload: Upload, pieces: list[bytes]) -> tuple[bytes, bytes]:
+    framed = b""
+    rest = b""
+    for piece in pieces:
+        if upload.done:
+            rest += piece
+        else:
+            framed += upload.take(piece)
+    return framed, upload.rest + rest
+
+
+def test_a_counted_body_goes_as_it_comes() -> None:
+    for pieces in cuts(b"helloNEXT"):
+        upload = Upload(5, Limits())
+        assert send(upload, pieces) == (b"hello", b"NEXT")
+        assert upload.done
+
+
+def test_a_chunked_body_is_framed_anew() -> None:
+    for pieces in cuts(b"3;x\r\nhel\r\n2\r\nlo\r\n0\r\nX: 1\r\n\r\nNEXT"):
+        upload = Upload(CHUNKED, Limits())
+        framed, rest = send(upload, pieces)
+        assert rest == b"NEXT"
+        again = Upload(CHUNKED, Limits())
+        assert send(again, [framed]) == (b"5\r\nhello\r\n0\r\n\r\n" if len(pieces) == 1 else framed, b"")
+        assert b"X: 1" not in framed
+
+
+@pytest.mark.parametrize("data", [b"b\r\n", b"5\r\nhello\r\n6\r\nworlds\r\n"])
+def test_a_chunked_body_may_be_too_long(data: bytes) -> None:
+    upload = Upload(CHUNKED, Limits(body_bytes=10))
+    with pytest.raises(ClientProtocolError) as caught:
+        upload.take(data)
+    assert caught.value.status == 413
