@@ -15,7 +15,7 @@ help:  ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 bench: .venv/.run  ## Reproduce the keep-alive fix: the default plan, within a minute
-	@$(BIN)/bench run; code=$$?; ls -t results/*/picture.png | sed -n '1s/^/picture: /p'; exit $$code
+	$(BIN)/bench run
 
 check: .venv/.dev  ## Lint, formatting, types
 	$(BIN)/ruff check

@@ -213,9 +213,10 @@ def _draw(done: Run) -> None:
 
 
 def _report(done: Run) -> None:
-    from bench.report import text
+    from bench.report import plots, text
 
-    click.echo(text.result(done), nl=False)
+    picture = Path(done.directory or ".", f"{plots.PICTURE}.png")
+    click.echo(text.result(done, picture if picture.exists() else None), nl=False)
 
 
 def _picture(output: Path | None, sides: Sequence[Side], comparisons: int) -> Path:

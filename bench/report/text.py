@@ -55,13 +55,14 @@ _SILENT_AT_ZERO = frozenset({"late", "never_started", "time_wait.client.peak", "
 _ONLY_WITH_CLIFF = "cpu_us_per_request_before_cliff"
 
 
-def result(run: Run) -> str:
+def result(run: Run, picture: Path | None = None) -> str:
     """Return what `bench run` and `bench show` print: table, doubts, sentence, the next command."""
     parts = [render(result_table(run)), *map(_noted, doubts(run)), "\n"]
     parts += [
         textwrap.fill(finding.sentence(run), _PROSE_WIDTH),
         "\n\n",
         f"results: {run.directory}\n",
+        *([] if picture is None else [f"picture: {picture}\n"]),
         f"next:    {finding.next_command(run)}\n",
     ]
     return "".join(parts)
