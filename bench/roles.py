@@ -85,7 +85,7 @@ def start(plan: Plan, mode: Mode, place: Lab, stack: ExitStack) -> Roles:
     listens: tuple[str, ...] = ()
     if plan.subject.target is None:
         backend, listens = _start_backend(plan.backend, place.hosts["backend"], assigned["backend"])
-        asked = _asked(plan, mode, place.hosts["proxy"], listens)
+        asked = _asked(plan, mode, _sources(place.hosts["proxy"]), listens)
         subject = SUBJECTS[plan.subject.name]().start(place.hosts["proxy"], assigned["proxy"], asked)
         stack.callback(subject.stop)
     job = _job(plan, mode, subject)
@@ -97,6 +97,17 @@ def start(plan: Plan, mode: Mode, place: Lab, stack: ExitStack) -> Roles:
     generator = Generator(job, plan.load.workers, start_worker)
     generator.prepare()
     return Roles(generator, backend, listens, subject, client_cores)
+
+
+def check(plan: Plan) -> None:
+    """Raise PlanError where the plan's subject is not here or cannot do what is asked; starts no role."""
+    if plan.subject.target is not None:
+        return
+    hosts, nowhere = plan.hosts, "0.0.0.0"
+    sources = [nowhere] * hosts.proxy_addresses if hosts.proxy_addresses > 1 else []
+    for mode in plan.modes:
+        upstreams = [f"{nowhere}:0"] * hosts.backends
+        SUBJECTS[plan.subject.name]().check(_asked(plan, mode, sources, upstreams))
 
 
 def _start_backend(plan: Backend, host: Host, cpus: cores.Cores) -> tuple[Process, tuple[str, ...]]:
@@ -119,9 +130,12 @@ def _backend_flags(plan: Backend, host: Host) -> Iterator[str]:
         yield from ("--fail", plan.fail)
 
 
-def _asked(plan: Plan, mode: Mode, host: Host, upstreams: Sequence[str]) -> Asked:
+def _sources(host: Host) -> Sequence[str]:
     # One source address is the system's own choice anyhow: naming it would only cost a bind() a connect.
-    sources = host.sources if len(host.sources) > 1 else []
+    return host.sources if len(host.sources) > 1 else []
+
+
+def _asked(plan: Plan, mode: Mode, sources: Sequence[str], upstreams: Sequence[str]) -> Asked:
     clients = plan.load.connections
     return Asked(mode, plan.closer, plan.subject, plan.pool_idle, upstreams, clients, sources)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import machine, trial
+from bench import machine, roles, trial
 from bench.plan import Mode, Plan
 from bench.record import Run
 from bench.results import Writer
@@ -31,8 +31,10 @@ def perform(plan: Plan, lab_name: str, root: Path, watch: Watch) -> Run:
 
     `lab_name` is what `lab.choose` returned.
 
-    Raises BenchError when a role does not come up; what was recorded until then stays.
+    Raises PlanError before anything is written where the subject cannot do what is asked, and BenchError
+    when a role does not come up; what was recorded until then stays.
     """
+    roles.check(plan)
     with Writer.create(root, plan, machine.describe()) as writer:
         watch.started(writer.directory, len(plan.modes) * plan.trials)
         for number, mode in schedule(plan):

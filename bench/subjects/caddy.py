@@ -19,6 +19,11 @@ _HOMES = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
 class Caddy:
     """Starts Caddy; a worker is a core that it may use, and all share one pool."""
 
+    def check(self, asked: Asked) -> None:
+        """Raise PlanError where there is no Caddy, or it cannot do what is asked."""
+        programs.find("caddy", asked.plan.program)
+        _refuse(asked)
+
     def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Launched:
         """Start Caddy on `host`; RoleError when it refuses its configuration or does not come up."""
         program = programs.find("caddy", asked.plan.program)

@@ -11,6 +11,9 @@ from bench.subjects.subject import Asked, Counted, Running
 class Direct:
     """Points the clients at the first backend address; in short mode the client closes first."""
 
+    def check(self, asked: Asked) -> None:
+        """Accept everything: there is nothing to ask for."""
+
     def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Running:
         """Return the backend's own address: nothing is started."""
         return _Running(address=asked.upstreams[0])

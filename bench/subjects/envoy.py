@@ -27,6 +27,11 @@ _PLENTY = 1_000_000
 class Envoy:
     """Starts Envoy; its workers are threads, each with a pool of its own."""
 
+    def check(self, asked: Asked) -> None:
+        """Raise PlanError where there is no Envoy, or it cannot do what is asked."""
+        programs.find("envoy", asked.plan.program)
+        _refuse(asked)
+
     def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Launched:
         """Start Envoy on `host`; RoleError when it refuses its configuration or does not come up."""
         program = programs.find("envoy", asked.plan.program)

@@ -23,6 +23,11 @@ _SPARE_CONNECTIONS = 64
 class HAProxy:
     """Starts HAProxy 2.4 or newer; its workers are threads that lend each other idle connections."""
 
+    def check(self, asked: Asked) -> None:
+        """Raise PlanError where there is no HAProxy, or it cannot do what is asked."""
+        programs.find("haproxy", asked.plan.program)
+        _refuse(asked)
+
     def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Launched:
         """Start HAProxy on `host`; RoleError when it refuses its configuration or does not come up."""
         program = programs.find("haproxy", asked.plan.program)

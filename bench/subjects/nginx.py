@@ -17,6 +17,7 @@ from nginx.versions import Version
 
 _ENDLESS = 1_000_000_000
 """More requests on a connection than any trial sends: a limit that nobody asked for is out of the way."""
+_ERROR_LOG_FLAG = Version(1, 19, 5)
 _SPARE_CONNECTIONS = 128
 """Connections of a worker beside those of clients and backends: listening sockets, channels, files."""
 
@@ -24,15 +25,21 @@ _SPARE_CONNECTIONS = 128
 class Nginx:
     """Starts nginx; any version since 1.11.5 will do, older ones as far as they know what is asked."""
 
+    def check(self, asked: Asked) -> None:
+        """Raise PlanError where there is no nginx, or this one cannot do what is asked."""
+        program = programs.find("nginx", asked.plan.program)
+        settings(asked, "-", versions.parse(program.version))
+
     def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Launched:
         """Start nginx on `host`; RoleError when it refuses its configuration or does not come up."""
         program = programs.find("nginx", asked.plan.program)
-        listen = listen_address(host)
-        text = conf(settings(asked, listen, versions.parse(program.version)))
-        arguments = ("-p", "{folder}", "-c", "{folder}/nginx.conf", "-e", "stderr")
-        return launch(
-            host, cpus, Recipe(program, listen, {"nginx.conf": text}, ("-t", "-q", *arguments), arguments)
-        )
+        version, listen = versions.parse(program.version), listen_address(host)
+        text = conf(settings(asked, listen, version))
+        arguments = ["-p", "{folder}", "-c", "{folder}/nginx.conf"]
+        if version >= _ERROR_LOG_FLAG:
+            arguments += ["-e", "stderr"]  # else it opens the system's log before it reads where to write
+        recipe = Recipe(program, listen, {"nginx.conf": text}, ["-t", "-q", *arguments], arguments)
+        return launch(host, cpus, recipe)
 
 
 def settings(asked: Asked, listen: str, version: Version) -> Settings:
@@ -49,8 +56,8 @@ def settings(asked: Asked, listen: str, version: Version) -> Settings:
         version=version,
         sources=asked.sources,
         workers=asked.plan.workers,
-        # A worker may get all clients; each has a connection to the backend, and one more in the pool.
-        worker_connections=3 * asked.clients + _SPARE_CONNECTIONS,
+        # A worker may get all clients, each with a connection upstream, and has its pool beside them.
+        worker_connections=2 * asked.clients + _pool_idle(asked) + _SPARE_CONNECTIONS,
         open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         # The workers stay root in the lab: a folder of ours is all that they may write to anyhow.
         user="root" if os.geteuid() == 0 else None,
@@ -73,8 +80,12 @@ def _reuse(asked: Asked, version: Version) -> Reuse:
     return Reuse(
         plan.upstream_http,
         "keep-alive" if is_old else "",
-        # One pool for all servers of an upstream block, and any of them may be every client's next one.
-        asked.pool_idle * len(asked.upstreams) if plan.pool_idle is None else plan.pool_idle,
+        _pool_idle(asked),
         (plan.requests_per_connection or _ENDLESS) if has_limits else None,
         plan.pool_idle_timeout_s if has_limits else None,
     )
+
+
+def _pool_idle(asked: Asked) -> int:
+    """Return the size of the pool, one for all servers of the block: any may be every client's next one."""
+    return asked.pool_idle if asked.plan.pool_idle is not None else asked.pool_idle * len(asked.upstreams)

@@ -71,5 +71,8 @@ class Running(Protocol):
 class Subject(Protocol):
     """A proxy that can be measured."""
 
+    def check(self, asked: Asked) -> None:
+        """Raise PlanError where it is not here, or cannot do what is asked; starts nothing."""
+
     def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Running:
         """Start it on `host` and wait until it listens; RoleError when it does not."""

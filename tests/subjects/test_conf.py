@@ -1,0 +1,99 @@
+"""What each subject is told, word for word, and what it cannot be told.
+
+The texts lie in golden/; a change of them is a change of what is measured.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.errors import PlanError
+from bench.subjects import caddy, envoy, haproxy, nginx
+from bench.subjects.subject import Asked
+from nginx import render, versions
+from subjects.asked import LISTEN, UPSTREAM, asked
+
+GOLDEN = Path(__file__).parent / "golden"
+TWICE = {"upstreams": [UPSTREAM, "10.87.3.2:9000"]}
+SOURCES = {"sources": ["10.87.2.1", "10.87.2.2", "10.87.2.3"]}
+
+
+def nginx_conf(version: str) -> Any:
+    """Return the renderer for one version, with what depends on this machine and its user left out."""
+
+    def conf(each: Asked, listen: str) -> str:
+        text = render.conf(nginx.settings(each, listen, versions.parse(version)))
+        return "".join(
+            line for line in text.splitlines(keepends=True) if not line.startswith(("user", "worker_rlimit"))
+        )
+
+    return conf
+
+
+RENDERERS = {
+    "nginx-1.14": nginx_conf("1.14.2"),
+    "nginx-1.22": nginx_conf("1.22.1"),
+    "nginx-1.31": nginx_conf("1.31.3"),
+    "haproxy": haproxy.conf,
+    "envoy": envoy.conf,
+    "caddy": caddy.conf,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "golden", "wanted"),
+    [
+        ("nginx-1.22", "nginx-1.22-short.conf", asked("short")),
+        ("nginx-1.31", "nginx-1.31-short.conf", asked("short")),
+        ("nginx-1.22", "nginx-1.22-short-backend.conf", asked("short", "backend")),
+        ("nginx-1.22", "nginx-1.22-short-1.0.conf", asked("short", upstream_http="1.0")),
+        ("nginx-1.22", "nginx-keepalive.conf", asked()),
+        ("nginx-1.31", "nginx-keepalive.conf", asked()),
+        ("nginx-1.14", "nginx-1.14-keepalive.conf", asked()),
+        (
+            "nginx-1.22",
+            "nginx-keepalive-everything.conf",
+            asked(workers=4, requests_per_connection=100, pool_idle_timeout_s=1.5, **TWICE, **SOURCES),
+        ),
+        ("haproxy", "haproxy-short.cfg", asked("short")),
+        ("haproxy", "haproxy-short-backend.cfg", asked("short", "backend")),
+        ("haproxy", "haproxy-keepalive.cfg", asked(workers=2, pool_max=8, **TWICE, **SOURCES)),
+        ("envoy", "envoy-short.json", asked("short")),
+        ("envoy", "envoy-short-backend.json", asked("short", "backend")),
+        ("envoy", "envoy-keepalive.json", asked(requests_per_connection=9, pool_max=8, **TWICE, **SOURCES)),
+        ("caddy", "caddy-short", asked("short")),
+        ("caddy", "caddy-short-backend", asked("short", "backend")),
+        ("caddy", "caddy-keepalive", asked(pool_max=8, pool_idle_timeout_s=1.5, **TWICE)),
+    ],
+)
+def test_a_subject_is_told_this(name: str, golden: str, wanted: Asked) -> None:
+    assert RENDERERS[name](wanted, LISTEN) == (GOLDEN / golden).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "said"),
+    [
+        ("nginx-1.22", asked(pool_max=8), "subject.pool_max: nginx has no bounded pool"),
+        ("nginx-1.14", asked(requests_per_connection=8), "requests_per_connection: nginx 1.14.2 does not"),
+        ("haproxy", asked(requests_per_connection=8), "requests_per_connection: haproxy does not bound it"),
+        ("haproxy", asked(upstream_http="1.0"), "haproxy sends 1.1 only"),
+        ("envoy", asked(pool_idle=8), "subject.pool_idle: envoy keeps every connection"),
+        ("envoy", asked(upstream_http="1.0"), "envoy sends 1.1 only"),
+        ("caddy", asked(requests_per_connection=8), "requests_per_connection: caddy does not bound it"),
+        ("caddy", asked(upstream_http="1.0"), "caddy sends 1.1 only"),
+        ("caddy", asked(**SOURCES), "hosts.proxy_addresses: caddy's connections leave from one address"),
+    ],
+)
+def test_what_a_subject_cannot_do_is_refused_in_one_line(name: str, wanted: Asked, said: str) -> None:
+    with pytest.raises(PlanError, match=said) as refused:
+        RENDERERS[name](wanted, LISTEN)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_pool_that_was_asked_for_is_not_made_larger() -> None:
+    conf = RENDERERS["nginx-1.22"]
+    assert "keepalive 4;" in conf(asked(pool_idle=4, **TWICE), LISTEN)
+    assert "keepalive 128;" in conf(asked(**TWICE), LISTEN)

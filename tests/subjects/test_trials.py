@@ -1,0 +1,161 @@
+"""Every subject in both labs, with real traffic: its modes are what they say, its witnesses agree exactly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import bench_process
+from bench.errors import PlanError
+from bench.lab import namespaces
+from bench.subjects import programs
+from bench_process import codes, trials
+
+WHY_NOT = namespaces.available()
+in_namespaces = pytest.mark.skipif(WHY_NOT is not None, reason=f"no namespaces lab: {WHY_NOT}")
+BRIEF = ("--trials", "1", "--warmup", "200ms", "--duration", "500ms", "--connections", "16")
+EVERY = ("nginx@system", "nginx@wheel", "haproxy", "envoy", "caddy")
+COUNTING = ("haproxy", "envoy")
+DIALS_AHEAD = ("caddy",)
+"""Go's transport dials for a request even if that then goes out on a connection that came free meanwhile."""
+
+
+def here(subject: str) -> bool:
+    """Return whether the program is here."""
+    name, _, where = subject.partition("@")
+    try:
+        programs.find(name, where or None)
+    except PlanError:
+        return False
+    return True
+
+
+def each(*subjects: str) -> list[object]:
+    """Return the subjects as parameters; what is not installed here is skipped by its name."""
+    absent = {subject: pytest.mark.skipif(not here(subject), reason=f"{subject}: not installed")
+              for subject in subjects}  # fmt: skip
+    return [pytest.param(subject, marks=absent[subject]) for subject in subjects]
+
+
+@in_namespaces
+@pytest.mark.parametrize("subject", each(*EVERY))
+def test_both_modes_are_what_they_say_and_every_witness_agrees(subject: str, tmp_path: Path) -> None:
+    short, keepalive = trials(*BRIEF, "--lab", "namespaces", "--subject", subject, root=tmp_path)
+    for trial in (short, keepalive):
+        upstream = trial["upstream"]
+        witnesses = {name: count for name, count in upstream["witnesses"].items() if count is not None}
+        counting = {"subject"} if subject in COUNTING else set()
+        assert set(witnesses) == {"backend", "kernel"} | counting
+        assert set(witnesses.values()) == {upstream["connections_opened"]}
+        assert trial["requests"] > 0
+        assert set(trial["errors"].values()) == {0}
+    assert short["upstream"]["requests_per_connection"] == 1.0
+    assert keepalive["upstream"]["connections_needed"] == 16
+    assert keepalive["upstream"]["requests_per_connection"] > 2
+    if subject not in DIALS_AHEAD:
+        assert keepalive["upstream"]["connections_opened"] <= 16
+        assert codes(keepalive) == set()
+
+
+@in_namespaces
+@pytest.mark.parametrize("subject", each("nginx@system", "nginx@wheel", "envoy", "caddy"))
+def test_a_proxy_that_closes_first_holds_every_time_wait(subject: str, tmp_path: Path) -> None:
+    (short,) = trials(*BRIEF, "--subject", subject, "--mode", "short", root=tmp_path)
+    opened = short["upstream"]["connections_opened"]
+    assert short["time_wait_by_hop"]["backend"] == short["time_wait"]["proxy"]["end"] == opened
+    assert short["time_wait"]["backend"]["end"] == 0
+    assert (short["closer"], codes(short)) == ("proxy", set())
+
+
+@in_namespaces
+@pytest.mark.parametrize("subject", each("haproxy"))
+def test_haproxy_resets_what_it_closes_first(subject: str, tmp_path: Path) -> None:
+    (short,) = trials(*BRIEF, "--subject", subject, "--mode", "short", "--ports", "200", root=tmp_path)
+    assert short["upstream"]["connections_opened"] > 200
+    assert short["time_wait_by_hop"]["backend"] == short["time_wait"]["backend"]["end"] == 0
+    assert codes(short) == {"closer-resets"}
+
+
+@pytest.mark.long
+@in_namespaces
+@pytest.mark.parametrize("subject", each(*EVERY))
+def test_a_backend_that_closes_first_holds_time_wait(subject: str, tmp_path: Path) -> None:
+    (short,) = trials(*BRIEF, "--subject", subject, "--mode", "short", "--closer", "backend", root=tmp_path)
+    assert short["upstream"]["requests_per_connection"] == 1.0
+    # Told to close as well, a proxy is sometimes the first; then the trial says so.
+    both = short["time_wait"]["backend"]["end"], short["time_wait_by_hop"]["backend"]
+    assert both[0] > both[1]
+    assert codes(short) == ({"closer-mixed"} if both[1] > 0.01 * sum(both) else set())
+
+
+@pytest.mark.long
+@in_namespaces
+@pytest.mark.parametrize("subject", each("nginx@system", "envoy", "caddy"))
+def test_exhausted_ports_are_errors_and_the_witnesses_still_agree(subject: str, tmp_path: Path) -> None:
+    (short,) = trials(*BRIEF, "--subject", subject, "--mode", "short", "--ports", "200", root=tmp_path)
+    assert short["upstream"]["connections_opened"] == 200
+    assert {count for count in short["upstream"]["witnesses"].values() if count is not None} == {200}
+    assert short["errors"]["status"] > 0
+
+
+@pytest.mark.long
+@in_namespaces
+@pytest.mark.parametrize("subject", each("nginx@system", "haproxy", "envoy"))
+def test_workers_and_destinations_and_sources(subject: str, tmp_path: Path) -> None:
+    many = ("--backends", "2", "--proxy-addresses", "2", "--proxy-workers", "2")
+    short, keepalive = trials(*BRIEF, *many, "--subject", subject, root=tmp_path)
+    for trial in (short, keepalive):
+        assert len({count for count in trial["upstream"]["witnesses"].values() if count is not None}) == 1
+        assert codes(trial) <= {"closer-resets"}
+    assert short["upstream"]["requests_per_connection"] == 1.0
+
+
+@pytest.mark.long
+@in_namespaces
+@pytest.mark.parametrize("subject", each("nginx@system", "nginx@wheel", "envoy"))
+def test_a_limit_of_requests_per_connection_is_kept(subject: str, tmp_path: Path) -> None:
+    limit = ("--mode", "keepalive", "--requests-per-connection", "10")
+    (trial,) = trials(*BRIEF, *limit, "--subject", subject, root=tmp_path)
+    assert 9 <= trial["upstream"]["requests_per_connection"] <= 10
+    assert codes(trial) == set()
+
+
+@pytest.mark.long
+@in_namespaces
+@pytest.mark.parametrize("subject", each("nginx@system", "nginx@wheel"))
+def test_the_old_default_is_reported_as_the_race_that_it_is(subject: str, tmp_path: Path) -> None:
+    (short,) = trials(
+        *BRIEF, "--subject", subject, "--mode", "short", "--upstream-http", "1.0", root=tmp_path
+    )
+    assert (short["closer"], short["upstream"]["requests_per_connection"]) == ("race", 1.0)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("subject", each(*EVERY))
+def test_on_loopback_there_is_no_kernel_witness(subject: str, tmp_path: Path) -> None:
+    short, keepalive = trials(*BRIEF, "--lab", "loopback", "--subject", subject, root=tmp_path)
+    for trial in (short, keepalive):
+        witnesses = trial["upstream"]["witnesses"]
+        assert witnesses["kernel"] is None
+        assert witnesses["subject"] in (None, witnesses["backend"])
+        assert trial["requests"] > 0
+    assert short["upstream"]["requests_per_connection"] == 1.0
+    assert keepalive["upstream"]["requests_per_connection"] > 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--subject", "nginx@/nowhere/nginx"), "subject.program: nginx is not here as /nowhere/nginx"),
+        (("--subject", "nginx@/bin/sh"), "subject.program: /bin/sh does not say which nginx it is"),
+        (("--subject", "asyncio@wheel"), "subject.program = 'wheel' goes with nginx, haproxy, envoy, caddy"),
+    ],
+)
+def test_a_program_that_is_none_is_refused_before_anything_starts(
+    arguments: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    done = bench_process.run("run", *arguments, "-o", tmp_path / "results")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert not (tmp_path / "results").exists()
