@@ -28,13 +28,13 @@ def test_a_counted_body_goes_as_it_comes() -> None:
 
 
 def test_a_chunked_body_is_framed_anew() -> None:
-    for pieces in cuts(b"3;x\r\nhel\r\n2\r\nlo\r\n0\r\nX: 1\r\n\r\nNEXT"):
-        upload = Upload(CHUNKED, Limits())
-        framed, rest = send(upload, pieces)
+    data = b"3;x\r\nhel\r\n2\r\nlo\r\n0\r\nX: 1\r\n\r\nNEXT"
+    assert send(Upload(CHUNKED, Limits()), [data]) == (b"5\r\nhello\r\n0\r\n\r\n", b"NEXT")
+    for pieces in cuts(data):
+        framed, rest = send(Upload(CHUNKED, Limits()), pieces)
         assert rest == b"NEXT"
-        again = Upload(CHUNKED, Limits())
-        assert send(again, [framed]) == (b"5\r\nhello\r\n0\r\n\r\n" if len(pieces) == 1 else framed, b"")
-        assert b"X: 1" not in framed
+        whole, nothing = send(Upload(CHUNKED, Limits()), [framed])
+        assert (whole, nothing) == (b"5\r\nhello\r\n0\r\n\r\n", b"")
 
 
 @pytest.mark.parametrize("data", [b"b\r\n", b"5\r\nhello\r\n6\r\nworlds\r\n"])
