@@ -164,6 +164,33 @@ def check_configuration(arguments: tuple[str, ...]) -> None:
 
 
 @bench.command()
+@click.argument("rate", type=click.FloatRange(min=0, min_open=True), metavar="REQUESTS_PER_S")
+@click.option(
+    "--ports", type=click.IntRange(16, 64512), default=28_232, show_default=True, help="Port range."
+)
+@click.option("--addresses", type=click.IntRange(min=1), default=1, help="Source addresses of the proxy.")
+@click.option("--destinations", type=click.IntRange(min=1), default=1, help="Backend addresses or ports.")
+@click.option("--per-connection", type=click.FloatRange(min=1), default=1, help="Requests per connection.")
+@_JSON
+def ceiling(
+    *, rate: float, ports: int, addresses: int, destinations: int, per_connection: float, as_json: bool
+) -> None:
+    """Reckon when a proxy that closes first runs out of ports, and which remedy moves that how far.
+
+    Reckoned, not measured: try a remedy with `bench run --mode short --rate ...` and its flag.
+    """
+    from bench.analysis import ceiling as reckoning
+    from bench.report import text
+
+    here = reckoning.ceiling(ports, addresses, destinations)
+    found = reckoning.remedies(rate, ports, addresses, destinations, per_connection)
+    if as_json:
+        click.echo(json.dumps([remedy.to_json() for remedy in found]))
+    else:
+        click.echo(text.remedies(here, rate / per_connection, found), nl=False)
+
+
+@bench.command()
 @_JSON
 def doctor(as_json: bool) -> None:
     """Tell what this machine can measure, and what to change."""

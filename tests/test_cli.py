@@ -13,7 +13,7 @@ from bench.cli import bench
 from bench.lab import namespaces
 
 WHY_NOT = namespaces.available()
-COMMANDS = ("run", "plan", "list", "show", "compare", "check", "doctor")
+COMMANDS = ("run", "plan", "list", "show", "compare", "check", "ceiling", "doctor")
 
 
 def test_help_names_every_command() -> None:
@@ -86,3 +86,13 @@ def test_the_doctor_answers_in_json() -> None:
     done = CliRunner().invoke(bench, ["doctor", "--json"])
     assert done.exit_code == 0
     assert {"lab namespaces", "port range"} <= {check["name"] for check in json.loads(done.output)}
+
+
+def test_the_ceiling_is_reckoned() -> None:
+    done = CliRunner().invoke(bench, ["ceiling", "5000"])
+    assert done.exit_code == 0
+    assert "28,232 ports bear 471/s" in done.output
+    assert "it slows down after 2.8 s" in done.output
+    remedies = json.loads(CliRunner().invoke(bench, ["ceiling", "5000", "--json"]).output)
+    assert {remedy["name"]: remedy["holds"] for remedy in remedies}["as it is"] is False
+    assert remedies[-1]["requests_per_s"] is None

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bench.record import Ports
 
@@ -115,6 +116,11 @@ class Remedy:
     """math.inf where ports no longer set a bound."""
     holds: bool
     """The rate asked about is at or below it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the remedy as plain values; no bound is null, since JSON has no infinity."""
+        bound = None if math.isinf(self.requests_per_s) else self.requests_per_s
+        return {"name": self.name, "change": self.change, "requests_per_s": bound, "holds": self.holds}
 
 
 def ceiling(port_range: int, addresses: int = 1, destinations: int = 1) -> Ceiling:

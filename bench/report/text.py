@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from bench.results import Listed
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from bench.analysis.ceiling import Ceiling, Remedy
     from bench.doctor import Check
 
 
@@ -215,6 +217,25 @@ def _footnotes(compared: Comparison) -> Iterator[str]:
         yield "~: no difference shows (Mann-Whitney U, p above 0.05)\n"
     if any(cell.ratio and cell.ratio.low is not None for row in compared.rows for cell in row.cells):
         yield "[low, high]: 95 % interval of the ratio (Hodges-Lehmann)\n"
+
+
+def remedies(here: Ceiling, rate: float, found: Sequence[Remedy]) -> str:
+    """Return what `bench ceiling` prints: when the ports slow down and run out, and what moves that."""
+    slow_s, out_s = here.slows_after_s(rate), here.exhausted_after_s(rate)
+    said = [f"{here.tuples:,} ports bear {units.rate(here.connections_per_s)} where the proxy closes first"]
+    said.append(
+        "connect() stays fast"
+        if slow_s is None
+        else f"at {units.rate(rate)} it slows down after {slow_s:.1f} s"
+    )
+    said.append(
+        "and the ports never run out" if out_s is None else f"and the ports run out after {out_s:.1f} s"
+    )
+    table = _table("remedy", "bears, requests/s", "enough", "change")
+    for remedy in found:
+        bears = "no bound" if math.isinf(remedy.requests_per_s) else f"{remedy.requests_per_s:,.0f}"
+        table.add_row(remedy.name, bears, "yes" if remedy.holds else "no", remedy.change)
+    return textwrap.fill(", ".join(said) + ".", _PROSE_WIDTH) + "\n" + render(table)
 
 
 def checks(found: Sequence[Check]) -> str:
