@@ -19,6 +19,9 @@ _READ_MORE_BYTES = 256 * 1024
 _HIGH_WATER_BYTES = 64 * 1024
 
 
+_NOBODY = asyncio.Protocol()
+
+
 class Poller:
     """Watches one worker's sockets, and sends what they have to send once in a turn of the loop."""
 
@@ -252,4 +255,6 @@ class SocketTransport(asyncio.Transport):
         self._buffer = b""
         self._poller.remove(self._descriptor)
         self._sock.close()
-        self._protocol.connection_lost(error)
+        # Without this the two would hold each other until the next collection, and leave the cache cold.
+        protocol, self._protocol = self._protocol, _NOBODY
+        protocol.connection_lost(error)
