@@ -88,7 +88,7 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         state = self._state
-        if state is _READING:
+        if state is _READING and not self._write_paused:
             self._read_request(data)
         elif state is _LINGERING:
             self._lingered += len(data)
@@ -97,7 +97,8 @@ class ClientConnection(asyncio.Protocol):
         elif not self.request_done:
             self._read_body(data)
         elif state is not _CLOSED:
-            # The next request, before this one was answered: it waits, and so does the client.
+            # The next request, before this one was answered, or before the client has read the answers to the
+            # ones before: it waits, and so does the client.
             self._buffer += data
             self._pause_reading()
 
@@ -124,7 +125,7 @@ class ClientConnection(asyncio.Protocol):
         self._write_paused = False
         if self._state is _RESPONDING:
             self._upstream.resume()
-        elif self._state is _READING and self._buffer:
+        elif self._state is _READING:
             self._next_request()
 
     # Reading requests.
@@ -340,10 +341,10 @@ class ClientConnection(asyncio.Protocol):
             return
         self._state = _READING
         self.deadline = self._service.idle_until
-        if self._buffer and not self._write_paused:
+        if self._buffer:
             # Later, so that a long pipeline of refusals is no deep recursion.
             self._service.loop.call_soon(self._next_request)
-        elif self._read_paused:
+        elif self._read_paused and not self._write_paused:
             self._resume_reading()
 
     def _next_request(self) -> None:

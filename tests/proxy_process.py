@@ -163,13 +163,13 @@ def until(sock: socket.socket, mark: bytes) -> bytes:
     return data
 
 
-def fill(sock: socket.socket) -> int:
-    """Sends until the other side has taken nothing for a while; how many bytes it took."""
+def fill(sock: socket.socket, data: bytes = b"x" * 65536) -> int:
+    """Sends `data` again and again until nothing has been taken for a while; how many bytes were."""
     sock.settimeout(0.4)
     sent = 0
     with contextlib.suppress(TimeoutError):
         while True:
-            sent += sock.send(b"x" * 65536)
+            sent += sock.send(data)
     sock.settimeout(TIMEOUT_S)
     return sent
 

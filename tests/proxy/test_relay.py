@@ -437,6 +437,18 @@ def test_a_slow_reader_holds_the_upstream_back() -> None:
             assert fill(sock) > 0, "and it goes on once the reader does"
 
 
+def test_who_only_asks_is_held_back(proxy: ProxyProcess, upstream: Upstream) -> None:
+    """Requests are not read while the answers to the ones before are not."""
+    upstream.script = lambda _: send(OK + b"Content-Length: 65536\r\n\r\n" + b"x" * 65536)
+    with Client(proxy) as client:
+        asked = fill(client.sock, b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"a" * 4000 + b"\r\n\r\n")
+        assert asked < 32 << 20
+        assert len(upstream.requests) * 65536 < 64 << 20
+        response = client.read()
+        assert response is not None
+        assert len(response.content) == 65536
+
+
 def test_a_slow_upstream_holds_the_client_back() -> None:
     with Listener() as listener, running(listener) as proxy, Client(proxy) as client:
         client.sock.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n")
