@@ -9,13 +9,16 @@ export PIP_REQUIRE_VIRTUALENV := 1
 export PIP_USER := 0
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help bench check test test-all perf constraints clean
+.PHONY: help bench incident check test test-all perf constraints clean
 
 help:  ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 bench: .venv/.run  ## Reproduce the keep-alive fix: the default plan, within a minute
 	$(BIN)/bench run
+
+incident: .venv/.proxies  ## What people write into nginx.conf, beside HAProxy, Envoy and Caddy, in minutes
+	$(BIN)/bench incident
 
 check: .venv/.dev  ## Lint, formatting, types
 	$(BIN)/ruff check
@@ -44,6 +47,7 @@ clean:  ## Remove what was made, but no results
 
 .venv/.run: EXTRAS :=
 .venv/.dev: EXTRAS := [dev]
+.venv/.proxies: EXTRAS := [proxies]
 .venv/.perf: EXTRAS := [dev,proxies]
 .venv/.%: pyproject.toml constraints.txt | $(BIN)/pip
 	$(BIN)/pip install --quiet --only-binary :all: --constraint constraints.txt --editable '.$(EXTRAS)'

@@ -123,11 +123,13 @@ def trial(facts: Facts) -> Trial:
 
 
 def _subject_name(plan: Plan) -> str:
+    if plan.subject.idiom is not None:
+        return f"{plan.subject.name} {plan.subject.idiom}"
     return "target" if plan.subject.target else plan.subject.name
 
 
 def _closer(facts: Facts) -> str | None:
-    if facts.mode is not Mode.SHORT:
+    if facts.mode is not Mode.SHORT or facts.plan.subject.idiom is not None:
         return None
     if _subject_name(facts.plan) in ("direct", "target"):
         return "client"
@@ -230,7 +232,8 @@ def _cautions(facts: Facts, upstream: Upstream) -> Iterator[Caution]:
     yield from facts.notes
     subject = facts.plan.subject
     if not subject.target:
-        yield from validity.mode_cautions(facts.mode, upstream)
+        if subject.idiom is None:
+            yield from validity.mode_cautions(facts.mode, upstream)
         yield from validity.witness_cautions(upstream)
         if _closer(facts) in tuple(Closer) and "backend" in facts.time_wait_by_hop:
             behind = facts.time_wait.get("backend", TimeWait()).end

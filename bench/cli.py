@@ -75,6 +75,34 @@ def run(plan_file: Path | None, output: Path, as_json: bool, quiet: bool, **give
     sys.exit(_verdict(done))
 
 
+@bench.command()
+@click.option("--trials", default=3, show_default=True, type=click.IntRange(1), help="Trials of each.")
+@click.option("--duration", "-d", default=3.0, show_default=True, type=float, help="Window, seconds.")
+@click.option("--lab", "lab_name", default="auto", show_default=True, type=click.Choice(plan.LABS))
+@_OUTPUT
+def incident(trials: int, duration: float, lab_name: str, output: Path) -> None:
+    """Measure what people write into nginx.conf before and since 1.29.7, beside HAProxy, Envoy and Caddy."""
+    from bench import lab
+
+    opened = lab.choose(lab_name)
+    from bench import incident as staged
+    from bench.report import incident as report
+    from bench.report.live import watch
+
+    here, absent = staged.present(list(staged.entrants()))
+    _complain(absent)
+    if not here:
+        sys.exit(ENVIRONMENT)
+    with watch(sys.stderr, silent=False) as shown:
+        runs = staged.perform(here, trials, duration, lab_name=opened, root=output, watch=shown)
+    click.echo(report.table(runs), nl=False)
+    directories = [str(done.directory) for done in runs.values()]
+    picture, _ = report.save(runs, Path(directories[0]) / "incident")
+    click.echo(f"\nresults: {', '.join(directories)}\npicture: {picture}")
+    if any(trial.interrupted for done in runs.values() for trial in done.trials):
+        sys.exit(INTERRUPTED)
+
+
 @bench.command("plan")
 @click.argument("plan_file", required=False, metavar="[PLAN.toml]", type=click.Path(path_type=Path))
 @plan_flags

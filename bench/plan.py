@@ -37,6 +37,8 @@ class Closer(StrEnum):
 SUBJECTS = ("asyncio", "direct", "nginx", "haproxy", "envoy", "caddy")
 PROGRAMS = ("nginx", "haproxy", "envoy", "caddy")
 """The subjects that are programs of others, so that which one can be said (`subject.program`)."""
+IDIOMS = ("default", "snippet", "pool-only", "pool-http11", "small-pool", "full")
+"""What people write into an nginx.conf in the hope of reuse (bench/subjects/nginx.py)."""
 LABS = ("auto", "namespaces", "loopback")
 BACKENDS = ("raw", "aiohttp")
 
@@ -48,6 +50,8 @@ class Subject:
     name: str = "asyncio"
     program: str | None = None
     """The program that is run: a path, `system` or `wheel`; None: the system's, else the wheel's."""
+    idiom: str | None = None
+    """nginx only: a configuration as people write it. What it does is measured, and no mode enforced."""
     workers: int = 1
     pool_idle: int | None = None
     """Idle upstream connections that one worker keeps (nginx's `keepalive N`); None: as many as clients."""
@@ -304,6 +308,13 @@ def _check_together(plan: Plan) -> None:
             f"plan: subject.program = {plan.subject.program!r} goes with {', '.join(PROGRAMS)},"
             f" not with {plan.subject.name}"
         )
+    if plan.subject.idiom is not None:
+        _chosen("subject.idiom", plan.subject.idiom, IDIOMS)
+        if plan.subject.name != "nginx" or plan.mode == "both":
+            raise PlanError(
+                f"plan: subject.idiom = {plan.subject.idiom!r} is a configuration of nginx with one mode, the"
+                " one that is expected of it; set subject.name = 'nginx' and mode"
+            )
     if plan.subject.target is not None and not plan.subject.target.startswith("http://"):
         raise PlanError(f"plan: subject.target = {plan.subject.target!r} must be an http:// URL")
 

@@ -72,16 +72,22 @@ class Writer:
 
     @classmethod
     def create(
-        cls, root: Path, plan: Plan, machine: dict[str, Any], started: datetime | None = None
+        cls,
+        root: Path,
+        plan: Plan,
+        machine: dict[str, Any],
+        started: datetime | None = None,
+        label: str | None = None,
     ) -> Writer:
-        """Open a new folder under `root`, named after the moment, the mode and the subject.
+        """Open a new folder under `root`, named after the moment and `label`, else the mode and the subject.
 
         ResultsError where that cannot be done. `started` defaults to now.
         """
+        name = label or f"{plan.mode}-{plan.subject.name}"
         begun = (started or datetime.now(UTC)).astimezone(UTC)
         run = Run(plan.to_json(), machine, begun.isoformat(timespec="seconds"))
         try:
-            return cls(_new_directory(root, f"{begun:%Y%m%dT%H%M%SZ}-{plan.mode}-{plan.subject.name}"), run)
+            return cls(_new_directory(root, f"{begun:%Y%m%dT%H%M%SZ}-{name}"), run)
         except OSError as error:
             reason = f"cannot be written to: {error.strerror}; choose another folder with -o"
             raise ResultsError(root, None, reason) from error

@@ -121,7 +121,7 @@ def _backend_flags(plan: Backend, host: Host) -> Iterator[str]:
     for address in host.addresses:
         yield from ("--listen", f"{address}:{host.listen_port}")
     yield from ("--kind", plan.kind, "--workers", str(plan.workers), "--body", plan.body)
-    yield from ("--delay", plan.delay, "--close", plan.close)
+    yield from ("--delay", plan.delay, "--close", plan.close.removesuffix("ms"))
     if plan.idle_timeout_s is not None:
         yield from ("--idle-timeout", str(plan.idle_timeout_s))
     if plan.requests_per_connection is not None:

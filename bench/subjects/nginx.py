@@ -17,6 +17,7 @@ from nginx.versions import Version
 
 _ENDLESS = 1_000_000_000
 """More requests on a connection than any trial sends: a limit that nobody asked for is out of the way."""
+_SMALL_POOL = 4
 _ERROR_LOG_FLAG = Version(1, 19, 5)
 _SPARE_CONNECTIONS = 128
 """Connections of a worker beside those of clients and backends: listening sockets, channels, files."""
@@ -67,6 +68,8 @@ def settings(asked: Asked, listen: str, version: Version) -> Settings:
 def _reuse(asked: Asked, version: Version) -> Reuse:
     """Return what makes this version reuse or close: every directive said, no default relied upon."""
     plan, is_old = asked.plan, asked.plan.upstream_http == "1.0"
+    if plan.idiom is not None:
+        return _idiom(plan.idiom, asked.clients)
     if asked.mode is Mode.SHORT:
         # Without a close token the backend waits, and nginx, which has no pool, closes: for certain.
         closes = is_old or asked.closer is Closer.BACKEND
@@ -84,6 +87,18 @@ def _reuse(asked: Asked, version: Version) -> Reuse:
         (plan.requests_per_connection or _ENDLESS) if has_limits else None,
         plan.pool_idle_timeout_s if has_limits else None,
     )
+
+
+def _idiom(name: str, clients: int) -> Reuse:
+    """Return a configuration as people write it (`plan.IDIOMS`): what it leaves out is nginx's default."""
+    return {
+        "default": Reuse(),
+        "snippet": Reuse(http_version="1.1", connection=""),
+        "pool-only": Reuse(keepalive=clients),
+        "pool-http11": Reuse(http_version="1.1", keepalive=clients),
+        "small-pool": Reuse(http_version="1.1", connection="", keepalive=_SMALL_POOL),
+        "full": Reuse(http_version="1.1", connection="", keepalive=clients),
+    }[name]
 
 
 def _pool_idle(asked: Asked) -> int:

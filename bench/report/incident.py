@@ -1,0 +1,128 @@
+"""The incident as a table and as a picture: a row for each configuration, a column for each backend."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.record import Run, Trial
+from bench.report import text
+from bench.report.canvas import INK, QUIET, title
+from bench.report.figures import number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_SIDES = {"proxy": "#D55E00", "backend": "#E69F00", "nobody": "#0072B2"}
+"""Who holds TIME_WAIT: the proxy (its ports run out), the backend, nobody."""
+_COLUMNS = (
+    "requests/s",
+    "least to greatest",
+    "p99, ms",
+    "connections/request",
+    "TIME_WAIT proxy",
+    "TIME_WAIT backend",
+)
+_HOLDS_SOME = 32
+"""Connections that are no more than those of a pool at its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the trials of one configuration gave: medians, with the least and the greatest rate."""
+
+    name: str
+    rates: tuple[float, ...]
+    p99_ms: float | None
+    per_request: float
+    """Upstream connections per request."""
+    proxy_side: float
+    """TIME_WAIT toward the backend on the proxy's side, and on the backend's own."""
+    backend_side: float
+
+    @property
+    def rate(self) -> float:
+        """Return the median of requests per second."""
+        return statistics.median(self.rates)
+
+    @property
+    def holder(self) -> str:
+        """Return who holds TIME_WAIT: the side with the most of it."""
+        if max(self.proxy_side, self.backend_side) < _HOLDS_SOME:
+            return "nobody"
+        return "proxy" if self.proxy_side > self.backend_side else "backend"
+
+
+def rows(run: Run) -> list[Row]:
+    """Return a row for each subject of `run`, in the order in which they first ran."""
+    grouped: dict[str, list[Trial]] = {}
+    for trial in run.trials:
+        grouped.setdefault(trial.subject.name, []).append(trial)
+    return [_row(name, trials) for name, trials in grouped.items()]
+
+
+def _row(name: str, trials: Sequence[Trial]) -> Row:
+    p99s = [trial.latency_ms.p99 for trial in trials if trial.latency_ms.p99 is not None]
+    return Row(
+        name=name,
+        rates=tuple(trial.requests_per_s for trial in trials),
+        p99_ms=statistics.median(p99s) if p99s else None,
+        per_request=statistics.median(
+            trial.upstream.connections_opened / max(1, trial.upstream.requests_total) for trial in trials
+        ),
+        proxy_side=statistics.median(trial.time_wait_by_hop.get("backend", 0) for trial in trials),
+        backend_side=statistics.median(trial.time_wait["backend"].end for trial in trials),
+    )
+
+
+def table(runs: Mapping[str, Run]) -> str:
+    """Return the tables as text, one for each way in which the backend closes."""
+    from rich import box  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    parts = []
+    for close, run in runs.items():
+        shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        shown.add_column(f"backend closes {close}", no_wrap=True)
+        for name in _COLUMNS:
+            shown.add_column(name, justify="right")
+        for row in rows(run):
+            spread = f"{number(min(row.rates))} to {number(max(row.rates))}"
+            p99 = "-" if row.p99_ms is None else number(row.p99_ms, "ms")
+            sides = (f"{row.proxy_side:,.0f}", f"{row.backend_side:,.0f}")
+            shown.add_row(row.name, f"{row.rate:,.0f}", spread, p99, f"{row.per_request:.4f}", *sides)
+        parts.append(text.render(shown))
+    return "\n".join(parts)
+
+
+def save(runs: Mapping[str, Run], stem: Path) -> tuple[Path, Path]:
+    """Draw the picture as `stem`.png and `stem`.svg, and return both paths."""
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    height = 1.6 + 0.3 * max(len(rows(run)) for run in runs.values())
+    figure = Figure(figsize=(14, height), layout="constrained")
+    panels = figure.subplots(1, len(runs), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, (close, run) in zip(panels, runs.items(), strict=True):
+        _draw(axes, close, rows(run))
+    paths = stem.with_suffix(".png"), stem.with_suffix(".svg")
+    for path in paths:
+        figure.savefig(path, dpi=150)
+    return paths
+
+
+def _draw(axes: Axes, close: str, shown: Sequence[Row]) -> None:
+    title(axes, f"The backend closes {close.replace(':', ', ')}", "requests/s; who holds TIME_WAIT")
+    places = range(len(shown))
+    axes.barh(places, [row.rate for row in shown], 0.68, color=[_SIDES[row.holder] for row in shown])
+    for place, row in zip(places, shown, strict=True):
+        axes.plot([min(row.rates), max(row.rates)], [place, place], color=INK, linewidth=1)
+        note = f"  {row.rate:,.0f}   {row.per_request:.2g} connections a request, {row.holder}"
+        axes.text(max(row.rates), place, note, va="center", fontsize=7.5, color=QUIET)
+    axes.set_yticks(places, [row.name for row in shown], fontsize=8.5)
+    axes.invert_yaxis()
+    axes.margins(x=0.42)
+    axes.set_xlim(left=0)
+    axes.spines[["top", "right"]].set_visible(False)
