@@ -107,6 +107,7 @@ def save(runs: Mapping[str, Run], stem: Path) -> tuple[Path, Path]:
     panels = figure.subplots(1, len(runs), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (close, run) in zip(panels, runs.items(), strict=True):
         _draw(axes, close, rows(run))
+    panels[0].invert_yaxis()  # the panels share it
     paths = stem.with_suffix(".png"), stem.with_suffix(".svg")
     for path in paths:
         figure.savefig(path, dpi=150)
@@ -114,15 +115,18 @@ def save(runs: Mapping[str, Run], stem: Path) -> tuple[Path, Path]:
 
 
 def _draw(axes: Axes, close: str, shown: Sequence[Row]) -> None:
-    title(axes, f"The backend closes {close.replace(':', ', ')}", "requests/s; who holds TIME_WAIT")
+    title(
+        axes,
+        f"The backend closes {close.replace(':', ', ')}",
+        "requests/s; upstream connections per request, and who holds TIME_WAIT",
+    )
     places = range(len(shown))
     axes.barh(places, [row.rate for row in shown], 0.68, color=[_SIDES[row.holder] for row in shown])
     for place, row in zip(places, shown, strict=True):
         axes.plot([min(row.rates), max(row.rates)], [place, place], color=INK, linewidth=1)
-        note = f"  {row.rate:,.0f}   {row.per_request:.2g} connections a request, {row.holder}"
+        note = f"  {row.rate:,.0f}   {row.per_request:.2g} per request, {row.holder}"
         axes.text(max(row.rates), place, note, va="center", fontsize=7.5, color=QUIET)
     axes.set_yticks(places, [row.name for row in shown], fontsize=8.5)
-    axes.invert_yaxis()
     axes.margins(x=0.42)
     axes.set_xlim(left=0)
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,142 @@
+"""Who takes part in the incident, in which order, and what each configuration of nginx does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench import incident, plan
+from bench.errors import PlanError
+from bench.incident import CLOSES
+from bench.lab import namespaces
+from bench.plan import IDIOMS
+from bench.record import Run, SubjectRecord, TimeWait, Trial, Upstream
+from bench.report import incident as report
+from bench.subjects import programs
+from bench_process import trials
+
+WHY_NOT = namespaces.available()
+EVERYBODY = list(incident.entrants())
+
+
+def test_nginx_takes_part_with_every_idiom_before_and_since_the_new_defaults() -> None:
+    nginx = [entrant.subject for entrant in EVERYBODY if entrant.subject.name == "nginx"]
+    assert [(subject.program, subject.idiom) for subject in nginx] == [
+        (program, idiom) for program in ("system", "wheel") for idiom in IDIOMS
+    ]
+
+
+def test_the_others_take_part_with_and_without_reuse() -> None:
+    others = [(e.subject.name, e.mode.value) for e in EVERYBODY if e.subject.name != "nginx"]
+    assert others == [
+        (name, mode) for name in ("haproxy", "envoy", "caddy") for mode in ("short", "keepalive")
+    ]
+
+
+def test_every_round_has_everybody_and_every_other_goes_backwards() -> None:
+    first, second = CLOSES
+    assert list(incident.schedule(2, 2)) == [
+        (0, first), (0, second), (1, first), (1, second),
+        (1, second), (1, first), (0, second), (0, first),
+    ]  # fmt: skip
+
+
+def test_who_is_not_here_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(name: str, where: str | None = None) -> programs.Program:
+        if name == "envoy":
+            raise PlanError("envoy is not here")
+        return programs.Program(name, f"/{name}", "1.31.3")
+
+    monkeypatch.setattr(programs, "find", find)
+    here, absent = incident.present(EVERYBODY)
+    assert absent == ["envoy is not here"]
+    assert len(here) == len(EVERYBODY) - 2
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"mode": "short", "subject": {"name": "nginx", "idiom": "magic"}},
+        {"mode": "both", "subject": {"name": "nginx", "idiom": "full"}},
+        {"mode": "short", "subject": {"name": "caddy", "idiom": "full"}},
+    ],
+)
+def test_an_idiom_belongs_to_nginx_and_to_one_mode(values: dict[str, object]) -> None:
+    with pytest.raises(PlanError, match=r"subject\.idiom"):
+        plan.build(values)
+
+
+def made_up(number: int, name: str, rate: float, opened: int, held: tuple[int, int]) -> Trial:
+    """Return a trial of a thousand requests; `held` is TIME_WAIT on the proxy's side and the backend's."""
+    proxy_side, backend_side = held
+    sides = {"proxy": TimeWait(), "client": TimeWait(), "backend": TimeWait(end=backend_side)}
+    return replace(
+        Trial(number, "short", None, SubjectRecord(name, "1"), "namespaces"),
+        requests_per_s=rate,
+        upstream=Upstream(requests_total=1000, connections_opened=opened),
+        time_wait=sides,
+        time_wait_by_hop={"backend": proxy_side},
+    )
+
+
+def test_a_row_tells_medians_and_who_holds_time_wait() -> None:
+    told = [
+        made_up(1, "a", 10.0, 1000, (900, 100)),
+        made_up(2, "b", 99.0, 32, (0, 0)),
+        made_up(3, "a", 30.0, 1000, (700, 300)),
+        made_up(4, "a", 20.0, 1000, (800, 200)),
+        made_up(5, "c", 20.0, 1000, (10, 990)),
+    ]
+    rows = report.rows(Run({}, {}, "now", tuple(told)))
+    assert [(row.name, row.rate, row.per_request, row.holder) for row in rows] == [
+        ("a", 20.0, 1.0, "proxy"),
+        ("b", 99.0, 0.032, "nobody"),
+        ("c", 20.0, 1.0, "backend"),
+    ]
+    assert (rows[0].proxy_side, rows[0].backend_side) == (800, 200)
+
+
+def test_the_table_and_the_picture_have_a_part_for_each_backend(tmp_path: Path) -> None:
+    runs = {close: Run({}, {}, "now", (made_up(1, "a", 10.0, 1000, (900, 100)),)) for close in CLOSES}
+    text = report.table(runs)
+    assert all(f"backend closes {close}" in text for close in CLOSES)
+    assert "1.0000" in text
+    assert all(path.stat().st_size > 1000 for path in report.save(runs, tmp_path / "incident"))
+
+
+# -- by traffic: (idiom, reuses on 1.22, reuses on 1.29.7 and newer)
+REUSE = (
+    ("default", False, True),
+    ("snippet", False, True),
+    ("pool-only", False, True),
+    ("pool-http11", False, True),
+    ("full", True, True),
+)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(WHY_NOT is not None, reason=f"no namespaces lab: {WHY_NOT}")
+@pytest.mark.parametrize("where", ["system", "wheel"])
+@pytest.mark.parametrize(("idiom", "before", "since"), REUSE)
+def test_an_idiom_reuses_or_not_by_version(
+    where: str, idiom: str, before: bool, since: bool, tmp_path: Path
+) -> None:
+    try:
+        version = programs.find("nginx", where).version
+    except PlanError as error:
+        pytest.skip(str(error))
+    path = tmp_path / "plan.toml"
+    path.write_text(
+        f"mode = 'short'\ntrials = 1\n[subject]\nname = 'nginx'\nprogram = '{where}'\nidiom = '{idiom}'\n"
+        "[load]\nconnections = 16\nwarmup_s = 0.2\nduration_s = 0.5\n",
+        encoding="utf-8",
+    )
+    (trial,) = trials(path, root=tmp_path)
+    is_new = tuple(map(int, version.split("."))) >= (1, 29, 7)
+    per_connection = trial["upstream"]["requests_per_connection"]
+    assert per_connection > 2 if (since if is_new else before) else per_connection == 1.0
+    if idiom == "snippet" and not is_new:
+        opened = trial["upstream"]["connections_opened"]
+        assert (trial["time_wait"]["proxy"]["end"], trial["time_wait"]["backend"]["end"]) == (opened, 0)
