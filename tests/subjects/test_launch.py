@@ -1,0 +1,90 @@
+"""The life of a proxy that is somebody else's, tried on scripts that behave badly."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.errors import RoleError
+from bench.lab import Host, open_lab
+from bench.subjects import envoy, haproxy
+from bench.subjects.launch import Recipe, launch, listen_address
+from bench.subjects.programs import Program
+
+LISTENS = """
+import socket, sys, time
+server = socket.create_server((sys.argv[1], int(sys.argv[2])))
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    """Yield the proxy's host on loopback; scratch folders come to lie in `tmp_path`/scratch."""
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    with open_lab("loopback") as lab:
+        yield lab.hosts["proxy"]
+
+
+def recipe(listen: str, check: str, run: str, folder: Path) -> Recipe:
+    """Return a proxy that is a shell: `check` and `run` are what it does."""
+    program = Program("nginx", "/bin/sh", "1.0.0")
+    (folder / "listens.py").write_text(LISTENS, encoding="utf-8")
+    return Recipe(program, listen, {"conf": "in {folder}"}, ("-c", check), ("-c", run))
+
+
+def listening(listen: str, folder: Path) -> str:
+    """Return a command that listens."""
+    address, _, port = listen.rpartition(":")
+    return f"exec {sys.executable} {folder}/listens.py {address} {port}"
+
+
+def test_it_is_ready_when_it_listens_and_leaves_nothing_behind(host: Host, tmp_path: Path) -> None:
+    listen, scratch = listen_address(host), tmp_path / "scratch"
+    run = listening(listen, tmp_path)
+    running = launch(host, None, recipe(listen, "grep -q {folder} {folder}/conf", run, tmp_path))
+    assert (running.address, running.version) == (listen, "1.0.0")
+    assert len(list(scratch.iterdir())) == 1
+    running.stop()
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("check", "run", "said"),
+    [
+        ("echo '[emerg] no such thing' >&2; exit 1", "true", r"refuses its configuration.*\[emerg\] no such"),
+        ("true", "echo 'cannot bind' >&2; exit 3", r"ended before it listened.*exit code 3.*cannot bind"),
+    ],
+)
+def test_what_does_not_come_up_is_told_in_its_own_words(
+    check: str, run: str, said: str, host: Host, tmp_path: Path
+) -> None:
+    with pytest.raises(RoleError, match=said):
+        launch(host, None, recipe(listen_address(host), check, run, tmp_path))
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_haproxys_count_leaves_out_attempts_that_failed() -> None:
+    answer = (
+        "# pxname,svname,conn_tot,connect,wretr,econ,\nfront,FRONTEND,7,,,,\n"
+        "backend,backend1,,100,3,2,\nbackend,backend2,,10,0,0,\nbackend,BACKEND,,110,3,2,\n\n"
+    )
+    counted = haproxy.counted(answer)
+    assert (counted.opened, counted.accepted, counted.lost) == (105, 7, None)
+
+
+def test_envoys_count_sums_the_clusters() -> None:
+    answer = """{"stats": [
+        {"name": "cluster.backend1.upstream_cx_total", "value": 100},
+        {"name": "cluster.backend1.upstream_cx_connect_fail", "value": 4},
+        {"name": "cluster.backend2.upstream_cx_total", "value": 10},
+        {"name": "cluster.backend1.assignment_upstream_cx_total", "value": 9},
+        {"name": "http.front.downstream_cx_total", "value": 7},
+        {"histograms": {}}]}"""
+    counted = envoy.counted(answer)
+    assert (counted.opened, counted.accepted) == (106, 7)
