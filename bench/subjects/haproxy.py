@@ -36,8 +36,8 @@ class HAProxy:
             program,
             listen,
             files={"haproxy.cfg": conf(asked, listen)},
-            check=("-c", "-q", "-f", _CONF),
-            run=("-db", "-q", "-f", _CONF),
+            check=("-c", "-f", _CONF),
+            run=("-db", "-f", _CONF),
             count=_count,
         )
         return launch(host, cpus, recipe)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import RoleError
+from bench.errors import PlanError, RoleError
 from bench.lab import Host, open_lab
-from bench.subjects import envoy, haproxy
+from bench.subjects import envoy, haproxy, programs
 from bench.subjects.launch import Recipe, launch, listen_address
 from bench.subjects.programs import Program
 
@@ -20,6 +20,20 @@ import socket, sys, time
 server = socket.create_server((sys.argv[1], int(sys.argv[2])))
 time.sleep(600)
 """
+REFUSED = {
+    "nginx": ("c", "nonsense;", ("-t", "-q", "-p", "{folder}", "-c", "{folder}/c")),
+    "haproxy": ("c", "global\n nonsense 1\n", ("-c", "-f", "{folder}/c")),
+    "envoy": (
+        "c.json",
+        '{"nonsense": 1}',
+        ("--mode", "validate", "-c", "{folder}/c.json", "--log-level", "error"),
+    ),
+    "caddy": (
+        "c",
+        "http://:1 {\nnonsense\n}\n",
+        ("validate", "--config", "{folder}/c", "--adapter", "caddyfile"),
+    ),
+}
 
 
 @pytest.fixture
@@ -88,3 +102,19 @@ def test_envoys_count_sums_the_clusters() -> None:
         {"histograms": {}}]}"""
     counted = envoy.counted(answer)
     assert (counted.opened, counted.accepted) == (106, 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("nginx", "unknown directive"), ("haproxy", "nonsense"), ("envoy", "nonsense"), ("caddy", "nonsense")],
+)
+def test_a_program_says_itself_what_is_wrong(name: str, said: str, host: Host, tmp_path: Path) -> None:
+    """Each real program gets a configuration that it refuses, under the name that its adapter uses."""
+    try:
+        program = programs.find(name)
+    except PlanError as error:
+        pytest.skip(str(error))
+    file, text, check = REFUSED[name]
+    bad = Recipe(program, listen_address(host), {file: text}, check, ())
+    with pytest.raises(RoleError, match=f"{name}: its own check refuses.*{said}"):
+        launch(host, None, bad)
