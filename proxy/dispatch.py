@@ -50,12 +50,16 @@ class Dispatcher:
 
     def acquire(self, exchange: Downstream) -> None:
         """Find a connection for `exchange`, now or later: it is told by `use` or `no_connection`."""
-        action = self._pool.acquire(exchange, self.now)
-        if isinstance(action, Use):
-            connection = action.connection
+        # The ordinary case first, and without an action: it is most of what a pool does.
+        connection = self._pool.take()
+        if connection is not None:
             if connection.carried:
                 self._counters.reused += 1
             exchange.use(connection)
+            return
+        action = self._pool.acquire(exchange, self.now)
+        if isinstance(action, Use):
+            self._use(action)
         elif isinstance(action, Open):
             self._open(action)
         elif action is not None:
@@ -82,8 +86,8 @@ class Dispatcher:
             self._carry_out(self._pool.opened(connection, self.now))
 
     def release(self, connection: UpstreamConnection, *, reusable: bool) -> None:
-        reusable = reusable and self._keeps and connection.carried < self._max_requests
-        action = self._pool.release(connection, self.now, reusable=reusable)
+        keeps = reusable and self._keeps and connection.carried < self._max_requests
+        action = self._pool.release(connection, self.now, reusable=keeps)
         if action is not None:
             self._carry_out(action)
 

@@ -107,6 +107,12 @@ def response_head(head: ResponseHead, *, keep_alive: bool, to_http10: bool, date
     return b"".join(parts)
 
 
+def dated(data: bytes, head_size: int, date: bytes) -> bytes:
+    """Return a response with a Date added at the end of its head (RFC 9110, section 6.6.1)."""
+    end = head_size - 2
+    return b"%bDate: %b\r\n%b" % (data[:end], date, data[end:])
+
+
 def interim_head(head: ResponseHead) -> bytes:
     """Return the head of a 1xx response as the client shall see it."""
     if head.status == HTTPStatus.SWITCHING_PROTOCOLS:

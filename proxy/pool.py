@@ -105,13 +105,19 @@ class Pool(Generic[Connection, Waiter]):
         """Exchanges that wait without a connection being opened on their behalf."""
         return len(self._waiting) - self._opening
 
+    def take(self) -> Connection | None:
+        """Hand out the most recently used idle connection; None means that `acquire` must decide.
+
+        The rest may grow old and expire.
+        """
+        return self._idle.popitem()[0] if self._idle else None
+
     def acquire(
         self, waiter: Waiter, now: float
     ) -> Use[Connection, Waiter] | Open[Waiter] | Refuse[Waiter] | None:
         """Find a connection for `waiter`; None means that it waits for one to be released."""
-        if self._idle:
-            # The most recently used one: the rest may grow old and expire.
-            return Use(self._idle.popitem()[0], waiter)
+        if (connection := self.take()) is not None:
+            return Use(connection, waiter)
         is_spare_coming = self._opening > len(self._waiting)
         if not is_spare_coming and self._open >= self._max_open and self._queued >= self._max_waiting:
             return Refuse(waiter)

@@ -214,10 +214,10 @@ class ClientConnection(asyncio.Protocol):
 
     # What the upstream connection tells.
 
-    def pass_on(self, data: bytes) -> bool:
+    def pass_on(self, data: bytes, head_size: int, *, is_dated: bool) -> bool:
         if self._closes or self._head.is_10 or not self.request_done:
             return False
-        self._transport.write(data)
+        self._transport.write(data if is_dated else forwarding.dated(data, head_size, self._service.date))
         return True
 
     def interim(self, head: ResponseHead) -> None:

@@ -29,7 +29,8 @@ class Poller:
         self.loop = loop
         self._epoll = select.epoll()
         self._transports: dict[int, SocketTransport] = {}
-        self._unsent: list[SocketTransport] = []
+        self.unsent: list[SocketTransport] = []
+        """The transports that have something to send in this turn; always the same list."""
         loop.add_reader(self._epoll.fileno(), self._ready)
 
     def add(self, descriptor: int, transport: SocketTransport) -> None:
@@ -45,11 +46,9 @@ class Poller:
         """Forget a socket that is about to be closed, which ends epoll's interest in it."""
         del self._transports[descriptor]
 
-    def send_soon(self, transport: SocketTransport) -> None:
-        """Let `transport` flush at the end of this turn."""
-        if not self._unsent:
-            self.loop.call_soon(self._flush)
-        self._unsent.append(transport)
+    def send_soon(self) -> None:
+        """Flush what is in `unsent` at the end of this turn."""
+        self.loop.call_soon(self._flush)
 
     def close(self) -> None:
         """Stop watching."""
@@ -61,15 +60,22 @@ class Poller:
         for descriptor, events in self._epoll.poll(0):
             # An earlier event may have closed this one.
             transport = transports.get(descriptor)
-            if transport is not None:
+            if transport is None:
+                continue
+            if events == _IN:
+                transport.read()
+            else:
                 transport.ready(events)
 
     def _flush(self) -> None:
         # What has come in is read first: it cannot be an answer to what is about to be sent.
         self._ready()
-        unsent, self._unsent = self._unsent, []
-        for transport in unsent:
-            transport.flush()
+        # A transport that gets something to send meanwhile joins the end of the list.
+        try:
+            for transport in self.unsent:
+                transport.flush()
+        finally:
+            self.unsent.clear()
 
 
 class SocketTransport(asyncio.Transport):
@@ -88,6 +94,7 @@ class SocketTransport(asyncio.Transport):
 
     def __init__(self, poller: Poller, sock: socket.SocketType, protocol: asyncio.Protocol) -> None:
         self._poller = poller
+        self._unsent = poller.unsent
         self._sock = sock
         self._descriptor = sock.fileno()
         self._protocol = protocol
@@ -100,8 +107,11 @@ class SocketTransport(asyncio.Transport):
         """Read, and go on sending, as far as the socket allows."""
         if events & _OUT:
             self.flush()
-        if events & ~_OUT and (self._reading or events & ~(_OUT | _IN)) and not self._lost:
-            self._read()
+        if events & ~(_OUT | _IN):
+            # The connection has ended: that is learnt by reading, whether or not anybody wants to.
+            self._reading = True
+        if events & ~_OUT:
+            self.read()
 
     def flush(self) -> None:
         """Send what there is to send, as far as the socket takes it."""
@@ -130,14 +140,16 @@ class SocketTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send `data`, at the end of this turn of the loop."""
-        if self._lost or self._closing:
+        if self._closing:
             return
         if self._buffer:
             self._buffer += data
             self._maybe_pause()
         else:
             self._buffer = bytes(data)
-            self._poller.send_soon(self)
+            if not self._unsent:
+                self._poller.send_soon()
+            self._unsent.append(self)
 
     def write_eof(self) -> None:
         """Close this side, after what is still to be sent."""
@@ -192,7 +204,10 @@ class SocketTransport(asyncio.Transport):
         if self._sends == 2:
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Read what has come in, unless an earlier event has closed this socket, or paused it."""
+        if not self._reading or self._lost:
+            return
         try:
             data = self._sock.recv(self._read_bytes)
         except BlockingIOError:

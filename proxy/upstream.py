@@ -45,8 +45,11 @@ class Downstream(Protocol):
     request_done: bool
     """Whether the request has been sent whole."""
 
-    def pass_on(self, data: bytes) -> bool:
-        """Take a whole response as it is; False, and nothing done, when this one must be rewritten."""
+    def pass_on(self, data: bytes, head_size: int, *, is_dated: bool) -> bool:
+        """Take a whole response as it is; False, and nothing done, when this one must be rewritten.
+
+        Its head has `head_size` bytes, and a Date or none.
+        """
 
     def interim(self, head: ResponseHead) -> None:
         """Take a 1xx response."""
@@ -228,9 +231,13 @@ class UpstreamConnection(asyncio.Protocol):
                 usual is not None
                 and usual[0] + usual[1] == len(data)
                 and not self._to_head
-                and downstream.pass_on(data)
+                and downstream.pass_on(data, usual[0], is_dated=usual[2])
             ):
-                self._complete(reusable=downstream.request_done)
+                # As `_complete` does, but that here is nothing more to forget.
+                self._state = _NOTHING
+                del self._downstream
+                self._owner.release(self, reusable=True)
+                downstream.content_done()
                 return
         if self._buffer:
             data = self._buffer + data

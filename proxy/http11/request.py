@@ -78,7 +78,7 @@ def read_request(data: bytes, limits: Limits) -> RequestHead | None:
     if match is None:
         return _read_unusual(data, limits)
     size = match.end()
-    if grammar.is_too_long(data, size, limits):
+    if size > limits.unchecked_bytes and grammar.is_too_long(data, size, limits):
         raise ClientProtocolError("the head is too long", 431)
     method, target, fields, host, more_fields = match.groups()
     if more_fields:

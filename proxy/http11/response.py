@@ -52,20 +52,22 @@ class ResponseHead:
         self.body = UNTIL_CLOSE
 
 
-def read_usual_response(data: bytes, limits: Limits) -> tuple[int, int] | None:
+def read_usual_response(data: bytes, limits: Limits) -> tuple[int, int, bool] | None:
     """Return sizes of the head and of the content when `data` begins with a response in the usual spelling.
 
-    Such a head keeps the connection and may be forwarded to an HTTP/1.1 client as it is. None says nothing:
-    ask `read_response`.
+    Such a head keeps the connection and may be forwarded to an HTTP/1.1 client as it is, but for the Date
+    that it lacks where the last value is False. None says nothing: ask `read_response`.
     """
     match = _USUAL.match(data)
     if match is None:
         return None
     size = match.end()
     early_date, length, late_date = match.groups()
-    if (early_date is None) == (late_date is None) or grammar.is_too_long(data, size, limits):
+    if early_date is not None and late_date is not None:
         return None
-    return size, int(length)
+    if size > limits.unchecked_bytes and grammar.is_too_long(data, size, limits):
+        return None
+    return size, int(length), early_date is not None or late_date is not None
 
 
 def read_response(data: bytes, limits: Limits, *, to_head: bool) -> ResponseHead | None:

@@ -51,6 +51,7 @@ class Exchange:
         self.takes_usual = takes_usual
         self.heads: list[ResponseHead] = []
         self.passed_on = b""
+        self.dated: list[bool] = []
         self.received = b""
         self.interims: list[int] = []
         self.done = False
@@ -88,9 +89,10 @@ class Exchange:
 
     no_connection = use
 
-    def pass_on(self, data: bytes) -> bool:
+    def pass_on(self, data: bytes, head_size: int, *, is_dated: bool) -> bool:
         if self.takes_usual:
             self.passed_on += data
+            self.dated.append(is_dated)
         return self.takes_usual
 
     def interim(self, head: ResponseHead) -> None:
@@ -179,8 +181,15 @@ OK = b"HTTP/1.1 200 OK\r\nDate: Sun, 22 Nov 2026 23:34:31 GMT\r\nContent-Length:
 def test_a_usual_response_is_passed_on_as_it_is() -> None:
     exchange = Exchange(takes_usual=True)
     exchange.connection.data_received(OK)
-    assert exchange.passed_on == OK
+    assert (exchange.passed_on, exchange.dated) == (OK, [True])
     assert (exchange.done, exchange.reusable) == (True, True)
+
+
+def test_a_usual_response_without_a_date_is_passed_on_too_and_said_to_have_none() -> None:
+    exchange = Exchange(takes_usual=True)
+    data = OK.replace(b"Date", b"Dat")
+    exchange.connection.data_received(data)
+    assert (exchange.passed_on, exchange.dated) == (data, [False])
 
 
 @pytest.mark.parametrize(
@@ -188,7 +197,6 @@ def test_a_usual_response_is_passed_on_as_it_is() -> None:
     [
         OK + b"more",
         OK[:-1],
-        OK.replace(b"Date", b"Dat"),
         OK.replace(b"Date", b"Connection: close\r\nDate"),
         OK.replace(b"Date", b"Content-Length: 5\r\nDate"),
         OK.replace(b"Date", b"transfer-encoding: chunked\r\nDate"),
