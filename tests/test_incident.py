@@ -84,16 +84,18 @@ def made_up(number: int, name: str, rate: float, opened: int, held: tuple[int, i
 def test_a_row_tells_medians_and_who_holds_time_wait() -> None:
     told = [
         made_up(1, "a", 10.0, 1000, (900, 100)),
-        made_up(2, "b", 99.0, 32, (0, 0)),
+        made_up(2, "b", 99.0, 32, (32, 0)),
         made_up(3, "a", 30.0, 1000, (700, 300)),
         made_up(4, "a", 20.0, 1000, (800, 200)),
         made_up(5, "c", 20.0, 1000, (10, 990)),
+        made_up(6, "d", 20.0, 1000, (0, 0)),
     ]
     rows = report.rows(Run({}, {}, "now", tuple(told)))
     assert [(row.name, row.rate, row.per_request, row.holder) for row in rows] == [
         ("a", 20.0, 1.0, "proxy"),
         ("b", 99.0, 0.032, "nobody"),
         ("c", 20.0, 1.0, "backend"),
+        ("d", 20.0, 1.0, "nobody"),
     ]
     assert (rows[0].proxy_side, rows[0].backend_side) == (800, 200)
 

@@ -26,8 +26,8 @@ _COLUMNS = (
     "TIME_WAIT proxy",
     "TIME_WAIT backend",
 )
-_HOLDS_SOME = 32
-"""Connections that are no more than those of a pool at its end."""
+_POOLED = 0.05
+"""Connections per request below which a pool works, and TIME_WAIT is what its limits leave behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Row:
     @property
     def holder(self) -> str:
         """Return who holds TIME_WAIT: the side with the most of it."""
-        if max(self.proxy_side, self.backend_side) < _HOLDS_SOME:
+        if self.per_request < _POOLED or self.proxy_side == self.backend_side == 0:
             return "nobody"
         return "proxy" if self.proxy_side > self.backend_side else "backend"
 
@@ -114,10 +114,16 @@ def save(runs: Mapping[str, Run], stem: Path) -> tuple[Path, Path]:
     return paths
 
 
+def _said(close: str) -> str:
+    """Return in words how the backend closes (`at-once`, `linger:50ms`)."""
+    kind, _, time = close.partition(":")
+    return f"lingers for {time} before it closes" if kind == "linger" else "closes at once"
+
+
 def _draw(axes: Axes, close: str, shown: Sequence[Row]) -> None:
     title(
         axes,
-        f"The backend closes {close.replace(':', ', ')}",
+        f"The backend {_said(close)}",
         "requests/s; upstream connections per request, and who holds TIME_WAIT",
     )
     places = range(len(shown))
