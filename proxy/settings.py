@@ -39,7 +39,7 @@ class Limits:
     drain_timeout_s: float = 10.0
     """How long the exchanges under way may take after the signal to stop."""
     unchecked_bytes: int = field(init=False)
-    """A head of up to this size keeps the limits: the shortest field line has four bytes, "a:" and its end."""
+    """A head of up to this size keeps the limits: the shortest field line, "a:" and its end, has 4 bytes."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "unchecked_bytes", min(self.head_bytes, 4 * self.head_fields))
