@@ -43,6 +43,9 @@ def ports(
     half_s = _passed_s(samples, tuples / 2) if tuples else None
     if exhausted_s is None and tuples:
         exhausted_s = _passed_s(samples, tuples)
+    if half_s is not None and exhausted_s is not None:
+        # The subject tells the end exactly, the half lies somewhere between two samples.
+        half_s = min(half_s, exhausted_s)
     before = after = None
     if half_s is not None:
         before, after = _rates(ticks, half_s, end_s)

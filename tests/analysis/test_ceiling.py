@@ -103,3 +103,10 @@ def test_each_remedy_moves_the_ceiling_so_far(name, most, holds):
 def test_a_rate_below_the_ceiling_needs_no_remedy():
     assert ceiling.remedies(200.0, 28_232)[0].holds
     assert "1 instead of 1" in next(r.change for r in ceiling.remedies(200.0, 28_232) if "source" in r.name)
+
+
+def test_the_half_never_comes_after_the_end_that_the_subject_tells() -> None:
+    found = ceiling.ports(
+        [(0.1, 90)], [(0.0, 0), (0.1, 100)], port_range=100, tuples=100, end_s=1.0, exhausted_s=0.04
+    )
+    assert (found.half_range_passed_s, found.exhausted_s) == (0.04, 0.04)
