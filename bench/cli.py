@@ -286,6 +286,6 @@ def _complain(damage: Sequence[str]) -> None:
 
 
 def _verdict(done: Run) -> int:
-    if any(trial.interrupted for trial in done.trials):
+    if done.interrupted:
         return INTERRUPTED
     return 0 if done.trials and all(trial.valid for trial in done.trials) else INVALID

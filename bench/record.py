@@ -209,6 +209,8 @@ class Run:
     directory: str | None = None
     damage: tuple[str, ...] = ()
     """Lines that could not be read, each with file, line number and reason."""
+    interrupted: bool = False
+    """Whether somebody ended it early; told by the run itself, not by what is on disk."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `bench run --json` prints."""

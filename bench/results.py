@@ -95,7 +95,8 @@ class Writer:
     @property
     def run(self) -> Run:
         """Return the run as far as it has been written."""
-        return dataclasses.replace(self._header, trials=tuple(self._trials), directory=str(self.directory))
+        directory = str(self.directory) if self._trials else None
+        return dataclasses.replace(self._header, trials=tuple(self._trials), directory=directory)
 
     def __enter__(self) -> Writer:
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from bench import machine, roles, trial
@@ -38,8 +39,12 @@ def perform(plan: Plan, lab_name: str, root: Path, watch: Watch) -> Run:
     with Writer.create(root, plan, machine.describe()) as writer:
         watch.started(writer.directory, len(plan.modes) * plan.trials)
         for number, mode in schedule(plan):
-            outcome = trial.perform(plan, number, mode, lab_name, watch)
+            try:
+                outcome = trial.perform(plan, number, mode, lab_name, watch)
+            except KeyboardInterrupt:
+                # Before its load ran, or for the second time: there is nothing to keep of this trial.
+                return replace(writer.run, interrupted=True)
             writer.add(outcome.trial, outcome.moments, outcome.latencies)
             if outcome.trial.interrupted:
-                break
+                return replace(writer.run, interrupted=True)
         return writer.run

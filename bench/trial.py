@@ -135,11 +135,11 @@ def _drive(scene: _Scene, watch: Watch) -> Totals:
     generator, load, course = scene.roles.generator, scene.plan.load, scene.course
     start_ns = time.monotonic_ns() + _HEAD_START_NS
     generator.go(start_ns)
-    time.sleep(max(0, start_ns - time.monotonic_ns()) / 1e9)
-    scene.sampler.start()
     window_ns = start_ns + round(load.warmup_s * 1e9)
     end_ns = window_ns + round(load.duration_s * 1e9)
     try:
+        time.sleep(max(0, start_ns - time.monotonic_ns()) / 1e9)
+        scene.sampler.start()
         _follow(generator, course, watch, window_ns, "warm-up")
         before = _Pressed.now(scene.sampler, scene.roles)
         _follow(generator, course, watch, end_ns, "window")

@@ -125,7 +125,8 @@ class Sampler:
     def stop(self) -> None:
         """End the sampling; what can be asked for on demand stays open. OSError when sampling failed."""
         self._is_over.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         self._ended_ns = time.monotonic_ns()
         if self._failure is not None:
             raise self._failure

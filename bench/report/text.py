@@ -63,7 +63,7 @@ def result(run: Run, picture: Path | None = None) -> str:
     parts += [
         textwrap.fill(finding.sentence(run), _PROSE_WIDTH),
         "\n\n",
-        f"results: {run.directory}\n",
+        *([] if run.directory is None else [f"results: {run.directory}\n"]),
         *([] if picture is None else [f"picture: {picture}\n"]),
         f"next:    {finding.next_command(run)}\n",
     ]
