@@ -45,7 +45,7 @@ def is_refused(program: str, folder: Path, config: str) -> str | None:
 
 def without_root(path: Path, folder: Path) -> str:
     """Returns a whole configuration with its pid and temporary files in a folder."""
-    text = path.read_text().replace("\nhttp {", f"\nhttp {{\n{_temporary(folder)}", 1)
+    text = path.read_text().replace("\nhttp {", f"\nhttp {{\naccess_log off;\n{_temporary(folder)}", 1)
     return f"pid {folder / 'pid'};\n{text}"
 
 
