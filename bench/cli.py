@@ -191,6 +191,20 @@ def check_configuration(arguments: tuple[str, ...]) -> None:
     check_command.main(list(arguments), prog_name="bench check", standalone_mode=False)
 
 
+@bench.command(
+    "fix",
+    short_help="Make an nginx configuration reuse its upstream connections.",
+    context_settings={"ignore_unknown_options": True},
+    add_help_option=False,
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def fix_configuration(arguments: tuple[str, ...]) -> None:
+    """Hand over to bench/fix_command.py, for the same reason."""
+    from bench.fix_command import fix_command
+
+    fix_command.main(list(arguments), prog_name="bench fix", standalone_mode=False)
+
+
 @bench.command()
 @click.argument("rate", type=click.FloatRange(min=0, min_open=True), metavar="REQUESTS_PER_S")
 @click.option(

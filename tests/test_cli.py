@@ -13,7 +13,7 @@ from bench.cli import bench
 from bench.lab import namespaces
 
 WHY_NOT = namespaces.available()
-COMMANDS = ("run", "plan", "list", "show", "compare", "check", "ceiling", "doctor")
+COMMANDS = ("run", "plan", "list", "show", "compare", "check", "fix", "ceiling", "doctor")
 
 
 def test_help_names_every_command() -> None:
