@@ -73,6 +73,7 @@ class Facts:
     subject_opened: int | None = None
     subject_lost: int = 0
     subject_errors: Mapping[str, int] = field(default_factory=dict)
+    """Upstream errors by kind; a kind that the subject does not count is not among them."""
     kernel_opened: int | None = None
     first_exhausted_s: float | None = None
     time_wait: Mapping[str, TimeWait] = field(default_factory=dict)
@@ -146,7 +147,7 @@ def _upstream(facts: Facts) -> Upstream:
         connections_needed=_needed(facts),
         requests_per_connection=total / opened if opened else None,
         witnesses=Witnesses(facts.backend_accepted, facts.kernel_opened, facts.subject_opened),
-        errors={kind: facts.subject_errors.get(kind, 0) for kind in UPSTREAM_ERROR_KINDS},
+        errors={kind: facts.subject_errors.get(kind) for kind in UPSTREAM_ERROR_KINDS},
     )
 
 

@@ -95,11 +95,12 @@ def incident(trials: int, duration: float, lab_name: str, output: Path) -> None:
         sys.exit(ENVIRONMENT)
     with watch(sys.stderr, silent=False) as shown:
         runs = staged.perform(here, trials, duration, lab_name=opened, root=output, watch=shown)
-    click.echo(report.table(runs), nl=False)
-    directories = [str(done.directory) for done in runs.values()]
-    picture, _ = report.save(runs, Path(directories[0]) / "incident")
-    click.echo(f"\nresults: {', '.join(directories)}\npicture: {picture}")
-    if any(trial.interrupted for done in runs.values() for trial in done.trials):
+    directories = [done.directory for done in runs.values() if done.directory is not None]
+    if directories:
+        click.echo(report.table(runs), nl=False)
+        picture, _ = report.save(runs, Path(directories[0]) / "incident")
+        click.echo(f"\nresults: {', '.join(directories)}\npicture: {picture}")
+    if any(done.interrupted for done in runs.values()):
         sys.exit(INTERRUPTED)
 
 

@@ -88,7 +88,7 @@ def perform(
     """Run the trials of everybody in `here` and return a run for each way of closing.
 
     RoleError where a role does not come up; what was recorded until then stays. An interrupted trial is the
-    last.
+    last; one that is interrupted before its load runs leaves nothing.
     """
     facts = machine.describe()
     with ExitStack() as stack:
@@ -106,10 +106,15 @@ def perform(
         watch.started(writers[CLOSES[0]].directory, len(here) * rounds * len(CLOSES))
         for number, (index, close) in enumerate(schedule(len(here), rounds), 1):
             entrant = here[index]
-            outcome = trial.perform(entrant.plan(close, duration_s), number, entrant.mode, lab_name, watch)
+            try:
+                outcome = trial.perform(
+                    entrant.plan(close, duration_s), number, entrant.mode, lab_name, watch
+                )
+            except KeyboardInterrupt:
+                return {close: replace(writer.run, interrupted=True) for close, writer in writers.items()}
             writers[close].add(_named(outcome.trial), outcome.moments, outcome.latencies)
             if outcome.trial.interrupted:
-                break
+                return {close: replace(writer.run, interrupted=True) for close, writer in writers.items()}
         return {close: writer.run for close, writer in writers.items()}
 
 

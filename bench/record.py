@@ -63,7 +63,8 @@ class Upstream:
     per connection used up, plus one for each connection that the other side ended."""
     requests_per_connection: float | None = None
     witnesses: Witnesses = field(default_factory=Witnesses)
-    errors: dict[str, int] = field(default_factory=lambda: dict.fromkeys(UPSTREAM_ERROR_KINDS, 0))
+    errors: dict[str, int | None] = field(default_factory=lambda: dict.fromkeys(UPSTREAM_ERROR_KINDS))
+    """As the subject counted them; None: it does not count that kind."""
 
 
 @dataclass(frozen=True, slots=True)

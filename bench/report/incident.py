@@ -25,7 +25,11 @@ _COLUMNS = (
     "connections/request",
     "TIME_WAIT proxy",
     "TIME_WAIT backend",
+    "invalid",
 )
+_ON_INVALID = """! rates and latencies of invalid trials are no evidence; connections and TIME_WAIT are.
+  `bench show` on either folder says why each trial is invalid.
+"""
 _POOLED = 0.05
 """Connections per request below which a pool works, and TIME_WAIT is what its limits leave behind."""
 
@@ -36,6 +40,8 @@ class Row:
 
     name: str
     rates: tuple[float, ...]
+    invalid: int
+    """Trials whose mode was not held, or whose times tell more of the machine than of the proxy."""
     p99_ms: float | None
     per_request: float
     """Upstream connections per request."""
@@ -69,6 +75,7 @@ def _row(name: str, trials: Sequence[Trial]) -> Row:
     return Row(
         name=name,
         rates=tuple(trial.requests_per_s for trial in trials),
+        invalid=sum(not trial.valid for trial in trials),
         p99_ms=statistics.median(p99s) if p99s else None,
         per_request=statistics.median(
             trial.upstream.connections_opened / max(1, trial.upstream.requests_total) for trial in trials
@@ -93,8 +100,13 @@ def table(runs: Mapping[str, Run]) -> str:
             spread = f"{number(min(row.rates))} to {number(max(row.rates))}"
             p99 = "-" if row.p99_ms is None else number(row.p99_ms, "ms")
             sides = (f"{row.proxy_side:,.0f}", f"{row.backend_side:,.0f}")
-            shown.add_row(row.name, f"{row.rate:,.0f}", spread, p99, f"{row.per_request:.4f}", *sides)
+            invalid = f"{row.invalid} of {len(row.rates)}" if row.invalid else "-"
+            shown.add_row(
+                row.name, f"{row.rate:,.0f}", spread, p99, f"{row.per_request:.4f}", *sides, invalid
+            )
         parts.append(text.render(shown))
+    if any(row.invalid for run in runs.values() for row in rows(run)):
+        parts.append(_ON_INVALID)
     return "\n".join(parts)
 
 

@@ -37,7 +37,7 @@ class Counted:
     lost: int | None = None
     """Pooled connections that the backend ended."""
     errors: Mapping[str, int] = field(default_factory=dict)
-    """Upstream errors by kind, as in `record.UPSTREAM_ERROR_KINDS` and more."""
+    """Upstream errors by kind, as in `record.UPSTREAM_ERROR_KINDS` and more; only those that it counts."""
     first_exhausted_ns: int | None = None
 
     @classmethod
