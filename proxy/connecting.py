@@ -1,4 +1,7 @@
-"""Opens sockets to the upstreams, each address in turn. Which connection serves whom is not decided here."""
+"""Opens sockets to the upstreams, each address in turn, and the next one where one does not answer.
+
+Which connection serves whom is not decided here.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import itertools
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from proxy.errors import ConnectFailed, UpstreamTimeout
 from proxy.settings import Address, Settings, is_ipv6
@@ -18,11 +22,27 @@ from proxy.transport import Poller, SocketTransport
 _IP_BIND_ADDRESS_NO_PORT = 24
 _STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
 
+Failure = ConnectFailed | UpstreamTimeout
+
+
+@dataclass(slots=True)
+class _Handshake:
+    """One that takes its time; `upstreams_left` may still be asked, should it fail."""
+
+    sock: socket.SocketType
+    deadline: float
+    upstream: int
+    upstreams_left: int
+
 
 class Connector:
     """Opens one worker's connections.
 
+    An upstream that refuses, or does not accept in time, has been sent nothing: the next one is asked
+    instead, and each at most once for one connection.
+
     Args:
+        on_attempt_failed: learns of each upstream that could not be connected to.
         on_failed: takes the protocol of a connection that did not come to be after all, and why.
     """
 
@@ -30,22 +50,59 @@ class Connector:
         self,
         settings: Settings,
         loop: asyncio.AbstractEventLoop,
-        on_failed: Callable[[asyncio.Protocol, ConnectFailed | UpstreamTimeout], None],
+        on_attempt_failed: Callable[[Failure], None],
+        on_failed: Callable[[asyncio.Protocol, Failure], None],
     ) -> None:
         self._loop = loop
         self._timeout_s = settings.limits.connect_timeout_s
-        self._upstreams = itertools.cycle([(_family(address), address) for address in settings.upstreams])
+        self._upstreams = [(_family(address), address) for address in settings.upstreams]
+        self._turns = itertools.cycle(range(len(self._upstreams)))
         self._sources = itertools.cycle(settings.sources) if settings.sources else None
+        self._on_attempt_failed = on_attempt_failed
         self._on_failed = on_failed
-        self._pending: dict[asyncio.Protocol, tuple[socket.SocketType, float]] = {}
+        self._pending: dict[asyncio.Protocol, _Handshake] = {}
         self._poller = Poller(loop)
 
-    def open(self, protocol: asyncio.Protocol, now: float) -> ConnectFailed | None:
+    def open(self, protocol: asyncio.Protocol, now: float) -> Failure | None:
         """Connect to the next upstream; `protocol` learns by `connection_made` that it is done.
 
         Returns why not, when that is known at once.
         """
-        family, address = next(self._upstreams)
+        return self._ask(protocol, now, next(self._turns), len(self._upstreams) - 1)
+
+    def sweep(self, now: float) -> None:
+        """Give up what has taken too long."""
+        late = [protocol for protocol, handshake in self._pending.items() if handshake.deadline <= now]
+        for protocol in late:
+            handshake = self._take(protocol)
+            self._ask_others(
+                protocol, handshake, UpstreamTimeout("the upstream did not accept the connection in time")
+            )
+
+    def _ask(self, protocol: asyncio.Protocol, now: float, upstream: int, left: int) -> Failure | None:
+        """Connect to `upstream` or, while it cannot be reached, to one of the `left` after it."""
+        while True:
+            failure = self._connect(protocol, now, upstream, left)
+            if failure is None:
+                return None
+            self._on_attempt_failed(failure)
+            if not left:
+                return failure
+            left -= 1
+            upstream = (upstream + 1) % len(self._upstreams)
+
+    def _ask_others(self, protocol: asyncio.Protocol, failed: _Handshake, failure: Failure) -> None:
+        failed.sock.close()
+        self._on_attempt_failed(failure)
+        last: Failure | None = failure
+        if failed.upstreams_left:
+            upstream = (failed.upstream + 1) % len(self._upstreams)
+            last = self._ask(protocol, self._loop.time(), upstream, failed.upstreams_left - 1)
+        if last is not None:
+            self._on_failed(protocol, last)
+
+    def _connect(self, protocol: asyncio.Protocol, now: float, upstream: int, left: int) -> Failure | None:
+        family, address = self._upstreams[upstream]
         try:
             sock = self._socket(family)
         except OSError as error:
@@ -55,7 +112,7 @@ class Connector:
             # The handshake with a near host is over by now: asking again is cheaper than a turn of the loop.
             error_number = sock.connect_ex(address)
         if error_number in (errno.EALREADY, errno.EINPROGRESS):
-            self._pending[protocol] = (sock, now + self._timeout_s)
+            self._pending[protocol] = _Handshake(sock, now + self._timeout_s, upstream, left)
             self._loop.add_writer(sock.fileno(), self._writable, protocol)
         elif error_number in (0, errno.EISCONN):
             self._attach(protocol, sock)
@@ -63,13 +120,6 @@ class Connector:
             sock.close()
             return _failure(error_number)
         return None
-
-    def sweep(self, now: float) -> None:
-        """Give up what has taken too long."""
-        late = [protocol for protocol, (_, deadline) in self._pending.items() if deadline <= now]
-        for protocol in late:
-            self._take(protocol).close()
-            self._on_failed(protocol, UpstreamTimeout("the upstream did not accept the connection in time"))
 
     def _socket(self, family: int) -> socket.SocketType:
         # The type below socket.socket, which is written in Python and opens and closes at thrice the price.
@@ -84,18 +134,17 @@ class Connector:
         return sock
 
     def _writable(self, protocol: asyncio.Protocol) -> None:
-        sock = self._take(protocol)
-        error_number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        handshake = self._take(protocol)
+        error_number = handshake.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error_number:
-            sock.close()
-            self._on_failed(protocol, _failure(error_number))
+            self._ask_others(protocol, handshake, _failure(error_number))
         else:
-            self._attach(protocol, sock)
+            self._attach(protocol, handshake.sock)
 
-    def _take(self, protocol: asyncio.Protocol) -> socket.SocketType:
-        sock, _ = self._pending.pop(protocol)
-        self._loop.remove_writer(sock.fileno())
-        return sock
+    def _take(self, protocol: asyncio.Protocol) -> _Handshake:
+        handshake = self._pending.pop(protocol)
+        self._loop.remove_writer(handshake.sock.fileno())
+        return handshake
 
     def _attach(self, protocol: asyncio.Protocol, sock: socket.SocketType) -> None:
         SocketTransport(self._poller, sock, protocol)

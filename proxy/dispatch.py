@@ -7,9 +7,9 @@ import errno
 import time
 from typing import cast
 
-from proxy.connecting import Connector
+from proxy.connecting import Connector, Failure
 from proxy.counters import Counters
-from proxy.errors import ConnectFailed, PoolTimeout, ProxyError, UpstreamProtocolError, UpstreamTimeout
+from proxy.errors import PoolTimeout, ProxyError, UpstreamProtocolError, UpstreamTimeout
 from proxy.pool import Close, Open, Pool, Refuse, Use
 from proxy.settings import Settings
 from proxy.upstream import Downstream, UpstreamConnection
@@ -36,7 +36,7 @@ class Dispatcher:
         self._keeps = settings.mode == "keepalive"
         self._backend_closes = settings.mode == "short" and settings.closer == "backend"
         self._max_requests = settings.requests_per_connection or 1 << 62
-        self._connector = Connector(settings, loop, self._open_failed)
+        self._connector = Connector(settings, loop, self._count_failure, self._open_failed)
         self._closing: set[UpstreamConnection] = set()
         self._pool: Pool[UpstreamConnection, Downstream] = Pool(
             max_idle=settings.pool_idle if self._keeps else 0,
@@ -153,13 +153,10 @@ class Dispatcher:
                 return
             action = self._tell_failure(connection, error)
 
-    def _open_failed(self, protocol: asyncio.Protocol, error: ConnectFailed | UpstreamTimeout) -> None:
+    def _open_failed(self, protocol: asyncio.Protocol, error: Failure) -> None:
         self._open(self._tell_failure(cast(UpstreamConnection, protocol), error))
 
-    def _tell_failure(
-        self, connection: UpstreamConnection, error: ConnectFailed | UpstreamTimeout
-    ) -> Open[Downstream] | None:
-        self._count_failure(error)
+    def _tell_failure(self, connection: UpstreamConnection, error: Failure) -> Open[Downstream] | None:
         waiter = connection.reserved_for
         if waiter is not None:
             action = self._pool.lost(connection)
@@ -169,7 +166,7 @@ class Dispatcher:
             waiter.no_connection(error)
         return action
 
-    def _count_failure(self, error: ConnectFailed | UpstreamTimeout) -> None:
+    def _count_failure(self, error: Failure) -> None:
         counts = self._counters.upstream
         if isinstance(error, UpstreamTimeout):
             counts["timeout"] += 1

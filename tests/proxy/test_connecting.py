@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy_process import DATE, TIMEOUT_S, Client, running, until
+from proxy_process import DATE, TIMEOUT_S, Client, Upstream, running, until
 
 
 @pytest.fixture
@@ -33,6 +33,21 @@ def test_a_handshake_that_takes_too_long(full: socket.socket) -> None:
     with running(address, "--connect-timeout", "0.2") as proxy, Client(proxy) as client:
         assert client.ask("/").status == 504
         assert proxy.stop()["errors"]["upstream"]["timeout"] == 1
+
+
+def test_another_upstream_serves_where_one_takes_too_long(full: socket.socket) -> None:
+    """Each request asks each upstream once, however the turns of the others fall in between."""
+    patient = Upstream()
+    addresses = (f"127.0.0.1:{full.getsockname()[1]}", patient.address)
+    flags = ("--mode", "short", "--connect-timeout", "0.2", "--upstream", addresses[1])
+    with running(addresses[0], *flags) as proxy, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Client(proxy)) for _ in range(7)]
+        for client in clients:
+            client.sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        responses = [client.read() for client in clients]
+        assert [response and response.status for response in responses] == [200] * 7
+        assert proxy.stop()["errors"]["upstream"]["timeout"] == 4
+    patient.close()
 
 
 def test_a_handshake_that_takes_its_time(full: socket.socket) -> None:
