@@ -38,6 +38,7 @@ class Dispatcher:
         self._max_requests = settings.requests_per_connection or 1 << 62
         self._connector = Connector(settings, loop, self._count_failure, self._open_failed)
         self._closing: set[UpstreamConnection] = set()
+        self._renewing: set[Downstream] = set()
         self._pool: Pool[UpstreamConnection, Downstream] = Pool(
             max_idle=settings.pool_idle if self._keeps else 0,
             max_open=settings.pool_max,
@@ -68,22 +69,29 @@ class Dispatcher:
 
     def cancel(self, exchange: Downstream) -> None:
         """Forget an exchange that waits no more."""
+        self._renewing.discard(exchange)
         self._pool.cancel(exchange)
 
     def renew(self, connection: UpstreamConnection, exchange: Downstream) -> None:
         """Replace a connection that ended before it answered by a fresh one for the same exchange."""
         self._counters.lost += 1
+        self._renewing.add(exchange)
         self._open(self._pool.renew(connection, exchange))
 
     # What upstream connections tell.
 
     def opened(self, connection: UpstreamConnection) -> None:
         self._counters.opened += 1
-        if connection.reserved_for is not None:
-            exchange, connection.reserved_for = connection.reserved_for, None
+        if connection.reserved_for is None:
+            self._carry_out(self._pool.opened(connection, self.now))
+            return
+        exchange, connection.reserved_for = connection.reserved_for, None
+        if exchange in self._renewing:
+            self._renewing.discard(exchange)
             exchange.use(connection)
         else:
-            self._carry_out(self._pool.opened(connection, self.now))
+            # Its client has gone meanwhile, and nobody is left to read an answer.
+            self.release(connection, reusable=True)
 
     def release(self, connection: UpstreamConnection, *, reusable: bool) -> None:
         keeps = reusable and self._keeps and connection.carried < self._max_requests
@@ -158,11 +166,13 @@ class Dispatcher:
 
     def _tell_failure(self, connection: UpstreamConnection, error: Failure) -> Open[Downstream] | None:
         waiter = connection.reserved_for
-        if waiter is not None:
-            action = self._pool.lost(connection)
-        else:
+        if waiter is None:
             waiter, action = self._pool.failed()
+        else:
+            action = self._pool.lost(connection)
+            waiter = waiter if waiter in self._renewing else None
         if waiter is not None:
+            self._renewing.discard(waiter)
             waiter.no_connection(error)
         return action
 

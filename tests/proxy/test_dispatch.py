@@ -1,0 +1,97 @@
+"""What becomes of a fresh connection whose client has gone while it was opened, with the sockets scripted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Literal
+from unittest.mock import Mock
+
+import pytest
+
+from proxy.counters import Counters
+from proxy.dispatch import Dispatcher
+from proxy.errors import ConnectFailed
+from proxy.settings import Settings
+from proxy.upstream import Downstream, UpstreamConnection
+
+
+class Connector:
+    """Opens nothing: the test says what became of each connection."""
+
+    def __init__(self) -> None:
+        self.asked: list[UpstreamConnection] = []
+
+    def open(self, connection: UpstreamConnection, now: float) -> None:
+        self.asked.append(connection)
+
+    def establish(self) -> UpstreamConnection:
+        connection = self.asked.pop(0)
+        connection.connection_made(Mock(asyncio.Transport))
+        return connection
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+def dispatcher(
+    loop: asyncio.AbstractEventLoop, mode: Literal["short", "keepalive"]
+) -> tuple[Dispatcher, Connector]:
+    """One whose single place is taken by a connection that is about to be renewed."""
+    settings = Settings(("127.0.0.1", 0), (("127.0.0.1", 1),), mode=mode, pool_max=1)
+    found = Dispatcher(settings, Counters(), loop)
+    found._connector = connector = Connector()  # type: ignore[assignment]
+    return found, connector
+
+
+def exchange() -> Mock:
+    return Mock(Downstream)
+
+
+def renewing(found: Dispatcher, connector: Connector) -> Mock:
+    """An exchange whose connection turned out to be stale: a fresh one is being opened for it."""
+    client = exchange()
+    found.acquire(client)
+    stale = connector.establish()
+    found.renew(stale, client)
+    client.use.reset_mock()
+    return client
+
+
+def test_a_renewed_connection_serves_its_own_exchange(loop: asyncio.AbstractEventLoop) -> None:
+    found, connector = dispatcher(loop, "keepalive")
+    client, other = renewing(found, connector), exchange()
+    found.acquire(other)
+    fresh = connector.establish()
+    client.use.assert_called_once_with(fresh)
+    other.use.assert_not_called()
+
+
+@pytest.mark.parametrize("mode", ["short", "keepalive"])
+def test_a_client_that_has_gone_leaves_its_renewed_connection_to_others(
+    mode: Literal["short", "keepalive"], loop: asyncio.AbstractEventLoop
+) -> None:
+    found, connector = dispatcher(loop, mode)
+    client, other = renewing(found, connector), exchange()
+    found.acquire(other)
+    found.cancel(client)
+    fresh = connector.establish()
+    client.use.assert_not_called()
+    if mode == "short":
+        # It carried nothing, but no release is reusable here: the place is free, and a new one is opened.
+        fresh = connector.establish()
+    other.use.assert_called_once_with(fresh)
+
+
+def test_a_client_that_has_gone_is_told_nothing(loop: asyncio.AbstractEventLoop) -> None:
+    found, connector = dispatcher(loop, "keepalive")
+    client, other = renewing(found, connector), exchange()
+    found.acquire(other)
+    found.cancel(client)
+    found._open_failed(connector.asked.pop(), ConnectFailed("refused", 111))
+    client.no_connection.assert_not_called()
+    assert len(connector.asked) == 1, "the place is free again for the one who waits"
