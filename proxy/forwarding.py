@@ -7,7 +7,6 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
 
-from proxy.errors import ClientProtocolError
 from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
 from proxy.http11.request import RequestHead
 from proxy.http11.response import ResponseHead
@@ -39,16 +38,9 @@ class RequestWriter:
             self._connection = b"Connection: keep-alive\r\n"
 
     @property
-    def answers_expectations(self) -> bool:
-        """Whether 100 (Continue) comes from here: an HTTP/1.0 upstream cannot send it (RFC 9110, 10.1.1)."""
+    def to_http10(self) -> bool:
+        """Whether the upstream can neither send 100 (Continue) nor read chunks: both are done for it here."""
         return self._is_10
-
-    def check_chunked(self) -> None:
-        """Refuse a body of unknown length where the upstream could not read it (RFC 9112, section 6.1)."""
-        if self._is_10:
-            raise ClientProtocolError(
-                "the upstream speaks HTTP/1.0 and must know the length of the body", 411
-            )
 
     def tail(self, client: str) -> bytes:
         """Return what is added to every request of a client with the address `client`."""

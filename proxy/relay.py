@@ -31,6 +31,8 @@ class State(enum.Enum):
 
     READING = enum.auto()
     """It waits for a request, or for the rest of a head."""
+    COLLECTING = enum.auto()
+    """It reads a chunked body to its end: an HTTP/1.0 upstream must be told the length first."""
     WAITING = enum.auto()
     """Its request waits for an upstream connection."""
     RELAYING = enum.auto()
@@ -44,7 +46,7 @@ class State(enum.Enum):
 
 
 # Looked up once: a member of an Enum costs a descriptor call each time.
-_READING, _WAITING, _RELAYING = State.READING, State.WAITING, State.RELAYING
+_READING, _COLLECTING, _WAITING, _RELAYING = State.READING, State.COLLECTING, State.WAITING, State.RELAYING
 _RESPONDING, _LINGERING, _CLOSED = State.RESPONDING, State.LINGERING, State.CLOSED
 
 
@@ -110,7 +112,7 @@ class ClientConnection(asyncio.Protocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._state in (_WAITING, _RELAYING, _RESPONDING):
+        if self._state in (_COLLECTING, _WAITING, _RELAYING, _RESPONDING):
             self._service.counters.client["aborted"] += 1
         self._let_go()
         self._state = _CLOSED
@@ -159,21 +161,29 @@ class ClientConnection(asyncio.Protocol):
             # RFC 9110, section 7.6.2: this far and no further.
             self._answer(200, "the request went no further than it was allowed to")
             return
-        if head.expects_continue and service.writer.answers_expectations:
+        if head.expects_continue and service.writer.to_http10:
             # RFC 9110, section 10.1.1: the upstream cannot.
             self._transport.write(forwarding.CONTINUE)
+        if self.request_done or not self._upload.collects:
+            self._ask()
+        else:
+            self._state = _COLLECTING
+            self.deadline = service.body_until
+
+    def _ask(self) -> None:
+        service = self._service
         self._state = _WAITING
         self.deadline = service.response_until if self.request_done else service.body_until
         service.counters.requests += 1
         service.dispatcher.acquire(self)
 
     def _begin_body(self, length: int, data: bytes) -> None:
-        if length == CHUNKED:
-            self._service.writer.check_chunked()
+        service = self._service
         self.request_done = False
         self._retried = True
-        self._upload = Upload(length, self._service.limits)
-        self._request += self._take_body(data)
+        self._upload = Upload(length, service.limits, collects=service.writer.to_http10)
+        framed = self._take_body(data)
+        self._request += framed
 
     def _take_body(self, data: bytes) -> bytes:
         upload = self._upload
@@ -182,6 +192,10 @@ class ClientConnection(asyncio.Protocol):
             self.request_done = True
             self._buffer = upload.rest
             del self._upload
+            if upload.collects:
+                service = self._service
+                self._head.set_length(len(framed))
+                self._request = service.writer.write(self._head, self._tail, service.default_host)
         return framed
 
     def _read_body(self, data: bytes) -> None:
@@ -190,7 +204,12 @@ class ClientConnection(asyncio.Protocol):
         except ClientProtocolError as error:
             self._refuse(error)
             return
-        if self._state is _WAITING:
+        if self._state is _COLLECTING:
+            self._request += framed
+            self.deadline = self._service.body_until
+            if self.request_done:
+                self._ask()
+        elif self._state is _WAITING:
             self._request += framed
             self._pause_reading()
         elif framed:
@@ -305,7 +324,7 @@ class ClientConnection(asyncio.Protocol):
             counters.upstream["timeout"] += 1
             self._let_go()
             self._answer(504, "the upstream took too long to answer")
-        elif self._state is _RELAYING:
+        elif self._state in (_COLLECTING, _RELAYING):
             self._refuse(ClientTimeout("the body took too long"))
         elif self._state is _RESPONDING:
             (counters.client if self._write_paused else counters.upstream)["timeout"] += 1

@@ -18,6 +18,8 @@ class Limits:
     """The most header fields in a head, as in HAProxy and Envoy."""
     body_bytes: int = 1 << 30
     """The longest request body; it is streamed, never kept."""
+    collected_bytes: int = 64 * 1024
+    """The longest chunked request body that is kept whole, for an HTTP/1.0 upstream alone."""
     head_timeout_s: float = 15.0
     """From the first byte of a request head to its last."""
     idle_timeout_s: float = 75.0

@@ -1,4 +1,8 @@
-"""The body of a request on its way: read in the client's framing, written in the upstream's. No sockets."""
+"""The body of a request on its way: read in the client's framing, written in the upstream's. No sockets.
+
+An HTTP/1.0 upstream reads no chunks and must be told the length before the content (RFC 9112, section 6.1):
+for it a chunked body is collected first, and one too long for that is refused (RFC 9110, section 15.5.12).
+"""
 
 from __future__ import annotations
 
@@ -13,14 +17,17 @@ class Upload:
 
     Args:
         length: in bytes, or CHUNKED.
+        collects: whether a chunked body goes on bare, and only once it is whole.
     """
 
-    __slots__ = ("_chunks", "_left", "_max_bytes", "done", "rest")
+    __slots__ = ("_chunks", "_collected", "_left", "_limits", "collects", "done", "rest")
 
-    def __init__(self, length: int, limits: Limits) -> None:
+    def __init__(self, length: int, limits: Limits, *, collects: bool = False) -> None:
         self._left = length
-        self._max_bytes = limits.body_bytes
+        self._limits = limits
         self._chunks = ChunkedReader(ClientProtocolError, limits.head_bytes) if length == CHUNKED else None
+        self.collects = collects and length == CHUNKED
+        self._collected = b""
         self.done = False
         self.rest = b""
 
@@ -28,7 +35,7 @@ class Upload:
         """Return what of the body is in `data`, framed for the upstream.
 
         Raises:
-            ClientProtocolError: 400 or 413.
+            ClientProtocolError: 400, 411 or 413.
         """
         if self._chunks is not None:
             return self._take_chunks(self._chunks, data)
@@ -41,11 +48,23 @@ class Upload:
 
     def _take_chunks(self, chunks: ChunkedReader, data: bytes) -> bytes:
         content = chunks.feed(data)
-        if max(chunks.total, chunks.announced) > self._max_bytes:
-            raise ClientProtocolError(f"a body of more than {self._max_bytes} bytes", 413)
+        size = max(chunks.total, chunks.announced)
+        if size > self._limits.body_bytes:
+            raise ClientProtocolError(f"a body of more than {self._limits.body_bytes} bytes", 413)
+        if chunks.done:
+            self.done = True
+            self.rest = chunks.rest
+        if self.collects:
+            return self._collect(content, size)
         framed = chunk(content) if content else b""
-        if not chunks.done:
-            return framed
-        self.done = True
-        self.rest = chunks.rest
-        return framed + LAST_CHUNK
+        return framed + LAST_CHUNK if chunks.done else framed
+
+    def _collect(self, content: bytes, size: int) -> bytes:
+        if size > self._limits.collected_bytes:
+            raise ClientProtocolError(
+                f"the upstream speaks HTTP/1.0 and must know the length of a body of more than"
+                f" {self._limits.collected_bytes} bytes",
+                411,
+            )
+        self._collected += content
+        return self._collected if self.done else b""

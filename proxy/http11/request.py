@@ -67,6 +67,11 @@ class RequestHead:
         self.host = host
         self.size = size
 
+    def set_length(self, length: int) -> None:
+        """Have a body that came in chunks forwarded as one of `length` bytes."""
+        self.body = length
+        self.fields += b"Content-Length: %d\r\n" % length
+
 
 def read_request(data: bytes, limits: Limits) -> RequestHead | None:
     """Read the request head that `data` begins with; None while it is incomplete.

@@ -3,7 +3,6 @@
 import pytest
 
 from proxy import forwarding
-from proxy.errors import ClientProtocolError
 from proxy.forwarding import RequestWriter
 from proxy.http11.request import read_request
 from proxy.http11.response import read_response
@@ -70,13 +69,13 @@ def test_requests(writer: RequestWriter, request_head: str, forwarded: str) -> N
     assert writer.write(head, writer.tail("1.2.3.4"), b"up:1") == lines(forwarded)
 
 
-def test_an_old_upstream_cannot_read_chunks() -> None:
-    KEEP.check_chunked()
-    assert not KEEP.answers_expectations
-    assert OLD.answers_expectations
-    with pytest.raises(ClientProtocolError) as caught:
-        OLD.check_chunked()
-    assert caught.value.status == 411
+def test_a_collected_body_is_forwarded_with_its_length() -> None:
+    head = read_request(lines("POST /a HTTP/1.1\nHost: b\nTransfer-Encoding: chunked"), Limits())
+    assert head is not None
+    head.set_length(5)
+    forwarded = f"POST /a HTTP/1.0\nHost: b\nContent-Length: 5\nConnection: keep-alive\n{WHO}1.2.3.4"
+    assert OLD.write(head, OLD.tail("1.2.3.4"), b"up:1") == lines(f"{forwarded}\nX-Forwarded-Host: b")
+    assert (OLD.to_http10, KEEP.to_http10) == (True, False)
 
 
 @pytest.mark.parametrize(

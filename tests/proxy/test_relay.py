@@ -382,23 +382,6 @@ def test_short_connections(closer: str, version: str, upstream: Upstream) -> Non
     assert {value for request in upstream.requests for value in request.values(b"Connection")} == asked
 
 
-def test_an_old_upstream_is_asked_to_keep_the_connection(upstream: Upstream) -> None:
-    kept = b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"
-    upstream.script = lambda _: send(kept)
-    before = upstream.connections
-    with running(upstream, "--upstream-http", "1.0") as proxy, Client(proxy) as client:
-        client.ask("/")
-        client.ask("/")
-        assert upstream.connections - before == 1
-        upstream.script = lambda _: send(kept.replace(b"Connection: keep-alive\r\n", b""))
-        client.ask("/")
-        client.ask("/")
-        assert upstream.connections - before == 2
-        chunked = client.ask("/", method="POST", fields="Transfer-Encoding: chunked\r\n")
-        assert chunked.status == 411
-    assert upstream.requests[0].values(b"Connection") == [b"keep-alive"]
-
-
 def test_upstreams_take_turns() -> None:
     first, second = Upstream(), Upstream()
     with running(first, "--upstream", second.address, "--mode", "short") as proxy, Client(proxy) as client:

@@ -43,3 +43,20 @@ def test_a_chunked_body_may_be_too_long(data: bytes) -> None:
     with pytest.raises(ClientProtocolError) as caught:
         upload.take(data)
     assert caught.value.status == 413
+
+
+def test_a_body_is_collected_where_its_length_must_come_first() -> None:
+    data = b"3;x\r\nhel\r\n2\r\nlo\r\n0\r\nX: 1\r\n\r\nNEXT"
+    for pieces in cuts(data):
+        upload = Upload(CHUNKED, Limits(), collects=True)
+        assert upload.collects
+        assert send(upload, pieces) == (b"hello", b"NEXT")
+    assert not Upload(5, Limits(), collects=True).collects, "whose length is known goes as it comes"
+
+
+@pytest.mark.parametrize("data", [b"b\r\n", b"5\r\nhello\r\n6\r\nworlds\r\n"])
+def test_a_body_may_be_too_long_to_be_collected(data: bytes) -> None:
+    upload = Upload(CHUNKED, Limits(collected_bytes=10), collects=True)
+    with pytest.raises(ClientProtocolError) as caught:
+        upload.take(data)
+    assert caught.value.status == 411
