@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench import __version__, plan
+from bench import __version__, plan, sections
 from bench.errors import BenchError
 from bench.flags import overrides, plan_flags
 
@@ -270,8 +270,8 @@ def main() -> None:
 
 
 def _plan(path: Path | None, given: dict[str, Any]) -> plan.Plan:
-    below = plan.load(path) if path is not None else {}
-    return plan.build(plan.merge(below, overrides(given)))
+    below = sections.load(path) if path is not None else {}
+    return plan.build(sections.merge(below, overrides(given)))
 
 
 def _draw(done: Run) -> None:

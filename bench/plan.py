@@ -1,23 +1,21 @@
 """What was asked: the plan of a run, from a TOML file and flags, checked before anything starts.
 
-Pure but for `load()`, which reads one file. A plan is complete: each default is written out, so
-that the header of a result says all that was asked.
+Pure; how values become the fields of a section is bench/sections.py. A plan is complete: each default is
+written out, so that the header of a result says all that was asked.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from bench import units
+from bench import sections, units
 from bench.errors import PlanError
+from bench.sections import chosen, section
 
 
 class Mode(StrEnum):
@@ -142,74 +140,16 @@ class Plan:
         return dataclasses.asdict(self)
 
 
-Section = TypeVar("Section", Subject, Load, Backend, Hosts, Plan)
 _SECTIONS: dict[str, type[Any]] = {"subject": Subject, "load": Load, "backend": Backend, "hosts": Hosts}
-
-
-def load(path: Path) -> dict[str, Any]:
-    """Read the TOML plan at `path`; PlanError names the file and what is wrong with it."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PlanError(f"{path}: cannot be read as a TOML plan: {error}") from error
-
-
-def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Return `below` with the values of `above` laid over it, section by section."""
-    merged = dict(below)
-    for key, value in above.items():
-        lower = merged.get(key)
-        merged[key] = {**lower, **value} if isinstance(value, dict) and isinstance(lower, dict) else value
-    return merged
 
 
 def build(values: dict[str, Any]) -> Plan:
     """Return the checked plan that `values` (as in TOML) ask for; PlanError names key, value, remedy."""
-    sections = {name: _section(kind, values.get(name, {}), name) for name, kind in _SECTIONS.items()}
+    parts = {name: section(kind, values.get(name, {}), name) for name, kind in _SECTIONS.items()}
     rest = {key: value for key, value in values.items() if key not in _SECTIONS}
-    plan = dataclasses.replace(_section(Plan, rest, "", skip=frozenset(_SECTIONS)), **sections)
+    plan = dataclasses.replace(section(Plan, rest, "", skip=frozenset(_SECTIONS)), **parts)
     check(plan)
     return plan
-
-
-def _section(kind: type[Section], values: Any, name: str, skip: frozenset[str] = frozenset()) -> Section:
-    if not isinstance(values, dict):
-        raise PlanError(f"plan: [{name}] must be a table, not {values!r}")
-    kinds = {f.name: str(f.type) for f in dataclasses.fields(kind) if f.name not in skip}
-    where = f"{name}." if name else ""
-    given = {}
-    for key, value in values.items():
-        if key not in kinds:
-            raise PlanError(f"plan: unknown key {where}{key}; known here: {', '.join(kinds)}")
-        given[key] = _value(kinds[key], value, where + key)
-    return kind(**given)
-
-
-def _value(kind: str, value: Any, key: str) -> Any:
-    """Return `value` as the field's type `kind` (its annotation); PlanError where it cannot be that."""
-    wanted, _, optional = kind.partition(" | ")
-    if value is None and optional:
-        return None
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if wanted == "float" and number:
-        return float(value)
-    if wanted == "int" and number and int(value) == value:
-        return int(value)
-    if (wanted == "str" and isinstance(value, str)) or (wanted == "bool" and isinstance(value, bool)):
-        return value
-    if wanted in ("Mode", "Closer"):
-        choices = Mode if wanted == "Mode" else Closer
-        return choices(_chosen(key, value, tuple(choices)))
-    if wanted.startswith("dict") and isinstance(value, dict):
-        return {str(name): str(setting) for name, setting in value.items()}
-    names = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
-    raise PlanError(f"plan: {key} = {value!r} is not {names.get(wanted, 'a table')}")
-
-
-def _chosen(key: str, value: Any, choices: tuple[str, ...]) -> Any:
-    if value not in choices:
-        raise PlanError(f"plan: {key} = {value!r} is not one of {', '.join(choices)}")
-    return value
 
 
 _Reading = Callable[["Plan"], float | None]
@@ -253,11 +193,11 @@ _SPELLINGS = (
 
 def check(plan: Plan) -> None:
     """Raise PlanError where the plan makes no sense, naming the key, the value and the remedy."""
-    _chosen("mode", plan.mode, ("short", "keepalive", "both"))
-    _chosen("lab", plan.lab, LABS)
-    _chosen("subject.name", plan.subject.name, SUBJECTS)
-    _chosen("subject.upstream_http", plan.subject.upstream_http, ("1.0", "1.1"))
-    _chosen("backend.kind", plan.backend.kind, BACKENDS)
+    chosen("mode", plan.mode, ("short", "keepalive", "both"))
+    chosen("lab", plan.lab, LABS)
+    chosen("subject.name", plan.subject.name, SUBJECTS)
+    chosen("subject.upstream_http", plan.subject.upstream_http, ("1.0", "1.1"))
+    chosen("backend.kind", plan.backend.kind, BACKENDS)
     for key, of in _AT_LEAST_ONE:
         value = of(plan)
         if value is not None and value < 1:
@@ -309,7 +249,7 @@ def _check_together(plan: Plan) -> None:
             f" not with {plan.subject.name}"
         )
     if plan.subject.idiom is not None:
-        _chosen("subject.idiom", plan.subject.idiom, IDIOMS)
+        chosen("subject.idiom", plan.subject.idiom, IDIOMS)
         if plan.subject.name != "nginx" or plan.mode == "both":
             raise PlanError(
                 f"plan: subject.idiom = {plan.subject.idiom!r} is a configuration of nginx with one mode, the"
@@ -320,18 +260,5 @@ def _check_together(plan: Plan) -> None:
 
 
 def to_toml(plan: Plan) -> str:
-    """Return the plan as TOML that `load` reads; what is None is left out, since TOML has no null."""
-    top, tables = [], []
-    for key, value in plan.to_json().items():
-        if isinstance(value, dict):
-            tables.append(f"\n[{key}]")
-            tables += [f"{name} = {_toml(setting)}" for name, setting in value.items() if setting is not None]
-        else:
-            top.append(f"{key} = {_toml(value)}")
-    return "\n".join([*top, *tables]) + "\n"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(name)} = {_toml(item)}" for name, item in value.items()) + "}"
-    return json.dumps(value, ensure_ascii=False)  # strings, numbers and booleans are spelled alike in both
+    """Return the plan as TOML that `sections.load` reads."""
+    return sections.to_toml(plan.to_json())

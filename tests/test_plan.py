@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench import plan
+from bench import plan, sections
 from bench.errors import PlanError
 from bench.plan import Closer, Mode
 
@@ -26,7 +26,9 @@ def test_a_plan_survives_its_own_json() -> None:
 
 
 def test_flags_win_over_the_file_key_by_key() -> None:
-    merged = plan.merge({"trials": 2, "load": {"connections": 8, "rate": 5}}, {"load": {"connections": 9}})
+    merged = sections.merge(
+        {"trials": 2, "load": {"connections": 8, "rate": 5}}, {"load": {"connections": 9}}
+    )
     assert merged == {"trials": 2, "load": {"connections": 9, "rate": 5}}
 
 
@@ -80,9 +82,9 @@ def test_a_file_that_is_no_toml_is_named(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "plan.toml"
     path.write_bytes(text)
     with pytest.raises(PlanError, match=re.escape(str(path))):
-        plan.load(path)
+        sections.load(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="No such file"):
-        plan.load(tmp_path / "none.toml")
+        sections.load(tmp_path / "none.toml")
