@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from bench.analysis import ceiling, histogram, validity
 from bench.analysis.validity import Pressure
+from bench.moments import spent_s
 from bench.plan import PROGRAMS, Closer, Mode, Plan
 from bench.record import (
     ROLES,
@@ -214,19 +215,9 @@ def _cpu_us_per_request(moments: Sequence[Moment], start_s: float, end_s: float)
     )
     shares: dict[str, float | None] = {}
     for host in sorted({row.host for row in moments}):
-        spent_s = _spent_s([row for row in moments if row.host == host], start_s, end_s)
-        shares[host] = None if spent_s is None or not served else spent_s / served * 1e6
+        used_s = spent_s([row for row in moments if row.host == host], start_s, end_s)
+        shares[host] = None if used_s is None or not served else used_s / served * 1e6
     return shares
-
-
-def _spent_s(rows: Sequence[Moment], start_s: float, end_s: float) -> float | None:
-    """Return the CPU seconds between the rows nearest to two moments; None where there are none."""
-    timed = [(row.t_s, row.cpu_s) for row in rows if row.cpu_s is not None]
-    if len(timed) < 2:
-        return None
-    first = min(timed, key=lambda at: abs(at[0] - start_s))
-    last = min(timed, key=lambda at: abs(at[0] - end_s))
-    return last[1] - first[1]
 
 
 def _cautions(facts: Facts, upstream: Upstream) -> Iterator[Caution]:

@@ -1,27 +1,24 @@
-"""Run <-> `results/<time>-<mode>-<subject>/`, format 1: the folder, its header and its trials.
+"""Run <-> `results/<time>-<mode>-<subject>/`, format 1: the header and the trials of one run.
 
-The format is told in results/README.md. timeline.csv and latency.hlog are bench/series.py's, what the
+The folder and its files are bench/folder.py's, timeline.csv and latency.hlog bench/series.py's; what the
 values mean is in bench.record, what people read of them in bench.report.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
-import os
-import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import NoneType, TracebackType, UnionType
-from typing import IO, Any
+from types import TracebackType
+from typing import Any
 
-from bench import series
+from bench import folder
 from bench.errors import ResultsError
+from bench.folder import Folder
 from bench.plan import Plan
-from bench.record import FORMAT, Latencies, Moment, Run, Trial
+from bench.record import Latencies, Moment, Run, Trial
 
 RUN_FILE = "run.jsonl"
 
@@ -50,25 +47,12 @@ class Listed:
 
 
 class Writer:
-    """Writes one run, trial by trial, into a new folder of its own; whatever is on disk is readable.
+    """Writes one run, trial by trial, into a new folder of its own."""
 
-    A trial's line in run.jsonl is written last: where it stands, its other rows are complete. A run that
-    ends without a trial leaves no folder.
-    """
-
-    def __init__(self, directory: Path, run: Run) -> None:
-        """Open the files of `run` in `directory`, which holds none of them yet, and write the headers."""
-        self.directory = directory
+    def __init__(self, folder: Folder, run: Run) -> None:
+        self._folder = folder
         self._header = run
         self._trials: list[Trial] = []
-        self._files: list[IO[str]] = []
-        self._run = self._open(RUN_FILE)
-        self._timeline = self._open(series.TIMELINE_FILE)
-        self._latency = self._open(series.LATENCY_FILE)
-        header = {"format": FORMAT, "plan": run.plan, "machine": run.machine, "started": run.started}
-        _append(self._run, _line(header))
-        _append(self._timeline, series.timeline_head())
-        _append(self._latency, series.LATENCY_HEAD)
 
     @classmethod
     def create(
@@ -83,19 +67,22 @@ class Writer:
 
         ResultsError where that cannot be done. `started` defaults to now.
         """
-        name = label or f"{plan.mode}-{plan.subject.name}"
         begun = (started or datetime.now(UTC)).astimezone(UTC)
         run = Run(plan.to_json(), machine, begun.isoformat(timespec="seconds"))
-        try:
-            return cls(_new_directory(root, f"{begun:%Y%m%dT%H%M%SZ}-{name}"), run)
-        except OSError as error:
-            reason = f"cannot be written to: {error.strerror}; choose another folder with -o"
-            raise ResultsError(root, None, reason) from error
+        header = {"plan": run.plan, "machine": run.machine, "started": run.started}
+        return cls(
+            Folder.create(root, label or f"{plan.mode}-{plan.subject.name}", begun, RUN_FILE, header), run
+        )
+
+    @property
+    def directory(self) -> Path:
+        """Return where the run is written."""
+        return self._folder.directory
 
     @property
     def run(self) -> Run:
         """Return the run as far as it has been written."""
-        directory = str(self.directory) if self._trials else None
+        directory = None if self._folder.is_empty else str(self.directory)
         return dataclasses.replace(self._header, trials=tuple(self._trials), directory=directory)
 
     def __enter__(self) -> Writer:
@@ -108,30 +95,12 @@ class Writer:
 
     def add(self, trial: Trial, moments: Iterable[Moment], latencies: Iterable[Latencies]) -> None:
         """Append a trial that has ended, with its rows and histograms, and flush them."""
-        try:
-            _append(self._latency, series.latency_lines(latencies))
-            _append(self._timeline, series.timeline_lines(moments))
-            _append(self._run, _line(trial.to_json()))
-            self._trials.append(trial)
-        except OSError as error:
-            raise ResultsError(
-                self.directory, None, f"cannot be written to: {error.strerror}; make room and run again"
-            ) from error
+        self._folder.add(trial.to_json(), moments, latencies)
+        self._trials.append(trial)
 
     def close(self) -> None:
-        """Close the files; remove them, and their folder, where no trial was recorded."""
-        files, self._files = self._files, []
-        for file in files:
-            file.close()
-            if not self._trials:
-                os.unlink(file.name)
-        if files and not self._trials:
-            self.directory.rmdir()
-
-    def _open(self, name: str) -> IO[str]:
-        file = open(self.directory / name, "x", encoding="utf-8", newline="")  # noqa: SIM115
-        self._files.append(file)
-        return file
+        """Close the folder; nothing is left of one where no trial was recorded."""
+        self._folder.close()
 
 
 def read(path: Path) -> Run:
@@ -140,16 +109,11 @@ def read(path: Path) -> Run:
     ResultsError where there is no run, its header is damaged, or its format is newer than ours.
     """
     file = path / RUN_FILE if path.is_dir() else path
-    lines = series.numbered_lines(file)
-    plan, machine, started = _header(file, next(lines, (1, "")))
-    trials: list[Trial] = []
-    damage: list[str] = []
-    for number, text in lines:
-        try:
-            trials.append(_trial(text))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            damage.append(str(ResultsError(file, number, f"not a trial: {_why(error)}; left out")))
-    return Run(plan, machine, started, tuple(trials), str(file.parent), tuple(damage))
+    lines = folder.read(file, {"plan": dict, "machine": dict, "started": str}, _trial)
+    plan, machine, started = (lines.header[key] for key in ("plan", "machine", "started"))
+    if not isinstance(plan.get("subject"), dict):
+        raise ResultsError(file, 1, "not the header of a run: plan.subject is no table")
+    return Run(plan, machine, started, lines.trials, str(file.parent), lines.damage)
 
 
 def runs(root: Path) -> list[Listed]:
@@ -157,11 +121,11 @@ def runs(root: Path) -> list[Listed]:
     if not root.is_dir():
         return []
     found: list[Listed] = []
-    for folder in sorted(file.parent for file in root.glob(f"*/{RUN_FILE}")):
+    for directory in sorted(file.parent for file in root.glob(f"*/{RUN_FILE}")):
         try:
-            found.append(Listed(folder, read(folder)))
+            found.append(Listed(directory, read(directory)))
         except ResultsError as error:
-            found.append(Listed(folder, None, str(error)))
+            found.append(Listed(directory, None, str(error)))
     return sorted(found, key=lambda each: each.run.started if each.run else "")
 
 
@@ -173,87 +137,7 @@ def latest(root: Path) -> Path:
     return readable[-1]
 
 
-def _new_directory(root: Path, stem: str) -> Path:
-    """Create a folder that nobody else has: runs may start within the same second."""
-    root.mkdir(parents=True, exist_ok=True)
-    attempt = 1
-    while True:
-        directory = root / (stem if attempt == 1 else f"{stem}-{attempt}")
-        try:
-            directory.mkdir()
-        except FileExistsError:
-            attempt += 1
-        else:
-            return directory
-
-
-def _append(file: IO[str], text: str) -> None:
-    file.write(text)
-    file.flush()
-
-
-def _line(values: dict[str, Any]) -> str:
-    return json.dumps(values, separators=(",", ":"), allow_nan=False) + "\n"
-
-
-def _header(file: Path, numbered: tuple[int, str]) -> tuple[dict[str, Any], dict[str, Any], str]:
-    number, text = numbered
-    try:
-        header = _object(text)
-        known = header["format"]
-        if not isinstance(known, int) or known < 1:
-            raise ValueError(f"format is {known!r}, not a number from 1")
-        if known > FORMAT:
-            raise ResultsError(
-                file, number, f"is in format {known}, and this bench reads up to {FORMAT}; use a newer bench"
-            )
-        plan, machine, started = header["plan"], header["machine"], header["started"]
-        if not (isinstance(plan, dict) and isinstance(machine, dict) and isinstance(started, str)):
-            raise ValueError("plan, machine or started is of the wrong type")
-        _checked(plan.get("subject"), dict[str, Any], "plan.subject")
-    except (ValueError, KeyError) as error:
-        raise ResultsError(file, number, f"not the header of a run: {_why(error)}") from error
-    return plan, machine, started
-
-
-def _trial(text: str) -> Trial:
-    trial = Trial.from_json(_object(text))
-    _checked(trial, Trial, "trial")
+def _trial(values: dict[str, Any]) -> Trial:
+    trial = Trial.from_json(values)
+    folder.checked(trial, Trial, "trial")
     return trial
-
-
-def _object(text: str) -> dict[str, Any]:
-    def refuse(name: str) -> float:
-        raise ValueError(f"{name} is not a number")
-
-    values = json.loads(text, parse_constant=refuse)
-    if not isinstance(values, dict):
-        raise ValueError("not a JSON object")
-    return values
-
-
-def _checked(value: Any, kind: Any, name: str) -> None:
-    """Raise ValueError where `value` is not of the annotated `kind`, down to the last field."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any:
-        return
-    if origin is UnionType:
-        if value is not None or NoneType not in arguments:
-            _checked(value, next(each for each in arguments if each is not NoneType), name)
-    elif dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
-        for each in dataclasses.fields(kind):
-            _checked(getattr(value, each.name), hints[each.name], f"{name}.{each.name}")
-    elif origin in (dict, tuple) and isinstance(value, origin):
-        for key, item in value.items() if origin is dict else enumerate(value):
-            _checked(item, arguments[1] if origin is dict else arguments[0], f"{name}.{key}")
-    else:
-        wanted = (int, float) if kind is float else origin or kind
-        if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
-            raise ValueError(f"{name} is {value!r}, which is no {getattr(kind, '__name__', kind)}")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"{name} is {value!r}, which is no finite number")
-
-
-def _why(error: Exception) -> str:
-    return f"{error} is missing" if isinstance(error, KeyError) else str(error)

@@ -12,16 +12,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from bench import account, lab, roles
+from bench import account, lab, moments, roles
 from bench.account import Facts, Served, Window
 from bench.analysis import histogram
 from bench.analysis.validity import Pressure
 from bench.lab import Lab
 from bench.load.generator import Generator, Second, Totals
-from bench.observe import processes
 from bench.observe.host import HostSample, Peaks
 from bench.observe.sampler import Observed, Sampler
 from bench.plan import Mode, Plan
+from bench.pressure import Reading
 from bench.record import ROLES, Caution, Latencies, Moment, TimeWait, Trial
 from bench.roles import Roles
 
@@ -29,7 +29,6 @@ _HEAD_START_NS = 50_000_000
 """Between the command to go and the first connect: every worker has read it by then."""
 _SETTLE_S = 1.0
 """How long connections that are being closed when the load has ended may take to come to rest."""
-_TICK_NS = 100_000_000
 
 
 class Watch(Protocol):
@@ -38,7 +37,7 @@ class Watch(Protocol):
     def started(self, directory: Path, trials: int) -> None:
         """A run of so many trials begins."""
 
-    def trial(self, number: int, mode: Mode, warmup_s: float, duration_s: float) -> None:
+    def trial(self, number: int, mode: str, warmup_s: float, duration_s: float) -> None:
         """A trial begins, in its set-up."""
 
     def phase(self, name: str) -> None:
@@ -141,9 +140,9 @@ def _drive(scene: _Scene, watch: Watch) -> Totals:
         time.sleep(max(0, start_ns - time.monotonic_ns()) / 1e9)
         scene.sampler.start()
         _follow(generator, course, watch, window_ns, "warm-up")
-        before = _Pressed.now(scene.sampler, scene.roles)
+        before = Reading.now(scene.sampler, scene.roles.client_cores)
         _follow(generator, course, watch, end_ns, "window")
-        course.pressure = before.until(_Pressed.now(scene.sampler, scene.roles))
+        course.pressure = before.until(Reading.now(scene.sampler, scene.roles.client_cores))
     except KeyboardInterrupt:
         course.interrupted = True
         generator.stop()
@@ -164,35 +163,6 @@ def _follow(generator: Generator, course: _Course, watch: Watch, until_ns: int, 
         if second is not None:
             course.seconds.append(second)
             watch.second(second)
-
-
-@dataclass(frozen=True, slots=True)
-class _Pressed:
-    """What the load workers had waited for, and their cores had idled, up to one moment."""
-
-    moment_ns: int
-    waited_s: Sequence[float | None]
-    idle_s: float | None
-
-    @classmethod
-    def now(cls, sampler: Sampler, started: Roles) -> _Pressed:
-        idle = processes.idle_s()
-        chosen = started.client_cores
-        idle_s = None if chosen is None else sum(idle[core] for core in chosen) / len(chosen)
-        return cls(time.monotonic_ns(), sampler.run_queue_wait_s("client"), idle_s)
-
-    def until(self, later: _Pressed) -> Pressure:
-        """Return the shares of the time between this moment and a later one."""
-        length_s = (later.moment_ns - self.moment_ns) / 1e9
-        waits = [
-            after - before
-            for before, after in zip(self.waited_s, later.waited_s, strict=True)
-            if before is not None and after is not None
-        ]
-        idle = None
-        if self.idle_s is not None and later.idle_s is not None:
-            idle = min(1.0, (later.idle_s - self.idle_s) / length_s)
-        return Pressure(max(waits, default=0.0) / length_s, idle)
 
 
 # -- when the load has ended
@@ -284,37 +254,9 @@ def _served(seconds: Sequence[Second], totals: Totals) -> Served:
 
 def _moments(number: int, mode: Mode, course: _Course, start_ns: int) -> list[Moment]:
     """Return the observers' samples and the clients' tenths of a second, in order."""
-    rows = [_observed(number, mode, sample, start_ns) for sample in course.samples]
-    ticks = [row for second in course.seconds for row in _tenths(number, mode, second, start_ns)]
+    rows = [moments.observed(number, mode, sample, start_ns) for sample in course.samples]
+    ticks = [row for second in course.seconds for row in moments.tenths(number, mode, second, start_ns)]
     return sorted([*rows, *ticks], key=lambda row: row.t_s)
-
-
-def _observed(number: int, mode: Mode, sample: HostSample, start_ns: int) -> Moment:
-    return Moment(
-        trial=number,
-        mode=mode.value,
-        host=sample.host,
-        t_s=round((sample.t_ns - start_ns) / 1e9, 4),
-        time_wait=sample.time_wait,
-        established=sample.established,
-        ports_used=sample.ports_used,
-        active_opens=sample.active_opens,
-        passive_opens=sample.passive_opens,
-        resets=sample.resets,
-        listen_overflows=sample.listen_overflows,
-        cpu_s=sample.cpu_s,
-        memory_mib=sample.memory_mib,
-    )
-
-
-def _tenths(number: int, mode: Mode, second: Second, start_ns: int) -> Iterator[Moment]:
-    """Yield the correct responses of each whole tenth; the errors of a second stand with its last."""
-    for index, requests in enumerate(second.ticks):
-        end_ns = min(second.start_ns + (index + 1) * _TICK_NS, second.end_ns)
-        is_last = index == len(second.ticks) - 1
-        errors = sum(second.errors.values()) if is_last else 0
-        at_s = round((end_ns - start_ns) / 1e9, 4)
-        yield Moment(number, mode.value, "client", at_s, requests=requests, errors=errors)
 
 
 def _latencies(number: int, mode: Mode, seconds: Sequence[Second], start_ns: int) -> Iterator[Latencies]:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from bench.load.generator import Second
     from bench.observe.host import HostSample
-    from bench.plan import Mode
 
 _REDRAWN_EVERY_S = 0.25
 
@@ -80,10 +79,10 @@ class LiveLine:
         """A run of so many trials begins."""
         self._line.trials = trials
 
-    def trial(self, number: int, mode: Mode, warmup_s: float, duration_s: float) -> None:
+    def trial(self, number: int, mode: str, warmup_s: float, duration_s: float) -> None:
         """A trial begins, in its set-up."""
         lasts_s = warmup_s + duration_s
-        self._line = Line(self._line.trials, number, mode.value, "set-up", lasts_s, self._clock())
+        self._line = Line(self._line.trials, number, mode, "set-up", lasts_s, self._clock())
         self._draw()
 
     def phase(self, name: str) -> None:
@@ -118,7 +117,7 @@ class NoLine:
     def started(self, directory: Path, trials: int) -> None:
         """Show nothing."""
 
-    def trial(self, number: int, mode: Mode, warmup_s: float, duration_s: float) -> None:
+    def trial(self, number: int, mode: str, warmup_s: float, duration_s: float) -> None:
         """Show nothing."""
 
     def phase(self, name: str) -> None:

@@ -1,0 +1,43 @@
+"""How hard the machine was on the load workers: read at two moments, judged by bench/analysis/validity.py."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.analysis.validity import Pressure
+from bench.cores import Cores
+from bench.observe import processes
+from bench.observe.sampler import Sampler
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the load workers had waited for, and their cores had idled, up to one moment."""
+
+    moment_ns: int
+    waited_s: Sequence[float | None]
+    idle_s: float | None
+
+    @classmethod
+    def now(cls, sampler: Sampler, client_cores: Cores) -> Reading:
+        """Read both; no idle time where the workers have no cores of their own."""
+        idle = processes.idle_s()
+        idle_s = None
+        if client_cores is not None:
+            idle_s = sum(idle[core] for core in client_cores) / len(client_cores)
+        return cls(time.monotonic_ns(), sampler.run_queue_wait_s("client"), idle_s)
+
+    def until(self, later: Reading) -> Pressure:
+        """Return the shares of the time between this moment and a later one."""
+        length_s = (later.moment_ns - self.moment_ns) / 1e9
+        waits = [
+            after - before
+            for before, after in zip(self.waited_s, later.waited_s, strict=True)
+            if before is not None and after is not None
+        ]
+        idle = None
+        if self.idle_s is not None and later.idle_s is not None:
+            idle = min(1.0, (later.idle_s - self.idle_s) / length_s)
+        return Pressure(max(waits, default=0.0) / length_s, idle)
