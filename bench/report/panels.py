@@ -26,6 +26,10 @@ _DASHES: dict[str, Any] = {"proxy": "-", "backend": (0, (6, 2)), "client": (0, (
 _PERCENTS = (50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
 _SHORTEST_TICK_S = 0.05
 _VISIBLE = 0.015  # of the greatest value: below it a line lies on the axis
+_LAST_TICKS = 10
+"""Tenths of a second at the end of a trial, over which the label of a line tells the rate."""
+_HEADROOM = 1.24
+"""Height of the rate's axes over the highest line: words about the ports stand there, and cross no line."""
 _LABEL_GAP = 0.075  # of the height of the axes: a line of text and some air
 
 Line = list[tuple[float, float]]
@@ -49,12 +53,12 @@ def rate(axes: Axes, drawn: Drawn) -> None:
         lines = _lines(side, "client", lambda row: row.requests)
         middle = _bundle(axes, {trial: _rates(line) for trial, line in lines.items()}, colour)
         if middle:
-            level = statistics.median(y for _, y in middle[-10:])
-            said = units.rate(level) if level else "errors only"
+            level = statistics.mean(y for _, y in middle[-_LAST_TICKS:])
+            said = "errors only" if level == 0 and _fails_at_last(side) else units.rate(level)
             labels.append(_Label(level, f"{side.name}\n{said}", colour))
-    axes.set_ylim(0, max(axes.get_ylim()[1] * 1.08, 10))
+    axes.set_ylim(0, max(axes.get_ylim()[1] * _HEADROOM, 10))
     _over_time(axes, drawn)
-    _mark_moments(axes, drawn, "half_range_passed_s", "half of the ports used\nafter {} s", 0.6)
+    _mark_moments(axes, drawn, "half_range_passed_s", "half of the ports used\nafter {} s", 0.88)
     _mark_moments(axes, drawn, "exhausted_s", "all ports used\nafter {} s", 0.3)
     _label_ends(axes, labels)
 
@@ -132,6 +136,12 @@ def _rates(ticks: Line) -> Line:
             rates.append((end_s, count / (end_s - begin_s)))
             begin_s, count = end_s, 0.0
     return rates
+
+
+def _fails_at_last(side: Side) -> bool:
+    """Tell whether exchanges failed within the last second of any trial."""
+    ends_s = {trial.trial: _window(trial)[1] for trial in finding.shown(side)}
+    return any(row.errors and row.t_s > ends_s.get(row.trial, row.t_s) - 1.05 for row in side.series.moments)
 
 
 def _values(lines: dict[int, Line]) -> list[float]:

@@ -1,5 +1,6 @@
 """The picture: that each panel says what the run says. How it looks is for eyes, not for tests."""
 
+import dataclasses
 from xml.etree import ElementTree
 
 import pytest
@@ -137,3 +138,16 @@ def test_a_mode_keeps_its_colour_and_several_runs_have_one_each(tmp_path):
 )
 def test_labels_are_moved_apart(wanted, heights, placed):
     assert _apart(wanted, heights) == pytest.approx(placed)
+
+
+@pytest.mark.parametrize(("errors", "said"), [(0, "0.0/s"), (7, "errors only")])
+def test_a_rate_of_nothing_is_not_always_errors(cliff, errors, said):
+    run, measured = results.read(cliff), series.read(cliff)
+    silent = tuple(
+        dataclasses.replace(row, requests=0, errors=errors)
+        if row.mode == "short" and row.host == "client" and row.t_s > 5
+        else row
+        for row in measured.moments
+    )
+    figure = plots.draw(sides.split(run, dataclasses.replace(measured, moments=silent)))
+    assert f"short\n{said}" in words(figure)
