@@ -145,6 +145,25 @@ def show(run_directory: Path, as_json: bool) -> None:
 
 
 @bench.command()
+@click.argument("run_directory", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", metavar="FILE.html", type=click.Path(path_type=Path), help="Default: RUN/report.html."
+)
+def report(run_directory: Path, output: Path | None) -> None:
+    """Write one HTML file about a run, to hand to a colleague: it carries all it shows, and loads nothing."""
+    from bench import results, series
+    from bench.analysis.sides import split
+    from bench.report import handout, page, plots
+
+    done = results.read(run_directory)
+    _complain(done.damage)
+    picture = plots.as_svg(split(done, series.read(run_directory))) if done.trials else None
+    written = output or Path(str(done.directory)) / "report.html"
+    page.save(handout.page(done, picture), written)
+    click.echo(f"report: {written}")
+
+
+@bench.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN[:MODE]...")
 @click.option("--fail-on", multiple=True, metavar="CONDITION", help="As 'requests_per_s<0.95'.")
 @click.option(

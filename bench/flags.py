@@ -1,17 +1,18 @@
 """The flags that a plan can be given on the command line: one table, laid over the TOML plan.
 
-A flag that is not given leaves the plan's own value alone. Parsing only; bench/plan.py checks.
+A flag that is not given leaves the plan's own value alone. Spelling only, both ways; bench/plan.py checks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
 
 from bench import units
-from bench.plan import BACKENDS, LABS, SUBJECTS, Closer, Mode
+from bench.plan import BACKENDS, LABS, SUBJECTS, Closer, Mode, Plan
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -131,6 +132,38 @@ def overrides(given: dict[str, Any]) -> dict[str, Any]:
         if at:
             subject["program"] = program
     return values
+
+
+def command(values: Mapping[str, Any]) -> str | None:
+    """Return the `bench run` that asks for the plan `values`, with what differs from the default.
+
+    None where the plan says something that no flag can.
+    """
+    default = Plan().to_json()
+    different = {
+        (section, key): value
+        for section, held in values.items()
+        for key, value in (held.items() if isinstance(held, dict) else [("", held)])
+        if value != (default.get(section, {}).get(key) if key else default.get(section))
+    }
+    words = ["bench", "run"]
+    for names, path, kind, _ in _FLAGS:
+        section, _, key = path.rpartition(".")
+        value = different.pop((section, key) if section else (key, ""), None)
+        if value is not None:
+            words += _written(names[0], kind, value)
+    for name, value in different.pop(("hosts", "sysctls"), {}).items():
+        words += ["--sysctl", f"{name}={value}"]
+    return None if different else shlex.join(words)
+
+
+def _written(flag: str, kind: Any, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        yes, _, no = flag.partition("/")
+        return [yes if value else no]
+    if kind is _TIME:
+        return [flag, f"{value:g}s"]
+    return [flag, f"{value:g}" if isinstance(value, float) else str(value)]
 
 
 def _sysctl(text: str) -> tuple[str, str]:

@@ -13,7 +13,10 @@ from bench.cli import bench
 from bench.lab import namespaces
 
 WHY_NOT = namespaces.available()
-COMMANDS = ("run", "plan", "list", "show", "compare", "check", "fix", "ceiling", "doctor")
+COMMANDS = (
+    "run", "plan", "list", "show", "report", "compare", "check", "fix", "ceiling", "incident", "doctor",
+)  # fmt: skip
+REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 
 
 def test_help_names_every_command() -> None:
@@ -75,6 +78,17 @@ def test_the_effective_plan_reads_back_as_itself(tmp_path: Path) -> None:
     assert CliRunner().invoke(bench, ["plan", str(path)]).output == printed
     asked = json.loads(CliRunner().invoke(bench, ["plan", str(path), "--json"]).output)
     assert (asked["load"]["rate"], asked["hosts"]["pin"]) == (500.0, False)
+
+
+@pytest.mark.parametrize("name", ["a.html", "there.html"])
+def test_a_report_is_one_file_and_says_where(name: str, tmp_path: Path) -> None:
+    (tmp_path / "there.html").write_text("an older one")
+    done = CliRunner().invoke(bench, ["report", str(REFERENCE), "-o", str(tmp_path / name)])
+    assert (done.exit_code, done.output) == (0, f"report: {tmp_path / name}\n")
+    written = (tmp_path / name).read_text(encoding="utf-8")
+    assert written.startswith("<!doctype html>")
+    assert "data:image/svg+xml;base64," in written
+    assert {file.name for file in tmp_path.iterdir()} == {name, "there.html"}
 
 
 def test_an_empty_results_folder_lists_nothing(tmp_path: Path) -> None:

@@ -27,6 +27,29 @@ def sentence(run: Run) -> str:
     return text[0].upper() + text[1:] + "."
 
 
+def title(run: Run) -> str:
+    """Return what a stranger should take away, in a dozen words; `sentence` says it whole."""
+    sides = {side.mode: side for side in split(run) if shown(side)}
+    if not sides:
+        return _NOTHING
+    told = _taken_away(sides)
+    if all(side.counted for side in sides.values()):
+        return told
+    return f"Not to be relied on, see below: {told[0].lower()}{told[1:]}"
+
+
+def _taken_away(sides: dict[str, Side]) -> str:
+    if sides.keys() == {"short", "keepalive"}:
+        short, keepalive = sides["short"], sides["keepalive"]
+        rate_, old_rate = median(keepalive, "requests_per_s"), median(short, "requests_per_s")
+        if rate_ and old_rate:
+            said = f"Keep-alive upstream connections: {units.ratio(rate_ / old_rate)} the requests per second"
+            share = _cpu_share(short, keepalive)
+            return said if share is None else f"{said} at {share} of the proxy CPU"
+    told = headline(tuple(sides.values()))[0]
+    return told[0].upper() + told[1:]
+
+
 def next_command(run: Run) -> str:
     """Return the command to type next."""
     if not any(trial.valid for trial in run.trials):
@@ -141,12 +164,18 @@ def _advantage(short: Side, keepalive: Side) -> str:
     before, after = median(short, "ports.rate_before"), median(short, "ports.rate_after")
     if before and after:
         said += f" ({units.ratio(rate / before)} before that point, {units.ratio(rate / after)} after it)"
+    share = _cpu_share(short, keepalive)
+    if share is not None:
+        ahead = ", even before that point" if before else ""
+        said += f" at {share} of the proxy CPU per request{ahead}"
+    return said
+
+
+def _cpu_share(short: Side, keepalive: Side) -> str | None:
+    """Return the proxy's CPU per request in keep-alive mode, as a share of that in short before the cliff."""
     key = "cpu_us_per_request_before_cliff.proxy"
     cost, old_cost = median(keepalive, key), median(short, key)
-    if cost and old_cost:
-        ahead = ", even before that point" if before else ""
-        said += f" at {100 * cost / old_cost:.0f} % of the proxy CPU per request{ahead}"
-    return said
+    return f"{100 * cost / old_cost:.0f} %" if cost and old_cost else None
 
 
 def _summed_up(side: Side) -> str:

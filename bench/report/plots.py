@@ -58,6 +58,18 @@ def save(sides: Sequence[Side], stem: Path) -> tuple[Path, Path]:
     return png, svg
 
 
+def as_svg(sides: Sequence[Side]) -> str:
+    """Return the picture of `sides` as SVG, the same for the same sides."""
+    import io  # noqa: PLC0415
+
+    import matplotlib  # noqa: PLC0415
+
+    drawn = io.StringIO()
+    with matplotlib.rc_context(_STYLE):
+        draw(sides).savefig(drawn, format="svg", metadata={"Date": None})
+    return drawn.getvalue()
+
+
 def draw(sides: Sequence[Side]) -> Figure:
     """Return the figure of one or more sides: rate, TIME_WAIT, latency, and the bars."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-import statistics
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import units
-from bench.analysis import metrics
 from bench.analysis.compare import Answer, Cell, Comparison
 from bench.analysis.metrics import Metric
-from bench.analysis.sides import Side, split
+from bench.analysis.sides import split
 from bench.record import Run
-from bench.report import finding
+from bench.report import finding, tables
 from bench.report.figures import number
+from bench.report.page import Table as Rows
 from bench.results import Listed
 
 if TYPE_CHECKING:
@@ -27,39 +26,13 @@ if TYPE_CHECKING:
 
 
 _PROSE_WIDTH = 100
+_INTERRUPTED = "interrupted; left out of comparisons"
 _WIDTH = 240  # no row is ever folded; a terminal that is narrower folds it
-# (row of the result table, metric); rows that no trial has a figure for are left out
-_ROWS = (
-    ("requests/s", "requests_per_s"),
-    ("  before half of the ports", "ports.rate_before"),
-    ("  after it", "ports.rate_after"),
-    ("latency p50, ms", "latency_ms.p50"),
-    ("latency p99, ms", "latency_ms.p99"),
-    ("latency p99.9, ms", "latency_ms.p99_9"),
-    ("upstream connections", "upstream.connections_opened"),
-    ("requests per connection", "upstream.requests_per_connection"),
-    ("half of the ports used, s", "ports.half_range_passed_s"),
-    ("ports exhausted, s", "ports.exhausted_s"),
-    ("ports used, peak", "ports.used_peak"),
-    ("TIME_WAIT client, peak", "time_wait.client.peak"),
-    ("TIME_WAIT proxy, peak", "time_wait.proxy.peak"),
-    ("TIME_WAIT backend, peak", "time_wait.backend.peak"),
-    ("CPU client, us/request", "cpu_us_per_request.client"),
-    ("CPU proxy, us/request", "cpu_us_per_request.proxy"),
-    ("  before half of the ports", "cpu_us_per_request_before_cliff.proxy"),
-    ("CPU backend, us/request", "cpu_us_per_request.backend"),
-    ("memory proxy, MiB", "memory_mib.proxy"),
-    ("errors", "errors"),
-    ("late", "late"),
-    ("never started", "never_started"),
-)
-_SILENT_AT_ZERO = frozenset({"late", "never_started", "time_wait.client.peak", "ports.used_peak"})
-_ONLY_WITH_CLIFF = "cpu_us_per_request_before_cliff"
 
 
 def result(run: Run, picture: Path | None = None) -> str:
     """Return what `bench run` and `bench show` print: table, doubts, sentence, the next command."""
-    parts = [render(result_table(run)), *map(_noted, doubts(run)), "\n"]
+    parts = [render(_drawn(tables.result(run))), *map(_noted, doubts(run)), "\n"]
     parts += [
         textwrap.fill(finding.sentence(run), _PROSE_WIDTH),
         "\n\n",
@@ -70,43 +43,35 @@ def result(run: Run, picture: Path | None = None) -> str:
     return "".join(parts)
 
 
-def result_table(run: Run) -> Table:
-    """Return the medians of each mode over its counted trials, with the least and the greatest."""
-    sides = split(run)
-    table = _table("", *(f"{side.name} ({_counted(side)})" for side in sides))
-    cliff = any(
-        trial.ports.half_range_passed_s is not None for side in sides for trial in finding.shown(side)
-    )
-    for label, key in _ROWS:
-        samples = [finding.figures(side, key) for side in sides]
-        silent = key in _SILENT_AT_ZERO and not any(map(any, samples))
-        if any(samples) and not silent and (cliff or not key.startswith(_ONLY_WITH_CLIFF)):
-            table.add_row(label, *(_spread(sample, metrics.named(key)) for sample in samples))
-    return table
-
-
 def doubts(run: Run) -> list[str]:
-    """Return the cautions of the trials, each once, with the trials that carry it."""
-    carried: dict[str, list[int]] = {}
+    """Return the cautions of the trials: those of one kind together, each once, with who carries it."""
+    kinds: dict[tuple[str, str, str], dict[str, list[int]]] = {}
     for trial in run.trials:
         for caution in trial.cautions:
-            advice = f"; {caution.advice}" if caution.advice else ""
-            void = " (invalid)" if caution.voids else ""
-            carried.setdefault(f"{trial.mode}{void}: {caution.message}{advice}", []).append(trial.trial)
+            mode = f"{trial.mode} (invalid)" if caution.voids else trial.mode
+            said = kinds.setdefault((caution.code, mode, caution.advice), {})
+            said.setdefault(caution.message, []).append(trial.trial)
         if trial.interrupted:
-            carried.setdefault(f"{trial.mode}: interrupted; left out of comparisons", []).append(trial.trial)
-    return [f"trial {', '.join(map(str, numbers))}, {said}" for said, numbers in carried.items()]
+            kinds.setdefault(("", trial.mode, ""), {}).setdefault(_INTERRUPTED, []).append(trial.trial)
+    return [_doubt(mode, advice, said) for (_, mode, advice), said in kinds.items()]
+
+
+def _doubt(mode: str, advice: str, said: dict[str, list[int]]) -> str:
+    told = [f"trial {', '.join(map(str, trials))}, {mode}: {message}" for message, trials in said.items()]
+    return "; ".join([*told, advice] if advice else told)
 
 
 def comparison(compared: Comparison) -> str:
     """Return what `bench compare` prints: who the sides are, the table, the doubts."""
-    head = [f"{side.name}: {side.run.directory}, {side.mode}, {_counted(side)}\n" for side in compared.sides]
+    head = [
+        f"{side.name}: {side.run.directory}, {side.mode}, {tables.counted(side)}\n" for side in compared.sides
+    ]
     asked = _columns(compared)
     columns = [column for side in compared.sides[1:] for column in (side.name, *asked)]
     table = _table("metric", compared.sides[0].name, *columns)
     cliff = compared.row("ports.half_range_passed_s").tells
     for row in compared.rows:
-        if not row.tells or (not cliff and row.metric.key.startswith(_ONLY_WITH_CLIFF)):
+        if not row.tells or (not cliff and row.metric.key.startswith(tables.ONLY_WITH_CLIFF)):
             continue
         unit = row.metric.unit
         cells = [_shown_as(column, cell, unit) for cell in row.cells[1:] for column in ("median", *asked)]
@@ -125,6 +90,13 @@ def listing(found: Sequence[Listed], root: Path) -> str:
             rates = ", ".join(f"{side.mode} {finding.rate(side)}" for side in split(each.run))
             table.add_row(str(each.directory), each.run.started, str(len(each.run.trials)), rates or "-")
     return render(table) + "".join(f"! {each.problem}\n" for each in found if each.problem)
+
+
+def _drawn(rows: Rows) -> Table:
+    table = _table(*rows.columns)
+    for row in rows.rows:
+        table.add_row(*row)
+    return table
 
 
 def render(table: Table) -> str:
@@ -148,20 +120,6 @@ def _table(first: str, *columns: str) -> Table:
     for column in columns:
         table.add_column(column, justify="right")
     return table
-
-
-def _counted(side: Side) -> str:
-    counted, all_ = len(side.counted), len(side.trials)
-    trials = f"{all_} trial{'' if all_ == 1 else 's'}"
-    return trials if counted == all_ else f"{counted} of {trials}"
-
-
-def _spread(values: Sequence[float], metric: Metric) -> str:
-    if not values:
-        return "-"
-    bounds = (statistics.median(values), min(values), max(values))
-    center, low, high = (number(value, metric.unit) for value in bounds)
-    return center if low == high else f"{center} ({low} to {high})"
 
 
 def _columns(compared: Comparison) -> tuple[str, ...]:

@@ -1,0 +1,86 @@
+"""The page of a run, to hand to a colleague: what goes into it, and in which order.
+
+From the top: what was found, the picture, the table, every trial, how it was measured and where, and all of
+it as data. How a page is written is bench/report/page.py's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bench import flags, sections
+from bench.analysis.sides import Side, split
+from bench.record import Run
+from bench.report import finding, tables, text
+from bench.report.page import Code, Facts, Page, Picture, Prose, Section
+
+_HOW_TO_READ = (
+    "Short opens one connection to the backend for each request; keepalive uses a pool of them again and"
+    " again. Requests are correct responses. A connection that is closed keeps its port in TIME_WAIT for a"
+    " minute on the side that closed first; once half of the ports are used, the kernel searches for a free"
+    " one, and connect() slows down. CPU per request is user and system time of the whole process tree.",
+    "Figures are medians over the trials that count (over all where none does), with the least and the"
+    " greatest in brackets.",
+)
+
+
+def page(run: Run, picture: str | None) -> Page:
+    """Return the page of `run`, with its picture as SVG, where there is one."""
+    sides = split(run)
+    return Page(
+        kicker="bench: connection reuse behind a reverse proxy",
+        title=finding.title(run),
+        sentence=finding.sentence(run),
+        doubts=[*text.doubts(run), *run.damage],
+        sections=list(_sections(run, sides, picture)),
+        footer=f"Measured from {run.started} on, on one machine. This file is complete: it loads nothing.",
+    )
+
+
+def _sections(run: Run, sides: Sequence[Side], picture: str | None) -> Iterator[Section]:
+    if picture is not None:
+        yield Section("", [Picture(picture, "; ".join(finding.headline(sides)))])
+    if run.trials:
+        yield Section("The figures", [tables.result(run), *map(Prose, _HOW_TO_READ)])
+        yield Section("Every trial", [tables.trials(run)])
+    yield Section("How to measure it again", [*_asked(run.plan), Facts(_subjects(run))])
+    yield Section("The machine", [Facts(list(_machine(run.machine)))])
+    yield Section("The whole plan, each default written out", [Code(sections.to_toml(run.plan))], folded=True)
+    lines = "\n".join(json.dumps(trial.to_json()) for trial in run.trials)
+    yield Section("Every trial as data (JSON lines, as in run.jsonl)", [Code(lines)], folded=True)
+
+
+def _asked(values: Mapping[str, Any]) -> Iterator[Code | Prose]:
+    command = flags.command(values)
+    if command is None:
+        yield Prose("No flags say all of this plan: put it into a file, as TOML, and run that.")
+    yield Code(command or "bench run plan.toml")
+
+
+def _subjects(run: Run) -> list[tuple[str, str]]:
+    """Return the facts that the plan leaves open: what was run after all, and where."""
+    told = {
+        "proxy": {f"{trial.subject.name} {trial.subject.version}" for trial in run.trials},
+        "lab": {trial.lab for trial in run.trials},
+        "closes short connections": {trial.closer for trial in run.trials if trial.closer is not None},
+    }
+    return [(name, ", ".join(sorted(values))) for name, values in told.items() if values]
+
+
+def _machine(machine: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what the machine is, one level deep: the tables in it become rows of their own."""
+    for name, value in machine.items():
+        if isinstance(value, dict):
+            yield from ((f"{name.removesuffix('s')} {key}", _said(each)) for key, each in value.items())
+        else:
+            yield name.replace("_", " "), _said(value)
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_said, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "unknown" if value is None else str(value) or "none"

@@ -1,0 +1,106 @@
+"""The page of a run says all that a colleague would ask, and the trials stand in it whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from bench import plan as plans
+from bench import results, sections
+from bench.record import Run, Trial
+from bench.report import handout
+from bench.report.page import Code, Facts, Page, Picture, Prose, Section, Table
+from synthetic import KEEPALIVE, MACHINE, SHORT, write
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    stories = {"short": SHORT, "keepalive": KEEPALIVE}
+    return results.read(write(tmp_path_factory.mktemp("run"), stories, trials=2, load={"connections": 32}))
+
+
+def section(page: Page, heading: str) -> Section:
+    (found,) = [each for each in page.sections if each.heading.startswith(heading)]
+    return found
+
+
+def test_the_finding_comes_first(run: Run) -> None:
+    page = handout.page(run, "<svg/>")
+    assert (
+        page.title
+        == "Keep-alive upstream connections: 12.1x the requests per second at 24 % of the proxy CPU"
+    )
+    assert page.sentence.startswith("Short opened 16,")
+    assert page.doubts == []
+    (picture,) = page.sections[0].blocks
+    assert isinstance(picture, Picture)
+    assert picture.says.startswith("keepalive: 12,919 requests/s on 64 connections; short: 9,997")
+
+
+def test_the_trials_can_be_read_back(run: Run) -> None:
+    (code,) = section(handout.page(run, None), "Every trial as data").blocks
+    assert isinstance(code, Code)
+    trials = tuple(Trial.from_json(json.loads(line)) for line in code.text.splitlines())
+    assert trials == run.trials
+
+
+def test_the_plan_can_be_run_again(run: Run, tmp_path: Path) -> None:
+    page = handout.page(run, None)
+    (command, _) = section(page, "How to measure it again").blocks
+    assert command == Code("bench run --trials 2 --connections 32")
+    (toml,) = section(page, "The whole plan").blocks
+    assert isinstance(toml, Code)
+    file = tmp_path / "plan.toml"
+    file.write_text(toml.text)
+    assert plans.build(sections.load(file)).to_json() == run.plan
+
+
+def test_a_plan_that_flags_cannot_say_is_a_file(run: Run) -> None:
+    asked = {**run.plan, "subject": {**run.plan["subject"], "idiom": "snippet"}}
+    prose, command, _ = section(
+        handout.page(dataclasses.replace(run, plan=asked), None), "How to measure it again"
+    ).blocks
+    assert isinstance(prose, Prose)
+    assert command == Code("bench run plan.toml")
+
+
+def test_the_machine_is_told_to_the_last_sysctl(run: Run) -> None:
+    (facts,) = section(handout.page(run, None), "The machine").blocks
+    assert isinstance(facts, Facts)
+    told = dict(facts.pairs)
+    assert told["kernel"] == MACHINE["kernel"]
+    assert told["sysctl net.ipv4.ip_local_port_range"] == "32768 60999"
+    assert told["load average"] == "0.1, 0.1, 0.1"
+
+
+def test_every_trial_has_a_row_and_says_when_it_does_not_count(run: Run) -> None:
+    trials = (dataclasses.replace(run.trials[0], valid=False), *run.trials[1:])
+    page = handout.page(dataclasses.replace(run, trials=trials), None)
+    (table,) = _tables(page, "Every trial")
+    assert [row[0] for row in table.rows] == ["1 short, invalid", "2 keepalive", "3 short", "4 keepalive"]
+    assert {row[-1] for row in table.rows} == {"3 agree"}
+    assert len({len(row) for row in table.rows} | {len(table.columns)}) == 1
+
+
+def _tables(page: Page, heading: str) -> list[Table]:
+    return [
+        block
+        for each in page.sections
+        for block in each.blocks
+        if each.heading == heading and isinstance(block, Table)
+    ]
+
+
+def test_a_run_whose_trials_do_not_count_says_so_in_its_title(run: Run) -> None:
+    trials = tuple(dataclasses.replace(trial, valid=False) for trial in run.trials)
+    page = handout.page(dataclasses.replace(run, trials=trials), None)
+    assert page.title.startswith("Not to be relied on, see below: keep-alive upstream connections: 12.1x")
+
+
+def test_a_run_without_a_trial_has_a_page_too(run: Run) -> None:
+    page = handout.page(dataclasses.replace(run, trials=(), damage=("run.jsonl:2: cut off",)), None)
+    assert page.title == "No trial was finished"
+    assert page.doubts == ["run.jsonl:2: cut off"]

@@ -1,0 +1,101 @@
+"""A page carries all it shows: nothing is fetched, nothing runs, and no text becomes markup."""
+
+from __future__ import annotations
+
+import base64
+from html.parser import HTMLParser
+
+import pytest
+
+from bench.report.page import Block, Code, Facts, Page, Picture, Prose, Section, Table, html
+
+HOSTILE = "<script>alert('1')</script><img src=\"http://elsewhere/\"> & </pre></table>"
+SVG = '<svg xmlns="http://www.w3.org/2000/svg"><text id="a">hello</text></svg>'
+
+
+class Read(HTMLParser):
+    """What a browser would find: elements with their attributes, the text, and elements left open."""
+
+    EMPTY = ("meta", "img")
+
+    def __init__(self, document: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.open: list[str] = []
+        self.feed(document)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text.append(data)
+
+    def named(self, name: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.elements if tag == name]
+
+
+def page(*blocks: Block, text: str = "x", folded: bool = False) -> Page:
+    return Page(text, text, text, [text], [Section(text, blocks, folded)], text)
+
+
+@pytest.mark.parametrize(
+    ("block", "times"),
+    [
+        (Prose(HOSTILE), 1),
+        (Code(HOSTILE), 1),
+        (Facts([(HOSTILE, HOSTILE)]), 2),
+        (Table([HOSTILE, "b"], [[HOSTILE, HOSTILE]]), 3),
+    ],
+)
+def test_no_text_becomes_markup(block: Block, times: int) -> None:
+    found = Read(html(page(block, text=HOSTILE)))
+    assert found.open == []
+    assert (found.named("script"), found.named("img")) == ([], [])
+    # Twice as the title, then the kicker, the sentence, the doubt, the heading, the footer.
+    assert found.text.count(HOSTILE) == 7 + times
+
+
+def test_a_picture_is_inside_and_said_in_words() -> None:
+    (image,) = Read(html(page(Picture(SVG, HOSTILE)))).named("img")
+    kind, _, data = str(image["src"]).partition(",")
+    assert kind == "data:image/svg+xml;base64"
+    assert base64.b64decode(data).decode() == SVG
+    assert image["alt"] == HOSTILE
+
+
+def test_nothing_is_fetched_from_anywhere() -> None:
+    document = html(
+        page(Prose("a"), Code("b"), Facts([("c", "d")]), Table(["e"], [["f"]]), Picture(SVG, "g"))
+    )
+    found = Read(document)
+    assert {tag for tag, _ in found.elements}.isdisjoint({"script", "link", "iframe", "object", "base"})
+    fetched = [
+        value
+        for _, attributes in found.elements
+        for name, value in attributes.items()
+        if name in ("src", "href", "srcset", "style") and not str(value).startswith("data:")
+    ]
+    assert fetched == []
+    assert "url(" not in document
+    assert "@import" not in document
+
+
+def test_a_folded_section_is_opened_by_who_wants_to_know() -> None:
+    found = Read(html(page(Code("a"), folded=True)))
+    assert [tag for tag, _ in found.elements if tag in ("details", "summary", "section")] == [
+        "details",
+        "summary",
+    ]
+
+
+def test_a_table_of_many_columns_is_set_smaller() -> None:
+    few, many = (Read(html(page(Table(["a"] * count, [["b"] * count])))) for count in (3, 12))
+    assert (few.named("table"), many.named("table")) == ([{}], [{"class": "broad"}])
