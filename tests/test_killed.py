@@ -11,6 +11,8 @@ import psutil
 import pytest
 
 import bench_process
+from bench.errors import PlanError
+from bench.subjects import programs
 
 MARK = "BENCH_TEST_RUN"
 
@@ -42,17 +44,35 @@ MOMENTS: dict[str, Callable[[str], bool]] = {
 }  # fmt: skip
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("lab", ["auto", "loopback"])
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_nothing_is_left_of_a_killed_run(lab: str, moment: str, tmp_path: Path) -> None:
-    mark = str(uuid.uuid4())
-    arguments = ("run", "--lab", lab, "--duration", "60s", "-o", tmp_path)
-    with bench_process.started(*arguments, **{MARK: mark}) as bench:
+def kill_at(moment: str, *arguments: str, tmp_path: Path) -> None:
+    """Start a run, kill it at `moment`, and see that it leaves no process and no file but its results."""
+    scratch, mark = tmp_path / "scratch", str(uuid.uuid4())
+    scratch.mkdir()
+    asked = ("run", *arguments, "--duration", "60s", "-o", tmp_path / "results")
+    with bench_process.started(*asked, **{MARK: mark, "TMPDIR": str(scratch)}) as bench:
         while not MOMENTS[moment](mark):
             assert bench.poll() is None, bench.communicate()[1]
         bench.kill()
         deadline_s = time.monotonic() + 2
-        while (left := running(mark)) and time.monotonic() < deadline_s:
+        while (left := [*running(mark), *scratch.iterdir()]) and time.monotonic() < deadline_s:
             pass
         assert left == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("lab", ["auto", "loopback"])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_nothing_is_left_of_a_killed_run(lab: str, moment: str, tmp_path: Path) -> None:
+    kill_at(moment, "--lab", lab, tmp_path=tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("lab", ["auto", "loopback"])
+@pytest.mark.parametrize("moment", ["proxy", "load"])
+def test_nothing_is_left_of_a_run_of_somebody_elses_proxy(lab: str, moment: str, tmp_path: Path) -> None:
+    """It has files of its own: a configuration, a pid, temporary folders."""
+    try:
+        programs.find("nginx")
+    except PlanError as error:
+        pytest.skip(str(error))
+    kill_at(moment, "--lab", lab, "--subject", "nginx", tmp_path=tmp_path)

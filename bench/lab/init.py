@@ -1,17 +1,49 @@
-"""The process whose end takes every role along; run as a script of its own (`python -I -S init.py`).
+"""The process whose end takes every role along; run as a script of its own (`python -I -S init.py FOLDER`).
 
-Its standard input is a pipe that only `bench` holds open: however `bench` ends, `kill -9` included,
-the kernel closes the pipe, and the read below returns.
+Its standard input is a pipe that only `bench` holds open: when `bench` has done with the lab it closes the
+pipe, and however it ends, `kill -9` included, the kernel does; then the read below returns.
 
-- As the first process of a PID namespace it need only end: the kernel kills the rest of the
-  namespace with it (pid_namespaces(7)).
+- As the first process of a PID namespace it kills the rest of the namespace, and whatever is still being
+  born there ends with it (pid_namespaces(7)).
 - Without such a namespace it leads the process group that every role is born into, and kills that.
 
-It imports nothing of the package, so that it starts within milliseconds.
+Then it removes FOLDER, where the roles may have had files: nobody else may be left to do it. It imports
+nothing of the package, so that it starts within milliseconds.
 """
 
 import os
 import signal
+import sys
+import time
+
+
+def kill_all() -> None:
+    """Kill every role; without a PID namespace that takes this process along, and a child goes on."""
+    if os.getpid() == 1:
+        try:
+            os.kill(-1, signal.SIGKILL)  # everything in the namespace but its init (kill(2))
+        except ProcessLookupError:
+            return  # there is nobody
+    elif os.fork() == 0:
+        group = os.getpgrp()
+        os.setsid()
+        os.killpg(group, signal.SIGKILL)
+    else:
+        # As long as this process lives, its group's number is nobody else's.
+        while True:
+            signal.pause()
+
+
+def remove(folder: str) -> None:
+    """Remove `folder`, for a second at the most: what was killed may still be writing into it."""
+    for _ in range(100):
+        if not os.path.lexists(folder):
+            return
+        import shutil  # noqa: PLC0415 - in most labs no role has files
+
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.01)
+
 
 if __name__ == "__main__":
     # An ignored SIGCHLD has the kernel reap orphans that come to us (POSIX, sigaction()).
@@ -19,5 +51,5 @@ if __name__ == "__main__":
         signal.signal(ignored, signal.SIG_IGN)
     while os.read(0, 512):
         pass
-    # Within a PID namespace SIGKILL does not reach its init, so that this line does no harm there.
-    os.killpg(0, signal.SIGKILL)
+    kill_all()
+    remove(sys.argv[1])

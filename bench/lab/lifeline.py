@@ -1,4 +1,4 @@
-"""What ties the roles' lives to ours: when `bench` ends, however it ends, no role is left behind.
+"""What ties the roles' lives to ours: when `bench` ends, however it ends, no role and no file is left behind.
 
 Two kinds, one interface. A PID namespace holds whatever a role starts, daemons too. A process group
 (systems without namespaces) holds all but a role that leaves its group (`setsid`).
@@ -6,11 +6,12 @@ Two kinds, one interface. A PID namespace holds whatever a role starts, daemons 
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
+import secrets
+import shutil
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,13 @@ _INIT = Path(__file__).with_name("init.py")
 class Lifeline:
     """The process that ends when we do (lab/init.py), and the way for roles to be born under it.
 
-    States: open, ended. `end()` kills every role; the starter must reap its own children before
+    States: open, ended. `end()` ends every role; the starter must reap its own children before
     `reap()`, since the kernel keeps a namespace's init until its last zombie is gone.
     """
 
-    def __init__(self, init: subprocess.Popen[bytes], namespace: int | None) -> None:
+    def __init__(self, init: subprocess.Popen[bytes], folder: Path, namespace: int | None) -> None:
         self._init = init
+        self._folder = folder
         self._namespace = namespace
 
     def join(self) -> None:
@@ -51,29 +53,33 @@ class Lifeline:
         """Return whether roles are held by a PID namespace (each then leads a session of its own)."""
         return self._namespace is not None
 
+    def scratch(self, name: str) -> Path:
+        """Return a new, empty folder for the files of a role called `name`; it goes with the lifeline."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder))
+
     def end(self) -> None:
-        """Kill every role that is left; returns before they are gone."""
+        """Have every role that is left killed; returns before they are gone."""
         assert self._init.stdin is not None
-        self._init.stdin.close()
-        if self._namespace is None:
-            with contextlib.suppress(ProcessLookupError):  # somebody else may have ended them all
-                os.killpg(self._init.pid, signal.SIGKILL)
-        else:
-            self._init.kill()
+        if self._namespace is not None:
             os.close(self._namespace)
+        self._init.stdin.close()
 
     def reap(self) -> None:
-        """Wait until the last role is gone."""
+        """Wait until the last role is gone, and what the roles had on disk."""
         self._init.wait()
+        # The init does it too, or did: should we be killed at this very moment, it is not left undone.
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def pid_namespace() -> Lifeline:
     """Return a lifeline made of a new PID namespace; OSError where that is not allowed."""
     # unshare(CLONE_NEWPID) marks the thread for good, so that a thread of its own does it.
+    folder = _folder()
     with ThreadPoolExecutor(1, thread_name_prefix="pid-namespace") as thread:
-        init = thread.submit(_start_in_namespace).result()
+        init = thread.submit(_start_in_namespace, folder).result()
     try:
-        return Lifeline(init, os.open(f"/proc/{init.pid}/ns/pid", os.O_RDONLY))
+        return Lifeline(init, folder, os.open(f"/proc/{init.pid}/ns/pid", os.O_RDONLY))
     except OSError as error:
         init.kill()
         init.communicate()
@@ -82,14 +88,20 @@ def pid_namespace() -> Lifeline:
 
 def process_group() -> Lifeline:
     """Return a lifeline made of a process group: what systems without namespaces offer."""
-    return Lifeline(_start(process_group=0), None)
+    folder = _folder()
+    return Lifeline(_start(folder, process_group=0), folder, None)
 
 
-def _start_in_namespace() -> subprocess.Popen[bytes]:
+def _folder() -> Path:
+    """Return where the roles may put files: it is made when the first one asks, and known before."""
+    return Path(tempfile.gettempdir(), f"bench-{secrets.token_hex(8)}")
+
+
+def _start_in_namespace(folder: Path) -> subprocess.Popen[bytes]:
     syscalls.unshare(syscalls.CLONE_NEWPID)
-    return _start(start_new_session=True)
+    return _start(folder, start_new_session=True)
 
 
-def _start(**birth: Any) -> subprocess.Popen[bytes]:
-    argv = [sys.executable, "-I", "-S", str(_INIT)]
+def _start(folder: Path, **birth: Any) -> subprocess.Popen[bytes]:
+    argv = [sys.executable, "-I", "-S", str(_INIT), str(folder.absolute())]
     return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd="/", **birth)

@@ -69,6 +69,11 @@ class Host:
         self.call(lifeline.join)
         self._lifeline = lifeline
 
+    def scratch(self, name: str) -> Path:
+        """Return a new, empty folder for what a role called `name` needs on disk; it goes with the lab."""
+        assert self._lifeline is not None, "a host has no files before its lab is open"
+        return self._lifeline.scratch(name)
+
     def start(
         self,
         argv: Sequence[str],

@@ -1,14 +1,14 @@
 """The life of somebody else's proxy: written out, checked by itself, started, awaited, counted, stopped.
 
-What to write and to start is each adapter's part (a Recipe); here are the scratch folder, the processes
-and the waiting. Nothing here opens a TCP connection: that would show in the counts of the lab.
+What to write and to start is each adapter's part (a Recipe); here are the files, the processes and the
+waiting. The scratch folder goes with the lab. Nothing here opens a TCP connection: that would show in the
+counts of the lab.
 """
 
 from __future__ import annotations
 
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,9 +45,9 @@ class Recipe:
 
 
 class Launched:
-    """A proxy that takes requests. States: running, stopped (its scratch folder is gone)."""
+    """A proxy that takes requests. States: running, stopped."""
 
-    def __init__(self, recipe: Recipe, folder: tempfile.TemporaryDirectory[str], process: Process) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, process: Process) -> None:
         self.address = recipe.listen
         self.version = recipe.program.version
         self.pid: int | None = process.pid
@@ -57,28 +57,26 @@ class Launched:
 
     def count(self) -> Counted:
         """Return what it has counted so far; RoleError where it does not answer."""
-        return self._recipe.count(Path(self._folder.name))
+        return self._recipe.count(self._folder)
 
     def stop(self) -> None:
-        """End it, its whole process tree and its scratch folder."""
+        """End it and its whole process tree."""
         self._process.stop()
-        self._folder.cleanup()
 
 
 def launch(host: Host, cpus: set[int] | None, recipe: Recipe) -> Launched:
     """Start the proxy of `recipe` on `host` and wait until it listens; RoleError with its own words."""
-    folder = tempfile.TemporaryDirectory(prefix=f"bench-{recipe.program.name}-")
+    folder = host.scratch(recipe.program.name)
     process: Process | None = None
     try:
         for name, text in recipe.files.items():
-            Path(folder.name, name).write_text(text.replace("{folder}", folder.name), encoding="utf-8")
-        _check(host, recipe, folder.name)
-        process = _start(host, cpus, recipe, folder.name, recipe.run)
+            (folder / name).write_text(text.replace("{folder}", str(folder)), encoding="utf-8")
+        _check(host, recipe, folder)
+        process = _start(host, cpus, recipe, folder, recipe.run)
         _await_listening(host, process, recipe.listen)
     except BaseException:
         if process is not None:
             process.stop()
-        folder.cleanup()
         raise
     return Launched(recipe, folder, process)
 
@@ -94,16 +92,16 @@ def listen_address(host: Host) -> str:
 
 
 def _start(
-    host: Host, cpus: set[int] | None, recipe: Recipe, folder: str, arguments: Sequence[str]
+    host: Host, cpus: set[int] | None, recipe: Recipe, folder: Path, arguments: Sequence[str]
 ) -> Process:
-    argv = [recipe.program.path, *(argument.replace("{folder}", folder) for argument in arguments)]
+    argv = [recipe.program.path, *(argument.replace("{folder}", str(folder)) for argument in arguments)]
     env = None
     if recipe.env is not None:
-        env = {name: value.replace("{folder}", folder) for name, value in recipe.env.items()}
+        env = {name: value.replace("{folder}", str(folder)) for name, value in recipe.env.items()}
     return host.start(argv, name=recipe.program.name, cpus=cpus, env=env, control=False)
 
 
-def _check(host: Host, recipe: Recipe, folder: str) -> None:
+def _check(host: Host, recipe: Recipe, folder: Path) -> None:
     process = _start(host, None, recipe, folder, recipe.check)
     try:
         code = process.wait(_CHECK_TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""However `bench` ends, `kill -9` included, nothing is left: no process, no namespace, and so no veth.
+"""However `bench` ends, `kill -9` included, nothing is left: no process, no file, no namespace, so no veth.
 
 A cage around the labs is the witness: a user namespace in which the kernel counts network
 namespaces, so that as many as are allowed can be made again only when none is left over.
@@ -30,14 +30,19 @@ if os.fork() == 0:
         os.setsid()
     signal.pause()
 print(json.dumps({"event": "ready"}), flush=True)
-signal.pause()
+at = 0
+while True:
+    # A role that writes until it dies: whoever removes its folder must outlast that.
+    with open(os.path.join(sys.argv[2], str(at := (at + 1) % 100)), "w") as file:
+        file.write("x")
+    signal.sigtimedwait([], 0.001)
 '''
 for _ in range(2):
     print("opening", flush=True)
     with lab.open_lab(sys.argv[1]) as place:
         print("open", flush=True)
-        roles = [host.start([sys.executable, "-I", "-S", "-c", role, sys.argv[1]], name=name)
-                 for name, host in place.hosts.items()]
+        argv = [sys.executable, "-I", "-S", "-c", role, sys.argv[1]]
+        roles = [host.start([*argv, host.scratch(name)], name=name) for name, host in place.hosts.items()]
         print("started", flush=True)
         for role_ in roles:
             role_.wait_event("ready", 30)
@@ -48,7 +53,7 @@ for _ in range(2):
 """
 
 CAGE = """
-import os, subprocess, sys, threading, time, uuid
+import os, subprocess, sys, tempfile, threading, time, uuid
 from pathlib import Path
 import psutil
 from bench.lab import syscalls
@@ -86,11 +91,12 @@ def makes_a_namespace():
         made_by.append(threading.current_thread())
     together.wait()
 
+scratch = tempfile.mkdtemp()
 name, _, value = marker.partition("=")
 for moment in moments:
     word, _, lines = moment.partition(":")
     bench = subprocess.Popen([sys.executable, "-c", driver, lab], stdout=subprocess.PIPE, text=True,
-                             env={**os.environ, name: value})
+                             env={**os.environ, name: value, "TMPDIR": scratch})
     for _ in range(int(lines or 1)):
         while (line := bench.stdout.readline().strip()) != word:
             assert line, f"the driver ended before it was {word}"
@@ -99,6 +105,9 @@ for moment in moments:
     bench.stdout.close()
     if not within_two_seconds(lambda: not running()):
         sys.exit(f"killed while {moment}: still running: {[psutil.Process(p).cmdline() for p in running()]}")
+    if not within_two_seconds(lambda: not os.listdir(scratch)):
+        sys.exit(f"killed while {moment}: still there: {os.listdir(scratch)}")
+os.rmdir(scratch)
 
 # What is left of the driver's own three counts too: three more only fit in when nothing is left.
 Path("/proc/sys/user/max_net_namespaces").write_text("3")
