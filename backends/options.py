@@ -44,7 +44,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
     """Reads the command line; raises MisuseError for what makes no sense."""
     given = _parser().parse_args(arguments)
     options = Options(
-        listen=tuple(_address(text) for text in given.listen),
+        listen=tuple(parse_address(text) for text in given.listen),
         kind=given.kind,
         delay=parse_delay(given.delay),
         body=parse_body(given.body),
@@ -76,7 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _address(text: str) -> tuple[str, int]:
+def parse_address(text: str) -> tuple[str, int]:
+    """Reads HOST:PORT; raises MisuseError for what is none."""
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise MisuseError(f"--listen {text!r} is no address; write HOST:PORT, such as 127.0.0.1:9000")

@@ -4,14 +4,12 @@ import asyncio
 import os
 import signal
 import socket
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from backends import __version__
 from backends.control import Pipes, end_at_once, talk
-from backends.counters import Counters
 from backends.listening import BACKLOG
-from backends.options import Options
-from backends.server import Server
 
 DRAIN_S: Final = 10.0
 """The longest that a drain waits for exchanges under way."""
@@ -27,14 +25,8 @@ class Backend(Protocol):
         """Closes idle connections, lets busy ones finish; returns whether all went in time."""
 
 
-async def make_backend(options: Options, counters: Counters) -> Backend:
-    """Makes the kind of backend that was asked for."""
-    if options.kind == "raw":
-        return Server(options, counters)
-    # aiohttp takes a third of a second to import, which the raw backend shall not pay.
-    from backends.app import make_app_server  # noqa: PLC0415
-
-    return await make_app_server(options, counters)
+MakeBackend = Callable[[], Awaitable[Backend]]
+"""Makes the backend of one worker, inside its loop."""
 
 
 def ready_event(addresses: list[str], workers: int) -> dict[str, object]:
@@ -75,19 +67,31 @@ class Stop:
         await self._asked.wait()
 
 
+class Told(Protocol):
+    """What a backend counts."""
+
+    def event(self, name: str) -> dict[str, object]:
+        """Returns the counters as the event `name`."""
+
+
 async def run_worker(
-    options: Options, listeners: list[socket.socket], pipes: Pipes, *, ready: dict[str, object], alone: bool
+    make: MakeBackend,
+    counters: Told,
+    listeners: list[socket.socket],
+    pipes: Pipes,
+    *,
+    ready: dict[str, object],
+    alone: bool,
 ) -> None:
     """Serves until told to stop, then drains; the last event is `done`.
 
     Not `alone`, it obeys its parent only: Ctrl-C reaches the whole process group, the parent passes it on.
     """
-    counters = Counters()
     stop = Stop()
     if alone:
         stop.on_signals()
     loop = asyncio.get_running_loop()
-    backend = await make_backend(options, counters)
+    backend = await make()
     accepting = [await loop.create_server(backend, sock=each, backlog=BACKLOG) for each in listeners]
 
     def on_command(command: str) -> None:

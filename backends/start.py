@@ -6,8 +6,10 @@ import socket
 import uvloop
 
 from backends.control import Pipes
+from backends.counters import Counters
 from backends.options import Options
-from backends.role import ready_event, run_worker
+from backends.role import Backend, ready_event, run_worker
+from backends.server import Server
 from backends.workers import fork_workers, run_parent
 
 
@@ -15,10 +17,26 @@ def _own_pipes(options: Options) -> Pipes:
     return Pipes(0 if options.control else None, 1)
 
 
+async def _run(
+    options: Options, listeners: list[socket.socket], pipes: Pipes, ready: dict[str, object], alone: bool
+) -> None:
+    counters = Counters()
+
+    async def make() -> Backend:
+        if options.kind == "raw":
+            return Server(options, counters)
+        # aiohttp takes a third of a second to import, which the raw backend shall not pay.
+        from backends.app import make_app_server  # noqa: PLC0415
+
+        return await make_app_server(options, counters)
+
+    await run_worker(make, counters, listeners, pipes, ready=ready, alone=alone)
+
+
 def run_alone(options: Options, listeners: list[socket.socket], addresses: list[str]) -> None:
     """Serves in this process until told to stop."""
     ready = ready_event(addresses, 1)
-    uvloop.run(run_worker(options, listeners, _own_pipes(options), ready=ready, alone=True))
+    uvloop.run(_run(options, listeners, _own_pipes(options), ready, alone=True))
 
 
 def run_several(options: Options, listeners: list[list[socket.socket]], addresses: list[str]) -> None:
@@ -26,7 +44,7 @@ def run_several(options: Options, listeners: list[list[socket.socket]], addresse
 
     def serve(own: list[socket.socket], pipes: Pipes) -> None:
         ready = ready_event(addresses, 1)
-        uvloop.run(run_worker(options, own, pipes, ready=ready, alone=False))
+        uvloop.run(_run(options, own, pipes, ready, alone=False))
 
     workers = fork_workers(listeners, serve)
     asyncio.run(run_parent(workers, _own_pipes(options), ready_event(addresses, len(workers))))

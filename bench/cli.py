@@ -225,6 +225,20 @@ def fix_configuration(arguments: tuple[str, ...]) -> None:
     fix_command.main(list(arguments), prog_name="bench fix", standalone_mode=False)
 
 
+@bench.command(
+    "scenario",
+    short_help="Measure what long connections are used for, from polling to QUIC.",
+    context_settings={"ignore_unknown_options": True},
+    add_help_option=False,
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def scenario(arguments: tuple[str, ...]) -> None:
+    """Hand over to bench/scenario_command.py, for the same reason."""
+    from bench.scenario_command import scenario_command
+
+    scenario_command.main(list(arguments), prog_name="bench scenario", standalone_mode=False)
+
+
 @bench.command()
 @click.argument("rate", type=click.FloatRange(min=0, min_open=True), metavar="REQUESTS_PER_S")
 @click.option(

@@ -29,7 +29,7 @@ LATENCY_HEAD = (
     "#[Histogram log format version 1.2]\n"
     '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"\n'
 )
-_LOG_LINE = re.compile(r"Tag=(\d+)\.(\w+)\.(\w+),([\d.]+),([\d.]+),[\d.]+,(\S+)")
+_LOG_LINE = re.compile(r"Tag=(\d+)\.([\w-]+)\.(\w+),([\d.]+),([\d.]+),[\d.]+,(\S+)")
 
 
 @dataclass(frozen=True, slots=True)

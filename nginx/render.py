@@ -44,6 +44,10 @@ class Settings:
     workers: int = 1
     worker_connections: int = 1024
     open_files: int | None = None
+    upgrade: bool = False
+    """Pass `Upgrade` on, for those who ask for it only: ordinary requests keep their connection."""
+    streams: bool = False
+    """Pass responses on as they come, and let them be silent for an hour."""
     user: str | None = None
     """Needed where the master runs as root and the workers are to stay what it is."""
 
@@ -77,6 +81,8 @@ def _http(settings: Settings) -> Iterator[str]:
     yield f"keepalive_requests {_NO_LIMIT};"
     if settings.sources:
         yield from _sources(settings.sources)
+    if settings.upgrade:
+        yield "map $http_upgrade $connection_upgrade { default upgrade; '' ''; }"
     yield "upstream backend {"
     for server in settings.servers:
         # One server of several that fails once would be left out for ten seconds.
@@ -120,8 +126,14 @@ def _location(settings: Settings) -> Iterator[str]:
     yield "proxy_pass http://backend;"
     if settings.reuse.http_version is not None:
         yield f"proxy_http_version {settings.reuse.http_version};"
-    if settings.reuse.connection is not None:
+    if settings.upgrade:
+        yield "proxy_set_header Upgrade $http_upgrade;"
+        yield "proxy_set_header Connection $connection_upgrade;"
+    elif settings.reuse.connection is not None:
         yield f'proxy_set_header Connection "{settings.reuse.connection}";'
+    if settings.streams:
+        yield "proxy_buffering off;"
+        yield "proxy_read_timeout 1h;"
     yield "proxy_set_header Host $http_host;"
     if settings.sources:
         yield "proxy_bind $source;"

@@ -15,7 +15,7 @@ INK, QUIET, FAINT = "#222222", "#5A5A5A", "#E4E4E4"
 VEIL = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
 """The ground behind text that lies on lines."""
 _BY_MODE = {"short": "#D55E00", "keepalive": "#0072B2"}
-_IN_TURN = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+IN_TURN = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """The palette of Okabe and Ito (Color Universal Design, 2008), told apart with any kind of colour vision."""
 
 
@@ -31,8 +31,8 @@ class Drawn:
         """Colour each side after its mode, or in turn where a mode is there twice."""
         modes = [side.mode for side in sides]
         if len(set(modes)) == len(modes):
-            return cls(tuple(sides), tuple(_BY_MODE.get(mode, _IN_TURN[2]) for mode in modes))
-        return cls(tuple(sides), tuple(_IN_TURN[index % len(_IN_TURN)] for index in range(len(sides))))
+            return cls(tuple(sides), tuple(_BY_MODE.get(mode, IN_TURN[2]) for mode in modes))
+        return cls(tuple(sides), tuple(IN_TURN[index % len(IN_TURN)] for index in range(len(sides))))
 
     @property
     def names(self) -> tuple[str, ...]:

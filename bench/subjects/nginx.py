@@ -59,6 +59,8 @@ def settings(asked: Asked, listen: str, version: Version) -> Settings:
         workers=asked.plan.workers,
         # A worker may get all clients, each with a connection upstream, and has its pool beside them.
         worker_connections=2 * asked.clients + _pool_idle(asked) + _SPARE_CONNECTIONS,
+        upgrade=asked.carries.upgrade,
+        streams=asked.carries.streams,
         open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         # The workers stay root in the lab: a folder of ours is all that they may write to anyhow.
         user="root" if os.geteuid() == 0 else None,

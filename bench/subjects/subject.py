@@ -12,6 +12,16 @@ from bench.plan import Subject as Plan
 
 
 @dataclass(frozen=True, slots=True)
+class Carries:
+    """What is to be carried beside ordinary exchanges; an adapter refuses what its proxy cannot."""
+
+    upgrade: bool = False
+    """`Upgrade` is passed on, and what follows is a tunnel (RFC 9110, section 7.8)."""
+    streams: bool = False
+    """Responses that go on for minutes, with silence in between: passed on as they come, and not cut off."""
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """What a subject is to do in one trial."""
 
@@ -26,6 +36,7 @@ class Asked:
     """Client connections that come to it, in all."""
     sources: Sequence[str] = ()
     """Source addresses for upstream connections, used in turn; none: the system chooses."""
+    carries: Carries = field(default_factory=Carries)
 
 
 @dataclass(frozen=True, slots=True)

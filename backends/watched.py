@@ -1,0 +1,64 @@
+"""A protocol around another one that counts what happens to a connection, and the server that makes them.
+
+Whatever serves by protocols (an aiohttp application, a WebSocket server) is counted alike.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from backends.connections import Connections
+from backends.counters import Counters
+
+
+class Watched(asyncio.Protocol):
+    """Counts what happens to one connection and passes everything on to the protocol inside."""
+
+    def __init__(self, server: "WatchedServer", inner: asyncio.Protocol) -> None:
+        self._server = server
+        self._inner = inner
+        self._peer_closed = False
+        self.transport: asyncio.BaseTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self._server.counters.accepted += 1
+        self._server.connections.add(self)
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        self._peer_closed = True
+        return self._inner.eof_received()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._server.connections.discard(self)
+        self._server.counters.count_lost(error, peer_closed=self._peer_closed)
+        self._inner.connection_lost(error)
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+
+class WatchedServer:
+    """Makes the protocols of new connections, each of `inner` behind one that counts."""
+
+    def __init__(self, inner: Callable[[], asyncio.Protocol], counters: Counters) -> None:
+        self.counters = counters
+        self.connections: Connections[Watched] = Connections()
+        self._inner = inner
+
+    def __call__(self) -> Watched:
+        """Makes the protocol of a new connection."""
+        return Watched(self, self._inner())
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Closes every connection, since streams end by nothing else; returns whether all went in time."""
+        for connection in self.connections:
+            if connection.transport is not None:
+                connection.transport.close()
+        return await self.connections.gone(timeout_s)

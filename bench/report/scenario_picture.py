@@ -1,0 +1,154 @@
+"""A scenario's run as a picture: the panels that the scenario names, a colour for each way of doing it."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.analysis import histogram
+from bench.report import scenario as text
+from bench.report.canvas import FAINT, IN_TURN, INK, QUIET, title
+from bench.report.figures import number
+from bench.scenarios.record import ScenarioRun
+from bench.scenarios.scenario import Bars, Curves, Distribution, Panel, Scenario
+from bench.scenarios.summary import Row, Summary
+from bench.series import Series, read
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PICTURE = "picture"
+_PERCENTS = (50.0, 90.0, 99.0, 99.9, 99.99)
+_ACROSS = 2
+_WIDTH_INCHES = 14.0
+_BAR_INCHES, _PANEL_INCHES, _LINE_INCHES = 0.3, 3.6, 0.2
+_DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (8, 2)), (0, (2, 2)))
+"""A way's colour is the same on every subject; the subjects differ in their dashes."""
+
+
+def save(scenario: Scenario, run: ScenarioRun, stem: Path) -> tuple[Path, Path]:
+    """Draw the picture as `stem`.png and `stem`.svg, and return both paths."""
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    summary = Summary.of(run)
+    series = read(Path(run.directory)) if run.directory is not None else Series()
+    panels = [panel for panel in scenario.panels if _tells(panel, summary, series)]
+    rows = max(1, math.ceil(len(panels) / _ACROSS))
+    said = textwrap.fill(text.sentence(scenario, run), 160)
+    head = 0.7 + _LINE_INCHES * (said.count("\n") + 1)
+    height = head + rows * max(_PANEL_INCHES, 1.3 + _BAR_INCHES * len(summary.rows))
+    figure = Figure(figsize=(_WIDTH_INCHES, height))
+    figure.set_layout_engine("constrained", h_pad=0.25, w_pad=0.25, rect=(0, 0, 1, 1 - head / height))
+    figure.text(0.012, 1 - 0.3 / height, scenario.title, size=16, weight="bold", color=INK, va="center")
+    figure.text(0.012, 1 - 0.52 / height, said, size=10.5, color=QUIET, va="top")
+    grid = figure.subplots(rows, _ACROSS, squeeze=False).flatten()
+    for axes, panel in zip(grid, panels, strict=False):
+        _draw(axes, panel, summary, series)
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    paths = stem.with_suffix(".png"), stem.with_suffix(".svg")
+    for path in paths:
+        figure.savefig(path, dpi=130)
+    return paths
+
+
+def _tells(panel: Panel, summary: Summary, series: Series) -> bool:
+    """Return whether any row has what the panel shows."""
+    match panel:
+        case Bars():
+            return any(row.value(panel.key) is not None for row in summary.rows)
+        case Curves():
+            return any(trial.curves.get(panel.curve) for row in summary.rows for trial in row.counted)
+        case Distribution():
+            return any(each.kind == panel.times for each in series.latencies)
+
+
+def _draw(axes: Axes, panel: Panel, summary: Summary, series: Series) -> None:
+    title(axes, panel.title, panel.said)
+    axes.spines[["top", "right"]].set_visible(False)
+    match panel:
+        case Bars():
+            _bars(axes, panel, summary)
+        case Curves():
+            _curves(axes, panel, summary)
+        case Distribution():
+            _distribution(axes, panel, summary, series)
+
+
+def _bars(axes: Axes, panel: Bars, summary: Summary) -> None:
+    rows = [row for row in summary.rows if row.value(panel.key) is not None]
+    places = range(len(rows))
+    for place, row in zip(places, rows, strict=True):
+        spread = row.spread(panel.key)
+        assert spread is not None, "rows without the figure were left out"
+        axes.barh(place, spread.median, 0.68, color=_colour(row, summary))
+        if spread.least < spread.greatest:
+            axes.plot([spread.least, spread.greatest], [place, place], color=INK, linewidth=1)
+        said = f"  {number(spread.median, panel.unit)}"
+        axes.text(spread.greatest, place, said, va="center", fontsize=8.5, color=QUIET)
+    axes.set_yticks(places, [row.name for row in rows], fontsize=8.5)
+    axes.invert_yaxis()
+    least = min((value for row in rows if (value := row.value(panel.key))), default=0)
+    if panel.log and least > 0:
+        axes.set_xscale("log")
+        axes.margins(x=0.2)
+    else:
+        axes.margins(x=0.16)
+        axes.set_xlim(left=0)
+
+
+def _curves(axes: Axes, panel: Curves, summary: Summary) -> None:
+    for row in summary.rows:
+        for trial in row.counted[:1]:  # one trial stands for its case: lines of several would hide each other
+            points = trial.curves.get(panel.curve)
+            if not points:
+                continue
+            x, y = zip(*points, strict=True)
+            style: dict[str, Any] = {"color": _colour(row, summary), "ls": _dashes(row, summary)}
+            axes.plot(x, y, drawstyle="steps-post" if panel.step else "default", label=row.name, **style)
+            moment = None if panel.mark is None else trial.figures.get(panel.mark)
+            if moment is not None:
+                _mark(axes, moment, panel.marked)
+    axes.set_xlabel(panel.x)
+    axes.grid(color=FAINT, lw=0.8)
+    axes.legend(fontsize=8.5, frameon=False)
+
+
+def _mark(axes: Axes, moment: float, said: str) -> None:
+    axes.axvline(moment, color=QUIET, lw=1, ls=(0, (4, 3)))
+    axes.text(moment, 1, f" {said}", transform=axes.get_xaxis_transform(), va="top", fontsize=8.5)
+
+
+def _distribution(axes: Axes, panel: Distribution, summary: Summary, series: Series) -> None:
+    axes.set_yscale("log")
+    axes.set_xscale("log")
+    rarest = 1.0
+    for row in summary.rows:
+        trials = {trial.trial for trial in row.counted}
+        counts = histogram.merge(
+            each.counts for each in series.latencies if each.kind == panel.times and each.trial in trials
+        )
+        points = [(1 / share, value_ms) for share, value_ms in histogram.curve(counts)]
+        if points:
+            rarest = max(rarest, points[-1][0])
+            x, y = zip(*points, strict=True)
+            axes.plot(x, y, color=_colour(row, summary), ls=_dashes(row, summary), label=row.name)
+    ticks = [percent for percent in _PERCENTS if 1 / (1 - percent / 100) <= rarest * 1.01]
+    axes.set_xticks([1 / (1 - percent / 100) for percent in ticks], [f"{percent:g} %" for percent in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("percentile: this share was at least as fast")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axes.grid(color=FAINT, lw=0.8)
+    axes.legend(fontsize=8.5, frameon=False)
+
+
+def _colour(row: Row, summary: Summary) -> str:
+    ways = list(dict.fromkeys(each.way for each in summary.rows))
+    return IN_TURN[ways.index(row.way) % len(IN_TURN)]
+
+
+def _dashes(row: Row, summary: Summary) -> Sequence[object] | str:
+    return _DASHES[summary.subjects.index(row.subject) % len(_DASHES)]

@@ -1,0 +1,193 @@
+"""`bench scenario`: the flags, what is printed where, and the exit codes of the long-connection scenarios.
+
+What the scenarios are is bench/scenarios/; they are imported only by the command that needs them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench import plan, sections
+from bench.errors import PlanError
+
+if TYPE_CHECKING:
+    from bench.scenarios.record import ScenarioRun
+    from bench.scenarios.scenario import Scenario
+
+INVALID = 1
+INTERRUPTED = 130
+
+_OUTPUT = click.option(
+    "-o",
+    "--output",
+    default="results",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Results folder.",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
+
+
+def _plan_flags(command: Any) -> Any:
+    """Add the flags that a scenario's plan can be given."""
+    for add in reversed(
+        (
+            click.argument("name", metavar="NAME|PLAN.toml"),
+            click.option(
+                "--subject",
+                "subjects",
+                multiple=True,
+                metavar="NAME[@PROGRAM]",
+                help="Behind which proxy, or `direct` (repeatable; `all` takes every one that fits).",
+            ),
+            click.option("--way", "ways", multiple=True, metavar="WAY", help="Only this way (repeatable)."),
+            click.option("--trials", type=int, help="Trials of each case; they take turns."),
+            click.option("--lab", type=click.Choice(plan.LABS), help="As for `bench run`."),
+            click.option(
+                "--set",
+                "given",
+                multiple=True,
+                metavar="KEY=VALUE",
+                help="A setting of the scenario; `bench scenario plan NAME` lists them (repeatable).",
+            ),
+        )
+    ):
+        command = add(command)
+    return command
+
+
+@click.group("scenario")
+def scenario_command() -> None:
+    """Measure what long connections are used for: polling to QUIC, and the systems that live on them."""
+
+
+@scenario_command.command("list")
+def list_scenarios() -> None:
+    """List the scenarios and the ways that each compares."""
+    from bench.report import scenario as report  # noqa: PLC0415
+    from bench.scenarios import catalogue  # noqa: PLC0415
+
+    click.echo(report.catalogue(catalogue.everything()), nl=False)
+
+
+@scenario_command.command("plan")
+@_plan_flags
+@_JSON
+def show_plan(as_json: bool, **given: Any) -> None:
+    """Print the plan that `bench scenario run` would follow, each default written out."""
+    from bench.scenarios import plan as plans  # noqa: PLC0415
+
+    scenario, values = _asked(**given)
+    asked = plans.build(scenario, values).to_json()
+    click.echo(json.dumps(asked) if as_json else sections.to_toml(asked), nl=as_json)
+
+
+@scenario_command.command("run")
+@_plan_flags
+@_OUTPUT
+@_JSON
+@click.option("--quiet", "-q", is_flag=True, help="No live line, no table: only where the results are.")
+def run_scenario(output: Path, as_json: bool, quiet: bool, **given: Any) -> None:
+    """Run a scenario: each way of doing it, behind each subject, in turn."""
+    from bench.scenarios import plan as plans  # noqa: PLC0415
+
+    scenario, values = _asked(**given)
+    asked = plans.build(scenario, values)
+    from bench import lab  # noqa: PLC0415
+
+    # Before anything that starts threads: only a process of one thread can take the rights to a lab.
+    lab_name = lab.choose(asked.lab)
+    from bench.report.live import watch  # noqa: PLC0415
+    from bench.scenarios import run as runs  # noqa: PLC0415
+
+    with watch(sys.stderr, silent=quiet or as_json) as shown:
+        done = runs.perform(scenario, asked, lab_name, output, shown)
+    picture = draw(scenario, done)
+    if as_json:
+        click.echo(json.dumps(done.to_json()))
+    elif quiet:
+        click.echo(done.directory)
+    else:
+        tell(scenario, done, picture)
+    sys.exit(verdict(done))
+
+
+@scenario_command.command("show")
+@click.argument("run_directory", metavar="RUN", type=click.Path(path_type=Path))
+@_JSON
+def show_run(run_directory: Path, as_json: bool) -> None:
+    """Show one run of a scenario again: its table, its sentence, and its picture drawn anew."""
+    from bench.scenarios import catalogue, results  # noqa: PLC0415
+
+    done = results.read(run_directory)
+    for line in done.damage:
+        click.echo(f"bench: {line}", err=True)
+    if as_json:
+        click.echo(json.dumps(done.to_json()))
+        return
+    scenario = catalogue.load(done.scenario)
+    tell(scenario, done, draw(scenario, done))
+
+
+def draw(scenario: Scenario, done: ScenarioRun) -> Path | None:
+    """Draw the run's picture into its folder, where there is something to draw; return where it is."""
+    from bench.report import scenario_picture  # noqa: PLC0415
+
+    if not done.trials or done.directory is None:
+        return None
+    return scenario_picture.save(scenario, done, Path(done.directory, scenario_picture.PICTURE))[0]
+
+
+def tell(scenario: Scenario, done: ScenarioRun, picture: Path | None) -> None:
+    """Print the run's table and its sentence."""
+    from bench.report import scenario as report  # noqa: PLC0415
+
+    click.echo(report.result(scenario, done, picture), nl=False)
+
+
+def verdict(done: ScenarioRun) -> int:
+    """Return the exit code of a run."""
+    if done.interrupted:
+        return INTERRUPTED
+    return 0 if done.trials and all(trial.valid for trial in done.trials) else INVALID
+
+
+def _asked(
+    *,
+    name: str,
+    subjects: tuple[str, ...],
+    ways: tuple[str, ...],
+    trials: int | None,
+    lab: str | None,
+    given: tuple[str, ...],
+) -> tuple[Scenario, dict[str, Any]]:
+    """Return the scenario and the values of its plan: a file's, with the flags laid over them."""
+    from bench.scenarios import catalogue  # noqa: PLC0415
+
+    below = sections.load(Path(name)) if name.endswith(".toml") else {"scenario": name}
+    if not isinstance(below.get("scenario"), str):
+        raise PlanError(f'{name}: names no scenario; write scenario = "push" at its top')
+    scenario = catalogue.load(below["scenario"])
+    flags = {"subjects": subjects, "ways": ways, "trials": trials, "lab": lab}
+    above: dict[str, Any] = {key: value for key, value in flags.items() if value not in (None, ())}
+    if "all" in subjects:
+        above["subjects"] = scenario.subjects
+    above["settings"] = dict(map(_setting, given))
+    return scenario, sections.merge(below, above)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Return KEY=VALUE as a key and the value that TOML would read."""
+    import tomllib  # noqa: PLC0415
+
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise PlanError(f"--set {text!r} is not KEY=VALUE; `bench scenario plan NAME` lists the keys")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value  # a bare word is a text

@@ -1,0 +1,109 @@
+"""A run of a scenario: its cases in turn, each recorded as it ends. Decides the order, writes no text."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from bench import lab, machine
+from bench.errors import PlanError
+from bench.plan import PROGRAMS
+from bench.scenarios import account, stage
+from bench.scenarios.account import Counts, Facts, Outcome
+from bench.scenarios.plan import ScenarioPlan
+from bench.scenarios.record import Refused, ScenarioRun
+from bench.scenarios.results import Writer
+from bench.scenarios.scenario import Case, Scenario, Settings
+from bench.subjects import programs
+
+
+class Watch(stage.Watch, Protocol):
+    """Who looks on while a run goes on."""
+
+    def started(self, directory: Path, trials: int) -> None:
+        """A run of so many trials begins."""
+
+    def trial(self, number: int, mode: str, warmup_s: float, duration_s: float) -> None:
+        """A trial begins, in its set-up."""
+
+
+class Turn(NamedTuple):
+    """One trial to come."""
+
+    number: int
+    case: Case
+
+
+def schedule(cases: Sequence[Case], rounds: int) -> Iterator[Turn]:
+    """Yield the trials to come: every other round goes backwards, so that drift falls on all alike."""
+    ordered = [case for turn in range(rounds) for case in (cases if turn % 2 == 0 else cases[::-1])]
+    yield from itertools.starmap(Turn, enumerate(ordered, 1))
+
+
+def perform(scenario: Scenario, asked: ScenarioPlan, lab_name: str, root: Path, watch: Watch) -> ScenarioRun:
+    """Run every trial of `asked`, recording each under `root` as it ends; an interrupted trial is the last.
+
+    `lab_name` is what `lab.choose` returned. PlanError before anything starts where no case can be measured,
+    BenchError where a role does not come up; what was recorded until then stays.
+    """
+    cases, refused = sort_out(scenario, asked)
+    if not cases:
+        raise PlanError(f"plan: {scenario.name}: nothing can be measured: {refused[0].reason}")
+    with Writer.create(root, asked, machine.describe(), refused) as writer:
+        watch.started(writer.directory, len(cases) * asked.trials)
+        for turn in schedule(cases, asked.trials):
+            try:
+                outcome = _trial(scenario, asked.settings, turn, lab_name, watch)
+            except KeyboardInterrupt:
+                # Before its load ran, or for the second time: there is nothing to keep of this trial.
+                return replace(writer.run, interrupted=True)
+            writer.add(outcome.trial, outcome.moments, outcome.latencies)
+            if outcome.trial.interrupted:
+                return replace(writer.run, interrupted=True)
+        return writer.run
+
+
+def sort_out(scenario: Scenario, asked: ScenarioPlan) -> tuple[list[Case], list[Refused]]:
+    """Return the cases that can be measured here, and for each of the others why not."""
+    cases, refused = [], []
+    for case in asked.cases:
+        reason = _missing(scenario, case) or scenario.refuse(case, asked.settings)
+        if reason is None:
+            cases.append(case)
+        else:
+            refused.append(Refused(case.way, case.subject_name, reason))
+    return cases, refused
+
+
+def _missing(scenario: Scenario, case: Case) -> str | None:
+    for need in scenario.way(case.way).needs:
+        if importlib.util.find_spec(need.module) is None:
+            return f"needs {need.module}: {need.remedy}"
+    if case.subject.name in PROGRAMS:
+        try:
+            programs.find(case.subject.name, case.subject.program)
+        except PlanError as error:
+            return str(error)
+    return None
+
+
+def _trial(scenario: Scenario, settings: Settings, turn: Turn, lab_name: str, watch: Watch) -> Outcome:
+    began_s = time.monotonic()
+    watch.trial(turn.number, turn.case.name, 0.0, 0.0)
+    with lab.open_lab(lab_name) as place, ExitStack() as stack:
+        scene = stage.Stage(place, stack, watch)
+        figures = scenario.perform(scene, turn.case, settings)
+        assert scene.played is not None, f"{scenario.name} never let its clients play"
+        version = "-" if scene.subject is None else scene.subject.version
+        counts = Counts(scene.counted(), scene.accepted())
+        facts = Facts(turn.number, turn.case, place.name, version, scene.played, figures, counts)
+    watch.phase("done")
+    done = account.outcome(facts)
+    overhead_s = time.monotonic() - began_s - done.trial.window_s
+    return done._replace(trial=replace(done.trial, overhead_s=overhead_s))
