@@ -45,3 +45,12 @@ def trials(*arguments: str | Path, root: Path) -> list[dict[str, Any]]:
 def codes(trial: dict[str, Any]) -> set[str]:
     """Return the doubts about `trial`, but for those that a busy machine gives rise to."""
     return {caution["code"] for caution in trial["cautions"]} - {"generator-saturated", "lab"}
+
+
+def scenario(name: str, *arguments: str | Path, root: Path) -> dict[str, Any]:
+    """Run `bench scenario run --json` and return its answer; whether it is valid is the machine's affair."""
+    done = run("scenario", "run", name, "--json", "-o", root, *arguments)
+    assert done.returncode in (0, 1), done.stderr
+    assert "Traceback" not in done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer

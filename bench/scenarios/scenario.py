@@ -170,7 +170,7 @@ class Scenario:
     subjects: tuple[str, ...] = SUBJECTS
     default_subjects: tuple[str, ...] = ("direct", "nginx")
     brief: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the short form that `bench tour` runs."""
+    """The plan of the short form that `bench tour` runs: its ways, subjects and settings."""
 
     def way(self, name: str) -> Way:
         """Return the way called `name`."""

@@ -133,5 +133,9 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    brief={"subscribers": 100, "warmup_s": 0.5, "duration_s": 3.0},
+    brief={
+        "ways": ["short-poll-new", "long-poll", "sse", "websocket"],
+        "subjects": ["direct"],
+        "settings": {"subscribers": 100, "warmup_s": 0.5, "duration_s": 3.0},
+    },
 )

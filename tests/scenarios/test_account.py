@@ -1,0 +1,126 @@
+"""What was played and counted becomes a trial: shares for each unit, hops, witnesses, doubts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bench.observe.counters import Counters
+from bench.observe.host import Peaks
+from bench.observe.sampler import Observed
+from bench.observe.sides import Survey
+from bench.observe.wire import Bytes
+from bench.plan import Subject
+from bench.pressure import Reading
+from bench.scenarios import account
+from bench.scenarios.account import Counts, Facts
+from bench.scenarios.scenario import Case, Figures
+from bench.scenarios.stage import Edge, Played
+from bench.subjects.subject import Counted
+
+WINDOW_NS = 2_000_000_000
+NO_COUNTERS = Counters(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+
+
+def facts(
+    subject: str = "nginx", servers: int | None = 12, counted: Counted | None = None, **changes: Any
+) -> Facts:
+    """Return what was observed of an ordinary trial: 12 connections on either hop, 100 units."""
+    start_ns = 5_000_000_000
+    edges = [
+        Edge(
+            moment_ns=start_ns + after_ns,
+            reading=Reading(start_ns + after_ns, [waited_s], idle_s),
+            cpu_s={"client": used_s, "proxy": 2 * used_s, "backend": 3 * used_s},
+            front=Bytes(round(1000 * used_s), round(9000 * used_s)),
+            back=Bytes(round(2000 * used_s), 0),
+        )
+        for after_ns, waited_s, idle_s, used_s in (
+            (10**9, 0.0, 0.0, 0.5),
+            (10**9 + WINDOW_NS, 0.01, 1.0, 0.6),
+        )
+    ]
+    seen = {
+        host: Observed(
+            host,
+            Survey(time_wait, 0, 0, 0, 0, 0),
+            NO_COUNTERS._replace(active_opens=12),
+            Peaks(time_wait=1, rss_mib=9.0, uss_mib=8.0),
+        )
+        for host, time_wait in (("client", 0), ("proxy", 3), ("backend", 0))
+    }
+    played = Played(start_ns, edges[0], edges[1], (), (), seen, ("a note",), 0.01, False)
+    case = Case("sse", Subject(subject))
+    figures = Figures(units=100, figures={"lost": 0}, times_us={"delay": {1000: 90, 5000: 10}})
+    known = Facts(7, case, "namespaces", "1.2", played, figures, Counts(counted or Counted(), servers))
+    return known._replace(**changes)
+
+
+def test_a_trial_holds_what_was_used_for_each_unit() -> None:
+    trial = account.outcome(facts()).trial
+    assert (trial.trial, trial.way, trial.subject.name, trial.window_s, trial.valid) == (
+        7,
+        "sse",
+        "nginx",
+        2.0,
+        True,
+    )
+    assert trial.cpu_us_per_unit == pytest.approx({"client": 1000.0, "proxy": 2000.0, "backend": 3000.0})
+    assert trial.bytes_per_unit == pytest.approx({"front": 10.0, "back": 2.0})
+    assert (trial.hops["front"].opened, trial.hops["back"].accepted) == (12, 12)
+    assert (trial.time_wait["proxy"].end, trial.time_wait["proxy"].peak) == (3, 3)
+    assert trial.times_ms["delay"].p50 == 1.0
+    assert [caution.message for caution in trial.cautions] == ["a note"]
+
+
+def test_histograms_are_kept_with_the_way_as_their_mode() -> None:
+    (kept,) = account.outcome(facts()).latencies
+    assert (kept.mode, kept.kind, kept.t_s, kept.duration_s, kept.counts) == (
+        "sse",
+        "delay",
+        1.0,
+        2.0,
+        {1000: 90, 5000: 10},
+    )
+
+
+def test_without_a_proxy_there_is_one_hop_and_no_proxy() -> None:
+    trial = account.outcome(facts("direct")).trial
+    assert list(trial.hops) == ["front"]
+    assert trial.hops["front"].accepted == 12
+    assert trial.roles["proxy"].cpu_s is None
+    assert trial.cpu_us_per_unit["proxy"] is None
+
+
+def test_where_nothing_was_done_nothing_is_divided() -> None:
+    trial = account.outcome(facts(figures=Figures(units=0))).trial
+    assert set(trial.cpu_us_per_unit.values()) == {None}
+
+
+@pytest.mark.parametrize(
+    ("counted", "servers", "says"),
+    [
+        (Counted(), 11, "back hop were counted differently: the kernel 12, who accepted 11"),
+        (
+            Counted(opened=13),
+            12,
+            "back hop were counted differently: the kernel 12, who accepted 12, the subject 13",
+        ),
+        (Counted(accepted=10), 12, "front hop were counted differently: the kernel 12, who accepted 10"),
+    ],
+)
+def test_witnesses_that_disagree_are_a_doubt(counted: Counted, servers: int, says: str) -> None:
+    trial = account.outcome(facts(servers=servers, counted=counted)).trial
+    assert [
+        says in caution.message for caution in trial.cautions if caution.code == "witnesses-disagree"
+    ] == [True]
+
+
+def test_clients_that_cost_more_than_all_they_ask_are_a_doubt() -> None:
+    known = facts()
+    used = {"client": 9.0, "proxy": 1.2, "backend": 1.8}
+    heavy = replace(known.played, last=replace(known.played.last, cpu_s=used))
+    trial = account.outcome(known._replace(played=heavy)).trial
+    assert "client-heavier" in [caution.code for caution in trial.cautions]

@@ -1,0 +1,81 @@
+"""What a scenario's plan may say, which cases it means, and in which order they are played."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bench.errors import PlanError
+from bench.scenarios import plan as plans
+from bench.scenarios import run as runs
+from bench.scenarios.scenario import Need, Way
+from scenarios.made_up import SCENARIO, TeaSettings
+
+
+def test_an_empty_plan_is_every_way_on_the_default_subjects() -> None:
+    asked = plans.build(SCENARIO, {})
+    assert [case.name for case in asked.cases] == [
+        "bag direct",
+        "bag nginx",
+        "loose-leaf direct",
+        "loose-leaf nginx",
+    ]
+    assert (asked.trials, asked.lab, asked.settings) == (1, "auto", TeaSettings())
+
+
+def test_settings_are_laid_over_the_defaults_as_their_own_type() -> None:
+    asked = plans.build(SCENARIO, {"settings": {"cups": 5, "steep_s": 4, "sugar": True}})
+    assert asked.settings == TeaSettings(cups=5, steep_s=4.0, sugar=True)
+    assert asked.to_json()["settings"] == {"cups": 5, "steep_s": 4.0, "sugar": True}
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"ways": ["bags"]}, "ways = 'bags' is not one of bag, loose-leaf"),
+        ({"ways": ["bag", "bag"]}, "names one twice"),
+        ({"ways": "bag"}, "ways = 'bag' is not a list of texts"),
+        ({"subjects": ["caddy"]}, "subjects = 'caddy' is not one of direct, nginx"),
+        ({"trials": 0}, "trials = 0 must be at least 1"),
+        ({"lab": "kitchen"}, "lab = 'kitchen' is not one of"),
+        ({"pots": 1}, "unknown key pots"),
+        ({"settings": {"milk": 1}}, "unknown key settings.milk; known here: cups, steep_s, sugar"),
+        ({"settings": {"cups": "many"}}, "settings.cups = 'many' is not a whole number"),
+        ({"settings": {"cups": 0}}, "settings.cups = 0 must be above 0"),
+        ({"settings": {"steep_s": float("inf")}}, "settings.steep_s = inf must be above 0"),
+    ],
+)
+def test_what_makes_no_sense_is_named(values: dict[str, Any], says: str) -> None:
+    with pytest.raises(PlanError) as refused:
+        plans.build(SCENARIO, values)
+    assert says in str(refused.value)
+
+
+def test_a_subject_may_name_its_program() -> None:
+    (case,) = plans.build(SCENARIO, {"ways": ["bag"], "subjects": ["nginx@wheel"]}).cases
+    assert (case.subject.name, case.subject.program, case.subject_name) == ("nginx", "wheel", "nginx@wheel")
+
+
+def test_every_other_round_goes_backwards() -> None:
+    cases = plans.build(SCENARIO, {"subjects": ["direct"]}).cases
+    turns = [(turn.number, turn.case.way) for turn in runs.schedule(cases, 3)]
+    assert turns == [
+        (1, "bag"), (2, "loose-leaf"), (3, "loose-leaf"), (4, "bag"), (5, "bag"), (6, "loose-leaf"),
+    ]  # fmt: skip
+
+
+def test_a_case_that_cannot_be_measured_is_refused_with_the_reason() -> None:
+    lacking = replace(
+        SCENARIO,
+        ways=(Way("bag", "", (Need("no_such_module", "tea"),)), Way("loose-leaf", "")),
+        refuse=lambda case, settings: "has no kettle" if case.subject.name == "nginx" else None,
+    )
+    cases, refused = runs.sort_out(lacking, plans.build(lacking, {}))
+    assert [case.name for case in cases] == ["loose-leaf direct"]
+    assert [(each.way, each.subject, each.reason) for each in refused] == [
+        ("bag", "direct", "needs no_such_module: pip install 'keepalive-bench[tea]'"),
+        ("bag", "nginx", "needs no_such_module: pip install 'keepalive-bench[tea]'"),
+        ("loose-leaf", "nginx", "has no kettle"),
+    ]

@@ -1,0 +1,81 @@
+"""A scenario's run on disk: what was written is read again, and damage is told by file and line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.errors import ResultsError
+from bench.scenarios import plan as plans
+from bench.scenarios import results
+from bench.scenarios.record import Refused, ScenarioRun
+from bench.scenarios.results import Writer
+from scenarios.made_up import SCENARIO, trial
+
+
+def written(root: Path, *trials: int) -> ScenarioRun:
+    """Write a run with so many trials, and return it."""
+    refused = [Refused("bag", "nginx", "has no kettle")]
+    with Writer.create(root, plans.build(SCENARIO, {}), {"cores": 2}, refused) as writer:
+        for number in trials:
+            writer.add(trial(number, "bag"), [], [])
+        return writer.run
+
+
+def test_what_was_written_is_read_again(tmp_path: Path) -> None:
+    run = written(tmp_path, 1, 2)
+    (directory,) = results.directories(tmp_path)
+    assert directory.name.endswith("-scenario-tea")
+    read = results.read(directory)
+    assert json.dumps(read.to_json()) == json.dumps(run.to_json())
+    assert read.trials == run.trials
+    assert (read.scenario, read.refused, read.damage) == ("tea", run.refused, ())
+
+
+def test_a_run_without_a_trial_leaves_nothing(tmp_path: Path) -> None:
+    assert written(tmp_path).directory is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_line_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
+    directory = Path(str(written(tmp_path, 1, 2, 3).directory))
+    file = directory / results.RUN_FILE
+    lines = file.read_text().splitlines()
+    lines[2] = lines[2].replace('"units":10', '"units":"ten"')
+    file.write_text("\n".join([*lines, '{"half of a li']))
+    read = results.read(directory)
+    assert [each.trial for each in read.trials] == [1, 3]
+    assert [line.removeprefix(f"{file}:").partition(":")[0] for line in read.damage] == ["3", "5"]
+    assert "trial.units is 'ten'" in read.damage[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"format": 2}, "format 2, and this bench reads up to 1"),
+        ({"plan": {}}, "not the header of a scenario's run: 'scenario'"),
+        ({"plan": {"scenario": 7}}, "plan.scenario is 7"),
+        ({"refused": [{"way": "bag"}]}, "not the header of a scenario's run"),
+        ({"machine": None}, "machine is of the wrong type"),
+    ],
+)
+def test_a_header_that_is_none_stops_the_reading(
+    tmp_path: Path, change: dict[str, object], says: str
+) -> None:
+    file = Path(str(written(tmp_path, 1).directory)) / results.RUN_FILE
+    header, *rest = file.read_text().splitlines()
+    file.write_text("\n".join([json.dumps({**json.loads(header), **change}), *rest]))
+    with pytest.raises(ResultsError) as refused:
+        results.read(file)
+    assert says in str(refused.value)
+
+
+def test_every_field_of_a_trial_survives(tmp_path: Path) -> None:
+    whole = replace(trial(1, "bag"), overhead_s=0.5, interrupted=True, valid=False)
+    with Writer.create(tmp_path, plans.build(SCENARIO, {}), {}, []) as writer:
+        writer.add(whole, [], [])
+    (directory,) = results.directories(tmp_path)
+    assert results.read(directory).trials == (whole,)

@@ -1,0 +1,61 @@
+"""What the trials of a case amount to, and how a run is told in text."""
+
+from __future__ import annotations
+
+from bench.report import scenario as report
+from bench.scenarios.record import Refused, ScenarioRun
+from bench.scenarios.summary import Spread, Summary, figure
+from scenarios.made_up import SCENARIO, trial
+
+RUN = ScenarioRun(
+    plan={"scenario": "tea"},
+    machine={},
+    started="2026-03-14T15:09:26+00:00",
+    refused=(Refused("loose-leaf", "nginx", "has no kettle"),),
+    trials=(
+        trial(1, "bag"),
+        trial(2, "loose-leaf"),
+        trial(4, "bag"),
+        trial(3, "bag"),
+        trial(9, "bag", interrupted=True),
+    ),
+)
+
+
+def test_a_row_is_the_median_over_the_trials_that_ended_by_themselves() -> None:
+    summary = Summary.of(RUN)
+    assert [(row.way, len(row.trials), len(row.counted)) for row in summary.rows] == [
+        ("bag", 4, 3),
+        ("loose-leaf", 1, 1),
+    ]
+    row = summary.row("bag")
+    assert row is not None
+    assert row.spread("figures.spilt") == Spread(3, 1, 4)
+    assert row.spread("figures.unheard_of") is None
+    assert summary.value("times_ms.steep.p50", "bag", "direct") == 300.0
+    assert summary.value("times_ms.steep.p50", "bag", "nginx") is None
+
+
+def test_a_figure_is_found_by_its_keys_and_is_a_number() -> None:
+    one = trial(1, "bag")
+    assert figure(one, "hops.front.opened") == 10
+    assert figure(one, "hops.back.opened") is None
+    assert figure(one, "roles.proxy.cpu_s") is None
+    assert figure(one, "valid") is None
+    assert figure(one, "way") is None
+
+
+def test_the_text_holds_table_refusals_doubts_and_the_sentence() -> None:
+    said = report.result(SCENARIO, RUN)
+    assert "bag (3 trials)   300 (100 to 400)" in said
+    assert "- loose-leaf, nginx: has no kettle\n" in said
+    assert "! trial 1, 2, 4, 3, 9: made up" in said
+    assert "trial 9: interrupted; left out of the table" in said
+    assert "A bag takes 300 ms." in said
+    assert "never measured" not in said
+    assert "to the kitchen" not in said
+
+
+def test_a_run_without_a_whole_trial_claims_nothing() -> None:
+    cut = ScenarioRun(RUN.plan, {}, RUN.started, trials=(trial(1, "bag", interrupted=True),))
+    assert report.sentence(SCENARIO, cut) == "Nothing was measured to the end."
