@@ -1,4 +1,5 @@
-"""The live line of a run: phase, time left, requests per second, TIME_WAIT, ports used.
+"""The live line of a run: phase, time left, requests per second, TIME_WAIT; below it the ports: how many are
+used, and how long the rest lasts.
 
 Nothing is written where the stream is no terminal. No thread of its own: the line is drawn anew, at most
 four times a second, by whoever reports something.
@@ -7,6 +8,7 @@ four times a second, by whoever reports something.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from bench import units
+from bench.analysis import ceiling
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from bench.observe.host import HostSample
 
 _REDRAWN_EVERY_S = 0.25
+_GROWTH_SAMPLES = 11
+"""A second of samples: long enough to be steady, short enough to see that connect() has slowed down."""
 
 
 @dataclass(slots=True)
@@ -40,18 +45,39 @@ class Line:
     time_wait: dict[str, int] = field(default_factory=dict)
     ports_used: int | None = None
     tuples: int = 0
+    growth_per_s: float = 0.0
+    """Ports taken per second, of late."""
 
     def text(self, now_s: float) -> str:
-        """Return the line, which fits into 80 columns: `trial 2/6 short: window, 4 s left  9,870/s  ...`."""
+        """Return two lines that fit into 80 columns: `trial 2/6 short: window, 4 s left  9,870/s  ...`."""
         parts = [f"trial {self.number}/{self.trials} {self.mode}: {self._phase(now_s)}"]
         if self.requests_per_s is not None:
             parts.append(units.rate(self.requests_per_s))
         host = max(self.time_wait, key=lambda name: self.time_wait[name], default="")
         if host and self.time_wait[host]:
             parts.append(f"TIME_WAIT {host} {self.time_wait[host]:,}")
-        if self.ports_used is not None and self.tuples:
-            parts.append(f"ports used {100 * self.ports_used / self.tuples:.0f} %")
-        return "  ".join(parts)
+        line = "  ".join(parts)
+        return (
+            line if self.ports_used is None or not self.tuples else f"{line}\n{self._ports(self.ports_used)}"
+        )
+
+    def _ports(self, used: int) -> str:
+        left, half = self.tuples - used, self.tuples / 2 - used
+        said = [f"ports used {100 * used / self.tuples:.0f} %"]
+        if left <= 0:
+            return f"{said[0]}: connect() fails"
+        if self.is_past_half:
+            said.append("past half: connect() slows down")
+        elif (half_s := self._reaches_s(half)) is not None:
+            said.append(f"half in {half_s:.0f} s")
+        if (left_s := self._reaches_s(left)) is not None:
+            said.append(f"none left in {left_s:.0f} s at this rate")
+        return ", ".join(said)
+
+    def _reaches_s(self, ports: float) -> float | None:
+        """Return for how long so many more ports last; None where old ones come back before."""
+        lasts_s = ports / self.growth_per_s if self.growth_per_s > 0 else float("inf")
+        return lasts_s if lasts_s < ceiling.TIME_WAIT_S else None
 
     @property
     def is_past_half(self) -> bool:
@@ -74,6 +100,7 @@ class LiveLine:
         self._clock = clock
         self._line = Line()
         self._drawn_s = float("-inf")
+        self._used: deque[tuple[float, int]] = deque(maxlen=_GROWTH_SAMPLES)
 
     def started(self, directory: Path, trials: int) -> None:
         """A run of so many trials begins."""
@@ -82,6 +109,7 @@ class LiveLine:
     def trial(self, number: int, mode: str, warmup_s: float, duration_s: float) -> None:
         """A trial begins, in its set-up."""
         lasts_s = warmup_s + duration_s
+        self._used.clear()
         self._line = Line(self._line.trials, number, mode, "set-up", lasts_s, self._clock())
         self._draw()
 
@@ -103,8 +131,17 @@ class LiveLine:
             self._line.time_wait = {**self._line.time_wait, sample.host: sample.time_wait}
         if sample.host == "proxy":
             self._line.ports_used, self._line.tuples = sample.ports_used, tuples
+            self._line.growth_per_s = self._growth_per_s(sample.ports_used)
             if self._clock() - self._drawn_s >= _REDRAWN_EVERY_S:
                 self._draw()
+
+    def _growth_per_s(self, used: int | None) -> float:
+        if used is None:
+            return 0.0
+        now_s = self._clock()
+        self._used.append((now_s, used))
+        then_s, then_used = self._used[0]
+        return (used - then_used) / (now_s - then_s) if now_s > then_s else 0.0
 
     def _draw(self) -> None:
         self._drawn_s = self._clock()

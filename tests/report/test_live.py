@@ -57,8 +57,55 @@ def test_the_host_with_the_most_sockets_in_time_wait_is_named_and_the_ports_are_
     screen.live.sample(sample("backend", None), 28_232)
     screen.now_s += 1
     screen.live.sample(sample("proxy", 14_203, 14_267), 28_232)
-    assert screen.lines[-1] == "trial 2/6 short: set-up  TIME_WAIT proxy 14,203  ports used 51 %"
-    assert len(screen.lines[-1]) <= 80
+    line, outlook = screen.lines[-1].splitlines()
+    assert line == "trial 2/6 short: set-up  TIME_WAIT proxy 14,203"
+    assert outlook == "ports used 51 %, past half: connect() slows down"
+
+
+def ports_taken(screen, *used, tuples=28_232):
+    """What stands below the line once the ports in use were these, a second apart."""
+    for count in used:
+        screen.now_s += 1
+        screen.live.sample(sample("proxy", count, count), tuples)
+    return screen.lines[-1].partition("\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("used", "outlook"),
+    [
+        ((0, 64, 64), "ports used 0 %"),
+        ((1_000, 2_000), "ports used 7 %, half in 12 s, none left in 26 s at this rate"),
+        ((0, 400), "ports used 1 %, half in 34 s"),
+        ((0, 200), "ports used 1 %"),
+        (
+            (13_000, 15_000),
+            "ports used 53 %, past half: connect() slows down, none left in 7 s at this rate",
+        ),
+        ((15_000, 15_100), "ports used 53 %, past half: connect() slows down"),
+        ((28_000, 28_232), "ports used 100 %: connect() fails"),
+    ],
+)
+def test_the_outlook_says_how_long_the_ports_last(screen, used, outlook):
+    """A port comes back after a minute: what would last longer never ends."""
+    assert ports_taken(screen, *used) == outlook
+
+
+def test_both_lines_fit_on_a_terminal(screen):
+    screen.live.phase("window")
+    screen.live.second(second(119_870, 1.0))
+    ports_taken(screen, 14_600, 15_000)
+    assert max(map(len, screen.lines[-1].splitlines())) <= 80
+
+
+def test_the_outlook_follows_the_rate_of_late(screen):
+    ports_taken(screen, 0, *range(1_000, 11_000, 1_000))
+    assert ports_taken(screen, *[10_010] * 11) == "ports used 35 %"
+
+
+def test_the_outlook_of_a_new_trial_starts_from_nothing(screen):
+    ports_taken(screen, 0, 20_000)
+    screen.live.trial(3, Mode.SHORT, 1.0, 6.0)
+    assert ports_taken(screen, 64) == "ports used 0 %"
 
 
 def test_samples_redraw_four_times_a_second_at_the_most(screen):
