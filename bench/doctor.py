@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from bench import cgroup
 from bench.lab import namespaces, sysctl
 
 
@@ -67,8 +68,10 @@ _SYSCTLS = (
     "net.netfilter.nf_conntrack_max",
     "net.netfilter.nf_conntrack_count",
 )
-_CGROUP = ("cpu.max", "memory.max")
-_PACKAGES = ("uvloop", "aiohttp", "httptools", "psutil", "pyroute2", "numpy", "hdrhistogram")
+_PACKAGES = (
+    "uvloop", "aiohttp", "httptools", "psutil", "pyroute2", "numpy", "scipy", "hdrhistogram", "matplotlib",
+    "rich", "click",
+)  # fmt: skip
 
 # Program, the arguments that make it tell its version, the wheel that has it, what it is for.
 _PROGRAMS = (
@@ -95,7 +98,7 @@ def checks(facts: Facts) -> Iterator[Check]:
     """Yield a check for each thing that `facts` tell of."""
     yield _namespaces(facts)
     yield _files(facts.file_limits)
-    yield from _ports(facts.sysctls)
+    yield from _ports(facts.sysctls, facts.platform)
     yield from _conntrack(facts.sysctls)
     yield from _backlog(facts.sysctls)
     yield from _cgroups(facts.cgroup, facts.cores)
@@ -116,18 +119,18 @@ def _namespaces(facts: Facts) -> Check:
 
 def _files(limits: tuple[int, int]) -> Check:
     soft, hard = limits
-    value = f"{soft:,} open files (hard limit {hard:,})"
-    if soft >= _FILES_WANTED:
+    value = f"{hard:,} open files (soft limit {soft:,}, which a run raises as far as it needs)"
+    if hard >= _FILES_WANTED:
         return Check("file limit", Status.OK, value)
-    remedy = f"`ulimit -n {min(hard, _FILES_WANTED)}`"
-    if hard < _FILES_WANTED:
-        remedy += f", and raise the hard limit to {_FILES_WANTED} (/etc/security/limits.conf, LimitNOFILE)"
-    return Check("file limit", Status.WARN if soft >= 4096 else Status.FAIL, value, remedy)
+    remedy = f"raise the hard limit to {_FILES_WANTED} (/etc/security/limits.conf, LimitNOFILE)"
+    return Check("file limit", Status.WARN if hard >= 4096 else Status.FAIL, value, remedy)
 
 
-def _ports(sysctls: Mapping[str, str]) -> Iterator[Check]:
+def _ports(sysctls: Mapping[str, str], system: str) -> Iterator[Check]:
     text = sysctls.get(sysctl.PORT_RANGE)
     if text is None:
+        remedy = "run it on Linux to see ports run out; CPU per request is measured here as well"
+        yield Check("port range", Status.MISSING, f"{system} does not tell it in /proc", remedy)
         return
     low, high = sysctl.port_range(text)
     width = high - low + 1
@@ -189,8 +192,10 @@ def _backlog(sysctls: Mapping[str, str]) -> Iterator[Check]:
         yield Check("somaxconn", Status.WARN, text, remedy)
 
 
-def _cgroups(cgroup: Mapping[str, str], cores: int) -> Iterator[Check]:
-    if (cpu := cgroup.get("cpu.max")) is not None:
+def _cgroups(limits: Mapping[str, str], cores: int) -> Iterator[Check]:
+    if not limits:
+        yield Check("cgroup", Status.OK, "no control group bounds this process")
+    if (cpu := limits.get(cgroup.CPU)) is not None:
         quota, _, period = cpu.partition(" ")
         if quota == "max":
             yield Check("cgroup CPU", Status.OK, "no limit")
@@ -201,7 +206,7 @@ def _cgroups(cgroup: Mapping[str, str], cores: int) -> Iterator[Check]:
             yield Check(
                 "cgroup CPU", status, f"{allowed:g} of {cores} cores", remedy if status is Status.WARN else ""
             )
-    if (memory := cgroup.get("memory.max")) is not None:
+    if (memory := limits.get(cgroup.MEMORY)) is not None:
         if memory == "max":
             yield Check("cgroup memory", Status.OK, "no limit")
         else:
@@ -266,7 +271,7 @@ def read_facts() -> Facts:
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         load_1min=os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0,
         sysctls=dict(_read_all({key: sysctl.path(key) for key in _SYSCTLS})),
-        cgroup=dict(_read_all({name: _cgroup_root() / name for name in _CGROUP})),
+        cgroup=cgroup.limits(),
         programs={name: _program(name, arguments, wheel) for name, arguments, wheel, _ in _PROGRAMS},
         packages={"python": platform.python_version(), **{name: _package(name) for name in _PACKAGES}},
     )
@@ -290,13 +295,6 @@ def _read_all(paths: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
             yield name, path.read_text(encoding="ascii").strip()
         except OSError:
             continue  # absent or not ours to read: the check says nothing
-
-
-def _cgroup_root() -> Path:
-    """Return the folder of this process's cgroup (version 2; cgroups(7))."""
-    own = dict(_read_all({"cgroup": Path("/proc/self/cgroup")})).get("cgroup", "")
-    unified = next((line[3:] for line in own.splitlines() if line.startswith("0::")), "/")
-    return Path("/sys/fs/cgroup", unified.lstrip("/"))
 
 
 def _program(name: str, arguments: tuple[str, ...], wheel: str) -> str | None:
