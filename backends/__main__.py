@@ -25,8 +25,9 @@ def _run(options: Options) -> None:
     listeners = open_listeners(options.listen, options.workers)
     addresses = [address(listener) for listener in listeners[0]]
     # Only now: wrong flags and taken ports are told before anything heavy is imported.
-    from backends.start import run_alone, run_several  # noqa: PLC0415
+    from backends.start import allow_connections, run_alone, run_several  # noqa: PLC0415
 
+    allow_connections()
     if options.workers == 1:
         run_alone(options, listeners[0], addresses)
     else:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
-from bench import cores
+from bench import cores, files
 from bench.errors import PlanError
 from bench.lab import Host, Lab, Process
 from bench.load.generator import Generator, OnEvent
@@ -100,7 +100,11 @@ def start(plan: Plan, mode: Mode, place: Lab, stack: ExitStack) -> Roles:
 
 
 def check(plan: Plan) -> None:
-    """Raise PlanError where the plan's subject is not here or cannot do what is asked; starts no role."""
+    """Raise PlanError where the plan's subject is not here or cannot do what is asked; starts no role.
+
+    LabError where the system does not allow as many open files as the plan needs.
+    """
+    files.allow(plan)
     if plan.subject.target is not None:
         return
     hosts, nowhere = plan.hosts, "0.0.0.0"

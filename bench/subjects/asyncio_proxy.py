@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bench.files import BESIDE, SPARE_CLIENTS
 from bench.lab import Host, Process
 from bench.subjects.subject import Asked, Counted, Running
 
@@ -51,7 +52,8 @@ def _flags(asked: Asked, listen: str) -> Iterator[str]:
         yield from ("--upstream", upstream)
     for source in asked.sources:
         yield from ("--source", source)
-    if plan.pool_max is not None:
-        yield from ("--pool-max", str(plan.pool_max))
+    # Of its own accord the proxy bounds both, and asks for files for as many.
+    yield from ("--max-clients", str(asked.clients + SPARE_CLIENTS))
+    yield from ("--pool-max", str(asked.clients + BESIDE if plan.pool_max is None else plan.pool_max))
     if plan.requests_per_connection is not None:
         yield from ("--requests-per-connection", str(plan.requests_per_connection))

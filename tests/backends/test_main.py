@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -42,6 +43,23 @@ def test_misuse() -> None:
     ended = run("--listen", "127.0.0.1:0", "--body", "1KB")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == "backend: body size '1KB' is not understood; write 2, 100KiB or 1KiB-64KiB\n"
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_more_connections_than_the_soft_limit_of_files_allows(workers: str) -> None:
+    """It is raised as far as the hard one: a connection that is not accepted would wait without a word."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(64, soft), hard))
+    try:
+        backend = BackendProcess("--workers", workers)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with contextlib.closing(backend), contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(backend.connect()) for _ in range(200)]
+        for client in clients:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert backend.stop()["accepted"] == 200
 
 
 def wait_refusing(backend: BackendProcess) -> None:

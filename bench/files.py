@@ -1,0 +1,49 @@
+"""How many files the roles of a plan hold open at once, and whether this system allows it. Starts nothing.
+
+The soft limit is ours to raise, and every role inherits it; the hard one only the system's owner can raise.
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+
+from bench.errors import LabError
+from bench.plan import Plan
+
+BESIDE = 64
+"""Standard streams, pollers, listeners, and what an interpreter holds open besides connections."""
+SPARE_CLIENTS = 1024
+"""Client connections that the proxy may not have seen the end of when their successors come."""
+
+
+def needed(plan: Plan) -> dict[str, int]:
+    """Return how many files one process of each role may have open.
+
+    A worker of the proxy or the backend may get every connection: the kernel deals them out by a hash.
+    """
+    clients = math.ceil(plan.load.connections / plan.load.workers)
+    if plan.subject.target is not None:
+        return {"client": clients + BESIDE}
+    every = plan.load.connections
+    proxy = {} if plan.subject.name == "direct" else {"proxy": 2 * every + SPARE_CLIENTS + 2 * BESIDE}
+    return {"client": clients + BESIDE, **proxy, "backend": every + BESIDE}
+
+
+def allow(plan: Plan) -> None:
+    """Raise the soft limit to what `plan` needs; LabError where the hard limit is below that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    check(plan, hard)
+    most = max(needed(plan).values())
+    if soft not in (hard, resource.RLIM_INFINITY) and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def check(plan: Plan, hard_limit: int) -> None:
+    """Raise LabError where a role would need more open files than the hard limit."""
+    role, most = max(needed(plan).items(), key=lambda item: item[1])
+    if hard_limit != resource.RLIM_INFINITY and most > hard_limit:
+        raise LabError(
+            f"load.connections = {plan.load.connections} needs {most:,} open files in the {role}, and the"
+            f" hard limit is {hard_limit:,}; raise it (ulimit -Hn {most}, as root) or lower --connections"
+        )

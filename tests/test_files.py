@@ -1,0 +1,59 @@
+"""Whether the files that a plan needs are allowed is known before anything starts."""
+
+from __future__ import annotations
+
+import resource
+from typing import Any
+
+import pytest
+
+from bench import files
+from bench import plan as plans
+from bench.errors import LabError
+
+
+@pytest.mark.parametrize(
+    ("values", "role", "needed"),
+    [
+        ({}, "client", 128),
+        ({}, "backend", 128),
+        ({}, "proxy", 1_280),
+        ({"load": {"connections": 9_000}}, "proxy", 19_152),
+        ({"load": {"connections": 9_000, "workers": 4}}, "client", 2_314),
+        ({"subject": {"target": "http://127.0.0.1/"}, "load": {"connections": 100}}, "client", 164),
+    ],
+)
+def test_what_a_role_needs(values: dict[str, Any], role: str, needed: int) -> None:
+    assert files.needed(plans.build(values))[role] == needed
+
+
+def test_without_a_proxy_none_is_counted() -> None:
+    assert set(files.needed(plans.build({"subject": {"name": "direct"}}))) == {"client", "backend"}
+
+
+@pytest.mark.parametrize("limit", [1_280, resource.RLIM_INFINITY])
+def test_what_fits_is_fine(limit: int) -> None:
+    files.check(plans.build({}), limit)
+
+
+def test_what_does_not_fit_is_told_with_the_remedy() -> None:
+    with pytest.raises(LabError) as caught:
+        files.check(plans.build({"load": {"connections": 30_000}}), 20_000)
+    assert str(caught.value) == (
+        "load.connections = 30000 needs 61,152 open files in the proxy, and the hard limit is 20,000;"
+        " raise it (ulimit -Hn 61152, as root) or lower --connections"
+    )
+    assert caught.value.exit_code == 3
+
+
+def test_the_soft_limit_is_raised_to_what_is_needed_and_no_further() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    asked = plans.build({"load": {"connections": 100}})
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        files.allow(asked)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (1_352, hard)
+        files.allow(plans.build({}))
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (1_352, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
