@@ -73,12 +73,30 @@ class Requests:
 class Expectation:
     """What a correct response to the requests of one job is."""
 
-    __slots__ = ("_echo", "_high", "_low", "_pattern", "_prefix", "_statuses", "ordinary_bytes")
+    __slots__ = (
+        "_echo",
+        "_high",
+        "_low",
+        "_pattern",
+        "_prefix",
+        "_statuses",
+        "ordinary_bytes",
+        "usual",
+        "usual_bytes",
+    )
 
     def __init__(self, job: Job) -> None:
         self._echo = job.echo
         self._pattern = job.pattern
         self._low, self._high = job.body_bytes or (0, 1 << 62)
+        self.usual = b"", b""
+        """What stood before and after the number in the last ordinary response that had a body of
+        `usual_bytes`; nothing before it: none has come, or responses have no number.
+
+        A response with these bytes around the number of its own request is ordinary too: it differs
+        from the last in its number alone, and the strict expression takes any.
+        """
+        self.usual_bytes = self._low
         self._statuses = range(job.statuses[0], job.statuses[1] + 1)
         self._prefix = identity_prefix(job)
         self.ordinary_bytes = self._short_way(job)
@@ -104,7 +122,11 @@ class Expectation:
 
         def literal_bytes(data: bytes, number: bytes) -> int:
             found = match(data)
-            return size if found is not None and (found[2] == number or not echo) else -1
+            if found is None or (found[2] != number and echo):
+                return -1
+            if echo:
+                self.usual = data[: found.start(2)], data[found.end(2) :]
+            return size
 
         def measured_bytes(data: bytes, number: bytes) -> int:
             found = match(data)

@@ -1,8 +1,9 @@
-"""The clients of one worker: the hot loop. Each client has one connection and one exchange at a time.
+"""The clients of one worker. Each client has one connection and one exchange at a time.
 
 A client is a small state machine that the poller drives: closed, connecting, busy, idle. What a
 client does next, once an exchange has ended, the crowd decides: go on at once (closed loop), take
 the next request that is due (open loop), rest (its connect failed) or stop (the window is over).
+Where the next step is always to go on, a client is flowing, and flow.py drives its ordinary exchanges.
 
 Errors of the subject are data here: they are counted by kind, and the client goes on.
   connect   the connection could not be made, or not in time
@@ -32,7 +33,7 @@ CONNECTS_AT_ONCE = 64
 """First connects under way at once, and connects retried per tenth of a second: half of the smallest
 backlog that is still common (128), and what keeps a dead server from being hammered."""
 
-_RECEIVE = 65_536
+RECEIVE_BYTES = 65_536
 """Bytes asked for at once while a response may be short."""
 _RECEIVE_BODY = 262_144
 """Bytes asked for at once in the rest of a long body."""
@@ -45,39 +46,38 @@ class Client:
         "_began_ns",
         "_connecting",
         "_crowd",
-        "_due_ns",
         "_exchanges",
         "_fd",
-        "_go_on",
-        "_number",
         "_reader",
-        "_recv",
-        "_send",
-        "_since_ns",
         "_sock",
         "_unsent",
         "busy",
+        "due_ns",
+        "number",
+        "receive",
+        "send",
+        "since_ns",
     )
 
     def __init__(self, crowd: Crowd) -> None:
         self._crowd = crowd
         self._sock: socket.socket | None = None
         self._reader: wire.ResponseReader | None = None
-        self._number = b""
-        self._go_on = self._send_request
         self._unsent = b""
         self._exchanges = 0
         self._connecting = False
         self.busy = False
         """Whether an exchange is under way, its connect included."""
+        self.number = b""
+        """The number of the request under way."""
 
     def begin(self, due_ns: int | None = None) -> None:
         """Begin an exchange that was due at `due_ns` (now, in a closed loop); connect where needed."""
         self.busy = True
         now_ns = self._began_ns = monotonic_ns()
         if self._sock is None:
-            self._since_ns = now_ns
-            self._due_ns = now_ns if due_ns is None else due_ns
+            self.since_ns = now_ns
+            self.due_ns = now_ns if due_ns is None else due_ns
             self._connect()
         else:
             self._crowd.poller.hand(self._fd, self._readable)
@@ -88,25 +88,26 @@ class Client:
         self.busy = self._connecting = False
         self._reader = None
         if self._sock is not None:
+            self._crowd.flowing.pop(self._fd, None)
             self._crowd.poller.forget(self._fd)
             self._sock.close()
             self._sock = None
 
     def expire(self, now_ns: int) -> None:
-        """Fail the exchange where one of its times is up. Not while the poller runs handlers."""
+        """Fail the exchange where one of its times is up. Not while handlers run."""
         crowd = self._crowd
         if not self.busy:
             return
-        if self._connecting and now_ns - self._since_ns > crowd.connect_timeout_ns:
-            self._fail("connect")
-        elif now_ns - self._due_ns > crowd.total_timeout_ns or (
-            not self._connecting and now_ns - self._since_ns > crowd.request_timeout_ns
+        if self._connecting and now_ns - self.since_ns > crowd.connect_timeout_ns:
+            self.fail("connect")
+        elif now_ns - self.due_ns > crowd.total_timeout_ns or (
+            not self._connecting and now_ns - self.since_ns > crowd.request_timeout_ns
         ):
-            self._fail("timeout")
+            self.fail("timeout")
 
     def abandon(self) -> None:
         """Fail the exchange under way: the drain is over."""
-        self._fail("timeout")
+        self.fail("timeout")
 
     def rest(self) -> None:
         """Watch the connection, where there is one, for its end while no exchange is under way."""
@@ -125,71 +126,89 @@ class Client:
         failure = sock.connect_ex(crowd.address)
         crowd.poller.watch(self._fd, poller.WRITABLE, self._connected)
         if failure not in (0, errno.EINPROGRESS):
-            self._fail("connect")
+            self.fail("connect")
 
     def _connected(self) -> None:
         crowd, sock = self._crowd, self._sock
         assert sock is not None
         if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            self._fail("connect")
+            self.fail("connect")
             return
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        crowd.tally.connect.add(monotonic_ns() - self._since_ns)
+        crowd.tally.connect.add(monotonic_ns() - self.since_ns)
         crowd.tally.opened += 1
         self._connecting = False
         self._exchanges = 0
-        self._recv, self._send = sock.recv, sock.send
+        self.receive, self.send = sock.recv, sock.send
         crowd.poller.turn(self._fd, poller.READABLE, self._readable)
         crowd.admit()
-        self._send_request(self._due_ns)
+        self._send_request(self.due_ns)
 
     # One exchange.
 
     def _send_request(self, due_ns: int | None = None) -> None:
-        self._number, request = self._crowd.next_request()
-        now_ns = self._since_ns = monotonic_ns()
-        self._due_ns = now_ns if due_ns is None else due_ns
+        crowd = self._crowd
+        self.number, request = crowd.next_request()
+        now_ns = self.since_ns = monotonic_ns()
+        self.due_ns = now_ns if due_ns is None else due_ns
         try:
-            sent = self._send(request)
+            sent = self.send(request)
         except OSError:
-            self._fail("reset")
+            self.fail("reset")
             return
         if sent != len(request):
-            self._unsent = request[sent:]
-            self._crowd.poller.turn(self._fd, poller.WRITABLE, self._writable)
+            self.send_later(request[sent:])
+        elif crowd.flows:
+            crowd.flowing[self._fd] = self
 
-    def _readable(self) -> None:
+    def send_later(self, rest: bytes) -> None:
+        """Send the rest of a request that the socket would not take at once, when it takes more."""
+        self._unsent = rest
+        self._crowd.flowing.pop(self._fd, None)
+        self._crowd.poller.turn(self._fd, poller.WRITABLE, self._writable)
+
+    def _writable(self) -> None:
         try:
-            data = self._recv(_RECEIVE)
+            self._unsent = self._unsent[self.send(self._unsent) :]
         except BlockingIOError:
             return
         except OSError:
-            self._fail("reset")
+            self.fail("reset")
+            return
+        if not self._unsent:
+            self._crowd.poller.turn(self._fd, poller.READABLE, self._readable)
+
+    def _readable(self) -> None:
+        try:
+            data = self.receive(RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.fail("reset")
             return
         now_ns = monotonic_ns()
-        crowd = self._crowd
-        size = crowd.ordinary_bytes(data, self._number)
+        size = self._crowd.expectation.ordinary_bytes(data, self.number)
         if size < 0:
-            self._reader = wire.ResponseReader(crowd.method)
-            crowd.poller.hand(self._fd, self._readable_on)
-            self._read(self._reader, data, now_ns)
-        elif crowd.flows:
-            crowd.add_latency(now_ns - self._due_ns)
-            crowd.tally.body_bytes += size
-            # First all that is ready is read, at its true time; then all is written, at one go: the
-            # server is woken once a batch rather than once a request.
-            crowd.later(self._go_on)
+            self.take(data, now_ns)
         else:
             self._succeed(size, now_ns, keeps=True)
+
+    def take(self, data: bytes, now_ns: int) -> None:
+        """Take the first bytes, or the end (no bytes), of a response that is not the ordinary one."""
+        crowd = self._crowd
+        crowd.flowing.pop(self._fd, None)
+        crowd.poller.hand(self._fd, self._readable_on)
+        self._reader = wire.ResponseReader(crowd.method)
+        self._read(self._reader, data, now_ns)
 
     def _readable_on(self) -> None:
         """Read on in a response that is not the ordinary one."""
         try:
-            data = self._recv(_RECEIVE_BODY)
+            data = self.receive(_RECEIVE_BODY)
         except BlockingIOError:
             return
         except OSError:
-            self._fail("reset")
+            self.fail("reset")
             return
         assert self._reader is not None
         self._read(self._reader, data, monotonic_ns())
@@ -201,16 +220,16 @@ class Client:
             else:
                 reader.end()
         except wire.ProtocolError:
-            self._fail("protocol")
+            self.fail("protocol")
         except wire.CutShortError as cut:
-            self._fail("body" if cut.in_body else "reset")
+            self.fail("body" if cut.in_body else "reset")
         else:
             if reader.done:
                 self._conclude(reader, now_ns)
 
     def _conclude(self, reader: wire.ResponseReader, now_ns: int) -> None:
         crowd = self._crowd
-        kind = crowd.expectation.judge(reader, self._number)
+        kind = crowd.expectation.judge(reader, self.number)
         # After a mix-up nobody knows whose response comes next.
         keeps = reader.keep_alive and kind not in ("protocol", "mismatch")
         self._reader = None
@@ -223,7 +242,7 @@ class Client:
 
     def _succeed(self, size: int, now_ns: int, keeps: bool) -> None:
         crowd = self._crowd
-        crowd.add_latency(now_ns - self._due_ns)
+        crowd.tally.latency.add(now_ns - self.due_ns)
         if crowd.pacer is not None:
             crowd.tally.service.add(now_ns - self._began_ns)
         crowd.tally.body_bytes += size
@@ -235,27 +254,16 @@ class Client:
             self.close()
         self._crowd.ended(self)
 
-    def _fail(self, kind: str) -> None:
+    def fail(self, kind: str) -> None:
+        """End the exchange with an error of this kind, and the connection with it."""
         self._crowd.tally.errors[kind] += 1
         self.close()
         self._crowd.ended(self, is_unreachable=kind == "connect")
 
-    def _writable(self) -> None:
-        """Send the rest of a request that the socket would not take at once."""
-        try:
-            self._unsent = self._unsent[self._send(self._unsent) :]
-        except BlockingIOError:
-            return
-        except OSError:
-            self._fail("reset")
-            return
-        if not self._unsent:
-            self._crowd.poller.turn(self._fd, poller.READABLE, self._readable)
-
     def _idle_readable(self) -> None:
         """The server ended an idle connection, or sent what nobody asked for."""
         try:
-            data = self._recv(_RECEIVE)
+            data = self.receive(RECEIVE_BYTES)
         except BlockingIOError:
             return
         except OSError:
@@ -270,9 +278,7 @@ class Crowd:
 
     def __init__(self, job: Job, poller: Poller, tally: Tally) -> None:
         self.poller = poller
-        self.later = poller.later
         self.tally = tally
-        self.add_latency = tally.latency.add
         self.family = socket.AF_INET6 if ":" in job.host else socket.AF_INET
         self.address = (job.host, job.port)
         self.method = job.method.encode()
@@ -281,12 +287,13 @@ class Crowd:
         self.total_timeout_ns = round(job.total_timeout_s * 1e9)
         self.exchanges_per_connection = 1 if job.is_short else job.requests_per_connection
         self.expectation = Expectation(job)
-        self.ordinary_bytes = self.expectation.ordinary_bytes
         self.next_request = iter(Requests(job)).__next__
         """Returns number and bytes of the next request."""
         self.pacer: Pacer | None = None
         self.flows = False
         """Whether a client simply goes on after a correct response that left its connection open."""
+        self.flowing: dict[int, Client] = {}
+        """By descriptor, the clients that simply go on and wait for an ordinary response."""
         self._job = job
         self._clients = [Client(self) for _ in range(job.connections)]
         self._idle: list[Client] = []
@@ -361,6 +368,7 @@ class Crowd:
     def drain(self, now_ns: int) -> None:
         """Begin no exchange any more; clients stop as those under way end."""
         self.flows = False
+        self.flowing.clear()
         self._draining = True
         if self.pacer is not None:
             self.tally.never_started += self.pacer.give_up(now_ns)

@@ -26,19 +26,17 @@ class _Poll(Protocol):
 
 
 class Poller:
-    """Calls the handler of each descriptor that is ready.
+    """Knows a handler for each descriptor that is watched, and waits until some are ready.
 
     A handler may close its own descriptor and open others; it must leave those of others alone, since
     their events may be in the batch at hand.
     """
 
-    __slots__ = ("_epoll", "_events", "_handlers", "_later", "_poll", "later")
+    __slots__ = ("_epoll", "_events", "_poll", "handlers")
 
     def __init__(self) -> None:
-        self._handlers: dict[int, Handler] = {}
-        self._later: list[Handler] = []
-        self.later = self._later.append
-        """Takes a call to make once all that is ready has been handled."""
+        self.handlers: dict[int, Handler] = {}
+        """What to call when a descriptor is ready for what it is watched for, in error or hung up."""
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
         if self._epoll is not None:
             self._poll: _Poll = self._epoll
@@ -49,25 +47,30 @@ class Poller:
 
     def watch(self, fd: int, mask: int, handler: Handler) -> None:
         """Call `handler` whenever `fd` is ready for `mask`, in error or hung up."""
-        self._handlers[fd] = handler
+        self.handlers[fd] = handler
         self._poll.register(fd, mask)
 
     def turn(self, fd: int, mask: int, handler: Handler) -> None:
         """Watch `fd` for `mask` from now on."""
-        self._handlers[fd] = handler
+        self.handlers[fd] = handler
         self._poll.modify(fd, mask)
 
     def hand(self, fd: int, handler: Handler) -> None:
         """Let `handler` take what was watched for already."""
-        self._handlers[fd] = handler
+        self.handlers[fd] = handler
 
     def forget(self, fd: int) -> None:
         """Leave `fd` alone; before it is closed."""
-        del self._handlers[fd]
+        del self.handlers[fd]
         self._poll.unregister(fd)
 
     def run_ready(self, timeout_ns: int) -> None:
-        """Wait up to `timeout_ns` until something is ready, and call the handlers of all that is.
+        """Wait up to `timeout_ns` until something is ready, and call the handlers of all that is."""
+        for fd, _ in self.ready(timeout_ns):
+            self.handlers[fd]()
+
+    def ready(self, timeout_ns: int) -> list[tuple[int, int]]:
+        """Wait up to `timeout_ns` until something is ready; return descriptors and events of all that is.
 
         Comes back up to a millisecond early where the wait is longer than that, but hardly late.
         """
@@ -75,12 +78,7 @@ class Poller:
             timeout_ns -= _GRAIN_NS
         else:
             timeout_ns = self._wait_finely(timeout_ns)
-        handlers = self._handlers
-        for fd, _ in self._events(timeout_ns / 1e9):
-            handlers[fd]()
-        for call in self._later:
-            call()
-        self._later.clear()
+        return self._events(timeout_ns / 1e9)
 
     def _wait_finely(self, timeout_ns: int) -> int:
         """Wait for a short time; return how long is left to wait."""

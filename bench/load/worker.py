@@ -11,6 +11,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any
 
+from bench.load.flow import Flow
 from bench.load.http1 import Crowd
 from bench.load.job import Job
 from bench.load.phases import SECOND_NS, TICK_NS, Phases
@@ -80,6 +81,7 @@ class Worker:
         self._emit = emit
         self._tally = Tally()
         self._crowd = Crowd(job, poller, self._tally)
+        self._flow = Flow(self._crowd, poller)
         self._is_stopping = False
 
     def stop(self) -> None:
@@ -116,7 +118,7 @@ class Worker:
 
     def _load(self, phases: Phases, seconds: Seconds) -> None:
         """Warm up and run the window, until its end."""
-        crowd, run_ready, is_open_loop = self._crowd, self._poller.run_ready, self._job.rate is not None
+        crowd, run_ready, is_open_loop = self._crowd, self._flow.run_ready, self._job.rate is not None
         times = self._tally.latency.raw
         while not self._is_stopping and len(times) < seconds.enough:
             now_ns = monotonic_ns()
@@ -141,7 +143,7 @@ class Worker:
             if now_ns >= seconds.next_ns:
                 seconds.advance(now_ns)
                 self._crowd.sweep(now_ns)
-            self._poller.run_ready(min(seconds.next_ns, bound_ns) - now_ns)
+            self._flow.run_ready(min(seconds.next_ns, bound_ns) - now_ns)
         self._crowd.abandon()
         now_ns = monotonic_ns()
         seconds.cut(now_ns)

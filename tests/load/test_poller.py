@@ -54,25 +54,6 @@ def test_the_end_of_a_connection_is_ready(poller: Poller, pair: Pair) -> None:
     assert ended == [b""]
 
 
-def test_what_is_put_off_comes_after_all_that_is_ready(poller: Poller) -> None:
-    order: list[str] = []
-    pairs = [socket.socketpair() for _ in range(3)]
-    for ours, theirs in pairs:
-
-        def handle(sock: socket.socket = ours) -> None:
-            order.append("read")
-            sock.recv(1)
-            poller.later(lambda: order.append("later"))
-
-        poller.watch(ours.fileno(), READABLE, handle)
-        theirs.send(b"x")
-    poller.run_ready(10**10)
-    poller.run_ready(0)
-    assert order == ["read"] * 3 + ["later"] * 3
-    for sock in (sock for both in pairs for sock in both):
-        sock.close()
-
-
 @pytest.mark.parametrize("timeout_ns", [-5, 0, 1, 300_000, 1_000_000, 1_000_001, 3_000_000])
 def test_it_comes_back_when_nothing_is_ready(poller: Poller, pair: Pair, timeout_ns: int) -> None:
     handled: list[str] = []
