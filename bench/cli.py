@@ -120,13 +120,18 @@ def show_plan(plan_file: Path | None, as_json: bool, **given: Any) -> None:
 def list_runs(output: Path, as_json: bool) -> None:
     """List the runs of a results folder, the newest last."""
     from bench import results
+    from bench.report import scenario as scenario_text
     from bench.report import text
+    from bench.scenarios import results as scenario_results
 
-    found = results.runs(output)
+    found, scenarios = results.runs(output), scenario_results.listed(output)
     if as_json:
-        click.echo(json.dumps([summary.to_json() for summary in found]))
+        told = [{"directory": str(path), "scenario": run and run.scenario} for path, run, _ in scenarios]
+        click.echo(json.dumps([*(summary.to_json() for summary in found), *told]))
     else:
-        click.echo(text.listing(found, output), nl=False)
+        if found or not scenarios:
+            click.echo(text.listing(found, output), nl=False)
+        click.echo(scenario_text.listing(scenarios), nl=False)
 
 
 @bench.command()
@@ -134,8 +139,12 @@ def list_runs(output: Path, as_json: bool) -> None:
 @_JSON
 def show(run_directory: Path, as_json: bool) -> None:
     """Show one run again: its table and what it says."""
-    from bench import results
+    from bench import results, scenario_command
+    from bench.scenarios import results as scenario_results
 
+    if scenario_results.is_run(run_directory):
+        scenario_command.show(run_directory, as_json)
+        return
     done = results.read(run_directory)
     _complain(done.damage)
     if as_json:
@@ -151,10 +160,14 @@ def show(run_directory: Path, as_json: bool) -> None:
 )
 def report(run_directory: Path, output: Path | None) -> None:
     """Write one HTML file about a run, to hand to a colleague: it carries all it shows, and loads nothing."""
-    from bench import results, series
+    from bench import results, scenario_command, series
     from bench.analysis.sides import split
     from bench.report import handout, page, plots
+    from bench.scenarios import results as scenario_results
 
+    if scenario_results.is_run(run_directory):
+        click.echo(f"report: {scenario_command.write_page(run_directory, output)}")
+        return
     done = results.read(run_directory)
     _complain(done.damage)
     picture = plots.as_svg(split(done, series.read(run_directory))) if done.trials else None

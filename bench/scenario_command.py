@@ -121,6 +121,31 @@ def run_scenario(output: Path, as_json: bool, quiet: bool, **given: Any) -> None
 @_JSON
 def show_run(run_directory: Path, as_json: bool) -> None:
     """Show one run of a scenario again: its table, its sentence, and its picture drawn anew."""
+    show(run_directory, as_json)
+
+
+@scenario_command.command("compare")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", type=click.Path(path_type=Path))
+@_JSON
+def compare_runs(runs: tuple[Path, ...], as_json: bool) -> None:
+    """Compare runs of one scenario, case by case; the first is what the others are held against."""
+    from bench.report import scenario as report  # noqa: PLC0415
+    from bench.scenarios import catalogue, compare, results  # noqa: PLC0415
+
+    read = [results.read(run) for run in runs]
+    names = list(dict.fromkeys(run.scenario for run in read))
+    if len(read) < 2 or len(names) > 1:
+        said = f"{len(read)} of {' and '.join(names)}"
+        raise PlanError(f"compare: takes two runs or more of one scenario, not {said}")
+    compared = compare.compare(catalogue.load(names[0]), read)
+    if as_json:
+        click.echo(json.dumps(compared.to_json()))
+    else:
+        click.echo(report.comparison(compared), nl=False)
+
+
+def show(run_directory: Path, as_json: bool) -> None:
+    """Print a stored run: its table, its sentence, and its picture drawn anew; or all of it as JSON."""
     from bench.scenarios import catalogue, results  # noqa: PLC0415
 
     done = results.read(run_directory)
@@ -131,6 +156,19 @@ def show_run(run_directory: Path, as_json: bool) -> None:
         return
     scenario = catalogue.load(done.scenario)
     tell(scenario, done, draw(scenario, done))
+
+
+def write_page(run_directory: Path, output: Path | None) -> Path:
+    """Write the page of a stored run, by default into its folder; return where it is."""
+    from bench.report import page, scenario_page, scenario_picture  # noqa: PLC0415
+    from bench.scenarios import catalogue, results  # noqa: PLC0415
+
+    done = results.read(run_directory)
+    scenario = catalogue.load(done.scenario)
+    picture = scenario_picture.as_svg(scenario, done) if done.trials else None
+    written = output or Path(str(done.directory)) / "report.html"
+    page.save(scenario_page.page(scenario, done, picture), written)
+    return written
 
 
 def draw(scenario: Scenario, done: ScenarioRun) -> Path | None:

@@ -46,7 +46,7 @@ def _sections(run: Run, sides: Sequence[Side], picture: str | None) -> Iterator[
         yield Section("The figures", [tables.result(run), *map(Prose, _HOW_TO_READ)])
         yield Section("Every trial", [tables.trials(run)])
     yield Section("How to measure it again", [*_asked(run.plan), Facts(_subjects(run))])
-    yield Section("The machine", [Facts(list(_machine(run.machine)))])
+    yield Section("The machine", [Facts(list(machine(run.machine)))])
     yield Section("The whole plan, each default written out", [Code(sections.to_toml(run.plan))], folded=True)
     lines = "\n".join(json.dumps(trial.to_json()) for trial in run.trials)
     yield Section("Every trial as data (JSON lines, as in run.jsonl)", [Code(lines)], folded=True)
@@ -69,9 +69,9 @@ def _subjects(run: Run) -> list[tuple[str, str]]:
     return [(name, ", ".join(sorted(values))) for name, values in told.items() if values]
 
 
-def _machine(machine: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what the machine is, one level deep: the tables in it become rows of their own."""
-    for name, value in machine.items():
+def machine(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what a machine is, one level deep: the tables in it become rows of their own."""
+    for name, value in facts.items():
         if isinstance(value, dict):
             yield from ((f"{name.removesuffix('s')} {key}", _said(each)) for key, each in value.items())
         else:

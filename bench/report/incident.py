@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.record import Run, Trial
-from bench.report import text
+from bench.report import grid, pictures
 from bench.report.canvas import INK, QUIET, title
 from bench.report.figures import number
+from bench.report.page import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _SIDES = {"proxy": "#D55E00", "backend": "#E69F00", "nobody": "#0072B2"}
 """Who holds TIME_WAIT: the proxy (its ports run out), the backend, nobody."""
@@ -87,31 +89,35 @@ def _row(name: str, trials: Sequence[Trial]) -> Row:
 
 def table(runs: Mapping[str, Run]) -> str:
     """Return the tables as text, one for each way in which the backend closes."""
-    from rich import box  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    parts = []
-    for close, run in runs.items():
-        shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        shown.add_column(f"backend closes {close}", no_wrap=True)
-        for name in _COLUMNS:
-            shown.add_column(name, justify="right")
-        for row in rows(run):
-            spread = f"{number(min(row.rates))} to {number(max(row.rates))}"
-            p99 = "-" if row.p99_ms is None else number(row.p99_ms, "ms")
-            sides = (f"{row.proxy_side:,.0f}", f"{row.backend_side:,.0f}")
-            invalid = f"{row.invalid} of {len(row.rates)}" if row.invalid else "-"
-            shown.add_row(
-                row.name, f"{row.rate:,.0f}", spread, p99, f"{row.per_request:.4f}", *sides, invalid
-            )
-        parts.append(text.render(shown))
+    parts = [
+        grid.draw(Table((f"backend closes {close}", *_COLUMNS), [_cells(row) for row in rows(run)]))
+        for close, run in runs.items()
+    ]
     if any(row.invalid for run in runs.values() for row in rows(run)):
         parts.append(_ON_INVALID)
     return "\n".join(parts)
 
 
+def _cells(row: Row) -> Sequence[str]:
+    return (
+        row.name,
+        f"{row.rate:,.0f}",
+        f"{number(min(row.rates))} to {number(max(row.rates))}",
+        "-" if row.p99_ms is None else number(row.p99_ms, "ms"),
+        f"{row.per_request:.4f}",
+        f"{row.proxy_side:,.0f}",
+        f"{row.backend_side:,.0f}",
+        f"{row.invalid} of {len(row.rates)}" if row.invalid else "-",
+    )
+
+
 def save(runs: Mapping[str, Run], stem: Path) -> tuple[Path, Path]:
     """Draw the picture as `stem`.png and `stem`.svg, and return both paths."""
+    return pictures.save(lambda: draw(runs), stem)
+
+
+def draw(runs: Mapping[str, Run]) -> Figure:
+    """Return the picture: a panel of bars for each way in which the backend closes."""
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     height = 1.6 + 0.3 * max(len(rows(run)) for run in runs.values())
@@ -120,10 +126,7 @@ def save(runs: Mapping[str, Run], stem: Path) -> tuple[Path, Path]:
     for axes, (close, run) in zip(panels, runs.items(), strict=True):
         _draw(axes, close, rows(run))
     panels[0].invert_yaxis()  # the panels share it
-    paths = stem.with_suffix(".png"), stem.with_suffix(".svg")
-    for path in paths:
-        figure.savefig(path, dpi=150)
-    return paths
+    return figure
 
 
 def _said(close: str) -> str:

@@ -1,4 +1,4 @@
-"""The picture of a run or a comparison: a sentence, four panels, PNG and SVG.
+"""The picture of a run or a comparison: a sentence and four panels.
 
 matplotlib is imported where it is used, with figure objects only: no display, no pyplot, no state
 between figures. What each panel shows is in panels.py and bars.py.
@@ -9,31 +9,16 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench import results, series
 from bench.analysis.sides import Side, split
-from bench.errors import ResultsError
-from bench.report import bars, canvas, finding, panels
+from bench.report import bars, canvas, finding, panels, pictures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PICTURE = "picture"
-_STYLE: dict[Any, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9.5,
-    "axes.edgecolor": canvas.QUIET,
-    "axes.labelcolor": canvas.QUIET,
-    "axes.labelsize": 9.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.color": canvas.INK,
-    "xtick.color": canvas.QUIET,
-    "ytick.color": canvas.QUIET,
-    "svg.hashsalt": "bench",
-}
 
 
 def save_run(directory: Path) -> tuple[Path, Path]:
@@ -43,31 +28,12 @@ def save_run(directory: Path) -> tuple[Path, Path]:
 
 def save(sides: Sequence[Side], stem: Path) -> tuple[Path, Path]:
     """Draw `sides` and write `stem`.png and `stem`.svg; return their paths, ResultsError if unwritable."""
-    import matplotlib  # noqa: PLC0415
-
-    png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
-    with matplotlib.rc_context(_STYLE):
-        figure = draw(sides)
-        try:
-            stem.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(png, dpi=130)
-            figure.savefig(svg, metadata={"Date": None})
-        except OSError as error:
-            reason = f"the picture cannot be written: {error.strerror}; choose another path with -o"
-            raise ResultsError(png, None, reason) from error
-    return png, svg
+    return pictures.save(lambda: draw(sides), stem)
 
 
 def as_svg(sides: Sequence[Side]) -> str:
     """Return the picture of `sides` as SVG, the same for the same sides."""
-    import io  # noqa: PLC0415
-
-    import matplotlib  # noqa: PLC0415
-
-    drawn = io.StringIO()
-    with matplotlib.rc_context(_STYLE):
-        draw(sides).savefig(drawn, format="svg", metadata={"Date": None})
-    return drawn.getvalue()
+    return pictures.svg(lambda: draw(sides))
 
 
 def draw(sides: Sequence[Side]) -> Figure:

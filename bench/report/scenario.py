@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.report import grid
 from bench.report.figures import number
+from bench.report.page import Table
+from bench.scenarios.compare import Comparison
 from bench.scenarios.record import ScenarioRun
 from bench.scenarios.scenario import Column, Scenario
 from bench.scenarios.summary import Row, Spread, Summary
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
 
 def result(scenario: Scenario, run: ScenarioRun, picture: Path | None = None) -> str:
     """Return what `bench scenario run` and `bench scenario show` print."""
-    parts = [f"{scenario.title}\n", grid.render(table(scenario, run))]
-    parts += [f"- {each.way}, {each.subject}: {each.reason}\n" for each in run.refused]
-    parts += map(grid.noted, doubts(run))
-    parts += ["\n", textwrap.fill(sentence(scenario, run), grid.PROSE_WIDTH), "\n\n"]
+    parts = [f"{scenario.title}\n", grid.draw(table(scenario, run))]
+    parts += [f"- {said}\n" for said in refusals(run)]
+    parts += [grid.notes(doubts(run)), "\n", grid.prose(sentence(scenario, run)), "\n\n"]
     if run.directory is not None:
         parts.append(f"results: {run.directory}\n")
     if picture is not None:
@@ -43,18 +39,16 @@ def table(scenario: Scenario, run: ScenarioRun) -> Table:
     columns = [
         column for column in scenario.columns if any(row.value(column.key) is not None for row in rows)
     ]
-    shown = grid.new("", *(column.title for column in columns))
-    for row in rows:
-        shown.add_row(_named(row), *(cell(row.spread(column.key), column) for column in columns))
-    return shown
+    cells = [(_named(row), *(_cell(row.spread(column.key), column) for column in columns)) for row in rows]
+    return Table(("", *(column.title for column in columns)), cells)
 
 
-def cell(spread: Spread | None, column: Column) -> str:
-    """Return a figure with its spread over the trials, where there is one."""
-    if spread is None:
-        return "-"
-    middle, least, greatest = (number(value, column.unit) for value in spread)
-    return middle if least == greatest else f"{middle} ({least} to {greatest})"
+def refusals(run: ScenarioRun) -> list[str]:
+    """Return what could not be measured, and why: ways that share a reason on a subject stand together."""
+    shared: dict[tuple[str, str], list[str]] = {}
+    for each in run.refused:
+        shared.setdefault((each.subject, each.reason), []).append(each.way)
+    return [f"{', '.join(ways)}, {subject}: {reason}" for (subject, reason), ways in shared.items()]
 
 
 def doubts(run: ScenarioRun) -> list[str]:
@@ -72,23 +66,41 @@ def doubts(run: ScenarioRun) -> list[str]:
 
 def catalogue(scenarios: Iterable[Scenario]) -> str:
     """Return what `bench scenario list` prints."""
-    shown = grid.new("scenario", "what it measures", "ways", are_figures=False)
-    for scenario in scenarios:
-        ways = ", ".join(way.name for way in scenario.ways)
-        shown.add_row(scenario.name, scenario.title, ways)
-    return grid.render(shown)
+    rows = [
+        (scenario.name, scenario.title, ", ".join(way.name for way in scenario.ways))
+        for scenario in scenarios
+    ]
+    return grid.draw(Table(("scenario", "what it measures", "ways"), rows), are_figures=False)
+
+
+def comparison(compared: Comparison) -> str:
+    """Return what `bench scenario compare` prints: a row for each figure of each case that all runs have."""
+    head = [f"{name}: {directory}\n" for name, directory in compared.sides]
+    columns = ["", "figure", compared.sides[0][0]]
+    for name, _ in compared.sides[1:]:
+        columns += [name, "ratio"]
+    rows = []
+    for line in compared.lines:
+        cells = [line.case, line.column.title, _cell(line.spreads[0], line.column)]
+        for spread, ratio in zip(line.spreads[1:], line.ratios, strict=True):
+            cells += [_cell(spread, line.column), "-" if ratio is None else f"{ratio:.3g}x"]
+        rows.append(cells)
+    return "".join([*head, grid.draw(Table(columns, rows)), grid.notes(compared.warnings)])
 
 
 def listing(runs: Sequence[tuple[Path, ScenarioRun | None, str | None]]) -> str:
     """Return a row for each stored run of a scenario, and what cannot be read."""
-    shown = grid.new("scenario run", "started", "trials", are_figures=False)
-    problems = []
-    for directory, run, problem in runs:
-        if run is None:
-            problems.append(f"! {problem}\n")
-        else:
-            shown.add_row(str(directory), run.started, str(len(run.trials)))
-    return (grid.render(shown) if shown.row_count else "") + "".join(problems)
+    rows = [(str(path), run.started, str(len(run.trials))) for path, run, _ in runs if run is not None]
+    shown = grid.draw(Table(("scenario", "started", "trials"), rows), are_figures=False) if rows else ""
+    return shown + "".join(f"! {problem}\n" for _, _, problem in runs if problem is not None)
+
+
+def _cell(spread: Spread | None, column: Column) -> str:
+    """Return a figure with its spread over the trials, where there is one."""
+    if spread is None:
+        return "-"
+    middle, least, greatest = (number(value, column.unit) for value in spread)
+    return middle if least == greatest else f"{middle} ({least} to {greatest})"
 
 
 def _named(row: Row) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis import histogram
+from bench.report import pictures
 from bench.report import scenario as text
 from bench.report.canvas import FAINT, IN_TURN, INK, QUIET, title
 from bench.report.figures import number
@@ -19,11 +20,13 @@ from bench.series import Series, read
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PICTURE = "picture"
 _PERCENTS = (50.0, 90.0, 99.0, 99.9, 99.99)
 _ACROSS = 2
 _WIDTH_INCHES = 14.0
+_PROSE_WIDTH = 160
 _BAR_INCHES, _PANEL_INCHES, _LINE_INCHES = 0.3, 3.6, 0.2
 _DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (8, 2)), (0, (2, 2)))
 """A way's colour is the same on every subject; the subjects differ in their dashes."""
@@ -31,13 +34,23 @@ _DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (8, 2)), (0, 
 
 def save(scenario: Scenario, run: ScenarioRun, stem: Path) -> tuple[Path, Path]:
     """Draw the picture as `stem`.png and `stem`.svg, and return both paths."""
+    return pictures.save(lambda: draw(scenario, run), stem)
+
+
+def as_svg(scenario: Scenario, run: ScenarioRun) -> str:
+    """Return the picture as SVG."""
+    return pictures.svg(lambda: draw(scenario, run))
+
+
+def draw(scenario: Scenario, run: ScenarioRun) -> Figure:
+    """Return the picture: the title, what the run shows, and the panels for which there is something."""
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     summary = Summary.of(run)
     series = read(Path(run.directory)) if run.directory is not None else Series()
     panels = [panel for panel in scenario.panels if _tells(panel, summary, series)]
     rows = max(1, math.ceil(len(panels) / _ACROSS))
-    said = textwrap.fill(text.sentence(scenario, run), 160)
+    said = textwrap.fill(text.sentence(scenario, run), _PROSE_WIDTH)
     head = 0.7 + _LINE_INCHES * (said.count("\n") + 1)
     height = head + rows * max(_PANEL_INCHES, 1.3 + _BAR_INCHES * len(summary.rows))
     figure = Figure(figsize=(_WIDTH_INCHES, height))
@@ -49,10 +62,7 @@ def save(scenario: Scenario, run: ScenarioRun, stem: Path) -> tuple[Path, Path]:
         _draw(axes, panel, summary, series)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
-    paths = stem.with_suffix(".png"), stem.with_suffix(".svg")
-    for path in paths:
-        figure.savefig(path, dpi=130)
-    return paths
+    return figure
 
 
 def _tells(panel: Panel, summary: Summary, series: Series) -> bool:

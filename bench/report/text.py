@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,28 +12,24 @@ from bench.analysis.compare import Answer, Cell, Comparison
 from bench.analysis.metrics import Metric
 from bench.analysis.sides import split
 from bench.record import Run
-from bench.report import finding, tables
+from bench.report import finding, grid, tables
 from bench.report.figures import number
-from bench.report.page import Table as Rows
+from bench.report.page import Table
 from bench.results import Listed
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from bench.analysis.ceiling import Ceiling, Remedy
     from bench.doctor import Check
 
 
-_PROSE_WIDTH = 100
 _INTERRUPTED = "interrupted; left out of comparisons"
-_WIDTH = 240  # no row is ever folded; a terminal that is narrower folds it
 
 
 def result(run: Run, picture: Path | None = None) -> str:
     """Return what `bench run` and `bench show` print: table, doubts, sentence, the next command."""
-    parts = [render(_drawn(tables.result(run))), *map(_noted, doubts(run)), "\n"]
+    parts = [grid.draw(tables.result(run)), grid.notes(doubts(run)), "\n"]
     parts += [
-        textwrap.fill(finding.sentence(run), _PROSE_WIDTH),
+        grid.prose(finding.sentence(run)),
         "\n\n",
         *([] if run.directory is None else [f"results: {run.directory}\n"]),
         *([] if picture is None else [f"picture: {picture}\n"]),
@@ -68,69 +63,36 @@ def comparison(compared: Comparison) -> str:
     ]
     asked = _columns(compared)
     columns = [column for side in compared.sides[1:] for column in (side.name, *asked)]
-    table = _table("metric", compared.sides[0].name, *columns)
+    rows = []
     cliff = compared.row("ports.half_range_passed_s").tells
     for row in compared.rows:
         if not row.tells or (not cliff and row.metric.key.startswith(tables.ONLY_WITH_CLIFF)):
             continue
         unit = row.metric.unit
         cells = [_shown_as(column, cell, unit) for cell in row.cells[1:] for column in ("median", *asked)]
-        table.add_row(_labelled(row.metric), _shown_as("median", row.cells[0], unit), *cells)
-    notes = [*_footnotes(compared), *map(_noted, compared.warnings)]
-    return "".join([*head, render(table), *notes])
+        rows.append((_labelled(row.metric), _shown_as("median", row.cells[0], unit), *cells))
+    drawn = grid.draw(Table(("metric", compared.sides[0].name, *columns), rows))
+    return "".join([*head, drawn, *_footnotes(compared), grid.notes(compared.warnings)])
 
 
 def listing(found: Sequence[Listed], root: Path) -> str:
     """Return what `bench list` prints: a row for each run, and what cannot be read."""
     if not found:
         return f"{root} holds no run; `bench run` makes one\n"
-    table = _table("run", "started", "trials", "requests/s")
+    rows = []
     for each in found:
         if each.run is not None:
             rates = ", ".join(f"{side.mode} {finding.rate(side)}" for side in split(each.run))
-            table.add_row(str(each.directory), each.run.started, str(len(each.run.trials)), rates or "-")
-    return render(table) + "".join(f"! {each.problem}\n" for each in found if each.problem)
-
-
-def _drawn(rows: Rows) -> Table:
-    table = _table(*rows.columns)
-    for row in rows.rows:
-        table.add_row(*row)
-    return table
-
-
-def render(table: Table) -> str:
-    """Return `table` as text without colours, as wide as it needs to be."""
-    import io  # noqa: PLC0415
-
-    from rich.console import Console  # noqa: PLC0415
-
-    console = Console(file=io.StringIO(), width=_WIDTH, color_system=None, legacy_windows=False)
-    with console.capture() as captured:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
-
-
-def _table(first: str, *columns: str) -> Table:
-    from rich import box  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(first, no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right")
-    return table
+            rows.append((str(each.directory), each.run.started, str(len(each.run.trials)), rates or "-"))
+    return grid.draw(Table(("run", "started", "trials", "requests/s"), rows)) + "".join(
+        f"! {each.problem}\n" for each in found if each.problem
+    )
 
 
 def _columns(compared: Comparison) -> tuple[str, ...]:
     """Return the columns for each side after the first: a test where one was made, room permitting more."""
     tested = any(cell.answer is not Answer.UNMEASURED for row in compared.rows for cell in row.cells)
     return ("ratio", *(("difference",) if len(compared.sides) == 2 else ()), *(("test",) if tested else ()))
-
-
-def _noted(doubt: str) -> str:
-    folded = textwrap.wrap(doubt, _PROSE_WIDTH, break_on_hyphens=False)
-    return "! " + "\n  ".join(folded) + "\n"
 
 
 def _labelled(metric: Metric) -> str:
@@ -189,11 +151,12 @@ def remedies(here: Ceiling, rate: float, found: Sequence[Remedy]) -> str:
     said.append(
         "and the ports never run out" if out_s is None else f"and the ports run out after {out_s:.1f} s"
     )
-    table = _table("remedy", "bears, requests/s", "enough", "change")
+    rows = []
     for remedy in found:
         bears = "no bound" if math.isinf(remedy.requests_per_s) else f"{remedy.requests_per_s:,.0f}"
-        table.add_row(remedy.name, bears, "yes" if remedy.holds else "no", remedy.change)
-    return textwrap.fill(", ".join(said) + ".", _PROSE_WIDTH) + "\n" + render(table)
+        rows.append((remedy.name, bears, "yes" if remedy.holds else "no", remedy.change))
+    columns = ("remedy", "bears, requests/s", "enough", "change")
+    return grid.prose(", ".join(said) + ".") + "\n" + grid.draw(Table(columns, rows))
 
 
 def checks(found: Sequence[Check]) -> str:

@@ -98,6 +98,17 @@ def is_run(path: Path) -> bool:
     return (path / RUN_FILE).is_file() or path.name == RUN_FILE
 
 
+def listed(root: Path) -> list[tuple[Path, ScenarioRun | None, str | None]]:
+    """Return each run under `root`, the oldest first, or the reason why it cannot be read."""
+    found: list[tuple[Path, ScenarioRun | None, str | None]] = []
+    for directory in directories(root):
+        try:
+            found.append((directory, read(directory), None))
+        except ResultsError as error:
+            found.append((directory, None, str(error)))
+    return found
+
+
 def directories(root: Path) -> list[Path]:
     """Return the folders of scenarios' runs under `root`, the oldest first."""
     return sorted(file.parent for file in root.glob(f"*/{RUN_FILE}"))
