@@ -253,6 +253,47 @@ def scenario(arguments: tuple[str, ...]) -> None:
 
 
 @bench.command()
+@click.option(
+    "--step",
+    "steps",
+    multiple=True,
+    metavar="NAME",
+    help="Only this step: incident, or the name of a scenario (repeatable).",
+)
+@click.option("--lab", "lab_name", default="auto", show_default=True, type=click.Choice(plan.LABS))
+@_OUTPUT
+def tour(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
+    """Run a short form of everything, from short connections to QUIC, and write one page about it."""
+    from bench import lab
+
+    opened = lab.choose(lab_name)
+    from datetime import UTC, datetime
+
+    from bench import machine
+    from bench import tour as touring
+    from bench.report import page
+    from bench.report import tour as report
+    from bench.report.live import watch
+
+    names = [sections.chosen("--step", step, touring.NAMES) for step in steps] or list(touring.NAMES)
+    started = datetime.now(UTC)
+    root = output / f"{started:%Y%m%dT%H%M%SZ}-tour"
+    taken: list[touring.Step] = []
+    with watch(sys.stderr, silent=False) as shown:
+        for step in touring.take(names, opened, root, shown):
+            taken.append(step)
+            click.echo(f"{report.line(step)}\n")
+    root.mkdir(parents=True, exist_ok=True)
+    page.save(
+        report.page(taken, machine.describe(), started.isoformat(timespec="seconds")), root / "tour.html"
+    )
+    click.echo(f"report: {root / 'tour.html'}")
+    if any(step.interrupted for step in taken):
+        sys.exit(INTERRUPTED)
+    sys.exit(0 if any(step.problem is None for step in taken) else ENVIRONMENT)
+
+
+@bench.command()
 @click.argument("rate", type=click.FloatRange(min=0, min_open=True), metavar="REQUESTS_PER_S")
 @click.option(
     "--ports", type=click.IntRange(16, 64512), default=28_232, show_default=True, help="Port range."

@@ -30,7 +30,7 @@ _STYLE: dict[Any, Any] = {
 
 
 def save(draw: Callable[[], Figure], stem: Path) -> tuple[Path, Path]:
-    """Write what `draw` returns as `stem`.png and `stem`.svg; return both paths. ResultsError if it cannot."""
+    """Write what `draw` returns as `stem`.png and `stem`.svg; return their paths. ResultsError on failure."""
     import matplotlib  # noqa: PLC0415
 
     png, svg_ = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")

@@ -1,0 +1,79 @@
+"""The tour: a short form of everything, step by step from short connections to QUIC, in a few minutes.
+
+Decides which steps there are and runs them; each is an ordinary run in a folder of its own. What people read
+of it is bench/report/tour.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import plan, run
+from bench.errors import BenchError
+from bench.record import Run
+from bench.scenarios import catalogue
+from bench.scenarios import plan as plans
+from bench.scenarios import run as scenario_runs
+from bench.scenarios.record import ScenarioRun
+from bench.scenarios.scenario import Scenario
+from bench.trial import Watch
+
+INCIDENT = "incident"
+NAMES = (INCIDENT, *catalogue.NAMES)
+INCIDENT_CLAIM = (
+    "A proxy with short connections to its upstream fills up with TIME_WAIT and stops at a throughput that no"
+    " hardware lifts; keep-alive connections lift it at once."
+)
+_INCIDENT = plan.Plan(trials=1, load=plan.Load(warmup_s=0.5, duration_s=5.0))
+"""Long enough to pass half of the ports, which is where it shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: the run that it gave, or why there is none."""
+
+    name: str
+    incident: Run | None = None
+    scenario: Scenario | None = None
+    measured: ScenarioRun | None = None
+    problem: str | None = None
+
+    @property
+    def interrupted(self) -> bool:
+        """Return whether somebody ended it early."""
+        runs = (self.incident, self.measured)
+        return any(done is not None and done.interrupted for done in runs)
+
+
+def take(names: Sequence[str], lab_name: str, root: Path, watch: Watch) -> Iterator[Step]:
+    """Yield the steps called `names` as they end, each recorded under `root`; an interrupted one is the last.
+
+    A step that cannot be taken is yielded with the reason, and the tour goes on.
+    """
+    for name in names:
+        step = (
+            _incident(lab_name, root, watch) if name == INCIDENT else _scenario(name, lab_name, root, watch)
+        )
+        yield step
+        if step.interrupted:
+            return
+
+
+def _incident(lab_name: str, root: Path, watch: Watch) -> Step:
+    try:
+        return Step(INCIDENT, incident=run.perform(_INCIDENT, lab_name, root, watch))
+    except BenchError as error:
+        return Step(INCIDENT, problem=str(error))
+
+
+def _scenario(name: str, lab_name: str, root: Path, watch: Watch) -> Step:
+    scenario = catalogue.load(name)
+    try:
+        asked = plans.build(scenario, dict(scenario.brief))
+        return Step(
+            name, scenario=scenario, measured=scenario_runs.perform(scenario, asked, lab_name, root, watch)
+        )
+    except BenchError as error:
+        return Step(name, scenario=scenario, problem=str(error))
