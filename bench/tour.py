@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench import plan, run
@@ -53,9 +54,8 @@ def take(names: Sequence[str], lab_name: str, root: Path, watch: Watch) -> Itera
     A step that cannot be taken is yielded with the reason, and the tour goes on.
     """
     for name in names:
-        step = (
-            _incident(lab_name, root, watch) if name == INCIDENT else _scenario(name, lab_name, root, watch)
-        )
+        take_one = _incident if name == INCIDENT else partial(_scenario, name)
+        step = take_one(lab_name, root, watch)
         yield step
         if step.interrupted:
             return
@@ -72,8 +72,7 @@ def _scenario(name: str, lab_name: str, root: Path, watch: Watch) -> Step:
     scenario = catalogue.load(name)
     try:
         asked = plans.build(scenario, dict(scenario.brief))
-        return Step(
-            name, scenario=scenario, measured=scenario_runs.perform(scenario, asked, lab_name, root, watch)
-        )
+        measured = scenario_runs.perform(scenario, asked, lab_name, root, watch)
     except BenchError as error:
         return Step(name, scenario=scenario, problem=str(error))
+    return Step(name, scenario=scenario, measured=measured)

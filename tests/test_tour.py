@@ -1,4 +1,4 @@
-"""The tour: which steps there are, what its page says, and that a step that cannot be taken stops no other."""
+"""The tour: its steps, what its page says, and that a step that cannot be taken stops no other."""
 
 from __future__ import annotations
 

@@ -28,10 +28,7 @@ def page(steps: Sequence[Step], machine: Mapping[str, Any], started: str) -> Pag
         ),
         doubts=[f"{_title(step)}: {step.problem}" for step in steps if step.problem is not None],
         sections=[
-            *(
-                Section(f"{number}. {_title(step)}", list(_blocks(step)))
-                for number, step in enumerate(taken, 1)
-            ),
+            *(_section(number, step) for number, step in enumerate(taken, 1)),
             Section("The machine", [Facts(list(handout.machine(machine)))]),
         ],
         footer=f"Measured from {started} on, on one machine. This file is complete: it loads nothing.",
@@ -41,6 +38,10 @@ def page(steps: Sequence[Step], machine: Mapping[str, Any], started: str) -> Pag
 def line(step: Step) -> str:
     """Return what is said on the terminal when a step has ended."""
     return f"{step.name}: {step.problem or _sentence(step)}"
+
+
+def _section(number: int, step: Step) -> Section:
+    return Section(f"{number}. {_title(step)}", list(_blocks(step)))
 
 
 def _title(step: Step) -> str:
