@@ -83,6 +83,7 @@ _ARGUMENTS = {
     "memcached_pass": (1, 1),
     "scgi_pass": (1, 1),
     "uwsgi_pass": (1, 1),
+    "tunnel_pass": (0, 1),
     "server_name": (1, 999),
     "set": (2, 2),
     "upstream": (1, 1),
@@ -99,12 +100,11 @@ _IGNORE = re.compile(r"#\s*bench:\s*ignore\s+((?:[A-Z]{2}\d{3}[a-z]?[,\s]*)+)")
 def read(text: str, file: str) -> Tree:
     """Returns the directives of one file's text; of a template, what can be read of it."""
     template = templates.language(text)
-    if template is None:
-        return _Builder(Tree(file, text)).build()
-    tree = _Builder(Tree(file, text)).build()
-    if not tree.problems and "_by_lua_block" in text:
-        return tree  # what looks like an expression is a Lua table
-    return _Builder(Tree(file, templates.rendered(text), template=template)).build()
+    plain = _Builder(Tree(file, text)).build()
+    if template is None or (not plain.problems and "_by_lua_block" in text):
+        return plain  # what looks like an expression in a Lua block is a table
+    read_as = [_Builder(Tree(file, each, template=template)).build() for each in templates.renderings(text)]
+    return min(read_as, key=lambda tree: len(tree.problems))
 
 
 class _Builder:

@@ -5,6 +5,7 @@ Their ids begin with NX: they stand beside the catalogue of connection reuse, no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from nginx.finding import Severity
@@ -43,15 +44,24 @@ def missing_includes(case: Case) -> Iterator[Hit]:
 )
 def refused(case: Case) -> Iterator[Hit]:
     """nginx would not start with this text; what can be read of it is judged all the same."""
+    rendered_later = {place.file for place, _ in case.model.configuration.templates}
     for problem in case.model.configuration.problems:
-        yield Hit(problem.place, f"[emerg] {problem.reason}")
+        if problem.place.file not in rendered_later:
+            yield Hit(problem.place, f"[emerg] {problem.reason}")
+    if rendered_later:
+        return  # both branches of a condition are read here, nginx will read one
     yield from _duplicate_upstreams(case)
     for each in case.model.passes:
         yield from _named_with_port(case, each.directive, [t.host for t in each.targets if t.has_port])
         if case.model.variables.is_whole:
             for name in sorted(each.scope.undefined):
-                yield Hit(each.directive.place, f'[emerg] unknown "{name}" variable', passes=(each,))
+                if not _FROM_ENVIRONMENT.fullmatch(name):
+                    yield Hit(each.directive.place, f'[emerg] unknown "{name}" variable', passes=(each,))
     yield from _repeated(case)
+
+
+# envsubst fills in variables of the environment, which are written in capitals.
+_FROM_ENVIRONMENT = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
 def _duplicate_upstreams(case: Case) -> Iterator[Hit]:
@@ -99,10 +109,16 @@ def _repeated(case: Case) -> Iterator[Hit]:
     good=_GOOD,
 )
 def template(case: Case) -> Iterator[Hit]:
-    """The text is a template (Jinja, Helm, ERB): nginx reads what it renders to.
+    """The text is a template (Jinja, Helm, ERB, envsubst): nginx reads what it renders to.
 
-    Expressions count as unknown values, and both branches of a statement are read. Check the rendered
-    text for a verdict that holds.
+    Expressions count as unknown values, and both branches of a condition are read where that makes a
+    whole configuration. What nginx would refuse is not reported then. Check the rendered text for a
+    verdict that holds.
     """
     for place, language in case.model.configuration.templates:
         yield Hit(place, f"a {language} template: what it renders to decides", "check the rendered text")
+    for each in case.model.passes:
+        names = [f"${name}" for name in sorted(each.scope.undefined) if _FROM_ENVIRONMENT.fullmatch(name)]
+        if names:
+            text = f"{', '.join(names)} looks like an envsubst template: what is filled in decides"
+            yield Hit(each.directive.place, text, "check the rendered text", passes=(each,))
