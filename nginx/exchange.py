@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from nginx import versions
 from nginx.levels import Level
 from nginx.tree import Directive
-from nginx.values import Unknown, Value, Values
+from nginx.values import Piece, Unknown, Value, Values
 from nginx.variables import Scope
 from nginx.versions import Version
 
@@ -106,14 +106,23 @@ def names_connection(directive: Directive) -> bool:
 
 
 def tokens(fields: Iterable[Value]) -> tuple[frozenset[str], bool]:
-    """Returns the options in some fields (RFC 9110, section 7.6.1), and whether more may be there."""
+    """Returns the options in some fields (RFC 9110, section 7.6.1), and whether more may be there.
+
+    What the client writes holds no option here: an ordinary request asks for no close.
+    """
     found: set[str] = set()
     is_open = False
     for field in fields:
-        text = "".join(piece if isinstance(piece, str) else "\0" for piece in field)
+        text = "".join(map(_certain, field))
         is_open = is_open or "\0" in text
         found.update(token.strip().lower() for token in text.split(","))
     return frozenset(token for token in found if token and "\0" not in token), is_open
+
+
+def _certain(piece: Piece) -> str:
+    if isinstance(piece, str):
+        return piece
+    return "" if piece.is_clients else "\0"
 
 
 def keeps(http: str, fields: tuple[Value, ...]) -> bool | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from nginx.exchange import ConnectionFields, HttpVersion, connection_fields, http_version
 from nginx.includes import Configuration
 from nginx.levels import Level, levels
-from nginx.targets import PROTOCOLS, Names, Target
+from nginx.targets import PROTOCOLS, Names, Target, written
 from nginx.tree import Directive
 from nginx.upstreams import Upstream
 from nginx.variables import Definitions, Scope, definitions
@@ -36,7 +36,7 @@ class PassLocation:
     @property
     def target(self) -> str:
         """The target as written."""
-        return self.directive.args[0]
+        return written(self.directive)
 
     def verdict(self, version: Version) -> Verdict:
         """Returns the verdict under a version of nginx."""
@@ -107,7 +107,7 @@ def _pass_location(directive: Directive, level: Level, names: Names, variables: 
         directive=directive,
         level=level,
         protocol=PROTOCOLS[directive.name],
-        targets=names.resolve(directive, scope.values(directive.args[0])),
+        targets=names.resolve(scope.values(written(directive))),
         http=http_version(level),
         connection=connection_fields(level, scope),
         keep_conn=level.inherited("fastcgi_keep_conn"),

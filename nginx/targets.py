@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from nginx.levels import Level
 from nginx.tree import Directive
 from nginx.upstreams import Upstream
-from nginx.values import Unknown, Value, Values, has_variables, shown
+from nginx.values import Unknown, Value, Values, shown
 
 PROTOCOLS = {
     "proxy_pass": "http",
@@ -25,6 +25,8 @@ PROTOCOLS = {
     "scgi_pass": "scgi",
     "tunnel_pass": "tunnel",
 }
+_IMPLIED = "$host:$request_port"  # what `tunnel_pass;` without an argument passes to
+_HOSTS_OF_CLIENTS = frozenset({"host", "http_host"})
 _PATHS = frozenset(
     {"request_uri", "uri", "document_uri", "fastcgi_script_name", "fastcgi_path_info", "is_args"}
 )
@@ -80,12 +82,11 @@ class Names:
         missing = http.last("include")
         return cls({block.name.lower(): block for block in reversed(blocks)}, missing)
 
-    def resolve(self, directive: Directive, values: Values) -> list[Target]:
+    def resolve(self, values: Values) -> list[Target]:
         """Returns what a pass directive can mean, given what its parameter can be."""
-        is_variable = has_variables(directive.args[0])
-        return [self._target(value, is_variable) for value in sorted(values, key=shown)]
+        return [self._target(value) for value in sorted(values, key=shown)]
 
-    def _target(self, value: Value, is_variable: bool) -> Target:
+    def _target(self, value: Value) -> Target:
         scheme, authority, holes = _taken_apart(value)
         text = shown(value)
         is_tls = None if _HOLE in scheme else scheme.lower() in {"https", "grpcs"}
@@ -108,13 +109,21 @@ class Names:
 
     def _unknown(self, text: str, host: str, holes: list[Unknown], is_tls: bool | None) -> Target:
         pattern = re.sub(r"[\[\]?]", "?", host.lower()).replace(_HOLE, "*")
-        candidates = tuple(block for name, block in self.upstreams.items() if fnmatchcase(name, pattern))
+        names = [name for name in self.upstreams if fnmatchcase(name, pattern)]
+        if {hole.name for hole in holes} <= _HOSTS_OF_CLIENTS:
+            names = [name for name in names if "." in name]  # no client asks for a host by a single word
+        candidates = tuple(self.upstreams[name] for name in names)
         if not candidates and self.missing is None:
             return Target(text, Group.ADDRESS, is_tls=is_tls, host=host)
         about = "; ".join(f"{hole} ({hole.why})" for hole in dict.fromkeys(holes))
         return Target(
             text, Group.UNKNOWN, candidates=candidates, hangs_on=f"the host in {about}", is_tls=is_tls
         )
+
+
+def written(directive: Directive) -> str:
+    """Returns the target of a pass directive as written, or what it implies."""
+    return directive.args[0] if directive.args else _IMPLIED
 
 
 def _taken_apart(value: Value) -> tuple[str, str, list[Unknown]]:

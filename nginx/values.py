@@ -19,10 +19,14 @@ _MOST_TRIED = 4096  # values that come out the same count too: 2 ** 30 of them w
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """What the text does not tell: a variable by name, and why nobody knows it before a request comes."""
+    """What the text does not tell: a variable by name, and why nobody knows it before a request comes.
+
+    `is_clients` tells that the client writes it, as a field or an argument of its request.
+    """
 
     name: str
     why: str
+    is_clients: bool = False
 
     def __str__(self) -> str:
         return f"${self.name}"

@@ -15,7 +15,7 @@ from nginx import templates
 from nginx.conditions import holds, listed_values, map_values
 from nginx.levels import Level
 from nginx.tree import Directive
-from nginx.values import EMPTY, Values, expand, literal, unknown
+from nginx.values import EMPTY, Unknown, Values, expand, literal, unknown
 
 
 def _words(text: str) -> frozenset[str]:
@@ -106,6 +106,11 @@ def _name(word: str) -> str:
     return word.lstrip("$").strip("{}")
 
 
+def is_clients(name: str) -> bool:
+    """Tells whether a client writes a variable's value: a field, a cookie or an argument of its request."""
+    return name in {"args", "query_string"} or name.startswith(("http_", "arg_", "cookie_"))
+
+
 class Scope:
     """What variables can be in one location; `level` is the block that holds the pass directive."""
 
@@ -144,15 +149,26 @@ class Scope:
         known = self._assigned.get(name, _KNOWN.get(name))
         if known is not None:
             return known
+        if name == "server_name":
+            return self._server_name()
         if name in defined.blocks:
             return self._of_block(name, defined.blocks[name])
         return self._set_elsewhere(name) if name in defined.sets else self._unknown(name)
+
+    def _server_name(self) -> Values:
+        """Returns the server's first name, which is what $server_name is, or nothing if it has none."""
+        server = self._level.enclosing("server")
+        line = server.all("server_name")[0] if server is not None and server.all("server_name") else None
+        first = line.args[0] if line is not None and line.args else ""
+        if server is None or first.startswith("~"):
+            return self._unknown("server_name")
+        return self.values(first) if "$" in first else literal(first)
 
     def _unknown(self, name: str) -> Values:
         if name in self._defined.captures or name.isdigit():
             return unknown(name, "a pattern takes it from the request")
         if self._defined.is_defined(name):
-            return unknown(name, "each request has its own")
+            return frozenset({(Unknown(name, "each request has its own", is_clients(name)),)})
         if name == templates.VARIABLE:
             return unknown(name, "the template decides when it is rendered")
         self.undefined.add(name)

@@ -11,7 +11,7 @@ from nginx.model import PassLocation
 from nginx.rules.rule import Case, Hit, rule, said_at
 from nginx.tree import Directive
 from nginx.values import pieces
-from nginx.variables import Definitions
+from nginx.variables import Definitions, is_clients
 
 _POOL = "upstream app { server 10.0.0.1:8080; keepalive 64; }\n"
 _GOOD = (
@@ -270,7 +270,7 @@ def client_controlled(case: Case) -> Iterator[Hit]:
     """
     for each in case.speaking("http"):
         for line, _ in each.connection.entries:
-            named = sorted(n for n in _variables_behind(line.args[1], case.model.variables) if _is_clients(n))
+            named = sorted(n for n in _variables_behind(line.args[1], case.model.variables) if _decides(n))
             if named:
                 yield Hit(
                     line.place,
@@ -383,5 +383,6 @@ def _map_behind(template: str, defined: Definitions) -> Directive | None:
     return None
 
 
-def _is_clients(name: str) -> bool:
-    return name.startswith(("http_", "arg_", "cookie_")) and name != "http_upgrade"
+def _decides(name: str) -> bool:
+    """Tells whether clients can close upstream connections through a variable; Upgrade holds no close."""
+    return is_clients(name) and name != "http_upgrade"

@@ -197,6 +197,16 @@ def test_an_undefined_variable_is_what_it_depends_on() -> None:
     assert "NX001" in rules("events {}\nhttp {" + text + "}")
 
 
+def test_a_client_does_not_ask_for_an_upstream_by_its_name() -> None:
+    ours = f"server {{ location / {{ proxy_pass http://$host; {KEPT} }} }}"
+    assert answers(POOL + ours) == ["not reused"]
+    assert answers(POOL.replace("app", "app.example") + ours) == ["depends"]
+
+
+def test_a_tunnel_without_a_target_is_judged() -> None:
+    assert answers("server { location / { tunnel_pass; } }", NEW) == ["not reused"]
+
+
 # What nginx would refuse
 
 

@@ -103,6 +103,11 @@ TABLE = {
         R,
         R,
     ),
+    "what the client writes": (
+        POOL + at("proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection $args;"),
+        R,
+        R,
+    ),
     # inheritance
     "inherited from the server": (POOL + at("proxy_pass http://app;", KEPT), R, R),
     "inheritance lost": (POOL + at("proxy_pass http://app; proxy_set_header Host x;", KEPT), N, R),
@@ -167,6 +172,13 @@ TABLE = {
     "path by variable": (POOL + at(f"proxy_pass http://app$request_uri; {KEPT}"), R, R),
     "scheme by variable": (POOL + at(f"set $s http; proxy_pass $s://app; {KEPT}"), R, R),
     "address by variable": (POOL + at(f"set $to http://BACKEND; proxy_pass $to; {KEPT}"), N, N),
+    "upstream called like the server": (
+        "upstream app.example { server BACKEND; keepalive 4; }"
+        f"server {{ listen SOCKET; server_name app.example; location / {{ "
+        f"proxy_pass http://$server_name; {KEPT} }} }}",
+        R,
+        R,
+    ),
     "captured path": (
         POOL + f"server {{ listen SOCKET; location ~ ^(/.*)$ {{ proxy_pass http://app$1; {KEPT} }} }}",
         R,
