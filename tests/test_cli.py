@@ -14,8 +14,8 @@ from bench.lab import namespaces
 
 WHY_NOT = namespaces.available()
 COMMANDS = (
-    "run", "plan", "list", "show", "report", "compare", "check", "fix", "ceiling", "incident", "doctor", "scenario",
-    "tour",
+    "run", "plan", "list", "show", "report", "compare", "check", "fix", "ceiling", "incident", "doctor",
+    "scenario", "tour",
 )  # fmt: skip
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 
