@@ -45,7 +45,8 @@ class Settings:
     worker_connections: int = 1024
     open_files: int | None = None
     upgrade: bool = False
-    """Pass `Upgrade` on, for those who ask for it only: ordinary requests keep their connection."""
+    """Pass `Upgrade` on, for those who ask for it only: ordinary requests keep their connection. A tunnel
+    may be silent for an hour."""
     streams: bool = False
     """Pass responses on as they come, and let them be silent for an hour."""
     user: str | None = None
@@ -133,6 +134,7 @@ def _location(settings: Settings) -> Iterator[str]:
         yield f'proxy_set_header Connection "{settings.reuse.connection}";'
     if settings.streams:
         yield "proxy_buffering off;"
+    if settings.streams or settings.upgrade:
         yield "proxy_read_timeout 1h;"
     yield "proxy_set_header Host $http_host;"
     if settings.sources:

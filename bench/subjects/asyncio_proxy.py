@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.files import BESIDE, SPARE_CLIENTS
 from bench.lab import Host, Process
-from bench.subjects.subject import Asked, Counted, Running
+from bench.subjects.subject import SILENCE_S, Asked, Counted, Running
 
 READY_TIMEOUT_S = 10.0
 COUNT_TIMEOUT_S = 10.0
@@ -55,5 +55,7 @@ def _flags(asked: Asked, listen: str) -> Iterator[str]:
     # Of its own accord the proxy bounds both, and asks for files for as many.
     yield from ("--max-clients", str(asked.clients + SPARE_CLIENTS))
     yield from ("--pool-max", str(asked.clients + BESIDE if plan.pool_max is None else plan.pool_max))
+    if asked.carries.lasts:
+        yield from ("--read-timeout", str(SILENCE_S), "--tunnel-timeout", str(SILENCE_S))
     if plan.requests_per_connection is not None:
         yield from ("--requests-per-connection", str(plan.requests_per_connection))

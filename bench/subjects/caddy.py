@@ -75,6 +75,10 @@ def _lines(asked: Asked, listen: str) -> Iterator[str]:
     yield f"\tbind {host}"
     yield f"\treverse_proxy {' '.join(asked.upstreams)} {{"
     yield "\t\tlb_policy round_robin"
+    if asked.carries.streams:
+        # Caddy passes an upgrade on unasked, and has no timeout for what comes late; else it collects what
+        # has no `Content-Type: text/event-stream`.
+        yield "\t\tflush_interval -1"
     yield "\t\ttransport http {"
     yield "\t\t\tcompression off"
     for line in _keepalive(asked):

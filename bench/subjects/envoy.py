@@ -14,7 +14,7 @@ from bench.lab import Host
 from bench.plan import Closer, Mode
 from bench.subjects import programs
 from bench.subjects.launch import Launched, Recipe, launch, listen_address
-from bench.subjects.subject import Asked, Counted
+from bench.subjects.subject import SILENCE_S, Asked, Counted
 
 _CONF = "{folder}/envoy.json"
 _ADMIN = "admin.sock"
@@ -87,6 +87,10 @@ def _listener(asked: Asked, listen: str) -> dict[str, Any]:
         ],
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
     }
+    if asked.carries.upgrade:
+        manager["upgrade_configs"] = [{"upgrade_type": "websocket"}]
+    if asked.carries.lasts:
+        manager["stream_idle_timeout"] = f"{SILENCE_S}s"  # else five minutes
     filter_ = {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
     return {"address": _address(listen), "tcp_backlog_size": 4096, "filter_chains": [{"filters": [filter_]}]}
 

@@ -12,7 +12,7 @@ from bench.lab import Host
 from bench.plan import Closer, Mode
 from bench.subjects import programs
 from bench.subjects.launch import Launched, Recipe, launch, listen_address
-from bench.subjects.subject import Asked, Counted
+from bench.subjects.subject import SILENCE_S, Asked, Counted
 
 _CONF = "{folder}/haproxy.cfg"
 _STATS = "stats.sock"
@@ -70,8 +70,7 @@ def _lines(asked: Asked, listen: str) -> Iterator[str]:
     yield "defaults"
     yield "    mode http"
     yield "    timeout connect 5s"
-    yield "    timeout client 75s"
-    yield "    timeout server 60s"
+    yield from _silence(asked)
     # Closer backend: HAProxy sends `Connection: close`. Otherwise it does not, and has no pool in short
     # mode (pool-max-conn 0), so that it closes. `always`: `safe` gives first requests their own connection.
     is_asking_to_close = asked.mode is Mode.SHORT and asked.closer is Closer.BACKEND
@@ -85,6 +84,18 @@ def _lines(asked: Asked, listen: str) -> Iterator[str]:
     pairs = [(upstream, source) for upstream in asked.upstreams for source in sources]
     for number, (upstream, source) in enumerate(pairs, 1):
         yield f"    server backend{number} {upstream}{source} {_pool(asked)}"
+
+
+def _silence(asked: Asked) -> Iterator[str]:
+    """Yield how long either side may be silent; HAProxy passes an upgrade on, and streams, unasked."""
+    if not asked.carries.lasts:
+        yield "    timeout client 75s"
+        yield "    timeout server 60s"
+        return
+    yield f"    timeout client {SILENCE_S}s"
+    yield f"    timeout server {SILENCE_S}s"
+    if asked.carries.upgrade:
+        yield f"    timeout tunnel {SILENCE_S}s"
 
 
 def _pool(asked: Asked) -> str:

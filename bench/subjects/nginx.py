@@ -50,6 +50,8 @@ def settings(asked: Asked, listen: str, version: Version) -> Settings:
             "subject.pool_max: nginx has no bounded pool (beyond max_conns it answers 502 at once);"
             " leave --pool-max out"
         )
+    if asked.carries.upgrade and asked.plan.upstream_http == "1.0":
+        raise PlanError("subject.upstream_http = 1.0: HTTP/1.0 knows no Upgrade; leave it out")
     return Settings(
         listen=listen,
         servers=asked.upstreams,

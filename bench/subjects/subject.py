@@ -10,6 +10,9 @@ from bench.lab import Host
 from bench.plan import Closer, Mode
 from bench.plan import Subject as Plan
 
+SILENCE_S = 3600
+"""How long what lasts may be silent: longer than any trial."""
+
 
 @dataclass(frozen=True, slots=True)
 class Carries:
@@ -19,6 +22,11 @@ class Carries:
     """`Upgrade` is passed on, and what follows is a tunnel (RFC 9110, section 7.8)."""
     streams: bool = False
     """Responses that go on for minutes, with silence in between: passed on as they come, and not cut off."""
+
+    @property
+    def lasts(self) -> bool:
+        """Return whether anything is to outlive the silence that ends an ordinary exchange."""
+        return self.upgrade or self.streams
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,13 @@ import pytest
 
 from bench.errors import PlanError
 from bench.subjects import caddy, envoy, haproxy, nginx
-from bench.subjects.subject import Asked
+from bench.subjects.subject import Asked, Carries
 from nginx import render, versions
 from subjects.asked import LISTEN, UPSTREAM, asked
 
 GOLDEN = Path(__file__).parent / "golden"
 TWICE = {"upstreams": [UPSTREAM, "10.87.3.2:9000"]}
+LASTING = Carries(upgrade=True, streams=True)
 SOURCES = {"sources": ["10.87.2.1", "10.87.2.2", "10.87.2.3"]}
 
 
@@ -67,6 +68,10 @@ RENDERERS = {
         ("caddy", "caddy-short", asked("short")),
         ("caddy", "caddy-short-backend", asked("short", "backend")),
         ("caddy", "caddy-keepalive", asked(pool_max=8, pool_idle_timeout_s=1.5, **TWICE)),
+        ("nginx-1.22", "nginx-lasting.conf", asked(carries=LASTING)),
+        ("haproxy", "haproxy-lasting.cfg", asked(carries=LASTING)),
+        ("envoy", "envoy-lasting.json", asked(carries=LASTING)),
+        ("caddy", "caddy-lasting", asked(carries=LASTING)),
     ],
 )
 def test_a_subject_is_told_this(name: str, golden: str, wanted: Asked) -> None:
@@ -78,6 +83,7 @@ def test_a_subject_is_told_this(name: str, golden: str, wanted: Asked) -> None:
     [
         ("nginx-1.22", asked(pool_max=8), "subject.pool_max: nginx has no bounded pool"),
         ("nginx-1.14", asked(requests_per_connection=8), "requests_per_connection: nginx 1.14.2 does not"),
+        ("nginx-1.22", asked(upstream_http="1.0", carries=LASTING), "HTTP/1.0 knows no Upgrade"),
         ("haproxy", asked(requests_per_connection=8), "requests_per_connection: haproxy does not bound it"),
         ("haproxy", asked(upstream_http="1.0"), "haproxy sends 1.1 only"),
         ("envoy", asked(pool_idle=8), "subject.pool_idle: envoy keeps every connection"),
