@@ -3,29 +3,21 @@
 import sys
 from collections.abc import Sequence
 
-from backends.errors import BackendError
-from backends.listening import address, open_listeners
+from backends.ending import exit_code
+from backends.listening import address, allow_connections, open_listeners
 from backends.options import Options, parse_options
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs a backend to its end; returns the exit code."""
-    try:
-        _run(parse_options(arguments))
-    except BackendError as error:
-        sys.stderr.write(f"backend: {error}\n")
-        return error.exit_code
-    except BrokenPipeError:
-        sys.stderr.write("backend: nobody reads stdout any more; keep it open until `done`\n")
-        return BackendError.exit_code
-    return 0
+    return exit_code(lambda: _run(parse_options(arguments)))
 
 
 def _run(options: Options) -> None:
     listeners = open_listeners(options.listen, options.workers)
     addresses = [address(listener) for listener in listeners[0]]
     # Only now: wrong flags and taken ports are told before anything heavy is imported.
-    from backends.start import allow_connections, run_alone, run_several  # noqa: PLC0415
+    from backends.start import run_alone, run_several  # noqa: PLC0415
 
     allow_connections()
     if options.workers == 1:

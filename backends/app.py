@@ -8,9 +8,9 @@ from typing import Final, cast
 from aiohttp import web
 
 from backends.behaviours import Failure, Failures, pattern
-from backends.connections import Connections
 from backends.counters import Counters
 from backends.options import Options
+from backends.watched import WatchedServer
 
 NO_IDLE_TIMEOUT_S: Final = 7 * 86400.0  # aiohttp has no word for never
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
@@ -28,6 +28,10 @@ class App:
         self.served: dict[asyncio.BaseTransport, int] = {}
         self.busy: set[asyncio.BaseTransport] = set()
         self.draining = False
+
+    def forget(self, transport: asyncio.BaseTransport) -> None:
+        """Forgets a connection that is gone."""
+        self.served.pop(transport, None)
 
     async def text(self, request: web.Request) -> web.StreamResponse:
         """Answers any path with a body of the size asked for."""
@@ -86,68 +90,22 @@ class App:
         transport.close()
 
 
-class AppServer:
-    """Makes the protocols of new connections: aiohttp's, each behind one that counts."""
+class AppServer(WatchedServer):
+    """The application's connections, each counted."""
 
     def __init__(self, runner: web.AppRunner, app: App, counters: Counters) -> None:
-        self.app = app
-        self.counters = counters
-        self.connections: Connections[Watched] = Connections()
-        self._runner = runner
-
-    def __call__(self) -> "Watched":
-        """Makes the protocol of a new connection."""
-        return Watched(self, cast(web.Server, self._runner.server)())
+        super().__init__(cast(web.Server, runner.server), counters, app.forget)
+        self._app = app
 
     async def drain(self, timeout_s: float) -> bool:
         """Closes idle connections, lets busy ones finish; returns whether all went in time."""
         # aiohttp's own shutdown drops the rest of a request's body that is still on its way.
-        self.app.draining = True
+        self._app.draining = True
         for connection in self.connections:
-            connection.close_if_idle()
+            # After the exchange that is under way aiohttp closes a busy one.
+            if connection.transport is not None and connection.transport not in self._app.busy:
+                connection.transport.close()
         return await self.connections.gone(timeout_s)
-
-
-class Watched(asyncio.Protocol):
-    """Counts what happens to one connection and passes everything on to aiohttp."""
-
-    def __init__(self, server: AppServer, inner: asyncio.Protocol) -> None:
-        self._server = server
-        self._inner = inner
-        self._transport: asyncio.BaseTransport | None = None
-        self._peer_closed = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-        self._server.counters.accepted += 1
-        self._server.connections.add(self)
-        self._inner.connection_made(transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._inner.data_received(data)
-
-    def eof_received(self) -> bool | None:
-        self._peer_closed = True
-        return self._inner.eof_received()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        server = self._server
-        if self._transport is not None:
-            server.app.served.pop(self._transport, None)
-        server.connections.discard(self)
-        server.counters.count_lost(error, peer_closed=self._peer_closed)
-        self._inner.connection_lost(error)
-
-    def close_if_idle(self) -> None:
-        """Closes the connection unless an exchange is under way, after which aiohttp closes it."""
-        if self._transport is not None and self._transport not in self._server.app.busy:
-            self._transport.close()
-
-    def pause_writing(self) -> None:
-        self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._inner.resume_writing()
 
 
 async def make_app_server(options: Options, counters: Counters) -> AppServer:

@@ -1,6 +1,8 @@
 """Listening sockets: opened before any worker starts, so that a port in use stops all of them at once."""
 
+import contextlib
 import os
+import resource
 import socket
 from collections.abc import Sequence
 from typing import Final
@@ -63,3 +65,11 @@ def address(listener: socket.socket) -> str:
 def show(host: str, port: int) -> str:
     """Writes an address as HOST:PORT, IPv6 in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def allow_connections() -> None:
+    """Raises the limit of open files as far as this process may: each connection takes one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # macOS takes no "unlimited" here; then as many as there were must do.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

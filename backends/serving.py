@@ -4,7 +4,6 @@ Each takes `--control --listen HOST:PORT` beside flags of its own, and talks ove
 """
 
 import argparse
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
 
@@ -12,10 +11,11 @@ import uvloop
 
 from backends.control import Pipes
 from backends.counters import Counters
-from backends.errors import BackendError, MisuseError
-from backends.listening import address, open_listeners
+from backends.ending import exit_code
+from backends.errors import MisuseError
+from backends.listening import address, allow_connections, open_listeners
 from backends.options import parse_address
-from backends.role import Backend, Told, ready_event, run_worker
+from backends.role import Backend, ready_event, run_worker
 
 Make = Callable[[argparse.Namespace, Counters], Awaitable[Backend]]
 """Makes the server inside its loop, from its flags; counts in the counters that it is given."""
@@ -35,22 +35,16 @@ class Parser(argparse.ArgumentParser):
 
 def main(parser: Parser, arguments: Sequence[str], make: Make, counters: Counters | None = None) -> int:
     """Runs a server to its end; returns the exit code."""
-    try:
-        given = parser.parse_args(arguments)
-        (listeners,) = open_listeners([parse_address(each) for each in given.listen], 1)
-        counted = Counters() if counters is None else counters
+    return exit_code(lambda: _run(parser.parse_args(arguments), make, counters or Counters()))
 
-        async def made() -> Backend:
-            return await make(given, counted)
 
-        told: Told = counted
-        pipes = Pipes(0 if given.control else None, 1)
-        ready = ready_event([address(each) for each in listeners], 1)
-        uvloop.run(run_worker(made, told, listeners, pipes, ready=ready, alone=True))
-    except BackendError as error:
-        sys.stderr.write(f"backend: {error}\n")
-        return error.exit_code
-    except BrokenPipeError:
-        sys.stderr.write("backend: nobody reads stdout any more; keep it open until `done`\n")
-        return BackendError.exit_code
-    return 0
+def _run(given: argparse.Namespace, make: Make, counters: Counters) -> None:
+    (listeners,) = open_listeners([parse_address(each) for each in given.listen], 1)
+
+    async def made() -> Backend:
+        return await make(given, counters)
+
+    pipes = Pipes(0 if given.control else None, 1)
+    ready = ready_event([address(each) for each in listeners], 1)
+    allow_connections()
+    uvloop.run(run_worker(made, counters, listeners, pipes, ready=ready, alone=True))

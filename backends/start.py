@@ -1,8 +1,6 @@
 """Starts the event loops: one process that serves, or a parent and its workers."""
 
 import asyncio
-import contextlib
-import resource
 import socket
 
 import uvloop
@@ -17,14 +15,6 @@ from backends.workers import fork_workers, run_parent
 
 def _own_pipes(options: Options) -> Pipes:
     return Pipes(0 if options.control else None, 1)
-
-
-def allow_connections() -> None:
-    """Raises the limit of open files as far as this process may: each connection takes one."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # macOS takes no "unlimited" here; then as many as there were must do.
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _run(

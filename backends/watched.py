@@ -33,6 +33,8 @@ class Watched(asyncio.Protocol):
         return self._inner.eof_received()
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self.transport is not None:
+            self._server.on_lost(self.transport)
         self._server.connections.discard(self)
         self._server.counters.count_lost(error, peer_closed=self._peer_closed)
         self._inner.connection_lost(error)
@@ -47,8 +49,15 @@ class Watched(asyncio.Protocol):
 class WatchedServer:
     """Makes the protocols of new connections, each of `inner` behind one that counts."""
 
-    def __init__(self, inner: Callable[[], asyncio.Protocol], counters: Counters) -> None:
+    def __init__(
+        self,
+        inner: Callable[[], asyncio.Protocol],
+        counters: Counters,
+        on_lost: Callable[[asyncio.BaseTransport], object] = lambda transport: None,
+    ) -> None:
+        """Takes what makes the protocols inside, and what to call with a transport that is gone."""
         self.counters = counters
+        self.on_lost = on_lost
         self.connections: Connections[Watched] = Connections()
         self._inner = inner
 

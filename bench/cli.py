@@ -19,6 +19,7 @@ import click
 from bench import __version__, plan, sections
 from bench.errors import BenchError
 from bench.flags import overrides, plan_flags
+from bench.output_flags import json_flag, output_flag
 
 if TYPE_CHECKING:
     from bench.analysis.sides import Side
@@ -27,15 +28,6 @@ if TYPE_CHECKING:
 INVALID = 1
 ENVIRONMENT = 3
 INTERRUPTED = 130
-
-_OUTPUT = click.option(
-    "-o",
-    "--output",
-    default="results",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Results folder.",
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -50,8 +42,8 @@ def bench() -> None:
 @bench.command()
 @click.argument("plan_file", required=False, metavar="[PLAN.toml]", type=click.Path(path_type=Path))
 @plan_flags
-@_OUTPUT
-@_JSON
+@output_flag
+@json_flag
 @click.option("--quiet", "-q", is_flag=True, help="No live line, no table: only where the results are.")
 def run(plan_file: Path | None, output: Path, as_json: bool, quiet: bool, **given: Any) -> None:
     """Run the trials of a plan and compare its modes."""
@@ -79,7 +71,7 @@ def run(plan_file: Path | None, output: Path, as_json: bool, quiet: bool, **give
 @click.option("--trials", default=3, show_default=True, type=click.IntRange(1), help="Trials of each.")
 @click.option("--duration", "-d", default=3.0, show_default=True, type=float, help="Window, seconds.")
 @click.option("--lab", "lab_name", default="auto", show_default=True, type=click.Choice(plan.LABS))
-@_OUTPUT
+@output_flag
 def incident(trials: int, duration: float, lab_name: str, output: Path) -> None:
     """Measure what people write into nginx.conf before and since 1.29.7, beside HAProxy, Envoy and Caddy."""
     from bench import lab
@@ -107,7 +99,7 @@ def incident(trials: int, duration: float, lab_name: str, output: Path) -> None:
 @bench.command("plan")
 @click.argument("plan_file", required=False, metavar="[PLAN.toml]", type=click.Path(path_type=Path))
 @plan_flags
-@_JSON
+@json_flag
 def show_plan(plan_file: Path | None, as_json: bool, **given: Any) -> None:
     """Print the plan that `bench run` would follow with the same arguments, each default written out."""
     asked = _plan(plan_file, given)
@@ -115,8 +107,8 @@ def show_plan(plan_file: Path | None, as_json: bool, **given: Any) -> None:
 
 
 @bench.command("list")
-@_OUTPUT
-@_JSON
+@output_flag
+@json_flag
 def list_runs(output: Path, as_json: bool) -> None:
     """List the runs of a results folder, the newest last."""
     from bench import results
@@ -136,7 +128,7 @@ def list_runs(output: Path, as_json: bool) -> None:
 
 @bench.command()
 @click.argument("run_directory", metavar="RUN", type=click.Path(path_type=Path))
-@_JSON
+@json_flag
 def show(run_directory: Path, as_json: bool) -> None:
     """Show one run again: its table and what it says."""
     from bench import results, scenario_command
@@ -182,7 +174,7 @@ def report(run_directory: Path, output: Path | None) -> None:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="The picture's path without its ending."
 )
-@_JSON
+@json_flag
 def compare(runs: Sequence[str], fail_on: Sequence[str], output: Path | None, as_json: bool) -> None:
     """Compare the modes of one run, or two or more runs; the first is what the others are held against.
 
@@ -261,7 +253,7 @@ def scenario(arguments: tuple[str, ...]) -> None:
     help="Only this step: incident, or the name of a scenario (repeatable).",
 )
 @click.option("--lab", "lab_name", default="auto", show_default=True, type=click.Choice(plan.LABS))
-@_OUTPUT
+@output_flag
 def tour(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
     """Run a short form of everything, from short connections to QUIC, and write one page about it."""
     from bench import lab
@@ -301,7 +293,7 @@ def tour(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
 @click.option("--addresses", type=click.IntRange(min=1), default=1, help="Source addresses of the proxy.")
 @click.option("--destinations", type=click.IntRange(min=1), default=1, help="Backend addresses or ports.")
 @click.option("--per-connection", type=click.FloatRange(min=1), default=1, help="Requests per connection.")
-@_JSON
+@json_flag
 def ceiling(
     *, rate: float, ports: int, addresses: int, destinations: int, per_connection: float, as_json: bool
 ) -> None:
@@ -321,7 +313,7 @@ def ceiling(
 
 
 @bench.command()
-@_JSON
+@json_flag
 def doctor(as_json: bool) -> None:
     """Tell what this machine can measure, and what to change."""
     from bench import doctor as examining

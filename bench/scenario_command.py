@@ -14,6 +14,7 @@ import click
 
 from bench import plan, sections
 from bench.errors import PlanError
+from bench.output_flags import json_flag, output_flag
 
 if TYPE_CHECKING:
     from bench.scenarios.record import ScenarioRun
@@ -21,15 +22,6 @@ if TYPE_CHECKING:
 
 INVALID = 1
 INTERRUPTED = 130
-
-_OUTPUT = click.option(
-    "-o",
-    "--output",
-    default="results",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Results folder.",
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
 
 
 def _plan_flags(command: Any) -> Any:
@@ -76,7 +68,7 @@ def list_scenarios() -> None:
 
 @scenario_command.command("plan")
 @_plan_flags
-@_JSON
+@json_flag
 def show_plan(as_json: bool, **given: Any) -> None:
     """Print the plan that `bench scenario run` would follow, each default written out."""
     from bench.scenarios import plan as plans  # noqa: PLC0415
@@ -88,8 +80,8 @@ def show_plan(as_json: bool, **given: Any) -> None:
 
 @scenario_command.command("run")
 @_plan_flags
-@_OUTPUT
-@_JSON
+@output_flag
+@json_flag
 @click.option("--quiet", "-q", is_flag=True, help="No live line, no table: only where the results are.")
 def run_scenario(output: Path, as_json: bool, quiet: bool, **given: Any) -> None:
     """Run a scenario: each way of doing it, behind each subject, in turn."""
@@ -118,7 +110,7 @@ def run_scenario(output: Path, as_json: bool, quiet: bool, **given: Any) -> None
 
 @scenario_command.command("show")
 @click.argument("run_directory", metavar="RUN", type=click.Path(path_type=Path))
-@_JSON
+@json_flag
 def show_run(run_directory: Path, as_json: bool) -> None:
     """Show one run of a scenario again: its table, its sentence, and its picture drawn anew."""
     show(run_directory, as_json)
@@ -126,7 +118,7 @@ def show_run(run_directory: Path, as_json: bool) -> None:
 
 @scenario_command.command("compare")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", type=click.Path(path_type=Path))
-@_JSON
+@json_flag
 def compare_runs(runs: tuple[Path, ...], as_json: bool) -> None:
     """Compare runs of one scenario, case by case; the first is what the others are held against."""
     from bench.report import scenario as report  # noqa: PLC0415
