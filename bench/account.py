@@ -149,6 +149,7 @@ def _upstream(facts: Facts) -> Upstream:
         requests_per_connection=total / opened if opened else None,
         witnesses=Witnesses(facts.backend_accepted, facts.kernel_opened, facts.subject_opened),
         errors={kind: facts.subject_errors.get(kind) for kind in UPSTREAM_ERROR_KINDS},
+        lost=facts.subject_lost if facts.mode is Mode.KEEPALIVE else None,
     )
 
 
@@ -222,11 +223,13 @@ def _cpu_us_per_request(moments: Sequence[Moment], start_s: float, end_s: float)
 
 def _cautions(facts: Facts, upstream: Upstream) -> Iterator[Caution]:
     yield from facts.notes
-    subject = facts.plan.subject
+    subject, backend = facts.plan.subject, facts.plan.backend
     if not subject.target:
         if subject.idiom is None:
-            yield from validity.mode_cautions(facts.mode, upstream)
+            may_expire = subject.pool_idle_timeout_s < facts.window.end_s
+            yield from validity.mode_cautions(facts.mode, upstream, may_expire=may_expire)
         yield from validity.witness_cautions(upstream)
+        yield from validity.race_cautions(upstream, subject.pool_idle_timeout_s, backend.idle_timeout_s)
         if _closer(facts) in tuple(Closer) and "backend" in facts.time_wait_by_hop:
             behind = facts.time_wait.get("backend", TimeWait()).end
             yield from validity.closer_cautions(facts.plan.closer, facts.time_wait_by_hop["backend"], behind)

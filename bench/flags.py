@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from bench import units
-from bench.plan import BACKENDS, LABS, SUBJECTS, Closer, Mode, Plan
+from bench.plan import BACKENDS, LABS, METHODS, SUBJECTS, Closer, Mode, Plan
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -82,6 +82,7 @@ _FLAGS: tuple[tuple[tuple[str, ...], str, Any, str], ...] = (
     (("--connections", "-c"), "load.connections", int, "Client connections, in all."),
     (("--client-workers",), "load.workers", int, "Worker processes of the load generator."),
     (("--rate",), "load.rate", float, "Open loop: requests per second, sent when due."),
+    (("--method",), "load.method", click.Choice(METHODS), "Of the requests; none may repeat a POST."),
     (("--client-mode",), "load.client_mode", click.Choice(_MODES), "The clients' own connections."),
     (("--warmup",), "load.warmup_s", _TIME, "Time before the window."),
     (("--duration", "-d"), "load.duration_s", _TIME, "The window that is measured."),

@@ -39,6 +39,7 @@ IDIOMS = ("default", "snippet", "pool-only", "pool-http11", "small-pool", "full"
 """What people write into an nginx.conf in the hope of reuse (bench/subjects/nginx.py)."""
 LABS = ("auto", "namespaces", "loopback")
 BACKENDS = ("raw", "aiohttp")
+METHODS = ("GET", "POST")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ class Load:
     workers: int = 1
     rate: float | None = None
     """Requests per second of an open loop; None: a closed loop."""
+    method: str = "GET"
+    """GET, or POST, which no proxy may send again by itself (RFC 9110, section 9.2.2)."""
     client_mode: Mode = Mode.KEEPALIVE
     warmup_s: float = 1.0
     duration_s: float = 6.0
@@ -198,6 +201,7 @@ def check(plan: Plan) -> None:
     chosen("subject.name", plan.subject.name, SUBJECTS)
     chosen("subject.upstream_http", plan.subject.upstream_http, ("1.0", "1.1"))
     chosen("backend.kind", plan.backend.kind, BACKENDS)
+    chosen("load.method", plan.load.method, METHODS)
     for key, of in _AT_LEAST_ONE:
         value = of(plan)
         if value is not None and value < 1:

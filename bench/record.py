@@ -65,6 +65,8 @@ class Upstream:
     witnesses: Witnesses = field(default_factory=Witnesses)
     errors: dict[str, int | None] = field(default_factory=lambda: dict.fromkeys(UPSTREAM_ERROR_KINDS))
     """As the subject counted them; None: it does not count that kind."""
+    lost: int | None = None
+    """Pooled connections that the backend ended; None in short mode, which keeps none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,9 @@ def _job(plan: Plan, mode: Mode, subject: Running | None) -> Job:
         port=address[1],
         host_field=field,
         path=path,
+        method=load.method,
+        # RFC 9110, section 8.6: a method that means content says that there is none.
+        headers=(("Content-Length", "0"),) if load.method == "POST" else (),
         connections=load.connections,
         rate=load.rate,
         warmup_s=load.warmup_s,

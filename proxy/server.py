@@ -66,6 +66,8 @@ class _Worker:
         self._counters = Counters()
         self._drain = asyncio.Event()
         self._end = asyncio.Event()
+        # A backend's idle timeout may be hardly longer than the pool's: that one is kept to a quarter.
+        self._sweep_s = min(SWEEP_S, settings.limits.shortest_s / 2, settings.pool_idle_timeout_s / 4)
 
     async def run(self, commands: int | None) -> None:
         loop = asyncio.get_running_loop()
@@ -89,7 +91,7 @@ class _Worker:
 
     def _sweep(self, loop: asyncio.AbstractEventLoop, service: Service) -> None:
         service.sweep()
-        loop.call_later(min(SWEEP_S, service.limits.shortest_s / 2), self._sweep, loop, service)
+        loop.call_later(self._sweep_s, self._sweep, loop, service)
 
     def _command(self, command: dict[str, Any]) -> None:
         if command["command"] == "count":

@@ -89,6 +89,18 @@ def test_connections_lost_to_the_backend_are_needed_again() -> None:
     assert (trial.valid, trial.upstream.connections_needed) == (True, 67)
 
 
+def test_what_keep_alive_costs_is_told() -> None:
+    asked = {"backend": {"idle_timeout_s": 0.02}}
+    lost = {"backend_accepted": 67, "kernel_opened": 67, "subject_opened": 67, "subject_lost": 3}
+    trial = account.trial(facts(Mode.KEEPALIVE, asked, **lost))
+    assert (trial.upstream.lost, [caution.code for caution in trial.cautions]) == (3, ["idle-race"])
+    assert account.trial(facts(Mode.SHORT, asked, subject_lost=3)).upstream.lost is None
+    expiring = {**asked, "subject": {"pool_idle_timeout_s": 0.01}}
+    opened = {"backend_accepted": 99, "kernel_opened": 99, "subject_opened": 99}
+    trial = account.trial(facts(Mode.KEEPALIVE, expiring, **opened))
+    assert (trial.valid, [caution.code for caution in trial.cautions]) == (True, ["pool-expired"])
+
+
 def test_the_cliff_lies_at_half_of_the_tuples() -> None:
     trial = account.trial(facts(Mode.SHORT, moments=list(moments(ports_per_tick=1000))))
     assert trial.ports.half_range_passed_s == pytest.approx(1.4116, abs=0.001)

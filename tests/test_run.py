@@ -86,6 +86,29 @@ def test_a_limit_of_requests_per_connection_opens_as_many_as_it_needs(tmp_path: 
     assert upstream["connections_opened"] >= upstream["requests_total"] / 10
 
 
+SELDOM = ("--warmup", "0", "--duration", "1s", "--trials", "1", "--connections", "1", "--rate", "8")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_backend_that_gives_up_idle_connections_first_is_seen(method: str, tmp_path: Path) -> None:
+    """A request every 125 ms finds that the backend has waited for 20 ms and gone: no race, but the price."""
+    flags = ("--method", method, "--backend-idle-timeout", "20ms")
+    (keepalive,) = trials(*SELDOM, "--mode", "keepalive", *flags, root=tmp_path)
+    upstream = keepalive["upstream"]
+    assert codes(keepalive) == {"idle-race"}
+    assert upstream["connections_opened"] == upstream["requests_total"] == 8
+    assert 7 <= upstream["lost"] <= 8
+    assert set(keepalive["errors"].values()) == {0}
+
+
+def test_a_pool_that_gives_them_up_before_the_backend_does_races_with_nobody(tmp_path: Path) -> None:
+    flags = ("--pool-idle-timeout", "20ms", "--backend-idle-timeout", "10s")
+    (keepalive,) = trials(*SELDOM, "--mode", "keepalive", *flags, root=tmp_path)
+    assert codes(keepalive) == {"pool-expired"}
+    assert keepalive["upstream"]["connections_opened"] == 8
+    assert keepalive["upstream"]["lost"] == 0
+
+
 def test_loopback_says_what_it_cannot_know(tmp_path: Path) -> None:
     short, keepalive = trials(*BRIEF, "--lab", "loopback", root=tmp_path)
     for trial in (short, keepalive):

@@ -55,6 +55,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("upstream.requests_total", ""),
     Metric("upstream.connections_opened", "", "less"),
     Metric("upstream.requests_per_connection", "", "more"),
+    Metric("upstream.lost", "", "less"),
     Metric("upstream.errors.address_exhausted", "", "less"),
     *_of_roles("time_wait.{}.peak", "", "less"),
     Metric("ports.used_peak", "", "less"),

@@ -39,8 +39,11 @@ def connections_needed(
     return min(clients, requests_total) + used_up + lost
 
 
-def mode_cautions(mode: Mode, upstream: Upstream) -> Iterator[Caution]:
-    """Yield a voiding caution where the measured reuse is not that of `mode`."""
+def mode_cautions(mode: Mode, upstream: Upstream, *, may_expire: bool = False) -> Iterator[Caution]:
+    """Yield a voiding caution where the measured reuse is not that of `mode`.
+
+    Where pooled connections may expire within the trial, as the plan asks, more are opened in good order.
+    """
     opened, total = upstream.connections_opened, upstream.requests_total
     if opened == 0 or total == 0:
         yield Caution(
@@ -56,6 +59,13 @@ def mode_cautions(mode: Mode, upstream: Upstream) -> Iterator[Caution]:
             f" ({total:,} requests on {opened:,} connections)",
             "the subject reused connections or opened them for nothing",
             voids=True,
+        )
+    elif mode is Mode.KEEPALIVE and opened > upstream.connections_needed and may_expire:
+        yield Caution(
+            "pool-expired",
+            f"opened {opened:,} connections where {upstream.connections_needed:,} are enough for a pool that"
+            " keeps them",
+            "its idle timeout is shorter than the trial: raise --pool-idle-timeout if that was not meant",
         )
     elif mode is Mode.KEEPALIVE and opened > upstream.connections_needed:
         yield Caution(
@@ -96,6 +106,25 @@ def witness_cautions(upstream: Upstream) -> Iterator[Caution]:
             "witnesses-disagree",
             f"the opened connections were counted differently: {said}",
             "connects that were refused, reset or timed out show in the kernel's count only",
+        )
+
+
+def race_cautions(
+    upstream: Upstream, pool_idle_timeout_s: float, backend_idle_timeout_s: float | None
+) -> Iterator[Caution]:
+    """Yield a caution where the backend ends idle connections before the pool gives them up.
+
+    A request that is on its way just then is lost: a client or a proxy may send it again by itself only
+    where that does no harm (RFC 9110, section 9.2.2, and RFC 9112, section 9.3.1).
+    """
+    is_raced = backend_idle_timeout_s is not None and backend_idle_timeout_s <= pool_idle_timeout_s
+    if upstream.lost and is_raced:
+        yield Caution(
+            "idle-race",
+            f"the backend ended {upstream.lost:,} pooled connections: a request on its way just then fails,"
+            " or is sent again where its method allows that",
+            f"have the pool give them up first: --pool-idle-timeout below the backend's"
+            f" {backend_idle_timeout_s:g} s",
         )
 
 

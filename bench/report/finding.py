@@ -129,7 +129,18 @@ def _opened(side: Side) -> str:
     opened = units.count(median(side, "upstream.connections_opened") or 0)
     requests = units.count(median(side, "upstream.requests_total") or 0)
     void = "" if side.counted else " (no trial counts)"
-    return f"{side.mode}{void} opened {opened} connections for {requests} requests{_course(side)}"
+    return (
+        f"{side.mode}{void} opened {opened} connections for {requests} requests{_course(side)}{_lost(side)}"
+    )
+
+
+def _lost(side: Side) -> str:
+    """Say how many pooled connections the backend ended, and what that cost."""
+    lost, failed = median(side, "upstream.lost"), median(side, "errors")
+    if not lost:
+        return ""
+    said = f", and the backend ended {units.count(lost)} of those connections"
+    return f"{said} ({units.count(failed)} request{'' if failed == 1 else 's'} failed)" if failed else said
 
 
 def _course(side: Side) -> str:

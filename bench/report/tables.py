@@ -23,6 +23,7 @@ _ROWS = (
     ("latency p99.9, ms", "latency_ms.p99_9"),
     ("upstream connections", "upstream.connections_opened"),
     ("requests per connection", "upstream.requests_per_connection"),
+    ("  ended by the backend", "upstream.lost"),
     ("half of the ports used, s", "ports.half_range_passed_s"),
     ("ports exhausted, s", "ports.exhausted_s"),
     ("ports used, peak", "ports.used_peak"),
@@ -38,7 +39,9 @@ _ROWS = (
     ("late", "late"),
     ("never started", "never_started"),
 )
-_SILENT_AT_ZERO = frozenset({"late", "never_started", "time_wait.client.peak", "ports.used_peak"})
+_SILENT_AT_ZERO = frozenset(
+    {"upstream.lost", "late", "never_started", "time_wait.client.peak", "ports.used_peak"}
+)
 ONLY_WITH_CLIFF = "cpu_us_per_request_before_cliff"
 # (column of the table of trials, metric)
 _COLUMNS = (

@@ -35,6 +35,33 @@ def test_the_reuse_that_was_measured_is_that_of_the_mode(
     assert all(caution.voids for caution in cautions)
 
 
+def test_a_pool_that_expires_as_asked_may_open_more() -> None:
+    upstream = Upstream(requests_total=350, connections_opened=343, connections_needed=1)
+    (caution,) = validity.mode_cautions(KEEPALIVE, upstream, may_expire=True)
+    assert (caution.code, caution.voids) == ("pool-expired", False)
+    enough = Upstream(requests_total=350, connections_opened=1, connections_needed=1)
+    assert list(validity.mode_cautions(KEEPALIVE, enough, may_expire=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("lost", "pool_s", "backend_s", "codes"),
+    [
+        (8, 60.0, 0.02, ["idle-race"]),
+        (8, 0.02, 0.02, ["idle-race"]),
+        (8, 0.01, 0.02, []),
+        (8, 60.0, None, []),  # it ends them for another reason, which its own flags say
+        (0, 60.0, 0.02, []),
+        (None, 60.0, 0.02, []),
+    ],
+)
+def test_a_backend_that_gives_up_first_races_with_requests(
+    lost: int | None, pool_s: float, backend_s: float | None, codes: list[str]
+) -> None:
+    cautions = list(validity.race_cautions(Upstream(lost=lost), pool_s, backend_s))
+    assert [caution.code for caution in cautions] == codes
+    assert not any(caution.voids for caution in cautions)
+
+
 @pytest.mark.parametrize(
     ("clients", "requests", "limit", "lost", "needed"),
     [

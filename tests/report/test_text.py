@@ -104,6 +104,23 @@ def test_a_cliff_that_not_every_trial_met_is_told_as_such(folder):
     assert "half of its 28,232 ports after 1.5 s (in 2 of 3 trials) and went from" in finding.sentence(run)
 
 
+@pytest.mark.parametrize(
+    ("lost", "failed", "said"),
+    [
+        (0, 0, "at 13,025/s."),
+        (12, 0, "at 13,025/s, and the backend ended 12 of those connections."),
+        (12, 1, "the backend ended 12 of those connections (1 request failed)."),
+        (12, 7, "the backend ended 12 of those connections (7 requests failed)."),
+    ],
+)
+def test_what_keep_alive_cost_is_told(tmp_path, lost, failed, said):
+    run = results.read(write(tmp_path, {"keepalive": KEEPALIVE}, trials=1))
+    (trial,) = run.trials
+    upstream = dataclasses.replace(trial.upstream, lost=lost)
+    trial = dataclasses.replace(trial, upstream=upstream, errors={**trial.errors, "status": failed})
+    assert said in finding.sentence(dataclasses.replace(run, trials=(trial,)))
+
+
 def test_reading_and_telling_needs_no_heavy_library():
     """`bench list` and `bench show` start at once: heavy libraries come in where they are used."""
     heavy = "{'numpy', 'scipy', 'matplotlib', 'rich', 'hdrh'}"
