@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from bench.load.job import Job
 from bench.load.limits import allow_descriptors
 from bench.load.poller import Poller
-from bench.load.tally import merged
+from bench.load.tally import add_counts
 from bench.load.worker import Worker
 
 _A_DAY_S = 86_400.0
@@ -83,13 +83,17 @@ def main(arguments: list[str]) -> int:
     if (refusal := allow_descriptors(job.connections)) is not None:
         sys.stderr.write(f"client: {refusal}\n")
         return 3
-    seconds: list[dict[str, Any]] = []
-    done = Worker(job, Poller(), seconds.append).run(monotonic_ns())
+    histograms: dict[str, dict[int, int]] = {"latency_us": {}, "connect_us": {}}
+
+    def add(second: dict[str, Any]) -> None:
+        if second["in_window"]:
+            for name, histogram in histograms.items():
+                add_counts(histogram, second[name])
+
+    done = Worker(job, Poller(), add).run(monotonic_ns())
     length_s = (done["window_end_ns"] - done["window_start_ns"]) / 1e9
-    inside = [second for second in seconds if second["in_window"]]
     done["requests_per_s"] = done["requests"] / length_s if length_s > 0 else 0.0
-    for name in ("latency_us", "connect_us"):
-        done[name] = percentiles(merged(second[name] for second in inside))
+    done |= {name: percentiles(histogram) for name, histogram in histograms.items()}
     sys.stdout.write(json.dumps(done) + "\n")
     return 0
 

@@ -165,6 +165,11 @@ def merged(histograms: Iterable[Iterable[Iterable[int]]]) -> dict[int, int]:
     """Return the sum of sparse histograms, as value -> count."""
     total: dict[int, int] = {}
     for histogram in histograms:
-        for value_us, count in histogram:
-            total[value_us] = total.get(value_us, 0) + count
+        add_counts(total, histogram)
     return total
+
+
+def add_counts(total: dict[int, int], histogram: Iterable[Iterable[int]]) -> None:
+    """Add a sparse histogram to `total`, value -> count."""
+    for value_us, count in histogram:
+        total[value_us] = total.get(value_us, 0) + count
