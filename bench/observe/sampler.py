@@ -20,7 +20,7 @@ __all__ = ["HostSample", "Observed", "Sampler", "Watched"]
 _INTERVAL_NS = 100_000_000
 _TICKS_PER_SURVEY = 10
 _TICKS_PER_WEIGHING = 20
-_SURVEY_SHARE = 0.01
+_SURVEY_SHARE = 0.015
 """Where surveys would cost more of a core than this, they come less often than once a second."""
 
 

@@ -57,14 +57,9 @@ class Sockets:
 def decode(words: NDArray[np.uint32], seq: int) -> Sockets:
     """Return the sockets in the netlink messages that `words` holds, which answer request number `seq`.
 
-    Lengths differ from socket to socket, so that where messages start is not known beforehand: each
-    word that holds `seq` may be the third of a header, and is when the lengths chain up without a gap.
     OSError where the kernel answers with an error.
     """
-    starts = np.flatnonzero(words == seq) - 2
-    starts = starts[starts >= 0]
-    if not _chains(words, starts):
-        starts = _walk(words)
+    starts = _starts(words, seq)
     kinds = words[starts + 1] & 0xFFFF
     if (kinds == _NLMSG_ERROR).any():
         code = -int(words[starts[kinds == _NLMSG_ERROR][0] + _HEADER_WORDS].astype(np.int32))
@@ -76,6 +71,22 @@ def decode(words: NDArray[np.uint32], seq: int) -> Sockets:
         local_port=ports[(starts + _PORTS_WORD) * 2].astype(np.uint16),
         remote_port=ports[(starts + _PORTS_WORD) * 2 + 1].astype(np.uint16),
     )
+
+
+def _starts(words: NDArray[np.uint32], seq: int) -> NDArray[np.intp]:
+    """Return where messages start.
+
+    Sockets in TIME_WAIT have messages of one length, so that a dump of thousands mostly tells by its
+    first. Else each word that holds `seq` may be the third of a header, and is when the lengths chain
+    up without a gap.
+    """
+    step = max(_HEADER_WORDS, (int(words[0]) + 3) // 4)
+    starts = np.arange(0, len(words), step, dtype=np.intp)
+    if len(words) % step == 0 and (words[starts] == words[0]).all():
+        return starts
+    starts = np.flatnonzero(words == seq) - 2
+    starts = starts[starts >= 0]
+    return starts if _chains(words, starts) else _walk(words)
 
 
 def _chains(words: NDArray[np.uint32], starts: NDArray[np.intp]) -> bool:

@@ -104,6 +104,13 @@ def test_messages_of_any_lengths_are_all_read(told: list[tuple[int, int, int, by
     assert decode(*(message(*each) for each in told), DONE) == [each[:3] for each in told]
 
 
+@given(st.integers(1, 40), st.integers(0, 3), st.booleans())
+def test_messages_of_one_length_are_all_read(count: int, words: int, is_last: bool) -> None:
+    told = [(TIME_WAIT, 30_000 + at, at, bytes(4 * words)) for at in range(count)]
+    end = (DONE,) if is_last else ()
+    assert decode(*(message(*each) for each in told), *end) == [each[:3] for each in told]
+
+
 def test_an_attribute_that_looks_like_a_header_changes_nothing() -> None:
     told = [message(6, 1, 2, struct.pack("=IHHII", 20, 18, 2, SEQ, 77)), message(1, 3, 4), DONE]
     assert decode(*told) == [(6, 1, 2), (1, 3, 4)]

@@ -75,10 +75,10 @@ def _leave_time_wait(opened: Lab, count: int) -> None:
 def _observe(opened: Lab, seconds: float) -> float:
     from bench.observe.sampler import Sampler, Watched  # noqa: PLC0415  NumPy starts a thread.
 
-    ports = {"client": (0, 8000), "proxy": (8000, 9000), "backend": (9000, 0)}
+    front, behind = frozenset((8000,)), frozenset((9000,))
+    ends = {"client": ((), front), "proxy": (front, behind), "backend": (behind, ())}
     watched = [
-        Watched(host, [_role(host)], frozenset((ports[name][0],)), frozenset((ports[name][1],)))
-        for name, host in opened.hosts.items()
+        Watched(host, [_role(host)], *map(frozenset, ends[name])) for name, host in opened.hosts.items()
     ]
     sampler = Sampler(watched, lambda sample: None)
     sampler.start()
