@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,11 +19,29 @@ from nginx import check, formats, report, sources, versions
 from nginx.errors import NginxConfigError, VersionError
 from nginx.finding import Severity
 from nginx.rules import CATALOGUE, Settings
+from nginx.rules.sizing import BACKEND_IDLE_S
 
 FINDINGS = 1
 MISUSE = 2
 
 _SEVERITIES = [str(severity) for severity in Severity]
+
+
+class _IdleTime(click.ParamType[float]):
+    """Seconds, or the kind of a server whose usual timeout is known."""
+
+    name = "SECONDS|KIND"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, str) and value.lower() in BACKEND_IDLE_S:
+            return BACKEND_IDLE_S[value.lower()]
+        try:
+            idle_s = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither seconds nor one of {', '.join(BACKEND_IDLE_S)}", param, ctx)
+        if not 0 < idle_s < float("inf"):
+            self.fail(f"{value} is no time a connection can idle; give seconds above 0", param, ctx)
+        return idle_s
 
 
 @click.command("check")
@@ -42,7 +61,7 @@ _SEVERITIES = [str(severity) for severity in Severity]
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes [worker_processes].")
 @click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight at the peak.")
-@click.option("--backend-idle", type=click.FloatRange(min=0, min_open=True), help="Idle seconds of a server.")
+@click.option("--backend-idle", type=_IdleTime(), help="A server's idle timeout: seconds, or node, puma, ...")
 @click.option(
     "--backend-max-connections", type=click.IntRange(min=1), help="Connections that a server takes."
 )

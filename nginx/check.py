@@ -195,7 +195,9 @@ def _is_configuration(path: Path) -> bool:
 
 def _examine_one(configuration: Configuration, result: Examination, settings: Settings) -> None:
     found = model(configuration)
-    cases = {version: Case(found, versions.parse(version), settings) for version in result.versions}
+    asked = {version: versions.parse(version) for version in result.versions}
+    oldest = min(asked.values())
+    cases = {name: Case(found, version, settings, oldest) for name, version in asked.items()}
     hits = {version: list(_hits(case)) for version, case in cases.items()}
     for each in found.passes:
         verdicts = {version: case.verdict(each) for version, case in cases.items()}
@@ -214,7 +216,7 @@ def _hits(case: Case) -> Iterable[tuple[Rule, Hit]]:
 
 
 def _explaining(each: PassLocation, hits: Iterable[tuple[Rule, Hit]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(rule.id for rule, hit in hits if rule.about_reuse and each in hit.passes))
+    return tuple(sorted({rule.id for rule, hit in hits if rule.about_reuse and each in hit.passes}))
 
 
 def _findings(hits: dict[str, list[tuple[Rule, Hit]]], configuration: Configuration) -> list[Finding]:

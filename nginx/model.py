@@ -46,6 +46,15 @@ class PassLocation:
         """Returns the upstreams that the location is known to use."""
         return [target.upstream for target in self.targets if target.upstream is not None]
 
+    @property
+    def prefix(self) -> str:
+        """What the directives of the location's protocol begin with: `proxy`, `fastcgi`, `grpc`, ..."""
+        return "proxy" if self.protocol == "http" else self.protocol
+
+    def own(self, name: str) -> Directive | None:
+        """Returns the merged setting of that name for the location's protocol: proxy_..., fastcgi_..., ..."""
+        return self.level.inherited(f"{self.prefix}_{name}")
+
     def setting(self, name: str) -> Directive | None:
         """Returns the directive that a merged setting of this location takes its value from."""
         return self.level.inherited(name)

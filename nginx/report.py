@@ -7,9 +7,11 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from nginx import tree
 from nginx.check import Examination, Judged
 from nginx.finding import Finding, Severity
 from nginx.rules import CATALOGUE, Rule
+from nginx.tree import Directive
 from nginx.verdict import Verdict
 
 _MARKS = {"reused": ("✓", "32"), "not reused": ("✗", "31"), "depends": ("?", "33")}
@@ -63,13 +65,34 @@ def explanation(rule: Rule) -> str:
     parts = [f"{rule.id} {rule.name} ({rule.severity})", rule.summary]
     if rule.explanation:
         parts.append(rule.explanation)
-    if rule.id == "NK046":
-        parts.append("Only traffic can show this one.")
+    if not rule.unproven:
+        parts.append("Proven by traffic through nginx, before and since 1.29.7.")
     else:
+        parts.append(f"Not proven by traffic in the tests: {rule.unproven}.")
+    if rule.detect is not None and rule.bad.strip():
         shown = f"on nginx {rule.shown_on}"
-        parts.append(f"Flagged {shown}:\n\n{textwrap.indent(rule.bad.rstrip(), '    ')}")
-        parts.append(f"Not flagged {shown}:\n\n{textwrap.indent(rule.good.rstrip(), '    ')}")
+        parts.append(f"Flagged {shown}:\n\n{_laid_out(rule.bad)}")
+        parts.append(f"Not flagged {shown}:\n\n{_laid_out(rule.good)}")
     return "\n\n".join(parts) + "\n"
+
+
+def _laid_out(text: str) -> str:
+    """Returns a configuration with one directive a line; one that nginx would refuse as it is."""
+    read = tree.read(text, "example")
+    if read.problems:
+        return textwrap.indent(text.rstrip(), "    ")
+    return "\n".join(_lines(text, read.directives, "    "))
+
+
+def _lines(text: str, directives: Iterable[Directive], indent: str) -> Iterator[str]:
+    for each in directives:
+        said = " ".join(text[each.start : each.args_end].split())
+        if each.block is None:
+            yield f"{indent}{said};"
+        else:
+            yield f"{indent}{said} {{"
+            yield from _lines(text, each.block, indent + "    ")
+            yield f"{indent}}}"
 
 
 def _by_location(findings: Iterable[Finding]) -> dict[tuple[str, int], list[Finding]]:

@@ -46,6 +46,7 @@ POOL_TIME = Version(1, 19, 10)  # keepalive_time in upstream {}; keepalive_reque
 NO_RETRY_OF_POST = Version(1, 9, 13)  # POST, LOCK and PATCH are not sent twice
 RESOLVE = Version(1, 27, 3)  # server ... resolve and resolver in upstream {}
 HTTP2_UPSTREAM = Version(1, 29, 4)  # proxy_http_version 2
+HTTP2_BODIES = Version(1, 30, 1)  # HTTP/2 with a cache and proxy_set_body is right
 POOL_BY_DEFAULT = Version(1, 29, 7)  # keepalive 32 local, HTTP/1.1 and no Connection field by default
 
 NEWEST = Version(1, 31, 4)  # the newest release whose source was read for the rules

@@ -45,6 +45,8 @@ def bad(tmp_path: Path) -> Path:
         (BAD, ["--severity", "error"], 0),
         (GOOD, ["--severity", "info"], 0),
         (GOOD, ["--backend-idle", "5", "--severity", "medium"], 1),
+        (GOOD, ["--backend-idle", "Node", "--severity", "medium"], 1),
+        (GOOD, ["--backend-idle", "nginx", "--severity", "medium"], 0),
         (GOOD, ["--workers", "8", "--backend-max-connections", "10", "--severity", "medium"], 1),
         (GOOD, ["--workers", "1", "--concurrency", "400", "--severity", "medium"], 1),
     ],

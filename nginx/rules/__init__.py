@@ -10,6 +10,7 @@ from nginx.rules import (
     responses,
     sharing,
     sizing,
+    spoken,
     upgrades,
 )
 from nginx.rules.rule import CATALOGUE, Case, Hit, Rule, Settings
@@ -29,5 +30,6 @@ __all__ = [
     "responses",
     "sharing",
     "sizing",
+    "spoken",
     "upgrades",
 ]

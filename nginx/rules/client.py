@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from nginx import versions
 from nginx.finding import Severity
@@ -13,6 +14,9 @@ from nginx.upstreams import seconds
 
 _GOOD = "server { listen 80; keepalive_timeout 75s; location / { root /srv; } }"
 _LOAD_BALANCER_IDLE_S = 60.0  # AWS ALB's default, the commonest in front of nginx
+
+
+_rule = partial(rule, unproven="it is about connections of clients, not of servers")
 
 
 def _lines(case: Case, name: str) -> Iterator[tuple[Level, Directive]]:
@@ -26,7 +30,7 @@ def _server(line: str) -> str:
     return f"server {{ listen 80; {line} location / {{ root /srv; }} }}"
 
 
-@rule("CK101", "client-keepalive-off", Severity.HIGH, bad=_server("keepalive_timeout 0;"), good=_GOOD)
+@_rule("CK101", "client-keepalive-off", Severity.HIGH, bad=_server("keepalive_timeout 0;"), good=_GOOD)
 def keepalive_off(case: Case) -> Iterator[Hit]:
     """Client connections are not kept: each request of a client opens one, and nginx holds TIME_WAIT.
 
@@ -41,7 +45,7 @@ def keepalive_off(case: Case) -> Iterator[Hit]:
             yield Hit(line.place, f"`{line}` closes every client connection after one request", "remove it")
 
 
-@rule(
+@_rule(
     "CK102",
     "client-keepalive-requests-low",
     Severity.LOW,
@@ -59,9 +63,19 @@ def few_client_requests(case: Case) -> Iterator[Hit]:
             yield Hit(
                 line.place, text, "remove it" if case.version >= versions.POOL_TIME else "raise it to 1000"
             )
+    said = any(True for _ in _lines(case, "keepalive_requests"))
+    servers = case.model.http.all("server")
+    if (
+        case.version < versions.POOL_TIME
+        and servers
+        and not said
+        and not case.model.configuration.is_fragment
+    ):
+        text = "client connections are closed after 100 requests, the default before 1.19.10"
+        yield Hit(servers[0].place, text, "add `keepalive_requests 1000;` in http {}")
 
 
-@rule(
+@_rule(
     "CK103",
     "keepalive-disable",
     Severity.LOW,
@@ -75,7 +89,7 @@ def disabled_browsers(case: Case) -> Iterator[Hit]:
             yield Hit(line.place, f"`{line}` switches keep-alive off for these clients", "remove it")
 
 
-@rule(
+@_rule(
     "CK104",
     "client-timeout-vs-lb",
     Severity.MEDIUM,
@@ -106,7 +120,7 @@ def _is_stock(case: Case) -> bool:
     )
 
 
-@rule(
+@_rule(
     "CK105",
     "keepalive-min-timeout",
     Severity.INFO,
@@ -128,7 +142,7 @@ def no_minimum(case: Case) -> Iterator[Hit]:
         )
 
 
-@rule("CK106", "lingering-close-off", Severity.LOW, bad=_server("lingering_close off;"), good=_GOOD)
+@_rule("CK106", "lingering-close-off", Severity.LOW, bad=_server("lingering_close off;"), good=_GOOD)
 def lingering(case: Case) -> Iterator[Hit]:
     """lingering_close is off, or reset_timedout_connection on: a RST can cut what the client still reads.
 
@@ -143,7 +157,7 @@ def lingering(case: Case) -> Iterator[Hit]:
             yield Hit(line.place, text, severity=Severity.INFO)
 
 
-@rule("CK107", "client-timeouts-short", Severity.LOW, bad=_server("send_timeout 2s;"), good=_GOOD)
+@_rule("CK107", "client-timeouts-short", Severity.LOW, bad=_server("send_timeout 2s;"), good=_GOOD)
 def short_timeouts(case: Case) -> Iterator[Hit]:
     """send_timeout is so short that slow clients are cut; it has nothing to do with servers.
 
@@ -155,7 +169,7 @@ def short_timeouts(case: Case) -> Iterator[Hit]:
             yield Hit(line.place, f"clients that stop reading for {limit_s:g} s are cut", "set 10s or more")
 
 
-@rule(
+@_rule(
     "CK108",
     "add-header-connection",
     Severity.LOW,
@@ -174,7 +188,7 @@ def added_connection(case: Case) -> Iterator[Hit]:
             )
 
 
-@rule("CK109", "so-keepalive", Severity.INFO, bad="server { listen 80 so_keepalive=on; }", good=_GOOD)
+@_rule("CK109", "so-keepalive", Severity.INFO, bad="server { listen 80 so_keepalive=on; }", good=_GOOD)
 def listening_keepalive(case: Case) -> Iterator[Hit]:
     """listen ... so_keepalive sends TCP probes to clients; it keeps no HTTP connection open."""
     for _, line in _lines(case, "listen"):
@@ -182,7 +196,7 @@ def listening_keepalive(case: Case) -> Iterator[Hit]:
             yield Hit(line.place, "so_keepalive is about TCP probes, not about keep-alive of HTTP")
 
 
-@rule(
+@_rule(
     "CK110",
     "worker-connections-pressure",
     Severity.HIGH,
@@ -201,8 +215,12 @@ def few_connections(case: Case) -> Iterator[Hit]:
         yield Hit(line.place, text, "write `worker_connections 1024;` or more")
 
 
-@rule(
-    "CK111", "tcp-nodelay-off", Severity.LOW, bad=_server("tcp_nodelay off;"), good=_server("tcp_nodelay on;")
+@_rule(
+    "CK111",
+    "tcp-nodelay-off",
+    Severity.LOW,
+    bad=_server("tcp_nodelay off;"),
+    good=_server("tcp_nodelay on;"),
 )
 def delayed(case: Case) -> Iterator[Hit]:
     """tcp_nodelay is off: on kept connections Nagle's algorithm and delayed ACKs stall 40 ms."""
@@ -211,7 +229,7 @@ def delayed(case: Case) -> Iterator[Hit]:
             yield Hit(line.place, "responses on kept connections can stall for 40 ms", "remove it")
 
 
-@rule(
+@_rule(
     "CK112",
     "http2-http3-limits",
     Severity.INFO,
@@ -223,11 +241,12 @@ def counted_streams(case: Case) -> Iterator[Hit]:
     """keepalive_requests counts streams on HTTP/2; HTTP/3 closes at twice of it."""
     for level, line in _lines(case, "keepalive_requests"):
         inner = [other for other in case.model.levels if level in other.up()]
-        if any(h.args == ("on",) for other in inner for name in ("http2", "http3") for h in other.all(name)):
+        said = [d for other in inner for name in ("http2", "http3", "listen") for d in other.all(name)]
+        if any(d.args == ("on",) or {"http2", "quic"} & set(d.args) for d in said):
             yield Hit(line.place, f"`{line}` counts the streams of a whole HTTP/2 connection")
 
 
-@rule(
+@_rule(
     "CK113",
     "keepalive-time-short",
     Severity.INFO,

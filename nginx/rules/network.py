@@ -31,10 +31,9 @@ def tcp_keepalive(case: Case) -> Iterator[Hit]:
     reused.
     """
     for each in case.model.passes:
-        name = {"http": "proxy", "tunnel": "proxy"}.get(each.protocol, each.protocol) + "_socket_keepalive"
-        line = each.setting(name)
+        line = each.own("socket_keepalive")
         if line is not None and line.args == ("on",) and case.verdict(each).answer == "not reused":
-            text = f"{name} is about TCP probes: the connections of {each.context} are still not reused"
+            text = f"{line.name} is about TCP probes: the connections of {each.context} are still not reused"
             yield Hit(line.place, text, "repair what the other findings name", passes=(each,))
 
 
@@ -50,6 +49,7 @@ def tcp_keepalive(case: Case) -> Iterator[Hit]:
         upstream app {{ server 10.0.0.1:8080; keepalive 64; }}
         server {{ location / {{ {_KEPT} }} }}
     """,
+    unproven="it needs a resolver",
 )
 def pinned_names(case: Case) -> Iterator[Hit]:
     """The servers are names: resolved once at the start, and pooled connections stay with the old address.
@@ -64,6 +64,10 @@ def pinned_names(case: Case) -> Iterator[Hit]:
             )
             yield Hit(line.place, text, f"add `zone {upstream.name} 64k;`", severity=Severity.ERROR)
             continue
+        if (line := _resolving(upstream)) is not None and _lacks_resolver(case, upstream):
+            text = f"`{line}`: no resolver is defined to resolve it at run time"
+            yield Hit(line.place, text, "add `resolver ADDRESS;` in http {}", severity=Severity.ERROR)
+            continue
         named = [s for s in upstream.servers if s.args and not _ADDRESS.fullmatch(s.args[0])]
         for line in named[:1]:
             if "resolve" not in line.args:
@@ -73,3 +77,9 @@ def pinned_names(case: Case) -> Iterator[Hit]:
 
 def _resolving(upstream: Upstream) -> Directive | None:
     return next((line for line in upstream.servers if "resolve" in line.args), None)
+
+
+def _lacks_resolver(case: Case, upstream: Upstream) -> bool:
+    """Tells whether no resolver is in force for an upstream; a fragment leaves that open."""
+    given = upstream.directive.child("resolver") or case.model.http.last("resolver")
+    return given is None and not case.model.configuration.is_fragment

@@ -10,7 +10,7 @@ from nginx.finding import Severity
 from nginx.model import PassLocation
 from nginx.rules.rule import Case, Hit, rule, said_at
 from nginx.targets import Group, Target
-from nginx.upstreams import Upstream
+from nginx.upstreams import Upstream, is_balancer
 from nginx.values import has_variables, pieces
 
 _GOOD = """
@@ -177,6 +177,7 @@ def balancer_after_keepalive(case: Case) -> Iterator[Hit]:
     method redefined". Since 1.29.7 the order does not matter.
     """
     for upstream in case.model.upstreams:
+        yield from _replaced_balancer(upstream)
         balancer = upstream.balancer_after_keepalive()
         if balancer is None or upstream.keepalive is None:
             continue
@@ -190,6 +191,15 @@ def balancer_after_keepalive(case: Case) -> Iterator[Hit]:
             related=(said_at(upstream.keepalive),),
             passes=tuple(case.model.users(upstream)),
         )
+
+
+def _replaced_balancer(upstream: Upstream) -> Iterator[Hit]:
+    """Yields a second balancing method, which takes the first one's place (`sticky` goes on top of one)."""
+    methods = [d for d in upstream.directive.block or () if is_balancer(d) and d.name != "sticky"]
+    if len(methods) > 1:
+        first, last = methods[0], methods[-1]
+        text = f'{last.name} takes the place of {first.name} in upstream "{upstream.name}": the last one wins'
+        yield Hit(last.place, text, "keep one of them", Severity.LOW, (said_at(first),))
 
 
 @rule(

@@ -24,6 +24,7 @@ _GOOD = """
     Severity.INFO,
     bad="include conf.d/missing.conf;\nserver { location / { proxy_pass http://app; } }",
     good=_GOOD,
+    unproven="it is about the text",
 )
 def missing_includes(case: Case) -> Iterator[Hit]:
     """An include leads to no file here; where it could change a verdict, the verdict depends on it.
@@ -41,6 +42,7 @@ def missing_includes(case: Case) -> Iterator[Hit]:
     Severity.ERROR,
     bad="server { location / { proxy_pass http://app; }",
     good=_GOOD,
+    unproven="it is about the text",
 )
 def refused(case: Case) -> Iterator[Hit]:
     """nginx would not start with this text; what can be read of it is judged all the same."""
@@ -107,6 +109,7 @@ def _repeated(case: Case) -> Iterator[Hit]:
     Severity.INFO,
     bad="server { location / { proxy_pass http://{{ backend }}; } }",
     good=_GOOD,
+    unproven="it is about the text",
 )
 def template(case: Case) -> Iterator[Hit]:
     """The text is a template (Jinja, Helm, ERB, envsubst): nginx reads what it renders to.

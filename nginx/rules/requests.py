@@ -1,11 +1,11 @@
-"""Rules about what is said to the server: the HTTP version and the Connection fields."""
+"""Rules about the Connection fields that are sent to the server."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from nginx import versions
-from nginx.exchange import keeps, tokens
+from nginx.exchange import tokens
 from nginx.finding import Severity
 from nginx.model import PassLocation
 from nginx.rules.rule import Case, Hit, rule, said_at
@@ -13,6 +13,7 @@ from nginx.tree import Directive
 from nginx.values import pieces
 from nginx.variables import Definitions, is_clients
 
+_EMPTY = 'proxy_set_header Connection "";'
 _POOL = "upstream app { server 10.0.0.1:8080; keepalive 64; }\n"
 _GOOD = (
     _POOL
@@ -30,40 +31,6 @@ _GOOD = (
 
 def _location(lines: str) -> str:
     return f"{_POOL}server {{\n    location / {{\n        proxy_pass http://app;\n        {lines}\n    }}\n}}"
-
-
-@rule(
-    "NK002",
-    "http10-to-upstream",
-    Severity.HIGH,
-    about_reuse=True,
-    bad=_location('proxy_set_header Connection "";'),
-    good=_GOOD,
-)
-def http10(case: Case) -> Iterator[Hit]:
-    """nginx speaks HTTP/1.0 to the server, which then closes after each response.
-
-    That is the default before 1.29.7. With `Connection: keep-alive` a server may keep an HTTP/1.0
-    connection, and nginx reuses it if the status line says HTTP/1.1; it works, but nobody recommends it.
-    """
-    for each in case.speaking("http"):
-        if each.http.known(case.version) != "1.0":
-            continue
-        line = each.http.directive
-        kept = all(keeps("1.0", fields) for fields in each.connection.known(case.version))
-        yield Hit(
-            (line or each.directive).place,
-            "HTTP/1.0 is spoken to the server"
-            + ("" if line else ", the default before 1.29.7")
-            + (
-                ": only `Connection: keep-alive` keeps its connections"
-                if kept
-                else ": it closes after each response"
-            ),
-            "add `proxy_http_version 1.1;`" if line is None else "write `proxy_http_version 1.1;`",
-            severity=Severity.LOW if kept else None,
-            passes=(each,),
-        )
 
 
 @rule(
@@ -216,8 +183,8 @@ def inheritance_lost(case: Case) -> Iterator[Hit]:
         if connection.owner is None or not connection.masked or each.http.known(case.version) == "2":
             continue
         lost = connection.masked[-1]
-        if not old and not lost.args[1]:
-            continue
+        if (not old and not lost.args[1]) or "close" in tokens([(lost.args[1],)])[0]:
+            continue  # nothing is lost: the default does the same
         first = connection.owner.all("proxy_set_header")[0]
         yield Hit(
             first.place,
@@ -324,32 +291,15 @@ def literal_keep_alive(case: Case) -> Iterator[Hit]:
     for each in case.speaking("http"):
         for line, _ in each.connection.entries:
             if "keep-alive" in tokens([(line.args[1],)])[0]:
-                text = f"`{line}` is redundant with HTTP/1.1"
-                yield Hit(line.place, text, 'write `proxy_set_header Connection "";`', passes=(each,))
+                old = each.http.known(case.version) == "1.0"
+                text = f"`{line}` " + (
+                    "is what keeps connections open with HTTP/1.0" if old else "is redundant with HTTP/1.1"
+                )
+                fix = ("add `proxy_http_version 1.1;` and " if old else "") + f"write `{_EMPTY}`"
+                yield Hit(line.place, text, fix, passes=(each,))
         for line in each.connection.owner.all("proxy_set_header") if each.connection.owner else ():
             if line.args[:1] and line.args[0].lower() == "keep-alive":
                 yield Hit(line.place, f"`{line}` has no effect on the connection", "remove it")
-
-
-@rule(
-    "NK014",
-    "version-2-upstream",
-    Severity.INFO,
-    shown_on="1.31.4",
-    bad=_location("proxy_http_version 2;"),
-    good=_GOOD,
-)
-def http2_upstream(case: Case) -> Iterator[Hit]:
-    """HTTP/2 is spoken to the server: one request at a time per connection, from the same pool.
-
-    Connection fields are never sent then. The pool has to be as large as with HTTP/1.1, since nginx does
-    not multiplex.
-    """
-    for each in case.speaking("http"):
-        line = each.http.directive
-        if line is not None and line.args == ("2",) and case.version >= versions.HTTP2_UPSTREAM:
-            text = "HTTP/2 to the server: no multiplexing, so the pool is as large as the concurrency"
-            yield Hit(line.place, text, passes=(each,))
 
 
 def _closing_lines(case: Case) -> Iterator[tuple[PassLocation, Directive]]:

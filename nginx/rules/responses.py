@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from nginx import versions
 from nginx.finding import Severity
+from nginx.levels import Level
 from nginx.model import PassLocation
 from nginx.rules.rule import Case, Hit, rule, said_at
 from nginx.tree import Directive
@@ -21,7 +22,7 @@ def _location(lines: str) -> str:
 
 def _reusing_with(case: Case, name: str, *args: str) -> Iterator[tuple[PassLocation, Directive]]:
     for each in case.reusing():
-        line = each.setting(name)
+        line = each.own(name)
         if line is not None and (not args or line.args == args):
             yield each, line
 
@@ -39,7 +40,7 @@ def retries(case: Case) -> Iterator[Hit]:
     A pooled connection may have been closed by the server while the request was on its way. Retrying
     POST cures the 502s of that race, but the server may do the work twice.
     """
-    for each, line in _reusing_with(case, "proxy_next_upstream"):
+    for each, line in _reusing_with(case, "next_upstream"):
         if line.args == ("off",):
             continue
         if "error" not in line.args:
@@ -61,9 +62,9 @@ def no_retries(case: Case) -> Iterator[Hit]:
     """proxy_next_upstream is off: a stale pooled connection is a 502 even for GET (since 1.9.13)."""
     if case.version < versions.NO_RETRY_OF_POST:
         return
-    for each, line in _reusing_with(case, "proxy_next_upstream", "off"):
+    for each, line in _reusing_with(case, "next_upstream", "off"):
         text = "a stale pooled connection is not retried: 502, even for GET"
-        fix = "remove the line; a single server is not asked twice otherwise"
+        fix = "remove the line, or list at least `error`"
         yield Hit(line.place, text, fix, passes=(each,))
 
 
@@ -79,7 +80,7 @@ def unbuffered_requests(case: Case) -> Iterator[Hit]:
 
     A stale pooled connection is then a 502 for PUT too.
     """
-    for each, line in _reusing_with(case, "proxy_request_buffering", "off"):
+    for each, line in _reusing_with(case, "request_buffering", "off"):
         text = "a request with a body cannot be retried after a stale pooled connection"
         yield Hit(line.place, text, "keep it off only for large uploads", passes=(each,))
 
@@ -108,17 +109,8 @@ def unread_body(case: Case) -> Iterator[Hit]:
 
     An empty answer (204), or `proxy_method HEAD`, keeps it.
     """
-    asked = {
-        (level.enclosing("server"), line.args[0]): line
-        for level in case.model.levels
-        for name in ("auth_request", "mirror")
-        for line in level.all(name)
-        if line.args and line.args[0] != "off"
-    }
     for each in case.reusing():
-        location = each.level.enclosing("location")
-        uri = location.opener.args[-1] if location and location.opener and location.opener.args else ""
-        line = asked.get((each.level.enclosing("server"), uri))
+        line = _asked_by(case, each)
         method = each.setting("proxy_method")
         if line is None or (method is not None and method.args == ("HEAD",)):
             continue
@@ -127,6 +119,32 @@ def unread_body(case: Case) -> Iterator[Hit]:
         )
         fix = "answer with 204 or an empty body, or set `proxy_method HEAD;`"
         yield Hit(each.directive.place, text, fix, related=(said_at(line),), passes=(each,))
+
+
+def _asked_by(case: Case, each: PassLocation) -> Directive | None:
+    """Returns the auth_request or mirror line whose subrequests come to a location, if there is one."""
+    location, server = each.level.enclosing("location"), each.level.enclosing("server")
+    for level in case.model.levels:
+        if level.enclosing("server") is not server or location is None:
+            continue
+        for line in (*level.all("auth_request"), *level.all("mirror")):
+            if line.args and line.args[0] != "off" and _located(case, server, line.args[0]) is location:
+                return line
+    return None
+
+
+def _located(case: Case, server: Level | None, uri: str) -> Level | None:
+    """Returns the location of a server for a URI: the exact one, or the longest prefix (no patterns)."""
+    found, longest = None, -1
+    for level in case.model.levels:
+        if level.kind != "location" or level.opener is None or level.enclosing("server") is not server:
+            continue
+        *how, prefix = level.opener.args or ("",)
+        if how == ["="] and prefix == uri:
+            return level
+        if how in ([], ["^~"]) and uri.startswith(prefix) and len(prefix) > longest:
+            found, longest = level, len(prefix)
+    return found
 
 
 @rule(
@@ -141,7 +159,7 @@ def intercepted(case: Case) -> Iterator[Hit]:
 
     A storm of errors becomes a storm of connections.
     """
-    for each, line in _reusing_with(case, "proxy_intercept_errors", "on"):
+    for each, line in _reusing_with(case, "intercept_errors", "on"):
         page = each.setting("error_page")
         if page is not None:
             text = "answers that error_page replaces are not read: their connections are dropped"
@@ -162,7 +180,7 @@ def client_abort(case: Case) -> Iterator[Hit]:
     That is the default too; short client timeouts before a slow server then mean churn. Only the explicit
     line is reported.
     """
-    for each, line in _reusing_with(case, "proxy_ignore_client_abort", "off"):
+    for each, line in _reusing_with(case, "ignore_client_abort", "off"):
         text = "a client that leaves closes the upstream connection in mid-response"
         yield Hit(line.place, text, "weigh `proxy_ignore_client_abort on;`", passes=(each,))
 
@@ -173,13 +191,14 @@ def client_abort(case: Case) -> Iterator[Hit]:
     Severity.LOW,
     bad=_location("proxy_request_buffering off; client_max_body_size 0;"),
     good=_GOOD,
+    unproven="it needs a server that answers before it has read the request",
 )
 def early_response(case: Case) -> Iterator[Hit]:
     """A server that answers before it has the whole body (413, 401) loses the connection, since 1.9.10.
 
     That needs a body that is passed on unbuffered.
     """
-    for each, line in _reusing_with(case, "proxy_request_buffering", "off"):
+    for each, line in _reusing_with(case, "request_buffering", "off"):
         size = each.setting("client_max_body_size")
         if size is not None:
             text = "an upload that the server refuses early costs its connection"
@@ -198,7 +217,7 @@ def unbuffered(case: Case) -> Iterator[Hit]:
 
     The pool and the server need room for that. So with server-sent events and long polling.
     """
-    for each, line in _reusing_with(case, "proxy_buffering", "off"):
+    for each, line in _reusing_with(case, "buffering", "off"):
         text = "still reused, but a connection is busy for as long as its client reads"
         yield Hit(line.place, text, "turn it off only where the answer is a stream", passes=(each,))
 
@@ -207,8 +226,9 @@ def unbuffered(case: Case) -> Iterator[Hit]:
     "NK046",
     "backend-refuses",
     Severity.HIGH,
-    bad=_GOOD,
-    good=_GOOD,
+    bad="",
+    good="",
+    unproven="only the server at hand can show it",
 )
 def refused(case: Case) -> Iterator[Hit]:
     """The server closes by itself: `Connection: close`, an HTTP/1.0 status line, or no length.

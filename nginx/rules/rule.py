@@ -45,11 +45,15 @@ class Hit:
 
 @dataclass(slots=True, eq=False)
 class Case:
-    """One model under one version of nginx: what a rule looks at."""
+    """One model under one version of nginx: what a rule looks at.
+
+    `oldest` is the oldest version that is asked about beside this one, None if this is the only one.
+    """
 
     model: Model
     version: Version
     settings: Settings = field(default_factory=Settings)
+    oldest: Version | None = None
     _verdicts: dict[int, Verdict] = field(default_factory=dict)
 
     def verdict(self, each: PassLocation) -> Verdict:
@@ -97,6 +101,7 @@ class Rule:
         detect: yields a hit for each application; None where only traffic can show it.
         bad, good: a configuration that it flags, and one that it must not flag.
         shown_on: the version, and `shown_with` the settings, under which the two are so.
+        unproven: why no traffic of the tests shows it; empty where it does.
     """
 
     id: str
@@ -110,6 +115,7 @@ class Rule:
     about_reuse: bool
     shown_on: str
     shown_with: Settings
+    unproven: str
 
 
 CATALOGUE: dict[str, Rule] = {}
@@ -125,6 +131,7 @@ def rule(
     about_reuse: bool = False,
     shown_on: str = "1.22.1",
     shown_with: Settings = Settings(),
+    unproven: str = "",
 ) -> Callable[[Detect], Detect]:
     """Enters a detector in the catalogue; its docstring is the rule's summary and explanation."""
 
@@ -142,6 +149,7 @@ def rule(
             about_reuse=about_reuse,
             shown_on=shown_on,
             shown_with=shown_with,
+            unproven=unproven,
         )
         return detect
 

@@ -15,7 +15,7 @@ from nginx.values import has_variables
 
 _POOL = "upstream app { server 10.0.0.1:8443; keepalive 64; }\n"
 _KEPT = 'proxy_http_version 1.1; proxy_set_header Connection "";'
-_IDENTITY = ("proxy_ssl_name", "proxy_ssl_server_name", "proxy_ssl_certificate", "proxy_ssl_verify")
+_IDENTITY = ("ssl_name", "ssl_server_name", "ssl_certificate", "ssl_verify")
 _WINDOWS = re.compile(
     r"/(?:owa|ews|ecp|mapi|oab|rpc|autodiscover|microsoft-server-activesync|_vti_bin)\b", re.I
 )
@@ -35,6 +35,7 @@ def _server(first: str, second: str = "") -> str:
     Severity.LOW,
     bad=_server("proxy_pass https://app; proxy_ssl_session_reuse off;"),
     good=_server("proxy_pass https://app;"),
+    unproven="it needs servers with TLS",
 )
 def no_session_reuse(case: Case) -> Iterator[Hit]:
     """proxy_ssl_session_reuse is off: each new upstream connection pays a full TLS handshake.
@@ -42,8 +43,8 @@ def no_session_reuse(case: Case) -> Iterator[Hit]:
     Without a pool that is every request. Reusing sessions makes new connections cheaper; it is no
     substitute for a pool.
     """
-    for each in case.speaking("http"):
-        line = each.setting("proxy_ssl_session_reuse")
+    for each in case.model.passes:
+        line = each.own("ssl_session_reuse")
         if line is not None and line.args == ("off",) and any(target.is_tls for target in each.targets):
             text = "TLS sessions are not resumed: each new connection pays a full handshake"
             yield Hit(line.place, text, "remove the line", passes=(each,))
@@ -61,6 +62,7 @@ def no_session_reuse(case: Case) -> Iterator[Hit]:
         "proxy_pass https://app; proxy_ssl_server_name on; proxy_ssl_name a.example;",
         "proxy_pass https://app; proxy_ssl_server_name on; proxy_ssl_name a.example;",
     ),
+    unproven="it needs servers with TLS",
 )
 def shared_identity(case: Case) -> Iterator[Hit]:
     """Locations with different TLS identities share a pool, so one gets the other's connection.
@@ -70,6 +72,7 @@ def shared_identity(case: Case) -> Iterator[Hit]:
     """
     for upstream, pool, users in _shared(case):
         yield from _variable_identity(upstream, users)
+        yield from _named_after_upstream(upstream, users)
         if pool.is_local:
             continue
         for one, other in combinations(users, 2):
@@ -78,7 +81,7 @@ def shared_identity(case: Case) -> Iterator[Hit]:
                 yield Hit(
                     other.directive.place,
                     f'this location and {one.context} share connections of upstream "{upstream.name}", '
-                    f"but differ in {', '.join(differing)}",
+                    f"but differ in {', '.join(f'{one.prefix}_{name}' for name in differing)}",
                     "give each identity an upstream {} of its own",
                     related=(said_at(one.directive),),
                     passes=(one, other),
@@ -99,22 +102,32 @@ def _shared(case: Case) -> Iterator[tuple[Upstream, Pool, list[PassLocation]]]:
 
 def _variable_identity(upstream: Upstream, users: list[PassLocation]) -> Iterator[Hit]:
     for each in users:
-        for name in ("proxy_ssl_name", "proxy_ssl_certificate"):
-            line = each.setting(name)
+        for name in ("ssl_name", "ssl_certificate"):
+            line = each.own(name)
             if line is not None and line.args and has_variables(line.args[0]):
                 if len(each.scope.values(line.args[0])) == 1 and line.args[0] == "$proxy_host":
                     continue
                 yield Hit(
                     line.place,
-                    f'{name} is {line.args[0]}, but a pooled connection of upstream "{upstream.name}" keeps '
-                    "the value it was opened with",
+                    f"{line.name} is {line.args[0]}, but a pooled connection of upstream "
+                    f'"{upstream.name}" keeps the value it was opened with',
                     "use one upstream {} per identity, or `keepalive 0` (since 1.29.7)",
                     passes=(each,),
                 )
 
 
+def _named_after_upstream(upstream: Upstream, users: list[PassLocation]) -> Iterator[Hit]:
+    """Yields locations that send the upstream's own name as the TLS server name."""
+    for each in users:
+        line = each.own("ssl_server_name")
+        if line is not None and line.args == ("on",) and each.own("ssl_name") is None:
+            text = f'the server name sent in TLS is "{upstream.name}", the name of the upstream {{}}'
+            fix = f"say the right one with `{line.name.removesuffix('server_name')}name`"
+            yield Hit(line.place, text, fix, Severity.LOW, (said_at(each.directive),), (each,))
+
+
 def _args(each: PassLocation, name: str) -> tuple[str, ...]:
-    line = each.setting(name)
+    line = each.own(name)
     return line.args if line else ()
 
 
@@ -124,6 +137,7 @@ def _args(each: PassLocation, name: str) -> tuple[str, ...]:
     Severity.ERROR,
     bad=_server("proxy_pass http://app;", "proxy_pass https://app;"),
     good=_server("proxy_pass https://app;", "proxy_pass https://app;"),
+    unproven="it needs servers with TLS",
 )
 def mixed_protocols(case: Case) -> Iterator[Hit]:
     """One pool is used with different protocols: a plain connection may be picked for TLS, or the reverse.
@@ -166,7 +180,7 @@ def bound_connection(case: Case) -> Iterator[Hit]:
     help.
     """
     for each in case.reusing():
-        line = each.setting("proxy_bind")
+        line = each.own("bind")
         if line is None or line.args[:1] == ("off",):
             continue
         if has_variables(line.args[0]) or "transparent" in line.args:
@@ -187,6 +201,7 @@ def bound_connection(case: Case) -> Iterator[Hit]:
     bad=_POOL + f"server {{ location /owa/ {{ proxy_pass https://app; {_KEPT} }} }}",
     good="upstream app { server 10.0.0.1:8443; keepalive 64; ntlm; }\n"
     + f"server {{ location /owa/ {{ proxy_pass https://app; {_KEPT} }} }}",
+    unproven="it needs servers that authenticate connections",
 )
 def authenticated_connection(case: Case) -> Iterator[Hit]:
     """NTLM and Negotiate authenticate the connection: a shared one hands one user's rights to the next.

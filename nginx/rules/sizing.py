@@ -10,6 +10,22 @@ from nginx.rules.rule import Case, Hit, Settings, last, rule, said_at
 _DEFAULT_WORKER_CONNECTIONS = 512
 _LARGE_POOL = 1024
 
+BACKEND_IDLE_S = {
+    "gunicorn": 2.0,
+    "apache": 5.0,
+    "hypercorn": 5.0,
+    "node": 5.0,
+    "uvicorn": 5.0,
+    "puma": 20.0,
+    "tomcat": 20.0,
+    "jetty": 30.0,
+    "alb": 60.0,
+    "nginx": 75.0,
+    "kestrel": 130.0,
+    "envoy": 3600.0,
+}
+"""After how many idle seconds servers close a connection by default, or as they are shipped."""
+
 
 def _with_pool(size: int, servers: int = 1, more: str = "") -> str:
     listed = " ".join(f"server 10.0.0.{number}:8080;" for number in range(1, servers + 1))
@@ -36,8 +52,8 @@ def idle_race(case: Case) -> Iterator[Hit]:
 
     GET, HEAD, PUT and DELETE are sent again on another connection; POST, PATCH and LOCK become a 502
     (since 1.9.13). nginx ignores the server's `Keep-Alive: timeout=`. Say the server's timeout with
-    --backend-idle: Node, uvicorn, hypercorn and Apache 5 s, gunicorn 2 s, Puma and Tomcat 20 s, Jetty
-    30 s, nginx 75 s.
+    --backend-idle, in seconds or by its kind: Node, uvicorn, hypercorn and Apache 5 s, gunicorn 2 s, Puma
+    and Tomcat 20 s, Jetty 30 s, an AWS ALB 60 s, nginx 75 s, Kestrel 130 s, Envoy an hour.
     """
     limit_s = case.settings.backend_idle_s
     if limit_s is None:
@@ -98,6 +114,7 @@ def small_pool(case: Case) -> Iterator[Hit]:
     bad=_with_pool(64),
     good=_with_pool(8),
     shown_with=Settings(workers=4, backend_max_connections=100),
+    unproven="it is about the capacity of servers that are not here",
 )
 def starved_servers(case: Case) -> Iterator[Hit]:
     """All workers' idle connections together are more than a server takes.
@@ -127,6 +144,7 @@ def starved_servers(case: Case) -> Iterator[Hit]:
     Severity.HIGH,
     bad=_whole(1000, "worker_connections 512;"),
     good=_whole(32, "worker_connections 4096;"),
+    unproven="it needs as many clients as worker_connections",
 )
 def connection_budget(case: Case) -> Iterator[Hit]:
     """worker_connections does not suffice for the clients, their upstream connections and the idle pools.
@@ -167,6 +185,7 @@ def connection_budget(case: Case) -> Iterator[Hit]:
         upstream app { zone app 64k; server 10.0.0.1:8080 max_conns=50; keepalive 32; }
         server { location / { proxy_pass http://app; } }
     """,
+    unproven="it needs several workers at once",
 )
 def max_conns(case: Case) -> Iterator[Hit]:
     """max_conns without `zone` counts per worker, and idle connections of the pool are not counted.
@@ -174,12 +193,16 @@ def max_conns(case: Case) -> Iterator[Hit]:
     With several workers and a pool a server can see more connections than max_conns says.
     """
     for upstream, _ in case.pooled():
-        if upstream.directive.child("zone") is not None or case.workers == 1:
+        limited = [s for s in upstream.servers if any(arg.startswith("max_conns=") for arg in s.args)]
+        if not limited or case.workers == 1:
             continue
-        for line in upstream.servers:
-            if any(arg.startswith("max_conns=") for arg in line.args):
-                text = f'max_conns counts per worker: upstream "{upstream.name}" has no zone'
-                yield Hit(line.place, text, f"add `zone {upstream.name} 64k;`")
+        place, has_zone = limited[0].place, upstream.directive.child("zone") is not None
+        if not has_zone:
+            text = f'max_conns counts per worker: upstream "{upstream.name}" has no zone'
+            yield Hit(place, text, f"add `zone {upstream.name} 64k;`")
+        elif case.workers is not None:
+            text = f"{case.workers} workers keep idle connections that max_conns does not count"
+            yield Hit(place, text, "leave room for workers times `keepalive`", Severity.LOW)
 
 
 @rule(
@@ -189,6 +212,7 @@ def max_conns(case: Case) -> Iterator[Hit]:
     bad=_with_pool(32),
     good="server { location / { proxy_pass http://10.0.0.1:8080; } }",
     shown_with=Settings(workers=16, concurrency=8),
+    unproven="it needs several workers at once",
 )
 def fragmentation(case: Case) -> Iterator[Hit]:
     """Each worker has a pool of its own: many workers and few requests find cold pools.

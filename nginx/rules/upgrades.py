@@ -63,10 +63,13 @@ def confused_context(case: Case) -> Iterator[Hit]:
 
 
 def _wide_proxy_lines(case: Case) -> list[Directive]:
-    """Returns the lines in http {} or server {} that prepare upstream connections for keep-alive."""
+    """Returns the lines that prepare upstream connections for keep-alive where clients' limits stand.
+
+    That is in http {} or server {}, where nobody passes anything, or beside such a limit in a location.
+    """
     found = []
     for level in case.model.levels:
-        if level.kind in {"http", "server"}:
+        if level.kind in {"http", "server"} or any(level.all(name) for name in _CLIENT_SIDE):
             found += [line for line in level.all("proxy_http_version") if line.args == ("1.1",)]
             found += [
                 d for d in level.all("proxy_set_header") if d.args and d.args[0].lower() == "connection"
@@ -84,7 +87,11 @@ class _Gate:
     argument: str = ""
 
 
+_MODULES = ("proxy", "fastcgi", "uwsgi", "scgi", "memcached", "grpc")
 _GATES = (
+    _Gate(versions.POOL, "keepalive", "upstream"),
+    _Gate(versions.POOL, "proxy_http_version"),
+    _Gate(versions.POOL, "fastcgi_keep_conn"),
     _Gate(versions.POOL_LIMITS, "keepalive_requests", "upstream"),
     _Gate(versions.POOL_LIMITS, "keepalive_timeout", "upstream"),
     _Gate(versions.POOL_TIME, "keepalive_time"),
@@ -93,9 +100,12 @@ _GATES = (
     _Gate(versions.RESOLVE, "resolver", "upstream"),
     _Gate(versions.HTTP2_UPSTREAM, "proxy_http_version", "", "2"),
     _Gate(versions.parse("1.25.1"), "http2"),
-    _Gate(versions.parse("1.15.6"), "proxy_socket_keepalive"),
+    _Gate(versions.parse("1.25.0"), "http3"),
+    *(_Gate(versions.parse("1.15.6"), f"{module}_socket_keepalive") for module in _MODULES),
     _Gate(versions.parse("1.27.4"), "keepalive_min_timeout"),
     _Gate(versions.parse("1.29.3"), "add_header_inherit"),
+    _Gate(versions.parse("1.29.3"), "add_trailer_inherit"),
+    _Gate(versions.POOL_BY_DEFAULT, "keepalive", "upstream", "local"),
     _Gate(versions.parse("1.11.5"), "server", "upstream", "max_conns="),
 )
 
@@ -111,6 +121,7 @@ def needs_newer(case: Case) -> Iterator[Hit]:
     """A directive or parameter came with a later version: this one does not start.
 
     Whether the whole directive is unknown or only not allowed there, nginx refuses the configuration.
+    The reverse is a remark: what older versions need and this one does by default.
     """
     for gate in _GATES:
         if case.version >= gate.since:
@@ -120,6 +131,19 @@ def needs_newer(case: Case) -> Iterator[Hit]:
             where = f" in {gate.within} {{}}" if gate.within else ""
             text = f"{what}{where} needs nginx {gate.since}; {case.version} refuses it"
             yield Hit(line.place, text, f"use nginx {gate.since} or later, or remove it")
+    yield from _redundant(case)
+
+
+def _redundant(case: Case) -> Iterator[Hit]:
+    """Yields the lines that say what is the default since 1.29.7, if no older version is asked about."""
+    if min(case.version, case.oldest or case.version) < versions.POOL_BY_DEFAULT:
+        return
+    for level in case.model.levels:
+        for line in level.all("proxy_http_version"):
+            if line.args == ("1.1",):
+                yield Hit(
+                    line.place, f"`{line}` is the default here; older versions need it", "", Severity.INFO
+                )
 
 
 def _occurrences(case: Case, gate: _Gate) -> Iterator[Directive]:
@@ -196,6 +220,7 @@ def spoken_differently(case: Case) -> Iterator[Hit]:
     shown_on="1.31.4",
     bad=_POOL + f"server {{ location /admin/ {{ dyups_interface; }} location / {{ {_KEPT} }} }}",
     good=_GOOD,
+    unproven="it needs a module that is not part of nginx",
 )
 def runtime_upstreams(case: Case) -> Iterator[Hit]:
     """Each reload begins with empty pools; upstreams made at run time have none since 1.29.7.

@@ -18,6 +18,7 @@ from pathlib import Path
 REQUESTS = 4
 Exchange = Callable[[socket.socket], bool]
 _START_S = 10
+_BODY = bytes(100_000)  # more than nginx reads together with the head
 
 
 def programs() -> dict[str, str]:
@@ -113,6 +114,15 @@ def _shut_down(each: socket.socket) -> None:
         return  # it was not connected any more
 
 
+def read_request(connection: socket.socket) -> str:
+    """Reads one request with its body, if Content-Length says that it has one; returns its head."""
+    data = read_until(connection, b"\r\n\r\n")
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = re.search(rb"(?im)^content-length:[ \t]*(\d+)", head)
+    _exactly(connection, int(length[1]) - len(body) if length else 0)
+    return head.decode("latin-1")
+
+
 def read_until(connection: socket.socket, end: bytes) -> bytes:
     data = b""
     while end not in data:
@@ -155,6 +165,14 @@ def fastcgi_exchange(connection: socket.socket) -> bool:
     end = b"\x01\x06" + request_id + b"\0\0\0\0" + b"\x01\x03" + request_id + b"\0\x08\0\0" + bytes(8)
     connection.sendall(stdout + end)
     return keeps
+
+
+def uwsgi_exchange(connection: socket.socket) -> bool:
+    """Answers one uwsgi request; the end of the connection is the end of the answer."""
+    length = int.from_bytes(_exactly(connection, 4)[1:3], "little")
+    _exactly(connection, length)
+    connection.sendall(b"Status: 200 OK\r\n\r\nok")
+    return False
 
 
 def memcached_exchange(connection: socket.socket) -> bool:
@@ -215,15 +233,21 @@ def _wait_until_listening(process: subprocess.Popen[bytes], listening: Path, log
     raise AssertionError("nginx does not listen")
 
 
-def ask(listening: Path, path: str = "/", count: int = REQUESTS) -> list[int]:
-    """Sends requests one after the other over one client connection and returns the statuses."""
+def client(listening: Path) -> http.client.HTTPConnection:
+    """Returns a client's connection to a running nginx."""
     connection = http.client.HTTPConnection("test.example")
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.settimeout(10)
     connection.sock.connect(str(listening))
+    return connection
+
+
+def ask(listening: Path, path: str = "/", count: int = REQUESTS, method: str = "GET") -> list[int]:
+    """Sends requests one after the other over one client connection and returns the statuses."""
+    connection = client(listening)
     statuses = []
     for _ in range(count):
-        connection.request("GET", path)
+        connection.request(method, path, body=_BODY if method in {"POST", "PUT"} else None)
         answer = connection.getresponse()
         answer.read()
         statuses.append(answer.status)

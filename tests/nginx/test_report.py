@@ -77,3 +77,4 @@ def test_explanation(rule_id: str) -> None:
     text = report.explanation(CATALOGUE[rule_id])
     assert text.startswith(f"{rule_id} {CATALOGUE[rule_id].name}")
     assert ("Not flagged" in text) == (rule_id != "NK046")
+    assert ("Proven by traffic" in text) == (not CATALOGUE[rule_id].unproven)

@@ -1,31 +1,38 @@
-"""The examples of the rules about reuse, bad and good, in front of real nginx.
+"""The examples of the rules about reuse, bad and good, in front of real nginx: verdicts hold.
 
-Left out: the examples that need more than a server of a few lines; they are named below.
+What a rule says about a part of the reuse (churn, stale connections) is in test_effects_by_traffic.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from nginx import versions
 from nginx.check import examine
 from nginx.rules import CATALOGUE, Rule
-from tests.nginx import real
+from tests.nginx import real, test_effects_by_traffic
 
 PROGRAMS = real.programs()
-LEFT_OUT = {
-    "NK007": "its bad example resolves a name",
-    "NK015": "its bad example loads only since 1.29.7",
-    "NK035": "its bad example speaks uwsgi",
+BY_ANOTHER_TABLE = {"NK037"}  # memcached, in test_traffic
+BY_EFFECT = test_effects_by_traffic.PROVEN
+PROVEN = [
+    rule for rule in CATALOGUE.values() if not rule.unproven and rule.id not in BY_EFFECT | BY_ANOTHER_TABLE
+]
+REQUESTS = 12
+_SPOKEN: dict[str, Callable[..., bool]] = {
+    "fastcgi_pass": real.fastcgi_exchange,
+    "uwsgi_pass": real.uwsgi_exchange,
 }
-PROVEN = [rule for rule in CATALOGUE.values() if rule.about_reuse and rule.id not in LEFT_OUT]
 
 
 def runnable(text: str, address: str) -> str:
-    text = re.sub(r"(?:10\.0\.0|127\.0\.0)\.\d:\d+", address, text)
-    return text.replace("server {", "server { listen SOCKET;")
+    text = re.sub(r"(?:10\.0\.0|127\.0\.0)\.\d:\d+|app\.internal:8080|unix:/run/app\.sock", address, text)
+    text = text.replace("http://backend;", f"http://{address};")
+    return re.sub(r"server \{(?=\s*(?:listen|location|proxy|resolver))", "server { listen SOCKET;", text)
 
 
 @pytest.mark.skipif(not PROGRAMS, reason="no nginx here: neither the system's nor the wheel's")
@@ -34,13 +41,19 @@ def runnable(text: str, address: str) -> str:
 @pytest.mark.parametrize("rule", PROVEN, ids=lambda rule: rule.id)
 def test_verdict_on_example(rule: Rule, example: str, version: str, tmp_path: Path) -> None:
     text = rule.bad if example == "bad" else rule.good
-    exchange = real.fastcgi_exchange if "fastcgi_pass" in text else real.http_exchange
+    exchange = next((found for name, found in _SPOKEN.items() if name in text), real.http_exchange)
     with real.serving(exchange) as server:
         text = runnable(text, server.address)
+        if "keepalive 0" in text and versions.parse(version) < versions.POOL_BY_DEFAULT:
+            refusal = real.is_refused(PROGRAMS[version], tmp_path, f"events {{}}\nhttp {{ {text} }}")
+            assert refusal is not None
+            assert 'invalid value "0"' in refusal
+            return
+        verdict = examine("x", [version], text=text).locations[0].verdicts[version]
         with real.running(PROGRAMS[version], tmp_path, text) as listening:
-            assert real.ask(listening, count=12) == [200] * 12
-    verdict = examine("x", [version], text=text).locations[0].verdicts[version]
+            assert real.ask(listening, count=REQUESTS) == [200] * REQUESTS
+            assert verdict.closer != "nginx" or server.was_left(REQUESTS)
     if rule.id == "NK020" and example == "bad":
         assert server.accepted == 2  # ten requests on the first connection
     else:
-        assert server.accepted == (1 if verdict.answer == "reused" else 12)
+        assert server.accepted == (1 if verdict.answer == "reused" else REQUESTS)

@@ -1,0 +1,97 @@
+"""Rules about the HTTP version that is spoken to the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nginx import versions
+from nginx.exchange import keeps
+from nginx.finding import Severity
+from nginx.model import PassLocation
+from nginx.rules.rule import Case, Hit, rule, said_at
+from nginx.tree import Directive
+
+_POOL = "upstream app { server 10.0.0.1:8080; keepalive 64; }\n"
+_GOOD = (
+    _POOL
+    + """
+    server {
+        location / {
+            proxy_pass http://app;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+        }
+    }
+"""
+)
+
+
+def _location(lines: str) -> str:
+    return f"{_POOL}server {{\n    location / {{\n        proxy_pass http://app;\n        {lines}\n    }}\n}}"
+
+
+@rule(
+    "NK002",
+    "http10-to-upstream",
+    Severity.HIGH,
+    about_reuse=True,
+    bad=_location('proxy_set_header Connection "";'),
+    good=_GOOD,
+)
+def http10(case: Case) -> Iterator[Hit]:
+    """nginx speaks HTTP/1.0 to the server, which then closes after each response.
+
+    That is the default before 1.29.7. With `Connection: keep-alive` a server may keep an HTTP/1.0
+    connection, and nginx reuses it if the status line says HTTP/1.1; it works, but nobody recommends it.
+    """
+    for each in case.speaking("http"):
+        if each.http.known(case.version) != "1.0":
+            continue
+        line = each.http.directive
+        kept = all(keeps("1.0", fields) for fields in each.connection.known(case.version))
+        yield Hit(
+            (line or each.directive).place,
+            "HTTP/1.0 is spoken to the server"
+            + ("" if line else ", the default before 1.29.7")
+            + (
+                ": only `Connection: keep-alive` keeps its connections"
+                if kept
+                else ": it closes after each response"
+            ),
+            "add `proxy_http_version 1.1;`" if line is None else "write `proxy_http_version 1.1;`",
+            severity=Severity.LOW if kept else None,
+            passes=(each,),
+        )
+
+
+@rule(
+    "NK014",
+    "version-2-upstream",
+    Severity.INFO,
+    shown_on="1.31.4",
+    bad=_location("proxy_http_version 2;"),
+    good=_GOOD,
+    unproven="it needs an HTTP/2 server without TLS",
+)
+def http2_upstream(case: Case) -> Iterator[Hit]:
+    """HTTP/2 is spoken to the server: one request at a time per connection, from the same pool.
+
+    Connection fields are never sent then. The pool has to be as large as with HTTP/1.1, since nginx does
+    not multiplex.
+    """
+    for each in case.speaking("http"):
+        line = each.http.directive
+        if line is not None and line.args == ("2",) and case.version >= versions.HTTP2_UPSTREAM:
+            text = "HTTP/2 to the server: no multiplexing, so the pool is as large as the concurrency"
+            yield Hit(line.place, text, passes=(each,))
+            yield from _wrong_body(case, each, line)
+
+
+def _wrong_body(case: Case, each: PassLocation, line: Directive) -> Iterator[Hit]:
+    """Yields what 1.29.4 to 1.30.0 do wrong: with a cache and a body of its own a request is sent amiss."""
+    body = each.setting("proxy_set_body") or each.setting("proxy_pass_request_body")
+    cache = each.setting("proxy_cache")
+    is_cached = cache is not None and cache.args != ("off",)
+    if is_cached and body is not None and body.args != ("on",) and case.version < versions.HTTP2_BODIES:
+        text = f"`{body}` with a cache and HTTP/2 is sent wrongly until 1.30.1 and 1.31.0"
+        yield Hit(body.place, text, "use a later nginx", Severity.MEDIUM, (said_at(line),), (each,))
