@@ -120,6 +120,7 @@ def trial(facts: Facts) -> Trial:
         cpu_us_per_request_before_cliff=_cpu_before_cliff(facts, ports),
         memory_mib=dict(facts.memory_mib),
         observer_cpu_share=facts.observer_cpu_share,
+        ksoftirqd_cpu_share=None if facts.pressure is None else facts.pressure.ksoftirqd_cpu,
         overhead_s=facts.overhead_s,
     )
 

@@ -138,6 +138,8 @@ class Trial:
     memory_mib: dict[str, float | None] = field(default_factory=dict)
     observer_cpu_share: float | None = None
     """CPU of the harness itself while it observed, as a share of one core."""
+    ksoftirqd_cpu_share: float | None = None
+    """CPU of the kernel's threads for what interrupts put off, over the window, as a share of one core."""
     overhead_s: float | None = None
     """Time of the trial outside warm-up and window."""
 

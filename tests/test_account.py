@@ -38,7 +38,7 @@ def facts(mode: Mode, asked: dict[str, Any] | None = None, **changes: Any) -> Fa
         plan=plan.build(asked or {}), number=1, mode=mode, lab="namespaces", subject_version="1",
         window=Window(1.0, 5.0), served=SERVED, moments=list(moments()), port_range=28_232,
         backend_accepted=opened, backend_requests=5000, subject_opened=opened, kernel_opened=opened,
-        time_wait={"proxy": TimeWait(5000, 5000)}, pressure=Pressure(0.0, 0.5),
+        time_wait={"proxy": TimeWait(5000, 5000)}, pressure=Pressure(0.0, 0.5, 0.25),
     )  # fmt: skip
     return replace(ordinary, **changes)
 
@@ -58,6 +58,7 @@ def test_cpu_per_request_is_taken_over_the_window_alone() -> None:
     trial = account.trial(facts(Mode.SHORT))
     assert trial.cpu_us_per_request["proxy"] == pytest.approx(20.0)
     assert trial.cpu_us_per_request["client"] == pytest.approx(10.0)
+    assert trial.ksoftirqd_cpu_share == 0.25
 
 
 def test_an_ordinary_keepalive_trial() -> None:

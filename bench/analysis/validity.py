@@ -29,6 +29,8 @@ class Pressure:
     """The worst worker's wait in the run queue (second field of /proc/PID/schedstat)."""
     core_idle: float | None
     """Idle time of the cores that the workers were pinned to; None where they were not pinned."""
+    ksoftirqd_cpu: float | None = None
+    """CPU of the kernel's ksoftirqd threads, on all cores; None where they cannot be seen."""
 
 
 def connections_needed(

@@ -1,4 +1,4 @@
-"""CPU and memory of a role's whole process tree, and how idle the cores are.
+"""CPU and memory of a role's whole process tree, and what the machine did beside it: idle, soft interrupts.
 
 The CPU time of children that ended is not lost: their parent's `cutime` and `cstime` (proc(5)) hold
 it once they are reaped, and until then, or where nobody waits for them, what was last seen of them.
@@ -17,6 +17,8 @@ import psutil
 
 _MIB = 1 << 20
 _IS_LINUX = sys.platform == "linux"
+_KTHREADD = 2
+"""The parent of all kernel threads (kernel/kthread.c)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,26 @@ def _children(pid: int) -> list[int]:
             text = Path(f"/proc/{pid}/task/{thread}/children").read_text(encoding="ascii")
             found.extend(map(int, text.split()))
     return found
+
+
+def ksoftirqd_s() -> float | None:
+    """Return the CPU seconds so far of all ksoftirqd threads; None where they cannot be seen.
+
+    What a network device has to do beyond what fits into an interrupt (kernel/softirq.c), veth's work
+    among it, is theirs, and in no process tree. They serve the whole machine.
+    """
+    found = [seconds for pid in _children(_KTHREADD) if (seconds := _ksoftirqd_s(pid)) is not None]
+    return sum(found) if found else None
+
+
+def _ksoftirqd_s(pid: int) -> float | None:
+    """Return the CPU seconds of `pid` (first field of its schedstat) where it is a ksoftirqd."""
+    try:
+        if not Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").startswith("ksoftirqd/"):
+            return None
+        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[0]) / 1e9
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def _run_queue_wait_s(pid: int) -> float | None:

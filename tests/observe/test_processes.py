@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -182,3 +183,18 @@ def test_the_wait_in_the_run_queue_only_grows(roles: ExitStack) -> None:
     assert before is not None
     assert after is not None
     assert after >= before >= 0
+
+
+def test_ksoftirqd_is_found_among_the_kernels_threads_alone() -> None:
+    threads = [path for path in Path("/proc").glob("[0-9]*/comm") if _is_ksoftirqd(path)]
+    seconds = processes.ksoftirqd_s()
+    assert (seconds is None) == (not threads)
+    if seconds is not None:
+        assert processes.ksoftirqd_s() >= seconds > 0  # type: ignore[operator]
+
+
+def _is_ksoftirqd(comm: Path) -> bool:
+    try:
+        return comm.read_text().startswith("ksoftirqd/")
+    except OSError:
+        return False
