@@ -78,8 +78,11 @@ def parse_head(head: bytes) -> RequestHead:
     return parse_any_head(head)
 
 
-def parse_any_head(head: bytes) -> RequestHead:
-    """Reads a head as `parse_head` does, without its short cut for ordinary ones."""
+def parse_any_head(head: bytes, *, any_host: bool = False) -> RequestHead:
+    """Reads a head as `parse_head` does, without its short cut for ordinary ones.
+
+    `any_host` takes requests without Host, or with several, which RFC 9112, section 3.2 has servers refuse.
+    """
     line = _match_request_line(head)
     method, target, minor = line.groups()
     if _FIELDS.fullmatch(head, line.end()) is None:
@@ -91,7 +94,8 @@ def parse_any_head(head: bytes) -> RequestHead:
         _check_target(method, target)
     # Of a field's many spellings one is left in lower case; each look-up is then one search in C.
     lower = head.lower()
-    _check_host(lower, http10)
+    if not any_host:
+        _check_host(lower, http10)
     keep_alive = not http10
     if b"\r\nconnection:" in lower:
         keep_alive = _read_connection(lower, keep_alive)
@@ -181,9 +185,10 @@ class RequestReader:
     `feed` bytes, then ask for `head()`; while `in_body`, ask for `body()` until it is whole.
     """
 
-    __slots__ = ("_after_data", "_buffer", "_chunked", "_in_trailers", "_left", "in_body")
+    __slots__ = ("_after_data", "_any_host", "_buffer", "_chunked", "_in_trailers", "_left", "in_body")
 
-    def __init__(self) -> None:
+    def __init__(self, *, any_host: bool = False) -> None:
+        self._any_host = any_host
         self._buffer = b""
         self.in_body = False
         self._chunked = False
@@ -213,10 +218,10 @@ class RequestReader:
             return None
         if end == len(buffer):
             self._buffer = b""
-            head = parse_head(buffer)
         else:
             self._buffer = buffer[end:]
-            head = parse_head(buffer[:end])
+            buffer = buffer[:end]
+        head = parse_any_head(buffer, any_host=True) if self._any_host else parse_head(buffer)
         if head.length:
             self.in_body = True
             self._chunked = head.length == CHUNKED

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -82,6 +83,7 @@ async def run_worker(
     *,
     ready: dict[str, object],
     alone: bool,
+    tls: ssl.SSLContext | None = None,
 ) -> None:
     """Serves until told to stop, then drains; the last event is `done`.
 
@@ -92,7 +94,7 @@ async def run_worker(
         stop.on_signals()
     loop = asyncio.get_running_loop()
     backend = await make()
-    accepting = [await loop.create_server(backend, sock=each, backlog=BACKLOG) for each in listeners]
+    accepting = [await loop.create_server(backend, sock=each, backlog=BACKLOG, ssl=tls) for each in listeners]
 
     def on_command(command: str) -> None:
         if command == "count":

@@ -4,7 +4,9 @@ Each takes `--control --listen HOST:PORT` beside flags of its own, and talks ove
 """
 
 import argparse
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import NoReturn
 
 import uvloop
@@ -15,7 +17,7 @@ from backends.ending import exit_code
 from backends.errors import MisuseError
 from backends.listening import address, allow_connections, open_listeners
 from backends.options import parse_address
-from backends.role import Backend, ready_event, run_worker
+from backends.role import Backend, MakeBackend, Told, ready_event, run_worker
 
 Make = Callable[[argparse.Namespace, Counters], Awaitable[Backend]]
 """Makes the server inside its loop, from its flags; counts in the counters that it is given."""
@@ -33,18 +35,36 @@ class Parser(argparse.ArgumentParser):
         raise MisuseError(message)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a server is, once its flags are read: how it is made, what it counts, and its TLS, if any."""
+
+    make: MakeBackend
+    counters: Told
+    tls: ssl.SSLContext | None = None
+
+
 def main(parser: Parser, arguments: Sequence[str], make: Make, counters: Counters | None = None) -> int:
     """Runs a server to its end; returns the exit code."""
-    return exit_code(lambda: _run(parser.parse_args(arguments), make, counters or Counters()))
+    counted = counters or Counters()
+    return run(parser, arguments, lambda given: Part(lambda: make(given, counted), counted))
 
 
-def _run(given: argparse.Namespace, make: Make, counters: Counters) -> None:
+def run(parser: Parser, arguments: Sequence[str], part: Callable[[argparse.Namespace], Part]) -> int:
+    """Runs the part that a server's flags make of it to its end; returns the exit code."""
+
+    def play() -> None:
+        given = parser.parse_args(arguments)
+        _play(part(given), given)
+
+    return exit_code(play)
+
+
+def _play(part: Part, given: argparse.Namespace) -> None:
     (listeners,) = open_listeners([parse_address(each) for each in given.listen], 1)
-
-    async def made() -> Backend:
-        return await make(given, counters)
-
     pipes = Pipes(0 if given.control else None, 1)
     ready = ready_event([address(each) for each in listeners], 1)
     allow_connections()
-    uvloop.run(run_worker(made, counters, listeners, pipes, ready=ready, alone=True))
+    uvloop.run(
+        run_worker(part.make, part.counters, listeners, pipes, ready=ready, alone=True, tls=part.tls)
+    )

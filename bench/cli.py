@@ -231,6 +231,20 @@ def fix_configuration(arguments: tuple[str, ...]) -> None:
 
 
 @bench.command(
+    "prove",
+    short_help="Run an nginx configuration and hold what check says against it.",
+    context_settings={"ignore_unknown_options": True},
+    add_help_option=False,
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def prove_configuration(arguments: tuple[str, ...]) -> None:
+    """Hand over to bench/prove_command.py, for the same reason."""
+    from bench.prove_command import prove_command
+
+    prove_command.main(list(arguments), prog_name="bench prove", standalone_mode=False)
+
+
+@bench.command(
     "scenario",
     short_help="Measure what long connections are used for, from polling to QUIC.",
     context_settings={"ignore_unknown_options": True},

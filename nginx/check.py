@@ -127,14 +127,17 @@ def _gravest_first(finding: Finding) -> tuple[int, Place, str]:
     return -finding.severity, finding.place, finding.rule
 
 
-def read(path: str | Path, root: Path | None = None, handed_over: Sequence[Path] = ()) -> Model:
-    """Returns the model of one configuration file.
+def read(
+    path: str | Path, root: Path | None = None, handed_over: Sequence[Path] = (), text: str | None = None
+) -> Model:
+    """Returns the model of one configuration: a file, an `nginx -T` dump, or `text` called `path`.
 
     Raises:
-        NginxConfigError: the file cannot be read.
+        NginxConfigError: it cannot be read, or is a folder.
     """
-    found = Sources(Path(path).parent, root, handed_over)
-    return model(assemble(found.load(Path(path)), found))
+    if text is None and Path(path).is_dir():
+        raise NginxConfigError(str(path), 0, "is a folder; name the main file in it")
+    return model(next(iter(_configurations(Path(path), root, handed_over, text))))
 
 
 def _configurations(

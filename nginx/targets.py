@@ -89,7 +89,7 @@ class Names:
     def _target(self, value: Value) -> Target:
         scheme, authority, holes = _taken_apart(value)
         text = shown(value)
-        is_tls = None if _HOLE in scheme else scheme.lower() in {"https", "grpcs"}
+        is_tls = None if _HOLE in scheme else scheme.lower() in {"https", "grpcs", "suwsgi"}
         if authority.startswith("unix:"):
             return Target(
                 text, Group.ADDRESS, is_tls=is_tls, is_unix=True, host=authority, authority=authority

@@ -55,6 +55,11 @@ class Launched:
         self._folder = folder
         self._process = process
 
+    @property
+    def last_words(self) -> str:
+        """Return the last line that it wrote to stderr, or nothing."""
+        return self._process.last_words
+
     def count(self) -> Counted:
         """Return what it has counted so far; RoleError where it does not answer."""
         return self._recipe.count(self._folder)

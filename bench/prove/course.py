@@ -1,0 +1,168 @@
+"""The course of a proof: put a configuration on the stage, find requests, send them, count, compare."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import repeat
+
+from bench.lab import confine
+from bench.prove import requests
+from bench.prove.accepting import Refusal
+from bench.prove.ask import Answers, ask
+from bench.prove.ledger import Ledger
+from bench.prove.proof import Measured, Outcome, Proof, Witnesses
+from bench.prove.requests import Request
+from bench.prove.scene import Scene, Spot, scene
+from bench.prove.stage import Ended, Heard, Stage, staged
+from bench.subjects.programs import Program
+from nginx import versions
+from nginx.model import Model
+
+REQUESTS = 8
+"""Sent to each location once a request was found that reaches it."""
+_SEARCH_S = 10.0
+"""The longest that requests for one location are tried: some may wait for a timeout."""
+_SETTLE_S = 3.0
+_POLL_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a proof is run."""
+
+    lab: str = "auto"
+    close: str = "at-once"
+    """When the backend closes what it was told to close: at-once, linger:MS or never."""
+    requests: int = REQUESTS
+    given: Sequence[Request] = ()
+
+
+@dataclass(slots=True)
+class _Reached:
+    """How a location was reached, or why not, and what the client got there."""
+
+    request: Request | None
+    unreached: str
+    statuses: Counter[int]
+
+
+def prove(model: Model, program: Program, settings: Settings) -> Proof:
+    """Runs a configuration under one nginx and returns what it did.
+
+    RoleError where a backend or nginx does not come up, LabError where the lab does not open.
+    """
+    found, ledger = scene(model), Ledger()
+    proof = Proof(program.path, program.version, settings.lab)
+    proof.refusal = _unreadable(model)
+    if proof.refusal is not None:
+        proof.outcomes = [_unproven(spot, program, "it was not run") for spot in found.spots]
+        return proof
+    if not found.spots:
+        proof.notes = ["no location passes anything on: there is nothing to prove"]
+        return proof
+    with staged(found, program, settings.lab, settings.close, ledger) as stage:
+        if isinstance(stage, Refusal):
+            proof.refusal = stage
+            proof.outcomes = [_unproven(spot, program, "nginx refuses it") for spot in found.spots]
+        else:
+            proof.lab = stage.place.name
+            proof.notes = _notes(stage)
+            _measure(stage, found, settings, proof)
+    proof.changes = ledger.changes
+    return proof
+
+
+def _unreadable(model: Model) -> Refusal | None:
+    """Returns why a text is not run at all: nginx would not read it, or nobody knows what it renders to."""
+    for problem in model.configuration.problems:
+        return Refusal(f"nginx would refuse it: {problem.reason}", problem.place)
+    for place, language in model.configuration.templates:
+        return Refusal(
+            f"a {language} template, and what it renders to decides; prove the rendered text", place
+        )
+    return None
+
+
+def _notes(stage: Stage) -> list[str]:
+    found = list(stage.place.notes)
+    if not stage.confined:
+        why = "no Landlock" if not confine.available() else "no Landlock for ports"
+        found.append(f"this kernel has {why}: that nginx touches nothing rests on what was replaced")
+    return found
+
+
+def _measure(stage: Stage, found: Scene, settings: Settings, proof: Proof) -> None:
+    reached = {spot.number: _reach(stage, spot, found, settings) for spot in found.spots}
+    ended = _settled(stage)
+    counts = stage.backends.count()
+    accepted = sum(heard.accepted for heard in counts.values())
+    proof.witnesses = Witnesses(accepted, stage.opened())
+    version = versions.parse(proof.version)
+    for spot in found.spots:
+        how = reached[spot.number]
+        heard = stage.heard(spot.number, counts)
+        measured = _measured(heard, ended.get(spot.number), how) if how.request is not None else None
+        verdict = spot.location.verdict(version)
+        proof.outcomes.append(Outcome(spot, verdict, how.request, how.unreached, measured))
+
+
+def _unproven(spot: Spot, program: Program, unreached: str) -> Outcome:
+    return Outcome(spot, spot.location.verdict(versions.parse(program.version)), unreached=unreached)
+
+
+def _measured(heard: Heard, ended: Ended | None, how: _Reached) -> Measured:
+    return Measured(
+        requests=heard.requests,
+        connections=heard.accepted,
+        still_open=heard.still_open,
+        left_first=heard.closed_first,
+        time_wait_nginx=None if ended is None else ended.time_wait_nginx,
+        time_wait_backend=None if ended is None else ended.time_wait_backend,
+        statuses=how.statuses,
+    )
+
+
+# Reaching
+
+
+def _reach(stage: Stage, spot: Spot, found: Scene, settings: Settings) -> _Reached:
+    """Tries requests until one reaches the location, then sends the series; its own backends tell."""
+    if spot.obstacle is not None:
+        return _Reached(None, spot.obstacle, Counter())
+    doors, client = stage.doors[spot.site.number], stage.place.hosts["client"]
+    deadline_s = time.monotonic() + _SEARCH_S
+    first: Answers | None = None
+    tried = 0
+    for request in requests.candidates(spot, found, settings.given):
+        if time.monotonic() > deadline_s:
+            break
+        before = stage.heard(spot.number, stage.backends.count()).requests
+        answers = client.call(ask, doors, [request])
+        tried += 1
+        if stage.heard(spot.number, stage.backends.count()).requests > before:
+            series = client.call(ask, doors, repeat(request, settings.requests))
+            return _Reached(request, "", answers.statuses + series.statuses)
+        first = first or answers
+    said = "" if first is None else f"; the likeliest got {first.text}{_complaint(stage)}"
+    help_ = "say one with --request 'GET /path Host: name'"
+    return _Reached(None, f"none of {tried} requests reached it{said}; {help_}", Counter())
+
+
+def _complaint(stage: Stage) -> str:
+    """Returns the last error that nginx wrote, which may well be about the last request."""
+    words = re.sub(r"^\S+ \S+ \[\w+\] \d+#\d+: (\*\d+ )?", "", stage.nginx.last_words)
+    return f" (nginx: {words.partition(', client:')[0]})" if words else ""
+
+
+def _settled(stage: Stage) -> dict[int, Ended]:
+    """Returns what became of each location's connections, once none is being closed any more."""
+    deadline_s = time.monotonic() + _SETTLE_S
+    while (ended := stage.ended()) is not None:
+        if not any(each.moving for each in ended.values()) or time.monotonic() > deadline_s:
+            return ended
+        time.sleep(_POLL_S)
+    return {}

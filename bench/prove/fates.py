@@ -1,0 +1,101 @@
+"""What becomes of each directive of somebody's configuration on its way to the stage. Tables, no rewriting.
+
+What stays is listed by name, so that whatever nobody thought of is left out, not run: it must neither open a
+file, nor reach a network, nor run code. What is replaced is bench/prove/rewrite.py's affair.
+"""
+
+from __future__ import annotations
+
+import re
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+def _each(prefixes: str, names: str) -> frozenset[str]:
+    return frozenset(f"{prefix}_{name}" for prefix in prefixes.split() for name in names.split())
+
+
+_CORE = _words(
+    """absolute_redirect chunked_transfer_encoding client_body_buffer_size client_body_in_single_buffer
+    client_body_timeout client_header_buffer_size client_header_timeout client_max_body_size
+    connection_pool_size default_type etag if_modified_since ignore_invalid_headers internal keepalive_disable
+    keepalive_min_timeout keepalive_requests keepalive_time keepalive_timeout large_client_header_buffers
+    lingering_close lingering_time lingering_timeout log_not_found log_subrequest max_headers max_ranges
+    merge_slashes msie_padding msie_refresh output_buffers port_in_redirect postpone_output
+    recursive_error_pages request_pool_size reset_timedout_connection resolver_timeout send_lowat send_timeout
+    sendfile sendfile_max_chunk server_name server_name_in_redirect server_names_hash_bucket_size
+    server_names_hash_max_size server_tokens subrequest_output_buffer_size tcp_nodelay tcp_nopush
+    try_files types_hash_bucket_size types_hash_max_size underscores_in_headers variables_hash_bucket_size
+    variables_hash_max_size error_page break return rewrite rewrite_log set uninitialized_variable_warn
+    map_hash_bucket_size map_hash_max_size referer_hash_bucket_size referer_hash_max_size valid_referers"""
+)
+_RESPONSES = _words(
+    """add_header add_header_inherit add_trailer add_trailer_inherit expires autoindex autoindex_exact_size
+    autoindex_format autoindex_localtime index stub_status empty_gif gzip gzip_buffers gzip_comp_level
+    gzip_disable gzip_http_version gzip_min_length gzip_proxied gzip_static gzip_types gzip_vary gunzip
+    gunzip_buffers charset charset_types override_charset source_charset sub_filter sub_filter_last_modified
+    sub_filter_once sub_filter_types ssi ssi_last_modified ssi_min_file_chunk ssi_silent_errors ssi_types
+    ssi_value_length add_before_body add_after_body addition_types secure_link secure_link_md5
+    secure_link_secret userid userid_domain userid_expires userid_mark userid_name userid_p3p userid_path
+    userid_service more_set_headers more_clear_headers more_set_input_headers more_clear_input_headers
+    set_real_ip_from real_ip_header real_ip_recursive ancient_browser modern_browser"""
+)
+_SUBREQUESTS = _words("auth_request auth_request_set mirror mirror_request_body slice")
+_PASSING = _each(
+    "proxy fastcgi uwsgi scgi grpc memcached",
+    """buffer_size buffering buffers busy_buffers_size connect_timeout force_ranges hide_header
+    ignore_client_abort ignore_headers intercept_errors limit_rate max_temp_file_size next_upstream
+    next_upstream_timeout next_upstream_tries pass_header pass_request_body pass_request_headers
+    read_timeout request_buffering send_lowat send_timeout socket_keepalive temp_file_write_size
+    set_header param index split_path_info catch_stderr keep_conn modifier1 modifier2 gzip_flag""",
+)
+_HTTP = _words(
+    """proxy_http_version proxy_method proxy_set_body proxy_redirect proxy_cookie_domain proxy_cookie_flags
+    proxy_cookie_path proxy_headers_hash_bucket_size proxy_headers_hash_max_size proxy_pass_trailers"""
+)
+_TLS_UPSTREAM = _each(
+    "proxy grpc uwsgi", "ssl_ciphers ssl_name ssl_protocols ssl_server_name ssl_session_reuse"
+)
+KEPT = _CORE | _RESPONSES | _SUBREQUESTS | _PASSING | _HTTP | _TLS_UPSTREAM
+
+BLOCKS = _words("server location if limit_except")
+"""Blocks whose directives are looked at one by one."""
+DATA = _words("map geo split_clients types charset_map")
+"""Blocks that hold data, which stay as they are but for includes that lead nowhere."""
+UPSTREAM = _words(
+    """keepalive keepalive_requests keepalive_time keepalive_timeout zone hash ip_hash least_conn least_time
+    random sticky fair consistent_hash session_sticky ewma resolver_timeout"""
+)
+"""What stays in an upstream {}: all of it decides about connections."""
+ABOUT_REUSE = UPSTREAM | _words(
+    "server upstream proxy_http_version proxy_set_header fastcgi_keep_conn grpc_set_header"
+)
+"""What is never left out because an nginx does not know it: without it, reuse might be another."""
+
+_CLIENT_TLS = "clients speak HTTP/1.1 here, with a certificate of this run where with TLS"
+_REASONS = (
+    (r"limit_(req|conn|zone|rate)\w*", "requests would be held back"),
+    (r"allow|deny|satisfy|auth_(basic|delay|jwt|digest|ldap)\w*", "everybody may come in here"),
+    (r"access_log|error_log|log_format|open_log_file_cache|js_access_log", "nothing is logged here"),
+    (r"ssl|ssl_\w+|http[23]|http[23]_\w+|quic_\w+", _CLIENT_TLS),
+    (r"open_file_cache\w*|aio\w*|directio\w*|disable_symlinks|read_ahead|client_body_in_file_only", ""),
+    (r"\w*dav_\w+|create_full_put_path|min_delete_depth|random_index|geoip\w*|image_filter\w*|xslt_\w+", ""),
+    (r"mp4\w*|flv|hls\w*|state", ""),
+    (r"\w+_cache(_\w+)?|\w+_no_cache|\w+_store(_access)?", "each request has to reach its backend"),
+    (r"\w+_temp_path", "temporary files lie in the scratch folder"),
+    (r"\w+_ssl_\w+", "certificates upstream are not verified here, and none is shown"),
+    (r"\w+_bind", "the lab's own source addresses are used"),
+    (r"\w*lua\w*|js_\w+|perl\w*", "no code is run"),
+    (r"resolver", "no name is looked up: every peer is a backend of this run"),
+)
+_NO_FILES = "nothing outside of the scratch folder is read or written"
+
+
+def why_left_out(name: str) -> str:
+    """Returns why a directive that is neither kept nor replaced is left out."""
+    for pattern, why in _REASONS:
+        if re.fullmatch(pattern, name):
+            return why or _NO_FILES
+    return "not known to be harmless"

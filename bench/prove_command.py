@@ -1,0 +1,130 @@
+"""`bench prove`: the verdict of `bench check` by traffic.
+
+The proving is bench/prove's; here are the flags, what is printed where, and the exit code.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from bench import lab, plan
+from bench.check_command import FINDINGS, MISUSE
+from bench.errors import PlanError
+from bench.prove import requests
+from bench.subjects import programs
+from bench.subjects.programs import Program
+from nginx import check, sources
+from nginx.errors import NginxConfigError
+from nginx.model import Model
+
+_MOST_REQUESTS = 1000
+
+
+@click.command("prove")
+@click.argument("file", metavar="FILE|-")
+@click.option(
+    "--program",
+    "asked",
+    multiple=True,
+    metavar="PATH|system|wheel",
+    help="The nginx to run (repeatable) [each that is here].",
+)
+@click.option("--root", type=click.Path(path_type=Path, exists=True, file_okay=False), help="As for check.")
+@click.option(
+    "--with",
+    "handed_over",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="As for check (repeatable).",
+)
+@click.option(
+    "--request",
+    "given",
+    multiple=True,
+    metavar="'METHOD /path Host: x'",
+    help="A request that reaches a location, where none is found (repeatable).",
+)
+@click.option(
+    "--requests",
+    "count",
+    default=8,
+    show_default=True,
+    type=click.IntRange(2, _MOST_REQUESTS),
+    help="How many to send to each location.",
+)
+@click.option(
+    "--backend-close",
+    default="at-once",
+    show_default=True,
+    metavar="at-once|linger:MS|never",
+    help="When backends close what they are told to close.",
+)
+@click.option("--lab", "lab_name", default="auto", show_default=True, type=click.Choice(plan.LABS))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
+def prove_command(
+    *,
+    file: str,
+    asked: tuple[str, ...],
+    root: Path | None,
+    handed_over: tuple[Path, ...],
+    given: tuple[str, ...],
+    count: int,
+    backend_close: str,
+    lab_name: str,
+    as_json: bool,
+) -> None:
+    """Run an nginx configuration against backends that count, and hold what check says against it.
+
+    A copy runs in a lab, without root, with every address, file and log replaced; what was changed is said.
+    Exit 1 if check and traffic disagree, if nginx refuses the copy, or if nothing could be proven; 2 if the
+    configuration cannot be read.
+    """
+    wanted = [requests.parse(text) for text in given]
+    _check_close(backend_close)
+    chosen = _programs(asked)
+    try:
+        model = _read(file, root, handed_over)
+    except NginxConfigError as error:
+        click.echo(f"bench prove: {error}", err=True)
+        sys.exit(MISUSE)
+    # Before anything that starts threads: only a process of one thread can take the rights to a lab.
+    opened = lab.choose(lab_name)
+    from bench.prove import course  # noqa: PLC0415
+    from bench.report import proof as report  # noqa: PLC0415
+
+    settings = course.Settings(opened, backend_close, count, wanted)
+    found = [course.prove(model, program, settings) for program in chosen]
+    if as_json:
+        click.echo(json.dumps(_answer(file, backend_close, [each.to_json() for each in found])))
+    else:
+        click.echo(report.proofs(found, backend_close), nl=False)
+    sys.exit(0 if all(each.is_sound for each in found) else FINDINGS)
+
+
+def _answer(file: str, close: str, found: Sequence[object]) -> dict[str, object]:
+    return {"file": file, "backend_close": close, "proofs": list(found)}
+
+
+def _read(file: str, root: Path | None, handed_over: Sequence[Path]) -> Model:
+    if file != "-":
+        return check.read(file, root, handed_over)
+    name = "standard input"
+    return check.read(name, root, handed_over, text=sources.decoded(sys.stdin.buffer.read(), name))
+
+
+def _programs(asked: Sequence[str]) -> list[Program]:
+    """Returns the programs that were asked for, or all that are here; PlanError where there is none."""
+    if asked:
+        return list(dict.fromkeys(programs.find("nginx", where) for where in asked))
+    return programs.found("nginx") or [programs.find("nginx")]
+
+
+def _check_close(close: str) -> None:
+    if not re.fullmatch(r"at-once|never|linger:\d+(ms)?", close):
+        raise PlanError(f"--backend-close {close!r} is not understood; write at-once, linger:5ms or never")

@@ -1,0 +1,150 @@
+"""Proofs as plain text: predicted beside measured, and what was changed to run it. No printing."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from bench.prove.ledger import Change
+from bench.prove.proof import Measured, Outcome, Proof
+from nginx.tree import Place
+from nginx.verdict import Verdict
+
+_WIDTH = 110
+_CLOSES = {"at-once": "at once", "never": "never"}
+_PLACES_SHOWN = 6
+
+
+def proofs(found: Sequence[Proof], close: str) -> str:
+    """Returns what each nginx did, and then what was changed."""
+    lines = [line for proof in found for line in (*_proof(proof, close), "")]
+    changes = _changes(found)
+    sums = [line for proof in found for line in _folded(_sum(proof), "", 2)]
+    return "\n".join([*lines, *changes, *([""] if changes else []), *sums]) + "\n"
+
+
+def _proof(proof: Proof, close: str) -> Iterator[str]:
+    yield f"nginx {proof.version} ({proof.program})"
+    yield f"lab: {proof.lab}; backends close {_closing(close)} when told to"
+    for note in proof.notes:
+        yield from _folded(f"! {note}", "  ")
+    if proof.refusal is not None:
+        yield from _folded(f"REFUSED {proof.refusal}", "  ")
+        return
+    for outcome in proof.outcomes:
+        yield ""
+        yield from _outcome(outcome)
+
+
+def _closing(close: str) -> str:
+    return _CLOSES.get(close) or f"{close.removeprefix('linger:')} later"
+
+
+def _outcome(outcome: Outcome) -> Iterator[str]:
+    location = outcome.spot.location
+    yield f"  {location.context} -> {location.target} ({location.directive.place})"
+    yield from _folded(f"predicted  {_predicted(outcome.predicted)}", "      ", 11)
+    if outcome.measured is None:
+        yield from _folded(f"measured   nothing: {outcome.unreached}", "      ", 11)
+        return
+    yield from _folded(f"measured   {_measured(outcome.measured)}", "      ", 11)
+    entrance = ", by an entrance of this run's" if outcome.request and outcome.request.is_entrance else ""
+    yield from _folded(f"by         {outcome.request}{entrance}", "      ", 11)
+    if outcome.disagreement is not None:
+        yield from _folded(
+            f"DISAGREE   {outcome.disagreement}: a bug of bench, please report it", "      ", 11
+        )
+
+
+def _predicted(verdict: Verdict) -> str:
+    if verdict.closer is None:
+        return verdict.answer
+    closing = "a race who closes first" if verdict.closer == "race" else f"{verdict.closer} closes first"
+    return f"{verdict.answer}; {closing}"
+
+
+def _measured(measured: Measured) -> str:
+    opened = f"{_count(measured.connections, 'connection')} for {_count(measured.requests, 'request')}"
+    sides = measured.closed_first
+    waiting = f"TIME_WAIT {sides['nginx']} at nginx, {sides['backend']} at the backend"
+    others = {status: count for status, count in measured.statuses.items() if not 200 <= status < 300}
+    odd = "".join(f"; status {status} {count} times" for status, count in others.items())
+    return f"{measured.answer}; {opened}; {waiting}{odd}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+# What was changed
+
+
+def _changes(found: Sequence[Proof]) -> list[str]:
+    """Returns what was changed, of all proofs together: most of it is the same for each nginx."""
+    by_reason: dict[tuple[str, str], dict[str, list[Place]]] = {}
+    for change in (change for proof in found for change in proof.changes):
+        _gather(change, by_reason)
+    if not by_reason:
+        return []
+    lines = ["To run it without harm:"]
+    for (kind, why), named in by_reason.items():
+        what = ", ".join(f"{name}{_at(places)}" for name, places in named.items())
+        lines += _folded(f"{kind}: {what}: {why}", "  ", 2)
+    return lines
+
+
+def _gather(change: Change, by_reason: dict[tuple[str, str], dict[str, list[Place]]]) -> None:
+    places = by_reason.setdefault((change.kind, change.why), {}).setdefault(change.what, [])
+    places += [place for place in change.places if place not in places]
+
+
+def _at(places: Sequence[Place]) -> str:
+    if not places:
+        return ""
+    by_file: dict[str, list[int]] = {}
+    for place in places:
+        by_file.setdefault(place.file, []).append(place.line)
+    return f" ({'; '.join(f'{file}:{_lines(lines)}' for file, lines in by_file.items())})"
+
+
+def _lines(numbers: Sequence[int]) -> str:
+    shown = ",".join(map(str, numbers[:_PLACES_SHOWN]))
+    return shown if len(numbers) <= _PLACES_SHOWN else f"{shown} and {len(numbers) - _PLACES_SHOWN} more"
+
+
+# What it comes to
+
+
+def _sum(proof: Proof) -> str:
+    name = f"nginx {proof.version}"
+    if proof.refusal is not None:
+        return f"{name}: not proven, {proof.refusal}"
+    proven = sum(outcome.measured is not None for outcome in proof.outcomes)
+    of = f"{proven} of {_count(len(proof.outcomes), 'location')}"
+    if not proof.outcomes or not proven:
+        return f"{name}: nothing was proven ({of})"
+    verdict = "check and traffic agree"
+    if proof.disagreements:
+        verdict = f"check and traffic DISAGREE on {len(proof.disagreements)}"
+    return f"{name}: {of} proven; {verdict}{_witnessed(proof)}"
+
+
+def _witnessed(proof: Proof) -> str:
+    seen = proof.witnesses
+    if seen is None or seen.kernel is None:
+        return ""
+    if seen.agree:
+        return f"; backends and kernel count the same {_count(seen.backend, 'connection')}"
+    return f"; WITNESSES DISAGREE: the backends accepted {seen.backend}, nginx's host opened {seen.kernel}"
+
+
+def _folded(text: str, indent: str, hanging: int = 0) -> list[str]:
+    further = indent + " " * hanging
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=further,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,60 @@
+"""Check and traffic agree on every template, and on configurations of the real world if they are at hand."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nginx
+from prove.proving import command, here, needs_nginx
+
+CONF = Path(nginx.__file__).parent / "conf"
+CORPUS = os.environ.get("BENCH_CORPUS")
+pytestmark = [needs_nginx, pytest.mark.long]
+
+
+def entries() -> list[dict[str, Any]]:
+    if CORPUS is None:
+        return []
+    return list(json.loads((Path(CORPUS) / "index.json").read_text())["files"])
+
+
+def proven(*arguments: str | Path) -> dict[str, dict[int, dict[str, Any]]]:
+    """Returns the proven locations by line, for each version that does not refuse the configuration."""
+    answer = command(*arguments, code=None)
+    for proof in answer["proofs"]:
+        if proof["refused"] is None:
+            assert proof["witnesses"]["agree"]
+            assert [each["disagreement"] for each in proof["locations"] if each["disagreement"]] == []
+            assert [each["unreached"] for each in proof["locations"] if each["unreached"]] == []
+    return {
+        proof["version"]: {location["line"]: location for location in proof["locations"]}
+        for proof in answer["proofs"]
+        if proof["refused"] is None
+    }
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("*.conf")), ids=lambda path: path.name)
+def test_templates(path: Path) -> None:
+    found = proven(path)
+    # `resolve` is newer than some: nginx itself says so.
+    assert set(found) == set(here()) or path.name == "dns.conf"
+    assert found
+
+
+@pytest.mark.skipif(not entries(), reason="BENCH_CORPUS=DIR names no corpus of configurations with verdicts")
+@pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry["file"])
+def test_corpus(entry: dict[str, Any]) -> None:
+    folder = Path(CORPUS or "")
+    handed_over = [flag for name in entry.get("includes", []) for flag in ("--with", folder / name)]
+    found = proven(folder / entry["file"], *handed_over)
+    assert set(found) == set(here())
+    for version, locations in found.items():
+        assert sorted(locations) == [location["line"] for location in entry["locations"]]
+        if version.startswith("1.22."):
+            expected = {each["line"]: each["verdict_1_22"] for each in entry["locations"]}
+            assert {line: each["measured"]["verdict"] for line, each in locations.items()} == expected
