@@ -65,6 +65,4 @@ def _play(part: Part, given: argparse.Namespace) -> None:
     pipes = Pipes(0 if given.control else None, 1)
     ready = ready_event([address(each) for each in listeners], 1)
     allow_connections()
-    uvloop.run(
-        run_worker(part.make, part.counters, listeners, pipes, ready=ready, alone=True, tls=part.tls)
-    )
+    uvloop.run(run_worker(part.make, part.counters, listeners, pipes, ready=ready, alone=True, tls=part.tls))
