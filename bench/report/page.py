@@ -124,15 +124,25 @@ def save(page: Page, path: Path) -> None:
     """Write `page` to `path`, whole or not at all; ResultsError where that cannot be done."""
     if path.is_dir():
         raise ResultsError(path, None, "is a folder; name a file with -o")
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_text(html(page), encoding="utf-8")
-        beside.replace(path)
+        if path.exists() and not path.is_file():
+            path.write_text(html(page), encoding="utf-8")  # a device or a pipe is written to, never replaced
+        else:
+            _write_whole(html(page), path.resolve())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
         reason = f"cannot be written: {error.strerror}; choose another path with -o"
         raise ResultsError(path, None, reason) from error
+
+
+def _write_whole(text: str, path: Path) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
 
 
 def _document(page: Page) -> Iterator[str]:

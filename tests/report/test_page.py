@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import os
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
-from bench.report.page import Block, Code, Facts, Page, Picture, Prose, Section, Table, html
+from bench.errors import ResultsError
+from bench.report.page import Block, Code, Facts, Page, Picture, Prose, Section, Table, html, save
 
 HOSTILE = "<script>alert('1')</script><img src=\"http://elsewhere/\"> & </pre></table>"
 SVG = '<svg xmlns="http://www.w3.org/2000/svg"><text id="a">hello</text></svg>'
@@ -99,3 +102,31 @@ def test_a_folded_section_is_opened_by_who_wants_to_know() -> None:
 def test_a_table_of_many_columns_is_set_smaller() -> None:
     few, many = (Read(html(page(Table(["a"] * count, [["b"] * count])))) for count in (3, 12))
     assert (few.named("table"), many.named("table")) == ([{}], [{"class": "broad"}])
+
+
+def test_a_page_replaces_a_file_whole_and_what_a_link_points_at(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text("older")
+    (tmp_path / "link.html").symlink_to("a.html")
+    save(page(), tmp_path / "link.html")
+    assert (tmp_path / "link.html").is_symlink()
+    assert (tmp_path / "a.html").read_text(encoding="utf-8") == html(page())
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        save(page(), pipe)
+        assert os.read(reader, 1 << 16).decode() == html(page())
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize(("name", "said"), [("", "is a folder"), ("missing/a.html", "No such file")])
+def test_where_nothing_can_be_written_is_said_and_nothing_left(name: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match=said):
+        save(page(), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
