@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 COMMANDS: Final = ("count", "stop")
@@ -15,14 +15,14 @@ def talk(line: str) -> None:
     sys.stderr.write(f"backend: {line}\n")
 
 
-def parse_command(line: bytes) -> str | None:
-    """Returns the name of the command in a line, None when there is none that a backend knows."""
+def parse_command(line: bytes, known: Sequence[str] = COMMANDS) -> str | None:
+    """Returns the name of the command in a line, None when there is none that is `known`."""
     try:
         given = json.loads(line)
     except ValueError:
         return None
     name = given.get("command") if isinstance(given, dict) else None
-    return name if name in COMMANDS else None
+    return name if name in known else None
 
 
 class Pipes:
@@ -31,6 +31,7 @@ class Pipes:
     def __init__(self, commands: int | None, events: int) -> None:
         self._commands = commands
         self._events = events
+        self._known: Sequence[str] = COMMANDS
         self._unread = b""
 
     def send(self, event: dict[str, object]) -> None:
@@ -39,8 +40,14 @@ class Pipes:
         while line:
             line = line[os.write(self._events, line) :]
 
-    def listen(self, on_command: Callable[[str], None], on_gone: Callable[[], None]) -> None:
-        """Calls `on_command` with each command's name, and `on_gone` once the other side is gone."""
+    def listen(
+        self,
+        on_command: Callable[[str], None],
+        on_gone: Callable[[], None],
+        known: Sequence[str] = COMMANDS,
+    ) -> None:
+        """Calls `on_command` with each known command's name, and `on_gone` once the other side is gone."""
+        self._known = known
         if self._commands is None:
             return
         loop = asyncio.get_running_loop()
@@ -54,9 +61,9 @@ class Pipes:
             return
         *lines, self._unread = (self._unread + data).split(b"\n")
         for line in filter(bytes.strip, lines):
-            command = parse_command(line)
+            command = parse_command(line, self._known)
             if command is None:
-                known = ", ".join(json.dumps({"command": name}) for name in COMMANDS)
+                known = ", ".join(json.dumps({"command": name}) for name in self._known)
                 talk(f"command {line.decode(errors='replace')!r} is not understood; send one of {known}")
             else:
                 on_command(command)

@@ -5,15 +5,19 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from backends import __version__
-from backends.control import Pipes, end_at_once, talk
+from backends.control import COMMANDS, Pipes, end_at_once, talk
 from backends.listening import BACKLOG
 
 DRAIN_S: Final = 10.0
 """The longest that a drain waits for exchanges under way."""
+
+NOTHING_MORE: Final[Mapping[str, Callable[[], None]]] = MappingProxyType({})
+"""No commands beside the usual ones."""
 
 
 class Backend(Protocol):
@@ -84,10 +88,12 @@ async def run_worker(
     ready: dict[str, object],
     alone: bool,
     tls: ssl.SSLContext | None = None,
+    also: Mapping[str, Callable[[], None]] = NOTHING_MORE,
 ) -> None:
     """Serves until told to stop, then drains; the last event is `done`.
 
     Not `alone`, it obeys its parent only: Ctrl-C reaches the whole process group, the parent passes it on.
+    `also` has the commands that it obeys beside `count` and `stop`.
     """
     stop = Stop()
     if alone:
@@ -99,10 +105,12 @@ async def run_worker(
     def on_command(command: str) -> None:
         if command == "count":
             pipes.send(counters.event("count"))
-        else:
+        elif command == "stop":
             stop.ask()
+        else:
+            also[command]()
 
-    pipes.listen(on_command, end_at_once)
+    pipes.listen(on_command, end_at_once, (*COMMANDS, *also))
     pipes.send(ready)
     await stop.asked()
     for server in accepting:

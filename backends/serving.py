@@ -5,7 +5,7 @@ Each takes `--control --listen HOST:PORT` beside flags of its own, and talks ove
 
 import argparse
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -17,7 +17,7 @@ from backends.ending import exit_code
 from backends.errors import MisuseError
 from backends.listening import address, allow_connections, open_listeners
 from backends.options import parse_address
-from backends.role import Backend, MakeBackend, Told, ready_event, run_worker
+from backends.role import NOTHING_MORE, Backend, MakeBackend, Told, ready_event, run_worker
 
 Make = Callable[[argparse.Namespace, Counters], Awaitable[Backend]]
 """Makes the server inside its loop, from its flags; counts in the counters that it is given."""
@@ -37,11 +37,16 @@ class Parser(argparse.ArgumentParser):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a server is, once its flags are read: how it is made, what it counts, and its TLS, if any."""
+    """What a server is, once its flags are read: how it is made, what it counts, and its TLS, if any.
+
+    When it is made, the flags hold the addresses on which it really listens.
+    """
 
     make: MakeBackend
     counters: Told
     tls: ssl.SSLContext | None = None
+    also: Mapping[str, Callable[[], None]] = NOTHING_MORE
+    """The commands that it obeys beside the usual ones."""
 
 
 def main(parser: Parser, arguments: Sequence[str], make: Make, counters: Counters | None = None) -> int:
@@ -62,7 +67,11 @@ def run(parser: Parser, arguments: Sequence[str], part: Callable[[argparse.Names
 
 def _play(part: Part, given: argparse.Namespace) -> None:
     (listeners,) = open_listeners([parse_address(each) for each in given.listen], 1)
+    given.listen = [address(each) for each in listeners]
     pipes = Pipes(0 if given.control else None, 1)
-    ready = ready_event([address(each) for each in listeners], 1)
+    ready = ready_event(given.listen, 1)
     allow_connections()
-    uvloop.run(run_worker(part.make, part.counters, listeners, pipes, ready=ready, alone=True, tls=part.tls))
+    life = run_worker(
+        part.make, part.counters, listeners, pipes, ready=ready, alone=True, tls=part.tls, also=part.also
+    )
+    uvloop.run(life)

@@ -23,8 +23,8 @@ PORT = 8080
 _READY_TIMEOUT_S = 10.0
 _CHECK_TIMEOUT_S = 30.0
 _POLL_S = 0.01
-_LISTEN = "0A"
-"""TCP_LISTEN in /proc/net/tcp (include/net/tcp_states.h)."""
+_LISTEN = {"tcp": "0A", "udp": "07"}
+"""TCP_LISTEN and TCP_CLOSE (include/net/tcp_states.h): what is bound and not connected, in each table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class Recipe:
     run: Sequence[str]
     """Arguments with which it runs, in the foreground."""
     env: Mapping[str, str] | None = None
+    table: str = "tcp"
+    """The table of its host in which its listening socket shows: tcp or udp."""
     count: Callable[[Path], Counted] = field(default=lambda _folder: Counted())
     """Asks the running program what it counted; gets the scratch folder."""
 
@@ -78,7 +80,7 @@ def launch(host: Host, cpus: set[int] | None, recipe: Recipe) -> Launched:
             (folder / name).write_text(text.replace("{folder}", str(folder)), encoding="utf-8")
         _check(host, recipe, folder)
         process = _start(host, cpus, recipe, folder, recipe.run)
-        _await_listening(host, process, recipe.listen)
+        _await_listening(host, process, recipe)
     except BaseException:
         if process is not None:
             process.stop()
@@ -120,11 +122,11 @@ def _check(host: Host, recipe: Recipe, folder: Path) -> None:
         raise RoleError(recipe.program.name, reason, words or process.last_words)
 
 
-def _await_listening(host: Host, process: Process, address: str) -> None:
+def _await_listening(host: Host, process: Process, recipe: Recipe) -> None:
     """Wait until the listening socket shows in the tables of its host."""
-    wanted = _table_entry(address)
+    address, wanted = recipe.listen, _table_entry(recipe.listen)
     deadline_s = time.monotonic() + _READY_TIMEOUT_S
-    while wanted not in host.call(_listening):
+    while wanted not in host.call(_listening, recipe.table):
         if process.returncode is not None:
             process.wait(_READY_TIMEOUT_S)
             reason = f"ended before it listened on {address} (exit code {process.returncode})"
@@ -135,10 +137,10 @@ def _await_listening(host: Host, process: Process, address: str) -> None:
         time.sleep(_POLL_S)
 
 
-def _listening() -> set[str]:
+def _listening(table: str) -> set[str]:
     """Return the listening IPv4 sockets of the calling thread's network namespace, as the table has them."""
-    table = Path("/proc/thread-self/net/tcp").read_text(encoding="ascii").splitlines()[1:]
-    return {fields[1] for fields in map(str.split, table) if fields[3] == _LISTEN}
+    rows = Path("/proc/thread-self/net", table).read_text(encoding="ascii").splitlines()[1:]
+    return {fields[1] for fields in map(str.split, rows) if fields[3] == _LISTEN[table]}
 
 
 def _table_entry(address: str) -> str:

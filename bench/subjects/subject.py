@@ -15,6 +15,14 @@ SILENCE_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate with its key, both as PEM."""
+
+    chain: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Carries:
     """What is to be carried beside ordinary exchanges; an adapter refuses what its proxy cannot."""
 
@@ -22,6 +30,12 @@ class Carries:
     """`Upgrade` is passed on, and what follows is a tunnel (RFC 9110, section 7.8)."""
     streams: bool = False
     """Responses that go on for minutes, with silence in between: passed on as they come, and not cut off."""
+    client_http: str = "1.1"
+    """What the clients speak: 1.1, 2 (without TLS, known beforehand) or 3."""
+    http2_upstream: bool = False
+    """HTTP/2 without TLS to the backend, instead of what the plan's `upstream_http` says."""
+    certificate: Certificate | None = None
+    """What the subject shows to clients; needed for HTTP/3, which has no form without TLS."""
 
     @property
     def lasts(self) -> bool:

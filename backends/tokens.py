@@ -1,0 +1,66 @@
+"""An answer of many tokens: which of them are written by now, and what is counted of those who ask.
+
+Who tells it is answer.py (over TCP) and http3.py (over QUIC).
+"""
+
+import asyncio
+from dataclasses import asdict, dataclass, field
+from time import monotonic
+
+from backends.counters import Counters
+
+
+@dataclass(slots=True)
+class AnswerCounters(Counters):
+    """What such a server counts beside what all do."""
+
+    quic: int = 0
+    """QUIC connections."""
+    addresses: set[str] = field(default_factory=set)
+    """Whom it answered: the addresses, without ports, from which requests or datagrams came."""
+
+    def event(self, name: str) -> dict[str, object]:
+        """Returns the counters as the event `name` of a backend."""
+        return {"event": name, "role": "backend", **asdict(self), "addresses": sorted(self.addresses)}
+
+
+class Answer:
+    """Which tokens there are by now. States: unasked, being written, whole.
+
+    It begins with the first who asks for it, and goes on whether or not anybody listens.
+    """
+
+    def __init__(self, tokens: int, every_s: float) -> None:
+        self.tokens = tokens
+        self._every_s = every_s
+        self._began_s: float | None = None
+
+    def begin(self, now_s: float) -> None:
+        """Starts to write, unless that has begun."""
+        if self._began_s is None:
+            self._began_s = now_s
+
+    def written(self, now_s: float) -> int:
+        """Returns the number of the newest token."""
+        if self._began_s is None:
+            return 0
+        return min(self.tokens, int((now_s - self._began_s) / self._every_s))
+
+    def due_s(self, number: int) -> float:
+        """Returns the moment at which a token is written."""
+        assert self._began_s is not None, "nobody has asked"
+        # The half of a microsecond keeps `written` from rounding down at that very moment.
+        return self._began_s + number * self._every_s + 5e-7
+
+    async def after(self, number: int) -> range:
+        """Waits for a token with a higher number; returns all there are. Empty where the answer is whole."""
+        self.begin(monotonic())
+        if number >= self.tokens:
+            return range(0)
+        await asyncio.sleep(max(0.0, self.due_s(number + 1) - monotonic()))
+        return range(number + 1, self.written(monotonic()) + 1)
+
+
+def event(number: int) -> bytes:
+    """Returns a token as a server-sent event (WHATWG HTML, section 9.2)."""
+    return f"id: {number}\ndata: token-{number:04}\n\n".encode()
