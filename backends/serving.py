@@ -6,7 +6,7 @@ Each takes `--control --listen HOST:PORT` beside flags of its own, and talks ove
 import argparse
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 import uvloop
@@ -17,7 +17,7 @@ from backends.ending import exit_code
 from backends.errors import MisuseError
 from backends.listening import address, allow_connections, open_listeners
 from backends.options import parse_address
-from backends.role import NOTHING_MORE, Backend, MakeBackend, Told, ready_event, run_worker
+from backends.role import Backend, MakeBackend, Told, ready_event, run_worker
 
 Make = Callable[[argparse.Namespace, Counters], Awaitable[Backend]]
 """Makes the server inside its loop, from its flags; counts in the counters that it is given."""
@@ -45,7 +45,7 @@ class Part:
     make: MakeBackend
     counters: Told
     tls: ssl.SSLContext | None = None
-    also: Mapping[str, Callable[[], None]] = NOTHING_MORE
+    also: Mapping[str, Callable[[], None]] = field(default_factory=dict)
     """The commands that it obeys beside the usual ones."""
 
 
