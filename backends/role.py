@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from backends import __version__
 from backends.control import COMMANDS, Pipes, end_at_once, talk
@@ -30,7 +30,18 @@ class Backend(Protocol):
         """Closes idle connections, lets busy ones finish; returns whether all went in time."""
 
 
-MakeBackend = Callable[[], Awaitable[Backend]]
+@runtime_checkable
+class Acceptor(Protocol):
+    """A kind of backend that accepts connections by itself: the server of a library."""
+
+    async def accept(self, listener: socket.socket) -> asyncio.AbstractServer:
+        """Serves the connections that come to a socket."""
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Closes every connection; returns whether all went in time."""
+
+
+MakeBackend = Callable[[], Awaitable[Backend | Acceptor]]
 """Makes the backend of one worker, inside its loop."""
 
 
@@ -98,9 +109,8 @@ async def run_worker(
     stop = Stop()
     if alone:
         stop.on_signals()
-    loop = asyncio.get_running_loop()
     backend = await make()
-    accepting = [await loop.create_server(backend, sock=each, backlog=BACKLOG, ssl=tls) for each in listeners]
+    accepting = [await _accept(backend, each, tls) for each in listeners]
 
     def on_command(command: str) -> None:
         if command == "count":
@@ -118,3 +128,12 @@ async def run_worker(
     if not await backend.drain(DRAIN_S):
         talk(f"exchanges were still under way after {DRAIN_S:g} s of draining")
     pipes.send(counters.event("done"))
+
+
+async def _accept(
+    backend: Backend | Acceptor, listener: socket.socket, tls: ssl.SSLContext | None
+) -> asyncio.AbstractServer:
+    if isinstance(backend, Acceptor):
+        return await backend.accept(listener)
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(backend, sock=listener, backlog=BACKLOG, ssl=tls)

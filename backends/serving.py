@@ -17,9 +17,9 @@ from backends.ending import exit_code
 from backends.errors import MisuseError
 from backends.listening import address, allow_connections, open_listeners
 from backends.options import parse_address
-from backends.role import Backend, MakeBackend, Told, ready_event, run_worker
+from backends.role import Acceptor, Backend, MakeBackend, Told, ready_event, run_worker
 
-Make = Callable[[argparse.Namespace, Counters], Awaitable[Backend]]
+Make = Callable[[argparse.Namespace, Counters], Awaitable[Backend | Acceptor]]
 """Makes the server inside its loop, from its flags; counts in the counters that it is given."""
 
 
