@@ -19,7 +19,7 @@ from bench.errors import PlanError
 from bench.prove import requests
 from bench.subjects import programs
 from bench.subjects.programs import Program
-from nginx import check, sources
+from nginx import check, fix, sources
 from nginx.errors import NginxConfigError
 from nginx.model import Model
 
@@ -66,6 +66,9 @@ _MOST_REQUESTS = 1000
     help="When backends close what they are told to close.",
 )
 @click.option("--lab", "lab_name", default="auto", show_default=True, type=click.Choice(plan.LABS))
+@click.option("--load", is_flag=True, help="Measure what it costs beside its repaired self (bench fix).")
+@click.option("--duration", "-d", default=2.0, show_default=True, help="Window of --load, seconds.")
+@click.option("--pairs", default=3, show_default=True, type=click.IntRange(1), help="Windows of each side.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
 def prove_command(
     *,
@@ -77,6 +80,9 @@ def prove_command(
     count: int,
     backend_close: str,
     lab_name: str,
+    load: bool,
+    duration: float,
+    pairs: int,
     as_json: bool,
 ) -> None:
     """Run an nginx configuration against backends that count, and hold what check says against it.
@@ -88,27 +94,45 @@ def prove_command(
     wanted = [requests.parse(text) for text in given]
     _check_close(backend_close)
     chosen = _programs(asked)
+    if load and file == "-":
+        raise PlanError("--load repairs a file beside the original; name it instead of -")
     try:
         model = _read(file, root, handed_over)
+        repaired = _repaired(file, root, handed_over, chosen) if load else {}
     except NginxConfigError as error:
         click.echo(f"bench prove: {error}", err=True)
         sys.exit(MISUSE)
     # Before anything that starts threads: only a process of one thread can take the rights to a lab.
     opened = lab.choose(lab_name)
-    from bench.prove import course  # noqa: PLC0415
+    from bench.prove import cost, course  # noqa: PLC0415
+    from bench.report import cost as cost_report  # noqa: PLC0415
     from bench.report import proof as report  # noqa: PLC0415
 
     settings = course.Settings(opened, backend_close, count, wanted)
     found = [course.prove(model, program, settings) for program in chosen]
-    if as_json:
-        click.echo(json.dumps(_answer(file, backend_close, [each.to_json() for each in found])))
-    else:
+    if not as_json:
         click.echo(report.proofs(found, backend_close), nl=False)
+    paid = [
+        cost.cost(
+            {"as it is": model, "repaired": repaired[program]},
+            proof,
+            program,
+            settings,
+            cost.Load(pairs, duration),
+        )
+        for program, proof in zip(chosen, found, strict=True)
+        if load
+    ]
+    if as_json:
+        proofs = [each.to_json() for each in found]
+        click.echo(json.dumps(_answer(file, backend_close, proofs, [each.to_json() for each in paid])))
+    elif load:
+        click.echo(f"\n{cost_report.costs(paid)}", nl=False)
     sys.exit(0 if all(each.is_sound for each in found) else FINDINGS)
 
 
-def _answer(file: str, close: str, found: Sequence[object]) -> dict[str, object]:
-    return {"file": file, "backend_close": close, "proofs": list(found)}
+def _answer(file: str, close: str, found: Sequence[object], paid: Sequence[object]) -> dict[str, object]:
+    return {"file": file, "backend_close": close, "proofs": list(found), "load": list(paid)}
 
 
 def _read(file: str, root: Path | None, handed_over: Sequence[Path]) -> Model:
@@ -116,6 +140,17 @@ def _read(file: str, root: Path | None, handed_over: Sequence[Path]) -> Model:
         return check.read(file, root, handed_over)
     name = "standard input"
     return check.read(name, root, handed_over, text=sources.decoded(sys.stdin.buffer.read(), name))
+
+
+def _repaired(
+    file: str, root: Path | None, handed_over: Sequence[Path], chosen: Sequence[Program]
+) -> dict[Program, Model]:
+    """Returns the configuration as `bench fix` would write it, for each nginx by itself."""
+    found = {}
+    for program in chosen:
+        repair = fix.fix(file, [program.version], root=root, handed_over=handed_over)
+        found[program] = check.read(file, root, handed_over, replaced=repair.after)
+    return found
 
 
 def _programs(asked: Sequence[str]) -> list[Program]:

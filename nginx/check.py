@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -128,15 +128,25 @@ def _gravest_first(finding: Finding) -> tuple[int, Place, str]:
 
 
 def read(
-    path: str | Path, root: Path | None = None, handed_over: Sequence[Path] = (), text: str | None = None
+    path: str | Path,
+    root: Path | None = None,
+    handed_over: Sequence[Path] = (),
+    text: str | None = None,
+    replaced: Mapping[str, str] | None = None,
 ) -> Model:
     """Returns the model of one configuration: a file, an `nginx -T` dump, or `text` called `path`.
+
+    Args:
+        replaced: texts that its files are read as, by name, such as those of a repair.
 
     Raises:
         NginxConfigError: it cannot be read, or is a folder.
     """
     if text is None and Path(path).is_dir():
         raise NginxConfigError(str(path), 0, "is a folder; name the main file in it")
+    if replaced:
+        found = Sources(Path(path).parent, root, handed_over, replaced=replaced)
+        return model(assemble(found.load(Path(path)), found))
     return model(next(iter(_configurations(Path(path), root, handed_over, text))))
 
 

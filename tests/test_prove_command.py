@@ -15,7 +15,7 @@ import nginx
 from prove.proving import command, here, needs_nginx
 
 CONF = Path(nginx.__file__).parent / "conf"
-KEYS = {"file", "backend_close", "proofs"}
+KEYS = {"file", "backend_close", "proofs", "load"}
 PROOF_KEYS = {"program", "version", "lab", "refused", "locations", "witnesses", "changes", "notes"}
 LOCATION_KEYS = {
     *("file", "line", "context", "target", "request", "unreached", "predicted", "measured", "agrees"),
@@ -168,3 +168,27 @@ def test_a_cycle_of_includes_ends(text: str, tmp_path: Path) -> None:
     (tmp_path / "b.conf").write_text("include a.conf;")
     answer = command(tmp_path / "a.conf", code=1)
     assert "includes itself" in answer["proofs"][0]["refused"]["words"]
+
+
+@needs_nginx
+@pytest.mark.long
+def test_what_it_costs() -> None:
+    path = next(iter(here().values())).path
+    flags = ("--load", "-d", "0.5", "--pairs", "1", "--program", path)
+    (cost,) = command(CONF / "short-nginx-closes.conf", *flags)["load"]
+    assert cost["missing"] is None
+    sides = {window["side"]: window for window in cost["windows"]}
+    assert sides["as it is"]["connections_per_request"] == 1
+    assert sides["repaired"]["connections_per_request"] < 0.2
+    assert sides["as it is"]["errors"] == sides["repaired"]["errors"] == 0
+    assert sides["as it is"]["nginx_cpu_us_per_request"] > sides["repaired"]["nginx_cpu_us_per_request"]
+    done = bench_process.run("prove", CONF / "short-nginx-closes.conf", *flags)
+    assert "Repaired, it opens one connection for " in done.stdout
+
+
+@needs_nginx
+def test_nothing_to_repair_is_said() -> None:
+    path = next(iter(here().values())).path
+    (cost,) = command(CONF / "keepalive.conf", "--load", "--program", path)["load"]
+    assert cost["windows"] == []
+    assert "nothing to compare" in cost["missing"]

@@ -84,11 +84,10 @@ def _changes(found: Sequence[Proof]) -> list[str]:
     by_reason: dict[tuple[str, str], dict[str, list[Place]]] = {}
     for change in (change for proof in found for change in proof.changes):
         _gather(change, by_reason)
-    if not by_reason:
-        return []
-    lines = ["To run it without harm:"]
+    files = {place.file for named in by_reason.values() for places in named.values() for place in places}
+    lines = ["To run it without harm:"] if by_reason else []
     for (kind, why), named in by_reason.items():
-        what = ", ".join(f"{name}{_at(places)}" for name, places in named.items())
+        what = ", ".join(f"{name}{_at(places, len(files) == 1)}" for name, places in named.items())
         lines += _folded(f"{kind}: {what}: {why}", "  ", 2)
     return lines
 
@@ -98,9 +97,11 @@ def _gather(change: Change, by_reason: dict[tuple[str, str], dict[str, list[Plac
     places += [place for place in change.places if place not in places]
 
 
-def _at(places: Sequence[Place]) -> str:
+def _at(places: Sequence[Place], is_one_file: bool) -> str:
     if not places:
         return ""
+    if is_one_file:
+        return f" (line{'s' if len(places) > 1 else ''} {_lines([place.line for place in places])})"
     by_file: dict[str, list[int]] = {}
     for place in places:
         by_file.setdefault(place.file, []).append(place.line)
@@ -108,7 +109,7 @@ def _at(places: Sequence[Place]) -> str:
 
 
 def _lines(numbers: Sequence[int]) -> str:
-    shown = ",".join(map(str, numbers[:_PLACES_SHOWN]))
+    shown = ", ".join(map(str, numbers[:_PLACES_SHOWN]))
     return shown if len(numbers) <= _PLACES_SHOWN else f"{shown} and {len(numbers) - _PLACES_SHOWN} more"
 
 
