@@ -19,6 +19,7 @@ from bench.record import (
     Moment,
     Percentiles,
     Ports,
+    SecondOpinion,
     SubjectRecord,
     TimeWait,
     Trial,
@@ -83,6 +84,7 @@ class Facts:
     pressure: Pressure | None = None
     observer_cpu_share: float | None = None
     overhead_s: float | None = None
+    second_opinion: SecondOpinion | None = None
     interrupted: bool = False
     notes: Sequence[Caution] = ()
 
@@ -122,6 +124,7 @@ def trial(facts: Facts) -> Trial:
         observer_cpu_share=facts.observer_cpu_share,
         ksoftirqd_cpu_share=None if facts.pressure is None else facts.pressure.ksoftirqd_cpu,
         overhead_s=facts.overhead_s,
+        second_opinion=facts.second_opinion,
     )
 
 

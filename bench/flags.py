@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from bench import units
-from bench.plan import BACKENDS, LABS, METHODS, SUBJECTS, Closer, Mode, Plan
+from bench.plan import BACKENDS, LABS, METHODS, SECOND_OPINIONS, SUBJECTS, Closer, Mode, Plan
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -89,6 +89,12 @@ _FLAGS: tuple[tuple[tuple[str, ...], str, Any, str], ...] = (
     (("--connect-timeout",), "load.connect_timeout_s", _TIME, "Client: until connected."),
     (("--request-timeout",), "load.request_timeout_s", _TIME, "Client: until the next byte."),
     (("--total-timeout",), "load.total_timeout_s", _TIME, "Client: until the whole response."),
+    (
+        ("--second-opinion",),
+        "load.second_opinion",
+        click.Choice(SECOND_OPINIONS),
+        "After each trial, ask this load generator too.",
+    ),
     (("--backend",), "backend.kind", click.Choice(BACKENDS), "The raw, fast server or an aiohttp service."),
     (("--backend-workers",), "backend.workers", int, "Worker processes of the backend."),
     (("--body",), "backend.body", str, "Response body: 2, 100KiB, 1KiB-64KiB."),

@@ -40,6 +40,7 @@ IDIOMS = ("default", "snippet", "pool-only", "pool-http11", "small-pool", "full"
 LABS = ("auto", "namespaces", "loopback")
 BACKENDS = ("raw", "aiohttp")
 METHODS = ("GET", "POST")
+SECOND_OPINIONS = ("wrk", "hey", "ab", "h2load")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ class Load:
     connect_timeout_s: float = 5.0
     request_timeout_s: float = 10.0
     total_timeout_s: float = 30.0
+    second_opinion: str | None = None
+    """Another load generator to ask once a trial has been counted; None: nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +214,20 @@ def check(plan: Plan) -> None:
         if value is not None and not 0 < value < float("inf"):
             raise PlanError(f"plan: {key} = {value:g} must be a number above 0")
     _check_spellings(plan.backend)
+    if plan.load.second_opinion is not None:
+        _check_second_opinion(plan)
     _check_together(plan)
+
+
+def _check_second_opinion(plan: Plan) -> None:
+    tool, is_direct = plan.load.second_opinion, plan.subject.name == "direct"
+    chosen("load.second_opinion", tool, SECOND_OPINIONS)
+    is_short = plan.load.client_mode is Mode.SHORT or (is_direct and plan.mode != "keepalive")
+    if is_short or plan.load.method != "GET":
+        raise PlanError(
+            f"plan: load.second_opinion = {tool!r} sends GET over connections that it keeps; set"
+            " load.method = 'GET' and load.client_mode = 'keepalive' (subject direct: mode), or leave it out"
+        )
 
 
 def _check_spellings(backend: Backend) -> None:

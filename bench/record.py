@@ -39,6 +39,20 @@ class Percentiles:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondOpinion:
+    """What another load generator measured of the same subject, right after the trial."""
+
+    tool: str
+    requests: int
+    """As it counts them: it checks the status, at the most."""
+    errors: int
+    requests_per_s: float
+    cpu_us_per_request: float | None
+    latency_ms: Percentiles = field(default_factory=Percentiles)
+    """Those that it tells."""
+
+
+@dataclass(frozen=True, slots=True)
 class Witnesses:
     """The upstream connections that were opened, as each witness counted them; None: no such witness."""
 
@@ -142,6 +156,7 @@ class Trial:
     """CPU of the kernel's threads for what interrupts put off, over the window, as a share of one core."""
     overhead_s: float | None = None
     """Time of the trial outside warm-up and window."""
+    second_opinion: SecondOpinion | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the trial as plain values, as one line of `run.jsonl` holds it."""
@@ -161,6 +176,9 @@ class Trial:
         parts["upstream"] = Upstream(**upstream)
         parts["time_wait"] = {role: TimeWait(**count) for role, count in parts["time_wait"].items()}
         parts["ports"] = Ports(**parts["ports"])
+        if (opinion := parts.get("second_opinion")) is not None:
+            latency_ms = Percentiles(**opinion["latency_ms"])
+            parts["second_opinion"] = SecondOpinion(**opinion | {"latency_ms": latency_ms})
         return cls(**parts)
 
 

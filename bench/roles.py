@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from bench import cores, files
 from bench.errors import PlanError
 from bench.lab import Host, Lab, Process
+from bench.load import external
 from bench.load.generator import Generator, OnEvent
 from bench.load.job import Job
 from bench.observe.sampler import Watched
@@ -37,12 +38,18 @@ class Served:
 class Roles:
     """The roles of one trial, all ready. `backend` and `subject` are None where `--target` names a server."""
 
+    job: Job
     generator: Generator
     backend: Process | None
     listens: tuple[str, ...]
     """Where the backend listens, HOST:PORT."""
     subject: Running | None
     client_cores: cores.Cores
+
+    @property
+    def url(self) -> str:
+        """Return where the clients send to."""
+        return f"http://{self.job.host_field}{self.job.path}"
 
     @property
     def version(self) -> str:
@@ -96,15 +103,18 @@ def start(plan: Plan, mode: Mode, place: Lab, stack: ExitStack) -> Roles:
 
     generator = Generator(job, plan.load.workers, start_worker)
     generator.prepare()
-    return Roles(generator, backend, listens, subject, client_cores)
+    return Roles(job, generator, backend, listens, subject, client_cores)
 
 
 def check(plan: Plan) -> None:
     """Raise PlanError where the plan's subject is not here or cannot do what is asked; starts no role.
 
-    LabError where the system does not allow as many open files as the plan needs.
+    LabError where the system does not allow as many open files as the plan needs, RoleError where the
+    program for a second opinion is not installed.
     """
     files.allow(plan)
+    if plan.load.second_opinion is not None:
+        external.check(plan.load.second_opinion)
     if plan.subject.target is not None:
         return
     hosts, nowhere = plan.hosts, "0.0.0.0"

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from bench import account, lab, moments, roles
+from bench import account, lab, moments, roles, second_opinion
 from bench.account import Facts, Served, Window
 from bench.analysis import histogram
 from bench.analysis.validity import Pressure
+from bench.errors import RoleError
 from bench.lab import Lab
 from bench.load.generator import Generator, Second, Totals
 from bench.observe.host import HostSample, Peaks
@@ -41,7 +42,7 @@ class Watch(Protocol):
         """A trial begins, in its set-up."""
 
     def phase(self, name: str) -> None:
-        """The trial enters a phase: warm-up, window, drain, done."""
+        """The trial enters a phase: warm-up, window, drain, second opinion, done."""
 
     def second(self, second: Second) -> None:
         """The load generator reports a second, or a part of one."""
@@ -96,8 +97,11 @@ def perform(plan: Plan, number: int, mode: Mode, lab_name: str, watch: Watch) ->
         scene = _Scene(plan, number, mode, place, started, sampler, course)
         totals = _drive(scene, watch)
         facts = _facts(scene, totals)
+        counted_s = time.monotonic()
+        facts = _with_second_opinion(scene, facts, watch)
+        asking_s = time.monotonic() - counted_s
     watch.phase("done")
-    outside_s = time.monotonic() - began_s - facts.window.end_s
+    outside_s = time.monotonic() - began_s - facts.window.end_s - asking_s
     result = account.trial(replace(facts, overhead_s=outside_s))
     return Outcome(
         result, facts.moments, list(_latencies(number, mode, course.seconds, totals.first_connect_ns))
@@ -201,6 +205,27 @@ def _facts(scene: _Scene, totals: Totals) -> Facts:
         interrupted=course.interrupted or totals.interrupted,
         notes=[Caution("lab", note) for note in [*scene.place.notes, *scene.sampler.missing]],
     )
+
+
+def _with_second_opinion(scene: _Scene, facts: Facts, watch: Watch) -> Facts:
+    """Return the facts with what another load generator says, where the plan asks for one.
+
+    It comes last: whatever it opens, every witness has been read, and every peak been taken.
+    """
+    load = scene.plan.load
+    if load.second_opinion is None or facts.interrupted:
+        return facts
+    watch.phase(f"second opinion, {load.second_opinion}")
+    client = scene.place.hosts["client"]
+    try:
+        opinion = second_opinion.ask(load.second_opinion, client, scene.roles, load.connections)
+    except RoleError as error:
+        # The trial itself has been measured whole.
+        note = Caution("second-opinion", str(error), "see whether it runs by hand, or ask another")
+        return replace(facts, notes=[*facts.notes, note])
+    except KeyboardInterrupt:
+        return replace(facts, interrupted=True)
+    return replace(facts, second_opinion=opinion)
 
 
 def _time_wait(seen: Mapping[str, Observed]) -> dict[str, TimeWait]:

@@ -7,21 +7,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.record import Caution, Percentiles, Run, Trial
+from bench.record import Caution, Percentiles, Run, SecondOpinion, Trial
 from synthetic import KEEPALIVE, SHORT_NARROW, trial
 
 TRIAL = trial(1, "short", SHORT_NARROW)[0]
 text = st.text(max_size=20)
 times = st.none() | st.floats(0, 1e6)
 percentiles = st.builds(Percentiles, times, times, times, times, times)
+opinions = st.builds(
+    SecondOpinion, text, st.integers(0), st.integers(0), st.floats(0, 1e6), times, percentiles
+)
 trials = st.builds(
-    lambda number, flags, cautions, latency, service, cpu: dataclasses.replace(
+    lambda number, flags, cautions, latency, service, cpu, opinion: dataclasses.replace(
         TRIAL, trial=number, valid=flags[0], interrupted=flags[1], cautions=tuple(cautions),
-        latency_ms=latency, service_ms=service, cpu_us_per_request=cpu,
+        latency_ms=latency, service_ms=service, cpu_us_per_request=cpu, second_opinion=opinion,
     ),
     st.integers(1, 1000), st.tuples(st.booleans(), st.booleans()),
     st.lists(st.builds(Caution, text, text, text, st.booleans()), max_size=3),
     percentiles, st.none() | percentiles, st.dictionaries(text, times, max_size=3),
+    st.none() | opinions,
 )  # fmt: skip
 
 

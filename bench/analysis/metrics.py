@@ -64,6 +64,8 @@ METRICS: tuple[Metric, ...] = (
     *_of_roles("cpu_us_per_request.{}", "us", "less"),
     *_of_roles("cpu_us_per_request_before_cliff.{}", "us", "less"),
     *_of_roles("memory_mib.{}", "MiB", "less"),
+    Metric("second_opinion.requests_per_s", "1/s", "more"),
+    Metric("second_opinion.cpu_us_per_request", "us"),
 )
 _BY_KEY = {metric.key: metric for metric in METRICS}
 

@@ -35,6 +35,8 @@ _ROWS = (
     ("  before half of the ports", "cpu_us_per_request_before_cliff.proxy"),
     ("CPU backend, us/request", "cpu_us_per_request.backend"),
     ("memory proxy, MiB", "memory_mib.proxy"),
+    ("second opinion, requests/s", "second_opinion.requests_per_s"),
+    ("  CPU client, us/request", "second_opinion.cpu_us_per_request"),
     ("errors", "errors"),
     ("late", "late"),
     ("never started", "never_started"),

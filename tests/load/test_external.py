@@ -1,77 +1,22 @@
-"""What other load generators print, and what we read out of it."""
+"""Other load generators against a server of ours, run here and as a role."""
 
+import json
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from bench.errors import RoleError
 from bench.load import external
-from bench.load.external import Load, Opinion
+from bench.load.external import ARGV, Opinion
+from bench.load.tools import TOOLS, Load, Report
 from load.scripted import answering, serving
-
-WRK = """Running 1s test @ http://127.0.0.1:9779/
-  Latency Distribution
-     50%  130.00us
-     90%    2.13ms
-     99%    1.50s
-  45188 requests in 1.00s, 6.42MB read
-"""
-WRK_WRONG = """  100 requests in 1.00s, 6.42MB read
-  Socket errors: connect 1, read 20, write 300, timeout 4000
-  Non-2xx or 3xx responses: 40
-"""
-HEY = """
-Latency distribution:
-  50% in 0.0004 secs
-  99% in 1.0019 secs
-
-Status code distribution:
-  [200]\t700 responses
-  [302]\t1 responses
-  [502]\t99 responses
-
-Error distribution:
-  [8]\tGet "http://127.0.0.1:9/": dial tcp 127.0.0.1:9: connect: connection refused
-  [3]\tGet "http://127.0.0.1:9/": EOF
-"""
-AB = """Complete requests:      800
-Failed requests:        10
-Non-2xx responses:      5
-Keep-Alive requests:    800
-
-Percentage of the requests served within a certain time (ms)
-  50%      0
-  99%      3
- 100%     12 (longest request)
-"""
-H2LOAD = """requests: 800 total, 800 started, 800 done, 790 succeeded, 10 failed, 0 errored, 0 timeout
-status codes: 780 2xx, 10 3xx, 4 4xx, 6 5xx
-time for request:       73us      2.50ms       127us        36us    72.13%
-"""
-
-REPORTS = [
-    ("wrk", WRK, Opinion("wrk", 45_188, 0, {50: 130, 90: 2130, 99: 1_500_000})),
-    ("wrk", WRK_WRONG, Opinion("wrk", 60, 4361, {})),
-    ("hey", HEY, Opinion("hey", 701, 110, {50: 400, 99: 1_001_900})),
-    ("ab", AB, Opinion("ab", 785, 15, {50: 0, 99: 3000, 100: 12_000})),
-    ("h2load", H2LOAD, Opinion("h2load", 790, 10, {100: 2500})),
-]
-
-
-@pytest.mark.parametrize(("tool", "report", "opinion"), REPORTS)
-def test_a_report_is_read(tool: str, report: str, opinion: Opinion) -> None:
-    assert external.read(tool, report) == opinion
-
-
-@pytest.mark.parametrize("tool", external.TOOLS)
-def test_a_report_that_is_none_is_refused(tool: str) -> None:
-    with pytest.raises(RoleError, match=f"{tool}: printed no .*; it said: oh dear"):
-        external.read(tool, "usage:\noh dear\n")
 
 
 def test_a_missing_tool_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    assert external.missing(list(external.TOOLS)) == list(external.TOOLS)
+    assert external.missing(list(TOOLS)) == list(TOOLS)
     with pytest.raises(RoleError, match="wrk: is not installed"):
         external.run("wrk", Load("http://127.0.0.1:9/", 1, duration_s=1))
 
@@ -82,7 +27,7 @@ def test_wrk_cannot_count() -> None:
         external.run("wrk", Load("http://127.0.0.1:9/", 1, requests=5))
 
 
-@pytest.mark.parametrize("tool", external.TOOLS)
+@pytest.mark.parametrize("tool", TOOLS)
 def test_each_tool_agrees_with_the_server(tool: str) -> None:
     if external.missing([tool]):
         pytest.skip(f"{tool} is not installed")
@@ -94,10 +39,12 @@ def test_each_tool_agrees_with_the_server(tool: str) -> None:
         if tool == "wrk":
             load = Load(load.url, 2, duration_s=1)
         opinion = external.run(tool, load)
-    assert opinion.errors == 0
+    assert opinion.said.errors == 0
     # A tool that goes by time leaves what is under way at its end.
-    assert 0 <= len(server.seen) - opinion.requests <= (2 if tool == "wrk" else 0)
-    assert opinion.latency_us
+    assert 0 <= len(server.seen) - opinion.said.requests <= (2 if tool == "wrk" else 0)
+    assert opinion.said.latency_us
+    assert opinion.cpu_s > 0
+    assert opinion.wall_s > 0
 
 
 @pytest.mark.parametrize("tool", ["wrk", "ab"])
@@ -106,3 +53,45 @@ def test_a_tool_that_fails_says_why(tool: str) -> None:
         pytest.skip(f"{tool} is not installed")
     with pytest.raises(RoleError, match=r"(?i)exit code .* refused"):
         external.run(tool, Load("http://127.0.0.1:9/", 1, duration_s=1))
+
+
+def test_a_tool_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = tmp_path / "wrk"
+    endless.write_text("#!/bin/sh\nexec sleep 600\n")
+    endless.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    with pytest.raises(RoleError, match=r"wrk: still runs after 0\.05 s"):
+        external.run("wrk", Load("http://127.0.0.1:9/", 1, duration_s=1), timeout_s=0.05)
+
+
+def ask(job: dict[str, object]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(ARGV, input=json.dumps(job) + "\n", capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(shutil.which("ab") is None, reason="ab is not installed")
+def test_as_a_role_it_says_what_came_of_it() -> None:
+    fixed = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok"
+    with serving(answering(lambda _: fixed)) as server:
+        load = {"url": f"http://127.0.0.1:{server.port}/", "connections": 2, "requests": 40}
+        ran = ask({"command": "job", "tool": "ab", "load": load, "timeout_s": 60.0})
+    assert ran.stderr == ""
+    opinion = Opinion.from_json(json.loads(ran.stdout))
+    assert (opinion.tool, opinion.said.requests, opinion.said.errors) == ("ab", 40, 0)
+    assert 100.0 in opinion.said.latency_us
+    assert opinion.requests_per_s > 0
+
+
+@pytest.mark.skipif(shutil.which("ab") is None, reason="ab is not installed")
+def test_as_a_role_it_says_why_not_in_one_line() -> None:
+    load = {"url": "http://127.0.0.1:9/", "connections": 1, "requests": 1}
+    ran = ask({"command": "job", "tool": "ab", "load": load, "timeout_s": 60.0})
+    assert (ran.returncode, ran.stdout) == (3, "")
+    assert ran.stderr.startswith("ab: ended with exit code")
+    assert ran.stderr.count("\n") == 1
+
+
+def test_an_opinion_survives_the_pipe() -> None:
+    opinion = Opinion("wrk", Report(10, 1, {50.0: 130.0, 99.9: 2.5}), wall_s=2.0, cpu_s=0.001)
+    assert Opinion.from_json(json.loads(json.dumps({"event": "done"} | opinion.to_json()))) == opinion
+    assert (opinion.requests_per_s, opinion.cpu_us_per_request) == (5.0, 100.0)
+    assert Opinion("wrk", Report(0, 1, {}), 2.0, 0.001).cpu_us_per_request is None

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from perf import loaders, pairs, programs
+from bench.load import external
+from bench.load.tools import TOOLS, Load
+from perf import loaders, pairs, programs, subjects
 from perf.loaders import Sent
 from perf.pairs import Row, Target
 from perf.settings import Settings
@@ -16,39 +20,41 @@ PART = "a"
 CONNECTIONS = 64
 TARGETS = {"wrk": Target(1.05, "ratio_low"), "hey": Target(1 / 3)}
 
+OTHERS = ("wrk", "hey", "ab", "h2load")
+VARIED = ", no two heads alike"
+"""What nginx can be asked for, and our own backend cannot: a head that nobody can know beforehand."""
+
 Generator = Callable[[], Sent]
 
 
 def measure(settings: Settings) -> Iterator[Row]:
     """Yield a row for each of the others; wrk meets ours more often than they do."""
     what = f"load generator, {CONNECTIONS} connections"
-    absent = [name for name in ("wrk", "hey", "ab", "h2load") if programs.find(name) is None]
+    absent = external.missing(OTHERS)
     for name in absent:
         yield pairs.missing(PART, what, name, "not installed")
-    with stage() as opened:
-        generators = {name: run for name, run in _generators(opened, settings).items() if name not in absent}
-        often = [name for name in ("wrk",) if name in generators]
-        seldom = [name for name in generators if name not in ("ours", "wrk")]
+    often = [name for name in ("wrk",) if name not in absent]
+    seldom = [name for name in OTHERS if name not in (*often, *absent)]
+    with stage() as opened, TemporaryDirectory() as folder:
+        url = f"http://{subjects.serve(opened, Path(folder) / 'server')}/"
+        generators = _generators(opened, settings, url)
         yield from _rows(what, generators, often, settings.generator_rounds)
         yield from _rows(what, generators, seldom, settings.other_rounds)
+        if programs.find("nginx") is not None:
+            varied = _generators(opened, settings, f"{url}varied")
+            yield from _rows(what + VARIED, varied, often, settings.generator_rounds)
 
 
-def _generators(opened: Stage, settings: Settings) -> dict[str, Generator]:
-    """Return what runs each generator once against one backend, which has the other core."""
-    url = f"http://{opened.backend(opened.far).address}/"
-
-    def counted(generator: loaders.Counted) -> Generator:
-        return partial(generator, url, connections=CONNECTIONS, requests=settings.requests, cores=opened.near)
-
-    return {
-        "ours": counted(loaders.ours),
-        "wrk": partial(
-            loaders.wrk, url, connections=CONNECTIONS, duration_s=settings.window_s, cores=opened.near
-        ),
-        "hey": counted(loaders.hey),
-        "ab": counted(loaders.ab),
-        "h2load": counted(loaders.h2load),
+def _generators(opened: Stage, settings: Settings, url: str) -> dict[str, Generator]:
+    """Return what runs each generator once, on the core that the server at `url` leaves to it."""
+    counted = Load(url, CONNECTIONS, requests=settings.requests)
+    timed = Load(url, CONNECTIONS, duration_s=settings.window_s)
+    theirs = {
+        tool: partial(loaders.theirs, tool, counted if TOOLS[tool].counts_requests else timed, opened.near)
+        for tool in OTHERS
     }
+    ours = partial(loaders.ours, url, connections=CONNECTIONS, requests=settings.requests, cores=opened.near)
+    return {"ours": ours, **theirs}
 
 
 def _rows(what: str, generators: dict[str, Generator], others: list[str], rounds: int) -> Iterator[Row]:

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 from bench.errors import RoleError
 from bench.lab import sysctl
+from bench.load.tools import Load
 from bench.observe.processes import Tree
 from perf import loaders, pairs, programs, subjects
 from perf.pairs import Row, Target
@@ -166,12 +167,10 @@ class _Play:
         before, before_s = candidate.backend.count(), subject.tree.cpu_s()
         backend_s = candidate.backend_tree.cpu_s()
         share = SHARES.get(subject.name, 1.0)
-        sent = loaders.h2load_varied(
-            candidate.uris,
-            connections=scenario.connections,
-            requests=max(scenario.connections, int(scenario.requests * share)),
-            cores=self._stage.near,
-        )
+        requests = max(scenario.connections, int(scenario.requests * share))
+        flags = ("-H", "Accept: */*", "-i", str(candidate.uris))
+        load = Load(f"http://{subject.address}/", scenario.connections, requests, flags=flags)
+        sent = loaders.theirs("h2load", load, self._stage.near)
         cpu_s = subject.tree.cpu_s() - before_s
         backend_s = candidate.backend_tree.cpu_s() - backend_s
         served = candidate.backend.count().since(before)

@@ -1,4 +1,4 @@
-"""The reverse proxies that are measured: how each is started, from the configurations in conf/."""
+"""The servers of others that take part, proxies most of them: how each is started, from conf/."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a proxy is to do: pass on to `upstream`, pooled or `short`, closing first."""
+    """What a server is to do: pass on to `upstream`, pooled or `short`, closing first."""
 
     upstream: str
+    """HOST:PORT; nothing where it answers by itself."""
     is_short: bool
     folder: Path
     """An empty folder of its own."""
@@ -59,6 +60,16 @@ def start(stage: Stage, name: str, upstream: str, *, is_short: bool, folder: Pat
     tree = Tree(process.pid)
     tree.refresh()
     return Subject(name, programs.version(name.partition("-")[0]), asked.listen, process, tree)
+
+
+def serve(stage: Stage, folder: Path) -> str:
+    """Start what load generators are held against, on the far core; return its address.
+
+    That is nginx, which answers by itself; our own backend where there is no nginx.
+    """
+    if programs.find("nginx") is None:
+        return stage.backend(stage.far).address
+    return start(stage, "nginx-server", "", is_short=False, folder=folder).address
 
 
 def missing(names: tuple[str, ...]) -> list[str]:
@@ -84,13 +95,22 @@ def _nginx(buffers: str) -> Command:
         values = {
             "pool": off if asked.is_short else f"keepalive {POOL_IDLE}; keepalive_requests 100000000;",
             "buffers": str(CONF / f"nginx-buffers-{buffers}.conf"),
-            "user": "user root;" if os.getuid() == 0 else "",
+            "user": _nginx_user(),
             "files": str(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
         }
         conf = _render("nginx.conf", asked, values)
         return [_path("nginx"), "-p", str(asked.folder), "-c", str(conf)]
 
     return command
+
+
+def _nginx_server(asked: Asked) -> list[str]:
+    conf = _render("nginx-server.conf", asked, {"user": _nginx_user()})
+    return [_path("nginx"), "-p", str(asked.folder), "-c", str(conf)]
+
+
+def _nginx_user() -> str:
+    return "user root;" if os.getuid() == 0 else ""
 
 
 def _haproxy(asked: Asked) -> list[str]:
@@ -137,6 +157,7 @@ _COMMANDS: dict[str, Command] = {
     "haproxy": _haproxy,
     "envoy": _envoy,
     "caddy": _caddy,
+    "nginx-server": _nginx_server,
     **{f"nginx-{buffers}": _nginx(buffers) for buffers in NGINX_BUFFERS},
 }
 
