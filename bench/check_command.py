@@ -23,11 +23,12 @@ from nginx.rules.sizing import BACKEND_IDLE_S
 
 FINDINGS = 1
 MISUSE = 2
+STANDARD_INPUT = "standard input"
 
 _SEVERITIES = [str(severity) for severity in Severity]
 
 
-class _IdleTime(click.ParamType[float]):
+class IdleTime(click.ParamType[float]):
     """Seconds, or the kind of a server whose usual timeout is known."""
 
     name = "SECONDS|KIND"
@@ -61,7 +62,7 @@ class _IdleTime(click.ParamType[float]):
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes [worker_processes].")
 @click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight at the peak.")
-@click.option("--backend-idle", type=_IdleTime(), help="A server's idle timeout: seconds, or node, puma, ...")
+@click.option("--backend-idle", type=IdleTime(), help="A server's idle timeout: seconds, or node, puma, ...")
 @click.option(
     "--backend-max-connections", type=click.IntRange(min=1), help="Connections that a server takes."
 )
@@ -127,11 +128,15 @@ def _examine(
     handed_over: tuple[Path, ...],
     settings: Settings,
 ) -> check.Examination:
-    text = None
-    if target == "-":
-        target = "standard input"
-        text = sources.decoded(sys.stdin.buffer.read(), target)
-    return check.examine(target, asked, root=root, handed_over=handed_over, settings=settings, text=text)
+    name, text = opened(target)
+    return check.examine(name, asked, root=root, handed_over=handed_over, settings=settings, text=text)
+
+
+def opened(target: str) -> tuple[str, str | None]:
+    """Returns the name of a target and, for standard input, its text."""
+    if target != "-":
+        return target, None
+    return STANDARD_INPUT, sources.decoded(sys.stdin.buffer.read(), STANDARD_INPUT)
 
 
 def _shown(found: check.Examination, output_format: str, threshold: Severity) -> str:

@@ -10,14 +10,21 @@ from pathlib import Path
 
 import click
 
-from bench.check_command import FINDINGS, MISUSE, versions_asked
+from bench.check_command import (
+    FINDINGS,
+    MISUSE,
+    STANDARD_INPUT,
+    IdleTime,
+    opened,
+    versions_asked,
+)
 from nginx import fix
 from nginx.errors import NginxConfigError, VersionError
 from nginx.rules import Settings
 
 
 @click.command("fix")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("targets", nargs=-1, required=True, metavar="FILE|DIR|-")
 @click.option("--diff", "output", flag_value="diff", default=True, help="Print the edits [default].")
 @click.option("--write", "output", flag_value="write", help="Write them into the files.")
 @click.option("--nginx-version", metavar="V[,V...]", help="Versions to reuse on [installed, newest known].")
@@ -31,26 +38,43 @@ from nginx.rules import Settings
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes [worker_processes].")
 @click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight at the peak.")
+@click.option(
+    "--backend-idle", type=IdleTime(), help="As for check: new pools close idle connections sooner."
+)
 def fix_command(
     *,
-    file: Path,
+    targets: tuple[str, ...],
     output: str,
     nginx_version: str | None,
     root: Path | None,
     handed_over: tuple[Path, ...],
     workers: int | None,
     concurrency: int | None,
+    backend_idle: float | None,
 ) -> None:
     """Make each location of an nginx configuration reuse its upstream connections, and change nothing else.
 
-    Prints a diff, or writes it with --write. Exit 1 if a location could not be repaired.
+    Reads files, folders, or standard input (-); of an `nginx -T` dump it prints the diff for the files in
+    it. Prints a diff, or writes it with --write (standard input is written to standard output). Exit 1 if
+    a location could not be repaired.
     """
-    settings = Settings(workers, concurrency)
+    settings = Settings(workers, concurrency, backend_idle)
+    repair = fix.Repair()
     try:
         asked = versions_asked(nginx_version)
-        repair = fix.fix(file, asked, root=root, handed_over=handed_over, settings=settings)
+        for target in targets:
+            name, text = opened(target)
+            repair = fix.fix(
+                name,
+                asked,
+                root=root,
+                handed_over=handed_over,
+                settings=settings,
+                text=text,
+                repair=repair,
+            )
         if output == "write":
-            fix.write(repair)
+            _write(repair, targets)
     except (NginxConfigError, VersionError) as error:
         click.echo(f"bench fix: {error}", err=True)
         sys.exit(MISUSE)
@@ -60,9 +84,21 @@ def fix_command(
     sys.exit(FINDINGS if repair.refused else 0)
 
 
+def _write(repair: fix.Repair, targets: tuple[str, ...]) -> None:
+    if targets == ("-",) and STANDARD_INPUT in repair.after:
+        click.echo(repair.after[STANDARD_INPUT], nl=False)
+    else:
+        fix.write(repair)
+
+
 def _say(repair: fix.Repair, output: str) -> None:
     for refusal in repair.refused:
         click.echo(f"{refusal.place}: {refusal.context} is left as it is: {refusal.reason}", err=True)
+    for place in repair.worse:
+        click.echo(
+            f"{place}: not repaired, but shares a line with what is: nginx now closes its connections first",
+            err=True,
+        )
     count = len(repair.repaired)
     done = "written to" if output == "write" else "shown for"
     files = ", ".join(repair.after) or "no file"

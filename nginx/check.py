@@ -10,17 +10,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from nginx import sources, tree, versions
+from nginx import versions
 from nginx.errors import NginxConfigError
 from nginx.finding import Finding, Severity
-from nginx.includes import Configuration, assemble
+from nginx.includes import Configuration
 from nginx.model import Model, PassLocation, model
+from nginx.openings import openings
 from nginx.rules import CATALOGUE, Case, Hit, Rule, Settings
-from nginx.sources import Sources
 from nginx.tree import Place
 from nginx.verdict import Verdict
 
-_READ_TOGETHER = frozenset({"conf.d", "http.d", "sites-enabled", "vhosts.d", "servers"})
 NEWEST = str(versions.NEWEST)
 
 
@@ -117,7 +116,8 @@ def examine(
     for version in asked:
         versions.parse(version)
     result = Examination(tuple(dict.fromkeys(asked)))
-    for configuration in _configurations(Path(path), root, handed_over, text):
+    for opening in openings(Path(path), root, handed_over, text):
+        configuration, _ = opening.read()
         _examine_one(configuration, result, settings or Settings())
     result.findings.sort(key=_gravest_first)
     return result
@@ -144,66 +144,9 @@ def read(
     """
     if text is None and Path(path).is_dir():
         raise NginxConfigError(str(path), 0, "is a folder; name the main file in it")
-    if replaced:
-        found = Sources(Path(path).parent, root, handed_over, replaced=replaced)
-        return model(assemble(found.load(Path(path)), found))
-    return model(next(iter(_configurations(Path(path), root, handed_over, text))))
-
-
-def _configurations(
-    path: Path, root: Path | None, handed_over: Sequence[Path], text: str | None
-) -> Iterable[Configuration]:
-    if text is not None:
-        yield _from_text(text, str(path), root, handed_over)
-        return
-    if path.is_dir():
-        yield from _from_folder(path, root, handed_over)
-        return
-    content = sources.text_of(path)
-    dump = sources.split_dump(content)
-    if dump is not None:
-        yield _from_dump(dump)
-        return
-    found = Sources(path.parent, root, handed_over)
-    yield assemble(found.load(path), found)
-
-
-def _from_text(text: str, name: str, root: Path | None, handed_over: Sequence[Path]) -> Configuration:
-    dump = sources.split_dump(text)
-    if dump is not None:
-        return _from_dump(dump)
-    return assemble(tree.read(text, name), Sources(None, root, handed_over))
-
-
-def _from_dump(dump: dict[str, tree.Tree]) -> Configuration:
-    return assemble(next(iter(dump.values())), Sources(None, dumped=dump))
-
-
-def _from_folder(folder: Path, root: Path | None, handed_over: Sequence[Path]) -> Iterable[Configuration]:
-    """Yields a folder's configurations: main files first, then the fragments that none of them includes."""
-    paths = sorted(p for p in folder.rglob("*") if p.is_file() and _is_configuration(p))
-    if not paths:
-        raise NginxConfigError(str(folder), 0, "holds no configuration (*.conf, or files of sites-enabled)")
-    found = [(path, Sources(path.parent, root or folder, handed_over)) for path in paths]
-    trees = [(path, known, known.included(path)) for path, known in found]
-    trees.sort(key=lambda item: not any(d.name == "http" for d in item[2].directives))
-    seen: set[str] = set()
-    for path, known, parsed in trees:
-        if str(path) not in seen:
-            if path.parent.name in _READ_TOGETHER:
-                known.handed_over = (*handed_over, *_neighbours(path, paths))
-            configuration = assemble(parsed, known)
-            seen.update(configuration.files)
-            yield configuration
-
-
-def _neighbours(path: Path, paths: list[Path]) -> list[Path]:
-    """Returns the other files of a folder that one http {} includes as a whole."""
-    return [other for other in paths if other.parent == path.parent and other != path]
-
-
-def _is_configuration(path: Path) -> bool:
-    return path.suffix == ".conf" or path.parent.name in {"sites-enabled", "sites-available"}
+    opening = next(iter(openings(Path(path), root, handed_over, text)))
+    configuration, _ = opening.read(replaced or {})
+    return model(configuration)
 
 
 def _examine_one(configuration: Configuration, result: Examination, settings: Settings) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from nginx import edits, versions
 from nginx.errors import NginxConfigError
-from nginx.includes import assemble
 from nginx.model import Model, model
+from nginx.openings import Opening, openings
 from nginx.repairs import Planner, RefusedError
 from nginx.rules import CATALOGUE, Case, Settings
 from nginx.sources import Sources
@@ -41,12 +41,24 @@ class Repair:
         before: the text of each file that changes, and `after` what it becomes.
         repaired: the pass directives, where they stood, that reuse their connections after it.
         refused: those that still do not.
+        worse: those of them that share a line with repaired ones, so that nginx now closes first there.
+        is_of_files: all texts are of files, which can be written.
     """
 
     before: dict[str, str] = field(default_factory=dict)
     after: dict[str, str] = field(default_factory=dict)
     repaired: list[Place] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
+    worse: list[Place] = field(default_factory=list)
+    is_of_files: bool = True
+
+    def add(self, other: Repair) -> None:
+        """Adds what was done on top of this repair."""
+        self.before |= {file: text for file, text in other.before.items() if file not in self.before}
+        self.after |= other.after
+        self.repaired += [place for place in other.repaired if place not in self.repaired]
+        self.refused += [refusal for refusal in other.refused if refusal not in self.refused]
+        self.worse += [place for place in other.worse if place not in self.worse]
 
     def diff(self) -> str:
         """Returns the edits as a unified diff."""
@@ -60,24 +72,44 @@ def fix(
     root: Path | None = None,
     handed_over: Sequence[Path] = (),
     settings: Settings | None = None,
+    text: str | None = None,
+    repair: Repair | None = None,
 ) -> Repair:
-    """Returns the repair of a configuration file after which it reuses under all versions asked for.
+    """Returns the repair of a file or folder after which it reuses under all versions asked for.
+
+    Args:
+        path: the file or folder; with `text`, only the name to report.
+        asked: the nginx versions to reuse on.
+        root: where absolute includes are looked up.
+        handed_over: files that stand in for includes that lie elsewhere.
+        settings: what the sizes of pools follow from.
+        text: the configuration itself, such as standard input or an `nginx -T` dump.
+        repair: a repair of others, which this one goes on with.
 
     Raises:
         NginxConfigError: the configuration cannot be read.
         VersionError: a version is none.
     """
     wanted = [versions.parse(version) for version in asked]
-    known = Sources(Path(path).parent, root, handed_over)
-    found = model(assemble(known.load(Path(path)), known))
-    cases = [Case(found, version, settings or Settings()) for version in wanted]
+    whole = repair or Repair()
+    for opening in openings(Path(path), root, handed_over, text):
+        whole.add(_repair(opening, wanted, settings or Settings(), whole.after))
+        whole.is_of_files = whole.is_of_files and opening.text is None and opening.dump is None
+    return whole
+
+
+def _repair(
+    opening: Opening, wanted: Sequence[Version], settings: Settings, already: Mapping[str, str]
+) -> Repair:
+    configuration, known = opening.read(already)
+    found = model(configuration)
+    cases = [Case(found, version, settings) for version in wanted]
     refused: dict[Place, str] = {}
     while True:
         repair, planner = Repair(), Planner(found, known, cases)
         refused |= _plan(planner, cases, refused)
         _write(repair, planner, known)
-        again = Sources(Path(path).parent, root, handed_over, replaced=repair.after)
-        after = model(assemble(again.load(Path(path)), again))
+        after = model(opening.read({**already, **repair.after})[0])
         trouble = _trouble(cases, after, wanted, refused)
         if not trouble:
             break
@@ -89,15 +121,33 @@ def fix(
         for each in broken
         if each.directive.place in refused
     ]
+    repair.worse = _worse(cases, after)
     return repair
+
+
+def _worse(cases: Sequence[Case], after: Model) -> list[Place]:
+    """Returns the locations left as they were in which nginx now closes first, and did not before."""
+    found: list[Place] = []
+    for case in cases:
+        judged = Case(after, case.version, case.settings)
+        for old, new in zip(case.model.passes, after.passes, strict=True):
+            before, now = case.verdict(old), judged.verdict(new)
+            if now.closer == "nginx" and before.closer not in {"nginx", None}:
+                found.append(old.directive.place)
+    return list(dict.fromkeys(found))
 
 
 def write(repair: Repair) -> None:
     """Writes a repair's files, each at once or not at all.
 
     Raises:
-        NginxConfigError: a file changed meanwhile, cannot be written, or holds bytes that are no UTF-8.
+        NginxConfigError: a file changed meanwhile, cannot be written, or holds bytes that are no UTF-8;
+            or the texts are of a dump, which is no file that nginx reads.
     """
+    if not repair.is_of_files:
+        raise NginxConfigError(
+            next(iter(repair.after), "the configuration"), 0, "is part of a dump: apply the diff instead"
+        )
     for file, text in repair.after.items():
         path = Path(file).resolve()
         if path.read_bytes() != repair.before[file].encode():
@@ -131,7 +181,7 @@ def _is_broken(cases: Sequence[Case], place: Place) -> bool:
 
 def _write(repair: Repair, planner: Planner, known: Sources) -> None:
     for file in dict.fromkeys(edit.file for edit in planner.edits):
-        repair.before[file] = known.load(Path(file)).text
+        repair.before[file] = known.text(file) or ""
         own = [edit for edit in planner.edits if edit.file == file]
         repair.after[file] = edits.applied(repair.before[file], own)
 

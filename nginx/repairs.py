@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from nginx import edits
 from nginx.edits import Edit
-from nginx.exchange import tokens
+from nginx.exchange import names_connection, tokens
 from nginx.levels import Level
 from nginx.model import Model, PassLocation
 from nginx.rules import Case
@@ -20,12 +20,15 @@ from nginx.sources import Sources
 from nginx.targets import Group, Target
 from nginx.tree import Directive
 from nginx.upstreams import Upstream
-from nginx.values import has_variables
+from nginx.values import has_variables, pieces
 
 _SMALLEST_POOL = 32
 _DEFAULT_PORTS = {False: "80", True: "443"}
 _IDENTITY = ("proxy_ssl_name", "proxy_ssl_server_name", "proxy_ssl_certificate", "proxy_ssl_verify")
 _CLOSE_TO_KEEP = 'proxy_set_header Connection "";'
+
+
+_HOLDS_OTHERS = frozenset({"server", "location", "limit_except"})  # their directives come on their own
 
 
 class RefusedError(Exception):
@@ -95,8 +98,8 @@ class Planner:
         text, line = self._text(upstream.directive), upstream.keepalive
         balancer = upstream.balancer_after_keepalive()
         if line is None:
-            added = f"keepalive {self._size(len(upstream.servers))};"
-            self.edits.append(edits.line_at_end(text, upstream.directive, added))
+            for added in (f"keepalive {self._size(len(upstream.servers))};", *self._idle_limit()):
+                self.edits.append(edits.line_at_end(text, upstream.directive, added))
             return
         if line.args[:1] == ("0",):
             self.edits.append(edits.argument_replaced(text, line, 0, str(self._size(len(upstream.servers)))))
@@ -112,6 +115,11 @@ class Planner:
         """Returns a pool's size by the sizing rules: twice the servers, and what is in flight per worker."""
         per_worker = -(-(self._cases[0].settings.concurrency or 0) // (self._cases[0].workers or 1))
         return max(_SMALLEST_POOL, 2 * servers, per_worker)
+
+    def _idle_limit(self) -> list[str]:
+        """Returns the line that lets nginx close an idle connection before its server does."""
+        idle_s = self._cases[0].settings.backend_idle_s
+        return [] if idle_s is None or idle_s > 60 else [f"keepalive_timeout {max(1, int(idle_s) - 1)}s;"]
 
     def _new_upstream(self, each: PassLocation, target: Target) -> list[str]:
         """Names an upstream {} for a literal target; returns the header line that keeps Host."""
@@ -132,6 +140,7 @@ class Planner:
                 f"upstream {self._named[key]} {{",
                 f"    server {address};",
                 f"    keepalive {size};",
+                *(f"    {line}" for line in self._idle_limit()),
                 "}",
                 "",
             ]
@@ -142,6 +151,12 @@ class Planner:
 
     def _refuse_followers(self, each: PassLocation) -> None:
         """Refuses a location in which something that cannot be said outright follows the target."""
+        sharing = [other for other in self._model.passes if other is not each and _inherits(other, each)]
+        if sharing:
+            raise RefusedError(
+                f"what keeps its Host and redirects would also hold for {sharing[0].context} "
+                f"({sharing[0].directive.place}), which inherits from it"
+            )
         texts = [self._known.text(file) or "" for file in self._model.configuration.files]
         if any(re.search(r"\$\{?proxy_(?:host|port)\b", text) for text in texts):
             raise RefusedError("$proxy_host or $proxy_port is used here and would become the upstream's name")
@@ -161,15 +176,19 @@ class Planner:
 
     def _keep_redirects(self, each: PassLocation, target: Target) -> None:
         """Says the default proxy_redirect outright: it rewrites Location fields that name the target."""
-        line = each.setting("proxy_redirect")
-        if target.is_unix or (line is not None and line.args != ("default",)):
+        owner = next((level for level in each.level.up() if level.all("proxy_redirect")), None)
+        lines = owner.all("proxy_redirect") if owner else []
+        by_default = [line for line in lines if line.args == ("default",)]
+        if target.is_unix or (lines and not by_default):
             return
         location = each.level.enclosing("location")
         prefix = location.opener.args[-1] if location and location.opener and location.opener.args else "/"
         has_uri = bool(each.target.partition(target.authority)[2])
         said = f"proxy_redirect {each.target} {prefix};" if has_uri else f"proxy_redirect {each.target}/ /;"
-        if line is not None and line in each.level.block:
-            self.edits.append(Edit(line.place.file, line.start, line.end, said))
+        if by_default:
+            # nginx takes `default` only behind the proxy_pass that it is about, so it stands beside it.
+            for line in by_default:
+                self.edits.append(Edit(line.place.file, line.start, line.end, said))
         else:
             self._add(each, said)
 
@@ -211,11 +230,27 @@ class Planner:
         block = self._model.variables.blocks.get(line.args[1].strip("${}"))
         if block is None or block.args[:1] != ("$http_upgrade",):
             raise RefusedError(f"`{line}` ({line.place}) has its close from elsewhere: repair its value")
+        elsewhere = self._other_use(line.args[1].strip("${}"))
+        if elsewhere is not None:
+            raise RefusedError(f"{line.args[1]} is also used by `{elsewhere}` ({elsewhere.place})")
         entry = next((each for each in block.block or () if each.name == ""), None)
         if entry is None:
             self.edits.append(edits.line_at_end(self._text(block), block, "'' '';"))
         else:
             self.edits.append(edits.argument_replaced(self._text(entry), entry, 0, "''"))
+
+    def _other_use(self, name: str) -> Directive | None:
+        """Returns a directive other than a Connection line in which a map's variable stands."""
+        own = self._model.variables.blocks[name]
+        for level in self._model.levels:
+            for directive in level.block:
+                words = (*directive.args, *(arg for entry in directive.block or () for arg in entry.args))
+                is_ours = directive is own or (
+                    directive.name == "proxy_set_header" and names_connection(directive)
+                )
+                if not is_ours and directive.name not in _HOLDS_OTHERS and _names(words, name):
+                    return directive
+        return None
 
     def _header_lines(self, each: PassLocation, lines: list[str]) -> None:
         """Adds lines to the header list in force without masking what was inherited."""
@@ -269,6 +304,16 @@ class Planner:
 
 def _location(each: PassLocation) -> Level | None:
     return each.level.enclosing("location") or each.level
+
+
+def _inherits(other: PassLocation, each: PassLocation) -> bool:
+    """Tells whether a pass inherits what is written in the location of another one."""
+    location = _location(each)
+    return location is not None and location in other.level.up()
+
+
+def _names(words: Sequence[str], name: str) -> bool:
+    return any(is_name and piece == name for word in words for piece, is_name in pieces(word))
 
 
 def _server_address(target: Target) -> str:

@@ -52,6 +52,7 @@ class Sources:
         handed_over: further files that stand in for includes of the same name.
         dumped: the files of an `nginx -T` dump by name; with them nothing else is looked at.
         replaced: texts that files are read as, by name.
+        read: the files that were read, by name.
     """
 
     prefix: Path | None
@@ -59,7 +60,7 @@ class Sources:
     handed_over: Sequence[Path] = ()
     dumped: dict[str, Tree] | None = None
     replaced: Mapping[str, str] = field(default_factory=dict)
-    _read: dict[str, Tree] = field(default_factory=dict)
+    read: dict[str, Tree] = field(default_factory=dict)
 
     def find(self, pattern: str) -> list[Tree] | None:
         """Returns the files that an include names, in nginx's order; None if it is missing.
@@ -87,13 +88,13 @@ class Sources:
     def load(self, path: Path) -> Tree:
         """Returns a file's directives; each file is read once."""
         key = str(path)
-        if key not in self._read:
-            self._read[key] = tree.read(self.replaced.get(key) or text_of(path), key)
-        return self._read[key]
+        if key not in self.read:
+            self.read[key] = tree.read(self.replaced[key] if key in self.replaced else text_of(path), key)
+        return self.read[key]
 
     def text(self, file: str) -> str | None:
         """Returns the text of a file that was read; None for what is no file, such as stock files."""
-        found = self._read.get(file)
+        found = (self.read if self.dumped is None else self.dumped).get(file)
         return found.text if found is not None else None
 
     def included(self, path: Path) -> Tree:
@@ -102,7 +103,7 @@ class Sources:
             return self.load(path)
         except NginxConfigError as error:
             problem = Problem(Place(str(path), error.line), error.reason)
-            return self._read.setdefault(str(path), Tree(str(path), "", problems=[problem]))
+            return self.read.setdefault(str(path), Tree(str(path), "", problems=[problem]))
 
     def _dump_matches(self, name: str, pattern: str) -> bool:
         main = PurePosixPath(next(iter(self.dumped or {}), ""))
@@ -163,15 +164,13 @@ def decoded(raw: bytes, name: str) -> str:
     return raw.decode("utf-8-sig", "replace")
 
 
-def split_dump(text: str) -> dict[str, Tree] | None:
-    """Returns the files of an `nginx -T` dump by name, the main file first; None if it is no dump."""
+def split_dump(text: str) -> dict[str, str] | None:
+    """Returns the texts of an `nginx -T` dump by file, the main file first; None if it is no dump."""
     heads = list(_DUMPED_FILE.finditer(text))
     if not heads:
         return None
     ends = [head.start() for head in heads[1:]] + [len(text)]
-    return {
-        head[1]: tree.read(text[head.end() : end], head[1]) for head, end in zip(heads, ends, strict=True)
-    }
+    return {head[1]: text[head.end() : end] for head, end in zip(heads, ends, strict=True)}
 
 
 def _files(place: Path) -> list[Path]:

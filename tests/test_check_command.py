@@ -132,3 +132,25 @@ def test_fix_says_what_it_leaves(tmp_path: Path) -> None:
     result = CliRunner().invoke(fix_command, [str(path), *VERSIONS])
     assert (result.exit_code, result.stdout) == (1, "")
     assert "uwsgi connections are never reused" in result.stderr
+
+
+def test_fix_takes_several_files(bad: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.conf").write_text(BAD)
+    result = CliRunner().invoke(fix_command, [str(bad), str(tmp_path / "other.conf"), *VERSIONS, "--write"])
+    assert result.exit_code == 0
+    assert "2 locations repaired" in result.stderr
+    assert check(str(tmp_path), *VERSIONS).exit_code == 0
+
+
+def test_fix_writes_standard_input_to_standard_output() -> None:
+    result = CliRunner().invoke(fix_command, ["-", *VERSIONS, "--write"], input=BAD)
+    assert result.exit_code == 0
+    assert check("-", *VERSIONS, text=result.stdout).exit_code == 0
+
+
+def test_fix_does_not_write_a_dump() -> None:
+    dump = f"# configuration file /etc/nginx/nginx.conf:\nevents {{}}\nhttp {{\n{BAD}}}\n"
+    shown = CliRunner().invoke(fix_command, ["-", *VERSIONS], input=dump)
+    assert "+++ b/etc/nginx/nginx.conf" in shown.stdout
+    refused = CliRunner().invoke(fix_command, ["-", *VERSIONS, "--write"], input=dump)
+    assert (refused.exit_code, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
