@@ -16,6 +16,7 @@ from nginx.exchange import names_connection, tokens
 from nginx.levels import Level
 from nginx.model import Model, PassLocation
 from nginx.rules import Case
+from nginx.rules.pool import has_variables_in_host
 from nginx.sources import Sources
 from nginx.targets import Group, Target
 from nginx.tree import Directive
@@ -28,6 +29,7 @@ _IDENTITY = ("proxy_ssl_name", "proxy_ssl_server_name", "proxy_ssl_certificate",
 _CLOSE_TO_KEEP = 'proxy_set_header Connection "";'
 
 
+_IS_ADDRESS = re.compile(r"\[.*\]|\d+(?:\.\d+){3}|localhost")
 _HOLDS_OTHERS = frozenset({"server", "location", "limit_except"})  # their directives come on their own
 
 
@@ -73,10 +75,8 @@ class Planner:
             raise RefusedError(
                 "the text is a template, or nginx would refuse it: that has to be repaired first"
             )
-        if has_variables(each.target) and any(t.group is not Group.UPSTREAM for t in each.targets):
-            raise RefusedError(
-                f"the target {each.target} is a variable: pass to an upstream {{}} by its name"
-            )
+        if has_variables(each.target):
+            _refuse_variable(each)
         if any(target.group is Group.UNKNOWN for target in each.targets):
             raise RefusedError(f"it depends on {each.targets[0].hangs_on}")
         if each.http.missing or each.connection.missing:
@@ -179,8 +179,8 @@ class Planner:
         owner = next((level for level in each.level.up() if level.all("proxy_redirect")), None)
         lines = owner.all("proxy_redirect") if owner else []
         by_default = [line for line in lines if line.args == ("default",)]
-        if target.is_unix or (lines and not by_default):
-            return
+        if target.is_unix or has_variables(each.target) or (lines and not by_default):
+            return  # nothing is rewritten by default
         location = each.level.enclosing("location")
         prefix = location.opener.args[-1] if location and location.opener and location.opener.args else "/"
         has_uri = bool(each.target.partition(target.authority)[2])
@@ -304,6 +304,17 @@ class Planner:
 
 def _location(each: PassLocation) -> Level | None:
     return each.level.enclosing("location") or each.level
+
+
+def _refuse_variable(each: PassLocation) -> None:
+    """Refuses a target whose host is a variable, or a name that variables let nginx resolve at run time."""
+    outside = [target for target in each.targets if target.group is not Group.UPSTREAM]
+    if outside and has_variables_in_host(each):
+        raise RefusedError(f"the target {each.target} is a variable: pass to an upstream {{}} by its name")
+    if any(target.group is Group.ADDRESS and not _IS_ADDRESS.fullmatch(target.host) for target in outside):
+        raise RefusedError(
+            f"{outside[0].host} is resolved for each request, an upstream {{}} would do it at the start"
+        )
 
 
 def _inherits(other: PassLocation, each: PassLocation) -> bool:

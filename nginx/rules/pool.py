@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 
 from nginx import versions
@@ -139,6 +140,9 @@ def variable_target(case: Case) -> Iterator[Hit]:
         )
 
 
+_HOST_AND_PORT = re.compile(r"(?:[^:]+|\[.*\]):\d+|unix:.*")
+
+
 def has_variables_in_host(each: PassLocation) -> bool:
     """Tells whether the host part of a target hangs on a variable."""
     if not has_variables(each.target):
@@ -147,7 +151,9 @@ def has_variables_in_host(each: PassLocation) -> bool:
     for piece, is_name in pieces(each.target):
         if is_name:
             rest = text.partition("://")[2]
-            return not rest or ("/" not in rest and all(t.host.lower() != rest.lower() for t in each.targets))
+            if "/" in rest or _HOST_AND_PORT.fullmatch(rest):
+                return False
+            return not rest or all(t.host.lower() != rest.lower() for t in each.targets)
         text += piece
     return False
 

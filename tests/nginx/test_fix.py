@@ -93,6 +93,19 @@ TABLE = {
         ["upstream NAME {", "server BACKEND;", "keepalive 32;", "}", "", "proxy_pass http://NAME;"],
         ["proxy_pass http://BACKEND;"],
     ),
+    "literal with variables in its path": (
+        at("proxy_pass http://BACKEND$request_uri;", VERSION, CONNECTION),
+        [
+            "upstream NAME {",
+            "server BACKEND;",
+            "keepalive 32;",
+            "}",
+            "",
+            "proxy_pass http://NAME$request_uri;",
+            "proxy_set_header Host BACKEND;",
+        ],
+        ["proxy_pass http://BACKEND$request_uri;"],
+    ),
     "in one line": (BARE + "server { listen SOCKET; location /one/ { proxy_pass http://app; } }\n", None, []),
 }
 
@@ -185,6 +198,7 @@ def test_reuse_is_proven_and_nothing_else_changes(text: str, version: str, tmp_p
     [
         (at("uwsgi_pass 127.0.0.1:9000;"), "never reused"),
         (at("set $to 127.0.0.1:9000;", "proxy_pass http://$to;"), "is a variable"),
+        (at("proxy_pass http://a.example:9000$request_uri;"), "resolved for each request"),
         (at("proxy_pass http://127.0.0.1:9000;", "proxy_cache c;"), "proxy_cache_key"),
         (at("proxy_pass http://127.0.0.1:9000;", "proxy_set_header X-To $proxy_host;"), "$proxy_host"),
         (at("grpc_pass grpc://127.0.0.1:9000;"), ":authority"),

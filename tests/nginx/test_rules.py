@@ -59,6 +59,14 @@ DETAILS = {
         OLD,
         False,
     ),
+    "path by variable behind a port": ("NK006", at("proxy_pass http://a.example:80$request_uri;"), OLD, True),
+    "path by variable behind a port, not the host": (
+        "NK007",
+        at("proxy_pass http://a.example:80$request_uri;"),
+        OLD,
+        False,
+    ),
+    "host that a variable goes on with": ("NK007", at("proxy_pass http://app$suffix;"), OLD, True),
     "two balancing methods": (
         "NK008",
         at("proxy_pass http://app;", "upstream app { least_conn; ip_hash; server 10.0.0.1; keepalive 8; }"),
