@@ -40,11 +40,18 @@ def line_after(text: str, directive: Directive, line: str) -> Edit:
 
 
 def line_at_end(text: str, block: Directive, line: str) -> Edit:
-    """Returns the edit that puts a line at the end of a block, indented like its last directive."""
-    if block.block:
-        return line_after(text, block.block[-1], line)
-    opened = text.index("{", block.args_end) + 1
-    return Edit(block.place.file, opened, opened, f" {line}")
+    """Returns the edit that puts a line at the end of a block, indented like its last directive.
+
+    What an include put into the block stands in another file; the line then goes before the brace.
+    """
+    last = block.block[-1] if block.block else None
+    if last is not None and last.place.file == block.place.file:
+        return line_after(text, last, line)
+    closing = block.end - 1
+    indent = _indent(text, closing)
+    if indent is None:
+        return Edit(block.place.file, closing, closing, f"{line} ")
+    return Edit(block.place.file, closing, closing, f"    {line}\n{indent}")
 
 
 def lines_before(text: str, directive: Directive, lines: Iterable[str]) -> Edit:

@@ -29,6 +29,11 @@ _IDENTITY = ("proxy_ssl_name", "proxy_ssl_server_name", "proxy_ssl_certificate",
 _CLOSE_TO_KEEP = 'proxy_set_header Connection "";'
 
 
+# Limits that let no second request onto a connection, and nginx's defaults for them.
+_LIMITS = (
+    ("keepalive_requests", frozenset({"0", "1"}), "1000"),
+    ("keepalive_timeout", frozenset({"0", "0s", "0ms"}), "60s"),
+)
 _IS_ADDRESS = re.compile(r"\[.*\]|\d+(?:\.\d+){3}|localhost")
 _HOLDS_OTHERS = frozenset({"server", "location", "limit_except"})  # their directives come on their own
 
@@ -95,21 +100,25 @@ class Planner:
         return lines
 
     def _existing_upstream(self, upstream: Upstream) -> None:
-        text, line = self._text(upstream.directive), upstream.keepalive
+        line = upstream.keepalive
         balancer = upstream.balancer_after_keepalive()
         if line is None:
             for added in (f"keepalive {self._size(len(upstream.servers))};", *self._idle_limit()):
-                self.edits.append(edits.line_at_end(text, upstream.directive, added))
+                self.edits.append(
+                    edits.line_at_end(self._text(upstream.directive), upstream.directive, added)
+                )
             return
         if line.args[:1] == ("0",):
-            self.edits.append(edits.argument_replaced(text, line, 0, str(self._size(len(upstream.servers)))))
+            self.edits.append(
+                edits.argument_replaced(self._text(line), line, 0, str(self._size(len(upstream.servers))))
+            )
         if balancer is not None:
-            self.edits.append(edits.removed(text, line))
-            self.edits.append(edits.line_after(text, balancer, f"{line};"))
-        for name, value in (("keepalive_requests", "1000"), ("keepalive_timeout", "60s")):
+            self.edits.append(edits.removed(self._text(line), line))
+            self.edits.append(edits.line_after(self._text(balancer), balancer, f"{line};"))
+        for name, refusing, value in _LIMITS:
             limit = upstream.directive.child(name)
-            if limit is not None and limit.args[:1] in {("0",), ("1",), ("0s",)}:
-                self.edits.append(edits.argument_replaced(text, limit, 0, value))
+            if limit is not None and limit.args[0] in refusing:
+                self.edits.append(edits.argument_replaced(self._text(limit), limit, 0, value))
 
     def _size(self, servers: int) -> int:
         """Returns a pool's size by the sizing rules: twice the servers, and what is in flight per worker."""
@@ -151,6 +160,9 @@ class Planner:
 
     def _refuse_followers(self, each: PassLocation) -> None:
         """Refuses a location in which something that cannot be said outright follows the target."""
+        twice = [other for other in self._model.passes if other.directive.place == each.directive.place]
+        if len(twice) > 1:
+            raise RefusedError("its file is included in several places, which differ in what keeps redirects")
         sharing = [other for other in self._model.passes if other is not each and _inherits(other, each)]
         if sharing:
             raise RefusedError(
@@ -257,16 +269,20 @@ class Planner:
         owner = each.connection.owner
         if not lines:
             return
+        own: list[Directive] = []
+        inherited: list[str] = []
         if owner is None or owner is _location(each):
-            inherited: list[str] = []
+            own = owner.all("proxy_set_header") if owner else []
         elif lines == [_CLOSE_TO_KEEP] and self._all_are_broken(owner):
             last = owner.all("proxy_set_header")[-1]
             self.edits.append(edits.line_after(self._text(last), last, _CLOSE_TO_KEEP))
             return
         else:
             inherited = [self._raw(header) for header in owner.all("proxy_set_header")]
+        # Behind the list that is there, so that the fields keep their order.
+        beside = own[-1] if own and own[-1].place.file == each.directive.place.file else None
         for line in (*inherited, *lines):
-            self._add(each, line)
+            self._add(each, line, beside)
 
     def _all_are_broken(self, owner: Level) -> bool:
         """Tells whether every location with a list needs it repaired, so that the list itself can be."""
@@ -283,13 +299,17 @@ class Planner:
 
     # Text
 
-    def _add(self, each: PassLocation, line: str) -> None:
-        """Adds a line behind the pass directive; `if` and limit_except take none, so it goes before them."""
+    def _add(self, each: PassLocation, line: str, beside: Directive | None = None) -> None:
+        """Adds a line behind the pass directive, or behind another one of its location.
+
+        `if` and limit_except take none, so there it goes before them.
+        """
         opener = each.level.opener
         if each.level.kind in {"if", "limit_except"} and opener is not None:
             self.edits.append(edits.lines_before(self._text(opener), opener, [line]))
         else:
-            self.edits.append(edits.line_after(self._text(each.directive), each.directive, line))
+            place = beside or each.directive
+            self.edits.append(edits.line_after(self._text(place), place, line))
 
     def _text(self, directive: Directive) -> str:
         file = directive.place.file

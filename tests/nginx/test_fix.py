@@ -82,6 +82,21 @@ TABLE = {
         ],
         ["proxy_pass http://BACKEND/two/;"],
     ),
+    "literal with other header lines": (
+        at("proxy_pass http://BACKEND;", "proxy_set_header X-A a;", "proxy_set_header X-B b;", VERSION),
+        [
+            "upstream NAME {",
+            "server BACKEND;",
+            "keepalive 32;",
+            "}",
+            "",
+            "proxy_pass http://NAME;",
+            "proxy_redirect http://BACKEND/ /;",
+            "proxy_set_header Host BACKEND;",
+            CONNECTION,
+        ],
+        ["proxy_pass http://BACKEND;"],
+    ),
     "literal with Host and without redirects": (
         at(
             "proxy_pass http://BACKEND;",
@@ -334,3 +349,20 @@ def test_a_location_that_is_left_and_made_worse_is_named(tmp_path: Path) -> None
     repair = repaired(tmp_path, (text + more).replace("BACKEND", "127.0.0.1:9000"))
     assert len(repair.repaired) == len(repair.refused) == 1
     assert repair.worse == [repair.refused[0].place]
+
+
+def test_what_an_include_puts_into_a_block_stays_there(tmp_path: Path) -> None:
+    (tmp_path / "servers.inc").write_text("server 127.0.0.1:9000;\n# the end\n")
+    text = "upstream app {\n    include servers.inc;\n}\n" + at("proxy_pass http://app;", VERSION, CONNECTION)
+    repair = repaired(tmp_path, text)
+    assert repair.after == {
+        str(tmp_path / "site.conf"): text.replace("servers.inc;\n", "servers.inc;\n    keepalive 32;\n")
+    }
+
+
+def test_a_file_that_is_included_twice_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "pass.inc").write_text("proxy_pass http://127.0.0.1:9000/;\n")
+    text = "server {\n    location /a/ { include pass.inc; }\n    location /b/ { include pass.inc; }\n}\n"
+    repair = repaired(tmp_path, text)
+    assert not repair.after
+    assert "included in several places" in repair.refused[0].reason
