@@ -7,9 +7,10 @@ from typing import Final, cast
 
 from aiohttp import web
 
-from backends.behaviours import Failure, Failures, pattern
+from backends.behaviours import Failure, Failures, Number, pattern
 from backends.counters import Counters
 from backends.options import Options
+from backends.patient import PatientTransport
 from backends.watched import WatchedServer
 
 NO_IDLE_TIMEOUT_S: Final = 7 * 86400.0  # aiohttp has no word for never
@@ -20,14 +21,18 @@ _GARBAGE: Final = b"\x00this is no HTTP response\x00\r\n"
 class App:
     """The handlers, and what they share: options, counters, the body that all bodies begin with."""
 
-    def __init__(self, options: Options, counters: Counters) -> None:
+    def __init__(self, options: Options, counters: Counters, number: Number) -> None:
         self._options = options
         self._counters = counters
-        self._failures = Failures(options.failures)
+        self._failures = Failures(options.failures, number)
         self._pattern = pattern(options.body.high)
         self.served: dict[asyncio.BaseTransport, int] = {}
         self.busy: set[asyncio.BaseTransport] = set()
         self.draining = False
+
+    def dress(self, transport: asyncio.BaseTransport) -> asyncio.BaseTransport:
+        """Returns what aiohttp is to take for a connection's transport."""
+        return cast(asyncio.BaseTransport, PatientTransport(transport, self._options.close))
 
     def forget(self, transport: asyncio.BaseTransport) -> None:
         """Forgets a connection that is gone."""
@@ -71,6 +76,8 @@ class App:
         await response.prepare(request)
         await response.write_eof()
         self._counters.requests += 1
+        if not response.keep_alive and not self.draining:
+            cast(PatientTransport, transport).is_last = True
         return response
 
     def _fail(self, transport: asyncio.Transport, failure: Failure, response: web.Response) -> None:
@@ -87,14 +94,14 @@ class App:
             transport.write(head + body[: len(body) // 2])
         else:
             transport.write(_GARBAGE)
-        transport.close()
+        cast(PatientTransport, transport).close_now()
 
 
 class AppServer(WatchedServer):
     """The application's connections, each counted."""
 
     def __init__(self, runner: web.AppRunner, app: App, counters: Counters) -> None:
-        super().__init__(cast(web.Server, runner.server), counters, app.forget)
+        super().__init__(cast(web.Server, runner.server), counters, app.forget, app.dress)
         self._app = app
 
     async def drain(self, timeout_s: float) -> bool:
@@ -104,13 +111,13 @@ class AppServer(WatchedServer):
         for connection in self.connections:
             # After the exchange that is under way aiohttp closes a busy one.
             if connection.transport is not None and connection.transport not in self._app.busy:
-                connection.transport.close()
+                cast(PatientTransport, connection.transport).close_now()
         return await self.connections.gone(timeout_s)
 
 
-async def make_app_server(options: Options, counters: Counters) -> AppServer:
+async def make_app_server(options: Options, counters: Counters, number: Number) -> AppServer:
     """Sets the application up, ready for connections."""
-    app = App(options, counters)
+    app = App(options, counters, number)
     application = web.Application()
     application.router.add_route("*", "/json", app.json)
     application.router.add_route("*", "/{path:.*}", app.text)

@@ -96,18 +96,22 @@ class Failure(Enum):
     GARBAGE = "garbage"
 
 
-class Failures:
-    """Says which responses are spoiled: every n-th one of each kind, counted per worker."""
+Number = Callable[[], int]
+"""Hands out 1, 2, 3..., each to one response of one worker."""
 
-    def __init__(self, every: dict[Failure, int]) -> None:
+
+class Failures:
+    """Says which responses are spoiled: every n-th one of each kind, as `number` counts them."""
+
+    def __init__(self, every: dict[Failure, int], number: Number) -> None:
         self._every = every
-        self._count = 0
+        self._number = number
 
     def draw(self) -> Failure | None:
         """Counts one response and returns how it fails, None for not at all."""
-        self._count += 1
+        count = self._number()
         for failure, every in self._every.items():
-            if self._count % every == 0:
+            if count % every == 0:
                 return failure
         return None
 

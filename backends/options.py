@@ -8,7 +8,6 @@ from typing import NoReturn
 from backends.behaviours import (
     BodySize,
     Close,
-    CloseKind,
     Delay,
     Failure,
     parse_body,
@@ -43,7 +42,7 @@ class _Parser(argparse.ArgumentParser):
 def parse_options(arguments: Sequence[str]) -> Options:
     """Reads the command line; raises MisuseError for what makes no sense."""
     given = _parser().parse_args(arguments)
-    options = Options(
+    return Options(
         listen=tuple(parse_address(text) for text in given.listen),
         kind=given.kind,
         delay=parse_delay(given.delay),
@@ -55,9 +54,6 @@ def parse_options(arguments: Sequence[str]) -> Options:
         workers=_whole(given.workers, "--workers", 1),
         control=given.control,
     )
-    if options.kind == "aiohttp" and options.close.kind is not CloseKind.AT_ONCE:
-        raise MisuseError("--close: the aiohttp backend closes at once only; use --kind raw")
-    return options
 
 
 def _parser() -> argparse.ArgumentParser:

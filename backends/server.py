@@ -8,7 +8,7 @@ import socket
 import struct
 from typing import Final, cast
 
-from backends.behaviours import CloseKind, Failure, Failures, pattern
+from backends.behaviours import CloseKind, Failure, Failures, Number, pattern
 from backends.connections import Connections
 from backends.counters import Counters
 from backends.http11 import ProtocolError, RequestHead, RequestReader
@@ -47,10 +47,10 @@ def varying_fields(request: RequestHead) -> bytes:
 class Server:
     """What all connections of one worker share: options, counters, the buffer, the set of connections."""
 
-    def __init__(self, options: Options, counters: Counters) -> None:
+    def __init__(self, options: Options, counters: Counters, number: Number) -> None:
         self.options = options
         self.counters = counters
-        self.failures = Failures(options.failures) if options.failures else None
+        self.failures = Failures(options.failures, number) if options.failures else None
         self.connections: Connections[Connection] = Connections()
         self.draining = False
         self.requests_max = options.requests_per_connection or -1

@@ -20,10 +20,10 @@ class Watched(asyncio.Protocol):
         self.transport: asyncio.BaseTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = self._server.dress(transport)
         self._server.counters.accepted += 1
         self._server.connections.add(self)
-        self._inner.connection_made(transport)
+        self._inner.connection_made(self.transport)
 
     def data_received(self, data: bytes) -> None:
         self._inner.data_received(data)
@@ -54,9 +54,14 @@ class WatchedServer:
         inner: Callable[[], asyncio.Protocol],
         counters: Counters,
         on_lost: Callable[[asyncio.BaseTransport], object] = lambda transport: None,
+        dress: Callable[[asyncio.BaseTransport], asyncio.BaseTransport] = lambda transport: transport,
     ) -> None:
-        """Takes what makes the protocols inside, and what to call with a transport that is gone."""
+        """Takes what makes the protocols inside, and what to call with a transport that is gone.
+
+        `dress` returns what the protocol inside is given for its transport, and `on_lost` is called with.
+        """
         self.counters = counters
+        self.dress = dress
         self.on_lost = on_lost
         self.connections: Connections[Watched] = Connections()
         self._inner = inner

@@ -227,16 +227,22 @@ def _cpu_us_per_request(moments: Sequence[Moment], start_s: float, end_s: float)
 
 def _cautions(facts: Facts, upstream: Upstream) -> Iterator[Caution]:
     yield from facts.notes
-    subject, backend = facts.plan.subject, facts.plan.backend
-    if not subject.target:
-        if subject.idiom is None:
-            may_expire = subject.pool_idle_timeout_s < facts.window.end_s
-            yield from validity.mode_cautions(facts.mode, upstream, may_expire=may_expire)
-        yield from validity.witness_cautions(upstream)
-        yield from validity.race_cautions(upstream, subject.pool_idle_timeout_s, backend.idle_timeout_s)
-        if _closer(facts) in tuple(Closer) and "backend" in facts.time_wait_by_hop:
-            behind = facts.time_wait.get("backend", TimeWait()).end
-            yield from validity.closer_cautions(facts.plan.closer, facts.time_wait_by_hop["backend"], behind)
-        if facts.pressure is not None and subject.name != "direct":
-            yield from validity.generator_cautions(facts.pressure)
+    if facts.plan.subject.target:
+        yield from validity.target_cautions(facts.served.requests)
+    else:
+        yield from _upstream_cautions(facts, upstream)
     yield from validity.error_cautions(dict(facts.served.errors), facts.served.requests)
+
+
+def _upstream_cautions(facts: Facts, upstream: Upstream) -> Iterator[Caution]:
+    subject, backend = facts.plan.subject, facts.plan.backend
+    if subject.idiom is None:
+        may_expire = subject.pool_idle_timeout_s < facts.window.end_s
+        yield from validity.mode_cautions(facts.mode, upstream, may_expire=may_expire)
+    yield from validity.witness_cautions(upstream)
+    yield from validity.race_cautions(upstream, subject.pool_idle_timeout_s, backend.idle_timeout_s)
+    if _closer(facts) in tuple(Closer) and "backend" in facts.time_wait_by_hop:
+        behind = facts.time_wait.get("backend", TimeWait()).end
+        yield from validity.closer_cautions(facts.plan.closer, facts.time_wait_by_hop["backend"], behind)
+    if facts.pressure is not None and subject.name != "direct":
+        yield from validity.generator_cautions(facts.pressure)

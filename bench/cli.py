@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 INVALID = 1
 ENVIRONMENT = 3
 INTERRUPTED = 130
+MOST = 10**9
+"""Of anything that is reckoned with: no host serves a thousand million requests a second."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -300,13 +302,13 @@ def tour(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
 
 
 @bench.command()
-@click.argument("rate", type=click.FloatRange(min=0, min_open=True), metavar="REQUESTS_PER_S")
+@click.argument("rate", type=click.FloatRange(0, MOST, min_open=True), metavar="REQUESTS_PER_S")
 @click.option(
     "--ports", type=click.IntRange(16, 64512), default=28_232, show_default=True, help="Port range."
 )
-@click.option("--addresses", type=click.IntRange(min=1), default=1, help="Source addresses of the proxy.")
-@click.option("--destinations", type=click.IntRange(min=1), default=1, help="Backend addresses or ports.")
-@click.option("--per-connection", type=click.FloatRange(min=1), default=1, help="Requests per connection.")
+@click.option("--addresses", type=click.IntRange(1, MOST), default=1, help="Source addresses of the proxy.")
+@click.option("--destinations", type=click.IntRange(1, MOST), default=1, help="Backend addresses or ports.")
+@click.option("--per-connection", type=click.FloatRange(1, MOST), default=1, help="Requests per connection.")
 @json_flag
 def ceiling(
     *, rate: float, ports: int, addresses: int, destinations: int, per_connection: float, as_json: bool
@@ -346,8 +348,11 @@ def main() -> None:
         bench.main(standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(INTERRUPTED)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        click.echo(_misuse(error), err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         click.echo("bench: interrupted", err=True)
@@ -360,6 +365,14 @@ def main() -> None:
     except OSError as error:
         click.echo(f"bench: {error}", err=True)
         sys.exit(ENVIRONMENT)
+
+
+def _misuse(error: click.ClickException) -> str:
+    """Return in one line what click found wrong with the command line."""
+    context = getattr(error, "ctx", None)
+    command = "bench" if context is None else context.command_path
+    message = " ".join(error.format_message().split()).rstrip(".")
+    return f"{command}: {message[0].lower()}{message[1:]}; `{command} --help` says what there is"
 
 
 def _plan(path: Path | None, given: dict[str, Any]) -> plan.Plan:

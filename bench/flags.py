@@ -33,9 +33,13 @@ class _SubjectName(click.ParamType[str]):
     name = "name[@program]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        name = str(value).partition("@")[0]
+        name, at, program = str(value).partition("@")
         if name not in SUBJECTS:
             self.fail(f"{name!r} is not one of {', '.join(SUBJECTS)}", param, ctx)
+        if at and not program:
+            self.fail(
+                f"{value!r} names no program; write {name}@system, {name}@wheel or {name}@/path", param, ctx
+            )
         return str(value)
 
 

@@ -7,6 +7,7 @@ written out, so that the header of a result says all that was asked.
 from __future__ import annotations
 
 import dataclasses
+import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -41,6 +42,11 @@ LABS = ("auto", "namespaces", "loopback")
 BACKENDS = ("raw", "aiohttp")
 METHODS = ("GET", "POST")
 SECOND_OPINIONS = ("wrk", "hey", "ab", "h2load")
+MOST_PER_S = 10_000_000
+"""Beyond this a due time comes every hundred nanoseconds, in which nothing can be sent."""
+LARGEST_BODY_BYTES = 4 << 30
+LONGEST_S = 86_400.0
+"""A day: what is asked to last longer was meant in another unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +219,14 @@ def check(plan: Plan) -> None:
         value = of(plan)
         if value is not None and not 0 < value < float("inf"):
             raise PlanError(f"plan: {key} = {value:g} must be a number above 0")
+        if value is not None and key.endswith("_s") and value > LONGEST_S:
+            raise PlanError(
+                f"plan: {key} = {value:g} is more than a day; write it in seconds, or as 10s or 5m"
+            )
+    if plan.load.rate is not None and plan.load.rate > MOST_PER_S:
+        raise PlanError(
+            f"plan: load.rate = {plan.load.rate:g} is more than {MOST_PER_S:,} requests per second"
+        )
     _check_spellings(plan.backend)
     if plan.load.second_opinion is not None:
         _check_second_opinion(plan)
@@ -241,12 +255,21 @@ def _check_spellings(backend: Backend) -> None:
         raise PlanError(f"plan: backend.body: {error}, or 1KiB-64KiB") from error
     if smallest > largest:
         raise PlanError(f"plan: backend.body = {backend.body!r} starts above its end")
+    if largest > LARGEST_BODY_BYTES:
+        raise PlanError(f"plan: backend.body = {backend.body!r} is more than {LARGEST_BODY_BYTES >> 30} GiB")
+    kind, _, times = backend.delay.rpartition(":")
+    if kind == "uniform" and operator.gt(*map(units.duration_s, times.split("-"))):
+        raise PlanError(f"plan: backend.delay = {backend.delay!r} starts above its end")
+    if kind == "exponential" and units.duration_s(times) == 0:
+        raise PlanError(
+            f"plan: backend.delay = {backend.delay!r} has a mean of nothing; write 0 for no delay"
+        )
 
 
 def _check_together(plan: Plan) -> None:
     load_, hosts = plan.load, plan.hosts
-    if not 0 <= load_.warmup_s < float("inf"):
-        raise PlanError(f"plan: load.warmup_s = {load_.warmup_s:g} must be 0 or more")
+    if not 0 <= load_.warmup_s <= LONGEST_S:
+        raise PlanError(f"plan: load.warmup_s = {load_.warmup_s:g} must be between 0 and {LONGEST_S:,.0f}")
     if load_.workers > load_.connections:
         raise PlanError(
             f"plan: load.workers = {load_.workers} is more than load.connections = {load_.connections};"

@@ -134,7 +134,9 @@ def _start_backend(plan: Backend, host: Host, cpus: cores.Cores) -> tuple[Proces
 def _backend_flags(plan: Backend, host: Host) -> Iterator[str]:
     for address in host.addresses:
         yield from ("--listen", f"{address}:{host.listen_port}")
-    yield from ("--kind", plan.kind, "--workers", str(plan.workers), "--body", plan.body)
+    # In bytes: a plan may spell sizes in more ways than the backend.
+    body = "-".join(map(str, plan.body_bytes))
+    yield from ("--kind", plan.kind, "--workers", str(plan.workers), "--body", body)
     yield from ("--delay", plan.delay, "--close", plan.close.removesuffix("ms"))
     if plan.idle_timeout_s is not None:
         yield from ("--idle-timeout", str(plan.idle_timeout_s))

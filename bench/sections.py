@@ -26,7 +26,9 @@ def load(path: Path) -> dict[str, Any]:
     """Read the TOML plan at `path`; PlanError names the file and what is wrong with it."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise PlanError(f"{path}: cannot be read as a TOML plan: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PlanError(f"{path}: cannot be read as a TOML plan: {error}") from error
 
 
@@ -102,7 +104,13 @@ _READERS: dict[str, tuple[Callable[[Any], bool], Callable[[Any], Any], str]] = {
     "float": (_is_number, float, "a number"),
     "str": (lambda value: isinstance(value, str), str, "a text"),
     "bool": (lambda value: isinstance(value, bool), bool, "true or false"),
-    "dict": (lambda value: isinstance(value, dict), _texts, "a table"),
+    "dict": (
+        lambda value: (
+            isinstance(value, dict) and not any(isinstance(each, dict | list) for each in value.values())
+        ),
+        _texts,
+        "a table of texts and numbers",
+    ),
     "tuple": (
         lambda value: isinstance(value, list | tuple) and all(isinstance(each, str) for each in value),
         tuple,

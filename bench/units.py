@@ -5,7 +5,18 @@ from __future__ import annotations
 import re
 
 _DURATIONS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
-_SIZES = {"": 1, "B": 1, "K": 1024, "KIB": 1024, "M": 1024**2, "MIB": 1024**2, "KB": 1000, "MB": 1000**2}
+_SIZES = {
+    "": 1,
+    "B": 1,
+    "K": 1024,
+    "KIB": 1024,
+    "M": 1024**2,
+    "MIB": 1024**2,
+    "KB": 1000,
+    "MB": 1000**2,
+    "G": 1024**3,
+    "GIB": 1024**3,
+}
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 
 

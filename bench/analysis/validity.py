@@ -78,6 +78,17 @@ def mode_cautions(mode: Mode, upstream: Upstream, *, may_expire: bool = False) -
         )
 
 
+def target_cautions(requests: int) -> Iterator[Caution]:
+    """Yield a voiding caution where a server that is not ours has answered nothing."""
+    if requests == 0:
+        yield Caution(
+            "no-traffic",
+            "not one correct response came from the target",
+            "see the errors by kind, and whether the target is up and speaks HTTP/1.1",
+            voids=True,
+        )
+
+
 def closer_cautions(closer: Closer, proxy_side: int, backend_side: int) -> Iterator[Caution]:
     """Yield a caution where TIME_WAIT does not lie on the side that was asked to close first.
 

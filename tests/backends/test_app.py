@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import subprocess
 
 import aiohttp
@@ -48,6 +49,78 @@ def test_requests_per_connection(kind: str) -> None:
             assert b"Connection: close" in read_until_closed(client)
         done = backend.stop()
         assert (done["requests"], done["closed_first"]) == (2, 1)
+
+
+CLOSE = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+
+
+@KINDS
+@pytest.mark.parametrize("how", ["at-once", "linger:50"])
+def test_a_last_answer_is_followed_by_a_close(kind: str, how: str) -> None:
+    with running_backend("--kind", kind, "--close", how) as backend:
+        with backend.connect() as client:
+            client.sendall(CLOSE)
+            assert b"\r\nConnection: close\r\n" in read_until_closed(client)
+        assert backend.stop()["closed_first"] == 1
+
+
+@KINDS
+def test_lingering_ends_with_the_peer(kind: str) -> None:
+    flags = ("--kind", kind, "--close", "linger:3600000")
+    with running_backend(*flags) as backend, backend.connect() as client:
+        client.sendall(CLOSE)
+        read_answer(client)
+        client.shutdown(socket.SHUT_WR)
+        assert read_until_closed(client) == b""
+        assert backend.count()["closed_first"] == 0
+
+
+@KINDS
+def test_never_closing_leaves_it_to_the_peer(kind: str) -> None:
+    with running_backend("--kind", kind, "--close", "never") as backend, backend.connect() as client:
+        client.sendall(CLOSE)
+        assert b"\r\nConnection: close" in read_answer(client)[0]
+        # Whatever comes after a close token is ignored (RFC 9112, section 9.6), and the connection stays.
+        client.sendall(GET)
+        assert backend.count()["requests"] == 1
+        client.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            client.recv(1)
+        client.setblocking(True)
+        client.shutdown(socket.SHUT_WR)
+        assert read_until_closed(client) == b""
+        done = backend.count()
+        assert (done["requests"], done["closed_first"]) == (1, 0)
+
+
+@KINDS
+@pytest.mark.parametrize("how", ["linger:3600000", "never"])
+def test_a_backend_that_does_not_close_drains_all_the_same(kind: str, how: str) -> None:
+    with running_backend("--kind", kind, "--close", how) as backend, backend.connect() as client:
+        client.sendall(CLOSE)
+        read_answer(client)
+        assert backend.stop()["closed_first"] == 1
+
+
+@KINDS
+@pytest.mark.parametrize("how", ["at-once", "never"])
+def test_an_idle_connection_is_closed_whatever_comes_after_a_last_answer(kind: str, how: str) -> None:
+    flags = ("--kind", kind, "--idle-timeout", "0.05", "--close", how)
+    with running_backend(*flags) as backend, backend.connect() as client:
+        client.sendall(GET)
+        assert read_until_closed(client).endswith(b" !")
+
+
+@KINDS
+def test_every_nth_answer_fails_whichever_worker_gives_it(kind: str) -> None:
+    flags = ("--kind", kind, "--workers", "2", "--fail", "garbage:10")
+    with running_backend(*flags) as backend:
+        for _ in range(40):
+            with backend.connect() as client:
+                client.sendall(CLOSE)
+                read_until_closed(client)
+        done = backend.stop()
+        assert (done["requests"], done["failed"]) == (36, 4)
 
 
 @KINDS

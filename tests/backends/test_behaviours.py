@@ -1,5 +1,6 @@
 """What the texts of --delay, --body, --fail and --close mean."""
 
+import itertools
 from collections.abc import Callable
 from statistics import mean
 
@@ -77,7 +78,7 @@ def test_body_sizes(text: str, size: BodySize) -> None:
 
 
 def test_every_nth_response_fails() -> None:
-    failures = Failures(parse_failures(["reset:4,cut:3", "garbage:5"]))
+    failures = Failures(parse_failures(["reset:4,cut:3", "garbage:5"]), itertools.count(1).__next__)
     reset, cut, garbage = Failure.RESET, Failure.CUT, Failure.GARBAGE
     assert [failures.draw() for _ in range(12)] == [
         *(None, None, cut, reset, garbage, cut),

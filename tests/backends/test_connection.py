@@ -1,6 +1,7 @@
 """One connection's states, without a socket: a scripted transport says when the client is slow."""
 
 import asyncio
+import itertools
 
 from backends.counters import Counters
 from backends.options import parse_options
@@ -40,7 +41,7 @@ class ScriptedTransport(asyncio.Transport):
 
 def connect(*flags: str) -> tuple[Connection, ScriptedTransport, Counters]:
     counters = Counters()
-    connection = Server(parse_options(["--listen", "a:0", *flags]), counters)()
+    connection = Server(parse_options(["--listen", "a:0", *flags]), counters, itertools.count(1).__next__)()
     transport = ScriptedTransport(connection)
     connection.connection_made(transport)
     return connection, transport, counters

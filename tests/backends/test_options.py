@@ -36,7 +36,6 @@ def test_addresses() -> None:
         (["--listen", "a:1", "--idle-timeout", "."], "--idle-timeout '.'"),
         (["--listen", "a:1", "--requests-per-connection", "1.5"], "--requests-per-connection '1.5'"),
         (["--listen", "a:1", "--fail", "often"], "'often'"),
-        (["--listen", "a:1", "--kind", "aiohttp", "--close", "never"], "--close"),
         (["--listen", "a:1", "--unknown"], "--unknown"),
     ],
 )

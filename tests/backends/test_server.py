@@ -131,43 +131,6 @@ def closed_by_backend(flags: list[str], *requests: bytes) -> tuple[bytes, dict[s
         return answered, backend.stop()
 
 
-def test_close_at_once() -> None:
-    answered, done = closed_by_backend([], CLOSE)
-    assert b"\r\nConnection: close\r\n" in answered
-    assert done["closed_first"] == 1
-
-
-def test_close_after_lingering() -> None:
-    answered, done = closed_by_backend(["--close", "linger:50"], CLOSE)
-    assert b"\r\nConnection: close\r\n" in answered
-    assert done["closed_first"] == 1
-
-
-def test_lingering_ends_with_the_peer() -> None:
-    with running_backend("--close", "linger:3600000") as backend, backend.connect() as client:
-        client.sendall(CLOSE)
-        read_answer(client)
-        client.shutdown(socket.SHUT_WR)
-        assert read_until_closed(client) == b""
-        assert backend.count()["closed_first"] == 0
-
-
-def test_never_closing_leaves_it_to_the_peer() -> None:
-    with running_backend("--close", "never") as backend, backend.connect() as client:
-        client.sendall(CLOSE)
-        assert b"\r\nConnection: close" in read_answer(client)[0]
-        # Whatever comes after a close token is ignored (RFC 9112, section 9.6), and the connection stays.
-        client.sendall(GET)
-        client.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            client.recv(1)
-        client.setblocking(True)
-        client.shutdown(socket.SHUT_WR)
-        assert read_until_closed(client) == b""
-        done = backend.count()
-        assert (done["requests"], done["closed_first"]) == (1, 0)
-
-
 def test_requests_per_connection() -> None:
     answered, done = closed_by_backend(["--requests-per-connection", "3"], GET, GET, GET)
     assert answered.count(b"HTTP/1.1 200 OK") == 3
