@@ -18,7 +18,7 @@ import click
 
 from bench import __version__, plan, sections
 from bench.errors import BenchError
-from bench.flags import overrides, plan_flags
+from bench.flags import Amount, overrides, plan_flags
 from bench.output_flags import json_flag, output_flag
 
 if TYPE_CHECKING:
@@ -302,13 +302,13 @@ def tour(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
 
 
 @bench.command()
-@click.argument("rate", type=click.FloatRange(0, MOST, min_open=True), metavar="REQUESTS_PER_S")
+@click.argument("rate", type=Amount(0, MOST, min_open=True), metavar="REQUESTS_PER_S")
 @click.option(
     "--ports", type=click.IntRange(16, 64512), default=28_232, show_default=True, help="Port range."
 )
 @click.option("--addresses", type=click.IntRange(1, MOST), default=1, help="Source addresses of the proxy.")
 @click.option("--destinations", type=click.IntRange(1, MOST), default=1, help="Backend addresses or ports.")
-@click.option("--per-connection", type=click.FloatRange(1, MOST), default=1, help="Requests per connection.")
+@click.option("--per-connection", type=Amount(1, MOST), default=1, help="Requests per connection.")
 @json_flag
 def ceiling(
     *, rate: float, ports: int, addresses: int, destinations: int, per_connection: float, as_json: bool

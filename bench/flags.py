@@ -5,6 +5,7 @@ A flag that is not given leaves the plan's own value alone. Spelling only, both 
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -25,6 +26,16 @@ class _Duration(click.ParamType[float]):
             return units.duration_s(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Amount(click.FloatRange):
+    """A number within bounds, which "nan" is not, though it is neither below nor above them."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        amount = super().convert(value, param, ctx)
+        if math.isnan(amount):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return amount
 
 
 class _SubjectName(click.ParamType[str]):

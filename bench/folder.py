@@ -201,5 +201,5 @@ def _object(text: str) -> dict[str, Any]:
 
 def _why(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
-        return f"no JSON ({error.msg} at column {error.colno})" if error.doc.strip() else "it is empty"
+        return f"no JSON ({error.msg}, column {error.colno})" if error.doc.strip() else "it is empty"
     return f"{error} is missing" if isinstance(error, KeyError) else str(error)

@@ -32,37 +32,6 @@ def test_every_command_explains_itself(command: str) -> None:
     assert (done.exit_code, "Usage:" in done.output) == (0, True)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["run", "--mode", "long"], "'long' is not one of"),
-        (["run", "--connections", "0"], "load.connections = 0 must be at least 1"),
-        (["run", "--duration", "soon"], "'soon' is not a duration; write 10s"),
-        (["run", "--subject", "squid"], "squid"),
-        (["run", "--sysctl", "oops"], "'oops' is not KEY=VALUE"),
-        (["run", "--ports", "200", "--lab", "loopback"], "use --lab namespaces"),
-        (["run", "--delay", "slow"], "backend.delay = 'slow' is not understood"),
-        (["run", "--target", "ftp://x"], "must be an http:// URL"),
-        (["run", "--colour"], "No such option"),
-        (["run", "missing.toml"], "missing.toml: cannot be read as a TOML plan"),
-        (["plan", "--trials", "none"], "'none' is not a valid integer"),
-        (["show", "nowhere"], "nowhere"),
-        (["compare", "nowhere"], "nowhere"),
-        (["compare", "nowhere", "--fail-on", "fast"], "--fail-on 'fast' is no condition"),
-        (["polish"], "No such command 'polish'"),
-    ],
-)
-def test_misuse_is_one_line_and_code_2_and_leaves_nothing(
-    arguments: list[str], says: str, tmp_path: Path
-) -> None:
-    done = bench_process.run(*arguments, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert says in done.stderr
-    assert "Traceback" not in done.stderr
-    assert [line for line in done.stderr.splitlines() if says in line]
-    assert list(tmp_path.rglob("*")) == []
-
-
 @pytest.mark.skipif(WHY_NOT is not None, reason=f"no namespaces lab: {WHY_NOT}")
 def test_what_the_machine_does_not_have_is_one_line_and_code_3_and_leaves_nothing(tmp_path: Path) -> None:
     done = bench_process.run("run", "--sysctl", "net.ipv4.no_such_thing=1", "-o", tmp_path / "results")

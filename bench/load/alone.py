@@ -10,7 +10,7 @@ import json
 import socket
 import sys
 from time import monotonic_ns
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from bench.load.job import Job
@@ -23,9 +23,14 @@ _A_DAY_S = 86_400.0
 _PERCENTS = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99_9": 99.9, "max": 100.0}
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"client: {message}; see python -m bench.load --help\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    parse = argparse.ArgumentParser(prog="python -m bench.load", description=__doc__, allow_abbrev=False)
+    parse = _Parser(prog="python -m bench.load", description=__doc__, allow_abbrev=False)
     parse.add_argument("--target", required=True, help="http://HOST:PORT/PATH")
     parse.add_argument("--connections", type=int, default=64)
     parse.add_argument("--duration", type=float, help="seconds of the window")
