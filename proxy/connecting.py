@@ -5,34 +5,38 @@ Which connection serves whom is not decided here.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import itertools
 import os
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from proxy.errors import ConnectFailed, UpstreamTimeout
+from proxy.poller import OUT, Poller
 from proxy.settings import Address, Settings, is_ipv6
-from proxy.transport import Poller, SocketTransport
+from proxy.transport import Receiver, Transport
 
 # linux/in.h; in Python's socket module from 3.12 on. Without it bind() takes a port for one source address,
 # with it connect() takes one for the whole four-tuple.
 _IP_BIND_ADDRESS_NO_PORT = 24
 _STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+_UNDER_WAY = (errno.EALREADY, errno.EINPROGRESS)
+_DONE = (0, errno.EISCONN)
 
 Failure = ConnectFailed | UpstreamTimeout
 
 
-@dataclass(slots=True)
-class _Handshake:
-    """One that takes its time; `upstreams_left` may still be asked, should it fail."""
+class Connecting(Receiver, Protocol):
+    """A connection to be, as it learns what becomes of it."""
 
-    sock: socket.SocketType
-    deadline: float
-    upstream: int
-    upstreams_left: int
+    def connection_made(self, transport: Transport) -> None:
+        """Learn that it is established."""
+
+    def connection_failed(self, error: Failure) -> None:
+        """Learn that it did not come to be."""
 
 
 class Connector:
@@ -43,87 +47,108 @@ class Connector:
 
     Args:
         on_attempt_failed: learns of each upstream that could not be connected to.
-        on_failed: takes the protocol of a connection that did not come to be after all, and why.
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        loop: asyncio.AbstractEventLoop,
-        on_attempt_failed: Callable[[Failure], None],
-        on_failed: Callable[[asyncio.Protocol, Failure], None],
+        self, settings: Settings, poller: Poller, on_attempt_failed: Callable[[Failure], None]
     ) -> None:
-        self._loop = loop
+        self._poller = poller
         self._timeout_s = settings.limits.connect_timeout_s
         self._upstreams = [(_family(address), address) for address in settings.upstreams]
         self._turns = itertools.cycle(range(len(self._upstreams)))
         self._sources = itertools.cycle(settings.sources) if settings.sources else None
+        self._is_kept = settings.mode == "keepalive"
         self._on_attempt_failed = on_attempt_failed
-        self._on_failed = on_failed
-        self._pending: dict[asyncio.Protocol, _Handshake] = {}
-        self._poller = Poller(loop)
+        self._pending: set[_Handshake] = set()
 
-    def open(self, protocol: asyncio.Protocol, now: float) -> Failure | None:
-        """Connect to the next upstream; `protocol` learns by `connection_made` that it is done.
+    def open(self, protocol: Connecting, now: float) -> Transport | Failure | None:
+        """Connect to the next upstream.
 
-        Returns why not, when that is known at once.
+        Returns the transport, or why there is none, when that is known at once; otherwise `protocol` is told.
         """
         return self._ask(protocol, now, next(self._turns), len(self._upstreams) - 1)
 
     def sweep(self, now: float) -> None:
         """Give up what has taken too long."""
-        late = [protocol for protocol, handshake in self._pending.items() if handshake.deadline <= now]
-        for protocol in late:
-            handshake = self._take(protocol)
-            self._ask_others(
-                protocol, handshake, UpstreamTimeout("the upstream did not accept the connection in time")
-            )
+        for handshake in [each for each in self._pending if each.deadline <= now]:
+            self._stop_waiting(handshake)
+            handshake.sock.close()
+            late = UpstreamTimeout("the upstream did not accept the connection in time")
+            self._ask_others(handshake, late)
 
-    def _ask(self, protocol: asyncio.Protocol, now: float, upstream: int, left: int) -> Failure | None:
+    def _wait(self, handshake: _Handshake) -> None:
+        self._pending.add(handshake)
+        self._poller.add(handshake.sock.fileno(), handshake, OUT)
+
+    def _stop_waiting(self, handshake: _Handshake) -> None:
+        self._pending.discard(handshake)
+        self._poller.release(handshake.sock.fileno())
+
+    def _look(self, handshake: _Handshake) -> None:
+        """See what has become of a connection that took its time."""
+        code = handshake.sock.connect_ex(self._upstreams[handshake.upstream][1])
+        if code in _UNDER_WAY:
+            return
+        self._stop_waiting(handshake)
+        if code in _DONE:
+            protocol = handshake.protocol
+            protocol.connection_made(Transport(self._poller, handshake.sock.detach(), protocol))
+        else:
+            handshake.sock.close()
+            self._ask_others(handshake, _failure(code))
+
+    def _ask(self, protocol: Connecting, now: float, upstream: int, left: int) -> Transport | Failure | None:
         """Connect to `upstream` or, while it cannot be reached, to one of the `left` after it."""
         while True:
-            failure = self._connect(protocol, now, upstream, left)
-            if failure is None:
-                return None
-            self._on_attempt_failed(failure)
+            outcome = self._connect(protocol, now, upstream, left)
+            if not isinstance(outcome, ConnectFailed):
+                return outcome
+            self._on_attempt_failed(outcome)
             if not left:
-                return failure
+                return outcome
             left -= 1
             upstream = (upstream + 1) % len(self._upstreams)
 
-    def _ask_others(self, protocol: asyncio.Protocol, failed: _Handshake, failure: Failure) -> None:
-        failed.sock.close()
+    def _ask_others(self, failed: _Handshake, failure: Failure) -> None:
         self._on_attempt_failed(failure)
-        last: Failure | None = failure
+        protocol = failed.protocol
+        outcome: Transport | Failure | None = failure
         if failed.upstreams_left:
             upstream = (failed.upstream + 1) % len(self._upstreams)
-            last = self._ask(protocol, self._loop.time(), upstream, failed.upstreams_left - 1)
-        if last is not None:
-            self._on_failed(protocol, last)
+            outcome = self._ask(protocol, time.monotonic(), upstream, failed.upstreams_left - 1)
+        if isinstance(outcome, Transport):
+            protocol.connection_made(outcome)
+        elif outcome is not None:
+            protocol.connection_failed(outcome)
 
-    def _connect(self, protocol: asyncio.Protocol, now: float, upstream: int, left: int) -> Failure | None:
+    def _connect(
+        self, protocol: Connecting, now: float, upstream: int, left: int
+    ) -> Transport | ConnectFailed | None:
         family, address = self._upstreams[upstream]
         try:
             sock = self._socket(family)
         except OSError as error:
             return _failure(error.errno or errno.EIO)
-        error_number = sock.connect_ex(address)
-        if error_number == errno.EINPROGRESS:
-            # The handshake with a near host is over by now: asking again is cheaper than a turn of the loop.
-            error_number = sock.connect_ex(address)
-        if error_number in (errno.EALREADY, errno.EINPROGRESS):
-            self._pending[protocol] = _Handshake(sock, now + self._timeout_s, upstream, left)
-            self._loop.add_writer(sock.fileno(), self._writable, protocol)
-        elif error_number in (0, errno.EISCONN):
-            self._attach(protocol, sock)
-        else:
-            sock.close()
-            return _failure(error_number)
-        return None
+        code = sock.connect_ex(address)
+        if code == errno.EINPROGRESS:
+            # The handshake with a near host is over by now: asking again is cheaper than a turn.
+            code = sock.connect_ex(address)
+        if code in _DONE:
+            return Transport(self._poller, sock.detach(), protocol)
+        if code in _UNDER_WAY:
+            self._wait(_Handshake(self._look, sock, protocol, now + self._timeout_s, upstream, left))
+            return None
+        sock.close()
+        return _failure(code)
 
     def _socket(self, family: int) -> socket.SocketType:
         # The type below socket.socket, which is written in Python and opens and closes at thrice the price.
         sock = socket.SocketType(family, _STREAM)
+        # The acknowledgement that ends the handshake can wait for the request, and travel with it.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+        if self._is_kept:
+            # What is sent once a connection never waits for an acknowledgement of what went before.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._sources is not None:
             sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
             try:
@@ -133,26 +158,28 @@ class Connector:
                 raise
         return sock
 
-    def _writable(self, protocol: asyncio.Protocol) -> None:
-        handshake = self._take(protocol)
-        error_number = handshake.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if error_number:
-            self._ask_others(protocol, handshake, _failure(error_number))
-        else:
-            self._attach(protocol, handshake.sock)
 
-    def _take(self, protocol: asyncio.Protocol) -> _Handshake:
-        handshake = self._pending.pop(protocol)
-        self._loop.remove_writer(handshake.sock.fileno())
-        return handshake
+@dataclass(slots=True, eq=False)
+class _Handshake:
+    """A connection that takes its time; `upstreams_left` may still be asked, should it fail."""
 
-    def _attach(self, protocol: asyncio.Protocol, sock: socket.SocketType) -> None:
-        SocketTransport(self._poller, sock, protocol)
+    look: Callable[[_Handshake], None]
+    sock: socket.SocketType
+    protocol: Connecting
+    deadline: float
+    upstream: int
+    upstreams_left: int
+
+    def read(self) -> None:
+        self.look(self)
+
+    def ready(self, events: int) -> None:
+        self.look(self)
 
 
 def _family(address: Address) -> int:
     return socket.AF_INET6 if is_ipv6(address[0]) else socket.AF_INET
 
 
-def _failure(error_number: int) -> ConnectFailed:
-    return ConnectFailed(f"cannot connect to the upstream: {os.strerror(error_number).lower()}", error_number)
+def _failure(code: int) -> ConnectFailed:
+    return ConnectFailed(f"cannot connect to the upstream: {os.strerror(code).lower()}", code)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import Callable
 from typing import Any
+
+from proxy.poller import Poller
 
 Emit = Callable[[dict[str, Any]], None]
 """Takes one event."""
@@ -25,10 +26,9 @@ class Control:
         self._on_end = on_end
         self._buffer = b""
 
-    def listen(self, loop: asyncio.AbstractEventLoop, descriptor: int) -> None:
+    def listen(self, poller: Poller, descriptor: int) -> None:
         """Begin to read; `descriptor` becomes non-blocking."""
-        os.set_blocking(descriptor, False)
-        loop.add_reader(descriptor, self._read, loop, descriptor)
+        Pipe(poller, descriptor, self.feed, self._on_end)
 
     def feed(self, data: bytes) -> None:
         """Take bytes as they come; a line that is no command is passed over."""
@@ -38,16 +38,42 @@ class Control:
             if command is not None:
                 self._on_command(command)
 
-    def _read(self, loop: asyncio.AbstractEventLoop, descriptor: int) -> None:
+
+class Pipe:
+    """The reading end of a pipe, which is told what comes in and that no more will."""
+
+    def __init__(
+        self, poller: Poller, descriptor: int, on_data: Callable[[bytes], None], on_end: Callable[[], None]
+    ) -> None:
+        self._poller = poller
+        self._descriptor = descriptor
+        self._on_data = on_data
+        self._on_end = on_end
+        os.set_blocking(descriptor, False)
         try:
-            data = os.read(descriptor, 65536)
+            poller.add(descriptor, self)
+        except PermissionError:
+            # A file, or /dev/null: never waited for, and all of it is there.
+            poller.later(self._read_file)
+
+    def read(self) -> None:
+        try:
+            data = os.read(self._descriptor, 65536)
         except BlockingIOError:
             return
         if data:
-            self.feed(data)
+            self._on_data(data)
         else:
-            loop.remove_reader(descriptor)
+            self._poller.release(self._descriptor)
             self._on_end()
+
+    def ready(self, events: int) -> None:
+        self.read()
+
+    def _read_file(self) -> None:
+        while data := os.read(self._descriptor, 65536):
+            self._on_data(data)
+        self._on_end()
 
 
 def write_event(descriptor: int, event: dict[str, Any]) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import time
-from typing import cast
 
 from proxy.connecting import Connector, Failure
 from proxy.counters import Counters
 from proxy.errors import PoolTimeout, ProxyError, UpstreamProtocolError, UpstreamTimeout
+from proxy.poller import Poller
 from proxy.pool import Close, Open, Pool, Refuse, Use
 from proxy.settings import Settings
+from proxy.transport import Transport
 from proxy.upstream import Downstream, UpstreamConnection
 
 FIN_WAIT_S = 5.0
@@ -24,19 +24,18 @@ _Action = _Use | Close[UpstreamConnection] | Refuse[Downstream] | None
 class Dispatcher:
     """The upstream connections of one worker.
 
-    `now` is the loop's clock as of the last sweep, in seconds: fine enough for idle connections and queues,
-    and free of a call per exchange.
+    `now` is the monotonic clock as of the last sweep, in seconds: fine enough for idle connections and
+    queues, and free of a call per exchange.
     """
 
-    def __init__(self, settings: Settings, counters: Counters, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, settings: Settings, counters: Counters, poller: Poller) -> None:
         self.limits = settings.limits
-        self.now = loop.time()
+        self.now = time.monotonic()
         self._counters = counters
-        self._loop = loop
         self._keeps = settings.mode == "keepalive"
         self._backend_closes = settings.mode == "short" and settings.closer == "backend"
         self._max_requests = settings.requests_per_connection or 1 << 62
-        self._connector = Connector(settings, loop, self._count_failure, self._open_failed)
+        self._connector = Connector(settings, poller, self._count_failure)
         self._closing: set[UpstreamConnection] = set()
         self._renewing: set[Downstream] = set()
         self._pool: Pool[UpstreamConnection, Downstream] = Pool(
@@ -57,6 +56,9 @@ class Dispatcher:
             if connection.carried:
                 self._counters.reused += 1
             exchange.use(connection)
+            return
+        if self._pool.reserve():
+            self._open_for(exchange)
             return
         action = self._pool.acquire(exchange, self.now)
         if isinstance(action, Use):
@@ -91,13 +93,21 @@ class Dispatcher:
             exchange.use(connection)
         else:
             # Its client has gone meanwhile, and nobody is left to read an answer.
-            self.release(connection, reusable=True)
+            self.release(connection)
 
-    def release(self, connection: UpstreamConnection, *, reusable: bool) -> None:
-        keeps = reusable and self._keeps and connection.carried < self._max_requests
-        action = self._pool.release(connection, self.now, reusable=keeps)
-        if action is not None:
-            self._carry_out(action)
+    def failed(self, connection: UpstreamConnection, error: Failure) -> None:
+        self._open(self._tell_failure(connection, error))
+
+    def release(self, connection: UpstreamConnection) -> None:
+        if self._keeps and connection.carried < self._max_requests:
+            action = self._pool.release(connection, self.now)
+            if action is not None:
+                self._carry_out(action)
+        else:
+            self._close(connection)
+
+    def retire(self, connection: UpstreamConnection) -> None:
+        self._close(connection)
 
     def lost(self, connection: UpstreamConnection, error: ProxyError) -> None:
         if isinstance(error, UpstreamProtocolError):
@@ -116,7 +126,7 @@ class Dispatcher:
 
     def sweep(self) -> None:
         """Move the coarse clock on, and end what has waited for too long."""
-        self.now = self._loop.time()
+        self.now = time.monotonic()
         for action in self._pool.expire(self.now):
             self._carry_out(action)
         for connection in [each for each in self._closing if each.deadline <= self.now]:
@@ -152,17 +162,32 @@ class Dispatcher:
             connection.close()
         self.discard(connection)
 
+    def _open_for(self, exchange: Downstream) -> None:
+        """Open a connection for a newcomer, for whom the pool has made room."""
+        connection = UpstreamConnection(self)
+        transport = self._connector.open(connection, self.now)
+        if isinstance(transport, Transport):
+            self._counters.opened += 1
+            connection.begin(transport)
+            exchange.use(connection)
+        elif transport is None:
+            self._pool.wait(exchange, self.now)
+        else:
+            action = self._pool.lost(connection)
+            exchange.no_connection(transport)
+            self._open(action)
+
     def _open(self, action: Open[Downstream] | None) -> None:
         # A loop, since a failure that shows at once may let the next one in the queue try.
         while action is not None:
             connection = UpstreamConnection(self, action.reserved_for)
-            error = self._connector.open(connection, self.now)
-            if error is None:
+            transport = self._connector.open(connection, self.now)
+            if isinstance(transport, Transport):
+                connection.connection_made(transport)
                 return
-            action = self._tell_failure(connection, error)
-
-    def _open_failed(self, protocol: asyncio.Protocol, error: Failure) -> None:
-        self._open(self._tell_failure(cast(UpstreamConnection, protocol), error))
+            if transport is None:
+                return
+            action = self._tell_failure(connection, transport)
 
     def _tell_failure(self, connection: UpstreamConnection, error: Failure) -> Open[Downstream] | None:
         waiter = connection.reserved_for

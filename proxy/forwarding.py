@@ -84,11 +84,11 @@ def response_head(head: ResponseHead, *, keep_alive: bool, to_http10: bool, date
     Args:
         keep_alive: whether the client's connection is kept.
         to_http10: whether the client speaks HTTP/1.0, which must be told that it is, and cannot read chunks.
-        date: the present moment, for a response that has none (RFC 9110, section 6.6.1).
+        date: a field line of the present moment, for a response that has none (RFC 9110, section 6.6.1).
     """
     parts = [head.status_line, head.fields]
     if not head.has_date:
-        parts.append(b"Date: %b\r\n" % date)
+        parts.append(date)
     if head.body in (CHUNKED, UNTIL_CLOSE) and not to_http10:
         parts.append(b"Transfer-Encoding: chunked\r\n")
     if not keep_alive:
@@ -99,10 +99,9 @@ def response_head(head: ResponseHead, *, keep_alive: bool, to_http10: bool, date
     return b"".join(parts)
 
 
-def dated(data: bytes, head_size: int, date: bytes) -> bytes:
-    """Return a response with a Date added at the end of its head (RFC 9110, section 6.6.1)."""
-    end = head_size - 2
-    return b"%bDate: %b\r\n%b" % (data[:end], date, data[end:])
+def dated(data: bytes, end: int, date: bytes) -> bytes:
+    """Return a response with a Date added where its fields end (RFC 9110, section 6.6.1)."""
+    return b"".join((data[:end], date, data[end:]))
 
 
 def interim_head(head: ResponseHead) -> bytes:

@@ -1,7 +1,8 @@
 """Which upstream connection serves which exchange. No sockets, no clock: events in, actions out.
 
-In come `acquire`, `opened`, `release`, `lost`, `failed`, `renew`, `cancel` and `expire`; out go `Use`,
-`Open`, `Close` and `Refuse`, which the caller carries out. The pool makes four promises:
+In come `take`, `reserve`, `acquire`, `wait`, `opened`, `release`, `lost`, `failed`, `renew`, `cancel` and
+`expire`; out go `Use`, `Open`, `Close` and `Refuse`, which the caller carries out. The pool makes four
+promises:
 
 * a connection that was handed out is never closed by another event;
 * an idle connection goes to exactly one waiter, first come, first served;
@@ -9,13 +10,14 @@ In come `acquire`, `opened`, `release`, `lost`, `failed`, `renew`, `cancel` and 
 * each event costs O(1), whatever the pool holds (`expire`: per connection or waiter that it ends).
 
 All upstream addresses share one pool, since any of them may serve any exchange: there is never a reason to
-close an idle connection to one in favour of another. Short mode is the pool in which no release is reusable.
+close an idle connection to one in favour of another. In short mode nothing is ever released to it.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Generic, TypeVar
 
 Connection = TypeVar("Connection")
@@ -80,9 +82,9 @@ class Pool(Generic[Connection, Waiter]):
         self._open = 0
         self._opening = 0
         self._any: Open[Waiter] = Open()
-        # Both map to the moment of entry, and the oldest entry comes first: a plain dict would be slow to
-        # find its first entry after many deletions at the front.
-        self._idle: OrderedDict[Connection, float] = OrderedDict()
+        # Both map to the moment of entry, and the oldest entry comes first. Idle connections leave at the
+        # back; waiters at the front, where a plain dict is slow to find its first entry after many deletions.
+        self._idle: dict[Connection, float] = {}
         self._waiting: OrderedDict[Waiter, float] = OrderedDict()
 
     @property
@@ -112,6 +114,22 @@ class Pool(Generic[Connection, Waiter]):
         """
         return self._idle.popitem()[0] if self._idle else None
 
+    def reserve(self) -> bool:
+        """Let a newcomer open a connection of its own, where none is idle; False: `acquire` must decide.
+
+        Only where nobody waits and none is being opened, so that it overtakes nobody. It is busy from now on;
+        where opening it takes time, the caller follows with `wait`, where it fails, with `lost`.
+        """
+        if self._opening or self._waiting or self._open >= self._max_open:
+            return False
+        self._open += 1
+        return True
+
+    def wait(self, waiter: Waiter, now: float) -> None:
+        """Queue a newcomer whose own connection takes time to open: the first to open serves the first."""
+        self._opening += 1
+        self._waiting[waiter] = now
+
     def acquire(
         self, waiter: Waiter, now: float
     ) -> Use[Connection, Waiter] | Open[Waiter] | Refuse[Waiter] | None:
@@ -134,12 +152,17 @@ class Pool(Generic[Connection, Waiter]):
         return self._place(connection, now)
 
     def release(
-        self, connection: Connection, now: float, *, reusable: bool
+        self, connection: Connection, now: float
     ) -> Use[Connection, Waiter] | Close[Connection] | None:
-        """Take back a connection whose exchange is over; None means that it is idle."""
-        if reusable:
-            return self._place(connection, now)
-        return Close(connection)
+        """Take back a connection that may carry another exchange; None means that it is idle.
+
+        One that may not is closed, and told by `lost`.
+        """
+        if not self._waiting and len(self._idle) < self._max_idle:
+            # As `_place` does: most of what a pool does is this.
+            self._idle[connection] = now
+            return None
+        return self._place(connection, now)
 
     def lost(self, connection: Connection) -> Open[Waiter] | None:
         """Forget a connection, idle or busy, that has ended; somebody who waits may get a new one."""
@@ -165,8 +188,10 @@ class Pool(Generic[Connection, Waiter]):
     def expire(self, now: float) -> list[Close[Connection] | Refuse[Waiter]]:
         """End what has been idle, or has waited, for too long; the caller follows a `Close` with `lost`."""
         actions: list[Close[Connection] | Refuse[Waiter]] = []
-        while self._idle and now - next(iter(self._idle.values())) >= self._idle_timeout_s:
-            actions.append(Close(self._idle.popitem(last=False)[0]))
+        oldest = now - self._idle_timeout_s
+        for connection, _ in list(takewhile(lambda entry: entry[1] <= oldest, self._idle.items())):
+            del self._idle[connection]
+            actions.append(Close(connection))
         while self._waiting and now - next(iter(self._waiting.values())) >= self._queue_timeout_s:
             actions.append(Refuse(self._waiting.popitem(last=False)[0]))
         return actions

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import enum
-from typing import cast
 
 from proxy import forwarding
 from proxy.errors import ClientProtocolError, ClientTimeout, ProxyError, UpstreamProtocolError, UpstreamReset
@@ -13,6 +11,7 @@ from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
 from proxy.http11.request import RequestHead, read_request
 from proxy.http11.response import ResponseHead
 from proxy.service import Service
+from proxy.transport import Transport
 from proxy.tunnel import Tunnel
 from proxy.upload import Upload
 from proxy.upstream import UpstreamConnection
@@ -50,7 +49,7 @@ _READING, _COLLECTING, _WAITING, _RELAYING = State.READING, State.COLLECTING, St
 _RESPONDING, _LINGERING, _CLOSED = State.RESPONDING, State.LINGERING, State.CLOSED
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection:
     """Reads requests and answers them in order; see State."""
 
     __slots__ = (
@@ -59,13 +58,14 @@ class ClientConnection(asyncio.Protocol):
         "request_done",
     )  # fmt: skip
 
-    _transport: asyncio.Transport
+    _transport: Transport
     _head: RequestHead
     _upload: Upload
     _upstream: UpstreamConnection
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, address: str) -> None:
         self._service = service
+        self._tail = service.writer.tail(address)
         self._state = _READING
         self._buffer = b""
         self._request = b""
@@ -75,17 +75,14 @@ class ClientConnection(asyncio.Protocol):
         self._read_paused = False
         self._write_paused = False
         self._lingered = 0
-        self._tail = b""
         self.request_done = True
         self.deadline = service.idle_until
 
     # What the transport tells.
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        service = self._service
-        self._transport = cast(asyncio.Transport, transport)
-        self._tail = service.writer.tail(transport.get_extra_info("peername")[0])
-        if not service.admit(self):
+    def connection_made(self, transport: Transport) -> None:
+        self._transport = transport
+        if not self._service.admit(self):
             self._answer(503, "too many clients")
 
     def data_received(self, data: bytes) -> None:
@@ -148,27 +145,17 @@ class ClientConnection(asyncio.Protocol):
                     self.deadline = service.head_until
                 return
             self._head = head
-            self._closes = not head.keep_alive or service.draining
             self._request = service.writer.write(head, self._tail, service.default_host)
-            if head.body:
-                self._begin_body(head.body, data[head.size :])
-            elif head.size < len(data):
-                self._buffer = data[head.size :]
+            if head.is_usual:
+                self._closes = service.draining
+                if head.size < len(data):
+                    self._buffer = data[head.size :]
+            elif self._is_done_with(head, data):
+                return
         except ClientProtocolError as error:
             self._refuse(error)
             return
-        if head.max_forwards == 0:
-            # RFC 9110, section 7.6.2: this far and no further.
-            self._answer(200, "the request went no further than it was allowed to")
-            return
-        if head.expects_continue and service.writer.to_http10:
-            # RFC 9110, section 10.1.1: the upstream cannot.
-            self._transport.write(forwarding.CONTINUE)
-        if self.request_done or not self._upload.collects:
-            self._ask()
-        else:
-            self._state = _COLLECTING
-            self.deadline = service.body_until
+        self._ask()
 
     def _ask(self) -> None:
         service = self._service
@@ -176,6 +163,27 @@ class ClientConnection(asyncio.Protocol):
         self.deadline = service.response_until if self.request_done else service.body_until
         service.counters.requests += 1
         service.dispatcher.acquire(self)
+
+    def _is_done_with(self, head: RequestHead, data: bytes) -> bool:
+        """Prepare for what is unusual about a request; True when it is not to be asked for, or not yet."""
+        service = self._service
+        self._closes = not head.keep_alive or service.draining
+        if head.body:
+            self._begin_body(head.body, data[head.size :])
+        elif head.size < len(data):
+            self._buffer = data[head.size :]
+        if head.max_forwards == 0:
+            # RFC 9110, section 7.6.2: this far and no further.
+            self._answer(200, "the request went no further than it was allowed to")
+            return True
+        if head.expects_continue and service.writer.to_http10:
+            # RFC 9110, section 10.1.1: the upstream cannot.
+            self._transport.write(forwarding.CONTINUE)
+        if self.request_done or not self._upload.collects:
+            return False
+        self._state = _COLLECTING
+        self.deadline = service.body_until
+        return True
 
     def _begin_body(self, length: int, data: bytes) -> None:
         service = self._service
@@ -223,7 +231,7 @@ class ClientConnection(asyncio.Protocol):
         """Send the request, as far as it has come, on `connection`."""
         self._upstream = connection
         self._state = _RELAYING
-        connection.send(self._request, self, to_head=self._head.method == b"HEAD")
+        connection.send(self._request, self)
         if not self.request_done:
             self._resume_reading()
 
@@ -233,10 +241,17 @@ class ClientConnection(asyncio.Protocol):
 
     # What the upstream connection tells.
 
-    def pass_on(self, data: bytes, head_size: int, *, is_dated: bool) -> bool:
-        if self._closes or self._head.is_10 or not self.request_done:
+    @property
+    def asks_for_head(self) -> bool:
+        return self._head.method == b"HEAD"
+
+    def pass_on(self, data: bytes, date_at: int) -> bool:
+        head = self._head
+        if self._closes or not self.request_done or head.method == b"HEAD":
             return False
-        self._transport.write(data if is_dated else forwarding.dated(data, head_size, self._service.date))
+        if not head.is_usual and head.is_10:
+            return False
+        self._transport.send(forwarding.dated(data, date_at, self._service.date) if date_at else data)
         return True
 
     def interim(self, head: ResponseHead) -> None:
@@ -275,7 +290,10 @@ class ClientConnection(asyncio.Protocol):
 
     def content(self, content: bytes) -> None:
         self.deadline = self._service.response_until
-        self._transport.write(chunk(content) if self._chunks_out else content)
+        if self._chunks_out:
+            self._transport.write(chunk(content))
+        else:
+            self._transport.send(content)
 
     def content_done(self) -> None:
         if self._chunks_out:
@@ -362,7 +380,7 @@ class ClientConnection(asyncio.Protocol):
         self.deadline = self._service.idle_until
         if self._buffer:
             # Later, so that a long pipeline of refusals is no deep recursion.
-            self._service.loop.call_soon(self._next_request)
+            self._service.poller.later(self._next_request)
         elif self._read_paused and not self._write_paused:
             self._resume_reading()
 
@@ -413,17 +431,16 @@ class ClientConnection(asyncio.Protocol):
         self._state = _LINGERING
         self._buffer = b""
         self.deadline = self._service.dispatcher.now + LINGER_S
-        if not self._transport.is_closing():
+        if not self._transport.is_closing:
             self._transport.write_eof()
         self._resume_reading()
 
     def _pause_reading(self) -> None:
-        if not self._read_paused and not self._transport.is_closing():
+        if not self._read_paused:
             self._read_paused = True
             self._transport.pause_reading()
 
     def _resume_reading(self) -> None:
         if self._read_paused:
             self._read_paused = False
-            if not self._transport.is_closing():
-                self._transport.resume_reading()
+            self._transport.resume_reading()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import Protocol
 
 from proxy.counters import Counters
 from proxy.dispatch import Dispatcher
 from proxy.forwarding import RequestWriter
+from proxy.poller import Poller
 from proxy.settings import Settings, format_address
 from proxy.tunnel import Tunnel
 
@@ -35,13 +36,13 @@ class Service:
     at all connections once in a while.
     """
 
-    def __init__(self, settings: Settings, counters: Counters, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, settings: Settings, counters: Counters, poller: Poller) -> None:
         self.limits = settings.limits
         self.counters = counters
-        self.loop = loop
-        self.dispatcher = Dispatcher(settings, counters, loop)
+        self.poller = poller
+        self.dispatcher = Dispatcher(settings, counters, poller)
         self.draining = False
-        self.drained = asyncio.Event()
+        self._on_drained: Callable[[], None] = lambda: None
         self.default_host = format_address(settings.upstreams[0]).encode("ascii")
         short = settings.mode == "short"
         self.writer = RequestWriter(
@@ -76,7 +77,7 @@ class Service:
         """Move the coarse clock on and end what took too long."""
         self.dispatcher.sweep()
         now = self.dispatcher.now
-        self.date = formatdate(usegmt=True).encode("ascii")
+        self.date = f"Date: {formatdate(usegmt=True)}\r\n".encode("ascii")
         self.idle_until = now + self.limits.idle_timeout_s
         self.head_until = now + self.limits.head_timeout_s
         self.body_until = now + self.limits.body_timeout_s
@@ -86,9 +87,10 @@ class Service:
         for tunnel in [each for each in self._tunnels if each.is_silent(now, self.limits.tunnel_timeout_s)]:
             tunnel.abort()
 
-    def drain(self) -> None:
-        """Close idle connections now, the others after their exchange; then `drained` is set."""
+    def drain(self, on_drained: Callable[[], None]) -> None:
+        """Close idle connections now, the others after their exchange; `on_drained` tells of the last one."""
         self.draining = True
+        self._on_drained = on_drained
         self.dispatcher.drain()
         for client in list(self._clients):
             client.drain()
@@ -107,4 +109,4 @@ class Service:
 
     def _check_drained(self) -> None:
         if self.draining and not self._clients and not self._tunnels:
-            self.drained.set()
+            self._on_drained()

@@ -1,215 +1,99 @@
-"""Transports for sockets that the proxy has connected itself.
+"""The transport of one connected socket, towards a client or an upstream alike. No HTTP.
 
-uvloop makes a transport of a connected socket by way of a task, seven system calls and another turn of the
-loop: a third of what a short exchange costs. Here it is one call of epoll_ctl. All of one worker's sockets
-share an epoll of their own, which the loop watches as a single descriptor.
+It has the verbs of asyncio's transports and gives the calls of asyncio's protocols, but works on the bare
+descriptor: a response is sent at once from where it is written, one system call and nothing around it.
 """
 
 from __future__ import annotations
 
-import asyncio
-import select
+import os
 import socket
-from typing import Any
+from functools import partial
+from typing import Protocol
 
-_IN, _OUT = select.EPOLLIN, select.EPOLLOUT
+from proxy.poller import IN, OUT, Poller
+
 _READ_BYTES = 16 * 1024
 _READ_MORE_BYTES = 256 * 1024
 """Once a read has filled its buffer, more of the same is to be expected."""
 _HIGH_WATER_BYTES = 64 * 1024
 
 
-_NOBODY = asyncio.Protocol()
+class Receiver(Protocol):
+    """Whom a transport serves."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come in."""
+
+    def eof_received(self) -> bool:
+        """Learn that no more will come in; True keeps the transport open for what is still to be sent."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Learn that the connection is over, by an error or without."""
+
+    def pause_writing(self) -> None:
+        """Learn that the other side does not take what is sent."""
+
+    def resume_writing(self) -> None:
+        """Learn that it has taken all of it."""
 
 
-class Poller:
-    """Watches one worker's sockets, and sends what they have to send once in a turn of the loop."""
+class _Nobody:
+    """Whom a lost transport serves: it and its protocol would hold each other until the next collection."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self._epoll = select.epoll()
-        self._transports: dict[int, SocketTransport] = {}
-        self.unsent: list[SocketTransport] = []
-        """The transports that have something to send in this turn; always the same list."""
-        loop.add_reader(self._epoll.fileno(), self._ready)
+    def data_received(self, data: bytes) -> None:
+        pass
 
-    def add(self, descriptor: int, transport: SocketTransport) -> None:
-        """Begin to watch a socket for what comes in."""
-        self._transports[descriptor] = transport
-        self._epoll.register(descriptor, _IN)
+    def eof_received(self) -> bool:
+        return False
 
-    def watch(self, descriptor: int, events: int) -> None:
-        """Watch a socket for these events from now on."""
-        self._epoll.modify(descriptor, events)
+    def connection_lost(self, exc: Exception | None) -> None:
+        pass
 
-    def remove(self, descriptor: int) -> None:
-        """Forget a socket that is about to be closed, which ends epoll's interest in it."""
-        del self._transports[descriptor]
+    def pause_writing(self) -> None:
+        pass
 
-    def send_soon(self) -> None:
-        """Flush what is in `unsent` at the end of this turn."""
-        self.loop.call_soon(self._flush)
-
-    def close(self) -> None:
-        """Stop watching."""
-        self.loop.remove_reader(self._epoll.fileno())
-        self._epoll.close()
-
-    def _ready(self) -> None:
-        transports = self._transports
-        for descriptor, events in self._epoll.poll(0):
-            # An earlier event may have closed this one.
-            transport = transports.get(descriptor)
-            if transport is None:
-                continue
-            if events == _IN:
-                transport.read()
-            else:
-                transport.ready(events)
-
-    def _flush(self) -> None:
-        # What has come in is read first: it cannot be an answer to what is about to be sent.
-        self._ready()
-        # A transport that gets something to send meanwhile joins the end of the list.
-        try:
-            for transport in self.unsent:
-                transport.flush()
-        finally:
-            self.unsent.clear()
+    def resume_writing(self) -> None:
+        pass
 
 
-class SocketTransport(asyncio.Transport):
-    """One connected, non-blocking socket; its protocol learns at once when the connection is lost."""
+_NOBODY = _Nobody()
 
-    # What most sockets never change stands here once, and costs a new one nothing.
-    _buffer = b""
-    _read_bytes = _READ_BYTES
-    _reading = True
-    _sends = 0
-    _paused = False
-    _blocked = False
-    _eof = False
-    _closing = False
-    _lost = False
 
-    def __init__(self, poller: Poller, sock: socket.SocketType, protocol: asyncio.Protocol) -> None:
+class Transport:
+    """One connected, non-blocking socket; it is not watched any more once `connection_lost` was told."""
+
+    __slots__ = (
+        "_blocked", "_closing", "_descriptor", "_ended", "_events", "_paused", "_poller", "_protocol",
+        "_read_bytes", "_reading", "_shutting", "unsent",
+    )  # fmt: skip
+
+    def __init__(self, poller: Poller, descriptor: int, protocol: Receiver) -> None:
         self._poller = poller
-        self._unsent = poller.unsent
-        self._sock = sock
-        self._descriptor = sock.fileno()
-        self._protocol = protocol
-        poller.add(self._descriptor, self)
-        protocol.connection_made(self)
+        self._descriptor = descriptor
+        self._protocol: Receiver = protocol
+        self.unsent: bytes | memoryview = b""
+        """What is still to be sent."""
+        self._events = IN
+        self._read_bytes = _READ_BYTES
+        self._reading = True
+        self._ended = False
+        self._blocked = False
+        self._paused = False
+        self._shutting = False
+        self._closing = False
+        poller.add(descriptor, self)
 
     # What the poller tells.
 
-    def ready(self, events: int) -> None:
-        """Read, and go on sending, as far as the socket allows."""
-        if events & _OUT:
-            self.flush()
-        if events & ~(_OUT | _IN):
-            # The connection has ended: that is learnt by reading, whether or not anybody wants to.
-            self._reading = True
-        if events & ~_OUT:
-            self.read()
-
-    def flush(self) -> None:
-        """Send what there is to send, as far as the socket takes it."""
-        data = self._buffer
-        if not data or self._lost:
-            return
-        if self._sends < 2:
-            self._note_send()
-        try:
-            sent = self._sock.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError as error:
-            self._lose(error)
-            return
-        if sent == len(data):
-            self._buffer = b""
-            self._sent_all()
-        else:
-            self._buffer = data[sent:]
-            self._blocked = True
-            self._watch()
-            self._maybe_pause()
-
-    # What the protocol asks for.
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send `data`, at the end of this turn of the loop."""
-        if self._closing:
-            return
-        if self._buffer:
-            self._buffer += data
-            self._maybe_pause()
-        else:
-            self._buffer = bytes(data)
-            if not self._unsent:
-                self._poller.send_soon()
-            self._unsent.append(self)
-
-    def write_eof(self) -> None:
-        """Close this side, after what is still to be sent."""
-        self._eof = True
-        if not self._buffer and not self._lost:
-            self._shut_down()
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def get_write_buffer_size(self) -> int:
-        return len(self._buffer)
-
-    def pause_reading(self) -> None:
-        self._set_reading(False)
-
-    def resume_reading(self) -> None:
-        self._set_reading(True)
-
-    def is_reading(self) -> bool:
-        return self._reading
-
-    def is_closing(self) -> bool:
-        return self._closing
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        assert isinstance(protocol, asyncio.Protocol)
-        self._protocol = protocol
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        return self._protocol
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self._sock if name == "socket" else default
-
-    def close(self) -> None:
-        """Close, after what is still to be sent."""
-        if self._closing:
-            return
-        self._closing = True
-        if not self._buffer:
-            self._lose(None)
-
-    def abort(self) -> None:
-        """Close now."""
-        self._closing = True
-        self._lose(None)
-
-    def _note_send(self) -> None:
-        """Turn off Nagle's algorithm once it could matter: many a short connection sends only once."""
-        self._sends += 1
-        if self._sends == 2:
-            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
     def read(self) -> None:
-        """Read what has come in, unless an earlier event has closed this socket, or paused it."""
-        if not self._reading or self._lost:
+        """Read what has come in."""
+        if not self._reading:
+            # Only now: most pauses are over before anything comes.
+            self._watch()
             return
         try:
-            data = self._sock.recv(self._read_bytes)
+            data = os.read(self._descriptor, self._read_bytes)
         except BlockingIOError:
             return
         except OSError as error:
@@ -222,22 +106,143 @@ class SocketTransport(asyncio.Transport):
             self._read_bytes = _READ_MORE_BYTES
         self._protocol.data_received(data)
 
-    def _read_eof(self) -> None:
-        keeps_open = self._protocol.eof_received()
-        if self._lost:
-            return
-        if keeps_open:
-            self._set_reading(False)
-        else:
-            self.close()
+    def ready(self, events: int) -> None:
+        """Go on sending and read, as far as the socket allows."""
+        if events & OUT:
+            self.flush()
+        if events & ~(OUT | IN):
+            self._hang_up()
+        elif events & IN and self._descriptor >= 0:
+            self.read()
 
-    def _set_reading(self, reading: bool) -> None:
-        if self._reading is not reading and not self._lost:
-            self._reading = reading
+    def flush(self) -> None:
+        """Send what there is to send, as far as the socket takes it."""
+        data = self.unsent
+        if not data:
+            return
+        try:
+            sent = os.write(self._descriptor, data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._lose(error)
+            return
+        if sent != len(data):
+            self._keep(data, sent)
+            return
+        self.unsent = b""
+        if self._blocked or self._closing or self._shutting:
+            self._sent_all()
+
+    # What the protocol asks for.
+
+    def send(self, data: bytes) -> None:
+        """Send `data` now."""
+        if self.unsent or self._closing:
+            self.write(data)
+            return
+        try:
+            sent = os.write(self._descriptor, data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            # Told later: whoever sends is in the middle of something.
+            self._closing = True
+            self._poller.later(partial(self._lose, error))
+            return
+        if sent != len(data):
+            self._keep(data, sent)
+
+    def write(self, data: bytes) -> None:
+        """Send `data` at the end of this turn, together with what else is written."""
+        if self._queue(data):
+            self._poller.soon(self.flush)
+
+    def hold(self, data: bytes) -> None:
+        """Send `data` once all that has come in by now was read: it cannot be an answer to that."""
+        if self._queue(data):
+            self._poller.later(self.flush)
+
+    def write_eof(self) -> None:
+        """Close this side, after what is still to be sent."""
+        self._shutting = True
+        if not self.unsent and self._descriptor >= 0:
+            self._shut_down()
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether it was told to close, or has."""
+        return self._closing
+
+    def pause_reading(self) -> None:
+        """Leave what comes in to the kernel, which lets the other side wait."""
+        self._reading = False
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        self._reading = True
+        if not self._events & IN:
             self._watch()
 
+    def set_protocol(self, protocol: Receiver) -> None:
+        """Tell another one from now on."""
+        self._protocol = protocol
+
+    def close(self) -> None:
+        """Close, after what is still to be sent."""
+        if self._closing:
+            return
+        self._closing = True
+        if not self.unsent:
+            self._lose(None)
+
+    def abort(self) -> None:
+        """Close now."""
+        self._lose(None)
+
+    def _read_eof(self) -> None:
+        self._ended = True
+        keeps_open = self._protocol.eof_received()
+        if not keeps_open or self._is_shut:
+            self.close()
+        self._watch()
+
+    def _hang_up(self) -> None:
+        """Learn how the connection has ended, by reading, whether or not anybody wants to."""
+        if self._descriptor < 0:
+            return
+        if self._ended:
+            self._lose(None if self._is_shut else ConnectionResetError())
+        else:
+            self._reading = True
+            self.read()
+
+    @property
+    def _is_shut(self) -> bool:
+        return self._shutting and not self.unsent
+
+    def _queue(self, data: bytes) -> bool:
+        """Add to what is to be sent; True when nobody has promised yet to send it."""
+        if self._closing:
+            return False
+        if not self.unsent:
+            self.unsent = data
+            return True
+        self.unsent = b"".join((self.unsent, data))
+        if self._blocked:
+            self._maybe_pause()
+        return False
+
+    def _keep(self, data: bytes | memoryview, sent: int) -> None:
+        """Go on with the rest once the socket takes it."""
+        self.unsent = memoryview(data)[sent:]
+        if not self._blocked:
+            self._blocked = True
+            self._watch()
+        self._maybe_pause()
+
     def _maybe_pause(self) -> None:
-        if not self._paused and len(self._buffer) > _HIGH_WATER_BYTES:
+        if not self._paused and len(self.unsent) > _HIGH_WATER_BYTES:
             self._paused = True
             self._protocol.pause_writing()
 
@@ -245,31 +250,43 @@ class SocketTransport(asyncio.Transport):
         if self._closing:
             self._lose(None)
             return
-        if self._eof:
-            self._shut_down()
         if self._blocked:
             self._blocked = False
             self._watch()
+        if self._shutting:
+            self._shut_down()
         if self._paused:
             self._paused = False
             self._protocol.resume_writing()
 
     def _watch(self) -> None:
-        self._poller.watch(self._descriptor, (_IN if self._reading else 0) | (_OUT if self._blocked else 0))
+        if self._descriptor < 0:
+            return
+        events = (IN if self._reading and not self._ended else 0) | (OUT if self._blocked else 0)
+        if events != self._events:
+            self._events = events
+            self._poller.change(self._descriptor, events)
 
     def _shut_down(self) -> None:
+        sock = socket.SocketType(fileno=self._descriptor)
         try:
-            self._sock.shutdown(socket.SHUT_WR)
+            sock.shutdown(socket.SHUT_WR)
         except OSError as error:
-            self._lose(error)
+            self._poller.later(partial(self._lose, error))
+        finally:
+            sock.detach()
+        if self._ended:
+            # Both sides have said their last.
+            self._poller.later(partial(self._lose, None))
 
     def _lose(self, error: Exception | None) -> None:
-        if self._lost:
+        descriptor = self._descriptor
+        if descriptor < 0:
             return
-        self._lost = self._closing = True
-        self._buffer = b""
-        self._poller.remove(self._descriptor)
-        self._sock.close()
-        # Without this the two would hold each other until the next collection, and leave the cache cold.
+        self._descriptor = -1
+        self._closing = True
+        self.unsent = b""
+        self._poller.remove(descriptor)
+        os.close(descriptor)
         protocol, self._protocol = self._protocol, _NOBODY
         protocol.connection_lost(error)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+
+from proxy.transport import Transport
 
 
 class Tunnel:
@@ -11,7 +12,7 @@ class Tunnel:
 
     __slots__ = ("_ends", "_on_end", "_open", "has_moved", "silent_since")
 
-    def __init__(self, client: asyncio.Transport, upstream: asyncio.Transport) -> None:
+    def __init__(self, client: Transport, upstream: Transport) -> None:
         self._ends = (_End(self, client, upstream), _End(self, upstream, client))
         self._on_end: Callable[[Tunnel], None] | None = None
         self._open = 2
@@ -24,7 +25,7 @@ class Tunnel:
         for end in self._ends:
             end.here.set_protocol(end)
         if early:
-            self._ends[1].here.write(early)
+            self._ends[1].here.send(early)
 
     def is_silent(self, now: float, timeout_s: float) -> bool:
         """Tell whether nothing has moved for `timeout_s`; to be asked once in a while."""
@@ -45,25 +46,23 @@ class Tunnel:
             self._on_end(self)
 
 
-class _End(asyncio.Protocol):
+class _End:
     """One side: what comes in `here` goes out `there`."""
 
     __slots__ = ("_tunnel", "here", "there")
 
-    def __init__(self, tunnel: Tunnel, here: asyncio.Transport, there: asyncio.Transport) -> None:
+    def __init__(self, tunnel: Tunnel, here: Transport, there: Transport) -> None:
         self._tunnel = tunnel
         self.here = here
         self.there = there
 
     def data_received(self, data: bytes) -> None:
         self._tunnel.has_moved = True
-        if not self.there.is_closing():
-            self.there.write(data)
+        self.there.send(data)
 
     def eof_received(self) -> bool:
         # Half-closed: the other direction may still have something to say.
-        if not self.there.is_closing():
-            self.there.write_eof()
+        self.there.write_eof()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -74,9 +73,7 @@ class _End(asyncio.Protocol):
             self.there.abort()
 
     def pause_writing(self) -> None:
-        if not self.there.is_closing():
-            self.there.pause_reading()
+        self.there.pause_reading()
 
     def resume_writing(self) -> None:
-        if not self.there.is_closing():
-            self.there.resume_reading()
+        self.there.resume_reading()

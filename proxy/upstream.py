@@ -6,15 +6,15 @@ came before its request had left, all make it unfit for another exchange (RFC 91
 
 from __future__ import annotations
 
-import asyncio
 import enum
-from typing import Protocol, cast
+from typing import Protocol
 
-from proxy.errors import ProxyError, UpstreamProtocolError, UpstreamReset
+from proxy.errors import ConnectFailed, ProxyError, UpstreamProtocolError, UpstreamReset, UpstreamTimeout
 from proxy.http11.chunked import ChunkedReader
 from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
 from proxy.http11.response import ResponseHead, read_response, read_usual_response
 from proxy.settings import Limits
+from proxy.transport import Transport
 
 MAX_INTERIM = 64
 """Responses of class 1xx before the final one; more is not progress but noise."""
@@ -45,10 +45,14 @@ class Downstream(Protocol):
     request_done: bool
     """Whether the request has been sent whole."""
 
-    def pass_on(self, data: bytes, head_size: int, *, is_dated: bool) -> bool:
+    @property
+    def asks_for_head(self) -> bool:
+        """Whether the response has a head only."""
+
+    def pass_on(self, data: bytes, date_at: int) -> bool:
         """Take a whole response as it is; False, and nothing done, when this one must be rewritten.
 
-        Its head has `head_size` bytes, and a Date or none.
+        A Date is to be added where `date_at` says, if that is not 0.
         """
 
     def interim(self, head: ResponseHead) -> None:
@@ -90,8 +94,14 @@ class Owner(Protocol):
     def opened(self, connection: UpstreamConnection) -> None:
         """Learn that the connection is established."""
 
-    def release(self, connection: UpstreamConnection, *, reusable: bool) -> None:
-        """Take the connection back: its exchange is over."""
+    def failed(self, connection: UpstreamConnection, error: ConnectFailed | UpstreamTimeout) -> None:
+        """Learn that the connection did not come to be."""
+
+    def release(self, connection: UpstreamConnection) -> None:
+        """Take the connection back: its exchange is over, and it may carry another."""
+
+    def retire(self, connection: UpstreamConnection) -> None:
+        """Take the connection back: its exchange is over, and it may not carry another."""
 
     def lost(self, connection: UpstreamConnection, error: ProxyError) -> None:
         """Learn that the connection has failed: it cannot be used further."""
@@ -103,43 +113,48 @@ class Owner(Protocol):
         """Learn that a connection which was left to the backend to close has ended."""
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection:
     """Sends one request at a time and reads its response; see State."""
 
-    _transport: asyncio.Transport
+    __slots__ = (
+        "_buffer", "_chunks", "_downstream", "_interims", "_keep_alive", "_left", "_owner", "_paused",
+        "_state", "_transport", "carried", "deadline", "has_answered", "reserved_for",
+    )  # fmt: skip
+
+    _transport: Transport
     _chunks: ChunkedReader
     _downstream: Downstream
     _left: int
 
-    # What a connection begins with stands here once, and costs a new one nothing.
-    _state = _NOTHING
-    _buffer = b""
-    _to_head = False
-    _keep_alive = False
-    _paused = False
-    _interims = 0
-    carried = 0
-    has_answered = False
-    deadline = 0.0
-
-    def __init__(self, owner: Owner, reserved_for: Downstream | None) -> None:
+    def __init__(self, owner: Owner, reserved_for: Downstream | None = None) -> None:
         self._owner = owner
         self.reserved_for = reserved_for
+        self._state = _NOTHING
+        self._buffer = b""
+        self._keep_alive = False
+        self._paused = False
+        self._interims = 0
+        self.carried = 0
+        self.has_answered = False
+        self.deadline = 0.0
 
     # What the downstream side, and the owner, ask for.
 
-    def send(self, request: bytes, downstream: Downstream, *, to_head: bool) -> None:
+    def begin(self, transport: Transport) -> None:
+        """Carry exchanges on `transport` from now on."""
+        self._transport = transport
+
+    def send(self, request: bytes, downstream: Downstream) -> None:
         """Begin an exchange with `request`: its head, and as much of its body as there is."""
         self._downstream = downstream
-        self._to_head = to_head
         self._state = _HEAD
         self.has_answered = False
         self.carried += 1
-        self._transport.write(request)
+        self._transport.hold(request)
 
     def send_content(self, content: bytes) -> None:
         """Send more of the request's body, in its framing."""
-        self._transport.write(content)
+        self._transport.send(content)
 
     def pause(self) -> None:
         """Stop reading the response: the client cannot take more."""
@@ -170,7 +185,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._state = _CLOSED
         self.deadline = deadline
 
-    def take_transport(self) -> asyncio.Transport:
+    def take_transport(self) -> Transport:
         """Hand over the transport: it carries another protocol from now on."""
         self._state = _CLOSED
         self._owner.discard(self)
@@ -178,9 +193,13 @@ class UpstreamConnection(asyncio.Protocol):
 
     # What the transport tells.
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+    def connection_made(self, transport: Transport) -> None:
+        self._transport = transport
         self._owner.opened(self)
+
+    def connection_failed(self, error: ConnectFailed | UpstreamTimeout) -> None:
+        self._state = _CLOSED
+        self._owner.failed(self, error)
 
     def data_received(self, data: bytes) -> None:
         state = self._state
@@ -199,16 +218,18 @@ class UpstreamConnection(asyncio.Protocol):
         except UpstreamProtocolError as error:
             self._fail(error)
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:
         if self._state is _TO_THE_END:
             self._complete(reusable=False)
         elif self._state is not _CLOSED:
             self._fail(UpstreamReset("the upstream closed the connection"))
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._state is not _CLOSED:
             self._fail(UpstreamReset("the upstream reset the connection"))
-        self._owner.ended(self)
+        if self.deadline:
+            self._owner.ended(self)
 
     def pause_writing(self) -> None:
         if self._state is not _CLOSED:
@@ -223,27 +244,22 @@ class UpstreamConnection(asyncio.Protocol):
     def _read_head(self, data: bytes) -> None:
         downstream = self._downstream
         if not self.has_answered:
-            if downstream.request_done and self._transport.get_write_buffer_size():
+            if downstream.request_done and self._transport.unsent:
                 raise UpstreamProtocolError("a response before its request was sent")
             self.has_answered = True
             usual = read_usual_response(data, self._owner.limits)
-            if (
-                usual is not None
-                and usual[0] + usual[1] == len(data)
-                and not self._to_head
-                and downstream.pass_on(data, usual[0], is_dated=usual[2])
-            ):
+            if usual is not None and usual[0] == len(data) and downstream.pass_on(data, usual[1]):
                 # As `_complete` does, but that here is nothing more to forget.
                 self._state = _NOTHING
                 del self._downstream
-                self._owner.release(self, reusable=True)
+                self._owner.release(self)
                 downstream.content_done()
                 return
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
         while True:
-            head = read_response(data, self._owner.limits, to_head=self._to_head)
+            head = read_response(data, self._owner.limits, to_head=downstream.asks_for_head)
             if head is None:
                 self._buffer = data
                 return
@@ -308,7 +324,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._state = _NOTHING
         self._forget()
         # First the connection, then the client: its next request may want this very connection.
-        self._owner.release(self, reusable=reusable)
+        if reusable:
+            self._owner.release(self)
+        else:
+            self._owner.retire(self)
         downstream.content_done()
 
     def _fail(self, error: ProxyError) -> None:

@@ -7,7 +7,6 @@ way, the pipe ends and so does the worker.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -16,8 +15,9 @@ from functools import partial
 from typing import Any
 
 from proxy import counters, server
-from proxy.control import Control, Emit, write_event
+from proxy.control import Control, Emit, Pipe, write_event
 from proxy.errors import WorkerError
+from proxy.poller import Poller
 from proxy.settings import Settings
 
 
@@ -36,7 +36,7 @@ def run(settings: Settings, emit: Emit, commands: int | None) -> None:
         workers.append(_fork(settings, sock, socks, workers))
     for sock in socks:
         sock.close()
-    asyncio.run(_Parent(workers, emit).run(commands))
+    _Parent(workers, emit).run(commands)
 
 
 class _Worker:
@@ -86,34 +86,34 @@ class _Parent:
         self._emit = emit
         self._answers: dict[str, list[dict[str, Any]]] = {"ready": [], "count": [], "done": []}
         self._signals = 0
-        self._end: asyncio.Future[None]
+        self._dead: _Worker | None = None
+        self._poller = Poller()
 
-    async def run(self, commands: int | None) -> None:
+    def run(self, commands: int | None) -> None:
         """Go on until every worker has said `done`, or the harness has gone."""
-        loop = asyncio.get_running_loop()
-        self._end = loop.create_future()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._signalled)
+        poller = self._poller
+        poller.on_signals((signal.SIGTERM, signal.SIGINT), self._signalled)
         if commands is not None:
-            Control(lambda command: self._tell(command["command"]), self._finish).listen(loop, commands)
+            Control(lambda command: self._tell(command["command"]), poller.stop).listen(poller, commands)
         for worker in self._workers:
-            loop.add_reader(worker.events, self._read, worker)
+            Pipe(poller, worker.events, partial(self._read, worker), partial(self._ended, worker))
         try:
-            await self._end
+            poller.run()
         finally:
             # Their commands end, and so do they.
             for worker in self._workers:
                 os.close(worker.commands)
             for worker in self._workers:
                 os.waitpid(worker.pid, 0)
+        if self._dead is not None:
+            raise WorkerError(f"worker {self._dead.pid} has died; the others are stopped")
 
-    def _read(self, worker: _Worker) -> None:
-        data = os.read(worker.events, 65536)
-        if not data:
-            asyncio.get_running_loop().remove_reader(worker.events)
-            if not worker.is_done and not self._end.done():
-                self._end.set_exception(WorkerError(f"worker {worker.pid} has died; the others are stopped"))
-            return
+    def _ended(self, worker: _Worker) -> None:
+        if not worker.is_done and self._poller.is_running:
+            self._dead = worker
+            self._poller.stop()
+
+    def _read(self, worker: _Worker, data: bytes) -> None:
         *lines, worker.buffer = (worker.buffer + data).split(b"\n")
         for line in lines:
             event = json.loads(line)
@@ -129,7 +129,7 @@ class _Parent:
         self._answers[kind] = []
         self._emit(event if kind == "ready" else counters.summed(answers).as_event(kind))
         if kind == "done":
-            self._finish()
+            self._poller.stop()
 
     def _signalled(self) -> None:
         # The first signal drains, a second one ends at once.
@@ -137,12 +137,8 @@ class _Parent:
         if self._signals == 1:
             self._tell("stop")
         else:
-            self._finish()
+            self._poller.stop()
 
     def _tell(self, command: str) -> None:
         for worker in self._workers:
             write_event(worker.commands, {"command": command})
-
-    def _finish(self) -> None:
-        if not self._end.done():
-            self._end.set_result(None)

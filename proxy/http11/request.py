@@ -45,13 +45,13 @@ class RequestHead:
 
     Attributes:
         fields: the field lines that may be forwarded as they are.
+        is_usual: whether it is as the class has it, and nothing else about it need be looked at.
         host: lower-cased; b"" when an HTTP/1.0 client sent none.
         size: what the head took of the data, in bytes.
         body: its length in bytes, or CHUNKED.
         max_forwards: -1 when there is no such limit.
     """
 
-    is_usual = True
     is_10 = False
     keep_alive = True
     body = 0
@@ -61,6 +61,7 @@ class RequestHead:
     max_forwards = -1
 
     def __init__(self, method: bytes, target: bytes, fields: bytes, host: bytes, size: int) -> None:
+        self.is_usual = True
         self.method = method
         self.target = target
         self.fields = fields

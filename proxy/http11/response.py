@@ -52,11 +52,12 @@ class ResponseHead:
         self.body = UNTIL_CLOSE
 
 
-def read_usual_response(data: bytes, limits: Limits) -> tuple[int, int, bool] | None:
-    """Return sizes of the head and of the content when `data` begins with a response in the usual spelling.
+def read_usual_response(data: bytes, limits: Limits) -> tuple[int, int] | None:
+    """Return the size of the response that `data` begins with, when it is in the usual spelling.
 
-    Such a head keeps the connection and may be forwarded to an HTTP/1.1 client as it is, but for the Date
-    that it lacks where the last value is False. None says nothing: ask `read_response`.
+    Such a response keeps the connection and may be forwarded to an HTTP/1.1 client as it is, but for the Date
+    that it may lack: that belongs where the second value says, which is 0 when it has one. None says nothing:
+    ask `read_response`.
     """
     match = _USUAL.match(data)
     if match is None:
@@ -67,7 +68,7 @@ def read_usual_response(data: bytes, limits: Limits) -> tuple[int, int, bool] | 
         return None
     if size > limits.unchecked_bytes and grammar.is_too_long(data, size, limits):
         return None
-    return size, int(length), early_date is not None or late_date is not None
+    return size + int(length), 0 if early_date is not None or late_date is not None else size - 2
 
 
 def read_response(data: bytes, limits: Limits, *, to_head: bool) -> ResponseHead | None:

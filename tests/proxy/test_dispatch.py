@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Literal
 from unittest.mock import Mock
@@ -12,7 +11,9 @@ import pytest
 from proxy.counters import Counters
 from proxy.dispatch import Dispatcher
 from proxy.errors import ConnectFailed
+from proxy.poller import Poller
 from proxy.settings import Settings
+from proxy.transport import Transport
 from proxy.upstream import Downstream, UpstreamConnection
 
 
@@ -27,23 +28,21 @@ class Connector:
 
     def establish(self) -> UpstreamConnection:
         connection = self.asked.pop(0)
-        connection.connection_made(Mock(asyncio.Transport))
+        connection.connection_made(Mock(Transport))
         return connection
 
 
 @pytest.fixture
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    loop = asyncio.new_event_loop()
-    yield loop
-    loop.close()
+def poller() -> Iterator[Poller]:
+    poller = Poller()
+    yield poller
+    poller.close()
 
 
-def dispatcher(
-    loop: asyncio.AbstractEventLoop, mode: Literal["short", "keepalive"]
-) -> tuple[Dispatcher, Connector]:
+def dispatcher(poller: Poller, mode: Literal["short", "keepalive"]) -> tuple[Dispatcher, Connector]:
     """One whose single place is taken by a connection that is about to be renewed."""
     settings = Settings(("127.0.0.1", 0), (("127.0.0.1", 1),), mode=mode, pool_max=1)
-    found = Dispatcher(settings, Counters(), loop)
+    found = Dispatcher(settings, Counters(), poller)
     found._connector = connector = Connector()  # type: ignore[assignment]
     return found, connector
 
@@ -62,8 +61,8 @@ def renewing(found: Dispatcher, connector: Connector) -> Mock:
     return client
 
 
-def test_a_renewed_connection_serves_its_own_exchange(loop: asyncio.AbstractEventLoop) -> None:
-    found, connector = dispatcher(loop, "keepalive")
+def test_a_renewed_connection_serves_its_own_exchange(poller: Poller) -> None:
+    found, connector = dispatcher(poller, "keepalive")
     client, other = renewing(found, connector), exchange()
     found.acquire(other)
     fresh = connector.establish()
@@ -73,9 +72,9 @@ def test_a_renewed_connection_serves_its_own_exchange(loop: asyncio.AbstractEven
 
 @pytest.mark.parametrize("mode", ["short", "keepalive"])
 def test_a_client_that_has_gone_leaves_its_renewed_connection_to_others(
-    mode: Literal["short", "keepalive"], loop: asyncio.AbstractEventLoop
+    mode: Literal["short", "keepalive"], poller: Poller
 ) -> None:
-    found, connector = dispatcher(loop, mode)
+    found, connector = dispatcher(poller, mode)
     client, other = renewing(found, connector), exchange()
     found.acquire(other)
     found.cancel(client)
@@ -87,11 +86,11 @@ def test_a_client_that_has_gone_leaves_its_renewed_connection_to_others(
     other.use.assert_called_once_with(fresh)
 
 
-def test_a_client_that_has_gone_is_told_nothing(loop: asyncio.AbstractEventLoop) -> None:
-    found, connector = dispatcher(loop, "keepalive")
+def test_a_client_that_has_gone_is_told_nothing(poller: Poller) -> None:
+    found, connector = dispatcher(poller, "keepalive")
     client, other = renewing(found, connector), exchange()
     found.acquire(other)
     found.cancel(client)
-    found._open_failed(connector.asked.pop(), ConnectFailed("refused", 111))
+    connector.asked.pop().connection_failed(ConnectFailed("refused", 111))
     client.no_connection.assert_not_called()
     assert len(connector.asked) == 1, "the place is free again for the one who waits"

@@ -107,7 +107,9 @@ def test_a_collected_body_is_forwarded_with_its_length() -> None:
 def test_responses(response_head: str, keep_alive: bool, to_http10: bool, forwarded: str) -> None:
     head = read_response(lines(response_head), Limits(), to_head=False)
     assert head is not None
-    written = forwarding.response_head(head, keep_alive=keep_alive, to_http10=to_http10, date=b"now")
+    written = forwarding.response_head(
+        head, keep_alive=keep_alive, to_http10=to_http10, date=b"Date: now\r\n"
+    )
     assert written == lines(forwarded)
 
 

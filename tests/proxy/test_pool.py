@@ -31,10 +31,32 @@ def test_the_latest_idle_connection_is_used_first() -> None:
     for waiter, connection in (("a", "c1"), ("b", "c2")):
         p.acquire(waiter, 0)
         p.opened(connection, 0)
-    assert p.release("c1", 1, reusable=True) is None
-    assert p.release("c2", 2, reusable=True) is None
+    assert p.release("c1", 1) is None
+    assert p.release("c2", 2) is None
     assert p.acquire("c", 3) == Use("c2", "c")
     assert p.acquire("d", 3) == Use("c1", "d")
+
+
+def test_a_newcomer_may_open_a_connection_of_its_own() -> None:
+    p = pool(max_open=2)
+    assert p.reserve()
+    assert (p.open, p.waiting) == (1, 0), "it is busy, and nobody waits for it"
+    assert p.reserve()
+    assert not p.reserve(), "there is no room"
+    assert p.lost("c1") is None
+    assert p.open == 1
+
+
+def test_a_newcomer_overtakes_nobody() -> None:
+    p = pool()
+    assert p.reserve()
+    p.wait("a", 0)
+    assert not p.reserve(), "the first one's is being opened"
+    assert p.acquire("b", 0) == Open()
+    assert p.opened("c1", 0) == Use("c1", "a")
+    assert not p.reserve()
+    assert p.opened("c2", 0) == Use("c2", "b")
+    assert p.reserve()
 
 
 def test_max_idle_counts_idle_connections_only() -> None:
@@ -42,8 +64,8 @@ def test_max_idle_counts_idle_connections_only() -> None:
     for waiter, connection in (("a", "c1"), ("b", "c2"), ("c", "c3")):
         p.acquire(waiter, 0)
         p.opened(connection, 0)
-    assert p.release("c1", 0, reusable=True) is None, "two busy ones do not count"
-    assert p.release("c2", 0, reusable=True) == Close("c2")
+    assert p.release("c1", 0) is None, "two busy ones do not count"
+    assert p.release("c2", 0) == Close("c2")
 
 
 def test_waiters_are_served_in_their_order() -> None:
@@ -53,8 +75,8 @@ def test_waiters_are_served_in_their_order() -> None:
     assert p.acquire("b", 0) is None
     assert p.acquire("c", 0) is None
     assert p.acquire("d", 0) == Refuse("d"), "the queue is full"
-    assert p.release("c1", 0, reusable=True) == Use("c1", "b")
-    assert p.release("c1", 0, reusable=True) == Use("c1", "c")
+    assert p.release("c1", 0) == Use("c1", "b")
+    assert p.release("c1", 0) == Use("c1", "c")
 
 
 def test_a_waiter_gets_the_place_of_a_connection_that_is_gone() -> None:
@@ -62,7 +84,6 @@ def test_a_waiter_gets_the_place_of_a_connection_that_is_gone() -> None:
     p.acquire("a", 0)
     p.opened("c1", 0)
     p.acquire("b", 0)
-    assert p.release("c1", 0, reusable=False) == Close("c1")
     assert p.lost("c1") == Open()
     assert p.opened("c2", 0) == Use("c2", "b")
 
@@ -101,9 +122,9 @@ def test_idle_connections_and_waiters_expire_from_the_oldest() -> None:
     p.acquire("d", 10)
     p.acquire("e", 11)
     assert p.expire(15) == [Refuse("d")]
-    assert p.release("c1", 15, reusable=True) == Use("c1", "e")
-    p.release("c2", 20, reusable=True)
-    p.release("c3", 30, reusable=True)
+    assert p.release("c1", 15) == Use("c1", "e")
+    p.release("c2", 20)
+    p.release("c3", 30)
     assert p.expire(79) == []
     assert p.expire(80) == [Close("c2")]
     assert p.expire(90) == [Close("c3")]
@@ -114,7 +135,6 @@ def test_without_pooling_each_exchange_has_its_own_connection() -> None:
     for number in range(5):
         assert p.acquire(f"w{number}", 0) == Open()
         assert p.opened(f"c{number}", 0) == Use(f"c{number}", f"w{number}")
-        assert p.release(f"c{number}", 0, reusable=False) == Close(f"c{number}")
         assert p.lost(f"c{number}") is None
 
 
@@ -122,12 +142,12 @@ def test_a_draining_pool_keeps_nothing() -> None:
     p = pool()
     p.acquire("a", 0)
     p.opened("c1", 0)
-    p.release("c1", 0, reusable=True)
+    p.release("c1", 0)
     assert p.drain() == [Close("c1")]
     p.lost("c1")
     p.acquire("b", 0)
     p.opened("c2", 0)
-    assert p.release("c2", 0, reusable=True) == Close("c2")
+    assert p.release("c2", 0) == Close("c2")
 
 
 @pytest.mark.parametrize("size", [10, 10_000])
@@ -141,7 +161,7 @@ def test_each_event_costs_the_same_whatever_the_pool_holds(size: int) -> None:
     for number in range(size):
         p.opened(number, 0)
     for number in range(0, size, 2):
-        p.release(number, 0, reusable=True)
+        p.release(number, 0)
     steps = 0
 
     def count(*_: object) -> None:
@@ -150,7 +170,7 @@ def test_each_event_costs_the_same_whatever_the_pool_holds(size: int) -> None:
 
     sys.setprofile(count)
     p.acquire(size, 1)
-    p.release(1, 1, reusable=True)
+    p.release(1, 1)
     p.lost(0)
     p.cancel(5)
     sys.setprofile(None)
@@ -214,6 +234,21 @@ class Events(RuleBasedStateMachine):
             self.waiting.append(waiter)
             self.take_open(action)
 
+    @rule(comes=st.sampled_from(["at once", "later", "not at all"]))
+    def reserve(self, comes: str) -> None:
+        if self.idle or not self.pool.reserve():
+            return
+        assert not self.waiting, "somebody waits longer"
+        waiter = self.name("w")
+        if comes == "at once":
+            self.busy[self.name("c")] = waiter
+        elif comes == "later":
+            self.pool.wait(waiter, self.now)
+            self.waiting.append(waiter)
+            self.opening += 1
+        else:
+            self.take_open(self.pool.lost(self.name("c")))
+
     @precondition(lambda self: self.opening)
     @rule()
     def opened(self) -> None:
@@ -234,7 +269,10 @@ class Events(RuleBasedStateMachine):
     def release(self, reusable: bool, pick: int) -> None:
         connection = sorted(self.busy)[pick % len(self.busy)]
         del self.busy[connection]
-        self.take(connection, self.pool.release(connection, self.now, reusable=reusable))
+        if reusable:
+            self.take(connection, self.pool.release(connection, self.now))
+        else:
+            self.take(connection, Close(connection))
 
     @precondition(lambda self: self.busy or self.idle)
     @rule(pick=st.integers(0, 8))

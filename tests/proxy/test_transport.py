@@ -1,61 +1,97 @@
-"""A socket's transport keeps what asyncio promises, over a pair of sockets."""
+"""A socket's transport keeps its promises, over a pair of sockets, turn by turn."""
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
+import os
 import socket
-from collections.abc import AsyncIterator
+import struct
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from proxy.transport import Poller, SocketTransport
+from proxy.poller import Poller
+from proxy.transport import Transport
+
+PATIENCE_S = 10.0
+"""Longer than anything here takes."""
 
 
-class Recorder(asyncio.Protocol):
+class Recorder:
+    """A protocol that keeps what it is told."""
+
     def __init__(self) -> None:
         self.received = b""
-        self.ended = False
+        self.ends = 0
         self.keeps_open = False
-        self.error: Exception | None = None
-        self.lost = asyncio.Event()
-        self.came = asyncio.Event()
+        self.losses: list[Exception | None] = []
         self.full = False
 
     def data_received(self, data: bytes) -> None:
         self.received += data
-        self.came.set()
 
     def eof_received(self) -> bool:
-        self.ended = True
-        self.came.set()
+        self.ends += 1
         return self.keeps_open
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.error = exc
-        self.lost.set()
+        self.losses.append(exc)
 
     def pause_writing(self) -> None:
         self.full = True
 
     def resume_writing(self) -> None:
         self.full = False
-        self.came.set()
 
 
 class Pair:
     """A transport, and the socket at its other end."""
 
     def __init__(self) -> None:
-        self.poller = Poller(asyncio.get_running_loop())
-        here, self.there = socket.socketpair()
+        self.poller = Poller()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.there = socket.create_connection(listener.getsockname())
+            here, _ = listener.accept()
         here.setblocking(False)
-        self.there.setblocking(False)
+        self.there.settimeout(PATIENCE_S)
         self.protocol = Recorder()
-        self.transport = SocketTransport(self.poller, here, self.protocol)
+        self.transport = Transport(self.poller, here.detach(), self.protocol)
+
+    def until(self, happened: Callable[[], object]) -> None:
+        """Takes turns until something has happened."""
+
+        def look() -> None:
+            if happened():
+                self.poller.stop()
+            else:
+                self.poller.later(look)
+
+        self.poller.later(look)
+        self.poller.run()
+
+    def turn(self) -> None:
+        """Takes two turns, so that what this one leaves for later is done."""
+        turns = iter((False, True))
+        self.until(lambda: next(turns))
+
+    def take(self, size: int) -> bytes:
+        """Reads at the other end, while turns are taken."""
+        self.there.setblocking(False)
+        data = b""
+
+        def read() -> bool:
+            nonlocal data
+            with contextlib.suppress(BlockingIOError):
+                data += self.there.recv(size - len(data))
+            return len(data) == size
+
+        self.until(read)
+        self.there.settimeout(PATIENCE_S)
+        return data
 
 
 @pytest.fixture
-async def pair() -> AsyncIterator[Pair]:
+def pair() -> Iterator[Pair]:
     pair = Pair()
     yield pair
     pair.transport.abort()
@@ -63,77 +99,129 @@ async def pair() -> AsyncIterator[Pair]:
     pair.poller.close()
 
 
-async def read(pair: Pair, size: int) -> bytes:
-    loop = asyncio.get_running_loop()
-    data = b""
-    while len(data) < size:
-        data += await loop.sock_recv(pair.there, size - len(data))
-    return data
-
-
-async def test_bytes_both_ways(pair: Pair) -> None:
+def test_bytes_come_in(pair: Pair) -> None:
     pair.there.send(b"hello")
-    await pair.protocol.came.wait()
+    pair.until(lambda: pair.protocol.received)
     assert pair.protocol.received == b"hello"
+
+
+def test_some_leave_at_once_and_some_together(pair: Pair) -> None:
+    pair.transport.send(b"now")
+    assert pair.there.recv(9) == b"now"
     pair.transport.write(b"good")
     pair.transport.write(b"bye")
-    assert pair.transport.get_write_buffer_size() == 7, "it leaves at the end of the turn"
-    assert await read(pair, 7) == b"goodbye"
-    assert pair.transport.get_write_buffer_size() == 0
+    assert pair.transport.unsent == b"goodbye"
+    pair.turn()
+    assert pair.there.recv(9) == b"goodbye"
+    pair.transport.write(b"first")
+    pair.transport.send(b"second")
+    pair.turn()
+    assert pair.there.recv(20) == b"firstsecond", "nothing overtakes what was written"
+    assert not pair.transport.unsent
 
 
-async def test_what_has_come_in_is_read_before_anything_is_sent(pair: Pair) -> None:
-    sizes: list[int] = []
-    pair.protocol.data_received = lambda data: sizes.append(pair.transport.get_write_buffer_size())  # type: ignore[method-assign]
+def test_what_has_come_in_is_read_before_what_is_held_leaves(pair: Pair) -> None:
+    unsent: list[bytes] = []
+    pair.protocol.data_received = lambda data: unsent.append(bytes(pair.transport.unsent))  # type: ignore[method-assign]
     pair.there.send(b"early")
-    pair.transport.write(b"request")
-    assert await read(pair, 7) == b"request"
-    assert sizes == [7]
+    pair.transport.hold(b"request")
+    pair.turn()
+    assert unsent == [b"request"]
+    assert pair.there.recv(9) == b"request"
 
 
-async def test_a_full_socket(pair: Pair) -> None:
+def test_a_full_socket(pair: Pair) -> None:
     size = 8 << 20
-    pair.transport.write(bytes(size))
-    await asyncio.sleep(0)
+    pair.transport.send(bytes(size))
     assert pair.protocol.full
-    pair.transport.write(b"end")
+    pair.transport.send(b"end")
     pair.transport.close()
-    assert (await read(pair, size + 3))[-3:] == b"end", "closed only after what was to be sent"
-    await pair.protocol.lost.wait()
-    assert pair.protocol.error is None
+    assert pair.take(size + 3)[-3:] == b"end", "closed only after what was to be sent"
+    pair.until(lambda: pair.protocol.losses)
+    assert pair.protocol.losses == [None]
 
 
-async def test_reading_can_wait(pair: Pair) -> None:
+def test_a_full_socket_takes_more_at_last(pair: Pair) -> None:
+    size = 8 << 20
+    pair.transport.send(bytes(size))
+    pair.take(size)
+    pair.turn()
+    assert not pair.protocol.full
+    assert not pair.transport.unsent
+
+
+def test_reading_can_wait(pair: Pair) -> None:
     pair.transport.pause_reading()
     pair.there.send(b"hello")
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    pair.turn()
     assert pair.protocol.received == b""
     pair.transport.resume_reading()
-    await pair.protocol.came.wait()
+    pair.until(lambda: pair.protocol.received)
     assert pair.protocol.received == b"hello"
 
 
 @pytest.mark.parametrize("keeps_open", [False, True])
-async def test_the_other_side_ends(keeps_open: bool, pair: Pair) -> None:
+def test_the_other_side_ends(keeps_open: bool, pair: Pair) -> None:
     pair.protocol.keeps_open = keeps_open
     pair.there.shutdown(socket.SHUT_WR)
-    await pair.protocol.came.wait()
-    assert pair.protocol.ended
-    assert pair.transport.is_closing() is not keeps_open
+    pair.until(lambda: pair.protocol.ends)
+    pair.turn()
+    assert pair.protocol.ends == 1, "an end is told once"
+    assert pair.transport.is_closing is not keeps_open
     if keeps_open:
         pair.transport.write(b"last words")
         pair.transport.write_eof()
-        assert await read(pair, 10) == b"last words"
-        assert await asyncio.get_running_loop().sock_recv(pair.there, 1) == b""
+        pair.until(lambda: pair.protocol.losses)
+        assert pair.there.recv(20) == b"last words"
+        assert pair.there.recv(1) == b""
+    assert pair.protocol.losses == [None]
 
 
-async def test_a_broken_connection(pair: Pair) -> None:
+def test_this_side_ends_first(pair: Pair) -> None:
+    pair.protocol.keeps_open = True
+    pair.transport.write_eof()
+    assert pair.there.recv(1) == b""
+    pair.there.send(b"still")
+    pair.until(lambda: pair.protocol.received)
     pair.there.close()
-    pair.transport.pause_reading()
-    pair.transport.write(b"x")
-    await pair.protocol.lost.wait()
-    assert pair.transport.is_closing()
-    pair.transport.write(b"x")
+    pair.until(lambda: pair.protocol.losses)
+    assert pair.protocol.losses == [None]
+
+
+@pytest.mark.parametrize("is_reading", [True, False])
+def test_a_reset_is_learnt_whether_or_not_anybody_reads(is_reading: bool, pair: Pair) -> None:
+    if not is_reading:
+        pair.transport.pause_reading()
+    pair.there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    pair.there.close()
+    pair.until(lambda: pair.protocol.losses)
+    assert isinstance(pair.protocol.losses[0], ConnectionResetError)
+
+
+def test_who_sends_into_a_broken_connection_learns_of_it_later(pair: Pair) -> None:
+    pair.there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    pair.there.close()
+    pair.transport.send(b"x")
+    assert pair.protocol.losses == [], "the one who sends is in the middle of something"
+    pair.transport.send(b"x")
+    pair.until(lambda: pair.protocol.losses)
+    assert isinstance(pair.protocol.losses[0], OSError)
     pair.transport.close()
-    assert pair.transport.get_write_buffer_size() == 0
+    pair.transport.abort()
+    assert len(pair.protocol.losses) == 1
+
+
+def test_an_event_of_a_descriptor_that_was_used_before_harms_nobody(pair: Pair) -> None:
+    pair.transport.read()
+    pair.transport.ready(0x1F)
+    assert (pair.protocol.received, pair.protocol.losses) == (b"", [])
+
+
+def test_a_lost_transport_lets_its_descriptor_go() -> None:
+    pair = Pair()
+    before = len(os.listdir("/proc/self/fd"))
+    pair.transport.abort()
+    assert len(os.listdir("/proc/self/fd")) == before - 1
+    assert pair.there.recv(1) == b""
+    pair.there.close()
+    pair.poller.close()

@@ -1,0 +1,137 @@
+"""One process's turns: waits until descriptors are ready, and calls who watches them. No sockets, no HTTP.
+
+Not an asyncio loop: two of the four system calls of an exchange would then go through layers that cost as
+much as the calls themselves. What the proxy needs of a loop is here: descriptors, a tick, signals, and calls
+for later.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Callable, Iterable
+from math import inf
+from time import monotonic
+from typing import Protocol
+
+IN, OUT = select.EPOLLIN, select.EPOLLOUT
+
+
+class Watcher(Protocol):
+    """Who watches a descriptor."""
+
+    def read(self) -> None:
+        """Take it that there is something to read, and nothing else to learn."""
+
+    def ready(self, events: int) -> None:
+        """Take any other events of epoll; both are hints, which an earlier event may have made stale."""
+
+
+class Poller:
+    """Waits, and calls.
+
+    A turn: what is ready is handled; then come the calls that the turn before has left for `later`, so that
+    all that had come in when a call was left is handled before it; then those that this turn has left for
+    `soon`.
+    """
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._watchers: dict[int, Watcher] = {}
+        self._later: list[Callable[[], None]] = []
+        self._soon: list[Callable[[], None]] = []
+        self.is_running = False
+        self._tick: Callable[[], None] = lambda: None
+        self._tick_s = inf
+
+    def add(self, descriptor: int, watcher: Watcher, events: int = IN) -> None:
+        """Begin to watch a descriptor, for what comes in unless told otherwise."""
+        self._epoll.register(descriptor, events)
+        self._watchers[descriptor] = watcher
+
+    def change(self, descriptor: int, events: int) -> None:
+        """Watch it for these events from now on; errors and hang-ups are always told."""
+        self._epoll.modify(descriptor, events)
+
+    def remove(self, descriptor: int) -> None:
+        """Forget a descriptor that is about to be closed, which ends epoll's interest in it."""
+        del self._watchers[descriptor]
+
+    def release(self, descriptor: int) -> None:
+        """Forget a descriptor that stays open."""
+        del self._watchers[descriptor]
+        self._epoll.unregister(descriptor)
+
+    def later(self, call: Callable[[], None]) -> None:
+        """Make a call at the end of the next turn, which comes at once."""
+        self._later.append(call)
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Make a call at the end of this turn."""
+        self._soon.append(call)
+
+    def every(self, seconds: float, tick: Callable[[], None]) -> None:
+        """Call `tick` about once in so many seconds."""
+        self._tick_s, self._tick = seconds, tick
+
+    def on_signals(self, numbers: Iterable[int], call: Callable[[], None]) -> None:
+        """Make a call, from a turn, for each of these signals that comes."""
+        reading, writing = os.pipe()
+        for end in (reading, writing):
+            os.set_blocking(end, False)
+        for number in numbers:
+            # The interpreter writes to the pipe only for signals that have a handler in Python.
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(writing)
+        self.add(reading, _Signals(reading, call))
+
+    def run(self) -> None:
+        """Take turns until told to stop."""
+        self.is_running = True
+        poll, watchers = self._epoll.poll, self._watchers
+        due = monotonic() + self._tick_s
+        while self.is_running:
+            calls, self._later = self._later, []
+            wait_s = 0 if calls else max(0.0, due - monotonic())
+            for descriptor, events in poll(wait_s if wait_s < inf else None):
+                # An earlier event may have closed this one.
+                watcher = watchers.get(descriptor)
+                if watcher is None:
+                    continue
+                if events == IN:
+                    watcher.read()
+                else:
+                    watcher.ready(events)
+            for call in calls:
+                call()
+            if self._soon:
+                calls, self._soon = self._soon, []
+                for call in calls:
+                    call()
+            if monotonic() >= due:
+                self._tick()
+                due = monotonic() + self._tick_s
+
+    def stop(self) -> None:
+        """Make this turn the last one."""
+        self.is_running = False
+
+    def close(self) -> None:
+        """Let go of the epoll; what was watched stays open."""
+        self._epoll.close()
+
+
+class _Signals:
+    """The reading end of the pipe that the interpreter tells of signals."""
+
+    def __init__(self, descriptor: int, call: Callable[[], None]) -> None:
+        self._descriptor = descriptor
+        self._call = call
+
+    def read(self) -> None:
+        for _ in os.read(self._descriptor, 64):
+            self._call()
+
+    def ready(self, events: int) -> None:
+        self.read()
