@@ -46,7 +46,7 @@ def test_flags_win_over_the_file_key_by_key() -> None:
         ({"load": {"duration_s": 0}}, "load.duration_s = 0 must be a number above 0"),
         ({"load": {"duration_s": float("inf")}}, "must be a number above 0"),
         ({"load": {"duration_s": float("nan")}}, "must be a number above 0"),
-        ({"load": {"warmup_s": -1}}, "load.warmup_s = -1 must be 0 or more"),
+        ({"load": {"warmup_s": -1}}, "load.warmup_s = -1 must be between 0 and 86,400"),
         ({"load": {"workers": 9, "connections": 8}}, "each worker needs a connection"),
         ({"load": {"rate": -3}}, "load.rate = -3 must be a number above 0"),
         ({"subject": {"name": "squid"}}, "subject.name = 'squid' is not one of asyncio"),
