@@ -199,7 +199,7 @@ def _account(
     side: Side, stage: Stage, spot: Spot, totals: Totals, *, seconds: Sequence[Second], cpu_s: float
 ) -> Window:
     heard = stage.heard(spot.number, stage.backends.count())
-    ended = (stage.ended() or {}).get(spot.number)
+    ended = stage.ended(spot.number)
     latencies = histogram.merge(second.latency_us for second in seconds if second.in_window)
     window_s = (totals.window_end_ns - totals.window_start_ns) / 1e9
     return Window(

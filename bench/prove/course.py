@@ -6,7 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 
 from bench.lab import confine
@@ -96,32 +96,58 @@ def _notes(stage: Stage) -> list[str]:
 
 
 def _measure(stage: Stage, found: Scene, settings: Settings, proof: Proof) -> None:
-    reached = {spot.number: _reach(stage, spot, found, settings) for spot in found.spots}
-    ended = _settled(stage)
+    """Proves one location after the other; what each gets beside its own requests is told apart."""
+    own = {spot.number: _in_turn(stage, spot, found, settings) for spot in found.spots}
     counts = stage.backends.count()
-    accepted = sum(heard.accepted for heard in counts.values())
-    proof.witnesses = Witnesses(accepted, stage.opened())
+    proof.witnesses = Witnesses(sum(heard.accepted for heard in counts.values()), stage.opened())
     version = versions.parse(proof.version)
     for spot in found.spots:
-        how = reached[spot.number]
-        heard = stage.heard(spot.number, counts)
-        measured = _measured(heard, ended.get(spot.number), how) if how.request is not None else None
-        verdict = spot.location.verdict(version)
-        proof.outcomes.append(Outcome(spot, verdict, how.request, how.unreached, measured))
+        how, measured = own[spot.number]
+        if measured is not None:
+            all_in_all = stage.heard(spot.number, counts)
+            measured = replace(
+                measured,
+                requests_beside=all_in_all.requests - measured.requests,
+                connections_beside=all_in_all.accepted - measured.connections,
+            )
+        proof.outcomes.append(
+            Outcome(spot, spot.location.verdict(version), how.request, how.unreached, measured)
+        )
+
+
+def _in_turn(stage: Stage, spot: Spot, found: Scene, settings: Settings) -> tuple[_Reached, Measured | None]:
+    before = _seen(stage, spot)
+    how = _reach(stage, spot, found, settings)
+    return how, None if how.request is None else _measured(before, _seen(stage, spot), how)
+
+
+def _seen(stage: Stage, spot: Spot) -> tuple[Heard, Ended | None]:
+    """Returns what is known of a location's connections, once none is being closed any more."""
+    ended = _settled(stage, spot)
+    return stage.heard(spot.number, stage.backends.count()), ended
 
 
 def _unproven(spot: Spot, program: Program, unreached: str) -> Outcome:
     return Outcome(spot, spot.location.verdict(versions.parse(program.version)), unreached=unreached)
 
 
-def _measured(heard: Heard, ended: Ended | None, how: _Reached) -> Measured:
+def _measured(
+    before: tuple[Heard, Ended | None], after: tuple[Heard, Ended | None], how: _Reached
+) -> Measured:
+    (heard, waiting), (then, ended) = before, after
+    left: tuple[int, int] | tuple[None, None] = (None, None)
+    if waiting is not None and ended is not None:
+        left = (
+            ended.time_wait_nginx - waiting.time_wait_nginx,
+            ended.time_wait_backend - waiting.time_wait_backend,
+        )
     return Measured(
-        requests=heard.requests,
-        connections=heard.accepted,
-        still_open=heard.still_open,
-        left_first=heard.closed_first,
-        time_wait_nginx=None if ended is None else ended.time_wait_nginx,
-        time_wait_backend=None if ended is None else ended.time_wait_backend,
+        requests=then.requests - heard.requests,
+        connections=then.accepted - heard.accepted,
+        still_open=then.still_open,
+        left_first=then.closed_first - heard.closed_first,
+        time_wait_nginx=left[0],
+        time_wait_backend=left[1],
         statuses=how.statuses,
     )
 
@@ -158,11 +184,10 @@ def _complaint(stage: Stage) -> str:
     return f" (nginx: {words.partition(', client:')[0]})" if words else ""
 
 
-def _settled(stage: Stage) -> dict[int, Ended]:
-    """Returns what became of each location's connections, once none is being closed any more."""
+def _settled(stage: Stage, spot: Spot) -> Ended | None:
     deadline_s = time.monotonic() + _SETTLE_S
-    while (ended := stage.ended()) is not None:
-        if not any(each.moving for each in ended.values()) or time.monotonic() > deadline_s:
+    while (ended := stage.ended(spot.number)) is not None:
+        if not ended.moving or time.monotonic() > deadline_s:
             return ended
         time.sleep(_POLL_S)
-    return {}
+    return None

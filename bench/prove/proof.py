@@ -24,6 +24,8 @@ class Measured:
         left_first: connections that the backend began to close before it saw nginx do so.
         time_wait_nginx: sockets left in TIME_WAIT on nginx's host, exactly; None where no kernel says.
         statuses: of the answers that the client got.
+        requests_beside: that reached its backends when other locations were proven (auth_request, mirror),
+            with the connections that they opened.
     """
 
     requests: int
@@ -33,6 +35,8 @@ class Measured:
     time_wait_nginx: int | None
     time_wait_backend: int | None
     statuses: Mapping[int, int]
+    requests_beside: int = 0
+    connections_beside: int = 0
 
     @property
     def closed_first(self) -> dict[str, int]:
@@ -60,6 +64,7 @@ class Measured:
             "connections_per_request": round(self.connections / self.requests, 4),
             "closed_first": self.closed_first,
             "still_open": self.still_open,
+            "beside": {"requests": self.requests_beside, "connections": self.connections_beside},
             "time_wait": {"nginx": self.time_wait_nginx, "backend": self.time_wait_backend},
             "statuses": {str(status): count for status, count in self.statuses.items()},
         }

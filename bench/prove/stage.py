@@ -10,7 +10,7 @@ import os
 import pwd
 import socket
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,6 @@ from bench.errors import RoleError
 from bench.lab import Host, Lab, Process, confine
 from bench.observe.host import Kernel
 from bench.observe.sides import Ends, survey
-from bench.observe.sockets import Sockets
 from bench.prove.accepting import Refusal, accepted
 from bench.prove.ledger import Ledger
 from bench.prove.rewrite import CERTIFICATE, KEY, ROOT, Doors, Rewriting
@@ -111,17 +110,12 @@ class Stage:
         counters = self.kernels["proxy"].counters()
         return None if counters is None else counters.active_opens
 
-    def ended(self) -> dict[int, Ended] | None:
-        """Returns what became of the connections to each location's backends; None where no kernel says."""
+    def ended(self, spot_number: int) -> Ended | None:
+        """Returns what became of the connections to one location's backends; None where no kernel says."""
         near, far = self.kernels["proxy"].sockets(), self.kernels["backend"].sockets()
         if near is None or far is None:
             return None
-        return {
-            number: self._ended(own.values(), near, far) for number, own in self.backends.addresses.items()
-        }
-
-    def _ended(self, addresses: Iterable[str], near: Sockets, far: Sockets) -> Ended:
-        ports = frozenset(map(_port, addresses))
+        ports = frozenset(map(_port, self.backends.addresses[spot_number].values()))
         nginx, backend = survey(near, Ends(connects_to=ports)), survey(far, Ends(listens=ports))
         return Ended(nginx.time_wait, backend.time_wait, nginx.moving + backend.moving)
 

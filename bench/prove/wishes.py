@@ -13,6 +13,7 @@ from functools import partial
 
 from bench.prove import patterns
 from nginx.levels import Level
+from nginx.targets import PROTOCOLS
 from nginx.tree import Directive
 from nginx.variables import Definitions
 
@@ -72,15 +73,15 @@ class Wishing:
         return wishes
 
     def _avoiding(self, level: Level) -> list[Wish]:
-        """Returns wishes that keep a request out of the conditions that would end it on its way."""
-        ending = [
-            (child, False)
+        """Returns wishes that keep a request out of the conditions that would lead it elsewhere."""
+        conditions = [
+            child
             for outer in level.up()
-            for child in outer.all("if")
-            if child is not level.opener
-            and any(each.name in {"return", "rewrite"} for each in child.block or ())
+            for name in ("if", "limit_except")
+            for child in outer.all(name)
+            if child is not level.opener and _leads_elsewhere(child)
         ]
-        return self._combined(ending)
+        return self._combined([(condition, False) for condition in conditions])
 
     def for_condition(self, condition: Directive, wanted: bool) -> Iterator[Wish]:
         """Yields wishes with which an `if` or a limit_except takes a request, or does not."""
@@ -124,8 +125,9 @@ def _takes_none(keys: Iterable[str]) -> _Accepts:
     return lambda text: not any(_is_key(key, text) for key in keys)
 
 
-def _ends(condition: Directive) -> bool:
-    return any(each.name in {"return", "rewrite"} for each in condition.block or ())
+def _leads_elsewhere(condition: Directive) -> bool:
+    ways = {"return", "rewrite", *PROTOCOLS}
+    return any(each.name in ways for each in condition.block or ())
 
 
 def _around(level: Level) -> Iterator[tuple[Directive, bool]]:

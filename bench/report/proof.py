@@ -69,7 +69,12 @@ def _measured(measured: Measured) -> str:
     waiting = f"TIME_WAIT {sides['nginx']} at nginx, {sides['backend']} at the backend"
     others = {status: count for status, count in measured.statuses.items() if not 200 <= status < 300}
     odd = "".join(f"; status {status} {count} times" for status, count in others.items())
-    return f"{measured.answer}; {opened}; {waiting}{odd}"
+    beside = ""
+    if measured.requests_beside:
+        others_opened = _count(measured.connections_beside, "connection")
+        asked = _count(measured.requests_beside, "request")
+        beside = f"; beside them, {others_opened} for {asked} on behalf of other locations"
+    return f"{measured.answer}; {opened}; {waiting}{odd}{beside}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -136,6 +136,21 @@ def test_locations_that_share_a_pool_are_proven_apart(version: str) -> None:
     assert found.is_sound
 
 
+@every_version
+def test_what_subrequests_do_is_told_apart(version: str) -> None:
+    """nginx does not read the body of an answer to auth_request, and so cannot keep its connection."""
+    text = (
+        f"{APP} server {{ {KEPT} location / {{ auth_request /auth; proxy_pass http://app; }}"
+        " location = /auth { internal; proxy_pass http://app; } }"
+    )
+    whole, auth = (each.measured for each in proof(text, version).outcomes)
+    assert whole is not None
+    assert auth is not None
+    assert (whole.connections, whole.requests, whole.requests_beside) == (1, 9, 0)
+    assert (auth.answer, auth.requests) == ("reused", 9)
+    assert (auth.connections_beside, auth.requests_beside) == (9, 9)
+
+
 # What variables lead to
 VARIABLE = {
     "an upstream": (f"set $to app; proxy_pass http://$to; {KEPT}", REUSED),
