@@ -21,6 +21,9 @@ from bench.prove.stage import Ended, Heard, Stage, staged
 from bench.subjects.programs import Program
 from nginx import versions
 from nginx.model import Model
+from nginx.rules import CATALOGUE, Case
+from nginx.rules import Settings as Rules
+from nginx.versions import Version
 
 REQUESTS = 8
 """Sent to each location once a request was found that reaches it."""
@@ -28,6 +31,7 @@ _SEARCH_S = 10.0
 """The longest that requests for one location are tried: some may wait for a timeout."""
 _SETTLE_S = 3.0
 _POLL_S = 0.01
+_LACKING = 'unknown "'
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ def prove(model: Model, program: Program, settings: Settings) -> Proof:
     """
     found, ledger = scene(model), Ledger()
     proof = Proof(program.path, program.version, settings.lab)
-    proof.refusal = _unreadable(model)
+    proof.refusal = _unreadable(model, versions.parse(program.version))
     if proof.refusal is not None:
         proof.outcomes = [_unproven(spot, program, "it was not run") for spot in found.spots]
         return proof
@@ -76,10 +80,15 @@ def prove(model: Model, program: Program, settings: Settings) -> Proof:
     return proof
 
 
-def _unreadable(model: Model) -> Refusal | None:
+def _unreadable(model: Model, version: Version) -> Refusal | None:
     """Returns why a text is not run at all: nginx would not read it, or nobody knows what it renders to."""
-    for problem in model.configuration.problems:
-        return Refusal(f"nginx would refuse it: {problem.reason}", problem.place)
+    refused = CATALOGUE["NX001"].detect
+    assert refused is not None
+    for hit in refused(Case(model, version, Rules())):
+        # What a copy may lack (the variables of a module, say) is for the copy and nginx to find out.
+        if _LACKING not in hit.message:
+            words = hit.message.removeprefix("[emerg] ")
+            return Refusal(f"nginx would refuse it: {words}", hit.place)
     for place, language in model.configuration.templates:
         return Refusal(
             f"a {language} template, and what it renders to decides; prove the rendered text", place

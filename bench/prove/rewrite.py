@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bench.prove import fates
+from bench.prove import fates, patterns
 from bench.prove.ledger import Ledger
 from bench.prove.scene import Chain, Peer, Scene, Site, Spot
 from bench.prove.targets import nowhere, stand_in
@@ -182,9 +182,13 @@ def entrance(spot: Spot) -> Directive | None:
     words = level.opener.args
     if words[0].startswith("@"):
         return _line("try_files", "/bench-nowhere", words[0])
-    if level.all("internal") and words[0] not in {"~", "~*"}:
+    if not level.all("internal"):
+        return None
+    if words[0] not in {"~", "~*"}:
         return _line("rewrite", "^", words[-1], "last")
-    return None
+    found = (text for text in patterns.examples(words[-1]) if text.startswith("/"))
+    path = next(found, None)
+    return None if path is None else _line("rewrite", "^", path, "last")
 
 
 def _line(name: str, *args: str) -> Directive:

@@ -18,6 +18,8 @@ from nginx.tree import Directive
 from nginx.variables import Definitions
 
 _DEEPEST = 4
+_ORDINARY = ("", "bench", "/bench", "1")
+"""Texts that conditions are seldom about."""
 _MOST = 6
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 
@@ -93,8 +95,6 @@ class Wishing:
         asked = _asked(condition.args)
         if asked is not None:
             variable, accepts, texts = asked
-            if not wanted:
-                texts = ("", "bench", "1", "/bench")
             yield from self._ways(variable, lambda text: accepts(text) == wanted, texts)
 
     def _ways(self, variable: str, accepts: _Accepts, texts: Sequence[str]) -> Iterator[Wish]:
@@ -143,16 +143,16 @@ def _asked(args: Sequence[str]) -> tuple[str, _Accepts, Sequence[str]] | None:
     if match is None:
         return None
     if len(words) == 1:
-        return match[1], lambda text: text not in {"", "0"}, ("1", "bench")
+        return match[1], lambda text: text not in {"", "0"}, ("1", *_ORDINARY)
     operator, value = words[1], words[2] if len(words) == 3 else ""
     wanted = not operator.startswith("!")
     if operator in {"=", "!="}:
-        return match[1], lambda text: (text == value) == wanted, (value, "bench", "/bench", "")
+        return match[1], lambda text: (text == value) == wanted, (value, *_ORDINARY)
     if operator.lstrip("!") in {"~", "~*"}:
         is_caseless = operator.endswith("*")
         found = _search(value, is_caseless)
         texts = patterns.examples(value, is_caseless=is_caseless)
-        return match[1], lambda text: found(text) == wanted, (*texts, "bench", "/bench", "")
+        return match[1], lambda text: found(text) == wanted, (*texts, *_ORDINARY)
     return None
 
 

@@ -85,6 +85,7 @@ REACHED = {
         " location /x { error_page 502 = @a; return 502; }"
     ),
     "internal": f"location /i {{ internal; proxy_pass http://app; {KEPT} }} location / {{ return 204; }}",
+    "internal, by pattern": f"location ~ ^/i/(.*) {{ internal; proxy_pass http://app/$1; {KEPT} }}",
     "regular expression": f"location ~ ^/v(?<n>\\d+)/ {{ proxy_pass http://app; {KEPT} }}",
     "nested": f"location /a/ {{ location ~ \\.(php|cgi)$ {{ proxy_pass http://app; {KEPT} }} }}",
     "in an if": f"location / {{ {KEPT} if ($arg_x = 1) {{ proxy_pass http://app; break; }} return 404; }}",
@@ -214,6 +215,7 @@ def test_what_this_nginx_does_not_know_is_left_out_where_that_changes_nothing(ve
     [
         ("server { location / { proxy_pass http://a } }", "not terminated"),
         ("server { location / { proxy_pass http://{{ host }}; } }", "template"),
+        ("upstream a { server b; } server { location / { proxy_pass http://a:80; } }", "may not have a port"),
     ],
 )
 def test_what_nobody_could_run_is_not_run(text: str, said: str) -> None:

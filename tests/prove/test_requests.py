@@ -51,11 +51,18 @@ def test_conditions_are_followed_through_maps() -> None:
     assert first(f"{maps} server {{ location / {{ if ($go = yes) {{ {PASS} }} }} }}").endswith("/clients/1/a")
 
 
-def test_conditions_that_would_end_a_request_are_avoided() -> None:
-    text = f"server {{ location / {{ if ($http_user_agent = '') {{ return 403; }} {PASS} }} }}"
-    found = scene(model(text))
-    asked = [str(each) for each in candidates(found.spots[0], found, ())]
-    assert "GET http://bench.example/ User-Agent: bench" in asked
+@pytest.mark.parametrize(
+    ("condition", "request_"),
+    [
+        ("if ($http_user_agent = '') { return 403; }", "GET http://bench.example/ User-Agent: bench"),
+        ("if ($request_method != PUT) { return 405; }", "PUT http://bench.example/"),
+        ("limit_except POST { proxy_pass http://b; }", "POST http://bench.example/"),
+        ("if ($arg_a ~ ^$) { rewrite ^ /b last; }", "GET http://bench.example/?a=bench"),
+    ],
+)
+def test_conditions_that_would_lead_elsewhere_are_avoided(condition: str, request_: str) -> None:
+    found = scene(model(f"server {{ location / {{ {PASS} {condition} }} }}"))
+    assert request_ in [str(each) for each in candidates(found.spots[0], found, ())]
 
 
 def test_a_named_location_is_tried_through_those_that_hand_over_to_it() -> None:
