@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from bench.prove import fates
 from bench.prove.ledger import Ledger
@@ -16,10 +17,6 @@ from bench.prove.scene import Peer, Spot, possible_upstreams
 from nginx.tree import Directive
 from nginx.upstreams import Upstream
 
-_WRITTEN_OUT = re.compile(
-    r"(?:(?P<scheme>[a-z]+)://)?+(?P<authority>unix:[^:$]*+|(?!unix:)[^/?$]*+)(?P<rest>[/?:].*)?",
-    re.IGNORECASE | re.DOTALL,
-)
 _PLAIN_SCHEMES = {"http": "http", "grpc": "grpc"}
 _TLS_SCHEMES = {"http": "https", "grpc": "grpcs", "uwsgi": "suwsgi"}
 NOWHERE = "127.0.0.1:9"
@@ -39,10 +36,10 @@ def stand_in(spot: Spot, addresses: Mapping[Peer, str], ledger: Ledger) -> Stand
     line = spot.location.directive
     if spot.obstacle is not None:
         return StandIn(replace(line, args=(nowhere(spot.location.protocol),)))
-    match = _WRITTEN_OUT.fullmatch(line.args[0])
-    if match is not None and "$" not in (match["scheme"] or ""):
-        return _written_out(spot, match, addresses, ledger)
-    return _by_variable(spot, addresses, ledger)
+    written = _written_out(line.args[0])
+    if written is None:
+        return _by_variable(spot, addresses, ledger)
+    return _as_written(spot, written, addresses, ledger)
 
 
 def nowhere(protocol: str) -> str:
@@ -51,7 +48,29 @@ def nowhere(protocol: str) -> str:
     return f"{scheme}://{NOWHERE}" if scheme else NOWHERE
 
 
-def _written_out(spot: Spot, match: re.Match[str], addresses: Mapping[Peer, str], ledger: Ledger) -> StandIn:
+class _Written(NamedTuple):
+    """A target whose address stands in the text; `rest` is what follows it."""
+
+    scheme: str
+    authority: str
+    rest: str
+
+
+def _written_out(target: str) -> _Written | None:
+    """Returns a target taken apart, or None where variables decide about its address."""
+    scheme, separator, rest = target.partition("://")
+    if not scheme.isalpha():
+        scheme, separator, rest = "", "", target
+    if rest.startswith("unix:"):
+        path, _, uri = rest.removeprefix("unix:").partition(":")
+        authority, rest = f"unix:{path}", uri
+    else:
+        authority = re.split(r"[/?]", rest, maxsplit=1)[0]
+        rest = rest.removeprefix(authority)
+    return None if "$" in authority else _Written(scheme + separator, authority, rest)
+
+
+def _as_written(spot: Spot, written: _Written, addresses: Mapping[Peer, str], ledger: Ledger) -> StandIn:
     line, target = spot.location.directive, spot.location.targets[0]
     peer = next(peer for peer in spot.peers if peer.is_tls == bool(target.is_tls))
     blocks = []
@@ -61,11 +80,7 @@ def _written_out(spot: Spot, match: re.Match[str], addresses: Mapping[Peer, str]
         blocks.append(_upstream(target.upstream, authority, addresses[peer], ledger))
     else:
         ledger.replaced("address", "a backend of this run", line.place)
-    scheme = f"{match['scheme']}://" if match["scheme"] else ""
-    rest = match["rest"] or ""
-    if match["authority"].startswith("unix:"):
-        rest = rest.removeprefix(":")
-    return StandIn(replace(line, args=(f"{scheme}{authority}{rest}", *line.args[1:])), blocks)
+    return StandIn(replace(line, args=(f"{written.scheme}{authority}{written.rest}", *line.args[1:])), blocks)
 
 
 # A target that a request evaluates
