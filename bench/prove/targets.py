@@ -59,7 +59,7 @@ class _Written(NamedTuple):
 def _written_out(target: str) -> _Written | None:
     """Returns a target taken apart, or None where variables decide about its address."""
     scheme, separator, rest = target.partition("://")
-    if not scheme.isalpha():
+    if not (separator and scheme.isalpha()):
         scheme, separator, rest = "", "", target
     if rest.startswith("unix:"):
         path, _, uri = rest.removeprefix("unix:").partition(":")
