@@ -14,11 +14,11 @@ from rich.console import Console
 
 from bench import machine
 from bench.errors import BenchError
-from perf import generators, memory, observing, programs, proxies, starting, table
+from perf import checking, generators, memory, observing, programs, proxies, starting, table
 from perf.pairs import Row
 from perf.settings import QUICK, Settings
 
-PARTS = ("a", "b", "b-tiny", "b-2000", "b-100k", "b-10m", "b-memory", "c", "d")
+PARTS = ("a", "b", "b-tiny", "b-2000", "b-100k", "b-10m", "b-memory", "c", "d", "e")
 PROGRAMS = ("wrk", "hey", "ab", "h2load", "nginx", "haproxy", "envoy", "caddy")
 
 
@@ -70,6 +70,8 @@ def _measure(settings: Settings, parts: Sequence[str]) -> Iterator[Row]:
         yield from observing.measure(settings)
     if "d" in parts:
         yield from starting.measure(settings)
+    if "e" in parts:
+        yield from checking.measure(settings)
 
 
 def _keep(rows: Sequence[Row], given: Namespace, took_s: float) -> Path:
