@@ -49,7 +49,9 @@ class Opening:
             dumped = Sources(None, dumped=trees)
             return assemble(next(iter(trees.values())), dumped), dumped
         path = Path(self.file)
-        read = {file: known for file, known in self.known.items() if file not in replaced}
+        read = self.known
+        if replaced:
+            read = {file: known for file, known in self.known.items() if file not in replaced}
         if self.text is not None and self.file not in replaced:
             read[self.file] = tree.read(self.text, self.file)
         prefix = None if self.text is not None else path.parent
