@@ -185,7 +185,7 @@ def _ports(facts: Facts) -> Ports:
     tuples = facts.port_range * hosts.proxy_addresses * hosts.backends
     rows = [row for row in facts.moments if row.host == _opener(facts.plan)]
     if facts.plan.subject.target or not rows:
-        return Ports(range=facts.port_range, tuples=tuples)
+        return Ports(range=facts.port_range, tuples=tuples, used_peak=None)
     served = [row for row in facts.moments if row.host == "client"]
     return ceiling.ports(
         [(row.t_s, row.requests) for row in served if row.requests is not None],
@@ -242,7 +242,7 @@ def _upstream_cautions(facts: Facts, upstream: Upstream) -> Iterator[Caution]:
     yield from validity.witness_cautions(upstream)
     yield from validity.race_cautions(upstream, subject.pool_idle_timeout_s, backend.idle_timeout_s)
     if _closer(facts) in tuple(Closer) and "backend" in facts.time_wait_by_hop:
-        behind = facts.time_wait.get("backend", TimeWait()).end
+        behind = facts.time_wait.get("backend", TimeWait()).end or 0
         yield from validity.closer_cautions(facts.plan.closer, facts.time_wait_by_hop["backend"], behind)
     if facts.pressure is not None and subject.name != "direct":
         yield from validity.generator_cautions(facts.pressure)

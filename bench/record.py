@@ -85,10 +85,16 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class TimeWait:
-    """Sockets in TIME_WAIT on one host: the highest count seen, and the exact count after the drain."""
+    """Sockets in TIME_WAIT on one host: the highest count seen, and the exact count after the drain.
 
-    peak: int = 0
-    end: int = 0
+    None: this system does not tell.
+    """
+
+    peak: int | None = 0
+    end: int | None = 0
+
+
+UNSEEN = TimeWait(None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ class Ports:
 
     range: int = 0
     tuples: int = 0
-    used_peak: int = 0
+    used_peak: int | None = 0
     half_range_passed_s: float | None = None
     exhausted_s: float | None = None
     rate_before: float | None = None

@@ -23,7 +23,7 @@ from bench.observe.host import HostSample, Peaks
 from bench.observe.sampler import Observed, Sampler
 from bench.plan import Mode, Plan
 from bench.pressure import Reading
-from bench.record import ROLES, Caution, Latencies, Moment, TimeWait, Trial
+from bench.record import ROLES, UNSEEN, Caution, Latencies, Moment, TimeWait, Trial
 from bench.roles import Roles
 
 _HEAD_START_NS = 50_000_000
@@ -230,9 +230,8 @@ def _with_second_opinion(scene: _Scene, facts: Facts, watch: Watch) -> Facts:
 
 def _time_wait(seen: Mapping[str, Observed]) -> dict[str, TimeWait]:
     return {
-        host: TimeWait(peak=each.peaks.time_wait, end=each.survey.time_wait)
+        host: UNSEEN if each.survey is None else TimeWait(each.peaks.time_wait, each.survey.time_wait)
         for host, each in seen.items()
-        if each.survey is not None
     }
 
 

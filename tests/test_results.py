@@ -227,7 +227,7 @@ def test_a_newer_format_is_refused_with_the_remedy(folder):
     ("header", "reason"),
     [
         ("", "not the header of a run"),
-        ("nonsense\n", "not the header of a run: Expecting value"),
+        ("nonsense\n", "not the header of a run: no JSON (Expecting value"),
         ('{"format": 1}\n', "'plan' is missing"),
         ('{"plan": {}}\n', "'format' is missing"),
         ('{"format": "1", "plan": {}}\n', "format is '1', not a number from 1"),

@@ -39,7 +39,7 @@ def ports(
     responses of the tick in which that happened count in neither rate, unless it was the first.
     """
     samples = sorted(used)
-    peak = max((count for _, count in samples), default=0)
+    peak = max((count for _, count in samples), default=None)
     half_s = _passed_s(samples, tuples / 2) if tuples else None
     if exhausted_s is None and tuples:
         exhausted_s = _passed_s(samples, tuples)

@@ -10,13 +10,12 @@ from bench.observe.counters import CounterFiles, Counters
 from bench.observe.processes import Memory, Tree
 from bench.observe.sides import Ends, Gauge, Survey, ports_used_since, survey, time_wait_since
 from bench.observe.sockets import CONNECTED, SockDiag, Sockets
+from bench.observe.table import SocketTable
 
 T = TypeVar("T")
 
-_NOT_HERE = {
-    "counters": "opens, resets, listen overflows, established and the TIME_WAIT gauge (/proc/net)",
-    "sockets": "TIME_WAIT by side and ports in use (NETLINK_SOCK_DIAG)",
-}
+_COUNTERS = "opens, resets, listen overflows and established connections (/proc/net)"
+_SOCKETS = "TIME_WAIT and ports in use (sock_diag)"
 
 
 class Place(Protocol):
@@ -86,10 +85,13 @@ class Kernel:
     threads at once.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *, is_this_machine: bool = False) -> None:
         self.missing: list[str] = []
-        self._files = self._open(place, CounterFiles, "counters")
-        self._diag = self._open(place, SockDiag, "sockets")
+        self._name = "all hosts" if is_this_machine else place.name
+        self._files = self._open(place, CounterFiles, _COUNTERS)
+        self._table: SockDiag | SocketTable | None = self._open(place, SockDiag, _SOCKETS)
+        if self._table is None and is_this_machine:
+            self._table = self._second_best()
         self._base = None if self._files is None else self._files.read()
         self._last = self._base
 
@@ -97,8 +99,18 @@ class Kernel:
         try:
             return place.call(opener)
         except OSError as error:
-            self.missing.append(f"{place.name}: {_NOT_HERE[what]}: {error}")
+            self.missing.append(f"not measured on {self._name}: {what}: {error.strerror}")
             return None
+
+    def _second_best(self) -> SocketTable | None:
+        """Return the table that psutil reads, which is this machine's whatever the thread's namespace."""
+        try:
+            table = SocketTable()
+        except OSError as error:
+            self.missing[-1] += f"; nor by psutil: {error.strerror}"
+            return None
+        self.missing[-1] += "; psutil counts them instead, less often"
+        return table
 
     def counters(self, is_full: bool = True) -> Counters | None:
         """Return the counters now, what only grows counted from when this was made.
@@ -112,11 +124,11 @@ class Kernel:
 
     def sockets(self) -> Sockets | None:
         """Return all sockets that have a peer, which costs milliseconds."""
-        return None if self._diag is None else self._diag.dump(CONNECTED)
+        return None if self._table is None else self._table.dump(CONNECTED)
 
     def close(self) -> None:
         """Let go of the namespace."""
-        for source in (self._files, self._diag):
+        for source in (self._files, self._table):
             if source is not None:
                 source.close()
 
@@ -150,7 +162,11 @@ class HostObserver:
         """Return what the host looks like now, by the cheap sources."""
         cpu_s, memory_mib = self.cpu_s(), self._memory.mib
         if counters is None:
-            return HostSample(t_ns, self.name, cpu_s=cpu_s, memory_mib=memory_mib)
+            seen = self._survey
+            time_wait, ports = (None, None) if seen is _NOTHING else (seen.time_wait, seen.ports_used)
+            return HostSample(
+                t_ns, self.name, time_wait, ports_used=ports, cpu_s=cpu_s, memory_mib=memory_mib
+            )
         gauge = self._gauge_of(counters)
         own = not self._is_shared
         return HostSample(
@@ -167,14 +183,14 @@ class HostObserver:
             memory_mib=memory_mib,
         )
 
-    def needs_survey(self, counters: Counters) -> bool:
+    def needs_survey(self, counters: Counters | None) -> bool:
         """Return whether counting sockets one by one tells more than the kernel's gauges do."""
         has_two_sides = bool(self._ends.listens and self._ends.connects_to)
-        return has_two_sides or self._is_shared or counters.time_wait > 0
+        return counters is None or has_two_sides or self._is_shared or counters.time_wait > 0
 
-    def survey(self, counters: Counters, sockets: Sockets) -> Survey:
-        """Count the host's own among `sockets`; samples follow `counters` from here."""
-        self._gauge = self._gauge_of(counters)
+    def survey(self, counters: Counters | None, sockets: Sockets) -> Survey:
+        """Count the host's own among `sockets`; samples follow `counters` from here, where there are any."""
+        self._gauge = _NO_GAUGE if counters is None else self._gauge_of(counters)
         self._survey = survey(sockets, self._ends)
         self.peaks = replace(
             self.peaks,

@@ -51,7 +51,7 @@ class _View:
         """Return a sample of each host."""
         is_due = tick >= self.survey_due
         counters = self.kernel.counters(is_full=is_due)
-        if is_due and counters is not None:
+        if is_due:
             cost_ticks = self._survey(counters) * 1e9 / interval_ns
             pause = max(_TICKS_PER_SURVEY, int(cost_ticks / _SURVEY_SHARE))
             # Where hosts share their gauge, only surveys tell whose the first connections are.
@@ -63,7 +63,7 @@ class _View:
         now_ns = time.monotonic_ns()
         return [host.sample(now_ns, counters) for host in self.hosts]
 
-    def _survey(self, counters: Counters) -> float:
+    def _survey(self, counters: Counters | None) -> float:
         """Count sockets exactly where that tells more than the gauges; return what it cost in CPU seconds."""
         before_s = time.thread_time()
         if any(host.needs_survey(counters) for host in self.hosts):
@@ -92,7 +92,12 @@ class Sampler:
         self._hosts = {each.place.name: HostObserver(each, is_shared) for each in watched}
         groups = [list(self._hosts.values())] if is_shared else [[host] for host in self._hosts.values()]
         self._views = [
-            _View(Kernel(each.place), hosts, survey_due=3 * number, weighing_due=5 + 3 * number)
+            _View(
+                Kernel(each.place, is_this_machine=is_shared),
+                hosts,
+                survey_due=3 * number,
+                weighing_due=5 + 3 * number,
+            )
             for number, (each, hosts) in enumerate(zip(watched, groups, strict=False))
         ]
         self._is_shared = is_shared
@@ -145,7 +150,7 @@ class Sampler:
         with self._lock:
             observer, kernel = self._hosts[host], self._kernel(host)
             counters, sockets = kernel.counters(), kernel.sockets()
-            exact = None if counters is None or sockets is None else observer.survey(counters, sockets)
+            exact = None if sockets is None else observer.survey(counters, sockets)
             return Observed(host, exact, None if self._is_shared else counters, observer.peaks)
 
     def time_wait_by_side(self, host: str) -> dict[str, int] | None:

@@ -83,7 +83,7 @@ def _row(name: str, trials: Sequence[Trial]) -> Row:
             trial.upstream.connections_opened / max(1, trial.upstream.requests_total) for trial in trials
         ),
         proxy_side=statistics.median(trial.time_wait_by_hop.get("backend", 0) for trial in trials),
-        backend_side=statistics.median(trial.time_wait["backend"].end for trial in trials),
+        backend_side=statistics.median(trial.time_wait["backend"].end or 0 for trial in trials),
     )
 
 

@@ -240,7 +240,7 @@ def _mark_moments(axes: Axes, drawn: Drawn, key: str, said: str, height: float) 
 def _mark_range(axes: Axes, drawn: Drawn) -> float:
     """Mark half and all of the ports where a trial used many of them; return the upper mark."""
     ports = [trial.ports for side, _ in drawn for trial in finding.shown(side)]
-    tuples = max((each.tuples for each in ports if each.used_peak > each.tuples / 10), default=0)
+    tuples = max((each.tuples for each in ports if (each.used_peak or 0) > each.tuples / 10), default=0)
     if not tuples:
         return 0.0
     marks = (

@@ -11,7 +11,7 @@ from bench import units
 from bench.analysis.compare import Answer, Cell, Comparison
 from bench.analysis.metrics import Metric
 from bench.analysis.sides import split
-from bench.record import Run
+from bench.record import Run, Trial
 from bench.report import finding, grid, tables
 from bench.report.figures import number
 from bench.report.page import Table
@@ -39,21 +39,29 @@ def result(run: Run, picture: Path | None = None) -> str:
 
 
 def doubts(run: Run) -> list[str]:
-    """Return the cautions of the trials: those of one kind together, each once, with who carries it."""
-    kinds: dict[tuple[str, str, str], dict[str, list[int]]] = {}
+    """Return the cautions of the trials, each once with who carries it; those with one remedy together."""
+    kinds: dict[tuple[str, str, str], dict[str, list[Trial]]] = {}
     for trial in run.trials:
         for caution in trial.cautions:
             mode = f"{trial.mode} (invalid)" if caution.voids else trial.mode
-            said = kinds.setdefault((caution.code, mode, caution.advice), {})
-            said.setdefault(caution.message, []).append(trial.trial)
+            shared = (caution.code, mode, caution.advice) if caution.advice else (caution.message, "", "")
+            kinds.setdefault(shared, {}).setdefault(caution.message, []).append(trial)
         if trial.interrupted:
-            kinds.setdefault(("", trial.mode, ""), {}).setdefault(_INTERRUPTED, []).append(trial.trial)
-    return [_doubt(mode, advice, said) for (_, mode, advice), said in kinds.items()]
+            kinds.setdefault((_INTERRUPTED, "", ""), {}).setdefault(_INTERRUPTED, []).append(trial)
+    return [_doubt(run, mode, advice, said) for (_, mode, advice), said in kinds.items()]
 
 
-def _doubt(mode: str, advice: str, said: dict[str, list[int]]) -> str:
-    told = [f"trial {', '.join(map(str, trials))}, {mode}: {message}" for message, trials in said.items()]
+def _doubt(run: Run, mode: str, advice: str, said: dict[str, list[Trial]]) -> str:
+    told = [f"{_who(run, trials, mode)}: {message}" for message, trials in said.items()]
     return "; ".join([*told, advice] if advice else told)
+
+
+def _who(run: Run, trials: Sequence[Trial], mode: str) -> str:
+    """Name trials by their numbers and their mode, where that is one."""
+    if len(trials) == len(run.trials) > 1 and not mode:
+        return "every trial"
+    mode = mode or " and ".join(dict.fromkeys(trial.mode for trial in trials))
+    return f"trial {', '.join(str(trial.trial) for trial in trials)}, {mode}"
 
 
 def comparison(compared: Comparison) -> str:

@@ -9,7 +9,7 @@ from bench import moments
 from bench.analysis import histogram, validity
 from bench.observe.sampler import Observed
 from bench.observe.wire import Bytes
-from bench.record import ROLES, Caution, Latencies, Moment, SubjectRecord, TimeWait
+from bench.record import ROLES, UNSEEN, Caution, Latencies, Moment, SubjectRecord, TimeWait
 from bench.scenarios.record import Hop, ScenarioTrial, Use
 from bench.scenarios.scenario import Case, Figures
 from bench.scenarios.stage import Played
@@ -106,7 +106,7 @@ def _use(role: str, played: Played) -> Use:
 
 def _time_wait(seen: Observed) -> TimeWait:
     if seen.survey is None:
-        return TimeWait()
+        return UNSEEN
     return TimeWait(peak=max(seen.peaks.time_wait, seen.survey.time_wait), end=seen.survey.time_wait)
 
 

@@ -100,20 +100,70 @@ def refuse() -> Any:
     raise OSError(93, "Protocol not supported")
 
 
-@pytest.mark.parametrize(
-    ("source", "words"), [("CounterFiles", "opens, resets"), ("SockDiag", "TIME_WAIT by side")]
-)
-def test_what_the_system_does_not_tell_is_named(
-    here: Any, monkeypatch: pytest.MonkeyPatch, source: str, words: str
+def test_without_the_kernels_counters_sockets_are_counted_all_the_same(
+    here: Any, wire: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(observed_host, source, refuse)
+    monkeypatch.setattr(observed_host, "CounterFiles", refuse)
+    wire.time_wait(3)
     collected = Collected(2)
-    sampler = Sampler([Watched(here, [os.getpid()])], collected, interval_ns=1_000_000)
+    sampler = Sampler([Watched(here, connects_to=frozenset({wire.port}))], collected, interval_ns=1_000_000)
     run(sampler, collected)
+    assert sampler.missing == [
+        "not measured on here: opens, resets, listen overflows and established connections (/proc/net):"
+        " Protocol not supported"
+    ]
+    assert collected.samples[-1].time_wait == 3
+    assert collected.samples[-1].established is None
+    assert sampler.time_wait_by_side("here") == {"client": 0, "backend": 3}
+    sampler.close()
+
+
+def test_where_sockets_cannot_be_counted_nothing_is_made_up(
+    here: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for source in ("CounterFiles", "SockDiag", "SocketTable"):
+        monkeypatch.setattr(observed_host, source, refuse)
+    collected = Collected(2)
+    watched = Watched(here, [os.getpid()])
+    sampler = Sampler([watched], collected, is_shared=True, interval_ns=1_000_000)
+    run(sampler, collected)
+    assert sampler.missing[1:] == [
+        "not measured on all hosts: TIME_WAIT and ports in use (sock_diag): Protocol not supported;"
+        " nor by psutil: Protocol not supported"
+    ]
+    assert sampler.observe("here").survey is None
+    sample = collected.samples[-1]
+    assert (sample.time_wait, sample.ports_used, sample.active_opens) == (None, None, None)
+    assert sample.cpu_s > 0
+    sampler.close()
+
+
+def test_psutil_counts_where_the_kernel_has_no_sock_diag(
+    here: Any, wire: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observed_host, "SockDiag", refuse)
+    wire.connect()
+    wire.time_wait(7)
+    wire.time_wait(5, client_closes=False)
+    both = frozenset({wire.port})
+    sampler = Sampler([Watched(here, listens=both, connects_to=both)], lambda sample: None, is_shared=True)
+    assert sampler.missing == [
+        "not measured on all hosts: TIME_WAIT and ports in use (sock_diag): Protocol not supported;"
+        " psutil counts them instead, less often"
+    ]
+    seen = sampler.observe("here").survey
+    assert seen is not None
+    assert (seen.time_wait_by_side, seen.ports_used) == ({"client": 5, "backend": 7}, 8)
+    sampler.close()
+
+
+def test_a_namespace_is_not_counted_by_this_machines_table(
+    here: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observed_host, "SockDiag", refuse)
+    sampler = Sampler([Watched(here)], lambda sample: None)
     assert len(sampler.missing) == 1
-    assert words in sampler.missing[0]
-    assert sampler.time_wait_by_side("here") is None
-    assert collected.samples[0].cpu_s > 0
+    assert sampler.observe("here").survey is None
     sampler.close()
 
 

@@ -10,7 +10,7 @@ import pytest
 from bench import results
 from bench.analysis import sides
 from bench.analysis.compare import compare
-from bench.record import Caution
+from bench.record import UNSEEN, Caution
 from bench.report import finding, text
 from synthetic import KEEPALIVE, SHORT, SHORT_BACKEND_CLOSES, SHORT_LOOPBACK, SHORT_NARROW, write
 
@@ -79,6 +79,29 @@ def test_doubts_are_told_once_with_the_trials_that_carry_them(folder):
     assert "short (0 of 2 trials)" in text.result(run)
 
 
+def test_doubts_with_one_remedy_stand_together_and_those_of_all_are_told_once(folder):
+    run = results.read(folder("cliff", trials=1))
+    lab = Caution("lab", "ports are used again after a second")
+    first = dataclasses.replace(run.trials[0], cautions=(lab, Caution("busy", "it waited 9%", "rest")))
+    second = dataclasses.replace(
+        run.trials[1], mode="short", cautions=(lab, Caution("busy", "it waited 7%", "rest"))
+    )
+    assert text.doubts(dataclasses.replace(run, trials=(first, second))) == [
+        "every trial: ports are used again after a second",
+        "trial 1, short: it waited 9%; trial 2, short: it waited 7%; rest",
+    ]
+
+
+def test_what_was_not_measured_has_no_row(folder):
+    run = results.read(folder("loopback"))
+    blind = tuple(
+        dataclasses.replace(trial, time_wait=dict.fromkeys(("client", "proxy", "backend"), UNSEEN))
+        for trial in run.trials
+    )
+    assert "TIME_WAIT" in text.result(run)
+    assert "TIME_WAIT" not in text.result(dataclasses.replace(run, trials=blind))
+
+
 def test_a_run_without_a_trial_has_nothing_to_tell(folder):
     run = dataclasses.replace(results.read(folder("cliff")), trials=())
     assert "No trial was finished, so there is nothing to tell." in text.result(run)
@@ -91,7 +114,7 @@ def test_runs_are_listed_with_what_cannot_be_read(tmp_path):
     (tmp_path / "x" / "run.jsonl").write_text("?")
     said = text.listing(results.runs(tmp_path), tmp_path)
     assert "20260314T150926Z-both-asyncio   2026-03-14T15:09:26+00:00        2   short 1," in said
-    assert f"! {tmp_path / 'x' / 'run.jsonl'}:1: not the header of a run: Expecting value" in said
+    assert f"! {tmp_path / 'x' / 'run.jsonl'}:1: not the header of a run: no JSON (Expecting value" in said
     assert text.listing([], tmp_path) == f"{tmp_path} holds no run; `bench run` makes one\n"
 
 
