@@ -1,8 +1,11 @@
 """Intervals and tests: against tables of order statistics, against scipy, and by their properties."""
 
+import itertools
+import math
 import statistics
 
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -105,3 +108,47 @@ def test_eleven_paired_rounds_give_an_interval_around_a_known_ratio():
 def test_pairs_come_in_pairs():
     with pytest.raises(ValueError, match="zip"):
         stats.paired_ratio([1.0], [1.0, 2.0])
+
+
+distinct = st.lists(st.integers(min_value=1, max_value=10_000), min_size=8, max_size=16, unique=True).flatmap(
+    lambda values: st.integers(4, len(values) - 4).map(lambda cut: (values[:cut], values[cut:]))
+)
+
+
+@pytest.mark.parametrize("n", range(2, 60))
+def test_the_interval_of_the_median_is_scipys(n):
+    """The ranks that scipy's quantile test gives, which it leaves open where there are too few values."""
+    values = [float(rank) for rank in range(1, n + 1)]
+    theirs = scipy.stats.quantile_test(values, q=0, p=0.5).confidence_interval(0.95)
+    ours = stats.median_interval(values)
+    if ours.low is None:
+        assert math.isnan(theirs.low) or math.isnan(theirs.high)
+    else:
+        assert (ours.low, ours.high) == (theirs.low, theirs.high)
+
+
+@given(distinct)
+def test_a_ratio_differs_from_one_exactly_where_the_test_says_so(sides):
+    """Interval and test are two views of one distribution: the interval holds the ratios not refused."""
+    old, new = sides
+    interval, p = stats.ratio(old, new), stats.mann_whitney(old, new)
+    assert interval.low is not None
+    assert (interval.low <= 1 <= interval.high) == (p > stats.ALPHA)
+
+
+@given(
+    st.lists(st.integers(1, 4), min_size=3, max_size=5),
+    st.lists(st.integers(1, 4), min_size=3, max_size=5),
+)
+def test_p_with_ties_is_twice_the_share_of_arrangements_in_the_smaller_tail(old, new):
+    """By hand: every way to deal the values to the two sides, and how often U is as low, or as high."""
+
+    def u(first, second):
+        return sum((a > b) + (a == b) / 2 for a in first for b in second)
+
+    values, places = old + new, range(len(old) + len(new))
+    deals = list(itertools.combinations(places, len(old)))
+    dealt = [u([values[i] for i in deal], [values[i] for i in places if i not in deal]) for deal in deals]
+    low, high = (sum(each <= u(old, new) for each in dealt), sum(each >= u(old, new) for each in dealt))
+    expected = 1.0 if len(set(values)) == 1 else min(1.0, 2 * min(low, high) / len(deals))
+    assert stats.mann_whitney(old, new) == pytest.approx(expected, abs=1e-9)
