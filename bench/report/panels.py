@@ -95,6 +95,7 @@ def latency(axes: Axes, drawn: Drawn) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     rarest, labels = 100.0, []
+    silent: list[tuple[Side, str]] = []
     for side, colour in drawn:
         for trial in finding.shown(side):
             _curve(axes, _counts(side, {trial.trial}), colour, lw=0.8, alpha=0.45)
@@ -103,6 +104,11 @@ def latency(axes: Axes, drawn: Drawn) -> None:
             rarest = max(rarest, points[-1][0])
             end = points[-1][0] if len(drawn.sides) < 3 else None  # many labels are tidier in one column
             labels.append(_Label(points[-1][1], side.name, colour, end))
+        else:
+            silent.append((side, colour))
+    for row, (side, colour) in enumerate(silent):
+        said, at = f"{side.name}: no correct response in the window", (0.99, 0.03 + row * _LABEL_GAP)
+        annotate(axes, said, at, (0, 0), xycoords="axes fraction", color=colour, weight="bold", ha="right")
     ticks = [percent for percent in _PERCENTS if _rarity(percent) <= rarest]
     axes.set_xticks([_rarity(percent) for percent in ticks], [f"{percent:g} %" for percent in ticks])
     axes.set_xticks([], minor=True)

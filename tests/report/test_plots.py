@@ -57,6 +57,7 @@ def test_exhausted_ports_are_marked_in_time(tmp_path):
     said = words(drawn(write(tmp_path, stories, hosts={"ports": 2000})))
     assert "all ports used\nafter 3.5 s" in said
     assert "short\nerrors only" in said
+    assert "no correct response" not in said
     assert "and nothing but errors after 3.5 s" in said.replace("\n", " ")
 
 
@@ -151,3 +152,11 @@ def test_a_rate_of_nothing_is_not_always_errors(cliff, errors, said):
     )
     figure = plots.draw(sides.split(run, dataclasses.replace(measured, moments=silent)))
     assert f"short\n{said}" in words(figure)
+
+
+def test_a_side_without_a_latency_says_why(cliff):
+    run, measured = results.read(cliff), series.read(cliff)
+    answered = tuple(each for each in measured.latencies if each.mode == "keepalive")
+    said = words(plots.draw(sides.split(run, dataclasses.replace(measured, latencies=answered))))
+    assert "short: no correct response in the window" in said
+    assert "keepalive: no correct response in the window" not in said
