@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         action="append",
         metavar="HOST:PORT",
-        help="repeat: in turn",
+        help="repeat: in turn, and the next one where one cannot be reached",
     )
     add("--mode", choices=("short", "keepalive"), required=True, help="what becomes of upstream connections")
     add("--closer", choices=("proxy", "backend"), default="proxy", help="who closes first in short mode")
