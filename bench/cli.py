@@ -363,7 +363,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(0)
     except OSError as error:
-        click.echo(f"bench: {error}", err=True)
+        where = "" if error.filename is None else f"{error.filename}: "
+        click.echo(f"bench: {where}{error.strerror or error}", err=True)
         sys.exit(ENVIRONMENT)
 
 

@@ -122,9 +122,9 @@ def html(page: Page) -> str:
 
 def save(page: Page, path: Path) -> None:
     """Write `page` to `path`, whole or not at all; ResultsError where that cannot be done."""
-    if path.is_dir():
-        raise ResultsError(path, None, "is a folder; name a file with -o")
     try:
+        if path.is_dir():
+            raise ResultsError(path, None, "is a folder; name a file with -o")
         if path.exists() and not path.is_file():
             path.write_text(html(page), encoding="utf-8")  # a device or a pipe is written to, never replaced
         else:
