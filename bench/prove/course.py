@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 
@@ -168,23 +168,31 @@ def _reach(stage: Stage, spot: Spot, found: Scene, settings: Settings) -> _Reach
     """Tries requests until one reaches the location, then sends the series; its own backends tell."""
     if spot.obstacle is not None:
         return _Reached(None, spot.obstacle, Counter())
-    doors, client = stage.doors[spot.site.number], stage.place.hosts["client"]
+    wanted = requests.candidates(spot, found, settings.given)
     deadline_s = time.monotonic() + _SEARCH_S
-    first: Answers | None = None
-    tried = 0
-    for request in requests.candidates(spot, found, settings.given):
+    first, tried = Answers(), 0
+    # Some locations hand over only what is a file: in the second round all that is asked for is one.
+    for request in (*wanted, *(replace(each, wants_file=True) for each in wanted)):
         if time.monotonic() > deadline_s:
             break
         before = stage.heard(spot.number, stage.backends.count()).requests
-        answers = client.call(ask, doors, [request])
+        answers = _sent(stage, spot, [request])
         tried += 1
         if stage.heard(spot.number, stage.backends.count()).requests > before:
-            series = client.call(ask, doors, repeat(request, settings.requests))
+            series = _sent(stage, spot, repeat(request, settings.requests))
             return _Reached(request, "", answers.statuses + series.statuses)
-        first = first or answers
-    said = "" if first is None else f"; the likeliest got {first.text}{_complaint(stage)}"
+        first = answers if tried == 1 else first
+    said = f"; the likeliest got {first.text}{_complaint(stage)}" if tried else ""
     help_ = "say one with --request 'GET /path Host: name'"
     return _Reached(None, f"none of {tried} requests reached it{said}; {help_}", Counter())
+
+
+def _sent(stage: Stage, spot: Spot, asked: Iterable[Request]) -> Answers:
+    """Sends requests to the site of a location, and returns the answers."""
+    listed = list(asked)
+    if listed[0].wants_file:
+        stage.furnish(listed[0].path)
+    return stage.place.hosts["client"].call(ask, stage.doors[spot.site.number], listed)
 
 
 def _complaint(stage: Stage) -> str:

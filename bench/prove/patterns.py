@@ -34,7 +34,10 @@ def compiled(pattern: str, is_caseless: bool = False) -> re.Pattern[str] | None:
 
 
 def examples(pattern: str, *, is_caseless: bool = False, within: str = "") -> list[str]:
-    """Returns a few texts in which the pattern is found; `within` stands before what is not anchored."""
+    """Returns a few texts in which the pattern is found; `within` stands before what is not anchored.
+
+    What begins in mid-name, such as an extension, gets a name before it.
+    """
     searching = compiled(pattern, is_caseless)
     if searching is None:
         return []
@@ -44,10 +47,14 @@ def examples(pattern: str, *, is_caseless: bool = False, within: str = "") -> li
     is_anchored = re.match(r"(\(\?i\))?(\(\?:)?(\^|\\A)", pattern) is not None
     found: list[str] = []
     for text in itertools.islice(_texts(parsed), 4 * _MOST):
-        whole = text if is_anchored or not within else within.removesuffix("/" * text.startswith("/")) + text
+        whole = text if is_anchored or not within else _joined(within, text)
         if (len(whole) > LONGEST_SEARCHED or searching.search(whole)) and whole not in found:
             found.append(whole)
     return found[:_MOST]
+
+
+def _joined(folder: str, text: str) -> str:
+    return folder.removesuffix("/") + text if text.startswith("/") else f"{folder}index{text}"
 
 
 def _as_python(pattern: str) -> str:

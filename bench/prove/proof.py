@@ -113,6 +113,8 @@ class Outcome:
             "context": location.context,
             "target": location.target,
             "request": None if self.request is None else str(self.request),
+            "entrance": self.request is not None and self.request.is_entrance,
+            "with_file": self.request is not None and self.request.wants_file,
             "unreached": self.unreached or None,
             "predicted": self.predicted.to_json(),
             "measured": None if self.measured is None else self.measured.to_json(),

@@ -38,6 +38,8 @@ class Request:
     """Somebody asked for it with --request."""
     is_entrance: bool = False
     """It comes in through a location that this run added."""
+    wants_file: bool = False
+    """It asks for a file that this run added, without which it would not come through."""
 
     def __str__(self) -> str:
         scheme = "https" if self.is_tls else "http"
@@ -73,7 +75,9 @@ def candidates(spot: Spot, scene: Scene, given: Sequence[Request]) -> list[Reque
 
 
 def _derived(spot: Spot, scene: Scene, hosts: Sequence[str], schemes: Sequence[bool]) -> Iterator[Request]:
-    wishes = list(itertools.islice(Wishing(scene.model.variables).for_level(spot.location.level), 8))
+    wishing = Wishing(scene.model.variables)
+    target = wishing.for_target(spot.location.target)
+    wishes = [target.along(wish) for wish in itertools.islice(wishing.for_level(spot.location.level), 8)]
     paths = list(dict.fromkeys(_paths(spot, scene)))
     for wish, is_tls, path in itertools.product(wishes, schemes, paths):
         yield _request(spot, wish, path, hosts[0], is_tls)
@@ -166,7 +170,7 @@ def _paths_of(level: Level) -> Iterator[str]:
             is_caseless=modifier == "~*",
             within=_folder(within or "/"),
         )
-        yield from (_quoted(text) for text in found if text.startswith("/"))
+        yield from (_quoted(text if text.startswith("/") else f"/{text}") for text in found)
         return
     pattern = pattern if modifier else re.sub(r"^(=|\^~)", "", pattern)
     yield _quoted(pattern)

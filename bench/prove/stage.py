@@ -5,6 +5,7 @@ Starts, counts, looks at sockets, stops. What to run is rewrite.py's, what it am
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 import trustme
 
@@ -96,12 +98,27 @@ class Stage:
     backends: Backends
     nginx: Launched
     kernels: dict[str, Kernel]
+    folder: Path
     confined: bool
 
     def heard(self, spot_number: int, counts: Mapping[str, Heard]) -> Heard:
         """Returns what all backends of one location counted."""
         own = self.backends.addresses[spot_number].values()
         return sum((counts.get(address, Heard()) for address in own), Heard())
+
+    def furnish(self, path: str) -> None:
+        """Puts empty files where a request for `path` may look for one: at that path, or of that name.
+
+        A name that no file can have gets none.
+        """
+        root = (self.folder / ROOT).resolve()
+        asked = root / unquote(path.partition("?")[0]).lstrip("/")
+        if root not in asked.parents or ".." in asked.parts or "\0" in str(asked):
+            return
+        for file in (asked, root / asked.name):
+            with contextlib.suppress(OSError):  # too long, or there is a folder of that name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.touch()
 
     def opened(self) -> int | None:
         """Returns the connections that nginx's host opened since nginx runs; None where no kernel says."""
@@ -149,7 +166,7 @@ def staged(
         kernels = {name: Kernel(place.hosts[name]) for name in ("proxy", "backend")}
         for kernel in kernels.values():
             stack.callback(kernel.close)
-        yield Stage(place, doors, backends, running, kernels, confined)
+        yield Stage(place, doors, backends, running, kernels, folder, confined)
 
 
 # The scratch folder

@@ -134,7 +134,7 @@ def _upstream_lines(block: Directive, name: str, address: str, ledger: Ledger) -
     for line in block.block or ():
         if line.name == "server":
             ledger.replaced("server", _server_reason(servers), line.place)
-            yield replace(line, args=(address, *line.args[1:]))
+            yield replace(line, args=(address, *_parameters(line, ledger)))
         elif line.name == "zone":
             yield replace(line, args=(name, *line.args[1:]))
         elif line.name in fates.UPSTREAM:
@@ -147,3 +147,13 @@ def _server_reason(servers: int) -> str:
     if servers == 1:
         return "a backend of this run"
     return "all servers of an upstream {} are one backend, so that taking turns does not hide the pool"
+
+
+def _parameters(line: Directive, ledger: Ledger) -> Iterator[str]:
+    for parameter in line.args[1:]:
+        if parameter.startswith("service="):
+            ledger.left_out(
+                f"server ... {parameter}", "no name is looked up: it is an address now", line.place
+            )
+        else:
+            yield parameter

@@ -15,9 +15,12 @@ from bench.prove import patterns
 from nginx.levels import Level
 from nginx.targets import PROTOCOLS
 from nginx.tree import Directive
+from nginx.values import pieces
 from nginx.variables import Definitions
 
 _DEEPEST = 4
+_SOME_HOST = "bench.example"
+_SOME_URL = f"http://{_SOME_HOST}/"
 _ORDINARY = ("", "bench", "/bench", "1")
 """Texts that conditions are seldom about."""
 _MOST = 6
@@ -84,6 +87,17 @@ class Wishing:
             if child is not level.opener and _leads_elsewhere(child)
         ]
         return self._combined([(condition, False) for condition in conditions])
+
+    def for_target(self, target: str) -> Wish:
+        """Returns a wish for what a client decides of a pass directive's target: that it is an address."""
+        wish = NOTHING
+        known = ""
+        for text, is_variable in pieces(target):
+            if is_variable and not known.rpartition("://")[2]:
+                value = _SOME_HOST if "://" in known else ("http" if f"${text}://" in target else _SOME_URL)
+                wish = wish.along(_holding(text, value) or NOTHING)
+            known += "" if is_variable else text
+        return wish
 
     def for_condition(self, condition: Directive, wanted: bool) -> Iterator[Wish]:
         """Yields wishes with which an `if` or a limit_except takes a request, or does not."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.prove.ledger import Change
 from bench.prove.proof import Measured, Outcome, Proof
+from bench.prove.requests import Request
 from nginx.tree import Place
 from nginx.verdict import Verdict
 
@@ -48,15 +49,23 @@ def _outcome(outcome: Outcome) -> Iterator[str]:
         yield from _folded(f"measured   nothing: {outcome.unreached}", "      ", 11)
         return
     yield from _folded(f"measured   {_measured(outcome.measured)}", "      ", 11)
-    entrance = ", by an entrance of this run's" if outcome.request and outcome.request.is_entrance else ""
-    yield from _folded(f"by         {outcome.request}{entrance}", "      ", 11)
+    yield from _folded(f"by         {outcome.request}{_helped(outcome.request)}", "      ", 11)
     if outcome.disagreement is not None:
         yield from _folded(
             f"DISAGREE   {outcome.disagreement}: a bug of bench, please report it", "      ", 11
         )
 
 
+def _helped(request: Request | None) -> str:
+    if request is None:
+        return ""
+    entrance = ", by an entrance of this run's" if request.is_entrance else ""
+    return entrance + (", with a file of that name" if request.wants_file else "")
+
+
 def _predicted(verdict: Verdict) -> str:
+    if verdict.answer == "depends":
+        return verdict.reason
     if verdict.closer is None:
         return verdict.answer
     closing = "a race who closes first" if verdict.closer == "race" else f"{verdict.closer} closes first"
