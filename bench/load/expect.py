@@ -22,6 +22,8 @@ _ORDINARY = (
     rb"HTTP/1\.1 200 %(text)b*+\r\n(?:"
     # A field that begins with another letter than those of _NEAR is strict, and of no interest.
     rb"[ABD-SU-WYZabd-suv-wyz]%(token)b*+:%(text)b*+\r\n"
+    # The usual ones that begin as one of those do, and go on in another way.
+    rb"|(?:Content-(?![Ll])|X-(?![Bb]))%(token)b*+:%(text)b*+\r\n"
     # Each of the next three once at the most: where its group has matched already, it fails.
     rb"|(?(1)(?!)|(?i:content-length): (%(length)b)\r\n)"
     rb"|(?(2)(?!)|(?i:x-bench-id): %(identity)b\r\n)"
@@ -76,12 +78,13 @@ class Expectation:
     __slots__ = (
         "_echo",
         "_high",
+        "_is_literal",
         "_low",
+        "_match",
         "_pattern",
         "_prefix",
         "_statuses",
         "ordinary_bytes",
-        "usual",
         "usual_bytes",
     )
 
@@ -89,16 +92,12 @@ class Expectation:
         self._echo = job.echo
         self._pattern = job.pattern
         self._low, self._high = job.body_bytes or (0, 1 << 62)
-        self.usual = b"", b""
-        """What stood before and after the number in the last ordinary response that had a body of
-        `usual_bytes`; nothing before it: none has come, or responses have no number.
-
-        A response with these bytes around the number of its own request is ordinary too: it differs
-        from the last in its number alone, and the strict expression takes any.
-        """
-        self.usual_bytes = self._low
+        self._is_literal = job.pattern and self._low == self._high <= _LITERAL_BODY
         self._statuses = range(job.statuses[0], job.statuses[1] + 1)
         self._prefix = identity_prefix(job)
+        self._match = self._expression(job).match
+        self.usual_bytes = self._low
+        """Bytes of the body where `around_number` finds a number."""
         self.ordinary_bytes = self._short_way(job)
         """Returns the bytes of the body where the given bytes are a correct, ordinary response to the
         request of the given number, whole; else -1.
@@ -106,8 +105,17 @@ class Expectation:
         Ordinary: HTTP/1.1 200, a length, no other framing, a connection that stays as long as it must.
         """
 
-    def _short_way(self, job: Job) -> Callable[[bytes, bytes], int]:
-        is_literal = job.pattern and self._low == self._high <= _LITERAL_BODY
+    def around_number(self, response: bytes) -> tuple[bytes, bytes]:
+        """Return what stands before and after the number in a correct, ordinary response.
+
+        Another with the same bytes around the number of its own request is correct and ordinary too:
+        it differs in its number alone, and the strict expression takes any. Nothing before it: no
+        number is asked for, or responses may differ in more.
+        """
+        found = self._match(response) if self._echo and self._is_literal else None
+        return (b"", b"") if found is None else (response[: found.start(2)], response[found.end(2) :])
+
+    def _expression(self, job: Job) -> re.Pattern[bytes]:
         known = {
             b"text": wire.TEXT,
             b"token": wire.TOKEN,
@@ -115,18 +123,17 @@ class Expectation:
             # A client that leaves after each response does not mind being told to.
             b"connection": b"keep-alive|close" if job.is_short else b"keep-alive",
             b"identity": re.escape(self._prefix) + b"([0-9]++)" if job.echo else b"(%b*+)" % wire.TEXT,
-            b"length": b"%d" % self._low if is_literal else b"[0-9]{1,15}",
-            b"body": re.escape(wire.pattern(self._low)) + rb"\Z" if is_literal else b"",
+            b"length": b"%d" % self._low if self._is_literal else b"[0-9]{1,15}",
+            b"body": re.escape(wire.pattern(self._low)) + rb"\Z" if self._is_literal else b"",
         }
-        match, size, echo = re.compile(_ORDINARY % known).match, self._low, self._echo
+        return re.compile(_ORDINARY % known)
+
+    def _short_way(self, job: Job) -> Callable[[bytes, bytes], int]:
+        match, size, echo = self._match, self._low, self._echo
 
         def literal_bytes(data: bytes, number: bytes) -> int:
             found = match(data)
-            if found is None or (found[2] != number and echo):
-                return -1
-            if echo:
-                self.usual = data[: found.start(2)], data[found.end(2) :]
-            return size
+            return size if found is not None and (found[2] == number or not echo) else -1
 
         def measured_bytes(data: bytes, number: bytes) -> int:
             found = match(data)
@@ -139,7 +146,7 @@ class Expectation:
 
         if job.method == "HEAD":
             return none  # No response to it has a body, whatever its length says.
-        return literal_bytes if is_literal else measured_bytes
+        return literal_bytes if self._is_literal else measured_bytes
 
     def _checked_bytes(self, length: bytes, body: bytes) -> int:
         """Return the bytes of `body` where it is as long as it should be, and right; else -1."""

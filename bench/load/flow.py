@@ -16,11 +16,13 @@ from bench.load.poller import Poller
 class Flow:
     """Calls handlers as the poller would, but lets the flowing clients of a crowd exchange by itself."""
 
-    __slots__ = ("_crowd", "_poller")
+    __slots__ = ("_crowd", "_poller", "_usual")
 
     def __init__(self, crowd: Crowd, poller: Poller) -> None:
         self._crowd = crowd
         self._poller = poller
+        self._usual = b"", b""
+        """What stood before and after the number in the last ordinary response that was a new one."""
 
     def run_ready(self, timeout_ns: int) -> None:
         """Wait up to `timeout_ns` until something is ready; read all of it, then write what comes next.
@@ -34,7 +36,7 @@ class Flow:
         """Handle all that is ready; return the flowing clients that got correct responses."""
         crowd, flowing, handlers = self._crowd, self._crowd.flowing, self._poller.handlers
         expectation, add_latency = crowd.expectation, crowd.tally.latency.add
-        (before, after), usual_bytes, body_bytes = expectation.usual, expectation.usual_bytes, 0
+        (before, after), usual_bytes, body_bytes, new = self._usual, expectation.usual_bytes, 0, b""
         answered: list[Client] = []
         for fd, _ in ready:
             client = flowing.get(fd)
@@ -54,13 +56,15 @@ class Flow:
                 body_bytes += usual_bytes
             elif (size := expectation.ordinary_bytes(data, client.number)) >= 0:
                 body_bytes += size
-                before, after = expectation.usual
+                new = data
             else:
                 client.take(data, now_ns)
                 continue
             add_latency(now_ns - client.due_ns)
             answered.append(client)
         crowd.tally.body_bytes += body_bytes
+        if new:
+            self._usual = expectation.around_number(new)
         return answered
 
     def _write(self, answered: list[Client]) -> None:

@@ -196,7 +196,9 @@ def ksoftirqd_s() -> float | None:
     What a network device has to do beyond what fits into an interrupt (kernel/softirq.c), veth's work
     among it, is theirs, and in no process tree. They serve the whole machine.
     """
-    found = [seconds for pid in _children(_KTHREADD) if (seconds := _ksoftirqd_s(pid)) is not None]
+    found: list[float] = []
+    with contextlib.suppress(PermissionError):  # /proc mounted with hidepid (proc(5))
+        found = [seconds for pid in _children(_KTHREADD) if (seconds := _ksoftirqd_s(pid)) is not None]
     return sum(found) if found else None
 
 

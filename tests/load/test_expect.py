@@ -180,29 +180,24 @@ def test_what_the_short_way_accepts_the_reader_accepts(
     st.permutations([b"X-Bench-Id: 1-0-7", b"Content-Length: 2", b"Server: 7", b"Date: 7"]),
     st.integers(0, 10**9),
 )
-def test_what_is_usual_is_ordinary_for_any_number(job: Job, fields: list[bytes], number: int) -> None:
+def test_what_stands_around_a_number_is_ordinary_around_any(
+    job: Job, fields: list[bytes], number: int
+) -> None:
     learned = Expectation(job)
     data = b"".join(line + b"\r\n" for line in [b"HTTP/1.1 200 OK", *fields]) + b"\r\n !"
     assert learned.ordinary_bytes(data, NUMBER) == learned.usual_bytes == 2
-    before, after = learned.usual
+    before, after = learned.around_number(data)
     assert before + NUMBER + after == data
     other = b"%d" % number
     assert Expectation(job).ordinary_bytes(before + other + after, other) == 2
 
 
 @pytest.mark.parametrize("name", ["any length", "long", "no echo"])
-def test_nothing_is_usual_where_responses_differ_in_more_than_a_number(name: str) -> None:
+def test_there_is_no_number_where_responses_differ_in_more(name: str) -> None:
     expectation = Expectation(CHECKS[name])
     data = GOOD.replace(b": 2", b": 300")[:-2] + wire.pattern(300) if name == "long" else GOOD
     assert expectation.ordinary_bytes(data, NUMBER) >= 0
-    assert expectation.usual == (b"", b"")
-
-
-def test_what_was_refused_is_not_usual() -> None:
-    expectation = Expectation(JOB)
-    for _, data, kind in ROWS:
-        assert kind is None or expectation.ordinary_bytes(data, NUMBER) == -1
-    assert expectation.usual == (b"", b"")
+    assert expectation.around_number(data) == (b"", b"")
 
 
 def test_a_response_to_head_has_no_body() -> None:

@@ -18,7 +18,8 @@ from perf.stage import Stage, stage
 
 PART = "a"
 CONNECTIONS = 64
-TARGETS = {"wrk": Target(1.05, "ratio_low"), "hey": Target(1 / 3)}
+WHAT = f"load generator, {CONNECTIONS} connections"
+TARGETS = {(WHAT, "wrk"): Target(1.05, "ratio_low"), (WHAT, "hey"): Target(1 / 3)}
 
 OTHERS = ("wrk", "hey", "ab", "h2load")
 VARIED = ", no two heads alike"
@@ -29,20 +30,19 @@ Generator = Callable[[], Sent]
 
 def measure(settings: Settings) -> Iterator[Row]:
     """Yield a row for each of the others; wrk meets ours more often than they do."""
-    what = f"load generator, {CONNECTIONS} connections"
     absent = external.missing(OTHERS)
     for name in absent:
-        yield pairs.missing(PART, what, name, "not installed")
+        yield pairs.missing(PART, WHAT, name, "not installed")
     often = [name for name in ("wrk",) if name not in absent]
     seldom = [name for name in OTHERS if name not in (*often, *absent)]
     with stage() as opened, TemporaryDirectory() as folder:
         url = f"http://{subjects.serve(opened, Path(folder) / 'server')}/"
         generators = _generators(opened, settings, url)
-        yield from _rows(what, generators, often, settings.generator_rounds)
-        yield from _rows(what, generators, seldom, settings.other_rounds)
+        yield from _rows(WHAT, generators, often, settings.generator_rounds)
+        yield from _rows(WHAT, generators, seldom, settings.other_rounds)
         if programs.find("nginx") is not None:
             varied = _generators(opened, settings, f"{url}varied")
-            yield from _rows(what + VARIED, varied, often, settings.generator_rounds)
+            yield from _rows(WHAT + VARIED, varied, often, settings.generator_rounds)
 
 
 def _generators(opened: Stage, settings: Settings, url: str) -> dict[str, Generator]:
@@ -61,7 +61,7 @@ def _rows(what: str, generators: dict[str, Generator], others: list[str], rounds
     costs, notes = _rounds({name: generators[name] for name in ("ours", *others)}, rounds if others else 0)
     for other in others:
         row = Row(PART, what, "CPU us/request", None, notes=(*notes["ours"], *notes[other]))
-        yield pairs.beside(row, other, costs["ours"], costs[other], TARGETS.get(other))
+        yield pairs.beside(row, other, costs["ours"], costs[other], TARGETS.get((what, other)))
 
 
 def _rounds(
