@@ -164,7 +164,13 @@ def _needed(facts: Facts) -> int:
     limits = (plan.subject.requests_per_connection, plan.backend.requests_per_connection)
     limit = min((limit for limit in limits if limit is not None), default=None)
     clients = plan.load.connections * _pools(plan)
-    return validity.connections_needed(clients, total, limit, facts.subject_lost)
+    return validity.connections_needed(clients, total, limit, facts.subject_lost + _given_up(facts))
+
+
+def _given_up(facts: Facts) -> int:
+    """Return the connections that could not be kept: their exchange went wrong, or nobody waited for it."""
+    on_the_proxy = sum(facts.subject_errors.get(kind, 0) for kind in ("protocol", "timeout"))
+    return on_the_proxy + facts.served.errors["timeout"]
 
 
 def _pools(plan: Plan) -> int:

@@ -90,6 +90,15 @@ def test_connections_lost_to_the_backend_are_needed_again() -> None:
     assert (trial.valid, trial.upstream.connections_needed) == (True, 67)
 
 
+def test_connections_that_an_exchange_has_spoilt_are_needed_again() -> None:
+    """After garbage, too long a silence, or a client that went, nobody may use a connection again."""
+    opened = {"backend_accepted": 70, "kernel_opened": 70, "subject_opened": 70}
+    errors = {"protocol": 3, "timeout": 2, "refused": 9}
+    served = replace(SERVED, errors={**NO_ERRORS, "timeout": 1})
+    trial = account.trial(facts(Mode.KEEPALIVE, **opened, subject_errors=errors, served=served))
+    assert (trial.valid, trial.upstream.connections_needed) == (True, 70)
+
+
 def test_what_keep_alive_costs_is_told() -> None:
     asked = {"backend": {"idle_timeout_s": 0.02}}
     lost = {"backend_accepted": 67, "kernel_opened": 67, "subject_opened": 67, "subject_lost": 3}
