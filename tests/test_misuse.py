@@ -135,7 +135,7 @@ MISUSE = [
     ("check", "name a configuration"),
     ("check nowhere", "nowhere: cannot be read: No such file or directory"),
     ("check --explain NK999", "there is no rule NK999"),
-    ("fix", "missing argument 'FILE'"),
+    ("fix", "missing argument 'FILE"),
     ("fix nowhere", "nowhere: cannot be read: No such file or directory"),
 ]
 
