@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 import nginx
+from bench.prove import course
+from bench.prove.course import Settings
+from nginx import check, fix
 from prove.proving import command, here, needs_nginx
 
 CONF = Path(nginx.__file__).parent / "conf"
@@ -58,3 +61,30 @@ def test_corpus(entry: dict[str, Any]) -> None:
         if version.startswith("1.22."):
             expected = {each["line"]: each["verdict_1_22"] for each in entry["locations"]}
             assert {line: each["measured"]["verdict"] for line, each in locations.items()} == expected
+
+
+def configurations() -> list[tuple[Path, list[Path]]]:
+    folder = Path(CORPUS or "")
+    found = [(folder / e["file"], [folder / name for name in e.get("includes", [])]) for e in entries()]
+    return [*((path, []) for path in sorted(CONF.glob("*.conf"))), *found]
+
+
+@pytest.mark.parametrize("version", here())
+@pytest.mark.parametrize(
+    ("path", "handed_over"), configurations(), ids=lambda value: getattr(value, "name", "")
+)
+def test_what_fix_repairs_reuses(path: Path, handed_over: list[Path], version: str) -> None:
+    repair = fix.fix(path, [version], handed_over=handed_over)
+    if not repair.after:
+        return  # nothing to mend, or nothing that can be
+    before = check.read(path, handed_over=handed_over)
+    after = check.read(path, handed_over=handed_over, replaced=repair.after)
+    found = course.prove(after, here()[version], Settings(lab="loopback"))
+    assert found.refusal is None, found.refusal
+    repaired = [
+        outcome
+        for old, outcome in zip(before.passes, found.outcomes, strict=True)
+        if old.directive.place in repair.repaired
+    ]
+    assert repaired
+    assert {outcome.measured and outcome.measured.answer for outcome in repaired} == {"reused"}
