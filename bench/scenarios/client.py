@@ -12,7 +12,7 @@ import os
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Any
@@ -55,6 +55,11 @@ class Times:
         """Return [microseconds with three significant digits, count] pairs."""
         self._fold()
         return sparse(self._counts)
+
+    def counts(self) -> dict[int, int]:
+        """Return microseconds -> count."""
+        self._fold()
+        return dict(self._counts)
 
     def _fold(self) -> None:
         for time_ns, count in Counter(self._taken).items():
@@ -104,6 +109,8 @@ class Control:
 
 Act = Callable[[dict[str, Any], Go, Control], Awaitable[dict[str, Any]]]
 """Does the job, from `Go.start_ns` on, and returns the keys of the `done` event."""
+Prepare = Callable[[dict[str, Any]], Awaitable[None]]
+"""Does what takes long and is no part of the trial, before the client is ready."""
 
 
 def emit(event: dict[str, Any]) -> None:
@@ -120,16 +127,24 @@ def run(act: Act) -> int:
 
     A job says with `connections` how many files it needs.
     """
-    return uvloop.run(_run(act))
+    return started(lambda: life(act))
 
 
-async def _run(act: Act) -> int:
+def started(run_life: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    """Run the whole life of a client process in a loop of its own; returns the exit code."""
+    return uvloop.run(run_life())
+
+
+async def life(act: Act, prepare: Prepare | None = None) -> int:
+    """Live as a client: job in, ready, go, the act, its last words; returns the exit code."""
     control = Control()
     control.listen()
     job = await control.command()
     if (refusal := allow_descriptors(int(job.get("connections", 0)))) is not None:
         sys.stderr.write(f"client: {refusal}\n")
         return 3
+    if prepare is not None:
+        await prepare(job)
     emit({"event": "ready", "role": "client", "pid": os.getpid()})
     command = await control.command()
     go = Go(command["start_ns"], command["window_ns"], command["end_ns"])

@@ -1,156 +1,96 @@
-"""`python -m bench.scenarios.push.clients`: one publisher and N subscribers, in one process and one loop."""
+"""`python -m bench.scenarios.push.clients`: N subscribers, and in one of the processes the publisher."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Iterable
-from time import monotonic_ns
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 
 from bench.scenarios import client
-from bench.scenarios.client import Control, Go, Times
+from bench.scenarios.client import Control, Go
+from bench.scenarios.push import limit, publishing
+from bench.scenarios.push.asking import Asker
+from bench.scenarios.push.following import Crowd, Job
+from bench.scenarios.push.publishing import Published, Publisher
+from bench.scenarios.push.sockets import Socket
+from bench.scenarios.push.tally import Tally
+
+DRAIN_S = 10.0
+"""How long the last message may take to reach everybody: what has not come by then is lost."""
+_LONGEST_S = 600.0
 
 
-class Subscribers:
-    """What all subscribers got: delays in the window, and whether each saw every number of the feed once."""
+@asynccontextmanager
+async def gathered(job: Job, go: Go, got: Tally) -> AsyncIterator[Crowd]:
+    """Make the crowd of the job's way, and end it at the end."""
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None)
+    ) as session:
+        match job.way:
+            case "websocket":
+                crowd = Crowd(job, go, got, lambda who, crowd: Socket(who, crowd, session))
+            case "websocket-picows":
+                from bench.scenarios.push.fast import Listener  # noqa: PLC0415 - an extra of ours
 
-    def __init__(self, go: Go, count: int) -> None:
-        self.delays = Times()
-        self.delivered = self.lost = self.doubled = self.requests = self.reconnects = 0
-        self.last = [0] * count
-        self._go = go
-
-    def take(self, who: int, number: int, published_ns: int) -> None:
-        """Record one message that reached a subscriber."""
-        now_ns = monotonic_ns()
-        expected = self.last[who] + 1
-        if number < expected:
-            self.doubled += 1
-            return
-        if self.last[who]:  # who has just come begins with whatever is the newest
-            self.lost += number - expected
-        self.last[who] = number
-        if self._go.is_in_window(published_ns):
-            self.delivered += 1
-            self.delays.add(now_ns - published_ns)
-
-    def asked(self) -> None:
-        """Record one request in the window."""
-        if self._go.is_in_window(monotonic_ns()):
-            self.requests += 1
+                crowd = Crowd(job, go, got, Listener)
+            case _:
+                crowd = Crowd(job, go, got, Asker)
+        try:
+            yield crowd
+        finally:
+            await crowd.close()
 
 
-class Crowd:
-    """N subscribers that follow the feed in one way."""
-
-    def __init__(self, job: dict[str, Any], session: aiohttp.ClientSession, got: Subscribers) -> None:
-        self._job = job
-        self._url = f"http://{job['address']}"
-        self._session = session
-        self._got = got
-
-    @property
-    def follow(self) -> Callable[[int], Awaitable[None]]:
-        """Return what a subscriber does, given its index."""
-        ways: dict[str, Callable[[int], Awaitable[None]]] = {
-            "short-poll-new": self._poll,
-            "short-poll": self._poll,
-            "long-poll": self._long_poll,
-            "sse": self._events,
-            "websocket": self._socket,
-        }
-        return ways[self._job["way"]]
-
-    async def _poll(self, who: int) -> None:
-        every_s = self._job["poll_every_s"]
-        # Spread evenly, as clients are that know nothing of each other.
-        await asyncio.sleep(every_s * who / self._job["subscribers"])
-        while True:
-            await self._ask(who, "/poll")
-            await asyncio.sleep(every_s)
-
-    async def _long_poll(self, who: int) -> None:
-        while True:
-            await self._ask(who, "/long-poll")
-
-    async def _ask(self, who: int, path: str) -> None:
-        self._got.asked()
-        async with self._session.get(f"{self._url}{path}?since={self._got.last[who]}") as answer:
-            answer.raise_for_status()
-            self._take(who, (await answer.text()).splitlines())
-
-    async def _events(self, who: int) -> None:
-        self._got.asked()
-        async with self._session.get(f"{self._url}/events", headers=self._since(who)) as answer:
-            answer.raise_for_status()
-            number = ""
-            async for line in answer.content:
-                field, _, value = line.decode().rstrip("\n").partition(": ")
-                if field == "id":
-                    number = value
-                elif field == "data":
-                    self._take(who, [f"{number} {value}"])
-
-    async def _socket(self, who: int) -> None:
-        self._got.asked()
-        since = self._got.last[who]
-        async with self._session.ws_connect(f"{self._url}/socket?since={since}", compress=0) as socket:
-            async for frame in socket:
-                self._take(who, [str(frame.data)])
-
-    def _since(self, who: int) -> dict[str, str]:
-        last = self._got.last[who]
-        return {"Last-Event-ID": str(last)} if last else {}
-
-    def _take(self, who: int, lines: Iterable[str]) -> None:
-        for line in lines:
-            number, _, text = line.partition(" ")
-            self._got.take(who, int(number), int(text))
+async def publish(job: Job, go: Go, control: Control, got: Tally) -> Published:
+    """Publish what the job asks for, and the last message."""
+    how = publishing.by_socket if job.way == "websocket-picows" else publishing.by_post
+    async with how(job) as hand:
+        publisher = Publisher(job, go, control, hand)
+        if job.step_s is None:
+            await publisher.steadily()
+        else:
+            await publisher.ever_faster(lambda step: _is_too_much(got, step))
+        await publisher.end()
+    return publisher.published
 
 
-async def publish(job: dict[str, Any], session: aiohttp.ClientSession, go: Go, got: Subscribers) -> int:
-    """Publish at the rate until the window ends; return how many messages lay in the window."""
-    published, turn = 0, 0
-    every_ns = round(1e9 / job["messages_per_s"])
-    while go.end_ns is None or monotonic_ns() < go.end_ns:
-        turn += 1
-        due_ns = go.start_ns + turn * every_ns
-        await asyncio.sleep(max(0, due_ns - monotonic_ns()) / 1e9)
-        now_ns = monotonic_ns()
-        published += go.is_in_window(now_ns)
-        async with session.post(f"http://{job['address']}/publish", data=str(now_ns)) as answer:
-            answer.raise_for_status()
-    return published
+def _is_too_much(got: Tally, step: int) -> bool:
+    times = got.steps.get(step)
+    return times is None or limit.is_late(times.counts())
 
 
-async def act(job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
+async def act(values: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
     """Let the subscribers follow the feed, publish until the window ends, and wait for the last message."""
-    got = Subscribers(go, job["subscribers"])
-    connector = aiohttp.TCPConnector(limit=0, force_close=job["way"] == "short-poll-new")
-    timeout = aiohttp.ClientTimeout(total=None)
-    async with (
-        aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-        aiohttp.ClientSession(timeout=timeout) as own,
-    ):
-        crowd = Crowd(job, session, got)
-        following = [asyncio.ensure_future(crowd.follow(who)) for who in range(job["subscribers"])]
-        published = await publish(job, own, go, got)
-        await asyncio.sleep(1.0)
-        for each in following:
-            each.cancel()
-        await asyncio.gather(*following, return_exceptions=True)
+    job = Job(**{name: values[name] for name in Job.__slots__})
+    finished = asyncio.Event()
+    step_ns = None if job.step_s is None else round(job.step_s * 1e9)
+    got = Tally(go, job.subscribers, job.stalled, step_ns, finished.set)
+    published = Published()
+    async with gathered(job, go, got) as crowd:
+        crowd.begin()
+        if job.publishes:
+            published = await publish(job, go, control, got)
+        elif go.end_ns is not None:
+            await control.sleep_until(go.end_ns)
+        crowd.read_on()
+        await _within(finished, DRAIN_S if job.publishes or go.end_ns is not None else _LONGEST_S)
     return {
-        "published": published,
-        "delivered": got.delivered,
-        "lost": got.lost,
-        "doubled": got.doubled,
-        "requests": got.requests,
-        "reconnects": got.reconnects,
-        "delay_us": got.delays.histogram(),
+        **got.event(),
+        "published": published.window,
+        "published_total": published.total,
+        "published_steps": {str(step): count for step, count in published.steps.items()},
     }
+
+
+async def _within(finished: asyncio.Event, timeout_s: float) -> None:
+    try:
+        await asyncio.wait_for(finished.wait(), timeout_s)
+    except TimeoutError:
+        return  # who has not the last message by now is told by `behind`
 
 
 if __name__ == "__main__":
