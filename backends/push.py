@@ -145,7 +145,7 @@ async def _make(given: argparse.Namespace, counters: Counters) -> Backend:
     runner = web.AppRunner(application, access_log=None, handle_signals=False, keepalive_timeout=_NEVER_S)
     await runner.setup()
     assert runner.server is not None, "a runner that is set up has a server"
-    Dropping(given, lambda: push.followers, asyncio.Transport.close).start()
+    Dropping(given, lambda: push.followers, lambda transport: transport.close()).start()
     return WatchedServer(runner.server, counters)
 
 

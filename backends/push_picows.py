@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import socket
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import parse_qs, urlsplit
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
@@ -21,6 +21,9 @@ from backends.feed import Feed, Message
 from backends.listening import BACKLOG
 from backends.role import Acceptor
 from backends.serving import Parser, main
+
+if TYPE_CHECKING:
+    from picows.picows import WSCloseHandshake
 
 LARGEST: Final = 64 * 1024 * 1024
 """Bytes of a message that is taken."""
@@ -59,7 +62,8 @@ class Hub:
     def lost(self, transport: WSTransport, gone: "Subscriber | Publisher", *, dropped: bool) -> None:
         """Forgets a connection that has ended."""
         self.connections.discard(gone)
-        if dropped or transport.close_handshake.recv is None:
+        handshake = cast("WSCloseHandshake | None", transport.close_handshake)  # None: it ended without one
+        if dropped or (handshake is not None and handshake.recv is None):
             self.counters.closed_first += 1
 
 

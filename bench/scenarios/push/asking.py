@@ -31,10 +31,11 @@ class Asker(asyncio.Protocol):
         self._parser: httptools.HttpResponseParser | None = None
         self._unread = b""
         self._is_resting = self._is_closed = False
+        self._take = crowd.got.take
 
     def connect(self) -> None:
         """Connect, and ask for what is newer than the newest that it has."""
-        self._crowd.spawn(asyncio.ensure_future(self._connect()))
+        self._crowd.spawn(self._connect())
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
@@ -93,10 +94,10 @@ class Asker(asyncio.Protocol):
         for each in whole:
             if self._is_stream:
                 identity, _, data = each.partition(b"\n")  # `id: NUMBER`, `data: TEXT`, in this order
-                self._crowd.take(self._who, int(identity[4:]), data[6:])
+                self._take(self._who, int(identity[4:]), data[6:])
             else:
                 number, _, text = each.partition(b" ")
-                self._crowd.take(self._who, int(number), text)
+                self._take(self._who, int(number), text)
 
     def on_message_complete(self) -> None:
         if self._transport is None:
@@ -119,7 +120,7 @@ class Asker(asyncio.Protocol):
         if self._transport is None:
             self._crowd.again(self)  # it ended while nobody asked
             return
-        self._crowd.asked()
+        self._crowd.got.asked()
         last = self._crowd.got.last[self._who]
         path = _PATHS[self._crowd.job.way]
         where, since = (

@@ -27,22 +27,24 @@ _LONGEST_S = 600.0
 @asynccontextmanager
 async def gathered(job: Job, go: Go, got: Tally) -> AsyncIterator[Crowd]:
     """Make the crowd of the job's way, and end it at the end."""
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None)
-    ) as session:
+    timeout = aiohttp.ClientTimeout(total=None)
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session,
+        asyncio.TaskGroup() as tasks,
+    ):
         match job.way:
             case "websocket":
-                crowd = Crowd(job, go, got, lambda who, crowd: Socket(who, crowd, session))
+                crowd = Crowd(job, go, got, lambda who, crowd: Socket(who, crowd, session), tasks)
             case "websocket-picows":
                 from bench.scenarios.push.fast import Listener  # noqa: PLC0415 - an extra of ours
 
-                crowd = Crowd(job, go, got, Listener)
+                crowd = Crowd(job, go, got, Listener, tasks)
             case _:
-                crowd = Crowd(job, go, got, Asker)
+                crowd = Crowd(job, go, got, Asker, tasks)
         try:
             yield crowd
         finally:
-            await crowd.close()
+            crowd.close()
 
 
 async def publish(job: Job, go: Go, control: Control, got: Tally) -> Published:

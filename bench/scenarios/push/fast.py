@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+from typing import TYPE_CHECKING, cast
 
 from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from bench.scenarios.push.following import Crowd
+
+if TYPE_CHECKING:
+    from picows.picows import WSCloseHandshake
 
 _HANDSHAKE_S = 30.0
 """Thousands shake hands at once: picows' own 5 s are for one."""
@@ -20,14 +23,15 @@ class Listener(WSListener):
         self._crowd = crowd
         self._transport: WSTransport | None = None
         self._is_closed = False
+        self._take = crowd.got.take
 
     def connect(self) -> None:
         """Connect, and follow from where it is."""
-        self._crowd.spawn(asyncio.ensure_future(self._connect()))
+        self._crowd.spawn(self._connect())
 
     async def _connect(self) -> None:
         crowd = self._crowd
-        crowd.asked()
+        crowd.got.asked()
         url = f"ws://{crowd.job.address}/socket?since={crowd.got.last[self._who]}"
         limit = crowd.job.frame_limit_bytes
         try:
@@ -56,13 +60,14 @@ class Listener(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type == WSMsgType.TEXT:
             number, _, text = frame.get_payload_as_bytes().partition(b" ")
-            self._crowd.take(self._who, int(number), text)
+            self._take(self._who, int(number), text)
         elif frame.msg_type == WSMsgType.CLOSE:
             transport.disconnect()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._transport = None
-        sent = transport.close_handshake.sent
+        handshake = cast("WSCloseHandshake | None", transport.close_handshake)  # None: it ended without one
+        sent = None if handshake is None else handshake.sent
         if self._is_closed:
             return
         if sent is not None and sent.code == WSCloseCode.MESSAGE_TOO_BIG:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from time import monotonic_ns
-from typing import Protocol
+from typing import Any, Protocol
 
 from bench.scenarios.client import Go
 from bench.scenarios.push.tally import Tally
+
+_FOLD_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,21 @@ class Follower(Protocol):
 class Crowd:
     """The subscribers of one process."""
 
-    def __init__(self, job: Job, go: Go, got: Tally, make: Callable[[int, Crowd], Follower]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        go: Go,
+        got: Tally,
+        make: Callable[[int, Crowd], Follower],
+        tasks: asyncio.TaskGroup,
+    ) -> None:
         self.job = job
         self.got = got
         self.host, _, port = job.address.rpartition(":")
         self.port = int(port)
         self._go = go
         self._followers = [make(who, self) for who in range(job.subscribers)]
+        self._group = tasks
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self) -> None:
@@ -62,18 +71,15 @@ class Crowd:
         span_s = (self._go.window_ns - self._go.start_ns) / 1e9 * 0.4
         for place, follower in enumerate(self._followers):
             loop.call_later(span_s * place / len(self._followers), follower.connect)
+        loop.call_later(_FOLD_EVERY_S, self._fold)
+
+    def _fold(self) -> None:
+        self.got.fold()
+        asyncio.get_running_loop().call_later(_FOLD_EVERY_S, self._fold)
 
     def stalls(self, who: int) -> bool:
         """Return whether a subscriber is one of those that do not read until the window ends."""
         return who < self.job.stalled
-
-    def take(self, who: int, number: int, text: bytes) -> None:
-        """Record a message that a subscriber has now."""
-        self.got.take(who, number, text, monotonic_ns())
-
-    def asked(self) -> None:
-        """Record a request that is sent now."""
-        self.got.asked(monotonic_ns())
 
     def again(self, follower: Follower, *, refused: bool = False) -> None:
         """Have a subscriber connect anew after a while: its connection ended, or there never was one."""
@@ -83,21 +89,20 @@ class Crowd:
             self.got.reconnects += 1
         asyncio.get_running_loop().call_later(self.job.retry_s, follower.connect)
 
-    def spawn(self, act: asyncio.Task[None]) -> None:
-        """Keep a task until it ends."""
-        self._tasks.add(act)
-        act.add_done_callback(self._tasks.discard)
+    def spawn(self, act: Coroutine[Any, Any, None]) -> None:
+        """Do something beside the rest, until it ends or the crowd is closed."""
+        task = self._group.create_task(act)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def read_on(self) -> None:
         """Let those that had stopped read again."""
         for follower in self._followers[: self.job.stalled]:
             follower.read_on()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """End every subscriber."""
         for follower in self._followers:
             follower.close()
-        tasks = tuple(self._tasks)
-        for task in tasks:
+        for task in tuple(self._tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

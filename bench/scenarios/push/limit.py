@@ -38,7 +38,7 @@ def kept(steps: Sequence[Step], subscribers: int, step_s: float) -> tuple[int, f
     count, rate = 0, None
     for step in steps:
         if is_late(step.delays_us):
-            break
+            break  # counted from when it was due, so that a publisher that falls behind is late as well
         count, rate = count + 1, step.published * subscribers / step_s
     return count, rate
 

@@ -92,7 +92,7 @@ class Publisher:
         for due_ns in dues((go.start_ns + go.window_ns) // 2, self._job.messages_per_s):
             if due_ns >= go.end_ns or await self._control.sleep_until(due_ns):
                 break
-            await self._publish(None)
+            await self._publish(due_ns)
 
     async def ever_faster(self, is_too_much: Callable[[int], bool]) -> None:
         """Raise the rate step by step until a step was too much, or it falls behind by a whole step."""
@@ -106,18 +106,16 @@ class Publisher:
                 current = step
             if await self._control.sleep_until(due_ns) or monotonic_ns() - due_ns > job.step_s * 1e9:
                 break
-            await self._publish(step)
+            await self._publish(due_ns)
+            self.published.steps[step] = self.published.steps.get(step, 0) + 1
 
     async def end(self) -> None:
         """Publish the last message."""
         await self._hand(b"%d %b" % (monotonic_ns(), END))
         self.published.total += 1
 
-    async def _publish(self, step: int | None) -> None:
-        now_ns = monotonic_ns()
-        await self._hand(b"%d%b" % (now_ns, self._filling))
+    async def _publish(self, due_ns: int) -> None:
+        """Publish one message; it bears the moment at which it was due, so that no wait goes uncounted."""
+        await self._hand(b"%d%b" % (due_ns, self._filling))
         self.published.total += 1
-        self.published.window += self._go.is_in_window(now_ns)
-        if step is not None:
-            moved = (now_ns - self._go.window_ns) // round((self._job.step_s or 1) * 1e9)
-            self.published.steps[moved] = self.published.steps.get(moved, 0) + 1
+        self.published.window += self._go.is_in_window(due_ns)

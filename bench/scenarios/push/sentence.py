@@ -20,6 +20,8 @@ def conclude(summary: Summary) -> str:
         _cost(row) for row in (poll, summary.row("long-poll", _subject(poll, push)), push) if row is not None
     ]
     saved = "" if poll is None or push is None else _ratio(poll, push)
+    if not parts:
+        return "No message was delivered."
     return "; ".join(parts) + saved + "."
 
 

@@ -24,7 +24,7 @@ class Socket:
 
     def connect(self) -> None:
         """Connect, and follow from where it is."""
-        self._crowd.spawn(asyncio.ensure_future(self._follow()))
+        self._crowd.spawn(self._follow())
 
     def read_on(self) -> None:
         """Read again."""
@@ -36,15 +36,17 @@ class Socket:
     async def _follow(self) -> None:
         crowd = self._crowd
         url = f"http://{crowd.job.address}/socket?since={crowd.got.last[self._who]}"
-        crowd.asked()
+        crowd.got.asked()
         try:
             async with self._session.ws_connect(
                 url, compress=0, max_msg_size=crowd.job.frame_limit_bytes
             ) as socket:
                 await self._may_read.wait()
                 async for frame in socket:
+                    if frame.type is not aiohttp.WSMsgType.TEXT:
+                        break  # an error, and the close code says which
                     number, _, text = str(frame.data).encode().partition(b" ")
-                    crowd.take(self._who, int(number), text)
+                    crowd.got.take(self._who, int(number), text)
         except (aiohttp.ClientError, OSError):
             crowd.again(self, refused=True)
             return
