@@ -157,7 +157,7 @@ async def life(act: Act, prepare: Prepare | None = None) -> int:
 def _fail(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """End the process where one of its callbacks failed: what it counts would be wrong from then on."""
     error = context.get("exception")
-    if error is None or isinstance(error, OSError):
+    if error is None or isinstance(error, OSError) or "future" in context:  # a future that nobody looks at
         loop.default_exception_handler(context)
         return
     sys.stderr.write(f"client: {context['message']}: {error!r}\n")

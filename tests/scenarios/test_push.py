@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,39 +10,99 @@ import pytest
 import bench_process
 
 SMALL = ("--set", "subscribers=5", "--set", "messages_per_s=10", "--set", "poll_every_s=0.2",
-         "--set", "warmup_s=0.3", "--set", "duration_s=1")  # fmt: skip
+         "--set", "warmup_s=0.4", "--set", "duration_s=1")  # fmt: skip
+WAYS = ["short-poll-new", "short-poll", "long-poll", "sse", "websocket", "websocket-picows"]
+Trials = dict[tuple[str, str], dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
-def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], dict[str, Any]]:
-    answer = bench_process.scenario(
-        "push", *SMALL, "--subject", "direct", root=tmp_path_factory.mktemp("push")
-    )
+def play(root: Path, *arguments: str) -> Trials:
+    """Run push with `arguments` and return its trials by way and subject."""
+    answer = bench_process.scenario("push", *SMALL, *arguments, root=root)
     return {(trial["way"], trial["subject"]["name"]): trial for trial in answer["trials"]}
 
 
-@pytest.mark.parametrize("way", ["short-poll-new", "short-poll", "long-poll", "sse", "websocket"])
-def test_nothing_is_lost_or_doubled(trials: dict[tuple[str, str], dict[str, Any]], way: str) -> None:
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory: pytest.TempPathFactory) -> Trials:
+    return play(tmp_path_factory.mktemp("push"), "--subject", "direct")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_is_lost_or_doubled(trials: Trials, way: str) -> None:
     trial = trials[way, "direct"]
     figures = trial["figures"]
-    assert (figures["lost"], figures["doubled"]) == (0, 0)
+    assert (figures["lost"], figures["doubled"], figures["reconnects"]) == (0, 0, 0)
     assert figures["delivered"] == 5 * figures["published"] > 0
     assert trial["units"] == figures["delivered"]
     assert not [caution for caution in trial["cautions"] if caution["code"] == "witnesses-disagree"]
 
 
-def test_a_poll_on_new_connections_opens_one_for_each_request(
-    trials: dict[tuple[str, str], dict[str, Any]],
-) -> None:
+def test_a_poll_on_new_connections_opens_one_for_each_request(trials: Trials) -> None:
     new, kept = trials["short-poll-new", "direct"], trials["short-poll", "direct"]
     assert new["hops"]["front"]["accepted"] > new["figures"]["requests"] > 0
-    assert kept["hops"]["front"]["accepted"] <= 5 + 2
+    assert kept["hops"]["front"]["accepted"] == 5 + 1
 
 
-def test_what_is_pushed_needs_no_requests(trials: dict[tuple[str, str], dict[str, Any]]) -> None:
-    assert (
-        trials["sse", "direct"]["figures"]["requests"]
-        == trials["websocket", "direct"]["figures"]["requests"]
-        == 0
-    )
-    assert trials["sse", "direct"]["hops"]["front"]["accepted"] == 5 + 1
+def test_what_is_pushed_needs_no_requests(trials: Trials) -> None:
+    for way in ("sse", "websocket", "websocket-picows"):
+        trial = trials[way, "direct"]
+        assert (trial["figures"]["requests"], trial["hops"]["front"]["accepted"]) == (0, 5 + 1)
+
+
+@pytest.mark.parametrize(
+    ("subject", "ways"),
+    [
+        ("direct", ("sse", "websocket-picows")),
+        pytest.param(
+            "asyncio", ("long-poll", "sse", "websocket", "websocket-picows"), marks=pytest.mark.long
+        ),
+    ],
+)
+def test_a_server_that_drops_half_of_its_subscribers_costs_reconnects_and_no_message(
+    subject: str, ways: tuple[str, ...], tmp_path: Path
+) -> None:
+    flags = ("--subject", subject, "--set", "drop_every_s=0.3", "--set", "retry_s=0.05")
+    played = play(tmp_path, *flags, *(flag for way in ways for flag in ("--way", way)))
+    for way in ways:
+        figures = played[way, subject]["figures"]
+        assert figures["reconnects"] > 0, way
+        assert (figures["lost"], figures["doubled"]) == (0, 0), way
+
+
+@pytest.mark.parametrize("way", ["sse", pytest.param("websocket-picows", marks=pytest.mark.long)])
+def test_a_subscriber_that_does_not_read_gets_all_of_it_later(way: str, tmp_path: Path) -> None:
+    flags = ("--set", "stalled=2", "--set", "message_bytes=200000", "--way", way)
+    (trial,) = play(tmp_path, "--subject", "direct", *flags).values()
+    figures = trial["figures"]
+    assert figures["stalled_delivered"] >= 2 * figures["published"] > 0
+    assert (figures["lost"], figures["delivered"]) == (0, 3 * figures["published"])
+
+
+@pytest.mark.parametrize("way", ["websocket", "websocket-picows"])
+def test_a_message_beyond_the_frame_limit_ends_the_subscriber_and_the_trial_says_so(
+    way: str, tmp_path: Path
+) -> None:
+    flags = ("--set", "message_bytes=5000", "--set", "frame_limit_bytes=1000", "--way", way)
+    (trial,) = play(tmp_path, "--subject", "direct", *flags).values()
+    assert trial["figures"]["too_large"] == 5
+    assert not trial["valid"]
+    assert {"too-large", "lost"} <= {caution["code"] for caution in trial["cautions"]}
+
+
+def test_a_rising_rate_ends_at_a_limit(tmp_path: Path) -> None:
+    flags = ("--set", "find_limit=true", "--set", "step_s=0.1", "--set", "messages_per_s=200", "--way", "sse")
+    (trial,) = play(tmp_path, "--subject", "direct", *flags).values()
+    assert trial["figures"]["limit_per_s"] is None or trial["figures"]["limit_per_s"] >= 5 * 200
+    assert trial["figures"]["limit_reached"] in (0, 1)
+    assert trial["figures"]["lost"] == 0
+
+
+@pytest.mark.long
+def test_a_browser_is_a_subscriber_like_the_others(tmp_path: Path) -> None:
+    browser = pytest.importorskip("bench.scenarios.browser")
+    if (why_not := browser.missing()) is not None:
+        pytest.skip(why_not)
+    flags = ("--set", "browser=true", "--way", "sse", "--way", "websocket")
+    for trial in play(tmp_path, "--subject", "asyncio", *flags).values():
+        figures = trial["figures"]
+        assert figures["browser_delivered"] >= figures["published"] > 0
+        assert (figures["browser_lost"], figures["browser_doubled"]) == (0, 0)

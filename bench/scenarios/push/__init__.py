@@ -85,6 +85,7 @@ SCENARIO = Scenario(
         Column("cpu_us_per_unit.proxy", "proxy", "us"),
         Column("cpu_us_per_unit.backend", "server", "us"),
         Column("figures.reconnects", "reconnects"),
+        Column("figures.doubled", "doubled"),
         Column("figures.browser_delivered", "browser"),
         Column("figures.lost", "lost"),
     ),

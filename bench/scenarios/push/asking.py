@@ -30,7 +30,7 @@ class Asker(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self._unread = b""
-        self._is_resting = self._is_closed = False
+        self._is_resting = self._is_closed = self._is_spoiled = False
         self._take = crowd.got.take
 
     def connect(self) -> None:
@@ -61,6 +61,7 @@ class Asker(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._parser = httptools.HttpResponseParser(self)
         self._unread = b""
+        self._is_spoiled = False
         self._ask()
 
     def data_received(self, data: bytes) -> None:
@@ -90,6 +91,8 @@ class Asker(asyncio.Protocol):
             self._transport.pause_reading()
 
     def on_body(self, body: bytes) -> None:
+        if self._is_spoiled:
+            return
         *whole, self._unread = (self._unread + body).split(b"\n\n" if self._is_stream else b"\n")
         for each in whole:
             if self._is_stream:
@@ -100,7 +103,7 @@ class Asker(asyncio.Protocol):
                 self._take(self._who, int(number), text)
 
     def on_message_complete(self) -> None:
-        if self._transport is None:
+        if self._transport is None or self._is_spoiled:
             return
         if self._is_stream:
             self._transport.close()  # whoever is between us and the server ended it in good order
@@ -114,11 +117,12 @@ class Asker(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._ask)  # the parser is not to be fed from within
 
     def _ask(self) -> None:
-        self._is_resting = False
+        has_rested, self._is_resting = self._is_resting, False
         if self._is_closed:
             return
         if self._transport is None:
-            self._crowd.again(self)  # it ended while nobody asked
+            if has_rested:  # it ended while nobody asked; else its end has seen to it
+                self._crowd.again(self)
             return
         self._crowd.got.asked()
         last = self._crowd.got.last[self._who]
@@ -131,5 +135,7 @@ class Asker(asyncio.Protocol):
         )
 
     def _abort(self) -> None:
+        """End a connection whose answer is none; the rest of what came is not to be read."""
+        self._is_spoiled = True
         if self._transport is not None:
             self._transport.abort()

@@ -1,0 +1,107 @@
+"""The parts of push without sockets: what a subscriber saw, when messages are due, where the limit lies."""
+
+from __future__ import annotations
+
+from itertools import islice, pairwise
+from time import monotonic_ns
+
+import pytest
+
+from bench.errors import PlanError
+from bench.observe.host import HostSample
+from bench.scenarios.client import Go
+from bench.scenarios.push import limit, publishing
+from bench.scenarios.push.limit import Step
+from bench.scenarios.push.settings import PushSettings, jobs
+from bench.scenarios.push.tally import Tally
+
+
+def tally(count: int = 1, stalled: int = 0) -> tuple[Tally, list[str]]:
+    """Return a tally whose window began a while ago, and a list that tells when all are done."""
+    now_ns, ended = monotonic_ns(), list[str]()
+    go = Go(now_ns - 10**10, now_ns - 10**9, None)
+    return Tally(go, count, stalled, None, lambda: ended.append("finished")), ended
+
+
+@pytest.mark.parametrize(
+    ("numbers", "gaps", "doubled"),
+    [
+        ([1, 2, 3], 0, 0),
+        ([1, 3], 1, 0),  # 2 never came
+        ([2], 1, 0),  # nor did the first
+        ([1, 2, 2, 3], 0, 1),
+        ([1, 2, 1, 2, 3], 0, 2),  # a reconnect that began anew
+        ([1, 4, 2], 2, 1),
+    ],
+)
+def test_numbers_tell_what_was_lost_and_what_doubled(numbers: list[int], gaps: int, doubled: int) -> None:
+    got, _ = tally()
+    for number in numbers:
+        got.take(0, number, b"%d" % monotonic_ns())
+    assert (got.gaps, got.doubled) == (gaps, doubled)
+
+
+def test_the_last_message_ends_a_subscriber_and_who_has_it_not_is_behind() -> None:
+    got, ended = tally(count=3)
+    for who in (0, 2):
+        got.take(who, 1, b"%d" % monotonic_ns())
+    for who in (0, 1):
+        got.take(who, 2, b"%d end" % monotonic_ns())
+    assert (got.event()["behind"], ended) == ([1], [])
+    got.take(2, 2, b"%d end" % monotonic_ns())
+    assert (got.event()["behind"], ended) == ([], ["finished"])
+
+
+def test_only_what_was_due_in_the_window_counts_and_stalled_subscribers_count_apart() -> None:
+    got, _ = tally(count=2, stalled=1)
+    got.take(1, 1, b"%d" % (monotonic_ns() - 5 * 10**9))  # in the warm-up
+    got.take(1, 2, b"%d xxx" % monotonic_ns())
+    got.take(0, 1, b"%d" % monotonic_ns())
+    assert (got.event()["delivered"], got.event()["stalled_delivered"]) == (1, 1)
+
+
+def test_messages_are_due_evenly() -> None:
+    moments = list(islice(publishing.dues(1000, 4.0), 4))
+    assert moments == [250_001_000, 500_001_000, 750_001_000, 1_000_001_000]
+
+
+def test_a_rising_rate_grows_by_its_factor_from_step_to_step() -> None:
+    dues = list(islice(publishing.rising(0, 2.0, 10.0), 200))
+    counts = [sum(step == each for step, _ in dues) for each in range(4)]
+    assert counts == [20, 30, 45, 68]
+    assert all(before <= after for (_, before), (_, after) in pairwise(dues))
+
+
+def test_the_limit_is_the_last_step_before_the_first_that_was_late() -> None:
+    fine, late = {1000: 99, 90_000: 1}, {1000: 98, 101_000: 2}
+    steps = [Step(20, fine), Step(30, fine), Step(45, late), Step(60, fine)]
+    assert limit.kept(steps, subscribers=100, step_s=2.0) == (2, 1500.0)
+    assert limit.kept([Step(20, late)], 100, 2.0) == (0, None)
+    assert limit.kept([Step(20, {})], 100, 2.0) == (0, None)  # nothing came at all
+
+
+def test_cores_are_counted_between_two_moments() -> None:
+    samples = [HostSample(t_ns=tenth * 10**8, host="proxy", cpu_s=tenth * 0.08) for tenth in range(1, 30)]
+    used = limit.cores_used(samples, 10**9, 2 * 10**9)
+    assert used["proxy"] == pytest.approx(0.8)
+    assert used["client"] is None
+
+
+def test_subscribers_are_shared_out_and_one_process_publishes() -> None:
+    told = list(jobs(PushSettings(subscribers=10, client_processes=3, stalled=2), "sse", "127.0.0.1:1"))
+    assert [job["subscribers"] for job in told] == [4, 3, 3]
+    assert [job["stalled"] for job in told] == [1, 1, 0]
+    assert [job["publishes"] for job in told] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (PushSettings(stalled=301), r"settings.stalled = 301 is more than the 300 subscribers"),
+        (PushSettings(subscribers=1, client_processes=2), r"settings.client_processes = 2 is more than"),
+        (PushSettings(message_bytes=40_000_000), r"settings.message_bytes = 40000000 is above 33554432"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings: PushSettings, said: str) -> None:
+    with pytest.raises(PlanError, match=said):
+        settings.check()
