@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import results, series
+from bench import results, sections, series
 from bench.analysis.metrics import Metric
 from bench.errors import PlanError
-from bench.plan import Mode
+from bench.plan import Mode, Plan
 from bench.record import Run, Trial
 from bench.series import Series
 
@@ -133,7 +133,8 @@ def _named(sides: tuple[Side, ...]) -> tuple[Side, ...]:
 
 def _described(side: Side) -> dict[str, Any]:
     flat = {"mode": side.mode}
-    _flatten("plan", side.run.plan, flat)
+    # What a plan could not say yet when it was written was as it is by default now.
+    _flatten("plan", sections.merge(Plan().to_json(), side.run.plan), flat)
     _flatten("machine", side.run.machine, flat)
     versions = {trial.subject.version for trial in side.trials}
     flat["subject.version"] = ", ".join(sorted(versions))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import textwrap
 from collections.abc import Sequence
 
 from bench import units
@@ -11,6 +12,8 @@ from bench.analysis.sides import Side, differences, split
 from bench.record import Run, Trial
 from bench.report.figures import number
 
+_SMALL_PRINT_WIDTH = 200
+"""Characters of the picture's small print that fit on one of its lines."""
 _NOTHING = "No trial was finished"
 
 
@@ -87,7 +90,7 @@ def conditions(sides: Sequence[Side]) -> str:
         f"client connections: {', '.join(map(str, loads))}",
         "thin lines: single trials; bold: their median",
     )
-    return "  ·  ".join(facts) + "\n" + "  ·  ".join(_told_apart(sides))
+    return "  ·  ".join(facts) + "\n" + textwrap.fill("  ·  ".join(_told_apart(sides)), _SMALL_PRINT_WIDTH)
 
 
 def _told_apart(sides: Sequence[Side]) -> list[str]:

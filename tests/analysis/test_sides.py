@@ -124,3 +124,15 @@ def test_load_average_and_number_of_trials_make_no_difference(run):
         plan={**right.run.plan, "trials": 99},
     )
     assert sides.differences([left, dataclasses.replace(right, run=busy)]) == {}
+
+
+def test_what_an_older_plan_could_not_say_was_as_it_is_by_default(run):
+    older, newer = (sides.split(results.read(Path(run(name))))[0] for name in ("older", "newer"))
+    load = {key: value for key, value in older.run.plan["load"].items() if key != "method"}
+    older = dataclasses.replace(
+        older, run=dataclasses.replace(older.run, plan={**older.run.plan, "load": load})
+    )
+    assert sides.differences([older, newer]) == {}
+    posting = {**newer.run.plan, "load": {**newer.run.plan["load"], "method": "POST"}}
+    newer = dataclasses.replace(newer, run=dataclasses.replace(newer.run, plan=posting))
+    assert sides.differences([older, newer]) == {"plan.load.method": ("GET", "POST")}

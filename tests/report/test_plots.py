@@ -160,3 +160,19 @@ def test_a_side_without_a_latency_says_why(cliff):
     said = words(plots.draw(sides.split(run, dataclasses.replace(measured, latencies=answered))))
     assert "short: no correct response in the window" in said
     assert "keepalive: no correct response in the window" not in said
+
+
+def test_the_small_print_of_many_differences_stays_on_the_picture(tmp_path):
+    runs = []
+    for number in range(1, 5):
+        asked = {
+            "load": {"connections": 64 * number, "workers": number},
+            "hosts": {"proxy_addresses": number},
+        }
+        folder = write(tmp_path / str(number), {"short": SHORT}, trials=1, duration_s=0.5, **asked)
+        runs.append(f"{folder}:short")
+    figure = plots.draw(sides.pick(runs)[0])
+    small_print = figure.texts[1].get_window_extent(figure.canvas.get_renderer())
+    assert small_print.x1 < figure.bbox.x1
+    panels_end = min(axes.get_tightbbox(figure.canvas.get_renderer()).y0 for axes in figure.axes)
+    assert small_print.y1 < panels_end
