@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import time
 
+from proxy.conduit import Pipes
 from proxy.connecting import Connector, Failure
 from proxy.counters import Counters
 from proxy.errors import PoolTimeout, ProxyError, UpstreamProtocolError, UpstreamTimeout
@@ -30,6 +31,7 @@ class Dispatcher:
 
     def __init__(self, settings: Settings, counters: Counters, poller: Poller) -> None:
         self.limits = settings.limits
+        self.pipes = Pipes(poller)
         self.now = time.monotonic()
         self._counters = counters
         self._keeps = settings.mode == "keepalive"

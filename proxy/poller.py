@@ -54,6 +54,14 @@ class Poller:
         """Watch it for these events from now on; errors and hang-ups are always told."""
         self._epoll.modify(descriptor, events)
 
+    def hand(self, descriptor: int, watcher: Watcher) -> None:
+        """Tell another watcher from now on."""
+        self._watchers[descriptor] = watcher
+
+    def mute(self, descriptor: int) -> None:
+        """Tell nothing more of a descriptor, not even what is always told."""
+        self._epoll.unregister(descriptor)
+
     def remove(self, descriptor: int) -> None:
         """Forget a descriptor that is about to be closed, which ends epoll's interest in it."""
         del self._watchers[descriptor]

@@ -284,9 +284,10 @@ class ClientConnection:
             self._closes = True
         date = self._service.date
         data = forwarding.response_head(head, keep_alive=not self._closes, to_http10=to_http10, date=date)
-        if content:
-            data += chunk(content) if self._chunks_out else content
-        self._transport.write(data)
+        if has_no_length:
+            self._transport.write(data + chunk(content) if content and self._chunks_out else data + content)
+        else:
+            self._transport.send(data + content)
 
     def content(self, content: bytes) -> None:
         self.deadline = self._service.response_until
@@ -294,6 +295,13 @@ class ClientConnection:
             self._transport.write(chunk(content))
         else:
             self._transport.send(content)
+
+    def sink(self) -> Transport | None:
+        transport = self._transport
+        return None if self._chunks_out or transport.unsent or transport.is_closing else transport
+
+    def content_moved(self) -> None:
+        self.deadline = self._service.response_until
 
     def content_done(self) -> None:
         if self._chunks_out:

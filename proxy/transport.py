@@ -64,18 +64,21 @@ class Transport:
     """One connected, non-blocking socket; it is not watched any more once `connection_lost` was told."""
 
     __slots__ = (
-        "_blocked", "_closing", "_descriptor", "_ended", "_events", "_paused", "_poller", "_protocol",
-        "_read_bytes", "_reading", "_shutting", "unsent",
+        "_blocked", "_closing", "_ended", "_events", "_paused", "_poller", "_protocol", "_read_bytes",
+        "_reading", "_shutting", "descriptor", "is_muted", "unsent",
     )  # fmt: skip
 
     def __init__(self, poller: Poller, descriptor: int, protocol: Receiver) -> None:
         self._poller = poller
-        self._descriptor = descriptor
+        self.descriptor = descriptor
+        """-1 once it is lost."""
         self._protocol: Receiver = protocol
         self.unsent: bytes | memoryview = b""
         """What is still to be sent."""
         self._events = IN
         self._read_bytes = _READ_BYTES
+        self.is_muted = False
+        """Whether nothing more is told of its descriptor."""
         self._reading = True
         self._ended = False
         self._blocked = False
@@ -93,7 +96,7 @@ class Transport:
             self._watch()
             return
         try:
-            data = os.read(self._descriptor, self._read_bytes)
+            data = os.read(self.descriptor, self._read_bytes)
         except BlockingIOError:
             return
         except OSError as error:
@@ -112,16 +115,18 @@ class Transport:
             self.flush()
         if events & ~(OUT | IN):
             self._hang_up()
-        elif events & IN and self._descriptor >= 0:
+        elif events & IN and self.descriptor >= 0:
             self.read()
 
     def flush(self) -> None:
         """Send what there is to send, as far as the socket takes it."""
         data = self.unsent
         if not data:
+            if self._blocked:
+                self._sent_all()
             return
         try:
-            sent = os.write(self._descriptor, data)
+            sent = os.write(self.descriptor, data)
         except BlockingIOError:
             sent = 0
         except OSError as error:
@@ -142,13 +147,11 @@ class Transport:
             self.write(data)
             return
         try:
-            sent = os.write(self._descriptor, data)
+            sent = os.write(self.descriptor, data)
         except BlockingIOError:
             sent = 0
         except OSError as error:
-            # Told later: whoever sends is in the middle of something.
-            self._closing = True
-            self._poller.later(partial(self._lose, error))
+            self.fail(error)
             return
         if sent != len(data):
             self._keep(data, sent)
@@ -166,7 +169,7 @@ class Transport:
     def write_eof(self) -> None:
         """Close this side, after what is still to be sent."""
         self._shutting = True
-        if not self.unsent and self._descriptor >= 0:
+        if not self.unsent and self.descriptor >= 0:
             self._shut_down()
 
     @property
@@ -183,6 +186,30 @@ class Transport:
         self._reading = True
         if not self._events & IN:
             self._watch()
+
+    def read_little(self) -> None:
+        """Expect no more than a head next time."""
+        self._read_bytes = _READ_BYTES
+
+    def mute(self) -> None:
+        """Be told nothing more of the descriptor; to be read and closed by somebody who knows."""
+        if not self.is_muted:
+            self.is_muted = True
+            self._poller.mute(self.descriptor)
+
+    def block(self) -> None:
+        """Take it that the socket takes no more for now, as somebody found who sends past this transport."""
+        if not self._blocked:
+            self._blocked = True
+            self._watch()
+        if not self._paused:
+            self._paused = True
+            self._protocol.pause_writing()
+
+    def fail(self, error: OSError) -> None:
+        """Take it that the connection is broken; told later, since whoever sends is in the middle of it."""
+        self._closing = True
+        self._poller.later(partial(self._lose, error))
 
     def set_protocol(self, protocol: Receiver) -> None:
         """Tell another one from now on."""
@@ -209,7 +236,7 @@ class Transport:
 
     def _hang_up(self) -> None:
         """Learn how the connection has ended, by reading, whether or not anybody wants to."""
-        if self._descriptor < 0:
+        if self.descriptor < 0:
             return
         if self._ended:
             self._lose(None if self._is_shut else ConnectionResetError())
@@ -260,15 +287,15 @@ class Transport:
             self._protocol.resume_writing()
 
     def _watch(self) -> None:
-        if self._descriptor < 0:
+        if self.descriptor < 0 or self.is_muted:
             return
         events = (IN if self._reading and not self._ended else 0) | (OUT if self._blocked else 0)
         if events != self._events:
             self._events = events
-            self._poller.change(self._descriptor, events)
+            self._poller.change(self.descriptor, events)
 
     def _shut_down(self) -> None:
-        sock = socket.SocketType(fileno=self._descriptor)
+        sock = socket.SocketType(fileno=self.descriptor)
         try:
             sock.shutdown(socket.SHUT_WR)
         except OSError as error:
@@ -280,10 +307,10 @@ class Transport:
             self._poller.later(partial(self._lose, None))
 
     def _lose(self, error: Exception | None) -> None:
-        descriptor = self._descriptor
+        descriptor = self.descriptor
         if descriptor < 0:
             return
-        self._descriptor = -1
+        self.descriptor = -1
         self._closing = True
         self.unsent = b""
         self._poller.remove(descriptor)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from typing import Protocol
 
+from proxy.conduit import Conduit, Pipes
 from proxy.errors import ConnectFailed, ProxyError, UpstreamProtocolError, UpstreamReset, UpstreamTimeout
 from proxy.http11.chunked import ChunkedReader
 from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
@@ -16,6 +17,8 @@ from proxy.http11.response import ResponseHead, read_response, read_usual_respon
 from proxy.settings import Limits
 from proxy.transport import Transport
 
+SPLICED_BYTES = 32 * 1024
+"""From this length on a body is moved within the kernel."""
 MAX_INTERIM = 64
 """Responses of class 1xx before the final one; more is not progress but noise."""
 
@@ -27,6 +30,8 @@ class State(enum.Enum):
     """It is being opened, or idle."""
     HEAD = enum.auto()
     COUNTED = enum.auto()
+    MOVED = enum.auto()
+    """Counted content that a conduit moves."""
     CHUNKED = enum.auto()
     TO_THE_END = enum.auto()
     """Content until the connection ends."""
@@ -36,6 +41,7 @@ class State(enum.Enum):
 
 # Looked up once: a member of an Enum costs a descriptor call each time.
 _HEAD, _COUNTED, _CHUNKED, _TO_THE_END = State.HEAD, State.COUNTED, State.CHUNKED, State.TO_THE_END
+_MOVED = State.MOVED
 _NOTHING, _CLOSED = State.NOTHING, State.CLOSED
 
 
@@ -67,6 +73,12 @@ class Downstream(Protocol):
     def content(self, content: bytes) -> None:
         """Take more content."""
 
+    def sink(self) -> Transport | None:
+        """Return where content may go past this one, as it is; None where it may not."""
+
+    def content_moved(self) -> None:
+        """Learn that some content has gone there."""
+
     def content_done(self) -> None:
         """Take the end of the response."""
 
@@ -90,6 +102,7 @@ class Owner(Protocol):
     """Who owns upstream connections."""
 
     limits: Limits
+    pipes: Pipes
 
     def opened(self, connection: UpstreamConnection) -> None:
         """Learn that the connection is established."""
@@ -117,12 +130,13 @@ class UpstreamConnection:
     """Sends one request at a time and reads its response; see State."""
 
     __slots__ = (
-        "_buffer", "_chunks", "_downstream", "_interims", "_keep_alive", "_left", "_owner", "_paused",
-        "_state", "_transport", "carried", "deadline", "has_answered", "reserved_for",
+        "_buffer", "_chunks", "_conduit", "_downstream", "_interims", "_keep_alive", "_left", "_owner",
+        "_paused", "_state", "_transport", "carried", "deadline", "has_answered", "reserved_for",
     )  # fmt: skip
 
     _transport: Transport
     _chunks: ChunkedReader
+    _conduit: Conduit
     _downstream: Downstream
     _left: int
 
@@ -167,10 +181,14 @@ class UpstreamConnection:
         if self._paused:
             self._paused = False
             self._transport.resume_reading()
+            if self._state is _MOVED:
+                self._conduit.resume()
 
     def abandon(self) -> None:
         """Give up the exchange: nobody wants its response any more."""
         if self._state is not _CLOSED:
+            if self._state is _MOVED:
+                self._conduit.end()
             self._state = _CLOSED
             self._transport.abort()
             self._owner.discard(self)
@@ -302,6 +320,28 @@ class UpstreamConnection:
             downstream.respond(head, content if self._left >= 0 else content[: head.body])
             if self._left <= 0:
                 self._complete(reusable=self._keep_alive and self._left == 0)
+            elif self._left >= SPLICED_BYTES:
+                self._move()
+
+    def _move(self) -> None:
+        """Let the rest of the content go past here, where it may."""
+        pipes, sink = self._owner.pipes, self._downstream.sink()
+        pipe = pipes.take() if sink is not None else None
+        if sink is not None and pipe is not None:
+            self._state = _MOVED
+            self._conduit = Conduit(pipes, pipe, self._transport, sink, size=self._left, owner=self)
+
+    # What the conduit tells.
+
+    def moved(self, conduit: Conduit) -> None:
+        self._downstream.content_moved()
+        if conduit.is_done:
+            conduit.end()
+            self._complete(reusable=self._keep_alive and not self._transport.is_muted)
+
+    def ended(self, left: int) -> None:
+        self._left = left
+        self._state = _COUNTED
 
     def _read_counted(self, data: bytes) -> None:
         self._left -= len(data)
