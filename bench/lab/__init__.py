@@ -35,6 +35,7 @@ def open_lab(
     *,
     ports: int | None = None,
     narrowed: str = "proxy",
+    client_addresses: int = 1,
     proxy_addresses: int = 1,
     backends: int = 1,
     sysctls: Mapping[str, str] | None = None,
@@ -49,6 +50,7 @@ def open_lab(
         return namespaces.open_(
             ports=ports,
             narrowed=narrowed,
+            client_addresses=client_addresses,
             proxy_addresses=proxy_addresses,
             backends=backends,
             sysctls=sysctls,
@@ -57,7 +59,7 @@ def open_lab(
         asked = f"--ports {ports}" if ports is not None else "--sysctl"
         reason = f"; --lab namespaces does not work here: {why_not}" if why_not else "; use --lab namespaces"
         raise PlanError(f"lab: {asked} would change this whole machine on the loopback lab{reason}")
-    lab = loopback.open_(proxy_addresses, backends)
+    lab = loopback.open_(client_addresses, proxy_addresses, backends)
     if why_not is not None:
         lab.notes.insert(0, f"loopback instead of namespaces: {why_not}")
     return lab

@@ -9,11 +9,11 @@ from bench.lab.lifeline import Lifeline
 from bench.lab.place import Host, Lab
 
 
-def open_(proxy_addresses: int = 1, backends: int = 1) -> Lab:
+def open_(client_addresses: int = 1, proxy_addresses: int = 1, backends: int = 1) -> Lab:
     """Return the loopback lab, open; more addresses than one are 127.0.0.2 and so on (Linux only)."""
     life = _lifeline()
     hosts = (
-        Host("client", _addresses(1), _addresses(1)),
+        Host("client", _addresses(1), _addresses(client_addresses)),
         Host("proxy", _addresses(1), _addresses(proxy_addresses)),
         Host("backend", _addresses(backends), _addresses(backends)),
     )

@@ -3,7 +3,8 @@
     client 10.87.1.1 --- 10.87.1.2 proxy 10.87.2.1.. --- 10.87.3.1.. backend
          10.87.4.1 ------------------------------------- 10.87.4.2
 
-The lower wire is the way without a proxy: over it the client reaches the same backend addresses.
+The lower wire is the way without a proxy: over it the client reaches the same backend addresses. A client with
+several addresses (10.87.1.1, 10.87.1.3 and so on) may use each of them on both of its wires.
 It needs no root. An ordinary user enters a user namespace first (`enter`), while the process has
 one thread only; its uid stays what it was, so that programs see an ordinary user.
 """
@@ -101,6 +102,7 @@ def open_(
     *,
     ports: int | None = None,
     narrowed: str = "proxy",
+    client_addresses: int = 1,
     proxy_addresses: int = 1,
     backends: int = 1,
     sysctls: Mapping[str, str] | None = None,
@@ -112,7 +114,7 @@ def open_(
     for key in sysctls or {}:
         sysctl.check_key(key)
     enter()
-    hosts = _hosts(proxy_addresses, backends)
+    hosts = _hosts(client_addresses, proxy_addresses, backends)
     with ExitStack() as undo:
         for host in hosts:
             undo.callback(host.close)
@@ -136,11 +138,12 @@ def open_(
     return Lab("namespaces", hosts, life)
 
 
-def _hosts(proxy_addresses: int, backends: int) -> tuple[Host, Host, Host]:
+def _hosts(client_addresses: int, proxy_addresses: int, backends: int) -> tuple[Host, Host, Host]:
     behind = [f"10.87.3.{number}" for number in range(1, backends + 1)]
     sources = [f"10.87.2.{number}" for number in range(1, proxy_addresses + 1)]
+    ours = ["10.87.1.1", *(f"10.87.1.{number}" for number in range(3, client_addresses + 2))]
     return (
-        Host("client", ["10.87.1.1"], ["10.87.1.1"]),
+        Host("client", ours[:1], ours),
         Host("proxy", ["10.87.1.2"], sources, _LISTEN_PORT),
         Host("backend", behind, behind, _LISTEN_PORT),
     )
@@ -156,7 +159,7 @@ def _wire(hosts: Sequence[Host]) -> None:
     to_backend = links.Link("to-backend", proxy.sources, 23)
     to_us = links.Link("to-proxy", backend.addresses, 23)
     direct = links.Link("direct", ["10.87.4.1"], 24, routes=["10.87.3.0/24"])
-    direct_far = links.Link("direct", ["10.87.4.2"], 24)
+    direct_far = links.Link("direct", ["10.87.4.2"], 24, routes=["10.87.1.0/24"])
     with ExitStack() as fds:
         namespaces = {}
         for host in hosts:

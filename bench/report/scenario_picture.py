@@ -123,6 +123,11 @@ def _curves(axes: Axes, panel: Curves, summary: Summary) -> None:
             if moment is not None:
                 _mark(axes, moment, panel.marked)
     axes.set_xlabel(panel.x)
+    if panel.log:
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.grid(color=FAINT, lw=0.8)
     axes.legend(fontsize=8.5, frameon=False)
 

@@ -7,7 +7,10 @@ import importlib
 from bench.errors import PlanError
 from bench.scenarios.scenario import Scenario
 
-NAMES = ("push",)
+NAMES = (
+    "push",
+    "registry",
+)
 
 
 def load(name: str) -> Scenario:

@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -96,7 +96,8 @@ def _missing(scenario: Scenario, case: Case) -> str | None:
 def _trial(scenario: Scenario, settings: Settings, turn: Turn, lab_name: str, watch: Watch) -> Outcome:
     began_s = time.monotonic()
     watch.trial(turn.number, turn.case.name, 0.0, 0.0)
-    with lab.open_lab(lab_name) as place, ExitStack() as stack:
+    ground = asdict(scenario.ground(turn.case, settings))
+    with lab.open_lab(lab_name, **ground) as place, ExitStack() as stack:
         scene = stage.Stage(place, stack, watch)
         figures = scenario.perform(scene, turn.case, settings)
         assert scene.played is not None, f"{scenario.name} never let its clients play"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bench.scenarios.stage import Stage
     from bench.scenarios.summary import Summary
 
+_MOST_ADDRESSES = 200
 SUBJECTS = ("direct", "asyncio", "nginx", "haproxy", "envoy", "caddy")
 
 
@@ -122,6 +123,8 @@ class Curves:
     said: str
     x: str
     step: bool = False
+    log: bool = False
+    """Both axes by powers of ten."""
     mark: str | None = None
     """A figure (of `figures`) whose moment on the x axis is marked, and how that is called."""
     marked: str = ""
@@ -136,6 +139,20 @@ class Distribution:
     said: str
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a trial asks of its lab."""
+
+    client_addresses: int = 1
+    proxy_addresses: int = 1
+    """Addresses that connections come from; each has its own range of ports."""
+
+    def check(self, key: str) -> None:
+        """Raise PlanError where no lab has that many; `key` is the setting that asked for them."""
+        if max(self.client_addresses, self.proxy_addresses) > _MOST_ADDRESSES:
+            raise PlanError(f"plan: settings.{key} goes up to {_MOST_ADDRESSES}")
+
+
 Panel = Bars | Curves | Distribution
 Perform = Callable[["Stage", Case, Any], Figures]
 """Plays one trial on the stage; RoleError where a role does not come up."""
@@ -143,6 +160,11 @@ Conclude = Callable[["Summary"], str]
 """Returns what the run shows, in one plain sentence, from what was measured."""
 Refuse = Callable[[Case, Any], str | None]
 """Returns why a case cannot be measured, in half a sentence; None where it can."""
+
+
+def plain_ground(case: Case, settings: Any) -> Ground:
+    """Ask for nothing."""
+    return Ground()
 
 
 def nothing_refused(case: Case, settings: Any) -> str | None:
@@ -167,6 +189,8 @@ class Scenario:
     perform: Perform
     conclude: Conclude
     refuse: Refuse = nothing_refused
+    ground: Callable[[Case, Any], Ground] = plain_ground
+    """Returns what a case asks of its lab."""
     subjects: tuple[str, ...] = SUBJECTS
     default_subjects: tuple[str, ...] = ("direct", "nginx")
     brief: Mapping[str, Any] = field(default_factory=dict)

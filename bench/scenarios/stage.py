@@ -152,6 +152,7 @@ class Stage:
             pool_idle=clients,
             upstreams=upstreams,
             clients=clients,
+            sources=self.sources("proxy"),
             carries=carries or Carries(),
         )
         subject = SUBJECTS[case.subject.name]()
@@ -161,6 +162,11 @@ class Stage:
         if case.subject.name != "direct":
             self.subject = running
         return running.address
+
+    def sources(self, host: str) -> list[str]:
+        """Return the addresses that connections from `host` are to come from in turn; none: the system chooses."""
+        found = self.place.hosts[host].sources
+        return found if len(found) > 1 else []
 
     def adopt(self, running: Running) -> str:
         """Take a proxy that the scenario started itself for the subject; return where it listens."""

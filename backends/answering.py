@@ -1,0 +1,156 @@
+"""HTTP/1.1 served by a function: a whole request in, an answer out, at once or whenever it is there.
+
+What a request means is the function's affair; framing is http11.py's; this file moves bytes. One protocol
+object per connection, no task per request.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, NamedTuple, cast
+from urllib.parse import parse_qsl
+
+from backends.connections import Connections
+from backends.counters import Counters
+from backends.http11 import ProtocolError, RequestHead, RequestReader
+
+JSON: Final = b"application/json"
+TEXT: Final = b"text/plain"
+BODY_MAX: Final = 1 << 20
+"""Bytes of a request's body that are collected."""
+_REASONS: Final = {200: b"OK", 204: b"No Content", 400: b"Bad Request", 404: b"Not Found"}
+
+
+class Request(NamedTuple):
+    """What somebody asks for."""
+
+    method: bytes
+    path: str
+    query: dict[str, str]
+    body: bytes
+
+
+class Answer(NamedTuple):
+    """What is said in return."""
+
+    body: bytes = b""
+    status: int = 200
+    kind: bytes = TEXT
+
+
+Reply = Callable[[Answer], None]
+"""Answers a request; to be called once, and without effect where the connection is gone by then."""
+Handle = Callable[[Request, Reply], None]
+"""Takes a request, and answers it now or later."""
+
+
+class PlainServer:
+    """Makes the protocols of new connections, whose requests go to `handle`."""
+
+    def __init__(self, handle: Handle, counters: Counters) -> None:
+        self.handle = handle
+        self.counters = counters
+        self.connections: Connections[Connection] = Connections()
+
+    def __call__(self) -> "Connection":
+        """Makes the protocol of a new connection."""
+        return Connection(self)
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Closes every connection, since an answer may be far away; returns whether all went in time."""
+        for connection in self.connections:
+            connection.close()
+        return await self.connections.gone(timeout_s)
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection. States: reading, answering (further requests wait in the reader), closed."""
+
+    __slots__ = ("_body", "_head", "_is_answering", "_peer_closed", "_reader", "_server", "_transport")
+
+    _transport: asyncio.Transport
+
+    def __init__(self, server: PlainServer) -> None:
+        self._server = server
+        self._reader = RequestReader()
+        self._head: RequestHead | None = None
+        self._body = bytearray()
+        self._is_answering = False
+        self._peer_closed = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._server.counters.accepted += 1
+        self._server.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        if not self._is_answering:
+            self._read()
+
+    def eof_received(self) -> None:
+        self._peer_closed = True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._is_answering = False
+        self._server.connections.discard(self)
+        self._server.counters.count_lost(error, peer_closed=self._peer_closed)
+
+    def close(self) -> None:
+        """Closes the connection, whatever is under way."""
+        self._transport.close()
+
+    def _read(self) -> None:
+        """Takes the requests that are whole, until one of them is not answered at once."""
+        try:
+            while not self._is_answering and not self._transport.is_closing() and self._is_whole():
+                self._handle()
+        except ProtocolError as error:
+            self._server.counters.errors.protocol += 1
+            self._transport.write(_bytes(Answer(str(error).encode(), error.status), keep_alive=False))
+            self._transport.close()
+
+    def _is_whole(self) -> bool:
+        """Reads on in the next request; returns whether it is there in full."""
+        if self._head is None:
+            self._head = self._reader.head()
+            if self._head is None:
+                return False
+        while self._reader.in_body:
+            piece = self._reader.body()
+            if piece is None:
+                return False
+            self._body += piece
+            if len(self._body) > BODY_MAX:
+                raise ProtocolError(413, "body too large")
+        return True
+
+    def _handle(self) -> None:
+        head, body = self._head, bytes(self._body)
+        assert head is not None, "a request that is whole has a head"
+        self._head = None
+        self._body.clear()
+        self._is_answering = True
+        path, _, query = head.target.decode("ascii").partition("?")
+        request = Request(head.method, path, dict(parse_qsl(query, keep_blank_values=True)), body)
+        self._server.handle(request, lambda answer: self._answer(answer, head.keep_alive))
+
+    def _answer(self, answer: Answer, keep_alive: bool) -> None:
+        if self._transport.is_closing():
+            return
+        self._transport.write(_bytes(answer, keep_alive))
+        self._server.counters.requests += 1
+        self._is_answering = False
+        if not keep_alive:
+            self._transport.close()
+        elif self._reader.unread:
+            # Not from here: who answers at once is called by the loop that reads.
+            asyncio.get_running_loop().call_soon(self._read)
+
+
+def _bytes(answer: Answer, keep_alive: bool) -> bytes:
+    status, reason = answer.status, _REASONS.get(answer.status, b"Error")
+    close = b"" if keep_alive else b"Connection: close\r\n"
+    if status == 204:  # RFC 9110, section 8.6: no Content-Length
+        return b"HTTP/1.1 204 No Content\r\n%b\r\n" % close
+    head = b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b\r\n"
+    return head % (status, reason, answer.kind, len(answer.body), close) + answer.body

@@ -1,0 +1,287 @@
+"""registry: instances that beat and subscribers that learn of changes, by short requests or one long stream each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bench.analysis import histogram
+from bench.plan import Mode
+from bench.record import Caution
+from bench.scenarios.scenario import (
+    Bars,
+    Case,
+    Column,
+    Curves,
+    Figures,
+    Ground,
+    Need,
+    Scenario,
+    Settings,
+    Way,
+)
+from bench.scenarios.stage import Played, Stage
+from bench.scenarios.summary import Summary
+from bench.subjects.subject import Carries
+
+_LEAST_INSTANCES = 100
+_STEPS_PER_DECADE = 2
+_SPARE_CONNECTIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySettings(Settings):
+    """How many beat how often, how many follow, what changes. The times are Nacos's own."""
+
+    instances: int = 10_000
+    """At the end; the trial gets there in steps, from 100 on."""
+    beat_every_s: float = 5.0
+    expire_s: float = 15.0
+    """An instance silent for so long is taken for dead."""
+    poll_every_s: float = 10.0
+    """How often those subscribers ask who are not told."""
+    instances_per_service: int = 10
+    subscribers: int = 100
+    changes: int = 20
+    """Instances that die, and as many that come, while it is watched."""
+    joins_per_s: float = 1500.0
+    addresses: int = 8
+    """Addresses of the clients, and of a proxy, whose ports a short connection each time uses up."""
+    server_closes: bool = False
+    """Whether the registry closes a short connection first, and so keeps its TIME_WAIT."""
+    duration_s: float = 30.0
+
+    def check(self) -> None:
+        """Raise PlanError where a value makes no sense."""
+        Settings.check(self)
+        Ground(self.addresses, self.addresses).check("addresses")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A stretch of the trial with the same number of instances."""
+
+    instances: int
+    joins_s: float
+    """When the last of them begin to join."""
+    steady_s: float
+    """When all have joined and each has beaten once."""
+
+
+def steps(settings: RegistrySettings) -> list[Step]:
+    """Return how the instances come: a few for each power of ten, so that the cost shows as a line."""
+    decades = math.log10(max(1.0, settings.instances / _LEAST_INSTANCES))
+    count = max(1, round(decades * _STEPS_PER_DECADE))
+    sizes = [
+        round(settings.instances / 10 ** (decades * (count - each) / count)) for each in range(count + 1)
+    ]
+    found: list[Step] = []
+    at_s, before = 0.0, 0
+    for size in dict.fromkeys(sizes):
+        steady_s = at_s + (size - before) / settings.joins_per_s + 0.2 * settings.beat_every_s
+        found.append(Step(size, at_s, steady_s))
+        at_s, before = steady_s + settings.beat_every_s, size
+    return found
+
+
+def ground(case: Case, settings: RegistrySettings) -> Ground:
+    """Ask for as many addresses as the settings say, where each beat takes a port."""
+    count = settings.addresses if case.way == "http-short" else 1
+    return Ground(count, count if case.subject.name != "direct" else 1)
+
+
+def perform(stage: Stage, case: Case, settings: RegistrySettings) -> Figures:
+    """Let the instances come, step by step, change some of them in the window, and add up what was seen."""
+    style = "stream" if case.way == "stream" else "http"
+    flags = ("--style", style, "--beat", f"{settings.beat_every_s:g}", "--expire", f"{settings.expire_s:g}")
+    server = stage.serve("backends.registry", *flags)
+    connections = settings.instances + settings.subscribers + settings.changes + _SPARE_CONNECTIONS
+    address = stage.front(
+        case,
+        server.addresses,
+        connections,
+        mode=Mode.SHORT if case.way == "http-short" else Mode.KEEPALIVE,
+        carries=Carries(upgrade=style == "stream", streams=style == "stream"),
+    )
+    planned = steps(settings)
+    stage.clients("bench.scenarios.registry.clients", [_job(stage, case, settings, address, connections)])
+    patience_s = _patience_s(case, settings)
+    played = stage.play(planned[-1].steady_s, settings.duration_s, timeout_s=patience_s + 30.0)
+    return _figures(played, planned, settings)
+
+
+def _job(
+    stage: Stage, case: Case, settings: RegistrySettings, address: str, connections: int
+) -> dict[str, Any]:
+    return {
+        "way": case.way,
+        "address": address,
+        "sources": stage.sources("client"),
+        "steps": [[step.joins_s, step.instances] for step in steps(settings)],
+        "joins_per_s": settings.joins_per_s,
+        "beat_every_s": settings.beat_every_s,
+        "instances_per_service": settings.instances_per_service,
+        "subscribers": settings.subscribers,
+        "poll_every_s": settings.poll_every_s,
+        "changes": settings.changes,
+        "changes_s": min(settings.duration_s / 2, settings.changes / 2),
+        "patience_s": _patience_s(case, settings),
+        "server_closes": settings.server_closes,
+        "connections": connections,
+    }
+
+
+def _patience_s(case: Case, settings: RegistrySettings) -> float:
+    """Return how long the last change may take to be seen: the registry looks each third of the expiry."""
+    return settings.expire_s * 4 / 3 + settings.poll_every_s + 2.0
+
+
+def _figures(played: Played, planned: list[Step], settings: RegistrySettings) -> Figures:
+    told = played.done[0]
+    return Figures(
+        units=int(told["beats"]),
+        figures={
+            "instances": settings.instances,
+            "cores": (played.last.cpu_s["backend"] - played.first.cpu_s["backend"]) / settings.duration_s,
+            "beats": told["beats"],
+            "late": told["late"],
+            "polls": told["polls"],
+            "changes": told["changes"],
+            "unseen": told["unseen"],
+            "reconnects": told["reconnects"],
+            "failed": sum(told["errors"].values()),
+            **{kind: told["errors"].get(kind, 0) for kind in ("connect", "address_exhausted", "reset")},
+            "held": max(
+                (sample.established or 0 for sample in played.samples if sample.host == "client"), default=0
+            ),
+        },
+        times_us={
+            name: histogram.merge([dict(told[f"{name}_us"])]) for name in ("beat", "came", "known", "went")
+        },
+        curves={"cores": list(_cores(played, planned, settings.beat_every_s))},
+        cautions=list(_doubts(told)),
+    )
+
+
+def _cores(played: Played, planned: list[Step], beat_every_s: float) -> Iterator[tuple[float, float]]:
+    """Yield for each step how many cores the registry took while every instance beat once."""
+    seen = [sample for sample in played.samples if sample.host == "backend"]
+    for step in planned:
+        edges = []
+        for moment_s in (step.steady_s, step.steady_s + beat_every_s):
+            moment_ns = played.start_ns + round(moment_s * 1e9)
+            edges.append(min(seen, key=lambda sample: abs(sample.t_ns - moment_ns)))
+        spent_ns = edges[1].t_ns - edges[0].t_ns
+        if spent_ns > 0:
+            yield float(step.instances), (edges[1].cpu_s - edges[0].cpu_s) / (spent_ns / 1e9)
+
+
+def _doubts(told: dict[str, Any]) -> Iterator[Caution]:
+    if told["unseen"]:
+        said = f"{told['unseen']:,} changes had not been seen by a subscriber when the trial ended"
+        yield Caution("unseen", said, "beats that failed may be why", voids=not told["errors"])
+    failed = sum(told["errors"].values())
+    if failed:
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in told["errors"].items())
+        yield Caution(
+            "failed",
+            f"{failed:,} beats or polls failed: {kinds}",
+            "an instance that cannot beat is taken for dead",
+        )
+    if told["late"] > 0.01 * (told["beats"] + told["late"]):
+        yield Caution(
+            "late",
+            f"{told['late']:,} beats were still under way when the next was due",
+            "someone is too slow",
+        )
+
+
+def conclude(summary: Summary) -> str:
+    """Say what the registry spends in each style, and how soon a death and a newcomer are seen."""
+    subject = summary.subjects[0]
+    parts = []
+    short = summary.value("figures.cores", "http-short", subject)
+    for row in summary.of_subject(subject):
+        cores, died, came = (
+            row.value(key) for key in ("figures.cores", "times_ms.went.p50", "times_ms.came.p50")
+        )
+        if cores is None or died is None or came is None:
+            continue
+        ratio = f" ({short / cores:.2g}x less)" if short and cores and row.way != "http-short" else ""
+        parts.append(
+            f"{row.way} takes {cores:.2g} cores of the registry{ratio}, and its subscribers see a death after"
+            f" {_told(died)} and a newcomer after {_told(came)}"
+        )
+    instances = summary.value("figures.instances", summary.rows[0].way) or 0
+    return f"With {instances:,.0f} instances {'; '.join(parts)}."
+
+
+def _told(time_ms: float) -> str:
+    return f"{time_ms / 1000:.2g} s" if time_ms >= 1000 else f"{time_ms:.2g} ms"
+
+
+SCENARIO = Scenario(
+    name="registry",
+    title="A service registry: beats by short requests, by kept connections, by one long stream each",
+    claim="Nacos 2 moved from short HTTP requests to long connections, which gave multiples.",
+    unit="beat",
+    ways=(
+        Way("http-short", "as Nacos 1.x: a beat is a request on a new connection, subscribers poll"),
+        Way("http-kept", "the same on kept connections"),
+        Way(
+            "stream",
+            "as Nacos 2.x: one long connection each, subscribers are told",
+            (Need("picows", "push"),),
+        ),
+    ),
+    settings=RegistrySettings,
+    columns=(
+        Column("figures.cores", "cores registry", "ratio"),
+        Column("cpu_us_per_unit.backend", "CPU registry, us/beat", "us"),
+        Column("cpu_us_per_unit.proxy", "proxy", "us"),
+        Column("cpu_us_per_unit.client", "client", "us"),
+        Column("hops.front.opened", "connections opened"),
+        Column("figures.held", "held"),
+        Column("time_wait.client.peak", "TIME_WAIT client"),
+        Column("time_wait.proxy.peak", "proxy"),
+        Column("times_ms.beat.p99", "beat p99, ms", "ms"),
+        Column("times_ms.known.p50", "death known, ms", "ms"),
+        Column("times_ms.went.p50", "death seen, ms", "ms"),
+        Column("times_ms.came.p50", "newcomer seen, ms", "ms"),
+        Column("figures.failed", "failed"),
+    ),
+    panels=(
+        Curves("cores", "CPU of the registry", "cores, by the number of instances", "instances", log=True),
+        Bars("hops.front.opened", "Connections", "that the clients opened", log=True),
+        Bars(
+            "times_ms.went.p50",
+            "A death is seen",
+            "milliseconds until a subscriber knows (median)",
+            "ms",
+            log=True,
+        ),
+        Bars(
+            "times_ms.came.p50",
+            "A newcomer is seen",
+            "milliseconds until a subscriber knows (median)",
+            "ms",
+            log=True,
+        ),
+    ),
+    perform=perform,
+    conclude=conclude,
+    ground=ground,
+    brief={
+        "subjects": ["direct"],
+        "settings": {
+            "instances": 1000,
+            "beat_every_s": 1.0,
+            "expire_s": 3.0,
+            "poll_every_s": 2.0,
+            "changes": 5,
+            "duration_s": 3.0,
+        },
+    },
+)
