@@ -1,8 +1,8 @@
-"""How Nacos writes what a registry says: keys, lists and answers, as its clients of 1.x and 2.x read them. Pure.
+"""How Nacos writes what a registry says: keys, lists and answers, as its clients read them. Pure.
 
 Its HTTP interface is that of https://nacos.io/en/docs/open-api/ (service discovery); what 2.x says over its
-long connection has the same names, as JSON. `changedNs` is ours: when the list last changed, on the clock that
-all roles of one machine share.
+long connection has the same names, as JSON. `changedNs` is ours: when the list last changed, on the clock
+that all roles of one machine share.
 """
 
 import json

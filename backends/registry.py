@@ -2,7 +2,7 @@
 
 `--style http` is Nacos 1.x: instances beat and subscribers poll, by HTTP/1.1. `--style stream` is how 2.x
 does it: one connection for each client, on which it beats, learns of changes, and whose end is the end of its
-instances; the messages are those of 2.x, as JSON over a WebSocket (gRPC in Python costs more than all the rest).
+instances; the messages are those of 2.x, as JSON over a WebSocket: gRPC in Python costs more than all else.
 Both are asyncio protocols, without a framework, around one roster.
 """
 

@@ -3,8 +3,8 @@
     client 10.87.1.1 --- 10.87.1.2 proxy 10.87.2.1.. --- 10.87.3.1.. backend
          10.87.4.1 ------------------------------------- 10.87.4.2
 
-The lower wire is the way without a proxy: over it the client reaches the same backend addresses. A client with
-several addresses (10.87.1.1, 10.87.1.3 and so on) may use each of them on both of its wires.
+The lower wire is the way without a proxy: over it the client reaches the same backend addresses. A client
+with several addresses (10.87.1.1, 10.87.1.3 and so on) may use each of them on both of its wires.
 It needs no root. An ordinary user enters a user namespace first (`enter`), while the process has
 one thread only; its uid stays what it was, so that programs see an ordinary user.
 """

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeVar, cast
 
 import httptools
 
+P = TypeVar("P", bound=asyncio.Protocol)
 _BIND_NO_PORT = 24
 """IP_BIND_ADDRESS_NO_PORT (ip(7)): connect() chooses the port, which so is taken for one destination only."""
 
@@ -24,6 +26,24 @@ class Response(NamedTuple):
     body: bytes
 
 
+async def connect(make: Callable[[], P], host: str, port: int, source: str | None = None) -> P:
+    """Connect, from the address `source` where there is one, and return the protocol; OSError."""
+    loop = asyncio.get_running_loop()
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        if source is not None:
+            if sys.platform == "linux":
+                sock.setsockopt(socket.IPPROTO_IP, _BIND_NO_PORT, 1)
+            sock.bind((source, 0))
+        await loop.sock_connect(sock, (host, port))
+        _, protocol = await loop.create_connection(make, sock=sock)
+    except BaseException:
+        sock.close()
+        raise
+    return protocol
+
+
 @dataclass(frozen=True, slots=True)
 class Manner:
     """How a caller asks."""
@@ -32,7 +52,7 @@ class Manner:
     port: int
     is_kept: bool
     server_closes: bool = False
-    """On a new connection each time: asks the server to close it; else the caller does, and keeps TIME_WAIT."""
+    """Asks the server to close a connection of one request; else the caller does, and keeps TIME_WAIT."""
     source: str | None = None
     """The address that its connections come from; None: the system chooses."""
 
@@ -72,19 +92,8 @@ class Caller:
             self._exchange.close()
 
     async def _connect(self) -> _Exchange:
-        loop, manner = asyncio.get_running_loop(), self._manner
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            sock.setblocking(False)
-            if manner.source is not None:
-                if sys.platform == "linux":
-                    sock.setsockopt(socket.IPPROTO_IP, _BIND_NO_PORT, 1)
-                sock.bind((manner.source, 0))
-            await loop.sock_connect(sock, (manner.host, manner.port))
-            _, exchange = await loop.create_connection(_Exchange, sock=sock)
-        except BaseException:
-            sock.close()
-            raise
+        manner = self._manner
+        exchange = await connect(_Exchange, manner.host, manner.port, manner.source)
         self.opened += 1
         return exchange
 

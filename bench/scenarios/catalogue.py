@@ -7,10 +7,7 @@ import importlib
 from bench.errors import PlanError
 from bench.scenarios.scenario import Scenario
 
-NAMES = (
-    "push",
-    "registry",
-)
+NAMES = ("push", "registry", "broker", "rpc")
 
 
 def load(name: str) -> Scenario:

@@ -164,7 +164,7 @@ class Stage:
         return running.address
 
     def sources(self, host: str) -> list[str]:
-        """Return the addresses that connections from `host` are to come from in turn; none: the system chooses."""
+        """Return the addresses that connections from `host` come from in turn; none: the system chooses."""
         found = self.place.hosts[host].sources
         return found if len(found) > 1 else []
 

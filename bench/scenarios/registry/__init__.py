@@ -1,4 +1,4 @@
-"""registry: instances that beat and subscribers that learn of changes, by short requests or one long stream each."""
+"""registry: instances beat and subscribers learn of changes, by short requests or one long stream each."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RegistrySettings(Settings):
     subscribers: int = 100
     changes: int = 20
     """Instances that die, and as many that come, while it is watched."""
-    joins_per_s: float = 1500.0
+    joins_per_s: float = 1000.0
     addresses: int = 8
     """Addresses of the clients, and of a proxy, whose ports a short connection each time uses up."""
     server_closes: bool = False
@@ -140,12 +140,14 @@ def _patience_s(case: Case, settings: RegistrySettings) -> float:
 
 def _figures(played: Played, planned: list[Step], settings: RegistrySettings) -> Figures:
     told = played.done[0]
+    beats, spent_s = int(told["beats"]), played.last.cpu_s["backend"] - played.first.cpu_s["backend"]
+    due_per_s = settings.instances / settings.beat_every_s
     return Figures(
-        units=int(told["beats"]),
+        units=beats,
         figures={
             "instances": settings.instances,
-            "cores": (played.last.cpu_s["backend"] - played.first.cpu_s["backend"]) / settings.duration_s,
-            "beats": told["beats"],
+            "cores": spent_s / beats * due_per_s if beats else None,
+            "beats": beats,
             "late": told["late"],
             "polls": told["polls"],
             "changes": told["changes"],

@@ -1,4 +1,4 @@
-"""`python -m bench.scenarios.registry.clients`: all instances and subscribers, in one process and one loop."""
+"""`python -m bench.scenarios.registry.clients`: all instances and subscribers, in one process."""
 
 from __future__ import annotations
 

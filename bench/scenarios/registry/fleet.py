@@ -147,7 +147,7 @@ class Fleet:
             await asyncio.sleep(gap_s / 2)
 
     def name(self, number: int) -> Named:
-        """Return the instance with a number; those of a service are as many numbers apart as there are services."""
+        """Return the instance with a number; numbers deal out the services in turn."""
         service, host = number % self.services, number // self.services
         return Named(
             service_name(service),

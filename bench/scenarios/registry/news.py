@@ -1,4 +1,4 @@
-"""What changed, and which subscribers have seen it: how late each change is known and seen. Pure: no clock."""
+"""What changed, and which subscribers have seen it. Pure: no clock."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class News:
     def look(
         self, who: int, service: str, there: Collection[Address], record: Callable[[Change], None]
     ) -> None:
-        """Take what a subscriber sees of its service; `record` is called for each change that is new to it."""
+        """Take what a subscriber sees of its service; `record` gets each change that is new to it."""
         changes = self._unseen.get(service)
         if not changes:
             return

@@ -1,4 +1,4 @@
-"""Members of a registry as in Nacos 2.x: each has one connection, on which it beats and is told of changes."""
+"""Members of a registry as in Nacos 2.x: each beats, and is told of changes, on one connection."""
 
 from __future__ import annotations
 

@@ -1,0 +1,150 @@
+"""broker: consumers get the messages of a queue each, by polling, by long polling or by being sent to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bench.analysis import histogram
+from bench.plan import Mode
+from bench.record import Caution
+from bench.scenarios.scenario import (
+    Bars,
+    Case,
+    Column,
+    Distribution,
+    Figures,
+    Need,
+    Scenario,
+    Settings,
+    Way,
+)
+from bench.scenarios.stage import Stage
+from bench.scenarios.summary import Summary
+from bench.subjects.subject import Carries
+
+_SPARE_CONNECTIONS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSettings(Settings):
+    """How many consume, and how often there is something for them."""
+
+    consumers: int = 300
+    messages_per_s: float = 0.5
+    """To each queue: most pulls find nothing where this is seldom."""
+    poll_every_s: float = 0.5
+    hold_s: float = 15.0
+    """How long the broker holds a pull that finds nothing, as RocketMQ does."""
+    warmup_s: float = 1.0
+    duration_s: float = 10.0
+
+
+def perform(stage: Stage, case: Case, settings: BrokerSettings) -> Figures:
+    """Let one producer and all consumers play one way, and add up what was delivered."""
+    is_push = case.way == "push"
+    server = stage.serve("backends.broker", "--style", "push" if is_push else "pull")
+    connections = settings.consumers + _SPARE_CONNECTIONS
+    address = stage.front(
+        case,
+        server.addresses,
+        connections,
+        mode=Mode.SHORT if case.way == "short-poll-new" else Mode.KEEPALIVE,
+        carries=Carries(upgrade=is_push, streams=case.way in ("long-poll", "push")),
+    )
+    job = {
+        "way": case.way,
+        "address": address,
+        "consumers": settings.consumers,
+        "messages_per_s": settings.messages_per_s,
+        "poll_every_s": settings.poll_every_s,
+        "hold_s": settings.hold_s,
+        "patience_s": settings.poll_every_s + 2.0,
+        "connections": connections,
+    }
+    stage.clients("bench.scenarios.broker.clients", [job])
+    played = stage.play(settings.warmup_s, settings.duration_s)
+    told = played.done[0]
+    held = (sample.established or 0 for sample in played.samples if sample.host == "client")
+    return _figures(told, max(held, default=0))
+
+
+def _figures(told: dict[str, Any], held: int) -> Figures:
+    delivered, pulls = int(told["delivered"]), int(told["pulls"])
+    return Figures(
+        units=delivered,
+        figures={
+            **{name: told[name] for name in ("published", "delivered", "lost", "doubled", "failed")},
+            "pulls": pulls,
+            "empty": told["empty"],
+            "empty_per_message": told["empty"] / delivered if delivered else None,
+            "held": held,
+        },
+        times_us={"delay": histogram.merge([dict(told["delay_us"])])},
+        cautions=_doubts(told),
+    )
+
+
+def _doubts(told: dict[str, int]) -> list[Caution]:
+    found = []
+    if told["lost"] or told["doubled"]:
+        said = f"{told['lost']:,} messages were lost and {told['doubled']:,} doubled"
+        found.append(Caution("lost", said, "a consumer missed numbers of its queue", voids=True))
+    if told["failed"]:
+        said = f"{told['failed']:,} pulls or connections failed"
+        found.append(Caution("failed", said, "each was tried again after a second"))
+    return found
+
+
+def conclude(summary: Summary) -> str:
+    """Say how late each way is, and what it asks for nothing."""
+    parts = []
+    for row in summary.of_subject(summary.subjects[0]):
+        late, empty = row.value("times_ms.delay.p50"), row.value("figures.empty_per_message")
+        cpu = row.value("cpu_us_per_unit.backend")
+        if late is not None and empty is not None and cpu is not None:
+            asked = f"{empty:.2g} empty pulls" if empty else "no empty pull"
+            spent = f"{cpu:,.0f} us of broker CPU"
+            parts.append(f"{row.way} delivers after {late:,.3g} ms (median) with {asked} and {spent}")
+    return f"For each message {'; '.join(parts)}."
+
+
+SCENARIO = Scenario(
+    name="broker",
+    title="A message broker: consumers that poll, that pull long, that are pushed to",
+    claim="Pulling by long polling, as RocketMQ's consumers do, is as timely as pushing.",
+    unit="delivered message",
+    ways=(
+        Way("short-poll-new", "pull every so often, on a new connection each time"),
+        Way("short-poll", "pull every so often, on a kept connection"),
+        Way("long-poll", "pull, and be answered when there is something, as RocketMQ's consumers do"),
+        Way("push", "be sent to over one long connection", (Need("picows", "push"),)),
+    ),
+    settings=BrokerSettings,
+    columns=(
+        Column("times_ms.delay.p50", "delay p50, ms", "ms"),
+        Column("times_ms.delay.p99", "p99", "ms"),
+        Column("figures.empty_per_message", "empty pulls/message", "ratio"),
+        Column("figures.held", "connections held"),
+        Column("hops.front.opened", "opened"),
+        Column("hops.back.opened", "to the broker"),
+        Column("bytes_per_unit.front", "bytes/message", "B"),
+        Column("cpu_us_per_unit.client", "CPU clients, us/message", "us"),
+        Column("cpu_us_per_unit.proxy", "proxy", "us"),
+        Column("cpu_us_per_unit.backend", "broker", "us"),
+        Column("figures.lost", "lost"),
+    ),
+    panels=(
+        Distribution("delay", "Delay from the producer to the consumer", "milliseconds, by percentile"),
+        Bars("figures.empty_per_message", "Empty pulls", "for each delivered message", "ratio"),
+        Bars("cpu_us_per_unit.backend", "CPU of the broker", "microseconds for each delivered message", "us"),
+        Bars("figures.held", "Connections held", "by the clients, at one time"),
+    ),
+    perform=perform,
+    conclude=conclude,
+    brief={
+        "ways": ["short-poll", "long-poll", "push"],
+        "subjects": ["direct"],
+        "settings": {"consumers": 100, "warmup_s": 0.5, "duration_s": 3.0},
+    },
+)

@@ -1,0 +1,162 @@
+"""rpc: remote calls over a connection each, over a pool, and over one connection that carries all at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.analysis import histogram
+from bench.record import Caution
+from bench.scenarios.scenario import Bars, Case, Column, Figures, Ground, Scenario, Settings, Way
+from bench.scenarios.stage import Played, Stage
+from bench.scenarios.summary import Summary
+
+_MIB = 1024 * 1024
+_SPARE_CONNECTIONS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class RpcSettings(Settings):
+    """Who calls how, and how odd the odd calls are."""
+
+    callers: int = 50
+    """Call at the same time, each one call after the other; where calls are odd, `rate` decides."""
+    pool: int = 8
+    answer_bytes: int = field(default=128, metadata={"least": 0})
+    rate: float = 500.0
+    """Calls per second where some are odd: far below what is possible, so that only the odd ones delay."""
+    odd_every: int = 50
+    slow_ms: int = 50
+    """How long a slow call takes the provider."""
+    large_bytes: int = 2 * _MIB
+    addresses: int = 8
+    """Addresses of the consumers, whose ports a connection for each call uses up."""
+    warmup_s: float = 1.0
+    duration_s: float = 5.0
+
+
+def ground(case: Case, settings: RpcSettings) -> Ground:
+    """Ask for as many addresses as the settings say, where each call takes a port."""
+    return Ground(settings.addresses if case.way == "short" else 1)
+
+
+def perform(stage: Stage, case: Case, settings: RpcSettings) -> Figures:
+    """Let the consumers call, and add up what came back."""
+    server = stage.serve("backends.rpc", *(["--ordered"] if case.way == "ordered-slow" else []))
+    odd = case.way.partition("-")[2]
+    job = {
+        "way": case.way,
+        "address": server.address,
+        "sources": stage.sources("client"),
+        "pool": settings.pool,
+        "callers": settings.callers,
+        "rate": settings.rate if odd else 0,
+        "answer_bytes": settings.answer_bytes,
+        "odd_every": settings.odd_every if odd else 0,
+        "odd_ms": settings.slow_ms if odd == "slow" else 0,
+        "odd_bytes": settings.large_bytes if odd == "large" else settings.answer_bytes,
+        "connections": settings.callers + settings.pool + _SPARE_CONNECTIONS,
+    }
+    stage.clients("bench.scenarios.rpc.clients", [job])
+    played = stage.play(settings.warmup_s, settings.duration_s)
+    return _figures(played, is_paced=bool(odd))
+
+
+def _figures(played: Played, is_paced: bool) -> Figures:
+    told: dict[str, Any] = played.done[0]
+    window_s = (played.last.moment_ns - played.first.moment_ns) / 1e9
+    held = (sample.established or 0 for sample in played.samples if sample.host == "client")
+    cautions = []
+    if told["failed"]:
+        said = f"{told['failed']:,} calls failed"
+        cautions.append(Caution("failed", said, "see the ports and TIME_WAIT of the clients", voids=True))
+    return Figures(
+        units=int(told["done"]),
+        figures={
+            "calls_per_s": None if is_paced else told["done"] / window_s,
+            "failed": told["failed"],
+            "held": max(held, default=0),
+        },
+        times_us={
+            "small": histogram.merge([dict(told["small_us"])]),
+            **({"odd": histogram.merge([dict(told["odd_us"])])} if is_paced else {}),
+        },
+        cautions=cautions,
+    )
+
+
+def conclude(summary: Summary) -> str:
+    """Say how fast each way is, and what odd calls do to the others."""
+    rates = {way: summary.value("figures.calls_per_s", way) for way in ("short", "pool", "multiplexed")}
+    parts = []
+    short, pool, one = rates.values()
+    if short and pool and one:
+        parts.append(
+            f"One multiplexed connection serves {one / short:.2g}x the calls of a connection for each call"
+            f" ({one:,.0f} against {short:,.0f} per second), and {one / pool:.2g}x those of a pool"
+        )
+    for kind, what in (("slow", "slow calls"), ("large", "large answers")):
+        told = [
+            f"{late:,.2g} ms {name}"
+            for way, name in (
+                ("multiplexed", "on one connection"),
+                ("pool", "in a pool"),
+                ("ordered", "in order"),
+            )
+            if (late := summary.value("times_ms.small.p99", f"{way}-{kind}")) is not None
+        ]
+        if told:
+            parts.append(f"beside {what}, 99 % of small calls take at most {', '.join(told)}")
+    return "; ".join(parts) + "." if parts else "No two ways can be compared."
+
+
+SCENARIO = Scenario(
+    name="rpc",
+    title="Remote calls: a connection for each, a pool, one that carries all at once",
+    claim="A provider and a consumer, as in Dubbo, need one long connection, not many.",
+    unit="call",
+    ways=(
+        Way("short", "a new connection for each call"),
+        Way("pool", "a few connections, each with one call at a time"),
+        Way("multiplexed", "one connection with all calls at once, as Dubbo has it"),
+        Way("pool-slow", "the pool, where some calls take the provider long"),
+        Way("multiplexed-slow", "one connection, where some calls take the provider long"),
+        Way("ordered-slow", "one connection whose answers come in order, where some take long"),
+        Way("pool-large", "the pool, where some answers are large"),
+        Way("multiplexed-large", "one connection, where some answers are large"),
+    ),
+    settings=RpcSettings,
+    columns=(
+        Column("figures.calls_per_s", "calls/s"),
+        Column("hops.front.opened", "connections"),
+        Column("figures.held", "held"),
+        Column("time_wait.client.peak", "TIME_WAIT"),
+        Column("times_ms.small.p50", "small call p50, ms", "ms"),
+        Column("times_ms.small.p99", "p99", "ms"),
+        Column("times_ms.odd.p50", "odd call p50, ms", "ms"),
+        Column("cpu_us_per_unit.client", "CPU consumer, us/call", "us"),
+        Column("cpu_us_per_unit.backend", "provider", "us"),
+        Column("figures.failed", "failed"),
+    ),
+    panels=(
+        Bars("figures.calls_per_s", "Calls", "per second, as fast as 50 callers are answered"),
+        Bars("hops.front.opened", "Connections", "that the consumers opened", log=True),
+        Bars(
+            "times_ms.small.p99",
+            "Small calls",
+            "milliseconds (99th percentile), counted from when they were due",
+            "ms",
+            log=True,
+        ),
+        Bars("cpu_us_per_unit.backend", "CPU of the provider", "microseconds for each call", "us"),
+    ),
+    perform=perform,
+    conclude=conclude,
+    ground=ground,
+    subjects=("direct",),
+    default_subjects=("direct",),
+    brief={
+        "ways": ["short", "pool", "multiplexed", "pool-slow", "multiplexed-slow"],
+        "settings": {"warmup_s": 0.5, "duration_s": 1.5},
+    },
+)
