@@ -10,9 +10,9 @@ from bench.lab import namespaces
 
 
 def test_hosts_are_told_apart_by_addresses_of_loopback() -> None:
-    with lab.open_lab("loopback", proxy_addresses=2, backends=3) as place:
+    with lab.open_lab("loopback", client_addresses=2, proxy_addresses=2, backends=3) as place:
         assert {name: (host.addresses, host.sources) for name, host in place.hosts.items()} == {
-            "client": (["127.0.0.1"], ["127.0.0.1"]),
+            "client": (["127.0.0.1"], ["127.0.0.1", "127.0.0.2"]),
             "proxy": (["127.0.0.1"], ["127.0.0.1", "127.0.0.2"]),
             "backend": (["127.0.0.1", "127.0.0.2", "127.0.0.3"], ["127.0.0.1", "127.0.0.2", "127.0.0.3"]),
         }

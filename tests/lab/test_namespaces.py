@@ -56,6 +56,31 @@ with lab.open_lab("namespaces") as place:
     assert len(set(found)) == 4
 
 
+def test_each_address_of_the_client_reaches_proxy_and_backend(drive: Drive) -> None:
+    found = drive(
+        OPEN
+        + """
+def accepted(listener):
+    with listener.accept()[0] as connection:
+        return connection.getpeername()[0]
+
+def connect(source, listener):
+    return socket.create_connection(listener.getsockname(), source_address=(source, 0))
+
+with lab.open_lab("namespaces", client_addresses=3) as place:
+    client, proxy, backend = place.hosts.values()
+    seen = []
+    for far in (proxy, backend):
+        with far.call(listen, far.front) as listener:
+            for source in client.sources:
+                with client.call(connect, source, listener):
+                    seen.append(far.call(accepted, listener))
+    say(seen)
+"""
+    )
+    assert found == ["10.87.1.1", "10.87.1.3", "10.87.1.4"] * 2
+
+
 def test_each_hop_has_its_own_addresses(drive: Drive) -> None:
     found = drive(
         OPEN

@@ -74,10 +74,14 @@ class Wire(asyncio.Protocol):
 
     def _answered(self, number: int, is_good: bool, length: int) -> None:
         future, expected = self._waiting.pop(number, (None, 0))
-        if future is None or not is_good or length != expected:
-            self.close()  # whoever waits is told by the end of the connection
-        elif not future.done():
-            future.set_result(None)
+        is_good = is_good and future is not None and length == expected
+        if not is_good:
+            self.close()  # whoever else waits is told by the end of the connection
+        if future is not None and not future.done():
+            if is_good:
+                future.set_result(None)
+            else:
+                future.set_exception(ConnectionError("the answer is not the one that was called for"))
 
 
 class Short:

@@ -1,0 +1,59 @@
+"""broker, played small: every message reaches its consumer once, and only who polls short pulls in vain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import bench_process
+
+SMALL = ("--set", "consumers=6", "--set", "messages_per_s=2", "--set", "poll_every_s=0.1",
+         "--set", "warmup_s=0.3", "--set", "duration_s=1")  # fmt: skip
+WAYS = ("short-poll-new", "short-poll", "long-poll", "push")
+
+
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    root = tmp_path_factory.mktemp("broker")
+    answer = bench_process.scenario("broker", *SMALL, "--subject", "direct", root=root)
+    return {trial["way"]: trial for trial in answer["trials"]}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_is_lost_or_doubled(trials: dict[str, dict[str, Any]], way: str) -> None:
+    figures = trials[way]["figures"]
+    assert (figures["lost"], figures["doubled"], figures["failed"]) == (0, 0, 0)
+    assert trials[way]["units"] == figures["delivered"] == figures["published"] > 0
+    assert not bench_process.codes(trials[way]) & {"witnesses-disagree", "lost", "failed"}
+
+
+def test_only_who_polls_short_pulls_in_vain(trials: dict[str, dict[str, Any]]) -> None:
+    empty = {way: trials[way]["figures"]["empty"] for way in WAYS}
+    assert empty["long-poll"] == empty["push"] == 0
+    assert min(empty["short-poll-new"], empty["short-poll"]) > 0
+
+
+def test_a_pull_on_new_connections_opens_one_for_each(trials: dict[str, dict[str, Any]]) -> None:
+    accepted = {way: trials[way]["hops"]["front"]["accepted"] for way in WAYS}
+    assert accepted["short-poll-new"] > trials["short-poll-new"]["figures"]["pulls"]
+    assert accepted["short-poll"] == accepted["long-poll"] == accepted["push"] == 6 + 1
+
+
+def test_a_pull_is_held_no_longer_than_the_broker_was_told(tmp_path_factory: pytest.TempPathFactory) -> None:
+    root = tmp_path_factory.mktemp("broker")
+    flags = (*SMALL, "--set", "hold_s=0.05", "--subject", "direct", "--way", "long-poll")
+    (trial,) = bench_process.scenario("broker", *flags, root=root)["trials"]
+    assert (trial["figures"]["lost"], trial["figures"]["doubled"]) == (0, 0)
+    assert trial["figures"]["empty"] > 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("way", ["long-poll", "push"])
+def test_what_is_long_goes_through_a_proxy(way: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    root = tmp_path_factory.mktemp("broker")
+    (trial,) = bench_process.scenario("broker", *SMALL, "--subject", "asyncio", "--way", way, root=root)[
+        "trials"
+    ]
+    assert (trial["figures"]["lost"], trial["figures"]["doubled"]) == (0, 0)
+    assert trial["hops"]["back"]["accepted"] == 6 + 1

@@ -1,0 +1,110 @@
+"""registry, played small: every change is seen by who follows, over the connections of the way."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+import bench_process
+from bench import plan
+from bench.scenarios.registry import RegistrySettings, ground, steps
+from bench.scenarios.registry.news import Change, News
+from bench.scenarios.registry.wheel import Wheel
+from bench.scenarios.scenario import Case
+
+SMALL = ("--set", "instances=40", "--set", "subscribers=4", "--set", "changes=2", "--set", "beat_every_s=0.4",
+         "--set", "expire_s=1.2", "--set", "poll_every_s=0.3", "--set", "duration_s=1",
+         "--set", "addresses=2")  # fmt: skip
+WAYS = ("http-short", "http-kept", "stream")
+
+
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    root = tmp_path_factory.mktemp("registry")
+    answer = bench_process.scenario("registry", *SMALL, "--subject", "direct", root=root)
+    return {trial["way"]: trial for trial in answer["trials"]}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_change_is_seen_and_every_beat_answered(trials: dict[str, dict[str, Any]], way: str) -> None:
+    figures = trials[way]["figures"]
+    assert (figures["unseen"], figures["failed"], figures["changes"]) == (0, 0, 4)
+    assert trials[way]["units"] == figures["beats"] > 0
+    assert not bench_process.codes(trials[way]) & {"witnesses-disagree", "unseen", "failed"}
+
+
+def test_a_beat_on_new_connections_opens_one_for_each(trials: dict[str, dict[str, Any]]) -> None:
+    accepted = {way: trials[way]["hops"]["front"]["accepted"] for way in WAYS}
+    assert accepted["http-short"] > trials["http-short"]["figures"]["beats"]
+    assert accepted["http-kept"] == accepted["stream"] == 40 + 2 + 4
+
+
+def test_only_who_is_told_knows_before_the_beats_stay_out(trials: dict[str, dict[str, Any]]) -> None:
+    died = {way: trials[way]["times_ms"]["known"]["p50"] for way in WAYS}
+    assert died["stream"] < min(died["http-short"], died["http-kept"])
+
+
+@pytest.mark.long
+def test_a_stream_goes_through_a_proxy(tmp_path_factory: pytest.TempPathFactory) -> None:
+    root = tmp_path_factory.mktemp("registry")
+    flags = (*SMALL, "--subject", "asyncio", "--way", "stream")
+    (trial,) = bench_process.scenario("registry", *flags, root=root)["trials"]
+    assert trial["figures"]["unseen"] == 0
+    assert trial["hops"]["back"]["accepted"] == 40 + 2 + 4
+
+
+def test_the_instances_come_in_steps_up_to_all_of_them() -> None:
+    planned = steps(RegistrySettings())
+    assert [step.instances for step in planned] == [100, 316, 1000, 3162, 10_000]
+    assert all(step.joins_s < step.steady_s for step in planned)
+    for step, later in itertools.pairwise(planned):
+        assert later.joins_s - step.steady_s == pytest.approx(5.0)
+    assert [step.instances for step in steps(RegistrySettings(instances=30))] == [30]
+
+
+@pytest.mark.parametrize(
+    ("way", "subject", "addresses"),
+    [("http-short", "direct", (8, 1)), ("http-short", "nginx", (8, 8)), ("stream", "nginx", (1, 1))],
+)
+def test_only_what_takes_a_port_for_each_beat_asks_for_addresses(
+    way: str, subject: str, addresses: tuple[int, int]
+) -> None:
+    asked = ground(Case(way, plan.Subject(name=subject)), RegistrySettings())
+    assert (asked.client_addresses, asked.proxy_addresses) == addresses
+
+
+def test_what_stands_on_a_wheel_is_due_once_a_turn() -> None:
+    wheel: Wheel[str] = Wheel(every_ns=1000, start_ns=0)
+    wheel.add("a", 5)
+    wheel.add("b", 700)
+    assert list(wheel.due(6)) == ["a"]
+    assert list(wheel.due(1000)) == ["b"]
+    assert list(wheel.due(1005)) == []
+    assert list(wheel.due(1006)) == ["a"]
+    wheel.remove("a")
+    assert list(wheel.due(2500)) == ["b"]
+
+
+def test_turns_that_were_missed_are_not_made_up_for() -> None:
+    wheel: Wheel[str] = Wheel(every_ns=1000, start_ns=0)
+    wheel.add("a", 5)
+    assert list(wheel.due(9000)) == ["a"]
+
+
+def test_a_change_is_seen_once_by_each_who_follows() -> None:
+    news, seen = News(), list[Change]()
+    came, went = Change(("h", 1), True, 0), Change(("h", 2), False, 0)
+    for who in (0, 1):
+        news.follow(who, "s")
+    news.add("s", came)
+    news.add("s", went)
+    news.add("nobody follows this", came)
+    news.look(0, "s", {("h", 2)}, seen.append)
+    assert (seen, news.unseen) == ([], 4)
+    for _ in range(2):
+        news.look(0, "s", {("h", 1)}, seen.append)
+    assert (seen, news.unseen) == ([came, went], 2)
+    news.look(1, "s", {("h", 1), ("h", 2)}, seen.append)
+    assert (news.seen, news.unseen) == (3, 1)

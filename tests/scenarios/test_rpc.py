@@ -1,0 +1,113 @@
+"""rpc, played small: every call has its own answer, over the connections of the way."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+import bench_process
+from bench.scenarios.rpc.wires import Pool, Wire
+
+SMALL = ("--set", "callers=6", "--set", "pool=3", "--set", "rate=60", "--set", "odd_every=3",
+         "--set", "slow_ms=30", "--set", "warmup_s=0.2", "--set", "duration_s=0.6")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    answer = bench_process.scenario("rpc", *SMALL, root=tmp_path_factory.mktemp("rpc"))
+    return {trial["way"]: trial for trial in answer["trials"]}
+
+
+def test_no_call_fails_and_each_way_has_its_connections(trials: dict[str, dict[str, Any]]) -> None:
+    assert len(trials) == 8
+    for way, trial in trials.items():
+        assert (trial["figures"]["failed"], trial["units"] > 0) == (0, True), way
+        assert not bench_process.codes(trial) & {"witnesses-disagree", "failed"}, way
+    accepted = {way: trial["hops"]["front"]["accepted"] for way, trial in trials.items()}
+    assert accepted["short"] >= trials["short"]["units"]
+    assert {accepted[way] for way in ("pool", "pool-slow", "pool-large")} == {3}
+    assert {
+        accepted[way] for way in ("multiplexed", "multiplexed-slow", "ordered-slow", "multiplexed-large")
+    } == {1}
+
+
+def test_slow_calls_take_as_long_as_they_are_to(trials: dict[str, dict[str, Any]]) -> None:
+    for way in ("pool-slow", "multiplexed-slow", "ordered-slow"):
+        assert trials[way]["times_ms"]["odd"]["p50"] >= 30
+
+
+class Silent(Wire):
+    """A connection whose answers the test gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[asyncio.Future[None]] = []
+
+    def send(self, takes_ms: int, answer_bytes: int) -> asyncio.Future[None]:
+        self.calls.append(asyncio.get_running_loop().create_future())
+        return self.calls[-1]
+
+
+async def test_a_pool_serves_who_waits_first_come_first_served() -> None:
+    wire = Silent()
+    pool, served = Pool([wire]), list[int]()
+
+    async def call(number: int) -> None:
+        await pool.call(0, 0)
+        served.append(number)
+
+    calls = [asyncio.ensure_future(call(number)) for number in range(3)]
+    await asyncio.sleep(0)
+    calls[1].cancel()
+    for turn in range(2):
+        while len(wire.calls) == turn:
+            await asyncio.sleep(0)
+        wire.calls[turn].set_result(None)
+    await asyncio.gather(*calls, return_exceptions=True)
+    assert served == [0, 2]
+
+
+class Written:
+    def __init__(self) -> None:
+        self.data = b""
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        self.data += data
+
+    def close(self) -> None:
+        self.closed = True
+
+
+async def test_answers_find_their_calls_in_whatever_order_and_pieces() -> None:
+    wire, transport = Wire(), Written()
+    wire.connection_made(cast(asyncio.Transport, transport))
+    first, second = wire.send(0, 2), wire.send(0, 0)
+    answers = bytes.fromhex("dabb0014 0000000000000002 00000000 dabb0014 0000000000000001 00000002 6162")
+    for byte in answers[:16]:
+        wire.data_received(bytes([byte]))
+    assert (first.done(), second.done()) == (False, True)
+    wire.data_received(answers[16:])
+    assert first.done()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "dabb0014 0000000000000009 00000000",  # to nobody's call
+        "dabb0014 0000000000000001 00000001 61",  # of another length
+        "dabb0028 0000000000000001 00000002 6162",  # a failure
+    ],
+)
+async def test_an_answer_that_is_not_the_one_awaited_ends_the_connection(answer: str) -> None:
+    wire, transport = Wire(), Written()
+    wire.connection_made(cast(asyncio.Transport, transport))
+    call = wire.send(0, 2)
+    wire.data_received(bytes.fromhex(answer))
+    assert transport.closed
+    wire.connection_lost(None)
+    if not call.cancelled():
+        with pytest.raises(ConnectionError):
+            await call
