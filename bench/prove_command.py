@@ -67,7 +67,14 @@ _MOST_REQUESTS = 1000
 )
 @click.option("--lab", "lab_name", default="auto", show_default=True, type=click.Choice(plan.LABS))
 @click.option("--load", is_flag=True, help="Measure what it costs beside its repaired self (bench fix).")
-@click.option("--duration", "-d", default=2.0, show_default=True, help="Window of --load, seconds.")
+@click.option(
+    "--duration",
+    "-d",
+    default=2.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 600),
+    help="Window of --load, seconds.",
+)
 @click.option("--pairs", default=3, show_default=True, type=click.IntRange(1), help="Windows of each side.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
 def prove_command(

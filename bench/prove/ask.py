@@ -44,7 +44,8 @@ def ask(doors: Doors, requests: Iterable[Request]) -> Answers:
             connection = connection or _connection(doors, request.is_tls)
             try:
                 _exchange(connection, request, answers)
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                # A ValueError: what a configuration asks for is nothing that a request may hold.
                 answers.failed += 1
                 answers.failure = f"no answer ({type(error).__name__}: {error})"
                 connection.close()

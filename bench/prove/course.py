@@ -154,6 +154,7 @@ def _measured(
         requests=then.requests - heard.requests,
         connections=then.accepted - heard.accepted,
         still_open=then.still_open,
+        closed=then.accepted - heard.accepted + heard.still_open - then.still_open,
         left_first=then.closed_first - heard.closed_first,
         time_wait_nginx=left[0],
         time_wait_backend=left[1],

@@ -24,6 +24,7 @@ class Measured:
         left_first: connections that the backend began to close before it saw nginx do so.
         time_wait_nginx: sockets left in TIME_WAIT on nginx's host, exactly; None where no kernel says.
         statuses: of the answers that the client got.
+        closed: connections that ended meanwhile, however they did.
         requests_beside: that reached its backends when other locations were proven (auth_request, mirror),
             with the connections that they opened.
     """
@@ -35,6 +36,7 @@ class Measured:
     time_wait_nginx: int | None
     time_wait_backend: int | None
     statuses: Mapping[int, int]
+    closed: int = 0
     requests_beside: int = 0
     connections_beside: int = 0
 
@@ -47,6 +49,11 @@ class Measured:
         if self.time_wait_nginx is not None and self.time_wait_backend is not None:
             return {"nginx": self.time_wait_nginx, "backend": self.time_wait_backend}
         return {"nginx": self.connections - self.still_open - self.left_first, "backend": self.left_first}
+
+    @property
+    def reset(self) -> int:
+        """Connections that ended and left no TIME_WAIT: one side was reset, as TLS goodbyes may do."""
+        return max(0, self.closed - sum(self.closed_first.values()))
 
     @property
     def answer(self) -> Answer:
@@ -63,6 +70,7 @@ class Measured:
             "connections": self.connections,
             "connections_per_request": round(self.connections / self.requests, 4),
             "closed_first": self.closed_first,
+            "reset": self.reset,
             "still_open": self.still_open,
             "beside": {"requests": self.requests_beside, "connections": self.connections_beside},
             "time_wait": {"nginx": self.time_wait_nginx, "backend": self.time_wait_backend},

@@ -34,8 +34,6 @@ class Request:
     is_tls: bool = False
     fields: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
-    is_given: bool = False
-    """Somebody asked for it with --request."""
     is_entrance: bool = False
     """It comes in through a location that this run added."""
     wants_file: bool = False
@@ -59,7 +57,7 @@ def parse(text: str) -> Request:
     named = [(name, value.strip()) for name, value in zip(pieces[::2], pieces[1::2], strict=True)]
     host = next((value for name, value in named if name.lower() == "host"), "")
     others = tuple((name, value) for name, value in named if name.lower() != "host")
-    return Request(method, path, host, fields=others, is_given=True)
+    return Request(method, path, host, fields=others)
 
 
 def candidates(spot: Spot, scene: Scene, given: Sequence[Request]) -> list[Request]:
@@ -87,13 +85,11 @@ def _derived(spot: Spot, scene: Scene, hosts: Sequence[str], schemes: Sequence[b
 
 def _request(spot: Spot, wish: Wish, path: str, host: str, is_tls: bool) -> Request:
     is_entrance = entrance(spot) is not None and path == ENTRANCE.format(number=spot.number)
-    where = path if is_entrance else (wish.path or path)
+    where = path if is_entrance or wish.path is None else _quoted(wish.path)
     query = f"{'&' if '?' in where else '?'}{wish.query}" if wish.query else ""
     is_grpc = spot.location.protocol == "grpc"
     method = wish.method or ("POST" if is_grpc else "GET")
-    body = (
-        _EMPTY_MESSAGE if is_grpc else (b"" if method in {"GET", "HEAD", "OPTIONS", "DELETE"} else b"bench")
-    )
+    body = _EMPTY_MESSAGE if is_grpc else (b"" if method in _BODILESS else b"bench")
     fields = (*_GRPC, *wish.fields) if is_grpc else wish.fields
     return Request(method, where + query, wish.host or host, is_tls, fields, body, is_entrance=is_entrance)
 
@@ -103,10 +99,8 @@ def _request(spot: Spot, wish: Wish, path: str, host: str, is_tls: bool) -> Requ
 
 def _schemes(site: Site) -> list[bool]:
     """Returns whether to come with TLS: first as most of its own clients would."""
-    lines = site.listens
-    is_tls = bool(lines) and all(
-        "ssl" in line.args or line.args[0].endswith(":443") for line in lines if line.args
-    )
+    sockets = [line.args for line in site.listens if line.args]
+    is_tls = bool(sockets) and all("ssl" in args or re.search(r"(^|:)443$", args[0]) for args in sockets)
     return [is_tls, not is_tls]
 
 

@@ -193,13 +193,16 @@ def _user() -> tuple[str, ...]:
     """Returns the user and group of the workers, where the master is root and may choose."""
     if os.geteuid() != 0:
         return ()
-    entry = pwd.getpwnam(_NOBODY)
+    try:
+        entry = pwd.getpwnam(_NOBODY)
+        group = grp.getgrgid(entry.pw_gid).gr_name
+    except KeyError:
+        return ("root",)  # a system without that user
     mapped = Path("/proc/self/uid_map")
-    if mapped.exists() and not any(
-        _maps(line, entry.pw_uid) for line in mapped.read_text("ascii").splitlines()
-    ):
+    lines = mapped.read_text("ascii").splitlines() if mapped.exists() else ["0 0 4294967295"]
+    if not any(_maps(line, entry.pw_uid) for line in lines):
         return ("root",)  # the only user of this namespace
-    return (_NOBODY, grp.getgrgid(entry.pw_gid).gr_name)
+    return (_NOBODY, group)
 
 
 def _maps(line: str, uid: int) -> bool:

@@ -26,7 +26,7 @@ def proofs(found: Sequence[Proof], close: str) -> str:
 
 def _proof(proof: Proof, close: str) -> Iterator[str]:
     yield f"nginx {proof.version} ({proof.program})"
-    yield f"lab: {proof.lab}; backends close {_closing(close)} when told to"
+    yield f"lab: {proof.lab}; backends that are told to close do so {_closing(close)}"
     for note in proof.notes:
         yield from _folded(f"! {note}", "  ")
     if proof.refusal is not None:
@@ -38,7 +38,7 @@ def _proof(proof: Proof, close: str) -> Iterator[str]:
 
 
 def _closing(close: str) -> str:
-    return _CLOSES.get(close) or f"{close.removeprefix('linger:')} later"
+    return _CLOSES.get(close) or f"after {close.removeprefix('linger:').removesuffix('ms')} ms"
 
 
 def _outcome(outcome: Outcome) -> Iterator[str]:
@@ -76,6 +76,8 @@ def _measured(measured: Measured) -> str:
     opened = f"{_count(measured.connections, 'connection')} for {_count(measured.requests, 'request')}"
     sides = measured.closed_first
     waiting = f"TIME_WAIT {sides['nginx']} at nginx, {sides['backend']} at the backend"
+    if measured.reset:
+        waiting += f" ({measured.reset} reset)"
     others = {status: count for status, count in measured.statuses.items() if not 200 <= status < 300}
     odd = "".join(f"; status {status} {count} times" for status, count in others.items())
     beside = ""

@@ -229,3 +229,13 @@ def test_what_nobody_could_run_is_not_run(text: str, said: str) -> None:
     assert found.refusal is not None
     assert said in str(found.refusal)
     assert all(each.measured is None for each in found.outcomes)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ['$http_x = "a\nb"', "$http_x = \u00fc", "$uri = /\u00fc\u4e2d", "$host = \u00fc", "$arg_x = 'a b'"],
+)
+def test_what_no_request_may_hold_is_no_failure(condition: str) -> None:
+    lines = f"if ({condition}) {{ proxy_pass http://app; break; }} return 404;"
+    found = outcome(f"{APP} server {{ location / {{ {lines} }} }}", next(iter(here())))
+    assert found.measured is not None or "requests reached it" in found.unreached
