@@ -37,23 +37,23 @@ def measure(settings: Settings) -> Iterator[Row]:
     seldom = [name for name in OTHERS if name not in (*often, *absent)]
     with stage() as opened, TemporaryDirectory() as folder:
         url = f"http://{subjects.serve(opened, Path(folder) / 'server')}/"
-        generators = _generators(opened, settings, url)
-        yield from _rows(WHAT, generators, often, settings.generator_rounds)
-        yield from _rows(WHAT, generators, seldom, settings.other_rounds)
+        beside_wrk = _generators(opened, url, settings.requests, settings.window_s)
+        yield from _rows(WHAT, beside_wrk, often, settings.generator_rounds)
+        beside_others = _generators(opened, url, settings.other_requests, settings.window_s)
+        yield from _rows(WHAT, beside_others, seldom, settings.other_rounds)
         if programs.find("nginx") is not None:
-            varied = _generators(opened, settings, f"{url}varied")
+            varied = _generators(opened, f"{url}varied", settings.requests, settings.window_s)
             yield from _rows(WHAT + VARIED, varied, often, settings.generator_rounds)
 
 
-def _generators(opened: Stage, settings: Settings, url: str) -> dict[str, Generator]:
+def _generators(opened: Stage, url: str, requests: int, duration_s: int) -> dict[str, Generator]:
     """Return what runs each generator once, on the core that the server at `url` leaves to it."""
-    counted = Load(url, CONNECTIONS, requests=settings.requests)
-    timed = Load(url, CONNECTIONS, duration_s=settings.window_s)
+    counted, timed = Load(url, CONNECTIONS, requests), Load(url, CONNECTIONS, duration_s=duration_s)
     theirs = {
         tool: partial(loaders.theirs, tool, counted if TOOLS[tool].counts_requests else timed, opened.near)
         for tool in OTHERS
     }
-    ours = partial(loaders.ours, url, connections=CONNECTIONS, requests=settings.requests, cores=opened.near)
+    ours = partial(loaders.ours, url, connections=CONNECTIONS, requests=requests, cores=opened.near)
     return {"ours": ours, **theirs}
 
 
