@@ -49,6 +49,12 @@ class Settings:
     may be silent for an hour."""
     streams: bool = False
     """Pass responses on as they come, and let them be silent for an hour."""
+    buffering: bool | None = None
+    """Collect responses before they are passed on; None: not written, nginx's default (on)."""
+    read_timeout_s: float | None = None
+    """Silence of a server after which its response is given up; None: as `streams` and `upgrade` have it."""
+    gzip_types: str | None = None
+    """Compress responses of these types."""
     user: str | None = None
     """Needed where the master runs as root and the workers are to stay what it is."""
 
@@ -132,10 +138,16 @@ def _location(settings: Settings) -> Iterator[str]:
         yield "proxy_set_header Connection $connection_upgrade;"
     elif settings.reuse.connection is not None:
         yield f'proxy_set_header Connection "{settings.reuse.connection}";'
-    if settings.streams:
-        yield "proxy_buffering off;"
-    if settings.streams or settings.upgrade:
+    if settings.streams or settings.buffering is not None:
+        yield f"proxy_buffering {'on' if settings.buffering else 'off'};"
+    if settings.read_timeout_s is not None:
+        yield f"proxy_read_timeout {round(settings.read_timeout_s * 1000)}ms;"
+    elif settings.streams or settings.upgrade:
         yield "proxy_read_timeout 1h;"
+    if settings.gzip_types is not None:
+        yield "gzip on;"
+        yield f"gzip_types {settings.gzip_types};"
+        yield "gzip_proxied any;"
     yield "proxy_set_header Host $http_host;"
     if settings.sources:
         yield "proxy_bind $source;"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bench import cores
-from bench.lab import Lab, Process
+from bench.lab import Host, Lab, Process
 from bench.observe.host import HostSample
 from bench.observe.sampler import Observed, Sampler, Watched
 from bench.observe.wire import Bytes, Wires
@@ -167,6 +167,11 @@ class Stage:
         """Return the addresses that connections from `host` come from in turn; none: the system chooses."""
         found = self.place.hosts[host].sources
         return found if len(found) > 1 else []
+
+    @property
+    def proxy_place(self) -> tuple[Host, set[int] | None]:
+        """Return where a proxy that the scenario starts itself lives: its host and its cores."""
+        return self.place.hosts["proxy"], self._cores["proxy"]
 
     def adopt(self, running: Running) -> str:
         """Take a proxy that the scenario started itself for the subject; return where it listens."""

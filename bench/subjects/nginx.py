@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Callable
 
 from bench.errors import PlanError
 from bench.lab import Host
@@ -31,11 +32,21 @@ class Nginx:
         program = programs.find("nginx", asked.plan.program)
         settings(asked, "-", versions.parse(program.version))
 
-    def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Launched:
-        """Start nginx on `host`; RoleError when it refuses its configuration or does not come up."""
+    def start(
+        self,
+        host: Host,
+        cpus: set[int] | None,
+        asked: Asked,
+        change: Callable[[Settings], Settings] | None = None,
+    ) -> Launched:
+        """Start nginx on `host`; RoleError when it refuses its configuration or does not come up.
+
+        `change` alters what it is told.
+        """
         program = programs.find("nginx", asked.plan.program)
         version, listen = versions.parse(program.version), listen_address(host)
-        text = conf(settings(asked, listen, version))
+        told = settings(asked, listen, version)
+        text = conf(told if change is None else change(told))
         arguments = ["-p", "{folder}", "-c", "{folder}/nginx.conf"]
         if version >= _ERROR_LOG_FLAG:
             arguments += ["-e", "stderr"]  # else it opens the system's log before it reads where to write

@@ -11,6 +11,7 @@ from nginx.rules import (
     sharing,
     sizing,
     spoken,
+    streams,
     upgrades,
 )
 from nginx.rules.rule import CATALOGUE, Case, Hit, Rule, Settings
@@ -31,5 +32,6 @@ __all__ = [
     "sharing",
     "sizing",
     "spoken",
+    "streams",
     "upgrades",
 ]

@@ -1,0 +1,104 @@
+"""What the rules about streams say, seen by a client of real nginx: events that wait, and one that is cut."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from nginx.check import examine
+from nginx.rules import CATALOGUE
+from tests.nginx import real
+from tests.nginx.test_effects_by_traffic import about
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+EVENT = b"data: 1\n\n"
+PROGRAMS = real.programs()
+
+
+class Stream:
+    """A server that sends one event, and the rest when it is told to."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+
+    def exchange(self, connection: socket.socket) -> bool:
+        request = b""
+        while b"\r\n\r\n" not in request:
+            if not (piece := connection.recv(65536)):
+                return False
+            request += piece
+        is_old = request.split(b"\r\n", 1)[0].endswith(b"HTTP/1.0")
+        connection.sendall(
+            HEAD + (b"Connection: close\r\n\r\n" if is_old else b"Transfer-Encoding: chunked\r\n\r\n")
+        )
+        self._send(connection, EVENT, is_old)
+        self.go_on.wait(10)
+        self._send(connection, EVENT, is_old)
+        if not is_old:
+            connection.sendall(b"0\r\n\r\n")
+        return not is_old
+
+    @staticmethod
+    def _send(connection: socket.socket, data: bytes, is_old: bool) -> None:
+        connection.sendall(data if is_old else b"%x\r\n%b\r\n" % (len(data), data))
+
+
+@contextmanager
+def answer(
+    text: str, version: str, folder: Path, stream: Stream
+) -> Iterator[http.client.HTTPResponse | None]:
+    """Give the response to one request through nginx; None where not even its head comes within a second."""
+    with real.serving(stream.exchange) as server:
+        text = text.replace("10.0.0.1:8080", server.address).replace(
+            "server { loc", "server { listen SOCKET; loc"
+        )
+        with real.running(PROGRAMS[version], folder, text) as listening:
+            client = http.client.HTTPConnection("nginx", timeout=1)
+            client.sock = socket.socket(socket.AF_UNIX)
+            client.sock.settimeout(1)
+            client.sock.connect(str(listening))
+            path = "/events" if "/events" in text else "/chat/"
+            client.request("GET", path, headers={"Accept-Encoding": "gzip"})
+            try:
+                yield client.getresponse()
+            except TimeoutError:
+                yield None
+            finally:
+                stream.go_on.set()
+                client.close()
+
+
+def first_event(response: http.client.HTTPResponse | None) -> bytes:
+    """Return what comes before the server goes on; nothing where a second passes without."""
+    try:
+        return b"" if response is None else response.read1(100)
+    except TimeoutError:
+        return b""
+
+
+@about("NK056", "NK057")
+@pytest.mark.parametrize("rule", ["NK056", "NK057"])
+def test_what_is_flagged_holds_the_first_event_back(rule: str, version: str, tmp_path: Path) -> None:
+    for number, text in enumerate((CATALOGUE[rule].bad, CATALOGUE[rule].good)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        said = {finding.rule for finding in examine("x", [version], text=text).findings}
+        with answer(text, version, folder, Stream()) as response:
+            assert (first_event(response) == b"") == (rule in said)
+
+
+@about("NK058")
+def test_silence_cuts_what_is_flagged(version: str, tmp_path: Path) -> None:
+    text = CATALOGUE["NK058"].bad.replace("5s", "300ms")
+    stream = Stream()
+    with answer(text, version, tmp_path, stream) as response:
+        assert response is not None
+        assert first_event(response) == EVENT
+        with pytest.raises(http.client.IncompleteRead):
+            response.read()

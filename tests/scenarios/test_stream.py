@@ -1,0 +1,83 @@
+"""stream, played small: every token comes, at once or as late as the settings have it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bench_process
+from bench.scenarios.stream.ways import MANNERS
+from nginx import versions
+from nginx.render import POOL_OFF, Reuse, Settings, conf
+from subjects.test_trials import here
+
+SMALL = ("--set", "tokens=20", "--set", "streams=2", "--set", "every_s=0.01", "--set", "warmup_s=0.2")
+needs_nginx = pytest.mark.skipif(not here("nginx"), reason="nginx: not installed")
+
+
+def play(root: Path, *arguments: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """Run stream with `arguments` and return its trials by way and subject."""
+    answer = bench_process.scenario("stream", *SMALL, *arguments, root=root)
+    return {(trial["way"], trial["subject"]["name"]): trial for trial in answer["trials"]}
+
+
+@pytest.mark.parametrize(
+    "subject", ["direct", *(pytest.param(each, marks=pytest.mark.long) for each in ("asyncio", "nginx"))]
+)
+def test_every_token_comes_once_and_in_time(subject: str, tmp_path: Path) -> None:
+    if subject == "nginx" and not here("nginx"):
+        pytest.skip("nginx: not installed")
+    played = play(tmp_path, "--subject", subject, "--way", "sse", "--way", "websocket")
+    for trial in played.values():
+        assert trial["figures"] == {"tokens": 40, "lost": 0, "doubled": 0, "cut": 0}
+        assert trial["units"] == 40
+        assert len(trial["curves"]["tokens"]) == 20
+
+
+@needs_nginx
+def test_a_small_answer_waits_for_its_end_behind_http10_and_is_cut_by_a_short_timeout(tmp_path: Path) -> None:
+    ways = ("--way", "http10", "--way", "read-timeout")
+    played = play(tmp_path, "--subject", "nginx", *ways)
+    held, cut = played["http10", "nginx"], played["read-timeout", "nginx"]
+    # 20 tokens are no whole buffer: the first comes with the last, which is written 190 ms after it.
+    assert held["times_ms"]["first"]["p50"] > 150
+    assert held["figures"]["lost"] == 0
+    assert (cut["figures"]["cut"], cut["figures"]["tokens"]) == (2, 2 * 10)
+
+
+@pytest.mark.long
+def test_a_browser_reads_an_answer_like_the_others(tmp_path: Path) -> None:
+    browser = pytest.importorskip("bench.scenarios.browser")
+    if (why_not := browser.missing()) is not None:
+        pytest.skip(why_not)
+    flags = ("--subject", "direct", "--set", "browser=true", "--way", "sse", "--way", "websocket")
+    for trial in play(tmp_path, *flags).values():
+        assert (trial["figures"]["browser_tokens"], trial["figures"]["browser_lost"]) == (20, 0)
+
+
+@pytest.mark.parametrize(
+    ("way", "lines"),
+    [
+        ("http10", {"proxy_http_version 1.0;"}),
+        ("http10-unbuffered", {"proxy_http_version 1.0;", "proxy_buffering off;"}),
+        ("http11-gzip", {"proxy_http_version 1.1;", "gzip on;", "gzip_types text/event-stream;"}),
+        ("read-timeout", {"proxy_buffering off;", "proxy_read_timeout 1000ms;"}),
+    ],
+)
+def test_a_way_is_what_nginx_is_told(way: str, lines: set[str]) -> None:
+    version = versions.parse("1.22.1")
+    plain = Settings("127.0.0.1:80", ["127.0.0.1:81"], Reuse(keepalive=POOL_OFF), version, streams=True)
+    told = {line.strip() for line in conf(MANNERS[way].applied(plain)).splitlines()}
+    assert lines <= told
+    about = ("proxy_buffering", "gzip", "proxy_read")
+    assert {line for line in told if line.startswith(about)} <= lines | {"gzip_proxied any;"}
+
+
+def test_a_setting_of_nginx_is_refused_elsewhere(tmp_path: Path) -> None:
+    done = bench_process.run(
+        "scenario", "run", "stream", "--subject", "direct", "--way", "http10", "-o", tmp_path
+    )
+    assert done.returncode == 2
+    assert "is about a setting of nginx's" in done.stderr
