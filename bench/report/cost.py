@@ -18,7 +18,7 @@ _ROWS = (
     ("errors", "errors"),
 )
 _WIDTH = 14
-_PROSE_WIDTH = 100
+_PROSE_WIDTH = 98
 
 
 def costs(found: Sequence[Cost]) -> str:

@@ -11,7 +11,7 @@ from bench.prove.requests import Request
 from nginx.tree import Place
 from nginx.verdict import Verdict
 
-_WIDTH = 110
+_WIDTH = 100
 _CLOSES = {"at-once": "at once", "never": "never"}
 _PLACES_SHOWN = 6
 

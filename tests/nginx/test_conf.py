@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 
 import nginx
+from bench.prove import course
 from nginx import versions
-from nginx.check import check, examine
+from nginx.check import check, examine, read
 from nginx.finding import Severity
+from prove.proving import here, needs_nginx
 from tests.nginx import real
 
 CONF = Path(nginx.__file__).parent / "conf"
@@ -30,8 +31,6 @@ TABLE = {
     "tls.conf": (R, R, None),
     "websocket.conf": (R, R, None),
 }
-# By traffic only where a server of a few lines can answer; gRPC, TLS and DNS need more than that.
-BY_TRAFFIC = sorted(set(TABLE) - {"grpc.conf", "tls.conf", "dns.conf"})
 
 
 def test_every_template_is_in_the_table() -> None:
@@ -66,16 +65,20 @@ def test_nginx_accepts_it(name: str, version: str, tmp_path: Path) -> None:
         assert said is None
 
 
-@pytest.mark.skipif(not PROGRAMS, reason="no nginx here: neither the system's nor the wheel's")
-@pytest.mark.parametrize("version", PROGRAMS)
-@pytest.mark.parametrize("name", BY_TRAFFIC)
-def test_traffic(name: str, version: str, tmp_path: Path) -> None:
-    before, since, _ = TABLE[name]
+@needs_nginx
+@pytest.mark.parametrize("version", here())
+@pytest.mark.parametrize("name", TABLE)
+def test_traffic(name: str, version: str) -> None:
+    """Each protocol and TLS included: what the comments say is what connections do."""
+    before, since, closer = TABLE[name]
+    found = course.prove(read(CONF / name), here()[version], course.Settings(lab="loopback"))
+    if name == "dns.conf" and versions.parse(version) < versions.RESOLVE:
+        assert 'invalid parameter "resolve"' in str(found.refusal)
+        return
+    assert found.is_sound
+    (outcome,) = found.outcomes
+    assert outcome.measured is not None
     expected = since if versions.parse(version) >= versions.POOL_BY_DEFAULT else before
-    exchange = real.fastcgi_exchange if name == "fastcgi.conf" else real.http_exchange
-    with real.serving(exchange) as server:
-        http = (CONF / name).read_text().partition("\nhttp {")[2].rpartition("}")[0]
-        http = re.sub(r"127\.0\.0\.1:900\d", server.address, http).replace("listen 8080", "listen SOCKET")
-        with real.running(PROGRAMS[version], tmp_path, http) as listening:
-            assert real.ask(listening) == [200] * real.REQUESTS
-        assert server.accepted == (1 if expected == R else real.REQUESTS)
+    assert outcome.measured.answer == expected
+    if expected == N and closer == "nginx":
+        assert outcome.measured.closed_first["backend"] == 0

@@ -1,0 +1,104 @@
+"""Proofs and costs as people read them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bench.prove.accepting import Refusal
+from bench.prove.cost import Cost, Side, Window
+from bench.prove.ledger import Ledger
+from bench.prove.proof import Measured, Outcome, Proof, Witnesses
+from bench.prove.requests import Request
+from bench.prove.scene import scene
+from bench.report import cost as cost_report
+from bench.report import proof as report
+from nginx.tree import Place
+from nginx.verdict import Verdict
+from prove.configurations import model
+
+SPOT = scene(model("server { location /a { proxy_pass http://b; } }")).spots[0]
+VERDICT = Verdict("not reused", "nginx", None, "1.1", (), "because")
+MEASURED = Measured(9, 9, 0, 0, 9, 0, {200: 8, 502: 1}, closed=9)
+OUTCOME = Outcome(SPOT, VERDICT, Request("GET", "/a", "x.example"), "", MEASURED)
+
+
+def proof() -> Proof:
+    ledger = Ledger()
+    ledger.replaced("listen", "an address of the lab", Place("x", 3))
+    ledger.replaced("listen", "an address of the lab", Place("x", 7))
+    ledger.left_out("limit_req", "requests would be held back", Place("x", 8))
+    found = Proof("/usr/sbin/nginx", "1.22.1", "namespaces", outcomes=[OUTCOME], witnesses=Witnesses(9, 9))
+    found.changes = ledger.changes
+    return found
+
+
+def test_a_proof() -> None:
+    assert report.proofs([proof()], "linger:5ms") == (
+        "nginx 1.22.1 (/usr/sbin/nginx)\n"
+        "lab: namespaces; backends that are told to close do so after 5 ms\n"
+        "\n"
+        "  location /a -> http://b (x:1)\n"
+        "      predicted  not reused; nginx closes first\n"
+        "      measured   not reused; 9 connections for 9 requests; TIME_WAIT 9 at nginx, 0 at the backend;\n"
+        "                 status 502 1 times\n"
+        "      by         GET http://x.example/a\n"
+        "\n"
+        "To run it without harm:\n"
+        "  replaced: listen (lines 3, 7): an address of the lab\n"
+        "  left out: limit_req (line 8): requests would be held back\n"
+        "\n"
+        "nginx 1.22.1: 1 of 1 location proven; check and traffic agree; backends and kernel count the same\n"
+        "  9 connections\n"
+    )
+
+
+def test_what_is_wrong_is_loud() -> None:
+    found = proof()
+    found.outcomes = [replace(OUTCOME, predicted=replace(VERDICT, answer="reused", closer=None))]
+    found.witnesses = Witnesses(9, 8)
+    text = report.proofs([found], "never")
+    assert "      DISAGREE   check says reused, traffic says not reused: a bug of bench, please" in text
+    assert "check and traffic DISAGREE on 1; WITNESSES DISAGREE: the" in text
+
+
+def test_what_was_not_proven_says_why() -> None:
+    refused = replace(proof(), refusal=Refusal('invalid value "x"', Place("x", 5)), changes=())
+    text = report.proofs([refused], "at-once")
+    assert '  REFUSED x:5: invalid value "x"\n' in text
+    assert text.endswith('nginx 1.22.1: not proven, x:5: invalid value "x"\n')
+    unreached = replace(OUTCOME, request=None, measured=None, unreached="nobody came")
+    text = report.proofs([replace(proof(), outcomes=[unreached])], "at-once")
+    assert "      measured   nothing: nobody came\n" in text
+    assert "nginx 1.22.1: nothing was proven (0 of 1 location)\n" in text
+
+
+def test_a_verdict_that_depends_says_on_what() -> None:
+    depends = Verdict("depends", None, None, "1.1", (), "depends on the host in $arg_b")
+    text = report.proofs([replace(proof(), outcomes=[replace(OUTCOME, predicted=depends)])], "at-once")
+    assert "      predicted  depends on the host in $arg_b\n" in text
+
+
+def window(side: Side, rate: float, cpu: float, opened: float) -> Window:
+    return Window(side, rate, 2.5, cpu, opened, 1000, 0, 0)
+
+
+def test_a_cost() -> None:
+    found = Cost("1.22.1", SPOT, OUTCOME.request)
+    found.windows = [
+        window("as it is", 4000, 160, 1),
+        window("repaired", 20_000, 40, 0.001),
+        window("repaired", 22_000, 38, 0.001),
+        window("as it is", 4400, 150, 1),
+    ]
+    text = cost_report.costs([found])
+    assert text.startswith("load, nginx 1.22.1: location /a -> http://b (x:1), 32 clients, medians of 2\n")
+    assert "  requests/s                       4,200        21,000\n" in text
+    assert "  connections per request              1        0.0010\n" in text
+    assert text.endswith(
+        "Repaired, it opens one connection for 1,000 requests instead of 1 for each, spends 25.2 % of\n"
+        "nginx's CPU per request and serves 5x as many.\n"
+    )
+
+
+def test_a_cost_that_was_not_measured() -> None:
+    assert cost_report.costs([Cost("1.31.3", missing="no reason")]) == "load, nginx 1.31.3: no reason\n"
