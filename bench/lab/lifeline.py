@@ -55,8 +55,14 @@ class Lifeline:
 
     def scratch(self, name: str) -> Path:
         """Return a new, empty folder for the files of a role called `name`; it goes with the lifeline."""
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder))
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder))
+        except OSError as error:
+            raise LabError(
+                f"lab: no folder can be made in {self._folder.parent}: {error.strerror}; set TMPDIR to"
+                " one that is yours"
+            ) from error
 
     def end(self) -> None:
         """Have every role that is left killed; returns before they are gone."""
@@ -94,7 +100,8 @@ def process_group() -> Lifeline:
 
 def _folder() -> Path:
     """Return where the roles may put files: it is made when the first one asks, and known before."""
-    return Path(tempfile.gettempdir(), f"bench-{secrets.token_hex(8)}")
+    # Not by tempfile.gettempdir(), which tries places out with files of its own: killed just then, one stays.
+    return Path(os.environ.get("TMPDIR") or "/tmp", f"bench-{secrets.token_hex(8)}")
 
 
 def _start_in_namespace(folder: Path) -> subprocess.Popen[bytes]:

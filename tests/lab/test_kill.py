@@ -132,6 +132,7 @@ def test_a_kill_at_any_step_leaves_nothing(user: dict[str, Any], lab: str) -> No
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)  # 72 kills, and a machine may be busy
 @pytest.mark.parametrize("lab", ["namespaces", "loopback"])
 def test_many_kills_leave_nothing(user: dict[str, Any], lab: str) -> None:
     _kill(user, lab, "opening open started ready closing closed opening:2 ready:2 closing:2 " * 8)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from bench.errors import PlanError, RoleError
+from bench.errors import LabError, PlanError, RoleError
 from bench.lab import Host, open_lab
 from bench.subjects import envoy, haproxy, programs
 from bench.subjects.launch import Recipe, launch, listen_address
@@ -41,7 +40,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     """Yield the proxy's host on loopback, whose scratch folders go with it."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    monkeypatch.setenv("TMPDIR", str(scratch))
     with open_lab("loopback") as lab:
         yield lab.hosts["proxy"]
         assert len(list(scratch.iterdir())) <= 1
@@ -67,6 +66,14 @@ def test_it_is_ready_when_it_listens(host: Host, tmp_path: Path) -> None:
     running = launch(host, None, recipe(listen, "grep -q {folder} {folder}/conf", run, tmp_path))
     assert (running.address, running.version) == (listen, "1.0.0")
     running.stop()
+
+
+def test_where_nothing_can_be_written_it_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
+    with open_lab("loopback") as lab, pytest.raises(LabError, match=r"nowhere: No such file.*set TMPDIR"):
+        launch(lab.hosts["proxy"], None, recipe("127.0.0.1:1", "true", "true", tmp_path))
 
 
 @pytest.mark.parametrize(

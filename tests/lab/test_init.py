@@ -1,0 +1,33 @@
+"""The lab's first process alone: when its pipe ends it ends its group and removes the folder, and no more."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from bench.lab import lifeline
+
+TIMEOUT_S = 10.0
+INIT = Path(lifeline.__file__).with_name("init.py")
+
+
+def test_what_the_roles_had_on_disk_goes_and_what_they_only_pointed_at_stays(tmp_path: Path) -> None:
+    folder, outside = tmp_path / "scratch", tmp_path / "outside"
+    (folder / "nginx-1" / "body" / "0").mkdir(parents=True)
+    (folder / "nginx-1" / "body" / "0" / "file").write_text("x")
+    outside.mkdir()
+    (outside / "precious").write_text("x")
+    (folder / "link").symlink_to(outside)
+    (folder / "dangling").symlink_to(tmp_path / "nowhere")
+    argv = [sys.executable, "-I", "-S", str(INIT), str(folder)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, process_group=0) as init:
+        assert init.stdin is not None
+        init.stdin.close()
+        assert init.wait(TIMEOUT_S) == -9, "it ends with its group, and a child of it goes on"
+        deadline_s = time.monotonic() + TIMEOUT_S
+        while folder.exists() and time.monotonic() < deadline_s:
+            """Until the child is done."""
+    assert not folder.exists()
+    assert (outside / "precious").exists()
