@@ -14,13 +14,14 @@ from nginx import versions
 from nginx.errors import NginxConfigError
 from nginx.finding import Finding, Severity
 from nginx.includes import Configuration
-from nginx.model import Model, PassLocation, model
+from nginx.model import Model, model
 from nginx.openings import openings
 from nginx.rules import CATALOGUE, Case, Hit, Rule, Settings
 from nginx.tree import Place
 from nginx.verdict import Verdict
 
 NEWEST = str(versions.NEWEST)
+_Key = tuple[str, Place, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +156,10 @@ def _examine_one(configuration: Configuration, result: Examination, settings: Se
     oldest = min(asked.values())
     cases = {name: Case(found, version, settings, oldest) for name, version in asked.items()}
     hits = {version: list(_hits(case)) for version, case in cases.items()}
+    explaining = {version: _explaining(found_hits) for version, found_hits in hits.items()}
     for each in found.passes:
         verdicts = {version: case.verdict(each) for version, case in cases.items()}
-        rules = {version: _explaining(each, hits[version]) for version in cases}
+        rules = {version: tuple(sorted(explaining[version].get(id(each), ()))) for version in cases}
         place = each.directive.place
         result.locations.append(Judged(place, each.context, each.target, verdicts, rules))
     result.findings += _findings(hits, configuration)
@@ -171,23 +173,33 @@ def _hits(case: Case) -> Iterable[tuple[Rule, Hit]]:
                 yield rule, hit
 
 
-def _explaining(each: PassLocation, hits: Iterable[tuple[Rule, Hit]]) -> tuple[str, ...]:
-    return tuple(sorted({rule.id for rule, hit in hits if rule.about_reuse and each in hit.passes}))
+def _explaining(hits: Iterable[tuple[Rule, Hit]]) -> dict[int, set[str]]:
+    """Returns the rules about reuse that apply to a pass location, by its identity."""
+    found: dict[int, set[str]] = {}
+    for rule, hit in hits:
+        for each in hit.passes if rule.about_reuse else ():
+            found.setdefault(id(each), set()).add(rule.id)
+    return found
 
 
 def _findings(hits: dict[str, list[tuple[Rule, Hit]]], configuration: Configuration) -> list[Finding]:
     """Returns one finding for what holds at one place, under all versions where it does."""
-    merged: dict[tuple[str, Place, str], Finding] = {}
+    first: dict[_Key, Finding] = {}
+    passes: dict[_Key, dict[Place, None]] = {}
+    seen: dict[_Key, dict[str, None]] = {}
     for version, found in hits.items():
         for rule, hit in found:
             if rule.id in configuration.ignored.get((hit.place.file, hit.place.line), ()):
                 continue
             key = (rule.id, hit.place, hit.message)
-            known = merged.get(key) or _finding(rule, hit)
-            passes = tuple(dict.fromkeys((*known.passes, *(each.directive.place for each in hit.passes))))
-            seen = tuple(dict.fromkeys((*known.versions, version)))
-            merged[key] = replace(known, passes=passes, versions=seen)
-    return list(merged.values())
+            if key not in first:
+                first[key], passes[key], seen[key] = _finding(rule, hit), {}, {}
+            passes[key].update((each.directive.place, None) for each in hit.passes)
+            seen[key][version] = None
+    return [
+        replace(finding, passes=tuple(passes[key]), versions=tuple(seen[key]))
+        for key, finding in first.items()
+    ]
 
 
 def _finding(rule: Rule, hit: Hit) -> Finding:

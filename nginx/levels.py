@@ -16,12 +16,16 @@ _BLOCKS = frozenset({"server", "location", "if", "limit_except"})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Level:
-    """One block with its directives by name; `opener` is None for http {} itself."""
+    """One block with its directives by name; `opener` is None for http {} itself.
+
+    `rewrites` are those that set variables when a request comes by, in their order.
+    """
 
     opener: Directive | None
     parent: Level | None
     block: tuple[Directive, ...]
     by_name: dict[str, list[Directive]]
+    rewrites: tuple[Directive, ...]
 
     @property
     def kind(self) -> str:
@@ -69,7 +73,8 @@ def levels(directives: tuple[Directive, ...]) -> list[Level]:
         by_name: dict[str, list[Directive]] = {}
         for directive in block:
             by_name.setdefault(directive.name, []).append(directive)
-        level = Level(opener, parent, block, by_name)
+        rewrites = tuple(each for each in block if each.name in {"set", "if"})
+        level = Level(opener, parent, block, by_name, rewrites)
         found.append(level)
         for directive in block:
             if directive.block is not None and directive.name in _BLOCKS:

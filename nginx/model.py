@@ -76,6 +76,7 @@ class Model:
     names: Names
     variables: Definitions
     passes: list[PassLocation] = field(default_factory=list)
+    _users: dict[int, list[PassLocation]] = field(default_factory=dict)
 
     @property
     def upstreams(self) -> list[Upstream]:
@@ -84,7 +85,11 @@ class Model:
 
     def users(self, upstream: Upstream) -> list[PassLocation]:
         """Returns the pass locations that use an upstream."""
-        return [each for each in self.passes if any(upstream is used for used in each.upstreams())]
+        if not self._users:
+            for each in self.passes:
+                for used in {id(used): used for used in each.upstreams()}:
+                    self._users.setdefault(used, []).append(each)
+        return self._users.get(id(upstream), [])
 
 
 def model(configuration: Configuration) -> Model:

@@ -59,11 +59,17 @@ _LUA_VARIABLE = re.compile(r"\bngx\.var\.(\w+)\s*=[^=]|\bngx\.var\[['\"](\w+)['\
 
 @dataclass(slots=True)
 class Definitions:
-    """Every variable that a configuration defines, by the kind of its definition."""
+    """Every variable that a configuration defines, by the kind of its definition.
+
+    Attributes:
+        sets: the `set` lines of a variable, by the identity of the server {} around them.
+        set_to: what they set it to, as written.
+    """
 
     blocks: dict[str, Directive] = field(default_factory=dict)
     computed: dict[str, Directive] = field(default_factory=dict)
-    sets: dict[str, list[tuple[Level, Directive]]] = field(default_factory=dict)
+    sets: dict[str, dict[int, list[tuple[Level, Directive]]]] = field(default_factory=dict)
+    set_to: dict[str, set[str]] = field(default_factory=dict)
     captures: set[str] = field(default_factory=set)
     is_whole: bool = False
 
@@ -85,7 +91,9 @@ def definitions(levels: list[Level], is_whole: bool) -> Definitions:
 def _define(found: Definitions, level: Level, directive: Directive) -> None:
     name, args = directive.name, directive.args
     if name == "set" and args:
-        found.sets.setdefault(_name(args[0]), []).append((level, directive))
+        by_server = found.sets.setdefault(_name(args[0]), {})
+        by_server.setdefault(id(level.enclosing("server")), []).append((level, directive))
+        found.set_to.setdefault(_name(args[0]), set()).update(args[1:])
     elif name in {"map", "geo", "split_clients"} and args:
         found.blocks.setdefault(_name(args[-1]), directive)
         for entry in directive.block or ():
@@ -127,9 +135,9 @@ class Scope:
         # an outer location do not run (ngx_http_rewrite_merge_loc_conf() inherits none).
         for ran in (server, location):
             if ran is not None:
-                self._run(ran.block)
+                self._run(ran.rewrites)
         if level.parent is None:
-            self._run(level.block)
+            self._run(level.rewrites)
 
     def values(self, template: str) -> Values:
         """Returns what a parameter can be."""
@@ -189,11 +197,13 @@ class Scope:
 
         A request keeps what a location set when it is redirected internally to another one, and only then.
         """
-        server = self._level.enclosing("server")
         found = EMPTY
-        for level, directive in self._defined.sets[name]:
-            reaches = level.enclosing("server") is server and any(map(level.inherited, _REDIRECTING))
-            if reaches and len(directive.args) > 1 and name not in self._evaluating:
+        for level, directive in self._defined.sets[name].get(id(self._level.enclosing("server")), ()):
+            if (
+                any(map(level.inherited, _REDIRECTING))
+                and len(directive.args) > 1
+                and name not in self._evaluating
+            ):
                 self._evaluating.append(name)
                 found |= self.values(directive.args[1])
                 self._evaluating.pop()

@@ -320,7 +320,7 @@ def _variables_behind(template: str, defined: Definitions) -> set[str]:
         for name, is_name in pieces(waiting.pop()):
             if is_name and name not in found:
                 found.add(name)
-                waiting += [d.args[1] for _, d in defined.sets.get(name, []) if len(d.args) > 1]
+                waiting += defined.set_to.get(name, ())
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from nginx import versions
 from nginx.finding import Severity
@@ -109,8 +109,9 @@ def unread_body(case: Case) -> Iterator[Hit]:
 
     An empty answer (204), or `proxy_method HEAD`, keeps it.
     """
+    asked = _asked(case)
     for each in case.reusing():
-        line = _asked_by(case, each)
+        line = asked.get(id(each.level.enclosing("location")))
         method = each.setting("proxy_method")
         if line is None or (method is not None and method.args == ("HEAD",)):
             continue
@@ -121,25 +122,26 @@ def unread_body(case: Case) -> Iterator[Hit]:
         yield Hit(each.directive.place, text, fix, related=(said_at(line),), passes=(each,))
 
 
-def _asked_by(case: Case, each: PassLocation) -> Directive | None:
-    """Returns the auth_request or mirror line whose subrequests come to a location, if there is one."""
-    location, server = each.level.enclosing("location"), each.level.enclosing("server")
+def _asked(case: Case) -> dict[int, Directive]:
+    """Returns the auth_request or mirror line whose subrequests come to a location, by its identity."""
+    lines: dict[tuple[int, str], Directive] = {}
     for level in case.model.levels:
-        if level.enclosing("server") is not server or location is None:
-            continue
         for line in (*level.all("auth_request"), *level.all("mirror")):
-            if line.args and line.args[0] != "off" and _located(case, server, line.args[0]) is location:
-                return line
-    return None
+            if line.args and line.args[0] != "off":
+                lines.setdefault((id(level.enclosing("server")), line.args[0]), line)
+    locations: dict[int, list[Level]] = {}
+    for level in case.model.levels if lines else ():
+        if level.kind == "location":
+            locations.setdefault(id(level.enclosing("server")), []).append(level)
+    found = ((_located(locations.get(server, []), uri), line) for (server, uri), line in lines.items())
+    return {id(location): line for location, line in found if location is not None}
 
 
-def _located(case: Case, server: Level | None, uri: str) -> Level | None:
-    """Returns the location of a server for a URI: the exact one, or the longest prefix (no patterns)."""
+def _located(locations: Iterable[Level], uri: str) -> Level | None:
+    """Returns the location for a URI: the exact one, or the longest prefix (patterns left out)."""
     found, longest = None, -1
-    for level in case.model.levels:
-        if level.kind != "location" or level.opener is None or level.enclosing("server") is not server:
-            continue
-        *how, prefix = level.opener.args or ("",)
+    for level in locations:
+        *how, prefix = (level.opener.args if level.opener else ()) or ("",)
         if how == ["="] and prefix == uri:
             return level
         if how in ([], ["^~"]) and uri.startswith(prefix) and len(prefix) > longest:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import combinations
 
 from nginx import versions
 from nginx.finding import Severity
@@ -75,7 +74,7 @@ def shared_identity(case: Case) -> Iterator[Hit]:
         yield from _named_after_upstream(upstream, users)
         if pool.is_local:
             continue
-        for one, other in combinations(users, 2):
+        for one, other in _beside_first(users):
             differing = [name for name in _IDENTITY if _args(one, name) != _args(other, name)]
             if differing:
                 yield Hit(
@@ -86,7 +85,11 @@ def shared_identity(case: Case) -> Iterator[Hit]:
                     related=(said_at(one.directive),),
                     passes=(one, other),
                 )
-                break
+
+
+def _beside_first(users: list[PassLocation]) -> Iterator[tuple[PassLocation, PassLocation]]:
+    """Yields each user of a pool beside its first one: who differs from none differs from no other."""
+    return ((users[0], other) for other in users[1:])
 
 
 def _shared(case: Case) -> Iterator[tuple[Upstream, Pool, list[PassLocation]]]:
@@ -148,7 +151,7 @@ def mixed_protocols(case: Case) -> Iterator[Hit]:
         if pool.is_local:
             continue
         users = [each for each in case.model.users(upstream) if case.verdict(each).answer == "reused"]
-        for one, other in combinations(users, 2):
+        for one, other in _beside_first(users):
             if _spoken(one) != _spoken(other):
                 yield Hit(
                     other.directive.place,
@@ -158,7 +161,6 @@ def mixed_protocols(case: Case) -> Iterator[Hit]:
                     related=(said_at(one.directive),),
                     passes=(one, other),
                 )
-                break
 
 
 def _spoken(each: PassLocation) -> str:
