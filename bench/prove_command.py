@@ -101,11 +101,10 @@ def prove_command(
     wanted = [requests.parse(text) for text in given]
     _check_close(backend_close)
     chosen = _programs(asked)
-    if load and file == "-":
-        raise PlanError("--load repairs a file beside the original; name it instead of -")
     try:
-        model = _read(file, root, handed_over)
-        repaired = _repaired(file, root, handed_over, chosen) if load else {}
+        name, text = "standard input" if file == "-" else file, _text(file)
+        model = check.read(name, root, handed_over, text)
+        repaired = _repaired(name, root, handed_over, text, chosen) if load else {}
     except NginxConfigError as error:
         click.echo(f"bench prove: {error}", err=True)
         sys.exit(MISUSE)
@@ -142,21 +141,21 @@ def _answer(file: str, close: str, found: Sequence[object], paid: Sequence[objec
     return {"file": file, "backend_close": close, "proofs": list(found), "load": list(paid)}
 
 
-def _read(file: str, root: Path | None, handed_over: Sequence[Path]) -> Model:
-    if file != "-":
-        return check.read(file, root, handed_over)
-    name = "standard input"
-    return check.read(name, root, handed_over, text=sources.decoded(sys.stdin.buffer.read(), name))
+def _text(file: str) -> str | None:
+    """Returns the text of what is no ordinary file, and so can be read once: standard input, a pipe."""
+    if file == "-":
+        return sources.decoded(sys.stdin.buffer.read(), "standard input")
+    return None if Path(file).is_file() or Path(file).is_dir() else sources.text_of(Path(file))
 
 
 def _repaired(
-    file: str, root: Path | None, handed_over: Sequence[Path], chosen: Sequence[Program]
+    file: str, root: Path | None, handed_over: Sequence[Path], text: str | None, chosen: Sequence[Program]
 ) -> dict[Program, Model]:
     """Returns the configuration as `bench fix` would write it, for each nginx by itself."""
     found = {}
     for program in chosen:
-        repair = fix.fix(file, [program.version], root=root, handed_over=handed_over)
-        found[program] = check.read(file, root, handed_over, replaced=repair.after)
+        repair = fix.fix(file, [program.version], root=root, handed_over=handed_over, text=text)
+        found[program] = check.read(file, root, handed_over, text, repair.after)
     return found
 
 

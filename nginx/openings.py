@@ -75,7 +75,9 @@ def openings(
     if dump is not None:
         yield Opening(str(path), dump=dump)
     else:
-        yield Opening(str(path), text, root=root, handed_over=tuple(handed_over))
+        # What was read is not read again: a pipe gives it once.
+        known = {str(path): tree.read(content, str(path))}
+        yield Opening(str(path), text, root=root, handed_over=tuple(handed_over), known=known)
 
 
 def _of_folder(folder: Path, root: Path | None, handed_over: tuple[Path, ...]) -> Iterator[Opening]:

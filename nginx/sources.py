@@ -142,13 +142,12 @@ def text_of(path: Path) -> str:
         NginxConfigError: the file cannot be read, is too large, or is binary.
     """
     try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            raise NginxConfigError(
-                str(path), 0, f"larger than {_LARGEST_BYTES >> 20} MiB; not a configuration"
-            )
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(_LARGEST_BYTES + 1)  # a device has no size, and no end
     except OSError as error:
         raise NginxConfigError(str(path), 0, f"cannot be read: {error.strerror}") from error
+    if len(raw) > _LARGEST_BYTES:
+        raise NginxConfigError(str(path), 0, f"larger than {_LARGEST_BYTES >> 20} MiB; not a configuration")
     return decoded(raw, str(path))
 
 

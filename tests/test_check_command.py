@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -154,3 +156,11 @@ def test_fix_does_not_write_a_dump() -> None:
     assert "+++ b/etc/nginx/nginx.conf" in shown.stdout
     refused = CliRunner().invoke(fix_command, ["-", *VERSIONS, "--write"], input=dump)
     assert (refused.exit_code, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    """As `bench check <(nginx -T)` has it."""
+    (tmp_path / "a.conf").write_text("server { location / { proxy_pass http://a; } }")
+    command = f"{sys.executable} -m bench check --format json <(cat {tmp_path}/a.conf)"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert len(json.loads(done.stdout)["locations"]) == 1

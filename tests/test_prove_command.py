@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +84,7 @@ def test_what_nginx_refuses_fails(tmp_path: Path) -> None:
         (("/nowhere.conf",), "/nowhere.conf"),
         (("{folder}",), "is a folder"),
         (("{folder}/binary",), "NUL"),
+        (("/dev/zero",), "larger than 32 MiB"),
         (("{folder}/a.conf", "--request", "nonsense"), "--request 'nonsense'"),
         (("{folder}/a.conf", "--backend-close", "soon"), "--backend-close 'soon'"),
         (("{folder}/a.conf", "--program", "/nowhere/nginx"), "/nowhere/nginx"),
@@ -123,7 +123,7 @@ def test_a_dump_and_standard_input(tmp_path: Path) -> None:
 
 
 @needs_nginx
-def test_a_harmful_configuration_does_none(tmp_path: Path) -> None:
+def test_a_harmful_configuration_does_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = tmp_path / "written"
     written.mkdir(mode=0o777)
     path = tmp_path / "nginx.conf"
@@ -143,10 +143,12 @@ def test_a_harmful_configuration_does_none(tmp_path: Path) -> None:
             }}
         }}"""
     )
-    before = sorted(os.listdir("/tmp"))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
     answer = command(path)
     assert list(written.iterdir()) == []
-    assert [name for name in sorted(os.listdir("/tmp")) if name not in before and "bench" in name] == []
+    assert list(scratch.iterdir()) == []
     for proof in answer["proofs"]:
         assert [location["agrees"] for location in proof["locations"]] == [True, True]
         changed = {change["what"] for change in proof["changes"]}

@@ -47,8 +47,9 @@ def test_a_proof() -> None:
         "  replaced: listen (lines 3, 7): an address of the lab\n"
         "  left out: limit_req (line 8): requests would be held back\n"
         "\n"
-        "nginx 1.22.1: 1 of 1 location proven; check and traffic agree; backends and kernel count the same\n"
-        "  9 connections\n"
+        "nginx 1.22.1: 1 of 1 location proven; check and traffic agree;"
+        " backends and kernel count the same 9\n"
+        "  connections\n"
     )
 
 
