@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from nginx.versions import POOL_BY_DEFAULT, Version
+from nginx.versions import HTTP2_DIRECTIVE, HTTP2_UPSTREAM, POOL_BY_DEFAULT, Version
 
 POOL_OFF = 0
 """`keepalive 0` from 1.29.7 on; before, where that is a syntax error, no `keepalive` at all."""
@@ -21,6 +21,7 @@ class Reuse:
     """What decides whether upstream connections are used again; None: not written, nginx's default."""
 
     http_version: str | None = None
+    """1.0, 1.1 or 2, which is grpc_pass before 1.29.4."""
     connection: str | None = None
     """Value of the `Connection` field sent upstream; "" sends none."""
     keepalive: int | None = None
@@ -47,6 +48,8 @@ class Settings:
     upgrade: bool = False
     """Pass `Upgrade` on, for those who ask for it only: ordinary requests keep their connection. A tunnel
     may be silent for an hour."""
+    client_http2: bool = False
+    """Speak HTTP/2 with clients, without TLS; before 1.25.1 that port then speaks nothing else."""
     streams: bool = False
     """Pass responses on as they come, and let them be silent for an hour."""
     buffering: bool | None = None
@@ -98,7 +101,11 @@ def _http(settings: Settings) -> Iterator[str]:
         yield f"    {line}"
     yield "}"
     yield "server {"
-    yield f"    listen {settings.listen} backlog=4096;"
+    has_directive = settings.version >= HTTP2_DIRECTIVE
+    parameter = " http2" if settings.client_http2 and not has_directive else ""
+    yield f"    listen {settings.listen}{parameter} backlog=4096;"
+    if settings.client_http2 and has_directive:
+        yield "    http2 on;"
     yield "    location / {"
     for line in _location(settings):
         yield f"        {line}"
@@ -130,6 +137,11 @@ def _pool(settings: Settings) -> Iterator[str]:
 
 
 def _location(settings: Settings) -> Iterator[str]:
+    if settings.reuse.http_version == "2" and settings.version < HTTP2_UPSTREAM:
+        # Nothing else of that age speaks HTTP/2 to servers; it asks for no gRPC to be spoken.
+        yield "grpc_pass grpc://backend;"
+        yield "grpc_set_header Host $http_host;"
+        return
     yield "proxy_pass http://backend;"
     if settings.reuse.http_version is not None:
         yield f"proxy_http_version {settings.reuse.http_version};"

@@ -47,6 +47,7 @@ NO_RETRY_OF_POST = Version(1, 9, 13)  # POST, LOCK and PATCH are not sent twice
 RESOLVE = Version(1, 27, 3)  # server ... resolve and resolver in upstream {}
 HTTP2_UPSTREAM = Version(1, 29, 4)  # proxy_http_version 2
 HTTP2_BODIES = Version(1, 30, 1)  # HTTP/2 with a cache and proxy_set_body is right
+HTTP2_DIRECTIVE = Version(1, 25, 1)  # http2 on, instead of a parameter of listen
 POOL_BY_DEFAULT = Version(1, 29, 7)  # keepalive 32 local, HTTP/1.1 and no Connection field by default
 
 NEWEST = Version(1, 31, 4)  # the newest release whose source was read for the rules

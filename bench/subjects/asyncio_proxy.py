@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.files import BESIDE, SPARE_CLIENTS
 from bench.lab import Host, Process
-from bench.subjects.subject import SILENCE_S, Asked, Counted, Running
+from bench.subjects.subject import SILENCE_S, Asked, Counted, Running, check_http
 
 READY_TIMEOUT_S = 10.0
 COUNT_TIMEOUT_S = 10.0
@@ -18,7 +18,8 @@ class AsyncioProxy:
     """Starts the built-in proxy."""
 
     def check(self, asked: Asked) -> None:
-        """Accept everything: the proxy was made for it."""
+        """Raise PlanError for what is not HTTP/1; else accept everything: the proxy was made for it."""
+        check_http("asyncio", asked.carries)
 
     def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Running:
         """Start the proxy on `host`; RoleError when it does not come up."""

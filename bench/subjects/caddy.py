@@ -10,9 +10,11 @@ from bench.lab import Host
 from bench.plan import Closer, Mode
 from bench.subjects import programs
 from bench.subjects.launch import Launched, Recipe, launch, listen_address
-from bench.subjects.subject import Asked
+from bench.subjects.subject import Asked, check_http
 
 _CONF = ("--config", "{folder}/Caddyfile", "--adapter", "caddyfile")
+_CHAIN, _KEY = "certificate.pem", "key.pem"
+_PROTOCOLS = {"2": "h1 h2c", "3": "h1 h2 h3"}
 _HOMES = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
 
 
@@ -32,9 +34,10 @@ class Caddy:
         recipe = Recipe(
             program,
             listen,
-            files={"Caddyfile": conf(asked, listen)},
+            files={"Caddyfile": conf(asked, listen), **_certificate(asked)},
             check=("validate", *_CONF),
             run=("run", *_CONF),
+            table="udp" if asked.carries.client_http == "3" else "tcp",
             env={**os.environ, **homes, "GOMAXPROCS": str(asked.plan.workers)},
         )
         return launch(host, cpus, recipe)
@@ -46,7 +49,13 @@ def conf(asked: Asked, listen: str) -> str:
     return "\n".join(_lines(asked, listen)) + "\n"
 
 
+def _certificate(asked: Asked) -> dict[str, str]:
+    shown = asked.carries.certificate
+    return {} if shown is None else {_CHAIN: shown.chain, _KEY: shown.key}
+
+
 def _refuse(asked: Asked) -> None:
+    check_http("caddy", asked.carries, ("1.1", "2", "3"), http2_upstream=True)
     if asked.plan.requests_per_connection is not None:
         raise PlanError(
             "subject.requests_per_connection: caddy does not bound it; leave it out,"
@@ -70,10 +79,17 @@ def _lines(asked: Asked, listen: str) -> Iterator[str]:
     yield "\tlog {"
     yield "\t\tlevel ERROR"
     yield "\t}"
+    if asked.carries.client_http != "1.1":
+        yield "\tservers {"
+        yield f"\t\tprotocols {_PROTOCOLS[asked.carries.client_http]}"
+        yield "\t}"
     yield "}"
-    yield f"http://:{port} {{"
+    yield f"{'https' if asked.carries.client_http == '3' else 'http'}://:{port} {{"
     yield f"\tbind {host}"
-    yield f"\treverse_proxy {' '.join(asked.upstreams)} {{"
+    if asked.carries.client_http == "3":
+        yield f"\ttls {{folder}}/{_CHAIN} {{folder}}/{_KEY}"
+    scheme = "h2c://" if asked.carries.http2_upstream else ""
+    yield f"\treverse_proxy {' '.join(scheme + upstream for upstream in asked.upstreams)} {{"
     yield "\t\tlb_policy round_robin"
     if asked.carries.streams:
         # Caddy passes an upgrade on unasked, and has no timeout for what comes late; else it collects what

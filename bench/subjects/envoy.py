@@ -14,10 +14,16 @@ from bench.lab import Host
 from bench.plan import Closer, Mode
 from bench.subjects import programs
 from bench.subjects.launch import Launched, Recipe, launch, listen_address
-from bench.subjects.subject import SILENCE_S, Asked, Counted
+from bench.subjects.subject import SILENCE_S, Asked, Counted, check_http
 
 _CONF = "{folder}/envoy.json"
 _ADMIN = "admin.sock"
+_CHAIN, _KEY = "certificate.pem", "key.pem"
+_CODECS: dict[str, dict[str, Any]] = {
+    "1.1": {},
+    "2": {"codec_type": "HTTP2"},
+    "3": {"codec_type": "HTTP3", "http3_protocol_options": {}},
+}
 _ADMIN_TIMEOUT_S = 5.0
 _EXTENSIONS = "type.googleapis.com/envoy.extensions"
 _PLENTY = 1_000_000
@@ -40,10 +46,11 @@ class Envoy:
         recipe = Recipe(
             program,
             listen,
-            files={"envoy.json": conf(asked, listen)},
+            files={"envoy.json": conf(asked, listen), **_certificate(asked)},
             check=("--mode", "validate", *arguments, "--log-level", "error"),
             run=(*arguments, "--log-level", "error"),
             count=_count,
+            table="udp" if asked.carries.client_http == "3" else "tcp",
         )
         return launch(host, cpus, recipe)
 
@@ -58,7 +65,13 @@ def conf(asked: Asked, listen: str) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
+def _certificate(asked: Asked) -> dict[str, str]:
+    shown = asked.carries.certificate
+    return {} if shown is None else {_CHAIN: shown.chain, _KEY: shown.key}
+
+
 def _refuse(asked: Asked) -> None:
+    check_http("envoy", asked.carries, ("1.1", "2", "3"), http2_upstream=True)
     if asked.plan.pool_idle is not None:
         raise PlanError(
             "subject.pool_idle: envoy keeps every connection until it has been idle for too long;"
@@ -91,8 +104,30 @@ def _listener(asked: Asked, listen: str) -> dict[str, Any]:
         manager["upgrade_configs"] = [{"upgrade_type": "websocket"}]
     if asked.carries.lasts:
         manager["stream_idle_timeout"] = f"{SILENCE_S}s"  # else five minutes
+    manager |= _CODECS[asked.carries.client_http]
     filter_ = {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+    if asked.carries.client_http == "3":
+        return _quic_listener(filter_, listen)
     return {"address": _address(listen), "tcp_backlog_size": 4096, "filter_chains": [{"filters": [filter_]}]}
+
+
+def _quic_listener(filter_: dict[str, Any], listen: str) -> dict[str, Any]:
+    shown = {"certificate_chain": {"filename": f"{{folder}}/{_CHAIN}"}}
+    shown["private_key"] = {"filename": f"{{folder}}/{_KEY}"}
+    quic = {
+        "name": "envoy.transport_sockets.quic",
+        "typed_config": {
+            "@type": f"{_EXTENSIONS}.transport_sockets.quic.v3.QuicDownstreamTransport",
+            "downstream_tls_context": {"common_tls_context": {"tls_certificates": [shown]}},
+        },
+    }
+    address = _address(listen)
+    address["socket_address"]["protocol"] = "UDP"
+    return {
+        "address": address,
+        "udp_listener_config": {"quic_options": {}},
+        "filter_chains": [{"filters": [filter_], "transport_socket": quic}],
+    }
 
 
 def _clusters(asked: Asked) -> Iterator[dict[str, Any]]:
@@ -116,7 +151,11 @@ def _clusters(asked: Asked) -> Iterator[dict[str, Any]]:
                 "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                     "@type": f"{_EXTENSIONS}.upstreams.http.v3.HttpProtocolOptions",
                     "common_http_protocol_options": options,
-                    "explicit_http_config": {"http_protocol_options": {}},
+                    "explicit_http_config": {
+                        "http2_protocol_options"
+                        if asked.carries.http2_upstream
+                        else "http_protocol_options": {}
+                    },
                 }
             },
             "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
@@ -168,9 +207,11 @@ def counted(answer: str) -> Counted:
     def total(name: str) -> int:
         return sum(count for key, count in values.items() if _is_cluster_stat(key, name))
 
+    quic = values.get("http.front.downstream_cx_http3_total", 0)
     return Counted(
         opened=total("upstream_cx_total") - total("upstream_cx_connect_fail"),
-        accepted=values.get("http.front.downstream_cx_total"),
+        accepted=values["http.front.downstream_cx_total"] - quic,
+        quic=quic,
         errors={"timeout": total("upstream_rq_timeout")},
     )
 

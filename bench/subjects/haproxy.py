@@ -12,12 +12,14 @@ from bench.lab import Host
 from bench.plan import Closer, Mode
 from bench.subjects import programs
 from bench.subjects.launch import Launched, Recipe, launch, listen_address
-from bench.subjects.subject import SILENCE_S, Asked, Counted
+from bench.subjects.subject import SILENCE_S, Asked, Counted, check_http
 
 _CONF = "{folder}/haproxy.cfg"
 _STATS = "stats.sock"
 _STATS_TIMEOUT_S = 5.0
 _SPARE_CONNECTIONS = 64
+_H2_STREAMS = 100
+"""What HAProxy allows at a time on one HTTP/2 connection by default."""
 
 
 class HAProxy:
@@ -50,6 +52,7 @@ def conf(asked: Asked, listen: str) -> str:
 
 
 def _refuse(asked: Asked) -> None:
+    check_http("haproxy", asked.carries, ("1.1", "2"), http2_upstream=True)
     if asked.plan.requests_per_connection is not None:
         raise PlanError(
             "subject.requests_per_connection: haproxy does not bound it (max-reuse holds for HTTP/2 only);"
@@ -67,6 +70,8 @@ def _lines(asked: Asked, listen: str) -> Iterator[str]:
     # By default nothing is kept once a quarter of the descriptors that maxconn allows for are in use.
     yield "    tune.pool-low-fd-ratio 100"
     yield "    tune.pool-high-fd-ratio 100"
+    if asked.carries.client_http == "2" or asked.carries.http2_upstream:
+        yield f"    tune.h2.max-concurrent-streams {max(asked.clients, _H2_STREAMS)}"
     yield "defaults"
     yield "    mode http"
     yield "    timeout connect 5s"
@@ -76,14 +81,15 @@ def _lines(asked: Asked, listen: str) -> Iterator[str]:
     is_asking_to_close = asked.mode is Mode.SHORT and asked.closer is Closer.BACKEND
     yield "    option http-server-close" if is_asking_to_close else "    http-reuse always"
     yield "frontend front"
-    yield f"    bind {listen} backlog 4096"
+    yield f"    bind {listen} backlog 4096{' proto h2' if asked.carries.client_http == '2' else ''}"
     yield "    default_backend backend"
     yield "backend backend"
     yield "    balance roundrobin"
     sources = [f" source {source}" for source in asked.sources] or [""]
     pairs = [(upstream, source) for upstream in asked.upstreams for source in sources]
+    proto = " proto h2" if asked.carries.http2_upstream else ""
     for number, (upstream, source) in enumerate(pairs, 1):
-        yield f"    server backend{number} {upstream}{source} {_pool(asked)}"
+        yield f"    server backend{number} {upstream}{source}{proto} {_pool(asked)}"
 
 
 def _silence(asked: Asked) -> Iterator[str]:

@@ -11,7 +11,7 @@ from bench.lab import Host
 from bench.plan import Closer, Mode
 from bench.subjects import programs
 from bench.subjects.launch import Launched, Recipe, launch, listen_address
-from bench.subjects.subject import Asked
+from bench.subjects.subject import Asked, check_http
 from nginx import versions
 from nginx.render import POOL_OFF, Reuse, Settings, conf
 from nginx.versions import Version
@@ -63,6 +63,7 @@ def settings(asked: Asked, listen: str, version: Version) -> Settings:
         )
     if asked.carries.upgrade and asked.plan.upstream_http == "1.0":
         raise PlanError("subject.upstream_http = 1.0: HTTP/1.0 knows no Upgrade; leave it out")
+    check_http("nginx", asked.carries, ("1.1", "2"), http2_upstream=True)
     return Settings(
         listen=listen,
         servers=asked.upstreams,
@@ -74,6 +75,7 @@ def settings(asked: Asked, listen: str, version: Version) -> Settings:
         worker_connections=2 * asked.clients + _pool_idle(asked) + _SPARE_CONNECTIONS,
         upgrade=asked.carries.upgrade,
         streams=asked.carries.streams,
+        client_http2=asked.carries.client_http == "2",
         open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         # The workers stay root in the lab: a folder of ours is all that they may write to anyhow.
         user="root" if os.geteuid() == 0 else None,
@@ -83,12 +85,13 @@ def settings(asked: Asked, listen: str, version: Version) -> Settings:
 def _reuse(asked: Asked, version: Version) -> Reuse:
     """Return what makes this version reuse or close: every directive said, no default relied upon."""
     plan, is_old = asked.plan, asked.plan.upstream_http == "1.0"
+    http = "2" if asked.carries.http2_upstream else plan.upstream_http
     if plan.idiom is not None:
         return _idiom(plan.idiom, asked.clients)
     if asked.mode is Mode.SHORT:
         # Without a close token the backend waits, and nginx, which has no pool, closes: for certain.
         closes = is_old or asked.closer is Closer.BACKEND
-        return Reuse(plan.upstream_http, "close" if closes else "", POOL_OFF)
+        return Reuse(http, "close" if closes else "", POOL_OFF)
     has_limits = version >= versions.POOL_LIMITS
     if plan.requests_per_connection is not None and not has_limits:
         raise PlanError(
@@ -96,7 +99,7 @@ def _reuse(asked: Asked, version: Version) -> Reuse:
             f" name {versions.POOL_LIMITS} or newer with --program"
         )
     return Reuse(
-        plan.upstream_http,
+        http,
         "keep-alive" if is_old else "",
         _pool_idle(asked),
         (plan.requests_per_connection or _ENDLESS) if has_limits else None,

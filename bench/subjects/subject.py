@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from bench.errors import PlanError
 from bench.lab import Host
 from bench.plan import Closer, Mode
 from bench.plan import Subject as Plan
@@ -43,6 +44,19 @@ class Carries:
         return self.upgrade or self.streams
 
 
+def check_http(
+    name: str, carries: Carries, clients: Container[str] = ("1.1",), *, http2_upstream: bool = False
+) -> None:
+    """Raise PlanError where the proxy `name` does not speak what it is to carry.
+
+    `clients` are the versions of HTTP that it speaks with clients.
+    """
+    if carries.client_http not in clients:
+        raise PlanError(f"carries: {name} speaks no HTTP/{carries.client_http} with clients")
+    if carries.http2_upstream and not http2_upstream:
+        raise PlanError(f"carries: {name} speaks no HTTP/2 with upstream servers")
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a subject is to do in one trial."""
@@ -67,6 +81,8 @@ class Counted:
 
     opened: int | None = None
     accepted: int | None = None
+    quic: int | None = None
+    """QUIC connections from clients."""
     lost: int | None = None
     """Pooled connections that the backend ended."""
     errors: Mapping[str, int] = field(default_factory=dict)
