@@ -67,8 +67,6 @@ class Telling:
     def _asked(self, request: web.Request) -> int:
         """Counts a request, and returns the number of the last token that whoever asks has got."""
         self._counters.requests += 1
-        if request.remote is not None:
-            self._counters.addresses.add(request.remote)
         text = request.headers.get("Last-Event-ID") or request.query.get("since", "0")
         if not text.isdecimal():
             raise web.HTTPBadRequest(text=f"since={text} is no token's number")

@@ -6,12 +6,13 @@ exist: nothing that comes from it or goes to it is passed on any more, and nobod
 
 import argparse
 import asyncio
+import contextlib
 import socket
 import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from backends.counters import Counters
 from backends.options import parse_address
@@ -20,6 +21,8 @@ from backends.serving import Parser, Part, run
 from backends.watched import WatchedServer
 
 _DATAGRAM_BYTES: Final = 65_536
+_EARLY_S: Final = 0.0005
+"""How much too early a timer may be: uvloop's know milliseconds only."""
 
 
 @dataclass(slots=True)
@@ -66,12 +69,14 @@ class Late:
             self._loop.call_at(due_s, self._run)
 
     def _run(self) -> None:
-        now_s = self._loop.time()
-        while self._due and self._due[0][0] <= now_s:
-            act = self._due.popleft()[1]
-            act()
+        ready_s = self._loop.time() + _EARLY_S
+        ready = []
+        while self._due and self._due[0][0] <= ready_s:
+            ready.append(self._due.popleft()[1])
         if self._due:
             self._loop.call_at(self._due[0][0], self._run)
+        for act in ready:
+            act()
 
 
 class End(asyncio.Protocol):
@@ -87,8 +92,7 @@ class End(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
 
     def data_received(self, data: bytes) -> None:
         self._pass(lambda: self._out().write(data))
@@ -164,8 +168,7 @@ class Datagrams(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         if self._network.reaches(addr[0]):
@@ -173,7 +176,8 @@ class Datagrams(asyncio.DatagramProtocol):
 
     def _send(self, data: bytes, client: Any) -> None:
         if self._network.reaches(client[0]):
-            self._socket(client).send(data)
+            with contextlib.suppress(ConnectionRefusedError):  # nobody listens, which UDP tells nobody
+                self._socket(client).send(data)
 
     def _socket(self, client: Any) -> socket.socket:
         if client not in self._sockets:

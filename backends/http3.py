@@ -34,7 +34,7 @@ class Told(QuicConnectionProtocol):
 
     def datagram_received(self, data: bytes | str, addr: Any) -> None:
         """Takes a datagram, from wherever it comes: the connection id says that it is this one's."""
-        self._counters.addresses.add(addr[0])
+        self._counters.seen.add((addr[0], addr[1]))
         super().datagram_received(data, addr)
 
     def quic_event_received(self, event: QuicEvent) -> None:

@@ -16,12 +16,13 @@ class AnswerCounters(Counters):
 
     quic: int = 0
     """QUIC connections."""
-    addresses: set[str] = field(default_factory=set)
-    """Whom it answered: the addresses, without ports, from which requests or datagrams came."""
+    seen: set[tuple[str, int]] = field(default_factory=set)
+    """The addresses and ports from which QUIC datagrams came."""
 
     def event(self, name: str) -> dict[str, object]:
         """Returns the counters as the event `name` of a backend."""
-        return {"event": name, "role": "backend", **asdict(self), "addresses": sorted(self.addresses)}
+        counted = {key: value for key, value in asdict(self).items() if key != "seen"}
+        return {"event": name, "role": "backend", **counted, "paths": len(self.seen)}
 
 
 class Answer:
@@ -57,7 +58,9 @@ class Answer:
         self.begin(monotonic())
         if number >= self.tokens:
             return range(0)
-        await asyncio.sleep(max(0.0, self.due_s(number + 1) - monotonic()))
+        while (left_s := self.due_s(number + 1) - monotonic()) > 0:
+            # uvloop's timers know milliseconds only, and some of them end before their time.
+            await asyncio.sleep(max(left_s, 0.001))
         return range(number + 1, self.written(monotonic()) + 1)
 
 

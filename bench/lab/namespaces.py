@@ -16,14 +16,21 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from bench.errors import LabError
 from bench.lab import lifeline, syscalls, sysctl
 from bench.lab.place import Host, Lab
+from bench.lab.wire import Wire
 
 _LISTEN_PORT = 1024  # the lowest that needs no rights; the widest port range begins above it
+CLIENT_WIRES = {
+    "to-proxy": Wire("to-proxy", ("10.87.1.1",), 24),
+    "direct": Wire("direct", ("10.87.4.1",), 24, routes=("10.87.3.0/24",)),
+}
+"""The client's ends of its wires, by their interfaces."""
 _PROBE = Path(__file__).with_name("probe.py")
 
 
@@ -153,13 +160,12 @@ def _wire(hosts: Sequence[Host]) -> None:
     from bench.lab import links  # noqa: PLC0415 - a quarter of a second that only an opening lab needs
 
     client, proxy, backend = hosts
-    to_proxy = links.Link("to-proxy", client.sources, 24)
-    to_client = links.Link("to-client", proxy.addresses, 24)
+    to_proxy, direct = replace(CLIENT_WIRES["to-proxy"], addresses=client.sources), CLIENT_WIRES["direct"]
+    to_client = Wire("to-client", proxy.addresses, 24)
     # 10.87.2.0/23 holds 10.87.2.x (the proxy's sources) and 10.87.3.x (the backend).
-    to_backend = links.Link("to-backend", proxy.sources, 23)
-    to_us = links.Link("to-proxy", backend.addresses, 23)
-    direct = links.Link("direct", ["10.87.4.1"], 24, routes=["10.87.3.0/24"])
-    direct_far = links.Link("direct", ["10.87.4.2"], 24, routes=["10.87.1.0/24"])
+    to_backend = Wire("to-backend", proxy.sources, 23)
+    to_us = Wire("to-proxy", backend.addresses, 23)
+    direct_far = Wire("direct", ["10.87.4.2"], 24, routes=["10.87.1.0/24"])
     with ExitStack() as fds:
         namespaces = {}
         for host in hosts:

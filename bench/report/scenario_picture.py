@@ -111,7 +111,8 @@ def _bars(axes: Axes, panel: Bars, summary: Summary) -> None:
 
 
 def _curves(axes: Axes, panel: Curves, summary: Summary) -> None:
-    for row in summary.rows:
+    chosen = [row for row in summary.rows if row.subject in panel.subjects]
+    for row in chosen or summary.rows:
         for trial in row.counted[:1]:  # one trial stands for its case: lines of several would hide each other
             points = trial.curves.get(panel.curve)
             if not points:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from bench import moments
@@ -83,7 +84,9 @@ def _hops(facts: Facts) -> dict[str, Hop]:
     accepted = counts.servers if is_direct else counts.subject.accepted
     hops = {"front": _hop(played.seen["client"], accepted, first.front, last.front)}
     if not is_direct:
-        hops["back"] = _hop(played.seen["proxy"], counts.servers, first.back, last.back)
+        back = _hop(played.seen["proxy"], counts.servers, first.back, last.back)
+        own = None if back.opened is None else back.opened - played.opened_beside
+        hops["back"] = replace(back, opened=own)
     return hops
 
 

@@ -128,6 +128,8 @@ class Curves:
     mark: str | None = None
     """A figure (of `figures`) whose moment on the x axis is marked, and how that is called."""
     marked: str = ""
+    subjects: tuple[str, ...] = ()
+    """Only these, where there are any in the run; none: all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from bench import cores
 from bench.lab import Host, Lab, Process
@@ -32,6 +32,8 @@ _HEAD_START_NS = 50_000_000
 _READY_TIMEOUT_S = 20.0
 _COUNT_TIMEOUT_S = 10.0
 _SETTLE_S = 1.0
+_BETWEEN = 100
+"""How far above the first port of a host its network listens: out of the way of its servers."""
 _FRONT_WIRES = ("to-proxy", "direct")
 """The client host's wires: to the proxy, and past it to the servers (bench/lab/namespaces.py)."""
 _BACK_WIRE = "to-backend"
@@ -93,6 +95,15 @@ class Played:
     notes: tuple[str, ...]
     observer_cpu_share: float
     interrupted: bool
+    opened_beside: int = 0
+    """Connections that the proxy's host opened for others than the proxy."""
+
+
+class Happening(NamedTuple):
+    """What befalls the lab at a moment of a trial, in seconds from the first connect."""
+
+    at_s: float
+    act: Callable[[], None]
 
 
 class Stage:
@@ -109,6 +120,7 @@ class Stage:
         self._servers: list[Server] = []
         self._others: list[Process] = []
         self._clients: list[Process] = []
+        self._between: Server | None = None
         self._ports: set[int] = set()
 
     # -- setting up
@@ -179,6 +191,21 @@ class Stage:
         self.subject = running
         return running.address
 
+    def between(self, to: str, *arguments: str) -> Server:
+        """Put a network of ours (backends/delay_line.py) before the front at `to`, on the same host.
+
+        It is nobody's server or proxy: its CPU is not counted, and its connections only as far as they
+        would spoil the kernel's count of the proxy's own.
+        """
+        name = "backend" if self.subject is None else "proxy"
+        host = self.place.hosts[name]
+        address = f"{host.front}:{host.listen_port + _BETWEEN if host.listen_port else 0}"
+        argv = [sys.executable, "-m", "backends.delay_line", "--control", "--listen", address, "--to", to]
+        process = host.start([*argv, *arguments], name="network", cpus=self._cores["client"])
+        ready = process.wait_event("ready", _READY_TIMEOUT_S)
+        self._between = Server(process, tuple(ready["listen"]), ready)
+        return self._between
+
     def watch_process(self, process: Process, *ports: int) -> None:
         """Count a process on the backend's host, started by the scenario, among the servers."""
         self._others.append(process)
@@ -199,8 +226,21 @@ class Stage:
 
     # -- playing
 
-    def play(self, warmup_s: float, duration_s: float | None, timeout_s: float = 30.0) -> Played:
+    def tell(self, command: Mapping[str, Any]) -> None:
+        """Give all clients a command."""
+        for client in self._clients:
+            client.send(command)
+
+    def play(
+        self,
+        warmup_s: float,
+        duration_s: float | None,
+        timeout_s: float = 30.0,
+        happenings: Sequence[Happening] = (),
+    ) -> Played:
         """Let the clients go, observe until they are done, and count.
+
+        `happenings` are what befalls the lab in the window, in the order of their moments.
 
         The window is `duration_s` after `warmup_s`; without a duration it ends when all clients are done.
         `timeout_s` is how long they may take after it. Ctrl-C ends the window early: the trial is then
@@ -213,8 +253,7 @@ class Stage:
             window_ns = start_ns + round(warmup_s * 1e9)
             end_ns = None if duration_s is None else window_ns + round(duration_s * 1e9)
             go = {"command": "go", "start_ns": start_ns, "window_ns": window_ns, "end_ns": end_ns}
-            for client in self._clients:
-                client.send(go)
+            self.tell(go)
             interrupted = False
             first = last = self._edge(sampler, wires)
             try:
@@ -224,6 +263,9 @@ class Stage:
                 _sleep_until(window_ns)
                 first = last = self._edge(sampler, wires)
                 self._watch.phase("window")
+                for happening in happenings:
+                    _sleep_until(start_ns + round(happening.at_s * 1e9))
+                    happening.act()
                 if end_ns is None:
                     done = self._done(timeout_s)
                 else:
@@ -232,8 +274,7 @@ class Stage:
             except KeyboardInterrupt:
                 interrupted, end_ns = True, time.monotonic_ns()
                 last = self._edge(sampler, wires)
-                for client in self._clients:
-                    client.send({"command": "stop"})
+                self.tell({"command": "stop"})
             self._watch.phase("drain")
             if end_ns is not None:
                 done = self._done(timeout_s)
@@ -249,6 +290,7 @@ class Stage:
                 notes=(*self.place.notes, *sampler.missing),
                 observer_cpu_share=sampler.cpu_share,
                 interrupted=interrupted,
+                opened_beside=self._opened_beside(),
             )
         return self.played
 
@@ -264,6 +306,11 @@ class Stage:
             return None
         return sum(int(server.count()["accepted"]) for server in self._servers)
 
+    def _opened_beside(self) -> int:
+        if self._between is None or self.subject is None:
+            return 0
+        return int(self._between.count()["opened"])
+
     def _done(self, timeout_s: float) -> tuple[Event, ...]:
         deadline_s = time.monotonic() + timeout_s
         return tuple(
@@ -274,11 +321,12 @@ class Stage:
         low, high = self.place.hosts["proxy"].port_range()
         behind = frozenset(self._ports)
         front = frozenset([_port(self.subject.address)]) if self.subject is not None else behind
+        entry = front if self._between is None else frozenset(map(_port, self._between.addresses))
         proxy = [self.subject.pid] if self.subject is not None and self.subject.pid is not None else []
         servers = [*(server.process.pid for server in self._servers), *(each.pid for each in self._others)]
         hosts = self.place.hosts
         watched = [
-            Watched(hosts["client"], [client.pid for client in self._clients], connects_to=front),
+            Watched(hosts["client"], [client.pid for client in self._clients], connects_to=entry),
             Watched(hosts["proxy"], proxy, listens=front if proxy else frozenset(), connects_to=behind),
             Watched(hosts["backend"], servers, listens=behind),
         ]

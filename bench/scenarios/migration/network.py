@@ -1,0 +1,50 @@
+"""What lies between the client and whoever it talks to: a delay, and an address that ceases to exist."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bench.lab.roaming import Roaming
+from bench.scenarios.stage import Stage
+
+_OLD, _NEW = "127.0.0.2", "127.0.0.3"
+
+
+@dataclass(slots=True)
+class Network:
+    """The way to the front. States: as it was, without the old address, with the new one."""
+
+    entry: str
+    """HOST:PORT to which the clients connect."""
+    old: str
+    new: str
+    binds: bool
+    """Whether clients have to choose their address: on loopback all are there, and none is anybody's."""
+    _vanish: Callable[[], None]
+    _appear: Callable[[], None] = field(default=lambda: None)
+    left_ns: int = 0
+    arrived_ns: int = 0
+
+    def leave(self) -> None:
+        """Let the old address be gone."""
+        self._vanish()
+        self.left_ns = time.monotonic_ns()
+
+    def arrive(self) -> None:
+        """Let the new address be there."""
+        self._appear()
+        self.arrived_ns = time.monotonic_ns()
+
+
+def lay(stage: Stage, front: str, round_trip_s: float) -> Network:
+    """Return the network before `front` in the stage's lab."""
+    delay = ("--delay-ms", str(round_trip_s * 500))
+    if stage.place.name == "loopback":
+        line = stage.between(front, *delay, "--vanishing", _OLD)
+        return Network(line.address, _OLD, _NEW, True, lambda: line.process.send({"command": "vanish"}))
+    roaming = Roaming.over(stage.place.hosts["client"], "direct" if stage.subject is None else "to-proxy")
+    entry = stage.between(front, *delay).address if round_trip_s else front
+    old = roaming.wire.addresses[0]
+    return Network(entry, old, roaming.new, False, roaming.leave, roaming.arrive)

@@ -1,0 +1,136 @@
+"""The answer over HTTP/3, by aioquic: a client whose address changes under its connection."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+from aioquic.asyncio.protocol import QuicConnectionProtocol
+from aioquic.h3.connection import H3_ALPN, H3Connection
+from aioquic.h3.events import DataReceived
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
+from aioquic.quic.events import ConnectionTerminated, QuicEvent
+
+from bench.scenarios.migration.receipts import Receipts
+
+_DATAGRAM_BYTES = 65_536
+_ANY = "0.0.0.0"
+
+
+class Outlet(asyncio.DatagramTransport):
+    """The transport that the connection sees: whichever socket is the current one."""
+
+    def __init__(self, protocol: asyncio.DatagramProtocol) -> None:
+        super().__init__()
+        self._protocol = protocol
+        self._loop = asyncio.get_running_loop()
+        self._socket: socket.socket | None = None
+
+    def bind(self, address: str) -> None:
+        """Send and receive by a new socket on `address` from now on."""
+        self.close()
+        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        opened.setblocking(False)
+        opened.bind((address, 0))
+        self._socket = opened
+        self._loop.add_reader(opened, self._read)
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        """Send a datagram; one that the kernel has no way for is lost, as datagrams may be."""
+        assert self._socket is not None
+        try:
+            self._socket.sendto(data, addr)
+        except OSError:
+            return  # QUIC finds out by itself, and sends again what matters (RFC 9002)
+
+    def close(self) -> None:
+        """Close the socket, if there is one."""
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+
+    def _read(self) -> None:
+        assert self._socket is not None
+        try:
+            data, from_ = self._socket.recvfrom(_DATAGRAM_BYTES)
+        except OSError:
+            return  # nothing there after all, or an ICMP error of the old address
+        self._protocol.datagram_received(data, from_)
+
+
+class Client(QuicConnectionProtocol):
+    """One QUIC connection with one request on it."""
+
+    def __init__(self, quic: QuicConnection, receipts: Receipts) -> None:
+        super().__init__(quic)
+        self._receipts = receipts
+        self._http: H3Connection | None = None
+
+    def ask(self, authority: str) -> None:
+        """Send the request; the answer comes by itself."""
+        self._http = H3Connection(self._quic)
+        fields = {":method": "GET", ":scheme": "https", ":authority": authority, ":path": "/events"}
+        stream = self._quic.get_next_available_stream_id()
+        headers = [(name.encode(), value.encode()) for name, value in fields.items()]
+        self._http.send_headers(stream, headers, end_stream=True)
+        self.transmit()
+
+    def quic_event_received(self, event: QuicEvent) -> None:
+        """Take what comes of the answer; remember why the connection ended."""
+        if isinstance(event, ConnectionTerminated):
+            self._receipts.ends.append(event.reason_phrase or f"error {event.error_code}")
+        if self._http is not None:
+            for received in self._http.handle_event(event):
+                if isinstance(received, DataReceived):
+                    self._receipts.feed(received.data)
+
+
+class OverQuic:
+    """Follows the answer over one QUIC connection.
+
+    `quic` does nothing when its address changes, `quic-probe` sends a PING from wherever it is now, and
+    `quic-rebind` sends from a new socket with a connection id that nobody has seen before.
+    """
+
+    def __init__(self, job: dict[str, Any], receipts: Receipts) -> None:
+        self._job = job
+        self._receipts = receipts
+        self._client: Client | None = None
+        self._outlet: Outlet | None = None
+
+    async def follow(self) -> None:
+        """Connect, ask, and wait for the end of the connection."""
+        host, _, port = self._job["address"].rpartition(":")
+        configuration = QuicConfiguration(
+            is_client=True,
+            alpn_protocols=H3_ALPN,
+            server_name=host,
+            idle_timeout=self._job["idle_timeout_s"],
+        )
+        configuration.load_verify_locations(cadata=self._job["authority"].encode())
+        client = Client(QuicConnection(configuration=configuration), self._receipts)
+        outlet = Outlet(client)
+        is_bound = self._job["binds"] or self._job["way"] == "quic-rebind"
+        outlet.bind(self._job["old"] if is_bound else _ANY)
+        client.connection_made(outlet)
+        client.connect((host, int(port)))
+        await client.wait_connected()
+        self._receipts.connections += 1
+        self._client, self._outlet = client, outlet
+        client.ask(self._job["address"])
+        await client.wait_closed()
+
+    def moved(self, address: str) -> None:
+        """Do what the way does when the system says that there is a new address."""
+        way = self._job["way"]
+        if way == "quic" or self._client is None or self._outlet is None:
+            return
+        if way == "quic-rebind" or self._job["binds"]:
+            self._outlet.bind(address)
+        if way == "quic-rebind":
+            self._client.change_connection_id()
+        else:
+            self._pinging = asyncio.ensure_future(self._client.ping())

@@ -1,0 +1,106 @@
+"""migration: which connections go on under a new address, how long it is silent, and what that counts as."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import bench_process
+from bench.scenarios.migration import silence
+from bench.subjects import programs
+
+SMALL = ("--set", "tokens=40", "--set", "move_at_s=0.3", "--set", "outage_s=0.2", "--set", "timeout_s=0.4",
+         "--set", "watch_s=2.0", "--set", "round_trip_s=0.01")  # fmt: skip
+
+
+def found(answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {trial["way"]: trial["figures"] for trial in answer["trials"]}
+
+
+@pytest.fixture(scope="module", params=["loopback", "auto"])
+def figures(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    root = tmp_path_factory.mktemp("migration")
+    ways = ("--way", "quic", "--way", "quic-probe", "--way", "sse", "--way", "sse-timeout")
+    return found(
+        bench_process.scenario(
+            "migration", *SMALL, *ways, "--subject", "direct", "--lab", request.param, root=root
+        )
+    )
+
+
+def test_quic_goes_on_where_it_says_where_it_is_now(figures: Any) -> None:
+    probe = figures["quic-probe"]
+    assert (probe["lost"], probe["connections"], probe["quic"], probe["paths"]) == (0, 1, 1, 2)
+
+
+def test_quic_that_says_nothing_hears_nothing_more(figures: Any) -> None:
+    assert figures["quic"]["lost"] > 0
+    assert (figures["quic"]["first_after_ms"], figures["quic"]["paths"]) == (None, 1)
+
+
+def test_what_waits_on_tcp_waits_for_ever_without_a_timeout(figures: Any) -> None:
+    assert figures["sse"]["lost"] > 0
+    assert figures["sse"]["connections"] == 1
+
+
+def test_a_timeout_costs_its_time_and_a_connection_but_no_token(figures: Any) -> None:
+    timed = figures["sse-timeout"]
+    assert (timed["lost"], timed["connections"]) == (0, 2)
+    assert timed["silence_ms"] >= 400
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["envoy", "caddy"])
+def test_quic_goes_on_through_a_proxy(name: str, tmp_path: Any) -> None:
+    if not programs.found(name):
+        pytest.skip(f"{name} is not here")
+    ways = ("--way", "quic-probe", "--way", "websocket-timeout")
+    answer = bench_process.scenario("migration", *SMALL, *ways, "--subject", name, root=tmp_path)
+    got = found(answer)
+    assert (got["quic-probe"]["lost"], got["quic-probe"]["connections"]) == (0, 1)
+    assert (got["websocket-timeout"]["lost"], got["websocket-timeout"]["connections"]) == (0, 2)
+    assert "witnesses-disagree" not in {
+        code for trial in answer["trials"] for code in bench_process.codes(trial)
+    }
+
+
+def test_nginx_is_refused_for_http3_and_not_for_the_rest(tmp_path: Any) -> None:
+    done = bench_process.run(
+        "scenario", "run", "migration", "--way", "quic", "--subject", "nginx", "-o", tmp_path
+    )
+    assert done.returncode == 2
+    assert "no HTTP/3" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "silence_s", "began_s", "got", "doubled"),
+    [
+        ([], 5.0, 0.0, 0, 0),
+        ([(0.5, 1), (1.0, 2), (1.2, 3)], 0.5, 0.5, 3, 0),
+        ([(0.5, 1), (1.0, 2)], 4.0, 1.0, 2, 0),
+        ([(0.5, 1), (0.9, 1), (1.0, 2), (2.5, 3)], 1.5, 1.0, 3, 1),
+    ],
+)
+def test_silence_is_the_longest_time_without_a_new_token(
+    arrivals: list[tuple[float, int]], silence_s: float, began_s: float, got: int, doubled: int
+) -> None:
+    told = silence.told(arrivals, tokens=3, watched_s=5.0)
+    assert (told.silence_s, told.silence_began_s, told.got, told.doubled) == (
+        silence_s,
+        began_s,
+        got,
+        doubled,
+    )
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.integers(1, 20))))
+def test_nothing_is_counted_twice_or_forgotten(arrivals: list[tuple[float, int]]) -> None:
+    told = silence.told(sorted(arrivals), tokens=20, watched_s=5.0)
+    assert told.got == len({number for _, number in arrivals})
+    assert told.got + told.doubled == len(arrivals)
+    assert 0 <= told.silence_s <= 5
+    assert [y for _, y in told.curve] == sorted(y for _, y in told.curve)
