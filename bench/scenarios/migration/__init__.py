@@ -80,7 +80,7 @@ def perform(stage: Stage, case: Case, settings: MigrationSettings) -> Figures:
         "idle_timeout_s": settings.idle_timeout_s,
         "watch_s": settings.watch_s,
     }
-    stage.clients("bench.scenarios.migration.clients", [job])
+    stage.clients(f"bench.scenarios.migration.{'quic' if is_quic else 'tcp'}", [job])
 
     def arrive() -> None:
         way_there.arrive()

@@ -1,15 +1,15 @@
-"""`python -m bench.scenarios.migration.clients`: one client that is told when it moves."""
+"""The life of a client that follows an answer and is told when it moves; tcp.py and quic.py follow it."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
+import functools
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from bench.scenarios import client
 from bench.scenarios.client import Control, Go
 from bench.scenarios.migration.receipts import Receipts
-from bench.scenarios.migration.tcp import OverTcp
 
 
 class Follower(Protocol):
@@ -22,19 +22,19 @@ class Follower(Protocol):
         """Take note that the client's address is another one now."""
 
 
-def follower(job: dict[str, Any], receipts: Receipts) -> Follower:
-    """Return who follows in the job's way."""
-    if not job["way"].startswith("quic"):
-        return OverTcp(job, receipts)
-    from bench.scenarios.migration.quic import OverQuic  # noqa: PLC0415 - needs an extra
-
-    return OverQuic(job, receipts)
+Make = Callable[[dict[str, Any], Receipts], Follower]
+"""Makes who follows in the job's way."""
 
 
-async def act(job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
+def run(make: Make) -> int:
+    """Run a client process to its end; returns the exit code."""
+    return client.run(functools.partial(_act, make))
+
+
+async def _act(make: Make, job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
     """Follow until the answer is whole or the watch is over."""
     receipts = Receipts(job["tokens"], go.start_ns)
-    who = follower(job, receipts)
+    who = make(job, receipts)
 
     async def listen() -> None:
         while True:
@@ -53,7 +53,3 @@ async def act(job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
         "connections": receipts.connections,
         "ends": receipts.ends,
     }
-
-
-if __name__ == "__main__":
-    sys.exit(client.run(act))

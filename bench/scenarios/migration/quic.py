@@ -1,9 +1,10 @@
-"""The answer over HTTP/3, by aioquic: a client whose address changes under its connection."""
+"""`python -m bench.scenarios.migration.quic`: the answer by HTTP/3, to a client whose address changes."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from typing import Any
 
 from aioquic.asyncio.protocol import QuicConnectionProtocol
@@ -13,6 +14,7 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import ConnectionTerminated, QuicEvent
 
+from bench.scenarios.migration import clients
 from bench.scenarios.migration.receipts import Receipts
 
 _DATAGRAM_BYTES = 65_536
@@ -134,3 +136,7 @@ class OverQuic:
             self._client.change_connection_id()
         else:
             self._pinging = asyncio.ensure_future(self._client.ping())
+
+
+if __name__ == "__main__":
+    sys.exit(clients.run(OverQuic))

@@ -1,13 +1,15 @@
-"""The answer over TCP: SSE, WebSocket and kept connections, each with and without a time-out."""
+"""`python -m bench.scenarios.migration.tcp`: the answer by SSE, WebSocket or kept connections, timed or not."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 
+from bench.scenarios.migration import clients
 from bench.scenarios.migration.receipts import Receipts
 
 _AGAIN_S = 0.05
@@ -87,3 +89,7 @@ class OverTcp:
                 answer.raise_for_status()
                 for number in (await answer.text()).split():
                     self._receipts.take(int(number))
+
+
+if __name__ == "__main__":
+    sys.exit(clients.run(OverTcp))
