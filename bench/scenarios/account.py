@@ -122,7 +122,8 @@ def _cautions(facts: Facts, hops: Mapping[str, Hop], use: Mapping[str, Use]) -> 
     for note in played.notes:
         yield Caution("lab", note)
     yield from _disagreements(facts, hops)
-    yield from validity.generator_cautions(played.first.reading.until(played.last.reading))
+    for caution in validity.generator_cautions(played.first.reading.until(played.last.reading)):
+        yield replace(caution, voids=caution.voids and not facts.figures.is_paced)
     served = sum(use[role].cpu_s or 0.0 for role in ("proxy", "backend"))
     asked = use["client"].cpu_s or 0.0
     if asked > served > 0:

@@ -91,6 +91,9 @@ class Figures:
     """Sparse histograms: microseconds -> count."""
     curves: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
     cautions: Sequence[Caution] = ()
+    is_paced: bool = False
+    """Whether the clients only wait for what comes at its own pace: a busy machine then makes it late, which
+    shows in the times, and voids nothing."""
 
 
 @dataclass(frozen=True, slots=True)

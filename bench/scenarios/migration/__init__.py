@@ -134,6 +134,7 @@ def measured(
         },
         curves={"tokens": told.curve},
         cautions=_doubts(done, told, seen),
+        is_paced=True,
     )
 
 

@@ -1,4 +1,4 @@
-"""`python -m bench.scenarios.migration.tcp`: the answer by SSE, WebSocket or kept connections, timed or not."""
+"""`python -m bench.scenarios.migration.tcp`: the answer by SSE, WebSocket or polls, timed or not."""
 
 from __future__ import annotations
 
