@@ -113,5 +113,20 @@ def _keepalive(asked: Asked) -> Iterator[str]:
         return
     yield f"keepalive {round(plan.pool_idle_timeout_s * 1000)}ms"
     yield f"keepalive_idle_conns_per_host {asked.pool_idle}"
-    if plan.pool_max is not None:
-        yield f"max_conns_per_host {plan.pool_max}"
+    most = _most(asked)
+    if most is not None:
+        yield f"max_conns_per_host {most}"
+
+
+def _most(asked: Asked) -> int | None:
+    """Return the most connections that Caddy may open to each server; None for no limit.
+
+    Go's transport hands a response on before its connection is back in the pool: a client that is quick to
+    ask again finds none there and opens another, though the one it had comes back before that one is up
+    (net/http, Transport.queueForDial). With as many connections as clients allowed, it waits for the one
+    that comes back. A pool for fewer than there are clients, or exchanges that last, want no such limit.
+    """
+    if asked.plan.pool_max is not None:
+        return asked.plan.pool_max
+    is_enough = asked.pool_idle >= asked.clients and not asked.carries.lasts
+    return asked.clients if is_enough else None

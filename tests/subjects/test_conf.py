@@ -103,3 +103,20 @@ def test_a_pool_that_was_asked_for_is_not_made_larger() -> None:
     conf = RENDERERS["nginx-1.22"]
     assert "keepalive 4;" in conf(asked(pool_idle=4, **TWICE), LISTEN)
     assert "keepalive 128;" in conf(asked(**TWICE), LISTEN)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "max_conns_per_host 64"),
+        ({"pool_max": 100}, "max_conns_per_host 100"),
+        ({"pool_idle": 8}, None),
+        ({"carries": LASTING}, None),
+        ({"mode": "short"}, None),
+    ],
+)
+def test_caddy_opens_no_more_than_it_has_clients_where_its_pool_holds_them(
+    changes: dict[str, Any], expected: str | None
+) -> None:
+    lines = [line.strip() for line in caddy.conf(asked(**changes), LISTEN).splitlines()]
+    assert [line for line in lines if line.startswith("max_conns")] == ([expected] if expected else [])
