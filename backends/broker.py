@@ -18,7 +18,7 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest
 from backends.answering import Answer, PlainServer, Reply, Request
 from backends.connections import Connections
 from backends.counters import Counters
-from backends.listening import BACKLOG
+from backends.listening import BACKLOG, HANDSHAKE_S
 from backends.queues import Queue
 from backends.role import Acceptor, Backend
 from backends.serving import Parser, main
@@ -142,7 +142,9 @@ class Pushes:
 
     async def accept(self, listener: socket.socket) -> asyncio.AbstractServer:
         """Serves the connections that come to a socket."""
-        return await ws_create_server(self._consumer, sock=listener, backlog=BACKLOG)
+        return await ws_create_server(
+            self._consumer, sock=listener, backlog=BACKLOG, websocket_handshake_timeout=HANDSHAKE_S
+        )
 
     async def drain(self, timeout_s: float) -> bool:
         """Closes every connection; returns whether all went in time."""

@@ -11,6 +11,9 @@ from backends.errors import ListenError
 
 BACKLOG: Final = 16384  # the kernel cuts it to net.core.somaxconn; short mode at full speed needs the room
 
+HANDSHAKE_S: Final = 30.0
+"""Thousands shake hands at once, on a busy machine: the few seconds that libraries allow are for one."""
+
 
 def open_listener(host: str, port: int, *, shared: bool) -> socket.socket:
     """Opens a listening socket; `shared` lets other workers listen on the same port (SO_REUSEPORT).

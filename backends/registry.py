@@ -20,52 +20,13 @@ from backends import nacos
 from backends.answering import JSON, Answer, PlainServer, Reply, Request
 from backends.connections import Connections
 from backends.counters import Counters
-from backends.listening import BACKLOG
+from backends.listening import BACKLOG, HANDSHAKE_S
+from backends.registering import Registry
 from backends.role import Acceptor, Backend
-from backends.roster import Key, Roster
+from backends.roster import Key
 from backends.serving import Parser, main
 
-_SWEEPS_PER_EXPIRY: Final = 3
-"""As in Nacos, which looks every 5 s for beats that are 15 s old."""
 _NO_KEY: Final = Answer(b"serviceName, ip and port are needed", 400)
-
-
-class Registry:
-    """The roster, and who follows which service."""
-
-    def __init__(self, roster: Roster, expire_s: float) -> None:
-        self.roster = roster
-        self.followers: dict[str, dict[Member, None]] = {}
-        self._every_s = expire_s / _SWEEPS_PER_EXPIRY
-
-    def sweep(self) -> None:
-        """Takes those off whose beats stay out, again and again."""
-        for key in self.roster.expire(monotonic_ns()):
-            self.changed(key.service)
-        asyncio.get_running_loop().call_later(self._every_s, self.sweep)
-
-    def register(self, key: Key) -> None:
-        """Puts an instance on the roster, and tells who follows its service."""
-        if self.roster.register(key, monotonic_ns()):
-            self.changed(key.service)
-
-    def leave(self, key: Key) -> None:
-        """Takes an instance off the roster, and tells who follows its service."""
-        if self.roster.leave(key, monotonic_ns()):
-            self.changed(key.service)
-
-    def listing(self, name: str) -> dict[str, Any]:
-        """Returns the service called `name` with its instances."""
-        return nacos.listing(name, self.roster.service(name))
-
-    def changed(self, name: str) -> None:
-        """Tells those who follow a service what it is now."""
-        followers = self.followers.get(name)
-        if not followers:
-            return
-        message = _message("NotifySubscriberRequest", serviceInfo=self.listing(name))
-        for each in followers:
-            each.tell(message)
 
 
 class Requests:
@@ -117,10 +78,9 @@ class Member(WSListener):
         self._transport = transport
         self._server.connections.add(self)
 
-    def tell(self, message: bytes) -> None:
-        """Sends one message."""
-        if self._transport is not None:
-            self._transport.send(WSMsgType.TEXT, message)
+    def tell(self, listing: dict[str, Any]) -> None:
+        """Tells the client what a service is now."""
+        self._send(_message("NotifySubscriberRequest", serviceInfo=listing))
 
     def drop(self) -> None:
         """Ends the connection from this side."""
@@ -129,18 +89,19 @@ class Member(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type == WSMsgType.TEXT:
-            self.tell(self._answer(json.loads(frame.get_payload_as_bytes())))
+            self._send(self._answer(json.loads(frame.get_payload_as_bytes())))
         elif frame.msg_type == WSMsgType.CLOSE:
             transport.send_close(frame.get_close_code(), b"")
             transport.disconnect()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        registry, self._transport = self._server.registry, None
-        for name in self._follows:
-            del registry.followers[name][self]
-        for key in self._keys:
-            registry.leave(key)
+        self._transport = None
+        self._server.registry.gone(self, self._follows, self._keys)
         self._server.lost(self, transport)
+
+    def _send(self, message: bytes) -> None:
+        if self._transport is not None:
+            self._transport.send(WSMsgType.TEXT, message)
 
     def _answer(self, asked: dict[str, Any]) -> bytes:
         """Does what is asked, and returns what is said in return."""
@@ -157,7 +118,7 @@ class Member(WSListener):
             case "SubscribeServiceRequest":
                 name = nacos.full_name(asked)
                 self._follows.add(name)
-                registry.followers.setdefault(name, {})[self] = None
+                registry.follow(name, self)
                 return _message("SubscribeServiceResponse", serviceInfo=registry.listing(name))
             case "NotifySubscriberResponse":
                 return _ALIVE
@@ -184,7 +145,9 @@ class Streams:
 
     async def accept(self, listener: socket.socket) -> asyncio.AbstractServer:
         """Serves the connections that come to a socket."""
-        return await ws_create_server(self._member, sock=listener, backlog=BACKLOG)
+        return await ws_create_server(
+            self._member, sock=listener, backlog=BACKLOG, websocket_handshake_timeout=HANDSHAKE_S
+        )
 
     async def drain(self, timeout_s: float) -> bool:
         """Closes every connection; returns whether all went in time."""
@@ -215,7 +178,7 @@ _ALIVE: Final = _message("HealthCheckResponse")
 
 
 async def _make(given: argparse.Namespace, counters: Counters) -> Backend | Acceptor:
-    registry = Registry(Roster(round(given.expire * 1e9)), given.expire)
+    registry = Registry(given.expire)
     registry.sweep()
     if given.style == "stream":
         return Streams(registry, counters)

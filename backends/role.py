@@ -30,11 +30,18 @@ class Backend(Protocol):
         """Closes idle connections, lets busy ones finish; returns whether all went in time."""
 
 
+class Accepting(Protocol):
+    """What accepts connections."""
+
+    def close(self) -> None:
+        """Accepts no more."""
+
+
 @runtime_checkable
 class Acceptor(Protocol):
     """A kind of backend that accepts connections by itself: the server of a library."""
 
-    async def accept(self, listener: socket.socket) -> asyncio.AbstractServer:
+    async def accept(self, listener: socket.socket) -> Accepting:
         """Serves the connections that come to a socket."""
 
     async def drain(self, timeout_s: float) -> bool:
@@ -132,7 +139,7 @@ async def run_worker(
 
 async def _accept(
     backend: Backend | Acceptor, listener: socket.socket, tls: ssl.SSLContext | None
-) -> asyncio.AbstractServer:
+) -> Accepting:
     if isinstance(backend, Acceptor):
         return await backend.accept(listener)
     loop = asyncio.get_running_loop()

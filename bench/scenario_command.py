@@ -66,6 +66,15 @@ def list_scenarios() -> None:
     click.echo(report.catalogue(catalogue.everything()), nl=False)
 
 
+@scenario_command.command("install")
+@click.argument("name", metavar="NAME")
+def install_environment(name: str) -> None:
+    """Install what a way needs in an environment of its own: the client of a real product."""
+    from bench.scenarios import environments  # noqa: PLC0415
+
+    environments.find(name).install(click.echo)
+
+
 @scenario_command.command("plan")
 @_plan_flags
 @json_flag

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import time
 from collections.abc import Iterator, Sequence
@@ -83,8 +82,8 @@ def sort_out(scenario: Scenario, asked: ScenarioPlan) -> tuple[list[Case], list[
 
 def _missing(scenario: Scenario, case: Case) -> str | None:
     for need in scenario.way(case.way).needs:
-        if importlib.util.find_spec(need.module) is None:
-            return f"needs {need.module}: {need.remedy}"
+        if not need.is_met:
+            return f"needs {need.said}: {need.remedy}"
     if case.subject.name in PROGRAMS:
         try:
             programs.find(case.subject.name, case.subject.program)

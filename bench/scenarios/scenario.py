@@ -6,6 +6,7 @@ Values and the types of functions; where a trial plays is stage.py, which scenar
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from bench.errors import PlanError
 from bench.record import Caution
 
 if TYPE_CHECKING:
+    from bench.scenarios.environments import Environment
     from bench.scenarios.stage import Stage
     from bench.scenarios.summary import Summary
 
@@ -46,6 +48,16 @@ class Need:
     extra: str
 
     @property
+    def is_met(self) -> bool:
+        """Return whether it is installed."""
+        return importlib.util.find_spec(self.module) is not None
+
+    @property
+    def said(self) -> str:
+        """Return what is needed."""
+        return self.module
+
+    @property
     def remedy(self) -> str:
         """Return the one command that installs it."""
         return f"pip install 'keepalive-bench[{self.extra}]'"
@@ -58,7 +70,7 @@ class Way:
     name: str
     said: str
     """What it is, in half a sentence."""
-    needs: tuple[Need, ...] = ()
+    needs: tuple[Need | Environment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

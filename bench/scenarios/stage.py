@@ -21,6 +21,7 @@ from bench.observe.wire import Bytes, Wires
 from bench.plan import Closer, Mode
 from bench.pressure import Reading
 from bench.record import ROLES
+from bench.scenarios.environments import Environment
 from bench.scenarios.scenario import Case
 from bench.subjects.choose import SUBJECTS
 from bench.subjects.subject import Asked, Carries, Counted, Running
@@ -125,14 +126,16 @@ class Stage:
 
     # -- setting up
 
-    def serve(self, module: str, *arguments: str) -> Server:
+    def serve(self, module: str, *arguments: str, environment: Environment | None = None) -> Server:
         """Start `python -m MODULE` as a server on the backend's host and wait until it listens.
 
         The module takes `--control --listen HOST:PORT` and talks over its pipes as docs/pipes.md says.
         """
         address = self.address("backend")
-        argv = [sys.executable, "-m", module, "--control", "--listen", address, *arguments]
-        process = self.place.hosts["backend"].start(argv, name="backend", cpus=self._cores["backend"])
+        host = self.place.hosts["backend"]
+        python, env = _interpreter(host, environment)
+        argv = [python, "-m", module, "--control", "--listen", address, *arguments]
+        process = host.start(argv, name="backend", cpus=self._cores["backend"], env=env)
         ready = process.wait_event("ready", _READY_TIMEOUT_S)
         server = Server(process, tuple(ready["listen"]), ready)
         self._servers.append(server)
@@ -211,11 +214,14 @@ class Stage:
         self._others.append(process)
         self._ports |= set(ports)
 
-    def clients(self, module: str, jobs: Sequence[Mapping[str, Any]]) -> None:
+    def clients(
+        self, module: str, jobs: Sequence[Mapping[str, Any]], environment: Environment | None = None
+    ) -> None:
         """Start `python -m MODULE` once for each job and wait until all are ready."""
         host = self.place.hosts["client"]
+        python, env = _interpreter(host, environment)
         started = [
-            host.start([sys.executable, "-m", module], name="client", cpus=self._cores["client"])
+            host.start([python, "-m", module], name="client", cpus=self._cores["client"], env=env)
             for _ in jobs
         ]
         for process, job in zip(started, jobs, strict=True):
@@ -369,6 +375,13 @@ class Stage:
             if not any(survey is not None and survey.moving for survey in surveys):
                 break
             time.sleep(0.01)
+
+
+def _interpreter(host: Host, environment: Environment | None) -> tuple[str, dict[str, str] | None]:
+    """Return the interpreter of a role and its variables: ours, or those of an environment of its own."""
+    if environment is None:
+        return sys.executable, None
+    return environment.python, environment.inhabit(host)
 
 
 def _sleep_until(moment_ns: int) -> None:

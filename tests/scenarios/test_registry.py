@@ -9,6 +9,7 @@ import pytest
 
 import bench_process
 from bench import plan
+from bench.scenarios.environments import NACOS
 from bench.scenarios.registry import RegistrySettings, ground, steps
 from bench.scenarios.registry.news import Change, News
 from bench.scenarios.registry.wheel import Wheel
@@ -23,7 +24,8 @@ WAYS = ("http-short", "http-kept", "stream")
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     root = tmp_path_factory.mktemp("registry")
-    answer = bench_process.scenario("registry", *SMALL, "--subject", "direct", root=root)
+    flags = [flag for way in WAYS for flag in ("--way", way)]
+    answer = bench_process.scenario("registry", *SMALL, "--subject", "direct", *flags, root=root)
     return {trial["way"]: trial for trial in answer["trials"]}
 
 
@@ -108,3 +110,17 @@ def test_a_change_is_seen_once_by_each_who_follows() -> None:
     assert (seen, news.unseen) == ([came, went], 2)
     news.look(1, "s", {("h", 1), ("h", 2)}, seen.append)
     assert (news.seen, news.unseen) == (3, 1)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not NACOS.is_met, reason=f"needs {NACOS.said}: {NACOS.remedy}")
+def test_nacos_own_clients_take_it_for_nacos(tmp_path_factory: pytest.TempPathFactory) -> None:
+    root = tmp_path_factory.mktemp("registry")
+    flags = ("--way", "sdk-1", "--way", "sdk-2", "--subject", "direct", "--set", "real_instances=3")
+    trials = bench_process.scenario("registry", *SMALL, *flags, "--set", "beat_every_s=1", root=root)[
+        "trials"
+    ]
+    accepted = {trial["way"]: trial["hops"]["front"]["accepted"] for trial in trials}
+    assert [trial["figures"]["unseen"] for trial in trials] == [0, 0]
+    assert accepted["sdk-2"] == 2 + 3 + 2
+    assert accepted["sdk-1"] > trials[0]["figures"]["beats"] > 0

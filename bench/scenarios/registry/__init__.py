@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.analysis import histogram
 from bench.plan import Mode
 from bench.record import Caution
+from bench.scenarios.environments import NACOS
 from bench.scenarios.scenario import (
     Bars,
     Case,
@@ -29,6 +30,11 @@ from bench.subjects.subject import Carries
 _LEAST_INSTANCES = 100
 _STEPS_PER_DECADE = 2
 _SPARE_CONNECTIONS = 64
+_REAL = "sdk-"
+"""What the names of the ways begin with that use Nacos's own clients."""
+_REAL_CHANGES = 2
+_REAL_JOIN_S = 0.3
+"""A client of 2.x takes a tenth of a second to connect by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,9 @@ class RegistrySettings(Settings):
     """Addresses of the clients, and of a proxy, whose ports a short connection each time uses up."""
     server_closes: bool = False
     """Whether the registry closes a short connection first, and so keeps its TIME_WAIT."""
+    real_instances: int = 10
+    real_subscribers: int = 2
+    """Of Nacos's own clients, each with threads or a gRPC channel of its own."""
     duration_s: float = 30.0
 
     def check(self) -> None:
@@ -92,8 +101,17 @@ def ground(case: Case, settings: RegistrySettings) -> Ground:
     return Ground(count, count if case.subject.name != "direct" else 1)
 
 
+def refuse(case: Case, settings: RegistrySettings) -> str | None:
+    """Refuse Nacos's own clients behind a proxy: they only show that the rest is the real protocol."""
+    if case.way.startswith(_REAL) and case.subject.name != "direct":
+        return "Nacos's own client is shown without a proxy only"
+    return None
+
+
 def perform(stage: Stage, case: Case, settings: RegistrySettings) -> Figures:
     """Let the instances come, step by step, change some of them in the window, and add up what was seen."""
+    if case.way.startswith(_REAL):
+        return _perform_real(stage, case, settings)
     style = "stream" if case.way == "stream" else "http"
     flags = ("--style", style, "--beat", f"{settings.beat_every_s:g}", "--expire", f"{settings.expire_s:g}")
     server = stage.serve("backends.registry", *flags)
@@ -107,9 +125,31 @@ def perform(stage: Stage, case: Case, settings: RegistrySettings) -> Figures:
     )
     planned = steps(settings)
     stage.clients("bench.scenarios.registry.clients", [_job(stage, case, settings, address, connections)])
-    patience_s = _patience_s(case, settings)
+    patience_s = _patience_s(settings)
     played = stage.play(planned[-1].steady_s, settings.duration_s, timeout_s=patience_s + 30.0)
     return _figures(played, planned, settings)
+
+
+def _perform_real(stage: Stage, case: Case, settings: RegistrySettings) -> Figures:
+    """Let a few of Nacos's own clients play; what they cost is theirs, and not compared."""
+    if case.way == "sdk-2":
+        server = stage.serve("backends.registry_grpc", environment=NACOS)
+    else:
+        server = stage.serve("backends.registry", "--style", "http", "--expire", f"{settings.expire_s:g}")
+    job = {
+        "way": case.way,
+        "address": server.address,
+        "instances": settings.real_instances,
+        "subscribers": settings.real_subscribers,
+        "changes": min(_REAL_CHANGES, settings.real_instances),
+        "beat_every_s": settings.beat_every_s,
+        "poll_every_s": settings.poll_every_s,
+        "patience_s": _patience_s(settings),
+    }
+    stage.clients("bench.scenarios.sdk.nacos", [job], environment=NACOS)
+    joining_s = _REAL_JOIN_S * (settings.real_instances + settings.real_subscribers)
+    played = stage.play(joining_s, settings.duration_s, timeout_s=_patience_s(settings) + 30.0)
+    return _figures(played, [], replace(settings, instances=settings.real_instances))
 
 
 def _job(
@@ -127,13 +167,13 @@ def _job(
         "poll_every_s": settings.poll_every_s,
         "changes": settings.changes,
         "changes_s": min(settings.duration_s / 2, settings.changes / 2),
-        "patience_s": _patience_s(case, settings),
+        "patience_s": _patience_s(settings),
         "server_closes": settings.server_closes,
         "connections": connections,
     }
 
 
-def _patience_s(case: Case, settings: RegistrySettings) -> float:
+def _patience_s(settings: RegistrySettings) -> float:
     """Return how long the last change may take to be seen: the registry looks each third of the expiry."""
     return settings.expire_s * 4 / 3 + settings.poll_every_s + 2.0
 
@@ -206,6 +246,8 @@ def conclude(summary: Summary) -> str:
     parts = []
     short = summary.value("figures.cores", "http-short", subject)
     for row in summary.of_subject(subject):
+        if row.way.startswith(_REAL):
+            continue
         cores, died, came = (
             row.value(key) for key in ("figures.cores", "times_ms.went.p50", "times_ms.came.p50")
         )
@@ -217,7 +259,22 @@ def conclude(summary: Summary) -> str:
             f" {_told(died)} and a newcomer after {_told(came)}"
         )
     instances = summary.value("figures.instances", summary.rows[0].way) or 0
-    return f"With {instances:,.0f} instances {'; '.join(parts)}."
+    said = [f"With {instances:,.0f} instances {'; '.join(parts)}."] if parts else []
+    return " ".join([*said, *_conclude_real(summary)])
+
+
+def _conclude_real(summary: Summary) -> Iterator[str]:
+    """Yield what Nacos's own clients did, where they were there."""
+    told = [
+        f"{opened:,.0f} connections of its client of {version}"
+        for way, version in (("sdk-1", "1.x"), ("sdk-2", "2.x"))
+        if (opened := summary.value("hops.front.opened", way) or summary.value("hops.front.accepted", way))
+    ]
+    if told:
+        count = (
+            summary.value("figures.instances", "sdk-1") or summary.value("figures.instances", "sdk-2") or 0
+        )
+        yield f"Nacos's own clients, {count:,.0f} of them: {', '.join(told)}."
 
 
 def _told(time_ms: float) -> str:
@@ -237,6 +294,8 @@ SCENARIO = Scenario(
             "as Nacos 2.x: one long connection each, subscribers are told",
             (Need("picows", "push"),),
         ),
+        Way("sdk-1", "Nacos's own client of 1.x, a few of them", (NACOS,)),
+        Way("sdk-2", "Nacos's own client of 2.x, a few of them, over gRPC", (NACOS,)),
     ),
     settings=RegistrySettings,
     columns=(
@@ -274,8 +333,10 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
+    refuse=refuse,
     ground=ground,
     brief={
+        "ways": ["http-short", "http-kept", "stream"],
         "subjects": ["direct"],
         "settings": {
             "instances": 1000,
