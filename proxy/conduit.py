@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Protocol
 
-from proxy.poller import IN, OUT, Poller
+from proxy.poller import Poller
 from proxy.transport import Transport
 
 MAX_PIPES = 24
@@ -91,8 +91,7 @@ class Conduit:
     def read(self) -> None:
         """Move what has come in."""
         if self._within or not self._left:
-            # Nothing is wanted for now, and the source has been told so.
-            self._source.read()
+            # Nothing is wanted for now; who wants more looks again.
             return
         try:
             count = os.splice(self._source.descriptor, self._pipe[1], min(self._left, _ONCE_BYTES))
@@ -109,11 +108,7 @@ class Conduit:
 
     def ready(self, events: int) -> None:
         """Move what has come in before the end."""
-        if events & ~(IN | OUT):
-            # This would be told again and again, however long the sink takes to make room for the rest.
-            self._source.mute()
-        if not self._within:
-            self.read()
+        self.read()
 
     # What its owner asks for.
 
@@ -129,8 +124,8 @@ class Conduit:
         self._within -= count
         if self._within:
             self._sink.block()
-        elif self._source.is_muted and self._left:
-            self._pipes.poller.later(self._read_on)
+        elif self._left:
+            self._source.look_again()
         if count:
             self._owner.moved(self)
 
@@ -138,15 +133,11 @@ class Conduit:
         """Give back the pipe, and its place at the poller to the source."""
         if self._source.descriptor >= 0:
             self._pipes.poller.hand(self._source.descriptor, self._source)
+            self._source.look_again()
         self._pipes.give_back(self._pipe, is_empty=not self._within)
         self._left = self._within = 0
-
-    def _read_on(self) -> None:
-        if self._left and not self._within:
-            self.read()
 
     def _stand_aside(self) -> None:
         left = self._left
         self.end()
         self._owner.ended(left)
-        self._source.read()

@@ -16,6 +16,10 @@ from time import monotonic
 from typing import Protocol
 
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
+END = select.EPOLLRDHUP
+"""The other side has ended what it sends."""
+CHANGES = select.EPOLLET
+"""Tell of each event once. Otherwise the kernel looks again, at the next turn, at all that it told before."""
 
 
 class Watcher(Protocol):
@@ -51,16 +55,12 @@ class Poller:
         self._watchers[descriptor] = watcher
 
     def change(self, descriptor: int, events: int) -> None:
-        """Watch it for these events from now on; errors and hang-ups are always told."""
+        """Watch it for these events from now on, and tell anew what is there; hang-ups are always told."""
         self._epoll.modify(descriptor, events)
 
     def hand(self, descriptor: int, watcher: Watcher) -> None:
         """Tell another watcher from now on."""
         self._watchers[descriptor] = watcher
-
-    def mute(self, descriptor: int) -> None:
-        """Tell nothing more of a descriptor, not even what is always told."""
-        self._epoll.unregister(descriptor)
 
     def remove(self, descriptor: int) -> None:
         """Forget a descriptor that is about to be closed, which ends epoll's interest in it."""

@@ -11,8 +11,10 @@ import socket
 from functools import partial
 from typing import Protocol
 
-from proxy.poller import IN, OUT, Poller
+from proxy.poller import CHANGES, END, IN, OUT, Poller
 
+_READS = IN | END | CHANGES
+_READS_AND_WRITES = _READS | OUT
 _READ_BYTES = 16 * 1024
 _READ_MORE_BYTES = 256 * 1024
 """Once a read has filled its buffer, more of the same is to be expected."""
@@ -65,7 +67,7 @@ class Transport:
 
     __slots__ = (
         "_blocked", "_closing", "_ended", "_events", "_paused", "_poller", "_protocol", "_read_bytes",
-        "_reading", "_shutting", "descriptor", "is_muted", "unsent",
+        "_reading", "_shutting", "descriptor", "unsent",
     )  # fmt: skip
 
     def __init__(self, poller: Poller, descriptor: int, protocol: Receiver) -> None:
@@ -75,25 +77,21 @@ class Transport:
         self._protocol: Receiver = protocol
         self.unsent: bytes | memoryview = b""
         """What is still to be sent."""
-        self._events = IN
+        self._events = _READS
         self._read_bytes = _READ_BYTES
-        self.is_muted = False
-        """Whether nothing more is told of its descriptor."""
         self._reading = True
         self._ended = False
         self._blocked = False
         self._paused = False
         self._shutting = False
         self._closing = False
-        poller.add(descriptor, self)
+        poller.add(descriptor, self, _READS)
 
     # What the poller tells.
 
     def read(self) -> None:
-        """Read what has come in."""
+        """Read what has come in, unless nobody wants it: who wants it again asks anew."""
         if not self._reading:
-            # Only now: most pauses are over before anything comes.
-            self._watch()
             return
         try:
             data = os.read(self.descriptor, self._read_bytes)
@@ -107,16 +105,20 @@ class Transport:
             return
         if len(data) == self._read_bytes:
             self._read_bytes = _READ_MORE_BYTES
+            self.look_again()
         self._protocol.data_received(data)
 
     def ready(self, events: int) -> None:
         """Go on sending and read, as far as the socket allows."""
-        if events & OUT:
+        if events & OUT and self._blocked:
             self.flush()
-        if events & ~(OUT | IN):
+        if events & ~(OUT | IN | END):
             self._hang_up()
-        elif events & IN and self.descriptor >= 0:
+        elif events & (IN | END) and self.descriptor >= 0:
             self.read()
+        if events & ~(OUT | IN) and self._reading and not self._ended:
+            # There may be more to read before the end.
+            self.look_again()
 
     def flush(self) -> None:
         """Send what there is to send, as far as the socket takes it."""
@@ -184,24 +186,20 @@ class Transport:
     def resume_reading(self) -> None:
         """Read again."""
         self._reading = True
-        if not self._events & IN:
-            self._watch()
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Have the poller tell anew what is there."""
+        if self.descriptor >= 0:
+            self._poller.change(self.descriptor, self._events)
 
     def read_little(self) -> None:
         """Expect no more than a head next time."""
         self._read_bytes = _READ_BYTES
 
-    def mute(self) -> None:
-        """Be told nothing more of the descriptor; to be read and closed by somebody who knows."""
-        if not self.is_muted:
-            self.is_muted = True
-            self._poller.mute(self.descriptor)
-
     def block(self) -> None:
         """Take it that the socket takes no more for now, as somebody found who sends past this transport."""
-        if not self._blocked:
-            self._blocked = True
-            self._watch()
+        self._wait_for_room()
         if not self._paused:
             self._paused = True
             self._protocol.pause_writing()
@@ -232,7 +230,6 @@ class Transport:
         keeps_open = self._protocol.eof_received()
         if not keeps_open or self._is_shut:
             self.close()
-        self._watch()
 
     def _hang_up(self) -> None:
         """Learn how the connection has ended, by reading, whether or not anybody wants to."""
@@ -263,10 +260,13 @@ class Transport:
     def _keep(self, data: bytes | memoryview, sent: int) -> None:
         """Go on with the rest once the socket takes it."""
         self.unsent = memoryview(data)[sent:]
-        if not self._blocked:
-            self._blocked = True
-            self._watch()
+        self._wait_for_room()
         self._maybe_pause()
+
+    def _wait_for_room(self) -> None:
+        self._blocked = True
+        self._events = _READS_AND_WRITES
+        self.look_again()
 
     def _maybe_pause(self) -> None:
         if not self._paused and len(self.unsent) > _HIGH_WATER_BYTES:
@@ -277,22 +277,12 @@ class Transport:
         if self._closing:
             self._lose(None)
             return
-        if self._blocked:
-            self._blocked = False
-            self._watch()
+        self._blocked = False
         if self._shutting:
             self._shut_down()
         if self._paused:
             self._paused = False
             self._protocol.resume_writing()
-
-    def _watch(self) -> None:
-        if self.descriptor < 0 or self.is_muted:
-            return
-        events = (IN if self._reading and not self._ended else 0) | (OUT if self._blocked else 0)
-        if events != self._events:
-            self._events = events
-            self._poller.change(self.descriptor, events)
 
     def _shut_down(self) -> None:
         sock = socket.SocketType(fileno=self.descriptor)

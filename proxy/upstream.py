@@ -337,7 +337,7 @@ class UpstreamConnection:
         self._downstream.content_moved()
         if conduit.is_done:
             conduit.end()
-            self._complete(reusable=self._keep_alive and not self._transport.is_muted)
+            self._complete(reusable=self._keep_alive)
 
     def ended(self, left: int) -> None:
         self._left = left

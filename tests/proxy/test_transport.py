@@ -160,6 +160,45 @@ def test_reading_can_wait(pair: Pair) -> None:
     assert pair.protocol.received == b"hello"
 
 
+class Counting:
+    """Stands before a transport and counts what the poller tells it."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.calls = 0
+
+    def read(self) -> None:
+        self.calls += 1
+        self.transport.read()
+
+    def ready(self, events: int) -> None:
+        self.calls += 1
+        self.transport.ready(events)
+
+
+def test_what_nobody_wants_yet_is_told_once(pair: Pair) -> None:
+    """Else the poller would turn round and round until somebody reads."""
+    counting = Counting(pair.transport)
+    pair.poller.hand(pair.transport.descriptor, counting)
+    pair.transport.pause_reading()
+    pair.there.send(b"hello")
+    pair.there.shutdown(socket.SHUT_WR)
+    pair.until(lambda: counting.calls)
+    for _ in range(20):
+        pair.turn()
+    assert counting.calls <= 2
+    pair.transport.resume_reading()
+    pair.until(lambda: pair.protocol.ends)
+    assert pair.protocol.received == b"hello"
+
+
+def test_more_than_one_read_takes(pair: Pair) -> None:
+    pair.there.sendall(bytes(100_000))
+    pair.there.shutdown(socket.SHUT_WR)
+    pair.until(lambda: pair.protocol.ends)
+    assert len(pair.protocol.received) == 100_000
+
+
 @pytest.mark.parametrize("keeps_open", [False, True])
 def test_the_other_side_ends(keeps_open: bool, pair: Pair) -> None:
     pair.protocol.keeps_open = keeps_open
