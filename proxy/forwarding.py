@@ -14,6 +14,9 @@ from proxy.http11.response import ResponseHead
 PSEUDONYM: Final = b"keepalive-bench"
 """How the proxy names itself in Via (RFC 9110, section 7.6.3)."""
 
+MAX_TAILS: Final = 1024
+"""Client addresses whose part of the head is kept ready."""
+
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -26,11 +29,12 @@ class RequestWriter:
         ask_close: whether the upstream is asked to close it.
     """
 
-    __slots__ = ("_connection", "_is_10", "_version")
+    __slots__ = ("_connection", "_is_10", "_tails", "_version")
 
     def __init__(self, *, is_10: bool, keep_alive: bool, ask_close: bool) -> None:
         self._is_10 = is_10
         self._version = b" HTTP/1.0\r\n" if is_10 else b" HTTP/1.1\r\n"
+        self._tails: dict[str, bytes] = {}
         self._connection = b""
         if ask_close:
             self._connection = b"Connection: close\r\n"
@@ -43,7 +47,18 @@ class RequestWriter:
         return self._is_10
 
     def tail(self, client: str) -> bytes:
-        """Return what is added to every request of a client with the address `client`."""
+        """Return what is added to every request of a client with the address `client`.
+
+        The connections of one client share it: two thousand copies would not stay in the processor's cache.
+        """
+        tail = self._tails.get(client)
+        if tail is None:
+            if len(self._tails) >= MAX_TAILS:
+                self._tails.clear()
+            tail = self._tails[client] = self._tail(client)
+        return tail
+
+    def _tail(self, client: str) -> bytes:
         return b"%bVia: 1.1 %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-For: %b" % (
             self._connection,
             PSEUDONYM,

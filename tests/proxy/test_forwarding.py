@@ -3,7 +3,7 @@
 import pytest
 
 from proxy import forwarding
-from proxy.forwarding import RequestWriter
+from proxy.forwarding import MAX_TAILS, RequestWriter
 from proxy.http11.request import read_request
 from proxy.http11.response import read_response
 from proxy.settings import Limits
@@ -121,3 +121,11 @@ def test_the_proxys_own_answer() -> None:
     assert body == b"502 Bad Gateway: caf\\xe9\n"
     assert b"Content-Length: %d" % len(body) in head
     assert forwarding.own_response(502, "x", keep_alive=True, with_body=False).endswith(b"\r\n\r\n")
+
+
+def test_clients_are_told_apart_however_many_there_are() -> None:
+    writer = RequestWriter(is_10=False, keep_alive=True, ask_close=False)
+    addresses = [f"10.0.{number // 256}.{number % 256}" for number in range(MAX_TAILS + 10)]
+    for address in [*addresses, *addresses]:
+        assert writer.tail(address).endswith(b"X-Forwarded-For: " + address.encode())
+    assert writer.tail(addresses[-1]) is writer.tail(addresses[-1])
