@@ -8,18 +8,16 @@ instances.
 import argparse
 import asyncio
 import json
-import socket
 import sys
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-import grpc
 from v2.nacos.transport.grpcauto import nacos_grpc_service_pb2_grpc as services
 from v2.nacos.transport.grpcauto.nacos_grpc_service_pb2 import Metadata, Payload
 
 from backends import nacos
 from backends.counters import Counters
-from backends.listening import address
+from backends.grpc_serving import GrpcServer
 from backends.registering import Registry
 from backends.role import Acceptor
 from backends.roster import Key
@@ -140,40 +138,6 @@ def payload(kind: str, **body: object) -> Payload:
     return message
 
 
-class Serving:
-    """gRPC's server where somebody expects asyncio's."""
-
-    def __init__(self, server: Any) -> None:
-        self.server = server
-
-    def close(self) -> None:
-        """Takes no new connections; what is open ends with the drain."""
-
-
-class GrpcServer:
-    """Accepts by gRPC's own server."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._server: Any = None
-
-    async def accept(self, listener: socket.socket) -> Serving:
-        """Serves the connections that come to a socket's address; gRPC opens a socket of its own there."""
-        where = address(listener)
-        listener.close()
-        self._server = grpc.aio.server()
-        services.add_RequestServicer_to_server(_Requests(self._service), self._server)
-        services.add_BiRequestStreamServicer_to_server(_Streams(self._service), self._server)
-        self._server.add_insecure_port(where)
-        await self._server.start()
-        return Serving(self._server)
-
-    async def drain(self, timeout_s: float) -> bool:
-        """Ends every stream."""
-        await self._server.stop(0.0)
-        return True
-
-
 class _Requests(services.RequestServicer):  # type: ignore[misc, unused-ignore]
     def __init__(self, service: Service) -> None:
         self.request = service.request
@@ -185,7 +149,13 @@ class _Streams(services.BiRequestStreamServicer):  # type: ignore[misc, unused-i
 
 
 async def _make(given: argparse.Namespace, counters: Counters) -> Acceptor:
-    return GrpcServer(Service(Registry(_NEVER_S), counters))
+    service = Service(Registry(_NEVER_S), counters)
+
+    def add(server: Any) -> None:
+        services.add_RequestServicer_to_server(_Requests(service), server)
+        services.add_BiRequestStreamServicer_to_server(_Streams(service), server)
+
+    return GrpcServer(add)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import bench_process
+from bench.scenarios.environments import ROCKETMQ
 
 SMALL = ("--set", "consumers=6", "--set", "messages_per_s=2", "--set", "poll_every_s=0.1",
          "--set", "warmup_s=0.3", "--set", "duration_s=1")  # fmt: skip
@@ -16,7 +17,8 @@ WAYS = ("short-poll-new", "short-poll", "long-poll", "push")
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     root = tmp_path_factory.mktemp("broker")
-    answer = bench_process.scenario("broker", *SMALL, "--subject", "direct", root=root)
+    flags = [flag for way in WAYS for flag in ("--way", way)]
+    answer = bench_process.scenario("broker", *SMALL, "--subject", "direct", *flags, root=root)
     return {trial["way"]: trial for trial in answer["trials"]}
 
 
@@ -57,3 +59,14 @@ def test_what_is_long_goes_through_a_proxy(way: str, tmp_path_factory: pytest.Te
     ]
     assert (trial["figures"]["lost"], trial["figures"]["doubled"]) == (0, 0)
     assert trial["hops"]["back"]["accepted"] == 6 + 1
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not ROCKETMQ.is_met, reason=f"needs {ROCKETMQ.said}: {ROCKETMQ.remedy}")
+def test_rocketmq_own_clients_take_it_for_rocketmq(tmp_path_factory: pytest.TempPathFactory) -> None:
+    root = tmp_path_factory.mktemp("broker")
+    flags = (*SMALL, "--way", "sdk", "--subject", "direct", "--set", "real_consumers=2")
+    (trial,) = bench_process.scenario("broker", *flags, root=root)["trials"]
+    assert (trial["figures"]["lost"], trial["figures"]["doubled"], trial["figures"]["empty"]) == (0, 0, 0)
+    assert trial["figures"]["delivered"] == trial["figures"]["published"] > 0
+    assert trial["hops"]["front"]["accepted"] == 2 + 1

@@ -8,6 +8,7 @@ from typing import Any
 from bench.analysis import histogram
 from bench.plan import Mode
 from bench.record import Caution
+from bench.scenarios.environments import ROCKETMQ
 from bench.scenarios.scenario import (
     Bars,
     Case,
@@ -24,6 +25,9 @@ from bench.scenarios.summary import Summary
 from bench.subjects.subject import Carries
 
 _SPARE_CONNECTIONS = 16
+_REAL = "sdk"
+_REAL_START_S = 3.0
+"""RocketMQ's own clients learn routes and settings before they are ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +40,16 @@ class BrokerSettings(Settings):
     poll_every_s: float = 0.5
     hold_s: float = 15.0
     """How long the broker holds a pull that finds nothing, as RocketMQ does."""
+    real_consumers: int = 3
+    """Of RocketMQ's own clients, each with threads and a gRPC channel of its own."""
     warmup_s: float = 1.0
     duration_s: float = 10.0
 
 
 def perform(stage: Stage, case: Case, settings: BrokerSettings) -> Figures:
     """Let one producer and all consumers play one way, and add up what was delivered."""
+    if case.way == _REAL:
+        return _perform_real(stage, settings)
     is_push = case.way == "push"
     server = stage.serve("backends.broker", "--style", "push" if is_push else "pull")
     connections = settings.consumers + _SPARE_CONNECTIONS
@@ -67,6 +75,28 @@ def perform(stage: Stage, case: Case, settings: BrokerSettings) -> Figures:
     told = played.done[0]
     held = (sample.established or 0 for sample in played.samples if sample.host == "client")
     return _figures(told, max(held, default=0))
+
+
+def refuse(case: Case, settings: BrokerSettings) -> str | None:
+    """Refuse RocketMQ's own client behind a proxy: it only shows that the rest is what it does."""
+    if case.way == _REAL and case.subject.name != "direct":
+        return "RocketMQ's own client is shown without a proxy only"
+    return None
+
+
+def _perform_real(stage: Stage, settings: BrokerSettings) -> Figures:
+    """Let a few of RocketMQ's own consumers pull; what they cost is theirs, and not compared."""
+    server = stage.serve("backends.broker_grpc", environment=ROCKETMQ)
+    job = {
+        "address": server.address,
+        "consumers": settings.real_consumers,
+        "messages_per_s": settings.messages_per_s,
+        "hold_s": settings.hold_s,
+    }
+    stage.clients("bench.scenarios.sdk.rocketmq", [job], environment=ROCKETMQ)
+    played = stage.play(settings.warmup_s + _REAL_START_S, settings.duration_s, settings.hold_s + 30.0)
+    held = (sample.established or 0 for sample in played.samples if sample.host == "client")
+    return _figures(played.done[0], max(held, default=0))
 
 
 def _figures(told: dict[str, Any], held: int) -> Figures:
@@ -100,13 +130,17 @@ def conclude(summary: Summary) -> str:
     """Say how late each way is, and what it asks for nothing."""
     parts = []
     for row in summary.of_subject(summary.subjects[0]):
+        if row.way == _REAL:
+            continue
         late, empty = row.value("times_ms.delay.p50"), row.value("figures.empty_per_message")
         cpu = row.value("cpu_us_per_unit.backend")
         if late is not None and empty is not None and cpu is not None:
             asked = f"{empty:.2g} empty pulls" if empty else "no empty pull"
             spent = f"{cpu:,.0f} us of broker CPU"
             parts.append(f"{row.way} delivers after {late:,.3g} ms (median) with {asked} and {spent}")
-    return f"For each message {'; '.join(parts)}."
+    late = summary.value("times_ms.delay.p50", _REAL)
+    real = "" if late is None else f" RocketMQ's own consumers have a message after {late:,.3g} ms."
+    return f"For each message {'; '.join(parts)}.{real}" if parts else real.strip()
 
 
 SCENARIO = Scenario(
@@ -119,6 +153,7 @@ SCENARIO = Scenario(
         Way("short-poll", "pull every so often, on a kept connection"),
         Way("long-poll", "pull, and be answered when there is something, as RocketMQ's consumers do"),
         Way("push", "be sent to over one long connection", (Need("picows", "push"),)),
+        Way(_REAL, "RocketMQ's own client, a few of them, which pulls long over gRPC", (ROCKETMQ,)),
     ),
     settings=BrokerSettings,
     columns=(
@@ -142,6 +177,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
+    refuse=refuse,
     brief={
         "ways": ["short-poll", "long-poll", "push"],
         "subjects": ["direct"],

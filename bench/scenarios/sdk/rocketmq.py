@@ -1,0 +1,112 @@
+"""`python -m bench.scenarios.sdk.rocketmq`: a producer and consumers that are RocketMQ's own clients."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from time import monotonic_ns
+from typing import Any
+
+from rocketmq import ClientConfiguration, Credentials, FilterExpression, Message, Producer, SimpleConsumer
+
+from bench.scenarios import client
+from bench.scenarios.client import Control, Go, Times
+
+_BATCH = 32
+_INVISIBLE_S = 30
+
+
+class Consumer:
+    """One consumer with a topic of its own, on a thread of its own: the client waits there."""
+
+    def __init__(self, number: int, job: dict[str, Any], go: Go) -> None:
+        self.topic = f"topic-{number}"
+        self.delays = Times()
+        self.delivered = self.received = self.pulls = self.empty = 0
+        self._go = go
+        hold_s = int(job["hold_s"])
+        configured = _configuration(job)
+        self._client = SimpleConsumer(
+            configured, f"group-{number}", {self.topic: FilterExpression()}, await_duration=hold_s
+        )
+        self._is_over = False
+
+    def consume(self) -> None:
+        """Pull, and acknowledge, until told to stop."""
+        self._client.startup()
+        while not self._is_over:
+            began_ns = monotonic_ns()
+            messages = self._client.receive(_BATCH, _INVISIBLE_S) or []
+            now_ns = monotonic_ns()
+            if self._go.is_in_window(began_ns):
+                self.pulls += 1
+                self.empty += not messages
+            for message in messages:
+                self.received += 1
+                published_ns = int(message.body)
+                if self._go.is_in_window(published_ns):
+                    self.delivered += 1
+                    self.delays.add(now_ns - published_ns)
+                self._client.ack(message)
+
+    def stop(self) -> None:
+        """Pull no more."""
+        self._is_over = True
+
+
+def _configuration(job: dict[str, Any]) -> Any:
+    return ClientConfiguration(job["address"], Credentials())
+
+
+def produce(job: dict[str, Any], go: Go, topics: list[str]) -> tuple[int, int]:
+    """Publish to the topics in turn until the window ends; return how many, in all and in the window."""
+    producer = Producer(_configuration(job), topics)
+    producer.startup()
+    every_ns = round(1e9 / (job["messages_per_s"] * len(topics)))
+    sent = published = 0
+    pause = threading.Event()
+    while (now_ns := monotonic_ns()) < (go.end_ns or 0):
+        message = Message()
+        message.topic, message.body = topics[sent % len(topics)], str(now_ns).encode()
+        producer.send(message)
+        published += go.is_in_window(now_ns)
+        sent += 1
+        pause.wait(every_ns / 1e9)
+    return sent, published
+
+
+async def act(job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
+    """Let the consumers pull, publish until the window ends, and wait for the last messages."""
+    consumers = [Consumer(number, job, go) for number in range(job["consumers"])]
+    for each in consumers:
+        threading.Thread(target=each.consume, daemon=True).start()
+    sent, published = await asyncio.to_thread(produce, job, go, [each.topic for each in consumers])
+    for _ in range(100):
+        if sum(each.received for each in consumers) >= sent or control.stopped.is_set():
+            break
+        await asyncio.sleep(0.02)
+    for each in consumers:
+        each.stop()
+    delays: dict[int, int] = {}
+    for each in consumers:
+        for value_us, count in each.delays.histogram():
+            delays[value_us] = delays.get(value_us, 0) + count
+    received = sum(each.received for each in consumers)
+    return {
+        "published": published,
+        "delivered": sum(each.delivered for each in consumers),
+        "lost": max(0, sent - received),
+        "doubled": max(0, received - sent),
+        "pulls": sum(each.pulls for each in consumers),
+        "empty": sum(each.empty for each in consumers),
+        "failed": 0,
+        "delay_us": sorted(delays.items()),
+    }
+
+
+if __name__ == "__main__":
+    code = client.run(act)
+    sys.stdout.flush()
+    os._exit(code)  # the clients' own threads may be waiting for messages
