@@ -145,6 +145,8 @@ def _closer(facts: Facts) -> str | None:
 
 
 def _upstream(facts: Facts) -> Upstream:
+    if facts.plan.subject.target:
+        return Upstream(None, None, None)
     opened, total = facts.backend_accepted, facts.backend_requests
     return Upstream(
         requests_total=total,

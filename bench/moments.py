@@ -25,8 +25,9 @@ def observed(trial: int, mode: str, sample: HostSample, start_ns: int) -> Moment
         passive_opens=sample.passive_opens,
         resets=sample.resets,
         listen_overflows=sample.listen_overflows,
-        cpu_s=sample.cpu_s,
-        memory_mib=sample.memory_mib,
+        # A host without a process of ours has used nothing, which is no figure of anybody's.
+        cpu_s=sample.cpu_s if sample.memory_mib else None,
+        memory_mib=sample.memory_mib or None,
     )
 
 

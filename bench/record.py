@@ -68,11 +68,11 @@ class Witnesses:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """The hop between the proxy and the backend, over the whole trial."""
+    """The hop between the proxy and the backend, over the whole trial; None: nobody counts at a target."""
 
-    requests_total: int = 0
-    connections_opened: int = 0
-    connections_needed: int = 0
+    requests_total: int | None = 0
+    connections_opened: int | None = 0
+    connections_needed: int | None = 0
     """What a perfect pool would have opened for this load: clients, plus one for each limit of requests
     per connection used up, plus one for each connection that the other side ended."""
     requests_per_connection: float | None = None

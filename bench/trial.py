@@ -230,7 +230,9 @@ def _with_second_opinion(scene: _Scene, facts: Facts, watch: Watch) -> Facts:
 
 def _time_wait(seen: Mapping[str, Observed]) -> dict[str, TimeWait]:
     return {
-        host: UNSEEN if each.survey is None else TimeWait(each.peaks.time_wait, each.survey.time_wait)
+        host: UNSEEN
+        if each.survey is None or _memory_mib(each.peaks) is None
+        else TimeWait(each.peaks.time_wait, each.survey.time_wait)
         for host, each in seen.items()
     }
 
@@ -246,7 +248,10 @@ def _is_moving(observed: Observed) -> bool:
     return observed.survey is not None and observed.survey.moving > 0
 
 
-def _memory_mib(peaks: Peaks) -> float:
+def _memory_mib(peaks: Peaks) -> float | None:
+    """Return the memory of a host's processes; None where none of ours is there."""
+    if peaks.rss_mib == 0:
+        return None
     return peaks.rss_mib if peaks.uss_mib is None else peaks.uss_mib
 
 

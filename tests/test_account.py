@@ -124,6 +124,15 @@ def test_more_sources_and_destinations_are_more_tuples() -> None:
     assert (trial.ports.tuples, trial.ports.half_range_passed_s) == (6 * 28_232, None)
 
 
+def test_at_a_target_nobody_counts_connections() -> None:
+    asked = {"subject": {"target": "http://127.0.0.1:1/"}}
+    trial = account.trial(facts(Mode.KEEPALIVE, asked))
+    upstream = trial.upstream
+    assert (trial.valid, upstream.witnesses.counts(), upstream.lost) == (True, {}, None)
+    assert (upstream.connections_opened, upstream.requests_total, upstream.connections_needed) == (None,) * 3
+    assert trial.ports.used_peak is None
+
+
 def test_without_a_proxy_the_generator_may_be_the_limit_and_the_client_closes() -> None:
     asked = {"subject": {"name": "direct"}}
     trial = account.trial(facts(Mode.SHORT, asked, subject_opened=None, pressure=Pressure(0.5, 0.0)))
@@ -134,7 +143,7 @@ def test_a_target_has_no_upstream_hop_to_judge() -> None:
     asked = {"subject": {"target": "http://127.0.0.1:1/"}}
     trial = account.trial(facts(Mode.SHORT, asked, backend_accepted=0, backend_requests=0,
                                 subject_opened=None, kernel_opened=None))  # fmt: skip
-    assert (trial.valid, trial.subject.name, trial.upstream.connections_opened) == (True, "target", 0)
+    assert (trial.valid, trial.subject.name, trial.upstream.connections_opened) == (True, "target", None)
 
 
 def test_an_interrupted_warm_up_leaves_a_window_of_no_length() -> None:

@@ -123,6 +123,8 @@ def test_without_a_proxy_the_mode_is_that_of_the_clients(tmp_path: Path) -> None
     assert (short["closer"], short["upstream"]["requests_per_connection"]) == ("client", 1.0)
     assert keepalive["upstream"]["connections_opened"] == 16
     assert codes(short) == codes(keepalive) == set()
+    assert keepalive["cpu_us_per_request"]["proxy"] is None
+    assert (keepalive["memory_mib"]["proxy"], keepalive["time_wait"]["proxy"]["peak"]) == (None, None)
 
 
 def test_a_server_that_runs_already_can_be_loaded(tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ def mode_cautions(mode: Mode, upstream: Upstream, *, may_expire: bool = False) -
 
     Where pooled connections may expire within the trial, as the plan asks, more are opened in good order.
     """
-    opened, total = upstream.connections_opened, upstream.requests_total
+    opened, total = upstream.connections_opened or 0, upstream.requests_total or 0
+    needed = upstream.connections_needed or 0
     if opened == 0 or total == 0:
         yield Caution(
             "no-traffic",
@@ -62,17 +63,16 @@ def mode_cautions(mode: Mode, upstream: Upstream, *, may_expire: bool = False) -
             "the subject reused connections or opened them for nothing",
             voids=True,
         )
-    elif mode is Mode.KEEPALIVE and opened > upstream.connections_needed and may_expire:
+    elif mode is Mode.KEEPALIVE and opened > needed and may_expire:
         yield Caution(
             "pool-expired",
-            f"opened {opened:,} connections where {upstream.connections_needed:,} are enough for a pool that"
-            " keeps them",
+            f"opened {opened:,} connections where {needed:,} are enough for a pool that keeps them",
             "its idle timeout is shorter than the trial: raise --pool-idle-timeout if that was not meant",
         )
-    elif mode is Mode.KEEPALIVE and opened > upstream.connections_needed:
+    elif mode is Mode.KEEPALIVE and opened > needed:
         yield Caution(
             "mode-not-keepalive",
-            f"opened {opened:,} connections where {upstream.connections_needed:,} were needed",
+            f"opened {opened:,} connections where {needed:,} were needed",
             "raise pool_idle to the number of clients per worker, or look for a backend that closes",
             voids=True,
         )

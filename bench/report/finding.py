@@ -129,9 +129,11 @@ def rate(side: Side) -> str:
 
 
 def _opened(side: Side) -> str:
+    void = "" if side.counted else " (no trial counts)"
+    if median(side, "upstream.connections_opened") is None:
+        return f"{side.mode}{void} was answered{_course(side)}"
     opened = units.count(median(side, "upstream.connections_opened") or 0)
     requests = units.count(median(side, "upstream.requests_total") or 0)
-    void = "" if side.counted else " (no trial counts)"
     return (
         f"{side.mode}{void} opened {opened} connections for {requests} requests{_course(side)}{_lost(side)}"
     )
@@ -196,9 +198,10 @@ def _summed_up(side: Side) -> str:
     half_s, before, after = (
         median(side, f"ports.{key}") for key in ("half_range_passed_s", "rate_before", "rate_after")
     )
-    opened = units.count(median(side, "upstream.connections_opened") or 0)
     if half_s is None or before is None or after is None:
-        return f"{_name(side)}: {_requests(median(side, 'requests_per_s') or 0)} on {opened} connections"
+        opened = median(side, "upstream.connections_opened")
+        on = "" if opened is None else f" on {units.count(opened)} connections"
+        return f"{_name(side)}: {_requests(median(side, 'requests_per_s') or 0)}{on}"
     tuples = units.count(max(trial.ports.tuples for trial in shown(side)))
     said = f"{_name(side)}: {_requests(before)} until half of the {tuples} ports were used after"
     said += f" {number(half_s, 's')} s{_how_many(side)}, then {units.rate(after)}"

@@ -80,7 +80,8 @@ def _row(name: str, trials: Sequence[Trial]) -> Row:
         invalid=sum(not trial.valid for trial in trials),
         p99_ms=statistics.median(p99s) if p99s else None,
         per_request=statistics.median(
-            trial.upstream.connections_opened / max(1, trial.upstream.requests_total) for trial in trials
+            (trial.upstream.connections_opened or 0) / max(1, trial.upstream.requests_total or 0)
+            for trial in trials
         ),
         proxy_side=statistics.median(trial.time_wait_by_hop.get("backend", 0) for trial in trials),
         backend_side=statistics.median(trial.time_wait["backend"].end or 0 for trial in trials),

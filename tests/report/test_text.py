@@ -10,7 +10,7 @@ import pytest
 from bench import results
 from bench.analysis import sides
 from bench.analysis.compare import compare
-from bench.record import UNSEEN, Caution
+from bench.record import UNSEEN, Caution, Upstream
 from bench.report import finding, text
 from synthetic import KEEPALIVE, SHORT, SHORT_BACKEND_CLOSES, SHORT_LOOPBACK, SHORT_NARROW, write
 
@@ -142,6 +142,14 @@ def test_what_keep_alive_cost_is_told(tmp_path, lost, failed, said):
     upstream = dataclasses.replace(trial.upstream, lost=lost)
     trial = dataclasses.replace(trial, upstream=upstream, errors={**trial.errors, "status": failed})
     assert said in finding.sentence(dataclasses.replace(run, trials=(trial,)))
+
+
+def test_nothing_is_said_of_connections_that_nobody_counted(tmp_path):
+    run = results.read(write(tmp_path, {"keepalive": KEEPALIVE}, trials=1))
+    uncounted = dataclasses.replace(run.trials[0], upstream=Upstream(None, None, None))
+    run = dataclasses.replace(run, trials=(uncounted,))
+    assert finding.sentence(run) == "Keepalive was answered at 13,025/s."
+    assert "connection" not in text.result(run)
 
 
 def test_reading_and_telling_needs_no_heavy_library():
