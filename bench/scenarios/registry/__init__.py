@@ -193,6 +193,7 @@ def _figures(played: Played, planned: list[Step], settings: RegistrySettings) ->
             "changes": told["changes"],
             "unseen": told["unseen"],
             "reconnects": told["reconnects"],
+            "mistaken": told["mistaken"],
             "failed": sum(told["errors"].values()),
             **{kind: told["errors"].get(kind, 0) for kind in ("connect", "address_exhausted", "reset")},
             "held": max(
@@ -223,7 +224,12 @@ def _cores(played: Played, planned: list[Step], beat_every_s: float) -> Iterator
 def _doubts(told: dict[str, Any]) -> Iterator[Caution]:
     if told["unseen"]:
         said = f"{told['unseen']:,} changes had not been seen by a subscriber when the trial ended"
-        yield Caution("unseen", said, "beats that failed may be why", voids=not told["errors"])
+        yield Caution(
+            "unseen", said, "beats that failed may be why", voids=not told["errors"] and not told["mistaken"]
+        )
+    if told["mistaken"]:
+        said = f"living instances were taken for dead {told['mistaken']:,} times"
+        yield Caution("mistaken", said, "their beats came too late: see the ports and the CPU of the clients")
     failed = sum(told["errors"].values())
     if failed:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in told["errors"].items())
@@ -311,6 +317,7 @@ SCENARIO = Scenario(
         Column("times_ms.known.p50", "death known", "ms"),
         Column("times_ms.went.p50", "seen", "ms"),
         Column("times_ms.came.p50", "newcomer seen", "ms"),
+        Column("figures.mistaken", "mistaken"),
         Column("figures.failed", "failed"),
     ),
     panels=(

@@ -45,7 +45,9 @@ def _members(
         return lambda named, number: streaming.Instance(named, job, tally), streaming.follow
     from bench.scenarios.registry import requesting  # noqa: PLC0415
 
-    return lambda named, number: requesting.Instance(named, requesting.manner(job, number)), requesting.follow
+    return lambda named, number: requesting.Instance(
+        named, requesting.manner(job, number), tally
+    ), requesting.follow
 
 
 def _told(tally: Tally) -> dict[str, Any]:
@@ -54,6 +56,7 @@ def _told(tally: Tally) -> dict[str, Any]:
         "late": tally.late,
         "polls": tally.polls,
         "reconnects": tally.reconnects,
+        "mistaken": tally.mistaken,
         "errors": dict(tally.errors),
         "changes": tally.news.happened,
         "unseen": tally.news.unseen,

@@ -23,11 +23,12 @@ def manner(job: Job, number: int) -> Manner:
 class Instance:
     """An instance that asks."""
 
-    def __init__(self, named: Named, how: Manner) -> None:
+    def __init__(self, named: Named, how: Manner, tally: Tally) -> None:
         host, port = named.address
         fields = urlencode({"serviceName": named.service, "ip": host, "port": port, "namespaceId": "public"})
         self._register, self._beat = f"{_INSTANCE}?{fields}", f"{_INSTANCE}/beat?{fields}"
         self._caller = Caller(how)
+        self._tally = tally
 
     async def join(self) -> None:
         """Register."""
@@ -37,6 +38,7 @@ class Instance:
         """Beat; as Nacos' clients do, register again where the registry does not know the instance."""
         answer = _expect(await self._caller.ask("PUT", self._beat, b""))
         if _UNKNOWN in answer.body:
+            self._tally.mistaken += 1
             await self.join()
 
     def die(self) -> None:

@@ -99,6 +99,7 @@ async def act(job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
         "late": 0,
         "polls": 0,
         "reconnects": 0,
+        "mistaken": 0,
         "errors": dict(Counter[str]()),
         "changes": 2 * job["changes"],
         "unseen": len(seen.unseen),
