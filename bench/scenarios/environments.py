@@ -123,7 +123,8 @@ _NACOS_SOURCES = (
 )
 NACOS = Environment("nacos", ("nacos-sdk-python==2.0.11", _UVLOOP), _NACOS_SOURCES)
 ROCKETMQ = Environment("rocketmq", ("rocketmq-python-client==5.1.2", _UVLOOP))
-EVERY = (NACOS, ROCKETMQ)
+DUBBO = Environment("dubbo", ("apache-dubbo==3.0.0b1", _UVLOOP), ("apache-dubbo",))
+EVERY = (NACOS, ROCKETMQ, DUBBO)
 
 
 def find(name: str) -> Environment:

@@ -58,7 +58,7 @@ def test_a_role_sees_our_packages_and_a_home_that_goes_with_the_lab() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(PlanError, match="'x' is not one of nacos, rocketmq"):
+    with pytest.raises(PlanError, match="'x' is not one of nacos, rocketmq, dubbo"):
         environments.find("x")
 
 

@@ -8,6 +8,8 @@ from typing import Any, cast
 import pytest
 
 import bench_process
+from bench.scenarios.environments import DUBBO
+from bench.scenarios.rpc import SCENARIO
 from bench.scenarios.rpc.wires import Pool, Wire
 
 SMALL = ("--set", "callers=6", "--set", "pool=3", "--set", "rate=60", "--set", "odd_every=3",
@@ -16,7 +18,9 @@ SMALL = ("--set", "callers=6", "--set", "pool=3", "--set", "rate=60", "--set", "
 
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    answer = bench_process.scenario("rpc", *SMALL, root=tmp_path_factory.mktemp("rpc"))
+    ways = (way.name for way in SCENARIO.ways if way.name != "sdk")
+    flags = [flag for way in ways for flag in ("--way", way)]
+    answer = bench_process.scenario("rpc", *SMALL, *flags, root=tmp_path_factory.mktemp("rpc"))
     return {trial["way"]: trial for trial in answer["trials"]}
 
 
@@ -111,3 +115,12 @@ async def test_an_answer_that_is_not_the_one_awaited_ends_the_connection(answer:
     if not call.cancelled():
         with pytest.raises(ConnectionError):
             await call
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not DUBBO.is_met, reason=f"needs {DUBBO.said}: {DUBBO.remedy}")
+def test_dubbo_own_callers_share_one_connection(tmp_path_factory: pytest.TempPathFactory) -> None:
+    root = tmp_path_factory.mktemp("rpc")
+    (trial,) = bench_process.scenario("rpc", *SMALL, "--way", "sdk", root=root)["trials"]
+    assert (trial["figures"]["failed"], trial["units"] > 0) == (0, True)
+    assert trial["hops"]["front"]["accepted"] == 1

@@ -17,10 +17,9 @@ from bench.scenarios.client import Go, Times
 from bench.scenarios.registry.news import Address, Change, News
 from bench.scenarios.registry.wheel import Wheel
 
-
 _AT_ONCE = 256
-"""Joins and beats under way at once: where ports are hard to find, each connect takes long, and thousands begun
-together would all be begun before the first of them ends."""
+"""Joins and beats under way at once: where ports are hard to find each connect takes long, and of thousands
+that begin together none would end before the last has begun."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,14 @@ from typing import Any
 
 from bench.analysis import histogram
 from bench.record import Caution
+from bench.scenarios.environments import DUBBO
 from bench.scenarios.scenario import Bars, Case, Column, Figures, Ground, Scenario, Settings, Way
 from bench.scenarios.stage import Played, Stage
 from bench.scenarios.summary import Summary
 
 _MIB = 1024 * 1024
 _SPARE_CONNECTIONS = 16
+_REAL = "sdk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class RpcSettings(Settings):
     large_bytes: int = 2 * _MIB
     addresses: int = 8
     """Addresses of the consumers, whose ports a connection for each call uses up."""
+    real_callers: int = 10
+    """That share one of Dubbo's own clients, each on a thread."""
     warmup_s: float = 1.0
     duration_s: float = 5.0
 
@@ -42,6 +46,8 @@ def ground(case: Case, settings: RpcSettings) -> Ground:
 
 def perform(stage: Stage, case: Case, settings: RpcSettings) -> Figures:
     """Let the consumers call, and add up what came back."""
+    if case.way == _REAL:
+        return _perform_real(stage, settings)
     server = stage.serve("backends.rpc", *(["--ordered"] if case.way == "ordered-slow" else []))
     odd = case.way.partition("-")[2]
     job = {
@@ -60,6 +66,18 @@ def perform(stage: Stage, case: Case, settings: RpcSettings) -> Figures:
     stage.clients("bench.scenarios.rpc.clients", [job])
     played = stage.play(settings.warmup_s, settings.duration_s)
     return _figures(played, is_paced=bool(odd))
+
+
+def _perform_real(stage: Stage, settings: RpcSettings) -> Figures:
+    """Let callers share one of Dubbo's own clients; what it costs is its own, and not compared."""
+    server = stage.serve("backends.rpc_dubbo", environment=DUBBO)
+    job = {
+        "address": server.address,
+        "callers": settings.real_callers,
+        "answer_bytes": settings.answer_bytes,
+    }
+    stage.clients("bench.scenarios.sdk.dubbo", [job], environment=DUBBO)
+    return _figures(stage.play(settings.warmup_s, settings.duration_s), is_paced=False)
 
 
 def _figures(played: Played, is_paced: bool) -> Figures:
@@ -107,7 +125,9 @@ def conclude(summary: Summary) -> str:
         ]
         if told:
             parts.append(f"beside {what}, 99 % of small calls take at most {', '.join(told)}")
-    return "; ".join(parts) + "." if parts else "No two ways can be compared."
+    held = summary.value("figures.held", _REAL)
+    real = "" if held is None else f" Dubbo's own callers share {held:,.0f} connection{'s'[: held != 1]}."
+    return ("; ".join(parts) + "." + real if parts else real.strip()) or "No two ways can be compared."
 
 
 SCENARIO = Scenario(
@@ -124,6 +144,7 @@ SCENARIO = Scenario(
         Way("ordered-slow", "one connection whose answers come in order, where some take long"),
         Way("pool-large", "the pool, where some answers are large"),
         Way("multiplexed-large", "one connection, where some answers are large"),
+        Way(_REAL, "Dubbo's own client and provider, in Python: to see its connection", (DUBBO,)),
     ),
     settings=RpcSettings,
     columns=(

@@ -1,0 +1,61 @@
+"""`python -m bench.scenarios.sdk.dubbo`: callers that share one of Dubbo's own clients."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from time import monotonic_ns
+from typing import Any
+
+import dubbo
+from dubbo.configs import ReferenceConfig
+
+from bench.scenarios import client
+from bench.scenarios.client import Control, Go, Times
+
+SERVICE = "bench.Echo"
+
+
+class Callers:
+    """Calls, and how long each took; each caller has a thread, since a call waits there."""
+
+    def __init__(self, job: dict[str, Any], go: Go, control: Control) -> None:
+        host, _, port = job["address"].rpartition(":")
+        self._echo = dubbo.Client(ReferenceConfig("tri", SERVICE, host=host, port=int(port))).unary("echo")
+        self._body = bytes(job["answer_bytes"])
+        self._go = go
+        self._control = control
+
+    def call(self) -> tuple[int, int, Times]:
+        """Call again and again until the window ends; return how many in it were answered, and not."""
+        done, failed, times = 0, 0, Times()
+        while (began_ns := monotonic_ns()) < (self._go.end_ns or 0) and not self._control.stopped.is_set():
+            is_right = self._echo(self._body) == self._body
+            if self._go.is_in_window(began_ns):
+                done += is_right
+                failed += not is_right
+                times.add(monotonic_ns() - began_ns)
+        return done, failed, times
+
+
+async def act(job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
+    """Let the callers call until the window ends."""
+    callers = await asyncio.to_thread(Callers, job, go, control)
+    each = await asyncio.gather(*(asyncio.to_thread(callers.call) for _ in range(job["callers"])))
+    small: dict[int, int] = {}
+    for _, _, times in each:
+        for value_us, count in times.histogram():
+            small[value_us] = small.get(value_us, 0) + count
+    return {
+        "done": sum(done for done, _, _ in each),
+        "failed": sum(failed for _, failed, _ in each),
+        "small_us": sorted(small.items()),
+        "odd_us": [],
+    }
+
+
+if __name__ == "__main__":
+    code = client.run(act)
+    sys.stdout.flush()
+    os._exit(code)  # the client's own threads never end
