@@ -1,0 +1,189 @@
+"""A client's connections: HTTP/1.1 by httptools, one exchange at a time; HTTP/2 by h2, many at a time.
+
+Both count every byte that they send and receive, so that what is not body can be told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
+
+import httptools
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset
+from h2.exceptions import H2Error
+
+Fields = Sequence[tuple[str, str]]
+
+
+class Failed(Exception):
+    """An exchange came to nothing: the connection ended, or the other side refused."""
+
+
+class Bytes:
+    """What went over all connections of a client, in the window."""
+
+    def __init__(self) -> None:
+        self.sent = self.received = self.body = self.connections = 0
+
+
+class Connection(Protocol):
+    """A connection that carries exchanges."""
+
+    is_open: bool
+
+    async def get(self, path: str) -> int:
+        """Return the status of the response; Failed where there is none."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+class Http1(asyncio.Protocol):
+    """One HTTP/1.1 connection. States: idle, waiting for a response, closed."""
+
+    def __init__(self, host: str, fields: Fields, count: Bytes, *, closes: bool) -> None:
+        self.is_open = True
+        self._count = count
+        self._waiting: asyncio.Future[int] | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        more = [*fields, ("connection", "close")] if closes else fields
+        self._rest = f" HTTP/1.1\r\nhost: {host}\r\n" + "".join(f"{k}: {v}\r\n" for k, v in more) + "\r\n"
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._count.connections += 1
+
+    async def get(self, path: str) -> int:
+        """Send a request and return the status of its response."""
+        assert self._transport is not None
+        if not self.is_open:
+            raise Failed("the connection is closed")
+        self._waiting = asyncio.get_running_loop().create_future()
+        head = f"GET {path}{self._rest}".encode()
+        self._count.sent += len(head)
+        self._transport.write(head)
+        return await self._waiting
+
+    def data_received(self, data: bytes) -> None:
+        self._count.received += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail(str(error))
+
+    def on_body(self, body: bytes) -> None:
+        """Count a piece of the body."""
+        self._count.body += len(body)
+
+    def on_message_complete(self) -> None:
+        """Hand the status to whoever waits."""
+        self.is_open = self.is_open and self._parser.should_keep_alive()
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(self._parser.get_status_code())
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.is_open = False
+        self._fail("the connection was closed")
+
+    def close(self) -> None:
+        """Close it."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _fail(self, said: str) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(Failed(said))
+
+
+class Http2(asyncio.Protocol):
+    """One HTTP/2 connection with any number of streams. States: open, closed."""
+
+    def __init__(self, host: str, fields: Fields, count: Bytes) -> None:
+        self.is_open = True
+        self._count = count
+        self._waiting: dict[int, asyncio.Future[int]] = {}
+        self._status: dict[int, int] = {}
+        self._h2 = H2Connection(
+            H2Configuration(
+                header_encoding=None, validate_inbound_headers=False, normalize_inbound_headers=False
+            )
+        )
+        self._pseudo = [(":method", "GET"), (":scheme", "http"), (":authority", host)]
+        self._fields = list(fields)
+        self._transport: asyncio.Transport | None = None
+        self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._count.connections += 1
+        self._h2.initiate_connection()
+        self._h2.increment_flow_control_window(2**30)
+        self._flush()
+
+    async def get(self, path: str) -> int:
+        """Send a request on a stream of its own and return the status of its response."""
+        if not self.is_open:
+            raise Failed("the connection is closed")
+        await asyncio.shield(self._settled)
+        try:
+            stream = self._h2.get_next_available_stream_id()
+            self._h2.send_headers(stream, [*self._pseudo, (":path", path), *self._fields], end_stream=True)
+        except H2Error as error:
+            raise Failed(str(error)) from error
+        waiting: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting[stream] = waiting
+        self._flush()
+        return await waiting
+
+    def data_received(self, data: bytes) -> None:
+        self._count.received += len(data)
+        try:
+            events = self._h2.receive_data(data)
+        except H2Error as error:
+            self._end(str(error))
+            return
+        for event in events:
+            self._take(event)
+        if not self._settled.done():
+            self._settled.set_result(None)
+        self._flush()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._end("the connection was closed")
+
+    def close(self) -> None:
+        """Close it."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _take(self, event: Any) -> None:
+        if isinstance(event, ResponseReceived):
+            self._status[event.stream_id] = int(dict(event.headers)[b":status"])
+        elif isinstance(event, DataReceived):
+            self._count.body += len(event.data)
+            self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        elif isinstance(event, StreamEnded):
+            waiting = self._waiting.pop(event.stream_id)
+            if not waiting.done():
+                waiting.set_result(self._status.pop(event.stream_id))
+        elif isinstance(event, StreamReset):
+            waiting = self._waiting.pop(event.stream_id)
+            if not waiting.done():
+                waiting.set_exception(Failed(f"stream reset, error {event.error_code}"))
+
+    def _flush(self) -> None:
+        assert self._transport is not None
+        data = self._h2.data_to_send()
+        self._count.sent += len(data)
+        self._transport.write(data)
+
+    def _end(self, said: str) -> None:
+        self.is_open = False
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(Failed(said))
+        self._waiting.clear()

@@ -1,0 +1,76 @@
+"""http2, played small: how many connections each way takes on each hop, and what waits behind what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bench_process
+from backends.streams import slow_s
+from bench.subjects import programs
+
+SMALL = ("--set", "concurrent=4", "--set", "warmup_s=0.3", "--set", "duration_s=1",
+         "--set", "slow_every_s=0.3", "--set", "slow_ms=100")  # fmt: skip
+
+
+def found(answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {trial["way"]: trial for trial in answer["trials"]}
+
+
+@pytest.fixture(scope="module")
+def direct(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    root = tmp_path_factory.mktemp("http2")
+    return found(bench_process.scenario("http2", *SMALL, "--subject", "direct", root=root))
+
+
+@pytest.mark.parametrize("way", ["short", "keep-alive", "one", "h2"])
+def test_every_request_is_answered_and_all_witnesses_agree(direct: Any, way: str) -> None:
+    assert direct[way]["figures"]["failed"] == 0
+    assert direct[way]["units"] > 0
+    assert "witnesses-disagree" not in bench_process.codes(direct[way])
+
+
+def test_each_way_takes_its_number_of_connections(direct: Any) -> None:
+    opened = {way: trial["figures"]["server_connections"] for way, trial in direct.items()}
+    assert opened["short"] >= direct["short"]["units"]
+    assert 4 <= opened["keep-alive"] <= 5
+    assert (opened["one"], opened["h2"]) == (1, 1)
+    assert direct["h2"]["figures"]["server_http2_connections"] == 1
+
+
+def test_http2_sends_what_repeats_once(direct: Any) -> None:
+    assert direct["h2"]["figures"]["sent_bytes"] < direct["keep-alive"]["figures"]["sent_bytes"] / 2
+
+
+def test_only_on_one_http1_connection_others_wait_for_the_slow_response(direct: Any) -> None:
+    assert direct["one"]["times_ms"]["beside_slow"]["max"] >= 90
+
+
+@pytest.mark.parametrize(("name", "multiplexes"), [("haproxy", True), ("envoy", True), ("nginx", False)])
+def test_what_a_proxy_opens_upstream(name: str, multiplexes: bool, tmp_path: Path) -> None:
+    if not programs.found(name):
+        pytest.skip(f"{name} is not here")
+    ways = ("--way", "h2", "--way", "h2-to-h1")
+    got = found(bench_process.scenario("http2", *SMALL, *ways, "--subject", name, root=tmp_path))
+    assert [trial["figures"]["failed"] for trial in got.values()] == [0, 0]
+    opened = got["h2"]["figures"]["server_http2_connections"]
+    assert opened <= 2 if multiplexes else opened >= 4
+    assert got["h2-to-h1"]["figures"]["server_http2_connections"] == 0
+    assert got["h2"]["figures"]["connections"] == 1
+
+
+def test_the_built_in_proxy_is_refused_for_http2(tmp_path: Path) -> None:
+    done = bench_process.run(
+        "scenario", "run", "http2", "--way", "h2", "--subject", "asyncio", "-o", tmp_path
+    )
+    assert (done.returncode, "HTTP/1 only" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "seconds"),
+    [(b"/", 0.0), (b"/slow/200", 0.2), (b"/slow/50?n=1", 0.05), (b"/slow/soon", 0.0), (b"/slower", 0.0)],
+)
+def test_a_path_says_how_slow_it_is(path: bytes, seconds: float) -> None:
+    assert slow_s(path) == seconds
