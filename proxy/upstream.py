@@ -17,8 +17,8 @@ from proxy.http11.response import ResponseHead, read_response, read_usual_respon
 from proxy.settings import Limits
 from proxy.transport import Transport
 
-SPLICED_BYTES = 32 * 1024
-"""From this length on a body is moved within the kernel."""
+SPLICED_BYTES = 256 * 1024
+"""From this length on a body is moved within the kernel: what one read takes is cheaper copied."""
 MAX_INTERIM = 64
 """Responses of class 1xx before the final one; more is not progress but noise."""
 
