@@ -40,7 +40,7 @@ _RESPONSES = _words(
     ssi_value_length add_before_body add_after_body addition_types secure_link secure_link_md5
     secure_link_secret userid userid_domain userid_expires userid_mark userid_name userid_p3p userid_path
     userid_service more_set_headers more_clear_headers more_set_input_headers more_clear_input_headers
-    set_real_ip_from real_ip_header real_ip_recursive ancient_browser modern_browser"""
+    ancient_browser modern_browser"""
 )
 _SUBREQUESTS = _words("auth_request auth_request_set mirror mirror_request_body slice")
 _PASSING = _each(
@@ -88,7 +88,7 @@ _REASONS = (
     (r"\w+_ssl_\w+", "certificates upstream are not verified here, and none is shown"),
     (r"\w+_bind", "the lab's own source addresses are used"),
     (r"\w*lua\w*|js_\w+|perl\w*", "no code is run"),
-    (r"resolver", "no name is looked up: every peer is a backend of this run"),
+    (r"resolver|set_real_ip_from|real_ip_\w+", "no name is looked up: every peer is a backend of this run"),
 )
 _NO_FILES = "nothing outside of the scratch folder is read or written"
 

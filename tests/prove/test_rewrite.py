@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from bench.prove import fates
+from nginx import tree
+from nginx.targets import PROTOCOLS
+from nginx.tree import Directive
 from prove.configurations import model, staged
 
 
@@ -140,6 +147,14 @@ def test_what_nobody_knows_is_left_out(name: str) -> None:
     assert [change.what for change in ledger.changes if change.kind == "left out"] == [name]
 
 
+@pytest.mark.parametrize("block", ["types", "map $host $x", "geo $x", "split_clients $host $x"])
+def test_no_block_of_data_reads_a_file(block: str) -> None:
+    text, _ = staged(
+        f"{block} {{ include /nowhere/file; }} server {{ location / {{ proxy_pass http://a; }} }}"
+    )
+    assert "include" not in text
+
+
 def test_servers_that_pass_nothing_on_are_left_out() -> None:
     text, _ = staged("server { listen 80; return 301 /; } server { location / { proxy_pass http://a; } }")
     assert text.count("server {") == 1
@@ -175,3 +190,47 @@ def test_lua_that_chooses_peers_is_an_obstacle() -> None:
     )
     assert "lua" not in text
     assert line_of(text, "proxy_pass") == "proxy_pass http://127.0.0.1:9;"
+
+
+# What comes through, whatever goes in
+
+OWN = {
+    *("daemon off", "worker_processes 1", "pid nginx.pid", "error_log stderr error", "access_log off"),
+    *("ssl_certificate certificate.pem", "ssl_certificate_key key.pem", "root html/", "alias html/"),
+    *(f"{module}_temp_path {module}" for module in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")),
+    *("listen door:1", "listen tls:1 ssl", "proxy_pass http://http:1", "proxy_pass http://bench_1"),
+}
+STRUCTURE = {"events", "worker_connections", "http", "server", "location", "upstream"}
+NAMES = st.one_of(
+    st.sampled_from(sorted(fates.KEPT | fates.UPSTREAM)),
+    st.sampled_from(sorted({name for part in HARMFUL.values() for name in re.findall(r"[a-z_]{4,}", part)})),
+    st.from_regex(
+        r"[a-z]{1,4}(_(by_lua|pass|cache|store|temp_path|ssl_certificate|log|file))?", fullmatch=True
+    ),
+)
+ARGUMENTS = st.lists(
+    st.sampled_from(["/etc/shadow", "on", "192.0.2.1:80", "$x", "app"]), min_size=1, max_size=2
+)
+LINES = st.lists(st.builds(lambda name, args: f"{name} {' '.join(args)};", NAMES, ARGUMENTS), max_size=5)
+
+
+@given(LINES, LINES, LINES, LINES)
+def test_nothing_comes_through_that_is_not_listed(
+    main: list[str], http: list[str], server: list[str], location: list[str]
+) -> None:
+    passing = "proxy_pass http://app;" if "upstream app" in " ".join(http) else "proxy_pass http://192.0.2.7;"
+    text, _ = staged(
+        f"{' '.join(main)} http {{ {' '.join(http)} upstream app {{ server 192.0.2.8; {' '.join(location)} }}"
+        f" server {{ {' '.join(server)} location / {{ {' '.join(location)} {passing} }} }} }}"
+    )
+    for line in lines_of(tree.read(text, "x").directives):
+        is_ours = str(line) in OWN or line.name in STRUCTURE | fates.DATA
+        is_led_elsewhere = line.name in PROTOCOLS and "192.0.2" not in line.args[0]
+        assert is_ours or is_led_elsewhere or line.name in fates.KEPT | fates.UPSTREAM, line
+
+
+def lines_of(directives: Iterable[Directive]) -> Iterator[Directive]:
+    for line in directives:
+        yield line
+        if line.name not in fates.DATA:
+            yield from lines_of(line.block or ())
