@@ -46,16 +46,15 @@ class Settings:
     worker_connections: int = 1024
     open_files: int | None = None
     upgrade: bool = False
-    """Pass `Upgrade` on, for those who ask for it only: ordinary requests keep their connection. A tunnel
-    may be silent for an hour."""
+    """Pass `Upgrade` on, for those who ask for it only: ordinary requests keep their connection."""
     client_http2: bool = False
     """Speak HTTP/2 with clients, without TLS; before 1.25.1 that port then speaks nothing else."""
     streams: bool = False
-    """Pass responses on as they come, and let them be silent for an hour."""
+    """Pass responses on as they come."""
     buffering: bool | None = None
     """Collect responses before they are passed on; None: not written, nginx's default (on)."""
     read_timeout_s: float | None = None
-    """Silence of a server after which its response is given up; None: as `streams` and `upgrade` have it."""
+    """Silence of a server that ends its response, or a tunnel; None: not written, nginx's default (60 s)."""
     gzip_types: str | None = None
     """Compress responses of these types."""
     user: str | None = None
@@ -154,8 +153,6 @@ def _location(settings: Settings) -> Iterator[str]:
         yield f"proxy_buffering {'on' if settings.buffering else 'off'};"
     if settings.read_timeout_s is not None:
         yield f"proxy_read_timeout {round(settings.read_timeout_s * 1000)}ms;"
-    elif settings.streams or settings.upgrade:
-        yield "proxy_read_timeout 1h;"
     if settings.gzip_types is not None:
         yield "gzip on;"
         yield f"gzip_types {settings.gzip_types};"

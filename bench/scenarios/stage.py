@@ -186,7 +186,21 @@ class Stage:
     @property
     def proxy_place(self) -> tuple[Host, set[int] | None]:
         """Return where a proxy that the scenario starts itself lives: its host and its cores."""
-        return self.place.hosts["proxy"], self._cores["proxy"]
+        return self.place.hosts["proxy"], self.cores("proxy")
+
+    def cores(self, host: str) -> set[int] | None:
+        """Return the cores of a host's role."""
+        return self._cores[host]
+
+    def reload(self) -> None:
+        """Have the proxy read its configuration anew."""
+        if self.subject is not None:
+            self.subject.reload()
+
+    def restart(self) -> None:
+        """End the proxy and start it anew."""
+        if self.subject is not None:
+            self.subject.restart()
 
     def adopt(self, running: Running) -> str:
         """Take a proxy that the scenario started itself for the subject; return where it listens."""
@@ -249,8 +263,9 @@ class Stage:
         `happenings` are what befalls the lab in the window, in the order of their moments.
 
         The window is `duration_s` after `warmup_s`; without a duration it ends when all clients are done.
-        `timeout_s` is how long they may take after it. Ctrl-C ends the window early: the trial is then
-        interrupted. RoleError where a client ends or falls silent.
+        `timeout_s` is how long they may take after it.
+        Ctrl-C ends the window early: the trial is then interrupted. RoleError where a client ends or falls
+        silent.
         """
         samples: list[HostSample] = []
         wires = self._wires()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from bench.errors import RoleError
 from bench.files import BESIDE, SPARE_CLIENTS
 from bench.lab import Host, Process
-from bench.subjects.subject import SILENCE_S, Asked, Counted, Running, check_http
+from bench.lab.process import Event
+from bench.subjects.subject import Asked, Counted, Running, check_http
 
 READY_TIMEOUT_S = 10.0
 COUNT_TIMEOUT_S = 10.0
@@ -23,25 +25,41 @@ class AsyncioProxy:
 
     def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Running:
         """Start the proxy on `host`; RoleError when it does not come up."""
-        argv = [sys.executable, "-m", "proxy", *_flags(asked, f"{host.front}:{host.listen_port}")]
-        process = host.start(argv, name="proxy", cpus=cpus)
-        ready = process.wait_event("ready", READY_TIMEOUT_S)
-        return _Running(process, address=ready["listen"][0], version=ready["version"], pid=process.pid)
+
+        def run(listen: str) -> tuple[Process, Event]:
+            argv = [sys.executable, "-m", "proxy", *_flags(asked, listen)]
+            process = host.start(argv, name="proxy", cpus=cpus)
+            return process, process.wait_event("ready", READY_TIMEOUT_S)
+
+        process, ready = run(f"{host.front}:{host.listen_port}")
+        return _Running(run, process, address=ready["listen"][0], version=ready["version"], pid=process.pid)
 
 
 @dataclass(slots=True)
 class _Running:
+    run: Callable[[str], tuple[Process, Event]]
     process: Process
     address: str
     version: str
     pid: int | None
+    has_restarted: bool = False
 
     def count(self) -> Counted:
+        if self.has_restarted:
+            return Counted()
         self.process.send({"command": "count"})
         return Counted.from_event(self.process.wait_event("count", COUNT_TIMEOUT_S))
 
     def stop(self) -> None:
         self.process.stop()
+
+    def restart(self) -> None:
+        self.process.kill()
+        self.process, _ = self.run(self.address)
+        self.pid, self.has_restarted = self.process.pid, True
+
+    def reload(self) -> None:
+        raise RoleError("proxy", "reads no configuration anew; restart it")
 
 
 def _flags(asked: Asked, listen: str) -> Iterator[str]:
@@ -57,6 +75,7 @@ def _flags(asked: Asked, listen: str) -> Iterator[str]:
     yield from ("--max-clients", str(asked.clients + SPARE_CLIENTS))
     yield from ("--pool-max", str(asked.clients + BESIDE if plan.pool_max is None else plan.pool_max))
     if asked.carries.lasts:
-        yield from ("--read-timeout", str(SILENCE_S), "--tunnel-timeout", str(SILENCE_S))
+        silence = str(asked.carries.silence_s)
+        yield from ("--read-timeout", silence, "--tunnel-timeout", silence)
     if plan.requests_per_connection is not None:
         yield from ("--requests-per-connection", str(plan.requests_per_connection))

@@ -10,7 +10,7 @@ from bench.lab import Host
 from bench.plan import Closer, Mode
 from bench.subjects import programs
 from bench.subjects.launch import Launched, Recipe, launch, listen_address
-from bench.subjects.subject import Asked, check_http
+from bench.subjects.subject import SILENCE_S, Asked, check_http
 
 _CONF = ("--config", "{folder}/Caddyfile", "--adapter", "caddyfile")
 _CHAIN, _KEY = "certificate.pem", "key.pem"
@@ -61,6 +61,8 @@ def _refuse(asked: Asked) -> None:
             "subject.requests_per_connection: caddy does not bound it; leave it out,"
             " or let the backend close with --backend-requests"
         )
+    if asked.carries.silence_s < SILENCE_S:
+        raise PlanError("carries.silence_s: caddy has no timeout for a silent tunnel; leave it out")
     if asked.plan.upstream_http != "1.1":
         raise PlanError(f"subject.upstream_http = {asked.plan.upstream_http}: caddy sends 1.1 only")
     if len(asked.sources) > 1:

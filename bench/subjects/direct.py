@@ -30,3 +30,9 @@ class _Running:
 
     def stop(self) -> None:
         return None
+
+    def restart(self) -> None:
+        return None
+
+    def reload(self) -> None:
+        return None

@@ -14,7 +14,7 @@ from bench.lab import Host
 from bench.plan import Closer, Mode
 from bench.subjects import programs
 from bench.subjects.launch import Launched, Recipe, launch, listen_address
-from bench.subjects.subject import SILENCE_S, Asked, Counted, check_http
+from bench.subjects.subject import Asked, Counted, check_http
 
 _CONF = "{folder}/envoy.json"
 _ADMIN = "admin.sock"
@@ -103,7 +103,7 @@ def _listener(asked: Asked, listen: str) -> dict[str, Any]:
     if asked.carries.upgrade:
         manager["upgrade_configs"] = [{"upgrade_type": "websocket"}]
     if asked.carries.lasts:
-        manager["stream_idle_timeout"] = f"{SILENCE_S}s"  # else five minutes
+        manager["stream_idle_timeout"] = f"{asked.carries.silence_s:g}s"  # else five minutes
     manager |= _CODECS[asked.carries.client_http]
     filter_ = {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
     if asked.carries.client_http == "3":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from bench.lab import Host
 from bench.plan import Closer, Mode
 from bench.subjects import programs
 from bench.subjects.launch import Launched, Recipe, launch, listen_address
-from bench.subjects.subject import SILENCE_S, Asked, Counted, check_http
+from bench.subjects.subject import Asked, Counted, check_http
 
 _CONF = "{folder}/haproxy.cfg"
 _STATS = "stats.sock"
@@ -39,7 +40,9 @@ class HAProxy:
             listen,
             files={"haproxy.cfg": conf(asked, listen)},
             check=("-c", "-f", _CONF),
-            run=("-db", "-f", _CONF),
+            # A master and its workers where somebody may reload it: else a signal ends it.
+            run=("-W", "-db", "-f", _CONF) if asked.carries.upgrade else ("-db", "-f", _CONF),
+            reload=signal.SIGUSR2,
             count=_count,
         )
         return launch(host, cpus, recipe)
@@ -98,10 +101,13 @@ def _silence(asked: Asked) -> Iterator[str]:
         yield "    timeout client 75s"
         yield "    timeout server 60s"
         return
-    yield f"    timeout client {SILENCE_S}s"
-    yield f"    timeout server {SILENCE_S}s"
+    silence = f"{round(asked.carries.silence_s * 1000)}ms"
+    yield f"    timeout client {silence}"
+    yield f"    timeout server {silence}"
     if asked.carries.upgrade:
-        yield f"    timeout tunnel {SILENCE_S}s"
+        yield f"    timeout tunnel {silence}"
+    if asked.carries.streams:
+        yield "    option http-no-delay"  # else small chunks wait up to 200 ms for more
 
 
 def _pool(asked: Asked) -> str:

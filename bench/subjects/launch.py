@@ -7,6 +7,8 @@ counts of the lab.
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import sys
 import time
@@ -42,6 +44,8 @@ class Recipe:
     env: Mapping[str, str] | None = None
     table: str = "tcp"
     """The table of its host in which its listening socket shows: tcp or udp."""
+    reload: signal.Signals | None = None
+    """What makes it read its configuration anew; None: no signal does."""
     count: Callable[[Path], Counted] = field(default=lambda _folder: Counted())
     """Asks the running program what it counted; gets the scratch folder."""
 
@@ -49,13 +53,17 @@ class Recipe:
 class Launched:
     """A proxy that takes requests. States: running, stopped."""
 
-    def __init__(self, recipe: Recipe, folder: Path, process: Process) -> None:
+    def __init__(
+        self, host: Host, cpus: set[int] | None, recipe: Recipe, folder: Path, process: Process
+    ) -> None:
         self.address = recipe.listen
         self.version = recipe.program.version
         self.pid: int | None = process.pid
+        self._host, self._cpus = host, cpus
         self._recipe = recipe
         self._folder = folder
         self._process = process
+        self._has_forgotten = False
 
     @property
     def last_words(self) -> str:
@@ -64,11 +72,27 @@ class Launched:
 
     def count(self) -> Counted:
         """Return what it has counted so far; RoleError where it does not answer."""
-        return self._recipe.count(self._folder)
+        return Counted() if self._has_forgotten else self._recipe.count(self._folder)
 
     def stop(self) -> None:
         """End it and its whole process tree."""
         self._process.stop()
+
+    def restart(self) -> None:
+        """End it at once and start it anew at the same address; from then on it counts nothing."""
+        self._process.kill()
+        self._process = _start(self._host, self._cpus, self._recipe, self._folder, self._recipe.run)
+        self.pid, self._has_forgotten = self._process.pid, True
+        await_listening(self._host, self._process, self._recipe.listen)
+
+    def reload(self) -> None:
+        """Have it read its configuration anew; RoleError where no signal makes it."""
+        name, asked = self._recipe.program.name, self._recipe.reload
+        if asked is None:
+            raise RoleError(name, "no signal makes it read its configuration anew; restart it")
+        assert self.pid is not None, "a program has a process"
+        os.kill(self.pid, asked)
+        self._has_forgotten = True
 
 
 def launch(host: Host, cpus: set[int] | None, recipe: Recipe) -> Launched:
@@ -80,12 +104,12 @@ def launch(host: Host, cpus: set[int] | None, recipe: Recipe) -> Launched:
             (folder / name).write_text(text.replace("{folder}", str(folder)), encoding="utf-8")
         _check(host, recipe, folder)
         process = _start(host, cpus, recipe, folder, recipe.run)
-        _await_listening(host, process, recipe)
+        await_listening(host, process, recipe.listen, recipe.table)
     except BaseException:
         if process is not None:
             process.stop()
         raise
-    return Launched(recipe, folder, process)
+    return Launched(host, cpus, recipe, folder, process)
 
 
 def listen_address(host: Host) -> str:
@@ -122,11 +146,11 @@ def _check(host: Host, recipe: Recipe, folder: Path) -> None:
         raise RoleError(recipe.program.name, reason, words or process.last_words)
 
 
-def _await_listening(host: Host, process: Process, recipe: Recipe) -> None:
+def await_listening(host: Host, process: Process, address: str, table: str = "tcp") -> None:
     """Wait until the listening socket shows in the tables of its host."""
-    address, wanted = recipe.listen, _table_entry(recipe.listen)
+    wanted = _table_entry(address)
     deadline_s = time.monotonic() + _READY_TIMEOUT_S
-    while wanted not in host.call(_listening, recipe.table):
+    while wanted not in host.call(_listening, table):
         if process.returncode is not None:
             process.wait(_READY_TIMEOUT_S)
             reason = f"ended before it listened on {address} (exit code {process.returncode})"

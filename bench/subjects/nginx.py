@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 from collections.abc import Callable
 
 from bench.errors import PlanError
@@ -50,7 +51,9 @@ class Nginx:
         arguments = ["-p", "{folder}", "-c", "{folder}/nginx.conf"]
         if version >= _ERROR_LOG_FLAG:
             arguments += ["-e", "stderr"]  # else it opens the system's log before it reads where to write
-        recipe = Recipe(program, listen, {"nginx.conf": text}, ["-t", "-q", *arguments], arguments)
+        recipe = Recipe(
+            program, listen, {"nginx.conf": text}, ["-t", "-q", *arguments], arguments, reload=signal.SIGHUP
+        )
         return launch(host, cpus, recipe)
 
 
@@ -76,6 +79,7 @@ def settings(asked: Asked, listen: str, version: Version) -> Settings:
         upgrade=asked.carries.upgrade,
         streams=asked.carries.streams,
         client_http2=asked.carries.client_http == "2",
+        read_timeout_s=asked.carries.silence_s if asked.carries.lasts else None,
         open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         # The workers stay root in the lab: a folder of ours is all that they may write to anyhow.
         user="root" if os.geteuid() == 0 else None,

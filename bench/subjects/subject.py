@@ -12,7 +12,7 @@ from bench.plan import Closer, Mode
 from bench.plan import Subject as Plan
 
 SILENCE_S = 3600
-"""How long what lasts may be silent: longer than any trial."""
+"""How long what lasts may be silent unless told else: longer than any trial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Carries:
     """`Upgrade` is passed on, and what follows is a tunnel (RFC 9110, section 7.8)."""
     streams: bool = False
     """Responses that go on for minutes, with silence in between: passed on as they come, and not cut off."""
+    silence_s: float = SILENCE_S
+    """How long what lasts may be silent before it is ended."""
     client_http: str = "1.1"
     """What the clients speak: 1.1, 2 (without TLS, known beforehand) or 3."""
     http2_upstream: bool = False
@@ -115,6 +117,12 @@ class Running(Protocol):
 
     def stop(self) -> None:
         """End it and its process tree."""
+
+    def restart(self) -> None:
+        """End it and start it anew at the same address; from then on it counts nothing."""
+
+    def reload(self) -> None:
+        """Have it read its configuration anew; RoleError where it has no such signal."""
 
 
 class Subject(Protocol):

@@ -1,0 +1,79 @@
+"""`daphne backends.chat_channels:application`: the chat of `backends.chat` as a Django Channels application.
+
+A room is a group of the in-memory channel layer, as in the tutorial of Django Channels; the rooms themselves
+are backends/rooms.py. Needs the [channels] extra; daphne runs it, and it talks over no pipes.
+"""
+
+from typing import Any, Final
+
+import django
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.conf import settings
+from django.urls import path
+
+from backends.rooms import Rooms
+
+_CAPACITY: Final = 10_000
+"""Messages that wait for one member; the layer silently drops what comes beyond them (by default 100)."""
+
+settings.configure(
+    ALLOWED_HOSTS=["*"],
+    INSTALLED_APPS=["channels"],
+    CHANNEL_LAYERS={
+        "default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": _CAPACITY}}
+    },
+    USE_TZ=True,
+)
+django.setup()
+
+ROOMS: Final = Rooms()
+"""All rooms: one process of daphne has them all."""
+
+
+class Member(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+    """One connection."""
+
+    async def connect(self) -> None:
+        """Accepts a member."""
+        self.who = ""
+        self.rooms: list[str] = []
+        await self.accept()
+
+    async def receive_json(self, content: dict[str, Any], **_: Any) -> None:
+        """Takes what a member says."""
+        if "join" in content:
+            self.who = content["who"]
+            for name, number in content["join"].items():
+                await self._join(name, number)
+        elif "text" in content:
+            said = ROOMS[content["room"]].say(self.who, content["count"], content["text"])
+            if said is not None:
+                await self._tell(content["room"], {"number": said[0], "text": said[1]})
+
+    async def disconnect(self, code: int) -> None:
+        """Lets a member out of its rooms."""
+        for name in self.rooms:
+            await self.channel_layer.group_discard(name, self.channel_name)
+            if ROOMS[name].leave(self.who):
+                await self._tell(name, {"present": len(ROOMS[name].present)})
+
+    async def told(self, event: dict[str, Any]) -> None:
+        """Sends what the group of a room is told."""
+        await self.send_json(event["message"])
+
+    async def _join(self, name: str, number: int) -> None:
+        self.rooms.append(name)
+        room = ROOMS[name]
+        # In the group first, and what was said after: what is said in between comes by the group.
+        await self.channel_layer.group_add(name, self.channel_name)
+        for each, text in room.after(number):
+            await self.send_json({"room": name, "number": each, "text": text})
+        if room.enter(self.who):
+            await self._tell(name, {"present": len(room.present)})
+
+    async def _tell(self, name: str, message: dict[str, Any]) -> None:
+        await self.channel_layer.group_send(name, {"type": "told", "message": {"room": name, **message}})
+
+
+application = ProtocolTypeRouter({"websocket": URLRouter([path("chat", Member.as_asgi())])})

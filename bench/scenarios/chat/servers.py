@@ -1,0 +1,44 @@
+"""The two chat servers: ours, and a Django Channels application under Daphne. How each is started."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+from bench.scenarios.stage import Stage
+from bench.subjects import launch
+
+_APPLICATION = "backends.chat_channels:application"
+_BACKLOG_PATIENCE = ("--websocket_connect_timeout", "30", "--websocket_timeout", "-1", "--ping-interval", "0")
+
+
+def ours(stage: Stage) -> str:
+    """Start our server; return where it listens."""
+    return stage.serve("backends.chat").address
+
+
+def channels(stage: Stage) -> str:
+    """Start Daphne with the application; return where it listens. It counts nothing of its own."""
+    host, _, port = stage.address("backend").rpartition(":")
+    if port == "0":  # it would not say which one it was given
+        with socket.socket() as probe:
+            probe.bind((host, 0))
+            port = str(probe.getsockname()[1])
+    argv = [
+        sys.executable,
+        "-m",
+        "daphne",
+        "-b",
+        host,
+        "-p",
+        port,
+        "-v",
+        "0",
+        *_BACKLOG_PATIENCE,
+        _APPLICATION,
+    ]
+    place = stage.place.hosts["backend"]
+    process = place.start(argv, name="daphne", cpus=stage.cores("backend"), control=False)
+    launch.await_listening(place, process, f"{host}:{port}")
+    stage.watch_process(process, int(port))
+    return f"{host}:{port}"

@@ -1,0 +1,114 @@
+"""chat, played small: everybody hears everything once and in order, whatever happens to the proxy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bench_process
+from bench.errors import PlanError
+from bench.scenarios.chat import SCENARIO, ChatSettings
+from bench.scenarios.chat.tally import Ear, Mouth, seats
+from subjects.test_trials import here
+
+SMALL = ("--set", "rooms=6", "--set", "agents=3", "--set", "say_every_s=0.2", "--set", "warmup_s=0.5",
+         "--set", "duration_s=1.5", "--set", "happens_s=0.4")  # fmt: skip
+WAYS = {way.name for way in SCENARIO.ways}
+NOTHING_WRONG = {"lost": 0, "doubled": 0, "disordered": 0}
+
+
+def play(root: Path, subject: str, *asked: str) -> dict[str, dict[str, Any]]:
+    """Run chat behind one subject, ways first and flags after them; return its trials by way."""
+    if subject in ("nginx", "haproxy", "envoy", "caddy") and not here(subject):
+        pytest.skip(f"{subject}: not installed")
+    ways = [each for each in asked if each in WAYS]
+    flags = [*asked[len(ways) :], *(flag for way in ways for flag in ("--way", way))]
+    answer = bench_process.scenario("chat", *SMALL, "--subject", subject, *flags, root=root)
+    return {trial["way"]: trial for trial in answer["trials"]}
+
+
+def wrong(trial: dict[str, Any]) -> dict[str, int]:
+    return {name: trial["figures"][name] for name in NOTHING_WRONG}
+
+
+def test_everybody_hears_everything_once_on_both_servers(tmp_path: Path) -> None:
+    pytest.importorskip("daphne")
+    for trial in play(tmp_path, "direct", "ours", "channels").values():
+        figures = trial["figures"]
+        assert wrong(trial) == NOTHING_WRONG
+        assert figures["heard"] > figures["said"] > 0
+        assert figures["presences"] > 0
+        assert (figures["dropped"], figures["reconnects"]) == (0, 0)
+
+
+def test_a_restart_drops_every_connection_and_no_message(tmp_path: Path) -> None:
+    trial = play(tmp_path, "asyncio", "restart")["restart"]
+    assert wrong(trial) == NOTHING_WRONG
+    assert (trial["figures"]["dropped"], trial["figures"]["reconnects"]) == (9, 9)
+    assert trial["figures"]["all_back_s"] > 0
+    assert min(present for _, present in trial["curves"]["members"]) < 9
+
+
+@pytest.mark.parametrize("subject", ["nginx", pytest.param("haproxy", marks=pytest.mark.long)])
+def test_a_reload_keeps_open_rooms(subject: str, tmp_path: Path) -> None:
+    trial = play(tmp_path, subject, "reload")["reload"]
+    assert wrong(trial) == NOTHING_WRONG
+    assert trial["figures"]["dropped"] == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("subject", ["nginx", "haproxy", "envoy", "caddy"])
+def test_a_restart_of_any_proxy_is_survived(subject: str, tmp_path: Path) -> None:
+    trial = play(tmp_path, subject, "restart")["restart"]
+    assert wrong(trial) == NOTHING_WRONG
+    assert trial["figures"]["dropped"] == 9
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("subject", ["nginx", "haproxy", "envoy", "asyncio"])
+def test_silence_ends_connections_and_a_heartbeat_keeps_them(subject: str, tmp_path: Path) -> None:
+    played = play(tmp_path, subject, "idle", "idle-beats", "--set", "idle_s=1", "--set", "duration_s=4")
+    assert wrong(played["idle"]) == wrong(played["idle-beats"]) == NOTHING_WRONG
+    assert played["idle"]["figures"]["dropped"] > 0
+    assert played["idle-beats"]["figures"]["dropped"] == 0
+
+
+@pytest.mark.parametrize(
+    ("numbers", "missing", "doubled", "disordered"),
+    [
+        ([1, 2, 3], 0, 0, 0),
+        ([1, 3], 1, 0, 0),
+        ([1, 3, 2], 0, 0, 1),
+        ([1, 2, 2], 0, 1, 0),
+        ([2, 1, 1], 0, 1, 1),
+    ],
+)
+def test_an_ear_knows_what_it_missed(numbers: list[int], missing: int, doubled: int, disordered: int) -> None:
+    ear = Ear()
+    for number in numbers:
+        ear.hear(number)
+    assert (len(ear.missing), ear.doubled, ear.disordered) == (missing, doubled, disordered)
+    assert ear.lacks(5) == missing + 5 - max(numbers)
+
+
+def test_a_mouth_keeps_what_it_has_not_heard_back() -> None:
+    mouth = Mouth()
+    assert [mouth.say("a"), mouth.say("b")] == [(1, "a"), (2, "b")]
+    mouth.heard(1)
+    mouth.heard(1)
+    assert mouth.unheard == {2: "b"}
+
+
+def test_agents_share_the_rooms_evenly_and_no_room_has_one_twice() -> None:
+    taken = seats(rooms=10, agents=5, agents_per_room=2)
+    assert [len(rooms) for rooms in taken] == [4] * 5
+    for rooms in taken:
+        assert len(set(rooms)) == len(rooms)
+
+
+@pytest.mark.parametrize("agents", [1, 401])
+def test_agents_that_fit_no_rooms_are_refused(agents: int) -> None:
+    with pytest.raises(PlanError, match=rf"settings.agents = {agents} cannot have 2 in each of 200 rooms"):
+        ChatSettings(agents=agents).check()
