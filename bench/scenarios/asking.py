@@ -107,7 +107,11 @@ class _Exchange(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._body = b""
         self._waiting: asyncio.Future[Response] | None = None
-        self.is_closed = False
+        self._is_last = False
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_last or self._transport.is_closing()
 
     def send(self, request: bytes) -> asyncio.Future[Response]:
         self._transport.write(request)
@@ -115,7 +119,6 @@ class _Exchange(asyncio.Protocol):
         return self._waiting
 
     def close(self) -> None:
-        self.is_closed = True
         self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -129,7 +132,6 @@ class _Exchange(asyncio.Protocol):
             self.close()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.is_closed = True
         self._fail(error or ConnectionError("the connection ended before the response did"))
 
     def _fail(self, error: Exception) -> None:
@@ -145,7 +147,7 @@ class _Exchange(asyncio.Protocol):
     def on_message_complete(self) -> None:
         body, self._body = self._body, b""
         if not self._parser.should_keep_alive():
-            self.is_closed = True
+            self._is_last = True
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(Response(self._parser.get_status_code(), body))
         self._waiting = None

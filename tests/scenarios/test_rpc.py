@@ -8,6 +8,8 @@ from typing import Any, cast
 import pytest
 
 import bench_process
+from bench.errors import PlanError
+from bench.scenarios import plan as plans
 from bench.scenarios.environments import DUBBO
 from bench.scenarios.rpc import SCENARIO
 from bench.scenarios.rpc.wires import Pool, Wire
@@ -74,6 +76,8 @@ async def test_a_pool_serves_who_waits_first_come_first_served() -> None:
 
 
 class Written:
+    """A transport that keeps what is written."""
+
     def __init__(self) -> None:
         self.data = b""
         self.closed = False
@@ -83,6 +87,9 @@ class Written:
 
     def close(self) -> None:
         self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
 
 
 async def test_answers_find_their_calls_in_whatever_order_and_pieces() -> None:
@@ -115,6 +122,19 @@ async def test_an_answer_that_is_not_the_one_awaited_ends_the_connection(answer:
     if not call.cancelled():
         with pytest.raises(ConnectionError):
             await call
+
+
+async def test_a_call_on_a_connection_that_has_ended_fails_at_once() -> None:
+    wire, transport = Wire(), Written()
+    wire.connection_made(cast(asyncio.Transport, transport))
+    transport.close()
+    with pytest.raises(ConnectionError):
+        wire.send(0, 0)
+
+
+def test_answers_beyond_dubbo_s_limit_are_refused_before_anything_starts() -> None:
+    with pytest.raises(PlanError, match="large_bytes = 8388609 must be 8388608 or less"):
+        plans.build(SCENARIO, {"settings": {"large_bytes": 8 * 1024 * 1024 + 1}})
 
 
 @pytest.mark.long

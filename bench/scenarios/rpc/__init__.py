@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.analysis import histogram
+from bench.errors import PlanError
 from bench.record import Caution
 from bench.scenarios.environments import DUBBO
 from bench.scenarios.scenario import Bars, Case, Column, Figures, Ground, Scenario, Settings, Way
@@ -13,6 +14,8 @@ from bench.scenarios.stage import Played, Stage
 from bench.scenarios.summary import Summary
 
 _MIB = 1024 * 1024
+_BODY_MAX = 8 * _MIB
+"""Dubbo's default limit of a message, which the provider keeps to (backends/calls.py)."""
 _SPARE_CONNECTIONS = 16
 _REAL = "sdk"
 
@@ -37,6 +40,14 @@ class RpcSettings(Settings):
     """That share one of Dubbo's own clients, each on a thread."""
     warmup_s: float = 1.0
     duration_s: float = 5.0
+
+    def check(self) -> None:
+        """Raise PlanError where a value makes no sense."""
+        Settings.check(self)
+        for name in ("answer_bytes", "large_bytes"):
+            if getattr(self, name) > _BODY_MAX:
+                raise PlanError(f"plan: settings.{name} = {getattr(self, name)} must be {_BODY_MAX} or less")
+        Ground(self.addresses).check("addresses")
 
 
 def ground(case: Case, settings: RpcSettings) -> Ground:
@@ -155,7 +166,7 @@ SCENARIO = Scenario(
         Column("times_ms.small.p50", "small call p50, ms", "ms"),
         Column("times_ms.small.p99", "p99", "ms"),
         Column("times_ms.odd.p50", "odd call p50, ms", "ms"),
-        Column("cpu_us_per_unit.client", "CPU consumer, us/call", "us"),
+        Column("cpu_us_per_unit.client", "us/call consumer", "us"),
         Column("cpu_us_per_unit.backend", "provider", "us"),
         Column("figures.failed", "failed"),
     ),

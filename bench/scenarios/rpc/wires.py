@@ -33,10 +33,11 @@ class Wire(asyncio.Protocol):
         self._buffer = bytearray()
         self._waiting: dict[int, tuple[asyncio.Future[None], int]] = {}
         self._last = 0
-        self.is_closed = False
 
     def send(self, takes_ms: int, answer_bytes: int) -> asyncio.Future[None]:
-        """Call; the future ends with the whole answer, or with a ConnectionError."""
+        """Call; the future ends with the whole answer. ConnectionError where the connection ends."""
+        if self._transport.is_closing():
+            raise ConnectionError("the connection has ended")
         self._last += 1
         waiting = asyncio.get_running_loop().create_future()
         self._waiting[self._last] = (waiting, answer_bytes)
@@ -66,7 +67,6 @@ class Wire(asyncio.Protocol):
             del buffer[:at]
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.is_closed = True
         waiting, self._waiting = self._waiting, {}
         for future, _ in waiting.values():
             if not future.done():
