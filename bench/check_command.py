@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from nginx import check, formats, report, sources, versions
+from nginx.directives import Known
 from nginx.errors import NginxConfigError, VersionError
 from nginx.finding import Severity
 from nginx.rules import CATALOGUE, Settings
@@ -106,7 +107,7 @@ def check_command(
         return
     if not targets:
         raise click.UsageError("name a configuration: a file, a folder, or - for standard input")
-    settings = Settings(workers, concurrency, backend_idle, backend_max_connections)
+    settings = Settings(workers, concurrency, backend_idle, backend_max_connections, _known())
     try:
         asked = versions_asked(nginx_version)
         found = check.Examination.together(
@@ -160,7 +161,7 @@ def versions_asked(given: str | None) -> list[str]:
 
 def installed_version() -> str | None:
     """Returns the version of the nginx in the path (or in /usr/sbin), or None if there is none."""
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/local/sbin:/usr/sbin")
+    program = _installed()
     if program is None:
         return None
     try:
@@ -169,6 +170,16 @@ def installed_version() -> str | None:
         return None
     match = re.search(r"nginx/([\d.]+)", said.stderr)
     return str(versions.parse(match[1])) if match else None
+
+
+def _installed() -> str | None:
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/local/sbin:/usr/sbin")
+
+
+def _known() -> Known | None:
+    """Returns the directives of the installed nginx, if there is one that can be read."""
+    program, version = _installed(), installed_version()
+    return Known.of(Path(program), version) if program is not None and version is not None else None
 
 
 def _explain(rule_id: str) -> None:

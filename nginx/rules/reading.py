@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from nginx import versions
+from nginx.directives import Known
 from nginx.finding import Severity
-from nginx.rules.rule import Case, Hit, rule, said_at
+from nginx.rules.rule import Case, Hit, Settings, rule, said_at
 from nginx.tree import Directive
 
 _GOOD = """
@@ -125,3 +127,36 @@ def template(case: Case) -> Iterator[Hit]:
         if names:
             text = f"{', '.join(names)} looks like an envsubst template: what is filled in decides"
             yield Hit(each.directive.place, text, "check the rendered text", passes=(each,))
+
+
+_EXAMPLE = Known(
+    "1.22.1", (b"upstream\0server\0keepalive\0location\0proxy_set_header\0proxy_http_version\0proxy_pass\0",)
+)
+
+
+@rule(
+    "NX003",
+    "unknown-directive",
+    Severity.MEDIUM,
+    bad="server { location / { proxy_passs http://10.0.0.1; } }",
+    good=_GOOD,
+    shown_with=Settings(known=_EXAMPLE),
+    unproven="it is about the text",
+)
+def unknown_directives(case: Case) -> Iterator[Hit]:
+    """The nginx that is installed does not know a directive, and would not start.
+
+    Told by the names in its program and in the modules beside it. Where the configuration is for another
+    nginx, with other modules, this is no fault.
+    """
+    known = case.settings.known
+    if known is None or versions.parse(known.version) != case.version:
+        return
+    if case.model.configuration.templates:
+        return  # what is left of a template may be no directive
+    configuration, seen = case.model.configuration, set()
+    for line in known.unknown((*configuration.main, *configuration.http)):
+        if line.name not in seen:
+            seen.add(line.name)
+            text = f'[emerg] unknown directive "{line.name}" for the nginx {known.version} that is installed'
+            yield Hit(line.place, text, "correct its name, or load the module that has it")

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from nginx.directives import Known
 from nginx.finding import Severity
 from nginx.model import Model, PassLocation
 from nginx.tree import Directive, Place
@@ -23,12 +24,14 @@ class Settings:
         concurrency: requests in flight at once, over all workers.
         backend_idle_s: after how many idle seconds a server closes a connection.
         backend_max_connections: how many connections one server takes.
+        known: the directives of the nginx that is installed.
     """
 
     workers: int | None = None
     concurrency: int | None = None
     backend_idle_s: float | None = None
     backend_max_connections: int | None = None
+    known: Known | None = None
 
 
 @dataclass(frozen=True, slots=True)
