@@ -32,6 +32,15 @@ _COLUMNS = (
 _ON_INVALID = """! rates and latencies of invalid trials are no evidence; connections and TIME_WAIT are.
   `bench show` on either folder says why each trial is invalid.
 """
+_HOLDERS = {
+    "proxy": "the proxy holds TIME_WAIT, and loses a port with each",
+    "backend": "the backend holds it",
+    "nobody": "nobody does",
+}
+_IDIOMS = (
+    "nginx: snippet is HTTP/1.1 and no close, without a pool; pool-only is `keepalive N` alone; pool-http11"
+    " adds HTTP/1.1 but not the Connection field; small-pool is all of it with too few; full is all of it."
+)
 _POOLED = 0.05
 """Connections per request below which a pool works, and TIME_WAIT is what its limits leave behind."""
 
@@ -120,13 +129,18 @@ def save(runs: Mapping[str, Run], stem: Path) -> tuple[Path, Path]:
 def draw(runs: Mapping[str, Run]) -> Figure:
     """Return the picture: a panel of bars for each way in which the backend closes."""
     from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.patches import Patch  # noqa: PLC0415
 
-    height = 1.6 + 0.3 * max(len(rows(run)) for run in runs.values())
+    height = 2.2 + 0.3 * max(len(rows(run)) for run in runs.values())
     figure = Figure(figsize=(14, height), layout="constrained")
     panels = figure.subplots(1, len(runs), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (close, run) in zip(panels, runs.items(), strict=True):
         _draw(axes, close, rows(run))
     panels[0].invert_yaxis()  # the panels share it
+    marks = [Patch(color=_SIDES[side], label=said) for side, said in _HOLDERS.items()]
+    figure.legend(
+        handles=marks, loc="outside lower center", ncols=3, frameon=False, fontsize=9.5, title=_IDIOMS
+    )
     return figure
 
 
@@ -140,7 +154,7 @@ def _draw(axes: Axes, close: str, shown: Sequence[Row]) -> None:
     title(
         axes,
         f"The backend {_said(close)}",
-        "requests/s; upstream connections per request, and who holds TIME_WAIT",
+        "requests/s; upstream connections per request; who holds TIME_WAIT",
     )
     places = range(len(shown))
     axes.barh(places, [row.rate for row in shown], 0.68, color=[_SIDES[row.holder] for row in shown])
