@@ -7,7 +7,7 @@ import importlib
 from bench.errors import PlanError
 from bench.scenarios.scenario import Scenario
 
-NAMES = ("push", "stream", "chat", "http2", "migration", "registry", "broker", "rpc")
+NAMES = ("push", "stream", "chat", "http2", "tls", "migration", "registry", "broker", "rpc")
 
 
 def load(name: str) -> Scenario:

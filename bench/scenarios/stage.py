@@ -119,7 +119,7 @@ class Stage:
         self._watch = watch
         self._cores = cores.assign(cores.here(), 1, pin)
         self._servers: list[Server] = []
-        self._others: list[Process] = []
+        self._others: list[int] = []
         self._clients: list[Process] = []
         self._between: Server | None = None
         self._ports: set[int] = set()
@@ -223,9 +223,14 @@ class Stage:
         self._between = Server(process, tuple(ready["listen"]), ready)
         return self._between
 
-    def watch_process(self, process: Process, *ports: int) -> None:
-        """Count a process on the backend's host, started by the scenario, among the servers."""
-        self._others.append(process)
+    @property
+    def backend_place(self) -> tuple[Host, set[int] | None]:
+        """Return where a server that the scenario starts itself lives: its host and its cores."""
+        return self.place.hosts["backend"], self._cores["backend"]
+
+    def watch_process(self, pid: int, *ports: int) -> None:
+        """Count a process tree on the backend's host, started by the scenario, among the servers."""
+        self._others.append(pid)
         self._ports |= set(ports)
 
     def clients(
@@ -344,7 +349,7 @@ class Stage:
         front = frozenset([_port(self.subject.address)]) if self.subject is not None else behind
         entry = front if self._between is None else frozenset(map(_port, self._between.addresses))
         proxy = [self.subject.pid] if self.subject is not None and self.subject.pid is not None else []
-        servers = [*(server.process.pid for server in self._servers), *(each.pid for each in self._others)]
+        servers = [*(server.process.pid for server in self._servers), *self._others]
         hosts = self.place.hosts
         watched = [
             Watched(hosts["client"], [client.pid for client in self._clients], connects_to=entry),

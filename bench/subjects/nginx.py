@@ -14,7 +14,7 @@ from bench.subjects import programs
 from bench.subjects.launch import Launched, Recipe, launch, listen_address
 from bench.subjects.subject import Asked, check_http
 from nginx import versions
-from nginx.render import POOL_OFF, Reuse, Settings, conf
+from nginx.render import POOL_OFF, Reuse, Settings, Tls, conf
 from nginx.versions import Version
 
 _ENDLESS = 1_000_000_000
@@ -48,13 +48,17 @@ class Nginx:
         version, listen = versions.parse(program.version), listen_address(host)
         told = settings(asked, listen, version)
         text = conf(told if change is None else change(told))
-        arguments = ["-p", "{folder}", "-c", "{folder}/nginx.conf"]
-        if version >= _ERROR_LOG_FLAG:
-            arguments += ["-e", "stderr"]  # else it opens the system's log before it reads where to write
-        recipe = Recipe(
-            program, listen, {"nginx.conf": text}, ["-t", "-q", *arguments], arguments, reload=signal.SIGHUP
-        )
+        told_by = arguments(version)
+        check = ["-t", "-q", *told_by]
+        recipe = Recipe(program, listen, {"nginx.conf": text}, check, told_by, reload=signal.SIGHUP)
         return launch(host, cpus, recipe)
+
+
+def arguments(version: Version) -> list[str]:
+    """Return how an nginx is told where its configuration lies, and to write nowhere else."""
+    told = ["-p", "{folder}", "-c", "{folder}/nginx.conf"]
+    # Else it opens the system's log before it reads where to write.
+    return [*told, "-e", "stderr"] if version >= _ERROR_LOG_FLAG else told
 
 
 def settings(asked: Asked, listen: str, version: Version) -> Settings:
@@ -66,7 +70,7 @@ def settings(asked: Asked, listen: str, version: Version) -> Settings:
         )
     if asked.carries.upgrade and asked.plan.upstream_http == "1.0":
         raise PlanError("subject.upstream_http = 1.0: HTTP/1.0 knows no Upgrade; leave it out")
-    check_http("nginx", asked.carries, ("1.1", "2"), http2_upstream=True)
+    check_http("nginx", asked.carries, ("1.1", "2"), http2_upstream=True, tls_upstream=True)
     return Settings(
         listen=listen,
         servers=asked.upstreams,
@@ -78,12 +82,18 @@ def settings(asked: Asked, listen: str, version: Version) -> Settings:
         worker_connections=2 * asked.clients + _pool_idle(asked) + _SPARE_CONNECTIONS,
         upgrade=asked.carries.upgrade,
         streams=asked.carries.streams,
+        upstream_tls=_tls(asked),
         client_http2=asked.carries.client_http == "2",
         read_timeout_s=asked.carries.silence_s if asked.carries.lasts else None,
         open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         # The workers stay root in the lab: a folder of ours is all that they may write to anyhow.
         user="root" if os.geteuid() == 0 else None,
     )
+
+
+def _tls(asked: Asked) -> Tls | None:
+    tls = asked.carries.upstream_tls
+    return None if tls is None else Tls(f"TLSv{tls.version}", tls.resumes)
 
 
 def _reuse(asked: Asked, version: Version) -> Reuse:

@@ -24,6 +24,15 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True)
+class UpstreamTls:
+    """TLS to the backend, in one version, with or without the resumption of sessions."""
+
+    version: str
+    """1.2 or 1.3."""
+    resumes: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Carries:
     """What is to be carried beside ordinary exchanges; an adapter refuses what its proxy cannot."""
 
@@ -37,6 +46,7 @@ class Carries:
     """What the clients speak: 1.1, 2 (without TLS, known beforehand) or 3."""
     http2_upstream: bool = False
     """HTTP/2 without TLS to the backend, instead of what the plan's `upstream_http` says."""
+    upstream_tls: UpstreamTls | None = None
     certificate: Certificate | None = None
     """What the subject shows to clients; needed for HTTP/3, which has no form without TLS."""
 
@@ -47,7 +57,12 @@ class Carries:
 
 
 def check_http(
-    name: str, carries: Carries, clients: Container[str] = ("1.1",), *, http2_upstream: bool = False
+    name: str,
+    carries: Carries,
+    clients: Container[str] = ("1.1",),
+    *,
+    http2_upstream: bool = False,
+    tls_upstream: bool = False,
 ) -> None:
     """Raise PlanError where the proxy `name` does not speak what it is to carry.
 
@@ -57,6 +72,8 @@ def check_http(
         raise PlanError(f"carries: {name} speaks no HTTP/{carries.client_http} with clients")
     if carries.http2_upstream and not http2_upstream:
         raise PlanError(f"carries: {name} speaks no HTTP/2 with upstream servers")
+    if carries.upstream_tls is not None and not tls_upstream:
+        raise PlanError(f"carries: {name} is not told here how to speak TLS with upstream servers")
 
 
 @dataclass(frozen=True, slots=True)

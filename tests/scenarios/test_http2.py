@@ -11,7 +11,7 @@ import bench_process
 from backends.streams import slow_s
 from bench.subjects import programs
 
-SMALL = ("--set", "concurrent=4", "--set", "warmup_s=0.3", "--set", "duration_s=1",
+SMALL = ("--set", "concurrent=4", "--set", "warmup_s=0.3", "--set", "duration_s=0.7",
          "--set", "slow_every_s=0.3", "--set", "slow_ms=100")  # fmt: skip
 
 
@@ -48,7 +48,14 @@ def test_only_on_one_http1_connection_others_wait_for_the_slow_response(direct: 
     assert direct["one"]["times_ms"]["beside_slow"]["max"] >= 90
 
 
-@pytest.mark.parametrize(("name", "multiplexes"), [("haproxy", True), ("envoy", True), ("nginx", False)])
+@pytest.mark.parametrize(
+    ("name", "multiplexes"),
+    [
+        ("nginx", False),
+        pytest.param("haproxy", True, marks=pytest.mark.long),
+        pytest.param("envoy", True, marks=pytest.mark.long),
+    ],
+)
 def test_what_a_proxy_opens_upstream(name: str, multiplexes: bool, tmp_path: Path) -> None:
     if not programs.found(name):
         pytest.skip(f"{name} is not here")
@@ -62,9 +69,8 @@ def test_what_a_proxy_opens_upstream(name: str, multiplexes: bool, tmp_path: Pat
 
 
 def test_the_built_in_proxy_is_refused_for_http2(tmp_path: Path) -> None:
-    done = bench_process.run(
-        "scenario", "run", "http2", "--way", "h2", "--subject", "asyncio", "-o", tmp_path
-    )
+    asked = ("--way", "h2", "--subject", "asyncio")
+    done = bench_process.run("scenario", "run", "http2", *asked, "-o", tmp_path)
     assert (done.returncode, "HTTP/1 only" in done.stderr) == (2, True)
 
 

@@ -86,6 +86,8 @@ def test_a_subject_is_told_this(name: str, golden: str, wanted: Asked) -> None:
         ("nginx-1.22", asked(upstream_http="1.0", carries=LASTING), "HTTP/1.0 knows no Upgrade"),
         ("haproxy", asked(requests_per_connection=8), "requests_per_connection: haproxy does not bound it"),
         ("haproxy", asked(upstream_http="1.0"), "haproxy sends 1.1 only"),
+        ("nginx-1.31", asked(carries=Carries(client_http="3")), "nginx speaks no HTTP/3 with clients"),
+        ("haproxy", asked(carries=Carries(client_http="3")), "haproxy speaks no HTTP/3 with clients"),
         ("envoy", asked(pool_idle=8), "subject.pool_idle: envoy keeps every connection"),
         ("envoy", asked(upstream_http="1.0"), "envoy sends 1.1 only"),
         ("caddy", asked(requests_per_connection=8), "requests_per_connection: caddy does not bound it"),

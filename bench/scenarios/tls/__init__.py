@@ -1,0 +1,169 @@
+"""tls: what a connection to a TLS upstream costs, new, resumed and kept, through nginx."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench import certificates
+from bench.errors import PlanError
+from bench.load.job import Job
+from bench.plan import Mode
+from bench.record import Caution
+from bench.scenarios.scenario import Bars, Case, Column, Figures, Scenario, Settings, Way
+from bench.scenarios.stage import Played, Stage
+from bench.scenarios.summary import Summary
+from bench.scenarios.tls import backend
+from bench.scenarios.tls.backend import Handshakes
+from bench.subjects.subject import Carries, UpstreamTls
+
+_KEYS = ("ecdsa", "rsa")
+_SPARE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings(Settings):
+    """How many ask at a time, and which kind of key the server has."""
+
+    concurrent: int = 16
+    key: str = "ecdsa"
+    """ecdsa (P-256) or rsa (2,048 bits)."""
+    warmup_s: float = 0.5
+    duration_s: float = 4.0
+
+    def check(self) -> None:
+        """Raise PlanError where a value makes no sense."""
+        Settings.check(self)
+        if self.key not in _KEYS:
+            raise PlanError(f"plan: settings.key = {self.key!r} is not one of {', '.join(_KEYS)}")
+
+
+def perform(stage: Stage, case: Case, settings: TlsSettings) -> Figures:
+    """Send requests through nginx to a server with TLS, or without, and count its handshakes."""
+    tls, is_kept = _asked(case.way)
+    host, cpus = stage.backend_place
+    names = [*host.addresses]
+    issued = None if tls is None else certificates.issue(names, rsa=settings.key == "rsa")
+    server = backend.start(host, cpus, None if issued is None else issued.certificate)
+    assert server.pid is not None, "what was launched has a process"
+    stage.watch_process(server.pid, int(server.address.rpartition(":")[2]))
+    address = stage.front(
+        case,
+        [server.address],
+        settings.concurrent + _SPARE,
+        mode=Mode.KEEPALIVE if is_kept else Mode.SHORT,
+        carries=Carries(upstream_tls=tls),
+    )
+    front, _, port = address.rpartition(":")
+    job = Job(
+        host=front,
+        port=int(port),
+        host_field=address,
+        connections=settings.concurrent,
+        warmup_s=settings.warmup_s,
+        duration_s=settings.duration_s,
+        echo=False,
+        pattern=False,
+    )
+    stage.clients("bench.load", [job.to_json()])
+    played = stage.play(settings.warmup_s, settings.duration_s)
+    handshakes = server.handshakes()
+    return _measured(played, handshakes, tls)
+
+
+def _asked(way: str) -> tuple[UpstreamTls | None, bool]:
+    """Return the TLS of a way, and whether its upstream connections are kept."""
+    kind, _, how = way.partition("-")
+    if kind == "plain":
+        return None, how == "kept"
+    return UpstreamTls({"tls12": "1.2", "tls13": "1.3"}[kind], how == "resumed"), how == "kept"
+
+
+def _measured(played: Played, handshakes: Handshakes, tls: UpstreamTls | None) -> Figures:
+    told, window_s = played.done[0], (played.last.moment_ns - played.first.moment_ns) / 1e9
+    requests, errors = int(told["requests"]), sum(told["errors"].values())
+    doubts = []
+    if errors:
+        doubts.append(Caution("failed", f"{errors:,} requests failed", voids=True))
+    counters = played.seen["proxy"].counters
+    opened = None if counters is None else counters.active_opens
+    if opened is not None and opened != handshakes.connections:
+        said = f"the kernel opened {opened:,} connections, the server wrote down {handshakes.connections:,}"
+        doubts.append(
+            Caution("witnesses-disagree", said, "a connection without a request is not written down")
+        )
+    return Figures(
+        units=requests,
+        figures={
+            "requests_per_s": requests / window_s,
+            "failed": errors,
+            "full": handshakes.full if tls else None,
+            "resumed": handshakes.resumed if tls else None,
+            "server_connections": handshakes.connections,
+        },
+        cautions=doubts,
+    )
+
+
+def conclude(summary: Summary) -> str:
+    """Say what a kept connection saves against a new and a resumed one."""
+    parts = []
+    for version, said in (("tls13", "TLS 1.3"), ("tls12", "TLS 1.2")):
+        costs = [_cost(summary, f"{version}-{how}") for how in ("new", "resumed", "kept")]
+        new, resumed, kept = costs
+        if new is not None and resumed is not None and kept is not None:
+            parts.append(
+                f"by {said} a request on a new connection costs {new:,.0f} us of CPU on both sides of the"
+                f" hop, on a resumed session {resumed:,.0f}, on a kept connection {kept:,.0f}"
+                f" ({new / kept:,.0f} and {resumed / kept:,.0f} times less)"
+            )
+    said = "; ".join(parts)
+    return f"{said[:1].upper()}{said[1:]}." if said else "Only parts of the comparison were measured."
+
+
+def _cost(summary: Summary, way: str) -> float | None:
+    proxy = summary.value("cpu_us_per_unit.proxy", way)
+    server = summary.value("cpu_us_per_unit.backend", way)
+    return None if proxy is None or server is None else proxy + server
+
+
+SCENARIO = Scenario(
+    name="tls",
+    title="TLS to the upstream server: new, resumed and kept connections",
+    claim="Resumption makes TLS connections cheap, and keeping them makes them free.",
+    unit="request",
+    ways=(
+        Way("plain-new", "no TLS, a connection for each request"),
+        Way("plain-kept", "no TLS, a pool"),
+        Way("tls12-new", "TLS 1.2, a connection for each request, proxy_ssl_session_reuse off"),
+        Way("tls12-resumed", "the same, proxy_ssl_session_reuse on"),
+        Way("tls12-kept", "TLS 1.2, a pool"),
+        Way("tls13-new", "TLS 1.3, a connection for each request, proxy_ssl_session_reuse off"),
+        Way("tls13-resumed", "the same, proxy_ssl_session_reuse on"),
+        Way("tls13-kept", "TLS 1.3, a pool"),
+    ),
+    settings=TlsSettings,
+    columns=(
+        Column("figures.requests_per_s", "requests/s"),
+        Column("cpu_us_per_unit.proxy", "CPU proxy, us/request", "us"),
+        Column("cpu_us_per_unit.backend", "CPU server, us/request", "us"),
+        Column("figures.full", "full handshakes"),
+        Column("figures.resumed", "resumed"),
+        Column("figures.server_connections", "connections"),
+        Column("bytes_per_unit.back", "bytes/request", "B"),
+        Column("time_wait.proxy.end", "TIME_WAIT proxy"),
+    ),
+    panels=(
+        Bars("cpu_us_per_unit.proxy", "CPU of the proxy", "microseconds a request", "us"),
+        Bars("cpu_us_per_unit.backend", "CPU of the server", "microseconds a request", "us"),
+        Bars("bytes_per_unit.back", "Bytes", "on the wire between them, for each request", "B"),
+        Bars("figures.full", "Full handshakes", "over the whole trial", log=True),
+    ),
+    perform=perform,
+    conclude=conclude,
+    subjects=("nginx",),
+    default_subjects=("nginx",),
+    brief={
+        "ways": ["tls13-new", "tls13-resumed", "tls13-kept"],
+        "settings": {"duration_s": 2.0},
+    },
+)

@@ -1,0 +1,70 @@
+"""tls, played small: which handshakes each way makes, and how the server's log is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bench_process
+from bench.scenarios.tls import backend
+from bench.scenarios.tls.backend import Handshakes
+from bench.subjects import programs
+
+SMALL = ("--set", "concurrent=4", "--set", "warmup_s=0.3", "--set", "duration_s=0.5")
+WAYS = ("plain-kept", "tls12-resumed", "tls13-new", "tls13-resumed", "tls13-kept")
+
+
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    if not programs.found("nginx"):
+        pytest.skip("nginx is not here")
+    ways = [word for way in WAYS for word in ("--way", way)]
+    answer = bench_process.scenario("tls", *SMALL, *ways, root=tmp_path_factory.mktemp("tls"))
+    return {trial["way"]: trial for trial in answer["trials"]}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_request_is_answered_and_all_witnesses_agree(trials: Any, way: str) -> None:
+    assert trials[way]["figures"]["failed"] == 0
+    assert trials[way]["units"] > 0
+    assert "witnesses-disagree" not in bench_process.codes(trials[way])
+
+
+def test_without_resumption_every_connection_costs_a_full_handshake(trials: Any) -> None:
+    figures = trials["tls13-new"]["figures"]
+    assert figures["resumed"] == 0
+    assert figures["full"] == figures["server_connections"] >= trials["tls13-new"]["units"]
+
+
+@pytest.mark.parametrize("way", ["tls12-resumed", "tls13-resumed"])
+def test_with_resumption_most_connections_resume(trials: Any, way: str) -> None:
+    figures = trials[way]["figures"]
+    assert figures["resumed"] > figures["full"] >= 1
+
+
+def test_a_pool_shakes_hands_once_for_each_connection(trials: Any) -> None:
+    figures = trials["tls13-kept"]["figures"]
+    assert figures["full"] + figures["resumed"] == figures["server_connections"] <= 4
+
+
+def test_no_tls_means_no_handshakes(trials: Any) -> None:
+    assert trials["plain-kept"]["figures"]["full"] is None
+
+
+@pytest.mark.parametrize(
+    ("log", "told"),
+    [
+        ("", Handshakes(0, 0, 0)),
+        ("TLSv1.3 .\nTLSv1.3 r\nTLSv1.2 r\n", Handshakes(full=1, resumed=2, plain=0)),
+        ("- -\n- .\n", Handshakes(full=0, resumed=0, plain=2)),
+    ],
+)
+def test_the_log_says_how_each_connection_began(log: str, told: Handshakes) -> None:
+    assert backend.read(log) == told
+
+
+def test_an_unknown_key_is_refused_in_one_line(tmp_path: Path) -> None:
+    done = bench_process.run("scenario", "run", "tls", "--set", "key=dsa", "-o", tmp_path)
+    assert (done.returncode, "'dsa' is not one of ecdsa, rsa" in done.stderr) == (2, True)
