@@ -40,5 +40,5 @@ def channels(stage: Stage) -> str:
     place = stage.place.hosts["backend"]
     process = place.start(argv, name="daphne", cpus=stage.cores("backend"), control=False)
     launch.await_listening(place, process, f"{host}:{port}")
-    stage.watch_process(process, int(port))
+    stage.watch_process(process.pid, int(port))
     return f"{host}:{port}"
