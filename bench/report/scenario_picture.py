@@ -46,7 +46,7 @@ def draw(scenario: Scenario, run: ScenarioRun) -> Figure:
     """Return the picture: the title, what the run shows, and the panels for which there is something."""
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    summary = Summary.of(run)
+    summary = _compared(scenario, Summary.of(run))
     series = read(Path(run.directory)) if run.directory is not None else Series()
     panels = [panel for panel in scenario.panels if _tells(panel, summary, series)]
     rows = max(1, math.ceil(len(panels) / _ACROSS))
@@ -63,6 +63,13 @@ def draw(scenario: Scenario, run: ScenarioRun) -> Figure:
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     return figure
+
+
+def _compared(scenario: Scenario, summary: Summary) -> Summary:
+    """Return what can be compared: all but the illustrations, unless there is nothing else."""
+    illustrations = {way.name for way in scenario.ways if way.is_illustration}
+    rows = tuple(row for row in summary.rows if row.way not in illustrations)
+    return Summary(rows) if rows else summary
 
 
 def _tells(panel: Panel, summary: Summary, series: Series) -> bool:

@@ -71,6 +71,8 @@ class Way:
     said: str
     """What it is, in half a sentence."""
     needs: tuple[Need | Environment, ...] = ()
+    is_illustration: bool = False
+    """Shows that a real product does the same; its figures are not comparable, and in no picture."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,7 +153,12 @@ SCENARIO = Scenario(
         Way("short-poll", "pull every so often, on a kept connection"),
         Way("long-poll", "pull, and be answered when there is something, as RocketMQ's consumers do"),
         Way("push", "be sent to over one long connection", (Need("picows", "push"),)),
-        Way(_REAL, "RocketMQ's own client, a few of them, which pulls long over gRPC", (ROCKETMQ,)),
+        Way(
+            _REAL,
+            "RocketMQ's own client, a few of them, which pulls long over gRPC",
+            (ROCKETMQ,),
+            is_illustration=True,
+        ),
     ),
     settings=BrokerSettings,
     columns=(

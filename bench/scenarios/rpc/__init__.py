@@ -99,15 +99,17 @@ def _figures(played: Played, is_paced: bool) -> Figures:
     if told["failed"]:
         said = f"{told['failed']:,} calls failed"
         cautions.append(Caution("failed", said, "see the ports and TIME_WAIT of the clients", voids=True))
+    done, spent_s = int(told["done"]), played.last.cpu_s["backend"] - played.first.cpu_s["backend"]
     return Figures(
-        units=int(told["done"]),
+        units=done,
         figures={
-            "calls_per_s": None if is_paced else told["done"] / window_s,
+            "calls_per_s": None if is_paced else done / window_s,
+            "provider_us": None if is_paced or not done else spent_s / done * 1e6,
             "failed": told["failed"],
             "held": max(held, default=0),
         },
         times_us={
-            "small": histogram.merge([dict(told["small_us"])]),
+            "small" if is_paced else "call": histogram.merge([dict(told["small_us"])]),
             **({"odd": histogram.merge([dict(told["odd_us"])])} if is_paced else {}),
         },
         cautions=cautions,
@@ -155,7 +157,12 @@ SCENARIO = Scenario(
         Way("ordered-slow", "one connection whose answers come in order, where some take long"),
         Way("pool-large", "the pool, where some answers are large"),
         Way("multiplexed-large", "one connection, where some answers are large"),
-        Way(_REAL, "Dubbo's own client and provider, in Python: to see its connection", (DUBBO,)),
+        Way(
+            _REAL,
+            "Dubbo's own client and provider, in Python: to see its connection",
+            (DUBBO,),
+            is_illustration=True,
+        ),
     ),
     settings=RpcSettings,
     columns=(
@@ -163,6 +170,7 @@ SCENARIO = Scenario(
         Column("hops.front.opened", "connections"),
         Column("figures.held", "held"),
         Column("time_wait.client.peak", "TIME_WAIT"),
+        Column("times_ms.call.p99", "call p99, ms", "ms"),
         Column("times_ms.small.p50", "small call p50, ms", "ms"),
         Column("times_ms.small.p99", "p99", "ms"),
         Column("times_ms.odd.p50", "odd call p50, ms", "ms"),
@@ -171,16 +179,16 @@ SCENARIO = Scenario(
         Column("figures.failed", "failed"),
     ),
     panels=(
-        Bars("figures.calls_per_s", "Calls", "per second, as fast as 50 callers are answered"),
-        Bars("hops.front.opened", "Connections", "that the consumers opened", log=True),
+        Bars("figures.calls_per_s", "Calls", "per second, as fast as the callers are answered"),
+        Bars("figures.provider_us", "CPU of the provider", "microseconds for each call", "us"),
+        Bars("hops.front.opened", "Connections", "that the consumer opened", log=True),
         Bars(
             "times_ms.small.p99",
-            "Small calls",
+            "Small calls beside slow or large ones",
             "milliseconds (99th percentile), counted from when they were due",
             "ms",
             log=True,
         ),
-        Bars("cpu_us_per_unit.backend", "CPU of the provider", "microseconds for each call", "us"),
     ),
     perform=perform,
     conclude=conclude,
