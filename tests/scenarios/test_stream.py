@@ -33,7 +33,7 @@ def test_every_token_comes_once_and_in_time(subject: str, tmp_path: Path) -> Non
     for trial in played.values():
         assert trial["figures"] == {"tokens": 40, "lost": 0, "doubled": 0, "cut": 0}
         assert trial["units"] == 40
-        assert len(trial["curves"]["tokens"]) == 20
+    assert len(played["sse", subject]["curves"]["tokens"]) == 20
 
 
 @needs_nginx

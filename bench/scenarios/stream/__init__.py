@@ -19,8 +19,8 @@ from bench.subjects.subject import Asked, Carries
 _SPARE_CONNECTIONS = 16
 _BOUND_S = 15.0
 """Beside the length of an answer: how long its readers may take."""
-_DELAYED = 5.0
-"""How many token intervals of waiting for the first one are a delay that somebody sees."""
+LATE_MS = 100.0
+"""From when on a reader sees that the first token is late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def perform(stage: Stage, case: Case, settings: StreamSettings) -> Figures:
         stage.clients("bench.scenarios.browser", [{"address": address, "path": path}])
     answer_s = settings.tokens * settings.every_s + manner.silence_s
     told, *shown = stage.play(settings.warmup_s, None, answer_s + _BOUND_S).done
-    return _figures(told, shown, settings)
+    return _figures(told, shown, case, settings)
 
 
 def _front(
@@ -76,7 +76,9 @@ def _front(
     return stage.adopt(Nginx().start(*stage.proxy_place, asked, manner.applied))
 
 
-def _figures(told: dict[str, Any], shown: list[dict[str, Any]], settings: StreamSettings) -> Figures:
+def _figures(
+    told: dict[str, Any], shown: list[dict[str, Any]], case: Case, settings: StreamSettings
+) -> Figures:
     expected = settings.streams * settings.tokens
     counted: dict[str, float | int | None] = {
         "tokens": told["tokens"],
@@ -92,11 +94,16 @@ def _figures(told: dict[str, Any], shown: list[dict[str, Any]], settings: Stream
         units=told["tokens"],
         figures=counted,
         times_us={name: histogram.merge([_counts(told[f"{name}_us"])]) for name in ("first", "gaps", "held")},
-        curves={"tokens": came},
+        curves={"tokens": came} if case.way == "sse" or told["cut"] or _is_late(came) else {},
         cautions=[Caution("doubled", f"{told['doubled']:,} tokens came twice", voids=True)]
         if told["doubled"]
         else [],
     )
+
+
+def _is_late(came: Sequence[tuple[float, float]]) -> bool:
+    """Return whether the first token was late: what came in time looks all alike, and needs no line each."""
+    return bool(came) and came[0][0] * 1000 > LATE_MS
 
 
 def _counts(pairs: Sequence[Sequence[int]]) -> dict[int, int]:
@@ -138,11 +145,8 @@ def _first(row: Row) -> float:
 
 
 def _is_held(row: Row) -> bool:
-    """Return whether the first token waited for several of those after it."""
-    gap_ms = row.value("times_ms.gaps.p50") or 0.0
-    trial = row.counted[0]
-    length_s = trial.curves["tokens"][-1][0] if trial.curves.get("tokens") else 0.0
-    return _first(row) > max(_DELAYED * gap_ms, 100.0) or _first(row) > 500 * length_s
+    """Return whether the first token was held back."""
+    return _first(row) > LATE_MS
 
 
 SCENARIO = Scenario(

@@ -57,17 +57,17 @@ MANNERS = {
         Manner(Way("sse-plain", "server-sent events, the proxy as for any request"), plain=True),
         Manner(Way("http10", "HTTP/1.0 upstream, buffering on (the default before 1.29.7)"),
                http_version="1.0"),
+        Manner(Way("http11-gzip", "HTTP/1.1, buffering on, gzip for text/event-stream"),
+               http_version="1.1", gzip=True),
+        Manner(Way("read-timeout", "proxy_read_timeout 1s, and a silence of 2 s in the answer"),
+               http_version="1.1", buffering=False, read_timeout_s=SHORT_TIMEOUT_S),
         Manner(Way("http10-unbuffered", "HTTP/1.0, proxy_buffering off"),
                http_version="1.0", buffering=False),
         Manner(Way("http10-accel", "HTTP/1.0, and the server sends X-Accel-Buffering: no"),
                http_version="1.0", no_accel=True),
         Manner(Way("http11", "HTTP/1.1 upstream, buffering on"), http_version="1.1"),
-        Manner(Way("http11-gzip", "HTTP/1.1, buffering on, gzip for text/event-stream"),
-               http_version="1.1", gzip=True),
         Manner(Way("http11-gzip-unbuffered", "the same with proxy_buffering off"),
                http_version="1.1", gzip=True, buffering=False),
-        Manner(Way("read-timeout", "proxy_read_timeout 1s, and a silence of 2 s in the answer"),
-               http_version="1.1", buffering=False, read_timeout_s=SHORT_TIMEOUT_S),
     )
 }  # fmt: skip
-"""The ways by name, in the order of the story."""
+"""The ways by name: first what works everywhere, then what delays and cuts, then what mends it."""
