@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -119,6 +120,7 @@ def _bars(axes: Axes, panel: Bars, summary: Summary) -> None:
 
 def _curves(axes: Axes, panel: Curves, summary: Summary) -> None:
     chosen = [row for row in summary.rows if row.subject in panel.subjects]
+    marks: list[float] = []
     for row in chosen or summary.rows:
         for trial in row.counted[:1]:  # one trial stands for its case: lines of several would hide each other
             points = trial.curves.get(panel.curve)
@@ -129,7 +131,9 @@ def _curves(axes: Axes, panel: Curves, summary: Summary) -> None:
             axes.plot(x, y, drawstyle="steps-post" if panel.step else "default", label=row.name, **style)
             moment = None if panel.mark is None else trial.figures.get(panel.mark)
             if moment is not None:
-                _mark(axes, moment, panel.marked)
+                marks.append(float(moment))
+    if marks:  # what befell one trial befell all at about the same moment
+        _mark(axes, statistics.median(marks), panel.marked)
     axes.set_xlabel(panel.x)
     if panel.log:
         axes.set_xscale("log")
@@ -174,4 +178,7 @@ def _colour(row: Row, summary: Summary) -> str:
 
 
 def _dashes(row: Row, summary: Summary) -> Sequence[object] | str:
-    return _DASHES[summary.subjects.index(row.subject) % len(_DASHES)]
+    """Return the dashes of a row's subject; a way whose colour has had its turn before gets further ones."""
+    ways = list(dict.fromkeys(each.way for each in summary.rows))
+    turn = summary.subjects.index(row.subject) + ways.index(row.way) // len(IN_TURN)
+    return _DASHES[turn % len(_DASHES)]

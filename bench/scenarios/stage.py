@@ -223,11 +223,6 @@ class Stage:
         self._between = Server(process, tuple(ready["listen"]), ready)
         return self._between
 
-    @property
-    def backend_place(self) -> tuple[Host, set[int] | None]:
-        """Return where a server that the scenario starts itself lives: its host and its cores."""
-        return self.place.hosts["backend"], self._cores["backend"]
-
     def watch_process(self, pid: int, *ports: int) -> None:
         """Count a process tree on the backend's host, started by the scenario, among the servers."""
         self._others.append(pid)

@@ -40,7 +40,7 @@ class TlsSettings(Settings):
 def perform(stage: Stage, case: Case, settings: TlsSettings) -> Figures:
     """Send requests through nginx to a server with TLS, or without, and count its handshakes."""
     tls, is_kept = _asked(case.way)
-    host, cpus = stage.backend_place
+    host, cpus = stage.place.hosts["backend"], stage.cores("backend")
     names = [*host.addresses]
     issued = None if tls is None else certificates.issue(names, rsa=settings.key == "rsa")
     server = backend.start(host, cpus, None if issued is None else issued.certificate)
