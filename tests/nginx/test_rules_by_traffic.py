@@ -1,6 +1,7 @@
 """The examples of the rules about reuse, bad and good, in front of real nginx: verdicts hold.
 
-What a rule says about a part of the reuse (churn, stale connections) is in test_effects_by_traffic.
+What a rule says about a part of the reuse (churn, stale connections) is in test_effects_by_traffic, about
+streams in test_streams_by_traffic.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import tests.nginx.test_streams_by_traffic  # noqa: F401  it enters its rules in PROVEN, too
 from nginx import versions
 from nginx.check import examine
 from nginx.rules import CATALOGUE, Rule
