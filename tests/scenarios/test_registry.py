@@ -68,7 +68,12 @@ def test_the_instances_come_in_steps_up_to_all_of_them() -> None:
 
 @pytest.mark.parametrize(
     ("way", "subject", "addresses"),
-    [("http-short", "direct", (8, 1)), ("http-short", "nginx", (8, 8)), ("stream", "nginx", (1, 1))],
+    [
+        ("http-short", "direct", (8, 1)),
+        ("http-short", "nginx", (8, 8)),
+        ("http-short", "caddy", (8, 1)),
+        ("stream", "nginx", (1, 1)),
+    ],
 )
 def test_only_what_takes_a_port_for_each_beat_asks_for_addresses(
     way: str, subject: str, addresses: tuple[int, int]

@@ -32,6 +32,8 @@ _STEPS_PER_DECADE = 2
 _SPARE_CONNECTIONS = 64
 _LOST_HOLD = 0.05
 """Of the instances: where more are taken for dead than this, the rest of what was measured means little."""
+_ONE_ADDRESS = ("direct", "caddy")
+"""Subjects that have no addresses to choose from: no proxy, and one that leaves by one address only."""
 _REAL = "sdk-"
 """What the names of the ways begin with that use Nacos's own clients."""
 _REAL_CHANGES = 2
@@ -100,7 +102,7 @@ def steps(settings: RegistrySettings) -> list[Step]:
 def ground(case: Case, settings: RegistrySettings) -> Ground:
     """Ask for as many addresses as the settings say, where each beat takes a port."""
     count = settings.addresses if case.way == "http-short" else 1
-    return Ground(count, count if case.subject.name != "direct" else 1)
+    return Ground(count, 1 if case.subject.name in _ONE_ADDRESS else count)
 
 
 def refuse(case: Case, settings: RegistrySettings) -> str | None:
@@ -291,7 +293,7 @@ def _conclude_real(summary: Summary) -> Iterator[str]:
 
 
 def _told(time_ms: float) -> str:
-    return f"{time_ms / 1000:.2g} s" if time_ms >= 1000 else f"{time_ms:.2g} ms"
+    return f"{time_ms / 1000:.2g} s" if time_ms >= 1000 else f"{time_ms:.3g} ms"
 
 
 SCENARIO = Scenario(
