@@ -56,7 +56,7 @@ class RegistrySettings(Settings):
     subscribers: int = 100
     changes: int = 20
     """Instances that die, and as many that come, while it is watched."""
-    joins_per_s: float = 1000.0
+    joins_per_s: float = 500.0
     addresses: int = 8
     """Addresses of the clients, and of a proxy, whose ports a short connection each time uses up."""
     server_closes: bool = False
