@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,17 @@ def test_the_built_in_proxy_is_refused_for_http2(tmp_path: Path) -> None:
     asked = ("--way", "h2", "--subject", "asyncio")
     done = bench_process.run("scenario", "run", "http2", *asked, "-o", tmp_path)
     assert (done.returncode, "HTTP/1 only" in done.stderr) == (2, True)
+
+
+def test_h2load_gives_a_second_opinion(tmp_path: Path) -> None:
+    if shutil.which("h2load") is None:
+        pytest.skip("h2load is not here")
+    asked = ("--way", "h2", "--way", "keep-alive", "--subject", "direct", "--set", "generator=h2load")
+    got = found(bench_process.scenario("http2", *SMALL, *asked, root=tmp_path))
+    assert [trial["figures"]["failed"] for trial in got.values()] == [0, 0]
+    assert got["h2"]["units"] > 0
+    assert got["h2"]["figures"]["server_http2_connections"] == 1
+    assert got["keep-alive"]["figures"]["server_connections"] == 4
 
 
 @pytest.mark.parametrize(

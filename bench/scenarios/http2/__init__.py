@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bench.analysis import histogram
+from bench.errors import PlanError
+from bench.load import external
 from bench.plan import Mode
 from bench.record import Caution
 from bench.scenarios.scenario import Bars, Case, Column, Figures, Need, Scenario, Settings, Way
@@ -24,6 +26,7 @@ _CLIENT = {
 """What the clients do in each way."""
 _MIXED = ("h2-to-h1", "h1-to-h2")
 _HTTP1_ONLY = ("asyncio",)
+_GENERATORS = {"h2": "clients", "h2load": "second"}
 _SPARE = 2
 """Connections or streams beside one for each asker: the slow request's, and one to spare."""
 
@@ -35,14 +38,28 @@ class Http2Settings(Settings):
     concurrent: int = 100
     cookie_bytes: int = field(default=350, metadata={"least": 0})
     token_bytes: int = field(default=600, metadata={"least": 0})
+    generator: str = "h2"
+    """Whose clients: h2 (ours, with httptools and h2), or h2load for a second opinion."""
     slow_ms: float = 200.0
     slow_every_s: float = 0.5
     warmup_s: float = 0.5
     duration_s: float = 4.0
 
+    def check(self) -> None:
+        """Raise PlanError where a value makes no sense."""
+        Settings.check(self)
+        if self.generator not in _GENERATORS:
+            known = ", ".join(_GENERATORS)
+            raise PlanError(f"plan: settings.generator = {self.generator!r} is not one of {known}")
+
 
 def refuse(case: Case, settings: Http2Settings) -> str | None:
-    """Refuse what a subject cannot speak, and two hops where there is one."""
+    """Refuse what a subject or a generator cannot do, and two hops where there is one."""
+    if settings.generator == "h2load":
+        if external.missing(["h2load"]):
+            return "needs h2load: install nghttp2-client"
+        if case.way == "short":
+            return "h2load keeps its connections"
     if case.subject.name == "direct" and case.way in _MIXED:
         return "without a proxy there is one hop only"
     if case.subject.name in _HTTP1_ONLY and case.way.startswith("h"):
@@ -72,7 +89,7 @@ def perform(stage: Stage, case: Case, settings: Http2Settings) -> Figures:
         "slow_ms": settings.slow_ms,
         "slow_every_s": settings.slow_every_s,
     }
-    stage.clients("bench.scenarios.http2.clients", [job])
+    stage.clients(f"bench.scenarios.http2.{_GENERATORS[settings.generator]}", [job])
     played = stage.play(settings.warmup_s, settings.duration_s)
     told, counted = played.done[0], server.count()
     requests, window_s = int(told["requests"]), (played.last.moment_ns - played.first.moment_ns) / 1e9
@@ -87,15 +104,19 @@ def perform(stage: Stage, case: Case, settings: Http2Settings) -> Figures:
             "connections": told["connections"],
             "server_connections": counted["accepted"],
             "server_http2_connections": counted["http2"],
-            "sent_bytes": told["sent"] / requests if requests else None,
-            "beside_body_bytes": told["beside_body"] / requests if requests else None,
+            "sent_bytes": _each(told.get("sent"), requests),
+            "beside_body_bytes": _each(told.get("beside_body"), requests),
         },
         times_us={
-            "latency": histogram.merge([dict(told["latency_us"])]),
-            "beside_slow": histogram.merge([dict(told["beside_us"])]),
+            "latency": histogram.merge([dict(told.get("latency_us", ()))]),
+            "beside_slow": histogram.merge([dict(told.get("beside_us", ()))]),
         },
         cautions=doubts,
     )
+
+
+def _each(total: int | None, requests: int) -> float | None:
+    return total / requests if total is not None and requests else None
 
 
 def fields(settings: Http2Settings) -> list[tuple[str, str]]:
