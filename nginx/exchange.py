@@ -29,9 +29,13 @@ class HttpVersion:
     missing: Directive | None
 
     def known(self, version: Version) -> str:
-        """Returns the version that is spoken unless something missing says otherwise."""
-        if self.directive is not None and self.directive.args:
-            return self.directive.args[0]
+        """Returns the version that is spoken unless something missing says otherwise.
+
+        A line that this nginx refuses says nothing.
+        """
+        said = self.directive.args[0] if self.directive is not None and self.directive.args else ""
+        if said and (said != "2" or version >= versions.HTTP2_UPSTREAM):
+            return said
         return "1.1" if version >= versions.POOL_BY_DEFAULT else "1.0"
 
     def options(self, version: Version) -> list[str]:

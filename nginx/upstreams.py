@@ -105,6 +105,8 @@ class Upstream:
 
     def _size(self, line: Directive | None, version: Version) -> tuple[int, bool]:
         by_default = version >= versions.POOL_BY_DEFAULT
+        if line is not None and len(line.args) > 1 and not by_default:
+            return 0, False  # refused: `local` came with the default pools
         if line is None:
             return (IMPLICIT_IDLE, True) if by_default else (0, False)
         size = line.args[0] if line.args else ""

@@ -171,6 +171,8 @@ def _why_no_pool(upstream: Upstream) -> str:
     line = upstream.keepalive
     if line is None:
         return "has no keepalive"
+    if len(line.args) > 1:
+        return f"has a keepalive that this version refuses ({line} at {line.place})"
     balancer = upstream.balancer_after_keepalive()
     if balancer is not None:
         return f"loses its keepalive ({line.place}) to {balancer.name} behind it ({balancer.place})"

@@ -282,6 +282,20 @@ def test_a_wrong_version_is_refused(version: str) -> None:
         examine("x", [version], text=PASS)
 
 
+@pytest.mark.parametrize(
+    ("text", "version", "expected"),
+    [
+        (POOL + PASS.replace("1.1", "2"), "1.28", "not reused"),
+        (POOL + PASS.replace("1.1", "2"), NEW, "reused"),
+        (POOL.replace("8;", "8 local;") + PASS, "1.28", "not reused"),
+        (POOL.replace("8;", "8 local;") + PASS, NEW, "reused"),
+    ],
+)
+def test_a_line_that_the_version_refuses_says_nothing(text: str, version: str, expected: str) -> None:
+    assert answers(text, version) == [expected]
+    assert version == NEW or "NK019" in rules(text, version)
+
+
 # What stands beside nginx's own language
 
 
