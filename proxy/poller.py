@@ -46,6 +46,7 @@ class Poller:
         self._later: list[Callable[[], None]] = []
         self._soon: list[Callable[[], None]] = []
         self.is_running = False
+        self._failed: Callable[[Watcher, Exception], None] = _raise
         self._tick: Callable[[], None] = lambda: None
         self._tick_s = inf
 
@@ -83,6 +84,10 @@ class Poller:
         """Call `tick` about once in so many seconds."""
         self._tick_s, self._tick = seconds, tick
 
+    def guard(self, failed: Callable[[Watcher, Exception], None]) -> None:
+        """Have `failed` take what a watcher raises; without it, the turns end with it."""
+        self._failed = failed
+
     def on_signals(self, numbers: Iterable[int], call: Callable[[], None]) -> None:
         """Make a call, from a turn, for each of these signals that comes."""
         reading, writing = os.pipe()
@@ -107,10 +112,13 @@ class Poller:
                 watcher = watchers.get(descriptor)
                 if watcher is None:
                     continue
-                if events == IN:
-                    watcher.read()
-                else:
-                    watcher.ready(events)
+                try:
+                    if events == IN:
+                        watcher.read()
+                    else:
+                        watcher.ready(events)
+                except Exception as error:  # noqa: BLE001 - one watcher's bug is not the others' end
+                    self._failed(watcher, error)
             for call in calls:
                 call()
             if self._soon:
@@ -128,6 +136,10 @@ class Poller:
     def close(self) -> None:
         """Let go of the epoll; what was watched stays open."""
         self._epoll.close()
+
+
+def _raise(watcher: Watcher, error: Exception) -> None:
+    raise error
 
 
 class _Signals:

@@ -7,13 +7,14 @@ import os
 import signal
 import socket
 import time
+import traceback
 from typing import Any
 
 from proxy import memory
 from proxy.control import Control, Emit
 from proxy.counters import Counters
 from proxy.errors import ListenError
-from proxy.poller import IN, Poller
+from proxy.poller import IN, Poller, Watcher
 from proxy.relay import ClientConnection
 from proxy.service import Service
 from proxy.settings import Settings, format_address, is_ipv6
@@ -82,6 +83,7 @@ class _Worker:
         poller = self._poller
         if commands is not None:
             Control(self._command, poller.stop).listen(poller, commands)
+        poller.guard(end_one)
         poller.on_signals((signal.SIGTERM, signal.SIGINT), self._signalled)
         poller.every(self._sweep_s, self._tick)
         memory.settle()
@@ -120,6 +122,14 @@ class _Worker:
         if self._poller.is_running:
             self._emit(self._counters.as_event("done"))
             self._poller.stop()
+
+
+def end_one(watcher: Watcher, error: Exception) -> None:
+    """End the one connection that a bug of ours has hit, not the worker, which has others."""
+    if not isinstance(watcher, Transport):
+        raise error
+    traceback.print_exception(error)
+    watcher.abort()
 
 
 class _Door:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,31 @@ import pytest
 
 from proxy.control import Control, Pipe
 from proxy.poller import Poller
+from proxy.server import end_one
+from proxy.transport import Transport
+
+
+class Receiving:
+    """Takes what comes in."""
+
+    def __init__(self) -> None:
+        self.got: list[bytes] = []
+        self.lost = 0
+
+    def data_received(self, data: bytes) -> None:
+        self.got.append(data)
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost += 1
+
+    def pause_writing(self) -> None:
+        """Nothing is written."""
+
+    def resume_writing(self) -> None:
+        """Nothing is written."""
 
 
 @pytest.fixture
@@ -99,3 +125,64 @@ def test_commands_may_come_from_a_file(poller: Poller, tmp_path: Path) -> None:
         Control(commands.append, poller.stop).listen(poller, file.fileno())
         poller.run()
     assert commands == [{"command": "count"}]
+
+
+class Faulty:
+    """A watcher with a bug."""
+
+    def read(self) -> None:
+        raise ZeroDivisionError
+
+    def ready(self, events: int) -> None:
+        self.read()
+
+
+def test_a_watchers_bug_ends_the_turns_unless_somebody_takes_it(
+    poller: Poller, pipe: tuple[int, int]
+) -> None:
+    reading, writing = pipe
+    faulty, taken = Faulty(), []
+    poller.add(reading, faulty)
+    os.write(writing, b"x")
+    with pytest.raises(ZeroDivisionError):
+        poller.run()
+
+    def take(watcher: object, error: Exception) -> None:
+        taken.append((watcher, type(error)))
+        poller.stop()
+
+    poller.guard(take)
+    poller.run()
+    assert taken == [(faulty, ZeroDivisionError)]
+
+
+def test_a_bug_ends_its_own_connection_and_no_other(
+    poller: Poller, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Client(Receiving):
+        def data_received(self, data: bytes) -> None:
+            if data == b"bug":
+                raise ZeroDivisionError
+            self.got.append(data)
+            poller.stop()
+
+    poller.guard(end_one)
+    ends = [socket.socketpair() for _ in range(2)]
+    clients = [Client() for _ in ends]
+    for client, (ours, theirs) in zip(clients, ends, strict=True):
+        ours.setblocking(False)
+        Transport(poller, ours.detach(), client)
+        theirs.settimeout(5)
+    ends[0][1].sendall(b"bug")
+    ends[1][1].sendall(b"fine")
+    poller.run()
+    assert [(client.got, client.lost) for client in clients] == [([], 1), ([b"fine"], 0)]
+    assert ends[0][1].recv(1) == b""
+    assert "ZeroDivisionError" in capfd.readouterr().err
+    for _, theirs in ends:
+        theirs.close()
+
+
+def test_a_bug_in_what_is_no_connection_ends_the_worker() -> None:
+    with pytest.raises(ZeroDivisionError):
+        end_one(Faulty(), ZeroDivisionError())
