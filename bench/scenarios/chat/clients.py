@@ -84,8 +84,8 @@ async def act(job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
         house = House(session, go, job)
         crowd = Crowd(house)
         async with asyncio.TaskGroup() as tasks:
-            living = await crowd.come(tasks)
-            living.append(tasks.create_task(crowd.beat()))
+            living = [tasks.create_task(crowd.beat())]  # whoever has come first is silent first
+            living += await crowd.come(tasks)
             await crowd.talk(control, go.end_ns)
             deadline_ns = monotonic_ns() + round(DRAIN_S * 1e9)
             while crowd.lacking() and monotonic_ns() < deadline_ns:
