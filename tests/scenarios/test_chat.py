@@ -11,6 +11,9 @@ import bench_process
 from bench.errors import PlanError
 from bench.scenarios.chat import SCENARIO, ChatSettings
 from bench.scenarios.chat.tally import Ear, Mouth, seats
+from bench.scenarios.record import ScenarioRun
+from bench.scenarios.summary import Summary
+from scenarios import made_up
 from subjects.test_trials import here
 
 SMALL = ("--set", "rooms=6", "--set", "agents=3", "--set", "say_every_s=0.2", "--set", "warmup_s=0.5",
@@ -112,3 +115,22 @@ def test_agents_share_the_rooms_evenly_and_no_room_has_one_twice() -> None:
 def test_agents_that_fit_no_rooms_are_refused(agents: int) -> None:
     with pytest.raises(PlanError, match=rf"settings.agents = {agents} cannot have 2 in each of 200 rooms"):
         ChatSettings(agents=agents).check()
+
+
+def test_the_sentence_tells_what_befalls_the_rooms_over_all_proxies() -> None:
+    restarts = [
+        made_up.trial(
+            number,
+            "restart",
+            subject,
+            figures={"dropped": 250, "all_back_s": back_s, "lost": 0, "doubled": 0},
+        )
+        for number, (subject, back_s) in enumerate((("nginx", 0.25), ("haproxy", 0.5)), 1)
+    ]
+    reload = made_up.trial(3, "reload", "nginx", figures={"dropped": 0, "lost": 1, "doubled": 0})
+    run = ScenarioRun({"scenario": "chat"}, {}, "", trials=(*restarts, reload))
+    assert SCENARIO.conclude(Summary.of(run)) == (
+        "A reload drops 0 connections;"
+        " a restart drops 250 connections and all rooms are back after 0.25 to 0.50 s;"
+        " 1 messages lost or doubled."
+    )

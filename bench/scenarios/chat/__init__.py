@@ -15,7 +15,6 @@ from bench.scenarios.scenario import (
     Case,
     Column,
     Curves,
-    Distribution,
     Figures,
     Need,
     Scenario,
@@ -30,6 +29,12 @@ _SPARE_CONNECTIONS = 64
 _RELOADED = ("nginx", "haproxy")
 """The subjects that read their configuration anew on a signal, and keep what is under way."""
 _IDLE_WAYS = ("idle", "idle-beats")
+_TOLD = {
+    "reload": "a reload drops",
+    "restart": "a restart drops",
+    "idle": "a timeout for silence drops",
+    "idle-beats": "with heartbeats it drops",
+}
 _CURVE_STEP_NS = 50_000_000
 
 
@@ -154,17 +159,27 @@ def conclude(summary: Summary) -> str:
         costs = [row.value("cpu_us_per_unit.backend") for row in (ours, theirs)]
         if costs[0] and costs[1]:
             parts.append(f"a message costs Channels under Daphne {costs[1] / costs[0]:.1f}x the CPU of ours")
-    for row in summary.rows:
-        dropped = row.value("figures.dropped")
-        if row.way not in ("reload", "restart", "idle", "idle-beats") or dropped is None:
-            continue
-        back_s = row.value("figures.all_back_s")
-        said = f"{row.way} of {row.subject} drops {dropped:,.0f} connections"
-        parts.append(said if back_s is None else f"{said}, all rooms back after {back_s:.2g} s")
+    for way, said in _TOLD.items():
+        dropped = _over(summary, way, "dropped", ",.0f")
+        if dropped is not None:
+            parts.append(f"{said} {dropped} connections")
+        back_s = _over(summary, way, "all_back_s", ".2f")
+        if back_s is not None:
+            parts[-1] += f" and all rooms are back after {back_s} s"
     wrong = sum(row.value(f"figures.{name}") or 0 for row in summary.rows for name in ("lost", "doubled"))
     parts.append("no message was lost or doubled" if not wrong else f"{wrong:,.0f} messages lost or doubled")
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
+
+
+def _over(summary: Summary, way: str, name: str, spec: str) -> str | None:
+    """Return a figure of a way over its subjects: one number, or the least and the greatest."""
+    found = [row.value(f"figures.{name}") for row in summary.rows if row.way == way]
+    values = [value for value in found if value is not None]
+    if not values:
+        return None
+    least, greatest = format(min(values), spec), format(max(values), spec)
+    return least if least == greatest else f"{least} to {greatest}"
 
 
 SCENARIO = Scenario(
@@ -207,7 +222,13 @@ SCENARIO = Scenario(
             mark="happens_s",
             marked="reload or restart",
         ),
-        Distribution("delay", "Delay from saying to hearing", "milliseconds, by percentile"),
+        Bars(
+            "times_ms.delay.p99",
+            "Delay from saying to hearing",
+            "milliseconds, 99th percentile",
+            "ms",
+            log=True,
+        ),
         Bars("cpu_us_per_unit.backend", "CPU of the server", "microseconds for each message heard", "us"),
         Bars("figures.dropped", "Connections dropped", "during the trial"),
     ),
