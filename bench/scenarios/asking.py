@@ -69,8 +69,6 @@ class Caller:
         self._exchange: _Exchange | None = None
         close = "Connection: close\r\n" if manner.server_closes else ""
         self._rest = f" HTTP/1.1\r\nHost: {manner.host}:{manner.port}\r\n{close}"
-        self.opened = 0
-        """Connections that were made."""
 
     async def ask(self, method: str, target: str, body: bytes | None = None) -> Response:
         """Send one request and return its response."""
@@ -93,9 +91,7 @@ class Caller:
 
     async def _connect(self) -> _Exchange:
         manner = self._manner
-        exchange = await connect(_Exchange, manner.host, manner.port, manner.source)
-        self.opened += 1
-        return exchange
+        return await connect(_Exchange, manner.host, manner.port, manner.source)
 
 
 class _Exchange(asyncio.Protocol):
