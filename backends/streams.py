@@ -16,7 +16,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import RequestReceived
 from h2.exceptions import ProtocolError
-from h2.settings import SettingCodes
+from h2.settings import SettingCodes, Settings
 
 from backends.counters import Counters
 from backends.role import Backend
@@ -111,7 +111,8 @@ class OverHttp2:
                 normalize_outbound_headers=False,
             )
         )
-        self._h2.local_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = _STREAMS
+        streams = {SettingCodes.MAX_CONCURRENT_STREAMS: _STREAMS}
+        self._h2.local_settings = Settings(client=False, initial_values=streams)
         self._h2.initiate_connection()
         counters.http2 += 1
 

@@ -218,7 +218,7 @@ class Stage:
         host = self.place.hosts[name]
         address = f"{host.front}:{host.listen_port + _BETWEEN if host.listen_port else 0}"
         argv = [sys.executable, "-m", "backends.delay_line", "--control", "--listen", address, "--to", to]
-        process = host.start([*argv, *arguments], name="network", cpus=self._cores["client"])
+        process = host.start([*argv, *arguments], name="network")  # on any core: it waits for nobody
         ready = process.wait_event("ready", _READY_TIMEOUT_S)
         self._between = Server(process, tuple(ready["listen"]), ready)
         return self._between

@@ -103,8 +103,9 @@ class Askers:
         while True:
             await asyncio.sleep(self._job["slow_every_s"])
             self._slow += 1
-            await self._exchange(f"/slow/{round(self._job['slow_ms'])}")
+            right = await self._exchange(f"/slow/{round(self._job['slow_ms'])}")
             self._slow -= 1
+            self.failed += not right
 
     async def _exchange(self, path: str) -> bool:
         try:
