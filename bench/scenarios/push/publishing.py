@@ -90,6 +90,8 @@ class Publisher:
         go = self._go
         assert go.end_ns is not None, "a steady rate has an end"
         for due_ns in dues((go.start_ns + go.window_ns) // 2, self._job.messages_per_s):
+            if due_ns < min(go.window_ns, monotonic_ns()):
+                continue  # overdue in the warm-up, while all connected: its backlog is not to be measured
             if due_ns >= go.end_ns or await self._control.sleep_until(due_ns):
                 break
             await self._publish(due_ns)
