@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-if TYPE_CHECKING:
-    from bench.scenarios.broker.clients import Got, Job
+from bench.scenarios.broker.got import Got, Job
 
 _HANDSHAKE_S = 30.0
 """Hundreds join at once: picows' own 5 s are for one."""

@@ -10,9 +10,9 @@ from time import monotonic_ns
 from typing import Any, Protocol
 
 from bench.scenarios import client
-from bench.scenarios.client import Control, Go, Times
+from bench.scenarios.client import Control, Go
+from bench.scenarios.sdk.seen import Beats, Seen
 
-SERVICE = "orders"
 _LOOK_S = 0.02
 
 
@@ -29,25 +29,6 @@ class Client(Protocol):
         """End without a word, as far as this client can."""
 
 
-class Seen:
-    """What the subscribers have yet to see, and how late they saw the rest. Called on any thread."""
-
-    def __init__(self) -> None:
-        self.came, self.went = Times(), Times()
-        self.unseen: dict[tuple[int, str, bool], int] = {}
-
-    def expect(self, subscribers: int, ip: str, came: bool) -> None:
-        """Have every subscriber be yet to see an instance come, or go."""
-        now_ns = monotonic_ns()
-        self.unseen.update({(who, ip, came): now_ns for who in range(subscribers)})
-
-    def take(self, who: int, ip: str, came: bool) -> None:
-        """Take what a subscriber was told."""
-        at_ns = self.unseen.pop((who, ip, came), None)
-        if at_ns is not None:
-            (self.came if came else self.went).add(monotonic_ns() - at_ns)
-
-
 def _clients(job: dict[str, Any], beats: Beats) -> Any:
     if job["way"] == "sdk-1":
         from bench.scenarios.sdk.nacos_http import Http  # noqa: PLC0415 - the other kind is not imported
@@ -56,21 +37,6 @@ def _clients(job: dict[str, Any], beats: Beats) -> Any:
     from bench.scenarios.sdk.nacos_grpc import Grpc  # noqa: PLC0415
 
     return lambda who: Grpc(who, job)
-
-
-class Beats:
-    """Beats that were answered in the window, as far as a client tells of them."""
-
-    def __init__(self, go: Go) -> None:
-        self._go = go
-        self.times = Times()
-        self.count = 0
-
-    def add(self, began_ns: int) -> None:
-        """Record one."""
-        if self._go.is_in_window(began_ns):
-            self.count += 1
-            self.times.add(monotonic_ns() - began_ns)
 
 
 async def act(job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from v2 import nacos
 
-from bench.scenarios.sdk.nacos import SERVICE, Seen
+from bench.scenarios.sdk.seen import SERVICE, Seen
 
 
 class Grpc:

@@ -9,7 +9,7 @@ from typing import Any
 import nacos
 from nacos.listener import SubscribeListener
 
-from bench.scenarios.sdk.nacos import SERVICE, Beats, Seen
+from bench.scenarios.sdk.seen import SERVICE, Beats, Seen
 
 
 class _Counted(nacos.NacosClient):  # type: ignore[misc, unused-ignore]
