@@ -11,8 +11,9 @@ from bench.analysis import histogram, validity
 from bench.observe.sampler import Observed
 from bench.observe.wire import Bytes
 from bench.record import ROLES, UNSEEN, Caution, Latencies, Moment, SubjectRecord, TimeWait
+from bench.scenarios.case import Case
 from bench.scenarios.record import Hop, ScenarioTrial, Use
-from bench.scenarios.scenario import Case, Figures
+from bench.scenarios.scenario import Figures
 from bench.scenarios.stage import Played
 from bench.subjects.subject import Counted
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from bench import plan, sections
 from bench.errors import PlanError
-from bench.scenarios.scenario import Case, Scenario, Settings
+from bench.scenarios.case import Case
+from bench.scenarios.scenario import Scenario, Settings
 
 
 @dataclass(frozen=True, slots=True)

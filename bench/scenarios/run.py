@@ -15,10 +15,11 @@ from bench.errors import PlanError
 from bench.plan import PROGRAMS
 from bench.scenarios import account, stage
 from bench.scenarios.account import Counts, Facts, Outcome
+from bench.scenarios.case import Case
 from bench.scenarios.plan import ScenarioPlan
 from bench.scenarios.record import Refused, ScenarioRun
 from bench.scenarios.results import Writer
-from bench.scenarios.scenario import Case, Scenario, Settings
+from bench.scenarios.scenario import Scenario, Settings
 from bench.subjects import programs
 
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bench import plan
 from bench.errors import PlanError
 from bench.record import Caution
+from bench.scenarios.case import Case
 
 if TYPE_CHECKING:
     from bench.scenarios.environments import Environment
@@ -73,25 +73,6 @@ class Way:
     needs: tuple[Need | Environment, ...] = ()
     is_illustration: bool = False
     """Shows that a real product does the same; its figures are not comparable, and in no picture."""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One way on one subject: what one trial measures."""
-
-    way: str
-    subject: plan.Subject
-
-    @property
-    def name(self) -> str:
-        """Return how tables call it."""
-        return f"{self.way} {self.subject_name}"
-
-    @property
-    def subject_name(self) -> str:
-        """Return NAME or NAME@PROGRAM."""
-        program = self.subject.program
-        return self.subject.name if program is None else f"{self.subject.name}@{program}"
 
 
 @dataclass(frozen=True, slots=True)

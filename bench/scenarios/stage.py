@@ -21,8 +21,8 @@ from bench.observe.wire import Bytes, Wires
 from bench.plan import Closer, Mode
 from bench.pressure import Reading
 from bench.record import ROLES
+from bench.scenarios.case import Case
 from bench.scenarios.environments import Environment
-from bench.scenarios.scenario import Case
 from bench.subjects.choose import SUBJECTS
 from bench.subjects.subject import Asked, Carries, Counted, Running
 

@@ -6,18 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.record import Caution, Percentiles, SubjectRecord
+from bench.scenarios.case import Case
 from bench.scenarios.record import Hop, ScenarioTrial, Use
-from bench.scenarios.scenario import (
-    Bars,
-    Case,
-    Column,
-    Curves,
-    Distribution,
-    Figures,
-    Scenario,
-    Settings,
-    Way,
-)
+from bench.scenarios.scenario import Bars, Column, Curves, Distribution, Figures, Scenario, Settings, Way
 from bench.scenarios.stage import Stage
 from bench.scenarios.summary import Summary
 

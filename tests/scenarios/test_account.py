@@ -16,7 +16,8 @@ from bench.plan import Subject
 from bench.pressure import Reading
 from bench.scenarios import account
 from bench.scenarios.account import Counts, Facts
-from bench.scenarios.scenario import Case, Figures
+from bench.scenarios.case import Case
+from bench.scenarios.scenario import Figures
 from bench.scenarios.stage import Edge, Played
 from bench.subjects.subject import Counted
 

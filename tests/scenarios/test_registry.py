@@ -9,11 +9,11 @@ import pytest
 
 import bench_process
 from bench import plan
+from bench.scenarios.case import Case
 from bench.scenarios.environments import NACOS
 from bench.scenarios.registry import RegistrySettings, ground, steps
 from bench.scenarios.registry.news import Change, News
 from bench.scenarios.registry.wheel import Wheel
-from bench.scenarios.scenario import Case
 
 SMALL = ("--set", "instances=40", "--set", "subscribers=4", "--set", "changes=2", "--set", "beat_every_s=0.4",
          "--set", "expire_s=1.2", "--set", "poll_every_s=0.3", "--set", "duration_s=1",

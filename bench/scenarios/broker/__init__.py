@@ -8,18 +8,9 @@ from typing import Any
 from bench.analysis import histogram
 from bench.plan import Mode
 from bench.record import Caution
+from bench.scenarios.case import Case
 from bench.scenarios.environments import ROCKETMQ
-from bench.scenarios.scenario import (
-    Bars,
-    Case,
-    Column,
-    Distribution,
-    Figures,
-    Need,
-    Scenario,
-    Settings,
-    Way,
-)
+from bench.scenarios.scenario import Bars, Column, Distribution, Figures, Need, Scenario, Settings, Way
 from bench.scenarios.stage import Stage
 from bench.scenarios.summary import Summary
 from bench.subjects.subject import Carries

@@ -9,18 +9,9 @@ from typing import Any
 from bench.analysis import histogram
 from bench.errors import PlanError
 from bench.record import Caution
+from bench.scenarios.case import Case
 from bench.scenarios.chat import servers
-from bench.scenarios.scenario import (
-    Bars,
-    Case,
-    Column,
-    Curves,
-    Figures,
-    Need,
-    Scenario,
-    Settings,
-    Way,
-)
+from bench.scenarios.scenario import Bars, Column, Curves, Figures, Need, Scenario, Settings, Way
 from bench.scenarios.stage import Happening, Played, Stage
 from bench.scenarios.summary import Summary
 from bench.subjects.subject import Carries

@@ -9,7 +9,8 @@ from bench.errors import PlanError
 from bench.load import external
 from bench.plan import Mode
 from bench.record import Caution
-from bench.scenarios.scenario import Bars, Case, Column, Figures, Need, Scenario, Settings, Way
+from bench.scenarios.case import Case
+from bench.scenarios.scenario import Bars, Column, Figures, Need, Scenario, Settings, Way
 from bench.scenarios.stage import Stage
 from bench.scenarios.summary import Row, Summary
 from bench.subjects.subject import Carries

@@ -8,18 +8,9 @@ from typing import Any
 from bench import certificates
 from bench.lab import Lab
 from bench.record import Caution
+from bench.scenarios.case import Case
 from bench.scenarios.migration import network, silence
-from bench.scenarios.scenario import (
-    Bars,
-    Case,
-    Column,
-    Curves,
-    Figures,
-    Need,
-    Scenario,
-    Settings,
-    Way,
-)
+from bench.scenarios.scenario import Bars, Column, Curves, Figures, Need, Scenario, Settings, Way
 from bench.scenarios.stage import Happening, Server, Stage
 from bench.scenarios.summary import Summary
 from bench.subjects.subject import Carries

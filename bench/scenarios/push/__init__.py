@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 from bench.plan import Mode
+from bench.scenarios.case import Case
 from bench.scenarios.push import account, sentence
 from bench.scenarios.push.settings import SPARE_CONNECTIONS, PushSettings, jobs
-from bench.scenarios.scenario import (
-    Bars,
-    Case,
-    Column,
-    Distribution,
-    Figures,
-    Need,
-    Scenario,
-    Way,
-)
+from bench.scenarios.scenario import Bars, Column, Distribution, Figures, Need, Scenario, Way
 from bench.scenarios.stage import Stage
 from bench.subjects.subject import Carries
 

@@ -10,19 +10,9 @@ from typing import Any
 from bench.analysis import histogram
 from bench.plan import Mode
 from bench.record import Caution
+from bench.scenarios.case import Case
 from bench.scenarios.environments import NACOS
-from bench.scenarios.scenario import (
-    Bars,
-    Case,
-    Column,
-    Curves,
-    Figures,
-    Ground,
-    Need,
-    Scenario,
-    Settings,
-    Way,
-)
+from bench.scenarios.scenario import Bars, Column, Curves, Figures, Ground, Need, Scenario, Settings, Way
 from bench.scenarios.stage import Played, Stage
 from bench.scenarios.summary import Summary
 from bench.subjects.subject import Carries

@@ -8,8 +8,9 @@ from typing import Any
 from bench.analysis import histogram
 from bench.errors import PlanError
 from bench.record import Caution
+from bench.scenarios.case import Case
 from bench.scenarios.environments import DUBBO
-from bench.scenarios.scenario import Bars, Case, Column, Figures, Ground, Scenario, Settings, Way
+from bench.scenarios.scenario import Bars, Column, Figures, Ground, Scenario, Settings, Way
 from bench.scenarios.stage import Played, Stage
 from bench.scenarios.summary import Summary
 

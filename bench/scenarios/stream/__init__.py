@@ -9,7 +9,8 @@ from typing import Any
 from bench.analysis import histogram
 from bench.plan import Closer, Mode
 from bench.record import Caution
-from bench.scenarios.scenario import Bars, Case, Column, Curves, Figures, Scenario, Settings
+from bench.scenarios.case import Case
+from bench.scenarios.scenario import Bars, Column, Curves, Figures, Scenario, Settings
 from bench.scenarios.stage import Stage
 from bench.scenarios.stream.ways import MANNERS, Manner
 from bench.scenarios.summary import Row, Summary

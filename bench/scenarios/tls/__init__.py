@@ -9,7 +9,8 @@ from bench.errors import PlanError
 from bench.load.job import Job
 from bench.plan import Mode
 from bench.record import Caution
-from bench.scenarios.scenario import Bars, Case, Column, Figures, Scenario, Settings, Way
+from bench.scenarios.case import Case
+from bench.scenarios.scenario import Bars, Column, Figures, Scenario, Settings, Way
 from bench.scenarios.stage import Played, Stage
 from bench.scenarios.summary import Summary
 from bench.scenarios.tls import backend
