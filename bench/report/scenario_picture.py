@@ -112,6 +112,7 @@ def _bars(axes: Axes, panel: Bars, summary: Summary) -> None:
     least = min((value for row in rows if (value := row.value(panel.key))), default=0)
     if panel.log and least > 0:
         axes.set_xscale("log")
+        axes.set_xlabel("logarithmic scale")
         axes.margins(x=0.2)
     else:
         axes.margins(x=0.16)
