@@ -12,13 +12,15 @@ import pytest
 
 from bench.errors import PlanError
 from bench.subjects import caddy, envoy, haproxy, nginx
-from bench.subjects.subject import Asked, Carries
+from bench.subjects.subject import Asked, Carries, Certificate, UpstreamTls
 from nginx import render, versions
 from subjects.asked import LISTEN, UPSTREAM, asked
 
 GOLDEN = Path(__file__).parent / "golden"
 TWICE = {"upstreams": [UPSTREAM, "10.87.3.2:9000"]}
 LASTING = Carries(upgrade=True, streams=True)
+BOTH_HOPS = Carries(client_http="2", http2_upstream=True)
+QUIC = Carries(client_http="3", certificate=Certificate(chain="(a certificate)", key="(its key)"))
 SOURCES = {"sources": ["10.87.2.1", "10.87.2.2", "10.87.2.3"]}
 
 
@@ -72,6 +74,22 @@ RENDERERS = {
         ("haproxy", "haproxy-lasting.cfg", asked(carries=LASTING)),
         ("envoy", "envoy-lasting.json", asked(carries=LASTING)),
         ("caddy", "caddy-lasting", asked(carries=LASTING)),
+        ("nginx-1.31", "nginx-1.31-http2.conf", asked(carries=BOTH_HOPS)),
+        (
+            "nginx-1.31",
+            "nginx-1.31-tls-resumed.conf",
+            asked(carries=Carries(upstream_tls=UpstreamTls("1.3", True))),
+        ),
+        (
+            "nginx-1.31",
+            "nginx-1.31-tls-new.conf",
+            asked("short", carries=Carries(upstream_tls=UpstreamTls("1.2", False))),
+        ),
+        ("haproxy", "haproxy-http2.cfg", asked(carries=BOTH_HOPS)),
+        ("envoy", "envoy-http2.json", asked(carries=BOTH_HOPS)),
+        ("envoy", "envoy-http3.json", asked(carries=QUIC)),
+        ("caddy", "caddy-http2", asked(carries=BOTH_HOPS)),
+        ("caddy", "caddy-http3", asked(carries=QUIC)),
     ],
 )
 def test_a_subject_is_told_this(name: str, golden: str, wanted: Asked) -> None:
