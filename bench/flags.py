@@ -75,7 +75,7 @@ _FLAGS: tuple[tuple[tuple[str, ...], str, Any, str], ...] = (
         ("--program",),
         "subject.program",
         str,
-        "Which nginx, haproxy, envoy or caddy: a path, system or wheel.",
+        "Which nginx, haproxy, envoy, caddy or nghttpx: a path, system or wheel.",
     ),
     (
         ("--target",),

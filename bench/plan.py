@@ -33,8 +33,8 @@ class Closer(StrEnum):
     BACKEND = "backend"
 
 
-SUBJECTS = ("asyncio", "direct", "nginx", "haproxy", "envoy", "caddy")
-PROGRAMS = ("nginx", "haproxy", "envoy", "caddy")
+SUBJECTS = ("asyncio", "direct", "nginx", "haproxy", "envoy", "caddy", "nghttpx")
+PROGRAMS = ("nginx", "haproxy", "envoy", "caddy", "nghttpx")
 """The subjects that are programs of others, so that which one can be said (`subject.program`)."""
 IDIOMS = ("default", "snippet", "pool-only", "pool-http11", "small-pool", "full")
 """What people write into an nginx.conf in the hope of reuse (bench/subjects/nginx.py)."""

@@ -88,7 +88,10 @@ MISUSE = [
     ("run --sysctl =", "'=' is not KEY=VALUE"),
     ("run --subject squid", "'squid' is not one of"),
     ("run --subject nginx@", "names no program; write nginx@system, nginx@wheel or nginx@/path"),
-    ("run --subject direct@wheel", "subject.program = 'wheel' goes with nginx, haproxy, envoy, caddy"),
+    (
+        "run --subject direct@wheel",
+        "subject.program = 'wheel' goes with nginx, haproxy, envoy, caddy, nghttpx",
+    ),
     ("run --upstream-http 2", "'2' is not one of '1.0', '1.1'"),
     ("run --pool-idle -1", "subject.pool_idle = -1 must be 0 or more"),
     ("run --pool-max 0", "subject.pool_max = 0 must be at least 1"),

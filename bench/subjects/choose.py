@@ -7,6 +7,7 @@ from bench.subjects.caddy import Caddy
 from bench.subjects.direct import Direct
 from bench.subjects.envoy import Envoy
 from bench.subjects.haproxy import HAProxy
+from bench.subjects.nghttpx import Nghttpx
 from bench.subjects.nginx import Nginx
 from bench.subjects.subject import Subject
 
@@ -17,4 +18,5 @@ SUBJECTS: dict[str, type[Subject]] = {
     "haproxy": HAProxy,
     "envoy": Envoy,
     "caddy": Caddy,
+    "nghttpx": Nghttpx,
 }

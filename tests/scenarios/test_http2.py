@@ -54,6 +54,7 @@ def test_only_on_one_http1_connection_others_wait_for_the_slow_response(direct: 
     ("name", "multiplexes"),
     [
         ("nginx", False),
+        ("nghttpx", True),
         pytest.param("haproxy", True, marks=pytest.mark.long),
         pytest.param("envoy", True, marks=pytest.mark.long),
     ],

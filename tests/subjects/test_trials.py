@@ -59,6 +59,15 @@ def test_both_modes_are_what_they_say_and_every_witness_agrees(subject: str, tmp
 
 
 @in_namespaces
+@pytest.mark.parametrize("subject", each("nghttpx"))
+def test_nghttpx_keeps_a_connection_for_each_client(subject: str, tmp_path: Path) -> None:
+    (trial,) = trials(*BRIEF, "--subject", subject, "--mode", "keepalive", root=tmp_path)
+    assert trial["upstream"]["witnesses"] == {"backend": 16, "kernel": 16, "subject": None}
+    assert set(trial["errors"].values()) == {0}
+    assert codes(trial) == set()
+
+
+@in_namespaces
 @pytest.mark.parametrize("subject", each("nginx@system", "nginx@wheel", "envoy", "caddy"))
 def test_a_proxy_that_closes_first_holds_every_time_wait(subject: str, tmp_path: Path) -> None:
     (short,) = trials(*BRIEF, "--subject", subject, "--mode", "short", root=tmp_path)

@@ -10,7 +10,7 @@ from bench.load import external
 from bench.plan import Mode
 from bench.record import Caution
 from bench.scenarios.case import Case
-from bench.scenarios.scenario import Bars, Column, Figures, Need, Scenario, Settings, Way
+from bench.scenarios.scenario import SUBJECTS, Bars, Column, Figures, Need, Scenario, Settings, Way
 from bench.scenarios.stage import Stage
 from bench.scenarios.summary import Row, Summary
 from bench.subjects.subject import Carries
@@ -27,6 +27,7 @@ _CLIENT = {
 """What the clients do in each way."""
 _MIXED = ("h2-to-h1", "h1-to-h2")
 _HTTP1_ONLY = ("asyncio",)
+_KEEPS_ALL = ("nghttpx",)
 _GENERATORS = {"h2": "clients", "h2load": "second"}
 _SPARE = 2
 """Connections or streams beside one for each asker: the slow request's, and one to spare."""
@@ -65,6 +66,8 @@ def refuse(case: Case, settings: Http2Settings) -> str | None:
         return "without a proxy there is one hop only"
     if case.subject.name in _HTTP1_ONLY and case.way.startswith("h"):
         return "speaks HTTP/1 only"
+    if case.subject.name in _KEEPS_ALL and case.way == "short":
+        return "closes no upstream connection by itself"
     return None
 
 
@@ -199,7 +202,8 @@ SCENARIO = Scenario(
     perform=perform,
     conclude=conclude,
     refuse=refuse,
-    default_subjects=("direct", "nginx", "haproxy", "envoy", "caddy"),
+    subjects=(*SUBJECTS, "nghttpx"),
+    default_subjects=("direct", "nginx", "haproxy", "envoy", "caddy", "nghttpx"),
     brief={
         "ways": ["keep-alive", "one", "h2"],
         "subjects": ["direct"],
