@@ -28,8 +28,8 @@ check: .venv/.dev  ## Lint, formatting, types
 test: .venv/.dev  ## The tests that fit in ten minutes
 	$(BIN)/pytest -m 'not long' $(TESTS)
 
-test-all: .venv/.dev  ## All tests, the long ones too
-	$(BIN)/pytest $(TESTS)
+test-all: test  ## All tests: those, then the long ones
+	$(BIN)/pytest -m long $(TESTS)
 
 perf: .venv/.perf  ## Side by side with wrk, nginx and the others (QUICK=1, PERF_ONLY=a,b-tiny,...)
 	PYTHONPATH=tests $(BIN)/python -m perf $(if $(QUICK),--quick) $(if $(PERF_ONLY),--only $(PERF_ONLY))
