@@ -89,12 +89,12 @@ def incident(trials: int, duration: float, lab_name: str, output: Path) -> None:
         sys.exit(ENVIRONMENT)
     with watch(sys.stderr, silent=False) as shown:
         runs = staged.perform(here, trials, duration, lab_name=opened, root=output, watch=shown)
-    directories = [done.directory for done in runs.values() if done.directory is not None]
+    directories = [done.directory for done in runs if done.directory is not None]
     if directories:
         click.echo(report.table(runs), nl=False)
-        picture, _ = report.save(runs, Path(directories[0]) / "incident")
+        picture, _ = report.save(runs, Path(directories[0]) / report.PICTURE)
         click.echo(f"\nresults: {', '.join(directories)}\npicture: {picture}")
-    if any(done.interrupted for done in runs.values()):
+    if any(done.interrupted for done in runs):
         sys.exit(INTERRUPTED)
 
 
@@ -154,9 +154,8 @@ def show(run_directory: Path, as_json: bool) -> None:
 )
 def report(run_directory: Path, output: Path | None) -> None:
     """Write one HTML file about a run, to hand to a colleague: it carries all it shows, and loads nothing."""
-    from bench import results, scenario_command, series
-    from bench.analysis.sides import split
-    from bench.report import handout, page, plots
+    from bench import results, scenario_command
+    from bench.report import handout, page
     from bench.scenarios import results as scenario_results
 
     if scenario_results.is_run(run_directory):
@@ -164,9 +163,8 @@ def report(run_directory: Path, output: Path | None) -> None:
         return
     done = results.read(run_directory)
     _complain(done.damage)
-    picture = plots.as_svg(split(done, series.read(run_directory))) if done.trials else None
     written = output or Path(str(done.directory)) / "report.html"
-    page.save(handout.page(done, picture), written)
+    page.save(handout.page(done), written)
     click.echo(f"report: {written}")
 
 
@@ -390,10 +388,14 @@ def _draw(done: Run) -> None:
 
 
 def _report(done: Run) -> None:
+    from bench.report import incident as incident_report
     from bench.report import plots, text
 
-    picture = Path(done.directory or ".", f"{plots.PICTURE}.png")
-    click.echo(text.result(done, picture if picture.exists() else None), nl=False)
+    stem, told = plots.PICTURE, text.result
+    if len(done.subjects) > 1:
+        stem, told = incident_report.PICTURE, incident_report.result
+    picture = Path(done.directory or ".", f"{stem}.png")
+    click.echo(told(done, picture if picture.exists() else None), nl=False)
 
 
 def _picture(output: Path | None, sides: Sequence[Side], comparisons: int) -> Path:

@@ -7,7 +7,7 @@ one that lingers, so that nginx, which does not wait, is the first to close.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,8 +84,8 @@ def schedule(count: int, rounds: int) -> Iterator[tuple[int, str]]:
 
 def perform(
     here: Sequence[Entrant], rounds: int, duration_s: float, *, lab_name: str, root: Path, watch: Watch
-) -> dict[str, Run]:
-    """Run the trials of everybody in `here` and return a run for each way of closing.
+) -> tuple[Run, ...]:
+    """Run the trials of everybody in `here` and return a run for each of CLOSES.
 
     RoleError where a role does not come up; what was recorded until then stays. An interrupted trial is the
     last; one that is interrupted before its load runs leaves nothing.
@@ -111,11 +111,15 @@ def perform(
                     entrant.plan(close, duration_s), number, entrant.mode, lab_name, watch
                 )
             except KeyboardInterrupt:
-                return {close: replace(writer.run, interrupted=True) for close, writer in writers.items()}
+                return _interrupted(writers.values())
             writers[close].add(_named(outcome.trial), outcome.moments, outcome.latencies)
             if outcome.trial.interrupted:
-                return {close: replace(writer.run, interrupted=True) for close, writer in writers.items()}
-        return {close: writer.run for close, writer in writers.items()}
+                return _interrupted(writers.values())
+        return tuple(writer.run for writer in writers.values())
+
+
+def _interrupted(writers: Iterable[Writer]) -> tuple[Run, ...]:
+    return tuple(replace(writer.run, interrupted=True) for writer in writers)
 
 
 def _named(done: Trial) -> Trial:

@@ -241,6 +241,11 @@ class Run:
     interrupted: bool = False
     """Whether somebody ended it early; told by the run itself, not by what is on disk."""
 
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Return whom the trials are of, in the order of their first; only an incident has more than one."""
+        return tuple(dict.fromkeys(trial.subject.name for trial in self.trials))
+
     def to_json(self) -> dict[str, Any]:
         """Return the object that `bench run --json` prints."""
         trials = [trial.to_json() for trial in self.trials]

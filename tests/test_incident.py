@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import bench_process
 from bench import incident, plan
 from bench.errors import PlanError
 from bench.incident import CLOSES
@@ -100,8 +101,39 @@ def test_a_row_tells_medians_and_who_holds_time_wait() -> None:
     assert (rows[0].proxy_side, rows[0].backend_side) == (800, 200)
 
 
+def test_time_wait_that_nobody_measured_is_no_zero() -> None:
+    unseen = replace(made_up(1, "a", 10.0, 1000, (0, 0)), time_wait_by_hop={})
+    run = Run({"backend": {"close": "at-once"}}, {}, "now", (unseen,))
+    (row,) = report.rows(run)
+    assert (row.proxy_side, row.holder) == (None, "unseen")
+    table = report.part(run)
+    assert table.rows[0][table.columns.index("TIME_WAIT proxy")] == "-"
+
+
+def test_the_sentence_names_the_best_the_worst_and_where_ports_go() -> None:
+    told = [
+        made_up(1, "a", 900.0, 1000, (900, 100)),
+        made_up(2, "b", 9000.0, 32, (32, 0)),
+        made_up(3, "c", 500.0, 1000, (10, 990)),
+    ]
+    assert report.sentence(Run({}, {}, "now", tuple(told))) == (
+        "b serves most, 9,000/s on 0.032 connections a request, and c least, 500/s on 1; 1 of 3"
+        " configurations reuse their connections, and with 1 the proxy holds TIME_WAIT."
+    )
+
+
+def test_a_run_of_many_subjects_is_shown_by_subject_and_has_no_sides() -> None:
+    where = Path(__file__).parent.parent / "results" / "reference-incident-at-once"
+    shown = bench_process.run("show", str(where))
+    assert (shown.returncode, shown.stdout.count("\n nginx ")) == (0, 12)
+    compared = bench_process.run("compare", str(where))
+    assert (compared.returncode, compared.stdout) == (2, "")
+    assert "18 subjects, side by side already" in compared.stderr
+
+
 def test_the_table_and_the_picture_have_a_part_for_each_backend(tmp_path: Path) -> None:
-    runs = {close: Run({}, {}, "now", (made_up(1, "a", 10.0, 1000, (900, 100)),)) for close in CLOSES}
+    trial = made_up(1, "a", 10.0, 1000, (900, 100))
+    runs = [Run({"backend": {"close": close}}, {}, "now", (trial,)) for close in CLOSES]
     text = report.table(runs)
     assert all(f"backend closes {close}" in text for close in CLOSES)
     assert "1.0000" in text

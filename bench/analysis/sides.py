@@ -101,6 +101,10 @@ def _open(spec: str) -> tuple[Side, ...]:
     if not path or mode not in tuple(Mode):
         path, mode = spec, ""
     run = results.read(Path(path))
+    if len(run.subjects) > 1:
+        raise PlanError(
+            f"{spec}: {len(run.subjects)} subjects, side by side already; `bench show {path}` shows them"
+        )
     found = split(run, series.read(Path(path)))
     chosen = tuple(side for side in found if mode in ("", side.mode))
     if not chosen:

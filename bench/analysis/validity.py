@@ -104,9 +104,9 @@ def closer_cautions(closer: Closer, proxy_side: int, backend_side: int) -> Itera
     elif other_side > _OTHER_CLOSER_SHARE * (proxy_side + backend_side):
         yield Caution(
             "closer-mixed",
-            f"asked for {closer.value} to close first, but TIME_WAIT lies on both sides:"
+            f"the {closer.value} was asked to close first, but TIME_WAIT lies on the other side too:"
             f" {proxy_side:,} on the proxy's, {backend_side:,} on the backend's",
-            "both were told to close, and who is first is a race",
+            "where both are told to close, who is first is a race",
         )
 
 

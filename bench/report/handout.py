@@ -7,14 +7,16 @@ it as data. How a page is written is bench/report/page.py's.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from bench import flags, sections
-from bench.analysis.sides import Side, split
+from bench import flags, sections, series
+from bench.analysis.sides import split
 from bench.record import Run
-from bench.report import finding, tables, text
-from bench.report.page import Code, Facts, Page, Picture, Prose, Section
+from bench.report import finding, incident, plots, tables, text
+from bench.report.page import Code, Facts, Page, Picture, Prose, Section, Table
 
 _HOW_TO_READ = (
     "Short opens one connection to the backend for each request; keepalive uses a pool of them again and"
@@ -26,28 +28,54 @@ _HOW_TO_READ = (
 )
 
 
-def page(run: Run, picture: str | None) -> Page:
-    """Return the page of `run`, with its picture as SVG, where there is one."""
-    sides = split(run)
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """What a run found, for people: its title, sentence, picture (SVG, and in words) and table."""
+
+    title: str
+    sentence: str
+    picture: str
+    caption: str
+    table: Table
+
+
+def page(run: Run) -> Page:
+    """Return the page of `run`, as it is in its folder."""
+    found = (_of_subjects(run) if len(run.subjects) > 1 else _of_modes(run)) if run.trials else None
     return Page(
         kicker="bench: connection reuse behind a reverse proxy",
-        title=finding.title(run),
-        sentence=finding.sentence(run),
+        title=found.title if found else finding.title(run),
+        sentence=found.sentence if found else finding.sentence(run),
         doubts=[*text.doubts(run), *run.damage],
-        sections=list(_sections(run, sides, picture)),
+        sections=list(_sections(run, found)),
         footer=f"Measured from {run.started} on, on one machine. This file is complete: it loads nothing.",
     )
 
 
-def _sections(run: Run, sides: Sequence[Side], picture: str | None) -> Iterator[Section]:
-    if picture is not None:
-        yield Section("", [Picture(picture, "; ".join(finding.headline(sides)))])
-    if run.trials:
-        yield Section("The figures", [tables.result(run), *map(Prose, _HOW_TO_READ)])
+def _of_modes(run: Run) -> _Finding:
+    sides = split(run, series.read(Path(run.directory)) if run.directory else None)
+    caption = "; ".join(finding.headline(sides))
+    return _Finding(
+        finding.title(run), finding.sentence(run), plots.as_svg(sides), caption, tables.result(run)
+    )
+
+
+def _of_subjects(run: Run) -> _Finding:
+    sentence = incident.sentence(run)
+    return _Finding(incident.title(run), sentence, incident.as_svg(run), sentence, incident.part(run))
+
+
+def _sections(run: Run, found: _Finding | None) -> Iterator[Section]:
+    if found is not None:
+        yield Section("", [Picture(found.picture, found.caption)])
+        yield Section("The figures", [found.table, *map(Prose, _HOW_TO_READ)])
         yield Section("Every trial", [tables.trials(run)])
-    yield Section("How to measure it again", [*_asked(run.plan), Facts(_subjects(run))])
+    is_incident = len(run.subjects) > 1
+    asked = [Code(incident.command(run))] if is_incident else _asked(run.plan)
+    yield Section("How to measure it again", [*asked, Facts(_subjects(run))])
     yield Section("The machine", [Facts(list(machine(run.machine)))])
-    yield Section("The whole plan, each default written out", [Code(sections.to_toml(run.plan))], folded=True)
+    whose = "The plan of the first of them" if is_incident else "The whole plan"
+    yield Section(f"{whose}, each default written out", [Code(sections.to_toml(run.plan))], folded=True)
     lines = "\n".join(json.dumps(trial.to_json()) for trial in run.trials)
     yield Section("Every trial as data (JSON lines, as in run.jsonl)", [Code(lines)], folded=True)
 

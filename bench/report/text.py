@@ -91,6 +91,8 @@ def listing(found: Sequence[Listed], root: Path) -> str:
     for each in found:
         if each.run is not None:
             rates = ", ".join(f"{side.mode} {finding.rate(side)}" for side in split(each.run))
+            if len(each.run.subjects) > 1:
+                rates = f"{len(each.run.subjects)} subjects"
             rows.append((str(each.directory), each.run.started, str(len(each.run.trials)), rates or "-"))
     return grid.draw(Table(("run", "started", "trials", "requests/s"), rows)) + "".join(
         f"! {each.problem}\n" for each in found if each.problem
