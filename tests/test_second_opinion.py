@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 import bench_process
 from bench.load.external import Opinion
 from bench.load.tools import Report
-from bench.record import Percentiles, SecondOpinion
+from bench.plan import Plan
+from bench.record import Percentiles, Run, SecondOpinion, SubjectRecord, Trial
+from bench.report import tables
 from bench.second_opinion import record
 from bench_process import codes, trials
 
@@ -51,6 +54,13 @@ def test_where_it_is_not_installed_nothing_starts(tmp_path: Path, monkeypatch: p
     assert done.returncode == 3
     assert done.stderr == "bench: ab: is not installed; install it or leave it out\n"
     assert not (tmp_path / "results").exists()
+
+
+def test_tables_say_whose_opinion_it_is() -> None:
+    stand_in = Trial(1, "keepalive", None, SubjectRecord("asyncio", "1"), "loopback", valid=True)
+    said = SecondOpinion("hey", 1000, 0, 500.0, 10.0)
+    run = Run(Plan().to_json(), {}, "now", (replace(stand_in, second_opinion=said),))
+    assert ("second opinion (hey), requests/s", "500") in tables.result(run).rows
 
 
 def test_a_trial_keeps_what_was_said() -> None:

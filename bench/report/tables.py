@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from bench.analysis import metrics
 from bench.analysis.metrics import Metric
@@ -13,6 +13,7 @@ from bench.report import finding
 from bench.report.figures import number
 from bench.report.page import Table
 
+_SECOND = "second opinion"
 # (row of the result table, metric); rows that no trial has a figure for are left out
 _ROWS = (
     ("requests/s", "requests_per_s"),
@@ -35,7 +36,7 @@ _ROWS = (
     ("  before half of the ports", "cpu_us_per_request_before_cliff.proxy"),
     ("CPU backend, us/request", "cpu_us_per_request.backend"),
     ("memory proxy, MiB", "memory_mib.proxy"),
-    ("second opinion, requests/s", "second_opinion.requests_per_s"),
+    (f"{_SECOND}, requests/s", "second_opinion.requests_per_s"),
     ("  CPU client, us/request", "second_opinion.cpu_us_per_request"),
     ("errors", "errors"),
     ("late", "late"),
@@ -72,8 +73,15 @@ def result(run: Run) -> Table:
         samples = [finding.figures(side, key) for side in sides]
         silent = key in _SILENT_AT_ZERO and not any(map(any, samples))
         if any(samples) and not silent and (cliff or not key.startswith(ONLY_WITH_CLIFF)):
-            rows.append((label, *(_spread(sample, metrics.named(key)) for sample in samples)))
+            named = label.replace(_SECOND, f"{_SECOND} ({asked(run.trials)})")
+            rows.append((named, *(_spread(sample, metrics.named(key)) for sample in samples)))
     return Table(("", *(f"{side.name} ({counted(side)})" for side in sides)), rows)
+
+
+def asked(trials: Iterable[Trial]) -> str:
+    """Return the tools that gave `trials` a second opinion."""
+    opinions = (trial.second_opinion for trial in trials)
+    return " and ".join(dict.fromkeys(opinion.tool for opinion in opinions if opinion is not None))
 
 
 def trials(run: Run) -> Table:

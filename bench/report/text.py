@@ -73,12 +73,13 @@ def comparison(compared: Comparison) -> str:
     columns = [column for side in compared.sides[1:] for column in (side.name, *asked)]
     rows = []
     cliff = compared.row("ports.half_range_passed_s").tells
+    tools = tables.asked(trial for side in compared.sides for trial in side.trials)
     for row in compared.rows:
         if not row.tells or (not cliff and row.metric.key.startswith(tables.ONLY_WITH_CLIFF)):
             continue
         unit = row.metric.unit
         cells = [_shown_as(column, cell, unit) for cell in row.cells[1:] for column in ("median", *asked)]
-        rows.append((_labelled(row.metric), _shown_as("median", row.cells[0], unit), *cells))
+        rows.append((_labelled(row.metric, tools), _shown_as("median", row.cells[0], unit), *cells))
     drawn = grid.draw(Table(("metric", compared.sides[0].name, *columns), rows))
     return "".join([*head, drawn, *_footnotes(compared), grid.notes(compared.warnings)])
 
@@ -105,7 +106,9 @@ def _columns(compared: Comparison) -> tuple[str, ...]:
     return ("ratio", *(("difference",) if len(compared.sides) == 2 else ()), *(("test",) if tested else ()))
 
 
-def _labelled(metric: Metric) -> str:
+def _labelled(metric: Metric, tools: str) -> str:
+    if metric.key.startswith("second_opinion."):
+        return f"{metric.key} ({tools})"
     told = metric.unit in ("", "1/s", "s") or f"_{metric.unit}" in metric.key
     return metric.key if told else f"{metric.key} ({metric.unit})"
 
