@@ -82,8 +82,8 @@ def show_plan(as_json: bool, **given: Any) -> None:
     """Print the plan that `bench scenario run` would follow, each default written out."""
     from bench.scenarios import plan as plans  # noqa: PLC0415
 
-    scenario, values = _asked(**given)
-    asked = plans.build(scenario, values).to_json()
+    values = _values(**given)
+    asked = plans.build(_scenario(values), values).to_json()
     click.echo(json.dumps(asked) if as_json else sections.to_toml(asked), nl=as_json)
 
 
@@ -94,16 +94,17 @@ def show_plan(as_json: bool, **given: Any) -> None:
 @click.option("--quiet", "-q", is_flag=True, help="No live line, no table: only where the results are.")
 def run_scenario(output: Path, as_json: bool, quiet: bool, **given: Any) -> None:
     """Run a scenario: each way of doing it, behind each subject, in turn."""
-    from bench.scenarios import plan as plans  # noqa: PLC0415
-
-    scenario, values = _asked(**given)
-    asked = plans.build(scenario, values)
     from bench import lab  # noqa: PLC0415
 
-    # Before anything that starts threads: only a process of one thread can take the rights to a lab.
-    lab_name = lab.choose(asked.lab)
+    # Before the scenario, whose imports start threads: only a process of one can take the rights to a lab.
+    values = _values(**given)
+    lab_name = lab.choose(str(values.get("lab", "auto")))
     from bench.report.live import watch  # noqa: PLC0415
+    from bench.scenarios import plan as plans  # noqa: PLC0415
     from bench.scenarios import run as runs  # noqa: PLC0415
+
+    scenario = _scenario(values)
+    asked = plans.build(scenario, values)
 
     with watch(sys.stderr, silent=quiet or as_json) as shown:
         done = runs.perform(scenario, asked, lab_name, output, shown)
@@ -195,7 +196,7 @@ def verdict(done: ScenarioRun) -> int:
     return 0 if done.trials and all(trial.valid for trial in done.trials) else INVALID
 
 
-def _asked(
+def _values(
     *,
     name: str,
     subjects: tuple[str, ...],
@@ -203,20 +204,26 @@ def _asked(
     trials: int | None,
     lab: str | None,
     given: tuple[str, ...],
-) -> tuple[Scenario, dict[str, Any]]:
-    """Return the scenario and the values of its plan: a file's, with the flags laid over them."""
-    from bench.scenarios import catalogue  # noqa: PLC0415
-
+) -> dict[str, Any]:
+    """Return the values of a plan, as they were given: a file's, with the flags laid over them."""
     below = sections.load(Path(name)) if name.endswith(".toml") else {"scenario": name}
     if not isinstance(below.get("scenario"), str):
         raise PlanError(f'{name}: names no scenario; write scenario = "push" at its top')
-    scenario = catalogue.load(below["scenario"])
     flags = {"subjects": subjects, "ways": ways, "trials": trials, "lab": lab}
     above: dict[str, Any] = {key: value for key, value in flags.items() if value not in (None, ())}
-    if "all" in subjects:
-        above["subjects"] = scenario.subjects
     above["settings"] = dict(map(_setting, given))
-    return scenario, sections.merge(below, above)
+    return sections.merge(below, above)
+
+
+def _scenario(values: dict[str, Any]) -> Scenario:
+    """Return the scenario that `values` name, whose subjects take the place of `all` in them."""
+    from bench.scenarios import catalogue  # noqa: PLC0415
+
+    scenario = catalogue.load(values["scenario"])
+    subjects = values.get("subjects")
+    if isinstance(subjects, list | tuple) and "all" in subjects:
+        values["subjects"] = scenario.subjects
+    return scenario
 
 
 def _setting(text: str) -> tuple[str, Any]:
