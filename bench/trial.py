@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 from bench import account, lab, moments, roles, second_opinion
@@ -25,6 +24,7 @@ from bench.plan import Mode, Plan
 from bench.pressure import Reading
 from bench.record import ROLES, UNSEEN, Caution, Latencies, Moment, TimeWait, Trial
 from bench.roles import Roles
+from bench.watch import Watch as RunWatch
 
 _HEAD_START_NS = 50_000_000
 """Between the command to go and the first connect: every worker has read it by then."""
@@ -32,23 +32,11 @@ _SETTLE_S = 1.0
 """How long connections that are being closed when the load has ended may take to come to rest."""
 
 
-class Watch(Protocol):
-    """Who looks on while a run goes on. `sample` is called on the sampler's thread."""
-
-    def started(self, directory: Path, trials: int) -> None:
-        """A run of so many trials begins."""
-
-    def trial(self, number: int, mode: str, warmup_s: float, duration_s: float) -> None:
-        """A trial begins, in its set-up."""
-
-    def phase(self, name: str) -> None:
-        """The trial enters a phase: warm-up, window, drain, second opinion, done."""
+class Watch(RunWatch, Protocol):
+    """Who looks on while a run of the load generator goes on."""
 
     def second(self, second: Second) -> None:
         """The load generator reports a second, or a part of one."""
-
-    def sample(self, sample: HostSample, tuples: int) -> None:
-        """The observers report a host; `tuples` is what the ports of the proxy's host give."""
 
 
 @dataclass(frozen=True, slots=True)

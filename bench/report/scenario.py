@@ -44,24 +44,39 @@ def table(scenario: Scenario, run: ScenarioRun) -> Table:
 
 
 def refusals(run: ScenarioRun) -> list[str]:
-    """Return what could not be measured, and why: ways that share a reason on a subject stand together."""
-    shared: dict[tuple[str, str], list[str]] = {}
+    """Return what could not be measured, and why: ways and subjects that share a reason stand together."""
+    ways: dict[tuple[str, str], list[str]] = {}
     for each in run.refused:
-        shared.setdefault((each.subject, each.reason), []).append(each.way)
-    return [f"{', '.join(ways)}, {subject}: {reason}" for (subject, reason), ways in shared.items()]
+        ways.setdefault((each.subject, each.reason), []).append(each.way)
+    subjects: dict[tuple[str, str], list[str]] = {}
+    for (subject, reason), refused in ways.items():
+        is_all = len(refused) > 1 and len(refused) == len(run.plan.get("ways", ()))
+        told = "every way" if is_all else ", ".join(refused)
+        subjects.setdefault((told, reason), []).append(subject)
+    return [f"{told} on {', '.join(names)}: {reason}" for (told, reason), names in subjects.items()]
 
 
 def doubts(run: ScenarioRun) -> list[str]:
-    """Return the cautions of the trials, each once, with the trials that carry it."""
-    carried: dict[str, list[int]] = {}
+    """Return the cautions of the trials; those that differ in their figures only are told by the first."""
+    told: dict[tuple[str, str, bool], dict[str, list[int]]] = {}
     for trial in run.trials:
         for caution in trial.cautions:
+            kind = (caution.code, caution.advice or caution.message, caution.voids)
             advice = f"; {caution.advice}" if caution.advice else ""
             void = " (invalid)" if caution.voids else ""
-            carried.setdefault(f"{caution.message}{advice}{void}", []).append(trial.trial)
-        if trial.interrupted:
-            carried.setdefault("interrupted; left out of the table", []).append(trial.trial)
-    return [f"trial {', '.join(map(str, numbers))}: {said}" for said, numbers in carried.items()]
+            said = f"{caution.message}{advice}{void}"
+            told.setdefault(kind, {}).setdefault(said, []).append(trial.trial)
+    lines = [_doubt(list(each.items())) for each in told.values()]
+    cut = [str(trial.trial) for trial in run.trials if trial.interrupted]
+    return [*lines, f"trial {', '.join(cut)}: interrupted; left out of the table"] if cut else lines
+
+
+def _doubt(carried: Sequence[tuple[str, Sequence[int]]]) -> str:
+    """Return one doubt, of one kind: in the words of the first trial that carries it."""
+    (said, trials), *others = carried
+    more = ", ".join(str(trial) for _, each in others for trial in each)
+    likewise = f" (likewise {more})" if more else ""
+    return f"trial {', '.join(map(str, trials))}{likewise}: {said}"
 
 
 def catalogue(scenarios: Iterable[Scenario]) -> str:

@@ -52,18 +52,26 @@ def draw(scenario: Scenario, run: ScenarioRun) -> Figure:
     panels = [panel for panel in scenario.panels if _tells(panel, summary, series)]
     rows = max(1, math.ceil(len(panels) / _ACROSS))
     said = textwrap.fill(text.sentence(scenario, run), _PROSE_WIDTH)
-    head = 0.7 + _LINE_INCHES * (said.count("\n") + 1)
-    height = head + rows * max(_PANEL_INCHES, 1.3 + _BAR_INCHES * len(summary.rows))
+    missing = "\n".join(textwrap.fill(f"Not measured: {each}", _PROSE_WIDTH) for each in text.refusals(run))
+    head, foot = 0.5 + _inches(said), _inches(missing)
+    height = head + rows * max(_PANEL_INCHES, 1.3 + _BAR_INCHES * len(summary.rows)) + foot
     figure = Figure(figsize=(_WIDTH_INCHES, height))
-    figure.set_layout_engine("constrained", h_pad=0.25, w_pad=0.25, rect=(0, 0, 1, 1 - head / height))
+    place = (0, foot / height, 1, 1 - (head + foot) / height)
+    figure.set_layout_engine("constrained", h_pad=0.25, w_pad=0.25, rect=place)
     figure.text(0.012, 1 - 0.3 / height, scenario.title, size=16, weight="bold", color=INK, va="center")
     figure.text(0.012, 1 - 0.52 / height, said, size=10.5, color=QUIET, va="top")
+    figure.text(0.012, 0.1 / height, missing, size=9.5, color=QUIET, va="bottom")
     grid = figure.subplots(rows, _ACROSS, squeeze=False).flatten()
     for axes, panel in zip(grid, panels, strict=False):
         _draw(axes, panel, summary, series)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     return figure
+
+
+def _inches(said: str) -> float:
+    """Return how much of the picture's height a text takes, with some air; nothing where there is none."""
+    return _LINE_INCHES * (said.count("\n") + 2) if said else 0.0
 
 
 def _compared(scenario: Scenario, summary: Summary) -> Summary:

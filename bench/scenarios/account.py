@@ -12,9 +12,9 @@ from bench.observe.sampler import Observed
 from bench.observe.wire import Bytes
 from bench.record import ROLES, UNSEEN, Caution, Latencies, Moment, SubjectRecord, TimeWait
 from bench.scenarios.case import Case
+from bench.scenarios.played import Played
 from bench.scenarios.record import Hop, ScenarioTrial, Use
 from bench.scenarios.scenario import Figures
-from bench.scenarios.stage import Played
 from bench.subjects.subject import Counted
 
 
@@ -50,7 +50,6 @@ class Outcome(NamedTuple):
 def outcome(facts: Facts) -> Outcome:
     """Return the trial that `facts` tell of, with its cautions, its timeline and its histograms."""
     case, played, figures = facts.case, facts.played, facts.figures
-    window_s = (played.last.moment_ns - played.first.moment_ns) / 1e9
     hops = _hops(facts)
     absent = "proxy" if case.subject.name == "direct" else None
     use = {role: Use() if role == absent else _use(role, played) for role in ROLES}
@@ -63,7 +62,7 @@ def outcome(facts: Facts) -> Outcome:
         valid=not any(caution.voids for caution in cautions),
         interrupted=played.interrupted,
         cautions=cautions,
-        window_s=window_s,
+        window_s=played.window_s,
         units=figures.units,
         figures=dict(figures.figures),
         times_ms={name: histogram.percentiles_ms(counts) for name, counts in figures.times_us.items()},
@@ -104,8 +103,8 @@ def _bytes(hop: Hop) -> int | None:
 
 
 def _use(role: str, played: Played) -> Use:
-    cpu_s, peaks = played.last.cpu_s[role] - played.first.cpu_s[role], played.seen[role].peaks
-    return Use(cpu_s, peaks.rss_mib if peaks.uss_mib is None else peaks.uss_mib)
+    peaks = played.seen[role].peaks
+    return Use(played.spent_s(role), peaks.rss_mib if peaks.uss_mib is None else peaks.uss_mib)
 
 
 def _time_wait(seen: Observed) -> TimeWait:

@@ -63,7 +63,7 @@ def _check(scenario: Scenario, asked: ScenarioPlan) -> None:
     if asked.trials < 1:
         raise PlanError(f"plan: trials = {asked.trials} must be at least 1")
     _known("ways", asked.ways, tuple(way.name for way in scenario.ways))
-    _known("subjects", tuple(name.partition("@")[0] for name in asked.subjects), scenario.subjects)
+    _known("subjects", tuple(name.partition("@")[0] for name in asked.subjects), plan.SUBJECTS)
 
 
 def _known(key: str, given: Sequence[str], known: tuple[str, ...]) -> None:

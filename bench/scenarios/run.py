@@ -8,29 +8,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from bench import lab, machine
 from bench.errors import PlanError
-from bench.plan import PROGRAMS
-from bench.scenarios import account, stage
+from bench.scenarios import account
 from bench.scenarios.account import Counts, Facts, Outcome
 from bench.scenarios.case import Case
 from bench.scenarios.plan import ScenarioPlan
 from bench.scenarios.record import Refused, ScenarioRun
 from bench.scenarios.results import Writer
 from bench.scenarios.scenario import Scenario, Settings
-from bench.subjects import programs
-
-
-class Watch(stage.Watch, Protocol):
-    """Who looks on while a run goes on."""
-
-    def started(self, directory: Path, trials: int) -> None:
-        """A run of so many trials begins."""
-
-    def trial(self, number: int, mode: str, warmup_s: float, duration_s: float) -> None:
-        """A trial begins, in its set-up."""
+from bench.scenarios.stage import Stage
+from bench.watch import Watch
 
 
 class Turn(NamedTuple):
@@ -70,10 +60,10 @@ def perform(scenario: Scenario, asked: ScenarioPlan, lab_name: str, root: Path, 
 
 
 def sort_out(scenario: Scenario, asked: ScenarioPlan) -> tuple[list[Case], list[Refused]]:
-    """Return the cases that can be measured here, and for each of the others why not."""
+    """Return the cases that can be measured here, and for each of the others why not. Starts nothing."""
     cases, refused = [], []
     for case in asked.cases:
-        reason = _missing(scenario, case) or scenario.refuse(case, asked.settings)
+        reason = _refusal(scenario, case, asked.settings)
         if reason is None:
             cases.append(case)
         else:
@@ -81,29 +71,33 @@ def sort_out(scenario: Scenario, asked: ScenarioPlan) -> tuple[list[Case], list[
     return cases, refused
 
 
-def _missing(scenario: Scenario, case: Case) -> str | None:
+def _refusal(scenario: Scenario, case: Case, settings: Settings) -> str | None:
+    """Return the first reason why a case cannot be measured: the scenario's, a package's, the proxy's."""
+    if case.subject.name not in scenario.subjects:
+        return scenario.unfit
+    reason = scenario.refuse(case, settings)
+    if reason is not None:
+        return reason
     for need in scenario.way(case.way).needs:
         if not need.is_met:
             return f"needs {need.said}: {need.remedy}"
-    if case.subject.name in PROGRAMS:
-        try:
-            programs.find(case.subject.name, case.subject.program)
-        except PlanError as error:
-            return str(error)
-    return None
+    front = scenario.front(case, settings)
+    return None if front is None else front.refusal(case, scenario.ground(case, settings).proxy_addresses)
 
 
 def _trial(scenario: Scenario, settings: Settings, turn: Turn, lab_name: str, watch: Watch) -> Outcome:
     began_s = time.monotonic()
-    watch.trial(turn.number, turn.case.name, 0.0, 0.0)
-    ground = asdict(scenario.ground(turn.case, settings))
+    case = turn.case
+    watch.trial(turn.number, case.name, 0.0, 0.0)
+    ground = asdict(scenario.ground(case, settings))
     with lab.open_lab(lab_name, **ground) as place, ExitStack() as stack:
-        scene = stage.Stage(place, stack, watch)
-        figures = scenario.perform(scene, turn.case, settings)
+        scene = Stage(place, stack, watch, case, scenario.front(case, settings))
+        figures = scenario.perform(scene, case, settings)
         assert scene.played is not None, f"{scenario.name} never let its clients play"
-        version = "-" if scene.subject is None else scene.subject.version
-        counts = Counts(scene.counted(), scene.accepted())
-        facts = Facts(turn.number, turn.case, place.name, version, scene.played, figures, counts)
+        cast = scene.cast
+        version = "-" if cast.subject is None else cast.subject.version
+        counts = Counts(cast.counted(), cast.accepted())
+        facts = Facts(turn.number, case, place.name, version, scene.played, figures, counts)
     watch.phase("done")
     done = account.outcome(facts)
     overhead_s = time.monotonic() - began_s - done.trial.window_s

@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bench import plan
 from bench.errors import PlanError
 from bench.record import Caution
 from bench.scenarios.case import Case
+from bench.scenarios.front import Front
 
 if TYPE_CHECKING:
     from bench.scenarios.environments import Environment
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from bench.scenarios.summary import Summary
 
 _MOST_ADDRESSES = 200
-SUBJECTS = ("direct", "asyncio", "nginx", "haproxy", "envoy", "caddy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +159,11 @@ Perform = Callable[["Stage", Case, Any], Figures]
 """Plays one trial on the stage; RoleError where a role does not come up."""
 Conclude = Callable[["Summary"], str]
 """Returns what the run shows, in one plain sentence, from what was measured."""
+Ask = Callable[[Case, Any], Front | None]
+"""Returns what a case asks of its proxy; None where it has none."""
 Refuse = Callable[[Case, Any], str | None]
-"""Returns why a case cannot be measured, in half a sentence; None where it can."""
+"""Returns why a case cannot be measured, in half a sentence; None where it can. What a proxy cannot do need
+not be told here: it is asked itself."""
 
 
 def plain_ground(case: Case, settings: Any) -> Ground:
@@ -188,10 +192,14 @@ class Scenario:
     panels: tuple[Panel, ...]
     perform: Perform
     conclude: Conclude
+    front: Ask
     refuse: Refuse = nothing_refused
     ground: Callable[[Case, Any], Ground] = plain_ground
     """Returns what a case asks of its lab."""
-    subjects: tuple[str, ...] = SUBJECTS
+    subjects: tuple[str, ...] = plan.SUBJECTS
+    """Those that have a part in it."""
+    unfit: str = "has no part in this scenario"
+    """Why the others have none, in half a sentence."""
     default_subjects: tuple[str, ...] = ("direct", "nginx")
     brief: Mapping[str, Any] = field(default_factory=dict)
     """The plan of the short form that `bench tour` runs: its ways, subjects and settings."""

@@ -10,18 +10,19 @@ from bench.errors import RoleError
 from bench.files import BESIDE, SPARE_CLIENTS
 from bench.lab import Host, Process
 from bench.lab.process import Event
-from bench.subjects.subject import Asked, Counted, Running, check_http
+from bench.subjects.subject import Asked, Counted, Running, Speaks
 
 READY_TIMEOUT_S = 10.0
 COUNT_TIMEOUT_S = 10.0
+_SPEAKS = Speaks(upstream=("1.0", "1.1"))
 
 
 class AsyncioProxy:
     """Starts the built-in proxy."""
 
     def check(self, asked: Asked) -> None:
-        """Raise PlanError for what is not HTTP/1; else accept everything: the proxy was made for it."""
-        check_http("asyncio", asked.carries)
+        """Raise CannotDo for what is not HTTP/1; else accept everything: the proxy was made for it."""
+        _SPEAKS.check("asyncio", asked)
 
     def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Running:
         """Start the proxy on `host`; RoleError when it does not come up."""

@@ -5,71 +5,48 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from bench.errors import PlanError
-from bench.lab import Host
 from bench.plan import Closer, Mode
-from bench.subjects import programs
-from bench.subjects.launch import Launched, Recipe, launch, listen_address
-from bench.subjects.subject import SILENCE_S, Asked, check_http
+from bench.subjects.configured import CHAIN, KEY, Configured, certificate
+from bench.subjects.launch import Recipe
+from bench.subjects.programs import Program
+from bench.subjects.subject import SILENCE_S, Asked, CannotDo, Speaks
 
 _CONF = ("--config", "{folder}/Caddyfile", "--adapter", "caddyfile")
-_CHAIN, _KEY = "certificate.pem", "key.pem"
 _PROTOCOLS = {"2": "h1 h2c", "3": "h1 h2 h3"}
 _HOMES = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
 
 
-class Caddy:
+class Caddy(Configured):
     """Starts Caddy; a worker is a core that it may use, and all share one pool."""
 
-    def check(self, asked: Asked) -> None:
-        """Raise PlanError where there is no Caddy, or it cannot do what is asked."""
-        programs.find("caddy", asked.plan.program)
-        _refuse(asked)
+    name = "caddy"
+    speaks = Speaks(client=("1.1", "2", "3"), upstream=("1.1", "2"))
+    has_sources = False
+    bounds_requests = False
 
-    def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Launched:
-        """Start Caddy on `host`; RoleError when it refuses its configuration or does not come up."""
-        program = programs.find("caddy", asked.plan.program)
-        listen = listen_address(host)
+    def refuse(self, program: Program, asked: Asked) -> None:
+        """Raise CannotDo where no Caddyfile makes `program` do what is asked."""
+        super().refuse(program, asked)
+        if asked.carries.silence_s < SILENCE_S:
+            raise CannotDo(self.name, "carries.silence_s", "has no timeout for a silent tunnel")
+
+    def recipe(self, program: Program, listen: str, asked: Asked) -> Recipe:
+        """Return how Caddy is run for one trial."""
         homes = dict.fromkeys(_HOMES, "{folder}")  # where it would write what it did last
-        recipe = Recipe(
+        return Recipe(
             program,
             listen,
-            files={"Caddyfile": conf(asked, listen), **_certificate(asked)},
+            files={"Caddyfile": conf(asked, listen), **certificate(asked.carries.certificate)},
             check=("validate", *_CONF),
             run=("run", *_CONF),
             table="udp" if asked.carries.client_http == "3" else "tcp",
             env={**os.environ, **homes, "GOMAXPROCS": str(asked.plan.workers)},
         )
-        return launch(host, cpus, recipe)
 
 
 def conf(asked: Asked, listen: str) -> str:
-    """Return the Caddyfile for one trial; PlanError where Caddy cannot do what is asked."""
-    _refuse(asked)
+    """Return the Caddyfile for one trial."""
     return "\n".join(_lines(asked, listen)) + "\n"
-
-
-def _certificate(asked: Asked) -> dict[str, str]:
-    shown = asked.carries.certificate
-    return {} if shown is None else {_CHAIN: shown.chain, _KEY: shown.key}
-
-
-def _refuse(asked: Asked) -> None:
-    check_http("caddy", asked.carries, ("1.1", "2", "3"), http2_upstream=True)
-    if asked.plan.requests_per_connection is not None:
-        raise PlanError(
-            "subject.requests_per_connection: caddy does not bound it; leave it out,"
-            " or let the backend close with --backend-requests"
-        )
-    if asked.carries.silence_s < SILENCE_S:
-        raise PlanError("carries.silence_s: caddy has no timeout for a silent tunnel; leave it out")
-    if asked.plan.upstream_http != "1.1":
-        raise PlanError(f"subject.upstream_http = {asked.plan.upstream_http}: caddy sends 1.1 only")
-    if len(asked.sources) > 1:
-        raise PlanError(
-            "hosts.proxy_addresses: caddy's connections leave from one address only; leave it out,"
-            " or use more destinations with --backends"
-        )
 
 
 def _lines(asked: Asked, listen: str) -> Iterator[str]:
@@ -89,7 +66,7 @@ def _lines(asked: Asked, listen: str) -> Iterator[str]:
     yield f"{'https' if asked.carries.client_http == '3' else 'http'}://:{port} {{"
     yield f"\tbind {host}"
     if asked.carries.client_http == "3":
-        yield f"\ttls {{folder}}/{_CHAIN} {{folder}}/{_KEY}"
+        yield f"\ttls {{folder}}/{CHAIN} {{folder}}/{KEY}"
     scheme = "h2c://" if asked.carries.http2_upstream else ""
     yield f"\treverse_proxy {' '.join(scheme + upstream for upstream in asked.upstreams)} {{"
     yield "\t\tlb_policy round_robin"

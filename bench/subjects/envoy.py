@@ -9,16 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.errors import PlanError, RoleError
-from bench.lab import Host
+from bench.errors import RoleError
 from bench.plan import Closer, Mode
-from bench.subjects import programs
-from bench.subjects.launch import Launched, Recipe, launch, listen_address
-from bench.subjects.subject import Asked, Counted, check_http
+from bench.subjects.configured import CHAIN, KEY, Configured, certificate
+from bench.subjects.launch import Recipe
+from bench.subjects.programs import Program
+from bench.subjects.subject import Asked, CannotDo, Counted, Speaks
 
 _CONF = "{folder}/envoy.json"
 _ADMIN = "admin.sock"
-_CHAIN, _KEY = "certificate.pem", "key.pem"
 _CODECS: dict[str, dict[str, Any]] = {
     "1.1": {},
     "2": {"codec_type": "HTTP2"},
@@ -30,55 +29,44 @@ _PLENTY = 1_000_000
 """A bound that no trial reaches, where Envoy's own (1,024 connections, pending and active requests) might."""
 
 
-class Envoy:
+class Envoy(Configured):
     """Starts Envoy; its workers are threads, each with a pool of its own."""
 
-    def check(self, asked: Asked) -> None:
-        """Raise PlanError where there is no Envoy, or it cannot do what is asked."""
-        programs.find("envoy", asked.plan.program)
-        _refuse(asked)
+    name = "envoy"
+    speaks = Speaks(client=("1.1", "2", "3"), upstream=("1.1", "2"))
 
-    def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Launched:
-        """Start Envoy on `host`; RoleError when it refuses its configuration or does not come up."""
-        program = programs.find("envoy", asked.plan.program)
-        listen = listen_address(host)
+    def refuse(self, program: Program, asked: Asked) -> None:
+        """Raise CannotDo where no configuration makes `program` do what is asked."""
+        super().refuse(program, asked)
+        if asked.plan.pool_idle is not None:
+            raise CannotDo(
+                self.name,
+                "subject.pool_idle",
+                "keeps every connection until it has been idle for too long",
+                "leave --pool-idle out, or bound all its connections with --pool-max",
+            )
+
+    def recipe(self, program: Program, listen: str, asked: Asked) -> Recipe:
+        """Return how Envoy is run for one trial."""
         arguments = ("-c", _CONF, "--concurrency", str(asked.plan.workers), "--disable-hot-restart")
-        recipe = Recipe(
+        return Recipe(
             program,
             listen,
-            files={"envoy.json": conf(asked, listen), **_certificate(asked)},
+            files={"envoy.json": conf(asked, listen), **certificate(asked.carries.certificate)},
             check=("--mode", "validate", *arguments, "--log-level", "error"),
             run=(*arguments, "--log-level", "error"),
             count=_count,
             table="udp" if asked.carries.client_http == "3" else "tcp",
         )
-        return launch(host, cpus, recipe)
 
 
 def conf(asked: Asked, listen: str) -> str:
-    """Return the configuration for one trial; PlanError where Envoy cannot do what is asked."""
-    _refuse(asked)
+    """Return the configuration for one trial."""
     document = {
         "admin": {"address": {"pipe": {"path": f"{{folder}}/{_ADMIN}"}}},
         "static_resources": {"listeners": [_listener(asked, listen)], "clusters": list(_clusters(asked))},
     }
     return json.dumps(document, indent=2) + "\n"
-
-
-def _certificate(asked: Asked) -> dict[str, str]:
-    shown = asked.carries.certificate
-    return {} if shown is None else {_CHAIN: shown.chain, _KEY: shown.key}
-
-
-def _refuse(asked: Asked) -> None:
-    check_http("envoy", asked.carries, ("1.1", "2", "3"), http2_upstream=True)
-    if asked.plan.pool_idle is not None:
-        raise PlanError(
-            "subject.pool_idle: envoy keeps every connection until it has been idle for too long;"
-            " leave --pool-idle out, or bound all its connections with --pool-max"
-        )
-    if asked.plan.upstream_http != "1.1":
-        raise PlanError(f"subject.upstream_http = {asked.plan.upstream_http}: envoy sends 1.1 only")
 
 
 def _listener(asked: Asked, listen: str) -> dict[str, Any]:
@@ -112,8 +100,8 @@ def _listener(asked: Asked, listen: str) -> dict[str, Any]:
 
 
 def _quic_listener(filter_: dict[str, Any], listen: str) -> dict[str, Any]:
-    shown = {"certificate_chain": {"filename": f"{{folder}}/{_CHAIN}"}}
-    shown["private_key"] = {"filename": f"{{folder}}/{_KEY}"}
+    shown = {"certificate_chain": {"filename": f"{{folder}}/{CHAIN}"}}
+    shown["private_key"] = {"filename": f"{{folder}}/{KEY}"}
     quic = {
         "name": "envoy.transport_sockets.quic",
         "typed_config": {

@@ -8,12 +8,12 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.errors import PlanError, RoleError
-from bench.lab import Host
+from bench.errors import RoleError
 from bench.plan import Closer, Mode
-from bench.subjects import programs
-from bench.subjects.launch import Launched, Recipe, launch, listen_address
-from bench.subjects.subject import Asked, Counted, check_http
+from bench.subjects.configured import Configured
+from bench.subjects.launch import Recipe
+from bench.subjects.programs import Program
+from bench.subjects.subject import Asked, Counted, Speaks
 
 _CONF = "{folder}/haproxy.cfg"
 _STATS = "stats.sock"
@@ -23,19 +23,16 @@ _H2_STREAMS = 100
 """What HAProxy allows at a time on one HTTP/2 connection by default."""
 
 
-class HAProxy:
+class HAProxy(Configured):
     """Starts HAProxy 2.4 or newer; its workers are threads that lend each other idle connections."""
 
-    def check(self, asked: Asked) -> None:
-        """Raise PlanError where there is no HAProxy, or it cannot do what is asked."""
-        programs.find("haproxy", asked.plan.program)
-        _refuse(asked)
+    name = "haproxy"
+    speaks = Speaks(client=("1.1", "2"), upstream=("1.1", "2"))
+    bounds_requests = False  # its max-reuse holds for HTTP/2 only
 
-    def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Launched:
-        """Start HAProxy on `host`; RoleError when it refuses its configuration or does not come up."""
-        program = programs.find("haproxy", asked.plan.program)
-        listen = listen_address(host)
-        recipe = Recipe(
+    def recipe(self, program: Program, listen: str, asked: Asked) -> Recipe:
+        """Return how HAProxy is run for one trial."""
+        return Recipe(
             program,
             listen,
             files={"haproxy.cfg": conf(asked, listen)},
@@ -45,24 +42,11 @@ class HAProxy:
             reload=signal.SIGUSR2,
             count=_count,
         )
-        return launch(host, cpus, recipe)
 
 
 def conf(asked: Asked, listen: str) -> str:
-    """Return the configuration for one trial; PlanError where HAProxy cannot do what is asked."""
-    _refuse(asked)
+    """Return the configuration for one trial."""
     return "\n".join(_lines(asked, listen)) + "\n"
-
-
-def _refuse(asked: Asked) -> None:
-    check_http("haproxy", asked.carries, ("1.1", "2"), http2_upstream=True)
-    if asked.plan.requests_per_connection is not None:
-        raise PlanError(
-            "subject.requests_per_connection: haproxy does not bound it (max-reuse holds for HTTP/2 only);"
-            " leave it out, or let the backend close with --backend-requests"
-        )
-    if asked.plan.upstream_http != "1.1":
-        raise PlanError(f"subject.upstream_http = {asked.plan.upstream_http}: haproxy sends 1.1 only")
 
 
 def _lines(asked: Asked, listen: str) -> Iterator[str]:

@@ -5,30 +5,40 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 
-from bench.errors import PlanError
-from bench.lab import Host
 from bench.plan import Mode
-from bench.subjects import programs
-from bench.subjects.launch import Launched, Recipe, launch, listen_address
-from bench.subjects.subject import Asked, check_http
+from bench.subjects.configured import Configured
+from bench.subjects.launch import Recipe
+from bench.subjects.programs import Program
+from bench.subjects.subject import Asked, CannotDo, Speaks
 
 _H2_STREAMS = 100
 """What nghttpx allows at a time on one HTTP/2 connection by default."""
 
 
-class Nghttpx:
+class Nghttpx(Configured):
     """Starts nghttpx; its workers are threads, each with a pool of its own."""
 
-    def check(self, asked: Asked) -> None:
-        """Raise PlanError where there is no nghttpx, or it cannot do what is asked."""
-        programs.find("nghttpx", asked.plan.program)
-        _refuse(asked)
+    name = "nghttpx"
+    speaks = Speaks(client=("1.1", "2"), upstream=("1.1", "2"))
+    has_sources = False
+    bounds_requests = False
 
-    def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Launched:
-        """Start nghttpx on `host`; RoleError when it refuses its configuration or does not come up."""
-        program = programs.find("nghttpx", asked.plan.program)
-        listen = listen_address(host)
-        recipe = Recipe(
+    def refuse(self, program: Program, asked: Asked) -> None:
+        """Raise CannotDo where no configuration makes `program` do what is asked."""
+        super().refuse(program, asked)
+        if asked.mode is Mode.SHORT:
+            # Asked to close with `add-request-header`, the backend does, but nghttpx then ends the client's
+            # connection as well: both hops would change where one is to be compared.
+            said = "has no way to close an upstream connection and keep the client's"
+            raise CannotDo(self.name, "mode", said, "use --mode keepalive")
+        if asked.plan.pool_idle is not None:
+            raise CannotDo(self.name, "subject.pool_idle", "keeps every connection that is idle")
+        if asked.plan.pool_max is not None:
+            raise CannotDo(self.name, "subject.pool_max", "bounds connections for each client only")
+
+    def recipe(self, program: Program, listen: str, asked: Asked) -> Recipe:
+        """Return how nghttpx is run for one trial."""
+        return Recipe(
             program,
             listen,
             files={"nghttpx.conf": conf(asked, listen)},
@@ -36,41 +46,11 @@ class Nghttpx:
             run=("--conf={folder}/nghttpx.conf",),
             reload=signal.SIGHUP,
         )
-        return launch(host, cpus, recipe)
 
 
 def conf(asked: Asked, listen: str) -> str:
-    """Return the configuration for one trial; PlanError where nghttpx cannot do what is asked."""
-    _refuse(asked)
+    """Return the configuration for one trial."""
     return "\n".join(_lines(asked, listen)) + "\n"
-
-
-def _refuse(asked: Asked) -> None:
-    check_http("nghttpx", asked.carries, ("1.1", "2"), http2_upstream=True)
-    plan = asked.plan
-    if asked.mode is Mode.SHORT:
-        # Asked to close with `add-request-header`, the backend does, but nghttpx then ends the client's
-        # connection as well: both hops would change where one is to be compared.
-        raise PlanError(
-            "mode: nghttpx has no way to close an upstream connection and keep the client's;"
-            " use --mode keepalive"
-        )
-    if plan.requests_per_connection is not None:
-        raise PlanError(
-            "subject.requests_per_connection: nghttpx does not bound it; leave it out,"
-            " or let the backend close with --backend-requests"
-        )
-    if plan.pool_idle is not None:
-        raise PlanError("subject.pool_idle: nghttpx keeps every connection that is idle; leave it out")
-    if plan.pool_max is not None:
-        raise PlanError("subject.pool_max: nghttpx bounds connections for each client only; leave it out")
-    if plan.upstream_http != "1.1":
-        raise PlanError(f"subject.upstream_http = {plan.upstream_http}: nghttpx sends 1.1 only")
-    if len(asked.sources) > 1:
-        raise PlanError(
-            "hosts.proxy_addresses: nghttpx's connections leave from one address only; leave it out,"
-            " or use more destinations with --backends"
-        )
 
 
 def _lines(asked: Asked, listen: str) -> Iterator[str]:

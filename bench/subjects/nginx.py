@@ -7,12 +7,11 @@ import resource
 import signal
 from collections.abc import Callable
 
-from bench.errors import PlanError
-from bench.lab import Host
 from bench.plan import Closer, Mode
-from bench.subjects import programs
-from bench.subjects.launch import Launched, Recipe, launch, listen_address
-from bench.subjects.subject import Asked, check_http
+from bench.subjects.configured import Configured
+from bench.subjects.launch import Recipe
+from bench.subjects.programs import Program
+from bench.subjects.subject import Asked, CannotDo, Speaks
 from nginx import versions
 from nginx.render import POOL_OFF, Reuse, Settings, Tls, conf
 from nginx.versions import Version
@@ -25,33 +24,40 @@ _SPARE_CONNECTIONS = 128
 """Connections of a worker beside those of clients and backends: listening sockets, channels, files."""
 
 
-class Nginx:
+class Nginx(Configured):
     """Starts nginx; any version since 1.11.5 will do, older ones as far as they know what is asked."""
 
-    def check(self, asked: Asked) -> None:
-        """Raise PlanError where there is no nginx, or this one cannot do what is asked."""
-        program = programs.find("nginx", asked.plan.program)
-        settings(asked, "-", versions.parse(program.version))
+    name = "nginx"
+    speaks = Speaks(client=("1.1", "2"), upstream=("1.0", "1.1", "2"), upstream_tls=True)
 
-    def start(
-        self,
-        host: Host,
-        cpus: set[int] | None,
-        asked: Asked,
-        change: Callable[[Settings], Settings] | None = None,
-    ) -> Launched:
-        """Start nginx on `host`; RoleError when it refuses its configuration or does not come up.
+    def __init__(self, change: Callable[[Settings], Settings] | None = None) -> None:
+        """Start it with other settings than usual where `change` makes others of them."""
+        self._change = change
 
-        `change` alters what it is told.
-        """
-        program = programs.find("nginx", asked.plan.program)
-        version, listen = versions.parse(program.version), listen_address(host)
+    def refuse(self, program: Program, asked: Asked) -> None:
+        """Raise CannotDo where no configuration makes `program` do what is asked."""
+        super().refuse(program, asked)
+        plan, version = asked.plan, versions.parse(program.version)
+        if plan.pool_max is not None:
+            said = "has no bounded pool (beyond max_conns it answers 502 at once)"
+            raise CannotDo(self.name, "subject.pool_max", said, "leave --pool-max out")
+        if asked.carries.upgrade and plan.upstream_http == "1.0":
+            said = "cannot pass an Upgrade on by HTTP/1.0, which knows none"
+            raise CannotDo(self.name, "subject.upstream_http = 1.0", said)
+        is_kept = asked.mode is Mode.KEEPALIVE and plan.idiom is None
+        if is_kept and plan.requests_per_connection is not None and version < versions.POOL_LIMITS:
+            remedy = f"name {versions.POOL_LIMITS} or newer with --program"
+            said = f"{version} does not bound it"
+            raise CannotDo(self.name, "subject.requests_per_connection", said, remedy)
+
+    def recipe(self, program: Program, listen: str, asked: Asked) -> Recipe:
+        """Return how nginx is run for one trial."""
+        version = versions.parse(program.version)
         told = settings(asked, listen, version)
-        text = conf(told if change is None else change(told))
-        told_by = arguments(version)
-        check = ["-t", "-q", *told_by]
-        recipe = Recipe(program, listen, {"nginx.conf": text}, check, told_by, reload=signal.SIGHUP)
-        return launch(host, cpus, recipe)
+        text = conf(told if self._change is None else self._change(told))
+        run = arguments(version)
+        check = ("-t", "-q", *run)
+        return Recipe(program, listen, {"nginx.conf": text}, check, run, reload=signal.SIGHUP)
 
 
 def arguments(version: Version) -> list[str]:
@@ -62,15 +68,7 @@ def arguments(version: Version) -> list[str]:
 
 
 def settings(asked: Asked, listen: str, version: Version) -> Settings:
-    """Return what nginx is to be told for one trial; PlanError where it cannot do what is asked."""
-    if asked.plan.pool_max is not None:
-        raise PlanError(
-            "subject.pool_max: nginx has no bounded pool (beyond max_conns it answers 502 at once);"
-            " leave --pool-max out"
-        )
-    if asked.carries.upgrade and asked.plan.upstream_http == "1.0":
-        raise PlanError("subject.upstream_http = 1.0: HTTP/1.0 knows no Upgrade; leave it out")
-    check_http("nginx", asked.carries, ("1.1", "2"), http2_upstream=True, tls_upstream=True)
+    """Return what nginx is to be told for one trial."""
     return Settings(
         listen=listen,
         servers=asked.upstreams,
@@ -107,11 +105,6 @@ def _reuse(asked: Asked, version: Version) -> Reuse:
         closes = is_old or asked.closer is Closer.BACKEND
         return Reuse(http, "close" if closes else "", POOL_OFF)
     has_limits = version >= versions.POOL_LIMITS
-    if plan.requests_per_connection is not None and not has_limits:
-        raise PlanError(
-            f"subject.requests_per_connection: nginx {version} does not bound it;"
-            f" name {versions.POOL_LIMITS} or newer with --program"
-        )
     return Reuse(
         http,
         "keep-alive" if is_old else "",

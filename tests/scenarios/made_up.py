@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.record import Caution, Percentiles, SubjectRecord
 from bench.scenarios.case import Case
+from bench.scenarios.front import Front
 from bench.scenarios.record import Hop, ScenarioTrial, Use
 from bench.scenarios.scenario import Bars, Column, Curves, Distribution, Figures, Scenario, Settings, Way
 from bench.scenarios.stage import Stage
@@ -25,6 +26,11 @@ class TeaSettings(Settings):
 def perform(stage: Stage, case: Case, settings: Any) -> Figures:
     """Is never called."""
     raise AssertionError(case)
+
+
+def front(case: Case, settings: Any) -> Front:
+    """Ask for nothing special."""
+    return Front(clients=3)
 
 
 def conclude(summary: Summary) -> str:
@@ -53,6 +59,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
+    front=front,
     subjects=("direct", "nginx"),
 )
 

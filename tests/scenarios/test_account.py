@@ -17,8 +17,8 @@ from bench.pressure import Reading
 from bench.scenarios import account
 from bench.scenarios.account import Counts, Facts
 from bench.scenarios.case import Case
+from bench.scenarios.played import Edge, Played
 from bench.scenarios.scenario import Figures
-from bench.scenarios.stage import Edge, Played
 from bench.subjects.subject import Counted
 
 WINDOW_NS = 2_000_000_000

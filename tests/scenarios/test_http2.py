@@ -74,7 +74,7 @@ def test_what_a_proxy_opens_upstream(name: str, multiplexes: bool, tmp_path: Pat
 def test_the_built_in_proxy_is_refused_for_http2(tmp_path: Path) -> None:
     asked = ("--way", "h2", "--subject", "asyncio")
     done = bench_process.run("scenario", "run", "http2", *asked, "-o", tmp_path)
-    assert (done.returncode, "HTTP/1 only" in done.stderr) == (2, True)
+    assert (done.returncode, "speaks no HTTP/2" in done.stderr) == (2, True)
 
 
 def test_h2load_gives_a_second_opinion(tmp_path: Path) -> None:

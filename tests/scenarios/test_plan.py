@@ -10,7 +10,9 @@ import pytest
 from bench.errors import PlanError
 from bench.scenarios import plan as plans
 from bench.scenarios import run as runs
-from bench.scenarios.scenario import Need, Way
+from bench.scenarios.front import Front
+from bench.scenarios.scenario import Ground, Need, Way
+from bench.subjects.subject import Carries
 from scenarios.made_up import SCENARIO, TeaSettings
 
 
@@ -37,7 +39,7 @@ def test_settings_are_laid_over_the_defaults_as_their_own_type() -> None:
         ({"ways": ["bags"]}, "ways = 'bags' is not one of bag, loose-leaf"),
         ({"ways": ["bag", "bag"]}, "names one twice"),
         ({"ways": "bag"}, "ways = 'bag' is not a list of texts"),
-        ({"subjects": ["caddy"]}, "subjects = 'caddy' is not one of direct, nginx"),
+        ({"subjects": ["cady"]}, "subjects = 'cady' is not one of asyncio, direct, nginx"),
         ({"trials": 0}, "trials = 0 must be at least 1"),
         ({"lab": "kitchen"}, "lab = 'kitchen' is not one of"),
         ({"pots": 1}, "unknown key pots"),
@@ -76,6 +78,33 @@ def test_a_case_that_cannot_be_measured_is_refused_with_the_reason() -> None:
     assert [case.name for case in cases] == ["loose-leaf direct"]
     assert [(each.way, each.subject, each.reason) for each in refused] == [
         ("bag", "direct", "needs no_such_module: pip install 'keepalive-bench[tea]'"),
-        ("bag", "nginx", "needs no_such_module: pip install 'keepalive-bench[tea]'"),
+        ("bag", "nginx", "has no kettle"),
         ("loose-leaf", "nginx", "has no kettle"),
     ]
+
+
+QUIC = Carries(client_http="3")
+
+
+def test_what_a_proxy_cannot_do_is_refused_before_anything_starts() -> None:
+    asking = replace(
+        SCENARIO,
+        front=lambda case, settings: Front(3, carries=QUIC if case.way == "bag" else Carries()),
+        ground=lambda case, settings: Ground(proxy_addresses=2 if case.way == "loose-leaf" else 1),
+        subjects=("direct", "asyncio"),
+        unfit="drinks coffee",
+    )
+    cases, refused = runs.sort_out(asking, plans.build(asking, {"subjects": ["direct", "asyncio", "envoy"]}))
+    assert [case.name for case in cases] == ["bag direct", "loose-leaf direct", "loose-leaf asyncio"]
+    assert [(each.way, each.subject, each.reason) for each in refused] == [
+        ("bag", "asyncio", "speaks no HTTP/3 with clients"),
+        ("bag", "envoy", "drinks coffee"),
+        ("loose-leaf", "envoy", "drinks coffee"),
+    ]
+
+
+def test_a_program_that_is_not_here_is_refused_and_the_rest_is_measured() -> None:
+    asked = plans.build(SCENARIO, {"ways": ["bag"], "subjects": ["direct", "nginx@/nowhere"]})
+    cases, (refused,) = runs.sort_out(SCENARIO, asked)
+    assert [case.name for case in cases] == ["bag direct"]
+    assert refused.reason.startswith("is not here as /nowhere; install it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.record import Caution
 from bench.report import scenario as report
 from bench.scenarios.record import Refused, ScenarioRun
 from bench.scenarios.summary import Spread, Summary, figure
@@ -48,12 +49,30 @@ def test_a_figure_is_found_by_its_keys_and_is_a_number() -> None:
 def test_the_text_holds_table_refusals_doubts_and_the_sentence() -> None:
     said = report.result(SCENARIO, RUN)
     assert "bag (3 trials)   300 (100 to 400)" in said
-    assert "- loose-leaf, nginx: has no kettle\n" in said
+    assert "- loose-leaf on nginx: has no kettle\n" in said
     assert "! trial 1, 2, 4, 3, 9: made up" in said
     assert "trial 9: interrupted; left out of the table" in said
     assert "A bag takes 300 ms." in said
     assert "never measured" not in said
     assert "to the kitchen" not in said
+
+
+def test_doubts_that_differ_in_their_figures_only_are_told_once() -> None:
+    cautions = [Caution("late", f"{count} were late", "be quicker") for count in (3, 3, 5)]
+    cautions.append(Caution("late", "7 were late", "be quicker", voids=True))
+    trials = tuple(trial(at, "bag", cautions=(each,)) for at, each in enumerate(cautions, 1))
+    assert report.doubts(ScenarioRun(RUN.plan, {}, RUN.started, trials=trials)) == [
+        "trial 1, 2 (likewise 3): 3 were late; be quicker",
+        "trial 4: 7 were late; be quicker (invalid)",
+    ]
+
+
+def test_what_shares_a_reason_is_refused_in_one_line() -> None:
+    refused = [Refused(way, subject, "has no kettle") for subject in ("nginx", "caddy") for way in ("a", "b")]
+    run = ScenarioRun(
+        {"scenario": "tea", "ways": ["a", "b"]}, {}, RUN.started, (*refused, Refused("a", "c", "no"))
+    )
+    assert report.refusals(run) == ["every way on nginx, caddy: has no kettle", "a on c: no"]
 
 
 def test_a_run_without_a_whole_trial_claims_nothing() -> None:

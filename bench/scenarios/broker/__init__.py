@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from bench.analysis import histogram
 from bench.plan import Mode
 from bench.record import Caution
 from bench.scenarios.case import Case
 from bench.scenarios.environments import ROCKETMQ
+from bench.scenarios.front import Front
+from bench.scenarios.played import Played
 from bench.scenarios.scenario import Bars, Column, Distribution, Figures, Need, Scenario, Settings, Way
 from bench.scenarios.stage import Stage
 from bench.scenarios.summary import Summary
@@ -41,31 +42,30 @@ def perform(stage: Stage, case: Case, settings: BrokerSettings) -> Figures:
     """Let one producer and all consumers play one way, and add up what was delivered."""
     if case.way == _REAL:
         return _perform_real(stage, settings)
-    is_push = case.way == "push"
-    server = stage.serve("backends.broker", "--style", "push" if is_push else "pull")
-    connections = settings.consumers + _SPARE_CONNECTIONS
-    address = stage.front(
-        case,
-        server.addresses,
-        connections,
-        mode=Mode.SHORT if case.way == "short-poll-new" else Mode.KEEPALIVE,
-        carries=Carries(upgrade=is_push, streams=case.way in ("long-poll", "push")),
-    )
+    server = stage.serve("backends.broker", "--style", "push" if case.way == "push" else "pull")
     job = {
         "way": case.way,
-        "address": address,
+        "address": stage.open(server.addresses),
         "consumers": settings.consumers,
         "messages_per_s": settings.messages_per_s,
         "poll_every_s": settings.poll_every_s,
         "hold_s": settings.hold_s,
         "patience_s": settings.poll_every_s + 2.0,
-        "connections": connections,
+        "connections": settings.consumers + _SPARE_CONNECTIONS,
     }
     stage.clients("bench.scenarios.broker.clients", [job])
-    played = stage.play(settings.warmup_s, settings.duration_s)
-    told = played.done[0]
-    held = (sample.established or 0 for sample in played.samples if sample.host == "client")
-    return _figures(told, max(held, default=0))
+    return _figures(stage.play(settings.warmup_s, settings.duration_s))
+
+
+def front(case: Case, settings: BrokerSettings) -> Front | None:
+    """Ask for new connections where each pull has one, and for what is held or never ends."""
+    if case.way == _REAL:
+        return None
+    return Front(
+        settings.consumers + _SPARE_CONNECTIONS,
+        Mode.SHORT if case.way == "short-poll-new" else Mode.KEEPALIVE,
+        Carries(upgrade=case.way == "push", streams=case.way in ("long-poll", "push")),
+    )
 
 
 def refuse(case: Case, settings: BrokerSettings) -> str | None:
@@ -85,12 +85,13 @@ def _perform_real(stage: Stage, settings: BrokerSettings) -> Figures:
         "hold_s": settings.hold_s,
     }
     stage.clients("bench.scenarios.sdk.rocketmq", [job], environment=ROCKETMQ)
-    played = stage.play(settings.warmup_s + _REAL_START_S, settings.duration_s, settings.hold_s + 30.0)
-    held = (sample.established or 0 for sample in played.samples if sample.host == "client")
-    return _figures(played.done[0], max(held, default=0))
+    return _figures(
+        stage.play(settings.warmup_s + _REAL_START_S, settings.duration_s, settings.hold_s + 30.0)
+    )
 
 
-def _figures(told: dict[str, Any], held: int) -> Figures:
+def _figures(played: Played) -> Figures:
+    told = played.done[0]
     delivered, pulls = int(told["delivered"]), int(told["pulls"])
     return Figures(
         units=delivered,
@@ -99,7 +100,7 @@ def _figures(told: dict[str, Any], held: int) -> Figures:
             "pulls": pulls,
             "empty": told["empty"],
             "empty_per_message": told["empty"] / delivered if delivered else None,
-            "held": held,
+            "held": played.held,
         },
         times_us={"delay": histogram.merge([dict(told["delay_us"])])},
         cautions=_doubts(told),
@@ -173,6 +174,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
+    front=front,
     refuse=refuse,
     brief={
         "ways": ["short-poll", "long-poll", "push"],

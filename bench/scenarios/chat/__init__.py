@@ -11,8 +11,10 @@ from bench.errors import PlanError
 from bench.record import Caution
 from bench.scenarios.case import Case
 from bench.scenarios.chat import servers
+from bench.scenarios.front import Front
+from bench.scenarios.played import Happening, Played
 from bench.scenarios.scenario import Bars, Column, Curves, Figures, Need, Scenario, Settings, Way
-from bench.scenarios.stage import Happening, Played, Stage
+from bench.scenarios.stage import Stage
 from bench.scenarios.summary import Summary
 from bench.subjects.subject import Carries
 
@@ -65,10 +67,8 @@ def perform(stage: Stage, case: Case, settings: ChatSettings) -> Figures:
     """Let all members come in and talk, and something happen to the proxy, and add up what was heard."""
     is_idle = case.way in _IDLE_WAYS
     upstream = servers.channels(stage) if case.way == "channels" else servers.ours(stage)
-    carries = Carries(upgrade=True, silence_s=settings.idle_s) if is_idle else Carries(upgrade=True)
-    address = stage.front(case, [upstream], settings.connections + _SPARE_CONNECTIONS, carries=carries)
     job = {
-        "address": address,
+        "address": stage.open([upstream]),
         "connections": settings.connections + _SPARE_CONNECTIONS,
         "rooms": settings.rooms,
         "agents": settings.agents,
@@ -82,6 +82,14 @@ def perform(stage: Stage, case: Case, settings: ChatSettings) -> Figures:
         settings.warmup_s, settings.duration_s, happenings=_happenings(stage, case.way, settings)
     )
     return _figures(played, case, settings)
+
+
+def front(case: Case, settings: ChatSettings) -> Front:
+    """Ask for tunnels, which end when they are silent in the ways that are about silence."""
+    carries = Carries(upgrade=True)
+    if case.way in _IDLE_WAYS:
+        carries = Carries(upgrade=True, silence_s=settings.idle_s)
+    return Front(settings.connections + _SPARE_CONNECTIONS, carries=carries)
 
 
 def _happenings(stage: Stage, way: str, settings: ChatSettings) -> list[Happening]:
@@ -135,8 +143,6 @@ def refuse(case: Case, settings: ChatSettings) -> str | None:
     """Refuse what happens to a proxy where there is none, and a reload where there is no such thing."""
     if case.way in ("reload", "restart", *_IDLE_WAYS) and case.subject.name == "direct":
         return "happens to a proxy, and there is none"
-    if case.way in _IDLE_WAYS and case.subject.name == "caddy":
-        return "caddy has no timeout for a silent tunnel"
     if case.way == "reload" and case.subject.name not in _RELOADED:
         return f"{case.subject.name} as it is set up here does not read its configuration anew on a signal"
     return None
@@ -225,6 +231,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
+    front=front,
     refuse=refuse,
     brief={
         "ways": ["ours", "restart"],

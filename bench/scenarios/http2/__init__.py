@@ -10,7 +10,8 @@ from bench.load import external
 from bench.plan import Mode
 from bench.record import Caution
 from bench.scenarios.case import Case
-from bench.scenarios.scenario import SUBJECTS, Bars, Column, Figures, Need, Scenario, Settings, Way
+from bench.scenarios.front import Front
+from bench.scenarios.scenario import Bars, Column, Figures, Need, Scenario, Settings, Way
 from bench.scenarios.stage import Stage
 from bench.scenarios.summary import Row, Summary
 from bench.subjects.subject import Carries
@@ -26,8 +27,6 @@ _CLIENT = {
 }
 """What the clients do in each way."""
 _MIXED = ("h2-to-h1", "h1-to-h2")
-_HTTP1_ONLY = ("asyncio",)
-_KEEPS_ALL = ("nghttpx",)
 _GENERATORS = {"h2": "clients", "h2load": "second"}
 _SPARE = 2
 """Connections or streams beside one for each asker: the slow request's, and one to spare."""
@@ -56,7 +55,7 @@ class Http2Settings(Settings):
 
 
 def refuse(case: Case, settings: Http2Settings) -> str | None:
-    """Refuse what a subject or a generator cannot do, and two hops where there is one."""
+    """Refuse what a generator cannot do, and two hops where there is one."""
     if settings.generator == "h2load":
         if external.missing(["h2load"]):
             return "needs h2load: install nghttp2-client"
@@ -64,29 +63,27 @@ def refuse(case: Case, settings: Http2Settings) -> str | None:
             return "h2load keeps its connections"
     if case.subject.name == "direct" and case.way in _MIXED:
         return "without a proxy there is one hop only"
-    if case.subject.name in _HTTP1_ONLY and case.way.startswith("h"):
-        return "speaks HTTP/1 only"
-    if case.subject.name in _KEEPS_ALL and case.way == "short":
-        return "closes no upstream connection by itself"
     return None
+
+
+def front(case: Case, settings: Http2Settings) -> Front:
+    """Ask for HTTP/2 on the hops that the way has it on."""
+    return Front(
+        settings.concurrent + _SPARE,
+        Mode.SHORT if case.way == "short" else Mode.KEEPALIVE,
+        Carries(
+            client_http="2" if _CLIENT[case.way] == "http2" else "1.1",
+            http2_upstream=case.way in ("h2", "h1-to-h2"),
+        ),
+    )
 
 
 def perform(stage: Stage, case: Case, settings: Http2Settings) -> Figures:
     """Let all ask in one way, a slow request among them every so often."""
     server = stage.serve("backends.streams")
-    does = _CLIENT[case.way]
-    address = stage.front(
-        case,
-        server.addresses,
-        settings.concurrent + _SPARE,
-        mode=Mode.SHORT if case.way == "short" else Mode.KEEPALIVE,
-        carries=Carries(
-            client_http="2" if does == "http2" else "1.1", http2_upstream=case.way in ("h2", "h1-to-h2")
-        ),
-    )
     job = {
-        "client": does,
-        "address": address,
+        "client": _CLIENT[case.way],
+        "address": stage.open(server.addresses),
         "connections": settings.concurrent + _SPARE,
         "concurrent": settings.concurrent,
         "fields": fields(settings),
@@ -96,14 +93,14 @@ def perform(stage: Stage, case: Case, settings: Http2Settings) -> Figures:
     stage.clients(f"bench.scenarios.http2.{_GENERATORS[settings.generator]}", [job])
     played = stage.play(settings.warmup_s, settings.duration_s)
     told, counted = played.done[0], server.count()
-    requests, window_s = int(told["requests"]), (played.last.moment_ns - played.first.moment_ns) / 1e9
+    requests = int(told["requests"])
     doubts = []
     if told["failed"]:
         doubts.append(Caution("failed", f"{told['failed']:,} requests failed", voids=True))
     return Figures(
         units=requests,
         figures={
-            "requests_per_s": requests / window_s,
+            "requests_per_s": requests / played.window_s,
             "failed": told["failed"],
             "connections": told["connections"],
             "server_connections": counted["accepted"],
@@ -201,8 +198,8 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
+    front=front,
     refuse=refuse,
-    subjects=(*SUBJECTS, "nghttpx"),
     default_subjects=("direct", "nginx", "haproxy", "envoy", "caddy", "nghttpx"),
     brief={
         "ways": ["keep-alive", "one", "h2"],

@@ -9,9 +9,12 @@ from bench import certificates
 from bench.lab import Lab
 from bench.record import Caution
 from bench.scenarios.case import Case
+from bench.scenarios.cast import Server
+from bench.scenarios.front import Front
 from bench.scenarios.migration import network, silence
+from bench.scenarios.played import Happening
 from bench.scenarios.scenario import Bars, Column, Curves, Figures, Need, Scenario, Settings, Way
-from bench.scenarios.stage import Happening, Server, Stage
+from bench.scenarios.stage import Stage
 from bench.scenarios.summary import Summary
 from bench.subjects.subject import Carries
 
@@ -38,11 +41,16 @@ class MigrationSettings(Settings):
     watch_s: float = 9.0
 
 
-def refuse(case: Case, settings: MigrationSettings) -> str | None:
-    """Refuse HTTP/3 where the proxy does not speak it."""
-    if case.way.startswith("quic") and case.subject.name not in _HTTP3:
-        return "speaks no HTTP/3 with clients"
-    return None
+def front(case: Case, settings: MigrationSettings) -> Front:
+    """Ask for HTTP/3, a tunnel or a stream that is not cut, whichever the way has."""
+    return Front(
+        _CLIENTS,
+        carries=Carries(
+            upgrade=case.way.startswith("websocket"),
+            streams=not case.way.startswith("keep-alive"),
+            client_http="3" if case.way.startswith("quic") else "1.1",
+        ),
+    )
 
 
 def perform(stage: Stage, case: Case, settings: MigrationSettings) -> Figures:
@@ -52,14 +60,8 @@ def perform(stage: Stage, case: Case, settings: MigrationSettings) -> Figures:
     shown = _files(stage.place, issued) if issued is not None and case.subject.name == "direct" else ()
     told = ("--tokens", str(settings.tokens), "--every", str(settings.every_s))
     server = stage.serve("backends.answer", *told, *shown)
-    carries = Carries(
-        upgrade=case.way.startswith("websocket"),
-        streams=not case.way.startswith("keep-alive"),
-        client_http="3" if is_quic else "1.1",
-        certificate=None if issued is None else issued.certificate,
-    )
-    front = stage.front(case, server.addresses, _CLIENTS, carries=carries)
-    way_there = network.lay(stage, front, settings.round_trip_s)
+    entrance = stage.open(server.addresses, None if issued is None else issued.certificate)
+    way_there = network.lay(stage, entrance, settings.round_trip_s)
     job = {
         "way": case.way,
         "address": way_there.entry,
@@ -75,7 +77,7 @@ def perform(stage: Stage, case: Case, settings: MigrationSettings) -> Figures:
 
     def arrive() -> None:
         way_there.arrive()
-        stage.tell({"command": "moved", "address": way_there.new})
+        stage.cast.tell({"command": "moved", "address": way_there.new})
 
     happenings = [
         Happening(settings.move_at_s, way_there.leave),
@@ -84,7 +86,7 @@ def perform(stage: Stage, case: Case, settings: MigrationSettings) -> Figures:
     played = stage.play(0.0, None, settings.watch_s + 10, happenings)
     moved_s = (way_there.left_ns - played.start_ns) / 1e9
     outage_s = (way_there.arrived_ns - way_there.left_ns) / 1e9
-    seen = _seen(server) if case.subject.name == "direct" else {"quic": stage.counted().quic}
+    seen = _seen(server) if case.subject.name == "direct" else {"quic": stage.cast.counted().quic}
     return measured(played.done[0], settings, moved_s, outage_s, seen)
 
 
@@ -225,7 +227,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    refuse=refuse,
+    front=front,
     default_subjects=_HTTP3,
     brief={
         "ways": ["quic-probe", "sse", "sse-timeout"],

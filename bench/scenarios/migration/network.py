@@ -44,7 +44,8 @@ def lay(stage: Stage, front: str, round_trip_s: float) -> Network:
     if stage.place.name == "loopback":
         line = stage.between(front, *delay, "--vanishing", _OLD)
         return Network(line.address, _OLD, _NEW, True, lambda: line.process.send({"command": "vanish"}))
-    roaming = Roaming.over(stage.place.hosts["client"], "direct" if stage.subject is None else "to-proxy")
+    wire = "direct" if stage.cast.subject is None else "to-proxy"
+    roaming = Roaming.over(stage.place.hosts["client"], wire)
     entry = stage.between(front, *delay).address if round_trip_s else front
     old = roaming.wire.addresses[0]
     return Network(entry, old, roaming.new, False, roaming.leave, roaming.arrive)

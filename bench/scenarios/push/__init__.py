@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.plan import Mode
 from bench.scenarios.case import Case
+from bench.scenarios.front import Front
 from bench.scenarios.push import account, sentence
 from bench.scenarios.push.settings import SPARE_CONNECTIONS, PushSettings, jobs
 from bench.scenarios.scenario import Bars, Column, Distribution, Figures, Need, Scenario, Way
@@ -21,13 +22,7 @@ def perform(stage: Stage, case: Case, settings: PushSettings) -> Figures:
     """Let one publisher and all subscribers play one way, and add up what was delivered."""
     module = "backends.push_picows" if case.way == "websocket-picows" else "backends.push"
     server = stage.serve(module, "--drop-every", str(settings.drop_every_s))
-    address = stage.front(
-        case,
-        server.addresses,
-        settings.subscribers + SPARE_CONNECTIONS,
-        mode=Mode.SHORT if case.way == "short-poll-new" else Mode.KEEPALIVE,
-        carries=Carries(upgrade=case.way in _SOCKETS, streams=case.way in _LONG),
-    )
+    address = stage.open(server.addresses)
     stage.clients("bench.scenarios.push.clients", list(jobs(settings, case.way, address)))
     if settings.browser:
         path = "/?by=websocket" if case.way in _SOCKETS else "/"
@@ -37,6 +32,15 @@ def perform(stage: Stage, case: Case, settings: PushSettings) -> Figures:
     else:
         played = stage.play(settings.warmup_s, settings.duration_s)
     return account.figures(played, settings, played.done[-1] if settings.browser else None)
+
+
+def front(case: Case, settings: PushSettings) -> Front:
+    """Ask for new connections where each request has one, and for what is held or never ends."""
+    return Front(
+        settings.subscribers + SPARE_CONNECTIONS,
+        Mode.SHORT if case.way == "short-poll-new" else Mode.KEEPALIVE,
+        Carries(upgrade=case.way in _SOCKETS, streams=case.way in _LONG),
+    )
 
 
 def refuse(case: Case, settings: PushSettings) -> str | None:
@@ -92,6 +96,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=sentence.conclude,
+    front=front,
     refuse=refuse,
     brief={
         "ways": ["short-poll-new", "long-poll", "sse", "websocket"],

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from bench.analysis import histogram
 from bench.record import Caution
+from bench.scenarios.played import Played
 from bench.scenarios.push import limit
 from bench.scenarios.push.limit import Step
 from bench.scenarios.push.settings import PushSettings
 from bench.scenarios.scenario import Figures
-from bench.scenarios.stage import Played
 
 Told = Mapping[str, Any]
 """The last words of one client process."""

@@ -12,8 +12,10 @@ from bench.plan import Mode
 from bench.record import Caution
 from bench.scenarios.case import Case
 from bench.scenarios.environments import NACOS
+from bench.scenarios.front import Front
+from bench.scenarios.played import Played
 from bench.scenarios.scenario import Bars, Column, Curves, Figures, Ground, Need, Scenario, Settings, Way
-from bench.scenarios.stage import Played, Stage
+from bench.scenarios.stage import Stage
 from bench.scenarios.summary import Summary
 from bench.subjects.subject import Carries
 
@@ -22,8 +24,8 @@ _STEPS_PER_DECADE = 2
 _SPARE_CONNECTIONS = 64
 _LOST_HOLD = 0.05
 """Of the instances: where more are taken for dead than this, the rest of what was measured means little."""
-_ONE_ADDRESS = ("direct", "caddy")
-"""Subjects that have no addresses to choose from: no proxy, and one that leaves by one address only."""
+_ONE_ADDRESS = ("direct", "caddy", "nghttpx")
+"""Subjects that have no addresses to choose from: no proxy, and those that leave by one address only."""
 _REAL = "sdk-"
 """What the names of the ways begin with that use Nacos's own clients."""
 _REAL_CHANGES = 2
@@ -61,6 +63,11 @@ class RegistrySettings(Settings):
         Settings.check(self)
         Ground(self.addresses, self.addresses).check("addresses")
 
+    @property
+    def connections(self) -> int:
+        """Return the connections of all, at the most."""
+        return self.instances + self.subscribers + self.changes + _SPARE_CONNECTIONS
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -95,6 +102,17 @@ def ground(case: Case, settings: RegistrySettings) -> Ground:
     return Ground(count, 1 if case.subject.name in _ONE_ADDRESS else count)
 
 
+def front(case: Case, settings: RegistrySettings) -> Front | None:
+    """Ask for new connections where each beat has one, and for tunnels where each instance has a stream."""
+    if case.way.startswith(_REAL):
+        return None
+    return Front(
+        settings.connections,
+        Mode.SHORT if case.way == "http-short" else Mode.KEEPALIVE,
+        Carries(upgrade=case.way == "stream", streams=case.way == "stream"),
+    )
+
+
 def refuse(case: Case, settings: RegistrySettings) -> str | None:
     """Refuse Nacos's own clients behind a proxy: they only show that the rest is the real protocol."""
     if case.way.startswith(_REAL) and case.subject.name != "direct":
@@ -109,16 +127,8 @@ def perform(stage: Stage, case: Case, settings: RegistrySettings) -> Figures:
     style = "stream" if case.way == "stream" else "http"
     flags = ("--style", style, "--beat", f"{settings.beat_every_s:g}", "--expire", f"{settings.expire_s:g}")
     server = stage.serve("backends.registry", *flags)
-    connections = settings.instances + settings.subscribers + settings.changes + _SPARE_CONNECTIONS
-    address = stage.front(
-        case,
-        server.addresses,
-        connections,
-        mode=Mode.SHORT if case.way == "http-short" else Mode.KEEPALIVE,
-        carries=Carries(upgrade=style == "stream", streams=style == "stream"),
-    )
-    planned = steps(settings)
-    stage.clients("bench.scenarios.registry.clients", [_job(stage, case, settings, address, connections)])
+    address, planned = stage.open(server.addresses), steps(settings)
+    stage.clients("bench.scenarios.registry.clients", [_job(stage, case, settings, address)])
     patience_s = _patience_s(settings)
     played = stage.play(planned[-1].steady_s, settings.duration_s, timeout_s=patience_s + 30.0)
     return _figures(played, planned, settings)
@@ -146,9 +156,7 @@ def _perform_real(stage: Stage, case: Case, settings: RegistrySettings) -> Figur
     return _figures(played, [], replace(settings, instances=settings.real_instances))
 
 
-def _job(
-    stage: Stage, case: Case, settings: RegistrySettings, address: str, connections: int
-) -> dict[str, Any]:
+def _job(stage: Stage, case: Case, settings: RegistrySettings, address: str) -> dict[str, Any]:
     return {
         "way": case.way,
         "address": address,
@@ -163,7 +171,7 @@ def _job(
         "changes_s": min(settings.duration_s / 2, settings.changes / 2),
         "patience_s": _patience_s(settings),
         "server_closes": settings.server_closes,
-        "connections": connections,
+        "connections": settings.connections,
     }
 
 
@@ -174,7 +182,7 @@ def _patience_s(settings: RegistrySettings) -> float:
 
 def _figures(played: Played, planned: list[Step], settings: RegistrySettings) -> Figures:
     told = played.done[0]
-    beats, spent_s = int(told["beats"]), played.last.cpu_s["backend"] - played.first.cpu_s["backend"]
+    beats, spent_s = int(told["beats"]), played.spent_s("backend")
     due_per_s = settings.instances / settings.beat_every_s
     return Figures(
         units=beats,
@@ -190,9 +198,7 @@ def _figures(played: Played, planned: list[Step], settings: RegistrySettings) ->
             "mistaken": told["mistaken"],
             "failed": sum(told["errors"].values()),
             **{kind: told["errors"].get(kind, 0) for kind in ("connect", "address_exhausted", "reset")},
-            "held": max(
-                (sample.established or 0 for sample in played.samples if sample.host == "client"), default=0
-            ),
+            "held": played.held,
         },
         times_us={
             name: histogram.merge([dict(told[f"{name}_us"])]) for name in ("beat", "came", "known", "went")
@@ -339,6 +345,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
+    front=front,
     refuse=refuse,
     ground=ground,
     brief={

@@ -10,8 +10,9 @@ from bench.errors import PlanError
 from bench.record import Caution
 from bench.scenarios.case import Case
 from bench.scenarios.environments import DUBBO
+from bench.scenarios.played import Played
 from bench.scenarios.scenario import Bars, Column, Figures, Ground, Scenario, Settings, Way
-from bench.scenarios.stage import Played, Stage
+from bench.scenarios.stage import Stage
 from bench.scenarios.summary import Summary
 
 _MIB = 1024 * 1024
@@ -56,6 +57,11 @@ def ground(case: Case, settings: RpcSettings) -> Ground:
     return Ground(settings.addresses if case.way == "short" else 1)
 
 
+def front(case: Case, settings: RpcSettings) -> None:
+    """Ask for no proxy: the calls are Dubbo's own protocol."""
+    return None
+
+
 def perform(stage: Stage, case: Case, settings: RpcSettings) -> Figures:
     """Let the consumers call, and add up what came back."""
     if case.way == _REAL:
@@ -94,20 +100,18 @@ def _perform_real(stage: Stage, settings: RpcSettings) -> Figures:
 
 def _figures(played: Played, is_paced: bool) -> Figures:
     told: dict[str, Any] = played.done[0]
-    window_s = (played.last.moment_ns - played.first.moment_ns) / 1e9
-    held = (sample.established or 0 for sample in played.samples if sample.host == "client")
     cautions = []
     if told["failed"]:
         said = f"{told['failed']:,} calls failed"
         cautions.append(Caution("failed", said, "see the ports and TIME_WAIT of the clients", voids=True))
-    done, spent_s = int(told["done"]), played.last.cpu_s["backend"] - played.first.cpu_s["backend"]
+    done, spent_s = int(told["done"]), played.spent_s("backend")
     return Figures(
         units=done,
         figures={
-            "calls_per_s": None if is_paced else done / window_s,
+            "calls_per_s": None if is_paced else done / played.window_s,
             "provider_us": None if is_paced or not done else spent_s / done * 1e6,
             "failed": told["failed"],
-            "held": max(held, default=0),
+            "held": played.held,
         },
         times_us={
             "small" if is_paced else "call": histogram.merge([dict(told["small_us"])]),
@@ -193,8 +197,10 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
+    front=front,
     ground=ground,
     subjects=("direct",),
+    unfit="speaks HTTP, and these calls are Dubbo's own protocol over TCP",
     default_subjects=("direct",),
     brief={
         "ways": ["short", "pool", "multiplexed", "pool-slow", "multiplexed-slow"],

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis import histogram
-from bench.plan import Closer, Mode
 from bench.record import Caution
 from bench.scenarios.case import Case
+from bench.scenarios.front import Front
 from bench.scenarios.scenario import Bars, Column, Curves, Figures, Scenario, Settings
 from bench.scenarios.stage import Stage
-from bench.scenarios.stream.ways import MANNERS, Manner
+from bench.scenarios.stream.ways import MANNERS
 from bench.scenarios.summary import Row, Summary
 from bench.subjects.nginx import Nginx
-from bench.subjects.subject import Asked, Carries
+from bench.subjects.subject import Carries
 
 _SPARE_CONNECTIONS = 16
 _BOUND_S = 15.0
@@ -42,7 +42,7 @@ def perform(stage: Stage, case: Case, settings: StreamSettings) -> Figures:
     flags = ["--tokens", str(settings.tokens), "--every", str(settings.every_s)]
     flags += ["--silence", str(manner.silence_s), *(["--no-accel"] if manner.no_accel else [])]
     server = stage.serve("backends.stream", *flags)
-    address = _front(stage, case, manner, server.addresses, settings)
+    address = stage.open(server.addresses)
     job = {
         "address": address,
         "connections": settings.streams + _SPARE_CONNECTIONS,
@@ -59,22 +59,13 @@ def perform(stage: Stage, case: Case, settings: StreamSettings) -> Figures:
     return _figures(told, shown, case, settings)
 
 
-def _front(
-    stage: Stage, case: Case, manner: Manner, upstreams: Sequence[str], settings: StreamSettings
-) -> str:
-    clients = settings.streams + _SPARE_CONNECTIONS
+def front(case: Case, settings: StreamSettings) -> Front:
+    """Ask for a tunnel or a stream, for nothing special, or for nginx with the way's own settings."""
+    manner, clients = MANNERS[case.way], settings.streams + _SPARE_CONNECTIONS
+    if manner.is_nginx_only:
+        return Front(clients, subject=Nginx(manner.applied))
     carries = Carries() if manner.plain else Carries(upgrade=manner.socket, streams=not manner.socket)
-    if not manner.is_nginx_only:
-        return stage.front(case, upstreams, clients, carries=carries)
-    asked = Asked(
-        mode=Mode.KEEPALIVE,
-        closer=Closer.PROXY,
-        plan=case.subject,
-        pool_idle=clients,
-        upstreams=upstreams,
-        clients=clients,
-    )
-    return stage.adopt(Nginx().start(*stage.proxy_place, asked, manner.applied))
+    return Front(clients, carries=carries)
 
 
 def _figures(
@@ -177,6 +168,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
+    front=front,
     refuse=refuse,
     default_subjects=("direct", "nginx", "haproxy", "envoy", "caddy", "asyncio"),
     brief={

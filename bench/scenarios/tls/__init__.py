@@ -10,8 +10,10 @@ from bench.load.job import Job
 from bench.plan import Mode
 from bench.record import Caution
 from bench.scenarios.case import Case
+from bench.scenarios.front import Front
+from bench.scenarios.played import Played
 from bench.scenarios.scenario import Bars, Column, Figures, Scenario, Settings, Way
-from bench.scenarios.stage import Played, Stage
+from bench.scenarios.stage import Stage
 from bench.scenarios.summary import Summary
 from bench.scenarios.tls import backend
 from bench.scenarios.tls.backend import Handshakes
@@ -40,23 +42,17 @@ class TlsSettings(Settings):
 
 def perform(stage: Stage, case: Case, settings: TlsSettings) -> Figures:
     """Send requests through nginx to a server with TLS, or without, and count its handshakes."""
-    tls, is_kept = _asked(case.way)
+    tls, _ = _asked(case.way)
     host, cpus = stage.place.hosts["backend"], stage.cores("backend")
     names = [*host.addresses]
     issued = None if tls is None else certificates.issue(names, rsa=settings.key == "rsa")
     server = backend.start(host, cpus, None if issued is None else issued.certificate)
     assert server.pid is not None, "what was launched has a process"
     stage.watch_process(server.pid, int(server.address.rpartition(":")[2]))
-    address = stage.front(
-        case,
-        [server.address],
-        settings.concurrent + _SPARE,
-        mode=Mode.KEEPALIVE if is_kept else Mode.SHORT,
-        carries=Carries(upstream_tls=tls),
-    )
-    front, _, port = address.rpartition(":")
+    address = stage.open([server.address])
+    proxy, _, port = address.rpartition(":")
     job = Job(
-        host=front,
+        host=proxy,
         port=int(port),
         host_field=address,
         connections=settings.concurrent,
@@ -71,6 +67,18 @@ def perform(stage: Stage, case: Case, settings: TlsSettings) -> Figures:
     return _measured(played, handshakes, tls)
 
 
+def front(case: Case, settings: TlsSettings) -> Front:
+    """Ask for the way's TLS to the server, and for a pool or none."""
+    tls, is_kept = _asked(case.way)
+    mode = Mode.KEEPALIVE if is_kept else Mode.SHORT
+    return Front(settings.concurrent + _SPARE, mode, Carries(upstream_tls=tls))
+
+
+def refuse(case: Case, settings: TlsSettings) -> str | None:
+    """Refuse to go without a proxy: its hop to the server is what is measured."""
+    return "the hop behind a proxy is measured here" if case.subject.name == "direct" else None
+
+
 def _asked(way: str) -> tuple[UpstreamTls | None, bool]:
     """Return the TLS of a way, and whether its upstream connections are kept."""
     kind, _, how = way.partition("-")
@@ -80,7 +88,7 @@ def _asked(way: str) -> tuple[UpstreamTls | None, bool]:
 
 
 def _measured(played: Played, handshakes: Handshakes, tls: UpstreamTls | None) -> Figures:
-    told, window_s = played.done[0], (played.last.moment_ns - played.first.moment_ns) / 1e9
+    told = played.done[0]
     requests, errors = int(told["requests"]), sum(told["errors"].values())
     doubts = []
     if errors:
@@ -95,7 +103,7 @@ def _measured(played: Played, handshakes: Handshakes, tls: UpstreamTls | None) -
     return Figures(
         units=requests,
         figures={
-            "requests_per_s": requests / window_s,
+            "requests_per_s": requests / played.window_s,
             "failed": errors,
             "full": handshakes.full if tls else None,
             "resumed": handshakes.resumed if tls else None,
@@ -161,7 +169,8 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    subjects=("nginx",),
+    front=front,
+    refuse=refuse,
     default_subjects=("nginx",),
     brief={
         "ways": ["tls13-new", "tls13-resumed", "tls13-kept"],

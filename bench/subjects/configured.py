@@ -1,0 +1,62 @@
+"""Somebody else's proxy, told by a file what to do: what the adapters of all such programs share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from bench.lab import Host
+from bench.subjects import programs
+from bench.subjects.launch import Launched, Recipe, launch, listen_address
+from bench.subjects.programs import Program
+from bench.subjects.subject import Asked, CannotDo, Certificate, Speaks
+
+CHAIN, KEY = "certificate.pem", "key.pem"
+
+
+class Configured(ABC):
+    """A program that reads what it is to do. States: none; what it starts has them (launch.py)."""
+
+    name: ClassVar[str]
+    speaks: ClassVar[Speaks]
+    has_sources: ClassVar[bool] = True
+    """Whether its connections can leave from several addresses."""
+    bounds_requests: ClassVar[bool] = True
+    """Whether it ends an upstream connection after a number of requests."""
+
+    def check(self, asked: Asked) -> None:
+        """Raise PlanError where the program is not here, CannotDo where it cannot do what is asked."""
+        self.refuse(programs.find(self.name, asked.plan.program), asked)
+
+    def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Launched:
+        """Start it on `host`; RoleError when it refuses its configuration or does not come up."""
+        program = programs.find(self.name, asked.plan.program)
+        self.refuse(program, asked)
+        return launch(host, cpus, self.recipe(program, listen_address(host), asked))
+
+    def refuse(self, program: Program, asked: Asked) -> None:
+        """Raise CannotDo where no configuration makes `program` do what is asked."""
+        self.speaks.check(self.name, asked)
+        if asked.plan.requests_per_connection is not None and not self.bounds_requests:
+            raise CannotDo(
+                self.name,
+                "subject.requests_per_connection",
+                "does not bound it",
+                "leave it out, or let the backend close with --backend-requests",
+            )
+        if len(asked.sources) > 1 and not self.has_sources:
+            raise CannotDo(
+                self.name,
+                "hosts.proxy_addresses",
+                "opens all connections from one address",
+                "leave it out, or use more destinations with --backends",
+            )
+
+    @abstractmethod
+    def recipe(self, program: Program, listen: str, asked: Asked) -> Recipe:
+        """Return how `program` is run for one trial; it can do what is asked."""
+
+
+def certificate(shown: Certificate | None) -> dict[str, str]:
+    """Return the files of the certificate that clients are shown; none where there is none."""
+    return {} if shown is None else {CHAIN: shown.chain, KEY: shown.key}
