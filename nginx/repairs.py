@@ -16,7 +16,7 @@ from nginx.exchange import names_connection, tokens
 from nginx.levels import Level
 from nginx.model import Model, PassLocation
 from nginx.rules import Case
-from nginx.rules.pool import has_variables_in_host
+from nginx.rules.groups import has_variables_in_host
 from nginx.sources import Sources
 from nginx.targets import Group, Target
 from nginx.tree import Directive

@@ -2,6 +2,7 @@
 
 from nginx.rules import (
     client,
+    groups,
     network,
     pool,
     protocols,
@@ -23,6 +24,7 @@ __all__ = [
     "Rule",
     "Settings",
     "client",
+    "groups",
     "network",
     "pool",
     "protocols",

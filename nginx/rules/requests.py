@@ -8,29 +8,13 @@ from nginx import versions
 from nginx.exchange import tokens
 from nginx.finding import Severity
 from nginx.model import PassLocation
+from nginx.rules.examples import GOOD, PASS, POOL, location
 from nginx.rules.rule import Case, Hit, rule, said_at
 from nginx.tree import Directive
 from nginx.values import pieces
 from nginx.variables import Definitions, is_clients
 
 _EMPTY = 'proxy_set_header Connection "";'
-_POOL = "upstream app { server 10.0.0.1:8080; keepalive 64; }\n"
-_GOOD = (
-    _POOL
-    + """
-    server {
-        location / {
-            proxy_pass http://app;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-        }
-    }
-"""
-)
-
-
-def _location(lines: str) -> str:
-    return f"{_POOL}server {{\n    location / {{\n        proxy_pass http://app;\n        {lines}\n    }}\n}}"
 
 
 @rule(
@@ -38,8 +22,8 @@ def _location(lines: str) -> str:
     "connection-default-close",
     Severity.HIGH,
     about_reuse=True,
-    bad=_location("proxy_http_version 1.1;"),
-    good=_GOOD,
+    bad=location(PASS, "proxy_http_version 1.1;"),
+    good=GOOD,
 )
 def default_close(case: Case) -> Iterator[Hit]:
     """nginx sends `Connection: close`, its default before 1.29.7, because no header line says otherwise.
@@ -64,7 +48,7 @@ def default_close(case: Case) -> Iterator[Hit]:
     "NK003b",
     "pool-drain",
     Severity.MEDIUM,
-    bad=_POOL
+    bad=POOL
     + """
         server {
             proxy_http_version 1.1;
@@ -72,7 +56,7 @@ def default_close(case: Case) -> Iterator[Hit]:
             location /old/ { proxy_pass http://app; }
         }
     """,
-    good=_GOOD,
+    good=GOOD,
 )
 def pool_drain(case: Case) -> Iterator[Hit]:
     """A location that has its connections closed uses up the idle connections of one that keeps them.
@@ -99,8 +83,8 @@ def pool_drain(case: Case) -> Iterator[Hit]:
     "connection-close-explicit",
     Severity.HIGH,
     about_reuse=True,
-    bad=_location("proxy_http_version 1.1; proxy_set_header Connection close;"),
-    good=_GOOD,
+    bad=location(PASS, "proxy_http_version 1.1; proxy_set_header Connection close;"),
+    good=GOOD,
 )
 def explicit_close(case: Case) -> Iterator[Hit]:
     """A header line sends `Connection: close`, as text or through a variable: closed on every version."""
@@ -121,9 +105,9 @@ def explicit_close(case: Case) -> Iterator[Hit]:
     Severity.HIGH,
     about_reuse=True,
     bad="map $http_upgrade $connection_upgrade { default upgrade; '' close; }\n"
-    + _location("proxy_http_version 1.1; proxy_set_header Connection $connection_upgrade;"),
+    + location(PASS, "proxy_http_version 1.1; proxy_set_header Connection $connection_upgrade;"),
     good="map $http_upgrade $connection_upgrade { default upgrade; '' ''; }\n"
-    + _location("proxy_http_version 1.1; proxy_set_header Connection $connection_upgrade;"),
+    + location(PASS, "proxy_http_version 1.1; proxy_set_header Connection $connection_upgrade;"),
 )
 def map_close(case: Case) -> Iterator[Hit]:
     """A map sends `Connection: close` with every request that asks for no upgrade.
@@ -154,7 +138,7 @@ def _key(entry: Directive) -> str:
     "header-inheritance-lost",
     Severity.HIGH,
     about_reuse=True,
-    bad=_POOL
+    bad=POOL
     + """
         server {
             proxy_http_version 1.1;
@@ -162,7 +146,7 @@ def _key(entry: Directive) -> str:
             location / { proxy_pass http://app; proxy_set_header Host $host; }
         }
     """,
-    good=_POOL
+    good=POOL
     + """
         server {
             proxy_http_version 1.1;
@@ -201,8 +185,8 @@ def inheritance_lost(case: Case) -> Iterator[Hit]:
     "connection-upgrade-always",
     Severity.LOW,
     about_reuse=True,
-    bad=_location("proxy_http_version 1.1; proxy_set_header Connection upgrade;"),
-    good=_GOOD,
+    bad=location(PASS, "proxy_http_version 1.1; proxy_set_header Connection upgrade;"),
+    good=GOOD,
 )
 def always_upgrade(case: Case) -> Iterator[Hit]:
     """`Connection: upgrade` is sent with every request, also with those that upgrade nothing.
@@ -226,8 +210,8 @@ def always_upgrade(case: Case) -> Iterator[Hit]:
     "connection-client-controlled",
     Severity.MEDIUM,
     about_reuse=True,
-    bad=_location("proxy_http_version 1.1; proxy_set_header Connection $http_connection;"),
-    good=_GOOD,
+    bad=location(PASS, "proxy_http_version 1.1; proxy_set_header Connection $http_connection;"),
+    good=GOOD,
 )
 def client_controlled(case: Case) -> Iterator[Hit]:
     """The client's own field decides about the connection to the server.
@@ -252,10 +236,10 @@ def client_controlled(case: Case) -> Iterator[Hit]:
     "duplicate-connection-headers",
     Severity.MEDIUM,
     about_reuse=True,
-    bad=_location(
-        'proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Connection upgrade;'
+    bad=location(
+        PASS, 'proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Connection upgrade;'
     ),
-    good=_GOOD,
+    good=GOOD,
 )
 def duplicate_connection(case: Case) -> Iterator[Hit]:
     """Several Connection lines stand at one level: they add up, none replaces another.
@@ -279,8 +263,8 @@ def duplicate_connection(case: Case) -> Iterator[Hit]:
     "connection-keep-alive-literal",
     Severity.INFO,
     about_reuse=True,
-    bad=_location("proxy_http_version 1.1; proxy_set_header Connection keep-alive;"),
-    good=_GOOD,
+    bad=location(PASS, "proxy_http_version 1.1; proxy_set_header Connection keep-alive;"),
+    good=GOOD,
 )
 def literal_keep_alive(case: Case) -> Iterator[Hit]:
     """`Connection: keep-alive` is sent: with HTTP/1.1 it says what holds anyway.

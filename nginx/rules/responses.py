@@ -8,16 +8,9 @@ from nginx import versions
 from nginx.finding import Severity
 from nginx.levels import Level
 from nginx.model import PassLocation
+from nginx.rules.examples import GOOD, KEPT, POOL, location
 from nginx.rules.rule import Case, Hit, rule, said_at
 from nginx.tree import Directive
-
-_POOL = "upstream app { server 10.0.0.1:8080; keepalive 64; }\n"
-_KEPT = 'proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection "";'
-_GOOD = f"{_POOL}server {{ location / {{ {_KEPT} }} }}"
-
-
-def _location(lines: str) -> str:
-    return f"{_POOL}server {{\n    location / {{\n        {_KEPT}\n        {lines}\n    }}\n}}"
 
 
 def _reusing_with(case: Case, name: str, *args: str) -> Iterator[tuple[PassLocation, Directive]]:
@@ -31,8 +24,8 @@ def _reusing_with(case: Case, name: str, *args: str) -> Iterator[tuple[PassLocat
     "NK025",
     "retry-semantics",
     Severity.LOW,
-    bad=_location("proxy_next_upstream timeout http_502;"),
-    good=_location("proxy_next_upstream error timeout;"),
+    bad=location(KEPT, "proxy_next_upstream timeout http_502;"),
+    good=location(KEPT, "proxy_next_upstream error timeout;"),
 )
 def retries(case: Case) -> Iterator[Hit]:
     """proxy_next_upstream without `error` does not retry a stale connection; `non_idempotent` retries POST.
@@ -55,8 +48,8 @@ def retries(case: Case) -> Iterator[Hit]:
     "NK026",
     "next-upstream-off-with-pool",
     Severity.MEDIUM,
-    bad=_location("proxy_next_upstream off;"),
-    good=_GOOD,
+    bad=location(KEPT, "proxy_next_upstream off;"),
+    good=GOOD,
 )
 def no_retries(case: Case) -> Iterator[Hit]:
     """proxy_next_upstream is off: a stale pooled connection is a 502 even for GET (since 1.9.13)."""
@@ -72,8 +65,8 @@ def no_retries(case: Case) -> Iterator[Hit]:
     "NK027",
     "request-buffering-off-with-pool",
     Severity.LOW,
-    bad=_location("proxy_request_buffering off;"),
-    good=_GOOD,
+    bad=location(KEPT, "proxy_request_buffering off;"),
+    good=GOOD,
 )
 def unbuffered_requests(case: Case) -> Iterator[Hit]:
     """proxy_request_buffering is off: a request with a body cannot be sent again on another connection.
@@ -89,18 +82,18 @@ def unbuffered_requests(case: Case) -> Iterator[Hit]:
     "NK041",
     "auth-request-mirror-body",
     Severity.MEDIUM,
-    bad=_POOL
+    bad=POOL
     + f"""
         server {{
-            location / {{ auth_request /auth; {_KEPT} }}
-            location = /auth {{ internal; {_KEPT} }}
+            location / {{ auth_request /auth; {KEPT} }}
+            location = /auth {{ internal; {KEPT} }}
         }}
     """,
-    good=_POOL
+    good=POOL
     + f"""
         server {{
-            location / {{ auth_request /auth; {_KEPT} }}
-            location = /auth {{ internal; proxy_method HEAD; {_KEPT} }}
+            location / {{ auth_request /auth; {KEPT} }}
+            location = /auth {{ internal; proxy_method HEAD; {KEPT} }}
         }}
     """,
 )
@@ -153,8 +146,8 @@ def _located(locations: Iterable[Level], uri: str) -> Level | None:
     "NK042",
     "discarded-responses",
     Severity.MEDIUM,
-    bad=_location("proxy_intercept_errors on; error_page 502 503 /sorry.html;"),
-    good=_location("error_page 502 503 /sorry.html;"),
+    bad=location(KEPT, "proxy_intercept_errors on; error_page 502 503 /sorry.html;"),
+    good=location(KEPT, "error_page 502 503 /sorry.html;"),
 )
 def intercepted(case: Case) -> Iterator[Hit]:
     """proxy_intercept_errors throws the server's error answers away unread, and their connections too.
@@ -173,8 +166,8 @@ def intercepted(case: Case) -> Iterator[Hit]:
     "NK043",
     "client-abort",
     Severity.LOW,
-    bad=_location("proxy_ignore_client_abort off;"),
-    good=_location("proxy_ignore_client_abort on;"),
+    bad=location(KEPT, "proxy_ignore_client_abort off;"),
+    good=location(KEPT, "proxy_ignore_client_abort on;"),
 )
 def client_abort(case: Case) -> Iterator[Hit]:
     """A client that leaves early (499) takes its upstream connection along.
@@ -191,8 +184,8 @@ def client_abort(case: Case) -> Iterator[Hit]:
     "NK044",
     "early-response",
     Severity.LOW,
-    bad=_location("proxy_request_buffering off; client_max_body_size 0;"),
-    good=_GOOD,
+    bad=location(KEPT, "proxy_request_buffering off; client_max_body_size 0;"),
+    good=GOOD,
     unproven="it needs a server that answers before it has read the request",
 )
 def early_response(case: Case) -> Iterator[Hit]:
@@ -211,8 +204,8 @@ def early_response(case: Case) -> Iterator[Hit]:
     "NK045",
     "unbuffered",
     Severity.LOW,
-    bad=_location("proxy_buffering off;"),
-    good=_GOOD,
+    bad=location(KEPT, "proxy_buffering off;"),
+    good=GOOD,
 )
 def unbuffered(case: Case) -> Iterator[Hit]:
     """proxy_buffering is off: still reused, but a connection is busy as long as the slowest client reads.

@@ -8,26 +8,9 @@ from nginx import versions
 from nginx.exchange import keeps
 from nginx.finding import Severity
 from nginx.model import PassLocation
+from nginx.rules.examples import GOOD, PASS, location
 from nginx.rules.rule import Case, Hit, rule, said_at
 from nginx.tree import Directive
-
-_POOL = "upstream app { server 10.0.0.1:8080; keepalive 64; }\n"
-_GOOD = (
-    _POOL
-    + """
-    server {
-        location / {
-            proxy_pass http://app;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-        }
-    }
-"""
-)
-
-
-def _location(lines: str) -> str:
-    return f"{_POOL}server {{\n    location / {{\n        proxy_pass http://app;\n        {lines}\n    }}\n}}"
 
 
 @rule(
@@ -35,8 +18,8 @@ def _location(lines: str) -> str:
     "http10-to-upstream",
     Severity.HIGH,
     about_reuse=True,
-    bad=_location('proxy_set_header Connection "";'),
-    good=_GOOD,
+    bad=location(PASS, 'proxy_set_header Connection "";'),
+    good=GOOD,
 )
 def http10(case: Case) -> Iterator[Hit]:
     """nginx speaks HTTP/1.0 to the server, which then closes after each response.
@@ -69,8 +52,8 @@ def http10(case: Case) -> Iterator[Hit]:
     "version-2-upstream",
     Severity.INFO,
     shown_on="1.31.4",
-    bad=_location("proxy_http_version 2;"),
-    good=_GOOD,
+    bad=location(PASS, "proxy_http_version 2;"),
+    good=GOOD,
     unproven="it needs an HTTP/2 server without TLS",
 )
 def http2_upstream(case: Case) -> Iterator[Hit]:

@@ -10,16 +10,15 @@ from collections.abc import Iterator
 
 from nginx.finding import Severity
 from nginx.model import PassLocation
+from nginx.rules.examples import KEPT, POOL
 from nginx.rules.rule import Case, Hit, rule, said_at
 from nginx.tree import Directive
+from nginx.upstreams import seconds
 
-_POOL = "upstream app { server 10.0.0.1:8080; keepalive 64; }\n"
-_KEPT = 'proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection "";'
 _EVENTS = "text/event-stream"
 _NAMED = re.compile(r"(?:^|[/_.-])(?:sse|events?|event-?stream|streams?|streaming)(?:$|[/_.-])")
 """A location that is called so is meant for streams; nothing else in a configuration tells."""
 _DEFAULT_SILENCE_S = 60.0
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def _is_named_for_streams(each: PassLocation) -> bool:
@@ -45,15 +44,11 @@ def _compressed(each: PassLocation) -> Directive | None:
     return types if {_EVENTS, "*"} & set(types.args) else None
 
 
-def _seconds(directive: Directive | None) -> float | None:
+def _silence_s(directive: Directive | None) -> float | None:
     """Returns the time that a directive names; None where it names none that can be read."""
     if directive is None:
         return _DEFAULT_SILENCE_S
-    parts = re.findall(r"(\d+)(ms|s|m|h|d)?", directive.args[0]) if directive.args else []
-    whole = "".join(f"{number}{unit}" for number, unit in parts)
-    if not parts or whole != directive.args[0]:
-        return None
-    return sum(int(number) * _UNITS[unit or "s"] for number, unit in parts)
+    return seconds(directive.args[0]) if directive.args else None
 
 
 @rule(
@@ -61,7 +56,7 @@ def _seconds(directive: Directive | None) -> float | None:
     "stream-held-in-buffers",
     Severity.MEDIUM,
     bad="server { location /events { proxy_pass http://10.0.0.1:8080; } }",
-    good=_POOL + f"server {{ location /events {{ {_KEPT} proxy_buffering off; }} }}",
+    good=POOL + f"server {{ location /events {{ {KEPT} proxy_buffering off; }} }}",
 )
 def held_in_buffers(case: Case) -> Iterator[Hit]:
     """Server-sent events wait in nginx until a buffer is full: HTTP/1.0 upstream, and buffering is on.
@@ -89,14 +84,14 @@ def held_in_buffers(case: Case) -> Iterator[Hit]:
     bad=f"""
         gzip on;
         gzip_types text/event-stream;
-        {_POOL}
-        server {{ location /chat/ {{ {_KEPT} }} }}
+        {POOL}
+        server {{ location /chat/ {{ {KEPT} }} }}
     """,
     good=f"""
         gzip on;
         gzip_types text/event-stream;
-        {_POOL}
-        server {{ location /chat/ {{ {_KEPT} proxy_buffering off; }} }}
+        {POOL}
+        server {{ location /chat/ {{ {KEPT} proxy_buffering off; }} }}
     """,
 )
 def held_by_gzip(case: Case) -> Iterator[Hit]:
@@ -121,8 +116,8 @@ def held_by_gzip(case: Case) -> Iterator[Hit]:
     "NK058",
     "silence-cuts-stream",
     Severity.MEDIUM,
-    bad=_POOL + f"server {{ location /events {{ {_KEPT} proxy_buffering off; proxy_read_timeout 5s; }} }}",
-    good=_POOL + f"server {{ location /events {{ {_KEPT} proxy_buffering off; proxy_read_timeout 1h; }} }}",
+    bad=POOL + f"server {{ location /events {{ {KEPT} proxy_buffering off; proxy_read_timeout 5s; }} }}",
+    good=POOL + f"server {{ location /events {{ {KEPT} proxy_buffering off; proxy_read_timeout 1h; }} }}",
 )
 def silence_cuts(case: Case) -> Iterator[Hit]:
     """A stream that is silent for longer than proxy_read_timeout is cut in its middle, without an error.
@@ -132,7 +127,7 @@ def silence_cuts(case: Case) -> Iterator[Hit]:
     """
     for each in case.speaking("http"):
         line = each.own("read_timeout")
-        limit_s = _seconds(line)
+        limit_s = _silence_s(line)
         if line is None or limit_s is None or limit_s >= _DEFAULT_SILENCE_S or not _means_stream(each):
             continue
         yield Hit(

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 
 from nginx import versions
 from nginx.finding import Severity
+from nginx.rules.examples import GOOD, KEPT, POOL
 from nginx.rules.rule import Case, Hit, rule, said_at
 from nginx.targets import Group
 from nginx.tree import Directive
 from nginx.versions import Version
 
-_POOL = "upstream app { server 10.0.0.1:8080; keepalive 64; }\n"
-_KEPT = 'proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection "";'
-_GOOD = f"{_POOL}server {{ location / {{ {_KEPT} }} }}"
 _CLIENT_SIDE = ("keepalive_requests", "keepalive_timeout", "keepalive_time")
 
 
@@ -32,7 +30,7 @@ _CLIENT_SIDE = ("keepalive_requests", "keepalive_timeout", "keepalive_time")
             location / { proxy_pass http://app; }
         }
     """,
-    good="keepalive_timeout 60;\n" + _GOOD,
+    good="keepalive_timeout 60;\n" + GOOD,
 )
 def confused_context(case: Case) -> Iterator[Hit]:
     """keepalive_requests or keepalive_timeout stand where they are about clients, not about servers.
@@ -114,8 +112,8 @@ _GATES = (
     "NK019",
     "directive-needs-newer-nginx",
     Severity.ERROR,
-    bad=_POOL + "server { http2 on; location / { proxy_pass http://app; } }",
-    good=_GOOD,
+    bad=POOL + "server { http2 on; location / { proxy_pass http://app; } }",
+    good=GOOD,
 )
 def needs_newer(case: Case) -> Iterator[Hit]:
     """A directive or parameter came with a later version: this one does not start.
@@ -166,7 +164,7 @@ def _occurrences(case: Case, gate: _Gate) -> Iterator[Directive]:
     about_reuse=True,
     shown_on="1.31.4",
     bad="server { location / { proxy_pass http://127.0.0.1:8080; } }",
-    good=_GOOD,
+    good=GOOD,
 )
 def closer_moved(case: Case) -> Iterator[Hit]:
     """Without a pool nginx now closes first: every TIME_WAIT lies on its host, and costs it a port.
@@ -193,7 +191,7 @@ def closer_moved(case: Case) -> Iterator[Hit]:
     Severity.MEDIUM,
     shown_on="1.31.4",
     bad="server { location / { proxy_pass http://127.0.0.1:8080; } }",
-    good=_GOOD,
+    good=GOOD,
 )
 def spoken_differently(case: Case) -> Iterator[Hit]:
     """The server now sees HTTP/1.1, since proxy_http_version is left to the default.
@@ -218,8 +216,8 @@ def spoken_differently(case: Case) -> Iterator[Hit]:
     "reload-churn",
     Severity.LOW,
     shown_on="1.31.4",
-    bad=_POOL + f"server {{ location /admin/ {{ dyups_interface; }} location / {{ {_KEPT} }} }}",
-    good=_GOOD,
+    bad=POOL + f"server {{ location /admin/ {{ dyups_interface; }} location / {{ {KEPT} }} }}",
+    good=GOOD,
     unproven="it needs a module that is not part of nginx",
 )
 def runtime_upstreams(case: Case) -> Iterator[Hit]:
