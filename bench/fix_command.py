@@ -99,6 +99,11 @@ def _say(repair: fix.Repair, output: str) -> None:
             f"{place}: not repaired, but shares a line with what is: nginx now closes its connections first",
             err=True,
         )
+    for place in repair.followed:
+        click.echo(
+            f"{place}: the name is resolved in the background now: 502 from the start until the first answer",
+            err=True,
+        )
     count = len(repair.repaired)
     done = "written to" if output == "write" else "shown for"
     files = ", ".join(repair.after) or "no file"

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nginx import edits, versions
+from nginx.draft import RefusedError
 from nginx.errors import NginxConfigError
 from nginx.model import Model, model
 from nginx.openings import Opening, openings
-from nginx.repairs import Planner, RefusedError
+from nginx.repairs import Planner
 from nginx.rules import CATALOGUE, Case, Settings
 from nginx.sources import Sources
 from nginx.tree import Place
@@ -42,6 +43,8 @@ class Repair:
         repaired: the pass directives, where they stood, that reuse their connections after it.
         refused: those that still do not.
         worse: those of them that share a line with repaired ones, so that nginx now closes first there.
+        followed: those repaired whose names an upstream {} now resolves in the background: from the start
+            until the first answer of the resolver, nginx answers 502 there.
         is_of_files: all texts are of files, which can be written.
     """
 
@@ -50,6 +53,7 @@ class Repair:
     repaired: list[Place] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     worse: list[Place] = field(default_factory=list)
+    followed: list[Place] = field(default_factory=list)
     is_of_files: bool = True
 
     def add(self, other: Repair) -> None:
@@ -59,6 +63,7 @@ class Repair:
         self.repaired += [place for place in other.repaired if place not in self.repaired]
         self.refused += [refusal for refusal in other.refused if refusal not in self.refused]
         self.worse += [place for place in other.worse if place not in self.worse]
+        self.followed += [place for place in other.followed if place not in self.followed]
 
     def diff(self) -> str:
         """Returns the edits as a unified diff."""
@@ -122,7 +127,17 @@ def _repair(
         if each.directive.place in refused
     ]
     repair.worse = _worse(cases, after)
+    repair.followed = _followed(found, after)
     return repair
+
+
+def _followed(before: Model, after: Model) -> list[Place]:
+    """Returns the locations whose names were resolved for each request, and are by an upstream {} now."""
+    return [
+        old.directive.place
+        for old, new in zip(before.passes, after.passes, strict=True)
+        if not old.upstreams() and any(used.is_resolving for used in new.upstreams())
+    ]
 
 
 def _worse(cases: Sequence[Case], after: Model) -> list[Place]:

@@ -70,6 +70,11 @@ class Upstream:
         return list(self.directive.children("server"))
 
     @property
+    def is_resolving(self) -> bool:
+        """Whether nginx goes on resolving a server's name (`resolve`, since 1.27.3)."""
+        return any("resolve" in line.args for line in self.servers)
+
+    @property
     def missing(self) -> Directive | None:
         """An include inside the block whose file is not here."""
         return self.directive.child("include")
