@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from itertools import islice, pairwise
 from time import monotonic_ns
+from typing import cast
 
 import pytest
 
 from bench.errors import PlanError
 from bench.observe.host import HostSample
-from bench.scenarios.client import Go
+from bench.scenarios.client import Control, Go
 from bench.scenarios.push import limit, publishing
+from bench.scenarios.push.following import Job
 from bench.scenarios.push.limit import Step
+from bench.scenarios.push.publishing import Publisher
 from bench.scenarios.push.settings import PushSettings, jobs
 from bench.scenarios.push.tally import Tally
 
@@ -66,18 +71,72 @@ def test_messages_are_due_evenly() -> None:
 
 
 def test_a_rising_rate_grows_by_its_factor_from_step_to_step() -> None:
-    dues = list(islice(publishing.rising(0, 2.0, 10.0), 200))
+    dues = list(islice(limit.rising(0, 2.0, 10.0), 200))
     counts = [sum(step == each for step, _ in dues) for each in range(4)]
     assert counts == [20, 30, 45, 68]
     assert all(before <= after for (_, before), (_, after) in pairwise(dues))
 
 
-def test_the_limit_is_the_last_step_before_the_first_that_was_late() -> None:
+def test_the_limit_is_the_last_step_before_the_first_that_was_not_kept() -> None:
     fine, late = {1000: 99, 90_000: 1}, {1000: 98, 101_000: 2}
-    steps = [Step(20, fine), Step(30, fine), Step(45, late), Step(60, fine)]
+    steps = [Step(20, 20, fine), Step(30, 30, fine), Step(45, 45, late), Step(60, 60, fine)]
     assert limit.kept(steps, subscribers=100, step_s=2.0) == (2, 1500.0)
-    assert limit.kept([Step(20, late)], 100, 2.0) == (0, None)
-    assert limit.kept([Step(20, {})], 100, 2.0) == (0, None)  # nothing came at all
+    assert limit.kept([Step(20, 20, late)], 100, 2.0) == (0, None)
+    assert limit.kept([Step(20, 20, {})], 100, 2.0) == (0, None)  # nothing came at all
+    assert limit.kept([Step(20, 20, fine), Step(30, 29, fine)], 100, 2.0) == (1, 1000.0)  # not all was sent
+
+
+class Clock:
+    """A clock that goes as somebody sleeps, or as publishing takes it; its own control and its own server."""
+
+    def __init__(self, cost_s: float = 0.0, stops_at_s: float = math.inf) -> None:
+        self.now_ns = 0
+        self.texts: list[bytes] = []
+        self._cost_ns, self._stop_ns = round(cost_s * 1e9), stops_at_s * 1e9
+
+    async def sleep_until(self, moment_ns: int) -> bool:
+        self.now_ns = max(self.now_ns, moment_ns)
+        return self.now_ns >= self._stop_ns
+
+    async def hand(self, text: bytes) -> None:
+        self.now_ns += self._cost_ns
+        self.texts.append(text)
+
+
+async def rise(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, is_too_much: Callable[[int], bool] = lambda step: False
+) -> dict[int, int]:
+    """Let a publisher raise its rate from 10/s, in steps of 2 s; return what it published in each."""
+    monkeypatch.setattr(publishing, "monotonic_ns", lambda: clock.now_ns)
+    (told,) = jobs(PushSettings(subscribers=1, messages_per_s=10.0, find_limit=True), "sse", "127.0.0.1:1")
+    publisher = Publisher(Job(**told), Go(0, 0, None), cast(Control, clock), clock.hand)
+    await publisher.ever_faster(is_too_much)
+    assert sum(publisher.published.steps.values()) == publisher.published.total == len(clock.texts)
+    return publisher.published.steps
+
+
+async def test_a_rate_rises_until_a_step_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[int]()
+
+    def is_too_much(step: int) -> bool:
+        asked.append(step)
+        return step == 2
+
+    assert await rise(Clock(), monkeypatch, is_too_much) == {0: 20, 1: 30, 2: 45}
+    assert asked == [0, 1, 2]
+
+
+async def test_a_publisher_that_falls_behind_by_a_step_leaves_the_rest_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    published = await rise(Clock(cost_s=0.05), monkeypatch)  # 20 messages a second, and no more
+    assert (published[0], published[1]) == (20, 30)
+    last = max(published)
+    assert published[last] < limit.due_in(last, 2.0, 10.0)
+
+
+async def test_a_rising_rate_ends_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await rise(Clock(stops_at_s=2.5), monkeypatch) == {0: 20, 1: 8}
 
 
 def test_cores_are_counted_between_two_moments() -> None:

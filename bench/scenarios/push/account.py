@@ -77,20 +77,22 @@ def _limit(played: Played, clients: Sequence[Told], settings: PushSettings) -> d
     published = {int(step): count for step, count in clients[0]["published_steps"].items()}
     steps = [
         Step(
-            published[step], histogram.merge(_counts(told["steps_us"].get(str(step), ())) for told in clients)
+            limit.due_in(step, settings.step_s, settings.messages_per_s),
+            published[step],
+            histogram.merge(_counts(told["steps_us"].get(str(step), ())) for told in clients),
         )
         for step in sorted(published)
     ]
     count, rate = limit.kept(steps, settings.subscribers, settings.step_s)
     step_ns = round(settings.step_s * 1e9)
-    begin_ns = played.first.moment_ns + count * step_ns
-    if count == len(steps):  # never too much: what the last step took
-        begin_ns -= step_ns
+    # The step that was too much; where none was tried after the last that was kept, that one.
+    begin_ns = played.first.moment_ns + min(count, max(0, len(steps) - 1)) * step_ns
     used = limit.cores_used(played.samples, begin_ns, begin_ns + step_ns)
     return {
         "limit_per_s": rate,
         "limit_p99_ms": steps[count - 1].p99_ms if count else None,
-        "limit_reached": int(count < len(steps)),
+        # It ends by itself at what is too much only, unless somebody stops it.
+        "limit_reached": int(count < limit.STEPS and not played.interrupted),
         **{f"cores_at_limit_{role}": cores for role, cores in used.items()},
     }
 

@@ -1,8 +1,8 @@
-"""The limit of a rising rate: up to which step it was kept, and which cores were full after it. Pure."""
+"""A rising rate and its limit: what is due when, which steps were kept, which cores were full then. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from bench.analysis import histogram
@@ -13,11 +13,31 @@ LATE_MS = 100.0
 """The 99th percentile of the delay from which on a rate is too much."""
 FULL = 0.85
 """Cores that a role of one process uses when it can do no more."""
+FACTOR = 1.5
+"""By how much the rate rises from step to step."""
+STEPS = 20
+"""More of them than any machine gets through: the rate is then 2,000 times the first."""
+
+
+def due_in(step: int, step_s: float, per_s: float) -> int:
+    """Return how many messages are due in a step of a rising rate that begins with `per_s`."""
+    return max(1, round(per_s * FACTOR**step * step_s))
+
+
+def rising(window_ns: int, step_s: float, per_s: float) -> Iterator[tuple[int, int]]:
+    """Yield (step, when a message is due): `per_s` in step 0, `FACTOR` times as many in each that follows."""
+    for step in range(STEPS):
+        begin_ns = window_ns + round(step * step_s * 1e9)
+        rate = per_s * FACTOR**step
+        for place in range(due_in(step, step_s, per_s)):
+            yield step, begin_ns + round(place / rate * 1e9)
 
 
 class Step(NamedTuple):
     """One step of a rising rate."""
 
+    due: int
+    """Messages that were to be published in it."""
     published: int
     delays_us: Mapping[int, int]
 
@@ -25,6 +45,11 @@ class Step(NamedTuple):
     def p99_ms(self) -> float | None:
         """Return the 99th percentile of the delay."""
         return histogram.percentiles_ms(self.delays_us).p99
+
+    @property
+    def is_kept(self) -> bool:
+        """Return whether all of it was published, and came in time."""
+        return self.published == self.due and not is_late(self.delays_us)
 
 
 def is_late(delays_us: Mapping[int, int]) -> bool:
@@ -37,8 +62,8 @@ def kept(steps: Sequence[Step], subscribers: int, step_s: float) -> tuple[int, f
     """Return how many steps from the first on were kept, and the deliveries per second of the last one."""
     count, rate = 0, None
     for step in steps:
-        if is_late(step.delays_us):
-            break  # counted from when it was due, so that a publisher that falls behind is late as well
+        if not step.is_kept:
+            break  # a publisher that fell behind by a whole step left the rest of it
         count, rate = count + 1, step.published * subscribers / step_s
     return count, rate
 

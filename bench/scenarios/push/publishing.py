@@ -10,13 +10,9 @@ from time import monotonic_ns
 import aiohttp
 
 from bench.scenarios.client import Control, Go
+from bench.scenarios.push import limit
 from bench.scenarios.push.following import Job
 from bench.scenarios.push.tally import END
-
-FACTOR = 1.5
-"""By how much the rate rises from step to step."""
-STEPS = 20
-"""More of them than any machine gets through: the rate is then 2,000 times the first."""
 
 Hand = Callable[[bytes], Awaitable[None]]
 """Hands the text of a message to the server and waits until it has it."""
@@ -37,15 +33,6 @@ def dues(start_ns: int, per_s: float) -> Iterator[int]:
     while True:
         turn += 1
         yield start_ns + round(turn / per_s * 1e9)
-
-
-def rising(window_ns: int, step_s: float, per_s: float) -> Iterator[tuple[int, int]]:
-    """Yield (step, when a message is due): `per_s` in step 0, `FACTOR` times as many in each that follows."""
-    for step in range(STEPS):
-        begin_ns = window_ns + round(step * step_s * 1e9)
-        rate = per_s * FACTOR**step
-        for place in range(max(1, round(rate * step_s))):
-            yield step, begin_ns + round(place / rate * 1e9)
 
 
 @asynccontextmanager
@@ -101,7 +88,7 @@ class Publisher:
         job, go = self._job, self._go
         assert job.step_s is not None, "a rising rate has steps"
         current = 0
-        for step, due_ns in rising(go.window_ns, job.step_s, job.messages_per_s):
+        for step, due_ns in limit.rising(go.window_ns, job.step_s, job.messages_per_s):
             if step > current:
                 if is_too_much(current):
                     break

@@ -63,8 +63,8 @@ def _ratio(poll: Row, push: Row) -> str:
 def _limit(row: Row) -> str | None:
     rate = row.value("figures.limit_per_s")
     reached = row.value("figures.limit_reached")
-    if reached is None:
-        return None  # nobody looked for it
+    if reached is None or (rate is None and not reached):
+        return None  # nobody looked for it, or not long enough
     if rate is None:
         return f"{row.name} was late at the first rate already: {_why(row)}"
     said = f"{row.name} carries {rate:,.0f} messages/s with p99 below {limit.LATE_MS:g} ms"
