@@ -11,13 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+TIMEOUT_S = 280
+"""Only a command that hangs takes so long."""
 ARGV = (sys.executable, "-m", "bench")
 
 
 def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run `bench` to its end."""
     argv = [*ARGV, *map(str, arguments)]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=100, cwd=cwd)
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=TIMEOUT_S, cwd=cwd)
 
 
 @contextmanager

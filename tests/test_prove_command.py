@@ -122,7 +122,9 @@ def test_a_dump_and_standard_input(tmp_path: Path) -> None:
         "# configuration file /etc/nginx/app.conf:\nserver { location / { proxy_pass http://a; } }\n"
     )
     argv = [sys.executable, "-m", "bench", "prove", "-", *one_nginx()]
-    done = subprocess.run(argv, input=dump, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        argv, input=dump, capture_output=True, text=True, check=False, timeout=bench_process.TIMEOUT_S
+    )
     assert done.returncode == 0, done.stderr
     assert "location / -> http://a (/etc/nginx/app.conf:1)" in done.stdout
 

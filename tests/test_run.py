@@ -58,23 +58,23 @@ def test_a_backend_that_closes_first_holds_them_all_and_the_proxy_none(tmp_path:
 
 @in_namespaces
 def test_the_end_of_the_ports_is_seen_named_and_no_throughput(tmp_path: Path) -> None:
-    (short,) = trials(*BRIEF, "--mode", "short", "--ports", "200", root=tmp_path)
-    assert short["ports"]["range"] == short["ports"]["tuples"] == short["ports"]["used_peak"] == 200
+    (short,) = trials(*BRIEF, "--mode", "short", "--ports", "40", root=tmp_path)
+    assert short["ports"]["range"] == short["ports"]["tuples"] == short["ports"]["used_peak"] == 40
     assert short["ports"]["exhausted_s"] is not None
     assert short["ports"]["half_range_passed_s"] <= short["ports"]["exhausted_s"]
-    assert short["upstream"]["connections_opened"] == 200
+    assert short["upstream"]["connections_opened"] == 40
     assert short["upstream"]["errors"]["address_exhausted"] > 0
     assert short["errors"]["status"] > 0
-    assert short["requests"] <= 200
+    assert short["requests"] <= 40
     assert codes(short) == {"errors"}
 
 
 @in_namespaces
 @pytest.mark.parametrize("remedy", [("--proxy-addresses", "3"), ("--backends", "3")])
 def test_more_addresses_are_more_tuples(remedy: tuple[str, str], tmp_path: Path) -> None:
-    (short,) = trials(*BRIEF, "--mode", "short", "--ports", "100", *remedy, root=tmp_path)
-    assert short["ports"]["tuples"] == 300
-    assert short["upstream"]["connections_opened"] == 300
+    (short,) = trials(*BRIEF, "--mode", "short", "--ports", "20", *remedy, root=tmp_path)
+    assert short["ports"]["tuples"] == 60
+    assert short["upstream"]["connections_opened"] == 60
 
 
 @in_namespaces
@@ -91,13 +91,17 @@ SELDOM = ("--warmup", "0", "--duration", "1s", "--trials", "1", "--connections",
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_backend_that_gives_up_idle_connections_first_is_seen(method: str, tmp_path: Path) -> None:
-    """A request every 125 ms finds that the backend has waited for 20 ms and gone: no race, but the price."""
+    """A request every 125 ms finds that the backend has waited for 20 ms and gone: no race, but the price.
+
+    Requests that a busy machine sends late may come together and share a connection.
+    """
     flags = ("--method", method, "--backend-idle-timeout", "20ms")
     (keepalive,) = trials(*SELDOM, "--mode", "keepalive", *flags, root=tmp_path)
     upstream = keepalive["upstream"]
     assert codes(keepalive) == {"idle-race"}
-    assert upstream["connections_opened"] == upstream["requests_total"] == 8
-    assert 7 <= upstream["lost"] <= 8
+    opened = upstream["connections_opened"]
+    assert 1 < opened <= upstream["requests_total"] <= 8
+    assert opened - 1 <= upstream["lost"] <= opened  # the last one may outlast the trial
     assert set(keepalive["errors"].values()) == {0}
 
 
@@ -105,7 +109,7 @@ def test_a_pool_that_gives_them_up_before_the_backend_does_races_with_nobody(tmp
     flags = ("--pool-idle-timeout", "20ms", "--backend-idle-timeout", "10s")
     (keepalive,) = trials(*SELDOM, "--mode", "keepalive", *flags, root=tmp_path)
     assert codes(keepalive) == {"pool-expired"}
-    assert keepalive["upstream"]["connections_opened"] == 8
+    assert 1 < keepalive["upstream"]["connections_opened"] <= keepalive["upstream"]["requests_total"] <= 8
     assert keepalive["upstream"]["lost"] == 0
 
 
@@ -154,7 +158,7 @@ def test_ctrl_c_keeps_what_was_measured_and_marks_it(tmp_path: Path) -> None:
         while not has_load(process.pid):
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=30)
+        stdout, stderr = process.communicate(timeout=bench_process.TIMEOUT_S)
     assert process.returncode == 130, stderr
     (trial,) = json.loads(stdout)["trials"]
     assert trial["interrupted"] is True

@@ -183,7 +183,7 @@ def count(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 def connect(address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=10)
+    return socket.create_connection((host, int(port)), timeout=60)
 
 
 def test_each_address_is_counted_apart() -> None:
@@ -231,7 +231,7 @@ def test_with_tls(tmp_path: Path) -> None:
 )
 def test_misuse(flags: tuple[str, ...], said: str) -> None:
     argv = [sys.executable, "-m", "backends.peers", "--listen", "127.0.0.1:0", *flags]
-    ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert said in ended.stderr
     assert len(ended.stderr.splitlines()) == 1

@@ -206,7 +206,7 @@ def test_roles_show_under_their_pid_and_see_an_ordinary_user(drive: Drive) -> No
 import psutil
 with lab.open_lab("namespaces") as place:
     role = place.hosts["proxy"].start([sys.executable, "-c", ROLE], name="proxy")
-    ready = role.wait_event("ready", 10)
+    ready = role.wait_event("ready", 60)
     shown = psutil.Process(role.pid)
     say([ready["uid"] == os.getuid(), shown.ppid() == os.getpid(), role.stop()])
 """
@@ -234,8 +234,8 @@ signal.pause()
 with lab.open_lab("namespaces") as place:
     role = place.hosts["proxy"].start([sys.executable, "-c", daemon], name="proxy")
     role._popen.stdin.close()
-    role.wait_event("ready", 10)
-    ended = role.wait(10)
+    role.wait_event("ready", 60)
+    ended = role.wait(60)
     def others():
         return [p.pid for p in psutil.process_iter(["cmdline"]) if daemon in (p.info["cmdline"] or [])]
     during = len(others())

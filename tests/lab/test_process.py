@@ -15,7 +15,7 @@ from bench.errors import RoleError
 from bench.lab import Host
 from bench.lab.process import Process
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 
 PRELUDE = """
 import json, os, signal, sys, time

@@ -85,7 +85,7 @@ class Together:
     """Answers no request before so many are there at once."""
 
     def __init__(self, number: int) -> None:
-        self._met = threading.Barrier(number, timeout=10)
+        self._met = threading.Barrier(number, timeout=60)
 
     def exchange(self, connection: socket.socket) -> bool:
         head = real.read_request(connection)
@@ -231,7 +231,7 @@ def test_a_client_that_leaves_takes_its_connection_along(version: str, tmp_path:
         with real.running(PROGRAMS[version], tmp_path, text) as listening:
             leaving = real.client(listening)
             leaving.request("GET", "/")
-            assert asked.wait(10)
+            assert asked.wait(60)
             leaving.close()
             assert server.was_left(1)
 

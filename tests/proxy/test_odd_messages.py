@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -19,7 +21,7 @@ from messages.model import (
     ResponseReading,
     Step,
 )
-from proxy_process import Client, ProxyProcess, Received, Response, Upstream, echo, running
+from proxy_process import TIMEOUT_S, Client, ProxyProcess, Received, Response, Upstream, echo, running
 
 NUMBERS = itertools.count()
 LATE = ("extra_response_5ms", "extra_response_50ms", "extra_408_then_close")
@@ -33,20 +35,18 @@ def upstream() -> Iterator[Upstream]:
     upstream.close()
 
 
-TIMEOUTS = ("--read-timeout", "0.3", "--head-timeout", "0.3", "--body-timeout", "0.3")
+HASTY = ("--read-timeout", "0.5", "--head-timeout", "0.5", "--body-timeout", "0.5")
+"""For a silence that must be noticed; whoever is only slow finds a proxy that has patience."""
+UNPOOLED = ("--pool-idle", "0")
+"""Never has an idle connection, so that each exchange has a fresh one."""
+Proxies = Callable[..., ProxyProcess]
 
 
 @pytest.fixture(scope="module")
-def proxy(upstream: Upstream) -> Iterator[ProxyProcess]:
-    with running(upstream, *TIMEOUTS) as proxy:
-        yield proxy
-
-
-@pytest.fixture(scope="module")
-def unpooled(upstream: Upstream) -> Iterator[ProxyProcess]:
-    """A proxy that never has an idle connection, so that each exchange has a fresh one."""
-    with running(upstream, "--pool-idle", "0", *TIMEOUTS) as proxy:
-        yield proxy
+def proxies(upstream: Upstream) -> Iterator[Proxies]:
+    """A function that returns the proxy with such flags, started once."""
+    with contextlib.ExitStack() as started:
+        yield functools.cache(lambda *flags: started.enter_context(running(upstream, *flags)))
 
 
 def check_healthy(client: Client) -> None:
@@ -56,8 +56,10 @@ def check_healthy(client: Client) -> None:
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_request(name: str, proxy: ProxyProcess, upstream: Upstream) -> None:
+def test_request(name: str, proxies: Proxies, upstream: Upstream) -> None:
     message = REQUESTS[name]
+    waits = any(isinstance(way, Incomplete) for way in message.expected) and not message.half_close
+    proxy = proxies(*(HASTY if waits else ()))
     upstream.script = echo
     upstream.requests.clear()
     first = message.expected[0]
@@ -90,9 +92,15 @@ def _fits(way: RequestReading, status: int | None, wholes: list[Received]) -> bo
     return status in (None, 400, 408) and not wholes
 
 
+def is_silent(message: ResponseMessage) -> bool:
+    """Whether the upstream leaves a message unfinished and says nothing more, until the proxy has enough."""
+    is_held = any(step.action == "hold" for step in message.script)
+    return is_held and isinstance(message.expected[0], Incomplete)
+
+
 def scaled(message: ResponseMessage) -> Sequence[Step]:
-    """The script at the speed of a test; a silence that must be noticed is longer than the timeout."""
-    longest_s = 0.6 if isinstance(message.expected[0], Incomplete) else 0.05
+    """The script at the speed of a test; a silence that must be noticed lasts until it is."""
+    longest_s = TIMEOUT_S if is_silent(message) else 0.05
     return [Step(step.action, step.data, min(step.seconds, longest_s)) for step in message.script]
 
 
@@ -108,20 +116,22 @@ def ask_oddly(message: ResponseMessage, target: str, proxy: ProxyProcess) -> Res
 
 
 @pytest.mark.parametrize("name", RESPONSES)
-def test_response_on_a_fresh_connection(name: str, unpooled: ProxyProcess, upstream: Upstream) -> None:
+def test_response_on_a_fresh_connection(name: str, proxies: Proxies, upstream: Upstream) -> None:
     message = RESPONSES[name]
+    proxy = proxies(*UNPOOLED, *(HASTY if is_silent(message) else ()))
     target = f"/odd/{next(NUMBERS)}"
     upstream.script = lambda request: scaled(message) if request.target == target.encode() else echo(request)
-    response = ask_oddly(message, target, unpooled)
+    response = ask_oddly(message, target, proxy)
     assert any(_seen(way, response) for way in message.expected), (response, message.expected)
     assert len([request for request in upstream.requests if request.target == target.encode()]) == 1
-    with Client(unpooled) as other:
+    with Client(proxy) as other:
         check_healthy(other)
 
 
 @pytest.mark.parametrize("name", RESPONSES)
-def test_response_on_a_reused_connection(name: str, proxy: ProxyProcess, upstream: Upstream) -> None:
+def test_response_on_a_reused_connection(name: str, proxies: Proxies, upstream: Upstream) -> None:
     message = RESPONSES[name]
+    proxy = proxies(*(HASTY if is_silent(message) else ()))
     target = f"/odd/{next(NUMBERS)}"
     upstream.script = lambda request: scaled(message) if request.target == target.encode() else echo(request)
     with Client(proxy) as before, Client(proxy) as after:

@@ -13,8 +13,8 @@ import pytest
 from proxy.poller import Poller
 from proxy.transport import Transport
 
-PATIENCE_S = 10.0
-"""Longer than anything here takes."""
+PATIENCE_S = 60.0
+"""Longer than anything here takes on the busiest machine."""
 
 
 class Recorder:

@@ -30,7 +30,7 @@ def front(subject: str) -> Iterator[str]:
         listen = f"{place.hosts['backend'].front}:0"
         argv = [sys.executable, "-m", "backends.push", "--control", "--listen", listen]
         feed = place.hosts["backend"].start(argv, name="backend")
-        upstreams = feed.wait_event("ready", 20)["listen"]
+        upstreams = feed.wait_event("ready", 60)["listen"]
         wanted = asked(program=program or None, name=name, upstreams=upstreams, carries=LASTING)
         running = SUBJECTS[name]().start(place.hosts["proxy"], None, wanted)
         try:
@@ -75,7 +75,7 @@ async def publish(session: aiohttp.ClientSession, url: str, text: str) -> None:
 @pytest.mark.parametrize("subject", ["asyncio", "direct", *each(*PROXIES)])
 async def test_a_tunnel_and_a_stream_bring_each_message_at_once(subject: str) -> None:
     with front(subject) as url:
-        async with followers(url) as (session, got), asyncio.timeout(20):
+        async with followers(url) as (session, got), asyncio.timeout(60):
             for number, text in enumerate(("one", "two"), 1):
                 await publish(
                     session, url, text
@@ -84,7 +84,6 @@ async def test_a_tunnel_and_a_stream_bring_each_message_at_once(subject: str) ->
 
 
 @pytest.mark.long
-@pytest.mark.timeout(200)
 async def test_silence_ends_neither() -> None:
     subjects = ["asyncio", "direct", *(subject for subject in PROXIES if here(subject))]
 
@@ -92,7 +91,7 @@ async def test_silence_ends_neither() -> None:
         async with followers(url) as (session, got):
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(got.get(), BEYOND_EVERY_DEFAULT_S)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await publish(session, url, "late")
                 return {await got.get(), await got.get()}
 
