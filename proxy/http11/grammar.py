@@ -41,14 +41,15 @@ _MAX_LENGTH = 2**63 - 1
 def other_fields(names: Iterable[bytes]) -> bytes:
     """Return an expression for any number of field lines that have none of these names, in any case.
 
-    It looks at a line's first letter before it tries the names, and may take a few innocent lines for one of
-    them, never the other way round.
+    It looks at a line's first two letters before it tries the names, and may take a few innocent lines for
+    one of them, never the other way round.
     """
-    firsts = {name[:1] for name in names}
-    rests = rb"|".join(_any_case(name[1:] + b":") for name in sorted(names))
-    return rb"(?:(?![%b](?:%b))%b)*" % (
-        b"".join(map(_any_case, sorted(firsts))).translate(None, b"[]"),
-        rests,
+    firsts, seconds = ({name[at : at + 1] for name in names} for at in (0, 1))
+    rests = {_any_case(name[2:] + b":") for name in names}
+    return rb"(?:(?!%b%b(?:%b))%b)*+" % (
+        _one_of(firsts),
+        _one_of(seconds),
+        rb"|".join(sorted(rests)),
         FIELD_LINE,
     )
 
@@ -118,6 +119,10 @@ def check_unread(
     if line_end >= 0 and (end < 0 or match.end() < end + 2):
         # RFC 9112, sections 5.1 and 5.2: a space before the colon, a folded line, no name.
         raise error(f"the field line {data[match.end() : min(line_end, match.end() + 40)]!r}")
+
+
+def _one_of(letters: set[bytes]) -> bytes:
+    return rb"[%b]" % b"".join(re.escape(each + each.upper()) for each in sorted(letters))
 
 
 def _any_case(text: bytes) -> bytes:
