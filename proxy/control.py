@@ -54,7 +54,7 @@ class Pipe:
             poller.add(descriptor, self)
         except PermissionError:
             # A file, or /dev/null: never waited for, and all of it is there.
-            poller.later(self._read_file)
+            poller.later.append(self._read_file)
 
     def read(self) -> None:
         try:

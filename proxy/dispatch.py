@@ -18,6 +18,9 @@ from proxy.upstream import Downstream, UpstreamConnection
 FIN_WAIT_S = 5.0
 """How long the backend may take to close a connection that it was asked to close."""
 
+_NO_MAXIMUM = 1 << 29
+"""Requests per connection: more than any carries, and as small as numbers are that compare fast."""
+
 _Use = Use[UpstreamConnection, Downstream]
 _Action = _Use | Close[UpstreamConnection] | Refuse[Downstream] | None
 
@@ -36,7 +39,7 @@ class Dispatcher:
         self._counters = counters
         self._keeps = settings.mode == "keepalive"
         self._backend_closes = settings.mode == "short" and settings.closer == "backend"
-        self._max_requests = settings.requests_per_connection or 1 << 62
+        self._max_requests = settings.requests_per_connection or _NO_MAXIMUM
         self._connector = Connector(settings, poller, self._count_failure)
         self._closing: set[UpstreamConnection] = set()
         self._renewing: set[Downstream] = set()

@@ -8,8 +8,9 @@ from http import HTTPStatus
 from typing import Final
 
 from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
-from proxy.http11.request import RequestHead
+from proxy.http11.request import RequestHead, read_usual_request
 from proxy.http11.response import ResponseHead
+from proxy.settings import Limits
 
 PSEUDONYM: Final = b"keepalive-bench"
 """How the proxy names itself in Via (RFC 9110, section 7.6.3)."""
@@ -24,14 +25,16 @@ class RequestWriter:
     """Writes the heads of forwarded requests for one proxy.
 
     Args:
+        limits: what a head may hold.
         is_10: whether the upstream is spoken to in HTTP/1.0.
         keep_alive: whether the connection is to be kept: HTTP/1.0 must ask for it.
         ask_close: whether the upstream is asked to close it.
     """
 
-    __slots__ = ("_connection", "_is_10", "_tails", "_version")
+    __slots__ = ("_connection", "_is_10", "_limits", "_tails", "_version")
 
-    def __init__(self, *, is_10: bool, keep_alive: bool, ask_close: bool) -> None:
+    def __init__(self, limits: Limits, *, is_10: bool, keep_alive: bool, ask_close: bool) -> None:
+        self._limits = limits
         self._is_10 = is_10
         self._version = b" HTTP/1.0\r\n" if is_10 else b" HTTP/1.1\r\n"
         self._tails: dict[str, bytes] = {}
@@ -59,23 +62,23 @@ class RequestWriter:
         return tail
 
     def _tail(self, client: str) -> bytes:
-        return b"%bVia: 1.1 %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-For: %b" % (
+        return b"%bVia: 1.1 %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-For: %b\r\nX-Forwarded-Host: " % (
             self._connection,
             PSEUDONYM,
             client.encode("ascii"),
         )
 
+    def pass_on(self, data: bytes, tail: bytes) -> bytes | None:
+        """Return what to forward, where `data` is one request in the usual spelling; None says nothing."""
+        usual = None if self._is_10 else read_usual_request(data, self._limits)
+        if usual is None:
+            return None
+        lines, host, more = usual
+        return b"".join((lines, more or b"", tail, host, b"\r\n\r\n"))
+
     def write(self, head: RequestHead, tail: bytes, default_host: bytes) -> bytes:
         """Return the head to forward; `default_host` stands in where an HTTP/1.0 client named none."""
-        if not head.is_usual:
-            tail = self._odd_tail(head, tail, default_host)
-        return b"".join(
-            (head.method, b" ", head.target, self._version, head.fields, tail, b"\r\nX-Forwarded-Host: ",
-             head.host or default_host, b"\r\n\r\n")
-        )  # fmt: skip
-
-    def _odd_tail(self, head: RequestHead, tail: bytes, default_host: bytes) -> bytes:
-        parts: list[bytes] = []
+        parts = [head.method, b" ", head.target, self._version, head.fields]
         if head.body == CHUNKED:
             parts.append(b"Transfer-Encoding: chunked\r\n")
         if head.expects_continue and not self._is_10:
@@ -88,9 +91,9 @@ class RequestWriter:
             parts.append(b"Upgrade: %b\r\n" % head.upgrade)
             tail = b"Connection: upgrade\r\n" + tail.removeprefix(self._connection)
         if head.forwarded_for:
-            before, _, client = tail.rpartition(b" ")
-            tail = b"%b %b, %b" % (before, head.forwarded_for, client)
-        return b"".join((*parts, tail))
+            tail = tail.replace(b"-For: ", b"-For: %b, " % head.forwarded_for, 1)
+        parts += (tail, head.host or default_host, b"\r\n\r\n")
+        return b"".join(parts)
 
 
 def response_head(head: ResponseHead, *, keep_alive: bool, to_http10: bool, date: bytes) -> bytes:

@@ -43,8 +43,10 @@ class Poller:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._watchers: dict[int, Watcher] = {}
-        self._later: list[Callable[[], None]] = []
-        self._soon: list[Callable[[], None]] = []
+        self.later: list[Callable[[], None]] = []
+        """Calls to make at the end of the next turn, which comes at once."""
+        self.soon: list[Callable[[], None]] = []
+        """Calls to make at the end of this turn."""
         self.is_running = False
         self._failed: Callable[[Watcher, Exception], None] = _raise
         self._tick: Callable[[], None] = lambda: None
@@ -72,14 +74,6 @@ class Poller:
         del self._watchers[descriptor]
         self._epoll.unregister(descriptor)
 
-    def later(self, call: Callable[[], None]) -> None:
-        """Make a call at the end of the next turn, which comes at once."""
-        self._later.append(call)
-
-    def soon(self, call: Callable[[], None]) -> None:
-        """Make a call at the end of this turn."""
-        self._soon.append(call)
-
     def every(self, seconds: float, tick: Callable[[], None]) -> None:
         """Call `tick` about once in so many seconds."""
         self._tick_s, self._tick = seconds, tick
@@ -105,7 +99,7 @@ class Poller:
         poll, watchers = self._epoll.poll, self._watchers
         due = monotonic() + self._tick_s
         while self.is_running:
-            calls, self._later = self._later, []
+            calls, self.later = self.later, []
             wait_s = 0 if calls else max(0.0, due - monotonic())
             for descriptor, events in poll(wait_s if wait_s < inf else None):
                 # An earlier event may have closed this one.
@@ -121,8 +115,8 @@ class Poller:
                     self._failed(watcher, error)
             for call in calls:
                 call()
-            if self._soon:
-                calls, self._soon = self._soon, []
+            if self.soon:
+                calls, self.soon = self.soon, []
                 for call in calls:
                     call()
             if monotonic() >= due:

@@ -11,11 +11,11 @@ import traceback
 from typing import Any
 
 from proxy import memory
+from proxy.client import ClientConnection
 from proxy.control import Control, Emit
 from proxy.counters import Counters
 from proxy.errors import ListenError
 from proxy.poller import IN, Poller, Watcher
-from proxy.relay import ClientConnection
 from proxy.service import Service
 from proxy.settings import Settings, format_address, is_ipv6
 from proxy.transport import Transport

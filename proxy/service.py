@@ -46,6 +46,7 @@ class Service:
         self.default_host = format_address(settings.upstreams[0]).encode("ascii")
         short = settings.mode == "short"
         self.writer = RequestWriter(
+            settings.limits,
             is_10=settings.upstream_http == "1.0",
             keep_alive=not short,
             ask_close=short and settings.closer == "backend",

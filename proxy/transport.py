@@ -161,12 +161,15 @@ class Transport:
     def write(self, data: bytes) -> None:
         """Send `data` at the end of this turn, together with what else is written."""
         if self._queue(data):
-            self._poller.soon(self.flush)
+            self._poller.soon.append(self.flush)
 
     def hold(self, data: bytes) -> None:
         """Send `data` once all that has come in by now was read: it cannot be an answer to that."""
-        if self._queue(data):
-            self._poller.later(self.flush)
+        if self.unsent or self._closing:
+            self._queue(data)
+        else:
+            self.unsent = data
+            self._poller.later.append(self.flush)
 
     def write_eof(self) -> None:
         """Close this side, after what is still to be sent."""
@@ -207,7 +210,7 @@ class Transport:
     def fail(self, error: OSError) -> None:
         """Take it that the connection is broken; told later, since whoever sends is in the middle of it."""
         self._closing = True
-        self._poller.later(partial(self._lose, error))
+        self._poller.later.append(partial(self._lose, error))
 
     def set_protocol(self, protocol: Receiver) -> None:
         """Tell another one from now on."""
@@ -289,12 +292,12 @@ class Transport:
         try:
             sock.shutdown(socket.SHUT_WR)
         except OSError as error:
-            self._poller.later(partial(self._lose, error))
+            self._poller.later.append(partial(self._lose, error))
         finally:
             sock.detach()
         if self._ended:
             # Both sides have said their last.
-            self._poller.later(partial(self._lose, None))
+            self._poller.later.append(partial(self._lose, None))
 
     def _lose(self, error: Exception | None) -> None:
         descriptor = self.descriptor

@@ -56,7 +56,7 @@ class Downstream(Protocol):
         """Whether the response has a head only."""
 
     def pass_on(self, data: bytes, date_at: int) -> bool:
-        """Take a whole response as it is; False, and nothing done, when this one must be rewritten.
+        """Take a whole response as it is, its end included; False, and nothing done, if it must be rewritten.
 
         A Date is to be added where `date_at` says, if that is not 0.
         """
@@ -223,7 +223,8 @@ class UpstreamConnection:
         state = self._state
         try:
             if state is _HEAD:
-                self._read_head(data)
+                if self.has_answered or not self._pass_on(data):
+                    self._read_head(data)
             elif state is _COUNTED:
                 self._read_counted(data)
             elif state is _CHUNKED:
@@ -259,20 +260,23 @@ class UpstreamConnection:
 
     # Reading responses.
 
+    def _pass_on(self, data: bytes) -> bool:
+        """Take the first of a response; True where that is all of it, and went to the client as it is."""
+        downstream = self._downstream
+        if self._transport.unsent and downstream.request_done:
+            raise UpstreamProtocolError("a response before its request was sent")
+        self.has_answered = True
+        date_at = read_usual_response(data, self._owner.limits)
+        if date_at is None or not downstream.pass_on(data, date_at):
+            return False
+        # As `_complete` does, but that here is nothing more to forget.
+        self._state = _NOTHING
+        del self._downstream
+        self._owner.release(self)
+        return True
+
     def _read_head(self, data: bytes) -> None:
         downstream = self._downstream
-        if not self.has_answered:
-            if downstream.request_done and self._transport.unsent:
-                raise UpstreamProtocolError("a response before its request was sent")
-            self.has_answered = True
-            usual = read_usual_response(data, self._owner.limits)
-            if usual is not None and usual[0] == len(data) and downstream.pass_on(data, usual[1]):
-                # As `_complete` does, but that here is nothing more to forget.
-                self._state = _NOTHING
-                del self._downstream
-                self._owner.release(self)
-                downstream.content_done()
-                return
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from proxy.errors import ClientProtocolError
 from proxy.http11 import grammar
@@ -30,9 +31,9 @@ _FIELD = grammar.named_fields(_NAMES)
 # all.
 _OTHERS = grammar.other_fields(_NAMES)
 _USUAL = re.compile(
-    rb"((?!CONNECT|TRACE)[A-Z]++) (/[!\"$-~]*+) HTTP/1\.1\r\n"
-    rb"(" + _OTHERS + rb"[Hh]ost: ([0-9a-z\-.]++(?::[0-9]++)?+)\r\n" + _OTHERS + rb")"
-    rb"(?:Connection: [Kk]eep-[Aa]live\r\n(" + _OTHERS + rb"))?+\r\n"
+    rb"(GET /[!\"$-~]*+ HTTP/1\.1\r\n" + _OTHERS
+    + rb"[Hh]ost: ([0-9a-z\-.]++(?::[0-9]++)?+)\r\n" + _OTHERS
+    + rb")(?:Connection: [Kk]eep-[Aa]live\r\n(" + _OTHERS + rb"))?+\r\n\Z"
 )  # fmt: skip
 
 # RFC 9110, section 7.2, and RFC 3986, section 3.2.2, without the comma, in which two fields may hide.
@@ -41,11 +42,10 @@ _ABSOLUTE = re.compile(rb"https?://([^/?]*+)(.*+)", re.IGNORECASE)
 
 
 class RequestHead:
-    """One request, as far as a proxy cares; the class has the values of a usual one.
+    """One request, as far as a proxy cares; the class has the values of an ordinary one.
 
     Attributes:
         fields: the field lines that may be forwarded as they are.
-        is_usual: whether it is as the class has it, and nothing else about it need be looked at.
         host: lower-cased; b"" when an HTTP/1.0 client sent none.
         size: what the head took of the data, in bytes.
         body: its length in bytes, or CHUNKED.
@@ -61,7 +61,6 @@ class RequestHead:
     max_forwards = -1
 
     def __init__(self, method: bytes, target: bytes, fields: bytes, host: bytes, size: int) -> None:
-        self.is_usual = True
         self.method = method
         self.target = target
         self.fields = fields
@@ -74,31 +73,35 @@ class RequestHead:
         self.fields += b"Content-Length: %d\r\n" % length
 
 
+USUAL: Final = RequestHead(b"GET", b"/", b"", b"", 0)
+"""What `read_usual_request` has seen, as far as it must be known once it was sent."""
+
+
+def read_usual_request(data: bytes, limits: Limits) -> tuple[bytes, bytes, bytes | None] | None:
+    """Return what to forward where `data` is one request in the usual spelling, and nothing else.
+
+    That is the request line with the fields before a Connection, the host, and the fields after a Connection
+    if there is one. None says nothing: ask `read_request`.
+    """
+    match = _USUAL.match(data)
+    if match is None or (len(data) > limits.unchecked_bytes and grammar.is_too_long(data, len(data), limits)):
+        return None
+    lines, host, more = match.groups()
+    return lines, host, more
+
+
 def read_request(data: bytes, limits: Limits) -> RequestHead | None:
     """Read the request head that `data` begins with; None while it is incomplete.
 
     Raises:
         ClientProtocolError: 400, 413, 414, 417, 431, 501 or 505; the connection cannot be used further.
     """
-    match = _USUAL.match(data)
-    if match is None:
-        return _read_unusual(data, limits)
-    size = match.end()
-    if size > limits.unchecked_bytes and grammar.is_too_long(data, size, limits):
-        raise ClientProtocolError("the head is too long", 431)
-    method, target, fields, host, more_fields = match.groups()
-    if more_fields:
-        fields += more_fields
-    return RequestHead(method, target, fields, host, size)
-
-
-def _read_unusual(data: bytes, limits: Limits) -> RequestHead | None:
-    while data.startswith(b"\r\n"):
+    skipped = 0
+    while data.startswith(b"\r\n", skipped) and skipped < limits.head_bytes:
         # RFC 9112, section 2.2: empty lines before the request line are to be ignored.
-        head = read_request(data[2:], limits)
-        if head is not None:
-            head.size += 2
-        return head
+        skipped += 2
+    if skipped:
+        data = data[skipped:]
     end = data.find(b"\r\n\r\n", 0, limits.head_bytes)
     match = _HEAD.match(data) if end >= 0 else None
     if match is None:
@@ -110,8 +113,7 @@ def _read_unusual(data: bytes, limits: Limits) -> RequestHead | None:
     if major != b"1":
         # RFC 9110, section 15.6.6. A higher minor version is read as 1.1 (section 2.5).
         raise ClientProtocolError(f"HTTP version {major.decode()}.{minor.decode()}", 505)
-    head = RequestHead(method, target, fields, b"", end + 4)
-    head.is_usual = False
+    head = RequestHead(method, target, fields, b"", skipped + end + 4)
     head.is_10 = minor == b"0"
     _take_fields(head, _FIELD.findall(data[: end + 2].lower()), limits)
     if target[:1] != b"/" or method in _REFUSED_METHODS:

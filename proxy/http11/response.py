@@ -52,23 +52,22 @@ class ResponseHead:
         self.body = UNTIL_CLOSE
 
 
-def read_usual_response(data: bytes, limits: Limits) -> tuple[int, int] | None:
-    """Return the size of the response that `data` begins with, when it is in the usual spelling.
+def read_usual_response(data: bytes, limits: Limits) -> int | None:
+    """Return where a Date is to be added, 0 when there is one, if `data` is one response as most are.
 
     Such a response keeps the connection and may be forwarded to an HTTP/1.1 client as it is, but for the Date
-    that it may lack: that belongs where the second value says, which is 0 when it has one. None says nothing:
-    ask `read_response`.
+    that it may lack. None says nothing: ask `read_response`.
     """
     match = _USUAL.match(data)
     if match is None:
         return None
     size = match.end()
     early_date, length, late_date = match.groups()
-    if early_date is not None and late_date is not None:
+    if size + int(length) != len(data) or (early_date is not None and late_date is not None):
         return None
     if size > limits.unchecked_bytes and grammar.is_too_long(data, size, limits):
         return None
-    return size + int(length), 0 if early_date is not None or late_date is not None else size - 2
+    return size - 2 if early_date is None and late_date is None else 0
 
 
 def read_response(data: bytes, limits: Limits, *, to_head: bool) -> ResponseHead | None:

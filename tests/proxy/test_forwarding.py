@@ -8,10 +8,11 @@ from proxy.http11.request import read_request
 from proxy.http11.response import read_response
 from proxy.settings import Limits
 
-KEEP = RequestWriter(is_10=False, keep_alive=True, ask_close=False)
-CLOSE = RequestWriter(is_10=False, keep_alive=False, ask_close=True)
-OLD = RequestWriter(is_10=True, keep_alive=True, ask_close=False)
-OLD_SHORT = RequestWriter(is_10=True, keep_alive=False, ask_close=False)
+LIMITS = Limits()
+KEEP = RequestWriter(LIMITS, is_10=False, keep_alive=True, ask_close=False)
+CLOSE = RequestWriter(LIMITS, is_10=False, keep_alive=False, ask_close=True)
+OLD = RequestWriter(LIMITS, is_10=True, keep_alive=True, ask_close=False)
+OLD_SHORT = RequestWriter(LIMITS, is_10=True, keep_alive=False, ask_close=False)
 WHO = "Via: 1.1 keepalive-bench\nX-Forwarded-Proto: http\nX-Forwarded-For: "
 
 
@@ -64,13 +65,33 @@ def lines(text: str) -> bytes:
     ],
 )
 def test_requests(writer: RequestWriter, request_head: str, forwarded: str) -> None:
-    head = read_request(lines(request_head), Limits())
+    head = read_request(lines(request_head), LIMITS)
     assert head is not None
     assert writer.write(head, writer.tail("1.2.3.4"), b"up:1") == lines(forwarded)
 
 
+USUAL = [
+    "GET / HTTP/1.1\nHost: a",
+    "GET /a/b?c=d HTTP/1.1\nA: x\nHost: a:80\nAccept: */*\nConnection: keep-alive",
+    "GET /a HTTP/1.1\nhost: a\nConnection: Keep-Alive\nAccept: */*\nUser-Agent: Connection: close",
+]
+
+
+@pytest.mark.parametrize("writer", [KEEP, CLOSE])
+@pytest.mark.parametrize("request_head", USUAL)
+def test_a_usual_request_is_passed_on_as_any_other(writer: RequestWriter, request_head: str) -> None:
+    tail = writer.tail("1.2.3.4")
+    head = read_request(lines(request_head), LIMITS)
+    assert head is not None
+    assert writer.pass_on(lines(request_head), tail) == writer.write(head, tail, b"up:1")
+
+
+def test_a_usual_request_in_another_version_is_written_anew() -> None:
+    assert OLD.pass_on(lines(USUAL[0]), OLD.tail("1.2.3.4")) is None
+
+
 def test_a_collected_body_is_forwarded_with_its_length() -> None:
-    head = read_request(lines("POST /a HTTP/1.1\nHost: b\nTransfer-Encoding: chunked"), Limits())
+    head = read_request(lines("POST /a HTTP/1.1\nHost: b\nTransfer-Encoding: chunked"), LIMITS)
     assert head is not None
     head.set_length(5)
     forwarded = f"POST /a HTTP/1.0\nHost: b\nContent-Length: 5\nConnection: keep-alive\n{WHO}1.2.3.4"
@@ -124,8 +145,8 @@ def test_the_proxys_own_answer() -> None:
 
 
 def test_clients_are_told_apart_however_many_there_are() -> None:
-    writer = RequestWriter(is_10=False, keep_alive=True, ask_close=False)
+    writer = RequestWriter(LIMITS, is_10=False, keep_alive=True, ask_close=False)
     addresses = [f"10.0.{number // 256}.{number % 256}" for number in range(MAX_TAILS + 10)]
     for address in [*addresses, *addresses]:
-        assert writer.tail(address).endswith(b"X-Forwarded-For: " + address.encode())
+        assert b"X-Forwarded-For: " + address.encode() + b"\r\n" in writer.tail(address)
     assert writer.tail(addresses[-1]) is writer.tail(addresses[-1])

@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 from messages.corpus import REQUESTS, cuts
 from messages.model import Accept, Incomplete, Refuse, RequestReading
 from proxy.errors import ClientProtocolError
-from proxy.http11 import request
 from proxy.http11.chunked import ChunkedReader
 from proxy.http11.grammar import CHUNKED
-from proxy.http11.request import RequestHead, read_request
+from proxy.http11.request import USUAL, RequestHead, read_request, read_usual_request
 from proxy.settings import Limits
 
 LIMITS = Limits()
@@ -116,44 +115,62 @@ HEADS = st.builds(
 )
 
 
-def outcome(head: RequestHead | None) -> object:
-    if isinstance(head, RequestHead):
-        names = (
-            "method",
-            "target",
-            "host",
-            "size",
-            "is_10",
-            "keep_alive",
-            "body",
-            "upgrade",
-            "forwarded_for",
-            "fields",
-        )
-        return [getattr(head, name) for name in names]
-    return type(head)
-
-
 @given(HEADS)
 def test_the_usual_spelling_is_read_as_any_other(data: bytes) -> None:
-    usual = request._USUAL.match(data)
+    usual = read_usual_request(data, LIMITS)
     if usual is not None:
-        quick = read_request(data, LIMITS)
-        assert outcome(quick) == outcome(request._read_unusual(data, LIMITS))
+        lines, host, more = usual
+        head = read_request(data, LIMITS)
+        assert head is not None
+        assert lines + (more or b"") == b"GET %b HTTP/1.1\r\n%b" % (head.target, head.fields)
+        assert (head.method, host, head.size) == (USUAL.method, head.host, len(data))
+        for name in ("is_10", "keep_alive", "body", "expects_continue", "upgrade", "forwarded_for"):
+            assert getattr(head, name) == getattr(USUAL, name)
+        assert head.max_forwards == USUAL.max_forwards
+
+
+GET = b"GET /a/b?c=d HTTP/1.1\r\nA: x\r\nHost: a:80\r\nAccept: */*\r\n\r\n"
 
 
 @pytest.mark.parametrize(
-    "head",
+    "ends_with", [b"", b"Connection: keep-alive\r\n", b"Connection: Keep-Alive\r\nB: c\r\n"]
+)
+def test_usual_requests_take_the_short_way(ends_with: bytes) -> None:
+    assert read_usual_request(GET[:-2] + ends_with + b"\r\n", LIMITS) is not None
+
+
+@pytest.mark.parametrize(
+    "data",
     [
-        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"GET /a/b?c=d HTTP/1.1\r\nA: x\r\nHost: a:80\r\nAccept: */*\r\nConnection: keep-alive\r\n\r\n",
+        GET + b"G",
+        GET + GET,
+        GET[:-1],
+        GET.replace(b"GET", b"HEAD"),
+        GET.replace(b"1.1", b"1.0"),
+        GET.replace(b"A: x", b"Host: b"),
+        GET.replace(b"A: x", b"Content-Length: 5"),
+        GET.replace(b"A: x", b"Connection: close"),
+        GET.replace(b"A: x", b"connection: x"),
+        GET.replace(b"A: x", b"TE: a"),
+        GET.replace(b"A: x", b"A : x"),
+        GET.replace(b"A: x", b" A: x"),
+        GET.replace(b"A: x", b"A: \x00"),
+        GET.replace(b"\r\nAccept", b"\nAccept"),
+        GET.replace(b"A: x", b"A: " + b"x" * LIMITS.head_bytes),
+        GET.replace(b"A: x", b"A: x\r\n" * LIMITS.head_fields + b"B: y"),
     ],
 )
-def test_usual_requests_take_the_short_way(head: bytes) -> None:
-    read_head = read_request(head, LIMITS)
-    assert read_head is not None
-    assert read_head.is_usual
-    assert b"onnection" not in read_head.fields
+def test_no_other_does(data: bytes) -> None:
+    assert read_usual_request(data, LIMITS) is None
+
+
+def test_empty_lines_before_a_request() -> None:
+    head = read_request(b"\r\n" * 5000 + GET, LIMITS)
+    assert head is not None
+    assert (head.target, head.size) == (b"/a/b?c=d", 10_000 + len(GET))
+    assert read_request(b"\r\n" * 5000, LIMITS) is None
+    with pytest.raises(ClientProtocolError):
+        read_request(b"\r\n" * LIMITS.head_bytes, LIMITS)
 
 
 def test_limits() -> None:

@@ -59,13 +59,13 @@ def test_the_order_of_a_turn(poller: Poller, pipe: tuple[int, int]) -> None:
 
     def arrive(data: bytes) -> None:
         done.append(data.decode())
-        poller.later(poller.stop)
-        poller.later(lambda: done.append("later"))
-        poller.soon(lambda: done.append("soon"))
+        poller.later.append(poller.stop)
+        poller.later.append(lambda: done.append("later"))
+        poller.soon.append(lambda: done.append("soon"))
 
     reading, writing = pipe
     Pipe(poller, reading, arrive, poller.stop)
-    poller.later(lambda: done.append("left before"))
+    poller.later.append(lambda: done.append("left before"))
     os.write(writing, b"ready")
     poller.run()
     assert done == ["ready", "left before", "soon", "later"]
@@ -77,7 +77,7 @@ def test_who_was_forgotten_is_told_nothing(poller: Poller, pipe: tuple[int, int]
     Pipe(poller, reading, told.append, poller.stop)
     poller.release(reading)
     os.write(writing, b"x")
-    poller.later(lambda: poller.later(poller.stop))
+    poller.later.append(lambda: poller.later.append(poller.stop))
     poller.run()
     assert told == []
 

@@ -64,9 +64,9 @@ class Pair:
             if happened():
                 self.poller.stop()
             else:
-                self.poller.later(look)
+                self.poller.later.append(look)
 
-        self.poller.later(look)
+        self.poller.later.append(look)
         self.poller.run()
 
     def turn(self) -> None:

@@ -100,6 +100,7 @@ class Exchange:
             return False
         self.passed_on += data
         self.dated.append(date_at == 0)
+        self.done = True
         return True
 
     def interim(self, head: ResponseHead) -> None:
