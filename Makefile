@@ -8,6 +8,8 @@ BIN := .venv/bin
 export PIP_REQUIRE_VIRTUALENV := 1
 export PIP_USER := 0
 export PYTHONNOUSERSITE := 1
+# Each role is a process: without bytecode on disk every one of them compiles all that it imports.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help bench incident check test test-all perf constraints clean
 

@@ -8,9 +8,9 @@ import pytest
 
 from bench.observe.host import HostSample
 from bench.pressure import Reading
+from bench.scenarios.played import Edge, Played
 from bench.scenarios.push import account
 from bench.scenarios.push.settings import PushSettings
-from bench.scenarios.stage import Edge, Played
 
 IN_TIME = [[1000, 100]]
 LATE = [[200_000, 100]]
