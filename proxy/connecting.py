@@ -1,6 +1,6 @@
 """Opens sockets to the upstreams, each address in turn, and the next one where one does not answer.
 
-Which connection serves whom is not decided here.
+Which connection serves whom is not decided here, nor whose turn it is.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from proxy.counters import Counters
 from proxy.errors import ConnectFailed, UpstreamTimeout
 from proxy.poller import OUT, Poller
+from proxy.rotation import Rotation
 from proxy.settings import Address, Settings, is_ipv6
 from proxy.transport import Receiver, Transport
 
@@ -25,6 +27,9 @@ _IP_BIND_ADDRESS_NO_PORT = 24
 _STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
 _UNDER_WAY = (errno.EALREADY, errno.EINPROGRESS)
 _DONE = (0, errno.EISCONN)
+
+_OURS = (errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""Reasons that say nothing about the upstream: this side has run out of something."""
 
 Failure = ConnectFailed | UpstreamTimeout
 
@@ -46,19 +51,21 @@ class Connector:
     instead, and each at most once for one connection.
 
     Args:
-        on_attempt_failed: learns of each upstream that could not be connected to.
+        counters: count what becomes of each attempt.
     """
 
-    def __init__(
-        self, settings: Settings, poller: Poller, on_attempt_failed: Callable[[Failure], None]
-    ) -> None:
+    def __init__(self, settings: Settings, poller: Poller, counters: Counters) -> None:
         self._poller = poller
+        self._counters = counters
         self._timeout_s = settings.limits.connect_timeout_s
         self._upstreams = [(_family(address), address) for address in settings.upstreams]
-        self._turns = itertools.cycle(range(len(self._upstreams)))
+        self._rotation = Rotation(
+            len(self._upstreams),
+            max_fails=settings.limits.max_fails,
+            fail_timeout_s=settings.limits.fail_timeout_s,
+        )
         self._sources = itertools.cycle(settings.sources) if settings.sources else None
         self._is_kept = settings.mode == "keepalive"
-        self._on_attempt_failed = on_attempt_failed
         self._pending: set[_Handshake] = set()
 
     def open(self, protocol: Connecting, now: float) -> Transport | Failure | None:
@@ -66,7 +73,7 @@ class Connector:
 
         Returns the transport, or why there is none, when that is known at once; otherwise `protocol` is told.
         """
-        return self._ask(protocol, now, next(self._turns), len(self._upstreams) - 1)
+        return self._ask(protocol, now, (self._rotation.turn(now),))
 
     def sweep(self, now: float) -> None:
         """Give up what has taken too long."""
@@ -86,45 +93,62 @@ class Connector:
 
     def _look(self, handshake: _Handshake) -> None:
         """See what has become of a connection that took its time."""
-        code = handshake.sock.connect_ex(self._upstreams[handshake.upstream][1])
+        upstream = handshake.asked[-1]
+        code = handshake.sock.connect_ex(self._upstreams[upstream][1])
         if code in _UNDER_WAY:
             return
         self._stop_waiting(handshake)
         if code in _DONE:
+            self._rotation.connected(upstream)
             protocol = handshake.protocol
             protocol.connection_made(Transport(self._poller, handshake.sock.detach(), protocol))
         else:
             handshake.sock.close()
             self._ask_others(handshake, _failure(code))
 
-    def _ask(self, protocol: Connecting, now: float, upstream: int, left: int) -> Transport | Failure | None:
-        """Connect to `upstream` or, while it cannot be reached, to one of the `left` after it."""
+    def _ask(self, protocol: Connecting, now: float, asked: tuple[int, ...]) -> Transport | Failure | None:
+        """Connect to the last of `asked` or, while nobody can be reached, to the others."""
         while True:
-            outcome = self._connect(protocol, now, upstream, left)
+            outcome = self._connect(protocol, now, asked)
             if not isinstance(outcome, ConnectFailed):
                 return outcome
-            self._on_attempt_failed(outcome)
-            if not left:
+            self._note_failure(outcome, asked[-1], now)
+            another = self._rotation.another(asked, now)
+            if another is None:
                 return outcome
-            left -= 1
-            upstream = (upstream + 1) % len(self._upstreams)
+            asked = (*asked, another)
 
     def _ask_others(self, failed: _Handshake, failure: Failure) -> None:
-        self._on_attempt_failed(failure)
+        now = time.monotonic()
+        self._note_failure(failure, failed.asked[-1], now)
         protocol = failed.protocol
         outcome: Transport | Failure | None = failure
-        if failed.upstreams_left:
-            upstream = (failed.upstream + 1) % len(self._upstreams)
-            outcome = self._ask(protocol, time.monotonic(), upstream, failed.upstreams_left - 1)
+        another = self._rotation.another(failed.asked, now)
+        if another is not None:
+            outcome = self._ask(protocol, now, (*failed.asked, another))
         if isinstance(outcome, Transport):
             protocol.connection_made(outcome)
         elif outcome is not None:
             protocol.connection_failed(outcome)
 
+    def _note_failure(self, failure: Failure, upstream: int, now: float) -> None:
+        counts = self._counters.upstream
+        code = failure.errno if isinstance(failure, ConnectFailed) else errno.ETIMEDOUT
+        if isinstance(failure, UpstreamTimeout):
+            counts["timeout"] += 1
+        elif code == errno.EADDRNOTAVAIL:
+            counts["address_exhausted"] += 1
+            if self._counters.first_exhausted_ns is None:
+                self._counters.first_exhausted_ns = time.monotonic_ns()
+        else:
+            counts["refused"] += 1
+        if code not in _OURS and self._rotation.failed(upstream, now):
+            self._counters.left_out += 1
+
     def _connect(
-        self, protocol: Connecting, now: float, upstream: int, left: int
+        self, protocol: Connecting, now: float, asked: tuple[int, ...]
     ) -> Transport | ConnectFailed | None:
-        family, address = self._upstreams[upstream]
+        family, address = self._upstreams[asked[-1]]
         try:
             sock = self._socket(family)
         except OSError as error:
@@ -134,9 +158,10 @@ class Connector:
             # The handshake with a near host is over by now: asking again is cheaper than a turn.
             code = sock.connect_ex(address)
         if code in _DONE:
+            self._rotation.connected(asked[-1])
             return Transport(self._poller, sock.detach(), protocol)
         if code in _UNDER_WAY:
-            self._wait(_Handshake(self._look, sock, protocol, now + self._timeout_s, upstream, left))
+            self._wait(_Handshake(self._look, sock, protocol, now + self._timeout_s, asked))
             return None
         sock.close()
         return _failure(code)
@@ -161,14 +186,13 @@ class Connector:
 
 @dataclass(slots=True, eq=False)
 class _Handshake:
-    """A connection that takes its time; `upstreams_left` may still be asked, should it fail."""
+    """A connection that takes its time, to the last of `asked`; the others before it have failed."""
 
     look: Callable[[_Handshake], None]
     sock: socket.SocketType
     protocol: Connecting
     deadline: float
-    upstream: int
-    upstreams_left: int
+    asked: tuple[int, ...]
 
     def read(self) -> None:
         self.look(self)

@@ -16,6 +16,7 @@ class Counters:
         "accepted",
         "client",
         "first_exhausted_ns",
+        "left_out",
         "lost",
         "opened",
         "requests",
@@ -29,6 +30,7 @@ class Counters:
         self.opened = 0
         self.reused = 0
         self.lost = 0
+        self.left_out = 0
         self.first_exhausted_ns: int | None = None
         self.client = dict.fromkeys(self.CLIENT_ERRORS, 0)
         self.upstream = dict.fromkeys(self.UPSTREAM_ERRORS, 0)
@@ -44,6 +46,7 @@ class Counters:
             "reused": self.reused,
             "errors": {"client": dict(self.client), "upstream": dict(self.upstream)},
             "lost": self.lost,
+            "left_out": self.left_out,
             "first_exhausted_ns": self.first_exhausted_ns,
         }
 
@@ -53,7 +56,7 @@ def summed(events: Iterable[dict[str, Any]]) -> Counters:
     total = Counters()
     moments: list[int] = []
     for event in events:
-        for name in ("accepted", "requests", "opened", "reused", "lost"):
+        for name in ("accepted", "requests", "opened", "reused", "lost", "left_out"):
             setattr(total, name, getattr(total, name) + event[name])
         for side, counts in (("client", total.client), ("upstream", total.upstream)):
             for name in counts:

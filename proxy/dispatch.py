@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import time
 
 from proxy.conduit import Pipes
 from proxy.connecting import Connector, Failure
 from proxy.counters import Counters
-from proxy.errors import PoolTimeout, ProxyError, UpstreamProtocolError, UpstreamTimeout
+from proxy.errors import PoolTimeout, ProxyError, UpstreamProtocolError
 from proxy.poller import Poller
 from proxy.pool import Close, Open, Pool, Refuse, Use
 from proxy.settings import Settings
@@ -40,7 +39,7 @@ class Dispatcher:
         self._keeps = settings.mode == "keepalive"
         self._backend_closes = settings.mode == "short" and settings.closer == "backend"
         self._max_requests = settings.requests_per_connection or _NO_MAXIMUM
-        self._connector = Connector(settings, poller, self._count_failure)
+        self._connector = Connector(settings, poller, counters)
         self._closing: set[UpstreamConnection] = set()
         self._renewing: set[Downstream] = set()
         self._pool: Pool[UpstreamConnection, Downstream] = Pool(
@@ -205,14 +204,3 @@ class Dispatcher:
             self._renewing.discard(waiter)
             waiter.no_connection(error)
         return action
-
-    def _count_failure(self, error: Failure) -> None:
-        counts = self._counters.upstream
-        if isinstance(error, UpstreamTimeout):
-            counts["timeout"] += 1
-        elif error.errno == errno.EADDRNOTAVAIL:
-            counts["address_exhausted"] += 1
-            if self._counters.first_exhausted_ns is None:
-                self._counters.first_exhausted_ns = time.monotonic_ns()
-        else:
-            counts["refused"] += 1

@@ -28,6 +28,8 @@ _LIMIT_FLAGS: tuple[tuple[str, str, type[int] | type[float], str], ...] = (
         float,
         "seconds of silence of an upstream that owes a response (504)",
     ),
+    ("--max-fails", "max_fails", int, "failed connects that leave an upstream out for a while; 0: none do"),
+    ("--fail-timeout", "fail_timeout_s", float, "seconds in which they count, and for which it is left out"),
     ("--tunnel-timeout", "tunnel_timeout_s", float, "seconds of silence in a tunnel"),
     ("--queue-timeout", "queue_timeout_s", float, "seconds that a request may wait for a connection (503)"),
     ("--queue-length", "queue_length", int, "requests that may wait while --pool-max are open (503)"),
@@ -103,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--control", action="store_true", help="take commands from stdin; end with it")
     limits = {field.name: field.default for field in dataclasses.fields(Limits)}
     for flag, name, kind, text in _LIMIT_FLAGS:
-        _add_number(parser, flag, name, kind, text, limits)
+        _add_number(parser, flag, name, kind, text, limits, least=0 if name == "max_fails" else 1)
     return parser
 
 

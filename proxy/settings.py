@@ -30,6 +30,10 @@ class Limits:
     """Until an upstream has accepted a connection."""
     read_timeout_s: float = 60.0
     """The longest silence of an upstream that owes a response, as in nginx."""
+    max_fails: int = 1
+    """Failures to connect that leave an upstream address out for a while, as in nginx; 0 for none."""
+    fail_timeout_s: float = 10.0
+    """The time within which they count, and for which it is left out, as in nginx."""
     tunnel_timeout_s: float = 3600.0
     """The longest silence in a tunnel."""
     queue_timeout_s: float = 10.0
@@ -51,7 +55,7 @@ class Limits:
         """The shortest of the timeouts that the sweep looks after."""
         return min(
             self.head_timeout_s, self.idle_timeout_s, self.body_timeout_s, self.connect_timeout_s,
-            self.read_timeout_s, self.tunnel_timeout_s, self.queue_timeout_s,
+            self.read_timeout_s, self.tunnel_timeout_s, self.queue_timeout_s, self.fail_timeout_s,
         )  # fmt: skip
 
 

@@ -383,37 +383,6 @@ def test_short_connections(closer: str, version: str, upstream: Upstream) -> Non
     assert {value for request in upstream.requests for value in request.values(b"Connection")} == asked
 
 
-def test_upstreams_take_turns() -> None:
-    first, second = Upstream(), Upstream()
-    with running(first, "--upstream", second.address, "--mode", "short") as proxy, Client(proxy) as client:
-        for _ in range(6):
-            client.ask("/")
-    assert (first.connections, second.connections) == (3, 3)
-    first.close()
-    second.close()
-
-
-def test_another_upstream_serves_where_one_refuses(upstream: Upstream) -> None:
-    """Nothing has been sent yet: whatever the method, the next one may be asked."""
-    nobody = Upstream()
-    nobody.close()
-    with running(nobody, "--upstream", upstream.address, "--mode", "short") as proxy, Client(proxy) as client:
-        for method in ("GET", "POST", "GET", "PATCH"):
-            assert client.ask("/", method).status == 200
-        done = proxy.stop()
-    # Half of the turns fall to the one that refuses.
-    assert (done["errors"]["upstream"]["refused"], done["opened"]) == (2, 4)
-
-
-def test_every_upstream_is_asked_once_at_most() -> None:
-    nobody = Upstream()
-    nobody.close()
-    others = [flag for _ in range(2) for flag in ("--upstream", nobody.address)]
-    with running(nobody, *others) as proxy, Client(proxy) as client:
-        assert client.ask("/").status == 502
-        assert proxy.stop()["errors"]["upstream"]["refused"] == 3
-
-
 def test_sources_take_turns(upstream: Upstream) -> None:
     sources = ("127.0.0.2", "127.0.0.3")
     flags = [flag for source in sources for flag in ("--source", source)]
