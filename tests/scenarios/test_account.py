@@ -14,6 +14,7 @@ from bench.observe.sides import Survey
 from bench.observe.wire import Bytes
 from bench.plan import Subject
 from bench.pressure import Reading
+from bench.record import Caution
 from bench.scenarios import account
 from bench.scenarios.account import Counts, Facts
 from bench.scenarios.case import Case
@@ -74,6 +75,38 @@ def test_a_trial_holds_what_was_used_for_each_unit() -> None:
     assert (trial.time_wait["proxy"].end, trial.time_wait["proxy"].peak) == (3, 3)
     assert trial.times_ms["delay"].p50 == 1.0
     assert [caution.message for caution in trial.cautions] == ["a note"]
+
+
+def test_a_doubt_that_voids_makes_a_trial_invalid() -> None:
+    doubts = [Caution("odd", "something was odd"), Caution("lost", "3 messages were lost", voids=True)]
+    for cautions, valid in (([], True), (doubts[:1], True), (doubts, False)):
+        assert account.outcome(facts(figures=Figures(units=1, cautions=cautions))).trial.valid is valid
+
+
+def test_clients_that_had_no_core_void_what_is_not_paced() -> None:
+    known = facts()
+    starved = replace(known.played.last, reading=Reading(known.played.last.moment_ns, [1.5], 0.0))
+    for is_paced, valid in ((True, True), (False, False)):
+        played = replace(known.played, last=starved)
+        figures = Figures(units=1, is_paced=is_paced)
+        trial = account.outcome(known._replace(played=played, figures=figures)).trial
+        assert (trial.valid, trial.cautions[-1].code) == (valid, "generator-saturated")
+
+
+def test_time_wait_may_have_been_higher_between_or_at_the_end() -> None:
+    known = facts()
+    proxy = known.played.seen["proxy"]
+    for sampled, surveyed, peak in ((9, 3, 9), (1, 3, 3)):
+        seen = replace(proxy, peaks=Peaks(time_wait=sampled), survey=Survey(surveyed, 0, 0, 0, 0, 0))
+        played = replace(known.played, seen={**known.played.seen, "proxy": seen})
+        counted = account.outcome(known._replace(played=played)).trial.time_wait["proxy"]
+        assert (counted.peak, counted.end) == (peak, surveyed)
+
+
+def test_what_the_network_between_opened_on_the_proxys_host_is_not_the_proxys() -> None:
+    known = facts(servers=10)
+    trial = account.outcome(known._replace(played=replace(known.played, opened_beside=2))).trial
+    assert (trial.hops["back"].opened, trial.hops["back"].accepted) == (10, 10)
 
 
 def test_histograms_are_kept_with_the_way_as_their_mode() -> None:

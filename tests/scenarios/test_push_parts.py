@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
 from itertools import islice, pairwise
@@ -14,7 +15,8 @@ from bench.errors import PlanError
 from bench.observe.host import HostSample
 from bench.scenarios.client import Control, Go
 from bench.scenarios.push import limit, publishing
-from bench.scenarios.push.following import Job
+from bench.scenarios.push.asking import Asker
+from bench.scenarios.push.following import Crowd, Job
 from bench.scenarios.push.limit import Step
 from bench.scenarios.push.publishing import Publisher
 from bench.scenarios.push.settings import PushSettings, jobs
@@ -115,6 +117,31 @@ async def rise(
     return publisher.published.steps
 
 
+async def steadily(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> tuple[list[float], Publisher]:
+    """Let a publisher publish each second from 2 s on, over a window from 4 s to 8 s; return the moments."""
+    monkeypatch.setattr(publishing, "monotonic_ns", lambda: clock.now_ns)
+    (told,) = jobs(PushSettings(subscribers=1, messages_per_s=1.0), "sse", "127.0.0.1:1")
+    go = Go(0, 4 * 10**9, 8 * 10**9)
+    publisher = Publisher(Job(**told), go, cast(Control, clock), clock.hand)
+    await publisher.steadily()
+    return [int(text) / 1e9 for text in clock.texts], publisher
+
+
+async def test_what_is_published_bears_the_moment_at_which_it_was_due(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moments, publisher = await steadily(Clock(cost_s=1.5), monkeypatch)  # it cannot keep up
+    assert moments == [3.0, 4.0, 5.0, 6.0, 7.0]
+    assert (publisher.published.total, publisher.published.window) == (5, 4)
+
+
+async def test_what_was_overdue_before_the_window_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    clock.now_ns = 3_500_000_000  # while all connected
+    moments, _ = await steadily(clock, monkeypatch)
+    assert moments == [4.0, 5.0, 6.0, 7.0]
+
+
 async def test_a_rate_rises_until_a_step_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = list[int]()
 
@@ -151,6 +178,42 @@ def test_subscribers_are_shared_out_and_one_process_publishes() -> None:
     assert [job["subscribers"] for job in told] == [4, 3, 3]
     assert [job["stalled"] for job in told] == [1, 1, 0]
     assert [job["publishes"] for job in told] == [True, False, False]
+
+
+class Line:
+    """A transport that notes whether somebody reads from it."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.is_read = True
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def pause_reading(self) -> None:
+        self.is_read = False
+
+    def resume_reading(self) -> None:
+        self.is_read = True
+
+
+def test_who_stalls_reads_no_event_until_it_is_let() -> None:
+    (told,) = jobs(PushSettings(subscribers=2, stalled=1), "sse", "127.0.0.1:1")
+    askers, lines = list[Asker](), [Line(), Line()]
+
+    def make(who: int, crowd: Crowd) -> Asker:
+        askers.append(Asker(who, crowd))
+        return askers[-1]
+
+    got, _ = tally(count=2, stalled=1)
+    crowd = Crowd(Job(**told), Go(0, 0, None), got, make, cast(asyncio.TaskGroup, None))
+    for asker, line in zip(askers, lines, strict=True):
+        asker.connection_made(cast(asyncio.Transport, line))
+        asker.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert [line.is_read for line in lines] == [False, True]
+    assert all(line.written.startswith(b"GET /events HTTP/1.1\r\n") for line in lines)
+    crowd.read_on()
+    assert [line.is_read for line in lines] == [True, True]
 
 
 @pytest.mark.parametrize(
