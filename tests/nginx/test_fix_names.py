@@ -47,7 +47,7 @@ def repaired(folder: Path, text: str, *asked: str) -> Repair:
 
 def resolved(listening: Path) -> None:
     """Asks until nginx knows the address: an upstream {} resolves in the background."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while real.ask(listening, "/one/", 1) == [502]:
         assert time.monotonic() < deadline
         time.sleep(0.005)
