@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 import bench_process
+from bench.scenarios.broker.got import Got
+from bench.scenarios.client import Go
 from bench.scenarios.environments import ROCKETMQ
 
 SMALL = ("--set", "consumers=6", "--set", "messages_per_s=2", "--set", "poll_every_s=0.1",
@@ -34,6 +36,31 @@ def test_only_who_polls_short_pulls_in_vain(trials: dict[str, dict[str, Any]]) -
     empty = {way: trials[way]["figures"]["empty"] for way in WAYS}
     assert empty["long-poll"] == empty["push"] == 0
     assert min(empty["short-poll-new"], empty["short-poll"]) > 0
+
+
+def test_who_found_nothing_waits_before_the_next_pull(trials: dict[str, dict[str, Any]]) -> None:
+    for way in ("short-poll-new", "short-poll"):
+        at_most = 6 * (trials[way]["window_s"] / 0.1 + 1)  # each consumer, every 100 ms at the soonest
+        assert trials[way]["figures"]["empty"] <= at_most
+
+
+@pytest.mark.parametrize(
+    ("numbers", "lost", "doubled"),
+    [([1, 2, 3], 0, 0), ([1, 4], 2, 0), ([2], 1, 0), ([1, 2, 2, 3], 0, 1), ([1, 2, 1, 2], 0, 2)],
+)
+def test_numbers_tell_what_was_lost_and_what_doubled(numbers: list[int], lost: int, doubled: int) -> None:
+    got = Got(Go(0, 1000, 2000), consumers=2)
+    for number in numbers:
+        got.take(1, f"{number} 1500")
+    assert (got.lost, got.doubled, got.delivered) == (lost, doubled, len(numbers) - doubled)
+    assert got.last == [0, numbers[-1]]
+
+
+def test_only_what_was_published_in_the_window_counts() -> None:
+    got = Got(Go(0, 1000, 2000), consumers=1)
+    for number, moment in enumerate((999, 1000, 1999, 2000), 1):
+        got.take(0, f"{number} {moment}")
+    assert (got.delivered, got.delays.total(), got.lost) == (2, 2, 0)
 
 
 def test_a_pull_on_new_connections_opens_one_for_each(trials: dict[str, dict[str, Any]]) -> None:

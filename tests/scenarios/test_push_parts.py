@@ -67,6 +67,16 @@ def test_only_what_was_due_in_the_window_counts_and_stalled_subscribers_count_ap
     assert (got.event()["delivered"], got.event()["stalled_delivered"]) == (1, 1)
 
 
+def test_only_what_is_asked_in_the_window_counts() -> None:
+    hour_ns = 3600 * 10**9
+    now_ns, counted = monotonic_ns(), list[int]()
+    for window_ns, end_ns in ((now_ns, now_ns + hour_ns), (now_ns + hour_ns, None), (0, now_ns)):
+        got = Tally(Go(0, window_ns, end_ns), 1, 0, None, lambda: None)
+        got.asked()
+        counted.append(got.requests)
+    assert counted == [1, 0, 0]
+
+
 def test_messages_are_due_evenly() -> None:
     moments = list(islice(publishing.dues(1000, 4.0), 4))
     assert moments == [250_001_000, 500_001_000, 750_001_000, 1_000_001_000]
