@@ -15,7 +15,13 @@ LINGER_BYTES = 1 << 20
 LINGER_S = 2.0
 """After a last answer, what the client may still send: cut off at once, it could lose the answer."""
 
-_ERROR_KINDS = {408: "timeout", 413: "body_too_large", 414: "head_too_large", 431: "head_too_large"}
+_ERROR_KINDS = {
+    408: "timeout",
+    413: "body_too_large",
+    414: "head_too_large",
+    431: "head_too_large",
+    507: "body_too_large",
+}
 
 
 class State(enum.Enum):
@@ -44,12 +50,13 @@ class ClientConnection:
     Attributes:
         tail: what is added to each of its requests.
         closes: whether it ends with the answer under way.
+        has_ended: whether the client sends no more: it waits for its answer, or is gone.
         deadline: when what it waits for has taken too long, on the clock of the sweep.
     """
 
     __slots__ = (
         "_buffer", "_exchange", "_lingered", "_read_paused", "_service", "_state", "_write_paused", "closes",
-        "deadline", "tail", "transport",
+        "deadline", "has_ended", "tail", "transport",
     )  # fmt: skip
 
     transport: Transport
@@ -64,6 +71,7 @@ class ClientConnection:
         self._lingered = 0
         self.tail = service.writer.tail(address)
         self.closes = False
+        self.has_ended = False
         self.deadline = service.idle_until
 
     # What the transport tells.
@@ -96,8 +104,10 @@ class ClientConnection:
     def eof_received(self) -> bool:
         if self._state is not _ASKING or not self._exchange.request_done:
             return False
-        # RFC 9112, section 9.6: a client may close its side and still wait for the answer.
-        self.closes = True
+        # RFC 9112, section 9.6: a client may close its side and still wait for the answer. One that is gone
+        # looks the same until something is sent to it, and so it is not waited with for long.
+        self.closes = self.has_ended = True
+        self.deadline = min(self.deadline, self._service.half_closed_until)
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:

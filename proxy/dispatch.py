@@ -36,14 +36,14 @@ class Dispatcher:
         self.pipes = Pipes(poller)
         self.now = time.monotonic()
         self._counters = counters
-        self._keeps = settings.mode == "keepalive"
+        keeps = settings.mode == "keepalive"
         self._backend_closes = settings.mode == "short" and settings.closer == "backend"
-        self._max_requests = settings.requests_per_connection or _NO_MAXIMUM
+        self._max_requests = (settings.requests_per_connection or _NO_MAXIMUM) if keeps else 0
         self._connector = Connector(settings, poller, counters)
         self._closing: set[UpstreamConnection] = set()
         self._renewing: set[Downstream] = set()
         self._pool: Pool[UpstreamConnection, Downstream] = Pool(
-            max_idle=settings.pool_idle if self._keeps else 0,
+            max_idle=settings.pool_idle if keeps else 0,
             max_open=settings.pool_max,
             max_waiting=settings.limits.queue_length,
             idle_timeout_s=settings.pool_idle_timeout_s,
@@ -103,7 +103,7 @@ class Dispatcher:
         self._open(self._tell_failure(connection, error))
 
     def release(self, connection: UpstreamConnection) -> None:
-        if self._keeps and connection.carried < self._max_requests:
+        if connection.carried < self._max_requests:
             action = self._pool.release(connection, self.now)
             if action is not None:
                 self._carry_out(action)
@@ -139,7 +139,7 @@ class Dispatcher:
 
     def drain(self) -> None:
         """Close idle connections, and keep none from now on."""
-        self._keeps = False
+        self._max_requests = 0
         for action in self._pool.drain():
             self._carry_out(action)
 

@@ -8,6 +8,7 @@ ProxyError(status)
     UpstreamTimeout        504: the upstream took too long
     PoolTimeout            503: no connection became free in time, or the queue is full
     ClientTimeout          408: the client took too long
+    NoRoom                 507: a body that must be kept until it is whole cannot be
 
 StartError(exit_code)      the proxy cannot start; never meets a client
     SettingsError          2: the flags make no sense
@@ -75,6 +76,12 @@ class PoolTimeout(ProxyError):
     """No upstream connection became free in time, or too many exchanges wait for one."""
 
     status = 503
+
+
+class NoRoom(ProxyError):
+    """The disk does not take a request body that must be kept until it is whole."""
+
+    status = 507
 
 
 class StartError(Exception):

@@ -6,9 +6,16 @@ import enum
 from typing import Protocol
 
 from proxy import forwarding
-from proxy.errors import ClientProtocolError, ClientTimeout, ProxyError, UpstreamProtocolError, UpstreamReset
-from proxy.http11.chunked import LAST_CHUNK, chunk
-from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
+from proxy.collecting import Collected
+from proxy.download import Download
+from proxy.errors import (
+    ClientProtocolError,
+    ClientTimeout,
+    NoRoom,
+    ProxyError,
+    UpstreamProtocolError,
+    UpstreamReset,
+)
 from proxy.http11.request import USUAL as _USUAL
 from proxy.http11.request import RequestHead
 from proxy.http11.response import ResponseHead
@@ -48,6 +55,7 @@ class Client(Protocol):
     tail: bytes
     transport: Transport
     closes: bool
+    has_ended: bool
     deadline: float
 
     def unread(self, data: bytes) -> None:
@@ -80,10 +88,11 @@ class Exchange:
     """
 
     __slots__ = (
-        "_chunks_out", "_client", "_head", "_request", "_retried", "_service", "_state", "_upload",
-        "_upstream", "request_done",
+        "_client", "_download", "_head", "_request", "_service", "_state", "_unsent",
+        "_upload", "_upstream", "request_done",
     )  # fmt: skip
 
+    _download: Download
     _upload: Upload
     _upstream: UpstreamConnection
 
@@ -92,9 +101,8 @@ class Exchange:
         self._client = client
         self._state = _OVER
         self._head = _USUAL
-        self._request = b""
-        self._chunks_out = False
-        self._retried = False
+        self._request: bytes | memoryview = b""
+        self._unsent = 0
         self.request_done = True
 
     # What the client asks for.
@@ -114,7 +122,7 @@ class Exchange:
         else:
             self.ask(request)
 
-    def ask(self, request: bytes) -> None:
+    def ask(self, request: bytes | memoryview) -> None:
         """Ask for `request`: its head, and as much of its body as there is."""
         service = self._service
         self._request = request
@@ -125,15 +133,14 @@ class Exchange:
 
     def take(self, data: bytes) -> None:
         """Take more of the request's body."""
-        try:
-            framed = self._take_body(data)
-        except ClientProtocolError as error:
-            self._refuse(error)
+        upload = self._upload
+        framed = self._take_body(upload, data)
+        if framed is None:
             return
-        if self._state is _COLLECTING:
-            self._collect(framed)
+        if upload.collected is not None:
+            self._collect(upload.collected)
         elif self._state is _WAITING:
-            self._request += framed
+            self._request = b"".join((self._request, framed))
             self._client.pause_reading()
         elif framed:
             service = self._service
@@ -152,16 +159,30 @@ class Exchange:
 
     def timed_out(self, *, of_client: bool) -> None:
         """End what has taken too long; `of_client` tells that it does not read."""
-        counters = self._service.counters
         if self._state is _RELAYING and self.request_done:
-            counters.upstream["timeout"] += 1
+            if self._upstream.unsent < self._unsent:
+                # A long body that was collected is still on its way.
+                self._unsent = self._upstream.unsent
+                self._client.deadline = self._service.response_until
+                return
+            self._count_silence()
             self._answer(504, "the upstream took too long to answer")
         elif self._state in (_COLLECTING, _RELAYING):
             self._refuse(ClientTimeout("the body took too long"))
         elif self._state is _RESPONDING:
-            (counters.client if of_client else counters.upstream)["timeout"] += 1
+            if of_client:
+                self._service.counters.client["timeout"] += 1
+            else:
+                self._count_silence()
             self._let_go()
             self._client.cut()
+
+    def _count_silence(self) -> None:
+        counters = self._service.counters
+        if self._client.has_ended:
+            counters.client["aborted"] += 1
+        else:
+            counters.upstream["timeout"] += 1
 
     def abandon(self) -> None:
         """Give up, since the client has gone."""
@@ -173,39 +194,47 @@ class Exchange:
     def _begin_body(self, request: bytes, data: bytes) -> None:
         service, head = self._service, self._head
         self.request_done = False
-        self._retried = True
         self._upload = upload = Upload(head.body, service.limits, collects=service.writer.to_http10)
-        try:
-            framed = self._take_body(data)
-        except ClientProtocolError as error:
-            self._refuse(error)
+        framed = self._take_body(upload, data)
+        if framed is None:
             return
-        if head.expects_continue and service.writer.to_http10 and not upload.done:
+        if head.expects_continue and service.writer.to_http10 and not self.request_done:
             # RFC 9110, section 10.1.1: the upstream cannot.
             self._client.transport.write(forwarding.CONTINUE)
-        if upload.collects:
+        if upload.collected is not None:
             self._state = _COLLECTING
-            self._collect(framed)
+            self._collect(upload.collected)
         else:
             self.ask(request + framed)
 
-    def _take_body(self, data: bytes) -> bytes:
-        upload = self._upload
-        framed = upload.take(data)
+    def _take_body(self, upload: Upload, data: bytes) -> bytes | None:
+        """Return what of the body is in `data`; None where it had to be refused."""
+        try:
+            framed = upload.take(data)
+        except (ClientProtocolError, NoRoom) as error:
+            self._refuse(error)
+            return None
         if upload.done:
             self.request_done = True
             self._client.unread(upload.rest)
             del self._upload
         return framed
 
-    def _collect(self, content: bytes) -> None:
+    def _collect(self, collected: Collected) -> None:
         """Ask once the body is whole: only then its length can be told."""
         service = self._service
         if not self.request_done:
             self._client.deadline = service.body_until
             return
-        self._head.set_length(len(content))
-        self.ask(service.writer.write(self._head, self._client.tail, service.default_host) + content)
+        self._head.set_length(collected.size)
+        head = service.writer.write(self._head, self._client.tail, service.default_host)
+        try:
+            request = collected.after(head)
+        except NoRoom as error:
+            self._refuse(error)
+            return
+        self._unsent = len(request)
+        self.ask(request)
 
     # What the dispatcher tells.
 
@@ -261,50 +290,35 @@ class Exchange:
         service, client = self._service, self._client
         self._state = _RESPONDING
         self._request = b""
-        client.deadline = service.response_until
-        to_http10 = self._head.is_10
-        has_no_length = head.body in (CHUNKED, UNTIL_CLOSE)
-        self._chunks_out = has_no_length and not to_http10
-        if not self.request_done or (has_no_length and to_http10):
+        self._expect_more()
+        self._download = download = Download(head, client.transport, to_http10=self._head.is_10)
+        if not self.request_done or download.ends_by_close:
             client.closes = True
-        data = forwarding.response_head(
-            head, keep_alive=not client.closes, to_http10=to_http10, date=service.date
-        )
-        if has_no_length:
-            client.transport.write(data + chunk(content) if content and self._chunks_out else data + content)
-        else:
-            client.transport.send(data + content)
+        download.begin(content, keep_alive=not client.closes, date=service.date)
 
     def content(self, content: bytes) -> None:
-        client = self._client
-        client.deadline = self._service.response_until
-        if self._chunks_out:
-            client.transport.write(chunk(content))
-        else:
-            client.transport.send(content)
+        self._expect_more()
+        self._download.go_on(content)
 
     def sink(self) -> Transport | None:
-        transport = self._client.transport
-        return None if self._chunks_out or transport.unsent or transport.is_closing else transport
+        return self._download.sink()
 
     def content_moved(self) -> None:
-        self._client.deadline = self._service.response_until
+        self._expect_more()
 
     def content_done(self) -> None:
-        chunks_out = self._chunks_out
-        self._chunks_out = False
-        # Over before the last chunk goes out: the upstream connection may serve another one by now.
+        # Over before the last bytes go out: the upstream connection may serve another one by now.
         self._state = _OVER
-        if chunks_out:
-            self._client.transport.write(LAST_CHUNK)
+        self._download.end()
+        del self._download
         self._finish()
 
     def upstream_failed(self, connection: UpstreamConnection, error: ProxyError) -> None:
         dispatcher = self._service.dispatcher
         is_stale = connection.carried > 1 and not connection.has_answered
-        if is_stale and not self._retried and self._head.method in _IDEMPOTENT:
-            # RFC 9112, section 9.3.1: a kept connection that ends is a race, not an answer.
-            self._retried = True
+        if is_stale and not self._head.body and self._head.method in _IDEMPOTENT:
+            # RFC 9112, section 9.3.1: a kept connection that ends is a race, not an answer. The next one
+            # is fresh.
             self._state = _WAITING
             del self._upstream
             dispatcher.renew(connection, self)
@@ -327,6 +341,11 @@ class Exchange:
             self._client.resume_reading()
 
     # Ends.
+
+    def _expect_more(self) -> None:
+        """Give the upstream until the next piece of the response."""
+        service, client = self._service, self._client
+        client.deadline = service.half_closed_until if client.has_ended else service.response_until
 
     def _answer(self, status: int, reason: str) -> None:
         """Answer in place of the upstream."""
@@ -352,7 +371,6 @@ class Exchange:
     def _finish(self) -> None:
         self._state = _OVER
         self._request = b""
-        self._retried = False
         self._head = _USUAL
         self._client.answered()
 

@@ -83,6 +83,7 @@ class Service:
         self.head_until = now + self.limits.head_timeout_s
         self.body_until = now + self.limits.body_timeout_s
         self.response_until = now + self.limits.read_timeout_s
+        self.half_closed_until = now + self.limits.half_closed_timeout_s
         for client in [each for each in self._clients if each.deadline <= now]:
             client.timed_out()
         for tunnel in [each for each in self._tunnels if each.is_silent(now, self.limits.tunnel_timeout_s)]:

@@ -18,7 +18,7 @@ class Limits:
     """The most header fields in a head, as in HAProxy and Envoy."""
     body_bytes: int = 1 << 30
     """The longest request body; it is streamed, never kept."""
-    collected_bytes: int = 64 * 1024
+    collected_bytes: int = 64 << 20
     """The longest chunked request body that is kept whole, for an HTTP/1.0 upstream alone."""
     head_timeout_s: float = 15.0
     """From the first byte of a request head to its last."""
@@ -30,6 +30,8 @@ class Limits:
     """Until an upstream has accepted a connection."""
     read_timeout_s: float = 60.0
     """The longest silence of an upstream that owes a response, as in nginx."""
+    half_closed_timeout_s: float = 10.0
+    """The same once the client has closed its side: it waits, or is gone, as nginx takes it to be at once."""
     max_fails: int = 1
     """Failures to connect that leave an upstream address out for a while, as in nginx; 0 for none."""
     fail_timeout_s: float = 10.0
@@ -55,7 +57,8 @@ class Limits:
         """The shortest of the timeouts that the sweep looks after."""
         return min(
             self.head_timeout_s, self.idle_timeout_s, self.body_timeout_s, self.connect_timeout_s,
-            self.read_timeout_s, self.tunnel_timeout_s, self.queue_timeout_s, self.fail_timeout_s,
+            self.read_timeout_s, self.half_closed_timeout_s, self.tunnel_timeout_s, self.queue_timeout_s,
+            self.fail_timeout_s,
         )  # fmt: skip
 
 

@@ -163,13 +163,18 @@ class Transport:
         if self._queue(data):
             self._poller.soon.append(self.flush)
 
-    def hold(self, data: bytes) -> None:
+    def hold(self, data: bytes | memoryview) -> None:
         """Send `data` once all that has come in by now was read: it cannot be an answer to that."""
         if self.unsent or self._closing:
             self._queue(data)
         else:
             self.unsent = data
             self._poller.later.append(self.flush)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing was sent yet of what is still to be sent."""
+        return bool(self.unsent) and not self._blocked
 
     def write_eof(self) -> None:
         """Close this side, after what is still to be sent."""
@@ -248,7 +253,7 @@ class Transport:
     def _is_shut(self) -> bool:
         return self._shutting and not self.unsent
 
-    def _queue(self, data: bytes) -> bool:
+    def _queue(self, data: bytes | memoryview) -> bool:
         """Add to what is to be sent; True when nobody has promised yet to send it."""
         if self._closing:
             return False

@@ -158,13 +158,18 @@ class UpstreamConnection:
         """Carry exchanges on `transport` from now on."""
         self._transport = transport
 
-    def send(self, request: bytes, downstream: Downstream) -> None:
+    def send(self, request: bytes | memoryview, downstream: Downstream) -> None:
         """Begin an exchange with `request`: its head, and as much of its body as there is."""
         self._downstream = downstream
         self._state = _HEAD
         self.has_answered = False
         self.carried += 1
         self._transport.hold(request)
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of the request that the upstream has not taken yet."""
+        return len(self._transport.unsent)
 
     def send_content(self, content: bytes) -> None:
         """Send more of the request's body, in its framing."""
@@ -194,9 +199,12 @@ class UpstreamConnection:
             self._owner.discard(self)
 
     def close(self) -> None:
-        """Close now: this side ends first."""
+        """Close now: this side ends first. What is left of a request, nobody wants any more."""
         self._state = _CLOSED
-        self._transport.close()
+        if self._transport.unsent:
+            self._transport.abort()
+        else:
+            self._transport.close()
 
     def leave(self, deadline: float) -> None:
         """Wait for the upstream to end first, until `deadline`."""
@@ -263,8 +271,12 @@ class UpstreamConnection:
     def _pass_on(self, data: bytes) -> bool:
         """Take the first of a response; True where that is all of it, and went to the client as it is."""
         downstream = self._downstream
-        if self._transport.unsent and downstream.request_done:
-            raise UpstreamProtocolError("a response before its request was sent")
+        if self._transport.unsent:
+            if self._transport.is_held:
+                raise UpstreamProtocolError("a response before its request was sent")
+            # An early one, as to a body that is too long: the rest of the request is never sent.
+            self.has_answered = True
+            return False
         self.has_answered = True
         date_at = read_usual_response(data, self._owner.limits)
         if date_at is None or not downstream.pass_on(data, date_at):
@@ -364,7 +376,7 @@ class UpstreamConnection:
 
     def _complete(self, *, reusable: bool) -> None:
         downstream = self._downstream
-        reusable = reusable and downstream.request_done
+        reusable = reusable and downstream.request_done and not self._transport.unsent
         self._state = _NOTHING
         self._forget()
         # First the connection, then the client: its next request may want this very connection.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy_process import Client, Upstream, running, send
+from proxy_process import Client, Listener, Upstream, running, send, until
 
 CHUNKED_POST = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -48,7 +48,8 @@ def test_an_old_upstream_is_told_the_length_of_a_chunked_body(at: int, upstream:
 
 
 def test_a_chunked_body_may_be_too_long_for_an_old_upstream(upstream: Upstream) -> None:
-    with running(upstream, "--upstream-http", "1.0") as proxy, Client(proxy) as client:
+    flags = ("--upstream-http", "1.0", "--max-collected", "65536")
+    with running(upstream, *flags) as proxy, Client(proxy) as client:
         client.sock.sendall(CHUNKED_POST + b"10000\r\n" + b"x" * 65536)
         client.sock.sendall(b"\r\n1\r\nx\r\n")
         response = client.read()
@@ -56,6 +57,51 @@ def test_a_chunked_body_may_be_too_long_for_an_old_upstream(upstream: Upstream) 
         assert (response.status, response.fields[b"connection"]) == (411, b"close")
         assert proxy.stop()["requests"] == 0
     assert upstream.requests == []
+
+
+LONG = b"".join(b"%08d" % number for number in range(500_000))
+"""Longer than what sockets and memory keep of it, and no two parts alike."""
+LONG_CHUNKS = b"%x\r\n%b\r\n0\r\n\r\n" % (len(LONG), LONG)
+
+
+def test_a_long_chunked_body_reaches_an_old_upstream_whole(upstream: Upstream) -> None:
+    with running(upstream, "--upstream-http", "1.0") as proxy, Client(proxy) as client:
+        client.sock.sendall(CHUNKED_POST + LONG_CHUNKS + b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert [client.read(), client.read()] != [None, None]
+    first, second = upstream.requests
+    assert first.values(b"Content-Length") == [b"%d" % len(LONG)]
+    assert first.content == LONG
+    assert second.target == b"/next"
+
+
+def test_an_old_upstream_that_takes_no_more_of_a_long_body_is_late() -> None:
+    flags = ("--upstream-http", "1.0", "--read-timeout", "0.2")
+    with Listener() as listener, running(listener, *flags) as proxy, Client(proxy) as client:
+        client.sock.sendall(CHUNKED_POST + LONG_CHUNKS)
+        with listener.accept() as sock:
+            assert sock.recv(16) == b"POST / HTTP/1.0\r"
+            assert proxy.errors() == 0
+            response = client.read()
+        assert response is not None
+        assert (response.status, proxy.stop()["errors"]["upstream"]["timeout"]) == (504, 1)
+
+
+def test_an_old_upstream_may_answer_before_it_has_taken_a_long_body() -> None:
+    with (
+        Listener() as listener,
+        running(listener, "--upstream-http", "1.0") as proxy,
+        Client(proxy) as client,
+    ):
+        client.sock.sendall(CHUNKED_POST + LONG_CHUNKS)
+        with listener.accept() as sock:
+            assert sock.recv(16) == b"POST / HTTP/1.0\r"
+            sock.sendall(b"HTTP/1.0 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")
+            response = client.read()
+            assert response is not None
+            assert (response.status, response.content) == (413, b"no")
+            client.sock.sendall(b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n")
+            with listener.accept() as other:
+                assert until(other, b"\r\n\r\n").startswith(b"GET /next ")
 
 
 def test_a_chunked_body_may_take_too_long_for_an_old_upstream(upstream: Upstream) -> None:

@@ -334,6 +334,36 @@ def test_a_full_queue_and_a_long_wait(upstream: Upstream) -> None:
         assert proxy.stop()["errors"]["upstream"]["pool"] == 2
 
 
+@pytest.mark.parametrize("begun", [b"", b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"])
+def test_a_client_that_has_closed_its_side_may_be_gone(begun: bytes) -> None:
+    """A stream may be silent for long, but not where perhaps nobody listens any more."""
+    flags = ("--half-closed-timeout", "0.2", "--read-timeout", "1000")
+    with Listener() as listener, running(listener, *flags) as proxy, Client(proxy) as client:
+        client.sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        with listener.accept() as sock:
+            until(sock, b"\r\n\r\n")
+            if begun:
+                sock.sendall(OK + begun)
+                until(client.sock, b"hello\r\n")
+            client.sock.shutdown(socket.SHUT_WR)
+            assert sock.recv(1) == b"", "the upstream is told"
+        assert client.sock.recv(16) == (b"" if begun else b"HTTP/1.1 504 Gat")
+        errors = proxy.stop()["errors"]
+        assert (errors["client"]["aborted"], errors["upstream"]["timeout"]) == (1, 0)
+
+
+def test_a_client_that_has_closed_its_side_gets_what_comes_in_time() -> None:
+    with Listener() as listener, running(listener) as proxy, Client(proxy) as client:
+        client.sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.sock.shutdown(socket.SHUT_WR)
+        with listener.accept() as sock:
+            until(sock, b"\r\n\r\n")
+            sock.sendall(OK + b"Content-Length: 5\r\n\r\nhello")
+            response = client.read()
+        assert response is not None
+        assert (response.content, response.fields[b"connection"]) == (b"hello", b"close")
+
+
 def test_an_idle_client_is_let_go(upstream: Upstream) -> None:
     with running(upstream, "--idle-timeout", "0.5") as proxy, Client(proxy) as client:
         client.ask("/")

@@ -49,9 +49,10 @@ def test_a_body_is_collected_where_its_length_must_come_first() -> None:
     data = b"3;x\r\nhel\r\n2\r\nlo\r\n0\r\nX: 1\r\n\r\nNEXT"
     for pieces in cuts(data):
         upload = Upload(CHUNKED, Limits(), collects=True)
-        assert upload.collects
-        assert send(upload, pieces) == (b"hello", b"NEXT")
-    assert not Upload(5, Limits(), collects=True).collects, "whose length is known goes as it comes"
+        assert send(upload, pieces) == (b"", b"NEXT")
+        assert upload.collected is not None
+        assert (upload.collected.size, upload.collected.after(b"head ")) == (5, b"head hello")
+    assert Upload(5, Limits(), collects=True).collected is None, "whose length is known goes as it comes"
 
 
 @pytest.mark.parametrize("data", [b"b\r\n", b"5\r\nhello\r\n6\r\nworlds\r\n"])

@@ -20,7 +20,9 @@ class Wire:
     def __init__(self) -> None:
         self.written = b""
         self.unsent = b""
+        self.is_held = False
         self.is_open = True
+        self.was_aborted = False
         self.is_reading_ = True
 
     def send(self, data: bytes) -> None:
@@ -31,7 +33,9 @@ class Wire:
     def close(self) -> None:
         self.is_open = False
 
-    abort = close
+    def abort(self) -> None:
+        self.is_open = False
+        self.was_aborted = True
 
     def pause_reading(self) -> None:
         self.is_reading_ = False
@@ -248,11 +252,20 @@ def test_an_idle_connection_may_end(error: Exception | None) -> None:
 
 def test_a_response_that_comes_before_its_request_has_left_is_none() -> None:
     exchange = Exchange(takes_usual=True)
-    exchange.wire.unsent = b"request"
+    exchange.wire.unsent, exchange.wire.is_held = b"request", True
     exchange.connection.data_received(OK)
     assert isinstance(exchange.error, UpstreamProtocolError)
     assert exchange.passed_on == b""
     assert not exchange.connection.has_answered
+
+
+def test_a_response_that_comes_before_the_rest_of_its_request_has_left_is_early() -> None:
+    exchange = Exchange(takes_usual=True)
+    exchange.wire.unsent = b"uest"
+    exchange.connection.data_received(OK)
+    assert (exchange.passed_on, exchange.received, exchange.reusable) == (b"", b"hello", False)
+    exchange.connection.close()
+    assert exchange.wire.was_aborted
 
 
 @pytest.mark.parametrize("data", [OK, OK.replace(b"Date", b"X")])

@@ -1,0 +1,43 @@
+"""What an exchange does about time, with client, dispatcher and upstream scripted."""
+
+from unittest.mock import Mock
+
+import pytest
+
+from proxy.counters import Counters
+from proxy.exchange import Exchange
+from proxy.forwarding import RequestWriter
+from proxy.http11.request import read_request
+from proxy.settings import Limits
+
+CHUNKED_POST = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.fixture
+def service() -> Mock:
+    writer = RequestWriter(Limits(), is_10=True, keep_alive=True, ask_close=False)
+    return Mock(
+        writer=writer, limits=Limits(), counters=Counters(), default_host=b"up:1", response_until=60.0
+    )
+
+
+@pytest.fixture
+def client() -> Mock:
+    return Mock(tail=b"X-Forwarded-Host: ", closes=False, has_ended=False)
+
+
+def test_an_upstream_that_still_takes_a_long_body_is_not_late(service: Mock, client: Mock) -> None:
+    exchange = Exchange(service, client)
+    head = read_request(CHUNKED_POST, Limits())
+    assert head is not None
+    exchange.begin(head, b"186a0\r\n" + b"x" * 100_000 + b"\r\n0\r\n\r\n")
+    connection = Mock(unsent=100_000)
+    exchange.use(connection)
+    for connection.unsent in (100_000, 50_000, 49_999):
+        client.deadline = 0.0
+        exchange.timed_out(of_client=False)
+        assert client.deadline == service.response_until
+    client.answered.assert_not_called()
+    exchange.timed_out(of_client=False)
+    client.answered.assert_called_once()
+    assert service.counters.upstream["timeout"] == 1
