@@ -162,7 +162,7 @@ def local(port: int, **changes: Any) -> Job:
 def read_all(generator: Generator, then: Callable[[Second], None] = lambda _: None) -> list[Second]:
     read = []
     while not generator.is_over or (read and read[-1] is not None):
-        read.append(generator.read(60))
+        read.append(generator.read(0.1))
         if (last := read[-1]) is not None:
             then(last)
     return [part for part in read if part is not None]

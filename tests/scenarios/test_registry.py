@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+from time import monotonic_ns
 from typing import Any
 
 import pytest
@@ -10,8 +12,10 @@ import pytest
 import bench_process
 from bench import plan
 from bench.scenarios.case import Case
+from bench.scenarios.client import Go
 from bench.scenarios.environments import NACOS
 from bench.scenarios.registry import RegistrySettings, ground, steps
+from bench.scenarios.registry.fleet import Fleet, Job, Named, Tally
 from bench.scenarios.registry.news import Change, News
 from bench.scenarios.registry.wheel import Wheel
 
@@ -92,6 +96,54 @@ def test_what_stands_on_a_wheel_is_due_once_a_turn() -> None:
     assert list(wheel.due(1006)) == ["a"]
     wheel.remove("a")
     assert list(wheel.due(2500)) == ["b"]
+
+
+class Beating:
+    """An instance whose beats are answered by nobody; they fail when it dies, or when the test says so."""
+
+    def __init__(self) -> None:
+        self.waiting: asyncio.Future[None] | None = None
+        self.has_failed = False
+
+    async def join(self) -> None:
+        """Is taken."""
+
+    async def beat(self) -> None:
+        self.waiting = asyncio.get_running_loop().create_future()
+        try:
+            await self.waiting
+        except ConnectionError:
+            self.has_failed = True
+            raise
+
+    def die(self) -> None:
+        assert self.waiting is not None
+        self.waiting.set_exception(ConnectionError("ended before the response did"))
+
+
+async def test_who_dies_in_the_middle_of_a_beat_failed_at_nothing() -> None:
+    beating, tally = list[Beating](), Tally(Go(monotonic_ns(), 0, None))
+    job = Job(
+        way="http-kept", address="a:1", sources=[], steps=[[0, 2]], joins_per_s=1000.0, beat_every_s=0.01,
+        instances_per_service=1, subscribers=1, poll_every_s=1.0, changes=1, changes_s=0.0, patience_s=1.0,
+        server_closes=False, connections=9,
+    )  # fmt: skip
+
+    def make(named: Named, number: int) -> Beating:
+        beating.append(Beating())
+        return beating[-1]
+
+    fleet = Fleet(job, tally, make)
+    living = asyncio.ensure_future(fleet.live())
+    while len(beating) < 2 or None in (each.waiting for each in beating):
+        await asyncio.sleep(0)
+    await fleet.change()
+    beating[1].die()  # by itself: its connection is lost
+    while not all(each.has_failed for each in beating[:2]):
+        await asyncio.sleep(0)
+    living.cancel()
+    await fleet.stop()
+    assert tally.errors == {"reset": 1}
 
 
 def test_turns_that_were_missed_are_not_made_up_for() -> None:

@@ -112,6 +112,7 @@ class Fleet:
         self._make = make
         self._wheel: Wheel[Instance] = Wheel(round(job.beat_every_s * 1e9), tally.go.start_ns)
         self._alive: dict[Named, Instance] = {}
+        self._dead: set[Instance] = set()
         self._busy: set[Instance] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._gate = asyncio.Semaphore(_AT_ONCE)
@@ -165,6 +166,7 @@ class Fleet:
         instance = self._alive.pop(named, None)
         if instance is not None:
             self._wheel.remove(instance)
+            self._dead.add(instance)
             self._tally.news.add(named.service, Change(named.address, False, monotonic_ns()))
             instance.die()
 
@@ -206,7 +208,8 @@ class Fleet:
             async with self._gate:
                 await doing
         except OSError as error:
-            self._tally.failed(error)
+            if instance not in self._dead:  # what dies in the middle of a beat is no failure of the registry
+                self._tally.failed(error)
         finally:
             self._busy.discard(instance)
 
