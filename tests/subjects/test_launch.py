@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import socket
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.errors import LabError, PlanError, RoleError
@@ -13,9 +17,12 @@ from bench.lab import Host, open_lab
 from bench.subjects import envoy, haproxy, programs
 from bench.subjects.launch import Recipe, launch, listen_address
 from bench.subjects.programs import Program
+from bench.subjects.subject import Counted
 
 LISTENS = """
-import socket, sys, time
+import pathlib, signal, socket, sys, time
+told = pathlib.Path(__file__).with_name("told")
+signal.signal(signal.SIGHUP, lambda number, frame: told.touch())
 server = socket.create_server((sys.argv[1], int(sys.argv[2])))
 time.sleep(600)
 """
@@ -65,6 +72,35 @@ def test_it_is_ready_when_it_listens(host: Host, tmp_path: Path) -> None:
     run = listening(listen, tmp_path)
     running = launch(host, None, recipe(listen, "grep -q {folder} {folder}/conf", run, tmp_path))
     assert (running.address, running.version) == (listen, "1.0.0")
+    running.stop()
+
+
+def test_it_is_told_to_read_its_configuration_anew(host: Host, tmp_path: Path) -> None:
+    listen = listen_address(host)
+    known = recipe(listen, "true", listening(listen, tmp_path), tmp_path)
+    running = launch(host, None, replace(known, reload=signal.SIGHUP, count=lambda folder: Counted(opened=7)))
+    assert running.count() == Counted(opened=7)
+    running.reload()
+    while not (tmp_path / "told").exists():
+        """Until it has taken the signal."""
+    assert running.count() == Counted(), "what it counted before is gone"
+    running.stop()
+    running = launch(host, None, known)
+    with pytest.raises(RoleError, match="no signal makes it read its configuration anew"):
+        running.reload()
+    running.stop()
+
+
+def test_a_restart_is_another_process_at_the_same_address(host: Host, tmp_path: Path) -> None:
+    listen = listen_address(host)
+    running = launch(host, None, recipe(listen, "true", listening(listen, tmp_path), tmp_path))
+    before = running.pid
+    running.restart()
+    assert before != running.pid
+    assert before is not None
+    assert not psutil.pid_exists(before)
+    name, _, port = running.address.rpartition(":")
+    socket.create_connection((name, int(port))).close()
     running.stop()
 
 

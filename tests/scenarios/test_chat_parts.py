@@ -1,0 +1,99 @@
+"""The parts of chat without sockets: what members are told, what befalls the proxy, what that comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from bench import plan
+from bench.pressure import Reading
+from bench.scenarios.case import Case
+from bench.scenarios.chat import SCENARIO, ChatSettings
+from bench.scenarios.played import Edge, Happening, Played
+from bench.scenarios.scenario import Figures
+from bench.scenarios.stage import Stage
+
+S = 10**9
+SETTINGS = ChatSettings(rooms=4, agents=2, idle_s=3.0, warmup_s=1.0, duration_s=1.0, happens_s=0.2)
+SILENT = dict.fromkeys(("said", "heard", "lost", "doubled", "disordered", "reconnects", "refused"), 0)
+
+
+class Empty:
+    """A stage on which nobody plays: it notes what is asked, and has what clients told ready."""
+
+    def __init__(self, **told: Any) -> None:
+        self.jobs: Sequence[dict[str, Any]] = ()
+        self.befell: list[tuple[float, str]] = []
+        self._told = {**SILENT, "presences": 0, "dropped_ns": [], "back_ns": [], "delay_us": [], **told}
+        self._now_s = 0.0
+
+    def serve(self, module: str) -> Any:
+        return SimpleNamespace(address=module)
+
+    def open(self, addresses: Sequence[str]) -> str:
+        return "127.0.0.1:1"
+
+    def clients(self, module: str, jobs: Sequence[dict[str, Any]]) -> None:
+        self.jobs = jobs
+
+    def reload(self) -> None:
+        self.befell.append((self._now_s, "reload"))
+
+    def restart(self) -> None:
+        self.befell.append((self._now_s, "restart"))
+
+    def play(self, warmup_s: float, duration_s: float, happenings: Sequence[Happening]) -> Played:
+        for happening in happenings:
+            self._now_s = happening.at_s
+            happening.act()
+        first, last = (
+            Edge(round(at_s * S), Reading(0, [], None), {}, None, None)
+            for at_s in (warmup_s, warmup_s + duration_s)
+        )
+        return Played(0, first, last, (self._told,), (), {}, (), 0.0, False)
+
+
+def perform(way: str, **told: Any) -> tuple[Figures, Empty]:
+    """Have chat perform one way behind nginx, its clients telling `told`."""
+    stage = Empty(**told)
+    perform_: Callable[..., Figures] = SCENARIO.perform
+    return perform_(cast(Stage, stage), Case(way, plan.Subject(name="nginx")), SETTINGS), stage
+
+
+@pytest.mark.parametrize(
+    ("way", "befell"),
+    [("ours", []), ("idle", []), ("reload", [(1.2, "reload")]), ("restart", [(1.2, "restart")])],
+)
+def test_what_befalls_the_proxy_does_so_in_the_window(way: str, befell: list[tuple[float, str]]) -> None:
+    assert perform(way)[1].befell == befell
+
+
+@pytest.mark.parametrize(
+    ("way", "says", "beats"), [("ours", 2.0, 0), ("idle", 12.0, 0), ("idle-beats", 12.0, 1.0)]
+)
+def test_who_is_to_be_silent_is_and_heartbeats_come_in_time(way: str, says: float, beats: float) -> None:
+    (job,) = perform(way)[1].jobs
+    assert (job["say_every_s"], job["beat_every_s"]) == (says, beats)
+
+
+def test_all_are_back_when_the_last_one_is() -> None:
+    dropped = [round(at_s * S) for at_s in (1.25, 1.2, 1.3)]
+    back = [round(at_s * S) for at_s in (1.9, 1.5, 1.1, 1.7)]  # one had come back before it happened
+    figures = perform("restart", dropped_ns=dropped, back_ns=back)[0]
+    assert figures.figures["dropped"] == 3
+    assert figures.figures["all_back_s"] == pytest.approx(0.7)
+
+
+def test_the_curve_tells_how_many_are_in_their_rooms() -> None:
+    dropped, back = [round(1.2 * S), round(1.3 * S)], [round(1.5 * S), round(1.7 * S)]
+    curve = dict(perform("restart", dropped_ns=dropped, back_ns=back)[0].curves["members"])
+    assert [curve[at_s] for at_s in (0.0, 0.25, 0.4, 0.6, 0.9)] == [6, 5, 4, 5, 6]
+    assert "members" not in perform("ours", dropped_ns=dropped)[0].curves
+
+
+def test_what_went_wrong_with_messages_voids_the_trial() -> None:
+    (doubt,) = perform("ours", lost=2, disordered=1)[0].cautions
+    assert (doubt.code, doubt.voids, "2 lost, 1 disordered" in doubt.message) == ("lost", True, True)
