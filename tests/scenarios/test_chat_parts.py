@@ -2,65 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from bench import plan
-from bench.pressure import Reading
-from bench.scenarios.case import Case
 from bench.scenarios.chat import SCENARIO, ChatSettings
-from bench.scenarios.played import Edge, Happening, Played
 from bench.scenarios.scenario import Figures
-from bench.scenarios.stage import Stage
+from scenarios import empty
+from scenarios.empty import Empty, S
 
-S = 10**9
 SETTINGS = ChatSettings(rooms=4, agents=2, idle_s=3.0, warmup_s=1.0, duration_s=1.0, happens_s=0.2)
-SILENT = dict.fromkeys(("said", "heard", "lost", "doubled", "disordered", "reconnects", "refused"), 0)
-
-
-class Empty:
-    """A stage on which nobody plays: it notes what is asked, and has what clients told ready."""
-
-    def __init__(self, **told: Any) -> None:
-        self.jobs: Sequence[dict[str, Any]] = ()
-        self.befell: list[tuple[float, str]] = []
-        self._told = {**SILENT, "presences": 0, "dropped_ns": [], "back_ns": [], "delay_us": [], **told}
-        self._now_s = 0.0
-
-    def serve(self, module: str) -> Any:
-        return SimpleNamespace(address=module)
-
-    def open(self, addresses: Sequence[str]) -> str:
-        return "127.0.0.1:1"
-
-    def clients(self, module: str, jobs: Sequence[dict[str, Any]]) -> None:
-        self.jobs = jobs
-
-    def reload(self) -> None:
-        self.befell.append((self._now_s, "reload"))
-
-    def restart(self) -> None:
-        self.befell.append((self._now_s, "restart"))
-
-    def play(self, warmup_s: float, duration_s: float, happenings: Sequence[Happening]) -> Played:
-        for happening in happenings:
-            self._now_s = happening.at_s
-            happening.act()
-        first, last = (
-            Edge(round(at_s * S), Reading(0, [], None), {}, None, None)
-            for at_s in (warmup_s, warmup_s + duration_s)
-        )
-        return Played(0, first, last, (self._told,), (), {}, (), 0.0, False)
+SILENT: dict[str, Any] = {
+    **dict.fromkeys(("said", "heard", "lost", "doubled", "disordered", "reconnects", "refused"), 0),
+    "presences": 0, "dropped_ns": [], "back_ns": [], "delay_us": [],
+}  # fmt: skip
 
 
 def perform(way: str, **told: Any) -> tuple[Figures, Empty]:
     """Have chat perform one way behind nginx, its clients telling `told`."""
-    stage = Empty(**told)
-    perform_: Callable[..., Figures] = SCENARIO.perform
-    return perform_(cast(Stage, stage), Case(way, plan.Subject(name="nginx")), SETTINGS), stage
+    return empty.perform(SCENARIO, way, SETTINGS, {**SILENT, **told})
 
 
 @pytest.mark.parametrize(

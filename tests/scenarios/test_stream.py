@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from time import monotonic_ns
+from typing import Any, cast
 
+import aiohttp
 import pytest
 
 import bench_process
+from bench.scenarios.stream import SCENARIO, StreamSettings
+from bench.scenarios.stream.clients import END, Reader, Reading
 from bench.scenarios.stream.ways import MANNERS
 from nginx import versions
 from nginx.render import POOL_OFF, Reuse, Settings, conf
+from scenarios import empty
 from subjects.test_trials import here
 
 SMALL = ("--set", "tokens=20", "--set", "streams=2", "--set", "every_s=0.01", "--set", "warmup_s=0.2")
+TOLD = {"tokens": 0, "doubled": 0, "cut": 0, "came_s": [], "first_us": [], "gaps_us": [], "held_us": []}
 needs_nginx = pytest.mark.skipif(not here("nginx"), reason="nginx: not installed")
 
 
@@ -73,6 +79,41 @@ def test_a_way_is_what_nginx_is_told(way: str, lines: set[str]) -> None:
     assert lines <= told
     about = ("proxy_buffering", "gzip", "proxy_read")
     assert {line for line in told if line.startswith(about)} <= lines | {"gzip_proxied any;"}
+
+
+@pytest.mark.parametrize(
+    ("way", "flags", "encoding", "socket"),
+    [
+        ("sse", ["--silence", "0.0"], "identity", False),
+        ("websocket", ["--silence", "0.0"], "identity", True),
+        ("http11-gzip", ["--silence", "0.0"], "gzip", False),
+        ("http10-accel", ["--silence", "0.0", "--no-accel"], "identity", False),
+        ("read-timeout", ["--silence", "2.0"], "identity", False),
+    ],
+)
+def test_a_way_is_what_server_and_readers_are_told(
+    way: str, flags: list[str], encoding: str, socket: bool
+) -> None:
+    _, stage = empty.perform(SCENARIO, way, StreamSettings(tokens=20, every_s=0.5), TOLD)
+    assert list(stage.flags) == ["--tokens", "20", "--every", "0.5", *flags]
+    assert [(job["encoding"], job["socket"]) for job in stage.jobs] == [(encoding, socket)]
+
+
+def test_what_did_not_come_is_lost_and_what_came_twice_makes_up_for_nothing() -> None:
+    told = {**TOLD, "tokens": 39, "doubled": 1, "cut": 1}
+    figures, _ = empty.perform(SCENARIO, "sse", StreamSettings(tokens=20, streams=2), told)
+    assert figures.figures == {"tokens": 39, "lost": 2, "doubled": 1, "cut": 1}
+    assert [(doubt.code, doubt.voids) for doubt in figures.cautions] == [("doubled", True)]
+
+
+def test_the_first_token_counts_from_asking_and_the_others_from_the_one_before() -> None:
+    reader = Reader({}, cast(aiohttp.ClientSession, None))
+    reading = Reading(asked_ns=monotonic_ns() - 10**12)
+    for number, word in enumerate(("a", "b", "c", END), 1):
+        reader._take(reading, number, f"{monotonic_ns()} {word}")
+    assert (reader.first.total(), reader.gaps.total(), reading.numbers) == (1, 2, [1, 2, 3])
+    assert min(reader.first.counts()) >= 10**9 > max(reader.gaps.counts())
+    assert reading.ended
 
 
 def test_a_setting_of_nginx_is_refused_elsewhere(tmp_path: Path) -> None:

@@ -1,0 +1,73 @@
+"""A stage on which nobody plays: it notes what a scenario asks for, and has ready what clients would tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from bench import plan
+from bench.pressure import Reading
+from bench.scenarios.case import Case
+from bench.scenarios.played import Edge, Happening, Played
+from bench.scenarios.scenario import Figures, Scenario, Settings
+
+S = 10**9
+
+
+class Empty:
+    """The stage."""
+
+    def __init__(self, *told: Mapping[str, Any]) -> None:
+        self.flags: tuple[str, ...] = ()
+        """Of the server."""
+        self.jobs: Sequence[dict[str, Any]] = ()
+        self.befell: list[tuple[float, str]] = []
+        self._told = tuple(dict(each) for each in told)
+        self._now_s = 0.0
+
+    def serve(self, module: str, *flags: str) -> Any:
+        """Return a server."""
+        self.flags = flags
+        return SimpleNamespace(address=module, addresses=(module,))
+
+    def open(self, addresses: Sequence[str]) -> str:
+        """Return where clients are to go."""
+        return "127.0.0.1:1"
+
+    def clients(self, module: str, jobs: Sequence[dict[str, Any]]) -> None:
+        """Note the jobs of clients."""
+        self.jobs = jobs
+
+    def reload(self) -> None:
+        """Note that the proxy is reloaded."""
+        self.befell.append((self._now_s, "reload"))
+
+    def restart(self) -> None:
+        """Note that the proxy is restarted."""
+        self.befell.append((self._now_s, "restart"))
+
+    def play(
+        self,
+        warmup_s: float,
+        duration_s: float | None,
+        timeout_s: float = 30.0,
+        happenings: Sequence[Happening] = (),
+    ) -> Played:
+        """Let everything happen at once."""
+        for happening in happenings:
+            self._now_s = happening.at_s
+            happening.act()
+        first, last = (
+            Edge(round(at_s * S), Reading(0, [], None), {}, None, None)
+            for at_s in (warmup_s, warmup_s + (duration_s or 1.0))
+        )
+        return Played(0, first, last, self._told, (), {}, (), 0.0, False)
+
+
+def perform(
+    scenario: Scenario, way: str, settings: Settings, *told: Mapping[str, Any], subject: str = "nginx"
+) -> tuple[Figures, Empty]:
+    """Have a scenario perform one way, its clients telling `told`; return its figures and the stage."""
+    stage: Any = Empty(*told)
+    return scenario.perform(stage, Case(way, plan.Subject(name=subject)), settings), stage
