@@ -20,6 +20,9 @@ END = select.EPOLLRDHUP
 """The other side has ended what it sends."""
 CHANGES = select.EPOLLET
 """Tell of each event once. Otherwise the kernel looks again, at the next turn, at all that it told before."""
+TURN = 64
+"""Events of a turn. What a turn reads is sent on by the next: with more of them the processor's caches would
+have lost, at 2,000 clients, what they knew of each connection (4 % of all that an exchange costs)."""
 
 
 class Watcher(Protocol):
@@ -32,17 +35,27 @@ class Watcher(Protocol):
         """Take any other events of epoll; both are hints, which an earlier event may have made stale."""
 
 
+class Holder(Protocol):
+    """A watcher that holds back what it has to send."""
+
+    descriptor: int
+
+    def flush(self) -> None:
+        """Send it."""
+
+
 class Poller:
     """Waits, and calls.
 
-    A turn: what is ready is handled; then come the calls that the turn before has left for `later`, so that
-    all that had come in when a call was left is handled before it; then those that this turn has left for
-    `soon`.
+    A turn: what is ready is handled; then they who held back in the turn before send, and come the calls that
+    it has left for `later`; then those that this turn has left for `soon`.
     """
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._watchers: dict[int, Watcher] = {}
+        self.held: list[Holder] = []
+        """Who holds something back until all that has come in for it by now was read."""
         self.later: list[Callable[[], None]] = []
         """Calls to make at the end of the next turn, which comes at once."""
         self.soon: list[Callable[[], None]] = []
@@ -96,23 +109,19 @@ class Poller:
     def run(self) -> None:
         """Take turns until told to stop."""
         self.is_running = True
-        poll, watchers = self._epoll.poll, self._watchers
+        poll = self._epoll.poll
         due = monotonic() + self._tick_s
         while self.is_running:
             calls, self.later = self.later, []
-            wait_s = 0 if calls else max(0.0, due - monotonic())
-            for descriptor, events in poll(wait_s if wait_s < inf else None):
-                # An earlier event may have closed this one.
-                watcher = watchers.get(descriptor)
-                if watcher is None:
-                    continue
-                try:
-                    if events == IN:
-                        watcher.read()
-                    else:
-                        watcher.ready(events)
-                except Exception as error:  # noqa: BLE001 - one watcher's bug is not the others' end
-                    self._failed(watcher, error)
+            held, self.held = self.held, []
+            wait_s = 0 if calls or held else max(0.0, due - monotonic())
+            ready = poll(wait_s if wait_s < inf else None, TURN)
+            self._tell(ready)
+            if held:
+                if len(ready) == TURN:
+                    self._look_at(held)
+                for holder in held:
+                    holder.flush()
             for call in calls:
                 call()
             if self.soon:
@@ -122,6 +131,29 @@ class Poller:
             if monotonic() >= due:
                 self._tick()
                 due = monotonic() + self._tick_s
+
+    def _tell(self, ready: Iterable[tuple[int, int]]) -> None:
+        watchers = self._watchers
+        for descriptor, events in ready:
+            # An earlier event may have closed this one.
+            watcher = watchers.get(descriptor)
+            if watcher is None:
+                continue
+            try:
+                if events == IN:
+                    watcher.read()
+                else:
+                    watcher.ready(events)
+            except Exception as error:  # noqa: BLE001 - one watcher's bug is not the others' end
+                self._failed(watcher, error)
+
+    def _look_at(self, held: list[Holder]) -> None:
+        """Read what has come in for these, where more has come in than the turn had room for."""
+        look = select.poll()
+        for holder in held:
+            if holder.descriptor >= 0:
+                look.register(holder.descriptor, select.POLLIN)
+        self._tell((descriptor, IN) for descriptor, _ in look.poll(0))
 
     def stop(self) -> None:
         """Make this turn the last one."""

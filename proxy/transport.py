@@ -169,7 +169,7 @@ class Transport:
             self._queue(data)
         else:
             self.unsent = data
-            self._poller.later.append(self.flush)
+            self._poller.held.append(self)
 
     @property
     def is_held(self) -> bool:

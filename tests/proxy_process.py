@@ -133,10 +133,16 @@ def play(sock: socket.socket, step: Step) -> bool:
 
 
 class Listener:
-    """A bare socket in the place of an upstream: the test plays it step by step."""
+    """A bare socket in the place of an upstream: the test plays it step by step.
 
-    def __init__(self) -> None:
+    `takes_little` keeps the kernel from taking megabytes in its place.
+    """
+
+    def __init__(self, *, takes_little: bool = False) -> None:
         self._sock = socket.create_server(("127.0.0.1", 0))
+        if takes_little:
+            # Inherited by what is accepted.
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         self._sock.settimeout(TIMEOUT_S)
         self.address = f"127.0.0.1:{self._sock.getsockname()[1]}"
 

@@ -8,6 +8,7 @@ from proxy.counters import Counters
 from proxy.exchange import Exchange
 from proxy.forwarding import RequestWriter
 from proxy.http11.request import read_request
+from proxy.http11.response import read_response
 from proxy.settings import Limits
 
 CHUNKED_POST = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -17,7 +18,13 @@ CHUNKED_POST = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\
 def service() -> Mock:
     writer = RequestWriter(Limits(), is_10=True, keep_alive=True, ask_close=False)
     return Mock(
-        writer=writer, limits=Limits(), counters=Counters(), default_host=b"up:1", response_until=60.0
+        writer=writer,
+        limits=Limits(),
+        counters=Counters(),
+        default_host=b"up:1",
+        response_until=60.0,
+        half_closed_until=10.0,
+        date=b"Date: now\r\n",
     )
 
 
@@ -41,3 +48,23 @@ def test_an_upstream_that_still_takes_a_long_body_is_not_late(service: Mock, cli
     exchange.timed_out(of_client=False)
     client.answered.assert_called_once()
     assert service.counters.upstream["timeout"] == 1
+
+
+@pytest.mark.parametrize(("has_ended", "deadline"), [(False, 60.0), (True, 10.0)])
+def test_a_silent_stream_to_a_client_that_may_be_gone_has_less_time(
+    has_ended: bool, deadline: float, service: Mock, client: Mock
+) -> None:
+    exchange = Exchange(service, client)
+    exchange.ask(b"request")
+    exchange.use(Mock())
+    client.has_ended = has_ended
+    head = read_response(b"HTTP/1.1 200 OK\r\n\r\n", Limits(), to_head=False)
+    assert head is not None
+    for happens in (
+        lambda: exchange.respond(head, b""),
+        lambda: exchange.content(b"x"),
+        exchange.content_moved,
+    ):
+        client.deadline = 0.0
+        happens()
+        assert client.deadline == deadline

@@ -59,7 +59,7 @@ def test_a_chunked_body_may_be_too_long_for_an_old_upstream(upstream: Upstream) 
     assert upstream.requests == []
 
 
-LONG = b"".join(b"%08d" % number for number in range(500_000))
+LONG = b"".join(b"%08d" % number for number in range(1_500_000))
 """Longer than what sockets and memory keep of it, and no two parts alike."""
 LONG_CHUNKS = b"%x\r\n%b\r\n0\r\n\r\n" % (len(LONG), LONG)
 
@@ -88,7 +88,7 @@ def test_an_old_upstream_that_takes_no_more_of_a_long_body_is_late() -> None:
 
 def test_an_old_upstream_may_answer_before_it_has_taken_a_long_body() -> None:
     with (
-        Listener() as listener,
+        Listener(takes_little=True) as listener,
         running(listener, "--upstream-http", "1.0") as proxy,
         Client(proxy) as client,
     ):

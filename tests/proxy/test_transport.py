@@ -7,10 +7,11 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Iterator
+from unittest.mock import Mock
 
 import pytest
 
-from proxy.poller import Poller
+from proxy.poller import TURN, Poller, Watcher
 from proxy.transport import Transport
 
 PATIENCE_S = 60.0
@@ -128,6 +129,15 @@ def test_what_has_come_in_is_read_before_what_is_held_leaves(pair: Pair) -> None
     pair.turn()
     assert unsent == [b"request"]
     assert pair.there.recv(9) == b"request"
+
+
+def test_however_much_else_has_come_in_what_is_held_waits_for_its_own(pair: Pair) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(TURN):
+            here, there = (stack.enter_context(each) for each in socket.socketpair())
+            pair.poller.add(here.fileno(), Mock(Watcher))
+            there.send(b"x")
+        test_what_has_come_in_is_read_before_what_is_held_leaves(pair)
 
 
 def test_a_full_socket(pair: Pair) -> None:
