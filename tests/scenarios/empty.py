@@ -7,7 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from bench import plan
+from bench.observe.host import HostSample
 from bench.pressure import Reading
+from bench.record import ROLES
 from bench.scenarios.case import Case
 from bench.scenarios.played import Edge, Happening, Played
 from bench.scenarios.scenario import Figures, Scenario, Settings
@@ -18,18 +20,19 @@ S = 10**9
 class Empty:
     """The stage."""
 
-    def __init__(self, *told: Mapping[str, Any]) -> None:
+    def __init__(self, told: Sequence[Mapping[str, Any]], samples: Sequence[HostSample] = ()) -> None:
         self.flags: tuple[str, ...] = ()
         """Of the server."""
         self.jobs: Sequence[dict[str, Any]] = ()
         self.befell: list[tuple[float, str]] = []
         self._told = tuple(dict(each) for each in told)
+        self._samples = tuple(samples)
         self._now_s = 0.0
 
     def serve(self, module: str, *flags: str) -> Any:
         """Return a server."""
         self.flags = flags
-        return SimpleNamespace(address=module, addresses=(module,))
+        return SimpleNamespace(address=module, addresses=(module,), count=lambda: {"accepted": 3, "http2": 1})
 
     def open(self, addresses: Sequence[str]) -> str:
         """Return where clients are to go."""
@@ -38,6 +41,10 @@ class Empty:
     def clients(self, module: str, jobs: Sequence[dict[str, Any]]) -> None:
         """Note the jobs of clients."""
         self.jobs = jobs
+
+    def sources(self, host: str) -> list[str]:
+        """Return no addresses: the system chooses."""
+        return []
 
     def reload(self) -> None:
         """Note that the proxy is reloaded."""
@@ -59,15 +66,20 @@ class Empty:
             self._now_s = happening.at_s
             happening.act()
         first, last = (
-            Edge(round(at_s * S), Reading(0, [], None), {}, None, None)
-            for at_s in (warmup_s, warmup_s + (duration_s or 1.0))
+            Edge(round(at_s * S), Reading(0, [], None), dict.fromkeys(ROLES, used_s), None, None)
+            for at_s, used_s in ((warmup_s, 1.0), (warmup_s + (duration_s or 1.0), 1.5))
         )
-        return Played(0, first, last, self._told, (), {}, (), 0.0, False)
+        return Played(0, first, last, self._told, self._samples, {}, (), 0.0, False)
 
 
 def perform(
-    scenario: Scenario, way: str, settings: Settings, *told: Mapping[str, Any], subject: str = "nginx"
+    scenario: Scenario,
+    way: str,
+    settings: Settings,
+    *told: Mapping[str, Any],
+    subject: str = "nginx",
+    samples: Sequence[HostSample] = (),
 ) -> tuple[Figures, Empty]:
     """Have a scenario perform one way, its clients telling `told`; return its figures and the stage."""
-    stage: Any = Empty(*told)
+    stage: Any = Empty(told, samples)
     return scenario.perform(stage, Case(way, plan.Subject(name=subject)), settings), stage

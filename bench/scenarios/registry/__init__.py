@@ -211,6 +211,8 @@ def _figures(played: Played, planned: list[Step], settings: RegistrySettings) ->
 def _cores(played: Played, planned: list[Step], beat_every_s: float) -> Iterator[tuple[float, float]]:
     """Yield for each step how many cores the registry took while every instance beat once."""
     seen = [sample for sample in played.samples if sample.host == "backend"]
+    if not seen:
+        return  # interrupted before the first look
     for step in planned:
         edges = []
         for moment_s in (step.steady_s, step.steady_s + beat_every_s):

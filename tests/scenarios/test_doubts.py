@@ -1,0 +1,94 @@
+"""What a scenario makes of what went wrong for its clients: figures that tell, doubts that weigh."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench.observe.host import HostSample
+from bench.scenarios import catalogue
+from bench.scenarios.registry import RegistrySettings
+from scenarios import empty
+
+BROKER = {"published": 9, "delivered": 8, "pulls": 9, "empty": 1, "lost": 0, "doubled": 0, "failed": 0,
+          "delay_us": []}  # fmt: skip
+REGISTRY = {"beats": 100, "late": 0, "polls": 4, "changes": 2, "unseen": 0, "reconnects": 0, "mistaken": 0,
+            "errors": {}, "beat_us": [], "came_us": [], "known_us": [], "went_us": []}  # fmt: skip
+RPC = {"done": 100, "failed": 0, "small_us": [], "odd_us": []}
+HTTP2 = {"requests": 100, "failed": 0, "connections": 2, "sent": 4000, "beside_body": 500}
+
+FINE = {"broker": BROKER, "registry": REGISTRY, "rpc": RPC, "http2": HTTP2}
+WAYS = {"broker": "long-poll", "registry": "stream", "rpc": "pool", "http2": "h2"}
+
+
+def found(name: str, told: dict[str, Any], **settings: Any) -> tuple[dict[str, Any], dict[str, bool]]:
+    """Return the figures of a scenario whose clients told this, and for each doubt whether it voids."""
+    scenario = catalogue.load(name)
+    figures, _ = empty.perform(
+        scenario, WAYS[name], scenario.settings(**settings), {**FINE[name], **told}, subject="direct"
+    )
+    return dict(figures.figures), {doubt.code: doubt.voids for doubt in figures.cautions}
+
+
+@pytest.mark.parametrize("name", FINE)
+def test_where_nothing_went_wrong_nothing_is_in_doubt(name: str) -> None:
+    figures, doubts = found(name, {})
+    assert figures["failed"] == 0
+    assert doubts == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "figures", "doubts"),
+    [
+        ("broker", {"lost": 2}, {"lost": 2}, {"lost": True}),
+        ("broker", {"doubled": 1}, {"doubled": 1}, {"lost": True}),
+        ("broker", {"failed": 3}, {"failed": 3}, {"failed": False}),
+        ("registry", {"unseen": 1}, {"unseen": 1}, {"unseen": True}),
+        ("registry", {"mistaken": 2}, {"mistaken": 2}, {"mistaken": False}),
+        (
+            "registry",
+            {"unseen": 1, "errors": {"reset": 2, "connect": 1}},
+            {"failed": 3, "reset": 2, "connect": 1, "address_exhausted": 0},
+            {"unseen": False, "failed": False},  # beats that failed are why
+        ),
+        ("registry", {"late": 1}, {"late": 1}, {}),
+        ("registry", {"late": 2}, {"late": 2}, {"late": False}),
+        ("rpc", {"failed": 1}, {"failed": 1}, {"failed": True}),
+        ("http2", {"failed": 1}, {"failed": 1}, {"failed": True}),
+    ],
+)
+def test_what_went_wrong_is_told_and_weighed(
+    name: str, told: dict[str, Any], figures: dict[str, Any], doubts: dict[str, bool]
+) -> None:
+    measured, doubted = found(name, told)
+    assert {key: measured[key] for key in figures} == figures
+    assert doubted == doubts
+
+
+def test_what_is_counted_in_all_is_told_for_each() -> None:
+    assert found("http2", {})[0]["sent_bytes"] == 40.0
+    assert found("rpc", {})[0]["provider_us"] == pytest.approx(0.5 / 100 * 1e6)
+    assert found("broker", {"empty": 4})[0]["empty_per_message"] == 0.5
+    # Half a second of CPU for 100 beats, where 10 instances beat each other second.
+    assert found("registry", {}, instances=10, beat_every_s=2.0)[0]["cores"] == pytest.approx(0.025)
+
+
+def test_the_registrys_cores_are_those_while_every_instance_beats_once() -> None:
+    settings = RegistrySettings(instances=10, beat_every_s=2.0, joins_per_s=10.0)  # all there after 1.4 s
+    used_s = [min(t_s, 1.4) * 0.1 + max(0.0, min(t_s, 3.4) - 1.4) * 0.5 for t_s in range_s(0.0, 6.0)]
+    samples = [
+        HostSample(t_ns=round(t_s * empty.S), host=host, cpu_s=cpu_s * weight)
+        for t_s, cpu_s in zip(range_s(0.0, 6.0), used_s, strict=True)
+        for host, weight in (("client", 3.0), ("backend", 1.0))
+    ]
+    figures, _ = empty.perform(
+        catalogue.load("registry"), "stream", settings, REGISTRY, subject="direct", samples=samples
+    )
+    ((instances, cores),) = figures.curves["cores"]
+    assert (instances, cores) == (10.0, pytest.approx(0.5))
+
+
+def range_s(begin_s: float, end_s: float) -> list[float]:
+    """Return each tenth of a second from one moment to another."""
+    return [tenth / 10 for tenth in range(round(begin_s * 10), round(end_s * 10) + 1)]
