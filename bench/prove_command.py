@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -22,6 +23,9 @@ from bench.subjects.programs import Program
 from nginx import check, fix, sources
 from nginx.errors import NginxConfigError
 from nginx.model import Model
+
+if TYPE_CHECKING:
+    from bench.prove.stage import Client
 
 _MOST_REQUESTS = 1000
 
@@ -65,6 +69,13 @@ _MOST_REQUESTS = 1000
     metavar="at-once|linger:MS|never",
     help="When backends close what they are told to close.",
 )
+@click.option(
+    "--client",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "1.1", "2"]),
+    help="The HTTP that clients speak; auto: 2 where a listener says so, else 1.1.",
+)
 @click.option("--lab", "lab_name", default="auto", show_default=True, type=click.Choice(plan.LABS))
 @click.option("--load", is_flag=True, help="Measure what it costs beside its repaired self (bench fix).")
 @click.option(
@@ -76,6 +87,13 @@ _MOST_REQUESTS = 1000
     help="Window of --load, seconds.",
 )
 @click.option("--pairs", default=3, show_default=True, type=click.IntRange(1), help="Windows of each side.")
+@click.option(
+    "--locations",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="How many locations --load measures, in the order of the text.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
 def prove_command(
     *,
@@ -86,10 +104,12 @@ def prove_command(
     given: tuple[str, ...],
     count: int,
     backend_close: str,
+    client: str,
     lab_name: str,
     load: bool,
     duration: float,
     pairs: int,
+    locations: int,
     as_json: bool,
 ) -> None:
     """Run an nginx configuration against backends that count, and hold what check says against it.
@@ -114,20 +134,18 @@ def prove_command(
     from bench.report import cost as cost_report  # noqa: PLC0415
     from bench.report import proof as report  # noqa: PLC0415
 
-    settings = course.Settings(opened, backend_close, count, wanted)
+    settings = course.Settings(opened, backend_close, cast("Client", client), count, wanted)
     found = [course.prove(model, program, settings) for program in chosen]
     if not as_json:
         click.echo(report.proofs(found, backend_close), nl=False)
+    wanted_load = cost.Load(pairs, duration, locations)
     paid = [
-        cost.cost(
-            {"as it is": model, "repaired": repaired[program]},
-            proof,
-            program,
-            settings,
-            cost.Load(pairs, duration),
-        )
+        each
         for program, proof in zip(chosen, found, strict=True)
         if load
+        for each in cost.costs(
+            {"as it is": model, "repaired": repaired[program]}, proof, program, settings, wanted_load
+        )
     ]
     if as_json:
         proofs = [each.to_json() for each in found]

@@ -18,7 +18,7 @@ KEYS = {"file", "backend_close", "proofs", "load"}
 PROOF_KEYS = {"program", "version", "lab", "refused", "locations", "witnesses", "changes", "notes"}
 LOCATION_KEYS = {
     *("file", "line", "context", "target", "request", "unreached", "predicted", "measured", "agrees"),
-    *("disagreement", "entrance", "with_file"),
+    *("disagreement", "entrance", "with_file", "client", "turns"),
 }
 
 

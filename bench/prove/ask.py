@@ -1,4 +1,4 @@
-"""Sends requests to nginx as an ordinary HTTP/1.1 client, over one connection, whoever certifies it."""
+"""Sends requests to nginx as an ordinary client, over one connection, whoever certifies it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.exceptions
 
 from bench.prove.requests import Request
 from bench.prove.rewrite import Doors
 
 _TIMEOUT_S = 5.0
+_AT_ONCE = 65536
 
 
 @dataclass(slots=True)
@@ -35,47 +43,139 @@ class Answers:
         return "no answer" if status is None else f"status {status}{to}"
 
 
+class _Client(Protocol):
+    """One connection, opened anew when it is needed after it was closed."""
+
+    def exchange(self, request: Request, answers: Answers) -> None: ...
+
+    def close(self) -> None: ...
+
+
 def ask(doors: Doors, requests: Iterable[Request]) -> Answers:
     """Returns the answers to requests that are sent one after the other; all go to the same door."""
     answers = Answers()
-    connection: http.client.HTTPConnection | None = None
+    client: _Client | None = None
     try:
         for request in requests:
-            connection = connection or _connection(doors, request.is_tls)
+            client = client or (_Http2(doors, request) if request.is_http2 else _Http1(doors, request))
             try:
-                _exchange(connection, request, answers)
-            except (OSError, http.client.HTTPException, ValueError) as error:
+                client.exchange(request, answers)
+            except (OSError, http.client.HTTPException, h2.exceptions.H2Error, ValueError) as error:
                 # A ValueError: what a configuration asks for is nothing that a request may hold.
                 answers.failed += 1
                 answers.failure = f"no answer ({type(error).__name__}: {error})"
-                connection.close()
+                client.close()
     finally:
-        if connection is not None:
-            connection.close()
+        if client is not None:
+            client.close()
     return answers
 
 
-def _connection(doors: Doors, is_tls: bool) -> http.client.HTTPConnection:
-    host, _, port = (doors.tls if is_tls else doors.plain).rpartition(":")
-    if not is_tls:
-        return http.client.HTTPConnection(host, int(port), timeout=_TIMEOUT_S)
+def _trusting(*protocols: str) -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return http.client.HTTPSConnection(host, int(port), timeout=_TIMEOUT_S, context=context)
+    if protocols:
+        context.set_alpn_protocols(protocols)
+    return context
 
 
-def _exchange(connection: http.client.HTTPConnection, request: Request, answers: Answers) -> None:
-    connection.putrequest(request.method, request.path, skip_host=True, skip_accept_encoding=True)
-    connection.putheader("Host", request.host)
-    connection.putheader("Connection", "keep-alive")
-    for name, value in request.fields:
-        connection.putheader(name, value)
-    if request.body:
-        connection.putheader("Content-Length", str(len(request.body)))
-    connection.endheaders(request.body or None)
-    if connection.sock is not None:
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    response = connection.getresponse()
-    response.read()
-    answers.statuses[response.status] += 1
-    answers.location = response.getheader("Location", "")
+def _split(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host, int(port)
+
+
+class _Http1:
+    def __init__(self, doors: Doors, first: Request) -> None:
+        host, port = _split(doors.tls if first.is_tls else doors.plain)
+        self._connection = (
+            http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=_trusting())
+            if first.is_tls
+            else http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
+        )
+
+    def exchange(self, request: Request, answers: Answers) -> None:
+        connection = self._connection
+        connection.putrequest(request.method, request.path, skip_host=True, skip_accept_encoding=True)
+        connection.putheader("Host", request.host)
+        connection.putheader("Connection", "keep-alive")
+        for name, value in request.fields:
+            connection.putheader(name, value)
+        if request.body:
+            connection.putheader("Content-Length", str(len(request.body)))
+        connection.endheaders(request.body or None)
+        if connection.sock is not None:
+            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        response = connection.getresponse()
+        response.read()
+        answers.statuses[response.status] += 1
+        answers.location = response.getheader("Location", "")
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class _Http2:
+    """One stream after the other; the framing is h2's. Closed, or open with a socket and h2's state."""
+
+    def __init__(self, doors: Doors, first: Request) -> None:
+        address = doors.tls if first.is_tls else doors.http2
+        assert address is not None, "nobody asks over HTTP/2 where no listener speaks it"
+        self._address, self._is_tls = _split(address), first.is_tls
+        self._socket: socket.socket | None = None
+        self._state = h2.connection.H2Connection()
+
+    def exchange(self, request: Request, answers: Answers) -> None:
+        channel = self._socket or self._open()
+        stream = self._state.get_next_available_stream_id()
+        self._state.send_headers(stream, _fields(request), end_stream=not request.body)
+        if request.body:
+            self._state.send_data(stream, request.body, end_stream=True)
+        channel.sendall(self._state.data_to_send())
+        status, location, goes_on = 0, "", True
+        while goes_on:
+            data = channel.recv(_AT_ONCE)
+            if not data:
+                raise ConnectionError("closed before the answer was whole")
+            for event in self._state.receive_data(data):
+                if isinstance(event, h2.events.ResponseReceived):
+                    named = {bytes(name): bytes(value).decode("latin-1") for name, value in event.headers}
+                    status, location = int(named[b":status"]), named.get(b"location", "")
+                elif isinstance(event, h2.events.DataReceived):
+                    self._state.acknowledge_received_data(event.flow_controlled_length, stream)
+                elif isinstance(event, h2.events.StreamReset | h2.events.ConnectionTerminated):
+                    raise ConnectionError(f"{type(event).__name__} with error {event.error_code}")
+                goes_on = goes_on and not isinstance(event, h2.events.StreamEnded)
+            channel.sendall(self._state.data_to_send())
+        answers.statuses[status] += 1
+        answers.location = location
+
+    def _open(self) -> socket.socket:
+        channel = socket.create_connection(self._address, timeout=_TIMEOUT_S)
+        channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._is_tls:
+            secure = _trusting("h2").wrap_socket(channel, server_hostname=self._address[0])
+            channel = secure
+            if secure.selected_alpn_protocol() != "h2":
+                secure.close()
+                raise ConnectionError("the server does not choose HTTP/2")
+        config = h2.config.H2Configuration(client_side=True)
+        self._state, self._socket = h2.connection.H2Connection(config), channel
+        self._state.initiate_connection()
+        return channel
+
+    def close(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):  # it may be gone already
+                self._socket.close()
+            self._socket = None
+
+
+def _fields(request: Request) -> list[tuple[str, str]]:
+    fields = [
+        (":method", request.method),
+        (":scheme", "https" if request.is_tls else "http"),
+        (":authority", request.host),
+        (":path", request.path),
+        *((name.lower(), value) for name, value in request.fields),
+    ]
+    return [*fields, ("content-length", str(len(request.body)))] if request.body else fields

@@ -1,14 +1,15 @@
-"""What a configuration costs beside its repaired self: one location under load, both ways in turn.
+"""What a configuration costs beside its repaired self: locations under load, both ways in turn.
 
 Whether load of ours can reach the location, and how, the proof has found out before.
 """
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from bench.analysis import histogram
@@ -18,6 +19,7 @@ from bench.load.generator import Generator, OnEvent, Second, Totals
 from bench.load.job import Job
 from bench.observe.processes import Tree
 from bench.prove.accepting import Refusal
+from bench.prove.ask import ask
 from bench.prove.course import Settings
 from bench.prove.ledger import Ledger
 from bench.prove.proof import Outcome, Proof
@@ -39,10 +41,11 @@ _TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How much load: pairs of windows, each of a length."""
+    """How much load: pairs of windows, each of a length, for so many locations."""
 
     pairs: int = 3
     duration_s: float = 2.0
+    locations: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +103,24 @@ class Cost:
         }
 
 
-def cost(
+def costs(
     models: Mapping[Side, Model], proof: Proof, program: Program, settings: Settings, load: Load
-) -> Cost:
-    """Measures the first location that the repair mends and that load can reach, both ways in turn.
+) -> list[Cost]:
+    """Measures the first locations that the repair mends, one after the other, both ways in turn.
 
     RoleError where a role does not come up, LabError where the lab does not open.
     """
-    found = Cost(program.version)
-    mended = _mended(proof, models["repaired"])
-    if mended is None:
-        found.missing = "nothing to compare: no location that was reached without TLS becomes one that reuses"
-        return found
-    found.spot, found.request = mended.spot, mended.request
-    assert mended.request is not None
+    mended = list(itertools.islice(_mended(proof, models["repaired"]), load.locations))
+    if not mended:
+        why = "nothing to compare: no location that was reached becomes one that reuses"
+        return [Cost(program.version, missing=why)]
+    return [_cost(models, each, program, settings=settings, load=load) for each in mended]
+
+
+def _cost(
+    models: Mapping[Side, Model], mended: Outcome, program: Program, *, settings: Settings, load: Load
+) -> Cost:
+    found = Cost(program.version, mended.spot, mended.request)
     for pair in range(load.pairs):
         # Every other pair goes backwards, so that a machine that slows down favours neither side.
         for side in SIDES if pair % 2 == 0 else SIDES[::-1]:
@@ -125,28 +132,37 @@ def cost(
     return found
 
 
-def _mended(proof: Proof, after: Model) -> Outcome | None:
+def _mended(proof: Proof, after: Model) -> Iterator[Outcome]:
+    """Yields what was proven not to reuse, and reuses once repaired."""
     spots, version = {spot.number: spot for spot in scene(after).spots}, versions.parse(proof.version)
     for outcome in proof.outcomes:
-        request, measured = outcome.request, outcome.measured
-        if measured is None or request is None or request.is_tls or measured.answer == "reused":
+        if outcome.measured is None or outcome.measured.answer == "reused":
             continue
         spot = spots.get(outcome.spot.number)
         if spot is not None and spot.location.verdict(version).answer == "reused":
-            return outcome
-    return None
+            yield outcome
 
 
 def _window(
     side: Side, model: Model, mended: Outcome, program: Program, *, settings: Settings, load: Load
 ) -> Window | Refusal:
     found = scene(model)
-    with staged(found, program, settings.lab, settings.close, Ledger()) as stage:
+    with staged(found, program, settings.stage, Ledger()) as stage:
         if isinstance(stage, Refusal):
             return stage
         assert mended.request is not None
         spot = next(spot for spot in found.spots if spot.number == mended.spot.number)
-        return _loaded(side, stage, spot, mended.request, load)
+        request = replace(mended.request, is_tls=False, is_http2=False)
+        if not _is_reached(stage, spot, request):
+            return Refusal("it is reached over TLS only, and the load generator speaks none")
+        return _loaded(side, stage, spot, request, load)
+
+
+def _is_reached(stage: Stage, spot: Spot, request: Request) -> bool:
+    """Tells whether a request reaches a location by the door without TLS, too."""
+    before = stage.heard(spot.number, stage.backends.count()).requests
+    stage.place.hosts["client"].call(ask, stage.doors[spot.site.number], [request])
+    return stage.heard(spot.number, stage.backends.count()).requests > before
 
 
 def _loaded(side: Side, stage: Stage, spot: Spot, request: Request, load: Load) -> Window:

@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from itertools import repeat
 
 from bench.lab import confine
-from bench.prove import requests
+from bench.prove import requests, turns
 from bench.prove.accepting import Refusal
 from bench.prove.ask import Answers, ask
 from bench.prove.ledger import Ledger
 from bench.prove.proof import Measured, Outcome, Proof, Witnesses
 from bench.prove.requests import Request
 from bench.prove.scene import Scene, Spot, scene
-from bench.prove.stage import Ended, Heard, Stage, staged
+from bench.prove.stage import Client, Ended, Heard, Setting, Stage, staged
 from bench.subjects.programs import Program
 from nginx import versions
 from nginx.model import Model
@@ -41,8 +41,14 @@ class Settings:
     lab: str = "auto"
     close: str = "at-once"
     """When the backend closes what it was told to close: at-once, linger:MS or never."""
+    client: Client = "auto"
     requests: int = REQUESTS
     given: Sequence[Request] = ()
+
+    @property
+    def stage(self) -> Setting:
+        """What of it is the stage's."""
+        return Setting(self.lab, self.close, self.client)
 
 
 @dataclass(slots=True)
@@ -68,7 +74,7 @@ def prove(model: Model, program: Program, settings: Settings) -> Proof:
     if not found.spots:
         proof.notes = ["no location passes anything on: there is nothing to prove"]
         return proof
-    with staged(found, program, settings.lab, settings.close, ledger) as stage:
+    with staged(found, program, settings.stage, ledger) as stage:
         if isinstance(stage, Refusal):
             proof.refusal = stage
             proof.outcomes = [_unproven(spot, program, "nginx refuses it") for spot in found.spots]
@@ -77,6 +83,7 @@ def prove(model: Model, program: Program, settings: Settings) -> Proof:
             proof.notes = _notes(stage)
             _measure(stage, found, settings, proof)
     proof.changes = ledger.changes
+    _take_turns(found, program, settings, proof)
     return proof
 
 
@@ -162,6 +169,39 @@ def _measured(
     )
 
 
+# Taking turns
+
+
+def _take_turns(found: Scene, program: Program, settings: Settings, proof: Proof) -> None:
+    """Runs once more what was reached and has several servers, each of them a backend of its own."""
+    reached = {each.spot.number: each.request for each in proof.outcomes if each.request is not None}
+    apart = {number: count for number, count in turns.apart(found).items() if number in reached}
+    if not apart:
+        return
+    with staged(found, program, settings.stage, Ledger(), apart=apart) as stage:
+        assert isinstance(stage, Stage), "the same lines with other addresses were accepted before"
+        seen = {
+            number: _turns(stage, spot, reached[number], settings, proof)
+            for number, spot in ((spot.number, spot) for spot in found.spots)
+            if number in apart
+        }
+        assert proof.witnesses is not None
+        accepted = sum(heard.accepted for heard in stage.backends.count().values())
+        proof.witnesses += Witnesses(accepted, stage.opened())
+    proof.outcomes = [replace(each, turns=seen.get(each.spot.number)) for each in proof.outcomes]
+
+
+def _turns(stage: Stage, spot: Spot, request: Request, settings: Settings, proof: Proof) -> turns.Turns:
+    before = stage.heard_apart(spot.number, stage.backends.count())
+    _sent(stage, spot, repeat(request, turns.requests(spot, settings.requests)))
+    after = stage.heard_apart(spot.number, stage.backends.count())
+    counted = [
+        (now.requests - then.requests, now.accepted - then.accepted)
+        for then, now in zip(before, after, strict=True)
+    ]
+    return turns.turns(spot, versions.parse(proof.version), counted)
+
+
 # Reaching
 
 
@@ -169,7 +209,7 @@ def _reach(stage: Stage, spot: Spot, found: Scene, settings: Settings) -> _Reach
     """Tries requests until one reaches the location, then sends the series; its own backends tell."""
     if spot.obstacle is not None:
         return _Reached(None, spot.obstacle, Counter())
-    wanted = requests.candidates(spot, found, settings.given)
+    wanted = requests.candidates(spot, found, settings.given, settings.client)
     deadline_s = time.monotonic() + _SEARCH_S
     first, tried = Answers(), 0
     # Some locations hand over only what is a file: in the second round all that is asked for is one.

@@ -74,12 +74,14 @@ ABOUT_REUSE = UPSTREAM | _words(
 )
 """What is never left out because an nginx does not know it: without it, reuse might be another."""
 
-_CLIENT_TLS = "clients speak HTTP/1.1 here, with a certificate of this run where with TLS"
+_CLIENT = (
+    "clients are this run's: HTTP/1.1, or HTTP/2 where a listener says so; where with TLS, its certificate"
+)
 _REASONS = (
     (r"limit_(req|conn|zone|rate)\w*", "requests would be held back"),
     (r"allow|deny|satisfy|auth_(basic|delay|jwt|digest|ldap)\w*", "everybody may come in here"),
     (r"access_log|error_log|log_format|open_log_file_cache|js_access_log", "nothing is logged here"),
-    (r"ssl|ssl_\w+|http[23]|http[23]_\w+|quic_\w+", _CLIENT_TLS),
+    (r"ssl|ssl_\w+|http[23]|http[23]_\w+|quic_\w+", _CLIENT),
     (r"open_file_cache\w*|aio\w*|directio\w*|disable_symlinks|read_ahead|client_body_in_file_only", ""),
     (r"\w*dav_\w+|create_full_put_path|min_delete_depth|random_index|geoip\w*|image_filter\w*|xslt_\w+", ""),
     (r"mp4\w*|flv|hls\w*|state", ""),

@@ -10,6 +10,7 @@ from bench.prove.accepting import Refusal
 from bench.prove.ledger import Change
 from bench.prove.requests import Request
 from bench.prove.scene import Spot
+from bench.prove.turns import Turns
 from nginx.verdict import Verdict
 
 Answer = Literal["reused", "not reused", "partly reused"]
@@ -84,6 +85,7 @@ class Outcome:
 
     Attributes:
         request: what reached it; None where nothing did, and then `unreached` says why.
+        turns: what its servers got one after the other; None where it has but one, or too many.
     """
 
     spot: Spot
@@ -91,6 +93,7 @@ class Outcome:
     request: Request | None = None
     unreached: str = ""
     measured: Measured | None = None
+    turns: Turns | None = None
 
     @property
     def disagreement(self) -> str | None:
@@ -103,7 +106,7 @@ class Outcome:
         other = {"nginx": "backend", "backend": "nginx"}.get(predicted.closer or "")
         if other is not None and (times := measured.closed_first[other]):
             return f"check says {predicted.closer} closes first, {other} did so {times} times"
-        return None
+        return None if self.turns is None else self.turns.disagreement
 
     @property
     def agrees(self) -> bool | None:
@@ -121,11 +124,13 @@ class Outcome:
             "context": location.context,
             "target": location.target,
             "request": None if self.request is None else str(self.request),
+            "client": None if self.request is None else f"HTTP/{'2' if self.request.is_http2 else '1.1'}",
             "entrance": self.request is not None and self.request.is_entrance,
             "with_file": self.request is not None and self.request.wants_file,
             "unreached": self.unreached or None,
             "predicted": self.predicted.to_json(),
             "measured": None if self.measured is None else self.measured.to_json(),
+            "turns": None if self.turns is None else self.turns.to_json(),
             "agrees": self.agrees,
             "disagreement": self.disagreement,
         }
@@ -137,6 +142,11 @@ class Witnesses:
 
     backend: int
     kernel: int | None
+
+    def __add__(self, other: Witnesses) -> Witnesses:
+        known = self.kernel is not None and other.kernel is not None
+        kernel = (self.kernel or 0) + (other.kernel or 0) if known else None
+        return Witnesses(self.backend + other.backend, kernel)
 
     @property
     def agree(self) -> bool:

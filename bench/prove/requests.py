@@ -34,6 +34,7 @@ class Request:
     is_tls: bool = False
     fields: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    is_http2: bool = False
     is_entrance: bool = False
     """It comes in through a location that this run added."""
     wants_file: bool = False
@@ -60,8 +61,11 @@ def parse(text: str) -> Request:
     return Request(method, path, host, fields=others)
 
 
-def candidates(spot: Spot, scene: Scene, given: Sequence[Request]) -> list[Request]:
-    """Returns the requests to try for one location."""
+def candidates(spot: Spot, scene: Scene, given: Sequence[Request], client: str = "1.1") -> list[Request]:
+    """Returns the requests to try for one location, of clients that speak this version of HTTP.
+
+    Those of `auto` try HTTP/2 first where a listener speaks it.
+    """
     hosts, schemes = _hosts(spot.site), _schemes(spot.site)
     asked = [
         replace(request, host=request.host or hosts[0], is_tls=is_tls)
@@ -69,7 +73,11 @@ def candidates(spot: Spot, scene: Scene, given: Sequence[Request]) -> list[Reque
         for is_tls in schemes
     ]
     derived = itertools.islice(_derived(spot, scene, hosts, schemes), _MOST)
-    return list(dict.fromkeys([*asked, *derived]))
+    found = list(dict.fromkeys([*asked, *derived]))
+    over_http2 = [replace(request, is_http2=True) for request in found]
+    if client == "auto" and spot.site.says_http2:
+        return [*over_http2, *found]
+    return over_http2 if client == "2" else found
 
 
 def _derived(spot: Spot, scene: Scene, hosts: Sequence[str], schemes: Sequence[bool]) -> Iterator[Request]:

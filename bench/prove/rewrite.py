@@ -11,10 +11,12 @@ from dataclasses import dataclass, field, replace
 
 from bench.prove import fates, patterns
 from bench.prove.ledger import Ledger
-from bench.prove.scene import Chain, Peer, Scene, Site, Spot
-from bench.prove.targets import nowhere, stand_in
+from bench.prove.scene import Chain, Scene, Site, Spot
+from bench.prove.targets import Addresses, nowhere, stand_in
+from nginx import versions
 from nginx.targets import PROTOCOLS
 from nginx.tree import Directive, Place
+from nginx.versions import Version
 
 PID, ROOT, CERTIFICATE, KEY = "nginx.pid", "html", "certificate.pem", "key.pem"
 """What lies in the scratch folder, beside nginx.conf; nginx finds it by its prefix."""
@@ -31,10 +33,20 @@ _MAIN_REASON = "the process is this run's own: its user, files, modules and logs
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """Where a site listens: HOST:PORT for clients without TLS, and with it."""
+    """Where a site listens: HOST:PORT for clients without TLS, and with it.
+
+    `http2` is for clients that speak HTTP/2 by prior knowledge; where there is such a door, those that come
+    with TLS may speak it too.
+    """
 
     plain: str
     tls: str
+    http2: str | None = None
+
+    @property
+    def addresses(self) -> list[str]:
+        """All of them."""
+        return [each for each in (self.plain, self.tls, self.http2) if each is not None]
 
 
 @dataclass(slots=True)
@@ -42,15 +54,17 @@ class Rewriting:
     """What the walk needs to know, and what it gathers.
 
     Attributes:
-        backends: for each spot (by number) the address of each peer that it needs.
+        backends: for each spot (by number) the addresses of each peer that it needs.
         doors: for each site (by number) where it listens.
         user: the user and group that workers run as, where the master is root.
+        version: of the nginx that is to run it.
     """
 
     scene: Scene
-    backends: Mapping[int, Mapping[Peer, str]]
+    backends: Mapping[int, Addresses]
     doors: Mapping[int, Doors]
     user: Sequence[str] = ()
+    version: Version = versions.NEWEST
     ledger: Ledger = field(default_factory=Ledger)
     _blocks: list[Directive] = field(default_factory=list)
 
@@ -163,7 +177,12 @@ class Rewriting:
     def _listens(self, site: Site) -> Iterator[Directive]:
         doors = self.doors[site.number]
         yield _line("listen", doors.plain)
-        yield _line("listen", doors.tls, "ssl")
+        if doors.http2 is None:
+            yield _line("listen", doors.tls, "ssl")
+        elif self.version >= versions.HTTP2_DIRECTIVE:
+            yield from (_line("listen", doors.tls, "ssl"), _line("listen", doors.http2), _line("http2", "on"))
+        else:
+            yield from (_line("listen", doors.tls, "ssl", "http2"), _line("listen", doors.http2, "http2"))
 
     def _entrances(self, site: Site) -> Iterator[Directive]:
         """Yields locations of ours that lead to those that no client may ask for."""

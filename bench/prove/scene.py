@@ -17,8 +17,10 @@ from nginx.versions import NEWEST
 Chain = tuple[int, ...]
 """Identities of the blocks around a directive, the nearest first; http {} itself is `id(None)`."""
 
-MOST_SPOTS = 400
-"""Locations that are proven of one configuration: each has ports of its own."""
+MOST_ADDRESSES = 16_000
+"""Ports that the backends of one configuration may take: each location has its own."""
+MOST_SERVERS = 64
+"""Servers of one upstream {} that are told apart."""
 _KINDS = {
     "http": "http",
     "grpc": "h2",
@@ -50,6 +52,14 @@ class Site:
         return [] if self.level is None else self.level.all("listen")
 
     @property
+    def says_http2(self) -> bool:
+        """Whether clients may speak HTTP/2 to it."""
+        line = None if self.level is None else self.level.inherited("http2")
+        return (line is not None and line.args == ("on",)) or any(
+            "http2" in line.args for line in self.listens
+        )
+
+    @property
     def names(self) -> list[str]:
         """Its names as written."""
         lines = [] if self.level is None else self.level.all("server_name")
@@ -70,6 +80,17 @@ class Spot:
     site: Site
     peers: tuple[Peer, ...]
     obstacle: str | None = None
+
+    @property
+    def upstream(self) -> Upstream | None:
+        """The upstream {} that all its targets mean, if it is one."""
+        found = {id(target.upstream): target.upstream for target in self.location.targets}
+        return next(iter(found.values())) if len(found) == 1 else None
+
+    @property
+    def servers(self) -> list[Directive]:
+        """The servers of that upstream {}."""
+        return [] if self.upstream is None else self.upstream.servers
 
     @property
     def location_level(self) -> Level | None:
@@ -98,8 +119,8 @@ def chain(level: Level) -> Chain:
 
 
 def scene(model: Model) -> Scene:
-    """Returns the stage for a configuration; locations beyond MOST_SPOTS are spots with an obstacle."""
-    found = Scene(model)
+    """Returns the stage for a configuration; what is beyond MOST_ADDRESSES is a spot with an obstacle."""
+    found, addresses = Scene(model), 0
     for location in model.passes:
         key = (chain(location.level), id(location.directive))
         if key in found.spot_of:
@@ -107,7 +128,8 @@ def scene(model: Model) -> Scene:
         site = _site(found, location.level.enclosing("server"))
         number = len(found.spots) + 1
         peers = tuple(_peers(location))
-        spot = Spot(number, location, site, peers, _obstacle(location, number))
+        addresses += len(peers)
+        spot = Spot(number, location, site, peers, _obstacle(location, addresses))
         found.spots.append(spot)
         found.spot_of[key] = spot
     return found
@@ -132,9 +154,9 @@ def _peers(location: PassLocation) -> Iterator[Peer]:
             yield Peer(kind, is_tls)
 
 
-def _obstacle(location: PassLocation, number: int) -> str | None:
-    if number > MOST_SPOTS:
-        return f"only the first {MOST_SPOTS} locations are proven"
+def _obstacle(location: PassLocation, addresses: int) -> str | None:
+    if addresses > MOST_ADDRESSES:
+        return f"the {MOST_ADDRESSES:,} ports for backends of one run are taken by the locations before it"
     if location.protocol not in _KINDS:
         return f"there is no backend here that speaks {location.protocol}"
     for upstream in possible_upstreams(location):

@@ -6,40 +6,49 @@ Starts, counts, looks at sockets, stops. What to run is rewrite.py's, what it am
 from __future__ import annotations
 
 import contextlib
-import grp
-import os
-import pwd
 import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote
 
-import trustme
-
 from bench import lab
-from bench.errors import RoleError
 from bench.lab import Host, Lab, Process, confine
 from bench.observe.host import Kernel
 from bench.observe.sides import Ends, survey
 from bench.prove.accepting import Refusal, accepted
 from bench.prove.ledger import Ledger
 from bench.prove.rewrite import CERTIFICATE, KEY, ROOT, Doors, Rewriting
+from bench.prove.running import Nginx, furnish, user
 from bench.prove.scene import Peer, Scene
-from bench.subjects.launch import Launched, Recipe, launch
+from bench.subjects.launch import Launched
 from bench.subjects.programs import Program
 from nginx import versions
-from nginx.versions import Version
 
 _READY_TIMEOUT_S = 20.0
 _COUNT_TIMEOUT_S = 10.0
-_CHECK_TIMEOUT_S = 30.0
 _FIRST_DOOR = 8001
-_ERROR_LOG_FLAG = Version(1, 19, 5)
-_NOBODY = "nobody"
 _COUNTED = ("accepted", "requests", "closed_first", "open")
+
+
+Client = Literal["auto", "1.1", "2"]
+"""The version of HTTP that clients speak; auto: 2 where a listener says so, else 1.1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where a stage stands and who acts on it.
+
+    Attributes:
+        close: when backends close what they are told to close: at-once, linger:MS or never.
+    """
+
+    lab: str = "auto"
+    close: str = "at-once"
+    client: Client = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +81,9 @@ class Ended:
 
 @dataclass(slots=True)
 class Backends:
-    """The backend processes, one for each kind of peer, each with a port for each location."""
+    """The backend processes, one for each kind of peer; each location has ports of its own there."""
 
-    addresses: dict[int, dict[Peer, str]] = field(default_factory=dict)
+    addresses: dict[int, dict[Peer, list[str]]] = field(default_factory=dict)
     processes: dict[Peer, Process] = field(default_factory=dict)
 
     def count(self) -> dict[str, Heard]:
@@ -103,8 +112,15 @@ class Stage:
 
     def heard(self, spot_number: int, counts: Mapping[str, Heard]) -> Heard:
         """Returns what all backends of one location counted."""
+        return sum(self.heard_apart(spot_number, counts), Heard())
+
+    def heard_apart(self, spot_number: int, counts: Mapping[str, Heard]) -> list[Heard]:
+        """Returns what each server of one location counted, whichever of its peers was asked."""
         own = self.backends.addresses[spot_number].values()
-        return sum((counts.get(address, Heard()) for address in own), Heard())
+        return [
+            sum((counts.get(address, Heard()) for address in server), Heard())
+            for server in zip(*own, strict=True)
+        ]
 
     def furnish(self, path: str) -> None:
         """Puts empty files where a request for `path` may look for one: at that path, or of that name.
@@ -132,29 +148,37 @@ class Stage:
         near, far = self.kernels["proxy"].sockets(), self.kernels["backend"].sockets()
         if near is None or far is None:
             return None
-        ports = frozenset(map(_port, self.backends.addresses[spot_number].values()))
+        own = self.backends.addresses[spot_number].values()
+        ports = frozenset(_port(address) for addresses in own for address in addresses)
         nginx, backend = survey(near, Ends(connects_to=ports)), survey(far, Ends(listens=ports))
         return Ended(nginx.time_wait, backend.time_wait, nginx.moving + backend.moving)
 
 
 @contextmanager
 def staged(
-    scene: Scene, program: Program, lab_name: str, close: str, ledger: Ledger
+    scene: Scene,
+    program: Program,
+    setting: Setting,
+    ledger: Ledger,
+    *,
+    apart: Mapping[int, int] | None = None,
 ) -> Iterator[Stage | Refusal]:
     """Runs a configuration under one nginx, or says what that nginx has against it.
 
+    `apart` says of which locations (by number) so many servers are told apart; of others all are one.
     RoleError where a backend or nginx does not come up, LabError where the lab does not open.
     """
     with ExitStack() as stack:
-        place = stack.enter_context(lab.open_lab(lab_name))
+        place = stack.enter_context(lab.open_lab(setting.lab))
         proxy = place.hosts["proxy"]
         folder = proxy.scratch("prove")
-        _furnish(folder)
-        backends = _start_backends(scene, place.hosts["backend"], close, folder)
-        doors = _doors(scene, proxy)
+        furnish(folder)
+        backends = _start_backends(scene, place.hosts["backend"], setting.close, folder, apart or {})
+        doors = _doors(scene, proxy, setting.client)
         confined = proxy.call(_confined, folder, doors, backends)
-        rewriting = Rewriting(scene, backends.addresses, doors, _user(), ledger)
-        nginx = _Nginx(program, proxy, folder)
+        version = versions.parse(program.version)
+        rewriting = Rewriting(scene, backends.addresses, doors, user(), version, ledger)
+        nginx = Nginx(program, proxy, folder)
         text = accepted(
             rewriting.directives(), nginx.check, scene.model.variables, ledger, version=program.version
         )
@@ -169,45 +193,12 @@ def staged(
         yield Stage(place, doors, backends, running, kernels, folder, confined)
 
 
-# The scratch folder
-
-
-def _furnish(folder: Path) -> None:
-    """Puts an empty root and a throw-away certificate into the folder; workers may be another user's."""
-    for each in (folder, folder.parent):
-        each.chmod(0o711)
-    (folder / ROOT).mkdir()
-    issued = trustme.CA().issue_cert("localhost", "127.0.0.1", "bench.example")
-    issued.private_key_pem.write_to_path(folder / KEY)
-    (folder / CERTIFICATE).write_bytes(b"".join(each.bytes() for each in issued.cert_chain_pems))
-
-
 def _confined(folder: Path, doors: Mapping[int, Doors], backends: Backends) -> bool:
     """Has the kernel hold this host's programs to the folder and to the ports of the lab."""
-    binds = [_port(address) for each in doors.values() for address in (each.plain, each.tls)]
-    connects = [_port(address) for each in backends.addresses.values() for address in each.values()]
+    binds = [_port(address) for each in doors.values() for address in each.addresses]
+    needed = [addresses for each in backends.addresses.values() for addresses in each.values()]
+    connects = [_port(address) for addresses in needed for address in addresses]
     return confine.confine(folder, binds, connects)
-
-
-def _user() -> tuple[str, ...]:
-    """Returns the user and group of the workers, where the master is root and may choose."""
-    if os.geteuid() != 0:
-        return ()
-    try:
-        entry = pwd.getpwnam(_NOBODY)
-        group = grp.getgrgid(entry.pw_gid).gr_name
-    except KeyError:
-        return ("root",)  # a system without that user
-    mapped = Path("/proc/self/uid_map")
-    lines = mapped.read_text("ascii").splitlines() if mapped.exists() else ["0 0 4294967295"]
-    if not any(_maps(line, entry.pw_uid) for line in lines):
-        return ("root",)  # the only user of this namespace
-    return (_NOBODY, group)
-
-
-def _maps(line: str, uid: int) -> bool:
-    first, _, count = map(int, line.split())  # user_namespaces(7)
-    return first <= uid < first + count
 
 
 def _port(address: str) -> int:
@@ -217,13 +208,13 @@ def _port(address: str) -> int:
 # Who runs
 
 
-def _start_backends(scene: Scene, host: Host, close: str, folder: Path) -> Backends:
+def _start_backends(scene: Scene, host: Host, close: str, folder: Path, apart: Mapping[int, int]) -> Backends:
     """Starts a process for each kind of peer; on a host of its own with ports that it chooses."""
     wanted: dict[Peer, list[int]] = {}
     for spot in scene.spots:
         backends_needed = () if spot.obstacle is not None else spot.peers
         for peer in backends_needed:
-            wanted.setdefault(peer, []).append(spot.number)
+            wanted.setdefault(peer, []).extend([spot.number] * apart.get(spot.number, 1))
     found, port = Backends({spot.number: {} for spot in scene.spots}), host.listen_port
     for peer, numbers in wanted.items():
         listen = [f"{host.front}:{port + index if port else 0}" for index in range(len(numbers))]
@@ -233,7 +224,7 @@ def _start_backends(scene: Scene, host: Host, close: str, folder: Path) -> Backe
     for peer, numbers in wanted.items():
         addresses = found.processes[peer].wait_event("ready", _READY_TIMEOUT_S)["listen"]
         for number, address in zip(numbers, addresses, strict=True):
-            found.addresses[number][peer] = address
+            found.addresses[number].setdefault(peer, []).append(address)
     return found
 
 
@@ -247,17 +238,21 @@ def _backend_argv(peer: Peer, listen: list[str], close: str, folder: Path) -> li
     return argv
 
 
-def _doors(scene: Scene, host: Host) -> dict[int, Doors]:
-    count = 2 * len(scene.sites)
-    ports = (
+def _doors(scene: Scene, host: Host, client: Client) -> dict[int, Doors]:
+    speaking = [client == "2" or (client == "auto" and site.says_http2) for site in scene.sites]
+    count = 2 * len(speaking) + sum(speaking)
+    ports = iter(
         _free_ports(host.front, count)
         if host.front.startswith("127.")
         else range(_FIRST_DOOR, _FIRST_DOOR + count)
     )
-    pairs = zip(ports[::2], ports[1::2], strict=True)
+
+    def door() -> str:
+        return f"{host.front}:{next(ports)}"
+
     return {
-        site.number: Doors(f"{host.front}:{plain}", f"{host.front}:{tls}")
-        for site, (plain, tls) in zip(scene.sites, pairs, strict=True)
+        site.number: Doors(door(), door(), door() if speaks else None)
+        for site, speaks in zip(scene.sites, speaking, strict=True)
     }
 
 
@@ -267,40 +262,3 @@ def _free_ports(address: str, count: int) -> list[int]:
         for probe in probes:
             probe.bind((address, 0))
         return [probe.getsockname()[1] for probe in probes]
-
-
-@dataclass(frozen=True, slots=True)
-class _Nginx:
-    """One nginx program with its scratch folder."""
-
-    program: Program
-    host: Host
-    folder: Path
-
-    @property
-    def _arguments(self) -> list[str]:
-        arguments = ["-p", f"{self.folder}/", "-c", str(self.folder / "nginx.conf")]
-        if versions.parse(self.program.version) >= _ERROR_LOG_FLAG:
-            arguments += ["-e", "stderr"]  # else it opens the system's log before it reads where to write
-        return arguments
-
-    def check(self, text: str) -> str | None:
-        """Returns what `nginx -t` says against a configuration, or None."""
-        (self.folder / "nginx.conf").write_text(text, encoding="utf-8", errors="surrogateescape")
-        process = self.host.start(
-            [self.program.path, "-t", "-q", *self._arguments], name="nginx -t", control=False
-        )
-        try:
-            code = process.wait(_CHECK_TIMEOUT_S)
-        except RoleError:
-            process.kill()
-            raise
-        if code == 0:
-            return None
-        said = [line for line in process.stderr_lines if "[emerg]" in line]
-        return said[0] if said else process.last_words or f"nginx -t ended with exit code {code}"
-
-    def start(self, listen: str) -> Launched:
-        """Starts it with the configuration that was checked last."""
-        recipe = Recipe(self.program, listen, {}, ["-t", "-q", *self._arguments], self._arguments)
-        return launch(self.host, None, recipe)

@@ -7,7 +7,7 @@ variable, stays as it was: that decides about reuse. Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -19,6 +19,8 @@ from nginx.upstreams import Upstream
 
 _PLAIN_SCHEMES = {"http": "http", "grpc": "grpc"}
 _TLS_SCHEMES = {"http": "https", "grpc": "grpcs", "uwsgi": "suwsgi"}
+Addresses = Mapping[Peer, Sequence[str]]
+"""Of one location: for each peer one address for all servers of its upstream {}, or one for each of them."""
 NOWHERE = "127.0.0.1:9"
 """An address where nothing listens (the discard service): for what is never to be passed on."""
 
@@ -31,7 +33,7 @@ class StandIn:
     blocks: list[Directive] = field(default_factory=list)
 
 
-def stand_in(spot: Spot, addresses: Mapping[Peer, str], ledger: Ledger) -> StandIn:
+def stand_in(spot: Spot, addresses: Addresses, ledger: Ledger) -> StandIn:
     """Returns what passes to the backends of this location, at `addresses`."""
     line = spot.location.directive
     if spot.obstacle is not None:
@@ -70,11 +72,11 @@ def _written_out(target: str) -> _Written | None:
     return None if "$" in authority else _Written(scheme + separator, authority, rest)
 
 
-def _as_written(spot: Spot, written: _Written, addresses: Mapping[Peer, str], ledger: Ledger) -> StandIn:
+def _as_written(spot: Spot, written: _Written, addresses: Addresses, ledger: Ledger) -> StandIn:
     line, target = spot.location.directive, spot.location.targets[0]
     peer = next(peer for peer in spot.peers if peer.is_tls == bool(target.is_tls))
     blocks = []
-    authority = addresses[peer]
+    authority = addresses[peer][0]
     if target.upstream is not None:
         authority = f"bench_{spot.number}"
         blocks.append(_upstream(target.upstream, authority, addresses[peer], ledger))
@@ -86,7 +88,7 @@ def _as_written(spot: Spot, written: _Written, addresses: Mapping[Peer, str], le
 # A target that a request evaluates
 
 
-def _by_variable(spot: Spot, addresses: Mapping[Peer, str], ledger: Ledger) -> StandIn:
+def _by_variable(spot: Spot, addresses: Addresses, ledger: Ledger) -> StandIn:
     """Returns a target that is evaluated as before, and then led to the upstream {} or address it names."""
     line = spot.location.directive
     ledger.replaced("address", "a backend of this run", line.place)
@@ -98,7 +100,7 @@ def _by_variable(spot: Spot, addresses: Mapping[Peer, str], ledger: Ledger) -> S
             name = f"bench_{spot.number}_{number}{'_tls' if peer.is_tls else ''}"
             blocks.append(_upstream(upstream, name, addresses[peer], ledger))
             entries.append(_entry(spot, peer, re.escape(upstream.name), name))
-        entries.append(_entry(spot, peer, "[^/?]+", addresses[peer]))
+        entries.append(_entry(spot, peer, "[^/?]+", addresses[peer][0]))
     variable = f"$bench_pass_{spot.number}"
     blocks.append(Directive("map", (line.args[0], variable), line.place, block=tuple(entries)))
     return StandIn(replace(line, args=(variable, *line.args[1:])), blocks)
@@ -119,22 +121,25 @@ def _entry(spot: Spot, peer: Peer, authority: str, to: str) -> Directive:
 # The upstream {}
 
 
-def _upstream(upstream: Upstream, name: str, address: str, ledger: Ledger) -> Directive:
-    """Returns a copy of an upstream {} that is this location's own: same pool, every server one backend."""
+def _upstream(upstream: Upstream, name: str, addresses: Sequence[str], ledger: Ledger) -> Directive:
+    """Returns a copy of an upstream {} that is this location's own, with the same pool."""
     block = upstream.directive
-    lines = list(_upstream_lines(block, name, address, ledger))
+    lines = list(_upstream_lines(block, name, addresses, ledger))
     if not any(line.name == "server" for line in lines):
         ledger.replaced("server", "a backend of this run", block.place)
-        lines.insert(0, Directive("server", (address,), block.place))
+        lines.insert(0, Directive("server", (addresses[0],), block.place))
     return replace(block, args=(name,), block=tuple(lines))
 
 
-def _upstream_lines(block: Directive, name: str, address: str, ledger: Ledger) -> Iterator[Directive]:
-    servers = len(list(block.children("server")))
+def _upstream_lines(
+    block: Directive, name: str, addresses: Sequence[str], ledger: Ledger
+) -> Iterator[Directive]:
+    servers, number = len(list(block.children("server"))), 0
     for line in block.block or ():
         if line.name == "server":
             ledger.replaced("server", _server_reason(servers), line.place)
-            yield replace(line, args=(address, *_parameters(line, ledger)))
+            yield replace(line, args=(addresses[number % len(addresses)], *_parameters(line, ledger)))
+            number += 1
         elif line.name == "zone":
             yield replace(line, args=(name, *line.args[1:]))
         elif line.name in fates.UPSTREAM:
@@ -146,7 +151,10 @@ def _upstream_lines(block: Directive, name: str, address: str, ledger: Ledger) -
 def _server_reason(servers: int) -> str:
     if servers == 1:
         return "a backend of this run"
-    return "all servers of an upstream {} are one backend, so that taking turns does not hide the pool"
+    return (
+        "all servers of an upstream {} are one backend, so that taking turns does not hide the pool; "
+        "in turn, each is one of its own"
+    )
 
 
 def _parameters(line: Directive, ledger: Ledger) -> Iterator[str]:

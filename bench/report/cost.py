@@ -27,13 +27,16 @@ def costs(found: Sequence[Cost]) -> str:
 
 
 def _cost(found: Cost) -> list[str]:
-    if found.missing:
+    if found.spot is None:
         return [f"load, nginx {found.version}: {found.missing}"]
-    assert found.spot is not None
     location = found.spot.location
+    title = (
+        f"load, nginx {found.version}: {location.context} -> {location.target} ({location.directive.place})"
+    )
+    if found.missing:
+        return [f"{title}: {found.missing}"]
     lines = [
-        f"load, nginx {found.version}: {location.context} -> {location.target} ({location.directive.place}),"
-        f" {CONNECTIONS} clients, medians of {len(found.windows) // len(SIDES)}",
+        f"{title}, {CONNECTIONS} clients, medians of {len(found.windows) // len(SIDES)}",
         "  " + " " * 24 + "".join(f"{side:>{_WIDTH}}" for side in SIDES),
     ]
     for name, figure in _ROWS:

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Sequence
 from bench.prove.ledger import Change
 from bench.prove.proof import Measured, Outcome, Proof
 from bench.prove.requests import Request
+from bench.prove.turns import Share, Turns
 from nginx.tree import Place
 from nginx.verdict import Verdict
 
 _WIDTH = 100
 _CLOSES = {"at-once": "at once", "never": "never"}
 _PLACES_SHOWN = 6
+_SERVERS_SHOWN = 6
 
 
 def proofs(found: Sequence[Proof], close: str) -> str:
@@ -50,6 +52,8 @@ def _outcome(outcome: Outcome) -> Iterator[str]:
         return
     yield from _folded(f"measured   {_measured(outcome.measured)}", "      ", 11)
     yield from _folded(f"by         {outcome.request}{_helped(outcome.request)}", "      ", 11)
+    if outcome.turns is not None:
+        yield from _folded(f"in turn    {_turns(outcome.turns)}", "      ", 11)
     if outcome.disagreement is not None:
         yield from _folded(
             f"DISAGREE   {outcome.disagreement}: a bug of bench, please report it", "      ", 11
@@ -59,8 +63,9 @@ def _outcome(outcome: Outcome) -> Iterator[str]:
 def _helped(request: Request | None) -> str:
     if request is None:
         return ""
+    version = " over HTTP/2" if request.is_http2 else ""
     entrance = ", by an entrance of this run's" if request.is_entrance else ""
-    return entrance + (", with a file of that name" if request.wants_file else "")
+    return version + entrance + (", with a file of that name" if request.wants_file else "")
 
 
 def _predicted(verdict: Verdict) -> str:
@@ -86,6 +91,20 @@ def _measured(measured: Measured) -> str:
         asked = _count(measured.requests_beside, "request")
         beside = f"; beside them, {others_opened} for {asked} on behalf of other locations"
     return f"{measured.answer}; {opened}; {waiting}{odd}{beside}"
+
+
+def _turns(turns: Turns) -> str:
+    opened = f"{_count(turns.connections, 'connection')} for {_count(turns.requests, 'request')}"
+    shown = [_share(share) for share in turns.shares[:_SERVERS_SHOWN]]
+    more = len(turns.shares) - len(shown)
+    said = f"{opened} ({'; '.join([*shown, *([f'{more} more'] if more else [])])})"
+    if turns.is_crowded:
+        said += f": a pool of {turns.pool} holds no connection for each of them (NK022)"
+    return said
+
+
+def _share(share: Share) -> str:
+    return f"{share.server}: {share.connections} for {share.requests}"
 
 
 def _count(number: int, noun: str) -> str:

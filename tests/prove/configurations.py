@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.prove.ledger import Ledger
 from bench.prove.rewrite import Doors, Rewriting
-from bench.prove.scene import Scene, scene
+from bench.prove.scene import Peer, Scene, scene
 from nginx import check
 from nginx.model import Model
 from nginx.writing import written
@@ -22,10 +22,10 @@ def staged(text: str) -> tuple[str, Ledger]:
     return written(rewriting.directives()).text, rewriting.ledger
 
 
-def backends(found: Scene) -> dict[int, dict[object, str]]:
+def backends(found: Scene) -> dict[int, dict[Peer, list[str]]]:
     return {
         spot.number: {
-            peer: f"{peer.kind}{'+tls' if peer.is_tls else ''}:{spot.number}" for peer in spot.peers
+            peer: [f"{peer.kind}{'+tls' if peer.is_tls else ''}:{spot.number}"] for peer in spot.peers
         }
         for spot in found.spots
     }

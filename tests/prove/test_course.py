@@ -8,6 +8,7 @@ import pytest
 
 from bench.prove.proof import Outcome
 from bench.prove.requests import parse
+from bench.prove.stage import Client
 from nginx import versions
 from prove.proving import here, needs_nginx, outcome, proof
 
@@ -154,6 +155,36 @@ def test_what_subrequests_do_is_told_apart(version: str) -> None:
     assert (whole.connections, whole.requests, whole.requests_beside) == (1, 9, 0)
     assert (auth.answer, auth.requests) == ("reused", 9)
     assert (auth.connections_beside, auth.requests_beside) == (9, 9)
+
+
+# Clients
+
+LISTENING = {
+    "nothing said": ("listen 80;", False),
+    "HTTP/2 with TLS": ("listen 443 ssl http2;", True),
+    "HTTP/2 without": ("listen 80 http2;", True),
+    "HTTP/2, since 1.25.1": ("listen 443 ssl; http2 on;", True),
+}
+
+
+@every_version
+@pytest.mark.parametrize("client", ["auto", "1.1", "2"])
+@pytest.mark.parametrize("listening", LISTENING)
+def test_the_verdict_holds_for_clients_of_either_version(
+    listening: str, client: Client, version: str
+) -> None:
+    listens, is_http2 = LISTENING[listening]
+    closed = "proxy_http_version 1.1; proxy_set_header Connection close;"
+    text = (
+        f"{APP} server {{ {listens} location / {{ proxy_pass http://app; {KEPT} }}"
+        f" location /rpc {{ grpc_pass app; }} location /short {{ proxy_pass http://app; {closed} }} }}"
+    )
+    found = proof(text, version, client=client)
+    assert found.is_sound
+    wanted = {"auto": is_http2, "1.1": False, "2": True}[client]
+    assert [each.request and each.request.is_http2 for each in found.outcomes] == [wanted] * 3
+    assert [each.measured and each.measured.answer for each in found.outcomes] == [REUSED, REUSED, NOT]
+    assert [each.measured and set(each.measured.statuses) for each in found.outcomes] == [{200}] * 3
 
 
 # What variables lead to

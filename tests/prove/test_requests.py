@@ -91,3 +91,23 @@ def test_what_people_ask_for_comes_first() -> None:
 def test_nonsense_is_misuse(text: str) -> None:
     with pytest.raises(PlanError, match="--request"):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("listen", "client", "first_is_http2", "are_http2"),
+    [
+        ("listen 80;", "auto", False, {False}),
+        ("listen 443 ssl http2;", "auto", True, {True, False}),
+        ("http2 on; listen 443 ssl;", "auto", True, {True, False}),
+        ("http2 off; listen 443 ssl;", "auto", False, {False}),
+        ("listen 80;", "2", True, {True}),
+        ("listen 443 ssl http2;", "1.1", False, {False}),
+    ],
+)
+def test_clients_speak_what_the_listener_says(
+    listen: str, client: str, first_is_http2: bool, are_http2: set[bool]
+) -> None:
+    found = scene(model(f"server {{ {listen} location / {{ {PASS} }} }}"))
+    wanted = candidates(found.spots[0], found, [], client)
+    assert wanted[0].is_http2 is first_is_http2
+    assert {request.is_http2 for request in wanted} == are_http2

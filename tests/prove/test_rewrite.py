@@ -10,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.prove import fates
-from nginx import tree
+from bench.prove.rewrite import Doors, Rewriting
+from bench.prove.scene import scene
+from nginx import tree, versions
 from nginx.targets import PROTOCOLS
 from nginx.tree import Directive
-from prove.configurations import model, staged
+from nginx.writing import written
+from prove.configurations import backends, model, staged
 
 
 def line_of(text: str, start: str) -> str:
@@ -101,6 +104,23 @@ def test_an_included_file_that_stands_in_two_servers_is_two_locations() -> None:
     text, _ = staged(f"server {{ listen 1; {inside} }} server {{ listen 2; {inside} }}")
     assert re.findall(r"proxy_pass (\S+);", text) == ["http://http:1", "http://http:2"]
     assert re.findall(r"listen (.+);", text) == ["door:1", "tls:1 ssl", "door:2", "tls:2 ssl"]
+
+
+@pytest.mark.parametrize(
+    ("version", "listens"),
+    [
+        ("1.22.1", ["listen door:1", "listen tls:1 ssl http2", "listen two:1 http2"]),
+        ("1.31.4", ["listen door:1", "listen tls:1 ssl", "listen two:1", "http2 on"]),
+    ],
+)
+def test_http2_is_said_as_the_version_has_it(version: str, listens: list[str]) -> None:
+    found = scene(model("server { listen 443 ssl http2; location / { proxy_pass http://a; } }"))
+    doors = {1: Doors("door:1", "tls:1", "two:1")}
+    rewriting = Rewriting(found, backends(found), doors, version=versions.parse(version))
+    text = written(rewriting.directives()).text
+    assert [
+        line.strip()[:-1] for line in text.splitlines() if re.match(r" *(listen|http2) ", line)
+    ] == listens
 
 
 HARMFUL = {
