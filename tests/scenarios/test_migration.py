@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bench_process
-from bench.scenarios.migration import silence
+from bench.scenarios.migration import MigrationSettings, measured, silence
+from bench.scenarios.migration.receipts import Receipts
+from bench.scenarios.scenario import Figures
 from bench.subjects import programs
 
 SMALL = ("--set", "tokens=50", "--set", "move_at_s=0.5", "--set", "outage_s=0.2", "--set", "timeout_s=0.4",
@@ -78,6 +80,40 @@ def test_nginx_is_refused_for_http3(tmp_path: Any) -> None:
     assert done.returncode == 2
     assert "no HTTP/3" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def of(arrivals: list[tuple[float, int]], quic: int | None = 1) -> Figures:
+    """Return what a client amounts to that got these of five tokens; the address was away from 1 to 1.5 s."""
+    done = {"arrivals": arrivals, "connections": 1, "ends": []}
+    settings = MigrationSettings(tokens=5, watch_s=4.0)
+    return measured(done, settings, moved_s=1.0, outage_s=0.5, seen={"quic": quic, "paths": None})
+
+
+def test_what_comes_after_the_outage_shows_that_a_connection_went_on() -> None:
+    went_on = of([(0.4, 1), (0.8, 2), (1.2, 3), (1.75, 4), (2.0, 5)]).figures
+    assert (went_on["lost"], went_on["went_on"], went_on["first_after_ms"]) == (0, 1, 250.0)
+    stuck = of([(0.4, 1), (0.8, 2), (1.2, 3)]).figures  # the third was under way when the address went
+    assert (stuck["lost"], stuck["went_on"], stuck["first_after_ms"]) == (2, 0, None)
+
+
+@pytest.mark.parametrize(("quic", "codes"), [(1, []), (2, ["witnesses-disagree"]), (0, []), (None, [])])
+def test_a_connection_that_the_other_side_counts_twice_is_a_doubt(quic: int | None, codes: list[str]) -> None:
+    assert [doubt.code for doubt in of([(0.4, 1)], quic).cautions] == codes
+
+
+def test_a_token_that_comes_twice_voids_the_trial() -> None:
+    assert [(doubt.code, doubt.voids) for doubt in of([(0.4, 1), (0.5, 1)]).cautions] == [("doubled", True)]
+
+
+def test_what_a_stream_left_unfinished_comes_again_in_the_next() -> None:
+    receipts = Receipts(tokens=3, start_ns=0)
+    receipts.feed(b"id: 1\ndata: a\n\nid: 2\nda")
+    assert receipts.last == 1
+    receipts.again()
+    receipts.feed(b"id: 2\ndata: b\n\nid: 3\n")
+    assert (receipts.last, receipts.whole.is_set()) == (2, False)
+    receipts.feed(b"data: c\n\n")
+    assert ([number for _, number in receipts.arrivals], receipts.whole.is_set()) == ([1, 2, 3], True)
 
 
 @pytest.mark.parametrize(

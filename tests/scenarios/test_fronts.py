@@ -1,0 +1,75 @@
+"""What each way asks of the proxy in front: one connection a request or a pool, and what is to be carried."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench import plan
+from bench.plan import Mode
+from bench.scenarios import catalogue
+from bench.scenarios.case import Case
+from bench.subjects.subject import Carries, UpstreamTls
+
+SHORT, KEPT = Mode.SHORT, Mode.KEEPALIVE
+STREAM, TUNNEL = Carries(streams=True), Carries(upgrade=True)
+BOTH = Carries(upgrade=True, streams=True)
+NOTHING = Carries()
+
+ASKED = {
+    "push": {
+        "short-poll-new": (SHORT, NOTHING),
+        "short-poll": (KEPT, NOTHING),
+        "long-poll": (KEPT, STREAM),
+        "sse": (KEPT, STREAM),
+        "websocket": (KEPT, TUNNEL),
+        "websocket-picows": (KEPT, TUNNEL),
+    },
+    "chat": {
+        "ours": (KEPT, TUNNEL),
+        "channels": (KEPT, TUNNEL),
+        "idle": (KEPT, Carries(upgrade=True, silence_s=1.0)),
+        "idle-beats": (KEPT, Carries(upgrade=True, silence_s=1.0)),
+    },
+    "stream": {"sse": (KEPT, STREAM), "websocket": (KEPT, TUNNEL), "sse-plain": (KEPT, NOTHING)},
+    "broker": {
+        "short-poll-new": (SHORT, NOTHING),
+        "short-poll": (KEPT, NOTHING),
+        "long-poll": (KEPT, STREAM),
+        "push": (KEPT, BOTH),
+    },
+    "registry": {"http-short": (SHORT, NOTHING), "http-kept": (KEPT, NOTHING), "stream": (KEPT, BOTH)},
+    "http2": {
+        "short": (SHORT, NOTHING),
+        "keep-alive": (KEPT, NOTHING),
+        "h2": (KEPT, Carries(client_http="2", http2_upstream=True)),
+        "h2-to-h1": (KEPT, Carries(client_http="2")),
+        "h1-to-h2": (KEPT, Carries(http2_upstream=True)),
+    },
+    "migration": {
+        "quic": (KEPT, Carries(client_http="3", streams=True)),
+        "sse-timeout": (KEPT, STREAM),
+        "websocket": (KEPT, BOTH),
+        "keep-alive": (KEPT, NOTHING),
+    },
+    "tls": {
+        "plain-new": (SHORT, NOTHING),
+        "plain-kept": (KEPT, NOTHING),
+        "tls12-new": (SHORT, Carries(upstream_tls=UpstreamTls("1.2", resumes=False))),
+        "tls12-resumed": (SHORT, Carries(upstream_tls=UpstreamTls("1.2", resumes=True))),
+        "tls13-resumed": (SHORT, Carries(upstream_tls=UpstreamTls("1.3", resumes=True))),
+        "tls13-kept": (KEPT, Carries(upstream_tls=UpstreamTls("1.3", resumes=False))),
+    },
+}
+ROWS = [
+    pytest.param(name, way, mode, carries, id=f"{name} {way}")
+    for name, ways in ASKED.items()
+    for way, (mode, carries) in ways.items()
+]
+
+
+@pytest.mark.parametrize(("name", "way", "mode", "carries"), ROWS)
+def test_a_way_asks_the_proxy_for_what_it_is_about(name: str, way: str, mode: Mode, carries: Carries) -> None:
+    scenario = catalogue.load(name)
+    asked = scenario.front(Case(way, plan.Subject(name="nginx")), scenario.settings())
+    assert asked is not None
+    assert (asked.mode, asked.carries) == (mode, carries)
