@@ -107,7 +107,7 @@ def test_a_token_that_comes_twice_voids_the_trial() -> None:
 
 def test_what_a_stream_left_unfinished_comes_again_in_the_next() -> None:
     receipts = Receipts(tokens=3, start_ns=0)
-    receipts.feed(b"id: 1\ndata: a\n\nid: 2\nda")
+    receipts.feed(b"id: 1\ndata: a\n\nid: 2")
     assert receipts.last == 1
     receipts.again()
     receipts.feed(b"id: 2\ndata: b\n\nid: 3\n")
