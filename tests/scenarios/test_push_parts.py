@@ -59,6 +59,15 @@ def test_the_last_message_ends_a_subscriber_and_who_has_it_not_is_behind() -> No
     assert (got.event()["behind"], ended) == ([], ["finished"])
 
 
+def test_nobody_waits_for_a_subscriber_that_a_message_was_too_large_for_and_it_stays_behind() -> None:
+    got, ended = tally(count=2)
+    got.outgrown(1)
+    got.take(0, 1, b"%d" % monotonic_ns())
+    assert ended == []
+    got.take(0, 2, b"%d end" % monotonic_ns())
+    assert (ended, got.event()["behind"], got.event()["too_large"]) == (["finished"], [0], 1)
+
+
 def test_only_what_was_due_in_the_window_counts_and_stalled_subscribers_count_apart() -> None:
     got, _ = tally(count=2, stalled=1)
     got.take(1, 1, b"%d" % (monotonic_ns() - 5 * 10**9))  # in the warm-up

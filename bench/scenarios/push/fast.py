@@ -71,6 +71,6 @@ class Listener(WSListener):
         if self._is_closed:
             return
         if sent is not None and sent.code == WSCloseCode.MESSAGE_TOO_BIG:
-            self._crowd.got.too_large += 1  # it would be so again
+            self._crowd.got.outgrown(self._who)  # it would be so again
         else:
             self._crowd.again(self)

@@ -51,6 +51,6 @@ class Socket:
             crowd.again(self, refused=True)
             return
         if socket.close_code == _TOO_BIG:
-            crowd.got.too_large += 1  # it would be so again
+            crowd.got.outgrown(self._who)  # it would be so again
         else:
             crowd.again(self)

@@ -35,6 +35,9 @@ class Tally:
         self._stalled = stalled
         self._step_ns = step_ns
         self._left = set(range(count))
+        """Who has not had the last message."""
+        self._awaited = set(range(count))
+        """Who may still get it."""
         self._finished = finished
 
     def take(self, who: int, number: int, text: bytes) -> None:
@@ -62,7 +65,16 @@ class Tally:
     def leave(self, who: int) -> None:
         """Record that a subscriber expects nothing more."""
         self._left.discard(who)
-        if not self._left:
+        self._await_no_longer(who)
+
+    def outgrown(self, who: int) -> None:
+        """Record that a message was too large for a subscriber: it has left for good, and stays behind."""
+        self.too_large += 1
+        self._await_no_longer(who)
+
+    def _await_no_longer(self, who: int) -> None:
+        self._awaited.discard(who)
+        if not self._awaited:
             self._finished()
 
     def asked(self) -> None:
