@@ -17,6 +17,8 @@ from bench.scenarios.summary import Summary
 from bench.subjects.subject import Carries
 
 _SPARE_CONNECTIONS = 16
+_LAST_S = 10.0
+"""How long the last message may take beside the time between two pulls: what has not come by then is lost."""
 _REAL = "sdk"
 _REAL_START_S = 3.0
 """RocketMQ's own clients learn routes and settings before they are ready."""
@@ -43,6 +45,7 @@ def perform(stage: Stage, case: Case, settings: BrokerSettings) -> Figures:
     if case.way == _REAL:
         return _perform_real(stage, settings)
     server = stage.serve("backends.broker", "--style", "push" if case.way == "push" else "pull")
+    patience_s = settings.poll_every_s + _LAST_S
     job = {
         "way": case.way,
         "address": stage.open(server.addresses),
@@ -50,11 +53,11 @@ def perform(stage: Stage, case: Case, settings: BrokerSettings) -> Figures:
         "messages_per_s": settings.messages_per_s,
         "poll_every_s": settings.poll_every_s,
         "hold_s": settings.hold_s,
-        "patience_s": settings.poll_every_s + 2.0,
+        "patience_s": patience_s,
         "connections": settings.consumers + _SPARE_CONNECTIONS,
     }
     stage.clients("bench.scenarios.broker.clients", [job])
-    return _figures(stage.play(settings.warmup_s, settings.duration_s))
+    return _figures(stage.play(settings.warmup_s, settings.duration_s, timeout_s=patience_s + 30.0))
 
 
 def front(case: Case, settings: BrokerSettings) -> Front | None:

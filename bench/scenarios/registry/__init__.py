@@ -26,6 +26,8 @@ _LOST_HOLD = 0.05
 """Of the instances: where more are taken for dead than this, the rest of what was measured means little."""
 _ONE_ADDRESS = ("direct", "caddy", "nghttpx")
 """Subjects that have no addresses to choose from: no proxy, and those that leave by one address only."""
+_LAST_S = 10.0
+"""How long the last change may take on a busy machine, beside what registry and members wait anyway."""
 _REAL = "sdk-"
 """What the names of the ways begin with that use Nacos's own clients."""
 _REAL_CHANGES = 2
@@ -177,7 +179,7 @@ def _job(stage: Stage, case: Case, settings: RegistrySettings, address: str) -> 
 
 def _patience_s(settings: RegistrySettings) -> float:
     """Return how long the last change may take to be seen: the registry looks each third of the expiry."""
-    return settings.expire_s * 4 / 3 + settings.poll_every_s + 2.0
+    return settings.expire_s * 4 / 3 + settings.poll_every_s + _LAST_S
 
 
 def _figures(played: Played, planned: list[Step], settings: RegistrySettings) -> Figures:
