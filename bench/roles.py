@@ -20,7 +20,7 @@ from bench.plan import Backend, Mode, Plan
 from bench.subjects.choose import SUBJECTS
 from bench.subjects.subject import Asked, Counted, Running
 
-_READY_TIMEOUT_S = 10.0
+_READY_TIMEOUT_S = 30.0
 _COUNT_TIMEOUT_S = 10.0
 
 

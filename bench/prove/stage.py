@@ -28,7 +28,7 @@ from bench.subjects.launch import Launched
 from bench.subjects.programs import Program
 from nginx import versions
 
-_READY_TIMEOUT_S = 20.0
+_READY_TIMEOUT_S = 30.0
 _COUNT_TIMEOUT_S = 10.0
 _FIRST_DOOR = 8001
 _COUNTED = ("accepted", "requests", "closed_first", "open")

@@ -24,7 +24,7 @@ from bench.scenarios.window import Window
 from bench.subjects.subject import Certificate
 from bench.watch import Watch
 
-_READY_TIMEOUT_S = 20.0
+_READY_TIMEOUT_S = 30.0
 _BETWEEN = 100
 """How far above the first port of a host its network listens: out of the way of its servers."""
 

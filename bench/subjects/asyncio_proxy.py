@@ -12,7 +12,7 @@ from bench.lab import Host, Process
 from bench.lab.process import Event
 from bench.subjects.subject import Asked, Counted, Running, Speaks
 
-READY_TIMEOUT_S = 10.0
+READY_TIMEOUT_S = 30.0
 COUNT_TIMEOUT_S = 10.0
 _SPEAKS = Speaks(upstream=("1.0", "1.1"))
 

@@ -22,7 +22,7 @@ from bench.subjects.programs import Program
 from bench.subjects.subject import Counted
 
 PORT = 8080
-_READY_TIMEOUT_S = 10.0
+_READY_TIMEOUT_S = 30.0
 _CHECK_TIMEOUT_S = 30.0
 _POLL_S = 0.01
 _LISTEN = {"tcp": "0A", "udp": "07"}
