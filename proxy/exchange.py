@@ -85,6 +85,8 @@ class Exchange:
 
     Attributes:
         request_done: whether the request has come whole.
+
+    `_unsent` is what was left of a collected body when that was last looked at, in bytes.
     """
 
     __slots__ = (
@@ -176,13 +178,6 @@ class Exchange:
                 self._count_silence()
             self._let_go()
             self._client.cut()
-
-    def _count_silence(self) -> None:
-        counters = self._service.counters
-        if self._client.has_ended:
-            counters.client["aborted"] += 1
-        else:
-            counters.upstream["timeout"] += 1
 
     def abandon(self) -> None:
         """Give up, since the client has gone."""
@@ -290,6 +285,7 @@ class Exchange:
         service, client = self._service, self._client
         self._state = _RESPONDING
         self._request = b""
+        self._unsent = 0
         self._expect_more()
         self._download = download = Download(head, client.transport, to_http10=self._head.is_10)
         if not self.request_done or download.ends_by_close:
@@ -347,11 +343,20 @@ class Exchange:
         service, client = self._service, self._client
         client.deadline = service.half_closed_until if client.has_ended else service.response_until
 
+    def _count_silence(self) -> None:
+        """Count a silence that was too long, of the upstream unless the client may be gone."""
+        counters = self._service.counters
+        if self._client.has_ended:
+            counters.client["aborted"] += 1
+        else:
+            counters.upstream["timeout"] += 1
+
     def _answer(self, status: int, reason: str) -> None:
         """Answer in place of the upstream."""
         client, head = self._client, self._head
         if not self.request_done or head.is_10:
             client.closes = True
+        self._unsent = 0
         self._let_go()
         response = forwarding.own_response(
             status, reason, keep_alive=not client.closes, with_body=head.method != b"HEAD"

@@ -143,7 +143,7 @@ class Transport:
 
     # What the protocol asks for.
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         """Send `data` now."""
         if self.unsent or self._closing:
             self.write(data)
@@ -158,7 +158,7 @@ class Transport:
         if sent != len(data):
             self._keep(data, sent)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Send `data` at the end of this turn, together with what else is written."""
         if self._queue(data):
             self._poller.soon.append(self.flush)

@@ -164,7 +164,11 @@ class UpstreamConnection:
         self._state = _HEAD
         self.has_answered = False
         self.carried += 1
-        self._transport.hold(request)
+        if self.carried > 1:
+            # What has come in by now is no answer to it, and must be read first.
+            self._transport.hold(request)
+        else:
+            self._transport.send(request)
 
     @property
     def unsent(self) -> int:

@@ -48,6 +48,10 @@ def test_an_upstream_that_still_takes_a_long_body_is_not_late(service: Mock, cli
     exchange.timed_out(of_client=False)
     client.answered.assert_called_once()
     assert service.counters.upstream["timeout"] == 1
+    exchange.ask(b"the next request")
+    exchange.use(Mock(unsent=0))
+    exchange.timed_out(of_client=False)
+    assert service.counters.upstream["timeout"] == 2, "what the first had left says nothing of the next"
 
 
 @pytest.mark.parametrize(("has_ended", "deadline"), [(False, 60.0), (True, 10.0)])
