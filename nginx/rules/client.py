@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 from nginx import versions
 from nginx.finding import Severity
@@ -14,9 +13,6 @@ from nginx.upstreams import seconds
 
 _GOOD = "server { listen 80; keepalive_timeout 75s; location / { root /srv; } }"
 _LOAD_BALANCER_IDLE_S = 60.0  # AWS ALB's default, the commonest in front of nginx
-
-
-_rule = partial(rule, unproven="it is about connections of clients, not of servers")
 
 
 def _lines(case: Case, name: str) -> Iterator[tuple[Level, Directive]]:
@@ -30,7 +26,7 @@ def _server(line: str) -> str:
     return f"server {{ listen 80; {line} location / {{ root /srv; }} }}"
 
 
-@_rule("CK101", "client-keepalive-off", Severity.HIGH, bad=_server("keepalive_timeout 0;"), good=_GOOD)
+@rule("CK101", "client-keepalive-off", Severity.HIGH, bad=_server("keepalive_timeout 0;"), good=_GOOD)
 def keepalive_off(case: Case) -> Iterator[Hit]:
     """Client connections are not kept: each request of a client opens one, and nginx holds TIME_WAIT.
 
@@ -45,7 +41,7 @@ def keepalive_off(case: Case) -> Iterator[Hit]:
             yield Hit(line.place, f"`{line}` closes every client connection after one request", "remove it")
 
 
-@_rule(
+@rule(
     "CK102",
     "client-keepalive-requests-low",
     Severity.LOW,
@@ -75,7 +71,7 @@ def few_client_requests(case: Case) -> Iterator[Hit]:
         yield Hit(servers[0].place, text, "add `keepalive_requests 1000;` in http {}")
 
 
-@_rule(
+@rule(
     "CK103",
     "keepalive-disable",
     Severity.LOW,
@@ -89,7 +85,7 @@ def disabled_browsers(case: Case) -> Iterator[Hit]:
             yield Hit(line.place, f"`{line}` switches keep-alive off for these clients", "remove it")
 
 
-@_rule(
+@rule(
     "CK104",
     "client-timeout-vs-lb",
     Severity.MEDIUM,
@@ -120,7 +116,7 @@ def _is_stock(case: Case) -> bool:
     )
 
 
-@_rule(
+@rule(
     "CK105",
     "keepalive-min-timeout",
     Severity.INFO,
@@ -142,7 +138,14 @@ def no_minimum(case: Case) -> Iterator[Hit]:
         )
 
 
-@_rule("CK106", "lingering-close-off", Severity.LOW, bad=_server("lingering_close off;"), good=_GOOD)
+@rule(
+    "CK106",
+    "lingering-close-off",
+    Severity.LOW,
+    bad=_server("lingering_close off;"),
+    good=_GOOD,
+    unproven="whether a reset destroys an answer is a race between the client and its kernel",
+)
 def lingering(case: Case) -> Iterator[Hit]:
     """lingering_close is off, or reset_timedout_connection on: a RST can cut what the client still reads.
 
@@ -157,7 +160,7 @@ def lingering(case: Case) -> Iterator[Hit]:
             yield Hit(line.place, text, severity=Severity.INFO)
 
 
-@_rule("CK107", "client-timeouts-short", Severity.LOW, bad=_server("send_timeout 2s;"), good=_GOOD)
+@rule("CK107", "client-timeouts-short", Severity.LOW, bad=_server("send_timeout 2s;"), good=_GOOD)
 def short_timeouts(case: Case) -> Iterator[Hit]:
     """send_timeout is so short that slow clients are cut; it has nothing to do with servers.
 
@@ -169,7 +172,7 @@ def short_timeouts(case: Case) -> Iterator[Hit]:
             yield Hit(line.place, f"clients that stop reading for {limit_s:g} s are cut", "set 10s or more")
 
 
-@_rule(
+@rule(
     "CK108",
     "add-header-connection",
     Severity.LOW,
@@ -188,7 +191,14 @@ def added_connection(case: Case) -> Iterator[Hit]:
             )
 
 
-@_rule("CK109", "so-keepalive", Severity.INFO, bad="server { listen 80 so_keepalive=on; }", good=_GOOD)
+@rule(
+    "CK109",
+    "so-keepalive",
+    Severity.INFO,
+    bad="server { listen 80 so_keepalive=on; }",
+    good=_GOOD,
+    unproven="the kernel sends its first probe after two hours",
+)
 def listening_keepalive(case: Case) -> Iterator[Hit]:
     """listen ... so_keepalive sends TCP probes to clients; it keeps no HTTP connection open."""
     for _, line in _lines(case, "listen"):
@@ -196,7 +206,7 @@ def listening_keepalive(case: Case) -> Iterator[Hit]:
             yield Hit(line.place, "so_keepalive is about TCP probes, not about keep-alive of HTTP")
 
 
-@_rule(
+@rule(
     "CK110",
     "worker-connections-pressure",
     Severity.HIGH,
@@ -215,12 +225,13 @@ def few_connections(case: Case) -> Iterator[Hit]:
         yield Hit(line.place, text, "write `worker_connections 1024;` or more")
 
 
-@_rule(
+@rule(
     "CK111",
     "tcp-nodelay-off",
     Severity.LOW,
     bad=_server("tcp_nodelay off;"),
     good=_server("tcp_nodelay on;"),
+    unproven="a stall shows in times only, and those of a busy machine prove nothing",
 )
 def delayed(case: Case) -> Iterator[Hit]:
     """tcp_nodelay is off: on kept connections Nagle's algorithm and delayed ACKs stall 40 ms."""
@@ -229,7 +240,7 @@ def delayed(case: Case) -> Iterator[Hit]:
             yield Hit(line.place, "responses on kept connections can stall for 40 ms", "remove it")
 
 
-@_rule(
+@rule(
     "CK112",
     "http2-http3-limits",
     Severity.INFO,
@@ -246,7 +257,7 @@ def counted_streams(case: Case) -> Iterator[Hit]:
             yield Hit(line.place, f"`{line}` counts the streams of a whole HTTP/2 connection")
 
 
-@_rule(
+@rule(
     "CK113",
     "keepalive-time-short",
     Severity.INFO,

@@ -49,7 +49,6 @@ def tcp_keepalive(case: Case) -> Iterator[Hit]:
         upstream app {{ server 10.0.0.1:8080; keepalive 64; }}
         server {{ location / {{ {_KEPT} }} }}
     """,
-    unproven="it needs a resolver",
 )
 def pinned_names(case: Case) -> Iterator[Hit]:
     """The servers are names: resolved once at the start, and pooled connections stay with the old address.

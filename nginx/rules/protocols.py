@@ -93,7 +93,6 @@ def never_kept(case: Case) -> Iterator[Hit]:
     Severity.INFO,
     bad=_POOL + "server { location / { grpc_pass grpc://app; } }",
     good=_HTTP,
-    unproven="it needs a gRPC server",
 )
 def grpc(case: Case) -> Iterator[Hit]:
     """gRPC needs only the pool: proxy_http_version and Connection are about proxy_pass.
@@ -134,7 +133,6 @@ def memcached(case: Case) -> Iterator[Hit]:
         }
     """,
     good=_HTTP,
-    unproven="it needs a server that upgrades connections",
 )
 def upgraded(case: Case) -> Iterator[Hit]:
     """A connection that was upgraded (WebSocket) is never returned to the pool.

@@ -186,7 +186,6 @@ def client_abort(case: Case) -> Iterator[Hit]:
     Severity.LOW,
     bad=location(KEPT, "proxy_request_buffering off; client_max_body_size 0;"),
     good=GOOD,
-    unproven="it needs a server that answers before it has read the request",
 )
 def early_response(case: Case) -> Iterator[Hit]:
     """A server that answers before it has the whole body (413, 401) loses the connection, since 1.9.10.
@@ -223,11 +222,10 @@ def unbuffered(case: Case) -> Iterator[Hit]:
     Severity.HIGH,
     bad="",
     good="",
-    unproven="only the server at hand can show it",
 )
 def refused(case: Case) -> Iterator[Hit]:
     """The server closes by itself: `Connection: close`, an HTTP/1.0 status line, or no length.
 
-    No configuration shows that; `bench prove` and a look at the answers do.
+    No configuration shows that; a look at the answers does.
     """
     return iter(())

@@ -34,7 +34,6 @@ def _server(first: str, second: str = "") -> str:
     Severity.LOW,
     bad=_server("proxy_pass https://app; proxy_ssl_session_reuse off;"),
     good=_server("proxy_pass https://app;"),
-    unproven="it needs servers with TLS",
 )
 def no_session_reuse(case: Case) -> Iterator[Hit]:
     """proxy_ssl_session_reuse is off: each new upstream connection pays a full TLS handshake.
@@ -61,7 +60,6 @@ def no_session_reuse(case: Case) -> Iterator[Hit]:
         "proxy_pass https://app; proxy_ssl_server_name on; proxy_ssl_name a.example;",
         "proxy_pass https://app; proxy_ssl_server_name on; proxy_ssl_name a.example;",
     ),
-    unproven="it needs servers with TLS",
 )
 def shared_identity(case: Case) -> Iterator[Hit]:
     """Locations with different TLS identities share a pool, so one gets the other's connection.
@@ -140,7 +138,6 @@ def _args(each: PassLocation, name: str) -> tuple[str, ...]:
     Severity.ERROR,
     bad=_server("proxy_pass http://app;", "proxy_pass https://app;"),
     good=_server("proxy_pass https://app;", "proxy_pass https://app;"),
-    unproven="it needs servers with TLS",
 )
 def mixed_protocols(case: Case) -> Iterator[Hit]:
     """One pool is used with different protocols: a plain connection may be picked for TLS, or the reverse.
@@ -203,7 +200,6 @@ def bound_connection(case: Case) -> Iterator[Hit]:
     bad=_POOL + f"server {{ location /owa/ {{ proxy_pass https://app; {_KEPT} }} }}",
     good="upstream app { server 10.0.0.1:8443; keepalive 64; ntlm; }\n"
     + f"server {{ location /owa/ {{ proxy_pass https://app; {_KEPT} }} }}",
-    unproven="it needs servers that authenticate connections",
 )
 def authenticated_connection(case: Case) -> Iterator[Hit]:
     """NTLM and Negotiate authenticate the connection: a shared one hands one user's rights to the next.

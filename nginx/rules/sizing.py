@@ -114,7 +114,6 @@ def small_pool(case: Case) -> Iterator[Hit]:
     bad=_with_pool(64),
     good=_with_pool(8),
     shown_with=Settings(workers=4, backend_max_connections=100),
-    unproven="it is about the capacity of servers that are not here",
 )
 def starved_servers(case: Case) -> Iterator[Hit]:
     """All workers' idle connections together are more than a server takes.
@@ -144,7 +143,6 @@ def starved_servers(case: Case) -> Iterator[Hit]:
     Severity.HIGH,
     bad=_whole(1000, "worker_connections 512;"),
     good=_whole(32, "worker_connections 4096;"),
-    unproven="it needs as many clients as worker_connections",
 )
 def connection_budget(case: Case) -> Iterator[Hit]:
     """worker_connections does not suffice for the clients, their upstream connections and the idle pools.
@@ -185,7 +183,6 @@ def connection_budget(case: Case) -> Iterator[Hit]:
         upstream app { zone app 64k; server 10.0.0.1:8080 max_conns=50; keepalive 32; }
         server { location / { proxy_pass http://app; } }
     """,
-    unproven="it needs several workers at once",
 )
 def max_conns(case: Case) -> Iterator[Hit]:
     """max_conns without `zone` counts per worker, and idle connections of the pool are not counted.
@@ -212,7 +209,6 @@ def max_conns(case: Case) -> Iterator[Hit]:
     bad=_with_pool(32),
     good="server { location / { proxy_pass http://10.0.0.1:8080; } }",
     shown_with=Settings(workers=16, concurrency=8),
-    unproven="it needs several workers at once",
 )
 def fragmentation(case: Case) -> Iterator[Hit]:
     """Each worker has a pool of its own: many workers and few requests find cold pools.

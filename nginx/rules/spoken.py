@@ -54,7 +54,6 @@ def http10(case: Case) -> Iterator[Hit]:
     shown_on="1.31.4",
     bad=location(PASS, "proxy_http_version 2;"),
     good=GOOD,
-    unproven="it needs an HTTP/2 server without TLS",
 )
 def http2_upstream(case: Case) -> Iterator[Hit]:
     """HTTP/2 is spoken to the server: one request at a time per connection, from the same pool.

@@ -218,7 +218,7 @@ def spoken_differently(case: Case) -> Iterator[Hit]:
     shown_on="1.31.4",
     bad=POOL + f"server {{ location /admin/ {{ dyups_interface; }} location / {{ {KEPT} }} }}",
     good=GOOD,
-    unproven="it needs a module that is not part of nginx",
+    unproven="upstreams that are made at run time need a module that is not part of nginx",
 )
 def runtime_upstreams(case: Case) -> Iterator[Hit]:
     """Each reload begins with empty pools; upstreams made at run time have none since 1.29.7.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import importlib.util
+import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -14,9 +16,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 REQUESTS = 4
 Exchange = Callable[[socket.socket], bool]
+S = TypeVar("S", bound="Server")
 _PATIENCE_S = 60
 """Longer than anything here takes on the busiest machine."""
 _BODY = bytes(100_000)  # more than nginx reads together with the head
@@ -196,7 +200,13 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
 @contextmanager
 def serving(exchange: Exchange) -> Iterator[Server]:
     """Runs a counting server."""
-    server = Server(exchange)
+    with served(Server(exchange)) as server:
+        yield server
+
+
+@contextmanager
+def served(server: S) -> Iterator[S]:
+    """Runs a server of any kind."""
     threading.Thread(target=server.serve, daemon=True).start()
     try:
         yield server
@@ -205,11 +215,13 @@ def serving(exchange: Exchange) -> Iterator[Server]:
 
 
 @contextmanager
-def running(program: str, folder: Path, http: str) -> Iterator[Path]:
+def running(
+    program: str, folder: Path, http: str, *, main: str = "master_process off;", events: str = ""
+) -> Iterator[Path]:
     """Runs nginx with the text of http {}; yields the socket on which a `listen SOCKET` server answers."""
     listening = folder / "nginx.sock"
     config = (
-        f"daemon off; master_process off; pid {folder / 'pid'};\nevents {{}}\n"
+        f"daemon off; {main} pid {folder / 'pid'};\nevents {{ {events} }}\n"
         f"http {{\naccess_log off;\n{_temporary(folder)}{http.replace('SOCKET', f'unix:{listening}')}\n}}\n"
     )
     (folder / "nginx.conf").write_text(config)
@@ -220,6 +232,54 @@ def running(program: str, folder: Path, http: str) -> Iterator[Path]:
             yield listening
         finally:
             process.terminate()
+
+
+@dataclass
+class Workers:
+    """The workers of an nginx that runs; one or all of them may be at work."""
+
+    pids: list[int]
+
+    def only(self, number: int) -> None:
+        """Stops all workers but one."""
+        for index, pid in enumerate(self.pids):
+            os.kill(pid, signal.SIGCONT if index == number else signal.SIGSTOP)
+            while (_state(pid) == "T") == (index == number):
+                time.sleep(0.001)
+
+    def all(self) -> None:
+        """Lets all workers go on."""
+        for pid in self.pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def children(folder: Path) -> list[int]:
+    """Returns the pids of the workers of the nginx that runs in a folder, as far as they are there."""
+    file = folder / "pid"
+    pid = file.read_text().strip() if file.exists() else ""
+    if not pid:
+        return []
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@contextmanager
+def with_workers(program: str, folder: Path, http: str, count: int) -> Iterator[tuple[Path, Workers]]:
+    """Runs nginx with several workers."""
+    user = "user root; " if os.geteuid() == 0 else ""
+    with running(program, folder, http, main=f"{user}worker_processes {count};") as listening:
+        deadline = time.monotonic() + _PATIENCE_S
+        while len(pids := children(folder)) < count:
+            assert time.monotonic() < deadline, "nginx has not all its workers"
+            time.sleep(0.005)
+        workers = Workers(pids)
+        try:
+            yield listening, workers
+        finally:
+            workers.all()
 
 
 def _wait_until_listening(process: subprocess.Popen[bytes], listening: Path, log: Path) -> None:

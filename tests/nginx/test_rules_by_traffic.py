@@ -1,7 +1,7 @@
 """The examples of the rules about reuse, bad and good, in front of real nginx: verdicts hold.
 
-What a rule says about a part of the reuse (churn, stale connections) is in test_effects_by_traffic, about
-streams in test_streams_by_traffic.
+What a rule says about a part of the reuse (churn, stale connections) is in test_effects_by_traffic, what it
+says about something else in the files beside it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,18 @@ from pathlib import Path
 
 import pytest
 
-import tests.nginx.test_streams_by_traffic  # noqa: F401  it enters its rules in PROVEN, too
 from nginx import versions
 from nginx.check import examine
 from nginx.rules import CATALOGUE, Rule
-from tests.nginx import real, test_effects_by_traffic
+from tests.nginx import (  # each of them enters its rules in PROVEN
+    real,
+    test_clients_by_traffic,  # noqa: F401
+    test_effects_by_traffic,
+    test_protocols_by_traffic,  # noqa: F401
+    test_sharing_by_traffic,  # noqa: F401
+    test_streams_by_traffic,  # noqa: F401
+    test_workers_by_traffic,  # noqa: F401
+)
 
 PROGRAMS = real.programs()
 BY_ANOTHER_TABLE = {"NK037"}  # memcached, in test_traffic
