@@ -15,10 +15,13 @@ TIMEOUT_S = 60.0
 class BackendProcess:
     """A running backend that takes commands."""
 
-    def __init__(self, *flags: str, listen: tuple[str, ...] = ("127.0.0.1:0",)) -> None:
+    def __init__(
+        self, *flags: str, listen: tuple[str, ...] = ("127.0.0.1:0",), under: tuple[str, ...] = ()
+    ) -> None:
+        """Starts it, by the command `under` where there is one."""
         addresses = [flag for each in listen for flag in ("--listen", each)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "backends", *addresses, "--control", *flags],
+            [*under, sys.executable, "-m", "backends", *addresses, "--control", *flags],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
