@@ -10,17 +10,20 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from bench.errors import PlanError
 from nginx import check, formats, report, sources, versions
 from nginx.directives import Known
 from nginx.errors import NginxConfigError, VersionError
-from nginx.finding import Severity
+from nginx.finding import Finding, Severity
 from nginx.rules import CATALOGUE, Settings
 from nginx.rules.sizing import BACKEND_IDLE_S
+from nginx.tree import Place
 
 FINDINGS = 1
 MISUSE = 2
@@ -68,6 +71,13 @@ class IdleTime(click.ParamType[float]):
     "--backend-max-connections", type=click.IntRange(min=1), help="Connections that a server takes."
 )
 @click.option(
+    "--ask",
+    "asked_nginx",
+    multiple=True,
+    metavar="PATH|system|wheel",
+    help="What this nginx says, too: nginx -t on a copy that can do no harm (repeatable).",
+)
+@click.option(
     "--format",
     "output_format",
     type=click.Choice(["text", "json", "sarif", "github"]),
@@ -96,6 +106,7 @@ def check_command(
     output_format: str,
     severity: str,
     explain: str | None,
+    asked_nginx: tuple[str, ...],
 ) -> None:
     """Say whether an nginx configuration reuses its upstream connections, location by location.
 
@@ -112,6 +123,11 @@ def check_command(
         asked = versions_asked(nginx_version)
         found = check.Examination.together(
             [_examine(target, asked, root, handed_over, settings) for target in targets]
+        )
+        found.add(
+            finding
+            for target in targets
+            for finding in _said(target, asked_nginx, root=root, handed_over=handed_over)
         )
     except (NginxConfigError, VersionError) as error:
         click.echo(f"bench check: {error}", err=True)
@@ -131,6 +147,27 @@ def _examine(
 ) -> check.Examination:
     name, text = opened(target)
     return check.examine(name, asked, root=root, handed_over=handed_over, settings=settings, text=text)
+
+
+def _said(
+    target: str, asked: Sequence[str], *, root: Path | None, handed_over: tuple[Path, ...]
+) -> Iterator[Finding]:
+    """Yields what each nginx that was asked has against a configuration."""
+    if not asked:
+        return
+    # It opens a lab, which the rest of this command has no use for.
+    from bench.prove.saying import said  # noqa: PLC0415
+    from bench.subjects import programs  # noqa: PLC0415
+
+    if target == "-":
+        raise PlanError("--ask takes files and folders: standard input is read once")
+    for program in dict.fromkeys(programs.find("nginx", where) for where in asked):
+        for model in check.models(target, root, handed_over):
+            refusal = said(model, program)
+            if refusal is not None:
+                place = refusal.place or Place(model.configuration.files[0], 0)
+                text = f"[emerg] {refusal.words} (nginx {program.version} -t, on a copy)"
+                yield Finding("NX001", Severity.ERROR, place, text, versions=(program.version,))
 
 
 def opened(target: str) -> tuple[str, str | None]:

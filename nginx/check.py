@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,11 @@ class Examination:
             whole.files += part.files
         whole.findings.sort(key=_gravest_first)
         return whole
+
+    def add(self, findings: Iterable[Finding]) -> None:
+        """Adds what others have found."""
+        self.findings += findings
+        self.findings.sort(key=_gravest_first)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the examination as plain values."""
@@ -148,6 +153,17 @@ def read(
     opening = next(iter(openings(Path(path), root, handed_over, text)))
     configuration, _ = opening.read(replaced or {})
     return model(configuration)
+
+
+def models(path: str | Path, root: Path | None = None, handed_over: Sequence[Path] = ()) -> Iterator[Model]:
+    """Yields the model of each configuration in a file or folder.
+
+    Raises:
+        NginxConfigError: one cannot be read.
+    """
+    for opening in openings(Path(path), root, handed_over, None):
+        configuration, _ = opening.read()
+        yield model(configuration)
 
 
 def _examine_one(configuration: Configuration, result: Examination, settings: Settings) -> None:

@@ -5,6 +5,7 @@ Finds the file that an include means; nginx.includes puts its directives in plac
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -117,13 +118,14 @@ class Sources:
         system's own configuration is looked up in the system.
         """
         wanted = PurePosixPath(pattern)
-        places = []
+        places: list[Path] = []
         if self.root is not None:
             places += [self.root / str(wanted).lstrip("/"), self.root / "etc/nginx" / wanted]
         if self.prefix is None:
             return places
         if not wanted.is_absolute():
-            return [*places, self.prefix / wanted, self.prefix.parent / wanted]
+            near = [self.prefix / wanted, self.prefix.parent / wanted]
+            return [*places, *(place for place in near if self._is_near(place))]
         if self.root is None and _is_system(self.prefix, wanted):
             places.append(Path(wanted))
         if wanted.is_relative_to(_PREFIX):
@@ -133,6 +135,13 @@ class Sources:
         if len(tail.parts) == 1 and not _GLOB.isdisjoint(tail.name):
             return places  # "*.conf" beside the file would be everything that lies there, itself too
         return [*places, self.prefix / tail, self.prefix.parent / tail]
+
+    def _is_near(self, place: Path) -> bool:
+        """Tells whether a file lies where a configuration may look: what `..` leads to may be anybody's."""
+        assert self.prefix is not None
+        normal = Path(os.path.normpath(place.absolute()))
+        tree = Path(os.path.normpath(self.prefix.parent.absolute()))
+        return normal.is_relative_to(tree) or _is_system(self.prefix, PurePosixPath(normal))
 
 
 def text_of(path: Path) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
 
+from nginx import templates
 from nginx.levels import Level
 from nginx.tree import Directive
 from nginx.upstreams import Upstream
@@ -113,7 +114,8 @@ class Names:
         if {hole.name for hole in holes} <= _HOSTS_OF_CLIENTS:
             names = [name for name in names if "." in name]  # no client asks for a host by a single word
         candidates = tuple(self.upstreams[name] for name in names)
-        if not candidates and self.missing is None:
+        may_be_rendered = any(hole.name == templates.VARIABLE for hole in holes)
+        if not candidates and self.missing is None and not may_be_rendered:
             return Target(text, Group.ADDRESS, is_tls=is_tls, host=host)
         about = "; ".join(f"{hole} ({hole.why})" for hole in dict.fromkeys(holes))
         return Target(

@@ -70,7 +70,8 @@ def _refusal(said: str, text: Written) -> Refusal:
     where = _WHERE.search(words)
     if where is None:
         return Refusal(words)
-    return Refusal(words[: where.start()], text.place(int(where[1])))
+    place = text.place(int(where[1]))
+    return Refusal(words[: where.start()], place if place is not None and place.line else None)
 
 
 def _without(lines: Iterable[Directive], name: str, why: str, ledger: Ledger) -> Iterator[Directive]:

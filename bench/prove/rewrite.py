@@ -125,8 +125,9 @@ class Rewriting:
     def _server(self, line: Directive) -> Iterator[Directive]:
         chain = (id(line), *_TOP)
         site = self.scene.site_of.get(chain)
-        if site is None:
-            self.ledger.left_out("server", "it passes nothing on", line.place)
+        if site is None or site.number not in self.doors:
+            why = "it passes nothing on" if site is None else "there are no ports for so many"
+            self.ledger.left_out("server", why, line.place)
             return
         for listen in line.children("listen"):
             self.ledger.replaced("listen", "an address of the lab, without and with TLS", listen.place)

@@ -19,6 +19,8 @@ Chain = tuple[int, ...]
 
 MOST_ADDRESSES = 16_000
 """Ports that the backends of one configuration may take: each location has its own."""
+MOST_SITES = 8_000
+"""Servers {} that are run: each listens on up to three ports."""
 MOST_SERVERS = 64
 """Servers of one upstream {} that are told apart."""
 _KINDS = {
@@ -129,7 +131,7 @@ def scene(model: Model) -> Scene:
         number = len(found.spots) + 1
         peers = tuple(_peers(location))
         addresses += len(peers)
-        spot = Spot(number, location, site, peers, _obstacle(location, addresses))
+        spot = Spot(number, location, site, peers, _obstacle(location, addresses, site))
         found.spots.append(spot)
         found.spot_of[key] = spot
     return found
@@ -154,7 +156,9 @@ def _peers(location: PassLocation) -> Iterator[Peer]:
             yield Peer(kind, is_tls)
 
 
-def _obstacle(location: PassLocation, addresses: int) -> str | None:
+def _obstacle(location: PassLocation, addresses: int, site: Site) -> str | None:
+    if site.number > MOST_SITES:
+        return f"only the first {MOST_SITES:,} server {{}} that pass something on are run"
     if addresses > MOST_ADDRESSES:
         return f"the {MOST_ADDRESSES:,} ports for backends of one run are taken by the locations before it"
     if location.protocol not in _KINDS:

@@ -23,7 +23,7 @@ from bench.prove.accepting import Refusal, accepted
 from bench.prove.ledger import Ledger
 from bench.prove.rewrite import CERTIFICATE, KEY, ROOT, Doors, Rewriting
 from bench.prove.running import Nginx, furnish, user
-from bench.prove.scene import Peer, Scene
+from bench.prove.scene import MOST_SITES, Peer, Scene
 from bench.subjects.launch import Launched
 from bench.subjects.programs import Program
 from nginx import versions
@@ -149,7 +149,7 @@ class Stage:
         if near is None or far is None:
             return None
         own = self.backends.addresses[spot_number].values()
-        ports = frozenset(_port(address) for addresses in own for address in addresses)
+        ports = frozenset(port_of(address) for addresses in own for address in addresses)
         nginx, backend = survey(near, Ends(connects_to=ports)), survey(far, Ends(listens=ports))
         return Ended(nginx.time_wait, backend.time_wait, nginx.moving + backend.moving)
 
@@ -174,7 +174,7 @@ def staged(
         folder = proxy.scratch("prove")
         furnish(folder)
         backends = _start_backends(scene, place.hosts["backend"], setting.close, folder, apart or {})
-        doors = _doors(scene, proxy, setting.client)
+        doors = doors_of(scene, proxy, setting.client)
         confined = proxy.call(_confined, folder, doors, backends)
         version = versions.parse(program.version)
         rewriting = Rewriting(scene, backends.addresses, doors, user(), version, ledger)
@@ -195,13 +195,14 @@ def staged(
 
 def _confined(folder: Path, doors: Mapping[int, Doors], backends: Backends) -> bool:
     """Has the kernel hold this host's programs to the folder and to the ports of the lab."""
-    binds = [_port(address) for each in doors.values() for address in each.addresses]
+    binds = [port_of(address) for each in doors.values() for address in each.addresses]
     needed = [addresses for each in backends.addresses.values() for addresses in each.values()]
-    connects = [_port(address) for addresses in needed for address in addresses]
+    connects = [port_of(address) for addresses in needed for address in addresses]
     return confine.confine(folder, binds, connects)
 
 
-def _port(address: str) -> int:
+def port_of(address: str) -> int:
+    """Returns the port of HOST:PORT."""
     return int(address.rpartition(":")[2])
 
 
@@ -238,8 +239,10 @@ def _backend_argv(peer: Peer, listen: list[str], close: str, folder: Path) -> li
     return argv
 
 
-def _doors(scene: Scene, host: Host, client: Client) -> dict[int, Doors]:
-    speaking = [client == "2" or (client == "auto" and site.says_http2) for site in scene.sites]
+def doors_of(scene: Scene, host: Host, client: Client) -> dict[int, Doors]:
+    """Returns where each site listens on a host, ports that are free there."""
+    sites = scene.sites[:MOST_SITES]
+    speaking = [client == "2" or (client == "auto" and site.says_http2) for site in sites]
     count = 2 * len(speaking) + sum(speaking)
     ports = iter(
         _free_ports(host.front, count)
@@ -252,7 +255,7 @@ def _doors(scene: Scene, host: Host, client: Client) -> dict[int, Doors]:
 
     return {
         site.number: Doors(door(), door(), door() if speaks else None)
-        for site, speaks in zip(scene.sites, speaking, strict=True)
+        for site, speaks in zip(sites, speaking, strict=True)
     }
 
 

@@ -107,7 +107,7 @@ def _repeated(case: Case) -> Iterator[Hit]:
 @rule(
     "NX002",
     "template",
-    Severity.INFO,
+    Severity.LOW,
     bad="server { location / { proxy_pass http://{{ backend }}; } }",
     good=_GOOD,
     unproven="nginx reads what a template renders to, and that is not here",

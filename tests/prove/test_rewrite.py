@@ -123,6 +123,13 @@ def test_http2_is_said_as_the_version_has_it(version: str, listens: list[str]) -
     ] == listens
 
 
+def test_servers_without_a_door_are_left_out() -> None:
+    found = scene(model("server { location / { proxy_pass http://a; } }" * 2))
+    rewriting = Rewriting(found, backends(found), {1: Doors("door:1", "tls:1")})
+    assert written(rewriting.directives()).text.count("server {") == 1
+    assert "there are no ports for so many" in {change.why for change in rewriting.ledger.changes}
+
+
 HARMFUL = {
     "main": "load_module x.so; user root; pid /pid; daemon on; env SECRET; error_log /etc/log; ssl_engine x;"
     " working_directory /; google_perftools_profiles /x; stream { server { listen 22; proxy_pass a:22; } }",
