@@ -96,10 +96,16 @@ def _request(spot: Spot, wish: Wish, path: str, host: str, is_tls: bool) -> Requ
     where = path if is_entrance or wish.path is None else _quoted(wish.path)
     query = f"{'&' if '?' in where else '?'}{wish.query}" if wish.query else ""
     is_grpc = spot.location.protocol == "grpc"
-    method = wish.method or ("POST" if is_grpc else "GET")
+    method = wish.method or ("POST" if is_grpc else _ordinary_method(spot))
     body = _EMPTY_MESSAGE if is_grpc else (b"" if method in _BODILESS else b"bench")
     fields = (*_GRPC, *wish.fields) if is_grpc else wish.fields
     return Request(method, where + query, wish.host or host, is_tls, fields, body, is_entrance=is_entrance)
+
+
+def _ordinary_method(spot: Spot) -> str:
+    """Returns GET, or HEAD where that is sent on: who asks by GET waits for the content that is announced."""
+    method = spot.location.level.inherited("proxy_method")
+    return "HEAD" if method is not None and method.args == ("HEAD",) else "GET"
 
 
 # Where

@@ -44,6 +44,7 @@ def first(text: str, given: tuple[Request, ...] = ()) -> str:
         (f"location / {{ if ($uri ~ ^/in/[0-9]+$) {{ {PASS} }} }}", "GET http://bench.example/in/1"),
         (f"location / {{ if ($host = x.example) {{ {PASS} }} }}", "GET http://x.example/"),
         ("location / { grpc_pass a; }", "POST http://bench.example/"),
+        (f"location / {{ proxy_method HEAD; {PASS} }}", "HEAD http://bench.example/"),
     ],
 )
 def test_the_likeliest_request(server: str, request_: str) -> None:
