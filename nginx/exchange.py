@@ -60,6 +60,11 @@ class ConnectionFields:
     masked: tuple[Directive, ...]
     missing: Directive | None
 
+    def names(self, field: str) -> bool:
+        """Tells whether the header lines in force name a field, given in lower case."""
+        lines = self.owner.all("proxy_set_header") if self.owner else ()
+        return any(line.args[:1] and line.args[0].lower() == field for line in lines)
+
     def known(self, version: Version) -> list[tuple[Value, ...]]:
         """Returns each set of fields that may be sent unless something missing says otherwise."""
         if self.entries:

@@ -20,7 +20,6 @@ from nginx.targets import Group, Target
 from nginx.values import has_variables, pieces
 
 _SMALLEST_POOL = 32
-_DEFAULT_PORTS = {False: "80", True: "443"}
 _IDENTITY = ("proxy_ssl_name", "proxy_ssl_server_name", "proxy_ssl_certificate", "proxy_ssl_verify")
 _IS_ADDRESS = re.compile(r"\[.*\]|\d+(?:\.\d+){3}|localhost")
 
@@ -78,7 +77,7 @@ class Naming:
 
     def _block(self, each: PassLocation, target: Target) -> Iterator[str]:
         """Yields the lines of the upstream {}."""
-        address = _server_address(target)
+        address = target.server
         if _is_resolved_at_run_time(each, target):
             self._refuse_old(target)
             yield f"{_ZONE} 64k;"
@@ -124,10 +123,7 @@ class Naming:
         self._keep_redirects(each, target)
         if target.is_tls and not target.is_unix and each.setting("proxy_ssl_name") is None:
             self._draft.add(each, f"proxy_ssl_name {target.host};")
-        owner = each.connection.owner
-        headers = owner.all("proxy_set_header") if owner else []
-        has_host = any(header.args[0].lower() == "host" for header in headers)
-        return [] if has_host else [f"proxy_set_header Host {_host_field(target)};"]
+        return [] if each.connection.names("host") else [f"proxy_set_header Host {target.host_field};"]
 
     def _keep_redirects(self, each: PassLocation, target: Target) -> None:
         """Says the default proxy_redirect outright: it rewrites Location fields that name the target."""
@@ -153,7 +149,7 @@ class Naming:
             self._draft.add(each, said)
 
     def _unused_name(self, target: Target) -> str:
-        plain = re.sub(r"\W+", "_", _server_address(target).removeprefix("unix:")).strip("_").lower()
+        plain = re.sub(r"\W+", "_", target.server.removeprefix("unix:")).strip("_").lower()
         taken = {*self._model.names.upstreams, *self.names.values()}
         wanted, number = f"backend_{plain}", 2
         name = wanted
@@ -208,27 +204,12 @@ def _inherits(other: PassLocation, each: PassLocation) -> bool:
     return location_of(each) in other.level.up()
 
 
-def _server_address(target: Target) -> str:
-    """Returns what `server` takes; an upstream's default port is 80, also for TLS."""
-    if target.is_unix:
-        return "unix:" + target.authority.removeprefix("unix:").partition(":")[0]
-    return target.authority if target.has_port or not target.is_tls else f"{target.host}:443"
-
-
 def _with_authority(text: str, target: Target, name: str) -> str:
     if not target.is_unix:
         return text.replace(target.authority, name, 1)
     scheme, separator, rest = text.partition("://")
     uri = (rest if separator else text).removeprefix("unix:").partition(":")[2]
     return f"{scheme}://{name}{uri}" if separator else name
-
-
-def _host_field(target: Target) -> str:
-    """Returns the Host that nginx sends for a literal target (ngx_http_proxy_set_vars())."""
-    if target.is_unix:
-        return "localhost"
-    default = f":{_DEFAULT_PORTS[bool(target.is_tls)]}"
-    return target.authority.removesuffix(default) if target.has_port else target.host
 
 
 def names_variable(words: Sequence[str], name: str) -> bool:

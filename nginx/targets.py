@@ -33,6 +33,7 @@ _PATHS = frozenset(
 )
 _SCHEME = re.compile(r"([a-z]+)://", re.IGNORECASE)
 _HOLE = "\ufffc"  # stands for an unknown piece while an address is taken apart
+_DEFAULT_PORTS = {False: "80", True: "443"}
 _IP = re.compile(r"\[.*\]|\d+(?:\.\d+){3}")
 
 
@@ -67,6 +68,21 @@ class Target:
     host: str = ""
     has_port: bool = False
     is_unix: bool = False
+
+    @property
+    def server(self) -> str:
+        """What `server` in an upstream {} takes for it; the default port there is 80, also for TLS."""
+        if self.is_unix:
+            return "unix:" + self.authority.removeprefix("unix:").partition(":")[0]
+        return self.authority if self.has_port or not self.is_tls else f"{self.host}:443"
+
+    @property
+    def host_field(self) -> str:
+        """The Host that nginx sends for it (ngx_http_proxy_set_vars())."""
+        if self.is_unix:
+            return "localhost"
+        default = f":{_DEFAULT_PORTS[bool(self.is_tls)]}"
+        return self.authority.removesuffix(default) if self.has_port else self.host
 
 
 @dataclass(frozen=True, slots=True)

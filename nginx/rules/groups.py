@@ -36,15 +36,17 @@ def literal_target(case: Case) -> Iterator[Hit]:
             yield Hit(
                 each.directive.place,
                 f"{each.target} is no upstream {{}}: nginx never pools its connections",
-                _name_it(each.targets[0]),
+                _name_it(each, each.targets[0]),
                 passes=(each,),
             )
 
 
-def _name_it(target: Target) -> str:
+def _name_it(each: PassLocation, target: Target) -> str:
+    has_host = each.protocol != "http" or each.connection.names("host")
+    host = "" if has_host else f" and add `proxy_set_header Host {target.host_field};`"
     return (
-        f"declare `upstream NAME {{ server {target.authority}; keepalive 32; }}`, pass to NAME, "
-        "keep the URI part and set Host as it was"
+        f"declare `upstream NAME {{ server {target.server}; keepalive 32; }}`, write NAME for the address"
+        f"{host}; see `bench fix`"
     )
 
 

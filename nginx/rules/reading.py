@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from nginx import versions
 from nginx.directives import Known
 from nginx.finding import Severity
+from nginx.model import PassLocation
 from nginx.rules.rule import Case, Hit, Settings, rule, said_at
 from nginx.tree import Directive
 
@@ -34,8 +36,21 @@ def missing_includes(case: Case) -> Iterator[Hit]:
     --root DIR says where absolute paths lie, --with FILE hands a file over.
     """
     for include in case.model.configuration.missing:
-        hands = "hand it over with --with FILE or --root DIR"
-        yield Hit(include.place, f"{include.args[0]} is not here and was not read", hands)
+        waiting = tuple(each for each in case.model.passes if _decides(case, include, each))
+        name = include.args[0]
+        text = f"{name} is not here and was not read"
+        if waiting:
+            text += f"; {waiting[0].context} depends on it"
+        hands = f"hand it over with --with PATH/{PurePosixPath(name).name} or --root DIR"
+        yield Hit(include.place, text, hands, Severity.LOW if waiting else None, passes=waiting)
+
+
+def _decides(case: Case, include: Directive, each: PassLocation) -> bool:
+    """Tells whether the verdict on a location hangs on an include that is missing."""
+    if case.verdict(each).answer != "depends":
+        return False
+    holes = [each.http.missing, each.connection.missing, case.model.names.missing]
+    return any(hole is include for hole in (*holes, *(used.missing for used in each.upstreams())))
 
 
 @rule(

@@ -341,25 +341,3 @@ def test_a_comment_silences_a_rule_on_its_line(text: str) -> None:
     assert "NK006" not in rules(text)
     assert "NK003" in rules(text)
     assert answers(text) == ["not reused"]
-
-
-@pytest.mark.parametrize(("include", "is_read"), [("../near.inc", True), ("../../far.inc", False)])
-def test_an_include_does_not_lead_out_of_the_tree(include: str, is_read: bool, tmp_path: Path) -> None:
-    """What lies above the folder around the main file's may be anybody's, and its lines would be quoted."""
-    folder = tmp_path / "repository/nginx"
-    folder.mkdir(parents=True)
-    (tmp_path / "far.inc").write_text("secret of somebody else")
-    (tmp_path / "repository/near.inc").write_text("server { location / { proxy_pass http://a.example; } }")
-    (folder / "nginx.conf").write_text(f"events {{}} http {{ include {include}; }}")
-    found = examine(folder / "nginx.conf", ["1.31.4"])
-    assert bool(found.locations) == is_read
-    assert ("NK053" in {finding.rule for finding in found.findings}) != is_read
-    assert "secret" not in str(found.to_json())
-
-
-def test_a_target_that_a_template_fills_in_may_name_an_upstream() -> None:
-    text = "server { location / { proxy_pass http://{{ app }}; } }"
-    found = examine("x", ["1.31.4"], text=text)
-    assert [each.verdicts["1.31.4"].answer for each in found.locations] == ["depends"]
-    template = next(finding for finding in found.findings if finding.rule == "NX002")
-    assert str(template.severity) == "low"  # what is but a remark is not shown unless asked for
