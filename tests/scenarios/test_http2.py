@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,8 @@ import pytest
 
 import bench_process
 from backends.streams import slow_s
+from bench.scenarios.client import Go
+from bench.scenarios.http2.clients import Askers
 from bench.subjects import programs
 
 SMALL = ("--set", "concurrent=4", "--set", "warmup_s=0.3", "--set", "duration_s=0.7",
@@ -86,6 +91,32 @@ def test_h2load_gives_a_second_opinion(tmp_path: Path) -> None:
     assert got["h2"]["units"] > 0
     assert got["h2"]["figures"]["server_http2_connections"] == 1
     assert got["keep-alive"]["figures"]["server_connections"] == 4
+
+
+class Scripted:
+    """Lends itself as the connection, and answers with one status after the other; then it is silent."""
+
+    def __init__(self, *statuses: int) -> None:
+        self._statuses = [*statuses]
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[Scripted]:
+        yield self
+
+    async def get(self, path: str) -> int:
+        if not self._statuses:
+            await asyncio.Event().wait()
+        return self._statuses.pop(0)
+
+
+async def test_an_answer_that_is_not_200_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    askers = Askers({"client": "keep-alive"}, Go(0, 0, None))
+    monkeypatch.setattr(askers, "_connections", Scripted(200, 500, 200))
+    asking = asyncio.ensure_future(askers.ask())
+    while askers.requests < 2:
+        await asyncio.sleep(0)
+    asking.cancel()
+    assert (askers.requests, askers.failed, askers.latency.total()) == (2, 1, 2)
 
 
 @pytest.mark.parametrize(

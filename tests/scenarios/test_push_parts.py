@@ -216,6 +216,17 @@ class Line:
         self.is_read = True
 
 
+async def test_who_was_refused_had_no_connection_to_come_back_from() -> None:
+    (told,) = jobs(PushSettings(subscribers=1), "sse", "127.0.0.1:1")
+    got, _ = tally()
+    crowd = Crowd(Job(**told), Go(0, 0, None), got, Asker, cast(asyncio.TaskGroup, None))
+    asker = Asker(0, crowd)
+    crowd.again(asker, refused=True)
+    assert (got.refused, got.reconnects) == (1, 0)
+    crowd.again(asker)
+    assert (got.refused, got.reconnects) == (1, 1)
+
+
 def test_who_stalls_reads_no_event_until_it_is_let() -> None:
     (told,) = jobs(PushSettings(subscribers=2, stalled=1), "sse", "127.0.0.1:1")
     askers, lines = list[Asker](), [Line(), Line()]
