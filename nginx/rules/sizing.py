@@ -82,7 +82,8 @@ def small_pool(case: Case) -> Iterator[Hit]:
     """The pool is smaller than what it has to hold: connections are closed and opened all the time.
 
     `keepalive N` counts idle connections per worker over all servers of the upstream {}; it limits
-    nothing. Churn comes when the requests in flight per worker swing by more than N.
+    nothing. Churn comes when the requests in flight per worker swing by more than N; and servers that take
+    turns, more of them than N, keep nothing at all: each connection is dropped before its server is next.
     """
     for upstream, pool in case.pooled():
         servers = sum(1 for line in upstream.servers if not {"down", "backup"} & set(line.args))
