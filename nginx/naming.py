@@ -173,6 +173,8 @@ def refuse_variable(each: PassLocation) -> None:
     if len(each.targets) > 1:
         named = ", ".join(target.text for target in each.targets)
         raise RefusedError(f"the target {each.target} may be {named}: pass to an upstream {{}} by its name")
+    if not outside[0].is_known:
+        raise RefusedError(f"each request decides what {each.target} comes to")
     path = _rest(outside[0])
     if path and not has_variables(path):
         raise RefusedError(

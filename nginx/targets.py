@@ -70,6 +70,11 @@ class Target:
     is_unix: bool = False
 
     @property
+    def is_known(self) -> bool:
+        """Whether the text holds its address, so that no request decides about it."""
+        return bool(self.authority) and _HOLE not in self.authority
+
+    @property
     def server(self) -> str:
         """What `server` in an upstream {} takes for it; the default port there is 80, also for TLS."""
         if self.is_unix:

@@ -51,11 +51,12 @@ def is_refused(program: str, folder: Path, config: str) -> str | None:
 
 def without_root(path: Path, folder: Path) -> str:
     """Returns a whole configuration with its pid and temporary files in a folder."""
-    text = path.read_text().replace("\nhttp {", f"\nhttp {{\naccess_log off;\n{_temporary(folder)}", 1)
+    text = path.read_text().replace("\nhttp {", f"\nhttp {{\naccess_log off;\n{temporary(folder)}", 1)
     return f"pid {folder / 'pid'};\n{text}"
 
 
-def _temporary(folder: Path) -> str:
+def temporary(folder: Path) -> str:
+    """Returns the lines with which nginx keeps its temporary files in a folder."""
     names = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     return "".join(f"{name}_temp_path {folder / name};\n" for name in names)
 
@@ -222,7 +223,7 @@ def running(
     listening = folder / "nginx.sock"
     config = (
         f"daemon off; {main} pid {folder / 'pid'};\nevents {{ {events} }}\n"
-        f"http {{\naccess_log off;\n{_temporary(folder)}{http.replace('SOCKET', f'unix:{listening}')}\n}}\n"
+        f"http {{\naccess_log off;\n{temporary(folder)}{http.replace('SOCKET', f'unix:{listening}')}\n}}\n"
     )
     (folder / "nginx.conf").write_text(config)
     command = [program, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]

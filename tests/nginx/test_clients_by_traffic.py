@@ -219,7 +219,10 @@ def test_nginx_refuses_what_is_said_to_be_refused(version: str, rule: str, tmp_p
     about_text = CATALOGUE[rule]
 
     def said(text: str) -> str | None:
-        return real.is_refused(PROGRAMS[version], tmp_path, f"events {{}} http {{ {text} }}")
+        own = f"access_log off; {real.temporary(tmp_path)}"
+        whole = f"pid {tmp_path}/pid; events {{}} http {{ {own} {text} }}"
+        return real.is_refused(PROGRAMS[version], tmp_path, whole)
 
     assert said(about_text.bad) is not None
-    assert said(about_text.good.replace("server {", "server { listen unix:nginx.sock;", 1)) is None
+    listening = f"server {{ listen unix:{tmp_path}/nginx.sock;"
+    assert said(about_text.good.replace("server {", listening, 1)) is None

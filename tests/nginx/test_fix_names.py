@@ -104,7 +104,9 @@ def test_a_name_goes_on_being_resolved(lines: list[str], to: str, tmp_path: Path
             [NEW],
             "may be http://10.0.0.1, http://10.0.0.2",
         ),
-        (["proxy_pass http://$arg_to;"], RESOLVER, [NEW], "$arg_to"),
+        (["proxy_pass http://$arg_to;"], RESOLVER, [NEW], "each request decides what http://$arg_to"),
+        (["proxy_pass http://$arg_to:81;"], RESOLVER, [NEW], "each request decides what http://$arg_to:81"),
+        (["proxy_pass http://$arg_to:81;"], "", [OLD], "each request decides"),
     ],
 )
 def test_what_would_not_be_the_same_is_refused(
