@@ -32,8 +32,8 @@ _FIELD = grammar.named_fields(_NAMES)
 _OTHERS = grammar.other_fields(_NAMES)
 _USUAL = re.compile(
     rb"(GET /[!\"$-~]*+ HTTP/1\.1\r\n" + _OTHERS
-    + rb"[Hh]ost: ([0-9a-z\-.]++(?::[0-9]++)?+)\r\n" + _OTHERS
-    + rb")(?:Connection: [Kk]eep-[Aa]live\r\n(" + _OTHERS + rb"))?+\r\n\Z"
+    + rb"[Hh]ost: ([0-9a-z\-.]++(?::[0-9]++)?)\r\n" + _OTHERS
+    + rb")(?:Connection: [Kk]eep-[Aa]live\r\n(" + _OTHERS + rb"))?\r\n\Z"
 )  # fmt: skip
 
 # RFC 9110, section 7.2, and RFC 3986, section 3.2.2, without the comma, in which two fields may hide.

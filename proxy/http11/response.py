@@ -22,11 +22,11 @@ _FIELD = grammar.named_fields(_NAMES)
 # The same in the spelling that nearly every response has: a Date, a length, and at most a keep-alive that
 # says what the proxy would say itself. Such a head may go to an HTTP/1.1 client as it is.
 _OTHERS = grammar.other_fields(_NAMES)
-_DATE = rb"(?:([Dd]ate:)" + VALUE + rb"\r\n" + _OTHERS + rb")?+"
+_DATE = rb"(?:([Dd]ate:)" + VALUE + rb"\r\n" + _OTHERS + rb")?"
 _USUAL = re.compile(
     rb"HTTP/1\.1 (?!204|304)[2-5][0-9][0-9] " + VALUE + rb"\r\n" + _OTHERS + _DATE
-    + rb"[Cc]ontent-[Ll]ength: ([0-9]{1,15}+)\r\n" + _OTHERS + _DATE
-    + rb"(?:Connection: keep-alive\r\n" + _OTHERS + rb")?+\r\n"
+    + rb"[Cc]ontent-[Ll]ength: ([0-9]{1,15})\r\n" + _OTHERS + _DATE
+    + rb"(?:Connection: keep-alive\r\n" + _OTHERS + rb")?\r\n"
 )  # fmt: skip
 
 
