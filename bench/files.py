@@ -32,11 +32,19 @@ def needed(plan: Plan) -> dict[str, int]:
 
 def allow(plan: Plan) -> None:
     """Raise the soft limit to what `plan` needs; LabError where the hard limit is below that."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     check(plan, hard)
-    most = max(needed(plan).values())
-    if soft not in (hard, resource.RLIM_INFINITY) and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    raise_to(max(needed(plan).values()))
+
+
+def raise_to(most: int) -> int:
+    """Raise the soft limit to `most`, or as far as the hard limit lets it; return what it is then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= most:
+        return most
+    wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
 
 
 def check(plan: Plan, hard_limit: int) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
 
-from bench import lab
+from bench import files, lab
+from bench.errors import LabError
 from bench.lab import Host, Lab, Process, confine
 from bench.observe.host import Kernel
 from bench.observe.sides import Ends, survey
@@ -31,6 +32,7 @@ from nginx import versions
 _READY_TIMEOUT_S = 30.0
 _COUNT_TIMEOUT_S = 10.0
 _FIRST_DOOR = 8001
+_FILES_PER_SPOT = 2  # one that its pool holds, and one that is being closed
 _COUNTED = ("accepted", "requests", "closed_first", "open")
 
 
@@ -168,6 +170,7 @@ def staged(
     `apart` says of which locations (by number) so many servers are told apart; of others all are one.
     RoleError where a backend or nginx does not come up, LabError where the lab does not open.
     """
+    _allow_files(scene, apart or {})
     with ExitStack() as stack:
         place = stack.enter_context(lab.open_lab(setting.lab))
         proxy = place.hosts["proxy"]
@@ -199,6 +202,17 @@ def _confined(folder: Path, doors: Mapping[int, Doors], backends: Backends) -> b
     needed = [addresses for each in backends.addresses.values() for addresses in each.values()]
     connects = [port_of(address) for addresses in needed for address in addresses]
     return confine.confine(folder, binds, connects)
+
+
+def _allow_files(scene: Scene, apart: Mapping[int, int]) -> None:
+    """Raises the limit of open files, which every role inherits; LabError where it is too low."""
+    addresses = sum(apart.get(spot.number, 1) * len(spot.peers) for spot in scene.spots)
+    most = addresses + _FILES_PER_SPOT * len(scene.spots) + 3 * len(scene.sites) + files.BESIDE
+    if (allowed := files.raise_to(most)) < most:
+        raise LabError(
+            f"{len(scene.spots):,} locations need {most:,} open files in a role, {allowed:,} are allowed; "
+            f"raise the limit (ulimit -Hn {most}, as root) or prove a part of them"
+        )
 
 
 def port_of(address: str) -> int:
