@@ -26,8 +26,27 @@ def needed(plan: Plan) -> dict[str, int]:
     if plan.subject.target is not None:
         return {"client": clients + BESIDE}
     every = plan.load.connections
-    proxy = {} if plan.subject.name == "direct" else {"proxy": 2 * every + SPARE_CLIENTS + 2 * BESIDE}
+    proxy = {} if plan.subject.name == "direct" else {"proxy": between(every)}
     return {"client": clients + BESIDE, **proxy, "backend": every + BESIDE}
+
+
+def between(connections: int) -> int:
+    """Return how many files a proxy may have open whose clients have an upstream connection each."""
+    return 2 * connections + SPARE_CLIENTS + 2 * BESIDE
+
+
+def lack(role: str, most: int, hard_limit: int | None = None) -> str | None:
+    """Return that `role` needs more open files than the hard limit, in half a sentence, or None.
+
+    Without a `hard_limit` it is this system's.
+    """
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1] if hard_limit is None else hard_limit
+    if hard == resource.RLIM_INFINITY or most <= hard:
+        return None
+    return (
+        f"needs {most:,} open files in the {role}, and the hard limit is {hard:,};"
+        f" raise it (ulimit -Hn {most}, as root)"
+    )
 
 
 def allow(plan: Plan) -> None:
@@ -50,8 +69,5 @@ def raise_to(most: int) -> int:
 def check(plan: Plan, hard_limit: int) -> None:
     """Raise LabError where a role would need more open files than the hard limit."""
     role, most = max(needed(plan).items(), key=lambda item: item[1])
-    if hard_limit != resource.RLIM_INFINITY and most > hard_limit:
-        raise LabError(
-            f"load.connections = {plan.load.connections} needs {most:,} open files in the {role}, and the"
-            f" hard limit is {hard_limit:,}; raise it (ulimit -Hn {most}, as root) or lower --connections"
-        )
+    if (said := lack(role, most, hard_limit)) is not None:
+        raise LabError(f"load.connections = {plan.load.connections} {said} or lower --connections")

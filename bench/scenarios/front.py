@@ -21,6 +21,7 @@ class Front:
     """Connections that come to it at a time, at the most."""
     mode: Mode = Mode.KEEPALIVE
     carries: Carries = field(default_factory=Carries)
+    workers: int = 1
     subject: Subject | None = None
     """Who starts it, where it is not the ordinary adapter of the case's subject."""
 
@@ -33,7 +34,7 @@ class Front:
         return Asked(
             mode=self.mode,
             closer=Closer.PROXY,
-            plan=case.subject,
+            plan=replace(case.subject, workers=self.workers),
             pool_idle=self.clients,
             upstreams=upstreams,
             clients=self.clients,

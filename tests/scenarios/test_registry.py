@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import resource
 from time import monotonic_ns
 from typing import Any
 
@@ -14,7 +15,7 @@ from bench import plan
 from bench.scenarios.case import Case
 from bench.scenarios.client import Go
 from bench.scenarios.environments import NACOS
-from bench.scenarios.registry import RegistrySettings, ground, steps
+from bench.scenarios.registry import RegistrySettings, ground, refuse, steps
 from bench.scenarios.registry.fleet import Fleet, Job, Named, Tally
 from bench.scenarios.registry.news import Change, News
 from bench.scenarios.registry.wheel import Wheel
@@ -84,6 +85,34 @@ def test_only_what_takes_a_port_for_each_beat_asks_for_addresses(
 ) -> None:
     asked = ground(Case(way, plan.Subject(name=subject)), RegistrySettings())
     assert (asked.client_addresses, asked.proxy_addresses) == addresses
+
+
+@pytest.mark.parametrize(
+    ("way", "subject", "workers", "remedy"),
+    [
+        ("stream", "direct", 1, None),
+        ("http-kept", "envoy", 1, None),
+        ("http-kept", "haproxy", 1, "or lower settings.instances = 10000"),
+        ("stream", "haproxy", 1, "or lower settings.instances = 10000"),
+        ("stream", "haproxy", 2, "or lower settings.instances = 10000"),
+        (
+            "stream",
+            "nginx",
+            1,
+            "give it workers (settings.proxy_workers) or lower settings.instances = 10000",
+        ),
+        ("stream", "nginx", 2, None),
+        ("sdk-2", "nginx", 1, "without a proxy only"),
+    ],
+)
+def test_what_a_proxy_may_not_have_the_files_for_is_refused(
+    monkeypatch: pytest.MonkeyPatch, way: str, subject: str, workers: int, remedy: str | None
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 20_000))
+    said = refuse(Case(way, plan.Subject(name=subject)), RegistrySettings(proxy_workers=workers))
+    assert (said is None) == (remedy is None)
+    if said is not None and remedy is not None:
+        assert said.endswith(remedy)
 
 
 def test_what_stands_on_a_wheel_is_due_once_a_turn() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bench import files
 from bench.analysis import histogram
 from bench.plan import Mode
 from bench.record import Caution
@@ -28,6 +29,12 @@ _ONE_ADDRESS = ("direct", "caddy", "nghttpx")
 """Subjects that have no addresses to choose from: no proxy, and those that leave by one address only."""
 _LAST_S = 10.0
 """How long the last change may take on a busy machine, beside what registry and members wait anyway."""
+_PROCESSES = ("nginx",)
+"""Subjects whose workers are processes with files of their own, among which clients are dealt out."""
+_CAREFUL = ("haproxy", "asyncio")
+"""Subjects that do not start where they could not open an upstream connection for each client's."""
+_UNEVEN = 1.25
+"""How many times its share of the clients such a worker may get."""
 _REAL = "sdk-"
 """What the names of the ways begin with that use Nacos's own clients."""
 _REAL_CHANGES = 2
@@ -55,6 +62,8 @@ class RegistrySettings(Settings):
     """Addresses of the clients, and of a proxy, whose ports a short connection each time uses up."""
     server_closes: bool = False
     """Whether the registry closes a short connection first, and so keeps its TIME_WAIT."""
+    proxy_workers: int = 1
+    """Of a proxy. Those of nginx are processes: together they may have more files open than one may."""
     real_instances: int = 10
     real_subscribers: int = 2
     """Of Nacos's own clients, each with threads or a gRPC channel of its own."""
@@ -112,14 +121,27 @@ def front(case: Case, settings: RegistrySettings) -> Front | None:
         settings.connections,
         Mode.SHORT if case.way == "http-short" else Mode.KEEPALIVE,
         Carries(upgrade=case.way == "stream", streams=case.way == "stream"),
+        workers=settings.proxy_workers,
     )
 
 
 def refuse(case: Case, settings: RegistrySettings) -> str | None:
-    """Refuse Nacos's own clients behind a proxy: they only show that the rest is the real protocol."""
-    if case.way.startswith(_REAL) and case.subject.name != "direct":
+    """Refuse Nacos's own clients behind a proxy, and more than a proxy may have files open for.
+
+    Those clients only show that the rest is the real protocol.
+    """
+    if case.subject.name == "direct":
+        return None
+    if case.way.startswith(_REAL):
         return "Nacos's own client is shown without a proxy only"
-    return None
+    if case.way != "stream" and case.subject.name not in _CAREFUL:
+        return None
+    most = files.between(settings.connections)
+    if case.subject.name in _PROCESSES and settings.proxy_workers > 1:
+        most = round(most / settings.proxy_workers * _UNEVEN)
+    lack = files.lack("proxy", most)
+    remedy = ", give it workers (settings.proxy_workers)" if case.subject.name in _PROCESSES else ""
+    return None if lack is None else f"{lack}{remedy} or lower settings.instances = {settings.instances}"
 
 
 def perform(stage: Stage, case: Case, settings: RegistrySettings) -> Figures:
