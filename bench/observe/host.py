@@ -150,6 +150,10 @@ class HostObserver:
         self._survey, self._gauge = _NOTHING, _NO_GAUGE
         self.weigh()
 
+    def watch(self, pid: int) -> None:
+        """Count the tree under one more process for the role from now on, beside what the others used."""
+        self._trees.append(Tree(pid))
+
     def cpu_s(self) -> float:
         """Return the CPU seconds of the role's processes so far."""
         return sum(tree.cpu_s() for tree in self._trees)

@@ -145,6 +145,11 @@ class Sampler:
         for view in self._views:
             view.kernel.close()
 
+    def watch(self, host: str, pid: int) -> None:
+        """Count the tree under `pid` for the host's role as well: a process that takes another's place."""
+        with self._lock:
+            self._hosts[host].watch(pid)
+
     def observe(self, host: str) -> Observed:
         """Return the host as it is now, its sockets counted exactly."""
         with self._lock:

@@ -67,6 +67,10 @@ class Meter:
         """Sample from now on."""
         self._sampler.start()
 
+    def watch(self, host: str, pid: int) -> None:
+        """Count a process that takes another's place as well."""
+        self._sampler.watch(host, pid)
+
     def stop(self) -> None:
         """Sample no more, and wait until every connection that is being closed has come to rest."""
         self._sampler.stop()

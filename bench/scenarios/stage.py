@@ -41,6 +41,7 @@ class Stage:
         self._watch = watch
         self._case = case
         self._front = front
+        self._meter: Meter | None = None
         self._cores = cores.assign(cores.here(), 1, True)
 
     # -- setting up
@@ -138,6 +139,7 @@ class Stage:
         silent.
         """
         with Meter(self.place, self.cast, self._cores["client"], self._watch) as meter:
+            self._meter = meter
             moments = Moments.after(time.monotonic_ns(), warmup_s, duration_s)
             window = Window(self.cast, meter, self._watch, moments)
             self.played = window.play(happenings, timeout_s, self.place.notes)
@@ -149,9 +151,13 @@ class Stage:
             self.cast.subject.reload()
 
     def restart(self) -> None:
-        """End the proxy and start it anew."""
-        if self.cast.subject is not None:
-            self.cast.subject.restart()
+        """End the proxy and start it anew; what both use is the proxy's."""
+        subject = self.cast.subject
+        if subject is None:
+            return
+        subject.restart()
+        if self._meter is not None and subject.pid is not None:
+            self._meter.watch("proxy", subject.pid)
 
 
 def _interpreter(host: Host, environment: Environment | None) -> tuple[str, dict[str, str] | None]:

@@ -51,6 +51,14 @@ def test_samples_come_in_order_and_know_their_host(here: Any) -> None:
     assert 0 < sampler.cpu_share < 1
 
 
+def test_a_process_that_takes_anothers_place_is_counted_beside_it(here: Any) -> None:
+    sampler = Sampler([Watched(here)], lambda sample: None)
+    assert sampler.cpu_s("here") == 0
+    sampler.watch("here", os.getpid())
+    assert sampler.cpu_s("here") > 0
+    sampler.close()
+
+
 def test_sockets_are_counted_exactly_by_side(here: Any, wire: Any) -> None:
     as_proxy = Watched(here, listens=frozenset({wire.port}), connects_to=frozenset({wire.port}))
     sampler = Sampler([as_proxy], lambda sample: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,15 @@ def test_a_restart_drops_every_connection_and_no_message(tmp_path: Path) -> None
     assert (trial["figures"]["dropped"], trial["figures"]["reconnects"]) == (9, 9)
     assert trial["figures"]["all_back_s"] > 0
     assert min(present for _, present in trial["curves"]["members"]) < 9
+
+
+def test_the_proxy_that_takes_the_old_one_s_place_is_observed_as_well(tmp_path: Path) -> None:
+    play(tmp_path, "asyncio", "restart")
+    (timeline,) = tmp_path.glob("*/timeline.csv")
+    with timeline.open(encoding="utf-8") as file:
+        seen = [row for row in csv.DictReader(file) if row["host"] == "proxy"]
+    anew = [float(row["cpu_s"]) for row in seen if int(row["passive_opens"]) > 9]
+    assert anew[-1] > anew[0]
 
 
 @pytest.mark.parametrize("subject", ["nginx", pytest.param("haproxy", marks=pytest.mark.long)])
