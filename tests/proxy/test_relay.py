@@ -358,6 +358,7 @@ def test_a_client_that_has_closed_its_side_gets_what_comes_in_time() -> None:
         client.sock.shutdown(socket.SHUT_WR)
         with listener.accept() as sock:
             until(sock, b"\r\n\r\n")
+            proxy.count()  # it has looked around since, and so has seen the end of what the client says
             sock.sendall(OK + b"Content-Length: 5\r\n\r\nhello")
             response = client.read()
         assert response is not None
