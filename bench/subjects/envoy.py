@@ -14,7 +14,7 @@ from bench.plan import Closer, Mode
 from bench.subjects.configured import CHAIN, KEY, Configured, certificate
 from bench.subjects.launch import Recipe
 from bench.subjects.programs import Program
-from bench.subjects.subject import Asked, CannotDo, Counted, Speaks
+from bench.subjects.subject import Asked, CannotDo, Counted, Speaks, UpstreamTls
 
 _CONF = "{folder}/envoy.json"
 _ADMIN = "admin.sock"
@@ -33,7 +33,7 @@ class Envoy(Configured):
     """Starts Envoy; its workers are threads, each with a pool of its own."""
 
     name = "envoy"
-    speaks = Speaks(client=("1.1", "2", "3"), upstream=("1.1", "2"))
+    speaks = Speaks(client=("1.1", "2", "3"), upstream=("1.1", "2"), upstream_tls=True)
 
     def refuse(self, program: Program, asked: Asked) -> None:
         """Raise CannotDo where no configuration makes `program` do what is asked."""
@@ -150,7 +150,22 @@ def _clusters(asked: Asked) -> Iterator[dict[str, Any]]:
         }
         if source is not None:
             cluster["upstream_bind_config"] = {"source_address": {"address": source, "port_value": 0}}
+        if asked.carries.upstream_tls is not None:
+            cluster["transport_socket"] = _tls(asked.carries.upstream_tls)
         yield cluster
+
+
+def _tls(tls: UpstreamTls) -> dict[str, Any]:
+    """Return a cluster's TLS; by default Envoy keeps one session of each server."""
+    only = f"TLSv{tls.version.replace('.', '_')}"
+    params = {"tls_minimum_protocol_version": only, "tls_maximum_protocol_version": only}
+    context: dict[str, Any] = {
+        "@type": f"{_EXTENSIONS}.transport_sockets.tls.v3.UpstreamTlsContext",
+        "common_tls_context": {"tls_params": params},
+    }
+    if not tls.resumes:
+        context["max_session_keys"] = 0
+    return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
 
 def _sources(asked: Asked) -> Iterator[tuple[str, str | None]]:

@@ -27,7 +27,7 @@ class HAProxy(Configured):
     """Starts HAProxy 2.4 or newer; its workers are threads that lend each other idle connections."""
 
     name = "haproxy"
-    speaks = Speaks(client=("1.1", "2"), upstream=("1.1", "2"))
+    speaks = Speaks(client=("1.1", "2"), upstream=("1.1", "2"), upstream_tls=True)
     bounds_requests = False  # its max-reuse holds for HTTP/2 only
 
     def recipe(self, program: Program, listen: str, asked: Asked) -> Recipe:
@@ -76,7 +76,17 @@ def _lines(asked: Asked, listen: str) -> Iterator[str]:
     pairs = [(upstream, source) for upstream in asked.upstreams for source in sources]
     proto = " proto h2" if asked.carries.http2_upstream else ""
     for number, (upstream, source) in enumerate(pairs, 1):
-        yield f"    server backend{number} {upstream}{source}{proto} {_pool(asked)}"
+        yield f"    server backend{number} {upstream}{source}{proto}{_tls(asked)} {_pool(asked)}"
+
+
+def _tls(asked: Asked) -> str:
+    """Return a server's TLS; each thread of HAProxy keeps one session of it, unless told not to."""
+    tls = asked.carries.upstream_tls
+    if tls is None:
+        return ""
+    only = f"TLSv{tls.version}"
+    reuse = "" if tls.resumes else " no-ssl-reuse"
+    return f" ssl verify none ssl-min-ver {only} ssl-max-ver {only}{reuse}"
 
 
 def _silence(asked: Asked) -> Iterator[str]:

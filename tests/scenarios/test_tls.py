@@ -44,6 +44,30 @@ def test_with_resumption_most_connections_resume(trials: Any, way: str) -> None:
     assert figures["resumed"] > figures["full"] >= 1
 
 
+def test_one_connection_after_the_other_always_finds_a_ticket_that_nobody_has_used(tmp_path: Path) -> None:
+    if not programs.found("nginx"):
+        pytest.skip("nginx is not here")
+    alone = ("--way", "tls13-resumed", "--set", "concurrent=1")
+    (trial,) = bench_process.scenario("tls", *SMALL[2:], *alone, root=tmp_path)["trials"]
+    assert trial["figures"]["full"] == 1
+    assert trial["figures"]["resumed"] == trial["figures"]["server_connections"] - 1 > 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("subject", "resumes"), [("haproxy", True), ("envoy", True), ("caddy", False)])
+def test_other_proxies_speak_tls_with_servers(subject: str, resumes: bool, tmp_path: Path) -> None:
+    if not programs.found(subject) or not programs.found("nginx"):
+        pytest.skip(f"{subject} or nginx is not here")
+    ways = ("--way", "tls12-new", "--way", "tls12-resumed", "--way", "tls13-kept")
+    answer = bench_process.scenario("tls", *SMALL, *ways, "--subject", subject, root=tmp_path)
+    figures = {trial["way"]: trial["figures"] for trial in answer["trials"]}
+    assert not any(each["failed"] for each in figures.values())
+    assert (figures["tls12-new"]["resumed"], figures["tls13-kept"]["server_connections"] <= 4) == (0, True)
+    assert ("tls12-resumed" in figures) == resumes
+    if resumes:
+        assert figures["tls12-resumed"]["resumed"] > figures["tls12-resumed"]["full"] >= 1
+
+
 def test_a_pool_shakes_hands_once_for_each_connection(trials: Any) -> None:
     figures = trials["tls13-kept"]["figures"]
     assert figures["full"] + figures["resumed"] == figures["server_connections"] <= 4

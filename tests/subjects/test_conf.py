@@ -22,6 +22,7 @@ TWICE = {"upstreams": [UPSTREAM, "10.87.3.2:9000"]}
 LASTING = Carries(upgrade=True, streams=True)
 BOTH_HOPS = Carries(client_http="2", http2_upstream=True)
 QUIC = Carries(client_http="3", certificate=Certificate(chain="(a certificate)", key="(its key)"))
+TLS_NEW, TLS_RESUMED = UpstreamTls("1.3", resumes=False), UpstreamTls("1.3", resumes=True)
 SOURCES = {"sources": ["10.87.2.1", "10.87.2.2", "10.87.2.3"]}
 
 
@@ -87,6 +88,9 @@ RENDERERS = {
             "nginx-1.31-tls-new.conf",
             asked("short", carries=Carries(upstream_tls=UpstreamTls("1.2", False))),
         ),
+        ("haproxy", "haproxy-tls-new.cfg", asked("short", carries=Carries(upstream_tls=TLS_NEW))),
+        ("envoy", "envoy-tls-new.json", asked("short", carries=Carries(upstream_tls=TLS_NEW))),
+        ("caddy", "caddy-tls-new", asked("short", carries=Carries(upstream_tls=TLS_NEW))),
         ("haproxy", "haproxy-http2.cfg", asked(carries=BOTH_HOPS)),
         ("envoy", "envoy-http2.json", asked(carries=BOTH_HOPS)),
         ("envoy", "envoy-http3.json", asked(carries=QUIC)),
@@ -135,6 +139,8 @@ ADAPTERS = {
         ("envoy", asked(upstream_http="1.0"), "envoy sends 1.1 only"),
         ("caddy", asked(requests_per_connection=8), "requests_per_connection: caddy does not bound it"),
         ("caddy", asked(upstream_http="1.0"), "caddy sends 1.1 only"),
+        ("caddy", asked("short", carries=Carries(upstream_tls=TLS_RESUMED)), "caddy resumes no TLS session"),
+        ("nghttpx", asked(carries=Carries(upstream_tls=TLS_NEW)), "is not told here how to speak TLS"),
         ("nghttpx", asked("short"), "nghttpx has no way to close an upstream connection"),
         ("nghttpx", asked(requests_per_connection=8), "requests_per_connection: nghttpx does not bound it"),
         ("nghttpx", asked(pool_idle=8), "subject.pool_idle: nghttpx keeps every connection"),

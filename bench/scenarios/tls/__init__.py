@@ -1,4 +1,4 @@
-"""tls: what a connection to a TLS upstream costs, new, resumed and kept, through nginx."""
+"""tls: what a connection to a TLS upstream costs, new, resumed and kept, through a proxy."""
 
 from __future__ import annotations
 
@@ -41,12 +41,13 @@ class TlsSettings(Settings):
 
 
 def perform(stage: Stage, case: Case, settings: TlsSettings) -> Figures:
-    """Send requests through nginx to a server with TLS, or without, and count its handshakes."""
+    """Send requests through a proxy to a server with TLS, or without, and count its handshakes."""
     tls, _ = _asked(case.way)
     host, cpus = stage.place.hosts["backend"], stage.cores("backend")
     names = [*host.addresses]
     issued = None if tls is None else certificates.issue(names, rsa=settings.key == "rsa")
-    server = backend.start(host, cpus, None if issued is None else issued.certificate)
+    shown = None if issued is None else issued.certificate
+    server = backend.start(host, cpus, shown, "1.3" if tls is None else tls.version)
     assert server.pid is not None, "what was launched has a process"
     stage.watch_process(server.pid, int(server.address.rpartition(":")[2]))
     address = stage.open([server.address])

@@ -48,11 +48,17 @@ class TlsBackend:
         return read(self._log.read_text(encoding="ascii"))
 
 
-def start(host: Host, cpus: set[int] | None, certificate: Certificate | None) -> TlsBackend:
-    """Start it on `host`, with TLS where there is a certificate; RoleError where it does not come up."""
+def start(
+    host: Host, cpus: set[int] | None, certificate: Certificate | None, version: str = "1.3"
+) -> TlsBackend:
+    """Start it on `host`, with TLS in one version where there is a certificate.
+
+    RoleError where it does not come up.
+    """
     program, listen = programs.find("nginx"), listen_address(host)
     log = host.scratch("handshakes") / _LOG
-    files = {"nginx.conf": conf(listen, log, with_tls=certificate is not None)}
+    tls = None if certificate is None else f"TLSv{version}"
+    files = {"nginx.conf": conf(listen, log, tls)}
     if certificate is not None:
         files |= {"certificate.pem": certificate.chain, "key.pem": certificate.key}
     arguments = nginx.arguments(versions.parse(program.version))
@@ -60,12 +66,12 @@ def start(host: Host, cpus: set[int] | None, certificate: Certificate | None) ->
     return TlsBackend(launch(host, cpus, recipe), log)
 
 
-def conf(listen: str, log: Path, *, with_tls: bool) -> str:
-    """Return its configuration."""
-    return "\n".join(_lines(listen, log, with_tls)) + "\n"
+def conf(listen: str, log: Path, tls: str | None) -> str:
+    """Return its configuration; `tls` is the one version that it speaks."""
+    return "\n".join(_lines(listen, log, tls)) + "\n"
 
 
-def _lines(listen: str, log: Path, with_tls: bool) -> Iterator[str]:
+def _lines(listen: str, log: Path, tls: str | None) -> Iterator[str]:
     yield "daemon off;"
     if os.geteuid() == 0:
         yield "user root;"
@@ -82,11 +88,11 @@ def _lines(listen: str, log: Path, with_tls: bool) -> Iterator[str]:
     yield f"    access_log {log} handshake if=$is_first;"
     yield f"    keepalive_requests {_NO_LIMIT};"
     yield "    server {"
-    yield f"        listen {listen}{' ssl' if with_tls else ''} backlog=4096;"
-    if with_tls:
+    yield f"        listen {listen}{' ssl' if tls else ''} backlog=4096;"
+    if tls:
         yield "        ssl_certificate certificate.pem;"
         yield "        ssl_certificate_key key.pem;"
-        yield "        ssl_protocols TLSv1.2 TLSv1.3;"
+        yield f"        ssl_protocols {tls};"
         yield "        ssl_session_cache shared:sessions:10m;"
         yield "        ssl_session_timeout 1h;"
     yield f'        location / {{ return 200 "{_BODY}"; }}'
