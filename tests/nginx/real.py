@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -251,7 +251,8 @@ class Workers:
     def all(self) -> None:
         """Lets all workers go on."""
         for pid in self.pids:
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # a reload has ended it
+                os.kill(pid, signal.SIGCONT)
 
 
 def _state(pid: int) -> str:

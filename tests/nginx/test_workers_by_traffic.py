@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import socket
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -198,5 +199,9 @@ def test_a_name_is_resolved_once_unless_it_says_resolve(
             return
         with real.running(PROGRAMS[version], tmp_path, text) as listening:
             assert real.ask(listening, count=4) == [502 if follows else 200] * 4
+            deadline = time.monotonic() + PATIENCE_S
+            while follows and not resolver.asked:  # it asks in the background
+                assert time.monotonic() < deadline
+                time.sleep(0.005)
             assert set(resolver.asked) == ({"localhost"} if follows else set())
         assert server.accepted == (0 if follows else 1)
