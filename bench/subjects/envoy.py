@@ -33,7 +33,7 @@ class Envoy(Configured):
     """Starts Envoy; its workers are threads, each with a pool of its own."""
 
     name = "envoy"
-    speaks = Speaks(client=("1.1", "2", "3"), upstream=("1.1", "2"), upstream_tls=True)
+    speaks = Speaks(client=("1.1", "2", "3"), upstream=("1.1", "2"), upstream_tls=True, passthrough=True)
 
     def refuse(self, program: Program, asked: Asked) -> None:
         """Raise CannotDo where no configuration makes `program` do what is asked."""
@@ -71,6 +71,8 @@ def conf(asked: Asked, listen: str) -> str:
 
 def _listener(asked: Asked, listen: str) -> dict[str, Any]:
     clusters = [{"name": name, "weight": 1} for name, _ in _sources(asked)]
+    if asked.carries.passthrough:
+        return _listens(_tcp(asked, clusters), listen)
     route: dict[str, Any] = {"match": {"prefix": "/"}}
     route["route"] = {"weighted_clusters": {"clusters": clusters}, "timeout": "0s"}
     if asked.mode is Mode.SHORT and asked.closer is Closer.BACKEND:
@@ -96,7 +98,21 @@ def _listener(asked: Asked, listen: str) -> dict[str, Any]:
     filter_ = {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
     if asked.carries.client_http == "3":
         return _quic_listener(filter_, listen)
+    return _listens(filter_, listen)
+
+
+def _listens(filter_: dict[str, Any], listen: str) -> dict[str, Any]:
     return {"address": _address(listen), "tcp_backlog_size": 4096, "filter_chains": [{"filters": [filter_]}]}
+
+
+def _tcp(asked: Asked, clusters: list[dict[str, Any]]) -> dict[str, Any]:
+    proxy = {
+        "@type": f"{_EXTENSIONS}.filters.network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": "front",
+        "weighted_clusters": {"clusters": clusters},
+        "idle_timeout": f"{asked.carries.silence_s:g}s",
+    }
+    return {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}
 
 
 def _quic_listener(filter_: dict[str, Any], listen: str) -> dict[str, Any]:
@@ -213,7 +229,9 @@ def counted(answer: str) -> Counted:
     quic = values.get("http.front.downstream_cx_http3_total", 0)
     return Counted(
         opened=total("upstream_cx_total") - total("upstream_cx_connect_fail"),
-        accepted=values["http.front.downstream_cx_total"] - quic,
+        accepted=values.get("http.front.downstream_cx_total", 0)
+        + values.get("tcp.front.downstream_cx_total", 0)
+        - quic,
         quic=quic,
         errors={"timeout": total("upstream_rq_timeout")},
     )

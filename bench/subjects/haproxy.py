@@ -27,7 +27,7 @@ class HAProxy(Configured):
     """Starts HAProxy 2.4 or newer; its workers are threads that lend each other idle connections."""
 
     name = "haproxy"
-    speaks = Speaks(client=("1.1", "2"), upstream=("1.1", "2"), upstream_tls=True)
+    speaks = Speaks(client=("1.1", "2"), upstream=("1.1", "2"), upstream_tls=True, passthrough=True)
     bounds_requests = False  # its max-reuse holds for HTTP/2 only
 
     def recipe(self, program: Program, listen: str, asked: Asked) -> Recipe:
@@ -60,13 +60,11 @@ def _lines(asked: Asked, listen: str) -> Iterator[str]:
     if asked.carries.client_http == "2" or asked.carries.http2_upstream:
         yield f"    tune.h2.max-concurrent-streams {max(asked.clients, _H2_STREAMS)}"
     yield "defaults"
-    yield "    mode http"
+    yield f"    mode {'tcp' if asked.carries.passthrough else 'http'}"
     yield "    timeout connect 5s"
     yield from _silence(asked)
-    # Closer backend: HAProxy sends `Connection: close`. Otherwise it does not, and has no pool in short
-    # mode (pool-max-conn 0), so that it closes. `always`: `safe` gives first requests their own connection.
-    is_asking_to_close = asked.mode is Mode.SHORT and asked.closer is Closer.BACKEND
-    yield "    option http-server-close" if is_asking_to_close else "    http-reuse always"
+    if not asked.carries.passthrough:
+        yield _reuse(asked)
     yield "frontend front"
     yield f"    bind {listen} backlog 4096{' proto h2' if asked.carries.client_http == '2' else ''}"
     yield "    default_backend backend"
@@ -76,7 +74,18 @@ def _lines(asked: Asked, listen: str) -> Iterator[str]:
     pairs = [(upstream, source) for upstream in asked.upstreams for source in sources]
     proto = " proto h2" if asked.carries.http2_upstream else ""
     for number, (upstream, source) in enumerate(pairs, 1):
-        yield f"    server backend{number} {upstream}{source}{proto}{_tls(asked)} {_pool(asked)}"
+        pool = "" if asked.carries.passthrough else f" {_pool(asked)}"
+        yield f"    server backend{number} {upstream}{source}{proto}{_tls(asked)}{pool}"
+
+
+def _reuse(asked: Asked) -> str:
+    """Return what makes HAProxy close upstream connections, or use them again.
+
+    Closer backend: it sends `Connection: close`. Otherwise it does not, and has no pool in short mode
+    (pool-max-conn 0), so that it closes. `always`: `safe` gives first requests their own connection.
+    """
+    is_asking_to_close = asked.mode is Mode.SHORT and asked.closer is Closer.BACKEND
+    return "    option http-server-close" if is_asking_to_close else "    http-reuse always"
 
 
 def _tls(asked: Asked) -> str:

@@ -40,6 +40,8 @@ class Carries:
     """`Upgrade` is passed on, and what follows is a tunnel (RFC 9110, section 7.8)."""
     streams: bool = False
     """Responses that go on for minutes, with silence in between: passed on as they come, and not cut off."""
+    passthrough: bool = False
+    """No exchanges at all: TCP connections, whatever is said on them, each with one of its own upstream."""
     silence_s: float = SILENCE_S
     """How long what lasts may be silent before it is ended."""
     client_http: str = "1.1"
@@ -53,7 +55,7 @@ class Carries:
     @property
     def lasts(self) -> bool:
         """Return whether anything is to outlive the silence that ends an ordinary exchange."""
-        return self.upgrade or self.streams
+        return self.upgrade or self.streams or self.passthrough
 
 
 class CannotDo(PlanError):
@@ -84,6 +86,8 @@ class Speaks:
     client: tuple[str, ...] = ("1.1",)
     upstream: tuple[str, ...] = ("1.1",)
     upstream_tls: bool = False
+    passthrough: bool = False
+    """Whether it passes TCP connections through as well."""
 
     def check(self, name: str, asked: Asked) -> None:
         """Raise CannotDo where the proxy `name` does not speak what it is asked to."""
@@ -100,6 +104,9 @@ class Speaks:
         if carries.upstream_tls is not None and not self.upstream_tls:
             said = "is not told here how to speak TLS with upstream servers"
             raise CannotDo(name, "carries.upstream_tls", said)
+        if carries.passthrough and not self.passthrough:
+            said = "is not told here how to pass TCP connections through"
+            raise CannotDo(name, "carries.passthrough", said)
 
 
 @dataclass(frozen=True, slots=True)

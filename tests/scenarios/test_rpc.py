@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -13,6 +14,7 @@ from bench.scenarios import plan as plans
 from bench.scenarios.environments import DUBBO
 from bench.scenarios.rpc import SCENARIO
 from bench.scenarios.rpc.wires import Pool, Wire
+from bench.subjects import programs
 
 SMALL = ("--set", "callers=6", "--set", "pool=3", "--set", "rate=60", "--set", "odd_every=3",
          "--set", "slow_ms=30", "--set", "warmup_s=0.2", "--set", "duration_s=0.6")  # fmt: skip
@@ -37,6 +39,20 @@ def test_no_call_fails_and_each_way_has_its_connections(trials: dict[str, dict[s
     assert {
         accepted[way] for way in ("multiplexed", "multiplexed-slow", "ordered-slow", "multiplexed-large")
     } == {1}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("subject", ["haproxy", "envoy"])
+def test_a_proxy_opens_a_connection_for_each_of_a_client(subject: str, tmp_path: Path) -> None:
+    if not programs.found(subject):
+        pytest.skip(f"{subject} is not here")
+    ways = ("--way", "short", "--way", "pool", "--way", "multiplexed")
+    answer = bench_process.scenario("rpc", *SMALL, *ways, "--subject", subject, root=tmp_path)
+    for trial in answer["trials"]:
+        assert trial["figures"]["failed"] == 0
+        assert trial["hops"]["front"]["accepted"] == trial["hops"]["back"]["accepted"]
+        assert "witnesses-disagree" not in bench_process.codes(trial)
+    assert [trial["hops"]["back"]["accepted"] for trial in answer["trials"][1:]] == [3, 1]
 
 
 def test_slow_calls_take_as_long_as_they_are_to(trials: dict[str, dict[str, Any]]) -> None:

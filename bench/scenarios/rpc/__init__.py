@@ -10,10 +10,12 @@ from bench.errors import PlanError
 from bench.record import Caution
 from bench.scenarios.case import Case
 from bench.scenarios.environments import DUBBO
+from bench.scenarios.front import Front
 from bench.scenarios.played import Played
 from bench.scenarios.scenario import Bars, Column, Figures, Ground, Scenario, Settings, Way
 from bench.scenarios.stage import Stage
 from bench.scenarios.summary import Summary
+from bench.subjects.subject import Carries
 
 _MIB = 1024 * 1024
 _BODY_MAX = 8 * _MIB
@@ -54,11 +56,21 @@ class RpcSettings(Settings):
 
 def ground(case: Case, settings: RpcSettings) -> Ground:
     """Ask for as many addresses as the settings say, where each call takes a port."""
-    return Ground(settings.addresses if case.way == "short" else 1)
+    count = settings.addresses if case.way == "short" else 1
+    return Ground(count, 1 if case.subject.name == "direct" else count)
 
 
-def front(case: Case, settings: RpcSettings) -> None:
-    """Ask for no proxy: the calls are Dubbo's own protocol."""
+def front(case: Case, settings: RpcSettings) -> Front | None:
+    """Ask for a proxy that passes TCP connections through: the calls are Dubbo's own protocol."""
+    if case.way == _REAL:
+        return None
+    return Front(settings.callers + settings.pool + _SPARE_CONNECTIONS, carries=Carries(passthrough=True))
+
+
+def refuse(case: Case, settings: RpcSettings) -> str | None:
+    """Refuse Dubbo's own client behind a proxy: it only shows that the rest is the real protocol."""
+    if case.way == _REAL and case.subject.name != "direct":
+        return "Dubbo's own client is shown without a proxy only"
     return None
 
 
@@ -70,7 +82,7 @@ def perform(stage: Stage, case: Case, settings: RpcSettings) -> Figures:
     odd = case.way.partition("-")[2]
     job = {
         "way": case.way,
-        "address": server.address,
+        "address": stage.open(server.addresses),
         "sources": stage.sources("client"),
         "pool": settings.pool,
         "callers": settings.callers,
@@ -199,8 +211,7 @@ SCENARIO = Scenario(
     conclude=conclude,
     front=front,
     ground=ground,
-    subjects=("direct",),
-    unfit="speaks HTTP, and these calls are Dubbo's own protocol over TCP",
+    refuse=refuse,
     default_subjects=("direct",),
     brief={
         "ways": ["short", "pool", "multiplexed", "pool-slow", "multiplexed-slow"],
