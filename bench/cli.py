@@ -118,10 +118,10 @@ def list_runs(output: Path, as_json: bool) -> None:
     from bench.report import text
     from bench.scenarios import results as scenario_results
 
-    found, scenarios = results.runs(output), scenario_results.listed(output)
+    found, scenarios = results.runs(output), scenario_results.runs(output)
     if as_json:
-        told = [{"directory": str(path), "scenario": run and run.scenario} for path, run, _ in scenarios]
-        click.echo(json.dumps([*(summary.to_json() for summary in found), *told]))
+        told = map(scenario_results.outline, scenarios)
+        click.echo(json.dumps([*map(results.outline, found), *told]))
     else:
         if found or not scenarios:
             click.echo(text.listing(found, output), nl=False)

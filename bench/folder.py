@@ -6,19 +6,16 @@ is told in results/README.md.
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
 import os
-import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import NoneType, TracebackType, UnionType
+from types import TracebackType
 from typing import IO, Any, Generic, TypeVar
 
-from bench import series
+from bench import series, typed
 from bench.errors import ResultsError
 from bench.record import FORMAT, Latencies, Moment
 
@@ -106,8 +103,8 @@ class Lines(Generic[T]):
     damage: tuple[str, ...]
 
 
-def read(file: Path, keys: Mapping[str, type], trial: Callable[[dict[str, Any]], T]) -> Lines[T]:
-    """Return the lines of `file`: a header with `keys` of these types, then what `trial` makes of each line.
+def read(file: Path, keys: Mapping[str, type], trial: type[T]) -> Lines[T]:
+    """Return the lines of `file`: a header with `keys` of these types, then a `trial` (a dataclass) each.
 
     ResultsError where there is no file, its header is damaged, or its format is newer than ours.
     """
@@ -117,34 +114,30 @@ def read(file: Path, keys: Mapping[str, type], trial: Callable[[dict[str, Any]],
     damage: list[str] = []
     for number, text in numbered:
         try:
-            trials.append(trial(_object(text)))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            trials.append(typed.build(trial, _object(text), "trial"))
+        except (ValueError, KeyError) as error:
             damage.append(str(ResultsError(file, number, f"not a trial: {_why(error)}; left out")))
     return Lines(header, tuple(trials), tuple(damage))
 
 
-def checked(value: Any, kind: Any, name: str) -> None:
-    """Raise ValueError where `value` is not of the annotated `kind`, down to the last field."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any:
-        return
-    if origin is UnionType:
-        kinds = [each for each in arguments if each is not NoneType]
-        if value is not None or NoneType not in arguments:
-            checked(value, float if set(kinds) == {int, float} else kinds[0], name)
-    elif dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
-        for each in dataclasses.fields(kind):
-            checked(getattr(value, each.name), hints[each.name], f"{name}.{each.name}")
-    elif origin in (dict, tuple, list) and isinstance(value, origin):
-        for key, item in value.items() if origin is dict else enumerate(value):
-            checked(item, arguments[1] if origin is dict else arguments[0], f"{name}.{key}")
-    else:
-        wanted = (int, float) if kind is float else origin or kind
-        if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
-            raise ValueError(f"{name} is {value!r}, which is no {getattr(kind, '__name__', kind)}")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"{name} is {value!r}, which is no finite number")
+@dataclass(frozen=True, slots=True)
+class Listed(Generic[T]):
+    """A folder of a run, with the run or with the reason why it cannot be read."""
+
+    directory: Path
+    run: T | None
+    problem: str | None = None
+
+
+def listed(root: Path, file: str, read_run: Callable[[Path], T]) -> list[Listed[T]]:
+    """Return each run under `root` whose trials are in `file`, by the names of their folders."""
+    found: list[Listed[T]] = []
+    for directory in sorted(each.parent for each in root.glob(f"*/{file}")):
+        try:
+            found.append(Listed(directory, read_run(directory)))
+        except ResultsError as error:
+            found.append(Listed(directory, None, str(error)))
+    return found
 
 
 def _new_directory(root: Path, stem: str) -> Path:

@@ -12,12 +12,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench import machine, plan, roles, trial
+from bench import machine, plan, results, roles, trial
 from bench.errors import PlanError
 from bench.plan import IDIOMS, Closer, Load, Mode, Plan, Subject
 from bench.record import Run, Trial
-from bench.results import Writer
 from bench.trial import Watch
+from bench.writer import Writer
 
 CLOSES = ("at-once", "linger:50ms")
 """How the backend closes once it was told to: behind an answer, or a moment after it."""
@@ -94,7 +94,7 @@ def perform(
     with ExitStack() as stack:
         writers = {
             close: stack.enter_context(
-                Writer.create(
+                results.create(
                     root,
                     here[0].plan(close, duration_s),
                     facts,
@@ -118,7 +118,7 @@ def perform(
         return tuple(writer.run for writer in writers.values())
 
 
-def _interrupted(writers: Iterable[Writer]) -> tuple[Run, ...]:
+def _interrupted(writers: Iterable[Writer[Run]]) -> tuple[Run, ...]:
     return tuple(replace(writer.run, interrupted=True) for writer in writers)
 
 

@@ -1,7 +1,7 @@
 """What happened: a trial, the run that it belongs to, and what we doubt about it. Values only.
 
-The dataclasses have the keys of `run.jsonl`, format 1 (results/README.md): `to_json` and
-`from_json` are each other's inverse. A moment ending in `_s` counts from the trial's first connect;
+The dataclasses have the keys of `run.jsonl`, format 1 (results/README.md): bench/typed.py makes a trial of
+what `to_json` returned. A moment ending in `_s` counts from the trial's first connect;
 rates, latencies, errors and CPU are over the window; counts of connections are over the whole trial.
 """
 
@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+T = TypeVar("T")
 FORMAT = 1
 ROLES = ("client", "proxy", "backend")
 ERROR_KINDS = ("connect", "timeout", "reset", "protocol", "status", "body", "mismatch")
@@ -168,25 +169,6 @@ class Trial:
         """Return the trial as plain values, as one line of `run.jsonl` holds it."""
         return dataclasses.asdict(self)
 
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Trial:
-        """Return the trial that `to_json` wrote, unknown keys left out; KeyError or TypeError on damage."""
-        parts: dict[str, Any] = {name: values[name] for name in _names(cls) if name in values}
-        parts["subject"] = SubjectRecord(**parts["subject"])
-        parts["cautions"] = tuple(Caution(**caution) for caution in parts.get("cautions", ()))
-        for name in ("latency_ms", "connect_ms", "service_ms"):
-            if parts.get(name) is not None:
-                parts[name] = Percentiles(**parts[name])
-        upstream = dict(parts["upstream"])
-        upstream["witnesses"] = Witnesses(**upstream["witnesses"])
-        parts["upstream"] = Upstream(**upstream)
-        parts["time_wait"] = {role: TimeWait(**count) for role, count in parts["time_wait"].items()}
-        parts["ports"] = Ports(**parts["ports"])
-        if (opinion := parts.get("second_opinion")) is not None:
-            latency_ms = Percentiles(**opinion["latency_ms"])
-            parts["second_opinion"] = SecondOpinion(**opinion | {"latency_ms": latency_ms})
-        return cls(**parts)
-
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -227,19 +209,28 @@ class Latencies:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A run: what was asked, where, and the trials that it gave."""
+class Recorded(Generic[T]):
+    """A run of any kind: what was asked, where, and the trials that it gave."""
 
     plan: dict[str, Any]
     machine: dict[str, Any]
     """Hostname-free: cores, memory, kernel, sysctls, limits, versions, git commit."""
     started: str
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[T, ...] = ()
     directory: str | None = None
     damage: tuple[str, ...] = ()
     """Lines that could not be read, each with file, line number and reason."""
     interrupted: bool = False
     """Whether somebody ended it early; told by the run itself, not by what is on disk."""
+
+    def header(self) -> dict[str, Any]:
+        """Return what is known before the first trial, as the first line of the run's file holds it."""
+        return {"plan": self.plan, "machine": self.machine, "started": self.started}
+
+
+@dataclass(frozen=True, slots=True)
+class Run(Recorded[Trial]):
+    """A run of the load generator."""
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -250,7 +241,3 @@ class Run:
         """Return the object that `bench run --json` prints."""
         trials = [trial.to_json() for trial in self.trials]
         return {"plan": self.plan, "machine": self.machine, "trials": trials, "directory": self.directory}
-
-
-def _names(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(f.name for f in dataclasses.fields(kind))

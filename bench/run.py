@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from bench import machine, roles, trial
+from bench import machine, results, roles, trial
 from bench.plan import Mode, Plan
 from bench.record import Run
-from bench.results import Writer
 from bench.trial import Watch
 
 
@@ -36,7 +35,7 @@ def perform(plan: Plan, lab_name: str, root: Path, watch: Watch) -> Run:
     when a role does not come up; what was recorded until then stays.
     """
     roles.check(plan)
-    with Writer.create(root, plan, machine.describe()) as writer:
+    with results.create(root, plan, machine.describe()) as writer:
         watch.started(writer.directory, len(plan.modes) * plan.trials)
         for number, mode in schedule(plan):
             try:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import plan as plans
+from bench import results
 from bench.analysis import ceiling, histogram
 from bench.record import (
     ERROR_KINDS,
@@ -21,7 +22,6 @@ from bench.record import (
     Upstream,
     Witnesses,
 )
-from bench.results import Writer
 
 PORT_RANGE = 28_232
 STARTED = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
@@ -163,7 +163,7 @@ def write(
     mode = "both" if len(stories) == 2 else next(iter(stories))
     lab = str(plan.get("lab", "namespaces"))
     asked = plans.build({"mode": mode, "trials": trials, **plan})
-    with Writer.create(root, asked, MACHINE, STARTED) as writer:
+    with results.create(root, asked, MACHINE, STARTED) as writer:
         numbered = [name for _ in range(trials) for name in stories]
         for number, name in enumerate(numbered, 1):
             writer.add(*trial(number, name, stories[name], duration_s, lab))

@@ -18,7 +18,6 @@ from bench import plan as plans
 from bench.analysis import histogram
 from bench.errors import ResultsError
 from bench.record import Latencies
-from bench.results import Writer
 from synthetic import KEEPALIVE, MACHINE, SHORT, STARTED, trial, write
 
 PLAN = plans.build({"mode": "both"})
@@ -69,7 +68,7 @@ def test_the_series_come_back_as_they_were_written(folder):
 @given(counts=st.dictionaries(st.integers(0, 3_600_000_000), st.integers(1, 10**9), min_size=1, max_size=30))
 def test_a_histogram_keeps_counts_exactly_and_values_to_three_digits(tmp_path_factory, counts):
     root = tmp_path_factory.mktemp("histogram")
-    with Writer.create(root, PLAN, MACHINE, STARTED) as writer:
+    with results.create(root, PLAN, MACHINE, STARTED) as writer:
         made, moments, _ = trial(1, "short", SHORT, 0.2)
         writer.add(made, moments, [Latencies(1, "short", "service", 0.0, 1.0, counts)])
     (read,) = series.read(writer.directory).latencies
@@ -91,18 +90,18 @@ def test_other_tools_read_the_histogram_log(folder):
 def test_two_runs_of_the_same_second_do_not_overwrite_each_other(tmp_path):
     stem = "20260314T150926Z-both-asyncio"
     with ExitStack() as stack:
-        writers = [stack.enter_context(Writer.create(tmp_path, PLAN, MACHINE, STARTED)) for _ in range(3)]
+        writers = [stack.enter_context(results.create(tmp_path, PLAN, MACHINE, STARTED)) for _ in range(3)]
         assert [writer.directory.name for writer in writers] == [stem, f"{stem}-2", f"{stem}-3"]
 
 
 def test_a_run_without_a_trial_leaves_no_folder(tmp_path):
-    with pytest.raises(ZeroDivisionError), Writer.create(tmp_path, PLAN, MACHINE, STARTED):
+    with pytest.raises(ZeroDivisionError), results.create(tmp_path, PLAN, MACHINE, STARTED):
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_is_readable_at_every_moment(tmp_path):
-    with Writer.create(tmp_path, PLAN, MACHINE, STARTED) as writer:
+    with results.create(tmp_path, PLAN, MACHINE, STARTED) as writer:
         assert results.read(writer.directory).trials == ()
         for number in (1, 2):
             writer.add(*trial(number, "short", SHORT, 0.5))
@@ -128,7 +127,7 @@ def test_a_line_that_was_cut_off_is_reported_and_the_rest_is_read(folder):
         ("{", "Expecting property name"),
         ("[]", "not a JSON object"),
         ("7", "not a JSON object"),
-        ('{"trial": 1}', "'subject' is missing"),
+        ('{"trial": 1}', "'mode' is missing"),
         ('{"trial": NaN}', "NaN is not a number"),
         ("\x00\xff", "Expecting value"),
     ],
@@ -253,14 +252,14 @@ def test_a_run_that_is_not_there_is_said_in_one_line(tmp_path):
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ResultsError, match=r"file: cannot be written to: .*; choose another folder with -o"):
-        Writer.create(tmp_path / "file", PLAN, MACHINE)
+        results.create(tmp_path / "file", PLAN, MACHINE)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
 def test_a_folder_without_permission_is_named(tmp_path):
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     with pytest.raises(ResultsError, match="Permission denied; choose another folder with -o"):
-        Writer.create(tmp_path / "results", PLAN, MACHINE)
+        results.create(tmp_path / "results", PLAN, MACHINE)
 
 
 def test_runs_are_listed_from_the_oldest_with_the_unreadable_ones_first(tmp_path):
@@ -273,8 +272,8 @@ def test_runs_are_listed_from_the_oldest_with_the_unreadable_ones_first(tmp_path
     found = results.runs(tmp_path)
     assert {each.directory for each in found[1:]} == {first, second}
     assert found[0].run is None
-    assert found[0].to_json() == {"directory": str(broken), "problem": found[0].problem}
-    assert found[1].to_json()["trials"] == 1
+    assert results.outline(found[0]) == {"directory": str(broken), "problem": found[0].problem}
+    assert results.outline(found[1])["trials"] == 1
     assert results.latest(tmp_path) in (first, second)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from bench.folder import Listed
 from bench.report import grid
 from bench.report.figures import number
 from bench.report.page import Table
@@ -103,11 +104,15 @@ def comparison(compared: Comparison) -> str:
     return "".join([*head, grid.draw(Table(columns, rows)), grid.notes(compared.warnings)])
 
 
-def listing(runs: Sequence[tuple[Path, ScenarioRun | None, str | None]]) -> str:
+def listing(runs: Sequence[Listed[ScenarioRun]]) -> str:
     """Return a row for each stored run of a scenario, and what cannot be read."""
-    rows = [(str(path), run.started, str(len(run.trials))) for path, run, _ in runs if run is not None]
+    rows = [
+        (str(each.directory), each.run.started, str(len(each.run.trials)))
+        for each in runs
+        if each.run is not None
+    ]
     shown = grid.draw(Table(("scenario", "started", "trials"), rows), are_figures=False) if rows else ""
-    return shown + "".join(f"! {problem}\n" for _, _, problem in runs if problem is not None)
+    return shown + "".join(f"! {each.problem}\n" for each in runs if each.problem is not None)
 
 
 def _cell(spread: Spread | None, column: Column) -> str:

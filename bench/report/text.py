@@ -11,11 +11,11 @@ from bench import units
 from bench.analysis.compare import Answer, Cell, Comparison
 from bench.analysis.metrics import Metric
 from bench.analysis.sides import split
+from bench.folder import Listed
 from bench.record import Run, Trial
 from bench.report import finding, grid, tables
 from bench.report.figures import number
 from bench.report.page import Table
-from bench.results import Listed
 
 if TYPE_CHECKING:
     from bench.analysis.ceiling import Ceiling, Remedy
@@ -84,7 +84,7 @@ def comparison(compared: Comparison) -> str:
     return "".join([*head, drawn, *_footnotes(compared), grid.notes(compared.warnings)])
 
 
-def listing(found: Sequence[Listed], root: Path) -> str:
+def listing(found: Sequence[Listed[Run]], root: Path) -> str:
     """Return what `bench list` prints: a row for each run, and what cannot be read."""
     if not found:
         return f"{root} holds no run; `bench run` makes one\n"

@@ -10,7 +10,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.record import ROLES, Caution, Percentiles, SubjectRecord, TimeWait
+from bench.record import ROLES, Caution, Percentiles, Recorded, SubjectRecord, TimeWait
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +68,6 @@ class ScenarioTrial:
         """Return the trial as plain values, as one line of `scenario.jsonl` holds it."""
         return dataclasses.asdict(self)
 
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> ScenarioTrial:
-        """Return the trial that `to_json` wrote, unknown keys left out; KeyError or TypeError on damage."""
-        known = {each.name for each in dataclasses.fields(cls)}
-        parts: dict[str, Any] = {name: value for name, value in values.items() if name in known}
-        parts["subject"] = SubjectRecord(**parts["subject"])
-        parts["cautions"] = tuple(Caution(**caution) for caution in parts.get("cautions", ()))
-        kinds = {"times_ms": Percentiles, "hops": Hop, "roles": Use, "time_wait": TimeWait}
-        for name, kind in kinds.items():
-            parts[name] = {key: kind(**value) for key, value in parts.get(name, {}).items()}
-        return cls(**parts)
-
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -91,29 +79,21 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class ScenarioRun:
-    """A run of a scenario: what was asked, where, and what it gave."""
+class ScenarioRun(Recorded[ScenarioTrial]):
+    """A run of a scenario, with what was left out of it."""
 
-    plan: dict[str, Any]
-    machine: dict[str, Any]
-    started: str
     refused: tuple[Refused, ...] = ()
-    trials: tuple[ScenarioTrial, ...] = ()
-    directory: str | None = None
-    damage: tuple[str, ...] = ()
-    interrupted: bool = False
 
     @property
     def scenario(self) -> str:
         """Return the scenario's name."""
         return str(self.plan["scenario"])
 
+    def header(self) -> dict[str, Any]:
+        """Return what is known before the first trial, as the first line of the run's file holds it."""
+        return {**Recorded.header(self), "refused": [dataclasses.asdict(each) for each in self.refused]}
+
     def to_json(self) -> dict[str, Any]:
         """Return the object that `bench scenario run --json` prints."""
-        return {
-            "plan": self.plan,
-            "machine": self.machine,
-            "refused": [dataclasses.asdict(each) for each in self.refused],
-            "trials": [trial.to_json() for trial in self.trials],
-            "directory": self.directory,
-        }
+        known = {key: value for key, value in self.header().items() if key != "started"}
+        return {**known, "trials": [trial.to_json() for trial in self.trials], "directory": self.directory}

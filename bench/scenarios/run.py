@@ -12,12 +12,11 @@ from typing import NamedTuple
 
 from bench import lab, machine
 from bench.errors import PlanError
-from bench.scenarios import account
+from bench.scenarios import account, results
 from bench.scenarios.account import Counts, Facts, Outcome
 from bench.scenarios.case import Case
 from bench.scenarios.plan import ScenarioPlan
 from bench.scenarios.record import Refused, ScenarioRun
-from bench.scenarios.results import Writer
 from bench.scenarios.scenario import Scenario, Settings
 from bench.scenarios.stage import Stage
 from bench.watch import Watch
@@ -45,7 +44,7 @@ def perform(scenario: Scenario, asked: ScenarioPlan, lab_name: str, root: Path, 
     cases, refused = sort_out(scenario, asked)
     if not cases:
         raise PlanError(f"plan: {scenario.name}: nothing can be measured: {refused[0].reason}")
-    with Writer.create(root, asked, machine.describe(), refused) as writer:
+    with results.create(root, asked, machine.describe(), refused) as writer:
         watch.started(writer.directory, len(cases) * asked.trials)
         for turn in schedule(cases, asked.trials):
             try:

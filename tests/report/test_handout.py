@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import plan as plans
-from bench import results, sections
+from bench import results, sections, typed
 from bench.record import Run, Trial
 from bench.report import handout
 from bench.report.page import Code, Facts, Page, Picture, Prose, Section, Table
@@ -43,7 +43,7 @@ def test_the_finding_comes_first(run: Run) -> None:
 def test_the_trials_can_be_read_back(run: Run) -> None:
     (code,) = section(handout.page(run), "Every trial as data").blocks
     assert isinstance(code, Code)
-    trials = tuple(Trial.from_json(json.loads(line)) for line in code.text.splitlines())
+    trials = tuple(typed.build(Trial, json.loads(line), "trial") for line in code.text.splitlines())
     assert trials == run.trials
 
 

@@ -23,6 +23,6 @@ def test_an_illustration_is_drawn_only_where_there_is_nothing_else(
 ) -> None:
     trials = tuple(trial(number, way) for number, way in enumerate(ways, 1))
     scenario = replace(ILLUSTRATED, conclude=lambda summary: "Tea.")
-    figure = scenario_picture.draw(scenario, ScenarioRun({"scenario": "tea"}, {}, "now", (), trials))
+    figure = scenario_picture.draw(scenario, ScenarioRun({"scenario": "tea"}, {}, "now", trials))
     names = {label.get_text() for axes in figure.axes for label in axes.get_yticklabels()}
     assert names & set(ways) == drawn

@@ -12,14 +12,13 @@ from bench.errors import ResultsError
 from bench.scenarios import plan as plans
 from bench.scenarios import results
 from bench.scenarios.record import Refused, ScenarioRun
-from bench.scenarios.results import Writer
 from scenarios.made_up import SCENARIO, trial
 
 
 def written(root: Path, *trials: int) -> ScenarioRun:
     """Write a run with so many trials, and return it."""
     refused = [Refused("bag", "nginx", "has no kettle")]
-    with Writer.create(root, plans.build(SCENARIO, {}), {"cores": 2}, refused) as writer:
+    with results.create(root, plans.build(SCENARIO, {}), {"cores": 2}, refused) as writer:
         for number in trials:
             writer.add(trial(number, "bag"), [], [])
         return writer.run
@@ -27,7 +26,8 @@ def written(root: Path, *trials: int) -> ScenarioRun:
 
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     run = written(tmp_path, 1, 2)
-    (directory,) = results.directories(tmp_path)
+    (listed,) = results.runs(tmp_path)
+    directory = listed.directory
     assert directory.name.endswith("-scenario-tea")
     read = results.read(directory)
     assert json.dumps(read.to_json()) == json.dumps(run.to_json())
@@ -75,7 +75,8 @@ def test_a_header_that_is_none_stops_the_reading(
 
 def test_every_field_of_a_trial_survives(tmp_path: Path) -> None:
     whole = replace(trial(1, "bag"), overhead_s=0.5, interrupted=True, valid=False)
-    with Writer.create(tmp_path, plans.build(SCENARIO, {}), {}, []) as writer:
+    with results.create(tmp_path, plans.build(SCENARIO, {}), {}, []) as writer:
         writer.add(whole, [], [])
-    (directory,) = results.directories(tmp_path)
+    (listed,) = results.runs(tmp_path)
+    directory = listed.directory
     assert results.read(directory).trials == (whole,)

@@ -69,9 +69,8 @@ def test_doubts_that_differ_in_their_figures_only_are_told_once() -> None:
 
 def test_what_shares_a_reason_is_refused_in_one_line() -> None:
     refused = [Refused(way, subject, "has no kettle") for subject in ("nginx", "caddy") for way in ("a", "b")]
-    run = ScenarioRun(
-        {"scenario": "tea", "ways": ["a", "b"]}, {}, RUN.started, (*refused, Refused("a", "c", "no"))
-    )
+    told = (*refused, Refused("a", "c", "no"))
+    run = ScenarioRun({"scenario": "tea", "ways": ["a", "b"]}, {}, RUN.started, refused=told)
     assert report.refusals(run) == ["every way on nginx, caddy: has no kettle", "a on c: no"]
 
 

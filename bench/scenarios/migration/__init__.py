@@ -159,10 +159,10 @@ def conclude(summary: Summary) -> str:
         parts.append(f"{stuck} heard nothing more")
     back = [row for row in summary.rows if row.way.endswith("-timeout") and row.value("figures.went_on")]
     if back:
-        waited = [value for row in back if (value := row.value("figures.silence_ms")) is not None]
+        waited = [value / 1000 for row in back if (value := row.value("figures.silence_ms")) is not None]
+        span = " to ".join(dict.fromkeys(f"{value:,.1f}" for value in (min(waited), max(waited))))
         parts.append(
-            f"{_names_of(back)} came back on a second connection after"
-            f" {min(waited) / 1000:,.1f} to {max(waited) / 1000:,.1f} s, when they gave up the first"
+            f"{_names_of(back)} came back on a second connection after {span} s, when they gave up the first"
         )
     return "; ".join(parts) + "."
 
