@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 import bench_process
-from bench.scenarios.tls import backend
+from bench.scenarios.record import ScenarioRun
+from bench.scenarios.summary import Summary
+from bench.scenarios.tls import backend, conclude
 from bench.scenarios.tls.backend import Handshakes
 from bench.subjects import programs
+from scenarios.made_up import trial
 
 SMALL = ("--set", "concurrent=4", "--set", "warmup_s=0.3", "--set", "duration_s=0.5")
 WAYS = ("plain-kept", "tls12-resumed", "tls13-new", "tls13-resumed", "tls13-kept")
@@ -92,3 +95,13 @@ def test_the_log_says_how_each_connection_began(log: str, told: Handshakes) -> N
 def test_an_unknown_key_is_refused_in_one_line(tmp_path: Path) -> None:
     done = bench_process.run("scenario", "run", "tls", "--set", "key=dsa", "-o", tmp_path)
     assert (done.returncode, "'dsa' is not one of ecdsa, rsa" in done.stderr) == (2, True)
+
+
+def test_the_sentence_tells_each_proxy_that_does_all_three() -> None:
+    cases = [("nginx", "new"), ("nginx", "resumed"), ("nginx", "kept"), ("caddy", "new"), ("caddy", "kept")]
+    made = tuple(
+        trial(at, f"tls13-{how}", subject, cpu_us_per_unit={"proxy": 1000.0 / at, "backend": 500.0 / at})
+        for at, (subject, how) in enumerate(cases, 1)
+    )
+    said = conclude(Summary.of(ScenarioRun({"scenario": "tls"}, {}, "", trials=made)))
+    assert said.endswith("a kept connection: by TLS 1.3 nginx 1,500 / 750 / 500.")

@@ -114,26 +114,34 @@ def _measured(played: Played, handshakes: Handshakes, tls: UpstreamTls | None) -
     )
 
 
+_SIDES = ("proxy", "backend")
+"""Of the hop that speaks TLS."""
+
+
 def conclude(summary: Summary) -> str:
-    """Say what a kept connection saves against a new and a resumed one."""
+    """Say what a request costs on a new, a resumed and a kept connection, behind each proxy that does all."""
     parts = []
     for version, said in (("tls13", "TLS 1.3"), ("tls12", "TLS 1.2")):
-        costs = [_cost(summary, f"{version}-{how}") for how in ("new", "resumed", "kept")]
-        new, resumed, kept = costs
-        if new is not None and resumed is not None and kept is not None:
-            parts.append(
-                f"by {said} a request on a new connection costs {new:,.0f} us of CPU on both sides of the"
-                f" hop, on a resumed session {resumed:,.0f}, on a kept connection {kept:,.0f}"
-                f" ({new / kept:,.0f} and {resumed / kept:,.0f} times less)"
-            )
-    said = "; ".join(parts)
-    return f"{said[:1].upper()}{said[1:]}." if said else "Only parts of the comparison were measured."
+        costs = [told for subject in summary.subjects if (told := _costs(summary, version, subject))]
+        if costs:
+            parts.append(f"by {said} {', '.join(costs)}")
+    if not parts:
+        return "Only parts of the comparison were measured."
+    return (
+        "The CPU of a request, on both sides of the hop, in microseconds, on a new connection, a resumed"
+        f" session and a kept connection: {'; '.join(parts)}."
+    )
 
 
-def _cost(summary: Summary, way: str) -> float | None:
-    proxy = summary.value("cpu_us_per_unit.proxy", way)
-    server = summary.value("cpu_us_per_unit.backend", way)
-    return None if proxy is None or server is None else proxy + server
+def _costs(summary: Summary, version: str, subject: str) -> str | None:
+    """Return the three costs behind one proxy; None where one of them was not measured."""
+    costs = []
+    for how in ("new", "resumed", "kept"):
+        sides = [summary.value(f"cpu_us_per_unit.{side}", f"{version}-{how}", subject) for side in _SIDES]
+        if None in sides:
+            return None
+        costs.append(f"{sum(filter(None, sides)):,.0f}")
+    return f"{subject} {' / '.join(costs)}"
 
 
 SCENARIO = Scenario(
