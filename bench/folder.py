@@ -140,6 +140,21 @@ def listed(root: Path, file: str, read_run: Callable[[Path], T]) -> list[Listed[
     return found
 
 
+def outline(listed: Listed[Any], tell: Callable[[Any], Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the object that `bench list --json` prints for a run; `tell` adds what its kind has beside."""
+    run = listed.run
+    if run is None:
+        return {"directory": str(listed.directory), "problem": listed.problem}
+    return {
+        "directory": str(listed.directory),
+        "started": run.started,
+        **tell(run),
+        "trials": len(run.trials),
+        "valid": sum(trial.valid for trial in run.trials),
+        "interrupted": any(trial.interrupted for trial in run.trials),
+    }
+
+
 def _new_directory(root: Path, stem: str) -> Path:
     """Create a folder that nobody else has: runs may start within the same second."""
     root.mkdir(parents=True, exist_ok=True)

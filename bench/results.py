@@ -65,15 +65,6 @@ def latest(root: Path) -> Path:
 
 def outline(listed: Listed[Run]) -> dict[str, Any]:
     """Return the object that `bench list --json` prints for a run."""
-    run = listed.run
-    if run is None:
-        return {"directory": str(listed.directory), "problem": listed.problem}
-    return {
-        "directory": str(listed.directory),
-        "started": run.started,
-        "mode": run.plan.get("mode"),
-        "subject": run.plan["subject"].get("name"),
-        "trials": len(run.trials),
-        "valid": sum(trial.valid for trial in run.trials),
-        "interrupted": any(trial.interrupted for trial in run.trials),
-    }
+    return folder.outline(
+        listed, lambda run: {"mode": run.plan.get("mode"), "subject": run.plan["subject"].get("name")}
+    )

@@ -60,14 +60,4 @@ def runs(root: Path) -> list[Listed[ScenarioRun]]:
 
 def outline(listed: Listed[ScenarioRun]) -> dict[str, Any]:
     """Return the object that `bench list --json` prints for a scenario's run."""
-    run = listed.run
-    if run is None:
-        return {"directory": str(listed.directory), "problem": listed.problem}
-    return {
-        "directory": str(listed.directory),
-        "started": run.started,
-        "scenario": run.scenario,
-        "trials": len(run.trials),
-        "valid": sum(trial.valid for trial in run.trials),
-        "interrupted": any(trial.interrupted for trial in run.trials),
-    }
+    return folder.outline(listed, lambda run: {"scenario": run.scenario})
