@@ -257,6 +257,7 @@ def prove_configuration(arguments: tuple[str, ...]) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def scenario(arguments: tuple[str, ...]) -> None:
     """Hand over to bench/commands/scenario.py, for the same reason."""
+    from bench.commands.scenario import scenario_command
 
     scenario_command.main(list(arguments), prog_name="bench scenario", standalone_mode=False)
 
