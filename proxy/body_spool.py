@@ -1,4 +1,4 @@
-"""A body that is kept until it is whole: in memory while it is short, then in a file without a name."""
+"""Storage for a request body until it is complete: memory first, then an unnamed temporary file."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from proxy.errors import NoRoom
+from proxy.errors import SpoolFailed
 
 MEMORY_BYTES = 64 * 1024
-"""What a body may hold of memory; nginx keeps two pages of it (`client_body_buffer_size`)."""
+"""Bytes of a body kept in memory; nginx keeps two pages (`client_body_buffer_size`)."""
 
 
-class Collected:
-    """Content that grows; `size` is its length in bytes.
+class BodySpool:
+    """A growing body; `size` is its length in bytes.
 
     Args:
-        head_bytes: more than the head can have that will be sent before it.
+        head_bytes: upper bound of the head that will be sent before the body.
     """
 
-    __slots__ = ("_content", "_file", "_room", "size")
+    __slots__ = ("_content", "_file", "_head_bytes", "size")
 
     def __init__(self, head_bytes: int) -> None:
         self._content = bytearray()
         self._file: IO[bytes] | None = None
-        self._room = head_bytes
+        self._head_bytes = head_bytes
         self.size = 0
 
     def add(self, content: bytes) -> None:
-        """Keep more.
+        """Append content.
 
         Raises:
-            NoRoom: the disk does not take it.
+            SpoolFailed: the temporary file cannot be written.
         """
         self.size += len(content)
         if self._file is None:
@@ -42,23 +42,23 @@ class Collected:
                 return
             content = bytes(self._content)
             self._content.clear()
-        with _translated():
+        with _translate_errors():
             if self._file is None:
-                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - `after` closes it, or its end does
-                # Room for the head, whose length is not known yet: a hole, which takes no space.
-                self._file.seek(self._room)
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - `prepend` closes it, or its finalizer does
+                # A hole for the head, whose length is unknown yet; it takes no space.
+                self._file.seek(self._head_bytes)
             self._file.write(content)
 
-    def after(self, head: bytes) -> bytes | memoryview:
-        """Return the content after `head`: of a file it is a view, which memory need never hold whole.
+    def prepend(self, head: bytes) -> bytes | memoryview:
+        """Return `head` and the body; a body in a file is mapped, so that memory never holds all of it.
 
         Raises:
-            NoRoom: as in `add`.
+            SpoolFailed: as in `add`.
         """
         if self._file is None:
             return head + self._content
-        begin = self._room - len(head)
-        with _translated(), self._file as file:
+        begin = self._head_bytes - len(head)
+        with _translate_errors(), self._file as file:
             file.seek(begin)
             file.write(head)
             file.flush()
@@ -66,9 +66,9 @@ class Collected:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise NoRoom(f"a request body could not be kept: {reason}") from error
+        raise SpoolFailed(f"a request body could not be kept: {reason}") from error

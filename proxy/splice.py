@@ -1,7 +1,7 @@
-"""Content on its way from one socket to another within the kernel (splice(2)): counted, never seen. No HTTP.
+"""Moves content from one socket to another within the kernel (splice(2)).
 
-A long body of known length needs no look at its bytes, and to copy them into this process and out again is
-most of what it would cost.
+A long body of known length need not be read by the proxy: copying it into this process and out again is
+most of its cost.
 """
 
 from __future__ import annotations
@@ -13,36 +13,37 @@ from proxy.poller import Poller
 from proxy.transport import Transport
 
 MAX_PIPES = 24
-"""Each takes two of the descriptors that `Settings.files` leaves beside connections, and may hold half a
-megabyte while its client reads slowly. Who finds none left copies."""
-_ONCE_BYTES = 512 * 1024
-"""What a pipe takes of the largest pieces that a socket holds: 16 of 32 KiB (include/net/sock.h)."""
+"""Each pipe takes two of the descriptors that `Settings.files` leaves beside connections, and may hold
+half a megabyte while its client reads slowly. Without a free pipe, content is copied.
+"""
+_SPLICE_BYTES = 512 * 1024
+"""What a pipe holds of the largest pieces in a socket: 16 of 32 KiB (include/net/sock.h)."""
 
 Pipe = tuple[int, int]
 
 
-class Pipes:
-    """One worker's pipes: made when wanted, kept when empty."""
+class PipePool:
+    """The pipes of one worker: created on demand, kept when empty."""
 
     def __init__(self, poller: Poller) -> None:
         self.poller = poller
         self._spare: list[Pipe] = []
-        self._taken = 0
+        self._in_use = 0
 
-    def take(self) -> Pipe | None:
-        """Return an empty pipe; None where there are enough of them, or no descriptors are left."""
-        if self._taken >= MAX_PIPES:
+    def acquire(self) -> Pipe | None:
+        """Return an empty pipe; None at the maximum, or if no descriptors are left."""
+        if self._in_use >= MAX_PIPES:
             return None
         try:
             pipe = self._spare.pop() if self._spare else os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return None
-        self._taken += 1
+        self._in_use += 1
         return pipe
 
-    def give_back(self, pipe: Pipe, *, is_empty: bool) -> None:
-        """Take a pipe back; what is in it is lost."""
-        self._taken -= 1
+    def release(self, pipe: Pipe, *, is_empty: bool) -> None:
+        """Return a pipe to the pool; one with content is closed."""
+        self._in_use -= 1
         if is_empty:
             self._spare.append(pipe)
         else:
@@ -50,94 +51,101 @@ class Pipes:
                 os.close(end)
 
 
-class Owner(Protocol):
-    """For whom a conduit works."""
+class SpliceOwner(Protocol):
+    """Receives the progress of a splice."""
 
-    def moved(self, conduit: Conduit) -> None:
-        """Learn that some content has reached the sink."""
+    def spliced(self, splice: Splice) -> None:
+        """Note that some content has reached the sink."""
 
-    def ended(self, left: int) -> None:
-        """Learn that `left` bytes will not be moved, and that the source reads and tells what comes next."""
+    def splice_ended(self, remaining: int) -> None:
+        """Read the last `remaining` bytes from the source again: they will not be spliced."""
 
 
-class Conduit:
-    """Moves bytes from `source` to `sink`, and stands in for `source` at the poller meanwhile.
+class Splice:
+    """Moves bytes from `source` to `sink`, and handles the events of `source` meanwhile.
 
-    When the sink takes no more, that tells its protocol to pause; `resume` goes on.
+    When the sink is full, its transport pauses its protocol; `resume` continues.
     """
 
-    __slots__ = ("_left", "_owner", "_pipe", "_pipes", "_sink", "_source", "_within")
+    __slots__ = ("_in_pipe", "_owner", "_pipe", "_pipes", "_remaining", "_sink", "_source")
 
     def __init__(
-        self, pipes: Pipes, pipe: Pipe, source: Transport, sink: Transport, *, size: int, owner: Owner
+        self,
+        pipes: PipePool,
+        pipe: Pipe,
+        source: Transport,
+        sink: Transport,
+        *,
+        size: int,
+        owner: SpliceOwner,
     ) -> None:
         self._pipes = pipes
         self._pipe = pipe
         self._source = source
         self._sink = sink
-        self._left = size
-        self._within = 0
+        self._remaining = size
+        self._in_pipe = 0
         self._owner = owner
-        source.read_little()
-        pipes.poller.hand(source.descriptor, self)
+        source.reset_read_size()
+        pipes.poller.set_handler(source.descriptor, self)
 
     @property
     def is_done(self) -> bool:
-        """Whether all bytes have reached the sink."""
-        return not self._left and not self._within
+        """Return whether all bytes have reached the sink."""
+        return not self._remaining and not self._in_pipe
 
-    # What the poller tells.
+    # Calls of the poller.
 
     def read(self) -> None:
-        """Move what has come in."""
-        if self._within or not self._left:
-            # Nothing is wanted for now; who wants more looks again.
+        """Move what has arrived into the pipe, then on to the sink."""
+        if self._in_pipe or not self._remaining:
+            # Nothing can be moved now; `resume` rearms the event.
             return
         try:
-            count = os.splice(self._source.descriptor, self._pipe[1], min(self._left, _ONCE_BYTES))
+            count = os.splice(self._source.descriptor, self._pipe[1], min(self._remaining, _SPLICE_BYTES))
         except BlockingIOError:
             return
         except OSError:
             count = 0
         if not count:
-            self._stand_aside()
+            self._fall_back()
             return
-        self._left -= count
-        self._within = count
+        self._remaining -= count
+        self._in_pipe = count
         self.resume()
 
     def ready(self, events: int) -> None:
-        """Move what has come in before the end."""
+        """Move what arrived before the end."""
         self.read()
 
-    # What its owner asks for.
+    # Calls of the owner.
 
     def resume(self) -> None:
-        """Hand on what is on its way."""
+        """Move the content of the pipe to the sink."""
         try:
-            count = os.splice(self._pipe[0], self._sink.descriptor, self._within)
+            count = os.splice(self._pipe[0], self._sink.descriptor, self._in_pipe)
         except BlockingIOError:
             count = 0
         except OSError as error:
             self._sink.fail(error)
             return
-        self._within -= count
-        if self._within:
-            self._sink.block()
-        elif self._left:
-            self._source.look_again()
+        self._in_pipe -= count
+        if self._in_pipe:
+            self._sink.mark_blocked()
+        elif self._remaining:
+            self._source.rearm()
         if count:
-            self._owner.moved(self)
+            self._owner.spliced(self)
 
     def end(self) -> None:
-        """Give back the pipe, and its place at the poller to the source."""
+        """Release the pipe, and make the source handle its own events again."""
         if self._source.descriptor >= 0:
-            self._pipes.poller.hand(self._source.descriptor, self._source)
-            self._source.look_again()
-        self._pipes.give_back(self._pipe, is_empty=not self._within)
-        self._left = self._within = 0
+            self._pipes.poller.set_handler(self._source.descriptor, self._source)
+            self._source.rearm()
+        self._pipes.release(self._pipe, is_empty=not self._in_pipe)
+        self._remaining = self._in_pipe = 0
 
-    def _stand_aside(self) -> None:
-        left = self._left
+    def _fall_back(self) -> None:
+        remaining = self._remaining
         self.end()
-        self._owner.ended(left)
+        self._owner.splice_ended(remaining)

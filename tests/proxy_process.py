@@ -354,7 +354,7 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.sock.close()
 
-    def ask(self, target: str, method: str = "GET", fields: str = "") -> Response:
+    def request(self, target: str, method: str = "GET", fields: str = "") -> Response:
         """Sends a correct request and reads its answer."""
         self.sock.sendall(f"{method} {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n".encode("latin-1"))
         response = self.read(method)

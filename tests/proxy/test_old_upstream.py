@@ -23,12 +23,12 @@ def test_an_old_upstream_is_asked_to_keep_the_connection(upstream: Upstream) -> 
     upstream.script = lambda _: send(kept)
     before = upstream.connections
     with running(upstream, "--upstream-http", "1.0") as proxy, Client(proxy) as client:
-        client.ask("/")
-        client.ask("/")
+        client.request("/")
+        client.request("/")
         assert upstream.connections - before == 1
         upstream.script = lambda _: send(kept.replace(b"Connection: keep-alive\r\n", b""))
-        client.ask("/")
-        client.ask("/")
+        client.request("/")
+        client.request("/")
         assert upstream.connections - before == 2
     assert upstream.requests[0].values(b"Connection") == [b"keep-alive"]
 
@@ -48,7 +48,7 @@ def test_an_old_upstream_is_told_the_length_of_a_chunked_body(at: int, upstream:
 
 
 def test_a_chunked_body_may_be_too_long_for_an_old_upstream(upstream: Upstream) -> None:
-    flags = ("--upstream-http", "1.0", "--max-collected", "65536")
+    flags = ("--upstream-http", "1.0", "--max-body-spool", "65536")
     with running(upstream, *flags) as proxy, Client(proxy) as client:
         client.sock.sendall(CHUNKED_POST + b"10000\r\n" + b"x" * 65536)
         client.sock.sendall(b"\r\n1\r\nx\r\n")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy.control import Control, Pipe
+from proxy.control import CommandReader, PipeReader
 from proxy.poller import Poller
-from proxy.server import end_one
+from proxy.server import abort_connection
 from proxy.transport import Transport
 
 
@@ -59,13 +59,13 @@ def test_the_order_of_a_turn(poller: Poller, pipe: tuple[int, int]) -> None:
 
     def arrive(data: bytes) -> None:
         done.append(data.decode())
-        poller.later.append(poller.stop)
-        poller.later.append(lambda: done.append("later"))
-        poller.soon.append(lambda: done.append("soon"))
+        poller.next_iteration.append(poller.stop)
+        poller.next_iteration.append(lambda: done.append("later"))
+        poller.end_of_iteration.append(lambda: done.append("soon"))
 
     reading, writing = pipe
-    Pipe(poller, reading, arrive, poller.stop)
-    poller.later.append(lambda: done.append("left before"))
+    PipeReader(poller, reading, arrive, poller.stop)
+    poller.next_iteration.append(lambda: done.append("left before"))
     os.write(writing, b"ready")
     poller.run()
     assert done == ["ready", "left before", "soon", "later"]
@@ -74,10 +74,10 @@ def test_the_order_of_a_turn(poller: Poller, pipe: tuple[int, int]) -> None:
 def test_who_was_forgotten_is_told_nothing(poller: Poller, pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     told: list[bytes] = []
-    Pipe(poller, reading, told.append, poller.stop)
-    poller.release(reading)
+    PipeReader(poller, reading, told.append, poller.stop)
+    poller.unregister(reading)
     os.write(writing, b"x")
-    poller.later.append(lambda: poller.later.append(poller.stop))
+    poller.next_iteration.append(lambda: poller.next_iteration.append(poller.stop))
     poller.run()
     assert told == []
 
@@ -90,7 +90,7 @@ def test_a_tick_comes_although_nothing_happens(poller: Poller) -> None:
         if len(ticks) == 3:
             poller.stop()
 
-    poller.every(0.001, tick)
+    poller.set_tick(0.001, tick)
     poller.run()
     assert len(ticks) == 3
 
@@ -122,7 +122,7 @@ def test_commands_may_come_from_a_file(poller: Poller, tmp_path: Path) -> None:
     path.write_bytes(b'{"command": "count"}\n')
     commands: list[object] = []
     with path.open("rb") as file:
-        Control(commands.append, poller.stop).listen(poller, file.fileno())
+        CommandReader(commands.append, poller.stop).listen(poller, file.fileno())
         poller.run()
     assert commands == [{"command": "count"}]
 
@@ -142,7 +142,7 @@ def test_a_watchers_bug_ends_the_turns_unless_somebody_takes_it(
 ) -> None:
     reading, writing = pipe
     faulty, taken = Faulty(), []
-    poller.add(reading, faulty)
+    poller.register(reading, faulty)
     os.write(writing, b"x")
     with pytest.raises(ZeroDivisionError):
         poller.run()
@@ -151,7 +151,7 @@ def test_a_watchers_bug_ends_the_turns_unless_somebody_takes_it(
         taken.append((watcher, type(error)))
         poller.stop()
 
-    poller.guard(take)
+    poller.set_error_handler(take)
     poller.run()
     assert taken == [(faulty, ZeroDivisionError)]
 
@@ -166,7 +166,7 @@ def test_a_bug_ends_its_own_connection_and_no_other(
             self.got.append(data)
             poller.stop()
 
-    poller.guard(end_one)
+    poller.set_error_handler(abort_connection)
     ends = [socket.socketpair() for _ in range(2)]
     clients = [Client() for _ in ends]
     for client, (ours, theirs) in zip(clients, ends, strict=True):
@@ -185,4 +185,4 @@ def test_a_bug_ends_its_own_connection_and_no_other(
 
 def test_a_bug_in_what_is_no_connection_ends_the_worker() -> None:
     with pytest.raises(ZeroDivisionError):
-        end_one(Faulty(), ZeroDivisionError())
+        abort_connection(Faulty(), ZeroDivisionError())

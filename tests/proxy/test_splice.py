@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy.conduit import MAX_PIPES, Pipes
 from proxy.poller import Poller
+from proxy.splice import MAX_PIPES, PipePool
 from proxy_process import DATE, TIMEOUT_S, Client, Listener, ProxyProcess, fill, running, take, until
 
 SIZE = 12 << 20
@@ -153,13 +153,13 @@ def test_clients_that_leave_leave_nothing_behind(proxy: ProxyProcess, listener: 
 
 def test_there_are_only_so_many_pipes() -> None:
     poller = Poller()
-    pipes = Pipes(poller)
-    taken = [pipes.take() for _ in range(MAX_PIPES)]
-    assert pipes.take() is None
+    pipes = PipePool(poller)
+    taken = [pipes.acquire() for _ in range(MAX_PIPES)]
+    assert pipes.acquire() is None
     for pipe in taken:
         assert pipe is not None
-        pipes.give_back(pipe, is_empty=False)
+        pipes.release(pipe, is_empty=False)
         with pytest.raises(OSError, match="descriptor"):
             os.fstat(pipe[0])
-    assert pipes.take() is not None
+    assert pipes.acquire() is not None
     poller.close()

@@ -11,7 +11,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from proxy.poller import TURN, Poller, Watcher
+from proxy.poller import MAX_EVENTS, EventHandler, Poller
 from proxy.transport import Transport
 
 PATIENCE_S = 60.0
@@ -65,9 +65,9 @@ class Pair:
             if happened():
                 self.poller.stop()
             else:
-                self.poller.later.append(look)
+                self.poller.next_iteration.append(look)
 
-        self.poller.later.append(look)
+        self.poller.next_iteration.append(look)
         self.poller.run()
 
     def turn(self) -> None:
@@ -126,7 +126,7 @@ def unsent_when_read(pair: Pair) -> list[bytes]:
     unsent: list[bytes] = []
     pair.protocol.data_received = lambda data: unsent.append(bytes(pair.transport.unsent))  # type: ignore[method-assign]
     pair.there.send(b"early")
-    pair.transport.hold(b"request")
+    pair.transport.defer(b"request")
     pair.turn()
     return unsent
 
@@ -138,9 +138,9 @@ def test_what_has_come_in_is_read_before_what_is_held_leaves(pair: Pair) -> None
 
 def test_however_much_else_has_come_in_what_is_held_waits_for_its_own(pair: Pair) -> None:
     with contextlib.ExitStack() as stack:
-        for _ in range(TURN):
+        for _ in range(MAX_EVENTS):
             here, there = (stack.enter_context(each) for each in socket.socketpair())
-            pair.poller.add(here.fileno(), Mock(Watcher))
+            pair.poller.register(here.fileno(), Mock(EventHandler))
             there.send(b"x")
         assert unsent_when_read(pair) == [b"request"]
         assert pair.there.recv(9) == b"request"
@@ -195,7 +195,7 @@ class Counting:
 def test_what_nobody_wants_yet_is_told_once(pair: Pair) -> None:
     """Else the poller would turn round and round until somebody reads."""
     counting = Counting(pair.transport)
-    pair.poller.hand(pair.transport.descriptor, counting)
+    pair.poller.set_handler(pair.transport.descriptor, counting)
     pair.transport.pause_reading()
     pair.there.send(b"hello")
     pair.there.shutdown(socket.SHUT_WR)

@@ -20,7 +20,7 @@ class Wire:
     def __init__(self) -> None:
         self.written = b""
         self.unsent = b""
-        self.is_held = False
+        self.is_deferred = False
         self.is_open = True
         self.was_aborted = False
         self.is_reading_ = True
@@ -28,7 +28,7 @@ class Wire:
     def send(self, data: bytes) -> None:
         self.written += data
 
-    hold = send
+    defer = send
 
     def close(self) -> None:
         self.is_open = False
@@ -52,7 +52,7 @@ class Exchange:
     def __init__(self, *, takes_usual: bool = False, to_head: bool = False) -> None:
         self.request_done = True
         self.takes_usual = takes_usual
-        self.asks_for_head = to_head
+        self.is_head_request = to_head
         self.heads: list[ResponseHead] = []
         self.passed_on = b""
         self.dated: list[bool] = []
@@ -72,7 +72,7 @@ class Exchange:
     # As the owner.
 
     def opened(self, connection: UpstreamConnection) -> None:
-        assert not connection.carried
+        assert not connection.request_count
 
     def failed(self, connection: UpstreamConnection, error: ProxyError) -> None:
         raise AssertionError("it was established")
@@ -94,46 +94,46 @@ class Exchange:
 
     # As the client.
 
-    def use(self, connection: UpstreamConnection) -> None:
+    def use_connection(self, connection: UpstreamConnection) -> None:
         raise AssertionError("nobody asked for a connection")
 
-    no_connection = use
+    no_connection = use_connection
 
-    def pass_on(self, data: bytes, date_at: int) -> bool:
-        if self.asks_for_head or not self.takes_usual:
+    def forward_verbatim(self, data: bytes, date_at: int) -> bool:
+        if self.is_head_request or not self.takes_usual:
             return False
         self.passed_on += data
         self.dated.append(date_at == 0)
         self.done = True
         return True
 
-    def interim(self, head: ResponseHead) -> None:
+    def forward_interim(self, head: ResponseHead) -> None:
         self.interims.append(head.status)
 
-    def switch(self, head: ResponseHead, data: bytes) -> None:
+    def switch_protocols(self, head: ResponseHead, data: bytes) -> None:
         if head.upgrade != b"websocket":
             raise UpstreamProtocolError("a switch that nobody asked for")
         self.switched = data
-        self.connection.take_transport()
+        self.connection.detach_transport()
 
-    def respond(self, head: ResponseHead, content: bytes) -> None:
+    def begin_response(self, head: ResponseHead, content: bytes) -> None:
         self.heads.append(head)
         self.received += content
 
-    def content(self, content: bytes) -> None:
+    def forward_content(self, content: bytes) -> None:
         assert content
         self.received += content
 
-    def content_done(self) -> None:
+    def end_response(self) -> None:
         self.done = True
 
     def upstream_failed(self, connection: UpstreamConnection, error: ProxyError) -> None:
         self.error = error
 
-    def upstream_full(self) -> None:
+    def pause_request_body(self) -> None:
         self.full = True
 
-    def upstream_drained(self) -> None:
+    def resume_request_body(self) -> None:
         self.full = False
 
 
@@ -252,11 +252,11 @@ def test_an_idle_connection_may_end(error: Exception | None) -> None:
 
 def test_a_response_that_comes_before_its_request_has_left_is_none() -> None:
     exchange = Exchange(takes_usual=True)
-    exchange.wire.unsent, exchange.wire.is_held = b"request", True
+    exchange.wire.unsent, exchange.wire.is_deferred = b"request", True
     exchange.connection.data_received(OK)
     assert isinstance(exchange.error, UpstreamProtocolError)
     assert exchange.passed_on == b""
-    assert not exchange.connection.has_answered
+    assert not exchange.connection.has_response
 
 
 def test_a_response_that_comes_before_the_rest_of_its_request_has_left_is_early() -> None:
