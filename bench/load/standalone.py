@@ -1,6 +1,6 @@
-"""The worker without a harness: `python -m bench.load --target URL ...` prints one JSON line.
+"""The worker without a harness: `python -m bench.load --target URL` prints one JSON line.
 
-For debugging and for `make perf`; `bench run --target` is the command for people.
+For debugging and for `make perf`; users run `bench run --target`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from time import monotonic_ns
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from bench.load.job import Job
-from bench.load.limits import allow_descriptors
-from bench.load.poller import Poller
-from bench.load.tally import add_counts
-from bench.load.worker import Worker
+from bench.load.counters import add_counts
+from bench.load.job import LoadJob
+from bench.load.poller import Poller, raise_fd_limit
+from bench.load.worker import LoadWorker
 
 _A_DAY_S = 86_400.0
 _PERCENTS = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99_9": 99.9, "max": 100.0}
@@ -25,67 +24,68 @@ _PERCENTS = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99_9": 99.9, "max": 100.0}
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        """Exit with 2 and one line."""
         self.exit(2, f"client: {message}; see python -m bench.load --help\n")
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    parse = _Parser(prog="python -m bench.load", description=__doc__, allow_abbrev=False)
-    parse.add_argument("--target", required=True, help="http://HOST:PORT/PATH")
-    parse.add_argument("--connections", type=int, default=64)
-    parse.add_argument("--duration", type=float, help="seconds of the window")
-    parse.add_argument("--warmup", type=float, default=0.0, help="seconds before the window")
-    parse.add_argument("--requests", type=int, help="end the window after so many responses")
-    parse.add_argument("--rate", type=float, help="requests per second of an open loop")
-    parse.add_argument("--client-mode", choices=("keepalive", "short"), default="keepalive")
-    parse.add_argument("--requests-per-connection", type=int)
-    parse.add_argument("--body", type=int, help="bytes of a correct body")
-    parse.add_argument("--no-echo", action="store_true", help="do not check the echoed identity")
-    parse.add_argument("--no-pattern", action="store_true", help="do not check the bytes of the body")
-    return parse
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = _Parser(prog="python -m bench.load", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--target", required=True, help="http://HOST:PORT/PATH")
+    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--duration", type=float, help="seconds of the window")
+    parser.add_argument("--warmup", type=float, default=0.0, help="seconds before the window")
+    parser.add_argument("--requests", type=int, help="end the window after so many responses")
+    parser.add_argument("--rate", type=float, help="requests per second of an open loop")
+    parser.add_argument("--client-mode", choices=("keepalive", "short"), default="keepalive")
+    parser.add_argument("--requests-per-connection", type=int)
+    parser.add_argument("--response-size", type=int, help="bytes of a correct body")
+    parser.add_argument("--no-echo", action="store_true", help="do not check the echoed identity")
+    parser.add_argument("--no-pattern", action="store_true", help="do not check the bytes of the body")
+    return parser
 
 
 def resolve(host: str, port: int) -> str:
-    """Return the first address of `host`; OSError where it has none."""
+    """Return the first address of `host`; raise OSError if it has none."""
     address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0]
     return str(address)
 
 
-def job_of(given: argparse.Namespace) -> Job:
-    """Return the job that the command line asks for."""
-    url = urlsplit(given.target)
+def build_job(args: argparse.Namespace) -> LoadJob:
+    """Return the job of the command line."""
+    url = urlsplit(args.target)
     if url.scheme != "http" or not url.hostname:
         raise ValueError("write http://HOST:PORT/PATH")
     port = url.port or 80
-    timed = given.duration or (_A_DAY_S if given.requests else 6.0)
-    return Job(
+    duration_s = args.duration or (_A_DAY_S if args.requests else 6.0)
+    return LoadJob(
         host=resolve(url.hostname, port),
         port=port,
         host_field=url.netloc,
         path=(url.path or "/") + (f"?{url.query}" if url.query else ""),
-        connections=given.connections,
-        rate=given.rate,
-        warmup_s=given.warmup,
-        duration_s=timed,
-        requests=given.requests,
-        client_mode=given.client_mode,
-        requests_per_connection=given.requests_per_connection,
+        connections=args.connections,
+        rate=args.rate,
+        warmup_s=args.warmup,
+        duration_s=duration_s,
+        requests=args.requests,
+        client_mode=args.client_mode,
+        requests_per_connection=args.requests_per_connection,
         statuses=(200, 399),
-        echo=not given.no_echo,
-        body_bytes=None if given.body is None else (given.body, given.body),
-        pattern=not given.no_pattern,
+        echo=not args.no_echo,
+        body_bytes=None if args.response_size is None else (args.response_size, args.response_size),
+        pattern=not args.no_pattern,
     )
 
 
 def main(arguments: list[str]) -> int:
     """Run one worker and print its totals."""
-    given = parser().parse_args(arguments)
+    args = build_parser().parse_args(arguments)
     try:
-        job = job_of(given)
+        job = build_job(args)
     except (OSError, ValueError) as error:
-        sys.stderr.write(f"client: --target {given.target}: {error}\n")
+        sys.stderr.write(f"client: --target {args.target}: {error}\n")
         return 2
-    if (refusal := allow_descriptors(job.connections)) is not None:
+    if (refusal := raise_fd_limit(job.connections)) is not None:
         sys.stderr.write(f"client: {refusal}\n")
         return 3
     histograms: dict[str, dict[int, int]] = {"latency_us": {}, "connect_us": {}}
@@ -95,7 +95,7 @@ def main(arguments: list[str]) -> int:
             for name, histogram in histograms.items():
                 add_counts(histogram, second[name])
 
-    done = Worker(job, Poller(), add).run(monotonic_ns())
+    done = LoadWorker(job, Poller(), add).run(monotonic_ns())
     length_s = (done["window_end_ns"] - done["window_start_ns"]) / 1e9
     done["requests_per_s"] = done["requests"] / length_s if length_s > 0 else 0.0
     done |= {name: percentiles(histogram) for name, histogram in histograms.items()}
@@ -104,7 +104,7 @@ def main(arguments: list[str]) -> int:
 
 
 def percentiles(counts: dict[int, int]) -> dict[str, int | None]:
-    """Return the percentiles of a histogram by nearest rank; None where it is empty."""
+    """Return the percentiles of a histogram by nearest rank; None if it is empty."""
     total, below = sum(counts.values()), 0
     found: dict[str, int | None] = dict.fromkeys(_PERCENTS)
     for value in sorted(counts):

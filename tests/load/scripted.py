@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from bench.load import wire
+from bench.load import http11
 
-BODY = wire.pattern(5)
+BODY = http11.pattern(5)
 
 
 @dataclass(frozen=True)

@@ -8,38 +8,38 @@ from typing import Any
 
 import pytest
 
-from bench.load.flow import Flow
-from bench.load.http1 import Crowd
-from bench.load.job import Job
+from bench.load.client import ClientGroup
+from bench.load.counters import LoadCounters
+from bench.load.fast_path import FastPath
+from bench.load.job import LoadJob
 from bench.load.poller import Poller
-from bench.load.tally import Tally
 from load.scripted import BODY, Request, answer, answering, serving
 
 LONG_NS = 10**10
 
 
 class Stage:
-    """A crowd whose connections end here, so that a test decides what is ready when."""
+    """A group whose connections end here, so that a test decides what is ready when."""
 
     def __init__(self, stack: ExitStack, clients: int) -> None:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         port = listener.getsockname()[1]
-        poller, self.tally = Poller(), Tally()
-        job = Job("127.0.0.1", port, "a.example", connections=clients, body_bytes=(5, 5))
-        self.crowd = Crowd(job, poller, self.tally)
-        self.flow = Flow(self.crowd, poller)
-        self.crowd.start(0, LONG_NS)
-        stack.callback(self.crowd.abandon)
-        stack.callback(self.crowd.drain, 0)
+        poller, self.counters = Poller(), LoadCounters()
+        job = LoadJob("127.0.0.1", port, "a.example", connections=clients, body_bytes=(5, 5))
+        self.group = ClientGroup(job, poller, self.counters)
+        self.fast_path = FastPath(self.group, poller)
+        self.group.start(0, LONG_NS)
+        stack.callback(self.group.abandon)
+        stack.callback(self.group.drain, 0)
         self.servers = [stack.enter_context(listener.accept()[0]) for _ in range(clients)]
-        while len(self.crowd.flowing) < clients:
-            self.flow.run_ready(LONG_NS)
+        while len(self.group.on_fast_path) < clients:
+            self.fast_path.run_ready(LONG_NS)
 
     def answer_all(self, reply: Callable[[Request], bytes] = answer) -> None:
         """Answer the request under way of every client, and wait until all answers are ready."""
         for number, server in enumerate(self.servers):
             server.sendall(reply(Request(number, server.recv(65_536))))
-        while len(self.flow._poller.ready(LONG_NS)) < len(self.servers):
+        while len(self.fast_path._poller.ready(LONG_NS)) < len(self.servers):
             pass
 
 
@@ -61,52 +61,52 @@ def noting(calls: list[str], name: str, call: Callable[..., Any]) -> Callable[..
 
 def test_all_that_is_ready_is_read_before_anything_is_written(stage: Stage) -> None:
     calls: list[str] = []
-    for client in stage.crowd.flowing.values():
+    for client in stage.group.on_fast_path.values():
         client.receive = noting(calls, "read", client.receive)
         client.send = noting(calls, "write", client.send)
     stage.answer_all()
-    stage.flow.run_ready(LONG_NS)
+    stage.fast_path.run_ready(LONG_NS)
     assert calls == ["read"] * 3 + ["write"] * 3
-    assert stage.tally.requests == 3
-    assert stage.tally.body_bytes == 3 * len(BODY)
+    assert stage.counters.requests == 3
+    assert stage.counters.body_bytes == 3 * len(BODY)
 
 
 def test_the_whole_response_is_compared_each_time(stage: Stage) -> None:
     for _ in range(3):
         stage.answer_all()
-        stage.flow.run_ready(LONG_NS)
-    assert stage.tally.requests == 9
+        stage.fast_path.run_ready(LONG_NS)
+    assert stage.counters.requests == 9
     for wrong in (
         lambda request: answer(request, BODY[:-1] + b"~"),
         lambda request: answer(request).replace(b"200", b"500"),
     ):
         stage.answer_all(wrong)
-        stage.flow.run_ready(LONG_NS)
-    assert stage.tally.requests == 9
-    assert (stage.tally.errors["body"], stage.tally.errors["status"]) == (3, 3)
+        stage.fast_path.run_ready(LONG_NS)
+    assert stage.counters.requests == 9
+    assert (stage.counters.errors["body"], stage.counters.errors["status"]) == (3, 3)
     # Neither leaves the connection unfit for use.
-    assert len(stage.crowd.flowing) == 3
+    assert len(stage.group.on_fast_path) == 3
 
 
 def test_what_is_right_but_new_is_right(stage: Stage) -> None:
     for day in range(4):
         stage.answer_all(lambda request, day=day: answer(request, more=b"Date: %d\r\n" % day))  # type: ignore[misc]
-        stage.flow.run_ready(LONG_NS)
-    assert stage.tally.answered == stage.tally.requests == 12
+        stage.fast_path.run_ready(LONG_NS)
+    assert stage.counters.exchanges == stage.counters.requests == 12
 
 
 def test_a_response_to_an_earlier_request_is_a_mismatch(stage: Stage) -> None:
     first: dict[int, Request] = {}
     stage.answer_all(lambda request: answer(first.setdefault(request.number, request)))
-    stage.flow.run_ready(LONG_NS)
+    stage.fast_path.run_ready(LONG_NS)
     stage.answer_all(lambda request: answer(first[request.number]))
-    stage.flow.run_ready(LONG_NS)
-    assert stage.tally.requests == 3
-    assert stage.tally.errors["mismatch"] == 3
+    stage.fast_path.run_ready(LONG_NS)
+    assert stage.counters.requests == 3
+    assert stage.counters.errors["mismatch"] == 3
 
 
 @pytest.mark.parametrize(
-    ("changes", "flows"),
+    ("changes", "uses_fast_path"),
     [
         ({}, True),
         ({"rate": 1000.0}, False),
@@ -114,16 +114,18 @@ def test_a_response_to_an_earlier_request_is_a_mismatch(stage: Stage) -> None:
         ({"requests_per_connection": 5}, False),
     ],
 )
-def test_only_a_closed_loop_over_connections_that_stay_flows(changes: dict[str, Any], flows: bool) -> None:
+def test_only_a_closed_loop_over_connections_that_stay_flows(
+    changes: dict[str, Any], uses_fast_path: bool
+) -> None:
     with serving(answering(answer)) as server:
-        job = Job("127.0.0.1", server.port, "a.example", connections=3, body_bytes=(5, 5), **changes)
-        poller, tally = Poller(), Tally()
-        crowd = Crowd(job, poller, tally)
-        crowd.start(monotonic_ns(), monotonic_ns() + LONG_NS)
-        while tally.requests < 20:
-            crowd.pace(monotonic_ns())
-            Flow(crowd, poller).run_ready(1_000_000)
-            assert bool(crowd.flowing) <= flows
-        assert bool(crowd.flowing) == flows
-        crowd.drain(0)
-        crowd.abandon()
+        job = LoadJob("127.0.0.1", server.port, "a.example", connections=3, body_bytes=(5, 5), **changes)
+        poller, counters = Poller(), LoadCounters()
+        group = ClientGroup(job, poller, counters)
+        group.start(monotonic_ns(), monotonic_ns() + LONG_NS)
+        while counters.requests < 20:
+            group.assign_due(monotonic_ns())
+            FastPath(group, poller).run_ready(1_000_000)
+            assert bool(group.on_fast_path) <= uses_fast_path
+        assert bool(group.on_fast_path) == uses_fast_path
+        group.drain(0)
+        group.abandon()

@@ -13,9 +13,9 @@ import pytest
 
 from bench.errors import RoleError
 from bench.lab.process import Process, Start, spawn
+from bench.load.counters import ERROR_KINDS
 from bench.load.generator import Generator, OnEvent, Second
-from bench.load.job import Job
-from bench.load.tally import ERROR_KINDS
+from bench.load.job import LoadJob
 from load.scripted import answer, answering, serving
 
 NO_ERRORS = dict.fromkeys(ERROR_KINDS, 0)
@@ -72,10 +72,10 @@ def played(workers: int) -> tuple[Generator, list[Played]]:
 
     def start(argv: Sequence[str], on_event: OnEvent) -> Played:
         roles.append(Played(on_event))
-        roles[-1].say(event="ready", role="client", pid=1, worker=len(roles) - 1)
+        roles[-1].say(event="ready", process="client", pid=1, worker=len(roles) - 1)
         return roles[-1]
 
-    generator = Generator(Job("h", 1, "h", connections=5), workers, start)
+    generator = Generator(LoadJob("h", 1, "h", connections=5), workers, start)
     generator.prepare()
     return generator, roles
 
@@ -84,9 +84,11 @@ def test_each_worker_gets_its_share_and_the_same_start() -> None:
     generator, roles = played(2)
     generator.go(77)
     generator.stop()
-    assert [role.told[0]["connections"] for role in roles] == [3, 2]
-    assert [role.told[0]["worker"] for role in roles] == [0, 1]
-    assert all(role.told[1:] == [{"command": "go", "start_ns": 77}, {"command": "stop"}] for role in roles)
+    assert [process.told[0]["connections"] for process in roles] == [3, 2]
+    assert [process.told[0]["worker"] for process in roles] == [0, 1]
+    assert all(
+        process.told[1:] == [{"command": "go", "start_ns": 77}, {"command": "stop"}] for process in roles
+    )
     assert generator.pids == [1, 1]
 
 
@@ -96,8 +98,8 @@ def test_a_second_comes_once_every_worker_has_told_it() -> None:
     one.say(**second(0, 1, 20))
     assert generator.read(0) is None
     other.say(**second(1, 0, 5, ticks=[1, 3, 1]))
-    merged = generator.read(0)
-    assert merged == Second(
+    merge_histograms = generator.read(0)
+    assert merge_histograms == Second(
         second=0,
         start_ns=0,
         end_ns=10**9,
@@ -121,8 +123,8 @@ def test_what_only_some_workers_told_comes_at_the_end_in_order() -> None:
     one.say(**second(0, 1, 20))
     one.say(**second(0, 0, 10))
     assert generator.read(0) is None
-    for role, index in ((one, 0), (other, 1)):
-        role.say(event="done", worker=index)
+    for process, index in ((one, 0), (other, 1)):
+        process.say(event="done", worker=index)
     read = [generator.read(0), generator.read(0), generator.read(0)]
     assert [part.second if part else None for part in read] == [0, 1, None]
     assert generator.is_over
@@ -138,7 +140,7 @@ def test_a_worker_that_is_gone_ends_the_reading() -> None:
 
 
 @contextmanager
-def processes(job: Job, workers: int, argv: Sequence[str] = ()) -> Iterator[Generator]:
+def processes(job: LoadJob, workers: int, argv: Sequence[str] = ()) -> Iterator[Generator]:
     """Run a generator whose workers are real; they end with the test."""
     started: list[Process] = []
 
@@ -154,9 +156,9 @@ def processes(job: Job, workers: int, argv: Sequence[str] = ()) -> Iterator[Gene
             process.kill()
 
 
-def local(port: int, **changes: Any) -> Job:
+def local(port: int, **changes: Any) -> LoadJob:
     values: dict[str, Any] = {"connections": 5, "warmup_s": 0.1, "duration_s": 0.3, "body_bytes": (5, 5)}
-    return Job("127.0.0.1", port, "a", **values | changes)
+    return LoadJob("127.0.0.1", port, "a", **values | changes)
 
 
 def read_all(generator: Generator, then: Callable[[Second], None] = lambda _: None) -> list[Second]:

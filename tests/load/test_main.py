@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.load.job import Job
+from bench.load.job import LoadJob
 from load.scripted import answer, answering, serving
 
 ARGV = [sys.executable, "-m", "bench.load"]
@@ -19,7 +19,7 @@ ARGV = [sys.executable, "-m", "bench.load"]
 
 def job_line(port: int, **changes: Any) -> bytes:
     values: dict[str, Any] = {"connections": 2, "warmup_s": 0.0, "duration_s": 30.0, "body_bytes": (5, 5)}
-    job = Job("127.0.0.1", port, "a", **values | changes)
+    job = LoadJob("127.0.0.1", port, "a", **values | changes)
     return json.dumps({"command": "job", **job.to_json()}).encode() + b"\n"
 
 
@@ -126,7 +126,7 @@ def test_what_is_no_job_is_refused_in_one_line(line: bytes) -> None:
         assert process.wait() == 2
         assert process.stderr is not None
         said = process.stderr.read().decode()
-    assert said.startswith("client: the first line is no job: ")
+    assert said.startswith("client: the first line is not a job: ")
     assert said.count("\n") == 1
 
 
@@ -164,7 +164,7 @@ def alone(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_alone_it_prints_one_line() -> None:
     with serving(answering(answer)) as server:
         target = f"http://127.0.0.1:{server.port}/a?b=c"
-        ran = alone("--target", target, "--requests", "50", "--connections", "2", "--body", "5")
+        ran = alone("--target", target, "--requests", "50", "--connections", "2", "--response-size", "5")
     assert ran.returncode == 0
     assert ran.stdout.count("\n") == 1
     done = json.loads(ran.stdout)

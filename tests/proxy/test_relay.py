@@ -404,7 +404,7 @@ def test_short_connections(closes_first: str, version: str, upstream: Upstream) 
         [*echo(request), Step("close")] if request.values(b"Connection") == [b"close"] else echo(request)
     )
     before = upstream.connections
-    flags = ("--mode", "short", "--closes_first", closes_first, "--upstream-http", version)
+    flags = ("--mode", "short", "--closes-first", closes_first, "--upstream-http", version)
     with running(upstream, *flags) as proxy, Client(proxy) as client:
         for number in range(3):
             assert client.request(f"/{number}").content == b"/%d" % number

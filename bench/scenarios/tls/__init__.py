@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench import certificates
 from bench.errors import PlanError
-from bench.load.job import Job
+from bench.load.job import LoadJob
 from bench.plan import Mode
 from bench.record import Caution
 from bench.scenarios.case import Case
@@ -52,7 +52,7 @@ def perform(stage: Stage, case: Case, settings: TlsSettings) -> Figures:
     stage.watch_process(server.pid, int(server.address.rpartition(":")[2]))
     address = stage.open([server.address])
     proxy, _, port = address.rpartition(":")
-    job = Job(
+    job = LoadJob(
         host=proxy,
         port=int(port),
         host_field=address,
