@@ -1,4 +1,4 @@
-"""The clients against servers that answer in every way, over real sockets."""
+"""Clients against servers with every kind of response, over real sockets."""
 
 import socket
 import threading
@@ -86,7 +86,7 @@ def close_answer(request: Request, body: bytes = BODY) -> bytes:
     return answer(request, body, more=b"Connection: close\r\n")
 
 
-RIGHT: dict[str, Script] = {
+CORRECT: dict[str, Script] = {
     "ordinary": answering(answer),
     "byte by byte": in_bytes,
     "chunked": answering(chunked),
@@ -103,9 +103,9 @@ RIGHT: dict[str, Script] = {
 REUSES = ("ordinary", "byte by byte", "chunked", "after 100 and 103", "HTTP/1.0 keep-alive")
 
 
-@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize("name", CORRECT)
 def test_right_answers_count_in_whatever_framing(name: str) -> None:
-    with serving(RIGHT[name]) as server:
+    with serving(CORRECT[name]) as server:
         done, _ = run(server.port)
     assert done["requests"] >= 30
     assert done["errors_total"] == dict.fromkeys(done["errors_total"], 0)
@@ -141,7 +141,7 @@ def test_a_wrong_answer_is_an_error_of_its_kind_and_the_client_goes_on(name: str
     assert errors(done).keys() == {kind}
     assert done["errors"][kind] >= 30
     assert done["errors_total"][kind] == len(server.seen)
-    # A wrong status or body leaves the connection fit for use; after all else nobody knows what comes next.
+    # Only after a wrong status or body is it certain where the next response begins.
     is_kept = name in ("fast 502", "wrong byte", "too short")
     assert server.accepted == done["opened_total"] == (3 if is_kept else len(server.seen))
 
@@ -157,7 +157,7 @@ def test_each_answer_is_judged_by_itself() -> None:
     assert server.accepted == 1
 
 
-def test_a_server_that_is_not_there_is_asked_again_without_haste() -> None:
+def test_connects_to_an_absent_server_are_retried_slowly() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     done, seconds = run(port, connections=200, duration_s=0.35, requests=None)
@@ -180,13 +180,13 @@ def test_an_answer_that_does_not_come_is_a_timeout(limit: str) -> None:
 
 
 def test_an_answer_that_does_not_come_in_the_drain_ends_with_it() -> None:
-    def all_asked(conversation: Conversation) -> None:
+    def stop_at_third(conversation: Conversation) -> None:
         for request in conversation.requests():
             if request.number == 2:
                 worker.stop()
 
     seconds: list[Event] = []
-    with serving(all_asked) as server:
+    with serving(stop_at_third) as server:
         worker = LoadWorker(job(server.port, requests=None, drain_timeout_s=0.05), Poller(), seconds.append)
         done = worker.run(monotonic_ns())
     assert done["errors"]["timeout"] == 0
@@ -235,7 +235,7 @@ def test_a_client_leaves_a_connection_at_its_limit() -> None:
     assert done["opened_total"] == server.accepted == -(-done["requests_total"] // 4)
 
 
-def test_latency_holds_the_connect_and_connect_is_told_apart() -> None:
+def test_latency_includes_the_connect_which_is_also_measured_apart() -> None:
     with serving(answering(answer)) as server:
         _, seconds = run(server.port, client_mode="short", connections=1)
     latencies = [value for second in seconds for value, count in second["latency_us"] for _ in range(count)]
@@ -362,7 +362,7 @@ def test_a_worker_that_is_stopped_before_it_goes_opens_nothing() -> None:
     assert done["requests_total"] == done["errors_total"]["connect"] == 0
 
 
-def test_requests_that_are_not_due_before_the_stop_are_no_errors() -> None:
+def test_requests_due_after_the_stop_are_not_errors() -> None:
     def reply(request: Request) -> bytes:
         if request.number == 5:
             worker.stop()
@@ -398,7 +398,7 @@ def test_the_seconds_add_up_to_the_whole_and_none_lies_in_both_phases() -> None:
         assert first["end_ns"] == following["start_ns"]
 
 
-def test_what_a_worker_holds_does_not_grow_with_what_it_has_sent() -> None:
+def test_memory_does_not_grow_with_requests() -> None:
     def held(requests: int) -> list[int]:
         with serving(answering(answer)) as server:
             worker = LoadWorker(job(server.port, requests=requests), Poller(), lambda _: None)

@@ -1,4 +1,4 @@
-"""Histograms with three significant digits, folded, and counters that add up."""
+"""Rounded histograms, and counters that add up."""
 
 import sys
 
@@ -23,12 +23,12 @@ from bench.load.counters import ERROR_KINDS, LoadCounters, LoadSums, TimeHistogr
         (123_456, 123_000),
     ],
 )
-def test_quantised_to_three_digits(value_us: int, rounded: int) -> None:
+def test_rounds_to_three_digits(value_us: int, rounded: int) -> None:
     assert counters.round_us(value_us) == rounded
 
 
 @given(st.integers(0, 10**10))
-def test_quantising_errs_by_half_a_percent_at_the_most(value_us: int) -> None:
+def test_rounding_errs_by_half_a_percent_at_most(value_us: int) -> None:
     rounded = counters.round_us(value_us)
     assert abs(rounded - value_us) <= value_us * 0.005
     assert counters.round_us(rounded) == rounded

@@ -1,4 +1,4 @@
-"""Other load generators against a server of ours, run here and as a role."""
+"""Other load generators against a scripted server, run here and as a role."""
 
 import json
 import shutil
@@ -48,7 +48,7 @@ def test_each_tool_agrees_with_the_server(tool: str) -> None:
 
 
 @pytest.mark.parametrize("tool", ["wrk", "ab"])
-def test_a_tool_that_fails_says_why(tool: str) -> None:
+def test_a_failing_tool_gives_the_reason(tool: str) -> None:
     if external.missing([tool]):
         pytest.skip(f"{tool} is not installed")
     with pytest.raises(RoleError, match=r"(?i)exit code .* refused"):
@@ -64,16 +64,16 @@ def test_a_tool_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.M
         external.run("wrk", ToolLoad("http://127.0.0.1:9/", 1, duration_s=1), timeout_s=0.05)
 
 
-def ask(job: dict[str, object]) -> subprocess.CompletedProcess[str]:
+def run_role(job: dict[str, object]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(ARGV, input=json.dumps(job) + "\n", capture_output=True, text=True, check=False)
 
 
 @pytest.mark.skipif(shutil.which("ab") is None, reason="ab is not installed")
-def test_as_a_role_it_says_what_came_of_it() -> None:
+def test_the_role_writes_the_result() -> None:
     fixed = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok"
     with serving(answering(lambda _: fixed)) as server:
         load = {"url": f"http://127.0.0.1:{server.port}/", "connections": 2, "requests": 40}
-        ran = ask({"command": "job", "tool": "ab", "load": load, "timeout_s": 60.0})
+        ran = run_role({"command": "job", "tool": "ab", "load": load, "timeout_s": 60.0})
     assert ran.stderr == ""
     tool_run = ToolRun.from_json(json.loads(ran.stdout))
     assert (tool_run.tool, tool_run.report.requests, tool_run.report.errors) == ("ab", 40, 0)
@@ -82,15 +82,15 @@ def test_as_a_role_it_says_what_came_of_it() -> None:
 
 
 @pytest.mark.skipif(shutil.which("ab") is None, reason="ab is not installed")
-def test_as_a_role_it_says_why_not_in_one_line() -> None:
+def test_the_role_gives_an_error_in_one_line() -> None:
     load = {"url": "http://127.0.0.1:9/", "connections": 1, "requests": 1}
-    ran = ask({"command": "job", "tool": "ab", "load": load, "timeout_s": 60.0})
+    ran = run_role({"command": "job", "tool": "ab", "load": load, "timeout_s": 60.0})
     assert (ran.returncode, ran.stdout) == (3, "")
     assert ran.stderr.startswith("ab: ended with exit code")
     assert ran.stderr.count("\n") == 1
 
 
-def test_an_opinion_survives_the_pipe() -> None:
+def test_a_run_survives_the_pipe() -> None:
     tool_run = ToolRun("wrk", ToolReport(10, 1, {50.0: 130.0, 99.9: 2.5}), wall_s=2.0, cpu_s=0.001)
     assert ToolRun.from_json(json.loads(json.dumps({"event": "done"} | tool_run.to_json()))) == tool_run
     assert (tool_run.requests_per_s, tool_run.cpu_us_per_request) == (5.0, 100.0)

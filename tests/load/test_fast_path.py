@@ -1,4 +1,4 @@
-"""The hot loop: whole batches, and whatever is not ordinary left to the client."""
+"""The hot loop: complete batches, and anything unusual left to the client."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -18,8 +18,8 @@ from load.scripted import BODY, Request, answer, answering, serving
 LONG_NS = 10**10
 
 
-class Stage:
-    """A group whose connections end here, so that a test decides what is ready when."""
+class Setup:
+    """A client group whose connections end here, so that a test decides what is ready."""
 
     def __init__(self, stack: ExitStack, clients: int) -> None:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -44,65 +44,65 @@ class Stage:
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
+def setup() -> Iterator[Setup]:
     with ExitStack() as stack:
-        yield Stage(stack, clients=3)
+        yield Setup(stack, clients=3)
 
 
-def noting(calls: list[str], name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `call`, which then notes each time that it is called."""
+def recording(calls: list[str], name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `call`, which then records each call."""
 
-    def noted(*given: Any) -> Any:
+    def recorded(*given: Any) -> Any:
         calls.append(name)
         return call(*given)
 
-    return noted
+    return recorded
 
 
-def test_all_that_is_ready_is_read_before_anything_is_written(stage: Stage) -> None:
+def test_all_that_is_ready_is_read_before_anything_is_written(setup: Setup) -> None:
     calls: list[str] = []
-    for client in stage.group.on_fast_path.values():
-        client.receive = noting(calls, "read", client.receive)
-        client.send = noting(calls, "write", client.send)
-    stage.answer_all()
-    stage.fast_path.run_ready(LONG_NS)
+    for client in setup.group.on_fast_path.values():
+        client.receive = recording(calls, "read", client.receive)
+        client.send = recording(calls, "write", client.send)
+    setup.answer_all()
+    setup.fast_path.run_ready(LONG_NS)
     assert calls == ["read"] * 3 + ["write"] * 3
-    assert stage.counters.requests == 3
-    assert stage.counters.body_bytes == 3 * len(BODY)
+    assert setup.counters.requests == 3
+    assert setup.counters.body_bytes == 3 * len(BODY)
 
 
-def test_the_whole_response_is_compared_each_time(stage: Stage) -> None:
+def test_the_whole_response_is_compared_each_time(setup: Setup) -> None:
     for _ in range(3):
-        stage.answer_all()
-        stage.fast_path.run_ready(LONG_NS)
-    assert stage.counters.requests == 9
+        setup.answer_all()
+        setup.fast_path.run_ready(LONG_NS)
+    assert setup.counters.requests == 9
     for wrong in (
         lambda request: answer(request, BODY[:-1] + b"~"),
         lambda request: answer(request).replace(b"200", b"500"),
     ):
-        stage.answer_all(wrong)
-        stage.fast_path.run_ready(LONG_NS)
-    assert stage.counters.requests == 9
-    assert (stage.counters.errors["body"], stage.counters.errors["status"]) == (3, 3)
+        setup.answer_all(wrong)
+        setup.fast_path.run_ready(LONG_NS)
+    assert setup.counters.requests == 9
+    assert (setup.counters.errors["body"], setup.counters.errors["status"]) == (3, 3)
     # Neither leaves the connection unfit for use.
-    assert len(stage.group.on_fast_path) == 3
+    assert len(setup.group.on_fast_path) == 3
 
 
-def test_what_is_right_but_new_is_right(stage: Stage) -> None:
+def test_what_is_right_but_new_is_right(setup: Setup) -> None:
     for day in range(4):
-        stage.answer_all(lambda request, day=day: answer(request, more=b"Date: %d\r\n" % day))  # type: ignore[misc]
-        stage.fast_path.run_ready(LONG_NS)
-    assert stage.counters.exchanges == stage.counters.requests == 12
+        setup.answer_all(lambda request, day=day: answer(request, more=b"Date: %d\r\n" % day))  # type: ignore[misc]
+        setup.fast_path.run_ready(LONG_NS)
+    assert setup.counters.exchanges == setup.counters.requests == 12
 
 
-def test_a_response_to_an_earlier_request_is_a_mismatch(stage: Stage) -> None:
+def test_a_response_to_an_earlier_request_is_a_mismatch(setup: Setup) -> None:
     first: dict[int, Request] = {}
-    stage.answer_all(lambda request: answer(first.setdefault(request.number, request)))
-    stage.fast_path.run_ready(LONG_NS)
-    stage.answer_all(lambda request: answer(first[request.number]))
-    stage.fast_path.run_ready(LONG_NS)
-    assert stage.counters.requests == 3
-    assert stage.counters.errors["mismatch"] == 3
+    setup.answer_all(lambda request: answer(first.setdefault(request.number, request)))
+    setup.fast_path.run_ready(LONG_NS)
+    setup.answer_all(lambda request: answer(first[request.number]))
+    setup.fast_path.run_ready(LONG_NS)
+    assert setup.counters.requests == 3
+    assert setup.counters.errors["mismatch"] == 3
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_response_to_an_earlier_request_is_a_mismatch(stage: Stage) -> None:
         ({"requests_per_connection": 5}, False),
     ],
 )
-def test_only_a_closed_loop_over_connections_that_stay_flows(
+def test_only_a_closed_loop_over_kept_connections_uses_the_fast_path(
     changes: dict[str, Any], uses_fast_path: bool
 ) -> None:
     with serving(answering(answer)) as server:

@@ -56,7 +56,7 @@ def reading(expected: ResponseReading) -> ResponseReading:
 
 
 @pytest.mark.parametrize("name", RESPONSES)
-def test_reads_the_corpus_as_its_table_says_in_any_pieces(name: str) -> None:
+def test_the_corpus_reads_the_same_in_any_pieces(name: str) -> None:
     message = RESPONSES[name]
     allowed = [reading(expected) for expected in message.expected]
     for pieces in cuts(message.data):

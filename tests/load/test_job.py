@@ -1,4 +1,4 @@
-"""A job survives its JSON line, and is split without a rest."""
+"""A job survives its JSON line, and is split without remainder."""
 
 import json
 

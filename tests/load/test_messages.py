@@ -47,7 +47,7 @@ def test_requests_differ_in_path_field_and_identity() -> None:
         ({"worker": 3, "seed": 9}, "/p?n=0", {b"x-bench-id": b"9-3-0"}),
     ],
 )
-def test_a_request_says_what_the_job_says(
+def test_a_request_follows_its_job(
     changes: dict[str, object], target: str, fields: dict[bytes, bytes]
 ) -> None:
     job = dataclasses.replace(JOB, **changes)  # type: ignore[arg-type]
@@ -106,7 +106,7 @@ CHECKS = {
 
 
 @pytest.mark.parametrize("job", CHECKS.values(), ids=CHECKS)
-def test_the_usual_response_goes_the_short_way(job: LoadJob) -> None:
+def test_the_fast_check_accepts_a_usual_response(job: LoadJob) -> None:
     size = job.body_bytes[0] if job.body_bytes == (300, 300) else 2
     head = b"HTTP/1.1 200 OK\r\nX-Bench-Id: 1-0-7\r\nContent-Length: %d\r\n" % size
     end = b"\r\n" + http11.pattern(size)
@@ -160,7 +160,7 @@ HEAD = dataclasses.replace(JOB, method="HEAD")
     FIELDS,
     st.sampled_from([b" !", b" ", b"", b' !"', b"xx", b" !\r\n", http11.pattern(300)]),
 )
-def test_what_the_short_way_accepts_the_reader_accepts(
+def test_what_the_fast_check_accepts_the_reader_accepts(
     job: LoadJob, status: bytes, fields: list[bytes], body: bytes
 ) -> None:
     data = b"".join(line + b"\r\n" for line in [status, *fields]) + b"\r\n" + body
@@ -180,7 +180,7 @@ def test_what_the_short_way_accepts_the_reader_accepts(
     st.permutations([b"X-Bench-Id: 1-0-7", b"Content-Length: 2", b"Server: 7", b"Date: 7"]),
     st.integers(0, 10**9),
 )
-def test_what_stands_around_a_number_is_ordinary_around_any(
+def test_bytes_around_a_number_are_ordinary_around_any(
     job: LoadJob, fields: list[bytes], number: int
 ) -> None:
     learned = ResponseCheck(job)
@@ -209,7 +209,7 @@ def test_a_response_to_head_has_no_body() -> None:
         assert check.classify_error(reader, NUMBER) == kind
 
 
-def test_a_strangers_server_is_held_to_status_and_length_only() -> None:
+def test_a_foreign_server_is_checked_for_status_and_length_only() -> None:
     job = dataclasses.replace(JOB, echo=False, pattern=False, body_bytes=None, statuses=(200, 399))
     check = ResponseCheck(job)
     for data in (

@@ -1,4 +1,4 @@
-"""The constant rate: each row says what is due at a moment."""
+"""Due times, and seconds cut at the edges of the window."""
 
 import pytest
 from hypothesis import given

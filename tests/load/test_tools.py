@@ -1,4 +1,4 @@
-"""What other load generators are told and print, and what we read out of it."""
+"""Command lines and reports of other load generators."""
 
 import pytest
 
@@ -56,14 +56,14 @@ REPORTS = [
 ]
 
 
-@pytest.mark.parametrize(("tool", "report", "said"), REPORTS)
-def test_a_report_is_read(tool: str, report: str, said: ToolReport) -> None:
-    assert tools.parse_report(tool, report) == said
+@pytest.mark.parametrize(("tool", "report", "expected"), REPORTS)
+def test_a_report_is_read(tool: str, report: str, expected: ToolReport) -> None:
+    assert tools.parse_report(tool, report) == expected
 
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_a_report_that_is_none_is_refused(tool: str) -> None:
-    with pytest.raises(RoleError, match=f"{tool}: printed no .*; it said: oh dear"):
+    with pytest.raises(RoleError, match=f"{tool}: printed no .*; it expected: oh dear"):
         tools.parse_report(tool, "usage:\noh dear\n")
 
 
@@ -82,9 +82,9 @@ TIMED = ToolLoad("http://127.0.0.1:9/", 3, duration_s=2)
         ("h2load", COUNTED, "--h1 -t1 -c 3 -n 7 --flag http://127.0.0.1:9/"),
     ],
 )
-def test_a_tool_is_told_what_to_send(tool: str, load: ToolLoad, argv: str) -> None:
+def test_the_command_line_of_a_tool(tool: str, load: ToolLoad, argv: str) -> None:
     assert TOOLS[tool].argv(load) == argv.split()
 
 
-def test_each_can_be_asked_for_by_a_plan() -> None:
+def test_plans_accept_every_tool() -> None:
     assert tuple(TOOLS) == SECOND_OPINIONS

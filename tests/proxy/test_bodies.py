@@ -1,4 +1,4 @@
-"""The body of a request on its way, whatever the cut."""
+"""Request bodies in transit, in any pieces."""
 
 import pytest
 
@@ -45,18 +45,18 @@ def test_a_chunked_body_may_be_too_long(data: bytes) -> None:
     assert caught.value.status == 413
 
 
-def test_a_body_is_collected_where_its_length_must_come_first() -> None:
+def test_a_body_is_spooled_if_its_length_must_come_first() -> None:
     data = b"3;x\r\nhel\r\n2\r\nlo\r\n0\r\nX: 1\r\n\r\nNEXT"
     for pieces in cuts(data):
         body = RequestBody(CHUNKED, Limits(), spools=True)
         assert send(body, pieces) == (b"", b"NEXT")
         assert body.spool is not None
         assert (body.spool.size, body.spool.prepend(b"head ")) == (5, b"head hello")
-    assert RequestBody(5, Limits(), spools=True).spool is None, "whose length is known goes as it comes"
+    assert RequestBody(5, Limits(), spools=True).spool is None, "a body of known length is streamed"
 
 
 @pytest.mark.parametrize("data", [b"b\r\n", b"5\r\nhello\r\n6\r\nworlds\r\n"])
-def test_a_body_may_be_too_long_to_be_collected(data: bytes) -> None:
+def test_a_body_may_be_too_long_to_be_spooled(data: bytes) -> None:
     body = RequestBody(CHUNKED, Limits(spool_bytes=10), spools=True)
     with pytest.raises(ClientProtocolError) as caught:
         body.feed(data)

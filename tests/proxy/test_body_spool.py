@@ -1,12 +1,12 @@
-"""Bodies that are kept until they are whole."""
+"""Request bodies stored until they are complete."""
 
 import errno
+import tempfile
 from typing import IO
 from unittest.mock import Mock
 
 import pytest
 
-from proxy import body_spool
 from proxy.body_spool import MEMORY_BYTES, BodySpool
 from proxy.errors import SpoolFailed
 
@@ -31,7 +31,7 @@ def full_disk() -> IO[bytes]:
 
 
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body_spool.tempfile, "TemporaryFile", full_disk)
+    monkeypatch.setattr(tempfile, "TemporaryFile", full_disk)
     spool = BodySpool(100)
     spool.add(b"x" * MEMORY_BYTES)
     with pytest.raises(SpoolFailed, match="no space left") as caught:

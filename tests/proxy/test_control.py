@@ -1,4 +1,4 @@
-"""Lines become commands, whatever the cut; counters add up."""
+"""Commands are parsed from any pieces, and counters add up."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ from proxy.counters import Counters
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_lines_become_commands(size: int) -> None:
     commands: list[dict[str, Any]] = []
-    control = CommandReader(commands.append, lambda: None)
+    reader = CommandReader(commands.append, lambda: None)
     junk = b'nonsense\n[1]\n{"command": 1}\n\xff\n'
     data = b'{"command": "count"}\n' + junk + b'{"command": "stop", "x": 1}\n{"command": '
     for at in range(0, len(data), size):
-        control.feed(data[at : at + size])
+        reader.feed(data[at : at + size])
     assert commands == [{"command": "count"}, {"command": "stop", "x": 1}]
 
 

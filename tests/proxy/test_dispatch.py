@@ -1,4 +1,4 @@
-"""What becomes of a fresh connection whose client has gone while it was opened, with the sockets scripted."""
+"""Fresh connections whose client has gone while they were opened, with scripted sockets."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from proxy.counters import Counters
 from proxy.dispatch import Dispatcher
-from proxy.interfaces import Downstream
 from proxy.errors import ConnectFailed
+from proxy.interfaces import Downstream
 from proxy.poller import Poller
 from proxy.settings import Settings
 from proxy.transport import Transport
@@ -19,7 +19,7 @@ from proxy.upstream import UpstreamConnection
 
 
 class Connector:
-    """Opens nothing: the test says what became of each connection."""
+    """Opens nothing: the test decides the result of each connection."""
 
     def __init__(self) -> None:
         self.opened: list[UpstreamConnection] = []
@@ -41,7 +41,7 @@ def poller() -> Iterator[Poller]:
 
 
 def dispatcher(poller: Poller, mode: Literal["short", "keepalive"]) -> tuple[Dispatcher, Connector]:
-    """One whose single place is taken by a connection that is about to be renewed."""
+    """Return a dispatcher with a single place, taken by a connection that is about to be renewed."""
     settings = Settings(("127.0.0.1", 0), (("127.0.0.1", 1),), mode=mode, pool_max=1)
     found = Dispatcher(settings, Counters(), poller)
     found._connector = connector = Connector()  # type: ignore[assignment]
@@ -53,7 +53,7 @@ def exchange() -> Mock:
 
 
 def renewing(found: Dispatcher, connector: Connector) -> Mock:
-    """An exchange whose connection turned out to be stale: a fresh one is being opened for it."""
+    """Return an exchange with a stale connection: a fresh one is being opened for it."""
     client = exchange()
     found.acquire(client)
     stale = connector.establish()
@@ -82,16 +82,16 @@ def test_a_client_that_has_gone_leaves_its_renewed_connection_to_others(
     fresh = connector.establish()
     client.use_connection.assert_not_called()
     if mode == "short":
-        # It request_count nothing, but no release is reusable here: the place is free, and a new one is opened.
+        # It carried no request, but short mode reuses none: its place is free, and a new one is opened.
         fresh = connector.establish()
     other.use_connection.assert_called_once_with(fresh)
 
 
-def test_a_client_that_has_gone_is_told_nothing(poller: Poller) -> None:
+def test_a_client_that_has_gone_is_not_called(poller: Poller) -> None:
     found, connector = dispatcher(poller, "keepalive")
     client, other = renewing(found, connector), exchange()
     found.acquire(other)
     found.cancel(client)
     connector.opened.pop().connection_failed(ConnectFailed("refused", 111))
     client.no_connection.assert_not_called()
-    assert len(connector.opened) == 1, "the place is free again for the one who waits"
+    assert len(connector.opened) == 1, "the place is free again for the waiter"

@@ -1,5 +1,6 @@
-"""What an exchange does about time, with client, dispatcher and upstream scripted."""
+"""Time-outs of an exchange, with scripted client, dispatcher and upstream."""
 
+from collections.abc import Callable
 from unittest.mock import Mock
 
 import pytest
@@ -64,11 +65,12 @@ def test_a_silent_stream_to_a_client_that_may_be_gone_has_less_time(
     client.is_half_closed = is_half_closed
     head = read_response(b"HTTP/1.1 200 OK\r\n\r\n", Limits(), to_head=False)
     assert head is not None
-    for happens in (
+    events: tuple[Callable[[], None], ...] = (
         lambda: exchange.begin_response(head, b""),
         lambda: exchange.forward_content(b"x"),
         exchange.content_spliced,
-    ):
+    )
+    for event in events:
         client.deadline = 0.0
-        happens()
+        event()
         assert client.deadline == deadline

@@ -144,7 +144,7 @@ def test_the_proxys_own_answer() -> None:
     assert forwarding.proxy_response(502, "x", keep_alive=True, with_body=False).endswith(b"\r\n\r\n")
 
 
-def test_clients_are_told_apart_however_many_there_are() -> None:
+def test_many_clients_are_distinguished() -> None:
     writer = RequestWriter(LIMITS, is_http10=False, keep_alive=True, request_close=False)
     addresses = [f"10.0.{number // 256}.{number % 256}" for number in range(MAX_CACHED_CLIENTS + 10)]
     for address in [*addresses, *addresses]:

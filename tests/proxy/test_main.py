@@ -146,7 +146,7 @@ def test_a_drain_ends_in_time(upstream: Upstream) -> None:
 
 
 @pytest.mark.parametrize("workers", ["1", "3"])
-def test_nobody_outlives_the_harness(workers: str, upstream: Upstream) -> None:
+def test_no_worker_outlives_the_harness(workers: str, upstream: Upstream) -> None:
     with running(upstream, "--workers", workers) as proxy:
         processes = [psutil.Process(proxy.pid), *psutil.Process(proxy.pid).children()]
         assert len(processes) == (1 if workers == "1" else 4)

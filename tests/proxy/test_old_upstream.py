@@ -18,7 +18,7 @@ def upstream() -> Iterator[Upstream]:
     upstream.close()
 
 
-def test_an_old_upstream_is_asked_to_keep_the_connection(upstream: Upstream) -> None:
+def test_an_http10_upstream_is_requested_to_keep_the_connection(upstream: Upstream) -> None:
     kept = b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"
     upstream.script = lambda _: send(kept)
     before = upstream.connections
@@ -34,7 +34,7 @@ def test_an_old_upstream_is_asked_to_keep_the_connection(upstream: Upstream) -> 
 
 
 @pytest.mark.parametrize("at", range(len(CHUNKED_POST) - 2, len(CHUNKED_POST) + 24, 3))
-def test_an_old_upstream_is_told_the_length_of_a_chunked_body(at: int, upstream: Upstream) -> None:
+def test_an_http10_upstream_receives_the_length_of_a_chunked_body(at: int, upstream: Upstream) -> None:
     data = CHUNKED_POST + b"3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n"
     with running(upstream, "--upstream-http", "1.0") as proxy, Client(proxy) as client:
         client.sock.sendall(data[:at])
@@ -64,7 +64,7 @@ LONG = b"".join(b"%08d" % number for number in range(1_500_000))
 LONG_CHUNKS = b"%x\r\n%b\r\n0\r\n\r\n" % (len(LONG), LONG)
 
 
-def test_a_long_chunked_body_reaches_an_old_upstream_whole(upstream: Upstream) -> None:
+def test_a_long_chunked_body_reaches_an_http10_upstream_completely(upstream: Upstream) -> None:
     with running(upstream, "--upstream-http", "1.0") as proxy, Client(proxy) as client:
         client.sock.sendall(CHUNKED_POST + LONG_CHUNKS + b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n")
         assert [client.read(), client.read()] != [None, None]

@@ -1,4 +1,4 @@
-"""Turns: what is ready comes first, then what was left for later; a tick now and then, and signals."""
+"""Iterations of the event loop: ready descriptors first, then deferred calls; ticks and signals."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from proxy.transport import Transport
 
 
 class Receiving:
-    """Takes what comes in."""
+    """Keeps received data."""
 
     def __init__(self) -> None:
-        self.got: list[bytes] = []
+        self.received: list[bytes] = []
         self.lost = 0
 
     def data_received(self, data: bytes) -> None:
-        self.got.append(data)
+        self.received.append(data)
 
     def eof_received(self) -> bool:
         return False
@@ -54,7 +54,7 @@ def pipe() -> Iterator[tuple[int, int]]:
     os.close(writing)
 
 
-def test_the_order_of_a_turn(poller: Poller, pipe: tuple[int, int]) -> None:
+def test_the_order_within_an_iteration(poller: Poller, pipe: tuple[int, int]) -> None:
     done: list[str] = []
 
     def arrive(data: bytes) -> None:
@@ -71,15 +71,15 @@ def test_the_order_of_a_turn(poller: Poller, pipe: tuple[int, int]) -> None:
     assert done == ["ready", "left before", "soon", "later"]
 
 
-def test_who_was_forgotten_is_told_nothing(poller: Poller, pipe: tuple[int, int]) -> None:
+def test_an_unregistered_handler_is_not_called(poller: Poller, pipe: tuple[int, int]) -> None:
     reading, writing = pipe
-    told: list[bytes] = []
-    PipeReader(poller, reading, told.append, poller.stop)
+    calls: list[bytes] = []
+    PipeReader(poller, reading, calls.append, poller.stop)
     poller.unregister(reading)
     os.write(writing, b"x")
     poller.next_iteration.append(lambda: poller.next_iteration.append(poller.stop))
     poller.run()
-    assert told == []
+    assert calls == []
 
 
 def test_a_tick_comes_although_nothing_happens(poller: Poller) -> None:
@@ -95,26 +95,26 @@ def test_a_tick_comes_although_nothing_happens(poller: Poller) -> None:
     assert len(ticks) == 3
 
 
-def test_signals_come_in_turns(poller: Poller) -> None:
+def test_signals_are_handled_in_iterations(poller: Poller) -> None:
     before = signal.getsignal(signal.SIGUSR1)
-    told: list[int] = []
+    calls: list[int] = []
 
     def tell() -> None:
-        told.append(1)
-        if len(told) == 2:
+        calls.append(1)
+        if len(calls) == 2:
             poller.stop()
 
     poller.on_signals((signal.SIGUSR1, signal.SIGUSR2), tell)
     try:
         for number in (signal.SIGUSR1, signal.SIGUSR2):
             os.kill(os.getpid(), number)
-        assert told == []
+        assert calls == []
         poller.run()
     finally:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGUSR1, before)
         signal.signal(signal.SIGUSR2, before)
-    assert len(told) == 2
+    assert len(calls) == 2
 
 
 def test_commands_may_come_from_a_file(poller: Poller, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_commands_may_come_from_a_file(poller: Poller, tmp_path: Path) -> None:
 
 
 class Faulty:
-    """A watcher with a bug."""
+    """A handler with a bug."""
 
     def read(self) -> None:
         raise ZeroDivisionError
@@ -137,9 +137,7 @@ class Faulty:
         self.read()
 
 
-def test_a_watchers_bug_ends_the_turns_unless_somebody_takes_it(
-    poller: Poller, pipe: tuple[int, int]
-) -> None:
+def test_a_handlers_bug_ends_the_loop_without_an_error_handler(poller: Poller, pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     faulty, taken = Faulty(), []
     poller.register(reading, faulty)
@@ -163,7 +161,7 @@ def test_a_bug_ends_its_own_connection_and_no_other(
         def data_received(self, data: bytes) -> None:
             if data == b"bug":
                 raise ZeroDivisionError
-            self.got.append(data)
+            self.received.append(data)
             poller.stop()
 
     poller.set_error_handler(abort_connection)
@@ -176,7 +174,7 @@ def test_a_bug_ends_its_own_connection_and_no_other(
     ends[0][1].sendall(b"bug")
     ends[1][1].sendall(b"fine")
     poller.run()
-    assert [(client.got, client.lost) for client in clients] == [([], 1), ([b"fine"], 0)]
+    assert [(client.received, client.lost) for client in clients] == [([], 1), ([b"fine"], 0)]
     assert ends[0][1].recv(1) == b""
     assert "ZeroDivisionError" in capfd.readouterr().err
     for _, theirs in ends:

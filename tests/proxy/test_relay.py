@@ -16,12 +16,12 @@ from proxy_process import (
     Listener,
     ProxyProcess,
     Upstream,
+    accepts_more,
     echo,
     fill,
-    goes_on,
+    read_exactly,
     running,
     send,
-    take,
     until,
 )
 
@@ -52,7 +52,7 @@ def proxy(shared_upstream: Upstream) -> Iterator[ProxyProcess]:
 # Fields.
 
 
-def test_the_proxy_says_who_asks(proxy: ProxyProcess, upstream: Upstream) -> None:
+def test_forwarded_fields_identify_the_client(proxy: ProxyProcess, upstream: Upstream) -> None:
     with Client(proxy) as client:
         client.request(
             "/a?b", fields="X-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nVia: 1.0 fred\r\n"
@@ -250,7 +250,7 @@ def test_a_cut_response_is_seen_to_be_cut(proxy: ProxyProcess, upstream: Upstrea
         assert not client.request("/").whole
 
 
-def test_nobody_listens_there(upstream: Upstream) -> None:
+def test_a_refused_connection_is_a_502(upstream: Upstream) -> None:
     nobody = Upstream()
     nobody.close()
     with running(nobody, "--mode", "short") as proxy, Client(proxy) as client:
@@ -441,11 +441,11 @@ def test_a_slow_reader_holds_the_upstream_back() -> None:
             sock.sendall(OK + b"Content-Length: 1000000000\r\n\r\n")
             sent = fill(sock)
             assert sent < 32 << 20
-            take(client.sock, sent)
-            assert goes_on(sock), "once the reader does"
+            read_exactly(client.sock, sent)
+            assert accepts_more(sock), "once the reader does"
 
 
-def test_who_only_asks_is_held_back(proxy: ProxyProcess, upstream: Upstream) -> None:
+def test_a_client_that_never_reads_is_held_back(proxy: ProxyProcess, upstream: Upstream) -> None:
     """Requests are not read while the answers to the ones before are not."""
     upstream.script = lambda _: send(OK + b"Content-Length: 1000\r\n\r\n" + b"x" * 1000)
     with Client(proxy) as client:
@@ -468,8 +468,8 @@ def test_a_slow_upstream_holds_the_client_back() -> None:
         with listener.accept() as sock:
             sent = fill(client.sock)
             assert sent < 32 << 20
-            take(sock, sent)
-            assert goes_on(client.sock)
+            read_exactly(sock, sent)
+            assert accepts_more(client.sock)
 
 
 @pytest.mark.parametrize("size", [100 << 10, 10 << 20])

@@ -1,4 +1,4 @@
-"""The proxy's reading of responses agrees with the corpus, and no connection in doubt is ever used again."""
+"""Responses are read as in the corpus, and no ambiguous connection is reused."""
 
 from typing import cast
 
@@ -10,12 +10,13 @@ from proxy.errors import ProxyError, UpstreamProtocolError, UpstreamReset
 from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
 from proxy.http11.response import ResponseHead
 from proxy.settings import Limits
+from proxy.splice import PipePool
 from proxy.transport import Transport
 from proxy.upstream import UpstreamConnection
 
 
-class Wire:
-    """A transport that keeps what is written, and tells whether it was closed."""
+class FakeTransport:
+    """A transport that records what is written, and whether it is closed."""
 
     def __init__(self) -> None:
         self.written = b""
@@ -45,9 +46,10 @@ class Wire:
 
 
 class Exchange:
-    """Plays both the owner and the client of one upstream connection, and keeps what it is told."""
+    """Plays both the owner and the client of one upstream connection, and records the calls."""
 
     limits = Limits()
+    pipes: PipePool
 
     def __init__(self, *, takes_usual: bool = False, to_head: bool = False) -> None:
         self.request_done = True
@@ -64,9 +66,9 @@ class Exchange:
         self.lost_error: ProxyError | None = None
         self.switched: bytes | None = None
         self.full = False
-        self.wire = Wire()
+        self.transport = FakeTransport()
         self.connection = UpstreamConnection(self)
-        self.connection.connection_made(cast(Transport, self.wire))
+        self.connection.connection_made(cast(Transport, self.transport))
         self.connection.send(b"request", self)
 
     # As the owner.
@@ -90,14 +92,20 @@ class Exchange:
         self.reusable = False
 
     def ended(self, connection: UpstreamConnection) -> None:
-        assert not self.wire.is_reading_ or not self.wire.is_open or self.reusable is not None or self.error
+        assert (
+            not self.transport.is_reading_
+            or not self.transport.is_open
+            or self.reusable is not None
+            or self.error
+        )
 
     # As the client.
 
     def use_connection(self, connection: UpstreamConnection) -> None:
-        raise AssertionError("nobody asked for a connection")
+        raise AssertionError("no connection was requested")
 
-    no_connection = use_connection
+    def no_connection(self, error: ProxyError) -> None:
+        raise AssertionError("no connection was requested")
 
     def forward_verbatim(self, data: bytes, date_at: int) -> bool:
         if self.is_head_request or not self.takes_usual:
@@ -112,7 +120,7 @@ class Exchange:
 
     def switch_protocols(self, head: ResponseHead, data: bytes) -> None:
         if head.upgrade != b"websocket":
-            raise UpstreamProtocolError("a switch that nobody asked for")
+            raise UpstreamProtocolError("a switch that was not offered")
         self.switched = data
         self.connection.detach_transport()
 
@@ -123,6 +131,12 @@ class Exchange:
     def forward_content(self, content: bytes) -> None:
         assert content
         self.received += content
+
+    def sink(self) -> Transport | None:
+        return None
+
+    def content_spliced(self) -> None:
+        raise AssertionError("there is no sink")
 
     def end_response(self) -> None:
         self.done = True
@@ -141,10 +155,10 @@ def play(exchange: Exchange, pieces: list[bytes], ending: str) -> None:
     """Sends the pieces, and what follows once the connection is back in its pool, then ends as scripted."""
     for piece in pieces:
         exchange.connection.data_received(piece)
-    if ending == "close" and exchange.wire.is_open:
+    if ending == "close" and exchange.transport.is_open:
         exchange.connection.eof_received()
         exchange.connection.connection_lost(None)
-    elif ending == "reset" and exchange.wire.is_open:
+    elif ending == "reset" and exchange.transport.is_open:
         exchange.connection.connection_lost(ConnectionResetError())
 
 
@@ -197,7 +211,7 @@ def test_a_usual_response_is_passed_on_as_it_is() -> None:
     assert (exchange.done, exchange.reusable) == (True, True)
 
 
-def test_a_usual_response_without_a_date_is_passed_on_too_and_said_to_have_none() -> None:
+def test_a_usual_response_without_a_date_is_forwarded_and_reported() -> None:
     exchange = Exchange(takes_usual=True)
     data = OK.replace(b"Date", b"Dat")
     exchange.connection.data_received(data)
@@ -237,7 +251,7 @@ def test_bytes_on_an_idle_connection_end_it() -> None:
     assert exchange.reusable
     exchange.connection.data_received(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
     assert isinstance(exchange.lost_error, UpstreamProtocolError)
-    assert not exchange.wire.is_open
+    assert not exchange.transport.is_open
 
 
 @pytest.mark.parametrize("error", [None, ConnectionResetError()])
@@ -252,7 +266,7 @@ def test_an_idle_connection_may_end(error: Exception | None) -> None:
 
 def test_a_response_that_comes_before_its_request_has_left_is_none() -> None:
     exchange = Exchange(takes_usual=True)
-    exchange.wire.unsent, exchange.wire.is_deferred = b"request", True
+    exchange.transport.unsent, exchange.transport.is_deferred = b"request", True
     exchange.connection.data_received(OK)
     assert isinstance(exchange.error, UpstreamProtocolError)
     assert exchange.passed_on == b""
@@ -261,11 +275,11 @@ def test_a_response_that_comes_before_its_request_has_left_is_none() -> None:
 
 def test_a_response_that_comes_before_the_rest_of_its_request_has_left_is_early() -> None:
     exchange = Exchange(takes_usual=True)
-    exchange.wire.unsent = b"uest"
+    exchange.transport.unsent = b"uest"
     exchange.connection.data_received(OK)
     assert (exchange.passed_on, exchange.received, exchange.reusable) == (b"", b"hello", False)
     exchange.connection.close()
-    assert exchange.wire.was_aborted
+    assert exchange.transport.was_aborted
 
 
 @pytest.mark.parametrize("data", [OK, OK.replace(b"Date", b"X")])
@@ -288,16 +302,16 @@ def test_a_switch_hands_the_transport_over() -> None:
     head = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
     exchange.connection.data_received(head + b"frame")
     assert exchange.switched == b"frame"
-    assert exchange.wire.is_open
+    assert exchange.transport.is_open
 
 
 def test_a_paused_connection_is_resumed_before_it_is_idle() -> None:
     exchange = Exchange()
     exchange.connection.data_received(OK[:-2])
     exchange.connection.pause()
-    assert not exchange.wire.is_reading_
+    assert not exchange.transport.is_reading_
     exchange.connection.data_received(OK[-2:])
-    assert exchange.wire.is_reading_
+    assert exchange.transport.is_reading_
     assert exchange.reusable
 
 
@@ -306,7 +320,7 @@ def test_an_abandoned_exchange_ends_the_connection() -> None:
     exchange.connection.data_received(OK[:-2])
     exchange.connection.abandon()
     exchange.connection.data_received(OK[-2:])
-    assert (exchange.wire.is_open, exchange.done, exchange.reusable) == (False, False, False)
+    assert (exchange.transport.is_open, exchange.done, exchange.reusable) == (False, False, False)
 
 
 def test_a_full_connection_tells_its_exchange() -> None:
