@@ -1,4 +1,4 @@
-"""Requests that differ, and what a correct response to each is."""
+"""RequestBuilder that differ, and what a correct response to each is."""
 
 import dataclasses
 from itertools import islice
@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.load import wire
-from bench.load.expect import Expectation, Requests
-from bench.load.job import Job
+from bench.load import http11
+from bench.load.job import LoadJob
+from bench.load.messages import RequestBuilder, ResponseCheck
 
-JOB = Job("127.0.0.1", 80, "a.example:80", path="/p", body_bytes=(2, 2))
+JOB = LoadJob("127.0.0.1", 80, "a.example:80", path="/p", body_bytes=(2, 2))
 NUMBER = b"7"
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Bench-Id: 1-0-7\r\n\r\n !"
 
@@ -29,7 +29,7 @@ def parsed(request: bytes) -> tuple[str, str, dict[bytes, bytes]]:
 
 
 def test_requests_differ_in_path_field_and_identity() -> None:
-    built = list(islice(Requests(JOB), 50))
+    built = list(islice(RequestBuilder(JOB), 50))
     seen = [parsed(request) for _, request in built]
     assert [target for _, target, _ in seen] == [f"/p?n={number}" for number in range(50)]
     assert len({fields[b"x-bench-fill"] for _, _, fields in seen}) > 40
@@ -47,11 +47,11 @@ def test_requests_differ_in_path_field_and_identity() -> None:
         ({"worker": 3, "seed": 9}, "/p?n=0", {b"x-bench-id": b"9-3-0"}),
     ],
 )
-def test_a_request_says_what_the_job_says(
+def test_a_request_follows_its_job(
     changes: dict[str, object], target: str, fields: dict[bytes, bytes]
 ) -> None:
     job = dataclasses.replace(JOB, **changes)  # type: ignore[arg-type]
-    _, request = next(iter(Requests(job)))
+    _, request = next(iter(RequestBuilder(job)))
     method, seen_target, seen = parsed(request)
     assert (method, seen_target) == ("GET", target)
     assert {name: seen[name] for name in fields} == fields
@@ -86,13 +86,13 @@ ROWS = [
 
 @pytest.mark.parametrize(("data", "kind"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
 def test_a_response_is_right_or_wrong_in_one_way(data: bytes, kind: str | None) -> None:
-    reader = wire.ResponseReader()
+    reader = http11.ResponseReader()
     reader.feed(data)
     assert reader.done
-    expectation = Expectation(JOB)
-    assert expectation.judge(reader, NUMBER) == kind
+    check = ResponseCheck(JOB)
+    assert check.classify_error(reader, NUMBER) == kind
     if kind is not None:
-        assert expectation.ordinary_bytes(data, NUMBER) == -1
+        assert check.check_ordinary(data, NUMBER) == -1
 
 
 CHECKS = {
@@ -106,14 +106,14 @@ CHECKS = {
 
 
 @pytest.mark.parametrize("job", CHECKS.values(), ids=CHECKS)
-def test_the_usual_response_goes_the_short_way(job: Job) -> None:
+def test_the_fast_check_accepts_a_usual_response(job: LoadJob) -> None:
     size = job.body_bytes[0] if job.body_bytes == (300, 300) else 2
     head = b"HTTP/1.1 200 OK\r\nX-Bench-Id: 1-0-7\r\nContent-Length: %d\r\n" % size
-    end = b"\r\n" + wire.pattern(size)
+    end = b"\r\n" + http11.pattern(size)
     for more in (b"", b"Connection: Keep-Alive\r\n", b"Server: x\r\nContent-Type: a\r\nTE: b\r\n"):
-        assert Expectation(job).ordinary_bytes(head + more + end, NUMBER) == size
+        assert ResponseCheck(job).check_ordinary(head + more + end, NUMBER) == size
     is_free_to_close = job.client_mode == "short"
-    closing = Expectation(job).ordinary_bytes(head + b"Connection: close\r\n" + end, NUMBER)
+    closing = ResponseCheck(job).check_ordinary(head + b"Connection: close\r\n" + end, NUMBER)
     assert closing == (size if is_free_to_close else -1)
 
 
@@ -158,19 +158,19 @@ HEAD = dataclasses.replace(JOB, method="HEAD")
         [b"HTTP/1.1 200 OK", b"HTTP/1.1 200 ", b"HTTP/1.0 200 OK", b"HTTP/1.1 204 x", b"HTTP/1.1 200"]
     ),
     FIELDS,
-    st.sampled_from([b" !", b" ", b"", b' !"', b"xx", b" !\r\n", wire.pattern(300)]),
+    st.sampled_from([b" !", b" ", b"", b' !"', b"xx", b" !\r\n", http11.pattern(300)]),
 )
-def test_what_the_short_way_accepts_the_reader_accepts(
-    job: Job, status: bytes, fields: list[bytes], body: bytes
+def test_what_the_fast_check_accepts_the_reader_accepts(
+    job: LoadJob, status: bytes, fields: list[bytes], body: bytes
 ) -> None:
     data = b"".join(line + b"\r\n" for line in [status, *fields]) + b"\r\n" + body
-    expectation = Expectation(job)
-    size = expectation.ordinary_bytes(data, NUMBER)
+    check = ResponseCheck(job)
+    size = check.check_ordinary(data, NUMBER)
     if size >= 0:
-        reader = wire.ResponseReader(job.method.encode())
+        reader = http11.ResponseReader(job.method.encode())
         reader.feed(data)
         assert reader.done
-        assert expectation.judge(reader, NUMBER) is None
+        assert check.classify_error(reader, NUMBER) is None
         assert reader.keep_alive or job.is_short
         assert reader.body_bytes == size
 
@@ -180,44 +180,44 @@ def test_what_the_short_way_accepts_the_reader_accepts(
     st.permutations([b"X-Bench-Id: 1-0-7", b"Content-Length: 2", b"Server: 7", b"Date: 7"]),
     st.integers(0, 10**9),
 )
-def test_what_stands_around_a_number_is_ordinary_around_any(
-    job: Job, fields: list[bytes], number: int
+def test_bytes_around_a_number_are_ordinary_around_any(
+    job: LoadJob, fields: list[bytes], number: int
 ) -> None:
-    learned = Expectation(job)
+    learned = ResponseCheck(job)
     data = b"".join(line + b"\r\n" for line in [b"HTTP/1.1 200 OK", *fields]) + b"\r\n !"
-    assert learned.ordinary_bytes(data, NUMBER) == learned.usual_bytes == 2
-    before, after = learned.around_number(data)
+    assert learned.check_ordinary(data, NUMBER) == learned.expected_bytes == 2
+    before, after = learned.split_at_number(data)
     assert before + NUMBER + after == data
     other = b"%d" % number
-    assert Expectation(job).ordinary_bytes(before + other + after, other) == 2
+    assert ResponseCheck(job).check_ordinary(before + other + after, other) == 2
 
 
 @pytest.mark.parametrize("name", ["any length", "long", "no echo"])
 def test_there_is_no_number_where_responses_differ_in_more(name: str) -> None:
-    expectation = Expectation(CHECKS[name])
-    data = GOOD.replace(b": 2", b": 300")[:-2] + wire.pattern(300) if name == "long" else GOOD
-    assert expectation.ordinary_bytes(data, NUMBER) >= 0
-    assert expectation.around_number(data) == (b"", b"")
+    check = ResponseCheck(CHECKS[name])
+    data = GOOD.replace(b": 2", b": 300")[:-2] + http11.pattern(300) if name == "long" else GOOD
+    assert check.check_ordinary(data, NUMBER) >= 0
+    assert check.split_at_number(data) == (b"", b"")
 
 
 def test_a_response_to_head_has_no_body() -> None:
-    expectation = Expectation(HEAD)
+    check = ResponseCheck(HEAD)
     for data, kind in ((GOOD[:-2], None), (GOOD, "protocol")):
-        assert expectation.ordinary_bytes(data, NUMBER) == -1
-        reader = wire.ResponseReader(b"HEAD")
+        assert check.check_ordinary(data, NUMBER) == -1
+        reader = http11.ResponseReader(b"HEAD")
         reader.feed(data)
-        assert expectation.judge(reader, NUMBER) == kind
+        assert check.classify_error(reader, NUMBER) == kind
 
 
-def test_a_strangers_server_is_held_to_status_and_length_only() -> None:
+def test_a_foreign_server_is_checked_for_status_and_length_only() -> None:
     job = dataclasses.replace(JOB, echo=False, pattern=False, body_bytes=None, statuses=(200, 399))
-    expectation = Expectation(job)
+    check = ResponseCheck(job)
     for data in (
         b"HTTP/1.1 302 F\r\nContent-Length: 1\r\n\r\nx",
         b"HTTP/1.1 200 O\r\nContent-Length: 3\r\n\r\nxyz",
     ):
-        reader = wire.ResponseReader()
+        reader = http11.ResponseReader()
         reader.feed(data)
-        assert expectation.judge(reader, b"") is None
-    assert expectation.ordinary_bytes(b"HTTP/1.1 200 O\r\nContent-Length: 3\r\n\r\nxyz", b"") == 3
-    assert expectation.ordinary_bytes(b"HTTP/1.1 200 O\r\nContent-Length: 3\r\n\r\nxy", b"") == -1
+        assert check.classify_error(reader, b"") is None
+    assert check.check_ordinary(b"HTTP/1.1 200 O\r\nContent-Length: 3\r\n\r\nxyz", b"") == 3
+    assert check.check_ordinary(b"HTTP/1.1 200 O\r\nContent-Length: 3\r\n\r\nxy", b"") == -1

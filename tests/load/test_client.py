@@ -1,4 +1,4 @@
-"""The clients against servers that answer in every way, over real sockets."""
+"""Clients against servers with every kind of response, over real sockets."""
 
 import socket
 import threading
@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from bench.load import wire
-from bench.load.http1 import Crowd
-from bench.load.job import Job
+from bench.load import http11
+from bench.load.client import ClientGroup
+from bench.load.counters import LoadCounters
+from bench.load.job import LoadJob
 from bench.load.poller import Poller
-from bench.load.tally import Tally
-from bench.load.worker import Worker
+from bench.load.worker import LoadWorker
 from load.scripted import BODY, Conversation, Request, Script, answer, answering, serving
 
 Event = dict[str, Any]
 
 
-def job(port: int, **changes: Any) -> Job:
+def job(port: int, **changes: Any) -> LoadJob:
     values: dict[str, Any] = {
         "host": "127.0.0.1",
         "port": port,
@@ -31,13 +31,13 @@ def job(port: int, **changes: Any) -> Job:
         "requests": 30,
         "body_bytes": (5, 5),
     }
-    return Job(**values | changes)
+    return LoadJob(**values | changes)
 
 
 def run(port: int, **changes: Any) -> tuple[Event, list[Event]]:
     """Do a job; return its `done` and its seconds."""
     seconds: list[Event] = []
-    done = Worker(job(port, **changes), Poller(), seconds.append).run(monotonic_ns())
+    done = LoadWorker(job(port, **changes), Poller(), seconds.append).run(monotonic_ns())
     return done, seconds
 
 
@@ -86,7 +86,7 @@ def close_answer(request: Request, body: bytes = BODY) -> bytes:
     return answer(request, body, more=b"Connection: close\r\n")
 
 
-RIGHT: dict[str, Script] = {
+CORRECT: dict[str, Script] = {
     "ordinary": answering(answer),
     "byte by byte": in_bytes,
     "chunked": answering(chunked),
@@ -103,9 +103,9 @@ RIGHT: dict[str, Script] = {
 REUSES = ("ordinary", "byte by byte", "chunked", "after 100 and 103", "HTTP/1.0 keep-alive")
 
 
-@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize("name", CORRECT)
 def test_right_answers_count_in_whatever_framing(name: str) -> None:
-    with serving(RIGHT[name]) as server:
+    with serving(CORRECT[name]) as server:
         done, _ = run(server.port)
     assert done["requests"] >= 30
     assert done["errors_total"] == dict.fromkeys(done["errors_total"], 0)
@@ -141,7 +141,7 @@ def test_a_wrong_answer_is_an_error_of_its_kind_and_the_client_goes_on(name: str
     assert errors(done).keys() == {kind}
     assert done["errors"][kind] >= 30
     assert done["errors_total"][kind] == len(server.seen)
-    # A wrong status or body leaves the connection fit for use; after all else nobody knows what comes next.
+    # Only after a wrong status or body is it certain where the next response begins.
     is_kept = name in ("fast 502", "wrong byte", "too short")
     assert server.accepted == done["opened_total"] == (3 if is_kept else len(server.seen))
 
@@ -157,7 +157,7 @@ def test_each_answer_is_judged_by_itself() -> None:
     assert server.accepted == 1
 
 
-def test_a_server_that_is_not_there_is_asked_again_without_haste() -> None:
+def test_connects_to_an_absent_server_are_retried_slowly() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     done, seconds = run(port, connections=200, duration_s=0.35, requests=None)
@@ -180,14 +180,14 @@ def test_an_answer_that_does_not_come_is_a_timeout(limit: str) -> None:
 
 
 def test_an_answer_that_does_not_come_in_the_drain_ends_with_it() -> None:
-    def all_asked(conversation: Conversation) -> None:
+    def stop_at_third(conversation: Conversation) -> None:
         for request in conversation.requests():
             if request.number == 2:
                 worker.stop()
 
     seconds: list[Event] = []
-    with serving(all_asked) as server:
-        worker = Worker(job(server.port, requests=None, drain_timeout_s=0.05), Poller(), seconds.append)
+    with serving(stop_at_third) as server:
+        worker = LoadWorker(job(server.port, requests=None, drain_timeout_s=0.05), Poller(), seconds.append)
         done = worker.run(monotonic_ns())
     assert done["errors"]["timeout"] == 0
     assert done["errors_total"]["timeout"] == 3
@@ -205,7 +205,7 @@ def test_an_answer_that_does_not_come_in_the_drain_ends_with_it() -> None:
 def test_long_bodies_are_checked_to_the_last_byte(
     size: int, reply: Callable[[Request, bytes], bytes]
 ) -> None:
-    body = wire.pattern(size)
+    body = http11.pattern(size)
     wrong = body[:-1] + b"\n"
     with serving(closing(lambda r: reply(r, body if r.number % 2 else wrong))) as server:
         done, _ = run(server.port, connections=1, requests=4, body_bytes=(size, size))
@@ -235,7 +235,7 @@ def test_a_client_leaves_a_connection_at_its_limit() -> None:
     assert done["opened_total"] == server.accepted == -(-done["requests_total"] // 4)
 
 
-def test_latency_holds_the_connect_and_connect_is_told_apart() -> None:
+def test_latency_includes_the_connect_which_is_also_measured_apart() -> None:
     with serving(answering(answer)) as server:
         _, seconds = run(server.port, client_mode="short", connections=1)
     latencies = [value for second in seconds for value, count in second["latency_us"] for _ in range(count)]
@@ -293,7 +293,7 @@ def test_what_never_got_a_connection_is_counted() -> None:
 
     changes = {"rate": 100.0, "requests": None, "connections": 2, "drain_timeout_s": 0.01}
     with serving(both_asked) as server:
-        worker = Worker(job(server.port, **changes), Poller(), lambda _: None)
+        worker = LoadWorker(job(server.port, **changes), Poller(), lambda _: None)
         done = worker.run(monotonic_ns())
     window_s = (done["window_end_ns"] - done["window_start_ns"]) / 1e9
     assert abs(done["never_started_total"] + 2 - 100 * window_s) <= 1
@@ -318,17 +318,17 @@ def test_an_open_loop_goes_on_when_the_server_is_not_there() -> None:
 
 
 def test_idle_connections_that_the_server_ends_are_no_errors() -> None:
-    poller, tally, start_ns = Poller(), Tally(), monotonic_ns() + 10**12
+    poller, counters, start_ns = Poller(), LoadCounters(), monotonic_ns() + 10**12
     with serving(closing(answer)) as server:
-        crowd = Crowd(job(server.port, rate=20.0, requests=None, connections=1), poller, tally)
-        crowd.start(start_ns, start_ns + 10**9)
+        group = ClientGroup(job(server.port, rate=20.0, requests=None, connections=1), poller, counters)
+        group.start(start_ns, start_ns + 10**9)
         for turn in range(8):
-            crowd.pace(start_ns + turn * 50_000_000)
-            while poller.handlers:  # until it has been answered and its connection is gone
+            group.assign_due(start_ns + turn * 50_000_000)
+            while poller.handlers:  # until it has been exchanges and its connection is gone
                 poller.run_ready(10**7)
-        crowd.drain(start_ns)
-    assert tally.errors == dict.fromkeys(tally.errors, 0)
-    assert tally.opened == server.accepted == len(tally.latency.raw) == 8
+        group.drain(start_ns)
+    assert counters.errors == dict.fromkeys(counters.errors, 0)
+    assert counters.opened == server.accepted == len(counters.latency.raw) == 8
 
 
 # Stopping.
@@ -345,7 +345,7 @@ def test_stop_ends_the_window_and_drains() -> None:
         return answer(request)
 
     with serving(answering(reply)) as server:
-        worker = Worker(job(server.port, requests=None), Poller(), seconds.append)
+        worker = LoadWorker(job(server.port, requests=None), Poller(), seconds.append)
         done = worker.run(monotonic_ns())
     assert stopped.is_set()
     assert done["interrupted"]
@@ -355,14 +355,14 @@ def test_stop_ends_the_window_and_drains() -> None:
 
 
 def test_a_worker_that_is_stopped_before_it_goes_opens_nothing() -> None:
-    worker = Worker(job(9), Poller(), lambda _: None)
+    worker = LoadWorker(job(9), Poller(), lambda _: None)
     worker.stop()
     done = worker.run(monotonic_ns() + 10**12)
     assert done["interrupted"]
     assert done["requests_total"] == done["errors_total"]["connect"] == 0
 
 
-def test_requests_that_are_not_due_before_the_stop_are_no_errors() -> None:
+def test_requests_due_after_the_stop_are_not_errors() -> None:
     def reply(request: Request) -> bytes:
         if request.number == 5:
             worker.stop()
@@ -373,7 +373,7 @@ def test_requests_that_are_not_due_before_the_stop_are_no_errors() -> None:
     with serving(answering(reply)) as server:
         changes = {"rate": 1000.0, "requests": None, "connections": 1, "total_timeout_s": 0.05}
         seconds: list[Event] = []
-        worker = Worker(job(server.port, **changes), Poller(), seconds.append)
+        worker = LoadWorker(job(server.port, **changes), Poller(), seconds.append)
         done = worker.run(monotonic_ns())
     window_s = (done["window_end_ns"] - done["window_start_ns"]) / 1e9
     assert done["errors_total"]["timeout"] <= 1000 * window_s + 1
@@ -381,7 +381,7 @@ def test_requests_that_are_not_due_before_the_stop_are_no_errors() -> None:
     assert abs(all_due - 1000 * window_s) <= 2
 
 
-# Seconds.
+# SecondReporter.
 
 
 def test_the_seconds_add_up_to_the_whole_and_none_lies_in_both_phases() -> None:
@@ -398,13 +398,13 @@ def test_the_seconds_add_up_to_the_whole_and_none_lies_in_both_phases() -> None:
         assert first["end_ns"] == following["start_ns"]
 
 
-def test_what_a_worker_holds_does_not_grow_with_what_it_has_sent() -> None:
+def test_memory_does_not_grow_with_requests() -> None:
     def held(requests: int) -> list[int]:
         with serving(answering(answer)) as server:
-            worker = Worker(job(server.port, requests=requests), Poller(), lambda _: None)
+            worker = LoadWorker(job(server.port, requests=requests), Poller(), lambda _: None)
             worker.run(monotonic_ns())
-        tally, crowd = worker._tally, worker._crowd
-        kept = (tally.latency.raw, tally.latency._counts, tally.connect.raw, tally.ticks)
-        return [len(things) for things in (*kept, crowd._clients, crowd._idle, crowd._waiting)]
+        counters, group = worker._counters, worker._group
+        kept = (counters.latency.raw, counters.latency._counts, counters.connect.raw, counters.ticks)
+        return [len(things) for things in (*kept, group._clients, group._idle, group._waiting)]
 
     assert held(50) == held(3000) == [0, 0, 0, 0, 3, 0, 0]

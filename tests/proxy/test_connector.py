@@ -50,7 +50,7 @@ def full() -> Iterator[Full]:
 
 def test_a_handshake_that_takes_too_long(full: Full) -> None:
     with running(full.address, "--connect-timeout", "0.2") as proxy, Client(proxy) as client:
-        assert client.ask("/").status == 504
+        assert client.request("/").status == 504
         assert proxy.stop()["errors"]["upstream"]["timeout"] == 1
 
 
@@ -84,40 +84,40 @@ def test_a_handshake_that_takes_its_time(full: Full) -> None:
         assert proxy.stop()["opened"] == 1
 
 
-def test_upstreams_take_turns() -> None:
+def test_upstreams_are_used_in_turn() -> None:
     first, second = Upstream(), Upstream()
     with running(first, "--upstream", second.address, "--mode", "short") as proxy, Client(proxy) as client:
         for _ in range(6):
-            client.ask("/")
+            client.request("/")
     assert (first.connections, second.connections) == (3, 3)
     first.close()
     second.close()
 
 
-@pytest.mark.parametrize(("max_fails", "refused", "left_out"), [(0, 2, 0), (1, 1, 1), (2, 2, 1)])
-def test_another_upstream_serves_where_one_refuses(max_fails: int, refused: int, left_out: int) -> None:
-    """Nothing has been sent yet: whatever the method, the next one may be asked."""
-    nobody, somebody = Upstream(), Upstream()
-    nobody.close()
-    flags = ("--upstream", somebody.address, "--mode", "short", "--max-fails", str(max_fails))
-    with running(nobody, *flags) as proxy, Client(proxy) as client:
+@pytest.mark.parametrize(("max_fails", "refused", "ejected"), [(0, 2, 0), (1, 1, 1), (2, 2, 1)])
+def test_another_upstream_serves_if_one_refuses(max_fails: int, refused: int, ejected: int) -> None:
+    """Nothing has been sent yet: whatever the method, the next one may be tried."""
+    absent, present = Upstream(), Upstream()
+    absent.close()
+    flags = ("--upstream", present.address, "--mode", "short", "--max-fails", str(max_fails))
+    with running(absent, *flags) as proxy, Client(proxy) as client:
         for method in ("GET", "POST", "GET", "PATCH"):
-            assert client.ask("/", method).status == 200
+            assert client.request("/", method).status == 200
         done = proxy.stop()
-    # Half of the turns fall to the one that refuses, until it is left out.
-    assert (done["errors"]["upstream"]["refused"], done["opened"], done["left_out"]) == (refused, 4, left_out)
-    somebody.close()
+    # Half of the turns fall to the one that refuses, until it is ejected.
+    assert (done["errors"]["upstream"]["refused"], done["opened"], done["ejected"]) == (refused, 4, ejected)
+    present.close()
 
 
-def test_an_upstream_that_was_left_out_is_tried_again_after_a_while() -> None:
-    somebody = Upstream()
-    flags = ("--upstream", somebody.address, "--mode", "short", "--fail-timeout", "0.1")
+def test_an_ejected_upstream_is_tried_again_after_the_timeout() -> None:
+    present = Upstream()
+    flags = ("--upstream", present.address, "--mode", "short", "--fail-timeout", "0.1")
     with socket.socket() as late:
         late.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{late.getsockname()[1]}"
         with running(address, *flags) as proxy, Client(proxy) as client:
-            assert client.ask("/").status == 200
-            assert proxy.count()["left_out"] == 1
+            assert client.request("/").status == 200
+            assert proxy.count()["ejected"] == 1
             late.listen()
             while True:
                 client.sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -125,13 +125,13 @@ def test_an_upstream_that_was_left_out_is_tried_again_after_a_while() -> None:
                 if late in ready:
                     break
                 assert client.read() is not None
-    somebody.close()
+    present.close()
 
 
-def test_every_upstream_is_asked_once_at_most() -> None:
-    nobody = Upstream()
-    nobody.close()
-    others = [flag for _ in range(2) for flag in ("--upstream", nobody.address)]
-    with running(nobody, *others) as proxy, Client(proxy) as client:
-        assert client.ask("/").status == 502
+def test_every_upstream_is_tried_at_most_once() -> None:
+    absent = Upstream()
+    absent.close()
+    others = [flag for _ in range(2) for flag in ("--upstream", absent.address)]
+    with running(absent, *others) as proxy, Client(proxy) as client:
+        assert client.request("/").status == 502
         assert proxy.stop()["errors"]["upstream"]["refused"] == 3

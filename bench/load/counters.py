@@ -1,7 +1,7 @@
-"""What one worker counted in one stretch of time, and its histograms. Pure.
+"""The counters and histograms of one worker over a stretch of time. Pure.
 
-The hot loop appends nanoseconds to arrays; `fold` turns them into counts ten times a second. What
-is kept is bounded by the rate and by the number of distinct values, never by the length of a run.
+The hot loop appends nanoseconds to arrays; `fold` turns them into counts ten times a second. Memory is
+bounded by the rate and by the number of distinct values, not by the length of a run.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from typing import Any
 ERROR_KINDS = ("connect", "timeout", "reset", "protocol", "status", "body", "mismatch")
 
 
-def quantised_us(value_us: int) -> int:
-    """Return `value_us` to three significant digits, rounded half up."""
+def round_us(value_us: int) -> int:
+    """Return `value_us` rounded half up to three significant digits."""
     if value_us < 1000:
         return value_us
     unit: int = 10 ** (len(str(value_us)) - 3)
     return (value_us + unit // 2) // unit * unit
 
 
-def sparse(counts: dict[int, int]) -> list[list[int]]:
-    """Return a histogram as [value, count] pairs with three significant digits, values ascending."""
-    merged: dict[int, int] = {}
+def sparse_histogram(counts: dict[int, int]) -> list[list[int]]:
+    """Return a histogram as ascending [value, count] pairs with three significant digits."""
+    pairs: dict[int, int] = {}
     for value_us, count in counts.items():
-        quantised = quantised_us(value_us)
-        merged[quantised] = merged.get(quantised, 0) + count
-    return [[value_us, merged[value_us]] for value_us in sorted(merged)]
+        rounded = round_us(value_us)
+        pairs[rounded] = pairs.get(rounded, 0) + count
+    return [[value_us, pairs[value_us]] for value_us in sorted(pairs)]
 
 
-class Times:
+class TimeHistogram:
     """Times of one kind: raw nanoseconds since the last fold, and counts of microseconds before it."""
 
     __slots__ = ("_counts", "add", "raw")
@@ -41,27 +41,27 @@ class Times:
     def __init__(self) -> None:
         self.raw: array[int] = array("q")
         self.add = self.raw.append
-        """Takes one time in nanoseconds. Stays the same method for good: the hot loop holds it."""
+        """Add one time in nanoseconds. Always the same method: the hot loop keeps a reference."""
         self._counts: Counter[int] = Counter()
 
     def fold(self) -> int:
-        """Move what was added since the last fold into the counts; return how many that were."""
+        """Move the times added since the last fold into the counts; return how many there were."""
         folded = len(self.raw)
         if folded:
             self._counts.update(map(floordiv, self.raw, repeat(1000)))
             del self.raw[:]
         return folded
 
-    def take(self) -> list[list[int]]:
-        """Return all counts as a sparse histogram, and begin anew."""
+    def flush(self) -> list[list[int]]:
+        """Return all counts as a sparse histogram, and reset."""
         self.fold()
-        taken = sparse(self._counts)
+        flushed = sparse_histogram(self._counts)
         self._counts.clear()
-        return taken
+        return flushed
 
 
-class Tally:
-    """The counters of the current stretch. Totals are the sums of the stretches that were taken."""
+class LoadCounters:
+    """The counters of the current stretch. Totals are the sums of the flushed stretches."""
 
     __slots__ = (
         "_folded",
@@ -77,9 +77,9 @@ class Tally:
     )
 
     def __init__(self) -> None:
-        self.latency = Times()
-        self.service = Times()
-        self.connect = Times()
+        self.latency = TimeHistogram()
+        self.service = TimeHistogram()
+        self.connect = TimeHistogram()
         self.errors = dict.fromkeys(ERROR_KINDS, 0)
         self._clear()
 
@@ -99,8 +99,8 @@ class Tally:
         return self._folded + len(self.latency.raw)
 
     @property
-    def answered(self) -> int:
-        """Return the exchanges that ended in this stretch, rightly or not."""
+    def exchanges(self) -> int:
+        """Return the exchanges that ended in this stretch, correct or not."""
         return self.requests + sum(self.errors.values())
 
     def tick(self) -> None:
@@ -111,9 +111,9 @@ class Tally:
         self._folded += folded
         self.ticks.append(folded)
 
-    def take(self, open_loop: bool) -> dict[str, Any]:
-        """Return the stretch with the keys of a `second` event, and begin a new one."""
-        taken: dict[str, Any] = {
+    def flush(self, open_loop: bool) -> dict[str, Any]:
+        """Return the stretch with the keys of a `second` event, and start a new one."""
+        flushed: dict[str, Any] = {
             "ticks": self.ticks,
             "requests": self.requests,
             "errors": dict(self.errors),
@@ -121,20 +121,20 @@ class Tally:
             "bytes": self.body_bytes,
             "late": self.late,
             "never_started": self.never_started,
-            "latency_us": self.latency.take(),
-            "connect_us": self.connect.take(),
+            "latency_us": self.latency.flush(),
+            "connect_us": self.connect.flush(),
         }
-        service = self.service.take()
+        service = self.service.flush()
         if open_loop:
-            taken["service_us"] = service
+            flushed["service_us"] = service
         self._clear()
-        return taken
+        return flushed
 
 
 _SUMMED = ("requests", "opened", "bytes", "late", "never_started")
 
 
-class Sums:
+class LoadSums:
     """Sums of stretches."""
 
     __slots__ = ("counts", "errors")
@@ -144,15 +144,15 @@ class Sums:
         self.errors = dict.fromkeys(ERROR_KINDS, 0)
 
     @property
-    def answered(self) -> int:
-        """Return the exchanges that ended, rightly or not."""
+    def exchanges(self) -> int:
+        """Return the exchanges that ended, correct or not."""
         return self.counts["requests"] + sum(self.errors.values())
 
-    def add(self, stretch: dict[str, Any]) -> None:
-        """Add the counters of `stretch`, as `Tally.take` or another worker's event gave them."""
+    def add(self, counts: dict[str, Any]) -> None:
+        """Add the counters of `counts`: a flushed stretch, or the event of another worker."""
         for name in _SUMMED:
-            self.counts[name] += stretch[name]
-        add_errors(self.errors, stretch["errors"])
+            self.counts[name] += counts[name]
+        add_errors(self.errors, counts["errors"])
 
 
 def add_errors(total: dict[str, int], errors: dict[str, int]) -> None:
@@ -161,7 +161,7 @@ def add_errors(total: dict[str, int], errors: dict[str, int]) -> None:
         total[kind] += count
 
 
-def merged(histograms: Iterable[Iterable[Iterable[int]]]) -> dict[int, int]:
+def merge_histograms(histograms: Iterable[Iterable[Iterable[int]]]) -> dict[int, int]:
     """Return the sum of sparse histograms, as value -> count."""
     total: dict[int, int] = {}
     for histogram in histograms:

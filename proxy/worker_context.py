@@ -14,26 +14,26 @@ from proxy.settings import Settings, format_address
 from proxy.tunnel import Tunnel
 
 
-class Client(Protocol):
-    """A client connection, as the sweep and the drain see it."""
+class ManagedClient(Protocol):
+    """A client connection, as the sweep and the drain use it."""
 
     deadline: float
 
     def timed_out(self) -> None:
-        """End what has taken too long."""
+        """End the current wait."""
 
     def drain(self) -> None:
-        """Close, now if idle, else after the exchange under way."""
+        """Close now if idle, else after the current exchange."""
 
     def abort(self) -> None:
-        """Close now, whatever is under way."""
+        """Close now, whatever the state."""
 
 
-class Service:
-    """One worker's shared state.
+class WorkerContext:
+    """The shared state of one worker.
 
-    No exchange sets a timer: it notes a deadline, one of those that `sweep` works out, and the sweep looks
-    at all connections once in a while.
+    No exchange sets a timer. It notes one of the deadlines that `sweep` computes, and the sweep checks all
+    connections about once a second.
     """
 
     def __init__(self, settings: Settings, counters: Counters, poller: Poller) -> None:
@@ -47,16 +47,16 @@ class Service:
         short = settings.mode == "short"
         self.writer = RequestWriter(
             settings.limits,
-            is_10=settings.upstream_http == "1.0",
+            is_http10=settings.upstream_http == "1.0",
             keep_alive=not short,
-            ask_close=short and settings.closer == "backend",
+            request_close=short and settings.closes_first == "backend",
         )
-        self._clients: set[Client] = set()
+        self._clients: set[ManagedClient] = set()
         self._tunnels: set[Tunnel] = set()
         self.sweep()
 
-    def admit(self, client: Client) -> bool:
-        """Take a new connection in; False when there are too many."""
+    def add_client(self, client: ManagedClient) -> bool:
+        """Add a connection; return False if there are too many."""
         self.counters.accepted += 1
         self._clients.add(client)
         if len(self._clients) <= self.limits.clients:
@@ -64,18 +64,18 @@ class Service:
         self.counters.client["too_many"] += 1
         return False
 
-    def forget(self, client: Client) -> None:
-        """Let go of a connection that has ended."""
+    def remove_client(self, client: ManagedClient) -> None:
+        """Remove a connection that has ended."""
         self._clients.discard(client)
         self._check_drained()
 
-    def open_tunnel(self, tunnel: Tunnel, early: bytes) -> None:
-        """Begin a tunnel; `early` is what the client has sent for it already."""
+    def open_tunnel(self, tunnel: Tunnel, early_data: bytes) -> None:
+        """Start a tunnel; `early_data` is what the client has sent for it already."""
         self._tunnels.add(tunnel)
-        tunnel.begin(early, self._tunnel_ended)
+        tunnel.begin(early_data, self._tunnel_ended)
 
     def sweep(self) -> None:
-        """Move the coarse clock on and end what took too long."""
+        """Advance the coarse clock and end expired waits."""
         self.dispatcher.sweep()
         now = self.dispatcher.now
         self.date = f"Date: {formatdate(usegmt=True)}\r\n".encode("ascii")
@@ -86,11 +86,11 @@ class Service:
         self.half_closed_until = now + self.limits.half_closed_timeout_s
         for client in [each for each in self._clients if each.deadline <= now]:
             client.timed_out()
-        for tunnel in [each for each in self._tunnels if each.is_silent(now, self.limits.tunnel_timeout_s)]:
+        for tunnel in [each for each in self._tunnels if each.is_idle(now, self.limits.tunnel_timeout_s)]:
             tunnel.abort()
 
     def drain(self, on_drained: Callable[[], None]) -> None:
-        """Close idle connections now, the others after their exchange; `on_drained` tells of the last one."""
+        """Close idle connections now, the others after their exchange, then call `on_drained`."""
         self.draining = True
         self._on_drained = on_drained
         self.dispatcher.drain()
@@ -101,7 +101,7 @@ class Service:
         self._check_drained()
 
     def abort(self) -> None:
-        """Cut off what the drain has left."""
+        """Abort the connections that the drain has left."""
         for client in list(self._clients):
             client.abort()
 

@@ -1,36 +1,34 @@
-"""HTTP/1.1 as a client that trusts nobody reads and writes it. Pure: no sockets, no clock.
+"""HTTP/1.1 framing of a strict client. Pure: no sockets, no clock.
 
-`ResponseReader` takes a response in any pieces and knows every framing; which response is the right
-one, expect.py says.
-
-Messages are read strictly: where RFC 9112 leaves a choice between refusing and repairing, refuse,
-since a harness that repairs what a proxy got wrong hides what it was built to show.
+`ResponseReader` reads a response in any pieces and any framing; messages.py decides whether it is the
+expected one. Where RFC 9112 allows to reject or to repair, the reader rejects: a harness that repairs a
+proxy's errors would hide them.
 """
 
 from __future__ import annotations
 
 import re
 from enum import Enum, auto
-from typing import Final
+from typing import ClassVar
 
-PATTERN_UNIT: Final = bytes(range(0x20, 0x7F))
+PATTERN_UNIT = bytes(range(0x20, 0x7F))
 """The printable ASCII bytes; a backend's body is a prefix of their endless repetition."""
 
-_PATTERN: Final = PATTERN_UNIT * (2 * 262_144 // len(PATTERN_UNIT))
-_PATTERN_STEP: Final = len(_PATTERN) - len(PATTERN_UNIT)
+_PATTERN = PATTERN_UNIT * (2 * 262_144 // len(PATTERN_UNIT))
+_PATTERN_STEP = len(_PATTERN) - len(PATTERN_UNIT)
 """The most bytes that can be compared at once, starting anywhere in the unit."""
 
-HEAD_LIMIT: Final = 65_536
-"""Bytes of one head, field lines included; four times what the usual servers send at the most."""
+HEAD_LIMIT = 65_536
+"""Bytes of one head; four times the largest of usual servers."""
 
-_CHUNK_LINE_LIMIT: Final = 1024
-_CHUNK_DIGITS_LIMIT: Final = 15
-"""Hexadecimal digits of a chunk size: below 2**60, so that no reader on the way overflows."""
+_CHUNK_LINE_LIMIT = 1024
+_CHUNK_DIGITS_LIMIT = 15
+"""Hexadecimal digits of a chunk size: below 2**60, so that no reader overflows."""
 
-TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
-TEXT: Final = rb"[\t -~\x80-\xff]"
-# Possessive repeats: no head makes the match run twice over the same bytes.
-FIELDS: Final = rb"(?:" + TOKEN + rb"++:" + TEXT + rb"*+\r\n)*+"
+TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+TEXT = rb"[\t -~\x80-\xff]"
+# Possessive repeats: no head makes the match backtrack.
+FIELDS = rb"(?:" + TOKEN + rb"++:" + TEXT + rb"*+\r\n)*+"
 _STATUS_LINE = rb"HTTP/1\.([01]) ([1-5][0-9][0-9]) " + TEXT + rb"*+\r\n"
 _HEAD = re.compile(_STATUS_LINE + rb"(" + FIELDS + rb")\r\n")
 _HEAD_LINES = re.compile(rb"(?:" + _STATUS_LINE + FIELDS + rb")?")
@@ -40,11 +38,11 @@ _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,%d})[ \t]*(?:;%b*)?\r\n" % (_CHUNK_DIGITS_
 
 
 class ProtocolError(Exception):
-    """The bytes are not a response to the request; `str()` says why."""
+    """The bytes are not a response to the request; `str()` gives the reason."""
 
 
-class CutShortError(Exception):
-    """The connection ended before the response did; `in_body` says whether its head had come whole."""
+class TruncatedError(Exception):
+    """The connection ended before the response did; `in_body`: after its head was complete."""
 
     def __init__(self, in_body: bool) -> None:
         super().__init__(f"the connection ended {'in the body' if in_body else 'before the response'}")
@@ -52,7 +50,7 @@ class CutShortError(Exception):
 
 
 def is_pattern(data: bytes, offset: int) -> bool:
-    """Tell whether `data` is what the pattern holds from `offset` on."""
+    """Return whether `data` is the part of the pattern at `offset`."""
     if len(data) <= _PATTERN_STEP:
         return _PATTERN.startswith(data, offset % len(PATTERN_UNIT))
     steps = range(0, len(data), _PATTERN_STEP)
@@ -78,9 +76,9 @@ class _State(Enum):
 class ResponseReader:
     """Reads one response in any pieces. States: head, body (of a length, chunked, until close), done.
 
-    `status`, `fields` (names in lower case), `keep_alive` and `is_bodiless` (such a response never has
-    a body: RFC 9112, section 6.3, item 1) hold once the head is read; `body_bytes`
-    and `is_pattern_body` tell of the body so far; `trailing` are bytes that followed the response.
+    `status`, `fields` (names in lower case), `keep_alive` and `is_bodiless` (such a response never has a
+    body: RFC 9112, section 6.3, item 1) are valid once the head is read; `body_bytes` and
+    `is_pattern_body` describe the body so far; `trailing` are bytes that followed the response.
     """
 
     __slots__ = (
@@ -123,17 +121,17 @@ class ResponseReader:
         return [value for known, value in self.fields if known == name]
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes; ProtocolError where they cannot belong to a response."""
+        """Read the next bytes; raise ProtocolError if they cannot belong to a response."""
         self._buffer += data
         while self._buffer and self._state is not _State.DONE and self._STEPS[self._state](self):
             pass
 
     def end(self) -> None:
-        """Take the end of the connection; CutShortError where the response had not ended."""
+        """Handle the end of the connection; raise TruncatedError if the response is incomplete."""
         if self._state is _State.UNTIL_CLOSE:
             self._state = _State.DONE
         elif self._state is not _State.DONE:
-            raise CutShortError(in_body=self._state is not _State.HEAD)
+            raise TruncatedError(in_body=self._state is not _State.HEAD)
 
     # Each step consumes what it can of the buffer and returns whether another step may go on.
 
@@ -148,7 +146,7 @@ class ResponseReader:
         if self.status >= 200:
             self._frame(is_http_1_0=match[1] == b"0")
         elif self.status == 101:
-            raise ProtocolError("101 Switching Protocols, which nobody asked for")
+            raise ProtocolError("101 Switching Protocols without an offer")
         return True
 
     def _wait_for_head(self) -> None:
@@ -161,7 +159,7 @@ class ResponseReader:
         """Find where the response ends: RFC 9112, section 6.3."""
         lengths, codings = self.values(b"content-length"), self.values(b"transfer-encoding")
         tokens = {token.strip().lower() for v in self.values(b"connection") for token in v.split(b",")}
-        # RFC 9112, section 9.3: close comes first, whatever else is said.
+        # RFC 9112, section 9.3: close takes precedence.
         self.keep_alive = b"close" not in tokens and (b"keep-alive" in tokens or not is_http_1_0)
         length = _length(lengths)
         if codings:
@@ -179,7 +177,7 @@ class ResponseReader:
             self._state = _State.LENGTH if length else _State.DONE
 
     def _read_length(self) -> bool:
-        self._take_body()
+        self._consume_body()
         if self._left == 0:
             self._state = _State.DONE
         return self._left == 0
@@ -196,7 +194,7 @@ class ResponseReader:
         return True
 
     def _read_chunk_data(self) -> bool:
-        self._take_body()
+        self._consume_body()
         if self._left == 0:
             self._state = _State.CHUNK_END
         return self._left == 0
@@ -221,17 +219,17 @@ class ResponseReader:
 
     def _read_until_close(self) -> bool:
         self._left = len(self._buffer)
-        self._take_body()
+        self._consume_body()
         return False
 
-    def _take_body(self) -> None:
-        taken, self._buffer = self._buffer[: self._left], self._buffer[self._left :]
-        self._left -= len(taken)
+    def _consume_body(self) -> None:
+        body, self._buffer = self._buffer[: self._left], self._buffer[self._left :]
+        self._left -= len(body)
         if self.is_pattern_body:
-            self.is_pattern_body = is_pattern(taken, self.body_bytes)
-        self.body_bytes += len(taken)
+            self.is_pattern_body = is_pattern(body, self.body_bytes)
+        self.body_bytes += len(body)
 
-    _STEPS: Final = {
+    _STEPS: ClassVar = {
         _State.HEAD: _read_head,
         _State.LENGTH: _read_length,
         _State.CHUNK_LINE: _read_chunk_line,
@@ -243,7 +241,7 @@ class ResponseReader:
 
 
 def _check_lines_so_far(lines: re.Pattern[bytes], data: bytes) -> None:
-    """Refuse what no further bytes can make right: a line that has ended, and is none of `lines`."""
+    """Reject what no further bytes can make valid: a line that has ended, and is none of `lines`."""
     match = lines.match(data)
     if b"\n" in data[match.end() if match else 0 :]:
         raise ProtocolError("a malformed line")
@@ -259,7 +257,7 @@ def _fields(lines: bytes) -> list[tuple[bytes, bytes]]:
 def _length(values: list[bytes]) -> int | None:
     if not values:
         return None
-    # RFC 9112, section 6.3, item 5, lets a recipient join equal values; this one refuses them.
+    # RFC 9112, section 6.3, item 5, allows to join equal values; this reader rejects them.
     if len(values) > 1 or not re.fullmatch(rb"[0-9]{1,18}", values[0]):
         raise ProtocolError("a Content-Length that is no single number")
     return int(values[0])
@@ -271,4 +269,4 @@ def _check_coding(codings: list[bytes], lengths: list[bytes], is_http_1_0: bool)
     if is_http_1_0:
         raise ProtocolError("Transfer-Encoding in HTTP/1.0")  # RFC 9112, section 6.1: faulty framing.
     if len(codings) > 1 or codings[0].lower() != b"chunked":
-        raise ProtocolError("a transfer coding that nobody asked for")
+        raise ProtocolError("an unsupported transfer coding")

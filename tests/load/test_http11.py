@@ -4,23 +4,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.load import wire
+from bench.load import http11
 from messages.corpus import RESPONSES, cuts
 from messages.model import Answer, Incomplete, Refuse, ResponseMessage, ResponseReading
 
 
 def read(message: ResponseMessage, pieces: list[bytes]) -> ResponseReading:
     """Feed the pieces and the ending of the connection to a reader; return what it made of them."""
-    reader = wire.ResponseReader(message.method.encode())
+    reader = http11.ResponseReader(message.method.encode())
     body = RecordingBody(reader)
     try:
         for piece in pieces:
             body.feed(piece)
         if message.ending == "close":
             reader.end()
-    except wire.CutShortError:
+    except http11.TruncatedError:
         return Incomplete()
-    except wire.ProtocolError:
+    except http11.ProtocolError:
         return Refuse((502,), "")
     if not reader.done and not (message.ending == "open" and body.is_until_close):
         return Incomplete()
@@ -31,7 +31,7 @@ def read(message: ResponseMessage, pieces: list[bytes]) -> ResponseReading:
 class RecordingBody:
     """A reader with what the corpus asks beside: whether its body lasts until the connection ends."""
 
-    def __init__(self, reader: wire.ResponseReader) -> None:
+    def __init__(self, reader: http11.ResponseReader) -> None:
         self._reader = reader
         self.is_until_close = False
 
@@ -56,7 +56,7 @@ def reading(expected: ResponseReading) -> ResponseReading:
 
 
 @pytest.mark.parametrize("name", RESPONSES)
-def test_reads_the_corpus_as_its_table_says_in_any_pieces(name: str) -> None:
+def test_the_corpus_reads_the_same_in_any_pieces(name: str) -> None:
     message = RESPONSES[name]
     allowed = [reading(expected) for expected in message.expected]
     for pieces in cuts(message.data):
@@ -76,7 +76,7 @@ WHOLE = {
 def test_what_follows_a_whole_response_is_never_part_of_it(name: str, answer: Answer) -> None:
     message = RESPONSES[name]
     after = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON"
-    reader = wire.ResponseReader(message.method.encode())
+    reader = http11.ResponseReader(message.method.encode())
     reader.feed(message.data + after)
     assert reader.trailing == answer.trailing + after
     assert reader.body_bytes == len(answer.body)
@@ -86,9 +86,9 @@ def test_a_connection_that_ends_is_never_a_whole_response() -> None:
     whole = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
     head = whole.index(b"hello")
     for at in range(len(whole)):
-        reader = wire.ResponseReader()
+        reader = http11.ResponseReader()
         reader.feed(whole[:at])
-        with pytest.raises(wire.CutShortError) as cut:
+        with pytest.raises(http11.TruncatedError) as cut:
             reader.end()
         assert cut.value.in_body == (at >= head)
 
@@ -96,32 +96,32 @@ def test_a_connection_that_ends_is_never_a_whole_response() -> None:
 @pytest.mark.parametrize(
     ("limit", "data"),
     [
-        ("head", b"HTTP/1.1 200 OK\r\nA: " + b"x" * wire.HEAD_LIMIT),
-        ("status line", b"HTTP/1.1 200 " + b"x" * wire.HEAD_LIMIT),
+        ("head", b"HTTP/1.1 200 OK\r\nA: " + b"x" * http11.HEAD_LIMIT),
+        ("status line", b"HTTP/1.1 200 " + b"x" * http11.HEAD_LIMIT),
         ("chunk line", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"x" * 2000),
         ("trailers", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: " + b"x" * 70_000),
     ],
 )
 def test_nothing_makes_the_reader_hold_bytes_without_end(limit: str, data: bytes) -> None:
-    reader = wire.ResponseReader()
+    reader = http11.ResponseReader()
     pieces = (data[at : at + 5000] for at in range(0, len(data), 5000))
-    with pytest.raises(wire.ProtocolError):
+    with pytest.raises(http11.ProtocolError):
         list(map(reader.feed, pieces))
 
 
 @given(st.integers(0, 3000), st.integers(0, 700_000))
 def test_pattern_is_recognised_from_any_offset(size: int, offset: int) -> None:
-    unit = wire.PATTERN_UNIT
+    unit = http11.PATTERN_UNIT
     data = bytes(unit[(offset + at) % len(unit)] for at in range(size))
-    assert wire.is_pattern(data, offset)
+    assert http11.is_pattern(data, offset)
     if size:
-        assert not wire.is_pattern(data[:-1] + b"\x7f", offset)
-        assert not wire.is_pattern(data, offset + 1)
+        assert not http11.is_pattern(data[:-1] + b"\x7f", offset)
+        assert not http11.is_pattern(data, offset + 1)
 
 
 def test_pattern_of_more_than_one_comparison() -> None:
-    size = 3 * len(wire._PATTERN) + 7
-    body = wire.pattern(size)
+    size = 3 * len(http11._PATTERN) + 7
+    body = http11.pattern(size)
     assert len(body) == size
-    assert wire.is_pattern(body, 0)
-    assert not wire.is_pattern(body[:-1] + b"\n", 0)
+    assert http11.is_pattern(body, 0)
+    assert not http11.is_pattern(body[:-1] + b"\n", 0)
