@@ -1,4 +1,4 @@
-"""The folder in which a command runs: the inputs of this folder, and copies of kept runs, some of them spoilt."""
+"""The folder in which a command runs: inputs, and copies of kept runs, some of them changed or damaged."""
 
 from __future__ import annotations
 

@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from matplotlib.colors import to_hex
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -94,11 +97,11 @@ def picture(figure: Figure) -> Iterator[str]:
         yield f"panel {index}: {_panel(axes)}"
         yield from (f"  text: {_quoted(text.get_text())}" for text in axes.texts if text.get_text())
         for line in axes.lines:
-            xs, ys = [float(x) for x in line.get_xdata()], [float(y) for y in line.get_ydata()]
+            xs, ys = np.asarray(line.get_data(), dtype=float).tolist()
             yield f"  line {line.get_color()}: {len(xs)} points, x {_summed(xs)}, y {_summed(ys)}"
         for patch in axes.patches:
             box = patch.get_path().transformed(patch.get_patch_transform()).get_extents()
-            colour = "#" + "".join(f"{round(255 * each):02x}" for each in patch.get_facecolor()[:3])
+            colour = to_hex(patch.get_facecolor())
             yield f"  patch {colour}: x {_span(box.x0, box.x1)}, y {_span(box.y0, box.y1)}"
         for collection in axes.collections:
             yield f"  {type(collection).__name__}: {len(collection.get_paths())} paths"

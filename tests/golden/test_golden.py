@@ -42,8 +42,12 @@ MASKS = (
     (re.compile(r"(?<=, version )\d+\.\d+\.\d+\S*"), "<version>"),
     (re.compile(r"^nginx \d+\.\d+\.\d+ \(/\S+\)$", re.MULTILINE), "nginx <version> (<path>)"),
     (re.compile(r"^nginx \d+\.\d+\.\d+(?=: .* proven;)", re.MULTILINE), "nginx <version>"),
+    (
+        re.compile(r"^  ! loopback: (?:.+\n)+", re.MULTILINE),
+        "  ! <what this machine's loopback cannot show>\n",
+    ),
 )
-"""What differs from one day or release to the next; the folders of this run are masked as well."""
+"""What differs from one day, release or machine to the next; the folders of this run are masked as well."""
 TIMEOUT_S = 120
 HERE = {None, *filter(lambda name: shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin"), ("nginx",))}
 
@@ -90,7 +94,10 @@ def rows() -> Iterator[Row]:
     """Yield the rows of commands.toml."""
     table = tomllib.loads((Path(__file__).parent / "commands.toml").read_text(encoding="utf-8"))
     for values in table["command"]:
-        yield Row(**{key: tuple(each) if isinstance(each, list) else each for key, each in values.items()})
+        row: dict[str, Any] = {
+            key: tuple(each) if isinstance(each, list) else each for key, each in values.items()
+        }
+        yield Row(**row)
 
 
 ROWS = tuple(rows())
