@@ -18,6 +18,7 @@ import time
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,10 @@ def test_a_command_prints_what_it_printed(
     golden = OUTPUTS / f"{row.name}.txt"
     if request.config.getoption("update_golden", default=False):
         golden.write_text(said, encoding="utf-8")
-    assert said == golden.read_text(encoding="utf-8")
+    expected = golden.read_text(encoding="utf-8").splitlines()
+    difference = unified_diff(expected, said.splitlines(), str(golden), "now", lineterm="", n=1)
+    if different := "\n".join(difference):
+        pytest.fail(different, pytrace=False)
 
 
 def test_each_output_belongs_to_a_command_and_each_command_is_there_once() -> None:
@@ -172,7 +176,8 @@ def here(row: Row, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
 def in_process(row: Row) -> Done:
     """Run the command in a process of its own: it starts others."""
     argv = [sys.executable, "-m", *shlex.split(row.argv)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    search = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(search)}
     done = subprocess.run(
         argv, capture_output=True, text=True, check=False, timeout=TIMEOUT_S, env=environment
     )
@@ -184,9 +189,10 @@ def told(row: Row, done: Done, written: list[str], place: Path) -> Iterator[str]
     yield f"$ {row.argv}{f' < {row.stdin}' if row.stdin else ''}"
     code = " or ".join(map(str, row.codes)) if done.code in row.codes else done.code
     yield f"exit code: {code}"
-    yield from part("stdout", done.out if row.json is None else "")
-    if row.json is not None:
-        yield from answer(row, done.out)
+    try:
+        yield from answer(row, done.out) if row.json else part("stdout", done.out)
+    except ValueError:
+        yield from part("stdout (no JSON)", done.out)
     yield from part("stderr", done.err)
     yield from part("files written", "\n".join(written))
     for name in row.texts:
