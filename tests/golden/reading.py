@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.colors import to_hex
+from matplotlib.ticker import FixedLocator
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,12 +94,21 @@ class Page(HTMLParser):
 def picture(figure: Figure) -> Iterator[str]:
     """Yield what is drawn in `figure`: its texts and, panel by panel, labels, lines, bars and areas."""
     yield from (f"text: {_quoted(text.get_text())}" for text in figure.texts if text.get_text())
+    for legend in figure.legends:
+        yield f"legend: {', '.join(_quoted(text.get_text()) for text in legend.get_texts())}"
     for index, axes in enumerate(figure.axes, 1):
         yield f"panel {index}: {_panel(axes)}"
         yield from (f"  text: {_quoted(text.get_text())}" for text in axes.texts if text.get_text())
+        for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
+            if isinstance(fixed := axis.get_major_locator(), FixedLocator):
+                ticks = axis.get_major_formatter().format_ticks([float(each) for each in fixed()])
+                yield f"  {name} ticks: {', '.join(map(_quoted, ticks))}"
+        if (inside := axes.get_legend()) is not None:
+            yield f"  legend: {', '.join(_quoted(text.get_text()) for text in inside.get_texts())}"
         for line in axes.lines:
             xs, ys = np.asarray(line.get_data(), dtype=float).tolist()
-            yield f"  line {line.get_color()}: {len(xs)} points, x {_summed(xs)}, y {_summed(ys)}"
+            kind = f"{line.get_color()} {line.get_linestyle()}"
+            yield f"  line {kind}: {len(xs)} points, x {_summed(xs)}, y {_summed(ys)}"
         for patch in axes.patches:
             box = patch.get_path().transformed(patch.get_patch_transform()).get_extents()
             colour = to_hex(patch.get_facecolor())
