@@ -17,10 +17,13 @@ from typing import Any
 import click
 
 from bench.errors import PlanError
-from nginx import check, formats, report, sources, versions
-from nginx.directives import Known
+from nginx import check, versions
 from nginx.errors import NginxConfigError, VersionError
 from nginx.finding import Finding, Severity
+from nginx.known_directives import Known
+from nginx.loading import sources
+from nginx.report import formats
+from nginx.report import text as report
 from nginx.rules import CATALOGUE, Settings
 from nginx.rules.sizing import BACKEND_IDLE_S
 from nginx.tree import Place

@@ -18,8 +18,8 @@ from bench.check_command import (
     opened,
     versions_asked,
 )
-from nginx import fix
 from nginx.errors import NginxConfigError, VersionError
+from nginx.fix import repair as fix
 from nginx.rules import Settings
 
 

@@ -20,8 +20,10 @@ from bench.errors import PlanError
 from bench.prove import requests
 from bench.subjects import programs
 from bench.subjects.programs import Program
-from nginx import check, fix, sources
+from nginx import check
 from nginx.errors import NginxConfigError
+from nginx.fix import repair as fix
+from nginx.loading import sources
 from nginx.model import Model
 
 if TYPE_CHECKING:

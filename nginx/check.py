@@ -13,9 +13,9 @@ from typing import Any
 from nginx import versions
 from nginx.errors import NginxConfigError
 from nginx.finding import Finding, Severity
-from nginx.includes import Configuration
+from nginx.loading.includes import Configuration
+from nginx.loading.inputs import openings
 from nginx.model import Model, model
-from nginx.openings import openings
 from nginx.rules import CATALOGUE, Case, Hit, Rule, Settings
 from nginx.tree import Place
 from nginx.verdict import Verdict

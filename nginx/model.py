@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nginx.exchange import ConnectionFields, HttpVersion, connection_fields, http_version
-from nginx.includes import Configuration
-from nginx.levels import Level, levels
+from nginx.inheritance import Level, levels
+from nginx.loading.includes import Configuration
 from nginx.targets import PROTOCOLS, Names, Target, written
 from nginx.tree import Directive
+from nginx.upstream_request import ConnectionFields, HttpVersion, connection_fields, http_version
 from nginx.upstreams import Upstream
 from nginx.variables import Definitions, Scope, definitions
 from nginx.verdict import Verdict, judge

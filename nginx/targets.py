@@ -12,7 +12,7 @@ from enum import Enum
 from fnmatch import fnmatchcase
 
 from nginx import templates
-from nginx.levels import Level
+from nginx.inheritance import Level
 from nginx.tree import Directive
 from nginx.upstreams import Upstream
 from nginx.values import Unknown, Value, Values, shown

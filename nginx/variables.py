@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from nginx import templates
-from nginx.conditions import holds, listed_values, map_values
-from nginx.levels import Level
+from nginx.inheritance import Level
+from nginx.map_and_if import holds, listed_values, map_values
 from nginx.tree import Directive
 from nginx.values import EMPTY, Unknown, Values, expand, literal, unknown
 

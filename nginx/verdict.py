@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from nginx.exchange import CLOSE, ConnectionFields, HttpVersion, keeps, tokens
 from nginx.targets import Group, Target
 from nginx.tree import Directive
+from nginx.upstream_request import CLOSE, ConnectionFields, HttpVersion, keeps, tokens
 from nginx.upstreams import Pool, Upstream
 from nginx.values import Value, shown, unknowns
 from nginx.versions import Version

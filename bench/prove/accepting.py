@@ -13,9 +13,9 @@ from typing import Any
 
 from bench.prove import fates
 from bench.prove.ledger import Ledger
+from nginx.serializer import Written, written
 from nginx.tree import Directive, Place
 from nginx.variables import Definitions
-from nginx.writing import Written, written
 
 _MOST_TIMES = 200
 _UNKNOWN_DIRECTIVE = re.compile(r'unknown directive "(.+?)" in ')

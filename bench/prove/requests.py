@@ -13,7 +13,7 @@ from bench.prove import patterns
 from bench.prove.rewrite import ENTRANCE, entrance
 from bench.prove.scene import Scene, Site, Spot
 from bench.prove.wishes import Wish, Wishing
-from nginx.levels import Level
+from nginx.inheritance import Level
 from nginx.tree import Directive
 
 _MOST = 48

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from nginx.levels import Level
+from nginx.inheritance import Level
 from nginx.model import Model, PassLocation
 from nginx.tree import Directive
 from nginx.upstreams import Upstream

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from nginx import versions
 from nginx.finding import Severity
-from nginx.levels import Level
+from nginx.inheritance import Level
 from nginx.rules.rule import Case, Hit, last, rule
 from nginx.tree import Directive
 from nginx.upstreams import seconds

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from nginx import versions
 from nginx.finding import Severity
-from nginx.levels import Level
+from nginx.inheritance import Level
 from nginx.model import PassLocation
 from nginx.rules.examples import GOOD, KEPT, POOL, location
 from nginx.rules.rule import Case, Hit, rule, said_at

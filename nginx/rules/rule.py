@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from nginx.directives import Known
 from nginx.finding import Severity
+from nginx.known_directives import Known
 from nginx.model import Model, PassLocation
 from nginx.tree import Directive, Place
 from nginx.upstreams import Pool, Upstream

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nginx.check import examine
-from nginx.fix import fix, write
+from nginx.fix.repair import fix, write
 
 CORPUS = os.environ.get("BENCH_CORPUS")
 VERSION = "1.22.1"

@@ -7,7 +7,7 @@ from bench.prove.rewrite import Doors, Rewriting
 from bench.prove.scene import Peer, Scene, scene
 from nginx import check
 from nginx.model import Model
-from nginx.writing import written
+from nginx.serializer import written
 
 
 def model(text: str) -> Model:

@@ -9,8 +9,8 @@ import pytest
 from bench.prove.accepting import Refusal, accepted
 from bench.prove.ledger import Ledger
 from nginx import tree
+from nginx.serializer import Written
 from nginx.variables import Definitions
-from nginx.writing import Written
 
 TEXT = """http {
     gzip_static on;

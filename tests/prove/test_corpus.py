@@ -12,7 +12,8 @@ import pytest
 import nginx
 from bench.prove import course
 from bench.prove.course import Settings
-from nginx import check, fix
+from nginx import check
+from nginx.fix import repair as fix
 from prove.proving import command, here, needs_nginx
 
 CONF = Path(nginx.__file__).parent / "conf"

@@ -13,9 +13,9 @@ from bench.prove import fates
 from bench.prove.rewrite import Doors, Rewriting
 from bench.prove.scene import scene
 from nginx import tree, versions
+from nginx.serializer import written
 from nginx.targets import PROTOCOLS
 from nginx.tree import Directive
-from nginx.writing import written
 from prove.configurations import backends, model, staged
 
 

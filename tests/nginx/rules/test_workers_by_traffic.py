@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.nginx.test_effects_by_traffic import KEPT, PROGRAMS, Together, about, flagged, site
 
 from nginx import versions
 from nginx.check import examine
 from nginx.rules import Settings
 from tests.nginx import names, real
-from tests.nginx.test_effects_by_traffic import KEPT, PROGRAMS, Together, about, flagged, site
 
 PATIENCE_S = 60.0
 

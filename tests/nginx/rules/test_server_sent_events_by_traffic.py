@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.nginx.test_effects_by_traffic import about
 
 from nginx.check import examine
 from nginx.rules import CATALOGUE
 from tests.nginx import real
-from tests.nginx.test_effects_by_traffic import about
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 EVENT = b"data: 1\n\n"

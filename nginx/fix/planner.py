@@ -8,16 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nginx.draft import Draft, RefusedError
-from nginx.edits import Edit
-from nginx.exchange import names_connection, tokens
-from nginx.levels import Level
+from nginx.fix.draft import Draft, RefusedError
+from nginx.fix.edits import Edit
+from nginx.fix.new_upstreams import (
+    Naming,
+    location_of,
+    names_variable,
+    pool_lines,
+    pool_size,
+    refuse_variable,
+)
+from nginx.inheritance import Level
+from nginx.loading.sources import Sources
 from nginx.model import Model, PassLocation
-from nginx.naming import Naming, location_of, names_variable, pool_lines, pool_size, refuse_variable
 from nginx.rules import Case
-from nginx.sources import Sources
 from nginx.targets import Group
 from nginx.tree import Directive
+from nginx.upstream_request import names_connection, tokens
 from nginx.upstreams import Upstream
 from nginx.values import has_variables
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import trustme
+from tests.nginx.test_effects_by_traffic import KEPT, POOL, PROGRAMS, about, flagged, site
 
 from tests.nginx import real
-from tests.nginx.test_effects_by_traffic import KEPT, POOL, PROGRAMS, about, flagged, site
 
 CLOSED = "proxy_http_version 1.1; proxy_set_header Connection close;"
 

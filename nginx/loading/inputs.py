@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nginx import sources, tree
+from nginx import tree
 from nginx.errors import NginxConfigError
-from nginx.includes import Configuration, assemble
-from nginx.sources import Sources
+from nginx.loading import sources
+from nginx.loading.includes import Configuration, assemble
+from nginx.loading.sources import Sources
 from nginx.tree import Tree
 
 _READ_TOGETHER = frozenset({"conf.d", "http.d", "sites-enabled", "vhosts.d", "servers"})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from nginx import report
 from nginx.check import examine
 from nginx.finding import Severity
+from nginx.report import text as report
 from nginx.rules import CATALOGUE
 
 ARTICLE = """\

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import h2.connection
 import pytest
+from tests.nginx.test_effects_by_traffic import PROGRAMS, about, flagged
+from tests.nginx.test_workers_by_traffic import PATIENCE_S
 
 from nginx import versions
 from nginx.rules import CATALOGUE
 from tests.nginx import real
-from tests.nginx.test_effects_by_traffic import PROGRAMS, about, flagged
-from tests.nginx.test_workers_by_traffic import PATIENCE_S
 
 _DATA, _HEADERS, _GOAWAY = 0x0, 0x1, 0x7
 _END_STREAM = 0x1

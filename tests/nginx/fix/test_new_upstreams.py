@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.nginx.test_fix import CONNECTION, VERSION, Recorder, added, at, seen, taken
 
 from nginx import versions
-from nginx.fix import Repair, fix
+from nginx.fix.repair import Repair, fix
 from tests.nginx import names, real
-from tests.nginx.test_fix import CONNECTION, VERSION, Recorder, added, at, seen, taken
 
 OLD, NEW = "1.22.1", "1.31.4"
 PROGRAMS = real.programs()

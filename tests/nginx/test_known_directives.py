@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nginx import tree
-from nginx.directives import Known
+from nginx.known_directives import Known
 from tests.nginx import real
 
 PROGRAMS = real.programs()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from nginx.sources import Sources
+from nginx.loading.sources import Sources
 from nginx.tree import Directive, Place, Problem, Tree
 
 

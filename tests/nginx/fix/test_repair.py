@@ -12,7 +12,7 @@ import pytest
 
 from nginx.check import examine
 from nginx.errors import NginxConfigError
-from nginx.fix import Repair, fix, write
+from nginx.fix.repair import Repair, fix, write
 from nginx.rules import Settings
 from tests.nginx import real
 

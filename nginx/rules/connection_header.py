@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nginx import versions
-from nginx.exchange import tokens
 from nginx.finding import Severity
 from nginx.model import PassLocation
 from nginx.rules.examples import GOOD, PASS, POOL, location
 from nginx.rules.rule import Case, Hit, rule, said_at
 from nginx.tree import Directive
+from nginx.upstream_request import tokens
 from nginx.values import pieces
 from nginx.variables import Definitions, is_clients
 

@@ -10,14 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nginx import edits, versions
-from nginx.draft import RefusedError
+from nginx import versions
 from nginx.errors import NginxConfigError
+from nginx.fix import edits
+from nginx.fix.draft import RefusedError
+from nginx.fix.planner import Planner
+from nginx.loading.inputs import Opening, openings
+from nginx.loading.sources import Sources
 from nginx.model import Model, model
-from nginx.openings import Opening, openings
-from nginx.repairs import Planner
 from nginx.rules import CATALOGUE, Case, Settings
-from nginx.sources import Sources
 from nginx.tree import Place
 from nginx.versions import Version
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nginx import versions
-from nginx.levels import Level
+from nginx.inheritance import Level
 from nginx.tree import Directive
 from nginx.values import Piece, Unknown, Value, Values
 from nginx.variables import Scope

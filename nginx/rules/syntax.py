@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from nginx import versions
-from nginx.directives import Known
 from nginx.finding import Severity
+from nginx.known_directives import Known
 from nginx.model import PassLocation
 from nginx.rules.rule import Case, Hit, Settings, rule, said_at
 from nginx.tree import Directive

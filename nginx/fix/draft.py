@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nginx import edits
-from nginx.edits import Edit
+from nginx.fix import edits
+from nginx.fix.edits import Edit
+from nginx.loading.sources import Sources
 from nginx.model import PassLocation
-from nginx.sources import Sources
 from nginx.tree import Directive
 
 

@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator, Sequence
 
 from nginx import versions
-from nginx.draft import Draft, RefusedError
-from nginx.levels import Level
+from nginx.fix.draft import Draft, RefusedError
+from nginx.inheritance import Level
 from nginx.model import Model, PassLocation
 from nginx.rules import Case
-from nginx.rules.groups import has_variables_in_host
+from nginx.rules.proxy_pass import has_variables_in_host
 from nginx.targets import Group, Target
 from nginx.values import has_variables, pieces
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nginx import formats
 from nginx.check import examine
+from nginx.report import formats
 
 TEXT = "server { location / {\n    proxy_pass http://10.0.0.1:8080;\n} }\n"
 

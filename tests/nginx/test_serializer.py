@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nginx import tree
+from nginx.serializer import word, written
 from nginx.tree import Directive, Place
-from nginx.writing import word, written
 
 HERE = Place("x", 1)
 # Lua blocks are a language of their own, and a NUL is no text.

@@ -7,11 +7,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from tests.nginx.test_effects_by_traffic import KEPT, POOL, PROGRAMS, about, accepted, flagged, site
 
 from backends.http2 import Http2
 from nginx import versions
 from tests.nginx import real
-from tests.nginx.test_effects_by_traffic import KEPT, POOL, PROGRAMS, about, accepted, flagged, site
 
 CLIENTS = 4
 
