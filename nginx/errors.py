@@ -1,16 +1,10 @@
-"""What stops the reading of a configuration. What a configuration gets wrong is a finding, not an error."""
+"""Define the errors of reading a configuration; what a configuration does wrong is a finding instead."""
 
 from __future__ import annotations
 
 
 class NginxConfigError(Exception):
-    """A configuration that cannot be read at all.
-
-    Attributes:
-        path: the file, as the caller named it.
-        line: the line, counted from 1; 0 where the whole file is meant.
-        reason: one sentence without the path.
-    """
+    """A configuration that cannot be read; line 0 stands for the whole file."""
 
     def __init__(self, path: str, line: int, reason: str) -> None:
         super().__init__(path, line, reason)

@@ -1,4 +1,4 @@
-"""The levels of a configuration around a directive, and what a directive inherits from them.
+"""Find the levels of a configuration, and the directives that each level inherits.
 
 http {} holds server {}, that holds location {}, that may hold locations, `if` and limit_except. A
 directive that nginx merges takes its value from the nearest level that has it.
@@ -33,27 +33,27 @@ class Level:
         return self.opener.name if self.opener else "http"
 
     def up(self) -> Iterator[Level]:
-        """Yields this level and those around it, the nearest first."""
+        """Yield this level and those around it, the nearest first."""
         level: Level | None = self
         while level is not None:
             yield level
             level = level.parent
 
     def all(self, name: str) -> list[Directive]:
-        """Returns the directives of that name directly in this block."""
+        """Return the directives of that name directly in this block."""
         return self.by_name.get(name, [])
 
     def last(self, name: str) -> Directive | None:
-        """Returns the last directive of that name directly in this block."""
+        """Return the last directive of that name directly in this block."""
         found = self.by_name.get(name)
         return found[-1] if found else None
 
     def enclosing(self, kind: str) -> Level | None:
-        """Returns the nearest level of that kind, this one included."""
+        """Return the nearest level of that kind, this one included."""
         return next((level for level in self.up() if level.kind == kind), None)
 
     def inherited(self, name: str) -> Directive | None:
-        """Returns the directive that a merged setting takes its value from."""
+        """Return the directive that a merged setting takes its value from."""
         return next((found for level in self.up() if (found := level.last(name)) is not None), None)
 
     def __str__(self) -> str:
@@ -65,8 +65,8 @@ class Level:
         return f"{self.kind} {words}".rstrip()
 
 
-def levels(directives: tuple[Directive, ...]) -> list[Level]:
-    """Returns all levels of http {}, outer before inner, in the order of the text."""
+def find_levels(directives: tuple[Directive, ...]) -> list[Level]:
+    """Return all levels of http {}, outer before inner, in the order of the text."""
     found: list[Level] = []
 
     def descend(opener: Directive | None, block: tuple[Directive, ...], parent: Level | None) -> None:

@@ -1,4 +1,4 @@
-"""What nginx says to a server in one exchange: the HTTP version and the Connection fields.
+"""Find the HTTP version and the Connection fields that nginx sends to a server.
 
 Source: ngx_http_proxy_merge_loc_conf() and ngx_http_proxy_headers[] in
 src/http/modules/ngx_http_proxy_module.c at release-1.22.1 and release-1.29.7.
@@ -23,69 +23,71 @@ _MOST_COMBINATIONS = 256
 
 @dataclass(frozen=True, slots=True)
 class HttpVersion:
-    """The `proxy_http_version` in force; `missing` is a nearer include that may hold another."""
+    """The `proxy_http_version` in force."""
 
     directive: Directive | None
     missing: Directive | None
+    """A nearer include that may hold another one."""
 
-    def known(self, version: Version) -> str:
-        """Returns the version that is spoken unless something missing says otherwise.
+    def effective(self, version: Version) -> str:
+        """Return the version that is used unless a missing include holds another one.
 
-        A line that this nginx refuses says nothing.
+        A line that this nginx refuses does not count.
         """
-        said = self.directive.args[0] if self.directive is not None and self.directive.args else ""
-        if said and (said != "2" or version >= versions.HTTP2_UPSTREAM):
-            return said
+        written = self.directive.args[0] if self.directive is not None and self.directive.args else ""
+        if written and (written != "2" or version >= versions.HTTP2_UPSTREAM):
+            return written
         return "1.1" if version >= versions.POOL_BY_DEFAULT else "1.0"
 
-    def options(self, version: Version) -> list[str]:
-        """Returns the versions that may be spoken: one, if nothing is missing."""
-        known = self.known(version)
-        return sorted({known, "1.0", "1.1"}) if self.missing else [known]
+    def possible(self, version: Version) -> list[str]:
+        """Return the versions that may be used: one, if nothing is missing."""
+        effective = self.effective(version)
+        return sorted({effective, "1.0", "1.1"}) if self.missing else [effective]
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionFields:
-    """The Connection entries of the `proxy_set_header` list in force.
-
-    Attributes:
-        owner: the level whose list is in force; None if no level has one.
-        entries: the list's Connection entries, each with the values that it can take.
-        masked: Connection entries of an outer level that the owner's list masks.
-        missing: a nearer include that may hold a list of its own.
-    """
+    """The Connection entries of the `proxy_set_header` list in force."""
 
     owner: Level | None
+    """The level whose list is in force; None if no level has one."""
     entries: tuple[tuple[Directive, Values], ...]
+    """The list's Connection entries, each with the values that it can have."""
     masked: tuple[Directive, ...]
+    """Connection entries of an outer level that the owner's list masks."""
     missing: Directive | None
+    """A nearer include that may hold a list of its own."""
 
-    def names(self, field: str) -> bool:
-        """Tells whether the header lines in force name a field, given in lower case."""
-        lines = self.owner.all("proxy_set_header") if self.owner else ()
-        return any(line.args[:1] and line.args[0].lower() == field for line in lines)
+    @property
+    def header_lines(self) -> list[Directive]:
+        """The `proxy_set_header` lines in force."""
+        return self.owner.all("proxy_set_header") if self.owner else []
 
-    def known(self, version: Version) -> list[tuple[Value, ...]]:
-        """Returns each set of fields that may be sent unless something missing says otherwise."""
+    def lines_of(self, field: str) -> list[Directive]:
+        """Return the header lines in force for a field, given in lower case."""
+        return [line for line in self.header_lines if line.args and line.args[0].lower() == field]
+
+    def effective(self, version: Version) -> list[tuple[Value, ...]]:
+        """Return each set of fields that may be sent unless a missing include holds another list."""
         if self.entries:
             return _combinations([values for _, values in self.entries])
         return [()] if version >= versions.POOL_BY_DEFAULT else [(CLOSE,)]
 
-    def options(self, version: Version) -> list[tuple[Value, ...]]:
-        """Returns each set of fields that may be sent; empty fields are not sent at all."""
-        options = self.known(version)
+    def possible(self, version: Version) -> list[tuple[Value, ...]]:
+        """Return each set of fields that may be sent; empty fields are not sent at all."""
+        possible = self.effective(version)
         if self.missing:
-            hole = Unknown(self.missing.args[0], f"missing here, included at {self.missing.place}")
-            options.append(((hole,),))
-        return options
+            unknown = Unknown(self.missing.args[0], f"missing here, included at {self.missing.place}")
+            possible.append(((unknown,),))
+        return possible
 
     def is_default(self, version: Version) -> bool:
-        """Tells whether nginx's own `Connection: close` is sent unless something missing says otherwise."""
+        """Return whether nginx's own `Connection: close` is sent, as far as includes are not missing."""
         return not self.entries and version < versions.POOL_BY_DEFAULT
 
 
 def http_version(level: Level) -> HttpVersion:
-    """Returns the `proxy_http_version` in force at a level."""
+    """Return the `proxy_http_version` in force at a level."""
     missing = None
     for outer in level.up():
         if (found := outer.last("proxy_http_version")) is not None:
@@ -95,7 +97,7 @@ def http_version(level: Level) -> HttpVersion:
 
 
 def connection_fields(level: Level, scope: Scope) -> ConnectionFields:
-    """Returns the Connection fields in force at a level: lists of headers never merge."""
+    """Return the Connection fields in force at a level: lists of headers never merge."""
     missing = None
     for outer in level.up():
         headers = outer.all("proxy_set_header")
@@ -110,35 +112,35 @@ def connection_fields(level: Level, scope: Scope) -> ConnectionFields:
 
 
 def names_connection(directive: Directive) -> bool:
-    """Tells whether a `proxy_set_header` line is about Connection; names compare without case."""
+    """Return whether a `proxy_set_header` line is about Connection; names compare without case."""
     return len(directive.args) == 2 and directive.args[0].lower() == "connection"
 
 
-def tokens(fields: Iterable[Value]) -> tuple[frozenset[str], bool]:
-    """Returns the options in some fields (RFC 9110, section 7.6.1), and whether more may be there.
+def connection_options(fields: Iterable[Value]) -> tuple[frozenset[str], bool]:
+    """Return the options in some fields (RFC 9110, section 7.6.1), and whether more may be there.
 
-    What the client writes holds no option here: an ordinary request asks for no close.
+    What the client writes holds no option here: an ordinary request has no `close`.
     """
     found: set[str] = set()
     is_open = False
     for field in fields:
-        text = "".join(map(_certain, field))
+        text = "".join(map(_certain_text, field))
         is_open = is_open or "\0" in text
         found.update(token.strip().lower() for token in text.split(","))
     return frozenset(token for token in found if token and "\0" not in token), is_open
 
 
-def _certain(piece: Piece) -> str:
+def _certain_text(piece: Piece) -> str:
     if isinstance(piece, str):
         return piece
     return "" if piece.is_clients else "\0"
 
 
-def keeps(http: str, fields: tuple[Value, ...]) -> bool | None:
-    """Tells whether a server that follows RFC 9112, section 9.3 keeps the connection; None if unknown."""
+def keeps_open(http: str, fields: tuple[Value, ...]) -> bool | None:
+    """Return whether a server that follows RFC 9112, section 9.3 keeps the connection; None if unknown."""
     if http == "2":
         return True
-    named, is_open = tokens(fields)
+    named, is_open = connection_options(fields)
     if "close" in named:
         return False
     if is_open:

@@ -148,7 +148,7 @@ def _site(found: Scene, server: Level | None) -> Site:
 
 def _peers(location: PassLocation) -> Iterator[Peer]:
     kind = _KINDS.get(location.protocol, "http")
-    if kind == "http" and location.http.known(NEWEST) == "2":
+    if kind == "http" and location.http.effective(NEWEST) == "2":
         kind = "h2"
     tls = {target.is_tls for target in location.targets} or {False}
     for is_tls in (False, True):

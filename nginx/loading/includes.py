@@ -1,4 +1,4 @@
-"""Puts included files in the place of their includes, and remembers what is missing."""
+"""Replace includes by the directives of their files, and record what is missing."""
 
 from __future__ import annotations
 
@@ -11,39 +11,36 @@ from nginx.tree import Directive, Place, Problem, Tree
 
 @dataclass(slots=True)
 class Configuration:
-    """One configuration with its includes in place.
-
-    Attributes:
-        file: the file that was asked about.
-        http: the directives inside http {}; for a fragment, all of its directives.
-        main: the directives outside http {}; empty for a fragment.
-        is_fragment: there is no http {} here; the text is read as if it stood inside one.
-        problems: what nginx would refuse.
-        missing: includes whose files are not here; they stay in the tree as `include`.
-        ignored: rules that a comment silences, by file and line.
-        files: all files that were read.
-        templates: where a template's first expression stands, and its language.
-    """
+    """One configuration with its includes in place."""
 
     file: str
+    """The file to begin with."""
     http: tuple[Directive, ...] = ()
+    """The directives inside http {}; for a fragment, all of its directives."""
     main: tuple[Directive, ...] = ()
+    """The directives outside http {}; empty for a fragment."""
     is_fragment: bool = True
+    """There is no http {} here; the text is read as if it stood inside one."""
     problems: list[Problem] = field(default_factory=list)
+    """What nginx would refuse."""
     missing: list[Directive] = field(default_factory=list)
+    """Includes whose files are not here; they stay in the tree as `include`."""
     ignored: dict[tuple[str, int], frozenset[str]] = field(default_factory=dict)
+    """Rules that a comment silences, by file and line."""
     files: list[str] = field(default_factory=list)
+    """All files that were read."""
     templates: list[tuple[Place, str]] = field(default_factory=list)
+    """Where a template's first expression stands, and its language."""
 
 
-def assemble(tree: Tree, sources: Sources) -> Configuration:
-    """Returns a file's configuration, with everything that it includes and was handed over."""
+def expand_includes(tree: Tree, sources: Sources) -> Configuration:
+    """Return a file's configuration, with everything that it includes and the extra files."""
     found = Configuration(tree.file)
-    expander = _Expander(found, sources)
+    expander = _IncludeExpander(found, sources)
     own = expander.expand_tree(tree)
-    if not any(directive.name == "http" for directive in own):
-        own = _surrounded(own, expander, sources)
-    found.is_fragment = not any(directive.name == "http" for directive in own)
+    if not _has_http(own):
+        own = _with_extra_files(own, expander, sources)
+    found.is_fragment = not _has_http(own)
     if found.is_fragment:
         found.http = own
     else:
@@ -53,36 +50,36 @@ def assemble(tree: Tree, sources: Sources) -> Configuration:
     return found
 
 
-def _surrounded(own: tuple[Directive, ...], expander: _Expander, sources: Sources) -> tuple[Directive, ...]:
-    """Returns a fragment inside the http {} that was handed over, or beside the fragments that were.
-
-    In a main file that was handed over, the includes of http {} that lead nowhere mean the fragment.
-    """
-    beside: list[Directive] = []
-    around: list[Directive] = []
-    unused = [path for path in sources.handed_over if str(path) not in expander.seen]
-    trees = [sources.load(path) for path in unused]
-    for other in sorted(trees, key=lambda t: not any(d.name == "http" for d in t.directives)):
-        if other.file not in expander.seen:
-            part = expander.expand_tree(other)
-            (around if any(directive.name == "http" for directive in part) else beside).extend(part)
-    inner = (*beside, *own)
-    if not around:
-        return inner
-    led_nowhere = {id(d) for block in around if block.name == "http" for d in block.children("include")}
-    expander.found.missing[:] = [d for d in expander.found.missing if id(d) not in led_nowhere]
-    outer = []
-    for directive in around:
-        if directive.name == "http":
-            kept = tuple(child for child in directive.block or () if child.name != "include")
-            outer.append(replace(directive, block=(*kept, *inner)))
-            inner = ()
-        else:
-            outer.append(directive)
-    return tuple(outer)
+def _has_http(directives: Iterable[Directive]) -> bool:
+    return any(directive.name == "http" for directive in directives)
 
 
-class _Expander:
+def _with_extra_files(
+    own: tuple[Directive, ...], expander: _IncludeExpander, sources: Sources
+) -> tuple[Directive, ...]:
+    """Return a fragment inside the http {} of an extra file, or beside the fragments among them."""
+    unused = [path for path in sources.extra_files if str(path) not in expander.seen]
+    trees = sorted(map(sources.load, unused), key=lambda tree: not _has_http(tree.directives))
+    # A main file comes first and may include the others.
+    parts = [expander.expand_tree(tree) for tree in trees if tree.file not in expander.seen]
+    main = [directive for part in parts if _has_http(part) for directive in part]
+    fragment = (*(directive for part in parts if not _has_http(part) for directive in part), *own)
+    return _inside_http(fragment, main, expander.found.missing) if main else fragment
+
+
+def _inside_http(
+    fragment: tuple[Directive, ...], main: list[Directive], missing: list[Directive]
+) -> tuple[Directive, ...]:
+    """Return a main file with a fragment in its first http {}, instead of what is missing there."""
+    blocks = [directive for directive in main if directive.name == "http"]
+    replaced = {id(include) for block in blocks for include in block.children("include")}
+    missing[:] = [include for include in missing if id(include) not in replaced]
+    bare = {id(b): tuple(each for each in b.block or () if each.name != "include") for b in blocks}
+    bare[id(blocks[0])] += fragment
+    return tuple(replace(each, block=bare[id(each)]) if id(each) in bare else each for each in main)
+
+
+class _IncludeExpander:
     def __init__(self, found: Configuration, sources: Sources) -> None:
         self.found = found
         self.seen: set[str] = set()
@@ -110,8 +107,7 @@ class _Expander:
                 result += self._included(directive)
             elif directive.block:
                 block = self._expand(directive.block)
-                same = len(block) == len(directive.block) and all(map(_is, block, directive.block))
-                result.append(directive if same else replace(directive, block=block))
+                result.append(directive if block == directive.block else replace(directive, block=block))
             else:
                 result.append(directive)
         return tuple(result)
@@ -129,7 +125,3 @@ class _Expander:
             else:
                 result += self.expand_tree(tree)
         return tuple(result)
-
-
-def _is(one: Directive, other: Directive) -> bool:
-    return one is other

@@ -1,7 +1,4 @@
-"""Where the text of a configuration comes from: files, `nginx -T` dumps, standard input, stock files.
-
-Finds the file that an include means; nginx.includes puts its directives in place.
-"""
+"""Find and read the files of a configuration: on disk, in an `nginx -T` dump, or stock files of nginx."""
 
 from __future__ import annotations
 
@@ -19,6 +16,7 @@ from nginx.tree import Place, Problem, Tree
 _DUMPED_FILE = re.compile(r"^# configuration file (.+):\n", re.MULTILINE)
 _GLOB = frozenset("*?[")
 _LARGEST_BYTES = 32 << 20
+_SYSTEM_FOLDERS = {("/", "etc"), ("/", "usr"), ("/", "opt")}
 _PREFIX = PurePosixPath("/etc/nginx")
 
 # Debian's proxy_params; the other stock files hold nothing about upstream connections.
@@ -27,79 +25,72 @@ proxy_set_header X-Real-IP $remote_addr;
 proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
 proxy_set_header X-Forwarded-Proto $scheme;
 """
-_STOCK = {
-    "mime.types": "",
-    "fastcgi_params": "",
-    "fastcgi.conf": "",
-    "fastcgi-php.conf": "",
-    "uwsgi_params": "",
-    "scgi_params": "",
-    "proxy_params": _PROXY_PARAMS,
-    "koi-utf": "",
-    "koi-win": "",
-    "win-utf": "",
-    "options-ssl-nginx.conf": "",
-    "snakeoil.conf": "",
+_EMPTY_STOCK = {
+    "mime.types",
+    "fastcgi_params",
+    "fastcgi.conf",
+    "fastcgi-php.conf",
+    "uwsgi_params",
+    "scgi_params",
 }
+_EMPTY_STOCK |= {"koi-utf", "koi-win", "win-utf", "options-ssl-nginx.conf", "snakeoil.conf"}
+_STOCK = {"proxy_params": _PROXY_PARAMS} | dict.fromkeys(_EMPTY_STOCK, "")
 
 
 @dataclass(slots=True)
 class Sources:
-    """The files that a configuration may include.
-
-    Attributes:
-        prefix: the folder that relative includes start from; None for standard input.
-        root: where absolute includes are looked up instead of in the file system; None if nowhere.
-        handed_over: further files that stand in for includes of the same name.
-        dumped: the files of an `nginx -T` dump by name; with them nothing else is looked at.
-        replaced: texts that files are read as, by name.
-        read: the files that were read, by name.
-    """
+    """The files that a configuration may include."""
 
     prefix: Path | None
+    """The folder that relative includes start from; None for standard input."""
     root: Path | None = None
-    handed_over: Sequence[Path] = ()
+    """Where absolute includes are looked up instead of in the file system; None if nowhere."""
+    extra_files: Sequence[Path] = ()
+    """Further files that replace includes of the same name."""
     dumped: dict[str, Tree] | None = None
+    """The files of an `nginx -T` dump by name; with them no other file is read."""
     replaced: Mapping[str, str] = field(default_factory=dict)
+    """Texts to read instead of files, by name."""
     read: dict[str, Tree] = field(default_factory=dict)
+    """The files that were read, by name."""
 
     def find(self, pattern: str) -> list[Tree] | None:
-        """Returns the files that an include names, in nginx's order; None if it is missing.
+        """Return the files that an include names, in nginx's order; None if it is missing.
 
         A pattern with wildcards that matches nothing is no error for nginx, so it is [] here.
         """
         is_glob = not _GLOB.isdisjoint(pattern)
         if self.dumped is not None:
-            found = [_tree for name, _tree in self.dumped.items() if self._dump_matches(name, pattern)]
+            found = [parsed for name, parsed in self.dumped.items() if self._dump_matches(name, pattern)]
             return found if found or is_glob else None
         for place in self._places(pattern):
             files = _files(place)
             if files:
                 return [self.included(file) for file in files]
         basename = PurePosixPath(pattern).name
-        given = [self.included(path) for path in self.handed_over if fnmatchcase(path.name, basename)]
+        given = [self.included(path) for path in self.extra_files if fnmatchcase(path.name, basename)]
         if is_glob:
-            given = [_tree for _tree in given if not any(d.name == "http" for d in _tree.directives)]
+            given = [parsed for parsed in given if not any(d.name == "http" for d in parsed.directives)]
         if given:
             return given
         if basename in _STOCK:
-            return [tree.read(_STOCK[basename], f"(stock) {basename}")]
+            return [tree.parse(_STOCK[basename], f"(stock) {basename}")]
         return [] if is_glob else None
 
     def load(self, path: Path) -> Tree:
-        """Returns a file's directives; each file is read once."""
+        """Return a file's directives; each file is read once."""
         key = str(path)
         if key not in self.read:
-            self.read[key] = tree.read(self.replaced[key] if key in self.replaced else text_of(path), key)
+            self.read[key] = tree.parse(self.replaced[key] if key in self.replaced else read_text(path), key)
         return self.read[key]
 
     def text(self, file: str) -> str | None:
-        """Returns the text of a file that was read; None for what is no file, such as stock files."""
+        """Return the text of a file that was read; None for stock files."""
         found = (self.read if self.dumped is None else self.dumped).get(file)
         return found.text if found is not None else None
 
     def included(self, path: Path) -> Tree:
-        """Returns a file's directives; a file that cannot be read is a problem of the configuration."""
+        """Return a file's directives; a file that cannot be read is a problem of the configuration."""
         try:
             return self.load(path)
         except NginxConfigError as error:
@@ -111,7 +102,7 @@ class Sources:
         return PurePosixPath(name).match(str(main.parent / pattern))
 
     def _places(self, pattern: str) -> list[Path]:
-        """Returns where an include may lie, likeliest first.
+        """Return where an include may lie, most likely first.
 
         nginx starts from the folder of the main file. A fragment's main file lies in its own folder or
         above it, and a repository keeps /etc/nginx/... as a folder of its own; only what belongs to the
@@ -137,15 +128,15 @@ class Sources:
         return [*places, self.prefix / tail, self.prefix.parent / tail]
 
     def _is_near(self, place: Path) -> bool:
-        """Tells whether a file lies where a configuration may look: what `..` leads to may be anybody's."""
+        """Return whether a file may belong to the configuration: what `..` leads to may be of others."""
         assert self.prefix is not None
         normal = Path(os.path.normpath(place.absolute()))
-        tree = Path(os.path.normpath(self.prefix.parent.absolute()))
-        return normal.is_relative_to(tree) or _is_system(self.prefix, PurePosixPath(normal))
+        folder = Path(os.path.normpath(self.prefix.parent.absolute()))
+        return normal.is_relative_to(folder) or _is_system(self.prefix, PurePosixPath(normal))
 
 
-def text_of(path: Path) -> str:
-    """Returns a file's text; bytes that are no UTF-8 stay visible as replacement characters.
+def read_text(path: Path) -> str:
+    """Return a file's text; bytes that are no UTF-8 stay visible as replacement characters.
 
     Raises:
         NginxConfigError: the file cannot be read, is too large, or is binary.
@@ -157,11 +148,11 @@ def text_of(path: Path) -> str:
         raise NginxConfigError(str(path), 0, f"cannot be read: {error.strerror}") from error
     if len(raw) > _LARGEST_BYTES:
         raise NginxConfigError(str(path), 0, f"larger than {_LARGEST_BYTES >> 20} MiB; not a configuration")
-    return decoded(raw, str(path))
+    return decode(raw, str(path))
 
 
-def decoded(raw: bytes, name: str) -> str:
-    """Returns the text of a configuration's bytes.
+def decode(raw: bytes, name: str) -> str:
+    """Return the text of a configuration's bytes.
 
     Raises:
         NginxConfigError: the bytes hold a NUL, so they are no configuration.
@@ -173,7 +164,7 @@ def decoded(raw: bytes, name: str) -> str:
 
 
 def split_dump(text: str) -> dict[str, str] | None:
-    """Returns the texts of an `nginx -T` dump by file, the main file first; None if it is no dump."""
+    """Return the texts of an `nginx -T` dump by file, the main file first; None if it is no dump."""
     heads = list(_DUMPED_FILE.finditer(text))
     if not heads:
         return None
@@ -189,8 +180,4 @@ def _files(place: Path) -> list[Path]:
 
 
 def _is_system(prefix: Path, wanted: PurePosixPath) -> bool:
-    return Path(wanted).is_relative_to(prefix) or prefix.parts[:2] in {
-        ("/", "etc"),
-        ("/", "usr"),
-        ("/", "opt"),
-    }
+    return Path(wanted).is_relative_to(prefix) or prefix.parts[:2] in _SYSTEM_FOLDERS

@@ -1,35 +1,29 @@
-"""Findings as other programs read them: SARIF 2.1.0, and the annotations of GitHub Actions."""
+"""Format findings for other programs: SARIF 2.1.0, and annotations of GitHub Actions."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from nginx.check import Examination
+from nginx.check import CheckResult
 from nginx.finding import Finding, Severity
 from nginx.rules import CATALOGUE, Rule
 from nginx.tree import Place
 
-_SARIF_LEVELS = {
-    Severity.ERROR: "error",
-    Severity.HIGH: "error",
-    Severity.MEDIUM: "warning",
-    Severity.LOW: "note",
-    Severity.INFO: "none",
+_LEVELS = {
+    Severity.ERROR: ("error", "error"),
+    Severity.HIGH: ("error", "error"),
+    Severity.MEDIUM: ("warning", "warning"),
+    Severity.LOW: ("note", "notice"),
+    Severity.INFO: ("none", "notice"),
 }
-_GITHUB_LEVELS = {
-    Severity.ERROR: "error",
-    Severity.HIGH: "error",
-    Severity.MEDIUM: "warning",
-    Severity.LOW: "notice",
-    Severity.INFO: "notice",
-}
+"""The levels of SARIF and of GitHub."""
 
 
-def sarif(examination: Examination) -> dict[str, Any]:
-    """Returns the findings as a SARIF 2.1.0 log."""
-    used = sorted({finding.rule for finding in examination.findings})
+def sarif(result: CheckResult) -> dict[str, Any]:
+    """Return the findings as a SARIF 2.1.0 log."""
+    used = sorted({finding.rule for finding in result.findings})
     driver = {"name": "bench check", "rules": [_sarif_rule(CATALOGUE[rule_id]) for rule_id in used]}
-    results = [_sarif_result(finding, used.index(finding.rule)) for finding in examination.findings]
+    results = [_sarif_result(finding, used.index(finding.rule)) for finding in result.findings]
     return {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -43,7 +37,7 @@ def _sarif_rule(rule: Rule) -> dict[str, Any]:
         "name": "".join(word.capitalize() for word in rule.name.split("-")),
         "shortDescription": {"text": rule.summary},
         "fullDescription": {"text": f"{rule.summary} {rule.explanation}".strip()},
-        "defaultConfiguration": {"level": _SARIF_LEVELS[rule.severity]},
+        "defaultConfiguration": {"level": _LEVELS[rule.severity][0]},
     }
 
 
@@ -51,7 +45,7 @@ def _sarif_result(finding: Finding, index: int) -> dict[str, Any]:
     result: dict[str, Any] = {
         "ruleId": finding.rule,
         "ruleIndex": index,
-        "level": _SARIF_LEVELS[finding.severity],
+        "level": _LEVELS[finding.severity][0],
         "message": {"text": _sentence(finding)},
         "locations": [_sarif_location(finding.place)],
         "properties": {"versions": list(finding.versions)},
@@ -67,13 +61,13 @@ def _sarif_location(place: Place) -> dict[str, Any]:
     return {"physicalLocation": where}
 
 
-def github(examination: Examination) -> str:
-    """Returns the findings as workflow commands of GitHub Actions, one a line."""
-    return "".join(f"{_github_line(finding)}\n" for finding in examination.findings)
+def github(result: CheckResult) -> str:
+    """Return the findings as workflow commands of GitHub Actions, one a line."""
+    return "".join(f"{_github_line(finding)}\n" for finding in result.findings)
 
 
 def _github_line(finding: Finding) -> str:
-    level = _GITHUB_LEVELS[finding.severity]
+    level = _LEVELS[finding.severity][1]
     title = f"{finding.rule} {CATALOGUE[finding.rule].name}"
     where = f"file={_property(finding.place.file)},line={max(1, finding.place.line)},title={_property(title)}"
     return f"::{level} {where}::{_escaped(_sentence(finding))}"

@@ -1,4 +1,4 @@
-"""An examination as people read it. Values in, text out; the caller prints."""
+"""Format the result of a check, and the explanation of a rule, as text for a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from nginx import tree
-from nginx.check import Examination, Judged
+from nginx.check import CheckResult, LocationVerdicts
 from nginx.finding import Finding, Severity
 from nginx.rules import CATALOGUE, Rule
 from nginx.tree import Directive
@@ -22,7 +22,7 @@ _COLOURS = {
     Severity.LOW: "36",
     Severity.INFO: "2",
 }
-_CLOSERS = {
+_CLOSES_FIRST = {
     "nginx": "nginx closes first and keeps TIME_WAIT",
     "backend": "the server closes first and keeps TIME_WAIT",
     "race": "nginx and the server race to close; the first keeps TIME_WAIT",
@@ -31,37 +31,42 @@ _WIDTH = 110
 
 
 @dataclass(frozen=True, slots=True)
-class Paint:
-    """Colours text for a terminal, or leaves it alone."""
+class Colorizer:
+    """Colours text for a terminal, or leaves it as it is."""
 
     in_colour: bool = False
 
     def __call__(self, text: str, code: str) -> str:
+        """Return a text in the colour of an SGR code."""
         return f"\x1b[{code}m{text}\x1b[0m" if self.in_colour else text
 
 
-def text(examination: Examination, shown: Severity = Severity.LOW, paint: Paint = Paint()) -> str:
-    """Returns the report: each location with its verdict, why and what to change, then what else was found.
+def format_check(
+    result: CheckResult, at_least: Severity = Severity.LOW, colorize: Colorizer = Colorizer()
+) -> str:
+    """Return the report: each location with its verdict, why and what to change, then what else was found.
 
     Args:
-        examination: the answer to report.
-        shown: findings below this severity are counted, not printed.
-        paint: how to colour.
+        result: the result to report.
+        at_least: findings below this severity are counted, not printed.
+        colorize: how to colour.
     """
     lines: list[str] = []
-    by_location = _by_location(examination.findings)
-    for location in examination.locations:
-        lines += _location(location, by_location.get((location.place.file, location.place.line), []), paint)
+    by_location = _by_location(result.findings)
+    for location in result.locations:
+        lines += _format_location(
+            location, by_location.get((location.place.file, location.place.line), []), colorize
+        )
         lines.append("")
-    rest = [finding for finding in examination.findings if not _explains_a_location(finding)]
-    lines += _rest([finding for finding in rest if finding.severity >= shown], paint)
-    hidden = sum(1 for finding in rest if finding.severity < shown)
-    lines += _summary(examination, hidden)
+    rest = [finding for finding in result.findings if not _explains_a_location(finding)]
+    lines += _format_findings([finding for finding in rest if finding.severity >= at_least], colorize)
+    hidden = sum(1 for finding in rest if finding.severity < at_least)
+    lines += _summary(result, hidden)
     return "\n".join(lines) + "\n"
 
 
-def explanation(rule: Rule) -> str:
-    """Returns a rule with its reasons and a configuration on either side of it."""
+def format_rule(rule: Rule) -> str:
+    """Return a rule with its reasons and a configuration on either side of it."""
     parts = [f"{rule.id} {rule.name} ({rule.severity})", rule.summary]
     if rule.explanation:
         parts.append(rule.explanation)
@@ -71,27 +76,27 @@ def explanation(rule: Rule) -> str:
         parts.append(f"Not proven by traffic in the tests: {rule.unproven}.")
     if rule.detect is not None and rule.bad.strip():
         shown = f"on nginx {rule.shown_on}"
-        parts.append(f"Flagged {shown}:\n\n{_laid_out(rule.bad)}")
-        parts.append(f"Not flagged {shown}:\n\n{_laid_out(rule.good)}")
+        parts.append(f"Flagged {shown}:\n\n{_format_config(rule.bad)}")
+        parts.append(f"Not flagged {shown}:\n\n{_format_config(rule.good)}")
     return "\n\n".join(parts) + "\n"
 
 
-def _laid_out(text: str) -> str:
-    """Returns a configuration with one directive a line; one that nginx would refuse as it is."""
-    read = tree.read(text, "example")
+def _format_config(text: str) -> str:
+    """Return a configuration with one directive a line; one that nginx would refuse as it is."""
+    read = tree.parse(text, "example")
     if read.problems:
         return textwrap.indent(text.rstrip(), "    ")
-    return "\n".join(_lines(text, read.directives, "    "))
+    return "\n".join(_format_lines(text, read.directives, "    "))
 
 
-def _lines(text: str, directives: Iterable[Directive], indent: str) -> Iterator[str]:
+def _format_lines(text: str, directives: Iterable[Directive], indent: str) -> Iterator[str]:
     for each in directives:
-        said = " ".join(text[each.start : each.args_end].split())
+        words = " ".join(text[each.start : each.args_end].split())
         if each.block is None:
-            yield f"{indent}{said};"
+            yield f"{indent}{words};"
         else:
-            yield f"{indent}{said} {{"
-            yield from _lines(text, each.block, indent + "    ")
+            yield f"{indent}{words} {{"
+            yield from _format_lines(text, each.block, indent + "    ")
             yield f"{indent}}}"
 
 
@@ -108,30 +113,35 @@ def _explains_a_location(finding: Finding) -> bool:
     return bool(finding.passes) and CATALOGUE[finding.rule].about_reuse
 
 
-def _location(location: Judged, findings: list[Finding], paint: Paint) -> Iterator[str]:
-    yield f"{paint(location.context, '1')} -> {location.target}   {paint(str(location.place), '2')}"
-    groups: dict[Verdict, list[str]] = {}
+def _format_location(
+    location: LocationVerdicts, findings: list[Finding], colorize: Colorizer
+) -> Iterator[str]:
+    yield f"{colorize(location.context, '1')} -> {location.target}   {colorize(str(location.place), '2')}"
+    by_verdict: dict[Verdict, list[str]] = {}
     for version, verdict in location.verdicts.items():
-        groups.setdefault(verdict, []).append(version)
-    for verdict, versions in groups.items():
+        by_verdict.setdefault(verdict, []).append(version)
+    file = location.place.file
+    for verdict, versions in by_verdict.items():
         mark, code = _MARKS[verdict.answer]
-        closer = f": {_CLOSERS[verdict.closer]}" if verdict.closer else ""
-        yield f"  {paint(mark, code)} {', '.join(versions)}  {paint(verdict.answer, code)}{closer}"
-        yield from _wrapped("why", _near(verdict.reason, location.place.file))
+        closing = f": {_CLOSES_FIRST[verdict.closes_first]}" if verdict.closes_first else ""
+        yield f"  {colorize(mark, code)} {', '.join(versions)}  {colorize(verdict.answer, code)}{closing}"
+        yield from _wrapped("why", _shorten_places(verdict.reason, file))
     for finding in findings:
-        if finding.fix and any(location.verdicts[version].answer != "reused" for version in finding.versions):
-            note = (
-                "" if len(finding.versions) == len(location.verdicts) else f" [{', '.join(finding.versions)}]"
-            )
-            said = f"{finding.fix} ({finding.rule}, {finding.place}){note}"
-            yield from _wrapped("fix", _near(said, location.place.file))
-        else:
-            said = f"{finding.message} ({finding.rule}, {finding.place})"
-            yield from _wrapped("note", _near(said, location.place.file))
+        label, text = _remark(location, finding)
+        yield from _wrapped(label, _shorten_places(text, file))
 
 
-def _near(text: str, file: str) -> str:
-    """Returns a text whose places in the file at hand are only their lines."""
+def _remark(location: LocationVerdicts, finding: Finding) -> tuple[str, str]:
+    """Return the fix of a finding where its location is not reused, else what it found."""
+    source = f"({finding.rule}, {finding.place})"
+    if finding.fix and any(location.verdicts[version].answer != "reused" for version in finding.versions):
+        is_partial = len(finding.versions) != len(location.verdicts)
+        return "fix", f"{finding.fix} {source}" + (f" [{', '.join(finding.versions)}]" if is_partial else "")
+    return "note", f"{finding.message} {source}"
+
+
+def _shorten_places(text: str, file: str) -> str:
+    """Return a text whose places in the file at hand are only their lines."""
     return re.sub(rf"{re.escape(file)}:(\d+)", r"line \1", text)
 
 
@@ -147,49 +157,69 @@ def _wrapped(label: str, content: str) -> list[str]:
     )
 
 
-def _rest(findings: list[Finding], paint: Paint) -> Iterator[str]:
+def _format_findings(findings: list[Finding], colorize: Colorizer) -> Iterator[str]:
     for finding in findings:
-        severity = paint(f"{finding.severity!s:<6}", _COLOURS[finding.severity])
-        yield f"{severity} {finding.rule}  {paint(str(finding.place), '2')}"
-        yield from _wrapped("", _near(finding.message, finding.place.file))
+        severity = colorize(f"{finding.severity!s:<6}", _COLOURS[finding.severity])
+        yield f"{severity} {finding.rule}  {colorize(str(finding.place), '2')}"
+        yield from _wrapped("", _shorten_places(finding.message, finding.place.file))
         if finding.fix:
             yield from _wrapped("fix", finding.fix)
     if findings:
         yield ""
 
 
-def _summary(examination: Examination, hidden: int) -> Iterator[str]:
-    total = len(examination.locations)
+def _summary(result: CheckResult, hidden: int) -> Iterator[str]:
+    total = len(result.locations)
     if not total:
         yield "no pass location here: nothing is sent to an upstream server"
-    for version in examination.versions if total else ():
-        answers = [location.verdicts[version].answer for location in examination.locations]
+    for version in result.versions if total else ():
+        answers = [location.verdicts[version].answer for location in result.locations]
         counts = [f"{answers.count(answer)} {answer}" for answer in _MARKS if answer in answers]
-        yield f"nginx {version}: of {total} location{'s' if total != 1 else ''}, {', '.join(counts)}"
-    if total and len(examination.versions) > 1:
-        yield _difference(examination)
+        yield f"nginx {version}: of {_count(total, 'location')}, {', '.join(counts)}"
+    if total and len(result.versions) > 1:
+        old, new = result.versions[0], result.versions[-1]
+        pairs = [(location.verdicts[old], location.verdicts[new]) for location in result.locations]
+        yield _format_upgrade(old, new, _UpgradeEffect.of(pairs))
     if hidden:
-        yield f"{hidden} remark{'s' if hidden != 1 else ''} not shown (--severity info shows all)"
+        yield f"{_count(hidden, 'remark')} not shown (--severity info shows all)"
 
 
-def _difference(examination: Examination) -> str:
-    """Returns what changes from the first version to the last."""
-    old, new = examination.versions[0], examination.versions[-1]
-    pairs = [(loc.verdicts[old], loc.verdicts[new]) for loc in examination.locations]
-    broken = [pair for pair in pairs if pair[0].answer != "reused"]
-    repaired = sum(1 for _, after in broken if after.answer == "reused")
-    lost = sum(1 for before, after in pairs if before.answer == "reused" != after.answer)
-    closers = sum(1 for before, after in broken if after.closer and after.closer != before.closer)
-    if not broken and not lost:
+@dataclass(frozen=True, slots=True)
+class _UpgradeEffect:
+    """How many locations an upgrade of nginx changes."""
+
+    broken: int
+    """Those without reuse before it."""
+    repaired: int
+    lost: int
+    """Those that lose their reuse."""
+    other_side: int
+    """Those without reuse in which another side closes first."""
+
+    @classmethod
+    def of(cls, pairs: list[tuple[Verdict, Verdict]]) -> _UpgradeEffect:
+        broken = [(old, new) for old, new in pairs if old.answer != "reused"]
+        return cls(
+            broken=len(broken),
+            repaired=sum(new.answer == "reused" for _, new in broken),
+            lost=sum(old.answer == "reused" != new.answer for old, new in pairs),
+            other_side=sum(new.closes_first not in {None, old.closes_first} for old, new in broken),
+        )
+
+
+def _format_upgrade(old: str, new: str, effect: _UpgradeEffect) -> str:
+    """Return what changes from the first version to the last."""
+    if not effect.broken and not effect.lost:
         return f"from {old} to {new} nothing changes: all connections are reused"
-    without = f"{len(broken)} location{'s' if len(broken) != 1 else ''} without reuse"
-    parts = (
-        [f"repairs {repaired} of {without}" if repaired else f"repairs none of {without}"] if broken else []
-    )
-    if len(broken) > repaired > 0:
-        parts.append(f"{len(broken) - repaired} stay{'s' if len(broken) - repaired == 1 else ''} as broken")
-    if lost:
-        parts.append(f"{lost} lose{'s' if lost == 1 else ''} reuse")
-    if closers:
-        parts.append(f"in {closers} another side closes first")
-    return f"an upgrade from {old} to {new} " + "; ".join(parts)
+    broken, left = _count(effect.broken, "location"), effect.broken - effect.repaired
+    parts = {
+        f"repairs {effect.repaired or 'none'} of {broken} without reuse": effect.broken,
+        f"{left} stay{'s' if left == 1 else ''} as broken": left and effect.repaired,
+        f"{effect.lost} lose{'s' if effect.lost == 1 else ''} reuse": effect.lost,
+        f"in {effect.other_side} another side closes first": effect.other_side,
+    }
+    return f"an upgrade from {old} to {new} " + "; ".join(part for part, applies in parts.items() if applies)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"

@@ -1,4 +1,4 @@
-"""Rules about the Connection fields that are sent to the server."""
+"""Rules about the Connection header that nginx sends to the server."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from nginx import versions
 from nginx.finding import Severity
 from nginx.model import PassLocation
-from nginx.rules.examples import GOOD, PASS, POOL, location
-from nginx.rules.rule import Case, Hit, rule, said_at
+from nginx.rules.examples import PASS, POOL, location
+from nginx.rules.rule import Hit, RuleContext, related_line, rule
 from nginx.tree import Directive
-from nginx.upstream_request import tokens
+from nginx.upstream_request import connection_options
 from nginx.values import pieces
 from nginx.variables import Definitions, is_clients
 
 _EMPTY = 'proxy_set_header Connection "";'
+_EMPTY_KEY = "''"
 
 
 @rule(
@@ -23,15 +24,14 @@ _EMPTY = 'proxy_set_header Connection "";'
     Severity.HIGH,
     about_reuse=True,
     bad=location(PASS, "proxy_http_version 1.1;"),
-    good=GOOD,
 )
-def default_close(case: Case) -> Iterator[Hit]:
-    """nginx sends `Connection: close`, its default before 1.29.7, because no header line says otherwise.
+def default_close(ctx: RuleContext) -> Iterator[Hit]:
+    """nginx sends `Connection: close`, its default before 1.29.7, because no header line sets another.
 
     The default is added to the `proxy_set_header` list in force for each name that is not in it.
     """
-    for each in case.speaking("http"):
-        if each.http.known(case.version) == "2" or not each.connection.is_default(case.version):
+    for each in ctx.using_protocol("http"):
+        if each.http.effective(ctx.version) == "2" or not each.connection.is_default(ctx.version):
             continue
         owner = each.connection.owner
         where = f" beside the other header lines of {owner}" if owner and owner is not each.level else ""
@@ -39,7 +39,7 @@ def default_close(case: Case) -> Iterator[Hit]:
             each.directive.place,
             "`Connection: close` is sent, the default before 1.29.7",
             f'add `proxy_set_header Connection "";`{where}',
-            related=(said_at(owner.all("proxy_set_header")[0]),) if owner else (),
+            related=(related_line(owner.all("proxy_set_header")[0]),) if owner else (),
             passes=(each,),
         )
 
@@ -56,24 +56,23 @@ def default_close(case: Case) -> Iterator[Hit]:
             location /old/ { proxy_pass http://app; }
         }
     """,
-    good=GOOD,
 )
-def pool_drain(case: Case) -> Iterator[Hit]:
+def pool_drain(ctx: RuleContext) -> Iterator[Hit]:
     """A location that has its connections closed uses up the idle connections of one that keeps them.
 
-    It takes them out of the pool that they share, and they do not come back.
+    It removes them from the pool that they share, and they do not come back.
     """
-    for upstream, pool in case.pooled():
-        users = [each for each in case.model.users(upstream) if not pool.is_local]
-        good = [each for each in users if case.verdict(each).answer == "reused"]
+    for upstream, pool in ctx.pooled():
+        users = [each for each in ctx.model.users(upstream) if not pool.is_local]
+        good = [each for each in users if ctx.verdict(each).answer == "reused"]
         for each in users:
-            if good and case.verdict(each).answer == "not reused" and each.protocol == "http":
+            if good and ctx.verdict(each).answer == "not reused" and each.protocol == "http":
                 yield Hit(
                     each.directive.place,
                     f'this location closes the idle connections of upstream "{upstream.name}" '
                     f"that {good[0].context} keeps ({good[0].directive.place})",
                     "make it reuse its connections too, or give it an upstream {} of its own",
-                    related=(said_at(good[0].directive),),
+                    related=(related_line(good[0].directive),),
                     passes=(each,),
                 )
 
@@ -84,17 +83,16 @@ def pool_drain(case: Case) -> Iterator[Hit]:
     Severity.HIGH,
     about_reuse=True,
     bad=location(PASS, "proxy_http_version 1.1; proxy_set_header Connection close;"),
-    good=GOOD,
 )
-def explicit_close(case: Case) -> Iterator[Hit]:
+def explicit_close(ctx: RuleContext) -> Iterator[Hit]:
     """A header line sends `Connection: close`, as text or through a variable: closed on every version."""
-    for each, line in _closing_lines(case):
-        if _map_behind(line.args[1], case.model.variables) is None:
+    for each, line in _closing_lines(ctx):
+        if _map_behind(line.args[1], ctx.model.variables) is None:
             yield Hit(
                 line.place,
                 f"`{line}` tells the server to close after each response",
                 'write `proxy_set_header Connection "";`',
-                related=(said_at(each.directive),),
+                related=(related_line(each.directive),),
                 passes=(each,),
             )
 
@@ -109,28 +107,26 @@ def explicit_close(case: Case) -> Iterator[Hit]:
     good="map $http_upgrade $connection_upgrade { default upgrade; '' ''; }\n"
     + location(PASS, "proxy_http_version 1.1; proxy_set_header Connection $connection_upgrade;"),
 )
-def map_close(case: Case) -> Iterator[Hit]:
+def map_close(ctx: RuleContext) -> Iterator[Hit]:
     """A map sends `Connection: close` with every request that asks for no upgrade.
 
     The WebSocket map of many guides (`'' close`) is one; it defeats the pool on every version, also
     since 1.29.7. An empty value for '' lets WebSocket through and keeps the ordinary connections.
     """
-    for each, line in _closing_lines(case):
-        block = _map_behind(line.args[1], case.model.variables)
+    for each, line in _closing_lines(ctx):
+        block = _map_behind(line.args[1], ctx.model.variables)
         if block is None:
             continue
         entry = next((e for e in block.block or () if e.args and "close" in e.args[0].lower()), None)
         yield Hit(
             entry.place if entry else block.place,
             f"{line.args[1]} is `close` for each request without Upgrade: their connections are closed",
-            f"write `{_key(entry)} '';` in the map" if entry else "let the map give '' where it gives close",
-            related=(said_at(line), said_at(block)),
+            f"write `{entry.name or _EMPTY_KEY} '';` in the map"
+            if entry
+            else "let the map give '' where it gives close",
+            related=(related_line(line), related_line(block)),
             passes=(each,),
         )
-
-
-def _key(entry: Directive) -> str:
-    return entry.name if entry.name else "''"
 
 
 @rule(
@@ -154,20 +150,20 @@ def _key(entry: Directive) -> str:
         }
     """,
 )
-def inheritance_lost(case: Case) -> Iterator[Hit]:
+def inheritance_lost(ctx: RuleContext) -> Iterator[Hit]:
     """Header lines of an inner level replace the whole list of the outer one, Connection with it.
 
     proxy_set_header lists never merge: a single line for Host in a location drops the `Connection ""` of
     the server. proxy_http_version is inherited on its own, so only one half survives. Since 1.29.7 the
     default is harmless, but a lost upgrade header still breaks WebSocket.
     """
-    old = case.version < versions.POOL_BY_DEFAULT
-    for each in case.speaking("http"):
+    old = ctx.version < versions.POOL_BY_DEFAULT
+    for each in ctx.using_protocol("http"):
         connection = each.connection
-        if connection.owner is None or not connection.masked or each.http.known(case.version) == "2":
+        if connection.owner is None or not connection.masked or each.http.effective(ctx.version) == "2":
             continue
         lost = connection.masked[-1]
-        if (not old and not lost.args[1]) or "close" in tokens([(lost.args[1],)])[0]:
+        if (not old and not lost.args[1]) or "close" in connection_options([(lost.args[1],)])[0]:
             continue  # nothing is lost: the default does the same
         first = connection.owner.all("proxy_set_header")[0]
         yield Hit(
@@ -175,7 +171,7 @@ def inheritance_lost(case: Case) -> Iterator[Hit]:
             f"this header line drops `{lost}` ({lost.place}), which {each.context} would have inherited",
             f"repeat `{lost};` beside it",
             severity=None if old else Severity.MEDIUM,
-            related=(said_at(lost), said_at(each.directive)),
+            related=(related_line(lost), related_line(each.directive)),
             passes=(each,),
         )
 
@@ -186,17 +182,16 @@ def inheritance_lost(case: Case) -> Iterator[Hit]:
     Severity.LOW,
     about_reuse=True,
     bad=location(PASS, "proxy_http_version 1.1; proxy_set_header Connection upgrade;"),
-    good=GOOD,
 )
-def always_upgrade(case: Case) -> Iterator[Hit]:
+def always_upgrade(ctx: RuleContext) -> Iterator[Hit]:
     """`Connection: upgrade` is sent with every request, also with those that upgrade nothing.
 
     It does not stop reuse: it holds no close. But the field names an Upgrade field that is not there
     (RFC 9110, section 7.8), and a few servers close or answer 400.
     """
-    for each in case.speaking("http"):
+    for each in ctx.using_protocol("http"):
         for line, _ in each.connection.entries:
-            if "upgrade" in tokens([(line.args[1],)])[0]:
+            if "upgrade" in connection_options([(line.args[1],)])[0]:
                 yield Hit(
                     line.place,
                     f"`{line}` is sent with ordinary requests too; reuse goes on, but some servers refuse",
@@ -211,17 +206,18 @@ def always_upgrade(case: Case) -> Iterator[Hit]:
     Severity.MEDIUM,
     about_reuse=True,
     bad=location(PASS, "proxy_http_version 1.1; proxy_set_header Connection $http_connection;"),
-    good=GOOD,
 )
-def client_controlled(case: Case) -> Iterator[Hit]:
+def client_controlled(ctx: RuleContext) -> Iterator[Hit]:
     """The client's own field decides about the connection to the server.
 
     A client that sends close has its upstream connection closed, and anyone can force churn or name
     fields that are to be dropped.
     """
-    for each in case.speaking("http"):
+    for each in ctx.using_protocol("http"):
         for line, _ in each.connection.entries:
-            named = sorted(n for n in _variables_behind(line.args[1], case.model.variables) if _decides(n))
+            named = sorted(
+                n for n in _variables_behind(line.args[1], ctx.model.variables) if _allows_close(n)
+            )
             if named:
                 yield Hit(
                     line.place,
@@ -239,21 +235,20 @@ def client_controlled(case: Case) -> Iterator[Hit]:
     bad=location(
         PASS, 'proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Connection upgrade;'
     ),
-    good=GOOD,
 )
-def duplicate_connection(case: Case) -> Iterator[Hit]:
-    """Several Connection lines stand at one level: they add up, none replaces another.
+def duplicate_connection(ctx: RuleContext) -> Iterator[Hit]:
+    """Several Connection lines stand at one level: all are sent, none replaces another.
 
     An empty one sends nothing and cancels nothing; every other one is sent as a field of its own.
     """
-    for each in case.speaking("http"):
+    for each in ctx.using_protocol("http"):
         lines = [line for line, _ in each.connection.entries]
         if len(lines) > 1:
             yield Hit(
                 lines[-1].place,
                 f"{len(lines)} Connection lines are in force together: they add up",
                 "keep one of them",
-                related=tuple(said_at(line) for line in lines[:-1]),
+                related=tuple(related_line(line) for line in lines[:-1]),
                 passes=(each,),
             )
 
@@ -264,18 +259,17 @@ def duplicate_connection(case: Case) -> Iterator[Hit]:
     Severity.INFO,
     about_reuse=True,
     bad=location(PASS, "proxy_http_version 1.1; proxy_set_header Connection keep-alive;"),
-    good=GOOD,
 )
-def literal_keep_alive(case: Case) -> Iterator[Hit]:
-    """`Connection: keep-alive` is sent: with HTTP/1.1 it says what holds anyway.
+def literal_keep_alive(ctx: RuleContext) -> Iterator[Hit]:
+    """`Connection: keep-alive` is sent: with HTTP/1.1 that is the default anyway.
 
-    With HTTP/1.0 it is the only thing that can work. A Keep-Alive field does nothing: nginx drops the
+    With HTTP/1.0 it is the only way to keep a connection. A Keep-Alive field does nothing: nginx drops the
     client's and ignores the server's.
     """
-    for each in case.speaking("http"):
+    for each in ctx.using_protocol("http"):
         for line, _ in each.connection.entries:
-            if "keep-alive" in tokens([(line.args[1],)])[0]:
-                old = each.http.known(case.version) == "1.0"
+            if "keep-alive" in connection_options([(line.args[1],)])[0]:
+                old = each.http.effective(ctx.version) == "1.0"
                 text = f"`{line}` " + (
                     "is what keeps connections open with HTTP/1.0" if old else "is redundant with HTTP/1.1"
                 )
@@ -286,30 +280,30 @@ def literal_keep_alive(case: Case) -> Iterator[Hit]:
                 yield Hit(line.place, f"`{line}` has no effect on the connection", "remove it")
 
 
-def _closing_lines(case: Case) -> Iterator[tuple[PassLocation, Directive]]:
-    """Yields the header lines that send, or may send, a close token."""
-    for each in case.speaking("http"):
-        if each.http.known(case.version) == "2":
+def _closing_lines(ctx: RuleContext) -> Iterator[tuple[PassLocation, Directive]]:
+    """Yield the header lines that send, or may send, a close token."""
+    for each in ctx.using_protocol("http"):
+        if each.http.effective(ctx.version) == "2":
             continue
         for line, values in each.connection.entries:
-            if any("close" in tokens([value])[0] for value in values):
+            if any("close" in connection_options([value])[0] for value in values):
                 yield each, line
 
 
 def _variables_behind(template: str, defined: Definitions) -> set[str]:
-    """Returns the variables that a value hangs on through `set`, itself named ones included."""
+    """Return the variables that a value depends on through `set`, the ones that it names included."""
     found: set[str] = set()
-    waiting = [template]
-    while waiting:
-        for name, is_name in pieces(waiting.pop()):
+    pending = [template]
+    while pending:
+        for name, is_name in pieces(pending.pop()):
             if is_name and name not in found:
                 found.add(name)
-                waiting += defined.set_to.get(name, ())
+                pending += defined.set_to.get(name, ())
     return found
 
 
 def _map_behind(template: str, defined: Definitions) -> Directive | None:
-    """Returns the map that a value comes from, directly or through `set`."""
+    """Return the map that a value comes from, directly or through `set`."""
     for name in sorted(_variables_behind(template, defined)):
         block = defined.blocks.get(name)
         if block is not None and block.name == "map":
@@ -317,6 +311,6 @@ def _map_behind(template: str, defined: Definitions) -> Directive | None:
     return None
 
 
-def _decides(name: str) -> bool:
-    """Tells whether clients can close upstream connections through a variable; Upgrade holds no close."""
+def _allows_close(name: str) -> bool:
+    """Return whether clients can close upstream connections through a variable; Upgrade holds no close."""
     return is_clients(name) and name != "http_upgrade"

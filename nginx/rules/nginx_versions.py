@@ -1,4 +1,4 @@
-"""Rules about versions and contexts: what an upgrade changes, what needs a newer nginx, what is misplaced."""
+"""Rules about versions of nginx: what an upgrade changes, what needs a newer one, what is misplaced."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from nginx import versions
 from nginx.finding import Severity
+from nginx.inheritance import Level
 from nginx.rules.examples import GOOD, KEPT, POOL
-from nginx.rules.rule import Case, Hit, rule, said_at
-from nginx.targets import Group
+from nginx.rules.rule import Hit, RuleContext, related_line, rule
+from nginx.targets import TargetKind
 from nginx.tree import Directive
 from nginx.versions import Version
 
@@ -32,41 +33,40 @@ _CLIENT_SIDE = ("keepalive_requests", "keepalive_timeout", "keepalive_time")
     """,
     good="keepalive_timeout 60;\n" + GOOD,
 )
-def confused_context(case: Case) -> Iterator[Hit]:
+def confused_context(ctx: RuleContext) -> Iterator[Hit]:
     """keepalive_requests or keepalive_timeout stand where they are about clients, not about servers.
 
     In http {}, server {} and location {} they limit client connections; only inside upstream {} are they
     about its pool. `keepalive N` itself is refused anywhere but in an upstream {}.
     """
-    for level in case.model.levels:
-        for line in level.all("keepalive"):
-            text = 'nginx refuses it: "keepalive" directive is not allowed here'
-            yield Hit(line.place, text, "move it into the upstream {}", severity=Severity.ERROR)
-    if any(
-        child.name.startswith("keepalive") for u in case.model.upstreams for child in u.directive.block or ()
-    ):
+    for _, line in ctx.lines("keepalive"):
+        text = 'nginx refuses it: "keepalive" directive is not allowed here'
+        yield Hit(line.place, text, "move it into the upstream {}", severity=Severity.ERROR)
+    blocks = [upstream.directive.block or () for upstream in ctx.model.upstreams]
+    if any(child.name.startswith("keepalive") for block in blocks for child in block):
         return
-    about_servers = _wide_proxy_lines(case)
-    if not about_servers:
-        return
-    for level in case.model.levels:
+    related = tuple(related_line(each) for each in _wide_proxy_lines(ctx)[:2])
+    if related:
+        for level, line in _client_limits(ctx):
+            where = f"{line.name} in {level.kind} {{}}"
+            text = f"{where} is about clients; it does nothing for upstream connections"
+            fix = f"put `keepalive 32;` (and `{line};`) into the upstream {{}}"
+            yield Hit(line.place, text, fix, related=related)
+
+
+def _client_limits(ctx: RuleContext) -> Iterator[tuple[Level, Directive]]:
+    for level in ctx.model.levels:
         for name in _CLIENT_SIDE:
-            for line in level.all(name):
-                yield Hit(
-                    line.place,
-                    f"{name} in {level.kind} {{}} is about clients; it does nothing for upstream connections",
-                    f"put `keepalive 32;` (and `{line};`) into the upstream {{}}",
-                    related=tuple(said_at(each) for each in about_servers[:2]),
-                )
+            yield from ((level, line) for line in level.all(name))
 
 
-def _wide_proxy_lines(case: Case) -> list[Directive]:
-    """Returns the lines that prepare upstream connections for keep-alive where clients' limits stand.
+def _wide_proxy_lines(ctx: RuleContext) -> list[Directive]:
+    """Return the lines that prepare upstream connections for keep-alive where clients' limits stand.
 
-    That is in http {} or server {}, where nobody passes anything, or beside such a limit in a location.
+    That is in http {} or server {}, which pass nothing themselves, or beside such a limit in a location.
     """
     found = []
-    for level in case.model.levels:
+    for level in ctx.model.levels:
         if level.kind in {"http", "server"} or any(level.all(name) for name in _CLIENT_SIDE):
             found += [line for line in level.all("proxy_http_version") if line.args == ("1.1",)]
             found += [
@@ -76,8 +76,8 @@ def _wide_proxy_lines(case: Case) -> list[Directive]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Gate:
-    """A directive (with an argument, if any) that came with a version; `within` names its block."""
+class _Requirement:
+    """The version that a directive (with an argument, if any) came with; `within` names its block."""
 
     since: Version
     name: str
@@ -86,25 +86,25 @@ class _Gate:
 
 
 _MODULES = ("proxy", "fastcgi", "uwsgi", "scgi", "memcached", "grpc")
-_GATES = (
-    _Gate(versions.POOL, "keepalive", "upstream"),
-    _Gate(versions.POOL, "proxy_http_version"),
-    _Gate(versions.POOL, "fastcgi_keep_conn"),
-    _Gate(versions.POOL_LIMITS, "keepalive_requests", "upstream"),
-    _Gate(versions.POOL_LIMITS, "keepalive_timeout", "upstream"),
-    _Gate(versions.POOL_TIME, "keepalive_time"),
-    _Gate(versions.POOL_TIME, "keepalive_time", "upstream"),
-    _Gate(versions.RESOLVE, "server", "upstream", "resolve"),
-    _Gate(versions.RESOLVE, "resolver", "upstream"),
-    _Gate(versions.HTTP2_UPSTREAM, "proxy_http_version", "", "2"),
-    _Gate(versions.parse("1.25.1"), "http2"),
-    _Gate(versions.parse("1.25.0"), "http3"),
-    *(_Gate(versions.parse("1.15.6"), f"{module}_socket_keepalive") for module in _MODULES),
-    _Gate(versions.parse("1.27.4"), "keepalive_min_timeout"),
-    _Gate(versions.parse("1.29.3"), "add_header_inherit"),
-    _Gate(versions.parse("1.29.3"), "add_trailer_inherit"),
-    _Gate(versions.POOL_BY_DEFAULT, "keepalive", "upstream", "local"),
-    _Gate(versions.parse("1.11.5"), "server", "upstream", "max_conns="),
+_REQUIREMENTS = (
+    _Requirement(versions.POOL, "keepalive", "upstream"),
+    _Requirement(versions.POOL, "proxy_http_version"),
+    _Requirement(versions.POOL, "fastcgi_keep_conn"),
+    _Requirement(versions.POOL_LIMITS, "keepalive_requests", "upstream"),
+    _Requirement(versions.POOL_LIMITS, "keepalive_timeout", "upstream"),
+    _Requirement(versions.POOL_TIME, "keepalive_time"),
+    _Requirement(versions.POOL_TIME, "keepalive_time", "upstream"),
+    _Requirement(versions.RESOLVE, "server", "upstream", "resolve"),
+    _Requirement(versions.RESOLVE, "resolver", "upstream"),
+    _Requirement(versions.HTTP2_UPSTREAM, "proxy_http_version", "", "2"),
+    _Requirement(versions.parse("1.25.1"), "http2"),
+    _Requirement(versions.parse("1.25.0"), "http3"),
+    *(_Requirement(versions.parse("1.15.6"), f"{module}_socket_keepalive") for module in _MODULES),
+    _Requirement(versions.parse("1.27.4"), "keepalive_min_timeout"),
+    _Requirement(versions.parse("1.29.3"), "add_header_inherit"),
+    _Requirement(versions.parse("1.29.3"), "add_trailer_inherit"),
+    _Requirement(versions.POOL_BY_DEFAULT, "keepalive", "upstream", "local"),
+    _Requirement(versions.parse("1.11.5"), "server", "upstream", "max_conns="),
 )
 
 
@@ -113,47 +113,44 @@ _GATES = (
     "directive-needs-newer-nginx",
     Severity.ERROR,
     bad=POOL + "server { http2 on; location / { proxy_pass http://app; } }",
-    good=GOOD,
 )
-def needs_newer(case: Case) -> Iterator[Hit]:
+def needs_newer(ctx: RuleContext) -> Iterator[Hit]:
     """A directive or parameter came with a later version: this one does not start.
 
     Whether the whole directive is unknown or only not allowed there, nginx refuses the configuration.
     The reverse is a remark: what older versions need and this one does by default.
     """
-    for gate in _GATES:
-        if case.version >= gate.since:
+    for needed in _REQUIREMENTS:
+        if ctx.version >= needed.since:
             continue
-        for line in _occurrences(case, gate):
-            what = f"{gate.name} {gate.argument}".strip().rstrip("=")
-            where = f" in {gate.within} {{}}" if gate.within else ""
-            text = f"{what}{where} needs nginx {gate.since}; {case.version} refuses it"
-            yield Hit(line.place, text, f"use nginx {gate.since} or later, or remove it")
-    yield from _redundant(case)
+        for line in _occurrences(ctx, needed):
+            what = f"{needed.name} {needed.argument}".strip().rstrip("=")
+            where = f" in {needed.within} {{}}" if needed.within else ""
+            text = f"{what}{where} needs nginx {needed.since}; {ctx.version} refuses it"
+            yield Hit(line.place, text, f"use nginx {needed.since} or later, or remove it")
+    yield from _redundant(ctx)
 
 
-def _redundant(case: Case) -> Iterator[Hit]:
-    """Yields the lines that say what is the default since 1.29.7, if no older version is asked about."""
-    if min(case.version, case.oldest or case.version) < versions.POOL_BY_DEFAULT:
+def _redundant(ctx: RuleContext) -> Iterator[Hit]:
+    """Yield the lines that repeat the default since 1.29.7, if the check is for no older version."""
+    if min(ctx.version, ctx.oldest or ctx.version) < versions.POOL_BY_DEFAULT:
         return
-    for level in case.model.levels:
-        for line in level.all("proxy_http_version"):
-            if line.args == ("1.1",):
-                yield Hit(
-                    line.place, f"`{line}` is the default here; older versions need it", "", Severity.INFO
-                )
+    for _, line in ctx.lines("proxy_http_version"):
+        if line.args == ("1.1",):
+            text = f"`{line}` is the default here; older versions need it"
+            yield Hit(line.place, text, severity=Severity.INFO)
 
 
-def _occurrences(case: Case, gate: _Gate) -> Iterator[Directive]:
-    if gate.within == "upstream":
-        blocks = [list(upstream.directive.children(gate.name)) for upstream in case.model.upstreams]
+def _occurrences(ctx: RuleContext, needed: _Requirement) -> Iterator[Directive]:
+    if needed.within == "upstream":
+        blocks = [list(upstream.directive.children(needed.name)) for upstream in ctx.model.upstreams]
     else:
-        blocks = [level.all(gate.name) for level in case.model.levels]
+        blocks = [level.all(needed.name) for level in ctx.model.levels]
     for line in (line for block in blocks for line in block):
-        given = any(
-            arg == gate.argument or (gate.argument[-1:] == "=" and gate.argument in arg) for arg in line.args
-        )
-        if not gate.argument or given:
+        prefix = needed.argument if needed.argument.endswith("=") else None
+        if not needed.argument or any(
+            arg == needed.argument or (prefix and prefix in arg) for arg in line.args
+        ):
             yield line
 
 
@@ -164,19 +161,20 @@ def _occurrences(case: Case, gate: _Gate) -> Iterator[Directive]:
     about_reuse=True,
     shown_on="1.31.4",
     bad="server { location / { proxy_pass http://127.0.0.1:8080; } }",
-    good=GOOD,
 )
-def closer_moved(case: Case) -> Iterator[Hit]:
+def nginx_closes_first(ctx: RuleContext) -> Iterator[Hit]:
     """Without a pool nginx now closes first: every TIME_WAIT lies on its host, and costs it a port.
 
     Since 1.29.7 the default is HTTP/1.1 without `Connection: close`, also for targets that have no pool;
     before, the server often closed first.
     """
-    if case.version < versions.POOL_BY_DEFAULT:
+    if ctx.version < versions.POOL_BY_DEFAULT:
         return
-    for each in case.speaking("http"):
-        verdict = case.verdict(each)
-        if verdict.closer == "nginx" and any(target.group is Group.ADDRESS for target in each.targets):
+    for each in ctx.using_protocol("http"):
+        verdict = ctx.verdict(each)
+        if verdict.closes_first == "nginx" and any(
+            target.kind is TargetKind.ADDRESS for target in each.targets
+        ):
             yield Hit(
                 each.directive.place,
                 "since 1.29.7 nginx closes these connections first: all TIME_WAIT and ports are on its side",
@@ -191,17 +189,16 @@ def closer_moved(case: Case) -> Iterator[Hit]:
     Severity.MEDIUM,
     shown_on="1.31.4",
     bad="server { location / { proxy_pass http://127.0.0.1:8080; } }",
-    good=GOOD,
 )
-def spoken_differently(case: Case) -> Iterator[Hit]:
+def http11_by_default(ctx: RuleContext) -> Iterator[Hit]:
     """The server now sees HTTP/1.1, since proxy_http_version is left to the default.
 
     Chunked answers, answers with both lengths ("upstream sent ..." 502) and broken 1.1 servers come to
     light; WebSocket without an explicit 1.1 begins to work.
     """
-    if case.version < versions.POOL_BY_DEFAULT:
+    if ctx.version < versions.POOL_BY_DEFAULT:
         return
-    for each in case.speaking("http"):
+    for each in ctx.using_protocol("http"):
         if each.http.directive is None:
             yield Hit(
                 each.directive.place,
@@ -217,18 +214,17 @@ def spoken_differently(case: Case) -> Iterator[Hit]:
     Severity.LOW,
     shown_on="1.31.4",
     bad=POOL + f"server {{ location /admin/ {{ dyups_interface; }} location / {{ {KEPT} }} }}",
-    good=GOOD,
     unproven="upstreams that are made at run time need a module that is not part of nginx",
 )
-def runtime_upstreams(case: Case) -> Iterator[Hit]:
+def runtime_upstreams(ctx: RuleContext) -> Iterator[Hit]:
     """Each reload begins with empty pools; upstreams made at run time have none since 1.29.7.
 
     Frequent reloads (certificates, service discovery) are periodic storms of connections. Only modules
     that make upstreams at run time show in the text.
     """
-    if case.version < versions.POOL_BY_DEFAULT:
+    if ctx.version < versions.POOL_BY_DEFAULT:
         return
-    for level in case.model.levels:
+    for level in ctx.model.levels:
         for name in ("dyups_interface", "upstream_conf", "dynamic_upstream"):
             for line in level.all(name):
                 yield Hit(line.place, f"upstreams that {name} makes at run time have no pool since 1.29.7")

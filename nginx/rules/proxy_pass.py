@@ -1,4 +1,4 @@
-"""Rules about which upstream {} a target means: none, one that a request decides, or another than meant."""
+"""Rules about the target of proxy_pass and its like: an address, a variable, or the wrong upstream {}."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from collections.abc import Iterator
 
 from nginx.finding import Severity
 from nginx.model import PassLocation
-from nginx.rules.examples import GOOD
-from nginx.rules.rule import Case, Hit, rule, said_at
-from nginx.targets import Group, Target
+from nginx.rules.rule import Hit, RuleContext, related_line, rule
+from nginx.targets import NEVER_REUSED, Target, TargetKind
 from nginx.upstreams import Upstream
 from nginx.values import has_variables, pieces
 
@@ -21,28 +20,27 @@ from nginx.values import has_variables, pieces
     Severity.HIGH,
     about_reuse=True,
     bad="server { location / { proxy_pass http://127.0.0.1:8080; } }",
-    good=GOOD,
 )
-def literal_target(case: Case) -> Iterator[Hit]:
+def literal_target(ctx: RuleContext) -> Iterator[Hit]:
     """The target is an address or a host, not an upstream {}: never pooled, on any version of nginx.
 
     nginx makes an implicit upstream for it, and the keep-alive module skips implicit upstreams, also
     since 1.29.7. Only an upstream {} by name has a pool.
     """
-    for each in case.model.passes:
-        if each.protocol in {"uwsgi", "scgi", "tunnel"} or has_variables_in_host(each):
+    for each in ctx.model.passes:
+        if each.protocol in NEVER_REUSED or has_variables_in_host(each):
             continue
-        if any(target.group is Group.ADDRESS for target in each.targets):
+        if any(target.kind is TargetKind.ADDRESS for target in each.targets):
             yield Hit(
                 each.directive.place,
                 f"{each.target} is no upstream {{}}: nginx never pools its connections",
-                _name_it(each, each.targets[0]),
+                _declaration(each, each.targets[0]),
                 passes=(each,),
             )
 
 
-def _name_it(each: PassLocation, target: Target) -> str:
-    has_host = each.protocol != "http" or each.connection.names("host")
+def _declaration(each: PassLocation, target: Target) -> str:
+    has_host = each.protocol != "http" or each.connection.lines_of("host")
     host = "" if has_host else f" and add `proxy_set_header Host {target.host_field};`"
     return (
         f"declare `upstream NAME {{ server {target.server}; keepalive 32; }}`, write NAME for the address"
@@ -72,7 +70,7 @@ def _name_it(each: PassLocation, target: Target) -> str:
         }
     """,
 )
-def variable_target(case: Case) -> Iterator[Hit]:
+def variable_target(ctx: RuleContext) -> Iterator[Hit]:
     """The host of the target is a variable: pooled only if every value names an upstream {}.
 
     The host is looked up among the upstreams for each request; what is none is resolved for that request
@@ -80,13 +78,13 @@ def variable_target(case: Case) -> Iterator[Hit]:
     to follow DNS switch reuse off; `server NAME resolve;` in an upstream {} with a `zone` (since 1.27.3)
     follows DNS and keeps the pool.
     """
-    for each in case.model.passes:
-        if each.protocol in {"uwsgi", "scgi", "tunnel"} or not has_variables_in_host(each):
+    for each in ctx.model.passes:
+        if each.protocol in NEVER_REUSED or not has_variables_in_host(each):
             continue
-        outside = [target for target in each.targets if target.group is not Group.UPSTREAM]
+        outside = [target for target in each.targets if target.kind is not TargetKind.UPSTREAM]
         if not outside:
             continue
-        certain = all(target.group is Group.ADDRESS for target in each.targets)
+        certain = all(target.kind is TargetKind.ADDRESS for target in each.targets)
         what = ", ".join(target.text for target in outside)
         yield Hit(
             each.directive.place,
@@ -101,7 +99,7 @@ _HOST_AND_PORT = re.compile(r"(?:[^:]+|\[.*\]):\d+|unix:.*")
 
 
 def has_variables_in_host(each: PassLocation) -> bool:
-    """Tells whether the host part of a target hangs on a variable."""
+    """Return whether the host part of a target depends on a variable."""
     if not has_variables(each.target):
         return False
     text = ""
@@ -123,17 +121,16 @@ def has_variables_in_host(each: PassLocation) -> bool:
         upstream back-end { server 10.0.0.1:8080; keepalive 64; }
         server { location / { proxy_pass http://backend; } }
     """,
-    good=GOOD,
 )
-def misplaced_pool(case: Case) -> Iterator[Hit]:
-    """A pool that nobody uses: an upstream {} without users, two with the same servers, or a misspelt name.
+def misplaced_pool(ctx: RuleContext) -> Iterator[Hit]:
+    """An unused pool: an upstream {} without users, two with the same servers, or a misspelt name.
 
     A name that matches no upstream {} is silently taken for a host.
     """
-    if not case.model.passes:
+    if not ctx.model.passes:
         return
-    unused = [u for u in case.model.upstreams if u.keepalive is not None and not _named_anywhere(case, u)]
-    hosts = {t.host.lower(): e for e in case.model.passes for t in e.targets if t.group is Group.ADDRESS}
+    unused = [u for u in ctx.model.upstreams if u.keepalive is not None and not _named_anywhere(ctx, u)]
+    hosts = {t.host.lower(): e for e in ctx.model.passes for t in e.targets if t.kind is TargetKind.ADDRESS}
     for upstream in unused:
         close = difflib.get_close_matches(upstream.name.lower(), hosts, n=1, cutoff=0.8)
         text = f'nothing passes to upstream "{upstream.name}", so its pool is never used'
@@ -141,22 +138,24 @@ def misplaced_pool(case: Case) -> Iterator[Hit]:
             each = hosts[close[0]]
             text += f"; {each.target} at {each.directive.place} looks like it but is taken for a host"
         yield Hit(upstream.keepalive_place(), text, "pass to it by its exact name, or remove it")
-    yield from _split_pools(case)
+    yield from _split_pools(ctx)
 
 
-def _named_anywhere(case: Case, upstream: Upstream) -> bool:
+def _named_anywhere(ctx: RuleContext, upstream: Upstream) -> bool:
     return any(
-        target.upstream is upstream or target.group is Group.UNKNOWN
-        for each in case.model.passes
+        target.upstream is upstream or target.kind is TargetKind.UNKNOWN
+        for each in ctx.model.passes
         for target in each.targets
     )
 
 
-def _split_pools(case: Case) -> Iterator[Hit]:
+def _split_pools(ctx: RuleContext) -> Iterator[Hit]:
     by_servers: dict[tuple[str, ...], Upstream] = {}
-    for upstream, _ in case.pooled():
+    for upstream, _ in ctx.pooled():
         servers = tuple(sorted(line.args[0].lower() for line in upstream.servers if line.args))
         other = by_servers.setdefault(servers, upstream)
         if other is not upstream and servers:
             text = f'upstream "{upstream.name}" has the same servers as "{other.name}": their pools are apart'
-            yield Hit(upstream.directive.place, text, "use one of them", related=(said_at(other.directive),))
+            yield Hit(
+                upstream.directive.place, text, "use one of them", related=(related_line(other.directive),)
+            )

@@ -1,4 +1,4 @@
-"""Rules about responses that go on: what holds back server-sent events, and what cuts a silent stream.
+"""Rules about server-sent events: what delays them in nginx, and what cuts a silent stream.
 
 `bench scenario run stream` measures each of them.
 """
@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from nginx.finding import Severity
 from nginx.model import PassLocation
 from nginx.rules.examples import KEPT, POOL
-from nginx.rules.rule import Case, Hit, rule, said_at
+from nginx.rules.rule import Hit, RuleContext, related_line, rule
 from nginx.tree import Directive
 from nginx.upstreams import seconds
 
 _EVENTS = "text/event-stream"
 _NAMED = re.compile(r"(?:^|[/_.-])(?:sse|events?|event-?stream|streams?|streaming)(?:$|[/_.-])")
-"""A location that is called so is meant for streams; nothing else in a configuration tells."""
+"""A location with such a name is meant for streams; nothing else in a configuration shows it."""
 _DEFAULT_SILENCE_S = 60.0
 
 
@@ -26,18 +26,18 @@ def _is_named_for_streams(each: PassLocation) -> bool:
     return level is not None and level.opener is not None and bool(_NAMED.search(level.opener.args[-1]))
 
 
-def _collects(each: PassLocation) -> bool:
-    line = each.own("buffering")
+def _buffers(each: PassLocation) -> bool:
+    line = each.module_setting("buffering")
     return line is None or line.args != ("off",)
 
 
 def _means_stream(each: PassLocation) -> bool:
-    """Tells whether a location is meant for server-sent events: by its name, or by what it compresses."""
+    """Return whether a location is meant for server-sent events: by its name, or by what it compresses."""
     return _is_named_for_streams(each) or _compressed(each) is not None
 
 
 def _compressed(each: PassLocation) -> Directive | None:
-    """Returns the gzip_types that take in server-sent events, where gzip is on."""
+    """Return the gzip_types that include server-sent events, where gzip is on."""
     gzip, types = each.setting("gzip"), each.setting("gzip_types")
     if gzip is None or gzip.args != ("on",) or types is None:
         return None
@@ -45,7 +45,7 @@ def _compressed(each: PassLocation) -> Directive | None:
 
 
 def _silence_s(directive: Directive | None) -> float | None:
-    """Returns the time that a directive names; None where it names none that can be read."""
+    """Return the time that a directive names; None where it names none that can be read."""
     if directive is None:
         return _DEFAULT_SILENCE_S
     return seconds(directive.args[0]) if directive.args else None
@@ -58,16 +58,16 @@ def _silence_s(directive: Directive | None) -> float | None:
     bad="server { location /events { proxy_pass http://10.0.0.1:8080; } }",
     good=POOL + f"server {{ location /events {{ {KEPT} proxy_buffering off; }} }}",
 )
-def held_in_buffers(case: Case) -> Iterator[Hit]:
+def held_in_buffers(ctx: RuleContext) -> Iterator[Hit]:
     """Server-sent events wait in nginx until a buffer is full: HTTP/1.0 upstream, and buffering is on.
 
     A response without a length or chunks, as HTTP/1.0 has it, is passed on buffer by buffer (4k or 8k):
     the first token of a slow stream comes seconds late. Over HTTP/1.1 each chunk is passed on as it comes,
-    buffering or not; a server can also ask for it with `X-Accel-Buffering: no`.
+    buffering or not; a server can also request that with `X-Accel-Buffering: no`.
     """
-    for each in case.speaking("http"):
-        if _means_stream(each) and _collects(each) and each.http.options(case.version) == ["1.0"]:
-            related = (said_at(each.http.directive),) if each.http.directive is not None else ()
+    for each in ctx.using_protocol("http"):
+        if _means_stream(each) and _buffers(each) and each.http.possible(ctx.version) == ["1.0"]:
+            related = (related_line(each.http.directive),) if each.http.directive is not None else ()
             yield Hit(
                 each.directive.place,
                 "events wait until a buffer is full: HTTP/1.0 upstream with proxy_buffering on",
@@ -94,20 +94,20 @@ def held_in_buffers(case: Case) -> Iterator[Hit]:
         server {{ location /chat/ {{ {KEPT} proxy_buffering off; }} }}
     """,
 )
-def held_by_gzip(case: Case) -> Iterator[Hit]:
-    """gzip takes in text/event-stream while buffering is on: events come out when its window is full.
+def held_by_gzip(ctx: RuleContext) -> Iterator[Hit]:
+    """gzip compresses text/event-stream while buffering is on: events come out when its window is full.
 
     A short stream comes in one piece, at its end. With `proxy_buffering off` nginx flushes the compressor
     after each event; leaving the type out of gzip_types costs least.
     """
-    for each in case.speaking("http"):
+    for each in ctx.using_protocol("http"):
         types = _compressed(each)
-        if types is not None and _collects(each):
+        if types is not None and _buffers(each):
             yield Hit(
                 types.place,
                 f"gzip holds server-sent events back: `{types}` with proxy_buffering on",
                 f"leave {_EVENTS} out of gzip_types, or `proxy_buffering off;`",
-                related=(said_at(each.directive),),
+                related=(related_line(each.directive),),
                 passes=(each,),
             )
 
@@ -119,14 +119,14 @@ def held_by_gzip(case: Case) -> Iterator[Hit]:
     bad=POOL + f"server {{ location /events {{ {KEPT} proxy_buffering off; proxy_read_timeout 5s; }} }}",
     good=POOL + f"server {{ location /events {{ {KEPT} proxy_buffering off; proxy_read_timeout 1h; }} }}",
 )
-def silence_cuts(case: Case) -> Iterator[Hit]:
+def silence_cuts(ctx: RuleContext) -> Iterator[Hit]:
     """A stream that is silent for longer than proxy_read_timeout is cut in its middle, without an error.
 
     The default is 60 s, which a server's heartbeat every 15 to 30 s outlives; what is shorter cuts those
     too. A client of server-sent events connects again and needs `Last-Event-ID` to lose nothing.
     """
-    for each in case.speaking("http"):
-        line = each.own("read_timeout")
+    for each in ctx.using_protocol("http"):
+        line = each.module_setting("read_timeout")
         limit_s = _silence_s(line)
         if line is None or limit_s is None or limit_s >= _DEFAULT_SILENCE_S or not _means_stream(each):
             continue
@@ -134,6 +134,6 @@ def silence_cuts(case: Case) -> Iterator[Hit]:
             line.place,
             f"a stream that is silent for {line.args[0]} is cut in the middle",
             "`proxy_read_timeout 1h;`, or heartbeats that are more frequent",
-            related=(said_at(each.directive),),
+            related=(related_line(each.directive),),
             passes=(each,),
         )

@@ -1,4 +1,4 @@
-"""Rules about who shares a pooled connection: TLS identities, protocols, source addresses, users."""
+"""Rules about what shares a pooled connection: TLS identities, protocols, source addresses, users."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from nginx import versions
 from nginx.finding import Severity
 from nginx.model import PassLocation
-from nginx.rules.rule import Case, Hit, rule, said_at
+from nginx.rules.examples import KEEPS_OPEN
+from nginx.rules.rule import Hit, RuleContext, related_line, rule
 from nginx.upstreams import Pool, Upstream
 from nginx.values import has_variables
 
 _POOL = "upstream app { server 10.0.0.1:8443; keepalive 64; }\n"
-_KEPT = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 _IDENTITY = ("ssl_name", "ssl_server_name", "ssl_certificate", "ssl_verify")
 _WINDOWS = re.compile(
     r"/(?:owa|ews|ecp|mapi|oab|rpc|autodiscover|microsoft-server-activesync|_vti_bin)\b", re.I
@@ -22,9 +22,9 @@ _NTLM = re.compile(r"\b(?:ntlm|negotiate)\b", re.IGNORECASE)
 
 
 def _server(first: str, second: str = "") -> str:
-    inner = f"        location / {{ {first} {_KEPT} }}\n"
+    inner = f"        location / {{ {first} {KEEPS_OPEN} }}\n"
     if second:
-        inner += f"        location /b/ {{ {second} {_KEPT} }}\n"
+        inner += f"        location /b/ {{ {second} {KEEPS_OPEN} }}\n"
     return f"{_POOL}server {{\n{inner}}}"
 
 
@@ -35,14 +35,14 @@ def _server(first: str, second: str = "") -> str:
     bad=_server("proxy_pass https://app; proxy_ssl_session_reuse off;"),
     good=_server("proxy_pass https://app;"),
 )
-def no_session_reuse(case: Case) -> Iterator[Hit]:
+def no_session_reuse(ctx: RuleContext) -> Iterator[Hit]:
     """proxy_ssl_session_reuse is off: each new upstream connection pays a full TLS handshake.
 
     Without a pool that is every request. Reusing sessions makes new connections cheaper; it is no
     substitute for a pool.
     """
-    for each in case.model.passes:
-        line = each.own("ssl_session_reuse")
+    for each in ctx.model.passes:
+        line = each.module_setting("ssl_session_reuse")
         if line is not None and line.args == ("off",) and any(target.is_tls for target in each.targets):
             text = "TLS sessions are not resumed: each new connection pays a full handshake"
             yield Hit(line.place, text, "remove the line", passes=(each,))
@@ -61,18 +61,18 @@ def no_session_reuse(case: Case) -> Iterator[Hit]:
         "proxy_pass https://app; proxy_ssl_server_name on; proxy_ssl_name a.example;",
     ),
 )
-def shared_identity(case: Case) -> Iterator[Hit]:
+def shared_identity(ctx: RuleContext) -> Iterator[Hit]:
     """Locations with different TLS identities share a pool, so one gets the other's connection.
 
     A pooled connection is picked by address alone: not by server name, client certificate or
     verification. `local` (since 1.29.7) keeps locations apart, but not the values of a variable.
     """
-    for upstream, pool, users in _shared(case):
+    for upstream, pool, users in _shared(ctx):
         yield from _variable_identity(upstream, users)
         yield from _named_after_upstream(upstream, users)
         if pool.is_local:
             continue
-        for one, other in _beside_first(users):
+        for one, other in _pairs_with_first(users):
             differing = [name for name in _IDENTITY if _args(one, name) != _args(other, name)]
             if differing:
                 yield Hit(
@@ -80,23 +80,23 @@ def shared_identity(case: Case) -> Iterator[Hit]:
                     f'this location and {one.context} share connections of upstream "{upstream.name}", '
                     f"but differ in {', '.join(f'{one.prefix}_{name}' for name in differing)}",
                     "give each identity an upstream {} of its own",
-                    related=(said_at(one.directive),),
+                    related=(related_line(one.directive),),
                     passes=(one, other),
                 )
 
 
-def _beside_first(users: list[PassLocation]) -> Iterator[tuple[PassLocation, PassLocation]]:
-    """Yields each user of a pool beside its first one: who differs from none differs from no other."""
+def _pairs_with_first(users: list[PassLocation]) -> Iterator[tuple[PassLocation, PassLocation]]:
+    """Yield each user of a pool together with its first one."""
     return ((users[0], other) for other in users[1:])
 
 
-def _shared(case: Case) -> Iterator[tuple[Upstream, Pool, list[PassLocation]]]:
-    """Yields the pools with the TLS locations that reuse their connections."""
-    for upstream, pool in case.pooled():
+def _shared(ctx: RuleContext) -> Iterator[tuple[Upstream, Pool, list[PassLocation]]]:
+    """Yield the pools with the TLS locations that reuse their connections."""
+    for upstream, pool in ctx.pooled():
         tls = [
             each
-            for each in case.model.users(upstream)
-            if case.verdict(each).answer == "reused" and any(target.is_tls for target in each.targets)
+            for each in ctx.model.users(upstream)
+            if ctx.verdict(each).answer == "reused" and any(target.is_tls for target in each.targets)
         ]
         yield upstream, pool, tls
 
@@ -104,7 +104,7 @@ def _shared(case: Case) -> Iterator[tuple[Upstream, Pool, list[PassLocation]]]:
 def _variable_identity(upstream: Upstream, users: list[PassLocation]) -> Iterator[Hit]:
     for each in users:
         for name in ("ssl_name", "ssl_certificate"):
-            line = each.own(name)
+            line = each.module_setting(name)
             if line is not None and line.args and has_variables(line.args[0]):
                 if len(each.scope.values(line.args[0])) == 1 and line.args[0] == "$proxy_host":
                     continue
@@ -118,17 +118,17 @@ def _variable_identity(upstream: Upstream, users: list[PassLocation]) -> Iterato
 
 
 def _named_after_upstream(upstream: Upstream, users: list[PassLocation]) -> Iterator[Hit]:
-    """Yields locations that send the upstream's own name as the TLS server name."""
+    """Yield locations that send the upstream's own name as the TLS server name."""
     for each in users:
-        line = each.own("ssl_server_name")
-        if line is not None and line.args == ("on",) and each.own("ssl_name") is None:
+        line = each.module_setting("ssl_server_name")
+        if line is not None and line.args == ("on",) and each.module_setting("ssl_name") is None:
             text = f'the server name sent in TLS is "{upstream.name}", the name of the upstream {{}}'
-            fix = f"say the right one with `{line.name.removesuffix('server_name')}name`"
-            yield Hit(line.place, text, fix, Severity.LOW, (said_at(each.directive),), (each,))
+            fix = f"set the right one with `{line.name.removesuffix('server_name')}name`"
+            yield Hit(line.place, text, fix, Severity.LOW, (related_line(each.directive),), (each,))
 
 
 def _args(each: PassLocation, name: str) -> tuple[str, ...]:
-    line = each.own(name)
+    line = each.module_setting(name)
     return line.args if line else ()
 
 
@@ -139,28 +139,28 @@ def _args(each: PassLocation, name: str) -> tuple[str, ...]:
     bad=_server("proxy_pass http://app;", "proxy_pass https://app;"),
     good=_server("proxy_pass https://app;", "proxy_pass https://app;"),
 )
-def mixed_protocols(case: Case) -> Iterator[Hit]:
+def mixed_protocols(ctx: RuleContext) -> Iterator[Hit]:
     """One pool is used with different protocols: a plain connection may be picked for TLS, or the reverse.
 
     So with http:// and https://, and with proxy_pass beside fastcgi_pass, grpc_pass or memcached_pass.
     """
-    for upstream, pool in case.pooled():
+    for upstream, pool in ctx.pooled():
         if pool.is_local:
             continue
-        users = [each for each in case.model.users(upstream) if case.verdict(each).answer == "reused"]
-        for one, other in _beside_first(users):
-            if _spoken(one) != _spoken(other):
+        users = [each for each in ctx.model.users(upstream) if ctx.verdict(each).answer == "reused"]
+        for one, other in _pairs_with_first(users):
+            if _protocol(one) != _protocol(other):
                 yield Hit(
                     other.directive.place,
-                    f'upstream "{upstream.name}" is used with {_spoken(other)} here and with {_spoken(one)} '
-                    f"at {one.directive.place}, from one pool",
+                    f'upstream "{upstream.name}" is used with {_protocol(other)} here '
+                    f"and with {_protocol(one)} at {one.directive.place}, from one pool",
                     "give each protocol an upstream {} of its own",
-                    related=(said_at(one.directive),),
+                    related=(related_line(one.directive),),
                     passes=(one, other),
                 )
 
 
-def _spoken(each: PassLocation) -> str:
+def _protocol(each: PassLocation) -> str:
     is_tls = any(target.is_tls for target in each.targets)
     return f"{each.protocol}{'s' if is_tls else ''}"
 
@@ -172,23 +172,23 @@ def _spoken(each: PassLocation) -> str:
     bad=_server("proxy_pass http://app; proxy_bind $remote_addr transparent;"),
     good=_server("proxy_pass http://app; proxy_bind 10.0.0.9;"),
 )
-def bound_connection(case: Case) -> Iterator[Hit]:
-    """proxy_bind hangs on the client, but a pooled connection keeps the source address of the first one.
+def bound_connection(ctx: RuleContext) -> Iterator[Hit]:
+    """proxy_bind depends on the client, but a pooled connection keeps the source address of the first one.
 
     Since 1.29.7 the pool is there by default, so this breaks silently with the upgrade; `local` does not
     help.
     """
-    for each in case.reusing():
-        line = each.own("bind")
+    for each in ctx.reusing():
+        line = each.module_setting("bind")
         if line is None or line.args[:1] == ("off",):
             continue
         if has_variables(line.args[0]) or "transparent" in line.args:
-            off = "write `keepalive 0;`" if case.version >= versions.POOL_BY_DEFAULT else "remove `keepalive`"
+            off = "write `keepalive 0;`" if ctx.version >= versions.POOL_BY_DEFAULT else "remove `keepalive`"
             yield Hit(
                 line.place,
                 f"`{line}`: pooled connections keep the source address of the client that opened them",
                 f"{off} in the upstream {{}}",
-                related=(said_at(each.directive),),
+                related=(related_line(each.directive),),
                 passes=(each,),
             )
 
@@ -197,17 +197,17 @@ def bound_connection(case: Case) -> Iterator[Hit]:
     "NK032",
     "ntlm-negotiate",
     Severity.HIGH,
-    bad=_POOL + f"server {{ location /owa/ {{ proxy_pass https://app; {_KEPT} }} }}",
+    bad=_POOL + f"server {{ location /owa/ {{ proxy_pass https://app; {KEEPS_OPEN} }} }}",
     good="upstream app { server 10.0.0.1:8443; keepalive 64; ntlm; }\n"
-    + f"server {{ location /owa/ {{ proxy_pass https://app; {_KEPT} }} }}",
+    + f"server {{ location /owa/ {{ proxy_pass https://app; {KEEPS_OPEN} }} }}",
 )
-def authenticated_connection(case: Case) -> Iterator[Hit]:
-    """NTLM and Negotiate authenticate the connection: a shared one hands one user's rights to the next.
+def authenticated_connection(ctx: RuleContext) -> Iterator[Hit]:
+    """NTLM and Negotiate authenticate the connection: a shared one passes one user's rights to the next.
 
-    Found by the paths of Exchange and SharePoint, and by header lines that speak of NTLM. `ntlm` (NGINX
+    Found by the paths of Exchange and SharePoint, and by header lines that mention NTLM. `ntlm` (NGINX
     Plus) binds a connection to its client; else switch the pool off.
     """
-    for each in case.reusing():
+    for each in ctx.reusing():
         if any(upstream.directive.child("ntlm") for upstream in each.upstreams()):
             continue
         line = next((d for d in each.level.block if _NTLM.search(" ".join(d.args))), None)
@@ -217,6 +217,6 @@ def authenticated_connection(case: Case) -> Iterator[Hit]:
             (line or each.directive).place,
             f"{each.context} looks like NTLM or Negotiate, which authenticate a connection, and it is pooled",
             "bind connections to clients with `ntlm` (NGINX Plus), or switch the pool off",
-            related=(said_at(each.directive),),
+            related=(related_line(each.directive),),
             passes=(each,),
         )

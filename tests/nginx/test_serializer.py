@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nginx import tree
-from nginx.serializer import word, written
+from nginx.serializer import quote, serialize
 from nginx.tree import Directive, Place
 
 HERE = Place("x", 1)
@@ -30,18 +30,18 @@ def plain(lines: tuple[Directive, ...]) -> list[object]:
 
 @given(st.lists(LINES, max_size=4).map(tuple))
 def test_reading_what_was_written(lines: tuple[Directive, ...]) -> None:
-    assert plain(tree._Builder(tree.Tree("x", written(lines).text)).build().directives) == plain(lines)
+    assert plain(tree._TreeBuilder(tree.Tree("x", serialize(lines).text)).build().directives) == plain(lines)
 
 
 def test_places_follow_line_breaks_inside_words() -> None:
     first, second = Place("a", 7), Place("b", 9)
-    text = written([Directive("return", ("200", "one\ntwo"), first), Directive("break", (), second)])
+    text = serialize([Directive("return", ("200", "one\ntwo"), first), Directive("break", (), second)])
     assert text.text == 'return 200 "one\ntwo";\nbreak;\n'
     assert [text.place(line) for line in (1, 2, 3, 4)] == [first, first, second, None]
 
 
 def test_ordinary_words_stay_bare() -> None:
-    assert [word(text) for text in ("$uri", "http://app", "~*", "", "a b", 'a"b', r"\.")] == [
+    assert [quote(text) for text in ("$uri", "http://app", "~*", "", "a b", 'a"b', r"\.")] == [
         "$uri",
         "http://app",
         "~*",

@@ -6,11 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.nginx.test_fix import CONNECTION, VERSION, Recorder, added, at, seen, taken
 
 from nginx import versions
 from nginx.fix.repair import Repair, fix
-from tests.nginx import names, real
+from tests.nginx import real
+from tests.nginx.fix.repairing import CONNECTION, VERSION, Recorder, added, at, exchanged, removed
+from tests.nginx.resolver import resolving
 
 OLD, NEW = "1.22.1", "1.31.4"
 PROGRAMS = real.programs()
@@ -46,9 +47,9 @@ def repaired(folder: Path, text: str, *asked: str) -> Repair:
 
 
 def resolved(listening: Path) -> None:
-    """Asks until nginx knows the address: an upstream {} resolves in the background."""
+    """Ask until nginx knows the address: an upstream {} resolves in the background."""
     deadline = time.monotonic() + 60
-    while real.ask(listening, "/one/", 1) == [502]:
+    while real.request(listening, "/one/", 1) == [502]:
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
@@ -73,7 +74,7 @@ def test_an_address_behind_a_variable_is_named_on_every_version(
     assert "proxy_set_header Host 127.0.0.1:9000;" in found
     # Without variables nginx would begin to rewrite redirects by default.
     assert ("proxy_redirect off;" in found) == ("$" not in to)
-    assert len(taken(repair)) == 1
+    assert len(removed(repair)) == 1
 
 
 @pytest.mark.parametrize(("lines", "to"), NAMED.values(), ids=NAMED)
@@ -114,10 +115,10 @@ def test_what_would_not_be_the_same_is_refused(
 ) -> None:
     repair = repaired(tmp_path, at(*lines, VERSION, CONNECTION, around=around), *asked)
     assert not repair.after
-    assert [reason in refusal.reason for refusal in repair.refused] == [True], repair.refused
+    assert [reason in refusal.reason for refusal in repair.skipped] == [True], repair.skipped
 
 
-@pytest.mark.skipif(not PROGRAMS, reason="no nginx here: neither the system's nor the wheel's")
+@pytest.mark.skipif(not PROGRAMS, reason=real.NO_NGINX)
 @pytest.mark.parametrize("version", PROGRAMS)
 @pytest.mark.parametrize("lines", [row[0] for row in ADDRESSES.values()], ids=ADDRESSES)
 def test_reuse_behind_a_variable_is_proven_and_nothing_else_changes(
@@ -126,10 +127,10 @@ def test_reuse_behind_a_variable_is_proven_and_nothing_else_changes(
     recorder = Recorder()
     with real.serving(recorder.exchange) as server:
         text = at(*lines).replace("BACKEND", server.address)
-        before = seen(PROGRAMS[version], tmp_path, text, server, recorder)
+        before = exchanged(PROGRAMS[version], tmp_path, text, server, recorder)
         accepted = server.accepted
         after = repaired(tmp_path, text, version).after[str(tmp_path / "site.conf")]
-        assert seen(PROGRAMS[version], tmp_path, after, server, recorder) == before
+        assert exchanged(PROGRAMS[version], tmp_path, after, server, recorder) == before
         assert (accepted, server.accepted - accepted) == (real.REQUESTS, 1)
 
 
@@ -140,14 +141,14 @@ def test_reuse_of_a_resolved_name_is_proven_and_nothing_else_changes(
     lines: list[str], version: str, tmp_path: Path
 ) -> None:
     recorder = Recorder()
-    with real.serving(recorder.exchange) as server, names.resolving() as resolver:
+    with real.serving(recorder.exchange) as server, resolving() as resolver:
         text = at(*lines, around=RESOLVER).replace("RESOLVER", resolver.address)
         text = text.replace("PORT", server.address.rpartition(":")[2])
-        before = seen(FOLLOWS[version], tmp_path, text, server, recorder)
+        before = exchanged(FOLLOWS[version], tmp_path, text, server, recorder)
         accepted, asked = server.accepted, len(resolver.asked)
         repair = repaired(tmp_path, text, version)
-        assert repair.followed == repair.repaired
+        assert repair.resolved_in_background == repair.repaired
         after = repair.after[str(tmp_path / "site.conf")]
-        assert seen(FOLLOWS[version], tmp_path, after, server, recorder, until=resolved) == before
+        assert exchanged(FOLLOWS[version], tmp_path, after, server, recorder, until=resolved) == before
         assert (accepted, server.accepted - accepted) == (real.REQUESTS, 1)
         assert set(resolver.asked[asked:]) == {HOST}

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
-import re
-import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from nginx.check import examine
+from nginx.check import check
 from nginx.errors import NginxConfigError
 from nginx.fix.repair import Repair, fix, write
-from nginx.rules import Settings
+from nginx.rules import CheckSettings
 from tests.nginx import real
+from tests.nginx.fix.repairing import CONNECTION, VERSION, Recorder, added, at, exchanged, removed
 
 ASKED = ["1.22.1", "1.31.4"]
 PROGRAMS = real.programs()
@@ -22,20 +19,6 @@ POOL = "upstream app {\n    server BACKEND;\n    keepalive 4;\n}\n"
 BARE = "upstream app {\n    server BACKEND;\n}\n"
 
 
-def at(*lines: str, around: str = "") -> str:
-    inner = "".join(f"        {line}\n" for line in lines)
-    return f"server {{\n    listen SOCKET;\n{around}    location /one/ {{\n{inner}    }}\n}}\n"
-
-
-def added(repair: Repair) -> list[str]:
-    return [line[1:].strip() for line in repair.diff().splitlines() if re.match(r"\+(?!\+\+)", line)]
-
-
-def taken(repair: Repair) -> list[str]:
-    return [line[1:].strip() for line in repair.diff().splitlines() if re.match(r"-(?!--)", line)]
-
-
-VERSION, CONNECTION = "proxy_http_version 1.1;", 'proxy_set_header Connection "";'
 MAP = "map $http_upgrade $c {\n    default upgrade;\n    '' close;\n}\n"
 
 # What is added and what is taken out, in the order of the file.
@@ -136,14 +119,14 @@ def repaired(folder: Path, text: str) -> Repair:
 def test_the_edit_is_small(text: str, more: list[str] | None, less: list[str], tmp_path: Path) -> None:
     repair = repaired(tmp_path, text.replace("BACKEND", "127.0.0.1:9000"))
     assert len(repair.repaired) == 1
-    assert not repair.refused
+    assert not repair.skipped
     if more is not None:
         named = [
             line.replace("NAME", "backend_127_0_0_1_9000").replace("BACKEND", "127.0.0.1:9000")
             for line in more
         ]
         assert added(repair) == named
-        assert taken(repair) == [line.replace("BACKEND", "127.0.0.1:9000") for line in less]
+        assert removed(repair) == [line.replace("BACKEND", "127.0.0.1:9000") for line in less]
 
 
 @pytest.mark.parametrize(("text", "more", "less"), TABLE.values(), ids=TABLE)
@@ -152,55 +135,11 @@ def test_a_repair_is_complete(text: str, more: object, less: object, tmp_path: P
     write(repair)
     again = fix(tmp_path / "site.conf", ASKED)
     assert not again.repaired
-    assert not again.refused
+    assert not again.skipped
     assert not again.diff()
 
 
-class Recorder:
-    """A server that notes the requests and answers with a redirect to itself."""
-
-    def __init__(self) -> None:
-        self.heads: list[str] = []
-        self.address = ""
-
-    def exchange(self, connection: socket.socket) -> bool:
-        head = real.read_until(connection, b"\r\n\r\n").decode("latin-1")
-        self.heads.append(re.sub(r"(?i)\r\nconnection:[^\r]*|(?<=HTTP/)1\.[01]", "", head))
-        stays = real.stays_open(head)
-        lines = ["HTTP/1.1 302 Found", f"Location: http://{self.address}/two/there", "Content-Length: 2"]
-        lines += [] if stays else ["Connection: close"]
-        connection.sendall("\r\n".join([*lines, "", "ok"]).encode())
-        return stays
-
-
-def seen(
-    program: str,
-    folder: Path,
-    text: str,
-    server: real.Server,
-    recorder: Recorder,
-    *,
-    until: Callable[[Path], None] = lambda listening: None,
-) -> tuple[list[str], list[str]]:
-    """Returns the requests that the server saw and the answers that the client got, `until` it is ready."""
-    recorder.address = server.address
-    with real.running(program, folder, text) as listening:
-        until(listening)
-        recorder.heads.clear()
-        connection = http.client.HTTPConnection("test.example")
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.connect(str(listening))
-        answers = []
-        for number in range(real.REQUESTS):
-            connection.request("GET", f"/one/{number}?a=b", headers={"X-Number": str(number)})
-            answer = connection.getresponse()
-            fields = [(name, value) for name, value in answer.getheaders() if name != "Date"]
-            answers.append(f"{answer.status} {fields} {answer.read()!r}")
-        connection.close()
-    return list(recorder.heads), answers
-
-
-@pytest.mark.skipif(not PROGRAMS, reason="no nginx here: neither the system's nor the wheel's")
+@pytest.mark.skipif(not PROGRAMS, reason=real.NO_NGINX)
 @pytest.mark.parametrize("version", PROGRAMS)
 @pytest.mark.parametrize("text", [row[0] for row in TABLE.values()], ids=TABLE)
 def test_reuse_is_proven_and_nothing_else_changes(text: str, version: str, tmp_path: Path) -> None:
@@ -208,10 +147,10 @@ def test_reuse_is_proven_and_nothing_else_changes(text: str, version: str, tmp_p
     program = PROGRAMS[version]
     with real.serving(recorder.exchange) as server:
         text = text.replace("BACKEND", server.address)
-        before = seen(program, tmp_path, text, server, recorder)
+        before = exchanged(program, tmp_path, text, server, recorder)
         accepted = server.accepted
         repair = repaired(tmp_path, text)
-        after = seen(program, tmp_path, repair.after[str(tmp_path / "site.conf")], server, recorder)
+        after = exchanged(program, tmp_path, repair.after[str(tmp_path / "site.conf")], server, recorder)
         assert server.accepted - accepted == 1
     assert after == before
 
@@ -251,7 +190,7 @@ def test_reuse_is_proven_and_nothing_else_changes(text: str, version: str, tmp_p
 def test_what_cannot_be_repaired_is_left_alone(text: str, reason: str, tmp_path: Path) -> None:
     repair = repaired(tmp_path, text.replace("BACKEND", "127.0.0.1:9000"))
     assert not repair.after
-    assert any(reason in refusal.reason for refusal in repair.refused)
+    assert any(reason in refusal.reason for refusal in repair.skipped)
 
 
 def test_one_pool_serves_all_locations_with_the_same_target(tmp_path: Path) -> None:
@@ -303,7 +242,7 @@ def test_comments_and_line_ends_stay(tmp_path: Path) -> None:
     written = path.read_bytes()
     assert written.count(b"\r\n") == written.count(b"\n") == text.count("\n") + 2
     assert b"proxy_pass http://app;  # our application\r\n" in written
-    assert [each.verdicts["1.22.1"].answer for each in examine(path, ["1.22.1"]).locations] == ["reused"]
+    assert [each.verdicts["1.22.1"].answer for each in check(path, ["1.22.1"]).locations] == ["reused"]
 
 
 def test_several_default_redirects_are_all_said(tmp_path: Path) -> None:
@@ -316,13 +255,13 @@ def test_several_default_redirects_are_all_said(tmp_path: Path) -> None:
         ),
     )
     assert "proxy_redirect http://127.0.0.1:9000/ /;" in added(repair)
-    assert taken(repair) == ["proxy_pass http://127.0.0.1:9000;", "proxy_redirect default;"]
+    assert removed(repair) == ["proxy_pass http://127.0.0.1:9000;", "proxy_redirect default;"]
 
 
 def test_new_pools_idle_shorter_than_their_servers(tmp_path: Path) -> None:
     path = tmp_path / "site.conf"
     path.write_text((BARE + at("proxy_pass http://app;")).replace("BACKEND", "127.0.0.1:9000"))
-    repair = fix(path, ASKED, settings=Settings(backend_idle_s=5))
+    repair = fix(path, ASKED, settings=CheckSettings(backend_idle_s=5))
     assert added(repair)[:2] == ["keepalive 32;", "keepalive_timeout 4s;"]
 
 
@@ -335,7 +274,7 @@ def test_a_folder_is_repaired_file_by_file(tmp_path: Path) -> None:
     assert sorted(Path(file).name for file in repair.after) == ["pools.conf", "site.conf"]
     write(repair)
     assert not fix(tmp_path, ASKED).after
-    assert [each.verdicts[ASKED[0]].answer for each in examine(tmp_path, ASKED).locations] == ["reused"]
+    assert [each.verdicts[ASKED[0]].answer for each in check(tmp_path, ASKED).locations] == ["reused"]
 
 
 def test_a_dump_is_repaired_by_the_names_in_it_and_not_written() -> None:
@@ -356,8 +295,8 @@ def test_a_location_that_is_left_and_made_worse_is_named(tmp_path: Path) -> None
         "set $to 127.0.0.1:9001;", "proxy_pass http://$to/two;", VERSION, "proxy_set_header Connection $c;"
     )
     repair = repaired(tmp_path, (text + more).replace("BACKEND", "127.0.0.1:9000"))
-    assert len(repair.repaired) == len(repair.refused) == 1
-    assert repair.worse == [repair.refused[0].place]
+    assert len(repair.repaired) == len(repair.skipped) == 1
+    assert repair.worse == [repair.skipped[0].place]
 
 
 def test_what_an_include_puts_into_a_block_stays_there(tmp_path: Path) -> None:
@@ -374,4 +313,4 @@ def test_a_file_that_is_included_twice_is_left_alone(tmp_path: Path) -> None:
     text = "server {\n    location /a/ { include pass.inc; }\n    location /b/ { include pass.inc; }\n}\n"
     repair = repaired(tmp_path, text)
     assert not repair.after
-    assert "included in several places" in repair.refused[0].reason
+    assert "included in several places" in repair.skipped[0].reason

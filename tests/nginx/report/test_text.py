@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nginx.check import examine
+from nginx.check import check
 from nginx.finding import Severity
 from nginx.report import text as report
 from nginx.rules import CATALOGUE
@@ -24,8 +24,8 @@ server {
 
 
 def test_report() -> None:
-    examination = examine("site.conf", ["1.22.1", "1.31.4"], text=ARTICLE)
-    assert report.text(examination) == (
+    examination = check("site.conf", ["1.22.1", "1.31.4"], text=ARTICLE)
+    assert report.format_check(examination) == (
         "location / -> http://app   site.conf:8\n"
         "  ✗ 1.22.1  not reused: nginx closes first and keeps TIME_WAIT\n"
         '      why  upstream "app" (line 1) has no keepalive\n'
@@ -53,28 +53,28 @@ def test_report() -> None:
 )
 def test_what_an_upgrade_changes(target: str, said: str) -> None:
     text = ARTICLE.replace("http://app", target)
-    assert said in report.text(examine("x", ["1.22.1", "1.31.4"], text=text))
+    assert said in report.format_check(check("x", ["1.22.1", "1.31.4"], text=text))
 
 
 def test_lower_severities_are_shown_on_demand() -> None:
-    examination = examine("x", ["1.31.4"], text=ARTICLE)
-    assert "NK016" not in report.text(examination)
-    assert "NK016" in report.text(examination, Severity.INFO)
+    examination = check("x", ["1.31.4"], text=ARTICLE)
+    assert "NK016" not in report.format_check(examination)
+    assert "NK016" in report.format_check(examination, Severity.INFO)
 
 
 def test_colours_only_where_they_are_wanted() -> None:
-    examination = examine("x", ["1.22.1"], text=ARTICLE)
-    assert "\x1b[" not in report.text(examination)
-    assert "\x1b[31m" in report.text(examination, paint=report.Paint(in_colour=True))
+    examination = check("x", ["1.22.1"], text=ARTICLE)
+    assert "\x1b[" not in report.format_check(examination)
+    assert "\x1b[31m" in report.format_check(examination, colorize=report.Colorizer(in_colour=True))
 
 
 def test_a_file_without_pass_locations_says_so() -> None:
-    assert "no pass location here" in report.text(examine("x", ["1.22.1"], text="server {}"))
+    assert "no pass location here" in report.format_check(check("x", ["1.22.1"], text="server {}"))
 
 
 @pytest.mark.parametrize("rule_id", CATALOGUE)
 def test_explanation(rule_id: str) -> None:
-    text = report.explanation(CATALOGUE[rule_id])
+    text = report.format_rule(CATALOGUE[rule_id])
     assert text.startswith(f"{rule_id} {CATALOGUE[rule_id].name}")
     assert ("Not flagged" in text) == (rule_id != "NK046")
     assert ("Proven by traffic" in text) == (not CATALOGUE[rule_id].unproven)

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import h2.connection
 import pytest
-from tests.nginx.test_effects_by_traffic import PROGRAMS, about, flagged
-from tests.nginx.test_workers_by_traffic import PATIENCE_S
 
 from nginx import versions
 from nginx.rules import CATALOGUE
 from tests.nginx import real
+from tests.nginx.rules.proving import PATIENCE_S, PROGRAMS, flagged, proves
 
 _DATA, _HEADERS, _GOAWAY = 0x0, 0x1, 0x7
 _END_STREAM = 0x1
@@ -30,7 +29,7 @@ def server(lines: str) -> str:
 
 @contextlib.contextmanager
 def connected(version: str, folder: Path, text: str) -> Iterator[http.client.HTTPConnection]:
-    """Yields a client's connection that is never opened a second time."""
+    """Yield a client's connection that is never opened a second time."""
     with (
         real.running(PROGRAMS[version], folder, text) as listening,
         contextlib.closing(real.client(listening)) as client,
@@ -40,7 +39,7 @@ def connected(version: str, folder: Path, text: str) -> Iterator[http.client.HTT
 
 
 def answers(client: http.client.HTTPConnection, count: int, fields: dict[str, str] | None = None) -> int:
-    """Returns how many of some requests one connection served."""
+    """Return how many of some requests one connection served."""
     for served in range(count):
         try:
             client.request("GET", "/", headers=fields or {})
@@ -57,7 +56,7 @@ LIMITS = {
 }
 
 
-@about("CK101", "CK102", "CK103")
+@proves("CK101", "CK102", "CK103")
 @pytest.mark.parametrize(
     ("rule", "lines", "served", "is_flagged"), [(rule, *row) for rule, rows in LIMITS.items() for row in rows]
 )
@@ -70,7 +69,7 @@ def test_requests_on_one_connection_of_a_client(
         assert answers(client, 6, {"User-Agent": SAFARI}) == served
 
 
-@about("CK104")
+@proves("CK104")
 def test_an_idle_client_is_closed(version: str, tmp_path: Path) -> None:
     text = server("keepalive_timeout 100ms;")
     assert "CK104" in flagged(text, version)
@@ -80,7 +79,7 @@ def test_an_idle_client_is_closed(version: str, tmp_path: Path) -> None:
         assert client.sock.recv(1) == b""
 
 
-@about("CK105")
+@proves("CK105")
 def test_workers_that_go_close_idle_clients(version: str, tmp_path: Path) -> None:
     if versions.parse(version) < versions.parse("1.27.4"):
         refused = real.is_refused(
@@ -102,7 +101,7 @@ def test_workers_that_go_close_idle_clients(version: str, tmp_path: Path) -> Non
         assert client.sock.recv(1) == b""
 
 
-@about("CK107")
+@proves("CK107")
 def test_a_client_that_does_not_read_is_cut(version: str, tmp_path: Path) -> None:
     length = 50_000_000
 
@@ -126,7 +125,7 @@ def test_a_client_that_does_not_read_is_cut(version: str, tmp_path: Path) -> Non
             client.getresponse().read()
 
 
-@about("CK108")
+@proves("CK108")
 def test_an_added_connection_field_reaches_clients_only(version: str, tmp_path: Path) -> None:
     heads: list[str] = []
 
@@ -151,7 +150,7 @@ def test_an_added_connection_field_reaches_clients_only(version: str, tmp_path: 
     assert "connection:" not in heads[0].lower()
 
 
-@about("CK110")
+@proves("CK110")
 @pytest.mark.parametrize("connections", [16, 256])
 def test_few_worker_connections_close_idle_clients(version: str, connections: int, tmp_path: Path) -> None:
     events, text, count = f"worker_connections {connections};", server(""), 24
@@ -170,7 +169,7 @@ def test_few_worker_connections_close_idle_clients(version: str, connections: in
     assert (closed > 0) == (connections == 16)
 
 
-@about("CK112")
+@proves("CK112")
 def test_keepalive_requests_counts_streams(version: str, tmp_path: Path) -> None:
     text = server("keepalive_requests 3;").replace("SOCKET", "SOCKET http2")
     assert "CK112" in flagged(text.replace("SOCKET", "80"), version)
@@ -182,7 +181,7 @@ def test_keepalive_requests_counts_streams(version: str, tmp_path: Path) -> None
 
 
 def streams_served(connection: socket.socket) -> int:
-    """Returns how many streams a server answers before it says that it goes (RFC 9113, sections 4.1, 6.8).
+    """Return how many streams a server answers before it says that it goes (RFC 9113, sections 4.1, 6.8).
 
     Its frames are read here: h2 takes no answer that comes after a GOAWAY, and nginx sends it before.
     """
@@ -204,7 +203,7 @@ def streams_served(connection: socket.socket) -> int:
     return served
 
 
-@about("CK113")
+@proves("CK113")
 @pytest.mark.parametrize("limit", ["1ms", "1h"])
 def test_a_busy_client_is_closed_after_its_time(version: str, limit: str, tmp_path: Path) -> None:
     text, many = server(f"keepalive_time {limit}; keepalive_requests 100000;"), 1000
@@ -213,7 +212,7 @@ def test_a_busy_client_is_closed_after_its_time(version: str, limit: str, tmp_pa
         assert (answers(client, many) == many) == (limit == "1h")
 
 
-@about("NX001", "NX003")
+@proves("NX001", "NX003")
 @pytest.mark.parametrize("rule", ["NX001", "NX003"])
 def test_nginx_refuses_what_is_said_to_be_refused(version: str, rule: str, tmp_path: Path) -> None:
     about_text = CATALOGUE[rule]

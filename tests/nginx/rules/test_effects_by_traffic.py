@@ -8,56 +8,17 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from nginx import versions
-from nginx.check import examine
-from nginx.rules import CATALOGUE
+from nginx.check import check
 from tests.nginx import real
-
-PROGRAMS = real.programs()
-PROVEN: set[str] = set()
-KEPT = 'proxy_http_version 1.1; proxy_set_header Connection "";'
-POOL = "upstream app { server BACKEND; keepalive 8; MORE }\n"
+from tests.nginx.rules.proving import KEPT, POOL, PROGRAMS, Together, accepted, flagged, proves, site
 
 
-def about(*rules: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Enters the rules that a test proves, and runs it with each nginx found here."""
-    PROVEN.update(rules)
-    assert set(rules) <= set(CATALOGUE)
-
-    def mark(test: Callable[..., None]) -> Callable[..., None]:
-        test = pytest.mark.parametrize("version", PROGRAMS)(test)
-        return pytest.mark.skipif(not PROGRAMS, reason="no nginx here: neither the system's nor the wheel's")(
-            test
-        )
-
-    return mark
-
-
-def site(locations: str, pool: str = POOL, more: str = "") -> str:
-    return pool.replace("MORE", more) + f"server {{ listen SOCKET; {locations} }}"
-
-
-def flagged(text: str, version: str) -> set[str]:
-    return {finding.rule for finding in examine("x", [version], text=text).findings}
-
-
-def accepted(
-    version: str, folder: Path, text: str, paths: list[str], exchange: real.Exchange = real.http_exchange
-) -> int:
-    """Returns how many connections a server accepted for one request after the other."""
-    with real.serving(exchange) as server:
-        with real.running(PROGRAMS[version], folder, text.replace("BACKEND", server.address)) as listening:
-            for path in paths:
-                real.ask(listening, path, 1)
-        return server.accepted
-
-
-@about("NK003b")
+@proves("NK003b")
 def test_a_location_that_closes_drains_the_pool_of_another(version: str, tmp_path: Path) -> None:
     close = "proxy_http_version 1.1; proxy_set_header Connection close;"
     text = site(
@@ -68,7 +29,7 @@ def test_a_location_that_closes_drains_the_pool_of_another(version: str, tmp_pat
     assert accepted(version, tmp_path, text, ["/"] * 8) == 1
 
 
-@about("NK016")
+@proves("NK016")
 def test_local_pools_of_many_locations_evict_each_other(version: str, tmp_path: Path) -> None:
     new = versions.parse(version) >= versions.POOL_BY_DEFAULT
     locations = " ".join(f"location /{n}/ {{ proxy_pass http://app; {KEPT} }}" for n in range(40))
@@ -81,20 +42,7 @@ def test_local_pools_of_many_locations_evict_each_other(version: str, tmp_path: 
     assert accepted(version, tmp_path, shared, paths) == 1
 
 
-class Together:
-    """Answers no request before so many are there at once."""
-
-    def __init__(self, number: int) -> None:
-        self._met = threading.Barrier(number, timeout=60)
-
-    def exchange(self, connection: socket.socket) -> bool:
-        head = real.read_request(connection)
-        self._met.wait()
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        return real.stays_open(head)
-
-
-@about("NK022")
+@proves("NK022")
 @pytest.mark.parametrize(("size", "expected"), [(1, 13), (4, 4)])
 def test_a_small_pool_churns_under_concurrency(
     version: str, size: int, expected: int, tmp_path: Path
@@ -104,7 +52,7 @@ def test_a_small_pool_churns_under_concurrency(
         text = text.replace("BACKEND", server.address)
         with real.running(PROGRAMS[version], tmp_path, text) as listening:
             for _ in range(4):
-                asking = [threading.Thread(target=real.ask, args=(listening, "/", 1)) for _ in range(4)]
+                asking = [threading.Thread(target=real.request, args=(listening, "/", 1)) for _ in range(4)]
                 for each in asking:
                     each.start()
                 for each in asking:
@@ -113,7 +61,7 @@ def test_a_small_pool_churns_under_concurrency(
 
 
 def forgetful() -> real.Exchange:
-    """Returns a server that answers once per connection and closes on the second request: a stale one."""
+    """Return a server that answers once per connection and closes on the second request: a stale one."""
     seen: set[socket.socket] = set()
 
     def exchange(connection: socket.socket) -> bool:
@@ -127,7 +75,7 @@ def forgetful() -> real.Exchange:
     return exchange
 
 
-@about("NK021", "NK025", "NK026", "NK027")
+@proves("NK021", "NK025", "NK026", "NK027")
 @pytest.mark.parametrize(
     ("method", "lines", "rule", "expected"),
     [
@@ -148,10 +96,10 @@ def test_a_stale_connection(
     with real.serving(forgetful()) as server:
         text = text.replace("BACKEND", server.address)
         with real.running(PROGRAMS[version], tmp_path, text) as listening:
-            assert real.ask(listening, count=2, method=method) == [200, expected]
+            assert real.request(listening, count=2, method=method) == [200, expected]
 
 
-@about("NK031")
+@proves("NK031")
 @pytest.mark.parametrize("off", [True, False])
 def test_a_pooled_connection_keeps_its_source_address(version: str, *, off: bool, tmp_path: Path) -> None:
     bind = f"location / {{ proxy_pass http://app; {KEPT} proxy_bind $arg_from; }}"
@@ -174,7 +122,7 @@ def test_a_pooled_connection_keeps_its_source_address(version: str, *, off: bool
     assert sources == ["127.0.0.2", "127.0.0.3" if off else "127.0.0.2"]
 
 
-@about("NK041")
+@proves("NK041")
 @pytest.mark.parametrize(("method", "expected"), [("", 5), ("proxy_method HEAD;", 1)])
 def test_an_answer_to_auth_request_is_not_read(
     version: str, method: str, expected: int, tmp_path: Path
@@ -194,7 +142,7 @@ def test_an_answer_to_auth_request_is_not_read(
     assert accepted(version, tmp_path, text, ["/"] * 5, exchange) == expected
 
 
-@about("NK042")
+@proves("NK042")
 @pytest.mark.parametrize(("intercepts", "expected"), [(True, 4), (False, 1)])
 def test_answers_that_are_replaced_are_not_read(
     version: str, *, intercepts: bool, expected: int, tmp_path: Path
@@ -213,7 +161,7 @@ def test_answers_that_are_replaced_are_not_read(
     assert accepted(version, tmp_path, text, ["/"] * 4, exchange) == expected
 
 
-@about("NK043")
+@proves("NK043")
 def test_a_client_that_leaves_takes_its_connection_along(version: str, tmp_path: Path) -> None:
     asked = threading.Event()
 
@@ -236,7 +184,7 @@ def test_a_client_that_leaves_takes_its_connection_along(version: str, tmp_path:
             assert server.was_left(1)
 
 
-@about("NK049")
+@proves("NK049")
 def test_the_default_version_is_another_since_1_29_7(version: str, tmp_path: Path) -> None:
     lines: list[str] = []
 
@@ -253,7 +201,7 @@ def test_the_default_version_is_another_since_1_29_7(version: str, tmp_path: Pat
     assert lines == [f"GET / HTTP/1.{int(new)}"]
 
 
-@about("NK019")
+@proves("NK019")
 @pytest.mark.parametrize(
     ("pool", "lines"),
     [
@@ -273,10 +221,5 @@ def test_what_needs_a_newer_nginx_is_refused(version: str, pool: str, lines: str
 
 
 def _errors(text: str, version: str) -> set[str]:
-    findings = examine("x", [version], text=text).findings
+    findings = check("x", [version], text=text).findings
     return {finding.rule for finding in findings if str(finding.severity) == "error"}
-
-
-def test_every_rule_is_proven_or_says_why_not() -> None:
-    without_reason = {rule.id for rule in CATALOGUE.values() if not rule.unproven}
-    assert without_reason >= PROVEN

@@ -7,11 +7,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.nginx.test_effects_by_traffic import KEPT, POOL, PROGRAMS, about, accepted, flagged, site
 
 from backends.http2 import Http2
 from nginx import versions
 from tests.nginx import real
+from tests.nginx.rules.proving import KEPT, POOL, PROGRAMS, accepted, flagged, proves, site
 
 CLIENTS = 4
 
@@ -36,14 +36,14 @@ class Multiplexed:
 
 
 def at_once(listening: Path) -> None:
-    asking = [threading.Thread(target=real.ask, args=(listening, "/", 1)) for _ in range(CLIENTS)]
+    asking = [threading.Thread(target=real.request, args=(listening, "/", 1)) for _ in range(CLIENTS)]
     for each in asking:
         each.start()
     for each in asking:
         each.join()
 
 
-@about("NK014")
+@proves("NK014")
 @pytest.mark.parametrize(("clients", "connections"), [(1, 1), (CLIENTS, CLIENTS)])
 def test_http2_to_the_server_is_pooled_and_not_multiplexed(
     version: str, clients: int, connections: int, tmp_path: Path
@@ -60,20 +60,20 @@ def test_http2_to_the_server_is_pooled_and_not_multiplexed(
         text = text.replace("BACKEND", server.address)
         with real.running(PROGRAMS[version], tmp_path, text) as listening:
             if clients == 1:
-                assert real.ask(listening) == [200] * real.REQUESTS
+                assert real.request(listening) == [200] * real.REQUESTS
             else:
                 at_once(listening)
         assert server.accepted == connections
 
 
-@about("NK036")
+@proves("NK036")
 def test_grpc_needs_only_the_pool(version: str, tmp_path: Path) -> None:
     text = site("location / { grpc_pass grpc://app; }")
     assert "NK036" in flagged(text, version)
     assert accepted(version, tmp_path, text, ["/"] * 4, Multiplexed(1).exchange) == 1
 
 
-@about("NK044")
+@proves("NK044")
 @pytest.mark.parametrize("early", [True, False])
 def test_an_answer_before_the_body_is_whole_costs_the_connection(
     version: str, *, early: bool, tmp_path: Path
@@ -104,7 +104,7 @@ def test_an_answer_before_the_body_is_whole_costs_the_connection(
             assert client.getresponse().status == 413
             assert not early or server.was_left(1)
             client.close()
-            assert real.ask(listening, "/", 1) == [413]
+            assert real.request(listening, "/", 1) == [413]
         assert server.accepted == (2 if early else 1)
 
 
@@ -116,7 +116,7 @@ CLOSING = {
 }
 
 
-@about("NK046")
+@proves("NK046")
 @pytest.mark.parametrize("how", CLOSING)
 def test_a_server_that_closes_by_itself_is_not_reused(version: str, how: str, tmp_path: Path) -> None:
     answer, stays = CLOSING[how]
@@ -130,7 +130,7 @@ def test_a_server_that_closes_by_itself_is_not_reused(version: str, how: str, tm
     assert accepted(version, tmp_path, text, ["/"] * 4, exchange) == (1 if stays else 4)
 
 
-@about("NK052")
+@proves("NK052")
 def test_an_upgraded_connection_does_not_return_to_the_pool(version: str, tmp_path: Path) -> None:
     def exchange(connection: socket.socket) -> bool:
         head = real.read_request(connection)
@@ -149,7 +149,7 @@ def test_an_upgraded_connection_does_not_return_to_the_pool(version: str, tmp_pa
     with real.serving(exchange) as server:
         text = text.replace("BACKEND", server.address)
         with real.running(PROGRAMS[version], tmp_path, text) as listening:
-            assert real.ask(listening, count=2) == [200, 200]
+            assert real.request(listening, count=2) == [200, 200]
             assert server.accepted == 1
             client = real.client(listening)
             client.request("GET", "/", headers={"Upgrade": "websocket", "Connection": "Upgrade"})
@@ -157,5 +157,5 @@ def test_an_upgraded_connection_does_not_return_to_the_pool(version: str, tmp_pa
             assert server.accepted == 1  # the pooled one was taken
             client.close()
             assert server.was_left(1)
-            assert real.ask(listening, count=2) == [200, 200]
+            assert real.request(listening, count=2) == [200, 200]
         assert server.accepted == 2

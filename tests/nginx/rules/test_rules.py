@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nginx.check import examine
+from nginx.check import check
 from nginx.rules import CATALOGUE, Rule
 
 OLD, NEW = "1.22.1", "1.31.4"
@@ -13,7 +13,7 @@ SHOWN = sorted((rule for rule in CATALOGUE.values() if rule.id not in BY_TRAFFIC
 
 
 def flagged(rule: Rule, text: str) -> bool:
-    examination = examine("nginx.conf", [rule.shown_on], settings=rule.shown_with, text=text)
+    examination = check("nginx.conf", [rule.shown_on], settings=rule.shown_with, text=text)
     return any(finding.rule == rule.id for finding in examination.findings)
 
 
@@ -166,5 +166,5 @@ DETAILS = {
 
 @pytest.mark.parametrize(("rule", "text", "version", "expected"), DETAILS.values(), ids=DETAILS)
 def test_details(rule: str, text: str, version: str, *, expected: bool) -> None:
-    findings = examine("nginx.conf", [version], text=text).findings
+    findings = check("nginx.conf", [version], text=text).findings
     assert any(finding.rule == rule for finding in findings) == expected

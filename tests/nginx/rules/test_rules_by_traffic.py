@@ -1,7 +1,7 @@
 """The examples of the rules about reuse, bad and good, in front of real nginx: verdicts hold.
 
-What a rule says about a part of the reuse (churn, stale connections) is in test_effects_by_traffic, what it
-says about something else in the files beside it.
+Rules about a part of the reuse (churn, stale connections) are proven in test_effects_by_traffic.py, others in
+the files beside it.
 """
 
 from __future__ import annotations
@@ -13,26 +13,20 @@ from pathlib import Path
 import pytest
 
 from nginx import versions
-from nginx.check import examine
+from nginx.check import check
 from nginx.rules import CATALOGUE, Rule
-from tests.nginx import (  # each of them enters its rules in PROVEN
-    real,
-    test_clients_by_traffic,  # noqa: F401
-    test_effects_by_traffic,
-    test_protocols_by_traffic,  # noqa: F401
-    test_sharing_by_traffic,  # noqa: F401
-    test_streams_by_traffic,  # noqa: F401
-    test_workers_by_traffic,  # noqa: F401
-)
+from tests.nginx import real
+from tests.nginx.rules.proving import PROGRAMS, proven
 
-PROGRAMS = real.programs()
-BY_ANOTHER_TABLE = {"NK037"}  # memcached, in test_traffic
-BY_EFFECT = test_effects_by_traffic.PROVEN
-PROVEN = [
-    rule for rule in CATALOGUE.values() if not rule.unproven and rule.id not in BY_EFFECT | BY_ANOTHER_TABLE
+PROVEN_BY_NAME = proven()
+BY_ANOTHER_TABLE = {"NK037"}  # memcached, in tests/nginx/test_verdict_by_traffic.py
+PROVEN_BY_EXAMPLE = [
+    rule
+    for rule in CATALOGUE.values()
+    if not rule.unproven and rule.id not in PROVEN_BY_NAME | BY_ANOTHER_TABLE
 ]
 REQUESTS = 12
-_SPOKEN: dict[str, Callable[..., bool]] = {
+_EXCHANGES: dict[str, Callable[..., bool]] = {
     "fastcgi_pass": real.fastcgi_exchange,
     "uwsgi_pass": real.uwsgi_exchange,
 }
@@ -44,13 +38,13 @@ def runnable(text: str, address: str) -> str:
     return re.sub(r"server \{(?=\s*(?:listen|location|proxy|resolver))", "server { listen SOCKET;", text)
 
 
-@pytest.mark.skipif(not PROGRAMS, reason="no nginx here: neither the system's nor the wheel's")
+@pytest.mark.skipif(not PROGRAMS, reason=real.NO_NGINX)
 @pytest.mark.parametrize("version", PROGRAMS)
 @pytest.mark.parametrize("example", ["bad", "good"])
-@pytest.mark.parametrize("rule", PROVEN, ids=lambda rule: rule.id)
+@pytest.mark.parametrize("rule", PROVEN_BY_EXAMPLE, ids=lambda rule: rule.id)
 def test_verdict_on_example(rule: Rule, example: str, version: str, tmp_path: Path) -> None:
     text = rule.bad if example == "bad" else rule.good
-    exchange = next((found for name, found in _SPOKEN.items() if name in text), real.http_exchange)
+    exchange = next((found for name, found in _EXCHANGES.items() if name in text), real.http_exchange)
     with real.serving(exchange) as server:
         text = runnable(text, server.address)
         if "keepalive 0" in text and versions.parse(version) < versions.POOL_BY_DEFAULT:
@@ -58,11 +52,15 @@ def test_verdict_on_example(rule: Rule, example: str, version: str, tmp_path: Pa
             assert refusal is not None
             assert 'invalid value "0"' in refusal
             return
-        verdict = examine("x", [version], text=text).locations[0].verdicts[version]
+        verdict = check("x", [version], text=text).locations[0].verdicts[version]
         with real.running(PROGRAMS[version], tmp_path, text) as listening:
-            assert real.ask(listening, count=REQUESTS) == [200] * REQUESTS
-            assert verdict.closer != "nginx" or server.was_left(REQUESTS)
+            assert real.request(listening, count=REQUESTS) == [200] * REQUESTS
+            assert verdict.closes_first != "nginx" or server.was_left(REQUESTS)
     if rule.id == "NK020" and example == "bad":
         assert server.accepted == 2  # ten requests on the first connection
     else:
         assert server.accepted == (1 if verdict.answer == "reused" else REQUESTS)
+
+
+def test_no_rule_that_is_proven_says_why_not() -> None:
+    assert not [rule.id for rule in CATALOGUE.values() if rule.unproven and rule.id in PROVEN_BY_NAME]

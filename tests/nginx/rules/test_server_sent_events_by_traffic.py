@@ -10,17 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.nginx.test_effects_by_traffic import about
 
-from nginx.check import examine
+from nginx.check import check
 from nginx.rules import CATALOGUE
 from tests.nginx import real
+from tests.nginx.rules.proving import PATIENCE_S, PROGRAMS, proves
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 EVENT = b"data: 1\n\n"
-PROGRAMS = real.programs()
-PATIENCE_S = 60.0
-"""Longer than anything here takes on the busiest machine."""
 
 
 class Stream:
@@ -82,19 +79,19 @@ def first_event(response: http.client.HTTPResponse | None) -> bytes:
         return b""
 
 
-@about("NK056", "NK057")
+@proves("NK056", "NK057")
 @pytest.mark.parametrize("rule", ["NK056", "NK057"])
 def test_what_is_flagged_holds_the_first_event_back(rule: str, version: str, tmp_path: Path) -> None:
     for number, text in enumerate((CATALOGUE[rule].bad, CATALOGUE[rule].good)):
         folder = tmp_path / str(number)
         folder.mkdir()
-        said = {finding.rule for finding in examine("x", [version], text=text).findings}
+        said = {finding.rule for finding in check("x", [version], text=text).findings}
         is_flagged = rule in said  # then it never comes, however long we wait
         with answer(text, version, folder, Stream(), 1.0 if is_flagged else PATIENCE_S) as response:
             assert (first_event(response) == b"") == is_flagged
 
 
-@about("NK058")
+@proves("NK058")
 def test_silence_cuts_what_is_flagged(version: str, tmp_path: Path) -> None:
     text = CATALOGUE["NK058"].bad.replace("5s", "1s")
     stream = Stream()

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.nginx.test_effects_by_traffic import KEPT, POOL, PROGRAMS, about, flagged, site
 
 from tests.nginx import real
+from tests.nginx.rules.proving import KEPT, POOL, PROGRAMS, flagged, proves, site
 
 CLOSED = "proxy_http_version 1.1; proxy_set_header Connection close;"
 
@@ -41,13 +41,13 @@ class Secure(real.Server):
 
 
 def asked(server: Secure, version: str, folder: Path, text: str, paths: list[str]) -> None:
-    """Asks for one path after the other, each from a client of its own."""
+    """Ask for one path after the other, each from a client of its own."""
     with real.running(PROGRAMS[version], folder, text.replace("BACKEND", server.address)) as listening:
         for path in paths:
-            assert real.ask(listening, path, 1) == [200]
+            assert real.request(listening, path, 1) == [200]
 
 
-@about("NK028")
+@proves("NK028")
 @pytest.mark.parametrize("off", [True, False])
 def test_sessions_are_resumed_unless_switched_off(version: str, *, off: bool, tmp_path: Path) -> None:
     line = "proxy_ssl_session_reuse off;" if off else ""
@@ -67,7 +67,7 @@ def two_names(first: str, second: str, pools: str = POOL, other: str = "app") ->
     )
 
 
-@about("NK029")
+@proves("NK029")
 def test_a_pool_is_shared_whatever_name_was_asked_for(version: str, tmp_path: Path) -> None:
     shared = two_names("a.example", "b.example")
     apart = two_names("a.example", "b.example", POOL + POOL.replace("app", "other"), "other")
@@ -78,7 +78,7 @@ def test_a_pool_is_shared_whatever_name_was_asked_for(version: str, tmp_path: Pa
             assert server.names == names
 
 
-@about("NK030")
+@proves("NK030")
 def test_a_plain_connection_is_picked_for_tls(version: str, tmp_path: Path) -> None:
     received: list[list[bytes]] = []
     known: dict[socket.socket, list[bytes]] = {}
@@ -103,14 +103,14 @@ def test_a_plain_connection_is_picked_for_tls(version: str, tmp_path: Path) -> N
     with real.serving(exchange) as server:
         text = text.replace("BACKEND", server.address)
         with real.running(PROGRAMS[version], tmp_path, text) as listening:
-            assert real.ask(listening, "/", 1) == [200]
-            assert real.ask(listening, "/b/", 1) == [502]
+            assert real.request(listening, "/", 1) == [200]
+            assert real.request(listening, "/b/", 1) == [502]
     handshake = b"\x16"  # RFC 8446, section 5.1: the type of the record that a ClientHello comes in
     assert received[0] == [b"G", handshake]
 
 
 def authenticating() -> Callable[[socket.socket], bool]:
-    """Returns a server that knows a user by the connection, as NTLM has it, and answers with the name."""
+    """Return a server that knows a user by the connection, as NTLM has it, and answers with the name."""
     users: dict[socket.socket, str] = {}
 
     def exchange(connection: socket.socket) -> bool:
@@ -125,7 +125,7 @@ def authenticating() -> Callable[[socket.socket], bool]:
     return exchange
 
 
-@about("NK032")
+@proves("NK032")
 @pytest.mark.parametrize("pooled", [True, False])
 def test_a_user_gets_the_connection_of_another(version: str, *, pooled: bool, tmp_path: Path) -> None:
     text = site(f"location /owa/ {{ proxy_pass http://app; {KEPT if pooled else CLOSED} }}")

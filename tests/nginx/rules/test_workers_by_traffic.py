@@ -11,18 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.nginx.test_effects_by_traffic import KEPT, PROGRAMS, Together, about, flagged, site
 
 from nginx import versions
-from nginx.check import examine
-from nginx.rules import Settings
-from tests.nginx import names, real
+from nginx.check import check
+from nginx.rules import CheckSettings
+from tests.nginx import real
+from tests.nginx.resolver import resolving
+from tests.nginx.rules.proving import KEPT, PATIENCE_S, PROGRAMS, Together, flagged, proves, site
 
-PATIENCE_S = 60.0
 
-
-def flagged_with(text: str, version: str, settings: Settings) -> set[str]:
-    return {finding.rule for finding in examine("x", [version], text=text, settings=settings).findings}
+def flagged_with(text: str, version: str, settings: CheckSettings) -> set[str]:
+    return {finding.rule for finding in check("x", [version], text=text, settings=settings).findings}
 
 
 def pool(size: int, server: str = "", more: str = "") -> str:
@@ -30,8 +29,8 @@ def pool(size: int, server: str = "", more: str = "") -> str:
 
 
 def asking(listening: Path, into: list[int], path: str = "/") -> threading.Thread:
-    """Sends one request from a client of its own, at the same time."""
-    thread = threading.Thread(target=lambda: into.extend(real.ask(listening, path, 1)))
+    """Send one request from a client of its own, at the same time."""
+    thread = threading.Thread(target=lambda: into.extend(real.request(listening, path, 1)))
     thread.start()
     return thread
 
@@ -56,11 +55,11 @@ class Prefork(real.Server):
             self._free.release()
 
 
-@about("NK023")
+@proves("NK023")
 @pytest.mark.parametrize("capacity", [1, 2])
 def test_idle_connections_of_one_worker_starve_another(version: str, capacity: int, tmp_path: Path) -> None:
     text = site(f"location / {{ proxy_pass http://app; {KEPT} }}", pool(1))
-    settings = Settings(workers=2, backend_max_connections=capacity)
+    settings = CheckSettings(workers=2, backend_max_connections=capacity)
     assert ("NK023" in flagged_with(text, version, settings)) == (capacity < 2)
     folders = [tmp_path / name for name in ("a", "b")]
     for folder in folders:
@@ -70,7 +69,7 @@ def test_idle_connections_of_one_worker_starve_another(version: str, capacity: i
         text = text.replace("BACKEND", server.address)
         with real.running(PROGRAMS[version], folders[1], text) as second:
             with real.running(PROGRAMS[version], folders[0], text) as first:
-                assert real.ask(first, count=1) == [200]
+                assert real.request(first, count=1) == [200]
                 thread = asking(second, answers)
                 if capacity == 1:
                     assert server.waits.wait(PATIENCE_S)
@@ -82,7 +81,7 @@ def test_idle_connections_of_one_worker_starve_another(version: str, capacity: i
         assert server.waits.is_set() == (capacity == 1)
 
 
-@about("NK024")
+@proves("NK024")
 @pytest.mark.parametrize("size", [32, 1])
 def test_idle_upstream_connections_take_the_place_of_clients(version: str, size: int, tmp_path: Path) -> None:
     events, together, clients = "worker_connections 24;", 8, 16
@@ -108,7 +107,7 @@ def test_idle_upstream_connections_take_the_place_of_clients(version: str, size:
 
 
 def status(client: http.client.HTTPConnection) -> int | None:
-    """Returns the status of an answer on a connection that is open, or None where it was closed."""
+    """Return the status of an answer on a connection that is open, or None where it was closed."""
     client.auto_open = 0
     try:
         client.request("GET", "/local")
@@ -134,7 +133,7 @@ class Held:
         return real.stays_open(head)
 
 
-@about("NK039")
+@proves("NK039")
 @pytest.mark.parametrize("has_zone", [False, True])
 def test_max_conns_counts_per_worker_without_a_zone(version: str, *, has_zone: bool, tmp_path: Path) -> None:
     text = site(
@@ -165,22 +164,22 @@ def test_max_conns_counts_per_worker_without_a_zone(version: str, *, has_zone: b
         assert server.accepted == (1 if has_zone else 2)
 
 
-@about("NK047")
+@proves("NK047")
 @pytest.mark.parametrize("count", [1, 2])
 def test_each_worker_has_a_pool_of_its_own(version: str, count: int, tmp_path: Path) -> None:
     text = site(f"location / {{ proxy_pass http://app; {KEPT} }}", pool(8))
-    settings = Settings(workers=count, concurrency=1)
+    settings = CheckSettings(workers=count, concurrency=1)
     assert ("NK047" in flagged_with(text, version, settings)) == (count == 2)
     with real.serving(real.http_exchange) as server:
         text = text.replace("BACKEND", server.address)
         with real.with_workers(PROGRAMS[version], tmp_path, text, count) as (listening, workers):
             for number in (0, 1) * 2:
                 workers.only(number % count)
-                assert real.ask(listening, count=1) == [200]
+                assert real.request(listening, count=1) == [200]
     assert server.accepted == count
 
 
-@about("NK040")
+@proves("NK040")
 @pytest.mark.parametrize("follows", [False, True])
 def test_a_name_is_resolved_once_unless_it_says_resolve(
     version: str, *, follows: bool, tmp_path: Path
@@ -192,13 +191,13 @@ def test_a_name_is_resolved_once_unless_it_says_resolve(
     )
     is_new = versions.parse(version) >= versions.RESOLVE
     assert ("NK040" in flagged(text.replace("localhost", "app.test"), version)) != follows
-    with names.resolving("127.0.0.9") as resolver, real.serving(real.http_exchange) as server:
+    with resolving("127.0.0.9") as resolver, real.serving(real.http_exchange) as server:
         text = text.replace("PORT", server.address.rpartition(":")[2]).replace("RESOLVER", resolver.address)
         if follows and not is_new:
             assert real.is_refused(PROGRAMS[version], tmp_path, f"events {{}} http {{ {text} }}") is not None
             return
         with real.running(PROGRAMS[version], tmp_path, text) as listening:
-            assert real.ask(listening, count=4) == [502 if follows else 200] * 4
+            assert real.request(listening, count=4) == [502 if follows else 200] * 4
             deadline = time.monotonic() + PATIENCE_S
             while follows and not resolver.asked:  # it asks in the background
                 assert time.monotonic() < deadline

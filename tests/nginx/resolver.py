@@ -52,7 +52,7 @@ class Resolver:
 
 
 def _record(address: str) -> bytes:
-    """Returns an A record for the name at the start of the question, to be kept for a minute."""
+    """Return an A record for the name at the start of the question, to be kept for a minute."""
     fixed = b"".join(each.to_bytes(2, "big") for each in (0xC000 | _HEADER, _A, _IN, 0, 60, 4))
     return fixed + socket.inet_aton(address)
 
@@ -67,7 +67,7 @@ def _name(labels: bytes) -> str:
 
 @contextmanager
 def resolving(known: str = "127.0.0.1") -> Iterator[Resolver]:
-    """Runs a resolver."""
+    """Run a resolver."""
     resolver = Resolver(known)
     thread = threading.Thread(target=resolver.serve)
     thread.start()

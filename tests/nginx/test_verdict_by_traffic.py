@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nginx import versions
-from nginx.check import examine
+from nginx.check import check
 from tests.nginx import real
 
 BEFORE, SINCE = "1.22.1", "1.31.4"
@@ -213,9 +213,9 @@ ROWS = [
 
 
 def judged(text: str, version: str) -> tuple[str, str | None]:
-    locations = examine("x", [version], text=text).locations
+    locations = check("x", [version], text=text).locations
     verdict = locations[-1].verdicts[version]
-    return verdict.answer, verdict.closer
+    return verdict.answer, verdict.closes_first
 
 
 @pytest.mark.parametrize(("exchange", "text", "before", "since"), ROWS)
@@ -225,7 +225,7 @@ def test_model(exchange: real.Exchange, text: str, before: str, since: str) -> N
     assert judged(text, SINCE)[0] == since
 
 
-@pytest.mark.skipif(not PROGRAMS, reason="no nginx here: neither the system's nor the wheel's")
+@pytest.mark.skipif(not PROGRAMS, reason=real.NO_NGINX)
 @pytest.mark.parametrize("version", PROGRAMS)
 @pytest.mark.parametrize(("exchange", "text", "before", "since"), ROWS)
 def test_traffic(
@@ -234,10 +234,10 @@ def test_traffic(
     expected = since if versions.parse(version) >= versions.POOL_BY_DEFAULT else before
     with real.serving(exchange) as server:
         text = text.replace("BACKEND", server.address)
-        answer, closer = judged(text, version)
+        answer, closes_first = judged(text, version)
         with real.running(PROGRAMS[version], tmp_path, text) as listening:
-            statuses = real.ask(listening)
-            assert closer != "nginx" or server.was_left(real.REQUESTS)
+            statuses = real.request(listening)
+            assert closes_first != "nginx" or server.was_left(real.REQUESTS)
     assert statuses == [200] * real.REQUESTS
     assert answer == expected
     assert server.accepted == (1 if answer == R else real.REQUESTS)
