@@ -205,4 +205,5 @@ def _findings(hits: dict[str, list[tuple[Rule, Hit]]], configuration: Configurat
 
 def _finding(rule: Rule, hit: Hit) -> Finding:
     severity = rule.severity if hit.severity is None else hit.severity
-    return Finding(rule.id, severity, hit.place, hit.message, hit.fix, hit.related)
+    related = tuple((line.place, str(line)) for line in hit.related)
+    return Finding(rule.id, severity, hit.place, hit.message, hit.fix, related)

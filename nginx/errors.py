@@ -4,7 +4,11 @@ from __future__ import annotations
 
 
 class NginxConfigError(Exception):
-    """A configuration that cannot be read; line 0 stands for the whole file."""
+    """A configuration that cannot be read.
+
+    `path` is the file as the caller named it, `line` is 0 for the whole file, and `reason` is one sentence
+    without the path.
+    """
 
     def __init__(self, path: str, line: int, reason: str) -> None:
         super().__init__(path, line, reason)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -59,25 +58,9 @@ _LUA_PIECE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LineIndex:
-    """The line breaks of a text, to map offsets to line numbers."""
-
-    breaks: list[int]
-
-    @classmethod
-    def of(cls, text: str) -> LineIndex:
-        """Index the line breaks of a text."""
-        return cls([match.start() for match in re.finditer("\n", text)])
-
-    def at(self, offset: int) -> int:
-        """Return the line, from 1, in which an offset lies."""
-        return bisect_right(self.breaks, offset - 1) + 1 if offset else 1
-
-
 def tokenize(text: str) -> Iterator[Token]:
     """Yield the tokens of a configuration; an unclosed quotation is one last token of its own kind."""
-    lines = LineIndex.of(text)
+    breaks = [match.start() for match in re.finditer("\n", text)]
     position, statement_starts, lua = 0, True, False
     while (match := _TOKEN.match(text, position)) is not None:
         start, position = match.span()
@@ -86,15 +69,19 @@ def tokenize(text: str) -> Iterator[Token]:
             continue
         kind = _KINDS[group]
         raw = match.group()
-        yield Token(kind, _value(kind, raw), lines.at(start), start, position)
+        yield Token(kind, _value(kind, raw), _line(breaks, start), start, position)
         if kind is TokenKind.PUNCTUATION:
             if raw == "{" and lua:
                 end = _lua_end(text, position)
-                yield Token(TokenKind.LUA, text[position:end], lines.at(position), position, end)
+                yield Token(TokenKind.LUA, text[position:end], _line(breaks, position), position, end)
                 position = end
             statement_starts, lua = True, False
         elif statement_starts and kind is not TokenKind.COMMENT:
             statement_starts, lua = False, raw.endswith("_by_lua_block")
+
+
+def _line(breaks: list[int], offset: int) -> int:
+    return bisect_right(breaks, offset - 1) + 1
 
 
 def _value(kind: TokenKind, raw: str) -> str:

@@ -216,7 +216,9 @@ def _fastcgi_factor(keep_conn: Directive | None) -> _Factor:
     if keep_conn is not None and keep_conn.args == ("on",):
         return _Factor(True, (f"fastcgi_keep_conn is on ({keep_conn.place})",))
     where = f"({keep_conn.place})" if keep_conn else "by default"
-    return _Factor(False, (f"fastcgi_keep_conn is off {where}, so the application is asked to close",))
+    return _Factor(
+        False, (f"fastcgi_keep_conn is off {where}, so the application closes after each response",)
+    )
 
 
 def _http_causes(

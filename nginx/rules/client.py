@@ -1,4 +1,4 @@
-"""Rules about keep-alive with clients, which is often taken for keep-alive with upstream servers."""
+"""Rules about keep-alive with clients, which is often confused with that to upstream servers."""
 
 from __future__ import annotations
 

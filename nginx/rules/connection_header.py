@@ -8,7 +8,7 @@ from nginx import versions
 from nginx.finding import Severity
 from nginx.model import PassLocation
 from nginx.rules.examples import PASS, POOL, location
-from nginx.rules.rule import Hit, RuleContext, related_line, rule
+from nginx.rules.rule import Hit, RuleContext, rule
 from nginx.tree import Directive
 from nginx.upstream_request import connection_options
 from nginx.values import pieces
@@ -39,7 +39,7 @@ def default_close(ctx: RuleContext) -> Iterator[Hit]:
             each.directive.place,
             "`Connection: close` is sent, the default before 1.29.7",
             f'add `proxy_set_header Connection "";`{where}',
-            related=(related_line(owner.all("proxy_set_header")[0]),) if owner else (),
+            related=tuple(each.connection.header_lines[:1]),
             passes=(each,),
         )
 
@@ -72,7 +72,7 @@ def pool_drain(ctx: RuleContext) -> Iterator[Hit]:
                     f'this location closes the idle connections of upstream "{upstream.name}" '
                     f"that {good[0].context} keeps ({good[0].directive.place})",
                     "make it reuse its connections too, or give it an upstream {} of its own",
-                    related=(related_line(good[0].directive),),
+                    related=(good[0].directive,),
                     passes=(each,),
                 )
 
@@ -92,7 +92,7 @@ def explicit_close(ctx: RuleContext) -> Iterator[Hit]:
                 line.place,
                 f"`{line}` tells the server to close after each response",
                 'write `proxy_set_header Connection "";`',
-                related=(related_line(each.directive),),
+                related=(each.directive,),
                 passes=(each,),
             )
 
@@ -108,7 +108,7 @@ def explicit_close(ctx: RuleContext) -> Iterator[Hit]:
     + location(PASS, "proxy_http_version 1.1; proxy_set_header Connection $connection_upgrade;"),
 )
 def map_close(ctx: RuleContext) -> Iterator[Hit]:
-    """A map sends `Connection: close` with every request that asks for no upgrade.
+    """A map sends `Connection: close` with every request that has no Upgrade field.
 
     The WebSocket map of many guides (`'' close`) is one; it defeats the pool on every version, also
     since 1.29.7. An empty value for '' lets WebSocket through and keeps the ordinary connections.
@@ -124,7 +124,7 @@ def map_close(ctx: RuleContext) -> Iterator[Hit]:
             f"write `{entry.name or _EMPTY_KEY} '';` in the map"
             if entry
             else "let the map give '' where it gives close",
-            related=(related_line(line), related_line(block)),
+            related=(line, block),
             passes=(each,),
         )
 
@@ -163,15 +163,15 @@ def inheritance_lost(ctx: RuleContext) -> Iterator[Hit]:
         if connection.owner is None or not connection.masked or each.http.effective(ctx.version) == "2":
             continue
         lost = connection.masked[-1]
-        if (not old and not lost.args[1]) or "close" in connection_options([(lost.args[1],)])[0]:
+        if (not old and not lost.args[1]) or _has_option(lost, "close"):
             continue  # nothing is lost: the default does the same
-        first = connection.owner.all("proxy_set_header")[0]
+        first = connection.header_lines[0]
         yield Hit(
             first.place,
             f"this header line drops `{lost}` ({lost.place}), which {each.context} would have inherited",
             f"repeat `{lost};` beside it",
             severity=None if old else Severity.MEDIUM,
-            related=(related_line(lost), related_line(each.directive)),
+            related=(lost, each.directive),
             passes=(each,),
         )
 
@@ -189,15 +189,11 @@ def always_upgrade(ctx: RuleContext) -> Iterator[Hit]:
     It does not stop reuse: it holds no close. But the field names an Upgrade field that is not there
     (RFC 9110, section 7.8), and a few servers close or answer 400.
     """
-    for each in ctx.using_protocol("http"):
-        for line, _ in each.connection.entries:
-            if "upgrade" in connection_options([(line.args[1],)])[0]:
-                yield Hit(
-                    line.place,
-                    f"`{line}` is sent with ordinary requests too; reuse goes on, but some servers refuse",
-                    "use a map on $http_upgrade that gives upgrade or ''",
-                    passes=(each,),
-                )
+    for each, line in _connection_lines(ctx):
+        if _has_option(line, "upgrade"):
+            text = f"`{line}` is sent with ordinary requests too; reuse goes on, but some servers refuse"
+            fix = "use a map on $http_upgrade that gives upgrade or ''"
+            yield Hit(line.place, text, fix, passes=(each,))
 
 
 @rule(
@@ -248,7 +244,7 @@ def duplicate_connection(ctx: RuleContext) -> Iterator[Hit]:
                 lines[-1].place,
                 f"{len(lines)} Connection lines are in force together: they add up",
                 "keep one of them",
-                related=tuple(related_line(line) for line in lines[:-1]),
+                related=tuple(lines[:-1]),
                 passes=(each,),
             )
 
@@ -266,18 +262,24 @@ def literal_keep_alive(ctx: RuleContext) -> Iterator[Hit]:
     With HTTP/1.0 it is the only way to keep a connection. A Keep-Alive field does nothing: nginx drops the
     client's and ignores the server's.
     """
+    for each, line in _connection_lines(ctx):
+        if _has_option(line, "keep-alive"):
+            effect, fix = "is redundant with HTTP/1.1", f"write `{_EMPTY}`"
+            if each.http.effective(ctx.version) == "1.0":
+                effect = "is what keeps connections open with HTTP/1.0"
+                fix = f"add `proxy_http_version 1.1;` and {fix}"
+            yield Hit(line.place, f"`{line}` {effect}", fix, passes=(each,))
     for each in ctx.using_protocol("http"):
-        for line, _ in each.connection.entries:
-            if "keep-alive" in connection_options([(line.args[1],)])[0]:
-                old = each.http.effective(ctx.version) == "1.0"
-                text = f"`{line}` " + (
-                    "is what keeps connections open with HTTP/1.0" if old else "is redundant with HTTP/1.1"
-                )
-                fix = ("add `proxy_http_version 1.1;` and " if old else "") + f"write `{_EMPTY}`"
-                yield Hit(line.place, text, fix, passes=(each,))
-        for line in each.connection.owner.all("proxy_set_header") if each.connection.owner else ():
-            if line.args[:1] and line.args[0].lower() == "keep-alive":
-                yield Hit(line.place, f"`{line}` has no effect on the connection", "remove it")
+        for line in each.connection.lines_of("keep-alive"):
+            yield Hit(line.place, f"`{line}` has no effect on the connection", "remove it")
+
+
+def _connection_lines(ctx: RuleContext) -> Iterator[tuple[PassLocation, Directive]]:
+    return ((each, line) for each in ctx.using_protocol("http") for line, _ in each.connection.entries)
+
+
+def _has_option(line: Directive, option: str) -> bool:
+    return option in connection_options([(line.args[1],)])[0]
 
 
 def _closing_lines(ctx: RuleContext) -> Iterator[tuple[PassLocation, Directive]]:

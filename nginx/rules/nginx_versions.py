@@ -9,7 +9,7 @@ from nginx import versions
 from nginx.finding import Severity
 from nginx.inheritance import Level
 from nginx.rules.examples import GOOD, KEPT, POOL
-from nginx.rules.rule import Hit, RuleContext, related_line, rule
+from nginx.rules.rule import Hit, RuleContext, rule
 from nginx.targets import TargetKind
 from nginx.tree import Directive
 from nginx.versions import Version
@@ -45,7 +45,7 @@ def confused_context(ctx: RuleContext) -> Iterator[Hit]:
     blocks = [upstream.directive.block or () for upstream in ctx.model.upstreams]
     if any(child.name.startswith("keepalive") for block in blocks for child in block):
         return
-    related = tuple(related_line(each) for each in _wide_proxy_lines(ctx)[:2])
+    related = tuple(_wide_proxy_lines(ctx)[:2])
     if related:
         for level, line in _client_limits(ctx):
             where = f"{line.name} in {level.kind} {{}}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from nginx import versions
 from nginx.finding import Severity
 from nginx.rules.examples import server
-from nginx.rules.rule import Hit, RuleContext, related_line, rule
+from nginx.rules.rule import Hit, RuleContext, rule
 from nginx.upstreams import Upstream, is_balancer
 
 
@@ -34,7 +34,7 @@ def upstream_without_keepalive(ctx: RuleContext) -> Iterator[Hit]:
                 upstream.directive.place,
                 f'upstream "{upstream.name}" has no keepalive: every request opens a new connection',
                 "add `keepalive 32;` (idle connections per worker) behind the balancing method",
-                related=tuple(related_line(each.directive) for each in users),
+                related=tuple(each.directive for each in users),
                 passes=users,
             )
 
@@ -65,7 +65,7 @@ def balancer_after_keepalive(ctx: RuleContext) -> Iterator[Hit]:
             f'{balancer.name} stands behind keepalive in upstream "{upstream.name}": {effect}',
             f"move {balancer.name} above keepalive",
             severity=None if old else Severity.INFO,
-            related=(related_line(upstream.keepalive),),
+            related=(upstream.keepalive,),
             passes=tuple(ctx.model.users(upstream)),
         )
 
@@ -76,7 +76,7 @@ def _replaced_balancer(upstream: Upstream) -> Iterator[Hit]:
     if len(methods) > 1:
         first, last = methods[0], methods[-1]
         text = f'{last.name} takes the place of {first.name} in upstream "{upstream.name}": the last one wins'
-        yield Hit(last.place, text, "keep one of them", Severity.LOW, (related_line(first),))
+        yield Hit(last.place, text, "keep one of them", Severity.LOW, (first,))
 
 
 @rule(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from nginx.finding import Severity
 from nginx.model import PassLocation
-from nginx.rules.rule import Hit, RuleContext, related_line, rule
+from nginx.rules.rule import Hit, RuleContext, rule
 from nginx.targets import NEVER_REUSED, Target, TargetKind
 from nginx.upstreams import Upstream
 from nginx.values import has_variables, pieces
@@ -156,6 +156,4 @@ def _split_pools(ctx: RuleContext) -> Iterator[Hit]:
         other = by_servers.setdefault(servers, upstream)
         if other is not upstream and servers:
             text = f'upstream "{upstream.name}" has the same servers as "{other.name}": their pools are apart'
-            yield Hit(
-                upstream.directive.place, text, "use one of them", related=(related_line(other.directive),)
-            )
+            yield Hit(upstream.directive.place, text, "use one of them", related=(other.directive,))

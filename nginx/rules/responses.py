@@ -9,7 +9,7 @@ from nginx.finding import Severity
 from nginx.inheritance import Level
 from nginx.model import PassLocation
 from nginx.rules.examples import KEPT, POOL, location
-from nginx.rules.rule import Hit, RuleContext, related_line, rule
+from nginx.rules.rule import Hit, RuleContext, rule
 from nginx.tree import Directive
 
 
@@ -105,7 +105,7 @@ def unread_body(ctx: RuleContext) -> Iterator[Hit]:
             f"`{line}` ({line.place}) does not read the answer: with a body in it the connection is dropped"
         )
         fix = "answer with 204 or an empty body, or set `proxy_method HEAD;`"
-        yield Hit(each.directive.place, text, fix, related=(related_line(line),), passes=(each,))
+        yield Hit(each.directive.place, text, fix, related=(line,), passes=(each,))
 
 
 def _subrequest_locations(ctx: RuleContext) -> dict[int, Directive]:
@@ -152,7 +152,7 @@ def intercepted(ctx: RuleContext) -> Iterator[Hit]:
         if page is not None:
             text = "answers that error_page replaces are not read: their connections are dropped"
             fix = "intercept only where the answer is large or secret"
-            yield Hit(line.place, text, fix, related=(related_line(page),), passes=(each,))
+            yield Hit(line.place, text, fix, related=(page,), passes=(each,))
 
 
 @rule(
@@ -188,7 +188,7 @@ def early_response(ctx: RuleContext) -> Iterator[Hit]:
         size = each.setting("client_max_body_size")
         if size is not None:
             text = "an upload that the server refuses early costs its connection"
-            yield Hit(size.place, text, related=(related_line(line),), passes=(each,))
+            yield Hit(size.place, text, related=(line,), passes=(each,))
 
 
 @rule("NK045", "unbuffered", Severity.LOW, bad=location(KEPT, "proxy_buffering off;"))

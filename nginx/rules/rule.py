@@ -41,7 +41,7 @@ class Hit:
     message: str
     fix: str = ""
     severity: Severity | None = None
-    related: tuple[tuple[Place, str], ...] = ()
+    related: tuple[Directive, ...] = ()
     passes: tuple[PassLocation, ...] = ()
 
 
@@ -168,8 +168,3 @@ def rule(
         return detect
 
     return add
-
-
-def related_line(directive: Directive) -> tuple[Place, str]:
-    """Return a directive as a related line of a finding."""
-    return directive.place, str(directive)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from nginx.finding import Severity
 from nginx.model import PassLocation
 from nginx.rules.examples import KEPT, POOL
-from nginx.rules.rule import Hit, RuleContext, related_line, rule
+from nginx.rules.rule import Hit, RuleContext, rule
 from nginx.tree import Directive
 from nginx.upstreams import seconds
 
@@ -67,7 +67,7 @@ def held_in_buffers(ctx: RuleContext) -> Iterator[Hit]:
     """
     for each in ctx.using_protocol("http"):
         if _means_stream(each) and _buffers(each) and each.http.possible(ctx.version) == ["1.0"]:
-            related = (related_line(each.http.directive),) if each.http.directive is not None else ()
+            related = (each.http.directive,) if each.http.directive is not None else ()
             yield Hit(
                 each.directive.place,
                 "events wait until a buffer is full: HTTP/1.0 upstream with proxy_buffering on",
@@ -107,7 +107,7 @@ def held_by_gzip(ctx: RuleContext) -> Iterator[Hit]:
                 types.place,
                 f"gzip holds server-sent events back: `{types}` with proxy_buffering on",
                 f"leave {_EVENTS} out of gzip_types, or `proxy_buffering off;`",
-                related=(related_line(each.directive),),
+                related=(each.directive,),
                 passes=(each,),
             )
 
@@ -134,6 +134,6 @@ def silence_cuts(ctx: RuleContext) -> Iterator[Hit]:
             line.place,
             f"a stream that is silent for {line.args[0]} is cut in the middle",
             "`proxy_read_timeout 1h;`, or heartbeats that are more frequent",
-            related=(related_line(each.directive),),
+            related=(each.directive,),
             passes=(each,),
         )

@@ -9,7 +9,7 @@ from nginx import versions
 from nginx.finding import Severity
 from nginx.model import PassLocation
 from nginx.rules.examples import KEEPS_OPEN
-from nginx.rules.rule import Hit, RuleContext, related_line, rule
+from nginx.rules.rule import Hit, RuleContext, rule
 from nginx.upstreams import Pool, Upstream
 from nginx.values import has_variables
 
@@ -80,7 +80,7 @@ def shared_identity(ctx: RuleContext) -> Iterator[Hit]:
                     f'this location and {one.context} share connections of upstream "{upstream.name}", '
                     f"but differ in {', '.join(f'{one.prefix}_{name}' for name in differing)}",
                     "give each identity an upstream {} of its own",
-                    related=(related_line(one.directive),),
+                    related=(one.directive,),
                     passes=(one, other),
                 )
 
@@ -124,7 +124,7 @@ def _named_after_upstream(upstream: Upstream, users: list[PassLocation]) -> Iter
         if line is not None and line.args == ("on",) and each.module_setting("ssl_name") is None:
             text = f'the server name sent in TLS is "{upstream.name}", the name of the upstream {{}}'
             fix = f"set the right one with `{line.name.removesuffix('server_name')}name`"
-            yield Hit(line.place, text, fix, Severity.LOW, (related_line(each.directive),), (each,))
+            yield Hit(line.place, text, fix, Severity.LOW, (each.directive,), (each,))
 
 
 def _args(each: PassLocation, name: str) -> tuple[str, ...]:
@@ -155,7 +155,7 @@ def mixed_protocols(ctx: RuleContext) -> Iterator[Hit]:
                     f'upstream "{upstream.name}" is used with {_protocol(other)} here '
                     f"and with {_protocol(one)} at {one.directive.place}, from one pool",
                     "give each protocol an upstream {} of its own",
-                    related=(related_line(one.directive),),
+                    related=(one.directive,),
                     passes=(one, other),
                 )
 
@@ -188,7 +188,7 @@ def bound_connection(ctx: RuleContext) -> Iterator[Hit]:
                 line.place,
                 f"`{line}`: pooled connections keep the source address of the client that opened them",
                 f"{off} in the upstream {{}}",
-                related=(related_line(each.directive),),
+                related=(each.directive,),
                 passes=(each,),
             )
 
@@ -217,6 +217,6 @@ def authenticated_connection(ctx: RuleContext) -> Iterator[Hit]:
             (line or each.directive).place,
             f"{each.context} looks like NTLM or Negotiate, which authenticate a connection, and it is pooled",
             "bind connections to clients with `ntlm` (NGINX Plus), or switch the pool off",
-            related=(related_line(each.directive),),
+            related=(each.directive,),
             passes=(each,),
         )

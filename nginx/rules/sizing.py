@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from nginx.finding import Severity
 from nginx.rules.examples import KEPT
-from nginx.rules.rule import CheckSettings, Hit, RuleContext, related_line, rule
+from nginx.rules.rule import CheckSettings, Hit, RuleContext, rule
 from nginx.tree import Directive
 
 _DEFAULT_WORKER_CONNECTIONS = 512
@@ -173,7 +173,7 @@ def _few_files(ctx: RuleContext, line: Directive, limit: int) -> Iterator[Hit]:
     if files is not None and files.number is not None and files.number < 2 * limit:
         text = f"worker_rlimit_nofile {files.number} is less than twice worker_connections ({limit})"
         fix = f"write `worker_rlimit_nofile {2 * limit};`"
-        yield Hit(files.place, text, fix, Severity.MEDIUM, (related_line(line),))
+        yield Hit(files.place, text, fix, Severity.MEDIUM, (line,))
 
 
 @rule(

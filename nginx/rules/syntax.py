@@ -13,7 +13,7 @@ from nginx import versions
 from nginx.finding import Severity
 from nginx.known_directives import KnownDirectives
 from nginx.model import PassLocation
-from nginx.rules.rule import CheckSettings, Hit, RuleContext, related_line, rule
+from nginx.rules.rule import CheckSettings, Hit, RuleContext, rule
 from nginx.tree import Directive
 
 
@@ -76,7 +76,7 @@ def _duplicate_upstreams(ctx: RuleContext) -> Iterator[Hit]:
         name = block.args[0].lower() if block.args else ""
         if name in seen:
             text = f'[emerg] duplicate upstream "{block.args[0]}"'
-            yield Hit(block.place, text, related=(related_line(seen[name]),))
+            yield Hit(block.place, text, related=(seen[name],))
         seen.setdefault(name, block)
 
 
@@ -88,7 +88,7 @@ def _named_with_port(ctx: RuleContext, line: Directive, hosts: list[str]) -> Ite
                 line.place,
                 f'[emerg] upstream "{block.name}" may not have a port',
                 "name the upstream {} without a port",
-                related=(related_line(block.directive),),
+                related=(block.directive,),
             )
 
 
@@ -101,9 +101,7 @@ def _repeated(ctx: RuleContext) -> Iterator[Hit]:
         for name in _SINGLE:
             for line in level.all(name)[1:]:
                 yield Hit(
-                    line.place,
-                    f'[emerg] "{name}" directive is duplicate',
-                    related=(related_line(level.all(name)[0]),),
+                    line.place, f'[emerg] "{name}" directive is duplicate', related=(level.all(name)[0],)
                 )
 
 
