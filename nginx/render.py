@@ -138,10 +138,9 @@ def _pool(settings: SiteSettings) -> Iterator[str]:
         if settings.version >= POOL_BY_DEFAULT:
             yield "keepalive 0;"
         return
-    if reuse.keepalive is not None:
-        yield f"keepalive {reuse.keepalive};"
-    if reuse.keepalive_requests is not None:
-        yield f"keepalive_requests {reuse.keepalive_requests};"
+    for name, value in (("keepalive", reuse.keepalive), ("keepalive_requests", reuse.keepalive_requests)):
+        if value is not None:
+            yield f"{name} {value};"
     if reuse.keepalive_timeout_s is not None:
         yield f"keepalive_timeout {round(reuse.keepalive_timeout_s * 1000)}ms;"
 

@@ -120,8 +120,7 @@ class UpstreamNames:
         found = self.upstreams.get(host.lower())
         if found is not None and not has_port:
             return Target(text, TargetKind.UPSTREAM, found, is_tls=is_tls, host=host)
-        may_be_elsewhere = self.missing is not None and not has_port and _may_name_upstream(host)
-        if may_be_elsewhere and self.missing is not None:
+        if self.missing is not None and not has_port and _may_name_upstream(host):
             file = f"{self.missing.args[0]} ({self.missing.place}, missing here)"
             reason = f'whether {file} has an upstream "{host}"'
             return Target(text, TargetKind.UNKNOWN, depends_on=reason, is_tls=is_tls, host=host)

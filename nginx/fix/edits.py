@@ -12,7 +12,7 @@ from nginx.model import PassLocation
 from nginx.tree import Directive
 
 
-class NotFixableError(Exception):
+class Unfixable(Exception):
     """A location that cannot be repaired without changing something else."""
 
 
@@ -29,7 +29,7 @@ class Edit:
 class EditList:
     """The edits of one configuration, in the order in which they were added.
 
-    Every method that adds an edit raises NotFixableError where the text is not that of a file.
+    Every method that adds an edit raises Unfixable where the text is not that of a file.
     """
 
     def __init__(self, sources: Sources) -> None:
@@ -113,7 +113,7 @@ class EditList:
         file = directive.place.file
         text = self._sources.text(file)
         if text is None:
-            raise NotFixableError(f"{file} is no file that could be written")
+            raise Unfixable(f"{file} is no file that could be written")
         return text
 
 

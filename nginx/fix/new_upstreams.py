@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from nginx import versions
-from nginx.fix.edits import EditList, NotFixableError
+from nginx.fix.edits import EditList, Unfixable
 from nginx.inheritance import Level
 from nginx.model import Model, PassLocation
 from nginx.rules import RuleContext
@@ -54,15 +54,13 @@ class NewUpstreams:
         """Pass a location to an upstream {} of its own; return the header line that keeps Host.
 
         Raises:
-            NotFixableError: something else would change with it.
+            Unfixable: something else would change with it.
         """
         server = each.level.enclosing("server")
         if server is None or server.opener is None:
-            raise NotFixableError(
-                "an upstream {} belongs into http {}, and here is no server {} to put it before"
-            )
+            raise Unfixable("an upstream {} belongs into http {}, and here is no server {} to put it before")
         if each.protocol == "grpc":
-            raise NotFixableError("naming an upstream {} would change :authority")
+            raise Unfixable("naming an upstream {} would change :authority")
         self._reject_dependents(each)
         block = list(self._block(each, target))
         key = (*block, each.protocol, str(target.is_tls), *(str(each.setting(name)) for name in _IDENTITY))
@@ -86,9 +84,7 @@ class NewUpstreams:
                 if line is not None:
                     yield self._edits.raw(line)
                 elif name == "resolver":
-                    raise NotFixableError(
-                        f"{target.host} is resolved for each request, and no resolver is here"
-                    )
+                    raise Unfixable(f"{target.host} is resolved for each request, and no resolver is here")
         else:
             yield f"server {address};"
         yield from pool_lines(self._contexts[0], 1)
@@ -96,7 +92,7 @@ class NewUpstreams:
     def _reject_old_versions(self, target: Target) -> None:
         old = [ctx.version for ctx in self._contexts if ctx.version < versions.RESOLVE]
         if old:
-            raise NotFixableError(
+            raise Unfixable(
                 f"{target.host} is resolved for each request, an upstream {{}} of nginx {old[0]} would do "
                 f"it once, at the start: `server {target.host} resolve` needs {versions.RESOLVE}"
             )
@@ -105,25 +101,19 @@ class NewUpstreams:
         """Reject a location in which something depends on the target that cannot be set explicitly."""
         includes = [other for other in self._model.passes if other.directive.place == each.directive.place]
         if len(includes) > 1:
-            raise NotFixableError(
-                "its file is included in several places, which differ in what keeps redirects"
-            )
+            raise Unfixable("its file is included in several places, which differ in what keeps redirects")
         sharing = [other for other in self._model.passes if other is not each and _inherits(other, each)]
         if sharing:
-            raise NotFixableError(
+            raise Unfixable(
                 f"what keeps its Host and redirects would also hold for {sharing[0].context} "
                 f"({sharing[0].directive.place}), which inherits from it"
             )
         texts = self._edits.texts(self._model.configuration.files)
         if any(re.search(r"\$\{?proxy_(?:host|port)\b", text) for text in texts):
-            raise NotFixableError(
-                "$proxy_host or $proxy_port is used here and would become the upstream's name"
-            )
+            raise Unfixable("$proxy_host or $proxy_port is used here and would become the upstream's name")
         cache = each.setting("proxy_cache")
         if cache is not None and cache.args != ("off",) and each.setting("proxy_cache_key") is None:
-            raise NotFixableError(
-                "the default proxy_cache_key holds the target: give it one of its own first"
-            )
+            raise Unfixable("the default proxy_cache_key holds the target: give it one of its own first")
 
     def _keep_identity(self, each: PassLocation, target: Target) -> list[str]:
         """Keep redirects and the TLS name as they were; return the header line that keeps Host."""
@@ -181,14 +171,12 @@ def reject_variable(each: PassLocation) -> None:
         return
     if len(each.targets) > 1:
         named = ", ".join(target.text for target in each.targets)
-        raise NotFixableError(
-            f"the target {each.target} may be {named}: pass to an upstream {{}} by its name"
-        )
+        raise Unfixable(f"the target {each.target} may be {named}: pass to an upstream {{}} by its name")
     if not outside[0].is_known:
-        raise NotFixableError(f"each request decides what {each.target} comes to")
+        raise Unfixable(f"each request decides what {each.target} comes to")
     path = _rest(outside[0])
     if path and not has_variables(path):
-        raise NotFixableError(
+        raise Unfixable(
             f"the path of {outside[0].text} is all that is requested while the target is a variable; "
             "with a name in its place the rest of the request's path would follow"
         )

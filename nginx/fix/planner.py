@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nginx.fix.edits import Edit, EditList, NotFixableError
+from nginx.fix.edits import Edit, EditList, Unfixable
 from nginx.fix.new_upstreams import (
     NewUpstreams,
     location_of,
@@ -53,7 +53,7 @@ class FixPlanner:
         """Add the edits for one location.
 
         Raises:
-            NotFixableError: it cannot be repaired without changing something else.
+            Unfixable: it cannot be repaired without changing something else.
         """
         self._reject_unfixable(each)
         mark, names = len(self._edits.edits), dict(self._new_upstreams.names)
@@ -64,7 +64,7 @@ class FixPlanner:
                 self._header_lines(each, [*lines, *self._connection(each)])
             elif each.protocol == "fastcgi":
                 self._keep_conn(each)
-        except NotFixableError:
+        except Unfixable:
             del self._edits.edits[mark:]
             self._new_upstreams.names = names
             raise
@@ -72,17 +72,15 @@ class FixPlanner:
     def _reject_unfixable(self, each: PassLocation) -> None:
         configuration = self._model.configuration
         if each.protocol in NEVER_REUSED:
-            raise NotFixableError(f"{each.protocol} connections are never reused")
+            raise Unfixable(f"{each.protocol} connections are never reused")
         if configuration.templates or configuration.problems:
-            raise NotFixableError(
-                "the text is a template, or nginx would refuse it: that has to be repaired first"
-            )
+            raise Unfixable("the text is a template, or nginx would refuse it: that has to be repaired first")
         if has_variables(each.target):
             reject_variable(each)
         if any(target.kind is TargetKind.UNKNOWN for target in each.targets):
-            raise NotFixableError(f"it depends on {each.targets[0].depends_on}")
+            raise Unfixable(f"it depends on {each.targets[0].depends_on}")
         if each.http.missing or each.connection.missing:
-            raise NotFixableError("an include that is missing here may decide")
+            raise Unfixable("an include that is missing here may decide")
 
     # The pool
 
@@ -142,10 +140,10 @@ class FixPlanner:
             return
         block = self._model.variables.blocks.get(line.args[1].strip("${}"))
         if block is None or block.args[:1] != ("$http_upgrade",):
-            raise NotFixableError(f"`{line}` ({line.place}) has its close from elsewhere: repair its value")
+            raise Unfixable(f"`{line}` ({line.place}) has its close from elsewhere: repair its value")
         other = self._other_use(line.args[1].strip("${}"))
         if other is not None:
-            raise NotFixableError(f"{line.args[1]} is also used by `{other}` ({other.place})")
+            raise Unfixable(f"{line.args[1]} is also used by `{other}` ({other.place})")
         entry = next((each for each in block.block or () if each.name == ""), None)
         if entry is None:
             self._edits.append(block, "'' '';")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nginx import versions
 from nginx.errors import NginxConfigError
-from nginx.fix.edits import NotFixableError, apply_edits, unified_diff
+from nginx.fix.edits import Unfixable, apply_edits, unified_diff
 from nginx.fix.planner import FixPlanner
 from nginx.loading.inputs import ConfigInput, find_inputs
 from nginx.loading.sources import Sources
@@ -163,7 +163,7 @@ def _plan(
         if place not in skipped and _is_broken(contexts, place):
             try:
                 planner.plan(each)
-            except NotFixableError as error:
+            except Unfixable as error:
                 found[place] = str(error)
     return found
 

@@ -179,46 +179,27 @@ def _summary(result: CheckResult, hidden: int) -> Iterator[str]:
     if total and len(result.versions) > 1:
         old, new = result.versions[0], result.versions[-1]
         pairs = [(location.verdicts[old], location.verdicts[new]) for location in result.locations]
-        yield _format_upgrade(old, new, _UpgradeEffect.of(pairs))
+        yield _format_upgrade(old, new, pairs)
     if hidden:
         yield f"{_count(hidden, 'remark')} not shown (--severity info shows all)"
 
 
-@dataclass(frozen=True, slots=True)
-class _UpgradeEffect:
-    """How many locations an upgrade of nginx changes."""
-
-    broken: int
-    """Those without reuse before it."""
-    repaired: int
-    lost: int
-    """Those that lose their reuse."""
-    other_side: int
-    """Those without reuse in which another side closes first."""
-
-    @classmethod
-    def of(cls, pairs: list[tuple[Verdict, Verdict]]) -> _UpgradeEffect:
-        broken = [(old, new) for old, new in pairs if old.answer != "reused"]
-        return cls(
-            broken=len(broken),
-            repaired=sum(new.answer == "reused" for _, new in broken),
-            lost=sum(old.answer == "reused" != new.answer for old, new in pairs),
-            other_side=sum(new.closes_first not in {None, old.closes_first} for old, new in broken),
-        )
-
-
-def _format_upgrade(old: str, new: str, effect: _UpgradeEffect) -> str:
+def _format_upgrade(old: str, new: str, pairs: list[tuple[Verdict, Verdict]]) -> str:
     """Return what changes from the first version to the last."""
-    if not effect.broken and not effect.lost:
+    broken = [(before, after) for before, after in pairs if before.answer != "reused"]
+    repaired = sum(after.answer == "reused" for _, after in broken)
+    left = len(broken) - repaired
+    lost = sum(before.answer == "reused" != after.answer for before, after in pairs)
+    other_side = sum(after.closes_first not in {None, before.closes_first} for before, after in broken)
+    if not broken and not lost:
         return f"from {old} to {new} nothing changes: all connections are reused"
-    broken, left = _count(effect.broken, "location"), effect.broken - effect.repaired
     parts = {
-        f"repairs {effect.repaired or 'none'} of {broken} without reuse": effect.broken,
-        f"{left} stay{'s' if left == 1 else ''} as broken": left and effect.repaired,
-        f"{effect.lost} lose{'s' if effect.lost == 1 else ''} reuse": effect.lost,
-        f"in {effect.other_side} another side closes first": effect.other_side,
+        f"repairs {repaired or 'none'} of {_count(len(broken), 'location')} without reuse": len(broken),
+        f"{left} stay{'s' if left == 1 else ''} as broken": left and repaired,
+        f"{lost} lose{'s' if lost == 1 else ''} reuse": lost,
+        f"in {other_side} another side closes first": other_side,
     }
-    return f"an upgrade from {old} to {new} " + "; ".join(part for part, applies in parts.items() if applies)
+    return f"an upgrade from {old} to {new} " + "; ".join(part for part, number in parts.items() if number)
 
 
 def _count(number: int, noun: str) -> str:

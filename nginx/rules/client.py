@@ -24,8 +24,8 @@ def keepalive_off(ctx: RuleContext) -> Iterator[Hit]:
     `keepalive_timeout 0` does that, and keepalive_requests 0 or 1. It limits a benchmark to the rate of
     accepting.
     """
-    timeouts = (line for _, line in ctx.lines("keepalive_timeout") if seconds(line.args[0]) == 0)
-    counts = (line for _, line in ctx.lines("keepalive_requests") if line.number in {0, 1})
+    timeouts = (line for line in ctx.lines("keepalive_timeout") if seconds(line.args[0]) == 0)
+    counts = (line for line in ctx.lines("keepalive_requests") if line.number in {0, 1})
     for line in (*timeouts, *counts):
         yield Hit(line.place, f"`{line}` closes every client connection after one request", "remove it")
 
@@ -42,7 +42,7 @@ def few_client_requests(ctx: RuleContext) -> Iterator[Hit]:
 
     HTTP/2 clients see GOAWAY. The default is 1000 since 1.19.10, 100 before.
     """
-    lines = [line for _, line in ctx.lines("keepalive_requests")]
+    lines = list(ctx.lines("keepalive_requests"))
     default_is_low = ctx.version < versions.POOL_TIME
     for line in lines:
         if line.number is not None and 1 < line.number < 1000:
@@ -63,7 +63,7 @@ def few_client_requests(ctx: RuleContext) -> Iterator[Hit]:
 )
 def disabled_browsers(ctx: RuleContext) -> Iterator[Hit]:
     """keepalive_disable names browsers of today: their connections are not kept."""
-    for _, line in ctx.lines("keepalive_disable"):
+    for line in ctx.lines("keepalive_disable"):
         if set(line.args) - {"msie6", "none"}:
             yield Hit(line.place, f"`{line}` switches keep-alive off for these clients", "remove it")
 
@@ -75,7 +75,7 @@ def below_load_balancer(ctx: RuleContext) -> Iterator[Hit]:
     The balancer sends a request into a closed connection. AWS ALB keeps idle connections 60 s by default;
     without a balancer in front this is no fault.
     """
-    for _, line in ctx.lines("keepalive_timeout"):
+    for line in ctx.lines("keepalive_timeout"):
         idle_s = seconds(line.args[0])
         if idle_s is not None and 0 < idle_s <= _LOAD_BALANCER_IDLE_S:
             yield Hit(
@@ -124,10 +124,10 @@ def lingering(ctx: RuleContext) -> Iterator[Hit]:
 
     reset_timedout_connection concerns only connections that timed out, not TIME_WAIT.
     """
-    for _, line in ctx.lines("lingering_close"):
+    for line in ctx.lines("lingering_close"):
         if line.args == ("off",):
             yield Hit(line.place, "a RST can destroy a response that the client still reads", "remove it")
-    for _, line in ctx.lines("reset_timedout_connection"):
+    for line in ctx.lines("reset_timedout_connection"):
         if line.args == ("on",):
             text = "resets connections that timed out; it does nothing about TIME_WAIT"
             yield Hit(line.place, text, severity=Severity.INFO)
@@ -139,7 +139,7 @@ def short_timeouts(ctx: RuleContext) -> Iterator[Hit]:
 
     proxy_send_timeout and proxy_read_timeout are about those.
     """
-    for _, line in ctx.lines("send_timeout"):
+    for line in ctx.lines("send_timeout"):
         limit_s = seconds(line.args[0])
         if limit_s is not None and limit_s < 10:
             yield Hit(line.place, f"clients that stop reading for {limit_s:g} s are cut", "set 10s or more")
@@ -157,11 +157,10 @@ def added_connection(ctx: RuleContext) -> Iterator[Hit]:
 
     It never reaches the server, and HTTP/2 forbids it (RFC 9113, section 8.2.2).
     """
-    for _, line in ctx.lines("add_header"):
+    for line in ctx.lines("add_header"):
         if line.args[0].lower() in {"connection", "keep-alive"}:
-            yield Hit(
-                line.place, f"`{line}` is sent to clients; upstream connections do not see it", "remove it"
-            )
+            text = f"`{line}` is sent to clients; upstream connections do not see it"
+            yield Hit(line.place, text, "remove it")
 
 
 @rule(
@@ -174,7 +173,7 @@ def added_connection(ctx: RuleContext) -> Iterator[Hit]:
 )
 def listening_keepalive(ctx: RuleContext) -> Iterator[Hit]:
     """listen ... so_keepalive sends TCP probes to clients; it keeps no HTTP connection open."""
-    for _, line in ctx.lines("listen"):
+    for line in ctx.lines("listen"):
         if any(arg.startswith("so_keepalive=") and arg != "so_keepalive=off" for arg in line.args):
             yield Hit(line.place, "so_keepalive is about TCP probes, not about keep-alive of HTTP")
 
@@ -208,7 +207,7 @@ def few_connections(ctx: RuleContext) -> Iterator[Hit]:
 )
 def delayed(ctx: RuleContext) -> Iterator[Hit]:
     """tcp_nodelay is off: on kept connections Nagle's algorithm and delayed ACKs stall 40 ms."""
-    for _, line in ctx.lines("tcp_nodelay"):
+    for line in ctx.lines("tcp_nodelay"):
         if line.args == ("off",):
             yield Hit(line.place, "responses on kept connections can stall for 40 ms", "remove it")
 
@@ -223,11 +222,12 @@ def delayed(ctx: RuleContext) -> Iterator[Hit]:
 )
 def counted_streams(ctx: RuleContext) -> Iterator[Hit]:
     """keepalive_requests counts streams on HTTP/2; HTTP/3 closes at twice of it."""
-    for level, line in ctx.lines("keepalive_requests"):
+    for level in ctx.model.levels:
         inner = [other for other in ctx.model.levels if level in other.up()]
         lines = [d for other in inner for name in ("http2", "http3", "listen") for d in other.all(name)]
         if any(d.args == ("on",) or {"http2", "quic"} & set(d.args) for d in lines):
-            yield Hit(line.place, f"`{line}` counts the streams of a whole HTTP/2 connection")
+            for line in level.all("keepalive_requests"):
+                yield Hit(line.place, f"`{line}` counts the streams of a whole HTTP/2 connection")
 
 
 @rule(
@@ -239,7 +239,7 @@ def counted_streams(ctx: RuleContext) -> Iterator[Hit]:
 )
 def short_lived(ctx: RuleContext) -> Iterator[Hit]:
     """keepalive_time closes even busy client connections after that time; an hour since 1.19.10."""
-    for _, line in ctx.lines("keepalive_time"):
+    for line in ctx.lines("keepalive_time"):
         limit_s = seconds(line.args[0])
         if limit_s is not None and limit_s < 60:
             yield Hit(line.place, f"client connections live {limit_s:g} s at most, busy ones too")

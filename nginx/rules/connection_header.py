@@ -16,6 +16,7 @@ from nginx.variables import Definitions, is_clients
 
 _EMPTY = 'proxy_set_header Connection "";'
 _EMPTY_KEY = "''"
+_BY_MAP = location(PASS, "proxy_http_version 1.1; proxy_set_header Connection $connection_upgrade;")
 
 
 @rule(
@@ -102,10 +103,8 @@ def explicit_close(ctx: RuleContext) -> Iterator[Hit]:
     "map-upgrade-close",
     Severity.HIGH,
     about_reuse=True,
-    bad="map $http_upgrade $connection_upgrade { default upgrade; '' close; }\n"
-    + location(PASS, "proxy_http_version 1.1; proxy_set_header Connection $connection_upgrade;"),
-    good="map $http_upgrade $connection_upgrade { default upgrade; '' ''; }\n"
-    + location(PASS, "proxy_http_version 1.1; proxy_set_header Connection $connection_upgrade;"),
+    bad="map $http_upgrade $connection_upgrade { default upgrade; '' close; }\n" + _BY_MAP,
+    good="map $http_upgrade $connection_upgrade { default upgrade; '' ''; }\n" + _BY_MAP,
 )
 def map_close(ctx: RuleContext) -> Iterator[Hit]:
     """A map sends `Connection: close` with every request that has no Upgrade field.
@@ -118,15 +117,11 @@ def map_close(ctx: RuleContext) -> Iterator[Hit]:
         if block is None:
             continue
         entry = next((e for e in block.block or () if e.args and "close" in e.args[0].lower()), None)
-        yield Hit(
-            entry.place if entry else block.place,
-            f"{line.args[1]} is `close` for each request without Upgrade: their connections are closed",
-            f"write `{entry.name or _EMPTY_KEY} '';` in the map"
-            if entry
-            else "let the map give '' where it gives close",
-            related=(line, block),
-            passes=(each,),
-        )
+        text = f"{line.args[1]} is `close` for each request without Upgrade: their connections are closed"
+        fix = "let the map give '' where it gives close"
+        if entry is not None:
+            fix = f"write `{entry.name or _EMPTY_KEY} '';` in the map"
+        yield Hit((entry or block).place, text, fix, related=(line, block), passes=(each,))
 
 
 @rule(
@@ -209,18 +204,11 @@ def client_controlled(ctx: RuleContext) -> Iterator[Hit]:
     A client that sends close has its upstream connection closed, and anyone can force churn or name
     fields that are to be dropped.
     """
-    for each in ctx.using_protocol("http"):
-        for line, _ in each.connection.entries:
-            named = sorted(
-                n for n in _variables_behind(line.args[1], ctx.model.variables) if _allows_close(n)
-            )
-            if named:
-                yield Hit(
-                    line.place,
-                    f"clients decide through ${named[0]} whether upstream connections are reused",
-                    'send `Connection ""`, or a map on $http_upgrade',
-                    passes=(each,),
-                )
+    for each, line in _connection_lines(ctx):
+        named = sorted(filter(_allows_close, _variables_behind(line.args[1], ctx.model.variables)))
+        if named:
+            text = f"clients decide through ${named[0]} whether upstream connections are reused"
+            yield Hit(line.place, text, 'send `Connection ""`, or a map on $http_upgrade', passes=(each,))
 
 
 @rule(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -39,7 +40,7 @@ def confused_context(ctx: RuleContext) -> Iterator[Hit]:
     In http {}, server {} and location {} they limit client connections; only inside upstream {} are they
     about its pool. `keepalive N` itself is refused anywhere but in an upstream {}.
     """
-    for _, line in ctx.lines("keepalive"):
+    for line in ctx.lines("keepalive"):
         text = 'nginx refuses it: "keepalive" directive is not allowed here'
         yield Hit(line.place, text, "move it into the upstream {}", severity=Severity.ERROR)
     blocks = [upstream.directive.block or () for upstream in ctx.model.upstreams]
@@ -135,7 +136,7 @@ def _redundant(ctx: RuleContext) -> Iterator[Hit]:
     """Yield the lines that repeat the default since 1.29.7, if the check is for no older version."""
     if min(ctx.version, ctx.oldest or ctx.version) < versions.POOL_BY_DEFAULT:
         return
-    for _, line in ctx.lines("proxy_http_version"):
+    for line in ctx.lines("proxy_http_version"):
         if line.args == ("1.1",):
             text = f"`{line}` is the default here; older versions need it"
             yield Hit(line.place, text, severity=Severity.INFO)
@@ -146,11 +147,9 @@ def _occurrences(ctx: RuleContext, needed: _Requirement) -> Iterator[Directive]:
         blocks = [list(upstream.directive.children(needed.name)) for upstream in ctx.model.upstreams]
     else:
         blocks = [level.all(needed.name) for level in ctx.model.levels]
+    wanted = re.compile(re.escape(needed.argument) + (".*" if needed.argument.endswith("=") else ""))
     for line in (line for block in blocks for line in block):
-        prefix = needed.argument if needed.argument.endswith("=") else None
-        if not needed.argument or any(
-            arg == needed.argument or (prefix and prefix in arg) for arg in line.args
-        ):
+        if not needed.argument or any(map(wanted.fullmatch, line.args)):
             yield line
 
 
@@ -171,10 +170,8 @@ def nginx_closes_first(ctx: RuleContext) -> Iterator[Hit]:
     if ctx.version < versions.POOL_BY_DEFAULT:
         return
     for each in ctx.using_protocol("http"):
-        verdict = ctx.verdict(each)
-        if verdict.closes_first == "nginx" and any(
-            target.kind is TargetKind.ADDRESS for target in each.targets
-        ):
+        is_address = any(target.kind is TargetKind.ADDRESS for target in each.targets)
+        if is_address and ctx.verdict(each).closes_first == "nginx":
             yield Hit(
                 each.directive.place,
                 "since 1.29.7 nginx closes these connections first: all TIME_WAIT and ports are on its side",
@@ -224,7 +221,6 @@ def runtime_upstreams(ctx: RuleContext) -> Iterator[Hit]:
     """
     if ctx.version < versions.POOL_BY_DEFAULT:
         return
-    for level in ctx.model.levels:
-        for name in ("dyups_interface", "upstream_conf", "dynamic_upstream"):
-            for line in level.all(name):
-                yield Hit(line.place, f"upstreams that {name} makes at run time have no pool since 1.29.7")
+    names = ("dyups_interface", "upstream_conf", "dynamic_upstream")
+    for line in (line for level in ctx.model.levels for name in names for line in level.all(name)):
+        yield Hit(line.place, f"upstreams that {line.name} makes at run time have no pool since 1.29.7")

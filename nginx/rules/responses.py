@@ -12,6 +12,12 @@ from nginx.rules.examples import KEPT, POOL, location
 from nginx.rules.rule import Hit, RuleContext, rule
 from nginx.tree import Directive
 
+_WITH_AUTH = f"""{POOL}server {{
+    location / {{ auth_request /auth; {KEPT} }}
+    location = /auth {{ internal; {KEPT} }}
+}}
+"""
+
 
 def _reusing_with(ctx: RuleContext, name: str, *args: str) -> Iterator[tuple[PassLocation, Directive]]:
     for each in ctx.reusing():
@@ -75,20 +81,8 @@ def unbuffered_requests(ctx: RuleContext) -> Iterator[Hit]:
     "NK041",
     "auth-request-mirror-body",
     Severity.MEDIUM,
-    bad=POOL
-    + f"""
-        server {{
-            location / {{ auth_request /auth; {KEPT} }}
-            location = /auth {{ internal; {KEPT} }}
-        }}
-    """,
-    good=POOL
-    + f"""
-        server {{
-            location / {{ auth_request /auth; {KEPT} }}
-            location = /auth {{ internal; proxy_method HEAD; {KEPT} }}
-        }}
-    """,
+    bad=_WITH_AUTH,
+    good=_WITH_AUTH.replace("internal;", "internal; proxy_method HEAD;"),
 )
 def unread_body(ctx: RuleContext) -> Iterator[Hit]:
     """The answer to auth_request or mirror is not read: if it has a body, its connection is dropped.
@@ -203,7 +197,7 @@ def unbuffered(ctx: RuleContext) -> Iterator[Hit]:
 
 
 @rule("NK046", "backend-refuses", Severity.HIGH, bad="", good="")
-def refused(ctx: RuleContext) -> Iterator[Hit]:
+def closed_by_server(ctx: RuleContext) -> Iterator[Hit]:
     """The server closes by itself: `Connection: close`, an HTTP/1.0 status line, or no length.
 
     No configuration shows that; the responses do.

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from nginx.finding import Severity
-from nginx.inheritance import Level
 from nginx.known_directives import KnownDirectives
 from nginx.model import Model, PassLocation
 from nginx.rules.examples import GOOD
@@ -83,9 +82,9 @@ class RuleContext:
         directives = self.model.configuration.main
         return next((each for each in reversed(directives) if each.name == name), None)
 
-    def lines(self, name: str) -> Iterator[tuple[Level, Directive]]:
-        """Yield the directives of that name that have an argument, each with its level."""
-        return ((level, line) for level in self.model.levels for line in level.all(name) if line.args)
+    def lines(self, name: str) -> Iterator[Directive]:
+        """Yield the directives of that name in http {} that have an argument."""
+        return (line for level in self.model.levels for line in level.all(name) if line.args)
 
     @property
     def workers(self) -> int | None:

@@ -21,9 +21,8 @@ _NAMED = re.compile(r"(?:^|[/_.-])(?:sse|events?|event-?stream|streams?|streamin
 _DEFAULT_SILENCE_S = 60.0
 
 
-def _is_named_for_streams(each: PassLocation) -> bool:
-    level = each.level.enclosing("location")
-    return level is not None and level.opener is not None and bool(_NAMED.search(level.opener.args[-1]))
+def _site(path: str, *lines: str) -> str:
+    return f"{POOL}server {{ location {path} {{ {' '.join(lines)} }} }}"
 
 
 def _buffers(each: PassLocation) -> bool:
@@ -33,7 +32,9 @@ def _buffers(each: PassLocation) -> bool:
 
 def _means_stream(each: PassLocation) -> bool:
     """Return whether a location is meant for server-sent events: by its name, or by what it compresses."""
-    return _is_named_for_streams(each) or _compressed(each) is not None
+    level = each.level.enclosing("location")
+    path = level.opener.args[-1] if level is not None and level.opener is not None else ""
+    return _NAMED.search(path) is not None or _compressed(each) is not None
 
 
 def _compressed(each: PassLocation) -> Directive | None:
@@ -44,19 +45,12 @@ def _compressed(each: PassLocation) -> Directive | None:
     return types if {_EVENTS, "*"} & set(types.args) else None
 
 
-def _silence_s(directive: Directive | None) -> float | None:
-    """Return the time that a directive names; None where it names none that can be read."""
-    if directive is None:
-        return _DEFAULT_SILENCE_S
-    return seconds(directive.args[0]) if directive.args else None
-
-
 @rule(
     "NK056",
     "stream-held-in-buffers",
     Severity.MEDIUM,
     bad="server { location /events { proxy_pass http://10.0.0.1:8080; } }",
-    good=POOL + f"server {{ location /events {{ {KEPT} proxy_buffering off; }} }}",
+    good=_site("/events", KEPT, "proxy_buffering off;"),
 )
 def held_in_buffers(ctx: RuleContext) -> Iterator[Hit]:
     """Server-sent events wait in nginx until a buffer is full: HTTP/1.0 upstream, and buffering is on.
@@ -67,32 +61,18 @@ def held_in_buffers(ctx: RuleContext) -> Iterator[Hit]:
     """
     for each in ctx.using_protocol("http"):
         if _means_stream(each) and _buffers(each) and each.http.possible(ctx.version) == ["1.0"]:
+            text = "events wait until a buffer is full: HTTP/1.0 upstream with proxy_buffering on"
+            fix = "`proxy_http_version 1.1;` with `proxy_buffering off;`"
             related = (each.http.directive,) if each.http.directive is not None else ()
-            yield Hit(
-                each.directive.place,
-                "events wait until a buffer is full: HTTP/1.0 upstream with proxy_buffering on",
-                "`proxy_http_version 1.1;` with `proxy_buffering off;`",
-                related=related,
-                passes=(each,),
-            )
+            yield Hit(each.directive.place, text, fix, related=related, passes=(each,))
 
 
 @rule(
     "NK057",
     "stream-held-by-gzip",
     Severity.MEDIUM,
-    bad=f"""
-        gzip on;
-        gzip_types text/event-stream;
-        {POOL}
-        server {{ location /chat/ {{ {KEPT} }} }}
-    """,
-    good=f"""
-        gzip on;
-        gzip_types text/event-stream;
-        {POOL}
-        server {{ location /chat/ {{ {KEPT} proxy_buffering off; }} }}
-    """,
+    bad=f"gzip on;\ngzip_types {_EVENTS};\n{_site('/chat/', KEPT)}",
+    good=f"gzip on;\ngzip_types {_EVENTS};\n{_site('/chat/', KEPT, 'proxy_buffering off;')}",
 )
 def held_by_gzip(ctx: RuleContext) -> Iterator[Hit]:
     """gzip compresses text/event-stream while buffering is on: events come out when its window is full.
@@ -103,21 +83,17 @@ def held_by_gzip(ctx: RuleContext) -> Iterator[Hit]:
     for each in ctx.using_protocol("http"):
         types = _compressed(each)
         if types is not None and _buffers(each):
-            yield Hit(
-                types.place,
-                f"gzip holds server-sent events back: `{types}` with proxy_buffering on",
-                f"leave {_EVENTS} out of gzip_types, or `proxy_buffering off;`",
-                related=(each.directive,),
-                passes=(each,),
-            )
+            text = f"gzip holds server-sent events back: `{types}` with proxy_buffering on"
+            fix = f"leave {_EVENTS} out of gzip_types, or `proxy_buffering off;`"
+            yield Hit(types.place, text, fix, related=(each.directive,), passes=(each,))
 
 
 @rule(
     "NK058",
     "silence-cuts-stream",
     Severity.MEDIUM,
-    bad=POOL + f"server {{ location /events {{ {KEPT} proxy_buffering off; proxy_read_timeout 5s; }} }}",
-    good=POOL + f"server {{ location /events {{ {KEPT} proxy_buffering off; proxy_read_timeout 1h; }} }}",
+    bad=_site("/events", KEPT, "proxy_buffering off; proxy_read_timeout 5s;"),
+    good=_site("/events", KEPT, "proxy_buffering off; proxy_read_timeout 1h;"),
 )
 def silence_cuts(ctx: RuleContext) -> Iterator[Hit]:
     """A stream that is silent for longer than proxy_read_timeout is cut in its middle, without an error.
@@ -127,13 +103,8 @@ def silence_cuts(ctx: RuleContext) -> Iterator[Hit]:
     """
     for each in ctx.using_protocol("http"):
         line = each.module_setting("read_timeout")
-        limit_s = _silence_s(line)
-        if line is None or limit_s is None or limit_s >= _DEFAULT_SILENCE_S or not _means_stream(each):
-            continue
-        yield Hit(
-            line.place,
-            f"a stream that is silent for {line.args[0]} is cut in the middle",
-            "`proxy_read_timeout 1h;`, or heartbeats that are more frequent",
-            related=(each.directive,),
-            passes=(each,),
-        )
+        limit_s = seconds(line.args[0]) if line is not None and line.args else None
+        if line is not None and limit_s is not None and limit_s < _DEFAULT_SILENCE_S and _means_stream(each):
+            text = f"a stream that is silent for {line.args[0]} is cut in the middle"
+            fix = "`proxy_read_timeout 1h;`, or heartbeats that are more frequent"
+            yield Hit(line.place, text, fix, related=(each.directive,), passes=(each,))

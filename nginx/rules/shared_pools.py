@@ -14,6 +14,7 @@ from nginx.upstreams import Pool, Upstream
 from nginx.values import has_variables
 
 _POOL = "upstream app { server 10.0.0.1:8443; keepalive 64; }\n"
+_SNI = "proxy_pass https://app; proxy_ssl_server_name on; proxy_ssl_name"
 _IDENTITY = ("ssl_name", "ssl_server_name", "ssl_certificate", "ssl_verify")
 _WINDOWS = re.compile(
     r"/(?:owa|ews|ecp|mapi|oab|rpc|autodiscover|microsoft-server-activesync|_vti_bin)\b", re.I
@@ -43,7 +44,7 @@ def no_session_reuse(ctx: RuleContext) -> Iterator[Hit]:
     """
     for each in ctx.model.passes:
         line = each.module_setting("ssl_session_reuse")
-        if line is not None and line.args == ("off",) and any(target.is_tls for target in each.targets):
+        if line is not None and line.args == ("off",) and _uses_tls(each):
             text = "TLS sessions are not resumed: each new connection pays a full handshake"
             yield Hit(line.place, text, "remove the line", passes=(each,))
 
@@ -52,14 +53,8 @@ def no_session_reuse(ctx: RuleContext) -> Iterator[Hit]:
     "NK029",
     "tls-identity-sharing",
     Severity.HIGH,
-    bad=_server(
-        "proxy_pass https://app; proxy_ssl_server_name on; proxy_ssl_name a.example;",
-        "proxy_pass https://app; proxy_ssl_server_name on; proxy_ssl_name b.example;",
-    ),
-    good=_server(
-        "proxy_pass https://app; proxy_ssl_server_name on; proxy_ssl_name a.example;",
-        "proxy_pass https://app; proxy_ssl_server_name on; proxy_ssl_name a.example;",
-    ),
+    bad=_server(f"{_SNI} a.example;", f"{_SNI} b.example;"),
+    good=_server(f"{_SNI} a.example;", f"{_SNI} a.example;"),
 )
 def shared_identity(ctx: RuleContext) -> Iterator[Hit]:
     """Locations with different TLS identities share a pool, so one gets the other's connection.
@@ -67,12 +62,11 @@ def shared_identity(ctx: RuleContext) -> Iterator[Hit]:
     A pooled connection is picked by address alone: not by server name, client certificate or
     verification. `local` (since 1.29.7) keeps locations apart, but not the values of a variable.
     """
-    for upstream, pool, users in _shared(ctx):
+    for upstream, pool, sharing in _shared(ctx):
+        users = list(filter(_uses_tls, sharing))
         yield from _variable_identity(upstream, users)
         yield from _named_after_upstream(upstream, users)
-        if pool.is_local:
-            continue
-        for one, other in _pairs_with_first(users):
+        for one, other in () if pool.is_local else _pairs_with_first(users):
             differing = [name for name in _IDENTITY if _args(one, name) != _args(other, name)]
             if differing:
                 yield Hit(
@@ -91,26 +85,26 @@ def _pairs_with_first(users: list[PassLocation]) -> Iterator[tuple[PassLocation,
 
 
 def _shared(ctx: RuleContext) -> Iterator[tuple[Upstream, Pool, list[PassLocation]]]:
-    """Yield the pools with the TLS locations that reuse their connections."""
+    """Yield the pools with the locations that reuse their connections."""
     for upstream, pool in ctx.pooled():
-        tls = [
-            each
-            for each in ctx.model.users(upstream)
-            if ctx.verdict(each).answer == "reused" and any(target.is_tls for target in each.targets)
-        ]
-        yield upstream, pool, tls
+        users = ctx.model.users(upstream)
+        yield upstream, pool, [each for each in users if ctx.verdict(each).answer == "reused"]
+
+
+def _uses_tls(each: PassLocation) -> bool:
+    return any(target.is_tls for target in each.targets)
 
 
 def _variable_identity(upstream: Upstream, users: list[PassLocation]) -> Iterator[Hit]:
     for each in users:
         for name in ("ssl_name", "ssl_certificate"):
             line = each.module_setting(name)
-            if line is not None and line.args and has_variables(line.args[0]):
-                if len(each.scope.values(line.args[0])) == 1 and line.args[0] == "$proxy_host":
-                    continue
+            value = line.args[0] if line is not None and line.args else ""
+            is_fixed = value == "$proxy_host" and len(each.scope.values(value)) == 1
+            if line is not None and has_variables(value) and not is_fixed:
                 yield Hit(
                     line.place,
-                    f"{line.name} is {line.args[0]}, but a pooled connection of upstream "
+                    f"{line.name} is {value}, but a pooled connection of upstream "
                     f'"{upstream.name}" keeps the value it was opened with',
                     "use one upstream {} per identity, or `keepalive 0` (since 1.29.7)",
                     passes=(each,),
@@ -144,11 +138,8 @@ def mixed_protocols(ctx: RuleContext) -> Iterator[Hit]:
 
     So with http:// and https://, and with proxy_pass beside fastcgi_pass, grpc_pass or memcached_pass.
     """
-    for upstream, pool in ctx.pooled():
-        if pool.is_local:
-            continue
-        users = [each for each in ctx.model.users(upstream) if ctx.verdict(each).answer == "reused"]
-        for one, other in _pairs_with_first(users):
+    for upstream, pool, users in _shared(ctx):
+        for one, other in () if pool.is_local else _pairs_with_first(users):
             if _protocol(one) != _protocol(other):
                 yield Hit(
                     other.directive.place,
@@ -161,8 +152,7 @@ def mixed_protocols(ctx: RuleContext) -> Iterator[Hit]:
 
 
 def _protocol(each: PassLocation) -> str:
-    is_tls = any(target.is_tls for target in each.targets)
-    return f"{each.protocol}{'s' if is_tls else ''}"
+    return f"{each.protocol}{'s' if _uses_tls(each) else ''}"
 
 
 @rule(

@@ -48,7 +48,7 @@ def _decides(ctx: RuleContext, include: Directive, each: PassLocation) -> bool:
 
 
 @rule("NX001", "refused-by-nginx", Severity.ERROR, bad="server { location / { proxy_pass http://app; }")
-def refused(ctx: RuleContext) -> Iterator[Hit]:
+def refused_by_nginx(ctx: RuleContext) -> Iterator[Hit]:
     """nginx would not start with this text; what can be read of it is judged all the same."""
     rendered_later = {place.file for place, _ in ctx.model.configuration.templates}
     for problem in ctx.model.configuration.problems:
