@@ -6,7 +6,7 @@ Reads files; runs no program and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from nginx.tree import Place
 from nginx.verdict import Verdict
 
 NEWEST = str(versions.NEWEST)
-_Key = tuple[str, Place, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,22 +187,23 @@ def _rules_by_location(hits: Iterable[tuple[Rule, Hit]]) -> dict[int, set[str]]:
 
 def _findings(hits: dict[str, list[tuple[Rule, Hit]]], configuration: Configuration) -> list[Finding]:
     """Return one finding for each rule, place and message, with all versions under which it applies."""
-    merged: dict[_Key, Finding] = {}
+    merged: dict[tuple[str, Place, str], list[tuple[str, Rule, Hit]]] = {}
     for version, found in hits.items():
         for rule, hit in found:
-            if rule.id in configuration.ignored.get((hit.place.file, hit.place.line), ()):
-                continue
-            key = (rule.id, hit.place, hit.message)
-            finding = merged.get(key) or _finding(rule, hit)
-            places = (*finding.passes, *(each.directive.place for each in hit.passes))
-            in_versions = (*finding.versions, version)
-            merged[key] = replace(
-                finding, passes=tuple(dict.fromkeys(places)), versions=tuple(dict.fromkeys(in_versions))
-            )
-    return list(merged.values())
+            if rule.id not in configuration.ignored.get((hit.place.file, hit.place.line), ()):
+                merged.setdefault((rule.id, hit.place, hit.message), []).append((version, rule, hit))
+    return [_finding(same) for same in merged.values()]
 
 
-def _finding(rule: Rule, hit: Hit) -> Finding:
-    severity = rule.severity if hit.severity is None else hit.severity
-    related = tuple((line.place, str(line)) for line in hit.related)
-    return Finding(rule.id, severity, hit.place, hit.message, hit.fix, related)
+def _finding(same: list[tuple[str, Rule, Hit]]) -> Finding:
+    _, rule, hit = same[0]
+    return Finding(
+        rule=rule.id,
+        severity=rule.severity if hit.severity is None else hit.severity,
+        place=hit.place,
+        message=hit.message,
+        fix=hit.fix,
+        related=tuple((line.place, str(line)) for line in hit.related),
+        passes=tuple(dict.fromkeys(each.directive.place for _, _, other in same for each in other.passes)),
+        versions=tuple(dict.fromkeys(version for version, _, _ in same)),
+    )

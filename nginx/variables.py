@@ -52,8 +52,6 @@ _COMPUTED = _names(
     set_misc userid_set set_from_accept_language eval array_split array_join array_map"""
 )
 _COMPUTED_PREFIXES = ("geoip_", "js_", "perl_")
-_MAPPING = frozenset({"map", "geo", "split_clients"})
-_WITH_REGEX = frozenset({"location", "if", "server_name", "rewrite"})
 _LONGEST_CHAIN = 32
 _REDIRECTING = ("try_files", "rewrite", "error_page", "auth_request", "mirror")
 _CAPTURE = re.compile(r"\(\?P?['<](\w+)['>]")
@@ -88,44 +86,51 @@ def find_definitions(levels: list[Level], is_whole: bool) -> Definitions:
     found = Definitions(is_whole=is_whole)
     for level in levels:
         for directive in level.block:
-            _define_set(found, level, directive)
-            _define_block(found, directive)
-            found.captures.update(_captures(directive))
-            found.computed.update((name, directive) for name in _computed(directive))
+            _DEFINE.get(directive.name, _define_computed)(found, level, directive)
     return found
 
 
 def _define_set(found: Definitions, level: Level, directive: Directive) -> None:
-    if directive.name == "set" and directive.args:
+    if directive.args:
         name, *values = directive.args
         by_server = found.sets.setdefault(_name(name), {})
         by_server.setdefault(id(level.enclosing("server")), []).append((level, directive))
         found.set_to.setdefault(_name(name), set()).update(values)
 
 
-def _define_block(found: Definitions, directive: Directive) -> None:
-    if directive.name in _MAPPING and directive.args:
+def _define_block(found: Definitions, level: Level, directive: Directive) -> None:
+    if directive.args:
         found.blocks.setdefault(_name(directive.args[-1]), directive)
+        found.captures.update(_captures(entry.name for entry in directive.block or ()))
 
 
-def _captures(directive: Directive) -> Iterator[str]:
-    """Yield the named groups in the regular expressions of a directive."""
-    words: Iterable[str] = ()
-    if directive.name in _MAPPING and directive.args:
-        words = (entry.name for entry in directive.block or ())
-    elif directive.name in _WITH_REGEX:
-        words = directive.args
+def _define_captures(found: Definitions, level: Level, directive: Directive) -> None:
+    found.captures.update(_captures(directive.args))
+
+
+def _captures(words: Iterable[str]) -> Iterator[str]:
+    """Yield the named groups in regular expressions."""
     return (name for word in words for name in _CAPTURE.findall(word))
 
 
-def _computed(directive: Directive) -> Iterator[str]:
-    """Yield the variables that a directive gives a value at run time."""
-    if directive.name == "geoip2":
-        yield from (_name(entry.name) for entry in directive.block or ())
-    elif directive.name in _COMPUTED or directive.name.startswith(_COMPUTED_PREFIXES):
-        yield from (_name(arg) for arg in directive.args if arg.startswith("$"))
+def _define_computed(found: Definitions, level: Level, directive: Directive) -> None:
+    """Add the variables that a directive gives a value at run time."""
+    name, names = directive.name, []
+    if name == "geoip2":
+        names = [_name(entry.name) for entry in directive.block or ()]
+    elif name in _COMPUTED or name.startswith(_COMPUTED_PREFIXES):
+        names = [_name(arg) for arg in directive.args if arg.startswith("$")]
     if directive.lua:
-        yield from (first or second for first, second in _LUA_VARIABLE.findall(directive.lua))
+        names += [first or second for first, second in _LUA_VARIABLE.findall(directive.lua)]
+    found.computed.update(dict.fromkeys(names, directive))
+
+
+_DEFINE = (
+    {"set": _define_set}
+    | dict.fromkeys(("map", "geo", "split_clients"), _define_block)
+    | dict.fromkeys(("location", "if", "server_name", "rewrite"), _define_captures)
+)
+"""How the variables of a directive are found; all others may compute some."""
 
 
 def _name(word: str) -> str:

@@ -78,12 +78,9 @@ def below_load_balancer(ctx: RuleContext) -> Iterator[Hit]:
     for line in ctx.lines("keepalive_timeout"):
         idle_s = seconds(line.args[0])
         if idle_s is not None and 0 < idle_s <= _LOAD_BALANCER_IDLE_S:
-            yield Hit(
-                line.place,
-                f"idle clients are closed after {idle_s:g} s; a load balancer that keeps 60 s sees 502",
-                "set it above the idle timeout of what is in front, such as 75s",
-                severity=Severity.LOW if _is_stock(ctx) else None,
-            )
+            text = f"idle clients are closed after {idle_s:g} s; a load balancer that keeps 60 s sees 502"
+            fix = "set it above the idle timeout of what is in front, such as 75s"
+            yield Hit(line.place, text, fix, severity=Severity.LOW if _is_stock(ctx) else None)
 
 
 def _is_stock(ctx: RuleContext) -> bool:
@@ -222,12 +219,12 @@ def delayed(ctx: RuleContext) -> Iterator[Hit]:
 )
 def counted_streams(ctx: RuleContext) -> Iterator[Hit]:
     """keepalive_requests counts streams on HTTP/2; HTTP/3 closes at twice of it."""
-    for level in ctx.model.levels:
+    counted = [(level, line) for level in ctx.model.levels for line in level.all("keepalive_requests")]
+    for level, line in counted:
         inner = [other for other in ctx.model.levels if level in other.up()]
         lines = [d for other in inner for name in ("http2", "http3", "listen") for d in other.all(name)]
         if any(d.args == ("on",) or {"http2", "quic"} & set(d.args) for d in lines):
-            for line in level.all("keepalive_requests"):
-                yield Hit(line.place, f"`{line}` counts the streams of a whole HTTP/2 connection")
+            yield Hit(line.place, f"`{line}` counts the streams of a whole HTTP/2 connection")
 
 
 @rule(

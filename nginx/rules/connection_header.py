@@ -89,13 +89,9 @@ def explicit_close(ctx: RuleContext) -> Iterator[Hit]:
     """A header line sends `Connection: close`, as text or through a variable: closed on every version."""
     for each, line in _closing_lines(ctx):
         if _map_behind(line.args[1], ctx.model.variables) is None:
-            yield Hit(
-                line.place,
-                f"`{line}` tells the server to close after each response",
-                'write `proxy_set_header Connection "";`',
-                related=(each.directive,),
-                passes=(each,),
-            )
+            text = f"`{line}` tells the server to close after each response"
+            fix = 'write `proxy_set_header Connection "";`'
+            yield Hit(line.place, text, fix, related=(each.directive,), passes=(each,))
 
 
 @rule(
@@ -228,13 +224,9 @@ def duplicate_connection(ctx: RuleContext) -> Iterator[Hit]:
     for each in ctx.using_protocol("http"):
         lines = [line for line, _ in each.connection.entries]
         if len(lines) > 1:
-            yield Hit(
-                lines[-1].place,
-                f"{len(lines)} Connection lines are in force together: they add up",
-                "keep one of them",
-                related=tuple(lines[:-1]),
-                passes=(each,),
-            )
+            text = f"{len(lines)} Connection lines are in force together: they add up"
+            fix = "keep one of them"
+            yield Hit(lines[-1].place, text, fix, related=tuple(lines[:-1]), passes=(each,))
 
 
 @rule(

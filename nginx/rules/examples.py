@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 POOL = "upstream app { server 10.0.0.1:8080; keepalive 64; }\n"
-KEEPS_OPEN = 'proxy_http_version 1.1; proxy_set_header Connection "";'
+KEEPALIVE_LINES = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 """What nginx has to send, so that a server leaves the connection open."""
 PASS = "proxy_pass http://app;"
-KEPT = f"{PASS} {KEEPS_OPEN}"
+KEPT = f"{PASS} {KEEPALIVE_LINES}"
 GOOD = (
     POOL
     + """

@@ -197,12 +197,9 @@ def http11_by_default(ctx: RuleContext) -> Iterator[Hit]:
         return
     for each in ctx.using_protocol("http"):
         if each.http.directive is None:
-            yield Hit(
-                each.directive.place,
-                "proxy_http_version is left out: HTTP/1.0 before 1.29.7, HTTP/1.1 since",
-                "write `proxy_http_version 1.1;` and test with it before the upgrade",
-                passes=(each,),
-            )
+            text = "proxy_http_version is left out: HTTP/1.0 before 1.29.7, HTTP/1.1 since"
+            fix = "write `proxy_http_version 1.1;` and test with it before the upgrade"
+            yield Hit(each.directive.place, text, fix, passes=(each,))
 
 
 @rule(

@@ -33,12 +33,9 @@ def keep_conn_missing(ctx: RuleContext) -> Iterator[Hit]:
     for each in ctx.using_protocol("fastcgi"):
         pooled = any(upstream.pool(ctx.version) for upstream in each.upstreams())
         if pooled and (each.keep_conn is None or each.keep_conn.args != ("on",)):
-            yield Hit(
-                (each.keep_conn or each.directive).place,
-                "fastcgi_keep_conn is off, so the pool never fills",
-                "add `fastcgi_keep_conn on;` and keep the pool small: idle ones occupy PHP-FPM children",
-                passes=(each,),
-            )
+            text = "fastcgi_keep_conn is off, so the pool never fills"
+            fix = "add `fastcgi_keep_conn on;` and keep the pool small: idle ones occupy PHP-FPM children"
+            yield Hit((each.keep_conn or each.directive).place, text, fix, passes=(each,))
 
 
 @rule(
@@ -55,13 +52,9 @@ def keep_conn_alone(ctx: RuleContext) -> Iterator[Hit]:
         pooled = any(upstream.pool(ctx.version) for upstream in each.upstreams())
         unknown = any(target.kind is TargetKind.UNKNOWN for target in each.targets)
         if not pooled and not unknown and each.keep_conn is not None and each.keep_conn.args == ("on",):
-            yield Hit(
-                each.keep_conn.place,
-                f"fastcgi_keep_conn is on, but {each.target} has no pool",
-                "pass to an upstream {} with `keepalive`",
-                related=(each.directive,),
-                passes=(each,),
-            )
+            text = f"fastcgi_keep_conn is on, but {each.target} has no pool"
+            fix = "pass to an upstream {} with `keepalive`"
+            yield Hit(each.keep_conn.place, text, fix, related=(each.directive,), passes=(each,))
 
 
 @rule(

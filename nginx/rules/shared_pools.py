@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from nginx import versions
 from nginx.finding import Severity
 from nginx.model import PassLocation
-from nginx.rules.examples import KEEPS_OPEN
+from nginx.rules.examples import KEEPALIVE_LINES
 from nginx.rules.rule import Hit, RuleContext, rule
 from nginx.upstreams import Pool, Upstream
 from nginx.values import has_variables
@@ -23,9 +23,9 @@ _NTLM = re.compile(r"\b(?:ntlm|negotiate)\b", re.IGNORECASE)
 
 
 def _server(first: str, second: str = "") -> str:
-    inner = f"        location / {{ {first} {KEEPS_OPEN} }}\n"
+    inner = f"        location / {{ {first} {KEEPALIVE_LINES} }}\n"
     if second:
-        inner += f"        location /b/ {{ {second} {KEEPS_OPEN} }}\n"
+        inner += f"        location /b/ {{ {second} {KEEPALIVE_LINES} }}\n"
     return f"{_POOL}server {{\n{inner}}}"
 
 
@@ -174,22 +174,18 @@ def bound_connection(ctx: RuleContext) -> Iterator[Hit]:
             continue
         if has_variables(line.args[0]) or "transparent" in line.args:
             off = "write `keepalive 0;`" if ctx.version >= versions.POOL_BY_DEFAULT else "remove `keepalive`"
-            yield Hit(
-                line.place,
-                f"`{line}`: pooled connections keep the source address of the client that opened them",
-                f"{off} in the upstream {{}}",
-                related=(each.directive,),
-                passes=(each,),
-            )
+            text = f"`{line}`: pooled connections keep the source address of the client that opened them"
+            fix = f"{off} in the upstream {{}}"
+            yield Hit(line.place, text, fix, related=(each.directive,), passes=(each,))
 
 
 @rule(
     "NK032",
     "ntlm-negotiate",
     Severity.HIGH,
-    bad=_POOL + f"server {{ location /owa/ {{ proxy_pass https://app; {KEEPS_OPEN} }} }}",
+    bad=_POOL + f"server {{ location /owa/ {{ proxy_pass https://app; {KEEPALIVE_LINES} }} }}",
     good="upstream app { server 10.0.0.1:8443; keepalive 64; ntlm; }\n"
-    + f"server {{ location /owa/ {{ proxy_pass https://app; {KEEPS_OPEN} }} }}",
+    + f"server {{ location /owa/ {{ proxy_pass https://app; {KEEPALIVE_LINES} }} }}",
 )
 def authenticated_connection(ctx: RuleContext) -> Iterator[Hit]:
     """NTLM and Negotiate authenticate the connection: a shared one passes one user's rights to the next.

@@ -84,12 +84,9 @@ def _named_with_port(ctx: RuleContext, line: Directive, hosts: list[str]) -> Ite
     for host in hosts:
         block = ctx.model.names.upstreams.get(host.lower())
         if block is not None and "$" not in line.args[0]:
-            yield Hit(
-                line.place,
-                f'[emerg] upstream "{block.name}" may not have a port',
-                "name the upstream {} without a port",
-                related=(block.directive,),
-            )
+            text = f'[emerg] upstream "{block.name}" may not have a port'
+            fix = "name the upstream {} without a port"
+            yield Hit(line.place, text, fix, related=(block.directive,))
 
 
 _SINGLE = ("proxy_http_version", "fastcgi_keep_conn", "keepalive_timeout", "keepalive_requests", "proxy_pass")

@@ -35,14 +35,14 @@ def programs() -> dict[str, str]:
         candidates += [str(path) for path in Path(folder).glob("bin/*/nginx")]
     found = {}
     for program in filter(None, candidates):
-        said = subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stderr
-        if match := re.search(r"nginx/([\d.]+)", said):
+        output = subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stderr
+        if match := re.search(r"nginx/([\d.]+)", output):
             found[match[1]] = program
     return found
 
 
-def is_refused(program: str, folder: Path, config: str) -> str | None:
-    """Return what `nginx -t` says against a whole configuration, or None if it accepts it."""
+def refusal(program: str, folder: Path, config: str) -> str | None:
+    """Return why `nginx -t` refuses a whole configuration, or None if it accepts it."""
     path = folder / "nginx.conf"
     path.write_text(config)
     command = [program, "-t", "-p", str(folder), "-c", str(path), "-e", str(folder / "error.log")]
@@ -141,7 +141,7 @@ def read_until(connection: socket.socket, end: bytes) -> bytes:
 
 
 def http_exchange(connection: socket.socket) -> bool:
-    """Answer one request; tells whether the connection stays."""
+    """Answer one request; return whether the connection stays."""
     stays = stays_open(read_until(connection, b"\r\n\r\n").decode("latin-1"))
     answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + ("" if stays else "Connection: close\r\n")
     connection.sendall((answer + "\r\nok").encode())

@@ -1,4 +1,4 @@
-"""A resolver on 127.0.0.1 that knows one address for every name, and notes what it was asked."""
+"""A resolver on 127.0.0.1 that answers one address for every name, and records the queries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Resolver:
     """Answers over UDP (RFC 1035): `known` for every A, nothing for every other type."""
 
     known: str = "127.0.0.1"
-    asked: list[str] = field(default_factory=list)
+    queries: list[str] = field(default_factory=list)
     _socket: socket.socket = field(default_factory=lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
 
     def __post_init__(self) -> None:
@@ -38,7 +38,7 @@ class Resolver:
     def _answer(self, question: bytes) -> bytes:
         end = question.index(b"\0", _HEADER) + 1 + _TYPE_AND_CLASS
         kind = int.from_bytes(question[end - 4 : end - 2], "big")
-        self.asked.append(_name(question[_HEADER : end - 4]))
+        self.queries.append(_name(question[_HEADER : end - 4]))
         records = [] if kind != _A else [_record(self.known)]
         counts = b"".join(each.to_bytes(2, "big") for each in (1, len(records), 0, 0))
         return question[:2] + b"\x81\x80" + counts + question[_HEADER:end] + b"".join(records)

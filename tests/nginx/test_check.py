@@ -1,4 +1,4 @@
-"""`check` and `check` on what people hand over: folders, dumps, fragments, templates, and rubbish."""
+"""`check` on all kinds of input: folders, dumps, fragments, templates, and rubbish."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_a_dump_holds_all_its_files() -> None:
             POOL + "server { location / { proxy_pass http://app; include x.conf; } }", "depends", id="headers"
         ),
         pytest.param(
-            POOL + "server { include x.conf; " + PASS.removeprefix("server {"), "reused", id="all said"
+            POOL + "server { include x.conf; " + PASS.removeprefix("server {"), "reused", id="all set"
         ),
         pytest.param(
             POOL

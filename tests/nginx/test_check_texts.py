@@ -14,7 +14,7 @@ def test_an_include_does_not_lead_out_of_the_tree(include: str, is_read: bool, t
     """What lies above the folder around the main file's may be anybody's, and its lines would be quoted."""
     folder = tmp_path / "repository/nginx"
     folder.mkdir(parents=True)
-    (tmp_path / "far.inc").write_text("secret of somebody else")
+    (tmp_path / "far.inc").write_text("secret of another")
     (tmp_path / "repository/near.inc").write_text("server { location / { proxy_pass http://a.example; } }")
     (folder / "nginx.conf").write_text(f"events {{}} http {{ include {include}; }}")
     found = check(folder / "nginx.conf", ["1.31.4"])
@@ -28,7 +28,7 @@ def test_a_target_that_a_template_fills_in_may_name_an_upstream() -> None:
     found = check("x", ["1.31.4"], text=text)
     assert [each.verdicts["1.31.4"].answer for each in found.locations] == ["depends"]
     template = next(finding for finding in found.findings if finding.rule == "NX002")
-    assert str(template.severity) == "low"  # what is but a remark is not shown unless asked for
+    assert str(template.severity) == "low"  # a remark is not shown by default
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_missing_file_on_which_a_verdict_depends_is_no_mere_remark() -> None:
         "server {\n location / { include headers.conf; proxy_pass http://app; }\n include other.conf;\n}"
     )
     found = check("x", ["1.31.4"], text=text)
-    told = {
+    severities = {
         finding.place.line: str(finding.severity) for finding in found.findings if finding.rule == "NK053"
     }
-    assert told == {3: "low", 4: "info"}
+    assert severities == {3: "low", 4: "info"}

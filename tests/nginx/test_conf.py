@@ -58,12 +58,12 @@ def test_what_people_should_copy_has_no_grave_finding(name: str) -> None:
 @pytest.mark.parametrize("version", PROGRAMS)
 @pytest.mark.parametrize("name", TABLE)
 def test_nginx_accepts_it(name: str, version: str, tmp_path: Path) -> None:
-    said = real.is_refused(PROGRAMS[version], tmp_path, real.without_root(CONF / name, tmp_path))
+    refusal = real.refusal(PROGRAMS[version], tmp_path, real.without_root(CONF / name, tmp_path))
     if name == "dns.conf" and versions.parse(version) < versions.RESOLVE:
-        assert said is not None
-        assert 'invalid parameter "resolve"' in said
+        assert refusal is not None
+        assert 'invalid parameter "resolve"' in refusal
     else:
-        assert said is None
+        assert refusal is None
 
 
 @needs_nginx

@@ -1,4 +1,4 @@
-"""Verdicts on configurations of the real world, where BENCH_CORPUS=DIR says that they are at hand."""
+"""Verdicts on configurations of the real world, if BENCH_CORPUS=DIR names a folder of them."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def test_a_repair_is_complete_and_says_what_it_leaves(entry: dict[str, Any], tmp
     shutil.copytree(CORPUS or "", tmp_path / "corpus")
     path = tmp_path / "corpus" / entry["file"]
     extra_files = [path.parent / name for name in entry.get("includes", [])]
-    asked = [VERSION, "1.31.4"]
-    repair = fix(path, asked, extra_files=extra_files)
+    versions = [VERSION, "1.31.4"]
+    repair = fix(path, versions, extra_files=extra_files)
     write(repair)
-    judged = check(path, asked, extra_files=extra_files).locations
+    judged = check(path, versions, extra_files=extra_files).locations
     broken = sum(any(verdict.answer != "reused" for verdict in each.verdicts.values()) for each in judged)
     assert broken == len(repair.skipped)
-    assert not fix(path, asked, extra_files=extra_files).after
+    assert not fix(path, versions, extra_files=extra_files).after

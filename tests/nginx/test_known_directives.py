@@ -1,4 +1,4 @@
-"""What an nginx program knows, held against what it says itself."""
+"""What an nginx program knows, compared with what `nginx -t` accepts."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ PROGRAMS = real.programs()
 def test_it_knows_what_the_program_takes(version: str, line: str, tmp_path: Path) -> None:
     known = KnownDirectives.of(Path(PROGRAMS[version]), version)
     assert known is not None
-    said = real.is_refused(PROGRAMS[version], tmp_path, f"events {{}}\nhttp {{ server {{ {line} }} }}") or ""
-    assert known.knows(line.split(maxsplit=1)[0]) == ("unknown directive" not in said)
+    refusal = real.refusal(PROGRAMS[version], tmp_path, f"events {{}}\nhttp {{ server {{ {line} }} }}") or ""
+    assert known.knows(line.split(maxsplit=1)[0]) == ("unknown directive" not in refusal)
 
 
 def test_data_are_no_directives() -> None:

@@ -1,4 +1,4 @@
-"""The model against real nginx: what it says about reuse is what a counting server sees.
+"""Verdicts against real nginx: what they say about reuse is what a counting server sees.
 
 Each row is the text of http {} with BACKEND for the server's address, and the verdict before and since
 1.29.7; each is held against the model for both, and against the nginx programs found here.
@@ -64,7 +64,7 @@ TABLE = {
         N,
         N,
     ),
-    # what is said
+    # the request
     "HTTP/1.0 by default": (POOL + at('proxy_pass http://app; proxy_set_header Connection "";'), N, R),
     "HTTP/1.0": (
         POOL + at('proxy_pass http://app; proxy_http_version 1.0; proxy_set_header Connection "";'),

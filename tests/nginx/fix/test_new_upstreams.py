@@ -40,10 +40,10 @@ NAMED = {
 }
 
 
-def repaired(folder: Path, text: str, *asked: str) -> Repair:
+def repaired(folder: Path, text: str, *nginx_versions: str) -> Repair:
     path = folder / "site.conf"
     path.write_text(text)
-    return fix(path, asked)
+    return fix(path, nginx_versions)
 
 
 def resolved(listening: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_name_goes_on_being_resolved(lines: list[str], to: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("lines", "around", "asked", "reason"),
+    ("lines", "around", "nginx_versions", "reason"),
     [
         (["set $to app.test;", "proxy_pass http://$to;"], RESOLVER, [OLD, NEW], "needs 1.27.3"),
         (["set $to app.test;", "proxy_pass http://$to;"], "", [NEW], "no resolver is here"),
@@ -111,9 +111,9 @@ def test_a_name_goes_on_being_resolved(lines: list[str], to: str, tmp_path: Path
     ],
 )
 def test_what_would_not_be_the_same_is_refused(
-    lines: list[str], around: str, asked: list[str], reason: str, tmp_path: Path
+    lines: list[str], around: str, nginx_versions: list[str], reason: str, tmp_path: Path
 ) -> None:
-    repair = repaired(tmp_path, at(*lines, VERSION, CONNECTION, around=around), *asked)
+    repair = repaired(tmp_path, at(*lines, VERSION, CONNECTION, around=around), *nginx_versions)
     assert not repair.after
     assert [reason in refusal.reason for refusal in repair.skipped] == [True], repair.skipped
 
@@ -145,10 +145,10 @@ def test_reuse_of_a_resolved_name_is_proven_and_nothing_else_changes(
         text = at(*lines, around=RESOLVER).replace("RESOLVER", resolver.address)
         text = text.replace("PORT", server.address.rpartition(":")[2])
         before = exchanged(FOLLOWS[version], tmp_path, text, server, recorder)
-        accepted, asked = server.accepted, len(resolver.asked)
+        accepted, queried = server.accepted, len(resolver.queries)
         repair = repaired(tmp_path, text, version)
         assert repair.resolved_in_background == repair.repaired
         after = repair.after[str(tmp_path / "site.conf")]
         assert exchanged(FOLLOWS[version], tmp_path, after, server, recorder, until=resolved) == before
         assert (accepted, server.accepted - accepted) == (real.REQUESTS, 1)
-        assert set(resolver.asked[asked:]) == {HOST}
+        assert set(resolver.queries[queried:]) == {HOST}

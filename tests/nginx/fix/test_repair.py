@@ -13,7 +13,7 @@ from nginx.rules import CheckSettings
 from tests.nginx import real
 from tests.nginx.fix.repairing import CONNECTION, VERSION, Recorder, added, at, exchanged, removed
 
-ASKED = ["1.22.1", "1.31.4"]
+VERSIONS = ["1.22.1", "1.31.4"]
 PROGRAMS = real.programs()
 POOL = "upstream app {\n    server BACKEND;\n    keepalive 4;\n}\n"
 BARE = "upstream app {\n    server BACKEND;\n}\n"
@@ -24,7 +24,7 @@ MAP = "map $http_upgrade $c {\n    default upgrade;\n    '' close;\n}\n"
 # What is added and what is taken out, in the order of the file.
 TABLE = {
     "no keepalive": (BARE + at("proxy_pass http://app;", VERSION, CONNECTION), ["keepalive 32;"], []),
-    "nothing said": (POOL + at("proxy_pass http://app;"), [VERSION, CONNECTION], []),
+    "no directive": (POOL + at("proxy_pass http://app;"), [VERSION, CONNECTION], []),
     "HTTP/1.0": (
         POOL + at("proxy_pass http://app;", "proxy_http_version 1.0;", CONNECTION),
         [VERSION],
@@ -112,7 +112,7 @@ TABLE = {
 def repaired(folder: Path, text: str) -> Repair:
     path = folder / "site.conf"
     path.write_text(text)
-    return fix(path, ASKED)
+    return fix(path, VERSIONS)
 
 
 @pytest.mark.parametrize(("text", "more", "less"), TABLE.values(), ids=TABLE)
@@ -133,7 +133,7 @@ def test_the_edit_is_small(text: str, more: list[str] | None, less: list[str], t
 def test_a_repair_is_complete(text: str, more: object, less: object, tmp_path: Path) -> None:
     repair = repaired(tmp_path, text.replace("BACKEND", "127.0.0.1:9000"))
     write(repair)
-    again = fix(tmp_path / "site.conf", ASKED)
+    again = fix(tmp_path / "site.conf", VERSIONS)
     assert not again.repaired
     assert not again.skipped
     assert not again.diff()
@@ -237,7 +237,7 @@ def test_comments_and_line_ends_stay(tmp_path: Path) -> None:
     path = tmp_path / "site.conf"
     text = POOL.replace("BACKEND", "127.0.0.1:9000") + at("proxy_pass http://app;  # our application")
     path.write_bytes(text.replace("\n", "\r\n").encode())
-    repair = fix(path, ASKED)
+    repair = fix(path, VERSIONS)
     write(repair)
     written = path.read_bytes()
     assert written.count(b"\r\n") == written.count(b"\n") == text.count("\n") + 2
@@ -261,7 +261,7 @@ def test_several_default_redirects_are_all_said(tmp_path: Path) -> None:
 def test_new_pools_idle_shorter_than_their_servers(tmp_path: Path) -> None:
     path = tmp_path / "site.conf"
     path.write_text((BARE + at("proxy_pass http://app;")).replace("BACKEND", "127.0.0.1:9000"))
-    repair = fix(path, ASKED, settings=CheckSettings(backend_idle_s=5))
+    repair = fix(path, VERSIONS, settings=CheckSettings(backend_idle_s=5))
     assert added(repair)[:2] == ["keepalive 32;", "keepalive_timeout 4s;"]
 
 
@@ -270,11 +270,11 @@ def test_a_folder_is_repaired_file_by_file(tmp_path: Path) -> None:
     (tmp_path / "nginx.conf").write_text("events {}\nhttp {\n    include conf.d/*.conf;\n}\n")
     (tmp_path / "conf.d/pools.conf").write_text(BARE.replace("BACKEND", "127.0.0.1:9000"))
     (tmp_path / "conf.d/site.conf").write_text(at("proxy_pass http://app;"))
-    repair = fix(tmp_path, ASKED)
+    repair = fix(tmp_path, VERSIONS)
     assert sorted(Path(file).name for file in repair.after) == ["pools.conf", "site.conf"]
     write(repair)
-    assert not fix(tmp_path, ASKED).after
-    assert [each.verdicts[ASKED[0]].answer for each in check(tmp_path, ASKED).locations] == ["reused"]
+    assert not fix(tmp_path, VERSIONS).after
+    assert [each.verdicts[VERSIONS[0]].answer for each in check(tmp_path, VERSIONS).locations] == ["reused"]
 
 
 def test_a_dump_is_repaired_by_the_names_in_it_and_not_written() -> None:
@@ -282,7 +282,7 @@ def test_a_dump_is_repaired_by_the_names_in_it_and_not_written() -> None:
         "# configuration file /etc/nginx/nginx.conf:\nevents {}\nhttp {\n    include conf.d/*.conf;\n}\n\n"
         f"# configuration file /etc/nginx/conf.d/a.conf:\n{BARE}{at('proxy_pass http://app;')}\n"
     ).replace("BACKEND", "127.0.0.1:9000")
-    repair = fix("standard input", ASKED, text=dump)
+    repair = fix("standard input", VERSIONS, text=dump)
     assert list(repair.after) == ["/etc/nginx/conf.d/a.conf"]
     assert repair.diff().startswith("--- a/etc/nginx/conf.d/a.conf\n")
     with pytest.raises(NginxConfigError, match="apply the diff"):

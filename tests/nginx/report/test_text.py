@@ -45,15 +45,15 @@ def test_report() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "said"),
+    ("target", "expected"),
     [
         ("http://app", "repairs 1 of 1 location without reuse"),
         ("http://10.0.0.1", "repairs none of 1 location without reuse"),
     ],
 )
-def test_what_an_upgrade_changes(target: str, said: str) -> None:
+def test_what_an_upgrade_changes(target: str, expected: str) -> None:
     text = ARTICLE.replace("http://app", target)
-    assert said in report.format_check(check("x", ["1.22.1", "1.31.4"], text=text))
+    assert expected in report.format_check(check("x", ["1.22.1", "1.31.4"], text=text))
 
 
 def test_lower_severities_are_shown_on_demand() -> None:

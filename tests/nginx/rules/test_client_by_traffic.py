@@ -1,4 +1,4 @@
-"""What the rules about clients' connections say, seen by clients of real nginx; and what nginx refuses."""
+"""Rules about clients' connections, seen by clients of real nginx; and what nginx refuses."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_an_idle_client_is_closed(version: str, tmp_path: Path) -> None:
 @proves("CK105")
 def test_workers_that_go_close_idle_clients(version: str, tmp_path: Path) -> None:
     if versions.parse(version) < versions.parse("1.27.4"):
-        refused = real.is_refused(
+        refused = real.refusal(
             PROGRAMS[version], tmp_path, "events {} http { keepalive_min_timeout 5s; server { } }"
         )
         assert refused is not None
@@ -217,11 +217,11 @@ def test_a_busy_client_is_closed_after_its_time(version: str, limit: str, tmp_pa
 def test_nginx_refuses_what_is_said_to_be_refused(version: str, rule: str, tmp_path: Path) -> None:
     about_text = CATALOGUE[rule]
 
-    def said(text: str) -> str | None:
+    def refusal_of(text: str) -> str | None:
         own = f"access_log off; {real.temporary(tmp_path)}"
         whole = f"pid {tmp_path}/pid; events {{}} http {{ {own} {text} }}"
-        return real.is_refused(PROGRAMS[version], tmp_path, whole)
+        return real.refusal(PROGRAMS[version], tmp_path, whole)
 
-    assert said(about_text.bad) is not None
+    assert refusal_of(about_text.bad) is not None
     listening = f"server {{ listen unix:{tmp_path}/nginx.sock;"
-    assert said(about_text.good.replace("server {", listening, 1)) is None
+    assert refusal_of(about_text.good.replace("server {", listening, 1)) is None

@@ -52,10 +52,10 @@ def test_a_small_pool_churns_under_concurrency(
         text = text.replace("BACKEND", server.address)
         with real.running(PROGRAMS[version], tmp_path, text) as listening:
             for _ in range(4):
-                asking = [threading.Thread(target=real.request, args=(listening, "/", 1)) for _ in range(4)]
-                for each in asking:
+                threads = [threading.Thread(target=real.request, args=(listening, "/", 1)) for _ in range(4)]
+                for each in threads:
                     each.start()
-                for each in asking:
+                for each in threads:
                     each.join()
         assert server.accepted == expected  # four, then those of four that were not kept, three times
 
@@ -163,11 +163,11 @@ def test_answers_that_are_replaced_are_not_read(
 
 @proves("NK043")
 def test_a_client_that_leaves_takes_its_connection_along(version: str, tmp_path: Path) -> None:
-    asked = threading.Event()
+    requested = threading.Event()
 
     def exchange(connection: socket.socket) -> bool:
         real.read_request(connection)
-        asked.set()
+        requested.set()
         real.read_request(connection)  # nginx closes while it waits for the answer to the first
         raise AssertionError("a second request came on a connection that is not answered")
 
@@ -179,7 +179,7 @@ def test_a_client_that_leaves_takes_its_connection_along(version: str, tmp_path:
         with real.running(PROGRAMS[version], tmp_path, text) as listening:
             leaving = real.client(listening)
             leaving.request("GET", "/")
-            assert asked.wait(60)
+            assert requested.wait(60)
             leaving.close()
             assert server.was_left(1)
 
@@ -216,7 +216,7 @@ def test_what_needs_a_newer_nginx_is_refused(version: str, pool: str, lines: str
         f"upstream app {{ server 127.0.0.1:9; {pool} }}\n"
         f"server {{ location / {{ proxy_pass http://app; {lines} }} }}"
     )
-    refusal = real.is_refused(PROGRAMS[version], tmp_path, f"events {{}}\nhttp {{ {text} }}")
+    refusal = real.refusal(PROGRAMS[version], tmp_path, f"events {{}}\nhttp {{ {text} }}")
     assert ("NK019" in _errors(text, version)) == (refusal is not None)
 
 

@@ -36,10 +36,10 @@ class Multiplexed:
 
 
 def at_once(listening: Path) -> None:
-    asking = [threading.Thread(target=real.request, args=(listening, "/", 1)) for _ in range(CLIENTS)]
-    for each in asking:
+    threads = [threading.Thread(target=real.request, args=(listening, "/", 1)) for _ in range(CLIENTS)]
+    for each in threads:
         each.start()
-    for each in asking:
+    for each in threads:
         each.join()
 
 
@@ -50,10 +50,10 @@ def test_http2_to_the_server_is_pooled_and_not_multiplexed(
 ) -> None:
     text = site("location / { proxy_pass http://app; proxy_http_version 2; }")
     if versions.parse(version) < versions.HTTP2_UPSTREAM:
-        said = real.is_refused(
+        refusal = real.refusal(
             PROGRAMS[version], tmp_path, f"events {{}} http {{ {text} }}".replace("MORE", "")
         )
-        assert said is not None
+        assert refusal is not None
         return
     assert "NK014" in flagged(text, version)
     with real.serving(Multiplexed(clients).exchange) as server:

@@ -91,7 +91,7 @@ DETAILS = {
         OLD,
         True,
     ),
-    "limits of clients where nobody passes": (
+    "limits of clients in a location without proxy_pass": (
         "NK017",
         at("root /srv; keepalive_requests 1000;", POOL.replace("keepalive 8;", "")),
         OLD,

@@ -48,7 +48,7 @@ def test_verdict_on_example(rule: Rule, example: str, version: str, tmp_path: Pa
     with real.serving(exchange) as server:
         text = runnable(text, server.address)
         if "keepalive 0" in text and versions.parse(version) < versions.POOL_BY_DEFAULT:
-            refusal = real.is_refused(PROGRAMS[version], tmp_path, f"events {{}}\nhttp {{ {text} }}")
+            refusal = real.refusal(PROGRAMS[version], tmp_path, f"events {{}}\nhttp {{ {text} }}")
             assert refusal is not None
             assert 'invalid value "0"' in refusal
             return

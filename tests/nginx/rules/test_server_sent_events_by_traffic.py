@@ -1,4 +1,4 @@
-"""What the rules about streams say, seen by a client of real nginx: events that wait, and one that is cut."""
+"""Rules about streams, seen by a client of real nginx: events that wait, and a stream that is cut."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EVENT = b"data: 1\n\n"
 
 
 class Stream:
-    """A server that sends one event, and the rest when it is told to."""
+    """A server that sends one event, and the rest on command."""
 
     def __init__(self) -> None:
         self.go_on = threading.Event()
@@ -85,8 +85,8 @@ def test_what_is_flagged_holds_the_first_event_back(rule: str, version: str, tmp
     for number, text in enumerate((CATALOGUE[rule].bad, CATALOGUE[rule].good)):
         folder = tmp_path / str(number)
         folder.mkdir()
-        said = {finding.rule for finding in check("x", [version], text=text).findings}
-        is_flagged = rule in said  # then it never comes, however long we wait
+        rules = {finding.rule for finding in check("x", [version], text=text).findings}
+        is_flagged = rule in rules  # then it never comes, however long we wait
         with answer(text, version, folder, Stream(), 1.0 if is_flagged else PATIENCE_S) as response:
             assert (first_event(response) == b"") == is_flagged
 

@@ -1,4 +1,4 @@
-"""Who gets whose pooled connection, seen by servers with TLS and by one that authenticates connections."""
+"""Rules about shared connections, seen by servers with TLS and by one that authenticates connections."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _context() -> ssl.SSLContext:
 
 @dataclass
 class Secure(real.Server):
-    """A server behind TLS that notes the name each handshake asked for, and whether it resumed a session."""
+    """A server behind TLS that records the name in each handshake, and whether it resumed a session."""
 
     names: list[str | None] = field(default_factory=list)
     resumed: list[bool] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Secure(real.Server):
         super()._converse(secure)
 
 
-def asked(server: Secure, version: str, folder: Path, text: str, paths: list[str]) -> None:
+def send_requests(server: Secure, version: str, folder: Path, text: str, paths: list[str]) -> None:
     """Ask for one path after the other, each from a client of its own."""
     with real.running(PROGRAMS[version], folder, text.replace("BACKEND", server.address)) as listening:
         for path in paths:
@@ -54,7 +54,7 @@ def test_sessions_are_resumed_unless_switched_off(version: str, *, off: bool, tm
     text = site(f"location / {{ proxy_pass https://app; {CLOSED} {line} }}")
     assert ("NK028" in flagged(text, version)) == off
     with real.served(Secure(real.http_exchange)) as server:
-        asked(server, version, tmp_path, text, ["/"] * 4)
+        send_requests(server, version, tmp_path, text, ["/"] * 4)
         assert server.resumed == [False, *[not off] * 3]
 
 
@@ -74,7 +74,7 @@ def test_a_pool_is_shared_whatever_name_was_asked_for(version: str, tmp_path: Pa
     for text, names in ((shared, ["a.example"]), (apart, ["a.example", "b.example"])):
         assert ("NK029" in flagged(text, version)) == (text is shared)
         with real.served(Secure(real.http_exchange)) as server:
-            asked(server, version, tmp_path, text, ["/", "/b/"] * 2)
+            send_requests(server, version, tmp_path, text, ["/", "/b/"] * 2)
             assert server.names == names
 
 
@@ -118,7 +118,7 @@ def authenticating() -> Callable[[socket.socket], bool]:
         for line in head.split("\r\n"):
             if line.lower().startswith("authorization: ntlm "):
                 users[connection] = line.rpartition(" ")[2]
-        name = users.get(connection, "nobody")
+        name = users.get(connection, "anonymous")
         connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(name)}\r\n\r\n{name}".encode())
         return real.stays_open(head)
 
@@ -139,4 +139,4 @@ def test_a_user_gets_the_connection_of_another(version: str, *, pooled: bool, tm
                 client.request("GET", "/owa/", headers=fields)
                 answers.append(client.getresponse().read().decode())
                 client.close()
-    assert answers == ["alice", "alice" if pooled else "nobody"]
+    assert answers == ["alice", "alice" if pooled else "anonymous"]

@@ -28,8 +28,8 @@ def pool(size: int, server: str = "", more: str = "") -> str:
     return f"upstream app {{ server BACKEND{server}; keepalive {size}; {more} }}\n"
 
 
-def asking(listening: Path, into: list[int], path: str = "/") -> threading.Thread:
-    """Send one request from a client of its own, at the same time."""
+def request_in_thread(listening: Path, into: list[int], path: str = "/") -> threading.Thread:
+    """Send one request from a client in its own thread."""
     thread = threading.Thread(target=lambda: into.extend(real.request(listening, path, 1)))
     thread.start()
     return thread
@@ -70,7 +70,7 @@ def test_idle_connections_of_one_worker_starve_another(version: str, capacity: i
         with real.running(PROGRAMS[version], folders[1], text) as second:
             with real.running(PROGRAMS[version], folders[0], text) as first:
                 assert real.request(first, count=1) == [200]
-                thread = asking(second, answers)
+                thread = request_in_thread(second, answers)
                 if capacity == 1:
                     assert server.waits.wait(PATIENCE_S)
                     assert answers == []  # the server waits for nothing but the idle connection
@@ -94,7 +94,7 @@ def test_idle_upstream_connections_take_the_place_of_clients(version: str, size:
         text = text.replace("BACKEND", server.address)
         with real.running(PROGRAMS[version], tmp_path, text, events=events) as listening:
             answers: list[int] = []
-            for thread in [asking(listening, answers) for _ in range(together)]:
+            for thread in [request_in_thread(listening, answers) for _ in range(together)]:
                 thread.join()
             assert answers == [200] * together
             with contextlib.ExitStack() as stack:
@@ -119,7 +119,7 @@ def status(client: http.client.HTTPConnection) -> int | None:
 
 
 class Held:
-    """A server that answers when it is told to."""
+    """A server that answers on command."""
 
     def __init__(self) -> None:
         self.came = threading.Semaphore(0)
@@ -148,10 +148,10 @@ def test_max_conns_counts_per_worker_without_a_zone(version: str, *, has_zone: b
         text = text.replace("BACKEND", server.address)
         with real.with_workers(PROGRAMS[version], tmp_path, text, 2) as (listening, workers):
             workers.only(0)
-            threads = [asking(listening, first)]
+            threads = [request_in_thread(listening, first)]
             assert held.came.acquire(timeout=PATIENCE_S)
             workers.only(1)
-            threads.append(asking(listening, second))
+            threads.append(request_in_thread(listening, second))
             if has_zone:
                 threads[1].join()
             else:
@@ -184,7 +184,7 @@ def test_each_worker_has_a_pool_of_its_own(version: str, count: int, tmp_path: P
 def test_a_name_is_resolved_once_unless_it_says_resolve(
     version: str, *, follows: bool, tmp_path: Path
 ) -> None:
-    """The resolver's address leads nowhere: who asks it gets no answer, who does not is not moved."""
+    """The resolver's address leads nowhere: an nginx that queries it gets no answer."""
     server_line = "server localhost:PORT resolve; zone app 64k;" if follows else "server localhost:PORT;"
     text = "resolver RESOLVER ipv6=off;" + site(
         f"location / {{ proxy_pass http://app; {KEPT} }}", f"upstream app {{ {server_line} keepalive 8; }}\n"
@@ -194,13 +194,13 @@ def test_a_name_is_resolved_once_unless_it_says_resolve(
     with resolving("127.0.0.9") as resolver, real.serving(real.http_exchange) as server:
         text = text.replace("PORT", server.address.rpartition(":")[2]).replace("RESOLVER", resolver.address)
         if follows and not is_new:
-            assert real.is_refused(PROGRAMS[version], tmp_path, f"events {{}} http {{ {text} }}") is not None
+            assert real.refusal(PROGRAMS[version], tmp_path, f"events {{}} http {{ {text} }}") is not None
             return
         with real.running(PROGRAMS[version], tmp_path, text) as listening:
             assert real.request(listening, count=4) == [502 if follows else 200] * 4
             deadline = time.monotonic() + PATIENCE_S
-            while follows and not resolver.asked:  # it asks in the background
+            while follows and not resolver.queries:  # it resolves in the background
                 assert time.monotonic() < deadline
                 time.sleep(0.005)
-            assert set(resolver.asked) == ({"localhost"} if follows else set())
+            assert set(resolver.queries) == ({"localhost"} if follows else set())
         assert server.accepted == (0 if follows else 1)
