@@ -42,8 +42,8 @@ def test_where_it_fails_the_trial_stands_and_says_so(tmp_path: Path, monkeypatch
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     (trial,) = trials(*BRIEF, "--second-opinion", "hey", root=tmp_path)
     assert codes(trial) == {"second-opinion"}
-    (caution,) = [each for each in trial["cautions"] if each["code"] == "second-opinion"]
-    assert "out of order" in caution["message"]
+    (warning,) = [each for each in trial["warnings"] if each["code"] == "second-opinion"]
+    assert "out of order" in warning["message"]
     assert trial["second_opinion"] is None
     assert trial["requests"] > 0
 

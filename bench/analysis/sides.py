@@ -21,7 +21,7 @@ from bench.runs.timeline import Series
 _NOT_ASKED = frozenset({"plan.mode", "plan.trials", "machine.load_average", "machine.git.dirty"})
 """What two runs may differ in without anybody having changed the thing that they measure."""
 _VOID_TIMES = frozenset({"generator-saturated"})
-"""Cautions that void rates and times, but neither counts nor CPU per request."""
+"""Warnings that void rates and times, but neither counts nor CPU per request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class Side:
 
 
 def voids(trial: Trial) -> set[str]:
-    """Return the codes of the cautions that make `trial` invalid."""
-    codes = {caution.code for caution in trial.cautions if caution.voids}
+    """Return the codes of the warnings that make `trial` invalid."""
+    codes = {warning.code for warning in trial.warnings if warning.voids}
     return codes or ({"invalid"} if not trial.valid else set())
 
 

@@ -154,7 +154,7 @@ def _sources(host: Host) -> Sequence[str]:
 
 def _asked(plan: Plan, mode: Mode, sources: Sequence[str], upstreams: Sequence[str]) -> Asked:
     clients = plan.load.connections
-    return Asked(mode, plan.closer, plan.subject, plan.pool_idle, upstreams, clients, sources)
+    return Asked(mode, plan.closes_first, plan.subject, plan.pool_idle, upstreams, clients, sources)
 
 
 def _job(plan: Plan, mode: Mode, subject: Running | None) -> Job:

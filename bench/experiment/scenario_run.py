@@ -68,7 +68,7 @@ def sort_out(scenario: Scenario, asked: ScenarioPlan) -> tuple[list[Case], list[
         if reason is None:
             cases.append(case)
         else:
-            refused.append(Refused(case.way, case.subject_name, reason))
+            refused.append(Refused(case.variant, case.subject_name, reason))
     return cases, refused
 
 
@@ -79,7 +79,7 @@ def _refusal(scenario: Scenario, case: Case, settings: Settings) -> str | None:
     reason = scenario.refuse(case, settings)
     if reason is not None:
         return reason
-    for need in scenario.way(case.way).needs:
+    for need in scenario.variant(case.variant).needs:
         if not need.is_met:
             return f"needs {need.said}: {need.remedy}"
     front = scenario.front(case, settings)

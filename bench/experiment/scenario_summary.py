@@ -13,7 +13,7 @@ from bench.experiment.definition import Figures
 from bench.experiment.trial_result import Played
 from bench.observe.sampler import Observed
 from bench.observe.wire import Bytes
-from bench.runs.record import ROLES, UNSEEN, Caution, Latencies, Moment, SubjectRecord, TimeWait
+from bench.runs.record import ROLES, UNSEEN, Latencies, Moment, SubjectRecord, TimeWait, TrialWarning
 from bench.runs.scenario_record import Hop, ScenarioTrial, Use
 from bench.subjects.subject import Counted
 
@@ -48,20 +48,20 @@ class Outcome(NamedTuple):
 
 
 def outcome(facts: Facts) -> Outcome:
-    """Return the trial that `facts` tell of, with its cautions, its timeline and its histograms."""
+    """Return the trial that `facts` tell of, with its warnings, its timeline and its histograms."""
     case, played, figures = facts.case, facts.played, facts.figures
     hops = _hops(facts)
     absent = "proxy" if case.subject.name == "direct" else None
     use = {role: Use() if role == absent else _use(role, played) for role in ROLES}
-    cautions = (*figures.cautions, *_cautions(facts, hops, use))
+    warnings = (*figures.warnings, *_warnings(facts, hops, use))
     trial = ScenarioTrial(
         trial=facts.number,
-        way=case.way,
+        variant=case.variant,
         subject=SubjectRecord(case.subject_name, facts.version),
         lab=facts.lab,
-        valid=not any(caution.voids for caution in cautions),
+        valid=not any(warning.voids for warning in warnings),
         interrupted=played.interrupted,
-        cautions=cautions,
+        warnings=warnings,
         window_s=played.window_s,
         units=figures.units,
         figures=dict(figures.figures),
@@ -117,25 +117,25 @@ def _per(total: float | None, units: int, scale: float = 1.0) -> float | None:
     return None if total is None or units == 0 else total / units * scale
 
 
-def _cautions(facts: Facts, hops: Mapping[str, Hop], use: Mapping[str, Use]) -> Iterator[Caution]:
+def _warnings(facts: Facts, hops: Mapping[str, Hop], use: Mapping[str, Use]) -> Iterator[TrialWarning]:
     played = facts.played
     for note in played.notes:
-        yield Caution("lab", note)
+        yield TrialWarning("lab", note)
     yield from _disagreements(facts, hops)
-    for caution in validity.generator_cautions(played.first.reading.until(played.last.reading)):
-        yield replace(caution, voids=caution.voids and not facts.figures.is_paced)
+    for warning in validity.generator_warnings(played.first.reading.until(played.last.reading)):
+        yield replace(warning, voids=warning.voids and not facts.figures.is_paced)
     served = sum(use[role].cpu_s or 0.0 for role in ("proxy", "backend"))
     asked = use["client"].cpu_s or 0.0
     if asked > served > 0:
-        yield Caution(
+        yield TrialWarning(
             "client-heavier",
             f"the clients used {asked:.2f} s of CPU, proxy and servers together {served:.2f} s",
             "what the clients cost is part of every delay here",
         )
 
 
-def _disagreements(facts: Facts, hops: Mapping[str, Hop]) -> Iterator[Caution]:
-    """Yield a caution for each hop whose connections were counted differently by those who count them."""
+def _disagreements(facts: Facts, hops: Mapping[str, Hop]) -> Iterator[TrialWarning]:
+    """Yield a warning for each hop whose connections were counted differently by those who count them."""
     for name, hop in hops.items():
         witnesses = {"the kernel": hop.opened, "who accepted": hop.accepted}
         if name == "back":
@@ -143,7 +143,7 @@ def _disagreements(facts: Facts, hops: Mapping[str, Hop]) -> Iterator[Caution]:
         said = {who: count for who, count in witnesses.items() if count is not None}
         if len(set(said.values())) > 1:
             told = ", ".join(f"{who} {count:,}" for who, count in said.items())
-            yield Caution(
+            yield TrialWarning(
                 "witnesses-disagree",
                 f"connections of the {name} hop were counted differently: {told}",
                 "connects that were refused, reset or timed out show in the kernel's count only",
@@ -151,7 +151,9 @@ def _disagreements(facts: Facts, hops: Mapping[str, Hop]) -> Iterator[Caution]:
 
 
 def _moments(trial: ScenarioTrial, played: Played) -> list[Moment]:
-    rows = [moments.observed(trial.trial, trial.way, sample, played.start_ns) for sample in played.samples]
+    rows = [
+        moments.observed(trial.trial, trial.variant, sample, played.start_ns) for sample in played.samples
+    ]
     return sorted(rows, key=lambda row: row.t_s)
 
 
@@ -159,7 +161,7 @@ def _latencies(
     trial: ScenarioTrial, times_us: Mapping[str, Mapping[int, int]], start_s: float
 ) -> list[Latencies]:
     return [
-        Latencies(trial.trial, trial.way, name, start_s, trial.window_s, dict(counts))
+        Latencies(trial.trial, trial.variant, name, start_s, trial.window_s, dict(counts))
         for name, counts in times_us.items()
         if counts
     ]

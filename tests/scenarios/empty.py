@@ -74,7 +74,7 @@ class Empty:
 
 def perform(
     scenario: Scenario,
-    way: str,
+    variant: str,
     settings: Settings,
     *told: Mapping[str, Any],
     subject: str = "nginx",
@@ -82,4 +82,4 @@ def perform(
 ) -> tuple[Figures, Empty]:
     """Have a scenario perform one way, its clients telling `told`; return its figures and the stage."""
     stage: Any = Empty(told, samples)
-    return scenario.perform(stage, Case(way, run_plan.Subject(name=subject)), settings), stage
+    return scenario.perform(stage, Case(variant, run_plan.Subject(name=subject)), settings), stage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bench.experiment.definition import Way
+from bench.experiment.definition import Variant
 from nginx.render import Reuse, SiteSettings
 
 SHORT_TIMEOUT_S = 1.0
@@ -16,7 +16,7 @@ LONG_SILENCE_S = 2.0
 class Manner:
     """One way: how it is told, and what it sets."""
 
-    way: Way
+    variant: Variant
     socket: bool = False
     plain: bool = False
     """Every proxy's ordinary configuration, which was not written for streams."""
@@ -50,23 +50,23 @@ class Manner:
 
 
 MANNERS = {
-    manner.way.name: manner
+    manner.variant.name: manner
     for manner in (
-        Manner(Way("sse", "server-sent events, the proxy set up for streams")),
-        Manner(Way("websocket", "the same answer by WebSocket"), socket=True),
-        Manner(Way("sse-plain", "server-sent events, the proxy as for any request"), plain=True),
-        Manner(Way("http10", "HTTP/1.0 upstream, buffering on (the default before 1.29.7)"),
+        Manner(Variant("sse", "server-sent events, the proxy set up for streams")),
+        Manner(Variant("websocket", "the same answer by WebSocket"), socket=True),
+        Manner(Variant("sse-plain", "server-sent events, the proxy as for any request"), plain=True),
+        Manner(Variant("http10", "HTTP/1.0 upstream, buffering on (the default before 1.29.7)"),
                http_version="1.0"),
-        Manner(Way("http11-gzip", "HTTP/1.1, buffering on, gzip for text/event-stream"),
+        Manner(Variant("http11-gzip", "HTTP/1.1, buffering on, gzip for text/event-stream"),
                http_version="1.1", gzip=True),
-        Manner(Way("read-timeout", "proxy_read_timeout 1s, and a silence of 2 s in the answer"),
+        Manner(Variant("read-timeout", "proxy_read_timeout 1s, and a silence of 2 s in the answer"),
                http_version="1.1", buffering=False, read_timeout_s=SHORT_TIMEOUT_S),
-        Manner(Way("http10-unbuffered", "HTTP/1.0, proxy_buffering off"),
+        Manner(Variant("http10-unbuffered", "HTTP/1.0, proxy_buffering off"),
                http_version="1.0", buffering=False),
-        Manner(Way("http10-accel", "HTTP/1.0, and the server sends X-Accel-Buffering: no"),
+        Manner(Variant("http10-accel", "HTTP/1.0, and the server sends X-Accel-Buffering: no"),
                http_version="1.0", no_accel=True),
-        Manner(Way("http11", "HTTP/1.1 upstream, buffering on"), http_version="1.1"),
-        Manner(Way("http11-gzip-unbuffered", "the same with proxy_buffering off"),
+        Manner(Variant("http11", "HTTP/1.1 upstream, buffering on"), http_version="1.1"),
+        Manner(Variant("http11-gzip-unbuffered", "the same with proxy_buffering off"),
                http_version="1.1", gzip=True, buffering=False),
     )
 }  # fmt: skip
