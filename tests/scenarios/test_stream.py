@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import aiohttp
 import pytest
-from bench.scenarios.stream.variants import MANNERS
 
 import bench_process
 from bench.scenarios.stream.clients import END, Reader, Reading
 from bench.scenarios.stream.definition import SCENARIO, StreamSettings
+from bench.scenarios.stream.variants import MANNERS
 from nginx import versions
 from nginx.render import POOL_OFF, Reuse, SiteSettings, conf
 from scenarios import empty
