@@ -14,7 +14,7 @@ from bench.scenarios.stream.clients import END, Reader, Reading
 from bench.scenarios.stream.definition import SCENARIO, StreamSettings
 from bench.scenarios.stream.variants import MANNERS
 from nginx import versions
-from nginx.render import POOL_OFF, Reuse, Settings, conf
+from nginx.render import POOL_OFF, Reuse, SiteSettings, conf
 from scenarios import empty
 from subjects.test_trials import here
 
@@ -74,7 +74,7 @@ def test_a_browser_reads_an_answer_like_the_others(tmp_path: Path) -> None:
 )
 def test_a_way_is_what_nginx_is_told(variant: str, lines: set[str]) -> None:
     version = versions.parse("1.22.1")
-    plain = Settings("127.0.0.1:80", ["127.0.0.1:81"], Reuse(keepalive=POOL_OFF), version, streams=True)
+    plain = SiteSettings("127.0.0.1:80", ["127.0.0.1:81"], Reuse(keepalive=POOL_OFF), version, streams=True)
     told = {line.strip() for line in conf(MANNERS[variant].applied(plain)).splitlines()}
     assert lines <= told
     about = ("proxy_buffering", "gzip", "proxy_read")
