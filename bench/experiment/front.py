@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from bench.errors import PlanError
-from bench.experiment.case import Case
 from bench.plan.run_plan import ClosesFirst, Mode
+from bench.plan.scenario_plan import Case
 from bench.subjects.choose import SUBJECTS
 from bench.subjects.subject import Asked, CannotDo, Carries, Certificate, NotHere, Subject
 

@@ -13,12 +13,11 @@ from typing import NamedTuple
 from bench import lab
 from bench.errors import PlanError
 from bench.experiment import scenario_summary
-from bench.experiment.case import Case
 from bench.experiment.definition import Scenario, Settings
 from bench.experiment.scenario_summary import Counts, Facts, Outcome
 from bench.experiment.testbed import Testbed
 from bench.machine import describe
-from bench.plan.scenario_plan import ScenarioPlan
+from bench.plan.scenario_plan import Case, ScenarioPlan
 from bench.progress import Watch
 from bench.runs import read_scenario
 from bench.runs.scenario_record import Refused, ScenarioRun

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from bench.analysis import histogram, validity
 from bench.experiment import moments
-from bench.experiment.case import Case
 from bench.experiment.definition import Figures
 from bench.experiment.trial_result import TrialResult
 from bench.observe.sampler import Observed
 from bench.observe.wire import Bytes
+from bench.plan.scenario_plan import Case
 from bench.runs.record import ROLES, UNSEEN, Latencies, Moment, SubjectRecord, TimeWait, TrialWarning
 from bench.runs.scenario_record import Hop, ScenarioTrial, Use
 from bench.subjects.subject import Counted

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from bench.experiment.case import Case
 from bench.experiment.environments import Environment
 from bench.experiment.front import Front
 from bench.experiment.meter import Meter
@@ -21,6 +20,7 @@ from bench.experiment.trial_result import Fault, Moments, TrialResult
 from bench.experiment.window import Window
 from bench.lab import Host, Lab
 from bench.machine import affinity
+from bench.plan.scenario_plan import Case
 from bench.progress import Watch
 from bench.subjects.subject import Certificate
 

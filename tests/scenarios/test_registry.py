@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import bench_process
-from bench.experiment.case import Case
 from bench.experiment.environments import NACOS
 from bench.plan import run_plan
+from bench.plan.scenario_plan import Case
 from bench.scenarios.client.process import Go
 from bench.scenarios.registry.definition import RegistrySettings, ground, refuse, steps
 from bench.scenarios.registry.fleet import Fleet, Job, Named, Tally
