@@ -10,21 +10,34 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.commands.options import json_flag
+from bench.commands.options import FilePath, command, json_option, option
+from bench.errors import ExitCode
+from bench.plan.flags import Heading
 
 if TYPE_CHECKING:
     from bench.analysis.sides import Side
 
-INVALID = 1
 
-
-@click.command()
+@command("compare")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN[:MODE]...")
-@click.option("--fail-on", multiple=True, metavar="CONDITION", help="As 'requests_per_s<0.95'.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="The picture's path without its ending."
+@option(
+    "--fail-on",
+    heading=Heading.OUTPUT,
+    multiple=True,
+    metavar="CONDITION",
+    shown_default="none",
+    help="Exit 1 where this holds, as 'requests_per_s<0.95' (repeatable).",
 )
-@json_flag
+@option(
+    "-o",
+    "--output",
+    heading=Heading.OUTPUT,
+    metavar="FILE",
+    type=FilePath,
+    shown_default="compare, beside the last run",
+    help="The picture's path without its ending.",
+)
+@json_option
 def compare(runs: Sequence[str], fail_on: Sequence[str], output: Path | None, as_json: bool) -> None:
     """Compare the modes of one run, or two or more runs; the first is what the others are held against.
 
@@ -49,7 +62,7 @@ def compare(runs: Sequence[str], fail_on: Sequence[str], output: Path | None, as
             click.echo(f"picture: {drawn}\n")
     for said in failed:
         click.echo(f"bench: {said}", err=True)
-    sys.exit(INVALID if failed else 0)
+    sys.exit(ExitCode.FINDINGS if failed else ExitCode.OK)
 
 
 def _picture(output: Path | None, sides: Sequence[Side], comparisons: int) -> Path:

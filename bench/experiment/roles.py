@@ -121,7 +121,7 @@ def check(plan: Plan) -> None:
     hosts, nowhere = plan.hosts, "0.0.0.0"
     sources = [nowhere] * hosts.proxy_addresses if hosts.proxy_addresses > 1 else []
     for mode in plan.modes:
-        upstreams = [f"{nowhere}:0"] * hosts.backends
+        upstreams = [f"{nowhere}:0"] * hosts.backend_addresses
         SUBJECTS[plan.subject.name]().check(_asked(plan, mode, sources, upstreams))
 
 
@@ -136,7 +136,7 @@ def _backend_flags(plan: Backend, host: Host) -> Iterator[str]:
     for address in host.addresses:
         yield from ("--listen", f"{address}:{host.listen_port}")
     # In bytes: a plan may spell sizes in more ways than the backend.
-    body = "-".join(map(str, plan.body_bytes))
+    body = "-".join(map(str, plan.response_bytes))
     yield from ("--kind", plan.kind, "--workers", str(plan.workers), "--body", body)
     yield from ("--delay", plan.delay, "--close", plan.close.removesuffix("ms"))
     if plan.idle_timeout_s is not None:
@@ -186,7 +186,7 @@ def _job(plan: Plan, mode: Mode, subject: Running | None) -> LoadJob:
         total_timeout_s=load.total_timeout_s,
         statuses=(200, 299) if strict else (200, 399),
         echo=strict,
-        body_bytes=plan.backend.body_bytes if strict else None,
+        body_bytes=plan.backend.response_bytes if strict else None,
         pattern=strict,
     )
 

@@ -103,14 +103,14 @@ def _hosts(plan: Plan) -> dict[str, Any]:
         "ports": hosts.ports,
         "narrowed": "client" if plan.subject.name == "direct" else "proxy",
         "proxy_addresses": hosts.proxy_addresses,
-        "backends": hosts.backends,
+        "backends": hosts.backend_addresses,
         "sysctls": hosts.sysctls,
     }
 
 
 def _sampler(plan: Plan, place: Lab, started: Roles, course: _Course, watch: Watch) -> Sampler:
     low, high = place.hosts["proxy"].port_range()
-    tuples = (high - low + 1) * plan.hosts.proxy_addresses * plan.hosts.backends
+    tuples = (high - low + 1) * plan.hosts.proxy_addresses * plan.hosts.backend_addresses
 
     def take(sample: HostSample) -> None:
         course.samples.append(sample)

@@ -42,14 +42,14 @@ class Configured(ABC):
                 self.name,
                 "subject.requests_per_connection",
                 "does not bound it",
-                "leave it out, or let the backend close with --backend-requests",
+                "leave it out, or let the backend close with --backend-requests-per-connection",
             )
         if len(asked.sources) > 1 and not self.has_sources:
             raise CannotDo(
                 self.name,
                 "hosts.proxy_addresses",
                 "opens all connections from one address",
-                "leave it out, or use more destinations with --backends",
+                "leave it out, or use more destinations with --backend-addresses",
             )
 
     @abstractmethod

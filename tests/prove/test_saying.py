@@ -46,7 +46,7 @@ def test_check_asks_where_it_is_told_to(version: str, tmp_path: Path) -> None:
     path = tmp_path / "nginx.conf"
     path.write_text(f"{SITE}proxy_buffering maybe;\n }} }}")
     assert 'invalid value "maybe"' not in bench_process.run("check", path).stdout
-    done = bench_process.run("check", path, "--severity", "error", "--ask", here()[version].path)
+    done = bench_process.run("check", path, "--severity", "error", "--config-test", here()[version].path)
     assert '[emerg] invalid value "maybe"' in " ".join(done.stdout.split())
     assert f"nginx {version} -t" in " ".join(done.stdout.split())
     assert done.returncode == 1
@@ -63,5 +63,5 @@ def test_a_folder_is_asked_about_as_a_whole(tmp_path: Path) -> None:
 
 
 def test_standard_input_is_not_asked_about() -> None:
-    done = bench_process.run("check", "-", "--ask", next(iter(here().values())).path)
+    done = bench_process.run("check", "-", "--config-test", next(iter(here().values())).path)
     assert (done.returncode, "standard input is read once" in done.stderr) == (2, True)

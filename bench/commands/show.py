@@ -1,0 +1,34 @@
+"""`bench show`: one run again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from bench.commands import print_run
+from bench.commands.options import FilePath, command, json_option
+
+
+@command("show")
+@click.argument("run", metavar="RUN", type=FilePath)
+@json_option
+def show(run: Path, as_json: bool) -> None:
+    """Show a run again, of modes or of a scenario: its table and its finding."""
+    from bench.runs import read, read_scenario
+
+    if read_scenario.is_run(run):
+        scenario = read_scenario.read(run)
+        print_run.print_damage(scenario.damage)
+        if as_json:
+            click.echo(json.dumps(scenario.to_json()))
+        else:
+            print_run.print_scenario_run(scenario)
+        return
+    done = read.read(run)
+    print_run.print_damage(done.damage)
+    if as_json:
+        click.echo(json.dumps(done.to_json()))
+    else:
+        print_run.print_run(done)
