@@ -9,7 +9,7 @@ from backends.options import Options, parse_options
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs a backend to its end; returns the exit code."""
+    """Run a backend to its end; return the exit code."""
     return exit_code(lambda: _run(parse_options(arguments)))
 
 

@@ -36,7 +36,7 @@ class Reader:
         self._buffer = b""
 
     def feed(self, data: bytes) -> Iterator[Call]:
-        """Yields the calls that are whole now; CallError where the bytes are none."""
+        """Yield the calls that are whole now; CallError where the bytes are none."""
         self._buffer = self._buffer + data if self._buffer else data
         at = 0
         while len(self._buffer) - at >= _HEADER.size:
@@ -55,5 +55,5 @@ class Reader:
 
 
 def answer(call: Call) -> bytes:
-    """Returns the whole answer to a call."""
+    """Return the whole answer to a call."""
     return _HEADER.pack(_MAGIC, 0, _OK, call.number, call.answer_bytes) + bytes(call.answer_bytes)

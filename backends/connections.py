@@ -19,17 +19,17 @@ class Connections(Generic[Connection]):
         return iter(tuple(self._open))
 
     def add(self, connection: Connection) -> None:
-        """Remembers a connection that was accepted."""
+        """Remember a connection that was accepted."""
         self._open.add(connection)
 
     def discard(self, connection: Connection) -> None:
-        """Forgets a connection that was lost."""
+        """Remove a connection that was lost."""
         self._open.discard(connection)
         if self._none_left is not None and not self._open and not self._none_left.done():
             self._none_left.set_result(None)
 
     async def gone(self, timeout_s: float) -> bool:
-        """Waits until no connection is left; returns whether that came true in time."""
+        """Wait until no connection is left; return whether that came true in time."""
         self._none_left = asyncio.get_running_loop().create_future()
         if not self._open:
             return True

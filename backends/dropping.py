@@ -12,13 +12,13 @@ Follower = TypeVar("Follower")
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds how often, and how many."""
+    """Add how often, and how many."""
     parser.add_argument("--drop-every", type=float, default=0.0, metavar="S", help="0: never")
     parser.add_argument("--drop-share", type=float, default=0.5, metavar="SHARE", help="of those who follow")
 
 
 def chosen(followers: Iterable[Follower], share: float, turn: int) -> list[Follower]:
-    """Returns a share of the followers, spread over them all; each turn begins with others."""
+    """Return a share of the followers, spread over them all; each turn begins with others."""
     step = max(1, round(1 / share))
     return [each for place, each in enumerate(followers) if (place + turn) % step == 0]
 
@@ -37,7 +37,7 @@ class Dropping(Generic[Follower]):
         self._turn = 0
 
     def start(self) -> None:
-        """Begins, where it is asked for at all."""
+        """Begin, where it is asked for at all."""
         if self._every_s > 0:
             asyncio.get_running_loop().call_later(self._every_s, self._act)
 

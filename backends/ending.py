@@ -7,7 +7,7 @@ from backends.errors import BackendError
 
 
 def exit_code(run: Callable[[], None]) -> int:
-    """Runs a server to its end; returns the exit code."""
+    """Run a server to its end; return the exit code."""
     try:
         run()
     except BackendError as error:

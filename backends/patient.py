@@ -21,7 +21,7 @@ class PatientTransport:
         self.is_last = False
 
     def close(self) -> None:
-        """Closes at once, or as the backend was told to after a last answer."""
+        """Close at once, or as the backend was told to after a last answer."""
         if not self.is_last or self._close.kind is CloseKind.AT_ONCE:
             self._inside.close()
         elif self._close.kind is CloseKind.LINGER and self._timer is None:
@@ -29,7 +29,7 @@ class PatientTransport:
             self._timer = loop.call_later(self._close.linger_s, self._inside.close)
 
     def close_now(self) -> None:
-        """Closes, whatever was said before."""
+        """Close, whatever was said before."""
         self._inside.close()
 
     def __getattr__(self, name: str) -> Any:

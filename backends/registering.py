@@ -15,7 +15,7 @@ class Follower(Protocol):
     """Somebody who is told of changes."""
 
     def tell(self, listing: dict[str, Any]) -> None:
-        """Tells it what a service is now."""
+        """Send it what a service is now."""
 
 
 class Registry:
@@ -27,31 +27,31 @@ class Registry:
         self._every_s = expire_s / _SWEEPS_PER_EXPIRY
 
     def sweep(self) -> None:
-        """Takes those off whose beats stay out, again and again."""
+        """Accept those off whose beats stay out, again and again."""
         for key in self.roster.expire(monotonic_ns()):
             self._changed(key.service)
         asyncio.get_running_loop().call_later(self._every_s, self.sweep)
 
     def register(self, key: Key) -> None:
-        """Puts an instance on the roster, and tells who follows its service."""
+        """Put an instance on the roster, and tells who follows its service."""
         if self.roster.register(key, monotonic_ns()):
             self._changed(key.service)
 
     def leave(self, key: Key) -> None:
-        """Takes an instance off the roster, and tells who follows its service."""
+        """Accept an instance off the roster, and tells who follows its service."""
         if self.roster.leave(key, monotonic_ns()):
             self._changed(key.service)
 
     def listing(self, name: str) -> dict[str, Any]:
-        """Returns the service called `name` with its instances."""
+        """Return the service called `name` with its instances."""
         return nacos.listing(name, self.roster.service(name))
 
     def follow(self, name: str, who: Follower) -> None:
-        """Has somebody be told of every change of a service."""
+        """Have somebody be told of every change of a service."""
         self._followers.setdefault(name, {})[who] = None
 
     def gone(self, who: Follower, follows: set[str], keys: dict[Key, None]) -> None:
-        """Forgets a client whose connection has ended, and takes its instances off the roster."""
+        """Remove a client whose connection has ended, and takes its instances off the roster."""
         for name in follows:
             del self._followers[name][who]
         for key in keys:

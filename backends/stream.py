@@ -31,11 +31,11 @@ class Answers:
         self._counters = counters
 
     async def page(self, request: web.Request) -> web.Response:
-        """Answers with the page that follows an answer."""
+        """Answer with the page that follows an answer."""
         return web.Response(text=pages.FEED, content_type="text/html")
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """Streams an answer as server-sent events; to HTTP/1.0 without a length or chunks, as it must."""
+        """Stream an answer as server-sent events; to HTTP/1.0 without a length or chunks, as it must."""
         self._counters.requests += 1
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         if self._given.no_accel:
@@ -49,7 +49,7 @@ class Answers:
         return response
 
     async def socket(self, request: web.Request) -> web.WebSocketResponse:
-        """Sends an answer as text frames, `NUMBER TOKEN` each."""
+        """Send an answer as text frames, `NUMBER TOKEN` each."""
         self._counters.requests += 1
         socket = web.WebSocketResponse(compress=False)
         await socket.prepare(request)

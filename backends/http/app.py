@@ -31,20 +31,20 @@ class App:
         self.draining = False
 
     def dress(self, transport: asyncio.BaseTransport) -> asyncio.BaseTransport:
-        """Returns what aiohttp is to take for a connection's transport."""
+        """Return what aiohttp is to take for a connection's transport."""
         return cast(asyncio.BaseTransport, PatientTransport(transport, self._options.close))
 
     def forget(self, transport: asyncio.BaseTransport) -> None:
-        """Forgets a connection that is gone."""
+        """Remove a connection that is gone."""
         self.served.pop(transport, None)
 
     async def text(self, request: web.Request) -> web.StreamResponse:
-        """Answers any path with a body of the size asked for."""
+        """Answer any path with a body of the size asked for."""
         size = self._options.body.draw()
         return await self._answer(request, web.Response(body=self._pattern[:size], content_type="text/plain"))
 
     async def json(self, request: web.Request) -> web.StreamResponse:
-        """Answers `/json` with what the request said, as services do."""
+        """Answer `/json` with what the request said, as services do."""
         said = {"method": request.method, "path": request.path, "id": request.headers.get("X-Bench-Id")}
         return await self._answer(request, web.json_response(said))
 
@@ -81,7 +81,7 @@ class App:
         return response
 
     def _fail(self, transport: asyncio.Transport, failure: Failure, response: web.Response) -> None:
-        """Spoils an answer below aiohttp, which then finds its transport closed."""
+        """Spoil an answer below aiohttp, which then finds its transport closed."""
         self._counters.failed += 1
         if failure is Failure.RESET:
             connection = transport.get_extra_info("socket")
@@ -105,7 +105,7 @@ class AppServer(WatchedServer):
         self._app = app
 
     async def drain(self, timeout_s: float) -> bool:
-        """Closes idle connections, lets busy ones finish; returns whether all went in time."""
+        """Close idle connections, lets busy ones finish; return whether all went in time."""
         # aiohttp's own shutdown drops the rest of a request's body that is still on its way.
         self._app.draining = True
         for connection in self.connections:
@@ -116,7 +116,7 @@ class AppServer(WatchedServer):
 
 
 async def make_app_server(options: Options, counters: Counters, number: Number) -> AppServer:
-    """Sets the application up, ready for connections."""
+    """Set the application up, ready for connections."""
     app = App(options, counters, number)
     application = web.Application()
     application.router.add_route("*", "/json", app.json)

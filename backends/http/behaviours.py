@@ -22,7 +22,7 @@ _SIZE = re.compile(r"([0-9]+)(|B|KiB|MiB|GiB)")
 
 
 def pattern(size: int) -> bytes:
-    """Returns the first `size` bytes of the body that every response begins with."""
+    """Return the first `size` bytes of the body that every response begins with."""
     return (PATTERN_UNIT * (size // len(PATTERN_UNIT) + 1))[:size]
 
 
@@ -31,7 +31,7 @@ Delay = Callable[[], float]
 
 
 def parse_delay(text: str) -> Delay | None:
-    """Reads `5ms`, `uniform:1ms-20ms` or `exponential:10ms`; no delay at all is None."""
+    """Read `5ms`, `uniform:1ms-20ms` or `exponential:10ms`; no delay at all is None."""
     kind, _, rest = text.rpartition(":")
     if kind == "uniform":
         low, dash, high = rest.partition("-")
@@ -68,12 +68,12 @@ class BodySize:
         return self.low == self.high
 
     def draw(self) -> int:
-        """Draws the next body's size in bytes."""
+        """Draw the next body's size in bytes."""
         return self.low if self.low == self.high else random.randint(self.low, self.high)
 
 
 def parse_body(text: str) -> BodySize:
-    """Reads `2`, `100KiB` or a range such as `1KiB-64KiB`."""
+    """Read `2`, `100KiB` or a range such as `1KiB-64KiB`."""
     low, dash, high = text.partition("-")
     size = BodySize(_bytes(low, text), _bytes(high if dash else low, text))
     if size.low > size.high:
@@ -108,7 +108,7 @@ class Failures:
         self._number = number
 
     def draw(self) -> Failure | None:
-        """Counts one response and returns how it fails, None for not at all."""
+        """Count one response and returns how it fails, None for not at all."""
         count = self._number()
         for failure, every in self._every.items():
             if count % every == 0:
@@ -117,7 +117,7 @@ class Failures:
 
 
 def parse_failures(texts: Iterable[str]) -> dict[Failure, int]:
-    """Reads `reset:100`, `cut:50`, `garbage:1000`, each alone or joined by commas: every n-th response."""
+    """Read `reset:100`, `cut:50`, `garbage:1000`, each alone or joined by commas: every n-th response."""
     every: dict[Failure, int] = {}
     for text in ",".join(texts).split(",") if texts else ():
         kind, _, number = text.partition(":")
@@ -146,7 +146,7 @@ class Close:
 
 
 def parse_close(text: str) -> Close:
-    """Reads `at-once`, `linger:MS` or `never`."""
+    """Read `at-once`, `linger:MS` or `never`."""
     kind, colon, number = text.partition(":")
     if kind == "linger" and number.isdecimal():
         return Close(CloseKind.LINGER, int(number) / 1000)

@@ -40,7 +40,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse_options(arguments: Sequence[str]) -> Options:
-    """Reads the command line; raises MisuseError for what makes no sense."""
+    """Read the command line; raises MisuseError for what makes no sense."""
     given = _parser().parse_args(arguments)
     return Options(
         listen=tuple(parse_address(text) for text in given.listen),
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """Reads HOST:PORT; raises MisuseError for what is none."""
+    """Read HOST:PORT; raises MisuseError for what is none."""
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise MisuseError(f"--listen {text!r} is no address; write HOST:PORT, such as 127.0.0.1:9000")

@@ -34,7 +34,7 @@ Answer = tuple[bytes, bytes, int]
 
 
 def varying_fields(request: RequestHead) -> bytes:
-    """Returns the fields that differ from answer to answer, and the empty line."""
+    """Return the fields that differ from answer to answer, and the empty line."""
     fields = b"X-Bench-Id: " + request.bench_id + b"\r\n" if request.bench_id else b""
     if not request.keep_alive:
         return fields + b"Connection: close\r\n\r\n"
@@ -60,11 +60,11 @@ class Server:
             self._sweep_every(options.idle_timeout_s / SWEEPS_PER_TIMEOUT)
 
     def __call__(self) -> "Connection":
-        """Makes the protocol of a new connection."""
+        """Make the protocol of a new connection."""
         return Connection(self)
 
     def draw_answer(self) -> Answer:
-        """Draws the next body's size and returns the answer."""
+        """Draw the next body's size and returns the answer."""
         return self._answer(self.options.body.draw())
 
     def _answer(self, size: int) -> Answer:
@@ -72,13 +72,13 @@ class Server:
         return head, bytes(self.buffer[:size]) if size <= SMALL else b"", size
 
     def _sweep_every(self, period_s: float) -> None:
-        """Visits all connections a few times per idle timeout: no timer per connection or request."""
+        """Visit all connections a few times per idle timeout: no timer per connection or request."""
         for connection in self.connections:
             connection.sweep()
         asyncio.get_running_loop().call_later(period_s, self._sweep_every, period_s)
 
     async def drain(self, timeout_s: float) -> bool:
-        """Closes idle connections, lets busy ones finish; returns whether all went in time."""
+        """Close idle connections, lets busy ones finish; return whether all went in time."""
         self.draining = True
         for connection in self.connections:
             connection.drain()
@@ -164,7 +164,7 @@ class Connection(asyncio.Protocol):
     # From requests to answers.
 
     def _advance(self) -> None:
-        """Answers the requests that are there, in order, until one is not whole or not answered at once."""
+        """Answer the requests that are there, in order, until one is not whole or not answered at once."""
         reader = self.reader
         try:
             while not (self.busy or self.closing):
@@ -179,7 +179,7 @@ class Connection(asyncio.Protocol):
             self._refuse(error)
 
     def _skip_body(self, request: RequestHead) -> bool:
-        """Reads the request's body away; returns whether it was all there."""
+        """Read the request's body away; return whether it was all there."""
         if request.expects_continue and not self.reader.unread:
             request.expects_continue = False
             self.transport.write(_CONTINUE)
@@ -202,7 +202,7 @@ class Connection(asyncio.Protocol):
             self._go_on()
 
     def _go_on(self) -> None:
-        """Takes up what arrived while this connection was busy."""
+        """Accept up what arrived while this connection was busy."""
         self.busy = False
         if not (self.closing or self.transport.is_reading()):
             self.transport.resume_reading()
@@ -229,7 +229,7 @@ class Connection(asyncio.Protocol):
         self._finish(request)
 
     def _write_body(self, request: RequestHead) -> bool:
-        """Writes the rest of a large body as far as the client takes it; returns whether all went out."""
+        """Write the rest of a large body as far as the client takes it; return whether all went out."""
         while self.left > 0 and not self.paused:
             piece = self.server.buffer[: self.left]
             self.left -= len(piece)
@@ -271,7 +271,7 @@ class Connection(asyncio.Protocol):
         self._close_in(REFUSAL_GRACE_S)
 
     def _fail(self, request: RequestHead, failure: Failure) -> None:
-        """Spoils an answer on purpose."""
+        """Spoil an answer on purpose."""
         self.server.counters.failed += 1
         self.closing = True
         self.request = None
@@ -289,7 +289,7 @@ class Connection(asyncio.Protocol):
         self.transport.close()
 
     def sweep(self) -> None:
-        """Counts one sweep; closes when a whole idle timeout went by."""
+        """Count one sweep; closes when a whole idle timeout went by."""
         if self.busy or self.closing:
             return
         self.idle_sweeps += 1
@@ -297,6 +297,6 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     def drain(self) -> None:
-        """Closes now if no request is under way, else after its answer."""
+        """Close now if no request is under way, else after its answer."""
         if self.request is None or self.closing:
             self.transport.close()

@@ -21,7 +21,7 @@ def _own_pipes(options: Options) -> Pipes:
 
 
 def _numbers_for_all() -> Number:
-    """Returns what numbers the responses of all workers that are forked from here, each once."""
+    """Return what numbers the responses of all workers that are forked from here, each once."""
     shared = multiprocessing.get_context("fork").Value("Q")
 
     def number() -> int:
@@ -55,14 +55,14 @@ async def _run(
 
 
 def run_alone(options: Options, listeners: list[socket.socket], addresses: list[str]) -> None:
-    """Serves in this process until told to stop."""
+    """Serve in this process until told to stop."""
     ready = ready_event(addresses, 1)
     number = itertools.count(1).__next__
     uvloop.run(_run(options, listeners, _own_pipes(options), ready, number=number, alone=True))
 
 
 def run_several(options: Options, listeners: list[list[socket.socket]], addresses: list[str]) -> None:
-    """Serves in forked workers, one per list of listeners; this process only speaks for them."""
+    """Serve in forked workers, one per list of listeners; this process only speaks for them."""
 
     number = _numbers_for_all() if options.failures else itertools.count(1).__next__
 

@@ -20,11 +20,11 @@ class FastCgi:
         self._response = b"Status: 200 OK\r\nContent-Type: text/plain\r\n\r\n" + body
 
     def greeting(self) -> bytes:
-        """Returns nothing: the web server speaks first."""
+        """Return nothing: the web server speaks first."""
         return b""
 
     def feed(self, data: bytes) -> Iterator[Answer]:
-        """Yields an answer for each request that is whole now."""
+        """Yield an answer for each request that is whole now."""
         self._buffer += data
         while (record := self._record()) is not None:
             kind, request, content = record

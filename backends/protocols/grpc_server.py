@@ -13,7 +13,7 @@ class Accepting:
     """A server that takes connections until its drain."""
 
     def close(self) -> None:
-        """Does nothing: gRPC ends its listener together with its connections."""
+        """Do nothing: gRPC ends its listener together with its connections."""
 
 
 class GrpcServer:
@@ -24,7 +24,7 @@ class GrpcServer:
         self._server: Any = None
 
     async def accept(self, listener: socket.socket) -> Accepting:
-        """Serves the connections that come to a socket's address; gRPC opens a socket of its own there."""
+        """Serve the connections that come to a socket's address; gRPC opens a socket of its own there."""
         where = address(listener)
         listener.close()
         self._server = grpc.aio.server()
@@ -34,6 +34,6 @@ class GrpcServer:
         return Accepting()
 
     async def drain(self, timeout_s: float) -> bool:
-        """Ends every stream."""
+        """End every stream."""
         await self._server.stop(0.0)
         return True

@@ -19,11 +19,11 @@ class Http1:
         self._fields = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n" % len(body)
 
     def greeting(self) -> bytes:
-        """Returns nothing: the client speaks first."""
+        """Return nothing: the client speaks first."""
         return b""
 
     def feed(self, data: bytes) -> Iterator[Answer]:
-        """Yields an answer for each request that is whole now."""
+        """Yield an answer for each request that is whole now."""
         self._reader.feed(data)
         try:
             while (head := self._head or self._reader.head()) is not None:

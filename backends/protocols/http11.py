@@ -66,7 +66,7 @@ class RequestHead:
 
 
 def parse_head(head: bytes) -> RequestHead:
-    """Reads a whole head, from the request line to its empty line.
+    """Read a whole head, from the request line to its empty line.
 
     Raises ProtocolError for whatever is not a request that a strict server understands.
     """
@@ -79,7 +79,7 @@ def parse_head(head: bytes) -> RequestHead:
 
 
 def parse_any_head(head: bytes, *, any_host: bool = False) -> RequestHead:
-    """Reads a head as `parse_head` does, without its short cut for ordinary ones.
+    """Read a head as `parse_head` does, without its short cut for ordinary ones.
 
     `any_host` takes requests without Host, or with several, which RFC 9112, section 3.2 has servers refuse.
     """
@@ -202,11 +202,11 @@ class RequestReader:
         return self._buffer
 
     def feed(self, data: bytes) -> None:
-        """Takes bytes as they came."""
+        """Accept bytes as they came."""
         self._buffer = self._buffer + data if self._buffer else data
 
     def head(self) -> RequestHead | None:
-        """Returns the next request's head, or None while it is not whole. Raises ProtocolError."""
+        """Return the next request's head, or None while it is not whole. Raises ProtocolError."""
         buffer = self._buffer
         # RFC 9112, section 2.2: empty lines before a request line are ignored.
         while buffer[:2] == b"\r\n":
@@ -229,7 +229,7 @@ class RequestReader:
         return head
 
     def body(self) -> bytes | None:
-        """Returns the next piece of the body, b"" when it is whole, None while more bytes are needed.
+        """Return the next piece of the body, b"" when it is whole, None while more bytes are needed.
 
         Raises ProtocolError for malformed chunks.
         """
@@ -247,7 +247,7 @@ class RequestReader:
         return piece
 
     def _enter_chunk(self) -> bool:
-        """Moves on to the next chunk's data or past the trailers; returns whether that much was there."""
+        """Move on to the next chunk's data or past the trailers; return whether that much was there."""
         if self._after_data:
             if not self._buffer.startswith(b"\r\n"):
                 if not b"\r\n".startswith(self._buffer):
@@ -280,7 +280,7 @@ class RequestReader:
 
 
 def _check_partial_head(buffer: bytes) -> None:
-    """Refuses what cannot become a head any more, so that nobody waits for the rest of it."""
+    """Refuse what cannot become a head any more, so that nobody waits for the rest of it."""
     if buffer.find(b"\r\n", 0, HEAD_MAX) >= 0:
         _match_request_line(buffer)
     elif len(buffer) > HEAD_MAX:

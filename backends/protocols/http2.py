@@ -27,12 +27,12 @@ class Http2:
         self._is_grpc: dict[int, bool] = {}
 
     def greeting(self) -> bytes:
-        """Returns the server's preface."""
+        """Return the server's preface."""
         self._connection.initiate_connection()
         return bytes(self._connection.data_to_send())
 
     def feed(self, data: bytes) -> Iterator[Answer]:
-        """Yields one answer with all that is to be sent now."""
+        """Yield one answer with all that is to be sent now."""
         try:
             answered = sum(self._take(event) for event in self._connection.receive_data(data))
         except h2.exceptions.ProtocolError as error:
@@ -40,7 +40,7 @@ class Http2:
         yield Answer(bytes(self._connection.data_to_send()), requests=answered)
 
     def _take(self, event: h2.events.Event) -> int:
-        """Deals with one event; returns how many requests it answered."""
+        """Deal with one event; return how many requests it answered."""
         if isinstance(event, h2.events.RequestReceived):
             fields = dict(cast(list[tuple[str, str]], event.headers))  # decoded: header_encoding
             self._is_grpc[event.stream_id] = fields.get("content-type", "").startswith("application/grpc")

@@ -52,11 +52,11 @@ class PlainServer:
         self.connections: Connections[Connection] = Connections()
 
     def __call__(self) -> "Connection":
-        """Makes the protocol of a new connection."""
+        """Make the protocol of a new connection."""
         return Connection(self)
 
     async def drain(self, timeout_s: float) -> bool:
-        """Closes every connection, since an answer may be far away; returns whether all went in time."""
+        """Close every connection, since an answer may be far away; return whether all went in time."""
         for connection in self.connections:
             connection.close()
         return await self.connections.gone(timeout_s)
@@ -96,11 +96,11 @@ class Connection(asyncio.Protocol):
         self._server.counters.count_lost(error, peer_closed=self._peer_closed)
 
     def close(self) -> None:
-        """Closes the connection, whatever is under way."""
+        """Close the connection, whatever is under way."""
         self._transport.close()
 
     def _read(self) -> None:
-        """Takes the requests that are whole, until one of them is not answered at once."""
+        """Accept the requests that are whole, until one of them is not answered at once."""
         try:
             while not self._is_answering and not self._transport.is_closing() and self._is_whole():
                 self._handle()
@@ -110,7 +110,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _is_whole(self) -> bool:
-        """Reads on in the next request; returns whether it is there in full."""
+        """Read on in the next request; return whether it is there in full."""
         if self._head is None:
             self._head = self._reader.head()
             if self._head is None:

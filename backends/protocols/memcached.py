@@ -19,11 +19,11 @@ class Memcached:
         self._buffer = b""
 
     def greeting(self) -> bytes:
-        """Returns nothing: the client speaks first."""
+        """Return nothing: the client speaks first."""
         return b""
 
     def feed(self, data: bytes) -> Iterator[Answer]:
-        """Yields the answers to the lines that are whole now."""
+        """Yield the answers to the lines that are whole now."""
         *lines, self._buffer = (self._buffer + data).split(b"\r\n")
         if len(self._buffer) > _LONGEST_LINE:
             raise DialogueError("a line without end")

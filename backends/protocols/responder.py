@@ -26,7 +26,7 @@ class Speaker(Protocol):
     """One connection's side of a dialogue; keeps what is not whole yet."""
 
     def greeting(self) -> bytes:
-        """Returns what is sent before anything was received."""
+        """Return what is sent before anything was received."""
 
     def feed(self, data: bytes) -> Iterator[Answer]:
-        """Yields the answers to what is whole now. Raises DialogueError."""
+        """Yield the answers to what is whole now. Raises DialogueError."""

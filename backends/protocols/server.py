@@ -25,7 +25,7 @@ _BODY: Final = pattern(2)
 
 
 def speaker(kind: str) -> Callable[[bytes], Speaker]:
-    """Returns what makes one connection's side of a dialogue, given the body of each answer."""
+    """Return what makes one connection's side of a dialogue, given the body of each answer."""
     # Each is imported for its kind only: h2 costs more than all others together.
     if kind == "h2":
         from backends.http2 import Http2  # noqa: PLC0415
@@ -56,11 +56,11 @@ class Peers:
         self._speaker = speaker
 
     def __call__(self) -> "Speaking":
-        """Makes the protocol of a new connection."""
+        """Make the protocol of a new connection."""
         return Speaking(self, self._speaker(_BODY))
 
     def event(self, name: str) -> dict[str, object]:
-        """Returns the counters as the event `name`: the sum, then each address that was connected to."""
+        """Return the counters as the event `name`: the sum, then each address that was connected to."""
         still_open = _by_address(connection.listen for connection in self.connections)
         apart = {
             address: {**asdict(counters), "open": still_open.get(address, 0)}
@@ -69,7 +69,7 @@ class Peers:
         return {**summed(apart.values()).event(name), "by_listen": apart}
 
     async def drain(self, timeout_s: float) -> bool:
-        """Closes all connections: an answer goes out as soon as its request is whole."""
+        """Close all connections: an answer goes out as soon as its request is whole."""
         for connection in self.connections:
             connection.transport.close()
         return await self.connections.gone(timeout_s)

@@ -23,11 +23,11 @@ class Gateway:
         self._is_answered = False
 
     def greeting(self) -> bytes:
-        """Returns nothing: the web server speaks first."""
+        """Return nothing: the web server speaks first."""
         return b""
 
     def feed(self, data: bytes) -> Iterator[Answer]:
-        """Yields the answer once the request is whole."""
+        """Yield the answer once the request is whole."""
         self._buffer += data
         read = None if self._is_answered else self._variables()
         if read is None:
@@ -41,7 +41,7 @@ class Gateway:
             yield Answer(self._response, stays=False)
 
     def _variables(self) -> tuple[Mapping[bytes, bytes], int] | None:
-        """Returns the variables and where the body starts, or None while they are not whole."""
+        """Return the variables and where the body starts, or None while they are not whole."""
         raise NotImplementedError
 
 

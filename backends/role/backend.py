@@ -56,7 +56,7 @@ class WatchedServer:
         on_lost: Callable[[asyncio.BaseTransport], object] = lambda transport: None,
         dress: Callable[[asyncio.BaseTransport], asyncio.BaseTransport] = lambda transport: transport,
     ) -> None:
-        """Takes what makes the protocols inside, and what to call with a transport that is gone.
+        """Accept what makes the protocols inside, and what to call with a transport that is gone.
 
         `dress` returns what the protocol inside is given for its transport, and `on_lost` is called with.
         """
@@ -67,11 +67,11 @@ class WatchedServer:
         self._inner = inner
 
     def __call__(self) -> Watched:
-        """Makes the protocol of a new connection."""
+        """Make the protocol of a new connection."""
         return Watched(self, self._inner())
 
     async def drain(self, timeout_s: float) -> bool:
-        """Closes every connection, since streams end by nothing else; returns whether all went in time."""
+        """Close every connection, since streams end by nothing else; return whether all went in time."""
         for connection in self.connections:
             if connection.transport is not None:
                 connection.transport.close()

@@ -50,13 +50,13 @@ class Part:
 
 
 def main(parser: Parser, arguments: Sequence[str], make: Make, counters: Counters | None = None) -> int:
-    """Runs a server to its end; returns the exit code."""
+    """Run a server to its end; return the exit code."""
     counted = counters or Counters()
     return run(parser, arguments, lambda given: Part(lambda: make(given, counted), counted))
 
 
 def run(parser: Parser, arguments: Sequence[str], part: Callable[[argparse.Namespace], Part]) -> int:
-    """Runs the part that a server's flags make of it to its end; returns the exit code."""
+    """Run the part that a server's flags make of it to its end; return the exit code."""
 
     def play() -> None:
         given = parser.parse_args(arguments)

@@ -24,19 +24,19 @@ class Counters:
     closed_first: int = 0
 
     def count_lost(self, error: Exception | None, *, peer_closed: bool) -> None:
-        """Counts the end of a connection: reset by the peer, closed by the peer, or by us first."""
+        """Count the end of a connection: reset by the peer, closed by the peer, or by us first."""
         if isinstance(error, ConnectionResetError | BrokenPipeError):
             self.errors.reset += 1
         elif not peer_closed:
             self.closed_first += 1
 
     def event(self, name: str) -> dict[str, object]:
-        """Returns the counters as the event `name` of a backend."""
+        """Return the counters as the event `name` of a backend."""
         return {"event": name, "role": "backend", **asdict(self)}
 
 
 def summed(events: Iterable[Mapping[str, Any]]) -> Counters:
-    """Adds up the counters in several workers' events."""
+    """Add up the counters in several workers' events."""
     total = Counters()
     for event in events:
         total.accepted += event["accepted"]

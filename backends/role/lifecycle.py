@@ -24,17 +24,17 @@ class Backend(Protocol):
     """A kind of backend: makes the protocols of new connections and ends them all in good order."""
 
     def __call__(self) -> asyncio.Protocol:
-        """Makes the protocol of a new connection."""
+        """Make the protocol of a new connection."""
 
     async def drain(self, timeout_s: float) -> bool:
-        """Closes idle connections, lets busy ones finish; returns whether all went in time."""
+        """Close idle connections, lets busy ones finish; return whether all went in time."""
 
 
 class Accepting(Protocol):
     """What accepts connections."""
 
     def close(self) -> None:
-        """Accepts no more."""
+        """Accept no more."""
 
 
 @runtime_checkable
@@ -42,10 +42,10 @@ class Acceptor(Protocol):
     """A kind of backend that accepts connections by itself: the server of a library."""
 
     async def accept(self, listener: socket.socket) -> Accepting:
-        """Serves the connections that come to a socket."""
+        """Serve the connections that come to a socket."""
 
     async def drain(self, timeout_s: float) -> bool:
-        """Closes every connection; returns whether all went in time."""
+        """Close every connection; return whether all went in time."""
 
 
 MakeBackend = Callable[[], Awaitable[Backend | Acceptor]]
@@ -53,7 +53,7 @@ MakeBackend = Callable[[], Awaitable[Backend | Acceptor]]
 
 
 def ready_event(addresses: list[str], workers: int) -> dict[str, object]:
-    """Returns the event that says that the backend listens."""
+    """Return the event that says that the backend listens."""
     return {
         "event": "ready",
         "role": "backend",
@@ -71,7 +71,7 @@ class Stop:
         self._asked = asyncio.Event()
 
     def on_signals(self) -> None:
-        """Takes SIGTERM and SIGINT for the wish to stop."""
+        """Accept SIGTERM and SIGINT for the wish to stop."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
@@ -82,11 +82,11 @@ class Stop:
         self.ask()
 
     def ask(self) -> None:
-        """Asks for the stop."""
+        """Ask for the stop."""
         self._asked.set()
 
     async def asked(self) -> None:
-        """Waits until somebody asks."""
+        """Wait until somebody asks."""
         await self._asked.wait()
 
 
@@ -94,7 +94,7 @@ class Told(Protocol):
     """What a backend counts."""
 
     def event(self, name: str) -> dict[str, object]:
-        """Returns the counters as the event `name`."""
+        """Return the counters as the event `name`."""
 
 
 async def run_worker(
@@ -108,7 +108,7 @@ async def run_worker(
     tls: ssl.SSLContext | None = None,
     also: Mapping[str, Callable[[], None]] = NOTHING_MORE,
 ) -> None:
-    """Serves until told to stop, then drains; the last event is `done`.
+    """Serve until told to stop, then drains; the last event is `done`.
 
     Not `alone`, it obeys its parent only: Ctrl-C reaches the whole process group, the parent passes it on.
     `also` has the commands that it obeys beside `count` and `stop`.

@@ -16,7 +16,7 @@ HANDSHAKE_S: Final = 30.0
 
 
 def open_listener(host: str, port: int, *, shared: bool) -> socket.socket:
-    """Opens a listening socket; `shared` lets other workers listen on the same port (SO_REUSEPORT).
+    """Open a listening socket; `shared` lets other workers listen on the same port (SO_REUSEPORT).
 
     Raises ListenError when the address is taken, not ours or not allowed.
     """
@@ -38,7 +38,7 @@ def open_listener(host: str, port: int, *, shared: bool) -> socket.socket:
 
 
 def open_listeners(addresses: Sequence[tuple[str, int]], workers: int) -> list[list[socket.socket]]:
-    """Opens the listening sockets of each worker, all on the same addresses.
+    """Open the listening sockets of each worker, all on the same addresses.
 
     Raises ListenError and leaves none open when one of them cannot be had.
     """
@@ -60,18 +60,18 @@ def open_listeners(addresses: Sequence[tuple[str, int]], workers: int) -> list[l
 
 
 def address(listener: socket.socket) -> str:
-    """Returns the address that a socket really listens on, as HOST:PORT."""
+    """Return the address that a socket really listens on, as HOST:PORT."""
     host, port = listener.getsockname()[:2]
     return show(host, port)
 
 
 def show(host: str, port: int) -> str:
-    """Writes an address as HOST:PORT, IPv6 in brackets."""
+    """Write an address as HOST:PORT, IPv6 in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def allow_connections() -> None:
-    """Raises the limit of open files as far as this process may: each connection takes one."""
+    """Raise the limit of open files as far as this process may: each connection takes one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     # macOS takes no "unlimited" here; then as many as there were must do.
     with contextlib.suppress(ValueError, OSError):

@@ -11,12 +11,12 @@ COMMANDS: Final = ("count", "stop")
 
 
 def talk(line: str) -> None:
-    """Writes one line for people."""
+    """Write one line for people."""
     sys.stderr.write(f"backend: {line}\n")
 
 
 def parse_command(line: bytes, known: Sequence[str] = COMMANDS) -> str | None:
-    """Returns the name of the command in a line, None when there is none that is `known`."""
+    """Return the name of the command in a line, None when there is none that is `known`."""
     try:
         given = json.loads(line)
     except ValueError:
@@ -35,7 +35,7 @@ class Pipes:
         self._unread = b""
 
     def send(self, event: dict[str, object]) -> None:
-        """Writes one event, whole. Raises BrokenPipeError when nobody reads it."""
+        """Write one event, whole. Raises BrokenPipeError when nobody reads it."""
         line = json.dumps(event).encode() + b"\n"
         while line:
             line = line[os.write(self._events, line) :]
@@ -46,7 +46,7 @@ class Pipes:
         on_gone: Callable[[], None],
         known: Sequence[str] = COMMANDS,
     ) -> None:
-        """Calls `on_command` with each known command's name, and `on_gone` once the other side is gone."""
+        """Call `on_command` with each known command's name, and `on_gone` once the other side is gone."""
         self._known = known
         if self._commands is None:
             return
@@ -70,5 +70,5 @@ class Pipes:
 
 
 def end_at_once() -> None:
-    """Ends this process without draining: whoever started it is gone, or has asked twice."""
+    """End this process without draining: whoever started it is gone, or has asked twice."""
     os._exit(0)

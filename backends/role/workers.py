@@ -29,7 +29,7 @@ class Worker:
 def fork_workers(
     listeners: list[list[socket.socket]], serve: Callable[[list[socket.socket], Pipes], None]
 ) -> list[Worker]:
-    """Forks one worker per list of listeners; each runs `serve` and exits. Closes the parent's listeners."""
+    """Fork one worker per list of listeners; each runs `serve` and exits. Closes the parent's listeners."""
     workers: list[Worker] = []
     for own in listeners:
         commands_out, commands_in = os.pipe()
@@ -66,7 +66,7 @@ def _close_all(listeners: list[list[socket.socket]]) -> None:
 
 
 async def run_parent(workers: list[Worker], pipes: Pipes, ready: dict[str, object]) -> None:
-    """Speaks for all workers until told to stop. Raises WorkerError when one of them dies."""
+    """Speak for all workers until told to stop. Raises WorkerError when one of them dies."""
     stop = Stop()
     stop.on_signals()
     streams = [await _open_stream(worker.events) for worker in workers]
@@ -129,7 +129,7 @@ def _tell_all(workers: list[Worker], command: str) -> None:
 async def _hear_all(
     workers: list[Worker], streams: list[asyncio.StreamReader], name: str
 ) -> list[dict[str, object]]:
-    """Returns the next event of every worker, which is the answer to what was asked last."""
+    """Return the next event of every worker, which is the answer to what was asked last."""
     events: list[dict[str, object]] = []
     for worker, stream in zip(workers, streams, strict=True):
         line = await stream.readline()

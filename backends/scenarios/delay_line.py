@@ -42,11 +42,11 @@ class Network:
         self._is_gone = False
 
     def vanish(self) -> None:
-        """Lets the address that was to vanish be gone from now on."""
+        """Let the address that was to vanish be gone from now on."""
         self._is_gone = True
 
     def reaches(self, address: str) -> bool:
-        """Returns whether anything from or to a client's address arrives."""
+        """Return whether anything from or to a client's address arrives."""
         return not (self._is_gone and address == self._vanishing)
 
 
@@ -59,7 +59,7 @@ class Late:
         self._due: deque[tuple[float, Callable[[], None]]] = deque()
 
     def __call__(self, act: Callable[[], None]) -> None:
-        """Has `act` done when the delay is over."""
+        """Have `act` done when the delay is over."""
         if self._delay_s == 0:
             act()
             return
@@ -105,7 +105,7 @@ class End(asyncio.Protocol):
         self._pass(lambda: self._out().close())
 
     def joined(self, other: "End") -> None:
-        """Passes on what has come before `other` was there."""
+        """Pass on what has come before `other` was there."""
         self.other = other
         for act in self._early:
             self._late(act)

@@ -38,12 +38,12 @@ class StreamCounters(Counters):
     """Connections that spoke HTTP/2."""
 
     def event(self, name: str) -> dict[str, object]:
-        """Returns the counters as the event `name` of a backend."""
+        """Return the counters as the event `name` of a backend."""
         return {"event": name, "role": "backend", **asdict(self)}
 
 
 def slow_s(path: bytes) -> float:
-    """Returns after how long a path is answered."""
+    """Return after how long a path is answered."""
     text = path.partition(b"?")[0].removeprefix(_SLOW)
     return int(text) / 1000 if path.startswith(_SLOW) and text.isdigit() else 0.0
 
@@ -62,18 +62,18 @@ class OverHttp1:
         self._answer = b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n" + body
 
     def data_received(self, data: bytes) -> None:
-        """Takes what came; ProtocolError where it is no HTTP."""
+        """Accept what came; ProtocolError where it is no HTTP."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             raise ProtocolError(str(error)) from error
 
     def on_url(self, url: bytes) -> None:
-        """Takes a piece of the request's target."""
+        """Accept a piece of the request's target."""
         self._path += url
 
     def on_message_complete(self) -> None:
-        """Answers the request that is whole, or lets it wait for its time."""
+        """Answer the request that is whole, or lets it wait for its time."""
         self._counters.requests += 1
         wait_s, self._path = slow_s(self._path), b""
         turn = [False]
@@ -117,7 +117,7 @@ class OverHttp2:
         counters.http2 += 1
 
     def data_received(self, data: bytes) -> None:
-        """Takes what came; ProtocolError where it is no HTTP/2."""
+        """Accept what came; ProtocolError where it is no HTTP/2."""
         for event in self._h2.receive_data(data):
             if isinstance(event, RequestReceived):
                 self._asked(event)

@@ -31,7 +31,7 @@ class Queue:
         self._waiting: dict[object, Callable[[], None]] = {}
 
     def publish(self, text: str) -> Message:
-        """Adds a message, and calls once each who waits."""
+        """Add a message, and calls once each who waits."""
         self._last += 1
         message = Message(self._last, text)
         self._kept.append(message)
@@ -41,7 +41,7 @@ class Queue:
         return message
 
     def after(self, number: int) -> list[Message]:
-        """Returns the oldest kept messages with a higher number, no more than fit into an answer."""
+        """Return the oldest kept messages with a higher number, no more than fit into an answer."""
         newer = min(self._last - number, len(self._kept))
         if newer <= 0:
             return []
@@ -49,9 +49,9 @@ class Queue:
         return [self._kept[index] for index in range(first, min(first + BATCH, len(self._kept)))]
 
     def wait(self, who: object, call: Callable[[], None]) -> None:
-        """Has `call` be called when the next message comes."""
+        """Have `call` be called when the next message comes."""
         self._waiting[who] = call
 
     def give_up(self, who: object) -> None:
-        """Has somebody wait no longer."""
+        """Have somebody wait no longer."""
         self._waiting.pop(who, None)

@@ -37,7 +37,7 @@ class Broker(services.MessagingServiceServicer):  # type: ignore[misc, unused-ig
         self._peers: set[str] = set()
 
     async def QueryRoute(self, asked: Any, context: Any) -> Any:  # noqa: N802
-        """Says that this broker has every topic, with one queue."""
+        """Return that this broker has every topic, with one queue."""
         self._count(context)
         queue = words.MessageQueue(
             topic=asked.topic,
@@ -49,23 +49,23 @@ class Broker(services.MessagingServiceServicer):  # type: ignore[misc, unused-ig
         return says.QueryRouteResponse(status=_OK, message_queues=[queue])
 
     async def Telemetry(self, told: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: N802
-        """Agrees to a client's settings."""
+        """Agree to a client's settings."""
         self._count(context)
         async for command in told:
             if command.HasField("settings"):
                 yield says.TelemetryCommand(status=_OK, settings=command.settings)
 
     async def Heartbeat(self, asked: Any, context: Any) -> Any:  # noqa: N802
-        """Takes a sign of life."""
+        """Accept a sign of life."""
         self._count(context)
         return says.HeartbeatResponse(status=_OK)
 
     async def NotifyClientTermination(self, asked: Any, context: Any) -> Any:  # noqa: N802
-        """Takes a farewell."""
+        """Accept a farewell."""
         return says.NotifyClientTerminationResponse(status=_OK)
 
     async def SendMessage(self, asked: Any, context: Any) -> Any:  # noqa: N802
-        """Adds messages to their topics."""
+        """Add messages to their topics."""
         self._count(context)
         entries = []
         for message in asked.messages:
@@ -76,7 +76,7 @@ class Broker(services.MessagingServiceServicer):  # type: ignore[misc, unused-ig
         return says.SendMessageResponse(status=_OK, entries=entries)
 
     async def ReceiveMessage(self, asked: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
-        """Hands out what a group has not had as soon as there is something, or nothing after a time."""
+        """Return out what a group has not had as soon as there is something, or nothing after a time."""
         self._count(context)
         queue, key = (
             self._queue(asked.message_queue.topic.name),
@@ -95,7 +95,7 @@ class Broker(services.MessagingServiceServicer):  # type: ignore[misc, unused-ig
             yield says.ReceiveMessageResponse(message=sent)
 
     async def AckMessage(self, asked: Any, context: Any) -> Any:  # noqa: N802
-        """Takes that messages were consumed."""
+        """Accept that messages were consumed."""
         self._count(context)
         entries = [
             says.AckMessageResultEntry(
@@ -109,7 +109,7 @@ class Broker(services.MessagingServiceServicer):  # type: ignore[misc, unused-ig
         return self._queues.setdefault(topic, Queue())
 
     def _count(self, context: Any) -> None:
-        """Counts a request, and the connection that it is the first one of."""
+        """Count a request, and the connection that it is the first one of."""
         self._counters.requests += 1
         if context.peer() not in self._peers:
             self._peers.add(context.peer())
@@ -117,7 +117,7 @@ class Broker(services.MessagingServiceServicer):  # type: ignore[misc, unused-ig
 
 
 async def _next(queue: Queue, timeout_s: float) -> None:
-    """Waits for the next message of a queue, or until it has taken too long."""
+    """Wait for the next message of a queue, or until it has taken too long."""
     came = asyncio.Event()
     queue.wait(came, came.set)
     try:

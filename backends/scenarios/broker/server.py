@@ -45,7 +45,7 @@ class Pulls:
         self._queues = queues
 
     def handle(self, request: Request, reply: Reply) -> None:
-        """Answers one request, or lets it wait."""
+        """Answer one request, or lets it wait."""
         asked = place(request.query)
         if asked is None:
             reply(_NO_QUEUE)
@@ -77,7 +77,7 @@ class Pulls:
 
 
 def place(query: Mapping[str, str]) -> tuple[str, int, float] | None:
-    """Returns the queue that is asked, the last message that is there already, and how long to wait."""
+    """Return the queue that is asked, the last message that is there already, and how long to wait."""
     name, after, wait = query.get("queue"), query.get("after", "0"), query.get("wait", "0")
     if not name or not after.isdecimal() or not wait.replace(".", "", 1).isdecimal():
         return None
@@ -85,7 +85,7 @@ def place(query: Mapping[str, str]) -> tuple[str, int, float] | None:
 
 
 def batch(queue: Queue, after: int) -> Answer:
-    """Returns the messages after one as an answer, one a line."""
+    """Return the messages after one as an answer, one a line."""
     messages = queue.after(after)
     return Answer("\n".join(message.line for message in messages).encode()) if messages else _EMPTY
 
@@ -105,12 +105,12 @@ class Consumer(WSListener):
         self._send()
 
     def drop(self) -> None:
-        """Ends the connection from this side."""
+        """End the connection from this side."""
         if self._transport is not None:
             self._transport.disconnect()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Takes a message to publish, or the end."""
+        """Accept a message to publish, or the end."""
         if frame.msg_type == WSMsgType.TEXT:
             name, _, text = frame.get_payload_as_utf8_text().partition(" ")
             number = self._server.queues[name].publish(text).number
@@ -141,19 +141,19 @@ class Pushes:
         self._counters = counters
 
     async def accept(self, listener: socket.socket) -> asyncio.AbstractServer:
-        """Serves the connections that come to a socket."""
+        """Serve the connections that come to a socket."""
         return await ws_create_server(
             self._consumer, sock=listener, backlog=BACKLOG, websocket_handshake_timeout=HANDSHAKE_S
         )
 
     async def drain(self, timeout_s: float) -> bool:
-        """Closes every connection; returns whether all went in time."""
+        """Close every connection; return whether all went in time."""
         for connection in self.connections:
             connection.drop()
         return await self.connections.gone(timeout_s)
 
     def lost(self, consumer: Consumer, transport: WSTransport) -> None:
-        """Forgets a connection that has ended."""
+        """Remove a connection that has ended."""
         self.connections.discard(consumer)
         if transport.close_handshake.recv is None:
             self._counters.closed_first += 1

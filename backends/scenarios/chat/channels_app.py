@@ -35,13 +35,13 @@ class Member(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels has 
     """One connection."""
 
     async def connect(self) -> None:
-        """Accepts a member."""
+        """Accept a member."""
         self.who = ""
         self.rooms: list[str] = []
         await self.accept()
 
     async def receive_json(self, content: dict[str, Any], **_: Any) -> None:
-        """Takes what a member says."""
+        """Accept what a member says."""
         if "join" in content:
             self.who = content["who"]
             for name, number in content["join"].items():
@@ -52,14 +52,14 @@ class Member(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels has 
                 await self._tell(content["room"], {"number": said[0], "text": said[1]})
 
     async def disconnect(self, code: int) -> None:
-        """Lets a member out of its rooms."""
+        """Let a member out of its rooms."""
         for name in self.rooms:
             await self.channel_layer.group_discard(name, self.channel_name)
             if ROOMS[name].leave(self.who):
                 await self._tell(name, {"present": len(ROOMS[name].present)})
 
     async def told(self, event: dict[str, Any]) -> None:
-        """Sends what the group of a room is told."""
+        """Send what the group of a room is told."""
         await self.send_json(event["message"])
 
     async def _join(self, name: str, number: int) -> None:

@@ -26,7 +26,7 @@ class Room:
     """Who is here, and over how many connections: a new one may come before the old one is seen to end."""
 
     def say(self, who: str, count: int, text: str) -> tuple[int, str] | None:
-        """Takes what somebody says; returns it with its number, None where it was heard before."""
+        """Accept what somebody says; return it with its number, None where it was heard before."""
         if count <= self.heard.get(who, 0):
             return None
         self.heard[who] = count
@@ -35,16 +35,16 @@ class Room:
         return self.last, text
 
     def after(self, number: int) -> list[tuple[int, str]]:
-        """Returns what was said after a number, the oldest first."""
+        """Return what was said after a number, the oldest first."""
         return [each for each in self.said if each[0] > number]
 
     def enter(self, who: str) -> bool:
-        """Lets somebody in; returns whether it was not there before."""
+        """Let somebody in; return whether it was not there before."""
         self.present[who] = self.present.get(who, 0) + 1
         return self.present[who] == 1
 
     def leave(self, who: str) -> bool:
-        """Lets somebody out; returns whether it is gone now."""
+        """Let somebody out; return whether it is gone now."""
         self.present[who] -= 1
         if self.present[who] > 0:
             return False

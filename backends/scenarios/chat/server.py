@@ -35,14 +35,14 @@ class Member:
         self._waiting: asyncio.Queue[str] = asyncio.Queue(_WAITING)
 
     def tell(self, text: str) -> None:
-        """Has a message sent, in its turn; ends the connection of a member that does not read."""
+        """Have a message sent, in its turn; ends the connection of a member that does not read."""
         if not self._waiting.full():
             self._waiting.put_nowait(text)
         elif self._transport is not None:
             self._transport.abort()
 
     async def send(self) -> None:
-        """Sends what waits until the connection ends."""
+        """Send what waits until the connection ends."""
         while True:
             await self.socket.send_str(await self._waiting.get())
 
@@ -56,7 +56,7 @@ class Chat:
         self._listening: dict[str, dict[Member, None]] = {}
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
-        """Serves one member."""
+        """Serve one member."""
         self._counters.requests += 1
         socket = web.WebSocketResponse(compress=False)
         await socket.prepare(request)

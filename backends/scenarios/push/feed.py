@@ -38,7 +38,7 @@ class Feed:
         return self._last
 
     def publish(self, text: str) -> Message:
-        """Adds a message and wakes all that wait."""
+        """Add a message and wakes all that wait."""
         self._last += 1
         event = f"id: {self._last}\ndata: {text}\n\n".encode()
         message = Message(self._last, f"{self._last} {text}", event)
@@ -50,7 +50,7 @@ class Feed:
         return message
 
     def after(self, number: int) -> list[Message]:
-        """Returns the kept messages with a higher number, the oldest first."""
+        """Return the kept messages with a higher number, the oldest first."""
         newer = self._last - number
         if newer <= 0:
             return []
@@ -59,7 +59,7 @@ class Feed:
         return list(self._kept)[-newer:]
 
     async def changed(self, timeout_s: float | None = None) -> bool:
-        """Waits for the next message; returns whether it came within `timeout_s`."""
+        """Wait for the next message; return whether it came within `timeout_s`."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[bool] = loop.create_future()
         self._waiting.append(waiter)

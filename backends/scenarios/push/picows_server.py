@@ -39,7 +39,7 @@ class Hub:
         self.followers: dict[Subscriber, None] = {}
 
     def listener(self, request: WSUpgradeRequest) -> WSListener | None:
-        """Returns who serves a connection; None refuses it."""
+        """Return who serves a connection; None refuses it."""
         self.counters.accepted += 1
         url = urlsplit(request.path.decode())
         if url.path == "/publish":
@@ -52,7 +52,7 @@ class Hub:
         return Subscriber(self, int(since))
 
     def publish(self, text: str) -> Message:
-        """Adds a message and sends it to all that follow and read."""
+        """Add a message and sends it to all that follow and read."""
         message = self.feed.publish(text)
         data = message.line.encode()
         for each in self.followers:
@@ -60,7 +60,7 @@ class Hub:
         return message
 
     def lost(self, transport: WSTransport, gone: "Subscriber | Publisher", *, dropped: bool) -> None:
-        """Forgets a connection that has ended."""
+        """Remove a connection that has ended."""
         self.connections.discard(gone)
         handshake = cast("WSCloseHandshake | None", transport.close_handshake)  # None: it ended without one
         if dropped or (handshake is not None and handshake.recv is None):
@@ -84,13 +84,13 @@ class Subscriber(WSListener):
         self._catch_up()
 
     def take(self, number: int, data: bytes) -> None:
-        """Sends one message, unless others are held back before it."""
+        """Send one message, unless others are held back before it."""
         if not self._is_held and self._transport is not None:
             self._last = number
             self._transport.send(WSMsgType.TEXT, data)
 
     def drop(self) -> None:
-        """Ends the connection from this side."""
+        """End the connection from this side."""
         if self._transport is not None:
             self._dropped = True
             self._transport.disconnect()
@@ -130,7 +130,7 @@ class Publisher(WSListener):
         self._hub.connections.add(self)
 
     def drop(self) -> None:
-        """Ends the connection from this side."""
+        """End the connection from this side."""
         if self._transport is not None:
             self._transport.disconnect()
 
@@ -153,13 +153,13 @@ class PicowsServer:
         self._hub = hub
 
     async def accept(self, listener: socket.socket) -> asyncio.AbstractServer:
-        """Serves the connections that come to a socket."""
+        """Serve the connections that come to a socket."""
         return await ws_create_server(
             self._hub.listener, sock=listener, backlog=BACKLOG, max_frame_size=LARGEST
         )
 
     async def drain(self, timeout_s: float) -> bool:
-        """Closes every connection; returns whether all went in time."""
+        """Close every connection; return whether all went in time."""
         for connection in self._hub.connections:
             connection.drop()
         return await self._hub.connections.gone(timeout_s)

@@ -37,21 +37,21 @@ class Push:
         """The connections of those who are pushed to or held, the oldest first."""
 
     async def publish(self, request: web.Request) -> web.Response:
-        """Takes one message; answers with its number."""
+        """Accept one message; answers with its number."""
         message = self._feed.publish(await request.text())
         return web.Response(text=str(message.number))
 
     async def page(self, request: web.Request) -> web.Response:
-        """Answers with the page that follows the feed."""
+        """Answer with the page that follows the feed."""
         return web.Response(text=pages.FEED, content_type="text/html")
 
     async def poll(self, request: web.Request) -> web.Response:
-        """Answers at once with the messages since the number that is given."""
+        """Answer at once with the messages since the number that is given."""
         self._counters.requests += 1
         return _batch(self._feed.after(_since(request)))
 
     async def long_poll(self, request: web.Request) -> web.Response:
-        """Answers as soon as there is a message, or after the hold time with none."""
+        """Answer as soon as there is a message, or after the hold time with none."""
         self._counters.requests += 1
         since = _since(request)
         if self._feed.last <= since:
@@ -60,7 +60,7 @@ class Push:
         return _batch(self._feed.after(since))
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """Streams messages as server-sent events (WHATWG HTML, section 9.2).
+        """Stream messages as server-sent events (WHATWG HTML, section 9.2).
 
         Who does not read is not written to: its place in the feed is kept, not its messages.
         """
@@ -80,7 +80,7 @@ class Push:
                     await self._feed.changed()
 
     async def socket(self, request: web.Request) -> web.WebSocketResponse:
-        """Sends messages as text frames, `NUMBER TEXT` each (RFC 6455)."""
+        """Send messages as text frames, `NUMBER TEXT` each (RFC 6455)."""
         self._counters.requests += 1
         socket = web.WebSocketResponse(compress=False, autoping=True)
         await socket.prepare(request)

@@ -38,11 +38,11 @@ class Roster:
         return len(self._last_beat)
 
     def service(self, name: str) -> Service:
-        """Returns the service called `name`, without instances where nobody has heard of it."""
+        """Return the service called `name`, without instances where nobody has heard of it."""
         return self._services.setdefault(name, Service())
 
     def register(self, key: Key, now_ns: int) -> bool:
-        """Puts an instance on the roster; returns whether it is new there."""
+        """Put an instance on the roster; return whether it is new there."""
         is_new = not self.beat(key, now_ns)
         if is_new:
             service = self.service(key.service)
@@ -52,14 +52,14 @@ class Roster:
         return is_new
 
     def beat(self, key: Key, now_ns: int) -> bool:
-        """Notes a sign of life; returns whether the instance is on the roster."""
+        """Note a sign of life; return whether the instance is on the roster."""
         if self._last_beat.pop(key, None) is None:
             return False
         self._last_beat[key] = now_ns  # now it is the last in order
         return True
 
     def leave(self, key: Key, now_ns: int) -> bool:
-        """Takes an instance off the roster; returns whether it was on it."""
+        """Accept an instance off the roster; return whether it was on it."""
         if self._last_beat.pop(key, None) is None:
             return False
         service = self.service(key.service)
@@ -68,7 +68,7 @@ class Roster:
         return True
 
     def expire(self, now_ns: int) -> list[Key]:
-        """Takes those off whose last beat is too long ago, and returns them."""
+        """Accept those off whose last beat is too long ago, and return them."""
         late = list(self._late(now_ns))
         for key in late:
             self.leave(key, now_ns)

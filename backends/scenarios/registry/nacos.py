@@ -19,7 +19,7 @@ UNKNOWN: Final = 20404
 
 
 def key(fields: Mapping[str, Any]) -> Key | None:
-    """Returns the instance that a request names; None where it names none.
+    """Return the instance that a request names; None where it names none.
 
     Nacos' own client sends a beat's fields as JSON in the field `beat`.
     """
@@ -35,19 +35,19 @@ def key(fields: Mapping[str, Any]) -> Key | None:
 
 
 def full_name(fields: Mapping[str, Any]) -> str:
-    """Returns a service's name with its group before it, whoever put it there."""
+    """Return a service's name with its group before it, whoever put it there."""
     name = str(fields.get("serviceName", ""))
     return name if "@@" in name else f"{fields.get('groupName') or GROUP}@@{name}"
 
 
 def beat_answer(is_known: bool, every_ms: int) -> dict[str, Any]:
-    """Returns what 1.x answers to a beat."""
+    """Return what 1.x answers to a beat."""
     code = OK if is_known else UNKNOWN
     return {"clientBeatInterval": every_ms, "code": code, "lightBeatEnabled": True}
 
 
 def listing(name: str, service: Service) -> dict[str, Any]:
-    """Returns a service with its instances."""
+    """Return a service with its instances."""
     group, _, _ = name.partition("@@")
     return {
         "name": name,

@@ -40,7 +40,7 @@ class Client:
         self.unsent: asyncio.Queue[Payload] = asyncio.Queue()
 
     def tell(self, listing: dict[str, Any]) -> None:
-        """Tells the client what a service is now."""
+        """Send the client what a service is now."""
         group, _, name = listing["name"].partition("@@")
         told = {"namespace": "public", "groupName": group, "serviceName": name, "serviceInfo": bare(listing)}
         self.unsent.put_nowait(payload("NotifySubscriberRequest", **told))
@@ -55,7 +55,7 @@ class Service:
         self._clients: dict[str, Client] = {}
 
     async def request(self, asked: Payload, context: Any) -> Payload:
-        """Answers one request."""
+        """Answer one request."""
         self.counters.requests += 1
         client = self._client(context.peer())
         body = json.loads(asked.body.value or b"{}")
@@ -81,7 +81,7 @@ class Service:
         )
 
     async def stream(self, taken: AsyncIterator[Payload], context: Any) -> AsyncIterator[Payload]:
-        """Sends a client what it follows, until it is gone."""
+        """Send a client what it follows, until it is gone."""
         peer = context.peer()
         client = self._client(peer)
         reading = asyncio.ensure_future(_read(taken))
@@ -126,12 +126,12 @@ async def _read(taken: AsyncIterator[Payload]) -> None:
 
 
 def bare(listing: dict[str, Any]) -> dict[str, Any]:
-    """Returns a list with the service's name without its group, as 2.x has it."""
+    """Return a list with the service's name without its group, as 2.x has it."""
     return {**listing, "name": listing["name"].partition("@@")[2]}
 
 
 def payload(kind: str, **body: object) -> Payload:
-    """Returns a message of Nacos 2.x."""
+    """Return a message of Nacos 2.x."""
     told = {"resultCode": 200, "errorCode": 0, "message": "", "requestId": "", **body}
     message = Payload(metadata=Metadata(type=kind))
     message.body.value = json.dumps(told).encode()

@@ -39,7 +39,7 @@ class Requests:
         self._known, self._unknown = Answer(_json(known), kind=JSON), Answer(_json(unknown), kind=JSON)
 
     def handle(self, request: Request, reply: Reply) -> None:
-        """Answers one request."""
+        """Answer one request."""
         match request.method, request.path:
             case b"PUT", "/nacos/v1/ns/instance/beat":
                 reply(self._beat(request))
@@ -79,11 +79,11 @@ class Member(WSListener):
         self._server.connections.add(self)
 
     def tell(self, listing: dict[str, Any]) -> None:
-        """Tells the client what a service is now."""
+        """Send the client what a service is now."""
         self._send(_message("NotifySubscriberRequest", serviceInfo=listing))
 
     def drop(self) -> None:
-        """Ends the connection from this side."""
+        """End the connection from this side."""
         if self._transport is not None:
             self._transport.disconnect()
 
@@ -104,7 +104,7 @@ class Member(WSListener):
             self._transport.send(WSMsgType.TEXT, message)
 
     def _answer(self, asked: dict[str, Any]) -> bytes:
-        """Does what is asked, and returns what is said in return."""
+        """Do what is asked, and return what is said in return."""
         self._server.counters.requests += 1
         registry = self._server.registry
         match asked.get("type"):
@@ -144,19 +144,19 @@ class Streams:
         self.connections: Connections[Member] = Connections()
 
     async def accept(self, listener: socket.socket) -> asyncio.AbstractServer:
-        """Serves the connections that come to a socket."""
+        """Serve the connections that come to a socket."""
         return await ws_create_server(
             self._member, sock=listener, backlog=BACKLOG, websocket_handshake_timeout=HANDSHAKE_S
         )
 
     async def drain(self, timeout_s: float) -> bool:
-        """Closes every connection; returns whether all went in time."""
+        """Close every connection; return whether all went in time."""
         for connection in self.connections:
             connection.drop()
         return await self.connections.gone(timeout_s)
 
     def lost(self, member: Member, transport: WSTransport) -> None:
-        """Forgets a connection that has ended."""
+        """Remove a connection that has ended."""
         self.connections.discard(member)
         if transport.close_handshake.recv is None:
             self.counters.closed_first += 1

@@ -28,7 +28,7 @@ class Accepting:
     """A server that takes connections until its process ends."""
 
     def close(self) -> None:
-        """Does nothing: Dubbo's server has no end of its own."""
+        """Do nothing: Dubbo's server has no end of its own."""
 
 
 class DubboServer:
@@ -38,7 +38,7 @@ class DubboServer:
         self._counters = counters
 
     async def accept(self, listener: socket.socket) -> Accepting:
-        """Serves the connections that come to a socket's address; Dubbo opens a socket of its own there."""
+        """Serve the connections that come to a socket's address; Dubbo opens a socket of its own there."""
         host, _, port = address(listener).rpartition(":")
         listener.close()
         _count_connections(self._counters)
@@ -48,7 +48,7 @@ class DubboServer:
         return Accepting()
 
     async def drain(self, timeout_s: float) -> bool:
-        """Does nothing: what is open ends with the process."""
+        """Do nothing: what is open ends with the process."""
         return True
 
     def _echo(self, body: bytes) -> bytes:
@@ -57,7 +57,7 @@ class DubboServer:
 
 
 def _count_connections(counters: Counters) -> None:
-    """Has Dubbo make its connections by a class that counts them; it has no other place for that."""
+    """Have Dubbo make its connections by a class that counts them; it has no other place for that."""
 
     class Counted(Http2ServerProtocol):  # type: ignore[misc, unused-ignore]
         def connection_made(self, transport: Any) -> None:

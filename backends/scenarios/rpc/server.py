@@ -25,11 +25,11 @@ class Provider:
         self.connections: Connections[Connection] = Connections()
 
     def __call__(self) -> "Connection":
-        """Makes the protocol of a new connection."""
+        """Make the protocol of a new connection."""
         return Connection(self)
 
     async def drain(self, timeout_s: float) -> bool:
-        """Closes every connection; returns whether all went in time."""
+        """Close every connection; return whether all went in time."""
         for connection in self.connections:
             connection.close()
         return await self.connections.gone(timeout_s)
@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
         self._provider.counters.count_lost(error, peer_closed=self._peer_closed)
 
     def close(self) -> None:
-        """Closes the connection, whatever is under way."""
+        """Close the connection, whatever is under way."""
         self._transport.close()
 
     def _take(self, call: Call) -> None:

@@ -20,7 +20,7 @@ class AnswerCounters(Counters):
     """The addresses and ports from which QUIC datagrams came."""
 
     def event(self, name: str) -> dict[str, object]:
-        """Returns the counters as the event `name` of a backend."""
+        """Return the counters as the event `name` of a backend."""
         counted = {key: value for key, value in asdict(self).items() if key != "seen"}
         return {"event": name, "role": "backend", **counted, "paths": len(self.seen)}
 
@@ -37,24 +37,24 @@ class Answer:
         self._began_s: float | None = None
 
     def begin(self, now_s: float) -> None:
-        """Starts to write, unless that has begun."""
+        """Start to write, unless that has begun."""
         if self._began_s is None:
             self._began_s = now_s
 
     def written(self, now_s: float) -> int:
-        """Returns the number of the newest token."""
+        """Return the number of the newest token."""
         if self._began_s is None:
             return 0
         return min(self.tokens, int((now_s - self._began_s) / self._every_s))
 
     def due_s(self, number: int) -> float:
-        """Returns the moment at which a token is written."""
+        """Return the moment at which a token is written."""
         assert self._began_s is not None, "nobody has asked"
         # The half of a microsecond keeps `written` from rounding down at that very moment.
         return self._began_s + number * self._every_s + 5e-7
 
     async def after(self, number: int) -> range:
-        """Waits for a token with a higher number; returns all there are. Empty where the answer is whole."""
+        """Wait for a token with a higher number; return all there are. Empty where the answer is whole."""
         self.begin(monotonic())
         if number >= self.tokens:
             return range(0)
@@ -65,5 +65,5 @@ class Answer:
 
 
 def event(number: int) -> bytes:
-    """Returns a token as a server-sent event (WHATWG HTML, section 9.2)."""
+    """Return a token as a server-sent event (WHATWG HTML, section 9.2)."""
     return f"id: {number}\ndata: token-{number:04}\n\n".encode()

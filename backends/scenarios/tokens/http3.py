@@ -33,12 +33,12 @@ class Told(QuicConnectionProtocol):
         counters.quic += 1
 
     def datagram_received(self, data: bytes | str, addr: Any) -> None:
-        """Takes a datagram, from wherever it comes: the connection id says that it is this one's."""
+        """Accept a datagram, from wherever it comes: the connection id says that it is this one's."""
         self._counters.seen.add((addr[0], addr[1]))
         super().datagram_received(data, addr)
 
     def quic_event_received(self, event: QuicEvent) -> None:
-        """Answers requests; stops with the connection."""
+        """Answer requests; stops with the connection."""
         if isinstance(event, ProtocolNegotiated):
             self._http = H3Connection(self._quic)
         elif isinstance(event, ConnectionTerminated):
@@ -70,7 +70,7 @@ class Told(QuicConnectionProtocol):
 
 
 async def listen(address: str, certificate: str, key: str, answer: Answer, counters: AnswerCounters) -> None:
-    """Listens for QUIC on HOST:PORT."""
+    """Listen for QUIC on HOST:PORT."""
     configuration = QuicConfiguration(is_client=False, alpn_protocols=H3_ALPN)
     configuration.load_cert_chain(certificate, key)
     host, port = parse_address(address)

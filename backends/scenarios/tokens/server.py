@@ -28,7 +28,7 @@ class Telling:
         self._counters = counters
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """Streams the answer as server-sent events."""
+        """Stream the answer as server-sent events."""
         last = self._asked(request)
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         response = web.StreamResponse(headers=headers)
@@ -39,7 +39,7 @@ class Telling:
         return response
 
     async def socket(self, request: web.Request) -> web.WebSocketResponse:
-        """Sends a text frame for each token, its number (RFC 6455)."""
+        """Send a text frame for each token, its number (RFC 6455)."""
         last = self._asked(request)
         socket = web.WebSocketResponse(compress=False)
         await socket.prepare(request)
@@ -53,7 +53,7 @@ class Telling:
         return socket
 
     async def token(self, request: web.Request) -> web.Response:
-        """Answers with the tokens since the number that is given, as soon as there is one."""
+        """Answer with the tokens since the number that is given, as soon as there is one."""
         numbers = await self._answer.after(self._asked(request))
         return web.Response(text=" ".join(map(str, numbers)))
 
@@ -65,7 +65,7 @@ class Telling:
         await socket.close()
 
     def _asked(self, request: web.Request) -> int:
-        """Counts a request, and returns the number of the last token that whoever asks has got."""
+        """Count a request, and return the number of the last token that whoever asks has got."""
         self._counters.requests += 1
         text = request.headers.get("Last-Event-ID") or request.query.get("since", "0")
         if not text.isdecimal():
