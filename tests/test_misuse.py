@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import bench_process
-from backends.__main__ import main as backend
+from backends.http.start import main as backend
 from bench import cli
 from bench.lab import namespaces
 

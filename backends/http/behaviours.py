@@ -1,6 +1,6 @@
-"""What a backend is told to do to its clients: delays, body sizes, failures. Pure: no sockets, no clock.
+"""What the flags of a backend do to its clients: delays, response sizes, failures. No sockets, no clock.
 
-Each is read from a short text and then asked once per response.
+Each is read from a short text and then drawn once per response.
 """
 
 import random
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from backends.errors import MisuseError
+from backends.role.errors import MisuseError
 
 PATTERN_UNIT: Final = bytes(range(0x20, 0x7F))
 """The printable ASCII bytes; a body is a prefix of their endless repetition."""
@@ -56,8 +56,8 @@ def _seconds(text: str, whole: str) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class BodySize:
-    """A body's size in bytes, drawn evenly from `low` to `high`, both included."""
+class ResponseSize:
+    """The size of a response's body in bytes, drawn evenly from `low` to `high`, both included."""
 
     low: int
     high: int
@@ -68,24 +68,27 @@ class BodySize:
         return self.low == self.high
 
     def draw(self) -> int:
-        """Draw the next body's size in bytes."""
+        """Draw the next size in bytes."""
         return self.low if self.low == self.high else random.randint(self.low, self.high)
 
 
-def parse_body(text: str) -> BodySize:
+def parse_response_size(text: str) -> ResponseSize:
     """Read `2`, `100KiB` or a range such as `1KiB-64KiB`."""
     low, dash, high = text.partition("-")
-    size = BodySize(_bytes(low, text), _bytes(high if dash else low, text))
+    size = ResponseSize(_bytes(low, text), _bytes(high if dash else low, text))
     if size.low > size.high:
-        raise MisuseError(f"body size {text!r} ends before it begins; write the smaller size first")
+        raise MisuseError(f"response size {text!r} ends before it begins; write the smaller size first")
     return size
 
 
 def _bytes(text: str, whole: str) -> int:
     match = _SIZE.fullmatch(text)
     if match is None:
-        raise MisuseError(f"body size {whole!r} is not understood; write 2, 100KiB or 1KiB-64KiB")
+        raise MisuseError(f"response size {whole!r} is not understood; write 2, 100KiB or 1KiB-64KiB")
     return int(match[1]) * _BYTES[match[2]]
+
+
+GARBAGE: Final = b"\x00this is no HTTP response\x00\r\n"
 
 
 class Failure(Enum):
@@ -96,20 +99,20 @@ class Failure(Enum):
     GARBAGE = "garbage"
 
 
-Number = Callable[[], int]
-"""Hands out 1, 2, 3..., each to one response of one worker."""
+NextNumber = Callable[[], int]
+"""Returns 1, 2, 3..., each for one response of one worker."""
 
 
 class Failures:
-    """Says which responses are spoiled: every n-th one of each kind, as `number` counts them."""
+    """Which responses are spoiled: every n-th one of each kind, as `next_number` counts them."""
 
-    def __init__(self, every: dict[Failure, int], number: Number) -> None:
+    def __init__(self, every: dict[Failure, int], next_number: NextNumber) -> None:
         self._every = every
-        self._number = number
+        self._next_number = next_number
 
     def draw(self) -> Failure | None:
-        """Count one response and returns how it fails, None for not at all."""
-        count = self._number()
+        """Count one response and return how it fails, None for not at all."""
+        count = self._next_number()
         for failure, every in self._every.items():
             if count % every == 0:
                 return failure
@@ -127,29 +130,3 @@ def parse_failures(texts: Iterable[str]) -> dict[Failure, int]:
             )
         every[Failure(kind)] = int(number)
     return every
-
-
-class CloseKind(Enum):
-    """What the backend does once a connection shall carry no further request."""
-
-    AT_ONCE = "at-once"
-    LINGER = "linger"
-    NEVER = "never"
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """When the backend closes: at once, after `linger_s`, or never of its own accord."""
-
-    kind: CloseKind
-    linger_s: float = 0.0
-
-
-def parse_close(text: str) -> Close:
-    """Read `at-once`, `linger:MS` or `never`."""
-    kind, colon, number = text.partition(":")
-    if kind == "linger" and number.isdecimal():
-        return Close(CloseKind.LINGER, int(number) / 1000)
-    if not colon and kind in ("at-once", "never"):
-        return Close(CloseKind(kind))
-    raise MisuseError(f"close {text!r} is not understood; write at-once, linger:MS or never")

@@ -4,15 +4,14 @@ Framing is http11.py's, what to do to the client behaviours.py's; this file move
 """
 
 import asyncio
-import socket
-import struct
-from typing import Final, cast
+from typing import Final
 
-from backends.behaviours import CloseKind, Failure, Failures, Number, pattern
-from backends.connections import Connections
-from backends.counters import Counters
-from backends.http11 import ProtocolError, RequestHead, RequestReader
-from backends.options import Options
+from backends.http.behaviours import GARBAGE, Failure, Failures, NextNumber, pattern
+from backends.http.options import Options
+from backends.protocols.http11 import ProtocolError, RequestHead, RequestReader
+from backends.role.backend import Backend, CountedConnection
+from backends.role.closing import CloseKind, reset
+from backends.role.counters import Counters
 
 SLICE: Final = 95 * 11_000
 """Bytes of the one shared buffer (a multiple of the pattern's unit) that large bodies are written from."""
@@ -25,8 +24,6 @@ READ_AHEAD: Final = 64 * 1024
 
 REFUSAL_GRACE_S: Final = 0.5  # RFC 9112, section 9.6: let the client read the answer before a reset may come
 SWEEPS_PER_TIMEOUT: Final = 4
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
-_GARBAGE: Final = b"\x00this is no HTTP response\x00\r\n"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 Answer = tuple[bytes, bytes, int]
@@ -44,28 +41,27 @@ def varying_fields(request: RequestHead) -> bytes:
     return fields + b"\r\n"
 
 
-class Server:
-    """What all connections of one worker share: options, counters, the buffer, the set of connections."""
+class RawServer(Backend):
+    """What all connections of one worker share: options, counters, the buffer."""
 
-    def __init__(self, options: Options, counters: Counters, number: Number) -> None:
+    def __init__(self, options: Options, counters: Counters, next_number: NextNumber) -> None:
+        super().__init__(counters)
         self.options = options
-        self.counters = counters
-        self.failures = Failures(options.failures, number) if options.failures else None
-        self.connections: Connections[Connection] = Connections()
+        self.failures = Failures(options.failures, next_number) if options.failures else None
         self.draining = False
         self.requests_max = options.requests_per_connection or -1
-        self.buffer = memoryview(pattern(min(SLICE, options.body.high)))
-        self.fixed = self._answer(options.body.low) if options.body.constant else None
+        self.buffer = memoryview(pattern(min(SLICE, options.response_size.high)))
+        self.fixed = self._answer(options.response_size.low) if options.response_size.constant else None
         if options.idle_timeout_s:
             self._sweep_every(options.idle_timeout_s / SWEEPS_PER_TIMEOUT)
 
-    def __call__(self) -> "Connection":
+    def __call__(self) -> "RawConnection":
         """Make the protocol of a new connection."""
-        return Connection(self)
+        return RawConnection(self)
 
     def draw_answer(self) -> Answer:
-        """Draw the next body's size and returns the answer."""
-        return self._answer(self.options.body.draw())
+        """Draw the next response's size and return the answer."""
+        return self._answer(self.options.response_size.draw())
 
     def _answer(self, size: int) -> Answer:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n" % size
@@ -78,14 +74,14 @@ class Server:
         asyncio.get_running_loop().call_later(period_s, self._sweep_every, period_s)
 
     async def drain(self, timeout_s: float) -> bool:
-        """Close idle connections, lets busy ones finish; return whether all went in time."""
+        """Close idle connections, allow busy ones to finish; return whether all went in time."""
         self.draining = True
         for connection in self.connections:
             connection.drain()
-        return await self.connections.gone(timeout_s)
+        return await self.connections.wait_empty(timeout_s)
 
 
-class Connection(asyncio.Protocol):
+class RawConnection(CountedConnection):
     """One client connection.
 
     States: reading (the next request is awaited or not whole), `busy` (its answer is delayed, or the client
@@ -98,18 +94,15 @@ class Connection(asyncio.Protocol):
         "idle_sweeps",
         "left",
         "paused",
-        "peer_closed",
         "reader",
         "request",
         "served",
         "server",
         "timer",
-        "transport",
     )
 
-    transport: asyncio.Transport
-
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: RawServer) -> None:
+        super().__init__(server)
         self.server = server
         self.reader = RequestReader()
         self.request: RequestHead | None = None
@@ -117,20 +110,14 @@ class Connection(asyncio.Protocol):
         self.busy = False
         self.closing = False
         self.paused = False
-        self.peer_closed = False
         self.served = 0
         self.left = -1  # bytes of a large body still to write, -1 when none is under way
         self.idle_sweeps = 0
 
     # What the transport calls.
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop has set TCP_NODELAY on it already.
-        self.transport = cast(asyncio.Transport, transport)
-        self.server.counters.accepted += 1
-        self.server.connections.add(self)
-
     def data_received(self, data: bytes) -> None:
+        """Answer what is whole; keep the rest."""
         if self.closing:
             return
         self.idle_sweeps = 0
@@ -140,21 +127,19 @@ class Connection(asyncio.Protocol):
         elif len(self.reader.unread) > READ_AHEAD:
             self.transport.pause_reading()
 
-    def eof_received(self) -> None:
-        # Returning None closes the transport: a half-closed client loses a late answer, no CLOSE_WAIT stays.
-        self.peer_closed = True
-
     def connection_lost(self, error: Exception | None) -> None:
+        """Count how the connection ended; stop its timer."""
         self.closing = True
-        self.server.connections.discard(self)
         if self.timer is not None:
             self.timer.cancel()
-        self.server.counters.count_lost(error, peer_closed=self.peer_closed)
+        super().connection_lost(error)
 
     def pause_writing(self) -> None:
+        """Stop answering: the client is slow."""
         self.paused = self.busy = True
 
     def resume_writing(self) -> None:
+        """Go on where the slow client held the connection up."""
         self.paused = False
         if self.timer is not None:
             return
@@ -193,16 +178,16 @@ class Connection(asyncio.Protocol):
             self._answer_now(request)
             return
         self.busy = True
-        self.timer = asyncio.get_running_loop().call_later(delay(), self._answer_late, request)
+        self.timer = asyncio.get_running_loop().call_later(delay(), self._answer_delayed, request)
 
-    def _answer_late(self, request: RequestHead) -> None:
+    def _answer_delayed(self, request: RequestHead) -> None:
         self.timer = None
         self._answer_now(request)
         if not self.paused:
             self._go_on()
 
     def _go_on(self) -> None:
-        """Accept up what arrived while this connection was busy."""
+        """Go on with what arrived while this connection was busy."""
         self.busy = False
         if not (self.closing or self.transport.is_reading()):
             self.transport.resume_reading()
@@ -244,11 +229,11 @@ class Connection(asyncio.Protocol):
         self.server.counters.requests += 1
         self.request = None
         if not request.keep_alive:
-            self._close_as_told()
+            self._close_as_configured()
 
     # Ends.
 
-    def _close_as_told(self) -> None:
+    def _close_as_configured(self) -> None:
         self.closing = True
         close = self.server.options.close
         if close.kind is CloseKind.AT_ONCE or self.server.draining:
@@ -276,20 +261,18 @@ class Connection(asyncio.Protocol):
         self.closing = True
         self.request = None
         if failure is Failure.RESET:
-            connection = self.transport.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            self.transport.abort()
+            reset(self.transport)
             return
         if failure is Failure.CUT:
             head, _, size = self.server.fixed or self.server.draw_answer()
             half = min(size // 2, SLICE)
             self.transport.write(head + varying_fields(request) + bytes(self.server.buffer[:half]))
         else:
-            self.transport.write(_GARBAGE)
+            self.transport.write(GARBAGE)
         self.transport.close()
 
     def sweep(self) -> None:
-        """Count one sweep; closes when a whole idle timeout went by."""
+        """Count one sweep; close when a whole idle timeout went by."""
         if self.busy or self.closing:
             return
         self.idle_sweeps += 1

@@ -4,14 +4,14 @@ import struct
 from collections.abc import Iterator
 from typing import Final
 
-from backends.dialogue import Answer, DialogueError
+from backends.protocols.responder import PeerError, Responder, Response
 
 _RECORD: Final = struct.Struct(">BBHHBx")  # version, type, request id, content length, padding length
 _BEGIN_REQUEST, _ABORT, _END_REQUEST, _PARAMS, _STDIN, _STDOUT = 1, 2, 3, 4, 5, 6
 _KEEP_CONN: Final = 1  # section 5.1: without this flag the application closes after the response
 
 
-class FastCgi:
+class FastCgi(Responder):
     """Answers each request once its FCGI_STDIN has ended."""
 
     def __init__(self, body: bytes) -> None:
@@ -19,32 +19,28 @@ class FastCgi:
         self._keeps: dict[int, bool] = {}
         self._response = b"Status: 200 OK\r\nContent-Type: text/plain\r\n\r\n" + body
 
-    def greeting(self) -> bytes:
-        """Return nothing: the web server speaks first."""
-        return b""
-
-    def feed(self, data: bytes) -> Iterator[Answer]:
-        """Yield an answer for each request that is whole now."""
+    def feed(self, data: bytes) -> Iterator[Response]:
+        """Yield a response for each request that is whole now."""
         self._buffer += data
         while (record := self._record()) is not None:
             kind, request, content = record
             if kind == _BEGIN_REQUEST:
                 if len(content) < 3:
-                    raise DialogueError("FCGI_BEGIN_REQUEST is too short")
+                    raise PeerError("FCGI_BEGIN_REQUEST is too short")
                 self._keeps[request] = bool(content[2] & _KEEP_CONN)
             elif request not in self._keeps:
-                raise DialogueError(f"record of type {kind} for request {request}, which has not begun")
+                raise PeerError(f"record of type {kind} for request {request}, which has not begun")
             elif kind == _STDIN and not content:
-                yield Answer(self._answer(request), stays=self._keeps.pop(request))
+                yield Response(self._answer(request), stays=self._keeps.pop(request))
             elif kind == _ABORT:
-                yield Answer(_end(request), requests=0, stays=self._keeps.pop(request))
+                yield Response(_end(request), requests=0, stays=self._keeps.pop(request))
 
     def _record(self) -> tuple[int, int, bytes] | None:
         if len(self._buffer) < _RECORD.size:
             return None
         version, kind, request, length, padding = _RECORD.unpack_from(self._buffer)
         if version != 1:
-            raise DialogueError(f"version {version} is not FastCGI 1")
+            raise PeerError(f"version {version} is not FastCGI 1")
         end = _RECORD.size + length + padding
         if len(self._buffer) < end:
             return None

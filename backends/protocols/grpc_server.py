@@ -1,4 +1,4 @@
-"""gRPC's own server where a role expects to be handed a listening socket (backends/role.py)."""
+"""gRPC's own server as a backend."""
 
 import socket
 from collections.abc import Callable
@@ -6,34 +6,29 @@ from typing import Any
 
 import grpc
 
-from backends.listening import address
+from backends.role.backend import Backend
+from backends.role.counters import Counters
+from backends.role.listening import address_of
 
 
-class Accepting:
-    """A server that takes connections until its drain."""
+class GrpcServer(Backend):
+    """Accepts by gRPC's own server, which `add_services` gives its services."""
 
-    def close(self) -> None:
-        """Do nothing: gRPC ends its listener together with its connections."""
-
-
-class GrpcServer:
-    """Accepts by gRPC's own server, which `add` gives its services."""
-
-    def __init__(self, add: Callable[[Any], None]) -> None:
-        self._add = add
+    def __init__(self, add_services: Callable[[Any], None], counters: Counters) -> None:
+        super().__init__(counters)
+        self._add_services = add_services
         self._server: Any = None
 
-    async def accept(self, listener: socket.socket) -> Accepting:
+    async def accept(self, listener: socket.socket) -> None:
         """Serve the connections that come to a socket's address; gRPC opens a socket of its own there."""
-        where = address(listener)
+        where = address_of(listener)
         listener.close()
         self._server = grpc.aio.server()
-        self._add(self._server)
+        self._add_services(self._server)
         self._server.add_insecure_port(where)
         await self._server.start()
-        return Accepting()
 
     async def drain(self, timeout_s: float) -> bool:
-        """End every stream."""
+        """End every stream, and the listener with them."""
         await self._server.stop(0.0)
         return True

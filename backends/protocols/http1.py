@@ -1,29 +1,25 @@
-"""HTTP/1.1 as a dialogue: each request is answered, those too that servers ought to refuse for their Host.
+"""HTTP/1.1 as a responder: each request is answered, those too that servers ought to refuse for their Host.
 
-The raw backend (server.py) is the fast one, and strict.
+The raw backend (backends/http/raw.py) is the fast one, and strict.
 """
 
 from collections.abc import Iterator
 
-from backends.dialogue import Answer, DialogueError
-from backends.http11 import ProtocolError, RequestHead, RequestReader
+from backends.protocols.http11 import ProtocolError, RequestHead, RequestReader
+from backends.protocols.responder import PeerError, Responder, Response
 
 
-class Http1:
+class Http1(Responder):
     """Answers each request once its body is whole."""
 
     def __init__(self, body: bytes) -> None:
+        self._body = body
         self._reader = RequestReader(any_host=True)
         self._head: RequestHead | None = None
-        self._body = body
         self._fields = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n" % len(body)
 
-    def greeting(self) -> bytes:
-        """Return nothing: the client speaks first."""
-        return b""
-
-    def feed(self, data: bytes) -> Iterator[Answer]:
-        """Yield an answer for each request that is whole now."""
+    def feed(self, data: bytes) -> Iterator[Response]:
+        """Yield a response for each request that is whole now."""
         self._reader.feed(data)
         try:
             while (head := self._head or self._reader.head()) is not None:
@@ -33,18 +29,18 @@ class Http1:
                 self._head = None
                 yield self._answer(head)
         except ProtocolError as error:
-            raise DialogueError(str(error)) from error
+            raise PeerError(str(error)) from error
 
     def _is_body_read(self) -> bool:
         while piece := self._reader.body():
             pass
         return piece is not None
 
-    def _answer(self, head: RequestHead) -> Answer:
+    def _answer(self, head: RequestHead) -> Response:
         # RFC 9112, section 9.3: an HTTP/1.0 client must be told that the connection persists.
         connection = b"Connection: keep-alive\r\n" if head.http10 else b""
         if not head.keep_alive:
             connection = b"Connection: close\r\n"
         echo = b"X-Bench-Id: %b\r\n" % head.bench_id if head.bench_id else b""
         body = b"" if head.method == b"HEAD" else self._body
-        return Answer(self._fields + echo + connection + b"\r\n" + body, stays=head.keep_alive)
+        return Response(self._fields + echo + connection + b"\r\n" + body, stays=head.keep_alive)

@@ -124,7 +124,7 @@ def _match_request_line(head: bytes) -> re.Match[bytes]:
 
 
 def _values(lower: bytes, name: bytes) -> list[bytes]:
-    """The values of all fields called `name` (in lower case, with CRLF before and the colon after)."""
+    """Return the values of all fields called `name` (in lower case, with CRLF before and the colon after)."""
     return [part.partition(b"\r\n")[0].strip(b" \t") for part in lower.split(name)[1:]]
 
 

@@ -11,19 +11,19 @@ import h2.connection
 import h2.events
 import h2.exceptions
 
-from backends.dialogue import Answer, DialogueError
+from backends.protocols.responder import PeerError, Responder, Response
 
 # A gRPC message: not compressed, empty (gRPC over HTTP2, "Length-Prefixed-Message").
 _EMPTY_MESSAGE: Final = bytes(5)
 
 
-class Http2:
+class Http2(Responder):
     """Answers each stream when its request has ended; the connection stays."""
 
     def __init__(self, body: bytes) -> None:
+        self._body = body
         config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
         self._connection = h2.connection.H2Connection(config)
-        self._body = body
         self._is_grpc: dict[int, bool] = {}
 
     def greeting(self) -> bytes:
@@ -31,13 +31,13 @@ class Http2:
         self._connection.initiate_connection()
         return bytes(self._connection.data_to_send())
 
-    def feed(self, data: bytes) -> Iterator[Answer]:
-        """Yield one answer with all that is to be sent now."""
+    def feed(self, data: bytes) -> Iterator[Response]:
+        """Yield one response with all that is to be sent now."""
         try:
             answered = sum(self._take(event) for event in self._connection.receive_data(data))
         except h2.exceptions.ProtocolError as error:
-            raise DialogueError(str(error)) from error
-        yield Answer(bytes(self._connection.data_to_send()), requests=answered)
+            raise PeerError(str(error)) from error
+        yield Response(bytes(self._connection.data_to_send()), requests=answered)
 
     def _take(self, event: h2.events.Event) -> int:
         """Deal with one event; return how many requests it answered."""

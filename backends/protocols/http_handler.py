@@ -6,12 +6,12 @@ object per connection, no task per request.
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
-from backends.connections import Connections
-from backends.counters import Counters
-from backends.http11 import ProtocolError, RequestHead, RequestReader
+from backends.protocols.http11 import ProtocolError, RequestHead, RequestReader
+from backends.role.backend import Backend, CountedConnection
+from backends.role.counters import Counters
 
 JSON: Final = b"application/json"
 TEXT: Final = b"text/plain"
@@ -21,7 +21,7 @@ _REASONS: Final = {200: b"OK", 204: b"No Content", 400: b"Bad Request", 404: b"N
 
 
 class Request(NamedTuple):
-    """What somebody asks for."""
+    """A whole request."""
 
     method: bytes
     path: str
@@ -30,84 +30,64 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What is said in return."""
+    """What is sent in return."""
 
     body: bytes = b""
     status: int = 200
-    kind: bytes = TEXT
+    content_type: bytes = TEXT
 
 
 Reply = Callable[[Answer], None]
 """Answers a request; to be called once, and without effect where the connection is gone by then."""
 Handle = Callable[[Request, Reply], None]
-"""Takes a request, and answers it now or later."""
+"""Receives a request, and answers it now or later."""
 
 
-class PlainServer:
+class HandlerServer(Backend):
     """Makes the protocols of new connections, whose requests go to `handle`."""
 
     def __init__(self, handle: Handle, counters: Counters) -> None:
+        super().__init__(counters)
         self.handle = handle
-        self.counters = counters
-        self.connections: Connections[Connection] = Connections()
 
-    def __call__(self) -> "Connection":
+    def __call__(self) -> "HandlerConnection":
         """Make the protocol of a new connection."""
-        return Connection(self)
-
-    async def drain(self, timeout_s: float) -> bool:
-        """Close every connection, since an answer may be far away; return whether all went in time."""
-        for connection in self.connections:
-            connection.close()
-        return await self.connections.gone(timeout_s)
+        return HandlerConnection(self)
 
 
-class Connection(asyncio.Protocol):
+class HandlerConnection(CountedConnection):
     """One client's connection. States: reading, answering (further requests wait in the reader), closed."""
 
-    __slots__ = ("_body", "_head", "_is_answering", "_peer_closed", "_reader", "_server", "_transport")
+    __slots__ = ("_body", "_head", "_is_answering", "_reader", "_server")
 
-    _transport: asyncio.Transport
-
-    def __init__(self, server: PlainServer) -> None:
+    def __init__(self, server: HandlerServer) -> None:
+        super().__init__(server)
         self._server = server
         self._reader = RequestReader()
         self._head: RequestHead | None = None
         self._body = bytearray()
         self._is_answering = False
-        self._peer_closed = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._server.counters.accepted += 1
-        self._server.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
+        """Pass on the requests that are whole, one at a time."""
         self._reader.feed(data)
         if not self._is_answering:
             self._read()
 
-    def eof_received(self) -> None:
-        self._peer_closed = True
-
     def connection_lost(self, error: Exception | None) -> None:
+        """Count how the connection ended."""
         self._is_answering = False
-        self._server.connections.discard(self)
-        self._server.counters.count_lost(error, peer_closed=self._peer_closed)
-
-    def close(self) -> None:
-        """Close the connection, whatever is under way."""
-        self._transport.close()
+        super().connection_lost(error)
 
     def _read(self) -> None:
-        """Accept the requests that are whole, until one of them is not answered at once."""
+        """Handle the requests that are whole, until one of them is not answered at once."""
         try:
-            while not self._is_answering and not self._transport.is_closing() and self._is_whole():
+            while not self._is_answering and not self.transport.is_closing() and self._is_whole():
                 self._handle()
         except ProtocolError as error:
-            self._server.counters.errors.protocol += 1
-            self._transport.write(_bytes(Answer(str(error).encode(), error.status), keep_alive=False))
-            self._transport.close()
+            self.counters.errors.protocol += 1
+            self.transport.write(_bytes(Answer(str(error).encode(), error.status), keep_alive=False))
+            self.transport.close()
 
     def _is_whole(self) -> bool:
         """Read on in the next request; return whether it is there in full."""
@@ -135,15 +115,15 @@ class Connection(asyncio.Protocol):
         self._server.handle(request, lambda answer: self._answer(answer, head.keep_alive))
 
     def _answer(self, answer: Answer, keep_alive: bool) -> None:
-        if self._transport.is_closing():
+        if self.transport.is_closing():
             return
-        self._transport.write(_bytes(answer, keep_alive))
-        self._server.counters.requests += 1
+        self.transport.write(_bytes(answer, keep_alive))
+        self.counters.requests += 1
         self._is_answering = False
         if not keep_alive:
-            self._transport.close()
+            self.transport.close()
         elif self._reader.unread:
-            # Not from here: who answers at once is called by the loop that reads.
+            # Not from here: an answer that is given at once is called by the loop that reads.
             asyncio.get_running_loop().call_soon(self._read)
 
 
@@ -153,4 +133,4 @@ def _bytes(answer: Answer, keep_alive: bool) -> bytes:
     if status == 204:  # RFC 9110, section 8.6: no Content-Length
         return b"HTTP/1.1 204 No Content\r\n%b\r\n" % close
     head = b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b\r\n"
-    return head % (status, reason, answer.kind, len(answer.body), close) + answer.body
+    return head % (status, reason, answer.content_type, len(answer.body), close) + answer.body

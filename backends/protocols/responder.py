@@ -1,20 +1,19 @@
-"""What a protocol answers, as values: bytes in, answers out. No sockets, no clock.
+"""One connection's side of a protocol as values: bytes in, responses out. No sockets, no clock.
 
-Each protocol (plain.py, http2.py, fastcgi.py, gateways.py, memcached.py) is a Speaker; peers.py puts it on
-a socket.
+Each protocol (http1.py, http2.py, fastcgi.py, uwsgi_scgi.py, memcached.py) is a Responder; server.py puts it
+on a socket.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 
-class DialogueError(Exception):
+class PeerError(Exception):
     """The peer sent what its protocol does not allow; the connection is of no more use."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """Bytes to send, how many requests they answer, and whether the connection stays afterwards."""
 
     data: bytes
@@ -22,11 +21,13 @@ class Answer:
     stays: bool = True
 
 
-class Speaker(Protocol):
-    """One connection's side of a dialogue; keeps what is not whole yet."""
+class Responder:
+    """One connection's side of a protocol; keeps what is not whole yet."""
 
     def greeting(self) -> bytes:
-        """Return what is sent before anything was received."""
+        """Return what is sent before anything was received; nothing where the client speaks first."""
+        return b""
 
-    def feed(self, data: bytes) -> Iterator[Answer]:
-        """Yield the answers to what is whole now. Raises DialogueError."""
+    def feed(self, data: bytes) -> Iterator[Response]:
+        """Yield the responses to what is whole now. Raise PeerError."""
+        raise NotImplementedError

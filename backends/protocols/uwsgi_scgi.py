@@ -7,13 +7,13 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from backends.dialogue import Answer, DialogueError
+from backends.protocols.responder import PeerError, Responder, Response
 
 _UWSGI: Final = struct.Struct("<BHB")  # modifier1, size of the variables, modifier2
 _LONGEST_NETSTRING: Final = 7  # digits: nginx sends some kilobytes
 
 
-class Gateway:
+class Gateway(Responder):
     """Answers one request, and closes."""
 
     def __init__(self, body: bytes) -> None:
@@ -22,12 +22,8 @@ class Gateway:
         self._buffer = b""
         self._is_answered = False
 
-    def greeting(self) -> bytes:
-        """Return nothing: the web server speaks first."""
-        return b""
-
-    def feed(self, data: bytes) -> Iterator[Answer]:
-        """Yield the answer once the request is whole."""
+    def feed(self, data: bytes) -> Iterator[Response]:
+        """Yield the response once the request is whole."""
         self._buffer += data
         read = None if self._is_answered else self._variables()
         if read is None:
@@ -35,10 +31,10 @@ class Gateway:
         variables, start = read
         length = variables.get(b"CONTENT_LENGTH", b"") or b"0"
         if not length.isdigit():
-            raise DialogueError(f"CONTENT_LENGTH {length!r} is no number")
+            raise PeerError(f"CONTENT_LENGTH {length!r} is no number")
         if len(self._buffer) >= start + int(length):
             self._is_answered = True
-            yield Answer(self._response, stays=False)
+            yield Response(self._response, stays=False)
 
     def _variables(self) -> tuple[Mapping[bytes, bytes], int] | None:
         """Return the variables and where the body starts, or None while they are not whole."""
@@ -61,7 +57,7 @@ class Uwsgi(Gateway):
             words.append(self._buffer[at + 2 : at + 2 + length])
             at += 2 + length
         if at != end or len(words) % 2:
-            raise DialogueError("the variables of a uwsgi request do not fill their block")
+            raise PeerError("the variables of a uwsgi request do not fill their block")
         return dict(zip(words[::2], words[1::2], strict=True)), end
 
 
@@ -73,11 +69,11 @@ class Scgi(Gateway):
         if not colon and len(digits) <= _LONGEST_NETSTRING:
             return None
         if not digits.isdigit() or len(digits) > _LONGEST_NETSTRING:
-            raise DialogueError(f"{digits[:20]!r} does not begin a netstring")
+            raise PeerError(f"{digits[:20]!r} does not begin a netstring")
         size = int(digits)
         if len(rest) <= size:
             return None
         if rest[size : size + 1] != b",":
-            raise DialogueError("the netstring of an SCGI request does not end in a comma")
+            raise PeerError("the netstring of an SCGI request does not end in a comma")
         words = rest[:size].split(b"\0")[:-1]
         return dict(zip(words[::2], words[1::2], strict=False)), len(digits) + 1 + size + 1

@@ -1,77 +1,49 @@
-"""The command line and the life of a server that does one thing: `python -m backends.push` and its kin.
+"""The command line and the life of a server that runs in one process: `python -m backends.scenarios...`.
 
-Each takes `--control --listen HOST:PORT` beside flags of its own, and talks over its pipes (docs/pipes.md).
+Each accepts `--control --listen HOST:PORT` besides flags of its own, and talks over pipes (docs/pipes.md).
 """
 
 import argparse
-import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 import uvloop
 
-from backends.control import Pipes
-from backends.counters import Counters
-from backends.ending import exit_code
-from backends.errors import MisuseError
-from backends.listening import address, allow_connections, open_listeners
-from backends.options import parse_address
-from backends.role import Acceptor, Backend, MakeBackend, Told, ready_event, run_worker
+from backends.role.backend import Backend
+from backends.role.errors import MisuseError, exit_code
+from backends.role.lifecycle import ready_event, run_worker
+from backends.role.listening import address_of, open_listeners, parse_address, raise_file_limit
+from backends.role.pipes import own_pipes
 
-Make = Callable[[argparse.Namespace, Counters], Awaitable[Backend | Acceptor]]
-"""Makes the server inside its loop, from its flags; counts in the counters that it is given."""
+Make = Callable[[argparse.Namespace], Awaitable[Backend]]
+"""Makes the server inside its loop, from its flags, whose `listen` is where it really listens."""
 
 
 class Parser(argparse.ArgumentParser):
     """A command line whose misuse is one line and an exit code."""
 
-    def __init__(self, program: str, description: str) -> None:
-        super().__init__(prog=f"python -m {program}", description=description)
-        self.add_argument("--listen", action="append", required=True, metavar="HOST:PORT")
-        self.add_argument("--control", action="store_true", help="take commands from stdin")
-
     def error(self, message: str) -> NoReturn:
+        """Raise MisuseError."""
         raise MisuseError(message)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What a server is, once its flags are read: how it is made, what it counts, and its TLS, if any.
-
-    When it is made, the flags hold the addresses on which it really listens.
-    """
-
-    make: MakeBackend
-    counters: Told
-    tls: ssl.SSLContext | None = None
-    also: Mapping[str, Callable[[], None]] = field(default_factory=dict)
-    """The commands that it obeys beside the usual ones."""
+def server_parser(program: str, description: str) -> Parser:
+    """Return the command line of a server, with the flags that all of them have."""
+    parser = Parser(prog=f"python -m {program}", description=description)
+    parser.add_argument("--listen", action="append", required=True, metavar="HOST:PORT")
+    parser.add_argument("--control", action="store_true", help="accept commands from stdin")
+    return parser
 
 
-def main(parser: Parser, arguments: Sequence[str], make: Make, counters: Counters | None = None) -> int:
+def run_server(parser: Parser, make: Make) -> int:
     """Run a server to its end; return the exit code."""
-    counted = counters or Counters()
-    return run(parser, arguments, lambda given: Part(lambda: make(given, counted), counted))
+    return exit_code(lambda: _serve(parser.parse_args(), make))
 
 
-def run(parser: Parser, arguments: Sequence[str], part: Callable[[argparse.Namespace], Part]) -> int:
-    """Run the part that a server's flags make of it to its end; return the exit code."""
-
-    def play() -> None:
-        given = parser.parse_args(arguments)
-        _play(part(given), given)
-
-    return exit_code(play)
-
-
-def _play(part: Part, given: argparse.Namespace) -> None:
+def _serve(given: argparse.Namespace, make: Make) -> None:
     (listeners,) = open_listeners([parse_address(each) for each in given.listen], 1)
-    given.listen = [address(each) for each in listeners]
-    pipes = Pipes(0 if given.control else None, 1)
+    given.listen = [address_of(each) for each in listeners]
     ready = ready_event(given.listen, 1)
-    allow_connections()
-    life = run_worker(
-        part.make, part.counters, listeners, pipes, ready=ready, alone=True, tls=part.tls, also=part.also
-    )
-    uvloop.run(life)
+    raise_file_limit()
+    pipes = own_pipes(control=given.control)
+    uvloop.run(run_worker(lambda: make(given), listeners, pipes, ready=ready, alone=True))

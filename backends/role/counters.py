@@ -1,4 +1,4 @@
-"""What a backend counts, and the event that tells it."""
+"""What a backend counts, and the event that reports it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,7 +15,7 @@ class Errors:
 
 @dataclass(slots=True)
 class Counters:
-    """What one worker did so far; the words are those of docs/pipes.md."""
+    """What one worker did so far; the keys are those of docs/pipes.md."""
 
     accepted: int = 0
     requests: int = 0
@@ -35,14 +35,12 @@ class Counters:
         return {"event": name, "role": "backend", **asdict(self)}
 
 
-def summed(events: Iterable[Mapping[str, Any]]) -> Counters:
+def sum_counters(events: Iterable[Mapping[str, Any]]) -> Counters:
     """Add up the counters in several workers' events."""
     total = Counters()
     for event in events:
-        total.accepted += event["accepted"]
-        total.requests += event["requests"]
-        total.failed += event["failed"]
+        for key in ("accepted", "requests", "failed", "closed_first"):
+            setattr(total, key, getattr(total, key) + event[key])
         total.errors.protocol += event["errors"]["protocol"]
         total.errors.reset += event["errors"]["reset"]
-        total.closed_first += event["closed_first"]
     return total

@@ -1,4 +1,7 @@
-"""What stops a backend from starting; each carries the exit code that it leads to."""
+"""What stops a backend: the errors, and the line on stderr and the exit code that each leads to."""
+
+import sys
+from collections.abc import Callable
 
 
 class BackendError(Exception):
@@ -8,7 +11,7 @@ class BackendError(Exception):
 
 
 class MisuseError(BackendError):
-    """What was asked for makes no sense."""
+    """The command line makes no sense."""
 
     exit_code = 2
 
@@ -18,4 +21,17 @@ class WorkerError(BackendError):
 
 
 class ListenError(BackendError):
-    """The environment does not let us listen on the address."""
+    """The environment does not allow us to listen on the address."""
+
+
+def exit_code(run: Callable[[], None]) -> int:
+    """Run a server to its end; return the exit code."""
+    try:
+        run()
+    except BackendError as error:
+        sys.stderr.write(f"backend: {error}\n")
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.write("backend: nobody reads stdout any more; keep it open until `done`\n")
+        return BackendError.exit_code
+    return 0

@@ -10,23 +10,23 @@ from typing import Final
 COMMANDS: Final = ("count", "stop")
 
 
-def talk(line: str) -> None:
+def log(message: str) -> None:
     """Write one line for people."""
-    sys.stderr.write(f"backend: {line}\n")
+    sys.stderr.write(f"backend: {message}\n")
 
 
 def parse_command(line: bytes, known: Sequence[str] = COMMANDS) -> str | None:
     """Return the name of the command in a line, None when there is none that is `known`."""
     try:
-        given = json.loads(line)
+        received = json.loads(line)
     except ValueError:
         return None
-    name = given.get("command") if isinstance(given, dict) else None
+    name = received.get("command") if isinstance(received, dict) else None
     return name if name in known else None
 
 
 class Pipes:
-    """Reads commands from one descriptor (None: takes no commands), writes events to another."""
+    """Reads commands from one descriptor (None: accepts no commands), writes events to another."""
 
     def __init__(self, commands: int | None, events: int) -> None:
         self._commands = commands
@@ -35,7 +35,7 @@ class Pipes:
         self._unread = b""
 
     def send(self, event: dict[str, object]) -> None:
-        """Write one event, whole. Raises BrokenPipeError when nobody reads it."""
+        """Write one event, whole. Raise BrokenPipeError when no process reads it."""
         line = json.dumps(event).encode() + b"\n"
         while line:
             line = line[os.write(self._events, line) :]
@@ -48,10 +48,9 @@ class Pipes:
     ) -> None:
         """Call `on_command` with each known command's name, and `on_gone` once the other side is gone."""
         self._known = known
-        if self._commands is None:
-            return
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._commands, self._read, self._commands, on_command, on_gone)
+        if self._commands is not None:
+            loop = asyncio.get_running_loop()
+            loop.add_reader(self._commands, self._read, self._commands, on_command, on_gone)
 
     def _read(self, commands: int, on_command: Callable[[str], None], on_gone: Callable[[], None]) -> None:
         data = os.read(commands, 65536)
@@ -64,11 +63,16 @@ class Pipes:
             command = parse_command(line, self._known)
             if command is None:
                 known = ", ".join(json.dumps({"command": name}) for name in self._known)
-                talk(f"command {line.decode(errors='replace')!r} is not understood; send one of {known}")
+                log(f"command {line.decode(errors='replace')!r} is not understood; send one of {known}")
             else:
                 on_command(command)
 
 
+def own_pipes(*, control: bool) -> Pipes:
+    """Return the pipes of this process: stdin, where it is to be read, and stdout."""
+    return Pipes(0 if control else None, 1)
+
+
 def end_at_once() -> None:
-    """End this process without draining: whoever started it is gone, or has asked twice."""
+    """End this process without draining: its parent is gone, or the stop was requested twice."""
     os._exit(0)

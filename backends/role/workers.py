@@ -11,15 +11,15 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from backends.control import Pipes, end_at_once
-from backends.counters import summed
-from backends.errors import WorkerError
-from backends.role import Stop
+from backends.role.counters import sum_counters
+from backends.role.errors import WorkerError
+from backends.role.lifecycle import Stop
+from backends.role.pipes import Pipes, end_at_once
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One forked worker, seen from its parent: descriptors to command it and to hear its events."""
+    """One forked worker, seen from its parent: descriptors to command it and to read its events."""
 
     pid: int
     commands: int
@@ -66,24 +66,24 @@ def _close_all(listeners: list[list[socket.socket]]) -> None:
 
 
 async def run_parent(workers: list[Worker], pipes: Pipes, ready: dict[str, object]) -> None:
-    """Speak for all workers until told to stop. Raises WorkerError when one of them dies."""
+    """Speak for all workers until the stop is requested. Raise WorkerError when one of them dies."""
     stop = Stop()
     stop.on_signals()
     streams = [await _open_stream(worker.events) for worker in workers]
-    await _hear_all(workers, streams, "ready")
+    await _read_all(workers, streams, "ready")
     counts: asyncio.Queue[None] = asyncio.Queue()
 
     def on_command(command: str) -> None:
         if command == "count":
             counts.put_nowait(None)
         else:
-            stop.ask()
+            stop.request()
 
     pipes.listen(on_command, end_at_once)
     pipes.send(ready)
     await _count_until_stopped(workers, streams, pipes, counts, stop)
-    _tell_all(workers, "stop")
-    pipes.send(summed(await _hear_all(workers, streams, "done")).event("done"))
+    _command_all(workers, "stop")
+    pipes.send(sum_counters(await _read_all(workers, streams, "done")).event("done"))
 
 
 async def _count_until_stopped(
@@ -95,13 +95,13 @@ async def _count_until_stopped(
 ) -> None:
     died = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, died.set)
-    stopped, dead = asyncio.ensure_future(stop.asked()), asyncio.ensure_future(died.wait())
+    stopped, dead = asyncio.ensure_future(stop.wait()), asyncio.ensure_future(died.wait())
     while True:
         wanted = asyncio.ensure_future(counts.get())
         done, _ = await asyncio.wait({stopped, dead, wanted}, return_when=asyncio.FIRST_COMPLETED)
         if wanted in done:
-            _tell_all(workers, "count")
-            pipes.send(summed(await _hear_all(workers, streams, "count")).event("count"))
+            _command_all(workers, "count")
+            pipes.send(sum_counters(await _read_all(workers, streams, "count")).event("count"))
             continue
         wanted.cancel()
         if dead in done:
@@ -121,20 +121,20 @@ async def _open_stream(descriptor: int) -> asyncio.StreamReader:
     return stream
 
 
-def _tell_all(workers: list[Worker], command: str) -> None:
+def _command_all(workers: list[Worker], command: str) -> None:
     for worker in workers:
         os.write(worker.commands, json.dumps({"command": command}).encode() + b"\n")
 
 
-async def _hear_all(
+async def _read_all(
     workers: list[Worker], streams: list[asyncio.StreamReader], name: str
 ) -> list[dict[str, object]]:
-    """Return the next event of every worker, which is the answer to what was asked last."""
+    """Return the next event of every worker, which answers the last command."""
     events: list[dict[str, object]] = []
     for worker, stream in zip(workers, streams, strict=True):
         line = await stream.readline()
         event = json.loads(line) if line else {}
         if event.get("event") != name:
-            raise WorkerError(f"worker {worker.pid} ended before it said {name}; start again")
+            raise WorkerError(f"worker {worker.pid} ended before its event {name}; start again")
         events.append(event)
     return events
