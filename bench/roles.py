@@ -135,8 +135,8 @@ def _backend_flags(plan: Backend, host: Host) -> Iterator[str]:
     for address in host.addresses:
         yield from ("--listen", f"{address}:{host.listen_port}")
     # In bytes: a plan may spell sizes in more ways than the backend.
-    body = "-".join(map(str, plan.body_bytes))
-    yield from ("--kind", plan.kind, "--workers", str(plan.workers), "--body", body)
+    size = "-".join(map(str, plan.body_bytes))
+    yield from ("--kind", plan.kind, "--workers", str(plan.workers), "--response-size", size)
     yield from ("--delay", plan.delay, "--close", plan.close.removesuffix("ms"))
     if plan.idle_timeout_s is not None:
         yield from ("--idle-timeout", str(plan.idle_timeout_s))

@@ -179,7 +179,7 @@ def test_misuse_is_one_line_and_leaves_nothing(
         ("", "the following arguments are required: --listen"),
         ("--listen x", "--listen 'x' is no address; write HOST:PORT"),
         ("--listen 127.0.0.1:99999", "is no address"),
-        ("--listen a:0 --body 1KB", "body size '1KB' is not understood; write 2, 100KiB"),
+        ("--listen a:0 --response-size 1KB", "response size '1KB' is not understood; write 2, 100KiB"),
         ("--listen a:0 --delay x", "'x' is no time"),
         ("--listen a:0 --workers 0", "--workers '0' is no whole number from 1"),
         ("--listen a:0 --idle-timeout nan", "--idle-timeout 'nan' is no number of seconds"),

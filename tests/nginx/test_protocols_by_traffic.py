@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.http2 import Http2
+from backends.protocols.http2 import Http2
 from nginx import versions
 from tests.nginx import real
 from tests.nginx.test_effects_by_traffic import KEPT, POOL, PROGRAMS, about, accepted, flagged, site

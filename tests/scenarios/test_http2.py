@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import bench_process
-from backends.streams import slow_s
+from backends.scenarios.http2 import slow_s
 from bench.scenarios.client import Go
 from bench.scenarios.http2.clients import Askers
 from bench.subjects import programs

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from backend_process import read_answer, read_until_closed, running_backend
-from backends.behaviours import pattern
+from backends.http.behaviours import pattern
 
 GET = b"GET /g HTTP/1.1\r\nHost: localhost\r\nX-Bench-Id: 7f-1\r\n\r\n"
 KINDS = pytest.mark.parametrize("kind", ["raw", "aiohttp"])
@@ -17,7 +17,7 @@ KINDS = pytest.mark.parametrize("kind", ["raw", "aiohttp"])
 
 @KINDS
 async def test_a_client_keeps_its_connection(kind: str) -> None:
-    with running_backend("--kind", kind, "--body", "1KiB") as backend:
+    with running_backend("--kind", kind, "--response-size", "1KiB") as backend:
         url = f"http://{backend.ready['listen'][0]}/path?query=1"
         async with aiohttp.ClientSession() as session:
             for number in range(5):
@@ -133,7 +133,7 @@ def test_idle_connections_are_closed(kind: str) -> None:
 @KINDS
 @pytest.mark.parametrize("failure", ["reset", "cut", "garbage"])
 def test_failures_on_purpose(kind: str, failure: str) -> None:
-    flags = ("--kind", kind, "--body", "100", "--fail", f"{failure}:1")
+    flags = ("--kind", kind, "--response-size", "100", "--fail", f"{failure}:1")
     with running_backend(*flags) as backend, backend.connect() as client:
         client.sendall(GET)
         if failure == "reset":

@@ -1,4 +1,4 @@
-"""What the texts of --delay, --body, --fail and --close mean."""
+"""What the texts of --delay, --response-size and --fail mean."""
 
 import itertools
 from collections.abc import Callable
@@ -6,19 +6,16 @@ from statistics import mean
 
 import pytest
 
-from backends.behaviours import (
-    BodySize,
-    Close,
-    CloseKind,
+from backends.http.behaviours import (
     Failure,
     Failures,
-    parse_body,
-    parse_close,
+    ResponseSize,
     parse_delay,
     parse_failures,
+    parse_response_size,
     pattern,
 )
-from backends.errors import MisuseError
+from backends.role.errors import MisuseError
 from bench.load import wire
 
 
@@ -64,16 +61,16 @@ def test_no_delay(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "size"),
     [
-        ("0", BodySize(0, 0)),
-        ("2", BodySize(2, 2)),
-        ("7B", BodySize(7, 7)),
-        ("100KiB", BodySize(102_400, 102_400)),
-        ("1KiB-64KiB", BodySize(1024, 65_536)),
-        ("10MiB", BodySize(10 << 20, 10 << 20)),
+        ("0", ResponseSize(0, 0)),
+        ("2", ResponseSize(2, 2)),
+        ("7B", ResponseSize(7, 7)),
+        ("100KiB", ResponseSize(102_400, 102_400)),
+        ("1KiB-64KiB", ResponseSize(1024, 65_536)),
+        ("10MiB", ResponseSize(10 << 20, 10 << 20)),
     ],
 )
-def test_body_sizes(text: str, size: BodySize) -> None:
-    assert parse_body(text) == size
+def test_response_sizes(text: str, size: ResponseSize) -> None:
+    assert parse_response_size(text) == size
     assert all(size.low <= size.draw() <= size.high for _ in range(100))
 
 
@@ -84,18 +81,6 @@ def test_every_nth_response_fails() -> None:
         *(None, None, cut, reset, garbage, cut),
         *(None, reset, cut, garbage, None, reset),  # the twelfth is both: reset was named first
     ]
-
-
-@pytest.mark.parametrize(
-    ("text", "close"),
-    [
-        ("at-once", Close(CloseKind.AT_ONCE)),
-        ("linger:250", Close(CloseKind.LINGER, 0.25)),
-        ("never", Close(CloseKind.NEVER)),
-    ],
-)
-def test_closes(text: str, close: Close) -> None:
-    assert parse_close(text) == close
 
 
 def parse_failure(text: str) -> object:
@@ -110,12 +95,8 @@ def parse_failure(text: str) -> object:
             for text in ("", "5", "-5ms", "5 ms", "uniform:5ms", "uniform:9ms-1ms", "x:5ms")
         ),
         *((parse_delay, text) for text in ("exponential:0", "exponential:", "1e3ms")),
-        *((parse_body, text) for text in ("", "-1", "1KB", "2-1", "1-", "1.5KiB", "٣")),
+        *((parse_response_size, text) for text in ("", "-1", "1KB", "2-1", "1-", "1.5KiB", "٣")),
         *((parse_failure, text) for text in ("", "reset", "reset:0", "reset:-1", "boom:3", "reset:1,,cut:2")),
-        *(
-            (parse_close, text)
-            for text in ("", "later", "linger", "linger:", "linger:-1", "never:1", "at-once:")
-        ),
     ],
 )
 def test_what_makes_no_sense_is_named(parse: Callable[[str], object], text: str) -> None:

@@ -2,16 +2,17 @@
 
 import pytest
 
-from backends.behaviours import BodySize, Close, CloseKind
-from backends.errors import MisuseError
-from backends.options import parse_options
+from backends.http.behaviours import ResponseSize
+from backends.http.options import parse_options
+from backends.role.closing import Close, CloseKind
+from backends.role.errors import MisuseError
 
 
 def test_defaults() -> None:
     options = parse_options(["--listen", "127.0.0.1:0"])
     assert options.listen == (("127.0.0.1", 0),)
     assert (options.kind, options.workers, options.control) == ("raw", 1, False)
-    assert (options.delay, options.body, options.failures) == (None, BodySize(2, 2), {})
+    assert (options.delay, options.response_size, options.failures) == (None, ResponseSize(2, 2), {})
     assert (options.idle_timeout_s, options.requests_per_connection) == (0.0, 0)
     assert options.close == Close(CloseKind.AT_ONCE)
 

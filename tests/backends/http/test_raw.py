@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from backend_process import read_answer, read_until_closed, running_backend
-from backends.behaviours import pattern
+from backends.http.behaviours import pattern
 
 GET = b"GET /g HTTP/1.1\r\nHost: localhost\r\nX-Bench-Id: 7f-1\r\n\r\n"
 CLOSE = b"GET /g HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -77,7 +77,7 @@ def test_refuses_in_a_body_after_answering_what_came_before() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 95, 96, 16 * 1024, 16 * 1024 + 1, 1_045_000, 3_000_001])
 def test_bodies_are_prefixes_of_the_pattern(size: int) -> None:
-    with running_backend("--body", str(size)) as backend, backend.connect() as client:
+    with running_backend("--response-size", str(size)) as backend, backend.connect() as client:
         for _ in range(2):
             client.sendall(GET)
             head, body = read_answer(client)
@@ -86,7 +86,7 @@ def test_bodies_are_prefixes_of_the_pattern(size: int) -> None:
 
 
 def test_body_sizes_of_a_range_differ() -> None:
-    with running_backend("--body", "1KiB-64KiB") as backend, backend.connect() as client:
+    with running_backend("--response-size", "1KiB-64KiB") as backend, backend.connect() as client:
         sizes = set()
         for _ in range(50):
             client.sendall(GET)
@@ -99,7 +99,7 @@ def test_body_sizes_of_a_range_differ() -> None:
 
 
 def test_a_slow_reader_holds_up_its_own_answers_only() -> None:
-    with running_backend("--body", "10MiB") as backend, backend.connect() as slow:
+    with running_backend("--response-size", "10MiB") as backend, backend.connect() as slow:
         slow.sendall(GET * 100)
         with backend.connect() as other:
             other.sendall(GET)
@@ -181,7 +181,7 @@ def test_every_second_answer_is_reset() -> None:
 
 
 def test_an_answer_is_cut_in_its_body() -> None:
-    answered, done = closed_by_backend(["--fail", "cut:1", "--body", "100"], GET)
+    answered, done = closed_by_backend(["--fail", "cut:1", "--response-size", "100"], GET)
     head, _, body = answered.partition(b"\r\n\r\n")
     assert b"Content-Length: 100\r\n" in head
     assert body == pattern(50)

@@ -3,9 +3,9 @@
 import asyncio
 import itertools
 
-from backends.counters import Counters
-from backends.options import parse_options
-from backends.server import READ_AHEAD, SLICE, SWEEPS_PER_TIMEOUT, Connection, Server
+from backends.http.options import parse_options
+from backends.http.raw import READ_AHEAD, SLICE, SWEEPS_PER_TIMEOUT, RawConnection, RawServer
+from backends.role.counters import Counters
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -13,7 +13,7 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 class ScriptedTransport(asyncio.Transport):
     """Keeps what is written; after each write it pauses the protocol as long as `is_slow`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: RawConnection) -> None:
         super().__init__()
         self.connection = connection
         self.written = 0
@@ -39,16 +39,18 @@ class ScriptedTransport(asyncio.Transport):
         self.is_closed = True
 
 
-def connect(*flags: str) -> tuple[Connection, ScriptedTransport, Counters]:
+def connect(*flags: str) -> tuple[RawConnection, ScriptedTransport, Counters]:
     counters = Counters()
-    connection = Server(parse_options(["--listen", "a:0", *flags]), counters, itertools.count(1).__next__)()
+    connection = RawServer(
+        parse_options(["--listen", "a:0", *flags]), counters, itertools.count(1).__next__
+    )()
     transport = ScriptedTransport(connection)
     connection.connection_made(transport)
     return connection, transport, counters
 
 
 async def test_a_large_body_is_written_slice_by_slice_as_the_client_takes_it() -> None:
-    connection, transport, counters = connect("--body", "10MiB")
+    connection, transport, counters = connect("--response-size", "10MiB")
     transport.is_slow = True
     connection.data_received(GET)
     slices = 0

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backends.http11 import CHUNKED, ProtocolError, RequestHead, RequestReader, parse_any_head, parse_head
+from backends.protocols.http11 import (
+    CHUNKED,
+    ProtocolError,
+    RequestHead,
+    RequestReader,
+    parse_any_head,
+    parse_head,
+)
 from messages.corpus import REQUESTS, cuts
 from messages.model import Accept, Incomplete, Refuse, RequestReading
 

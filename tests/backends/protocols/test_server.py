@@ -18,8 +18,8 @@ import h2.events
 import pytest
 import trustme
 
-from backends.dialogue import Answer, DialogueError, Speaker
-from backends.peers import KINDS, speaker
+from backends.protocols.responder import PeerError, Responder, Response
+from backends.protocols.server import KINDS, responder
 
 BODY = b"ok"
 PARAMS = b"\x0f\x04REQUEST_METHODGET"
@@ -93,7 +93,7 @@ TABLE = {
 }
 
 
-def converse(one: Speaker, data: bytes, step: int) -> list[Answer]:
+def converse(one: Responder, data: bytes, step: int) -> list[Response]:
     answers = []
     for at in range(0, len(data), step):
         answers += one.feed(data[at : at + step])
@@ -102,15 +102,15 @@ def converse(one: Speaker, data: bytes, step: int) -> list[Answer]:
 
 @pytest.mark.parametrize("name", TABLE)
 @pytest.mark.parametrize("step", [1, 7, 10_000])
-def test_dialogue(name: str, step: int) -> None:
+def test_conversation(name: str, step: int) -> None:
     kind, asked, answered, stays = TABLE[name]
-    assert converse(speaker(kind)(BODY), asked, step) == [Answer(answered, 1, stays)]
+    assert converse(responder(kind)(BODY), asked, step) == [Response(answered, 1, stays)]
 
 
 @pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row[3]])
 def test_a_connection_that_stays_answers_again(name: str) -> None:
     kind, asked, answered, _ = TABLE[name]
-    answers = converse(speaker(kind)(BODY), asked * 3, 11)
+    answers = converse(responder(kind)(BODY), asked * 3, 11)
     assert [answer.data for answer in answers] == [answered] * 3
 
 
@@ -129,9 +129,9 @@ def test_a_connection_that_stays_answers_again(name: str) -> None:
         ("h2", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
     ],
 )
-def test_nonsense_ends_the_dialogue(kind: str, data: bytes) -> None:
-    with pytest.raises(DialogueError):
-        converse(speaker(kind)(BODY), data, 10_000)
+def test_nonsense_ends_the_conversation(kind: str, data: bytes) -> None:
+    with pytest.raises(PeerError):
+        converse(responder(kind)(BODY), data, 10_000)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_nonsense_ends_the_dialogue(kind: str, data: bytes) -> None:
 def test_http2(content_type: str, trailers: list[tuple[str, str]]) -> None:
     client = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
     client.initiate_connection()
-    server = speaker("h2")(BODY)
+    server = responder("h2")(BODY)
     client.receive_data(server.greeting())
     fields = [(":method", "POST"), (":path", "/s/m"), (":scheme", "http"), (":authority", "a")]
     client.send_headers(1, [*fields, ("content-type", content_type)])
@@ -163,7 +163,7 @@ def test_http2(content_type: str, trailers: list[tuple[str, str]]) -> None:
 @contextmanager
 def running(*flags: str, count: int = 1) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     listen = [flag for _ in range(count) for flag in ("--listen", "127.0.0.1:0")]
-    argv = [sys.executable, "-m", "backends.peers", "--control", *listen, *flags]
+    argv = [sys.executable, "-m", "backends.protocols.server", "--control", *listen, *flags]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -230,7 +230,7 @@ def test_with_tls(tmp_path: Path) -> None:
     ],
 )
 def test_misuse(flags: tuple[str, ...], said: str) -> None:
-    argv = [sys.executable, "-m", "backends.peers", "--listen", "127.0.0.1:0", *flags]
+    argv = [sys.executable, "-m", "backends.protocols.server", "--listen", "127.0.0.1:0", *flags]
     ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert said in ended.stderr

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backends.counters import Counters, Errors, summed
+from backends.role.counters import Counters, Errors, sum_counters
 
 
 def test_the_event_has_the_documented_keys() -> None:
@@ -17,10 +17,10 @@ def test_the_event_has_the_documented_keys() -> None:
     }
 
 
-def test_workers_are_summed() -> None:
+def test_workers_are_sum_counters() -> None:
     one = Counters(1, 20, 300, Errors(4000, 50_000), 600_000)
     two = Counters(2, 30, 400, Errors(5000, 60_000), 700_000)
-    assert summed([one.event("count"), two.event("count")]) == Counters(
+    assert sum_counters([one.event("count"), two.event("count")]) == Counters(
         3, 50, 700, Errors(9000, 110_000), 1_300_000
     )
 

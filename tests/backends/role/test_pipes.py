@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from backends.control import Pipes, parse_command
+from backends.role.pipes import Pipes, parse_command
 
 
 @pytest.mark.parametrize(

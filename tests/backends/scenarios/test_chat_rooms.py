@@ -1,9 +1,8 @@
 """A room numbers what is said, takes each speaker's counts once, and knows who is there."""
 
+from backends.rooms import KEPT, Room, Rooms
 from hypothesis import given
 from hypothesis import strategies as st
-
-from backends.rooms import KEPT, Room, Rooms
 
 
 def test_what_is_said_is_numbered_and_kept_for_those_who_come_back() -> None:

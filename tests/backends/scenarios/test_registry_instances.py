@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from backends.roster import Key, Roster
 from hypothesis import given
 from hypothesis import strategies as st
-
-from backends.roster import Key, Roster
 
 EXPIRE = 10
 A, B = Key("s", "10.0.0.1", 1), Key("s", "10.0.0.2", 1)
