@@ -52,19 +52,23 @@ class Listening(Protocol):
 
 
 class Backend:
-    """One worker's server. A kind of backend makes a protocol per connection, or accepts by a library."""
+    """One worker's server. `connect` makes the protocol of a new connection; or a kind of backend does it."""
 
     tls: ssl.SSLContext | None = None
     commands: Mapping[str, Callable[[], None]] = _NO_COMMANDS
     """The commands that it obeys besides `count` and `stop`."""
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(
+        self, counters: Counters, connect: Callable[["Backend"], asyncio.Protocol] | None = None
+    ) -> None:
         self.counters = counters
         self.connections: Connections[Any] = Connections()
+        self._connect = connect
 
     def __call__(self) -> asyncio.Protocol:
         """Make the protocol of a new connection."""
-        raise NotImplementedError
+        assert self._connect is not None, "this kind of backend accepts by itself"
+        return self._connect(self)
 
     async def accept(self, listener: socket.socket) -> Listening | None:
         """Serve the connections that come to a socket; return None where only the drain ends that."""
@@ -153,7 +157,7 @@ class WrappedConnection(CountedConnection):
 
 
 class WrappingBackend(Backend):
-    """Serves by the protocols that `inner` makes, of a library such as aiohttp, each behind one that counts."""
+    """Serves by the protocols that `inner` makes (those of a library), each behind one that counts."""
 
     def __init__(self, inner: Callable[[], asyncio.Protocol], counters: Counters) -> None:
         super().__init__(counters)

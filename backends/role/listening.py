@@ -1,4 +1,4 @@
-"""Addresses and listening sockets; these are opened before any worker starts, so that a taken port stops all."""
+"""Addresses and listening sockets, opened before any worker starts so that a taken port stops all."""
 
 import contextlib
 import os

@@ -1,7 +1,7 @@
-"""`python -m backends.delay_line`: the network between two roles, for TCP and UDP: late, and with a gap.
+"""`python -m backends.scenarios.delay_line`: the network between two roles, late and with a gap.
 
-Everything arrives after a delay, in order. On the command `vanish` one address of the clients ceases to
-exist: nothing that comes from it or goes to it is passed on any more, and nobody is told.
+It relays TCP and UDP. Everything arrives after a delay, in order. On the command `vanish` one address of the
+clients ceases to exist: nothing that comes from it or goes to it is passed on any more, without notice.
 """
 
 import argparse
@@ -14,11 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from backends.counters import Counters
-from backends.options import parse_address
-from backends.role import Backend
-from backends.serving import Parser, Part, run
-from backends.watched import WatchedServer
+from backends.role.backend import Backend, WrappingBackend
+from backends.role.command_line import Parser, run_server, server_parser
+from backends.role.counters import Counters
+from backends.role.listening import parse_address
 
 _DATAGRAM_BYTES: Final = 65_536
 _EARLY_S: Final = 0.0005
@@ -27,10 +26,10 @@ _EARLY_S: Final = 0.0005
 
 @dataclass(slots=True)
 class LineCounters(Counters):
-    """What a delay line counts beside what all do."""
+    """The counters of a delay line, besides those of all."""
 
     opened: int = 0
-    """TCP connections to the other side that came to be established."""
+    """TCP connections to the other side that were established."""
 
 
 class Network:
@@ -42,7 +41,7 @@ class Network:
         self._is_gone = False
 
     def vanish(self) -> None:
-        """Let the address that was to vanish be gone from now on."""
+        """Make the address that was to vanish be gone from now on."""
         self._is_gone = True
 
     def reaches(self, address: str) -> bool:
@@ -50,8 +49,8 @@ class Network:
         return not (self._is_gone and address == self._vanishing)
 
 
-class Late:
-    """Does what it is given after a delay, each in its turn."""
+class Delay:
+    """Calls functions after a delay, in order."""
 
     def __init__(self, delay_s: float) -> None:
         self._delay_s = delay_s
@@ -59,7 +58,7 @@ class Late:
         self._due: deque[tuple[float, Callable[[], None]]] = deque()
 
     def __call__(self, act: Callable[[], None]) -> None:
-        """Have `act` done when the delay is over."""
+        """Call `act` when the delay is over."""
         if self._delay_s == 0:
             act()
             return
@@ -85,30 +84,34 @@ class End(asyncio.Protocol):
     def __init__(self, client: str, network: Network) -> None:
         self._client = client
         self._network = network
-        self._late = Late(network.delay_s)
+        self._delay = Delay(network.delay_s)
         self._early: list[Callable[[], None]] = []
         """What came before the other end was there."""
         self.other: End | None = None
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
 
     def data_received(self, data: bytes) -> None:
+        """Write the bytes at the other end."""
         self._pass(lambda: self._out().write(data))
 
     def eof_received(self) -> bool:
+        """Send a FIN at the other end."""
         self._pass(lambda: self._out().write_eof())
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
+        """Close the other end."""
         self._pass(lambda: self._out().close())
 
     def joined(self, other: "End") -> None:
         """Pass on what has come before `other` was there."""
         self.other = other
         for act in self._early:
-            self._late(act)
+            self._delay(act)
         self._early.clear()
 
     def _pass(self, act: Callable[[], None]) -> None:
@@ -116,7 +119,7 @@ class End(asyncio.Protocol):
             if self.other is None:
                 self._early.append(act)
             else:
-                self._late(lambda: self._arrive(act))
+                self._delay(lambda: self._arrive(act))
 
     def _arrive(self, act: Callable[[], None]) -> None:
         if self._network.reaches(self._client) and not self._out().is_closing():
@@ -138,6 +141,7 @@ class Entrance(End):
         self._opening: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Open the other end."""
         super().connection_made(transport)
         self._client = transport.get_extra_info("peername")[0]
         self._opening = asyncio.ensure_future(self._open())
@@ -163,20 +167,22 @@ class Datagrams(asyncio.DatagramProtocol):
     def __init__(self, to: tuple[str, int], network: Network) -> None:
         self._to = to
         self._network = network
-        self._late = Late(network.delay_s)
+        self._delay = Delay(network.delay_s)
         self._sockets: dict[Any, socket.socket] = {}
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
+        """Send the datagram to the other side."""
         if self._network.reaches(addr[0]):
-            self._late(lambda: self._send(data, addr))
+            self._delay(lambda: self._send(data, addr))
 
     def _send(self, data: bytes, client: Any) -> None:
         if self._network.reaches(client[0]):
-            with contextlib.suppress(ConnectionRefusedError):  # nobody listens, which UDP tells nobody
+            with contextlib.suppress(ConnectionRefusedError):  # none listens, which UDP does not report
                 self._socket(client).send(data)
 
     def _socket(self, client: Any) -> socket.socket:
@@ -194,9 +200,9 @@ class Datagrams(asyncio.DatagramProtocol):
         try:
             data = from_.recv(_DATAGRAM_BYTES)
         except (BlockingIOError, ConnectionRefusedError):
-            return  # nothing there after all; or nobody listens, which UDP tells nobody
+            return  # nothing there after all; or none listens, which UDP does not report
         if self._network.reaches(client[0]):
-            self._late(lambda: self._back(data, client))
+            self._delay(lambda: self._back(data, client))
 
     def _back(self, data: bytes, client: Any) -> None:
         assert self._transport is not None
@@ -204,21 +210,27 @@ class Datagrams(asyncio.DatagramProtocol):
             self._transport.sendto(data, client)
 
 
-def _part(given: argparse.Namespace) -> Part:
+class DelayLine(WrappingBackend):
+    """Accepts what is passed on; `vanish` is one of its commands."""
+
+    def __init__(self, given: argparse.Namespace, network: Network) -> None:
+        counters, to = LineCounters(), parse_address(given.to)
+        super().__init__(lambda: Entrance(to, network, counters), counters)
+        self.commands = {"vanish": network.vanish}
+
+
+async def _make(given: argparse.Namespace) -> Backend:
     network = Network(given.delay_ms / 1000, given.vanishing)
-    counters = LineCounters()
-
-    async def make() -> Backend:
-        to, loop = parse_address(given.to), asyncio.get_running_loop()
-        for each in given.listen:
-            await loop.create_datagram_endpoint(lambda: Datagrams(to, network), parse_address(each))
-        return WatchedServer(lambda: Entrance(to, network, counters), counters)
-
-    return Part(make, counters, also={"vanish": network.vanish})
+    loop, to = asyncio.get_running_loop(), parse_address(given.to)
+    for each in given.listen:
+        await loop.create_datagram_endpoint(lambda: Datagrams(to, network), parse_address(each))
+    return DelayLine(given, network)
 
 
 def _parser() -> Parser:
-    parser = Parser("backends.delay_line", "A network: what arrives is late, and an address may vanish.")
+    parser = server_parser(
+        "backends.scenarios.delay_line", "A network: what arrives is late, and an address may vanish."
+    )
     parser.add_argument("--to", required=True, metavar="HOST:PORT", help="the other side")
     parser.add_argument("--delay-ms", type=float, default=0.0, metavar="MS", help="one way")
     parser.add_argument("--vanishing", metavar="HOST", help="the address that `vanish` is about")
@@ -226,4 +238,4 @@ def _parser() -> Parser:
 
 
 if __name__ == "__main__":
-    sys.exit(run(_parser(), sys.argv[1:], _part))
+    sys.exit(run_server(_parser(), _make))

@@ -1,15 +1,15 @@
-"""`python -m backends.streams`: a small server for HTTP/1.1 and HTTP/2 on one port, that counts streams.
+"""`python -m backends.scenarios.http2`: a small server for HTTP/1.1 and HTTP/2 on one port.
 
-HTTP/1.1 is parsed by httptools, HTTP/2 (known beforehand, without TLS) by h2. `/slow/MS` is answered after so
-many milliseconds, everything else at once.
+HTTP/1.1 is parsed by httptools, HTTP/2 (with prior knowledge, without TLS) by h2. `/slow/MS` is answered
+after so many milliseconds, everything else at once.
 """
 
 import argparse
 import asyncio
 import sys
 from collections import deque
-from dataclasses import asdict, dataclass
-from typing import Final, cast
+from dataclasses import dataclass
+from typing import Final
 
 import httptools
 from h2.config import H2Configuration
@@ -18,28 +18,23 @@ from h2.events import RequestReceived
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 
-from backends.counters import Counters
-from backends.role import Backend
-from backends.serving import Parser, main
-from backends.watched import WatchedServer
+from backends.role.backend import Backend, CountedConnection
+from backends.role.command_line import Parser, run_server, server_parser
+from backends.role.counters import Counters
 
 _PREFACE: Final = b"PRI * HTTP/2.0"
 _STREAMS: Final = 1000
-"""At a time on one connection: more than any trial asks for."""
+"""At a time on one connection: more than any trial needs."""
 _SLOW: Final = b"/slow/"
 _FIELDS: Final = [(b"content-type", b"text/plain"), (b"server", b"bench"), (b"cache-control", b"no-store")]
 
 
 @dataclass(slots=True)
 class StreamCounters(Counters):
-    """What such a server counts beside what all do."""
+    """The counters of such a server, besides those of all."""
 
     http2: int = 0
     """Connections that spoke HTTP/2."""
-
-    def event(self, name: str) -> dict[str, object]:
-        """Return the counters as the event `name` of a backend."""
-        return {"event": name, "role": "backend", **asdict(self)}
 
 
 def slow_s(path: bytes) -> float:
@@ -56,40 +51,40 @@ class OverHttp1:
         self._counters = counters
         self._parser = httptools.HttpRequestParser(self)
         self._path = b""
-        self._turns: deque[list[bool]] = deque()
-        """Whether each answer is due; the first must go before the others."""
+        self._answers: deque[list[bool]] = deque()
+        """Whether each answer is due, in the order of the requests."""
         fields = b"".join(b"%s: %s\r\n" % each for each in [*_FIELDS, (b"content-length", b"%d" % len(body))])
         self._answer = b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n" + body
 
     def data_received(self, data: bytes) -> None:
-        """Accept what came; ProtocolError where it is no HTTP."""
+        """Read bytes as they come; ProtocolError where they are no HTTP."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             raise ProtocolError(str(error)) from error
 
     def on_url(self, url: bytes) -> None:
-        """Accept a piece of the request's target."""
+        """Collect a piece of the request's target."""
         self._path += url
 
     def on_message_complete(self) -> None:
-        """Answer the request that is whole, or lets it wait for its time."""
+        """Answer the request that is whole, or at its time."""
         self._counters.requests += 1
         wait_s, self._path = slow_s(self._path), b""
-        turn = [False]
-        self._turns.append(turn)
+        due = [False]
+        self._answers.append(due)
         closes = not self._parser.should_keep_alive()
         if wait_s:
-            asyncio.get_running_loop().call_later(wait_s, self._due, turn, closes)
+            asyncio.get_running_loop().call_later(wait_s, self._due, due, closes)
         else:
-            self._due(turn, closes)
+            self._due(due, closes)
 
-    def _due(self, turn: list[bool], closes: bool) -> None:
-        turn[0] = True
-        while self._turns and self._turns[0][0]:
-            self._turns.popleft()
+    def _due(self, due: list[bool], closes: bool) -> None:
+        due[0] = True
+        while self._answers and self._answers[0][0]:
+            self._answers.popleft()
             self._transport.write(self._answer)
-        if closes and not self._turns:
+        if closes and not self._answers:
             self._transport.close()
 
 
@@ -117,23 +112,23 @@ class OverHttp2:
         counters.http2 += 1
 
     def data_received(self, data: bytes) -> None:
-        """Accept what came; ProtocolError where it is no HTTP/2."""
+        """Read bytes as they come; ProtocolError where they are no HTTP/2."""
         for event in self._h2.receive_data(data):
             if isinstance(event, RequestReceived):
-                self._asked(event)
+                self._receive(event)
         self._flush()
 
-    def _asked(self, event: RequestReceived) -> None:
+    def _receive(self, event: RequestReceived) -> None:
         self._counters.requests += 1
         assert event.headers is not None
         assert event.stream_id is not None
         wait_s = slow_s(dict(event.headers)[b":path"])
         if wait_s:
-            asyncio.get_running_loop().call_later(wait_s, self._late, event.stream_id)
+            asyncio.get_running_loop().call_later(wait_s, self._answer_late, event.stream_id)
         else:
             self._answer(event.stream_id)
 
-    def _late(self, stream: int) -> None:
+    def _answer_late(self, stream: int) -> None:
         if not self._transport.is_closing():
             self._answer(stream)
             self._flush()
@@ -146,46 +141,42 @@ class OverHttp2:
         self._transport.write(self._h2.data_to_send())
 
 
-class Connection(asyncio.Protocol):
-    """One connection; its first bytes say what it speaks."""
+class SniffingConnection(CountedConnection):
+    """One connection; its first bytes decide which version it speaks."""
 
-    def __init__(self, body: bytes, counters: StreamCounters) -> None:
+    def __init__(self, backend: Backend, body: bytes, counters: StreamCounters) -> None:
+        super().__init__(backend)
         self._body = body
-        self._counters = counters
+        self._stream_counters = counters
         self._first = b""
-        self._speaks: OverHttp1 | OverHttp2 | None = None
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
+        self._version: OverHttp1 | OverHttp2 | None = None
 
     def data_received(self, data: bytes) -> None:
-        assert self._transport is not None
-        if self._speaks is None:
+        """Pass bytes on to the version that the first ones announced."""
+        if self._version is None:
             self._first += data
             if len(self._first) < len(_PREFACE):
                 return
             data, is_http2 = self._first, self._first.startswith(_PREFACE)
-            speaks = OverHttp2 if is_http2 else OverHttp1
-            self._speaks = speaks(self._transport, self._body, self._counters)
+            version = OverHttp2 if is_http2 else OverHttp1
+            self._version = version(self.transport, self._body, self._stream_counters)
         try:
-            self._speaks.data_received(data)
+            self._version.data_received(data)
         except ProtocolError:
-            self._counters.errors.protocol += 1
-            self._transport.close()
+            self.counters.errors.protocol += 1
+            self.transport.close()
 
 
-async def _make(given: argparse.Namespace, counters: Counters) -> Backend:
-    assert isinstance(counters, StreamCounters)
-    body = b"x" * given.body
-    return WatchedServer(lambda: Connection(body, counters), counters)
+async def _make(given: argparse.Namespace) -> Backend:
+    body, counters = b"x" * given.response_size, StreamCounters()
+    return Backend(counters, lambda backend: SniffingConnection(backend, body, counters))
 
 
 def _parser() -> Parser:
-    parser = Parser("backends.streams", "A small server for HTTP/1.1 and HTTP/2 on one port.")
-    parser.add_argument("--body", type=int, default=128, metavar="BYTES", help="of each answer")
+    parser = server_parser("backends.scenarios.http2", "A small server for HTTP/1.1 and HTTP/2 on one port.")
+    parser.add_argument("--response-size", type=int, default=128, metavar="BYTES", help="of each answer")
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(main(_parser(), sys.argv[1:], _make, StreamCounters()))
+    sys.exit(run_server(_parser(), _make))

@@ -1,13 +1,13 @@
-"""A broker's queues: numbered messages, and who waits for the next one. No sockets, no clock."""
+"""The queues of both brokers: numbered messages, and who waits for the next one. No sockets, no clock."""
 
 from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 KEPT: Final = 10_000
-"""Messages of a queue that are kept; who asks for older ones has lost some."""
+"""Messages of a queue that are kept; a consumer that needs older ones has lost some."""
 BATCH: Final = 32
-"""Messages in one answer, as RocketMQ's consumers ask for by default."""
+"""Messages in one answer, as RocketMQ's consumers request by default."""
 
 
 class Message(NamedTuple):
@@ -31,7 +31,7 @@ class Queue:
         self._waiting: dict[object, Callable[[], None]] = {}
 
     def publish(self, text: str) -> Message:
-        """Add a message, and calls once each who waits."""
+        """Add a message, and call once each that waits."""
         self._last += 1
         message = Message(self._last, text)
         self._kept.append(message)
@@ -48,10 +48,20 @@ class Queue:
         first = len(self._kept) - newer
         return [self._kept[index] for index in range(first, min(first + BATCH, len(self._kept)))]
 
-    def wait(self, who: object, call: Callable[[], None]) -> None:
-        """Have `call` be called when the next message comes."""
-        self._waiting[who] = call
+    def wait(self, waiter: object, call: Callable[[], None]) -> None:
+        """Call `call` when the next message comes."""
+        self._waiting[waiter] = call
 
-    def give_up(self, who: object) -> None:
-        """Have somebody wait no longer."""
-        self._waiting.pop(who, None)
+    def abandon(self, waiter: object) -> None:
+        """Wait no longer."""
+        self._waiting.pop(waiter, None)
+
+
+class Queues:
+    """All queues by name; a queue is there once a client names it."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, Queue] = {}
+
+    def __getitem__(self, name: str) -> Queue:
+        return self._queues.setdefault(name, Queue())

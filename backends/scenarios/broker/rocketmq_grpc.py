@@ -1,7 +1,8 @@
-"""`python -m backends.broker_grpc`: a broker that speaks RocketMQ 5's own protocol, over gRPC.
+"""`python -m backends.scenarios.broker.rocketmq_grpc`: a broker that speaks RocketMQ 5's protocol.
 
-It is there for RocketMQ's real client, in whose environment it runs: messages and service are those of the
-package rocketmq-python-client. A topic has one queue; what a group has received is taken for consumed.
+It speaks over gRPC. It is there for RocketMQ's real client, in whose environment it runs: messages and
+service are those of the package rocketmq-python-client. A topic has one queue; what a group has received
+counts as consumed.
 """
 
 import argparse
@@ -10,103 +11,100 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
-from rocketmq.grpc_protocol import definition_pb2 as words
-from rocketmq.grpc_protocol import service_pb2 as says
+from rocketmq.grpc_protocol import definition_pb2 as definition
+from rocketmq.grpc_protocol import service_pb2 as service
 from rocketmq.grpc_protocol import service_pb2_grpc as services
 
-from backends.counters import Counters
-from backends.grpc_serving import GrpcServer
-from backends.queues import Queue
-from backends.role import Acceptor
-from backends.serving import Parser, main
+from backends.protocols.grpc_server import GrpcServer
+from backends.role.backend import Backend
+from backends.role.command_line import run_server, server_parser
+from backends.role.counters import Counters
+from backends.scenarios.broker.queues import Queue, Queues
 
-_OK = words.Status(code=words.Code.OK, message="OK")
-_NONE = words.Status(code=words.Code.MESSAGE_NOT_FOUND, message="no new message")
+_OK = definition.Status(code=definition.Code.OK, message="OK")
+_NONE = definition.Status(code=definition.Code.MESSAGE_NOT_FOUND, message="no new message")
 
 
-class Broker(services.MessagingServiceServicer):  # type: ignore[misc, unused-ignore]
+class RocketBroker(services.MessagingServiceServicer):  # type: ignore[misc, unused-ignore]
     """RocketMQ's service, as far as producers and simple consumers use it. Its methods are named by it."""
 
     def __init__(self, counters: Counters, host: str, port: int) -> None:
         self._counters = counters
-        self._endpoints = words.Endpoints(
-            scheme=words.AddressScheme.IPv4, addresses=[words.Address(host=host, port=port)]
+        self._endpoints = definition.Endpoints(
+            scheme=definition.AddressScheme.IPv4, addresses=[definition.Address(host=host, port=port)]
         )
-        self._queues: dict[str, Queue] = {}
+        self._queues = Queues()
         self._received: dict[tuple[str, str], int] = {}
         self._peers: set[str] = set()
 
-    async def QueryRoute(self, asked: Any, context: Any) -> Any:  # noqa: N802
+    async def QueryRoute(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Return that this broker has every topic, with one queue."""
         self._count(context)
-        queue = words.MessageQueue(
-            topic=asked.topic,
+        queue = definition.MessageQueue(
+            topic=request.topic,
             id=0,
-            permission=words.Permission.READ_WRITE,
-            broker=words.Broker(name="broker", id=0, endpoints=self._endpoints),
-            accept_message_types=[words.MessageType.NORMAL],
+            permission=definition.Permission.READ_WRITE,
+            broker=definition.Broker(name="broker", id=0, endpoints=self._endpoints),
+            accept_message_types=[definition.MessageType.NORMAL],
         )
-        return says.QueryRouteResponse(status=_OK, message_queues=[queue])
+        return service.QueryRouteResponse(status=_OK, message_queues=[queue])
 
-    async def Telemetry(self, told: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: N802
+    async def Telemetry(self, commands: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """Agree to a client's settings."""
         self._count(context)
-        async for command in told:
+        async for command in commands:
             if command.HasField("settings"):
-                yield says.TelemetryCommand(status=_OK, settings=command.settings)
+                yield service.TelemetryCommand(status=_OK, settings=command.settings)
 
-    async def Heartbeat(self, asked: Any, context: Any) -> Any:  # noqa: N802
-        """Accept a sign of life."""
+    async def Heartbeat(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Answer a heartbeat."""
         self._count(context)
-        return says.HeartbeatResponse(status=_OK)
+        return service.HeartbeatResponse(status=_OK)
 
-    async def NotifyClientTermination(self, asked: Any, context: Any) -> Any:  # noqa: N802
-        """Accept a farewell."""
-        return says.NotifyClientTerminationResponse(status=_OK)
+    async def NotifyClientTermination(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Answer a client that ends."""
+        return service.NotifyClientTerminationResponse(status=_OK)
 
-    async def SendMessage(self, asked: Any, context: Any) -> Any:  # noqa: N802
+    async def SendMessage(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Add messages to their topics."""
         self._count(context)
         entries = []
-        for message in asked.messages:
+        for message in request.messages:
             text = message.SerializeToString().decode("latin-1")
-            number = self._queue(message.topic.name).publish(text).number
+            number = self._queues[message.topic.name].publish(text).number
             message_id = message.system_properties.message_id
-            entries.append(says.SendResultEntry(status=_OK, message_id=message_id, offset=number))
-        return says.SendMessageResponse(status=_OK, entries=entries)
+            entries.append(service.SendResultEntry(status=_OK, message_id=message_id, offset=number))
+        return service.SendMessageResponse(status=_OK, entries=entries)
 
-    async def ReceiveMessage(self, asked: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
-        """Return out what a group has not had as soon as there is something, or nothing after a time."""
+    async def ReceiveMessage(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        """Send what a group has not received as soon as there is something, or nothing after a time."""
         self._count(context)
         queue, key = (
-            self._queue(asked.message_queue.topic.name),
-            (asked.group.name, asked.message_queue.topic.name),
+            self._queues[request.message_queue.topic.name],
+            (request.group.name, request.message_queue.topic.name),
         )
         if not queue.after(self._received.get(key, 0)):
-            await _next(queue, asked.long_polling_timeout.seconds)
-        found = queue.after(self._received.get(key, 0))[: asked.batch_size]
-        yield says.ReceiveMessageResponse(status=_OK if found else _NONE)
+            await _next(queue, request.long_polling_timeout.seconds)
+        found = queue.after(self._received.get(key, 0))[: request.batch_size]
+        yield service.ReceiveMessageResponse(status=_OK if found else _NONE)
         for message in found:
             self._received[key] = message.number
-            sent = words.Message.FromString(message.text.encode("latin-1"))
+            sent = definition.Message.FromString(message.text.encode("latin-1"))
             sent.system_properties.queue_offset = message.number
             sent.system_properties.receipt_handle = str(message.number)
             sent.system_properties.delivery_attempt = 1
-            yield says.ReceiveMessageResponse(message=sent)
+            yield service.ReceiveMessageResponse(message=sent)
 
-    async def AckMessage(self, asked: Any, context: Any) -> Any:  # noqa: N802
-        """Accept that messages were consumed."""
+    async def AckMessage(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Acknowledge consumed messages."""
         self._count(context)
         entries = [
-            says.AckMessageResultEntry(
+            service.AckMessageResultEntry(
                 message_id=each.message_id, receipt_handle=each.receipt_handle, status=_OK
             )
-            for each in asked.entries
+            for each in request.entries
         ]
-        return says.AckMessageResponse(status=_OK, entries=entries)
-
-    def _queue(self, topic: str) -> Queue:
-        return self._queues.setdefault(topic, Queue())
+        return service.AckMessageResponse(status=_OK, entries=entries)
 
     def _count(self, context: Any) -> None:
         """Count a request, and the connection that it is the first one of."""
@@ -123,14 +121,21 @@ async def _next(queue: Queue, timeout_s: float) -> None:
     try:
         await asyncio.wait_for(came.wait(), timeout_s)
     except TimeoutError:
-        queue.give_up(came)
+        queue.abandon(came)
 
 
-async def _make(given: argparse.Namespace, counters: Counters) -> Acceptor:
+async def _make(given: argparse.Namespace) -> Backend:
+    counters = Counters()
     host, _, port = given.listen[0].rpartition(":")
-    broker = Broker(counters, host, int(port))
-    return GrpcServer(lambda server: services.add_MessagingServiceServicer_to_server(broker, server))
+    broker = RocketBroker(counters, host, int(port))
+    return GrpcServer(
+        lambda server: services.add_MessagingServiceServicer_to_server(broker, server), counters
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main(Parser("backends.broker_grpc", "A broker, as RocketMQ 5."), sys.argv[1:], _make))
+    sys.exit(
+        run_server(
+            server_parser("backends.scenarios.broker.rocketmq_grpc", "A broker, as RocketMQ 5."), _make
+        )
+    )

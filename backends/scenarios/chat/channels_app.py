@@ -1,7 +1,7 @@
-"""`daphne backends.chat_channels:application`: the chat of `backends.chat` as a Django Channels application.
+"""`daphne backends.scenarios.chat.channels_app:application`: the chat as a Django Channels application.
 
 A room is a group of the in-memory channel layer, as in the tutorial of Django Channels; the rooms themselves
-are backends/rooms.py. Needs the [channels] extra; daphne runs it, and it talks over no pipes.
+are rooms.py. Needs the [channels] extra; daphne runs it, and it talks over no pipes.
 """
 
 from typing import Any, Final
@@ -12,7 +12,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 from django.urls import path
 
-from backends.rooms import Rooms
+from backends.scenarios.chat.rooms import Rooms
 
 _CAPACITY: Final = 10_000
 """Messages that wait for one member; the layer silently drops what comes beyond them (by default 100)."""
@@ -31,49 +31,49 @@ ROOMS: Final = Rooms()
 """All rooms: one process of daphne has them all."""
 
 
-class Member(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+class ChannelsMember(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels has no types
     """One connection."""
 
     async def connect(self) -> None:
         """Accept a member."""
-        self.who = ""
+        self.member = ""
         self.rooms: list[str] = []
         await self.accept()
 
     async def receive_json(self, content: dict[str, Any], **_: Any) -> None:
-        """Accept what a member says."""
+        """Handle what a member sends."""
         if "join" in content:
-            self.who = content["who"]
+            self.member = content["who"]
             for name, number in content["join"].items():
                 await self._join(name, number)
         elif "text" in content:
-            said = ROOMS[content["room"]].say(self.who, content["count"], content["text"])
-            if said is not None:
-                await self._tell(content["room"], {"number": said[0], "text": said[1]})
+            message = ROOMS[content["room"]].publish(self.member, content["count"], content["text"])
+            if message is not None:
+                await self._broadcast(content["room"], {"number": message[0], "text": message[1]})
 
     async def disconnect(self, code: int) -> None:
-        """Let a member out of its rooms."""
+        """Remove a member from its rooms."""
         for name in self.rooms:
             await self.channel_layer.group_discard(name, self.channel_name)
-            if ROOMS[name].leave(self.who):
-                await self._tell(name, {"present": len(ROOMS[name].present)})
+            if ROOMS[name].leave(self.member):
+                await self._broadcast(name, {"present": len(ROOMS[name].present)})
 
-    async def told(self, event: dict[str, Any]) -> None:
-        """Send what the group of a room is told."""
+    async def broadcast(self, event: dict[str, Any]) -> None:
+        """Send what goes to the group of a room."""
         await self.send_json(event["message"])
 
     async def _join(self, name: str, number: int) -> None:
         self.rooms.append(name)
         room = ROOMS[name]
-        # In the group first, and what was said after: what is said in between comes by the group.
+        # In the group first, then the messages that are kept: what is sent in between comes by the group.
         await self.channel_layer.group_add(name, self.channel_name)
         for each, text in room.after(number):
             await self.send_json({"room": name, "number": each, "text": text})
-        if room.enter(self.who):
-            await self._tell(name, {"present": len(room.present)})
+        if room.enter(self.member):
+            await self._broadcast(name, {"present": len(room.present)})
 
-    async def _tell(self, name: str, message: dict[str, Any]) -> None:
-        await self.channel_layer.group_send(name, {"type": "told", "message": {"room": name, **message}})
+    async def _broadcast(self, name: str, message: dict[str, Any]) -> None:
+        await self.channel_layer.group_send(name, {"type": "broadcast", "message": {"room": name, **message}})
 
 
-application = ProtocolTypeRouter({"websocket": URLRouter([path("chat", Member.as_asgi())])})
+application = ProtocolTypeRouter({"websocket": URLRouter([path("chat", ChannelsMember.as_asgi())])})

@@ -1,8 +1,8 @@
-"""`python -m backends.chat`: a chat with rooms, one WebSocket for each member, on aiohttp.
+"""`python -m backends.scenarios.chat.server`: a chat with rooms, one WebSocket for each member, on aiohttp.
 
-A member says `{"join": {ROOM: NUMBER}, "who": NAME}` once, and then `{"room", "count", "text"}` for what it
-says; `{"beat": 1}` says nothing. It gets `{"room", "number", "text"}` for what is said in its rooms, and
-`{"room", "present": N}` when somebody comes or goes. What rooms do is backends/rooms.py.
+A member sends `{"join": {ROOM: NUMBER}, "who": NAME}` once, and then `{"room", "count", "text"}` for each
+message; `{"beat": 1}` only keeps the connection alive. It receives `{"room", "number", "text"}` for each
+message in its rooms, and `{"room", "present": N}` when a member comes or goes.
 """
 
 import argparse
@@ -13,14 +13,13 @@ from typing import Any, Final
 
 from aiohttp import WSMsgType, web
 
-from backends.counters import Counters
-from backends.role import Backend
-from backends.rooms import Room, Rooms
-from backends.serving import Parser, main
-from backends.watched import WatchedServer
+from backends.protocols import aiohttp_server
+from backends.role.backend import Backend
+from backends.role.command_line import run_server, server_parser
+from backends.role.counters import Counters
+from backends.scenarios.chat.rooms import Room, Rooms
 
-_NEVER_S: Final = 7 * 86400.0
-_WAITING: Final = 10_000
+_UNSENT_MAX: Final = 10_000
 """Messages that wait for a member that does not read; its connection is ended when there are more."""
 
 
@@ -30,30 +29,30 @@ class Member:
     def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None) -> None:
         self.socket = socket
         self._transport = transport
-        self.who = ""
+        self.name = ""
         self.rooms: list[Room] = []
-        self._waiting: asyncio.Queue[str] = asyncio.Queue(_WAITING)
+        self._unsent: asyncio.Queue[str] = asyncio.Queue(_UNSENT_MAX)
 
-    def tell(self, text: str) -> None:
-        """Have a message sent, in its turn; ends the connection of a member that does not read."""
-        if not self._waiting.full():
-            self._waiting.put_nowait(text)
+    def push(self, text: str) -> None:
+        """Queue a message; end the connection of a member that does not read."""
+        if not self._unsent.full():
+            self._unsent.put_nowait(text)
         elif self._transport is not None:
             self._transport.abort()
 
     async def send(self) -> None:
-        """Send what waits until the connection ends."""
+        """Send what is queued until the connection ends."""
         while True:
-            await self.socket.send_str(await self._waiting.get())
+            await self.socket.send_str(await self._unsent.get())
 
 
 class Chat:
-    """The rooms and who listens in each."""
+    """The rooms and the connections that follow each."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._rooms = Rooms()
-        self._listening: dict[str, dict[Member, None]] = {}
+        self._followers: dict[str, dict[Member, None]] = {}
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one member."""
@@ -66,52 +65,49 @@ class Chat:
             async for frame in socket:
                 if frame.type is not WSMsgType.TEXT:
                     break
-                self._take(member, json.loads(frame.data))
+                self._receive(member, json.loads(frame.data))
         finally:
             self._leave(member)
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
         return socket
 
-    def _take(self, member: Member, message: dict[str, Any]) -> None:
-        if "join" in message:
-            member.who = message["who"]
-            for name, number in message["join"].items():
+    def _receive(self, member: Member, content: dict[str, Any]) -> None:
+        if "join" in content:
+            member.name = content["who"]
+            for name, number in content["join"].items():
                 self._join(member, self._rooms[name], number)
-        elif "text" in message:
-            room = self._rooms[message["room"]]
-            said = room.say(member.who, message["count"], message["text"])
-            if said is not None:
-                self._tell(room, {"number": said[0], "text": said[1]})
+        elif "text" in content:
+            room = self._rooms[content["room"]]
+            message = room.publish(member.name, content["count"], content["text"])
+            if message is not None:
+                self._broadcast(room, {"number": message[0], "text": message[1]})
 
     def _join(self, member: Member, room: Room, number: int) -> None:
         member.rooms.append(room)
         for each, text in room.after(number):
-            member.tell(json.dumps({"room": room.name, "number": each, "text": text}))
-        self._listening.setdefault(room.name, {})[member] = None
-        if room.enter(member.who):
-            self._tell(room, {"present": len(room.present)})
+            member.push(json.dumps({"room": room.name, "number": each, "text": text}))
+        self._followers.setdefault(room.name, {})[member] = None
+        if room.enter(member.name):
+            self._broadcast(room, {"present": len(room.present)})
 
     def _leave(self, member: Member) -> None:
         for room in member.rooms:
-            del self._listening[room.name][member]
-            if room.leave(member.who):
-                self._tell(room, {"present": len(room.present)})
+            del self._followers[room.name][member]
+            if room.leave(member.name):
+                self._broadcast(room, {"present": len(room.present)})
 
-    def _tell(self, room: Room, message: dict[str, Any]) -> None:
-        text = json.dumps({"room": room.name, **message})
-        for each in self._listening.get(room.name, ()):
-            each.tell(text)
+    def _broadcast(self, room: Room, content: dict[str, Any]) -> None:
+        text = json.dumps({"room": room.name, **content})
+        for each in self._followers.get(room.name, ()):
+            each.push(text)
 
 
-async def _make(given: argparse.Namespace, counters: Counters) -> Backend:
-    application = web.Application()
-    application.add_routes([web.get("/chat", Chat(counters).serve)])
-    runner = web.AppRunner(application, access_log=None, handle_signals=False, keepalive_timeout=_NEVER_S)
-    await runner.setup()
-    assert runner.server is not None, "a runner that is set up has a server"
-    return WatchedServer(runner.server, counters)
+async def _make(given: argparse.Namespace) -> Backend:
+    counters = Counters()
+    return await aiohttp_server.make_backend([web.get("/chat", Chat(counters).serve)], counters)
 
 
 if __name__ == "__main__":
-    sys.exit(main(Parser("backends.chat", "A chat with rooms, by WebSocket."), sys.argv[1:], _make))
+    parser = server_parser("backends.scenarios.chat.server", "A chat with rooms, by WebSocket.")
+    sys.exit(run_server(parser, _make))

@@ -1,31 +1,36 @@
-"""The feed that `backends.push` and `backends.push_picows` serve: its messages, and who waits for the next.
+"""The feed of both push servers: its messages, who waits for the next, and who is dropped. No sockets.
 
-A message has a number, from 1 on; whoever asks says which number it has last, so that nothing is lost or
-doubled across requests and reconnects. No sockets here.
+A message has a number, from 1 on; a client says which number it has last, so that nothing is lost or doubled
+across requests and reconnects.
 """
 
+import argparse
 import asyncio
+import itertools
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+
+from backends.protocols import sse
 
 KEPT: Final = 10_000
-"""Messages that are kept for those who come back; who was away for longer has lost some."""
+"""Messages that are kept for clients that come back; one that was away for longer has lost some."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of the feed, in the forms in which it goes out: made once, whoever gets it."""
+    """One message of the feed, in the forms in which it goes out: made once for all clients."""
 
     number: int
     line: str
     """`NUMBER TEXT`: a line of a poll, or a WebSocket message."""
     event: bytes
-    """The same as a server-sent event (WHATWG HTML, section 9.2)."""
+    """The same as a server-sent event."""
 
 
 class Feed:
-    """The messages so far, and a future for each that waits for the next."""
+    """The messages so far, and a future for each client that waits for the next."""
 
     def __init__(self) -> None:
         self._kept: deque[Message] = deque(maxlen=KEPT)
@@ -38,10 +43,9 @@ class Feed:
         return self._last
 
     def publish(self, text: str) -> Message:
-        """Add a message and wakes all that wait."""
+        """Add a message and wake all that wait."""
         self._last += 1
-        event = f"id: {self._last}\ndata: {text}\n\n".encode()
-        message = Message(self._last, f"{self._last} {text}", event)
+        message = Message(self._last, f"{self._last} {text}", sse.format_event(self._last, text))
         self._kept.append(message)
         waiting, self._waiting = self._waiting, []
         for each in waiting:
@@ -65,13 +69,36 @@ class Feed:
         self._waiting.append(waiter)
         if timeout_s is None:
             return await waiter
-        timer = loop.call_later(timeout_s, _give_up, waiter)
+        timer = loop.call_later(timeout_s, _abandon, waiter)
         try:
             return await waiter
         finally:
             timer.cancel()
 
 
-def _give_up(waiter: asyncio.Future[bool]) -> None:
+def _abandon(waiter: asyncio.Future[bool]) -> None:
     if not waiter.done():
         waiter.set_result(False)
+
+
+def add_drop_flags(parser: argparse.ArgumentParser) -> None:
+    """Add how often connections are dropped, and how many."""
+    parser.add_argument("--drop-every", type=float, default=0.0, metavar="S", help="0: never")
+    parser.add_argument("--drop-share", type=float, default=0.5, metavar="SHARE", help="of those who follow")
+
+
+def start_dropping(given: argparse.Namespace, followers: Mapping[Any, None]) -> None:
+    """Close a share of the followers every so often, where the flags say so.
+
+    The count of rounds alone decides which ones, so that a run can be repeated.
+    """
+    step, loop, rounds = max(1, round(1 / given.drop_share)), asyncio.get_running_loop(), itertools.count()
+
+    def drop() -> None:
+        number = next(rounds)
+        for each in [each for place, each in enumerate(followers) if (place + number) % step == 0]:
+            each.close()
+        loop.call_later(given.drop_every, drop)
+
+    if given.drop_every > 0:
+        loop.call_later(given.drop_every, drop)

@@ -1,7 +1,7 @@
-"""`python -m backends.push`: one feed of messages, polled, long-polled, or pushed by SSE or WebSocket.
+"""`python -m backends.scenarios.push.server`: one feed of messages, polled, long-polled, or pushed.
 
-One aiohttp application serves all four, so that a comparison compares the ways and not their servers. A page
-at `/` follows the feed in a browser (backends/pages.py).
+One aiohttp application serves all variants, so that a comparison compares them and not their servers. A page
+at `/` follows the feed in a browser.
 """
 
 import argparse
@@ -11,22 +11,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
-from backends import dropping, pages
-from backends.counters import Counters
-from backends.dropping import Dropping
-from backends.feed import Feed, Message
-from backends.role import Backend
-from backends.serving import Parser, main
-from backends.watched import WatchedServer
+from backends.protocols import aiohttp_server
+from backends.protocols.aiohttp_server import last_event_id
+from backends.role.backend import Backend
+from backends.role.command_line import Parser, run_server, server_parser
+from backends.role.counters import Counters
+from backends.scenarios.page import PAGE
+from backends.scenarios.push.feed import Feed, Message, add_drop_flags, start_dropping
 
-LARGEST: Final = 64 * 1024 * 1024
-"""Bytes of a message that is taken."""
-_NEVER_S: Final = 7 * 86400.0
+MESSAGE_MAX: Final = 64 * 1024 * 1024
+"""Bytes of a message that is accepted."""
 
 
-class Push:
+class PushHandlers:
     """The handlers, and what they share."""
 
     def __init__(self, feed: Feed, counters: Counters, hold_s: float) -> None:
@@ -34,26 +33,26 @@ class Push:
         self._counters = counters
         self._hold_s = hold_s
         self.followers: dict[asyncio.Transport, None] = {}
-        """The connections of those who are pushed to or held, the oldest first."""
+        """The connections that are pushed to or held, the oldest first."""
 
     async def publish(self, request: web.Request) -> web.Response:
-        """Accept one message; answers with its number."""
+        """Publish a message; answer with its number."""
         message = self._feed.publish(await request.text())
         return web.Response(text=str(message.number))
 
     async def page(self, request: web.Request) -> web.Response:
         """Answer with the page that follows the feed."""
-        return web.Response(text=pages.FEED, content_type="text/html")
+        return web.Response(text=PAGE, content_type="text/html")
 
     async def poll(self, request: web.Request) -> web.Response:
         """Answer at once with the messages since the number that is given."""
         self._counters.requests += 1
-        return _batch(self._feed.after(_since(request)))
+        return _batch(self._feed.after(last_event_id(request)))
 
     async def long_poll(self, request: web.Request) -> web.Response:
         """Answer as soon as there is a message, or after the hold time with none."""
         self._counters.requests += 1
-        since = _since(request)
+        since = last_event_id(request)
         if self._feed.last <= since:
             with self._following(request):
                 await self._feed.changed(self._hold_s)
@@ -62,14 +61,11 @@ class Push:
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Stream messages as server-sent events (WHATWG HTML, section 9.2).
 
-        Who does not read is not written to: its place in the feed is kept, not its messages.
+        A client that does not read is not written to: its place in the feed is kept, not its messages.
         """
         self._counters.requests += 1
-        response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
-        )
-        await response.prepare(request)
-        last = _since(request)
+        response = await aiohttp_server.open_event_stream(request)
+        last = last_event_id(request)
         with self._following(request):
             while True:
                 messages = self._feed.after(last)
@@ -85,14 +81,8 @@ class Push:
         socket = web.WebSocketResponse(compress=False, autoping=True)
         await socket.prepare(request)
         with self._following(request):
-            sending = asyncio.ensure_future(self._send(socket, _since(request)))
-            try:
-                async for frame in socket:
-                    if frame.type is WSMsgType.ERROR:
-                        break
-            finally:
-                sending.cancel()
-                await asyncio.gather(sending, return_exceptions=True)
+            sending = self._send(socket, last_event_id(request))
+            await aiohttp_server.send_until_closed(socket, sending)
         return socket
 
     async def _send(self, socket: web.WebSocketResponse, last: int) -> None:
@@ -116,45 +106,33 @@ class Push:
             del self.followers[transport]
 
 
-def _since(request: web.Request) -> int:
-    text = request.headers.get("Last-Event-ID") or request.query.get("since", "0")
-    if not text.isdecimal():
-        raise web.HTTPBadRequest(text=f"since={text} is no message's number")
-    return int(text)
-
-
 def _batch(messages: list[Message]) -> web.Response:
     if not messages:
         return web.Response(status=204)
     return web.Response(text="".join(f"{message.line}\n" for message in messages))
 
 
-async def _make(given: argparse.Namespace, counters: Counters) -> Backend:
-    push = Push(Feed(), counters, given.hold)
-    application = web.Application(client_max_size=LARGEST)
-    application.add_routes(
-        [
-            web.get("/", push.page),
-            web.post("/publish", push.publish),
-            web.get("/poll", push.poll),
-            web.get("/long-poll", push.long_poll),
-            web.get("/events", push.events),
-            web.get("/socket", push.socket),
-        ]
-    )
-    runner = web.AppRunner(application, access_log=None, handle_signals=False, keepalive_timeout=_NEVER_S)
-    await runner.setup()
-    assert runner.server is not None, "a runner that is set up has a server"
-    Dropping(given, lambda: push.followers, lambda transport: transport.close()).start()
-    return WatchedServer(runner.server, counters)
+async def _make(given: argparse.Namespace) -> Backend:
+    counters = Counters()
+    push = PushHandlers(Feed(), counters, given.hold)
+    routes = [
+        web.get("/", push.page),
+        web.post("/publish", push.publish),
+        web.get("/poll", push.poll),
+        web.get("/long-poll", push.long_poll),
+        web.get("/events", push.events),
+        web.get("/socket", push.socket),
+    ]
+    start_dropping(given, push.followers)
+    return await aiohttp_server.make_backend(routes, counters, MESSAGE_MAX)
 
 
 def _parser() -> Parser:
-    parser = Parser("backends.push", "A feed of messages, polled or pushed.")
+    parser = server_parser("backends.scenarios.push.server", "A feed of messages, polled or pushed.")
     parser.add_argument("--hold", type=float, default=25.0, metavar="S", help="longest wait of a long poll")
-    dropping.add_flags(parser)
+    add_drop_flags(parser)
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(main(_parser(), sys.argv[1:], _make))
+    sys.exit(run_server(_parser(), _make))

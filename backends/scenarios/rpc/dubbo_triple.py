@@ -1,4 +1,4 @@
-"""`python -m backends.rpc_dubbo`: a provider that is Dubbo's own, of the package apache-dubbo.
+"""`python -m backends.scenarios.rpc.dubbo_triple`: Dubbo's own provider, of apache-dubbo.
 
 It speaks Triple (gRPC's framing on HTTP/2) on threads of its own; here it is started, and its connections
 counted.
@@ -16,43 +16,32 @@ from dubbo.protocol.triple import protocol as triple
 from dubbo.proxy.handlers import RpcMethodHandler, RpcServiceHandler
 from dubbo.remoting.aio.http2.protocol import Http2ServerProtocol
 
-from backends.counters import Counters
-from backends.listening import address
-from backends.role import Acceptor
-from backends.serving import Parser, main
+from backends.role.backend import Backend
+from backends.role.command_line import run_server, server_parser
+from backends.role.counters import Counters
+from backends.role.listening import address_of
 
 SERVICE = "bench.Echo"
 
 
-class Accepting:
-    """A server that takes connections until its process ends."""
-
-    def close(self) -> None:
-        """Do nothing: Dubbo's server has no end of its own."""
-
-
-class DubboServer:
+class DubboServer(Backend):
     """Accepts by Dubbo's own server."""
 
-    def __init__(self, counters: Counters) -> None:
-        self._counters = counters
-
-    async def accept(self, listener: socket.socket) -> Accepting:
+    async def accept(self, listener: socket.socket) -> None:
         """Serve the connections that come to a socket's address; Dubbo opens a socket of its own there."""
-        host, _, port = address(listener).rpartition(":")
+        host, _, port = address_of(listener).rpartition(":")
         listener.close()
-        _count_connections(self._counters)
+        _count_connections(self.counters)
         handler = RpcServiceHandler(SERVICE, [RpcMethodHandler.unary(self._echo, method_name="echo")])
         config = ServiceConfig(handler, host=host, port=int(port))
         await asyncio.to_thread(dubbo.Server(config).start)
-        return Accepting()
 
     async def drain(self, timeout_s: float) -> bool:
         """Do nothing: what is open ends with the process."""
         return True
 
     def _echo(self, body: bytes) -> bytes:
-        self._counters.requests += 1
+        self.counters.requests += 1
         return body
 
 
@@ -67,9 +56,9 @@ def _count_connections(counters: Counters) -> None:
     triple.Http2ServerProtocol = Counted
 
 
-async def _make(given: argparse.Namespace, counters: Counters) -> Acceptor:
-    return DubboServer(counters)
+async def _make(given: argparse.Namespace) -> Backend:
+    return DubboServer(Counters())
 
 
 if __name__ == "__main__":
-    sys.exit(main(Parser("backends.rpc_dubbo", "Dubbo's own provider."), sys.argv[1:], _make))
+    sys.exit(run_server(server_parser("backends.scenarios.rpc.dubbo_triple", "Dubbo's own provider."), _make))

@@ -1,106 +1,124 @@
-"""`python -m backends.rpc`: a provider of remote calls, as Dubbo: each is answered when it is done.
+"""`python -m backends.scenarios.rpc.server`: a provider of remote calls, as Dubbo.
 
-`--ordered` answers the calls of a connection in their order, as an HTTP/1.1 server does.
+Each call is answered when it is done. Dubbo's frames have 16 bytes before each message, whose number assigns
+an answer to its call. Source: the protocol's reference,
+https://dubbo.apache.org/en/overview/reference/protocols/tcp/. The body is Hessian there; here it has how
+long the answer takes and how long it is. `--ordered` answers the calls of a connection in their order, as an
+HTTP/1.1 server does.
 """
 
 import argparse
 import asyncio
+import struct
 import sys
 from collections import deque
-from typing import cast
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
-from backends.calls import Call, CallError, Reader, answer
-from backends.connections import Connections
-from backends.counters import Counters
-from backends.role import Backend
-from backends.serving import Parser, main
+from backends.role.backend import Backend, CountedConnection
+from backends.role.command_line import Parser, run_server, server_parser
+from backends.role.counters import Counters
 
-
-class Provider:
-    """Makes the protocols of new connections."""
-
-    def __init__(self, counters: Counters, is_ordered: bool) -> None:
-        self.counters = counters
-        self.is_ordered = is_ordered
-        self.connections: Connections[Connection] = Connections()
-
-    def __call__(self) -> "Connection":
-        """Make the protocol of a new connection."""
-        return Connection(self)
-
-    async def drain(self, timeout_s: float) -> bool:
-        """Close every connection; return whether all went in time."""
-        for connection in self.connections:
-            connection.close()
-        return await self.connections.gone(timeout_s)
+_HEADER: Final = struct.Struct(">HBBQI")
+_BODY: Final = struct.Struct(">II")
+_MAGIC: Final = 0xDABB
+_REQUEST_FLAG: Final = 0x80
+_OK: Final = 20
+BODY_MAX: Final = 8 * 1024 * 1024
+"""Dubbo's default limit of a message's body."""
 
 
-class Connection(asyncio.Protocol):
+class CallError(Exception):
+    """The bytes are no call."""
+
+
+class Call(NamedTuple):
+    """One call: its number, how long its answer takes, and how long it is."""
+
+    number: int
+    takes_ms: int
+    answer_bytes: int
+
+
+class CallReader:
+    """Cuts a connection's bytes into calls."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> Iterator[Call]:
+        """Yield the calls that are whole now; CallError where the bytes are none."""
+        self._buffer = self._buffer + data if self._buffer else data
+        at = 0
+        while len(self._buffer) - at >= _HEADER.size:
+            magic, flag, _, number, length = _HEADER.unpack_from(self._buffer, at)
+            if magic != _MAGIC or not flag & _REQUEST_FLAG or not _BODY.size <= length <= BODY_MAX:
+                raise CallError(f"no call: magic {magic:#x}, flag {flag:#x}, {length} bytes")
+            end = at + _HEADER.size + length
+            if len(self._buffer) < end:
+                break
+            takes_ms, answer_bytes = _BODY.unpack_from(self._buffer, at + _HEADER.size)
+            if answer_bytes > BODY_MAX:
+                raise CallError(f"an answer of {answer_bytes} bytes is more than {BODY_MAX}")
+            yield Call(number, takes_ms, answer_bytes)
+            at = end
+        self._buffer = self._buffer[at:]
+
+
+def frame_answer(call: Call) -> bytes:
+    """Return the whole answer to a call."""
+    return _HEADER.pack(_MAGIC, 0, _OK, call.number, call.answer_bytes) + bytes(call.answer_bytes)
+
+
+class CallConnection(CountedConnection):
     """One consumer's connection. In order, calls wait for the one before them; else none waits."""
 
-    _transport: asyncio.Transport
-
-    def __init__(self, provider: Provider) -> None:
-        self._provider = provider
-        self._reader = Reader()
+    def __init__(self, backend: Backend, *, is_ordered: bool) -> None:
+        super().__init__(backend)
+        self._is_ordered = is_ordered
+        self._reader = CallReader()
         self._waiting: deque[Call] = deque()
         self._is_busy = False
-        self._peer_closed = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._provider.counters.accepted += 1
-        self._provider.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
+        """Answer the calls that are whole, at their time."""
         try:
             for call in self._reader.feed(data):
-                self._take(call)
+                self._begin(call)
         except CallError:
-            self._provider.counters.errors.protocol += 1
-            self._transport.close()
+            self.counters.errors.protocol += 1
+            self.transport.close()
 
-    def eof_received(self) -> None:
-        self._peer_closed = True
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._provider.connections.discard(self)
-        self._provider.counters.count_lost(error, peer_closed=self._peer_closed)
-
-    def close(self) -> None:
-        """Close the connection, whatever is under way."""
-        self._transport.close()
-
-    def _take(self, call: Call) -> None:
+    def _begin(self, call: Call) -> None:
         if self._is_busy:
             self._waiting.append(call)
         elif call.takes_ms == 0:
             self._answer(call)
         else:
-            self._is_busy = self._provider.is_ordered
-            asyncio.get_running_loop().call_later(call.takes_ms / 1000, self._done, call)
+            self._is_busy = self._is_ordered
+            asyncio.get_running_loop().call_later(call.takes_ms / 1000, self._finish, call)
 
-    def _done(self, call: Call) -> None:
+    def _finish(self, call: Call) -> None:
         self._answer(call)
         self._is_busy = False
         while self._waiting and not self._is_busy:
-            self._take(self._waiting.popleft())
+            self._begin(self._waiting.popleft())
 
     def _answer(self, call: Call) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(answer(call))
-            self._provider.counters.requests += 1
+        if not self.transport.is_closing():
+            self.transport.write(frame_answer(call))
+            self.counters.requests += 1
 
 
-async def _make(given: argparse.Namespace, counters: Counters) -> Backend:
-    return Provider(counters, given.ordered)
+async def _make(given: argparse.Namespace) -> Backend:
+    return Backend(Counters(), lambda backend: CallConnection(backend, is_ordered=given.ordered))
 
 
 def _parser() -> Parser:
-    parser = Parser("backends.rpc", "A provider of remote calls, as Dubbo.")
+    parser = server_parser("backends.scenarios.rpc.server", "A provider of remote calls, as Dubbo.")
     parser.add_argument("--ordered", action="store_true", help="answer the calls of a connection in order")
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(main(_parser(), sys.argv[1:], _make))
+    sys.exit(run_server(_parser(), _make))

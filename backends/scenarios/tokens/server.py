@@ -1,109 +1,101 @@
-"""`python -m backends.answer`: one answer, written token by token, over SSE, WebSocket, polls and HTTP/3.
+"""`python -m backends.scenarios.tokens.server`: an answer that is sent token by token.
 
-Whoever comes back says which token it has last (`since=`, `Last-Event-ID`). One aiohttp application serves
-all that goes over TCP; HTTP/3 is http3.py's, and what the answer is tokens.py's.
+It goes over SSE, WebSocket, polls and HTTP/3 (http3.py). Each request gets an answer of its own, which ends
+with `end`. With `--shared` there is one for all: a client that comes back says which token it has last
+(`since=`, `Last-Event-ID`).
 """
 
 import argparse
-import asyncio
 import sys
-from typing import Final
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
-from backends.counters import Counters
-from backends.role import Backend
-from backends.serving import Parser, main
-from backends.tokens import Answer, AnswerCounters, event
-from backends.watched import WatchedServer
-
-_NEVER_S: Final = 7 * 86400.0
+from backends.protocols import aiohttp_server, sse
+from backends.role.backend import Backend
+from backends.role.command_line import Parser, run_server, server_parser
+from backends.scenarios.page import PAGE
+from backends.scenarios.tokens.answer import Answer, Pace, TokenCounters
 
 
-class Telling:
-    """The handlers of the ways over TCP, and what they share."""
+class TokenHandlers:
+    """The handlers over TCP, and what they share."""
 
-    def __init__(self, answer: Answer, counters: AnswerCounters) -> None:
-        self._answer = answer
+    def __init__(self, given: argparse.Namespace, counters: TokenCounters) -> None:
+        self._pace = Pace(given.tokens, given.every, given.silence)
+        self._more = {"X-Accel-Buffering": "no"} if given.no_accel else {}
         self._counters = counters
+        self.shared = Answer(self._pace, announces_end=False) if given.shared else None
+
+    async def page(self, request: web.Request) -> web.Response:
+        """Answer with the page that follows an answer."""
+        return web.Response(text=PAGE, content_type="text/html")
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """Stream the answer as server-sent events."""
-        last = self._asked(request)
-        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
-        response = web.StreamResponse(headers=headers)
-        await response.prepare(request)
-        while numbers := await self._answer.after(last):
-            await response.write(b"".join(map(event, numbers)))
-            last = numbers[-1]
+        """Stream server-sent events; to HTTP/1.0 without a length or chunks, as it must."""
+        answer, last = self._receive(request)
+        response = await aiohttp_server.open_event_stream(request, **self._more)
+        async for batch in answer.batches(last):
+            await response.write(b"".join(sse.format_event(*token) for token in batch))
         return response
 
     async def socket(self, request: web.Request) -> web.WebSocketResponse:
-        """Send a text frame for each token, its number (RFC 6455)."""
-        last = self._asked(request)
+        """Send a text frame for each token, `NUMBER TOKEN` (RFC 6455)."""
+        answer, last = self._receive(request)
         socket = web.WebSocketResponse(compress=False)
         await socket.prepare(request)
-        sending = asyncio.ensure_future(self._send(socket, last))
-        try:
-            async for frame in socket:
-                if frame.type is WSMsgType.ERROR:
-                    break
-        finally:
-            sending.cancel()
+        await aiohttp_server.send_until_closed(socket, _send(socket, answer, last))
         return socket
 
-    async def token(self, request: web.Request) -> web.Response:
-        """Answer with the tokens since the number that is given, as soon as there is one."""
-        numbers = await self._answer.after(self._asked(request))
-        return web.Response(text=" ".join(map(str, numbers)))
+    async def poll(self, request: web.Request) -> web.Response:
+        """Answer with the numbers of the tokens that the client has not, as soon as there is one."""
+        answer, last = self._receive(request)
+        return web.Response(text=" ".join(map(str, await answer.after(last))))
 
-    async def _send(self, socket: web.WebSocketResponse, last: int) -> None:
-        while numbers := await self._answer.after(last):
-            for number in numbers:
-                await socket.send_str(str(number))
-            last = numbers[-1]
-        await socket.close()
-
-    def _asked(self, request: web.Request) -> int:
-        """Count a request, and return the number of the last token that whoever asks has got."""
+    def _receive(self, request: web.Request) -> tuple[Answer, int]:
+        """Count a request; return its answer, and the number of the last token that the client has."""
         self._counters.requests += 1
-        text = request.headers.get("Last-Event-ID") or request.query.get("since", "0")
-        if not text.isdecimal():
-            raise web.HTTPBadRequest(text=f"since={text} is no token's number")
-        return int(text)
+        if self.shared is None:
+            return Answer(self._pace, announces_end=True), 0
+        return self.shared, aiohttp_server.last_event_id(request)
 
 
-async def _make(given: argparse.Namespace, counters: Counters) -> Backend:
-    assert isinstance(counters, AnswerCounters)
-    answer = Answer(given.tokens, given.every)
-    telling = Telling(answer, counters)
-    application = web.Application()
-    application.add_routes(
-        [
-            web.get("/events", telling.events),
-            web.get("/socket", telling.socket),
-            web.get("/token", telling.token),
-        ]
-    )
-    runner = web.AppRunner(application, access_log=None, handle_signals=False, keepalive_timeout=_NEVER_S)
-    await runner.setup()
-    assert runner.server is not None, "a runner that is set up has a server"
-    if given.certificate is not None:
-        from backends import http3  # noqa: PLC0415 - needs an extra, which the ways over TCP do not
+async def _send(socket: web.WebSocketResponse, answer: Answer, last: int) -> None:
+    async for batch in answer.batches(last):
+        for token in batch:
+            await socket.send_str(f"{token.number} {token.text}")
+    await socket.close()
+
+
+async def _make(given: argparse.Namespace) -> Backend:
+    counters = TokenCounters()
+    handlers = TokenHandlers(given, counters)
+    if given.certificate is not None and handlers.shared is not None:
+        from backends.scenarios.tokens import http3  # noqa: PLC0415 - needs an extra, which TCP does not
 
         for each in given.listen:
-            await http3.listen(each, given.certificate, given.key, answer, counters)
-    return WatchedServer(runner.server, counters)
+            await http3.listen(each, given.certificate, given.key, handlers.shared, counters)
+    routes = [
+        web.get("/", handlers.page),
+        web.get("/events", handlers.events),
+        web.get("/socket", handlers.socket),
+        web.get("/token", handlers.poll),
+    ]
+    return await aiohttp_server.make_backend(routes, counters)
 
 
 def _parser() -> Parser:
-    parser = Parser("backends.answer", "An answer of many tokens, over SSE, WebSocket, polls and HTTP/3.")
-    parser.add_argument("--tokens", type=int, default=300, metavar="N", help="how many there are")
-    parser.add_argument("--every", type=float, default=0.02, metavar="S", help="time between two")
-    parser.add_argument("--certificate", metavar="FILE", help="speak HTTP/3 too, with this certificate")
-    parser.add_argument("--key", metavar="FILE", help="its key")
+    parser = server_parser("backends.scenarios.tokens.server", "An answer as a stream of tokens.")
+    parser.add_argument("--tokens", type=int, default=200, metavar="N", help="tokens of an answer")
+    parser.add_argument("--every", type=float, default=0.02, metavar="S", help="seconds between two tokens")
+    parser.add_argument("--silence", type=float, default=0.0, metavar="S", help="once, in the middle")
+    parser.add_argument("--no-accel", action="store_true", help="send `X-Accel-Buffering: no`")
+    parser.add_argument("--shared", action="store_true", help="one answer for all, which clients resume")
+    parser.add_argument(
+        "--certificate", metavar="FILE", help="serve a shared answer by HTTP/3 too, with this"
+    )
+    parser.add_argument("--key", metavar="FILE", help="the certificate's key")
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(main(_parser(), sys.argv[1:], _make, AnswerCounters()))
+    sys.exit(run_server(_parser(), _make))
