@@ -43,26 +43,19 @@ Handle = Callable[[Request, Reply], None]
 """Receives a request, and answers it now or later."""
 
 
-class HandlerServer(Backend):
-    """Makes the protocols of new connections, whose requests go to `handle`."""
-
-    def __init__(self, handle: Handle, counters: Counters) -> None:
-        super().__init__(counters)
-        self.handle = handle
-
-    def __call__(self) -> "HandlerConnection":
-        """Make the protocol of a new connection."""
-        return HandlerConnection(self)
+def handler_backend(handle: Handle, counters: Counters) -> Backend:
+    """Return a backend whose requests go to `handle`."""
+    return Backend(counters, lambda backend: HandlerConnection(backend, handle))
 
 
 class HandlerConnection(CountedConnection):
     """One client's connection. States: reading, answering (further requests wait in the reader), closed."""
 
-    __slots__ = ("_body", "_head", "_is_answering", "_reader", "_server")
+    __slots__ = ("_body", "_handle_request", "_head", "_is_answering", "_reader")
 
-    def __init__(self, server: HandlerServer) -> None:
-        super().__init__(server)
-        self._server = server
+    def __init__(self, backend: Backend, handle: Handle) -> None:
+        super().__init__(backend)
+        self._handle_request = handle
         self._reader = RequestReader()
         self._head: RequestHead | None = None
         self._body = bytearray()
@@ -83,7 +76,7 @@ class HandlerConnection(CountedConnection):
         """Handle the requests that are whole, until one of them is not answered at once."""
         try:
             while not self._is_answering and not self.transport.is_closing() and self._is_whole():
-                self._handle()
+                self._pass_on()
         except ProtocolError as error:
             self.counters.errors.protocol += 1
             self.transport.write(_bytes(Answer(str(error).encode(), error.status), keep_alive=False))
@@ -104,7 +97,7 @@ class HandlerConnection(CountedConnection):
                 raise ProtocolError(413, "body too large")
         return True
 
-    def _handle(self) -> None:
+    def _pass_on(self) -> None:
         head, body = self._head, bytes(self._body)
         assert head is not None, "a request that is whole has a head"
         self._head = None
@@ -112,7 +105,7 @@ class HandlerConnection(CountedConnection):
         self._is_answering = True
         path, _, query = head.target.decode("ascii").partition("?")
         request = Request(head.method, path, dict(parse_qsl(query, keep_blank_values=True)), body)
-        self._server.handle(request, lambda answer: self._answer(answer, head.keep_alive))
+        self._handle_request(request, lambda answer: self._answer(answer, head.keep_alive))
 
     def _answer(self, answer: Answer, keep_alive: bool) -> None:
         if self.transport.is_closing():

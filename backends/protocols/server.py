@@ -6,22 +6,30 @@ responder.py's and its kin's.
 
 import argparse
 import asyncio
+import importlib
 import ssl
-import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from backends.protocols.responder import PeerError, Responder, Response
 from backends.role.backend import Backend, CountedConnection
 from backends.role.closing import Close, CloseKind, parse_close
-from backends.role.command_line import Parser, run_server, server_parser
+from backends.role.command_line import run_server, server_parser
 from backends.role.counters import Counters, sum_counters
 from backends.role.errors import MisuseError
 from backends.role.listening import format_address
 
-KINDS: Final = ("http", "h2", "fastcgi", "uwsgi", "scgi", "memcached")
+_RESPONDERS: Final = {
+    "http": "http1.Http1",
+    "h2": "http2.Http2",
+    "fastcgi": "fastcgi.FastCgi",
+    "uwsgi": "uwsgi_scgi.Uwsgi",
+    "scgi": "uwsgi_scgi.Scgi",
+    "memcached": "memcached.Memcached",
+}
+KINDS: Final = tuple(_RESPONDERS)
 _BODY: Final = b" !"  # what the HTTP backend responds by default
 
 MakeResponder = Callable[[bytes], Responder]
@@ -31,23 +39,8 @@ MakeResponder = Callable[[bytes], Responder]
 def responder(kind: str) -> MakeResponder:
     """Return what makes the responders of a protocol."""
     # Each is imported for its kind only: h2 costs more than all others together.
-    if kind == "h2":
-        from backends.protocols.http2 import Http2  # noqa: PLC0415
-
-        return Http2
-    from backends.protocols.fastcgi import FastCgi  # noqa: PLC0415
-    from backends.protocols.http1 import Http1  # noqa: PLC0415
-    from backends.protocols.memcached import Memcached  # noqa: PLC0415
-    from backends.protocols.uwsgi_scgi import Scgi, Uwsgi  # noqa: PLC0415
-
-    known: dict[str, MakeResponder] = {
-        "http": Http1,
-        "fastcgi": FastCgi,
-        "uwsgi": Uwsgi,
-        "scgi": Scgi,
-        "memcached": Memcached,
-    }
-    return known[kind]
+    module, _, name = _RESPONDERS[kind].partition(".")
+    return cast(MakeResponder, getattr(importlib.import_module(f"backends.protocols.{module}"), name))
 
 
 class ProtocolServer(Backend):
@@ -141,14 +134,10 @@ def _context(files: tuple[str, str]) -> ssl.SSLContext:
     return context
 
 
-def _parser() -> Parser:
+if __name__ == "__main__":
     parser = server_parser("backends.protocols.server", "Servers that count each address apart.")
     add: Callable[..., Any] = parser.add_argument
     add("--kind", choices=KINDS, required=True, help="the protocol of all addresses")
     add("--close", default="at-once", metavar="HOW", help="after a last answer: at-once, linger:MS or never")
     add("--tls", nargs=2, metavar=("CERT", "KEY"), help="speak TLS with this certificate")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(run_server(_parser(), _make))
+    run_server(parser, _make)

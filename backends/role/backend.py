@@ -5,7 +5,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Final, Generic, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from backends.role.counters import Counters
 from backends.role.listening import BACKLOG
@@ -44,13 +44,6 @@ class Connections(Generic[Connection]):
         return self._none_left.done()
 
 
-class Listening(Protocol):
-    """What accepts connections."""
-
-    def close(self) -> None:
-        """Accept no more."""
-
-
 class Backend:
     """One worker's server. `connect` makes the protocol of a new connection; or a kind of backend does it."""
 
@@ -70,7 +63,7 @@ class Backend:
         assert self._connect is not None, "this kind of backend accepts by itself"
         return self._connect(self)
 
-    async def accept(self, listener: socket.socket) -> Listening | None:
+    async def accept(self, listener: socket.socket) -> asyncio.AbstractServer | None:
         """Serve the connections that come to a socket; return None where only the drain ends that."""
         loop = asyncio.get_running_loop()
         return await loop.create_server(self, sock=listener, backlog=BACKLOG, ssl=self.tls)

@@ -4,6 +4,7 @@ Each accepts `--control --listen HOST:PORT` besides flags of its own, and talks 
 """
 
 import argparse
+import sys
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
@@ -35,9 +36,9 @@ def server_parser(program: str, description: str) -> Parser:
     return parser
 
 
-def run_server(parser: Parser, make: Make) -> int:
-    """Run a server to its end; return the exit code."""
-    return exit_code(lambda: _serve(parser.parse_args(), make))
+def run_server(parser: Parser, make: Make) -> NoReturn:
+    """Run a server to its end; exit with its code."""
+    sys.exit(exit_code(lambda: _serve(parser.parse_args(), make)))
 
 
 def _serve(given: argparse.Namespace, make: Make) -> None:

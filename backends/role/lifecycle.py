@@ -30,11 +30,8 @@ def ready_event(addresses: list[str], workers: int) -> dict[str, object]:
     }
 
 
-class Stop:
-    """The request to stop, from a signal or a command; a second signal ends the process at once."""
-
-    def __init__(self) -> None:
-        self._requested = asyncio.Event()
+class Stop(asyncio.Event):
+    """Set once the stop is requested, by a signal or a command; a second signal ends the process at once."""
 
     def on_signals(self) -> None:
         """Request the stop on SIGTERM and SIGINT."""
@@ -43,17 +40,9 @@ class Stop:
             loop.add_signal_handler(number, self._on_signal)
 
     def _on_signal(self) -> None:
-        if self._requested.is_set():
+        if self.is_set():
             end_at_once()
-        self.request()
-
-    def request(self) -> None:
-        """Request the stop."""
-        self._requested.set()
-
-    async def wait(self) -> None:
-        """Wait for the request."""
-        await self._requested.wait()
+        self.set()
 
 
 async def run_worker(
@@ -73,7 +62,7 @@ async def run_worker(
         if command == "count":
             pipes.send(backend.event("count"))
         elif command == "stop":
-            stop.request()
+            stop.set()
         else:
             backend.commands[command]()
 

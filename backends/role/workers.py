@@ -67,50 +67,24 @@ def _close_all(listeners: list[list[socket.socket]]) -> None:
 
 async def run_parent(workers: list[Worker], pipes: Pipes, ready: dict[str, object]) -> None:
     """Speak for all workers until the stop is requested. Raise WorkerError when one of them dies."""
-    stop = Stop()
+    stop, inbox = Stop(), asyncio.Queue[str]()
     stop.on_signals()
+    stopping = asyncio.ensure_future(stop.wait())
+    stopping.add_done_callback(lambda _: inbox.put_nowait("stop"))
     streams = [await _open_stream(worker.events) for worker in workers]
     await _read_all(workers, streams, "ready")
-    counts: asyncio.Queue[None] = asyncio.Queue()
-
-    def on_command(command: str) -> None:
-        if command == "count":
-            counts.put_nowait(None)
-        else:
-            stop.request()
-
-    pipes.listen(on_command, end_at_once)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, inbox.put_nowait, "died")
+    pipes.listen(inbox.put_nowait, end_at_once)
     pipes.send(ready)
-    await _count_until_stopped(workers, streams, pipes, counts, stop)
+    while (reason := await inbox.get()) == "count":
+        _command_all(workers, "count")
+        pipes.send(sum_counters(await _read_all(workers, streams, "count")).event("count"))
+    if reason == "died":
+        pid, status = os.waitpid(-1, 0)
+        raise WorkerError(f"worker {pid} died with status {os.waitstatus_to_exitcode(status)}; start again")
+    stop.set()  # a signal from now on is the second one
     _command_all(workers, "stop")
     pipes.send(sum_counters(await _read_all(workers, streams, "done")).event("done"))
-
-
-async def _count_until_stopped(
-    workers: list[Worker],
-    streams: list[asyncio.StreamReader],
-    pipes: Pipes,
-    counts: asyncio.Queue[None],
-    stop: Stop,
-) -> None:
-    died = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, died.set)
-    stopped, dead = asyncio.ensure_future(stop.wait()), asyncio.ensure_future(died.wait())
-    while True:
-        wanted = asyncio.ensure_future(counts.get())
-        done, _ = await asyncio.wait({stopped, dead, wanted}, return_when=asyncio.FIRST_COMPLETED)
-        if wanted in done:
-            _command_all(workers, "count")
-            pipes.send(sum_counters(await _read_all(workers, streams, "count")).event("count"))
-            continue
-        wanted.cancel()
-        if dead in done:
-            pid, status = os.waitpid(-1, 0)
-            raise WorkerError(
-                f"worker {pid} died with status {os.waitstatus_to_exitcode(status)}; start again"
-            )
-        dead.cancel()
-        return
 
 
 async def _open_stream(descriptor: int) -> asyncio.StreamReader:

@@ -8,14 +8,13 @@ import argparse
 import asyncio
 import contextlib
 import socket
-import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from backends.role.backend import Backend, WrappingBackend
-from backends.role.command_line import Parser, run_server, server_parser
+from backends.role.command_line import run_server, server_parser
 from backends.role.counters import Counters
 from backends.role.listening import parse_address
 
@@ -210,32 +209,21 @@ class Datagrams(asyncio.DatagramProtocol):
             self._transport.sendto(data, client)
 
 
-class DelayLine(WrappingBackend):
-    """Accepts what is passed on; `vanish` is one of its commands."""
-
-    def __init__(self, given: argparse.Namespace, network: Network) -> None:
-        counters, to = LineCounters(), parse_address(given.to)
-        super().__init__(lambda: Entrance(to, network, counters), counters)
-        self.commands = {"vanish": network.vanish}
-
-
 async def _make(given: argparse.Namespace) -> Backend:
-    network = Network(given.delay_ms / 1000, given.vanishing)
+    network, counters = Network(given.delay_ms / 1000, given.vanishing), LineCounters()
     loop, to = asyncio.get_running_loop(), parse_address(given.to)
     for each in given.listen:
         await loop.create_datagram_endpoint(lambda: Datagrams(to, network), parse_address(each))
-    return DelayLine(given, network)
+    backend = WrappingBackend(lambda: Entrance(to, network, counters), counters)
+    backend.commands = {"vanish": network.vanish}
+    return backend
 
 
-def _parser() -> Parser:
+if __name__ == "__main__":
     parser = server_parser(
         "backends.scenarios.delay_line", "A network: what arrives is late, and an address may vanish."
     )
     parser.add_argument("--to", required=True, metavar="HOST:PORT", help="the other side")
     parser.add_argument("--delay-ms", type=float, default=0.0, metavar="MS", help="one way")
     parser.add_argument("--vanishing", metavar="HOST", help="the address that `vanish` is about")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(run_server(_parser(), _make))
+    run_server(parser, _make)

@@ -6,7 +6,6 @@ after so many milliseconds, everything else at once.
 
 import argparse
 import asyncio
-import sys
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
@@ -19,7 +18,7 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 
 from backends.role.backend import Backend, CountedConnection
-from backends.role.command_line import Parser, run_server, server_parser
+from backends.role.command_line import run_server, server_parser
 from backends.role.counters import Counters
 
 _PREFACE: Final = b"PRI * HTTP/2.0"
@@ -172,11 +171,7 @@ async def _make(given: argparse.Namespace) -> Backend:
     return Backend(counters, lambda backend: SniffingConnection(backend, body, counters))
 
 
-def _parser() -> Parser:
+if __name__ == "__main__":
     parser = server_parser("backends.scenarios.http2", "A small server for HTTP/1.1 and HTTP/2 on one port.")
     parser.add_argument("--response-size", type=int, default=128, metavar="BYTES", help="of each answer")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(run_server(_parser(), _make))
+    run_server(parser, _make)

@@ -6,7 +6,9 @@ time in milliseconds) and the text of each message, in the order of coming; the 
 
 from typing import Final
 
-PAGE: Final = """<!doctype html>
+from aiohttp import web
+
+_PAGE: Final = """<!doctype html>
 <meta charset="utf-8">
 <title>feed</title>
 <script>
@@ -35,3 +37,8 @@ else {
 }
 </script>
 """
+
+
+async def page(request: web.Request) -> web.Response:
+    """Answer with the page."""
+    return web.Response(text=_PAGE, content_type="text/html")

@@ -89,14 +89,23 @@ class Stage:
         return self._cores[host]
 
     def between(self, to: str, *arguments: str) -> Server:
-        """Put a network of ours (backends/delay_line.py) before the front at `to`, on the same host.
+        """Put a network of ours (the delay line) before the front at `to`, on the same host.
 
         It is nobody's server or proxy: its CPU is not counted, and its connections only as far as they
         would spoil the kernel's count of the proxy's own.
         """
         host = self.place.hosts["backend" if self.cast.subject is None else "proxy"]
         address = f"{host.front}:{host.listen_port + _BETWEEN if host.listen_port else 0}"
-        argv = [sys.executable, "-m", "backends.delay_line", "--control", "--listen", address, "--to", to]
+        argv = [
+            sys.executable,
+            "-m",
+            "backends.scenarios.delay_line",
+            "--control",
+            "--listen",
+            address,
+            "--to",
+            to,
+        ]
         process = host.start([*argv, *arguments], name="network")  # on any core: it waits for nobody
         self.cast.between = Server(process, tuple(process.wait_event("ready", _READY_TIMEOUT_S)["listen"]))
         return self.cast.between

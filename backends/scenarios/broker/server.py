@@ -7,14 +7,13 @@ consumer subscribed to once. A consumer says which message it has last, so that 
 
 import argparse
 import asyncio
-import sys
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from backends.protocols.http_handler import Answer, HandlerServer, Reply, Request
+from backends.protocols.http_handler import Answer, Reply, Request, handler_backend
 from backends.protocols.websocket import WebSocketBackend, WebSocketConnection
 from backends.role.backend import Backend
-from backends.role.command_line import Parser, run_server, server_parser
+from backends.role.command_line import run_server, server_parser
 from backends.role.counters import Counters
 from backends.scenarios.broker.queues import Queue, Queues
 
@@ -130,14 +129,10 @@ class Consumer(WebSocketConnection):
 async def _make(given: argparse.Namespace) -> Backend:
     if given.style == "push":
         return PushBroker(Counters())
-    return HandlerServer(PullBroker().handle, Counters())
-
-
-def _parser() -> Parser:
-    parser = server_parser("backends.scenarios.broker.server", "A broker, as RocketMQ.")
-    parser.add_argument("--style", choices=("pull", "push"), default="pull")
-    return parser
+    return handler_backend(PullBroker().handle, Counters())
 
 
 if __name__ == "__main__":
-    sys.exit(run_server(_parser(), _make))
+    parser = server_parser("backends.scenarios.broker.server", "A broker, as RocketMQ.")
+    parser.add_argument("--style", choices=("pull", "push"), default="pull")
+    run_server(parser, _make)

@@ -8,7 +8,6 @@ message in its rooms, and `{"room", "present": N}` when a member comes or goes.
 import argparse
 import asyncio
 import json
-import sys
 from typing import Any, Final
 
 from aiohttp import WSMsgType, web
@@ -110,4 +109,4 @@ async def _make(given: argparse.Namespace) -> Backend:
 
 if __name__ == "__main__":
     parser = server_parser("backends.scenarios.chat.server", "A chat with rooms, by WebSocket.")
-    sys.exit(run_server(parser, _make))
+    run_server(parser, _make)

@@ -64,21 +64,12 @@ class Feed:
 
     async def changed(self, timeout_s: float | None = None) -> bool:
         """Wait for the next message; return whether it came within `timeout_s`."""
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[bool] = loop.create_future()
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         if timeout_s is None:
             return await waiter
-        timer = loop.call_later(timeout_s, _abandon, waiter)
-        try:
-            return await waiter
-        finally:
-            timer.cancel()
-
-
-def _abandon(waiter: asyncio.Future[bool]) -> None:
-    if not waiter.done():
-        waiter.set_result(False)
+        await asyncio.wait([waiter], timeout=timeout_s)
+        return waiter.done()
 
 
 def add_drop_flags(parser: argparse.ArgumentParser) -> None:

@@ -5,12 +5,11 @@ which is answered with its number.
 """
 
 import argparse
-import sys
 
 from picows import WSMsgType
 
 from backends.protocols.websocket import WebSocketBackend, WebSocketConnection
-from backends.role.command_line import Parser, run_server, server_parser
+from backends.role.command_line import run_server, server_parser
 from backends.role.counters import Counters
 from backends.scenarios.push.feed import Feed, Message, add_drop_flags, start_dropping
 
@@ -100,13 +99,9 @@ async def _make(given: argparse.Namespace) -> Hub:
     return hub
 
 
-def _parser() -> Parser:
+if __name__ == "__main__":
     parser = server_parser(
         "backends.scenarios.push.picows_server", "A feed of messages by WebSocket, on picows."
     )
     add_drop_flags(parser)
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(run_server(_parser(), _make))
+    run_server(parser, _make)

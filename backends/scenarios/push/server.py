@@ -6,7 +6,6 @@ at `/` follows the feed in a browser.
 
 import argparse
 import asyncio
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -16,9 +15,9 @@ from aiohttp import web
 from backends.protocols import aiohttp_server
 from backends.protocols.aiohttp_server import last_event_id
 from backends.role.backend import Backend
-from backends.role.command_line import Parser, run_server, server_parser
+from backends.role.command_line import run_server, server_parser
 from backends.role.counters import Counters
-from backends.scenarios.page import PAGE
+from backends.scenarios.page import page
 from backends.scenarios.push.feed import Feed, Message, add_drop_flags, start_dropping
 
 MESSAGE_MAX: Final = 64 * 1024 * 1024
@@ -39,10 +38,6 @@ class PushHandlers:
         """Publish a message; answer with its number."""
         message = self._feed.publish(await request.text())
         return web.Response(text=str(message.number))
-
-    async def page(self, request: web.Request) -> web.Response:
-        """Answer with the page that follows the feed."""
-        return web.Response(text=PAGE, content_type="text/html")
 
     async def poll(self, request: web.Request) -> web.Response:
         """Answer at once with the messages since the number that is given."""
@@ -116,7 +111,7 @@ async def _make(given: argparse.Namespace) -> Backend:
     counters = Counters()
     push = PushHandlers(Feed(), counters, given.hold)
     routes = [
-        web.get("/", push.page),
+        web.get("/", page),
         web.post("/publish", push.publish),
         web.get("/poll", push.poll),
         web.get("/long-poll", push.long_poll),
@@ -127,12 +122,8 @@ async def _make(given: argparse.Namespace) -> Backend:
     return await aiohttp_server.make_backend(routes, counters, MESSAGE_MAX)
 
 
-def _parser() -> Parser:
+if __name__ == "__main__":
     parser = server_parser("backends.scenarios.push.server", "A feed of messages, polled or pushed.")
     parser.add_argument("--hold", type=float, default=25.0, metavar="S", help="longest wait of a long poll")
     add_drop_flags(parser)
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(run_server(_parser(), _make))
+    run_server(parser, _make)

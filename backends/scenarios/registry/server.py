@@ -8,13 +8,12 @@ Both are asyncio protocols, without a framework, around one set of instances.
 
 import argparse
 import json
-import sys
 from typing import Any, Final
 
-from backends.protocols.http_handler import JSON, Answer, HandlerServer, Reply, Request
+from backends.protocols.http_handler import JSON, Answer, Reply, Request, handler_backend
 from backends.protocols.websocket import WebSocketBackend, WebSocketConnection
 from backends.role.backend import Backend
-from backends.role.command_line import Parser, run_server, server_parser
+from backends.role.command_line import run_server, server_parser
 from backends.role.counters import Counters
 from backends.scenarios.registry import nacos
 from backends.scenarios.registry.instances import Instance
@@ -140,18 +139,14 @@ async def _make(given: argparse.Namespace) -> Backend:
     registry.sweep()
     if given.style == "stream":
         return StreamRegistry(registry, Counters())
-    return HandlerServer(HttpRegistry(registry, given.beat).handle, Counters())
+    return handler_backend(HttpRegistry(registry, given.beat).handle, Counters())
 
 
-def _parser() -> Parser:
+if __name__ == "__main__":
     parser = server_parser("backends.scenarios.registry.server", "A service registry, as in Nacos.")
     parser.add_argument("--style", choices=("http", "stream"), default="http")
     parser.add_argument("--beat", type=float, default=5.0, metavar="S", help="seconds between two beats")
     parser.add_argument(
         "--expire", type=float, default=15.0, metavar="S", help="an instance silent so long is gone"
     )
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(run_server(_parser(), _make))
+    run_server(parser, _make)

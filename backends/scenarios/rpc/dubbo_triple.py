@@ -7,7 +7,6 @@ counted.
 import argparse
 import asyncio
 import socket
-import sys
 from typing import Any
 
 import dubbo
@@ -61,4 +60,4 @@ async def _make(given: argparse.Namespace) -> Backend:
 
 
 if __name__ == "__main__":
-    sys.exit(run_server(server_parser("backends.scenarios.rpc.dubbo_triple", "Dubbo's own provider."), _make))
+    run_server(server_parser("backends.scenarios.rpc.dubbo_triple", "Dubbo's own provider."), _make)

@@ -10,13 +10,12 @@ HTTP/1.1 server does.
 import argparse
 import asyncio
 import struct
-import sys
 from collections import deque
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from backends.role.backend import Backend, CountedConnection
-from backends.role.command_line import Parser, run_server, server_parser
+from backends.role.command_line import run_server, server_parser
 from backends.role.counters import Counters
 
 _HEADER: Final = struct.Struct(">HBBQI")
@@ -114,11 +113,7 @@ async def _make(given: argparse.Namespace) -> Backend:
     return Backend(Counters(), lambda backend: CallConnection(backend, is_ordered=given.ordered))
 
 
-def _parser() -> Parser:
+if __name__ == "__main__":
     parser = server_parser("backends.scenarios.rpc.server", "A provider of remote calls, as Dubbo.")
     parser.add_argument("--ordered", action="store_true", help="answer the calls of a connection in order")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(run_server(_parser(), _make))
+    run_server(parser, _make)

@@ -6,14 +6,13 @@ with `end`. With `--shared` there is one for all: a client that comes back says 
 """
 
 import argparse
-import sys
 
 from aiohttp import web
 
 from backends.protocols import aiohttp_server, sse
 from backends.role.backend import Backend
-from backends.role.command_line import Parser, run_server, server_parser
-from backends.scenarios.page import PAGE
+from backends.role.command_line import run_server, server_parser
+from backends.scenarios.page import page
 from backends.scenarios.tokens.answer import Answer, Pace, TokenCounters
 
 
@@ -25,10 +24,6 @@ class TokenHandlers:
         self._more = {"X-Accel-Buffering": "no"} if given.no_accel else {}
         self._counters = counters
         self.shared = Answer(self._pace, announces_end=False) if given.shared else None
-
-    async def page(self, request: web.Request) -> web.Response:
-        """Answer with the page that follows an answer."""
-        return web.Response(text=PAGE, content_type="text/html")
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Stream server-sent events; to HTTP/1.0 without a length or chunks, as it must."""
@@ -75,7 +70,7 @@ async def _make(given: argparse.Namespace) -> Backend:
         for each in given.listen:
             await http3.listen(each, given.certificate, given.key, handlers.shared, counters)
     routes = [
-        web.get("/", handlers.page),
+        web.get("/", page),
         web.get("/events", handlers.events),
         web.get("/socket", handlers.socket),
         web.get("/token", handlers.poll),
@@ -83,7 +78,7 @@ async def _make(given: argparse.Namespace) -> Backend:
     return await aiohttp_server.make_backend(routes, counters)
 
 
-def _parser() -> Parser:
+if __name__ == "__main__":
     parser = server_parser("backends.scenarios.tokens.server", "An answer as a stream of tokens.")
     parser.add_argument("--tokens", type=int, default=200, metavar="N", help="tokens of an answer")
     parser.add_argument("--every", type=float, default=0.02, metavar="S", help="seconds between two tokens")
@@ -94,8 +89,4 @@ def _parser() -> Parser:
         "--certificate", metavar="FILE", help="serve a shared answer by HTTP/3 too, with this"
     )
     parser.add_argument("--key", metavar="FILE", help="the certificate's key")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(run_server(_parser(), _make))
+    run_server(parser, _make)

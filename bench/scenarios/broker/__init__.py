@@ -44,7 +44,9 @@ def perform(stage: Stage, case: Case, settings: BrokerSettings) -> Figures:
     """Let one producer and all consumers play one way, and add up what was delivered."""
     if case.way == _REAL:
         return _perform_real(stage, settings)
-    server = stage.serve("backends.broker", "--style", "push" if case.way == "push" else "pull")
+    server = stage.serve(
+        "backends.scenarios.broker.server", "--style", "push" if case.way == "push" else "pull"
+    )
     patience_s = settings.poll_every_s + _LAST_S
     job = {
         "way": case.way,
@@ -80,7 +82,7 @@ def refuse(case: Case, settings: BrokerSettings) -> str | None:
 
 def _perform_real(stage: Stage, settings: BrokerSettings) -> Figures:
     """Let a few of RocketMQ's own consumers pull; what they cost is theirs, and not compared."""
-    server = stage.serve("backends.broker_grpc", environment=ROCKETMQ)
+    server = stage.serve("backends.scenarios.broker.rocketmq_grpc", environment=ROCKETMQ)
     job = {
         "address": server.address,
         "consumers": settings.real_consumers,

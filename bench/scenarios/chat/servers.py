@@ -8,13 +8,13 @@ import sys
 from bench.scenarios.stage import Stage
 from bench.subjects import launch
 
-_APPLICATION = "backends.chat_channels:application"
+_APPLICATION = "backends.scenarios.chat.channels_app:application"
 _BACKLOG_PATIENCE = ("--websocket_connect_timeout", "30", "--websocket_timeout", "-1", "--ping-interval", "0")
 
 
 def ours(stage: Stage) -> str:
     """Start our server; return where it listens."""
-    return stage.serve("backends.chat").address
+    return stage.serve("backends.scenarios.chat.server").address
 
 
 def channels(stage: Stage) -> str:

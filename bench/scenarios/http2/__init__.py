@@ -80,7 +80,7 @@ def front(case: Case, settings: Http2Settings) -> Front:
 
 def perform(stage: Stage, case: Case, settings: Http2Settings) -> Figures:
     """Let all ask in one way, a slow request among them every so often."""
-    server = stage.serve("backends.streams")
+    server = stage.serve("backends.scenarios.http2")
     job = {
         "client": _CLIENT[case.way],
         "address": stage.open(server.addresses),

@@ -59,7 +59,7 @@ def perform(stage: Stage, case: Case, settings: MigrationSettings) -> Figures:
     issued = certificates.issue(_names(stage.place)) if is_quic else None
     shown = _files(stage.place, issued) if issued is not None and case.subject.name == "direct" else ()
     told = ("--tokens", str(settings.tokens), "--every", str(settings.every_s))
-    server = stage.serve("backends.answer", *told, *shown)
+    server = stage.serve("backends.scenarios.tokens.server", "--shared", *told, *shown)
     entrance = stage.open(server.addresses, None if issued is None else issued.certificate)
     way_there = network.lay(stage, entrance, settings.round_trip_s)
     job = {

@@ -20,8 +20,8 @@ _LONGEST_S = 120.0
 
 def perform(stage: Stage, case: Case, settings: PushSettings) -> Figures:
     """Let one publisher and all subscribers play one way, and add up what was delivered."""
-    module = "backends.push_picows" if case.way == "websocket-picows" else "backends.push"
-    server = stage.serve(module, "--drop-every", str(settings.drop_every_s))
+    kind = "picows_server" if case.way == "websocket-picows" else "server"
+    server = stage.serve(f"backends.scenarios.push.{kind}", "--drop-every", str(settings.drop_every_s))
     address = stage.open(server.addresses)
     stage.clients("bench.scenarios.push.clients", list(jobs(settings, case.way, address)))
     if settings.browser:

@@ -150,7 +150,7 @@ def perform(stage: Stage, case: Case, settings: RegistrySettings) -> Figures:
         return _perform_real(stage, case, settings)
     style = "stream" if case.way == "stream" else "http"
     flags = ("--style", style, "--beat", f"{settings.beat_every_s:g}", "--expire", f"{settings.expire_s:g}")
-    server = stage.serve("backends.registry", *flags)
+    server = stage.serve("backends.scenarios.registry.server", *flags)
     address, planned = stage.open(server.addresses), steps(settings)
     stage.clients("bench.scenarios.registry.clients", [_job(stage, case, settings, address)])
     patience_s = _patience_s(settings)
@@ -161,9 +161,11 @@ def perform(stage: Stage, case: Case, settings: RegistrySettings) -> Figures:
 def _perform_real(stage: Stage, case: Case, settings: RegistrySettings) -> Figures:
     """Let a few of Nacos's own clients play; what they cost is theirs, and not compared."""
     if case.way == "sdk-2":
-        server = stage.serve("backends.registry_grpc", environment=NACOS)
+        server = stage.serve("backends.scenarios.registry.nacos_grpc", environment=NACOS)
     else:
-        server = stage.serve("backends.registry", "--style", "http", "--expire", f"{settings.expire_s:g}")
+        server = stage.serve(
+            "backends.scenarios.registry.server", "--style", "http", "--expire", f"{settings.expire_s:g}"
+        )
     job = {
         "way": case.way,
         "address": server.address,

@@ -19,7 +19,7 @@ from bench.subjects.subject import Carries
 
 _MIB = 1024 * 1024
 _BODY_MAX = 8 * _MIB
-"""Dubbo's default limit of a message, which the provider keeps to (backends/calls.py)."""
+"""Dubbo's default limit of a message, which the provider keeps to (backends/scenarios/rpc/server.py)."""
 _SPARE_CONNECTIONS = 16
 _REAL = "sdk"
 
@@ -78,7 +78,9 @@ def perform(stage: Stage, case: Case, settings: RpcSettings) -> Figures:
     """Let the consumers call, and add up what came back."""
     if case.way == _REAL:
         return _perform_real(stage, settings)
-    server = stage.serve("backends.rpc", *(["--ordered"] if case.way == "ordered-slow" else []))
+    server = stage.serve(
+        "backends.scenarios.rpc.server", *(["--ordered"] if case.way == "ordered-slow" else [])
+    )
     odd = case.way.partition("-")[2]
     job = {
         "way": case.way,
@@ -100,7 +102,7 @@ def perform(stage: Stage, case: Case, settings: RpcSettings) -> Figures:
 
 def _perform_real(stage: Stage, settings: RpcSettings) -> Figures:
     """Let callers share one of Dubbo's own clients; what it costs is its own, and not compared."""
-    server = stage.serve("backends.rpc_dubbo", environment=DUBBO)
+    server = stage.serve("backends.scenarios.rpc.dubbo_triple", environment=DUBBO)
     job = {
         "address": server.address,
         "callers": settings.real_callers,

@@ -41,7 +41,7 @@ def perform(stage: Stage, case: Case, settings: StreamSettings) -> Figures:
     manner = MANNERS[case.way]
     flags = ["--tokens", str(settings.tokens), "--every", str(settings.every_s)]
     flags += ["--silence", str(manner.silence_s), *(["--no-accel"] if manner.no_accel else [])]
-    server = stage.serve("backends.stream", *flags)
+    server = stage.serve("backends.scenarios.tokens.server", *flags)
     address = stage.open(server.addresses)
     job = {
         "address": address,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from backends.protocols.http_handler import BODY_MAX, Answer, HandlerServer, Reply, Request
+from backends.protocols.http_handler import BODY_MAX, Answer, Reply, Request, handler_backend
 from backends.role.counters import Counters
 
 GET = b"GET /a?x=1&y=%20z HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -33,7 +33,7 @@ class Served:
     def __init__(self) -> None:
         self.requests: list[tuple[Request, Reply]] = []
         self.counters = Counters()
-        self.connection = HandlerServer(lambda *served: self.requests.append(served), self.counters)()
+        self.connection = handler_backend(lambda *served: self.requests.append(served), self.counters)()
         self.transport = Written()
         self.connection.connection_made(self.transport)
 

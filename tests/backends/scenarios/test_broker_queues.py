@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backends.queues import BATCH, KEPT, Queue
+from backends.scenarios.broker.queues import BATCH, KEPT, Queue
 
 
 def numbers(queue: Queue, after: int) -> list[int]:
@@ -33,11 +33,11 @@ def test_who_comes_too_late_gets_the_oldest_that_is_kept() -> None:
     assert numbers(queue, 0)[0] == 4
 
 
-def test_who_waits_is_called_once_and_who_gave_up_is_not() -> None:
+def test_a_waiter_is_called_once_and_one_that_abandoned_is_not() -> None:
     queue, called = Queue(), list[str]()
     queue.wait("a", lambda: called.append("a"))
     queue.wait("b", lambda: called.append("b"))
-    queue.give_up("b")
+    queue.abandon("b")
     queue.publish("x")
     queue.publish("y")
     assert called == ["a"]

@@ -49,7 +49,14 @@ class Member:
 async def door() -> AsyncIterator[Any]:
     """Return a function that opens the connection of a member."""
     with open_lab("loopback") as place:
-        argv = [sys.executable, "-m", "backends.chat", "--control", "--listen", "127.0.0.1:0"]
+        argv = [
+            sys.executable,
+            "-m",
+            "backends.scenarios.chat.server",
+            "--control",
+            "--listen",
+            "127.0.0.1:0",
+        ]
         server = place.hosts["backend"].start(argv, name="backend")
         url = f"http://{server.wait_event('ready', PATIENCE_S)['listen'][0]}/chat"
         async with aiohttp.ClientSession() as session:

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from backends.calls import BODY_MAX, Call, CallError, Reader, answer
+from backends.scenarios.rpc.server import BODY_MAX, Call, CallError, CallReader, frame_answer
 
 
 def framed(
@@ -21,7 +21,7 @@ BYTES = b"".join(framed(*call) for call in CALLS)
 
 @pytest.mark.parametrize("size", [1, 7, 16, 24, 25, len(BYTES)])
 def test_calls_are_read_in_any_pieces(size: int) -> None:
-    reader = Reader()
+    reader = CallReader()
     pieces = [BYTES[at : at + size] for at in range(0, len(BYTES), size)]
     assert [call for piece in pieces for call in reader.feed(piece)] == CALLS
 
@@ -38,10 +38,10 @@ def test_calls_are_read_in_any_pieces(size: int) -> None:
 )
 def test_what_is_no_call_is_refused(data: bytes) -> None:
     with pytest.raises(CallError):
-        list(Reader().feed(data))
+        list(CallReader().feed(data))
 
 
 def test_an_answer_bears_the_number_of_its_call_and_the_length_asked_for() -> None:
-    data = answer(Call(7, 0, 5))
+    data = frame_answer(Call(7, 0, 5))
     assert struct.unpack(">HBBQI", data[:16]) == (0xDABB, 0, 20, 7, 5)
     assert len(data) == 16 + 5
