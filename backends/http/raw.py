@@ -22,7 +22,7 @@ SMALL: Final = 16 * 1024
 READ_AHEAD: Final = 64 * 1024
 """Bytes of pipelined requests that may wait while a connection is busy, before it stops reading."""
 
-REFUSAL_GRACE_S: Final = 0.5  # RFC 9112, section 9.6: let the client read the answer before a reset may come
+REFUSAL_GRACE_S: Final = 0.5  # RFC 9112, section 9.6: the client reads the answer before a reset may come
 SWEEPS_PER_TIMEOUT: Final = 4
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -85,7 +85,7 @@ class RawConnection(CountedConnection):
     """One client connection.
 
     States: reading (the next request is awaited or not whole), `busy` (its answer is delayed, or the client
-    is slow to take it; further requests wait in the reader), `closing` (input is ignored).
+    is slow to read it; further requests wait in the reader), `closing` (input is ignored).
     """
 
     __slots__ = (
@@ -214,7 +214,7 @@ class RawConnection(CountedConnection):
         self._finish(request)
 
     def _write_body(self, request: RequestHead) -> bool:
-        """Write the rest of a large body as far as the client takes it; return whether all went out."""
+        """Write the rest of a large body as far as the client reads it; return whether all went out."""
         while self.left > 0 and not self.paused:
             piece = self.server.buffer[: self.left]
             self.left -= len(piece)

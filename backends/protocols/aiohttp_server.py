@@ -48,7 +48,7 @@ async def open_event_stream(request: web.Request, **more: str) -> web.StreamResp
 
 
 async def send_until_closed(socket: web.WebSocketResponse, send: Coroutine[Any, Any, None]) -> None:
-    """Run `send` until the client closes the WebSocket; what else the client says is dropped."""
+    """Run `send` until the client closes the WebSocket; what the client sends is dropped."""
     sending = asyncio.ensure_future(send)
     try:
         async for frame in socket:

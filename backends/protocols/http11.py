@@ -1,7 +1,7 @@
 """HTTP/1.1 requests as a strict server reads them: bytes in, heads and pieces of bodies out.
 
-No sockets, no clock, no answers. Where RFC 9112 leaves a choice, the strict side is taken: bare LF, obs-fold,
-repeated Content-Length and Transfer-Encoding beside Content-Length are refused.
+No sockets, no clock, no answers. Where RFC 9112 leaves a choice, it is strict: bare LF, obs-fold,
+repeated Content-Length and Transfer-Encoding with Content-Length are refused.
 """
 
 import re
@@ -31,9 +31,9 @@ _ORDINARY = re.compile(
     % (_TOKEN, _URI, _HOST_VALUE, _TOKEN, _VALUE),
     re.VERBOSE,
 )
-"""A head with one Host, one X-Bench-Id at most and no other field that a server must look at.
+"""A head with one Host, one X-Bench-Id at most and no other field that a server must read.
 
-One match in C both checks and reads what most requests are; whatever does not match goes the long way.
+One match in C both checks and reads what most requests are; what does not match is read by parse_any_head.
 `(?(3)(?!))` fails once group 3 has matched: a second Host is not ordinary.
 """
 _ABSOLUTE = re.compile(rb"https?://(?![^/?]*@)[^/?]++(?:[/?]|$)", re.IGNORECASE)
@@ -81,7 +81,7 @@ def parse_head(head: bytes) -> RequestHead:
 def parse_any_head(head: bytes, *, any_host: bool = False) -> RequestHead:
     """Read a head as `parse_head` does, without its short cut for ordinary ones.
 
-    `any_host` takes requests without Host, or with several, which RFC 9112, section 3.2 has servers refuse.
+    `any_host` accepts requests without Host, or with several, which RFC 9112, section 3.2 has servers refuse.
     """
     line = _match_request_line(head)
     method, target, minor = line.groups()
@@ -129,7 +129,7 @@ def _values(lower: bytes, name: bytes) -> list[bytes]:
 
 
 def _check_target(method: bytes, target: bytes) -> None:
-    # RFC 9112, section 3.2: origin-form starts with a slash and was let through before.
+    # RFC 9112, section 3.2: origin-form starts with a slash and was accepted before.
     if method == b"CONNECT":
         raise ProtocolError(501, "CONNECT is not implemented")
     if _ABSOLUTE.match(target) is None and (target, method) != (b"*", b"OPTIONS"):
@@ -167,7 +167,7 @@ def _body_length(lower: bytes, http10: bool) -> int:
         if codings != [b"chunked"]:
             raise ProtocolError(501, "transfer coding other than chunked")
         return CHUNKED
-    # RFC 9110, section 8.6, lets us merge equal lengths or refuse them; only an intermediary that
+    # RFC 9110, section 8.6, allows us to merge equal lengths or refuse them; only an intermediary that
     # repaired nothing sends them, so they are refused.
     if len(lengths) != 1 or not lengths[0].isdigit() or len(lengths[0]) > 19:
         raise ProtocolError(400, "invalid Content-Length")
@@ -182,7 +182,7 @@ def _check_expect(lower: bytes) -> None:
 class RequestReader:
     """Cuts the bytes of one connection into requests.
 
-    `feed` bytes, then ask for `head()`; while `in_body`, ask for `body()` until it is whole.
+    `feed` bytes, then call `head()`; while `in_body`, call `body()` until it is whole.
     """
 
     __slots__ = ("_after_data", "_any_host", "_buffer", "_chunked", "_in_trailers", "_left", "in_body")
@@ -280,7 +280,7 @@ class RequestReader:
 
 
 def _check_partial_head(buffer: bytes) -> None:
-    """Refuse what cannot become a head any more, so that nobody waits for the rest of it."""
+    """Refuse what cannot become a head any more, instead of waiting for the rest of it."""
     if buffer.find(b"\r\n", 0, HEAD_MAX) >= 0:
         _match_request_line(buffer)
     elif len(buffer) > HEAD_MAX:
@@ -291,7 +291,7 @@ def _check_partial_head(buffer: bytes) -> None:
 
 
 def _check_partial_fields(buffer: bytes) -> None:
-    # RFC 9112, section 2.2, lets us take a bare LF for a line's end; we do not.
+    # RFC 9112, section 2.2, allows us to read a bare LF for a line's end; we do not.
     if buffer.count(b"\n", 0, HEAD_MAX) != buffer.count(b"\r\n", 0, HEAD_MAX):
         raise ProtocolError(400, "bare LF")
     if len(buffer) > HEAD_MAX:

@@ -1,6 +1,6 @@
 """HTTP/2 as servers of gRPC and of plain responses speak it; the framing is h2's.
 
-Whether a response is gRPC is the request's affair: its content type says so.
+Whether a response is gRPC is the request's affair: its content type decides.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""memcached's text protocol, as far as nginx speaks it: every key that is asked for is there.
+"""memcached's text protocol, as far as nginx speaks it: every key that is requested is there.
 
 Source: memcached, doc/protocol.txt.
 """

@@ -151,7 +151,7 @@ class Entrance(End):
         try:
             await loop.create_connection(lambda: exit_, *self._to)
         except OSError:
-            # A server that refuses looks, behind this line, like one that hangs up.
+            # Behind this line, a server that refuses appears as one that hangs up.
             assert self.transport is not None
             self.transport.abort()
             return

@@ -1,8 +1,8 @@
 """`python -m bench.scenarios.browser`: a headless Chromium that opens one page and tells what the page got.
 
 The page (backends/scenarios/page.py) keeps each message with its moment in `window.received`, until
-one ends with `end`; what the messages mean is the scenario's affair. Chromium is Debian's, driven by playwright
-([browser] extra).
+one ends with `end`; what the messages mean is the scenario's affair. Chromium is Debian's, driven by
+playwright ([browser] extra).
 """
 
 from __future__ import annotations

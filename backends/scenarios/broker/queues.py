@@ -1,4 +1,4 @@
-"""The queues of both brokers: numbered messages, and who waits for the next one. No sockets, no clock."""
+"""The queues of both brokers: numbered messages, and what waits for the next one. No sockets, no clock."""
 
 from collections import deque
 from collections.abc import Callable

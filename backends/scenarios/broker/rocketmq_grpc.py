@@ -115,7 +115,7 @@ class RocketBroker(services.MessagingServiceServicer):  # type: ignore[misc, unu
 
 
 async def _next(queue: Queue, timeout_s: float) -> None:
-    """Wait for the next message of a queue, or until it has taken too long."""
+    """Wait for the next message of a queue, or until the timeout."""
     came = asyncio.Event()
     queue.wait(came, came.set)
     try:

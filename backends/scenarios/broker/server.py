@@ -1,8 +1,8 @@
 """`python -m backends.scenarios.broker.server`: a broker whose consumers pull, or are pushed to.
 
-`--style pull` answers HTTP requests: at once, or, where the request says how long it would wait, as soon as
+`--style pull` answers HTTP requests: at once, or, where the request has a time to wait, as soon as
 there is a message. That is how RocketMQ's consumers pull. `--style push` sends over a WebSocket what a
-consumer subscribed to once. A consumer says which message it has last, so that nothing is lost or doubled.
+consumer subscribed to once. A consumer names the last message that it has: nothing is lost or doubled.
 """
 
 import argparse

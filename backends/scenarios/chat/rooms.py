@@ -1,6 +1,6 @@
 """The rooms of both chat servers: their members and messages, each accepted once. No sockets.
 
-The messages of a room are numbered from 1 on. A member that comes back says which number it has last. One
+The messages of a room are numbered from 1 on. A member that comes back sends the last number that it has. One
 that is not sure that its message arrived sends it again: each sender counts its messages, and a room accepts
 each count once.
 """

@@ -1,6 +1,6 @@
-"""The feed of both push servers: its messages, who waits for the next, and who is dropped. No sockets.
+"""The feed of both push servers: its messages, and the followers that wait or are dropped. No sockets.
 
-A message has a number, from 1 on; a client says which number it has last, so that nothing is lost or doubled
+A message has a number, from 1 on; a client names the last one that it has, so that nothing is lost or doubled
 across requests and reconnects.
 """
 
@@ -75,7 +75,7 @@ class Feed:
 def add_drop_flags(parser: argparse.ArgumentParser) -> None:
     """Add how often connections are dropped, and how many."""
     parser.add_argument("--drop-every", type=float, default=0.0, metavar="S", help="0: never")
-    parser.add_argument("--drop-share", type=float, default=0.5, metavar="SHARE", help="of those who follow")
+    parser.add_argument("--drop-share", type=float, default=0.5, metavar="SHARE", help="of the followers")
 
 
 def start_dropping(given: argparse.Namespace, followers: Mapping[Any, None]) -> None:
