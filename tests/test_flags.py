@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bench import plan as plans
 from bench.cli import bench
-from bench.flags import command
+from bench.commands.plan_options import command
+from bench.plan import run_plan as plans
 
 PLANS: list[tuple[dict[str, Any], str]] = [
     ({}, "bench run"),

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import typed
-from bench.record import Caution, Percentiles, Run, SecondOpinion, Trial
+from bench.runs import from_dict
+from bench.runs.record import Caution, Percentiles, Run, SecondOpinion, Trial
 from synthetic import KEEPALIVE, SHORT_NARROW, trial
 
 TRIAL = trial(1, "short", SHORT_NARROW)[0]
@@ -32,7 +32,7 @@ trials = st.builds(
 
 @given(trials)
 def test_a_trial_comes_back_from_a_line_of_json(made):
-    assert typed.build(Trial, json.loads(json.dumps(made.to_json())), "trial") == made
+    assert from_dict.build(Trial, json.loads(json.dumps(made.to_json())), "trial") == made
 
 
 def test_a_trial_has_the_keys_of_the_format():
@@ -48,7 +48,7 @@ def test_a_trial_has_the_keys_of_the_format():
 
 
 def test_keys_of_a_later_bench_are_left_out():
-    assert typed.build(Trial, {**TRIAL.to_json(), "phase_of_the_moon": "full"}, "trial") == TRIAL
+    assert from_dict.build(Trial, {**TRIAL.to_json(), "phase_of_the_moon": "full"}, "trial") == TRIAL
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_keys_of_a_later_bench_are_left_out():
 )
 def test_a_damaged_trial_is_refused(broken):
     with pytest.raises((KeyError, ValueError)):
-        typed.build(Trial, broken, "trial")
+        from_dict.build(Trial, broken, "trial")
 
 
 def test_only_witnesses_that_exist_are_counted():

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.plan import Closer, Mode
-from bench.record import Caution, Upstream
+from bench.plan.run_plan import Closer, Mode
+from bench.runs.record import Caution, Upstream
 
 RUN_QUEUE_WAIT_LIMIT = 0.10
 """Share of the window that a load worker may wait for a processor before latencies tell more of the

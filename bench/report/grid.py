@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from bench.report.page import Table
+from bench.report.html import Table
 
 PROSE_WIDTH = 100
 _WIDTH = 240  # no row is ever folded; a terminal that is narrower folds it

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bench.errors import RoleError
-from bench.files import BESIDE, SPARE_CLIENTS
+from bench.experiment.fd_limits import BESIDE, SPARE_CLIENTS
 from bench.lab import Host, Process
 from bench.lab.process import Event
 from bench.subjects.subject import Asked, Counted, Running, Speaks

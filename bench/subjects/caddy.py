@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from bench.plan import Closer, Mode
+from bench.plan.run_plan import Closer, Mode
 from bench.subjects.configured import CHAIN, KEY, Configured, certificate
 from bench.subjects.launch import Recipe
 from bench.subjects.programs import Program

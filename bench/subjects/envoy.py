@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import RoleError
-from bench.plan import Closer, Mode
+from bench.plan.run_plan import Closer, Mode
 from bench.subjects.configured import CHAIN, KEY, Configured, certificate
 from bench.subjects.launch import Recipe
 from bench.subjects.programs import Program

@@ -7,7 +7,7 @@ import resource
 import signal
 from collections.abc import Callable
 
-from bench.plan import Closer, Mode
+from bench.plan.run_plan import Closer, Mode
 from bench.subjects.configured import Configured
 from bench.subjects.launch import Recipe
 from bench.subjects.programs import Program

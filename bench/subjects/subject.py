@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from bench.errors import PlanError
 from bench.lab import Host
-from bench.plan import Closer, Mode
-from bench.plan import Subject as Plan
+from bench.plan.run_plan import Closer, Mode
+from bench.plan.run_plan import Subject as Plan
 
 SILENCE_S = 3600
 """How long what lasts may be silent unless told else: longer than any trial."""

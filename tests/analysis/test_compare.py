@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from bench import plan as plans
 from bench.analysis.compare import Answer, compare
 from bench.analysis.sides import Side, split
-from bench.record import Caution, Run
+from bench.plan import run_plan as plans
+from bench.runs.record import Caution, Run
 from synthetic import KEEPALIVE, MACHINE, SHORT, SHORT_BACKEND_CLOSES, trial
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import results
 from bench.analysis import sides
 from bench.errors import PlanError, ResultsError
+from bench.runs import read
 from synthetic import KEEPALIVE, SHORT, write
 
 BOTH = {"short": SHORT, "keepalive": KEEPALIVE}
@@ -83,10 +83,10 @@ def test_a_run_that_is_not_there_is_refused(tmp_path):
 
 
 def test_only_valid_trials_that_ran_to_their_end_count(run):
-    read = results.read(Path(run("a", {"short": SHORT})))
-    (one,) = read.trials
+    one_run = read.read(Path(run("a", {"short": SHORT})))
+    (one,) = one_run.trials
     spoilt = dataclasses.replace(
-        read,
+        one_run,
         trials=(
             one,
             dataclasses.replace(one, trial=2, valid=False),
@@ -127,7 +127,7 @@ def test_load_average_and_number_of_trials_make_no_difference(run):
 
 
 def test_what_an_older_plan_could_not_say_was_as_it_is_by_default(run):
-    older, newer = (sides.split(results.read(Path(run(name))))[0] for name in ("older", "newer"))
+    older, newer = (sides.split(read.read(Path(run(name))))[0] for name in ("older", "newer"))
     load = {key: value for key, value in older.run.plan["load"].items() if key != "method"}
     older = dataclasses.replace(
         older, run=dataclasses.replace(older.run, plan={**older.run.plan, "load": load})

@@ -6,8 +6,8 @@ import pytest
 
 from bench.analysis import validity
 from bench.analysis.validity import Pressure
-from bench.plan import Mode
-from bench.record import Upstream, Witnesses
+from bench.plan.run_plan import Mode
+from bench.runs.record import Upstream, Witnesses
 
 SHORT, KEEPALIVE = Mode.SHORT, Mode.KEEPALIVE
 

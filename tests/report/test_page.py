@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import ResultsError
-from bench.report.page import Block, Code, Facts, Page, Picture, Prose, Section, Table, html, save
+from bench.report.html import Block, Code, Facts, Page, Picture, Prose, Section, Table, html, save
 
 HOSTILE = "<script>alert('1')</script><img src=\"http://elsewhere/\"> & </pre></table>"
 SVG = '<svg xmlns="http://www.w3.org/2000/svg"><text id="a">hello</text></svg>'

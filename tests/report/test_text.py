@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import results
 from bench.analysis import sides
 from bench.analysis.compare import compare
-from bench.record import UNSEEN, Caution, Upstream
-from bench.report import finding, text
+from bench.report.run import finding, text
+from bench.runs import read
+from bench.runs.record import UNSEEN, Caution, Upstream
 from synthetic import KEEPALIVE, SHORT, SHORT_BACKEND_CLOSES, SHORT_LOOPBACK, SHORT_NARROW, write
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -39,7 +39,7 @@ def same(name, said, tmp_path):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_is_told_in_a_table_a_sentence_and_the_next_command(folder, tmp_path, name):
-    same(name, text.result(results.read(folder(name))), tmp_path)
+    same(name, text.result(read.read(folder(name))), tmp_path)
 
 
 def test_a_comparison_of_two_modes_with_enough_trials_has_intervals_and_tests(folder, tmp_path):
@@ -63,7 +63,7 @@ def test_three_runs_are_compared_side_by_side_with_the_doubts_below(folder, tmp_
 
 
 def test_doubts_are_told_once_with_the_trials_that_carry_them(folder):
-    run = results.read(folder("cliff"))
+    run = read.read(folder("cliff"))
     doubt = Caution("busy", "the load generator waited", "use fewer connections", voids=True)
     first, second, third = run.trials[:3]
     spoilt = (
@@ -80,7 +80,7 @@ def test_doubts_are_told_once_with_the_trials_that_carry_them(folder):
 
 
 def test_doubts_with_one_remedy_stand_together_and_those_of_all_are_told_once(folder):
-    run = results.read(folder("cliff", trials=1))
+    run = read.read(folder("cliff", trials=1))
     lab = Caution("lab", "ports are used again after a second")
     first = dataclasses.replace(run.trials[0], cautions=(lab, Caution("busy", "it waited 9%", "rest")))
     second = dataclasses.replace(
@@ -93,7 +93,7 @@ def test_doubts_with_one_remedy_stand_together_and_those_of_all_are_told_once(fo
 
 
 def test_what_was_not_measured_has_no_row(folder):
-    run = results.read(folder("loopback"))
+    run = read.read(folder("loopback"))
     blind = tuple(
         dataclasses.replace(trial, time_wait=dict.fromkeys(("client", "proxy", "backend"), UNSEEN))
         for trial in run.trials
@@ -103,7 +103,7 @@ def test_what_was_not_measured_has_no_row(folder):
 
 
 def test_a_run_without_a_trial_has_nothing_to_tell(folder):
-    run = dataclasses.replace(results.read(folder("cliff")), trials=())
+    run = dataclasses.replace(read.read(folder("cliff")), trials=())
     assert "No trial was finished, so there is nothing to tell." in text.result(run)
     assert finding.next_command(run) == "bench doctor"
 
@@ -112,14 +112,14 @@ def test_runs_are_listed_with_what_cannot_be_read(tmp_path):
     write(tmp_path, {"short": SHORT, "keepalive": KEEPALIVE}, trials=1)
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "run.jsonl").write_text("?")
-    said = text.listing(results.runs(tmp_path), tmp_path)
+    said = text.listing(read.runs(tmp_path), tmp_path)
     assert "20260314T150926Z-both-asyncio   2026-03-14T15:09:26+00:00        2   short 1," in said
     assert f"! {tmp_path / 'x' / 'run.jsonl'}:1: not the header of a run: no JSON (Expecting value" in said
     assert text.listing([], tmp_path) == f"{tmp_path} holds no run; `bench run` makes one\n"
 
 
 def test_a_cliff_that_not_every_trial_met_is_told_as_such(folder):
-    run = results.read(folder("cliff"))
+    run = read.read(folder("cliff"))
     first = run.trials[0]
     ports = dataclasses.replace(first.ports, half_range_passed_s=None, rate_before=None, rate_after=None)
     spared = dataclasses.replace(first, ports=ports)
@@ -137,7 +137,7 @@ def test_a_cliff_that_not_every_trial_met_is_told_as_such(folder):
     ],
 )
 def test_what_keep_alive_cost_is_told(tmp_path, lost, failed, said):
-    run = results.read(write(tmp_path, {"keepalive": KEEPALIVE}, trials=1))
+    run = read.read(write(tmp_path, {"keepalive": KEEPALIVE}, trials=1))
     (trial,) = run.trials
     upstream = dataclasses.replace(trial.upstream, lost=lost)
     trial = dataclasses.replace(trial, upstream=upstream, errors={**trial.errors, "status": failed})
@@ -145,7 +145,7 @@ def test_what_keep_alive_cost_is_told(tmp_path, lost, failed, said):
 
 
 def test_nothing_is_said_of_connections_that_nobody_counted(tmp_path):
-    run = results.read(write(tmp_path, {"keepalive": KEEPALIVE}, trials=1))
+    run = read.read(write(tmp_path, {"keepalive": KEEPALIVE}, trials=1))
     uncounted = dataclasses.replace(run.trials[0], upstream=Upstream(None, None, None))
     run = dataclasses.replace(run, trials=(uncounted,))
     assert finding.sentence(run) == "Keepalive was answered at 13,025/s."
@@ -155,7 +155,7 @@ def test_nothing_is_said_of_connections_that_nobody_counted(tmp_path):
 def test_reading_and_telling_needs_no_heavy_library():
     """`bench list` and `bench show` start at once: heavy libraries come in where they are used."""
     heavy = "{'numpy', 'scipy', 'matplotlib', 'rich', 'hdrh'}"
-    rooms = "results, machine, analysis.compare, analysis.gate, report.text, report.plots, report.live"
+    rooms = "runs.read, machine.describe, analysis.gate, report.run.text, report.run.picture, report.live"
     code = "; ".join(f"import bench.{room}" for room in rooms.split(", "))
     done = subprocess.run(
         [sys.executable, "-c", f"{code}; import sys; print(sorted({heavy} & set(sys.modules)))"],

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bench.record import Caution, Percentiles, SubjectRecord
-from bench.scenarios.case import Case
-from bench.scenarios.front import Front
-from bench.scenarios.record import Hop, ScenarioTrial, Use
-from bench.scenarios.scenario import Bars, Column, Curves, Distribution, Figures, Scenario, Settings, Way
-from bench.scenarios.stage import Stage
-from bench.scenarios.summary import Summary
+from bench.analysis.cases import Summary
+from bench.experiment.case import Case
+from bench.experiment.definition import Bars, Column, Curves, Distribution, Figures, Scenario, Settings, Way
+from bench.experiment.front import Front
+from bench.experiment.testbed import Stage
+from bench.runs.record import Caution, Percentiles, SubjectRecord
+from bench.runs.scenario_record import Hop, ScenarioTrial, Use
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import bench_process
+from bench.experiment.environments import ROCKETMQ
 from bench.scenarios.broker.got import Got
-from bench.scenarios.client import Go
-from bench.scenarios.environments import ROCKETMQ
+from bench.scenarios.client.process import Go
 
 SMALL = ("--set", "consumers=6", "--set", "messages_per_s=2", "--set", "poll_every_s=0.1",
          "--set", "warmup_s=0.3", "--set", "duration_s=1")  # fmt: skip

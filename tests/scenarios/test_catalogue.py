@@ -7,10 +7,10 @@ import dataclasses
 import pytest
 
 from bench.errors import PlanError
+from bench.experiment.definition import Bars, Column, Scenario
+from bench.plan import scenario_plan as plans
+from bench.runs.scenario_record import ScenarioTrial
 from bench.scenarios import catalogue
-from bench.scenarios import plan as plans
-from bench.scenarios.record import ScenarioTrial
-from bench.scenarios.scenario import Bars, Column, Scenario
 
 SCENARIOS = catalogue.everything()
 TRIAL_KEYS = {each.name for each in dataclasses.fields(ScenarioTrial)}

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 import bench_process
+from bench.analysis.cases import Summary
 from bench.errors import PlanError
-from bench.scenarios.chat import SCENARIO, ChatSettings
+from bench.runs.scenario_record import ScenarioRun
+from bench.scenarios.chat.definition import SCENARIO, ChatSettings
 from bench.scenarios.chat.tally import Ear, Mouth, seats
-from bench.scenarios.record import ScenarioRun
-from bench.scenarios.summary import Summary
 from scenarios import made_up
 from subjects.test_trials import here
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bench.scenarios.chat import SCENARIO, ChatSettings
-from bench.scenarios.scenario import Figures
+from bench.experiment.definition import Figures
+from bench.scenarios.chat.definition import SCENARIO, ChatSettings
 from scenarios import empty
 from scenarios.empty import Empty, S
 

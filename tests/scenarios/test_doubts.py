@@ -8,7 +8,7 @@ import pytest
 
 from bench.observe.host import HostSample
 from bench.scenarios import catalogue
-from bench.scenarios.registry import RegistrySettings
+from bench.scenarios.registry.definition import RegistrySettings
 from scenarios import empty
 
 BROKER = {"published": 9, "delivered": 8, "pulls": 9, "empty": 1, "lost": 0, "doubled": 0, "failed": 0,

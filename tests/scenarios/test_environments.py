@@ -11,8 +11,8 @@ import pytest
 import bench_process
 from bench import lab
 from bench.errors import PlanError, RoleError
-from bench.scenarios import environments
-from bench.scenarios.environments import NACOS, Environment
+from bench.experiment import environments
+from bench.experiment.environments import NACOS, Environment
 
 
 @pytest.fixture(autouse=True)

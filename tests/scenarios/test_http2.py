@@ -13,7 +13,7 @@ import pytest
 
 import bench_process
 from backends.scenarios.http2 import slow_s
-from bench.scenarios.client import Go
+from bench.scenarios.client.process import Go
 from bench.scenarios.http2.clients import Askers
 from bench.subjects import programs
 

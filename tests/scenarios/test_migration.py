@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bench_process
-from bench.scenarios.migration import MigrationSettings, measured, silence
+from bench.experiment.definition import Figures
+from bench.scenarios.migration import silence
+from bench.scenarios.migration.definition import MigrationSettings, measured
 from bench.scenarios.migration.receipts import Receipts
-from bench.scenarios.scenario import Figures
 from bench.subjects import programs
 
 SMALL = ("--set", "tokens=50", "--set", "move_at_s=0.5", "--set", "outage_s=0.2", "--set", "timeout_s=0.4",

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from bench.errors import PlanError
-from bench.scenarios import plan as plans
-from bench.scenarios import run as runs
-from bench.scenarios.front import Front
-from bench.scenarios.scenario import Ground, Need, Way
+from bench.experiment import scenario_run as runs
+from bench.experiment.definition import Ground, Need, Way
+from bench.experiment.front import Front
+from bench.plan import scenario_plan as plans
 from bench.subjects.subject import Carries
 from scenarios.made_up import SCENARIO, TeaSettings
 

@@ -105,7 +105,7 @@ def test_a_rising_rate_ends_at_a_limit(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_a_browser_is_a_subscriber_like_the_others(tmp_path: Path) -> None:
-    browser = pytest.importorskip("bench.scenarios.browser")
+    browser = pytest.importorskip("bench.scenarios.client.browser")
     if (why_not := browser.missing()) is not None:
         pytest.skip(why_not)
     flags = ("--set", "browser=true", "--way", "sse", "--way", "websocket")

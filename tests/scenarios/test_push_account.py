@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from bench.experiment.saturation import Reading
+from bench.experiment.trial_result import Edge, Played
 from bench.observe.host import HostSample
-from bench.pressure import Reading
-from bench.scenarios.played import Edge, Played
 from bench.scenarios.push import account
 from bench.scenarios.push.settings import PushSettings
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bench.record import Percentiles
+from bench.analysis.cases import Summary
+from bench.runs.record import Percentiles
+from bench.runs.scenario_record import ScenarioRun
 from bench.scenarios.push.sentence import conclude
-from bench.scenarios.record import ScenarioRun
-from bench.scenarios.summary import Summary
 from scenarios.made_up import trial
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 import bench_process
-from bench import plan
-from bench.scenarios.case import Case
-from bench.scenarios.client import Go
-from bench.scenarios.environments import NACOS
-from bench.scenarios.registry import RegistrySettings, ground, refuse, steps
+from bench.experiment.case import Case
+from bench.experiment.environments import NACOS
+from bench.plan import run_plan
+from bench.scenarios.client.process import Go
+from bench.scenarios.registry.definition import RegistrySettings, ground, refuse, steps
 from bench.scenarios.registry.fleet import Fleet, Job, Named, Tally
 from bench.scenarios.registry.news import Change, News
 from bench.scenarios.registry.wheel import Wheel
@@ -83,7 +83,7 @@ def test_the_instances_come_in_steps_up_to_all_of_them() -> None:
 def test_only_what_takes_a_port_for_each_beat_asks_for_addresses(
     way: str, subject: str, addresses: tuple[int, int]
 ) -> None:
-    asked = ground(Case(way, plan.Subject(name=subject)), RegistrySettings())
+    asked = ground(Case(way, run_plan.Subject(name=subject)), RegistrySettings())
     assert (asked.client_addresses, asked.proxy_addresses) == addresses
 
 
@@ -109,7 +109,7 @@ def test_what_a_proxy_may_not_have_the_files_for_is_refused(
     monkeypatch: pytest.MonkeyPatch, way: str, subject: str, workers: int, remedy: str | None
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 20_000))
-    said = refuse(Case(way, plan.Subject(name=subject)), RegistrySettings(proxy_workers=workers))
+    said = refuse(Case(way, run_plan.Subject(name=subject)), RegistrySettings(proxy_workers=workers))
     assert (said is None) == (remedy is None)
     if said is not None and remedy is not None:
         assert said.endswith(remedy)

@@ -10,9 +10,9 @@ import pytest
 
 import bench_process
 from bench.errors import PlanError
-from bench.scenarios import plan as plans
-from bench.scenarios.environments import DUBBO
-from bench.scenarios.rpc import SCENARIO
+from bench.experiment.environments import DUBBO
+from bench.plan import scenario_plan as plans
+from bench.scenarios.rpc.definition import SCENARIO
 from bench.scenarios.rpc.wires import Pool, Wire
 from bench.subjects import programs
 

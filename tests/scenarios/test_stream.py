@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 import bench_process
-from bench.scenarios.stream import SCENARIO, StreamSettings
 from bench.scenarios.stream.clients import END, Reader, Reading
+from bench.scenarios.stream.definition import SCENARIO, StreamSettings
 from bench.scenarios.stream.ways import MANNERS
 from nginx import versions
 from nginx.render import POOL_OFF, Reuse, Settings, conf
@@ -55,7 +55,7 @@ def test_a_small_answer_waits_for_its_end_behind_http10_and_is_cut_by_a_short_ti
 
 @pytest.mark.long
 def test_a_browser_reads_an_answer_like_the_others(tmp_path: Path) -> None:
-    browser = pytest.importorskip("bench.scenarios.browser")
+    browser = pytest.importorskip("bench.scenarios.client.browser")
     if (why_not := browser.missing()) is not None:
         pytest.skip(why_not)
     flags = ("--subject", "direct", "--set", "browser=true", "--way", "sse", "--way", "websocket")

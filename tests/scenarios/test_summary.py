@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bench.record import Caution
-from bench.report import scenario as report
-from bench.scenarios.record import Refused, ScenarioRun
-from bench.scenarios.summary import Spread, Summary, figure
+from bench.analysis.cases import Spread, Summary, figure
+from bench.report.scenario import text as report
+from bench.runs.record import Caution
+from bench.runs.scenario_record import Refused, ScenarioRun
 from scenarios.made_up import SCENARIO, trial
 
 RUN = ScenarioRun(

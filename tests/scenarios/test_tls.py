@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 import bench_process
-from bench.scenarios.record import ScenarioRun
-from bench.scenarios.summary import Summary
-from bench.scenarios.tls import backend, conclude
+from bench.analysis.cases import Summary
+from bench.runs.scenario_record import ScenarioRun
+from bench.scenarios.tls import backend
 from bench.scenarios.tls.backend import Handshakes
+from bench.scenarios.tls.definition import conclude
 from bench.subjects import programs
 from scenarios.made_up import trial
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bench.plan import Closer, Mode, Subject
+from bench.plan.run_plan import Closer, Mode, Subject
 from bench.subjects.subject import Asked
 
 LISTEN = "10.87.1.2:8080"

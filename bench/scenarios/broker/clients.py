@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from time import monotonic_ns
 from typing import Any, Protocol
 
-from bench.scenarios import client
-from bench.scenarios.asking import Caller
 from bench.scenarios.broker.got import Got, Job
-from bench.scenarios.client import Control, Go
+from bench.scenarios.client import process
+from bench.scenarios.client.process import Control, Go
+from bench.scenarios.client.requests import Caller
 
 _LOOK_S = 0.02
 
@@ -113,4 +113,4 @@ async def _crowd(job: Job, got: Got) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(client.run(act))
+    sys.exit(process.run(act))

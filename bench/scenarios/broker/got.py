@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from time import monotonic_ns
 
-from bench.scenarios.asking import Manner
-from bench.scenarios.client import Go, Times
+from bench.scenarios.client.process import Go, Times
+from bench.scenarios.client.requests import Manner
 
 
 @dataclass(frozen=True, slots=True)

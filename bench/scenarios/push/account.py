@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bench.analysis import histogram
-from bench.record import Caution
-from bench.scenarios.played import Played
+from bench.experiment.definition import Figures
+from bench.experiment.trial_result import Played
+from bench.runs.record import Caution
 from bench.scenarios.push import limit
 from bench.scenarios.push.limit import Step
 from bench.scenarios.push.settings import PushSettings
-from bench.scenarios.scenario import Figures
 
 Told = Mapping[str, Any]
 """The last words of one client process."""

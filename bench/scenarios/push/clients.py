@@ -10,8 +10,8 @@ from typing import Any
 
 import aiohttp
 
-from bench.scenarios import client
-from bench.scenarios.client import Control, Go
+from bench.scenarios.client import process
+from bench.scenarios.client.process import Control, Go
 from bench.scenarios.push import limit, publishing
 from bench.scenarios.push.asking import Asker
 from bench.scenarios.push.following import Crowd, Job
@@ -96,4 +96,4 @@ async def _within(finished: asyncio.Event, timeout_s: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(client.run(act))
+    sys.exit(process.run(act))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bench.scenarios.client import Go
+from bench.scenarios.client.process import Go
 from bench.scenarios.push.tally import Tally
 
 _FOLD_EVERY_S = 1.0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bench.analysis.cases import Row, Summary
 from bench.scenarios.push import limit
-from bench.scenarios.summary import Row, Summary
 
 _POLLS = ("short-poll-new", "short-poll")
 _PUSHES = ("websocket", "sse", "websocket-picows")

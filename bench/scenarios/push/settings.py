@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.errors import PlanError
+from bench.experiment.definition import Settings
 from bench.scenarios.push.following import Job
-from bench.scenarios.scenario import Settings
 
 SPARE_CONNECTIONS = 64
 """Beside one for each subscriber: the publisher's, a browser's, and those that end as others come."""

@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine
 from time import monotonic_ns
 from typing import Any
 
-from bench.scenarios import client
-from bench.scenarios.client import Control, Go
+from bench.scenarios.client import process
+from bench.scenarios.client.process import Control, Go
 from bench.scenarios.registry.fleet import Fleet, Instance, Job, Named, Tally, service_name
 
 _LOOK_S = 0.02
@@ -68,4 +68,4 @@ def _told(tally: Tally) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(client.run(act))
+    sys.exit(process.run(act))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from time import monotonic_ns
 from typing import Any, Protocol
 
-from bench.scenarios.client import Go, Times
+from bench.scenarios.client.process import Go, Times
 from bench.scenarios.registry.news import Address, Change, News
 from bench.scenarios.registry.wheel import Wheel
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 from urllib.parse import urlencode
 
-from bench.scenarios.asking import Caller, Manner, Response
+from bench.scenarios.client.requests import Caller, Manner, Response
 from bench.scenarios.registry.fleet import Fleet, Job, Named, Tally, service_name
 
 _INSTANCE = "/nacos/v1/ns/instance"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bench.scenarios.scenario import Way
+from bench.experiment.definition import Way
 from nginx.render import Reuse, Settings
 
 SHORT_TIMEOUT_S = 1.0
