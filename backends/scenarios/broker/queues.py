@@ -10,7 +10,7 @@ BATCH: Final = 32
 """Messages in one answer, as RocketMQ's consumers request by default."""
 
 
-class Message(NamedTuple):
+class QueueMessage(NamedTuple):
     """One message of a queue; numbers count from 1."""
 
     number: int
@@ -26,21 +26,21 @@ class Queue:
     """The messages of one queue, in order."""
 
     def __init__(self) -> None:
-        self._kept: deque[Message] = deque(maxlen=KEPT)
+        self._kept: deque[QueueMessage] = deque(maxlen=KEPT)
         self._last = 0
         self._waiting: dict[object, Callable[[], None]] = {}
 
-    def publish(self, text: str) -> Message:
+    def publish(self, text: str) -> QueueMessage:
         """Add a message, and call once each that waits."""
         self._last += 1
-        message = Message(self._last, text)
+        message = QueueMessage(self._last, text)
         self._kept.append(message)
         waiting, self._waiting = self._waiting, {}
         for call in waiting.values():
             call()
         return message
 
-    def after(self, number: int) -> list[Message]:
+    def after(self, number: int) -> list[QueueMessage]:
         """Return the oldest kept messages with a higher number, no more than fit into an answer."""
         newer = min(self._last - number, len(self._kept))
         if newer <= 0:

@@ -19,7 +19,7 @@ KEPT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class FeedMessage:
     """One message of the feed, in the forms in which it goes out: made once for all clients."""
 
     number: int
@@ -33,7 +33,7 @@ class Feed:
     """The messages so far, and a future for each client that waits for the next."""
 
     def __init__(self) -> None:
-        self._kept: deque[Message] = deque(maxlen=KEPT)
+        self._kept: deque[FeedMessage] = deque(maxlen=KEPT)
         self._last = 0
         self._waiting: list[asyncio.Future[bool]] = []
 
@@ -42,10 +42,10 @@ class Feed:
         """The number of the newest message; 0 before the first."""
         return self._last
 
-    def publish(self, text: str) -> Message:
+    def publish(self, text: str) -> FeedMessage:
         """Add a message and wake all that wait."""
         self._last += 1
-        message = Message(self._last, f"{self._last} {text}", sse.format_event(self._last, text))
+        message = FeedMessage(self._last, f"{self._last} {text}", sse.format_event(self._last, text))
         self._kept.append(message)
         waiting, self._waiting = self._waiting, []
         for each in waiting:
@@ -53,7 +53,7 @@ class Feed:
                 each.set_result(True)
         return message
 
-    def after(self, number: int) -> list[Message]:
+    def after(self, number: int) -> list[FeedMessage]:
         """Return the kept messages with a higher number, the oldest first."""
         newer = self._last - number
         if newer <= 0:

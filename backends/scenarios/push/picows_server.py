@@ -11,7 +11,7 @@ from picows import WSMsgType
 from backends.protocols.websocket import WebSocketBackend, WebSocketConnection
 from backends.role.command_line import run_server, server_parser
 from backends.role.counters import Counters
-from backends.scenarios.push.feed import Feed, Message, add_drop_flags, start_dropping
+from backends.scenarios.push.feed import Feed, FeedMessage, add_drop_flags, start_dropping
 
 
 class Hub(WebSocketBackend):
@@ -32,7 +32,7 @@ class Hub(WebSocketBackend):
         self.counters.requests += 1
         return Subscriber(self, int(since))
 
-    def publish(self, text: str) -> Message:
+    def publish(self, text: str) -> FeedMessage:
         """Add a message and send it to all that follow and read."""
         message = self.feed.publish(text)
         data = message.line.encode()

@@ -18,7 +18,7 @@ from backends.role.backend import Backend
 from backends.role.command_line import run_server, server_parser
 from backends.role.counters import Counters
 from backends.scenarios.page import page
-from backends.scenarios.push.feed import Feed, Message, add_drop_flags, start_dropping
+from backends.scenarios.push.feed import Feed, FeedMessage, add_drop_flags, start_dropping
 
 MESSAGE_MAX: Final = 64 * 1024 * 1024
 """Bytes of a message that is accepted."""
@@ -101,7 +101,7 @@ class PushHandlers:
             del self.followers[transport]
 
 
-def _batch(messages: list[Message]) -> web.Response:
+def _batch(messages: list[FeedMessage]) -> web.Response:
     if not messages:
         return web.Response(status=204)
     return web.Response(text="".join(f"{message.line}\n" for message in messages))

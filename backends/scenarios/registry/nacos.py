@@ -83,7 +83,7 @@ def _host(instance: Instance) -> dict[str, Any]:
     }
 
 
-class Subscriber(Protocol):
+class RegistrySubscriber(Protocol):
     """A client that is notified of changes."""
 
     def notify(self, listing: dict[str, Any]) -> None:
@@ -95,7 +95,7 @@ class Registry:
 
     def __init__(self, expire_s: float) -> None:
         self._instances = Instances(round(expire_s * 1e9))
-        self._subscribers: dict[str, dict[Subscriber, None]] = {}
+        self._subscribers: dict[str, dict[RegistrySubscriber, None]] = {}
         self._every_s = expire_s / _SWEEPS_PER_EXPIRY
 
     def sweep(self) -> None:
@@ -122,12 +122,12 @@ class Registry:
         """Return the service called `name` with its instances."""
         return listing(name, self._instances.service(name))
 
-    def subscribe(self, name: str, subscriber: Subscriber) -> None:
+    def subscribe(self, name: str, subscriber: RegistrySubscriber) -> None:
         """Have a subscriber notified of every change of a service."""
         self._subscribers.setdefault(name, {})[subscriber] = None
 
     def remove_client(
-        self, subscriber: Subscriber, services: set[str], instances: dict[Instance, None]
+        self, subscriber: RegistrySubscriber, services: set[str], instances: dict[Instance, None]
     ) -> None:
         """Remove a client whose connection has ended, with its instances."""
         for name in services:

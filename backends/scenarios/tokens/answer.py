@@ -50,7 +50,7 @@ class Pace:
         return (number - 1) * self.every_s + (self.silence_s if number > self.tokens // 2 else 0.0)
 
 
-class Answer:
+class TokenAnswer:
     """An answer that is written from the first request on, whether or not a client reads it."""
 
     def __init__(self, pace: Pace, *, announces_end: bool) -> None:

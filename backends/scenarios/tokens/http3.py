@@ -15,13 +15,15 @@ from aioquic.quic.events import ConnectionTerminated, ProtocolNegotiated, QuicEv
 
 from backends.protocols import sse
 from backends.role.listening import parse_address
-from backends.scenarios.tokens.answer import Answer, TokenCounters
+from backends.scenarios.tokens.answer import TokenAnswer, TokenCounters
 
 
 class TokenConnection(QuicConnectionProtocol):
     """One QUIC connection: each request on it is answered with the stream of tokens."""
 
-    def __init__(self, quic: QuicConnection, answer: Answer, counters: TokenCounters, **more: Any) -> None:
+    def __init__(
+        self, quic: QuicConnection, answer: TokenAnswer, counters: TokenCounters, **more: Any
+    ) -> None:
         super().__init__(quic, **more)
         self._answer = answer
         self._counters = counters
@@ -66,7 +68,9 @@ class TokenConnection(QuicConnectionProtocol):
         self.transmit()
 
 
-async def listen(address: str, certificate: str, key: str, answer: Answer, counters: TokenCounters) -> None:
+async def listen(
+    address: str, certificate: str, key: str, answer: TokenAnswer, counters: TokenCounters
+) -> None:
     """Listen for QUIC on HOST:PORT."""
     configuration = QuicConfiguration(is_client=False, alpn_protocols=H3_ALPN)
     configuration.load_cert_chain(certificate, key)

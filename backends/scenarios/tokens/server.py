@@ -13,7 +13,7 @@ from backends.protocols import aiohttp_server, sse
 from backends.role.backend import Backend
 from backends.role.command_line import run_server, server_parser
 from backends.scenarios.page import page
-from backends.scenarios.tokens.answer import Answer, Pace, TokenCounters
+from backends.scenarios.tokens.answer import Pace, TokenAnswer, TokenCounters
 
 
 class TokenHandlers:
@@ -23,7 +23,7 @@ class TokenHandlers:
         self._pace = Pace(given.tokens, given.every, given.silence)
         self._more = {"X-Accel-Buffering": "no"} if given.no_accel else {}
         self._counters = counters
-        self.shared = Answer(self._pace, announces_end=False) if given.shared else None
+        self.shared = TokenAnswer(self._pace, announces_end=False) if given.shared else None
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Stream server-sent events; to HTTP/1.0 without a length or chunks, as it must."""
@@ -46,15 +46,15 @@ class TokenHandlers:
         answer, last = self._receive(request)
         return web.Response(text=" ".join(map(str, await answer.after(last))))
 
-    def _receive(self, request: web.Request) -> tuple[Answer, int]:
+    def _receive(self, request: web.Request) -> tuple[TokenAnswer, int]:
         """Count a request; return its answer, and the number of the last token that the client has."""
         self._counters.requests += 1
         if self.shared is None:
-            return Answer(self._pace, announces_end=True), 0
+            return TokenAnswer(self._pace, announces_end=True), 0
         return self.shared, aiohttp_server.last_event_id(request)
 
 
-async def _send(socket: web.WebSocketResponse, answer: Answer, last: int) -> None:
+async def _send(socket: web.WebSocketResponse, answer: TokenAnswer, last: int) -> None:
     async for batch in answer.batches(last):
         for token in batch:
             await socket.send_str(f"{token.number} {token.text}")

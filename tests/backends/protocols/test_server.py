@@ -94,7 +94,7 @@ TABLE = {
 
 
 def converse(one: Responder, data: bytes, step: int) -> list[Response]:
-    answers = []
+    answers = list[Response]()
     for at in range(0, len(data), step):
         answers += one.feed(data[at : at + step])
     return answers
@@ -151,9 +151,10 @@ def test_http2(content_type: str, trailers: list[tuple[str, str]]) -> None:
     assert [e.data for e in events if isinstance(e, h2.events.DataReceived)] == [
         bytes(5) if trailers else BODY
     ]
-    assert [e.headers for e in events if isinstance(e, h2.events.TrailersReceived)] == (
-        [trailers] if trailers else []
-    )
+    received: list[list[Any]] = [
+        [*(e.headers or [])] for e in events if isinstance(e, h2.events.TrailersReceived)
+    ]
+    assert received == ([trailers] if trailers else [])
     assert any(isinstance(e, h2.events.StreamEnded) for e in events)
 
 
