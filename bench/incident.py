@@ -16,7 +16,7 @@ from bench.experiment import roles, trial
 from bench.experiment.trial import Watch
 from bench.machine import describe
 from bench.plan import run_plan
-from bench.plan.run_plan import IDIOMS, Closer, Load, Mode, Plan, Subject
+from bench.plan.run_plan import IDIOMS, ClosesFirst, Load, Mode, Plan, Subject
 from bench.runs import read
 from bench.runs.record import Run, Trial
 from bench.runs.writer import Writer
@@ -34,13 +34,13 @@ class Entrant:
 
     subject: Subject
     mode: Mode
-    closer: Closer = Closer.PROXY
+    closes_first: ClosesFirst = ClosesFirst.PROXY
 
     def plan(self, close: str, duration_s: float) -> Plan:
         """Return the plan of its trials with a backend that closes in one of the ways of CLOSES."""
         asked = Plan(
             mode=self.mode.value,
-            closer=self.closer,
+            closes_first=self.closes_first,
             subject=self.subject,
             load=Load(connections=_CONNECTIONS, warmup_s=_WARMUP_S, duration_s=duration_s),
             backend=run_plan.Backend(close=close),
@@ -57,8 +57,8 @@ def entrants() -> Iterator[Entrant]:
             yield Entrant(Subject("nginx", program=program, idiom=idiom), mode)
     for name in ("haproxy", "envoy", "caddy"):
         # What each does when reuse is switched off: HAProxy and Caddy tell the backend to close.
-        closer = Closer.PROXY if name == "envoy" else Closer.BACKEND
-        yield Entrant(Subject(name), Mode.SHORT, closer)
+        closes_first = ClosesFirst.PROXY if name == "envoy" else ClosesFirst.BACKEND
+        yield Entrant(Subject(name), Mode.SHORT, closes_first)
         yield Entrant(Subject(name), Mode.KEEPALIVE)
 
 

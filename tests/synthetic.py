@@ -118,7 +118,7 @@ def trial(
     costs = {role: cost * chance.gauss(1, 0.02) for role, cost in zip(ROLES, CPU_US[mode], strict=True)}
     after = {role: cost * (2.4 if story.cliff and role == "proxy" else 1.0) for role, cost in costs.items()}
     made = Trial(
-        trial=number, mode=mode, closer="proxy" if mode == "short" and story.holder == "proxy" else
+        trial=number, mode=mode, closes_first="proxy" if mode == "short" and story.holder == "proxy" else
         "backend" if mode == "short" else None,
         subject=SubjectRecord("asyncio", "0.1.0"), lab=lab, warmup_s=1.0, duration_s=duration_s,
         requests=sum(window), errors={**dict.fromkeys(ERROR_KINDS, 0), "status": failed},

@@ -46,7 +46,7 @@ def facts(mode: Mode, asked: dict[str, Any] | None = None, **changes: Any) -> Fa
 
 def test_an_ordinary_short_trial() -> None:
     trial = summary.trial(facts(Mode.SHORT))
-    assert (trial.valid, trial.cautions, trial.closer) == (True, (), "proxy")
+    assert (trial.valid, trial.warnings, trial.closes_first) == (True, (), "proxy")
     assert (trial.requests, trial.requests_per_s, trial.latency_ms.p50) == (4000, 1000.0, 1.0)
     assert trial.upstream.requests_per_connection == 1.0
     assert trial.upstream.witnesses == Witnesses(backend=5000, kernel=5000, subject=5000)
@@ -64,7 +64,7 @@ def test_cpu_per_request_is_taken_over_the_window_alone() -> None:
 
 def test_an_ordinary_keepalive_trial() -> None:
     trial = summary.trial(facts(Mode.KEEPALIVE))
-    assert (trial.valid, trial.closer) == (True, None)
+    assert (trial.valid, trial.closes_first) == (True, None)
     assert (trial.upstream.connections_opened, trial.upstream.connections_needed) == (64, 64)
 
 
@@ -80,9 +80,9 @@ def test_an_ordinary_keepalive_trial() -> None:
         (Mode.SHORT, {"served": replace(SERVED, errors={**NO_ERRORS, "status": 5})}, ["errors"], True),
     ],
 )
-def test_doubts_are_told(mode: Mode, changes: dict[str, Any], codes: list[str], valid: bool) -> None:
+def test_warnings_are_told(mode: Mode, changes: dict[str, Any], codes: list[str], valid: bool) -> None:
     trial = summary.trial(facts(mode, **changes))
-    assert ([caution.code for caution in trial.cautions], trial.valid) == (codes, valid)
+    assert ([warning.code for warning in trial.warnings], trial.valid) == (codes, valid)
 
 
 def test_connections_lost_to_the_backend_are_needed_again() -> None:
@@ -104,12 +104,12 @@ def test_what_keep_alive_costs_is_told() -> None:
     asked = {"backend": {"idle_timeout_s": 0.02}}
     lost = {"backend_accepted": 67, "kernel_opened": 67, "subject_opened": 67, "subject_lost": 3}
     trial = summary.trial(facts(Mode.KEEPALIVE, asked, **lost))
-    assert (trial.upstream.lost, [caution.code for caution in trial.cautions]) == (3, ["idle-race"])
+    assert (trial.upstream.lost, [warning.code for warning in trial.warnings]) == (3, ["idle-race"])
     assert summary.trial(facts(Mode.SHORT, asked, subject_lost=3)).upstream.lost is None
     expiring = {**asked, "subject": {"pool_idle_timeout_s": 0.01}}
     opened = {"backend_accepted": 99, "kernel_opened": 99, "subject_opened": 99}
     trial = summary.trial(facts(Mode.KEEPALIVE, expiring, **opened))
-    assert (trial.valid, [caution.code for caution in trial.cautions]) == (True, ["pool-expired"])
+    assert (trial.valid, [warning.code for warning in trial.warnings]) == (True, ["pool-expired"])
 
 
 def test_the_cliff_lies_at_half_of_the_tuples() -> None:
@@ -137,7 +137,7 @@ def test_at_a_target_nobody_counts_connections() -> None:
 def test_without_a_proxy_the_generator_may_be_the_limit_and_the_client_closes() -> None:
     asked = {"subject": {"name": "direct"}}
     trial = summary.trial(facts(Mode.SHORT, asked, subject_opened=None, pressure=Pressure(0.5, 0.0)))
-    assert (trial.valid, trial.closer) == (True, "client")
+    assert (trial.valid, trial.closes_first) == (True, "client")
 
 
 def test_a_target_has_no_upstream_hop_to_judge() -> None:
@@ -171,7 +171,7 @@ def test_each_separate_pool_may_need_a_connection_for_every_client(
 
 
 @pytest.mark.parametrize(
-    ("closer", "proxy_side", "backend_side", "codes"),
+    ("closes_first", "proxy_side", "backend_side", "codes"),
     [
         ("proxy", 5000, 0, []),
         ("backend", 0, 5000, []),
@@ -182,16 +182,18 @@ def test_each_separate_pool_may_need_a_connection_for_every_client(
     ],
 )
 def test_time_wait_tells_who_closed_first(
-    closer: str, proxy_side: int, backend_side: int, codes: list[str]
+    closes_first: str, proxy_side: int, backend_side: int, codes: list[str]
 ) -> None:
     sides = {"proxy": TimeWait(proxy_side, proxy_side), "backend": TimeWait(backend_side, backend_side)}
     hops = {"client": 7, "backend": proxy_side}
-    trial = summary.trial(facts(Mode.SHORT, {"closer": closer}, time_wait=sides, time_wait_by_hop=hops))
-    assert ([caution.code for caution in trial.cautions], trial.valid) == (codes, True)
+    trial = summary.trial(
+        facts(Mode.SHORT, {"closes_first": closes_first}, time_wait=sides, time_wait_by_hop=hops)
+    )
+    assert ([warning.code for warning in trial.warnings], trial.valid) == (codes, True)
 
 
 def test_what_was_a_race_is_reported_as_one() -> None:
     asked = {"subject": {"name": "nginx", "upstream_http": "1.0"}}
     sides = {"proxy": TimeWait(500, 500), "backend": TimeWait(4500, 4500)}
     trial = summary.trial(facts(Mode.SHORT, asked, time_wait=sides, time_wait_by_hop={"backend": 500}))
-    assert (trial.closer, trial.cautions) == ("race", ())
+    assert (trial.closes_first, trial.warnings) == ("race", ())

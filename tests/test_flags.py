@@ -16,8 +16,8 @@ from bench.plan import run_plan as plans
 PLANS: list[tuple[dict[str, Any], str]] = [
     ({}, "bench run"),
     (
-        {"mode": "short", "closer": "backend", "trials": 5},
-        "bench run --mode short --closer backend --trials 5",
+        {"mode": "short", "closes_first": "backend", "trials": 5},
+        "bench run --mode short --closes-first backend --trials 5",
     ),
     (
         {"subject": {"name": "nginx", "program": "/opt/nginx", "pool_idle": 0}},

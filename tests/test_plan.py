@@ -10,14 +10,14 @@ import pytest
 
 from bench.errors import PlanError
 from bench.plan import run_plan, toml
-from bench.plan.run_plan import Closer, Mode
+from bench.plan.run_plan import ClosesFirst, Mode
 
 
 def test_an_empty_plan_is_the_default_run() -> None:
     asked = run_plan.build({})
     assert asked.modes == (Mode.SHORT, Mode.KEEPALIVE)
     assert (asked.load.connections, asked.load.warmup_s, asked.load.duration_s, asked.trials) == (64, 1, 6, 3)
-    assert (asked.subject.name, asked.closer, asked.pool_idle) == ("asyncio", Closer.PROXY, 64)
+    assert (asked.subject.name, asked.closes_first, asked.pool_idle) == ("asyncio", ClosesFirst.PROXY, 64)
 
 
 def test_a_plan_survives_its_own_json() -> None:

@@ -214,11 +214,11 @@ def test_a_run_without_series_still_has_its_trials(folder):
 
 
 def test_a_newer_format_is_refused_with_the_remedy(folder):
-    edited(folder / "run.jsonl", lambda n, line: line.replace('"format":1', '"format":7') if n == 1 else line)
+    edited(folder / "run.jsonl", lambda n, line: line.replace('"format":2', '"format":7') if n == 1 else line)
     with pytest.raises(ResultsError) as caught:
         read.read(folder)
     assert str(caught.value) == (
-        f"{folder / 'run.jsonl'}:1: is in format 7, and this bench reads up to 1; use a newer bench"
+        f"{folder / 'run.jsonl'}:1: is in format 7, and this bench reads up to 2; use a newer bench"
     )
     assert caught.value.exit_code == 2
 
@@ -228,11 +228,11 @@ def test_a_newer_format_is_refused_with_the_remedy(folder):
     [
         ("", "not the header of a run"),
         ("nonsense\n", "not the header of a run: no JSON (Expecting value"),
-        ('{"format": 1}\n', "'plan' is missing"),
+        ('{"format": 2}\n', "'plan' is missing"),
         ('{"plan": {}}\n', "'format' is missing"),
         ('{"format": "1", "plan": {}}\n', "format is '1', not a number from 1"),
-        ('{"format": 1, "plan": [], "machine": {}, "started": ""}\n', "of the wrong type"),
-        ('{"format": 1, "plan": {}, "machine": {}, "started": ""}\n', "plan.subject"),
+        ('{"format": 2, "plan": [], "machine": {}, "started": ""}\n', "of the wrong type"),
+        ('{"format": 2, "plan": {}, "machine": {}, "started": ""}\n', "plan.subject"),
     ],
 )
 def test_without_a_header_there_is_no_run(tmp_path, header, reason):

@@ -11,8 +11,8 @@ import pytest
 
 import bench_process
 from bench.experiment.second_opinion import record
-from bench.load.external import Opinion
-from bench.load.tools import Report
+from bench.load.external import ToolRun
+from bench.load.tools import ToolReport
 from bench.plan.run_plan import Plan
 from bench.report import text_table
 from bench.runs.record import Percentiles, Run, SecondOpinion, SubjectRecord, Trial
@@ -42,8 +42,8 @@ def test_where_it_fails_the_trial_stands_and_says_so(tmp_path: Path, monkeypatch
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     (trial,) = trials(*BRIEF, "--second-opinion", "hey", root=tmp_path)
     assert codes(trial) == {"second-opinion"}
-    (caution,) = [each for each in trial["cautions"] if each["code"] == "second-opinion"]
-    assert "out of order" in caution["message"]
+    (warning,) = [each for each in trial["warnings"] if each["code"] == "second-opinion"]
+    assert "out of order" in warning["message"]
     assert trial["second_opinion"] is None
     assert trial["requests"] > 0
 
@@ -64,7 +64,7 @@ def test_tables_say_whose_opinion_it_is() -> None:
 
 
 def test_a_trial_keeps_what_was_said() -> None:
-    said = Report(1000, 3, {50.0: 1500.0, 99.0: 9000.0, 100.0: 12_000.0, 75.0: 1.0})
-    assert record(Opinion("wrk", said, wall_s=2.0, cpu_s=0.01)) == SecondOpinion(
+    said = ToolReport(1000, 3, {50.0: 1500.0, 99.0: 9000.0, 100.0: 12_000.0, 75.0: 1.0})
+    assert record(ToolRun("wrk", said, wall_s=2.0, cpu_s=0.01)) == SecondOpinion(
         "wrk", 1000, 3, 500.0, 10.0, Percentiles(p50=1.5, p99=9.0, max=12.0)
     )

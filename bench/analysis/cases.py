@@ -22,14 +22,14 @@ class Spread(NamedTuple):
 class Row:
     """The trials of one case: one way on one subject."""
 
-    way: str
+    variant: str
     subject: str
     trials: tuple[ScenarioTrial, ...]
 
     @property
     def name(self) -> str:
         """Return how tables and pictures call it."""
-        return self.way if self.subject == "direct" else f"{self.way}, {self.subject}"
+        return self.variant if self.subject == "direct" else f"{self.variant}, {self.subject}"
 
     @property
     def counted(self) -> tuple[ScenarioTrial, ...]:
@@ -61,19 +61,21 @@ class Summary:
         """Group the trials of `run` by case."""
         grouped: dict[tuple[str, str], list[ScenarioTrial]] = {}
         for trial in sorted(run.trials, key=lambda trial: trial.trial):
-            grouped.setdefault((trial.way, trial.subject.name), []).append(trial)
-        return cls(tuple(Row(way, subject, tuple(trials)) for (way, subject), trials in grouped.items()))
+            grouped.setdefault((trial.variant, trial.subject.name), []).append(trial)
+        return cls(
+            tuple(Row(variant, subject, tuple(trials)) for (variant, subject), trials in grouped.items())
+        )
 
-    def row(self, way: str, subject: str | None = None) -> Row | None:
+    def row(self, variant: str, subject: str | None = None) -> Row | None:
         """Return the row of `way` on `subject`; without a subject its first row. None where there is none."""
         for row in self.rows:
-            if row.way == way and subject in (None, row.subject):
+            if row.variant == variant and subject in (None, row.subject):
                 return row
         return None
 
-    def value(self, key: str, way: str, subject: str | None = None) -> float | None:
+    def value(self, key: str, variant: str, subject: str | None = None) -> float | None:
         """Return the median of a figure of one row; None where either is not there."""
-        row = self.row(way, subject)
+        row = self.row(variant, subject)
         return None if row is None else row.value(key)
 
     @property

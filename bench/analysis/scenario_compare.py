@@ -35,7 +35,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The sides by name and folder, a line for each figure that any of them has, and the doubts."""
+    """The sides by name and folder, a line for each figure that any of them has, and the warnings."""
 
     sides: tuple[tuple[str, str], ...]
     lines: tuple[Line, ...]
@@ -62,7 +62,7 @@ def compare(scenario: Scenario, runs: Sequence[ScenarioRun]) -> Comparison:
     """Hold `runs`, two or more of `scenario`, against the first; PlanError where no case is in all."""
     summaries = [Summary.of(run) for run in runs]
     cases = [
-        row for row in summaries[0].rows if all(each.row(row.way, row.subject) for each in summaries[1:])
+        row for row in summaries[0].rows if all(each.row(row.variant, row.subject) for each in summaries[1:])
     ]
     if not cases:
         raise PlanError("compare: the runs have no case in common; name runs of the same ways and subjects")
@@ -72,7 +72,7 @@ def compare(scenario: Scenario, runs: Sequence[ScenarioRun]) -> Comparison:
 
 
 def _lines(scenario: Scenario, case: Row, summaries: Sequence[Summary]) -> Iterator[Line]:
-    rows = [row for each in summaries if (row := each.row(case.way, case.subject)) is not None]
+    rows = [row for each in summaries if (row := each.row(case.variant, case.subject)) is not None]
     for column in scenario.columns:
         spreads = tuple(row.spread(column.key) for row in rows)
         if any(spread is not None for spread in spreads):

@@ -21,7 +21,7 @@ from bench.runs.timeline import Series
 _NOT_ASKED = frozenset({"plan.mode", "plan.trials", "machine.load_average", "machine.git.dirty"})
 """What two runs may differ in without anybody having changed the thing that they measure."""
 _VOID_TIMES = frozenset({"generator-saturated"})
-"""Cautions that void rates and times, but neither counts nor CPU per request."""
+"""Warnings that void rates and times, but neither counts nor CPU per request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class Side:
 
 
 def voids(trial: Trial) -> set[str]:
-    """Return the codes of the cautions that make `trial` invalid."""
-    codes = {caution.code for caution in trial.cautions if caution.voids}
+    """Return the codes of the warnings that make `trial` invalid."""
+    codes = {warning.code for warning in trial.warnings if warning.voids}
     return codes or ({"invalid"} if not trial.valid else set())
 
 
@@ -93,7 +93,7 @@ def differences(sides: Sequence[Side]) -> dict[str, tuple[Any, ...]]:
     keys = dict.fromkeys(key for values in described for key in values)
     rows = {key: tuple(values.get(key) for values in described) for key in keys}
     if len({side.mode for side in sides}) > 1 or sides[0].mode == Mode.KEEPALIVE:
-        rows.pop("plan.closer", None)  # nobody is asked to close a pooled connection first
+        rows.pop("plan.closes_first", None)  # nobody is asked to close a pooled connection first
     return {key: row for key, row in rows.items() if any(value != row[0] for value in row)}
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from bench import units
-from bench.plan.run_plan import BACKENDS, LABS, METHODS, SECOND_OPINIONS, SUBJECTS, Closer, Mode, Plan
+from bench.plan.run_plan import BACKENDS, LABS, METHODS, SECOND_OPINIONS, SUBJECTS, ClosesFirst, Mode, Plan
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -57,7 +57,7 @@ class _SubjectName(click.ParamType[str]):
 _TIME = _Duration()
 _SUBJECT = _SubjectName()
 _MODES = [mode.value for mode in Mode]
-_CLOSERS = [closer.value for closer in Closer]
+_CLOSES_FIRST = [closes_first.value for closes_first in ClosesFirst]
 
 # (flags, where in the plan, type, help)
 _FLAGS: tuple[tuple[tuple[str, ...], str, Any, str], ...] = (
@@ -67,7 +67,12 @@ _FLAGS: tuple[tuple[tuple[str, ...], str, Any, str], ...] = (
         click.Choice([*_MODES, "both"]),
         "Upstream connections: one per request, pooled, or both in turn.",
     ),
-    (("--closer",), "closer", click.Choice(_CLOSERS), "Who closes a short connection first."),
+    (
+        ("--closes-first",),
+        "closes_first",
+        click.Choice(_CLOSES_FIRST),
+        "Who closes a short connection first.",
+    ),
     (("--lab",), "lab", click.Choice(LABS), "Network namespaces (exact), or this machine's loopback."),
     (("--trials",), "trials", int, "Trials of each mode."),
     (("--subject",), "subject.name", _SUBJECT, f"The proxy under test: {', '.join(SUBJECTS)}."),

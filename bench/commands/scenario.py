@@ -36,7 +36,9 @@ def _plan_flags(command: Any) -> Any:
                 metavar="NAME[@PROGRAM]",
                 help="Behind which proxy, or `direct` (repeatable; `all` takes every one that fits).",
             ),
-            click.option("--way", "ways", multiple=True, metavar="WAY", help="Only this way (repeatable)."),
+            click.option(
+                "--variant", "variants", multiple=True, metavar="WAY", help="Only this way (repeatable)."
+            ),
             click.option("--trials", type=int, help="Trials of each case; they take turns."),
             click.option("--lab", type=click.Choice(run_plan.LABS), help="As for `bench run`."),
             click.option(
@@ -205,7 +207,7 @@ def _values(
     *,
     name: str,
     subjects: tuple[str, ...],
-    ways: tuple[str, ...],
+    variants: tuple[str, ...],
     trials: int | None,
     lab: str | None,
     given: tuple[str, ...],
@@ -214,7 +216,7 @@ def _values(
     below = toml.load(Path(name)) if name.endswith(".toml") else {"scenario": name}
     if not isinstance(below.get("scenario"), str):
         raise PlanError(f'{name}: names no scenario; write scenario = "push" at its top')
-    flags = {"subjects": subjects, "ways": ways, "trials": trials, "lab": lab}
+    flags = {"subjects": subjects, "variants": variants, "trials": trials, "lab": lab}
     above: dict[str, Any] = {key: value for key, value in flags.items() if value not in (None, ())}
     above["settings"] = dict(map(_setting, given))
     return toml.merge(below, above)

@@ -126,7 +126,7 @@ def _extras() -> tuple[Extra, ...]:
     needs = [
         (need, scenario.name)
         for scenario in map(catalogue.load, catalogue.NAMES)
-        for way in scenario.ways
+        for way in scenario.variants
         for need in way.needs
     ]
     needs += [(browser.NEED, "--set browser=true")]

@@ -11,13 +11,13 @@ from bench.plan import run_plan
 class Case:
     """One way on one subject: what one trial measures."""
 
-    way: str
+    variant: str
     subject: run_plan.Subject
 
     @property
     def name(self) -> str:
         """Return how tables call it."""
-        return f"{self.way} {self.subject_name}"
+        return f"{self.variant} {self.subject_name}"
 
     @property
     def subject_name(self) -> str:

@@ -15,12 +15,12 @@ from bench.errors import PlanError
 from bench.experiment.case import Case
 from bench.experiment.front import Front
 from bench.plan import run_plan
-from bench.runs.record import Caution
+from bench.runs.record import TrialWarning
 
 if TYPE_CHECKING:
     from bench.analysis.cases import Summary
     from bench.experiment.environments import Environment
-    from bench.experiment.testbed import Stage
+    from bench.experiment.testbed import Testbed
 
 _MOST_ADDRESSES = 200
 
@@ -65,7 +65,7 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Variant:
     """One way of doing what the scenario is about."""
 
     name: str
@@ -86,7 +86,7 @@ class Figures:
     times_us: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
     """Sparse histograms: microseconds -> count."""
     curves: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
-    cautions: Sequence[Caution] = ()
+    warnings: Sequence[TrialWarning] = ()
     is_paced: bool = False
     """Whether the clients only wait for what comes at its own pace: a busy machine then makes it late, which
     shows in the times, and voids nothing."""
@@ -155,7 +155,7 @@ class Ground:
 
 
 Panel = Bars | Curves | Distribution
-Perform = Callable[["Stage", Case, Any], Figures]
+Perform = Callable[["Testbed", Case, Any], Figures]
 """Plays one trial on the stage; RoleError where a role does not come up."""
 Conclude = Callable[["Summary"], str]
 """Returns what the run shows, in one plain sentence, from what was measured."""
@@ -186,7 +186,7 @@ class Scenario:
     """What is commonly said, and is put to the test here: one sentence."""
     unit: str
     """What is counted, in the singular: `delivered message`."""
-    ways: tuple[Way, ...]
+    variants: tuple[Variant, ...]
     settings: type[Settings]
     columns: tuple[Column, ...]
     panels: tuple[Panel, ...]
@@ -204,6 +204,6 @@ class Scenario:
     brief: Mapping[str, Any] = field(default_factory=dict)
     """The plan of the short form that `bench tour` runs: its ways, subjects and settings."""
 
-    def way(self, name: str) -> Way:
+    def variant(self, name: str) -> Variant:
         """Return the way called `name`."""
-        return next(way for way in self.ways if way.name == name)
+        return next(variant for variant in self.variants if variant.name == name)

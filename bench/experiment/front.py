@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from bench.errors import PlanError
 from bench.experiment.case import Case
-from bench.plan.run_plan import Closer, Mode
+from bench.plan.run_plan import ClosesFirst, Mode
 from bench.subjects.choose import SUBJECTS
 from bench.subjects.subject import Asked, CannotDo, Carries, Certificate, NotHere, Subject
 
@@ -33,7 +33,7 @@ class Front:
         """Return what the proxy of `case` is asked, between these addresses."""
         return Asked(
             mode=self.mode,
-            closer=Closer.PROXY,
+            closes_first=ClosesFirst.PROXY,
             plan=replace(case.subject, workers=self.workers),
             pool_idle=self.clients,
             upstreams=upstreams,

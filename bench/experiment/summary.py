@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from bench.analysis import ceiling, histogram, validity
 from bench.analysis.validity import Pressure
 from bench.experiment.moments import spent_s
-from bench.plan.run_plan import PROGRAMS, Closer, Mode, Plan
+from bench.plan.run_plan import PROGRAMS, ClosesFirst, Mode, Plan
 from bench.runs.record import (
     ROLES,
     UPSTREAM_ERROR_KINDS,
-    Caution,
     Moment,
     Percentiles,
     Ports,
@@ -23,6 +22,7 @@ from bench.runs.record import (
     SubjectRecord,
     TimeWait,
     Trial,
+    TrialWarning,
     Upstream,
     Witnesses,
 )
@@ -86,24 +86,24 @@ class Facts:
     overhead_s: float | None = None
     second_opinion: SecondOpinion | None = None
     interrupted: bool = False
-    notes: Sequence[Caution] = ()
+    notes: Sequence[TrialWarning] = ()
 
 
 def trial(facts: Facts) -> Trial:
-    """Return the trial that `facts` tell of, with its cautions."""
+    """Return the trial that `facts` tell of, with its warnings."""
     plan, served, window = facts.plan, facts.served, facts.window
     upstream = _upstream(facts)
     ports = _ports(facts)
-    cautions = tuple(_cautions(facts, upstream))
+    warnings = tuple(_warnings(facts, upstream))
     return Trial(
         trial=facts.number,
         mode=facts.mode.value,
-        closer=_closer(facts),
+        closes_first=_closes_first(facts),
         subject=SubjectRecord(_subject_name(plan), facts.subject_version),
         lab=facts.lab,
-        valid=not any(caution.voids for caution in cautions),
+        valid=not any(warning.voids for warning in warnings),
         interrupted=facts.interrupted,
-        cautions=cautions,
+        warnings=warnings,
         warmup_s=window.start_s,
         duration_s=window.length_s,
         requests=served.requests,
@@ -134,14 +134,14 @@ def _subject_name(plan: Plan) -> str:
     return "target" if plan.subject.target else plan.subject.name
 
 
-def _closer(facts: Facts) -> str | None:
+def _closes_first(facts: Facts) -> str | None:
     if facts.mode is not Mode.SHORT or facts.plan.subject.idiom is not None:
         return None
     if _subject_name(facts.plan) in ("direct", "target"):
         return "client"
     if facts.plan.subject.name == "nginx" and facts.plan.subject.upstream_http == "1.0":
         return "race"  # asked to close by version and by token, nginx does not wait until the backend has
-    return facts.plan.closer.value
+    return facts.plan.closes_first.value
 
 
 def _upstream(facts: Facts) -> Upstream:
@@ -233,24 +233,26 @@ def _cpu_us_per_request(moments: Sequence[Moment], start_s: float, end_s: float)
     return shares
 
 
-def _cautions(facts: Facts, upstream: Upstream) -> Iterator[Caution]:
+def _warnings(facts: Facts, upstream: Upstream) -> Iterator[TrialWarning]:
     yield from facts.notes
     if facts.plan.subject.target:
-        yield from validity.target_cautions(facts.served.requests)
+        yield from validity.target_warnings(facts.served.requests)
     else:
-        yield from _upstream_cautions(facts, upstream)
-    yield from validity.error_cautions(dict(facts.served.errors), facts.served.requests)
+        yield from _upstream_warnings(facts, upstream)
+    yield from validity.error_warnings(dict(facts.served.errors), facts.served.requests)
 
 
-def _upstream_cautions(facts: Facts, upstream: Upstream) -> Iterator[Caution]:
+def _upstream_warnings(facts: Facts, upstream: Upstream) -> Iterator[TrialWarning]:
     subject, backend = facts.plan.subject, facts.plan.backend
     if subject.idiom is None:
         may_expire = subject.pool_idle_timeout_s < facts.window.end_s
-        yield from validity.mode_cautions(facts.mode, upstream, may_expire=may_expire)
-    yield from validity.witness_cautions(upstream)
-    yield from validity.race_cautions(upstream, subject.pool_idle_timeout_s, backend.idle_timeout_s)
-    if _closer(facts) in tuple(Closer) and "backend" in facts.time_wait_by_hop:
+        yield from validity.mode_warnings(facts.mode, upstream, may_expire=may_expire)
+    yield from validity.witness_warnings(upstream)
+    yield from validity.race_warnings(upstream, subject.pool_idle_timeout_s, backend.idle_timeout_s)
+    if _closes_first(facts) in tuple(ClosesFirst) and "backend" in facts.time_wait_by_hop:
         behind = facts.time_wait.get("backend", TimeWait()).end or 0
-        yield from validity.closer_cautions(facts.plan.closer, facts.time_wait_by_hop["backend"], behind)
+        yield from validity.closes_first_warnings(
+            facts.plan.closes_first, facts.time_wait_by_hop["backend"], behind
+        )
     if facts.pressure is not None and subject.name != "direct":
-        yield from validity.generator_cautions(facts.pressure)
+        yield from validity.generator_warnings(facts.pressure)

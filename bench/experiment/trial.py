@@ -25,7 +25,7 @@ from bench.observe.host import HostSample, Peaks
 from bench.observe.sampler import Observed, Sampler
 from bench.plan.run_plan import Mode, Plan
 from bench.progress import Watch as RunWatch
-from bench.runs.record import ROLES, UNSEEN, Caution, Latencies, Moment, TimeWait, Trial
+from bench.runs.record import ROLES, UNSEEN, Latencies, Moment, TimeWait, Trial, TrialWarning
 
 _HEAD_START_NS = 50_000_000
 """Between the command to go and the first connect: every worker has read it by then."""
@@ -192,7 +192,7 @@ def _facts(scene: _Scene, totals: Totals) -> Facts:
         pressure=course.pressure,
         observer_cpu_share=scene.sampler.cpu_share,
         interrupted=course.interrupted or totals.interrupted,
-        notes=[Caution("lab", note) for note in [*scene.place.notes, *scene.sampler.missing]],
+        notes=[TrialWarning("lab", note) for note in [*scene.place.notes, *scene.sampler.missing]],
     )
 
 
@@ -210,7 +210,7 @@ def _with_second_opinion(scene: _Scene, facts: Facts, watch: Watch) -> Facts:
         opinion = second_opinion.ask(load.second_opinion, client, scene.roles, load.connections)
     except RoleError as error:
         # The trial itself has been measured whole.
-        note = Caution("second-opinion", str(error), "see whether it runs by hand, or ask another")
+        note = TrialWarning("second-opinion", str(error), "see whether it runs by hand, or ask another")
         return replace(facts, notes=[*facts.notes, note])
     except KeyboardInterrupt:
         return replace(facts, interrupted=True)

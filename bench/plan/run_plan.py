@@ -27,7 +27,7 @@ class Mode(StrEnum):
     KEEPALIVE = "keepalive"
 
 
-class Closer(StrEnum):
+class ClosesFirst(StrEnum):
     """Who closes a short upstream connection first: that side keeps TIME_WAIT (RFC 9293, section 3.6)."""
 
     PROXY = "proxy"
@@ -129,7 +129,7 @@ class Plan:
     """One run: the modes to compare and all that they share."""
 
     mode: str = "both"
-    closer: Closer = Closer.PROXY
+    closes_first: ClosesFirst = ClosesFirst.PROXY
     lab: str = "auto"
     trials: int = 3
     """Trials of each mode; `both` interleaves them."""

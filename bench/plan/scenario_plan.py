@@ -18,7 +18,7 @@ class ScenarioPlan:
     """One run of one scenario; each default is written out."""
 
     scenario: str
-    ways: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
     """NAME or NAME@PROGRAM each, as for `bench run --subject`."""
     lab: str = "auto"
@@ -29,7 +29,7 @@ class ScenarioPlan:
     @property
     def cases(self) -> tuple[Case, ...]:
         """Return every way on every subject, the subjects of one way side by side."""
-        return tuple(Case(way, subject(name)) for way in self.ways for name in self.subjects)
+        return tuple(Case(variant, subject(name)) for variant in self.variants for name in self.subjects)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain values."""
@@ -42,7 +42,7 @@ def build(scenario: Scenario, values: dict[str, Any]) -> ScenarioPlan:
     rest = {key: value for key, value in values.items() if key not in ("settings", "scenario")}
     below = {
         "scenario": scenario.name,
-        "ways": tuple(way.name for way in scenario.ways),
+        "variants": tuple(variant.name for variant in scenario.variants),
         "subjects": scenario.default_subjects,
     }
     merged = {**below, **{key: value for key, value in rest.items() if value not in ((), [])}}
@@ -62,12 +62,12 @@ def _check(scenario: Scenario, asked: ScenarioPlan) -> None:
     toml.chosen("lab", asked.lab, run_plan.LABS)
     if asked.trials < 1:
         raise PlanError(f"plan: trials = {asked.trials} must be at least 1")
-    _known("ways", asked.ways, tuple(way.name for way in scenario.ways))
+    _known("variants", asked.variants, tuple(variant.name for variant in scenario.variants))
     _known("subjects", tuple(name.partition("@")[0] for name in asked.subjects), run_plan.SUBJECTS)
 
 
 def _known(key: str, given: Sequence[str], known: tuple[str, ...]) -> None:
     for each in given:
         toml.chosen(key, each, known)
-    if len(set(given)) < len(given) and key == "ways":
+    if len(set(given)) < len(given) and key == "variants":
         raise PlanError(f"plan: {key} = {list(given)} names one twice")

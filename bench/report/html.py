@@ -17,7 +17,7 @@ from pathlib import Path
 from bench.errors import ResultsError
 
 _STYLE = """
-:root { --ink: #222; --quiet: #5a5a5a; --line: #ddd; --ground: #f6f6f4; --doubt: #b45309; }
+:root { --ink: #222; --quiet: #5a5a5a; --line: #ddd; --ground: #f6f6f4; --warning: #b45309; }
 * { box-sizing: border-box; }
 body { margin: 0; color: var(--ink); background: #fff; font: 16px/1.5 system-ui, sans-serif; }
 main { max-width: 68rem; margin: 0 auto; padding: 2.5rem 1.5rem 4rem; }
@@ -25,9 +25,9 @@ main { max-width: 68rem; margin: 0 auto; padding: 2.5rem 1.5rem 4rem; }
 h1 { margin: .2rem 0 .8rem; font-size: 2rem; line-height: 1.2; }
 h2 { margin: 2.6rem 0 .6rem; font-size: 1.15rem; }
 .sentence { margin: 0; max-width: 46rem; font-size: 1.1rem; }
-.doubts { margin: 1.2rem 0 0; padding: .7rem 1rem .7rem 2rem; background: #fffbeb;
-  border-left: 4px solid var(--doubt); }
-.doubts li + li { margin-top: .4rem; }
+.warnings { margin: 1.2rem 0 0; padding: .7rem 1rem .7rem 2rem; background: #fffbeb;
+  border-left: 4px solid var(--warning); }
+.warnings li + li { margin-top: .4rem; }
 img { display: block; width: 100%; height: auto; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
@@ -110,7 +110,7 @@ class Page:
     kicker: str
     title: str
     sentence: str
-    doubts: Sequence[str]
+    warnings: Sequence[str]
     sections: Sequence[Section]
     footer: str
 
@@ -154,8 +154,9 @@ def _document(page: Page) -> Iterator[str]:
     yield f'<p class="kicker">{escape(page.kicker)}</p>'
     yield f"<h1>{escape(page.title)}</h1>"
     yield f'<p class="sentence">{escape(page.sentence)}</p>'
-    if page.doubts:
-        yield f'<ul class="doubts">{"".join(f"<li>{escape(doubt)}</li>" for doubt in page.doubts)}</ul>'
+    if page.warnings:
+        items = "".join(f"<li>{escape(warning)}</li>" for warning in page.warnings)
+        yield f'<ul class="warnings">{items}</ul>'
     for section in page.sections:
         yield from _section(section)
     yield f"<footer>{escape(page.footer)}</footer>"

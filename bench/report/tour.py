@@ -31,7 +31,7 @@ def build_page(steps: Sequence[Step], machine: Mapping[str, Any], started: str) 
             " mechanism, not the last per cent. Each step begins with what is commonly said, then what this"
             " machine gave."
         ),
-        doubts=[f"{_title(step)}: {step.problem}" for step in steps if step.problem is not None],
+        warnings=[f"{_title(step)}: {step.problem}" for step in steps if step.problem is not None],
         sections=[
             *(_section(number, step) for number, step in enumerate(taken, 1)),
             Section("The machine", [Facts(list(run_page.machine(machine)))]),
@@ -69,9 +69,9 @@ def _blocks(step: Step) -> Iterator[Block]:
         sides = split(step.incident, timeline.read(Path(step.incident.directory)))
         yield Picture(run_picture.as_svg(sides), _sentence(step))
         yield text_table.result(step.incident)
-        yield from (Prose(f"Doubt: {said}") for said in run_text.doubts(step.incident))
+        yield from (Prose(f"Warning: {said}") for said in run_text.warnings(step.incident))
     elif step.scenario is not None and step.measured is not None and step.measured.trials:
         yield Picture(picture.as_svg(step.scenario, step.measured), _sentence(step))
         yield scenario_text.table(step.scenario, step.measured)
         yield from (Prose(f"Not measured: {said}") for said in scenario_text.refusals(step.measured))
-        yield from (Prose(f"Doubt: {said}") for said in scenario_text.doubts(step.measured))
+        yield from (Prose(f"Warning: {said}") for said in scenario_text.warnings(step.measured))

@@ -1,4 +1,4 @@
-"""Run <-> `results/<time>-<mode>-<subject>/`, format 1: the header and the trials of one run.
+"""Run <-> `results/<time>-<mode>-<subject>/`, format 2: the header and the trials of one run.
 
 The folder and its files are storage.py's, timeline.csv and latency.hlog timeline.py's.
 """

@@ -1,4 +1,4 @@
-"""ScenarioRun <-> `results/<time>-scenario-<name>/`, format 1."""
+"""ScenarioRun <-> `results/<time>-scenario-<name>/`, format 2."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What happened: a trial, the run that it belongs to, and the warnings about it. Values only.
 
-The dataclasses have the keys of `run.jsonl`, format 1 (results/README.md). A moment ending in `_s` counts
+The dataclasses have the keys of `run.jsonl`, format 2 (results/README.md). A moment ending in `_s` counts
 from the trial's first connect; rates, latencies, errors and CPU are over the window; counts of connections
 are over the whole trial.
 """
@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
-FORMAT = 1
+FORMAT = 2
 ROLES = ("client", "proxy", "backend")
 ERROR_KINDS = ("connect", "timeout", "reset", "protocol", "status", "body", "mismatch")
 UPSTREAM_ERROR_KINDS = ("address_exhausted", "refused", "reset", "timeout")
 
 
 @dataclass(frozen=True, slots=True)
-class Caution:
-    """A doubt about a result: what was seen, and what to do about it. `voids` makes the trial invalid."""
+class TrialWarning:
+    """A warning about a result: what was seen, and what to do about it. `voids` makes the trial invalid."""
 
     code: str
     message: str
@@ -129,13 +129,13 @@ class Trial:
 
     trial: int
     mode: str
-    closer: str | None
+    closes_first: str | None
     """Who was asked to close short upstream connections first; None in keep-alive mode."""
     subject: SubjectRecord
     lab: str
     valid: bool = True
     interrupted: bool = False
-    cautions: tuple[Caution, ...] = ()
+    warnings: tuple[TrialWarning, ...] = ()
     warmup_s: float = 0.0
     duration_s: float = 0.0
     requests: int = 0

@@ -10,7 +10,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.runs.record import ROLES, Caution, Percentiles, Recorded, SubjectRecord, TimeWait
+from bench.runs.record import ROLES, Percentiles, Recorded, SubjectRecord, TimeWait, TrialWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,12 @@ class ScenarioTrial:
     """One way of doing it on one subject, from start to end."""
 
     trial: int
-    way: str
+    variant: str
     subject: SubjectRecord
     lab: str
     valid: bool = True
     interrupted: bool = False
-    cautions: tuple[Caution, ...] = ()
+    warnings: tuple[TrialWarning, ...] = ()
     window_s: float = 0.0
     units: int = 0
     """What was done in the window, in the scenario's unit (a delivered message, a request, a beat)."""
@@ -73,7 +73,7 @@ class ScenarioTrial:
 class Refused:
     """A case that could not be measured, and why: the subject cannot carry it, or something is missing."""
 
-    way: str
+    variant: str
     subject: str
     reason: str
 

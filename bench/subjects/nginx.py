@@ -7,13 +7,13 @@ import resource
 import signal
 from collections.abc import Callable
 
-from bench.plan.run_plan import Closer, Mode
+from bench.plan.run_plan import ClosesFirst, Mode
 from bench.subjects.configured import Configured
 from bench.subjects.launch import Recipe
 from bench.subjects.programs import Program
 from bench.subjects.subject import Asked, CannotDo, Speaks
 from nginx import versions
-from nginx.render import POOL_OFF, Reuse, Settings, Tls, conf
+from nginx.render import POOL_OFF, Reuse, SiteSettings, Tls, conf
 from nginx.versions import Version
 
 _ENDLESS = 1_000_000_000
@@ -30,7 +30,7 @@ class Nginx(Configured):
     name = "nginx"
     speaks = Speaks(client=("1.1", "2"), upstream=("1.0", "1.1", "2"), upstream_tls=True)
 
-    def __init__(self, change: Callable[[Settings], Settings] | None = None) -> None:
+    def __init__(self, change: Callable[[SiteSettings], SiteSettings] | None = None) -> None:
         """Start it with other settings than usual where `change` makes others of them."""
         self._change = change
 
@@ -67,9 +67,9 @@ def arguments(version: Version) -> list[str]:
     return [*told, "-e", "stderr"] if version >= _ERROR_LOG_FLAG else told
 
 
-def settings(asked: Asked, listen: str, version: Version) -> Settings:
+def settings(asked: Asked, listen: str, version: Version) -> SiteSettings:
     """Return what nginx is to be told for one trial."""
-    return Settings(
+    return SiteSettings(
         listen=listen,
         servers=asked.upstreams,
         reuse=_reuse(asked, version),
@@ -102,7 +102,7 @@ def _reuse(asked: Asked, version: Version) -> Reuse:
         return _idiom(plan.idiom, asked.clients)
     if asked.mode is Mode.SHORT:
         # Without a close token the backend waits, and nginx, which has no pool, closes: for certain.
-        closes = is_old or asked.closer is Closer.BACKEND
+        closes = is_old or asked.closes_first is ClosesFirst.BACKEND
         return Reuse(http, "close" if closes else "", POOL_OFF)
     has_limits = version >= versions.POOL_LIMITS
     return Reuse(

@@ -61,7 +61,7 @@ def test_sides_are_named_after_the_one_thing_that_differs(run):
     assert names(sides.pick([f"{each}:short" for each in runs])) == [
         ["64 connections", "256 connections", "1024 connections"]
     ]
-    closers = [run("x", closer="proxy"), run("y", closer="backend")]
+    closers = [run("x", closes_first="proxy"), run("y", closes_first="backend")]
     assert names(sides.pick([f"{each}:short" for each in closers])) == [["proxy", "backend"]]
 
 
@@ -109,10 +109,10 @@ def test_differences_name_the_plan_the_machine_and_the_mode(run):
 
 
 @pytest.mark.parametrize(
-    ("mode", "told"), [("short", {"plan.closer": ("proxy", "backend")}), ("keepalive", {})]
+    ("mode", "told"), [("short", {"plan.closes_first": ("proxy", "backend")}), ("keepalive", {})]
 )
-def test_the_closer_only_tells_short_sides_apart(run, mode, told):
-    (pair,) = sides.pick([f"{run('a')}:{mode}", f"{run('b', closer='backend')}:{mode}"])
+def test_the_closes_first_only_tells_short_sides_apart(run, mode, told):
+    (pair,) = sides.pick([f"{run('a')}:{mode}", f"{run('b', closes_first='backend')}:{mode}"])
     assert sides.differences(pair) == told
 
 

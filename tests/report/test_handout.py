@@ -35,7 +35,7 @@ def test_the_finding_comes_first(run: Run) -> None:
         == "Keep-alive upstream connections: 12.1x the requests per second at 24 % of the proxy CPU"
     )
     assert page.sentence.startswith("Short opened 16,")
-    assert page.doubts == []
+    assert page.warnings == []
     (picture,) = page.sections[0].blocks
     assert isinstance(picture, Picture)
     assert picture.says.startswith("keepalive: 12,919 requests/s on 64 connections; short: 9,997")
@@ -104,7 +104,7 @@ def test_a_run_whose_trials_do_not_count_says_so_in_its_title(run: Run) -> None:
 def test_a_run_without_a_trial_has_a_page_too(run: Run) -> None:
     page = build_page(dataclasses.replace(run, trials=(), damage=("run.jsonl:2: cut off",)))
     assert page.title == "No trial was finished"
-    assert page.doubts == ["run.jsonl:2: cut off"]
+    assert page.warnings == ["run.jsonl:2: cut off"]
 
 
 def test_a_run_of_many_subjects_tells_them_apart(run: Run) -> None:

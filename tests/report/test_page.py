@@ -62,7 +62,7 @@ def test_no_text_becomes_markup(block: Block, times: int) -> None:
     found = Read(html(page(block, text=HOSTILE)))
     assert found.open == []
     assert (found.named("script"), found.named("img")) == ([], [])
-    # Twice as the title, then the kicker, the sentence, the doubt, the heading, the footer.
+    # Twice as the title, then the kicker, the sentence, the warning, the heading, the footer.
     assert found.text.count(HOSTILE) == 7 + times
 
 

@@ -69,7 +69,9 @@ def test_a_cliff_has_bars_before_and_after(figure):
 
 
 def test_without_a_cliff_there_is_one_bar_a_side_and_the_price_in_the_title(tmp_path):
-    figure = drawn(write(tmp_path, {"short": SHORT_BACKEND_CLOSES, "keepalive": KEEPALIVE}, closer="backend"))
+    figure = drawn(
+        write(tmp_path, {"short": SHORT_BACKEND_CLOSES, "keepalive": KEEPALIVE}, closes_first="backend")
+    )
     assert len(figure.axes[3].patches) == 2
     assert "of proxy CPU each" in words(figure)
     assert "short\non the backend" in words(figure)

@@ -11,14 +11,14 @@ from bench.analysis import sides
 from bench.analysis.compare import compare
 from bench.report.run import finding, text
 from bench.runs import read
-from bench.runs.record import UNSEEN, Caution, Upstream
+from bench.runs.record import UNSEEN, TrialWarning, Upstream
 from synthetic import KEEPALIVE, SHORT, SHORT_BACKEND_CLOSES, SHORT_LOOPBACK, SHORT_NARROW, write
 
 GOLDEN = Path(__file__).parent / "golden"
 RUNS = {
     "cliff": ({"short": SHORT, "keepalive": KEEPALIVE}, {}),
     "exhausted": ({"short": SHORT_NARROW, "keepalive": KEEPALIVE}, {"hosts": {"ports": 2000}}),
-    "backend-closes": ({"short": SHORT_BACKEND_CLOSES, "keepalive": KEEPALIVE}, {"closer": "backend"}),
+    "backend-closes": ({"short": SHORT_BACKEND_CLOSES, "keepalive": KEEPALIVE}, {"closes_first": "backend"}),
     "loopback": ({"short": SHORT_LOOPBACK, "keepalive": KEEPALIVE}, {"lab": "loopback"}),
     "short-only": ({"short": SHORT}, {"trials": 1}),
 }
@@ -55,38 +55,38 @@ def test_a_comparison_with_too_few_trials_says_how_many_are_needed(folder, tmp_p
     )
 
 
-def test_three_runs_are_compared_side_by_side_with_the_doubts_below(folder, tmp_path):
+def test_three_runs_are_compared_side_by_side_with_the_warnings_below(folder, tmp_path):
     runs = [str(folder("cliff")), str(folder("backend-closes")), str(folder("exhausted"))]
     same(
         "compare-3-runs", text.comparison(compare(sides.pick([f"{run}:short" for run in runs])[0])), tmp_path
     )
 
 
-def test_doubts_are_told_once_with_the_trials_that_carry_them(folder):
+def test_warnings_are_told_once_with_the_trials_that_carry_them(folder):
     run = read.read(folder("cliff"))
-    doubt = Caution("busy", "the load generator waited", "use fewer connections", voids=True)
+    warning = TrialWarning("busy", "the load generator waited", "use fewer connections", voids=True)
     first, second, third = run.trials[:3]
     spoilt = (
-        dataclasses.replace(first, cautions=(doubt,), valid=False),
+        dataclasses.replace(first, warnings=(warning,), valid=False),
         second,
-        dataclasses.replace(third, cautions=(doubt,), valid=False, interrupted=True),
+        dataclasses.replace(third, warnings=(warning,), valid=False, interrupted=True),
     )
     run = dataclasses.replace(run, trials=spoilt)
-    assert text.doubts(run) == [
+    assert text.warnings(run) == [
         "trial 1, 3, short (invalid): the load generator waited; use fewer connections",
         "trial 3, short: interrupted; left out of comparisons",
     ]
     assert "short (0 of 2 trials)" in text.result(run)
 
 
-def test_doubts_with_one_remedy_stand_together_and_those_of_all_are_told_once(folder):
+def test_warnings_with_one_remedy_stand_together_and_those_of_all_are_told_once(folder):
     run = read.read(folder("cliff", trials=1))
-    lab = Caution("lab", "ports are used again after a second")
-    first = dataclasses.replace(run.trials[0], cautions=(lab, Caution("busy", "it waited 9%", "rest")))
+    lab = TrialWarning("lab", "ports are used again after a second")
+    first = dataclasses.replace(run.trials[0], warnings=(lab, TrialWarning("busy", "it waited 9%", "rest")))
     second = dataclasses.replace(
-        run.trials[1], mode="short", cautions=(lab, Caution("busy", "it waited 7%", "rest"))
+        run.trials[1], mode="short", warnings=(lab, TrialWarning("busy", "it waited 7%", "rest"))
     )
-    assert text.doubts(dataclasses.replace(run, trials=(first, second))) == [
+    assert text.warnings(dataclasses.replace(run, trials=(first, second))) == [
         "every trial: ports are used again after a second",
         "trial 1, short: it waited 9%; trial 2, short: it waited 7%; rest",
     ]

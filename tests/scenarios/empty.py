@@ -9,7 +9,7 @@ from typing import Any
 from bench.experiment.case import Case
 from bench.experiment.definition import Figures, Scenario, Settings
 from bench.experiment.saturation import Reading
-from bench.experiment.trial_result import Edge, Happening, Played
+from bench.experiment.trial_result import Edge, Fault, TrialResult
 from bench.observe.host import HostSample
 from bench.plan import run_plan
 from bench.runs.record import ROLES
@@ -29,16 +29,16 @@ class Empty:
         self._samples = tuple(samples)
         self._now_s = 0.0
 
-    def serve(self, module: str, *flags: str) -> Any:
+    def start_server(self, module: str, *flags: str) -> Any:
         """Return a server."""
         self.flags = flags
         return SimpleNamespace(address=module, addresses=(module,), count=lambda: {"accepted": 3, "http2": 1})
 
-    def open(self, addresses: Sequence[str]) -> str:
+    def start_proxy(self, addresses: Sequence[str]) -> str:
         """Return where clients are to go."""
         return "127.0.0.1:1"
 
-    def clients(self, module: str, jobs: Sequence[dict[str, Any]]) -> None:
+    def start_clients(self, module: str, jobs: Sequence[dict[str, Any]]) -> None:
         """Note the jobs of clients."""
         self.jobs = jobs
 
@@ -54,32 +54,32 @@ class Empty:
         """Note that the proxy is restarted."""
         self.befell.append((self._now_s, "restart"))
 
-    def play(
+    def run(
         self,
         warmup_s: float,
         duration_s: float | None,
         timeout_s: float = 30.0,
-        happenings: Sequence[Happening] = (),
-    ) -> Played:
+        faults: Sequence[Fault] = (),
+    ) -> TrialResult:
         """Let everything happen at once."""
-        for happening in happenings:
-            self._now_s = happening.at_s
-            happening.act()
+        for fault in faults:
+            self._now_s = fault.at_s
+            fault.act()
         first, last = (
             Edge(round(at_s * S), Reading(0, [], None), dict.fromkeys(ROLES, used_s), None, None)
             for at_s, used_s in ((warmup_s, 1.0), (warmup_s + (duration_s or 1.0), 1.5))
         )
-        return Played(0, first, last, self._told, self._samples, {}, (), 0.0, False)
+        return TrialResult(0, first, last, self._told, self._samples, {}, (), 0.0, False)
 
 
 def perform(
     scenario: Scenario,
-    way: str,
+    variant: str,
     settings: Settings,
     *told: Mapping[str, Any],
     subject: str = "nginx",
     samples: Sequence[HostSample] = (),
 ) -> tuple[Figures, Empty]:
     """Have a scenario perform one way, its clients telling `told`; return its figures and the stage."""
-    stage: Any = Empty(told, samples)
-    return scenario.perform(stage, Case(way, run_plan.Subject(name=subject)), settings), stage
+    testbed: Any = Empty(told, samples)
+    return scenario.perform(testbed, Case(variant, run_plan.Subject(name=subject)), settings), testbed

@@ -19,7 +19,7 @@ from subjects.test_trials import here
 
 SMALL = ("--set", "rooms=6", "--set", "agents=3", "--set", "say_every_s=0.2", "--set", "warmup_s=0.5",
          "--set", "duration_s=1.5", "--set", "happens_s=0.4")  # fmt: skip
-WAYS = {way.name for way in SCENARIO.ways}
+WAYS = {variant.name for variant in SCENARIO.variants}
 NOTHING_WRONG = {"lost": 0, "doubled": 0, "disordered": 0}
 
 
@@ -27,10 +27,10 @@ def play(root: Path, subject: str, *asked: str) -> dict[str, dict[str, Any]]:
     """Run chat behind one subject, ways first and flags after them; return its trials by way."""
     if subject in ("nginx", "haproxy", "envoy", "caddy") and not here(subject):
         pytest.skip(f"{subject}: not installed")
-    ways = [each for each in asked if each in WAYS]
-    flags = [*asked[len(ways) :], *(flag for way in ways for flag in ("--way", way))]
+    variants = [each for each in asked if each in WAYS]
+    flags = [*asked[len(variants) :], *(flag for variant in variants for flag in ("--variant", variant))]
     answer = bench_process.scenario("chat", *SMALL, "--subject", subject, *flags, root=root)
-    return {trial["way"]: trial for trial in answer["trials"]}
+    return {trial["variant"]: trial for trial in answer["trials"]}
 
 
 def wrong(trial: dict[str, Any]) -> dict[str, int]:
@@ -82,10 +82,10 @@ def test_a_restart_of_any_proxy_is_survived(subject: str, tmp_path: Path) -> Non
 @pytest.mark.long
 @pytest.mark.parametrize("subject", ["nginx", "haproxy", "envoy", "asyncio"])
 def test_silence_ends_connections_and_a_heartbeat_keeps_them(subject: str, tmp_path: Path) -> None:
-    played = play(tmp_path, subject, "idle", "idle-beats", "--set", "idle_s=1", "--set", "duration_s=4")
-    assert wrong(played["idle"]) == wrong(played["idle-beats"]) == NOTHING_WRONG
-    assert played["idle"]["figures"]["dropped"] > 0
-    assert played["idle-beats"]["figures"]["dropped"] == 0
+    result = play(tmp_path, subject, "idle", "idle-beats", "--set", "idle_s=1", "--set", "duration_s=4")
+    assert wrong(result["idle"]) == wrong(result["idle-beats"]) == NOTHING_WRONG
+    assert result["idle"]["figures"]["dropped"] > 0
+    assert result["idle-beats"]["figures"]["dropped"] == 0
 
 
 @pytest.mark.parametrize(

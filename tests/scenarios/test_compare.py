@@ -1,4 +1,4 @@
-"""Runs of one scenario side by side: which cases, which ratios, which doubts."""
+"""Runs of one scenario side by side: which cases, which ratios, which warnings."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_figure_that_was_0_has_no_ratio() -> None:
     assert spilt.ratios == (None,)
 
 
-def test_what_else_differs_is_a_doubt() -> None:
+def test_what_else_differs_is_a_warning() -> None:
     other = replace(NEW, machine={"cores": 64}, plan={"scenario": "tea", "settings": {"cups": 9}})
     assert scenario_compare.compare(SCENARIO, [OLD, other]).warnings == (
         "A and B ran on different machines or versions: cores differ",

@@ -24,16 +24,16 @@ WAYS = ("plain-kept", "tls12-resumed", "tls13-new", "tls13-resumed", "tls13-kept
 def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     if not programs.found("nginx"):
         pytest.skip("nginx is not here")
-    ways = [word for way in WAYS for word in ("--way", way)]
-    answer = bench_process.scenario("tls", *SMALL, *ways, root=tmp_path_factory.mktemp("tls"))
-    return {trial["way"]: trial for trial in answer["trials"]}
+    variants = [word for variant in WAYS for word in ("--variant", variant)]
+    answer = bench_process.scenario("tls", *SMALL, *variants, root=tmp_path_factory.mktemp("tls"))
+    return {trial["variant"]: trial for trial in answer["trials"]}
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_every_request_is_answered_and_all_witnesses_agree(trials: Any, way: str) -> None:
-    assert trials[way]["figures"]["failed"] == 0
-    assert trials[way]["units"] > 0
-    assert "witnesses-disagree" not in bench_process.codes(trials[way])
+@pytest.mark.parametrize("variant", WAYS)
+def test_every_request_is_answered_and_all_witnesses_agree(trials: Any, variant: str) -> None:
+    assert trials[variant]["figures"]["failed"] == 0
+    assert trials[variant]["units"] > 0
+    assert "witnesses-disagree" not in bench_process.codes(trials[variant])
 
 
 def test_without_resumption_every_connection_costs_a_full_handshake(trials: Any) -> None:
@@ -42,16 +42,16 @@ def test_without_resumption_every_connection_costs_a_full_handshake(trials: Any)
     assert figures["full"] == figures["server_connections"] >= trials["tls13-new"]["units"]
 
 
-@pytest.mark.parametrize("way", ["tls12-resumed", "tls13-resumed"])
-def test_with_resumption_most_connections_resume(trials: Any, way: str) -> None:
-    figures = trials[way]["figures"]
+@pytest.mark.parametrize("variant", ["tls12-resumed", "tls13-resumed"])
+def test_with_resumption_most_connections_resume(trials: Any, variant: str) -> None:
+    figures = trials[variant]["figures"]
     assert figures["resumed"] > figures["full"] >= 1
 
 
 def test_one_connection_after_the_other_always_finds_a_ticket_that_nobody_has_used(tmp_path: Path) -> None:
     if not programs.found("nginx"):
         pytest.skip("nginx is not here")
-    alone = ("--way", "tls13-resumed", "--set", "concurrent=1")
+    alone = ("--variant", "tls13-resumed", "--set", "concurrent=1")
     (trial,) = bench_process.scenario("tls", *SMALL[2:], *alone, root=tmp_path)["trials"]
     assert trial["figures"]["full"] == 1
     assert trial["figures"]["resumed"] == trial["figures"]["server_connections"] - 1 > 0
@@ -62,9 +62,9 @@ def test_one_connection_after_the_other_always_finds_a_ticket_that_nobody_has_us
 def test_other_proxies_speak_tls_with_servers(subject: str, resumes: bool, tmp_path: Path) -> None:
     if not programs.found(subject) or not programs.found("nginx"):
         pytest.skip(f"{subject} or nginx is not here")
-    ways = ("--way", "tls12-new", "--way", "tls12-resumed", "--way", "tls13-kept")
-    answer = bench_process.scenario("tls", *SMALL, *ways, "--subject", subject, root=tmp_path)
-    figures = {trial["way"]: trial["figures"] for trial in answer["trials"]}
+    variants = ("--variant", "tls12-new", "--variant", "tls12-resumed", "--variant", "tls13-kept")
+    answer = bench_process.scenario("tls", *SMALL, *variants, "--subject", subject, root=tmp_path)
+    figures = {trial["variant"]: trial["figures"] for trial in answer["trials"]}
     assert not any(each["failed"] for each in figures.values())
     assert (figures["tls12-new"]["resumed"], figures["tls13-kept"]["server_connections"] <= 4) == (0, True)
     assert ("tls12-resumed" in figures) == resumes

@@ -164,8 +164,8 @@ def command(run: Run) -> str:
 
 
 def result(run: Run, picture: Path | None = None) -> str:
-    """Return what `bench show` prints of one run: its table, its doubts, and where its picture is."""
-    parts = [table([run]), grid.notes(text.doubts(run)), f"\nresults: {run.directory}\n"]
+    """Return what `bench show` prints of one run: its table, its warnings, and where its picture is."""
+    parts = [table([run]), grid.notes(text.warnings(run)), f"\nresults: {run.directory}\n"]
     return "".join([*parts, *([] if picture is None else [f"picture: {picture}\n"])])
 
 

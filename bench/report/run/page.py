@@ -49,7 +49,7 @@ def build_page(run: Run) -> Page:
         kicker="bench: connection reuse behind a reverse proxy",
         title=found.title if found else finding.title(run),
         sentence=found.sentence if found else finding.sentence(run),
-        doubts=[*text.doubts(run), *run.damage],
+        warnings=[*text.warnings(run), *run.damage],
         sections=list(_sections(run, found)),
         footer=f"Measured from {run.started} on, on one machine. This file is complete: it loads nothing.",
     )
@@ -95,7 +95,9 @@ def _subjects(run: Run) -> list[tuple[str, str]]:
     told = {
         "proxy": {f"{trial.subject.name} {trial.subject.version}" for trial in run.trials},
         "lab": {trial.lab for trial in run.trials},
-        "closes short connections": {trial.closer for trial in run.trials if trial.closer is not None},
+        "closes short connections": {
+            trial.closes_first for trial in run.trials if trial.closes_first is not None
+        },
     }
     return [(name, ", ".join(sorted(values))) for name, values in told.items() if values]
 

@@ -27,8 +27,8 @@ _INTERRUPTED = "interrupted; left out of comparisons"
 
 
 def result(run: Run, picture: Path | None = None) -> str:
-    """Return what `bench run` and `bench show` print: table, doubts, sentence, the next command."""
-    parts = [grid.draw(text_table.result(run)), grid.notes(doubts(run)), "\n"]
+    """Return what `bench run` and `bench show` print: table, warnings, sentence, the next command."""
+    parts = [grid.draw(text_table.result(run)), grid.notes(warnings(run)), "\n"]
     parts += [
         grid.prose(finding.sentence(run)),
         "\n\n",
@@ -39,20 +39,20 @@ def result(run: Run, picture: Path | None = None) -> str:
     return "".join(parts)
 
 
-def doubts(run: Run) -> list[str]:
-    """Return the cautions of the trials, each once with who carries it; those with one remedy together."""
+def warnings(run: Run) -> list[str]:
+    """Return the warnings of the trials, each once with who carries it; those with one remedy together."""
     kinds: dict[tuple[str, str, str], dict[str, list[Trial]]] = {}
     for trial in run.trials:
-        for caution in trial.cautions:
-            mode = f"{trial.mode} (invalid)" if caution.voids else trial.mode
-            shared = (caution.code, mode, caution.advice) if caution.advice else (caution.message, "", "")
-            kinds.setdefault(shared, {}).setdefault(caution.message, []).append(trial)
+        for warning in trial.warnings:
+            mode = f"{trial.mode} (invalid)" if warning.voids else trial.mode
+            shared = (warning.code, mode, warning.advice) if warning.advice else (warning.message, "", "")
+            kinds.setdefault(shared, {}).setdefault(warning.message, []).append(trial)
         if trial.interrupted:
             kinds.setdefault((_INTERRUPTED, "", ""), {}).setdefault(_INTERRUPTED, []).append(trial)
-    return [_doubt(run, mode, advice, said) for (_, mode, advice), said in kinds.items()]
+    return [_warning(run, mode, advice, said) for (_, mode, advice), said in kinds.items()]
 
 
-def _doubt(run: Run, mode: str, advice: str, said: dict[str, list[Trial]]) -> str:
+def _warning(run: Run, mode: str, advice: str, said: dict[str, list[Trial]]) -> str:
     told = [f"{_who(run, trials, mode)}: {message}" for message, trials in said.items()]
     return "; ".join([*told, advice] if advice else told)
 
@@ -66,7 +66,7 @@ def _who(run: Run, trials: Sequence[Trial], mode: str) -> str:
 
 
 def comparison(compared: Comparison) -> str:
-    """Return what `bench compare` prints: who the sides are, the table, the doubts."""
+    """Return what `bench compare` prints: who the sides are, the table, the warnings."""
     head = [
         f"{side.name}: {side.run.directory}, {side.mode}, {text_table.counted(side)}\n"
         for side in compared.sides

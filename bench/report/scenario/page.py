@@ -19,15 +19,15 @@ def build_page(scenario: Scenario, run: ScenarioRun, picture: str | None) -> Pag
         kicker="bench: what long connections are used for",
         title=scenario.title,
         sentence=text.sentence(scenario, run),
-        doubts=[*text.doubts(run), *run.damage],
+        warnings=[*text.warnings(run), *run.damage],
         sections=list(_sections(scenario, run, picture)),
         footer=f"Measured from {run.started} on, on one machine. This file is complete: it loads nothing.",
     )
 
 
-def ways(scenario: Scenario) -> Table:
+def variants(scenario: Scenario) -> Table:
     """Return what each way is, in words."""
-    return Table(("way", "what it is"), [(way.name, way.said) for way in scenario.ways])
+    return Table(("variant", "what it is"), [(variant.name, variant.said) for variant in scenario.variants])
 
 
 def _sections(scenario: Scenario, run: ScenarioRun, picture: str | None) -> Iterator[Section]:
@@ -35,7 +35,7 @@ def _sections(scenario: Scenario, run: ScenarioRun, picture: str | None) -> Iter
         yield Section("", [Picture(picture, text.sentence(scenario, run))])
     refused = [Prose(f"Not measured: {said}") for said in text.refusals(run)]
     yield Section("The figures", [text.table(scenario, run), *refused])
-    yield Section("What was compared", [Prose(f"Commonly said: {scenario.claim}"), ways(scenario)])
+    yield Section("What was compared", [Prose(f"Commonly said: {scenario.claim}"), variants(scenario)])
     command = f"bench scenario run {run.scenario}.toml"
     plan = toml.to_toml(run.plan)
     yield Section(

@@ -76,8 +76,8 @@ def _inches(said: str) -> float:
 
 def _compared(scenario: Scenario, summary: Summary) -> Summary:
     """Return what can be compared: all but the illustrations, unless there is nothing else."""
-    illustrations = {way.name for way in scenario.ways if way.is_illustration}
-    rows = tuple(row for row in summary.rows if row.way not in illustrations)
+    illustrations = {variant.name for variant in scenario.variants if variant.is_illustration}
+    rows = tuple(row for row in summary.rows if row.variant not in illustrations)
     return Summary(rows) if rows else summary
 
 
@@ -182,12 +182,12 @@ def _distribution(axes: Axes, panel: Distribution, summary: Summary, series: Ser
 
 
 def _colour(row: Row, summary: Summary) -> str:
-    ways = list(dict.fromkeys(each.way for each in summary.rows))
-    return IN_TURN[ways.index(row.way) % len(IN_TURN)]
+    variants = list(dict.fromkeys(each.variant for each in summary.rows))
+    return IN_TURN[variants.index(row.variant) % len(IN_TURN)]
 
 
 def _dashes(row: Row, summary: Summary) -> Sequence[object] | str:
     """Return the dashes of a row's subject; a way whose colour has had its turn before gets further ones."""
-    ways = list(dict.fromkeys(each.way for each in summary.rows))
-    turn = summary.subjects.index(row.subject) + ways.index(row.way) // len(IN_TURN)
+    variants = list(dict.fromkeys(each.variant for each in summary.rows))
+    turn = summary.subjects.index(row.subject) + variants.index(row.variant) // len(IN_TURN)
     return _DASHES[turn % len(_DASHES)]

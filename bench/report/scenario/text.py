@@ -1,4 +1,4 @@
-"""A scenario's run as text: its table, what could not be measured, the doubts, the sentence."""
+"""A scenario's run as text: its table, what could not be measured, the warnings, the sentence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def result(scenario: Scenario, run: ScenarioRun, picture: Path | None = None) ->
     """Return what `bench scenario run` and `bench scenario show` print."""
     parts = [f"{scenario.title}\n", grid.draw(table(scenario, run))]
     parts += [f"- {said}\n" for said in refusals(run)]
-    parts += [grid.notes(doubts(run)), "\n", grid.prose(sentence(scenario, run)), "\n\n"]
+    parts += [grid.notes(warnings(run)), "\n", grid.prose(sentence(scenario, run)), "\n\n"]
     if run.directory is not None:
         parts.append(f"results: {run.directory}\n")
     if picture is not None:
@@ -46,34 +46,34 @@ def table(scenario: Scenario, run: ScenarioRun) -> Table:
 
 def refusals(run: ScenarioRun) -> list[str]:
     """Return what could not be measured, and why: ways and subjects that share a reason stand together."""
-    ways: dict[tuple[str, str], list[str]] = {}
+    variants: dict[tuple[str, str], list[str]] = {}
     for each in run.refused:
-        ways.setdefault((each.subject, each.reason), []).append(each.way)
+        variants.setdefault((each.subject, each.reason), []).append(each.variant)
     subjects: dict[tuple[str, str], list[str]] = {}
-    for (subject, reason), refused in ways.items():
-        is_all = len(refused) > 1 and len(refused) == len(run.plan.get("ways", ()))
+    for (subject, reason), refused in variants.items():
+        is_all = len(refused) > 1 and len(refused) == len(run.plan.get("variants", ()))
         told = "every way" if is_all else ", ".join(refused)
         subjects.setdefault((told, reason), []).append(subject)
     return [f"{told} on {', '.join(names)}: {reason}" for (told, reason), names in subjects.items()]
 
 
-def doubts(run: ScenarioRun) -> list[str]:
-    """Return the cautions of the trials; those that differ in their figures only are told by the first."""
+def warnings(run: ScenarioRun) -> list[str]:
+    """Return the warnings of the trials; those that differ in their figures only are told by the first."""
     told: dict[tuple[str, str, bool], dict[str, list[int]]] = {}
     for trial in run.trials:
-        for caution in trial.cautions:
-            kind = (caution.code, caution.advice or caution.message, caution.voids)
-            advice = f"; {caution.advice}" if caution.advice else ""
-            void = " (invalid)" if caution.voids else ""
-            said = f"{caution.message}{advice}{void}"
+        for warning in trial.warnings:
+            kind = (warning.code, warning.advice or warning.message, warning.voids)
+            advice = f"; {warning.advice}" if warning.advice else ""
+            void = " (invalid)" if warning.voids else ""
+            said = f"{warning.message}{advice}{void}"
             told.setdefault(kind, {}).setdefault(said, []).append(trial.trial)
-    lines = [_doubt(list(each.items())) for each in told.values()]
+    lines = [_warning(list(each.items())) for each in told.values()]
     cut = [str(trial.trial) for trial in run.trials if trial.interrupted]
     return [*lines, f"trial {', '.join(cut)}: interrupted; left out of the table"] if cut else lines
 
 
-def _doubt(carried: Sequence[tuple[str, Sequence[int]]]) -> str:
-    """Return one doubt, of one kind: in the words of the first trial that carries it."""
+def _warning(carried: Sequence[tuple[str, Sequence[int]]]) -> str:
+    """Return one warning, of one kind: in the words of the first trial that carries it."""
     (said, trials), *others = carried
     more = ", ".join(str(trial) for _, each in others for trial in each)
     likewise = f" (likewise {more})" if more else ""
@@ -83,10 +83,10 @@ def _doubt(carried: Sequence[tuple[str, Sequence[int]]]) -> str:
 def catalogue(scenarios: Iterable[Scenario]) -> str:
     """Return what `bench scenario list` prints."""
     rows = [
-        (scenario.name, scenario.title, ", ".join(way.name for way in scenario.ways))
+        (scenario.name, scenario.title, ", ".join(variant.name for variant in scenario.variants))
         for scenario in scenarios
     ]
-    return grid.draw(Table(("scenario", "what it measures", "ways"), rows), are_figures=False)
+    return grid.draw(Table(("scenario", "what it measures", "variants"), rows), are_figures=False)
 
 
 def comparison(compared: Comparison) -> str:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from bench.analysis import histogram
 from bench.analysis.cases import Summary
 from bench.experiment.case import Case
-from bench.experiment.definition import Bars, Column, Distribution, Figures, Need, Scenario, Settings, Way
+from bench.experiment.definition import Bars, Column, Distribution, Figures, Need, Scenario, Settings, Variant
 from bench.experiment.environments import ROCKETMQ
 from bench.experiment.front import Front
-from bench.experiment.testbed import Stage
-from bench.experiment.trial_result import Played
+from bench.experiment.testbed import Testbed
+from bench.experiment.trial_result import TrialResult
 from bench.plan.run_plan import Mode
-from bench.runs.record import Caution
+from bench.runs.record import TrialWarning
 from bench.subjects.subject import Carries
 
 _SPARE_CONNECTIONS = 16
@@ -40,17 +40,17 @@ class BrokerSettings(Settings):
     duration_s: float = 10.0
 
 
-def perform(stage: Stage, case: Case, settings: BrokerSettings) -> Figures:
+def perform(testbed: Testbed, case: Case, settings: BrokerSettings) -> Figures:
     """Let one producer and all consumers play one way, and add up what was delivered."""
-    if case.way == _REAL:
-        return _perform_real(stage, settings)
-    server = stage.serve(
-        "backends.scenarios.broker.server", "--style", "push" if case.way == "push" else "pull"
+    if case.variant == _REAL:
+        return _perform_real(testbed, settings)
+    server = testbed.start_server(
+        "backends.scenarios.broker.server", "--style", "push" if case.variant == "push" else "pull"
     )
     patience_s = settings.poll_every_s + _LAST_S
     job = {
-        "way": case.way,
-        "address": stage.open(server.addresses),
+        "variant": case.variant,
+        "address": testbed.start_proxy(server.addresses),
         "consumers": settings.consumers,
         "messages_per_s": settings.messages_per_s,
         "poll_every_s": settings.poll_every_s,
@@ -58,45 +58,45 @@ def perform(stage: Stage, case: Case, settings: BrokerSettings) -> Figures:
         "patience_s": patience_s,
         "connections": settings.consumers + _SPARE_CONNECTIONS,
     }
-    stage.clients("bench.scenarios.broker.clients", [job])
-    return _figures(stage.play(settings.warmup_s, settings.duration_s, timeout_s=patience_s + 30.0))
+    testbed.start_clients("bench.scenarios.broker.clients", [job])
+    return _figures(testbed.run(settings.warmup_s, settings.duration_s, timeout_s=patience_s + 30.0))
 
 
 def front(case: Case, settings: BrokerSettings) -> Front | None:
     """Ask for new connections where each pull has one, and for what is held or never ends."""
-    if case.way == _REAL:
+    if case.variant == _REAL:
         return None
     return Front(
         settings.consumers + _SPARE_CONNECTIONS,
-        Mode.SHORT if case.way == "short-poll-new" else Mode.KEEPALIVE,
-        Carries(upgrade=case.way == "push", streams=case.way in ("long-poll", "push")),
+        Mode.SHORT if case.variant == "short-poll-new" else Mode.KEEPALIVE,
+        Carries(upgrade=case.variant == "push", streams=case.variant in ("long-poll", "push")),
     )
 
 
 def refuse(case: Case, settings: BrokerSettings) -> str | None:
     """Refuse RocketMQ's own client behind a proxy: it only shows that the rest is what it does."""
-    if case.way == _REAL and case.subject.name != "direct":
+    if case.variant == _REAL and case.subject.name != "direct":
         return "RocketMQ's own client is shown without a proxy only"
     return None
 
 
-def _perform_real(stage: Stage, settings: BrokerSettings) -> Figures:
+def _perform_real(testbed: Testbed, settings: BrokerSettings) -> Figures:
     """Let a few of RocketMQ's own consumers pull; what they cost is theirs, and not compared."""
-    server = stage.serve("backends.scenarios.broker.rocketmq_grpc", environment=ROCKETMQ)
+    server = testbed.start_server("backends.scenarios.broker.rocketmq_grpc", environment=ROCKETMQ)
     job = {
         "address": server.address,
         "consumers": settings.real_consumers,
         "messages_per_s": settings.messages_per_s,
         "hold_s": settings.hold_s,
     }
-    stage.clients("bench.scenarios.sdk.rocketmq", [job], environment=ROCKETMQ)
+    testbed.start_clients("bench.scenarios.sdk.rocketmq", [job], environment=ROCKETMQ)
     return _figures(
-        stage.play(settings.warmup_s + _REAL_START_S, settings.duration_s, settings.hold_s + 30.0)
+        testbed.run(settings.warmup_s + _REAL_START_S, settings.duration_s, settings.hold_s + 30.0)
     )
 
 
-def _figures(played: Played) -> Figures:
-    told = played.done[0]
+def _figures(result: TrialResult) -> Figures:
+    told = result.done[0]
     delivered, pulls = int(told["delivered"]), int(told["pulls"])
     return Figures(
         units=delivered,
@@ -105,21 +105,21 @@ def _figures(played: Played) -> Figures:
             "pulls": pulls,
             "empty": told["empty"],
             "empty_per_message": told["empty"] / delivered if delivered else None,
-            "held": played.held,
+            "held": result.held,
         },
         times_us={"delay": histogram.merge([dict(told["delay_us"])])},
-        cautions=_doubts(told),
+        warnings=_warnings(told),
     )
 
 
-def _doubts(told: dict[str, int]) -> list[Caution]:
+def _warnings(told: dict[str, int]) -> list[TrialWarning]:
     found = []
     if told["lost"] or told["doubled"]:
         said = f"{told['lost']:,} messages were lost and {told['doubled']:,} doubled"
-        found.append(Caution("lost", said, "a consumer missed numbers of its queue", voids=True))
+        found.append(TrialWarning("lost", said, "a consumer missed numbers of its queue", voids=True))
     if told["failed"]:
         said = f"{told['failed']:,} pulls or connections failed"
-        found.append(Caution("failed", said, "each was tried again after a second"))
+        found.append(TrialWarning("failed", said, "each was tried again after a second"))
     return found
 
 
@@ -127,14 +127,14 @@ def conclude(summary: Summary) -> str:
     """Say how late each way is, and what it asks for nothing."""
     parts = []
     for row in summary.of_subject(summary.subjects[0]):
-        if row.way == _REAL:
+        if row.variant == _REAL:
             continue
         late, empty = row.value("times_ms.delay.p50"), row.value("figures.empty_per_message")
         cpu = row.value("cpu_us_per_unit.backend")
         if late is not None and empty is not None and cpu is not None:
             asked = f"{empty:.2g} empty pulls" if empty else "no empty pull"
             spent = f"{cpu:,.0f} us of broker CPU"
-            parts.append(f"{row.way} delivers after {late:,.3g} ms (median) with {asked} and {spent}")
+            parts.append(f"{row.variant} delivers after {late:,.3g} ms (median) with {asked} and {spent}")
     late = summary.value("times_ms.delay.p50", _REAL)
     real = "" if late is None else f" RocketMQ's own consumers have a message after {late:,.3g} ms."
     return f"For each message {'; '.join(parts)}.{real}" if parts else real.strip()
@@ -145,12 +145,12 @@ SCENARIO = Scenario(
     title="A message broker: consumers that poll, that pull long, that are pushed to",
     claim="Pulling by long polling, as RocketMQ's consumers do, is as timely as pushing.",
     unit="delivered message",
-    ways=(
-        Way("short-poll-new", "pull every so often, on a new connection each time"),
-        Way("short-poll", "pull every so often, on a kept connection"),
-        Way("long-poll", "pull, and be answered when there is something, as RocketMQ's consumers do"),
-        Way("push", "be sent to over one long connection", (Need("picows", "push"),)),
-        Way(
+    variants=(
+        Variant("short-poll-new", "pull every so often, on a new connection each time"),
+        Variant("short-poll", "pull every so often, on a kept connection"),
+        Variant("long-poll", "pull, and be answered when there is something, as RocketMQ's consumers do"),
+        Variant("push", "be sent to over one long connection", (Need("picows", "push"),)),
+        Variant(
             _REAL,
             "RocketMQ's own client, a few of them, which pulls long over gRPC",
             (ROCKETMQ,),
@@ -182,7 +182,7 @@ SCENARIO = Scenario(
     front=front,
     refuse=refuse,
     brief={
-        "ways": ["short-poll", "long-poll", "push"],
+        "variants": ["short-poll", "long-poll", "push"],
         "subjects": ["direct"],
         "settings": {"consumers": 100, "warmup_s": 0.5, "duration_s": 3.0},
     },

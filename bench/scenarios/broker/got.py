@@ -13,7 +13,7 @@ from bench.scenarios.client.requests import Manner
 class Job:
     """What the producer and the consumers are to do."""
 
-    way: str
+    variant: str
     address: str
     consumers: int
     messages_per_s: float

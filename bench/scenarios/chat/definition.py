@@ -10,11 +10,11 @@ from bench.analysis import histogram
 from bench.analysis.cases import Summary
 from bench.errors import PlanError
 from bench.experiment.case import Case
-from bench.experiment.definition import Bars, Column, Curves, Figures, Need, Scenario, Settings, Way
+from bench.experiment.definition import Bars, Column, Curves, Figures, Need, Scenario, Settings, Variant
 from bench.experiment.front import Front
-from bench.experiment.testbed import Stage
-from bench.experiment.trial_result import Happening, Played
-from bench.runs.record import Caution
+from bench.experiment.testbed import Testbed
+from bench.experiment.trial_result import Fault, TrialResult
+from bench.runs.record import TrialWarning
 from bench.scenarios.chat import servers
 from bench.subjects.subject import Carries
 
@@ -63,46 +63,46 @@ class ChatSettings(Settings):
         return self.rooms + self.agents
 
 
-def perform(stage: Stage, case: Case, settings: ChatSettings) -> Figures:
+def perform(testbed: Testbed, case: Case, settings: ChatSettings) -> Figures:
     """Let all members come in and talk, and something happen to the proxy, and add up what was heard."""
-    is_idle = case.way in _IDLE_WAYS
-    upstream = servers.channels(stage) if case.way == "channels" else servers.ours(stage)
+    is_idle = case.variant in _IDLE_WAYS
+    upstream = servers.channels(testbed) if case.variant == "channels" else servers.ours(testbed)
     job = {
-        "address": stage.open([upstream]),
+        "address": testbed.start_proxy([upstream]),
         "connections": settings.connections + _SPARE_CONNECTIONS,
         "rooms": settings.rooms,
         "agents": settings.agents,
         "agents_per_room": settings.agents_per_room,
         # In the idle ways every connection is silent for longer than the proxy bears.
         "say_every_s": 4 * settings.idle_s if is_idle else settings.say_every_s,
-        "beat_every_s": settings.idle_s / 3 if case.way == "idle-beats" else 0,
+        "beat_every_s": settings.idle_s / 3 if case.variant == "idle-beats" else 0,
     }
-    stage.clients("bench.scenarios.chat.clients", [job])
-    played = stage.play(
-        settings.warmup_s, settings.duration_s, happenings=_happenings(stage, case.way, settings)
+    testbed.start_clients("bench.scenarios.chat.clients", [job])
+    result = testbed.run(
+        settings.warmup_s, settings.duration_s, faults=_happenings(testbed, case.variant, settings)
     )
-    return _figures(played, case, settings)
+    return _figures(result, case, settings)
 
 
 def front(case: Case, settings: ChatSettings) -> Front:
     """Ask for tunnels, which end when they are silent in the ways that are about silence."""
     carries = Carries(upgrade=True)
-    if case.way in _IDLE_WAYS:
+    if case.variant in _IDLE_WAYS:
         carries = Carries(upgrade=True, silence_s=settings.idle_s)
     return Front(settings.connections + _SPARE_CONNECTIONS, carries=carries)
 
 
-def _happenings(stage: Stage, way: str, settings: ChatSettings) -> list[Happening]:
-    acts = {"reload": stage.reload, "restart": stage.restart}
-    return [Happening(settings.warmup_s + settings.happens_s, acts[way])] if way in acts else []
+def _happenings(testbed: Testbed, variant: str, settings: ChatSettings) -> list[Fault]:
+    acts = {"reload": testbed.reload, "restart": testbed.restart}
+    return [Fault(settings.warmup_s + settings.happens_s, acts[variant])] if variant in acts else []
 
 
-def _figures(played: Played, case: Case, settings: ChatSettings) -> Figures:
-    told = played.done[0]
+def _figures(result: TrialResult, case: Case, settings: ChatSettings) -> Figures:
+    told = result.done[0]
     dropped, back = sorted(told["dropped_ns"]), sorted(told["back_ns"])
-    happened_ns = played.first.moment_ns + round(settings.happens_s * 1e9)
+    happened_ns = result.first.moment_ns + round(settings.happens_s * 1e9)
     after = [each for each in back if each >= happened_ns]
-    has_happened = case.way in ("reload", "restart")
+    has_happened = case.variant in ("reload", "restart")
     counted: dict[str, float | int | None] = {
         name: told[name]
         for name in ("said", "heard", "lost", "doubled", "disordered", "reconnects", "refused", "presences")
@@ -114,16 +114,16 @@ def _figures(played: Played, case: Case, settings: ChatSettings) -> Figures:
         units=told["heard"],
         figures=counted,
         times_us={"delay": histogram.merge([{pair[0]: pair[1] for pair in told["delay_us"]}])},
-        curves={"members": _curve(played, dropped, back, settings.connections)} if has_happened else {},
-        cautions=_doubts(told),
+        curves={"members": _curve(result, dropped, back, settings.connections)} if has_happened else {},
+        warnings=_warnings(told),
     )
 
 
 def _curve(
-    played: Played, dropped: Sequence[int], back: Sequence[int], connections: int
+    result: TrialResult, dropped: Sequence[int], back: Sequence[int], connections: int
 ) -> list[tuple[float, float]]:
     """Return how many members were in their rooms along the window."""
-    begin_ns, end_ns = played.first.moment_ns, played.last.moment_ns
+    begin_ns, end_ns = result.first.moment_ns, result.last.moment_ns
     points = []
     for moment_ns in range(begin_ns, end_ns, _CURVE_STEP_NS):
         away = sum(each <= moment_ns for each in dropped) - sum(each <= moment_ns for each in back)
@@ -131,19 +131,19 @@ def _curve(
     return points
 
 
-def _doubts(told: dict[str, Any]) -> list[Caution]:
+def _warnings(told: dict[str, Any]) -> list[TrialWarning]:
     wrong = {name: told[name] for name in ("lost", "doubled", "disordered") if told[name]}
     if not wrong:
         return []
     said = ", ".join(f"{count:,} {name}" for name, count in wrong.items())
-    return [Caution("lost", f"messages went wrong: {said}", "the numbers of the rooms tell", voids=True)]
+    return [TrialWarning("lost", f"messages went wrong: {said}", "the numbers of the rooms tell", voids=True)]
 
 
 def refuse(case: Case, settings: ChatSettings) -> str | None:
     """Refuse what happens to a proxy where there is none, and a reload where there is no such thing."""
-    if case.way in ("reload", "restart", *_IDLE_WAYS) and case.subject.name == "direct":
+    if case.variant in ("reload", "restart", *_IDLE_WAYS) and case.subject.name == "direct":
         return "happens to a proxy, and there is none"
-    if case.way == "reload" and case.subject.name not in _RELOADED:
+    if case.variant == "reload" and case.subject.name not in _RELOADED:
         return f"{case.subject.name} as it is set up here does not read its configuration anew on a signal"
     return None
 
@@ -156,11 +156,11 @@ def conclude(summary: Summary) -> str:
         costs = [row.value("cpu_us_per_unit.backend") for row in (ours, theirs)]
         if costs[0] and costs[1]:
             parts.append(f"a message costs Channels under Daphne {costs[1] / costs[0]:.1f}x the CPU of ours")
-    for way, said in _TOLD.items():
-        dropped = _over(summary, way, "dropped", ",.0f")
+    for variant, said in _TOLD.items():
+        dropped = _over(summary, variant, "dropped", ",.0f")
         if dropped is not None:
             parts.append(f"{said} {dropped} connections")
-        back_s = _over(summary, way, "all_back_s", ".2f")
+        back_s = _over(summary, variant, "all_back_s", ".2f")
         if back_s is not None:
             parts[-1] += f" and all rooms are back after {back_s} s"
     wrong = sum(row.value(f"figures.{name}") or 0 for row in summary.rows for name in ("lost", "doubled"))
@@ -169,9 +169,9 @@ def conclude(summary: Summary) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _over(summary: Summary, way: str, name: str, spec: str) -> str | None:
+def _over(summary: Summary, variant: str, name: str, spec: str) -> str | None:
     """Return a figure of a way over its subjects: one number, or the least and the greatest."""
-    found = [row.value(f"figures.{name}") for row in summary.rows if row.way == way]
+    found = [row.value(f"figures.{name}") for row in summary.rows if row.variant == variant]
     values = [value for value in found if value is not None]
     if not values:
         return None
@@ -184,17 +184,17 @@ SCENARIO = Scenario(
     title="A chat with a room for each customer, and what its proxies do to it",
     claim="A WebSocket stays open: a chat needs nothing else.",
     unit="message heard",
-    ways=(
-        Way("ours", "our server on aiohttp"),
-        Way(
+    variants=(
+        Variant("ours", "our server on aiohttp"),
+        Variant(
             "channels",
             "a Django Channels application under Daphne",
             (Need("channels", "channels"), Need("daphne", "channels")),
         ),
-        Way("reload", "ours; the proxy reads its configuration anew"),
-        Way("restart", "ours; the proxy ends and starts anew"),
-        Way("idle", "ours; the proxy ends what is silent, and the members are"),
-        Way("idle-beats", "the same; the members send a heartbeat in time"),
+        Variant("reload", "ours; the proxy reads its configuration anew"),
+        Variant("restart", "ours; the proxy ends and starts anew"),
+        Variant("idle", "ours; the proxy ends what is silent, and the members are"),
+        Variant("idle-beats", "the same; the members send a heartbeat in time"),
     ),
     settings=ChatSettings,
     columns=(
@@ -234,7 +234,7 @@ SCENARIO = Scenario(
     front=front,
     refuse=refuse,
     brief={
-        "ways": ["ours", "restart"],
+        "variants": ["ours", "restart"],
         "subjects": ["nginx"],
         "settings": {"rooms": 50, "agents": 20, "warmup_s": 1.0, "duration_s": 3.0, "happens_s": 1.0},
     },

@@ -8,12 +8,12 @@ from bench.analysis import histogram
 from bench.analysis.cases import Row, Summary
 from bench.errors import PlanError
 from bench.experiment.case import Case
-from bench.experiment.definition import Bars, Column, Figures, Need, Scenario, Settings, Way
+from bench.experiment.definition import Bars, Column, Figures, Need, Scenario, Settings, Variant
 from bench.experiment.front import Front
-from bench.experiment.testbed import Stage
+from bench.experiment.testbed import Testbed
 from bench.load import external
 from bench.plan.run_plan import Mode
-from bench.runs.record import Caution
+from bench.runs.record import TrialWarning
 from bench.subjects.subject import Carries
 
 _H2 = (Need("h2", "http2"),)
@@ -59,9 +59,9 @@ def refuse(case: Case, settings: Http2Settings) -> str | None:
     if settings.generator == "h2load":
         if external.missing(["h2load"]):
             return "needs h2load: install nghttp2-client"
-        if case.way == "short":
+        if case.variant == "short":
             return "h2load keeps its connections"
-    if case.subject.name == "direct" and case.way in _MIXED:
+    if case.subject.name == "direct" and case.variant in _MIXED:
         return "without a proxy there is one hop only"
     return None
 
@@ -70,37 +70,37 @@ def front(case: Case, settings: Http2Settings) -> Front:
     """Ask for HTTP/2 on the hops that the way has it on."""
     return Front(
         settings.concurrent + _SPARE,
-        Mode.SHORT if case.way == "short" else Mode.KEEPALIVE,
+        Mode.SHORT if case.variant == "short" else Mode.KEEPALIVE,
         Carries(
-            client_http="2" if _CLIENT[case.way] == "http2" else "1.1",
-            http2_upstream=case.way in ("h2", "h1-to-h2"),
+            client_http="2" if _CLIENT[case.variant] == "http2" else "1.1",
+            http2_upstream=case.variant in ("h2", "h1-to-h2"),
         ),
     )
 
 
-def perform(stage: Stage, case: Case, settings: Http2Settings) -> Figures:
+def perform(testbed: Testbed, case: Case, settings: Http2Settings) -> Figures:
     """Let all ask in one way, a slow request among them every so often."""
-    server = stage.serve("backends.scenarios.http2")
+    server = testbed.start_server("backends.scenarios.http2")
     job = {
-        "client": _CLIENT[case.way],
-        "address": stage.open(server.addresses),
+        "client": _CLIENT[case.variant],
+        "address": testbed.start_proxy(server.addresses),
         "connections": settings.concurrent + _SPARE,
         "concurrent": settings.concurrent,
         "fields": fields(settings),
         "slow_ms": settings.slow_ms,
         "slow_every_s": settings.slow_every_s,
     }
-    stage.clients(f"bench.scenarios.http2.{_GENERATORS[settings.generator]}", [job])
-    played = stage.play(settings.warmup_s, settings.duration_s)
-    told, counted = played.done[0], server.count()
+    testbed.start_clients(f"bench.scenarios.http2.{_GENERATORS[settings.generator]}", [job])
+    result = testbed.run(settings.warmup_s, settings.duration_s)
+    told, counted = result.done[0], server.count()
     requests = int(told["requests"])
-    doubts = []
+    warnings = []
     if told["failed"]:
-        doubts.append(Caution("failed", f"{told['failed']:,} requests failed", voids=True))
+        warnings.append(TrialWarning("failed", f"{told['failed']:,} requests failed", voids=True))
     return Figures(
         units=requests,
         figures={
-            "requests_per_s": requests / played.window_s,
+            "requests_per_s": requests / result.window_s,
             "failed": told["failed"],
             "connections": told["connections"],
             "server_connections": counted["accepted"],
@@ -112,7 +112,7 @@ def perform(stage: Stage, case: Case, settings: Http2Settings) -> Figures:
             "latency": histogram.merge([dict(told.get("latency_us", ()))]),
             "beside_slow": histogram.merge([dict(told.get("beside_us", ()))]),
         },
-        cautions=doubts,
+        warnings=warnings,
     )
 
 
@@ -145,7 +145,7 @@ def conclude(summary: Summary) -> str:
     behind = [
         f"{_told(row, 'figures.server_connections')} behind {row.subject}"
         for row in summary.rows
-        if row.way == "h2" and row.subject != "direct"
+        if row.variant == "h2" and row.subject != "direct"
     ]
     if behind:
         parts.append(f"asked to speak HTTP/2 upstream, proxies open {', '.join(behind)}")
@@ -169,13 +169,13 @@ SCENARIO = Scenario(
     title="Many requests at a time: HTTP/1.1 and HTTP/2, on each hop",
     claim="HTTP/2 needs one connection instead of many, sends small headers, and is faster.",
     unit="request",
-    ways=(
-        Way("short", "HTTP/1.1, a connection for each request, on both hops", _H2),
-        Way("keep-alive", "HTTP/1.1, as many kept connections as requests at a time", _H2),
-        Way("one", "HTTP/1.1, one kept connection on which all wait their turn", _H2),
-        Way("h2", "HTTP/2 on both hops", _H2),
-        Way("h2-to-h1", "HTTP/2 from the clients, HTTP/1.1 to the server", _H2),
-        Way("h1-to-h2", "HTTP/1.1 from the clients, HTTP/2 to the server", _H2),
+    variants=(
+        Variant("short", "HTTP/1.1, a connection for each request, on both hops", _H2),
+        Variant("keep-alive", "HTTP/1.1, as many kept connections as requests at a time", _H2),
+        Variant("one", "HTTP/1.1, one kept connection on which all wait their turn", _H2),
+        Variant("h2", "HTTP/2 on both hops", _H2),
+        Variant("h2-to-h1", "HTTP/2 from the clients, HTTP/1.1 to the server", _H2),
+        Variant("h1-to-h2", "HTTP/1.1 from the clients, HTTP/2 to the server", _H2),
     ),
     settings=Http2Settings,
     columns=(
@@ -202,7 +202,7 @@ SCENARIO = Scenario(
     refuse=refuse,
     default_subjects=("direct", "nginx", "haproxy", "envoy", "caddy", "nghttpx"),
     brief={
-        "ways": ["keep-alive", "one", "h2"],
+        "variants": ["keep-alive", "one", "h2"],
         "subjects": ["direct"],
         "settings": {"duration_s": 2.0},
     },

@@ -7,13 +7,13 @@ from typing import Any
 
 from bench.analysis.cases import Summary
 from bench.experiment.case import Case
-from bench.experiment.definition import Bars, Column, Curves, Figures, Need, Scenario, Settings, Way
+from bench.experiment.definition import Bars, Column, Curves, Figures, Need, Scenario, Settings, Variant
 from bench.experiment.front import Front
 from bench.experiment.scenario_roles import Server
-from bench.experiment.testbed import Stage
-from bench.experiment.trial_result import Happening
+from bench.experiment.testbed import Testbed
+from bench.experiment.trial_result import Fault
 from bench.lab import Lab
-from bench.runs.record import Caution
+from bench.runs.record import TrialWarning
 from bench.scenarios.migration import network, silence
 from bench.subjects import certificates
 from bench.subjects.subject import Carries
@@ -46,24 +46,24 @@ def front(case: Case, settings: MigrationSettings) -> Front:
     return Front(
         _CLIENTS,
         carries=Carries(
-            upgrade=case.way.startswith("websocket"),
-            streams=not case.way.startswith("keep-alive"),
-            client_http="3" if case.way.startswith("quic") else "1.1",
+            upgrade=case.variant.startswith("websocket"),
+            streams=not case.variant.startswith("keep-alive"),
+            client_http="3" if case.variant.startswith("quic") else "1.1",
         ),
     )
 
 
-def perform(stage: Stage, case: Case, settings: MigrationSettings) -> Figures:
+def perform(testbed: Testbed, case: Case, settings: MigrationSettings) -> Figures:
     """Have one client follow an answer, and change its address in the middle."""
-    is_quic = case.way.startswith("quic")
-    issued = certificates.issue(_names(stage.place)) if is_quic else None
-    shown = _files(stage.place, issued) if issued is not None and case.subject.name == "direct" else ()
+    is_quic = case.variant.startswith("quic")
+    issued = certificates.issue(_names(testbed.place)) if is_quic else None
+    shown = _files(testbed.place, issued) if issued is not None and case.subject.name == "direct" else ()
     told = ("--tokens", str(settings.tokens), "--every", str(settings.every_s))
-    server = stage.serve("backends.scenarios.tokens.server", "--shared", *told, *shown)
-    entrance = stage.open(server.addresses, None if issued is None else issued.certificate)
-    way_there = network.lay(stage, entrance, settings.round_trip_s)
+    server = testbed.start_server("backends.scenarios.tokens.server", "--shared", *told, *shown)
+    entrance = testbed.start_proxy(server.addresses, None if issued is None else issued.certificate)
+    way_there = network.lay(testbed, entrance, settings.round_trip_s)
     job = {
-        "way": case.way,
+        "variant": case.variant,
         "address": way_there.entry,
         "old": way_there.old,
         "binds": way_there.binds,
@@ -73,21 +73,21 @@ def perform(stage: Stage, case: Case, settings: MigrationSettings) -> Figures:
         "idle_timeout_s": settings.idle_timeout_s,
         "watch_s": settings.watch_s,
     }
-    stage.clients(f"bench.scenarios.migration.{'quic' if is_quic else 'tcp'}", [job])
+    testbed.start_clients(f"bench.scenarios.migration.{'quic' if is_quic else 'tcp'}", [job])
 
     def arrive() -> None:
         way_there.arrive()
-        stage.cast.tell({"command": "moved", "address": way_there.new})
+        testbed.roles.tell({"command": "moved", "address": way_there.new})
 
-    happenings = [
-        Happening(settings.move_at_s, way_there.leave),
-        Happening(settings.move_at_s + settings.outage_s, arrive),
+    faults = [
+        Fault(settings.move_at_s, way_there.leave),
+        Fault(settings.move_at_s + settings.outage_s, arrive),
     ]
-    played = stage.play(0.0, None, settings.watch_s + 10, happenings)
-    moved_s = (way_there.left_ns - played.start_ns) / 1e9
+    result = testbed.run(0.0, None, settings.watch_s + 10, faults)
+    moved_s = (way_there.left_ns - result.start_ns) / 1e9
     outage_s = (way_there.arrived_ns - way_there.left_ns) / 1e9
-    seen = _seen(server) if case.subject.name == "direct" else {"quic": stage.cast.counted().quic}
-    return measured(played.done[0], settings, moved_s, outage_s, seen)
+    seen = _seen(server) if case.subject.name == "direct" else {"quic": testbed.roles.counted().quic}
+    return measured(result.done[0], settings, moved_s, outage_s, seen)
 
 
 def _seen(server: Server) -> dict[str, int | None]:
@@ -126,24 +126,24 @@ def measured(
             **seen,
         },
         curves={"tokens": told.curve},
-        cautions=_doubts(done, told, seen),
+        warnings=_warnings(done, told, seen),
         is_paced=True,
     )
 
 
-def _doubts(done: dict[str, Any], told: silence.Told, seen: dict[str, int | None]) -> list[Caution]:
-    doubts = []
+def _warnings(done: dict[str, Any], told: silence.Told, seen: dict[str, int | None]) -> list[TrialWarning]:
+    warnings = []
     if told.doubled:
-        doubts.append(Caution("doubled", f"{told.doubled} tokens came twice", voids=True))
+        warnings.append(TrialWarning("doubled", f"{told.doubled} tokens came twice", voids=True))
     if seen.get("quic") not in (None, 0, done["connections"]):
         said = f"the client made {done['connections']} QUIC connections, the other side saw {seen['quic']}"
-        doubts.append(Caution("witnesses-disagree", said))
-    return doubts
+        warnings.append(TrialWarning("witnesses-disagree", said))
+    return warnings
 
 
 def conclude(summary: Summary) -> str:
     """Say which connections went on, after how long, and what the others waited for."""
-    quic = [row for row in summary.rows if row.way in _PROBING]
+    quic = [row for row in summary.rows if row.variant in _PROBING]
     parts = []
     if quic:
         trials = [trial for row in quic for trial in row.counted]
@@ -157,7 +157,7 @@ def conclude(summary: Summary) -> str:
     stuck = _names_of(row for row in summary.rows if row.value("figures.went_on") == 0)
     if stuck:
         parts.append(f"{stuck} heard nothing more")
-    back = [row for row in summary.rows if row.way.endswith("-timeout") and row.value("figures.went_on")]
+    back = [row for row in summary.rows if row.variant.endswith("-timeout") and row.value("figures.went_on")]
     if back:
         waited = [value / 1000 for row in back if (value := row.value("figures.silence_ms")) is not None]
         span = " to ".join(dict.fromkeys(f"{value:,.1f}" for value in (min(waited), max(waited))))
@@ -169,8 +169,14 @@ def conclude(summary: Summary) -> str:
 
 def _names_of(rows: Any) -> str:
     """Return the ways of some rows, each once."""
-    ways = list(dict.fromkeys(row.way for row in rows))
-    return ways[0] if len(ways) == 1 else " and ".join([", ".join(ways[:-1]), ways[-1]]) if ways else ""
+    variants = list(dict.fromkeys(row.variant for row in rows))
+    return (
+        variants[0]
+        if len(variants) == 1
+        else " and ".join([", ".join(variants[:-1]), variants[-1]])
+        if variants
+        else ""
+    )
 
 
 def _names(place: Lab) -> list[str]:
@@ -190,16 +196,16 @@ SCENARIO = Scenario(
     title="A client changes its address in mid-answer: QUIC and TCP",
     claim="A QUIC connection survives a change of network, and a TCP connection breaks.",
     unit="token",
-    ways=(
-        Way("quic", "HTTP/3, and the client does nothing when its address changes", _AIOQUIC),
-        Way("quic-probe", "HTTP/3, and the client sends a PING from its new address", _AIOQUIC),
-        Way("quic-rebind", "HTTP/3, from a new socket and with a new connection id", _AIOQUIC),
-        Way("sse", "server-sent events, without a time-out"),
-        Way("sse-timeout", "server-sent events, given up after a silence"),
-        Way("websocket", "a WebSocket, without pings"),
-        Way("websocket-timeout", "a WebSocket that pings, and gives up where no pong comes"),
-        Way("keep-alive", "a request for the next tokens, again and again, without a time-out"),
-        Way("keep-alive-timeout", "the same, each request with a time-out"),
+    variants=(
+        Variant("quic", "HTTP/3, and the client does nothing when its address changes", _AIOQUIC),
+        Variant("quic-probe", "HTTP/3, and the client sends a PING from its new address", _AIOQUIC),
+        Variant("quic-rebind", "HTTP/3, from a new socket and with a new connection id", _AIOQUIC),
+        Variant("sse", "server-sent events, without a time-out"),
+        Variant("sse-timeout", "server-sent events, given up after a silence"),
+        Variant("websocket", "a WebSocket, without pings"),
+        Variant("websocket-timeout", "a WebSocket that pings, and gives up where no pong comes"),
+        Variant("keep-alive", "a request for the next tokens, again and again, without a time-out"),
+        Variant("keep-alive-timeout", "the same, each request with a time-out"),
     ),
     settings=MigrationSettings,
     columns=(
@@ -230,7 +236,7 @@ SCENARIO = Scenario(
     front=front,
     default_subjects=_HTTP3,
     brief={
-        "ways": ["quic-probe", "sse", "sse-timeout"],
+        "variants": ["quic-probe", "sse", "sse-timeout"],
         "subjects": ["direct"],
         "settings": {"tokens": 150, "move_at_s": 1.0, "timeout_s": 1.0, "watch_s": 4.0},
     },

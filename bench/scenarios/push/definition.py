@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bench.experiment.case import Case
-from bench.experiment.definition import Bars, Column, Distribution, Figures, Need, Scenario, Way
+from bench.experiment.definition import Bars, Column, Distribution, Figures, Need, Scenario, Variant
 from bench.experiment.front import Front
-from bench.experiment.testbed import Stage
+from bench.experiment.testbed import Testbed
 from bench.plan.run_plan import Mode
 from bench.scenarios.push import account, sentence
 from bench.scenarios.push.settings import SPARE_CONNECTIONS, PushSettings, jobs
@@ -18,28 +18,30 @@ _LONGEST_S = 120.0
 """How long a rising rate may take: more steps than any machine gets through."""
 
 
-def perform(stage: Stage, case: Case, settings: PushSettings) -> Figures:
+def perform(testbed: Testbed, case: Case, settings: PushSettings) -> Figures:
     """Let one publisher and all subscribers play one way, and add up what was delivered."""
-    kind = "picows_server" if case.way == "websocket-picows" else "server"
-    server = stage.serve(f"backends.scenarios.push.{kind}", "--drop-every", str(settings.drop_every_s))
-    address = stage.open(server.addresses)
-    stage.clients("bench.scenarios.push.clients", list(jobs(settings, case.way, address)))
+    kind = "picows_server" if case.variant == "websocket-picows" else "server"
+    server = testbed.start_server(
+        f"backends.scenarios.push.{kind}", "--drop-every", str(settings.drop_every_s)
+    )
+    address = testbed.start_proxy(server.addresses)
+    testbed.start_clients("bench.scenarios.push.clients", list(jobs(settings, case.variant, address)))
     if settings.browser:
-        path = "/?by=websocket" if case.way in _SOCKETS else "/"
-        stage.clients("bench.scenarios.client.browser", [{"address": address, "path": path}])
+        path = "/?by=websocket" if case.variant in _SOCKETS else "/"
+        testbed.start_clients("bench.scenarios.client.browser", [{"address": address, "path": path}])
     if settings.find_limit:
-        played = stage.play(settings.warmup_s, None, _LONGEST_S)
+        result = testbed.run(settings.warmup_s, None, _LONGEST_S)
     else:
-        played = stage.play(settings.warmup_s, settings.duration_s)
-    return account.figures(played, settings, played.done[-1] if settings.browser else None)
+        result = testbed.run(settings.warmup_s, settings.duration_s)
+    return account.figures(result, settings, result.done[-1] if settings.browser else None)
 
 
 def front(case: Case, settings: PushSettings) -> Front:
     """Ask for new connections where each request has one, and for what is held or never ends."""
     return Front(
         settings.subscribers + SPARE_CONNECTIONS,
-        Mode.SHORT if case.way == "short-poll-new" else Mode.KEEPALIVE,
-        Carries(upgrade=case.way in _SOCKETS, streams=case.way in _LONG),
+        Mode.SHORT if case.variant == "short-poll-new" else Mode.KEEPALIVE,
+        Carries(upgrade=case.variant in _SOCKETS, streams=case.variant in _LONG),
     )
 
 
@@ -49,7 +51,7 @@ def refuse(case: Case, settings: PushSettings) -> str | None:
         return None
     from bench.scenarios.client import browser  # noqa: PLC0415 - only for those who ask for it
 
-    if case.way not in ("sse", "websocket"):
+    if case.variant not in ("sse", "websocket"):
         return "a browser's page follows by sse or websocket; leave out --set browser=true"
     return browser.missing()
 
@@ -59,13 +61,13 @@ SCENARIO = Scenario(
     title="From one publisher to many subscribers: polling, long polling, SSE, WebSocket",
     claim="Polling wastes requests and adds delay, long polling wastes fewer, and pushing wastes none.",
     unit="delivered message",
-    ways=(
-        Way("short-poll-new", "ask every so often, on a new connection each time"),
-        Way("short-poll", "ask every so often, on a kept connection"),
-        Way("long-poll", "ask, and be answered when there is something"),
-        Way("sse", "one response that never ends (server-sent events)"),
-        Way("websocket", "one upgraded connection"),
-        Way("websocket-picows", "the same, server and clients on picows", (Need("picows", "push"),)),
+    variants=(
+        Variant("short-poll-new", "ask every so often, on a new connection each time"),
+        Variant("short-poll", "ask every so often, on a kept connection"),
+        Variant("long-poll", "ask, and be answered when there is something"),
+        Variant("sse", "one response that never ends (server-sent events)"),
+        Variant("websocket", "one upgraded connection"),
+        Variant("websocket-picows", "the same, server and clients on picows", (Need("picows", "push"),)),
     ),
     settings=PushSettings,
     columns=(
@@ -99,7 +101,7 @@ SCENARIO = Scenario(
     front=front,
     refuse=refuse,
     brief={
-        "ways": ["short-poll-new", "long-poll", "sse", "websocket"],
+        "variants": ["short-poll-new", "long-poll", "sse", "websocket"],
         "subjects": ["direct"],
         "settings": {"subscribers": 100, "warmup_s": 0.5, "duration_s": 3.0},
     },

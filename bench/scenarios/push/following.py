@@ -17,7 +17,7 @@ _FOLD_EVERY_S = 1.0
 class Job:
     """What one client process is told; the keys of its job."""
 
-    way: str
+    variant: str
     address: str
     connections: int
     subscribers: int

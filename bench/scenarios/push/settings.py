@@ -58,13 +58,13 @@ class PushSettings(Settings):
                 )
 
 
-def jobs(settings: PushSettings, way: str, address: str) -> Iterator[dict[str, Any]]:
+def jobs(settings: PushSettings, variant: str, address: str) -> Iterator[dict[str, Any]]:
     """Yield the job of each client process: its share of the subscribers; the first one publishes too."""
     shares = list(_shares(settings.subscribers, settings.client_processes))
     stalled = list(_shares(settings.stalled, settings.client_processes))
     for place, share in enumerate(shares):
         job = Job(
-            way=way,
+            variant=variant,
             address=address,
             connections=share + SPARE_CONNECTIONS,
             subscribers=share,

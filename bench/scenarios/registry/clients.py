@@ -39,7 +39,7 @@ def _members(
     job: Job, tally: Tally
 ) -> tuple[Callable[[Named, int], Instance], Callable[..., Coroutine[Any, Any, None]]]:
     """Return how an instance is made, and what a subscriber does."""
-    if job.way == "stream":
+    if job.variant == "stream":
         from bench.scenarios.registry import streaming  # noqa: PLC0415 - its package may be missing elsewhere
 
         return lambda named, number: streaming.Instance(named, job, tally), streaming.follow

@@ -11,13 +11,23 @@ from bench.analysis import histogram
 from bench.analysis.cases import Summary
 from bench.experiment import fd_limits
 from bench.experiment.case import Case
-from bench.experiment.definition import Bars, Column, Curves, Figures, Ground, Need, Scenario, Settings, Way
+from bench.experiment.definition import (
+    Bars,
+    Column,
+    Curves,
+    Figures,
+    Ground,
+    Need,
+    Scenario,
+    Settings,
+    Variant,
+)
 from bench.experiment.environments import NACOS
 from bench.experiment.front import Front
-from bench.experiment.testbed import Stage
-from bench.experiment.trial_result import Played
+from bench.experiment.testbed import Testbed
+from bench.experiment.trial_result import TrialResult
 from bench.plan.run_plan import Mode
-from bench.runs.record import Caution
+from bench.runs.record import TrialWarning
 from bench.subjects.subject import Carries
 
 _LEAST_INSTANCES = 100
@@ -109,18 +119,18 @@ def steps(settings: RegistrySettings) -> list[Step]:
 
 def ground(case: Case, settings: RegistrySettings) -> Ground:
     """Ask for as many addresses as the settings say, where each beat takes a port."""
-    count = settings.addresses if case.way == "http-short" else 1
+    count = settings.addresses if case.variant == "http-short" else 1
     return Ground(count, 1 if case.subject.name in _ONE_ADDRESS else count)
 
 
 def front(case: Case, settings: RegistrySettings) -> Front | None:
     """Ask for new connections where each beat has one, and for tunnels where each instance has a stream."""
-    if case.way.startswith(_REAL):
+    if case.variant.startswith(_REAL):
         return None
     return Front(
         settings.connections,
-        Mode.SHORT if case.way == "http-short" else Mode.KEEPALIVE,
-        Carries(upgrade=case.way == "stream", streams=case.way == "stream"),
+        Mode.SHORT if case.variant == "http-short" else Mode.KEEPALIVE,
+        Carries(upgrade=case.variant == "stream", streams=case.variant == "stream"),
         workers=settings.proxy_workers,
     )
 
@@ -132,9 +142,9 @@ def refuse(case: Case, settings: RegistrySettings) -> str | None:
     """
     if case.subject.name == "direct":
         return None
-    if case.way.startswith(_REAL):
+    if case.variant.startswith(_REAL):
         return "Nacos's own client is shown without a proxy only"
-    if case.way != "stream" and case.subject.name not in _CAREFUL:
+    if case.variant != "stream" and case.subject.name not in _CAREFUL:
         return None
     most = fd_limits.between(settings.connections)
     if case.subject.name in _PROCESSES and settings.proxy_workers > 1:
@@ -144,30 +154,30 @@ def refuse(case: Case, settings: RegistrySettings) -> str | None:
     return None if lack is None else f"{lack}{remedy} or lower settings.instances = {settings.instances}"
 
 
-def perform(stage: Stage, case: Case, settings: RegistrySettings) -> Figures:
+def perform(testbed: Testbed, case: Case, settings: RegistrySettings) -> Figures:
     """Let the instances come, step by step, change some of them in the window, and add up what was seen."""
-    if case.way.startswith(_REAL):
-        return _perform_real(stage, case, settings)
-    style = "stream" if case.way == "stream" else "http"
+    if case.variant.startswith(_REAL):
+        return _perform_real(testbed, case, settings)
+    style = "stream" if case.variant == "stream" else "http"
     flags = ("--style", style, "--beat", f"{settings.beat_every_s:g}", "--expire", f"{settings.expire_s:g}")
-    server = stage.serve("backends.scenarios.registry.server", *flags)
-    address, planned = stage.open(server.addresses), steps(settings)
-    stage.clients("bench.scenarios.registry.clients", [_job(stage, case, settings, address)])
+    server = testbed.start_server("backends.scenarios.registry.server", *flags)
+    address, planned = testbed.start_proxy(server.addresses), steps(settings)
+    testbed.start_clients("bench.scenarios.registry.clients", [_job(testbed, case, settings, address)])
     patience_s = _patience_s(settings)
-    played = stage.play(planned[-1].steady_s, settings.duration_s, timeout_s=patience_s + 30.0)
-    return _figures(played, planned, settings)
+    result = testbed.run(planned[-1].steady_s, settings.duration_s, timeout_s=patience_s + 30.0)
+    return _figures(result, planned, settings)
 
 
-def _perform_real(stage: Stage, case: Case, settings: RegistrySettings) -> Figures:
+def _perform_real(testbed: Testbed, case: Case, settings: RegistrySettings) -> Figures:
     """Let a few of Nacos's own clients play; what they cost is theirs, and not compared."""
-    if case.way == "sdk-2":
-        server = stage.serve("backends.scenarios.registry.nacos_grpc", environment=NACOS)
+    if case.variant == "sdk-2":
+        server = testbed.start_server("backends.scenarios.registry.nacos_grpc", environment=NACOS)
     else:
-        server = stage.serve(
+        server = testbed.start_server(
             "backends.scenarios.registry.server", "--style", "http", "--expire", f"{settings.expire_s:g}"
         )
     job = {
-        "way": case.way,
+        "variant": case.variant,
         "address": server.address,
         "instances": settings.real_instances,
         "subscribers": settings.real_subscribers,
@@ -176,17 +186,17 @@ def _perform_real(stage: Stage, case: Case, settings: RegistrySettings) -> Figur
         "poll_every_s": settings.poll_every_s,
         "patience_s": _patience_s(settings),
     }
-    stage.clients("bench.scenarios.sdk.nacos", [job], environment=NACOS)
+    testbed.start_clients("bench.scenarios.sdk.nacos", [job], environment=NACOS)
     joining_s = _REAL_JOIN_S * (settings.real_instances + settings.real_subscribers)
-    played = stage.play(joining_s, settings.duration_s, timeout_s=_patience_s(settings) + 30.0)
-    return _figures(played, [], replace(settings, instances=settings.real_instances))
+    result = testbed.run(joining_s, settings.duration_s, timeout_s=_patience_s(settings) + 30.0)
+    return _figures(result, [], replace(settings, instances=settings.real_instances))
 
 
-def _job(stage: Stage, case: Case, settings: RegistrySettings, address: str) -> dict[str, Any]:
+def _job(testbed: Testbed, case: Case, settings: RegistrySettings, address: str) -> dict[str, Any]:
     return {
-        "way": case.way,
+        "variant": case.variant,
         "address": address,
-        "sources": stage.sources("client"),
+        "sources": testbed.sources("client"),
         "steps": [[step.joins_s, step.instances] for step in steps(settings)],
         "joins_per_s": settings.joins_per_s,
         "beat_every_s": settings.beat_every_s,
@@ -206,9 +216,9 @@ def _patience_s(settings: RegistrySettings) -> float:
     return settings.expire_s * 4 / 3 + settings.poll_every_s + _LAST_S
 
 
-def _figures(played: Played, planned: list[Step], settings: RegistrySettings) -> Figures:
-    told = played.done[0]
-    beats, spent_s = int(told["beats"]), played.spent_s("backend")
+def _figures(result: TrialResult, planned: list[Step], settings: RegistrySettings) -> Figures:
+    told = result.done[0]
+    beats, spent_s = int(told["beats"]), result.spent_s("backend")
     due_per_s = settings.instances / settings.beat_every_s
     return Figures(
         units=beats,
@@ -224,50 +234,52 @@ def _figures(played: Played, planned: list[Step], settings: RegistrySettings) ->
             "mistaken": told["mistaken"],
             "failed": sum(told["errors"].values()),
             **{kind: told["errors"].get(kind, 0) for kind in ("connect", "address_exhausted", "reset")},
-            "held": played.held,
+            "held": result.held,
         },
         times_us={
             name: histogram.merge([dict(told[f"{name}_us"])]) for name in ("beat", "came", "known", "went")
         },
-        curves={"cores": list(_cores(played, planned, settings.beat_every_s))},
-        cautions=list(_doubts(told)),
+        curves={"cores": list(_cores(result, planned, settings.beat_every_s))},
+        warnings=list(_warnings(told)),
     )
 
 
-def _cores(played: Played, planned: list[Step], beat_every_s: float) -> Iterator[tuple[float, float]]:
+def _cores(result: TrialResult, planned: list[Step], beat_every_s: float) -> Iterator[tuple[float, float]]:
     """Yield for each step how many cores the registry took while every instance beat once."""
-    seen = [sample for sample in played.samples if sample.host == "backend"]
+    seen = [sample for sample in result.samples if sample.host == "backend"]
     if not seen:
         return  # interrupted before the first look
     for step in planned:
         edges = []
         for moment_s in (step.steady_s, step.steady_s + beat_every_s):
-            moment_ns = played.start_ns + round(moment_s * 1e9)
+            moment_ns = result.start_ns + round(moment_s * 1e9)
             edges.append(min(seen, key=lambda sample: abs(sample.t_ns - moment_ns)))
         spent_ns = edges[1].t_ns - edges[0].t_ns
         if spent_ns > 0:
             yield float(step.instances), (edges[1].cpu_s - edges[0].cpu_s) / (spent_ns / 1e9)
 
 
-def _doubts(told: dict[str, Any]) -> Iterator[Caution]:
+def _warnings(told: dict[str, Any]) -> Iterator[TrialWarning]:
     if told["unseen"]:
         said = f"{told['unseen']:,} changes had not been seen by a subscriber when the trial ended"
-        yield Caution(
+        yield TrialWarning(
             "unseen", said, "beats that failed may be why", voids=not told["errors"] and not told["mistaken"]
         )
     if told["mistaken"]:
         said = f"living instances were taken for dead {told['mistaken']:,} times"
-        yield Caution("mistaken", said, "their beats came too late: see the ports and the CPU of the clients")
+        yield TrialWarning(
+            "mistaken", said, "their beats came too late: see the ports and the CPU of the clients"
+        )
     failed = sum(told["errors"].values())
     if failed:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in told["errors"].items())
-        yield Caution(
+        yield TrialWarning(
             "failed",
             f"{failed:,} beats or polls failed: {kinds}",
             "an instance that cannot beat is taken for dead",
         )
     if told["late"] > 0.01 * (told["beats"] + told["late"]):
-        yield Caution(
+        yield TrialWarning(
             "late",
             f"{told['late']:,} beats were still under way when the next was due",
             "someone is too slow",
@@ -280,7 +292,7 @@ def conclude(summary: Summary) -> str:
     parts = []
     short = summary.value("figures.cores", "http-short", subject)
     for row in summary.of_subject(subject):
-        if row.way.startswith(_REAL):
+        if row.variant.startswith(_REAL):
             continue
         cores, died, came = (
             row.value(key) for key in ("figures.cores", "times_ms.went.p50", "times_ms.came.p50")
@@ -288,16 +300,18 @@ def conclude(summary: Summary) -> str:
         if (mistaken := row.value("figures.mistaken") or 0) > _LOST_HOLD * (
             row.value("figures.instances") or 0
         ):
-            parts.append(f"{row.way} loses hold of them: it took living ones for dead {mistaken:,.0f} times")
+            parts.append(
+                f"{row.variant} loses hold of them: it took living ones for dead {mistaken:,.0f} times"
+            )
             continue
         if cores is None or died is None or came is None:
             continue
-        ratio = f" ({short / cores:.2g}x less)" if short and cores and row.way != "http-short" else ""
+        ratio = f" ({short / cores:.2g}x less)" if short and cores and row.variant != "http-short" else ""
         parts.append(
-            f"{row.way} takes {cores:.2g} cores of the registry{ratio}, and its subscribers see a death after"
-            f" {_told(died)} and a newcomer after {_told(came)}"
+            f"{row.variant} takes {cores:.2g} cores of the registry{ratio}, and its subscribers see a death"
+            f" after {_told(died)} and a newcomer after {_told(came)}"
         )
-    instances = summary.value("figures.instances", summary.rows[0].way) or 0
+    instances = summary.value("figures.instances", summary.rows[0].variant) or 0
     said = [f"With {instances:,.0f} instances {'; '.join(parts)}."] if parts else []
     return " ".join([*said, *_conclude_real(summary)])
 
@@ -306,8 +320,11 @@ def _conclude_real(summary: Summary) -> Iterator[str]:
     """Yield what Nacos's own clients did, where they were there."""
     told = [
         f"{opened:,.0f} connections of its client of {version}"
-        for way, version in (("sdk-1", "1.x"), ("sdk-2", "2.x"))
-        if (opened := summary.value("hops.front.opened", way) or summary.value("hops.front.accepted", way))
+        for variant, version in (("sdk-1", "1.x"), ("sdk-2", "2.x"))
+        if (
+            opened := summary.value("hops.front.opened", variant)
+            or summary.value("hops.front.accepted", variant)
+        )
     ]
     if told:
         count = (
@@ -325,16 +342,18 @@ SCENARIO = Scenario(
     title="A service registry: beats by short requests, by kept connections, by one long stream each",
     claim="Nacos 2 moved from short HTTP requests to long connections, which gave multiples.",
     unit="beat",
-    ways=(
-        Way("http-short", "as Nacos 1.x: a beat is a request on a new connection, subscribers poll"),
-        Way("http-kept", "the same on kept connections"),
-        Way(
+    variants=(
+        Variant("http-short", "as Nacos 1.x: a beat is a request on a new connection, subscribers poll"),
+        Variant("http-kept", "the same on kept connections"),
+        Variant(
             "stream",
             "as Nacos 2.x: one long connection each, subscribers are told",
             (Need("picows", "push"),),
         ),
-        Way("sdk-1", "Nacos's own client of 1.x, a few of them", (NACOS,), is_illustration=True),
-        Way("sdk-2", "Nacos's own client of 2.x, a few of them, over gRPC", (NACOS,), is_illustration=True),
+        Variant("sdk-1", "Nacos's own client of 1.x, a few of them", (NACOS,), is_illustration=True),
+        Variant(
+            "sdk-2", "Nacos's own client of 2.x, a few of them, over gRPC", (NACOS,), is_illustration=True
+        ),
     ),
     settings=RegistrySettings,
     columns=(
@@ -377,7 +396,7 @@ SCENARIO = Scenario(
     refuse=refuse,
     ground=ground,
     brief={
-        "ways": ["http-short", "http-kept", "stream"],
+        "variants": ["http-short", "http-kept", "stream"],
         "subjects": ["direct"],
         "settings": {
             "instances": 1000,

@@ -26,7 +26,7 @@ that begin together none would end before the last has begun."""
 class Job:
     """What the members are to do; times in seconds, from the start of the trial."""
 
-    way: str
+    variant: str
     address: str
     sources: list[str]
     steps: list[list[float]]

@@ -17,7 +17,7 @@ def manner(job: Job, number: int) -> Manner:
     """Return how a member asks: its source address is one of those there are, in turn."""
     host, _, port = job.address.rpartition(":")
     source = job.sources[number % len(job.sources)] if job.sources else None
-    return Manner(host, int(port), job.way == "http-kept", job.server_closes, source)
+    return Manner(host, int(port), job.variant == "http-kept", job.server_closes, source)
 
 
 class Instance:

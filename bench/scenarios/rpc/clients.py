@@ -18,7 +18,7 @@ from bench.scenarios.rpc.wires import Reach, reach
 class Job:
     """What the consumers are to do."""
 
-    way: str
+    variant: str
     address: str
     sources: list[str]
     pool: int
@@ -92,7 +92,7 @@ class Consumers:
 async def act(given: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
     """Connect, and call until the window ends or the harness wants the end."""
     job = Job(**{key: value for key, value in given.items() if key != "command"})
-    consumers = Consumers(job, go, await reach(job.way, job.address, job.sources, job.pool))
+    consumers = Consumers(job, go, await reach(job.variant, job.address, job.sources, job.pool))
     calling = asyncio.ensure_future(consumers.at_a_rate() if job.rate else consumers.as_fast_as_answered())
     stopped = asyncio.ensure_future(control.stopped.wait())
     await asyncio.wait([calling, stopped], return_when=asyncio.FIRST_COMPLETED)

@@ -9,12 +9,12 @@ from bench.analysis import histogram
 from bench.analysis.cases import Summary
 from bench.errors import PlanError
 from bench.experiment.case import Case
-from bench.experiment.definition import Bars, Column, Figures, Ground, Scenario, Settings, Way
+from bench.experiment.definition import Bars, Column, Figures, Ground, Scenario, Settings, Variant
 from bench.experiment.environments import DUBBO
 from bench.experiment.front import Front
-from bench.experiment.testbed import Stage
-from bench.experiment.trial_result import Played
-from bench.runs.record import Caution
+from bench.experiment.testbed import Testbed
+from bench.experiment.trial_result import TrialResult
+from bench.runs.record import TrialWarning
 from bench.subjects.subject import Carries
 
 _MIB = 1024 * 1024
@@ -56,36 +56,36 @@ class RpcSettings(Settings):
 
 def ground(case: Case, settings: RpcSettings) -> Ground:
     """Ask for as many addresses as the settings say, where each call takes a port."""
-    count = settings.addresses if case.way == "short" else 1
+    count = settings.addresses if case.variant == "short" else 1
     return Ground(count, 1 if case.subject.name == "direct" else count)
 
 
 def front(case: Case, settings: RpcSettings) -> Front | None:
     """Ask for a proxy that passes TCP connections through: the calls are Dubbo's own protocol."""
-    if case.way == _REAL:
+    if case.variant == _REAL:
         return None
     return Front(settings.callers + settings.pool + _SPARE_CONNECTIONS, carries=Carries(passthrough=True))
 
 
 def refuse(case: Case, settings: RpcSettings) -> str | None:
     """Refuse Dubbo's own client behind a proxy: it only shows that the rest is the real protocol."""
-    if case.way == _REAL and case.subject.name != "direct":
+    if case.variant == _REAL and case.subject.name != "direct":
         return "Dubbo's own client is shown without a proxy only"
     return None
 
 
-def perform(stage: Stage, case: Case, settings: RpcSettings) -> Figures:
+def perform(testbed: Testbed, case: Case, settings: RpcSettings) -> Figures:
     """Let the consumers call, and add up what came back."""
-    if case.way == _REAL:
-        return _perform_real(stage, settings)
-    server = stage.serve(
-        "backends.scenarios.rpc.server", *(["--ordered"] if case.way == "ordered-slow" else [])
+    if case.variant == _REAL:
+        return _perform_real(testbed, settings)
+    server = testbed.start_server(
+        "backends.scenarios.rpc.server", *(["--ordered"] if case.variant == "ordered-slow" else [])
     )
-    odd = case.way.partition("-")[2]
+    odd = case.variant.partition("-")[2]
     job = {
-        "way": case.way,
-        "address": stage.open(server.addresses),
-        "sources": stage.sources("client"),
+        "variant": case.variant,
+        "address": testbed.start_proxy(server.addresses),
+        "sources": testbed.sources("client"),
         "pool": settings.pool,
         "callers": settings.callers,
         "rate": settings.rate if odd else 0,
@@ -95,49 +95,53 @@ def perform(stage: Stage, case: Case, settings: RpcSettings) -> Figures:
         "odd_bytes": settings.large_bytes if odd == "large" else settings.answer_bytes,
         "connections": settings.callers + settings.pool + _SPARE_CONNECTIONS,
     }
-    stage.clients("bench.scenarios.rpc.clients", [job])
-    played = stage.play(settings.warmup_s, settings.duration_s)
-    return _figures(played, is_paced=bool(odd))
+    testbed.start_clients("bench.scenarios.rpc.clients", [job])
+    result = testbed.run(settings.warmup_s, settings.duration_s)
+    return _figures(result, is_paced=bool(odd))
 
 
-def _perform_real(stage: Stage, settings: RpcSettings) -> Figures:
+def _perform_real(testbed: Testbed, settings: RpcSettings) -> Figures:
     """Let callers share one of Dubbo's own clients; what it costs is its own, and not compared."""
-    server = stage.serve("backends.scenarios.rpc.dubbo_triple", environment=DUBBO)
+    server = testbed.start_server("backends.scenarios.rpc.dubbo_triple", environment=DUBBO)
     job = {
         "address": server.address,
         "callers": settings.real_callers,
         "answer_bytes": settings.answer_bytes,
     }
-    stage.clients("bench.scenarios.sdk.dubbo", [job], environment=DUBBO)
-    return _figures(stage.play(settings.warmup_s, settings.duration_s), is_paced=False)
+    testbed.start_clients("bench.scenarios.sdk.dubbo", [job], environment=DUBBO)
+    return _figures(testbed.run(settings.warmup_s, settings.duration_s), is_paced=False)
 
 
-def _figures(played: Played, is_paced: bool) -> Figures:
-    told: dict[str, Any] = played.done[0]
-    cautions = []
+def _figures(result: TrialResult, is_paced: bool) -> Figures:
+    told: dict[str, Any] = result.done[0]
+    warnings = []
     if told["failed"]:
         said = f"{told['failed']:,} calls failed"
-        cautions.append(Caution("failed", said, "see the ports and TIME_WAIT of the clients", voids=True))
-    done, spent_s = int(told["done"]), played.spent_s("backend")
+        warnings.append(
+            TrialWarning("failed", said, "see the ports and TIME_WAIT of the clients", voids=True)
+        )
+    done, spent_s = int(told["done"]), result.spent_s("backend")
     return Figures(
         units=done,
         figures={
-            "calls_per_s": None if is_paced else done / played.window_s,
+            "calls_per_s": None if is_paced else done / result.window_s,
             "provider_us": None if is_paced or not done else spent_s / done * 1e6,
             "failed": told["failed"],
-            "held": played.held,
+            "held": result.held,
         },
         times_us={
             "small" if is_paced else "call": histogram.merge([dict(told["small_us"])]),
             **({"odd": histogram.merge([dict(told["odd_us"])])} if is_paced else {}),
         },
-        cautions=cautions,
+        warnings=warnings,
     )
 
 
 def conclude(summary: Summary) -> str:
     """Say how fast each way is, and what odd calls do to the others."""
-    rates = {way: summary.value("figures.calls_per_s", way) for way in ("short", "pool", "multiplexed")}
+    rates = {
+        variant: summary.value("figures.calls_per_s", variant) for variant in ("short", "pool", "multiplexed")
+    }
     parts = []
     short, pool, one = rates.values()
     if short and pool and one:
@@ -148,12 +152,12 @@ def conclude(summary: Summary) -> str:
     for kind, what in (("slow", "slow calls"), ("large", "large answers")):
         told = [
             f"{late:,.2g} ms {name}"
-            for way, name in (
+            for variant, name in (
                 ("multiplexed", "on one connection"),
                 ("pool", "in a pool"),
                 ("ordered", "in order"),
             )
-            if (late := summary.value("times_ms.small.p99", f"{way}-{kind}")) is not None
+            if (late := summary.value("times_ms.small.p99", f"{variant}-{kind}")) is not None
         ]
         if told:
             parts.append(f"beside {what}, 99 % of small calls take at most {', '.join(told)}")
@@ -167,16 +171,16 @@ SCENARIO = Scenario(
     title="Remote calls: a connection for each, a pool, one that carries all at once",
     claim="A provider and a consumer, as in Dubbo, need one long connection, not many.",
     unit="call",
-    ways=(
-        Way("short", "a new connection for each call"),
-        Way("pool", "a few connections, each with one call at a time"),
-        Way("multiplexed", "one connection with all calls at once, as Dubbo has it"),
-        Way("pool-slow", "the pool, where some calls take the provider long"),
-        Way("multiplexed-slow", "one connection, where some calls take the provider long"),
-        Way("ordered-slow", "one connection whose answers come in order, where some take long"),
-        Way("pool-large", "the pool, where some answers are large"),
-        Way("multiplexed-large", "one connection, where some answers are large"),
-        Way(
+    variants=(
+        Variant("short", "a new connection for each call"),
+        Variant("pool", "a few connections, each with one call at a time"),
+        Variant("multiplexed", "one connection with all calls at once, as Dubbo has it"),
+        Variant("pool-slow", "the pool, where some calls take the provider long"),
+        Variant("multiplexed-slow", "one connection, where some calls take the provider long"),
+        Variant("ordered-slow", "one connection whose answers come in order, where some take long"),
+        Variant("pool-large", "the pool, where some answers are large"),
+        Variant("multiplexed-large", "one connection, where some answers are large"),
+        Variant(
             _REAL,
             "Dubbo's own client and provider, in Python: to see its connection",
             (DUBBO,),
@@ -216,7 +220,7 @@ SCENARIO = Scenario(
     refuse=refuse,
     default_subjects=("direct",),
     brief={
-        "ways": ["short", "pool", "multiplexed", "pool-slow", "multiplexed-slow"],
+        "variants": ["short", "pool", "multiplexed", "pool-slow", "multiplexed-slow"],
         "settings": {"warmup_s": 0.5, "duration_s": 1.5},
     },
 )

@@ -141,9 +141,9 @@ class Multiplexed:
         await self._wire.send(takes_ms, answer_bytes)
 
 
-async def reach(way: str, address: str, sources: Sequence[str], pool: int) -> Reach:
+async def reach(variant: str, address: str, sources: Sequence[str], pool: int) -> Reach:
     """Return the way called `way`, its lasting connections made; OSError where they cannot be."""
-    kind = way.partition("-")[0]
+    kind = variant.partition("-")[0]
     if kind == "short":
         return Short(address, sources)
     host, _, port = address.rpartition(":")

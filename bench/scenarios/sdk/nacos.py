@@ -30,7 +30,7 @@ class Client(Protocol):
 
 
 def _clients(job: dict[str, Any], beats: Beats) -> Any:
-    if job["way"] == "sdk-1":
+    if job["variant"] == "sdk-1":
         from bench.scenarios.sdk.nacos_http import Http  # noqa: PLC0415 - the other kind is not imported
 
         return lambda who: Http(who, job, beats)

@@ -11,9 +11,9 @@ from bench.analysis.cases import Row, Summary
 from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Curves, Figures, Scenario, Settings
 from bench.experiment.front import Front
-from bench.experiment.testbed import Stage
-from bench.runs.record import Caution
-from bench.scenarios.stream.ways import MANNERS
+from bench.experiment.testbed import Testbed
+from bench.runs.record import TrialWarning
+from bench.scenarios.stream.variants import MANNERS
 from bench.subjects.nginx import Nginx
 from bench.subjects.subject import Carries
 
@@ -36,13 +36,13 @@ class StreamSettings(Settings):
     """A headless Chromium as one more reader."""
 
 
-def perform(stage: Stage, case: Case, settings: StreamSettings) -> Figures:
+def perform(testbed: Testbed, case: Case, settings: StreamSettings) -> Figures:
     """Let all readers read an answer each, and note when the tokens came."""
-    manner = MANNERS[case.way]
+    manner = MANNERS[case.variant]
     flags = ["--tokens", str(settings.tokens), "--every", str(settings.every_s)]
     flags += ["--silence", str(manner.silence_s), *(["--no-accel"] if manner.no_accel else [])]
-    server = stage.serve("backends.scenarios.tokens.server", *flags)
-    address = stage.open(server.addresses)
+    server = testbed.start_server("backends.scenarios.tokens.server", *flags)
+    address = testbed.start_proxy(server.addresses)
     job = {
         "address": address,
         "connections": settings.streams + _SPARE_CONNECTIONS,
@@ -50,18 +50,18 @@ def perform(stage: Stage, case: Case, settings: StreamSettings) -> Figures:
         "socket": manner.socket,
         "encoding": "gzip" if manner.gzip else "identity",
     }
-    stage.clients("bench.scenarios.stream.clients", [job])
+    testbed.start_clients("bench.scenarios.stream.clients", [job])
     if settings.browser:
         path = "/?by=websocket" if manner.socket else "/"
-        stage.clients("bench.scenarios.client.browser", [{"address": address, "path": path}])
+        testbed.start_clients("bench.scenarios.client.browser", [{"address": address, "path": path}])
     answer_s = settings.tokens * settings.every_s + manner.silence_s
-    told, *shown = stage.play(settings.warmup_s, None, answer_s + _BOUND_S).done
+    told, *shown = testbed.run(settings.warmup_s, None, answer_s + _BOUND_S).done
     return _figures(told, shown, case, settings)
 
 
 def front(case: Case, settings: StreamSettings) -> Front:
     """Ask for a tunnel or a stream, for nothing special, or for nginx with the way's own settings."""
-    manner, clients = MANNERS[case.way], settings.streams + _SPARE_CONNECTIONS
+    manner, clients = MANNERS[case.variant], settings.streams + _SPARE_CONNECTIONS
     if manner.is_nginx_only:
         return Front(clients, subject=Nginx(manner.applied))
     carries = Carries() if manner.plain else Carries(upgrade=manner.socket, streams=not manner.socket)
@@ -86,8 +86,8 @@ def _figures(
         units=told["tokens"],
         figures=counted,
         times_us={name: histogram.merge([_counts(told[f"{name}_us"])]) for name in ("first", "gaps", "held")},
-        curves={"tokens": came} if case.way == "sse" or told["cut"] or _is_late(came) else {},
-        cautions=[Caution("doubled", f"{told['doubled']:,} tokens came twice", voids=True)]
+        curves={"tokens": came} if case.variant == "sse" or told["cut"] or _is_late(came) else {},
+        warnings=[TrialWarning("doubled", f"{told['doubled']:,} tokens came twice", voids=True)]
         if told["doubled"]
         else [],
     )
@@ -104,7 +104,7 @@ def _counts(pairs: Sequence[Sequence[int]]) -> dict[int, int]:
 
 def refuse(case: Case, settings: StreamSettings) -> str | None:
     """Refuse nginx's settings on other subjects, and a browser where there is none."""
-    if MANNERS[case.way].is_nginx_only and case.subject.name != "nginx":
+    if MANNERS[case.variant].is_nginx_only and case.subject.name != "nginx":
         return "is about a setting of nginx's"
     if settings.browser:
         from bench.scenarios.client import browser  # noqa: PLC0415 - only for those who ask for it
@@ -146,7 +146,7 @@ SCENARIO = Scenario(
     title="A chat answer as a stream of tokens, and what stands in its way",
     claim="Buffering on breaks server-sent events.",
     unit="token",
-    ways=tuple(manner.way for manner in MANNERS.values()),
+    variants=tuple(manner.variant for manner in MANNERS.values()),
     settings=StreamSettings,
     columns=(
         Column("times_ms.first.p50", "first token, ms", "ms"),
@@ -172,7 +172,7 @@ SCENARIO = Scenario(
     refuse=refuse,
     default_subjects=("direct", "nginx", "haproxy", "envoy", "caddy", "asyncio"),
     brief={
-        "ways": ["sse", "http10", "http11-gzip"],
+        "variants": ["sse", "http10", "http11-gzip"],
         "subjects": ["nginx"],
         "settings": {"tokens": 100, "streams": 5},
     },

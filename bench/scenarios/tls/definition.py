@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from bench.analysis.cases import Summary
 from bench.errors import PlanError
 from bench.experiment.case import Case
-from bench.experiment.definition import Bars, Column, Figures, Scenario, Settings, Way
+from bench.experiment.definition import Bars, Column, Figures, Scenario, Settings, Variant
 from bench.experiment.front import Front
-from bench.experiment.testbed import Stage
-from bench.experiment.trial_result import Played
-from bench.load.job import Job
+from bench.experiment.testbed import Testbed
+from bench.experiment.trial_result import TrialResult
+from bench.load.job import LoadJob
 from bench.plan.run_plan import Mode
-from bench.runs.record import Caution
+from bench.runs.record import TrialWarning
 from bench.scenarios.tls import backend
 from bench.scenarios.tls.backend import Handshakes
 from bench.subjects import certificates
@@ -40,19 +40,19 @@ class TlsSettings(Settings):
             raise PlanError(f"plan: settings.key = {self.key!r} is not one of {', '.join(_KEYS)}")
 
 
-def perform(stage: Stage, case: Case, settings: TlsSettings) -> Figures:
+def perform(testbed: Testbed, case: Case, settings: TlsSettings) -> Figures:
     """Send requests through a proxy to a server with TLS, or without, and count its handshakes."""
-    tls, _ = _asked(case.way)
-    host, cpus = stage.place.hosts["backend"], stage.cores("backend")
+    tls, _ = _asked(case.variant)
+    host, cpus = testbed.place.hosts["backend"], testbed.cores("backend")
     names = [*host.addresses]
     issued = None if tls is None else certificates.issue(names, rsa=settings.key == "rsa")
     shown = None if issued is None else issued.certificate
     server = backend.start(host, cpus, shown, "1.3" if tls is None else tls.version)
     assert server.pid is not None, "what was launched has a process"
-    stage.watch_process(server.pid, int(server.address.rpartition(":")[2]))
-    address = stage.open([server.address])
+    testbed.observe_process(server.pid, int(server.address.rpartition(":")[2]))
+    address = testbed.start_proxy([server.address])
     proxy, _, port = address.rpartition(":")
-    job = Job(
+    job = LoadJob(
         host=proxy,
         port=int(port),
         host_field=address,
@@ -62,15 +62,15 @@ def perform(stage: Stage, case: Case, settings: TlsSettings) -> Figures:
         echo=False,
         pattern=False,
     )
-    stage.clients("bench.load", [job.to_json()])
-    played = stage.play(settings.warmup_s, settings.duration_s)
+    testbed.start_clients("bench.load", [job.to_json()])
+    result = testbed.run(settings.warmup_s, settings.duration_s)
     handshakes = server.handshakes()
-    return _measured(played, handshakes, tls)
+    return _measured(result, handshakes, tls)
 
 
 def front(case: Case, settings: TlsSettings) -> Front:
     """Ask for the way's TLS to the server, and for a pool or none."""
-    tls, is_kept = _asked(case.way)
+    tls, is_kept = _asked(case.variant)
     mode = Mode.KEEPALIVE if is_kept else Mode.SHORT
     return Front(settings.concurrent + _SPARE, mode, Carries(upstream_tls=tls))
 
@@ -80,37 +80,37 @@ def refuse(case: Case, settings: TlsSettings) -> str | None:
     return "the hop behind a proxy is measured here" if case.subject.name == "direct" else None
 
 
-def _asked(way: str) -> tuple[UpstreamTls | None, bool]:
+def _asked(variant: str) -> tuple[UpstreamTls | None, bool]:
     """Return the TLS of a way, and whether its upstream connections are kept."""
-    kind, _, how = way.partition("-")
+    kind, _, how = variant.partition("-")
     if kind == "plain":
         return None, how == "kept"
     return UpstreamTls({"tls12": "1.2", "tls13": "1.3"}[kind], how == "resumed"), how == "kept"
 
 
-def _measured(played: Played, handshakes: Handshakes, tls: UpstreamTls | None) -> Figures:
-    told = played.done[0]
+def _measured(result: TrialResult, handshakes: Handshakes, tls: UpstreamTls | None) -> Figures:
+    told = result.done[0]
     requests, errors = int(told["requests"]), sum(told["errors"].values())
-    doubts = []
+    warnings = []
     if errors:
-        doubts.append(Caution("failed", f"{errors:,} requests failed", voids=True))
-    counters = played.seen["proxy"].counters
+        warnings.append(TrialWarning("failed", f"{errors:,} requests failed", voids=True))
+    counters = result.seen["proxy"].counters
     opened = None if counters is None else counters.active_opens
     if opened is not None and opened != handshakes.connections:
         said = f"the kernel opened {opened:,} connections, the server wrote down {handshakes.connections:,}"
-        doubts.append(
-            Caution("witnesses-disagree", said, "a connection without a request is not written down")
+        warnings.append(
+            TrialWarning("witnesses-disagree", said, "a connection without a request is not written down")
         )
     return Figures(
         units=requests,
         figures={
-            "requests_per_s": requests / played.window_s,
+            "requests_per_s": requests / result.window_s,
             "failed": errors,
             "full": handshakes.full if tls else None,
             "resumed": handshakes.resumed if tls else None,
             "server_connections": handshakes.connections,
         },
-        cautions=doubts,
+        warnings=warnings,
     )
 
 
@@ -149,15 +149,15 @@ SCENARIO = Scenario(
     title="TLS to the upstream server: new, resumed and kept connections",
     claim="Resumption makes TLS connections cheap, and keeping them makes them free.",
     unit="request",
-    ways=(
-        Way("plain-new", "no TLS, a connection for each request"),
-        Way("plain-kept", "no TLS, a pool"),
-        Way("tls12-new", "TLS 1.2, a connection for each request, proxy_ssl_session_reuse off"),
-        Way("tls12-resumed", "the same, proxy_ssl_session_reuse on"),
-        Way("tls12-kept", "TLS 1.2, a pool"),
-        Way("tls13-new", "TLS 1.3, a connection for each request, proxy_ssl_session_reuse off"),
-        Way("tls13-resumed", "the same, proxy_ssl_session_reuse on"),
-        Way("tls13-kept", "TLS 1.3, a pool"),
+    variants=(
+        Variant("plain-new", "no TLS, a connection for each request"),
+        Variant("plain-kept", "no TLS, a pool"),
+        Variant("tls12-new", "TLS 1.2, a connection for each request, proxy_ssl_session_reuse off"),
+        Variant("tls12-resumed", "the same, proxy_ssl_session_reuse on"),
+        Variant("tls12-kept", "TLS 1.2, a pool"),
+        Variant("tls13-new", "TLS 1.3, a connection for each request, proxy_ssl_session_reuse off"),
+        Variant("tls13-resumed", "the same, proxy_ssl_session_reuse on"),
+        Variant("tls13-kept", "TLS 1.3, a pool"),
     ),
     settings=TlsSettings,
     columns=(
@@ -182,7 +182,7 @@ SCENARIO = Scenario(
     refuse=refuse,
     default_subjects=("nginx",),
     brief={
-        "ways": ["tls13-new", "tls13-resumed", "tls13-kept"],
+        "variants": ["tls13-new", "tls13-resumed", "tls13-kept"],
         "settings": {"duration_s": 2.0},
     },
 )
