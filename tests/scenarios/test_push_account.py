@@ -9,7 +9,7 @@ import pytest
 from bench.experiment.saturation import Reading
 from bench.experiment.trial_result import Edge, TrialResult
 from bench.observe.host import HostSample
-from bench.scenarios.push import account
+from bench.scenarios.push import figures as account
 from bench.scenarios.push.settings import PushSettings
 
 IN_TIME = [[1000, 100]]
