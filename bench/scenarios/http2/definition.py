@@ -27,7 +27,7 @@ _CLIENT = {
 }
 """What the clients do in each way."""
 _MIXED = ("h2-to-h1", "h1-to-h2")
-_GENERATORS = {"h2": "clients", "h2load": "second"}
+_GENERATORS = {"h2": "clients", "h2load": "h2load"}
 _SPARE = 2
 """Connections or streams beside one for each asker: the slow request's, and one to spare."""
 

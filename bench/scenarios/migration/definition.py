@@ -14,7 +14,8 @@ from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import Fault
 from bench.lab import Lab
 from bench.runs.record import TrialWarning
-from bench.scenarios.migration import network, silence
+from bench.scenarios.migration import figures as silence
+from bench.scenarios.migration import network
 from bench.subjects import certificates
 from bench.subjects.subject import Carries
 

@@ -7,7 +7,8 @@ from bench.experiment.definition import Bars, Column, Distribution, Figures, Nee
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.plan.run_plan import Mode
-from bench.scenarios.push import account, sentence
+from bench.scenarios.push import conclusion
+from bench.scenarios.push import figures as account
 from bench.scenarios.push.settings import SPARE_CONNECTIONS, PushSettings, jobs
 from bench.subjects.subject import Carries
 
@@ -95,7 +96,7 @@ SCENARIO = Scenario(
         ),
     ),
     perform=perform,
-    conclude=sentence.conclude,
+    conclude=conclusion.conclude,
     proxy_setup=proxy_setup,
     refuse=refuse,
     brief={
