@@ -134,7 +134,7 @@ def prove_command(
     # Before anything that starts threads: only a process of one thread can take the rights to a lab.
     opened = lab.choose(lab_name)
     from bench.prove import load_test, runner
-    from bench.report.config import cost as cost_report
+    from bench.report.config import load_test as cost_report
     from bench.report.config import proof as report
 
     settings = runner.Settings(opened, backend_close, cast("Client", client), count, wanted)

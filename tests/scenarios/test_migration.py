@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import bench_process
 from bench.experiment.definition import Figures
-from bench.scenarios.migration import silence
+from bench.scenarios.migration import figures as silence
 from bench.scenarios.migration.definition import MigrationSettings, measured
 from bench.scenarios.migration.receipts import Receipts
 from bench.subjects import programs

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import bench_process
-from bench.scenarios.push import limit
+from bench.scenarios.push import rising_rate as limit
 
 SMALL = ("--set", "subscribers=5", "--set", "messages_per_s=10", "--set", "poll_every_s=0.2",
          "--set", "warmup_s=0.4", "--set", "duration_s=1")  # fmt: skip

@@ -12,8 +12,8 @@ import bench_process
 from bench.errors import PlanError
 from bench.experiment.environments import DUBBO
 from bench.plan import scenario_plan as plans
+from bench.scenarios.rpc.connections import Pool, Wire
 from bench.scenarios.rpc.definition import SCENARIO
-from bench.scenarios.rpc.wires import Pool, Wire
 from bench.subjects import programs
 
 SMALL = ("--set", "callers=6", "--set", "pool=3", "--set", "rate=60", "--set", "odd_every=3",

@@ -14,8 +14,8 @@ from time import monotonic_ns
 from typing import Any, Protocol
 
 from bench.scenarios.client.process import Go, Times
-from bench.scenarios.registry.news import Address, Change, News
-from bench.scenarios.registry.wheel import Wheel
+from bench.scenarios.registry.changes import Address, Change, News
+from bench.scenarios.registry.timer_wheel import Wheel
 
 _AT_ONCE = 256
 """Joins and beats under way at once: where ports are hard to find each connect takes long, and of thousands
