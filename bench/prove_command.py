@@ -120,16 +120,16 @@ def prove_command(
     """
     wanted = [requests.parse(text) for text in given]
     _check_close(backend_close)
-    chosen = _programs(asked)
     try:
         name, text = "standard input" if file == "-" else file, _text(file)
         model = check.read(name, root, handed_over, text)
+        # Before anything that starts threads: only a process of one thread can take the rights to a lab.
+        opened = lab.choose(lab_name)
+        chosen = _programs(asked)
         repaired = _repaired(name, root, handed_over, text, chosen) if load else {}
     except NginxConfigError as error:
         click.echo(f"bench prove: {error}", err=True)
         sys.exit(MISUSE)
-    # Before anything that starts threads: only a process of one thread can take the rights to a lab.
-    opened = lab.choose(lab_name)
     from bench.prove import cost, course  # noqa: PLC0415
     from bench.report import cost as cost_report  # noqa: PLC0415
     from bench.report import proof as report  # noqa: PLC0415
