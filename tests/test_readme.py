@@ -42,7 +42,7 @@ def words(line: str) -> list[str]:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with a run and a configuration in it, on a machine whose nginx reuses nothing unasked."""
+    """The current folder, with a run and a configuration in it; the nginx in PATH reuses nothing unasked."""
     (tmp_path / "reference").mkdir()
     for file in (ROOT / "results" / "reference").iterdir():
         (tmp_path / "reference" / file.name).write_bytes(file.read_bytes())

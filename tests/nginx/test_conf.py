@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import needs
 import nginx
 from bench.prove import course
 from nginx import versions
@@ -53,7 +54,7 @@ def test_what_people_should_copy_has_no_grave_finding(name: str) -> None:
         assert not [finding for finding in check(CONF / name, version) if finding.severity >= Severity.MEDIUM]
 
 
-@pytest.mark.skipif(not PROGRAMS, reason="no nginx here: neither the system's nor the wheel's")
+@needs.unless(bool(PROGRAMS), "nginx")
 @pytest.mark.parametrize("version", PROGRAMS)
 @pytest.mark.parametrize("name", TABLE)
 def test_nginx_accepts_it(name: str, version: str, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from nginx import versions
 from nginx.check import examine
 from nginx.rules import CATALOGUE
@@ -31,9 +32,7 @@ def about(*rules: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
     def mark(test: Callable[..., None]) -> Callable[..., None]:
         test = pytest.mark.parametrize("version", PROGRAMS)(test)
-        return pytest.mark.skipif(not PROGRAMS, reason="no nginx here: neither the system's nor the wheel's")(
-            test
-        )
+        return needs.unless(bool(PROGRAMS), "nginx")(test)
 
     return mark
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from nginx.check import examine
 from nginx.errors import NginxConfigError
 from nginx.fix import Repair, fix, write
@@ -200,7 +201,7 @@ def seen(
     return list(recorder.heads), answers
 
 
-@pytest.mark.skipif(not PROGRAMS, reason="no nginx here: neither the system's nor the wheel's")
+@needs.unless(bool(PROGRAMS), "nginx")
 @pytest.mark.parametrize("version", PROGRAMS)
 @pytest.mark.parametrize("text", [row[0] for row in TABLE.values()], ids=TABLE)
 def test_reuse_is_proven_and_nothing_else_changes(text: str, version: str, tmp_path: Path) -> None:

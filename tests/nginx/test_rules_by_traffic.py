@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from nginx import versions
 from nginx.check import examine
 from nginx.rules import CATALOGUE, Rule
@@ -44,7 +45,7 @@ def runnable(text: str, address: str) -> str:
     return re.sub(r"server \{(?=\s*(?:listen|location|proxy|resolver))", "server { listen SOCKET;", text)
 
 
-@pytest.mark.skipif(not PROGRAMS, reason="no nginx here: neither the system's nor the wheel's")
+@needs.unless(bool(PROGRAMS), "nginx")
 @pytest.mark.parametrize("version", PROGRAMS)
 @pytest.mark.parametrize("example", ["bad", "good"])
 @pytest.mark.parametrize("rule", PROVEN, ids=lambda rule: rule.id)

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 import bench_process
+import needs
 from bench.errors import PlanError
 from bench.scenarios.chat import SCENARIO, ChatSettings
 from bench.scenarios.chat.tally import Ear, Mouth, seats
 from bench.scenarios.record import ScenarioRun
 from bench.scenarios.summary import Summary
 from scenarios import made_up
-from subjects.test_trials import here
 
 SMALL = ("--set", "rooms=6", "--set", "agents=3", "--set", "say_every_s=0.2", "--set", "warmup_s=0.5",
          "--set", "duration_s=1.5", "--set", "happens_s=0.4")  # fmt: skip
@@ -25,8 +25,8 @@ NOTHING_WRONG = {"lost": 0, "doubled": 0, "disordered": 0}
 
 def play(root: Path, subject: str, *asked: str) -> dict[str, dict[str, Any]]:
     """Run chat behind one subject, ways first and flags after them; return its trials by way."""
-    if subject in ("nginx", "haproxy", "envoy", "caddy") and not here(subject):
-        pytest.skip(f"{subject}: not installed")
+    if subject not in ("asyncio", "direct"):
+        needs.need(subject)
     ways = [each for each in asked if each in WAYS]
     flags = [*asked[len(ways) :], *(flag for way in ways for flag in ("--way", way))]
     answer = bench_process.scenario("chat", *SMALL, "--subject", subject, *flags, root=root)
@@ -38,7 +38,7 @@ def wrong(trial: dict[str, Any]) -> dict[str, int]:
 
 
 def test_everybody_hears_everything_once_on_both_servers(tmp_path: Path) -> None:
-    pytest.importorskip("daphne")
+    needs.module("daphne")
     for trial in play(tmp_path, "direct", "ours", "channels").values():
         figures = trial["figures"]
         assert wrong(trial) == NOTHING_WRONG

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import bench_process
+import needs
 from bench import plan
 from bench.scenarios.case import Case
 from bench.scenarios.client import Go
@@ -240,7 +241,7 @@ def test_a_change_is_seen_once_by_each_who_follows() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not NACOS.is_met, reason=f"needs {NACOS.said}: {NACOS.remedy}")
+@needs.unless(NACOS.is_met, NACOS.name, NACOS.remedy)
 def test_nacos_own_clients_take_it_for_nacos(tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.mktemp("registry")
     flags = ("--way", "sdk-1", "--way", "sdk-2", "--subject", "direct", "--set", "real_instances=3")
