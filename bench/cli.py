@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench import __version__, plan, sections
+from bench import __version__
+from bench.commands.options import json_flag, output_flag
+from bench.commands.plan_options import Amount, overrides, plan_flags
 from bench.errors import BenchError
-from bench.flags import Amount, overrides, plan_flags
-from bench.output_flags import json_flag, output_flag
+from bench.plan import run_plan, toml
 
 if TYPE_CHECKING:
     from bench.analysis.sides import Side
-    from bench.record import Run
+    from bench.runs.record import Run
 
 INVALID = 1
 ENVIRONMENT = 3
@@ -54,7 +55,7 @@ def run(plan_file: Path | None, output: Path, as_json: bool, quiet: bool, **give
 
     # Before anything that starts threads: only a process of one thread can take the rights to a lab.
     lab_name = lab.choose("loopback" if asked.subject.target else asked.lab)
-    from bench import run as runs
+    from bench.experiment import run as runs
     from bench.report.live import watch
 
     with watch(sys.stderr, silent=quiet or as_json) as shown:
@@ -79,7 +80,7 @@ def run(plan_file: Path | None, output: Path, as_json: bool, quiet: bool, **give
     type=Amount(0, MOST, min_open=True),
     help="Window, seconds.",
 )
-@click.option("--lab", "lab_name", default="auto", show_default=True, type=click.Choice(plan.LABS))
+@click.option("--lab", "lab_name", default="auto", show_default=True, type=click.Choice(run_plan.LABS))
 @output_flag
 def incident(trials: int, duration: float, lab_name: str, output: Path) -> None:
     """Measure what people write into nginx.conf before and since 1.29.7, beside HAProxy, Envoy and Caddy."""
@@ -87,8 +88,8 @@ def incident(trials: int, duration: float, lab_name: str, output: Path) -> None:
 
     opened = lab.choose(lab_name)
     from bench import incident as staged
-    from bench.report import incident as report
     from bench.report.live import watch
+    from bench.report.run import incident as report
 
     here, absent = staged.present(list(staged.entrants()))
     _complain(absent)
@@ -112,7 +113,7 @@ def incident(trials: int, duration: float, lab_name: str, output: Path) -> None:
 def show_plan(plan_file: Path | None, as_json: bool, **given: Any) -> None:
     """Print the plan that `bench run` would follow with the same arguments, each default written out."""
     asked = _plan(plan_file, given)
-    click.echo(json.dumps(asked.to_json()) if as_json else plan.to_toml(asked), nl=as_json)
+    click.echo(json.dumps(asked.to_json()) if as_json else run_plan.to_toml(asked), nl=as_json)
 
 
 @bench.command("list")
@@ -120,15 +121,15 @@ def show_plan(plan_file: Path | None, as_json: bool, **given: Any) -> None:
 @json_flag
 def list_runs(output: Path, as_json: bool) -> None:
     """List the runs of a results folder, the newest last."""
-    from bench import results
-    from bench.report import scenario as scenario_text
-    from bench.report import text
-    from bench.scenarios import results as scenario_results
+    from bench.report.run import text
+    from bench.report.scenario import text as scenario_text
+    from bench.runs import read
+    from bench.runs import read_scenario as scenario_results
 
-    found, scenarios = results.runs(output), scenario_results.runs(output)
+    found, scenarios = read.runs(output), scenario_results.runs(output)
     if as_json:
         told = map(scenario_results.outline, scenarios)
-        click.echo(json.dumps([*map(results.outline, found), *told]))
+        click.echo(json.dumps([*map(read.outline, found), *told]))
     else:
         if found or not scenarios:
             click.echo(text.listing(found, output), nl=False)
@@ -140,13 +141,14 @@ def list_runs(output: Path, as_json: bool) -> None:
 @json_flag
 def show(run_directory: Path, as_json: bool) -> None:
     """Show one run again: its table and what it says."""
-    from bench import results, scenario_command
-    from bench.scenarios import results as scenario_results
+    from bench.commands import scenario
+    from bench.runs import read
+    from bench.runs import read_scenario as scenario_results
 
     if scenario_results.is_run(run_directory):
-        scenario_command.show(run_directory, as_json)
+        scenario.show(run_directory, as_json)
         return
-    done = results.read(run_directory)
+    done = read.read(run_directory)
     _complain(done.damage)
     if as_json:
         click.echo(json.dumps(done.to_json()))
@@ -161,17 +163,19 @@ def show(run_directory: Path, as_json: bool) -> None:
 )
 def report(run_directory: Path, output: Path | None) -> None:
     """Write one HTML file about a run, to hand to a colleague: it carries all it shows, and loads nothing."""
-    from bench import results, scenario_command
-    from bench.report import handout, page
-    from bench.scenarios import results as scenario_results
+    from bench.commands import scenario
+    from bench.report import html
+    from bench.report.run import page
+    from bench.runs import read
+    from bench.runs import read_scenario as scenario_results
 
     if scenario_results.is_run(run_directory):
-        click.echo(f"report: {scenario_command.write_page(run_directory, output)}")
+        click.echo(f"report: {scenario.write_page(run_directory, output)}")
         return
-    done = results.read(run_directory)
+    done = read.read(run_directory)
     _complain(done.damage)
     written = output or Path(str(done.directory)) / "report.html"
-    page.save(handout.page(done), written)
+    html.save(page.build_page(done), written)
     click.echo(f"report: {written}")
 
 
@@ -190,20 +194,20 @@ def compare(runs: Sequence[str], fail_on: Sequence[str], output: Path | None, as
     """
     from bench.analysis import compare as comparing
     from bench.analysis import gate, sides
-    from bench.report import plots, text
+    from bench.report.run import picture, text
 
     conditions = [gate.condition(text_) for text_ in fail_on]
     picked = sides.pick(runs)
     compared = [comparing.compare(each) for each in picked]
     failed = [said for comparison in compared for said in gate.failures(conditions, comparison)]
-    pictures = [str(plots.save(each, _picture(output, each, len(picked)))[0]) for each in picked]
+    pictures = [str(picture.save(each, _picture(output, each, len(picked)))[0]) for each in picked]
     if as_json:
         answers = [comparison.to_json() for comparison in compared]
         click.echo(json.dumps({"comparisons": answers, "pictures": pictures, "failed": failed}))
     else:
-        for comparison, picture in zip(compared, pictures, strict=True):
+        for comparison, drawn in zip(compared, pictures, strict=True):
             click.echo(text.comparison(comparison), nl=False)
-            click.echo(f"picture: {picture}\n")
+            click.echo(f"picture: {drawn}\n")
     for said in failed:
         click.echo(f"bench: {said}", err=True)
     sys.exit(INVALID if failed else 0)
@@ -217,8 +221,8 @@ def compare(runs: Sequence[str], fail_on: Sequence[str], output: Path | None, as
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def check_configuration(arguments: tuple[str, ...]) -> None:
-    """Hand over to bench/check_command.py, whose model of nginx is imported only here."""
-    from bench.check_command import check_command
+    """Hand over to bench/commands/check.py, whose model of nginx is imported only here."""
+    from bench.commands.check import check_command
 
     check_command.main(list(arguments), prog_name="bench check", standalone_mode=False)
 
@@ -231,8 +235,8 @@ def check_configuration(arguments: tuple[str, ...]) -> None:
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def fix_configuration(arguments: tuple[str, ...]) -> None:
-    """Hand over to bench/fix_command.py, for the same reason."""
-    from bench.fix_command import fix_command
+    """Hand over to bench/commands/fix.py, for the same reason."""
+    from bench.commands.fix import fix_command
 
     fix_command.main(list(arguments), prog_name="bench fix", standalone_mode=False)
 
@@ -245,8 +249,8 @@ def fix_configuration(arguments: tuple[str, ...]) -> None:
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def prove_configuration(arguments: tuple[str, ...]) -> None:
-    """Hand over to bench/prove_command.py, for the same reason."""
-    from bench.prove_command import prove_command
+    """Hand over to bench/commands/prove.py, for the same reason."""
+    from bench.commands.prove import prove_command
 
     prove_command.main(list(arguments), prog_name="bench prove", standalone_mode=False)
 
@@ -259,8 +263,8 @@ def prove_configuration(arguments: tuple[str, ...]) -> None:
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def scenario(arguments: tuple[str, ...]) -> None:
-    """Hand over to bench/scenario_command.py, for the same reason."""
-    from bench.scenario_command import scenario_command
+    """Hand over to bench/commands/scenario.py, for the same reason."""
+    from bench.commands.scenario import scenario_command
 
     scenario_command.main(list(arguments), prog_name="bench scenario", standalone_mode=False)
 
@@ -273,7 +277,7 @@ def scenario(arguments: tuple[str, ...]) -> None:
     metavar="NAME",
     help="Only this step: incident, or the name of a scenario (repeatable).",
 )
-@click.option("--lab", "lab_name", default="auto", show_default=True, type=click.Choice(plan.LABS))
+@click.option("--lab", "lab_name", default="auto", show_default=True, type=click.Choice(run_plan.LABS))
 @output_flag
 def tour(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
     """Run a short form of everything, from short connections to QUIC, and write one page about it."""
@@ -282,13 +286,13 @@ def tour(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
     opened = lab.choose(lab_name)
     from datetime import UTC, datetime
 
-    from bench import machine
     from bench import tour as touring
-    from bench.report import page
+    from bench.machine import describe
+    from bench.report import html
     from bench.report import tour as report
     from bench.report.live import watch
 
-    names = [sections.chosen("--step", step, touring.NAMES) for step in steps] or list(touring.NAMES)
+    names = [toml.chosen("--step", step, touring.NAMES) for step in steps] or list(touring.NAMES)
     started = datetime.now(UTC)
     root = output / f"{started:%Y%m%dT%H%M%SZ}-tour"
     taken: list[touring.Step] = []
@@ -297,8 +301,9 @@ def tour(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
             taken.append(step)
             click.echo(f"{report.line(step)}\n")
     root.mkdir(parents=True, exist_ok=True)
-    page.save(
-        report.page(taken, machine.describe(), started.isoformat(timespec="seconds")), root / "tour.html"
+    html.save(
+        report.build_page(taken, describe.describe(), started.isoformat(timespec="seconds")),
+        root / "tour.html",
     )
     click.echo(f"report: {root / 'tour.html'}")
     if any(step.interrupted for step in taken):
@@ -323,7 +328,7 @@ def ceiling(
     Reckoned, not measured: try a remedy with `bench run --mode short --rate ...` and its flag.
     """
     from bench.analysis import ceiling as reckoning
-    from bench.report import text
+    from bench.report.run import text
 
     here = reckoning.ceiling(ports, addresses, destinations)
     found = reckoning.remedies(rate, ports, addresses, destinations, per_connection)
@@ -338,7 +343,7 @@ def ceiling(
 def doctor(as_json: bool) -> None:
     """Tell what this machine can measure, and what to change."""
     from bench import doctor as examining
-    from bench.report import text
+    from bench.report.run import text
 
     checks = examining.examine()
     if as_json:
@@ -381,28 +386,28 @@ def _misuse(error: click.ClickException) -> str:
     return f"{command}: {message[0].lower()}{message[1:]}; `{command} --help` says what there is"
 
 
-def _plan(path: Path | None, given: dict[str, Any]) -> plan.Plan:
-    below = sections.load(path) if path is not None else {}
-    return plan.build(sections.merge(below, overrides(given)))
+def _plan(path: Path | None, given: dict[str, Any]) -> run_plan.Plan:
+    below = toml.load(path) if path is not None else {}
+    return run_plan.build(toml.merge(below, overrides(given)))
 
 
 def _draw(done: Run) -> None:
     """Draw the run's picture into its folder, where there is something to draw."""
-    from bench.report import plots
+    from bench.report.run import picture
 
     if done.trials and done.directory is not None:
-        plots.save_run(Path(done.directory))
+        picture.save_run(Path(done.directory))
 
 
 def _report(done: Run) -> None:
-    from bench.report import incident as incident_report
-    from bench.report import plots, text
+    from bench.report.run import incident as incident_report
+    from bench.report.run import picture, text
 
-    stem, told = plots.PICTURE, text.result
+    stem, told = picture.PICTURE, text.result
     if len(done.subjects) > 1:
         stem, told = incident_report.PICTURE, incident_report.result
-    picture = Path(done.directory or ".", f"{stem}.png")
-    click.echo(told(done, picture if picture.exists() else None), nl=False)
+    drawn = Path(done.directory or ".", f"{stem}.png")
+    click.echo(told(done, drawn if drawn.exists() else None), nl=False)
 
 
 def _picture(output: Path | None, sides: Sequence[Side], comparisons: int) -> Path:

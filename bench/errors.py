@@ -6,7 +6,7 @@
       RoleError       a process did not come up, or ended when it should not
       LabError        the machine does not allow what a lab needs
 
-What the subject did (an exchange's error), what we doubt (a caution) and what a configuration gets
+What the subject did (an exchange's error), what we warning (a warning) and what a configuration gets
 wrong (a finding) are data, and live elsewhere.
 """
 

@@ -1,8 +1,7 @@
 """The incident as people meet it: what they write into an nginx.conf, beside other proxies, in one run.
 
-Decides who takes part and in which order; each part is an ordinary trial (bench/trial.py), recorded as it
-ends. Two runs are written side by side: with a backend that closes at once when it is told to, and with
-one that lingers, so that nginx, which does not wait, is the first to close.
+Two runs are written side by side: with a backend that closes at once when it is told to, and with one that
+lingers, so that nginx, which does not wait, is the first to close.
 """
 
 from __future__ import annotations
@@ -12,12 +11,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench import machine, plan, results, roles, trial
 from bench.errors import PlanError
-from bench.plan import IDIOMS, Closer, Load, Mode, Plan, Subject
-from bench.record import Run, Trial
-from bench.trial import Watch
-from bench.writer import Writer
+from bench.experiment import roles, trial
+from bench.experiment.trial import Watch
+from bench.machine import describe
+from bench.plan import run_plan
+from bench.plan.run_plan import IDIOMS, ClosesFirst, Load, Mode, Plan, Subject
+from bench.runs import read
+from bench.runs.record import Run, Trial
+from bench.runs.writer import Writer
 
 CLOSES = ("at-once", "linger:50ms")
 """How the backend closes once it was told to: behind an answer, or a moment after it."""
@@ -32,18 +34,18 @@ class Entrant:
 
     subject: Subject
     mode: Mode
-    closer: Closer = Closer.PROXY
+    closes_first: ClosesFirst = ClosesFirst.PROXY
 
     def plan(self, close: str, duration_s: float) -> Plan:
         """Return the plan of its trials with a backend that closes in one of the ways of CLOSES."""
         asked = Plan(
             mode=self.mode.value,
-            closer=self.closer,
+            closes_first=self.closes_first,
             subject=self.subject,
             load=Load(connections=_CONNECTIONS, warmup_s=_WARMUP_S, duration_s=duration_s),
-            backend=plan.Backend(close=close),
+            backend=run_plan.Backend(close=close),
         )
-        plan.check(asked)
+        run_plan.check(asked)
         return asked
 
 
@@ -55,8 +57,8 @@ def entrants() -> Iterator[Entrant]:
             yield Entrant(Subject("nginx", program=program, idiom=idiom), mode)
     for name in ("haproxy", "envoy", "caddy"):
         # What each does when reuse is switched off: HAProxy and Caddy tell the backend to close.
-        closer = Closer.PROXY if name == "envoy" else Closer.BACKEND
-        yield Entrant(Subject(name), Mode.SHORT, closer)
+        closes_first = ClosesFirst.PROXY if name == "envoy" else ClosesFirst.BACKEND
+        yield Entrant(Subject(name), Mode.SHORT, closes_first)
         yield Entrant(Subject(name), Mode.KEEPALIVE)
 
 
@@ -90,11 +92,11 @@ def perform(
     RoleError where a role does not come up; what was recorded until then stays. An interrupted trial is the
     last; one that is interrupted before its load runs leaves nothing.
     """
-    facts = machine.describe()
+    facts = describe.describe()
     with ExitStack() as stack:
         writers = {
             close: stack.enter_context(
-                results.create(
+                read.create(
                     root,
                     here[0].plan(close, duration_s),
                     facts,

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench import plan, run
 from bench.errors import BenchError
-from bench.record import Run
+from bench.experiment import run
+from bench.experiment import scenario_run as scenario_runs
+from bench.experiment.definition import Scenario
+from bench.experiment.trial import Watch
+from bench.plan import run_plan
+from bench.plan import scenario_plan as plans
+from bench.runs.record import Run
+from bench.runs.scenario_record import ScenarioRun
 from bench.scenarios import catalogue
-from bench.scenarios import plan as plans
-from bench.scenarios import run as scenario_runs
-from bench.scenarios.record import ScenarioRun
-from bench.scenarios.scenario import Scenario
-from bench.trial import Watch
 
 INCIDENT = "incident"
 NAMES = (INCIDENT, *catalogue.NAMES)
@@ -27,7 +28,7 @@ INCIDENT_CLAIM = (
     "A proxy with short connections to its upstream fills up with TIME_WAIT and stops at a throughput that no"
     " hardware lifts; keep-alive connections lift it at once."
 )
-_INCIDENT = plan.Plan(trials=1, load=plan.Load(warmup_s=0.5, duration_s=5.0))
+_INCIDENT = run_plan.Plan(trials=1, load=run_plan.Load(warmup_s=0.5, duration_s=5.0))
 """Long enough to pass half of the ports, which is where it shows."""
 
 

@@ -45,8 +45,8 @@ def trials(*arguments: str | Path, root: Path) -> list[dict[str, Any]]:
 
 
 def codes(trial: dict[str, Any]) -> set[str]:
-    """Return the doubts about `trial`, but for those that a busy machine gives rise to."""
-    return {caution["code"] for caution in trial["cautions"]} - {"generator-saturated", "lab"}
+    """Return the warnings about `trial`, but for those that a busy machine gives rise to."""
+    return {warning["code"] for warning in trial["warnings"]} - {"generator-saturated", "lab"}
 
 
 def scenario(name: str, *arguments: str | Path, root: Path) -> dict[str, Any]:

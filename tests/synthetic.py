@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import plan as plans
-from bench import results
 from bench.analysis import ceiling, histogram
-from bench.record import (
+from bench.plan import run_plan as plans
+from bench.runs import read
+from bench.runs.record import (
     ERROR_KINDS,
     ROLES,
     Latencies,
@@ -118,7 +118,7 @@ def trial(
     costs = {role: cost * chance.gauss(1, 0.02) for role, cost in zip(ROLES, CPU_US[mode], strict=True)}
     after = {role: cost * (2.4 if story.cliff and role == "proxy" else 1.0) for role, cost in costs.items()}
     made = Trial(
-        trial=number, mode=mode, closer="proxy" if mode == "short" and story.holder == "proxy" else
+        trial=number, mode=mode, closes_first="proxy" if mode == "short" and story.holder == "proxy" else
         "backend" if mode == "short" else None,
         subject=SubjectRecord("asyncio", "0.1.0"), lab=lab, warmup_s=1.0, duration_s=duration_s,
         requests=sum(window), errors={**dict.fromkeys(ERROR_KINDS, 0), "status": failed},
@@ -163,7 +163,7 @@ def write(
     mode = "both" if len(stories) == 2 else next(iter(stories))
     lab = str(plan.get("lab", "namespaces"))
     asked = plans.build({"mode": mode, "trials": trials, **plan})
-    with results.create(root, asked, MACHINE, STARTED) as writer:
+    with read.create(root, asked, MACHINE, STARTED) as writer:
         numbered = [name for _ in range(trials) for name in stories]
         for number, name in enumerate(numbered, 1):
             writer.add(*trial(number, name, stories[name], duration_s, lab))

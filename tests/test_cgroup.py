@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import cgroup
+from bench.machine import cgroup
 
 
 def groups(root: Path, own: str, **files: str) -> dict[str, str]:

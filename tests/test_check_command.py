@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from bench.check_command import check_command
-from bench.fix_command import fix_command
+from bench.commands.check import check_command
+from bench.commands.fix import fix_command
 
 GOOD = """\
 upstream app { server 10.0.0.1:8080; keepalive 32; }

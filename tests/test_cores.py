@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench import cores
+from bench.machine import affinity
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,11 @@ from bench import cores
     ],
 )
 def test_the_client_has_cores_of_its_own(
-    available: list[int], workers: int, client: cores.Cores, proxy: cores.Cores, backend: cores.Cores
+    available: list[int], workers: int, client: affinity.Cores, proxy: affinity.Cores, backend: affinity.Cores
 ) -> None:
-    assigned = cores.assign(available, workers, pin=True)
+    assigned = affinity.assign(available, workers, pin=True)
     assert assigned == {"client": client, "proxy": proxy, "backend": backend}
 
 
 def test_without_pinning_nobody_is_bound() -> None:
-    assert set(cores.assign(range(8), 2, pin=False).values()) == {None}
+    assert set(affinity.assign(range(8), 2, pin=False).values()) == {None}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bench import files
-from bench import plan as plans
 from bench.errors import LabError
+from bench.experiment import fd_limits
+from bench.plan import run_plan as plans
 
 
 @pytest.mark.parametrize(
@@ -24,21 +24,21 @@ from bench.errors import LabError
     ],
 )
 def test_what_a_role_needs(values: dict[str, Any], role: str, needed: int) -> None:
-    assert files.needed(plans.build(values))[role] == needed
+    assert fd_limits.needed(plans.build(values))[role] == needed
 
 
 def test_without_a_proxy_none_is_counted() -> None:
-    assert set(files.needed(plans.build({"subject": {"name": "direct"}}))) == {"client", "backend"}
+    assert set(fd_limits.needed(plans.build({"subject": {"name": "direct"}}))) == {"client", "backend"}
 
 
 @pytest.mark.parametrize("limit", [1_280, resource.RLIM_INFINITY])
 def test_what_fits_is_fine(limit: int) -> None:
-    files.check(plans.build({}), limit)
+    fd_limits.check(plans.build({}), limit)
 
 
 def test_what_does_not_fit_is_told_with_the_remedy() -> None:
     with pytest.raises(LabError) as caught:
-        files.check(plans.build({"load": {"connections": 30_000}}), 20_000)
+        fd_limits.check(plans.build({"load": {"connections": 30_000}}), 20_000)
     assert str(caught.value) == (
         "load.connections = 30000 needs 61,152 open files in the proxy, and the hard limit is 20,000;"
         " raise it (ulimit -Hn 61152, as root) or lower --connections"
@@ -51,9 +51,9 @@ def test_the_soft_limit_is_raised_to_what_is_needed_and_no_further() -> None:
     asked = plans.build({"load": {"connections": 100}})
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
-        files.allow(asked)
+        fd_limits.allow(asked)
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (1_352, hard)
-        files.allow(plans.build({}))
+        fd_limits.allow(plans.build({}))
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (1_352, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

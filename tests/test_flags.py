@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bench import plan as plans
 from bench.cli import bench
-from bench.flags import command
+from bench.commands.plan_options import command
+from bench.plan import run_plan as plans
 
 PLANS: list[tuple[dict[str, Any], str]] = [
     ({}, "bench run"),
     (
-        {"mode": "short", "closer": "backend", "trials": 5},
-        "bench run --mode short --closer backend --trials 5",
+        {"mode": "short", "closes_first": "backend", "trials": 5},
+        "bench run --mode short --closes-first backend --trials 5",
     ),
     (
         {"subject": {"name": "nginx", "program": "/opt/nginx", "pool_idle": 0}},

@@ -9,12 +9,13 @@ import pytest
 
 import bench_process
 import needs
-from bench import incident, plan
+from bench import incident
 from bench.errors import PlanError
 from bench.incident import CLOSES
-from bench.plan import IDIOMS
-from bench.record import Run, SubjectRecord, TimeWait, Trial, Upstream
-from bench.report import incident as report
+from bench.plan import run_plan
+from bench.plan.run_plan import IDIOMS
+from bench.report.run import incident as report
+from bench.runs.record import Run, SubjectRecord, TimeWait, Trial, Upstream
 from bench.subjects import programs
 from bench_process import trials
 
@@ -65,7 +66,7 @@ def test_who_is_not_here_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_an_idiom_belongs_to_nginx_and_to_one_mode(values: dict[str, object]) -> None:
     with pytest.raises(PlanError, match=r"subject\.idiom"):
-        plan.build(values)
+        run_plan.build(values)
 
 
 def made_up(number: int, name: str, rate: float, opened: int, held: tuple[int, int]) -> Trial:

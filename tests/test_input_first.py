@@ -43,7 +43,7 @@ cli.main()
             ),
             "bounds connections",
         ),
-        (("scenario", "run", "migration", "--way", "quic", "--subject", "nginx"), "no HTTP/3"),
+        (("scenario", "run", "migration", "--variant", "quic", "--subject", "nginx"), "no HTTP/3"),
         (("scenario", "run", "http2", "--subject", "nginx", "--set", "streams=[0]"), "streams"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

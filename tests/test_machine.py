@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 import needs
-from bench import __version__, machine
+from bench import __version__
+from bench.machine import describe
 
 
 @pytest.fixture(scope="module")
 def described():
-    return machine.describe()
+    return describe.describe()
 
 
 def test_it_says_what_decides_a_result(described):
@@ -32,7 +33,7 @@ def test_it_reads_the_sysctls_that_decide_how_far_ports_go(described):
     low, high = map(int, described["sysctls"]["net.ipv4.ip_local_port_range"].split())
     assert 0 < low < high < 65_536
     assert described["sysctls"]["net.ipv4.tcp_tw_reuse"] in {"0", "1", "2"}
-    assert set(described["sysctls"]) == set(machine.SYSCTLS)
+    assert set(described["sysctls"]) == set(describe.SYSCTLS)
 
 
 def test_it_names_neither_the_machine_nor_its_user_nor_a_path(described):
@@ -41,11 +42,11 @@ def test_it_names_neither_the_machine_nor_its_user_nor_a_path(described):
     assert not platform.node() or f'"{platform.node()}"' not in said
     assert f'"{getpass.getuser()}"' not in said
     assert home == "/" or home not in said
-    assert str(Path(machine.__file__).parent) not in said
+    assert str(Path(describe.__file__).parent) not in said
 
 
 def test_the_commit_is_that_of_the_checkout(described):
-    root = Path(machine.__file__).resolve().parent.parent
+    root = Path(describe.__file__).resolve().parent.parent
     if not (root / ".git").exists():
         assert described["git"] == {"commit": None, "dirty": None}
         return
@@ -55,6 +56,6 @@ def test_the_commit_is_that_of_the_checkout(described):
 
 
 def test_what_a_system_does_not_tell_is_none():
-    assert machine._sysctl("net.ipv4.no_such_thing") is None
-    assert machine._package("no-such-package-anywhere") is None
-    assert machine._output(["no-such-program-anywhere"]) is None
+    assert describe._sysctl("net.ipv4.no_such_thing") is None
+    assert describe._package("no-such-package-anywhere") is None
+    assert describe._output(["no-such-program-anywhere"]) is None

@@ -46,7 +46,7 @@ MISUSE = [
     ("run syntax.toml", "syntax.toml: cannot be read as a TOML plan: Invalid value (at"),
     ("run mode.toml", "mode = 'long' is not one of short, keepalive, both"),
     ("run text.toml", "load.connections = 'many' is not a whole number"),
-    ("run key.toml", "unknown key lode; known here: mode, closer, lab, trials"),
+    ("run key.toml", "unknown key lode; known here: mode, closes_first, lab, trials"),
     ("run table.toml", "[load] must be a table, not 3"),
     ("run nan.toml", "load.duration_s = nan must be a number above 0"),
     ("run half.toml", "trials = 2.5 is not a whole number"),
@@ -108,7 +108,7 @@ MISUSE = [
     # show, report, compare, list
     ("show", "missing argument 'RUN'"),
     ("show nowhere", "nowhere: there is no such result; `bench list` names those there are"),
-    ("show newer", "newer/run.jsonl:1: is in format 99, and this bench reads up to 1; use a newer bench"),
+    ("show newer", "newer/run.jsonl:1: is in format 99, and this bench reads up to 2; use a newer bench"),
     ("show empty", "empty/run.jsonl:1: not the header of a run: it is empty"),
     ("show garbage", "garbage/run.jsonl:1: not the header of a run: no JSON"),
     ("show header", "header/run.jsonl:1: not the header of a run: 'machine' is missing"),
@@ -230,4 +230,4 @@ def test_a_target_that_does_not_answer_is_no_success(tmp_path: Path) -> None:
     assert done.returncode == 1
     (trial,) = json.loads(done.stdout)["trials"]
     assert trial["valid"] is False
-    assert {caution["code"] for caution in trial["cautions"]} >= {"no-traffic", "errors"}
+    assert {warning["code"] for warning in trial["warnings"]} >= {"no-traffic", "errors"}

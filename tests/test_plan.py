@@ -8,27 +8,25 @@ from typing import Any
 
 import pytest
 
-from bench import plan, sections
 from bench.errors import PlanError
-from bench.plan import Closer, Mode
+from bench.plan import run_plan, toml
+from bench.plan.run_plan import ClosesFirst, Mode
 
 
 def test_an_empty_plan_is_the_default_run() -> None:
-    asked = plan.build({})
+    asked = run_plan.build({})
     assert asked.modes == (Mode.SHORT, Mode.KEEPALIVE)
     assert (asked.load.connections, asked.load.warmup_s, asked.load.duration_s, asked.trials) == (64, 1, 6, 3)
-    assert (asked.subject.name, asked.closer, asked.pool_idle) == ("asyncio", Closer.PROXY, 64)
+    assert (asked.subject.name, asked.closes_first, asked.pool_idle) == ("asyncio", ClosesFirst.PROXY, 64)
 
 
 def test_a_plan_survives_its_own_json() -> None:
-    asked = plan.build({"mode": "short", "load": {"duration_s": 3}, "hosts": {"sysctls": {"a.b": 1}}})
-    assert plan.build(asked.to_json()) == asked
+    asked = run_plan.build({"mode": "short", "load": {"duration_s": 3}, "hosts": {"sysctls": {"a.b": 1}}})
+    assert run_plan.build(asked.to_json()) == asked
 
 
 def test_flags_win_over_the_file_key_by_key() -> None:
-    merged = sections.merge(
-        {"trials": 2, "load": {"connections": 8, "rate": 5}}, {"load": {"connections": 9}}
-    )
+    merged = toml.merge({"trials": 2, "load": {"connections": 8, "rate": 5}}, {"load": {"connections": 9}})
     assert merged == {"trials": 2, "load": {"connections": 9, "rate": 5}}
 
 
@@ -70,7 +68,7 @@ def test_flags_win_over_the_file_key_by_key() -> None:
 )
 def test_nonsense_is_refused_by_key_value_and_remedy(values: dict[str, Any], says: str) -> None:
     with pytest.raises(PlanError, match=re.escape(says)):
-        plan.build(values)
+        run_plan.build(values)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +76,7 @@ def test_nonsense_is_refused_by_key_value_and_remedy(values: dict[str, Any], say
     [("2", (2, 2)), ("100KiB", (102400, 102400)), ("1KiB-64KiB", (1024, 65536)), ("0", (0, 0))],
 )
 def test_a_body_has_bounds(body: str, bounds: tuple[int, int]) -> None:
-    assert plan.build({"backend": {"body": body}}).backend.body_bytes == bounds
+    assert run_plan.build({"backend": {"body": body}}).backend.body_bytes == bounds
 
 
 @pytest.mark.parametrize("text", [b"mode = ", b"\xff\xfe"])
@@ -86,9 +84,9 @@ def test_a_file_that_is_no_toml_is_named(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "plan.toml"
     path.write_bytes(text)
     with pytest.raises(PlanError, match=re.escape(str(path))):
-        sections.load(path)
+        toml.load(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="No such file"):
-        sections.load(tmp_path / "none.toml")
+        toml.load(tmp_path / "none.toml")

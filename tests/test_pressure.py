@@ -3,7 +3,7 @@
 import pytest
 
 from bench.analysis.validity import Pressure
-from bench.pressure import Reading
+from bench.experiment.saturation import Reading
 
 S = 10**9
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import typed
-from bench.record import Caution, Percentiles, Run, SecondOpinion, Trial
+from bench.runs import from_dict
+from bench.runs.record import Percentiles, Run, SecondOpinion, Trial, TrialWarning
 from synthetic import KEEPALIVE, SHORT_NARROW, trial
 
 TRIAL = trial(1, "short", SHORT_NARROW)[0]
@@ -19,12 +19,12 @@ opinions = st.builds(
     SecondOpinion, text, st.integers(0), st.integers(0), st.floats(0, 1e6), times, percentiles
 )
 trials = st.builds(
-    lambda number, flags, cautions, latency, service, cpu, opinion: dataclasses.replace(
-        TRIAL, trial=number, valid=flags[0], interrupted=flags[1], cautions=tuple(cautions),
+    lambda number, flags, warnings, latency, service, cpu, opinion: dataclasses.replace(
+        TRIAL, trial=number, valid=flags[0], interrupted=flags[1], warnings=tuple(warnings),
         latency_ms=latency, service_ms=service, cpu_us_per_request=cpu, second_opinion=opinion,
     ),
     st.integers(1, 1000), st.tuples(st.booleans(), st.booleans()),
-    st.lists(st.builds(Caution, text, text, text, st.booleans()), max_size=3),
+    st.lists(st.builds(TrialWarning, text, text, text, st.booleans()), max_size=3),
     percentiles, st.none() | percentiles, st.dictionaries(text, times, max_size=3),
     st.none() | opinions,
 )  # fmt: skip
@@ -32,13 +32,13 @@ trials = st.builds(
 
 @given(trials)
 def test_a_trial_comes_back_from_a_line_of_json(made):
-    assert typed.build(Trial, json.loads(json.dumps(made.to_json())), "trial") == made
+    assert from_dict.build(Trial, json.loads(json.dumps(made.to_json())), "trial") == made
 
 
 def test_a_trial_has_the_keys_of_the_format():
     values = trial(2, "keepalive", KEEPALIVE)[0].to_json()
     assert set(values) >= {
-        "trial", "mode", "closer", "subject", "lab", "valid", "interrupted", "cautions", "warmup_s",
+        "trial", "mode", "closes_first", "subject", "lab", "valid", "interrupted", "warnings", "warmup_s",
         "duration_s", "requests", "errors", "requests_per_s", "latency_ms", "connect_ms", "upstream",
         "time_wait", "ports", "cpu_us_per_request", "memory_mib",
     }  # fmt: skip
@@ -48,7 +48,7 @@ def test_a_trial_has_the_keys_of_the_format():
 
 
 def test_keys_of_a_later_bench_are_left_out():
-    assert typed.build(Trial, {**TRIAL.to_json(), "phase_of_the_moon": "full"}, "trial") == TRIAL
+    assert from_dict.build(Trial, {**TRIAL.to_json(), "phase_of_the_moon": "full"}, "trial") == TRIAL
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_keys_of_a_later_bench_are_left_out():
 )
 def test_a_damaged_trial_is_refused(broken):
     with pytest.raises((KeyError, ValueError)):
-        typed.build(Trial, broken, "trial")
+        from_dict.build(Trial, broken, "trial")
 
 
 def test_only_witnesses_that_exist_are_counted():

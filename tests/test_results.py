@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import needs
-from bench import machine, results, series
-from bench import plan as plans
 from bench.analysis import histogram
 from bench.errors import ResultsError
-from bench.record import Latencies
+from bench.machine import describe
+from bench.plan import run_plan as plans
+from bench.runs import read, timeline
+from bench.runs.record import Latencies
 from synthetic import KEEPALIVE, MACHINE, SHORT, STARTED, trial, write
 
 PLAN = plans.build({"mode": "both"})
@@ -36,18 +37,18 @@ def edited(file, edit):
 
 
 def test_a_run_comes_back_as_it_was_written(folder):
-    run = results.read(folder)
+    run = read.read(folder)
     assert folder.name == "20260314T150926Z-both-asyncio"
     assert run.plan == plans.build({"mode": "both", "trials": 2}).to_json()
     assert (run.machine, run.started, run.damage) == (MACHINE, "2026-03-14T15:09:26+00:00", ())
     stories = [("short", SHORT), ("keepalive", KEEPALIVE)] * 2
     expected = [trial(number, mode, story, 2.0)[0] for number, (mode, story) in enumerate(stories, 1)]
     assert list(run.trials) == expected
-    assert results.read(folder / "run.jsonl") == run
+    assert read.read(folder / "run.jsonl") == run
 
 
 def test_the_series_come_back_as_they_were_written(folder):
-    rows = series.read(folder)
+    rows = timeline.read(folder)
     stories = [("short", SHORT), ("keepalive", KEEPALIVE)] * 2
     made = [trial(number, mode, story, 2.0) for number, (mode, story) in enumerate(stories, 1)]
     assert list(rows.moments) == [moment for _, moments, _ in made for moment in moments]
@@ -69,12 +70,12 @@ def test_the_series_come_back_as_they_were_written(folder):
 @given(counts=st.dictionaries(st.integers(0, 3_600_000_000), st.integers(1, 10**9), min_size=1, max_size=30))
 def test_a_histogram_keeps_counts_exactly_and_values_to_three_digits(tmp_path_factory, counts):
     root = tmp_path_factory.mktemp("histogram")
-    with results.create(root, PLAN, MACHINE, STARTED) as writer:
+    with read.create(root, PLAN, MACHINE, STARTED) as writer:
         made, moments, _ = trial(1, "short", SHORT, 0.2)
         writer.add(made, moments, [Latencies(1, "short", "service", 0.0, 1.0, counts)])
-    (read,) = series.read(writer.directory).latencies
-    assert sum(read.counts.values()) == sum(counts.values())
-    for before, after in zip(sorted(counts), (histogram.percentile(read.counts, 0),), strict=False):
+    (written,) = timeline.read(writer.directory).latencies
+    assert sum(written.counts.values()) == sum(counts.values())
+    for before, after in zip(sorted(counts), (histogram.percentile(written.counts, 0),), strict=False):
         assert after == pytest.approx(before, rel=1e-3)
 
 
@@ -83,7 +84,7 @@ def test_other_tools_read_the_histogram_log(folder):
     first = reader.get_next_interval_histogram()
     reader.close()
     assert first.get_tag() == "1.short.latency"
-    mine = series.read(folder).latencies[0].counts
+    mine = timeline.read(folder).latencies[0].counts
     assert first.get_total_count() == sum(mine.values())
     assert first.get_value_at_percentile(99) == pytest.approx(histogram.percentile(mine, 99), rel=1e-3)
 
@@ -91,22 +92,22 @@ def test_other_tools_read_the_histogram_log(folder):
 def test_two_runs_of_the_same_second_do_not_overwrite_each_other(tmp_path):
     stem = "20260314T150926Z-both-asyncio"
     with ExitStack() as stack:
-        writers = [stack.enter_context(results.create(tmp_path, PLAN, MACHINE, STARTED)) for _ in range(3)]
+        writers = [stack.enter_context(read.create(tmp_path, PLAN, MACHINE, STARTED)) for _ in range(3)]
         assert [writer.directory.name for writer in writers] == [stem, f"{stem}-2", f"{stem}-3"]
 
 
 def test_a_run_without_a_trial_leaves_no_folder(tmp_path):
-    with pytest.raises(ZeroDivisionError), results.create(tmp_path, PLAN, MACHINE, STARTED):
+    with pytest.raises(ZeroDivisionError), read.create(tmp_path, PLAN, MACHINE, STARTED):
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_is_readable_at_every_moment(tmp_path):
-    with results.create(tmp_path, PLAN, MACHINE, STARTED) as writer:
-        assert results.read(writer.directory).trials == ()
+    with read.create(tmp_path, PLAN, MACHINE, STARTED) as writer:
+        assert read.read(writer.directory).trials == ()
         for number in (1, 2):
             writer.add(*trial(number, "short", SHORT, 0.5))
-            assert results.read(writer.directory) == writer.run
+            assert read.read(writer.directory) == writer.run
             assert len(writer.run.trials) == number
 
 
@@ -114,7 +115,7 @@ def test_a_line_that_was_cut_off_is_reported_and_the_rest_is_read(folder):
     for name in ("run.jsonl", "timeline.csv", "latency.hlog"):
         file = folder / name
         file.write_bytes(file.read_bytes()[:-40])
-    run, rows = results.read(folder), series.read(folder)
+    run, rows = read.read(folder), timeline.read(folder)
     assert [each.trial for each in run.trials] == [1, 2, 3]
     assert run.damage[0].startswith(f"{folder / 'run.jsonl'}:5: not a trial: ")
     assert [line.split(": ")[0].rpartition("/")[2].partition(":")[0] for line in rows.damage] == [
@@ -135,7 +136,7 @@ def test_a_line_that_was_cut_off_is_reported_and_the_rest_is_read(folder):
 )
 def test_a_damaged_line_is_named_and_left_out(folder, line, reason):
     edited(folder / "run.jsonl", lambda number, old: f"{line}\n" if number == 3 else old)
-    run = results.read(folder)
+    run = read.read(folder)
     assert [each.trial for each in run.trials] == [1, 3, 4]
     (said,) = run.damage
     assert said.startswith(f"{folder / 'run.jsonl'}:3: not a trial: ")
@@ -169,13 +170,13 @@ def test_a_value_of_the_wrong_type_is_damage_not_a_crash_later_on(folder, path, 
         return json.dumps(values) + "\n"
 
     edited(folder / "run.jsonl", spoil)
-    assert results.read(folder).damage == (f"{folder / 'run.jsonl'}:2: not a trial: {reason}; left out",)
+    assert read.read(folder).damage == (f"{folder / 'run.jsonl'}:2: not a trial: {reason}; left out",)
 
 
 def test_damaged_rows_of_the_timeline_and_the_log_are_named(folder):
     edited(folder / "timeline.csv", lambda n, line: "1,short,proxy,soon\n" if n == 2 else line)
     edited(folder / "latency.hlog", lambda n, line: line[:60] + "\n" if n == 5 else line)
-    before = series.read(folder)
+    before = timeline.read(folder)
     assert before.damage[0].startswith(f"{folder / 'timeline.csv'}:2: not a moment: 4 of 15 cells")
     assert before.damage[1].startswith(f"{folder / 'latency.hlog'}:5: not an interval: ")
     assert len(before.moments) == 4 * 30 * 3 - 1
@@ -187,38 +188,38 @@ def test_a_moment_without_a_time_is_damage(folder, moment):
         folder / "timeline.csv",
         lambda n, line: re.sub(r"^(\d+,\w+,\w+),[^,]*", rf"\1,{moment}", line) if n == 3 else line,
     )
-    (said,) = series.read(folder).damage
+    (said,) = timeline.read(folder).damage
     assert said.startswith(f"{folder / 'timeline.csv'}:3: not a moment: ")
 
 
 def test_a_timeline_with_another_head_is_not_guessed_at(folder):
     edited(folder / "timeline.csv", lambda n, line: "a,b,c\n" if n == 1 else line)
-    rows = series.read(folder)
+    rows = timeline.read(folder)
     assert rows.moments == ()
     assert rows.damage[0].startswith(f"{folder / 'timeline.csv'}:1: not the header of a timeline")
 
 
 def test_columns_of_a_later_bench_are_left_out(folder):
-    before = series.read(folder).moments
+    before = timeline.read(folder).moments
     edited(
         folder / "timeline.csv", lambda n, line: line.rstrip("\n") + (",colour\n" if n == 1 else ",blue\n")
     )
-    assert series.read(folder).moments == before
+    assert timeline.read(folder).moments == before
 
 
 def test_a_run_without_series_still_has_its_trials(folder):
     for name in ("timeline.csv", "latency.hlog"):
         (folder / name).unlink()
-    assert series.read(folder) == series.Series()
-    assert len(results.read(folder).trials) == 4
+    assert timeline.read(folder) == timeline.Series()
+    assert len(read.read(folder).trials) == 4
 
 
 def test_a_newer_format_is_refused_with_the_remedy(folder):
-    edited(folder / "run.jsonl", lambda n, line: line.replace('"format":1', '"format":7') if n == 1 else line)
+    edited(folder / "run.jsonl", lambda n, line: line.replace('"format":2', '"format":7') if n == 1 else line)
     with pytest.raises(ResultsError) as caught:
-        results.read(folder)
+        read.read(folder)
     assert str(caught.value) == (
-        f"{folder / 'run.jsonl'}:1: is in format 7, and this bench reads up to 1; use a newer bench"
+        f"{folder / 'run.jsonl'}:1: is in format 7, and this bench reads up to 2; use a newer bench"
     )
     assert caught.value.exit_code == 2
 
@@ -228,39 +229,39 @@ def test_a_newer_format_is_refused_with_the_remedy(folder):
     [
         ("", "not the header of a run"),
         ("nonsense\n", "not the header of a run: no JSON (Expecting value"),
-        ('{"format": 1}\n', "'plan' is missing"),
+        ('{"format": 2}\n', "'plan' is missing"),
         ('{"plan": {}}\n', "'format' is missing"),
         ('{"format": "1", "plan": {}}\n', "format is '1', not a number from 1"),
-        ('{"format": 1, "plan": [], "machine": {}, "started": ""}\n', "of the wrong type"),
-        ('{"format": 1, "plan": {}, "machine": {}, "started": ""}\n', "plan.subject"),
+        ('{"format": 2, "plan": [], "machine": {}, "started": ""}\n', "of the wrong type"),
+        ('{"format": 2, "plan": {}, "machine": {}, "started": ""}\n', "plan.subject"),
     ],
 )
 def test_without_a_header_there_is_no_run(tmp_path, header, reason):
     (tmp_path / "run.jsonl").write_text(header)
     with pytest.raises(ResultsError) as caught:
-        results.read(tmp_path)
+        read.read(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path / 'run.jsonl'}:1: ")
     assert reason in str(caught.value)
 
 
 def test_a_run_that_is_not_there_is_said_in_one_line(tmp_path):
     with pytest.raises(ResultsError, match="there is no such result; `bench list` names those there are"):
-        results.read(tmp_path / "nowhere")
+        read.read(tmp_path / "nowhere")
     with pytest.raises(ResultsError, match="there is no such result"):
-        results.read(tmp_path)
+        read.read(tmp_path)
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ResultsError, match=r"file: cannot be written to: .*; choose another folder with -o"):
-        results.create(tmp_path / "file", PLAN, MACHINE)
+        read.create(tmp_path / "file", PLAN, MACHINE)
 
 
 @needs.unless(os.geteuid() != 0, "an ordinary user", "root writes everywhere")
 def test_a_folder_without_permission_is_named(tmp_path):
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     with pytest.raises(ResultsError, match="Permission denied; choose another folder with -o"):
-        results.create(tmp_path / "results", PLAN, MACHINE)
+        read.create(tmp_path / "results", PLAN, MACHINE)
 
 
 def test_runs_are_listed_from_the_oldest_with_the_unreadable_ones_first(tmp_path):
@@ -270,25 +271,25 @@ def test_runs_are_listed_from_the_oldest_with_the_unreadable_ones_first(tmp_path
     broken.mkdir()
     (broken / "run.jsonl").write_text("?\n")
     (tmp_path / "README.md").write_text("# not a run")
-    found = results.runs(tmp_path)
+    found = read.runs(tmp_path)
     assert {each.directory for each in found[1:]} == {first, second}
     assert found[0].run is None
-    assert results.outline(found[0]) == {"directory": str(broken), "problem": found[0].problem}
-    assert results.outline(found[1])["trials"] == 1
-    assert results.latest(tmp_path) in (first, second)
+    assert read.outline(found[0]) == {"directory": str(broken), "problem": found[0].problem}
+    assert read.outline(found[1])["trials"] == 1
+    assert read.latest(tmp_path) in (first, second)
 
 
 def test_no_results_is_an_empty_list_and_no_latest(tmp_path):
-    assert results.runs(tmp_path / "nowhere") == []
+    assert read.runs(tmp_path / "nowhere") == []
     with pytest.raises(ResultsError, match="holds no run; `bench run` makes one"):
-        results.latest(tmp_path)
+        read.latest(tmp_path)
 
 
 def test_the_format_page_tells_of_every_key_and_column(folder):
-    page = (Path(results.__file__).parent.parent / "results" / "README.md").read_text(encoding="utf-8")
+    page = (Path(read.__file__).parents[2] / "results" / "README.md").read_text(encoding="utf-8")
     words = set(re.findall(r"[a-z0-9_]+", page))
     lines = [json.loads(line) for line in (folder / "run.jsonl").read_text().splitlines()]
-    keys = {*lines[0], *lines[1], *machine.describe()}
+    keys = {*lines[0], *lines[1], *describe.describe()}
     for name in ("upstream", "ports", "latency_ms", "errors"):
         keys |= set(lines[1][name])
     keys |= set((folder / "timeline.csv").read_text().splitlines()[0].split(","))

@@ -25,9 +25,9 @@ def witnesses(trial: dict[str, Any]) -> set[int]:
 
 
 @needs.in_namespaces
-@pytest.mark.parametrize("closer", ["proxy", "backend"])
-def test_both_modes_are_what_they_say_and_three_witnesses_agree(closer: str, tmp_path: Path) -> None:
-    short, keepalive = trials(*BRIEF, "--lab", "namespaces", "--closer", closer, root=tmp_path)
+@pytest.mark.parametrize("closes_first", ["proxy", "backend"])
+def test_both_modes_are_what_they_say_and_three_witnesses_agree(closes_first: str, tmp_path: Path) -> None:
+    short, keepalive = trials(*BRIEF, "--lab", "namespaces", "--closes-first", closes_first, root=tmp_path)
     for trial in (short, keepalive):
         assert codes(trial) == set()
         assert None not in trial["upstream"]["witnesses"].values()
@@ -35,20 +35,20 @@ def test_both_modes_are_what_they_say_and_three_witnesses_agree(closer: str, tmp
         assert trial["requests"] > 0
         assert set(trial["errors"].values()) == {0}
     assert short["upstream"]["requests_per_connection"] == 1.0
-    assert (short["closer"], keepalive["closer"]) == (closer, None)
+    assert (short["closes_first"], keepalive["closes_first"]) == (closes_first, None)
     assert keepalive["upstream"]["connections_opened"] == keepalive["upstream"]["connections_needed"] == 16
 
 
 @needs.in_namespaces
 def test_a_proxy_that_closes_first_holds_a_time_wait_for_every_connection(tmp_path: Path) -> None:
-    (short,) = trials(*BRIEF, "--mode", "short", "--closer", "proxy", root=tmp_path)
+    (short,) = trials(*BRIEF, "--mode", "short", "--closes-first", "proxy", root=tmp_path)
     assert short["time_wait"]["proxy"]["end"] == short["upstream"]["connections_opened"]
     assert short["time_wait"]["backend"]["end"] == 0
 
 
 @needs.in_namespaces
 def test_a_backend_that_closes_first_holds_them_all_and_the_proxy_none(tmp_path: Path) -> None:
-    (short,) = trials(*BRIEF, "--mode", "short", "--closer", "backend", root=tmp_path)
+    (short,) = trials(*BRIEF, "--mode", "short", "--closes-first", "backend", root=tmp_path)
     # The proxy's ports are free at once: one that is taken again replaces its entry on the other side.
     assert 0 < short["time_wait"]["backend"]["end"] <= short["upstream"]["connections_opened"]
     assert short["time_wait"]["proxy"]["end"] == 0
@@ -116,13 +116,13 @@ def test_loopback_says_what_it_cannot_know(tmp_path: Path) -> None:
     for trial in (short, keepalive):
         assert trial["upstream"]["witnesses"]["kernel"] is None
         assert len(witnesses(trial)) == 1
-        assert any("no kernel witness" in caution["message"] for caution in trial["cautions"])
+        assert any("no kernel witness" in warning["message"] for warning in trial["warnings"])
         assert codes(trial) == set()
 
 
 def test_without_a_proxy_the_mode_is_that_of_the_clients(tmp_path: Path) -> None:
     short, keepalive = trials(*BRIEF, "--subject", "direct", root=tmp_path)
-    assert (short["closer"], short["upstream"]["requests_per_connection"]) == ("client", 1.0)
+    assert (short["closes_first"], short["upstream"]["requests_per_connection"]) == ("client", 1.0)
     assert keepalive["upstream"]["connections_opened"] == 16
     assert codes(short) == codes(keepalive) == set()
     assert keepalive["cpu_us_per_request"]["proxy"] is None

@@ -10,12 +10,12 @@ import pytest
 
 import bench_process
 import needs
+from bench.experiment.second_opinion import record
 from bench.load.external import Opinion
 from bench.load.tools import Report
-from bench.plan import Plan
-from bench.record import Percentiles, Run, SecondOpinion, SubjectRecord, Trial
-from bench.report import tables
-from bench.second_opinion import record
+from bench.plan.run_plan import Plan
+from bench.report import text_table
+from bench.runs.record import Percentiles, Run, SecondOpinion, SubjectRecord, Trial
 from bench_process import codes, trials
 
 BRIEF = ("--mode", "keepalive", "--trials", "1", "--warmup", "0", "--duration", "300ms", "-c", "8")
@@ -42,8 +42,8 @@ def test_where_it_fails_the_trial_stands_and_says_so(tmp_path: Path, monkeypatch
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     (trial,) = trials(*BRIEF, "--second-opinion", "hey", root=tmp_path)
     assert codes(trial) == {"second-opinion"}
-    (caution,) = [each for each in trial["cautions"] if each["code"] == "second-opinion"]
-    assert "out of order" in caution["message"]
+    (warning,) = [each for each in trial["warnings"] if each["code"] == "second-opinion"]
+    assert "out of order" in warning["message"]
     assert trial["second_opinion"] is None
     assert trial["requests"] > 0
 
@@ -60,7 +60,7 @@ def test_tables_say_whose_opinion_it_is() -> None:
     stand_in = Trial(1, "keepalive", None, SubjectRecord("asyncio", "1"), "loopback", valid=True)
     said = SecondOpinion("hey", 1000, 0, 500.0, 10.0)
     run = Run(Plan().to_json(), {}, "now", (replace(stand_in, second_opinion=said),))
-    assert ("second opinion (hey), requests/s", "500") in tables.result(run).rows
+    assert ("second opinion (hey), requests/s", "500") in text_table.result(run).rows
 
 
 def test_a_trial_keeps_what_was_said() -> None:

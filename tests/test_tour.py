@@ -9,10 +9,10 @@ import pytest
 
 import bench_process
 from bench import tour
-from bench.report import page
+from bench.report import html
 from bench.report import tour as report
+from bench.runs.scenario_record import ScenarioRun
 from bench.scenarios import catalogue
-from bench.scenarios.record import ScenarioRun
 from bench.tour import Step
 from scenarios.made_up import SCENARIO, trial
 
@@ -28,7 +28,7 @@ def test_the_page_holds_claim_sentence_picture_and_figures_of_each_step() -> Non
         Step("tea", scenario=SCENARIO, measured=MEASURED),
         Step("push", scenario=replace(SCENARIO, title="Coffee"), problem="no <water>"),
     ]
-    text = page.html(report.page(steps, {"cores": 2}, "2026-03-14"))
+    text = html.html(report.build_page(steps, {"cores": 2}, "2026-03-14"))
     for said in (
         "1 of 2 steps were measured",
         "1. Tea: in the bag and loose",

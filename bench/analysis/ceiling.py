@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.record import Ports
+from bench.runs.record import Ports
 
 TIME_WAIT_S = 60.0
 _EDGE_S = 1e-3  # moments are rounded: a tick that ends with the window may seem to end after it

@@ -59,7 +59,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Sides in their order, a row for each figure that any of them has, and the doubts."""
+    """Sides in their order, a row for each figure that any of them has, and the warnings."""
 
     sides: tuple[Side, ...]
     rows: tuple[Row, ...]

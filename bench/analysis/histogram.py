@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from bench.record import Percentiles
+from bench.runs.record import Percentiles
 
 
 def merge(histograms: Iterable[Mapping[int, int]]) -> dict[int, int]:

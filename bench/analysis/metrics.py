@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.errors import PlanError
-from bench.record import ROLES, Trial
+from bench.runs.record import ROLES, Trial
 
 Better = Literal["more", "less", "neither"]
 

@@ -10,17 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import results, sections, series
 from bench.analysis.metrics import Metric
 from bench.errors import PlanError
-from bench.plan import Mode, Plan
-from bench.record import Run, Trial
-from bench.series import Series
+from bench.plan import toml
+from bench.plan.run_plan import Mode, Plan
+from bench.runs import read, timeline
+from bench.runs.record import Run, Trial
+from bench.runs.timeline import Series
 
 _NOT_ASKED = frozenset({"plan.mode", "plan.trials", "machine.load_average", "machine.git.dirty"})
 """What two runs may differ in without anybody having changed the thing that they measure."""
 _VOID_TIMES = frozenset({"generator-saturated"})
-"""Cautions that void rates and times, but neither counts nor CPU per request."""
+"""Warnings that void rates and times, but neither counts nor CPU per request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,8 @@ class Side:
 
 
 def voids(trial: Trial) -> set[str]:
-    """Return the codes of the cautions that make `trial` invalid."""
-    codes = {caution.code for caution in trial.cautions if caution.voids}
+    """Return the codes of the warnings that make `trial` invalid."""
+    codes = {warning.code for warning in trial.warnings if warning.voids}
     return codes or ({"invalid"} if not trial.valid else set())
 
 
@@ -100,12 +101,12 @@ def _open(spec: str) -> tuple[Side, ...]:
     path, _, mode = spec.rpartition(":")
     if not path or mode not in tuple(Mode):
         path, mode = spec, ""
-    run = results.read(Path(path))
+    run = read.read(Path(path))
     if len(run.subjects) > 1:
         raise PlanError(
             f"{spec}: {len(run.subjects)} subjects, side by side already; `bench show {path}` shows them"
         )
-    found = split(run, series.read(Path(path)))
+    found = split(run, timeline.read(Path(path)))
     chosen = tuple(side for side in found if mode in ("", side.mode))
     if not chosen:
         raise PlanError(f"{spec}: no trial of that mode; the run has {' and '.join(modes(run)) or 'none'}")
@@ -138,7 +139,7 @@ def _named(sides: tuple[Side, ...]) -> tuple[Side, ...]:
 def _described(side: Side) -> dict[str, Any]:
     flat = {"mode": side.mode}
     # What a plan could not say yet when it was written was as it is by default now.
-    _flatten("plan", sections.merge(Plan().to_json(), side.run.plan), flat)
+    _flatten("plan", toml.merge(Plan().to_json(), side.run.plan), flat)
     _flatten("machine", side.run.machine, flat)
     versions = {trial.subject.version for trial in side.trials}
     flat["subject.version"] = ", ".join(sorted(versions))

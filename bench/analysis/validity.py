@@ -1,4 +1,4 @@
-"""Whether a trial measured what was asked: pure checks, cautions out.
+"""Whether a trial measured what was asked: pure checks, warnings out.
 
 A trial is invalid when its measured reuse is not that of its mode, or when the load generator was
 the bottleneck (design: a mode is enforced). Exhausted ports are a finding, never an invalid trial.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.plan import Closer, Mode
-from bench.record import Caution, Upstream
+from bench.plan.run_plan import ClosesFirst, Mode
+from bench.runs.record import TrialWarning, Upstream
 
 RUN_QUEUE_WAIT_LIMIT = 0.10
 """Share of the window that a load worker may wait for a processor before latencies tell more of the
@@ -41,22 +41,22 @@ def connections_needed(
     return min(clients, requests_total) + used_up + lost
 
 
-def mode_cautions(mode: Mode, upstream: Upstream, *, may_expire: bool = False) -> Iterator[Caution]:
-    """Yield a voiding caution where the measured reuse is not that of `mode`.
+def mode_warnings(mode: Mode, upstream: Upstream, *, may_expire: bool = False) -> Iterator[TrialWarning]:
+    """Yield a voiding warning where the measured reuse is not that of `mode`.
 
     Where pooled connections may expire within the trial, as the plan asks, more are opened in good order.
     """
     opened, total = upstream.connections_opened or 0, upstream.requests_total or 0
     needed = upstream.connections_needed or 0
     if opened == 0 or total == 0:
-        yield Caution(
+        yield TrialWarning(
             "no-traffic",
             f"{total} requests reached the backend on {opened} connections",
             "see the errors by kind; nothing else in this trial means anything",
             voids=True,
         )
     elif mode is Mode.SHORT and not 0.99 <= total / opened <= 1.0:
-        yield Caution(
+        yield TrialWarning(
             "mode-not-short",
             f"asked for one request per connection, measured {total / opened:.3g}"
             f" ({total:,} requests on {opened:,} connections)",
@@ -64,13 +64,13 @@ def mode_cautions(mode: Mode, upstream: Upstream, *, may_expire: bool = False) -
             voids=True,
         )
     elif mode is Mode.KEEPALIVE and opened > needed and may_expire:
-        yield Caution(
+        yield TrialWarning(
             "pool-expired",
             f"opened {opened:,} connections where {needed:,} are enough for a pool that keeps them",
             "its idle timeout is shorter than the trial: raise --pool-idle-timeout if that was not meant",
         )
     elif mode is Mode.KEEPALIVE and opened > needed:
-        yield Caution(
+        yield TrialWarning(
             "mode-not-keepalive",
             f"opened {opened:,} connections where {needed:,} were needed",
             "raise pool_idle to the number of clients per worker, or look for a backend that closes",
@@ -78,10 +78,10 @@ def mode_cautions(mode: Mode, upstream: Upstream, *, may_expire: bool = False) -
         )
 
 
-def target_cautions(requests: int) -> Iterator[Caution]:
-    """Yield a voiding caution where a server that is not ours has answered nothing."""
+def target_warnings(requests: int) -> Iterator[TrialWarning]:
+    """Yield a voiding warning where a server that is not ours has answered nothing."""
     if requests == 0:
-        yield Caution(
+        yield TrialWarning(
             "no-traffic",
             "not one correct response came from the target",
             "see the errors by kind, and whether the target is up and speaks HTTP/1.1",
@@ -89,50 +89,52 @@ def target_cautions(requests: int) -> Iterator[Caution]:
         )
 
 
-def closer_cautions(closer: Closer, proxy_side: int, backend_side: int) -> Iterator[Caution]:
-    """Yield a caution where TIME_WAIT does not lie on the side that was asked to close first.
+def closes_first_warnings(
+    closes_first: ClosesFirst, proxy_side: int, backend_side: int
+) -> Iterator[TrialWarning]:
+    """Yield a warning where TIME_WAIT does not lie on the side that was asked to close first.
 
     Who closes first keeps it (RFC 9293, section 3.6), unless that side resets the connection.
     """
-    other_side = backend_side if closer is Closer.PROXY else proxy_side
+    other_side = backend_side if closes_first is ClosesFirst.PROXY else proxy_side
     if proxy_side + backend_side == 0:
-        yield Caution(
+        yield TrialWarning(
             "closer-resets",
             "no upstream connection is left in TIME_WAIT on either side: they were reset, not closed",
-            "such a proxy runs out of no ports; --closer backend shows it where the backend closes",
+            "such a proxy runs out of no ports; --closes-first backend shows it where the backend closes",
         )
     elif other_side > _OTHER_CLOSER_SHARE * (proxy_side + backend_side):
-        yield Caution(
+        yield TrialWarning(
             "closer-mixed",
-            f"the {closer.value} was asked to close first, but TIME_WAIT lies on the other side too:"
+            f"the {closes_first.value} was asked to close first, but TIME_WAIT lies on the other side too:"
             f" {proxy_side:,} on the proxy's, {backend_side:,} on the backend's",
             "where both are told to close, who is first is a race",
         )
 
 
-def witness_cautions(upstream: Upstream) -> Iterator[Caution]:
-    """Yield a caution where the witnesses of the opened connections do not agree exactly."""
+def witness_warnings(upstream: Upstream) -> Iterator[TrialWarning]:
+    """Yield a warning where the witnesses of the opened connections do not agree exactly."""
     counts = upstream.witnesses.counts()
     if len(set(counts.values())) > 1:
         said = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-        yield Caution(
+        yield TrialWarning(
             "witnesses-disagree",
             f"the opened connections were counted differently: {said}",
             "connects that were refused, reset or timed out show in the kernel's count only",
         )
 
 
-def race_cautions(
+def race_warnings(
     upstream: Upstream, pool_idle_timeout_s: float, backend_idle_timeout_s: float | None
-) -> Iterator[Caution]:
-    """Yield a caution where the backend ends idle connections before the pool gives them up.
+) -> Iterator[TrialWarning]:
+    """Yield a warning where the backend ends idle connections before the pool gives them up.
 
     A request that is on its way just then is lost: a client or a proxy may send it again by itself only
     where that does no harm (RFC 9110, section 9.2.2, and RFC 9112, section 9.3.1).
     """
     is_raced = backend_idle_timeout_s is not None and backend_idle_timeout_s <= pool_idle_timeout_s
     if upstream.lost and is_raced:
-        yield Caution(
+        yield TrialWarning(
             "idle-race",
             f"the backend ended {upstream.lost:,} pooled connections: a request on its way just then fails,"
             " or is sent again where its method allows that",
@@ -141,13 +143,13 @@ def race_cautions(
         )
 
 
-def generator_cautions(pressure: Pressure) -> Iterator[Caution]:
-    """Yield a voiding caution where the load generator was the bottleneck."""
+def generator_warnings(pressure: Pressure) -> Iterator[TrialWarning]:
+    """Yield a voiding warning where the load generator was the bottleneck."""
     waited = pressure.run_queue_wait > RUN_QUEUE_WAIT_LIMIT
     full = pressure.core_idle is not None and pressure.core_idle < IDLE_FLOOR
     if waited or full:
         idle = "" if pressure.core_idle is None else f", its core was idle {pressure.core_idle:.0%}"
-        yield Caution(
+        yield TrialWarning(
             "generator-saturated",
             f"the load generator waited for a processor during {pressure.run_queue_wait:.0%}"
             f" of the window{idle}",
@@ -157,10 +159,12 @@ def generator_cautions(pressure: Pressure) -> Iterator[Caution]:
         )
 
 
-def error_cautions(errors: dict[str, int], requests: int) -> Iterator[Caution]:
-    """Yield a caution where exchanges failed in the window."""
+def error_warnings(errors: dict[str, int], requests: int) -> Iterator[TrialWarning]:
+    """Yield a warning where exchanges failed in the window."""
     failed = {kind: count for kind, count in errors.items() if count}
     if failed:
         said = ", ".join(f"{kind} {count:,}" for kind, count in failed.items())
         share = sum(failed.values()) / max(1, requests + sum(failed.values()))
-        yield Caution("errors", f"{share:.1%} of the exchanges failed: {said}", "they are not in requests")
+        yield TrialWarning(
+            "errors", f"{share:.1%} of the exchanges failed: {said}", "they are not in requests"
+        )

@@ -13,11 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import cgroup
+from bench.experiment.definition import Need
+from bench.experiment.environments import Environment
 from bench.lab import confine, namespaces, sysctl
-from bench.scenarios import browser, catalogue
-from bench.scenarios.environments import Environment
-from bench.scenarios.scenario import Need
+from bench.machine import cgroup
+from bench.scenarios import catalogue
+from bench.scenarios.client import browser
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def _extras() -> tuple[Extra, ...]:
     needs = [
         (need, scenario.name)
         for scenario in map(catalogue.load, catalogue.NAMES)
-        for way in scenario.ways
+        for way in scenario.variants
         for need in way.needs
     ]
     needs += [(browser.NEED, "--set browser=true")]

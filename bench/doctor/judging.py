@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bench import cgroup
 from bench.doctor.facts import PROGRAMS, Facts
 from bench.lab import confine, sysctl
+from bench.machine import cgroup
 
 _FILES_WANTED = 65536
 

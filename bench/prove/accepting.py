@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.prove import fates
-from bench.prove.ledger import Ledger
+from bench.prove import allowlist
+from bench.prove.changes import Ledger
 from nginx.tree import Directive, Place
 from nginx.variables import Definitions
 from nginx.writing import Written, written
@@ -55,7 +55,7 @@ def accepted(
             return text
         unknown = _UNKNOWN_DIRECTIVE.search(said)
         variable = _UNKNOWN_VARIABLE.search(said)
-        if unknown is not None and unknown[1] not in fates.ABOUT_REUSE:
+        if unknown is not None and unknown[1] not in allowlist.ABOUT_REUSE:
             lines = list(_without(lines, unknown[1], f"nginx {version} does not know it", ledger))
         elif variable is not None and (variables.is_defined(variable[1]) or not variables.is_whole):
             ledger.added(f"${variable[1]}", "empty: what defines it is not here")
@@ -78,7 +78,7 @@ def _without(lines: Iterable[Directive], name: str, why: str, ledger: Ledger) ->
     for line in lines:
         if line.name == name:
             ledger.left_out(name, why, line.place)
-        elif line.block is not None and line.name not in fates.DATA:
+        elif line.block is not None and line.name not in allowlist.DATA:
             yield replace(line, block=tuple(_without(line.block, name, why, ledger)))
         else:
             yield line

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bench.prove.accepting import Refusal
-from bench.prove.ledger import Change
+from bench.prove.balancing import Turns
+from bench.prove.changes import Change
+from bench.prove.inventory import Spot
 from bench.prove.requests import Request
-from bench.prove.scene import Spot
-from bench.prove.turns import Turns
 from nginx.verdict import Verdict
 
 Answer = Literal["reused", "not reused", "partly reused"]

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bench.errors import PlanError
-from bench.prove import patterns
+from bench.prove import regex_examples
+from bench.prove.constraints import Wish, Wishing
+from bench.prove.inventory import Scene, Site, Spot
 from bench.prove.rewrite import ENTRANCE, entrance
-from bench.prove.scene import Scene, Site, Spot
-from bench.prove.wishes import Wish, Wishing
 from nginx.levels import Level
 from nginx.tree import Directive
 
@@ -125,7 +125,7 @@ def _hosts(site: Site) -> list[str]:
 
 def _hosts_of(name: str) -> list[str]:
     if name.startswith("~"):
-        return [text for text in patterns.examples(name[1:]) if re.fullmatch(r"[\w.-]+", text)]
+        return [text for text in regex_examples.examples(name[1:]) if re.fullmatch(r"[\w.-]+", text)]
     if name in {"", "_", "*"} or "$" in name:
         return []
     return [re.sub(r"^\*\.|^\.", "www.", re.sub(r"\.\*$", ".example", name))]
@@ -173,7 +173,7 @@ def _paths_of(level: Level) -> Iterator[str]:
     if pattern.startswith("@"):
         return
     if modifier in {"~", "~*"} or (not modifier and pattern.startswith("~")):
-        found = patterns.examples(
+        found = regex_examples.examples(
             pattern.lstrip("~*") if not modifier else pattern,
             is_caseless=modifier == "~*",
             within=_folder(within or "/"),

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bench.prove import fates, patterns
-from bench.prove.ledger import Ledger
-from bench.prove.scene import Chain, Scene, Site, Spot
+from bench.prove import allowlist, regex_examples
+from bench.prove.changes import Ledger
+from bench.prove.inventory import Chain, Scene, Site, Spot
 from bench.prove.targets import Addresses, nowhere, stand_in
 from nginx import versions
 from nginx.targets import PROTOCOLS
@@ -142,9 +142,9 @@ class Rewriting:
         name = line.name
         if name in PROTOCOLS and line.block is None:
             yield self._passing(line, chain)
-        elif name in fates.BLOCKS and line.block is not None:
+        elif name in allowlist.BLOCKS and line.block is not None:
             yield replace(line, block=tuple(self._inside(line, (id(line), *chain))))
-        elif name in fates.DATA and line.block is not None:
+        elif name in allowlist.DATA and line.block is not None:
             yield replace(line, block=tuple(self._data(line)))
         elif name in {"root", "alias"}:
             self.ledger.replaced(name, "an empty folder", line.place)
@@ -153,10 +153,10 @@ class Rewriting:
             self.ledger.left_out(f"include {line.args[0]}", "the file is not here", line.place)
         elif name in {"listen", "upstream"}:
             return  # both are written anew
-        elif name in fates.KEPT and line.block is None:
+        elif name in allowlist.KEPT and line.block is None:
             yield line
         else:
-            self.ledger.left_out(name, fates.why_left_out(name), line.place)
+            self.ledger.left_out(name, allowlist.why_left_out(name), line.place)
 
     def _data(self, block: Directive) -> Iterator[Directive]:
         for line in block.block or ():
@@ -206,7 +206,7 @@ def entrance(spot: Spot) -> Directive | None:
         return None
     if words[0] not in {"~", "~*"}:
         return _line("rewrite", "^", words[-1], "last")
-    found = (text for text in patterns.examples(words[-1]) if text.startswith("/"))
+    found = (text for text in regex_examples.examples(words[-1]) if text.startswith("/"))
     path = next(found, None)
     return None if path is None else _line("rewrite", "^", path, "last")
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from bench import lab
 from bench.lab import confine
 from bench.prove.accepting import Refusal, accepted
-from bench.prove.ledger import Ledger
+from bench.prove.changes import Ledger
+from bench.prove.inventory import scene
+from bench.prove.nginx_process import Nginx, furnish, user
 from bench.prove.rewrite import Rewriting
-from bench.prove.running import Nginx, furnish, user
-from bench.prove.scene import scene
-from bench.prove.stage import doors_of, port_of
 from bench.prove.targets import NOWHERE
+from bench.prove.testbed import doors_of, port_of
 from bench.subjects.programs import Program
 from nginx import versions
 from nginx.model import Model

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from bench.prove import fates
-from bench.prove.ledger import Ledger
-from bench.prove.scene import Peer, Spot, possible_upstreams
+from bench.prove import allowlist
+from bench.prove.changes import Ledger
+from bench.prove.inventory import Peer, Spot, possible_upstreams
 from nginx.tree import Directive
 from nginx.upstreams import Upstream
 
@@ -142,10 +142,10 @@ def _upstream_lines(
             number += 1
         elif line.name == "zone":
             yield replace(line, args=(name, *line.args[1:]))
-        elif line.name in fates.UPSTREAM:
+        elif line.name in allowlist.UPSTREAM:
             yield line
         else:
-            ledger.left_out(line.name, fates.why_left_out(line.name), line.place)
+            ledger.left_out(line.name, allowlist.why_left_out(line.name), line.place)
 
 
 def _server_reason(servers: int) -> str:

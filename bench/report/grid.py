@@ -1,11 +1,11 @@
-"""How a table becomes plain text, and how a doubt is noted below it."""
+"""How a table becomes plain text, and how a warning is noted below it."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
 
-from bench.report.page import Table
+from bench.report.html import Table
 
 PROSE_WIDTH = 100
 _WIDTH = 240  # no row is ever folded; a terminal that is narrower folds it
@@ -39,7 +39,7 @@ def prose(text: str) -> str:
     return textwrap.fill(text, PROSE_WIDTH)
 
 
-def notes(doubts: Sequence[str]) -> str:
-    """Return doubts as they stand below a table."""
-    folded = (textwrap.wrap(doubt, PROSE_WIDTH, break_on_hyphens=False) for doubt in doubts)
+def notes(warnings: Sequence[str]) -> str:
+    """Return warnings as they stand below a table."""
+    folded = (textwrap.wrap(warning, PROSE_WIDTH, break_on_hyphens=False) for warning in warnings)
     return "".join("! " + "\n  ".join(lines) + "\n" for lines in folded)

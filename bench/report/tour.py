@@ -6,16 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import series, tour
+from bench import tour
 from bench.analysis.sides import split
-from bench.report import finding, handout, plots, scenario_picture, tables
-from bench.report import scenario as scenario_text
-from bench.report import text as run_text
-from bench.report.page import Block, Facts, Page, Picture, Prose, Section
+from bench.report import text_table
+from bench.report.html import Block, Facts, Page, Picture, Prose, Section
+from bench.report.run import finding
+from bench.report.run import page as run_page
+from bench.report.run import picture as run_picture
+from bench.report.run import text as run_text
+from bench.report.scenario import picture
+from bench.report.scenario import text as scenario_text
+from bench.runs import timeline
 from bench.tour import Step
 
 
-def page(steps: Sequence[Step], machine: Mapping[str, Any], started: str) -> Page:
+def build_page(steps: Sequence[Step], machine: Mapping[str, Any], started: str) -> Page:
     """Return the page of the tour's steps."""
     taken = [step for step in steps if step.problem is None]
     return Page(
@@ -26,10 +31,10 @@ def page(steps: Sequence[Step], machine: Mapping[str, Any], started: str) -> Pag
             " mechanism, not the last per cent. Each step begins with what is commonly said, then what this"
             " machine gave."
         ),
-        doubts=[f"{_title(step)}: {step.problem}" for step in steps if step.problem is not None],
+        warnings=[f"{_title(step)}: {step.problem}" for step in steps if step.problem is not None],
         sections=[
             *(_section(number, step) for number, step in enumerate(taken, 1)),
-            Section("The machine", [Facts(list(handout.machine(machine)))]),
+            Section("The machine", [Facts(list(run_page.machine(machine)))]),
         ],
         footer=f"Measured from {started} on, on one machine. This file is complete: it loads nothing.",
     )
@@ -61,12 +66,12 @@ def _blocks(step: Step) -> Iterator[Block]:
     yield Prose(f"Commonly said: {claim}")
     yield Prose(f"Measured: {_sentence(step)}")
     if step.incident is not None and step.incident.directory is not None:
-        sides = split(step.incident, series.read(Path(step.incident.directory)))
-        yield Picture(plots.as_svg(sides), _sentence(step))
-        yield tables.result(step.incident)
-        yield from (Prose(f"Doubt: {said}") for said in run_text.doubts(step.incident))
+        sides = split(step.incident, timeline.read(Path(step.incident.directory)))
+        yield Picture(run_picture.as_svg(sides), _sentence(step))
+        yield text_table.result(step.incident)
+        yield from (Prose(f"Warning: {said}") for said in run_text.warnings(step.incident))
     elif step.scenario is not None and step.measured is not None and step.measured.trials:
-        yield Picture(scenario_picture.as_svg(step.scenario, step.measured), _sentence(step))
+        yield Picture(picture.as_svg(step.scenario, step.measured), _sentence(step))
         yield scenario_text.table(step.scenario, step.measured)
         yield from (Prose(f"Not measured: {said}") for said in scenario_text.refusals(step.measured))
-        yield from (Prose(f"Doubt: {said}") for said in scenario_text.doubts(step.measured))
+        yield from (Prose(f"Warning: {said}") for said in scenario_text.warnings(step.measured))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 
 from bench.errors import PlanError
-from bench.scenarios.scenario import Scenario
+from bench.experiment.definition import Scenario
 
 NAMES = ("push", "stream", "chat", "http2", "tls", "migration", "registry", "broker", "rpc")
 
@@ -16,7 +16,7 @@ def load(name: str) -> Scenario:
         raise PlanError(
             f"scenario {name!r} is not one of {', '.join(NAMES)}; `bench scenario list` tells more"
         )
-    scenario: Scenario = importlib.import_module(f"bench.scenarios.{name}").SCENARIO
+    scenario: Scenario = importlib.import_module(f"bench.scenarios.{name}.definition").SCENARIO
     return scenario
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bench.errors import RoleError
-from bench.files import BESIDE, SPARE_CLIENTS
+from bench.experiment.fd_limits import BESIDE, SPARE_CLIENTS
 from bench.lab import Host, Process
 from bench.lab.process import Event
 from bench.subjects.subject import Asked, Counted, Running, Speaks
@@ -65,7 +65,7 @@ class _Running:
 
 def _flags(asked: Asked, listen: str) -> Iterator[str]:
     plan = asked.plan
-    yield from ("--control", "--listen", listen, "--mode", asked.mode, "--closer", asked.closer)
+    yield from ("--control", "--listen", listen, "--mode", asked.mode, "--closes-first", asked.closes_first)
     yield from ("--upstream-http", plan.upstream_http, "--workers", str(plan.workers))
     yield from ("--pool-idle", str(asked.pool_idle), "--pool-idle-timeout", str(plan.pool_idle_timeout_s))
     for upstream in asked.upstreams:

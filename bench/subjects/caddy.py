@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from bench.plan import Closer, Mode
+from bench.plan.run_plan import ClosesFirst, Mode
 from bench.subjects.configured import CHAIN, KEY, Configured, certificate
 from bench.subjects.launch import Recipe
 from bench.subjects.programs import Program
@@ -94,7 +94,11 @@ def _keepalive(asked: Asked) -> Iterator[str]:
     if asked.mode is Mode.SHORT:
         # `keepalive off` sends `Connection: close` too. A pool that may hold less than nothing does not
         # (net/http, Transport.tryPutIdleConn), so that the backend waits and Caddy closes.
-        yield "keepalive off" if asked.closer is Closer.BACKEND else "keepalive_idle_conns_per_host -1"
+        yield (
+            "keepalive off"
+            if asked.closes_first is ClosesFirst.BACKEND
+            else "keepalive_idle_conns_per_host -1"
+        )
         return
     yield f"keepalive {round(plan.pool_idle_timeout_s * 1000)}ms"
     yield f"keepalive_idle_conns_per_host {asked.pool_idle}"

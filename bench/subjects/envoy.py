@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import RoleError
-from bench.plan import Closer, Mode
+from bench.plan.run_plan import ClosesFirst, Mode
 from bench.subjects.configured import CHAIN, KEY, Configured, certificate
 from bench.subjects.launch import Recipe
 from bench.subjects.programs import Program
@@ -75,7 +75,7 @@ def _listener(asked: Asked, listen: str) -> dict[str, Any]:
         return _listens(_tcp(asked, clusters), listen)
     route: dict[str, Any] = {"match": {"prefix": "/"}}
     route["route"] = {"weighted_clusters": {"clusters": clusters}, "timeout": "0s"}
-    if asked.mode is Mode.SHORT and asked.closer is Closer.BACKEND:
+    if asked.mode is Mode.SHORT and asked.closes_first is ClosesFirst.BACKEND:
         close = {"key": "Connection", "value": "close"}
         route["request_headers_to_add"] = [{"header": close, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
     manager = {

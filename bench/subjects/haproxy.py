@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.errors import RoleError
-from bench.plan import Closer, Mode
+from bench.plan.run_plan import ClosesFirst, Mode
 from bench.subjects.configured import Configured
 from bench.subjects.launch import Recipe
 from bench.subjects.programs import Program
@@ -84,7 +84,7 @@ def _reuse(asked: Asked) -> str:
     Closer backend: it sends `Connection: close`. Otherwise it does not, and has no pool in short mode
     (pool-max-conn 0), so that it closes. `always`: `safe` gives first requests their own connection.
     """
-    is_asking_to_close = asked.mode is Mode.SHORT and asked.closer is Closer.BACKEND
+    is_asking_to_close = asked.mode is Mode.SHORT and asked.closes_first is ClosesFirst.BACKEND
     return "    option http-server-close" if is_asking_to_close else "    http-reuse always"
 
 

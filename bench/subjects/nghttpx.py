@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 
-from bench.plan import Mode
+from bench.plan.run_plan import Mode
 from bench.subjects.configured import Configured
 from bench.subjects.launch import Recipe
 from bench.subjects.programs import Program

@@ -7,7 +7,7 @@ import resource
 import signal
 from collections.abc import Callable
 
-from bench.plan import Closer, Mode
+from bench.plan.run_plan import ClosesFirst, Mode
 from bench.subjects.configured import Configured
 from bench.subjects.launch import Recipe
 from bench.subjects.programs import Program
@@ -106,7 +106,7 @@ def _reuse(asked: Asked, version: Version) -> Reuse:
         return _idiom(plan.idiom, asked.clients)
     if asked.mode is Mode.SHORT:
         # Without a close token the backend waits, and nginx, which has no pool, closes: for certain.
-        closes = is_old or asked.closer is Closer.BACKEND
+        closes = is_old or asked.closes_first is ClosesFirst.BACKEND
         return Reuse(http, "close" if closes else "", POOL_OFF)
     has_limits = version >= versions.POOL_LIMITS
     return Reuse(

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from bench.errors import PlanError
 from bench.lab import Host
-from bench.plan import Closer, Mode
-from bench.plan import Subject as Plan
+from bench.plan.run_plan import ClosesFirst, Mode
+from bench.plan.run_plan import Subject as Plan
 
 SILENCE_S = 3600
 """How long what lasts may be silent unless told else: longer than any trial."""
@@ -114,7 +114,7 @@ class Asked:
     """What a subject is to do in one trial."""
 
     mode: Mode
-    closer: Closer
+    closes_first: ClosesFirst
     plan: Plan
     pool_idle: int
     """Idle upstream connections that one worker keeps; without a meaning in short mode."""

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from bench.analysis import ceiling
-from bench.record import Ports
+from bench.runs.record import Ports
 
 
 def ticks(*rates, tick_s=0.1):

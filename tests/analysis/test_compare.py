@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from bench import plan as plans
 from bench.analysis.compare import Answer, compare
 from bench.analysis.sides import Side, split
-from bench.record import Caution, Run
+from bench.plan import run_plan as plans
+from bench.runs.record import Run, TrialWarning
 from synthetic import KEEPALIVE, MACHINE, SHORT, SHORT_BACKEND_CLOSES, trial
 
 
@@ -82,7 +82,7 @@ def keep(made):
         ),
         (
             lambda t: dataclasses.replace(
-                t, valid=t.trial != 2, cautions=(Caution("reuse", "it reused", "", t.trial == 2),)
+                t, valid=t.trial != 2, warnings=(TrialWarning("reuse", "it reused", "", t.trial == 2),)
             ),
             "short: trial 2 is left out (reuse)",
         ),
@@ -97,9 +97,9 @@ def test_trials_that_do_not_count_are_left_out_and_named(change, said):
 
 
 def test_a_busy_load_generator_voids_rates_and_times_but_neither_counts_nor_cpu():
-    busy = Caution("generator-saturated", "it waited", "", voids=True)
+    busy = TrialWarning("generator-saturated", "it waited", "", voids=True)
     spoilt = side(
-        "short", SHORT, (1, 2), change=lambda t: dataclasses.replace(t, valid=False, cautions=(busy,))
+        "short", SHORT, (1, 2), change=lambda t: dataclasses.replace(t, valid=False, warnings=(busy,))
     )
     compared = compare([spoilt, side("keepalive", KEEPALIVE, (3, 4))])
     assert compared.row("requests_per_s").cells[0].estimate is None
@@ -116,14 +116,14 @@ def test_a_side_without_a_trial_that_counts_is_named():
     assert compared.row("requests_per_s").cells[0].estimate is None
 
 
-def test_sides_that_differ_in_one_thing_raise_no_doubt_in_more_they_do():
+def test_sides_that_differ_in_one_thing_raise_no_warning_in_more_they_do():
     first = side("short", SHORT, (1, 2))
-    one = side("short", SHORT_BACKEND_CLOSES, (3, 4), "B", closer="backend")
-    two = side("short", SHORT_BACKEND_CLOSES, (3, 4), "B", closer="backend", load={"connections": 9})
+    one = side("short", SHORT_BACKEND_CLOSES, (3, 4), "B", closes_first="backend")
+    two = side("short", SHORT_BACKEND_CLOSES, (3, 4), "B", closes_first="backend", load={"connections": 9})
     assert compare([first, one]).warnings == ()
     (said,) = compare([first, two]).warnings
     assert said == (
-        "the sides differ in 2 things: plan.closer (proxy | backend); plan.load.connections (64 | 9)"
+        "the sides differ in 2 things: plan.closes_first (proxy | backend); plan.load.connections (64 | 9)"
     )
 
 

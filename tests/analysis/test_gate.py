@@ -2,12 +2,12 @@
 
 import pytest
 
-from bench import plan as plans
 from bench.analysis import gate
 from bench.analysis.compare import compare
 from bench.analysis.sides import split
 from bench.errors import PlanError
-from bench.record import Run
+from bench.plan import run_plan as plans
+from bench.runs.record import Run
 from synthetic import KEEPALIVE, MACHINE, SHORT_NARROW, trial
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis import histogram
-from bench.record import Percentiles
+from bench.runs.record import Percentiles
 
 sparse = st.dictionaries(st.integers(1, 10_000_000), st.integers(1, 10_000), min_size=1, max_size=60)
 small = st.lists(st.integers(0, 1000), min_size=1, max_size=300)

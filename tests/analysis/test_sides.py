@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import results
 from bench.analysis import sides
 from bench.errors import PlanError, ResultsError
+from bench.runs import read
 from synthetic import KEEPALIVE, SHORT, write
 
 BOTH = {"short": SHORT, "keepalive": KEEPALIVE}
@@ -61,7 +61,7 @@ def test_sides_are_named_after_the_one_thing_that_differs(run):
     assert names(sides.pick([f"{each}:short" for each in runs])) == [
         ["64 connections", "256 connections", "1024 connections"]
     ]
-    closers = [run("x", closer="proxy"), run("y", closer="backend")]
+    closers = [run("x", closes_first="proxy"), run("y", closes_first="backend")]
     assert names(sides.pick([f"{each}:short" for each in closers])) == [["proxy", "backend"]]
 
 
@@ -83,10 +83,10 @@ def test_a_run_that_is_not_there_is_refused(tmp_path):
 
 
 def test_only_valid_trials_that_ran_to_their_end_count(run):
-    read = results.read(Path(run("a", {"short": SHORT})))
-    (one,) = read.trials
+    one_run = read.read(Path(run("a", {"short": SHORT})))
+    (one,) = one_run.trials
     spoilt = dataclasses.replace(
-        read,
+        one_run,
         trials=(
             one,
             dataclasses.replace(one, trial=2, valid=False),
@@ -109,10 +109,10 @@ def test_differences_name_the_plan_the_machine_and_the_mode(run):
 
 
 @pytest.mark.parametrize(
-    ("mode", "told"), [("short", {"plan.closer": ("proxy", "backend")}), ("keepalive", {})]
+    ("mode", "told"), [("short", {"plan.closes_first": ("proxy", "backend")}), ("keepalive", {})]
 )
-def test_the_closer_only_tells_short_sides_apart(run, mode, told):
-    (pair,) = sides.pick([f"{run('a')}:{mode}", f"{run('b', closer='backend')}:{mode}"])
+def test_the_closes_first_only_tells_short_sides_apart(run, mode, told):
+    (pair,) = sides.pick([f"{run('a')}:{mode}", f"{run('b', closes_first='backend')}:{mode}"])
     assert sides.differences(pair) == told
 
 
@@ -127,7 +127,7 @@ def test_load_average_and_number_of_trials_make_no_difference(run):
 
 
 def test_what_an_older_plan_could_not_say_was_as_it_is_by_default(run):
-    older, newer = (sides.split(results.read(Path(run(name))))[0] for name in ("older", "newer"))
+    older, newer = (sides.split(read.read(Path(run(name))))[0] for name in ("older", "newer"))
     load = {key: value for key, value in older.run.plan["load"].items() if key != "method"}
     older = dataclasses.replace(
         older, run=dataclasses.replace(older.run, plan={**older.run.plan, "load": load})

@@ -6,8 +6,8 @@ import pytest
 
 from bench.analysis import validity
 from bench.analysis.validity import Pressure
-from bench.plan import Mode
-from bench.record import Upstream, Witnesses
+from bench.plan.run_plan import Mode
+from bench.runs.record import Upstream, Witnesses
 
 SHORT, KEEPALIVE = Mode.SHORT, Mode.KEEPALIVE
 
@@ -30,17 +30,17 @@ def test_the_reuse_that_was_measured_is_that_of_the_mode(
     mode: Mode, total: int, opened: int, needed: int, codes: list[str]
 ) -> None:
     upstream = Upstream(requests_total=total, connections_opened=opened, connections_needed=needed)
-    cautions = list(validity.mode_cautions(mode, upstream))
-    assert [caution.code for caution in cautions] == codes
-    assert all(caution.voids for caution in cautions)
+    warnings = list(validity.mode_warnings(mode, upstream))
+    assert [warning.code for warning in warnings] == codes
+    assert all(warning.voids for warning in warnings)
 
 
 def test_a_pool_that_expires_as_asked_may_open_more() -> None:
     upstream = Upstream(requests_total=350, connections_opened=343, connections_needed=1)
-    (caution,) = validity.mode_cautions(KEEPALIVE, upstream, may_expire=True)
-    assert (caution.code, caution.voids) == ("pool-expired", False)
+    (warning,) = validity.mode_warnings(KEEPALIVE, upstream, may_expire=True)
+    assert (warning.code, warning.voids) == ("pool-expired", False)
     enough = Upstream(requests_total=350, connections_opened=1, connections_needed=1)
-    assert list(validity.mode_cautions(KEEPALIVE, enough, may_expire=True)) == []
+    assert list(validity.mode_warnings(KEEPALIVE, enough, may_expire=True)) == []
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,9 @@ def test_a_pool_that_expires_as_asked_may_open_more() -> None:
 def test_a_backend_that_gives_up_first_races_with_requests(
     lost: int | None, pool_s: float, backend_s: float | None, codes: list[str]
 ) -> None:
-    cautions = list(validity.race_cautions(Upstream(lost=lost), pool_s, backend_s))
-    assert [caution.code for caution in cautions] == codes
-    assert not any(caution.voids for caution in cautions)
+    warnings = list(validity.race_warnings(Upstream(lost=lost), pool_s, backend_s))
+    assert [warning.code for warning in warnings] == codes
+    assert not any(warning.voids for warning in warnings)
 
 
 @pytest.mark.parametrize(
@@ -86,9 +86,9 @@ def test_a_perfect_pool_needs(clients: int, requests: int, limit: int | None, lo
     ],
 )
 def test_witnesses_that_disagree_are_named(witnesses: Witnesses, agree: bool) -> None:
-    cautions = list(validity.witness_cautions(Upstream(witnesses=witnesses)))
-    assert [caution.code for caution in cautions] == ([] if agree else ["witnesses-disagree"])
-    assert not any(caution.voids for caution in cautions)
+    warnings = list(validity.witness_warnings(Upstream(witnesses=witnesses)))
+    assert [warning.code for warning in warnings] == ([] if agree else ["witnesses-disagree"])
+    assert not any(warning.voids for warning in warnings)
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_witnesses_that_disagree_are_named(witnesses: Witnesses, agree: bool) ->
     ],
 )
 def test_a_starved_load_generator_voids_the_trial(pressure: Pressure, void: bool) -> None:
-    cautions = list(validity.generator_cautions(pressure))
-    assert any(caution.voids for caution in cautions) is void
+    warnings = list(validity.generator_warnings(pressure))
+    assert any(warning.voids for warning in warnings) is void
 
 
 def test_errors_are_named_with_their_share() -> None:
-    (caution,) = validity.error_cautions({"status": 25, "reset": 0}, 75)
-    assert "25.0% of the exchanges failed: status 25" in caution.message
+    (warning,) = validity.error_warnings({"status": 25, "reset": 0}, 75)
+    assert "25.0% of the exchanges failed: status 25" in warning.message

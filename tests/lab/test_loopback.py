@@ -1,4 +1,4 @@
-"""The loopback lab: the same interface on every system, with its cautions; the machine stays as it is."""
+"""The loopback lab: the same interface on every system, with its warnings; the machine stays as it is."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ import pytest
 from bench.errors import RoleError
 from bench.load import tools
 from bench.load.tools import TOOLS, Load, Report
-from bench.plan import SECOND_OPINIONS
+from bench.plan.run_plan import SECOND_OPINIONS
 
 WRK = """Running 1s test @ http://127.0.0.1:9779/
   Latency Distribution

@@ -8,7 +8,7 @@ import pytest
 
 import needs
 import nginx
-from bench.prove import course
+from bench.prove import runner
 from nginx import versions
 from nginx.check import check, examine, read
 from nginx.finding import Severity
@@ -72,7 +72,7 @@ def test_nginx_accepts_it(name: str, version: str, tmp_path: Path) -> None:
 def test_traffic(name: str, version: str) -> None:
     """Each protocol and TLS included: what the comments say is what connections do."""
     before, since, closer = TABLE[name]
-    found = course.prove(read(CONF / name), here()[version], course.Settings(lab="loopback"))
+    found = runner.prove(read(CONF / name), here()[version], runner.Settings(lab="loopback"))
     if name == "dns.conf" and versions.parse(version) < versions.RESOLVE:
         assert 'invalid parameter "resolve"' in str(found.refusal)
         return

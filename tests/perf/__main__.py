@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import machine
 from bench.errors import BenchError
+from bench.machine import describe
 from perf import checking, generators, memory, observing, programs, proxies, starting, table
 from perf.pairs import Row
 from perf.settings import QUICK, Settings
@@ -78,7 +78,7 @@ def _keep(rows: Sequence[Row], given: Namespace, took_s: float) -> Path:
     """Write perf.json and table.md; return their folder."""
     folder = Path("results") / f"perf-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     folder.mkdir(parents=True)
-    facts = machine.describe()
+    facts = describe.describe()
     versions = {name: programs.version(name) or None for name in PROGRAMS if programs.find(name)}
     kept = {"quick": given.quick, "took_s": round(took_s), "machine": facts, "programs": versions}
     text = json.dumps(kept | {"rows": table.plain(rows)}, indent=1)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench.prove.ledger import Ledger
+from bench.prove.changes import Ledger
+from bench.prove.inventory import Peer, Scene, scene
 from bench.prove.rewrite import Doors, Rewriting
-from bench.prove.scene import Peer, Scene, scene
 from nginx import check
 from nginx.model import Model
 from nginx.writing import written

@@ -9,9 +9,9 @@ from typing import Any
 
 import bench_process
 import needs
-from bench.prove import course
-from bench.prove.course import Settings
+from bench.prove import runner
 from bench.prove.proof import Outcome, Proof
+from bench.prove.runner import Settings
 from bench.subjects import programs
 from bench.subjects.programs import Program
 from prove.configurations import model
@@ -28,7 +28,7 @@ needs_nginx = needs.program("nginx")
 
 def proof(text: str, version: str, **settings: Any) -> Proof:
     """Proves a text on this machine's own addresses, which takes a fraction of a second."""
-    return course.prove(model(text), here()[version], Settings(lab="loopback", **settings))
+    return runner.prove(model(text), here()[version], Settings(lab="loopback", **settings))
 
 
 def outcome(text: str, version: str, **settings: Any) -> Outcome:

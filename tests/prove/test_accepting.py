@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from bench.prove.accepting import Refusal, accepted
-from bench.prove.ledger import Ledger
+from bench.prove.changes import Ledger
 from nginx import tree
 from nginx.variables import Definitions
 from nginx.writing import Written

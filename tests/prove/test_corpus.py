@@ -11,8 +11,8 @@ import pytest
 
 import needs
 import nginx
-from bench.prove import course
-from bench.prove.course import Settings
+from bench.prove import runner
+from bench.prove.runner import Settings
 from nginx import check, fix
 from prove.proving import command, here, needs_nginx
 
@@ -72,7 +72,7 @@ def test_what_fix_repairs_reuses(path: Path, handed_over: list[Path], version: s
         return  # nothing to mend, or nothing that can be
     before = check.read(path, handed_over=handed_over)
     after = check.read(path, handed_over=handed_over, replaced=repair.after)
-    found = course.prove(after, here()[version], Settings(lab="loopback"))
+    found = runner.prove(after, here()[version], Settings(lab="loopback"))
     assert found.refusal is None, found.refusal
     repaired = [
         outcome

@@ -8,7 +8,7 @@ import pytest
 
 from bench.prove.proof import Outcome
 from bench.prove.requests import parse
-from bench.prove.stage import Client
+from bench.prove.testbed import Client
 from nginx import versions
 from prove.proving import here, needs_nginx, outcome, proof
 

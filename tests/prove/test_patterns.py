@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.prove.patterns import LONGEST_SEARCHED, examples
+from bench.prove.regex_examples import LONGEST_SEARCHED, examples
 
 PIECES = st.sampled_from(
     ["a", "[bc]", "(d|e)", "x?", "y+", "z*", r"\d", "[^f]", "(?:g|hh){2}", ".", r"\.", "[^/]"]

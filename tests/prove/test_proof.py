@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bench.prove.accepting import Refusal
+from bench.prove.inventory import scene
 from bench.prove.proof import Measured, Outcome, Proof, Witnesses
-from bench.prove.scene import scene
 from nginx.verdict import Answer, Closer, Verdict
 from prove.configurations import model
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench.errors import PlanError
+from bench.prove.inventory import scene
 from bench.prove.requests import Request, candidates, parse
-from bench.prove.scene import scene
 from prove.configurations import model
 
 PASS = "proxy_pass http://a;"

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.prove import fates
+from bench.prove import allowlist
+from bench.prove.inventory import scene
 from bench.prove.rewrite import Doors, Rewriting
-from bench.prove.scene import scene
 from nginx import tree, versions
 from nginx.targets import PROTOCOLS
 from nginx.tree import Directive
@@ -229,7 +229,7 @@ OWN = {
 }
 STRUCTURE = {"events", "worker_connections", "http", "server", "location", "upstream"}
 NAMES = st.one_of(
-    st.sampled_from(sorted(fates.KEPT | fates.UPSTREAM)),
+    st.sampled_from(sorted(allowlist.KEPT | allowlist.UPSTREAM)),
     st.sampled_from(sorted({name for part in HARMFUL.values() for name in re.findall(r"[a-z_]{4,}", part)})),
     st.from_regex(
         r"[a-z]{1,4}(_(by_lua|pass|cache|store|temp_path|ssl_certificate|log|file))?", fullmatch=True
@@ -251,13 +251,13 @@ def test_nothing_comes_through_that_is_not_listed(
         f" server {{ {' '.join(server)} location / {{ {' '.join(location)} {passing} }} }} }}"
     )
     for line in lines_of(tree.read(text, "x").directives):
-        is_ours = str(line) in OWN or line.name in STRUCTURE | fates.DATA
+        is_ours = str(line) in OWN or line.name in STRUCTURE | allowlist.DATA
         is_led_elsewhere = line.name in PROTOCOLS and "192.0.2" not in line.args[0]
-        assert is_ours or is_led_elsewhere or line.name in fates.KEPT | fates.UPSTREAM, line
+        assert is_ours or is_led_elsewhere or line.name in allowlist.KEPT | allowlist.UPSTREAM, line
 
 
 def lines_of(directives: Iterable[Directive]) -> Iterator[Directive]:
     for line in directives:
         yield line
-        if line.name not in fates.DATA:
+        if line.name not in allowlist.DATA:
             yield from lines_of(line.block or ())

@@ -8,10 +8,10 @@ from typing import Any, cast
 import pytest
 
 from bench.errors import LabError
-from bench.prove.ledger import Ledger
+from bench.prove.changes import Ledger
+from bench.prove.inventory import scene
 from bench.prove.rewrite import ROOT
-from bench.prove.scene import scene
-from bench.prove.stage import Setting, Stage, staged
+from bench.prove.testbed import Setting, Stage, staged
 from bench.subjects.programs import Program
 from prove.configurations import model
 
@@ -45,7 +45,7 @@ def test_files_lie_below_the_root_only(path: str, files: list[str], tmp_path: Pa
 def test_more_locations_than_files_are_refused_before_anything_starts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bench.files.raise_to", lambda most: most - 1)
+    monkeypatch.setattr("bench.experiment.fd_limits.raise_to", lambda most: most - 1)
     found = scene(model("server { location / { proxy_pass http://a; } }"))
     program = Program("nginx", "/nowhere/nginx", "1.22.1")
     with pytest.raises(LabError, match="open files"), staged(found, program, Setting("loopback"), Ledger()):
@@ -58,7 +58,7 @@ def test_more_locations_than_files_are_refused_before_anything_starts(
 def test_what_is_beyond_the_ports_says_so(
     limit: str, value: int, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"bench.prove.scene.{limit}", value)
+    monkeypatch.setattr(f"bench.prove.inventory.{limit}", value)
     first, second = scene(model("server { location / { proxy_pass http://a; } }" * 2)).spots
     assert first.obstacle is None
     assert second.obstacle is not None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bench.prove import turns
-from bench.prove.scene import MOST_ADDRESSES, MOST_SERVERS, Spot, scene
-from bench.prove.turns import Turns
+from bench.prove import balancing
+from bench.prove.balancing import Turns
+from bench.prove.inventory import MOST_ADDRESSES, MOST_SERVERS, Spot, scene
 from nginx import versions
 from prove.configurations import model
 from prove.proving import here, needs_nginx, outcome
@@ -25,7 +25,7 @@ def spot(lines: str, said: str = KEPT) -> Spot:
 
 
 def counted(of: Spot, *counts: tuple[int, int]) -> Turns:
-    return turns.turns(of, OLD, counts)
+    return balancing.turns(of, OLD, counts)
 
 
 TWO = "server a; server b;"
@@ -70,12 +70,12 @@ def test_what_speaks_against_it(lines: str, counts: list[tuple[int, int]], said:
 
 def test_locations_with_one_server_have_no_turns_and_ports_are_not_endless() -> None:
     many = "".join(f"server 10.0.0.{number};" for number in range(MOST_SERVERS))
-    assert turns.apart(scene(model(text("server a;")))) == {}
-    assert turns.apart(scene(model(text(many)))) == {1: MOST_SERVERS}
-    assert turns.apart(scene(model(text(f"{many} server b;")))) == {}
+    assert balancing.apart(scene(model(text("server a;")))) == {}
+    assert balancing.apart(scene(model(text(many)))) == {1: MOST_SERVERS}
+    assert balancing.apart(scene(model(text(f"{many} server b;")))) == {}
     locations = " ".join(f"location /{number} {{ proxy_pass http://app; }}" for number in range(300))
     found = scene(model(f"upstream app {{ {many} }} server {{ {locations} }}"))
-    told = turns.apart(found)
+    told = balancing.apart(found)
     assert len(told) < len(found.spots) == 300
     assert sum(told.values()) + len(found.spots) - len(told) <= MOST_ADDRESSES
 

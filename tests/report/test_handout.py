@@ -8,18 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from bench import plan as plans
-from bench import results, sections, typed
-from bench.record import Run, Trial
-from bench.report import handout
-from bench.report.page import Code, Facts, Page, Picture, Prose, Section, Table
+from bench.plan import run_plan as plans
+from bench.plan import toml
+from bench.report.html import Code, Facts, Page, Picture, Prose, Section, Table
+from bench.report.run.page import build_page
+from bench.runs import from_dict, read
+from bench.runs.record import Run, Trial
 from synthetic import KEEPALIVE, MACHINE, SHORT, write
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     stories = {"short": SHORT, "keepalive": KEEPALIVE}
-    return results.read(write(tmp_path_factory.mktemp("run"), stories, trials=2, load={"connections": 32}))
+    return read.read(write(tmp_path_factory.mktemp("run"), stories, trials=2, load={"connections": 32}))
 
 
 def section(page: Page, heading: str) -> Section:
@@ -28,47 +29,47 @@ def section(page: Page, heading: str) -> Section:
 
 
 def test_the_finding_comes_first(run: Run) -> None:
-    page = handout.page(run)
+    page = build_page(run)
     assert (
         page.title
         == "Keep-alive upstream connections: 12.1x the requests per second at 24 % of the proxy CPU"
     )
     assert page.sentence.startswith("Short opened 16,")
-    assert page.doubts == []
+    assert page.warnings == []
     (picture,) = page.sections[0].blocks
     assert isinstance(picture, Picture)
     assert picture.says.startswith("keepalive: 12,919 requests/s on 64 connections; short: 9,997")
 
 
 def test_the_trials_can_be_read_back(run: Run) -> None:
-    (code,) = section(handout.page(run), "Every trial as data").blocks
+    (code,) = section(build_page(run), "Every trial as data").blocks
     assert isinstance(code, Code)
-    trials = tuple(typed.build(Trial, json.loads(line), "trial") for line in code.text.splitlines())
+    trials = tuple(from_dict.build(Trial, json.loads(line), "trial") for line in code.text.splitlines())
     assert trials == run.trials
 
 
 def test_the_plan_can_be_run_again(run: Run, tmp_path: Path) -> None:
-    page = handout.page(run)
+    page = build_page(run)
     (command, _) = section(page, "How to measure it again").blocks
     assert command == Code("bench run --trials 2 --connections 32")
-    (toml,) = section(page, "The whole plan").blocks
-    assert isinstance(toml, Code)
+    (written,) = section(page, "The whole plan").blocks
+    assert isinstance(written, Code)
     file = tmp_path / "plan.toml"
-    file.write_text(toml.text)
-    assert plans.build(sections.load(file)).to_json() == run.plan
+    file.write_text(written.text)
+    assert plans.build(toml.load(file)).to_json() == run.plan
 
 
 def test_a_plan_that_flags_cannot_say_is_a_file(run: Run) -> None:
     asked = {**run.plan, "subject": {**run.plan["subject"], "idiom": "snippet"}}
     prose, command, _ = section(
-        handout.page(dataclasses.replace(run, plan=asked)), "How to measure it again"
+        build_page(dataclasses.replace(run, plan=asked)), "How to measure it again"
     ).blocks
     assert isinstance(prose, Prose)
     assert command == Code("bench run plan.toml")
 
 
 def test_the_machine_is_told_to_the_last_sysctl(run: Run) -> None:
-    (facts,) = section(handout.page(run), "The machine").blocks
+    (facts,) = section(build_page(run), "The machine").blocks
     assert isinstance(facts, Facts)
     told = dict(facts.pairs)
     assert told["kernel"] == MACHINE["kernel"]
@@ -78,7 +79,7 @@ def test_the_machine_is_told_to_the_last_sysctl(run: Run) -> None:
 
 def test_every_trial_has_a_row_and_says_when_it_does_not_count(run: Run) -> None:
     trials = (dataclasses.replace(run.trials[0], valid=False), *run.trials[1:])
-    page = handout.page(dataclasses.replace(run, trials=trials))
+    page = build_page(dataclasses.replace(run, trials=trials))
     (table,) = _tables(page, "Every trial")
     assert [row[0] for row in table.rows] == ["1 short, invalid", "2 keepalive", "3 short", "4 keepalive"]
     assert {row[-1] for row in table.rows} == {"3 agree"}
@@ -96,14 +97,14 @@ def _tables(page: Page, heading: str) -> list[Table]:
 
 def test_a_run_whose_trials_do_not_count_says_so_in_its_title(run: Run) -> None:
     trials = tuple(dataclasses.replace(trial, valid=False) for trial in run.trials)
-    page = handout.page(dataclasses.replace(run, trials=trials))
+    page = build_page(dataclasses.replace(run, trials=trials))
     assert page.title.startswith("Not to be relied on, see below: keep-alive upstream connections: 12.1x")
 
 
 def test_a_run_without_a_trial_has_a_page_too(run: Run) -> None:
-    page = handout.page(dataclasses.replace(run, trials=(), damage=("run.jsonl:2: cut off",)))
+    page = build_page(dataclasses.replace(run, trials=(), damage=("run.jsonl:2: cut off",)))
     assert page.title == "No trial was finished"
-    assert page.doubts == ["run.jsonl:2: cut off"]
+    assert page.warnings == ["run.jsonl:2: cut off"]
 
 
 def test_a_run_of_many_subjects_tells_them_apart(run: Run) -> None:
@@ -112,7 +113,7 @@ def test_a_run_of_many_subjects_tells_them_apart(run: Run) -> None:
         dataclasses.replace(trial, subject=dataclasses.replace(trial.subject, name=name))
         for trial, name in zip(run.trials, names, strict=True)
     )
-    page = handout.page(dataclasses.replace(run, trials=trials))
+    page = build_page(dataclasses.replace(run, trials=trials))
     assert page.title == "2 configurations side by side; the backend closes at once"
     (table,) = _tables(page, "The figures")
     assert [row[0] for row in table.rows] == ["nginx 1.22.1 default", "nginx 1.22.1 full"]

@@ -7,7 +7,7 @@ import pytest
 
 from bench.load.generator import Second
 from bench.observe.host import HostSample
-from bench.plan import Mode
+from bench.plan.run_plan import Mode
 from bench.report.live import LiveLine, NoLine, watch
 
 

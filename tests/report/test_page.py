@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import ResultsError
-from bench.report.page import Block, Code, Facts, Page, Picture, Prose, Section, Table, html, save
+from bench.report.html import Block, Code, Facts, Page, Picture, Prose, Section, Table, html, save
 
 HOSTILE = "<script>alert('1')</script><img src=\"http://elsewhere/\"> & </pre></table>"
 SVG = '<svg xmlns="http://www.w3.org/2000/svg"><text id="a">hello</text></svg>'
@@ -62,7 +62,7 @@ def test_no_text_becomes_markup(block: Block, times: int) -> None:
     found = Read(html(page(block, text=HOSTILE)))
     assert found.open == []
     assert (found.named("script"), found.named("img")) == ([], [])
-    # Twice as the title, then the kicker, the sentence, the doubt, the heading, the footer.
+    # Twice as the title, then the kicker, the sentence, the warning, the heading, the footer.
     assert found.text.count(HOSTILE) == 7 + times
 
 

@@ -6,19 +6,19 @@ from xml.etree import ElementTree
 import pytest
 from matplotlib.figure import Figure
 
-from bench import results, series
 from bench.analysis import sides
 from bench.errors import ResultsError
-from bench.report import plots
 from bench.report.canvas import Drawn
-from bench.report.panels import _apart
+from bench.report.run import picture
+from bench.report.run.panels import _apart
+from bench.runs import read, timeline
 from synthetic import KEEPALIVE, SHORT, SHORT_BACKEND_CLOSES, SHORT_LOOPBACK, SHORT_NARROW, write
 
 CLIFF = {"short": SHORT, "keepalive": KEEPALIVE}
 
 
 def drawn(folder):
-    return plots.draw(sides.split(results.read(folder), series.read(folder)))
+    return picture.draw(sides.split(read.read(folder), timeline.read(folder)))
 
 
 def words(figure: Figure) -> str:
@@ -69,7 +69,9 @@ def test_a_cliff_has_bars_before_and_after(figure):
 
 
 def test_without_a_cliff_there_is_one_bar_a_side_and_the_price_in_the_title(tmp_path):
-    figure = drawn(write(tmp_path, {"short": SHORT_BACKEND_CLOSES, "keepalive": KEEPALIVE}, closer="backend"))
+    figure = drawn(
+        write(tmp_path, {"short": SHORT_BACKEND_CLOSES, "keepalive": KEEPALIVE}, closes_first="backend")
+    )
     assert len(figure.axes[3].patches) == 2
     assert "of proxy CPU each" in words(figure)
     assert "short\non the backend" in words(figure)
@@ -96,7 +98,7 @@ def test_cpu_is_stacked_by_role(figure):
 )
 def test_a_run_gets_a_png_and_an_svg(tmp_path, stories, plan):
     folder = write(tmp_path, stories, **{"trials": 2, "duration_s": 1.0, **plan})
-    png, svg = plots.save_run(folder)
+    png, svg = picture.save_run(folder)
     assert png.read_bytes().startswith(b"\x89PNG")
     assert ElementTree.parse(svg).getroot().tag.endswith("svg")
 
@@ -109,18 +111,18 @@ def test_a_run_without_its_series_still_gets_a_picture(tmp_path, missing):
 
 
 def test_trials_of_no_length_still_get_a_picture(tmp_path):
-    assert plots.save_run(write(tmp_path, CLIFF, trials=1, duration_s=0.1))[0].exists()
+    assert picture.save_run(write(tmp_path, CLIFF, trials=1, duration_s=0.1))[0].exists()
 
 
 def test_a_picture_that_cannot_be_written_is_named(cliff, tmp_path):
     (tmp_path / "file").write_text("")
-    pair = sides.split(results.read(cliff), series.read(cliff))
+    pair = sides.split(read.read(cliff), timeline.read(cliff))
     with pytest.raises(ResultsError, match=r"cannot be written: .*; choose another path with -o"):
-        plots.save(pair, tmp_path / "file" / "picture")
+        picture.save(pair, tmp_path / "file" / "picture")
 
 
 def test_a_mode_keeps_its_colour_and_several_runs_have_one_each(tmp_path):
-    pair = sides.split(results.read(write(tmp_path, CLIFF, trials=1, duration_s=0.5)))
+    pair = sides.split(read.read(write(tmp_path, CLIFF, trials=1, duration_s=0.5)))
     short, keepalive = Drawn.of(pair).colours
     assert Drawn.of(pair[::-1]).colours == (keepalive, short)
     assert Drawn.of(pair[1:]).colours == (keepalive,)
@@ -143,21 +145,21 @@ def test_labels_are_moved_apart(wanted, heights, placed):
 
 @pytest.mark.parametrize(("errors", "said"), [(0, "0.0/s"), (7, "errors only")])
 def test_a_rate_of_nothing_is_not_always_errors(cliff, errors, said):
-    run, measured = results.read(cliff), series.read(cliff)
+    run, measured = read.read(cliff), timeline.read(cliff)
     silent = tuple(
         dataclasses.replace(row, requests=0, errors=errors)
         if row.mode == "short" and row.host == "client" and row.t_s > 5
         else row
         for row in measured.moments
     )
-    figure = plots.draw(sides.split(run, dataclasses.replace(measured, moments=silent)))
+    figure = picture.draw(sides.split(run, dataclasses.replace(measured, moments=silent)))
     assert f"short\n{said}" in words(figure)
 
 
 def test_a_side_without_a_latency_says_why(cliff):
-    run, measured = results.read(cliff), series.read(cliff)
+    run, measured = read.read(cliff), timeline.read(cliff)
     answered = tuple(each for each in measured.latencies if each.mode == "keepalive")
-    said = words(plots.draw(sides.split(run, dataclasses.replace(measured, latencies=answered))))
+    said = words(picture.draw(sides.split(run, dataclasses.replace(measured, latencies=answered))))
     assert "short: no correct response in the window" in said
     assert "keepalive: no correct response in the window" not in said
 
@@ -171,7 +173,7 @@ def test_the_small_print_of_many_differences_stays_on_the_picture(tmp_path):
         }
         folder = write(tmp_path / str(number), {"short": SHORT}, trials=1, duration_s=0.5, **asked)
         runs.append(f"{folder}:short")
-    figure = plots.draw(sides.pick(runs)[0])
+    figure = picture.draw(sides.pick(runs)[0])
     small_print = figure.texts[1].get_window_extent(figure.canvas.get_renderer())
     assert small_print.x1 < figure.bbox.x1
     panels_end = min(axes.get_tightbbox(figure.canvas.get_renderer()).y0 for axes in figure.axes)

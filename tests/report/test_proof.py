@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bench.prove.accepting import Refusal
-from bench.prove.cost import Cost, Side, Window
-from bench.prove.ledger import Ledger
+from bench.prove.changes import Ledger
+from bench.prove.inventory import scene
+from bench.prove.load_test import Cost, Side, Window
 from bench.prove.proof import Measured, Outcome, Proof, Witnesses
 from bench.prove.requests import Request
-from bench.prove.scene import scene
-from bench.report import cost as cost_report
-from bench.report import proof as report
+from bench.report.config import cost as cost_report
+from bench.report.config import proof as report
 from nginx.tree import Place
 from nginx.verdict import Verdict
 from prove.configurations import model

@@ -6,23 +6,25 @@ from dataclasses import replace
 
 import pytest
 
-from bench.report import scenario_picture
-from bench.scenarios.record import ScenarioRun
-from bench.scenarios.scenario import Way
+from bench.experiment.definition import Variant
+from bench.report.scenario import picture
+from bench.runs.scenario_record import ScenarioRun
 from scenarios.made_up import SCENARIO, trial
 
-ILLUSTRATED = replace(SCENARIO, ways=(Way("bag", "a bag a cup"), Way("loose-leaf", "a pot", (), True)))
+ILLUSTRATED = replace(
+    SCENARIO, variants=(Variant("bag", "a bag a cup"), Variant("loose-leaf", "a pot", (), True))
+)
 
 
 @pytest.mark.parametrize(
-    ("ways", "drawn"),
+    ("variants", "drawn"),
     [(("bag", "loose-leaf"), {"bag"}), (("loose-leaf",), {"loose-leaf"})],
 )
 def test_an_illustration_is_drawn_only_where_there_is_nothing_else(
-    ways: tuple[str, ...], drawn: set[str]
+    variants: tuple[str, ...], drawn: set[str]
 ) -> None:
-    trials = tuple(trial(number, way) for number, way in enumerate(ways, 1))
+    trials = tuple(trial(number, variant) for number, variant in enumerate(variants, 1))
     scenario = replace(ILLUSTRATED, conclude=lambda summary: "Tea.")
-    figure = scenario_picture.draw(scenario, ScenarioRun({"scenario": "tea"}, {}, "now", trials))
+    figure = picture.draw(scenario, ScenarioRun({"scenario": "tea"}, {}, "now", trials))
     names = {label.get_text() for axes in figure.axes for label in axes.get_yticklabels()}
-    assert names & set(ways) == drawn
+    assert names & set(variants) == drawn

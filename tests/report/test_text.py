@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from bench import results
 from bench.analysis import sides
 from bench.analysis.compare import compare
-from bench.record import UNSEEN, Caution, Upstream
-from bench.report import finding, text
+from bench.report.run import finding, text
+from bench.runs import read
+from bench.runs.record import UNSEEN, TrialWarning, Upstream
 from synthetic import KEEPALIVE, SHORT, SHORT_BACKEND_CLOSES, SHORT_LOOPBACK, SHORT_NARROW, write
 
 GOLDEN = Path(__file__).parent / "golden"
 RUNS = {
     "cliff": ({"short": SHORT, "keepalive": KEEPALIVE}, {}),
     "exhausted": ({"short": SHORT_NARROW, "keepalive": KEEPALIVE}, {"hosts": {"ports": 2000}}),
-    "backend-closes": ({"short": SHORT_BACKEND_CLOSES, "keepalive": KEEPALIVE}, {"closer": "backend"}),
+    "backend-closes": ({"short": SHORT_BACKEND_CLOSES, "keepalive": KEEPALIVE}, {"closes_first": "backend"}),
     "loopback": ({"short": SHORT_LOOPBACK, "keepalive": KEEPALIVE}, {"lab": "loopback"}),
     "short-only": ({"short": SHORT}, {"trials": 1}),
 }
@@ -39,7 +39,7 @@ def same(name, said, tmp_path):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_is_told_in_a_table_a_sentence_and_the_next_command(folder, tmp_path, name):
-    same(name, text.result(results.read(folder(name))), tmp_path)
+    same(name, text.result(read.read(folder(name))), tmp_path)
 
 
 def test_a_comparison_of_two_modes_with_enough_trials_has_intervals_and_tests(folder, tmp_path):
@@ -55,45 +55,45 @@ def test_a_comparison_with_too_few_trials_says_how_many_are_needed(folder, tmp_p
     )
 
 
-def test_three_runs_are_compared_side_by_side_with_the_doubts_below(folder, tmp_path):
+def test_three_runs_are_compared_side_by_side_with_the_warnings_below(folder, tmp_path):
     runs = [str(folder("cliff")), str(folder("backend-closes")), str(folder("exhausted"))]
     same(
         "compare-3-runs", text.comparison(compare(sides.pick([f"{run}:short" for run in runs])[0])), tmp_path
     )
 
 
-def test_doubts_are_told_once_with_the_trials_that_carry_them(folder):
-    run = results.read(folder("cliff"))
-    doubt = Caution("busy", "the load generator waited", "use fewer connections", voids=True)
+def test_warnings_are_told_once_with_the_trials_that_carry_them(folder):
+    run = read.read(folder("cliff"))
+    warning = TrialWarning("busy", "the load generator waited", "use fewer connections", voids=True)
     first, second, third = run.trials[:3]
     spoilt = (
-        dataclasses.replace(first, cautions=(doubt,), valid=False),
+        dataclasses.replace(first, warnings=(warning,), valid=False),
         second,
-        dataclasses.replace(third, cautions=(doubt,), valid=False, interrupted=True),
+        dataclasses.replace(third, warnings=(warning,), valid=False, interrupted=True),
     )
     run = dataclasses.replace(run, trials=spoilt)
-    assert text.doubts(run) == [
+    assert text.warnings(run) == [
         "trial 1, 3, short (invalid): the load generator waited; use fewer connections",
         "trial 3, short: interrupted; left out of comparisons",
     ]
     assert "short (0 of 2 trials)" in text.result(run)
 
 
-def test_doubts_with_one_remedy_stand_together_and_those_of_all_are_told_once(folder):
-    run = results.read(folder("cliff", trials=1))
-    lab = Caution("lab", "ports are used again after a second")
-    first = dataclasses.replace(run.trials[0], cautions=(lab, Caution("busy", "it waited 9%", "rest")))
+def test_warnings_with_one_remedy_stand_together_and_those_of_all_are_told_once(folder):
+    run = read.read(folder("cliff", trials=1))
+    lab = TrialWarning("lab", "ports are used again after a second")
+    first = dataclasses.replace(run.trials[0], warnings=(lab, TrialWarning("busy", "it waited 9%", "rest")))
     second = dataclasses.replace(
-        run.trials[1], mode="short", cautions=(lab, Caution("busy", "it waited 7%", "rest"))
+        run.trials[1], mode="short", warnings=(lab, TrialWarning("busy", "it waited 7%", "rest"))
     )
-    assert text.doubts(dataclasses.replace(run, trials=(first, second))) == [
+    assert text.warnings(dataclasses.replace(run, trials=(first, second))) == [
         "every trial: ports are used again after a second",
         "trial 1, short: it waited 9%; trial 2, short: it waited 7%; rest",
     ]
 
 
 def test_what_was_not_measured_has_no_row(folder):
-    run = results.read(folder("loopback"))
+    run = read.read(folder("loopback"))
     blind = tuple(
         dataclasses.replace(trial, time_wait=dict.fromkeys(("client", "proxy", "backend"), UNSEEN))
         for trial in run.trials
@@ -103,7 +103,7 @@ def test_what_was_not_measured_has_no_row(folder):
 
 
 def test_a_run_without_a_trial_has_nothing_to_tell(folder):
-    run = dataclasses.replace(results.read(folder("cliff")), trials=())
+    run = dataclasses.replace(read.read(folder("cliff")), trials=())
     assert "No trial was finished, so there is nothing to tell." in text.result(run)
     assert finding.next_command(run) == "bench doctor"
 
@@ -112,14 +112,14 @@ def test_runs_are_listed_with_what_cannot_be_read(tmp_path):
     write(tmp_path, {"short": SHORT, "keepalive": KEEPALIVE}, trials=1)
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "run.jsonl").write_text("?")
-    said = text.listing(results.runs(tmp_path), tmp_path)
+    said = text.listing(read.runs(tmp_path), tmp_path)
     assert "20260314T150926Z-both-asyncio   2026-03-14T15:09:26+00:00        2   short 1," in said
     assert f"! {tmp_path / 'x' / 'run.jsonl'}:1: not the header of a run: no JSON (Expecting value" in said
     assert text.listing([], tmp_path) == f"{tmp_path} holds no run; `bench run` makes one\n"
 
 
 def test_a_cliff_that_not_every_trial_met_is_told_as_such(folder):
-    run = results.read(folder("cliff"))
+    run = read.read(folder("cliff"))
     first = run.trials[0]
     ports = dataclasses.replace(first.ports, half_range_passed_s=None, rate_before=None, rate_after=None)
     spared = dataclasses.replace(first, ports=ports)
@@ -137,7 +137,7 @@ def test_a_cliff_that_not_every_trial_met_is_told_as_such(folder):
     ],
 )
 def test_what_keep_alive_cost_is_told(tmp_path, lost, failed, said):
-    run = results.read(write(tmp_path, {"keepalive": KEEPALIVE}, trials=1))
+    run = read.read(write(tmp_path, {"keepalive": KEEPALIVE}, trials=1))
     (trial,) = run.trials
     upstream = dataclasses.replace(trial.upstream, lost=lost)
     trial = dataclasses.replace(trial, upstream=upstream, errors={**trial.errors, "status": failed})
@@ -145,7 +145,7 @@ def test_what_keep_alive_cost_is_told(tmp_path, lost, failed, said):
 
 
 def test_nothing_is_said_of_connections_that_nobody_counted(tmp_path):
-    run = results.read(write(tmp_path, {"keepalive": KEEPALIVE}, trials=1))
+    run = read.read(write(tmp_path, {"keepalive": KEEPALIVE}, trials=1))
     uncounted = dataclasses.replace(run.trials[0], upstream=Upstream(None, None, None))
     run = dataclasses.replace(run, trials=(uncounted,))
     assert finding.sentence(run) == "Keepalive was answered at 13,025/s."
@@ -155,7 +155,7 @@ def test_nothing_is_said_of_connections_that_nobody_counted(tmp_path):
 def test_reading_and_telling_needs_no_heavy_library():
     """`bench list` and `bench show` start at once: heavy libraries come in where they are used."""
     heavy = "{'numpy', 'scipy', 'matplotlib', 'rich', 'hdrh'}"
-    rooms = "results, machine, analysis.compare, analysis.gate, report.text, report.plots, report.live"
+    rooms = "runs.read, machine.describe, analysis.gate, report.run.text, report.run.picture, report.live"
     code = "; ".join(f"import bench.{room}" for room in rooms.split(", "))
     done = subprocess.run(
         [sys.executable, "-c", f"{code}; import sys; print(sorted({heavy} & set(sys.modules)))"],

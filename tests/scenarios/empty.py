@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from bench import plan
+from bench.experiment.case import Case
+from bench.experiment.definition import Figures, Scenario, Settings
+from bench.experiment.saturation import Reading
+from bench.experiment.trial_result import Edge, Happening, Played
 from bench.observe.host import HostSample
-from bench.pressure import Reading
-from bench.record import ROLES
-from bench.scenarios.case import Case
-from bench.scenarios.played import Edge, Happening, Played
-from bench.scenarios.scenario import Figures, Scenario, Settings
+from bench.plan import run_plan
+from bench.runs.record import ROLES
 
 S = 10**9
 
@@ -74,7 +74,7 @@ class Empty:
 
 def perform(
     scenario: Scenario,
-    way: str,
+    variant: str,
     settings: Settings,
     *told: Mapping[str, Any],
     subject: str = "nginx",
@@ -82,4 +82,4 @@ def perform(
 ) -> tuple[Figures, Empty]:
     """Have a scenario perform one way, its clients telling `told`; return its figures and the stage."""
     stage: Any = Empty(told, samples)
-    return scenario.perform(stage, Case(way, plan.Subject(name=subject)), settings), stage
+    return scenario.perform(stage, Case(variant, run_plan.Subject(name=subject)), settings), stage

@@ -5,13 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bench.record import Caution, Percentiles, SubjectRecord
-from bench.scenarios.case import Case
-from bench.scenarios.front import Front
-from bench.scenarios.record import Hop, ScenarioTrial, Use
-from bench.scenarios.scenario import Bars, Column, Curves, Distribution, Figures, Scenario, Settings, Way
-from bench.scenarios.stage import Stage
-from bench.scenarios.summary import Summary
+from bench.analysis.cases import Summary
+from bench.experiment.case import Case
+from bench.experiment.definition import (
+    Bars,
+    Column,
+    Curves,
+    Distribution,
+    Figures,
+    Scenario,
+    Settings,
+    Variant,
+)
+from bench.experiment.front import Front
+from bench.experiment.testbed import Stage
+from bench.runs.record import Percentiles, SubjectRecord, TrialWarning
+from bench.runs.scenario_record import Hop, ScenarioTrial, Use
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +52,7 @@ SCENARIO = Scenario(
     title="Tea: in the bag and loose",
     claim="Loose tea takes longer.",
     unit="cup",
-    ways=(Way("bag", "a bag a cup"), Way("loose-leaf", "a pot for all")),
+    variants=(Variant("bag", "a bag a cup"), Variant("loose-leaf", "a pot for all")),
     settings=TeaSettings,
     columns=(
         Column("times_ms.steep.p50", "steeping, ms", "ms"),
@@ -64,7 +73,7 @@ SCENARIO = Scenario(
 )
 
 
-def trial(number: int, way: str, subject: str = "direct", **changes: Any) -> ScenarioTrial:
+def trial(number: int, variant: str, subject: str = "direct", **changes: Any) -> ScenarioTrial:
     """Return a trial of one way."""
     known: dict[str, Any] = {
         "window_s": 3.0,
@@ -76,6 +85,6 @@ def trial(number: int, way: str, subject: str = "direct", **changes: Any) -> Sce
         "roles": {"client": Use(0.1, 20.0), "proxy": Use(), "backend": Use(0.2, 30.0)},
         "cpu_us_per_unit": {"client": 10.0, "proxy": None, "backend": 20.0},
         "bytes_per_unit": {"front": 150.0},
-        "cautions": (Caution("lab", "made up"),),
+        "warnings": (TrialWarning("lab", "made up"),),
     }
-    return ScenarioTrial(number, way, SubjectRecord(subject, "-"), "loopback", **{**known, **changes})
+    return ScenarioTrial(number, variant, SubjectRecord(subject, "-"), "loopback", **{**known, **changes})

@@ -1,4 +1,4 @@
-"""What was played and counted becomes a trial: shares for each unit, hops, witnesses, doubts."""
+"""What was played and counted becomes a trial: shares for each unit, hops, witnesses, warnings."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
+from bench.experiment import scenario_summary
+from bench.experiment.case import Case
+from bench.experiment.definition import Figures
+from bench.experiment.saturation import Reading
+from bench.experiment.scenario_summary import Counts, Facts
+from bench.experiment.trial_result import Edge, Played
 from bench.observe.counters import Counters
 from bench.observe.host import Peaks
 from bench.observe.sampler import Observed
 from bench.observe.sides import Survey
 from bench.observe.wire import Bytes
-from bench.plan import Subject
-from bench.pressure import Reading
-from bench.record import Caution
-from bench.scenarios import account
-from bench.scenarios.account import Counts, Facts
-from bench.scenarios.case import Case
-from bench.scenarios.played import Edge, Played
-from bench.scenarios.scenario import Figures
+from bench.plan.run_plan import Subject
+from bench.runs.record import TrialWarning
 from bench.subjects.subject import Counted
 
 WINDOW_NS = 2_000_000_000
@@ -61,8 +61,8 @@ def facts(
 
 
 def test_a_trial_holds_what_was_used_for_each_unit() -> None:
-    trial = account.outcome(facts()).trial
-    assert (trial.trial, trial.way, trial.subject.name, trial.window_s, trial.valid) == (
+    trial = scenario_summary.outcome(facts()).trial
+    assert (trial.trial, trial.variant, trial.subject.name, trial.window_s, trial.valid) == (
         7,
         "sse",
         "nginx",
@@ -74,13 +74,16 @@ def test_a_trial_holds_what_was_used_for_each_unit() -> None:
     assert (trial.hops["front"].opened, trial.hops["back"].accepted) == (12, 12)
     assert (trial.time_wait["proxy"].end, trial.time_wait["proxy"].peak) == (3, 3)
     assert trial.times_ms["delay"].p50 == 1.0
-    assert [caution.message for caution in trial.cautions] == ["a note"]
+    assert [warning.message for warning in trial.warnings] == ["a note"]
 
 
-def test_a_doubt_that_voids_makes_a_trial_invalid() -> None:
-    doubts = [Caution("odd", "something was odd"), Caution("lost", "3 messages were lost", voids=True)]
-    for cautions, valid in (([], True), (doubts[:1], True), (doubts, False)):
-        assert account.outcome(facts(figures=Figures(units=1, cautions=cautions))).trial.valid is valid
+def test_a_warning_that_voids_makes_a_trial_invalid() -> None:
+    warnings = [
+        TrialWarning("odd", "something was odd"),
+        TrialWarning("lost", "3 messages were lost", voids=True),
+    ]
+    for each, valid in (([], True), (warnings[:1], True), (warnings, False)):
+        assert scenario_summary.outcome(facts(figures=Figures(units=1, warnings=each))).trial.valid is valid
 
 
 def test_clients_that_had_no_core_void_what_is_not_paced() -> None:
@@ -89,8 +92,8 @@ def test_clients_that_had_no_core_void_what_is_not_paced() -> None:
     for is_paced, valid in ((True, True), (False, False)):
         played = replace(known.played, last=starved)
         figures = Figures(units=1, is_paced=is_paced)
-        trial = account.outcome(known._replace(played=played, figures=figures)).trial
-        assert (trial.valid, trial.cautions[-1].code) == (valid, "generator-saturated")
+        trial = scenario_summary.outcome(known._replace(played=played, figures=figures)).trial
+        assert (trial.valid, trial.warnings[-1].code) == (valid, "generator-saturated")
 
 
 def test_time_wait_may_have_been_higher_between_or_at_the_end() -> None:
@@ -99,18 +102,18 @@ def test_time_wait_may_have_been_higher_between_or_at_the_end() -> None:
     for sampled, surveyed, peak in ((9, 3, 9), (1, 3, 3)):
         seen = replace(proxy, peaks=Peaks(time_wait=sampled), survey=Survey(surveyed, 0, 0, 0, 0, 0))
         played = replace(known.played, seen={**known.played.seen, "proxy": seen})
-        counted = account.outcome(known._replace(played=played)).trial.time_wait["proxy"]
+        counted = scenario_summary.outcome(known._replace(played=played)).trial.time_wait["proxy"]
         assert (counted.peak, counted.end) == (peak, surveyed)
 
 
 def test_what_the_network_between_opened_on_the_proxys_host_is_not_the_proxys() -> None:
     known = facts(servers=10)
-    trial = account.outcome(known._replace(played=replace(known.played, opened_beside=2))).trial
+    trial = scenario_summary.outcome(known._replace(played=replace(known.played, opened_beside=2))).trial
     assert (trial.hops["back"].opened, trial.hops["back"].accepted) == (10, 10)
 
 
 def test_histograms_are_kept_with_the_way_as_their_mode() -> None:
-    (kept,) = account.outcome(facts()).latencies
+    (kept,) = scenario_summary.outcome(facts()).latencies
     assert (kept.mode, kept.kind, kept.t_s, kept.duration_s, kept.counts) == (
         "sse",
         "delay",
@@ -121,7 +124,7 @@ def test_histograms_are_kept_with_the_way_as_their_mode() -> None:
 
 
 def test_without_a_proxy_there_is_one_hop_and_no_proxy() -> None:
-    trial = account.outcome(facts("direct")).trial
+    trial = scenario_summary.outcome(facts("direct")).trial
     assert list(trial.hops) == ["front"]
     assert trial.hops["front"].accepted == 12
     assert trial.roles["proxy"].cpu_s is None
@@ -129,7 +132,7 @@ def test_without_a_proxy_there_is_one_hop_and_no_proxy() -> None:
 
 
 def test_where_nothing_was_done_nothing_is_divided() -> None:
-    trial = account.outcome(facts(figures=Figures(units=0))).trial
+    trial = scenario_summary.outcome(facts(figures=Figures(units=0))).trial
     assert set(trial.cpu_us_per_unit.values()) == {None}
 
 
@@ -145,16 +148,16 @@ def test_where_nothing_was_done_nothing_is_divided() -> None:
         (Counted(accepted=10), 12, "front hop were counted differently: the kernel 12, who accepted 10"),
     ],
 )
-def test_witnesses_that_disagree_are_a_doubt(counted: Counted, servers: int, says: str) -> None:
-    trial = account.outcome(facts(servers=servers, counted=counted)).trial
+def test_witnesses_that_disagree_are_a_warning(counted: Counted, servers: int, says: str) -> None:
+    trial = scenario_summary.outcome(facts(servers=servers, counted=counted)).trial
     assert [
-        says in caution.message for caution in trial.cautions if caution.code == "witnesses-disagree"
+        says in warning.message for warning in trial.warnings if warning.code == "witnesses-disagree"
     ] == [True]
 
 
-def test_clients_that_cost_more_than_all_they_ask_are_a_doubt() -> None:
+def test_clients_that_cost_more_than_all_they_ask_are_a_warning() -> None:
     known = facts()
     used = {"client": 9.0, "proxy": 1.2, "backend": 1.8}
     heavy = replace(known.played, last=replace(known.played.last, cpu_s=used))
-    trial = account.outcome(known._replace(played=heavy)).trial
-    assert "client-heavier" in [caution.code for caution in trial.cautions]
+    trial = scenario_summary.outcome(known._replace(played=heavy)).trial
+    assert "client-heavier" in [warning.code for warning in trial.warnings]

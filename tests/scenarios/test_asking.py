@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 import needs
-from bench.scenarios.asking import Caller, Manner
+from bench.scenarios.client.requests import Caller, Manner
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

@@ -8,9 +8,9 @@ import pytest
 
 import bench_process
 import needs
+from bench.experiment.environments import ROCKETMQ
 from bench.scenarios.broker.got import Got
-from bench.scenarios.client import Go
-from bench.scenarios.environments import ROCKETMQ
+from bench.scenarios.client.process import Go
 
 SMALL = ("--set", "consumers=6", "--set", "messages_per_s=2", "--set", "poll_every_s=0.1",
          "--set", "warmup_s=0.3", "--set", "duration_s=1")  # fmt: skip
@@ -20,29 +20,29 @@ WAYS = ("short-poll-new", "short-poll", "long-poll", "push")
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     root = tmp_path_factory.mktemp("broker")
-    flags = [flag for way in WAYS for flag in ("--way", way)]
+    flags = [flag for variant in WAYS for flag in ("--variant", variant)]
     answer = bench_process.scenario("broker", *SMALL, "--subject", "direct", *flags, root=root)
-    return {trial["way"]: trial for trial in answer["trials"]}
+    return {trial["variant"]: trial for trial in answer["trials"]}
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_nothing_is_lost_or_doubled(trials: dict[str, dict[str, Any]], way: str) -> None:
-    figures = trials[way]["figures"]
+@pytest.mark.parametrize("variant", WAYS)
+def test_nothing_is_lost_or_doubled(trials: dict[str, dict[str, Any]], variant: str) -> None:
+    figures = trials[variant]["figures"]
     assert (figures["lost"], figures["doubled"], figures["failed"]) == (0, 0, 0)
-    assert trials[way]["units"] == figures["delivered"] == figures["published"] > 0
-    assert not bench_process.codes(trials[way]) & {"witnesses-disagree", "lost", "failed"}
+    assert trials[variant]["units"] == figures["delivered"] == figures["published"] > 0
+    assert not bench_process.codes(trials[variant]) & {"witnesses-disagree", "lost", "failed"}
 
 
 def test_only_who_polls_short_pulls_in_vain(trials: dict[str, dict[str, Any]]) -> None:
-    empty = {way: trials[way]["figures"]["empty"] for way in WAYS}
+    empty = {variant: trials[variant]["figures"]["empty"] for variant in WAYS}
     assert empty["long-poll"] == empty["push"] == 0
     assert min(empty["short-poll-new"], empty["short-poll"]) > 0
 
 
 def test_who_found_nothing_waits_before_the_next_pull(trials: dict[str, dict[str, Any]]) -> None:
-    for way in ("short-poll-new", "short-poll"):
-        at_most = 6 * (trials[way]["window_s"] / 0.1 + 1)  # each consumer, every 100 ms at the soonest
-        assert trials[way]["figures"]["empty"] <= at_most
+    for variant in ("short-poll-new", "short-poll"):
+        at_most = 6 * (trials[variant]["window_s"] / 0.1 + 1)  # each consumer, every 100 ms at the soonest
+        assert trials[variant]["figures"]["empty"] <= at_most
 
 
 @pytest.mark.parametrize(
@@ -65,26 +65,26 @@ def test_only_what_was_published_in_the_window_counts() -> None:
 
 
 def test_a_pull_on_new_connections_opens_one_for_each(trials: dict[str, dict[str, Any]]) -> None:
-    accepted = {way: trials[way]["hops"]["front"]["accepted"] for way in WAYS}
+    accepted = {variant: trials[variant]["hops"]["front"]["accepted"] for variant in WAYS}
     assert accepted["short-poll-new"] > trials["short-poll-new"]["figures"]["pulls"]
     assert accepted["short-poll"] == accepted["long-poll"] == accepted["push"] == 6 + 1
 
 
 def test_a_pull_is_held_no_longer_than_the_broker_was_told(tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.mktemp("broker")
-    flags = (*SMALL, "--set", "hold_s=0.05", "--subject", "direct", "--way", "long-poll")
+    flags = (*SMALL, "--set", "hold_s=0.05", "--subject", "direct", "--variant", "long-poll")
     (trial,) = bench_process.scenario("broker", *flags, root=root)["trials"]
     assert (trial["figures"]["lost"], trial["figures"]["doubled"]) == (0, 0)
     assert trial["figures"]["empty"] > 0
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("way", ["long-poll", "push"])
-def test_what_is_long_goes_through_a_proxy(way: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+@pytest.mark.parametrize("variant", ["long-poll", "push"])
+def test_what_is_long_goes_through_a_proxy(variant: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.mktemp("broker")
-    (trial,) = bench_process.scenario("broker", *SMALL, "--subject", "asyncio", "--way", way, root=root)[
-        "trials"
-    ]
+    (trial,) = bench_process.scenario(
+        "broker", *SMALL, "--subject", "asyncio", "--variant", variant, root=root
+    )["trials"]
     assert (trial["figures"]["lost"], trial["figures"]["doubled"]) == (0, 0)
     assert trial["hops"]["back"]["accepted"] == 6 + 1
 
@@ -93,7 +93,7 @@ def test_what_is_long_goes_through_a_proxy(way: str, tmp_path_factory: pytest.Te
 @needs.unless(ROCKETMQ.is_met, ROCKETMQ.name, ROCKETMQ.remedy)
 def test_rocketmq_own_clients_take_it_for_rocketmq(tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.mktemp("broker")
-    flags = (*SMALL, "--way", "sdk", "--subject", "direct", "--set", "real_consumers=2")
+    flags = (*SMALL, "--variant", "sdk", "--subject", "direct", "--set", "real_consumers=2")
     (trial,) = bench_process.scenario("broker", *flags, root=root)["trials"]
     assert (trial["figures"]["lost"], trial["figures"]["doubled"], trial["figures"]["empty"]) == (0, 0, 0)
     assert trial["figures"]["delivered"] == trial["figures"]["published"] > 0

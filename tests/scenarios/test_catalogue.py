@@ -7,10 +7,10 @@ import dataclasses
 import pytest
 
 from bench.errors import PlanError
+from bench.experiment.definition import Bars, Column, Scenario
+from bench.plan import scenario_plan as plans
+from bench.runs.scenario_record import ScenarioTrial
 from bench.scenarios import catalogue
-from bench.scenarios import plan as plans
-from bench.scenarios.record import ScenarioTrial
-from bench.scenarios.scenario import Bars, Column, Scenario
 
 SCENARIOS = catalogue.everything()
 TRIAL_KEYS = {each.name for each in dataclasses.fields(ScenarioTrial)}
@@ -25,12 +25,12 @@ def test_its_default_plan_and_its_brief_form_are_plans(scenario: Scenario) -> No
     whole, brief = plans.build(scenario, {}), plans.build(scenario, dict(scenario.brief))
     assert whole.cases
     assert brief.cases
-    assert {case.way for case in brief.cases} <= {case.way for case in whole.cases}
+    assert {case.variant for case in brief.cases} <= {case.variant for case in whole.cases}
 
 
 def test_it_compares_at_least_two_ways_each_told_in_words(scenario: Scenario) -> None:
-    assert len({way.name for way in scenario.ways}) == len(scenario.ways) >= 2
-    assert all(way.said for way in scenario.ways)
+    assert len({variant.name for variant in scenario.variants}) == len(scenario.variants) >= 2
+    assert all(variant.said for variant in scenario.variants)
     assert scenario.claim.endswith(".")
 
 

@@ -10,16 +10,16 @@ import pytest
 
 import bench_process
 import needs
+from bench.analysis.cases import Summary
 from bench.errors import PlanError
-from bench.scenarios.chat import SCENARIO, ChatSettings
+from bench.runs.scenario_record import ScenarioRun
+from bench.scenarios.chat.definition import SCENARIO, ChatSettings
 from bench.scenarios.chat.tally import Ear, Mouth, seats
-from bench.scenarios.record import ScenarioRun
-from bench.scenarios.summary import Summary
 from scenarios import made_up
 
 SMALL = ("--set", "rooms=6", "--set", "agents=3", "--set", "say_every_s=0.2", "--set", "warmup_s=0.5",
          "--set", "duration_s=1.5", "--set", "happens_s=0.4")  # fmt: skip
-WAYS = {way.name for way in SCENARIO.ways}
+WAYS = {variant.name for variant in SCENARIO.variants}
 NOTHING_WRONG = {"lost": 0, "doubled": 0, "disordered": 0}
 
 
@@ -27,10 +27,10 @@ def play(root: Path, subject: str, *asked: str) -> dict[str, dict[str, Any]]:
     """Run chat behind one subject, ways first and flags after them; return its trials by way."""
     if subject not in ("asyncio", "direct"):
         needs.need(subject)
-    ways = [each for each in asked if each in WAYS]
-    flags = [*asked[len(ways) :], *(flag for way in ways for flag in ("--way", way))]
+    variants = [each for each in asked if each in WAYS]
+    flags = [*asked[len(variants) :], *(flag for variant in variants for flag in ("--variant", variant))]
     answer = bench_process.scenario("chat", *SMALL, "--subject", subject, *flags, root=root)
-    return {trial["way"]: trial for trial in answer["trials"]}
+    return {trial["variant"]: trial for trial in answer["trials"]}
 
 
 def wrong(trial: dict[str, Any]) -> dict[str, int]:

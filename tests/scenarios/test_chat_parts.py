@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bench.scenarios.chat import SCENARIO, ChatSettings
-from bench.scenarios.scenario import Figures
+from bench.experiment.definition import Figures
+from bench.scenarios.chat.definition import SCENARIO, ChatSettings
 from scenarios import empty
 from scenarios.empty import Empty, S
 
@@ -18,24 +18,24 @@ SILENT: dict[str, Any] = {
 }  # fmt: skip
 
 
-def perform(way: str, **told: Any) -> tuple[Figures, Empty]:
+def perform(variant: str, **told: Any) -> tuple[Figures, Empty]:
     """Have chat perform one way behind nginx, its clients telling `told`."""
-    return empty.perform(SCENARIO, way, SETTINGS, {**SILENT, **told})
+    return empty.perform(SCENARIO, variant, SETTINGS, {**SILENT, **told})
 
 
 @pytest.mark.parametrize(
-    ("way", "befell"),
+    ("variant", "befell"),
     [("ours", []), ("idle", []), ("reload", [(1.2, "reload")]), ("restart", [(1.2, "restart")])],
 )
-def test_what_befalls_the_proxy_does_so_in_the_window(way: str, befell: list[tuple[float, str]]) -> None:
-    assert perform(way)[1].befell == befell
+def test_what_befalls_the_proxy_does_so_in_the_window(variant: str, befell: list[tuple[float, str]]) -> None:
+    assert perform(variant)[1].befell == befell
 
 
 @pytest.mark.parametrize(
-    ("way", "says", "beats"), [("ours", 2.0, 0), ("idle", 12.0, 0), ("idle-beats", 12.0, 1.0)]
+    ("variant", "says", "beats"), [("ours", 2.0, 0), ("idle", 12.0, 0), ("idle-beats", 12.0, 1.0)]
 )
-def test_who_is_to_be_silent_is_and_heartbeats_come_in_time(way: str, says: float, beats: float) -> None:
-    (job,) = perform(way)[1].jobs
+def test_who_is_to_be_silent_is_and_heartbeats_come_in_time(variant: str, says: float, beats: float) -> None:
+    (job,) = perform(variant)[1].jobs
     assert (job["say_every_s"], job["beat_every_s"]) == (says, beats)
 
 
@@ -55,5 +55,5 @@ def test_the_curve_tells_how_many_are_in_their_rooms() -> None:
 
 
 def test_what_went_wrong_with_messages_voids_the_trial() -> None:
-    (doubt,) = perform("ours", lost=2, disordered=1)[0].cautions
-    assert (doubt.code, doubt.voids, "2 lost, 1 disordered" in doubt.message) == ("lost", True, True)
+    (warning,) = perform("ours", lost=2, disordered=1)[0].warnings
+    assert (warning.code, warning.voids, "2 lost, 1 disordered" in warning.message) == ("lost", True, True)

@@ -1,4 +1,4 @@
-"""Runs of one scenario side by side: which cases, which ratios, which doubts."""
+"""Runs of one scenario side by side: which cases, which ratios, which warnings."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from bench.analysis import scenario_compare
 from bench.errors import PlanError
-from bench.report import scenario as report
-from bench.scenarios import compare
-from bench.scenarios.record import ScenarioRun
+from bench.report.scenario import text as report
+from bench.runs.scenario_record import ScenarioRun
 from scenarios.made_up import SCENARIO, trial
 
 PLAN = {"scenario": "tea", "settings": {"cups": 3}}
@@ -18,7 +18,7 @@ NEW = ScenarioRun(PLAN, {"cores": 2}, "", trials=(trial(6, "bag"),), directory="
 
 
 def test_only_cases_of_all_runs_are_compared_and_the_ratio_is_to_the_first() -> None:
-    compared = compare.compare(SCENARIO, [OLD, NEW])
+    compared = scenario_compare.compare(SCENARIO, [OLD, NEW])
     assert {line.case for line in compared.lines} == {"bag"}
     steep = next(line for line in compared.lines if line.column.key == "times_ms.steep.p50")
     assert steep.ratios == (3.0,)
@@ -28,14 +28,14 @@ def test_only_cases_of_all_runs_are_compared_and_the_ratio_is_to_the_first() -> 
 
 def test_a_figure_that_was_0_has_no_ratio() -> None:
     nothing = replace(OLD, trials=(trial(0, "bag"),))
-    compared = compare.compare(SCENARIO, [nothing, NEW])
+    compared = scenario_compare.compare(SCENARIO, [nothing, NEW])
     spilt = next(line for line in compared.lines if line.column.key == "figures.spilt")
     assert spilt.ratios == (None,)
 
 
-def test_what_else_differs_is_a_doubt() -> None:
+def test_what_else_differs_is_a_warning() -> None:
     other = replace(NEW, machine={"cores": 64}, plan={"scenario": "tea", "settings": {"cups": 9}})
-    assert compare.compare(SCENARIO, [OLD, other]).warnings == (
+    assert scenario_compare.compare(SCENARIO, [OLD, other]).warnings == (
         "A and B ran on different machines or versions: cores differ",
         "A and B were asked for different things: cups 3 and 9",
     )
@@ -43,4 +43,4 @@ def test_what_else_differs_is_a_doubt() -> None:
 
 def test_runs_without_a_case_in_common_are_refused() -> None:
     with pytest.raises(PlanError, match="no case in common"):
-        compare.compare(SCENARIO, [NEW, replace(OLD, trials=(trial(1, "loose-leaf"),))])
+        scenario_compare.compare(SCENARIO, [NEW, replace(OLD, trials=(trial(1, "loose-leaf"),))])

@@ -1,4 +1,4 @@
-"""What a scenario makes of what went wrong for its clients: figures that tell, doubts that weigh."""
+"""What a scenario makes of what went wrong for its clients: figures that tell, warnings that weigh."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from bench.observe.host import HostSample
 from bench.scenarios import catalogue
-from bench.scenarios.registry import RegistrySettings
+from bench.scenarios.registry.definition import RegistrySettings
 from scenarios import empty
 
 BROKER = {"published": 9, "delivered": 8, "pulls": 9, "empty": 1, "lost": 0, "doubled": 0, "failed": 0,
@@ -23,23 +23,23 @@ WAYS = {"broker": "long-poll", "registry": "stream", "rpc": "pool", "http2": "h2
 
 
 def found(name: str, told: dict[str, Any], **settings: Any) -> tuple[dict[str, Any], dict[str, bool]]:
-    """Return the figures of a scenario whose clients told this, and for each doubt whether it voids."""
+    """Return the figures of a scenario whose clients told this, and for each warning whether it voids."""
     scenario = catalogue.load(name)
     figures, _ = empty.perform(
         scenario, WAYS[name], scenario.settings(**settings), {**FINE[name], **told}, subject="direct"
     )
-    return dict(figures.figures), {doubt.code: doubt.voids for doubt in figures.cautions}
+    return dict(figures.figures), {warning.code: warning.voids for warning in figures.warnings}
 
 
 @pytest.mark.parametrize("name", FINE)
-def test_where_nothing_went_wrong_nothing_is_in_doubt(name: str) -> None:
-    figures, doubts = found(name, {})
+def test_where_nothing_went_wrong_nothing_is_in_warning(name: str) -> None:
+    figures, warnings = found(name, {})
     assert figures["failed"] == 0
-    assert doubts == {}
+    assert warnings == {}
 
 
 @pytest.mark.parametrize(
-    ("name", "told", "figures", "doubts"),
+    ("name", "told", "figures", "warnings"),
     [
         ("broker", {"lost": 2}, {"lost": 2}, {"lost": True}),
         ("broker", {"doubled": 1}, {"doubled": 1}, {"lost": True}),
@@ -59,11 +59,11 @@ def test_where_nothing_went_wrong_nothing_is_in_doubt(name: str) -> None:
     ],
 )
 def test_what_went_wrong_is_told_and_weighed(
-    name: str, told: dict[str, Any], figures: dict[str, Any], doubts: dict[str, bool]
+    name: str, told: dict[str, Any], figures: dict[str, Any], warnings: dict[str, bool]
 ) -> None:
     measured, doubted = found(name, told)
     assert {key: measured[key] for key in figures} == figures
-    assert doubted == doubts
+    assert doubted == warnings
 
 
 def test_what_is_counted_in_all_is_told_for_each() -> None:

@@ -11,8 +11,8 @@ import pytest
 import bench_process
 from bench import lab
 from bench.errors import PlanError, RoleError
-from bench.scenarios import environments
-from bench.scenarios.environments import NACOS, Environment
+from bench.experiment import environments
+from bench.experiment.environments import NACOS, Environment
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 
 
 def test_a_way_whose_environment_is_missing_is_refused_with_the_command(tmp_path: Path) -> None:
-    flags = ("--way", "sdk-1", "--subject", "direct", "-o", tmp_path)
+    flags = ("--variant", "sdk-1", "--subject", "direct", "-o", tmp_path)
     done = bench_process.run("scenario", "run", "registry", *flags)
     assert done.returncode == 2
     assert "needs nacos-sdk-python==2.0.11: bench scenario install nacos" in done.stderr

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bench import plan
-from bench.plan import Mode
+from bench.experiment.case import Case
+from bench.plan import run_plan
+from bench.plan.run_plan import Mode
 from bench.scenarios import catalogue
-from bench.scenarios.case import Case
 from bench.subjects.subject import Carries, UpstreamTls
 
 SHORT, KEPT = Mode.SHORT, Mode.KEEPALIVE
@@ -61,15 +61,17 @@ ASKED = {
     },
 }
 ROWS = [
-    pytest.param(name, way, mode, carries, id=f"{name} {way}")
-    for name, ways in ASKED.items()
-    for way, (mode, carries) in ways.items()
+    pytest.param(name, variant, mode, carries, id=f"{name} {variant}")
+    for name, variants in ASKED.items()
+    for variant, (mode, carries) in variants.items()
 ]
 
 
-@pytest.mark.parametrize(("name", "way", "mode", "carries"), ROWS)
-def test_a_way_asks_the_proxy_for_what_it_is_about(name: str, way: str, mode: Mode, carries: Carries) -> None:
+@pytest.mark.parametrize(("name", "variant", "mode", "carries"), ROWS)
+def test_a_way_asks_the_proxy_for_what_it_is_about(
+    name: str, variant: str, mode: Mode, carries: Carries
+) -> None:
     scenario = catalogue.load(name)
-    asked = scenario.front(Case(way, plan.Subject(name="nginx")), scenario.settings())
+    asked = scenario.front(Case(variant, run_plan.Subject(name="nginx")), scenario.settings())
     assert asked is not None
     assert (asked.mode, asked.carries) == (mode, carries)

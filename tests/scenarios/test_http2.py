@@ -13,7 +13,7 @@ import pytest
 import bench_process
 import needs
 from backends.streams import slow_s
-from bench.scenarios.client import Go
+from bench.scenarios.client.process import Go
 from bench.scenarios.http2.clients import Askers
 
 SMALL = ("--set", "concurrent=4", "--set", "warmup_s=0.3", "--set", "duration_s=0.7",
@@ -21,7 +21,7 @@ SMALL = ("--set", "concurrent=4", "--set", "warmup_s=0.3", "--set", "duration_s=
 
 
 def found(answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {trial["way"]: trial for trial in answer["trials"]}
+    return {trial["variant"]: trial for trial in answer["trials"]}
 
 
 @pytest.fixture(scope="module")
@@ -30,15 +30,15 @@ def direct(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
     return found(bench_process.scenario("http2", *SMALL, "--subject", "direct", root=root))
 
 
-@pytest.mark.parametrize("way", ["short", "keep-alive", "one", "h2"])
-def test_every_request_is_answered_and_all_witnesses_agree(direct: Any, way: str) -> None:
-    assert direct[way]["figures"]["failed"] == 0
-    assert direct[way]["units"] > 0
-    assert "witnesses-disagree" not in bench_process.codes(direct[way])
+@pytest.mark.parametrize("variant", ["short", "keep-alive", "one", "h2"])
+def test_every_request_is_answered_and_all_witnesses_agree(direct: Any, variant: str) -> None:
+    assert direct[variant]["figures"]["failed"] == 0
+    assert direct[variant]["units"] > 0
+    assert "witnesses-disagree" not in bench_process.codes(direct[variant])
 
 
 def test_each_way_takes_its_number_of_connections(direct: Any) -> None:
-    opened = {way: trial["figures"]["server_connections"] for way, trial in direct.items()}
+    opened = {variant: trial["figures"]["server_connections"] for variant, trial in direct.items()}
     assert opened["short"] >= direct["short"]["units"]
     assert 4 <= opened["keep-alive"] <= 5
     assert (opened["one"], opened["h2"]) == (1, 1)
@@ -65,8 +65,8 @@ def test_only_on_one_http1_connection_others_wait_for_the_slow_response(direct: 
 )
 def test_what_a_proxy_opens_upstream(name: str, multiplexes: bool, tmp_path: Path) -> None:
     needs.need(name)
-    ways = ("--way", "h2", "--way", "h2-to-h1")
-    got = found(bench_process.scenario("http2", *SMALL, *ways, "--subject", name, root=tmp_path))
+    variants = ("--variant", "h2", "--variant", "h2-to-h1")
+    got = found(bench_process.scenario("http2", *SMALL, *variants, "--subject", name, root=tmp_path))
     assert [trial["figures"]["failed"] for trial in got.values()] == [0, 0]
     opened = got["h2"]["figures"]["server_http2_connections"]
     assert 1 <= opened <= 2 if multiplexes else opened >= 4
@@ -75,14 +75,14 @@ def test_what_a_proxy_opens_upstream(name: str, multiplexes: bool, tmp_path: Pat
 
 
 def test_the_built_in_proxy_is_refused_for_http2(tmp_path: Path) -> None:
-    asked = ("--way", "h2", "--subject", "asyncio")
+    asked = ("--variant", "h2", "--subject", "asyncio")
     done = bench_process.run("scenario", "run", "http2", *asked, "-o", tmp_path)
     assert (done.returncode, "speaks no HTTP/2" in done.stderr) == (2, True)
 
 
 def test_h2load_gives_a_second_opinion(tmp_path: Path) -> None:
     needs.need("h2load")
-    asked = ("--way", "h2", "--way", "keep-alive", "--subject", "direct", "--set", "generator=h2load")
+    asked = ("--variant", "h2", "--variant", "keep-alive", "--subject", "direct", "--set", "generator=h2load")
     got = found(bench_process.scenario("http2", *SMALL, *asked, root=tmp_path))
     assert [trial["figures"]["failed"] for trial in got.values()] == [0, 0]
     assert got["h2"]["units"] > 0

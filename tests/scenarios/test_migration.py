@@ -10,29 +10,39 @@ from hypothesis import strategies as st
 
 import bench_process
 import needs
-from bench.scenarios.migration import MigrationSettings, measured, silence
+from bench.experiment.definition import Figures
+from bench.scenarios.migration import silence
+from bench.scenarios.migration.definition import MigrationSettings, measured
 from bench.scenarios.migration.receipts import Receipts
-from bench.scenarios.scenario import Figures
 
 SMALL = ("--set", "tokens=50", "--set", "move_at_s=0.5", "--set", "outage_s=0.2", "--set", "timeout_s=0.4",
          "--set", "watch_s=2.2", "--set", "round_trip_s=0.01")  # fmt: skip
 
 
 def found(answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {trial["way"]: trial["figures"] for trial in answer["trials"]}
+    return {trial["variant"]: trial["figures"] for trial in answer["trials"]}
 
 
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory: pytest.TempPathFactory) -> Any:
     root = tmp_path_factory.mktemp("migration")
-    ways = ("--way", "quic", "--way", "quic-probe", "--way", "sse", "--way", "sse-timeout")
+    variants = (
+        "--variant",
+        "quic",
+        "--variant",
+        "quic-probe",
+        "--variant",
+        "sse",
+        "--variant",
+        "sse-timeout",
+    )
     direct = ("--subject", "direct", "--lab", "loopback")
-    return found(bench_process.scenario("migration", *SMALL, *ways, *direct, root=root))
+    return found(bench_process.scenario("migration", *SMALL, *variants, *direct, root=root))
 
 
 def test_the_address_really_vanishes_where_the_lab_has_hosts_of_its_own(tmp_path: Any) -> None:
-    ways = ("--way", "quic-rebind", "--way", "keep-alive-timeout")
-    got = found(bench_process.scenario("migration", *SMALL, *ways, "--subject", "direct", root=tmp_path))
+    variants = ("--variant", "quic-rebind", "--variant", "keep-alive-timeout")
+    got = found(bench_process.scenario("migration", *SMALL, *variants, "--subject", "direct", root=tmp_path))
     assert (got["quic-rebind"]["lost"], got["quic-rebind"]["connections"]) == (0, 1)
     assert (got["keep-alive-timeout"]["lost"], got["keep-alive-timeout"]["connections"]) == (0, 2)
 
@@ -62,8 +72,8 @@ def test_a_timeout_costs_its_time_and_a_connection_but_no_token(figures: Any) ->
 @pytest.mark.parametrize("name", ["envoy", "caddy"])
 def test_quic_goes_on_through_a_proxy(name: str, tmp_path: Any) -> None:
     needs.need(name)
-    ways = ("--way", "quic-probe", "--way", "websocket-timeout")
-    answer = bench_process.scenario("migration", *SMALL, *ways, "--subject", name, root=tmp_path)
+    variants = ("--variant", "quic-probe", "--variant", "websocket-timeout")
+    answer = bench_process.scenario("migration", *SMALL, *variants, "--subject", name, root=tmp_path)
     got = found(answer)
     assert (got["quic-probe"]["lost"], got["quic-probe"]["connections"]) == (0, 1)
     assert (got["websocket-timeout"]["lost"], got["websocket-timeout"]["connections"]) == (0, 2)
@@ -74,7 +84,7 @@ def test_quic_goes_on_through_a_proxy(name: str, tmp_path: Any) -> None:
 
 def test_nginx_is_refused_for_http3(tmp_path: Any) -> None:
     done = bench_process.run(
-        "scenario", "run", "migration", "--way", "quic", "--subject", "nginx", "-o", tmp_path
+        "scenario", "run", "migration", "--variant", "quic", "--subject", "nginx", "-o", tmp_path
     )
     assert done.returncode == 2
     assert "no HTTP/3" in done.stderr
@@ -96,12 +106,16 @@ def test_what_comes_after_the_outage_shows_that_a_connection_went_on() -> None:
 
 
 @pytest.mark.parametrize(("quic", "codes"), [(1, []), (2, ["witnesses-disagree"]), (0, []), (None, [])])
-def test_a_connection_that_the_other_side_counts_twice_is_a_doubt(quic: int | None, codes: list[str]) -> None:
-    assert [doubt.code for doubt in of([(0.4, 1)], quic).cautions] == codes
+def test_a_connection_that_the_other_side_counts_twice_is_a_warning(
+    quic: int | None, codes: list[str]
+) -> None:
+    assert [warning.code for warning in of([(0.4, 1)], quic).warnings] == codes
 
 
 def test_a_token_that_comes_twice_voids_the_trial() -> None:
-    assert [(doubt.code, doubt.voids) for doubt in of([(0.4, 1), (0.5, 1)]).cautions] == [("doubled", True)]
+    assert [(warning.code, warning.voids) for warning in of([(0.4, 1), (0.5, 1)]).warnings] == [
+        ("doubled", True)
+    ]
 
 
 def test_what_a_stream_left_unfinished_comes_again_in_the_next() -> None:

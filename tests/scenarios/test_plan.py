@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from bench.errors import PlanError
-from bench.scenarios import plan as plans
-from bench.scenarios import run as runs
-from bench.scenarios.front import Front
-from bench.scenarios.scenario import Ground, Need, Way
+from bench.experiment import scenario_run as runs
+from bench.experiment.definition import Ground, Need, Variant
+from bench.experiment.front import Front
+from bench.plan import scenario_plan as plans
 from bench.subjects.subject import Carries
 from scenarios.made_up import SCENARIO, TeaSettings
 
@@ -36,9 +36,9 @@ def test_settings_are_laid_over_the_defaults_as_their_own_type() -> None:
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"ways": ["bags"]}, "ways = 'bags' is not one of bag, loose-leaf"),
-        ({"ways": ["bag", "bag"]}, "names one twice"),
-        ({"ways": "bag"}, "ways = 'bag' is not a list of texts"),
+        ({"variants": ["bags"]}, "variants = 'bags' is not one of bag, loose-leaf"),
+        ({"variants": ["bag", "bag"]}, "names one twice"),
+        ({"variants": "bag"}, "variants = 'bag' is not a list of texts"),
         ({"subjects": ["cady"]}, "subjects = 'cady' is not one of asyncio, direct, nginx"),
         ({"trials": 0}, "trials = 0 must be at least 1"),
         ({"lab": "kitchen"}, "lab = 'kitchen' is not one of"),
@@ -56,13 +56,13 @@ def test_what_makes_no_sense_is_named(values: dict[str, Any], says: str) -> None
 
 
 def test_a_subject_may_name_its_program() -> None:
-    (case,) = plans.build(SCENARIO, {"ways": ["bag"], "subjects": ["nginx@wheel"]}).cases
+    (case,) = plans.build(SCENARIO, {"variants": ["bag"], "subjects": ["nginx@wheel"]}).cases
     assert (case.subject.name, case.subject.program, case.subject_name) == ("nginx", "wheel", "nginx@wheel")
 
 
 def test_every_other_round_goes_backwards() -> None:
     cases = plans.build(SCENARIO, {"subjects": ["direct"]}).cases
-    turns = [(turn.number, turn.case.way) for turn in runs.schedule(cases, 3)]
+    turns = [(turn.number, turn.case.variant) for turn in runs.schedule(cases, 3)]
     assert turns == [
         (1, "bag"), (2, "loose-leaf"), (3, "loose-leaf"), (4, "bag"), (5, "bag"), (6, "loose-leaf"),
     ]  # fmt: skip
@@ -71,12 +71,12 @@ def test_every_other_round_goes_backwards() -> None:
 def test_a_case_that_cannot_be_measured_is_refused_with_the_reason() -> None:
     lacking = replace(
         SCENARIO,
-        ways=(Way("bag", "", (Need("no_such_module", "tea"),)), Way("loose-leaf", "")),
+        variants=(Variant("bag", "", (Need("no_such_module", "tea"),)), Variant("loose-leaf", "")),
         refuse=lambda case, settings: "has no kettle" if case.subject.name == "nginx" else None,
     )
     cases, refused = runs.sort_out(lacking, plans.build(lacking, {}))
     assert [case.name for case in cases] == ["loose-leaf direct"]
-    assert [(each.way, each.subject, each.reason) for each in refused] == [
+    assert [(each.variant, each.subject, each.reason) for each in refused] == [
         ("bag", "direct", "needs no_such_module: pip install 'keepalive-bench[tea]'"),
         ("bag", "nginx", "has no kettle"),
         ("loose-leaf", "nginx", "has no kettle"),
@@ -89,14 +89,14 @@ QUIC = Carries(client_http="3")
 def test_what_a_proxy_cannot_do_is_refused_before_anything_starts() -> None:
     asking = replace(
         SCENARIO,
-        front=lambda case, settings: Front(3, carries=QUIC if case.way == "bag" else Carries()),
-        ground=lambda case, settings: Ground(proxy_addresses=2 if case.way == "loose-leaf" else 1),
+        front=lambda case, settings: Front(3, carries=QUIC if case.variant == "bag" else Carries()),
+        ground=lambda case, settings: Ground(proxy_addresses=2 if case.variant == "loose-leaf" else 1),
         subjects=("direct", "asyncio"),
         unfit="drinks coffee",
     )
     cases, refused = runs.sort_out(asking, plans.build(asking, {"subjects": ["direct", "asyncio", "envoy"]}))
     assert [case.name for case in cases] == ["bag direct", "loose-leaf direct", "loose-leaf asyncio"]
-    assert [(each.way, each.subject, each.reason) for each in refused] == [
+    assert [(each.variant, each.subject, each.reason) for each in refused] == [
         ("bag", "asyncio", "speaks no HTTP/3 with clients"),
         ("bag", "envoy", "drinks coffee"),
         ("loose-leaf", "envoy", "drinks coffee"),
@@ -104,7 +104,7 @@ def test_what_a_proxy_cannot_do_is_refused_before_anything_starts() -> None:
 
 
 def test_a_program_that_is_not_here_is_refused_and_the_rest_is_measured() -> None:
-    asked = plans.build(SCENARIO, {"ways": ["bag"], "subjects": ["direct", "nginx@/nowhere"]})
+    asked = plans.build(SCENARIO, {"variants": ["bag"], "subjects": ["direct", "nginx@/nowhere"]})
     cases, (refused,) = runs.sort_out(SCENARIO, asked)
     assert [case.name for case in cases] == ["bag direct"]
     assert refused.reason.startswith("is not here as /nowhere; install it")

@@ -20,7 +20,7 @@ Trials = dict[tuple[str, str], dict[str, Any]]
 def play(root: Path, *arguments: str) -> Trials:
     """Run push with `arguments` and return its trials by way and subject."""
     answer = bench_process.scenario("push", *SMALL, *arguments, root=root)
-    return {(trial["way"], trial["subject"]["name"]): trial for trial in answer["trials"]}
+    return {(trial["variant"], trial["subject"]["name"]): trial for trial in answer["trials"]}
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +28,14 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> Trials:
     return play(tmp_path_factory.mktemp("push"), "--subject", "direct")
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_nothing_is_lost_or_doubled(trials: Trials, way: str) -> None:
-    trial = trials[way, "direct"]
+@pytest.mark.parametrize("variant", WAYS)
+def test_nothing_is_lost_or_doubled(trials: Trials, variant: str) -> None:
+    trial = trials[variant, "direct"]
     figures = trial["figures"]
     assert (figures["lost"], figures["doubled"], figures["reconnects"]) == (0, 0, 0)
     assert figures["delivered"] == 5 * figures["published"] > 0
     assert trial["units"] == figures["delivered"]
-    assert not [caution for caution in trial["cautions"] if caution["code"] == "witnesses-disagree"]
+    assert not [warning for warning in trial["warnings"] if warning["code"] == "witnesses-disagree"]
 
 
 def test_a_poll_on_new_connections_opens_one_for_each_request(trials: Trials) -> None:
@@ -45,15 +45,15 @@ def test_a_poll_on_new_connections_opens_one_for_each_request(trials: Trials) ->
 
 
 def test_what_is_pushed_needs_no_requests(trials: Trials) -> None:
-    for way in ("sse", "websocket", "websocket-picows"):
-        trial = trials[way, "direct"]
+    for variant in ("sse", "websocket", "websocket-picows"):
+        trial = trials[variant, "direct"]
         # Beside the one with which a subscriber begins; on a busy machine that may fall into the window.
         assert trial["figures"]["requests"] <= 5
         assert trial["hops"]["front"]["accepted"] == 5 + 1
 
 
 @pytest.mark.parametrize(
-    ("subject", "ways"),
+    ("subject", "variants"),
     [
         ("direct", ("sse", "websocket-picows")),
         pytest.param(
@@ -62,38 +62,47 @@ def test_what_is_pushed_needs_no_requests(trials: Trials) -> None:
     ],
 )
 def test_a_server_that_drops_half_of_its_subscribers_costs_reconnects_and_no_message(
-    subject: str, ways: tuple[str, ...], tmp_path: Path
+    subject: str, variants: tuple[str, ...], tmp_path: Path
 ) -> None:
     flags = ("--subject", subject, "--set", "drop_every_s=0.3", "--set", "retry_s=0.05")
-    played = play(tmp_path, *flags, *(flag for way in ways for flag in ("--way", way)))
-    for way in ways:
-        figures = played[way, subject]["figures"]
-        assert figures["reconnects"] > 0, way
-        assert (figures["lost"], figures["doubled"]) == (0, 0), way
+    played = play(tmp_path, *flags, *(flag for variant in variants for flag in ("--variant", variant)))
+    for variant in variants:
+        figures = played[variant, subject]["figures"]
+        assert figures["reconnects"] > 0, variant
+        assert (figures["lost"], figures["doubled"]) == (0, 0), variant
 
 
-@pytest.mark.parametrize("way", ["sse", pytest.param("websocket-picows", marks=pytest.mark.long)])
-def test_a_subscriber_that_does_not_read_gets_all_of_it_later(way: str, tmp_path: Path) -> None:
-    flags = ("--set", "stalled=2", "--set", "message_bytes=200000", "--way", way)
+@pytest.mark.parametrize("variant", ["sse", pytest.param("websocket-picows", marks=pytest.mark.long)])
+def test_a_subscriber_that_does_not_read_gets_all_of_it_later(variant: str, tmp_path: Path) -> None:
+    flags = ("--set", "stalled=2", "--set", "message_bytes=200000", "--variant", variant)
     (trial,) = play(tmp_path, "--subject", "direct", *flags).values()
     figures = trial["figures"]
     assert figures["stalled_delivered"] >= 2 * figures["published"] > 0
     assert (figures["lost"], figures["delivered"]) == (0, 3 * figures["published"])
 
 
-@pytest.mark.parametrize("way", ["websocket", "websocket-picows"])
+@pytest.mark.parametrize("variant", ["websocket", "websocket-picows"])
 def test_a_message_beyond_the_frame_limit_ends_the_subscriber_and_the_trial_says_so(
-    way: str, tmp_path: Path
+    variant: str, tmp_path: Path
 ) -> None:
-    flags = ("--set", "message_bytes=5000", "--set", "frame_limit_bytes=1000", "--way", way)
+    flags = ("--set", "message_bytes=5000", "--set", "frame_limit_bytes=1000", "--variant", variant)
     (trial,) = play(tmp_path, "--subject", "direct", *flags).values()
     assert trial["figures"]["too_large"] == 5
     assert not trial["valid"]
-    assert {"too-large", "lost"} <= {caution["code"] for caution in trial["cautions"]}
+    assert {"too-large", "lost"} <= {warning["code"] for warning in trial["warnings"]}
 
 
 def test_a_rising_rate_ends_at_a_limit(tmp_path: Path) -> None:
-    flags = ("--set", "find_limit=true", "--set", "step_s=0.1", "--set", "messages_per_s=200", "--way", "sse")
+    flags = (
+        "--set",
+        "find_limit=true",
+        "--set",
+        "step_s=0.1",
+        "--set",
+        "messages_per_s=200",
+        "--variant",
+        "sse",
+    )
     (trial,) = play(tmp_path, "--subject", "direct", *flags).values()
     figures = trial["figures"]
     carried = figures["limit_per_s"]  # a machine that stands still for a moment is late at the first rate
@@ -108,7 +117,7 @@ def test_a_rising_rate_ends_at_a_limit(tmp_path: Path) -> None:
 def test_a_browser_is_a_subscriber_like_the_others(tmp_path: Path) -> None:
     needs.module("playwright")
     needs.need("chromium")
-    flags = ("--set", "browser=true", "--way", "sse", "--way", "websocket")
+    flags = ("--set", "browser=true", "--variant", "sse", "--variant", "websocket")
     for trial in play(tmp_path, "--subject", "asyncio", *flags).values():
         figures = trial["figures"]
         assert figures["browser_delivered"] >= figures["published"] > 0

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from bench.experiment.saturation import Reading
+from bench.experiment.trial_result import Edge, Played
 from bench.observe.host import HostSample
-from bench.pressure import Reading
-from bench.scenarios.played import Edge, Played
 from bench.scenarios.push import account
 from bench.scenarios.push.settings import PushSettings
 
@@ -41,7 +41,7 @@ def test_what_one_missed_in_between_and_what_it_never_had_are_both_lost() -> Non
     found = account.figures(played(*told), PushSettings(subscribers=10, client_processes=2), None)
     assert found.figures["lost"] == 2 + (6 - 4) + (6 - 6) + (6 - 1)
     assert (found.units, found.figures["delivered_per_s"]) == (50, 5.0)
-    assert [(caution.code, caution.voids) for caution in found.cautions] == [("lost", True)]
+    assert [(warning.code, warning.voids) for warning in found.warnings] == [("lost", True)]
 
 
 def test_a_step_that_was_late_is_the_limit() -> None:

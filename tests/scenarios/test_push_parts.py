@@ -13,7 +13,7 @@ import pytest
 
 from bench.errors import PlanError
 from bench.observe.host import HostSample
-from bench.scenarios.client import Control, Go
+from bench.scenarios.client.process import Control, Go
 from bench.scenarios.push import limit, publishing
 from bench.scenarios.push.asking import Asker
 from bench.scenarios.push.following import Crowd, Job

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bench.record import Percentiles
+from bench.analysis.cases import Summary
+from bench.runs.record import Percentiles
+from bench.runs.scenario_record import ScenarioRun
 from bench.scenarios.push.sentence import conclude
-from bench.scenarios.record import ScenarioRun
-from bench.scenarios.summary import Summary
 from scenarios.made_up import trial
 
 
@@ -16,14 +16,14 @@ def summary(*trials: tuple[str, str, dict[str, float], float]) -> Summary:
     made = tuple(
         trial(
             number,
-            way,
+            variant,
             subject,
             figures=figures,
             times_ms={"delay": Percentiles(10.0 * number, None, None, None, None)},
             cpu_us_per_unit={"backend": cpu},
             bytes_per_unit={"front": 100.0 * cpu},
         )
-        for number, (way, subject, figures, cpu) in enumerate(trials, 1)
+        for number, (variant, subject, figures, cpu) in enumerate(trials, 1)
     )
     return Summary.of(ScenarioRun({"scenario": "push"}, {}, "", trials=made))
 

@@ -12,11 +12,11 @@ import pytest
 
 import bench_process
 import needs
-from bench import plan
-from bench.scenarios.case import Case
-from bench.scenarios.client import Go
-from bench.scenarios.environments import NACOS
-from bench.scenarios.registry import RegistrySettings, ground, refuse, steps
+from bench.experiment.case import Case
+from bench.experiment.environments import NACOS
+from bench.plan import run_plan
+from bench.scenarios.client.process import Go
+from bench.scenarios.registry.definition import RegistrySettings, ground, refuse, steps
 from bench.scenarios.registry.fleet import Fleet, Job, Named, Tally
 from bench.scenarios.registry.news import Change, News
 from bench.scenarios.registry.wheel import Wheel
@@ -30,34 +30,36 @@ WAYS = ("http-short", "http-kept", "stream")
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     root = tmp_path_factory.mktemp("registry")
-    flags = [flag for way in WAYS for flag in ("--way", way)]
+    flags = [flag for variant in WAYS for flag in ("--variant", variant)]
     answer = bench_process.scenario("registry", *SMALL, "--subject", "direct", *flags, root=root)
-    return {trial["way"]: trial for trial in answer["trials"]}
+    return {trial["variant"]: trial for trial in answer["trials"]}
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_every_change_is_seen_and_every_beat_answered(trials: dict[str, dict[str, Any]], way: str) -> None:
-    figures = trials[way]["figures"]
+@pytest.mark.parametrize("variant", WAYS)
+def test_every_change_is_seen_and_every_beat_answered(
+    trials: dict[str, dict[str, Any]], variant: str
+) -> None:
+    figures = trials[variant]["figures"]
     assert (figures["unseen"], figures["failed"], figures["changes"]) == (0, 0, 4)
-    assert trials[way]["units"] == figures["beats"] > 0
-    assert not bench_process.codes(trials[way]) & {"witnesses-disagree", "unseen", "failed"}
+    assert trials[variant]["units"] == figures["beats"] > 0
+    assert not bench_process.codes(trials[variant]) & {"witnesses-disagree", "unseen", "failed"}
 
 
 def test_a_beat_on_new_connections_opens_one_for_each(trials: dict[str, dict[str, Any]]) -> None:
-    accepted = {way: trials[way]["hops"]["front"]["accepted"] for way in WAYS}
+    accepted = {variant: trials[variant]["hops"]["front"]["accepted"] for variant in WAYS}
     assert accepted["http-short"] > trials["http-short"]["figures"]["beats"]
     assert accepted["http-kept"] == accepted["stream"] == 40 + 2 + 4
 
 
 def test_only_who_is_told_knows_before_the_beats_stay_out(trials: dict[str, dict[str, Any]]) -> None:
-    died = {way: trials[way]["times_ms"]["known"]["p50"] for way in WAYS}
+    died = {variant: trials[variant]["times_ms"]["known"]["p50"] for variant in WAYS}
     assert died["stream"] < min(died["http-short"], died["http-kept"])
 
 
 @pytest.mark.long
 def test_a_stream_goes_through_a_proxy(tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.mktemp("registry")
-    flags = (*SMALL, "--subject", "asyncio", "--way", "stream")
+    flags = (*SMALL, "--subject", "asyncio", "--variant", "stream")
     (trial,) = bench_process.scenario("registry", *flags, root=root)["trials"]
     assert trial["figures"]["unseen"] == 0
     assert trial["hops"]["back"]["accepted"] == 40 + 2 + 4
@@ -73,7 +75,7 @@ def test_the_instances_come_in_steps_up_to_all_of_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("way", "subject", "addresses"),
+    ("variant", "subject", "addresses"),
     [
         ("http-short", "direct", (8, 1)),
         ("http-short", "nginx", (8, 8)),
@@ -82,14 +84,14 @@ def test_the_instances_come_in_steps_up_to_all_of_them() -> None:
     ],
 )
 def test_only_what_takes_a_port_for_each_beat_asks_for_addresses(
-    way: str, subject: str, addresses: tuple[int, int]
+    variant: str, subject: str, addresses: tuple[int, int]
 ) -> None:
-    asked = ground(Case(way, plan.Subject(name=subject)), RegistrySettings())
+    asked = ground(Case(variant, run_plan.Subject(name=subject)), RegistrySettings())
     assert (asked.client_addresses, asked.proxy_addresses) == addresses
 
 
 @pytest.mark.parametrize(
-    ("way", "subject", "workers", "remedy"),
+    ("variant", "subject", "workers", "remedy"),
     [
         ("stream", "direct", 1, None),
         ("http-kept", "envoy", 1, None),
@@ -107,10 +109,10 @@ def test_only_what_takes_a_port_for_each_beat_asks_for_addresses(
     ],
 )
 def test_what_a_proxy_may_not_have_the_files_for_is_refused(
-    monkeypatch: pytest.MonkeyPatch, way: str, subject: str, workers: int, remedy: str | None
+    monkeypatch: pytest.MonkeyPatch, variant: str, subject: str, workers: int, remedy: str | None
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 20_000))
-    said = refuse(Case(way, plan.Subject(name=subject)), RegistrySettings(proxy_workers=workers))
+    said = refuse(Case(variant, run_plan.Subject(name=subject)), RegistrySettings(proxy_workers=workers))
     assert (said is None) == (remedy is None)
     if said is not None and remedy is not None:
         assert said.endswith(remedy)
@@ -154,7 +156,7 @@ class Beating:
 async def test_who_dies_in_the_middle_of_a_beat_failed_at_nothing() -> None:
     beating, tally = list[Beating](), Tally(Go(monotonic_ns(), 0, None))
     job = Job(
-        way="http-kept", address="a:1", sources=[], steps=[[0, 2]], joins_per_s=1000.0, beat_every_s=0.01,
+        variant="http-kept", address="a:1", sources=[], steps=[[0, 2]], joins_per_s=1000.0, beat_every_s=0.01,
         instances_per_service=1, subscribers=1, poll_every_s=1.0, changes=1, changes_s=0.0, patience_s=1.0,
         server_closes=False, connections=9,
     )  # fmt: skip
@@ -192,7 +194,7 @@ async def test_an_instance_that_dies_before_its_beat_begins_does_not_beat() -> N
     count = 300  # more than may beat at the same time
     stuck, tally = list[Stuck](), Tally(Go(monotonic_ns(), 0, None))
     job = Job(
-        way="http-kept", address="a:1", sources=[], steps=[[0, count]], joins_per_s=1e9, beat_every_s=0.01,
+        variant="http-kept", address="a:1", sources=[], steps=[[0, count]], joins_per_s=1e9, beat_every_s=0.01,
         instances_per_service=1, subscribers=count, poll_every_s=1.0, changes=count, changes_s=0.0,
         patience_s=1.0, server_closes=False, connections=9,
     )  # fmt: skip
@@ -244,11 +246,11 @@ def test_a_change_is_seen_once_by_each_who_follows() -> None:
 @needs.unless(NACOS.is_met, NACOS.name, NACOS.remedy)
 def test_nacos_own_clients_take_it_for_nacos(tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.mktemp("registry")
-    flags = ("--way", "sdk-1", "--way", "sdk-2", "--subject", "direct", "--set", "real_instances=3")
+    flags = ("--variant", "sdk-1", "--variant", "sdk-2", "--subject", "direct", "--set", "real_instances=3")
     trials = bench_process.scenario("registry", *SMALL, *flags, "--set", "beat_every_s=1", root=root)[
         "trials"
     ]
-    accepted = {trial["way"]: trial["hops"]["front"]["accepted"] for trial in trials}
+    accepted = {trial["variant"]: trial["hops"]["front"]["accepted"] for trial in trials}
     assert [trial["figures"]["unseen"] for trial in trials] == [0, 0]
     assert accepted["sdk-2"] == 2 + 3 + 2
     assert accepted["sdk-1"] > trials[0]["figures"]["beats"] > 0

@@ -11,9 +11,9 @@ import pytest
 import bench_process
 import needs
 from bench.errors import PlanError
-from bench.scenarios import plan as plans
-from bench.scenarios.environments import DUBBO
-from bench.scenarios.rpc import SCENARIO
+from bench.experiment.environments import DUBBO
+from bench.plan import scenario_plan as plans
+from bench.scenarios.rpc.definition import SCENARIO
 from bench.scenarios.rpc.wires import Pool, Wire
 
 SMALL = ("--set", "callers=6", "--set", "pool=3", "--set", "rate=60", "--set", "odd_every=3",
@@ -22,22 +22,23 @@ SMALL = ("--set", "callers=6", "--set", "pool=3", "--set", "rate=60", "--set", "
 
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    ways = (way.name for way in SCENARIO.ways if way.name != "sdk")
-    flags = [flag for way in ways for flag in ("--way", way)]
+    variants = (variant.name for variant in SCENARIO.variants if variant.name != "sdk")
+    flags = [flag for variant in variants for flag in ("--variant", variant)]
     answer = bench_process.scenario("rpc", *SMALL, *flags, root=tmp_path_factory.mktemp("rpc"))
-    return {trial["way"]: trial for trial in answer["trials"]}
+    return {trial["variant"]: trial for trial in answer["trials"]}
 
 
 def test_no_call_fails_and_each_way_has_its_connections(trials: dict[str, dict[str, Any]]) -> None:
     assert len(trials) == 8
-    for way, trial in trials.items():
-        assert (trial["figures"]["failed"], trial["units"] > 0) == (0, True), way
-        assert not bench_process.codes(trial) & {"witnesses-disagree", "failed"}, way
-    accepted = {way: trial["hops"]["front"]["accepted"] for way, trial in trials.items()}
+    for variant, trial in trials.items():
+        assert (trial["figures"]["failed"], trial["units"] > 0) == (0, True), variant
+        assert not bench_process.codes(trial) & {"witnesses-disagree", "failed"}, variant
+    accepted = {variant: trial["hops"]["front"]["accepted"] for variant, trial in trials.items()}
     assert accepted["short"] >= trials["short"]["units"]
-    assert {accepted[way] for way in ("pool", "pool-slow", "pool-large")} == {3}
+    assert {accepted[variant] for variant in ("pool", "pool-slow", "pool-large")} == {3}
     assert {
-        accepted[way] for way in ("multiplexed", "multiplexed-slow", "ordered-slow", "multiplexed-large")
+        accepted[variant]
+        for variant in ("multiplexed", "multiplexed-slow", "ordered-slow", "multiplexed-large")
     } == {1}
 
 
@@ -45,8 +46,8 @@ def test_no_call_fails_and_each_way_has_its_connections(trials: dict[str, dict[s
 @pytest.mark.parametrize("subject", ["haproxy", "envoy"])
 def test_a_proxy_opens_a_connection_for_each_of_a_client(subject: str, tmp_path: Path) -> None:
     needs.need(subject)
-    ways = ("--way", "short", "--way", "pool", "--way", "multiplexed")
-    answer = bench_process.scenario("rpc", *SMALL, *ways, "--subject", subject, root=tmp_path)
+    variants = ("--variant", "short", "--variant", "pool", "--variant", "multiplexed")
+    answer = bench_process.scenario("rpc", *SMALL, *variants, "--subject", subject, root=tmp_path)
     for trial in answer["trials"]:
         assert trial["figures"]["failed"] == 0
         assert trial["hops"]["front"]["accepted"] == trial["hops"]["back"]["accepted"]
@@ -55,9 +56,9 @@ def test_a_proxy_opens_a_connection_for_each_of_a_client(subject: str, tmp_path:
 
 
 def test_slow_calls_take_as_long_as_they_are_to(trials: dict[str, dict[str, Any]]) -> None:
-    for way in ("pool-slow", "multiplexed-slow", "ordered-slow"):
+    for variant in ("pool-slow", "multiplexed-slow", "ordered-slow"):
         # 30 ms from when the provider's loop last looked at its clock, which may be a moment ago.
-        assert trials[way]["times_ms"]["odd"]["p50"] > 20
+        assert trials[variant]["times_ms"]["odd"]["p50"] > 20
 
 
 class Silent(Wire):
@@ -157,6 +158,6 @@ def test_answers_beyond_dubbo_s_limit_are_refused_before_anything_starts() -> No
 @needs.unless(DUBBO.is_met, DUBBO.name, DUBBO.remedy)
 def test_dubbo_own_callers_share_one_connection(tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.mktemp("rpc")
-    (trial,) = bench_process.scenario("rpc", *SMALL, "--way", "sdk", root=root)["trials"]
+    (trial,) = bench_process.scenario("rpc", *SMALL, "--variant", "sdk", root=root)["trials"]
     assert (trial["figures"]["failed"], trial["units"] > 0) == (0, True)
     assert trial["hops"]["front"]["accepted"] == 1

@@ -11,9 +11,9 @@ import pytest
 
 import bench_process
 import needs
-from bench.scenarios.stream import SCENARIO, StreamSettings
 from bench.scenarios.stream.clients import END, Reader, Reading
-from bench.scenarios.stream.ways import MANNERS
+from bench.scenarios.stream.definition import SCENARIO, StreamSettings
+from bench.scenarios.stream.variants import MANNERS
 from nginx import versions
 from nginx.render import POOL_OFF, Reuse, Settings, conf
 from scenarios import empty
@@ -26,7 +26,7 @@ needs_nginx = needs.program("nginx")
 def play(root: Path, *arguments: str) -> dict[tuple[str, str], dict[str, Any]]:
     """Run stream with `arguments` and return its trials by way and subject."""
     answer = bench_process.scenario("stream", *SMALL, *arguments, root=root)
-    return {(trial["way"], trial["subject"]["name"]): trial for trial in answer["trials"]}
+    return {(trial["variant"], trial["subject"]["name"]): trial for trial in answer["trials"]}
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def play(root: Path, *arguments: str) -> dict[tuple[str, str], dict[str, Any]]:
 def test_every_token_comes_once_and_in_time(subject: str, tmp_path: Path) -> None:
     if subject == "nginx":
         needs.need(subject)
-    played = play(tmp_path, "--subject", subject, "--way", "sse", "--way", "websocket")
+    played = play(tmp_path, "--subject", subject, "--variant", "sse", "--variant", "websocket")
     for trial in played.values():
         assert trial["figures"] == {"tokens": 40, "lost": 0, "doubled": 0, "cut": 0}
         assert trial["units"] == 40
@@ -44,8 +44,8 @@ def test_every_token_comes_once_and_in_time(subject: str, tmp_path: Path) -> Non
 
 @needs_nginx
 def test_a_small_answer_waits_for_its_end_behind_http10_and_is_cut_by_a_short_timeout(tmp_path: Path) -> None:
-    ways = ("--way", "http10", "--way", "read-timeout")
-    played = play(tmp_path, "--subject", "nginx", *ways)
+    variants = ("--variant", "http10", "--variant", "read-timeout")
+    played = play(tmp_path, "--subject", "nginx", *variants)
     held, cut = played["http10", "nginx"], played["read-timeout", "nginx"]
     # 20 tokens are no whole buffer: the first comes with the last, which is written 190 ms after it.
     assert held["times_ms"]["first"]["p50"] > 150
@@ -57,13 +57,13 @@ def test_a_small_answer_waits_for_its_end_behind_http10_and_is_cut_by_a_short_ti
 def test_a_browser_reads_an_answer_like_the_others(tmp_path: Path) -> None:
     needs.module("playwright")
     needs.need("chromium")
-    flags = ("--subject", "direct", "--set", "browser=true", "--way", "sse", "--way", "websocket")
+    flags = ("--subject", "direct", "--set", "browser=true", "--variant", "sse", "--variant", "websocket")
     for trial in play(tmp_path, *flags).values():
         assert (trial["figures"]["browser_tokens"], trial["figures"]["browser_lost"]) == (20, 0)
 
 
 @pytest.mark.parametrize(
-    ("way", "lines"),
+    ("variant", "lines"),
     [
         ("http10", {"proxy_http_version 1.0;"}),
         ("http10-unbuffered", {"proxy_http_version 1.0;", "proxy_buffering off;"}),
@@ -71,17 +71,17 @@ def test_a_browser_reads_an_answer_like_the_others(tmp_path: Path) -> None:
         ("read-timeout", {"proxy_buffering off;", "proxy_read_timeout 1000ms;"}),
     ],
 )
-def test_a_way_is_what_nginx_is_told(way: str, lines: set[str]) -> None:
+def test_a_way_is_what_nginx_is_told(variant: str, lines: set[str]) -> None:
     version = versions.parse("1.22.1")
     plain = Settings("127.0.0.1:80", ["127.0.0.1:81"], Reuse(keepalive=POOL_OFF), version, streams=True)
-    told = {line.strip() for line in conf(MANNERS[way].applied(plain)).splitlines()}
+    told = {line.strip() for line in conf(MANNERS[variant].applied(plain)).splitlines()}
     assert lines <= told
     about = ("proxy_buffering", "gzip", "proxy_read")
     assert {line for line in told if line.startswith(about)} <= lines | {"gzip_proxied any;"}
 
 
 @pytest.mark.parametrize(
-    ("way", "flags", "encoding", "socket"),
+    ("variant", "flags", "encoding", "socket"),
     [
         ("sse", ["--silence", "0.0"], "identity", False),
         ("websocket", ["--silence", "0.0"], "identity", True),
@@ -91,9 +91,9 @@ def test_a_way_is_what_nginx_is_told(way: str, lines: set[str]) -> None:
     ],
 )
 def test_a_way_is_what_server_and_readers_are_told(
-    way: str, flags: list[str], encoding: str, socket: bool
+    variant: str, flags: list[str], encoding: str, socket: bool
 ) -> None:
-    _, stage = empty.perform(SCENARIO, way, StreamSettings(tokens=20, every_s=0.5), TOLD)
+    _, stage = empty.perform(SCENARIO, variant, StreamSettings(tokens=20, every_s=0.5), TOLD)
     assert list(stage.flags) == ["--tokens", "20", "--every", "0.5", *flags]
     assert [(job["encoding"], job["socket"]) for job in stage.jobs] == [(encoding, socket)]
 
@@ -102,7 +102,7 @@ def test_what_did_not_come_is_lost_and_what_came_twice_makes_up_for_nothing() ->
     told = {**TOLD, "tokens": 39, "doubled": 1, "cut": 1}
     figures, _ = empty.perform(SCENARIO, "sse", StreamSettings(tokens=20, streams=2), told)
     assert figures.figures == {"tokens": 39, "lost": 2, "doubled": 1, "cut": 1}
-    assert [(doubt.code, doubt.voids) for doubt in figures.cautions] == [("doubled", True)]
+    assert [(warning.code, warning.voids) for warning in figures.warnings] == [("doubled", True)]
 
 
 def test_the_first_token_counts_from_asking_and_the_others_from_the_one_before() -> None:
@@ -117,7 +117,7 @@ def test_the_first_token_counts_from_asking_and_the_others_from_the_one_before()
 
 def test_a_setting_of_nginx_is_refused_elsewhere(tmp_path: Path) -> None:
     done = bench_process.run(
-        "scenario", "run", "stream", "--subject", "direct", "--way", "http10", "-o", tmp_path
+        "scenario", "run", "stream", "--subject", "direct", "--variant", "http10", "-o", tmp_path
     )
     assert done.returncode == 2
     assert "is about a setting of nginx's" in done.stderr

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bench.record import Caution
-from bench.report import scenario as report
-from bench.scenarios.record import Refused, ScenarioRun
-from bench.scenarios.summary import Spread, Summary, figure
+from bench.analysis.cases import Spread, Summary, figure
+from bench.report.scenario import text as report
+from bench.runs.record import TrialWarning
+from bench.runs.scenario_record import Refused, ScenarioRun
 from scenarios.made_up import SCENARIO, trial
 
 RUN = ScenarioRun(
@@ -25,7 +25,7 @@ RUN = ScenarioRun(
 
 def test_a_row_is_the_median_over_the_trials_that_ended_by_themselves() -> None:
     summary = Summary.of(RUN)
-    assert [(row.way, len(row.trials), len(row.counted)) for row in summary.rows] == [
+    assert [(row.variant, len(row.trials), len(row.counted)) for row in summary.rows] == [
         ("bag", 4, 3),
         ("loose-leaf", 1, 1),
     ]
@@ -43,10 +43,10 @@ def test_a_figure_is_found_by_its_keys_and_is_a_number() -> None:
     assert figure(one, "hops.back.opened") is None
     assert figure(one, "roles.proxy.cpu_s") is None
     assert figure(one, "valid") is None
-    assert figure(one, "way") is None
+    assert figure(one, "variant") is None
 
 
-def test_the_text_holds_table_refusals_doubts_and_the_sentence() -> None:
+def test_the_text_holds_table_refusals_warnings_and_the_sentence() -> None:
     said = report.result(SCENARIO, RUN)
     assert "bag (3 trials)   300 (100 to 400)" in said
     assert "- loose-leaf on nginx: has no kettle\n" in said
@@ -57,20 +57,22 @@ def test_the_text_holds_table_refusals_doubts_and_the_sentence() -> None:
     assert "to the kitchen" not in said
 
 
-def test_doubts_that_differ_in_their_figures_only_are_told_once() -> None:
-    cautions = [Caution("late", f"{count} were late", "be quicker") for count in (3, 3, 5)]
-    cautions.append(Caution("late", "7 were late", "be quicker", voids=True))
-    trials = tuple(trial(at, "bag", cautions=(each,)) for at, each in enumerate(cautions, 1))
-    assert report.doubts(ScenarioRun(RUN.plan, {}, RUN.started, trials=trials)) == [
+def test_warnings_that_differ_in_their_figures_only_are_told_once() -> None:
+    warnings = [TrialWarning("late", f"{count} were late", "be quicker") for count in (3, 3, 5)]
+    warnings.append(TrialWarning("late", "7 were late", "be quicker", voids=True))
+    trials = tuple(trial(at, "bag", warnings=(each,)) for at, each in enumerate(warnings, 1))
+    assert report.warnings(ScenarioRun(RUN.plan, {}, RUN.started, trials=trials)) == [
         "trial 1, 2 (likewise 3): 3 were late; be quicker",
         "trial 4: 7 were late; be quicker (invalid)",
     ]
 
 
 def test_what_shares_a_reason_is_refused_in_one_line() -> None:
-    refused = [Refused(way, subject, "has no kettle") for subject in ("nginx", "caddy") for way in ("a", "b")]
+    refused = [
+        Refused(variant, subject, "has no kettle") for subject in ("nginx", "caddy") for variant in ("a", "b")
+    ]
     told = (*refused, Refused("a", "c", "no"))
-    run = ScenarioRun({"scenario": "tea", "ways": ["a", "b"]}, {}, RUN.started, refused=told)
+    run = ScenarioRun({"scenario": "tea", "variants": ["a", "b"]}, {}, RUN.started, refused=told)
     assert report.refusals(run) == ["every way on nginx, caddy: has no kettle", "a on c: no"]
 
 

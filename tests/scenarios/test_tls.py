@@ -9,10 +9,11 @@ import pytest
 
 import bench_process
 import needs
-from bench.scenarios.record import ScenarioRun
-from bench.scenarios.summary import Summary
-from bench.scenarios.tls import backend, conclude
+from bench.analysis.cases import Summary
+from bench.runs.scenario_record import ScenarioRun
+from bench.scenarios.tls import backend
 from bench.scenarios.tls.backend import Handshakes
+from bench.scenarios.tls.definition import conclude
 from scenarios.made_up import trial
 
 SMALL = ("--set", "concurrent=4", "--set", "warmup_s=0.3", "--set", "duration_s=0.5")
@@ -22,16 +23,16 @@ WAYS = ("plain-kept", "tls12-resumed", "tls13-new", "tls13-resumed", "tls13-kept
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     needs.need("nginx")
-    ways = [word for way in WAYS for word in ("--way", way)]
-    answer = bench_process.scenario("tls", *SMALL, *ways, root=tmp_path_factory.mktemp("tls"))
-    return {trial["way"]: trial for trial in answer["trials"]}
+    variants = [word for variant in WAYS for word in ("--variant", variant)]
+    answer = bench_process.scenario("tls", *SMALL, *variants, root=tmp_path_factory.mktemp("tls"))
+    return {trial["variant"]: trial for trial in answer["trials"]}
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_every_request_is_answered_and_all_witnesses_agree(trials: Any, way: str) -> None:
-    assert trials[way]["figures"]["failed"] == 0
-    assert trials[way]["units"] > 0
-    assert "witnesses-disagree" not in bench_process.codes(trials[way])
+@pytest.mark.parametrize("variant", WAYS)
+def test_every_request_is_answered_and_all_witnesses_agree(trials: Any, variant: str) -> None:
+    assert trials[variant]["figures"]["failed"] == 0
+    assert trials[variant]["units"] > 0
+    assert "witnesses-disagree" not in bench_process.codes(trials[variant])
 
 
 def test_without_resumption_every_connection_costs_a_full_handshake(trials: Any) -> None:
@@ -40,15 +41,15 @@ def test_without_resumption_every_connection_costs_a_full_handshake(trials: Any)
     assert figures["full"] == figures["server_connections"] >= trials["tls13-new"]["units"]
 
 
-@pytest.mark.parametrize("way", ["tls12-resumed", "tls13-resumed"])
-def test_with_resumption_most_connections_resume(trials: Any, way: str) -> None:
-    figures = trials[way]["figures"]
+@pytest.mark.parametrize("variant", ["tls12-resumed", "tls13-resumed"])
+def test_with_resumption_most_connections_resume(trials: Any, variant: str) -> None:
+    figures = trials[variant]["figures"]
     assert figures["resumed"] > figures["full"] >= 1
 
 
 def test_one_connection_after_the_other_always_finds_a_ticket_that_nobody_has_used(tmp_path: Path) -> None:
     needs.need("nginx")
-    alone = ("--way", "tls13-resumed", "--set", "concurrent=1")
+    alone = ("--variant", "tls13-resumed", "--set", "concurrent=1")
     (trial,) = bench_process.scenario("tls", *SMALL[2:], *alone, root=tmp_path)["trials"]
     assert trial["figures"]["full"] == 1
     assert trial["figures"]["resumed"] == trial["figures"]["server_connections"] - 1 > 0
@@ -58,9 +59,9 @@ def test_one_connection_after_the_other_always_finds_a_ticket_that_nobody_has_us
 @pytest.mark.parametrize(("subject", "resumes"), [("haproxy", True), ("envoy", True), ("caddy", False)])
 def test_other_proxies_speak_tls_with_servers(subject: str, resumes: bool, tmp_path: Path) -> None:
     needs.need(subject, "nginx")
-    ways = ("--way", "tls12-new", "--way", "tls12-resumed", "--way", "tls13-kept")
-    answer = bench_process.scenario("tls", *SMALL, *ways, "--subject", subject, root=tmp_path)
-    figures = {trial["way"]: trial["figures"] for trial in answer["trials"]}
+    variants = ("--variant", "tls12-new", "--variant", "tls12-resumed", "--variant", "tls13-kept")
+    answer = bench_process.scenario("tls", *SMALL, *variants, "--subject", subject, root=tmp_path)
+    figures = {trial["variant"]: trial["figures"] for trial in answer["trials"]}
     assert not any(each["failed"] for each in figures.values())
     assert (figures["tls12-new"]["resumed"], figures["tls13-kept"]["server_connections"] <= 4) == (0, True)
     assert ("tls12-resumed" in figures) == resumes

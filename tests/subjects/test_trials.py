@@ -53,7 +53,7 @@ def test_a_proxy_that_closes_first_holds_every_time_wait(subject: str, tmp_path:
     opened = short["upstream"]["connections_opened"]
     assert short["time_wait_by_hop"]["backend"] == short["time_wait"]["proxy"]["end"] == opened
     assert short["time_wait"]["backend"]["end"] == 0
-    assert (short["closer"], codes(short)) == ("proxy", set())
+    assert (short["closes_first"], codes(short)) == ("proxy", set())
 
 
 @needs.in_namespaces
@@ -69,7 +69,9 @@ def test_haproxy_resets_what_it_closes_first(subject: str, tmp_path: Path) -> No
 @needs.in_namespaces
 @pytest.mark.parametrize("subject", needs.subjects(*EVERY))
 def test_a_backend_that_closes_first_holds_time_wait(subject: str, tmp_path: Path) -> None:
-    (short,) = trials(*BRIEF, "--subject", subject, "--mode", "short", "--closer", "backend", root=tmp_path)
+    (short,) = trials(
+        *BRIEF, "--subject", subject, "--mode", "short", "--closes-first", "backend", root=tmp_path
+    )
     assert short["upstream"]["requests_per_connection"] == 1.0
     # Told to close as well, a proxy is sometimes the first; then the trial says so.
     both = short["time_wait"]["backend"]["end"], short["time_wait_by_hop"]["backend"]
@@ -117,7 +119,7 @@ def test_the_old_default_is_reported_as_the_race_that_it_is(subject: str, tmp_pa
     (short,) = trials(
         *BRIEF, "--subject", subject, "--mode", "short", "--upstream-http", "1.0", root=tmp_path
     )
-    assert (short["closer"], short["upstream"]["requests_per_connection"]) == ("race", 1.0)
+    assert (short["closes_first"], short["upstream"]["requests_per_connection"]) == ("race", 1.0)
 
 
 @pytest.mark.long

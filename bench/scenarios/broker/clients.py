@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from time import monotonic_ns
 from typing import Any, Protocol
 
-from bench.scenarios import client
-from bench.scenarios.asking import Caller
 from bench.scenarios.broker.got import Got, Job
-from bench.scenarios.client import Control, Go
+from bench.scenarios.client import process
+from bench.scenarios.client.process import Control, Go
+from bench.scenarios.client.requests import Caller
 
 _LOOK_S = 0.02
 
@@ -33,8 +33,8 @@ class Crowd:
     async def consume(self, who: int) -> None:
         """Pull the messages of a queue for good, one pull after the other."""
         job, got = self.job, self.got
-        caller = Caller(job.manner(is_kept=job.way != "short-poll-new"))
-        is_held = job.way == "long-poll"
+        caller = Caller(job.manner(is_kept=job.variant != "short-poll-new"))
+        is_held = job.variant == "long-poll"
         wait = f"&wait={job.hold_s:g}" if is_held else ""
         if not is_held:
             # Spread evenly, as clients are that know nothing of each other.
@@ -105,7 +105,7 @@ async def act(given: dict[str, Any], go: Go, control: Control) -> dict[str, Any]
 
 
 async def _crowd(job: Job, got: Got) -> Any:
-    if job.way == "push":
+    if job.variant == "push":
         from bench.scenarios.broker.pushed import Pushed  # noqa: PLC0415 - its package may be missing elsewhere
 
         return await Pushed.connect(job, got)
@@ -113,4 +113,4 @@ async def _crowd(job: Job, got: Got) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(client.run(act))
+    sys.exit(process.run(act))

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from time import monotonic_ns
 
-from bench.scenarios.asking import Manner
-from bench.scenarios.client import Go, Times
+from bench.scenarios.client.process import Go, Times
+from bench.scenarios.client.requests import Manner
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """What the producer and the consumers are to do."""
 
-    way: str
+    variant: str
     address: str
     consumers: int
     messages_per_s: float

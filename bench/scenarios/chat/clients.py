@@ -10,10 +10,10 @@ from typing import Any
 
 import aiohttp
 
-from bench.scenarios import client
 from bench.scenarios.chat.member import House, Member
 from bench.scenarios.chat.tally import seats
-from bench.scenarios.client import Control, Go
+from bench.scenarios.client import process
+from bench.scenarios.client.process import Control, Go
 
 DRAIN_S = 10.0
 _LOOK_S = 0.05
@@ -114,4 +114,4 @@ def _told(house: House, crowd: Crowd) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(client.run(act))
+    sys.exit(process.run(act))

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from bench.scenarios.chat.tally import Ear, Mouth
-from bench.scenarios.client import Go, Times
+from bench.scenarios.client.process import Go, Times
 
 _RETRY_S = 0.1
 

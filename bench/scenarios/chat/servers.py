@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 
-from bench.scenarios.stage import Stage
+from bench.experiment.testbed import Stage
 from bench.subjects import launch
 
 _APPLICATION = "backends.chat_channels:application"

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from time import monotonic_ns
 from typing import Any
 
-from bench.scenarios import client
-from bench.scenarios.client import Control, Go, Times
+from bench.scenarios.client import process
+from bench.scenarios.client.process import Control, Go, Times
 from bench.scenarios.http2.connections import Bytes, Connection, Failed, Http1, Http2
 
 
@@ -141,4 +141,4 @@ async def act(job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(client.run(act))
+    sys.exit(process.run(act))

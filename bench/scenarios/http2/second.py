@@ -9,8 +9,8 @@ from typing import Any
 
 from bench.errors import RoleError
 from bench.load import tools
-from bench.scenarios import client
-from bench.scenarios.client import Control, Go
+from bench.scenarios.client import process
+from bench.scenarios.client.process import Control, Go
 
 
 def arguments(job: dict[str, Any], go: Go) -> Iterator[str]:
@@ -44,4 +44,4 @@ async def act(job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(client.run(act))
+    sys.exit(process.run(act))

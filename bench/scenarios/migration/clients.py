@@ -7,8 +7,8 @@ import functools
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from bench.scenarios import client
-from bench.scenarios.client import Control, Go
+from bench.scenarios.client import process
+from bench.scenarios.client.process import Control, Go
 from bench.scenarios.migration.receipts import Receipts
 
 
@@ -28,7 +28,7 @@ Make = Callable[[dict[str, Any], Receipts], Follower]
 
 def run(make: Make) -> int:
     """Run a client process to its end; returns the exit code."""
-    return client.run(functools.partial(_act, make))
+    return process.run(functools.partial(_act, make))
 
 
 async def _act(make: Make, job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:

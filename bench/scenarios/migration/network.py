@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from bench.experiment.testbed import Stage
 from bench.lab.roaming import Roaming
-from bench.scenarios.stage import Stage
 
 _OLD, _NEW = "127.0.0.2", "127.0.0.3"
 

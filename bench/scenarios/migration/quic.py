@@ -115,7 +115,7 @@ class OverQuic:
         configuration.load_verify_locations(cadata=self._job["authority"].encode())
         client = Client(QuicConnection(configuration=configuration), self._receipts)
         outlet = Outlet(client)
-        is_bound = self._job["binds"] or self._job["way"] == "quic-rebind"
+        is_bound = self._job["binds"] or self._job["variant"] == "quic-rebind"
         outlet.bind(self._job["old"] if is_bound else _ANY)
         client.connection_made(outlet)
         client.connect((host, int(port)))
@@ -127,12 +127,12 @@ class OverQuic:
 
     def moved(self, address: str) -> None:
         """Do what the way does when the system says that there is a new address."""
-        way = self._job["way"]
-        if way == "quic" or self._client is None or self._outlet is None:
+        variant = self._job["variant"]
+        if variant == "quic" or self._client is None or self._outlet is None:
             return
-        if way == "quic-rebind" or self._job["binds"]:
+        if variant == "quic-rebind" or self._job["binds"]:
             self._outlet.bind(address)
-        if way == "quic-rebind":
+        if variant == "quic-rebind":
             self._client.change_connection_id()
         else:
             self._pinging = asyncio.ensure_future(self._client.ping())

@@ -20,7 +20,7 @@ class OverTcp:
     """Follows the answer over TCP; comes back where a connection ended, with what it has got so far."""
 
     def __init__(self, job: dict[str, Any], receipts: Receipts) -> None:
-        kind, suffix, _ = job["way"].partition("-timeout")
+        kind, suffix, _ = job["variant"].partition("-timeout")
         self._follow = {"sse": self._events, "websocket": self._socket, "keep-alive": self._polls}[kind]
         self._timeout_s: float | None = job["timeout_s"] if suffix else None
         self._url = f"http://{job['address']}"

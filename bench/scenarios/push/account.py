@@ -1,4 +1,4 @@
-"""What the client processes of a push trial told, brought together: figures and doubts. Pure."""
+"""What the client processes of a push trial told, brought together: figures and warnings. Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bench.analysis import histogram
-from bench.record import Caution
-from bench.scenarios.played import Played
+from bench.experiment.definition import Figures
+from bench.experiment.trial_result import Played
+from bench.runs.record import TrialWarning
 from bench.scenarios.push import limit
 from bench.scenarios.push.limit import Step
 from bench.scenarios.push.settings import PushSettings
-from bench.scenarios.scenario import Figures
 
 Told = Mapping[str, Any]
 """The last words of one client process."""
@@ -49,7 +49,7 @@ def figures(played: Played, settings: PushSettings, browser: Told | None) -> Fig
         units=delivered,
         figures=counted,
         times_us={"delay": delays} | ({} if shown is None else {"browser": shown.delays_us}),
-        cautions=list(_doubts(counted, settings)),
+        warnings=list(_warnings(counted, settings)),
     )
 
 
@@ -97,9 +97,9 @@ def _limit(played: Played, clients: Sequence[Told], settings: PushSettings) -> d
     }
 
 
-def _doubts(counted: Mapping[str, Any], settings: PushSettings) -> Iterator[Caution]:
+def _warnings(counted: Mapping[str, Any], settings: PushSettings) -> Iterator[TrialWarning]:
     if counted["too_large"]:
-        yield Caution(
+        yield TrialWarning(
             "too-large",
             f"{counted['too_large']:,} subscribers left (close code 1009): a message of"
             f" {settings.message_bytes:,} bytes is above their frame limit of"
@@ -108,12 +108,12 @@ def _doubts(counted: Mapping[str, Any], settings: PushSettings) -> Iterator[Caut
         )
     if counted["lost"] or counted["doubled"]:
         said = f"{counted['lost']:,} messages were lost and {counted['doubled']:,} doubled"
-        yield Caution("lost", said, "the numbers of the feed tell", voids=True)
+        yield TrialWarning("lost", said, "the numbers of the feed tell", voids=True)
     if counted.get("browser_lost") or counted.get("browser_doubled"):
         said = (
             f"the browser lost {counted['browser_lost']:,} messages, {counted['browser_doubled']:,} doubled"
         )
-        yield Caution("browser-lost", said, "the numbers of the feed tell", voids=True)
+        yield TrialWarning("browser-lost", said, "the numbers of the feed tell", voids=True)
 
 
 def _sum(clients: Sequence[Told], name: str) -> int:

@@ -24,9 +24,9 @@ class Asker(asyncio.Protocol):
         job = crowd.job
         self._who = who
         self._crowd = crowd
-        self._is_stream = job.way == "sse"
-        self._is_new_each_time = job.way == "short-poll-new"
-        self._rest_s = job.poll_every_s if job.way.startswith("short-poll") else 0.0
+        self._is_stream = job.variant == "sse"
+        self._is_new_each_time = job.variant == "short-poll-new"
+        self._rest_s = job.poll_every_s if job.variant.startswith("short-poll") else 0.0
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self._unread = b""
@@ -126,7 +126,7 @@ class Asker(asyncio.Protocol):
             return
         self._crowd.got.asked()
         last = self._crowd.got.last[self._who]
-        path = _PATHS[self._crowd.job.way]
+        path = _PATHS[self._crowd.job.variant]
         where, since = (
             (path, f"Last-Event-ID: {last}\r\n") if self._is_stream else (f"{path}?since={last}", "")
         )

@@ -10,8 +10,8 @@ from typing import Any
 
 import aiohttp
 
-from bench.scenarios import client
-from bench.scenarios.client import Control, Go
+from bench.scenarios.client import process
+from bench.scenarios.client.process import Control, Go
 from bench.scenarios.push import limit, publishing
 from bench.scenarios.push.asking import Asker
 from bench.scenarios.push.following import Crowd, Job
@@ -32,7 +32,7 @@ async def gathered(job: Job, go: Go, got: Tally) -> AsyncIterator[Crowd]:
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session,
         asyncio.TaskGroup() as tasks,
     ):
-        match job.way:
+        match job.variant:
             case "websocket":
                 crowd = Crowd(job, go, got, lambda who, crowd: Socket(who, crowd, session), tasks)
             case "websocket-picows":
@@ -49,7 +49,7 @@ async def gathered(job: Job, go: Go, got: Tally) -> AsyncIterator[Crowd]:
 
 async def publish(job: Job, go: Go, control: Control, got: Tally) -> Published:
     """Publish what the job asks for, and the last message."""
-    how = publishing.by_socket if job.way == "websocket-picows" else publishing.by_post
+    how = publishing.by_socket if job.variant == "websocket-picows" else publishing.by_post
     async with how(job) as hand:
         publisher = Publisher(job, go, control, hand)
         if job.step_s is None:
@@ -96,4 +96,4 @@ async def _within(finished: asyncio.Event, timeout_s: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(client.run(act))
+    sys.exit(process.run(act))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bench.scenarios.client import Go
+from bench.scenarios.client.process import Go
 from bench.scenarios.push.tally import Tally
 
 _FOLD_EVERY_S = 1.0
@@ -17,7 +17,7 @@ _FOLD_EVERY_S = 1.0
 class Job:
     """What one client process is told; the keys of its job."""
 
-    way: str
+    variant: str
     address: str
     connections: int
     subscribers: int

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from bench.analysis import histogram
 from bench.observe.host import HostSample
-from bench.record import ROLES
+from bench.runs.record import ROLES
 
 LATE_MS = 100.0
 """The 99th percentile of the delay from which on a rate is too much."""

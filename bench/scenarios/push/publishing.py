@@ -9,7 +9,7 @@ from time import monotonic_ns
 
 import aiohttp
 
-from bench.scenarios.client import Control, Go
+from bench.scenarios.client.process import Control, Go
 from bench.scenarios.push import limit
 from bench.scenarios.push.following import Job
 from bench.scenarios.push.tally import END

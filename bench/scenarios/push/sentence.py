@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bench.analysis.cases import Row, Summary
 from bench.scenarios.push import limit
-from bench.scenarios.summary import Row, Summary
 
 _POLLS = ("short-poll-new", "short-poll")
 _PUSHES = ("websocket", "sse", "websocket-picows")
@@ -26,10 +26,14 @@ def conclude(summary: Summary) -> str:
     return "; ".join(parts) + saved + "."
 
 
-def _first(summary: Summary, ways: tuple[str, ...]) -> Row | None:
+def _first(summary: Summary, variants: tuple[str, ...]) -> Row | None:
     """Return the row of the first way that was measured, on the last of its subjects."""
-    for way in ways:
-        rows = [row for row in summary.rows if row.way == way and row.value("times_ms.delay.p50") is not None]
+    for variant in variants:
+        rows = [
+            row
+            for row in summary.rows
+            if row.variant == variant and row.value("times_ms.delay.p50") is not None
+        ]
         if rows:
             return rows[-1]
     return None

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.errors import PlanError
+from bench.experiment.definition import Settings
 from bench.scenarios.push.following import Job
-from bench.scenarios.scenario import Settings
 
 SPARE_CONNECTIONS = 64
 """Beside one for each subscriber: the publisher's, a browser's, and those that end as others come."""
@@ -58,13 +58,13 @@ class PushSettings(Settings):
                 )
 
 
-def jobs(settings: PushSettings, way: str, address: str) -> Iterator[dict[str, Any]]:
+def jobs(settings: PushSettings, variant: str, address: str) -> Iterator[dict[str, Any]]:
     """Yield the job of each client process: its share of the subscribers; the first one publishes too."""
     shares = list(_shares(settings.subscribers, settings.client_processes))
     stalled = list(_shares(settings.stalled, settings.client_processes))
     for place, share in enumerate(shares):
         job = Job(
-            way=way,
+            variant=variant,
             address=address,
             connections=share + SPARE_CONNECTIONS,
             subscribers=share,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any
 
-from bench.scenarios.client import Go, Times
+from bench.scenarios.client.process import Go, Times
 
 END = b"end"
 _NEVER_NS = 1 << 62

@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine
 from time import monotonic_ns
 from typing import Any
 
-from bench.scenarios import client
-from bench.scenarios.client import Control, Go
+from bench.scenarios.client import process
+from bench.scenarios.client.process import Control, Go
 from bench.scenarios.registry.fleet import Fleet, Instance, Job, Named, Tally, service_name
 
 _LOOK_S = 0.02
@@ -39,7 +39,7 @@ def _members(
     job: Job, tally: Tally
 ) -> tuple[Callable[[Named, int], Instance], Callable[..., Coroutine[Any, Any, None]]]:
     """Return how an instance is made, and what a subscriber does."""
-    if job.way == "stream":
+    if job.variant == "stream":
         from bench.scenarios.registry import streaming  # noqa: PLC0415 - its package may be missing elsewhere
 
         return lambda named, number: streaming.Instance(named, job, tally), streaming.follow
@@ -68,4 +68,4 @@ def _told(tally: Tally) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(client.run(act))
+    sys.exit(process.run(act))

@@ -14,7 +14,7 @@ from functools import partial
 from time import monotonic_ns
 from typing import Any, Protocol
 
-from bench.scenarios.client import Go, Times
+from bench.scenarios.client.process import Go, Times
 from bench.scenarios.registry.news import Address, Change, News
 from bench.scenarios.registry.wheel import Wheel
 
@@ -27,7 +27,7 @@ that begin together none would end before the last has begun."""
 class Job:
     """What the members are to do; times in seconds, from the start of the trial."""
 
-    way: str
+    variant: str
     address: str
     sources: list[str]
     steps: list[list[float]]

@@ -6,7 +6,7 @@ import asyncio
 import json
 from urllib.parse import urlencode
 
-from bench.scenarios.asking import Caller, Manner, Response
+from bench.scenarios.client.requests import Caller, Manner, Response
 from bench.scenarios.registry.fleet import Fleet, Job, Named, Tally, service_name
 
 _INSTANCE = "/nacos/v1/ns/instance"
@@ -17,7 +17,7 @@ def manner(job: Job, number: int) -> Manner:
     """Return how a member asks: its source address is one of those there are, in turn."""
     host, _, port = job.address.rpartition(":")
     source = job.sources[number % len(job.sources)] if job.sources else None
-    return Manner(host, int(port), job.way == "http-kept", job.server_closes, source)
+    return Manner(host, int(port), job.variant == "http-kept", job.server_closes, source)
 
 
 class Instance:

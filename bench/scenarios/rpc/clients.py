@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Any
 
-from bench.scenarios import client
-from bench.scenarios.client import Control, Go, Times
+from bench.scenarios.client import process
+from bench.scenarios.client.process import Control, Go, Times
 from bench.scenarios.rpc.wires import Reach, reach
 
 
@@ -18,7 +18,7 @@ from bench.scenarios.rpc.wires import Reach, reach
 class Job:
     """What the consumers are to do."""
 
-    way: str
+    variant: str
     address: str
     sources: list[str]
     pool: int
@@ -92,7 +92,7 @@ class Consumers:
 async def act(given: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
     """Connect, and call until the window ends or the harness wants the end."""
     job = Job(**{key: value for key, value in given.items() if key != "command"})
-    consumers = Consumers(job, go, await reach(job.way, job.address, job.sources, job.pool))
+    consumers = Consumers(job, go, await reach(job.variant, job.address, job.sources, job.pool))
     calling = asyncio.ensure_future(consumers.at_a_rate() if job.rate else consumers.as_fast_as_answered())
     stopped = asyncio.ensure_future(control.stopped.wait())
     await asyncio.wait([calling, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -109,4 +109,4 @@ async def act(given: dict[str, Any], go: Go, control: Control) -> dict[str, Any]
 
 
 if __name__ == "__main__":
-    sys.exit(client.run(act))
+    sys.exit(process.run(act))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import cycle
 from typing import Protocol, cast
 
-from bench.scenarios import asking
+from bench.scenarios.client import requests
 
 _HEADER = struct.Struct(">HBBQI")
 _WISH = struct.Struct(">II")
@@ -94,7 +94,7 @@ class Short:
 
     async def call(self, takes_ms: int, answer_bytes: int) -> None:
         """Connect, call, and close."""
-        wire = await asking.connect(Wire, self._host, self._port, next(self._sources))
+        wire = await requests.connect(Wire, self._host, self._port, next(self._sources))
         try:
             await wire.send(takes_ms, answer_bytes)
         finally:
@@ -141,12 +141,12 @@ class Multiplexed:
         await self._wire.send(takes_ms, answer_bytes)
 
 
-async def reach(way: str, address: str, sources: Sequence[str], pool: int) -> Reach:
+async def reach(variant: str, address: str, sources: Sequence[str], pool: int) -> Reach:
     """Return the way called `way`, its lasting connections made; OSError where they cannot be."""
-    kind = way.partition("-")[0]
+    kind = variant.partition("-")[0]
     if kind == "short":
         return Short(address, sources)
     host, _, port = address.rpartition(":")
     count = pool if kind == "pool" else 1
-    wires = [await asking.connect(Wire, host, int(port)) for _ in range(count)]
+    wires = [await requests.connect(Wire, host, int(port)) for _ in range(count)]
     return Pool(wires) if kind == "pool" else Multiplexed(wires[0])

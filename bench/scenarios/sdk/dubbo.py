@@ -11,8 +11,8 @@ from typing import Any
 import dubbo
 from dubbo.configs import ReferenceConfig
 
-from bench.scenarios import client
-from bench.scenarios.client import Control, Go, Times
+from bench.scenarios.client import process
+from bench.scenarios.client.process import Control, Go, Times
 
 SERVICE = "bench.Echo"
 
@@ -56,6 +56,6 @@ async def act(job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    code = client.run(act)
+    code = process.run(act)
     sys.stdout.flush()
     os._exit(code)  # the client's own threads never end

@@ -9,8 +9,8 @@ from collections import Counter
 from time import monotonic_ns
 from typing import Any, Protocol
 
-from bench.scenarios import client
-from bench.scenarios.client import Control, Go
+from bench.scenarios.client import process
+from bench.scenarios.client.process import Control, Go
 from bench.scenarios.sdk.seen import Beats, Seen
 
 _LOOK_S = 0.02
@@ -30,7 +30,7 @@ class Client(Protocol):
 
 
 def _clients(job: dict[str, Any], beats: Beats) -> Any:
-    if job["way"] == "sdk-1":
+    if job["variant"] == "sdk-1":
         from bench.scenarios.sdk.nacos_http import Http  # noqa: PLC0415 - the other kind is not imported
 
         return lambda who: Http(who, job, beats)
@@ -77,6 +77,6 @@ async def act(job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    code = client.run(act)
+    code = process.run(act)
     sys.stdout.flush()
     os._exit(code)  # the clients' own threads never end

@@ -11,8 +11,8 @@ from typing import Any
 
 from rocketmq import ClientConfiguration, Credentials, FilterExpression, Message, Producer, SimpleConsumer
 
-from bench.scenarios import client
-from bench.scenarios.client import Control, Go, Times
+from bench.scenarios.client import process
+from bench.scenarios.client.process import Control, Go, Times
 
 _BATCH = 32
 _INVISIBLE_S = 30
@@ -107,6 +107,6 @@ async def act(job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    code = client.run(act)
+    code = process.run(act)
     sys.stdout.flush()
     os._exit(code)  # the clients' own threads may be waiting for messages

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic_ns
 
-from bench.scenarios.client import Go, Times
+from bench.scenarios.client.process import Go, Times
 
 SERVICE = "orders"
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import aiohttp
 
-from bench.scenarios import client
-from bench.scenarios.client import Control, Go, Times
+from bench.scenarios.client import process
+from bench.scenarios.client.process import Control, Go, Times
 
 END = "end"
 _SPACING_S = 0.05
@@ -125,4 +125,4 @@ def _told(reader: Reader) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(client.run(act))
+    sys.exit(process.run(act))

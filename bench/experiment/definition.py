@@ -1,0 +1,209 @@
+"""What a scenario is: the ways of doing one thing, what a trial of each measures, and how it is told.
+
+Values and the types of functions; where a trial plays is stage.py, which scenarios there are catalogue.py.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import PlanError
+from bench.experiment.case import Case
+from bench.experiment.front import Front
+from bench.plan import run_plan
+from bench.runs.record import TrialWarning
+
+if TYPE_CHECKING:
+    from bench.analysis.cases import Summary
+    from bench.experiment.environments import Environment
+    from bench.experiment.testbed import Stage
+
+_MOST_ADDRESSES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a scenario lets be set, each with its default; a scenario's own settings extend it."""
+
+    def check(self) -> None:
+        """Raise PlanError where a value makes no sense: every number is to be above 0, unless told else."""
+        for each in dataclasses.fields(self):
+            value = getattr(self, each.name)
+            least = each.metadata.get("least")
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            if not (value > 0 if least is None else value >= least) or value == float("inf"):
+                bound = "above 0" if least is None else f"{least} or more"
+                raise PlanError(f"plan: settings.{each.name} = {value:g} must be {bound}")
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A package that a way needs, and the extra of ours that installs it."""
+
+    module: str
+    extra: str
+
+    @property
+    def is_met(self) -> bool:
+        """Return whether it is installed."""
+        return importlib.util.find_spec(self.module) is not None
+
+    @property
+    def said(self) -> str:
+        """Return what is needed."""
+        return self.module
+
+    @property
+    def remedy(self) -> str:
+        """Return the one command that installs it."""
+        return f"pip install 'keepalive-bench[{self.extra}]'"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way of doing what the scenario is about."""
+
+    name: str
+    said: str
+    """What it is, in half a sentence."""
+    needs: tuple[Need | Environment, ...] = ()
+    is_illustration: bool = False
+    """Shows that a real product does the same; its figures are not comparable, and in no picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a trial measured beside what the harness observes by itself."""
+
+    units: int
+    """How many of the scenario's unit were done in the window: what CPU and bytes are divided by."""
+    figures: Mapping[str, float | int | None] = field(default_factory=dict)
+    times_us: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    """Sparse histograms: microseconds -> count."""
+    curves: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    warnings: Sequence[TrialWarning] = ()
+    is_paced: bool = False
+    """Whether the clients only wait for what comes at its own pace: a busy machine then makes it late, which
+    shows in the times, and voids nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the table: where its figure stands in a trial (keys joined by dots), and its title."""
+
+    key: str
+    title: str
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """A panel of bars, one for each case."""
+
+    key: str
+    title: str
+    said: str
+    """What is measured, with its unit."""
+    unit: str = ""
+    log: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """A panel of lines, one for each case: `curves.NAME` of a trial."""
+
+    curve: str
+    title: str
+    said: str
+    x: str
+    step: bool = False
+    log: bool = False
+    """Both axes by powers of ten."""
+    mark: str | None = None
+    """A figure (of `figures`) whose moment on the x axis is marked, and how that is called."""
+    marked: str = ""
+    subjects: tuple[str, ...] = ()
+    """Only these, where there are any in the run; none: all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """A panel of a distribution of times by percentile, a line for each case."""
+
+    times: str
+    title: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a trial asks of its lab."""
+
+    client_addresses: int = 1
+    proxy_addresses: int = 1
+    """Addresses that connections come from; each has its own range of ports."""
+
+    def check(self, key: str) -> None:
+        """Raise PlanError where no lab has that many; `key` is the setting that asked for them."""
+        if max(self.client_addresses, self.proxy_addresses) > _MOST_ADDRESSES:
+            raise PlanError(f"plan: settings.{key} goes up to {_MOST_ADDRESSES}")
+
+
+Panel = Bars | Curves | Distribution
+Perform = Callable[["Stage", Case, Any], Figures]
+"""Plays one trial on the stage; RoleError where a role does not come up."""
+Conclude = Callable[["Summary"], str]
+"""Returns what the run shows, in one plain sentence, from what was measured."""
+Ask = Callable[[Case, Any], Front | None]
+"""Returns what a case asks of its proxy; None where it has none."""
+Refuse = Callable[[Case, Any], str | None]
+"""Returns why a case cannot be measured, in half a sentence; None where it can. What a proxy cannot do need
+not be told here: it is asked itself."""
+
+
+def plain_ground(case: Case, settings: Any) -> Ground:
+    """Ask for nothing."""
+    return Ground()
+
+
+def nothing_refused(case: Case, settings: Any) -> str | None:
+    """Refuse no case."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One scenario: all that the harness, the tables and the pictures need to know of it."""
+
+    name: str
+    title: str
+    claim: str
+    """What is commonly said, and is put to the test here: one sentence."""
+    unit: str
+    """What is counted, in the singular: `delivered message`."""
+    variants: tuple[Variant, ...]
+    settings: type[Settings]
+    columns: tuple[Column, ...]
+    panels: tuple[Panel, ...]
+    perform: Perform
+    conclude: Conclude
+    front: Ask
+    refuse: Refuse = nothing_refused
+    ground: Callable[[Case, Any], Ground] = plain_ground
+    """Returns what a case asks of its lab."""
+    subjects: tuple[str, ...] = run_plan.SUBJECTS
+    """Those that have a part in it."""
+    unfit: str = "has no part in this scenario"
+    """Why the others have none, in half a sentence."""
+    default_subjects: tuple[str, ...] = ("direct", "nginx")
+    brief: Mapping[str, Any] = field(default_factory=dict)
+    """The plan of the short form that `bench tour` runs: its ways, subjects and settings."""
+
+    def variant(self, name: str) -> Variant:
+        """Return the way called `name`."""
+        return next(variant for variant in self.variants if variant.name == name)

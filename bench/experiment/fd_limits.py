@@ -1,0 +1,73 @@
+"""How many files the roles of a plan hold open at once, and whether this system allows it. Starts nothing.
+
+The soft limit is ours to raise, and every role inherits it; the hard one only the system's owner can raise.
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+
+from bench.errors import LabError
+from bench.plan.run_plan import Plan
+
+BESIDE = 64
+"""Standard streams, pollers, listeners, and what an interpreter holds open besides connections."""
+SPARE_CLIENTS = 1024
+"""Client connections that the proxy may not have seen the end of when their successors come."""
+
+
+def needed(plan: Plan) -> dict[str, int]:
+    """Return how many files one process of each role may have open.
+
+    A worker of the proxy or the backend may get every connection: the kernel deals them out by a hash.
+    """
+    clients = math.ceil(plan.load.connections / plan.load.workers)
+    if plan.subject.target is not None:
+        return {"client": clients + BESIDE}
+    every = plan.load.connections
+    proxy = {} if plan.subject.name == "direct" else {"proxy": between(every)}
+    return {"client": clients + BESIDE, **proxy, "backend": every + BESIDE}
+
+
+def between(connections: int) -> int:
+    """Return how many files a proxy may have open whose clients have an upstream connection each."""
+    return 2 * connections + SPARE_CLIENTS + 2 * BESIDE
+
+
+def lack(role: str, most: int, hard_limit: int | None = None) -> str | None:
+    """Return that `role` needs more open files than the hard limit, in half a sentence, or None.
+
+    Without a `hard_limit` it is this system's.
+    """
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1] if hard_limit is None else hard_limit
+    if hard == resource.RLIM_INFINITY or most <= hard:
+        return None
+    return (
+        f"needs {most:,} open files in the {role}, and the hard limit is {hard:,};"
+        f" raise it (ulimit -Hn {most}, as root)"
+    )
+
+
+def allow(plan: Plan) -> None:
+    """Raise the soft limit to what `plan` needs; LabError where the hard limit is below that."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    check(plan, hard)
+    raise_to(max(needed(plan).values()))
+
+
+def raise_to(most: int) -> int:
+    """Raise the soft limit to `most`, or as far as the hard limit lets it; return what it is then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= most:
+        return most
+    wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
+
+
+def check(plan: Plan, hard_limit: int) -> None:
+    """Raise LabError where a role would need more open files than the hard limit."""
+    role, most = max(needed(plan).items(), key=lambda item: item[1])
+    if (said := lack(role, most, hard_limit)) is not None:
+        raise LabError(f"load.connections = {plan.load.connections} {said} or lower --connections")

@@ -1,0 +1,102 @@
+"""What is read while a trial plays: samples along it, and at the window's edges what was used and sent."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from types import TracebackType
+
+from bench.experiment.saturation import Reading
+from bench.experiment.scenario_roles import Cast
+from bench.experiment.trial_result import Edge
+from bench.lab import Lab
+from bench.observe.host import HostSample
+from bench.observe.sampler import Observed, Sampler
+from bench.observe.wire import Bytes, Wires
+from bench.progress import Watch
+from bench.runs.record import ROLES
+
+_SETTLE_S = 1.0
+_LOOK_S = 0.01
+_FRONT_WIRES = ("to-proxy", "direct")
+"""The client host's wires: to the proxy, and past it to the servers (bench/lab/namespaces.py)."""
+_BACK_WIRE = "to-backend"
+
+
+class Meter:
+    """The observers of one trial. States: set up, started, stopped, closed."""
+
+    def __init__(self, place: Lab, cast: Cast, client_cores: set[int] | None, watch: Watch) -> None:
+        low, high = place.hosts["proxy"].port_range()
+        is_shared = place.name == "loopback"
+        self.samples: list[HostSample] = []
+        self._client_cores = client_cores
+        self._stack = ExitStack()
+
+        def take(sample: HostSample) -> None:
+            self.samples.append(sample)
+            watch.sample(sample, high - low + 1)
+
+        self._sampler = Sampler(cast.watched(place.hosts), take, is_shared=is_shared)
+        self._stack.callback(self._sampler.close)
+        # On loopback all hosts share one wire, which tells nothing.
+        watched = () if is_shared else ("client", "proxy")
+        self._wires = {host: Wires(place.hosts[host]) for host in watched}
+        for wires in self._wires.values():
+            self._stack.callback(wires.close)
+
+    def __enter__(self) -> Meter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def cpu_share(self) -> float:
+        """Return what the observers themselves used, as a share of one core."""
+        return self._sampler.cpu_share
+
+    @property
+    def missing(self) -> list[str]:
+        """Return what this system does not tell."""
+        return list(self._sampler.missing)
+
+    def start(self) -> None:
+        """Sample from now on."""
+        self._sampler.start()
+
+    def watch(self, host: str, pid: int) -> None:
+        """Count a process that takes another's place as well."""
+        self._sampler.watch(host, pid)
+
+    def stop(self) -> None:
+        """Sample no more, and wait until every connection that is being closed has come to rest."""
+        self._sampler.stop()
+        deadline_s = time.monotonic() + _SETTLE_S
+        while time.monotonic() < deadline_s:
+            surveys = (seen.survey for seen in self.seen().values())
+            if not any(survey is not None and survey.moving for survey in surveys):
+                break
+            time.sleep(_LOOK_S)
+
+    def seen(self) -> dict[str, Observed]:
+        """Return what each host shows now."""
+        return {host: self._sampler.observe(host) for host in ROLES}
+
+    def edge(self) -> Edge:
+        """Return what was used and sent up to now."""
+        front = back = None
+        if self._wires:
+            read = self._wires["client"].read()
+            rows = [read[name] for name in _FRONT_WIRES]
+            front = Bytes(sum(row.sent for row in rows), sum(row.received for row in rows))
+            back = self._wires["proxy"].read()[_BACK_WIRE]
+        return Edge(
+            moment_ns=time.monotonic_ns(),
+            reading=Reading.now(self._sampler, self._client_cores),
+            cpu_s={host: self._sampler.cpu_s(host) for host in ROLES},
+            front=front,
+            back=back,
+        )

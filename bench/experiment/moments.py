@@ -1,0 +1,51 @@
+"""The rows of a timeline: made of samples and seconds, and read for what lies between two moments. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bench.load.generator import Second
+from bench.observe.host import HostSample
+from bench.runs.record import Moment
+
+_TICK_NS = 100_000_000
+
+
+def observed(trial: int, mode: str, sample: HostSample, start_ns: int) -> Moment:
+    """Return a sample of the observers as a row."""
+    return Moment(
+        trial=trial,
+        mode=mode,
+        host=sample.host,
+        t_s=round((sample.t_ns - start_ns) / 1e9, 4),
+        time_wait=sample.time_wait,
+        established=sample.established,
+        ports_used=sample.ports_used,
+        active_opens=sample.active_opens,
+        passive_opens=sample.passive_opens,
+        resets=sample.resets,
+        listen_overflows=sample.listen_overflows,
+        # A host without a process of ours has used nothing, which is no figure of anybody's.
+        cpu_s=sample.cpu_s if sample.memory_mib else None,
+        memory_mib=sample.memory_mib or None,
+    )
+
+
+def tenths(trial: int, mode: str, second: Second, start_ns: int) -> Iterator[Moment]:
+    """Yield the correct responses of each whole tenth; the errors of a second stand with its last."""
+    for index, requests in enumerate(second.ticks):
+        end_ns = min(second.start_ns + (index + 1) * _TICK_NS, second.end_ns)
+        is_last = index == len(second.ticks) - 1
+        errors = sum(second.errors.values()) if is_last else 0
+        at_s = round((end_ns - start_ns) / 1e9, 4)
+        yield Moment(trial, mode, "client", at_s, requests=requests, errors=errors)
+
+
+def spent_s(rows: Sequence[Moment], start_s: float, end_s: float) -> float | None:
+    """Return the CPU seconds between the rows nearest to two moments; None where there are none."""
+    timed = [(row.t_s, row.cpu_s) for row in rows if row.cpu_s is not None]
+    if len(timed) < 2:
+        return None
+    first = min(timed, key=lambda at: abs(at[0] - start_s))
+    last = min(timed, key=lambda at: abs(at[0] - end_s))
+    return last[1] - first[1]

@@ -1,0 +1,95 @@
+"""Who plays in a trial: servers, the subject, a network between, clients. What they say and count."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.experiment.trial_result import Event
+from bench.lab import Host, Process
+from bench.observe.sampler import Watched
+from bench.subjects.subject import Counted, Running
+
+_COUNT_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server of ours that listens."""
+
+    process: Process
+    addresses: tuple[str, ...]
+
+    @property
+    def address(self) -> str:
+        """Return the first address, HOST:PORT."""
+        return self.addresses[0]
+
+    def count(self) -> Event:
+        """Return what it counted so far (docs/pipes.md)."""
+        self.process.send({"command": "count"})
+        return self.process.wait_event("count", _COUNT_TIMEOUT_S)
+
+
+@dataclass(slots=True)
+class Cast:
+    """The roles of one trial, as they are put on."""
+
+    subject: Running | None = None
+    """The proxy, once there is one; None where the clients talk to the servers."""
+    servers: list[Server] = field(default_factory=list)
+    strangers: list[int] = field(default_factory=list)
+    """Process trees that serve too, and count nothing for us."""
+    between: Server | None = None
+    """The network before the front, where there is one."""
+    clients: list[Process] = field(default_factory=list)
+    ports: set[int] = field(default_factory=set)
+    """Where the servers listen."""
+
+    def tell(self, command: Mapping[str, Any]) -> None:
+        """Give all clients a command."""
+        for client in self.clients:
+            client.send(command)
+
+    def done(self, timeout_s: float) -> tuple[Event, ...]:
+        """Return the last words of all clients; RoleError where one ends without, or falls silent."""
+        deadline_s = time.monotonic() + timeout_s
+        return tuple(
+            client.wait_event("done", max(0.0, deadline_s - time.monotonic())) for client in self.clients
+        )
+
+    def counted(self) -> Counted:
+        """Return what the subject counted so far."""
+        return Counted() if self.subject is None else self.subject.count()
+
+    def accepted(self) -> int | None:
+        """Return the connections that the servers accepted; None where one of them does not count."""
+        if self.strangers or not self.servers:
+            return None
+        return sum(int(server.count()["accepted"]) for server in self.servers)
+
+    def opened_beside(self) -> int:
+        """Return the connections that the proxy's host opened for the network between."""
+        if self.between is None or self.subject is None:
+            return 0
+        return int(self.between.count()["opened"])
+
+    def watched(self, hosts: Mapping[str, Host]) -> list[Watched]:
+        """Return whom to watch on each host, and by which ports its connections are told apart."""
+        behind, subject = frozenset(self.ports), self.subject
+        front = behind if subject is None else frozenset([port(subject.address)])
+        entry = front if self.between is None else frozenset(map(port, self.between.addresses))
+        proxy = [] if subject is None or subject.pid is None else [subject.pid]
+        servers = [*(server.process.pid for server in self.servers), *self.strangers]
+        return [
+            Watched(hosts["client"], [client.pid for client in self.clients], connects_to=entry),
+            Watched(hosts["proxy"], proxy, listens=front if proxy else frozenset(), connects_to=behind),
+            Watched(hosts["backend"], servers, listens=behind),
+        ]
+
+
+def port(address: str) -> int:
+    """Return the port of HOST:PORT."""
+    return int(address.rpartition(":")[2])

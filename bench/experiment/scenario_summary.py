@@ -1,0 +1,167 @@
+"""What a trial of a scenario amounts to: what was played and what was measured, brought together. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from bench.analysis import histogram, validity
+from bench.experiment import moments
+from bench.experiment.case import Case
+from bench.experiment.definition import Figures
+from bench.experiment.trial_result import Played
+from bench.observe.sampler import Observed
+from bench.observe.wire import Bytes
+from bench.runs.record import ROLES, UNSEEN, Latencies, Moment, SubjectRecord, TimeWait, TrialWarning
+from bench.runs.scenario_record import Hop, ScenarioTrial, Use
+from bench.subjects.subject import Counted
+
+
+class Counts(NamedTuple):
+    """What the roles counted, read when the load was over."""
+
+    subject: Counted
+    servers: int | None
+    """Connections that the servers accepted."""
+
+
+class Facts(NamedTuple):
+    """All that was observed of one trial."""
+
+    number: int
+    case: Case
+    lab: str
+    version: str
+    """The subject's."""
+    played: Played
+    figures: Figures
+    counts: Counts
+
+
+class Outcome(NamedTuple):
+    """A trial with what was measured along its time."""
+
+    trial: ScenarioTrial
+    moments: list[Moment]
+    latencies: list[Latencies]
+
+
+def outcome(facts: Facts) -> Outcome:
+    """Return the trial that `facts` tell of, with its warnings, its timeline and its histograms."""
+    case, played, figures = facts.case, facts.played, facts.figures
+    hops = _hops(facts)
+    absent = "proxy" if case.subject.name == "direct" else None
+    use = {role: Use() if role == absent else _use(role, played) for role in ROLES}
+    warnings = (*figures.warnings, *_warnings(facts, hops, use))
+    trial = ScenarioTrial(
+        trial=facts.number,
+        variant=case.variant,
+        subject=SubjectRecord(case.subject_name, facts.version),
+        lab=facts.lab,
+        valid=not any(warning.voids for warning in warnings),
+        interrupted=played.interrupted,
+        warnings=warnings,
+        window_s=played.window_s,
+        units=figures.units,
+        figures=dict(figures.figures),
+        times_ms={name: histogram.percentiles_ms(counts) for name, counts in figures.times_us.items()},
+        curves={name: [list(point) for point in points] for name, points in figures.curves.items()},
+        hops=hops,
+        roles=use,
+        time_wait={role: _time_wait(played.seen[role]) for role in ROLES},
+        cpu_us_per_unit={role: _per(each.cpu_s, figures.units, 1e6) for role, each in use.items()},
+        bytes_per_unit={name: _per(_bytes(hop), figures.units) for name, hop in hops.items()},
+    )
+    start_s = (played.first.moment_ns - played.start_ns) / 1e9
+    return Outcome(trial, _moments(trial, played), _latencies(trial, figures.times_us, start_s))
+
+
+def _hops(facts: Facts) -> dict[str, Hop]:
+    played, counts = facts.played, facts.counts
+    first, last = played.first, played.last
+    is_direct = facts.case.subject.name == "direct"
+    accepted = counts.servers if is_direct else counts.subject.accepted
+    hops = {"front": _hop(played.seen["client"], accepted, first.front, last.front)}
+    if not is_direct:
+        back = _hop(played.seen["proxy"], counts.servers, first.back, last.back)
+        own = None if back.opened is None else back.opened - played.opened_beside
+        hops["back"] = replace(back, opened=own)
+    return hops
+
+
+def _hop(opener: Observed, accepted: int | None, before: Bytes | None, after: Bytes | None) -> Hop:
+    opened = None if opener.counters is None else opener.counters.active_opens
+    if before is None or after is None:
+        return Hop(opened, accepted)
+    carried = after.since(before)
+    return Hop(opened, accepted, carried.sent, carried.received)
+
+
+def _bytes(hop: Hop) -> int | None:
+    return None if hop.bytes_forth is None or hop.bytes_back is None else hop.bytes_forth + hop.bytes_back
+
+
+def _use(role: str, played: Played) -> Use:
+    peaks = played.seen[role].peaks
+    return Use(played.spent_s(role), peaks.rss_mib if peaks.uss_mib is None else peaks.uss_mib)
+
+
+def _time_wait(seen: Observed) -> TimeWait:
+    if seen.survey is None:
+        return UNSEEN
+    return TimeWait(peak=max(seen.peaks.time_wait, seen.survey.time_wait), end=seen.survey.time_wait)
+
+
+def _per(total: float | None, units: int, scale: float = 1.0) -> float | None:
+    return None if total is None or units == 0 else total / units * scale
+
+
+def _warnings(facts: Facts, hops: Mapping[str, Hop], use: Mapping[str, Use]) -> Iterator[TrialWarning]:
+    played = facts.played
+    for note in played.notes:
+        yield TrialWarning("lab", note)
+    yield from _disagreements(facts, hops)
+    for warning in validity.generator_warnings(played.first.reading.until(played.last.reading)):
+        yield replace(warning, voids=warning.voids and not facts.figures.is_paced)
+    served = sum(use[role].cpu_s or 0.0 for role in ("proxy", "backend"))
+    asked = use["client"].cpu_s or 0.0
+    if asked > served > 0:
+        yield TrialWarning(
+            "client-heavier",
+            f"the clients used {asked:.2f} s of CPU, proxy and servers together {served:.2f} s",
+            "what the clients cost is part of every delay here",
+        )
+
+
+def _disagreements(facts: Facts, hops: Mapping[str, Hop]) -> Iterator[TrialWarning]:
+    """Yield a warning for each hop whose connections were counted differently by those who count them."""
+    for name, hop in hops.items():
+        witnesses = {"the kernel": hop.opened, "who accepted": hop.accepted}
+        if name == "back":
+            witnesses["the subject"] = facts.counts.subject.opened
+        said = {who: count for who, count in witnesses.items() if count is not None}
+        if len(set(said.values())) > 1:
+            told = ", ".join(f"{who} {count:,}" for who, count in said.items())
+            yield TrialWarning(
+                "witnesses-disagree",
+                f"connections of the {name} hop were counted differently: {told}",
+                "connects that were refused, reset or timed out show in the kernel's count only",
+            )
+
+
+def _moments(trial: ScenarioTrial, played: Played) -> list[Moment]:
+    rows = [
+        moments.observed(trial.trial, trial.variant, sample, played.start_ns) for sample in played.samples
+    ]
+    return sorted(rows, key=lambda row: row.t_s)
+
+
+def _latencies(
+    trial: ScenarioTrial, times_us: Mapping[str, Mapping[int, int]], start_s: float
+) -> list[Latencies]:
+    return [
+        Latencies(trial.trial, trial.variant, name, start_s, trial.window_s, dict(counts))
+        for name, counts in times_us.items()
+        if counts
+    ]

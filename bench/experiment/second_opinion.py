@@ -1,0 +1,42 @@
+"""Asks another load generator about the subject of a trial, which is still up; what it is, external.py knows.
+
+The tool runs where our clients ran: on their host, on their cores, over as many connections, in a
+closed loop. In short mode it meets the subject as the trial left it, its ports in TIME_WAIT and all.
+"""
+
+from __future__ import annotations
+
+from bench.experiment.roles import Roles
+from bench.lab import Host
+from bench.load import external
+from bench.load.external import Opinion
+from bench.runs.record import Percentiles, SecondOpinion
+
+DURATION_S = 2
+"""Long enough for some ten thousand requests; wrk knows whole seconds only."""
+_GRACE_S = 30.0
+"""What comes on top where responses are slow: wrk waits up to 20 s for them."""
+
+
+def ask(tool: str, client: Host, roles: Roles, connections: int) -> SecondOpinion:
+    """Return what `tool` says; RoleError where it fails."""
+    process = client.start(external.ARGV, name=tool, cpus=roles.client_cores)
+    load = {"url": roles.url, "connections": connections, "duration_s": DURATION_S}
+    timeout_s = DURATION_S + _GRACE_S
+    process.send({"command": "job", "tool": tool, "load": load, "timeout_s": timeout_s})
+    done = process.wait_event("done", timeout_s + 1.0)
+    process.wait(timeout_s)
+    return record(Opinion.from_json(done))
+
+
+def record(opinion: Opinion) -> SecondOpinion:
+    """Return an opinion as a trial keeps it."""
+    ms = {percent: value / 1000 for percent, value in opinion.said.latency_us.items()}
+    return SecondOpinion(
+        tool=opinion.tool,
+        requests=opinion.said.requests,
+        errors=opinion.said.errors,
+        requests_per_s=opinion.requests_per_s,
+        cpu_us_per_request=opinion.cpu_us_per_request,
+        latency_ms=Percentiles(ms.get(50.0), ms.get(90.0), ms.get(99.0), ms.get(99.9), ms.get(100.0)),
+    )

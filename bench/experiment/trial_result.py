@@ -1,0 +1,84 @@
+"""A trial of a scenario in time: its moments, what befalls it, and what came of it. Values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from bench.experiment.saturation import Reading
+from bench.observe.host import HostSample
+from bench.observe.sampler import Observed
+from bench.observe.wire import Bytes
+
+Event = dict[str, Any]
+_HEAD_START_NS = 50_000_000
+"""Between the command to go and the first connect: every client has read it by then."""
+
+
+class Moments(NamedTuple):
+    """The moments of a trial, CLOCK_MONOTONIC in nanoseconds."""
+
+    start_ns: int
+    """The first connect."""
+    window_ns: int
+    end_ns: int | None
+    """The end of the window; None: when the clients are done."""
+
+    @classmethod
+    def after(cls, now_ns: int, warmup_s: float, duration_s: float | None) -> Moments:
+        """Return those of a trial that is about to begin."""
+        start_ns = now_ns + _HEAD_START_NS
+        window_ns = start_ns + round(warmup_s * 1e9)
+        return cls(start_ns, window_ns, None if duration_s is None else window_ns + round(duration_s * 1e9))
+
+
+class Happening(NamedTuple):
+    """What befalls the lab at a moment of a trial, in seconds from the first connect."""
+
+    at_s: float
+    act: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What was used and sent up to one edge of the window."""
+
+    moment_ns: int
+    reading: Reading
+    cpu_s: Mapping[str, float]
+    front: Bytes | None
+    back: Bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What came of letting the clients play."""
+
+    start_ns: int
+    """The moment of the first connect (CLOCK_MONOTONIC)."""
+    first: Edge
+    last: Edge
+    done: tuple[Event, ...]
+    """The last words of each client, in the order in which they were started."""
+    samples: tuple[HostSample, ...]
+    seen: Mapping[str, Observed]
+    notes: tuple[str, ...]
+    observer_cpu_share: float
+    interrupted: bool
+    opened_beside: int = 0
+    """Connections that the proxy's host opened for others than the proxy."""
+
+    @property
+    def window_s(self) -> float:
+        """Return how long the window was."""
+        return (self.last.moment_ns - self.first.moment_ns) / 1e9
+
+    def spent_s(self, role: str) -> float:
+        """Return the CPU time that a role used in the window."""
+        return self.last.cpu_s[role] - self.first.cpu_s[role]
+
+    @property
+    def held(self) -> int:
+        """Return the most connections that the clients held at one time."""
+        return max((sample.established or 0 for sample in self.samples if sample.host == "client"), default=0)

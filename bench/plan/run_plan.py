@@ -1,0 +1,308 @@
+"""What was asked: the plan of a run, from a TOML file and flags, checked before anything starts.
+
+Pure; how values become the fields of a section is bench/plan/toml.py. A plan is complete: each default is
+written out, so that the header of a result says all that was asked.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from bench import units
+from bench.errors import PlanError
+from bench.plan import toml
+from bench.plan.toml import chosen, section
+
+
+class Mode(StrEnum):
+    """How the subject treats its upstream connections."""
+
+    SHORT = "short"
+    KEEPALIVE = "keepalive"
+
+
+class ClosesFirst(StrEnum):
+    """Who closes a short upstream connection first: that side keeps TIME_WAIT (RFC 9293, section 3.6)."""
+
+    PROXY = "proxy"
+    BACKEND = "backend"
+
+
+SUBJECTS = ("asyncio", "direct", "nginx", "haproxy", "envoy", "caddy", "nghttpx")
+PROGRAMS = ("nginx", "haproxy", "envoy", "caddy", "nghttpx")
+"""The subjects that are programs of others, so that which one can be said (`subject.program`)."""
+IDIOMS = ("default", "snippet", "pool-only", "pool-http11", "small-pool", "full")
+"""What people write into an nginx.conf in the hope of reuse (bench/subjects/nginx.py)."""
+LABS = ("auto", "namespaces", "loopback")
+BACKENDS = ("raw", "aiohttp")
+METHODS = ("GET", "POST")
+SECOND_OPINIONS = ("wrk", "hey", "ab", "h2load")
+MOST_PER_S = 10_000_000
+"""Beyond this a due time comes every hundred nanoseconds, in which nothing can be sent."""
+LARGEST_BODY_BYTES = 4 << 30
+LONGEST_S = 86_400.0
+"""A day: what is asked to last longer was meant in another unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The proxy under test and how its upstream side is set up."""
+
+    name: str = "asyncio"
+    program: str | None = None
+    """The program that is run: a path, `system` or `wheel`; None: the system's, else the wheel's."""
+    idiom: str | None = None
+    """nginx only: a configuration as people write it. What it does is measured, and no mode enforced."""
+    workers: int = 1
+    pool_idle: int | None = None
+    """Idle upstream connections that one worker keeps (nginx's `keepalive N`); None: as many as clients."""
+    pool_max: int | None = None
+    """Upstream connections that one worker opens at the most; None: no bound."""
+    pool_idle_timeout_s: float = 60.0
+    requests_per_connection: int | None = None
+    upstream_http: str = "1.1"
+    target: str | None = None
+    """A server that runs already (`--target URL`); then no role of ours but the load is started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the load generator sends."""
+
+    connections: int = 64
+    workers: int = 1
+    rate: float | None = None
+    """Requests per second of an open loop; None: a closed loop."""
+    method: str = "GET"
+    """GET, or POST, which no proxy may send again by itself (RFC 9110, section 9.2.2)."""
+    client_mode: Mode = Mode.KEEPALIVE
+    warmup_s: float = 1.0
+    duration_s: float = 6.0
+    connect_timeout_s: float = 5.0
+    request_timeout_s: float = 10.0
+    total_timeout_s: float = 30.0
+    second_opinion: str | None = None
+    """Another load generator to ask once a trial has been counted; None: nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The server behind the subject, and the ways in which it behaves."""
+
+    kind: str = "raw"
+    workers: int = 1
+    body: str = "2"
+    delay: str = "0"
+    idle_timeout_s: float | None = None
+    requests_per_connection: int | None = None
+    close: str = "at-once"
+    fail: str | None = None
+
+    @property
+    def body_bytes(self) -> tuple[int, int]:
+        """Return the smallest and the largest response body, in bytes."""
+        low, _, high = self.body.partition("-")
+        return units.size_bytes(low), units.size_bytes(high or low)
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """What differs on the hosts of the lab: the remedies that people try beside keep-alive."""
+
+    ports: int | None = None
+    """Width of the ephemeral port range; None: the system's own."""
+    proxy_addresses: int = 1
+    backends: int = 1
+    sysctls: dict[str, str] = field(default_factory=dict)
+    pin: bool = True
+    """Give the client cores of its own where there are two or more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run: the modes to compare and all that they share."""
+
+    mode: str = "both"
+    closes_first: ClosesFirst = ClosesFirst.PROXY
+    lab: str = "auto"
+    trials: int = 3
+    """Trials of each mode; `both` interleaves them."""
+    subject: Subject = field(default_factory=Subject)
+    load: Load = field(default_factory=Load)
+    backend: Backend = field(default_factory=Backend)
+    hosts: Hosts = field(default_factory=Hosts)
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """Return the modes that one round of trials runs, in turn."""
+        return (Mode.SHORT, Mode.KEEPALIVE) if self.mode == "both" else (Mode(self.mode),)
+
+    @property
+    def pool_idle(self) -> int:
+        """Return the idle upstream connections that one worker of the subject keeps."""
+        return self.load.connections if self.subject.pool_idle is None else self.subject.pool_idle
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain values, each default written out."""
+        return dataclasses.asdict(self)
+
+
+_SECTIONS: dict[str, type[Any]] = {"subject": Subject, "load": Load, "backend": Backend, "hosts": Hosts}
+
+
+def build(values: dict[str, Any]) -> Plan:
+    """Return the checked plan that `values` (as in TOML) ask for; PlanError names key, value, remedy."""
+    parts = {name: section(kind, values.get(name, {}), name) for name, kind in _SECTIONS.items()}
+    rest = {key: value for key, value in values.items() if key not in _SECTIONS}
+    plan = dataclasses.replace(section(Plan, rest, "", skip=frozenset(_SECTIONS)), **parts)
+    check(plan)
+    return plan
+
+
+_Reading = Callable[["Plan"], float | None]
+_AT_LEAST_ONE: tuple[tuple[str, _Reading], ...] = (
+    ("trials", lambda p: p.trials),
+    ("subject.workers", lambda p: p.subject.workers),
+    ("subject.pool_max", lambda p: p.subject.pool_max),
+    ("subject.requests_per_connection", lambda p: p.subject.requests_per_connection),
+    ("load.connections", lambda p: p.load.connections),
+    ("load.workers", lambda p: p.load.workers),
+    ("backend.workers", lambda p: p.backend.workers),
+    ("backend.requests_per_connection", lambda p: p.backend.requests_per_connection),
+    ("hosts.proxy_addresses", lambda p: p.hosts.proxy_addresses),
+    ("hosts.backends", lambda p: p.hosts.backends),
+)
+_ABOVE_ZERO: tuple[tuple[str, _Reading], ...] = (
+    ("load.duration_s", lambda p: p.load.duration_s),
+    ("load.rate", lambda p: p.load.rate),
+    ("load.connect_timeout_s", lambda p: p.load.connect_timeout_s),
+    ("load.request_timeout_s", lambda p: p.load.request_timeout_s),
+    ("load.total_timeout_s", lambda p: p.load.total_timeout_s),
+    ("subject.pool_idle_timeout_s", lambda p: p.subject.pool_idle_timeout_s),
+    ("backend.idle_timeout_s", lambda p: p.backend.idle_timeout_s),
+)
+# How the backend's behaviours are written (python -m backends --help).
+_TIME = r"\d+(\.\d+)?(ms|s)"
+_SPELLINGS = (
+    (
+        "delay",
+        rf"0|{_TIME}|uniform:{_TIME}-{_TIME}|exponential:{_TIME}",
+        "5ms, uniform:1ms-20ms, exponential:10ms",
+    ),
+    ("close", r"at-once|never|linger:\d+(ms)?", "at-once, linger:5ms, never"),
+    (
+        "fail",
+        r"(reset|cut|garbage):[1-9]\d*(,(reset|cut|garbage):[1-9]\d*)*",
+        "reset:100 or cut:50,garbage:1000",
+    ),
+)
+
+
+def check(plan: Plan) -> None:
+    """Raise PlanError where the plan makes no sense, naming the key, the value and the remedy."""
+    chosen("mode", plan.mode, ("short", "keepalive", "both"))
+    chosen("lab", plan.lab, LABS)
+    chosen("subject.name", plan.subject.name, SUBJECTS)
+    chosen("subject.upstream_http", plan.subject.upstream_http, ("1.0", "1.1"))
+    chosen("backend.kind", plan.backend.kind, BACKENDS)
+    chosen("load.method", plan.load.method, METHODS)
+    for key, of in _AT_LEAST_ONE:
+        value = of(plan)
+        if value is not None and value < 1:
+            raise PlanError(f"plan: {key} = {value} must be at least 1")
+    for key, of in _ABOVE_ZERO:
+        value = of(plan)
+        if value is not None and not 0 < value < float("inf"):
+            raise PlanError(f"plan: {key} = {value:g} must be a number above 0")
+        if value is not None and key.endswith("_s") and value > LONGEST_S:
+            raise PlanError(
+                f"plan: {key} = {value:g} is more than a day; write it in seconds, or as 10s or 5m"
+            )
+    if plan.load.rate is not None and plan.load.rate > MOST_PER_S:
+        raise PlanError(
+            f"plan: load.rate = {plan.load.rate:g} is more than {MOST_PER_S:,} requests per second"
+        )
+    _check_spellings(plan.backend)
+    if plan.load.second_opinion is not None:
+        _check_second_opinion(plan)
+    _check_together(plan)
+
+
+def _check_second_opinion(plan: Plan) -> None:
+    tool, is_direct = plan.load.second_opinion, plan.subject.name == "direct"
+    chosen("load.second_opinion", tool, SECOND_OPINIONS)
+    is_short = plan.load.client_mode is Mode.SHORT or (is_direct and plan.mode != "keepalive")
+    if is_short or plan.load.method != "GET":
+        raise PlanError(
+            f"plan: load.second_opinion = {tool!r} sends GET over connections that it keeps; set"
+            " load.method = 'GET' and load.client_mode = 'keepalive' (subject direct: mode), or leave it out"
+        )
+
+
+def _check_spellings(backend: Backend) -> None:
+    for name, pattern, example in _SPELLINGS:
+        value = getattr(backend, name)
+        if value is not None and re.fullmatch(pattern, value) is None:
+            raise PlanError(f"plan: backend.{name} = {value!r} is not understood; write {example}")
+    try:
+        smallest, largest = backend.body_bytes
+    except ValueError as error:
+        raise PlanError(f"plan: backend.body: {error}, or 1KiB-64KiB") from error
+    if smallest > largest:
+        raise PlanError(f"plan: backend.body = {backend.body!r} starts above its end")
+    if largest > LARGEST_BODY_BYTES:
+        raise PlanError(f"plan: backend.body = {backend.body!r} is more than {LARGEST_BODY_BYTES >> 30} GiB")
+    kind, _, times = backend.delay.rpartition(":")
+    if kind == "uniform" and operator.gt(*map(units.duration_s, times.split("-"))):
+        raise PlanError(f"plan: backend.delay = {backend.delay!r} starts above its end")
+    if kind == "exponential" and units.duration_s(times) == 0:
+        raise PlanError(
+            f"plan: backend.delay = {backend.delay!r} has a mean of nothing; write 0 for no delay"
+        )
+
+
+def _check_together(plan: Plan) -> None:
+    load_, hosts = plan.load, plan.hosts
+    if not 0 <= load_.warmup_s <= LONGEST_S:
+        raise PlanError(f"plan: load.warmup_s = {load_.warmup_s:g} must be between 0 and {LONGEST_S:,.0f}")
+    if load_.workers > load_.connections:
+        raise PlanError(
+            f"plan: load.workers = {load_.workers} is more than load.connections = {load_.connections};"
+            " each worker needs a connection"
+        )
+    if hosts.ports is not None and not 16 <= hosts.ports <= 64511:
+        raise PlanError(f"plan: hosts.ports = {hosts.ports} must be between 16 and 64511")
+    if max(hosts.proxy_addresses, hosts.backends) > 200:
+        raise PlanError("plan: hosts.proxy_addresses and hosts.backends go up to 200")
+    if plan.subject.pool_idle is not None and plan.subject.pool_idle < 0:
+        raise PlanError(f"plan: subject.pool_idle = {plan.subject.pool_idle} must be 0 or more")
+    if plan.lab == "loopback" and (hosts.ports or hosts.sysctls):
+        raise PlanError(
+            "plan: hosts.ports and hosts.sysctls would change this whole machine on the loopback lab;"
+            " use --lab namespaces"
+        )
+    if plan.subject.program is not None and plan.subject.name not in PROGRAMS:
+        raise PlanError(
+            f"plan: subject.program = {plan.subject.program!r} goes with {', '.join(PROGRAMS)},"
+            f" not with {plan.subject.name}"
+        )
+    if plan.subject.idiom is not None:
+        chosen("subject.idiom", plan.subject.idiom, IDIOMS)
+        if plan.subject.name != "nginx" or plan.mode == "both":
+            raise PlanError(
+                f"plan: subject.idiom = {plan.subject.idiom!r} is a configuration of nginx with one mode, the"
+                " one that is expected of it; set subject.name = 'nginx' and mode"
+            )
+    if plan.subject.target is not None and not plan.subject.target.startswith("http://"):
+        raise PlanError(f"plan: subject.target = {plan.subject.target!r} must be an http:// URL")
+
+
+def to_toml(plan: Plan) -> str:
+    """Return the plan as TOML that `sections.load` reads."""
+    return toml.to_toml(plan.to_json())

@@ -1,0 +1,73 @@
+"""What a run of a scenario was asked: its ways, its subjects, and the scenario's own settings. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.errors import PlanError
+from bench.experiment.case import Case
+from bench.experiment.definition import Scenario, Settings
+from bench.plan import run_plan, toml
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioPlan:
+    """One run of one scenario; each default is written out."""
+
+    scenario: str
+    variants: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+    """NAME or NAME@PROGRAM each, as for `bench run --subject`."""
+    lab: str = "auto"
+    trials: int = 1
+    """Trials of each case; they take turns."""
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """Return every way on every subject, the subjects of one way side by side."""
+        return tuple(Case(variant, subject(name)) for variant in self.variants for name in self.subjects)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain values."""
+        return dataclasses.asdict(self)
+
+
+def build(scenario: Scenario, values: dict[str, Any]) -> ScenarioPlan:
+    """Return the checked plan that `values` ask for; PlanError names the key, the value and the remedy."""
+    settings = toml.section(scenario.settings, values.get("settings", {}), "settings")
+    rest = {key: value for key, value in values.items() if key not in ("settings", "scenario")}
+    below = {
+        "scenario": scenario.name,
+        "variants": tuple(variant.name for variant in scenario.variants),
+        "subjects": scenario.default_subjects,
+    }
+    merged = {**below, **{key: value for key, value in rest.items() if value not in ((), [])}}
+    asked = toml.section(ScenarioPlan, merged, "", skip=frozenset({"settings"}))
+    _check(scenario, asked)
+    settings.check()
+    return dataclasses.replace(asked, settings=settings)
+
+
+def subject(name: str) -> run_plan.Subject:
+    """Return the subject that NAME or NAME@PROGRAM stands for."""
+    bare, _, program = name.partition("@")
+    return run_plan.Subject(name=bare, program=program or None)
+
+
+def _check(scenario: Scenario, asked: ScenarioPlan) -> None:
+    toml.chosen("lab", asked.lab, run_plan.LABS)
+    if asked.trials < 1:
+        raise PlanError(f"plan: trials = {asked.trials} must be at least 1")
+    _known("variants", asked.variants, tuple(variant.name for variant in scenario.variants))
+    _known("subjects", tuple(name.partition("@")[0] for name in asked.subjects), run_plan.SUBJECTS)
+
+
+def _known(key: str, given: Sequence[str], known: tuple[str, ...]) -> None:
+    for each in given:
+        toml.chosen(key, each, known)
+    if len(set(given)) < len(given) and key == "variants":
+        raise PlanError(f"plan: {key} = {list(given)} names one twice")

@@ -1,0 +1,67 @@
+"""What configurations cost beside their repaired selves, as plain text: a small table and one sentence."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from bench.prove.load_test import CONNECTIONS, SIDES, Cost
+from bench.report.figures import number
+
+_ROWS = (
+    ("requests/s", "requests_per_s"),
+    ("latency p99, ms", "p99_ms"),
+    ("CPU nginx, us/request", "nginx_cpu_us_per_request"),
+    ("connections per request", "connections_per_request"),
+    ("TIME_WAIT nginx", "time_wait_nginx"),
+    ("TIME_WAIT backend", "time_wait_backend"),
+    ("errors", "errors"),
+)
+_WIDTH = 14
+_PROSE_WIDTH = 98
+
+
+def costs(found: Sequence[Cost]) -> str:
+    """Returns a table for each nginx, medians over its windows, and what it comes to."""
+    return "\n".join("\n".join(_cost(each)) for each in found) + "\n"
+
+
+def _cost(found: Cost) -> list[str]:
+    if found.spot is None:
+        return [f"load, nginx {found.version}: {found.missing}"]
+    location = found.spot.location
+    title = (
+        f"load, nginx {found.version}: {location.context} -> {location.target} ({location.directive.place})"
+    )
+    if found.missing:
+        return [f"{title}: {found.missing}"]
+    lines = [
+        f"{title}, {CONNECTIONS} clients, medians of {len(found.windows) // len(SIDES)}",
+        "  " + " " * 24 + "".join(f"{side:>{_WIDTH}}" for side in SIDES),
+    ]
+    for name, figure in _ROWS:
+        values = [found.median(side, figure) for side in SIDES]
+        lines.append(f"  {name:<24}" + "".join(f"{_shown(value):>{_WIDTH}}" for value in values))
+    return [*lines, *textwrap.wrap(_sentence(found), _PROSE_WIDTH)]
+
+
+def _shown(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if 0 < value < 0.1 else number(value)
+
+
+def _sentence(found: Cost) -> str:
+    cpu, rate = (_ratio(found, name) for name in ("nginx_cpu_us_per_request", "requests_per_s"))
+    opened = found.median("repaired", "connections_per_request") or 0.0
+    per_connection = f"one connection for {number(1 / opened)} requests" if opened else "no new connections"
+    before = found.median("as it is", "connections_per_request") or 0.0
+    return (
+        f"Repaired, it opens {per_connection} instead of {number(before)} for each,"
+        f" spends {number(100 * cpu)} % of nginx's CPU per request and serves {number(rate)}x as many."
+    )
+
+
+def _ratio(found: Cost, name: str) -> float:
+    old, new = (found.median(side, name) or 0.0 for side in SIDES)
+    return new / old if old else float("nan")

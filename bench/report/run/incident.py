@@ -1,0 +1,223 @@
+"""The incident in a sentence, table and picture: a row for each configuration, a part for each backend."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench import units
+from bench.report import canvas, grid, pictures
+from bench.report.canvas import INK, QUIET
+from bench.report.figures import number
+from bench.report.html import Table
+from bench.report.run import text
+from bench.runs.record import Run, Trial
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PICTURE = "incident"
+_SIDES = {"proxy": "#D55E00", "backend": "#E69F00", "nobody": "#0072B2", "unseen": "#999999"}
+"""Who holds TIME_WAIT: the proxy (its ports run out), the backend, nobody; or it was not measured."""
+_COLUMNS = (
+    "requests/s",
+    "least to greatest",
+    "p99, ms",
+    "connections/request",
+    "TIME_WAIT proxy",
+    "TIME_WAIT backend",
+    "invalid",
+)
+_ON_INVALID = """! rates and latencies of invalid trials are no evidence; connections and TIME_WAIT are.
+  `bench show` on either folder says why each trial is invalid.
+"""
+_HOLDERS = {
+    "proxy": "the proxy holds TIME_WAIT, and loses a port with each",
+    "backend": "the backend holds it",
+    "nobody": "nobody does",
+    "unseen": "not measured here",
+}
+_IDIOMS = (
+    "nginx: snippet is HTTP/1.1 and no close, without a pool; pool-only is `keepalive N` alone; pool-http11"
+    " adds HTTP/1.1 but not the Connection field; small-pool is all of it with too few; full is all of it."
+)
+_POOLED = 0.05
+"""Connections per request below which a pool works, and TIME_WAIT is what its limits leave behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the trials of one configuration gave: medians, with the least and the greatest rate."""
+
+    name: str
+    rates: tuple[float, ...]
+    invalid: int
+    """Trials whose mode was not held, or whose times tell more of the machine than of the proxy."""
+    p99_ms: float | None
+    per_request: float
+    """Upstream connections per request."""
+    proxy_side: float | None
+    """TIME_WAIT toward the backend on the proxy's side, and on the backend's own; None: not measured."""
+    backend_side: float | None
+
+    @property
+    def rate(self) -> float:
+        """Return the median of requests per second."""
+        return statistics.median(self.rates)
+
+    @property
+    def holder(self) -> str:
+        """Return who holds TIME_WAIT: the side with the most of it."""
+        if self.proxy_side is None or self.backend_side is None:
+            return "unseen"
+        if self.per_request < _POOLED or self.proxy_side == self.backend_side == 0:
+            return "nobody"
+        return "proxy" if self.proxy_side > self.backend_side else "backend"
+
+
+def rows(run: Run) -> list[Row]:
+    """Return a row for each subject of `run`, in the order in which they first ran."""
+    grouped: dict[str, list[Trial]] = {}
+    for trial in run.trials:
+        grouped.setdefault(trial.subject.name, []).append(trial)
+    return [_row(name, trials) for name, trials in grouped.items()]
+
+
+def title(run: Run) -> str:
+    """Return what a run of the incident is."""
+    return f"{len(run.subjects)} configurations side by side; the backend {_said(close(run))}"
+
+
+def sentence(run: Run) -> str:
+    """Return what stands out: who serves most and least, and where the proxy holds TIME_WAIT."""
+    shown = sorted(rows(run), key=lambda row: row.rate)
+    if not shown:
+        return "No trial was finished, so there is nothing to tell."
+    least, most = shown[0], shown[-1]
+    reusing = sum(row.per_request < _POOLED for row in shown)
+    holding = sum(row.holder == "proxy" for row in shown)
+    return (
+        f"{most.name} serves most, {units.rate(most.rate)} on {most.per_request:.2g} connections a request,"
+        f" and {least.name} least, {units.rate(least.rate)} on {least.per_request:.2g}; {reusing} of"
+        f" {len(shown)} configurations reuse their connections, and with {holding} the proxy holds TIME_WAIT."
+    )
+
+
+def _row(name: str, trials: Sequence[Trial]) -> Row:
+    return Row(
+        name=name,
+        rates=tuple(trial.requests_per_s for trial in trials),
+        invalid=sum(not trial.valid for trial in trials),
+        p99_ms=_median([trial.latency_ms.p99 for trial in trials]),
+        per_request=statistics.median(
+            (trial.upstream.connections_opened or 0) / max(1, trial.upstream.requests_total or 0)
+            for trial in trials
+        ),
+        proxy_side=_median([trial.time_wait_by_hop.get("backend") for trial in trials]),
+        backend_side=_median([trial.time_wait["backend"].end for trial in trials]),
+    )
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+def close(run: Run) -> str:
+    """Return how the backend of `run` closes (`at-once`, `linger:50ms`)."""
+    return str(run.plan["backend"]["close"])
+
+
+def part(run: Run) -> Table:
+    """Return the table of one way in which the backend closes."""
+    return Table((f"backend closes {close(run)}", *_COLUMNS), [_cells(row) for row in rows(run)])
+
+
+def table(runs: Sequence[Run]) -> str:
+    """Return the tables as text, one for each way in which the backend closes, and what each tells."""
+    parts = [f"{grid.draw(part(run))}\n{grid.prose(sentence(run))}\n" for run in runs]
+    if any(row.invalid for run in runs for row in rows(run)):
+        parts.append(_ON_INVALID)
+    return "\n".join(parts)
+
+
+def _cells(row: Row) -> Sequence[str]:
+    return (
+        row.name,
+        f"{row.rate:,.0f}",
+        f"{number(min(row.rates))} to {number(max(row.rates))}",
+        "-" if row.p99_ms is None else number(row.p99_ms, "ms"),
+        f"{row.per_request:.4f}",
+        *("-" if held is None else f"{held:,.0f}" for held in (row.proxy_side, row.backend_side)),
+        f"{row.invalid} of {len(row.rates)}" if row.invalid else "-",
+    )
+
+
+def command(run: Run) -> str:
+    """Return the command that measures it again."""
+    rounds = max(len(row.rates) for row in rows(run))
+    return f"bench incident --trials {rounds} --duration {run.plan['load']['duration_s']:g}"
+
+
+def result(run: Run, picture: Path | None = None) -> str:
+    """Return what `bench show` prints of one run: its table, its warnings, and where its picture is."""
+    parts = [table([run]), grid.notes(text.warnings(run)), f"\nresults: {run.directory}\n"]
+    return "".join([*parts, *([] if picture is None else [f"picture: {picture}\n"])])
+
+
+def save(runs: Sequence[Run], stem: Path) -> tuple[Path, Path]:
+    """Draw the picture as `stem`.png and `stem`.svg, and return both paths."""
+    return pictures.save(lambda: draw(runs), stem)
+
+
+def as_svg(run: Run) -> str:
+    """Return the picture of one run as SVG, the same for the same run."""
+    return pictures.svg(lambda: draw([run]))
+
+
+def draw(runs: Sequence[Run]) -> Figure:
+    """Return the picture: a panel of bars for each way in which the backend closes."""
+    from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.patches import Patch  # noqa: PLC0415
+
+    parts = [rows(run) for run in runs]
+    height = 2.2 + 0.3 * max(map(len, parts))
+    figure = Figure(figsize=(14, height), layout="constrained")
+    panels = figure.subplots(1, len(runs), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, run, shown in zip(panels, runs, parts, strict=True):
+        _draw(axes, close(run), shown)
+    panels[0].invert_yaxis()  # the panels share it
+    held = {row.holder for shown in parts for row in shown}
+    marks = [Patch(color=_SIDES[side], label=said) for side, said in _HOLDERS.items() if side in held]
+    figure.legend(
+        handles=marks, loc="outside lower center", ncols=3, frameon=False, fontsize=9.5, title=_IDIOMS
+    )
+    return figure
+
+
+def _said(how: str) -> str:
+    """Return in words how the backend closes."""
+    kind, _, time = how.partition(":")
+    return f"lingers for {time} before it closes" if kind == "linger" else "closes at once"
+
+
+def _draw(axes: Axes, how: str, shown: Sequence[Row]) -> None:
+    canvas.title(
+        axes,
+        f"The backend {_said(how)}",
+        "requests/s; upstream connections per request; who holds TIME_WAIT",
+    )
+    places = range(len(shown))
+    axes.barh(places, [row.rate for row in shown], 0.68, color=[_SIDES[row.holder] for row in shown])
+    for place, row in zip(places, shown, strict=True):
+        axes.plot([min(row.rates), max(row.rates)], [place, place], color=INK, linewidth=1)
+        note = f"  {row.rate:,.0f}   {row.per_request:.2g} per request, {row.holder}"
+        axes.text(max(row.rates), place, note, va="center", fontsize=7.5, color=QUIET)
+    axes.set_yticks(places, [row.name for row in shown], fontsize=8.5)
+    axes.margins(x=0.42)
+    axes.set_xlim(left=0)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,65 @@
+"""The picture of a run or a comparison: a sentence and four panels.
+
+matplotlib is imported where it is used, with figure objects only: no display, no pyplot, no state
+between figures. What each panel shows is in panels.py and bars.py.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.analysis.sides import Side, split
+from bench.report import canvas, pictures
+from bench.report.run import finding, panels
+from bench.report.scenario import bars
+from bench.runs import read, timeline
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PICTURE = "picture"
+
+
+def save_run(directory: Path) -> tuple[Path, Path]:
+    """Draw the run in `directory` into it; return the paths of the PNG and the SVG."""
+    return save(split(read.read(directory), timeline.read(directory)), directory / PICTURE)
+
+
+def save(sides: Sequence[Side], stem: Path) -> tuple[Path, Path]:
+    """Draw `sides` and write `stem`.png and `stem`.svg; return their paths, ResultsError if unwritable."""
+    return pictures.save(lambda: draw(sides), stem)
+
+
+def as_svg(sides: Sequence[Side]) -> str:
+    """Return the picture of `sides` as SVG, the same for the same sides."""
+    return pictures.svg(lambda: draw(sides))
+
+
+def draw(sides: Sequence[Side]) -> Figure:
+    """Return the figure of one or more sides: rate, TIME_WAIT, latency, and the bars."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(14, 9.6), facecolor="white")
+    FigureCanvasAgg(figure)
+    clauses = finding.headline(sides)
+    title = textwrap.fill("; ".join(clauses), 100) if len(clauses) < 3 else "\n".join(clauses)
+    size = 15 if title.count("\n") < 2 else 11.5
+    figure.text(0.04, 0.975, title, size=size, weight="bold", va="top", linespacing=1.35)
+    figure.text(0.04, 0.012, finding.conditions(sides), size=8.5, color=canvas.QUIET, va="bottom")
+    top = figure.add_gridspec(1, 2, left=0.06, right=0.885, top=0.83, bottom=0.535, wspace=0.44)
+    low = figure.add_gridspec(
+        1, 2, left=0.06, right=0.985, top=0.415, bottom=0.115, wspace=0.3, width_ratios=(1, 1.32)
+    )
+    three = low[0, 1].subgridspec(1, 3, width_ratios=(1.5, 1, 1.35), wspace=0.2)
+    drawn = canvas.Drawn.of(sides)
+    panels.rate(figure.add_subplot(top[0, 0]), drawn)
+    panels.time_wait(figure.add_subplot(top[0, 1]), drawn)
+    panels.latency(figure.add_subplot(low[0, 0]), drawn)
+    bars.rates(figure.add_subplot(three[0, 0]), drawn)
+    bars.connections(figure.add_subplot(three[0, 1]), drawn)
+    bars.cpu(figure.add_subplot(three[0, 2]), drawn)
+    return figure

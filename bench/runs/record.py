@@ -1,0 +1,243 @@
+"""What happened: a trial, the run that it belongs to, and the warnings about it. Values only.
+
+The dataclasses have the keys of `run.jsonl`, format 2 (results/README.md). A moment ending in `_s` counts
+from the trial's first connect; rates, latencies, errors and CPU are over the window; counts of connections
+are over the whole trial.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+FORMAT = 2
+ROLES = ("client", "proxy", "backend")
+ERROR_KINDS = ("connect", "timeout", "reset", "protocol", "status", "body", "mismatch")
+UPSTREAM_ERROR_KINDS = ("address_exhausted", "refused", "reset", "timeout")
+
+
+@dataclass(frozen=True, slots=True)
+class TrialWarning:
+    """A warning about a result: what was seen, and what to do about it. `voids` makes the trial invalid."""
+
+    code: str
+    message: str
+    advice: str = ""
+    voids: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """A distribution of times in milliseconds; None throughout where nothing was measured."""
+
+    p50: float | None = None
+    p90: float | None = None
+    p99: float | None = None
+    p99_9: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecondOpinion:
+    """What another load generator measured of the same subject, right after the trial."""
+
+    tool: str
+    requests: int
+    """As it counts them: it checks the status, at the most."""
+    errors: int
+    requests_per_s: float
+    cpu_us_per_request: float | None
+    latency_ms: Percentiles = field(default_factory=Percentiles)
+    """Those that it tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Witnesses:
+    """The upstream connections that were opened, as each witness counted them; None: no such witness."""
+
+    backend: int | None = None
+    kernel: int | None = None
+    subject: int | None = None
+
+    def counts(self) -> dict[str, int]:
+        """Return the witnesses that exist, with their counts."""
+        named = {"backend": self.backend, "kernel": self.kernel, "subject": self.subject}
+        return {name: count for name, count in named.items() if count is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """The hop between the proxy and the backend, over the whole trial; None: nobody counts at a target."""
+
+    requests_total: int | None = 0
+    connections_opened: int | None = 0
+    connections_needed: int | None = 0
+    """What a perfect pool would have opened for this load: clients, plus one for each limit of requests
+    per connection used up, plus one for each connection that the other side ended."""
+    requests_per_connection: float | None = None
+    witnesses: Witnesses = field(default_factory=Witnesses)
+    errors: dict[str, int | None] = field(default_factory=lambda: dict.fromkeys(UPSTREAM_ERROR_KINDS))
+    """As the subject counted them; None: it does not count that kind."""
+    lost: int | None = None
+    """Pooled connections that the backend ended; None in short mode, which keeps none."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeWait:
+    """Sockets in TIME_WAIT on one host: the highest count seen, and the exact count after the drain.
+
+    None: this system does not tell.
+    """
+
+    peak: int | None = 0
+    end: int | None = 0
+
+
+UNSEEN = TimeWait(None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The proxy host's ephemeral ports toward the backend, and what running through them did.
+
+    `tuples` is what there is to use: the range times source addresses times destinations. The rates
+    are correct responses per second before half of the tuples were in use, and after.
+    """
+
+    range: int = 0
+    tuples: int = 0
+    used_peak: int | None = 0
+    half_range_passed_s: float | None = None
+    exhausted_s: float | None = None
+    rate_before: float | None = None
+    rate_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectRecord:
+    """The proxy that was measured."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One trial, from start to drain."""
+
+    trial: int
+    mode: str
+    closes_first: str | None
+    """Who was asked to close short upstream connections first; None in keep-alive mode."""
+    subject: SubjectRecord
+    lab: str
+    valid: bool = True
+    interrupted: bool = False
+    warnings: tuple[TrialWarning, ...] = ()
+    warmup_s: float = 0.0
+    duration_s: float = 0.0
+    requests: int = 0
+    errors: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ERROR_KINDS, 0))
+    requests_per_s: float = 0.0
+    late: int = 0
+    """Open loop: requests that started after their due time."""
+    never_started: int = 0
+    latency_ms: Percentiles = field(default_factory=Percentiles)
+    service_ms: Percentiles | None = None
+    """Open loop only: from before the write, where `latency_ms` counts from the due time."""
+    connect_ms: Percentiles = field(default_factory=Percentiles)
+    upstream: Upstream = field(default_factory=Upstream)
+    time_wait: dict[str, TimeWait] = field(default_factory=lambda: dict.fromkeys(ROLES, TimeWait()))
+    time_wait_by_hop: dict[str, int] = field(default_factory=dict)
+    """The proxy host's TIME_WAIT after the drain, by the role at the other end."""
+    ports: Ports = field(default_factory=Ports)
+    cpu_us_per_request: dict[str, float | None] = field(default_factory=dict)
+    cpu_us_per_request_before_cliff: dict[str, float | None] = field(default_factory=dict)
+    """The same, until half of the ports were in use; over the whole window where that never came."""
+    memory_mib: dict[str, float | None] = field(default_factory=dict)
+    observer_cpu_share: float | None = None
+    """CPU of the harness itself while it observed, as a share of one core."""
+    ksoftirqd_cpu_share: float | None = None
+    """CPU of the kernel's threads for what interrupts put off, over the window, as a share of one core."""
+    overhead_s: float | None = None
+    """Time of the trial outside warm-up and window."""
+    second_opinion: SecondOpinion | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the trial as plain values, as one line of `run.jsonl` holds it."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One row of `timeline.csv`: one host at one tenth of a second.
+
+    Counters (opens, resets, overflows, cpu_s) count from the trial's start; `time_wait` is the kernel's
+    gauge. `requests` and `errors` are those of this tenth, on the client's rows only.
+    """
+
+    trial: int
+    mode: str
+    host: str
+    t_s: float
+    requests: int | None = None
+    errors: int | None = None
+    time_wait: int | None = None
+    established: int | None = None
+    ports_used: int | None = None
+    active_opens: int | None = None
+    passive_opens: int | None = None
+    resets: int | None = None
+    listen_overflows: int | None = None
+    cpu_s: float | None = None
+    memory_mib: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """A second's latencies of one trial: a sparse histogram, value in microseconds -> count."""
+
+    trial: int
+    mode: str
+    kind: str
+    """latency, service or connect."""
+    t_s: float
+    duration_s: float
+    counts: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded(Generic[T]):
+    """A run of any kind: what was asked, where, and the trials that it gave."""
+
+    plan: dict[str, Any]
+    machine: dict[str, Any]
+    """Hostname-free: cores, memory, kernel, sysctls, limits, versions, git commit."""
+    started: str
+    trials: tuple[T, ...] = ()
+    directory: str | None = None
+    damage: tuple[str, ...] = ()
+    """Lines that could not be read, each with file, line number and reason."""
+    interrupted: bool = False
+    """Whether somebody ended it early; told by the run itself, not by what is on disk."""
+
+    def header(self) -> dict[str, Any]:
+        """Return what is known before the first trial, as the first line of the run's file holds it."""
+        return {"plan": self.plan, "machine": self.machine, "started": self.started}
+
+
+@dataclass(frozen=True, slots=True)
+class Run(Recorded[Trial]):
+    """A run of the load generator."""
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Return whom the trials are of, in the order of their first; only an incident has more than one."""
+        return tuple(dict.fromkeys(trial.subject.name for trial in self.trials))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that `bench run --json` prints."""
+        trials = [trial.to_json() for trial in self.trials]
+        return {"plan": self.plan, "machine": self.machine, "trials": trials, "directory": self.directory}

@@ -1,0 +1,169 @@
+"""timeline.csv and latency.hlog: what was measured along the time of the trials, to text and back.
+
+The format is told in results/README.md. A line that cannot be read is told, and the rest is read.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.errors import ResultsError
+from bench.runs.record import Latencies, Moment
+
+TIMELINE_FILE = "timeline.csv"
+LATENCY_FILE = "latency.hlog"
+_HIGHEST_US = 3_600_000_000  # an hour: no exchange outlives its total timeout by so much
+_SIGNIFICANT_DIGITS = 3
+_COLUMNS = tuple(f.name for f in dataclasses.fields(Moment))
+LATENCY_HEAD = (
+    "#[bench: values in microseconds; start and length in seconds from the trial's first connect;"
+    " tags are TRIAL.MODE.KIND]\n"
+    "#[Histogram log format version 1.2]\n"
+    '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"\n'
+)
+_LOG_LINE = re.compile(r"Tag=(\d+)\.([\w-]+)\.(\w+),([\d.]+),([\d.]+),[\d.]+,(\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What was measured along the time of the trials: timeline.csv and latency.hlog."""
+
+    moments: tuple[Moment, ...] = ()
+    latencies: tuple[Latencies, ...] = ()
+    damage: tuple[str, ...] = ()
+    """Lines that could not be read, each with file, line number and reason."""
+
+
+def read(path: Path) -> Series:
+    """Return the timeline and the latencies of the run at `path`; a file that is missing gives no rows."""
+    folder = path if path.is_dir() else path.parent
+    damage: list[str] = []
+    timeline, latency = folder / TIMELINE_FILE, folder / LATENCY_FILE
+    moments = tuple(_moments(timeline, damage)) if timeline.exists() else ()
+    latencies = tuple(_latencies(latency, damage)) if latency.exists() else ()
+    return Series(moments, latencies, tuple(damage))
+
+
+def timeline_head() -> str:
+    """Return the first line of timeline.csv."""
+    return _rows([_COLUMNS])
+
+
+def timeline_lines(moments: Iterable[Moment]) -> str:
+    """Return a line of timeline.csv for each of `moments`."""
+    return _rows(map(_cells, moments))
+
+
+def latency_lines(latencies: Iterable[Latencies]) -> str:
+    """Return a line of latency.hlog for each of `latencies`."""
+    return "".join(map(_log_line, latencies))
+
+
+def numbered_lines(file: Path) -> Iterator[tuple[int, str]]:
+    """Yield the numbered lines of `file` that hold anything, whatever bytes they are made of."""
+    try:
+        with file.open(encoding="utf-8", errors="replace", newline="") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield number, line
+    except FileNotFoundError as error:
+        raise ResultsError(
+            file, None, "there is no such result; `bench list` names those there are"
+        ) from error
+    except OSError as error:
+        raise ResultsError(file, None, f"cannot be read: {error.strerror}") from error
+
+
+def _rows(rows: Iterable[Iterable[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _cells(moment: Moment) -> list[Any]:
+    values = (getattr(moment, name) for name in _COLUMNS)
+    return [round(value, 6) if isinstance(value, float) else value for value in values]
+
+
+def _log_line(latencies: Latencies) -> str:
+    """Return one interval of the log, as HistogramLogWriter writes it, which knows no tags, with ours."""
+    from hdrh.histogram import HdrHistogram  # noqa: PLC0415  (kept out of the start-up of the command)
+
+    histogram = HdrHistogram(1, _HIGHEST_US, _SIGNIFICANT_DIGITS)
+    for value_us, count in latencies.counts.items():
+        histogram.record_value(min(value_us, _HIGHEST_US), count)
+    tag = f"{latencies.trial}.{latencies.mode}.{latencies.kind}"
+    highest_us = max(latencies.counts, default=0)
+    span = f"{latencies.t_s:.3f},{latencies.duration_s:.3f},{highest_us:.3f}"
+    return f"Tag={tag},{span},{histogram.encode().decode('ascii')}\n"
+
+
+def _moments(file: Path, damage: list[str]) -> Iterator[Moment]:
+    lines = numbered_lines(file)
+    number, head = next(lines, (1, ""))
+    columns = head.strip().split(",")
+    if not {"trial", "mode", "host", "t_s"} <= set(columns):
+        damage.append(str(ResultsError(file, number, "not the header of a timeline; nothing of it is read")))
+        return
+    for number, line in lines:
+        try:
+            cells = next(csv.reader([line], strict=True))
+            if len(cells) != len(columns) or not line.endswith("\n"):
+                raise ValueError(f"{len(cells)} of {len(columns)} cells, or cut off")
+            yield _moment(dict(zip(columns, cells, strict=True)))
+        except (ValueError, csv.Error) as error:
+            damage.append(str(ResultsError(file, number, f"not a moment: {error}; left out")))
+
+
+def _moment(cells: dict[str, str]) -> Moment:
+    values: dict[str, Any] = {}
+    for each in dataclasses.fields(Moment):
+        text, kind = cells.get(each.name, ""), str(each.type)
+        if text == "" and kind.endswith("None"):
+            continue
+        convert = str if kind == "str" else _finite if kind.startswith("float") else int
+        values[each.name] = convert(text)
+    return Moment(**values)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value
+
+
+def _latencies(file: Path, damage: list[str]) -> Iterator[Latencies]:
+    for number, line in numbered_lines(file):
+        if line.startswith(("#", '"')):
+            continue
+        match = _LOG_LINE.fullmatch(line.rstrip("\n"))
+        try:
+            if match is None or not line.endswith("\n"):
+                raise ValueError("no tag, span and histogram, or cut off")
+            trial, mode, kind, start, length, payload = match.groups()
+            yield Latencies(int(trial), mode, kind, float(start), float(length), _counts(payload))
+        except ValueError as error:
+            damage.append(str(ResultsError(file, number, f"not an interval: {error}; left out")))
+
+
+def _counts(payload: str) -> dict[int, int]:
+    import zlib  # noqa: PLC0415
+
+    from hdrh.codec import HdrCookieException, HdrLengthException  # noqa: PLC0415
+    from hdrh.histogram import HdrHistogram  # noqa: PLC0415
+
+    try:
+        histogram = HdrHistogram.decode(payload)
+        numbered = enumerate(histogram.counts)
+        return {histogram.get_value_from_index(index): count for index, count in numbered if count}
+    except (HdrCookieException, HdrLengthException, zlib.error, ValueError, IndexError, TypeError) as error:
+        raise ValueError(f"a histogram that cannot be decoded: {error}") from error

@@ -1,0 +1,86 @@
+"""`python -m bench.scenarios.client.browser`: a headless Chromium that reports what one page received.
+
+The page (backends/pages.py) keeps each message with its moment in `window.got`, until one ends with `end`;
+what the messages mean is the scenario's affair. Chromium is Debian's, driven by playwright ([browser] extra).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import shutil
+import sys
+import time
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+from bench.experiment.definition import Need
+from bench.scenarios.client import process
+from bench.scenarios.client.process import Control, Go
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page
+
+NEED = Need("playwright", "browser")
+_PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+_FLAGS = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
+"""Inside a lab there is no namespace left to give to a sandbox; the only page that it opens is ours."""
+_HAS_ENDED = "() => got.length > 0 && got[got.length - 1][1].endsWith('end')"
+_LONGEST_S = 600.0
+_DRAIN_S = 10.0
+
+
+def missing() -> str | None:
+    """Return what is missing here, and the command that installs it; None where all is here."""
+    if importlib.util.find_spec(NEED.module) is None:
+        return f"needs {NEED.module}: {NEED.remedy}"
+    if _program() is None:
+        return "needs chromium: apt install chromium"
+    return None
+
+
+def _program() -> str | None:
+    return next((path for name in _PROGRAMS if (path := shutil.which(name)) is not None), None)
+
+
+class Visit:
+    """One visit to one page."""
+
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self._stack = stack
+        self._page: Page | None = None
+
+    async def open(self, job: dict[str, Any]) -> None:
+        """Start the browser, with an empty page."""
+        from playwright.async_api import async_playwright  # noqa: PLC0415 - an extra of ours
+
+        playwright = await self._stack.enter_async_context(async_playwright())
+        browser = await playwright.chromium.launch(executable_path=_program(), args=list(_FLAGS))
+        self._stack.push_async_callback(browser.close)
+        self._page = await browser.new_page()
+
+    async def act(self, job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
+        """Open the page, wait for the last message, and return all that came with its moments."""
+        assert self._page is not None, "opened before"
+        await self._page.goto(f"http://{job['address']}{job['path']}")
+        left_s = _LONGEST_S if go.end_ns is None else (go.end_ns - time.monotonic_ns()) / 1e9 + _DRAIN_S
+        ended = asyncio.ensure_future(self._page.wait_for_function(_HAS_ENDED, timeout=left_s * 1000))
+        stopped = asyncio.ensure_future(control.stopped.wait())
+        await asyncio.wait([ended, stopped], return_when=asyncio.FIRST_COMPLETED)
+        for each in (ended, stopped):
+            each.cancel()
+        # A page that never saw the last message tells what it has.
+        await asyncio.gather(ended, stopped, return_exceptions=True)
+        shift_ns = time.time_ns() - time.monotonic_ns()
+        got = await self._page.evaluate("window.got")
+        return {"got": [[round(moment_ms * 1e6) - shift_ns, text] for moment_ms, text in got]}
+
+
+async def _run() -> int:
+    async with AsyncExitStack() as stack:
+        visit = Visit(stack)
+        return await process.life(visit.act, visit.open)
+
+
+if __name__ == "__main__":
+    sys.exit(process.started(_run))

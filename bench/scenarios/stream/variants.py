@@ -1,0 +1,73 @@
+"""The ways in which an answer is streamed: what nginx is told, what the server says, what is asked. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from bench.experiment.definition import Variant
+from nginx.render import Reuse, Settings
+
+SHORT_TIMEOUT_S = 1.0
+LONG_SILENCE_S = 2.0
+"""Longer than the read timeout above: the answer is silent for so long in its middle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """One way: how it is told, and what it sets."""
+
+    variant: Variant
+    socket: bool = False
+    plain: bool = False
+    """Every proxy's ordinary configuration, which was not written for streams."""
+    http_version: str | None = None
+    buffering: bool | None = None
+    gzip: bool = False
+    no_accel: bool = False
+    read_timeout_s: float | None = None
+
+    @property
+    def is_nginx_only(self) -> bool:
+        """Return whether it is about a setting of nginx's."""
+        return self.http_version is not None
+
+    @property
+    def silence_s(self) -> float:
+        """Return how long the answer is silent in its middle."""
+        return 0.0 if self.read_timeout_s is None else LONG_SILENCE_S
+
+    def applied(self, settings: Settings) -> Settings:
+        """Return nginx's settings with those of this way."""
+        connection = "" if self.http_version == "1.1" else "close"
+        return replace(
+            settings,
+            reuse=Reuse(self.http_version, connection, settings.reuse.keepalive),
+            streams=False,
+            buffering=self.buffering,
+            gzip_types="text/event-stream" if self.gzip else None,
+            read_timeout_s=self.read_timeout_s,
+        )
+
+
+MANNERS = {
+    manner.variant.name: manner
+    for manner in (
+        Manner(Variant("sse", "server-sent events, the proxy set up for streams")),
+        Manner(Variant("websocket", "the same answer by WebSocket"), socket=True),
+        Manner(Variant("sse-plain", "server-sent events, the proxy as for any request"), plain=True),
+        Manner(Variant("http10", "HTTP/1.0 upstream, buffering on (the default before 1.29.7)"),
+               http_version="1.0"),
+        Manner(Variant("http11-gzip", "HTTP/1.1, buffering on, gzip for text/event-stream"),
+               http_version="1.1", gzip=True),
+        Manner(Variant("read-timeout", "proxy_read_timeout 1s, and a silence of 2 s in the answer"),
+               http_version="1.1", buffering=False, read_timeout_s=SHORT_TIMEOUT_S),
+        Manner(Variant("http10-unbuffered", "HTTP/1.0, proxy_buffering off"),
+               http_version="1.0", buffering=False),
+        Manner(Variant("http10-accel", "HTTP/1.0, and the server sends X-Accel-Buffering: no"),
+               http_version="1.0", no_accel=True),
+        Manner(Variant("http11", "HTTP/1.1 upstream, buffering on"), http_version="1.1"),
+        Manner(Variant("http11-gzip-unbuffered", "the same with proxy_buffering off"),
+               http_version="1.1", gzip=True, buffering=False),
+    )
+}  # fmt: skip
+"""The ways by name: first what works everywhere, then what delays and cuts, then what mends it."""
