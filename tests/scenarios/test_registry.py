@@ -194,9 +194,9 @@ async def test_an_instance_that_dies_before_its_beat_begins_does_not_beat() -> N
     count = 300  # more than may beat at the same time
     stuck, tally = list[Stuck](), Tally(Go(monotonic_ns(), 0, None))
     job = Job(
-        variant="http-kept", address="a:1", sources=[], steps=[[0, count]], joins_per_s=1e9, beat_every_s=0.01,
-        instances_per_service=1, subscribers=count, poll_every_s=1.0, changes=count, changes_s=0.0,
-        patience_s=1.0, server_closes=False, connections=9,
+        variant="http-kept", address="a:1", sources=[], steps=[[0, count]], joins_per_s=1e9,
+        beat_every_s=0.01, instances_per_service=1, subscribers=count, poll_every_s=1.0, changes=count,
+        changes_s=0.0, patience_s=1.0, server_closes=False, connections=9,
     )  # fmt: skip
 
     def make(named: Named, number: int) -> Stuck:
