@@ -1,4 +1,4 @@
-"""`python -m proxy`: flags in, events out. The only print and the only exit codes."""
+"""Run the proxy (`python -m proxy`): the only print and the only exit codes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from proxy.settings import Settings
 
 
 def main(argv: list[str]) -> int:
-    """Run the proxy until it is told to stop; return the exit code."""
+    """Run the proxy until it is stopped; return the exit code."""
     try:
         settings, has_control = flags.read_flags(argv)
         _raise_file_limit(settings.files)

@@ -1,4 +1,4 @@
-"""One client connection: requests read in their order, each answered by the exchange; and its end."""
+"""One client connection: reads requests in order, has the exchange answer each, and closes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from proxy import forwarding
 from proxy.errors import ClientProtocolError, ClientTimeout, ProxyError
 from proxy.exchange import Exchange
 from proxy.http11.request import read_request
-from proxy.service import Service
 from proxy.transport import Transport
+from proxy.worker_context import WorkerContext
 
 LINGER_BYTES = 1 << 20
 LINGER_S = 2.0
-"""After a last answer, what the client may still send: cut off at once, it could lose the answer."""
+"""Bounds on what is still read after the last response: an immediate close could lose that response."""
 
 _ERROR_KINDS = {
     408: "timeout",
@@ -24,106 +24,122 @@ _ERROR_KINDS = {
 }
 
 
-class State(enum.Enum):
-    """Where a client connection stands."""
+class ClientState(enum.Enum):
+    """State of a client connection."""
 
     IDLE = enum.auto()
-    """It waits for a request, of which nothing has come."""
+    """Waiting for a request; none of its bytes have arrived."""
     READING = enum.auto()
-    """Something of a head has come, or even all of it."""
-    ASKING = enum.auto()
-    """Its exchange has the request, and must answer it."""
+    """A part of a request head has arrived, or all of it."""
+    EXCHANGING = enum.auto()
+    """The exchange has the request and owes the response."""
     LINGERING = enum.auto()
-    """It was answered for the last time, and what it still sends is thrown away."""
+    """The last response is sent; further input is discarded."""
     CLOSED = enum.auto()
-    """Nothing more is read or written here; a tunnel may have the transport."""
+    """Nothing more is read or written here; a tunnel may own the transport."""
 
 
-# Looked up once: a member of an Enum costs a descriptor call each time.
-_IDLE, _READING, _ASKING = State.IDLE, State.READING, State.ASKING
-_LINGERING, _CLOSED = State.LINGERING, State.CLOSED
+# Module constants: access to an Enum member costs a descriptor call each time.
+_IDLE, _READING, _EXCHANGING = ClientState.IDLE, ClientState.READING, ClientState.EXCHANGING
+_LINGERING, _CLOSED = ClientState.LINGERING, ClientState.CLOSED
 
 
 class ClientConnection:
-    """Reads requests and has them answered in order; see State.
+    """Reads requests and passes them to the exchange in order; see ClientState.
 
     Attributes:
-        tail: what is added to each of its requests.
-        closes: whether it ends with the answer under way.
-        has_ended: whether the client sends no more: it waits for its answer, or is gone.
-        deadline: when what it waits for has taken too long, on the clock of the sweep.
+        added_fields: fields that are added to each of its requests.
+        close_after_response: whether the connection ends with the current response.
+        is_half_closed: whether the client has closed its side: it waits for the response, or is gone.
+        deadline: when the current wait times out, on the clock of the sweep.
     """
 
     __slots__ = (
-        "_buffer", "_exchange", "_lingered", "_read_paused", "_service", "_state", "_write_paused", "closes",
-        "deadline", "has_ended", "tail", "transport",
+        "_buffer",
+        "_context",
+        "_exchange",
+        "_lingered_bytes",
+        "_read_paused",
+        "_state",
+        "_write_paused",
+        "added_fields",
+        "close_after_response",
+        "deadline",
+        "is_half_closed",
+        "transport",
     )  # fmt: skip
 
     transport: Transport
 
-    def __init__(self, service: Service, address: str) -> None:
-        self._service = service
-        self._exchange = Exchange(service, self)
+    def __init__(self, context: WorkerContext, address: str) -> None:
+        self._context = context
+        self._exchange = Exchange(context, self)
         self._state = _IDLE
         self._buffer = b""
         self._read_paused = False
         self._write_paused = False
-        self._lingered = 0
-        self.tail = service.writer.tail(address)
-        self.closes = False
-        self.has_ended = False
-        self.deadline = service.idle_until
+        self._lingered_bytes = 0
+        self.added_fields = context.writer.added_fields(address)
+        self.close_after_response = False
+        self.is_half_closed = False
+        self.deadline = context.idle_until
 
-    # What the transport tells.
+    # Calls of the transport.
 
     def connection_made(self, transport: Transport) -> None:
+        """Register the connection; reject it if there are too many."""
         self.transport = transport
-        if not self._service.admit(self):
-            self._answer_last(503, "too many clients")
+        if not self._context.add_client(self):
+            self._respond_and_close(503, "too many clients")
 
     def data_received(self, data: bytes) -> None:
+        """Route received bytes by state: a request, a body, or bytes to discard."""
         if self._state is _IDLE and not self._write_paused:
-            # Nearly every request comes alone and whole, and can be told from all others at one look.
-            request = self._service.writer.pass_on(data, self.tail)
+            # Nearly every request arrives alone and complete, and one match recognizes it.
+            request = self._context.writer.write_usual(data, self.added_fields)
             if request is not None:
-                self._state = _ASKING
-                self._exchange.ask(request)
+                self._state = _EXCHANGING
+                self._exchange.send_request(request)
             else:
                 self._read_request(data)
-        elif self._state is _ASKING and not self._exchange.request_done:
-            self._exchange.take(data)
+        elif self._state is _EXCHANGING and not self._exchange.request_done:
+            self._exchange.receive_body(data)
         elif self._state is _LINGERING:
-            self._lingered += len(data)
-            if self._lingered > LINGER_BYTES:
+            self._lingered_bytes += len(data)
+            if self._lingered_bytes > LINGER_BYTES:
                 self.transport.abort()
         elif self._state is _READING and not self._write_paused:
             self._read_request(data)
         elif self._state is not _CLOSED:
-            self._keep_for_later(data)
+            self._buffer_data(data)
 
     def eof_received(self) -> bool:
-        if self._state is not _ASKING or not self._exchange.request_done:
+        """Handle the client's FIN; return whether the transport stays open for a response."""
+        if self._state is not _EXCHANGING or not self._exchange.request_done:
             return False
-        # RFC 9112, section 9.6: a client may close its side and still wait for the answer. One that is gone
-        # looks the same until something is sent to it, and so it is not waited with for long.
-        self.closes = self.has_ended = True
-        self.deadline = min(self.deadline, self._service.half_closed_until)
+        # RFC 9112, section 9.6: a client may close its side and still wait for the response. One that is gone
+        # looks the same until data is sent to it, hence the shorter deadline.
+        self.close_after_response = self.is_half_closed = True
+        self.deadline = min(self.deadline, self._context.half_closed_until)
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._state is _ASKING:
+        """Abandon the current exchange and unregister the connection."""
+        if self._state is _EXCHANGING:
             self._exchange.abandon()
         self._state = _CLOSED
-        self._service.forget(self)
+        self._context.remove_client(self)
 
     def pause_writing(self) -> None:
+        """Pause the response: the client does not read."""
         self._write_paused = True
-        if self._state is _ASKING:
+        if self._state is _EXCHANGING:
             self._exchange.pause()
 
     def resume_writing(self) -> None:
+        """Resume the response, or read the next request."""
         self._write_paused = False
-        if self._state is _ASKING:
+        if self._state is _EXCHANGING:
             self._exchange.resume()
         else:
             self._next_request()
@@ -131,28 +147,28 @@ class ClientConnection:
     # Reading requests.
 
     def _read_request(self, data: bytes) -> None:
-        """Read one that is unusual, or not whole, or followed by others."""
-        service = self._service
+        """Read a request that is unusual, incomplete or followed by others."""
+        context = self._context
         data = self._buffer + data
         try:
-            head = read_request(data, service.limits)
+            head = read_request(data, context.limits)
         except ClientProtocolError as error:
-            self._refuse(error)
+            self._reject(error)
             return
         if head is None:
             self._buffer = data
             if self._state is _IDLE:
                 self._state = _READING
-                self.deadline = service.head_until
+                self.deadline = context.head_until
             return
-        self._state = _ASKING
-        self.closes = not head.keep_alive or service.draining
+        self._state = _EXCHANGING
+        self.close_after_response = not head.keep_alive or context.draining
         rest = data[head.size :]
         self._buffer = b"" if head.body else rest
         self._exchange.begin(head, rest)
 
-    def _keep_for_later(self, data: bytes) -> None:
-        """Keep the next request until the answers before it are out; the client waits, too."""
+    def _buffer_data(self, data: bytes) -> None:
+        """Buffer pipelined requests until the current response is sent, and stop reading."""
         self._buffer += data
         if self._state is _IDLE:
             self._state = _READING
@@ -164,15 +180,15 @@ class ClientConnection:
             if self._buffer:
                 self._read_request(b"")
 
-    # What the exchange tells.
+    # Calls of the exchange.
 
-    def unread(self, data: bytes) -> None:
-        """Take back what came after the end of a request's body."""
+    def push_back(self, data: bytes) -> None:
+        """Buffer the bytes after the end of a request body."""
         self._buffer = data
 
-    def answered(self) -> None:
-        """Go on to the next request, or close."""
-        if self.closes:
+    def response_sent(self) -> None:
+        """Start the next request, or close."""
+        if self.close_after_response:
             if self._buffer or not self._exchange.request_done:
                 self._linger()
             else:
@@ -180,82 +196,82 @@ class ClientConnection:
                 self.transport.close()
         elif self._buffer:
             self._state = _READING
-            self.deadline = self._service.head_until
-            # Later, so that a long pipeline of refusals is no deep recursion.
-            self._service.poller.later.append(self._next_request)
+            self.deadline = self._context.head_until
+            # Deferred, so that a long pipeline of rejected requests does not recurse.
+            self._context.poller.next_iteration.append(self._next_request)
         else:
             self._state = _IDLE
-            self.deadline = self._service.idle_until
+            self.deadline = self._context.idle_until
             if self._read_paused and not self._write_paused:
                 self.resume_reading()
 
-    def cut(self) -> None:
-        """End in the middle of an answer: too late for a status, only this can say that it is not whole."""
+    def abort_response(self) -> None:
+        """Reset in the middle of a response: only that shows the client that it is incomplete."""
         self._state = _CLOSED
         self.transport.abort()
 
-    def leave(self) -> tuple[Transport, bytes]:
-        """Hand over the transport, and what has come for whoever has it from now on."""
+    def detach(self) -> tuple[Transport, bytes]:
+        """Return the transport and the bytes received so far to the new owner."""
         self._state = _CLOSED
-        early, self._buffer = self._buffer, b""
+        early_data, self._buffer = self._buffer, b""
         self.resume_reading()
-        self._service.forget(self)
-        return self.transport, early
+        self._context.remove_client(self)
+        return self.transport, early_data
 
-    def count_refusal(self, error: ProxyError) -> None:
-        """Count what is wrong with what the client sent; nothing that it sends further can be trusted."""
-        self._service.counters.client[_ERROR_KINDS.get(error.status, "bad_request")] += 1
-        self.closes = True
+    def count_error(self, error: ProxyError) -> None:
+        """Count a client error; the connection cannot be trusted and closes after the response."""
+        self._context.counters.client[_ERROR_KINDS.get(error.status, "bad_request")] += 1
+        self.close_after_response = True
 
     def pause_reading(self) -> None:
-        """Let the client wait."""
+        """Stop reading from the client."""
         if not self._read_paused:
             self._read_paused = True
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Let the client go on."""
+        """Read from the client again."""
         if self._read_paused:
             self._read_paused = False
             self.transport.resume_reading()
 
-    # Ends.
+    # Ends of the connection.
 
     def timed_out(self) -> None:
-        """End what has taken too long."""
+        """End the current wait."""
         if self._state is _READING:
-            self._refuse(ClientTimeout("the head took too long"))
-        elif self._state is _ASKING:
-            self._exchange.timed_out(of_client=self._write_paused)
+            self._reject(ClientTimeout("the head took too long"))
+        elif self._state is _EXCHANGING:
+            self._exchange.timed_out(client_stalled=self._write_paused)
         else:
             self.transport.abort()
 
     def drain(self) -> None:
-        """Close: now if idle, else after the exchange under way."""
+        """Close now if idle, else after the current exchange."""
         if self._state is _IDLE:
             self._state = _CLOSED
             self.transport.close()
         else:
-            self.closes = True
+            self.close_after_response = True
 
     def abort(self) -> None:
-        """Close now, whatever is under way."""
+        """Close now, whatever the state."""
         self.transport.abort()
 
-    def _refuse(self, error: ProxyError) -> None:
-        self.count_refusal(error)
-        self._answer_last(error.status, error.reason)
+    def _reject(self, error: ProxyError) -> None:
+        self.count_error(error)
+        self._respond_and_close(error.status, error.reason)
 
-    def _answer_last(self, status: int, reason: str) -> None:
-        """Answer where no exchange can."""
-        self.transport.write(forwarding.own_response(status, reason, keep_alive=False, with_body=True))
+    def _respond_and_close(self, status: int, reason: str) -> None:
+        """Send an error response outside of any exchange, then close."""
+        self.transport.write(forwarding.proxy_response(status, reason, keep_alive=False, with_body=True))
         self._linger()
 
     def _linger(self) -> None:
-        """Close the sending side, and read on for a while: unread bytes would turn into a reset."""
+        """Shut down the sending side and read on for a while: unread bytes would cause a reset."""
         self._state = _LINGERING
         self._buffer = b""
-        self.deadline = self._service.dispatcher.now + LINGER_S
+        self.deadline = self._context.dispatcher.now + LINGER_S
         if not self.transport.is_closing:
             self.transport.write_eof()
         self.resume_reading()

@@ -1,4 +1,4 @@
-"""Commands in and events out, one JSON object a line (docs/pipes.md). Knows no command by name."""
+"""Commands in and events out, one JSON object a line (docs/pipes.md), whatever the commands are."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Any
 from proxy.poller import Poller
 
 Emit = Callable[[dict[str, Any]], None]
-"""Takes one event."""
+"""Writes one event."""
 
 
-class Control:
+class CommandReader:
     """Reads commands from a descriptor.
 
     Args:
-        on_command: takes each command, an object with a string under "command".
-        on_end: is told when the other side has gone.
+        on_command: receives each command, an object with a string under "command".
+        on_eof: is called when the other side has closed the pipe.
     """
 
-    def __init__(self, on_command: Callable[[dict[str, Any]], None], on_end: Callable[[], None]) -> None:
+    def __init__(self, on_command: Callable[[dict[str, Any]], None], on_eof: Callable[[], None]) -> None:
         self._on_command = on_command
-        self._on_end = on_end
+        self._on_eof = on_eof
         self._buffer = b""
 
     def listen(self, poller: Poller, descriptor: int) -> None:
-        """Begin to read; `descriptor` becomes non-blocking."""
-        Pipe(poller, descriptor, self.feed, self._on_end)
+        """Start reading; `descriptor` becomes non-blocking."""
+        PipeReader(poller, descriptor, self.feed, self._on_eof)
 
     def feed(self, data: bytes) -> None:
-        """Take bytes as they come; a line that is no command is passed over."""
+        """Parse bytes in any pieces; skip lines that are not commands."""
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
             command = _parse(line)
@@ -39,24 +39,25 @@ class Control:
                 self._on_command(command)
 
 
-class Pipe:
-    """The reading end of a pipe, which is told what comes in and that no more will."""
+class PipeReader:
+    """The reading end of a pipe: calls `on_data` with what arrives, and `on_eof` at its end."""
 
     def __init__(
-        self, poller: Poller, descriptor: int, on_data: Callable[[bytes], None], on_end: Callable[[], None]
+        self, poller: Poller, descriptor: int, on_data: Callable[[bytes], None], on_eof: Callable[[], None]
     ) -> None:
         self._poller = poller
         self._descriptor = descriptor
         self._on_data = on_data
-        self._on_end = on_end
+        self._on_eof = on_eof
         os.set_blocking(descriptor, False)
         try:
-            poller.add(descriptor, self)
+            poller.register(descriptor, self)
         except PermissionError:
-            # A file, or /dev/null: never waited for, and all of it is there.
-            poller.later.append(self._read_file)
+            # A file, or /dev/null: epoll rejects it, and all of it is there.
+            poller.next_iteration.append(self._read_file)
 
     def read(self) -> None:
+        """Read what has arrived."""
         try:
             data = os.read(self._descriptor, 65536)
         except BlockingIOError:
@@ -64,20 +65,21 @@ class Pipe:
         if data:
             self._on_data(data)
         else:
-            self._poller.release(self._descriptor)
-            self._on_end()
+            self._poller.unregister(self._descriptor)
+            self._on_eof()
 
     def ready(self, events: int) -> None:
+        """Read what has arrived."""
         self.read()
 
     def _read_file(self) -> None:
         while data := os.read(self._descriptor, 65536):
             self._on_data(data)
-        self._on_end()
+        self._on_eof()
 
 
 def write_event(descriptor: int, event: dict[str, Any]) -> None:
-    """Write one event to a pipe, whole."""
+    """Write one event to a pipe, completely."""
     left = memoryview(json.dumps(event).encode("ascii") + b"\n")
     while left:
         left = left[os.write(descriptor, left) :]

@@ -1,4 +1,4 @@
-"""What the proxy counts, as docs/pipes.md names it. Plain numbers; summed over workers."""
+"""The counters of the proxy, named as in docs/pipes.md, and their sum over workers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Counters:
     __slots__ = (
         "accepted",
         "client",
+        "ejected",
         "first_exhausted_ns",
-        "left_out",
         "lost",
         "opened",
         "requests",
@@ -30,13 +30,13 @@ class Counters:
         self.opened = 0
         self.reused = 0
         self.lost = 0
-        self.left_out = 0
+        self.ejected = 0
         self.first_exhausted_ns: int | None = None
         self.client = dict.fromkeys(self.CLIENT_ERRORS, 0)
         self.upstream = dict.fromkeys(self.UPSTREAM_ERRORS, 0)
 
-    def as_event(self, event: str) -> dict[str, Any]:
-        """Return the event that tells these counters."""
+    def to_event(self, event: str) -> dict[str, Any]:
+        """Return the counters as an event of this name."""
         return {
             "event": event,
             "role": "proxy",
@@ -46,17 +46,17 @@ class Counters:
             "reused": self.reused,
             "errors": {"client": dict(self.client), "upstream": dict(self.upstream)},
             "lost": self.lost,
-            "left_out": self.left_out,
+            "ejected": self.ejected,
             "first_exhausted_ns": self.first_exhausted_ns,
         }
 
 
-def summed(events: Iterable[dict[str, Any]]) -> Counters:
-    """Add up the counters that several workers have told; the first exhaustion is the earliest."""
+def merge(events: Iterable[dict[str, Any]]) -> Counters:
+    """Add up the counters of several workers; the first exhaustion is the earliest."""
     total = Counters()
     moments: list[int] = []
     for event in events:
-        for name in ("accepted", "requests", "opened", "reused", "lost", "left_out"):
+        for name in ("accepted", "requests", "opened", "reused", "lost", "ejected"):
             setattr(total, name, getattr(total, name) + event[name])
         for side, counts in (("client", total.client), ("upstream", total.upstream)):
             for name in counts:

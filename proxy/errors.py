@@ -1,18 +1,18 @@
-"""What the proxy raises, and the status that a client is told.
+"""The exceptions of the proxy, and the status that each sends to the client.
 
 ProxyError(status)
-    ClientProtocolError    400 and its kin: the client's message cannot be trusted
+    ClientProtocolError    400 and related: the client's message cannot be trusted
     UpstreamProtocolError  502: the upstream's message cannot be trusted
     ConnectFailed          502: no connection to the upstream
     UpstreamReset          502: the connection ended before its response did
     UpstreamTimeout        504: the upstream took too long
     PoolTimeout            503: no connection became free in time, or the queue is full
     ClientTimeout          408: the client took too long
-    NoRoom                 507: a body that must be kept until it is whole cannot be
+    SpoolFailed            507: a request body could not be stored
 
-StartError(exit_code)      the proxy cannot start; never meets a client
-    SettingsError          2: the flags make no sense
-    ListenError            3: the address is not to be had
+StartError(exit_code)      the proxy cannot start; never sent to a client
+    SettingsError          2: invalid flags
+    ListenError            3: the address is not available
     FileLimitError         3: too few open files
     WorkerError            3: a worker has died
 """
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 
 class ProxyError(Exception):
-    """Ends an exchange; `status` is what the client is told, `reason` why, in one line."""
+    """Ends an exchange with `status`; `reason` is one line for the client."""
 
     status = 500
 
@@ -78,8 +78,8 @@ class PoolTimeout(ProxyError):
     status = 503
 
 
-class NoRoom(ProxyError):
-    """The disk does not take a request body that must be kept until it is whole."""
+class SpoolFailed(ProxyError):
+    """A request body that must be stored until it is complete cannot be."""
 
     status = 507
 
@@ -99,10 +99,10 @@ class FileLimitError(StartError):
 
 
 class WorkerError(StartError):
-    """A worker ended before it was told to."""
+    """A worker ended before it was stopped."""
 
 
 class SettingsError(StartError):
-    """The flags make no sense."""
+    """A flag, a value or a combination of flags is invalid."""
 
     exit_code = 2

@@ -1,4 +1,4 @@
-"""The command line of the proxy: flags in, Settings out. argparse, since starting fast matters."""
+"""The command line of the proxy. argparse, since starting fast matters."""
 
 from __future__ import annotations
 
@@ -13,53 +13,54 @@ from typing import NoReturn
 from proxy.errors import SettingsError
 from proxy.settings import Address, Limits, Settings, is_ipv6
 
-# Flag, field of Limits, kind of number, what it bounds.
+# Flag, field of Limits, type, help text.
 _LIMIT_FLAGS: tuple[tuple[str, str, type[int] | type[float], str], ...] = (
     ("--max-head", "head_bytes", int, "bytes of a head, request or response (431, 414)"),
     ("--max-fields", "head_fields", int, "header fields in a head (431)"),
     ("--max-body", "body_bytes", int, "bytes of a request body (413)"),
     (
-        "--max-collected",
-        "collected_bytes",
+        "--max-body-spool",
+        "spool_bytes",
         int,
-        "bytes of a chunked body kept for an HTTP/1.0 upstream (411)",
+        "bytes of a chunked body stored for an HTTP/1.0 upstream (411)",
     ),
     ("--head-timeout", "head_timeout_s", float, "seconds from the first byte of a head to its last (408)"),
     ("--idle-timeout", "idle_timeout_s", float, "seconds that a client connection may wait for a request"),
-    ("--body-timeout", "body_timeout_s", float, "seconds of silence in a request body (408)"),
+    ("--body-timeout", "body_timeout_s", float, "seconds without data in a request body (408)"),
     ("--connect-timeout", "connect_timeout_s", float, "seconds until an upstream accepts a connection (504)"),
     (
         "--read-timeout",
         "read_timeout_s",
         float,
-        "seconds of silence of an upstream that owes a response (504)",
+        "seconds without data of a pending response (504)",
     ),
     (
         "--half-closed-timeout",
         "half_closed_timeout_s",
         float,
-        "the same once the client has closed its side, and may be gone",
+        "as --read-timeout, once the client has closed its side",
     ),
-    ("--max-fails", "max_fails", int, "failed connects that leave an upstream out for a while; 0: none do"),
-    ("--fail-timeout", "fail_timeout_s", float, "seconds in which they count, and for which it is left out"),
-    ("--tunnel-timeout", "tunnel_timeout_s", float, "seconds of silence in a tunnel"),
+    ("--max-fails", "max_fails", int, "failed connects that eject an upstream for a while; 0: never"),
+    ("--fail-timeout", "fail_timeout_s", float, "seconds in which failures count, and of an ejection"),
+    ("--tunnel-timeout", "tunnel_timeout_s", float, "seconds without data in a tunnel"),
     ("--queue-timeout", "queue_timeout_s", float, "seconds that a request may wait for a connection (503)"),
     ("--queue-length", "queue_length", int, "requests that may wait while --pool-max are open (503)"),
     ("--max-clients", "clients", int, "client connections of one worker (503)"),
-    ("--drain-timeout", "drain_timeout_s", float, "seconds that exchanges under way may take after SIGTERM"),
+    ("--drain-timeout", "drain_timeout_s", float, "seconds that current exchanges may take after SIGTERM"),
 )
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        """Raise the message as a SettingsError."""
         raise SettingsError(f"{message}; see python -m proxy --help")
 
 
 def read_flags(argv: list[str]) -> tuple[Settings, bool]:
-    """Return the settings that `argv` asks for, and whether commands come in on stdin.
+    """Return the settings of a command line, and whether commands come in on stdin.
 
     Raises:
-        SettingsError: a flag, a value or a combination that makes no sense; one line with the remedy.
+        SettingsError: an invalid flag, value or combination; one line with the remedy.
     """
     args = _parser().parse_args(argv)
     limits = Limits(**{name: getattr(args, name) for _, name, _, _ in _LIMIT_FLAGS})
@@ -67,7 +68,7 @@ def read_flags(argv: list[str]) -> tuple[Settings, bool]:
         listen=args.listen,
         upstreams=tuple(args.upstream),
         mode=args.mode,
-        closer=args.closer,
+        closes_first=args.closes_first,
         upstream_http=args.upstream_http,
         pool_idle=args.pool_idle,
         pool_max=args.pool_max,
@@ -89,18 +90,28 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m proxy", description="A reverse proxy for HTTP/1.1 with an upstream pool."
     )
     add = parser.add_argument
-    add("--listen", type=_address, required=True, metavar="HOST:PORT", help="port 0 lets the kernel choose")
+    add("--listen", type=_address, required=True, metavar="HOST:PORT", help="port 0: chosen by the kernel")
     add(
         "--upstream",
         type=_upstream,
         required=True,
         action="append",
         metavar="HOST:PORT",
-        help="repeat: in turn, and the next one where one cannot be reached",
+        help="repeatable: used in turn; if one cannot be reached, the next",
     )
-    add("--mode", choices=("short", "keepalive"), required=True, help="what becomes of upstream connections")
-    add("--closer", choices=("proxy", "backend"), default="proxy", help="who closes first in short mode")
-    add("--upstream-http", choices=("1.0", "1.1"), default="1.1", help="HTTP version spoken upstream")
+    add(
+        "--mode",
+        choices=("short", "keepalive"),
+        required=True,
+        help="whether upstream connections are reused",
+    )
+    add(
+        "--closes-first",
+        choices=("proxy", "backend"),
+        default="proxy",
+        help="which side closes first in short mode",
+    )
+    add("--upstream-http", choices=("1.0", "1.1"), default="1.1", help="HTTP version of upstream requests")
     _add_number(
         parser, "--pool-idle", "pool_idle", int, "idle connections that one worker keeps", defaults, 0
     )
@@ -113,8 +124,15 @@ def _parser() -> argparse.ArgumentParser:
         parser, "--requests-per-connection", "requests_per_connection", int, "0: no maximum", defaults, 0
     )
     _add_number(parser, "--workers", "workers", int, "processes that share the port", defaults)
-    add("--source", type=_source, action="append", default=[], metavar="ADDRESS", help="repeat: in turn")
-    add("--control", action="store_true", help="take commands from stdin; end with it")
+    add(
+        "--source",
+        type=_source,
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="repeatable: used in turn",
+    )
+    add("--control", action="store_true", help="read commands from stdin; end with it")
     limits = {field.name: field.default for field in dataclasses.fields(Limits)}
     for flag, name, kind, text in _LIMIT_FLAGS:
         _add_number(parser, flag, name, kind, text, limits, least=0 if name == "max_fails" else 1)
@@ -130,14 +148,14 @@ def _add_number(  # noqa: PLR0917
     defaults: dict[str, object],
     least: int = 1,
 ) -> None:
-    read = _whole(least) if kind is int else _seconds
+    read = _integer(least) if kind is int else _seconds
     parser.add_argument(
         flag, dest=name, type=read, default=defaults[name], metavar="N" if kind is int else "S",
         help=f"{text} (default {defaults[name]:g})",
     )  # fmt: skip
 
 
-def _whole(least: int) -> Callable[[str], int]:
+def _integer(least: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not text.isascii() or not text.isdigit() or not least <= int(text) <= 2**62:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
@@ -161,11 +179,11 @@ def _address(text: str) -> Address:
     if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080")
     try:
-        # Looked up once, here: an exchange must never wait for a name server.
+        # Resolved once, here: an exchange must never wait for a name server.
         found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
     except OSError as error:
         raise argparse.ArgumentTypeError(
-            f"cannot look up {host!r}: {error.strerror}; give an address"
+            f"cannot resolve {host!r}: {error.strerror}; give an address"
         ) from None
     return str(found[0][4][0]), int(port)
 

@@ -1,87 +1,86 @@
-"""What goes on to the other side: heads written anew, and the proxy's own answers. Bytes in, bytes out."""
+"""Heads as the proxy forwards them, and responses of the proxy itself: bytes in, bytes out."""
 
 from __future__ import annotations
 
 import time
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Final
 
 from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
 from proxy.http11.request import RequestHead, read_usual_request
 from proxy.http11.response import ResponseHead
 from proxy.settings import Limits
 
-PSEUDONYM: Final = b"keepalive-bench"
-"""How the proxy names itself in Via (RFC 9110, section 7.6.3)."""
+PSEUDONYM = b"keepalive-bench"
+"""Name of the proxy in Via (RFC 9110, section 7.6.3)."""
 
-MAX_TAILS: Final = 1024
-"""Client addresses whose part of the head is kept ready."""
+MAX_CACHED_CLIENTS = 1024
+"""Client addresses whose added fields are cached."""
 
-CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class RequestWriter:
-    """Writes the heads of forwarded requests for one proxy.
+    """Writes the heads of forwarded requests.
 
     Args:
-        limits: what a head may hold.
-        is_10: whether the upstream is spoken to in HTTP/1.0.
-        keep_alive: whether the connection is to be kept: HTTP/1.0 must ask for it.
-        ask_close: whether the upstream is asked to close it.
+        limits: limits on a head.
+        is_http10: whether the upstream speaks HTTP/1.0.
+        keep_alive: whether the connection is kept: in HTTP/1.0 the request must say so.
+        request_close: whether the upstream is requested to close the connection.
     """
 
-    __slots__ = ("_connection", "_is_10", "_limits", "_tails", "_version")
+    __slots__ = ("_added_fields", "_connection", "_is_http10", "_limits", "_version")
 
-    def __init__(self, limits: Limits, *, is_10: bool, keep_alive: bool, ask_close: bool) -> None:
+    def __init__(self, limits: Limits, *, is_http10: bool, keep_alive: bool, request_close: bool) -> None:
         self._limits = limits
-        self._is_10 = is_10
-        self._version = b" HTTP/1.0\r\n" if is_10 else b" HTTP/1.1\r\n"
-        self._tails: dict[str, bytes] = {}
+        self._is_http10 = is_http10
+        self._version = b" HTTP/1.0\r\n" if is_http10 else b" HTTP/1.1\r\n"
+        self._added_fields: dict[str, bytes] = {}
         self._connection = b""
-        if ask_close:
+        if request_close:
             self._connection = b"Connection: close\r\n"
-        elif is_10 and keep_alive:
+        elif is_http10 and keep_alive:
             self._connection = b"Connection: keep-alive\r\n"
 
     @property
     def to_http10(self) -> bool:
-        """Whether the upstream can neither send 100 (Continue) nor read chunks: both are done for it here."""
-        return self._is_10
+        """Return whether the upstream cannot send 100 (Continue) or read chunks: the proxy does both."""
+        return self._is_http10
 
-    def tail(self, client: str) -> bytes:
-        """Return what is added to every request of a client with the address `client`.
+    def added_fields(self, client: str) -> bytes:
+        """Return the fields that are added to every request of a client with the address `client`.
 
-        The connections of one client share it: two thousand copies would not stay in the processor's cache.
+        The connections of one client share them: 2,000 copies would not stay in the processor's cache.
         """
-        tail = self._tails.get(client)
-        if tail is None:
-            if len(self._tails) >= MAX_TAILS:
-                self._tails.clear()
-            tail = self._tails[client] = self._tail(client)
-        return tail
+        added_fields = self._added_fields.get(client)
+        if added_fields is None:
+            if len(self._added_fields) >= MAX_CACHED_CLIENTS:
+                self._added_fields.clear()
+            added_fields = self._added_fields[client] = self._write_added_fields(client)
+        return added_fields
 
-    def _tail(self, client: str) -> bytes:
+    def _write_added_fields(self, client: str) -> bytes:
         return b"%bVia: 1.1 %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-For: %b\r\nX-Forwarded-Host: " % (
             self._connection,
             PSEUDONYM,
             client.encode("ascii"),
         )
 
-    def pass_on(self, data: bytes, tail: bytes) -> bytes | None:
-        """Return what to forward, where `data` is one request in the usual spelling; None says nothing."""
-        usual = None if self._is_10 else read_usual_request(data, self._limits)
+    def write_usual(self, data: bytes, added_fields: bytes) -> bytes | None:
+        """Return the request to forward if `data` is one request in the usual form, else None."""
+        usual = None if self._is_http10 else read_usual_request(data, self._limits)
         if usual is None:
             return None
         lines, host, more = usual
-        return b"".join((lines, more or b"", tail, host, b"\r\n\r\n"))
+        return b"".join((lines, more or b"", added_fields, host, b"\r\n\r\n"))
 
-    def write(self, head: RequestHead, tail: bytes, default_host: bytes) -> bytes:
-        """Return the head to forward; `default_host` stands in where an HTTP/1.0 client named none."""
+    def write(self, head: RequestHead, added_fields: bytes, default_host: bytes) -> bytes:
+        """Return the head to forward; `default_host` replaces a missing Host of an HTTP/1.0 client."""
         parts = [head.method, b" ", head.target, self._version, head.fields]
         if head.body == CHUNKED:
             parts.append(b"Transfer-Encoding: chunked\r\n")
-        if head.expects_continue and not self._is_10:
+        if head.expects_continue and not self._is_http10:
             parts.append(b"Expect: 100-continue\r\n")
         if head.max_forwards > 0:
             parts.append(b"Max-Forwards: %d\r\n" % (head.max_forwards - 1))
@@ -89,20 +88,20 @@ class RequestWriter:
             parts.append(b"Host: %b\r\n" % default_host)
         if head.upgrade:
             parts.append(b"Upgrade: %b\r\n" % head.upgrade)
-            tail = b"Connection: upgrade\r\n" + tail.removeprefix(self._connection)
+            added_fields = b"Connection: upgrade\r\n" + added_fields.removeprefix(self._connection)
         if head.forwarded_for:
-            tail = tail.replace(b"-For: ", b"-For: %b, " % head.forwarded_for, 1)
-        parts += (tail, head.host or default_host, b"\r\n\r\n")
+            added_fields = added_fields.replace(b"-For: ", b"-For: %b, " % head.forwarded_for, 1)
+        parts += (added_fields, head.host or default_host, b"\r\n\r\n")
         return b"".join(parts)
 
 
 def response_head(head: ResponseHead, *, keep_alive: bool, to_http10: bool, date: bytes) -> bytes:
-    """Return the head of a final response as the client shall see it.
+    """Return the head of a final response for the client.
 
     Args:
         keep_alive: whether the client's connection is kept.
-        to_http10: whether the client speaks HTTP/1.0, which must be told that it is, and cannot read chunks.
-        date: a field line of the present moment, for a response that has none (RFC 9110, section 6.6.1).
+        to_http10: whether the client speaks HTTP/1.0: its keep-alive is explicit, and it cannot read chunks.
+        date: a Date field line for a response that has none (RFC 9110, section 6.6.1).
     """
     parts = [head.status_line, head.fields]
     if not head.has_date:
@@ -117,13 +116,8 @@ def response_head(head: ResponseHead, *, keep_alive: bool, to_http10: bool, date
     return b"".join(parts)
 
 
-def dated(data: bytes, end: int, date: bytes) -> bytes:
-    """Return a response with a Date added where its fields end (RFC 9110, section 6.6.1)."""
-    return b"".join((data[:end], date, data[end:]))
-
-
 def interim_head(head: ResponseHead) -> bytes:
-    """Return the head of a 1xx response as the client shall see it."""
+    """Return the head of a 1xx response for the client."""
     if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
         return b"%b%bConnection: upgrade\r\nUpgrade: %b\r\n\r\n" % (
             head.status_line,
@@ -133,8 +127,8 @@ def interim_head(head: ResponseHead) -> bytes:
     return head.status_line + head.fields + b"\r\n"
 
 
-def own_response(status: int, reason: str, *, keep_alive: bool, with_body: bool) -> bytes:
-    """Return an answer of the proxy itself: one line of text that says what went wrong."""
+def proxy_response(status: int, reason: str, *, keep_alive: bool, with_body: bool) -> bytes:
+    """Return a response of the proxy itself, with one line of text that gives the reason."""
     body = f"{status} {HTTPStatus(status).phrase}: {reason}\n".encode("ascii", "backslashreplace")
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"

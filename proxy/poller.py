@@ -1,8 +1,7 @@
-"""One process's turns: waits until descriptors are ready, and calls who watches them. No sockets, no HTTP.
+"""The event loop of one process: waits until descriptors are ready, and calls their handlers.
 
-Not an asyncio loop: two of the four system calls of an exchange would then go through layers that cost as
-much as the calls themselves. What the proxy needs of a loop is here: descriptors, a tick, signals, and calls
-for later.
+Not an asyncio loop: two of the four system calls of an exchange would then pass layers that cost as much
+as the calls themselves. It has only what the proxy needs: descriptors, a tick, signals and deferred calls.
 """
 
 from __future__ import annotations
@@ -15,174 +14,177 @@ from math import inf
 from time import monotonic
 from typing import Protocol
 
-IN, OUT = select.EPOLLIN, select.EPOLLOUT
-END = select.EPOLLRDHUP
-"""The other side has ended what it sends."""
-CHANGES = select.EPOLLET
-"""Tell of each event once. Otherwise the kernel looks again, at the next turn, at all that it told before."""
-TURN = 64
-"""Events of a turn. What a turn reads is sent on by the next: with more of them the processor's caches would
-have lost, at 2,000 clients, what they knew of each connection (4 % of all that an exchange costs)."""
+READABLE, WRITABLE = select.EPOLLIN, select.EPOLLOUT
+PEER_CLOSED = select.EPOLLRDHUP
+"""The other side has shut down its sending side."""
+EDGE_TRIGGERED = select.EPOLLET
+"""Report each event once. Otherwise the kernel checks all reported descriptors again next time."""
+MAX_EVENTS = 64
+"""Events per iteration. The next iteration sends what this one has read: with more events, at 2,000 clients,
+the processor's caches would have lost the state of each connection (4 % of the cost of an exchange).
+"""
 
 
-class Watcher(Protocol):
-    """Who watches a descriptor."""
+class EventHandler(Protocol):
+    """Handles the events of a descriptor."""
 
     def read(self) -> None:
-        """Take it that there is something to read, and nothing else to learn."""
+        """Handle that the descriptor is readable, and nothing else."""
 
     def ready(self, events: int) -> None:
-        """Take any other events of epoll; both are hints, which an earlier event may have made stale."""
+        """Handle any other epoll events; they may be stale, as in `read`."""
 
 
-class Holder(Protocol):
-    """A watcher that holds back what it has to send."""
+class DeferredSender(Protocol):
+    """A handler with deferred data to send."""
 
     descriptor: int
 
     def flush(self) -> None:
-        """Send it."""
+        """Send the data."""
 
 
 class Poller:
-    """Waits, and calls.
+    """Waits for events and calls handlers.
 
-    A turn: what is ready is handled; then they who held back in the turn before send, and come the calls that
-    it has left for `later`; then those that this turn has left for `soon`.
+    An iteration handles the ready descriptors. Then it flushes the senders deferred in the iteration
+    before, runs the calls that one left in `next_iteration`, and runs its own `end_of_iteration` calls.
     """
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        # By descriptor: these are small numbers, since the kernel gives the lowest that is free, and a list
-        # of them stays in the processor's cache.
-        self._watchers: list[Watcher | None] = []
-        self.held: list[Holder] = []
-        """Who holds something back until all that has come in for it by now was read."""
-        self.later: list[Callable[[], None]] = []
-        """Calls to make at the end of the next turn, which comes at once."""
-        self.soon: list[Callable[[], None]] = []
-        """Calls to make at the end of this turn."""
+        # Indexed by descriptor: the kernel assigns the lowest free number, and a short list stays in the
+        # processor's cache.
+        self._handlers: list[EventHandler | None] = []
+        self.deferred: list[DeferredSender] = []
+        """Senders that wait until all input that has arrived is read."""
+        self.next_iteration: list[Callable[[], None]] = []
+        """Calls for the end of the next iteration, which starts at once."""
+        self.end_of_iteration: list[Callable[[], None]] = []
+        """Calls for the end of this iteration."""
         self.is_running = False
-        self._failed: Callable[[Watcher, Exception], None] = _raise
+        self._on_error: Callable[[EventHandler, Exception], None] = _raise
         self._tick: Callable[[], None] = lambda: None
         self._tick_s = inf
 
-    def add(self, descriptor: int, watcher: Watcher, events: int = IN) -> None:
-        """Begin to watch a descriptor, for what comes in unless told otherwise."""
+    def register(self, descriptor: int, handler: EventHandler, events: int = READABLE) -> None:
+        """Watch a descriptor, for readability by default."""
         self._epoll.register(descriptor, events)
-        watchers = self._watchers
-        while len(watchers) <= descriptor:
-            watchers.append(None)
-        watchers[descriptor] = watcher
+        handlers = self._handlers
+        while len(handlers) <= descriptor:
+            handlers.append(None)
+        handlers[descriptor] = handler
 
-    def change(self, descriptor: int, events: int) -> None:
-        """Watch it for these events from now on, and tell anew what is there; hang-ups are always told."""
+    def modify(self, descriptor: int, events: int) -> None:
+        """Watch for these events from now on, and report pending ones again; hang-ups are always reported."""
         self._epoll.modify(descriptor, events)
 
-    def hand(self, descriptor: int, watcher: Watcher) -> None:
-        """Tell another watcher from now on."""
-        self._watchers[descriptor] = watcher
+    def set_handler(self, descriptor: int, handler: EventHandler) -> None:
+        """Replace the handler of a descriptor."""
+        self._handlers[descriptor] = handler
 
-    def remove(self, descriptor: int) -> None:
+    def forget(self, descriptor: int) -> None:
         """Forget a descriptor that is about to be closed, which ends epoll's interest in it."""
-        self._watchers[descriptor] = None
+        self._handlers[descriptor] = None
 
-    def release(self, descriptor: int) -> None:
-        """Forget a descriptor that stays open."""
-        self._watchers[descriptor] = None
+    def unregister(self, descriptor: int) -> None:
+        """Stop watching a descriptor that stays open."""
+        self._handlers[descriptor] = None
         self._epoll.unregister(descriptor)
 
-    def every(self, seconds: float, tick: Callable[[], None]) -> None:
+    def set_tick(self, seconds: float, tick: Callable[[], None]) -> None:
         """Call `tick` about once in so many seconds."""
         self._tick_s, self._tick = seconds, tick
 
-    def guard(self, failed: Callable[[Watcher, Exception], None]) -> None:
-        """Have `failed` take what a watcher raises; without it, the turns end with it."""
-        self._failed = failed
+    def set_error_handler(self, on_error: Callable[[EventHandler, Exception], None]) -> None:
+        """Pass exceptions of handlers to `on_error`; without it they end the loop."""
+        self._on_error = on_error
 
     def on_signals(self, numbers: Iterable[int], call: Callable[[], None]) -> None:
-        """Make a call, from a turn, for each of these signals that comes."""
+        """Run a call, from an iteration, for each of these signals that arrives."""
         reading, writing = os.pipe()
         for end in (reading, writing):
             os.set_blocking(end, False)
         for number in numbers:
-            # The interpreter writes to the pipe only for signals that have a handler in Python.
+            # The interpreter writes to the pipe only for signals with a Python handler.
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(writing)
-        self.add(reading, _Signals(reading, call))
+        self.register(reading, _Signals(reading, call))
 
     def run(self) -> None:
-        """Take turns until told to stop."""
+        """Run iterations until stopped."""
         self.is_running = True
         poll = self._epoll.poll
         due = monotonic() + self._tick_s
         while self.is_running:
-            calls, self.later = self.later, []
-            held, self.held = self.held, []
-            wait_s = 0 if calls or held else max(0.0, due - monotonic())
-            ready = poll(wait_s if wait_s < inf else None, TURN)
-            self._tell(ready)
-            if held:
-                if len(ready) == TURN:
-                    self._look_at(held)
-                for holder in held:
-                    holder.flush()
+            calls, self.next_iteration = self.next_iteration, []
+            deferred, self.deferred = self.deferred, []
+            wait_s = 0 if calls or deferred else max(0.0, due - monotonic())
+            ready = poll(wait_s if wait_s < inf else None, MAX_EVENTS)
+            self._dispatch(ready)
+            if deferred:
+                if len(ready) == MAX_EVENTS:
+                    self._poll_deferred(deferred)
+                for sender in deferred:
+                    sender.flush()
             for call in calls:
                 call()
-            if self.soon:
-                calls, self.soon = self.soon, []
+            if self.end_of_iteration:
+                calls, self.end_of_iteration = self.end_of_iteration, []
                 for call in calls:
                     call()
             if monotonic() >= due:
                 self._tick()
                 due = monotonic() + self._tick_s
 
-    def _tell(self, ready: Iterable[tuple[int, int]]) -> None:
-        watchers = self._watchers
+    def _dispatch(self, ready: Iterable[tuple[int, int]]) -> None:
+        handlers = self._handlers
         for descriptor, events in ready:
-            # An earlier event may have closed this one.
-            watcher = watchers[descriptor]
-            if watcher is None:
+            # An earlier event may have closed this descriptor.
+            handler = handlers[descriptor]
+            if handler is None:
                 continue
             try:
-                if events == IN:
-                    watcher.read()
+                if events == READABLE:
+                    handler.read()
                 else:
-                    watcher.ready(events)
-            except Exception as error:  # noqa: BLE001 - one watcher's bug is not the others' end
-                self._failed(watcher, error)
+                    handler.ready(events)
+            except Exception as error:  # noqa: BLE001 - one handler's bug must not end the others
+                self._on_error(handler, error)
 
-    def _look_at(self, held: list[Holder]) -> None:
-        """Read what has come in for these, where more has come in than the turn had room for."""
-        look = select.poll()
-        for holder in held:
-            if holder.descriptor >= 0:
-                look.register(holder.descriptor, select.POLLIN)
-        self._tell((descriptor, IN) for descriptor, _ in look.poll(0))
+    def _poll_deferred(self, deferred: list[DeferredSender]) -> None:
+        """Read the input of these senders if there was more than one iteration handles."""
+        poll = select.poll()
+        for sender in deferred:
+            if sender.descriptor >= 0:
+                poll.register(sender.descriptor, select.POLLIN)
+        self._dispatch((descriptor, READABLE) for descriptor, _ in poll.poll(0))
 
     def stop(self) -> None:
-        """Make this turn the last one."""
+        """Make this iteration the last one."""
         self.is_running = False
 
     def close(self) -> None:
-        """Let go of the epoll; what was watched stays open."""
+        """Close the epoll descriptor; watched descriptors stay open."""
         self._epoll.close()
 
 
-def _raise(watcher: Watcher, error: Exception) -> None:
+def _raise(handler: EventHandler, error: Exception) -> None:
     raise error
 
 
 class _Signals:
-    """The reading end of the pipe that the interpreter tells of signals."""
+    """The reading end of the interpreter's wake-up pipe for signals."""
 
     def __init__(self, descriptor: int, call: Callable[[], None]) -> None:
         self._descriptor = descriptor
         self._call = call
 
     def read(self) -> None:
+        """Run the call once per signal."""
         for _ in os.read(self._descriptor, 64):
             self._call()
 
     def ready(self, events: int) -> None:
+        """Run the call once per signal."""
         self.read()

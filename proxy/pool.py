@@ -1,16 +1,16 @@
-"""Which upstream connection serves which exchange. No sockets, no clock: events in, actions out.
+"""The upstream connection pool: decides which connection serves which exchange.
 
-In come `take`, `reserve`, `acquire`, `wait`, `opened`, `release`, `lost`, `failed`, `renew`, `cancel` and
-`expire`; out go `Use`, `Open`, `Close` and `Refuse`, which the caller carries out. The pool makes four
-promises:
+It has no sockets and no clock. Events are its methods `take`, `reserve`, `acquire`, `wait`, `opened`,
+`release`, `lost`, `failed`, `renew`, `cancel` and `expire`; it returns the actions `Use`, `Open`, `Close`
+and `Refuse`, which the caller carries out. The pool guarantees:
 
-* a connection that was handed out is never closed by another event;
+* no other event closes a connection that is in use;
 * an idle connection goes to exactly one waiter, first come, first served;
-* `max_idle` counts idle connections, and nothing else;
-* each event costs O(1), whatever the pool holds (`expire`: per connection or waiter that it ends).
+* `max_idle` counts idle connections only;
+* each event costs O(1), whatever the size of the pool (`expire`: per connection or waiter that it ends).
 
 All upstream addresses share one pool, since any of them may serve any exchange: there is never a reason to
-close an idle connection to one in favour of another. In short mode nothing is ever released to it.
+close an idle connection to one in favour of another. In short mode nothing is ever released to the pool.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Use(Generic[Connection, Waiter]):
 
 @dataclass(slots=True)
 class Open(Generic[Waiter]):
-    """Open a connection, for `reserved_for` alone or else for whoever waits longest when it is open."""
+    """Open a connection, for `reserved_for` alone or else for the first waiter when it is open."""
 
     reserved_for: Waiter | None = None
 
@@ -48,7 +48,7 @@ class Close(Generic[Connection]):
 
 @dataclass(slots=True)
 class Refuse(Generic[Waiter]):
-    """Tell `waiter` that there is no connection for it: the queue is full, or it waited too long."""
+    """Report to `waiter` that it gets no connection: the queue is full, or it waited too long."""
 
     waiter: Waiter
 
@@ -82,43 +82,44 @@ class Pool(Generic[Connection, Waiter]):
         self._open = 0
         self._opening = 0
         self._any: Open[Waiter] = Open()
-        # Both map to the moment of entry, and the oldest entry comes first. Idle connections leave at the
+        # Both map to the time of entry, oldest first. Idle connections leave at the
         # back; waiters at the front, where a plain dict is slow to find its first entry after many deletions.
         self._idle: dict[Connection, float] = {}
         self._waiting: OrderedDict[Waiter, float] = OrderedDict()
 
     @property
     def open(self) -> int:
-        """Connections opening, busy and idle."""
+        """Return the number of connections opening, busy and idle."""
         return self._open
 
     @property
     def idle(self) -> int:
-        """Connections that wait for an exchange."""
+        """Return the number of idle connections."""
         return len(self._idle)
 
     @property
     def waiting(self) -> int:
-        """Exchanges that wait for a connection."""
+        """Return the number of exchanges that wait for a connection."""
         return len(self._waiting)
 
     @property
     def _queued(self) -> int:
-        """Exchanges that wait without a connection being opened on their behalf."""
+        """Return the number of waiters beyond the connections being opened."""
         return len(self._waiting) - self._opening
 
     def take(self) -> Connection | None:
-        """Hand out the most recently used idle connection; None means that `acquire` must decide.
+        """Return the most recently used idle connection; None means that `acquire` must decide.
 
-        The rest may grow old and expire.
+        The others may grow old and expire.
         """
         return self._idle.popitem()[0] if self._idle else None
 
     def reserve(self) -> bool:
-        """Let a newcomer open a connection of its own, where none is idle; False: `acquire` must decide.
+        """Reserve a place for a new connection of the caller; False: `acquire` must decide.
 
-        Only where nobody waits and none is being opened, so that it overtakes nobody. It is busy from now on;
-        where opening it takes time, the caller follows with `wait`, where it fails, with `lost`.
+        Only if there are neither waiters nor connections being opened, so that it overtakes no waiter. The
+        place counts as busy. The caller follows with `wait` if opening takes time, with `lost` if it
+        fails.
         """
         if self._opening or self._waiting or self._open >= self._max_open:
             return False
@@ -126,7 +127,7 @@ class Pool(Generic[Connection, Waiter]):
         return True
 
     def wait(self, waiter: Waiter, now: float) -> None:
-        """Queue a newcomer whose own connection takes time to open: the first to open serves the first."""
+        """Queue a caller whose reserved connection takes time; the first to open serves the first waiter."""
         self._opening += 1
         self._waiting[waiter] = now
 
@@ -140,53 +141,53 @@ class Pool(Generic[Connection, Waiter]):
         if not is_spare_coming and self._open >= self._max_open and self._queued >= self._max_waiting:
             return Refuse(waiter)
         self._waiting[waiter] = now
-        # A connection that is being opened for somebody who was served otherwise meanwhile is this one's:
-        # opening another would leave more connections than there are clients.
+        # A connection being opened for a waiter that has been served meanwhile serves this one: opening
+        # another would make more connections than clients.
         return self._open_for_waiting()
 
     def opened(
         self, connection: Connection, now: float
     ) -> Use[Connection, Waiter] | Close[Connection] | None:
-        """Take in a connection that came to be established; None means that it is idle."""
+        """Assign a connection that is established; None means that it is idle."""
         self._opening -= 1
         return self._place(connection, now)
 
     def release(
         self, connection: Connection, now: float
     ) -> Use[Connection, Waiter] | Close[Connection] | None:
-        """Take back a connection that may carry another exchange; None means that it is idle.
+        """Return a connection that may carry another exchange; None means that it is idle.
 
-        One that may not is closed, and told by `lost`.
+        For one that may not, the caller closes it and calls `lost`.
         """
         if not self._waiting and len(self._idle) < self._max_idle:
-            # As `_place` does: most of what a pool does is this.
+            # As `_place`, inlined: this is most of the pool's work.
             self._idle[connection] = now
             return None
         return self._place(connection, now)
 
     def lost(self, connection: Connection) -> Open[Waiter] | None:
-        """Forget a connection, idle or busy, that has ended; somebody who waits may get a new one."""
+        """Remove a connection, idle or busy, that has ended; a waiter may get a new one."""
         self._idle.pop(connection, None)
         self._open -= 1
         return self._open_for_waiting()
 
     def failed(self) -> tuple[Waiter | None, Open[Waiter] | None]:
-        """Forget a connection that could not be opened; the one who waits longest learns of it."""
+        """Remove a connection that could not be opened; return the first waiter, which fails with it."""
         self._opening -= 1
         self._open -= 1
         waiter = self._waiting.popitem(last=False)[0] if self._waiting else None
         return waiter, self._open_for_waiting()
 
     def renew(self, connection: Connection, waiter: Waiter) -> Open[Waiter]:
-        """Give the place of a busy connection that has ended to a fresh one, for its own exchange alone."""
+        """Reuse the place of a busy connection that has ended for a fresh one of the same exchange."""
         return Open(reserved_for=waiter)
 
     def cancel(self, waiter: Waiter) -> None:
-        """Forget a waiter that has gone; a connection being opened for it will serve another, or be idle."""
+        """Remove a waiter; a connection being opened for it will serve another, or be idle."""
         self._waiting.pop(waiter, None)
 
     def expire(self, now: float) -> list[Close[Connection] | Refuse[Waiter]]:
-        """End what has been idle, or has waited, for too long; the caller follows a `Close` with `lost`."""
+        """End expired idle connections and waits; the caller follows a `Close` with `lost`."""
         actions: list[Close[Connection] | Refuse[Waiter]] = []
         oldest = now - self._idle_timeout_s
         for connection, _ in list(takewhile(lambda entry: entry[1] <= oldest, self._idle.items())):
@@ -197,7 +198,7 @@ class Pool(Generic[Connection, Waiter]):
         return actions
 
     def drain(self) -> list[Close[Connection]]:
-        """Give up every idle connection and keep none from now on."""
+        """Close every idle connection and keep none from now on."""
         self._max_idle = 0
         actions = [Close(connection) for connection in self._idle]
         self._idle.clear()

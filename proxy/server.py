@@ -1,8 +1,10 @@
-"""One worker: listens, sweeps, obeys commands and signals, drains. No HTTP, no other processes."""
+"""One worker process: listens, sweeps, follows commands and signals, drains."""
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import gc
 import os
 import signal
 import socket
@@ -10,32 +12,36 @@ import time
 import traceback
 from typing import Any
 
-from proxy import memory
 from proxy.client import ClientConnection
-from proxy.control import Control, Emit
+from proxy.control import CommandReader, Emit
 from proxy.counters import Counters
 from proxy.errors import ListenError
-from proxy.poller import IN, Poller, Watcher
-from proxy.service import Service
+from proxy.poller import READABLE, EventHandler, Poller
 from proxy.settings import Settings, format_address, is_ipv6
 from proxy.transport import Transport
+from proxy.worker_context import WorkerContext
 
 SWEEP_S = 1.0
-"""Time between two looks at what has taken too long: no exchange sets a timer of its own."""
+"""Time between two sweeps for expired deadlines: no exchange sets a timer of its own."""
 BACKLOG = 4096
-ACCEPTS = 64
-"""The most clients accepted in a turn: those who are there already wait no longer than that."""
+MAX_ACCEPTS = 64
+"""Clients accepted per iteration: bounds the wait of existing connections."""
+
+# malloc.h.
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+_KEPT_BYTES = 8 << 20
 
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 def listen(settings: Settings, port: int | None = None) -> socket.socket:
-    """Return a listening socket; `port` stands in for that of the settings.
+    """Return a listening socket; `port` overrides that of the settings.
 
     Raises:
-        ListenError: the address is taken, not ours, or not allowed.
+        ListenError: the address is in use, not local, or not allowed.
     """
-    host, asked_port = settings.listen
+    host, settings_port = settings.listen
     sock = socket.socket(socket.AF_INET6 if is_ipv6(host) else socket.AF_INET, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -44,7 +50,7 @@ def listen(settings: Settings, port: int | None = None) -> socket.socket:
         # An accepted socket inherits this: a response must not wait for the client's delayed ACK.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setblocking(False)
-        sock.bind((host, asked_port if port is None else port))
+        sock.bind((host, settings_port if port is None else port))
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
@@ -55,17 +61,17 @@ def listen(settings: Settings, port: int | None = None) -> socket.socket:
 
 
 def run(settings: Settings, sock: socket.socket, emit: Emit, commands: int | None) -> None:
-    """Serve clients that come in on `sock` until told to stop.
+    """Serve the clients of `sock` until stopped.
 
     Args:
-        emit: takes the events that the worker tells (docs/pipes.md).
+        emit: writes the worker's events (docs/pipes.md).
         commands: a descriptor to read commands from, or None; its end ends the worker at once.
     """
     _Worker(settings, sock, emit).run(commands)
 
 
 class _Worker:
-    """One worker: it serves, drains, and has ended."""
+    """One worker: serves, drains, ends."""
 
     def __init__(self, settings: Settings, sock: socket.socket, emit: Emit) -> None:
         self._settings = settings
@@ -73,110 +79,127 @@ class _Worker:
         self._emit = emit
         self._counters = Counters()
         self._poller = Poller()
-        self._service = Service(settings, self._counters, self._poller)
-        self._door = _Door(sock, self._service)
-        self._drained_by = 0.0
-        # A backend's idle timeout may be hardly longer than the pool's: that one is kept to a quarter.
+        self._context = WorkerContext(settings, self._counters, self._poller)
+        self._listener = _Listener(sock, self._context)
+        self._drain_deadline = 0.0
+        # A backend's idle timeout may be hardly longer than the pool's: sweep four times within the latter.
         self._sweep_s = min(SWEEP_S, settings.limits.shortest_s / 2, settings.pool_idle_timeout_s / 4)
 
     def run(self, commands: int | None) -> None:
+        """Serve until stopped."""
         poller = self._poller
         if commands is not None:
-            Control(self._command, poller.stop).listen(poller, commands)
-        poller.guard(end_one)
-        poller.on_signals((signal.SIGTERM, signal.SIGINT), self._signalled)
-        poller.every(self._sweep_s, self._tick)
-        memory.settle()
+            CommandReader(self._on_command, poller.stop).listen(poller, commands)
+        poller.set_error_handler(abort_connection)
+        poller.on_signals((signal.SIGTERM, signal.SIGINT), self._on_signal)
+        poller.set_tick(self._sweep_s, self._tick)
+        _tune_memory()
         self._emit({"event": "ready", "listen": [format_address(self._sock.getsockname()[:2])]})
         poller.run()
 
     def _tick(self) -> None:
-        self._service.sweep()
-        if not self._service.draining:
-            self._door.open()
-        elif self._service.dispatcher.now >= self._drained_by:
-            self._service.abort()
-            self._end()
+        self._context.sweep()
+        if not self._context.draining:
+            self._listener.resume()
+        elif self._context.dispatcher.now >= self._drain_deadline:
+            self._context.abort()
+            self._finish()
 
-    def _command(self, command: dict[str, Any]) -> None:
+    def _on_command(self, command: dict[str, Any]) -> None:
         if command["command"] == "count":
-            self._emit(self._counters.as_event("count"))
+            self._emit(self._counters.to_event("count"))
         elif command["command"] == "stop":
             self._drain()
 
-    def _signalled(self) -> None:
+    def _on_signal(self) -> None:
         # The first signal drains, a second one ends at once.
-        if self._service.draining:
+        if self._context.draining:
             self._poller.stop()
         else:
             self._drain()
 
     def _drain(self) -> None:
-        if self._service.draining:
+        if self._context.draining:
             return
-        self._door.close()
-        self._drained_by = time.monotonic() + self._settings.limits.drain_timeout_s
-        self._service.drain(self._end)
+        self._listener.close()
+        self._drain_deadline = time.monotonic() + self._settings.limits.drain_timeout_s
+        self._context.drain(self._finish)
 
-    def _end(self) -> None:
+    def _finish(self) -> None:
         if self._poller.is_running:
-            self._emit(self._counters.as_event("done"))
+            self._emit(self._counters.to_event("done"))
             self._poller.stop()
 
 
-def end_one(watcher: Watcher, error: Exception) -> None:
-    """End the one connection that a bug of ours has hit, not the worker, which has others."""
-    if not isinstance(watcher, Transport):
+def _tune_memory() -> None:
+    """Exclude loaded modules from garbage collection, collect rarely, and keep freed buffers.
+
+    An exchange leaves no reference cycles, a connection does: a collection per 50,000 objects costs little
+    and bounds what they occupy. By default glibc returns each large read buffer to the kernel at once, so
+    that every body pays for its pages again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+
+
+def abort_connection(handler: EventHandler, error: Exception) -> None:
+    """Abort the connection that hit a bug of the proxy; the worker's other connections go on."""
+    if not isinstance(handler, Transport):
         raise error
     traceback.print_exception(error)
-    watcher.abort()
+    handler.abort()
 
 
-class _Door:
-    """The listening socket: lets clients in."""
+class _Listener:
+    """The listening socket: accepts clients."""
 
-    def __init__(self, sock: socket.socket, service: Service) -> None:
+    def __init__(self, sock: socket.socket, context: WorkerContext) -> None:
         self._sock = sock
-        self._service = service
-        self._is_shut = False
-        service.poller.add(sock.fileno(), self)
+        self._context = context
+        self._is_paused = False
+        context.poller.register(sock.fileno(), self)
 
     def read(self) -> None:
-        """Let in who is waiting."""
-        for _ in range(ACCEPTS):
+        """Accept the clients that wait."""
+        for _ in range(MAX_ACCEPTS):
             try:
-                # What lies below accept(), which makes a socket of it in Python.
+                # The primitive below accept(), which would build a Python socket.
                 descriptor, address = self._sock._accept()  # type: ignore[attr-defined]
             except BlockingIOError:
                 return
             except OSError as error:
-                # accept(2): errors of the new connection come here too, and then the next one may do better.
+                # accept(2) also reports errors of the new connection; the next one may succeed.
                 if error.errno in _EXHAUSTED:
-                    self._shut()
+                    self._pause()
                     return
             else:
-                self._let_in(descriptor, address[0])
+                self._accept_client(descriptor, address[0])
 
     def ready(self, events: int) -> None:
-        """Learn from accepting what it is."""
+        """Accept: it reports any error."""
         self.read()
 
-    def open(self) -> None:
-        """Try again, when there was nothing left to accept with."""
-        if self._is_shut:
-            self._is_shut = False
-            self._service.poller.change(self._sock.fileno(), IN)
+    def resume(self) -> None:
+        """Accept again after a lack of descriptors or memory."""
+        if self._is_paused:
+            self._is_paused = False
+            self._context.poller.modify(self._sock.fileno(), READABLE)
 
     def close(self) -> None:
-        """Let nobody in any more."""
-        self._service.poller.remove(self._sock.fileno())
+        """Accept no more clients."""
+        self._context.poller.forget(self._sock.fileno())
         self._sock.close()
 
-    def _shut(self) -> None:
-        self._is_shut = True
-        self._service.poller.change(self._sock.fileno(), 0)
+    def _pause(self) -> None:
+        self._is_paused = True
+        self._context.poller.modify(self._sock.fileno(), 0)
 
-    def _let_in(self, descriptor: int, address: str) -> None:
+    def _accept_client(self, descriptor: int, address: str) -> None:
         os.set_blocking(descriptor, False)
-        client = ClientConnection(self._service, address)
-        client.connection_made(Transport(self._service.poller, descriptor, client))
+        client = ClientConnection(self._context, address)
+        client.connection_made(Transport(self._context.poller, descriptor, client))

@@ -1,4 +1,4 @@
-"""What the proxy was told to do: addresses, mode, limits. Values only; no parsing of flags, no sockets."""
+"""The settings of the proxy: addresses, mode, limits. Values only."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a peer may send, and how long it may take."""
+    """Limits on what a peer may send, and on how long it may take."""
 
     head_bytes: int = 32 * 1024
     """The longest head, request or response. nginx takes 4 buffers of 8 KiB, Envoy 60 KiB."""
     head_fields: int = 100
     """The most header fields in a head, as in HAProxy and Envoy."""
     body_bytes: int = 1 << 30
-    """The longest request body; it is streamed, never kept."""
-    collected_bytes: int = 64 << 20
-    """The longest chunked request body that is kept whole, for an HTTP/1.0 upstream alone."""
+    """The longest request body; it is streamed, never stored."""
+    spool_bytes: int = 64 << 20
+    """The longest chunked request body that is stored until complete, for an HTTP/1.0 upstream alone."""
     head_timeout_s: float = 15.0
     """From the first byte of a request head to its last."""
     idle_timeout_s: float = 75.0
     """How long a client connection may wait for its next request, as in nginx."""
     body_timeout_s: float = 60.0
-    """The longest silence within a request body, or of a client that does not read its response."""
+    """The longest pause within a request body, or of a client that does not read its response."""
     connect_timeout_s: float = 5.0
     """Until an upstream has accepted a connection."""
     read_timeout_s: float = 60.0
-    """The longest silence of an upstream that owes a response, as in nginx."""
+    """The longest pause of an upstream that owes a response, as in nginx."""
     half_closed_timeout_s: float = 10.0
-    """The same once the client has closed its side: it waits, or is gone, as nginx takes it to be at once."""
+    """The same once the client has closed its side: it waits, or is gone, as nginx always assumes."""
     max_fails: int = 1
-    """Failures to connect that leave an upstream address out for a while, as in nginx; 0 for none."""
+    """Failures to connect that eject an upstream address for a while, as in nginx; 0: never."""
     fail_timeout_s: float = 10.0
-    """The time within which they count, and for which it is left out, as in nginx."""
+    """The time within which failures count, and for which an address is ejected, as in nginx."""
     tunnel_timeout_s: float = 3600.0
-    """The longest silence in a tunnel."""
+    """The longest pause in a tunnel."""
     queue_timeout_s: float = 10.0
     """How long an exchange may wait for an upstream connection, its connect included."""
     queue_length: int = 1024
@@ -45,16 +45,16 @@ class Limits:
     clients: int = 10_000
     """The most client connections of one worker."""
     drain_timeout_s: float = 10.0
-    """How long the exchanges under way may take after the signal to stop."""
+    """How long current exchanges may take after the signal to stop."""
     unchecked_bytes: int = field(init=False)
-    """A head of up to this size keeps the limits: the shortest field line, "a:" and its end, has 4 bytes."""
+    """A head of up to this size cannot exceed the limits: the shortest field line has 4 bytes."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "unchecked_bytes", min(self.head_bytes, 4 * self.head_fields))
 
     @property
     def shortest_s(self) -> float:
-        """The shortest of the timeouts that the sweep looks after."""
+        """Return the shortest of the timeouts that the sweep checks."""
         return min(
             self.head_timeout_s, self.idle_timeout_s, self.body_timeout_s, self.connect_timeout_s,
             self.read_timeout_s, self.half_closed_timeout_s, self.tunnel_timeout_s, self.queue_timeout_s,
@@ -64,12 +64,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One proxy."""
+    """The settings of one proxy."""
 
     listen: Address
     upstreams: tuple[Address, ...]
     mode: Literal["short", "keepalive"] = "keepalive"
-    closer: Literal["proxy", "backend"] = "proxy"
+    closes_first: Literal["proxy", "backend"] = "proxy"
     upstream_http: Literal["1.0", "1.1"] = "1.1"
     pool_idle: int = 128
     """Idle upstream connections that one worker keeps (nginx's `keepalive N`)."""
@@ -79,22 +79,22 @@ class Settings:
     requests_per_connection: int = 0
     """Requests after which an upstream connection is closed; 0 for no maximum."""
     sources: tuple[str, ...] = ()
-    """Addresses to connect from, in turn; none leaves the choice to the kernel."""
+    """Addresses to connect from, in turn; if empty, the kernel chooses."""
     workers: int = 1
     limits: Limits = field(default_factory=Limits)
 
     @property
     def files(self) -> int:
-        """Descriptors that one worker may need; the last ones for what is no connection."""
+        """Return the descriptors that one worker may need, with some for other than connections."""
         return self.limits.clients + self.pool_max + 64
 
 
 def is_ipv6(host: str) -> bool:
-    """Tell the two kinds of addresses apart."""
+    """Return whether `host` is an IPv6 address."""
     return ":" in host
 
 
 def format_address(address: Address) -> str:
-    """Write an address as it stands in a URL or a Host field."""
+    """Format an address as in a URL or a Host field."""
     host, port = address
     return f"[{host}]:{port}" if is_ipv6(host) else f"{host}:{port}"

@@ -1,7 +1,7 @@
-"""The transport of one connected socket, towards a client or an upstream alike. No HTTP.
+"""The transport of one connected socket, to a client or an upstream.
 
-It has the verbs of asyncio's transports and gives the calls of asyncio's protocols, but works on the bare
-descriptor: a response is sent at once from where it is written, one system call and nothing around it.
+It has the methods of asyncio's transports and calls those of asyncio's protocols, but works on the bare
+descriptor: a response is sent at once where it is written, with one system call.
 """
 
 from __future__ import annotations
@@ -11,86 +11,101 @@ import socket
 from functools import partial
 from typing import Protocol
 
-from proxy.poller import CHANGES, END, IN, OUT, Poller
+from proxy.poller import EDGE_TRIGGERED, PEER_CLOSED, READABLE, WRITABLE, Poller
 
-_READS = IN | END | CHANGES
-_READS_AND_WRITES = _READS | OUT
+_READS = READABLE | PEER_CLOSED | EDGE_TRIGGERED
+_READS_AND_WRITES = _READS | WRITABLE
 _READ_BYTES = 16 * 1024
 _READ_MORE_BYTES = 256 * 1024
-"""Once a read has filled its buffer, more of the same is to be expected."""
+"""Read size after a full read: more of the same is likely."""
 _HIGH_WATER_BYTES = 64 * 1024
 
 
-class Receiver(Protocol):
-    """Whom a transport serves."""
+class TransportProtocol(Protocol):
+    """The receiver of a transport's events, as asyncio.Protocol."""
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come in."""
+        """Process received bytes."""
 
     def eof_received(self) -> bool:
-        """Learn that no more will come in; True keeps the transport open for what is still to be sent."""
+        """Handle the peer's FIN; return whether the transport stays open for sending."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Learn that the connection is over, by an error or without."""
+        """Handle the end of the connection, with or without an error."""
 
     def pause_writing(self) -> None:
-        """Learn that the other side does not take what is sent."""
+        """Stop sending: the peer does not read."""
 
     def resume_writing(self) -> None:
-        """Learn that it has taken all of it."""
+        """Send again: the peer has read everything."""
 
 
-class _Nobody:
-    """Whom a lost transport serves: it and its protocol would hold each other until the next collection."""
+class _NullProtocol:
+    """The protocol of a lost transport: avoids a reference cycle of transport and protocol."""
 
     def data_received(self, data: bytes) -> None:
+        """Ignore the data."""
         pass
 
     def eof_received(self) -> bool:
+        """Close the transport."""
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Ignore the end."""
         pass
 
     def pause_writing(self) -> None:
+        """Ignore the pause."""
         pass
 
     def resume_writing(self) -> None:
+        """Ignore the resumption."""
         pass
 
 
-_NOBODY = _Nobody()
+_NULL_PROTOCOL = _NullProtocol()
 
 
 class Transport:
-    """One connected, non-blocking socket; it is not watched any more once `connection_lost` was told."""
+    """One connected, non-blocking socket; it is no longer watched once `connection_lost` was called."""
 
     __slots__ = (
-        "_blocked", "_closing", "_ended", "_events", "_paused", "_poller", "_protocol", "_read_bytes",
-        "_reading", "_shutting", "descriptor", "unsent",
+        "_blocked",
+        "_closing",
+        "_eof_received",
+        "_eof_requested",
+        "_events",
+        "_paused",
+        "_poller",
+        "_protocol",
+        "_read_bytes",
+        "_reading",
+        "descriptor",
+        "unsent",
     )  # fmt: skip
 
-    def __init__(self, poller: Poller, descriptor: int, protocol: Receiver) -> None:
+    def __init__(self, poller: Poller, descriptor: int, protocol: TransportProtocol) -> None:
         self._poller = poller
         self.descriptor = descriptor
-        """-1 once it is lost."""
-        self._protocol: Receiver = protocol
+        """-1 once the connection is lost."""
+        self._protocol: TransportProtocol = protocol
         self.unsent: bytes | memoryview = b""
-        """What is still to be sent."""
+        """Data that is still to be sent."""
         self._events = _READS
         self._read_bytes = _READ_BYTES
         self._reading = True
-        self._ended = False
+        self._eof_received = False
         self._blocked = False
         self._paused = False
-        self._shutting = False
+        self._eof_requested = False
         self._closing = False
-        poller.add(descriptor, self, _READS)
+        poller.register(descriptor, self, _READS)
 
-    # What the poller tells.
+    # Calls of the poller.
 
     def read(self) -> None:
-        """Read what has come in, unless nobody wants it: who wants it again asks anew."""
+        """Read what has arrived, unless reading is paused: `resume_reading` rearms the event."""
         if not self._reading:
             return
         try:
@@ -98,50 +113,50 @@ class Transport:
         except BlockingIOError:
             return
         except OSError as error:
-            self._lose(error)
+            self._disconnect(error)
             return
         if not data:
             self._read_eof()
             return
         if len(data) == self._read_bytes:
             self._read_bytes = _READ_MORE_BYTES
-            self.look_again()
+            self.rearm()
         self._protocol.data_received(data)
 
     def ready(self, events: int) -> None:
-        """Go on sending and read, as far as the socket allows."""
-        if events & OUT and self._blocked:
+        """Send and read as far as the socket allows."""
+        if events & WRITABLE and self._blocked:
             self.flush()
-        if events & ~(OUT | IN | END):
-            self._hang_up()
-        elif events & (IN | END) and self.descriptor >= 0:
+        if events & ~(WRITABLE | READABLE | PEER_CLOSED):
+            self._handle_hang_up()
+        elif events & (READABLE | PEER_CLOSED) and self.descriptor >= 0:
             self.read()
-        if events & ~(OUT | IN) and self._reading and not self._ended:
+        if events & ~(WRITABLE | READABLE) and self._reading and not self._eof_received:
             # There may be more to read before the end.
-            self.look_again()
+            self.rearm()
 
     def flush(self) -> None:
-        """Send what there is to send, as far as the socket takes it."""
+        """Send unsent data as far as the socket accepts it."""
         data = self.unsent
         if not data:
             if self._blocked:
-                self._sent_all()
+                self._all_sent()
             return
         try:
             sent = os.write(self.descriptor, data)
         except BlockingIOError:
             sent = 0
         except OSError as error:
-            self._lose(error)
+            self._disconnect(error)
             return
         if sent != len(data):
-            self._keep(data, sent)
+            self._buffer_rest(data, sent)
             return
         self.unsent = b""
-        if self._blocked or self._closing or self._shutting:
-            self._sent_all()
+        if self._blocked or self._closing or self._eof_requested:
+            self._all_sent()
 
-    # What the protocol asks for.
+    # Calls of the protocol.
 
     def send(self, data: bytes | memoryview) -> None:
         """Send `data` now."""
@@ -156,105 +171,105 @@ class Transport:
             self.fail(error)
             return
         if sent != len(data):
-            self._keep(data, sent)
+            self._buffer_rest(data, sent)
 
     def write(self, data: bytes | memoryview) -> None:
-        """Send `data` at the end of this turn, together with what else is written."""
-        if self._queue(data):
-            self._poller.soon.append(self.flush)
+        """Send `data` at the end of this iteration, together with other writes."""
+        if self._append_unsent(data):
+            self._poller.end_of_iteration.append(self.flush)
 
-    def hold(self, data: bytes | memoryview) -> None:
-        """Send `data` once all that has come in by now was read: it cannot be an answer to that."""
+    def defer(self, data: bytes | memoryview) -> None:
+        """Send `data` after all input that has arrived is read: that input cannot answer `data`."""
         if self.unsent or self._closing:
-            self._queue(data)
+            self._append_unsent(data)
         else:
             self.unsent = data
-            self._poller.held.append(self)
+            self._poller.deferred.append(self)
 
     @property
-    def is_held(self) -> bool:
-        """Whether nothing was sent yet of what is still to be sent."""
+    def is_deferred(self) -> bool:
+        """Return whether none of the unsent data has been sent yet."""
         return bool(self.unsent) and not self._blocked
 
     def write_eof(self) -> None:
-        """Close this side, after what is still to be sent."""
-        self._shutting = True
+        """Shut down the sending side after the unsent data."""
+        self._eof_requested = True
         if not self.unsent and self.descriptor >= 0:
             self._shut_down()
 
     @property
     def is_closing(self) -> bool:
-        """Whether it was told to close, or has."""
+        """Return whether the transport is closing or closed."""
         return self._closing
 
     def pause_reading(self) -> None:
-        """Leave what comes in to the kernel, which lets the other side wait."""
+        """Leave input to the kernel, which slows the peer down."""
         self._reading = False
 
     def resume_reading(self) -> None:
         """Read again."""
         self._reading = True
-        self.look_again()
+        self.rearm()
 
-    def look_again(self) -> None:
-        """Have the poller tell anew what is there."""
+    def rearm(self) -> None:
+        """Have the poller report pending events again."""
         if self.descriptor >= 0:
-            self._poller.change(self.descriptor, self._events)
+            self._poller.modify(self.descriptor, self._events)
 
-    def read_little(self) -> None:
-        """Expect no more than a head next time."""
+    def reset_read_size(self) -> None:
+        """Expect no more than a head in the next read."""
         self._read_bytes = _READ_BYTES
 
-    def block(self) -> None:
-        """Take it that the socket takes no more for now, as somebody found who sends past this transport."""
-        self._wait_for_room()
+    def mark_blocked(self) -> None:
+        """Note that the socket is full, as found by a writer that bypasses this transport."""
+        self._wait_writable()
         if not self._paused:
             self._paused = True
             self._protocol.pause_writing()
 
     def fail(self, error: OSError) -> None:
-        """Take it that the connection is broken; told later, since whoever sends is in the middle of it."""
+        """Note that the connection is broken; call the protocol later, since the sender still runs."""
         self._closing = True
-        self._poller.later.append(partial(self._lose, error))
+        self._poller.next_iteration.append(partial(self._disconnect, error))
 
-    def set_protocol(self, protocol: Receiver) -> None:
-        """Tell another one from now on."""
+    def set_protocol(self, protocol: TransportProtocol) -> None:
+        """Replace the protocol."""
         self._protocol = protocol
 
     def close(self) -> None:
-        """Close, after what is still to be sent."""
+        """Close after the unsent data."""
         if self._closing:
             return
         self._closing = True
         if not self.unsent:
-            self._lose(None)
+            self._disconnect(None)
 
     def abort(self) -> None:
         """Close now."""
-        self._lose(None)
+        self._disconnect(None)
 
     def _read_eof(self) -> None:
-        self._ended = True
+        self._eof_received = True
         keeps_open = self._protocol.eof_received()
-        if not keeps_open or self._is_shut:
+        if not keeps_open or self._eof_sent:
             self.close()
 
-    def _hang_up(self) -> None:
-        """Learn how the connection has ended, by reading, whether or not anybody wants to."""
+    def _handle_hang_up(self) -> None:
+        """Find out by reading, even if paused, how the connection has ended."""
         if self.descriptor < 0:
             return
-        if self._ended:
-            self._lose(None if self._is_shut else ConnectionResetError())
+        if self._eof_received:
+            self._disconnect(None if self._eof_sent else ConnectionResetError())
         else:
             self._reading = True
             self.read()
 
     @property
-    def _is_shut(self) -> bool:
-        return self._shutting and not self.unsent
+    def _eof_sent(self) -> bool:
+        return self._eof_requested and not self.unsent
 
-    def _queue(self, data: bytes | memoryview) -> bool:
-        """Add to what is to be sent; True when nobody has promised yet to send it."""
+    def _append_unsent(self, data: bytes | memoryview) -> bool:
+        """Append to the unsent data; return whether a flush must be scheduled."""
         if self._closing:
             return False
         if not self.unsent:
@@ -265,28 +280,28 @@ class Transport:
             self._maybe_pause()
         return False
 
-    def _keep(self, data: bytes | memoryview, sent: int) -> None:
-        """Go on with the rest once the socket takes it."""
+    def _buffer_rest(self, data: bytes | memoryview, sent: int) -> None:
+        """Keep the rest until the socket is writable."""
         self.unsent = memoryview(data)[sent:]
-        self._wait_for_room()
+        self._wait_writable()
         self._maybe_pause()
 
-    def _wait_for_room(self) -> None:
+    def _wait_writable(self) -> None:
         self._blocked = True
         self._events = _READS_AND_WRITES
-        self.look_again()
+        self.rearm()
 
     def _maybe_pause(self) -> None:
         if not self._paused and len(self.unsent) > _HIGH_WATER_BYTES:
             self._paused = True
             self._protocol.pause_writing()
 
-    def _sent_all(self) -> None:
+    def _all_sent(self) -> None:
         if self._closing:
-            self._lose(None)
+            self._disconnect(None)
             return
         self._blocked = False
-        if self._shutting:
+        if self._eof_requested:
             self._shut_down()
         if self._paused:
             self._paused = False
@@ -297,21 +312,21 @@ class Transport:
         try:
             sock.shutdown(socket.SHUT_WR)
         except OSError as error:
-            self._poller.later.append(partial(self._lose, error))
+            self._poller.next_iteration.append(partial(self._disconnect, error))
         finally:
             sock.detach()
-        if self._ended:
-            # Both sides have said their last.
-            self._poller.later.append(partial(self._lose, None))
+        if self._eof_received:
+            # Both sides have sent their FIN.
+            self._poller.next_iteration.append(partial(self._disconnect, None))
 
-    def _lose(self, error: Exception | None) -> None:
+    def _disconnect(self, error: Exception | None) -> None:
         descriptor = self.descriptor
         if descriptor < 0:
             return
         self.descriptor = -1
         self._closing = True
         self.unsent = b""
-        self._poller.remove(descriptor)
+        self._poller.forget(descriptor)
         os.close(descriptor)
-        protocol, self._protocol = self._protocol, _NOBODY
+        protocol, self._protocol = self._protocol, _NULL_PROTOCOL
         protocol.connection_lost(error)

@@ -8,72 +8,76 @@ from proxy.transport import Transport
 
 
 class Tunnel:
-    """A client's and an upstream's transport that carry each other's bytes until both have closed."""
+    """A client's and an upstream's transport that forward each other's bytes until both have closed."""
 
-    __slots__ = ("_ends", "_on_end", "_open", "has_moved", "silent_since")
+    __slots__ = ("_on_close", "_open", "_sides", "idle_since", "was_active")
 
     def __init__(self, client: Transport, upstream: Transport) -> None:
-        self._ends = (_End(self, client, upstream), _End(self, upstream, client))
-        self._on_end: Callable[[Tunnel], None] | None = None
+        self._sides = (_Side(self, client, upstream), _Side(self, upstream, client))
+        self._on_close: Callable[[Tunnel], None] | None = None
         self._open = 2
-        self.has_moved = True
-        self.silent_since = 0.0
+        self.was_active = True
+        self.idle_since = 0.0
 
-    def begin(self, early: bytes, on_end: Callable[[Tunnel], None]) -> None:
-        """Join the two; `early` goes to the upstream first, `on_end` is told when both have closed."""
-        self._on_end = on_end
-        for end in self._ends:
-            end.here.set_protocol(end)
-        if early:
-            self._ends[1].here.send(early)
+    def begin(self, early_data: bytes, on_close: Callable[[Tunnel], None]) -> None:
+        """Join the two; `early_data` goes to the upstream first, `on_close` runs when both are closed."""
+        self._on_close = on_close
+        for side in self._sides:
+            side.source.set_protocol(side)
+        if early_data:
+            self._sides[1].source.send(early_data)
 
-    def is_silent(self, now: float, timeout_s: float) -> bool:
-        """Tell whether nothing has moved for `timeout_s`; to be asked once in a while."""
-        if self.has_moved:
-            self.has_moved = False
-            self.silent_since = now
-        return now - self.silent_since >= timeout_s
+    def is_idle(self, now: float, timeout_s: float) -> bool:
+        """Return whether no bytes have moved for `timeout_s`; called once a sweep."""
+        if self.was_active:
+            self.was_active = False
+            self.idle_since = now
+        return now - self.idle_since >= timeout_s
 
     def abort(self) -> None:
-        """Cut both connections."""
-        for end in self._ends:
-            end.here.abort()
+        """Abort both connections."""
+        for side in self._sides:
+            side.source.abort()
 
-    def closed(self) -> None:
-        """Learn that one of the two has closed."""
+    def side_closed(self) -> None:
+        """Note that one of the two has closed."""
         self._open -= 1
-        if self._open == 0 and self._on_end is not None:
-            self._on_end(self)
+        if self._open == 0 and self._on_close is not None:
+            self._on_close(self)
 
 
-class _End:
-    """One side: what comes in `here` goes out `there`."""
+class _Side:
+    """One direction: input of `source` is sent to `destination`."""
 
-    __slots__ = ("_tunnel", "here", "there")
+    __slots__ = ("_tunnel", "destination", "source")
 
-    def __init__(self, tunnel: Tunnel, here: Transport, there: Transport) -> None:
+    def __init__(self, tunnel: Tunnel, source: Transport, destination: Transport) -> None:
         self._tunnel = tunnel
-        self.here = here
-        self.there = there
+        self.source = source
+        self.destination = destination
 
     def data_received(self, data: bytes) -> None:
-        self._tunnel.has_moved = True
-        self.there.send(data)
+        """Forward the bytes."""
+        self._tunnel.was_active = True
+        self.destination.send(data)
 
     def eof_received(self) -> bool:
-        # Half-closed: the other direction may still have something to say.
-        self.there.write_eof()
+        """Forward the FIN; the other direction stays open."""
+        self.destination.write_eof()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._tunnel.closed()
+        """Close the other side."""
+        self._tunnel.side_closed()
         if exc is None:
-            self.there.close()
+            self.destination.close()
         else:
-            self.there.abort()
+            self.destination.abort()
 
     def pause_writing(self) -> None:
-        self.there.pause_reading()
+        """Stop reading from the other side."""
+        self.destination.pause_reading()
 
     def resume_writing(self) -> None:
-        self.there.resume_reading()
+        """Read from the other side again."""
+        self.destination.resume_reading()

@@ -1,7 +1,7 @@
-"""One connection to the upstream, and the reading of its responses; `dispatch` says for which exchange.
+"""One connection to the upstream, and the reading of its responses.
 
-An upstream connection trusts nothing: bytes that no request asked for, a length in doubt, a response that
-came before its request had left, all make it unfit for another exchange (RFC 9112, sections 6.3 and 9.3).
+Some input makes the connection unfit for another exchange: bytes without a request, an ambiguous length, a
+response before its request was sent (RFC 9112, sections 6.3 and 9.3).
 """
 
 from __future__ import annotations
@@ -9,284 +9,259 @@ from __future__ import annotations
 import enum
 from typing import Protocol
 
-from proxy.conduit import Conduit, Pipes
 from proxy.errors import ConnectFailed, ProxyError, UpstreamProtocolError, UpstreamReset, UpstreamTimeout
 from proxy.http11.chunked import ChunkedReader
 from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
 from proxy.http11.response import ResponseHead, read_response, read_usual_response
+from proxy.interfaces import Downstream
 from proxy.settings import Limits
+from proxy.splice import PipePool, Splice
 from proxy.transport import Transport
 
-SPLICED_BYTES = 256 * 1024
-"""From this length on a body is moved within the kernel: what one read takes is cheaper copied."""
+SPLICE_MIN_BYTES = 256 * 1024
+"""Shortest rest of a body that is spliced: the content of one read is cheaper to copy."""
 MAX_INTERIM = 64
-"""Responses of class 1xx before the final one; more is not progress but noise."""
+"""Most 1xx responses before the final one."""
 
 
-class State(enum.Enum):
-    """What an upstream connection is about to receive."""
+class UpstreamState(enum.Enum):
+    """What an upstream connection expects to receive."""
 
-    NOTHING = enum.auto()
-    """It is being opened, or idle."""
+    IDLE = enum.auto()
+    """Nothing: it is being opened, or idle."""
     HEAD = enum.auto()
-    COUNTED = enum.auto()
-    MOVED = enum.auto()
-    """Counted content that a conduit moves."""
+    CONTENT_LENGTH = enum.auto()
+    SPLICED = enum.auto()
+    """Content of known length that is spliced."""
     CHUNKED = enum.auto()
-    TO_THE_END = enum.auto()
+    CLOSE_DELIMITED = enum.auto()
     """Content until the connection ends."""
     CLOSED = enum.auto()
-    """Nothing that matters: it was told to close, carries another protocol, or has ended."""
+    """Nothing that matters: it is closing, carries another protocol, or has ended."""
 
 
-# Looked up once: a member of an Enum costs a descriptor call each time.
-_HEAD, _COUNTED, _CHUNKED, _TO_THE_END = State.HEAD, State.COUNTED, State.CHUNKED, State.TO_THE_END
-_MOVED = State.MOVED
-_NOTHING, _CLOSED = State.NOTHING, State.CLOSED
+# Module constants: access to an Enum member costs a descriptor call each time.
+_HEAD, _CONTENT_LENGTH, _CHUNKED, _CLOSE_DELIMITED = (
+    UpstreamState.HEAD,
+    UpstreamState.CONTENT_LENGTH,
+    UpstreamState.CHUNKED,
+    UpstreamState.CLOSE_DELIMITED,
+)
+_SPLICED = UpstreamState.SPLICED
+_IDLE, _CLOSED = UpstreamState.IDLE, UpstreamState.CLOSED
 
 
-class Downstream(Protocol):
-    """Whom an upstream connection serves."""
-
-    request_done: bool
-    """Whether the request has been sent whole."""
-
-    @property
-    def asks_for_head(self) -> bool:
-        """Whether the response has a head only."""
-
-    def pass_on(self, data: bytes, date_at: int) -> bool:
-        """Take a whole response as it is, its end included; False, and nothing done, if it must be rewritten.
-
-        A Date is to be added where `date_at` says, if that is not 0.
-        """
-
-    def interim(self, head: ResponseHead) -> None:
-        """Take a 1xx response."""
-
-    def switch(self, head: ResponseHead, data: bytes) -> None:
-        """Take over the connection: the upstream now speaks another protocol, `data` its first bytes."""
-
-    def respond(self, head: ResponseHead, content: bytes) -> None:
-        """Take the head of the final response, and the content that came with it."""
-
-    def content(self, content: bytes) -> None:
-        """Take more content."""
-
-    def sink(self) -> Transport | None:
-        """Return where content may go past this one, as it is; None where it may not."""
-
-    def content_moved(self) -> None:
-        """Learn that some content has gone there."""
-
-    def content_done(self) -> None:
-        """Take the end of the response."""
-
-    def upstream_failed(self, connection: UpstreamConnection, error: ProxyError) -> None:
-        """Learn that no (more of the) response will come."""
-
-    def no_connection(self, error: ProxyError) -> None:
-        """Learn that there is no connection to be had."""
-
-    def use(self, connection: UpstreamConnection) -> None:
-        """Go on with this connection."""
-
-    def upstream_full(self) -> None:
-        """Stop sending content for now."""
-
-    def upstream_drained(self) -> None:
-        """Go on sending content."""
-
-
-class Owner(Protocol):
-    """Who owns upstream connections."""
+class UpstreamOwner(Protocol):
+    """The owner of upstream connections: the dispatcher."""
 
     limits: Limits
-    pipes: Pipes
+    pipes: PipePool
 
     def opened(self, connection: UpstreamConnection) -> None:
-        """Learn that the connection is established."""
+        """Assign a connection that is established."""
 
     def failed(self, connection: UpstreamConnection, error: ConnectFailed | UpstreamTimeout) -> None:
-        """Learn that the connection did not come to be."""
+        """Handle the failure to establish the connection."""
 
     def release(self, connection: UpstreamConnection) -> None:
-        """Take the connection back: its exchange is over, and it may carry another."""
+        """Reuse the connection after its exchange."""
 
     def retire(self, connection: UpstreamConnection) -> None:
-        """Take the connection back: its exchange is over, and it may not carry another."""
+        """Close the connection after its exchange."""
 
     def lost(self, connection: UpstreamConnection, error: ProxyError) -> None:
-        """Learn that the connection has failed: it cannot be used further."""
+        """Remove the connection: it has failed."""
 
     def discard(self, connection: UpstreamConnection) -> None:
-        """Learn that the connection was given up in the middle of an exchange."""
+        """Remove the connection: its exchange was abandoned."""
 
     def ended(self, connection: UpstreamConnection) -> None:
-        """Learn that a connection which was left to the backend to close has ended."""
+        """Forget a connection that the backend has closed."""
 
 
 class UpstreamConnection:
-    """Sends one request at a time and reads its response; see State."""
+    """Sends one request at a time and reads its response; see UpstreamState."""
 
     __slots__ = (
-        "_buffer", "_chunks", "_conduit", "_downstream", "_interims", "_keep_alive", "_left", "_owner",
-        "_paused", "_state", "_transport", "carried", "deadline", "has_answered", "reserved_for",
+        "_buffer",
+        "_chunks",
+        "_downstream",
+        "_interim_count",
+        "_keep_alive",
+        "_owner",
+        "_paused",
+        "_remaining",
+        "_splice",
+        "_state",
+        "_transport",
+        "deadline",
+        "has_response",
+        "request_count",
+        "reserved_for",
     )  # fmt: skip
 
     _transport: Transport
     _chunks: ChunkedReader
-    _conduit: Conduit
-    _downstream: Downstream
-    _left: int
+    _splice: Splice
+    _downstream: Downstream[UpstreamConnection]
+    _remaining: int
 
-    def __init__(self, owner: Owner, reserved_for: Downstream | None = None) -> None:
+    def __init__(
+        self, owner: UpstreamOwner, reserved_for: Downstream[UpstreamConnection] | None = None
+    ) -> None:
         self._owner = owner
         self.reserved_for = reserved_for
-        self._state = _NOTHING
+        self._state = _IDLE
         self._buffer = b""
         self._keep_alive = False
         self._paused = False
-        self._interims = 0
-        self.carried = 0
-        self.has_answered = False
+        self._interim_count = 0
+        self.request_count = 0
+        self.has_response = False
         self.deadline = 0.0
 
-    # What the downstream side, and the owner, ask for.
+    # Calls of the downstream side and the owner.
 
     def begin(self, transport: Transport) -> None:
-        """Carry exchanges on `transport` from now on."""
+        """Use `transport` for exchanges from now on."""
         self._transport = transport
 
-    def send(self, request: bytes | memoryview, downstream: Downstream) -> None:
-        """Begin an exchange with `request`: its head, and as much of its body as there is."""
+    def send(self, request: bytes | memoryview, downstream: Downstream[UpstreamConnection]) -> None:
+        """Start an exchange with `request`: its head, and the part of its body that is there."""
         self._downstream = downstream
         self._state = _HEAD
-        self.has_answered = False
-        self.carried += 1
-        if self.carried > 1:
-            # What has come in by now is no answer to it, and must be read first.
-            self._transport.hold(request)
+        self.has_response = False
+        self.request_count += 1
+        if self.request_count > 1:
+            # Input that has arrived by now cannot answer it, and must be read first.
+            self._transport.defer(request)
         else:
             self._transport.send(request)
 
     @property
     def unsent(self) -> int:
-        """Bytes of the request that the upstream has not taken yet."""
+        """Return the number of request bytes that are not sent yet."""
         return len(self._transport.unsent)
 
     def send_content(self, content: bytes) -> None:
-        """Send more of the request's body, in its framing."""
+        """Send more of the framed request body."""
         self._transport.send(content)
 
     def pause(self) -> None:
-        """Stop reading the response: the client cannot take more."""
+        """Stop reading the response: the client does not read."""
         if self._state is not _CLOSED and not self._paused:
             self._paused = True
             self._transport.pause_reading()
 
     def resume(self) -> None:
-        """Go on reading the response."""
+        """Read the response again."""
         if self._paused:
             self._paused = False
             self._transport.resume_reading()
-            if self._state is _MOVED:
-                self._conduit.resume()
+            if self._state is _SPLICED:
+                self._splice.resume()
 
     def abandon(self) -> None:
-        """Give up the exchange: nobody wants its response any more."""
+        """Abandon the exchange: its client has gone."""
         if self._state is not _CLOSED:
-            if self._state is _MOVED:
-                self._conduit.end()
+            if self._state is _SPLICED:
+                self._splice.end()
             self._state = _CLOSED
             self._transport.abort()
             self._owner.discard(self)
 
     def close(self) -> None:
-        """Close now: this side ends first. What is left of a request, nobody wants any more."""
+        """Close now, before the upstream does; drop unsent request bytes."""
         self._state = _CLOSED
         if self._transport.unsent:
             self._transport.abort()
         else:
             self._transport.close()
 
-    def leave(self, deadline: float) -> None:
-        """Wait for the upstream to end first, until `deadline`."""
+    def await_close(self, deadline: float) -> None:
+        """Wait for the upstream to close first, until `deadline`."""
         self._state = _CLOSED
         self.deadline = deadline
 
-    def take_transport(self) -> Transport:
-        """Hand over the transport: it carries another protocol from now on."""
+    def detach_transport(self) -> Transport:
+        """Return the transport to its new owner: it carries another protocol from now on."""
         self._state = _CLOSED
         self._owner.discard(self)
         return self._transport
 
-    # What the transport tells.
+    # Calls of the transport.
 
     def connection_made(self, transport: Transport) -> None:
+        """Report the established connection to the owner."""
         self._transport = transport
         self._owner.opened(self)
 
     def connection_failed(self, error: ConnectFailed | UpstreamTimeout) -> None:
+        """Report the failure to the owner."""
         self._state = _CLOSED
         self._owner.failed(self, error)
 
     def data_received(self, data: bytes) -> None:
+        """Read a part of the response, by state."""
         state = self._state
         try:
             if state is _HEAD:
-                if self.has_answered or not self._pass_on(data):
+                if self.has_response or not self._forward_verbatim(data):
                     self._read_head(data)
-            elif state is _COUNTED:
-                self._read_counted(data)
+            elif state is _CONTENT_LENGTH:
+                self._read_content(data)
             elif state is _CHUNKED:
                 self._read_chunks(data)
-            elif state is _TO_THE_END:
-                self._downstream.content(data)
-            elif state is _NOTHING:
-                # Whatever this is, it must not answer the next request.
-                self._fail(UpstreamProtocolError("bytes that no request asked for"))
+            elif state is _CLOSE_DELIMITED:
+                self._downstream.forward_content(data)
+            elif state is _IDLE:
+                # It must not be read as the response to the next request.
+                self._fail(UpstreamProtocolError("unsolicited bytes on an idle connection"))
         except UpstreamProtocolError as error:
             self._fail(error)
 
     def eof_received(self) -> bool:
-        if self._state is _TO_THE_END:
+        """End a close-delimited response; fail any other."""
+        if self._state is _CLOSE_DELIMITED:
             self._complete(reusable=False)
         elif self._state is not _CLOSED:
             self._fail(UpstreamReset("the upstream closed the connection"))
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Fail the exchange, if there is one."""
         if self._state is not _CLOSED:
             self._fail(UpstreamReset("the upstream reset the connection"))
         if self.deadline:
             self._owner.ended(self)
 
     def pause_writing(self) -> None:
+        """Pause the request body."""
         if self._state is not _CLOSED:
-            self._downstream.upstream_full()
+            self._downstream.pause_request_body()
 
     def resume_writing(self) -> None:
-        if self._state is not _CLOSED and self._state is not _NOTHING:
-            self._downstream.upstream_drained()
+        """Resume the request body."""
+        if self._state is not _CLOSED and self._state is not _IDLE:
+            self._downstream.resume_request_body()
 
     # Reading responses.
 
-    def _pass_on(self, data: bytes) -> bool:
-        """Take the first of a response; True where that is all of it, and went to the client as it is."""
+    def _forward_verbatim(self, data: bytes) -> bool:
+        """Read the start of a response; return whether it was complete and forwarded unchanged."""
         downstream = self._downstream
         if self._transport.unsent:
-            if self._transport.is_held:
+            if self._transport.is_deferred:
                 raise UpstreamProtocolError("a response before its request was sent")
-            # An early one, as to a body that is too long: the rest of the request is never sent.
-            self.has_answered = True
+            # An early response, as to a body that is too long: the rest of the request is never sent.
+            self.has_response = True
             return False
-        self.has_answered = True
+        self.has_response = True
         date_at = read_usual_response(data, self._owner.limits)
-        if date_at is None or not downstream.pass_on(data, date_at):
+        if date_at is None or not downstream.forward_verbatim(data, date_at):
             return False
-        # As `_complete` does, but that here is nothing more to forget.
-        self._state = _NOTHING
+        # As `_complete`, but there is no more state to clear.
+        self._state = _IDLE
         del self._downstream
         self._owner.release(self)
         return True
@@ -297,28 +272,28 @@ class UpstreamConnection:
             data = self._buffer + data
             self._buffer = b""
         while True:
-            head = read_response(data, self._owner.limits, to_head=downstream.asks_for_head)
+            head = read_response(data, self._owner.limits, to_head=downstream.is_head_request)
             if head is None:
                 self._buffer = data
                 return
             content = data[head.size :]
             if head.status >= 200:
-                self._interims = 0
+                self._interim_count = 0
                 self._begin_response(head, content)
                 return
-            self._take_interim(head, content)
+            self._read_interim(head, content)
             if self._state is not _HEAD or not content:
                 return
             data = content
 
-    def _take_interim(self, head: ResponseHead, data: bytes) -> None:
+    def _read_interim(self, head: ResponseHead, data: bytes) -> None:
         if head.status == 101:
-            self._downstream.switch(head, data)
+            self._downstream.switch_protocols(head, data)
             return
-        self._interims += 1
-        if self._interims > MAX_INTERIM:
+        self._interim_count += 1
+        if self._interim_count > MAX_INTERIM:
             raise UpstreamProtocolError(f"more than {MAX_INTERIM} interim responses")
-        self._downstream.interim(head)
+        self._downstream.forward_interim(head)
 
     def _begin_response(self, head: ResponseHead, content: bytes) -> None:
         downstream = self._downstream
@@ -326,83 +301,85 @@ class UpstreamConnection:
         if head.body == CHUNKED:
             self._state = _CHUNKED
             self._chunks = ChunkedReader(UpstreamProtocolError, self._owner.limits.head_bytes)
-            # Read before the head goes out: a body that is broken from its start is a clean 502.
+            # Read before the head is sent: a body that is malformed from its start becomes a 502.
             content = self._chunks.feed(content)
-            downstream.respond(head, content)
+            downstream.begin_response(head, content)
             if self._chunks.done:
                 self._complete(reusable=self._keep_alive and not self._chunks.rest)
         elif head.body == UNTIL_CLOSE:
-            self._state = _TO_THE_END
-            downstream.respond(head, content)
+            self._state = _CLOSE_DELIMITED
+            downstream.begin_response(head, content)
         else:
-            self._left = head.body - len(content)
-            self._state = _COUNTED
-            downstream.respond(head, content if self._left >= 0 else content[: head.body])
-            if self._left <= 0:
-                self._complete(reusable=self._keep_alive and self._left == 0)
-            elif self._left >= SPLICED_BYTES:
-                self._move()
+            self._remaining = head.body - len(content)
+            self._state = _CONTENT_LENGTH
+            downstream.begin_response(head, content if self._remaining >= 0 else content[: head.body])
+            if self._remaining <= 0:
+                self._complete(reusable=self._keep_alive and self._remaining == 0)
+            elif self._remaining >= SPLICE_MIN_BYTES:
+                self._start_splice()
 
-    def _move(self) -> None:
-        """Let the rest of the content go past here, where it may."""
+    def _start_splice(self) -> None:
+        """Splice the rest of the content, if the client's transport allows it."""
         pipes, sink = self._owner.pipes, self._downstream.sink()
-        pipe = pipes.take() if sink is not None else None
+        pipe = pipes.acquire() if sink is not None else None
         if sink is not None and pipe is not None:
-            self._state = _MOVED
-            self._conduit = Conduit(pipes, pipe, self._transport, sink, size=self._left, owner=self)
+            self._state = _SPLICED
+            self._splice = Splice(pipes, pipe, self._transport, sink, size=self._remaining, owner=self)
 
-    # What the conduit tells.
+    # Calls of the splice.
 
-    def moved(self, conduit: Conduit) -> None:
-        self._downstream.content_moved()
-        if conduit.is_done:
-            conduit.end()
+    def spliced(self, splice: Splice) -> None:
+        """Note progress; complete the response at its end."""
+        self._downstream.content_spliced()
+        if splice.is_done:
+            splice.end()
             self._complete(reusable=self._keep_alive)
 
-    def ended(self, left: int) -> None:
-        self._left = left
-        self._state = _COUNTED
+    def splice_ended(self, remaining: int) -> None:
+        """Copy the rest of the content instead."""
+        self._remaining = remaining
+        self._state = _CONTENT_LENGTH
 
-    def _read_counted(self, data: bytes) -> None:
-        self._left -= len(data)
-        if self._left > 0:
-            self._downstream.content(data)
+    def _read_content(self, data: bytes) -> None:
+        self._remaining -= len(data)
+        if self._remaining > 0:
+            self._downstream.forward_content(data)
             return
-        self._downstream.content(data if self._left == 0 else data[: self._left])
-        self._complete(reusable=self._keep_alive and self._left == 0)
+        self._downstream.forward_content(data if self._remaining == 0 else data[: self._remaining])
+        self._complete(reusable=self._keep_alive and self._remaining == 0)
 
     def _read_chunks(self, data: bytes) -> None:
         content = self._chunks.feed(data)
         if content:
-            self._downstream.content(content)
+            self._downstream.forward_content(content)
         if self._chunks.done:
             self._complete(reusable=self._keep_alive and not self._chunks.rest)
 
     def _complete(self, *, reusable: bool) -> None:
         downstream = self._downstream
         reusable = reusable and downstream.request_done and not self._transport.unsent
-        self._state = _NOTHING
-        self._forget()
-        # First the connection, then the client: its next request may want this very connection.
+        self._state = _IDLE
+        self._clear_exchange()
+        # First the connection, then the client: its next request may use this connection.
         if reusable:
             self._owner.release(self)
         else:
             self._owner.retire(self)
-        downstream.content_done()
+        downstream.end_response()
 
     def _fail(self, error: ProxyError) -> None:
         state, self._state = self._state, _CLOSED
         self._transport.abort()
-        if state is _NOTHING:
+        if state is _IDLE:
             self._owner.lost(self, error)
             return
         downstream = self._downstream
-        self._forget()
-        # The exchange first: it may want the place of this connection for a fresh one.
+        self._clear_exchange()
+        # The exchange first: it may reuse the place of this connection for a fresh one.
         downstream.upstream_failed(self, error)
 
-    def _forget(self) -> None:
-        """Let go of what belongs to one exchange; an idle connection keeps no client alive."""
+    def _clear_exchange(self) -> None:
+        """Drop the state of the exchange: an idle connection must not keep a client alive."""
         del self._downstream
         if self._paused and self._state is not _CLOSED:
             self.resume()

@@ -1,8 +1,8 @@
-"""Several workers on one port: started, listened to, added up. No HTTP.
+"""Several workers on one port: starts them, reads their events and adds them up.
 
-Each worker has a listening socket of its own on the same port (SO_REUSEPORT), made before any worker starts,
-so that a port in use is found at once. A worker reads its commands from a pipe; when the parent dies in any
-way, the pipe ends and so does the worker.
+Each worker has its own listening socket on the same port (SO_REUSEPORT), created before any worker starts,
+so that a port in use is found at once. A worker reads its commands from a pipe; when the parent dies in
+any way, the pipe ends and so does the worker.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from functools import partial
 from typing import Any
 
 from proxy import counters, server
-from proxy.control import Control, Emit, Pipe, write_event
+from proxy.control import CommandReader, Emit, PipeReader, write_event
 from proxy.errors import WorkerError
 from proxy.poller import Poller
 from proxy.settings import Settings
 
 
 def run(settings: Settings, emit: Emit, commands: int | None) -> None:
-    """Serve with `settings.workers` processes until told to stop.
+    """Serve with `settings.workers` processes until stopped.
 
     Raises:
-        ListenError: the address is not to be had.
-        WorkerError: a worker ended before it was told to.
+        ListenError: the address is not available.
+        WorkerError: a worker ended before it was stopped.
     """
     socks = [server.listen(settings)]
     port = socks[0].getsockname()[1]
     socks += [server.listen(settings, port) for _ in range(settings.workers - 1)]
-    workers: list[_Worker] = []
+    workers: list[_ChildProcess] = []
     for sock in socks:
         workers.append(_fork(settings, sock, socks, workers))
     for sock in socks:
@@ -39,8 +39,8 @@ def run(settings: Settings, emit: Emit, commands: int | None) -> None:
     _Parent(workers, emit).run(commands)
 
 
-class _Worker:
-    """One child, as its parent sees it: the ends of two pipes."""
+class _ChildProcess:
+    """One worker, as its parent sees it: the ends of two pipes."""
 
     def __init__(self, pid: int, commands: int, events: int) -> None:
         self.pid = pid
@@ -51,56 +51,58 @@ class _Worker:
 
 
 def _fork(
-    settings: Settings, sock: socket.socket, socks: list[socket.socket], elders: list[_Worker]
-) -> _Worker:
+    settings: Settings, sock: socket.socket, socks: list[socket.socket], siblings: list[_ChildProcess]
+) -> _ChildProcess:
     commands_in, commands_out = os.pipe()
     events_in, events_out = os.pipe()
     pid = os.fork()
     if pid:
         os.close(commands_in)
         os.close(events_out)
-        return _Worker(pid, commands_out, events_in)
-    # A listening socket left open here would be given connections that nobody accepts, and a pipe left open
-    # would hide the parent's end from the elder workers.
+        return _ChildProcess(pid, commands_out, events_in)
+    # A listening socket left open here would receive connections that are never accepted, and an open pipe
+    # would hide the parent's end from the older workers.
     for other in socks:
         if other is not sock:
             other.close()
     for descriptor in (
         commands_out,
         events_in,
-        *(end for elder in elders for end in (elder.commands, elder.events)),
+        *(end for sibling in siblings for end in (sibling.commands, sibling.events)),
     ):
         os.close(descriptor)
     try:
         server.run(settings, sock, partial(write_event, events_out), commands_in)
     finally:
-        # Whatever happened, this process must not go on as a second parent.
+        # This process must never continue as a second parent.
         os._exit(0)
 
 
 class _Parent:
-    """Turns what the workers tell into one `ready`, one answer to each `count` and one `done`."""
+    """Merges the workers' events into one `ready`, one answer per `count`, and one `done`."""
 
-    def __init__(self, workers: list[_Worker], emit: Emit) -> None:
+    def __init__(self, workers: list[_ChildProcess], emit: Emit) -> None:
         self._workers = workers
         self._emit = emit
-        self._answers: dict[str, list[dict[str, Any]]] = {"ready": [], "count": [], "done": []}
+        self._events: dict[str, list[dict[str, Any]]] = {"ready": [], "count": [], "done": []}
         self._signals = 0
-        self._dead: _Worker | None = None
+        self._dead: _ChildProcess | None = None
         self._poller = Poller()
 
     def run(self, commands: int | None) -> None:
-        """Go on until every worker has said `done`, or the harness has gone."""
+        """Run until every worker is done, or the harness has gone."""
         poller = self._poller
-        poller.on_signals((signal.SIGTERM, signal.SIGINT), self._signalled)
+        poller.on_signals((signal.SIGTERM, signal.SIGINT), self._on_signal)
         if commands is not None:
-            Control(lambda command: self._tell(command["command"]), poller.stop).listen(poller, commands)
+            CommandReader(lambda command: self._broadcast(command["command"]), poller.stop).listen(
+                poller, commands
+            )
         for worker in self._workers:
-            Pipe(poller, worker.events, partial(self._read, worker), partial(self._ended, worker))
+            PipeReader(poller, worker.events, partial(self._read, worker), partial(self._on_eof, worker))
         try:
             poller.run()
         finally:
-            # Their commands end, and so do they.
+            # The workers end with their command pipes.
             for worker in self._workers:
                 os.close(worker.commands)
             for worker in self._workers:
@@ -108,37 +110,37 @@ class _Parent:
         if self._dead is not None:
             raise WorkerError(f"worker {self._dead.pid} has died; the others are stopped")
 
-    def _ended(self, worker: _Worker) -> None:
+    def _on_eof(self, worker: _ChildProcess) -> None:
         if not worker.is_done and self._poller.is_running:
             self._dead = worker
             self._poller.stop()
 
-    def _read(self, worker: _Worker, data: bytes) -> None:
+    def _read(self, worker: _ChildProcess, data: bytes) -> None:
         *lines, worker.buffer = (worker.buffer + data).split(b"\n")
         for line in lines:
             event = json.loads(line)
             worker.is_done = worker.is_done or event["event"] == "done"
-            self._collect(event)
+            self._merge(event)
 
-    def _collect(self, event: dict[str, Any]) -> None:
+    def _merge(self, event: dict[str, Any]) -> None:
         kind = event["event"]
-        answers = self._answers[kind]
-        answers.append(event)
-        if len(answers) < len(self._workers):
+        events = self._events[kind]
+        events.append(event)
+        if len(events) < len(self._workers):
             return
-        self._answers[kind] = []
-        self._emit(event if kind == "ready" else counters.summed(answers).as_event(kind))
+        self._events[kind] = []
+        self._emit(event if kind == "ready" else counters.merge(events).to_event(kind))
         if kind == "done":
             self._poller.stop()
 
-    def _signalled(self) -> None:
+    def _on_signal(self) -> None:
         # The first signal drains, a second one ends at once.
         self._signals += 1
         if self._signals == 1:
-            self._tell("stop")
+            self._broadcast("stop")
         else:
             self._poller.stop()
 
-    def _tell(self, command: str) -> None:
+    def _broadcast(self, command: str) -> None:
         for worker in self._workers:
             write_event(worker.commands, {"command": command})

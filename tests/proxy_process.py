@@ -20,13 +20,13 @@ import h11
 from messages.model import Step
 
 TIMEOUT_S = 60.0
-"""Longer than anything here takes on the busiest machine: who waits so long has found a fault."""
+"""Longer than anything here takes on the busiest machine: a longer wait means a fault."""
 DATE = b"Date: Sun, 22 Nov 2026 23:34:31 GMT\r\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A request that came in whole at the upstream; connections count from 0."""
+    """A request that arrived complete at the upstream; connections count from 0."""
 
     connection: int
     head: bytes
@@ -37,7 +37,7 @@ class Received:
         return self.head.split(b" ", 2)[1]
 
     def values(self, name: bytes) -> list[bytes]:
-        """The values of a field, in their order."""
+        """Return the values of a field, in order."""
         lines = self.head.split(b"\r\n")[1:]
         return [
             line.partition(b":")[2].strip() for line in lines if line.lower().startswith(name.lower() + b":")
@@ -52,7 +52,7 @@ def send(data: bytes) -> Sequence[Step]:
 
 
 def echo(request: Received) -> Sequence[Step]:
-    """Answers with the target, so that a mixed-up answer shows."""
+    """Answer with the target, so that a mixed-up response shows."""
     body = request.target
     return send(b"HTTP/1.1 200 OK\r\n" + DATE + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
 
@@ -72,13 +72,13 @@ class Upstream:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Stops listening, and ends all connections."""
+        """Stop listening, and end all connections."""
         self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()
         self.hang_up()
 
     def hang_up(self) -> None:
-        """Ends all connections."""
+        """End all connections."""
         for sock in self._sockets:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
@@ -100,7 +100,7 @@ class Upstream:
             for request in reader:
                 self.requests.append(request)
                 for step in self.script(request):
-                    if not play(sock, step):
+                    if not run_step(sock, step):
                         return
         except OSError:
             return
@@ -111,8 +111,8 @@ class Upstream:
             self.ended.release()
 
 
-def play(sock: socket.socket, step: Step) -> bool:
-    """Carries out one step; False once the connection is over."""
+def run_step(sock: socket.socket, step: Step) -> bool:
+    """Run one step; return False if it ends the connection."""
     if step.action == "send":
         sock.sendall(step.data)
     elif step.action == "close":
@@ -133,7 +133,7 @@ def play(sock: socket.socket, step: Step) -> bool:
 
 
 class Listener:
-    """A bare socket in the place of an upstream: the test plays it step by step.
+    """A bare socket in the place of an upstream: the test scripts it step by step.
 
     `takes_little` keeps the kernel from taking megabytes in its place.
     """
@@ -153,14 +153,14 @@ class Listener:
         self._sock.close()
 
     def accept(self) -> socket.socket:
-        """The next connection, to be closed by the caller."""
+        """Return the next connection, to be closed by the caller."""
         sock, _ = self._sock.accept()
         sock.settimeout(TIMEOUT_S)
         return sock
 
 
 def until(sock: socket.socket, mark: bytes) -> bytes:
-    """Reads up to `mark`, which must be the last that comes."""
+    """Read up to `mark`, which must be the last input."""
     data = b""
     while not data.endswith(mark):
         piece = sock.recv(65536)
@@ -170,7 +170,7 @@ def until(sock: socket.socket, mark: bytes) -> bytes:
 
 
 def fill(sock: socket.socket, data: bytes = b"x" * 65536) -> int:
-    """Sends `data` again and again until nothing has been taken for a while; how many bytes were."""
+    """Send `data` repeatedly until the socket stays full; return the number of bytes sent."""
     sock.settimeout(0.4)
     sent = 0
     with contextlib.suppress(TimeoutError):
@@ -180,13 +180,13 @@ def fill(sock: socket.socket, data: bytes = b"x" * 65536) -> int:
     return sent
 
 
-def goes_on(sock: socket.socket) -> bool:
-    """Waits until more is taken of what is sent."""
+def accepts_more(sock: socket.socket) -> bool:
+    """Wait until the socket accepts more data."""
     return sock.send(b"x") > 0
 
 
-def take(sock: socket.socket, size: int) -> None:
-    """Reads so many bytes."""
+def read_exactly(sock: socket.socket, size: int) -> None:
+    """Read so many bytes."""
     while size > 0:
         piece = sock.recv(min(size, 1 << 20))
         assert piece
@@ -282,7 +282,7 @@ class ProxyProcess:
         return self._event()
 
     def errors(self) -> int:
-        """How often the upstream has broken the protocol so far."""
+        """Return the upstream's protocol errors so far."""
         errors: int = self.count()["errors"]["upstream"]["protocol"]
         return errors
 
@@ -290,23 +290,23 @@ class ProxyProcess:
         self._process.send_signal(number)
 
     def done(self) -> dict[str, Any]:
-        """Waits for the last event and the end; nothing may have been said on stderr."""
+        """Wait for the last event and the end; stderr must be empty."""
         event = self._event()
-        _, talk = self._process.communicate(timeout=TIMEOUT_S)
-        assert (event["event"], self._process.returncode, talk) == ("done", 0, "")
+        _, stderr = self._process.communicate(timeout=TIMEOUT_S)
+        assert (event["event"], self._process.returncode, stderr) == ("done", 0, "")
         return event
 
     def close_stdin(self) -> None:
-        """Lets go of the proxy, as a harness that is gone does."""
+        """Close stdin, as a harness that is gone does."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.stdin = None
 
     def wait(self) -> tuple[int, str]:
-        """Waits for the end; the exit code, and what was said on stderr."""
+        """Wait for the end; return the exit code and stderr."""
         self._process.wait(TIMEOUT_S)
-        _, talk = self._process.communicate()
-        return self._process.returncode, talk
+        _, stderr = self._process.communicate()
+        return self._process.returncode, stderr
 
     def stop(self) -> dict[str, Any]:
         self.command("stop")
@@ -322,7 +322,7 @@ class ProxyProcess:
 
 @contextlib.contextmanager
 def running(upstream: Upstream | Listener | str, *flags: str) -> Iterator[ProxyProcess]:
-    """A proxy that is killed in the end, unless it has ended by itself."""
+    """Run a proxy that is killed in the end, unless it has ended by itself."""
     proxy = ProxyProcess(upstream if isinstance(upstream, str) else upstream.address, *flags)
     try:
         yield proxy
@@ -332,7 +332,7 @@ def running(upstream: Upstream | Listener | str, *flags: str) -> Iterator[ProxyP
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response as h11 reads it; `whole` is False when it was cut."""
+    """A response as h11 reads it; `whole` is False if it was truncated."""
 
     status: int
     fields: dict[bytes, bytes]
@@ -342,7 +342,7 @@ class Response:
 
 
 class Client:
-    """A client connection whose responses h11 reads: a second opinion on what the proxy writes."""
+    """A client connection whose responses h11 reads, independently of the proxy's own framing."""
 
     def __init__(self, proxy: ProxyProcess) -> None:
         self.sock = proxy.connect()
@@ -354,15 +354,15 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.sock.close()
 
-    def ask(self, target: str, method: str = "GET", fields: str = "") -> Response:
-        """Sends a correct request and reads its answer."""
+    def request(self, target: str, method: str = "GET", fields: str = "") -> Response:
+        """Send a correct request and return its response."""
         self.sock.sendall(f"{method} {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n".encode("latin-1"))
         response = self.read(method)
         assert response is not None
         return response
 
     def read(self, method: str = "GET") -> Response | None:
-        """Reads one response; None when the connection ends, in whatever way, before it begins."""
+        """Return one response; None if the connection ends before it begins."""
         parser = h11.Connection(h11.CLIENT)
         parser.send(h11.Request(method=method, target="/", headers=[("Host", "a")]))
         parser.send(h11.EndOfMessage())
@@ -397,7 +397,7 @@ class Client:
             parser.receive_data(b"")
 
     def ended(self) -> bool:
-        """Whether the proxy ends the connection, and says nothing more."""
+        """Return whether the proxy ends the connection without further data."""
         try:
             return self.sock.recv(1) == b""
         except ConnectionResetError:

@@ -11,8 +11,8 @@ import pytest
 import bench_process
 import needs
 from bench.experiment.second_opinion import record
-from bench.load.external import Opinion
-from bench.load.tools import Report
+from bench.load.external import ToolRun
+from bench.load.tools import ToolReport
 from bench.plan.run_plan import Plan
 from bench.report import text_table
 from bench.runs.record import Percentiles, Run, SecondOpinion, SubjectRecord, Trial
@@ -64,7 +64,7 @@ def test_tables_say_whose_opinion_it_is() -> None:
 
 
 def test_a_trial_keeps_what_was_said() -> None:
-    said = Report(1000, 3, {50.0: 1500.0, 99.0: 9000.0, 100.0: 12_000.0, 75.0: 1.0})
-    assert record(Opinion("wrk", said, wall_s=2.0, cpu_s=0.01)) == SecondOpinion(
+    said = ToolReport(1000, 3, {50.0: 1500.0, 99.0: 9000.0, 100.0: 12_000.0, 75.0: 1.0})
+    assert record(ToolRun("wrk", said, wall_s=2.0, cpu_s=0.01)) == SecondOpinion(
         "wrk", 1000, 3, 500.0, 10.0, Percentiles(p50=1.5, p99=9.0, max=12.0)
     )

@@ -93,7 +93,7 @@ def differences(sides: Sequence[Side]) -> dict[str, tuple[Any, ...]]:
     keys = dict.fromkeys(key for values in described for key in values)
     rows = {key: tuple(values.get(key) for values in described) for key in keys}
     if len({side.mode for side in sides}) > 1 or sides[0].mode == Mode.KEEPALIVE:
-        rows.pop("plan.closer", None)  # nobody is asked to close a pooled connection first
+        rows.pop("plan.closes_first", None)  # nobody is asked to close a pooled connection first
     return {key: row for key, row in rows.items() if any(value != row[0] for value in row)}
 
 

@@ -14,7 +14,7 @@ from bench.experiment import fd_limits
 from bench.lab import Host, Lab, Process
 from bench.load import external
 from bench.load.generator import Generator, OnEvent
-from bench.load.job import Job
+from bench.load.job import LoadJob
 from bench.machine import affinity
 from bench.observe.sampler import Watched
 from bench.plan.run_plan import Backend, Mode, Plan
@@ -39,7 +39,7 @@ class Served:
 class Roles:
     """The roles of one trial, all ready. `backend` and `subject` are None where `--target` names a server."""
 
-    job: Job
+    job: LoadJob
     generator: Generator
     backend: Process | None
     listens: tuple[str, ...]
@@ -162,7 +162,7 @@ def _asked(plan: Plan, mode: Mode, sources: Sequence[str], upstreams: Sequence[s
     return Asked(mode, plan.closes_first, plan.subject, plan.pool_idle, upstreams, clients, sources)
 
 
-def _job(plan: Plan, mode: Mode, subject: Running | None) -> Job:
+def _job(plan: Plan, mode: Mode, subject: Running | None) -> LoadJob:
     """Return what the clients send: to the subject, checked to the last byte, or to a stranger's server."""
     load = plan.load
     if subject is None:
@@ -173,7 +173,7 @@ def _job(plan: Plan, mode: Mode, subject: Running | None) -> Job:
         host, _, port = subject.address.rpartition(":")
         address, strict = (host, int(port)), True
         field, path = subject.address, "/"
-    return Job(
+    return LoadJob(
         host=address[0],
         port=address[1],
         host_field=field,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bench.experiment.roles import Roles
 from bench.lab import Host
 from bench.load import external
-from bench.load.external import Opinion
+from bench.load.external import ToolRun
 from bench.runs.record import Percentiles, SecondOpinion
 
 DURATION_S = 2
@@ -26,16 +26,16 @@ def ask(tool: str, client: Host, roles: Roles, connections: int) -> SecondOpinio
     process.send({"command": "job", "tool": tool, "load": load, "timeout_s": timeout_s})
     done = process.wait_event("done", timeout_s + 1.0)
     process.wait(timeout_s)
-    return record(Opinion.from_json(done))
+    return record(ToolRun.from_json(done))
 
 
-def record(opinion: Opinion) -> SecondOpinion:
+def record(opinion: ToolRun) -> SecondOpinion:
     """Return an opinion as a trial keeps it."""
-    ms = {percent: value / 1000 for percent, value in opinion.said.latency_us.items()}
+    ms = {percent: value / 1000 for percent, value in opinion.report.latency_us.items()}
     return SecondOpinion(
         tool=opinion.tool,
-        requests=opinion.said.requests,
-        errors=opinion.said.errors,
+        requests=opinion.report.requests,
+        errors=opinion.report.errors,
         requests_per_s=opinion.requests_per_s,
         cpu_us_per_request=opinion.cpu_us_per_request,
         latency_ms=Percentiles(ms.get(50.0), ms.get(90.0), ms.get(99.0), ms.get(99.9), ms.get(100.0)),

@@ -1,7 +1,7 @@
-"""`python -m bench.load`: a load worker that talks over its standard streams (docs/pipes.md).
+"""Run a load worker that communicates over its standard streams (docs/pipes.md).
 
-With `--target URL` the same worker runs alone, prints one JSON line at the end, and is what
-`make perf` holds against wrk: nothing is imported that a worker would not import.
+With `--target URL` the same worker runs without a harness and prints one JSON line at the end; `make perf`
+compares it with wrk. Nothing is imported that a worker would not import.
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ import sys
 from time import monotonic_ns
 from typing import Any
 
-from bench.load.job import Job
-from bench.load.limits import allow_descriptors
-from bench.load.poller import READABLE, Poller
-from bench.load.worker import Worker
+from bench.load.job import LoadJob
+from bench.load.poller import READABLE, Poller, raise_fd_limit
+from bench.load.worker import LoadWorker
 
 
-class Control:
-    """The harness's end of the pipes. Its end of file means that the harness is gone."""
+class WorkerControl:
+    """The worker's end of the command pipe; its end of file means that the harness is gone."""
 
     def __init__(self, poller: Poller) -> None:
         self._pending = b""
         self._poller = poller
-        self.worker: Worker | None = None
+        self.worker: LoadWorker | None = None
 
-    def command(self) -> dict[str, Any]:
+    def read_command(self) -> dict[str, Any]:
         """Wait for the next command."""
         while b"\n" not in self._pending:
             self._read()
@@ -36,8 +35,8 @@ class Control:
         return command
 
     def listen(self) -> None:
-        """Take `stop` while the worker runs."""
-        self._poller.watch(0, READABLE, self._readable)
+        """Handle `stop` while the worker runs."""
+        self._poller.register(0, READABLE, self._readable)
 
     def _read(self) -> None:
         data = os.read(0, 65_536)
@@ -48,12 +47,12 @@ class Control:
     def _readable(self) -> None:
         self._read()
         while b"\n" in self._pending:
-            if self.command().get("command") == "stop" and self.worker is not None:
+            if self.read_command().get("command") == "stop" and self.worker is not None:
                 self.worker.stop()
 
 
 def emit(event: dict[str, Any]) -> None:
-    """Write one event; ends the process where the harness is gone."""
+    """Write one event; end the process if the harness is gone."""
     try:
         sys.stdout.write(json.dumps(event, separators=(",", ":")) + "\n")
         sys.stdout.flush()
@@ -61,8 +60,8 @@ def emit(event: dict[str, Any]) -> None:
         os._exit(0)
 
 
-def stop_on_signals(worker: Worker) -> None:
-    """Let the first SIGTERM or SIGINT end the window, and the second the process."""
+def stop_on_signals(worker: LoadWorker) -> None:
+    """End the window with the first SIGTERM or SIGINT, and the process with the second."""
 
     def stop(number: int, frame: object) -> None:
         worker.stop()
@@ -72,22 +71,22 @@ def stop_on_signals(worker: Worker) -> None:
     signal.signal(signal.SIGINT, stop)
 
 
-def serve() -> int:
-    """Do the job that comes over stdin."""
+def run_job() -> int:
+    """Run the job that comes over stdin; return the exit code."""
     poller = Poller()
-    control = Control(poller)
+    control = WorkerControl(poller)
     try:
-        job = Job.from_json(control.command())
+        job = LoadJob.from_json(control.read_command())
     except (TypeError, ValueError) as error:
-        sys.stderr.write(f"client: the first line is no job: {error}\n")
+        sys.stderr.write(f"client: the first line is not a job: {error}\n")
         return 2
-    if (refusal := allow_descriptors(job.connections)) is not None:
+    if (refusal := raise_fd_limit(job.connections)) is not None:
         sys.stderr.write(f"client: {refusal}\n")
         return 3
-    worker = control.worker = Worker(job, poller, emit)
+    worker = control.worker = LoadWorker(job, poller, emit)
     stop_on_signals(worker)
     emit({"event": "ready", "role": "client", "pid": os.getpid(), "worker": job.worker})
-    go = control.command()
+    go = control.read_command()
     if go.get("command") == "stop":
         worker.stop()
     control.listen()
@@ -96,12 +95,12 @@ def serve() -> int:
 
 
 def main() -> int:
-    """Run as the harness's worker, or alone where arguments are given."""
+    """Run as a worker of the harness, or without one if there are arguments."""
     if len(sys.argv) == 1:
-        return serve()
-    from bench.load import alone  # noqa: PLC0415  A worker of the harness has no use for a command line.
+        return run_job()
+    from bench.load import standalone  # noqa: PLC0415  A worker of the harness needs no command line.
 
-    return alone.main(sys.argv[1:])
+    return standalone.main(sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A second opinion: runs wrk, hey, ab or h2load to its end, and tells what it said and what it cost.
+"""Runs wrk, hey, ab or h2load once, and measures its time and CPU.
 
-`python -m bench.load.external` is that as a role (docs/pipes.md), so that it can be started wherever
-the clients live. What the tools are told and how they are read: tools.py.
+`python -m bench.load.external` is the same as a role (docs/pipes.md), so that it can run on the clients'
+host. tools.py knows the tools' arguments and reports.
 """
 
 from __future__ import annotations
@@ -23,85 +23,85 @@ from typing import Any, Self
 
 from bench.errors import RoleError
 from bench.load import tools
-from bench.load.tools import TOOLS, Load, Report
+from bench.load.tools import TOOLS, ToolLoad, ToolReport
 
 ARGV = (sys.executable, "-m", "bench.load.external")
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
-    """What a tool said, how long it ran, and the CPU time of its whole process tree, user and system."""
+class ToolRun:
+    """The report of a tool, its duration, and the CPU time of its process tree, user and system."""
 
     tool: str
-    said: Report
+    report: ToolReport
     wall_s: float
     cpu_s: float
 
     @property
     def requests_per_s(self) -> float:
-        """Return the rate of the requests that were answered."""
-        return self.said.requests / self.wall_s
+        """Return the rate of answered requests."""
+        return self.report.requests / self.wall_s
 
     @property
     def cpu_us_per_request(self) -> float | None:
-        """Return what one of them cost the tool; None where there was none."""
-        return self.cpu_s / self.said.requests * 1e6 if self.said.requests else None
+        """Return the tool's CPU time per request; None without requests."""
+        return self.cpu_s / self.report.requests * 1e6 if self.report.requests else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the opinion as plain values."""
+        """Return the run as plain values."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Return the opinion that `to_json` wrote, whatever else stands beside it."""
-        said = dict(values["said"])
-        # JSON knows texts as keys only.
-        said["latency_us"] = {float(percent): value for percent, value in said["latency_us"].items()}
-        return cls(values["tool"], Report(**said), values["wall_s"], values["cpu_s"])
+        """Return the run that `to_json` wrote; other keys are ignored."""
+        report = dict(values["report"])
+        # JSON keys are strings.
+        report["latency_us"] = {float(percent): value for percent, value in report["latency_us"].items()}
+        return cls(values["tool"], ToolReport(**report), values["wall_s"], values["cpu_s"])
 
 
 def missing(names: Sequence[str]) -> list[str]:
-    """Return those of the tools called `names` that are not installed."""
+    """Return the tools among `names` that are not installed."""
     return [name for name in names if shutil.which(name) is None]
 
 
 def check(tool: str) -> None:
-    """Raise RoleError where `tool` is not installed."""
+    """Raise RoleError if `tool` is not installed."""
     if missing([tool]):
         raise RoleError(tool, "is not installed; install it or leave it out")
 
 
-def run(tool: str, load: Load, timeout_s: float = 300.0) -> Opinion:
-    """Run one tool to its end; RoleError where it is missing, fails, or says what cannot be read."""
+def run(tool: str, load: ToolLoad, timeout_s: float = 300.0) -> ToolRun:
+    """Run one tool to its end; raise RoleError if it is missing, fails, or its report cannot be parsed."""
     check(tool)
     if load.requests is not None and not TOOLS[tool].counts_requests:
         raise RoleError(tool, "cannot send a number of requests; give it a duration")
     began_s = time.monotonic()
-    with TemporaryFile() as report, TemporaryFile() as complaint:
-        process = subprocess.Popen([tool, *TOOLS[tool].argv(load)], stdout=report, stderr=complaint)
+    with TemporaryFile() as stdout_file, TemporaryFile() as stderr_file:
+        process = subprocess.Popen([tool, *TOOLS[tool].argv(load)], stdout=stdout_file, stderr=stderr_file)
         cpu_s = _reap(process, timeout_s)
-        said, complained = (_text(file.fileno()) for file in (report, complaint))
+        stdout, stderr = (_text(file.fileno()) for file in (stdout_file, stderr_file))
     wall_s = time.monotonic() - began_s
     if process.returncode == -signal.SIGKILL and wall_s >= timeout_s:
         raise RoleError(tool, f"still runs after {timeout_s:g} s")
     if process.returncode != 0:
-        last = (complained or said).strip().rpartition("\n")[2]
+        last = (stderr or stdout).strip().rpartition("\n")[2]
         raise RoleError(tool, f"ended with exit code {process.returncode}", last)
-    return Opinion(tool, tools.read(tool, said), wall_s, cpu_s)
+    return ToolRun(tool, tools.parse_report(tool, stdout), wall_s, cpu_s)
 
 
 def _reap(process: subprocess.Popen[bytes], timeout_s: float) -> float:
-    """Wait until the tool has ended, and end it after `timeout_s`; return the CPU seconds of its tree."""
+    """Wait until the tool has ended, and kill it after `timeout_s`; return the CPU seconds of its tree."""
     timer = threading.Timer(timeout_s, process.kill)
     timer.start()
-    with ExitStack() as undo:
-        undo.callback(process.wait)
-        undo.callback(process.kill)
-        undo.callback(timer.cancel)
-        # Popen would throw its rusage away.
+    with ExitStack() as cleanup:
+        cleanup.callback(process.wait)
+        cleanup.callback(process.kill)
+        cleanup.callback(timer.cancel)
+        # Popen would discard the rusage.
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        undo.pop_all()
+        cleanup.pop_all()
     timer.cancel()
     return usage.ru_utime + usage.ru_stime
 
@@ -111,14 +111,14 @@ def _text(fd: int) -> str:
 
 
 def main() -> int:
-    """Do the one job that comes over stdin, and say what came of it."""
+    """Run the job that comes over stdin, and write its result."""
     job = json.loads(sys.stdin.readline())
     try:
-        opinion = run(job["tool"], Load(**job["load"]), job["timeout_s"])
+        tool_run = run(job["tool"], ToolLoad(**job["load"]), job["timeout_s"])
     except RoleError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    sys.stdout.write(json.dumps({"event": "done"} | opinion.to_json()) + "\n")
+    sys.stdout.write(json.dumps({"event": "done"} | tool_run.to_json()) + "\n")
     return 0
 
 

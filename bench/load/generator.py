@@ -1,7 +1,7 @@
-"""The harness's side of the load workers: starts them, gives each its job, merges what they report.
+"""The harness's side of the load workers: starts them, assigns their jobs, merges their reports.
 
-The workers' reports arrive on the readers' threads of their processes and wait in a queue; nothing
-here blocks for longer than it is told to.
+The reports arrive on the reader threads of the processes and wait in a queue; no call blocks longer than
+its time-out.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bench.load import tally
-from bench.load.job import Job, split
+from bench.load import counters
+from bench.load.job import LoadJob, split
 
 Event = dict[str, Any]
 OnEvent = Callable[[Event], bool]
-"""Takes an event on the reader's thread; returns whether it is dealt with, and so not kept."""
+"""Handle an event on the reader's thread; return whether it is handled, and so not kept."""
 
 
-class Role(Protocol):
-    """A running worker: what bench.lab.Process is."""
+class WorkerProcess(Protocol):
+    """A running worker, as bench.lab.Process."""
 
     @property
     def pid(self) -> int:
@@ -33,24 +33,24 @@ class Role(Protocol):
         """Return its exit code; None while it runs."""
 
     def send(self, command: Mapping[str, Any], /) -> None:
-        """Send one command; RoleError where the role is gone."""
+        """Send one command; raise RoleError if the process is gone."""
 
     def wait_event(self, name: str, timeout_s: float, /) -> Event:
-        """Return the oldest event called `name`; RoleError where it does not come in time."""
+        """Return the oldest event called `name`; raise RoleError if it does not arrive in time."""
 
     def wait(self, timeout_s: float, /) -> int:
-        """Return the exit code once it has ended; RoleError where it has not in time."""
+        """Return the exit code when it has ended; raise RoleError if it does not end in time."""
 
 
-Start = Callable[[Sequence[str], OnEvent], Role]
-"""Starts the command on the client's host."""
+StartProcess = Callable[[Sequence[str], OnEvent], WorkerProcess]
+"""Start the command on the client's host."""
 
 ARGV = (sys.executable, "-m", "bench.load")
 
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """A second, or less of one at the edges of the window, of all workers together."""
+    """One second of all workers together, or less than one at the edges of the window."""
 
     second: int
     """Counts from the start of the load."""
@@ -73,7 +73,7 @@ class Second:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What all workers did: `..._total` over the whole trial, the rest over the window."""
+    """The sums of all workers: `..._total` over the whole trial, the rest over the window."""
 
     interrupted: bool
     first_connect_ns: int
@@ -92,53 +92,53 @@ class Totals:
 
 
 class Generator:
-    """The load of one trial. States: new, prepared, going, over (`wait` has returned)."""
+    """The load of one trial. States: new, prepared, running, over (`wait` has returned)."""
 
-    def __init__(self, job: Job, workers: int, start: Start) -> None:
+    def __init__(self, job: LoadJob, workers: int, start: StartProcess) -> None:
         self._jobs = split(job, workers)
         self._start = start
-        self._roles: list[Role] = []
+        self._processes: list[WorkerProcess] = []
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._pending: dict[tuple[int, bool, int], list[Event]] = {}
-        self._told: set[int] = set()
+        self._done_workers: set[int] = set()
 
     @property
     def pids(self) -> list[int]:
         """Return the workers' pids."""
-        return [role.pid for role in self._roles]
+        return [process.pid for process in self._processes]
 
     @property
     def is_over(self) -> bool:
-        """Return whether each worker has said `done` or has ended."""
+        """Return whether each worker has sent `done` or has ended."""
         return all(
-            job.worker in self._told or role.returncode is not None
-            for job, role in zip(self._jobs, self._roles, strict=True)
+            job.worker in self._done_workers or process.returncode is not None
+            for job, process in zip(self._jobs, self._processes, strict=True)
         )
 
     def prepare(self, timeout_s: float = 10.0) -> None:
-        """Start the workers and wait until all are ready; RoleError where one is not."""
-        self._roles = [self._start(ARGV, self._take) for _ in self._jobs]
-        for job, role in zip(self._jobs, self._roles, strict=True):
-            role.send({"command": "job", **job.to_json()})
+        """Start the workers and wait until all are ready; raise RoleError if one is not."""
+        self._processes = [self._start(ARGV, self._receive) for _ in self._jobs]
+        for job, process in zip(self._jobs, self._processes, strict=True):
+            process.send({"command": "job", **job.to_json()})
         deadline_s = time.monotonic() + timeout_s
-        for role in self._roles:
-            role.wait_event("ready", max(0.0, deadline_s - time.monotonic()))
+        for process in self._processes:
+            process.wait_event("ready", max(0.0, deadline_s - time.monotonic()))
 
     def go(self, start_ns: int) -> None:
-        """Let all workers begin at `start_ns` (CLOCK_MONOTONIC)."""
-        for role in self._roles:
-            role.send({"command": "go", "start_ns": start_ns})
+        """Start the load of all workers at `start_ns` (CLOCK_MONOTONIC)."""
+        for process in self._processes:
+            process.send({"command": "go", "start_ns": start_ns})
 
     def stop(self) -> None:
-        """End the window now; the workers drain and are then done. RoleError where one is gone."""
-        for role in self._roles:
-            role.send({"command": "stop"})
+        """End the window now; the workers drain and send `done`. Raise RoleError if one is gone."""
+        for process in self._processes:
+            process.send({"command": "stop"})
 
     def read(self, timeout_s: float) -> Second | None:
-        """Return the next second that all workers have reported; None where none comes in time.
+        """Return the next second that all workers have reported; None if none arrives in time.
 
-        Returns None at once when the load is over: then what is left are seconds that not every
-        worker had, and they come first.
+        At the end of the load it returns the seconds that only some workers have reported, then None at
+        once.
         """
         deadline_s = time.monotonic() + timeout_s
         while True:
@@ -149,19 +149,21 @@ class Generator:
             except queue.Empty:
                 return self._oldest_pending() if is_over else None
             if event["event"] == "done":
-                self._told.add(event["worker"])
+                self._done_workers.add(event["worker"])
             elif (second := self._merge(event)) is not None:
                 return second
 
     def wait(self, timeout_s: float) -> Totals:
-        """Return the totals once every worker has drained and ended; RoleError where one does not."""
+        """Return the totals when every worker has drained and ended; raise RoleError if one does not."""
         deadline_s = time.monotonic() + timeout_s
-        done = [role.wait_event("done", max(0.0, deadline_s - time.monotonic())) for role in self._roles]
-        for role in self._roles:
-            role.wait(max(0.0, deadline_s - time.monotonic()))
-        return totals(done)
+        done = [
+            process.wait_event("done", max(0.0, deadline_s - time.monotonic())) for process in self._processes
+        ]
+        for process in self._processes:
+            process.wait(max(0.0, deadline_s - time.monotonic()))
+        return sum_totals(done)
 
-    def _take(self, event: Event) -> bool:
+    def _receive(self, event: Event) -> bool:
         if event["event"] in ("second", "done"):
             self._events.put(event)
         return bool(event["event"] == "second")
@@ -170,30 +172,30 @@ class Generator:
         key = (event["second"], event["in_window"], event["start_ns"])
         parts = self._pending.setdefault(key, [])
         parts.append(event)
-        return merge(self._pending.pop(key)) if len(parts) == len(self._jobs) else None
+        return merge_seconds(self._pending.pop(key)) if len(parts) == len(self._jobs) else None
 
     def _oldest_pending(self) -> Second | None:
         if not self._pending:
             return None
         oldest = min(self._pending, key=lambda key: key[2])
-        return merge(self._pending.pop(oldest))
+        return merge_seconds(self._pending.pop(oldest))
 
 
-def merge(parts: Sequence[Event]) -> Second:
+def merge_seconds(parts: Sequence[Event]) -> Second:
     """Return the same second of several workers as one."""
-    first, sums = parts[0], tally.Sums()
+    first, sums = parts[0], counters.LoadSums()
     for part in parts:
         sums.add(part)
 
     def histogram(name: str) -> dict[int, int]:
-        return tally.merged(part.get(name, ()) for part in parts)
+        return counters.merge_histograms(part.get(name, ()) for part in parts)
 
     return Second(
         second=first["second"],
         start_ns=first["start_ns"],
         end_ns=max(part["end_ns"] for part in parts),
         in_window=first["in_window"],
-        ticks=_added([part["ticks"] for part in parts]),
+        ticks=_add_rows([part["ticks"] for part in parts]),
         requests=sums.counts["requests"],
         errors=sums.errors,
         opened=sums.counts["opened"],
@@ -206,8 +208,8 @@ def merge(parts: Sequence[Event]) -> Second:
     )
 
 
-def totals(done: Sequence[Event]) -> Totals:
-    """Return what several workers did as one."""
+def sum_totals(done: Sequence[Event]) -> Totals:
+    """Return the `done` events of several workers as one."""
 
     def total(name: str) -> int:
         return sum(event[name] for event in done)
@@ -220,9 +222,9 @@ def totals(done: Sequence[Event]) -> Totals:
         drained_ns=max(event["drained_ns"] for event in done),
         requests_total=total("requests_total"),
         opened_total=total("opened_total"),
-        errors_total=_errors(event["errors_total"] for event in done),
+        errors_total=_sum_errors(event["errors_total"] for event in done),
         requests=total("requests"),
-        errors=_errors(event["errors"] for event in done),
+        errors=_sum_errors(event["errors"] for event in done),
         opened=total("opened"),
         bytes=total("bytes"),
         late=total("late"),
@@ -230,13 +232,13 @@ def totals(done: Sequence[Event]) -> Totals:
     )
 
 
-def _errors(parts: Iterable[dict[str, int]]) -> dict[str, int]:
-    summed = dict.fromkeys(tally.ERROR_KINDS, 0)
+def _sum_errors(parts: Iterable[dict[str, int]]) -> dict[str, int]:
+    summed = dict.fromkeys(counters.ERROR_KINDS, 0)
     for part in parts:
-        tally.add_errors(summed, part)
+        counters.add_errors(summed, part)
     return summed
 
 
-def _added(rows: Sequence[Sequence[int]]) -> tuple[int, ...]:
+def _add_rows(rows: Sequence[Sequence[int]]) -> tuple[int, ...]:
     width = max(map(len, rows))
     return tuple(sum(row[at] for row in rows if at < len(row)) for at in range(width))

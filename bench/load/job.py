@@ -1,4 +1,4 @@
-"""The job of one load worker, as the parent hands it over in one JSON line. Values only."""
+"""The job of one load worker, passed by the parent in one JSON line. Values only."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What one worker sends, to whom, for how long, and what it takes for a correct response."""
+class LoadJob:
+    """What one worker sends, where and for how long, and what a correct response is."""
 
     host: str
     """Address to connect to; resolved once, before the start."""
@@ -25,23 +25,24 @@ class Job:
     rate: float | None = None
     """Requests per second of this worker in open loop; None: closed loop."""
     rate_phase: float = 0.0
-    """Where its due times lie between those of the other workers: a share (0 to 1) of its interval."""
+    """Offset of its due times between those of the other workers: a share (0 to 1) of its interval."""
     warmup_s: float = 1.0
     duration_s: float = 6.0
     requests: int | None = None
-    """The window ends early once so many responses, correct or not, have come in it; None: no such bound.
-    Errors are counted toward it ten times a second."""
+    """The window ends early after so many responses, correct or not; None: no such bound. Errors are counted
+    toward it ten times a second.
+    """
     client_mode: str = "keepalive"
     """keepalive, or short: `Connection: close`, one request per connection, the client closes first."""
     requests_per_connection: int | None = None
-    """The client leaves a connection after so many requests; None: never."""
+    """The client closes a connection after so many requests; None: never."""
     connect_timeout_s: float = 5.0
     request_timeout_s: float = 10.0
     """From the write to the last byte."""
     total_timeout_s: float = 30.0
     """From the due time (closed loop: from before the connect) to the last byte."""
     drain_timeout_s: float = 5.0
-    """How long exchanges under way at the window's end may take to finish."""
+    """How long exchanges may take to finish after the window's end."""
     statuses: tuple[int, int] = (200, 299)
     """Lowest and highest status of a correct response."""
     echo: bool = True
@@ -49,7 +50,7 @@ class Job:
     body_bytes: tuple[int, int] | None = None
     """Fewest and most bytes of a correct body; None: any."""
     pattern: bool = True
-    """Whether the body must be a prefix of the repeated pattern (wire.PATTERN_UNIT)."""
+    """Whether the body must be a prefix of the repeated pattern (http11.PATTERN_UNIT)."""
     worker: int = 0
     seed: int = 1
 
@@ -63,8 +64,8 @@ class Job:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Job:
-        """Return the job that `to_json` wrote; TypeError where a key is missing or unknown."""
+    def from_json(cls, values: dict[str, Any]) -> LoadJob:
+        """Return the job that `to_json` wrote; raise TypeError if a key is missing or unknown."""
         if not isinstance(values, dict):
             raise TypeError(f"{values!r} is no object")
         body = values.get("body_bytes")
@@ -75,11 +76,11 @@ class Job:
         return cls(**given)
 
 
-def split(job: Job, workers: int) -> list[Job]:
+def split(job: LoadJob, workers: int) -> list[LoadJob]:
     """Return the jobs of `workers` workers that together do `job`.
 
-    Connections and a request count are split as evenly as they go; a rate evenly, with due times that
-    interleave.
+    Connections and a request count are split as evenly as possible; a rate evenly, with interleaved due
+    times.
     """
     return [
         dataclasses.replace(

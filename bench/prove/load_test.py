@@ -16,7 +16,7 @@ from bench.analysis import histogram
 from bench.errors import RoleError
 from bench.lab import Process
 from bench.load.generator import Generator, OnEvent, Second, Totals
-from bench.load.job import Job
+from bench.load.job import LoadJob
 from bench.observe.processes import Tree
 from bench.prove.accepting import Refusal
 from bench.prove.changes import Ledger
@@ -183,9 +183,9 @@ def _loaded(side: Side, stage: Stage, spot: Spot, request: Request, load: Load) 
     return _account(side, stage, spot, totals, seconds=seconds, cpu_s=nginx.cpu_s() - before_s)
 
 
-def _job(doors: Doors, request: Request, load: Load) -> Job:
+def _job(doors: Doors, request: Request, load: Load) -> LoadJob:
     host, _, port = doors.plain.rpartition(":")
-    return Job(
+    return LoadJob(
         host=host,
         port=int(port),
         host_field=request.host,

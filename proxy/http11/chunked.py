@@ -1,19 +1,17 @@
-"""The chunked coding, read piece by piece (RFC 9112, section 7.1). No sockets; counted bodies need no reader.
+"""Incremental reader of the chunked coding (RFC 9112, section 7.1). No sockets.
 
-What comes out is the content alone: chunk extensions and trailers end here (RFC 9112, section 7.1.1, and
-RFC 9110, section 6.5.1), so that nothing hides in the framing that is forwarded, which is written anew by
-`chunk`.
+It returns the content alone and drops chunk extensions and trailers (RFC 9112, section 7.1.1, and RFC
+9110, section 6.5.1). Nothing is hidden in the forwarded framing, which `chunk` writes.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
 
 from proxy.errors import ProxyError
 from proxy.http11.grammar import BAD_OCTET, FIELDS, TOKEN
 
-LAST_CHUNK: Final = b"0\r\n\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
 
 # RFC 9112, section 7.1.1. Sixteen hexadecimal digits are more than any body has bytes.
 _QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
@@ -25,9 +23,9 @@ _TRAILERS = re.compile(FIELDS + rb"\r\n")
 class ChunkedReader:
     """Reads one chunked body.
 
-    States: in a size line, in a chunk's data (`_left` of it to come, its CRLF included), in the trailers,
-    done. `rest` is what came after the end; `total` the content so far and `announced` the latest chunk,
-    both in bytes.
+    States: in a size line, in a chunk's data (`_left` bytes to come, its CRLF included), in the trailers,
+    done. `rest` holds the bytes after the end; `total` counts the content so far and `announced` the
+    latest chunk, both in bytes.
     """
 
     __slots__ = (
@@ -54,7 +52,7 @@ class ChunkedReader:
         self.total = 0
 
     def feed(self, data: bytes) -> bytes:
-        """Return the content in `data`; raises the error given at the start when the coding is broken."""
+        """Return the content in `data`; raise the error given at the start if the coding is malformed."""
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
@@ -78,7 +76,7 @@ class ChunkedReader:
         return joined
 
     def _read_data(self, data: bytes, position: int, content: list[bytes]) -> int:
-        """Take content up to the chunk's own CRLF, which must come whole."""
+        """Read content up to the chunk's CRLF, which must arrive completely."""
         if self._left > 2:
             piece = data[position : position + self._left - 2]
             content.append(piece)
@@ -114,7 +112,7 @@ class ChunkedReader:
         return match.end() - position
 
     def _check_line(self, data: bytes, position: int, is_complete: bool) -> None:
-        """Refuse a size line or trailers that did not match although whole, or cannot match any more."""
+        """Reject a size line or trailers that are complete but malformed, or that cannot become valid."""
         too_long = len(data) - position > self._line_bytes
         if is_complete or too_long or BAD_OCTET.search(data, position) is not None:
             raise self._error("a chunk size, a chunk extension or a trailer")

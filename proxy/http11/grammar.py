@@ -1,49 +1,47 @@
-"""The words of HTTP/1.1 as expressions, and the questions that requests and responses share."""
+"""Expressions and field functions of HTTP/1.1 that requests and responses share."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final
 
 from proxy.errors import ProxyError
 from proxy.settings import Limits
 
-CHUNKED: Final = -1
-"""A body in the chunked coding."""
-UNTIL_CLOSE: Final = -2
-"""A response body that ends with the connection (RFC 9112, section 6.3, rule 8)."""
+CHUNKED = -1
+"""Length of a body in the chunked coding."""
+UNTIL_CLOSE = -2
+"""Length of a response body that ends with the connection (RFC 9112, section 6.3, rule 8)."""
 
-Found = list[tuple[bytes, bytes]]
-"""Names and values of the fields that were looked for, lower-cased, in the order of the head."""
-Values = dict[bytes, list[bytes]]
+FieldMatches = list[tuple[bytes, bytes]]
+"""Names and values of the searched fields, in lower case, in the order of the head."""
+FieldValues = dict[bytes, list[bytes]]
 
 # RFC 9110, sections 5.6.2 and 5.5: no obs-fold (RFC 9112, section 5.2) and no control character but the tab.
 # Possessive repeats of single characters keep every match linear in the length of the head. Groups are never
 # repeated so: before Python 3.11.5 that fails to match what it should (CPython, issue 106052).
-TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
-VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
-FIELD_LINE: Final = TOKEN + rb":" + VALUE + rb"\r\n"
-FIELDS: Final = rb"(?:" + FIELD_LINE + rb")*"
+TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
+FIELD_LINE = TOKEN + rb":" + VALUE + rb"\r\n"
+FIELDS = rb"(?:" + FIELD_LINE + rb")*"
 
-# What no head may hold, wherever it is cut: a control character, a bare LF, a bare CR (RFC 9112, section
-# 2.2).
-BAD_OCTET: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|\Z)")
+# Never valid in a head, even an incomplete one: a control character, a bare LF or CR (RFC 9112, section 2.2).
+BAD_OCTET = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|\Z)")
 
 # RFC 9110, section 7.6.1.
-HOP_BY_HOP: Final = frozenset(
+HOP_BY_HOP = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade")
 )
 
-NUMBER: Final = re.compile(rb"[0-9]{1,19}")
+NUMBER = re.compile(rb"[0-9]{1,19}")
 _MAX_LENGTH = 2**63 - 1
 
 
 def other_fields(names: Iterable[bytes]) -> bytes:
-    """Return an expression for any number of field lines that have none of these names, in any case.
+    """Return an expression for any number of field lines with none of these names, in any case.
 
-    It looks at a line's first two letters before it tries the names, and may take a few innocent lines for
-    one of them, never the other way round.
+    It compares a line's first two letters before it tries the names, and may exclude a few other lines,
+    never the reverse.
     """
     firsts, seconds = ({name[at : at + 1] for name in names} for at in (0, 1))
     rests = {_any_case(name[2:] + b":") for name in names}
@@ -56,39 +54,39 @@ def other_fields(names: Iterable[bytes]) -> bytes:
 
 
 def named_fields(names: Iterable[bytes]) -> re.Pattern[bytes]:
-    """Return an expression that finds names and values of these fields in a lower-cased head."""
+    """Return an expression that finds names and values of these fields in a lower-case head."""
     return re.compile(rb"\n(" + rb"|".join(sorted(names)) + rb"):[\t ]*+([^\r]*)")
 
 
-def gather(found: Found) -> Values:
-    """Return the values by name, in their order, without the white space around them."""
-    values: Values = {}
+def group_values(found: FieldMatches) -> FieldValues:
+    """Return the values by name, in order, without surrounding white space."""
+    values: FieldValues = {}
     for name, value in found:
         values.setdefault(name, []).append(value.rstrip(b" \t"))
     return values
 
 
-def members(values: list[bytes]) -> set[bytes]:
-    """Return the members of a list-valued field; empty ones do not count (RFC 9110, section 5.6.1.2)."""
+def list_members(values: list[bytes]) -> set[bytes]:
+    """Return the members of a list-valued field without empty ones (RFC 9110, section 5.6.1.2)."""
     found = {member.strip(b" \t") for value in values for member in value.split(b",")}
     found.discard(b"")
     return found
 
 
-def without(fields: bytes, names: set[bytes] | frozenset[bytes]) -> bytes:
-    """Return the field lines whose lower-cased names are not among `names`."""
+def remove_fields(fields: bytes, names: set[bytes] | frozenset[bytes]) -> bytes:
+    """Return the field lines whose lower-case names are not among `names`."""
     lines = fields.split(b"\r\n")
     return b"\r\n".join([line for line in lines if line.partition(b":")[0].lower() not in names])
 
 
-def is_too_long(data: bytes, size: int, limits: Limits) -> bool:
-    """Tell whether the head of `size` bytes passes a limit; its first and last line are no fields."""
+def exceeds_limits(data: bytes, size: int, limits: Limits) -> bool:
+    """Return whether a head of `size` bytes exceeds a limit; its first and last lines are no fields."""
     return size > limits.head_bytes or data.count(b"\n", 0, size) - 2 > limits.head_fields
 
 
 def read_length(values: list[bytes], error: type[ProxyError]) -> int:
-    """Return the number of bytes that Content-Length states; `error` when it does not state one."""
-    # RFC 9112, section 6.3, rule 5, lets "5, 5" be read as 5; RFC 9110, section 8.6, lets it be refused.
+    """Return the value of Content-Length; raise `error` if it is invalid."""
+    # RFC 9112, section 6.3, rule 5, allows to read "5, 5" as 5; RFC 9110, section 8.6, to reject it.
     if len(values) != 1 or NUMBER.fullmatch(values[0]) is None:
         raise error("Content-Length is not one number")
     length = int(values[0])
@@ -97,13 +95,13 @@ def read_length(values: list[bytes], error: type[ProxyError]) -> int:
     return length
 
 
-def check_unread(
+def check_incomplete(
     data: bytes, end: int, start: re.Pattern[bytes], limit: int, error: type[ProxyError]
 ) -> None:
-    """Raise `error` when `data` cannot be, or cannot become, a head.
+    """Raise `error` if `data` is not a head and cannot become one.
 
     Args:
-        end: where the empty line of the head begins, or -1 when it has not come.
+        end: where the empty line of the head begins, or -1 if it has not arrived.
         start: matches the first line and the valid field lines after it.
         limit: bytes of a head.
     """

@@ -19,7 +19,7 @@ from backends.behaviours import (
     pattern,
 )
 from backends.errors import MisuseError
-from bench.load import wire
+from bench.load import http11
 
 
 def test_pattern_is_printable_ascii_repeated() -> None:
@@ -29,7 +29,7 @@ def test_pattern_is_printable_ascii_repeated() -> None:
 
 
 def test_the_client_checks_bodies_against_the_same_pattern() -> None:
-    assert wire.pattern(100_000) == pattern(100_000)
+    assert http11.pattern(100_000) == pattern(100_000)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Workers run here in the process of the tests, which goes on when they are done."""
+"""Workers run in the process of the tests, which continues after them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def thawed() -> Iterator[None]:
-    """A worker freezes what lives as it begins, for good: its sockets would stay open, too."""
+    """Undo the worker's gc.freeze, which would keep its sockets open."""
     yield
     gc.unfreeze()

@@ -1,4 +1,4 @@
-"""A server that answers as a test says: real sockets, one thread a connection."""
+"""A scripted server: real sockets, one thread per connection."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from bench.load import wire
+from bench.load import http11
 
-BODY = wire.pattern(5)
+BODY = http11.pattern(5)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Conversation:
             yield self._server.count(head + b"\r\n\r\n")
 
     def send(self, data: bytes) -> None:
-        """Send bytes; a client that has gone is no concern of a script."""
+        """Send bytes; ignore a client that has gone."""
         try:
             self._sock.sendall(data)
         except OSError:
@@ -70,7 +70,7 @@ Script = Callable[[Conversation], None]
 
 @dataclass
 class Server:
-    """What the server saw."""
+    """The server and what it has received."""
 
     port: int = 0
     accepted: int = 0
@@ -94,7 +94,7 @@ def answer(request: Request, body: bytes = BODY, more: bytes = b"") -> bytes:
 
 
 def answering(reply: Callable[[Request], bytes]) -> Script:
-    """Return the script of a server that sends `reply` to each request and keeps the connection."""
+    """Return a script that sends `reply` to each request and keeps the connection."""
 
     def script(conversation: Conversation) -> None:
         for request in conversation.requests():

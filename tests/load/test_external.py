@@ -1,4 +1,4 @@
-"""Other load generators against a server of ours, run here and as a role."""
+"""Other load generators against a scripted server, run here and as a role."""
 
 import json
 import subprocess
@@ -9,8 +9,8 @@ import pytest
 import needs
 from bench.errors import RoleError
 from bench.load import external
-from bench.load.external import ARGV, Opinion
-from bench.load.tools import TOOLS, Load, Report
+from bench.load.external import ARGV, ToolRun
+from bench.load.tools import TOOLS, ToolLoad, ToolReport
 from load.scripted import answering, serving
 
 
@@ -18,13 +18,13 @@ def test_a_missing_tool_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     assert external.missing(list(TOOLS)) == list(TOOLS)
     with pytest.raises(RoleError, match="wrk: is not installed"):
-        external.run("wrk", Load("http://127.0.0.1:9/", 1, duration_s=1))
+        external.run("wrk", ToolLoad("http://127.0.0.1:9/", 1, duration_s=1))
 
 
 @needs.program("wrk")
 def test_wrk_cannot_count() -> None:
     with pytest.raises(RoleError, match="give it a duration"):
-        external.run("wrk", Load("http://127.0.0.1:9/", 1, requests=5))
+        external.run("wrk", ToolLoad("http://127.0.0.1:9/", 1, requests=5))
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -34,23 +34,23 @@ def test_each_tool_agrees_with_the_server(tool: str) -> None:
     # Their requests carry no identity, and their connections are asked for in their own ways.
     fixed = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok"
     with serving(answering(lambda _: fixed)) as server:
-        load = Load(f"http://127.0.0.1:{server.port}/", 2, requests=40)
+        load = ToolLoad(f"http://127.0.0.1:{server.port}/", 2, requests=40)
         if tool == "wrk":
-            load = Load(load.url, 2, duration_s=1)
-        opinion = external.run(tool, load)
-    assert opinion.said.errors == 0
+            load = ToolLoad(load.url, 2, duration_s=1)
+        tool_run = external.run(tool, load)
+    assert tool_run.report.errors == 0
     # A tool that goes by time leaves what is under way at its end.
-    assert 0 <= len(server.seen) - opinion.said.requests <= (2 if tool == "wrk" else 0)
-    assert opinion.said.latency_us
-    assert opinion.cpu_s > 0
-    assert opinion.wall_s > 0
+    assert 0 <= len(server.seen) - tool_run.report.requests <= (2 if tool == "wrk" else 0)
+    assert tool_run.report.latency_us
+    assert tool_run.cpu_s > 0
+    assert tool_run.wall_s > 0
 
 
 @pytest.mark.parametrize("tool", ["wrk", "ab"])
-def test_a_tool_that_fails_says_why(tool: str) -> None:
+def test_a_failing_tool_gives_the_reason(tool: str) -> None:
     needs.need(tool)
     with pytest.raises(RoleError, match=r"(?i)exit code .* refused"):
-        external.run(tool, Load("http://127.0.0.1:9/", 1, duration_s=1))
+        external.run(tool, ToolLoad("http://127.0.0.1:9/", 1, duration_s=1))
 
 
 def test_a_tool_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,37 +59,37 @@ def test_a_tool_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.M
     endless.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     with pytest.raises(RoleError, match=r"wrk: still runs after 0\.05 s"):
-        external.run("wrk", Load("http://127.0.0.1:9/", 1, duration_s=1), timeout_s=0.05)
+        external.run("wrk", ToolLoad("http://127.0.0.1:9/", 1, duration_s=1), timeout_s=0.05)
 
 
-def ask(job: dict[str, object]) -> subprocess.CompletedProcess[str]:
+def run_role(job: dict[str, object]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(ARGV, input=json.dumps(job) + "\n", capture_output=True, text=True, check=False)
 
 
 @needs.program("ab")
-def test_as_a_role_it_says_what_came_of_it() -> None:
+def test_the_role_writes_the_result() -> None:
     fixed = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok"
     with serving(answering(lambda _: fixed)) as server:
         load = {"url": f"http://127.0.0.1:{server.port}/", "connections": 2, "requests": 40}
-        ran = ask({"command": "job", "tool": "ab", "load": load, "timeout_s": 60.0})
+        ran = run_role({"command": "job", "tool": "ab", "load": load, "timeout_s": 60.0})
     assert ran.stderr == ""
-    opinion = Opinion.from_json(json.loads(ran.stdout))
-    assert (opinion.tool, opinion.said.requests, opinion.said.errors) == ("ab", 40, 0)
-    assert 100.0 in opinion.said.latency_us
-    assert opinion.requests_per_s > 0
+    tool_run = ToolRun.from_json(json.loads(ran.stdout))
+    assert (tool_run.tool, tool_run.report.requests, tool_run.report.errors) == ("ab", 40, 0)
+    assert 100.0 in tool_run.report.latency_us
+    assert tool_run.requests_per_s > 0
 
 
 @needs.program("ab")
-def test_as_a_role_it_says_why_not_in_one_line() -> None:
+def test_the_role_gives_an_error_in_one_line() -> None:
     load = {"url": "http://127.0.0.1:9/", "connections": 1, "requests": 1}
-    ran = ask({"command": "job", "tool": "ab", "load": load, "timeout_s": 60.0})
+    ran = run_role({"command": "job", "tool": "ab", "load": load, "timeout_s": 60.0})
     assert (ran.returncode, ran.stdout) == (3, "")
     assert ran.stderr.startswith("ab: ended with exit code")
     assert ran.stderr.count("\n") == 1
 
 
-def test_an_opinion_survives_the_pipe() -> None:
-    opinion = Opinion("wrk", Report(10, 1, {50.0: 130.0, 99.9: 2.5}), wall_s=2.0, cpu_s=0.001)
-    assert Opinion.from_json(json.loads(json.dumps({"event": "done"} | opinion.to_json()))) == opinion
-    assert (opinion.requests_per_s, opinion.cpu_us_per_request) == (5.0, 100.0)
-    assert Opinion("wrk", Report(0, 1, {}), 2.0, 0.001).cpu_us_per_request is None
+def test_a_run_survives_the_pipe() -> None:
+    tool_run = ToolRun("wrk", ToolReport(10, 1, {50.0: 130.0, 99.9: 2.5}), wall_s=2.0, cpu_s=0.001)
+    assert ToolRun.from_json(json.loads(json.dumps({"event": "done"} | tool_run.to_json()))) == tool_run
+    assert (tool_run.requests_per_s, tool_run.cpu_us_per_request) == (5.0, 100.0)
+    assert ToolRun("wrk", ToolReport(0, 1, {}), 2.0, 0.001).cpu_us_per_request is None

@@ -1,4 +1,4 @@
-"""Several workers as one: their jobs, their seconds, their ends."""
+"""Several workers as one: jobs, seconds, ends."""
 
 import os
 import queue
@@ -13,30 +13,30 @@ import pytest
 
 from bench.errors import RoleError
 from bench.lab.process import Process, Start, spawn
+from bench.load.counters import ERROR_KINDS
 from bench.load.generator import Generator, OnEvent, Second
-from bench.load.job import Job
-from bench.load.tally import ERROR_KINDS
+from bench.load.job import LoadJob
 from load.scripted import answer, answering, serving
 
 NO_ERRORS = dict.fromkeys(ERROR_KINDS, 0)
 
 
-class Played:
-    """A worker that a test plays."""
+class ScriptedWorker:
+    """A worker whose events the test sends."""
 
     def __init__(self, on_event: OnEvent) -> None:
         self.pid = 1
         self.returncode: int | None = None
-        self.told: list[Mapping[str, Any]] = []
+        self.commands: list[Mapping[str, Any]] = []
         self._on_event = on_event
         self._kept: queue.Queue[dict[str, Any]] = queue.Queue()
 
-    def say(self, **event: Any) -> None:
+    def emit(self, **event: Any) -> None:
         if not self._on_event(event):
             self._kept.put(event)
 
     def send(self, command: Mapping[str, Any], /) -> None:
-        self.told.append(command)
+        self.commands.append(command)
 
     def wait_event(self, name: str, timeout_s: float, /) -> dict[str, Any]:
         event = self._kept.get(timeout=0)
@@ -67,37 +67,39 @@ def second(worker: int, number: int, requests: int, **changes: Any) -> dict[str,
     } | changes
 
 
-def played(workers: int) -> tuple[Generator, list[Played]]:
-    roles: list[Played] = []
+def scripted(workers: int) -> tuple[Generator, list[ScriptedWorker]]:
+    roles: list[ScriptedWorker] = []
 
-    def start(argv: Sequence[str], on_event: OnEvent) -> Played:
-        roles.append(Played(on_event))
-        roles[-1].say(event="ready", role="client", pid=1, worker=len(roles) - 1)
+    def start(argv: Sequence[str], on_event: OnEvent) -> ScriptedWorker:
+        roles.append(ScriptedWorker(on_event))
+        roles[-1].emit(event="ready", process="client", pid=1, worker=len(roles) - 1)
         return roles[-1]
 
-    generator = Generator(Job("h", 1, "h", connections=5), workers, start)
+    generator = Generator(LoadJob("h", 1, "h", connections=5), workers, start)
     generator.prepare()
     return generator, roles
 
 
 def test_each_worker_gets_its_share_and_the_same_start() -> None:
-    generator, roles = played(2)
+    generator, roles = scripted(2)
     generator.go(77)
     generator.stop()
-    assert [role.told[0]["connections"] for role in roles] == [3, 2]
-    assert [role.told[0]["worker"] for role in roles] == [0, 1]
-    assert all(role.told[1:] == [{"command": "go", "start_ns": 77}, {"command": "stop"}] for role in roles)
+    assert [process.commands[0]["connections"] for process in roles] == [3, 2]
+    assert [process.commands[0]["worker"] for process in roles] == [0, 1]
+    assert all(
+        process.commands[1:] == [{"command": "go", "start_ns": 77}, {"command": "stop"}] for process in roles
+    )
     assert generator.pids == [1, 1]
 
 
-def test_a_second_comes_once_every_worker_has_told_it() -> None:
-    generator, (one, other) = played(2)
-    one.say(**second(0, 0, 10))
-    one.say(**second(0, 1, 20))
+def test_a_second_is_returned_once_every_worker_has_reported_it() -> None:
+    generator, (one, other) = scripted(2)
+    one.emit(**second(0, 0, 10))
+    one.emit(**second(0, 1, 20))
     assert generator.read(0) is None
-    other.say(**second(1, 0, 5, ticks=[1, 3, 1]))
-    merged = generator.read(0)
-    assert merged == Second(
+    other.emit(**second(1, 0, 5, ticks=[1, 3, 1]))
+    merge_histograms = generator.read(0)
+    assert merge_histograms == Second(
         second=0,
         start_ns=0,
         end_ns=10**9,
@@ -116,21 +118,21 @@ def test_a_second_comes_once_every_worker_has_told_it() -> None:
     assert generator.read(0) is None
 
 
-def test_what_only_some_workers_told_comes_at_the_end_in_order() -> None:
-    generator, (one, other) = played(2)
-    one.say(**second(0, 1, 20))
-    one.say(**second(0, 0, 10))
+def test_seconds_of_only_some_workers_are_returned_last_in_order() -> None:
+    generator, (one, other) = scripted(2)
+    one.emit(**second(0, 1, 20))
+    one.emit(**second(0, 0, 10))
     assert generator.read(0) is None
-    for role, index in ((one, 0), (other, 1)):
-        role.say(event="done", worker=index)
+    for process, index in ((one, 0), (other, 1)):
+        process.emit(event="done", worker=index)
     read = [generator.read(0), generator.read(0), generator.read(0)]
     assert [part.second if part else None for part in read] == [0, 1, None]
     assert generator.is_over
 
 
 def test_a_worker_that_is_gone_ends_the_reading() -> None:
-    generator, (one, other) = played(2)
-    one.say(event="done", worker=0)
+    generator, (one, other) = scripted(2)
+    one.emit(event="done", worker=0)
     assert not generator.is_over
     other.returncode = -9
     assert generator.read(60) is None
@@ -138,12 +140,12 @@ def test_a_worker_that_is_gone_ends_the_reading() -> None:
 
 
 @contextmanager
-def processes(job: Job, workers: int, argv: Sequence[str] = ()) -> Iterator[Generator]:
+def processes(job: LoadJob, workers: int, argv: Sequence[str] = ()) -> Iterator[Generator]:
     """Run a generator whose workers are real; they end with the test."""
     started: list[Process] = []
 
-    def start(given: Sequence[str], on_event: OnEvent) -> Process:
-        asked = Start("client", argv or given, on_event=on_event)
+    def start(argv_given: Sequence[str], on_event: OnEvent) -> Process:
+        asked = Start("client", argv or argv_given, on_event=on_event)
         started.append(Process(asked, spawn(asked, {}), leads_group=False))
         return started[-1]
 
@@ -154,13 +156,13 @@ def processes(job: Job, workers: int, argv: Sequence[str] = ()) -> Iterator[Gene
             process.kill()
 
 
-def local(port: int, **changes: Any) -> Job:
+def local(port: int, **changes: Any) -> LoadJob:
     values: dict[str, Any] = {"connections": 5, "warmup_s": 0.1, "duration_s": 0.3, "body_bytes": (5, 5)}
-    return Job("127.0.0.1", port, "a", **values | changes)
+    return LoadJob("127.0.0.1", port, "a", **values | changes)
 
 
 def read_all(generator: Generator, then: Callable[[Second], None] = lambda _: None) -> list[Second]:
-    read = []
+    read: list[Second | None] = []
     while not generator.is_over or (read and read[-1] is not None):
         read.append(generator.read(0.1))
         if (last := read[-1]) is not None:
@@ -200,7 +202,7 @@ def test_stop_ends_all_and_keeps_what_was_measured() -> None:
     assert totals.requests_total == len(server.seen) == sum(part.requests for part in seconds)
 
 
-def test_a_worker_that_does_not_come_up_says_why() -> None:
+def test_a_worker_that_fails_to_start_gives_the_reason() -> None:
     talk = [sys.executable, "-c", "import sys; sys.exit('client: no luck')"]
     with processes(local(9), 1, talk) as generator, pytest.raises(RoleError, match="no luck"):
         generator.prepare()

@@ -1,4 +1,4 @@
-"""The worker as a process: its pipes, its signals, its limits, and the worker alone."""
+"""The worker as a process: its pipes, its signals, its limits, and without a harness."""
 
 import json
 import signal
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.load.job import Job
+from bench.load.job import LoadJob
 from load.scripted import answer, answering, serving
 
 ARGV = [sys.executable, "-m", "bench.load"]
@@ -19,7 +19,7 @@ ARGV = [sys.executable, "-m", "bench.load"]
 
 def job_line(port: int, **changes: Any) -> bytes:
     values: dict[str, Any] = {"connections": 2, "warmup_s": 0.0, "duration_s": 30.0, "body_bytes": (5, 5)}
-    job = Job("127.0.0.1", port, "a", **values | changes)
+    job = LoadJob("127.0.0.1", port, "a", **values | changes)
     return json.dumps({"command": "job", **job.to_json()}).encode() + b"\n"
 
 
@@ -34,14 +34,14 @@ def worker(argv: list[str] = ARGV) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-def say(process: subprocess.Popen[bytes], command: bytes) -> None:
+def send(process: subprocess.Popen[bytes], command: bytes) -> None:
     assert process.stdin is not None
     process.stdin.write(command)
     process.stdin.flush()
 
 
-def hear(process: subprocess.Popen[bytes], name: str) -> dict[str, Any]:
-    """Return the next event called `name`, passing over seconds."""
+def receive(process: subprocess.Popen[bytes], name: str) -> dict[str, Any]:
+    """Return the next event called `name`, skipping seconds."""
     assert process.stdout is not None
     for line in process.stdout:
         event: dict[str, Any] = json.loads(line)
@@ -57,8 +57,8 @@ def go(at_ns: int) -> bytes:
 
 def test_job_ready_go_second_done() -> None:
     with serving(answering(answer)) as server, worker() as process:
-        say(process, job_line(server.port, duration_s=0.2, worker=4))
-        assert hear(process, "ready") == {
+        send(process, job_line(server.port, duration_s=0.2, worker=4))
+        assert receive(process, "ready") == {
             "event": "ready",
             "role": "client",
             "pid": process.pid,
@@ -66,10 +66,10 @@ def test_job_ready_go_second_done() -> None:
         }
         assert server.accepted == 0
         start_ns = monotonic_ns() + 10_000_000
-        say(process, go(start_ns))
-        second = hear(process, "second")
+        send(process, go(start_ns))
+        second = receive(process, "second")
         assert (second["second"], second["start_ns"], second["in_window"]) == (0, start_ns, True)
-        done = hear(process, "done")
+        done = receive(process, "done")
         assert process.wait() == 0
     assert done["requests_total"] == len(server.seen) > 0
     assert done["first_connect_ns"] >= start_ns
@@ -77,17 +77,17 @@ def test_job_ready_go_second_done() -> None:
 
 
 @pytest.mark.parametrize("how", ["command", "SIGTERM", "SIGINT"])
-def test_it_drains_when_it_is_told_to_stop(how: str) -> None:
+def test_stop_drains(how: str) -> None:
     with serving(answering(answer)) as server, worker() as process:
-        say(process, job_line(server.port))
-        hear(process, "ready")
-        say(process, go(monotonic_ns()))
-        hear(process, "second")
+        send(process, job_line(server.port))
+        receive(process, "ready")
+        send(process, go(monotonic_ns()))
+        receive(process, "second")
         if how == "command":
-            say(process, b'{"command": "stop"}\n')
+            send(process, b'{"command": "stop"}\n')
         else:
             process.send_signal(signal.Signals[how])
-        done = hear(process, "done")
+        done = receive(process, "done")
         assert process.wait() == 0
     assert done["interrupted"]
     assert done["requests_total"] == len(server.seen)
@@ -96,10 +96,10 @@ def test_it_drains_when_it_is_told_to_stop(how: str) -> None:
 
 def test_stop_before_go_is_done_at_once() -> None:
     with worker() as process:
-        say(process, job_line(9))
-        hear(process, "ready")
-        say(process, b'{"command": "stop"}\n')
-        assert hear(process, "done")["interrupted"]
+        send(process, job_line(9))
+        receive(process, "ready")
+        send(process, b'{"command": "stop"}\n')
+        assert receive(process, "done")["interrupted"]
         assert process.wait() == 0
 
 
@@ -108,11 +108,11 @@ def test_it_ends_with_the_harness(when: str) -> None:
     with serving(answering(answer)) as server, worker() as process:
         assert process.stdin is not None
         if when != "job":
-            say(process, job_line(server.port))
-            hear(process, "ready")
+            send(process, job_line(server.port))
+            receive(process, "ready")
         if when == "done":
-            say(process, go(monotonic_ns()))
-            hear(process, "second")
+            send(process, go(monotonic_ns()))
+            receive(process, "second")
         process.stdin.close()
         assert process.wait() == 0
         assert process.stderr is not None
@@ -120,20 +120,20 @@ def test_it_ends_with_the_harness(when: str) -> None:
 
 
 @pytest.mark.parametrize("line", [b"hello\n", b"{}\n", b'{"command": "job", "colour": 1}\n', b"[]\n"])
-def test_what_is_no_job_is_refused_in_one_line(line: bytes) -> None:
+def test_an_invalid_job_is_rejected_in_one_line(line: bytes) -> None:
     with worker() as process:
-        say(process, line)
+        send(process, line)
         assert process.wait() == 2
         assert process.stderr is not None
-        said = process.stderr.read().decode()
-    assert said.startswith("client: the first line is no job: ")
-    assert said.count("\n") == 1
+        message = process.stderr.read().decode()
+    assert message.startswith("client: the first line is not a job: ")
+    assert message.count("\n") == 1
 
 
-def test_too_low_a_file_limit_is_refused_before_anything_is_opened() -> None:
+def test_too_low_a_file_limit_is_rejected_before_anything_is_opened() -> None:
     shell = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *ARGV]
     with worker(shell) as process:
-        say(process, job_line(9, connections=100))
+        send(process, job_line(9, connections=100))
         assert process.wait() == 3
         assert process.stderr is not None
         assert process.stderr.read().decode() == (
@@ -145,8 +145,8 @@ def test_too_low_a_file_limit_is_refused_before_anything_is_opened() -> None:
 def test_a_soft_file_limit_is_raised() -> None:
     shell = ["sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh", *ARGV]
     with worker(shell) as process:
-        say(process, job_line(9, connections=100))
-        hear(process, "ready")
+        send(process, job_line(9, connections=100))
+        receive(process, "ready")
 
 
 def test_a_worker_imports_little() -> None:
@@ -157,14 +157,14 @@ def test_a_worker_imports_little() -> None:
     assert not heavy & set(loaded.stdout.split())
 
 
-def alone(*arguments: str) -> subprocess.CompletedProcess[str]:
+def standalone(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*ARGV, *arguments], capture_output=True, text=True, check=False)
 
 
-def test_alone_it_prints_one_line() -> None:
+def test_standalone_prints_one_line() -> None:
     with serving(answering(answer)) as server:
         target = f"http://127.0.0.1:{server.port}/a?b=c"
-        ran = alone("--target", target, "--requests", "50", "--connections", "2", "--body", "5")
+        ran = standalone("--target", target, "--requests", "50", "--connections", "2", "--response-size", "5")
     assert ran.returncode == 0
     assert ran.stdout.count("\n") == 1
     done = json.loads(ran.stdout)
@@ -175,16 +175,16 @@ def test_alone_it_prints_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--target", "http://nowhere.invalid/"), "client: --target http://nowhere.invalid/: "),
         (("--target", "ftp://127.0.0.1/"), "client: --target ftp://127.0.0.1/: "),
         (("--target", "http://127.0.0.1:99999/"), "client: --target http://127.0.0.1:99999/: "),
     ],
 )
-def test_alone_it_refuses_a_target_that_is_none(arguments: tuple[str, ...], said: str) -> None:
-    ran = alone(*arguments)
+def test_standalone_rejects_an_invalid_target(arguments: tuple[str, ...], message: str) -> None:
+    ran = standalone(*arguments)
     assert ran.returncode == 2
     assert ran.stdout == ""
-    assert ran.stderr.startswith(said)
+    assert ran.stderr.startswith(message)
     assert ran.stderr.count("\n") == 1

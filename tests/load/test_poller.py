@@ -31,17 +31,17 @@ def pair() -> Iterator[Pair]:
 def test_only_what_is_ready_is_handled(poller: Poller, pair: Pair) -> None:
     ours, theirs = pair
     handled: list[str] = []
-    poller.watch(ours.fileno(), READABLE, lambda: handled.append("readable"))
+    poller.register(ours.fileno(), READABLE, lambda: handled.append("readable"))
     poller.run_ready(0)
     assert handled == []
     theirs.send(b"x")
     poller.run_ready(10**10)
     assert handled == ["readable"]
-    poller.turn(ours.fileno(), WRITABLE, lambda: handled.append("writable"))
+    poller.modify(ours.fileno(), WRITABLE, lambda: handled.append("writable"))
     poller.run_ready(10**10)
-    poller.hand(ours.fileno(), lambda: handled.append("by another hand"))
+    poller.set_handler(ours.fileno(), lambda: handled.append("by another hand"))
     poller.run_ready(10**10)
-    poller.forget(ours.fileno())
+    poller.unregister(ours.fileno())
     poller.run_ready(0)
     assert handled == ["readable", "writable", "by another hand"]
 
@@ -49,7 +49,7 @@ def test_only_what_is_ready_is_handled(poller: Poller, pair: Pair) -> None:
 def test_the_end_of_a_connection_is_ready(poller: Poller, pair: Pair) -> None:
     ours, theirs = pair
     ended: list[bytes] = []
-    poller.watch(ours.fileno(), READABLE, lambda: ended.append(ours.recv(1)))
+    poller.register(ours.fileno(), READABLE, lambda: ended.append(ours.recv(1)))
     theirs.close()
     poller.run_ready(10**10)
     assert ended == [b""]
@@ -58,6 +58,6 @@ def test_the_end_of_a_connection_is_ready(poller: Poller, pair: Pair) -> None:
 @pytest.mark.parametrize("timeout_ns", [-5, 0, 1, 300_000, 1_000_000, 1_000_001, 3_000_000])
 def test_it_comes_back_when_nothing_is_ready(poller: Poller, pair: Pair, timeout_ns: int) -> None:
     handled: list[str] = []
-    poller.watch(pair[0].fileno(), READABLE, lambda: handled.append("readable"))
+    poller.register(pair[0].fileno(), READABLE, lambda: handled.append("readable"))
     poller.run_ready(timeout_ns)
     assert handled == []

@@ -1,10 +1,10 @@
-"""What other load generators are told and print, and what we read out of it."""
+"""Command lines and reports of other load generators."""
 
 import pytest
 
 from bench.errors import RoleError
 from bench.load import tools
-from bench.load.tools import TOOLS, Load, Report
+from bench.load.tools import TOOLS, ToolLoad, ToolReport
 from bench.plan.run_plan import SECOND_OPINIONS
 
 WRK = """Running 1s test @ http://127.0.0.1:9779/
@@ -48,27 +48,27 @@ time for request:       73us      2.50ms       127us        36us    72.13%
 """
 
 REPORTS = [
-    ("wrk", WRK, Report(45_188, 0, {50: 130, 90: 2130, 99: 1_500_000})),
-    ("wrk", WRK_WRONG, Report(60, 4361, {})),
-    ("hey", HEY, Report(701, 110, {50: 400, 99: 1_001_900})),
-    ("ab", AB, Report(785, 15, {50: 0, 99: 3000, 100: 12_000})),
-    ("h2load", H2LOAD, Report(790, 10, {100: 2500})),
+    ("wrk", WRK, ToolReport(45_188, 0, {50: 130, 90: 2130, 99: 1_500_000})),
+    ("wrk", WRK_WRONG, ToolReport(60, 4361, {})),
+    ("hey", HEY, ToolReport(701, 110, {50: 400, 99: 1_001_900})),
+    ("ab", AB, ToolReport(785, 15, {50: 0, 99: 3000, 100: 12_000})),
+    ("h2load", H2LOAD, ToolReport(790, 10, {100: 2500})),
 ]
 
 
-@pytest.mark.parametrize(("tool", "report", "said"), REPORTS)
-def test_a_report_is_read(tool: str, report: str, said: Report) -> None:
-    assert tools.read(tool, report) == said
+@pytest.mark.parametrize(("tool", "report", "expected"), REPORTS)
+def test_a_report_is_read(tool: str, report: str, expected: ToolReport) -> None:
+    assert tools.parse_report(tool, report) == expected
 
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_a_report_that_is_none_is_refused(tool: str) -> None:
     with pytest.raises(RoleError, match=f"{tool}: printed no .*; it said: oh dear"):
-        tools.read(tool, "usage:\noh dear\n")
+        tools.parse_report(tool, "usage:\noh dear\n")
 
 
-COUNTED = Load("http://127.0.0.1:9/", 3, requests=7, flags=("--flag",))
-TIMED = Load("http://127.0.0.1:9/", 3, duration_s=2)
+COUNTED = ToolLoad("http://127.0.0.1:9/", 3, requests=7, flags=("--flag",))
+TIMED = ToolLoad("http://127.0.0.1:9/", 3, duration_s=2)
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,9 @@ TIMED = Load("http://127.0.0.1:9/", 3, duration_s=2)
         ("h2load", COUNTED, "--h1 -t1 -c 3 -n 7 --flag http://127.0.0.1:9/"),
     ],
 )
-def test_a_tool_is_told_what_to_send(tool: str, load: Load, argv: str) -> None:
+def test_the_command_line_of_a_tool(tool: str, load: ToolLoad, argv: str) -> None:
     assert TOOLS[tool].argv(load) == argv.split()
 
 
-def test_each_can_be_asked_for_by_a_plan() -> None:
+def test_plans_accept_every_tool() -> None:
     assert tuple(TOOLS) == SECOND_OPINIONS

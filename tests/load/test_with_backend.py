@@ -8,9 +8,9 @@ import pytest
 
 import needs
 from backend_process import BackendProcess, running_backend
-from bench.load.job import Job
+from bench.load.job import LoadJob
 from bench.load.poller import Poller
-from bench.load.worker import Worker
+from bench.load.worker import LoadWorker
 
 
 def load(backend: BackendProcess, **changes: Any) -> dict[str, Any]:
@@ -22,8 +22,8 @@ def load(backend: BackendProcess, **changes: Any) -> dict[str, Any]:
         "requests": 400,
         "body_bytes": (2, 2),
     }
-    job = Job(host, int(port), "a", **values | changes)
-    return Worker(job, Poller(), lambda _: None).run(monotonic_ns())
+    job = LoadJob(host, int(port), "a", **values | changes)
+    return LoadWorker(job, Poller(), lambda _: None).run(monotonic_ns())
 
 
 @pytest.mark.parametrize("kind", ["raw", "aiohttp"])

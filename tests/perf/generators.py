@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.load import external
-from bench.load.tools import TOOLS, Load
+from bench.load.tools import TOOLS, ToolLoad
 from perf import loaders, pairs, programs, subjects
 from perf.loaders import Sent
 from perf.pairs import Row, Target
@@ -48,7 +48,7 @@ def measure(settings: Settings) -> Iterator[Row]:
 
 def _generators(opened: Stage, url: str, requests: int, duration_s: int) -> dict[str, Generator]:
     """Return what runs each generator once, on the core that the server at `url` leaves to it."""
-    counted, timed = Load(url, CONNECTIONS, requests), Load(url, CONNECTIONS, duration_s=duration_s)
+    counted, timed = ToolLoad(url, CONNECTIONS, requests), ToolLoad(url, CONNECTIONS, duration_s=duration_s)
     theirs = {
         tool: partial(loaders.theirs, tool, counted if TOOLS[tool].counts_requests else timed, opened.near)
         for tool in OTHERS

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from bench.errors import RoleError
 from bench.load import external
-from bench.load.job import Job
-from bench.load.tools import Load
+from bench.load.job import LoadJob
+from bench.load.tools import ToolLoad
 from bench.observe.processes import Tree
 
 
@@ -39,11 +39,11 @@ class Sent:
         return self.cpu_s / self.wall_s
 
 
-def theirs(tool: str, load: Load, cores: set[int]) -> Sent:
+def theirs(tool: str, load: ToolLoad, cores: set[int]) -> Sent:
     """Run wrk, hey, ab or h2load once, on `cores`."""
     with _on(cores):
         opinion = external.run(tool, load)
-    return Sent(opinion.said.requests, opinion.said.errors, opinion.wall_s, opinion.cpu_s)
+    return Sent(opinion.report.requests, opinion.report.errors, opinion.wall_s, opinion.cpu_s)
 
 
 def ours(url: str, *, connections: int, requests: int, cores: set[int]) -> Sent:
@@ -52,7 +52,7 @@ def ours(url: str, *, connections: int, requests: int, cores: set[int]) -> Sent:
     Its CPU time counts from when it is ready: the start of the interpreter is paid once, not per request.
     """
     address = urlsplit(url)
-    job = Job(
+    job = LoadJob(
         host=address.hostname or "",
         port=address.port or 80,
         host_field=address.netloc,

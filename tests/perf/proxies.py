@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 from bench.errors import RoleError
 from bench.lab import sysctl
-from bench.load.tools import Load
+from bench.load.tools import ToolLoad
 from bench.observe.processes import Tree
 from perf import loaders, pairs, programs, subjects
 from perf.pairs import Row, Target
@@ -169,7 +169,7 @@ class _Play:
         share = SHARES.get(subject.name, 1.0)
         requests = max(scenario.connections, int(scenario.requests * share))
         flags = ("-H", "Accept: */*", "-i", str(candidate.uris))
-        load = Load(f"http://{subject.address}/", scenario.connections, requests, flags=flags)
+        load = ToolLoad(f"http://{subject.address}/", scenario.connections, requests, flags=flags)
         sent = loaders.theirs("h2load", load, self._stage.near)
         cpu_s = subject.tree.cpu_s() - before_s
         backend_s = candidate.backend_tree.cpu_s() - backend_s

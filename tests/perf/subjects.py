@@ -80,7 +80,7 @@ def missing(names: tuple[str, ...]) -> list[str]:
 def _ours(asked: Asked) -> list[str]:
     mode = "short" if asked.is_short else "keepalive"
     argv = [PYTHON, "-m", "proxy", "--listen", asked.listen, "--upstream", asked.upstream]
-    return [*argv, "--mode", mode, "--closes-first", "proxy", "--pool-idle", str(POOL_IDLE)]
+    return [*argv, "--mode", mode, "--pool-idle", str(POOL_IDLE)]
 
 
 def _aiohttp(asked: Asked) -> list[str]:

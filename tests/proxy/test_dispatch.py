@@ -1,4 +1,4 @@
-"""What becomes of a fresh connection whose client has gone while it was opened, with the sockets scripted."""
+"""Fresh connections whose client has gone while they were opened, with scripted sockets."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ import pytest
 from proxy.counters import Counters
 from proxy.dispatch import Dispatcher
 from proxy.errors import ConnectFailed
+from proxy.interfaces import Downstream
 from proxy.poller import Poller
 from proxy.settings import Settings
 from proxy.transport import Transport
-from proxy.upstream import Downstream, UpstreamConnection
+from proxy.upstream import UpstreamConnection
 
 
 class Connector:
-    """Opens nothing: the test says what became of each connection."""
+    """Opens nothing: the test decides the result of each connection."""
 
     def __init__(self) -> None:
-        self.asked: list[UpstreamConnection] = []
+        self.opened: list[UpstreamConnection] = []
 
     def open(self, connection: UpstreamConnection, now: float) -> None:
-        self.asked.append(connection)
+        self.opened.append(connection)
 
     def establish(self) -> UpstreamConnection:
-        connection = self.asked.pop(0)
+        connection = self.opened.pop(0)
         connection.connection_made(Mock(Transport))
         return connection
 
@@ -40,7 +41,7 @@ def poller() -> Iterator[Poller]:
 
 
 def dispatcher(poller: Poller, mode: Literal["short", "keepalive"]) -> tuple[Dispatcher, Connector]:
-    """One whose single place is taken by a connection that is about to be renewed."""
+    """Return a dispatcher with a single place, taken by a connection that is about to be renewed."""
     settings = Settings(("127.0.0.1", 0), (("127.0.0.1", 1),), mode=mode, pool_max=1)
     found = Dispatcher(settings, Counters(), poller)
     found._connector = connector = Connector()  # type: ignore[assignment]
@@ -52,12 +53,12 @@ def exchange() -> Mock:
 
 
 def renewing(found: Dispatcher, connector: Connector) -> Mock:
-    """An exchange whose connection turned out to be stale: a fresh one is being opened for it."""
+    """Return an exchange with a stale connection: a fresh one is being opened for it."""
     client = exchange()
     found.acquire(client)
     stale = connector.establish()
     found.renew(stale, client)
-    client.use.reset_mock()
+    client.use_connection.reset_mock()
     return client
 
 
@@ -66,8 +67,8 @@ def test_a_renewed_connection_serves_its_own_exchange(poller: Poller) -> None:
     client, other = renewing(found, connector), exchange()
     found.acquire(other)
     fresh = connector.establish()
-    client.use.assert_called_once_with(fresh)
-    other.use.assert_not_called()
+    client.use_connection.assert_called_once_with(fresh)
+    other.use_connection.assert_not_called()
 
 
 @pytest.mark.parametrize("mode", ["short", "keepalive"])
@@ -79,18 +80,18 @@ def test_a_client_that_has_gone_leaves_its_renewed_connection_to_others(
     found.acquire(other)
     found.cancel(client)
     fresh = connector.establish()
-    client.use.assert_not_called()
+    client.use_connection.assert_not_called()
     if mode == "short":
-        # It carried nothing, but no release is reusable here: the place is free, and a new one is opened.
+        # It carried no request, but short mode reuses none: its place is free, and a new one is opened.
         fresh = connector.establish()
-    other.use.assert_called_once_with(fresh)
+    other.use_connection.assert_called_once_with(fresh)
 
 
-def test_a_client_that_has_gone_is_told_nothing(poller: Poller) -> None:
+def test_a_client_that_has_gone_is_not_called(poller: Poller) -> None:
     found, connector = dispatcher(poller, "keepalive")
     client, other = renewing(found, connector), exchange()
     found.acquire(other)
     found.cancel(client)
-    connector.asked.pop().connection_failed(ConnectFailed("refused", 111))
+    connector.opened.pop().connection_failed(ConnectFailed("refused", 111))
     client.no_connection.assert_not_called()
-    assert len(connector.asked) == 1, "the place is free again for the one who waits"
+    assert len(connector.opened) == 1, "the place is free again for the waiter"

@@ -1,5 +1,6 @@
-"""What an exchange does about time, with client, dispatcher and upstream scripted."""
+"""Time-outs of an exchange, with scripted client, dispatcher and upstream."""
 
+from collections.abc import Callable
 from unittest.mock import Mock
 
 import pytest
@@ -15,8 +16,8 @@ CHUNKED_POST = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\
 
 
 @pytest.fixture
-def service() -> Mock:
-    writer = RequestWriter(Limits(), is_10=True, keep_alive=True, ask_close=False)
+def context() -> Mock:
+    writer = RequestWriter(Limits(), is_http10=True, keep_alive=True, request_close=False)
     return Mock(
         writer=writer,
         limits=Limits(),
@@ -30,45 +31,46 @@ def service() -> Mock:
 
 @pytest.fixture
 def client() -> Mock:
-    return Mock(tail=b"X-Forwarded-Host: ", closes=False, has_ended=False)
+    return Mock(added_fields=b"X-Forwarded-Host: ", close_after_response=False, is_half_closed=False)
 
 
-def test_an_upstream_that_still_takes_a_long_body_is_not_late(service: Mock, client: Mock) -> None:
-    exchange = Exchange(service, client)
+def test_an_upstream_that_still_takes_a_long_body_is_not_late(context: Mock, client: Mock) -> None:
+    exchange = Exchange(context, client)
     head = read_request(CHUNKED_POST, Limits())
     assert head is not None
     exchange.begin(head, b"186a0\r\n" + b"x" * 100_000 + b"\r\n0\r\n\r\n")
     connection = Mock(unsent=100_000)
-    exchange.use(connection)
+    exchange.use_connection(connection)
     for connection.unsent in (100_000, 50_000, 49_999):
         client.deadline = 0.0
-        exchange.timed_out(of_client=False)
-        assert client.deadline == service.response_until
-    client.answered.assert_not_called()
-    exchange.timed_out(of_client=False)
-    client.answered.assert_called_once()
-    assert service.counters.upstream["timeout"] == 1
-    exchange.ask(b"the next request")
-    exchange.use(Mock(unsent=0))
-    exchange.timed_out(of_client=False)
-    assert service.counters.upstream["timeout"] == 2, "what the first had left says nothing of the next"
+        exchange.timed_out(client_stalled=False)
+        assert client.deadline == context.response_until
+    client.response_sent.assert_not_called()
+    exchange.timed_out(client_stalled=False)
+    client.response_sent.assert_called_once()
+    assert context.counters.upstream["timeout"] == 1
+    exchange.send_request(b"the next request")
+    exchange.use_connection(Mock(unsent=0))
+    exchange.timed_out(client_stalled=False)
+    assert context.counters.upstream["timeout"] == 2, "what the first had left says nothing of the next"
 
 
-@pytest.mark.parametrize(("has_ended", "deadline"), [(False, 60.0), (True, 10.0)])
+@pytest.mark.parametrize(("is_half_closed", "deadline"), [(False, 60.0), (True, 10.0)])
 def test_a_silent_stream_to_a_client_that_may_be_gone_has_less_time(
-    has_ended: bool, deadline: float, service: Mock, client: Mock
+    is_half_closed: bool, deadline: float, context: Mock, client: Mock
 ) -> None:
-    exchange = Exchange(service, client)
-    exchange.ask(b"request")
-    exchange.use(Mock())
-    client.has_ended = has_ended
+    exchange = Exchange(context, client)
+    exchange.send_request(b"request")
+    exchange.use_connection(Mock())
+    client.is_half_closed = is_half_closed
     head = read_response(b"HTTP/1.1 200 OK\r\n\r\n", Limits(), to_head=False)
     assert head is not None
-    for happens in (
-        lambda: exchange.respond(head, b""),
-        lambda: exchange.content(b"x"),
-        exchange.content_moved,
-    ):
+    events: tuple[Callable[[], None], ...] = (
+        lambda: exchange.begin_response(head, b""),
+        lambda: exchange.forward_content(b"x"),
+        exchange.content_spliced,
+    )
+    for event in events:
         client.deadline = 0.0
-        happens()
+        event()
         assert client.deadline == deadline

@@ -3,16 +3,16 @@
 import pytest
 
 from proxy import forwarding
-from proxy.forwarding import MAX_TAILS, RequestWriter
+from proxy.forwarding import MAX_CACHED_CLIENTS, RequestWriter
 from proxy.http11.request import read_request
 from proxy.http11.response import read_response
 from proxy.settings import Limits
 
 LIMITS = Limits()
-KEEP = RequestWriter(LIMITS, is_10=False, keep_alive=True, ask_close=False)
-CLOSE = RequestWriter(LIMITS, is_10=False, keep_alive=False, ask_close=True)
-OLD = RequestWriter(LIMITS, is_10=True, keep_alive=True, ask_close=False)
-OLD_SHORT = RequestWriter(LIMITS, is_10=True, keep_alive=False, ask_close=False)
+KEEP = RequestWriter(LIMITS, is_http10=False, keep_alive=True, request_close=False)
+CLOSE = RequestWriter(LIMITS, is_http10=False, keep_alive=False, request_close=True)
+OLD = RequestWriter(LIMITS, is_http10=True, keep_alive=True, request_close=False)
+OLD_SHORT = RequestWriter(LIMITS, is_http10=True, keep_alive=False, request_close=False)
 WHO = "Via: 1.1 keepalive-bench\nX-Forwarded-Proto: http\nX-Forwarded-For: "
 
 
@@ -67,7 +67,7 @@ def lines(text: str) -> bytes:
 def test_requests(writer: RequestWriter, request_head: str, forwarded: str) -> None:
     head = read_request(lines(request_head), LIMITS)
     assert head is not None
-    assert writer.write(head, writer.tail("1.2.3.4"), b"up:1") == lines(forwarded)
+    assert writer.write(head, writer.added_fields("1.2.3.4"), b"up:1") == lines(forwarded)
 
 
 USUAL = [
@@ -80,14 +80,14 @@ USUAL = [
 @pytest.mark.parametrize("writer", [KEEP, CLOSE])
 @pytest.mark.parametrize("request_head", USUAL)
 def test_a_usual_request_is_passed_on_as_any_other(writer: RequestWriter, request_head: str) -> None:
-    tail = writer.tail("1.2.3.4")
+    added_fields = writer.added_fields("1.2.3.4")
     head = read_request(lines(request_head), LIMITS)
     assert head is not None
-    assert writer.pass_on(lines(request_head), tail) == writer.write(head, tail, b"up:1")
+    assert writer.write_usual(lines(request_head), added_fields) == writer.write(head, added_fields, b"up:1")
 
 
 def test_a_usual_request_in_another_version_is_written_anew() -> None:
-    assert OLD.pass_on(lines(USUAL[0]), OLD.tail("1.2.3.4")) is None
+    assert OLD.write_usual(lines(USUAL[0]), OLD.added_fields("1.2.3.4")) is None
 
 
 def test_a_collected_body_is_forwarded_with_its_length() -> None:
@@ -95,7 +95,7 @@ def test_a_collected_body_is_forwarded_with_its_length() -> None:
     assert head is not None
     head.set_length(5)
     forwarded = f"POST /a HTTP/1.0\nHost: b\nContent-Length: 5\nConnection: keep-alive\n{WHO}1.2.3.4"
-    assert OLD.write(head, OLD.tail("1.2.3.4"), b"up:1") == lines(f"{forwarded}\nX-Forwarded-Host: b")
+    assert OLD.write(head, OLD.added_fields("1.2.3.4"), b"up:1") == lines(f"{forwarded}\nX-Forwarded-Host: b")
     assert (OLD.to_http10, KEEP.to_http10) == (True, False)
 
 
@@ -135,18 +135,18 @@ def test_responses(response_head: str, keep_alive: bool, to_http10: bool, forwar
 
 
 def test_the_proxys_own_answer() -> None:
-    answer = forwarding.own_response(502, "caf\xe9", keep_alive=False, with_body=True)
+    answer = forwarding.proxy_response(502, "caf\xe9", keep_alive=False, with_body=True)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 502 Bad Gateway\r\nDate: ")
     assert b"\r\nConnection: close" in head
     assert body == b"502 Bad Gateway: caf\\xe9\n"
     assert b"Content-Length: %d" % len(body) in head
-    assert forwarding.own_response(502, "x", keep_alive=True, with_body=False).endswith(b"\r\n\r\n")
+    assert forwarding.proxy_response(502, "x", keep_alive=True, with_body=False).endswith(b"\r\n\r\n")
 
 
-def test_clients_are_told_apart_however_many_there_are() -> None:
-    writer = RequestWriter(LIMITS, is_10=False, keep_alive=True, ask_close=False)
-    addresses = [f"10.0.{number // 256}.{number % 256}" for number in range(MAX_TAILS + 10)]
+def test_many_clients_are_distinguished() -> None:
+    writer = RequestWriter(LIMITS, is_http10=False, keep_alive=True, request_close=False)
+    addresses = [f"10.0.{number // 256}.{number % 256}" for number in range(MAX_CACHED_CLIENTS + 10)]
     for address in [*addresses, *addresses]:
-        assert b"X-Forwarded-For: " + address.encode() + b"\r\n" in writer.tail(address)
-    assert writer.tail(addresses[-1]) is writer.tail(addresses[-1])
+        assert b"X-Forwarded-For: " + address.encode() + b"\r\n" in writer.added_fields(address)
+    assert writer.added_fields(addresses[-1]) is writer.added_fields(addresses[-1])

@@ -124,7 +124,7 @@ def test_the_usual_spelling_is_read_as_any_other(data: bytes) -> None:
         assert head is not None
         assert lines + (more or b"") == b"GET %b HTTP/1.1\r\n%b" % (head.target, head.fields)
         assert (head.method, host, head.size) == (USUAL.method, head.host, len(data))
-        for name in ("is_10", "keep_alive", "body", "expects_continue", "upgrade", "forwarded_for"):
+        for name in ("is_http10", "keep_alive", "body", "expects_continue", "upgrade", "forwarded_for"):
             assert getattr(head, name) == getattr(USUAL, name)
         assert head.max_forwards == USUAL.max_forwards
 

@@ -40,7 +40,7 @@ GOOD = ("--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:9", "--mode", "short
         ((*GOOD, "--listen", "nowhere"), "'nowhere' is not HOST:PORT"),
         ((*GOOD, "--listen", "127.0.0.1:70000"), "is not HOST:PORT"),
         ((*GOOD, "--upstream", "127.0.0.1:0"), "has no port"),
-        ((*GOOD, "--upstream", "no.such.host.invalid:1"), "cannot look up 'no.such.host.invalid'"),
+        ((*GOOD, "--upstream", "no.such.host.invalid:1"), "cannot resolve 'no.such.host.invalid'"),
         ((*GOOD, "--mode", "long"), "invalid choice: 'long'"),
         ((*GOOD, "--workers", "0"), "'0' is not a whole number of at least 1"),
         ((*GOOD, "--pool-max", "-1"), "not a whole number"),
@@ -83,7 +83,7 @@ def test_events_and_commands(upstream: Upstream) -> None:
         assert proxy.ready.keys() == {"event", "role", "pid", "version", "listen", "workers"}
         assert (proxy.ready["event"], proxy.ready["pid"], proxy.ready["workers"]) == ("ready", proxy.pid, 1)
         with Client(proxy) as client:
-            client.ask("/")
+            client.request("/")
         count = proxy.count()
         assert (count["event"], count["requests"]) == ("count", 1)
         done = proxy.stop()
@@ -146,7 +146,7 @@ def test_a_drain_ends_in_time(upstream: Upstream) -> None:
 
 
 @pytest.mark.parametrize("workers", ["1", "3"])
-def test_nobody_outlives_the_harness(workers: str, upstream: Upstream) -> None:
+def test_no_worker_outlives_the_harness(workers: str, upstream: Upstream) -> None:
     with running(upstream, "--workers", workers) as proxy:
         processes = [psutil.Process(proxy.pid), *psutil.Process(proxy.pid).children()]
         assert len(processes) == (1 if workers == "1" else 4)
@@ -175,7 +175,7 @@ def test_workers_add_up(upstream: Upstream) -> None:
     with running(upstream, "--workers", "2") as proxy:
         for number in range(20):
             with Client(proxy) as client:
-                assert client.ask(f"/{number}").content == b"/%d" % number
+                assert client.request(f"/{number}").content == b"/%d" % number
         assert proxy.count()["requests"] == 20
         done = proxy.stop()
         assert (done["accepted"], done["requests"]) == (20, 20)
@@ -183,7 +183,7 @@ def test_workers_add_up(upstream: Upstream) -> None:
 
 def test_listening_on_ipv6(upstream: Upstream) -> None:
     with running(upstream, "--listen", "[::1]:0") as proxy, Client(proxy) as client:
-        assert client.ask("/six").content == b"/six"
+        assert client.request("/six").content == b"/six"
         assert upstream.requests[0].values(b"X-Forwarded-For") == [b"::1"]
 
 

@@ -52,7 +52,7 @@ def proxies(upstream: Upstream) -> Iterator[Proxies]:
 def check_healthy(client: Client) -> None:
     """A correct request gets its own answer, whatever went before."""
     target = f"/healthy/{next(NUMBERS)}"
-    assert client.ask(target).content == target.encode()
+    assert client.request(target).content == target.encode()
 
 
 @pytest.mark.parametrize("name", REQUESTS)
@@ -94,8 +94,8 @@ def _fits(way: RequestReading, status: int | None, wholes: list[Received]) -> bo
 
 def is_silent(message: ResponseMessage) -> bool:
     """Whether the upstream leaves a message unfinished and says nothing more, until the proxy has enough."""
-    is_held = any(step.action == "hold" for step in message.script)
-    return is_held and isinstance(message.expected[0], Incomplete)
+    is_deferred = any(step.action == "hold" for step in message.script)
+    return is_deferred and isinstance(message.expected[0], Incomplete)
 
 
 def scaled(message: ResponseMessage) -> Sequence[Step]:

@@ -18,23 +18,23 @@ def upstream() -> Iterator[Upstream]:
     upstream.close()
 
 
-def test_an_old_upstream_is_asked_to_keep_the_connection(upstream: Upstream) -> None:
+def test_an_http10_upstream_is_requested_to_keep_the_connection(upstream: Upstream) -> None:
     kept = b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"
     upstream.script = lambda _: send(kept)
     before = upstream.connections
     with running(upstream, "--upstream-http", "1.0") as proxy, Client(proxy) as client:
-        client.ask("/")
-        client.ask("/")
+        client.request("/")
+        client.request("/")
         assert upstream.connections - before == 1
         upstream.script = lambda _: send(kept.replace(b"Connection: keep-alive\r\n", b""))
-        client.ask("/")
-        client.ask("/")
+        client.request("/")
+        client.request("/")
         assert upstream.connections - before == 2
     assert upstream.requests[0].values(b"Connection") == [b"keep-alive"]
 
 
 @pytest.mark.parametrize("at", range(len(CHUNKED_POST) - 2, len(CHUNKED_POST) + 24, 3))
-def test_an_old_upstream_is_told_the_length_of_a_chunked_body(at: int, upstream: Upstream) -> None:
+def test_an_http10_upstream_receives_the_length_of_a_chunked_body(at: int, upstream: Upstream) -> None:
     data = CHUNKED_POST + b"3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n"
     with running(upstream, "--upstream-http", "1.0") as proxy, Client(proxy) as client:
         client.sock.sendall(data[:at])
@@ -48,7 +48,7 @@ def test_an_old_upstream_is_told_the_length_of_a_chunked_body(at: int, upstream:
 
 
 def test_a_chunked_body_may_be_too_long_for_an_old_upstream(upstream: Upstream) -> None:
-    flags = ("--upstream-http", "1.0", "--max-collected", "65536")
+    flags = ("--upstream-http", "1.0", "--max-body-spool", "65536")
     with running(upstream, *flags) as proxy, Client(proxy) as client:
         client.sock.sendall(CHUNKED_POST + b"10000\r\n" + b"x" * 65536)
         client.sock.sendall(b"\r\n1\r\nx\r\n")
@@ -64,7 +64,7 @@ LONG = b"".join(b"%08d" % number for number in range(1_500_000))
 LONG_CHUNKS = b"%x\r\n%b\r\n0\r\n\r\n" % (len(LONG), LONG)
 
 
-def test_a_long_chunked_body_reaches_an_old_upstream_whole(upstream: Upstream) -> None:
+def test_a_long_chunked_body_reaches_an_http10_upstream_completely(upstream: Upstream) -> None:
     with running(upstream, "--upstream-http", "1.0") as proxy, Client(proxy) as client:
         client.sock.sendall(CHUNKED_POST + LONG_CHUNKS + b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n")
         assert [client.read(), client.read()] != [None, None]

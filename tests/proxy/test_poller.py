@@ -1,4 +1,4 @@
-"""Turns: what is ready comes first, then what was left for later; a tick now and then, and signals."""
+"""Iterations of the event loop: ready descriptors first, then deferred calls; ticks and signals."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from proxy.control import Control, Pipe
+from proxy.control import CommandReader, PipeReader
 from proxy.poller import Poller
-from proxy.server import end_one
+from proxy.server import abort_connection
 from proxy.transport import Transport
 
 
 class Receiving:
-    """Takes what comes in."""
+    """Keeps received data."""
 
     def __init__(self) -> None:
-        self.got: list[bytes] = []
+        self.received: list[bytes] = []
         self.lost = 0
 
     def data_received(self, data: bytes) -> None:
-        self.got.append(data)
+        self.received.append(data)
 
     def eof_received(self) -> bool:
         return False
@@ -54,32 +54,32 @@ def pipe() -> Iterator[tuple[int, int]]:
     os.close(writing)
 
 
-def test_the_order_of_a_turn(poller: Poller, pipe: tuple[int, int]) -> None:
+def test_the_order_within_an_iteration(poller: Poller, pipe: tuple[int, int]) -> None:
     done: list[str] = []
 
     def arrive(data: bytes) -> None:
         done.append(data.decode())
-        poller.later.append(poller.stop)
-        poller.later.append(lambda: done.append("later"))
-        poller.soon.append(lambda: done.append("soon"))
+        poller.next_iteration.append(poller.stop)
+        poller.next_iteration.append(lambda: done.append("later"))
+        poller.end_of_iteration.append(lambda: done.append("soon"))
 
     reading, writing = pipe
-    Pipe(poller, reading, arrive, poller.stop)
-    poller.later.append(lambda: done.append("left before"))
+    PipeReader(poller, reading, arrive, poller.stop)
+    poller.next_iteration.append(lambda: done.append("left before"))
     os.write(writing, b"ready")
     poller.run()
     assert done == ["ready", "left before", "soon", "later"]
 
 
-def test_who_was_forgotten_is_told_nothing(poller: Poller, pipe: tuple[int, int]) -> None:
+def test_an_unregistered_handler_is_not_called(poller: Poller, pipe: tuple[int, int]) -> None:
     reading, writing = pipe
-    told: list[bytes] = []
-    Pipe(poller, reading, told.append, poller.stop)
-    poller.release(reading)
+    calls: list[bytes] = []
+    PipeReader(poller, reading, calls.append, poller.stop)
+    poller.unregister(reading)
     os.write(writing, b"x")
-    poller.later.append(lambda: poller.later.append(poller.stop))
+    poller.next_iteration.append(lambda: poller.next_iteration.append(poller.stop))
     poller.run()
-    assert told == []
+    assert calls == []
 
 
 def test_a_tick_comes_although_nothing_happens(poller: Poller) -> None:
@@ -90,31 +90,31 @@ def test_a_tick_comes_although_nothing_happens(poller: Poller) -> None:
         if len(ticks) == 3:
             poller.stop()
 
-    poller.every(0.001, tick)
+    poller.set_tick(0.001, tick)
     poller.run()
     assert len(ticks) == 3
 
 
-def test_signals_come_in_turns(poller: Poller) -> None:
+def test_signals_are_handled_in_iterations(poller: Poller) -> None:
     before = signal.getsignal(signal.SIGUSR1)
-    told: list[int] = []
+    calls: list[int] = []
 
     def tell() -> None:
-        told.append(1)
-        if len(told) == 2:
+        calls.append(1)
+        if len(calls) == 2:
             poller.stop()
 
     poller.on_signals((signal.SIGUSR1, signal.SIGUSR2), tell)
     try:
         for number in (signal.SIGUSR1, signal.SIGUSR2):
             os.kill(os.getpid(), number)
-        assert told == []
+        assert calls == []
         poller.run()
     finally:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGUSR1, before)
         signal.signal(signal.SIGUSR2, before)
-    assert len(told) == 2
+    assert len(calls) == 2
 
 
 def test_commands_may_come_from_a_file(poller: Poller, tmp_path: Path) -> None:
@@ -122,13 +122,13 @@ def test_commands_may_come_from_a_file(poller: Poller, tmp_path: Path) -> None:
     path.write_bytes(b'{"command": "count"}\n')
     commands: list[object] = []
     with path.open("rb") as file:
-        Control(commands.append, poller.stop).listen(poller, file.fileno())
+        CommandReader(commands.append, poller.stop).listen(poller, file.fileno())
         poller.run()
     assert commands == [{"command": "count"}]
 
 
 class Faulty:
-    """A watcher with a bug."""
+    """A handler with a bug."""
 
     def read(self) -> None:
         raise ZeroDivisionError
@@ -137,12 +137,10 @@ class Faulty:
         self.read()
 
 
-def test_a_watchers_bug_ends_the_turns_unless_somebody_takes_it(
-    poller: Poller, pipe: tuple[int, int]
-) -> None:
+def test_a_handlers_bug_ends_the_loop_without_an_error_handler(poller: Poller, pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     faulty, taken = Faulty(), []
-    poller.add(reading, faulty)
+    poller.register(reading, faulty)
     os.write(writing, b"x")
     with pytest.raises(ZeroDivisionError):
         poller.run()
@@ -151,7 +149,7 @@ def test_a_watchers_bug_ends_the_turns_unless_somebody_takes_it(
         taken.append((watcher, type(error)))
         poller.stop()
 
-    poller.guard(take)
+    poller.set_error_handler(take)
     poller.run()
     assert taken == [(faulty, ZeroDivisionError)]
 
@@ -163,10 +161,10 @@ def test_a_bug_ends_its_own_connection_and_no_other(
         def data_received(self, data: bytes) -> None:
             if data == b"bug":
                 raise ZeroDivisionError
-            self.got.append(data)
+            self.received.append(data)
             poller.stop()
 
-    poller.guard(end_one)
+    poller.set_error_handler(abort_connection)
     ends = [socket.socketpair() for _ in range(2)]
     clients = [Client() for _ in ends]
     for client, (ours, theirs) in zip(clients, ends, strict=True):
@@ -176,7 +174,7 @@ def test_a_bug_ends_its_own_connection_and_no_other(
     ends[0][1].sendall(b"bug")
     ends[1][1].sendall(b"fine")
     poller.run()
-    assert [(client.got, client.lost) for client in clients] == [([], 1), ([b"fine"], 0)]
+    assert [(client.received, client.lost) for client in clients] == [([], 1), ([b"fine"], 0)]
     assert ends[0][1].recv(1) == b""
     assert "ZeroDivisionError" in capfd.readouterr().err
     for _, theirs in ends:
@@ -185,4 +183,4 @@ def test_a_bug_ends_its_own_connection_and_no_other(
 
 def test_a_bug_in_what_is_no_connection_ends_the_worker() -> None:
     with pytest.raises(ZeroDivisionError):
-        end_one(Faulty(), ZeroDivisionError())
+        abort_connection(Faulty(), ZeroDivisionError())

@@ -47,7 +47,7 @@ def test_a_newcomer_may_open_a_connection_of_its_own() -> None:
     assert p.open == 1
 
 
-def test_a_newcomer_overtakes_nobody() -> None:
+def test_a_new_exchange_overtakes_no_waiter() -> None:
     p = pool()
     assert p.reserve()
     p.wait("a", 0)
@@ -88,13 +88,13 @@ def test_a_waiter_gets_the_place_of_a_connection_that_is_gone() -> None:
     assert p.opened("c2", 0) == Use("c2", "b")
 
 
-def test_who_waits_longest_learns_that_a_connection_failed() -> None:
+def test_a_failed_connection_fails_the_first_waiter() -> None:
     p = pool(max_open=1)
     assert p.acquire("a", 0) == Open()
     assert p.acquire("b", 0) is None
     assert p.failed() == ("a", Open())
     assert p.failed() == ("b", None)
-    assert p.failed.__self__.open == 0
+    assert p.open == 0
 
 
 def test_a_waiter_that_has_gone_leaves_its_connection_to_the_pool() -> None:

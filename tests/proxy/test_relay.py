@@ -16,12 +16,12 @@ from proxy_process import (
     Listener,
     ProxyProcess,
     Upstream,
+    accepts_more,
     echo,
     fill,
-    goes_on,
+    read_exactly,
     running,
     send,
-    take,
     until,
 )
 
@@ -52,9 +52,11 @@ def proxy(shared_upstream: Upstream) -> Iterator[ProxyProcess]:
 # Fields.
 
 
-def test_the_proxy_says_who_asks(proxy: ProxyProcess, upstream: Upstream) -> None:
+def test_forwarded_fields_identify_the_client(proxy: ProxyProcess, upstream: Upstream) -> None:
     with Client(proxy) as client:
-        client.ask("/a?b", fields="X-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nVia: 1.0 fred\r\n")
+        client.request(
+            "/a?b", fields="X-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nVia: 1.0 fred\r\n"
+        )
     (request,) = upstream.requests
     assert request.values(b"Via") == [b"1.0 fred", b"1.1 keepalive-bench"]
     assert request.values(b"X-Forwarded-For") == [b"127.0.0.1"]
@@ -65,7 +67,7 @@ def test_the_proxy_says_who_asks(proxy: ProxyProcess, upstream: Upstream) -> Non
 
 def test_the_client_of_another_proxy_stays_known(proxy: ProxyProcess, upstream: Upstream) -> None:
     with Client(proxy) as client:
-        client.ask("/", fields="X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-For: 10.0.0.2\r\n")
+        client.request("/", fields="X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-For: 10.0.0.2\r\n")
     assert upstream.requests[0].values(b"X-Forwarded-For") == [b"10.0.0.1, 10.0.0.2, 127.0.0.1"]
 
 
@@ -74,7 +76,7 @@ def test_what_belongs_to_one_hop_goes_no_further(proxy: ProxyProcess, upstream: 
     upstream.script = lambda _: send(OK + fields + b"Content-Length: 2\r\n\r\nok")
     with Client(proxy) as client:
         hop = "TE: trailers\r\nKeep-Alive: 1\r\nX-Hop: 1\r\nProxy-Connection: close\r\nConnection: x-hop\r\n"
-        response = client.ask("/", fields=hop + "X-End: 1\r\n")
+        response = client.request("/", fields=hop + "X-End: 1\r\n")
     (request,) = upstream.requests
     for name in (b"TE", b"Keep-Alive", b"X-Hop", b"Proxy-Connection", b"Connection"):
         assert request.values(name) == []
@@ -86,7 +88,7 @@ def test_what_belongs_to_one_hop_goes_no_further(proxy: ProxyProcess, upstream: 
 def test_a_response_without_a_date_gets_one(proxy: ProxyProcess, upstream: Upstream) -> None:
     upstream.script = lambda _: send(b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok")
     with Client(proxy) as client:
-        assert client.ask("/").fields[b"date"].endswith(b"GMT")
+        assert client.request("/").fields[b"date"].endswith(b"GMT")
 
 
 # Framing.
@@ -142,7 +144,7 @@ def test_bodies(answer: bytes, content: bytes, proxy: ProxyProcess, upstream: Up
     upstream.script = lambda _: [*send(OK + answer), Step("close")]
     with Client(proxy) as client:
         for _ in range(2):
-            response = client.ask("/")
+            response = client.request("/")
             assert (response.content, response.whole) == (content, True), (
                 "and the client's connection goes on"
             )
@@ -174,16 +176,16 @@ def test_an_old_client_may_keep_its_connection(proxy: ProxyProcess, upstream: Up
 
 def test_head_and_not_modified_have_no_content(proxy: ProxyProcess, upstream: Upstream) -> None:
     with Client(proxy) as client:
-        response = client.ask("/five", method="HEAD")
+        response = client.request("/five", method="HEAD")
         assert (response.fields[b"content-length"], response.content) == (b"5", b"")
         upstream.script = lambda _: send(
             b"HTTP/1.1 304 Not Modified\r\n" + DATE + b"Content-Length: 9\r\n\r\n"
         )
-        assert client.ask("/").status == 304
+        assert client.request("/").status == 304
         upstream.script = lambda _: send(b"HTTP/1.1 204 No Content\r\n" + DATE + b"\r\n")
-        assert client.ask("/").status == 204
+        assert client.request("/").status == 204
         upstream.script = echo
-        assert client.ask("/next").content == b"/next"
+        assert client.request("/next").content == b"/next"
 
 
 def test_expectations_reach_the_upstream(proxy: ProxyProcess, upstream: Upstream) -> None:
@@ -222,22 +224,22 @@ def test_an_early_answer_ends_the_upload(proxy: ProxyProcess, upstream: Upstream
 
 def test_a_stale_connection_costs_no_request(proxy: ProxyProcess, upstream: Upstream) -> None:
     with Client(proxy) as client:
-        client.ask("/")
+        client.request("/")
         connections = upstream.connections
         upstream.script = lambda request: (
             [Step("close")] if request.connection < connections else echo(request)
         )
-        assert client.ask("/again").content == b"/again"
+        assert client.request("/again").content == b"/again"
         assert [request.target for request in upstream.requests].count(b"/again") == 2
 
 
 def test_what_may_not_be_repeated_is_not(proxy: ProxyProcess, upstream: Upstream) -> None:
     with Client(proxy) as client:
-        client.ask("/")
+        client.request("/")
         upstream.script = lambda _: [Step("close")]
-        assert client.ask("/once", method="POST").status == 502
-        assert client.ask("/twice").status == 502
-        assert client.ask("/put", method="PUT", fields="Content-Length: 0\r\n").status == 502
+        assert client.request("/once", method="POST").status == 502
+        assert client.request("/twice").status == 502
+        assert client.request("/put", method="PUT", fields="Content-Length: 0\r\n").status == 502
     targets = [request.target for request in upstream.requests]
     assert targets.count(b"/once") == 1
 
@@ -245,15 +247,15 @@ def test_what_may_not_be_repeated_is_not(proxy: ProxyProcess, upstream: Upstream
 def test_a_cut_response_is_seen_to_be_cut(proxy: ProxyProcess, upstream: Upstream) -> None:
     upstream.script = lambda _: [*send(OK + b"Content-Length: 9\r\n\r\nhello"), Step("close")]
     with Client(proxy) as client:
-        assert not client.ask("/").whole
+        assert not client.request("/").whole
 
 
-def test_nobody_listens_there(upstream: Upstream) -> None:
+def test_a_refused_connection_is_a_502(upstream: Upstream) -> None:
     nobody = Upstream()
     nobody.close()
     with running(nobody, "--mode", "short") as proxy, Client(proxy) as client:
         for _ in range(3):
-            response = client.ask("/")
+            response = client.request("/")
             assert (response.status, b"refused" in response.content) == (502, True), (
                 "and the connection goes on"
             )
@@ -263,8 +265,8 @@ def test_nobody_listens_there(upstream: Upstream) -> None:
 def test_addresses_run_out(upstream: Upstream) -> None:
     """An address that is not ours gives the error of a range of ports that is used up."""
     with running(upstream, "--source", "192.0.2.1") as proxy, Client(proxy) as client:
-        assert client.ask("/").status == 502
-        assert client.ask("/").status == 502
+        assert client.request("/").status == 502
+        assert client.request("/").status == 502
         done = proxy.stop()
     assert done["errors"]["upstream"]["address_exhausted"] == 2
     assert done["first_exhausted_ns"] > 0
@@ -274,7 +276,7 @@ def test_addresses_run_out(upstream: Upstream) -> None:
 def test_a_silent_upstream(upstream: Upstream) -> None:
     upstream.script = lambda _: [Step("hold", seconds=TIMEOUT_S)]
     with running(upstream, "--read-timeout", "0.1") as proxy, Client(proxy) as client:
-        assert client.ask("/").status == 504
+        assert client.request("/").status == 504
         assert proxy.stop()["errors"]["upstream"]["timeout"] == 1
 
 
@@ -306,7 +308,7 @@ def test_limits_of_a_request(data: bytes, status: int, kind: str, upstream: Upst
 
 def test_too_many_clients(upstream: Upstream) -> None:
     with running(upstream, "--max-clients", "1") as proxy, Client(proxy) as first:
-        assert first.ask("/").status == 200
+        assert first.request("/").status == 200
         with Client(proxy) as second:
             response = second.read()
             assert response is not None
@@ -323,7 +325,7 @@ def test_a_full_queue_and_a_long_wait(upstream: Upstream) -> None:
         b.sock.sendall(b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n")
         while proxy.count()["requests"] < 2:
             """Until both have come in."""
-        assert c.ask("/c").status == 503, "the queue is full"
+        assert c.request("/c").status == 503, "the queue is full"
         late = b.read()
         assert late is not None
         assert late.status == 503
@@ -367,7 +369,7 @@ def test_a_client_that_has_closed_its_side_gets_what_comes_in_time() -> None:
 
 def test_an_idle_client_is_let_go(upstream: Upstream) -> None:
     with running(upstream, "--idle-timeout", "0.5") as proxy, Client(proxy) as client:
-        client.ask("/")
+        client.request("/")
         assert client.ended()
 
 
@@ -379,8 +381,8 @@ def test_connections_are_kept(upstream: Upstream) -> None:
     with running(upstream) as proxy:
         for _ in range(5):
             with Client(proxy) as client:
-                client.ask("/")
-                client.ask("/")
+                client.request("/")
+                client.request("/")
         done = proxy.stop()
     assert upstream.connections - before == 1
     assert (done["accepted"], done["requests"], done["opened"], done["reused"]) == (5, 10, 1, 9)
@@ -390,27 +392,27 @@ def test_connections_have_a_longest_life(upstream: Upstream) -> None:
     before = upstream.connections
     with running(upstream, "--requests-per-connection", "3") as proxy, Client(proxy) as client:
         for _ in range(7):
-            client.ask("/")
+            client.request("/")
     assert upstream.connections - before == 3
 
 
-@pytest.mark.parametrize("closer", ["proxy", "backend"])
+@pytest.mark.parametrize("closes_first", ["proxy", "backend"])
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-def test_short_connections(closer: str, version: str, upstream: Upstream) -> None:
+def test_short_connections(closes_first: str, version: str, upstream: Upstream) -> None:
     """Whoever is to close first does; the backend is only asked to when it is to."""
     upstream.script = lambda request: (
         [*echo(request), Step("close")] if request.values(b"Connection") == [b"close"] else echo(request)
     )
     before = upstream.connections
-    flags = ("--mode", "short", "--closer", closer, "--upstream-http", version)
+    flags = ("--mode", "short", "--closes-first", closes_first, "--upstream-http", version)
     with running(upstream, *flags) as proxy, Client(proxy) as client:
         for number in range(3):
-            assert client.ask(f"/{number}").content == b"/%d" % number
+            assert client.request(f"/{number}").content == b"/%d" % number
         done = proxy.stop()
     assert upstream.connections - before == done["opened"] == 3
     assert done["reused"] == done["lost"] == 0
     assert {request.head.split(b"\r\n")[0][-3:].decode() for request in upstream.requests} == {version}
-    asked = {b"close"} if closer == "backend" else set()
+    asked = {b"close"} if closes_first == "backend" else set()
     assert {value for request in upstream.requests for value in request.values(b"Connection")} == asked
 
 
@@ -439,11 +441,11 @@ def test_a_slow_reader_holds_the_upstream_back() -> None:
             sock.sendall(OK + b"Content-Length: 1000000000\r\n\r\n")
             sent = fill(sock)
             assert sent < 32 << 20
-            take(client.sock, sent)
-            assert goes_on(sock), "once the reader does"
+            read_exactly(client.sock, sent)
+            assert accepts_more(sock), "once the reader does"
 
 
-def test_who_only_asks_is_held_back(proxy: ProxyProcess, upstream: Upstream) -> None:
+def test_a_client_that_never_reads_is_held_back(proxy: ProxyProcess, upstream: Upstream) -> None:
     """Requests are not read while the answers to the ones before are not."""
     upstream.script = lambda _: send(OK + b"Content-Length: 1000\r\n\r\n" + b"x" * 1000)
     with Client(proxy) as client:
@@ -466,8 +468,8 @@ def test_a_slow_upstream_holds_the_client_back() -> None:
         with listener.accept() as sock:
             sent = fill(client.sock)
             assert sent < 32 << 20
-            take(sock, sent)
-            assert goes_on(client.sock)
+            read_exactly(sock, sent)
+            assert accepts_more(client.sock)
 
 
 @pytest.mark.parametrize("size", [100 << 10, 10 << 20])

@@ -1,4 +1,4 @@
-"""A socket's transport keeps its promises, over a pair of sockets, turn by turn."""
+"""The transport of a socket, over a pair of sockets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from proxy.poller import TURN, Poller, Watcher
+from proxy.poller import MAX_EVENTS, EventHandler, Poller
 from proxy.transport import Transport
 
 PATIENCE_S = 60.0
@@ -19,7 +19,7 @@ PATIENCE_S = 60.0
 
 
 class Recorder:
-    """A protocol that keeps what it is told."""
+    """A protocol that records its calls."""
 
     def __init__(self) -> None:
         self.received = b""
@@ -59,24 +59,24 @@ class Pair:
         self.transport = Transport(self.poller, here.detach(), self.protocol)
 
     def until(self, happened: Callable[[], object]) -> None:
-        """Takes turns until something has happened."""
+        """Run iterations until something has happened."""
 
-        def look() -> None:
+        def check() -> None:
             if happened():
                 self.poller.stop()
             else:
-                self.poller.later.append(look)
+                self.poller.next_iteration.append(check)
 
-        self.poller.later.append(look)
+        self.poller.next_iteration.append(check)
         self.poller.run()
 
-    def turn(self) -> None:
-        """Takes two turns, so that what this one leaves for later is done."""
-        turns = iter((False, True))
-        self.until(lambda: next(turns))
+    def iterate(self) -> None:
+        """Run two iterations, so that deferred calls are done."""
+        results = iter((False, True))
+        self.until(lambda: next(results))
 
     def take(self, size: int) -> bytes:
-        """Reads at the other end, while turns are taken."""
+        """Read at the other end while the loop runs."""
         self.there.setblocking(False)
         data = b""
 
@@ -112,11 +112,11 @@ def test_some_leave_at_once_and_some_together(pair: Pair) -> None:
     pair.transport.write(b"good")
     pair.transport.write(b"bye")
     assert pair.transport.unsent == b"goodbye"
-    pair.turn()
+    pair.iterate()
     assert pair.there.recv(9) == b"goodbye"
     pair.transport.write(b"first")
     pair.transport.send(b"second")
-    pair.turn()
+    pair.iterate()
     assert pair.there.recv(20) == b"firstsecond", "nothing overtakes what was written"
     assert not pair.transport.unsent
 
@@ -126,21 +126,21 @@ def unsent_when_read(pair: Pair) -> list[bytes]:
     unsent: list[bytes] = []
     pair.protocol.data_received = lambda data: unsent.append(bytes(pair.transport.unsent))  # type: ignore[method-assign]
     pair.there.send(b"early")
-    pair.transport.hold(b"request")
-    pair.turn()
+    pair.transport.defer(b"request")
+    pair.iterate()
     return unsent
 
 
-def test_what_has_come_in_is_read_before_what_is_held_leaves(pair: Pair) -> None:
+def test_input_is_read_before_deferred_data_is_sent(pair: Pair) -> None:
     assert unsent_when_read(pair) == [b"request"]
     assert pair.there.recv(9) == b"request"
 
 
-def test_however_much_else_has_come_in_what_is_held_waits_for_its_own(pair: Pair) -> None:
+def test_deferred_data_waits_for_its_own_input_however_many_events_there_are(pair: Pair) -> None:
     with contextlib.ExitStack() as stack:
-        for _ in range(TURN):
+        for _ in range(MAX_EVENTS):
             here, there = (stack.enter_context(each) for each in socket.socketpair())
-            pair.poller.add(here.fileno(), Mock(Watcher))
+            pair.poller.register(here.fileno(), Mock(EventHandler))
             there.send(b"x")
         assert unsent_when_read(pair) == [b"request"]
         assert pair.there.recv(9) == b"request"
@@ -161,7 +161,7 @@ def test_a_full_socket_takes_more_at_last(pair: Pair) -> None:
     size = 8 << 20
     pair.transport.send(bytes(size))
     pair.take(size)
-    pair.turn()
+    pair.iterate()
     assert not pair.protocol.full
     assert not pair.transport.unsent
 
@@ -169,7 +169,7 @@ def test_a_full_socket_takes_more_at_last(pair: Pair) -> None:
 def test_reading_can_wait(pair: Pair) -> None:
     pair.transport.pause_reading()
     pair.there.send(b"hello")
-    pair.turn()
+    pair.iterate()
     assert pair.protocol.received == b""
     pair.transport.resume_reading()
     pair.until(lambda: pair.protocol.received)
@@ -177,7 +177,7 @@ def test_reading_can_wait(pair: Pair) -> None:
 
 
 class Counting:
-    """Stands before a transport and counts what the poller tells it."""
+    """Counts the events of a transport."""
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
@@ -192,16 +192,16 @@ class Counting:
         self.transport.ready(events)
 
 
-def test_what_nobody_wants_yet_is_told_once(pair: Pair) -> None:
-    """Else the poller would turn round and round until somebody reads."""
+def test_events_are_reported_once_while_reading_is_paused(pair: Pair) -> None:
+    """Otherwise the loop would spin until reading is resumed."""
     counting = Counting(pair.transport)
-    pair.poller.hand(pair.transport.descriptor, counting)
+    pair.poller.set_handler(pair.transport.descriptor, counting)
     pair.transport.pause_reading()
     pair.there.send(b"hello")
     pair.there.shutdown(socket.SHUT_WR)
     pair.until(lambda: counting.calls)
     for _ in range(20):
-        pair.turn()
+        pair.iterate()
     assert counting.calls <= 2
     pair.transport.resume_reading()
     pair.until(lambda: pair.protocol.ends)
@@ -220,8 +220,8 @@ def test_the_other_side_ends(keeps_open: bool, pair: Pair) -> None:
     pair.protocol.keeps_open = keeps_open
     pair.there.shutdown(socket.SHUT_WR)
     pair.until(lambda: pair.protocol.ends)
-    pair.turn()
-    assert pair.protocol.ends == 1, "an end is told once"
+    pair.iterate()
+    assert pair.protocol.ends == 1, "an end is reported once"
     assert pair.transport.is_closing is not keeps_open
     if keeps_open:
         pair.transport.write(b"last words")
@@ -244,7 +244,7 @@ def test_this_side_ends_first(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("is_reading", [True, False])
-def test_a_reset_is_learnt_whether_or_not_anybody_reads(is_reading: bool, pair: Pair) -> None:
+def test_a_reset_is_reported_even_if_reading_is_paused(is_reading: bool, pair: Pair) -> None:
     if not is_reading:
         pair.transport.pause_reading()
     pair.there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -253,11 +253,11 @@ def test_a_reset_is_learnt_whether_or_not_anybody_reads(is_reading: bool, pair: 
     assert isinstance(pair.protocol.losses[0], ConnectionResetError)
 
 
-def test_who_sends_into_a_broken_connection_learns_of_it_later(pair: Pair) -> None:
+def test_a_send_on_a_broken_connection_fails_later(pair: Pair) -> None:
     pair.there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     pair.there.close()
     pair.transport.send(b"x")
-    assert pair.protocol.losses == [], "the one who sends is in the middle of something"
+    assert pair.protocol.losses == [], "the sender is still running"
     pair.transport.send(b"x")
     pair.until(lambda: pair.protocol.losses)
     assert isinstance(pair.protocol.losses[0], OSError)
@@ -266,7 +266,7 @@ def test_who_sends_into_a_broken_connection_learns_of_it_later(pair: Pair) -> No
     assert len(pair.protocol.losses) == 1
 
 
-def test_an_event_of_a_descriptor_that_was_used_before_harms_nobody(pair: Pair) -> None:
+def test_a_stale_event_has_no_effect(pair: Pair) -> None:
     pair.transport.read()
     pair.transport.ready(0x1F)
     assert (pair.protocol.received, pair.protocol.losses) == (b"", [])

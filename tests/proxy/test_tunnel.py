@@ -9,9 +9,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from proxy_process import Client, Listener, ProxyProcess, fill, running, take, until
+from proxy_process import Client, Listener, ProxyProcess, fill, read_exactly, running, until
 
-ASK = (
+REQUEST = (
     b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
@@ -32,7 +32,7 @@ def proxy(request: pytest.FixtureRequest, listener: Listener) -> Iterator[ProxyP
 
 def test_both_ways_and_half_closed(proxy: ProxyProcess, listener: Listener) -> None:
     with Client(proxy) as client:
-        client.sock.sendall(ASK + b"early")
+        client.sock.sendall(REQUEST + b"early")
         with listener.accept() as upstream:
             head = until(upstream, b"\r\n\r\n")
             assert b"\r\nConnection: upgrade\r\n" in head
@@ -54,14 +54,14 @@ def test_both_ways_and_half_closed(proxy: ProxyProcess, listener: Listener) -> N
 
 def test_a_reader_that_does_not_read_holds_the_writer_back(proxy: ProxyProcess, listener: Listener) -> None:
     with Client(proxy) as client:
-        client.sock.sendall(ASK)
+        client.sock.sendall(REQUEST)
         with listener.accept() as upstream:
             until(upstream, b"\r\n\r\n")
             upstream.sendall(AGREE)
             until(client.sock, b"\r\n\r\n")
             sent = fill(upstream)
             assert sent < 32 << 20
-            take(client.sock, sent)
+            read_exactly(client.sock, sent)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_reader_that_does_not_read_holds_the_writer_back(proxy: ProxyProcess, 
 )
 def test_only_what_was_offered(refusal: bytes, proxy: ProxyProcess, listener: Listener) -> None:
     with Client(proxy) as client:
-        client.sock.sendall(ASK)
+        client.sock.sendall(REQUEST)
         with listener.accept() as upstream:
             until(upstream, b"\r\n\r\n")
             upstream.sendall(refusal)
@@ -100,7 +100,7 @@ def test_what_is_no_offer_goes_no_further(fields: str, proxy: ProxyProcess, list
 
 def test_a_reset_passes_through(proxy: ProxyProcess, listener: Listener) -> None:
     with Client(proxy) as client:
-        client.sock.sendall(ASK)
+        client.sock.sendall(REQUEST)
         upstream = listener.accept()
         until(upstream, b"\r\n\r\n")
         upstream.sendall(AGREE)
@@ -112,7 +112,7 @@ def test_a_reset_passes_through(proxy: ProxyProcess, listener: Listener) -> None
 
 def test_silence_ends_a_tunnel(listener: Listener) -> None:
     with running(listener, "--tunnel-timeout", "0.2") as proxy, Client(proxy) as client:
-        client.sock.sendall(ASK)
+        client.sock.sendall(REQUEST)
         with listener.accept() as upstream:
             until(upstream, b"\r\n\r\n")
             upstream.sendall(AGREE)
@@ -150,7 +150,7 @@ async def test_a_websocket_client_and_server() -> None:
 
 def test_tunnels_end_with_the_drain(listener: Listener) -> None:
     with running(listener) as proxy, Client(proxy) as client:
-        client.sock.sendall(ASK)
+        client.sock.sendall(REQUEST)
         with listener.accept() as upstream:
             until(upstream, b"\r\n\r\n")
             upstream.sendall(AGREE)

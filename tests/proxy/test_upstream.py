@@ -1,4 +1,4 @@
-"""The proxy's reading of responses agrees with the corpus, and no connection in doubt is ever used again."""
+"""Responses are read as in the corpus, and no ambiguous connection is reused."""
 
 from typing import cast
 
@@ -10,17 +10,18 @@ from proxy.errors import ProxyError, UpstreamProtocolError, UpstreamReset
 from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
 from proxy.http11.response import ResponseHead
 from proxy.settings import Limits
+from proxy.splice import PipePool
 from proxy.transport import Transport
 from proxy.upstream import UpstreamConnection
 
 
-class Wire:
-    """A transport that keeps what is written, and tells whether it was closed."""
+class FakeTransport:
+    """A transport that records what is written, and whether it is closed."""
 
     def __init__(self) -> None:
         self.written = b""
         self.unsent = b""
-        self.is_held = False
+        self.is_deferred = False
         self.is_open = True
         self.was_aborted = False
         self.is_reading_ = True
@@ -28,7 +29,7 @@ class Wire:
     def send(self, data: bytes) -> None:
         self.written += data
 
-    hold = send
+    defer = send
 
     def close(self) -> None:
         self.is_open = False
@@ -45,14 +46,15 @@ class Wire:
 
 
 class Exchange:
-    """Plays both the owner and the client of one upstream connection, and keeps what it is told."""
+    """Plays both the owner and the client of one upstream connection, and records the calls."""
 
     limits = Limits()
+    pipes: PipePool
 
     def __init__(self, *, takes_usual: bool = False, to_head: bool = False) -> None:
         self.request_done = True
         self.takes_usual = takes_usual
-        self.asks_for_head = to_head
+        self.is_head_request = to_head
         self.heads: list[ResponseHead] = []
         self.passed_on = b""
         self.dated: list[bool] = []
@@ -64,15 +66,15 @@ class Exchange:
         self.lost_error: ProxyError | None = None
         self.switched: bytes | None = None
         self.full = False
-        self.wire = Wire()
+        self.transport = FakeTransport()
         self.connection = UpstreamConnection(self)
-        self.connection.connection_made(cast(Transport, self.wire))
+        self.connection.connection_made(cast(Transport, self.transport))
         self.connection.send(b"request", self)
 
     # As the owner.
 
     def opened(self, connection: UpstreamConnection) -> None:
-        assert not connection.carried
+        assert not connection.request_count
 
     def failed(self, connection: UpstreamConnection, error: ProxyError) -> None:
         raise AssertionError("it was established")
@@ -90,50 +92,62 @@ class Exchange:
         self.reusable = False
 
     def ended(self, connection: UpstreamConnection) -> None:
-        assert not self.wire.is_reading_ or not self.wire.is_open or self.reusable is not None or self.error
+        assert (
+            not self.transport.is_reading_
+            or not self.transport.is_open
+            or self.reusable is not None
+            or self.error
+        )
 
     # As the client.
 
-    def use(self, connection: UpstreamConnection) -> None:
-        raise AssertionError("nobody asked for a connection")
+    def use_connection(self, connection: UpstreamConnection) -> None:
+        raise AssertionError("no connection was requested")
 
-    no_connection = use
+    def no_connection(self, error: ProxyError) -> None:
+        raise AssertionError("no connection was requested")
 
-    def pass_on(self, data: bytes, date_at: int) -> bool:
-        if self.asks_for_head or not self.takes_usual:
+    def forward_verbatim(self, data: bytes, date_at: int) -> bool:
+        if self.is_head_request or not self.takes_usual:
             return False
         self.passed_on += data
         self.dated.append(date_at == 0)
         self.done = True
         return True
 
-    def interim(self, head: ResponseHead) -> None:
+    def forward_interim(self, head: ResponseHead) -> None:
         self.interims.append(head.status)
 
-    def switch(self, head: ResponseHead, data: bytes) -> None:
+    def switch_protocols(self, head: ResponseHead, data: bytes) -> None:
         if head.upgrade != b"websocket":
-            raise UpstreamProtocolError("a switch that nobody asked for")
+            raise UpstreamProtocolError("a switch that was not offered")
         self.switched = data
-        self.connection.take_transport()
+        self.connection.detach_transport()
 
-    def respond(self, head: ResponseHead, content: bytes) -> None:
+    def begin_response(self, head: ResponseHead, content: bytes) -> None:
         self.heads.append(head)
         self.received += content
 
-    def content(self, content: bytes) -> None:
+    def forward_content(self, content: bytes) -> None:
         assert content
         self.received += content
 
-    def content_done(self) -> None:
+    def sink(self) -> Transport | None:
+        return None
+
+    def content_spliced(self) -> None:
+        raise AssertionError("there is no sink")
+
+    def end_response(self) -> None:
         self.done = True
 
     def upstream_failed(self, connection: UpstreamConnection, error: ProxyError) -> None:
         self.error = error
 
-    def upstream_full(self) -> None:
+    def pause_request_body(self) -> None:
         self.full = True
 
-    def upstream_drained(self) -> None:
+    def resume_request_body(self) -> None:
         self.full = False
 
 
@@ -141,10 +155,10 @@ def play(exchange: Exchange, pieces: list[bytes], ending: str) -> None:
     """Sends the pieces, and what follows once the connection is back in its pool, then ends as scripted."""
     for piece in pieces:
         exchange.connection.data_received(piece)
-    if ending == "close" and exchange.wire.is_open:
+    if ending == "close" and exchange.transport.is_open:
         exchange.connection.eof_received()
         exchange.connection.connection_lost(None)
-    elif ending == "reset" and exchange.wire.is_open:
+    elif ending == "reset" and exchange.transport.is_open:
         exchange.connection.connection_lost(ConnectionResetError())
 
 
@@ -197,7 +211,7 @@ def test_a_usual_response_is_passed_on_as_it_is() -> None:
     assert (exchange.done, exchange.reusable) == (True, True)
 
 
-def test_a_usual_response_without_a_date_is_passed_on_too_and_said_to_have_none() -> None:
+def test_a_usual_response_without_a_date_is_forwarded_and_reported() -> None:
     exchange = Exchange(takes_usual=True)
     data = OK.replace(b"Date", b"Dat")
     exchange.connection.data_received(data)
@@ -237,7 +251,7 @@ def test_bytes_on_an_idle_connection_end_it() -> None:
     assert exchange.reusable
     exchange.connection.data_received(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
     assert isinstance(exchange.lost_error, UpstreamProtocolError)
-    assert not exchange.wire.is_open
+    assert not exchange.transport.is_open
 
 
 @pytest.mark.parametrize("error", [None, ConnectionResetError()])
@@ -252,20 +266,20 @@ def test_an_idle_connection_may_end(error: Exception | None) -> None:
 
 def test_a_response_that_comes_before_its_request_has_left_is_none() -> None:
     exchange = Exchange(takes_usual=True)
-    exchange.wire.unsent, exchange.wire.is_held = b"request", True
+    exchange.transport.unsent, exchange.transport.is_deferred = b"request", True
     exchange.connection.data_received(OK)
     assert isinstance(exchange.error, UpstreamProtocolError)
     assert exchange.passed_on == b""
-    assert not exchange.connection.has_answered
+    assert not exchange.connection.has_response
 
 
 def test_a_response_that_comes_before_the_rest_of_its_request_has_left_is_early() -> None:
     exchange = Exchange(takes_usual=True)
-    exchange.wire.unsent = b"uest"
+    exchange.transport.unsent = b"uest"
     exchange.connection.data_received(OK)
     assert (exchange.passed_on, exchange.received, exchange.reusable) == (b"", b"hello", False)
     exchange.connection.close()
-    assert exchange.wire.was_aborted
+    assert exchange.transport.was_aborted
 
 
 @pytest.mark.parametrize("data", [OK, OK.replace(b"Date", b"X")])
@@ -288,16 +302,16 @@ def test_a_switch_hands_the_transport_over() -> None:
     head = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
     exchange.connection.data_received(head + b"frame")
     assert exchange.switched == b"frame"
-    assert exchange.wire.is_open
+    assert exchange.transport.is_open
 
 
 def test_a_paused_connection_is_resumed_before_it_is_idle() -> None:
     exchange = Exchange()
     exchange.connection.data_received(OK[:-2])
     exchange.connection.pause()
-    assert not exchange.wire.is_reading_
+    assert not exchange.transport.is_reading_
     exchange.connection.data_received(OK[-2:])
-    assert exchange.wire.is_reading_
+    assert exchange.transport.is_reading_
     assert exchange.reusable
 
 
@@ -306,7 +320,7 @@ def test_an_abandoned_exchange_ends_the_connection() -> None:
     exchange.connection.data_received(OK[:-2])
     exchange.connection.abandon()
     exchange.connection.data_received(OK[-2:])
-    assert (exchange.wire.is_open, exchange.done, exchange.reusable) == (False, False, False)
+    assert (exchange.transport.is_open, exchange.done, exchange.reusable) == (False, False, False)
 
 
 def test_a_full_connection_tells_its_exchange() -> None:

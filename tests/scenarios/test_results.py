@@ -55,7 +55,7 @@ def test_a_damaged_line_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"format": 2}, "format 2, and this bench reads up to 2"),
+        ({"format": 3}, "format 3, and this bench reads up to 2"),
         ({"plan": {}}, "not the header of a scenario's run: 'scenario'"),
         ({"plan": {"scenario": 7}}, "plan.scenario is 7"),
         ({"refused": [{"variant": "bag"}]}, "not the header of a scenario's run"),

@@ -19,8 +19,8 @@ from typing import Any
 
 import uvloop
 
-from bench.load.limits import allow_descriptors
-from bench.load.tally import sparse
+from bench.load.counters import sparse_histogram
+from bench.load.poller import raise_fd_limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Times:
 
     def histogram(self) -> list[list[int]]:
         """Return [microseconds with three significant digits, count] pairs."""
-        return sparse(self.counts())
+        return sparse_histogram(self.counts())
 
     def counts(self) -> dict[int, int]:
         """Return microseconds -> count."""
@@ -139,7 +139,7 @@ async def life(act: Act, prepare: Prepare | None = None) -> int:
     control = Control()
     control.listen()
     job = await control.command()
-    if (refusal := allow_descriptors(int(job.get("connections", 0)))) is not None:
+    if (refusal := raise_fd_limit(int(job.get("connections", 0)))) is not None:
         sys.stderr.write(f"client: {refusal}\n")
         return 3
     if prepare is not None:

@@ -39,7 +39,7 @@ async def act(job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
     said, wrong = await ran.communicate()
     if ran.returncode != 0:
         raise RoleError("h2load", f"ended with exit code {ran.returncode}", wrong.decode().strip())
-    opinion = tools.read("h2load", said.decode())
+    opinion = tools.parse_report("h2load", said.decode())
     return {"requests": opinion.requests, "failed": opinion.errors, "connections": None}
 
 

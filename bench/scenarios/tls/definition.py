@@ -11,7 +11,7 @@ from bench.experiment.definition import Bars, Column, Figures, Scenario, Setting
 from bench.experiment.front import Front
 from bench.experiment.testbed import Stage
 from bench.experiment.trial_result import Played
-from bench.load.job import Job
+from bench.load.job import LoadJob
 from bench.plan.run_plan import Mode
 from bench.runs.record import TrialWarning
 from bench.scenarios.tls import backend
@@ -52,7 +52,7 @@ def perform(stage: Stage, case: Case, settings: TlsSettings) -> Figures:
     stage.watch_process(server.pid, int(server.address.rpartition(":")[2]))
     address = stage.open([server.address])
     proxy, _, port = address.rpartition(":")
-    job = Job(
+    job = LoadJob(
         host=proxy,
         port=int(port),
         host_field=address,

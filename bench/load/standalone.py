@@ -1,0 +1,115 @@
+"""The worker without a harness: `python -m bench.load --target URL` prints one JSON line.
+
+For debugging and for `make perf`; users run `bench run --target`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import sys
+from time import monotonic_ns
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from bench.load.counters import add_counts
+from bench.load.job import LoadJob
+from bench.load.poller import Poller, raise_fd_limit
+from bench.load.worker import LoadWorker
+
+_A_DAY_S = 86_400.0
+_PERCENTS = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99_9": 99.9, "max": 100.0}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Exit with 2 and one line."""
+        self.exit(2, f"client: {message}; see python -m bench.load --help\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = _Parser(prog="python -m bench.load", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--target", required=True, help="http://HOST:PORT/PATH")
+    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--duration", type=float, help="seconds of the window")
+    parser.add_argument("--warmup", type=float, default=0.0, help="seconds before the window")
+    parser.add_argument("--requests", type=int, help="end the window after so many responses")
+    parser.add_argument("--rate", type=float, help="requests per second of an open loop")
+    parser.add_argument("--client-mode", choices=("keepalive", "short"), default="keepalive")
+    parser.add_argument("--requests-per-connection", type=int)
+    parser.add_argument("--response-size", type=int, help="bytes of a correct body")
+    parser.add_argument("--no-echo", action="store_true", help="do not check the echoed identity")
+    parser.add_argument("--no-pattern", action="store_true", help="do not check the bytes of the body")
+    return parser
+
+
+def resolve(host: str, port: int) -> str:
+    """Return the first address of `host`; raise OSError if it has none."""
+    address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0]
+    return str(address)
+
+
+def build_job(args: argparse.Namespace) -> LoadJob:
+    """Return the job of the command line."""
+    url = urlsplit(args.target)
+    if url.scheme != "http" or not url.hostname:
+        raise ValueError("write http://HOST:PORT/PATH")
+    port = url.port or 80
+    duration_s = args.duration or (_A_DAY_S if args.requests else 6.0)
+    return LoadJob(
+        host=resolve(url.hostname, port),
+        port=port,
+        host_field=url.netloc,
+        path=(url.path or "/") + (f"?{url.query}" if url.query else ""),
+        connections=args.connections,
+        rate=args.rate,
+        warmup_s=args.warmup,
+        duration_s=duration_s,
+        requests=args.requests,
+        client_mode=args.client_mode,
+        requests_per_connection=args.requests_per_connection,
+        statuses=(200, 399),
+        echo=not args.no_echo,
+        body_bytes=None if args.response_size is None else (args.response_size, args.response_size),
+        pattern=not args.no_pattern,
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Run one worker and print its totals."""
+    args = build_parser().parse_args(arguments)
+    try:
+        job = build_job(args)
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"client: --target {args.target}: {error}\n")
+        return 2
+    if (refusal := raise_fd_limit(job.connections)) is not None:
+        sys.stderr.write(f"client: {refusal}\n")
+        return 3
+    histograms: dict[str, dict[int, int]] = {"latency_us": {}, "connect_us": {}}
+
+    def add(second: dict[str, Any]) -> None:
+        if second["in_window"]:
+            for name, histogram in histograms.items():
+                add_counts(histogram, second[name])
+
+    done = LoadWorker(job, Poller(), add).run(monotonic_ns())
+    length_s = (done["window_end_ns"] - done["window_start_ns"]) / 1e9
+    done["requests_per_s"] = done["requests"] / length_s if length_s > 0 else 0.0
+    done |= {name: percentiles(histogram) for name, histogram in histograms.items()}
+    sys.stdout.write(json.dumps(done) + "\n")
+    return 0
+
+
+def percentiles(counts: dict[int, int]) -> dict[str, int | None]:
+    """Return the percentiles of a histogram by nearest rank; None if it is empty."""
+    total, below = sum(counts.values()), 0
+    found: dict[str, int | None] = dict.fromkeys(_PERCENTS)
+    for value in sorted(counts):
+        below += counts[value]
+        for name, percent in _PERCENTS.items():
+            if found[name] is None and below * 100 >= percent * total:
+                found[name] = value
+    return found

@@ -1,0 +1,213 @@
+"""Opens sockets to the upstreams: the selected address first, the others if it fails.
+
+The dispatcher decides which exchange a connection serves, and the selector which address comes next.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from proxy.counters import Counters
+from proxy.errors import ConnectFailed, UpstreamTimeout
+from proxy.poller import WRITABLE, Poller
+from proxy.settings import Address, Settings, is_ipv6
+from proxy.transport import Transport, TransportProtocol
+from proxy.upstream_selector import UpstreamSelector
+
+# linux/in.h; in Python's socket module from 3.12 on. Without it bind() takes a port for one source address,
+# with it connect() takes one for the whole four-tuple.
+_IP_BIND_ADDRESS_NO_PORT = 24
+_STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+_IN_PROGRESS = (errno.EALREADY, errno.EINPROGRESS)
+_DONE = (0, errno.EISCONN)
+
+_LOCAL_ERRORS = (errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""Errors that do not blame the upstream: this side has run out of a resource."""
+
+ConnectFailure = ConnectFailed | UpstreamTimeout
+
+
+class ConnectProtocol(TransportProtocol, Protocol):
+    """Receives the result of a connection attempt."""
+
+    def connection_made(self, transport: Transport) -> None:
+        """Accept the established connection."""
+
+    def connection_failed(self, error: ConnectFailure) -> None:
+        """Handle the failure of all attempts."""
+
+
+class Connector:
+    """Opens the connections of one worker.
+
+    An upstream that refuses, or does not accept in time, has received nothing. The next one is tried
+    instead, each at most once per connection.
+
+    Args:
+        counters: counts the result of each attempt.
+    """
+
+    def __init__(self, settings: Settings, poller: Poller, counters: Counters) -> None:
+        self._poller = poller
+        self._counters = counters
+        self._timeout_s = settings.limits.connect_timeout_s
+        self._upstreams = [(_family(address), address) for address in settings.upstreams]
+        self._selector = UpstreamSelector(
+            len(self._upstreams),
+            max_fails=settings.limits.max_fails,
+            fail_timeout_s=settings.limits.fail_timeout_s,
+        )
+        self._sources = itertools.cycle(settings.sources) if settings.sources else None
+        self._keepalive = settings.mode == "keepalive"
+        self._pending: set[_Handshake] = set()
+
+    def open(self, protocol: ConnectProtocol, now: float) -> Transport | ConnectFailure | None:
+        """Connect to the next upstream.
+
+        Return the transport or the failure if it is known at once; otherwise `protocol` is called later.
+        """
+        return self._try_upstreams(protocol, now, (self._selector.select(now),))
+
+    def sweep(self, now: float) -> None:
+        """Fail the attempts whose deadline has passed."""
+        for handshake in [each for each in self._pending if each.deadline <= now]:
+            self._stop_watching(handshake)
+            handshake.sock.close()
+            timeout = UpstreamTimeout("the upstream did not accept the connection in time")
+            self._try_others(handshake, timeout)
+
+    def _wait(self, handshake: _Handshake) -> None:
+        self._pending.add(handshake)
+        self._poller.register(handshake.sock.fileno(), handshake, WRITABLE)
+
+    def _stop_watching(self, handshake: _Handshake) -> None:
+        self._pending.discard(handshake)
+        self._poller.unregister(handshake.sock.fileno())
+
+    def _check(self, handshake: _Handshake) -> None:
+        """Complete or fail a pending attempt, if its result is known."""
+        upstream = handshake.tried[-1]
+        code = handshake.sock.connect_ex(self._upstreams[upstream][1])
+        if code in _IN_PROGRESS:
+            return
+        self._stop_watching(handshake)
+        if code in _DONE:
+            self._selector.report_success(upstream)
+            protocol = handshake.protocol
+            protocol.connection_made(Transport(self._poller, handshake.sock.detach(), protocol))
+        else:
+            handshake.sock.close()
+            self._try_others(handshake, _connect_failed(code))
+
+    def _try_upstreams(
+        self, protocol: ConnectProtocol, now: float, tried: tuple[int, ...]
+    ) -> Transport | ConnectFailure | None:
+        """Connect to the last of `tried` or, while attempts fail at once, to the others."""
+        while True:
+            result = self._connect(protocol, now, tried)
+            if not isinstance(result, ConnectFailed):
+                return result
+            self._count_failure(result, tried[-1], now)
+            following = self._selector.select_next(tried, now)
+            if following is None:
+                return result
+            tried = (*tried, following)
+
+    def _try_others(self, failed: _Handshake, failure: ConnectFailure) -> None:
+        now = time.monotonic()
+        self._count_failure(failure, failed.tried[-1], now)
+        protocol = failed.protocol
+        result: Transport | ConnectFailure | None = failure
+        following = self._selector.select_next(failed.tried, now)
+        if following is not None:
+            result = self._try_upstreams(protocol, now, (*failed.tried, following))
+        if isinstance(result, Transport):
+            protocol.connection_made(result)
+        elif result is not None:
+            protocol.connection_failed(result)
+
+    def _count_failure(self, failure: ConnectFailure, upstream: int, now: float) -> None:
+        counts = self._counters.upstream
+        code = failure.errno if isinstance(failure, ConnectFailed) else errno.ETIMEDOUT
+        if isinstance(failure, UpstreamTimeout):
+            counts["timeout"] += 1
+        elif code == errno.EADDRNOTAVAIL:
+            counts["address_exhausted"] += 1
+            if self._counters.first_exhausted_ns is None:
+                self._counters.first_exhausted_ns = time.monotonic_ns()
+        else:
+            counts["refused"] += 1
+        if code not in _LOCAL_ERRORS and self._selector.report_failure(upstream, now):
+            self._counters.ejected += 1
+
+    def _connect(
+        self, protocol: ConnectProtocol, now: float, tried: tuple[int, ...]
+    ) -> Transport | ConnectFailed | None:
+        family, address = self._upstreams[tried[-1]]
+        try:
+            sock = self._socket(family)
+        except OSError as error:
+            return _connect_failed(error.errno or errno.EIO)
+        code = sock.connect_ex(address)
+        if code == errno.EINPROGRESS:
+            # The handshake with a near host is over by now: a second call is cheaper than an iteration.
+            code = sock.connect_ex(address)
+        if code in _DONE:
+            self._selector.report_success(tried[-1])
+            return Transport(self._poller, sock.detach(), protocol)
+        if code in _IN_PROGRESS:
+            self._wait(_Handshake(self._check, sock, protocol, now + self._timeout_s, tried))
+            return None
+        sock.close()
+        return _connect_failed(code)
+
+    def _socket(self, family: int) -> socket.SocketType:
+        # The base type: socket.socket is written in Python and triples the cost of opening and closing.
+        sock = socket.SocketType(family, _STREAM)
+        # The ACK that ends the handshake is delayed and sent with the request.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+        if self._keepalive:
+            # Short connections send once, and so never wait for the ACK of earlier data.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._sources is not None:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+            try:
+                sock.bind((next(self._sources), 0))
+            except OSError:
+                sock.close()
+                raise
+        return sock
+
+
+@dataclass(slots=True, eq=False)
+class _Handshake:
+    """A pending attempt to connect to the last of `tried`; those before it have failed."""
+
+    check: Callable[[_Handshake], None]
+    sock: socket.SocketType
+    protocol: ConnectProtocol
+    deadline: float
+    tried: tuple[int, ...]
+
+    def read(self) -> None:
+        """Check the attempt."""
+        self.check(self)
+
+    def ready(self, events: int) -> None:
+        """Check the attempt."""
+        self.check(self)
+
+
+def _family(address: Address) -> int:
+    return socket.AF_INET6 if is_ipv6(address[0]) else socket.AF_INET
+
+
+def _connect_failed(code: int) -> ConnectFailed:
+    return ConnectFailed(f"cannot connect to the upstream: {os.strerror(code).lower()}", code)

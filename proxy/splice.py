@@ -1,0 +1,151 @@
+"""Moves content from one socket to another within the kernel (splice(2)).
+
+A long body of known length need not be read by the proxy: copying it into this process and out again is
+most of its cost.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol
+
+from proxy.poller import Poller
+from proxy.transport import Transport
+
+MAX_PIPES = 24
+"""Each pipe takes two of the descriptors that `Settings.files` leaves beside connections, and may hold
+half a megabyte while its client reads slowly. Without a free pipe, content is copied.
+"""
+_SPLICE_BYTES = 512 * 1024
+"""What a pipe holds of the largest pieces in a socket: 16 of 32 KiB (include/net/sock.h)."""
+
+Pipe = tuple[int, int]
+
+
+class PipePool:
+    """The pipes of one worker: created on demand, kept when empty."""
+
+    def __init__(self, poller: Poller) -> None:
+        self.poller = poller
+        self._spare: list[Pipe] = []
+        self._in_use = 0
+
+    def acquire(self) -> Pipe | None:
+        """Return an empty pipe; None at the maximum, or if no descriptors are left."""
+        if self._in_use >= MAX_PIPES:
+            return None
+        try:
+            pipe = self._spare.pop() if self._spare else os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return None
+        self._in_use += 1
+        return pipe
+
+    def release(self, pipe: Pipe, *, is_empty: bool) -> None:
+        """Return a pipe to the pool; one with content is closed."""
+        self._in_use -= 1
+        if is_empty:
+            self._spare.append(pipe)
+        else:
+            for end in pipe:
+                os.close(end)
+
+
+class SpliceOwner(Protocol):
+    """Receives the progress of a splice."""
+
+    def spliced(self, splice: Splice) -> None:
+        """Note that some content has reached the sink."""
+
+    def splice_ended(self, remaining: int) -> None:
+        """Read the last `remaining` bytes from the source again: they will not be spliced."""
+
+
+class Splice:
+    """Moves bytes from `source` to `sink`, and handles the events of `source` meanwhile.
+
+    When the sink is full, its transport pauses its protocol; `resume` continues.
+    """
+
+    __slots__ = ("_in_pipe", "_owner", "_pipe", "_pipes", "_remaining", "_sink", "_source")
+
+    def __init__(
+        self,
+        pipes: PipePool,
+        pipe: Pipe,
+        source: Transport,
+        sink: Transport,
+        *,
+        size: int,
+        owner: SpliceOwner,
+    ) -> None:
+        self._pipes = pipes
+        self._pipe = pipe
+        self._source = source
+        self._sink = sink
+        self._remaining = size
+        self._in_pipe = 0
+        self._owner = owner
+        source.reset_read_size()
+        pipes.poller.set_handler(source.descriptor, self)
+
+    @property
+    def is_done(self) -> bool:
+        """Return whether all bytes have reached the sink."""
+        return not self._remaining and not self._in_pipe
+
+    # Calls of the poller.
+
+    def read(self) -> None:
+        """Move what has arrived into the pipe, then on to the sink."""
+        if self._in_pipe or not self._remaining:
+            # Nothing can be moved now; `resume` rearms the event.
+            return
+        try:
+            count = os.splice(self._source.descriptor, self._pipe[1], min(self._remaining, _SPLICE_BYTES))
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0
+        if not count:
+            self._fall_back()
+            return
+        self._remaining -= count
+        self._in_pipe = count
+        self.resume()
+
+    def ready(self, events: int) -> None:
+        """Move what arrived before the end."""
+        self.read()
+
+    # Calls of the owner.
+
+    def resume(self) -> None:
+        """Move the content of the pipe to the sink."""
+        try:
+            count = os.splice(self._pipe[0], self._sink.descriptor, self._in_pipe)
+        except BlockingIOError:
+            count = 0
+        except OSError as error:
+            self._sink.fail(error)
+            return
+        self._in_pipe -= count
+        if self._in_pipe:
+            self._sink.mark_blocked()
+        elif self._remaining:
+            self._source.rearm()
+        if count:
+            self._owner.spliced(self)
+
+    def end(self) -> None:
+        """Release the pipe, and make the source handle its own events again."""
+        if self._source.descriptor >= 0:
+            self._pipes.poller.set_handler(self._source.descriptor, self._source)
+            self._source.rearm()
+        self._pipes.release(self._pipe, is_empty=not self._in_pipe)
+        self._remaining = self._in_pipe = 0
+
+    def _fall_back(self) -> None:
+        remaining = self._remaining
+        self.end()
+        self._owner.splice_ended(remaining)

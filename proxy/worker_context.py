@@ -1,0 +1,114 @@
+"""What the client connections of one worker share: limits, counters, a coarse clock, the dispatcher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Protocol
+
+from proxy.counters import Counters
+from proxy.dispatch import Dispatcher
+from proxy.forwarding import RequestWriter
+from proxy.poller import Poller
+from proxy.settings import Settings, format_address
+from proxy.tunnel import Tunnel
+
+
+class ManagedClient(Protocol):
+    """A client connection, as the sweep and the drain use it."""
+
+    deadline: float
+
+    def timed_out(self) -> None:
+        """End the current wait."""
+
+    def drain(self) -> None:
+        """Close now if idle, else after the current exchange."""
+
+    def abort(self) -> None:
+        """Close now, whatever the state."""
+
+
+class WorkerContext:
+    """The shared state of one worker.
+
+    No exchange sets a timer. It notes one of the deadlines that `sweep` computes, and the sweep checks all
+    connections about once a second.
+    """
+
+    def __init__(self, settings: Settings, counters: Counters, poller: Poller) -> None:
+        self.limits = settings.limits
+        self.counters = counters
+        self.poller = poller
+        self.dispatcher = Dispatcher(settings, counters, poller)
+        self.draining = False
+        self._on_drained: Callable[[], None] = lambda: None
+        self.default_host = format_address(settings.upstreams[0]).encode("ascii")
+        short = settings.mode == "short"
+        self.writer = RequestWriter(
+            settings.limits,
+            is_http10=settings.upstream_http == "1.0",
+            keep_alive=not short,
+            request_close=short and settings.closes_first == "backend",
+        )
+        self._clients: set[ManagedClient] = set()
+        self._tunnels: set[Tunnel] = set()
+        self.sweep()
+
+    def add_client(self, client: ManagedClient) -> bool:
+        """Add a connection; return False if there are too many."""
+        self.counters.accepted += 1
+        self._clients.add(client)
+        if len(self._clients) <= self.limits.clients:
+            return True
+        self.counters.client["too_many"] += 1
+        return False
+
+    def remove_client(self, client: ManagedClient) -> None:
+        """Remove a connection that has ended."""
+        self._clients.discard(client)
+        self._check_drained()
+
+    def open_tunnel(self, tunnel: Tunnel, early_data: bytes) -> None:
+        """Start a tunnel; `early_data` is what the client has sent for it already."""
+        self._tunnels.add(tunnel)
+        tunnel.begin(early_data, self._tunnel_ended)
+
+    def sweep(self) -> None:
+        """Advance the coarse clock and end expired waits."""
+        self.dispatcher.sweep()
+        now = self.dispatcher.now
+        self.date = f"Date: {formatdate(usegmt=True)}\r\n".encode("ascii")
+        self.idle_until = now + self.limits.idle_timeout_s
+        self.head_until = now + self.limits.head_timeout_s
+        self.body_until = now + self.limits.body_timeout_s
+        self.response_until = now + self.limits.read_timeout_s
+        self.half_closed_until = now + self.limits.half_closed_timeout_s
+        for client in [each for each in self._clients if each.deadline <= now]:
+            client.timed_out()
+        for tunnel in [each for each in self._tunnels if each.is_idle(now, self.limits.tunnel_timeout_s)]:
+            tunnel.abort()
+
+    def drain(self, on_drained: Callable[[], None]) -> None:
+        """Close idle connections now, the others after their exchange, then call `on_drained`."""
+        self.draining = True
+        self._on_drained = on_drained
+        self.dispatcher.drain()
+        for client in list(self._clients):
+            client.drain()
+        for tunnel in list(self._tunnels):
+            tunnel.abort()
+        self._check_drained()
+
+    def abort(self) -> None:
+        """Abort the connections that the drain has left."""
+        for client in list(self._clients):
+            client.abort()
+
+    def _tunnel_ended(self, tunnel: Tunnel) -> None:
+        self._tunnels.discard(tunnel)
+        self._check_drained()
+
+    def _check_drained(self) -> None:
+        if self.draining and not self._clients and not self._tunnels:
+            self._on_drained()
