@@ -26,6 +26,7 @@ REMEDIES = {
     "caddy": _WHEELS,
     "nghttpx": "apt install nghttp2-proxy",
     "ab": "apt install apache2-utils",
+    "bash": "apt install bash",
     "chromium": "apt install chromium",
     "curl": "apt install curl",
     "h2load": "apt install nghttp2-client",

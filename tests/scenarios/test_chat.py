@@ -55,6 +55,7 @@ def test_a_restart_drops_every_connection_and_no_message(tmp_path: Path) -> None
     assert min(present for _, present in trial["curves"]["members"]) < 9
 
 
+@needs.in_namespaces
 def test_the_proxy_that_takes_the_old_one_s_place_is_observed_as_well(tmp_path: Path) -> None:
     play(tmp_path, "asyncio", "restart")
     (timeline,) = tmp_path.glob("*/timeline.csv")

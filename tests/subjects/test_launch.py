@@ -71,7 +71,11 @@ def listening(listen: str, folder: Path) -> str:
 def test_it_is_ready_when_it_listens(host: Host, tmp_path: Path) -> None:
     listen = listen_address(host)
     run = listening(listen, tmp_path)
-    running = launch(host, None, recipe(listen, "grep -q {folder} {folder}/conf", run, tmp_path))
+    running = launch(
+        host,
+        None,
+        recipe(listen, "case $(cat {folder}/conf) in *{folder}*) ;; *) exit 1 ;; esac", run, tmp_path),
+    )
     assert (running.address, running.version) == (listen, "1.0.0")
     running.stop()
 
