@@ -1,15 +1,13 @@
-"""What stops the reading of a configuration. What a configuration gets wrong is a finding, not an error."""
+"""Define the errors of reading a configuration; what a configuration does wrong is a finding instead."""
 
 from __future__ import annotations
 
 
 class NginxConfigError(Exception):
-    """A configuration that cannot be read at all.
+    """A configuration that cannot be read.
 
-    Attributes:
-        path: the file, as the caller named it.
-        line: the line, counted from 1; 0 where the whole file is meant.
-        reason: one sentence without the path.
+    `path` is the file as the caller named it, `line` is 0 for the whole file, and `reason` is one sentence
+    without the path.
     """
 
     def __init__(self, path: str, line: int, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""What a configuration gets wrong, or should be told about: values, not sentences on a screen."""
+"""Define a finding: one rule that applies at one place of a configuration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nginx.tree import Place
 
 
 class Severity(IntEnum):
-    """How much a finding matters; they compare, the gravest is the largest.
+    """How much a finding matters, in order.
 
     ERROR: nginx does not start, or traffic breaks. HIGH: no reuse at all, or the wrong user or source
     address. MEDIUM: a part of the reuse is lost, or now and then a 502. LOW: waste, or fragile. INFO:
@@ -29,27 +29,24 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One rule that applies at one place.
-
-    Attributes:
-        message: what is so, and what follows from it.
-        fix: what to change; empty where nothing has to be.
-        related: further lines that it is about, each with what stands there.
-        passes: the pass directives that it is about.
-        versions: the nginx versions asked about under which it applies.
-    """
+    """One rule that applies at one place."""
 
     rule: str
     severity: Severity
     place: Place
     message: str
+    """What the configuration does, and what follows from it."""
     fix: str = ""
+    """What to change; empty where nothing has to be."""
     related: tuple[tuple[Place, str], ...] = ()
+    """Further lines that it is about, each with its text."""
     passes: tuple[Place, ...] = ()
+    """The pass directives that it is about."""
     versions: tuple[str, ...] = ()
+    """The checked versions of nginx under which it applies."""
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the finding as plain values."""
+        """Return the finding as plain values."""
         return {
             "rule": self.rule,
             "severity": str(self.severity),

@@ -1,7 +1,7 @@
-"""Cuts the text of a configuration into words, as ngx_conf_read_token() in src/core/ngx_conf_file.c does.
+"""Split the text of a configuration into tokens, as ngx_conf_read_token() in src/core/ngx_conf_file.c does.
 
-Knows offsets and lines, so that an edit can leave everything else as it is. Knows nothing of
-directives, with one exception: a `*_by_lua_block` holds Lua up to its closing brace.
+Tokens have offsets, so that an edit can leave everything else as it is. The only directives that matter
+here are `*_by_lua_block`: they hold Lua up to their closing brace.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
 
-class Kind(Enum):
+class TokenKind(Enum):
     """What a token is."""
 
     WORD = "word"
@@ -28,7 +27,7 @@ class Kind(Enum):
 class Token(NamedTuple):
     """One token: its value with escapes undone, and where its raw text stands (`start` to `end`)."""
 
-    kind: Kind
+    kind: TokenKind
     text: str
     line: int
     start: int
@@ -47,7 +46,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_KINDS = {kind.value: kind for kind in Kind}
+_KINDS = {kind.value: kind for kind in TokenKind}
 _ESCAPE = re.compile(r"""\\(["'\\trn])""")
 _ESCAPED = {"t": "\t", "r": "\r", "n": "\n"}
 _LUA_PIECE = re.compile(
@@ -59,25 +58,9 @@ _LUA_PIECE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """Turns offsets of a text into line numbers."""
-
-    breaks: list[int]
-
-    @classmethod
-    def of(cls, text: str) -> Lines:
-        """Indexes the line breaks of a text."""
-        return cls([match.start() for match in re.finditer("\n", text)])
-
-    def at(self, offset: int) -> int:
-        """Returns the line, from 1, in which an offset lies."""
-        return bisect_right(self.breaks, offset - 1) + 1 if offset else 1
-
-
-def tokens(text: str) -> Iterator[Token]:
-    """Yields the tokens of a configuration; an unclosed quotation is one last token of its own kind."""
-    lines = Lines.of(text)
+def tokenize(text: str) -> Iterator[Token]:
+    """Yield the tokens of a configuration; an unclosed quotation is one last token of its own kind."""
+    breaks = [match.start() for match in re.finditer("\n", text)]
     position, statement_starts, lua = 0, True, False
     while (match := _TOKEN.match(text, position)) is not None:
         start, position = match.span()
@@ -86,27 +69,31 @@ def tokens(text: str) -> Iterator[Token]:
             continue
         kind = _KINDS[group]
         raw = match.group()
-        yield Token(kind, _value(kind, raw), lines.at(start), start, position)
-        if kind is Kind.PUNCTUATION:
+        yield Token(kind, _value(kind, raw), _line(breaks, start), start, position)
+        if kind is TokenKind.PUNCTUATION:
             if raw == "{" and lua:
                 end = _lua_end(text, position)
-                yield Token(Kind.LUA, text[position:end], lines.at(position), position, end)
+                yield Token(TokenKind.LUA, text[position:end], _line(breaks, position), position, end)
                 position = end
             statement_starts, lua = True, False
-        elif statement_starts and kind is not Kind.COMMENT:
+        elif statement_starts and kind is not TokenKind.COMMENT:
             statement_starts, lua = False, raw.endswith("_by_lua_block")
 
 
-def _value(kind: Kind, raw: str) -> str:
-    if kind is Kind.QUOTED:
+def _line(breaks: list[int], offset: int) -> int:
+    return bisect_right(breaks, offset - 1) + 1
+
+
+def _value(kind: TokenKind, raw: str) -> str:
+    if kind is TokenKind.QUOTED:
         raw = raw[1:-1]
-    elif kind is not Kind.WORD:
+    elif kind is not TokenKind.WORD:
         return raw
     return _ESCAPE.sub(lambda m: _ESCAPED.get(m[1], m[1]), raw) if "\\" in raw else raw
 
 
 def _lua_end(text: str, start: int) -> int:
-    """Returns the offset of the brace that closes a Lua block, or the end of the text."""
+    """Return the offset of the brace that closes a Lua block, or the end of the text."""
     depth = 1
     for match in _LUA_PIECE.finditer(text, start):
         if match["brace"] is not None:

@@ -1,23 +1,23 @@
-"""What each pass location of a configuration really does, directives and versions brought together."""
+"""Build the model of a configuration: its pass locations with all that decides about their connections."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nginx.exchange import ConnectionFields, HttpVersion, connection_fields, http_version
-from nginx.includes import Configuration
-from nginx.levels import Level, levels
-from nginx.targets import PROTOCOLS, Names, Target, written
+from nginx.inheritance import Level, find_levels
+from nginx.loading.includes import Configuration
+from nginx.targets import PROTOCOLS, Target, UpstreamNames, target_text
 from nginx.tree import Directive
+from nginx.upstream_request import ConnectionFields, HttpVersion, connection_fields, http_version
 from nginx.upstreams import Upstream
-from nginx.variables import Definitions, Scope, definitions
-from nginx.verdict import Verdict, judge
+from nginx.variables import Definitions, Scope, find_definitions
+from nginx.verdict import Verdict, compute_verdict
 from nginx.versions import Version
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PassLocation:
-    """One pass directive with all that decides about its connections; the version is asked for apart."""
+    """One pass directive with all that decides about its connections, under any version."""
 
     directive: Directive
     level: Level
@@ -36,14 +36,16 @@ class PassLocation:
     @property
     def target(self) -> str:
         """The target as written."""
-        return written(self.directive)
+        return target_text(self.directive)
 
     def verdict(self, version: Version) -> Verdict:
-        """Returns the verdict under a version of nginx."""
-        return judge(self.protocol, self.targets, self.http, self.connection, self.keep_conn, version=version)
+        """Return the verdict under a version of nginx."""
+        return compute_verdict(
+            self.protocol, self.targets, self.http, self.connection, self.keep_conn, version=version
+        )
 
     def upstreams(self) -> list[Upstream]:
-        """Returns the upstreams that the location is known to use."""
+        """Return the upstreams that the location is known to use."""
         return [target.upstream for target in self.targets if target.upstream is not None]
 
     @property
@@ -51,31 +53,28 @@ class PassLocation:
         """What the directives of the location's protocol begin with: `proxy`, `fastcgi`, `grpc`, ..."""
         return "proxy" if self.protocol == "http" else self.protocol
 
-    def own(self, name: str) -> Directive | None:
-        """Returns the merged setting of that name for the location's protocol: proxy_..., fastcgi_..., ..."""
+    def module_setting(self, name: str) -> Directive | None:
+        """Return the merged setting of that name of the protocol's module: proxy_..., fastcgi_..., ..."""
         return self.level.inherited(f"{self.prefix}_{name}")
 
     def setting(self, name: str) -> Directive | None:
-        """Returns the directive that a merged setting of this location takes its value from."""
+        """Return the directive that a merged setting of this location takes its value from."""
         return self.level.inherited(name)
 
 
 @dataclass(slots=True, eq=False)
 class Model:
-    """A configuration as nginx would act on it.
-
-    Attributes:
-        http: the level of http {} itself; `levels` are all of them, outer before inner.
-        upstreams: by name in lower case.
-        passes: in the order of the text.
-    """
+    """A configuration as nginx would act on it."""
 
     configuration: Configuration
     http: Level
+    """The level of http {} itself."""
     levels: list[Level]
-    names: Names
+    """All levels, outer before inner."""
+    names: UpstreamNames
     variables: Definitions
     passes: list[PassLocation] = field(default_factory=list)
+    """The pass locations in the order of the text."""
     _users: dict[int, list[PassLocation]] = field(default_factory=dict)
 
     @property
@@ -84,7 +83,7 @@ class Model:
         return list(self.names.upstreams.values())
 
     def users(self, upstream: Upstream) -> list[PassLocation]:
-        """Returns the pass locations that use an upstream."""
+        """Return the pass locations that use an upstream."""
         if not self._users:
             for each in self.passes:
                 for used in {id(used): used for used in each.upstreams()}:
@@ -92,11 +91,11 @@ class Model:
         return self._users.get(id(upstream), [])
 
 
-def model(configuration: Configuration) -> Model:
-    """Returns what a configuration comes down to."""
-    found = levels(configuration.http)
-    names = Names.of(found[0])
-    variables = definitions(found, is_whole=not configuration.is_fragment and not configuration.missing)
+def build_model(configuration: Configuration) -> Model:
+    """Return the model of a configuration."""
+    found = find_levels(configuration.http)
+    names = UpstreamNames.of(found[0])
+    variables = find_definitions(found, is_whole=not configuration.is_fragment and not configuration.missing)
     result = Model(configuration, found[0], found, names, variables)
     for level in found:
         for directive in level.block:
@@ -106,7 +105,7 @@ def model(configuration: Configuration) -> Model:
 
 
 def _may_pass(level: Level, found: Model) -> bool:
-    """Tells whether a pass directive counts at a level: in a location, or at the top of a snippet for one.
+    """Return whether a pass directive counts at a level: in a location, or at the top of a snippet for one.
 
     proxy_pass directly in server {} belongs to stream {}, which has no notion of pooling.
     """
@@ -115,13 +114,15 @@ def _may_pass(level: Level, found: Model) -> bool:
     return level.kind != "server"
 
 
-def _pass_location(directive: Directive, level: Level, names: Names, variables: Definitions) -> PassLocation:
+def _pass_location(
+    directive: Directive, level: Level, names: UpstreamNames, variables: Definitions
+) -> PassLocation:
     scope = Scope(variables, level)
     return PassLocation(
         directive=directive,
         level=level,
         protocol=PROTOCOLS[directive.name],
-        targets=names.resolve(scope.values(written(directive))),
+        targets=names.resolve(scope.values(target_text(directive))),
         http=http_version(level),
         connection=connection_fields(level, scope),
         keep_conn=level.inherited("fastcgi_keep_conn"),

@@ -1,7 +1,7 @@
-"""Writes a whole nginx.conf for one proxied site: settings in, text out. No files, no processes.
+"""Render a whole nginx.conf for one proxied site.
 
-What is not said in the settings is left to nginx's defaults, which differ between versions; `POOL_OFF`
-says the one thing whose spelling itself depends on the version.
+What the settings leave out is left to nginx's defaults, which differ between versions; `POOL_OFF`
+is the one setting whose spelling depends on the version.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class SiteSettings:
     """One site in front of one upstream group."""
 
     listen: str
@@ -56,10 +56,10 @@ class Settings:
     worker_connections: int = 1024
     open_files: int | None = None
     upgrade: bool = False
-    """Pass `Upgrade` on, for those who ask for it only: ordinary requests keep their connection."""
+    """Pass `Upgrade` on for the clients that send it: ordinary requests keep their connection."""
     upstream_tls: Tls | None = None
     client_http2: bool = False
-    """Speak HTTP/2 with clients, without TLS; before 1.25.1 that port then speaks nothing else."""
+    """Use HTTP/2 with clients, without TLS; before 1.25.1 that port then accepts nothing else."""
     streams: bool = False
     """Pass responses on as they come."""
     buffering: bool | None = None
@@ -69,15 +69,15 @@ class Settings:
     gzip_types: str | None = None
     """Compress responses of these types."""
     user: str | None = None
-    """Needed where the master runs as root and the workers are to stay what it is."""
+    """Needed where the master runs as root and the workers have to keep its user."""
 
 
-def conf(settings: Settings) -> str:
+def conf(settings: SiteSettings) -> str:
     """Return the configuration; paths in it are relative to nginx's prefix (`-p`)."""
     return "\n".join(_lines(settings)) + "\n"
 
 
-def _lines(settings: Settings) -> Iterator[str]:
+def _lines(settings: SiteSettings) -> Iterator[str]:
     yield "daemon off;"
     if settings.user is not None:
         yield f"user {settings.user};"
@@ -93,9 +93,9 @@ def _lines(settings: Settings) -> Iterator[str]:
     yield "}"
 
 
-def _http(settings: Settings) -> Iterator[str]:
+def _http(settings: SiteSettings) -> Iterator[str]:
     yield "access_log off;"
-    # Every module that may write to disk is told to do so below the prefix.
+    # Every module that may write to disk does so below the prefix.
     for module in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"):
         yield f"{module}_temp_path {module};"
     yield f"keepalive_requests {_NO_LIMIT};"
@@ -132,23 +132,22 @@ def _sources(sources: Sequence[str]) -> Iterator[str]:
     yield "}"
 
 
-def _pool(settings: Settings) -> Iterator[str]:
+def _pool(settings: SiteSettings) -> Iterator[str]:
     reuse = settings.reuse
     if reuse.keepalive == POOL_OFF:
         if settings.version >= POOL_BY_DEFAULT:
             yield "keepalive 0;"
         return
-    if reuse.keepalive is not None:
-        yield f"keepalive {reuse.keepalive};"
-    if reuse.keepalive_requests is not None:
-        yield f"keepalive_requests {reuse.keepalive_requests};"
+    for name, value in (("keepalive", reuse.keepalive), ("keepalive_requests", reuse.keepalive_requests)):
+        if value is not None:
+            yield f"{name} {value};"
     if reuse.keepalive_timeout_s is not None:
         yield f"keepalive_timeout {round(reuse.keepalive_timeout_s * 1000)}ms;"
 
 
-def _location(settings: Settings) -> Iterator[str]:
+def _location(settings: SiteSettings) -> Iterator[str]:
     if settings.reuse.http_version == "2" and settings.version < HTTP2_UPSTREAM:
-        # Nothing else of that age speaks HTTP/2 to servers; it asks for no gRPC to be spoken.
+        # Nothing else of that age uses HTTP/2 to servers; the messages need not be gRPC.
         yield "grpc_pass grpc://backend;"
         yield "grpc_set_header Host $http_host;"
         return

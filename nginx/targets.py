@@ -1,4 +1,4 @@
-"""Which servers a pass directive means: an upstream {} by its name, or an address that nobody pools.
+"""Resolve the target of a pass directive: an upstream {} by its name, or an address without a pool.
 
 Source: ngx_http_upstream_add() and ngx_http_upstream_init_request() in src/http/ngx_http_upstream.c.
 """
@@ -12,10 +12,10 @@ from enum import Enum
 from fnmatch import fnmatchcase
 
 from nginx import templates
-from nginx.levels import Level
+from nginx.inheritance import Level
 from nginx.tree import Directive
 from nginx.upstreams import Upstream
-from nginx.values import Unknown, Value, Values, shown
+from nginx.values import Unknown, Value, Values, format_value
 
 PROTOCOLS = {
     "proxy_pass": "http",
@@ -28,17 +28,19 @@ PROTOCOLS = {
 }
 _IMPLIED = "$host:$request_port"  # what `tunnel_pass;` without an argument passes to
 _HOSTS_OF_CLIENTS = frozenset({"host", "http_host"})
+NEVER_REUSED = frozenset({"uwsgi", "scgi", "tunnel"})
+"""The protocols whose connections nginx never pools."""
 _PATHS = frozenset(
     {"request_uri", "uri", "document_uri", "fastcgi_script_name", "fastcgi_path_info", "is_args"}
 )
 _SCHEME = re.compile(r"([a-z]+)://", re.IGNORECASE)
-_HOLE = "\ufffc"  # stands for an unknown piece while an address is taken apart
+_HOLE = "\ufffc"  # stands for an unknown piece while an address is split
 _DEFAULT_PORTS = {False: "80", True: "443"}
 _IP = re.compile(r"\[.*\]|\d+(?:\.\d+){3}")
 
 
-class Group(Enum):
-    """What kind of peers a target is."""
+class TargetKind(Enum):
+    """What a target names."""
 
     UPSTREAM = "upstream"
     ADDRESS = "address"
@@ -47,23 +49,19 @@ class Group(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One thing that a pass directive can mean.
-
-    Attributes:
-        text: the address as it would be evaluated, unknown parts as variables.
-        group: whether it is an upstream {}, an address of its own, or not to be told.
-        upstream: the upstream {}, for that group.
-        candidates: for an unknown target, the upstreams that it may turn out to be.
-        hangs_on: for an unknown target, what would have to be known.
-        is_tls: it is reached through TLS; None if that is unknown.
-    """
+    """One thing that a pass directive can mean."""
 
     text: str
-    group: Group
+    """The address as it would be evaluated, unknown parts as variables."""
+    kind: TargetKind
     upstream: Upstream | None = None
+    """The upstream {}, for that kind."""
     candidates: tuple[Upstream, ...] = ()
-    hangs_on: str = ""
+    """For an unknown target, the upstreams that it may be."""
+    depends_on: str = ""
+    """For an unknown target, what would have to be known."""
     is_tls: bool | None = False
+    """It is reached through TLS; None if that is unknown."""
     authority: str = ""
     host: str = ""
     has_port: bool = False
@@ -71,12 +69,12 @@ class Target:
 
     @property
     def is_known(self) -> bool:
-        """Whether the text holds its address, so that no request decides about it."""
+        """Whether the text holds its address, so that no request decides it."""
         return bool(self.authority) and _HOLE not in self.authority
 
     @property
     def server(self) -> str:
-        """What `server` in an upstream {} takes for it; the default port there is 80, also for TLS."""
+        """What `server` in an upstream {} accepts for it; the default port there is 80, also for TLS."""
         if self.is_unix:
             return "unix:" + self.authority.removeprefix("unix:").partition(":")[0]
         return self.authority if self.has_port or not self.is_tls else f"{self.host}:443"
@@ -91,66 +89,67 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class UpstreamNames:
     """The upstreams of a configuration by name in lower case, and an include that may hold more."""
 
     upstreams: Mapping[str, Upstream]
     missing: Directive | None
 
     @classmethod
-    def of(cls, http: Level) -> Names:
-        """Gathers the upstreams of http {}."""
+    def of(cls, http: Level) -> UpstreamNames:
+        """Collect the upstreams of http {}."""
         blocks = [Upstream(d) for d in http.all("upstream") if d.block is not None and d.args]
         missing = http.last("include")
         return cls({block.name.lower(): block for block in reversed(blocks)}, missing)
 
     def resolve(self, values: Values) -> list[Target]:
-        """Returns what a pass directive can mean, given what its parameter can be."""
-        return [self._target(value) for value in sorted(values, key=shown)]
+        """Return what a pass directive can mean, given what its parameter can be."""
+        return [self._target(value) for value in sorted(values, key=format_value)]
 
     def _target(self, value: Value) -> Target:
-        scheme, authority, holes = _taken_apart(value)
-        text = shown(value)
+        scheme, authority, holes = _split_address(value)
+        text = format_value(value)
         is_tls = None if _HOLE in scheme else scheme.lower() in {"https", "grpcs", "suwsgi"}
         if authority.startswith("unix:"):
             return Target(
-                text, Group.ADDRESS, is_tls=is_tls, is_unix=True, host=authority, authority=authority
+                text, TargetKind.ADDRESS, is_tls=is_tls, is_unix=True, host=authority, authority=authority
             )
         host, has_port = _host_and_port(authority)
         if _HOLE in host and not has_port:
             return self._unknown(text, host, holes, is_tls)
         found = self.upstreams.get(host.lower())
         if found is not None and not has_port:
-            return Target(text, Group.UPSTREAM, found, is_tls=is_tls, host=host)
-        may_be_elsewhere = self.missing is not None and not has_port and _may_name_upstream(host)
-        if may_be_elsewhere and self.missing is not None:
+            return Target(text, TargetKind.UPSTREAM, found, is_tls=is_tls, host=host)
+        if self.missing is not None and not has_port and _may_name_upstream(host):
             file = f"{self.missing.args[0]} ({self.missing.place}, missing here)"
             reason = f'whether {file} has an upstream "{host}"'
-            return Target(text, Group.UNKNOWN, hangs_on=reason, is_tls=is_tls, host=host)
-        return Target(text, Group.ADDRESS, is_tls=is_tls, host=host, has_port=has_port, authority=authority)
+            return Target(text, TargetKind.UNKNOWN, depends_on=reason, is_tls=is_tls, host=host)
+        return Target(
+            text, TargetKind.ADDRESS, is_tls=is_tls, host=host, has_port=has_port, authority=authority
+        )
 
     def _unknown(self, text: str, host: str, holes: list[Unknown], is_tls: bool | None) -> Target:
         pattern = re.sub(r"[\[\]?]", "?", host.lower()).replace(_HOLE, "*")
         names = [name for name in self.upstreams if fnmatchcase(name, pattern)]
         if {hole.name for hole in holes} <= _HOSTS_OF_CLIENTS:
-            names = [name for name in names if "." in name]  # no client asks for a host by a single word
+            names = [name for name in names if "." in name]  # no client requests a host by a single word
         candidates = tuple(self.upstreams[name] for name in names)
         may_be_rendered = any(hole.name == templates.VARIABLE for hole in holes)
         if not candidates and self.missing is None and not may_be_rendered:
-            return Target(text, Group.ADDRESS, is_tls=is_tls, host=host)
+            return Target(text, TargetKind.ADDRESS, is_tls=is_tls, host=host)
         about = "; ".join(f"{hole} ({hole.why})" for hole in dict.fromkeys(holes))
         return Target(
-            text, Group.UNKNOWN, candidates=candidates, hangs_on=f"the host in {about}", is_tls=is_tls
+            text, TargetKind.UNKNOWN, candidates=candidates, depends_on=f"the host in {about}", is_tls=is_tls
         )
 
 
-def written(directive: Directive) -> str:
-    """Returns the target of a pass directive as written, or what it implies."""
+def target_text(directive: Directive) -> str:
+    """Return the target of a pass directive as written, or what it implies."""
     return directive.args[0] if directive.args else _IMPLIED
 
 
-def _taken_apart(value: Value) -> tuple[str, str, list[Unknown]]:
-    """Returns scheme, authority (with holes for unknown pieces) and what the holes are."""
+def _split_address(value: Value) -> tuple[str, str, list[Unknown]]:
+    """Return scheme, authority (with holes for unknown pieces) and what the holes are."""
     text, holes = "", []
     for piece in value:
         if isinstance(piece, str):
@@ -179,7 +178,7 @@ def _host_and_port(authority: str) -> tuple[str, bool]:
 
 
 def _may_name_upstream(host: str) -> bool:
-    """Tells whether a host may be an upstream {} of a file that is not here.
+    """Return whether a host may be an upstream {} of a file that is not here.
 
     Upstreams are called by single words; an address or a dotted name is what it looks like.
     """

@@ -1,6 +1,6 @@
-"""Builds directives out of tokens, one file at a time, and goes on after what nginx would refuse.
+"""Parse the text of one file into a tree of directives; what nginx would refuse is recorded, not raised.
 
-Includes stay directives here; nginx.includes puts the files in their place.
+Includes stay directives here; nginx.loading.includes replaces them by their files.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from nginx import templates
-from nginx.lexer import Kind, Token, tokens
+from nginx.lexer import Token, TokenKind, tokenize
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -40,12 +40,18 @@ class Directive:
     def __str__(self) -> str:
         return " ".join((self.name, *(f'"{arg}"' if not arg or " " in arg else arg for arg in self.args)))
 
+    @property
+    def number(self) -> int | None:
+        """The first argument as a whole number; None if it is none."""
+        first = self.args[0] if self.args else ""
+        return int(first) if first.isascii() and first.isdigit() else None
+
     def children(self, name: str) -> Iterator[Directive]:
-        """Yields the directives of that name directly inside this block."""
+        """Yield the directives of that name directly inside this block."""
         return (child for child in self.block or () if child.name == name)
 
     def child(self, name: str) -> Directive | None:
-        """Returns the last directive of that name directly inside this block."""
+        """Return the last directive of that name directly inside this block."""
         return next((child for child in reversed(self.block or ()) if child.name == name), None)
 
 
@@ -59,7 +65,7 @@ class Problem:
 
 @dataclass(slots=True)
 class Tree:
-    """One file's directives, what nginx would refuse in it, and the comments that speak to us."""
+    """One file's directives, what nginx would refuse in it, and the comments that ignore rules."""
 
     file: str
     text: str
@@ -69,45 +75,41 @@ class Tree:
     template: tuple[str, int] | None = None
 
 
-# How many arguments nginx wants, for the directives that the model reads; with fewer they are left out.
+# How many arguments nginx accepts, for the directives that the model reads; with fewer they are left out.
+_ANY = (0, 1 << 16)
 _ARGUMENTS = {
     "include": (1, 1),
-    "listen": (1, 99),
-    "map": (2, 2),
-    "proxy_bind": (1, 2),
-    "proxy_http_version": (1, 1),
-    "proxy_pass": (1, 1),
-    "proxy_set_header": (2, 2),
-    "fastcgi_pass": (1, 1),
-    "grpc_pass": (1, 1),
-    "memcached_pass": (1, 1),
-    "scgi_pass": (1, 1),
-    "uwsgi_pass": (1, 1),
-    "tunnel_pass": (0, 1),
-    "server_name": (1, 999),
-    "set": (2, 2),
     "upstream": (1, 1),
     "keepalive": (1, 2),
     "keepalive_requests": (1, 1),
     "keepalive_timeout": (1, 2),
+    "listen": (1, 99),
+    "server_name": (1, 999),
     "error_page": (2, 99),
-}
-_DEEPEST = 64
-_ANY = (0, 1 << 16)
+    "map": (2, 2),
+    "set": (2, 2),
+    "proxy_bind": (1, 2),
+    "proxy_http_version": (1, 1),
+    "proxy_set_header": (2, 2),
+    "tunnel_pass": (0, 1),
+} | {f"{module}_pass": (1, 1) for module in ("proxy", "fastcgi", "grpc", "memcached", "scgi", "uwsgi")}
+_MAX_DEPTH = 64
 _IGNORE = re.compile(r"#\s*bench:\s*ignore\s+((?:[A-Z]{2}\d{3}[a-z]?[,\s]*)+)")
 
 
-def read(text: str, file: str) -> Tree:
-    """Returns the directives of one file's text; of a template, what can be read of it."""
+def parse(text: str, file: str) -> Tree:
+    """Return the directives of one file's text; of a template, what can be read of it."""
     template = templates.language(text)
-    plain = _Builder(Tree(file, text)).build()
+    plain = _TreeBuilder(Tree(file, text)).build()
     if template is None or (not plain.problems and "_by_lua_block" in text):
         return plain  # what looks like an expression in a Lua block is a table
-    read_as = [_Builder(Tree(file, each, template=template)).build() for each in templates.renderings(text)]
+    read_as = [
+        _TreeBuilder(Tree(file, each, template=template)).build() for each in templates.renderings(text)
+    ]
     return min(read_as, key=lambda tree: len(tree.problems))
 
 
-class _Builder:
+class _TreeBuilder:
     """A stack of open blocks; each token either extends the statement at hand or ends it."""
 
     def __init__(self, tree: Tree) -> None:
@@ -121,27 +123,27 @@ class _Builder:
     def build(self) -> Tree:
         text = self._tree.text
         last_line = 1
-        for token in tokens(text):
+        for token in tokenize(text):
             last_line = token.line
-            self._take(token)
+            self._add_token(token)
         self._finish(last_line, len(text))
         self._tree.directives = tuple(self._done)
         return self._tree
 
-    def _take(self, token: Token) -> None:
+    def _add_token(self, token: Token) -> None:
         match token.kind:
-            case Kind.COMMENT:
+            case TokenKind.COMMENT:
                 self._comment(token)
                 return
-            case Kind.LUA:
+            case TokenKind.LUA:
                 self._lua = token.text
-            case Kind.UNCLOSED:
+            case TokenKind.UNCLOSED:
                 self._problem(token.line, 'unexpected end of file, expecting ";" or "}" (unclosed quotation)')
-            case Kind.PUNCTUATION if token.text == ";":
+            case TokenKind.PUNCTUATION if token.text == ";":
                 self._simple(token)
-            case Kind.PUNCTUATION if token.text == "{":
+            case TokenKind.PUNCTUATION if token.text == "{":
                 self._open(token)
-            case Kind.PUNCTUATION:
+            case TokenKind.PUNCTUATION:
                 self._close(token)
             case _:
                 self._words.append(token)
@@ -151,7 +153,7 @@ class _Builder:
         match = _IGNORE.match(token.text)
         if match is None:
             return
-        # On a line of its own the comment speaks of the next line, behind a directive of that line.
+        # On a line of its own the comment is about the next line, behind a directive about that line.
         line = token.line if token.line == self._code_line else token.line + 1
         named = frozenset(re.findall(r"[A-Z]{2}\d{3}[a-z]?", match[1]))
         self._tree.ignored[line] = self._tree.ignored.get(line, frozenset()) | named
@@ -166,9 +168,9 @@ class _Builder:
     def _open(self, token: Token) -> None:
         if not self._words:
             self._problem(token.line, 'unexpected "{"')
-        if len(self._stack) == _DEEPEST:
+        if len(self._stack) == _MAX_DEPTH:
             self._problem(
-                token.line, f"blocks are nested more than {_DEEPEST} deep; what lies deeper is left out"
+                token.line, f"blocks are nested more than {_MAX_DEPTH} deep; what lies deeper is left out"
             )
         self._stack.append((self._words or [token], self._done))
         self._words, self._done = [], []
@@ -182,16 +184,16 @@ class _Builder:
 
     def _pop(self, end: int) -> None:
         words, outer = self._stack.pop()
-        block = tuple(self._done) if len(self._stack) < _DEEPEST else ()
+        block = tuple(self._done) if len(self._stack) < _MAX_DEPTH else ()
         self._done = outer
         self._add(words, block, end)
 
     def _add(self, words: list[Token], block: tuple[Directive, ...] | None, end: int) -> None:
         name = words[0]
-        least, most = _ARGUMENTS.get(name.text, _ANY)
-        if not least <= len(words) - 1 <= most:
+        at_least, at_most = _ARGUMENTS.get(name.text, _ANY)
+        if not at_least <= len(words) - 1 <= at_most:
             self._problem(name.line, f'invalid number of arguments in "{name.text}" directive')
-            if len(words) - 1 < least:
+            if len(words) - 1 < at_least:
                 return
         self._done.append(
             Directive(
@@ -208,7 +210,7 @@ class _Builder:
         self._lua = ""
 
     def _unterminated(self, line: int, end: int) -> None:
-        """Takes a directive without its ";" for what was meant, after saying so."""
+        """Add a directive that lacks its ";", and the problem."""
         if self._words:
             self._problem(self._words[0].line, f'directive "{self._words[0].text}" is not terminated by ";"')
             self._add(self._words, None, end)

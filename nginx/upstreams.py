@@ -6,6 +6,8 @@ and release-1.29.7.
 
 from __future__ import annotations
 
+import itertools
+import re
 from dataclasses import dataclass
 
 from nginx import versions
@@ -13,38 +15,23 @@ from nginx.tree import Directive, Place
 from nginx.versions import Version
 
 IMPLICIT_IDLE = 32
-BALANCERS = frozenset(
-    {
-        "least_conn",
-        "ip_hash",
-        "hash",
-        "random",
-        "least_time",
-        "sticky",
-        "fair",
-        "session_sticky",
-        "consistent_hash",
-        "ewma",
-    }
-)
+_BALANCERS = "least_conn|ip_hash|hash|random|least_time|sticky|fair|session_sticky|consistent_hash|ewma"
+_BALANCER = re.compile(rf"(?:{_BALANCERS})|balancer_by_lua.*")
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """The idle connections that each worker keeps to the servers of one upstream {}.
-
-    Attributes:
-        idle: how many at most (`keepalive N`).
-        is_local: only for the location that opened them (since 1.29.7).
-        directive: the `keepalive` line; None for the implicit pool since 1.29.7.
-        requests: how many requests a connection serves; None for no limit.
-    """
+    """The idle connections that each worker keeps to the servers of one upstream {}."""
 
     upstream: str
     idle: int
+    """How many at most (`keepalive N`)."""
     is_local: bool
+    """Only for the location that opened them (since 1.29.7)."""
     directive: Directive | None
+    """The `keepalive` line; None for the implicit pool since 1.29.7."""
     requests: int | None
+    """How many requests a connection serves; None for no limit."""
     idle_timeout_s: float | None
 
 
@@ -80,22 +67,19 @@ class Upstream:
         return self.directive.child("include")
 
     def keepalive_place(self) -> Place:
-        """Returns where the `keepalive` line stands, or where the block begins."""
+        """Return where the `keepalive` line stands, or where the block begins."""
         return (self.keepalive or self.directive).place
 
     def balancer_after_keepalive(self) -> Directive | None:
-        """Returns the balancing method behind `keepalive`, which takes its place before 1.29.7."""
-        found = None
-        seen = False
-        for child in self.directive.block or ():
-            if child.name == "keepalive":
-                seen, found = True, None
-            elif seen and is_balancer(child):
-                found = child
-        return found
+        """Return the balancing method behind `keepalive`, which takes its place before 1.29.7."""
+        children = list(self.directive.block or ())
+        behind = list(itertools.takewhile(lambda child: child.name != "keepalive", reversed(children)))
+        if len(behind) == len(children):
+            return None
+        return next(filter(is_balancer, behind), None)
 
     def pool(self, version: Version) -> Pool | None:
-        """Returns the pool that this block has under a version of nginx, or None if it keeps nothing.
+        """Return the pool that this block has under a version of nginx, or None if it keeps nothing.
 
         A pool whose limits allow no second request (one request, no idle time) keeps nothing either.
         """
@@ -114,16 +98,14 @@ class Upstream:
             return 0, False  # refused: `local` came with the default pools
         if line is None:
             return (IMPLICIT_IDLE, True) if by_default else (0, False)
-        size = line.args[0] if line.args else ""
-        idle = int(size) if size.isascii() and size.isdigit() else 0
-        return idle, by_default and "local" in line.args[1:]
+        return line.number or 0, by_default and "local" in line.args[1:]
 
     def _requests(self, version: Version) -> int | None:
         if version < versions.POOL_LIMITS:
             return None
         line = self.directive.child("keepalive_requests")
-        if line is not None and line.args and line.args[0].isdigit():
-            return int(line.args[0])
+        if line is not None and line.number is not None:
+            return line.number
         return 1000 if version >= versions.POOL_TIME else 100
 
     def _idle_timeout_s(self, version: Version) -> float | None:
@@ -135,32 +117,18 @@ class Upstream:
 
 
 def is_balancer(directive: Directive) -> bool:
-    """Tells whether a directive of an upstream {} sets the load-balancing method."""
-    return directive.name in BALANCERS or directive.name.startswith("balancer_by_lua")
+    """Return whether a directive of an upstream {} sets the load-balancing method."""
+    return _BALANCER.fullmatch(directive.name) is not None
 
 
-_UNITS_S = {
-    "ms": 0.001,
-    "s": 1.0,
-    "m": 60.0,
-    "h": 3600.0,
-    "d": 86400.0,
-    "w": 604800.0,
-    "M": 2592000.0,
-    "y": 31536000.0,
-}
+_DAY_S = 86400.0
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": _DAY_S, "w": 7 * _DAY_S}
+_UNITS_S |= {"M": 30 * _DAY_S, "y": 365 * _DAY_S, "": 1.0}
+_TIME = re.compile(r"(?:[0-9]+(?:ms|[smhdwMy]))*(?:[0-9]+)?")
 
 
 def seconds(text: str) -> float | None:
-    """Returns an nginx time such as `60`, `1m30s` or `500ms` in seconds; None if it is none."""
-    total_s, number, index = 0.0, "", 0
-    while index < len(text):
-        if text[index].isdigit():
-            number += text[index]
-            index += 1
-            continue
-        unit = "ms" if text.startswith("ms", index) else text[index]
-        if not number or unit not in _UNITS_S:
-            return None
-        total_s, number, index = total_s + int(number) * _UNITS_S[unit], "", index + len(unit)
-    return (total_s + int(number)) if number else (total_s if text else None)
+    """Return an nginx time such as `60`, `1m30s` or `500ms` in seconds; None if it is none."""
+    if not text or _TIME.fullmatch(text) is None:
+        return None
+    return sum(int(number) * _UNITS_S[unit] for number, unit in re.findall(r"([0-9]+)(ms|[a-zA-Z]?)", text))

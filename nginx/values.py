@@ -1,4 +1,4 @@
-"""Values with variables in them, as sets of what they can be. No directives here: only text and sets.
+"""Expand values with variables in them into the set of what they can be.
 
 A piece of a value is text or an Unknown; a value is a tuple of pieces; what a parameter can be is a
 set of values. A set that grows too large gives way to one Unknown.
@@ -19,14 +19,13 @@ _MOST_TRIED = 4096  # values that come out the same count too: 2 ** 30 of them w
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """What the text does not tell: a variable by name, and why nobody knows it before a request comes.
-
-    `is_clients` tells that the client writes it, as a field or an argument of its request.
-    """
+    """A variable whose value the text does not show."""
 
     name: str
     why: str
+    """Why it is unknown before a request comes."""
     is_clients: bool = False
+    """Whether the client writes it, as a field or an argument of its request."""
 
     def __str__(self) -> str:
         return f"${self.name}"
@@ -40,17 +39,17 @@ EMPTY: Values = frozenset({()})
 
 
 def literal(*texts: str) -> Values:
-    """Returns the set of these texts."""
+    """Return the set of these texts."""
     return frozenset((text,) if text else () for text in texts)
 
 
 def unknown(name: str, why: str) -> Values:
-    """Returns the set of one value about which nothing is known."""
+    """Return the set of one value about which nothing is known."""
     return frozenset({(Unknown(name, why),)})
 
 
 def pieces(template: str) -> list[tuple[str, bool]]:
-    """Cuts a parameter into texts and variable names; the flag tells a name."""
+    """Split a parameter into texts and variable names; the flag marks a name."""
     found: list[tuple[str, bool]] = []
     position = 0
     for match in _VARIABLE.finditer(template):
@@ -64,12 +63,12 @@ def pieces(template: str) -> list[tuple[str, bool]]:
 
 
 def has_variables(template: str) -> bool:
-    """Tells whether a parameter names a variable."""
+    """Return whether a parameter names a variable."""
     return "$" in template and _VARIABLE.search(template) is not None
 
 
 def expand(template: str, lookup: Callable[[str], Values]) -> Values:
-    """Returns what a parameter can be, given what its variables can be."""
+    """Return what a parameter can be, given what its variables can be."""
     options: list[Iterable[Value]] = [
         lookup(text) if is_name else [(text,)] for text, is_name in pieces(template)
     ]
@@ -82,26 +81,26 @@ def expand(template: str, lookup: Callable[[str], Values]) -> Values:
     return frozenset(combined)
 
 
-def text_of(value: Value) -> str | None:
-    """Returns a value's text, or None if a piece of it is unknown."""
+def known_text(value: Value) -> str | None:
+    """Return a value's text, or None if a piece of it is unknown."""
     if not value:
         return ""
     return value[0] if len(value) == 1 and isinstance(value[0], str) else None
 
 
-def shown(value: Value) -> str:
-    """Returns a value as people read it, unknown pieces by their variable's name."""
+def format_value(value: Value) -> str:
+    """Return a value as text, unknown pieces by their variable's name."""
     return "".join(str(piece) for piece in value)
 
 
 def unknowns(values: Iterable[Value]) -> list[Unknown]:
-    """Returns the unknown pieces of some values, each once, in order of their names."""
+    """Return the unknown pieces of some values, each once, in order of their names."""
     found = {piece for value in values for piece in value if isinstance(piece, Unknown)}
     return sorted(found, key=lambda piece: piece.name)
 
 
 def _joined(parts: Iterable[Piece]) -> Value:
-    """Joins neighbouring texts, so that equal values are equal tuples."""
+    """Join neighbouring texts, so that equal values are equal tuples."""
     joined: list[Piece] = []
     for part in parts:
         if joined and isinstance(part, str) and isinstance(joined[-1], str):

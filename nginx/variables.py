@@ -1,4 +1,4 @@
-"""What each variable can be when a request reaches a location: maps, `set`, `if`, and nginx's own.
+"""Compute what each variable can be when a request reaches a location: maps, `set`, `if`, built-in ones.
 
 The question is about ordinary requests (no Upgrade field) of a client that keeps its connection
 (HTTP/1.1 with keep-alive, or HTTP/2); so $http_upgrade is empty and $http_connection is empty or
@@ -8,17 +8,17 @@ keep-alive.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from nginx import templates
-from nginx.conditions import holds, listed_values, map_values
-from nginx.levels import Level
+from nginx.inheritance import Level
+from nginx.map_and_if import evaluate_if, list_values, map_values
 from nginx.tree import Directive
 from nginx.values import EMPTY, Unknown, Values, expand, literal, unknown
 
 
-def _words(text: str) -> frozenset[str]:
+def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
@@ -29,7 +29,7 @@ _KNOWN: dict[str, Values] = {
     "is_args": literal("", "?"),
 }
 _OF_REQUEST = re.compile(r"(?:http|arg|cookie|sent_http|sent_trailer|upstream|ssl|proxy|geoip2?|jwt)_\w+|\d+")
-_BUILT_IN = _words(
+_BUILT_IN = _names(
     """args binary_remote_addr body_bytes_sent bytes_sent connection connection_requests connection_time
     content_length content_type date_gmt date_local document_root document_uri fastcgi_path_info
     fastcgi_script_name gzip_ratio host hostname http2 http3 https invalid_referer limit_conn_status
@@ -43,14 +43,15 @@ _BUILT_IN = _words(
     tcpinfo_snd_cwnd tcpinfo_rcv_space time_iso8601 time_local uid_got uid_reset uid_set uri
     is_request_port host_and_port internal"""
 )
-# Directives whose first variable takes a value that only the running server knows.
-_COMPUTED = _words(
+# Directives that give a variable a value which only the running server knows.
+_COMPUTED = _names(
     """auth_request_set js_set js_var perl_set set_by_lua set_by_lua_block set_by_lua_file auth_jwt_claim_set
     auth_jwt_header_set set_random set_escape_uri set_unescape_uri set_decode_base64 set_encode_base64
     set_if_empty set_md5 set_sha1 set_secure_random_alphanum set_secure_random_lcalpha set_hashed_upstream
     set_quote_sql_str set_quote_json_str set_local_today set_hmac_sha1 keyval lua_set opentelemetry_propagate
     set_misc userid_set set_from_accept_language eval array_split array_join array_map"""
 )
+_COMPUTED_PREFIXES = ("geoip_", "js_", "perl_")
 _LONGEST_CHAIN = 32
 _REDIRECTING = ("try_files", "rewrite", "error_page", "auth_request", "mirror")
 _CAPTURE = re.compile(r"\(\?P?['<](\w+)['>]")
@@ -59,55 +60,77 @@ _LUA_VARIABLE = re.compile(r"\bngx\.var\.(\w+)\s*=[^=]|\bngx\.var\[['\"](\w+)['\
 
 @dataclass(slots=True)
 class Definitions:
-    """Every variable that a configuration defines, by the kind of its definition.
-
-    Attributes:
-        sets: the `set` lines of a variable, by the identity of the server {} around them.
-        set_to: what they set it to, as written.
-    """
+    """Every variable that a configuration defines, by the kind of its definition."""
 
     blocks: dict[str, Directive] = field(default_factory=dict)
+    """The map {}, geo {} or split_clients {} of a variable."""
     computed: dict[str, Directive] = field(default_factory=dict)
+    """The directive that gives a variable a value at run time."""
     sets: dict[str, dict[int, list[tuple[Level, Directive]]]] = field(default_factory=dict)
+    """The `set` lines of a variable, by the identity of the server {} around them."""
     set_to: dict[str, set[str]] = field(default_factory=dict)
+    """What those lines set it to, as written."""
     captures: set[str] = field(default_factory=set)
+    """The named groups of regular expressions."""
     is_whole: bool = False
+    """Whether nothing is missing."""
 
     def is_defined(self, name: str) -> bool:
-        """Tells whether nginx or the configuration defines a variable."""
+        """Return whether nginx or the configuration defines a variable."""
         ours = name in self.blocks or name in self.computed or name in self.sets or name in self.captures
         return ours or name in _KNOWN or name in _BUILT_IN or _OF_REQUEST.fullmatch(name) is not None
 
 
-def definitions(levels: list[Level], is_whole: bool) -> Definitions:
-    """Gathers the variables that a configuration defines; `is_whole` tells that nothing is missing."""
+def find_definitions(levels: list[Level], is_whole: bool) -> Definitions:
+    """Return the variables that a configuration defines."""
     found = Definitions(is_whole=is_whole)
     for level in levels:
         for directive in level.block:
-            _define(found, level, directive)
+            _DEFINE.get(directive.name, _define_computed)(found, level, directive)
     return found
 
 
-def _define(found: Definitions, level: Level, directive: Directive) -> None:
-    name, args = directive.name, directive.args
-    if name == "set" and args:
-        by_server = found.sets.setdefault(_name(args[0]), {})
+def _define_set(found: Definitions, level: Level, directive: Directive) -> None:
+    if directive.args:
+        name, *values = directive.args
+        by_server = found.sets.setdefault(_name(name), {})
         by_server.setdefault(id(level.enclosing("server")), []).append((level, directive))
-        found.set_to.setdefault(_name(args[0]), set()).update(args[1:])
-    elif name in {"map", "geo", "split_clients"} and args:
-        found.blocks.setdefault(_name(args[-1]), directive)
-        for entry in directive.block or ():
-            found.captures.update(_CAPTURE.findall(entry.name))
-    elif name in _COMPUTED or (name.startswith(("geoip_", "js_", "perl_")) and args):
-        found.computed.update((_name(arg), directive) for arg in args if arg.startswith("$"))
-    elif name == "geoip2":
-        found.computed.update((_name(entry.name), directive) for entry in directive.block or ())
-    elif name in {"location", "if", "server_name", "rewrite"}:
-        for arg in args:
-            found.captures.update(_CAPTURE.findall(arg))
+        found.set_to.setdefault(_name(name), set()).update(values)
+
+
+def _define_block(found: Definitions, level: Level, directive: Directive) -> None:
+    if directive.args:
+        found.blocks.setdefault(_name(directive.args[-1]), directive)
+        found.captures.update(_captures(entry.name for entry in directive.block or ()))
+
+
+def _define_captures(found: Definitions, level: Level, directive: Directive) -> None:
+    found.captures.update(_captures(directive.args))
+
+
+def _captures(words: Iterable[str]) -> Iterator[str]:
+    """Yield the named groups in regular expressions."""
+    return (name for word in words for name in _CAPTURE.findall(word))
+
+
+def _define_computed(found: Definitions, level: Level, directive: Directive) -> None:
+    """Add the variables that a directive gives a value at run time."""
+    name, names = directive.name, []
+    if name == "geoip2":
+        names = [_name(entry.name) for entry in directive.block or ()]
+    elif name in _COMPUTED or name.startswith(_COMPUTED_PREFIXES):
+        names = [_name(arg) for arg in directive.args if arg.startswith("$")]
     if directive.lua:
-        assigned = (a or b for a, b in _LUA_VARIABLE.findall(directive.lua))
-        found.computed.update((variable, directive) for variable in assigned)
+        names += [first or second for first, second in _LUA_VARIABLE.findall(directive.lua)]
+    found.computed.update(dict.fromkeys(names, directive))
+
+
+_DEFINE = (
+    {"set": _define_set}
+    | dict.fromkeys(("map", "geo", "split_clients"), _define_block)
+    | dict.fromkeys(("location", "if", "server_name", "rewrite"), _define_captures)
+)
+"""How the variables of a directive are found; all others may compute some."""
 
 
 def _name(word: str) -> str:
@@ -115,7 +138,7 @@ def _name(word: str) -> str:
 
 
 def is_clients(name: str) -> bool:
-    """Tells whether a client writes a variable's value: a field, a cookie or an argument of its request."""
+    """Return whether a client writes a variable's value: a field, a cookie or an argument of its request."""
     return name in {"args", "query_string"} or name.startswith(("http_", "arg_", "cookie_"))
 
 
@@ -140,11 +163,11 @@ class Scope:
             self._run(level.rewrites)
 
     def values(self, template: str) -> Values:
-        """Returns what a parameter can be."""
+        """Return what a parameter can be."""
         return expand(template, self.variable)
 
     def variable(self, name: str) -> Values:
-        """Returns what a variable can be."""
+        """Return what a variable can be."""
         if name not in self._cached:
             self._cached[name] = self._variable(name)
         return self._cached[name]
@@ -154,9 +177,9 @@ class Scope:
         if name in defined.computed and (name not in self._assigned or defined.computed[name].lua):
             by = defined.computed[name]
             return unknown(name, f"{by.name} at {by.place} computes it")
-        known = self._assigned.get(name, _KNOWN.get(name))
-        if known is not None:
-            return known
+        value = self._assigned.get(name, _KNOWN.get(name))
+        if value is not None:
+            return value
         if name == "server_name":
             return self._server_name()
         if name in defined.blocks:
@@ -164,7 +187,7 @@ class Scope:
         return self._set_elsewhere(name) if name in defined.sets else self._unknown(name)
 
     def _server_name(self) -> Values:
-        """Returns the server's first name, which is what $server_name is, or nothing if it has none."""
+        """Return the server's first name, which is what $server_name is, or nothing if it has none."""
         server = self._level.enclosing("server")
         line = server.all("server_name")[0] if server is not None and server.all("server_name") else None
         first = line.args[0] if line is not None and line.args else ""
@@ -186,14 +209,14 @@ class Scope:
         if name in self._evaluating or len(self._evaluating) > _LONGEST_CHAIN:
             return unknown(name, f"the map at {block.place} refers to itself")
         self._evaluating.append(name)
-        found = (map_values if block.name == "map" else listed_values)(block, self.variable)
+        found = (map_values if block.name == "map" else list_values)(block, self.variable)
         if any(True for _ in block.children("include")):
             found |= unknown(name, f"{next(block.children('include')).args[0]} is missing")
         self._evaluating.pop()
         return found
 
     def _set_elsewhere(self, name: str) -> Values:
-        """Returns what other locations of this server can have left in a variable, or nothing.
+        """Return what other locations of this server can have set a variable to, or nothing.
 
         A request keeps what a location set when it is redirected internally to another one, and only then.
         """
@@ -210,7 +233,7 @@ class Scope:
         return found
 
     def _run(self, block: Iterable[Directive]) -> None:
-        """Runs the rewrite directives of a block in their order, as far as they set variables."""
+        """Run the rewrite directives of a block in their order, as far as they set variables."""
         for directive in block:
             if directive.name == "set" and len(directive.args) == 2:
                 self._assigned[_name(directive.args[0])] = self.values(directive.args[1])
@@ -220,7 +243,7 @@ class Scope:
 
     def _run_if(self, directive: Directive) -> None:
         inside = id(directive) in self._within
-        taken = True if inside else holds(directive.args, self.variable)
+        taken = True if inside else evaluate_if(directive.args, self.variable)
         block = directive.block or ()
         if taken is False or (not inside and any(_ends_request(child) for child in block)):
             return

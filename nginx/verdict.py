@@ -1,4 +1,4 @@
-"""The verdict on one pass location: are its upstream connections reused, and if not, who closes first?
+"""Compute the verdict on one pass location: whether its connections are reused, else who closes first.
 
 The question is about ordinary requests of a client that speaks HTTP/1.1 with keep-alive or HTTP/2, with
 a server that follows RFC 9112. Three values: reused, not reused, depends.
@@ -10,38 +10,35 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from nginx.exchange import CLOSE, ConnectionFields, HttpVersion, keeps, tokens
-from nginx.targets import Group, Target
+from nginx.targets import NEVER_REUSED, Target, TargetKind
 from nginx.tree import Directive
+from nginx.upstream_request import CLOSE, ConnectionFields, HttpVersion, connection_options, keeps_open
 from nginx.upstreams import Pool, Upstream
-from nginx.values import Value, shown, unknowns
+from nginx.values import Value, format_value, unknowns
 from nginx.versions import Version
 
 Answer = Literal["reused", "not reused", "depends"]
-Closer = Literal["nginx", "backend", "race"]
+ClosesFirst = Literal["nginx", "backend", "race"]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What happens to the upstream connections of one location under one version of nginx.
-
-    Attributes:
-        closer: who closes first where they are not reused; None where they are or may be.
-        pool: the pool that is used, or that would be if the request let it.
-        http_version: None for protocols other than HTTP.
-        connection_sent: the Connection fields of an ordinary request; alternatives joined by " | ".
-        reason: one sentence or more, with the file and line of what decides.
-    """
+    """What happens to the upstream connections of one location under one version of nginx."""
 
     answer: Answer
-    closer: Closer | None
+    closes_first: ClosesFirst | None
+    """Who closes first where they are not reused; None where they are or may be."""
     pool: Pool | None
+    """The pool that is used, or that would be if the request allowed it."""
     http_version: str | None
+    """None for protocols other than HTTP."""
     connection_sent: tuple[str, ...]
+    """The Connection fields of an ordinary request; of several possible sets, each is one entry."""
     reason: str
+    """One sentence or more, with the file and line of what decides."""
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the verdict as plain values."""
+        """Return the verdict as plain values."""
         pool = self.pool and {
             "upstream": self.pool.upstream,
             "idle": self.pool.idle,
@@ -50,7 +47,7 @@ class Verdict:
         }
         return {
             "verdict": self.answer,
-            "closer": self.closer,
+            "closes_first": self.closes_first,
             "pool": pool,
             "http_version": self.http_version,
             "connection_sent": list(self.connection_sent),
@@ -59,14 +56,14 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class _Half:
-    """One half of the answer (the pool, or what is said) with the causes that decide it."""
+class _Factor:
+    """One of the two conditions of reuse (the pool, the request) with the causes that decide it."""
 
     holds: bool | None
     causes: tuple[str, ...]
 
 
-def judge(
+def compute_verdict(
     protocol: str,
     targets: list[Target],
     http: HttpVersion,
@@ -75,96 +72,103 @@ def judge(
     *,
     version: Version,
 ) -> Verdict:
-    """Returns the verdict on a location, from what its directives come down to."""
-    pooled = _pooled(protocol, targets, version)
-    said = _said(protocol, http, connection, keep_conn, version)
-    spoken = http.known(version) if protocol == "http" else None
-    sent = connection.options(version) if spoken is not None and spoken != "2" else []
-    answer = _both(pooled.holds, said.holds)
+    """Return the verdict on a location, from its effective directives."""
+    factors = (
+        _pool_factor(protocol, targets, version),
+        _request_factor(protocol, http, connection, keep_conn, version),
+    )
+    answer = _answer({factor.holds for factor in factors})
+    http_version = http.effective(version) if protocol == "http" else None
+    sent = connection.possible(version) if http_version not in {None, "2"} else []
+    closes_first: ClosesFirst | None = None
+    if answer == "not reused":
+        closes_first = _closes_first(protocol, factors[1].holds, http_version, connection.effective(version))
     pools = [pool for target in targets if target.upstream and (pool := target.upstream.pool(version))]
     return Verdict(
         answer=answer,
-        closer=_closer(protocol, said.holds, spoken, connection.known(version))
-        if answer == "not reused"
-        else None,
-        pool=pools[0] if pools and protocol not in {"uwsgi", "scgi", "tunnel"} else None,
-        http_version=spoken,
-        connection_sent=_shown(sent),
-        reason=_reason(answer, pooled, said),
+        closes_first=closes_first,
+        pool=pools[0] if pools and protocol not in NEVER_REUSED else None,
+        http_version=http_version,
+        connection_sent=_format_sets(sent),
+        reason=_reason(answer, factors),
     )
 
 
-def _both(pooled: bool | None, said: bool | None) -> Answer:
-    if pooled is False or said is False:
+def _answer(holds: set[bool | None]) -> Answer:
+    if False in holds:
         return "not reused"
-    return "reused" if pooled and said else "depends"
+    return "depends" if None in holds else "reused"
 
 
-def _closer(protocol: str, said: bool | None, spoken: str | None, sent: list[tuple[Value, ...]]) -> Closer:
-    """Returns who closes first: nobody told the server to close, so nginx does; else both may."""
+def _closes_first(
+    protocol: str, keeps: bool | None, http_version: str | None, sent: list[tuple[Value, ...]]
+) -> ClosesFirst:
+    """Return who closes first: nginx, if nothing requests a close of the server; else both may."""
     if protocol in {"uwsgi", "scgi"}:
         return "race"  # the server ends a response without a length by closing, nginx one that has it
-    if spoken is not None:
-        said = all(keeps(spoken, fields) is True for fields in sent)
-    return "nginx" if said else "race"
+    if http_version is not None:
+        keeps = all(keeps_open(http_version, fields) is True for fields in sent)
+    return "nginx" if keeps else "race"
 
 
-def _reason(answer: Answer, pooled: _Half, said: _Half) -> str:
+def _reason(answer: Answer, factors: tuple[_Factor, ...]) -> str:
     decisive = {"not reused": False, "depends": None, "reused": True}[answer]
-    causes = [cause for half in (pooled, said) if half.holds is decisive for cause in half.causes]
+    causes = [cause for factor in factors if factor.holds is decisive for cause in factor.causes]
     text = "; ".join(dict.fromkeys(causes))
     return f"depends on {text}" if answer == "depends" else text
 
 
-def _shown(options: Iterable[tuple[Value, ...]]) -> tuple[str, ...]:
-    """Returns the fields as sent; where several sets may be sent, each as one entry of the list."""
+def _format_sets(options: Iterable[tuple[Value, ...]]) -> tuple[str, ...]:
+    """Return the fields as sent; where several sets may be sent, each as one entry of the list."""
     listed = list(options)
     if len(listed) == 1:
-        return tuple(shown(value) for value in listed[0])
-    return tuple(" + ".join(shown(value) for value in fields) or "(none)" for fields in listed)
+        return tuple(format_value(value) for value in listed[0])
+    return tuple(" + ".join(format_value(value) for value in fields) or "(none)" for fields in listed)
 
 
 # The pool
 
 
-def _pooled(protocol: str, targets: list[Target], version: Version) -> _Half:
+def _pool_factor(protocol: str, targets: list[Target], version: Version) -> _Factor:
     if protocol in {"uwsgi", "scgi"}:
-        return _Half(False, (f"{protocol} has no notion of keep-alive: each request has its own connection",))
+        return _Factor(
+            False, (f"{protocol} has no notion of keep-alive: each request has its own connection",)
+        )
     if protocol == "tunnel":
-        return _Half(False, ("a tunnel is never returned to a pool",))
-    halves = [_target_pooled(target, version) for target in targets]
-    holds = {half.holds for half in halves}
+        return _Factor(False, ("a tunnel is never returned to a pool",))
+    factors = [_target_factor(target, version) for target in targets]
+    holds = {factor.holds for factor in factors}
     if len(holds) == 1:
-        return _Half(holds.pop(), tuple(cause for half in halves for cause in half.causes))
-    decisive = [cause for half in halves if half.holds is not True for cause in half.causes]
-    return _Half(None, (f"the target ({', '.join(t.text for t in targets)}): {'; '.join(decisive)}",))
+        return _Factor(holds.pop(), tuple(cause for factor in factors for cause in factor.causes))
+    decisive = [cause for factor in factors if factor.holds is not True for cause in factor.causes]
+    return _Factor(None, (f"the target ({', '.join(t.text for t in targets)}): {'; '.join(decisive)}",))
 
 
-def _target_pooled(target: Target, version: Version) -> _Half:
+def _target_factor(target: Target, version: Version) -> _Factor:
     if target.upstream is not None:
-        return _upstream_pooled(target.upstream, version)
-    if target.group is Group.ADDRESS:
-        return _Half(
+        return _upstream_factor(target.upstream, version)
+    if target.kind is TargetKind.ADDRESS:
+        return _Factor(
             False, (f'"{target.text}" is no upstream {{}}, and nginx pools connections to nothing else',)
         )
-    if target.host or any(_upstream_pooled(block, version).holds is not False for block in target.candidates):
-        return _Half(None, (target.hangs_on,))
+    if target.host or any(_upstream_factor(block, version).holds is not False for block in target.candidates):
+        return _Factor(None, (target.depends_on,))
     if target.candidates:
         names = ", ".join(block.name for block in target.candidates)
-        return _Half(False, (f"no upstream {{}} that {target.text} may name ({names}) has a pool",))
-    return _Half(None, (target.hangs_on,))
+        return _Factor(False, (f"no upstream {{}} that {target.text} may name ({names}) has a pool",))
+    return _Factor(None, (target.depends_on,))
 
 
-def _upstream_pooled(upstream: Upstream, version: Version) -> _Half:
+def _upstream_factor(upstream: Upstream, version: Version) -> _Factor:
     pool = upstream.pool(version)
     where = f'upstream "{upstream.name}" ({upstream.directive.place})'
     if pool is not None:
         kept = f"keeps {pool.idle} idle connections per worker"
         how = str(pool.directive.place) if pool.directive else "by default since 1.29.7"
-        return _Half(True, (f"{where} {kept} ({how})",))
+        return _Factor(True, (f"{where} {kept} ({how})",))
     if upstream.missing is not None and upstream.keepalive is None:
-        return _Half(None, (f"{upstream.missing.args[0]}, included in {where} and missing here",))
-    return _Half(False, (f"{where} {_why_no_pool(upstream)}",))
+        return _Factor(None, (f"{upstream.missing.args[0]}, included in {where} and missing here",))
+    return _Factor(False, (f"{where} {_why_no_pool(upstream)}",))
 
 
 def _why_no_pool(upstream: Upstream) -> str:
@@ -183,59 +187,62 @@ def _why_no_pool(upstream: Upstream) -> str:
     return f"switches its pool off ({line} at {line.place})"
 
 
-# What is said
+# The request
 
 
-def _said(
+def _request_factor(
     protocol: str,
     http: HttpVersion,
     connection: ConnectionFields,
     keep_conn: Directive | None,
     version: Version,
-) -> _Half:
+) -> _Factor:
     if protocol == "fastcgi":
-        return _fastcgi_said(keep_conn)
+        return _fastcgi_factor(keep_conn)
     if protocol != "http":
-        return _Half(True, (f"{protocol} connections stay open by themselves",))
-    outcomes = {
-        (spoken, fields): keeps(spoken, fields)
-        for spoken in http.options(version)
-        for fields in connection.options(version)
+        return _Factor(True, (f"{protocol} connections stay open by themselves",))
+    holds = {
+        keeps_open(http_version, fields)
+        for http_version in http.possible(version)
+        for fields in connection.possible(version)
     }
-    holds = set(outcomes.values())
-    answer = holds.pop() if len(holds) == 1 else None
-    if answer is None:
-        return _Half(None, _open_causes(http, connection, version))
-    return _Half(answer, _http_causes(answer, http, connection, version))
+    kept = holds.pop() if len(holds) == 1 else None
+    if kept is None:
+        return _Factor(None, _unknown_causes(http, connection, version))
+    return _Factor(kept, _http_causes(kept, http, connection, version))
 
 
-def _fastcgi_said(keep_conn: Directive | None) -> _Half:
+def _fastcgi_factor(keep_conn: Directive | None) -> _Factor:
     if keep_conn is not None and keep_conn.args == ("on",):
-        return _Half(True, (f"fastcgi_keep_conn is on ({keep_conn.place})",))
+        return _Factor(True, (f"fastcgi_keep_conn is on ({keep_conn.place})",))
     where = f"({keep_conn.place})" if keep_conn else "by default"
-    return _Half(False, (f"fastcgi_keep_conn is off {where}, so the application is asked to close",))
+    return _Factor(
+        False, (f"fastcgi_keep_conn is off {where}, so the application closes after each response",)
+    )
 
 
 def _http_causes(
     kept: bool, http: HttpVersion, connection: ConnectionFields, version: Version
 ) -> tuple[str, ...]:
     causes = []
-    spoken = http.options(version)
+    possible = http.possible(version)
     where = str(http.directive.place) if http.directive else "the default"
-    named, _ = tokens(field for fields in connection.options(version) for field in fields)
-    if kept or (spoken == ["1.0"] and "keep-alive" not in named):
-        causes.append(f"HTTP/{' or '.join(spoken)} ({where})")
-    if spoken != ["2"]:
+    named, _ = connection_options(field for fields in connection.possible(version) for field in fields)
+    if kept or (possible == ["1.0"] and "keep-alive" not in named):
+        causes.append(f"HTTP/{' or '.join(possible)} ({where})")
+    if possible != ["2"]:
         causes.append(_sent_cause(connection, version))
     return tuple(causes)
 
 
 def _sent_cause(connection: ConnectionFields, version: Version) -> str:
-    options = connection.options(version)
+    options = connection.possible(version)
     if options == [()]:
         text = "no Connection field is sent"
     else:
-        sent = " or ".join(dict.fromkeys(" + ".join(map(shown, fields)) or "(none)" for fields in options))
+        sent = " or ".join(
+            dict.fromkeys(" + ".join(map(format_value, fields)) or "(none)" for fields in options)
+        )
         text = f"Connection: {sent} is sent"
     if connection.entries:
         return f"{text} ({', '.join(str(entry.place) for entry, _ in connection.entries)})"
@@ -246,15 +253,17 @@ def _sent_cause(connection: ConnectionFields, version: Version) -> str:
     return text
 
 
-def _open_causes(http: HttpVersion, connection: ConnectionFields, version: Version) -> tuple[str, ...]:
+def _unknown_causes(http: HttpVersion, connection: ConnectionFields, version: Version) -> tuple[str, ...]:
     missing = [part.missing for part in (http, connection) if part.missing is not None]
     named = [f"{include.args[0]}, included at {include.place} and missing here" for include in missing]
-    holes = unknowns(value for fields in connection.options(version) for value in fields)
+    holes = unknowns(value for fields in connection.possible(version) for value in fields)
     named += [
         f"{hole} in Connection: {hole.why}"
         for hole in holes
         if not connection.missing or hole.name != connection.missing.args[0]
     ]
     if not named:
-        named.append(f"the request: {_sent_cause(connection, version)}, with HTTP/{http.options(version)[0]}")
+        named.append(
+            f"the request: {_sent_cause(connection, version)}, with HTTP/{http.possible(version)[0]}"
+        )
     return tuple(dict.fromkeys(named))

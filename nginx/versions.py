@@ -1,4 +1,4 @@
-"""nginx versions: how they compare, and the ones at which upstream connections began to behave differently.
+"""Parse and compare versions of nginx, and name those that changed how upstream connections behave.
 
 The numbers come from nginx's CHANGES; each constant names the change it stands for.
 """
@@ -28,7 +28,7 @@ class Version:
 
 
 def parse(text: str) -> Version:
-    """Returns the version that a text such as `1.22.1`, `1.31` or `nginx/1.26.3` names.
+    """Return the version that a text such as `1.22.1`, `1.31` or `nginx/1.26.3` names.
 
     Raises:
         VersionError: the text is no version.

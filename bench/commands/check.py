@@ -17,11 +17,14 @@ from typing import Any
 import click
 
 from bench.errors import PlanError
-from nginx import check, formats, report, sources, versions
-from nginx.directives import Known
+from nginx import check, versions
 from nginx.errors import NginxConfigError, VersionError
 from nginx.finding import Finding, Severity
-from nginx.rules import CATALOGUE, Settings
+from nginx.known_directives import KnownDirectives
+from nginx.loading import sources
+from nginx.report import formats
+from nginx.report import text as report
+from nginx.rules import CATALOGUE, CheckSettings
 from nginx.rules.sizing import BACKEND_IDLE_S
 from nginx.tree import Place
 
@@ -118,10 +121,10 @@ def check_command(
         return
     if not targets:
         raise click.UsageError("name a configuration: a file, a folder, or - for standard input")
-    settings = Settings(workers, concurrency, backend_idle, backend_max_connections, _known())
+    settings = CheckSettings(workers, concurrency, backend_idle, backend_max_connections, _known())
     try:
         asked = versions_asked(nginx_version)
-        found = check.Examination.together(
+        found = check.CheckResult.merge(
             [_examine(target, asked, root, handed_over, settings) for target in targets]
         )
         found.add(
@@ -143,10 +146,10 @@ def _examine(
     asked: list[str],
     root: Path | None,
     handed_over: tuple[Path, ...],
-    settings: Settings,
-) -> check.Examination:
+    settings: CheckSettings,
+) -> check.CheckResult:
     name, text = opened(target)
-    return check.examine(name, asked, root=root, handed_over=handed_over, settings=settings, text=text)
+    return check.check(name, asked, root=root, extra_files=handed_over, settings=settings, text=text)
 
 
 def _said(
@@ -162,7 +165,7 @@ def _said(
     if target == "-":
         raise PlanError("--ask takes files and folders: standard input is read once")
     for program in dict.fromkeys(programs.find("nginx", where) for where in asked):
-        for model in check.models(target, root, handed_over):
+        for model in check.load_models(target, root, handed_over):
             refusal = said(model, program)
             if refusal is not None:
                 place = refusal.place or Place(model.configuration.files[0], 0)
@@ -174,10 +177,10 @@ def opened(target: str) -> tuple[str, str | None]:
     """Returns the name of a target and, for standard input, its text."""
     if target != "-":
         return target, None
-    return STANDARD_INPUT, sources.decoded(sys.stdin.buffer.read(), STANDARD_INPUT)
+    return STANDARD_INPUT, sources.decode(sys.stdin.buffer.read(), STANDARD_INPUT)
 
 
-def _shown(found: check.Examination, output_format: str, threshold: Severity) -> str:
+def _shown(found: check.CheckResult, output_format: str, threshold: Severity) -> str:
     match output_format:
         case "json":
             return json.dumps(found.to_json(), indent=2) + "\n"
@@ -186,7 +189,9 @@ def _shown(found: check.Examination, output_format: str, threshold: Severity) ->
         case "github":
             return formats.github(found)
         case _:
-            return report.text(found, min(Severity.LOW, threshold), report.Paint(sys.stdout.isatty()))
+            return report.format_check(
+                found, min(Severity.LOW, threshold), report.Colorizer(sys.stdout.isatty())
+            )
 
 
 def versions_asked(given: str | None) -> list[str]:
@@ -213,10 +218,10 @@ def _installed() -> str | None:
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/local/sbin:/usr/sbin")
 
 
-def _known() -> Known | None:
+def _known() -> KnownDirectives | None:
     """Returns the directives of the installed nginx, if there is one that can be read."""
     program, version = _installed(), installed_version()
-    return Known.of(Path(program), version) if program is not None and version is not None else None
+    return KnownDirectives.of(Path(program), version) if program is not None and version is not None else None
 
 
 def _explain(rule_id: str) -> None:
@@ -224,4 +229,4 @@ def _explain(rule_id: str) -> None:
     if rule is None:
         known = ", ".join(sorted(CATALOGUE))
         raise click.UsageError(f"there is no rule {rule_id}; there are {known}")
-    click.echo(report.explanation(rule), nl=False)
+    click.echo(report.format_rule(rule), nl=False)

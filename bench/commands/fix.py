@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 
 from bench.commands.check import FINDINGS, MISUSE, STANDARD_INPUT, IdleTime, opened, versions_asked
-from nginx import fix
 from nginx.errors import NginxConfigError, VersionError
-from nginx.rules import Settings
+from nginx.fix import repair as fix
+from nginx.rules import CheckSettings
 
 
 @click.command("fix")
@@ -51,7 +51,7 @@ def fix_command(
     it. Prints a diff, or writes it with --write (standard input is written to standard output). Exit 1 if
     a location could not be repaired.
     """
-    settings = Settings(workers, concurrency, backend_idle)
+    settings = CheckSettings(workers, concurrency, backend_idle)
     repair = fix.Repair()
     try:
         asked = versions_asked(nginx_version)
@@ -61,7 +61,7 @@ def fix_command(
                 name,
                 asked,
                 root=root,
-                handed_over=handed_over,
+                extra_files=handed_over,
                 settings=settings,
                 text=text,
                 repair=repair,
@@ -74,7 +74,7 @@ def fix_command(
     if output == "diff":
         click.echo(repair.diff(), nl=False)
     _say(repair, output)
-    sys.exit(FINDINGS if repair.refused else 0)
+    sys.exit(FINDINGS if repair.skipped else 0)
 
 
 def _write(repair: fix.Repair, targets: tuple[str, ...]) -> None:
@@ -85,14 +85,14 @@ def _write(repair: fix.Repair, targets: tuple[str, ...]) -> None:
 
 
 def _say(repair: fix.Repair, output: str) -> None:
-    for refusal in repair.refused:
+    for refusal in repair.skipped:
         click.echo(f"{refusal.place}: {refusal.context} is left as it is: {refusal.reason}", err=True)
     for place in repair.worse:
         click.echo(
             f"{place}: not repaired, but shares a line with what is: nginx now closes its connections first",
             err=True,
         )
-    for place in repair.followed:
+    for place in repair.resolved_in_background:
         click.echo(
             f"{place}: the name is resolved in the background now: 502 from the start until the first answer",
             err=True,

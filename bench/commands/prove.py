@@ -21,8 +21,10 @@ from bench.plan import run_plan
 from bench.prove import requests
 from bench.subjects import programs
 from bench.subjects.programs import Program
-from nginx import check, fix, sources
+from nginx import check
 from nginx.errors import NginxConfigError
+from nginx.fix import repair as fix
+from nginx.loading import sources
 from nginx.model import Model
 
 if TYPE_CHECKING:
@@ -123,7 +125,7 @@ def prove_command(
     _check_close(backend_close)
     try:
         name, text = "standard input" if file == "-" else file, _text(file)
-        model = check.read(name, root, handed_over, text)
+        model = check.load_model(name, root, handed_over, text)
         # Before anything that starts threads: only a process of one thread can take the rights to a lab.
         opened = lab.choose(lab_name)
         chosen = _programs(asked)
@@ -163,8 +165,8 @@ def _answer(file: str, close: str, found: Sequence[object], paid: Sequence[objec
 def _text(file: str) -> str | None:
     """Returns the text of what is no ordinary file, and so can be read once: standard input, a pipe."""
     if file == "-":
-        return sources.decoded(sys.stdin.buffer.read(), "standard input")
-    return None if Path(file).is_file() or Path(file).is_dir() else sources.text_of(Path(file))
+        return sources.decode(sys.stdin.buffer.read(), "standard input")
+    return None if Path(file).is_file() or Path(file).is_dir() else sources.read_text(Path(file))
 
 
 def _repaired(
@@ -173,8 +175,8 @@ def _repaired(
     """Returns the configuration as `bench fix` would write it, for each nginx by itself."""
     found = {}
     for program in chosen:
-        repair = fix.fix(file, [program.version], root=root, handed_over=handed_over, text=text)
-        found[program] = check.read(file, root, handed_over, text, repair.after)
+        repair = fix.fix(file, [program.version], root=root, extra_files=handed_over, text=text)
+        found[program] = check.load_model(file, root, handed_over, text, repair.after)
     return found
 
 

@@ -20,7 +20,7 @@ from bench.runs.record import TrialWarning
 if TYPE_CHECKING:
     from bench.analysis.cases import Summary
     from bench.experiment.environments import Environment
-    from bench.experiment.testbed import Stage
+    from bench.experiment.testbed import Testbed
 
 _MOST_ADDRESSES = 200
 
@@ -155,7 +155,7 @@ class Ground:
 
 
 Panel = Bars | Curves | Distribution
-Perform = Callable[["Stage", Case, Any], Figures]
+Perform = Callable[["Testbed", Case, Any], Figures]
 """Plays one trial on the stage; RoleError where a role does not come up."""
 Conclude = Callable[["Summary"], str]
 """Returns what the run shows, in one plain sentence, from what was measured."""

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from types import TracebackType
 
 from bench.experiment.saturation import Reading
-from bench.experiment.scenario_roles import Cast
+from bench.experiment.scenario_roles import ScenarioRoles
 from bench.experiment.trial_result import Edge
 from bench.lab import Lab
 from bench.observe.host import HostSample
@@ -26,7 +26,7 @@ _BACK_WIRE = "to-backend"
 class Meter:
     """The observers of one trial. States: set up, started, stopped, closed."""
 
-    def __init__(self, place: Lab, cast: Cast, client_cores: set[int] | None, watch: Watch) -> None:
+    def __init__(self, place: Lab, roles: ScenarioRoles, client_cores: set[int] | None, watch: Watch) -> None:
         low, high = place.hosts["proxy"].port_range()
         is_shared = place.name == "loopback"
         self.samples: list[HostSample] = []
@@ -37,7 +37,7 @@ class Meter:
             self.samples.append(sample)
             watch.sample(sample, high - low + 1)
 
-        self._sampler = Sampler(cast.watched(place.hosts), take, is_shared=is_shared)
+        self._sampler = Sampler(roles.watched(place.hosts), take, is_shared=is_shared)
         self._stack.callback(self._sampler.close)
         # On loopback all hosts share one wire, which tells nothing.
         watched = () if is_shared else ("client", "proxy")

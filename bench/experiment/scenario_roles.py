@@ -34,13 +34,13 @@ class Server:
 
 
 @dataclass(slots=True)
-class Cast:
+class ScenarioRoles:
     """The roles of one trial, as they are put on."""
 
     subject: Running | None = None
     """The proxy, once there is one; None where the clients talk to the servers."""
     servers: list[Server] = field(default_factory=list)
-    strangers: list[int] = field(default_factory=list)
+    other_processes: list[int] = field(default_factory=list)
     """Process trees that serve too, and count nothing for us."""
     between: Server | None = None
     """The network before the front, where there is one."""
@@ -66,11 +66,11 @@ class Cast:
 
     def accepted(self) -> int | None:
         """Return the connections that the servers accepted; None where one of them does not count."""
-        if self.strangers or not self.servers:
+        if self.other_processes or not self.servers:
             return None
         return sum(int(server.count()["accepted"]) for server in self.servers)
 
-    def opened_beside(self) -> int:
+    def opened_by_network(self) -> int:
         """Return the connections that the proxy's host opened for the network between."""
         if self.between is None or self.subject is None:
             return 0
@@ -82,7 +82,7 @@ class Cast:
         front = behind if subject is None else frozenset([port(subject.address)])
         entry = front if self.between is None else frozenset(map(port, self.between.addresses))
         proxy = [] if subject is None or subject.pid is None else [subject.pid]
-        servers = [*(server.process.pid for server in self.servers), *self.strangers]
+        servers = [*(server.process.pid for server in self.servers), *self.other_processes]
         return [
             Watched(hosts["client"], [client.pid for client in self.clients], connects_to=entry),
             Watched(hosts["proxy"], proxy, listens=front if proxy else frozenset(), connects_to=behind),

@@ -16,7 +16,7 @@ from bench.experiment import scenario_summary
 from bench.experiment.case import Case
 from bench.experiment.definition import Scenario, Settings
 from bench.experiment.scenario_summary import Counts, Facts, Outcome
-from bench.experiment.testbed import Stage
+from bench.experiment.testbed import Testbed
 from bench.machine import describe
 from bench.plan.scenario_plan import ScenarioPlan
 from bench.progress import Watch
@@ -92,13 +92,13 @@ def _trial(scenario: Scenario, settings: Settings, turn: Turn, lab_name: str, wa
     watch.trial(turn.number, case.name, 0.0, 0.0)
     ground = asdict(scenario.ground(case, settings))
     with lab.open_lab(lab_name, **ground) as place, ExitStack() as stack:
-        scene = Stage(place, stack, watch, case, scenario.front(case, settings))
+        scene = Testbed(place, stack, watch, case, scenario.front(case, settings))
         figures = scenario.perform(scene, case, settings)
-        assert scene.played is not None, f"{scenario.name} never let its clients play"
-        cast = scene.cast
-        version = "-" if cast.subject is None else cast.subject.version
-        counts = Counts(cast.counted(), cast.accepted())
-        facts = Facts(turn.number, case, place.name, version, scene.played, figures, counts)
+        assert scene.result is not None, f"{scenario.name} never let its clients play"
+        roles = scene.roles
+        version = "-" if roles.subject is None else roles.subject.version
+        counts = Counts(roles.counted(), roles.accepted())
+        facts = Facts(turn.number, case, place.name, version, scene.result, figures, counts)
     watch.phase("done")
     done = scenario_summary.outcome(facts)
     overhead_s = time.monotonic() - began_s - done.trial.window_s

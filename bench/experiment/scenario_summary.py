@@ -10,7 +10,7 @@ from bench.analysis import histogram, validity
 from bench.experiment import moments
 from bench.experiment.case import Case
 from bench.experiment.definition import Figures
-from bench.experiment.trial_result import Played
+from bench.experiment.trial_result import TrialResult
 from bench.observe.sampler import Observed
 from bench.observe.wire import Bytes
 from bench.runs.record import ROLES, UNSEEN, Latencies, Moment, SubjectRecord, TimeWait, TrialWarning
@@ -34,7 +34,7 @@ class Facts(NamedTuple):
     lab: str
     version: str
     """The subject's."""
-    played: Played
+    result: TrialResult
     figures: Figures
     counts: Counts
 
@@ -49,10 +49,10 @@ class Outcome(NamedTuple):
 
 def outcome(facts: Facts) -> Outcome:
     """Return the trial that `facts` tell of, with its warnings, its timeline and its histograms."""
-    case, played, figures = facts.case, facts.played, facts.figures
+    case, result, figures = facts.case, facts.result, facts.figures
     hops = _hops(facts)
     absent = "proxy" if case.subject.name == "direct" else None
-    use = {role: Use() if role == absent else _use(role, played) for role in ROLES}
+    use = {role: Use() if role == absent else _use(role, result) for role in ROLES}
     warnings = (*figures.warnings, *_warnings(facts, hops, use))
     trial = ScenarioTrial(
         trial=facts.number,
@@ -60,32 +60,32 @@ def outcome(facts: Facts) -> Outcome:
         subject=SubjectRecord(case.subject_name, facts.version),
         lab=facts.lab,
         valid=not any(warning.voids for warning in warnings),
-        interrupted=played.interrupted,
+        interrupted=result.interrupted,
         warnings=warnings,
-        window_s=played.window_s,
+        window_s=result.window_s,
         units=figures.units,
         figures=dict(figures.figures),
         times_ms={name: histogram.percentiles_ms(counts) for name, counts in figures.times_us.items()},
         curves={name: [list(point) for point in points] for name, points in figures.curves.items()},
         hops=hops,
         roles=use,
-        time_wait={role: _time_wait(played.seen[role]) for role in ROLES},
+        time_wait={role: _time_wait(result.seen[role]) for role in ROLES},
         cpu_us_per_unit={role: _per(each.cpu_s, figures.units, 1e6) for role, each in use.items()},
         bytes_per_unit={name: _per(_bytes(hop), figures.units) for name, hop in hops.items()},
     )
-    start_s = (played.first.moment_ns - played.start_ns) / 1e9
-    return Outcome(trial, _moments(trial, played), _latencies(trial, figures.times_us, start_s))
+    start_s = (result.first.moment_ns - result.start_ns) / 1e9
+    return Outcome(trial, _moments(trial, result), _latencies(trial, figures.times_us, start_s))
 
 
 def _hops(facts: Facts) -> dict[str, Hop]:
-    played, counts = facts.played, facts.counts
-    first, last = played.first, played.last
+    result, counts = facts.result, facts.counts
+    first, last = result.first, result.last
     is_direct = facts.case.subject.name == "direct"
     accepted = counts.servers if is_direct else counts.subject.accepted
-    hops = {"front": _hop(played.seen["client"], accepted, first.front, last.front)}
+    hops = {"front": _hop(result.seen["client"], accepted, first.front, last.front)}
     if not is_direct:
-        back = _hop(played.seen["proxy"], counts.servers, first.back, last.back)
-        own = None if back.opened is None else back.opened - played.opened_beside
+        back = _hop(result.seen["proxy"], counts.servers, first.back, last.back)
+        own = None if back.opened is None else back.opened - result.opened_by_network
         hops["back"] = replace(back, opened=own)
     return hops
 
@@ -102,9 +102,9 @@ def _bytes(hop: Hop) -> int | None:
     return None if hop.bytes_forth is None or hop.bytes_back is None else hop.bytes_forth + hop.bytes_back
 
 
-def _use(role: str, played: Played) -> Use:
-    peaks = played.seen[role].peaks
-    return Use(played.spent_s(role), peaks.rss_mib if peaks.uss_mib is None else peaks.uss_mib)
+def _use(role: str, result: TrialResult) -> Use:
+    peaks = result.seen[role].peaks
+    return Use(result.spent_s(role), peaks.rss_mib if peaks.uss_mib is None else peaks.uss_mib)
 
 
 def _time_wait(seen: Observed) -> TimeWait:
@@ -118,11 +118,11 @@ def _per(total: float | None, units: int, scale: float = 1.0) -> float | None:
 
 
 def _warnings(facts: Facts, hops: Mapping[str, Hop], use: Mapping[str, Use]) -> Iterator[TrialWarning]:
-    played = facts.played
-    for note in played.notes:
+    result = facts.result
+    for note in result.notes:
         yield TrialWarning("lab", note)
     yield from _disagreements(facts, hops)
-    for warning in validity.generator_warnings(played.first.reading.until(played.last.reading)):
+    for warning in validity.generator_warnings(result.first.reading.until(result.last.reading)):
         yield replace(warning, voids=warning.voids and not facts.figures.is_paced)
     served = sum(use[role].cpu_s or 0.0 for role in ("proxy", "backend"))
     asked = use["client"].cpu_s or 0.0
@@ -150,9 +150,9 @@ def _disagreements(facts: Facts, hops: Mapping[str, Hop]) -> Iterator[TrialWarni
             )
 
 
-def _moments(trial: ScenarioTrial, played: Played) -> list[Moment]:
+def _moments(trial: ScenarioTrial, result: TrialResult) -> list[Moment]:
     rows = [
-        moments.observed(trial.trial, trial.variant, sample, played.start_ns) for sample in played.samples
+        moments.observed(trial.trial, trial.variant, sample, result.start_ns) for sample in result.samples
     ]
     return sorted(rows, key=lambda row: row.t_s)
 

@@ -16,8 +16,8 @@ from bench.experiment.case import Case
 from bench.experiment.environments import Environment
 from bench.experiment.front import Front
 from bench.experiment.meter import Meter
-from bench.experiment.scenario_roles import Cast, Server, port
-from bench.experiment.trial_result import Happening, Moments, Played
+from bench.experiment.scenario_roles import ScenarioRoles, Server, port
+from bench.experiment.trial_result import Fault, Moments, TrialResult
 from bench.experiment.window import Window
 from bench.lab import Host, Lab
 from bench.machine import affinity
@@ -29,14 +29,14 @@ _BETWEEN = 100
 """How far above the first port of a host its network listens: out of the way of its servers."""
 
 
-class Stage:
+class Testbed:
     """One trial's lab and roles. States: setting up (serve, open, clients), played, closed."""
 
     def __init__(self, place: Lab, stack: ExitStack, watch: Watch, case: Case, front: Front | None) -> None:
         """Set the stage in `place` for `case`, whose proxy is to do what `front` says; None: it has none."""
         self.place = place
-        self.cast = Cast()
-        self.played: Played | None = None
+        self.roles = ScenarioRoles()
+        self.result: TrialResult | None = None
         self._stack = stack
         self._watch = watch
         self._case = case
@@ -46,7 +46,7 @@ class Stage:
 
     # -- setting up
 
-    def serve(self, module: str, *arguments: str, environment: Environment | None = None) -> Server:
+    def start_server(self, module: str, *arguments: str, environment: Environment | None = None) -> Server:
         """Start `python -m MODULE` as a server on the backend's host and wait until it listens.
 
         The module takes `--control --listen HOST:PORT` and talks over its pipes as docs/pipes.md says.
@@ -56,16 +56,16 @@ class Stage:
         argv = [python, "-m", module, "--control", "--listen", self.address("backend"), *arguments]
         process = host.start(argv, name="backend", cpus=self._cores["backend"], env=env)
         server = Server(process, tuple(process.wait_event("ready", _READY_TIMEOUT_S)["listen"]))
-        self.cast.servers.append(server)
-        self.cast.ports |= set(map(port, server.addresses))
+        self.roles.servers.append(server)
+        self.roles.ports |= set(map(port, server.addresses))
         return server
 
     def address(self, host: str) -> str:
         """Return HOST:PORT where the next role on `host` may listen; port 0 lets the system choose."""
         place = self.place.hosts[host]
-        return f"{place.front}:{place.listen_port + len(self.cast.servers) if place.listen_port else 0}"
+        return f"{place.front}:{place.listen_port + len(self.roles.servers) if place.listen_port else 0}"
 
-    def open(self, upstreams: Sequence[str], certificate: Certificate | None = None) -> str:
+    def start_proxy(self, upstreams: Sequence[str], certificate: Certificate | None = None) -> str:
         """Start the case's subject before `upstreams` and return where the clients find it, HOST:PORT.
 
         `certificate` is what it shows to them. RoleError where it does not come up.
@@ -76,7 +76,7 @@ class Stage:
         running = front.starter(self._case).start(self.place.hosts["proxy"], self._cores["proxy"], asked)
         self._stack.callback(running.stop)
         if self._case.subject.name != "direct":
-            self.cast.subject = running
+            self.roles.subject = running
         return running.address
 
     def sources(self, host: str) -> list[str]:
@@ -88,25 +88,25 @@ class Stage:
         """Return the cores of a host's role."""
         return self._cores[host]
 
-    def between(self, to: str, *arguments: str) -> Server:
+    def start_network(self, to: str, *arguments: str) -> Server:
         """Put a network of ours (backends/delay_line.py) before the front at `to`, on the same host.
 
         It is nobody's server or proxy: its CPU is not counted, and its connections only as far as they
         would spoil the kernel's count of the proxy's own.
         """
-        host = self.place.hosts["backend" if self.cast.subject is None else "proxy"]
+        host = self.place.hosts["backend" if self.roles.subject is None else "proxy"]
         address = f"{host.front}:{host.listen_port + _BETWEEN if host.listen_port else 0}"
         argv = [sys.executable, "-m", "backends.delay_line", "--control", "--listen", address, "--to", to]
         process = host.start([*argv, *arguments], name="network")  # on any core: it waits for nobody
-        self.cast.between = Server(process, tuple(process.wait_event("ready", _READY_TIMEOUT_S)["listen"]))
-        return self.cast.between
+        self.roles.between = Server(process, tuple(process.wait_event("ready", _READY_TIMEOUT_S)["listen"]))
+        return self.roles.between
 
-    def watch_process(self, pid: int, *ports: int) -> None:
+    def observe_process(self, pid: int, *ports: int) -> None:
         """Count a process tree on the backend's host, started by the scenario, among the servers."""
-        self.cast.strangers.append(pid)
-        self.cast.ports |= set(ports)
+        self.roles.other_processes.append(pid)
+        self.roles.ports |= set(ports)
 
-    def clients(
+    def start_clients(
         self, module: str, jobs: Sequence[Mapping[str, Any]], environment: Environment | None = None
     ) -> None:
         """Start `python -m MODULE` once for each job and wait until all are ready."""
@@ -120,17 +120,17 @@ class Stage:
             process.send({"command": "job", **job})
         for process in started:
             process.wait_event("ready", _READY_TIMEOUT_S)
-        self.cast.clients += started
+        self.roles.clients += started
 
     # -- playing
 
-    def play(
+    def run(
         self,
         warmup_s: float,
         duration_s: float | None,
         timeout_s: float = 30.0,
-        happenings: Sequence[Happening] = (),
-    ) -> Played:
+        faults: Sequence[Fault] = (),
+    ) -> TrialResult:
         """Let the clients go, observe until they are done, and count.
 
         The window is `duration_s` after `warmup_s`; without a duration it ends when all clients are done.
@@ -138,21 +138,21 @@ class Stage:
         Ctrl-C ends the window early: the trial is then interrupted. RoleError where a client ends or falls
         silent.
         """
-        with Meter(self.place, self.cast, self._cores["client"], self._watch) as meter:
+        with Meter(self.place, self.roles, self._cores["client"], self._watch) as meter:
             self._meter = meter
             moments = Moments.after(time.monotonic_ns(), warmup_s, duration_s)
-            window = Window(self.cast, meter, self._watch, moments)
-            self.played = window.play(happenings, timeout_s, self.place.notes)
-        return self.played
+            window = Window(self.roles, meter, self._watch, moments)
+            self.result = window.play(faults, timeout_s, self.place.notes)
+        return self.result
 
     def reload(self) -> None:
         """Have the proxy read its configuration anew."""
-        if self.cast.subject is not None:
-            self.cast.subject.reload()
+        if self.roles.subject is not None:
+            self.roles.subject.reload()
 
     def restart(self) -> None:
         """End the proxy and start it anew; what both use is the proxy's."""
-        subject = self.cast.subject
+        subject = self.roles.subject
         if subject is None:
             return
         subject.restart()

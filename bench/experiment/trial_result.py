@@ -33,7 +33,7 @@ class Moments(NamedTuple):
         return cls(start_ns, window_ns, None if duration_s is None else window_ns + round(duration_s * 1e9))
 
 
-class Happening(NamedTuple):
+class Fault(NamedTuple):
     """What befalls the lab at a moment of a trial, in seconds from the first connect."""
 
     at_s: float
@@ -52,7 +52,7 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
+class TrialResult:
     """What came of letting the clients play."""
 
     start_ns: int
@@ -66,7 +66,7 @@ class Played:
     notes: tuple[str, ...]
     observer_cpu_share: float
     interrupted: bool
-    opened_beside: int = 0
+    opened_by_network: int = 0
     """Connections that the proxy's host opened for others than the proxy."""
 
     @property

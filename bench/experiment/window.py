@@ -6,42 +6,42 @@ import time
 from collections.abc import Sequence
 
 from bench.experiment.meter import Meter
-from bench.experiment.scenario_roles import Cast
-from bench.experiment.trial_result import Event, Happening, Moments, Played
+from bench.experiment.scenario_roles import ScenarioRoles
+from bench.experiment.trial_result import Event, Fault, Moments, TrialResult
 from bench.progress import Watch
 
 
 class Window:
     """One playing of one cast. States: to come, begun, over."""
 
-    def __init__(self, cast: Cast, meter: Meter, watch: Watch, moments: Moments) -> None:
-        self._cast = cast
+    def __init__(self, roles: ScenarioRoles, meter: Meter, watch: Watch, moments: Moments) -> None:
+        self._roles = roles
         self._meter = meter
         self._watch = watch
         self._moments = moments
         self._first = meter.edge()  # where the window never begins, what was used counts from here
         self._done: tuple[Event, ...] = ()
 
-    def play(self, happenings: Sequence[Happening], timeout_s: float, notes: Sequence[str]) -> Played:
+    def play(self, faults: Sequence[Fault], timeout_s: float, notes: Sequence[str]) -> TrialResult:
         """Let the clients go, look on until they are done, and return what came of it.
 
         `happenings` befall the lab in the window, in the order of their moments. The clients may take
         `timeout_s` after its end. `notes` are what the lab has to say.
         """
-        self._cast.tell({"command": "go", **self._moments._asdict()})
+        self._roles.tell({"command": "go", **self._moments._asdict()})
         interrupted = False
         try:
             self._warm_up()
-            self._pass(happenings, timeout_s)
+            self._pass(faults, timeout_s)
         except KeyboardInterrupt:
             interrupted = True
         last = self._meter.edge()
         if interrupted:
-            self._cast.tell({"command": "stop"})
+            self._roles.tell({"command": "stop"})
         self._watch.phase("drain")
-        done = self._done or self._cast.done(timeout_s)
+        done = self._done or self._roles.done(timeout_s)
         self._meter.stop()
-        return Played(
+        return TrialResult(
             start_ns=self._moments.start_ns,
             first=self._first,
             last=last,
@@ -51,7 +51,7 @@ class Window:
             notes=(*notes, *self._meter.missing),
             observer_cpu_share=self._meter.cpu_share,
             interrupted=interrupted,
-            opened_beside=self._cast.opened_beside(),
+            opened_by_network=self._roles.opened_by_network(),
         )
 
     def _warm_up(self) -> None:
@@ -60,15 +60,15 @@ class Window:
         self._watch.phase("warm-up")
         _sleep_until(self._moments.window_ns)
 
-    def _pass(self, happenings: Sequence[Happening], timeout_s: float) -> None:
+    def _pass(self, faults: Sequence[Fault], timeout_s: float) -> None:
         """Let the window pass, with what happens in it."""
         self._first = self._meter.edge()
         self._watch.phase("window")
-        for happening in happenings:
-            _sleep_until(self._moments.start_ns + round(happening.at_s * 1e9))
-            happening.act()
+        for fault in faults:
+            _sleep_until(self._moments.start_ns + round(fault.at_s * 1e9))
+            fault.act()
         if self._moments.end_ns is None:
-            self._done = self._cast.done(timeout_s)
+            self._done = self._roles.done(timeout_s)
         else:
             _sleep_until(self._moments.end_ns)
 

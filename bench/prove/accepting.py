@@ -13,9 +13,9 @@ from typing import Any
 
 from bench.prove import allowlist
 from bench.prove.changes import Ledger
+from nginx.serializer import SerializedConfig, serialize
 from nginx.tree import Directive, Place
 from nginx.variables import Definitions
-from nginx.writing import Written, written
 
 _MOST_TIMES = 200
 _UNKNOWN_DIRECTIVE = re.compile(r'unknown directive "(.+?)" in ')
@@ -45,11 +45,11 @@ class Refusal:
 
 def accepted(
     directives: Iterable[Directive], check: Check, variables: Definitions, ledger: Ledger, *, version: str
-) -> Written | Refusal:
+) -> SerializedConfig | Refusal:
     """Returns the configuration as this nginx takes it, or its refusal."""
     lines = list(directives)
     for _ in range(_MOST_TIMES):
-        text = written(lines)
+        text = serialize(lines)
         said = check(text.text)
         if said is None:
             return text
@@ -65,7 +65,7 @@ def accepted(
     return Refusal(f"it does not know more than {_MOST_TIMES} things in this configuration")
 
 
-def _refusal(said: str, text: Written) -> Refusal:
+def _refusal(said: str, text: SerializedConfig) -> Refusal:
     words = _PREFIX.sub("", said.strip())
     where = _WHERE.search(words)
     if where is None:

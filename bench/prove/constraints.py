@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from bench.prove import regex_examples
-from nginx.levels import Level
+from nginx.inheritance import Level
 from nginx.targets import PROTOCOLS
 from nginx.tree import Directive
 from nginx.values import pieces

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from nginx.levels import Level
+from nginx.inheritance import Level
 from nginx.model import Model, PassLocation
 from nginx.tree import Directive
 from nginx.upstreams import Upstream
@@ -148,7 +148,7 @@ def _site(found: Scene, server: Level | None) -> Site:
 
 def _peers(location: PassLocation) -> Iterator[Peer]:
     kind = _KINDS.get(location.protocol, "http")
-    if kind == "http" and location.http.known(NEWEST) == "2":
+    if kind == "http" and location.http.effective(NEWEST) == "2":
         kind = "h2"
     tls = {target.is_tls for target in location.targets} or {False}
     for is_tls in (False, True):

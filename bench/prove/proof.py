@@ -103,9 +103,9 @@ class Outcome:
             return None
         if predicted.answer != measured.answer:
             return f"check says {predicted.answer}, traffic says {measured.answer}"
-        other = {"nginx": "backend", "backend": "nginx"}.get(predicted.closer or "")
+        other = {"nginx": "backend", "backend": "nginx"}.get(predicted.closes_first or "")
         if other is not None and (times := measured.closed_first[other]):
-            return f"check says {predicted.closer} closes first, {other} did so {times} times"
+            return f"check says {predicted.closes_first} closes first, {other} did so {times} times"
         return None if self.turns is None else self.turns.disagreement
 
     @property

@@ -13,7 +13,7 @@ from bench.prove import regex_examples
 from bench.prove.constraints import Wish, Wishing
 from bench.prove.inventory import Scene, Site, Spot
 from bench.prove.rewrite import ENTRANCE, entrance
-from nginx.levels import Level
+from nginx.inheritance import Level
 from nginx.tree import Directive
 
 _MOST = 48

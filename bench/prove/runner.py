@@ -21,8 +21,8 @@ from bench.prove.testbed import Client, Ended, Heard, Setting, Stage, staged
 from bench.subjects.programs import Program
 from nginx import versions
 from nginx.model import Model
-from nginx.rules import CATALOGUE, Case
-from nginx.rules import Settings as Rules
+from nginx.rules import CATALOGUE, RuleContext
+from nginx.rules import CheckSettings as Rules
 from nginx.versions import Version
 
 REQUESTS = 8
@@ -91,7 +91,7 @@ def _unreadable(model: Model, version: Version) -> Refusal | None:
     """Returns why a text is not run at all: nginx would not read it, or nobody knows what it renders to."""
     refused = CATALOGUE["NX001"].detect
     assert refused is not None
-    for hit in refused(Case(model, version, Rules())):
+    for hit in refused(RuleContext(model, version, Rules())):
         # What a copy may lack (the variables of a module, say) is for the copy and nginx to find out.
         if _LACKING not in hit.message:
             words = hit.message.removeprefix("[emerg] ")

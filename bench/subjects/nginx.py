@@ -13,7 +13,7 @@ from bench.subjects.launch import Recipe
 from bench.subjects.programs import Program
 from bench.subjects.subject import Asked, CannotDo, Speaks
 from nginx import versions
-from nginx.render import POOL_OFF, Reuse, Settings, Tls, conf
+from nginx.render import POOL_OFF, Reuse, SiteSettings, Tls, conf
 from nginx.versions import Version
 
 _ENDLESS = 1_000_000_000
@@ -30,7 +30,7 @@ class Nginx(Configured):
     name = "nginx"
     speaks = Speaks(client=("1.1", "2"), upstream=("1.0", "1.1", "2"), upstream_tls=True)
 
-    def __init__(self, change: Callable[[Settings], Settings] | None = None) -> None:
+    def __init__(self, change: Callable[[SiteSettings], SiteSettings] | None = None) -> None:
         """Start it with other settings than usual where `change` makes others of them."""
         self._change = change
 
@@ -71,9 +71,9 @@ def arguments(version: Version) -> list[str]:
     return [*told, "-e", "stderr"] if version >= _ERROR_LOG_FLAG else told
 
 
-def settings(asked: Asked, listen: str, version: Version) -> Settings:
+def settings(asked: Asked, listen: str, version: Version) -> SiteSettings:
     """Return what nginx is to be told for one trial."""
-    return Settings(
+    return SiteSettings(
         listen=listen,
         servers=asked.upstreams,
         reuse=_reuse(asked, version),

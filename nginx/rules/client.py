@@ -1,4 +1,4 @@
-"""Rules about the connections of clients, which look like upstream ones and are not."""
+"""Rules about keep-alive with clients, which is often confused with that to upstream servers."""
 
 from __future__ import annotations
 
@@ -6,20 +6,11 @@ from collections.abc import Iterator
 
 from nginx import versions
 from nginx.finding import Severity
-from nginx.levels import Level
-from nginx.rules.rule import Case, Hit, last, rule
-from nginx.tree import Directive
+from nginx.rules.rule import Hit, RuleContext, rule
 from nginx.upstreams import seconds
 
 _GOOD = "server { listen 80; keepalive_timeout 75s; location / { root /srv; } }"
 _LOAD_BALANCER_IDLE_S = 60.0  # AWS ALB's default, the commonest in front of nginx
-
-
-def _lines(case: Case, name: str) -> Iterator[tuple[Level, Directive]]:
-    for level in case.model.levels:
-        for line in level.all(name):
-            if line.args:
-                yield level, line
 
 
 def _server(line: str) -> str:
@@ -27,18 +18,16 @@ def _server(line: str) -> str:
 
 
 @rule("CK101", "client-keepalive-off", Severity.HIGH, bad=_server("keepalive_timeout 0;"), good=_GOOD)
-def keepalive_off(case: Case) -> Iterator[Hit]:
+def keepalive_off(ctx: RuleContext) -> Iterator[Hit]:
     """Client connections are not kept: each request of a client opens one, and nginx holds TIME_WAIT.
 
     `keepalive_timeout 0` does that, and keepalive_requests 0 or 1. It limits a benchmark to the rate of
     accepting.
     """
-    for _, line in _lines(case, "keepalive_timeout"):
-        if seconds(line.args[0]) == 0:
-            yield Hit(line.place, f"`{line}` closes every client connection after one request", "remove it")
-    for _, line in _lines(case, "keepalive_requests"):
-        if line.args[0] in {"0", "1"}:
-            yield Hit(line.place, f"`{line}` closes every client connection after one request", "remove it")
+    timeouts = (line for line in ctx.lines("keepalive_timeout") if seconds(line.args[0]) == 0)
+    counts = (line for line in ctx.lines("keepalive_requests") if line.number in {0, 1})
+    for line in (*timeouts, *counts):
+        yield Hit(line.place, f"`{line}` closes every client connection after one request", "remove it")
 
 
 @rule(
@@ -48,25 +37,19 @@ def keepalive_off(case: Case) -> Iterator[Hit]:
     bad=_server("keepalive_requests 100;"),
     good=_server("keepalive_requests 10000;"),
 )
-def few_client_requests(case: Case) -> Iterator[Hit]:
+def few_client_requests(ctx: RuleContext) -> Iterator[Hit]:
     """A client connection is closed after few requests (`keepalive_requests` outside upstream {}).
 
     HTTP/2 clients see GOAWAY. The default is 1000 since 1.19.10, 100 before.
     """
-    for _, line in _lines(case, "keepalive_requests"):
-        if line.args[0].isdigit() and 1 < int(line.args[0]) < 1000:
-            text = f"client connections are closed after {line.args[0]} requests"
-            yield Hit(
-                line.place, text, "remove it" if case.version >= versions.POOL_TIME else "raise it to 1000"
-            )
-    said = any(True for _ in _lines(case, "keepalive_requests"))
-    servers = case.model.http.all("server")
-    if (
-        case.version < versions.POOL_TIME
-        and servers
-        and not said
-        and not case.model.configuration.is_fragment
-    ):
+    lines = list(ctx.lines("keepalive_requests"))
+    default_is_low = ctx.version < versions.POOL_TIME
+    for line in lines:
+        if line.number is not None and 1 < line.number < 1000:
+            text = f"client connections are closed after {line.number} requests"
+            yield Hit(line.place, text, "raise it to 1000" if default_is_low else "remove it")
+    servers = ctx.model.http.all("server")
+    if default_is_low and servers and not lines and not ctx.model.configuration.is_fragment:
         text = "client connections are closed after 100 requests, the default before 1.19.10"
         yield Hit(servers[0].place, text, "add `keepalive_requests 1000;` in http {}")
 
@@ -78,42 +61,31 @@ def few_client_requests(case: Case) -> Iterator[Hit]:
     bad=_server("keepalive_disable safari;"),
     good=_server("keepalive_disable none;"),
 )
-def disabled_browsers(case: Case) -> Iterator[Hit]:
+def disabled_browsers(ctx: RuleContext) -> Iterator[Hit]:
     """keepalive_disable names browsers of today: their connections are not kept."""
-    for _, line in _lines(case, "keepalive_disable"):
+    for line in ctx.lines("keepalive_disable"):
         if set(line.args) - {"msie6", "none"}:
             yield Hit(line.place, f"`{line}` switches keep-alive off for these clients", "remove it")
 
 
-@rule(
-    "CK104",
-    "client-timeout-vs-lb",
-    Severity.MEDIUM,
-    bad=_server("keepalive_timeout 30s;"),
-    good=_GOOD,
-)
-def below_load_balancer(case: Case) -> Iterator[Hit]:
+@rule("CK104", "client-timeout-vs-lb", Severity.MEDIUM, bad=_server("keepalive_timeout 30s;"), good=_GOOD)
+def below_load_balancer(ctx: RuleContext) -> Iterator[Hit]:
     """nginx closes idle connections before the load balancer in front of it does: its 502s.
 
     The balancer sends a request into a closed connection. AWS ALB keeps idle connections 60 s by default;
     without a balancer in front this is no fault.
     """
-    for _, line in _lines(case, "keepalive_timeout"):
+    for line in ctx.lines("keepalive_timeout"):
         idle_s = seconds(line.args[0])
         if idle_s is not None and 0 < idle_s <= _LOAD_BALANCER_IDLE_S:
-            yield Hit(
-                line.place,
-                f"idle clients are closed after {idle_s:g} s; a load balancer that keeps 60 s sees 502",
-                "set it above the idle timeout of what is in front, such as 75s",
-                severity=Severity.LOW if _is_stock(case) else None,
-            )
+            text = f"idle clients are closed after {idle_s:g} s; a load balancer that keeps 60 s sees 502"
+            fix = "set it above the idle timeout of what is in front, such as 75s"
+            yield Hit(line.place, text, fix, severity=Severity.LOW if _is_stock(ctx) else None)
 
 
-def _is_stock(case: Case) -> bool:
-    """Tells that nothing speaks of a load balancer in front: no proxied client address is read."""
-    return not any(
-        level.all("real_ip_header") or level.all("set_real_ip_from") for level in case.model.levels
-    )
+def _is_stock(ctx: RuleContext) -> bool:
+    """Return whether nothing shows a load balancer in front: no client address is read from a header."""
+    return not any(level.all("real_ip_header") or level.all("set_real_ip_from") for level in ctx.model.levels)
 
 
 @rule(
@@ -124,18 +96,16 @@ def _is_stock(case: Case) -> bool:
     bad="worker_shutdown_timeout 10s;\nevents {}\nhttp { " + _GOOD + " }",
     good="worker_shutdown_timeout 10s;\nevents {}\nhttp { keepalive_min_timeout 5s; " + _GOOD + " }",
 )
-def no_minimum(case: Case) -> Iterator[Hit]:
-    """Workers that are replaced close idle client connections at once; keepalive_min_timeout spares them.
+def no_minimum(ctx: RuleContext) -> Iterator[Hit]:
+    """Replaced workers close idle client connections at once; keepalive_min_timeout spares them.
 
     Since 1.27.4, and worth it where workers are short-lived: reported where worker_shutdown_timeout is set.
     """
-    if case.version < versions.parse("1.27.4") or any(True for _ in _lines(case, "keepalive_min_timeout")):
+    if ctx.version < versions.parse("1.27.4") or any(True for _ in ctx.lines("keepalive_min_timeout")):
         return
-    line = last(case.model.configuration.main, "worker_shutdown_timeout")
-    if line is not None:
-        yield Hit(
-            line.place, "idle client connections are cut at each reload", "add `keepalive_min_timeout 5s;`"
-        )
+    if (line := ctx.main("worker_shutdown_timeout")) is not None:
+        text = "idle client connections are cut at each reload"
+        yield Hit(line.place, text, "add `keepalive_min_timeout 5s;`")
 
 
 @rule(
@@ -146,27 +116,27 @@ def no_minimum(case: Case) -> Iterator[Hit]:
     good=_GOOD,
     unproven="whether a reset destroys an answer is a race between the client and its kernel",
 )
-def lingering(case: Case) -> Iterator[Hit]:
+def lingering(ctx: RuleContext) -> Iterator[Hit]:
     """lingering_close is off, or reset_timedout_connection on: a RST can cut what the client still reads.
 
     reset_timedout_connection concerns only connections that timed out, not TIME_WAIT.
     """
-    for _, line in _lines(case, "lingering_close"):
+    for line in ctx.lines("lingering_close"):
         if line.args == ("off",):
             yield Hit(line.place, "a RST can destroy a response that the client still reads", "remove it")
-    for _, line in _lines(case, "reset_timedout_connection"):
+    for line in ctx.lines("reset_timedout_connection"):
         if line.args == ("on",):
             text = "resets connections that timed out; it does nothing about TIME_WAIT"
             yield Hit(line.place, text, severity=Severity.INFO)
 
 
 @rule("CK107", "client-timeouts-short", Severity.LOW, bad=_server("send_timeout 2s;"), good=_GOOD)
-def short_timeouts(case: Case) -> Iterator[Hit]:
+def short_timeouts(ctx: RuleContext) -> Iterator[Hit]:
     """send_timeout is so short that slow clients are cut; it has nothing to do with servers.
 
     proxy_send_timeout and proxy_read_timeout are about those.
     """
-    for _, line in _lines(case, "send_timeout"):
+    for line in ctx.lines("send_timeout"):
         limit_s = seconds(line.args[0])
         if limit_s is not None and limit_s < 10:
             yield Hit(line.place, f"clients that stop reading for {limit_s:g} s are cut", "set 10s or more")
@@ -179,16 +149,15 @@ def short_timeouts(case: Case) -> Iterator[Hit]:
     bad=_server("add_header Connection keep-alive;"),
     good=_server("add_header X-Frame-Options DENY;"),
 )
-def added_connection(case: Case) -> Iterator[Hit]:
-    """add_header Connection or Keep-Alive repeats what nginx itself says to the client.
+def added_connection(ctx: RuleContext) -> Iterator[Hit]:
+    """add_header Connection or Keep-Alive repeats what nginx itself sends to the client.
 
     It never reaches the server, and HTTP/2 forbids it (RFC 9113, section 8.2.2).
     """
-    for _, line in _lines(case, "add_header"):
+    for line in ctx.lines("add_header"):
         if line.args[0].lower() in {"connection", "keep-alive"}:
-            yield Hit(
-                line.place, f"`{line}` speaks to clients; upstream connections do not see it", "remove it"
-            )
+            text = f"`{line}` is sent to clients; upstream connections do not see it"
+            yield Hit(line.place, text, "remove it")
 
 
 @rule(
@@ -199,9 +168,9 @@ def added_connection(case: Case) -> Iterator[Hit]:
     good=_GOOD,
     unproven="the kernel sends its first probe after two hours",
 )
-def listening_keepalive(case: Case) -> Iterator[Hit]:
+def listening_keepalive(ctx: RuleContext) -> Iterator[Hit]:
     """listen ... so_keepalive sends TCP probes to clients; it keeps no HTTP connection open."""
-    for _, line in _lines(case, "listen"):
+    for line in ctx.lines("listen"):
         if any(arg.startswith("so_keepalive=") and arg != "so_keepalive=off" for arg in line.args):
             yield Hit(line.place, "so_keepalive is about TCP probes, not about keep-alive of HTTP")
 
@@ -213,15 +182,15 @@ def listening_keepalive(case: Case) -> Iterator[Hit]:
     bad="events { worker_connections 64; }\nhttp { " + _GOOD + " }",
     good="events { worker_connections 4096; }\nhttp { " + _GOOD + " }",
 )
-def few_connections(case: Case) -> Iterator[Hit]:
+def few_connections(ctx: RuleContext) -> Iterator[Hit]:
     """So few worker_connections that nginx closes idle clients early, with a warning since 1.19.2.
 
-    The keep-alive of clients is then shorter than keepalive_timeout says.
+    The keep-alive of clients is then shorter than keepalive_timeout.
     """
-    events = last(case.model.configuration.main, "events")
+    events = ctx.main("events")
     line = events.child("worker_connections") if events else None
-    if line is not None and line.args and line.args[0].isdigit() and int(line.args[0]) < 256:
-        text = f"{line.args[0]} connections per worker: idle clients are closed early under load"
+    if line is not None and line.number is not None and line.number < 256:
+        text = f"{line.number} connections per worker: idle clients are closed early under load"
         yield Hit(line.place, text, "write `worker_connections 1024;` or more")
 
 
@@ -231,11 +200,11 @@ def few_connections(case: Case) -> Iterator[Hit]:
     Severity.LOW,
     bad=_server("tcp_nodelay off;"),
     good=_server("tcp_nodelay on;"),
-    unproven="a stall shows in times only, and those of a busy machine prove nothing",
+    unproven="a stall shows in times only, and a busy machine's prove nothing",
 )
-def delayed(case: Case) -> Iterator[Hit]:
+def delayed(ctx: RuleContext) -> Iterator[Hit]:
     """tcp_nodelay is off: on kept connections Nagle's algorithm and delayed ACKs stall 40 ms."""
-    for _, line in _lines(case, "tcp_nodelay"):
+    for line in ctx.lines("tcp_nodelay"):
         if line.args == ("off",):
             yield Hit(line.place, "responses on kept connections can stall for 40 ms", "remove it")
 
@@ -248,12 +217,13 @@ def delayed(case: Case) -> Iterator[Hit]:
     bad="server { listen 443 ssl; http2 on; keepalive_requests 2000; }",
     good=_GOOD,
 )
-def counted_streams(case: Case) -> Iterator[Hit]:
+def counted_streams(ctx: RuleContext) -> Iterator[Hit]:
     """keepalive_requests counts streams on HTTP/2; HTTP/3 closes at twice of it."""
-    for level, line in _lines(case, "keepalive_requests"):
-        inner = [other for other in case.model.levels if level in other.up()]
-        said = [d for other in inner for name in ("http2", "http3", "listen") for d in other.all(name)]
-        if any(d.args == ("on",) or {"http2", "quic"} & set(d.args) for d in said):
+    counted = [(level, line) for level in ctx.model.levels for line in level.all("keepalive_requests")]
+    for level, line in counted:
+        inner = [other for other in ctx.model.levels if level in other.up()]
+        lines = [d for other in inner for name in ("http2", "http3", "listen") for d in other.all(name)]
+        if any(d.args == ("on",) or {"http2", "quic"} & set(d.args) for d in lines):
             yield Hit(line.place, f"`{line}` counts the streams of a whole HTTP/2 connection")
 
 
@@ -264,9 +234,9 @@ def counted_streams(case: Case) -> Iterator[Hit]:
     bad=_server("keepalive_time 30s;"),
     good=_server("keepalive_time 1h;"),
 )
-def short_lived(case: Case) -> Iterator[Hit]:
+def short_lived(ctx: RuleContext) -> Iterator[Hit]:
     """keepalive_time closes even busy client connections after that time; an hour since 1.19.10."""
-    for _, line in _lines(case, "keepalive_time"):
+    for line in ctx.lines("keepalive_time"):
         limit_s = seconds(line.args[0])
         if limit_s is not None and limit_s < 60:
             yield Hit(line.place, f"client connections live {limit_s:g} s at most, busy ones too")

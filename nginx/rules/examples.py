@@ -1,12 +1,12 @@
-"""What the examples of rules have in common: an upstream {} with a pool, and the lines that use it."""
+"""Hold the parts that examples of rules share: an upstream {} with a pool, and the lines that use it."""
 
 from __future__ import annotations
 
 POOL = "upstream app { server 10.0.0.1:8080; keepalive 64; }\n"
-SAID = 'proxy_http_version 1.1; proxy_set_header Connection "";'
-"""What a server has to be told, so that it leaves a connection open."""
+KEEPALIVE_LINES = 'proxy_http_version 1.1; proxy_set_header Connection "";'
+"""What nginx has to send, so that a server leaves the connection open."""
 PASS = "proxy_pass http://app;"
-KEPT = f"{PASS} {SAID}"
+KEPT = f"{PASS} {KEEPALIVE_LINES}"
 GOOD = (
     POOL
     + """
@@ -22,11 +22,11 @@ GOOD = (
 
 
 def location(*lines: str) -> str:
-    """Returns the pool and a location with these lines."""
+    """Return the pool and a location with these lines."""
     inner = "\n        ".join(line for line in lines if line)
     return f"{POOL}server {{\n    location / {{\n        {inner}\n    }}\n}}"
 
 
 def server(lines: str) -> str:
-    """Returns an upstream {} of these lines, and a location that uses it as it should."""
+    """Return an upstream {} of these lines, and a location that uses it as it should."""
     return f"upstream app {{ {lines} }}\nserver {{\n    location / {{ {KEPT} }}\n}}"

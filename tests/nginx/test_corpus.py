@@ -1,4 +1,4 @@
-"""Verdicts on configurations of the real world, where BENCH_CORPUS=DIR says that they are at hand."""
+"""Verdicts on configurations of the real world, if BENCH_CORPUS=DIR names a folder of them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import needs
-from nginx.check import examine
-from nginx.fix import fix, write
+from nginx.check import check
+from nginx.fix.repair import fix, write
 
 CORPUS = os.environ.get("BENCH_CORPUS")
 VERSION = "1.22.1"
@@ -32,8 +32,8 @@ if not entries():
 def test_verdicts_and_rules(entry: dict[str, Any]) -> None:
     folder = Path(CORPUS or "")
     path = folder / entry["file"]
-    handed_over = [folder / name for name in entry.get("includes", [])]
-    examination = examine(path, [VERSION, "1.31.4"], handed_over=handed_over)
+    extra_files = [folder / name for name in entry.get("includes", [])]
+    examination = check(path, [VERSION, "1.31.4"], extra_files=extra_files)
     found = {each.place.line: each for each in examination.locations if each.place.file == str(path)}
     assert sorted(found) == [location["line"] for location in entry["locations"]]
     for location in entry["locations"]:
@@ -47,11 +47,11 @@ def test_verdicts_and_rules(entry: dict[str, Any]) -> None:
 def test_a_repair_is_complete_and_says_what_it_leaves(entry: dict[str, Any], tmp_path: Path) -> None:
     shutil.copytree(CORPUS or "", tmp_path / "corpus")
     path = tmp_path / "corpus" / entry["file"]
-    handed_over = [path.parent / name for name in entry.get("includes", [])]
-    asked = [VERSION, "1.31.4"]
-    repair = fix(path, asked, handed_over=handed_over)
+    extra_files = [path.parent / name for name in entry.get("includes", [])]
+    versions = [VERSION, "1.31.4"]
+    repair = fix(path, versions, extra_files=extra_files)
     write(repair)
-    judged = examine(path, asked, handed_over=handed_over).locations
+    judged = check(path, versions, extra_files=extra_files).locations
     broken = sum(any(verdict.answer != "reused" for verdict in each.verdicts.values()) for each in judged)
-    assert broken == len(repair.refused)
-    assert not fix(path, asked, handed_over=handed_over).after
+    assert broken == len(repair.skipped)
+    assert not fix(path, versions, extra_files=extra_files).after

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nginx.lexer import Kind, tokens
+from nginx.lexer import TokenKind, tokenize
 
 WORD = st.text("abcZ019_./:~^$*|()=-\"'", min_size=1, max_size=12).filter(lambda w: w[0] not in "\"'")
 # Not "${host}" at the end of a word: crossplane 0.5.8 takes the white space behind it for a part of it.
@@ -40,8 +40,8 @@ def test_tokens_are_those_of_crossplane(text: str, tmp_path_factory: pytest.Temp
     path = Path(tmp_path_factory.getbasetemp()) / "text.conf"
     path.write_text(text + "\n")
     expected = [(word, line) for word, line, quoted in crossplane.lex(str(path)) if quoted or word[:1] != "#"]
-    ours = [(token.text, token.line) for token in tokens(text) if token.kind is not Kind.COMMENT]
-    comments = {token.text for token in tokens(text) if token.kind is Kind.COMMENT}
+    ours = [(token.text, token.line) for token in tokenize(text) if token.kind is not TokenKind.COMMENT]
+    comments = {token.text for token in tokenize(text) if token.kind is TokenKind.COMMENT}
     assert all(comment.startswith("#") for comment in comments)
     assert ours == expected
 
@@ -50,7 +50,7 @@ def test_tokens_are_those_of_crossplane(text: str, tmp_path_factory: pytest.Temp
 @settings(max_examples=100, deadline=None)
 def test_offsets_cover_everything_but_white_space(text: str) -> None:
     position = 0
-    for token in tokens(text):
+    for token in tokenize(text):
         assert not text[position : token.start].strip()
         position = token.end
     assert not text[position:].strip()
@@ -69,13 +69,13 @@ def test_offsets_cover_everything_but_white_space(text: str) -> None:
     ],
 )
 def test_as_nginx_does(text: str, words: list[str] | None) -> None:
-    found = list(tokens(text))
+    found = list(tokenize(text))
     if words is not None:
         assert [token.text for token in found] == words
     else:
-        assert [token.kind for token in found].count(Kind.LUA) == 1
+        assert [token.kind for token in found].count(TokenKind.LUA) == 1
         assert [token.text for token in found][-2:] == ["b", ";"]
 
 
 def test_unclosed_quotation_is_a_token_of_its_own() -> None:
-    assert [token.kind for token in tokens('a "b; c')] == [Kind.WORD, Kind.UNCLOSED]
+    assert [token.kind for token in tokenize('a "b; c')] == [TokenKind.WORD, TokenKind.UNCLOSED]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nginx import templates
-from nginx.check import examine
+from nginx.check import check
 
 OLD = "1.22.1"
 POOL = "upstream app { server 10.0.0.1:8080; keepalive 8; }\n"
@@ -68,7 +68,7 @@ def test_where_both_branches_make_no_configuration_the_first_is_read() -> None:
         "server {\n{% if x %}\nlocation /a {\n{% else %}\nlocation /b {\n{% endif %}\n"
         f"proxy_pass http://app; {KEPT} }} }}"
     )
-    (location,) = examine("x", [OLD], text=text).locations
+    (location,) = check("x", [OLD], text=text).locations
     assert (location.context, location.verdicts[OLD].answer) == ("location /a", "reused")
 
 
@@ -77,13 +77,13 @@ def test_what_only_the_rendered_text_can_get_wrong_is_not_reported() -> None:
         "server { location / {\n{{ if x }}\nproxy_pass http://app;\n{{ else }}\nproxy_pass https://app;\n"
         f"{{{{ end }}}}\n{KEPT} }} }}"
     )
-    found = examine("x", [OLD], text=text)
+    found = check("x", [OLD], text=text)
     assert len(found.locations) == 2
     assert {finding.rule for finding in found.findings} == {"NX002", "NK030"}
 
 
 def test_capitals_are_of_the_environment() -> None:
     text = f"events {{}}\nhttp {{ server {{ location / {{ proxy_pass http://$APP_HOST; {KEPT} }} }} }}"
-    rules = {finding.rule for finding in examine("x", [OLD], text=text).findings}
+    rules = {finding.rule for finding in check("x", [OLD], text=text).findings}
     assert "NX002" in rules
     assert "NX001" not in rules

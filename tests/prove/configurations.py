@@ -7,11 +7,11 @@ from bench.prove.inventory import Peer, Scene, scene
 from bench.prove.rewrite import Doors, Rewriting
 from nginx import check
 from nginx.model import Model
-from nginx.writing import written
+from nginx.serializer import serialize
 
 
 def model(text: str) -> Model:
-    return check.read("x", text=text)
+    return check.load_model("x", text=text)
 
 
 def staged(text: str) -> tuple[str, Ledger]:
@@ -19,7 +19,7 @@ def staged(text: str) -> tuple[str, Ledger]:
     found = scene(model(text))
     doors = {site.number: Doors(f"door:{site.number}", f"tls:{site.number}") for site in found.sites}
     rewriting = Rewriting(found, backends(found), doors)
-    return written(rewriting.directives()).text, rewriting.ledger
+    return serialize(rewriting.directives()).text, rewriting.ledger
 
 
 def backends(found: Scene) -> dict[int, dict[Peer, list[str]]]:

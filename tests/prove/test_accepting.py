@@ -9,8 +9,8 @@ import pytest
 from bench.prove.accepting import Refusal, accepted
 from bench.prove.changes import Ledger
 from nginx import tree
+from nginx.serializer import SerializedConfig
 from nginx.variables import Definitions
-from nginx.writing import Written
 
 TEXT = """http {
     gzip_static on;
@@ -22,8 +22,8 @@ PREFIX = "2026/11/25 10:00:00 [emerg] 7#7: "
 
 def judged(
     check: Callable[[str], str | None], *, is_whole: bool = True, ledger: Ledger | None = None
-) -> Written | Refusal:
-    lines = tree.read(TEXT, "mine.conf").directives
+) -> SerializedConfig | Refusal:
+    lines = tree.parse(TEXT, "mine.conf").directives
     found = Definitions(is_whole=is_whole)
     return accepted(lines, check, found, ledger or Ledger(), version="1.2.3")
 
@@ -34,7 +34,7 @@ def unknown_while(word: str, said: str) -> Callable[[str], str | None]:
 
 def test_what_is_accepted_stays() -> None:
     text = judged(lambda _text: None)
-    assert isinstance(text, Written)
+    assert isinstance(text, SerializedConfig)
     assert "gzip_static on;" in text.text
 
 
@@ -42,7 +42,7 @@ def test_what_it_does_not_know_is_left_out_everywhere_and_said() -> None:
     ledger = Ledger()
     said = 'unknown directive "gzip_static" in /scratch/nginx.conf:2'
     text = judged(unknown_while("gzip_static", said), ledger=ledger)
-    assert isinstance(text, Written)
+    assert isinstance(text, SerializedConfig)
     assert "gzip_static" not in text.text
     (change,) = ledger.changes
     assert (change.kind, change.what, change.why) == (
@@ -67,7 +67,7 @@ def test_variables_that_something_left_out_defines_are_empty(variable: str, is_w
         return None if f'map "" ${variable} {{' in text else f'{PREFIX}unknown "{variable}" variable'
 
     text = judged(check, is_whole=is_whole, ledger=ledger)
-    assert isinstance(text, Written)
+    assert isinstance(text, SerializedConfig)
     assert [(change.kind, change.what) for change in ledger.changes] == [("added", f"${variable}")]
 
 

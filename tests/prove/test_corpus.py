@@ -13,7 +13,8 @@ import needs
 import nginx
 from bench.prove import runner
 from bench.prove.runner import Settings
-from nginx import check, fix
+from nginx import check
+from nginx.fix import repair as fix
 from prove.proving import command, here, needs_nginx
 
 CONF = Path(nginx.__file__).parent / "conf"
@@ -67,11 +68,11 @@ def configurations() -> list[tuple[Path, list[Path]]]:
     ("path", "handed_over"), configurations(), ids=lambda value: getattr(value, "name", "")
 )
 def test_what_fix_repairs_reuses(path: Path, handed_over: list[Path], version: str) -> None:
-    repair = fix.fix(path, [version], handed_over=handed_over)
+    repair = fix.fix(path, [version], extra_files=handed_over)
     if not repair.after:
         return  # nothing to mend, or nothing that can be
-    before = check.read(path, handed_over=handed_over)
-    after = check.read(path, handed_over=handed_over, replaced=repair.after)
+    before = check.load_model(path, extra_files=handed_over)
+    after = check.load_model(path, extra_files=handed_over, replaced=repair.after)
     found = runner.prove(after, here()[version], Settings(lab="loopback"))
     assert found.refusal is None, found.refusal
     repaired = [

@@ -71,7 +71,7 @@ def test_http2_upstream(version: str) -> None:
 def test_who_closes_first_hangs_on_the_backend(close: str, sides: str | None, version: str) -> None:
     text = "server { location / { proxy_pass http://a; proxy_set_header Connection close; } }"
     found = outcome(text, version, close=close)
-    assert found.predicted.closer == "race"
+    assert found.predicted.closes_first == "race"
     assert found.measured is not None
     assert sum(found.measured.closed_first.values()) >= found.measured.connections
     if sides is not None:

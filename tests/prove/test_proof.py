@@ -9,7 +9,7 @@ import pytest
 from bench.prove.accepting import Refusal
 from bench.prove.inventory import scene
 from bench.prove.proof import Measured, Outcome, Proof, Witnesses
-from nginx.verdict import Answer, Closer, Verdict
+from nginx.verdict import Answer, ClosesFirst, Verdict
 from prove.configurations import model
 
 SPOT = scene(model("server { location / { proxy_pass http://a; } }")).spots[0]
@@ -20,8 +20,8 @@ def measured(connections: int, requests: int = 8, **more: Any) -> Measured:
     return Measured(requests, connections, statuses={200: requests}, **known | more)
 
 
-def outcome(answer: Answer, closer: Closer | None, seen: Measured | None) -> Outcome:
-    return Outcome(SPOT, Verdict(answer, closer, None, "1.1", (), "because"), None, "", seen)
+def outcome(answer: Answer, closes_first: ClosesFirst | None, seen: Measured | None) -> Outcome:
+    return Outcome(SPOT, Verdict(answer, closes_first, None, "1.1", (), "because"), None, "", seen)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_the_answer_of_counts(connections: int, answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "closer", "seen", "agrees", "said"),
+    ("answer", "closes_first", "seen", "agrees", "said"),
     [
         ("reused", None, measured(1), True, None),
         ("reused", None, measured(8), False, "check says reused, traffic says not reused"),
@@ -60,9 +60,13 @@ def test_the_answer_of_counts(connections: int, answer: str) -> None:
     ],
 )
 def test_agreement(
-    answer: Answer, closer: Closer | None, seen: Measured | None, agrees: bool | None, said: str | None
+    answer: Answer,
+    closes_first: ClosesFirst | None,
+    seen: Measured | None,
+    agrees: bool | None,
+    said: str | None,
 ) -> None:
-    found = outcome(answer, closer, seen)
+    found = outcome(answer, closes_first, seen)
     assert (found.agrees, found.disagreement) == (agrees, said)
 
 

@@ -13,9 +13,9 @@ from bench.prove import allowlist
 from bench.prove.inventory import scene
 from bench.prove.rewrite import Doors, Rewriting
 from nginx import tree, versions
+from nginx.serializer import serialize
 from nginx.targets import PROTOCOLS
 from nginx.tree import Directive
-from nginx.writing import written
 from prove.configurations import backends, model, staged
 
 
@@ -117,7 +117,7 @@ def test_http2_is_said_as_the_version_has_it(version: str, listens: list[str]) -
     found = scene(model("server { listen 443 ssl http2; location / { proxy_pass http://a; } }"))
     doors = {1: Doors("door:1", "tls:1", "two:1")}
     rewriting = Rewriting(found, backends(found), doors, version=versions.parse(version))
-    text = written(rewriting.directives()).text
+    text = serialize(rewriting.directives()).text
     assert [
         line.strip()[:-1] for line in text.splitlines() if re.match(r" *(listen|http2) ", line)
     ] == listens
@@ -126,7 +126,7 @@ def test_http2_is_said_as_the_version_has_it(version: str, listens: list[str]) -
 def test_servers_without_a_door_are_left_out() -> None:
     found = scene(model("server { location / { proxy_pass http://a; } }" * 2))
     rewriting = Rewriting(found, backends(found), {1: Doors("door:1", "tls:1")})
-    assert written(rewriting.directives()).text.count("server {") == 1
+    assert serialize(rewriting.directives()).text.count("server {") == 1
     assert "there are no ports for so many" in {change.why for change in rewriting.ledger.changes}
 
 
@@ -250,7 +250,7 @@ def test_nothing_comes_through_that_is_not_listed(
         f"{' '.join(main)} http {{ {' '.join(http)} upstream app {{ server 192.0.2.8; {' '.join(location)} }}"
         f" server {{ {' '.join(server)} location / {{ {' '.join(location)} {passing} }} }} }}"
     )
-    for line in lines_of(tree.read(text, "x").directives):
+    for line in lines_of(tree.parse(text, "x").directives):
         is_ours = str(line) in OWN or line.name in STRUCTURE | allowlist.DATA
         is_led_elsewhere = line.name in PROTOCOLS and "192.0.2" not in line.args[0]
         assert is_ours or is_led_elsewhere or line.name in allowlist.KEPT | allowlist.UPSTREAM, line

@@ -57,7 +57,7 @@ def test_a_folder_is_asked_about_as_a_whole(tmp_path: Path) -> None:
     (tmp_path / "nginx.conf").write_text("events {}\nhttp {\n include conf.d/*.conf;\n}\n")
     (tmp_path / "conf.d/pool.conf").write_text("upstream a { server b; keepalive 4; }\n")
     (tmp_path / "conf.d/site.conf").write_text(f"{SITE} }} }}")
-    found = list(check.models(tmp_path))
+    found = list(check.load_models(tmp_path))
     assert len(found) == 1
     assert said(found[0], next(iter(here().values()))) is None
 

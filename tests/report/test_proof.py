@@ -55,7 +55,7 @@ def test_a_proof() -> None:
 
 def test_what_is_wrong_is_loud() -> None:
     found = proof()
-    found.outcomes = [replace(OUTCOME, predicted=replace(VERDICT, answer="reused", closer=None))]
+    found.outcomes = [replace(OUTCOME, predicted=replace(VERDICT, answer="reused", closes_first=None))]
     found.witnesses = Witnesses(9, 8)
     text = report.proofs([found], "never")
     assert "      DISAGREE   check says reused, traffic says not reused: a bug of bench, please" in text

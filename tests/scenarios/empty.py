@@ -9,7 +9,7 @@ from typing import Any
 from bench.experiment.case import Case
 from bench.experiment.definition import Figures, Scenario, Settings
 from bench.experiment.saturation import Reading
-from bench.experiment.trial_result import Edge, Happening, Played
+from bench.experiment.trial_result import Edge, Fault, TrialResult
 from bench.observe.host import HostSample
 from bench.plan import run_plan
 from bench.runs.record import ROLES
@@ -59,17 +59,17 @@ class Empty:
         warmup_s: float,
         duration_s: float | None,
         timeout_s: float = 30.0,
-        happenings: Sequence[Happening] = (),
-    ) -> Played:
+        faults: Sequence[Fault] = (),
+    ) -> TrialResult:
         """Let everything happen at once."""
-        for happening in happenings:
-            self._now_s = happening.at_s
-            happening.act()
+        for fault in faults:
+            self._now_s = fault.at_s
+            fault.act()
         first, last = (
             Edge(round(at_s * S), Reading(0, [], None), dict.fromkeys(ROLES, used_s), None, None)
             for at_s, used_s in ((warmup_s, 1.0), (warmup_s + (duration_s or 1.0), 1.5))
         )
-        return Played(0, first, last, self._told, self._samples, {}, (), 0.0, False)
+        return TrialResult(0, first, last, self._told, self._samples, {}, (), 0.0, False)
 
 
 def perform(
@@ -81,5 +81,5 @@ def perform(
     samples: Sequence[HostSample] = (),
 ) -> tuple[Figures, Empty]:
     """Have a scenario perform one way, its clients telling `told`; return its figures and the stage."""
-    stage: Any = Empty(told, samples)
-    return scenario.perform(stage, Case(variant, run_plan.Subject(name=subject)), settings), stage
+    testbed: Any = Empty(told, samples)
+    return scenario.perform(testbed, Case(variant, run_plan.Subject(name=subject)), settings), testbed

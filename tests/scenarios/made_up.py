@@ -18,7 +18,7 @@ from bench.experiment.definition import (
     Variant,
 )
 from bench.experiment.front import Front
-from bench.experiment.testbed import Stage
+from bench.experiment.testbed import Testbed
 from bench.runs.record import Percentiles, SubjectRecord, TrialWarning
 from bench.runs.scenario_record import Hop, ScenarioTrial, Use
 
@@ -32,7 +32,7 @@ class TeaSettings(Settings):
     sugar: bool = False
 
 
-def perform(stage: Stage, case: Case, settings: Any) -> Figures:
+def perform(testbed: Testbed, case: Case, settings: Any) -> Figures:
     """Is never called."""
     raise AssertionError(case)
 

@@ -12,7 +12,7 @@ from bench.experiment.case import Case
 from bench.experiment.definition import Figures
 from bench.experiment.saturation import Reading
 from bench.experiment.scenario_summary import Counts, Facts
-from bench.experiment.trial_result import Edge, Played
+from bench.experiment.trial_result import Edge, TrialResult
 from bench.observe.counters import Counters
 from bench.observe.host import Peaks
 from bench.observe.sampler import Observed
@@ -53,10 +53,10 @@ def facts(
         )
         for host, time_wait in (("client", 0), ("proxy", 3), ("backend", 0))
     }
-    played = Played(start_ns, edges[0], edges[1], (), (), seen, ("a note",), 0.01, False)
+    result = TrialResult(start_ns, edges[0], edges[1], (), (), seen, ("a note",), 0.01, False)
     case = Case("sse", Subject(subject))
     figures = Figures(units=100, figures={"lost": 0}, times_us={"delay": {1000: 90, 5000: 10}})
-    known = Facts(7, case, "namespaces", "1.2", played, figures, Counts(counted or Counted(), servers))
+    known = Facts(7, case, "namespaces", "1.2", result, figures, Counts(counted or Counted(), servers))
     return known._replace(**changes)
 
 
@@ -88,27 +88,27 @@ def test_a_warning_that_voids_makes_a_trial_invalid() -> None:
 
 def test_clients_that_had_no_core_void_what_is_not_paced() -> None:
     known = facts()
-    starved = replace(known.played.last, reading=Reading(known.played.last.moment_ns, [1.5], 0.0))
+    starved = replace(known.result.last, reading=Reading(known.result.last.moment_ns, [1.5], 0.0))
     for is_paced, valid in ((True, True), (False, False)):
-        played = replace(known.played, last=starved)
+        result = replace(known.result, last=starved)
         figures = Figures(units=1, is_paced=is_paced)
-        trial = scenario_summary.outcome(known._replace(played=played, figures=figures)).trial
+        trial = scenario_summary.outcome(known._replace(result=result, figures=figures)).trial
         assert (trial.valid, trial.warnings[-1].code) == (valid, "generator-saturated")
 
 
 def test_time_wait_may_have_been_higher_between_or_at_the_end() -> None:
     known = facts()
-    proxy = known.played.seen["proxy"]
+    proxy = known.result.seen["proxy"]
     for sampled, surveyed, peak in ((9, 3, 9), (1, 3, 3)):
         seen = replace(proxy, peaks=Peaks(time_wait=sampled), survey=Survey(surveyed, 0, 0, 0, 0, 0))
-        played = replace(known.played, seen={**known.played.seen, "proxy": seen})
-        counted = scenario_summary.outcome(known._replace(played=played)).trial.time_wait["proxy"]
+        result = replace(known.result, seen={**known.result.seen, "proxy": seen})
+        counted = scenario_summary.outcome(known._replace(result=result)).trial.time_wait["proxy"]
         assert (counted.peak, counted.end) == (peak, surveyed)
 
 
 def test_what_the_network_between_opened_on_the_proxys_host_is_not_the_proxys() -> None:
     known = facts(servers=10)
-    trial = scenario_summary.outcome(known._replace(played=replace(known.played, opened_beside=2))).trial
+    trial = scenario_summary.outcome(known._replace(result=replace(known.result, opened_by_network=2))).trial
     assert (trial.hops["back"].opened, trial.hops["back"].accepted) == (10, 10)
 
 
@@ -158,6 +158,6 @@ def test_witnesses_that_disagree_are_a_warning(counted: Counted, servers: int, s
 def test_clients_that_cost_more_than_all_they_ask_are_a_warning() -> None:
     known = facts()
     used = {"client": 9.0, "proxy": 1.2, "backend": 1.8}
-    heavy = replace(known.played, last=replace(known.played.last, cpu_s=used))
-    trial = scenario_summary.outcome(known._replace(played=heavy)).trial
+    heavy = replace(known.result, last=replace(known.result.last, cpu_s=used))
+    trial = scenario_summary.outcome(known._replace(result=heavy)).trial
     assert "client-heavier" in [warning.code for warning in trial.warnings]

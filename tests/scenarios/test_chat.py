@@ -83,10 +83,10 @@ def test_a_restart_of_any_proxy_is_survived(subject: str, tmp_path: Path) -> Non
 @pytest.mark.long
 @pytest.mark.parametrize("subject", ["nginx", "haproxy", "envoy", "asyncio"])
 def test_silence_ends_connections_and_a_heartbeat_keeps_them(subject: str, tmp_path: Path) -> None:
-    played = play(tmp_path, subject, "idle", "idle-beats", "--set", "idle_s=1", "--set", "duration_s=4")
-    assert wrong(played["idle"]) == wrong(played["idle-beats"]) == NOTHING_WRONG
-    assert played["idle"]["figures"]["dropped"] > 0
-    assert played["idle-beats"]["figures"]["dropped"] == 0
+    result = play(tmp_path, subject, "idle", "idle-beats", "--set", "idle_s=1", "--set", "duration_s=4")
+    assert wrong(result["idle"]) == wrong(result["idle-beats"]) == NOTHING_WRONG
+    assert result["idle"]["figures"]["dropped"] > 0
+    assert result["idle-beats"]["figures"]["dropped"] == 0
 
 
 @pytest.mark.parametrize(

@@ -65,9 +65,9 @@ def test_a_server_that_drops_half_of_its_subscribers_costs_reconnects_and_no_mes
     subject: str, variants: tuple[str, ...], tmp_path: Path
 ) -> None:
     flags = ("--subject", subject, "--set", "drop_every_s=0.3", "--set", "retry_s=0.05")
-    played = play(tmp_path, *flags, *(flag for variant in variants for flag in ("--variant", variant)))
+    result = play(tmp_path, *flags, *(flag for variant in variants for flag in ("--variant", variant)))
     for variant in variants:
-        figures = played[variant, subject]["figures"]
+        figures = result[variant, subject]["figures"]
         assert figures["reconnects"] > 0, variant
         assert (figures["lost"], figures["doubled"]) == (0, 0), variant
 

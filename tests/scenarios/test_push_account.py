@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.experiment.saturation import Reading
-from bench.experiment.trial_result import Edge, Played
+from bench.experiment.trial_result import Edge, TrialResult
 from bench.observe.host import HostSample
 from bench.scenarios.push import account
 from bench.scenarios.push.settings import PushSettings
@@ -16,29 +16,29 @@ IN_TIME = [[1000, 100]]
 LATE = [[200_000, 100]]
 
 
-def played(
+def result(
     *clients: dict[str, Any], interrupted: bool = False, samples: tuple[HostSample, ...] = ()
-) -> Played:
+) -> TrialResult:
     """Return a trial whose clients told no more than `clients` say, over a window of ten seconds."""
     silent: dict[str, Any] = {"published": 5, "published_total": 6, "published_steps": {}, "behind": []}
     silent |= dict.fromkeys(("delivered", "gaps", "doubled", "reconnects", "refused", "requests"), 0)
     silent |= {"too_large": 0, "stalled_delivered": 0, "delay_us": [], "steps_us": {}}
     first, last = (Edge(s * 10**9, Reading(s * 10**9, [0.0], 0.0), {}, None, None) for s in (1, 11))
     done = tuple({**silent, **told} for told in clients)
-    return Played(0, first, last, done, samples, {}, (), 0.0, interrupted)
+    return TrialResult(0, first, last, done, samples, {}, (), 0.0, interrupted)
 
 
 def limit_of(published: dict[str, int], delays: dict[str, list[list[int]]], **how: Any) -> tuple[Any, Any]:
     """Return (most carried, whether more was too much) of ten subscribers, from 10/s in steps of 2 s."""
     settings = PushSettings(subscribers=10, messages_per_s=10.0, find_limit=True)
     told = {"published_steps": published, "steps_us": delays}
-    figures = account.figures(played(told, **how), settings, None).figures
+    figures = account.figures(result(told, **how), settings, None).figures
     return figures["limit_per_s"], figures["limit_reached"]
 
 
 def test_what_one_missed_in_between_and_what_it_never_had_are_both_lost() -> None:
     told = [{"gaps": 2, "behind": [4, 6], "delivered": 30}, {"behind": [1], "delivered": 20}]
-    found = account.figures(played(*told), PushSettings(subscribers=10, client_processes=2), None)
+    found = account.figures(result(*told), PushSettings(subscribers=10, client_processes=2), None)
     assert found.figures["lost"] == 2 + (6 - 4) + (6 - 6) + (6 - 1)
     assert (found.units, found.figures["delivered_per_s"]) == (50, 5.0)
     assert [(warning.code, warning.voids) for warning in found.warnings] == [("lost", True)]
@@ -70,5 +70,5 @@ def test_the_cores_at_the_limit_are_those_of_the_last_step_that_was_tried(
     samples = [HostSample(t_ns=(at + 1) * 10**9, host="client", cpu_s=1 + cpu) for at, cpu in enumerate(used)]
     settings = PushSettings(subscribers=10, messages_per_s=10.0, find_limit=True)
     told = {"published_steps": published, "steps_us": {"0": IN_TIME, "1": LATE}}
-    figures = account.figures(played(told, samples=tuple(samples)), settings, None).figures
+    figures = account.figures(result(told, samples=tuple(samples)), settings, None).figures
     assert figures["cores_at_limit_client"] == pytest.approx(cores)

@@ -15,7 +15,7 @@ from bench.scenarios.stream.clients import END, Reader, Reading
 from bench.scenarios.stream.definition import SCENARIO, StreamSettings
 from bench.scenarios.stream.variants import MANNERS
 from nginx import versions
-from nginx.render import POOL_OFF, Reuse, Settings, conf
+from nginx.render import POOL_OFF, Reuse, SiteSettings, conf
 from scenarios import empty
 
 SMALL = ("--set", "tokens=20", "--set", "streams=2", "--set", "every_s=0.01", "--set", "warmup_s=0.2")
@@ -35,18 +35,18 @@ def play(root: Path, *arguments: str) -> dict[tuple[str, str], dict[str, Any]]:
 def test_every_token_comes_once_and_in_time(subject: str, tmp_path: Path) -> None:
     if subject == "nginx":
         needs.need(subject)
-    played = play(tmp_path, "--subject", subject, "--variant", "sse", "--variant", "websocket")
-    for trial in played.values():
+    result = play(tmp_path, "--subject", subject, "--variant", "sse", "--variant", "websocket")
+    for trial in result.values():
         assert trial["figures"] == {"tokens": 40, "lost": 0, "doubled": 0, "cut": 0}
         assert trial["units"] == 40
-    assert len(played["sse", subject]["curves"]["tokens"]) == 20
+    assert len(result["sse", subject]["curves"]["tokens"]) == 20
 
 
 @needs_nginx
 def test_a_small_answer_waits_for_its_end_behind_http10_and_is_cut_by_a_short_timeout(tmp_path: Path) -> None:
     variants = ("--variant", "http10", "--variant", "read-timeout")
-    played = play(tmp_path, "--subject", "nginx", *variants)
-    held, cut = played["http10", "nginx"], played["read-timeout", "nginx"]
+    result = play(tmp_path, "--subject", "nginx", *variants)
+    held, cut = result["http10", "nginx"], result["read-timeout", "nginx"]
     # 20 tokens are no whole buffer: the first comes with the last, which is written 190 ms after it.
     assert held["times_ms"]["first"]["p50"] > 150
     assert held["figures"]["lost"] == 0
@@ -73,7 +73,7 @@ def test_a_browser_reads_an_answer_like_the_others(tmp_path: Path) -> None:
 )
 def test_a_way_is_what_nginx_is_told(variant: str, lines: set[str]) -> None:
     version = versions.parse("1.22.1")
-    plain = Settings("127.0.0.1:80", ["127.0.0.1:81"], Reuse(keepalive=POOL_OFF), version, streams=True)
+    plain = SiteSettings("127.0.0.1:80", ["127.0.0.1:81"], Reuse(keepalive=POOL_OFF), version, streams=True)
     told = {line.strip() for line in conf(MANNERS[variant].applied(plain)).splitlines()}
     assert lines <= told
     about = ("proxy_buffering", "gzip", "proxy_read")
@@ -93,9 +93,9 @@ def test_a_way_is_what_nginx_is_told(variant: str, lines: set[str]) -> None:
 def test_a_way_is_what_server_and_readers_are_told(
     variant: str, flags: list[str], encoding: str, socket: bool
 ) -> None:
-    _, stage = empty.perform(SCENARIO, variant, StreamSettings(tokens=20, every_s=0.5), TOLD)
-    assert list(stage.flags) == ["--tokens", "20", "--every", "0.5", *flags]
-    assert [(job["encoding"], job["socket"]) for job in stage.jobs] == [(encoding, socket)]
+    _, testbed = empty.perform(SCENARIO, variant, StreamSettings(tokens=20, every_s=0.5), TOLD)
+    assert list(testbed.flags) == ["--tokens", "20", "--every", "0.5", *flags]
+    assert [(job["encoding"], job["socket"]) for job in testbed.jobs] == [(encoding, socket)]
 
 
 def test_what_did_not_come_is_lost_and_what_came_twice_makes_up_for_nothing() -> None:

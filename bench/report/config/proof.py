@@ -71,9 +71,10 @@ def _helped(request: Request | None) -> str:
 def _predicted(verdict: Verdict) -> str:
     if verdict.answer == "depends":
         return verdict.reason
-    if verdict.closer is None:
+    if verdict.closes_first is None:
         return verdict.answer
-    closing = "a race who closes first" if verdict.closer == "race" else f"{verdict.closer} closes first"
+    side = verdict.closes_first
+    closing = "a race who closes first" if side == "race" else f"{side} closes first"
     return f"{verdict.answer}; {closing}"
 
 

@@ -10,8 +10,8 @@ from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Distribution, Figures, Need, Scenario, Settings, Variant
 from bench.experiment.environments import ROCKETMQ
 from bench.experiment.front import Front
-from bench.experiment.testbed import Stage
-from bench.experiment.trial_result import Played
+from bench.experiment.testbed import Testbed
+from bench.experiment.trial_result import TrialResult
 from bench.plan.run_plan import Mode
 from bench.runs.record import TrialWarning
 from bench.subjects.subject import Carries
@@ -40,15 +40,15 @@ class BrokerSettings(Settings):
     duration_s: float = 10.0
 
 
-def perform(stage: Stage, case: Case, settings: BrokerSettings) -> Figures:
+def perform(testbed: Testbed, case: Case, settings: BrokerSettings) -> Figures:
     """Let one producer and all consumers play one way, and add up what was delivered."""
     if case.variant == _REAL:
-        return _perform_real(stage, settings)
-    server = stage.serve("backends.broker", "--style", "push" if case.variant == "push" else "pull")
+        return _perform_real(testbed, settings)
+    server = testbed.start_server("backends.broker", "--style", "push" if case.variant == "push" else "pull")
     patience_s = settings.poll_every_s + _LAST_S
     job = {
         "variant": case.variant,
-        "address": stage.open(server.addresses),
+        "address": testbed.start_proxy(server.addresses),
         "consumers": settings.consumers,
         "messages_per_s": settings.messages_per_s,
         "poll_every_s": settings.poll_every_s,
@@ -56,8 +56,8 @@ def perform(stage: Stage, case: Case, settings: BrokerSettings) -> Figures:
         "patience_s": patience_s,
         "connections": settings.consumers + _SPARE_CONNECTIONS,
     }
-    stage.clients("bench.scenarios.broker.clients", [job])
-    return _figures(stage.play(settings.warmup_s, settings.duration_s, timeout_s=patience_s + 30.0))
+    testbed.start_clients("bench.scenarios.broker.clients", [job])
+    return _figures(testbed.run(settings.warmup_s, settings.duration_s, timeout_s=patience_s + 30.0))
 
 
 def front(case: Case, settings: BrokerSettings) -> Front | None:
@@ -78,23 +78,23 @@ def refuse(case: Case, settings: BrokerSettings) -> str | None:
     return None
 
 
-def _perform_real(stage: Stage, settings: BrokerSettings) -> Figures:
+def _perform_real(testbed: Testbed, settings: BrokerSettings) -> Figures:
     """Let a few of RocketMQ's own consumers pull; what they cost is theirs, and not compared."""
-    server = stage.serve("backends.broker_grpc", environment=ROCKETMQ)
+    server = testbed.start_server("backends.broker_grpc", environment=ROCKETMQ)
     job = {
         "address": server.address,
         "consumers": settings.real_consumers,
         "messages_per_s": settings.messages_per_s,
         "hold_s": settings.hold_s,
     }
-    stage.clients("bench.scenarios.sdk.rocketmq", [job], environment=ROCKETMQ)
+    testbed.start_clients("bench.scenarios.sdk.rocketmq", [job], environment=ROCKETMQ)
     return _figures(
-        stage.play(settings.warmup_s + _REAL_START_S, settings.duration_s, settings.hold_s + 30.0)
+        testbed.run(settings.warmup_s + _REAL_START_S, settings.duration_s, settings.hold_s + 30.0)
     )
 
 
-def _figures(played: Played) -> Figures:
-    told = played.done[0]
+def _figures(result: TrialResult) -> Figures:
+    told = result.done[0]
     delivered, pulls = int(told["delivered"]), int(told["pulls"])
     return Figures(
         units=delivered,
@@ -103,7 +103,7 @@ def _figures(played: Played) -> Figures:
             "pulls": pulls,
             "empty": told["empty"],
             "empty_per_message": told["empty"] / delivered if delivered else None,
-            "held": played.held,
+            "held": result.held,
         },
         times_us={"delay": histogram.merge([dict(told["delay_us"])])},
         warnings=_warnings(told),

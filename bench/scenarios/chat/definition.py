@@ -12,8 +12,8 @@ from bench.errors import PlanError
 from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Curves, Figures, Need, Scenario, Settings, Variant
 from bench.experiment.front import Front
-from bench.experiment.testbed import Stage
-from bench.experiment.trial_result import Happening, Played
+from bench.experiment.testbed import Testbed
+from bench.experiment.trial_result import Fault, TrialResult
 from bench.runs.record import TrialWarning
 from bench.scenarios.chat import servers
 from bench.subjects.subject import Carries
@@ -63,12 +63,12 @@ class ChatSettings(Settings):
         return self.rooms + self.agents
 
 
-def perform(stage: Stage, case: Case, settings: ChatSettings) -> Figures:
+def perform(testbed: Testbed, case: Case, settings: ChatSettings) -> Figures:
     """Let all members come in and talk, and something happen to the proxy, and add up what was heard."""
     is_idle = case.variant in _IDLE_WAYS
-    upstream = servers.channels(stage) if case.variant == "channels" else servers.ours(stage)
+    upstream = servers.channels(testbed) if case.variant == "channels" else servers.ours(testbed)
     job = {
-        "address": stage.open([upstream]),
+        "address": testbed.start_proxy([upstream]),
         "connections": settings.connections + _SPARE_CONNECTIONS,
         "rooms": settings.rooms,
         "agents": settings.agents,
@@ -77,11 +77,11 @@ def perform(stage: Stage, case: Case, settings: ChatSettings) -> Figures:
         "say_every_s": 4 * settings.idle_s if is_idle else settings.say_every_s,
         "beat_every_s": settings.idle_s / 3 if case.variant == "idle-beats" else 0,
     }
-    stage.clients("bench.scenarios.chat.clients", [job])
-    played = stage.play(
-        settings.warmup_s, settings.duration_s, happenings=_happenings(stage, case.variant, settings)
+    testbed.start_clients("bench.scenarios.chat.clients", [job])
+    result = testbed.run(
+        settings.warmup_s, settings.duration_s, faults=_happenings(testbed, case.variant, settings)
     )
-    return _figures(played, case, settings)
+    return _figures(result, case, settings)
 
 
 def front(case: Case, settings: ChatSettings) -> Front:
@@ -92,15 +92,15 @@ def front(case: Case, settings: ChatSettings) -> Front:
     return Front(settings.connections + _SPARE_CONNECTIONS, carries=carries)
 
 
-def _happenings(stage: Stage, variant: str, settings: ChatSettings) -> list[Happening]:
-    acts = {"reload": stage.reload, "restart": stage.restart}
-    return [Happening(settings.warmup_s + settings.happens_s, acts[variant])] if variant in acts else []
+def _happenings(testbed: Testbed, variant: str, settings: ChatSettings) -> list[Fault]:
+    acts = {"reload": testbed.reload, "restart": testbed.restart}
+    return [Fault(settings.warmup_s + settings.happens_s, acts[variant])] if variant in acts else []
 
 
-def _figures(played: Played, case: Case, settings: ChatSettings) -> Figures:
-    told = played.done[0]
+def _figures(result: TrialResult, case: Case, settings: ChatSettings) -> Figures:
+    told = result.done[0]
     dropped, back = sorted(told["dropped_ns"]), sorted(told["back_ns"])
-    happened_ns = played.first.moment_ns + round(settings.happens_s * 1e9)
+    happened_ns = result.first.moment_ns + round(settings.happens_s * 1e9)
     after = [each for each in back if each >= happened_ns]
     has_happened = case.variant in ("reload", "restart")
     counted: dict[str, float | int | None] = {
@@ -114,16 +114,16 @@ def _figures(played: Played, case: Case, settings: ChatSettings) -> Figures:
         units=told["heard"],
         figures=counted,
         times_us={"delay": histogram.merge([{pair[0]: pair[1] for pair in told["delay_us"]}])},
-        curves={"members": _curve(played, dropped, back, settings.connections)} if has_happened else {},
+        curves={"members": _curve(result, dropped, back, settings.connections)} if has_happened else {},
         warnings=_warnings(told),
     )
 
 
 def _curve(
-    played: Played, dropped: Sequence[int], back: Sequence[int], connections: int
+    result: TrialResult, dropped: Sequence[int], back: Sequence[int], connections: int
 ) -> list[tuple[float, float]]:
     """Return how many members were in their rooms along the window."""
-    begin_ns, end_ns = played.first.moment_ns, played.last.moment_ns
+    begin_ns, end_ns = result.first.moment_ns, result.last.moment_ns
     points = []
     for moment_ns in range(begin_ns, end_ns, _CURVE_STEP_NS):
         away = sum(each <= moment_ns for each in dropped) - sum(each <= moment_ns for each in back)

@@ -5,21 +5,21 @@ from __future__ import annotations
 import socket
 import sys
 
-from bench.experiment.testbed import Stage
+from bench.experiment.testbed import Testbed
 from bench.subjects import launch
 
 _APPLICATION = "backends.chat_channels:application"
 _BACKLOG_PATIENCE = ("--websocket_connect_timeout", "30", "--websocket_timeout", "-1", "--ping-interval", "0")
 
 
-def ours(stage: Stage) -> str:
+def ours(testbed: Testbed) -> str:
     """Start our server; return where it listens."""
-    return stage.serve("backends.chat").address
+    return testbed.start_server("backends.chat").address
 
 
-def channels(stage: Stage) -> str:
+def channels(testbed: Testbed) -> str:
     """Start Daphne with the application; return where it listens. It counts nothing of its own."""
-    host, _, port = stage.address("backend").rpartition(":")
+    host, _, port = testbed.address("backend").rpartition(":")
     if port == "0":  # it would not say which one it was given
         with socket.socket() as probe:
             probe.bind((host, 0))
@@ -37,8 +37,8 @@ def channels(stage: Stage) -> str:
         *_BACKLOG_PATIENCE,
         _APPLICATION,
     ]
-    place = stage.place.hosts["backend"]
-    process = place.start(argv, name="daphne", cpus=stage.cores("backend"), control=False)
+    place = testbed.place.hosts["backend"]
+    process = place.start(argv, name="daphne", cpus=testbed.cores("backend"), control=False)
     launch.await_listening(place, process, f"{host}:{port}")
-    stage.watch_process(process.pid, int(port))
+    testbed.observe_process(process.pid, int(port))
     return f"{host}:{port}"

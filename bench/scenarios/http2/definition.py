@@ -10,7 +10,7 @@ from bench.errors import PlanError
 from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Figures, Need, Scenario, Settings, Variant
 from bench.experiment.front import Front
-from bench.experiment.testbed import Stage
+from bench.experiment.testbed import Testbed
 from bench.load import external
 from bench.plan.run_plan import Mode
 from bench.runs.record import TrialWarning
@@ -78,21 +78,21 @@ def front(case: Case, settings: Http2Settings) -> Front:
     )
 
 
-def perform(stage: Stage, case: Case, settings: Http2Settings) -> Figures:
+def perform(testbed: Testbed, case: Case, settings: Http2Settings) -> Figures:
     """Let all ask in one way, a slow request among them every so often."""
-    server = stage.serve("backends.streams")
+    server = testbed.start_server("backends.streams")
     job = {
         "client": _CLIENT[case.variant],
-        "address": stage.open(server.addresses),
+        "address": testbed.start_proxy(server.addresses),
         "connections": settings.concurrent + _SPARE,
         "concurrent": settings.concurrent,
         "fields": fields(settings),
         "slow_ms": settings.slow_ms,
         "slow_every_s": settings.slow_every_s,
     }
-    stage.clients(f"bench.scenarios.http2.{_GENERATORS[settings.generator]}", [job])
-    played = stage.play(settings.warmup_s, settings.duration_s)
-    told, counted = played.done[0], server.count()
+    testbed.start_clients(f"bench.scenarios.http2.{_GENERATORS[settings.generator]}", [job])
+    result = testbed.run(settings.warmup_s, settings.duration_s)
+    told, counted = result.done[0], server.count()
     requests = int(told["requests"])
     warnings = []
     if told["failed"]:
@@ -100,7 +100,7 @@ def perform(stage: Stage, case: Case, settings: Http2Settings) -> Figures:
     return Figures(
         units=requests,
         figures={
-            "requests_per_s": requests / played.window_s,
+            "requests_per_s": requests / result.window_s,
             "failed": told["failed"],
             "connections": told["connections"],
             "server_connections": counted["accepted"],

@@ -10,8 +10,8 @@ from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Curves, Figures, Need, Scenario, Settings, Variant
 from bench.experiment.front import Front
 from bench.experiment.scenario_roles import Server
-from bench.experiment.testbed import Stage
-from bench.experiment.trial_result import Happening
+from bench.experiment.testbed import Testbed
+from bench.experiment.trial_result import Fault
 from bench.lab import Lab
 from bench.runs.record import TrialWarning
 from bench.scenarios.migration import network, silence
@@ -53,15 +53,15 @@ def front(case: Case, settings: MigrationSettings) -> Front:
     )
 
 
-def perform(stage: Stage, case: Case, settings: MigrationSettings) -> Figures:
+def perform(testbed: Testbed, case: Case, settings: MigrationSettings) -> Figures:
     """Have one client follow an answer, and change its address in the middle."""
     is_quic = case.variant.startswith("quic")
-    issued = certificates.issue(_names(stage.place)) if is_quic else None
-    shown = _files(stage.place, issued) if issued is not None and case.subject.name == "direct" else ()
+    issued = certificates.issue(_names(testbed.place)) if is_quic else None
+    shown = _files(testbed.place, issued) if issued is not None and case.subject.name == "direct" else ()
     told = ("--tokens", str(settings.tokens), "--every", str(settings.every_s))
-    server = stage.serve("backends.answer", *told, *shown)
-    entrance = stage.open(server.addresses, None if issued is None else issued.certificate)
-    way_there = network.lay(stage, entrance, settings.round_trip_s)
+    server = testbed.start_server("backends.answer", *told, *shown)
+    entrance = testbed.start_proxy(server.addresses, None if issued is None else issued.certificate)
+    way_there = network.lay(testbed, entrance, settings.round_trip_s)
     job = {
         "variant": case.variant,
         "address": way_there.entry,
@@ -73,21 +73,21 @@ def perform(stage: Stage, case: Case, settings: MigrationSettings) -> Figures:
         "idle_timeout_s": settings.idle_timeout_s,
         "watch_s": settings.watch_s,
     }
-    stage.clients(f"bench.scenarios.migration.{'quic' if is_quic else 'tcp'}", [job])
+    testbed.start_clients(f"bench.scenarios.migration.{'quic' if is_quic else 'tcp'}", [job])
 
     def arrive() -> None:
         way_there.arrive()
-        stage.cast.tell({"command": "moved", "address": way_there.new})
+        testbed.roles.tell({"command": "moved", "address": way_there.new})
 
-    happenings = [
-        Happening(settings.move_at_s, way_there.leave),
-        Happening(settings.move_at_s + settings.outage_s, arrive),
+    faults = [
+        Fault(settings.move_at_s, way_there.leave),
+        Fault(settings.move_at_s + settings.outage_s, arrive),
     ]
-    played = stage.play(0.0, None, settings.watch_s + 10, happenings)
-    moved_s = (way_there.left_ns - played.start_ns) / 1e9
+    result = testbed.run(0.0, None, settings.watch_s + 10, faults)
+    moved_s = (way_there.left_ns - result.start_ns) / 1e9
     outage_s = (way_there.arrived_ns - way_there.left_ns) / 1e9
-    seen = _seen(server) if case.subject.name == "direct" else {"quic": stage.cast.counted().quic}
-    return measured(played.done[0], settings, moved_s, outage_s, seen)
+    seen = _seen(server) if case.subject.name == "direct" else {"quic": testbed.roles.counted().quic}
+    return measured(result.done[0], settings, moved_s, outage_s, seen)
 
 
 def _seen(server: Server) -> dict[str, int | None]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bench.experiment.testbed import Stage
+from bench.experiment.testbed import Testbed
 from bench.lab.roaming import Roaming
 
 _OLD, _NEW = "127.0.0.2", "127.0.0.3"
@@ -38,14 +38,14 @@ class Network:
         self.arrived_ns = time.monotonic_ns()
 
 
-def lay(stage: Stage, front: str, round_trip_s: float) -> Network:
+def lay(testbed: Testbed, front: str, round_trip_s: float) -> Network:
     """Return the network before `front` in the stage's lab."""
     delay = ("--delay-ms", str(round_trip_s * 500))
-    if stage.place.name == "loopback":
-        line = stage.between(front, *delay, "--vanishing", _OLD)
+    if testbed.place.name == "loopback":
+        line = testbed.start_network(front, *delay, "--vanishing", _OLD)
         return Network(line.address, _OLD, _NEW, True, lambda: line.process.send({"command": "vanish"}))
-    wire = "direct" if stage.cast.subject is None else "to-proxy"
-    roaming = Roaming.over(stage.place.hosts["client"], wire)
-    entry = stage.between(front, *delay).address if round_trip_s else front
+    wire = "direct" if testbed.roles.subject is None else "to-proxy"
+    roaming = Roaming.over(testbed.place.hosts["client"], wire)
+    entry = testbed.start_network(front, *delay).address if round_trip_s else front
     old = roaming.wire.addresses[0]
     return Network(entry, old, roaming.new, False, roaming.leave, roaming.arrive)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from bench.analysis import histogram
 from bench.experiment.definition import Figures
-from bench.experiment.trial_result import Played
+from bench.experiment.trial_result import TrialResult
 from bench.runs.record import TrialWarning
 from bench.scenarios.push import limit
 from bench.scenarios.push.limit import Step
@@ -18,9 +18,9 @@ Told = Mapping[str, Any]
 """The last words of one client process."""
 
 
-def figures(played: Played, settings: PushSettings, browser: Told | None) -> Figures:
+def figures(result: TrialResult, settings: PushSettings, browser: Told | None) -> Figures:
     """Return what a trial measured."""
-    clients = played.done[: settings.client_processes]
+    clients = result.done[: settings.client_processes]
     published = int(clients[0]["published_total"])
     missing = sum(published - last for told in clients for last in told["behind"])
     delivered = _sum(clients, "delivered")
@@ -36,14 +36,14 @@ def figures(played: Played, settings: PushSettings, browser: Told | None) -> Fig
         "stalled_delivered": _sum(clients, "stalled_delivered") if settings.stalled else None,
         "requests": requests,
         "requests_per_delivery": requests / delivered if delivered else None,
-        "delivered_per_s": delivered / ((played.last.moment_ns - played.first.moment_ns) / 1e9),
+        "delivered_per_s": delivered / ((result.last.moment_ns - result.first.moment_ns) / 1e9),
     }
-    shown = None if browser is None else _shown(browser["got"], published, played)
+    shown = None if browser is None else _shown(browser["got"], published, result)
     if shown is not None:
         counted |= {"browser_delivered": shown.delivered, "browser_lost": shown.lost}
         counted |= {"browser_doubled": shown.doubled}
     if settings.find_limit:
-        counted |= _limit(played, clients, settings)
+        counted |= _limit(result, clients, settings)
     delays = histogram.merge(_counts(told["delay_us"]) for told in clients)
     return Figures(
         units=delivered,
@@ -62,18 +62,18 @@ class Shown(NamedTuple):
     delays_us: Mapping[int, int]
 
 
-def _shown(got: Sequence[tuple[int, str]], published: int, played: Played) -> Shown:
+def _shown(got: Sequence[tuple[int, str]], published: int, result: TrialResult) -> Shown:
     numbers, delays_us = [], Counter[int]()
     for now_ns, text in got:
         number, moment, *_ = text.split(" ", 2)
         numbers.append(int(number))
-        if played.first.moment_ns <= int(moment) < played.last.moment_ns:
+        if result.first.moment_ns <= int(moment) < result.last.moment_ns:
             # To the millisecond at best: a browser's clock is no finer.
             delays_us[max(1, (now_ns - int(moment)) // 1000)] += 1
     return Shown(len(numbers), published - len(set(numbers)), len(numbers) - len(set(numbers)), delays_us)
 
 
-def _limit(played: Played, clients: Sequence[Told], settings: PushSettings) -> dict[str, float | None]:
+def _limit(result: TrialResult, clients: Sequence[Told], settings: PushSettings) -> dict[str, float | None]:
     published = {int(step): count for step, count in clients[0]["published_steps"].items()}
     steps = [
         Step(
@@ -86,13 +86,13 @@ def _limit(played: Played, clients: Sequence[Told], settings: PushSettings) -> d
     count, rate = limit.kept(steps, settings.subscribers, settings.step_s)
     step_ns = round(settings.step_s * 1e9)
     # The step that was too much; where none was tried after the last that was kept, that one.
-    begin_ns = played.first.moment_ns + min(count, max(0, len(steps) - 1)) * step_ns
-    used = limit.cores_used(played.samples, begin_ns, begin_ns + step_ns)
+    begin_ns = result.first.moment_ns + min(count, max(0, len(steps) - 1)) * step_ns
+    used = limit.cores_used(result.samples, begin_ns, begin_ns + step_ns)
     return {
         "limit_per_s": rate,
         "limit_p99_ms": steps[count - 1].p99_ms if count else None,
         # It ends by itself at what is too much only, unless somebody stops it.
-        "limit_reached": int(count < limit.STEPS and not played.interrupted),
+        "limit_reached": int(count < limit.STEPS and not result.interrupted),
         **{f"cores_at_limit_{role}": cores for role, cores in used.items()},
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Distribution, Figures, Need, Scenario, Variant
 from bench.experiment.front import Front
-from bench.experiment.testbed import Stage
+from bench.experiment.testbed import Testbed
 from bench.plan.run_plan import Mode
 from bench.scenarios.push import account, sentence
 from bench.scenarios.push.settings import SPARE_CONNECTIONS, PushSettings, jobs
@@ -18,20 +18,20 @@ _LONGEST_S = 120.0
 """How long a rising rate may take: more steps than any machine gets through."""
 
 
-def perform(stage: Stage, case: Case, settings: PushSettings) -> Figures:
+def perform(testbed: Testbed, case: Case, settings: PushSettings) -> Figures:
     """Let one publisher and all subscribers play one way, and add up what was delivered."""
     module = "backends.push_picows" if case.variant == "websocket-picows" else "backends.push"
-    server = stage.serve(module, "--drop-every", str(settings.drop_every_s))
-    address = stage.open(server.addresses)
-    stage.clients("bench.scenarios.push.clients", list(jobs(settings, case.variant, address)))
+    server = testbed.start_server(module, "--drop-every", str(settings.drop_every_s))
+    address = testbed.start_proxy(server.addresses)
+    testbed.start_clients("bench.scenarios.push.clients", list(jobs(settings, case.variant, address)))
     if settings.browser:
         path = "/?by=websocket" if case.variant in _SOCKETS else "/"
-        stage.clients("bench.scenarios.client.browser", [{"address": address, "path": path}])
+        testbed.start_clients("bench.scenarios.client.browser", [{"address": address, "path": path}])
     if settings.find_limit:
-        played = stage.play(settings.warmup_s, None, _LONGEST_S)
+        result = testbed.run(settings.warmup_s, None, _LONGEST_S)
     else:
-        played = stage.play(settings.warmup_s, settings.duration_s)
-    return account.figures(played, settings, played.done[-1] if settings.browser else None)
+        result = testbed.run(settings.warmup_s, settings.duration_s)
+    return account.figures(result, settings, result.done[-1] if settings.browser else None)
 
 
 def front(case: Case, settings: PushSettings) -> Front:

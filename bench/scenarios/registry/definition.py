@@ -24,8 +24,8 @@ from bench.experiment.definition import (
 )
 from bench.experiment.environments import NACOS
 from bench.experiment.front import Front
-from bench.experiment.testbed import Stage
-from bench.experiment.trial_result import Played
+from bench.experiment.testbed import Testbed
+from bench.experiment.trial_result import TrialResult
 from bench.plan.run_plan import Mode
 from bench.runs.record import TrialWarning
 from bench.subjects.subject import Carries
@@ -154,26 +154,28 @@ def refuse(case: Case, settings: RegistrySettings) -> str | None:
     return None if lack is None else f"{lack}{remedy} or lower settings.instances = {settings.instances}"
 
 
-def perform(stage: Stage, case: Case, settings: RegistrySettings) -> Figures:
+def perform(testbed: Testbed, case: Case, settings: RegistrySettings) -> Figures:
     """Let the instances come, step by step, change some of them in the window, and add up what was seen."""
     if case.variant.startswith(_REAL):
-        return _perform_real(stage, case, settings)
+        return _perform_real(testbed, case, settings)
     style = "stream" if case.variant == "stream" else "http"
     flags = ("--style", style, "--beat", f"{settings.beat_every_s:g}", "--expire", f"{settings.expire_s:g}")
-    server = stage.serve("backends.registry", *flags)
-    address, planned = stage.open(server.addresses), steps(settings)
-    stage.clients("bench.scenarios.registry.clients", [_job(stage, case, settings, address)])
+    server = testbed.start_server("backends.registry", *flags)
+    address, planned = testbed.start_proxy(server.addresses), steps(settings)
+    testbed.start_clients("bench.scenarios.registry.clients", [_job(testbed, case, settings, address)])
     patience_s = _patience_s(settings)
-    played = stage.play(planned[-1].steady_s, settings.duration_s, timeout_s=patience_s + 30.0)
-    return _figures(played, planned, settings)
+    result = testbed.run(planned[-1].steady_s, settings.duration_s, timeout_s=patience_s + 30.0)
+    return _figures(result, planned, settings)
 
 
-def _perform_real(stage: Stage, case: Case, settings: RegistrySettings) -> Figures:
+def _perform_real(testbed: Testbed, case: Case, settings: RegistrySettings) -> Figures:
     """Let a few of Nacos's own clients play; what they cost is theirs, and not compared."""
     if case.variant == "sdk-2":
-        server = stage.serve("backends.registry_grpc", environment=NACOS)
+        server = testbed.start_server("backends.registry_grpc", environment=NACOS)
     else:
-        server = stage.serve("backends.registry", "--style", "http", "--expire", f"{settings.expire_s:g}")
+        server = testbed.start_server(
+            "backends.registry", "--style", "http", "--expire", f"{settings.expire_s:g}"
+        )
     job = {
         "variant": case.variant,
         "address": server.address,
@@ -184,17 +186,17 @@ def _perform_real(stage: Stage, case: Case, settings: RegistrySettings) -> Figur
         "poll_every_s": settings.poll_every_s,
         "patience_s": _patience_s(settings),
     }
-    stage.clients("bench.scenarios.sdk.nacos", [job], environment=NACOS)
+    testbed.start_clients("bench.scenarios.sdk.nacos", [job], environment=NACOS)
     joining_s = _REAL_JOIN_S * (settings.real_instances + settings.real_subscribers)
-    played = stage.play(joining_s, settings.duration_s, timeout_s=_patience_s(settings) + 30.0)
-    return _figures(played, [], replace(settings, instances=settings.real_instances))
+    result = testbed.run(joining_s, settings.duration_s, timeout_s=_patience_s(settings) + 30.0)
+    return _figures(result, [], replace(settings, instances=settings.real_instances))
 
 
-def _job(stage: Stage, case: Case, settings: RegistrySettings, address: str) -> dict[str, Any]:
+def _job(testbed: Testbed, case: Case, settings: RegistrySettings, address: str) -> dict[str, Any]:
     return {
         "variant": case.variant,
         "address": address,
-        "sources": stage.sources("client"),
+        "sources": testbed.sources("client"),
         "steps": [[step.joins_s, step.instances] for step in steps(settings)],
         "joins_per_s": settings.joins_per_s,
         "beat_every_s": settings.beat_every_s,
@@ -214,9 +216,9 @@ def _patience_s(settings: RegistrySettings) -> float:
     return settings.expire_s * 4 / 3 + settings.poll_every_s + _LAST_S
 
 
-def _figures(played: Played, planned: list[Step], settings: RegistrySettings) -> Figures:
-    told = played.done[0]
-    beats, spent_s = int(told["beats"]), played.spent_s("backend")
+def _figures(result: TrialResult, planned: list[Step], settings: RegistrySettings) -> Figures:
+    told = result.done[0]
+    beats, spent_s = int(told["beats"]), result.spent_s("backend")
     due_per_s = settings.instances / settings.beat_every_s
     return Figures(
         units=beats,
@@ -232,25 +234,25 @@ def _figures(played: Played, planned: list[Step], settings: RegistrySettings) ->
             "mistaken": told["mistaken"],
             "failed": sum(told["errors"].values()),
             **{kind: told["errors"].get(kind, 0) for kind in ("connect", "address_exhausted", "reset")},
-            "held": played.held,
+            "held": result.held,
         },
         times_us={
             name: histogram.merge([dict(told[f"{name}_us"])]) for name in ("beat", "came", "known", "went")
         },
-        curves={"cores": list(_cores(played, planned, settings.beat_every_s))},
+        curves={"cores": list(_cores(result, planned, settings.beat_every_s))},
         warnings=list(_warnings(told)),
     )
 
 
-def _cores(played: Played, planned: list[Step], beat_every_s: float) -> Iterator[tuple[float, float]]:
+def _cores(result: TrialResult, planned: list[Step], beat_every_s: float) -> Iterator[tuple[float, float]]:
     """Yield for each step how many cores the registry took while every instance beat once."""
-    seen = [sample for sample in played.samples if sample.host == "backend"]
+    seen = [sample for sample in result.samples if sample.host == "backend"]
     if not seen:
         return  # interrupted before the first look
     for step in planned:
         edges = []
         for moment_s in (step.steady_s, step.steady_s + beat_every_s):
-            moment_ns = played.start_ns + round(moment_s * 1e9)
+            moment_ns = result.start_ns + round(moment_s * 1e9)
             edges.append(min(seen, key=lambda sample: abs(sample.t_ns - moment_ns)))
         spent_ns = edges[1].t_ns - edges[0].t_ns
         if spent_ns > 0:

@@ -12,8 +12,8 @@ from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Figures, Ground, Scenario, Settings, Variant
 from bench.experiment.environments import DUBBO
 from bench.experiment.front import Front
-from bench.experiment.testbed import Stage
-from bench.experiment.trial_result import Played
+from bench.experiment.testbed import Testbed
+from bench.experiment.trial_result import TrialResult
 from bench.runs.record import TrialWarning
 from bench.subjects.subject import Carries
 
@@ -74,16 +74,16 @@ def refuse(case: Case, settings: RpcSettings) -> str | None:
     return None
 
 
-def perform(stage: Stage, case: Case, settings: RpcSettings) -> Figures:
+def perform(testbed: Testbed, case: Case, settings: RpcSettings) -> Figures:
     """Let the consumers call, and add up what came back."""
     if case.variant == _REAL:
-        return _perform_real(stage, settings)
-    server = stage.serve("backends.rpc", *(["--ordered"] if case.variant == "ordered-slow" else []))
+        return _perform_real(testbed, settings)
+    server = testbed.start_server("backends.rpc", *(["--ordered"] if case.variant == "ordered-slow" else []))
     odd = case.variant.partition("-")[2]
     job = {
         "variant": case.variant,
-        "address": stage.open(server.addresses),
-        "sources": stage.sources("client"),
+        "address": testbed.start_proxy(server.addresses),
+        "sources": testbed.sources("client"),
         "pool": settings.pool,
         "callers": settings.callers,
         "rate": settings.rate if odd else 0,
@@ -93,39 +93,39 @@ def perform(stage: Stage, case: Case, settings: RpcSettings) -> Figures:
         "odd_bytes": settings.large_bytes if odd == "large" else settings.answer_bytes,
         "connections": settings.callers + settings.pool + _SPARE_CONNECTIONS,
     }
-    stage.clients("bench.scenarios.rpc.clients", [job])
-    played = stage.play(settings.warmup_s, settings.duration_s)
-    return _figures(played, is_paced=bool(odd))
+    testbed.start_clients("bench.scenarios.rpc.clients", [job])
+    result = testbed.run(settings.warmup_s, settings.duration_s)
+    return _figures(result, is_paced=bool(odd))
 
 
-def _perform_real(stage: Stage, settings: RpcSettings) -> Figures:
+def _perform_real(testbed: Testbed, settings: RpcSettings) -> Figures:
     """Let callers share one of Dubbo's own clients; what it costs is its own, and not compared."""
-    server = stage.serve("backends.rpc_dubbo", environment=DUBBO)
+    server = testbed.start_server("backends.rpc_dubbo", environment=DUBBO)
     job = {
         "address": server.address,
         "callers": settings.real_callers,
         "answer_bytes": settings.answer_bytes,
     }
-    stage.clients("bench.scenarios.sdk.dubbo", [job], environment=DUBBO)
-    return _figures(stage.play(settings.warmup_s, settings.duration_s), is_paced=False)
+    testbed.start_clients("bench.scenarios.sdk.dubbo", [job], environment=DUBBO)
+    return _figures(testbed.run(settings.warmup_s, settings.duration_s), is_paced=False)
 
 
-def _figures(played: Played, is_paced: bool) -> Figures:
-    told: dict[str, Any] = played.done[0]
+def _figures(result: TrialResult, is_paced: bool) -> Figures:
+    told: dict[str, Any] = result.done[0]
     warnings = []
     if told["failed"]:
         said = f"{told['failed']:,} calls failed"
         warnings.append(
             TrialWarning("failed", said, "see the ports and TIME_WAIT of the clients", voids=True)
         )
-    done, spent_s = int(told["done"]), played.spent_s("backend")
+    done, spent_s = int(told["done"]), result.spent_s("backend")
     return Figures(
         units=done,
         figures={
-            "calls_per_s": None if is_paced else done / played.window_s,
+            "calls_per_s": None if is_paced else done / result.window_s,
             "provider_us": None if is_paced or not done else spent_s / done * 1e6,
             "failed": told["failed"],
-            "held": played.held,
+            "held": result.held,
         },
         times_us={
             "small" if is_paced else "call": histogram.merge([dict(told["small_us"])]),

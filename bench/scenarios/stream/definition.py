@@ -11,7 +11,7 @@ from bench.analysis.cases import Row, Summary
 from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Curves, Figures, Scenario, Settings
 from bench.experiment.front import Front
-from bench.experiment.testbed import Stage
+from bench.experiment.testbed import Testbed
 from bench.runs.record import TrialWarning
 from bench.scenarios.stream.variants import MANNERS
 from bench.subjects.nginx import Nginx
@@ -36,13 +36,13 @@ class StreamSettings(Settings):
     """A headless Chromium as one more reader."""
 
 
-def perform(stage: Stage, case: Case, settings: StreamSettings) -> Figures:
+def perform(testbed: Testbed, case: Case, settings: StreamSettings) -> Figures:
     """Let all readers read an answer each, and note when the tokens came."""
     manner = MANNERS[case.variant]
     flags = ["--tokens", str(settings.tokens), "--every", str(settings.every_s)]
     flags += ["--silence", str(manner.silence_s), *(["--no-accel"] if manner.no_accel else [])]
-    server = stage.serve("backends.stream", *flags)
-    address = stage.open(server.addresses)
+    server = testbed.start_server("backends.stream", *flags)
+    address = testbed.start_proxy(server.addresses)
     job = {
         "address": address,
         "connections": settings.streams + _SPARE_CONNECTIONS,
@@ -50,12 +50,12 @@ def perform(stage: Stage, case: Case, settings: StreamSettings) -> Figures:
         "socket": manner.socket,
         "encoding": "gzip" if manner.gzip else "identity",
     }
-    stage.clients("bench.scenarios.stream.clients", [job])
+    testbed.start_clients("bench.scenarios.stream.clients", [job])
     if settings.browser:
         path = "/?by=websocket" if manner.socket else "/"
-        stage.clients("bench.scenarios.client.browser", [{"address": address, "path": path}])
+        testbed.start_clients("bench.scenarios.client.browser", [{"address": address, "path": path}])
     answer_s = settings.tokens * settings.every_s + manner.silence_s
-    told, *shown = stage.play(settings.warmup_s, None, answer_s + _BOUND_S).done
+    told, *shown = testbed.run(settings.warmup_s, None, answer_s + _BOUND_S).done
     return _figures(told, shown, case, settings)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from bench.experiment.definition import Variant
-from nginx.render import Reuse, Settings
+from nginx.render import Reuse, SiteSettings
 
 SHORT_TIMEOUT_S = 1.0
 LONG_SILENCE_S = 2.0
@@ -36,7 +36,7 @@ class Manner:
         """Return how long the answer is silent in its middle."""
         return 0.0 if self.read_timeout_s is None else LONG_SILENCE_S
 
-    def applied(self, settings: Settings) -> Settings:
+    def applied(self, settings: SiteSettings) -> SiteSettings:
         """Return nginx's settings with those of this way."""
         connection = "" if self.http_version == "1.1" else "close"
         return replace(

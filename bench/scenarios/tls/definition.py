@@ -9,8 +9,8 @@ from bench.errors import PlanError
 from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Figures, Scenario, Settings, Variant
 from bench.experiment.front import Front
-from bench.experiment.testbed import Stage
-from bench.experiment.trial_result import Played
+from bench.experiment.testbed import Testbed
+from bench.experiment.trial_result import TrialResult
 from bench.load.job import LoadJob
 from bench.plan.run_plan import Mode
 from bench.runs.record import TrialWarning
@@ -40,17 +40,17 @@ class TlsSettings(Settings):
             raise PlanError(f"plan: settings.key = {self.key!r} is not one of {', '.join(_KEYS)}")
 
 
-def perform(stage: Stage, case: Case, settings: TlsSettings) -> Figures:
+def perform(testbed: Testbed, case: Case, settings: TlsSettings) -> Figures:
     """Send requests through a proxy to a server with TLS, or without, and count its handshakes."""
     tls, _ = _asked(case.variant)
-    host, cpus = stage.place.hosts["backend"], stage.cores("backend")
+    host, cpus = testbed.place.hosts["backend"], testbed.cores("backend")
     names = [*host.addresses]
     issued = None if tls is None else certificates.issue(names, rsa=settings.key == "rsa")
     shown = None if issued is None else issued.certificate
     server = backend.start(host, cpus, shown, "1.3" if tls is None else tls.version)
     assert server.pid is not None, "what was launched has a process"
-    stage.watch_process(server.pid, int(server.address.rpartition(":")[2]))
-    address = stage.open([server.address])
+    testbed.observe_process(server.pid, int(server.address.rpartition(":")[2]))
+    address = testbed.start_proxy([server.address])
     proxy, _, port = address.rpartition(":")
     job = LoadJob(
         host=proxy,
@@ -62,10 +62,10 @@ def perform(stage: Stage, case: Case, settings: TlsSettings) -> Figures:
         echo=False,
         pattern=False,
     )
-    stage.clients("bench.load", [job.to_json()])
-    played = stage.play(settings.warmup_s, settings.duration_s)
+    testbed.start_clients("bench.load", [job.to_json()])
+    result = testbed.run(settings.warmup_s, settings.duration_s)
     handshakes = server.handshakes()
-    return _measured(played, handshakes, tls)
+    return _measured(result, handshakes, tls)
 
 
 def front(case: Case, settings: TlsSettings) -> Front:
@@ -88,13 +88,13 @@ def _asked(variant: str) -> tuple[UpstreamTls | None, bool]:
     return UpstreamTls({"tls12": "1.2", "tls13": "1.3"}[kind], how == "resumed"), how == "kept"
 
 
-def _measured(played: Played, handshakes: Handshakes, tls: UpstreamTls | None) -> Figures:
-    told = played.done[0]
+def _measured(result: TrialResult, handshakes: Handshakes, tls: UpstreamTls | None) -> Figures:
+    told = result.done[0]
     requests, errors = int(told["requests"]), sum(told["errors"].values())
     warnings = []
     if errors:
         warnings.append(TrialWarning("failed", f"{errors:,} requests failed", voids=True))
-    counters = played.seen["proxy"].counters
+    counters = result.seen["proxy"].counters
     opened = None if counters is None else counters.active_opens
     if opened is not None and opened != handshakes.connections:
         said = f"the kernel opened {opened:,} connections, the server wrote down {handshakes.connections:,}"
@@ -104,7 +104,7 @@ def _measured(played: Played, handshakes: Handshakes, tls: UpstreamTls | None) -
     return Figures(
         units=requests,
         figures={
-            "requests_per_s": requests / played.window_s,
+            "requests_per_s": requests / result.window_s,
             "failed": errors,
             "full": handshakes.full if tls else None,
             "resumed": handshakes.resumed if tls else None,

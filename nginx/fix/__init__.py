@@ -1,0 +1,1 @@
+"""Edit a configuration so that each fixable location reuses its upstream connections."""

@@ -1,0 +1,141 @@
+"""Edit the text of configuration files and leave everything else in them as it is."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from nginx.lexer import TokenKind, tokenize
+from nginx.loading.sources import Sources
+from nginx.model import PassLocation
+from nginx.tree import Directive
+
+
+class Unfixable(Exception):
+    """A location that cannot be repaired without changing something else."""
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Edit:
+    """Replaces the text of a file between two offsets; equal offsets insert."""
+
+    file: str
+    start: int
+    end: int
+    text: str
+
+
+class EditList:
+    """The edits of one configuration, in the order in which they were added.
+
+    Every method that adds an edit raises Unfixable where the text is not that of a file.
+    """
+
+    def __init__(self, sources: Sources) -> None:
+        self.edits: list[Edit] = []
+        self._sources = sources
+
+    def add_to_location(self, each: PassLocation, line: str, after: Directive | None = None) -> None:
+        """Insert a line behind the pass directive, or behind another one of its location.
+
+        `if` and limit_except accept no such line, so there it goes before them.
+        """
+        opener = each.level.opener
+        if each.level.kind in {"if", "limit_except"} and opener is not None:
+            self.insert_before(opener, [line])
+        else:
+            self.insert_after(after or each.directive, line)
+
+    def insert_after(self, directive: Directive, line: str) -> None:
+        """Insert a line behind a directive, indented like it, or into the same line."""
+        text = self._text(directive)
+        indent = _indent(text, directive.start)
+        rest, _, _ = text[directive.end :].partition("\n")
+        if indent is None or (rest.strip() and not rest.lstrip().startswith("#")):
+            self._insert(directive, directive.end, f" {line}")
+            return
+        newline = "\r\n" if rest.endswith("\r") else "\n"
+        self._insert(directive, directive.end + len(rest.rstrip("\r")), f"{newline}{indent}{line}")
+
+    def insert_before(self, directive: Directive, lines: Iterable[str]) -> None:
+        """Insert lines before a directive, indented like it."""
+        indent = _indent(self._text(directive), directive.start) or ""
+        self._insert(directive, directive.start, "".join(f"{line}\n{indent}" for line in lines))
+
+    def append(self, block: Directive, line: str) -> None:
+        """Insert a line at the end of a block, indented like its last directive.
+
+        The directives of an include stand in another file; the line then goes before the brace.
+        """
+        last = block.block[-1] if block.block else None
+        if last is not None and last.place.file == block.place.file:
+            self.insert_after(last, line)
+            return
+        closing = block.end - 1
+        indent = _indent(self._text(block), closing)
+        self._insert(block, closing, f"{line} " if indent is None else f"    {line}\n{indent}")
+
+    def replace_argument(self, directive: Directive, index: int, value: str) -> None:
+        """Replace an argument of a directive (counted from 0)."""
+        found = tokenize(self.raw(directive))
+        words = [token for token in found if token.kind in {TokenKind.WORD, TokenKind.QUOTED}]
+        word = words[index + 1]
+        start = directive.start
+        self.edits.append(Edit(directive.place.file, start + word.start, start + word.end, value))
+
+    def replace(self, directive: Directive, line: str) -> None:
+        """Replace a directive by a line."""
+        self._text(directive)
+        self.edits.append(Edit(directive.place.file, directive.start, directive.end, line))
+
+    def remove(self, directive: Directive) -> None:
+        """Remove a directive, with its line if nothing else stands in it."""
+        text, start, end = self._text(directive), directive.start, directive.end
+        indent = _indent(text, start)
+        rest, newline, _ = text[end:].partition("\n")
+        if indent is not None and not rest.strip():
+            start, end = start - len(indent), end + len(rest) + len(newline)
+        self.edits.append(Edit(directive.place.file, start, end, ""))
+
+    def raw(self, directive: Directive) -> str:
+        """Return a directive as it is written."""
+        return self._text(directive)[directive.start : directive.end]
+
+    def texts(self, files: Iterable[str]) -> list[str]:
+        """Return the texts of files, empty for those that were not read."""
+        return [self._sources.text(file) or "" for file in files]
+
+    def _insert(self, directive: Directive, offset: int, text: str) -> None:
+        self.edits.append(Edit(directive.place.file, offset, offset, text))
+
+    def _text(self, directive: Directive) -> str:
+        file = directive.place.file
+        text = self._sources.text(file)
+        if text is None:
+            raise Unfixable(f"{file} is no file that could be written")
+        return text
+
+
+def apply_edits(text: str, edits: Iterable[Edit]) -> str:
+    """Return a text with its edits; equal ones count once, insertions at one place keep their order."""
+    unique = list(dict.fromkeys(edits))
+    for edit in sorted(unique, key=lambda each: (each.start, each.end, unique.index(each)), reverse=True):
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    return text
+
+
+def unified_diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """Return the unified diff of the files that differ."""
+    parts = []
+    for file in before:
+        old, new = before[file].splitlines(keepends=True), after[file].splitlines(keepends=True)
+        for line in difflib.unified_diff(old, new, f"a/{file.lstrip('/')}", f"b/{file.lstrip('/')}"):
+            parts.append(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
+    return "".join(parts)
+
+
+def _indent(text: str, start: int) -> str | None:
+    """Return the white space before an offset, or None if something else stands before it in its line."""
+    before = text[text.rfind("\n", 0, start) + 1 : start]
+    return before if not before.strip() else None

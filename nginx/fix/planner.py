@@ -1,0 +1,197 @@
+"""Plan the edits that make one location reuse its connections and change nothing else in it.
+
+Header lists are completed where they stand, so that nothing inherited is masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nginx.fix.edits import Edit, EditList, Unfixable
+from nginx.fix.new_upstreams import (
+    NewUpstreams,
+    location_of,
+    names_variable,
+    pool_lines,
+    pool_size,
+    reject_variable,
+)
+from nginx.inheritance import Level
+from nginx.loading.sources import Sources
+from nginx.model import Model, PassLocation
+from nginx.rules import RuleContext
+from nginx.targets import NEVER_REUSED, TargetKind
+from nginx.tree import Directive
+from nginx.upstream_request import connection_options, names_connection
+from nginx.upstreams import Upstream
+from nginx.values import has_variables
+
+_SEND_NO_CLOSE = 'proxy_set_header Connection "";'
+# Limits that let no second request onto a connection, and nginx's defaults for them.
+_LIMITS = (
+    ("keepalive_requests", frozenset({"0", "1"}), "1000"),
+    ("keepalive_timeout", frozenset({"0", "0s", "0ms"}), "60s"),
+)
+_HOLDS_OTHERS = frozenset({"server", "location", "limit_except"})  # their directives are read on their own
+
+
+class FixPlanner:
+    """Gathers the edits of one configuration, location by location."""
+
+    def __init__(self, model: Model, sources: Sources, contexts: Sequence[RuleContext]) -> None:
+        self._model = model
+        self._contexts = contexts
+        self._edits = EditList(sources)
+        self._new_upstreams = NewUpstreams(self._edits, model, contexts)
+
+    @property
+    def edits(self) -> Sequence[Edit]:
+        """The edits so far."""
+        return self._edits.edits
+
+    def plan(self, each: PassLocation) -> None:
+        """Add the edits for one location.
+
+        Raises:
+            Unfixable: it cannot be repaired without changing something else.
+        """
+        self._reject_unfixable(each)
+        mark, names = len(self._edits.edits), dict(self._new_upstreams.names)
+        try:
+            lines = self._pool(each)
+            if each.protocol == "http":
+                self._http_version(each)
+                self._header_lines(each, [*lines, *self._connection(each)])
+            elif each.protocol == "fastcgi":
+                self._keep_conn(each)
+        except Unfixable:
+            del self._edits.edits[mark:]
+            self._new_upstreams.names = names
+            raise
+
+    def _reject_unfixable(self, each: PassLocation) -> None:
+        configuration = self._model.configuration
+        if each.protocol in NEVER_REUSED:
+            raise Unfixable(f"{each.protocol} connections are never reused")
+        if configuration.templates or configuration.problems:
+            raise Unfixable("the text is a template, or nginx would refuse it: that has to be repaired first")
+        if has_variables(each.target):
+            reject_variable(each)
+        if any(target.kind is TargetKind.UNKNOWN for target in each.targets):
+            raise Unfixable(f"it depends on {each.targets[0].depends_on}")
+        if each.http.missing or each.connection.missing:
+            raise Unfixable("an include that is missing here may decide")
+
+    # The pool
+
+    def _pool(self, each: PassLocation) -> list[str]:
+        """Give the targets a pool; return the header lines that this makes necessary."""
+        lines: list[str] = []
+        for target in each.targets:
+            if target.upstream is None:
+                lines += self._new_upstreams.declare(each, target)
+            elif not all(target.upstream.pool(ctx.version) for ctx in self._contexts):
+                self._existing_upstream(target.upstream)
+        return lines
+
+    def _existing_upstream(self, upstream: Upstream) -> None:
+        line = upstream.keepalive
+        servers = len(upstream.servers)
+        if line is None:
+            for added in pool_lines(self._contexts[0], servers):
+                self._edits.append(upstream.directive, added)
+            return
+        if line.args[:1] == ("0",):
+            self._edits.replace_argument(line, 0, str(pool_size(self._contexts[0], servers)))
+        balancer = upstream.balancer_after_keepalive()
+        if balancer is not None:
+            self._edits.remove(line)
+            self._edits.insert_after(balancer, f"{line};")
+        for name, refusing, value in _LIMITS:
+            limit = upstream.directive.child(name)
+            if limit is not None and limit.args[0] in refusing:
+                self._edits.replace_argument(limit, 0, value)
+
+    # The request
+
+    def _http_version(self, each: PassLocation) -> None:
+        if all(each.http.effective(ctx.version) != "1.0" for ctx in self._contexts):
+            return
+        line = each.http.directive
+        if line is not None and line in each.level.block:
+            self._edits.replace_argument(line, 0, "1.1")
+        else:
+            self._edits.add_to_location(each, "proxy_http_version 1.1;")
+
+    def _connection(self, each: PassLocation) -> list[str]:
+        """Remove close from the Connection lines in force; return the line that has to be added."""
+        if not each.connection.entries:
+            closes = any(each.connection.is_default(ctx.version) for ctx in self._contexts)
+            return [_SEND_NO_CLOSE] if closes else []
+        for line, values in each.connection.entries:
+            if any("close" in connection_options([value])[0] for value in values):
+                self._remove_close(line)
+        return []
+
+    def _remove_close(self, line: Directive) -> None:
+        """Remove close from a Connection line where it stands: in the line itself, or in its map."""
+        if not has_variables(line.args[1]):
+            self._edits.replace_argument(line, 1, '""')
+            return
+        block = self._model.variables.blocks.get(line.args[1].strip("${}"))
+        if block is None or block.args[:1] != ("$http_upgrade",):
+            raise Unfixable(f"`{line}` ({line.place}) has its close from elsewhere: repair its value")
+        other = self._other_use(line.args[1].strip("${}"))
+        if other is not None:
+            raise Unfixable(f"{line.args[1]} is also used by `{other}` ({other.place})")
+        entry = next((each for each in block.block or () if each.name == ""), None)
+        if entry is None:
+            self._edits.append(block, "'' '';")
+        else:
+            self._edits.replace_argument(entry, 0, "''")
+
+    def _other_use(self, name: str) -> Directive | None:
+        """Return a directive other than a Connection line in which a map's variable stands."""
+        own = self._model.variables.blocks[name]
+        for level in self._model.levels:
+            for directive in level.block:
+                words = (*directive.args, *(arg for entry in directive.block or () for arg in entry.args))
+                is_ours = directive is own or (
+                    directive.name == "proxy_set_header" and names_connection(directive)
+                )
+                if not is_ours and directive.name not in _HOLDS_OTHERS and names_variable(words, name):
+                    return directive
+        return None
+
+    def _header_lines(self, each: PassLocation, lines: list[str]) -> None:
+        """Add lines to the header list in force without masking what was inherited."""
+        owner = each.connection.owner
+        if not lines:
+            return
+        own: list[Directive] = []
+        inherited: list[str] = []
+        if owner is None or owner is location_of(each):
+            own = owner.all("proxy_set_header") if owner else []
+        elif lines == [_SEND_NO_CLOSE] and self._all_are_broken(owner):
+            last = owner.all("proxy_set_header")[-1]
+            self._edits.insert_after(last, _SEND_NO_CLOSE)
+            return
+        else:
+            inherited = [self._edits.raw(header) for header in owner.all("proxy_set_header")]
+        # Behind the list that is there, so that the fields keep their order.
+        after = own[-1] if own and own[-1].place.file == each.directive.place.file else None
+        for line in (*inherited, *lines):
+            self._edits.add_to_location(each, line, after)
+
+    def _all_are_broken(self, owner: Level) -> bool:
+        """Return whether every location with a list needs it repaired, so that the list itself can be."""
+        sharing = [each for each in self._model.passes if each.connection.owner is owner]
+        return all(ctx.verdict(each).answer != "reused" for each in sharing for ctx in self._contexts[:1])
+
+    def _keep_conn(self, each: PassLocation) -> None:
+        line = each.keep_conn
+        if line is None or line not in each.level.block:
+            if line is None or line.args != ("on",):
+                self._edits.add_to_location(each, "fastcgi_keep_conn on;")
+        elif line.args != ("on",):
+            self._edits.replace_argument(line, 0, "on")

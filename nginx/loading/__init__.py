@@ -1,0 +1,1 @@
+"""Read files, folders, dumps and texts into one configuration with its includes in place."""

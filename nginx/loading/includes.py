@@ -1,0 +1,127 @@
+"""Replace includes by the directives of their files, and record what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from nginx.loading.sources import Sources
+from nginx.tree import Directive, Place, Problem, Tree
+
+
+@dataclass(slots=True)
+class Configuration:
+    """One configuration with its includes in place."""
+
+    file: str
+    """The file to begin with."""
+    http: tuple[Directive, ...] = ()
+    """The directives inside http {}; for a fragment, all of its directives."""
+    main: tuple[Directive, ...] = ()
+    """The directives outside http {}; empty for a fragment."""
+    is_fragment: bool = True
+    """There is no http {} here; the text is read as if it stood inside one."""
+    problems: list[Problem] = field(default_factory=list)
+    """What nginx would refuse."""
+    missing: list[Directive] = field(default_factory=list)
+    """Includes whose files are not here; they stay in the tree as `include`."""
+    ignored: dict[tuple[str, int], frozenset[str]] = field(default_factory=dict)
+    """Rules that a comment silences, by file and line."""
+    files: list[str] = field(default_factory=list)
+    """All files that were read."""
+    templates: list[tuple[Place, str]] = field(default_factory=list)
+    """Where a template's first expression stands, and its language."""
+
+
+def expand_includes(tree: Tree, sources: Sources) -> Configuration:
+    """Return a file's configuration, with everything that it includes and the extra files."""
+    found = Configuration(tree.file)
+    expander = _IncludeExpander(found, sources)
+    own = expander.expand_tree(tree)
+    if not _has_http(own):
+        own = _with_extra_files(own, expander, sources)
+    found.is_fragment = not _has_http(own)
+    if found.is_fragment:
+        found.http = own
+    else:
+        found.main = tuple(directive for directive in own if directive.name != "http")
+        blocks = (directive.block or () for directive in own if directive.name == "http")
+        found.http = tuple(directive for block in blocks for directive in block)
+    return found
+
+
+def _has_http(directives: Iterable[Directive]) -> bool:
+    return any(directive.name == "http" for directive in directives)
+
+
+def _with_extra_files(
+    own: tuple[Directive, ...], expander: _IncludeExpander, sources: Sources
+) -> tuple[Directive, ...]:
+    """Return a fragment inside the http {} of an extra file, or beside the fragments among them."""
+    unused = [path for path in sources.extra_files if str(path) not in expander.seen]
+    trees = sorted(map(sources.load, unused), key=lambda tree: not _has_http(tree.directives))
+    # A main file comes first and may include the others.
+    parts = [expander.expand_tree(tree) for tree in trees if tree.file not in expander.seen]
+    main = [directive for part in parts if _has_http(part) for directive in part]
+    fragment = (*(directive for part in parts if not _has_http(part) for directive in part), *own)
+    return _inside_http(fragment, main, expander.found.missing) if main else fragment
+
+
+def _inside_http(
+    fragment: tuple[Directive, ...], main: list[Directive], missing: list[Directive]
+) -> tuple[Directive, ...]:
+    """Return a main file with a fragment in its first http {}, instead of what is missing there."""
+    blocks = [directive for directive in main if directive.name == "http"]
+    replaced = {id(include) for block in blocks for include in block.children("include")}
+    missing[:] = [include for include in missing if id(include) not in replaced]
+    bare = {id(b): tuple(each for each in b.block or () if each.name != "include") for b in blocks}
+    bare[id(blocks[0])] += fragment
+    return tuple(replace(each, block=bare[id(each)]) if id(each) in bare else each for each in main)
+
+
+class _IncludeExpander:
+    def __init__(self, found: Configuration, sources: Sources) -> None:
+        self.found = found
+        self.seen: set[str] = set()
+        self._sources = sources
+        self._open: list[str] = []
+
+    def expand_tree(self, tree: Tree) -> tuple[Directive, ...]:
+        if tree.file not in self.seen:
+            self.seen.add(tree.file)
+            self.found.files.append(tree.file)
+            self.found.problems += tree.problems
+            if tree.template is not None:
+                language, line = tree.template
+                self.found.templates.append((Place(tree.file, line), language))
+            self.found.ignored.update({(tree.file, line): ids for line, ids in tree.ignored.items()})
+        self._open.append(tree.file)
+        expanded = self._expand(tree.directives)
+        self._open.pop()
+        return expanded
+
+    def _expand(self, directives: Iterable[Directive]) -> tuple[Directive, ...]:
+        result: list[Directive] = []
+        for directive in directives:
+            if directive.name == "include" and len(directive.args) == 1 and directive.block is None:
+                result += self._included(directive)
+            elif directive.block:
+                block = self._expand(directive.block)
+                result.append(directive if block == directive.block else replace(directive, block=block))
+            else:
+                result.append(directive)
+        return tuple(result)
+
+    def _included(self, include: Directive) -> tuple[Directive, ...]:
+        trees = self._sources.find(include.args[0])
+        if trees is None:
+            self.found.missing.append(include)
+            return (include,)
+        result: list[Directive] = []
+        for tree in trees:
+            if tree.file in self._open:
+                reason = f'"{tree.file}" includes itself; nginx reads it until it runs out of files'
+                self.found.problems.append(Problem(include.place, reason))
+            else:
+                result += self.expand_tree(tree)
+        return tuple(result)

@@ -1,0 +1,108 @@
+"""Find the configurations in an input: a file, a folder, a text or an `nginx -T` dump.
+
+Each can be read again with other texts for some of its files, which is how a repair is checked
+before it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nginx import tree
+from nginx.errors import NginxConfigError
+from nginx.loading import sources
+from nginx.loading.includes import Configuration, expand_includes
+from nginx.loading.sources import Sources
+from nginx.tree import Tree
+
+_READ_TOGETHER = frozenset({"conf.d", "http.d", "sites-enabled", "vhosts.d", "servers"})
+"""Folders that one http {} includes as a whole."""
+_NO_TEXTS: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigInput:
+    """One configuration, and how to read it."""
+
+    file: str
+    """The file to begin with, as the caller named it."""
+    text: str | None = None
+    """Its text, where it is no file but standard input or a dump."""
+    dump: Mapping[str, str] | None = None
+    """The texts of a dump's files by name, the main file first; None if it is no dump."""
+    root: Path | None = None
+    """Where absolute includes are looked up."""
+    extra_files: tuple[Path, ...] = ()
+    """Files that replace includes that lie elsewhere."""
+    cache: dict[str, Tree] = field(default_factory=dict)
+    """What was read already, by file; the configurations of one folder share it."""
+
+    def read(self, replaced: Mapping[str, str] = _NO_TEXTS) -> tuple[Configuration, Sources]:
+        """Return the configuration, and the sources with its texts.
+
+        Raises:
+            NginxConfigError: the file cannot be read.
+        """
+        if self.dump is not None:
+            trees = {name: tree.parse(replaced.get(name, text), name) for name, text in self.dump.items()}
+            dumped = Sources(None, dumped=trees)
+            return expand_includes(next(iter(trees.values())), dumped), dumped
+        path = Path(self.file)
+        read = self.cache
+        if replaced:
+            read = {file: cached for file, cached in self.cache.items() if file not in replaced}
+        if self.text is not None and self.file not in replaced:
+            read[self.file] = tree.parse(self.text, self.file)
+        prefix = None if self.text is not None else path.parent
+        found = Sources(prefix, self.root, self.extra_files, replaced=replaced, read=read)
+        return expand_includes(found.load(path), found), found
+
+
+def find_inputs(
+    path: Path, root: Path | None, extra_files: Sequence[Path], text: str | None
+) -> Iterator[ConfigInput]:
+    """Yield the configurations of a file or of a folder; with a text the path is only its name.
+
+    Raises:
+        NginxConfigError: the file cannot be read, or the folder holds no configuration.
+    """
+    if text is None and path.is_dir():
+        yield from _of_folder(path, root, tuple(extra_files))
+        return
+    content = sources.read_text(path) if text is None else text
+    dump = sources.split_dump(content)
+    if dump is not None:
+        yield ConfigInput(str(path), dump=dump)
+    else:
+        # What was read is not read again: a pipe gives it once.
+        cache = {str(path): tree.parse(content, str(path))}
+        yield ConfigInput(str(path), text, root=root, extra_files=tuple(extra_files), cache=cache)
+
+
+def _of_folder(folder: Path, root: Path | None, extra_files: tuple[Path, ...]) -> Iterator[ConfigInput]:
+    """Yield a folder's configurations: main files first, then the fragments that none of them includes."""
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and _is_configuration(p))
+    if not paths:
+        raise NginxConfigError(str(folder), 0, "holds no configuration (*.conf, or files of sites-enabled)")
+    reader = Sources(folder, root)
+    trees = [(path, reader.included(path)) for path in paths]
+    trees.sort(key=lambda item: not _has_http(item[1]))
+    seen: set[str] = set()
+    for path, _ in trees:
+        if str(path) not in seen:
+            siblings = [other for other in paths if other.parent == path.parent and other != path]
+            together = siblings if path.parent.name in _READ_TOGETHER else []
+            extra = (*extra_files, *together)
+            found = ConfigInput(str(path), root=root or folder, extra_files=extra, cache=reader.read)
+            yield found
+            seen.update(found.read()[0].files)
+
+
+def _has_http(read: Tree) -> bool:
+    return any(directive.name == "http" for directive in read.directives)
+
+
+def _is_configuration(path: Path) -> bool:
+    return path.suffix == ".conf" or path.parent.name in {"sites-enabled", "sites-available"}

@@ -1,0 +1,183 @@
+"""Find and read the files of a configuration: on disk, in an `nginx -T` dump, or stock files of nginx."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+from nginx import tree
+from nginx.errors import NginxConfigError
+from nginx.tree import Place, Problem, Tree
+
+_DUMPED_FILE = re.compile(r"^# configuration file (.+):\n", re.MULTILINE)
+_GLOB = frozenset("*?[")
+_LARGEST_BYTES = 32 << 20
+_SYSTEM_FOLDERS = {("/", "etc"), ("/", "usr"), ("/", "opt")}
+_PREFIX = PurePosixPath("/etc/nginx")
+
+# Debian's proxy_params; the other stock files hold nothing about upstream connections.
+_PROXY_PARAMS = """proxy_set_header Host $http_host;
+proxy_set_header X-Real-IP $remote_addr;
+proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+proxy_set_header X-Forwarded-Proto $scheme;
+"""
+_EMPTY_STOCK = {
+    "mime.types",
+    "fastcgi_params",
+    "fastcgi.conf",
+    "fastcgi-php.conf",
+    "uwsgi_params",
+    "scgi_params",
+}
+_EMPTY_STOCK |= {"koi-utf", "koi-win", "win-utf", "options-ssl-nginx.conf", "snakeoil.conf"}
+_STOCK = {"proxy_params": _PROXY_PARAMS} | dict.fromkeys(_EMPTY_STOCK, "")
+
+
+@dataclass(slots=True)
+class Sources:
+    """The files that a configuration may include."""
+
+    prefix: Path | None
+    """The folder that relative includes start from; None for standard input."""
+    root: Path | None = None
+    """Where absolute includes are looked up instead of in the file system; None if nowhere."""
+    extra_files: Sequence[Path] = ()
+    """Further files that replace includes of the same name."""
+    dumped: dict[str, Tree] | None = None
+    """The files of an `nginx -T` dump by name; with them no other file is read."""
+    replaced: Mapping[str, str] = field(default_factory=dict)
+    """Texts to read instead of files, by name."""
+    read: dict[str, Tree] = field(default_factory=dict)
+    """The files that were read, by name."""
+
+    def find(self, pattern: str) -> list[Tree] | None:
+        """Return the files that an include names, in nginx's order; None if it is missing.
+
+        A pattern with wildcards that matches nothing is no error for nginx, so it is [] here.
+        """
+        is_glob = not _GLOB.isdisjoint(pattern)
+        if self.dumped is not None:
+            found = [parsed for name, parsed in self.dumped.items() if self._dump_matches(name, pattern)]
+            return found if found or is_glob else None
+        for place in self._places(pattern):
+            files = _files(place)
+            if files:
+                return [self.included(file) for file in files]
+        basename = PurePosixPath(pattern).name
+        given = [self.included(path) for path in self.extra_files if fnmatchcase(path.name, basename)]
+        if is_glob:
+            given = [parsed for parsed in given if not any(d.name == "http" for d in parsed.directives)]
+        if given:
+            return given
+        if basename in _STOCK:
+            return [tree.parse(_STOCK[basename], f"(stock) {basename}")]
+        return [] if is_glob else None
+
+    def load(self, path: Path) -> Tree:
+        """Return a file's directives; each file is read once."""
+        key = str(path)
+        if key not in self.read:
+            self.read[key] = tree.parse(self.replaced[key] if key in self.replaced else read_text(path), key)
+        return self.read[key]
+
+    def text(self, file: str) -> str | None:
+        """Return the text of a file that was read; None for stock files."""
+        found = (self.read if self.dumped is None else self.dumped).get(file)
+        return found.text if found is not None else None
+
+    def included(self, path: Path) -> Tree:
+        """Return a file's directives; a file that cannot be read is a problem of the configuration."""
+        try:
+            return self.load(path)
+        except NginxConfigError as error:
+            problem = Problem(Place(str(path), error.line), error.reason)
+            return self.read.setdefault(str(path), Tree(str(path), "", problems=[problem]))
+
+    def _dump_matches(self, name: str, pattern: str) -> bool:
+        main = PurePosixPath(next(iter(self.dumped or {}), ""))
+        return PurePosixPath(name).match(str(main.parent / pattern))
+
+    def _places(self, pattern: str) -> list[Path]:
+        """Return where an include may lie, most likely first.
+
+        nginx starts from the folder of the main file. A fragment's main file lies in its own folder or
+        above it, and a repository keeps /etc/nginx/... as a folder of its own; only what belongs to the
+        system's own configuration is looked up in the system.
+        """
+        wanted = PurePosixPath(pattern)
+        places: list[Path] = []
+        if self.root is not None:
+            places += [self.root / str(wanted).lstrip("/"), self.root / "etc/nginx" / wanted]
+        if self.prefix is None:
+            return places
+        if not wanted.is_absolute():
+            near = [self.prefix / wanted, self.prefix.parent / wanted]
+            return [*places, *(place for place in near if self._is_near(place))]
+        if self.root is None and _is_system(self.prefix, wanted):
+            places.append(Path(wanted))
+        if wanted.is_relative_to(_PREFIX):
+            tail = wanted.relative_to(_PREFIX)
+        else:
+            tail = PurePosixPath(*wanted.parts[-2:])
+        if len(tail.parts) == 1 and not _GLOB.isdisjoint(tail.name):
+            return places  # "*.conf" beside the file would be everything that lies there, itself too
+        return [*places, self.prefix / tail, self.prefix.parent / tail]
+
+    def _is_near(self, place: Path) -> bool:
+        """Return whether a file may belong to the configuration: what `..` leads to may be of others."""
+        assert self.prefix is not None
+        normal = Path(os.path.normpath(place.absolute()))
+        folder = Path(os.path.normpath(self.prefix.parent.absolute()))
+        return normal.is_relative_to(folder) or _is_system(self.prefix, PurePosixPath(normal))
+
+
+def read_text(path: Path) -> str:
+    """Return a file's text; bytes that are no UTF-8 stay visible as replacement characters.
+
+    Raises:
+        NginxConfigError: the file cannot be read, is too large, or is binary.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_LARGEST_BYTES + 1)  # a device has no size, and no end
+    except OSError as error:
+        raise NginxConfigError(str(path), 0, f"cannot be read: {error.strerror}") from error
+    if len(raw) > _LARGEST_BYTES:
+        raise NginxConfigError(str(path), 0, f"larger than {_LARGEST_BYTES >> 20} MiB; not a configuration")
+    return decode(raw, str(path))
+
+
+def decode(raw: bytes, name: str) -> str:
+    """Return the text of a configuration's bytes.
+
+    Raises:
+        NginxConfigError: the bytes hold a NUL, so they are no configuration.
+    """
+    if b"\0" in raw:
+        line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
+        raise NginxConfigError(name, line, "holds a NUL byte; a binary file, not a configuration")
+    return raw.decode("utf-8-sig", "replace")
+
+
+def split_dump(text: str) -> dict[str, str] | None:
+    """Return the texts of an `nginx -T` dump by file, the main file first; None if it is no dump."""
+    heads = list(_DUMPED_FILE.finditer(text))
+    if not heads:
+        return None
+    ends = [head.start() for head in heads[1:]] + [len(text)]
+    return {head[1]: text[head.end() : end] for head, end in zip(heads, ends, strict=True)}
+
+
+def _files(place: Path) -> list[Path]:
+    if _GLOB.isdisjoint(str(place)):
+        return [place] if place.is_file() else []
+    anchor = Path(place.anchor)
+    return sorted(path for path in anchor.glob(str(place.relative_to(anchor))) if path.is_file())
+
+
+def _is_system(prefix: Path, wanted: PurePosixPath) -> bool:
+    return Path(wanted).is_relative_to(prefix) or prefix.parts[:2] in _SYSTEM_FOLDERS

@@ -1,0 +1,298 @@
+"""Rules about the Connection header that nginx sends to the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nginx import versions
+from nginx.finding import Severity
+from nginx.model import PassLocation
+from nginx.rules.examples import PASS, POOL, location
+from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.tree import Directive
+from nginx.upstream_request import connection_options
+from nginx.values import pieces
+from nginx.variables import Definitions, is_clients
+
+_EMPTY = 'proxy_set_header Connection "";'
+_EMPTY_KEY = "''"
+_BY_MAP = location(PASS, "proxy_http_version 1.1; proxy_set_header Connection $connection_upgrade;")
+
+
+@rule(
+    "NK003",
+    "connection-default-close",
+    Severity.HIGH,
+    about_reuse=True,
+    bad=location(PASS, "proxy_http_version 1.1;"),
+)
+def default_close(ctx: RuleContext) -> Iterator[Hit]:
+    """nginx sends `Connection: close`, its default before 1.29.7, because no header line sets another.
+
+    The default is added to the `proxy_set_header` list in force for each name that is not in it.
+    """
+    for each in ctx.using_protocol("http"):
+        if each.http.effective(ctx.version) == "2" or not each.connection.is_default(ctx.version):
+            continue
+        owner = each.connection.owner
+        where = f" beside the other header lines of {owner}" if owner and owner is not each.level else ""
+        yield Hit(
+            each.directive.place,
+            "`Connection: close` is sent, the default before 1.29.7",
+            f'add `proxy_set_header Connection "";`{where}',
+            related=tuple(each.connection.header_lines[:1]),
+            passes=(each,),
+        )
+
+
+@rule(
+    "NK003b",
+    "pool-drain",
+    Severity.MEDIUM,
+    bad=POOL
+    + """
+        server {
+            proxy_http_version 1.1;
+            location / { proxy_pass http://app; proxy_set_header Connection ""; }
+            location /old/ { proxy_pass http://app; }
+        }
+    """,
+)
+def pool_drain(ctx: RuleContext) -> Iterator[Hit]:
+    """A location that has its connections closed uses up the idle connections of one that keeps them.
+
+    It removes them from the pool that they share, and they do not come back.
+    """
+    for upstream, pool in ctx.pooled():
+        users = [each for each in ctx.model.users(upstream) if not pool.is_local]
+        good = [each for each in users if ctx.verdict(each).answer == "reused"]
+        for each in users:
+            if good and ctx.verdict(each).answer == "not reused" and each.protocol == "http":
+                yield Hit(
+                    each.directive.place,
+                    f'this location closes the idle connections of upstream "{upstream.name}" '
+                    f"that {good[0].context} keeps ({good[0].directive.place})",
+                    "make it reuse its connections too, or give it an upstream {} of its own",
+                    related=(good[0].directive,),
+                    passes=(each,),
+                )
+
+
+@rule(
+    "NK004",
+    "connection-close-explicit",
+    Severity.HIGH,
+    about_reuse=True,
+    bad=location(PASS, "proxy_http_version 1.1; proxy_set_header Connection close;"),
+)
+def explicit_close(ctx: RuleContext) -> Iterator[Hit]:
+    """A header line sends `Connection: close`, as text or through a variable: closed on every version."""
+    for each, line in _closing_lines(ctx):
+        if _map_behind(line.args[1], ctx.model.variables) is None:
+            text = f"`{line}` tells the server to close after each response"
+            fix = 'write `proxy_set_header Connection "";`'
+            yield Hit(line.place, text, fix, related=(each.directive,), passes=(each,))
+
+
+@rule(
+    "NK009",
+    "map-upgrade-close",
+    Severity.HIGH,
+    about_reuse=True,
+    bad="map $http_upgrade $connection_upgrade { default upgrade; '' close; }\n" + _BY_MAP,
+    good="map $http_upgrade $connection_upgrade { default upgrade; '' ''; }\n" + _BY_MAP,
+)
+def map_close(ctx: RuleContext) -> Iterator[Hit]:
+    """A map sends `Connection: close` with every request that has no Upgrade field.
+
+    The WebSocket map of many guides (`'' close`) is one; it defeats the pool on every version, also
+    since 1.29.7. An empty value for '' lets WebSocket through and keeps the ordinary connections.
+    """
+    for each, line in _closing_lines(ctx):
+        block = _map_behind(line.args[1], ctx.model.variables)
+        if block is None:
+            continue
+        entry = next((e for e in block.block or () if e.args and "close" in e.args[0].lower()), None)
+        text = f"{line.args[1]} is `close` for each request without Upgrade: their connections are closed"
+        fix = "let the map give '' where it gives close"
+        if entry is not None:
+            fix = f"write `{entry.name or _EMPTY_KEY} '';` in the map"
+        yield Hit((entry or block).place, text, fix, related=(line, block), passes=(each,))
+
+
+@rule(
+    "NK005",
+    "header-inheritance-lost",
+    Severity.HIGH,
+    about_reuse=True,
+    bad=POOL
+    + """
+        server {
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            location / { proxy_pass http://app; proxy_set_header Host $host; }
+        }
+    """,
+    good=POOL
+    + """
+        server {
+            proxy_http_version 1.1;
+            location / { proxy_pass http://app; proxy_set_header Host $host; proxy_set_header Connection ""; }
+        }
+    """,
+)
+def inheritance_lost(ctx: RuleContext) -> Iterator[Hit]:
+    """Header lines of an inner level replace the whole list of the outer one, Connection with it.
+
+    proxy_set_header lists never merge: a single line for Host in a location drops the `Connection ""` of
+    the server. proxy_http_version is inherited on its own, so only one half survives. Since 1.29.7 the
+    default is harmless, but a lost upgrade header still breaks WebSocket.
+    """
+    old = ctx.version < versions.POOL_BY_DEFAULT
+    for each in ctx.using_protocol("http"):
+        connection = each.connection
+        if connection.owner is None or not connection.masked or each.http.effective(ctx.version) == "2":
+            continue
+        lost = connection.masked[-1]
+        if (not old and not lost.args[1]) or _has_option(lost, "close"):
+            continue  # nothing is lost: the default does the same
+        first = connection.header_lines[0]
+        yield Hit(
+            first.place,
+            f"this header line drops `{lost}` ({lost.place}), which {each.context} would have inherited",
+            f"repeat `{lost};` beside it",
+            severity=None if old else Severity.MEDIUM,
+            related=(lost, each.directive),
+            passes=(each,),
+        )
+
+
+@rule(
+    "NK010",
+    "connection-upgrade-always",
+    Severity.LOW,
+    about_reuse=True,
+    bad=location(PASS, "proxy_http_version 1.1; proxy_set_header Connection upgrade;"),
+)
+def always_upgrade(ctx: RuleContext) -> Iterator[Hit]:
+    """`Connection: upgrade` is sent with every request, also with those that upgrade nothing.
+
+    It does not stop reuse: it holds no close. But the field names an Upgrade field that is not there
+    (RFC 9110, section 7.8), and a few servers close or answer 400.
+    """
+    for each, line in _connection_lines(ctx):
+        if _has_option(line, "upgrade"):
+            text = f"`{line}` is sent with ordinary requests too; reuse goes on, but some servers refuse"
+            fix = "use a map on $http_upgrade that gives upgrade or ''"
+            yield Hit(line.place, text, fix, passes=(each,))
+
+
+@rule(
+    "NK011",
+    "connection-client-controlled",
+    Severity.MEDIUM,
+    about_reuse=True,
+    bad=location(PASS, "proxy_http_version 1.1; proxy_set_header Connection $http_connection;"),
+)
+def client_controlled(ctx: RuleContext) -> Iterator[Hit]:
+    """The client's own field decides about the connection to the server.
+
+    A client that sends close has its upstream connection closed, and anyone can force churn or name
+    fields that are to be dropped.
+    """
+    for each, line in _connection_lines(ctx):
+        named = sorted(filter(_allows_close, _variables_behind(line.args[1], ctx.model.variables)))
+        if named:
+            text = f"clients decide through ${named[0]} whether upstream connections are reused"
+            yield Hit(line.place, text, 'send `Connection ""`, or a map on $http_upgrade', passes=(each,))
+
+
+@rule(
+    "NK012",
+    "duplicate-connection-headers",
+    Severity.MEDIUM,
+    about_reuse=True,
+    bad=location(
+        PASS, 'proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Connection upgrade;'
+    ),
+)
+def duplicate_connection(ctx: RuleContext) -> Iterator[Hit]:
+    """Several Connection lines stand at one level: all are sent, none replaces another.
+
+    An empty one sends nothing and cancels nothing; every other one is sent as a field of its own.
+    """
+    for each in ctx.using_protocol("http"):
+        lines = [line for line, _ in each.connection.entries]
+        if len(lines) > 1:
+            text = f"{len(lines)} Connection lines are in force together: they add up"
+            fix = "keep one of them"
+            yield Hit(lines[-1].place, text, fix, related=tuple(lines[:-1]), passes=(each,))
+
+
+@rule(
+    "NK013",
+    "connection-keep-alive-literal",
+    Severity.INFO,
+    about_reuse=True,
+    bad=location(PASS, "proxy_http_version 1.1; proxy_set_header Connection keep-alive;"),
+)
+def literal_keep_alive(ctx: RuleContext) -> Iterator[Hit]:
+    """`Connection: keep-alive` is sent: with HTTP/1.1 that is the default anyway.
+
+    With HTTP/1.0 it is the only way to keep a connection. A Keep-Alive field does nothing: nginx drops the
+    client's and ignores the server's.
+    """
+    for each, line in _connection_lines(ctx):
+        if _has_option(line, "keep-alive"):
+            effect, fix = "is redundant with HTTP/1.1", f"write `{_EMPTY}`"
+            if each.http.effective(ctx.version) == "1.0":
+                effect = "is what keeps connections open with HTTP/1.0"
+                fix = f"add `proxy_http_version 1.1;` and {fix}"
+            yield Hit(line.place, f"`{line}` {effect}", fix, passes=(each,))
+    for each in ctx.using_protocol("http"):
+        for line in each.connection.lines_of("keep-alive"):
+            yield Hit(line.place, f"`{line}` has no effect on the connection", "remove it")
+
+
+def _connection_lines(ctx: RuleContext) -> Iterator[tuple[PassLocation, Directive]]:
+    return ((each, line) for each in ctx.using_protocol("http") for line, _ in each.connection.entries)
+
+
+def _has_option(line: Directive, option: str) -> bool:
+    return option in connection_options([(line.args[1],)])[0]
+
+
+def _closing_lines(ctx: RuleContext) -> Iterator[tuple[PassLocation, Directive]]:
+    """Yield the header lines that send, or may send, a close token."""
+    for each in ctx.using_protocol("http"):
+        if each.http.effective(ctx.version) == "2":
+            continue
+        for line, values in each.connection.entries:
+            if any("close" in connection_options([value])[0] for value in values):
+                yield each, line
+
+
+def _variables_behind(template: str, defined: Definitions) -> set[str]:
+    """Return the variables that a value depends on through `set`, the ones that it names included."""
+    found: set[str] = set()
+    pending = [template]
+    while pending:
+        for name, is_name in pieces(pending.pop()):
+            if is_name and name not in found:
+                found.add(name)
+                pending += defined.set_to.get(name, ())
+    return found
+
+
+def _map_behind(template: str, defined: Definitions) -> Directive | None:
+    """Return the map that a value comes from, directly or through `set`."""
+    for name in sorted(_variables_behind(template, defined)):
+        block = defined.blocks.get(name)
+        if block is not None and block.name == "map":
+            return block
+    return None
+
+
+def _allows_close(name: str) -> bool:
+    """Return whether clients can close upstream connections through a variable; Upgrade holds no close."""
+    return is_clients(name) and name != "http_upgrade"

@@ -1,0 +1,223 @@
+"""Rules about versions of nginx: what an upgrade changes, what needs a newer one, what is misplaced."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nginx import versions
+from nginx.finding import Severity
+from nginx.inheritance import Level
+from nginx.rules.examples import GOOD, KEPT, POOL
+from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.targets import TargetKind
+from nginx.tree import Directive
+from nginx.versions import Version
+
+_CLIENT_SIDE = ("keepalive_requests", "keepalive_timeout", "keepalive_time")
+
+
+@rule(
+    "NK017",
+    "keepalive-context-confusion",
+    Severity.MEDIUM,
+    bad="""
+        keepalive_requests 1000;
+        keepalive_timeout 60;
+        upstream app { server 10.0.0.1:8080; }
+        server {
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            location / { proxy_pass http://app; }
+        }
+    """,
+    good="keepalive_timeout 60;\n" + GOOD,
+)
+def confused_context(ctx: RuleContext) -> Iterator[Hit]:
+    """keepalive_requests or keepalive_timeout stand where they are about clients, not about servers.
+
+    In http {}, server {} and location {} they limit client connections; only inside upstream {} are they
+    about its pool. `keepalive N` itself is refused anywhere but in an upstream {}.
+    """
+    for line in ctx.lines("keepalive"):
+        text = 'nginx refuses it: "keepalive" directive is not allowed here'
+        yield Hit(line.place, text, "move it into the upstream {}", severity=Severity.ERROR)
+    blocks = [upstream.directive.block or () for upstream in ctx.model.upstreams]
+    if any(child.name.startswith("keepalive") for block in blocks for child in block):
+        return
+    related = tuple(_wide_proxy_lines(ctx)[:2])
+    if related:
+        for level, line in _client_limits(ctx):
+            where = f"{line.name} in {level.kind} {{}}"
+            text = f"{where} is about clients; it does nothing for upstream connections"
+            fix = f"put `keepalive 32;` (and `{line};`) into the upstream {{}}"
+            yield Hit(line.place, text, fix, related=related)
+
+
+def _client_limits(ctx: RuleContext) -> Iterator[tuple[Level, Directive]]:
+    for level in ctx.model.levels:
+        for name in _CLIENT_SIDE:
+            yield from ((level, line) for line in level.all(name))
+
+
+def _wide_proxy_lines(ctx: RuleContext) -> list[Directive]:
+    """Return the lines that prepare upstream connections for keep-alive where clients' limits stand.
+
+    That is in http {} or server {}, which pass nothing themselves, or beside such a limit in a location.
+    """
+    found = []
+    for level in ctx.model.levels:
+        if level.kind in {"http", "server"} or any(level.all(name) for name in _CLIENT_SIDE):
+            found += [line for line in level.all("proxy_http_version") if line.args == ("1.1",)]
+            found += [
+                d for d in level.all("proxy_set_header") if d.args and d.args[0].lower() == "connection"
+            ]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Requirement:
+    """The version that a directive (with an argument, if any) came with; `within` names its block."""
+
+    since: Version
+    name: str
+    within: str = ""
+    argument: str = ""
+
+
+_MODULES = ("proxy", "fastcgi", "uwsgi", "scgi", "memcached", "grpc")
+_REQUIREMENTS = (
+    _Requirement(versions.POOL, "keepalive", "upstream"),
+    _Requirement(versions.POOL, "proxy_http_version"),
+    _Requirement(versions.POOL, "fastcgi_keep_conn"),
+    _Requirement(versions.POOL_LIMITS, "keepalive_requests", "upstream"),
+    _Requirement(versions.POOL_LIMITS, "keepalive_timeout", "upstream"),
+    _Requirement(versions.POOL_TIME, "keepalive_time"),
+    _Requirement(versions.POOL_TIME, "keepalive_time", "upstream"),
+    _Requirement(versions.RESOLVE, "server", "upstream", "resolve"),
+    _Requirement(versions.RESOLVE, "resolver", "upstream"),
+    _Requirement(versions.HTTP2_UPSTREAM, "proxy_http_version", "", "2"),
+    _Requirement(versions.parse("1.25.1"), "http2"),
+    _Requirement(versions.parse("1.25.0"), "http3"),
+    *(_Requirement(versions.parse("1.15.6"), f"{module}_socket_keepalive") for module in _MODULES),
+    _Requirement(versions.parse("1.27.4"), "keepalive_min_timeout"),
+    _Requirement(versions.parse("1.29.3"), "add_header_inherit"),
+    _Requirement(versions.parse("1.29.3"), "add_trailer_inherit"),
+    _Requirement(versions.POOL_BY_DEFAULT, "keepalive", "upstream", "local"),
+    _Requirement(versions.parse("1.11.5"), "server", "upstream", "max_conns="),
+)
+
+
+@rule(
+    "NK019",
+    "directive-needs-newer-nginx",
+    Severity.ERROR,
+    bad=POOL + "server { http2 on; location / { proxy_pass http://app; } }",
+)
+def needs_newer(ctx: RuleContext) -> Iterator[Hit]:
+    """A directive or parameter came with a later version: this one does not start.
+
+    Whether the whole directive is unknown or only not allowed there, nginx refuses the configuration.
+    The reverse is a remark: what older versions need and this one does by default.
+    """
+    for needed in _REQUIREMENTS:
+        if ctx.version >= needed.since:
+            continue
+        for line in _occurrences(ctx, needed):
+            what = f"{needed.name} {needed.argument}".strip().rstrip("=")
+            where = f" in {needed.within} {{}}" if needed.within else ""
+            text = f"{what}{where} needs nginx {needed.since}; {ctx.version} refuses it"
+            yield Hit(line.place, text, f"use nginx {needed.since} or later, or remove it")
+    yield from _redundant(ctx)
+
+
+def _redundant(ctx: RuleContext) -> Iterator[Hit]:
+    """Yield the lines that repeat the default since 1.29.7, if the check is for no older version."""
+    if min(ctx.version, ctx.oldest or ctx.version) < versions.POOL_BY_DEFAULT:
+        return
+    for line in ctx.lines("proxy_http_version"):
+        if line.args == ("1.1",):
+            text = f"`{line}` is the default here; older versions need it"
+            yield Hit(line.place, text, severity=Severity.INFO)
+
+
+def _occurrences(ctx: RuleContext, needed: _Requirement) -> Iterator[Directive]:
+    if needed.within == "upstream":
+        blocks = [list(upstream.directive.children(needed.name)) for upstream in ctx.model.upstreams]
+    else:
+        blocks = [level.all(needed.name) for level in ctx.model.levels]
+    wanted = re.compile(re.escape(needed.argument) + (".*" if needed.argument.endswith("=") else ""))
+    for line in (line for block in blocks for line in block):
+        if not needed.argument or any(map(wanted.fullmatch, line.args)):
+            yield line
+
+
+@rule(
+    "NK048",
+    "active-close-moved-to-nginx",
+    Severity.MEDIUM,
+    about_reuse=True,
+    shown_on="1.31.4",
+    bad="server { location / { proxy_pass http://127.0.0.1:8080; } }",
+)
+def nginx_closes_first(ctx: RuleContext) -> Iterator[Hit]:
+    """Without a pool nginx now closes first: every TIME_WAIT lies on its host, and costs it a port.
+
+    Since 1.29.7 the default is HTTP/1.1 without `Connection: close`, also for targets that have no pool;
+    before, the server often closed first.
+    """
+    if ctx.version < versions.POOL_BY_DEFAULT:
+        return
+    for each in ctx.using_protocol("http"):
+        is_address = any(target.kind is TargetKind.ADDRESS for target in each.targets)
+        if is_address and ctx.verdict(each).closes_first == "nginx":
+            yield Hit(
+                each.directive.place,
+                "since 1.29.7 nginx closes these connections first: all TIME_WAIT and ports are on its side",
+                "pass to an upstream {}; or bring back `proxy_http_version 1.0` and `Connection close`",
+                passes=(each,),
+            )
+
+
+@rule(
+    "NK049",
+    "upgrade-to-http11-hazard",
+    Severity.MEDIUM,
+    shown_on="1.31.4",
+    bad="server { location / { proxy_pass http://127.0.0.1:8080; } }",
+)
+def http11_by_default(ctx: RuleContext) -> Iterator[Hit]:
+    """The server now sees HTTP/1.1, since proxy_http_version is left to the default.
+
+    Chunked answers, answers with both lengths ("upstream sent ..." 502) and broken 1.1 servers come to
+    light; WebSocket without an explicit 1.1 begins to work.
+    """
+    if ctx.version < versions.POOL_BY_DEFAULT:
+        return
+    for each in ctx.using_protocol("http"):
+        if each.http.directive is None:
+            text = "proxy_http_version is left out: HTTP/1.0 before 1.29.7, HTTP/1.1 since"
+            fix = "write `proxy_http_version 1.1;` and test with it before the upgrade"
+            yield Hit(each.directive.place, text, fix, passes=(each,))
+
+
+@rule(
+    "NK050",
+    "reload-churn",
+    Severity.LOW,
+    shown_on="1.31.4",
+    bad=POOL + f"server {{ location /admin/ {{ dyups_interface; }} location / {{ {KEPT} }} }}",
+    unproven="upstreams that are made at run time need a module that is not part of nginx",
+)
+def runtime_upstreams(ctx: RuleContext) -> Iterator[Hit]:
+    """Each reload begins with empty pools; upstreams made at run time have none since 1.29.7.
+
+    Frequent reloads (certificates, service discovery) are periodic storms of connections. Only modules
+    that make upstreams at run time show in the text.
+    """
+    if ctx.version < versions.POOL_BY_DEFAULT:
+        return
+    names = ("dyups_interface", "upstream_conf", "dynamic_upstream")
+    for line in (line for level in ctx.model.levels for name in names for line in level.all(name)):
+        yield Hit(line.place, f"upstreams that {line.name} makes at run time have no pool since 1.29.7")

@@ -1,0 +1,159 @@
+"""Rules about the target of proxy_pass and its like: an address, a variable, or the wrong upstream {}."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+
+from nginx.finding import Severity
+from nginx.model import PassLocation
+from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.targets import NEVER_REUSED, Target, TargetKind
+from nginx.upstreams import Upstream
+from nginx.values import has_variables, pieces
+
+
+@rule(
+    "NK006",
+    "literal-proxy-pass",
+    Severity.HIGH,
+    about_reuse=True,
+    bad="server { location / { proxy_pass http://127.0.0.1:8080; } }",
+)
+def literal_target(ctx: RuleContext) -> Iterator[Hit]:
+    """The target is an address or a host, not an upstream {}: never pooled, on any version of nginx.
+
+    nginx makes an implicit upstream for it, and the keep-alive module skips implicit upstreams, also
+    since 1.29.7. Only an upstream {} by name has a pool.
+    """
+    for each in ctx.model.passes:
+        if each.protocol in NEVER_REUSED or has_variables_in_host(each):
+            continue
+        if any(target.kind is TargetKind.ADDRESS for target in each.targets):
+            yield Hit(
+                each.directive.place,
+                f"{each.target} is no upstream {{}}: nginx never pools its connections",
+                _declaration(each, each.targets[0]),
+                passes=(each,),
+            )
+
+
+def _declaration(each: PassLocation, target: Target) -> str:
+    has_host = each.protocol != "http" or each.connection.lines_of("host")
+    host = "" if has_host else f" and add `proxy_set_header Host {target.host_field};`"
+    return (
+        f"declare `upstream NAME {{ server {target.server}; keepalive 32; }}`, write NAME for the address"
+        f"{host}; see `bench fix`"
+    )
+
+
+@rule(
+    "NK007",
+    "variable-proxy-pass",
+    Severity.MEDIUM,
+    about_reuse=True,
+    bad="""
+        server {
+            resolver 127.0.0.53;
+            location / { set $backend "http://app.internal:8080"; proxy_pass $backend; }
+        }
+    """,
+    good="""
+        upstream app { server 10.0.0.1:8080; keepalive 64; }
+        server {
+            location / {
+                proxy_pass http://app$request_uri;
+                proxy_http_version 1.1;
+                proxy_set_header Connection "";
+            }
+        }
+    """,
+)
+def variable_target(ctx: RuleContext) -> Iterator[Hit]:
+    """The host of the target is a variable: pooled only if every value names an upstream {}.
+
+    The host is looked up among the upstreams for each request; what is none is resolved for that request
+    alone, and never pooled. A port in the value never matches an upstream {}. Variables that are meant
+    to follow DNS switch reuse off; `server NAME resolve;` in an upstream {} with a `zone` (since 1.27.3)
+    follows DNS and keeps the pool.
+    """
+    for each in ctx.model.passes:
+        if each.protocol in NEVER_REUSED or not has_variables_in_host(each):
+            continue
+        outside = [target for target in each.targets if target.kind is not TargetKind.UPSTREAM]
+        if not outside:
+            continue
+        certain = all(target.kind is TargetKind.ADDRESS for target in each.targets)
+        what = ", ".join(target.text for target in outside)
+        yield Hit(
+            each.directive.place,
+            f"the target {each.target} {'is' if certain else 'may be'} {what}: no upstream {{}}, so no pool",
+            "name an upstream {}; to follow DNS use `server NAME resolve;` in it, with `zone` (since 1.27.3)",
+            severity=Severity.HIGH if certain else Severity.MEDIUM,
+            passes=(each,),
+        )
+
+
+_HOST_AND_PORT = re.compile(r"(?:[^:]+|\[.*\]):\d+|unix:.*")
+
+
+def has_variables_in_host(each: PassLocation) -> bool:
+    """Return whether the host part of a target depends on a variable."""
+    if not has_variables(each.target):
+        return False
+    text = ""
+    for piece, is_name in pieces(each.target):
+        if is_name:
+            rest = text.partition("://")[2]
+            if "/" in rest or _HOST_AND_PORT.fullmatch(rest):
+                return False
+            return not rest or all(t.host.lower() != rest.lower() for t in each.targets)
+        text += piece
+    return False
+
+
+@rule(
+    "NK051",
+    "pool-in-wrong-group",
+    Severity.LOW,
+    bad="""
+        upstream back-end { server 10.0.0.1:8080; keepalive 64; }
+        server { location / { proxy_pass http://backend; } }
+    """,
+)
+def misplaced_pool(ctx: RuleContext) -> Iterator[Hit]:
+    """An unused pool: an upstream {} without users, two with the same servers, or a misspelt name.
+
+    A name that matches no upstream {} is silently taken for a host.
+    """
+    if not ctx.model.passes:
+        return
+    unused = [u for u in ctx.model.upstreams if u.keepalive is not None and not _named_anywhere(ctx, u)]
+    hosts = {t.host.lower(): e for e in ctx.model.passes for t in e.targets if t.kind is TargetKind.ADDRESS}
+    for upstream in unused:
+        close = difflib.get_close_matches(upstream.name.lower(), hosts, n=1, cutoff=0.8)
+        text = f'nothing passes to upstream "{upstream.name}", so its pool is never used'
+        if close:
+            each = hosts[close[0]]
+            text += f"; {each.target} at {each.directive.place} looks like it but is taken for a host"
+        yield Hit(upstream.keepalive_place(), text, "pass to it by its exact name, or remove it")
+    yield from _split_pools(ctx)
+
+
+def _named_anywhere(ctx: RuleContext, upstream: Upstream) -> bool:
+    return any(
+        target.upstream is upstream or target.kind is TargetKind.UNKNOWN
+        for each in ctx.model.passes
+        for target in each.targets
+    )
+
+
+def _split_pools(ctx: RuleContext) -> Iterator[Hit]:
+    by_servers: dict[tuple[str, ...], Upstream] = {}
+    for upstream, _ in ctx.pooled():
+        servers = tuple(sorted(line.args[0].lower() for line in upstream.servers if line.args))
+        other = by_servers.setdefault(servers, upstream)
+        if other is not upstream and servers:
+            text = f'upstream "{upstream.name}" has the same servers as "{other.name}": their pools are apart'
+            yield Hit(upstream.directive.place, text, "use one of them", related=(other.directive,))

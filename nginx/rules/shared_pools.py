@@ -1,0 +1,208 @@
+"""Rules about what shares a pooled connection: TLS identities, protocols, source addresses, users."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from nginx import versions
+from nginx.finding import Severity
+from nginx.model import PassLocation
+from nginx.rules.examples import KEEPALIVE_LINES
+from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.upstreams import Pool, Upstream
+from nginx.values import has_variables
+
+_POOL = "upstream app { server 10.0.0.1:8443; keepalive 64; }\n"
+_SNI = "proxy_pass https://app; proxy_ssl_server_name on; proxy_ssl_name"
+_IDENTITY = ("ssl_name", "ssl_server_name", "ssl_certificate", "ssl_verify")
+_WINDOWS = re.compile(
+    r"/(?:owa|ews|ecp|mapi|oab|rpc|autodiscover|microsoft-server-activesync|_vti_bin)\b", re.I
+)
+_NTLM = re.compile(r"\b(?:ntlm|negotiate)\b", re.IGNORECASE)
+
+
+def _server(first: str, second: str = "") -> str:
+    inner = f"        location / {{ {first} {KEEPALIVE_LINES} }}\n"
+    if second:
+        inner += f"        location /b/ {{ {second} {KEEPALIVE_LINES} }}\n"
+    return f"{_POOL}server {{\n{inner}}}"
+
+
+@rule(
+    "NK028",
+    "tls-session-reuse-off",
+    Severity.LOW,
+    bad=_server("proxy_pass https://app; proxy_ssl_session_reuse off;"),
+    good=_server("proxy_pass https://app;"),
+)
+def no_session_reuse(ctx: RuleContext) -> Iterator[Hit]:
+    """proxy_ssl_session_reuse is off: each new upstream connection pays a full TLS handshake.
+
+    Without a pool that is every request. Reusing sessions makes new connections cheaper; it is no
+    substitute for a pool.
+    """
+    for each in ctx.model.passes:
+        line = each.module_setting("ssl_session_reuse")
+        if line is not None and line.args == ("off",) and _uses_tls(each):
+            text = "TLS sessions are not resumed: each new connection pays a full handshake"
+            yield Hit(line.place, text, "remove the line", passes=(each,))
+
+
+@rule(
+    "NK029",
+    "tls-identity-sharing",
+    Severity.HIGH,
+    bad=_server(f"{_SNI} a.example;", f"{_SNI} b.example;"),
+    good=_server(f"{_SNI} a.example;", f"{_SNI} a.example;"),
+)
+def shared_identity(ctx: RuleContext) -> Iterator[Hit]:
+    """Locations with different TLS identities share a pool, so one gets the other's connection.
+
+    A pooled connection is picked by address alone: not by server name, client certificate or
+    verification. `local` (since 1.29.7) keeps locations apart, but not the values of a variable.
+    """
+    for upstream, pool, sharing in _shared(ctx):
+        users = list(filter(_uses_tls, sharing))
+        yield from _variable_identity(upstream, users)
+        yield from _named_after_upstream(upstream, users)
+        for one, other in () if pool.is_local else _pairs_with_first(users):
+            differing = [name for name in _IDENTITY if _args(one, name) != _args(other, name)]
+            if differing:
+                yield Hit(
+                    other.directive.place,
+                    f'this location and {one.context} share connections of upstream "{upstream.name}", '
+                    f"but differ in {', '.join(f'{one.prefix}_{name}' for name in differing)}",
+                    "give each identity an upstream {} of its own",
+                    related=(one.directive,),
+                    passes=(one, other),
+                )
+
+
+def _pairs_with_first(users: list[PassLocation]) -> Iterator[tuple[PassLocation, PassLocation]]:
+    """Yield each user of a pool together with its first one."""
+    return ((users[0], other) for other in users[1:])
+
+
+def _shared(ctx: RuleContext) -> Iterator[tuple[Upstream, Pool, list[PassLocation]]]:
+    """Yield the pools with the locations that reuse their connections."""
+    for upstream, pool in ctx.pooled():
+        users = ctx.model.users(upstream)
+        yield upstream, pool, [each for each in users if ctx.verdict(each).answer == "reused"]
+
+
+def _uses_tls(each: PassLocation) -> bool:
+    return any(target.is_tls for target in each.targets)
+
+
+def _variable_identity(upstream: Upstream, users: list[PassLocation]) -> Iterator[Hit]:
+    for each in users:
+        for name in ("ssl_name", "ssl_certificate"):
+            line = each.module_setting(name)
+            value = line.args[0] if line is not None and line.args else ""
+            is_fixed = value == "$proxy_host" and len(each.scope.values(value)) == 1
+            if line is not None and has_variables(value) and not is_fixed:
+                yield Hit(
+                    line.place,
+                    f"{line.name} is {value}, but a pooled connection of upstream "
+                    f'"{upstream.name}" keeps the value it was opened with',
+                    "use one upstream {} per identity, or `keepalive 0` (since 1.29.7)",
+                    passes=(each,),
+                )
+
+
+def _named_after_upstream(upstream: Upstream, users: list[PassLocation]) -> Iterator[Hit]:
+    """Yield locations that send the upstream's own name as the TLS server name."""
+    for each in users:
+        line = each.module_setting("ssl_server_name")
+        if line is not None and line.args == ("on",) and each.module_setting("ssl_name") is None:
+            text = f'the server name sent in TLS is "{upstream.name}", the name of the upstream {{}}'
+            fix = f"set the right one with `{line.name.removesuffix('server_name')}name`"
+            yield Hit(line.place, text, fix, Severity.LOW, (each.directive,), (each,))
+
+
+def _args(each: PassLocation, name: str) -> tuple[str, ...]:
+    line = each.module_setting(name)
+    return line.args if line else ()
+
+
+@rule(
+    "NK030",
+    "mixed-protocol-upstream",
+    Severity.ERROR,
+    bad=_server("proxy_pass http://app;", "proxy_pass https://app;"),
+    good=_server("proxy_pass https://app;", "proxy_pass https://app;"),
+)
+def mixed_protocols(ctx: RuleContext) -> Iterator[Hit]:
+    """One pool is used with different protocols: a plain connection may be picked for TLS, or the reverse.
+
+    So with http:// and https://, and with proxy_pass beside fastcgi_pass, grpc_pass or memcached_pass.
+    """
+    for upstream, pool, users in _shared(ctx):
+        for one, other in () if pool.is_local else _pairs_with_first(users):
+            if _protocol(one) != _protocol(other):
+                yield Hit(
+                    other.directive.place,
+                    f'upstream "{upstream.name}" is used with {_protocol(other)} here '
+                    f"and with {_protocol(one)} at {one.directive.place}, from one pool",
+                    "give each protocol an upstream {} of its own",
+                    related=(one.directive,),
+                    passes=(one, other),
+                )
+
+
+def _protocol(each: PassLocation) -> str:
+    return f"{each.protocol}{'s' if _uses_tls(each) else ''}"
+
+
+@rule(
+    "NK031",
+    "proxy-bind-with-pool",
+    Severity.HIGH,
+    bad=_server("proxy_pass http://app; proxy_bind $remote_addr transparent;"),
+    good=_server("proxy_pass http://app; proxy_bind 10.0.0.9;"),
+)
+def bound_connection(ctx: RuleContext) -> Iterator[Hit]:
+    """proxy_bind depends on the client, but a pooled connection keeps the source address of the first one.
+
+    Since 1.29.7 the pool is there by default, so this breaks silently with the upgrade; `local` does not
+    help.
+    """
+    for each in ctx.reusing():
+        line = each.module_setting("bind")
+        if line is None or line.args[:1] == ("off",):
+            continue
+        if has_variables(line.args[0]) or "transparent" in line.args:
+            off = "write `keepalive 0;`" if ctx.version >= versions.POOL_BY_DEFAULT else "remove `keepalive`"
+            text = f"`{line}`: pooled connections keep the source address of the client that opened them"
+            fix = f"{off} in the upstream {{}}"
+            yield Hit(line.place, text, fix, related=(each.directive,), passes=(each,))
+
+
+@rule(
+    "NK032",
+    "ntlm-negotiate",
+    Severity.HIGH,
+    bad=_POOL + f"server {{ location /owa/ {{ proxy_pass https://app; {KEEPALIVE_LINES} }} }}",
+    good="upstream app { server 10.0.0.1:8443; keepalive 64; ntlm; }\n"
+    + f"server {{ location /owa/ {{ proxy_pass https://app; {KEEPALIVE_LINES} }} }}",
+)
+def authenticated_connection(ctx: RuleContext) -> Iterator[Hit]:
+    """NTLM and Negotiate authenticate the connection: a shared one passes one user's rights to the next.
+
+    Found by the paths of Exchange and SharePoint, and by header lines that mention NTLM. `ntlm` (NGINX
+    Plus) binds a connection to its client; else switch the pool off.
+    """
+    for each in ctx.reusing():
+        if any(upstream.directive.child("ntlm") for upstream in each.upstreams()):
+            continue
+        line = next((d for d in each.level.block if _NTLM.search(" ".join(d.args))), None)
+        if line is None and not _WINDOWS.search(each.context):
+            continue
+        yield Hit(
+            (line or each.directive).place,
+            f"{each.context} looks like NTLM or Negotiate, which authenticate a connection, and it is pooled",
+            "bind connections to clients with `ntlm` (NGINX Plus), or switch the pool off",
+            related=(each.directive,),
+            passes=(each,),
+        )

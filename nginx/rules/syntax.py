@@ -1,0 +1,156 @@
+"""Rules about the text itself: what nginx would refuse, and what the check cannot see.
+
+Their ids begin with NX: they stand beside the catalogue of connection reuse, not in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from nginx import versions
+from nginx.finding import Severity
+from nginx.known_directives import KnownDirectives
+from nginx.model import PassLocation
+from nginx.rules.rule import CheckSettings, Hit, RuleContext, rule
+from nginx.tree import Directive
+
+
+@rule(
+    "NK053",
+    "include-dependence",
+    Severity.INFO,
+    bad="include conf.d/missing.conf;\nserver { location / { proxy_pass http://app; } }",
+    unproven="a file that is not here cannot be run",
+)
+def missing_includes(ctx: RuleContext) -> Iterator[Hit]:
+    """An include leads to no file here; where it could change a verdict, the verdict depends on it.
+
+    --root DIR names the folder for absolute paths, --with FILE passes a file.
+    """
+    for include in ctx.model.configuration.missing:
+        dependent = tuple(each for each in ctx.model.passes if _decides(ctx, include, each))
+        name = include.args[0]
+        text = f"{name} is not here and was not read"
+        if dependent:
+            text += f"; {dependent[0].context} depends on it"
+        fix = f"pass it with --with PATH/{PurePosixPath(name).name} or --root DIR"
+        yield Hit(include.place, text, fix, Severity.LOW if dependent else None, passes=dependent)
+
+
+def _decides(ctx: RuleContext, include: Directive, each: PassLocation) -> bool:
+    """Return whether the verdict on a location depends on an include that is missing."""
+    if ctx.verdict(each).answer != "depends":
+        return False
+    holes = [each.http.missing, each.connection.missing, ctx.model.names.missing]
+    return any(hole is include for hole in (*holes, *(used.missing for used in each.upstreams())))
+
+
+@rule("NX001", "refused-by-nginx", Severity.ERROR, bad="server { location / { proxy_pass http://app; }")
+def refused_by_nginx(ctx: RuleContext) -> Iterator[Hit]:
+    """nginx would not start with this text; what can be read of it is judged all the same."""
+    rendered_later = {place.file for place, _ in ctx.model.configuration.templates}
+    for problem in ctx.model.configuration.problems:
+        if problem.place.file not in rendered_later:
+            yield Hit(problem.place, f"[emerg] {problem.reason}")
+    if rendered_later:
+        return  # both branches of a condition are read here, nginx will read one
+    yield from _duplicate_upstreams(ctx)
+    for each in ctx.model.passes:
+        yield from _named_with_port(ctx, each.directive, [t.host for t in each.targets if t.has_port])
+        if ctx.model.variables.is_whole:
+            for name in sorted(each.scope.undefined):
+                if not _FROM_ENVIRONMENT.fullmatch(name):
+                    yield Hit(each.directive.place, f'[emerg] unknown "{name}" variable', passes=(each,))
+    yield from _repeated(ctx)
+
+
+# envsubst fills in variables of the environment, which are written in capitals.
+_FROM_ENVIRONMENT = re.compile(r"[A-Z][A-Z0-9_]*")
+
+
+def _duplicate_upstreams(ctx: RuleContext) -> Iterator[Hit]:
+    seen: dict[str, Directive] = {}
+    for block in ctx.model.http.all("upstream"):
+        name = block.args[0].lower() if block.args else ""
+        if name in seen:
+            text = f'[emerg] duplicate upstream "{block.args[0]}"'
+            yield Hit(block.place, text, related=(seen[name],))
+        seen.setdefault(name, block)
+
+
+def _named_with_port(ctx: RuleContext, line: Directive, hosts: list[str]) -> Iterator[Hit]:
+    for host in hosts:
+        block = ctx.model.names.upstreams.get(host.lower())
+        if block is not None and "$" not in line.args[0]:
+            text = f'[emerg] upstream "{block.name}" may not have a port'
+            fix = "name the upstream {} without a port"
+            yield Hit(line.place, text, fix, related=(block.directive,))
+
+
+_SINGLE = ("proxy_http_version", "fastcgi_keep_conn", "keepalive_timeout", "keepalive_requests", "proxy_pass")
+
+
+def _repeated(ctx: RuleContext) -> Iterator[Hit]:
+    """Yield directives that nginx accepts once per block."""
+    for level in ctx.model.levels:
+        for name in _SINGLE:
+            for line in level.all(name)[1:]:
+                yield Hit(
+                    line.place, f'[emerg] "{name}" directive is duplicate', related=(level.all(name)[0],)
+                )
+
+
+@rule(
+    "NX002",
+    "template",
+    Severity.LOW,
+    bad="server { location / { proxy_pass http://{{ backend }}; } }",
+    unproven="nginx reads what a template renders to, and that is not here",
+)
+def template(ctx: RuleContext) -> Iterator[Hit]:
+    """The text is a template (Jinja, Helm, ERB, envsubst): nginx reads what it renders to.
+
+    Expressions count as unknown values, and both branches of a condition are read where that makes a
+    whole configuration. What nginx would refuse is not reported then. Check the rendered text for a
+    verdict that holds.
+    """
+    for place, language in ctx.model.configuration.templates:
+        yield Hit(place, f"a {language} template: what it renders to decides", "check the rendered text")
+    for each in ctx.model.passes:
+        names = [f"${name}" for name in sorted(each.scope.undefined) if _FROM_ENVIRONMENT.fullmatch(name)]
+        if names:
+            text = f"{', '.join(names)} looks like an envsubst template: what is filled in decides"
+            yield Hit(each.directive.place, text, "check the rendered text", passes=(each,))
+
+
+_EXAMPLE = KnownDirectives(
+    "1.22.1", (b"upstream\0server\0keepalive\0location\0proxy_set_header\0proxy_http_version\0proxy_pass\0",)
+)
+
+
+@rule(
+    "NX003",
+    "unknown-directive",
+    Severity.MEDIUM,
+    bad="server { location / { proxy_passs http://10.0.0.1; } }",
+    shown_with=CheckSettings(known=_EXAMPLE),
+)
+def unknown_directives(ctx: RuleContext) -> Iterator[Hit]:
+    """The nginx that is installed does not know a directive, and would not start.
+
+    It reads the names in the program and in its modules. Where the configuration is for another
+    nginx, with other modules, this is no fault.
+    """
+    known = ctx.settings.known
+    if known is None or versions.parse(known.version) != ctx.version:
+        return
+    if ctx.model.configuration.templates:
+        return  # what is left of a template may be no directive
+    configuration, seen = ctx.model.configuration, set()
+    for line in known.unknown((*configuration.main, *configuration.http)):
+        if line.name not in seen:
+            seen.add(line.name)
+            text = f'[emerg] unknown directive "{line.name}" for the nginx {known.version} that is installed'
+            yield Hit(line.place, text, "correct its name, or load the module that has it")

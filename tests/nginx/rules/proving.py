@@ -1,0 +1,78 @@
+"""Share what tests need that prove rules by traffic through real nginx."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import needs
+from nginx.check import check
+from nginx.rules import CATALOGUE
+from tests.nginx import real
+
+PROGRAMS = real.programs()
+KEPT = 'proxy_http_version 1.1; proxy_set_header Connection "";'
+POOL = "upstream app { server BACKEND; keepalive 8; MORE }\n"
+PATIENCE_S = 60.0
+"""Longer than anything here takes on the busiest machine."""
+_DECORATOR = re.compile(r"^@proves\((.*?)\)$", re.MULTILINE | re.DOTALL)
+
+
+def proves(*rules: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Name the rules that a test proves, and run it with each nginx found here."""
+    assert set(rules) <= set(CATALOGUE)
+
+    def mark(test: Callable[..., None]) -> Callable[..., None]:
+        each: Callable[..., None] = pytest.mark.parametrize("version", PROGRAMS)(test)
+        if not PROGRAMS:
+            each = needs.unless(False, "nginx")(each)
+        return each
+
+    return mark
+
+
+def proven() -> set[str]:
+    """Return the rules that the tests of this folder name with `@proves`."""
+    texts = (path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    calls = (call for text in texts for call in _DECORATOR.findall(text))
+    return {rule for call in calls for rule in re.findall(r'"(\w+)"', call)}
+
+
+def site(locations: str, pool: str = POOL, more: str = "") -> str:
+    """Return a pool and a server with these locations."""
+    return pool.replace("MORE", more) + f"server {{ listen SOCKET; {locations} }}"
+
+
+def flagged(text: str, version: str) -> set[str]:
+    """Return the rules that apply to a configuration."""
+    return {finding.rule for finding in check("x", [version], text=text).findings}
+
+
+def accepted(
+    version: str, folder: Path, text: str, paths: list[str], exchange: real.Exchange = real.http_exchange
+) -> int:
+    """Return how many connections a server accepted for one request after the other."""
+    with real.serving(exchange) as server:
+        with real.running(PROGRAMS[version], folder, text.replace("BACKEND", server.address)) as listening:
+            for path in paths:
+                real.request(listening, path, 1)
+        return server.accepted
+
+
+class Together:
+    """Answers no request before a number of them are there at once."""
+
+    def __init__(self, number: int) -> None:
+        self._met = threading.Barrier(number, timeout=60)
+
+    def exchange(self, connection: socket.socket) -> bool:
+        """Answer one request."""
+        head = real.read_request(connection)
+        self._met.wait()
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        return real.stays_open(head)
