@@ -29,16 +29,16 @@ class Empty:
         self._samples = tuple(samples)
         self._now_s = 0.0
 
-    def serve(self, module: str, *flags: str) -> Any:
+    def start_server(self, module: str, *flags: str) -> Any:
         """Return a server."""
         self.flags = flags
         return SimpleNamespace(address=module, addresses=(module,), count=lambda: {"accepted": 3, "http2": 1})
 
-    def open(self, addresses: Sequence[str]) -> str:
+    def start_proxy(self, addresses: Sequence[str]) -> str:
         """Return where clients are to go."""
         return "127.0.0.1:1"
 
-    def clients(self, module: str, jobs: Sequence[dict[str, Any]]) -> None:
+    def start_clients(self, module: str, jobs: Sequence[dict[str, Any]]) -> None:
         """Note the jobs of clients."""
         self.jobs = jobs
 
@@ -54,7 +54,7 @@ class Empty:
         """Note that the proxy is restarted."""
         self.befell.append((self._now_s, "restart"))
 
-    def play(
+    def run(
         self,
         warmup_s: float,
         duration_s: float | None,
