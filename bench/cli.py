@@ -72,7 +72,14 @@ def run(plan_file: Path | None, output: Path, as_json: bool, quiet: bool, **give
 
 @bench.command()
 @click.option("--trials", default=3, show_default=True, type=click.IntRange(1), help="Trials of each.")
-@click.option("--duration", "-d", default=3.0, show_default=True, type=float, help="Window, seconds.")
+@click.option(
+    "--duration",
+    "-d",
+    default=3.0,
+    show_default=True,
+    type=Amount(0, MOST, min_open=True),
+    help="Window, seconds.",
+)
 @click.option("--lab", "lab_name", default="auto", show_default=True, type=click.Choice(run_plan.LABS))
 @output_flag
 def incident(trials: int, duration: float, lab_name: str, output: Path) -> None:

@@ -114,10 +114,15 @@ def check(plan: Plan) -> None:
     program for a second opinion is not installed.
     """
     fd_limits.allow(plan)
+    if plan.subject.target is not None:
+        _url(plan.subject.target)
+    else:
+        _check_subject(plan)
     if plan.load.second_opinion is not None:
         external.check(plan.load.second_opinion)
-    if plan.subject.target is not None:
-        return
+
+
+def _check_subject(plan: Plan) -> None:
     hosts, nowhere = plan.hosts, "0.0.0.0"
     sources = [nowhere] * hosts.proxy_addresses if hosts.proxy_addresses > 1 else []
     for mode in plan.modes:
