@@ -142,11 +142,16 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class LabRequest:
-    """What a trial asks of its lab."""
+    """What a trial needs of its lab: the arguments of `lab.open_lab`."""
 
     client_addresses: int = 1
     proxy_addresses: int = 1
     """Addresses that connections come from; each has its own range of ports."""
+    backends: int = 1
+    ports: int | None = None
+    """How many ports the host called `narrowed` has; None: as many as the system gives."""
+    narrowed: str = "proxy"
+    sysctls: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, key: str) -> None:
         """Raise PlanError where no lab has that many; `key` is the setting that asked for them."""
