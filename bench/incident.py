@@ -17,9 +17,9 @@ from bench.experiment.trial import Watch
 from bench.machine import describe
 from bench.plan import run_plan
 from bench.plan.run_plan import IDIOMS, ClosesFirst, Load, Mode, Plan, Subject
-from bench.runs import read
+from bench.runs import storage
 from bench.runs.record import Run, Trial
-from bench.runs.writer import Writer
+from bench.runs.storage import Writer
 
 CLOSES = ("at-once", "linger:50ms")
 """How the backend closes once it was told to: behind an answer, or a moment after it."""
@@ -96,9 +96,9 @@ def perform(
     with ExitStack() as stack:
         writers = {
             close: stack.enter_context(
-                read.create(
+                storage.create(
                     root,
-                    here[0].plan(close, duration_s),
+                    here[0].plan(close, duration_s).to_json(),
                     facts,
                     label=f"incident-{close.partition(':')[0]}",
                 )
@@ -120,7 +120,7 @@ def perform(
         return tuple(writer.run for writer in writers.values())
 
 
-def _interrupted(writers: Iterable[Writer[Run]]) -> tuple[Run, ...]:
+def _interrupted(writers: Iterable[Writer]) -> tuple[Run, ...]:
     return tuple(replace(writer.run, interrupted=True) for writer in writers)
 
 

@@ -10,7 +10,7 @@ from bench.experiment import roles, trial
 from bench.experiment.trial import Watch
 from bench.machine import describe
 from bench.plan.run_plan import Mode, Plan
-from bench.runs import read
+from bench.runs import storage
 from bench.runs.record import Run
 
 
@@ -37,7 +37,7 @@ def perform(plan: Plan, lab_name: str, root: Path, watch: Watch) -> Run:
     when a role does not come up; what was recorded until then stays.
     """
     roles.check(plan)
-    with read.create(root, plan, describe.describe()) as writer:
+    with storage.create(root, plan.to_json(), describe.describe()) as writer:
         watch.started(writer.directory, len(plan.modes) * plan.trials)
         for number, mode in schedule(plan):
             try:

@@ -20,8 +20,8 @@ from bench.experiment.testbed import Testbed
 from bench.machine import describe
 from bench.plan.scenario_plan import ScenarioPlan
 from bench.progress import Watch
-from bench.runs import read_scenario
-from bench.runs.scenario_record import Refused, ScenarioRun
+from bench.runs import storage
+from bench.runs.record import Refused, ScenarioRun
 
 
 class Turn(NamedTuple):
@@ -46,7 +46,7 @@ def perform(scenario: Scenario, asked: ScenarioPlan, lab_name: str, root: Path, 
     cases, refused = sort_out(scenario, asked)
     if not cases:
         raise PlanError(f"plan: {scenario.name}: nothing can be measured: {refused[0].reason}")
-    with read_scenario.create(root, asked, describe.describe(), refused) as writer:
+    with storage.create(root, asked.to_json(), describe.describe(), refused=refused) as writer:
         watch.started(writer.directory, len(cases) * asked.trials)
         for turn in schedule(cases, asked.trials):
             try:

@@ -13,8 +13,18 @@ from bench.experiment.definition import Figures
 from bench.experiment.trial_result import TrialResult
 from bench.observe.sampler import Observed
 from bench.observe.wire import Bytes
-from bench.runs.record import ROLES, UNSEEN, Latencies, Moment, SubjectRecord, TimeWait, TrialWarning
-from bench.runs.scenario_record import Hop, ScenarioTrial, Use
+from bench.runs.record import (
+    ROLES,
+    UNSEEN,
+    Hop,
+    Latencies,
+    Moment,
+    RoleUsage,
+    ScenarioTrial,
+    SubjectRecord,
+    TimeWait,
+    TrialWarning,
+)
 from bench.subjects.subject import Counted
 
 
@@ -52,7 +62,7 @@ def outcome(facts: Facts) -> Outcome:
     case, result, figures = facts.case, facts.result, facts.figures
     hops = _hops(facts)
     absent = "proxy" if case.subject.name == "direct" else None
-    use = {role: Use() if role == absent else _use(role, result) for role in ROLES}
+    use = {role: RoleUsage() if role == absent else _use(role, result) for role in ROLES}
     warnings = (*figures.warnings, *_warnings(facts, hops, use))
     trial = ScenarioTrial(
         trial=facts.number,
@@ -102,9 +112,9 @@ def _bytes(hop: Hop) -> int | None:
     return None if hop.bytes_forth is None or hop.bytes_back is None else hop.bytes_forth + hop.bytes_back
 
 
-def _use(role: str, result: TrialResult) -> Use:
+def _use(role: str, result: TrialResult) -> RoleUsage:
     peaks = result.seen[role].peaks
-    return Use(result.spent_s(role), peaks.rss_mib if peaks.uss_mib is None else peaks.uss_mib)
+    return RoleUsage(result.spent_s(role), peaks.rss_mib if peaks.uss_mib is None else peaks.uss_mib)
 
 
 def _time_wait(seen: Observed) -> TimeWait:
@@ -117,7 +127,7 @@ def _per(total: float | None, units: int, scale: float = 1.0) -> float | None:
     return None if total is None or units == 0 else total / units * scale
 
 
-def _warnings(facts: Facts, hops: Mapping[str, Hop], use: Mapping[str, Use]) -> Iterator[TrialWarning]:
+def _warnings(facts: Facts, hops: Mapping[str, Hop], use: Mapping[str, RoleUsage]) -> Iterator[TrialWarning]:
     result = facts.result
     for note in result.notes:
         yield TrialWarning("lab", note)
