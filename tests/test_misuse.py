@@ -14,11 +14,10 @@ from pathlib import Path
 import pytest
 
 import bench_process
+import needs
 from backends.__main__ import main as backend
 from bench import cli
-from bench.lab import namespaces
 
-WHY_NOT = namespaces.available()
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 
 PLANS = {
@@ -197,7 +196,7 @@ def test_misuse_of_the_backend(typed: str, said: str, capsys: pytest.CaptureFixt
     assert (out, err.count("\n")) == ("", 1)
 
 
-@pytest.mark.skipif(WHY_NOT is not None, reason=f"no namespaces lab: {WHY_NOT}")
+@needs.in_namespaces
 @pytest.mark.parametrize(
     ("typed", "code", "said"),
     [

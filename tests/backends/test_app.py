@@ -1,13 +1,13 @@
 """The aiohttp backend answers what the raw one answers, with the behaviours that aiohttp allows."""
 
 import json
-import shutil
 import socket
 import subprocess
 
 import aiohttp
 import pytest
 
+import needs
 from backend_process import read_answer, read_until_closed, running_backend
 from backends.behaviours import pattern
 
@@ -150,7 +150,7 @@ def test_failures_on_purpose(kind: str, failure: str) -> None:
 
 
 @KINDS
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@needs.program("curl")
 @pytest.mark.parametrize(
     "flags",
     [

@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import needs
 from backend_process import TIMEOUT_S, read_answer, running_backend
 
 GET = b"GET /g HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -61,7 +62,7 @@ def test_a_dead_worker_ends_all(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().err == f"backend: worker {first.pid} died with status -9; start again\n"
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts sockets in /proc")
+@needs.on_linux
 def test_the_parent_keeps_no_listening_socket() -> None:
     with running_backend("--workers", "2") as backend:
         descriptors = Path(f"/proc/{backend.process.pid}/fd").iterdir()

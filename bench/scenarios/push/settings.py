@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.errors import PlanError
 from bench.experiment.definition import Settings
-from bench.scenarios.push.following import Job
+from bench.scenarios.push.subscribers import Job
 
 SPARE_CONNECTIONS = 64
 """Beside one for each subscriber: the publisher's, a browser's, and those that end as others come."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.analysis.cases import Row, Summary
-from bench.scenarios.push import limit
+from bench.scenarios.push import rising_rate as limit
 
 _POLLS = ("short-poll-new", "short-poll")
 _PUSHES = ("websocket", "sse", "websocket-picows")

@@ -10,8 +10,8 @@ from bench.analysis import histogram
 from bench.experiment.definition import Figures
 from bench.experiment.trial_result import TrialResult
 from bench.runs.record import TrialWarning
-from bench.scenarios.push import limit
-from bench.scenarios.push.limit import Step
+from bench.scenarios.push import rising_rate as limit
+from bench.scenarios.push.rising_rate import Step
 from bench.scenarios.push.settings import PushSettings
 
 Told = Mapping[str, Any]

@@ -11,7 +11,7 @@ from typing import cast
 
 import httptools
 
-from bench.scenarios.push.following import Crowd
+from bench.scenarios.push.subscribers import Crowd
 
 _PATHS = {"short-poll-new": "/poll", "short-poll": "/poll", "long-poll": "/long-poll", "sse": "/events"}
 _FINE = (200, 204)

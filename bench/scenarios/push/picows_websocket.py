@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from bench.scenarios.push.following import Crowd
+from bench.scenarios.push.subscribers import Crowd
 
 if TYPE_CHECKING:
     from picows.picows import WSCloseHandshake

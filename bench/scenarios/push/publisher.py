@@ -10,8 +10,8 @@ from time import monotonic_ns
 import aiohttp
 
 from bench.scenarios.client.process import Control, Go
-from bench.scenarios.push import limit
-from bench.scenarios.push.following import Job
+from bench.scenarios.push import rising_rate as limit
+from bench.scenarios.push.subscribers import Job
 from bench.scenarios.push.tally import END
 
 Hand = Callable[[bytes], Awaitable[None]]

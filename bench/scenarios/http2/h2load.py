@@ -1,4 +1,4 @@
-"""`python -m bench.scenarios.http2.second`: a second opinion of the same question, by h2load."""
+"""`python -m bench.scenarios.http2.h2load`: a second opinion of the same question, by h2load."""
 
 from __future__ import annotations
 

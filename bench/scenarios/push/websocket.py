@@ -6,7 +6,7 @@ import asyncio
 
 import aiohttp
 
-from bench.scenarios.push.following import Crowd
+from bench.scenarios.push.subscribers import Crowd
 
 _TOO_BIG = aiohttp.WSCloseCode.MESSAGE_TOO_BIG
 
