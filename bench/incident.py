@@ -21,7 +21,7 @@ from bench.machine import describe
 from bench.plan import run_plan
 from bench.plan.run_plan import IDIOMS, ClosesFirst, Load, Mode, Plan, Subject
 from bench.progress import Progress
-from bench.runs import read
+from bench.runs import storage
 from bench.runs.record import Run, Trial
 
 CLOSES = ("at-once", "linger:50ms")
@@ -89,9 +89,9 @@ def perform(
     with ExitStack() as stack:
         writers = {
             close: stack.enter_context(
-                read.create(
+                storage.create(
                     root,
-                    here[0].plan(close, duration_s),
+                    here[0].plan(close, duration_s).to_json(),
                     facts,
                     label=f"incident-{close.partition(':')[0]}",
                 )

@@ -18,8 +18,7 @@ from bench.experiment.definition import Scenario
 from bench.plan import run_plan
 from bench.plan import scenario_plan as plans
 from bench.progress import Progress
-from bench.runs.record import Run
-from bench.runs.scenario_record import ScenarioRun
+from bench.runs.record import Run, ScenarioRun
 from bench.scenarios import catalogue
 
 INCIDENT = "incident"

@@ -74,7 +74,9 @@ def made_up(number: int, name: str, rate: float, opened: int, held: tuple[int, i
     proxy_side, backend_side = held
     sides = {"proxy": TimeWait(), "client": TimeWait(), "backend": TimeWait(end=backend_side)}
     return replace(
-        Trial(number, "short", None, SubjectRecord(name, "1"), "namespaces"),
+        Trial(
+            trial=number, mode="short", closes_first=None, subject=SubjectRecord(name, "1"), lab="namespaces"
+        ),
         requests_per_s=rate,
         upstream=Upstream(requests_total=1000, connections_opened=opened),
         time_wait=sides,

@@ -33,7 +33,12 @@ PLANS = {
     "nested.toml": '[hosts.sysctls]\n"net.ipv4.tcp_tw_reuse" = {a = 1}',
     "idiom.toml": '[subject]\nidiom = "folklore"',
 }
-RUNS = {"newer": '{"format": 99}', "empty": "", "garbage": "garbage", "header": '{"format": 1, "plan": {}}'}
+RUNS = {
+    "newer": '{"format": 99}',
+    "empty": "",
+    "garbage": "garbage",
+    "header": '{"format": 2, "kind": "run", "plan": {}}',
+}
 
 # What is typed after `bench`, and what must be in the one line that comes back.
 MISUSE = [
@@ -108,10 +113,10 @@ MISUSE = [
     # show, report, compare, list
     ("show", "missing argument 'RUN'"),
     ("show nowhere", "nowhere: there is no such result; `bench list` names those there are"),
-    ("show newer", "newer/run.jsonl:1: is in format 99, and this bench reads up to 2; use a newer bench"),
+    ("show newer", "newer/run.jsonl:1: is in format 99, and this bench reads format 2; use a newer bench"),
     ("show empty", "empty/run.jsonl:1: not the header of a run: it is empty"),
     ("show garbage", "garbage/run.jsonl:1: not the header of a run: no JSON"),
-    ("show header", "header/run.jsonl:1: not the header of a run: 'machine' is missing"),
+    ("show header", "header/run.jsonl:1: not the header of a run: machine is missing"),
     ("show mode.toml", "mode.toml:1: not the header of a run"),
     ("report nowhere", "nowhere: there is no such result"),
     ("report reference -o folder", "folder: is a folder; name a file with -o"),

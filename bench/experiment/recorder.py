@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from bench.experiment.summary import Outcome
-from bench.runs.record import Recorded
-from bench.runs.writer import Writer
-
-R = TypeVar("R", bound=Recorded[Any])
+from bench.runs.record import RunRecord
+from bench.runs.storage import Writer
 
 
 class PlannedTrial(NamedTuple):
     """One trial to come, and the run that it belongs to."""
 
-    writer: Writer[Any]
+    writer: Writer
     perform: Callable[[], Outcome[Any]]
 
 
@@ -37,6 +35,6 @@ def record(planned: Iterable[PlannedTrial]) -> bool:
     return False
 
 
-def finished(writer: Writer[R], interrupted: bool) -> R:
+def finished(writer: Writer, interrupted: bool) -> RunRecord[Any]:
     """Return the run that `writer` has recorded."""
     return replace(writer.run, interrupted=interrupted)

@@ -11,7 +11,7 @@ from bench.experiment.schedule import numbered
 from bench.machine import describe
 from bench.plan.run_plan import Plan
 from bench.progress import Progress
-from bench.runs import read
+from bench.runs import storage
 from bench.runs.record import Run
 
 
@@ -24,7 +24,7 @@ def perform(plan: Plan, lab_name: str, root: Path, progress: Progress) -> Run:
     when a role does not come up; what was recorded until then stays.
     """
     load_trial.check(plan)
-    with read.create(root, plan, describe.describe()) as writer:
+    with storage.create(root, plan.to_json(), describe.describe()) as writer:
         progress.started(writer.directory, len(plan.modes) * plan.trials)
         interrupted = recorder.record(
             PlannedTrial(writer, partial(load_trial.perform, plan, number, mode, lab_name, progress))

@@ -18,8 +18,8 @@ from bench.experiment.testbed import TrialRequest
 from bench.machine import describe
 from bench.plan.scenario_plan import ScenarioPlan
 from bench.progress import Progress
-from bench.runs import read_scenario
-from bench.runs.scenario_record import Refused, ScenarioRun, ScenarioTrial
+from bench.runs import storage
+from bench.runs.record import Refused, ScenarioRun, ScenarioTrial
 
 
 def perform(
@@ -33,7 +33,7 @@ def perform(
     cases, refused = sort_out(scenario, asked)
     if not cases:
         raise PlanError(f"plan: {scenario.name}: nothing can be measured: {refused[0].reason}")
-    with read_scenario.create(root, asked, describe.describe(), refused) as writer:
+    with storage.create(root, asked.to_json(), describe.describe(), refused=refused) as writer:
         progress.started(writer.directory, len(cases) * asked.trials)
         interrupted = recorder.record(
             PlannedTrial(writer, partial(_trial, scenario, asked.settings, planned, lab_name, progress))

@@ -14,8 +14,16 @@ from bench.experiment.summary import Outcome
 from bench.experiment.trial_result import TrialResult
 from bench.observe.sampler import Observed
 from bench.observe.wire import Bytes
-from bench.runs.record import ROLES, Latencies, Moment, SubjectRecord, TrialWarning
-from bench.runs.scenario_record import Hop, ScenarioTrial, Use
+from bench.runs.record import (
+    ROLES,
+    Hop,
+    Latencies,
+    Moment,
+    RoleUsage,
+    ScenarioTrial,
+    SubjectRecord,
+    TrialWarning,
+)
 from bench.subjects.subject import Counted
 
 
@@ -40,7 +48,7 @@ def outcome(facts: ScenarioFacts) -> Outcome[ScenarioTrial]:
     case, result, figures = facts.case, facts.result, facts.figures
     hops = _hops(facts)
     absent = "proxy" if case.subject.name == "direct" else None
-    use = {role: Use() if role == absent else _use(role, result) for role in ROLES}
+    use = {role: RoleUsage() if role == absent else _use(role, result) for role in ROLES}
     warnings = (*figures.warnings, *_warnings(facts, hops, use))
     trial = ScenarioTrial(
         trial=facts.number,
@@ -90,8 +98,8 @@ def _bytes(hop: Hop) -> int | None:
     return None if hop.bytes_forth is None or hop.bytes_back is None else hop.bytes_forth + hop.bytes_back
 
 
-def _use(role: str, result: TrialResult) -> Use:
-    return Use(result.spent_s(role), summary.memory_mib(result.seen[role]))
+def _use(role: str, result: TrialResult) -> RoleUsage:
+    return RoleUsage(result.spent_s(role), summary.memory_mib(result.seen[role]))
 
 
 def _per(total: float | None, units: int, scale: float = 1.0) -> float | None:
@@ -99,7 +107,7 @@ def _per(total: float | None, units: int, scale: float = 1.0) -> float | None:
 
 
 def _warnings(
-    facts: ScenarioFacts, hops: Mapping[str, Hop], use: Mapping[str, Use]
+    facts: ScenarioFacts, hops: Mapping[str, Hop], use: Mapping[str, RoleUsage]
 ) -> Iterator[TrialWarning]:
     result = facts.result
     yield from summary.lab_warnings(result.notes)

@@ -124,7 +124,7 @@ class Testbed:
         return self._cores[host]
 
     def start_network(self, to: str, *arguments: str) -> Server:
-        """Start a network of ours (backends/scenarios/delay_line.py) before the proxy at `to`, on the same host.
+        """Start a network of ours (a delay line of the backends) before the proxy at `to`, on its host.
 
         It is neither server nor proxy: its CPU is not counted, and its connections only as far as they
         would spoil the kernel's count of the proxy's own.

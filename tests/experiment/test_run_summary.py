@@ -176,9 +176,9 @@ def test_each_separate_pool_may_need_a_connection_for_every_client(
         ("proxy", 5000, 0, []),
         ("backend", 0, 5000, []),
         ("backend", 20, 4980, []),
-        ("backend", 500, 4500, ["closer-mixed"]),
-        ("proxy", 0, 5000, ["closer-mixed"]),
-        ("proxy", 0, 0, ["closer-resets"]),
+        ("backend", 500, 4500, ["closes-first-mixed"]),
+        ("proxy", 0, 5000, ["closes-first-mixed"]),
+        ("proxy", 0, 0, ["closes-first-reset"]),
     ],
 )
 def test_time_wait_tells_who_closed_first(

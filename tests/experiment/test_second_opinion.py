@@ -57,7 +57,9 @@ def test_where_it_is_not_installed_nothing_starts(tmp_path: Path, monkeypatch: p
 
 
 def test_tables_say_whose_opinion_it_is() -> None:
-    stand_in = Trial(1, "keepalive", None, SubjectRecord("asyncio", "1"), "loopback", valid=True)
+    stand_in = Trial(
+        trial=1, mode="keepalive", closes_first=None, subject=SubjectRecord("asyncio", "1"), lab="loopback"
+    )
     said = SecondOpinion("hey", 1000, 0, 500.0, 10.0)
     run = Run(Plan().to_json(), {}, "now", (replace(stand_in, second_opinion=said),))
     assert ("second opinion (hey), requests/s", "500") in text_table.result(run).rows

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.runs import from_dict
+from bench.plan.convert import ConvertError, convert
 from bench.runs.record import Percentiles, Run, SecondOpinion, Trial, TrialWarning
 from synthetic import KEEPALIVE, SHORT_NARROW, trial
 
@@ -32,7 +32,7 @@ trials = st.builds(
 
 @given(trials)
 def test_a_trial_comes_back_from_a_line_of_json(made):
-    assert from_dict.build(Trial, json.loads(json.dumps(made.to_json())), "trial") == made
+    assert convert(json.loads(json.dumps(made.to_json())), Trial, "trial") == made
 
 
 def test_a_trial_has_the_keys_of_the_format():
@@ -48,15 +48,15 @@ def test_a_trial_has_the_keys_of_the_format():
 
 
 def test_keys_of_a_later_bench_are_left_out():
-    assert from_dict.build(Trial, {**TRIAL.to_json(), "phase_of_the_moon": "full"}, "trial") == TRIAL
+    assert convert({**TRIAL.to_json(), "phase_of_the_moon": "full"}, Trial, "trial") == TRIAL
 
 
 @pytest.mark.parametrize(
     "broken", [{}, {"trial": 1}, {**TRIAL.to_json(), "subject": {}}, {**TRIAL.to_json(), "ports": 3}]
 )
 def test_a_damaged_trial_is_refused(broken):
-    with pytest.raises((KeyError, ValueError)):
-        from_dict.build(Trial, broken, "trial")
+    with pytest.raises(ConvertError):
+        convert(broken, Trial, "trial")
 
 
 def test_only_witnesses_that_exist_are_counted():
@@ -68,6 +68,6 @@ def test_only_witnesses_that_exist_are_counted():
 def test_a_run_prints_its_plan_its_machine_and_its_trials():
     run = Run({"mode": "short"}, {"cores": 2}, "2026-03-14T15:09:26+00:00", (TRIAL,), "results/x")
     assert run.to_json() == {
-        "plan": {"mode": "short"}, "machine": {"cores": 2}, "trials": [TRIAL.to_json()],
-        "directory": "results/x",
+        "kind": "run", "plan": {"mode": "short"}, "machine": {"cores": 2}, "refused": (),
+        "trials": [TRIAL.to_json()], "directory": "results/x",
     }  # fmt: skip

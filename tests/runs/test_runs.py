@@ -18,11 +18,11 @@ from bench.analysis import histogram
 from bench.errors import ResultsError
 from bench.machine import describe
 from bench.plan import run_plan as plans
-from bench.runs import read, timeline
+from bench.runs import read, storage, timeline
 from bench.runs.record import Latencies
 from synthetic import KEEPALIVE, MACHINE, SHORT, STARTED, trial, write
 
-PLAN = plans.build({"mode": "both"})
+PLAN = plans.build({"mode": "both"}).to_json()
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_the_series_come_back_as_they_were_written(folder):
 @given(counts=st.dictionaries(st.integers(0, 3_600_000_000), st.integers(1, 10**9), min_size=1, max_size=30))
 def test_a_histogram_keeps_counts_exactly_and_values_to_three_digits(tmp_path_factory, counts):
     root = tmp_path_factory.mktemp("histogram")
-    with read.create(root, PLAN, MACHINE, STARTED) as writer:
+    with storage.create(root, PLAN, MACHINE, started=STARTED) as writer:
         made, moments, _ = trial(1, "short", SHORT, 0.2)
         writer.add(made, moments, [Latencies(1, "short", "service", 0.0, 1.0, counts)])
     (written,) = timeline.read(writer.directory).latencies
@@ -92,18 +92,20 @@ def test_other_tools_read_the_histogram_log(folder):
 def test_two_runs_of_the_same_second_do_not_overwrite_each_other(tmp_path):
     stem = "20260314T150926Z-both-asyncio"
     with ExitStack() as stack:
-        writers = [stack.enter_context(read.create(tmp_path, PLAN, MACHINE, STARTED)) for _ in range(3)]
+        writers = [
+            stack.enter_context(storage.create(tmp_path, PLAN, MACHINE, started=STARTED)) for _ in range(3)
+        ]
         assert [writer.directory.name for writer in writers] == [stem, f"{stem}-2", f"{stem}-3"]
 
 
 def test_a_run_without_a_trial_leaves_no_folder(tmp_path):
-    with pytest.raises(ZeroDivisionError), read.create(tmp_path, PLAN, MACHINE, STARTED):
+    with pytest.raises(ZeroDivisionError), storage.create(tmp_path, PLAN, MACHINE, started=STARTED):
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_is_readable_at_every_moment(tmp_path):
-    with read.create(tmp_path, PLAN, MACHINE, STARTED) as writer:
+    with storage.create(tmp_path, PLAN, MACHINE, started=STARTED) as writer:
         assert read.read(writer.directory).trials == ()
         for number in (1, 2):
             writer.add(*trial(number, "short", SHORT, 0.5))
@@ -129,7 +131,7 @@ def test_a_line_that_was_cut_off_is_reported_and_the_rest_is_read(folder):
         ("{", "Expecting property name"),
         ("[]", "not a JSON object"),
         ("7", "not a JSON object"),
-        ('{"trial": 1}', "'mode' is missing"),
+        ('{"trial": 1}', "trial.subject is missing"),
         ('{"trial": NaN}', "NaN is not a number"),
         ("\x00\xff", "Expecting value"),
     ],
@@ -146,15 +148,15 @@ def test_a_damaged_line_is_named_and_left_out(folder, line, reason):
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
-        (("requests_per_s",), "fast", "trial.requests_per_s is 'fast', which is no float"),
-        (("trial",), 1.5, "trial.trial is 1.5, which is no int"),
-        (("valid",), 1, "trial.valid is 1, which is no bool"),
-        (("requests",), True, "trial.requests is True, which is no int"),
-        (("latency_ms", "p99"), [], "trial.latency_ms.p99 is [], which is no float"),
-        (("errors", "status"), None, "trial.errors.status is None, which is no int"),
-        (("time_wait", "proxy", "peak"), "3", "trial.time_wait.proxy.peak is '3', which is no int"),
-        (("ports", "tuples"), None, "trial.ports.tuples is None, which is no int"),
-        (("mode",), None, "trial.mode is None, which is no str"),
+        (("requests_per_s",), "fast", "trial.requests_per_s = 'fast' is not a number"),
+        (("trial",), 1.5, "trial.trial = 1.5 is not a whole number"),
+        (("valid",), 1, "trial.valid = 1 is not true or false"),
+        (("requests",), True, "trial.requests = True is not a whole number"),
+        (("latency_ms", "p99"), [], "trial.latency_ms.p99 = [] is not a number"),
+        (("errors", "status"), None, "trial.errors.status = None is not a whole number"),
+        (("time_wait", "proxy", "peak"), "3", "trial.time_wait.proxy.peak = '3' is not a whole number"),
+        (("ports", "tuples"), None, "trial.ports.tuples = None is not a whole number"),
+        (("mode",), None, "trial.mode = None is not a text"),
         (("requests_per_s",), 1e999, "Infinity is not a number"),
     ],
 )
@@ -214,13 +216,13 @@ def test_a_run_without_series_still_has_its_trials(folder):
     assert len(read.read(folder).trials) == 4
 
 
-def test_a_newer_format_is_refused_with_the_remedy(folder):
-    edited(folder / "run.jsonl", lambda n, line: line.replace('"format":2', '"format":7') if n == 1 else line)
+@pytest.mark.parametrize(("known", "remedy"), [(7, "use a newer bench"), (1, "use the bench that wrote it")])
+def test_another_format_is_refused_with_the_remedy(folder, known, remedy):
+    file = folder / "run.jsonl"
+    edited(file, lambda n, line: line.replace('"format":2', f'"format":{known}') if n == 1 else line)
     with pytest.raises(ResultsError) as caught:
         read.read(folder)
-    assert str(caught.value) == (
-        f"{folder / 'run.jsonl'}:1: is in format 7, and this bench reads up to 2; use a newer bench"
-    )
+    assert str(caught.value) == (f"{file}:1: is in format {known}, and this bench reads format 2; {remedy}")
     assert caught.value.exit_code == 2
 
 
@@ -229,11 +231,14 @@ def test_a_newer_format_is_refused_with_the_remedy(folder):
     [
         ("", "not the header of a run"),
         ("nonsense\n", "not the header of a run: no JSON (Expecting value"),
-        ('{"format": 2}\n', "'plan' is missing"),
-        ('{"plan": {}}\n', "'format' is missing"),
-        ('{"format": "1", "plan": {}}\n', "format is '1', not a number from 1"),
-        ('{"format": 2, "plan": [], "machine": {}, "started": ""}\n', "of the wrong type"),
-        ('{"format": 2, "plan": {}, "machine": {}, "started": ""}\n', "plan.subject"),
+        ('{"format": 2}\n', "kind is missing"),
+        ('{"plan": {}}\n', "format = None is not a number from 1"),
+        ('{"format": "1", "plan": {}}\n', "format = '1' is not a number from 1"),
+        (
+            '{"format": 2, "kind": "run", "plan": [], "machine": {}, "started": ""}\n',
+            "plan = [] is not a table",
+        ),
+        ('{"format": 2, "kind": "run", "plan": {}, "machine": {}, "started": ""}\n', "plan.subject"),
     ],
 )
 def test_without_a_header_there_is_no_run(tmp_path, header, reason):
@@ -254,14 +259,14 @@ def test_a_run_that_is_not_there_is_said_in_one_line(tmp_path):
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ResultsError, match=r"file: cannot be written to: .*; choose another folder with -o"):
-        read.create(tmp_path / "file", PLAN, MACHINE)
+        storage.create(tmp_path / "file", PLAN, MACHINE)
 
 
 @needs.unless(os.geteuid() != 0, "an ordinary user", "root writes everywhere")
 def test_a_folder_without_permission_is_named(tmp_path):
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     with pytest.raises(ResultsError, match="Permission denied; choose another folder with -o"):
-        read.create(tmp_path / "results", PLAN, MACHINE)
+        storage.create(tmp_path / "results", PLAN, MACHINE)
 
 
 def test_runs_are_listed_from_the_oldest_with_the_unreadable_ones_first(tmp_path):
@@ -274,15 +279,12 @@ def test_runs_are_listed_from_the_oldest_with_the_unreadable_ones_first(tmp_path
     found = read.runs(tmp_path)
     assert {each.directory for each in found[1:]} == {first, second}
     assert found[0].run is None
-    assert read.outline(found[0]) == {"directory": str(broken), "problem": found[0].problem}
-    assert read.outline(found[1])["trials"] == 1
-    assert read.latest(tmp_path) in (first, second)
+    assert found[0].to_json() == {"directory": str(broken), "problem": found[0].problem}
+    assert found[1].to_json()["trials"] == 1
 
 
-def test_no_results_is_an_empty_list_and_no_latest(tmp_path):
+def test_a_folder_without_runs_is_an_empty_list(tmp_path):
     assert read.runs(tmp_path / "nowhere") == []
-    with pytest.raises(ResultsError, match="holds no run; `bench run` makes one"):
-        read.latest(tmp_path)
 
 
 def test_the_format_page_tells_of_every_key_and_column(folder):
