@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from bench.experiment import scenario_summary
-from bench.experiment.case import Case
 from bench.experiment.definition import Figures
 from bench.experiment.saturation import SaturationReading
 from bench.experiment.scenario_summary import Counts, Facts
@@ -19,6 +18,7 @@ from bench.observe.sampler import Observed
 from bench.observe.sides import Survey
 from bench.observe.wire import Bytes
 from bench.plan.run_plan import Subject
+from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
 from bench.subjects.subject import Counted
 
