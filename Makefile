@@ -11,7 +11,7 @@ export PYTHONNOUSERSITE := 1
 # Each role is a process: without bytecode on disk every one of them compiles all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help bench incident check test test-all perf constraints clean
+.PHONY: help bench incident check test test-long test-all perf constraints clean
 
 help:  ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -30,8 +30,10 @@ check: .venv/.dev  ## Lint, formatting, types
 test: .venv/.dev  ## The tests that fit in ten minutes
 	$(BIN)/pytest -m 'not long' $(TESTS)
 
-test-all: test  ## All tests: those, then the long ones
+test-long: .venv/.dev  ## The tests that take longer
 	$(BIN)/pytest -m long $(TESTS)
+
+test-all: test test-long  ## All tests: those, then the long ones
 
 perf: .venv/.perf  ## Side by side with wrk, nginx and the others (QUICK=1, PERF_ONLY=a,b-tiny,...)
 	PYTHONPATH=tests $(BIN)/python -m perf $(if $(QUICK),--quick) $(if $(PERF_ONLY),--only $(PERF_ONLY))

@@ -14,11 +14,10 @@ from pathlib import Path
 import pytest
 
 import bench_process
-from backends.__main__ import main as backend
+import needs
+from backends.http.start import main as backend
 from bench import cli
-from bench.lab import namespaces
 
-WHY_NOT = namespaces.available()
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 
 PLANS = {
@@ -179,7 +178,7 @@ def test_misuse_is_one_line_and_leaves_nothing(
         ("", "the following arguments are required: --listen"),
         ("--listen x", "--listen 'x' is no address; write HOST:PORT"),
         ("--listen 127.0.0.1:99999", "is no address"),
-        ("--listen a:0 --body 1KB", "body size '1KB' is not understood; write 2, 100KiB"),
+        ("--listen a:0 --response-size 1KB", "response size '1KB' is not understood; write 2, 100KiB"),
         ("--listen a:0 --delay x", "'x' is no time"),
         ("--listen a:0 --workers 0", "--workers '0' is no whole number from 1"),
         ("--listen a:0 --idle-timeout nan", "--idle-timeout 'nan' is no number of seconds"),
@@ -197,7 +196,7 @@ def test_misuse_of_the_backend(typed: str, said: str, capsys: pytest.CaptureFixt
     assert (out, err.count("\n")) == ("", 1)
 
 
-@pytest.mark.skipif(WHY_NOT is not None, reason=f"no namespaces lab: {WHY_NOT}")
+@needs.in_namespaces
 @pytest.mark.parametrize(
     ("typed", "code", "said"),
     [

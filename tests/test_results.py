@@ -13,6 +13,7 @@ from hdrh.log import HistogramLogReader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import needs
 from bench.analysis import histogram
 from bench.errors import ResultsError
 from bench.machine import describe
@@ -256,7 +257,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
         read.create(tmp_path / "file", PLAN, MACHINE)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+@needs.unless(os.geteuid() != 0, "an ordinary user", "root writes everywhere")
 def test_a_folder_without_permission_is_named(tmp_path):
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     with pytest.raises(ResultsError, match="Permission denied; choose another folder with -o"):

@@ -15,7 +15,7 @@ def load_job(plan: Plan, mode: Mode, proxy: str | None) -> LoadJob:
     """Return what the clients send: to `proxy`, checked to the last byte, or to the target of the plan."""
     load = plan.load
     if proxy is None:
-        url = _url(str(plan.subject.target))
+        url = parse_target(str(plan.subject.target))
         address, strict = (_resolve(url), url.port or 80), False
         field, path = url.netloc, (url.path or "/") + (f"?{url.query}" if url.query else "")
     else:
@@ -51,7 +51,8 @@ def _client_mode(plan: Plan, mode: Mode) -> Mode:
     return plan.load.client_mode if is_proxied else mode
 
 
-def _url(target: str) -> SplitResult:
+def parse_target(target: str) -> SplitResult:
+    """Return the parts of the URL of `--target`; PlanError where it is none."""
     try:
         url = urlsplit(target)
         _ = url.port  # checked when read
@@ -73,8 +74,8 @@ def _resolve(url: SplitResult) -> str:
 def backend_flags(plan: Backend) -> Iterator[str]:
     """Yield the flags of `python -m backends`, but for where it listens."""
     # In bytes: a plan may spell sizes in more ways than the backend.
-    body = "-".join(map(str, plan.body_bytes))
-    yield from ("--kind", plan.kind, "--workers", str(plan.workers), "--body", body)
+    size = "-".join(map(str, plan.body_bytes))
+    yield from ("--kind", plan.kind, "--workers", str(plan.workers), "--response-size", size)
     yield from ("--delay", plan.delay, "--close", plan.close.removesuffix("ms"))
     if plan.idle_timeout_s is not None:
         yield from ("--idle-timeout", str(plan.idle_timeout_s))

@@ -12,7 +12,7 @@ from bench.experiment import fd_limits, moments, run_summary, second_opinion, su
 from bench.experiment.case import Case
 from bench.experiment.definition import LabRequest
 from bench.experiment.load_clients import LoadClients
-from bench.experiment.load_job import backend_flags, load_job
+from bench.experiment.load_job import backend_flags, load_job, parse_target
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.run_summary import ClientTotals, RunFacts, WindowSpan
 from bench.experiment.summary import Outcome
@@ -32,13 +32,14 @@ def check(plan: Plan) -> None:
     program for a second opinion is not installed.
     """
     fd_limits.allow(plan)
+    if plan.subject.target is not None:
+        parse_target(plan.subject.target)
+    else:
+        for mode in plan.modes:
+            setup, case = _proxy_setup(plan, mode), Case(mode.value, plan.subject)
+            setup.check(case, plan.hosts.proxy_addresses, plan.hosts.backends)
     if plan.load.second_opinion is not None:
         external.check(plan.load.second_opinion)
-    if plan.subject.target is not None:
-        return
-    for mode in plan.modes:
-        setup, case = _proxy_setup(plan, mode), Case(mode.value, plan.subject)
-        setup.check(case, plan.hosts.proxy_addresses, plan.hosts.backends)
 
 
 def perform(plan: Plan, number: int, mode: Mode, lab_name: str, progress: Progress) -> Outcome[Trial]:

@@ -124,14 +124,23 @@ class Testbed:
         return self._cores[host]
 
     def start_network(self, to: str, *arguments: str) -> Server:
-        """Start a network of ours (backends/delay_line.py) before the proxy at `to`, on the same host.
+        """Start a network of ours (backends/scenarios/delay_line.py) before the proxy at `to`, on the same host.
 
         It is neither server nor proxy: its CPU is not counted, and its connections only as far as they
         would spoil the kernel's count of the proxy's own.
         """
         host = self.place.hosts["backend" if self.roles.subject is None else "proxy"]
         address = f"{host.front}:{host.listen_port + _NETWORK_PORTS if host.listen_port else 0}"
-        argv = [sys.executable, "-m", "backends.delay_line", "--control", "--listen", address, "--to", to]
+        argv = [
+            sys.executable,
+            "-m",
+            "backends.scenarios.delay_line",
+            "--control",
+            "--listen",
+            address,
+            "--to",
+            to,
+        ]
         process = host.start([*argv, *arguments], name="network")  # on any core: it waits for no role
         self.roles.network = Server(process, tuple(process.wait_event("ready", READY_TIMEOUT_S)["listen"]))
         return self.roles.network

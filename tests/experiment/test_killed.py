@@ -11,8 +11,7 @@ import psutil
 import pytest
 
 import bench_process
-from bench.errors import PlanError
-from bench.subjects import programs
+import needs
 
 MARK = "BENCH_TEST_RUN"
 
@@ -71,8 +70,5 @@ def test_nothing_is_left_of_a_killed_run(lab: str, moment: str, tmp_path: Path) 
 @pytest.mark.parametrize("moment", ["proxy", "load"])
 def test_nothing_is_left_of_a_run_of_somebody_elses_proxy(lab: str, moment: str, tmp_path: Path) -> None:
     """It has files of its own: a configuration, a pid, temporary folders."""
-    try:
-        programs.find("nginx")
-    except PlanError as error:
-        pytest.skip(str(error))
+    needs.need("nginx")
     kill_at(moment, "--lab", lab, "--subject", "nginx", tmp_path=tmp_path)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import needs
+
 WATCHED = """
 import os, sys
 from bench import cli, lab
@@ -24,7 +26,7 @@ cli.main()
 CONFIGURATION = "server { listen 80; location / { proxy_pass http://127.0.0.1:9; } }\n"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="namespaces exist on Linux only")
+@needs.on_linux
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -13,11 +13,9 @@ import psutil
 import pytest
 
 import bench_process
-from bench.lab import namespaces
+import needs
 from bench_process import codes, trials
 
-WHY_NOT = namespaces.available()
-in_namespaces = pytest.mark.skipif(WHY_NOT is not None, reason=f"no namespaces lab: {WHY_NOT}")
 BRIEF = ("--trials", "1", "--warmup", "200ms", "--duration", "800ms", "--connections", "16")
 
 
@@ -26,7 +24,7 @@ def witnesses(trial: dict[str, Any]) -> set[int]:
     return {count for count in trial["upstream"]["witnesses"].values() if count is not None}
 
 
-@in_namespaces
+@needs.in_namespaces
 @pytest.mark.parametrize("closes_first", ["proxy", "backend"])
 def test_both_modes_are_what_they_say_and_three_witnesses_agree(closes_first: str, tmp_path: Path) -> None:
     short, keepalive = trials(*BRIEF, "--lab", "namespaces", "--closes-first", closes_first, root=tmp_path)
@@ -41,14 +39,14 @@ def test_both_modes_are_what_they_say_and_three_witnesses_agree(closes_first: st
     assert keepalive["upstream"]["connections_opened"] == keepalive["upstream"]["connections_needed"] == 16
 
 
-@in_namespaces
+@needs.in_namespaces
 def test_a_proxy_that_closes_first_holds_a_time_wait_for_every_connection(tmp_path: Path) -> None:
     (short,) = trials(*BRIEF, "--mode", "short", "--closes-first", "proxy", root=tmp_path)
     assert short["time_wait"]["proxy"]["end"] == short["upstream"]["connections_opened"]
     assert short["time_wait"]["backend"]["end"] == 0
 
 
-@in_namespaces
+@needs.in_namespaces
 def test_a_backend_that_closes_first_holds_them_all_and_the_proxy_none(tmp_path: Path) -> None:
     (short,) = trials(*BRIEF, "--mode", "short", "--closes-first", "backend", root=tmp_path)
     # The proxy's ports are free at once: one that is taken again replaces its entry on the other side.
@@ -56,7 +54,7 @@ def test_a_backend_that_closes_first_holds_them_all_and_the_proxy_none(tmp_path:
     assert short["time_wait"]["proxy"]["end"] == 0
 
 
-@in_namespaces
+@needs.in_namespaces
 def test_the_end_of_the_ports_is_seen_named_and_no_throughput(tmp_path: Path) -> None:
     (short,) = trials(*BRIEF, "--mode", "short", "--ports", "40", root=tmp_path)
     assert short["ports"]["range"] == short["ports"]["tuples"] == short["ports"]["used_peak"] == 40
@@ -69,7 +67,7 @@ def test_the_end_of_the_ports_is_seen_named_and_no_throughput(tmp_path: Path) ->
     assert codes(short) == {"errors"}
 
 
-@in_namespaces
+@needs.in_namespaces
 @pytest.mark.parametrize("remedy", [("--proxy-addresses", "3"), ("--backends", "3")])
 def test_more_addresses_are_more_tuples(remedy: tuple[str, str], tmp_path: Path) -> None:
     (short,) = trials(*BRIEF, "--mode", "short", "--ports", "20", *remedy, root=tmp_path)
@@ -77,7 +75,7 @@ def test_more_addresses_are_more_tuples(remedy: tuple[str, str], tmp_path: Path)
     assert short["upstream"]["connections_opened"] == 60
 
 
-@in_namespaces
+@needs.in_namespaces
 def test_a_limit_of_requests_per_connection_opens_as_many_as_it_needs(tmp_path: Path) -> None:
     limit = ("--requests-per-connection", "10")
     (keepalive,) = trials(*BRIEF, "--mode", "keepalive", *limit, root=tmp_path)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import bench_process
+import needs
 from bench.experiment.second_opinion import record
 from bench.load.external import ToolRun
 from bench.load.tools import ToolReport
@@ -21,7 +21,7 @@ from bench_process import codes, trials
 BRIEF = ("--mode", "keepalive", "--trials", "1", "--warmup", "0", "--duration", "300ms", "-c", "8")
 
 
-@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+@needs.program("wrk")
 def test_it_stands_beside_ours_and_opens_nothing_that_we_count(tmp_path: Path) -> None:
     (trial,) = trials(*BRIEF, "--second-opinion", "wrk", root=tmp_path)
     opinion, upstream = trial["second_opinion"], trial["upstream"]

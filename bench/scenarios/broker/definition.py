@@ -44,7 +44,9 @@ def perform(testbed: Testbed, case: Case, settings: BrokerSettings) -> Figures:
     """Let one producer and all consumers play one way, and add up what was delivered."""
     if case.variant == _REAL:
         return _perform_real(testbed, settings)
-    server = testbed.start_server("backends.broker", "--style", "push" if case.variant == "push" else "pull")
+    server = testbed.start_server(
+        "backends.scenarios.broker.server", "--style", "push" if case.variant == "push" else "pull"
+    )
     patience_s = settings.poll_every_s + _LAST_S
     job = {
         "variant": case.variant,
@@ -80,7 +82,7 @@ def refuse(case: Case, settings: BrokerSettings) -> str | None:
 
 def _perform_real(testbed: Testbed, settings: BrokerSettings) -> Figures:
     """Let a few of RocketMQ's own consumers pull; what they cost is theirs, and not compared."""
-    server = testbed.start_server("backends.broker_grpc", environment=ROCKETMQ)
+    server = testbed.start_server("backends.scenarios.broker.rocketmq_grpc", environment=ROCKETMQ)
     job = {
         "address": server.address,
         "consumers": settings.real_consumers,

@@ -160,7 +160,7 @@ def perform(testbed: Testbed, case: Case, settings: RegistrySettings) -> Figures
         return _perform_real(testbed, case, settings)
     style = "stream" if case.variant == "stream" else "http"
     flags = ("--style", style, "--beat", f"{settings.beat_every_s:g}", "--expire", f"{settings.expire_s:g}")
-    server = testbed.start_server("backends.registry", *flags)
+    server = testbed.start_server("backends.scenarios.registry.server", *flags)
     address, planned = testbed.start_proxy(server.addresses), steps(settings)
     testbed.start_clients("bench.scenarios.registry.clients", [_job(testbed, case, settings, address)])
     patience_s = _patience_s(settings)
@@ -171,10 +171,10 @@ def perform(testbed: Testbed, case: Case, settings: RegistrySettings) -> Figures
 def _perform_real(testbed: Testbed, case: Case, settings: RegistrySettings) -> Figures:
     """Let a few of Nacos's own clients play; what they cost is theirs, and not compared."""
     if case.variant == "sdk-2":
-        server = testbed.start_server("backends.registry_grpc", environment=NACOS)
+        server = testbed.start_server("backends.scenarios.registry.nacos_grpc", environment=NACOS)
     else:
         server = testbed.start_server(
-            "backends.registry", "--style", "http", "--expire", f"{settings.expire_s:g}"
+            "backends.scenarios.registry.server", "--style", "http", "--expire", f"{settings.expire_s:g}"
         )
     job = {
         "variant": case.variant,

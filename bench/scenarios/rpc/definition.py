@@ -19,7 +19,7 @@ from bench.subjects.subject import Carries
 
 _MIB = 1024 * 1024
 _BODY_MAX = 8 * _MIB
-"""Dubbo's default limit of a message, which the provider keeps to (backends/calls.py)."""
+"""Dubbo's default limit of a message, which the provider keeps to (backends/scenarios/rpc/server.py)."""
 _SPARE_CONNECTIONS = 16
 _REAL = "sdk"
 
@@ -80,7 +80,9 @@ def perform(testbed: Testbed, case: Case, settings: RpcSettings) -> Figures:
     """Let the consumers call, and add up what came back."""
     if case.variant == _REAL:
         return _perform_real(testbed, settings)
-    server = testbed.start_server("backends.rpc", *(["--ordered"] if case.variant == "ordered-slow" else []))
+    server = testbed.start_server(
+        "backends.scenarios.rpc.server", *(["--ordered"] if case.variant == "ordered-slow" else [])
+    )
     odd = case.variant.partition("-")[2]
     job = {
         "variant": case.variant,
@@ -102,7 +104,7 @@ def perform(testbed: Testbed, case: Case, settings: RpcSettings) -> Figures:
 
 def _perform_real(testbed: Testbed, settings: RpcSettings) -> Figures:
     """Let callers share one of Dubbo's own clients; what it costs is its own, and not compared."""
-    server = testbed.start_server("backends.rpc_dubbo", environment=DUBBO)
+    server = testbed.start_server("backends.scenarios.rpc.dubbo_triple", environment=DUBBO)
     job = {
         "address": server.address,
         "callers": settings.real_callers,

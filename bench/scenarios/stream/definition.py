@@ -41,7 +41,7 @@ def perform(testbed: Testbed, case: Case, settings: StreamSettings) -> Figures:
     manner = MANNERS[case.variant]
     flags = ["--tokens", str(settings.tokens), "--every", str(settings.every_s)]
     flags += ["--silence", str(manner.silence_s), *(["--no-accel"] if manner.no_accel else [])]
-    server = testbed.start_server("backends.stream", *flags)
+    server = testbed.start_server("backends.scenarios.tokens.server", *flags)
     address = testbed.start_proxy(server.addresses)
     job = {
         "address": address,
