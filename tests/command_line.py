@@ -1,4 +1,4 @@
-"""The `bench` command in this process, from its arguments to its exit code: quick, where it starts nothing."""
+"""The `bench` command in this process, from its arguments to its exit code."""
 
 from __future__ import annotations
 

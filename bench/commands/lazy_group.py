@@ -41,6 +41,14 @@ class LazyGroup(click.Group):
         entry = self.table.get(cmd_name)
         return None if entry is None else entry.load()
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the name, the command and what is left; propose a name for one that is not here."""
+        if args[0] not in self.table and not args[0].startswith("-"):
+            raise click.exceptions.NoSuchCommand(args[0], possibilities=self.table, ctx=ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a line about each command, whole, and without importing it."""
         with formatter.section("Commands"):

@@ -17,13 +17,14 @@ def list_runs(output: Path, as_json: bool) -> None:
     """List the runs of a folder of results, the newest last."""
     from bench.report.run import text
     from bench.report.scenario import text as scenario_text
-    from bench.runs import read, read_scenario
+    from bench.runs import read
 
-    found, scenarios = read.runs(output), read_scenario.runs(output)
+    listed = read.runs(output)
     if as_json:
-        outlines = [*map(read.outline, found), *map(read_scenario.outline, scenarios)]
-        click.echo(json.dumps(outlines))
+        click.echo(json.dumps([each.to_json() for each in listed]))
         return
+    scenarios = [each for each in listed if each.run and each.run.kind == "scenario"]
+    found = [each for each in listed if each not in scenarios]
     if found or not scenarios:
         click.echo(text.listing(found, output), nl=False)
     click.echo(scenario_text.listing(scenarios), nl=False)

@@ -179,8 +179,8 @@ def overrides(given: dict[str, Any]) -> dict[str, Any]:
 def _option(flag: Flag) -> Callable[[Decorated], Decorated]:
     names = [f"{flag.name}/--no-{flag.name.removeprefix('--')}" if flag.kind is Kind.SWITCH else flag.name]
     return option(
-        *([flag.short] if flag.short else []),
         *names,
+        *([flag.short] if flag.short else []),
         _parameter(flag),
         heading=flag.heading,
         type=click.Choice(flag.choices) if flag.choices else _TYPES[flag.kind],

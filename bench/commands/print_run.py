@@ -11,8 +11,7 @@ import click
 from bench.errors import ExitCode
 
 if TYPE_CHECKING:
-    from bench.runs.record import Run
-    from bench.runs.scenario_record import ScenarioRun
+    from bench.runs.record import Run, ScenarioRun
 
 
 def print_damage(damage: Sequence[str]) -> None:

@@ -137,14 +137,14 @@ def prove_command(
     """
     wanted = [requests.parse(text) for text in given]
     _check_close(backend_close)
-    chosen = _programs(programs_requested)
     name, text = STANDARD_INPUT if file == "-" else file, _text(file)
     model = check.load_model(name, root, extra_files, text)
-    repaired = _repaired(name, root, extra_files, text, chosen) if load else {}
     # Before anything that starts threads: only a process of one thread can take the rights to a lab.
     opened = lab.choose(lab_name)
+    chosen = _programs(programs_requested)
+    repaired = _repaired(name, root, extra_files, text, chosen) if load else {}
     from bench.prove import load_test, runner
-    from bench.report.config import cost as cost_report
+    from bench.report.config import load_test as cost_report
     from bench.report.config import proof as report
 
     settings = runner.Settings(opened, backend_close, cast("Client", client_http), count, wanted)

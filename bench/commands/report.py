@@ -13,6 +13,7 @@ from bench.plan.flags import Heading
 
 if TYPE_CHECKING:
     from bench.report.html import Page
+    from bench.runs.record import ScenarioRun
 
 
 @command("report")
@@ -29,29 +30,20 @@ if TYPE_CHECKING:
 def report(run: Path, output: Path | None) -> None:
     """Write one HTML file about a run, to pass on: it carries all it shows, and loads nothing."""
     from bench.report import html
-    from bench.runs import read_scenario
-
-    directory, page = _scenario_page(run) if read_scenario.is_run(run) else _page(run)
-    written = output or Path(str(directory), "report.html")
-    html.save(page, written)
-    click.echo(f"report: {written}")
-
-
-def _page(run: Path) -> tuple[str | None, Page]:
     from bench.report.run import page
     from bench.runs import read
 
     done = read.read(run)
     print_run.print_damage(done.damage)
-    return done.directory, page.build_page(done)
+    written = output or Path(str(done.directory), "report.html")
+    html.save(_scenario_page(done) if done.kind == "scenario" else page.build_page(done), written)
+    click.echo(f"report: {written}")
 
 
-def _scenario_page(run: Path) -> tuple[str | None, Page]:
+def _scenario_page(done: ScenarioRun) -> Page:
     from bench.report.scenario import page, picture
-    from bench.runs import read_scenario
     from bench.scenarios import catalogue
 
-    done = read_scenario.read(run)
     scenario = catalogue.load(done.scenario)
     drawn = picture.as_svg(scenario, done) if done.trials else None
-    return done.directory, page.build_page(scenario, done, drawn)
+    return page.build_page(scenario, done, drawn)

@@ -16,19 +16,13 @@ from bench.commands.options import FilePath, command, json_option
 @json_option
 def show(run: Path, as_json: bool) -> None:
     """Show a run again, of modes or of a scenario: its table and its finding."""
-    from bench.runs import read, read_scenario
+    from bench.runs import read
 
-    if read_scenario.is_run(run):
-        scenario = read_scenario.read(run)
-        print_run.print_damage(scenario.damage)
-        if as_json:
-            click.echo(json.dumps(scenario.to_json()))
-        else:
-            print_run.print_scenario_run(scenario)
-        return
     done = read.read(run)
     print_run.print_damage(done.damage)
     if as_json:
         click.echo(json.dumps(done.to_json()))
+    elif done.kind == "scenario":
+        print_run.print_scenario_run(done)
     else:
         print_run.print_run(done)

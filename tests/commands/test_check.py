@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import command_line
+import needs
 from command_line import Done
 
 GOOD = """\
@@ -157,6 +158,7 @@ def test_fix_does_not_write_a_dump() -> None:
     assert (refused.exit_code, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
 
 
+@needs.program("bash")
 def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     """As `bench check <(nginx -T)` has it."""
     (tmp_path / "a.conf").write_text("server { location / { proxy_pass http://a; } }")
