@@ -96,7 +96,7 @@ def incident(trials: int, duration: float, lab_name: str, output: Path) -> None:
     if not here:
         sys.exit(ENVIRONMENT)
     with watch(sys.stderr, silent=False) as shown:
-        runs = staged.perform(here, trials, duration, lab_name=opened, root=output, watch=shown)
+        runs = staged.perform(here, trials, duration, lab_name=opened, root=output, progress=shown)
     directories = [done.directory for done in runs if done.directory is not None]
     if directories:
         click.echo(report.table(runs), nl=False)
