@@ -46,7 +46,7 @@ COMMANDS = {
     ),
     "compare": LazyCommand(
         "bench.commands.compare:compare",
-        "Compare the modes of one run, or two or more runs; the first is what the others are held against.",
+        "Compare two or more runs of one kind, or the modes of one run; the first is the baseline.",
     ),
     "ceiling": LazyCommand(
         "bench.commands.ceiling:ceiling",

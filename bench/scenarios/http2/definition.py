@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bench.analysis import histogram
-from bench.analysis.cases import Row, Summary
+from bench.analysis.cases import CaseTrials, Summary
 from bench.errors import PlanError
 from bench.experiment.definition import Bars, Column, Figures, Need, Scenario, Settings, Variant
 from bench.experiment.proxy_setup import ProxySetup
@@ -159,7 +159,7 @@ def conclude(summary: Summary) -> str:
     return f"{'; '.join(parts)}." if parts else "Only parts of the comparison were measured."
 
 
-def _told(row: Row, key: str) -> str:
+def _told(row: CaseTrials, key: str) -> str:
     value = row.value(key)
     return "-" if value is None else f"{value:,.0f}"
 

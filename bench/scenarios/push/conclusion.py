@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.analysis.cases import Row, Summary
+from bench.analysis.cases import CaseTrials, Summary
 from bench.scenarios.push import rising_rate as limit
 
 _POLLS = ("short-poll-new", "short-poll")
@@ -26,7 +26,7 @@ def conclude(summary: Summary) -> str:
     return "; ".join(parts) + saved + "."
 
 
-def _first(summary: Summary, variants: tuple[str, ...]) -> Row | None:
+def _first(summary: Summary, variants: tuple[str, ...]) -> CaseTrials | None:
     """Return the row of the first way that was measured, on the last of its subjects."""
     for variant in variants:
         rows = [
@@ -39,11 +39,11 @@ def _first(summary: Summary, variants: tuple[str, ...]) -> Row | None:
     return None
 
 
-def _subject(*rows: Row | None) -> str | None:
+def _subject(*rows: CaseTrials | None) -> str | None:
     return next((row.subject for row in rows if row is not None), None)
 
 
-def _cost(row: Row) -> str:
+def _cost(row: CaseTrials) -> str:
     late, asked = row.value("times_ms.delay.p50"), row.value("figures.requests_per_delivery")
     if late is None or asked is None:
         return f"{row.name} delivered nothing"
@@ -51,7 +51,7 @@ def _cost(row: Row) -> str:
     return f"{row.name} brings a message after {late:,.3g} ms with {requests}"
 
 
-def _ratio(poll: Row, push: Row) -> str:
+def _ratio(poll: CaseTrials, push: CaseTrials) -> str:
     pairs = [
         (row.value("cpu_us_per_unit.backend"), row.value("bytes_per_unit.front")) for row in (poll, push)
     ]
@@ -64,7 +64,7 @@ def _ratio(poll: Row, push: Row) -> str:
     return said
 
 
-def _limit(row: Row) -> str | None:
+def _limit(row: CaseTrials) -> str | None:
     rate = row.value("figures.limit_per_s")
     reached = row.value("figures.limit_reached")
     if reached is None or (rate is None and not reached):
@@ -77,7 +77,7 @@ def _limit(row: Row) -> str | None:
     return f"{said}; beyond that {_why(row)}"
 
 
-def _why(row: Row) -> str:
+def _why(row: CaseTrials) -> str:
     """Name what was full in the step that was too much."""
     used = {
         "the clients": row.value("figures.cores_at_limit_client"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis import histogram
-from bench.analysis.cases import Row, Summary
+from bench.analysis.cases import CaseTrials, Summary
 from bench.experiment.definition import Bars, Column, Curves, Figures, Scenario, Settings
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
@@ -132,11 +132,11 @@ def conclude(summary: Summary) -> str:
     return ("; ".join(parts) or "No token came") + "."
 
 
-def _first(row: Row) -> float:
+def _first(row: CaseTrials) -> float:
     return row.value("times_ms.first.p50") or 0.0
 
 
-def _is_held(row: Row) -> bool:
+def _is_held(row: CaseTrials) -> bool:
     """Return whether the first token was held back."""
     return _first(row) > LATE_MS
 
