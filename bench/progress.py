@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from bench.observe.host import HostSample
+from bench.observe.host_observer import HostSample
 
 
 class Watch(Protocol):

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prove.proving import command, here, needs_nginx
 
 import bench_process
 import nginx
-from prove.proving import command, here, needs_nginx
 
 CONF = Path(nginx.__file__).parent / "conf"
 KEYS = {"file", "backend_close", "proofs", "load"}

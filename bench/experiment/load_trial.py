@@ -16,10 +16,10 @@ from bench.load import external
 from bench.load.generator import Generator, OnEvent
 from bench.load.job import LoadJob
 from bench.machine import affinity
-from bench.observe.sampler import Watched
+from bench.observe.sampler import HostTarget
 from bench.plan.run_plan import Backend, Mode, Plan
-from bench.subjects.choose import SUBJECTS
-from bench.subjects.subject import Asked, Counted, Running
+from bench.subjects.catalogue import SUBJECTS
+from bench.subjects.subject import RunningSubject, SubjectConfig, SubjectCounts
 
 _READY_TIMEOUT_S = 30.0
 _COUNT_TIMEOUT_S = 10.0
@@ -44,7 +44,7 @@ class Roles:
     backend: Process | None
     listens: tuple[str, ...]
     """Where the backend listens, HOST:PORT."""
-    subject: Running | None
+    subject: RunningSubject | None
     client_cores: affinity.Cores
 
     @property
@@ -65,20 +65,20 @@ class Roles:
         event = self.backend.wait_event("count", _COUNT_TIMEOUT_S)
         return Served(event["accepted"], event["requests"], event["closed_first"])
 
-    def counted(self) -> Counted:
+    def counted(self) -> SubjectCounts:
         """Return what the subject counted so far."""
-        return Counted() if self.subject is None else self.subject.count()
+        return SubjectCounts() if self.subject is None else self.subject.count()
 
-    def watched(self, place: Lab) -> list[Watched]:
+    def watched(self, place: Lab) -> list[HostTarget]:
         """Return the hosts to observe: each with its processes and the ports where its connections end."""
         behind = frozenset(_port(address) for address in self.listens)
         front = frozenset() if self.subject is None else frozenset([_port(self.subject.address)])
         subject = [] if self.subject is None or self.subject.pid is None else [self.subject.pid]
         backend = [] if self.backend is None else [self.backend.pid]
         return [
-            Watched(place.hosts["client"], self.generator.pids, connects_to=front),
-            Watched(place.hosts["proxy"], subject, listens=front, connects_to=behind),
-            Watched(place.hosts["backend"], backend, listens=behind),
+            HostTarget(place.hosts["client"], self.generator.pids, connects_to=front),
+            HostTarget(place.hosts["proxy"], subject, listens=front, connects_to=behind),
+            HostTarget(place.hosts["backend"], backend, listens=behind),
         ]
 
 
@@ -87,9 +87,9 @@ def start(plan: Plan, mode: Mode, place: Lab, stack: ExitStack) -> Roles:
 
     The lab ends them all when it closes; `stack` ends the subject before that, in order.
     """
-    assigned = affinity.assign(affinity.here(), plan.load.workers, plan.hosts.pin)
+    assigned = affinity.assign(affinity.available_cores(), plan.load.workers, plan.hosts.pin)
     backend: Process | None = None
-    subject: Running | None = None
+    subject: RunningSubject | None = None
     listens: tuple[str, ...] = ()
     if plan.subject.target is None:
         backend, listens = _start_backend(plan.backend, place.hosts["backend"], assigned["backend"])
@@ -157,12 +157,12 @@ def _sources(host: Host) -> Sequence[str]:
     return host.sources if len(host.sources) > 1 else []
 
 
-def _asked(plan: Plan, mode: Mode, sources: Sequence[str], upstreams: Sequence[str]) -> Asked:
+def _asked(plan: Plan, mode: Mode, sources: Sequence[str], upstreams: Sequence[str]) -> SubjectConfig:
     clients = plan.load.connections
-    return Asked(mode, plan.closes_first, plan.subject, plan.pool_idle, upstreams, clients, sources)
+    return SubjectConfig(mode, plan.closes_first, plan.subject, plan.pool_idle, upstreams, clients, sources)
 
 
-def _job(plan: Plan, mode: Mode, subject: Running | None) -> LoadJob:
+def _job(plan: Plan, mode: Mode, subject: RunningSubject | None) -> LoadJob:
     """Return what the clients send: to the subject, checked to the last byte, or to a stranger's server."""
     load = plan.load
     if subject is None:

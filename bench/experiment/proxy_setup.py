@@ -7,8 +7,15 @@ from dataclasses import dataclass, field, replace
 from bench.errors import PlanError
 from bench.experiment.case import Case
 from bench.plan.run_plan import ClosesFirst, Mode
-from bench.subjects.choose import SUBJECTS
-from bench.subjects.subject import Asked, CannotDo, Carries, Certificate, NotHere, Subject
+from bench.subjects.catalogue import SUBJECTS
+from bench.subjects.subject import (
+    Certificate,
+    NotInstalled,
+    SubjectAdapter,
+    SubjectConfig,
+    Traffic,
+    Unsupported,
+)
 
 _NOWHERE = "0.0.0.0"
 
@@ -20,18 +27,18 @@ class ProxySetup:
     clients: int
     """Connections that come to it at a time, at the most."""
     mode: Mode = Mode.KEEPALIVE
-    carries: Carries = field(default_factory=Carries)
+    traffic: Traffic = field(default_factory=Traffic)
     workers: int = 1
-    subject: Subject | None = None
+    subject: SubjectAdapter | None = None
     """Who starts it, where it is not the ordinary adapter of the case's subject."""
 
-    def starter(self, case: Case) -> Subject:
+    def starter(self, case: Case) -> SubjectAdapter:
         """Return who starts the proxy."""
         return self.subject or SUBJECTS[case.subject.name]()
 
-    def asked(self, case: Case, upstreams: list[str], sources: list[str]) -> Asked:
+    def asked(self, case: Case, upstreams: list[str], sources: list[str]) -> SubjectConfig:
         """Return what the proxy of `case` is asked, between these addresses."""
-        return Asked(
+        return SubjectConfig(
             mode=self.mode,
             closes_first=ClosesFirst.PROXY,
             plan=replace(case.subject, workers=self.workers),
@@ -39,21 +46,21 @@ class ProxySetup:
             upstreams=upstreams,
             clients=self.clients,
             sources=sources,
-            carries=self.carries,
+            traffic=self.traffic,
         )
 
     def showing(self, certificate: Certificate) -> ProxySetup:
         """Return the same with what is shown to clients, which is known once there is a lab."""
-        return replace(self, carries=replace(self.carries, certificate=certificate))
+        return replace(self, traffic=replace(self.traffic, certificate=certificate))
 
     def refusal(self, case: Case, addresses: int) -> str | None:
         """Return why the case's proxy cannot do it, leaving from so many addresses; None where it can."""
         sources = [_NOWHERE] * addresses if addresses > 1 else []
         try:
             self.starter(case).check(self.asked(case, [f"{_NOWHERE}:0"], sources))
-        except NotHere as missing:
+        except NotInstalled as missing:
             return f"{missing.reason}; {missing.remedy}"
-        except CannotDo as refused:
+        except Unsupported as refused:
             return refused.reason  # its remedies are those of `bench run`
         except PlanError as broken:
             return str(broken)

@@ -11,17 +11,17 @@ from bench.experiment import moments
 from bench.experiment.case import Case
 from bench.experiment.definition import Figures
 from bench.experiment.trial_result import TrialResult
-from bench.observe.sampler import Observed
-from bench.observe.wire import Bytes
+from bench.observe.interface_bytes import InterfaceBytes
+from bench.observe.sampler import HostObservation
 from bench.runs.record import ROLES, UNSEEN, Latencies, Moment, SubjectRecord, TimeWait, TrialWarning
 from bench.runs.scenario_record import Hop, ScenarioTrial, Use
-from bench.subjects.subject import Counted
+from bench.subjects.subject import SubjectCounts
 
 
 class Counts(NamedTuple):
     """What the roles counted, read when the load was over."""
 
-    subject: Counted
+    subject: SubjectCounts
     servers: int | None
     """Connections that the servers accepted."""
 
@@ -90,7 +90,9 @@ def _hops(facts: Facts) -> dict[str, Hop]:
     return hops
 
 
-def _hop(opener: Observed, accepted: int | None, before: Bytes | None, after: Bytes | None) -> Hop:
+def _hop(
+    opener: HostObservation, accepted: int | None, before: InterfaceBytes | None, after: InterfaceBytes | None
+) -> Hop:
     opened = None if opener.counters is None else opener.counters.active_opens
     if before is None or after is None:
         return Hop(opened, accepted)
@@ -107,10 +109,10 @@ def _use(role: str, result: TrialResult) -> Use:
     return Use(result.spent_s(role), peaks.rss_mib if peaks.uss_mib is None else peaks.uss_mib)
 
 
-def _time_wait(seen: Observed) -> TimeWait:
-    if seen.survey is None:
+def _time_wait(seen: HostObservation) -> TimeWait:
+    if seen.sockets is None:
         return UNSEEN
-    return TimeWait(peak=max(seen.peaks.time_wait, seen.survey.time_wait), end=seen.survey.time_wait)
+    return TimeWait(peak=max(seen.peaks.time_wait, seen.sockets.time_wait), end=seen.sockets.time_wait)
 
 
 def _per(total: float | None, units: int, scale: float = 1.0) -> float | None:

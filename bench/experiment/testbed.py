@@ -44,7 +44,7 @@ class Testbed:
         self._case = case
         self._front = front
         self._meter: Meter | None = None
-        self._cores = affinity.assign(affinity.here(), 1, True)
+        self._cores = affinity.assign(affinity.available_cores(), 1, True)
 
     # -- setting up
 

@@ -23,8 +23,8 @@ from bench.experiment.run_summary import Facts, Served, Window
 from bench.experiment.saturation import SaturationReading
 from bench.lab import Lab
 from bench.load.generator import Generator, Second, Totals
-from bench.observe.host import HostSample, Peaks
-from bench.observe.sampler import Observed, Sampler
+from bench.observe.host_observer import HostSample, Peaks
+from bench.observe.sampler import HostObservation, Sampler
 from bench.plan.run_plan import Mode, Plan
 from bench.progress import Watch as RunWatch
 from bench.runs.record import ROLES, UNSEEN, Latencies, Moment, TimeWait, Trial, TrialWarning
@@ -189,7 +189,7 @@ def _facts(scene: _Scene, totals: Totals) -> Facts:
         kernel_opened=None if opener.counters is None else opener.counters.active_opens,
         first_exhausted_s=_since(counted.first_exhausted_ns, start_ns),
         time_wait=_time_wait(seen),
-        time_wait_by_hop={} if proxy.survey is None else proxy.survey.time_wait_by_side,
+        time_wait_by_hop={} if proxy.sockets is None else proxy.sockets.time_wait_by_hop,
         memory_mib={host: _memory_mib(each.peaks) for host, each in seen.items()},
         pressure=course.pressure,
         observer_cpu_share=scene.sampler.cpu_share,
@@ -219,11 +219,11 @@ def _with_second_opinion(scene: _Scene, facts: Facts, watch: Watch) -> Facts:
     return replace(facts, second_opinion=opinion)
 
 
-def _time_wait(seen: Mapping[str, Observed]) -> dict[str, TimeWait]:
+def _time_wait(seen: Mapping[str, HostObservation]) -> dict[str, TimeWait]:
     return {
         host: UNSEEN
-        if each.survey is None or _memory_mib(each.peaks) is None
-        else TimeWait(each.peaks.time_wait, each.survey.time_wait)
+        if each.sockets is None or _memory_mib(each.peaks) is None
+        else TimeWait(each.peaks.time_wait, each.sockets.time_wait)
         for host, each in seen.items()
     }
 
@@ -235,8 +235,8 @@ def _settle(sampler: Sampler) -> None:
         time.sleep(0.01)
 
 
-def _is_moving(observed: Observed) -> bool:
-    return observed.survey is not None and observed.survey.moving > 0
+def _is_moving(observed: HostObservation) -> bool:
+    return observed.sockets is not None and observed.sockets.moving > 0
 
 
 def _memory_mib(peaks: Peaks) -> float | None:

@@ -1,39 +1,36 @@
-"""A client's host that loses its address on one wire and gets another, as when Wi-Fi gives way to mobile.
+"""A client's host that loses its address on one interface and gets another, as from Wi-Fi to mobile.
 
-In namespaces the address really vanishes. On loopback none can: there the network in between forgets it.
+In namespaces the address really vanishes. On loopback none can: there the network in between drops it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bench.lab.namespaces import CLIENT_WIRES
-from bench.lab.place import Host
-from bench.lab.wire import Wire
+from bench.lab import veth
+from bench.lab.hosts import Host
+from bench.lab.namespaces import CLIENT_INTERFACES
+from bench.lab.veth import VethEnd
 
 
 @dataclass(frozen=True, slots=True)
-class Roaming:
-    """One change of address on a wire of the client's host."""
+class AddressChange:
+    """One change of address on an interface of the client's host."""
 
     host: Host
-    wire: Wire
+    old: VethEnd
     new: str
 
     @classmethod
-    def over(cls, host: Host, wire: str) -> Roaming:
-        """Return the change for the wire called `wire`: the host's number becomes 3."""
-        old = CLIENT_WIRES[wire]
+    def on_interface(cls, host: Host, name: str) -> AddressChange:
+        """Return the change for the interface called `name`: the host's number becomes 3."""
+        old = CLIENT_INTERFACES[name]
         return cls(host, old, f"{old.addresses[0].rpartition('.')[0]}.3")
 
-    def leave(self) -> None:
-        """Take the old address away, and with it every route over the wire."""
-        from bench.lab import links  # noqa: PLC0415 - a quarter of a second that only this needs
+    def remove_old(self) -> None:
+        """Remove the old address, and with it every route over the interface."""
+        self.host.call(veth.remove_addresses, self.old)
 
-        self.host.call(links.bare, self.wire)
-
-    def arrive(self) -> None:
-        """Give the wire its new address, and the routes over it."""
-        from bench.lab import links  # noqa: PLC0415
-
-        self.host.call(links.set_up, [replace(self.wire, addresses=(self.new,))])
+    def add_new(self) -> None:
+        """Give the interface its new address, and the routes over it."""
+        self.host.call(veth.configure, [replace(self.old, addresses=(self.new,))])

@@ -1,42 +1,59 @@
-"""Wires between network namespaces: veth pairs, addresses and routes, over rtnetlink (pyroute2).
+"""veth pairs between network namespaces, with their addresses and routes, over rtnetlink.
 
-Importing this module takes a quarter of a second (pyroute2), so that only an opening lab imports it.
+pyroute2 takes a quarter of a second to import, so that only an opening lab imports it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pyroute2 import IPRoute
-
-from bench.lab.wire import Wire
+if TYPE_CHECKING:
+    from pyroute2 import IPRoute
 
 _LOOPBACK_INDEX = 1
 
 
-def pair(near: Wire, far: Wire, far_namespace: int) -> None:
-    """Make a veth pair from the calling thread's namespace to the one behind the descriptor."""
-    with IPRoute() as route:
+@dataclass(frozen=True, slots=True)
+class VethEnd:
+    """One end of a veth pair: its interface, the addresses on it and the networks behind it."""
+
+    interface: str
+    addresses: Sequence[str]
+    prefix: int
+    routes: Sequence[str] = ()
+
+
+def add_pair(near: VethEnd, far: VethEnd, far_namespace: int) -> None:
+    """Add a veth pair from the calling thread's namespace to the one behind the descriptor."""
+    with _rtnetlink() as route:
         peer = {"ifname": far.interface, "net_ns_fd": far_namespace}
         route.link("add", ifname=near.interface, kind="veth", peer=peer)
 
 
-def set_up(wires: Sequence[Wire]) -> None:
+def configure(ends: Sequence[VethEnd]) -> None:
     """Address the interfaces of the calling thread's namespace and bring them up, loopback included."""
-    with IPRoute() as route:
+    with _rtnetlink() as route:
         route.link("set", index=_LOOPBACK_INDEX, state="up")
-        for wire in wires:
-            index = route.link_lookup(ifname=wire.interface)[0]
-            for address in wire.addresses:
-                route.addr("add", index=index, address=address, prefixlen=wire.prefix)
+        for end in ends:
+            index = route.link_lookup(ifname=end.interface)[0]
+            for address in end.addresses:
+                route.addr("add", index=index, address=address, prefixlen=end.prefix)
             route.link("set", index=index, state="up")
-            for network in wire.routes:
+            for network in end.routes:
                 route.route("add", dst=network, oif=index)
 
 
-def bare(wire: Wire) -> None:
-    """Take the addresses of a wire away in the calling thread's namespace; its routes go with them."""
-    with IPRoute() as route:
-        index = route.link_lookup(ifname=wire.interface)[0]
-        for address in wire.addresses:
-            route.addr("del", index=index, address=address, prefixlen=wire.prefix)
+def remove_addresses(end: VethEnd) -> None:
+    """Remove the addresses of an interface of the calling thread's namespace; its routes go with them."""
+    with _rtnetlink() as route:
+        index = route.link_lookup(ifname=end.interface)[0]
+        for address in end.addresses:
+            route.addr("del", index=index, address=address, prefixlen=end.prefix)
+
+
+def _rtnetlink() -> IPRoute:
+    from pyroute2 import IPRoute  # noqa: PLC0415 - a quarter of a second that only an opening lab needs
+
+    return IPRoute()

@@ -17,7 +17,7 @@ from bench.errors import RoleError
 from bench.lab import Process
 from bench.load.generator import Generator, OnEvent, Second, Totals
 from bench.load.job import LoadJob
-from bench.observe.processes import Tree
+from bench.observe.process_tree import ProcessTree
 from bench.prove.accepting import Refusal
 from bench.prove.changes import Ledger
 from bench.prove.http_client import ask
@@ -175,7 +175,7 @@ def _loaded(side: Side, stage: Stage, spot: Spot, request: Request, load: Load) 
     generator = Generator(job, 1, start)
     generator.prepare()
     assert stage.nginx.pid is not None
-    nginx = Tree(stage.nginx.pid)
+    nginx = ProcessTree(stage.nginx.pid)
     before_s = nginx.cpu_s()
     generator.go(time.monotonic_ns() + _HEAD_START_NS)
     seconds = list(_seconds(generator, load))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from prove.proving import here, needs_nginx, proof
 
 from nginx.rules import CATALOGUE, Rule
-from prove.proving import here, needs_nginx, proof
 
 pytestmark = [needs_nginx, pytest.mark.long]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from prove.proving import here, needs_nginx
 
 import bench_process
 from bench.prove.saying import said
 from nginx import check
 from prove.configurations import model
-from prove.proving import here, needs_nginx
 
 pytestmark = needs_nginx
 every_version = pytest.mark.parametrize("version", here())
