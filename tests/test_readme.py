@@ -15,7 +15,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from backends.options import parse_options
+from backends.http.options import parse_options
 from bench import cli
 from bench.cli import bench
 from proxy.flags import read_flags

@@ -28,6 +28,7 @@ from bench.prove.nginx_process import Nginx, furnish, user
 from bench.prove.rewrite import CERTIFICATE, KEY, ROOT, Doors, Rewriting
 from bench.subjects.launch import LaunchedProxy
 from bench.subjects.programs import Program
+from bench.subjects.subject import SPARE_FDS
 from nginx import versions
 
 _READY_TIMEOUT_S = 30.0
@@ -211,7 +212,7 @@ def _confined(folder: Path, doors: Mapping[int, Doors], backends: Backends) -> b
 def _allow_files(scene: Scene, apart: Mapping[int, int]) -> None:
     """Raises the limit of open files, which every role inherits; LabError where it is too low."""
     addresses = sum(apart.get(spot.number, 1) * len(spot.peers) for spot in scene.spots)
-    most = addresses + _FILES_PER_SPOT * len(scene.spots) + 3 * len(scene.sites) + fd_limits.BESIDE
+    most = addresses + _FILES_PER_SPOT * len(scene.spots) + 3 * len(scene.sites) + SPARE_FDS
     if (allowed := fd_limits.raise_to(most)) < most:
         raise LabError(
             f"{len(scene.spots):,} locations need {most:,} open files in a role, {allowed:,} are allowed; "
@@ -248,7 +249,7 @@ def _start_backends(scene: Scene, host: Host, close: str, folder: Path, apart: M
 
 
 def _backend_argv(peer: Peer, listen: list[str], close: str, folder: Path) -> list[str]:
-    argv = [sys.executable, "-m", "backends.peers", "--control", "--kind", peer.kind]
+    argv = [sys.executable, "-m", "backends.protocols.server", "--control", "--kind", peer.kind]
     argv += ["--close", close.removesuffix("ms")]
     for address in listen:
         argv += ["--listen", address]

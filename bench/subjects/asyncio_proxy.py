@@ -7,10 +7,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bench.errors import RoleError
-from bench.experiment.fd_limits import BESIDE, SPARE_CLIENTS
 from bench.lab import Host, Process
 from bench.lab.role_process import Event
-from bench.subjects.subject import RunningSubject, SubjectConfig, SubjectCounts, SupportedProtocols
+from bench.subjects.subject import (
+    SPARE_CLIENTS,
+    SPARE_FDS,
+    RunningSubject,
+    SubjectConfig,
+    SubjectCounts,
+    SupportedProtocols,
+)
 
 READY_TIMEOUT_S = 30.0
 COUNT_TIMEOUT_S = 10.0
@@ -74,7 +80,7 @@ def _flags(asked: SubjectConfig, listen: str) -> Iterator[str]:
         yield from ("--source", source)
     # Of its own accord the proxy bounds both, and asks for files for as many.
     yield from ("--max-clients", str(asked.clients + SPARE_CLIENTS))
-    yield from ("--pool-max", str(asked.clients + BESIDE if plan.pool_max is None else plan.pool_max))
+    yield from ("--pool-max", str(asked.clients + SPARE_FDS if plan.pool_max is None else plan.pool_max))
     if asked.traffic.lasts:
         silence = str(asked.traffic.silence_s)
         yield from ("--read-timeout", silence, "--tunnel-timeout", silence)

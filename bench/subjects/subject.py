@@ -11,6 +11,10 @@ from bench.lab import Host
 from bench.plan.run_plan import ClosesFirst, Mode
 from bench.plan.run_plan import Subject as Plan
 
+SPARE_FDS = 64
+"""Standard streams, pollers, listeners, and what an interpreter holds open besides connections."""
+SPARE_CLIENTS = 1024
+"""Client connections that the proxy may not have seen the end of when their successors come."""
 SILENCE_S = 3600
 """How long what lasts may be silent unless told else: longer than any trial."""
 

@@ -28,7 +28,7 @@ def load(backend: BackendProcess, **changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", ["raw", "aiohttp"])
 def test_both_sides_count_the_same(kind: str) -> None:
-    with running_backend("--kind", kind, "--body", "100-5000") as backend:
+    with running_backend("--kind", kind, "--response-size", "100-5000") as backend:
         done = load(backend, body_bytes=(100, 5000))
         counted = backend.stop()
     assert done["requests_total"] == counted["requests"] >= 400
@@ -37,7 +37,7 @@ def test_both_sides_count_the_same(kind: str) -> None:
 
 
 def test_bodies_of_many_reads() -> None:
-    with running_backend("--body", "300KiB-3MiB") as backend:
+    with running_backend("--response-size", "300KiB-3MiB") as backend:
         done = load(backend, requests=20, body_bytes=(300 << 10, 3 << 20))
         counted = backend.stop()
     assert done["requests_total"] == counted["requests"]

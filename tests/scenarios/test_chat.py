@@ -12,7 +12,7 @@ import bench_process
 import needs
 from bench.analysis.cases import Summary
 from bench.errors import PlanError
-from bench.runs.scenario_record import ScenarioRun
+from bench.runs.record import ScenarioRun
 from bench.scenarios.chat.definition import SCENARIO, ChatSettings
 from bench.scenarios.chat.tally import Ear, Mouth, seats
 from scenarios import made_up

@@ -12,7 +12,7 @@ import pytest
 
 import bench_process
 import needs
-from backends.streams import slow_s
+from backends.scenarios.http2 import slow_s
 from bench.scenarios.client.process import Go
 from bench.scenarios.http2.clients import Askers
 

@@ -10,7 +10,7 @@ import pytest
 import bench_process
 import needs
 from bench.analysis.cases import Summary
-from bench.runs.scenario_record import ScenarioRun
+from bench.runs.record import ScenarioRun
 from bench.scenarios.tls import backend
 from bench.scenarios.tls.backend import Handshakes
 from bench.scenarios.tls.definition import conclude

@@ -28,7 +28,7 @@ def front(subject: str) -> Iterator[str]:
     name, _, program = subject.partition("@")
     with open_lab("loopback") as place:
         listen = f"{place.hosts['backend'].front}:0"
-        argv = [sys.executable, "-m", "backends.push", "--control", "--listen", listen]
+        argv = [sys.executable, "-m", "backends.scenarios.push.server", "--control", "--listen", listen]
         feed = place.hosts["backend"].start(argv, name="backend")
         upstreams = feed.wait_event("ready", 60)["listen"]
         wanted = asked(program=program or None, name=name, upstreams=upstreams, traffic=LASTING)

@@ -62,7 +62,7 @@ def test_haproxy_resets_what_it_closes_first(subject: str, tmp_path: Path) -> No
     (short,) = trials(*BRIEF, "--subject", subject, "--mode", "short", "--ports", "40", root=tmp_path)
     assert short["upstream"]["connections_opened"] > 40
     assert short["time_wait_by_hop"]["backend"] == short["time_wait"]["backend"]["end"] == 0
-    assert codes(short) == {"closer-resets"}
+    assert codes(short) == {"closes-first-reset"}
 
 
 @pytest.mark.long
@@ -76,7 +76,7 @@ def test_a_backend_that_closes_first_holds_time_wait(subject: str, tmp_path: Pat
     # Told to close as well, a proxy is sometimes the first; then the trial says so.
     both = short["time_wait"]["backend"]["end"], short["time_wait_by_hop"]["backend"]
     assert both[0] > 0
-    assert codes(short) == ({"closer-mixed"} if both[1] > 0.01 * sum(both) else set())
+    assert codes(short) == ({"closes-first-mixed"} if both[1] > 0.01 * sum(both) else set())
 
 
 @pytest.mark.long
@@ -97,7 +97,7 @@ def test_workers_and_destinations_and_sources(subject: str, tmp_path: Path) -> N
     short, keepalive = trials(*BRIEF, *many, "--subject", subject, root=tmp_path)
     for trial in (short, keepalive):
         assert len({count for count in trial["upstream"]["witnesses"].values() if count is not None}) == 1
-        assert codes(trial) <= {"closer-resets"}
+        assert codes(trial) <= {"closes-first-reset"}
     assert short["upstream"]["requests_per_connection"] == 1.0
 
 
