@@ -18,15 +18,13 @@ from bench.lab import Process
 from bench.load.generator import Generator, OnEvent, Second, Totals
 from bench.load.job import LoadJob
 from bench.observe.processes import Tree
-from bench.prove.accepting import Refusal
-from bench.prove.changes import Ledger
-from bench.prove.http_client import ask
-from bench.prove.inventory import Spot, scene
-from bench.prove.proof import Outcome, Proof
+from bench.prove.changes import ChangeLog, Rejection
+from bench.prove.http_client import send_requests
+from bench.prove.inventory import InventoryLocation, build_inventory
+from bench.prove.proof import LocationResult, Proof
 from bench.prove.requests import Request
-from bench.prove.rewrite import Doors
-from bench.prove.runner import Settings
-from bench.prove.testbed import Stage, staged
+from bench.prove.rewrite import Listeners
+from bench.prove.testbed import NginxTestbed, ProofSettings, open_testbed
 from bench.subjects.programs import Program
 from nginx import versions
 from nginx.model import Model
@@ -79,7 +77,7 @@ class Cost:
     """What one location costs under one nginx, both ways; `missing` says why nothing was measured."""
 
     version: str
-    spot: Spot | None = None
+    location: InventoryLocation | None = None
     request: Request | None = None
     windows: list[Window] = field(default_factory=list)
     missing: str = ""
@@ -92,7 +90,7 @@ class Cost:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the cost as plain values."""
-        place = self.spot.location.directive.place if self.spot else None
+        place = self.location.pass_location.directive.place if self.location else None
         return {
             "version": self.version,
             "file": place.file if place else None,
@@ -104,87 +102,105 @@ class Cost:
 
 
 def costs(
-    models: Mapping[Side, Model], proof: Proof, program: Program, settings: Settings, load: Load
+    models: Mapping[Side, Model], proof: Proof, program: Program, settings: ProofSettings, load: Load
 ) -> list[Cost]:
     """Measures the first locations that the repair mends, one after the other, both ways in turn.
 
     RoleError where a role does not come up, LabError where the lab does not open.
     """
-    mended = list(itertools.islice(_mended(proof, models["repaired"]), load.locations))
-    if not mended:
+    msockets = list(itertools.islice(_msockets(proof, models["repaired"]), load.locations))
+    if not msockets:
         why = "nothing to compare: no location that was reached becomes one that reuses"
         return [Cost(program.version, missing=why)]
-    return [_cost(models, each, program, settings=settings, load=load) for each in mended]
+    return [_cost(models, each, program, settings=settings, load=load) for each in msockets]
 
 
 def _cost(
-    models: Mapping[Side, Model], mended: Outcome, program: Program, *, settings: Settings, load: Load
+    models: Mapping[Side, Model],
+    msockets: LocationResult,
+    program: Program,
+    *,
+    settings: ProofSettings,
+    load: Load,
 ) -> Cost:
-    found = Cost(program.version, mended.spot, mended.request)
+    found = Cost(program.version, msockets.location, msockets.request)
     for pair in range(load.pairs):
         # Every other pair goes backwards, so that a machine that slows down favours neither side.
         for side in SIDES if pair % 2 == 0 else SIDES[::-1]:
-            window = _window(side, models[side], mended, program, settings=settings, load=load)
-            if isinstance(window, Refusal):
+            window = _window(side, models[side], msockets, program, settings=settings, load=load)
+            if isinstance(window, Rejection):
                 found.missing = f"{side}: {window}"
                 return found
             found.windows.append(window)
     return found
 
 
-def _mended(proof: Proof, after: Model) -> Iterator[Outcome]:
+def _msockets(proof: Proof, after: Model) -> Iterator[LocationResult]:
     """Yields what was proven not to reuse, and reuses once repaired."""
-    spots, version = {spot.number: spot for spot in scene(after).spots}, versions.parse(proof.version)
-    for outcome in proof.outcomes:
-        if outcome.measured is None or outcome.measured.answer == "reused":
+    locations, version = (
+        {location.number: location for location in build_inventory(after).locations},
+        versions.parse(proof.version),
+    )
+    for result in proof.results:
+        if result.measured is None or result.measured.verdict == "reused":
             continue
-        spot = spots.get(outcome.spot.number)
-        if spot is not None and spot.location.verdict(version).answer == "reused":
-            yield outcome
+        location = locations.get(result.location.number)
+        if location is not None and location.pass_location.verdict(version).answer == "reused":
+            yield result
 
 
 def _window(
-    side: Side, model: Model, mended: Outcome, program: Program, *, settings: Settings, load: Load
-) -> Window | Refusal:
-    found = scene(model)
-    with staged(found, program, settings.stage, Ledger()) as stage:
-        if isinstance(stage, Refusal):
-            return stage
-        assert mended.request is not None
-        spot = next(spot for spot in found.spots if spot.number == mended.spot.number)
-        request = replace(mended.request, is_tls=False, is_http2=False)
-        if not _is_reached(stage, spot, request):
-            return Refusal("it is reached over TLS only, and the load generator speaks none")
-        return _loaded(side, stage, spot, request, load)
+    side: Side,
+    model: Model,
+    msockets: LocationResult,
+    program: Program,
+    *,
+    settings: ProofSettings,
+    load: Load,
+) -> Window | Rejection:
+    found = build_inventory(model)
+    with open_testbed(found, program, settings, ChangeLog()) as testbed:
+        if isinstance(testbed, Rejection):
+            return testbed
+        assert msockets.request is not None
+        location = next(
+            location for location in found.locations if location.number == msockets.location.number
+        )
+        request = replace(msockets.request, is_tls=False, is_http2=False)
+        if not _is_reached(testbed, location, request):
+            return Rejection("it is reached over TLS only, and the load generator speaks none")
+        return _loaded(side, testbed, location, request, load)
 
 
-def _is_reached(stage: Stage, spot: Spot, request: Request) -> bool:
+def _is_reached(testbed: NginxTestbed, location: InventoryLocation, request: Request) -> bool:
     """Tells whether a request reaches a location by the door without TLS, too."""
-    before = stage.heard(spot.number, stage.backends.count()).requests
-    stage.place.hosts["client"].call(ask, stage.doors[spot.site.number], [request])
-    return stage.heard(spot.number, stage.backends.count()).requests > before
+    before = testbed.counts_of(location.number).requests
+    testbed.lab.hosts["client"].call(send_requests, testbed.listeners[location.server.number], [request])
+    return testbed.counts_of(location.number).requests > before
 
 
-def _loaded(side: Side, stage: Stage, spot: Spot, request: Request, load: Load) -> Window:
-    client = stage.place.hosts["client"]
-    job = _job(stage.doors[spot.site.number], request, load)
+def _loaded(
+    side: Side, testbed: NginxTestbed, location: InventoryLocation, request: Request, load: Load
+) -> Window:
+    client = testbed.lab.hosts["client"]
+    job = _job(testbed.listeners[location.server.number], request, load)
 
     def start(argv: Sequence[str], on_event: OnEvent) -> Process:
         return client.start(argv, name="client", on_event=on_event)
 
     generator = Generator(job, 1, start)
     generator.prepare()
-    assert stage.nginx.pid is not None
-    nginx = Tree(stage.nginx.pid)
+    assert testbed.nginx.pid is not None
+    nginx = Tree(testbed.nginx.pid)
     before_s = nginx.cpu_s()
     generator.go(time.monotonic_ns() + _HEAD_START_NS)
     seconds = list(_seconds(generator, load))
     totals = generator.wait(_TIMEOUT_S)
-    return _account(side, stage, spot, totals, seconds=seconds, cpu_s=nginx.cpu_s() - before_s)
+    return _account(side, testbed, location, totals, seconds=seconds, cpu_s=nginx.cpu_s() - before_s)
 
 
-def _job(doors: Doors, request: Request, load: Load) -> LoadJob:
-    host, _, port = doors.plain.rpartition(":")
+def _job(listeners: Listeners, request: Request, load: Load) -> LoadJob:
+    host, _, port = listeners.plain.rpartition(":")
     return LoadJob(
         host=host,
         port=int(port),
@@ -212,10 +228,16 @@ def _seconds(generator: Generator, load: Load) -> Iterator[Second]:
 
 
 def _account(
-    side: Side, stage: Stage, spot: Spot, totals: Totals, *, seconds: Sequence[Second], cpu_s: float
+    side: Side,
+    testbed: NginxTestbed,
+    location: InventoryLocation,
+    totals: Totals,
+    *,
+    seconds: Sequence[Second],
+    cpu_s: float,
 ) -> Window:
-    heard = stage.heard(spot.number, stage.backends.count())
-    ended = stage.ended(spot.number)
+    counts = testbed.counts_of(location.number)
+    sockets = testbed.sockets(location.number)
     latencies = histogram.merge(second.latency_us for second in seconds if second.in_window)
     window_s = (totals.window_end_ns - totals.window_start_ns) / 1e9
     return Window(
@@ -223,8 +245,8 @@ def _account(
         requests_per_s=totals.requests / window_s,
         p99_ms=histogram.percentiles_ms(latencies).p99,
         nginx_cpu_us_per_request=1e6 * cpu_s / max(1, totals.requests_total),
-        connections_per_request=heard.accepted / max(1, heard.requests),
-        time_wait_nginx=None if ended is None else ended.time_wait_nginx,
-        time_wait_backend=None if ended is None else ended.time_wait_backend,
+        connections_per_request=counts.accepted / max(1, counts.requests),
+        time_wait_nginx=None if sockets is None else sockets.time_wait_nginx,
+        time_wait_backend=None if sockets is None else sockets.time_wait_backend,
         errors=sum(totals.errors_total.values()),
     )
