@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import bench_process
+import needs
 from bench.prove import runner
 from bench.prove.changes import ChangeLog
 from bench.prove.inventory import Inventory, InventoryLocation, Peer, build_inventory
@@ -32,9 +33,7 @@ def nginx_programs() -> dict[str, Program]:
     return {program.version: program for program in programs.found("nginx")}
 
 
-needs_nginx = pytest.mark.skipif(
-    not nginx_programs(), reason="no nginx here: neither the system's nor the wheel's"
-)
+needs_nginx = needs.program("nginx")
 every_version = pytest.mark.parametrize("version", nginx_programs())
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import needs
 from bench.commands.check import check_command
 from bench.commands.fix import fix_command
 
@@ -158,6 +159,7 @@ def test_fix_does_not_write_a_dump() -> None:
     assert (refused.exit_code, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
 
 
+@needs.program("bash")
 def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     """As `bench check <(nginx -T)` has it."""
     (tmp_path / "a.conf").write_text("server { location / { proxy_pass http://a; } }")

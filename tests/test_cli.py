@@ -9,10 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 import bench_process
+import needs
 from bench.cli import bench
-from bench.lab import namespaces
 
-WHY_NOT = namespaces.available()
 COMMANDS = (
     "run", "plan", "list", "show", "report", "compare", "check", "fix", "ceiling", "incident", "doctor",
     "scenario", "tour",
@@ -32,7 +31,7 @@ def test_every_command_explains_itself(command: str) -> None:
     assert (done.exit_code, "Usage:" in done.output) == (0, True)
 
 
-@pytest.mark.skipif(WHY_NOT is not None, reason=f"no namespaces lab: {WHY_NOT}")
+@needs.in_namespaces
 def test_what_the_machine_does_not_have_is_one_line_and_code_3_and_leaves_nothing(tmp_path: Path) -> None:
     done = bench_process.run("run", "--sysctl", "net.ipv4.no_such_thing=1", "-o", tmp_path / "results")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)

@@ -14,11 +14,10 @@ from pathlib import Path
 import pytest
 
 import bench_process
-from backends.__main__ import main as backend
+import needs
+from backends.http.start import main as backend
 from bench import cli
-from bench.lab import namespaces
 
-WHY_NOT = namespaces.available()
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 
 PLANS = {
@@ -34,7 +33,12 @@ PLANS = {
     "nested.toml": '[hosts.sysctls]\n"net.ipv4.tcp_tw_reuse" = {a = 1}',
     "idiom.toml": '[subject]\nidiom = "folklore"',
 }
-RUNS = {"newer": '{"format": 99}', "empty": "", "garbage": "garbage", "header": '{"format": 1, "plan": {}}'}
+RUNS = {
+    "newer": '{"format": 99}',
+    "empty": "",
+    "garbage": "garbage",
+    "header": '{"format": 2, "kind": "run", "plan": {}}',
+}
 
 # What is typed after `bench`, and what must be in the one line that comes back.
 MISUSE = [
@@ -109,10 +113,10 @@ MISUSE = [
     # show, report, compare, list
     ("show", "missing argument 'RUN'"),
     ("show nowhere", "nowhere: there is no such result; `bench list` names those there are"),
-    ("show newer", "newer/run.jsonl:1: is in format 99, and this bench reads up to 2; use a newer bench"),
+    ("show newer", "newer/run.jsonl:1: is in format 99, and this bench reads format 2; use a newer bench"),
     ("show empty", "empty/run.jsonl:1: not the header of a run: it is empty"),
     ("show garbage", "garbage/run.jsonl:1: not the header of a run: no JSON"),
-    ("show header", "header/run.jsonl:1: not the header of a run: 'machine' is missing"),
+    ("show header", "header/run.jsonl:1: not the header of a run: machine is missing"),
     ("show mode.toml", "mode.toml:1: not the header of a run"),
     ("report nowhere", "nowhere: there is no such result"),
     ("report reference -o folder", "folder: is a folder; name a file with -o"),
@@ -179,7 +183,7 @@ def test_misuse_is_one_line_and_leaves_nothing(
         ("", "the following arguments are required: --listen"),
         ("--listen x", "--listen 'x' is no address; write HOST:PORT"),
         ("--listen 127.0.0.1:99999", "is no address"),
-        ("--listen a:0 --body 1KB", "body size '1KB' is not understood; write 2, 100KiB"),
+        ("--listen a:0 --response-size 1KB", "response size '1KB' is not understood; write 2, 100KiB"),
         ("--listen a:0 --delay x", "'x' is no time"),
         ("--listen a:0 --workers 0", "--workers '0' is no whole number from 1"),
         ("--listen a:0 --idle-timeout nan", "--idle-timeout 'nan' is no number of seconds"),
@@ -197,7 +201,7 @@ def test_misuse_of_the_backend(typed: str, said: str, capsys: pytest.CaptureFixt
     assert (out, err.count("\n")) == ("", 1)
 
 
-@pytest.mark.skipif(WHY_NOT is not None, reason=f"no namespaces lab: {WHY_NOT}")
+@needs.in_namespaces
 @pytest.mark.parametrize(
     ("typed", "code", "said"),
     [

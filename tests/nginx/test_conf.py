@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import needs
 import nginx
 from bench.prove import runner
 from bench.prove.testbed import ProofSettings
@@ -55,7 +56,7 @@ def test_what_people_should_copy_has_no_grave_finding(name: str) -> None:
         assert worst is None or worst < Severity.MEDIUM
 
 
-@pytest.mark.skipif(not PROGRAMS, reason=real.NO_NGINX)
+@needs.unless(bool(PROGRAMS), "nginx")
 @pytest.mark.parametrize("version", PROGRAMS)
 @pytest.mark.parametrize("name", TABLE)
 def test_nginx_accepts_it(name: str, version: str, tmp_path: Path) -> None:

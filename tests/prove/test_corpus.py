@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import needs
 import nginx
 from bench.prove import runner
 from bench.prove.testbed import ProofSettings
@@ -42,7 +43,7 @@ def proven(*arguments: str | Path) -> dict[str, dict[int, dict[str, Any]]]:
     }
 
 
-@pytest.mark.skipif(not entries(), reason="BENCH_CORPUS=DIR names no corpus of configurations with verdicts")
+@needs.unless(bool(entries()), "BENCH_CORPUS")
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry["file"])
 def test_corpus(entry: dict[str, Any]) -> None:
     folder = Path(CORPUS or "")

@@ -9,7 +9,7 @@ from bench.analysis.cases import Summary
 from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Distribution, Figures, Need, Scenario, Settings, Variant
 from bench.experiment.environments import ROCKETMQ
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import TrialResult
 from bench.plan.run_plan import Mode
@@ -44,7 +44,9 @@ def perform(testbed: Testbed, case: Case, settings: BrokerSettings) -> Figures:
     """Let one producer and all consumers play one way, and add up what was delivered."""
     if case.variant == _REAL:
         return _perform_real(testbed, settings)
-    server = testbed.start_server("backends.broker", "--style", "push" if case.variant == "push" else "pull")
+    server = testbed.start_server(
+        "backends.scenarios.broker.server", "--style", "push" if case.variant == "push" else "pull"
+    )
     patience_s = settings.poll_every_s + _LAST_S
     job = {
         "variant": case.variant,
@@ -60,11 +62,11 @@ def perform(testbed: Testbed, case: Case, settings: BrokerSettings) -> Figures:
     return _figures(testbed.run(settings.warmup_s, settings.duration_s, timeout_s=patience_s + 30.0))
 
 
-def front(case: Case, settings: BrokerSettings) -> Front | None:
+def proxy_setup(case: Case, settings: BrokerSettings) -> ProxySetup | None:
     """Ask for new connections where each pull has one, and for what is held or never ends."""
     if case.variant == _REAL:
         return None
-    return Front(
+    return ProxySetup(
         settings.consumers + _SPARE_CONNECTIONS,
         Mode.SHORT if case.variant == "short-poll-new" else Mode.KEEPALIVE,
         Carries(upgrade=case.variant == "push", streams=case.variant in ("long-poll", "push")),
@@ -80,7 +82,7 @@ def refuse(case: Case, settings: BrokerSettings) -> str | None:
 
 def _perform_real(testbed: Testbed, settings: BrokerSettings) -> Figures:
     """Let a few of RocketMQ's own consumers pull; what they cost is theirs, and not compared."""
-    server = testbed.start_server("backends.broker_grpc", environment=ROCKETMQ)
+    server = testbed.start_server("backends.scenarios.broker.rocketmq_grpc", environment=ROCKETMQ)
     job = {
         "address": server.address,
         "consumers": settings.real_consumers,
@@ -177,7 +179,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     refuse=refuse,
     brief={
         "variants": ["short-poll", "long-poll", "push"],

@@ -9,7 +9,7 @@ from bench.analysis.cases import Row, Summary
 from bench.errors import PlanError
 from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Figures, Need, Scenario, Settings, Variant
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.load import external
 from bench.plan.run_plan import Mode
@@ -27,7 +27,7 @@ _CLIENT = {
 }
 """What the clients do in each way."""
 _MIXED = ("h2-to-h1", "h1-to-h2")
-_GENERATORS = {"h2": "clients", "h2load": "second"}
+_GENERATORS = {"h2": "clients", "h2load": "h2load"}
 _SPARE = 2
 """Connections or streams beside one for each asker: the slow request's, and one to spare."""
 
@@ -66,9 +66,9 @@ def refuse(case: Case, settings: Http2Settings) -> str | None:
     return None
 
 
-def front(case: Case, settings: Http2Settings) -> Front:
+def proxy_setup(case: Case, settings: Http2Settings) -> ProxySetup:
     """Ask for HTTP/2 on the hops that the way has it on."""
-    return Front(
+    return ProxySetup(
         settings.concurrent + _SPARE,
         Mode.SHORT if case.variant == "short" else Mode.KEEPALIVE,
         Carries(
@@ -80,7 +80,7 @@ def front(case: Case, settings: Http2Settings) -> Front:
 
 def perform(testbed: Testbed, case: Case, settings: Http2Settings) -> Figures:
     """Let all ask in one way, a slow request among them every so often."""
-    server = testbed.start_server("backends.streams")
+    server = testbed.start_server("backends.scenarios.http2")
     job = {
         "client": _CLIENT[case.variant],
         "address": testbed.start_proxy(server.addresses),
@@ -198,7 +198,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     refuse=refuse,
     default_subjects=("direct", "nginx", "haproxy", "envoy", "caddy", "nghttpx"),
     brief={

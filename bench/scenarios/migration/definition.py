@@ -8,13 +8,14 @@ from typing import Any
 from bench.analysis.cases import Summary
 from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Curves, Figures, Need, Scenario, Settings, Variant
-from bench.experiment.front import Front
-from bench.experiment.scenario_roles import Server
+from bench.experiment.proxy_setup import ProxySetup
+from bench.experiment.roles import Server
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import Fault
 from bench.lab import Lab
 from bench.runs.record import TrialWarning
-from bench.scenarios.migration import network, silence
+from bench.scenarios.migration import figures as silence
+from bench.scenarios.migration import network
 from bench.subjects import certificates
 from bench.subjects.subject import Carries
 
@@ -41,9 +42,9 @@ class MigrationSettings(Settings):
     watch_s: float = 9.0
 
 
-def front(case: Case, settings: MigrationSettings) -> Front:
+def proxy_setup(case: Case, settings: MigrationSettings) -> ProxySetup:
     """Ask for HTTP/3, a tunnel or a stream that is not cut, whichever the way has."""
-    return Front(
+    return ProxySetup(
         _CLIENTS,
         carries=Carries(
             upgrade=case.variant.startswith("websocket"),
@@ -59,7 +60,7 @@ def perform(testbed: Testbed, case: Case, settings: MigrationSettings) -> Figure
     issued = certificates.issue(_names(testbed.place)) if is_quic else None
     shown = _files(testbed.place, issued) if issued is not None and case.subject.name == "direct" else ()
     told = ("--tokens", str(settings.tokens), "--every", str(settings.every_s))
-    server = testbed.start_server("backends.answer", *told, *shown)
+    server = testbed.start_server("backends.scenarios.tokens.server", "--shared", *told, *shown)
     entrance = testbed.start_proxy(server.addresses, None if issued is None else issued.certificate)
     way_there = network.lay(testbed, entrance, settings.round_trip_s)
     job = {
@@ -233,7 +234,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     default_subjects=_HTTP3,
     brief={
         "variants": ["quic-probe", "sse", "sse-timeout"],

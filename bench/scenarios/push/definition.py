@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Distribution, Figures, Need, Scenario, Variant
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.plan.run_plan import Mode
-from bench.scenarios.push import account, sentence
+from bench.scenarios.push import conclusion
+from bench.scenarios.push import figures as account
 from bench.scenarios.push.settings import SPARE_CONNECTIONS, PushSettings, jobs
 from bench.subjects.subject import Carries
 
@@ -20,8 +21,10 @@ _LONGEST_S = 120.0
 
 def perform(testbed: Testbed, case: Case, settings: PushSettings) -> Figures:
     """Let one publisher and all subscribers play one way, and add up what was delivered."""
-    module = "backends.push_picows" if case.variant == "websocket-picows" else "backends.push"
-    server = testbed.start_server(module, "--drop-every", str(settings.drop_every_s))
+    kind = "picows_server" if case.variant == "websocket-picows" else "server"
+    server = testbed.start_server(
+        f"backends.scenarios.push.{kind}", "--drop-every", str(settings.drop_every_s)
+    )
     address = testbed.start_proxy(server.addresses)
     testbed.start_clients("bench.scenarios.push.clients", list(jobs(settings, case.variant, address)))
     if settings.browser:
@@ -34,9 +37,9 @@ def perform(testbed: Testbed, case: Case, settings: PushSettings) -> Figures:
     return account.figures(result, settings, result.done[-1] if settings.browser else None)
 
 
-def front(case: Case, settings: PushSettings) -> Front:
+def proxy_setup(case: Case, settings: PushSettings) -> ProxySetup:
     """Ask for new connections where each request has one, and for what is held or never ends."""
-    return Front(
+    return ProxySetup(
         settings.subscribers + SPARE_CONNECTIONS,
         Mode.SHORT if case.variant == "short-poll-new" else Mode.KEEPALIVE,
         Carries(upgrade=case.variant in _SOCKETS, streams=case.variant in _LONG),
@@ -95,8 +98,8 @@ SCENARIO = Scenario(
         ),
     ),
     perform=perform,
-    conclude=sentence.conclude,
-    front=front,
+    conclude=conclusion.conclude,
+    proxy_setup=proxy_setup,
     refuse=refuse,
     brief={
         "variants": ["short-poll-new", "long-poll", "sse", "websocket"],

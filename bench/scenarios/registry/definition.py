@@ -16,14 +16,14 @@ from bench.experiment.definition import (
     Column,
     Curves,
     Figures,
-    Ground,
+    LabRequest,
     Need,
     Scenario,
     Settings,
     Variant,
 )
 from bench.experiment.environments import NACOS
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import TrialResult
 from bench.plan.run_plan import Mode
@@ -82,7 +82,7 @@ class RegistrySettings(Settings):
     def check(self) -> None:
         """Raise PlanError where a value makes no sense."""
         Settings.check(self)
-        Ground(self.addresses, self.addresses).check("addresses")
+        LabRequest(self.addresses, self.addresses).check("addresses")
 
     @property
     def connections(self) -> int:
@@ -117,17 +117,17 @@ def steps(settings: RegistrySettings) -> list[Step]:
     return found
 
 
-def ground(case: Case, settings: RegistrySettings) -> Ground:
+def lab_request(case: Case, settings: RegistrySettings) -> LabRequest:
     """Ask for as many addresses as the settings say, where each beat takes a port."""
     count = settings.addresses if case.variant == "http-short" else 1
-    return Ground(count, 1 if case.subject.name in _ONE_ADDRESS else count)
+    return LabRequest(count, 1 if case.subject.name in _ONE_ADDRESS else count)
 
 
-def front(case: Case, settings: RegistrySettings) -> Front | None:
+def proxy_setup(case: Case, settings: RegistrySettings) -> ProxySetup | None:
     """Ask for new connections where each beat has one, and for tunnels where each instance has a stream."""
     if case.variant.startswith(_REAL):
         return None
-    return Front(
+    return ProxySetup(
         settings.connections,
         Mode.SHORT if case.variant == "http-short" else Mode.KEEPALIVE,
         Carries(upgrade=case.variant == "stream", streams=case.variant == "stream"),
@@ -160,7 +160,7 @@ def perform(testbed: Testbed, case: Case, settings: RegistrySettings) -> Figures
         return _perform_real(testbed, case, settings)
     style = "stream" if case.variant == "stream" else "http"
     flags = ("--style", style, "--beat", f"{settings.beat_every_s:g}", "--expire", f"{settings.expire_s:g}")
-    server = testbed.start_server("backends.registry", *flags)
+    server = testbed.start_server("backends.scenarios.registry.server", *flags)
     address, planned = testbed.start_proxy(server.addresses), steps(settings)
     testbed.start_clients("bench.scenarios.registry.clients", [_job(testbed, case, settings, address)])
     patience_s = _patience_s(settings)
@@ -171,10 +171,10 @@ def perform(testbed: Testbed, case: Case, settings: RegistrySettings) -> Figures
 def _perform_real(testbed: Testbed, case: Case, settings: RegistrySettings) -> Figures:
     """Let a few of Nacos's own clients play; what they cost is theirs, and not compared."""
     if case.variant == "sdk-2":
-        server = testbed.start_server("backends.registry_grpc", environment=NACOS)
+        server = testbed.start_server("backends.scenarios.registry.nacos_grpc", environment=NACOS)
     else:
         server = testbed.start_server(
-            "backends.registry", "--style", "http", "--expire", f"{settings.expire_s:g}"
+            "backends.scenarios.registry.server", "--style", "http", "--expire", f"{settings.expire_s:g}"
         )
     job = {
         "variant": case.variant,
@@ -392,9 +392,9 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     refuse=refuse,
-    ground=ground,
+    lab_request=lab_request,
     brief={
         "variants": ["http-short", "http-kept", "stream"],
         "subjects": ["direct"],

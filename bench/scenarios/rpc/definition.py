@@ -9,9 +9,9 @@ from bench.analysis import histogram
 from bench.analysis.cases import Summary
 from bench.errors import PlanError
 from bench.experiment.case import Case
-from bench.experiment.definition import Bars, Column, Figures, Ground, Scenario, Settings, Variant
+from bench.experiment.definition import Bars, Column, Figures, LabRequest, Scenario, Settings, Variant
 from bench.experiment.environments import DUBBO
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import TrialResult
 from bench.runs.record import TrialWarning
@@ -19,7 +19,7 @@ from bench.subjects.subject import Carries
 
 _MIB = 1024 * 1024
 _BODY_MAX = 8 * _MIB
-"""Dubbo's default limit of a message, which the provider keeps to (backends/calls.py)."""
+"""Dubbo's default limit of a message, which the provider keeps to (backends/scenarios/rpc/server.py)."""
 _SPARE_CONNECTIONS = 16
 _REAL = "sdk"
 
@@ -51,20 +51,22 @@ class RpcSettings(Settings):
         for name in ("answer_bytes", "large_bytes"):
             if getattr(self, name) > _BODY_MAX:
                 raise PlanError(f"plan: settings.{name} = {getattr(self, name)} must be {_BODY_MAX} or less")
-        Ground(self.addresses).check("addresses")
+        LabRequest(self.addresses).check("addresses")
 
 
-def ground(case: Case, settings: RpcSettings) -> Ground:
+def lab_request(case: Case, settings: RpcSettings) -> LabRequest:
     """Ask for as many addresses as the settings say, where each call takes a port."""
     count = settings.addresses if case.variant == "short" else 1
-    return Ground(count, 1 if case.subject.name == "direct" else count)
+    return LabRequest(count, 1 if case.subject.name == "direct" else count)
 
 
-def front(case: Case, settings: RpcSettings) -> Front | None:
+def proxy_setup(case: Case, settings: RpcSettings) -> ProxySetup | None:
     """Ask for a proxy that passes TCP connections through: the calls are Dubbo's own protocol."""
     if case.variant == _REAL:
         return None
-    return Front(settings.callers + settings.pool + _SPARE_CONNECTIONS, carries=Carries(passthrough=True))
+    return ProxySetup(
+        settings.callers + settings.pool + _SPARE_CONNECTIONS, carries=Carries(passthrough=True)
+    )
 
 
 def refuse(case: Case, settings: RpcSettings) -> str | None:
@@ -78,7 +80,9 @@ def perform(testbed: Testbed, case: Case, settings: RpcSettings) -> Figures:
     """Let the consumers call, and add up what came back."""
     if case.variant == _REAL:
         return _perform_real(testbed, settings)
-    server = testbed.start_server("backends.rpc", *(["--ordered"] if case.variant == "ordered-slow" else []))
+    server = testbed.start_server(
+        "backends.scenarios.rpc.server", *(["--ordered"] if case.variant == "ordered-slow" else [])
+    )
     odd = case.variant.partition("-")[2]
     job = {
         "variant": case.variant,
@@ -100,7 +104,7 @@ def perform(testbed: Testbed, case: Case, settings: RpcSettings) -> Figures:
 
 def _perform_real(testbed: Testbed, settings: RpcSettings) -> Figures:
     """Let callers share one of Dubbo's own clients; what it costs is its own, and not compared."""
-    server = testbed.start_server("backends.rpc_dubbo", environment=DUBBO)
+    server = testbed.start_server("backends.scenarios.rpc.dubbo_triple", environment=DUBBO)
     job = {
         "address": server.address,
         "callers": settings.real_callers,
@@ -213,8 +217,8 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
-    ground=ground,
+    proxy_setup=proxy_setup,
+    lab_request=lab_request,
     refuse=refuse,
     default_subjects=("direct",),
     brief={
