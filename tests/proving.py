@@ -13,7 +13,7 @@ import bench_process
 import needs
 from bench.prove import runner
 from bench.prove.changes import ChangeLog
-from bench.prove.inventory import Inventory, InventoryLocation, Peer, build_inventory
+from bench.prove.inventory import Inventory, Location, Peer, build_inventory
 from bench.prove.proof import LocationResult, Proof
 from bench.prove.rewrite import Listeners, Rewriter
 from bench.prove.testbed import ProofSettings
@@ -47,7 +47,7 @@ def model(text: str) -> Model:
     return check.load_model("x", text=text)
 
 
-def last_location(text: str) -> InventoryLocation:
+def last_location(text: str) -> Location:
     """Return the last location of a configuration."""
     return build_inventory(model(text)).locations[-1]
 

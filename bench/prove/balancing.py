@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bench.prove.inventory import MAX_BACKEND_PORTS, MAX_UPSTREAM_SERVERS, Inventory, InventoryLocation
+from bench.prove.inventory import MAX_BACKEND_PORTS, MAX_UPSTREAM_SERVERS, Inventory, Location
 from nginx.tree import Directive, Place
 from nginx.upstreams import Upstream, is_balancer
 from nginx.versions import Version
@@ -98,14 +98,12 @@ def separate_servers(inventory: Inventory) -> dict[int, int]:
     return found
 
 
-def request_count(location: InventoryLocation, at_least: int) -> int:
+def request_count(location: Location, at_least: int) -> int:
     """Return how many requests show how a location's servers are balanced."""
     return max(at_least, REQUESTS_PER_SERVER * len(location.upstream_servers))
 
 
-def summarize_balancing(
-    location: InventoryLocation, version: Version, counts: Sequence[tuple[int, int]]
-) -> Balancing:
+def summarize_balancing(location: Location, version: Version, counts: Sequence[tuple[int, int]]) -> Balancing:
     """Return what the servers of a location counted, given requests and connections of each."""
     servers = [
         ServerCounts(" ".join(line.args), line.place, *each)
@@ -116,7 +114,7 @@ def summarize_balancing(
     return Balancing(servers, _expected(location, version), idle, limit)
 
 
-def _expected(location: InventoryLocation, version: Version) -> ExpectedReuse | None:
+def _expected(location: Location, version: Version) -> ExpectedReuse | None:
     verdict, upstream = location.pass_location.verdict(version), location.upstream
     assert upstream is not None
     if verdict.answer == "not reused":

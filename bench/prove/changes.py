@@ -37,19 +37,8 @@ class ChangeLog:
         """The changes so far."""
         return list(self._changes.values())
 
-    def replaced(self, what: str, why: str, place: Place) -> None:
-        """Record that `what` was replaced."""
-        self._record("replaced", what, why, place)
-
-    def left_out(self, what: str, why: str, place: Place) -> None:
-        """Record that `what` was left out."""
-        self._record("left out", what, why, place)
-
-    def added(self, what: str, why: str) -> None:
-        """Record that `what` was added."""
-        self._record("added", what, why, None)
-
-    def _record(self, kind: ChangeKind, what: str, why: str, place: Place | None) -> None:
+    def record(self, kind: ChangeKind, what: str, why: str, place: Place | None = None) -> None:
+        """Record a change at a place, or one without a place of the user's."""
         change = self._changes.setdefault((kind, what, why), ConfigChange(kind, what, why))
         if place is not None and place not in change.places:
             change.places.append(place)

@@ -23,13 +23,8 @@ MAX_SERVER_BLOCKS = 8_000
 """Servers {} that are run: each listens on up to three ports."""
 MAX_UPSTREAM_SERVERS = 64
 """Servers of one upstream {} that get a backend each."""
-_PEER_KINDS = {
-    "http": "http",
-    "grpc": "h2",
-    "fastcgi": "fastcgi",
-    "uwsgi": "uwsgi",
-    "scgi": "scgi",
-    "memcached": "memcached",
+_PEER_KINDS = {"http": "http", "grpc": "h2"} | {
+    protocol: protocol for protocol in ("fastcgi", "uwsgi", "scgi", "memcached")
 }
 
 
@@ -70,7 +65,7 @@ class ServerBlock:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class InventoryLocation:
+class Location:
     """One pass location to prove."""
 
     number: int
@@ -104,9 +99,9 @@ class Inventory:
 
     model: Model
     servers: list[ServerBlock] = field(default_factory=list)
-    locations: list[InventoryLocation] = field(default_factory=list)
+    locations: list[Location] = field(default_factory=list)
     server_of: dict[Chain, ServerBlock] = field(default_factory=dict)
-    location_of: dict[tuple[Chain, int], InventoryLocation] = field(default_factory=dict)
+    location_of: dict[tuple[Chain, int], Location] = field(default_factory=dict)
 
 
 def _chain(level: Level) -> Chain:
@@ -124,7 +119,7 @@ def build_inventory(model: Model) -> Inventory:
         peers = tuple(_peers(pass_location))
         ports += len(peers)
         obstacle = _obstacle(pass_location, ports, server)
-        location = InventoryLocation(len(found.locations) + 1, pass_location, server, peers, obstacle)
+        location = Location(len(found.locations) + 1, pass_location, server, peers, obstacle)
         found.locations.append(location)
         found.location_of[key] = location
     return found

@@ -20,7 +20,7 @@ from bench.load.job import LoadJob
 from bench.observe.processes import Tree
 from bench.prove.changes import ChangeLog, Rejection
 from bench.prove.http_client import send_requests
-from bench.prove.inventory import InventoryLocation, build_inventory
+from bench.prove.inventory import Location, build_inventory
 from bench.prove.proof import LocationResult, Proof
 from bench.prove.requests import Request
 from bench.prove.rewrite import Listeners
@@ -77,7 +77,7 @@ class Cost:
     """What one location costs under one nginx, both ways; `missing` says why nothing was measured."""
 
     version: str
-    location: InventoryLocation | None = None
+    location: Location | None = None
     request: Request | None = None
     windows: list[Window] = field(default_factory=list)
     missing: str = ""
@@ -108,26 +108,26 @@ def costs(
 
     RoleError where a role does not come up, LabError where the lab does not open.
     """
-    msockets = list(itertools.islice(_msockets(proof, models["repaired"]), load.locations))
-    if not msockets:
+    mended = list(itertools.islice(_mended(proof, models["repaired"]), load.locations))
+    if not mended:
         why = "nothing to compare: no location that was reached becomes one that reuses"
         return [Cost(program.version, missing=why)]
-    return [_cost(models, each, program, settings=settings, load=load) for each in msockets]
+    return [_cost(models, each, program, settings=settings, load=load) for each in mended]
 
 
 def _cost(
     models: Mapping[Side, Model],
-    msockets: LocationResult,
+    mended: LocationResult,
     program: Program,
     *,
     settings: ProofSettings,
     load: Load,
 ) -> Cost:
-    found = Cost(program.version, msockets.location, msockets.request)
+    found = Cost(program.version, mended.location, mended.request)
     for pair in range(load.pairs):
         # Every other pair goes backwards, so that a machine that slows down favours neither side.
         for side in SIDES if pair % 2 == 0 else SIDES[::-1]:
-            window = _window(side, models[side], msockets, program, settings=settings, load=load)
+            window = _window(side, models[side], mended, program, settings=settings, load=load)
             if isinstance(window, Rejection):
                 found.missing = f"{side}: {window}"
                 return found
@@ -135,12 +135,10 @@ def _cost(
     return found
 
 
-def _msockets(proof: Proof, after: Model) -> Iterator[LocationResult]:
+def _mended(proof: Proof, after: Model) -> Iterator[LocationResult]:
     """Yields what was proven not to reuse, and reuses once repaired."""
-    locations, version = (
-        {location.number: location for location in build_inventory(after).locations},
-        versions.parse(proof.version),
-    )
+    locations = {location.number: location for location in build_inventory(after).locations}
+    version = versions.parse(proof.version)
     for result in proof.results:
         if result.measured is None or result.measured.verdict == "reused":
             continue
@@ -152,7 +150,7 @@ def _msockets(proof: Proof, after: Model) -> Iterator[LocationResult]:
 def _window(
     side: Side,
     model: Model,
-    msockets: LocationResult,
+    mended: LocationResult,
     program: Program,
     *,
     settings: ProofSettings,
@@ -162,26 +160,22 @@ def _window(
     with open_testbed(found, program, settings, ChangeLog()) as testbed:
         if isinstance(testbed, Rejection):
             return testbed
-        assert msockets.request is not None
-        location = next(
-            location for location in found.locations if location.number == msockets.location.number
-        )
-        request = replace(msockets.request, is_tls=False, is_http2=False)
+        assert mended.request is not None
+        location = next(each for each in found.locations if each.number == mended.location.number)
+        request = replace(mended.request, is_tls=False, is_http2=False)
         if not _is_reached(testbed, location, request):
             return Rejection("it is reached over TLS only, and the load generator speaks none")
         return _loaded(side, testbed, location, request, load)
 
 
-def _is_reached(testbed: NginxTestbed, location: InventoryLocation, request: Request) -> bool:
-    """Tells whether a request reaches a location by the door without TLS, too."""
+def _is_reached(testbed: NginxTestbed, location: Location, request: Request) -> bool:
+    """Tells whether a request reaches a location over its listener without TLS, too."""
     before = testbed.counts_of(location.number).requests
     testbed.lab.hosts["client"].call(send_requests, testbed.listeners[location.server.number], [request])
     return testbed.counts_of(location.number).requests > before
 
 
-def _loaded(
-    side: Side, testbed: NginxTestbed, location: InventoryLocation, request: Request, load: Load
-) -> Window:
+def _loaded(side: Side, testbed: NginxTestbed, location: Location, request: Request, load: Load) -> Window:
     client = testbed.lab.hosts["client"]
     job = _job(testbed.listeners[location.server.number], request, load)
 
@@ -230,7 +224,7 @@ def _seconds(generator: Generator, load: Load) -> Iterator[Second]:
 def _account(
     side: Side,
     testbed: NginxTestbed,
-    location: InventoryLocation,
+    location: Location,
     totals: Totals,
     *,
     seconds: Sequence[Second],

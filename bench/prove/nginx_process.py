@@ -214,7 +214,7 @@ def adapt_config(
         if unknown is not None and unknown[1] not in allowlist.AFFECTS_REUSE:
             lines = list(_without(lines, unknown[1], f"nginx {version} does not know it", change_log))
         elif variable is not None and (variables.is_defined(variable[1]) or not variables.is_whole):
-            change_log.added(f"${variable[1]}", "empty, because its definition is not here")
+            change_log.record("added", f"${variable[1]}", "empty, because its definition is not here")
             lines = list(_with_variable(lines, variable[1]))
         else:
             return _rejection(error, text)
@@ -233,7 +233,7 @@ def _rejection(error: str, text: SerializedConfig) -> Rejection:
 def _without(lines: Iterable[Directive], name: str, why: str, change_log: ChangeLog) -> Iterator[Directive]:
     for line in lines:
         if line.name == name:
-            change_log.left_out(name, why, line.place)
+            change_log.record("left out", name, why, line.place)
         elif line.block is not None and line.name not in allowlist.DATA:
             yield replace(line, block=tuple(_without(line.block, name, why, change_log)))
         else:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from bench.prove.balancing import Balancing
 from bench.prove.changes import ConfigChange, Rejection
-from bench.prove.inventory import InventoryLocation
+from bench.prove.inventory import Location
 from bench.prove.requests import Request
 from nginx.verdict import Verdict
 
@@ -80,7 +80,7 @@ class Measurement:
 class LocationResult:
     """One location under one nginx."""
 
-    location: InventoryLocation
+    location: Location
     predicted: Verdict
     request: Request | None = None
     """The request that reached it; None where none did."""

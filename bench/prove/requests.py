@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from bench.errors import PlanError
 from bench.prove import regex_examples
 from bench.prove.constraints import ConstraintFinder, Constraints
-from bench.prove.inventory import Inventory, InventoryLocation, ServerBlock
+from bench.prove.inventory import Inventory, Location, ServerBlock
 from bench.prove.rewrite import INTERNAL_PATH, internal_redirect
 from nginx.inheritance import Level
 
@@ -65,7 +65,7 @@ def parse(text: str) -> Request:
 
 
 def candidates(
-    location: InventoryLocation, inventory: Inventory, given: Sequence[Request], client: str = "1.1"
+    location: Location, inventory: Inventory, given: Sequence[Request], client: str = "1.1"
 ) -> list[Request]:
     """Return the requests to try for one location over this version of HTTP.
 
@@ -86,7 +86,7 @@ def candidates(
 
 
 def _derived(
-    location: InventoryLocation, inventory: Inventory, hosts: Sequence[str], schemes: Sequence[bool]
+    location: Location, inventory: Inventory, hosts: Sequence[str], schemes: Sequence[bool]
 ) -> Iterator[Request]:
     finder, passing = ConstraintFinder(inventory.model.variables), location.pass_location
     target = finder.for_target(passing.target)
@@ -98,9 +98,7 @@ def _derived(
         yield _request(location, options[0], path, host, is_tls)
 
 
-def _request(
-    location: InventoryLocation, constraints: Constraints, path: str, host: str, is_tls: bool
-) -> Request:
+def _request(location: Location, constraints: Constraints, path: str, host: str, is_tls: bool) -> Request:
     uses_added_location = internal_redirect(location) is not None and path == INTERNAL_PATH.format(
         number=location.number
     )
@@ -121,7 +119,7 @@ def _request(
     )
 
 
-def _ordinary_method(location: InventoryLocation) -> str:
+def _ordinary_method(location: Location) -> str:
     """Return GET, or HEAD where that is sent upstream: a GET would wait for the announced content."""
     method = location.pass_location.level.inherited("proxy_method")
     return "HEAD" if method is not None and method.args == ("HEAD",) else "GET"
@@ -153,7 +151,7 @@ def _hosts_of(name: str) -> list[str]:
 # The path
 
 
-def _paths(location: InventoryLocation, inventory: Inventory) -> Iterator[str]:
+def _paths(location: Location, inventory: Inventory) -> Iterator[str]:
     level = location.enclosing_location
     if level is None:
         yield from ("/", "/bench")
@@ -164,7 +162,7 @@ def _paths(location: InventoryLocation, inventory: Inventory) -> Iterator[str]:
         yield INTERNAL_PATH.format(number=location.number)
 
 
-def _paths_leading_to(location: InventoryLocation, inventory: Inventory) -> Iterator[str]:
+def _paths_leading_to(location: Location, inventory: Inventory) -> Iterator[str]:
     """Yield paths of the locations that may pass requests to a named or internal one."""
     level = location.enclosing_location
     assert level is not None

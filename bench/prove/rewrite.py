@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from bench.prove import allowlist, regex_examples
 from bench.prove.changes import ChangeLog
-from bench.prove.inventory import Chain, Inventory, InventoryLocation, ServerBlock
+from bench.prove.inventory import Chain, Inventory, Location, ServerBlock
 from bench.prove.targets import Addresses, nowhere, replace_target
 from nginx import versions
 from nginx.targets import PROTOCOLS
@@ -66,7 +66,7 @@ class Rewriter:
         for line in configuration.main:
             if line.name != "include":
                 why = "only http {} is proven" if line.name in {"stream", "mail"} else _MAIN_REASON
-                self.change_log.replaced(line.name, why, line.place)
+                self.change_log.record("replaced", line.name, why, line.place)
         inner = list(self._http(configuration.http))
         return [*self._main(), _block("http", [*self._http_defaults(), *self._blocks, *inner])]
 
@@ -119,10 +119,12 @@ class Rewriter:
         server = self.inventory.server_of.get(chain)
         if server is None or server.number not in self.listeners:
             why = "it has no pass directive" if server is None else "there are not enough ports"
-            self.change_log.left_out("server", why, line.place)
+            self.change_log.record("left out", "server", why, line.place)
             return
         for listen in line.children("listen"):
-            self.change_log.replaced("listen", "addresses of the lab, without and with TLS", listen.place)
+            self.change_log.record(
+                "replaced", "listen", "addresses of the lab, without and with TLS", listen.place
+            )
         inner = self._inner(line, chain)
         yield replace(line, block=(*self._listens(server), *inner, *self._added_locations(server)))
 
@@ -139,21 +141,23 @@ class Rewriter:
         elif name in allowlist.DATA and line.block is not None:
             yield replace(line, block=tuple(self._data(line)))
         elif name in {"root", "alias"}:
-            self.change_log.replaced(name, "an empty folder", line.place)
+            self.change_log.record("replaced", name, "an empty folder", line.place)
             yield replace(line, args=(f"{ROOT}/",))  # also nginx's default
         elif name == "include":
-            self.change_log.left_out(f"include {line.args[0]}", "the file is not here", line.place)
+            self.change_log.record("left out", f"include {line.args[0]}", "the file is not here", line.place)
         elif name in {"listen", "upstream"}:
             return  # both are written elsewhere
         elif name in allowlist.KEPT and line.block is None:
             yield line
         else:
-            self.change_log.left_out(name, allowlist.why_left_out(name), line.place)
+            self.change_log.record("left out", name, allowlist.why_left_out(name), line.place)
 
     def _data(self, block: Directive) -> Iterator[Directive]:
         for line in block.block or ():
             if line.name == "include":
-                self.change_log.left_out(f"include {' '.join(line.args)}", "the file is not here", line.place)
+                self.change_log.record(
+                    "left out", f"include {' '.join(line.args)}", "the file is not here", line.place
+                )
             else:
                 yield line
 
@@ -161,9 +165,9 @@ class Rewriter:
         location = self.inventory.location_of.get((chain, id(line)))
         if location is None:  # where nginx allows none, and will say so
             return replace(line, args=(nowhere(PROTOCOLS[line.name]),))
-        found = replace_target(location, self.backends.get(location.number, {}), self.change_log)
-        self._blocks += found.blocks
-        return found.directive
+        directive, blocks = replace_target(location, self.backends.get(location.number, {}), self.change_log)
+        self._blocks += blocks
+        return directive
 
     def _listens(self, server: ServerBlock) -> Iterator[Directive]:
         listeners = self.listeners[server.number]
@@ -189,7 +193,7 @@ class Rewriter:
                 yield _block("location", [redirect], "=", INTERNAL_PATH.format(number=location.number))
 
 
-def internal_redirect(location: InventoryLocation) -> Directive | None:
+def internal_redirect(location: Location) -> Directive | None:
     """Return the directive that redirects to a named or internal location; None for others."""
     level = location.enclosing_location
     if level is None or level.opener is None or not level.opener.args:

@@ -13,7 +13,7 @@ from bench.lab import confine
 from bench.prove import balancing, requests
 from bench.prove.changes import ChangeLog, Rejection
 from bench.prove.http_client import Responses, send_requests
-from bench.prove.inventory import Inventory, InventoryLocation, build_inventory
+from bench.prove.inventory import Inventory, Location, build_inventory
 from bench.prove.proof import ConnectionWitnesses, LocationResult, Measurement, Proof
 from bench.prove.requests import Request
 from bench.prove.testbed import BackendCounts, NginxTestbed, ProofSettings, SocketCounts, open_testbed
@@ -130,7 +130,7 @@ def _witnesses(testbed: NginxTestbed, counts: Mapping[str, BackendCounts]) -> Co
 
 
 def _measure(
-    testbed: NginxTestbed, location: InventoryLocation, inventory: Inventory, settings: ProofSettings
+    testbed: NginxTestbed, location: Location, inventory: Inventory, settings: ProofSettings
 ) -> tuple[_Search, Measurement | None]:
     before = _settled(testbed, location)
     search = _reach(testbed, location, inventory, settings)
@@ -154,7 +154,7 @@ def _measure(
     )
 
 
-def _settled(testbed: NginxTestbed, location: InventoryLocation) -> _Snapshot:
+def _settled(testbed: NginxTestbed, location: Location) -> _Snapshot:
     """Wait until no connection of a location is being closed, and return what is known of them."""
     deadline_s = time.monotonic() + _SETTLE_TIMEOUT_S
     sockets = testbed.sockets(location.number)
@@ -189,7 +189,7 @@ def _measure_balancing(inventory: Inventory, program: Program, settings: ProofSe
 
 def _balance(
     testbed: NginxTestbed,
-    location: InventoryLocation,
+    location: Location,
     request: Request,
     settings: ProofSettings,
     version: Version,
@@ -205,7 +205,7 @@ def _balance(
 
 
 def _reach(
-    testbed: NginxTestbed, location: InventoryLocation, inventory: Inventory, settings: ProofSettings
+    testbed: NginxTestbed, location: Location, inventory: Inventory, settings: ProofSettings
 ) -> _Search:
     """Try requests until one reaches the location's backends, then send the series."""
     if location.obstacle is not None:
@@ -228,7 +228,7 @@ def _reach(
     return _Search(unreached=f"none of {len(tried)} requests reached it{first}; {advice}")
 
 
-def _send(testbed: NginxTestbed, location: InventoryLocation, series: Iterable[Request]) -> Responses:
+def _send(testbed: NginxTestbed, location: Location, series: Iterable[Request]) -> Responses:
     """Send requests to the server block of a location."""
     listed = list(series)
     if listed[0].uses_added_file:

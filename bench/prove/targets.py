@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from dataclasses import replace
 
 from bench.prove import allowlist
 from bench.prove.changes import ChangeLog
-from bench.prove.inventory import InventoryLocation, Peer, possible_upstreams
+from bench.prove.inventory import Location, Peer, possible_upstreams
 from nginx.tree import Directive
 from nginx.upstreams import Upstream
 
@@ -25,24 +24,19 @@ NOWHERE = "127.0.0.1:9"
 """An address where nothing listens (the discard service)."""
 
 
-@dataclass(slots=True)
-class Replacement:
-    """What replaces a pass directive."""
-
-    directive: Directive
-    blocks: list[Directive] = field(default_factory=list)
-    """What it needs in http {}."""
+Replacement = tuple[Directive, list[Directive]]
+"""What replaces a pass directive, and the blocks that it needs in http {}."""
 
 
-def replace_target(location: InventoryLocation, addresses: Addresses, change_log: ChangeLog) -> Replacement:
+def replace_target(location: Location, addresses: Addresses, change_log: ChangeLog) -> Replacement:
     """Return what passes requests to the backends of this location, at `addresses`."""
     line = location.pass_location.directive
     if location.obstacle is not None:
-        return Replacement(replace(line, args=(nowhere(location.pass_location.protocol),)))
-    written = _written_out(line.args[0])
-    if written is None:
+        return replace(line, args=(nowhere(location.pass_location.protocol),)), []
+    parts = _split_target(line.args[0])
+    if parts is None:
         return _by_variable(location, addresses, change_log)
-    return _as_written(location, written, addresses, change_log)
+    return _as_written(location, parts, addresses, change_log)
 
 
 def nowhere(protocol: str) -> str:
@@ -51,16 +45,8 @@ def nowhere(protocol: str) -> str:
     return f"{scheme}://{NOWHERE}" if scheme else NOWHERE
 
 
-class _Written(NamedTuple):
-    """A target whose address is written out."""
-
-    scheme: str
-    authority: str
-    rest: str
-
-
-def _written_out(target: str) -> _Written | None:
-    """Return a target split, or None where variables decide about its address."""
+def _split_target(target: str) -> tuple[str, str, str] | None:
+    """Return scheme, authority and rest of a target; None where variables decide about its address."""
     scheme, separator, rest = target.partition("://")
     if not (separator and scheme.isalpha()):
         scheme, separator, rest = "", "", target
@@ -70,33 +56,31 @@ def _written_out(target: str) -> _Written | None:
     else:
         authority = re.split(r"[/?]", rest, maxsplit=1)[0]
         rest = rest.removeprefix(authority)
-    return None if "$" in authority else _Written(scheme + separator, authority, rest)
+    return None if "$" in authority else (scheme + separator, authority, rest)
 
 
 def _as_written(
-    location: InventoryLocation, written: _Written, addresses: Addresses, change_log: ChangeLog
+    location: Location, parts: tuple[str, str, str], addresses: Addresses, change_log: ChangeLog
 ) -> Replacement:
     line, target = location.pass_location.directive, location.pass_location.targets[0]
     peer = next(peer for peer in location.peers if peer.is_tls == bool(target.is_tls))
     blocks = []
-    authority = addresses[peer][0]
+    (scheme, _, rest), authority = parts, addresses[peer][0]
     if target.upstream is not None:
         authority = f"bench_{location.number}"
         blocks.append(_upstream(target.upstream, authority, addresses[peer], change_log))
     else:
-        change_log.replaced("address", "a backend of this run", line.place)
-    return Replacement(
-        replace(line, args=(f"{written.scheme}{authority}{written.rest}", *line.args[1:])), blocks
-    )
+        change_log.record("replaced", "address", "a backend of this run", line.place)
+    return replace(line, args=(f"{scheme}{authority}{rest}", *line.args[1:])), blocks
 
 
 # A target that a request evaluates
 
 
-def _by_variable(location: InventoryLocation, addresses: Addresses, change_log: ChangeLog) -> Replacement:
+def _by_variable(location: Location, addresses: Addresses, change_log: ChangeLog) -> Replacement:
     """Return a target that is evaluated as before and then mapped to what it names."""
     line = location.pass_location.directive
-    change_log.replaced("address", "a backend of this run", line.place)
+    change_log.record("replaced", "address", "a backend of this run", line.place)
     blocks: list[Directive] = []
     entries = [Directive("default", ("",), line.place)]
     upstreams = list(possible_upstreams(location.pass_location))
@@ -108,10 +92,10 @@ def _by_variable(location: InventoryLocation, addresses: Addresses, change_log: 
         entries.append(_entry(location, peer, "[^/?]+", addresses[peer][0]))
     variable = f"$bench_pass_{location.number}"
     blocks.append(Directive("map", (line.args[0], variable), line.place, block=tuple(entries)))
-    return Replacement(replace(line, args=(variable, *line.args[1:])), blocks)
+    return replace(line, args=(variable, *line.args[1:])), blocks
 
 
-def _entry(location: InventoryLocation, peer: Peer, authority: str, to: str) -> Directive:
+def _entry(location: Location, peer: Peer, authority: str, to: str) -> Directive:
     protocol, rest = location.pass_location.protocol, f"bench_rest_{location.number}"
     scheme = (_TLS_SCHEMES if peer.is_tls else _PLAIN_SCHEMES).get(protocol)
     is_optional = protocol != "http" and not peer.is_tls
@@ -131,7 +115,7 @@ def _upstream(upstream: Upstream, name: str, addresses: Sequence[str], change_lo
     block = upstream.directive
     lines = list(_upstream_lines(block, name, addresses, change_log))
     if not any(line.name == "server" for line in lines):
-        change_log.replaced("server", "a backend of this run", block.place)
+        change_log.record("replaced", "server", "a backend of this run", block.place)
         lines.insert(0, Directive("server", (addresses[0],), block.place))
     return replace(block, args=(name,), block=tuple(lines))
 
@@ -142,7 +126,7 @@ def _upstream_lines(
     servers, number = len(list(block.children("server"))), 0
     for line in block.block or ():
         if line.name == "server":
-            change_log.replaced("server", _server_reason(servers), line.place)
+            change_log.record("replaced", "server", _server_reason(servers), line.place)
             yield replace(line, args=(addresses[number % len(addresses)], *_parameters(line, change_log)))
             number += 1
         elif line.name == "zone":
@@ -150,7 +134,7 @@ def _upstream_lines(
         elif line.name in allowlist.UPSTREAM:
             yield line
         else:
-            change_log.left_out(line.name, allowlist.why_left_out(line.name), line.place)
+            change_log.record("left out", line.name, allowlist.why_left_out(line.name), line.place)
 
 
 def _server_reason(servers: int) -> str:
@@ -165,8 +149,8 @@ def _server_reason(servers: int) -> str:
 def _parameters(line: Directive, change_log: ChangeLog) -> Iterator[str]:
     for parameter in line.args[1:]:
         if parameter.startswith("service="):
-            change_log.left_out(
-                f"server ... {parameter}", "no name is resolved: it is an address now", line.place
+            change_log.record(
+                "left out", f"server ... {parameter}", "no name is resolved: it is an address now", line.place
             )
         else:
             yield parameter

@@ -6,7 +6,7 @@ import pytest
 
 from bench.prove import balancing
 from bench.prove.balancing import Balancing
-from bench.prove.inventory import MAX_BACKEND_PORTS, MAX_UPSTREAM_SERVERS, InventoryLocation, build_inventory
+from bench.prove.inventory import MAX_BACKEND_PORTS, MAX_UPSTREAM_SERVERS, Location, build_inventory
 from nginx import versions
 from proving import KEPT, every_version, last_location, model, needs_nginx, prove_last
 
@@ -17,11 +17,11 @@ def text(lines: str, inside: str = KEPT) -> str:
     return f"upstream app {{ {lines} }} server {{ location / {{ proxy_pass http://app; {inside} }} }}"
 
 
-def location(lines: str, inside: str = KEPT) -> InventoryLocation:
+def location(lines: str, inside: str = KEPT) -> Location:
     return last_location(text(lines, inside))
 
 
-def counted(of: InventoryLocation, *counts: tuple[int, int]) -> Balancing:
+def counted(of: Location, *counts: tuple[int, int]) -> Balancing:
     return balancing.summarize_balancing(of, OLD, counts)
 
 

@@ -22,9 +22,9 @@ RESULT = LocationResult(LOCATION, VERDICT, Request("GET", "/a", "x.example"), ""
 
 def proof() -> Proof:
     change_log = ChangeLog()
-    change_log.replaced("listen", "an address of the lab", Place("x", 3))
-    change_log.replaced("listen", "an address of the lab", Place("x", 7))
-    change_log.left_out("limit_req", "requests would be held back", Place("x", 8))
+    change_log.record("replaced", "listen", "an address of the lab", Place("x", 3))
+    change_log.record("replaced", "listen", "an address of the lab", Place("x", 7))
+    change_log.record("left out", "limit_req", "requests would be held back", Place("x", 8))
     found = Proof(
         "/usr/sbin/nginx", "1.22.1", "namespaces", results=[RESULT], witnesses=ConnectionWitnesses(9, 9)
     )
