@@ -142,7 +142,7 @@ def prove_command(
     found = [runner.prove(model, program, settings) for program in chosen]
     if not as_json:
         click.echo(report.format_proofs(found, backend_close), nl=False)
-    wanted_load = load_test.Load(pairs, duration, locations)
+    wanted_load = load_test.LoadSettings(pairs, duration, locations)
     paid = [
         each
         for program, proof in zip(chosen, found, strict=True)

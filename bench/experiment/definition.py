@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import PlanError
-from bench.experiment.case import Case
 from bench.experiment.proxy_setup import ProxySetup
 from bench.plan import run_plan
+from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from bench.analysis import histogram
 from bench.errors import RoleError
 from bench.experiment import fd_limits, moments, run_summary, second_opinion, summary, trial
-from bench.experiment.case import Case
 from bench.experiment.definition import LabRequest
 from bench.experiment.load_clients import LoadClients
 from bench.experiment.load_job import backend_flags, load_job, parse_target
@@ -21,6 +20,7 @@ from bench.experiment.trial_result import TrialResult
 from bench.load import external
 from bench.load.generator import Second, Totals
 from bench.plan.run_plan import Mode, Plan
+from bench.plan.scenario_plan import Case
 from bench.progress import Progress
 from bench.runs.record import UNSEEN, Latencies, Moment, Trial, TrialWarning
 

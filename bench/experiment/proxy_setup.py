@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from bench.errors import PlanError
-from bench.experiment.case import Case
 from bench.plan.run_plan import ClosesFirst, Mode
+from bench.plan.scenario_plan import Case
 from bench.subjects.choose import SUBJECTS
 from bench.subjects.subject import Asked, CannotDo, Carries, Certificate, NotHere, Subject
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from bench.errors import PlanError
 from bench.experiment import recorder, scenario_summary, trial
-from bench.experiment.case import Case
 from bench.experiment.definition import Scenario, Settings
 from bench.experiment.recorder import PlannedTrial
 from bench.experiment.scenario_summary import ScenarioFacts
@@ -16,7 +15,7 @@ from bench.experiment.schedule import numbered
 from bench.experiment.summary import Outcome
 from bench.experiment.testbed import TrialRequest
 from bench.machine import describe
-from bench.plan.scenario_plan import ScenarioPlan
+from bench.plan.scenario_plan import Case, ScenarioPlan
 from bench.progress import Progress
 from bench.runs import storage
 from bench.runs.record import Refused, ScenarioRun, ScenarioTrial

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from bench.analysis import histogram, validity
 from bench.experiment import moments, summary
-from bench.experiment.case import Case
 from bench.experiment.definition import Figures
 from bench.experiment.summary import Outcome
 from bench.experiment.trial_result import TrialResult
 from bench.observe.sampler import Observed
 from bench.observe.wire import Bytes
+from bench.plan.scenario_plan import Case
 from bench.runs.record import (
     ROLES,
     Hop,

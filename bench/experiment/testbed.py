@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from bench.experiment.case import Case
 from bench.experiment.definition import LabRequest
 from bench.experiment.environments import Environment
 from bench.experiment.load_clients import READY_TIMEOUT_S, LoadClients
@@ -25,6 +24,7 @@ from bench.lab import Host, Lab
 from bench.load.job import LoadJob
 from bench.machine import affinity
 from bench.observe.host import HostSample
+from bench.plan.scenario_plan import Case
 from bench.progress import Progress
 from bench.subjects.subject import Certificate
 

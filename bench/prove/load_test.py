@@ -1,6 +1,6 @@
-"""What a configuration costs beside its repaired self: locations under load, both ways in turn.
+"""Load test: what a configuration costs as it is and repaired, measured alternately.
 
-Whether load of ours can reach the location, and how, the proof has found out before.
+The proof has found before which request reaches the location.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from bench.analysis import histogram
-from bench.errors import RoleError
-from bench.lab import Process
-from bench.load.generator import Generator, OnEvent, Second, Totals
+from bench.experiment.load_clients import LoadClients
+from bench.experiment.schedule import interleave
+from bench.experiment.trial_result import TrialTimes
 from bench.load.job import LoadJob
 from bench.observe.processes import Tree
 from bench.prove.changes import ChangeLog, Rejection
@@ -29,17 +29,17 @@ from bench.subjects.programs import Program
 from nginx import versions
 from nginx.model import Model
 
-Side = Literal["as it is", "repaired"]
-SIDES: tuple[Side, Side] = ("as it is", "repaired")
+ConfigSide = Literal["as it is", "repaired"]
+SIDES: tuple[ConfigSide, ConfigSide] = ("as it is", "repaired")
+Models = Mapping[ConfigSide, Model]
 CONNECTIONS = 32
 _WARMUP_S = 0.5
-_HEAD_START_NS = 50_000_000
 _TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """How much load: pairs of windows, each of a length, for so many locations."""
+class LoadSettings:
+    """How many pairs of windows of which length, and for how many locations."""
 
     pairs: int = 3
     duration_s: float = 2.0
@@ -47,10 +47,10 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class LoadWindow:
     """What one side did in one window; counts of connections and TIME_WAIT are over its whole load."""
 
-    side: Side
+    side: ConfigSide
     requests_per_s: float
     p99_ms: float | None
     nginx_cpu_us_per_request: float
@@ -60,7 +60,7 @@ class Window:
     errors: int
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the window as plain values."""
+        """Return the window as plain values."""
         return {
             "side": self.side,
             "requests_per_s": round(self.requests_per_s, 1),
@@ -74,22 +74,23 @@ class Window:
 
 @dataclass(slots=True)
 class Cost:
-    """What one location costs under one nginx, both ways; `missing` says why nothing was measured."""
+    """What one location costs under one nginx, as it is and repaired."""
 
     version: str
     location: Location | None = None
     request: Request | None = None
-    windows: list[Window] = field(default_factory=list)
+    windows: list[LoadWindow] = field(default_factory=list)
     missing: str = ""
+    """Why nothing was measured, if so."""
 
-    def median(self, side: Side, name: str) -> float | None:
-        """Returns the median of a figure of Window over the windows of one side."""
+    def median(self, side: ConfigSide, name: str) -> float | None:
+        """Return the median of a figure of LoadWindow over the windows of one side."""
         values = [getattr(window, name) for window in self.windows if window.side == side]
         known = [value for value in values if value is not None]
         return statistics.median(known) if known else None
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the cost as plain values."""
+        """Return the cost as plain values."""
         place = self.location.pass_location.directive.place if self.location else None
         return {
             "version": self.version,
@@ -102,41 +103,21 @@ class Cost:
 
 
 def costs(
-    models: Mapping[Side, Model], proof: Proof, program: Program, settings: ProofSettings, load: Load
+    models: Models, proof: Proof, program: Program, settings: ProofSettings, load: LoadSettings
 ) -> list[Cost]:
-    """Measures the first locations that the repair mends, one after the other, both ways in turn.
+    """Measure the first locations that the repair mends, one after the other.
 
-    RoleError where a role does not come up, LabError where the lab does not open.
+    RoleError where a role does not start, LabError where the lab does not open.
     """
     mended = list(itertools.islice(_mended(proof, models["repaired"]), load.locations))
     if not mended:
         why = "nothing to compare: no location that was reached becomes one that reuses"
         return [Cost(program.version, missing=why)]
-    return [_cost(models, each, program, settings=settings, load=load) for each in mended]
-
-
-def _cost(
-    models: Mapping[Side, Model],
-    mended: LocationResult,
-    program: Program,
-    *,
-    settings: ProofSettings,
-    load: Load,
-) -> Cost:
-    found = Cost(program.version, mended.location, mended.request)
-    for pair in range(load.pairs):
-        # Every other pair goes backwards, so that a machine that slows down favours neither side.
-        for side in SIDES if pair % 2 == 0 else SIDES[::-1]:
-            window = _window(side, models[side], mended, program, settings=settings, load=load)
-            if isinstance(window, Rejection):
-                found.missing = f"{side}: {window}"
-                return found
-            found.windows.append(window)
-    return found
+    return [_LoadTest(models, program, settings, load, each).run() for each in mended]
 
 
 def _mended(proof: Proof, after: Model) -> Iterator[LocationResult]:
-    """Yields what was proven not to reuse, and reuses once repaired."""
+    """Yield what was proven not to reuse, and reuses once repaired."""
     locations = {location.number: location for location in build_inventory(after).locations}
     version = versions.parse(proof.version)
     for result in proof.results:
@@ -147,53 +128,51 @@ def _mended(proof: Proof, after: Model) -> Iterator[LocationResult]:
             yield result
 
 
-def _window(
-    side: Side,
-    model: Model,
-    mended: LocationResult,
-    program: Program,
-    *,
-    settings: ProofSettings,
-    load: Load,
-) -> Window | Rejection:
-    found = build_inventory(model)
-    with open_testbed(found, program, settings, ChangeLog()) as testbed:
-        if isinstance(testbed, Rejection):
-            return testbed
-        assert mended.request is not None
-        location = next(each for each in found.locations if each.number == mended.location.number)
-        request = replace(mended.request, is_tls=False, is_http2=False)
-        if not _is_reached(testbed, location, request):
-            return Rejection("it is reached over TLS only, and the load generator speaks none")
-        return _loaded(side, testbed, location, request, load)
+@dataclass(frozen=True, slots=True)
+class _LoadTest:
+    """The load test of one location that the repair mends."""
+
+    models: Models
+    program: Program
+    settings: ProofSettings
+    load: LoadSettings
+    mended: LocationResult
+
+    def run(self) -> Cost:
+        """Measure both sides alternately."""
+        found = Cost(self.program.version, self.mended.location, self.mended.request)
+        for side in interleave(SIDES, self.load.pairs):
+            window = self._window(side)
+            if isinstance(window, Rejection):
+                found.missing = f"{side}: {window}"
+                return found
+            found.windows.append(window)
+        return found
+
+    def _window(self, side: ConfigSide) -> LoadWindow | Rejection:
+        inventory = build_inventory(self.models[side])
+        with open_testbed(inventory, self.program, self.settings, ChangeLog()) as testbed:
+            if isinstance(testbed, Rejection):
+                return testbed
+            assert self.mended.request is not None
+            location = next(
+                each for each in inventory.locations if each.number == self.mended.location.number
+            )
+            request = replace(self.mended.request, is_tls=False, is_http2=False)
+            if not _is_reached(testbed, location, request):
+                return Rejection("it is reached over TLS only, and the load generator speaks none")
+            job = _job(testbed.listeners[location.server.number], request, self.load)
+            return _run_load(side, testbed, location, job)
 
 
 def _is_reached(testbed: NginxTestbed, location: Location, request: Request) -> bool:
-    """Tells whether a request reaches a location over its listener without TLS, too."""
+    """Return whether a request reaches a location over its listener without TLS, too."""
     before = testbed.counts_of(location.number).requests
     testbed.lab.hosts["client"].call(send_requests, testbed.listeners[location.server.number], [request])
     return testbed.counts_of(location.number).requests > before
 
 
-def _loaded(side: Side, testbed: NginxTestbed, location: Location, request: Request, load: Load) -> Window:
-    client = testbed.lab.hosts["client"]
-    job = _job(testbed.listeners[location.server.number], request, load)
-
-    def start(argv: Sequence[str], on_event: OnEvent) -> Process:
-        return client.start(argv, name="client", on_event=on_event)
-
-    generator = Generator(job, 1, start)
-    generator.prepare()
-    assert testbed.nginx.pid is not None
-    nginx = Tree(testbed.nginx.pid)
-    before_s = nginx.cpu_s()
-    generator.go(time.monotonic_ns() + _HEAD_START_NS)
-    seconds = list(_seconds(generator, load))
-    totals = generator.wait(_TIMEOUT_S)
-    return _account(side, testbed, location, totals, seconds=seconds, cpu_s=nginx.cpu_s() - before_s)
-
-
-def _job(listeners: Listeners, request: Request, load: Load) -> LoadJob:
+def _job(listeners: Listeners, request: Request, load: LoadSettings) -> LoadJob:
     host, _, port = listeners.plain.rpartition(":")
     return LoadJob(
         host=host,
@@ -210,33 +189,19 @@ def _job(listeners: Listeners, request: Request, load: Load) -> LoadJob:
     )
 
 
-def _seconds(generator: Generator, load: Load) -> Iterator[Second]:
-    deadline_s = time.monotonic() + _WARMUP_S + load.duration_s + _TIMEOUT_S
-    while not generator.is_over:
-        if time.monotonic() > deadline_s:
-            raise RoleError("client", f"not done {_TIMEOUT_S:g} s after its window")
-        if (second := generator.read(0.1)) is not None:
-            yield second
-    while (second := generator.read(0)) is not None:
-        yield second
-
-
-def _account(
-    side: Side,
-    testbed: NginxTestbed,
-    location: Location,
-    totals: Totals,
-    *,
-    seconds: Sequence[Second],
-    cpu_s: float,
-) -> Window:
-    counts = testbed.counts_of(location.number)
-    sockets = testbed.sockets(location.number)
-    latencies = histogram.merge(second.latency_us for second in seconds if second.in_window)
-    window_s = (totals.window_end_ns - totals.window_start_ns) / 1e9
-    return Window(
+def _run_load(side: ConfigSide, testbed: NginxTestbed, location: Location, job: LoadJob) -> LoadWindow:
+    clients = LoadClients(testbed.lab.hosts["client"], job)
+    assert testbed.nginx.pid is not None
+    nginx = Tree(testbed.nginx.pid)
+    before_s = nginx.cpu_s()
+    clients.go(TrialTimes.after(time.monotonic_ns(), job.warmup_s, job.duration_s).start_ns)
+    clients.finish(job.warmup_s + job.duration_s + _TIMEOUT_S)
+    cpu_s, totals = nginx.cpu_s() - before_s, clients.totals
+    counts, sockets = testbed.counts_of(location.number), testbed.sockets(location.number)
+    latencies = histogram.merge(second.latency_us for second in clients.seconds if second.in_window)
+    return LoadWindow(
         side,
-        requests_per_s=totals.requests / window_s,
+        requests_per_s=totals.requests / ((totals.window_end_ns - totals.window_start_ns) / 1e9),
         p99_ms=histogram.percentiles_ms(latencies).p99,
         nginx_cpu_us_per_request=1e6 * cpu_s / max(1, totals.requests_total),
         connections_per_request=counts.accepted / max(1, counts.requests),

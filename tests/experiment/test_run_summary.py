@@ -1,4 +1,4 @@
-"""What the observations of a trial amount to, on made-up trials small enough to reckon by hand."""
+"""What the observations of a trial amount to, on made-up trials small enough to compute by hand."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from bench.analysis.validity import Pressure
-from bench.experiment import run_summary as summary
-from bench.experiment.run_summary import Facts, Served, Window
+from bench.experiment import run_summary
+from bench.experiment.run_summary import ClientTotals, RunFacts, WindowSpan
 from bench.plan import run_plan
 from bench.plan.run_plan import Mode
 from bench.runs.record import ERROR_KINDS, Moment, TimeWait, Witnesses
 
 NO_ERRORS = dict.fromkeys(ERROR_KINDS, 0)
-SERVED = Served(
+CLIENTS = ClientTotals(
     requests=4000, errors=NO_ERRORS, requests_total=5000, late=0, never_started=0,
     latency_us={1000: 3999, 9000: 1}, service_us={}, connect_us={200: 64},
 )  # fmt: skip
@@ -32,12 +32,12 @@ def moments(ports_per_tick: int = 0) -> Iterator[Moment]:
             yield Moment(1, "short", "client", t_s, requests=100, errors=0)
 
 
-def facts(mode: Mode, asked: dict[str, Any] | None = None, **changes: Any) -> Facts:
+def facts(mode: Mode, asked: dict[str, Any] | None = None, **changes: Any) -> RunFacts:
     """Return the facts of an ordinary trial, but for `changes`."""
     opened = 5000 if mode is Mode.SHORT else 64
-    ordinary = Facts(
+    ordinary = RunFacts(
         plan=run_plan.build(asked or {}), number=1, mode=mode, lab="namespaces", subject_version="1",
-        window=Window(1.0, 5.0), served=SERVED, moments=list(moments()), port_range=28_232,
+        window=WindowSpan(1.0, 5.0), clients=CLIENTS, moments=list(moments()), port_range=28_232,
         backend_accepted=opened, backend_requests=5000, subject_opened=opened, kernel_opened=opened,
         time_wait={"proxy": TimeWait(5000, 5000)}, pressure=Pressure(0.0, 0.5, 0.25),
     )  # fmt: skip
@@ -45,7 +45,7 @@ def facts(mode: Mode, asked: dict[str, Any] | None = None, **changes: Any) -> Fa
 
 
 def test_an_ordinary_short_trial() -> None:
-    trial = summary.trial(facts(Mode.SHORT))
+    trial = run_summary.trial(facts(Mode.SHORT))
     assert (trial.valid, trial.warnings, trial.closes_first) == (True, (), "proxy")
     assert (trial.requests, trial.requests_per_s, trial.latency_ms.p50) == (4000, 1000.0, 1.0)
     assert trial.upstream.requests_per_connection == 1.0
@@ -56,14 +56,14 @@ def test_an_ordinary_short_trial() -> None:
 
 
 def test_cpu_per_request_is_taken_over_the_window_alone() -> None:
-    trial = summary.trial(facts(Mode.SHORT))
+    trial = run_summary.trial(facts(Mode.SHORT))
     assert trial.cpu_us_per_request["proxy"] == pytest.approx(20.0)
     assert trial.cpu_us_per_request["client"] == pytest.approx(10.0)
     assert trial.ksoftirqd_cpu_share == 0.25
 
 
 def test_an_ordinary_keepalive_trial() -> None:
-    trial = summary.trial(facts(Mode.KEEPALIVE))
+    trial = run_summary.trial(facts(Mode.KEEPALIVE))
     assert (trial.valid, trial.closes_first) == (True, None)
     assert (trial.upstream.connections_opened, trial.upstream.connections_needed) == (64, 64)
 
@@ -77,16 +77,16 @@ def test_an_ordinary_keepalive_trial() -> None:
         (Mode.SHORT, {"subject_opened": 4999}, ["witnesses-disagree"], True),
         (Mode.SHORT, {"pressure": Pressure(0.5, 0.0)}, ["generator-saturated"], False),
         (Mode.SHORT, {"pressure": None}, [], True),
-        (Mode.SHORT, {"served": replace(SERVED, errors={**NO_ERRORS, "status": 5})}, ["errors"], True),
+        (Mode.SHORT, {"clients": replace(CLIENTS, errors={**NO_ERRORS, "status": 5})}, ["errors"], True),
     ],
 )
 def test_warnings_are_told(mode: Mode, changes: dict[str, Any], codes: list[str], valid: bool) -> None:
-    trial = summary.trial(facts(mode, **changes))
+    trial = run_summary.trial(facts(mode, **changes))
     assert ([warning.code for warning in trial.warnings], trial.valid) == (codes, valid)
 
 
 def test_connections_lost_to_the_backend_are_needed_again() -> None:
-    trial = summary.trial(facts(Mode.KEEPALIVE, backend_accepted=67, kernel_opened=67, subject_opened=67,
+    trial = run_summary.trial(facts(Mode.KEEPALIVE, backend_accepted=67, kernel_opened=67, subject_opened=67,
                                 subject_lost=3))  # fmt: skip
     assert (trial.valid, trial.upstream.connections_needed) == (True, 67)
 
@@ -95,25 +95,25 @@ def test_connections_that_an_exchange_has_spoilt_are_needed_again() -> None:
     """After garbage, too long a silence, or a client that went, nobody may use a connection again."""
     opened = {"backend_accepted": 70, "kernel_opened": 70, "subject_opened": 70}
     errors = {"protocol": 3, "timeout": 2, "refused": 9}
-    served = replace(SERVED, errors={**NO_ERRORS, "timeout": 1})
-    trial = summary.trial(facts(Mode.KEEPALIVE, **opened, subject_errors=errors, served=served))
+    clients = replace(CLIENTS, errors={**NO_ERRORS, "timeout": 1})
+    trial = run_summary.trial(facts(Mode.KEEPALIVE, **opened, subject_errors=errors, clients=clients))
     assert (trial.valid, trial.upstream.connections_needed) == (True, 70)
 
 
 def test_what_keep_alive_costs_is_told() -> None:
     asked = {"backend": {"idle_timeout_s": 0.02}}
     lost = {"backend_accepted": 67, "kernel_opened": 67, "subject_opened": 67, "subject_lost": 3}
-    trial = summary.trial(facts(Mode.KEEPALIVE, asked, **lost))
+    trial = run_summary.trial(facts(Mode.KEEPALIVE, asked, **lost))
     assert (trial.upstream.lost, [warning.code for warning in trial.warnings]) == (3, ["idle-race"])
-    assert summary.trial(facts(Mode.SHORT, asked, subject_lost=3)).upstream.lost is None
+    assert run_summary.trial(facts(Mode.SHORT, asked, subject_lost=3)).upstream.lost is None
     expiring = {**asked, "subject": {"pool_idle_timeout_s": 0.01}}
     opened = {"backend_accepted": 99, "kernel_opened": 99, "subject_opened": 99}
-    trial = summary.trial(facts(Mode.KEEPALIVE, expiring, **opened))
+    trial = run_summary.trial(facts(Mode.KEEPALIVE, expiring, **opened))
     assert (trial.valid, [warning.code for warning in trial.warnings]) == (True, ["pool-expired"])
 
 
 def test_the_cliff_lies_at_half_of_the_tuples() -> None:
-    trial = summary.trial(facts(Mode.SHORT, moments=list(moments(ports_per_tick=1000))))
+    trial = run_summary.trial(facts(Mode.SHORT, moments=list(moments(ports_per_tick=1000))))
     assert trial.ports.half_range_passed_s == pytest.approx(1.4116, abs=0.001)
     assert trial.ports.exhausted_s == pytest.approx(2.8232, abs=0.001)
     assert trial.ports.rate_before == pytest.approx(1000.0)
@@ -121,13 +121,13 @@ def test_the_cliff_lies_at_half_of_the_tuples() -> None:
 
 def test_more_sources_and_destinations_are_more_tuples() -> None:
     asked = {"hosts": {"proxy_addresses": 2, "backends": 3}}
-    trial = summary.trial(facts(Mode.SHORT, asked, moments=list(moments(ports_per_tick=1000))))
+    trial = run_summary.trial(facts(Mode.SHORT, asked, moments=list(moments(ports_per_tick=1000))))
     assert (trial.ports.tuples, trial.ports.half_range_passed_s) == (6 * 28_232, None)
 
 
 def test_at_a_target_nobody_counts_connections() -> None:
     asked = {"subject": {"target": "http://127.0.0.1:1/"}}
-    trial = summary.trial(facts(Mode.KEEPALIVE, asked))
+    trial = run_summary.trial(facts(Mode.KEEPALIVE, asked))
     upstream = trial.upstream
     assert (trial.valid, upstream.witnesses.counts(), upstream.lost) == (True, {}, None)
     assert (upstream.connections_opened, upstream.requests_total, upstream.connections_needed) == (None,) * 3
@@ -136,20 +136,22 @@ def test_at_a_target_nobody_counts_connections() -> None:
 
 def test_without_a_proxy_the_generator_may_be_the_limit_and_the_client_closes() -> None:
     asked = {"subject": {"name": "direct"}}
-    trial = summary.trial(facts(Mode.SHORT, asked, subject_opened=None, pressure=Pressure(0.5, 0.0)))
+    trial = run_summary.trial(facts(Mode.SHORT, asked, subject_opened=None, pressure=Pressure(0.5, 0.0)))
     assert (trial.valid, trial.closes_first) == (True, "client")
 
 
 def test_a_target_has_no_upstream_hop_to_judge() -> None:
     asked = {"subject": {"target": "http://127.0.0.1:1/"}}
-    trial = summary.trial(facts(Mode.SHORT, asked, backend_accepted=0, backend_requests=0,
+    trial = run_summary.trial(facts(Mode.SHORT, asked, backend_accepted=0, backend_requests=0,
                                 subject_opened=None, kernel_opened=None))  # fmt: skip
     assert (trial.valid, trial.subject.name, trial.upstream.connections_opened) == (True, "target", None)
 
 
 def test_an_interrupted_warm_up_leaves_a_window_of_no_length() -> None:
-    served = replace(SERVED, requests=0, latency_us={})
-    trial = summary.trial(facts(Mode.SHORT, window=Window(0.5, 0.5), served=served, interrupted=True))
+    clients = replace(CLIENTS, requests=0, latency_us={})
+    trial = run_summary.trial(
+        facts(Mode.SHORT, window=WindowSpan(0.5, 0.5), clients=clients, interrupted=True)
+    )
     assert (trial.interrupted, trial.requests_per_s, trial.latency_ms.p50) == (True, 0.0, None)
 
 
@@ -167,7 +169,7 @@ def test_an_interrupted_warm_up_leaves_a_window_of_no_length() -> None:
 def test_each_separate_pool_may_need_a_connection_for_every_client(
     asked: dict[str, Any], needed: int
 ) -> None:
-    assert summary.trial(facts(Mode.KEEPALIVE, asked)).upstream.connections_needed == needed
+    assert run_summary.trial(facts(Mode.KEEPALIVE, asked)).upstream.connections_needed == needed
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_time_wait_tells_who_closed_first(
 ) -> None:
     sides = {"proxy": TimeWait(proxy_side, proxy_side), "backend": TimeWait(backend_side, backend_side)}
     hops = {"client": 7, "backend": proxy_side}
-    trial = summary.trial(
+    trial = run_summary.trial(
         facts(Mode.SHORT, {"closes_first": closes_first}, time_wait=sides, time_wait_by_hop=hops)
     )
     assert ([warning.code for warning in trial.warnings], trial.valid) == (codes, True)
@@ -195,5 +197,5 @@ def test_time_wait_tells_who_closed_first(
 def test_what_was_a_race_is_reported_as_one() -> None:
     asked = {"subject": {"name": "nginx", "upstream_http": "1.0"}}
     sides = {"proxy": TimeWait(500, 500), "backend": TimeWait(4500, 4500)}
-    trial = summary.trial(facts(Mode.SHORT, asked, time_wait=sides, time_wait_by_hop={"backend": 500}))
+    trial = run_summary.trial(facts(Mode.SHORT, asked, time_wait=sides, time_wait_by_hop={"backend": 500}))
     assert (trial.closes_first, trial.warnings) == ("race", ())

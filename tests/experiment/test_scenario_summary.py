@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from bench.experiment import scenario_summary
-from bench.experiment.case import Case
 from bench.experiment.definition import Figures
 from bench.experiment.saturation import SaturationReading
-from bench.experiment.scenario_summary import Counts, Facts
+from bench.experiment.scenario_summary import ScenarioFacts
 from bench.experiment.trial_result import MeterReading, TrialResult
 from bench.observe.counters import Counters
 from bench.observe.host import Peaks
@@ -19,6 +18,7 @@ from bench.observe.sampler import Observed
 from bench.observe.sides import Survey
 from bench.observe.wire import Bytes
 from bench.plan.run_plan import Subject
+from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
 from bench.subjects.subject import Counted
 
@@ -28,7 +28,7 @@ NO_COUNTERS = Counters(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 def facts(
     subject: str = "nginx", servers: int | None = 12, counted: Counted | None = None, **changes: Any
-) -> Facts:
+) -> ScenarioFacts:
     """Return what was observed of an ordinary trial: 12 connections on either hop, 100 units."""
     start_ns = 5_000_000_000
     edges = [
@@ -56,7 +56,7 @@ def facts(
     result = TrialResult(start_ns, edges[0], edges[1], (), (), seen, ("a note",), 0.01, False)
     case = Case("sse", Subject(subject))
     figures = Figures(units=100, figures={"lost": 0}, times_us={"delay": {1000: 90, 5000: 10}})
-    known = Facts(7, case, "namespaces", "1.2", result, figures, Counts(counted or Counted(), servers))
+    known = ScenarioFacts(7, case, "namespaces", "1.2", result, figures, counted or Counted(), servers)
     return known._replace(**changes)
 
 

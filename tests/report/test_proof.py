@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bench.prove.changes import ChangeLog, Rejection
-from bench.prove.load_test import Cost, Side, Window
+from bench.prove.load_test import ConfigSide, Cost, LoadWindow
 from bench.prove.proof import ConnectionWitnesses, LocationResult, Measurement, Proof
 from bench.prove.requests import Request
 from bench.report.config import load_test as load_report
@@ -79,8 +79,8 @@ def test_a_verdict_that_depends_says_on_what() -> None:
     assert "      predicted  depends on the host in $arg_b\n" in text
 
 
-def window(side: Side, rate: float, cpu: float, opened: float) -> Window:
-    return Window(side, rate, 2.5, cpu, opened, 1000, 0, 0)
+def window(side: ConfigSide, rate: float, cpu: float, opened: float) -> LoadWindow:
+    return LoadWindow(side, rate, 2.5, cpu, opened, 1000, 0, 0)
 
 
 def test_a_cost() -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis.cases import Summary
-from bench.experiment.case import Case
 from bench.experiment.definition import (
     Bars,
     Column,
@@ -19,6 +18,7 @@ from bench.experiment.definition import (
 )
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
+from bench.plan.scenario_plan import Case
 from bench.runs.record import Hop, Percentiles, RoleUsage, ScenarioTrial, SubjectRecord, TrialWarning
 
 

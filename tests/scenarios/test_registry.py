@@ -12,9 +12,9 @@ import pytest
 
 import bench_process
 import needs
-from bench.experiment.case import Case
 from bench.experiment.environments import NACOS
 from bench.plan import run_plan
+from bench.plan.scenario_plan import Case
 from bench.scenarios.client.process import Go
 from bench.scenarios.registry.changes import Change, News
 from bench.scenarios.registry.definition import RegistrySettings, lab_request, refuse, steps

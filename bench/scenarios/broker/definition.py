@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from bench.analysis import histogram
 from bench.analysis.cases import Summary
-from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Distribution, Figures, Need, Scenario, Settings, Variant
 from bench.experiment.environments import ROCKETMQ
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import TrialResult
 from bench.plan.run_plan import Mode
+from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
 from bench.subjects.subject import Carries
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from bench.analysis import histogram
 from bench.analysis.cases import Row, Summary
 from bench.errors import PlanError
-from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Figures, Need, Scenario, Settings, Variant
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.load import external
 from bench.plan.run_plan import Mode
+from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
 from bench.subjects.subject import Carries
 

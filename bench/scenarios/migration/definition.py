@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.analysis.cases import Summary
-from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Curves, Figures, Need, Scenario, Settings, Variant
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.roles import Server
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import Fault
 from bench.lab import Lab
+from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
 from bench.scenarios.migration import figures as silence
 from bench.scenarios.migration import network

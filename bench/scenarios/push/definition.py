@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Distribution, Figures, Need, Scenario, Variant
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.plan.run_plan import Mode
+from bench.plan.scenario_plan import Case
 from bench.scenarios.push import conclusion
 from bench.scenarios.push import figures as account
 from bench.scenarios.push.settings import SPARE_CONNECTIONS, PushSettings, jobs

@@ -8,12 +8,12 @@ from typing import Any
 from bench.analysis import histogram
 from bench.analysis.cases import Summary
 from bench.errors import PlanError
-from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Figures, LabRequest, Scenario, Settings, Variant
 from bench.experiment.environments import DUBBO
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import TrialResult
+from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
 from bench.subjects.subject import Carries
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from bench.analysis import histogram
 from bench.analysis.cases import Row, Summary
-from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Curves, Figures, Scenario, Settings
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
+from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
 from bench.scenarios.stream.variants import MANNERS
 from bench.subjects.nginx import Nginx
