@@ -7,20 +7,20 @@ from bench.experiment.definition import Bars, Column, Distribution, Figures, Nee
 from bench.experiment.front import Front
 from bench.experiment.testbed import Testbed
 from bench.plan.run_plan import Mode
-from bench.scenarios.push import conclusion
-from bench.scenarios.push import figures as account
+from bench.scenarios.push.conclusion import conclude
+from bench.scenarios.push.figures import compute_figures
 from bench.scenarios.push.settings import SPARE_CONNECTIONS, PushSettings, jobs
 from bench.subjects.subject import Carries
 
 _LONG = ("sse", "long-poll")
-"""The ways whose responses are long in coming, or never end."""
+"""The variants whose responses are held, or never end."""
 _SOCKETS = ("websocket", "websocket-picows")
 _LONGEST_S = 120.0
 """How long a rising rate may take: more steps than any machine gets through."""
 
 
 def perform(testbed: Testbed, case: Case, settings: PushSettings) -> Figures:
-    """Let one publisher and all subscribers play one way, and add up what was delivered."""
+    """Run one publisher and all subscribers of a variant, and count what was delivered."""
     module = "backends.push_picows" if case.variant == "websocket-picows" else "backends.push"
     server = testbed.start_server(module, "--drop-every", str(settings.drop_every_s))
     address = testbed.start_proxy(server.addresses)
@@ -32,11 +32,11 @@ def perform(testbed: Testbed, case: Case, settings: PushSettings) -> Figures:
         result = testbed.run(settings.warmup_s, None, _LONGEST_S)
     else:
         result = testbed.run(settings.warmup_s, settings.duration_s)
-    return account.figures(result, settings, result.done[-1] if settings.browser else None)
+    return compute_figures(result, settings)
 
 
 def front(case: Case, settings: PushSettings) -> Front:
-    """Ask for new connections where each request has one, and for what is held or never ends."""
+    """Request new connections where each request has one, and streams where responses are held."""
     return Front(
         settings.subscribers + SPARE_CONNECTIONS,
         Mode.SHORT if case.variant == "short-poll-new" else Mode.KEEPALIVE,
@@ -45,10 +45,10 @@ def front(case: Case, settings: PushSettings) -> Front:
 
 
 def refuse(case: Case, settings: PushSettings) -> str | None:
-    """Refuse a browser where there is none, and where it has no such way."""
+    """Refuse a browser where there is none, and variants that its page cannot follow."""
     if not settings.browser:
         return None
-    from bench.scenarios.client import browser  # noqa: PLC0415 - only for those who ask for it
+    from bench.scenarios.client import browser  # noqa: PLC0415 - only where it is asked for
 
     if case.variant not in ("sse", "websocket"):
         return "a browser's page follows by sse or websocket; leave out --set browser=true"
@@ -96,7 +96,7 @@ SCENARIO = Scenario(
         ),
     ),
     perform=perform,
-    conclude=conclusion.conclude,
+    conclude=conclude,
     front=front,
     refuse=refuse,
     brief={
