@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench import __version__
+from bench.commands.compare import compare
 from bench.commands.options import json_flag, output_flag
 from bench.commands.plan_options import Amount, overrides, plan_flags
 from bench.errors import BenchError
 from bench.plan import run_plan, toml
 
 if TYPE_CHECKING:
-    from bench.analysis.sides import Side
     from bench.runs.record import Run
 
 INVALID = 1
@@ -72,7 +72,14 @@ def run(plan_file: Path | None, output: Path, as_json: bool, quiet: bool, **give
 
 @bench.command()
 @click.option("--trials", default=3, show_default=True, type=click.IntRange(1), help="Trials of each.")
-@click.option("--duration", "-d", default=3.0, show_default=True, type=float, help="Window, seconds.")
+@click.option(
+    "--duration",
+    "-d",
+    default=3.0,
+    show_default=True,
+    type=Amount(0, MOST, min_open=True),
+    help="Window, seconds.",
+)
 @click.option("--lab", "lab_name", default="auto", show_default=True, type=click.Choice(run_plan.LABS))
 @output_flag
 def incident(trials: int, duration: float, lab_name: str, output: Path) -> None:
@@ -89,7 +96,7 @@ def incident(trials: int, duration: float, lab_name: str, output: Path) -> None:
     if not here:
         sys.exit(ENVIRONMENT)
     with watch(sys.stderr, silent=False) as shown:
-        runs = staged.perform(here, trials, duration, lab_name=opened, root=output, watch=shown)
+        runs = staged.perform(here, trials, duration, lab_name=opened, root=output, progress=shown)
     directories = [done.directory for done in runs if done.directory is not None]
     if directories:
         click.echo(report.table(runs), nl=False)
@@ -117,13 +124,13 @@ def list_runs(output: Path, as_json: bool) -> None:
     from bench.report.run import text
     from bench.report.scenario import text as scenario_text
     from bench.runs import read
-    from bench.runs import read_scenario as scenario_results
 
-    found, scenarios = read.runs(output), scenario_results.runs(output)
+    listed = read.runs(output)
     if as_json:
-        told = map(scenario_results.outline, scenarios)
-        click.echo(json.dumps([*map(read.outline, found), *told]))
+        click.echo(json.dumps([each.to_json() for each in listed]))
     else:
+        scenarios = [each for each in listed if each.run and each.run.kind == "scenario"]
+        found = [each for each in listed if each not in scenarios]
         if found or not scenarios:
             click.echo(text.listing(found, output), nl=False)
         click.echo(scenario_text.listing(scenarios), nl=False)
@@ -136,13 +143,12 @@ def show(run_directory: Path, as_json: bool) -> None:
     """Show one run again: its table and what it says."""
     from bench.commands import scenario
     from bench.runs import read
-    from bench.runs import read_scenario as scenario_results
 
-    if scenario_results.is_run(run_directory):
-        scenario.show(run_directory, as_json)
-        return
     done = read.read(run_directory)
     _complain(done.damage)
+    if done.kind == "scenario":
+        scenario.show(done, as_json)
+        return
     if as_json:
         click.echo(json.dumps(done.to_json()))
     else:
@@ -160,50 +166,15 @@ def report(run_directory: Path, output: Path | None) -> None:
     from bench.report import html
     from bench.report.run import page
     from bench.runs import read
-    from bench.runs import read_scenario as scenario_results
 
-    if scenario_results.is_run(run_directory):
-        click.echo(f"report: {scenario.write_page(run_directory, output)}")
-        return
     done = read.read(run_directory)
     _complain(done.damage)
+    if done.kind == "scenario":
+        click.echo(f"report: {scenario.write_page(done, output)}")
+        return
     written = output or Path(str(done.directory)) / "report.html"
     html.save(page.build_page(done), written)
     click.echo(f"report: {written}")
-
-
-@bench.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN[:MODE]...")
-@click.option("--fail-on", multiple=True, metavar="CONDITION", help="As 'requests_per_s<0.95'.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="The picture's path without its ending."
-)
-@json_flag
-def compare(runs: Sequence[str], fail_on: Sequence[str], output: Path | None, as_json: bool) -> None:
-    """Compare the modes of one run, or two or more runs; the first is what the others are held against.
-
-    A condition names a metric and bounds its ratio to the first side, or with abs: its own value; where it
-    holds the command fails (exit 1): --fail-on 'requests_per_s<0.95' --fail-on 'abs:errors>0'.
-    """
-    from bench.analysis import compare as comparing
-    from bench.analysis import gate, sides
-    from bench.report.run import picture, text
-
-    conditions = [gate.condition(text_) for text_ in fail_on]
-    picked = sides.pick(runs)
-    compared = [comparing.compare(each) for each in picked]
-    failed = [said for comparison in compared for said in gate.failures(conditions, comparison)]
-    pictures = [str(picture.save(each, _picture(output, each, len(picked)))[0]) for each in picked]
-    if as_json:
-        answers = [comparison.to_json() for comparison in compared]
-        click.echo(json.dumps({"comparisons": answers, "pictures": pictures, "failed": failed}))
-    else:
-        for comparison, drawn in zip(compared, pictures, strict=True):
-            click.echo(text.comparison(comparison), nl=False)
-            click.echo(f"picture: {drawn}\n")
-    for said in failed:
-        click.echo(f"bench: {said}", err=True)
-    sys.exit(INVALID if failed else 0)
 
 
 @bench.command(
@@ -345,6 +316,9 @@ def doctor(as_json: bool) -> None:
         click.echo(text.checks(checks), nl=False)
 
 
+bench.add_command(compare)
+
+
 def main() -> None:
     """Run the command line; every failure ends as one line and an exit code."""
     try:
@@ -401,12 +375,6 @@ def _report(done: Run) -> None:
         stem, told = incident_report.PICTURE, incident_report.result
     drawn = Path(done.directory or ".", f"{stem}.png")
     click.echo(told(done, drawn if drawn.exists() else None), nl=False)
-
-
-def _picture(output: Path | None, sides: Sequence[Side], comparisons: int) -> Path:
-    """Return where a comparison's picture goes, without its ending: beside the last run unless told."""
-    stem = output or Path(str(sides[-1].run.directory)) / "compare"
-    return stem if comparisons == 1 else stem.with_name(f"{stem.name}-{sides[0].mode}")
 
 
 def _complain(damage: Sequence[str]) -> None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import PlanError
-from bench.experiment.case import Case
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.plan import run_plan
+from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
 
 if TYPE_CHECKING:
@@ -141,12 +141,17 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What a trial asks of its lab."""
+class LabRequest:
+    """What a trial needs of its lab: the arguments of `lab.open_lab`."""
 
     client_addresses: int = 1
     proxy_addresses: int = 1
     """Addresses that connections come from; each has its own range of ports."""
+    backends: int = 1
+    ports: int | None = None
+    """How many ports the host called `narrowed` has; None: as many as the system gives."""
+    narrowed: str = "proxy"
+    sysctls: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, key: str) -> None:
         """Raise PlanError where no lab has that many; `key` is the setting that asked for them."""
@@ -159,16 +164,16 @@ Perform = Callable[["Testbed", Case, Any], Figures]
 """Plays one trial on the stage; RoleError where a role does not come up."""
 Conclude = Callable[["Summary"], str]
 """Returns what the run shows, in one plain sentence, from what was measured."""
-Ask = Callable[[Case, Any], Front | None]
+Ask = Callable[[Case, Any], ProxySetup | None]
 """Returns what a case asks of its proxy; None where it has none."""
 Refuse = Callable[[Case, Any], str | None]
 """Returns why a case cannot be measured, in half a sentence; None where it can. What a proxy cannot do need
 not be told here: it is asked itself."""
 
 
-def plain_ground(case: Case, settings: Any) -> Ground:
+def plain_lab(case: Case, settings: Any) -> LabRequest:
     """Ask for nothing."""
-    return Ground()
+    return LabRequest()
 
 
 def nothing_refused(case: Case, settings: Any) -> str | None:
@@ -192,9 +197,9 @@ class Scenario:
     panels: tuple[Panel, ...]
     perform: Perform
     conclude: Conclude
-    front: Ask
+    proxy_setup: Ask
     refuse: Refuse = nothing_refused
-    ground: Callable[[Case, Any], Ground] = plain_ground
+    lab_request: Callable[[Case, Any], LabRequest] = plain_lab
     """Returns what a case asks of its lab."""
     subjects: tuple[str, ...] = run_plan.SUBJECTS
     """Those that have a part in it."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis.cases import Summary
-from bench.experiment.case import Case
 from bench.experiment.definition import (
     Bars,
     Column,
@@ -17,10 +16,10 @@ from bench.experiment.definition import (
     Settings,
     Variant,
 )
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
-from bench.runs.record import Percentiles, SubjectRecord, TrialWarning
-from bench.runs.scenario_record import Hop, ScenarioTrial, Use
+from bench.plan.scenario_plan import Case
+from bench.runs.record import Hop, Percentiles, RoleUsage, ScenarioTrial, SubjectRecord, TrialWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +36,9 @@ def perform(testbed: Testbed, case: Case, settings: Any) -> Figures:
     raise AssertionError(case)
 
 
-def front(case: Case, settings: Any) -> Front:
+def proxy_setup(case: Case, settings: Any) -> ProxySetup:
     """Ask for nothing special."""
-    return Front(clients=3)
+    return ProxySetup(clients=3)
 
 
 def conclude(summary: Summary) -> str:
@@ -68,7 +67,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     subjects=("direct", "nginx"),
 )
 
@@ -82,9 +81,15 @@ def trial(number: int, variant: str, subject: str = "direct", **changes: Any) ->
         "times_ms": {"steep": Percentiles(100.0 * number, 2.0, 3.0, 4.0, 5.0)},
         "curves": {"warmth": [[0.0, 95.0], [1.0, 90.0], [2.0, 80.5]]},
         "hops": {"front": Hop(10, 10, 1000, 500)},
-        "roles": {"client": Use(0.1, 20.0), "proxy": Use(), "backend": Use(0.2, 30.0)},
+        "roles": {"client": RoleUsage(0.1, 20.0), "proxy": RoleUsage(), "backend": RoleUsage(0.2, 30.0)},
         "cpu_us_per_unit": {"client": 10.0, "proxy": None, "backend": 20.0},
         "bytes_per_unit": {"front": 150.0},
         "warnings": (TrialWarning("lab", "made up"),),
     }
-    return ScenarioTrial(number, variant, SubjectRecord(subject, "-"), "loopback", **{**known, **changes})
+    return ScenarioTrial(
+        trial=number,
+        variant=variant,
+        subject=SubjectRecord(subject, "-"),
+        lab="loopback",
+        **{**known, **changes},
+    )

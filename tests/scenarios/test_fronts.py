@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bench.experiment.case import Case
 from bench.plan import run_plan
 from bench.plan.run_plan import Mode
+from bench.plan.scenario_plan import Case
 from bench.scenarios import catalogue
 from bench.subjects.subject import Carries, UpstreamTls
 
@@ -72,6 +72,6 @@ def test_a_way_asks_the_proxy_for_what_it_is_about(
     name: str, variant: str, mode: Mode, carries: Carries
 ) -> None:
     scenario = catalogue.load(name)
-    asked = scenario.front(Case(variant, run_plan.Subject(name="nginx")), scenario.settings())
+    asked = scenario.proxy_setup(Case(variant, run_plan.Subject(name="nginx")), scenario.settings())
     assert asked is not None
     assert (asked.mode, asked.carries) == (mode, carries)

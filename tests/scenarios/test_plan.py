@@ -1,4 +1,4 @@
-"""What a scenario's plan may say, which cases it means, and in which order they are played."""
+"""What a scenario's plan may say, and which cases it means."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from bench.errors import PlanError
 from bench.experiment import scenario_run as runs
-from bench.experiment.definition import Ground, Need, Variant
-from bench.experiment.front import Front
+from bench.experiment.definition import LabRequest, Need, Variant
+from bench.experiment.proxy_setup import ProxySetup
 from bench.plan import scenario_plan as plans
 from bench.subjects.subject import Carries
 from scenarios.made_up import SCENARIO, TeaSettings
@@ -60,14 +60,6 @@ def test_a_subject_may_name_its_program() -> None:
     assert (case.subject.name, case.subject.program, case.subject_name) == ("nginx", "wheel", "nginx@wheel")
 
 
-def test_every_other_round_goes_backwards() -> None:
-    cases = plans.build(SCENARIO, {"subjects": ["direct"]}).cases
-    turns = [(turn.number, turn.case.variant) for turn in runs.schedule(cases, 3)]
-    assert turns == [
-        (1, "bag"), (2, "loose-leaf"), (3, "loose-leaf"), (4, "bag"), (5, "bag"), (6, "loose-leaf"),
-    ]  # fmt: skip
-
-
 def test_a_case_that_cannot_be_measured_is_refused_with_the_reason() -> None:
     lacking = replace(
         SCENARIO,
@@ -89,8 +81,12 @@ QUIC = Carries(client_http="3")
 def test_what_a_proxy_cannot_do_is_refused_before_anything_starts() -> None:
     asking = replace(
         SCENARIO,
-        front=lambda case, settings: Front(3, carries=QUIC if case.variant == "bag" else Carries()),
-        ground=lambda case, settings: Ground(proxy_addresses=2 if case.variant == "loose-leaf" else 1),
+        proxy_setup=lambda case, settings: ProxySetup(
+            3, carries=QUIC if case.variant == "bag" else Carries()
+        ),
+        lab_request=lambda case, settings: LabRequest(
+            proxy_addresses=2 if case.variant == "loose-leaf" else 1
+        ),
         subjects=("direct", "asyncio"),
         unfit="drinks coffee",
     )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.analysis.cases import Summary
-from bench.runs.record import Percentiles
-from bench.runs.scenario_record import ScenarioRun
+from bench.runs.record import Percentiles, ScenarioRun
 from bench.scenarios.push.conclusion import conclude
 from scenarios.made_up import trial
 

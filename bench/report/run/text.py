@@ -15,8 +15,8 @@ from bench.report import grid, text_table
 from bench.report.figures import number
 from bench.report.html import Table
 from bench.report.run import finding
+from bench.runs.read import Listed
 from bench.runs.record import Run, Trial
-from bench.runs.storage import Listed
 
 if TYPE_CHECKING:
     from bench.analysis.ceiling import Ceiling, Remedy
@@ -86,7 +86,7 @@ def comparison(compared: Comparison) -> str:
     return "".join([*head, drawn, *_footnotes(compared), grid.notes(compared.warnings)])
 
 
-def listing(found: Sequence[Listed[Run]], root: Path) -> str:
+def listing(found: Sequence[Listed], root: Path) -> str:
     """Return what `bench list` prints: a row for each run, and what cannot be read."""
     if not found:
         return f"{root} holds no run; `bench run` makes one\n"

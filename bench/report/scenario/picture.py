@@ -16,7 +16,7 @@ from bench.report import pictures
 from bench.report.canvas import FAINT, IN_TURN, INK, QUIET, title
 from bench.report.figures import number
 from bench.report.scenario import text
-from bench.runs.scenario_record import ScenarioRun
+from bench.runs.record import ScenarioRun
 from bench.runs.timeline import Series, read
 
 if TYPE_CHECKING:

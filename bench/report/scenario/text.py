@@ -11,8 +11,8 @@ from bench.experiment.definition import Column, Scenario
 from bench.report import grid
 from bench.report.figures import number
 from bench.report.html import Table
-from bench.runs.scenario_record import ScenarioRun
-from bench.runs.storage import Listed
+from bench.runs.read import Listed
+from bench.runs.record import ScenarioRun
 
 
 def result(scenario: Scenario, run: ScenarioRun, picture: Path | None = None) -> str:
@@ -104,7 +104,7 @@ def comparison(compared: Comparison) -> str:
     return "".join([*head, grid.draw(Table(columns, rows)), grid.notes(compared.warnings)])
 
 
-def listing(runs: Sequence[Listed[ScenarioRun]]) -> str:
+def listing(runs: Sequence[Listed]) -> str:
     """Return a row for each stored run of a scenario, and what cannot be read."""
     rows = [
         (str(each.directory), each.run.started, str(len(each.run.trials)))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Distribution, Figures, Need, Scenario, Variant
 from bench.experiment.environments import ROCKETMQ
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.plan.run_plan import Mode
+from bench.plan.scenario_plan import Case
 from bench.scenarios.broker.conclusion import conclude
 from bench.scenarios.broker.figures import compute_figures
 from bench.scenarios.broker.settings import BrokerSettings
@@ -23,7 +23,9 @@ def perform(testbed: Testbed, case: Case, settings: BrokerSettings) -> Figures:
     """Run one producer and all consumers of a variant, and count what was delivered."""
     if case.variant == "sdk":
         return _perform_sdk(testbed, settings)
-    server = testbed.start_server("backends.broker", "--style", "push" if case.variant == "push" else "pull")
+    server = testbed.start_server(
+        "backends.scenarios.broker.server", "--style", "push" if case.variant == "push" else "pull"
+    )
     job = {
         **dataclasses.asdict(settings),
         "variant": case.variant,
@@ -38,18 +40,18 @@ def perform(testbed: Testbed, case: Case, settings: BrokerSettings) -> Figures:
 
 def _perform_sdk(testbed: Testbed, settings: BrokerSettings) -> Figures:
     """Run a few of RocketMQ's own consumers; what they cost is theirs, and not compared."""
-    server = testbed.start_server("backends.broker_grpc", environment=ROCKETMQ)
+    server = testbed.start_server("backends.scenarios.broker.rocketmq_grpc", environment=ROCKETMQ)
     job = {**dataclasses.asdict(settings), "address": server.address, "consumers": settings.real_consumers}
     testbed.start_clients("bench.scenarios.sdk.rocketmq", [job], environment=ROCKETMQ)
     warmup_s = settings.warmup_s + _REAL_START_S
     return compute_figures(testbed.run(warmup_s, settings.duration_s, settings.hold_s + 30.0))
 
 
-def front(case: Case, settings: BrokerSettings) -> Front | None:
+def proxy_setup(case: Case, settings: BrokerSettings) -> ProxySetup | None:
     """Request new connections where each pull has one, and streams where responses are held."""
     if case.variant == "sdk":
         return None
-    return Front(
+    return ProxySetup(
         settings.connections,
         Mode.SHORT if case.variant == "short-poll-new" else Mode.KEEPALIVE,
         Carries(upgrade=case.variant == "push", streams=case.variant in ("long-poll", "push")),
@@ -102,7 +104,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     refuse=refuse,
     brief={
         "variants": ["short-poll", "long-poll", "push"],

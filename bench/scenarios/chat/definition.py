@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Curves, Figures, Need, Scenario, Variant
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import Fault
+from bench.plan.scenario_plan import Case
 from bench.scenarios.chat import servers
 from bench.scenarios.chat.conclusion import conclude
 from bench.scenarios.chat.figures import compute_figures
@@ -41,10 +41,12 @@ def perform(testbed: Testbed, case: Case, settings: ChatSettings) -> Figures:
     return compute_figures(result, case.variant, settings)
 
 
-def front(case: Case, settings: ChatSettings) -> Front:
+def proxy_setup(case: Case, settings: ChatSettings) -> ProxySetup:
     """Request tunnels, which end when they are silent in the variants that are about silence."""
     silence_s = settings.idle_s if case.variant in _IDLE else SILENCE_S
-    return Front(settings.members + _SPARE_CONNECTIONS, carries=Carries(upgrade=True, silence_s=silence_s))
+    return ProxySetup(
+        settings.members + _SPARE_CONNECTIONS, carries=Carries(upgrade=True, silence_s=silence_s)
+    )
 
 
 def refuse(case: Case, settings: ChatSettings) -> str | None:
@@ -108,7 +110,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     refuse=refuse,
     brief={
         "variants": ["ours", "restart"],

@@ -1,7 +1,8 @@
 """`python -m bench.scenarios.client.browser`: a headless Chromium that reports what one page received.
 
-The page (backends/pages.py) keeps each message with its moment in `window.got`, until one ends with `end`;
-what the messages mean is the scenario's affair. Chromium is Debian's, driven by playwright ([browser] extra).
+The page (backends/scenarios/page.py) keeps each message with its moment in `window.received`, until
+one ends with `end`; what the messages mean is the scenario's affair. Chromium is Debian's, driven by
+playwright ([browser] extra).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ NEED = Need("playwright", "browser")
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
 """Inside a lab there is no namespace left to give to a sandbox; the only page that it opens is ours."""
-_HAS_ENDED = "() => got.length > 0 && got[got.length - 1][1].endsWith('end')"
+_HAS_ENDED = "() => received.length > 0 && received.at(-1)[1].endsWith('end')"
 _LONGEST_S = 600.0
 _DRAIN_S = 10.0
 
@@ -66,7 +67,7 @@ class PageVisit:
             left_s = _LONGEST_S if go.end_ns is None else (go.end_ns - time.monotonic_ns()) / 1e9 + _DRAIN_S
             await control.run_unless_stopped(self._wait_for_end(self._page, left_s))
             shift_ns = time.time_ns() - time.monotonic_ns()
-            received = await self._page.evaluate("window.got")
+            received = await self._page.evaluate("window.received")
         return {"received": [[round(moment_ms * 1e6) - shift_ns, text] for moment_ms, text in received]}
 
     async def _wait_for_end(self, page: Page, timeout_s: float) -> None:

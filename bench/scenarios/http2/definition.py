@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Figures, Need, Scenario, Variant
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.load import external
 from bench.plan.run_plan import Mode
+from bench.plan.scenario_plan import Case
 from bench.scenarios.http2.conclusion import conclude
 from bench.scenarios.http2.figures import compute_figures
 from bench.scenarios.http2.settings import Http2Settings
@@ -31,7 +31,7 @@ _SPARE = 2
 
 def perform(testbed: Testbed, case: Case, settings: Http2Settings) -> Figures:
     """Send requests in one variant, a slow one among them every so often."""
-    server = testbed.start_server("backends.streams")
+    server = testbed.start_server("backends.scenarios.http2")
     job = {
         **dataclasses.asdict(settings),
         "client": _CLIENT[case.variant],
@@ -44,9 +44,9 @@ def perform(testbed: Testbed, case: Case, settings: Http2Settings) -> Figures:
     return compute_figures(result, server.count())
 
 
-def front(case: Case, settings: Http2Settings) -> Front:
+def proxy_setup(case: Case, settings: Http2Settings) -> ProxySetup:
     """Request HTTP/2 on the hops that the variant has it on."""
-    return Front(
+    return ProxySetup(
         settings.concurrent + _SPARE,
         Mode.SHORT if case.variant == "short" else Mode.KEEPALIVE,
         Carries(
@@ -102,7 +102,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     refuse=refuse,
     default_subjects=("direct", "nginx", "haproxy", "envoy", "caddy", "nghttpx"),
     brief={"variants": ["keep-alive", "one", "h2"], "subjects": ["direct"], "settings": {"duration_s": 2.0}},

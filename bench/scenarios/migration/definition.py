@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
-from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Curves, Figures, Need, Scenario, Variant
-from bench.experiment.front import Front
-from bench.experiment.scenario_roles import Server
+from bench.experiment.proxy_setup import ProxySetup
+from bench.experiment.roles import Server
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import Fault
 from bench.lab import Lab
+from bench.plan.scenario_plan import Case
 from bench.scenarios.migration.conclusion import conclude
 from bench.scenarios.migration.figures import Outage, compute_figures
 from bench.scenarios.migration.network import build_network
@@ -24,9 +24,9 @@ _CLIENTS = 4
 """Connections that a proxy is to be ready for: one client's, and those that it comes back on."""
 
 
-def front(case: Case, settings: MigrationSettings) -> Front:
+def proxy_setup(case: Case, settings: MigrationSettings) -> ProxySetup:
     """Request HTTP/3, a tunnel or a stream that is not cut, whichever the variant has."""
-    return Front(
+    return ProxySetup(
         _CLIENTS,
         carries=Carries(
             upgrade=case.variant.startswith("websocket"),
@@ -42,7 +42,7 @@ def perform(testbed: Testbed, case: Case, settings: MigrationSettings) -> Figure
     issued = certificates.issue(_addresses(testbed.place)) if is_quic else None
     certificate = _write_certificate(testbed.place, issued) if issued is not None and is_direct else ()
     flags = ("--tokens", str(settings.tokens), "--every", str(settings.every_s), *certificate)
-    server = testbed.start_server("backends.answer", *flags)
+    server = testbed.start_server("backends.scenarios.tokens.server", "--shared", *flags)
     address = testbed.start_proxy(server.addresses, None if issued is None else issued.certificate)
     network = build_network(testbed, address, settings.round_trip_s)
     job = {
@@ -128,7 +128,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     default_subjects=_HTTP3,
     brief={
         "variants": ["quic-probe", "sse", "sse-timeout"],

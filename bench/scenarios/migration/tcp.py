@@ -73,7 +73,7 @@ class TcpFollower:
             async for frame in socket:
                 if frame.type is not aiohttp.WSMsgType.TEXT:
                     break  # no pong came in time
-                self._receiver.receive(int(frame.data))
+                self._receiver.receive(int(str(frame.data).partition(" ")[0]))
             if not self._receiver.whole.is_set():
                 self._receiver.ends.append(f"close {socket.close_code}")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Distribution, Figures, Need, Scenario, Variant
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.plan.run_plan import Mode
+from bench.plan.scenario_plan import Case
 from bench.scenarios.push.conclusion import conclude
 from bench.scenarios.push.figures import compute_figures
 from bench.scenarios.push.settings import SPARE_CONNECTIONS, PushSettings, jobs
@@ -21,8 +21,9 @@ _LONGEST_S = 120.0
 
 def perform(testbed: Testbed, case: Case, settings: PushSettings) -> Figures:
     """Run one publisher and all subscribers of a variant, and count what was delivered."""
-    module = "backends.push_picows" if case.variant == "websocket-picows" else "backends.push"
-    server = testbed.start_server(module, "--drop-every", str(settings.drop_every_s))
+    module = "picows_server" if case.variant == "websocket-picows" else "server"
+    flags = ("--drop-every", str(settings.drop_every_s))
+    server = testbed.start_server(f"backends.scenarios.push.{module}", *flags)
     address = testbed.start_proxy(server.addresses)
     testbed.start_clients("bench.scenarios.push.clients", list(jobs(settings, case.variant, address)))
     if settings.browser:
@@ -35,9 +36,9 @@ def perform(testbed: Testbed, case: Case, settings: PushSettings) -> Figures:
     return compute_figures(result, settings)
 
 
-def front(case: Case, settings: PushSettings) -> Front:
+def proxy_setup(case: Case, settings: PushSettings) -> ProxySetup:
     """Request new connections where each request has one, and streams where responses are held."""
-    return Front(
+    return ProxySetup(
         settings.subscribers + SPARE_CONNECTIONS,
         Mode.SHORT if case.variant == "short-poll-new" else Mode.KEEPALIVE,
         Carries(upgrade=case.variant in _SOCKETS, streams=case.variant in _LONG),
@@ -97,7 +98,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     refuse=refuse,
     brief={
         "variants": ["short-poll-new", "long-poll", "sse", "websocket"],

@@ -13,7 +13,7 @@ from bench.experiment.definition import Settings
 SPARE_CONNECTIONS = 64
 """Besides one for each subscriber: the publisher's, a browser's, and those that end as others come."""
 _LARGEST = 64 * 1024 * 1024
-"""Bytes of a message that the servers accept (backends/push.py)."""
+"""Bytes of a message that the servers accept (backends/scenarios/push/server.py)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 from bench.experiment import fd_limits
-from bench.experiment.case import Case
-from bench.experiment.definition import Bars, Column, Curves, Figures, Ground, Need, Scenario, Variant
+from bench.experiment.definition import Bars, Column, Curves, Figures, LabRequest, Need, Scenario, Variant
 from bench.experiment.environments import NACOS
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.plan.run_plan import Mode
+from bench.plan.scenario_plan import Case
 from bench.scenarios.registry.conclusion import conclude
 from bench.scenarios.registry.figures import compute_figures
 from bench.scenarios.registry.settings import RegistrySettings, plan_steps
@@ -31,17 +31,17 @@ _SDK_JOIN_S = 0.3
 """A client of 2.x takes a tenth of a second to connect by itself."""
 
 
-def ground(case: Case, settings: RegistrySettings) -> Ground:
+def lab_request(case: Case, settings: RegistrySettings) -> LabRequest:
     """Request as many addresses as the settings say, where each beat takes a port."""
     count = settings.addresses if case.variant == "http-short" else 1
-    return Ground(count, 1 if case.subject.name in _ONE_ADDRESS else count)
+    return LabRequest(count, 1 if case.subject.name in _ONE_ADDRESS else count)
 
 
-def front(case: Case, settings: RegistrySettings) -> Front | None:
+def proxy_setup(case: Case, settings: RegistrySettings) -> ProxySetup | None:
     """Request new connections where each beat has one, and tunnels where each instance has a stream."""
     if case.variant.startswith(_SDK):
         return None
-    return Front(
+    return ProxySetup(
         settings.connections,
         Mode.SHORT if case.variant == "http-short" else Mode.KEEPALIVE,
         Carries(upgrade=case.variant == "stream", streams=case.variant == "stream"),
@@ -74,7 +74,7 @@ def perform(testbed: Testbed, case: Case, settings: RegistrySettings) -> Figures
         return _perform_sdk(testbed, case, settings)
     style = "stream" if case.variant == "stream" else "http"
     flags = ("--style", style, "--beat", f"{settings.beat_every_s:g}", "--expire", f"{settings.expire_s:g}")
-    server = testbed.start_server("backends.registry", *flags)
+    server = testbed.start_server("backends.scenarios.registry.server", *flags)
     steps = plan_steps(settings)
     job = {
         **dataclasses.asdict(settings),
@@ -94,10 +94,10 @@ def perform(testbed: Testbed, case: Case, settings: RegistrySettings) -> Figures
 def _perform_sdk(testbed: Testbed, case: Case, settings: RegistrySettings) -> Figures:
     """Run a few of Nacos's own clients; what they cost is theirs, and not compared."""
     if case.variant == "sdk-2":
-        server = testbed.start_server("backends.registry_grpc", environment=NACOS)
+        server = testbed.start_server("backends.scenarios.registry.nacos_grpc", environment=NACOS)
     else:
         flags = ("--style", "http", "--expire", f"{settings.expire_s:g}")
-        server = testbed.start_server("backends.registry", *flags)
+        server = testbed.start_server("backends.scenarios.registry.server", *flags)
     settings = dataclasses.replace(
         settings,
         instances=settings.real_instances,
@@ -171,9 +171,9 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     refuse=refuse,
-    ground=ground,
+    lab_request=lab_request,
     brief={
         "variants": ["http-short", "http-kept", "stream"],
         "subjects": ["direct"],

@@ -10,6 +10,7 @@ import errno
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic_ns
 from typing import Any, Protocol
 
@@ -202,7 +203,7 @@ class Fleet:
         instance = self._alive[name] = self._make(name, len(self._alive))
         self._wheel.add(instance, monotonic_ns())
         self._busy.add(instance)
-        self.spawn(self._guarded(instance, instance.join()))
+        self.spawn(self._guarded(instance, instance.join))
 
     def _beat(self, instance: Instance) -> None:
         due_ns = monotonic_ns()
@@ -211,17 +212,20 @@ class Fleet:
             self._counts.late += in_window
             return
         self._busy.add(instance)
-        self.spawn(self._guarded(instance, self._timed(instance, due_ns) if in_window else instance.beat()))
+        action = partial(self._timed, instance, due_ns) if in_window else instance.beat
+        self.spawn(self._guarded(instance, action))
 
     async def _timed(self, instance: Instance, due_ns: int) -> None:
         await instance.beat()
         self._counts.beats += 1
         self._counts.beat.add(monotonic_ns() - due_ns)
 
-    async def _guarded(self, instance: Instance, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, instance: Instance, action: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        # The coroutine is made where it is awaited: a task that is cancelled earlier would never close it.
         try:
             async with self._gate:
-                await work
+                if instance not in self._dead:  # it may have died since the beat was due
+                    await action()
         except OSError as error:
             if instance not in self._dead:  # what dies in the middle of a beat is no failure of the registry
                 self._counts.count_error(error)

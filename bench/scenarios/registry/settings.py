@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from bench.experiment.definition import Ground, Settings
+from bench.experiment.definition import LabRequest, Settings
 
 _LEAST_INSTANCES = 100
 _STEPS_PER_DECADE = 2
@@ -44,7 +44,7 @@ class RegistrySettings(Settings):
     def check(self) -> None:
         """Raise PlanError where a value makes no sense."""
         Settings.check(self)
-        Ground(self.addresses, self.addresses).check("addresses")
+        LabRequest(self.addresses, self.addresses).check("addresses")
 
     @property
     def connections(self) -> int:

@@ -14,7 +14,7 @@ from bench.scenarios.client import requests
 _HEADER = struct.Struct(">HBBQI")
 _ARGUMENTS = struct.Struct(">II")
 _MAGIC, _TWO_WAY_REQUEST, _OK = 0xDABB, 0xC2, 20
-"""Dubbo's framing (backends/calls.py), with the number of Hessian among the flags."""
+"""Dubbo's framing (backends/scenarios/rpc/server.py), with the number of Hessian among the flags."""
 
 
 class CallChannel(Protocol):

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 
-from bench.experiment.case import Case
-from bench.experiment.definition import Bars, Column, Figures, Ground, Scenario, Variant
+from bench.experiment.definition import Bars, Column, Figures, LabRequest, Scenario, Variant
 from bench.experiment.environments import DUBBO
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
+from bench.plan.scenario_plan import Case
 from bench.scenarios.rpc.conclusion import conclude
 from bench.scenarios.rpc.figures import compute_figures
 from bench.scenarios.rpc.settings import RpcSettings
 from bench.subjects.subject import Carries
 
 
-def ground(case: Case, settings: RpcSettings) -> Ground:
+def lab_request(case: Case, settings: RpcSettings) -> LabRequest:
     """Request as many addresses as the settings say, where each call takes a port."""
     count = settings.addresses if case.variant == "short" else 1
-    return Ground(count, 1 if case.subject.name == "direct" else count)
+    return LabRequest(count, 1 if case.subject.name == "direct" else count)
 
 
-def front(case: Case, settings: RpcSettings) -> Front | None:
+def proxy_setup(case: Case, settings: RpcSettings) -> ProxySetup | None:
     """Request a proxy that passes TCP connections through: the calls are Dubbo's own protocol."""
     if case.variant == "sdk":
         return None
-    return Front(settings.connections, carries=Carries(passthrough=True))
+    return ProxySetup(settings.connections, carries=Carries(passthrough=True))
 
 
 def refuse(case: Case, settings: RpcSettings) -> str | None:
@@ -39,7 +39,9 @@ def perform(testbed: Testbed, case: Case, settings: RpcSettings) -> Figures:
     """Have the consumers call, and count what came back."""
     if case.variant == "sdk":
         return _perform_sdk(testbed, settings)
-    server = testbed.start_server("backends.rpc", *(["--ordered"] if case.variant == "ordered-slow" else []))
+    server = testbed.start_server(
+        "backends.scenarios.rpc.server", *(["--ordered"] if case.variant == "ordered-slow" else [])
+    )
     outliers = case.variant.partition("-")[2]
     job = {
         **dataclasses.asdict(settings),
@@ -59,7 +61,7 @@ def perform(testbed: Testbed, case: Case, settings: RpcSettings) -> Figures:
 
 def _perform_sdk(testbed: Testbed, settings: RpcSettings) -> Figures:
     """Have callers share one of Dubbo's own clients; what it costs is its own, and not compared."""
-    server = testbed.start_server("backends.rpc_dubbo", environment=DUBBO)
+    server = testbed.start_server("backends.scenarios.rpc.dubbo_triple", environment=DUBBO)
     job = {"address": server.address, "callers": settings.real_callers, "answer_bytes": settings.answer_bytes}
     testbed.start_clients("bench.scenarios.sdk.dubbo", [job], environment=DUBBO)
     return compute_figures(testbed.run(settings.warmup_s, settings.duration_s), is_paced=False)
@@ -114,8 +116,8 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
-    ground=ground,
+    proxy_setup=proxy_setup,
+    lab_request=lab_request,
     refuse=refuse,
     default_subjects=("direct",),
     brief={

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bench.errors import PlanError
-from bench.experiment.definition import Ground, Settings
+from bench.experiment.definition import LabRequest, Settings
 
 _MIB = 1024 * 1024
 _BODY_MAX = 8 * _MIB
-"""Dubbo's default limit of a message, which the provider keeps to (backends/calls.py)."""
+"""Dubbo's default limit of a message, which the provider keeps to (backends/scenarios/rpc/server.py)."""
 _SPARE_CONNECTIONS = 16
 
 
@@ -41,7 +41,7 @@ class RpcSettings(Settings):
         for name in ("answer_bytes", "large_bytes"):
             if getattr(self, name) > _BODY_MAX:
                 raise PlanError(f"plan: settings.{name} = {getattr(self, name)} must be {_BODY_MAX} or less")
-        Ground(self.addresses).check("addresses")
+        LabRequest(self.addresses).check("addresses")
 
     @property
     def connections(self) -> int:

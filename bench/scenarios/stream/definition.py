@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Curves, Figures, Scenario
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
+from bench.plan.scenario_plan import Case
 from bench.scenarios.stream.conclusion import conclude
 from bench.scenarios.stream.figures import compute_figures
 from bench.scenarios.stream.settings import StreamSettings
@@ -23,7 +23,7 @@ def perform(testbed: Testbed, case: Case, settings: StreamSettings) -> Figures:
     variant = VARIANTS[case.variant]
     flags = ["--tokens", str(settings.tokens), "--every", str(settings.every_s)]
     flags += ["--silence", str(variant.silence_s), *(["--no-accel"] if variant.no_accel else [])]
-    address = testbed.start_proxy(testbed.start_server("backends.stream", *flags).addresses)
+    address = testbed.start_proxy(testbed.start_server("backends.scenarios.tokens.server", *flags).addresses)
     job = {
         "address": address,
         "connections": settings.streams + _SPARE_CONNECTIONS,
@@ -40,13 +40,13 @@ def perform(testbed: Testbed, case: Case, settings: StreamSettings) -> Figures:
     return compute_figures(result, case.variant, settings)
 
 
-def front(case: Case, settings: StreamSettings) -> Front:
+def proxy_setup(case: Case, settings: StreamSettings) -> ProxySetup:
     """Request a tunnel or a stream, nothing special, or nginx with the variant's own settings."""
     variant, clients = VARIANTS[case.variant], settings.streams + _SPARE_CONNECTIONS
     if variant.is_nginx_only:
-        return Front(clients, subject=Nginx(variant.applied))
+        return ProxySetup(clients, subject=Nginx(variant.applied))
     carries = Carries() if variant.plain else Carries(upgrade=variant.socket, streams=not variant.socket)
-    return Front(clients, carries=carries)
+    return ProxySetup(clients, carries=carries)
 
 
 def refuse(case: Case, settings: StreamSettings) -> str | None:
@@ -87,7 +87,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     refuse=refuse,
     default_subjects=("direct", "nginx", "haproxy", "envoy", "caddy", "asyncio"),
     brief={

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Figures, Scenario, Variant
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.load.job import LoadJob
 from bench.plan.run_plan import Mode
+from bench.plan.scenario_plan import Case
 from bench.scenarios.tls import backend
 from bench.scenarios.tls.conclusion import conclude
 from bench.scenarios.tls.figures import compute_figures
@@ -51,11 +51,11 @@ def _start_backend(testbed: Testbed, tls: UpstreamTls | None, settings: TlsSetti
     return server
 
 
-def front(case: Case, settings: TlsSettings) -> Front:
+def proxy_setup(case: Case, settings: TlsSettings) -> ProxySetup:
     """Request the variant's TLS to the server, and a pool or none."""
     tls, is_kept = _upstream(case.variant)
     mode = Mode.KEEPALIVE if is_kept else Mode.SHORT
-    return Front(settings.concurrent + _SPARE, mode, Carries(upstream_tls=tls))
+    return ProxySetup(settings.concurrent + _SPARE, mode, Carries(upstream_tls=tls))
 
 
 def refuse(case: Case, settings: TlsSettings) -> str | None:
@@ -105,7 +105,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     refuse=refuse,
     default_subjects=("nginx",),
     brief={"variants": ["tls13-new", "tls13-resumed", "tls13-kept"], "settings": {"duration_s": 2.0}},
