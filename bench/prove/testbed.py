@@ -34,6 +34,7 @@ from bench.prove.requests import Request
 from bench.prove.rewrite import CERTIFICATE, KEY, ROOT, Listeners
 from bench.subjects.launch import LaunchedProxy
 from bench.subjects.programs import Program
+from bench.subjects.subject import SPARE_FDS
 
 _READY_TIMEOUT_S = 30.0
 _COUNT_TIMEOUT_S = 10.0

@@ -10,6 +10,7 @@ from time import monotonic_ns
 from typing import cast
 
 import pytest
+from bench.scenarios.push.tally import Tally
 
 from bench.errors import PlanError
 from bench.observe.host_observer import HostSample
@@ -21,7 +22,6 @@ from bench.scenarios.push.publisher import Publisher
 from bench.scenarios.push.rising_rate import Step
 from bench.scenarios.push.settings import PushSettings, jobs
 from bench.scenarios.push.subscribers import Crowd, Job
-from bench.scenarios.push.tally import Tally
 
 
 def tally(count: int = 1, stalled: int = 0) -> tuple[Tally, list[str]]:
