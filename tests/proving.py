@@ -20,7 +20,7 @@ from prove.configurations import model
 @cache
 def here() -> dict[str, Program]:
     """Returns the nginx programs that are here, by version."""
-    return {program.version: program for program in programs.found("nginx")}
+    return {program.version: program for program in programs.find_all("nginx")}
 
 
 needs_nginx = needs.program("nginx")

@@ -17,7 +17,7 @@ from bench.experiment.load_clients import LoadClients
 from bench.experiment.schedule import interleave
 from bench.experiment.trial_result import TrialTimes
 from bench.load.job import LoadJob
-from bench.observe.processes import Tree
+from bench.observe.process_tree import ProcessTree
 from bench.prove.accepting import Refusal
 from bench.prove.changes import Ledger
 from bench.prove.http_client import ask
@@ -166,7 +166,7 @@ def _loaded(side: Side, stage: Stage, spot: Spot, request: Request, load: Load) 
     job = _job(stage.doors[spot.site.number], request, load)
     clients = LoadClients(stage.place.hosts["client"], job)
     assert stage.nginx.pid is not None
-    nginx = Tree(stage.nginx.pid)
+    nginx = ProcessTree(stage.nginx.pid)
     before_s = nginx.cpu_s()
     times = TrialTimes.after(time.monotonic_ns(), job.warmup_s, job.duration_s)
     clients.go(times.start_ns)

@@ -13,7 +13,7 @@ import trustme
 from bench.errors import RoleError
 from bench.lab import Host
 from bench.prove.rewrite import CERTIFICATE, KEY, ROOT
-from bench.subjects.launch import Launched, Recipe, launch
+from bench.subjects.launch import LaunchedProxy, LaunchSpec, launch
 from bench.subjects.programs import Program
 from nginx import versions
 from nginx.versions import Version
@@ -83,9 +83,9 @@ class Nginx:
         if code == 0:
             return None
         said = [line for line in process.stderr_lines if "[emerg]" in line]
-        return said[0] if said else process.last_words or f"nginx -t ended with exit code {code}"
+        return said[0] if said else process.exit_message or f"nginx -t ended with exit code {code}"
 
-    def start(self, listen: str) -> Launched:
+    def start(self, listen: str) -> LaunchedProxy:
         """Starts it with the configuration that was checked last."""
-        recipe = Recipe(self.program, listen, {}, ["-t", "-q", *self._arguments], self._arguments)
+        recipe = LaunchSpec(self.program, listen, {}, ["-t", "-q", *self._arguments], self._arguments)
         return launch(self.host, None, recipe)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 
-from bench.lab import confine
+from bench.lab import landlock
 from bench.prove import balancing, requests
 from bench.prove.accepting import Refusal
 from bench.prove.changes import Ledger
@@ -106,7 +106,7 @@ def _unreadable(model: Model, version: Version) -> Refusal | None:
 def _notes(stage: Stage) -> list[str]:
     found = list(stage.place.notes)
     if not stage.confined:
-        why = "no Landlock" if not confine.available() else "no Landlock for ports"
+        why = "no Landlock" if not landlock.abi_version() else "no Landlock for ports"
         found.append(f"this kernel has {why}: that nginx touches nothing rests on what was replaced")
     return found
 
@@ -238,7 +238,7 @@ def _sent(stage: Stage, spot: Spot, asked: Iterable[Request]) -> Answers:
 
 def _complaint(stage: Stage) -> str:
     """Returns the last error that nginx wrote, which may well be about the last request."""
-    words = re.sub(r"^\S+ \S+ \[\w+\] \d+#\d+: (\*\d+ )?", "", stage.nginx.last_words)
+    words = re.sub(r"^\S+ \S+ \[\w+\] \d+#\d+: (\*\d+ )?", "", stage.nginx.exit_message)
     return f" (nginx: {words.partition(', client:')[0]})" if words else ""
 
 

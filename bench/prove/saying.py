@@ -7,7 +7,7 @@ judge either: servers that pass nothing on, limits, caches, logs, code, modules 
 from __future__ import annotations
 
 from bench import lab
-from bench.lab import confine
+from bench.lab import landlock
 from bench.prove.accepting import Refusal, accepted
 from bench.prove.changes import Ledger
 from bench.prove.inventory import scene
@@ -32,7 +32,7 @@ def said(model: Model, program: Program) -> Refusal | None:
         furnish(folder)
         doors = doors_of(found, host, "auto")
         binds = [port_of(address) for each in doors.values() for address in each.addresses]
-        host.call(confine.confine, folder, binds, [])
+        host.call(landlock.restrict, folder, binds, [])
         backends = {spot.number: {peer: [NOWHERE] for peer in spot.peers} for spot in found.spots}
         version = versions.parse(program.version)
         rewriting = Rewriting(found, backends, doors, user(), version, ledger)

@@ -18,16 +18,17 @@ from urllib.parse import unquote
 from bench import lab
 from bench.errors import LabError
 from bench.experiment import fd_limits
-from bench.lab import Host, Lab, Process, confine
-from bench.observe.host import Kernel
-from bench.observe.sides import Ends, survey
+from bench.lab import Host, Lab, Process, landlock
+from bench.observe.host_observer import KernelView
+from bench.observe.time_wait import HostPorts, count_sockets
 from bench.prove.accepting import Refusal, accepted
 from bench.prove.changes import Ledger
 from bench.prove.inventory import MOST_SITES, Peer, Scene
 from bench.prove.nginx_process import Nginx, furnish, user
 from bench.prove.rewrite import CERTIFICATE, KEY, ROOT, Doors, Rewriting
-from bench.subjects.launch import Launched
+from bench.subjects.launch import LaunchedProxy
 from bench.subjects.programs import Program
+from bench.subjects.subject import SPARE_FDS
 from nginx import versions
 
 _READY_TIMEOUT_S = 30.0
@@ -108,8 +109,8 @@ class Stage:
     place: Lab
     doors: dict[int, Doors]
     backends: Backends
-    nginx: Launched
-    kernels: dict[str, Kernel]
+    nginx: LaunchedProxy
+    kernels: dict[str, KernelView]
     folder: Path
     confined: bool
 
@@ -153,7 +154,10 @@ class Stage:
             return None
         own = self.backends.addresses[spot_number].values()
         ports = frozenset(port_of(address) for addresses in own for address in addresses)
-        nginx, backend = survey(near, Ends(connects_to=ports)), survey(far, Ends(listens=ports))
+        nginx, backend = (
+            count_sockets(near, HostPorts(connects_to=ports)),
+            count_sockets(far, HostPorts(listens=ports)),
+        )
         return Ended(nginx.time_wait, backend.time_wait, nginx.moving + backend.moving)
 
 
@@ -191,7 +195,7 @@ def staged(
             return
         running = nginx.start(doors[min(doors)].plain)
         stack.callback(running.stop)
-        kernels = {name: Kernel(place.hosts[name]) for name in ("proxy", "backend")}
+        kernels = {name: KernelView(place.hosts[name]) for name in ("proxy", "backend")}
         for kernel in kernels.values():
             stack.callback(kernel.close)
         yield Stage(place, doors, backends, running, kernels, folder, confined)
@@ -202,13 +206,13 @@ def _confined(folder: Path, doors: Mapping[int, Doors], backends: Backends) -> b
     binds = [port_of(address) for each in doors.values() for address in each.addresses]
     needed = [addresses for each in backends.addresses.values() for addresses in each.values()]
     connects = [port_of(address) for addresses in needed for address in addresses]
-    return confine.confine(folder, binds, connects)
+    return landlock.restrict(folder, binds, connects)
 
 
 def _allow_files(scene: Scene, apart: Mapping[int, int]) -> None:
     """Raises the limit of open files, which every role inherits; LabError where it is too low."""
     addresses = sum(apart.get(spot.number, 1) * len(spot.peers) for spot in scene.spots)
-    most = addresses + _FILES_PER_SPOT * len(scene.spots) + 3 * len(scene.sites) + fd_limits.BESIDE
+    most = addresses + _FILES_PER_SPOT * len(scene.spots) + 3 * len(scene.sites) + SPARE_FDS
     if (allowed := fd_limits.raise_to(most)) < most:
         raise LabError(
             f"{len(scene.spots):,} locations need {most:,} open files in a role, {allowed:,} are allowed; "

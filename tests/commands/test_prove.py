@@ -11,7 +11,7 @@ import pytest
 
 import bench_process
 import nginx
-from prove.proving import command, here, needs_nginx
+from proving import command, here, needs_nginx
 
 CONF = Path(nginx.__file__).parent / "conf"
 KEYS = {"file", "backend_close", "proofs", "load"}

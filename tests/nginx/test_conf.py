@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from prove.proving import here, needs_nginx
 
 import needs
 import nginx
@@ -13,6 +12,7 @@ from bench.prove import runner
 from nginx import versions
 from nginx.check import check, load_model
 from nginx.finding import Severity
+from proving import here, needs_nginx
 from tests.nginx import real
 
 CONF = Path(nginx.__file__).parent / "conf"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prove.proving import command, here, needs_nginx
 
 import needs
 import nginx
@@ -16,6 +15,7 @@ from bench.prove import runner
 from bench.prove.runner import Settings
 from nginx import check
 from nginx.fix import repair as fix
+from proving import command, here, needs_nginx
 
 CONF = Path(nginx.__file__).parent / "conf"
 CORPUS = os.environ.get("BENCH_CORPUS")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nginx.rules import CATALOGUE, Rule
-from prove.proving import here, needs_nginx, proof
+from proving import here, needs_nginx, proof
 
 pytestmark = [needs_nginx, pytest.mark.long]
 

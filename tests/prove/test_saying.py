@@ -10,7 +10,7 @@ import bench_process
 from bench.prove.saying import said
 from nginx import check
 from prove.configurations import model
-from prove.proving import here, needs_nginx
+from proving import here, needs_nginx
 
 pytestmark = needs_nginx
 every_version = pytest.mark.parametrize("version", here())

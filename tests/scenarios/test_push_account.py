@@ -8,7 +8,7 @@ import pytest
 
 from bench.experiment.saturation import SaturationReading
 from bench.experiment.trial_result import MeterReading, TrialResult
-from bench.observe.host import HostSample
+from bench.observe.host_observer import HostSample
 from bench.scenarios.push import figures as account
 from bench.scenarios.push.settings import PushSettings
 

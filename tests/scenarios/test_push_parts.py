@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 
 from bench.errors import PlanError
-from bench.observe.host import HostSample
+from bench.observe.host_observer import HostSample
 from bench.scenarios.client.process import Control, Go
 from bench.scenarios.push import publisher as publishing
 from bench.scenarios.push import rising_rate as limit

@@ -14,7 +14,7 @@ from bench.experiment.trial_result import TrialResult
 from bench.plan.run_plan import Mode
 from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
-from bench.subjects.subject import Carries
+from bench.subjects.subject import Traffic
 
 _SPARE_CONNECTIONS = 16
 _LAST_S = 10.0
@@ -69,7 +69,7 @@ def proxy_setup(case: Case, settings: BrokerSettings) -> ProxySetup | None:
     return ProxySetup(
         settings.consumers + _SPARE_CONNECTIONS,
         Mode.SHORT if case.variant == "short-poll-new" else Mode.KEEPALIVE,
-        Carries(upgrade=case.variant == "push", streams=case.variant in ("long-poll", "push")),
+        Traffic(upgrade=case.variant == "push", streams=case.variant in ("long-poll", "push")),
     )
 
 

@@ -16,7 +16,7 @@ from bench.experiment.trial_result import Fault, TrialResult
 from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
 from bench.scenarios.chat import servers
-from bench.subjects.subject import Carries
+from bench.subjects.subject import Traffic
 
 _SPARE_CONNECTIONS = 64
 _RELOADED = ("nginx", "haproxy")
@@ -86,10 +86,10 @@ def perform(testbed: Testbed, case: Case, settings: ChatSettings) -> Figures:
 
 def proxy_setup(case: Case, settings: ChatSettings) -> ProxySetup:
     """Ask for tunnels, which end when they are silent in the ways that are about silence."""
-    carries = Carries(upgrade=True)
+    carries = Traffic(upgrade=True)
     if case.variant in _IDLE_WAYS:
-        carries = Carries(upgrade=True, silence_s=settings.idle_s)
-    return ProxySetup(settings.connections + _SPARE_CONNECTIONS, carries=carries)
+        carries = Traffic(upgrade=True, silence_s=settings.idle_s)
+    return ProxySetup(settings.connections + _SPARE_CONNECTIONS, traffic=carries)
 
 
 def _happenings(testbed: Testbed, variant: str, settings: ChatSettings) -> list[Fault]:

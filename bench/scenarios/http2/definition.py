@@ -14,7 +14,7 @@ from bench.load import external
 from bench.plan.run_plan import Mode
 from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
-from bench.subjects.subject import Carries
+from bench.subjects.subject import Traffic
 
 _H2 = (Need("h2", "http2"),)
 _CLIENT = {
@@ -71,7 +71,7 @@ def proxy_setup(case: Case, settings: Http2Settings) -> ProxySetup:
     return ProxySetup(
         settings.concurrent + _SPARE,
         Mode.SHORT if case.variant == "short" else Mode.KEEPALIVE,
-        Carries(
+        Traffic(
             client_http="2" if _CLIENT[case.variant] == "http2" else "1.1",
             http2_upstream=case.variant in ("h2", "h1-to-h2"),
         ),

@@ -17,7 +17,7 @@ from bench.runs.record import TrialWarning
 from bench.scenarios.migration import figures as silence
 from bench.scenarios.migration import network
 from bench.subjects import certificates
-from bench.subjects.subject import Carries
+from bench.subjects.subject import Traffic
 
 _HTTP3 = ("direct", "envoy", "caddy")
 _AIOQUIC = (Need("aioquic", "http3"),)
@@ -46,7 +46,7 @@ def proxy_setup(case: Case, settings: MigrationSettings) -> ProxySetup:
     """Ask for HTTP/3, a tunnel or a stream that is not cut, whichever the way has."""
     return ProxySetup(
         _CLIENTS,
-        carries=Carries(
+        traffic=Traffic(
             upgrade=case.variant.startswith("websocket"),
             streams=not case.variant.startswith("keep-alive"),
             client_http="3" if case.variant.startswith("quic") else "1.1",

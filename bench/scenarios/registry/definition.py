@@ -28,7 +28,7 @@ from bench.experiment.trial_result import TrialResult
 from bench.plan.run_plan import Mode
 from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
-from bench.subjects.subject import Carries
+from bench.subjects.subject import Traffic
 
 _LEAST_INSTANCES = 100
 _STEPS_PER_DECADE = 2
@@ -130,7 +130,7 @@ def proxy_setup(case: Case, settings: RegistrySettings) -> ProxySetup | None:
     return ProxySetup(
         settings.connections,
         Mode.SHORT if case.variant == "http-short" else Mode.KEEPALIVE,
-        Carries(upgrade=case.variant == "stream", streams=case.variant == "stream"),
+        Traffic(upgrade=case.variant == "stream", streams=case.variant == "stream"),
         workers=settings.proxy_workers,
     )
 

@@ -15,7 +15,7 @@ from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import TrialResult
 from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
-from bench.subjects.subject import Carries
+from bench.subjects.subject import Traffic
 
 _MIB = 1024 * 1024
 _BODY_MAX = 8 * _MIB
@@ -65,7 +65,7 @@ def proxy_setup(case: Case, settings: RpcSettings) -> ProxySetup | None:
     if case.variant == _REAL:
         return None
     return ProxySetup(
-        settings.callers + settings.pool + _SPARE_CONNECTIONS, carries=Carries(passthrough=True)
+        settings.callers + settings.pool + _SPARE_CONNECTIONS, traffic=Traffic(passthrough=True)
     )
 
 

@@ -15,7 +15,7 @@ from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
 from bench.scenarios.stream.variants import MANNERS
 from bench.subjects.nginx import Nginx
-from bench.subjects.subject import Carries
+from bench.subjects.subject import Traffic
 
 _SPARE_CONNECTIONS = 16
 _BOUND_S = 15.0
@@ -64,8 +64,8 @@ def proxy_setup(case: Case, settings: StreamSettings) -> ProxySetup:
     manner, clients = MANNERS[case.variant], settings.streams + _SPARE_CONNECTIONS
     if manner.is_nginx_only:
         return ProxySetup(clients, subject=Nginx(manner.applied))
-    carries = Carries() if manner.plain else Carries(upgrade=manner.socket, streams=not manner.socket)
-    return ProxySetup(clients, carries=carries)
+    carries = Traffic() if manner.plain else Traffic(upgrade=manner.socket, streams=not manner.socket)
+    return ProxySetup(clients, traffic=carries)
 
 
 def _figures(

@@ -17,7 +17,7 @@ from bench.runs.record import TrialWarning
 from bench.scenarios.tls import backend
 from bench.scenarios.tls.backend import Handshakes
 from bench.subjects import certificates
-from bench.subjects.subject import Carries, UpstreamTls
+from bench.subjects.subject import Traffic, UpstreamTls
 
 _KEYS = ("ecdsa", "rsa")
 _SPARE = 2
@@ -72,7 +72,7 @@ def proxy_setup(case: Case, settings: TlsSettings) -> ProxySetup:
     """Ask for the way's TLS to the server, and for a pool or none."""
     tls, is_kept = _asked(case.variant)
     mode = Mode.KEEPALIVE if is_kept else Mode.SHORT
-    return ProxySetup(settings.concurrent + _SPARE, mode, Carries(upstream_tls=tls))
+    return ProxySetup(settings.concurrent + _SPARE, mode, Traffic(upstream_tls=tls))
 
 
 def refuse(case: Case, settings: TlsSettings) -> str | None:

@@ -14,7 +14,7 @@ import needs
 from bench import lab
 from bench.errors import RoleError
 from bench.lab import Host
-from bench.lab.process import Process
+from bench.lab.role_process import Process
 
 TIMEOUT_S = 60.0
 
@@ -149,7 +149,7 @@ def test_stderr_is_kept_short_and_copied_whole(host: Host, tmp_path: Path) -> No
     role = start(host, "for n in range(1000): print(n, file=sys.stderr)", stderr_path=copy)
     role.wait(TIMEOUT_S)
     assert list(role.stderr_lines) == [str(n) for n in range(800, 1000)]
-    assert role.last_words == "999"
+    assert role.exit_message == "999"
     assert copy.read_text().split() == [str(n) for n in range(1000)]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.observe.counters import CounterFiles, Counters, columns, values
+from bench.observe.tcp_counters import CounterFiles, Counters, columns, values
 
 SNMP = b"""Ip: Forwarding DefaultTTL
 Ip: 2 64

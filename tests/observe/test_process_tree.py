@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import needs
-from bench.observe import processes
-from bench.observe.processes import Memory, Tree
+from bench.observe import process_tree
+from bench.observe.process_tree import Memory, ProcessTree
 
 PRELUDE = """
 import os, sys, time
@@ -66,7 +66,7 @@ def test_the_cpu_of_one_process_is_counted(roles: ExitStack) -> None:
     )
     assert role.popen.stdout is not None
     own = float(role.popen.stdout.readline())
-    tree = Tree(role.popen.pid)
+    tree = ProcessTree(role.popen.pid)
     assert own <= tree.cpu_s() < own + 0.1
     role.go_on()
     own = float(role.popen.stdout.readline())
@@ -93,7 +93,7 @@ say("reaped"); time.sleep(600)
 """,
     )
     role.hear("up")
-    tree = Tree(role.popen.pid)
+    tree = ProcessTree(role.popen.pid)
     role.go_on()
     role.hear("burnt")
     tree.refresh()
@@ -118,7 +118,7 @@ os.wait(); say("reaped"); hear()
 """,
     )
     role.hear("up")
-    tree = Tree(role.popen.pid)
+    tree = ProcessTree(role.popen.pid)
     before = tree.cpu_s()
     role.go_on()
     role.hear("reaped")
@@ -129,7 +129,7 @@ os.wait(); say("reaped"); hear()
 def test_what_a_tree_used_stays_when_all_of_it_has_ended(roles: ExitStack) -> None:
     role = start(roles, "burn(0.1); say('burnt'); hear()")
     role.hear("burnt")
-    tree = Tree(role.popen.pid)
+    tree = ProcessTree(role.popen.pid)
     before = tree.cpu_s()
     role.popen.kill()
     role.popen.wait()
@@ -142,7 +142,7 @@ def test_what_a_tree_used_stays_when_all_of_it_has_ended(roles: ExitStack) -> No
 def test_a_tree_that_never_was_used_nothing(roles: ExitStack) -> None:
     role = start(roles, "")
     role.popen.wait()
-    tree = Tree(role.popen.pid)
+    tree = ProcessTree(role.popen.pid)
     assert (tree.pids, tree.cpu_s(), tree.run_queue_wait_s()) == ([], 0, None)
 
 
@@ -158,7 +158,7 @@ else:
 """,
     )
     role.hear("kept")
-    memory = Tree(role.popen.pid).memory()
+    memory = ProcessTree(role.popen.pid).memory()
     assert memory.rss_mib > 40
     assert memory.uss_mib is not None
     assert 40 < memory.uss_mib <= memory.rss_mib
@@ -172,7 +172,7 @@ def test_memory_that_is_told_in_part_is_not_told() -> None:
 
 
 def test_each_core_has_its_idle_time() -> None:
-    idle = processes.idle_s()
+    idle = process_tree.idle_s()
     assert list(idle) == list(range(len(idle)))
     assert all(seconds > 0 for seconds in idle.values())
 
@@ -181,7 +181,7 @@ def test_each_core_has_its_idle_time() -> None:
 def test_the_wait_in_the_run_queue_only_grows(roles: ExitStack) -> None:
     role = start(roles, "say('up'); hear(); burn(0.1); say('burnt'); hear()")
     role.hear("up")
-    tree = Tree(role.popen.pid)
+    tree = ProcessTree(role.popen.pid)
     before = tree.run_queue_wait_s()
     role.go_on()
     role.hear("burnt")
@@ -193,10 +193,10 @@ def test_the_wait_in_the_run_queue_only_grows(roles: ExitStack) -> None:
 
 def test_ksoftirqd_is_found_among_the_kernels_threads_alone() -> None:
     threads = [path for path in Path("/proc").glob("[0-9]*/comm") if _is_ksoftirqd(path)]
-    seconds = processes.ksoftirqd_s()
+    seconds = process_tree.ksoftirqd_s()
     assert (seconds is None) == (not threads)
     if seconds is not None:
-        assert processes.ksoftirqd_s() >= seconds > 0  # type: ignore[operator]
+        assert process_tree.ksoftirqd_s() >= seconds > 0  # type: ignore[operator]
 
 
 def _is_ksoftirqd(comm: Path) -> bool:

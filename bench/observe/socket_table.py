@@ -8,19 +8,19 @@ import sys
 import numpy as np
 import psutil
 
-from bench.observe import sockets
-from bench.observe.sockets import Sockets
+from bench.observe import sock_diag
+from bench.observe.sock_diag import Sockets
 
 _STATES = {
-    psutil.CONN_ESTABLISHED: sockets.ESTABLISHED,
-    psutil.CONN_SYN_SENT: sockets.SYN_SENT,
-    psutil.CONN_SYN_RECV: sockets.SYN_RECV,
-    psutil.CONN_FIN_WAIT1: sockets.FIN_WAIT1,
-    psutil.CONN_FIN_WAIT2: sockets.FIN_WAIT2,
-    psutil.CONN_TIME_WAIT: sockets.TIME_WAIT,
-    psutil.CONN_CLOSE_WAIT: sockets.CLOSE_WAIT,
-    psutil.CONN_LAST_ACK: sockets.LAST_ACK,
-    psutil.CONN_CLOSING: sockets.CLOSING,
+    psutil.CONN_ESTABLISHED: sock_diag.ESTABLISHED,
+    psutil.CONN_SYN_SENT: sock_diag.SYN_SENT,
+    psutil.CONN_SYN_RECV: sock_diag.SYN_RECV,
+    psutil.CONN_FIN_WAIT1: sock_diag.FIN_WAIT1,
+    psutil.CONN_FIN_WAIT2: sock_diag.FIN_WAIT2,
+    psutil.CONN_TIME_WAIT: sock_diag.TIME_WAIT,
+    psutil.CONN_CLOSE_WAIT: sock_diag.CLOSE_WAIT,
+    psutil.CONN_LAST_ACK: sock_diag.LAST_ACK,
+    psutil.CONN_CLOSING: sock_diag.CLOSING,
 }
 
 
@@ -31,7 +31,7 @@ class SocketTable:
         if sys.platform == "darwin":
             # psutil goes through the files of processes, and a socket in TIME_WAIT belongs to none.
             raise OSError(errno.EOPNOTSUPP, "sockets in TIME_WAIT are not told on macOS")
-        self.dump(sockets.CONNECTED)
+        self.dump(sock_diag.CONNECTED)
 
     def dump(self, states: tuple[int, ...]) -> Sockets:
         """Return all sockets in one of `states`."""

@@ -6,11 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from bench.observe.counters import CounterFiles, Counters
-from bench.observe.processes import Memory, Tree
-from bench.observe.sides import Ends, Gauge, Survey, ports_used_since, survey, time_wait_since
-from bench.observe.sockets import CONNECTED, SockDiag, Sockets
-from bench.observe.table import SocketTable
+from bench.observe.process_tree import Memory, ProcessTree
+from bench.observe.sock_diag import CONNECTED, SockDiag, Sockets
+from bench.observe.socket_table import SocketTable
+from bench.observe.tcp_counters import CounterFiles, Counters
+from bench.observe.time_wait import (
+    HostPorts,
+    KernelGauges,
+    SocketCounts,
+    count_sockets,
+    ports_used_since,
+    time_wait_since,
+)
 
 T = TypeVar("T")
 
@@ -31,7 +38,7 @@ class Place(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class HostTarget:
     """A host to observe: the roots of its role's process trees, and the ports its connections end at."""
 
     place: Place
@@ -48,7 +55,7 @@ class HostSample:
 
     Counters (opens, resets, overflows) count from when the observer was made, `cpu_s` from the start of
     the processes. `time_wait` and `ports_used` are exact once a second, and follow the kernel's gauge
-    in between (sides.py). On loopback all hosts share the kernel's counters, so that these are None.
+    in between (time_wait.py). On loopback all hosts share the kernel's counters, so that these are None.
     """
 
     t_ns: int
@@ -74,11 +81,11 @@ class Peaks:
     uss_mib: float | None = None
 
 
-_NOTHING = Survey(0, 0, 0, 0, 0, 0)
-_NO_GAUGE = Gauge(0, 0)
+_NOTHING = SocketCounts(0, 0, 0, 0, 0, 0)
+_NO_GAUGE = KernelGauges(0, 0)
 
 
-class Kernel:
+class KernelView:
     """The kernel's view of one network namespace: its counters and its table of sockets.
 
     None stands for what this system does not tell; `missing` says what that is. Not for several
@@ -140,19 +147,19 @@ class HostObserver:
     of this one. Not for several threads at once.
     """
 
-    def __init__(self, watched: Watched, is_shared: bool) -> None:
+    def __init__(self, watched: HostTarget, is_shared: bool) -> None:
         self.name = watched.place.name
         self.peaks = Peaks()
         self._is_shared = is_shared
-        self._trees = [Tree(pid) for pid in watched.pids]
+        self._trees = [ProcessTree(pid) for pid in watched.pids]
         self._memory = Memory(0.0, None)
-        self._ends = Ends(watched.listens, watched.connects_to, watched.place.port_range())
+        self._ends = HostPorts(watched.listens, watched.connects_to, watched.place.port_range())
         self._survey, self._gauge = _NOTHING, _NO_GAUGE
         self.weigh()
 
-    def watch(self, pid: int) -> None:
+    def add_process(self, pid: int) -> None:
         """Count the tree under one more process for the role from now on, beside what the others used."""
-        self._trees.append(Tree(pid))
+        self._trees.append(ProcessTree(pid))
 
     def cpu_s(self) -> float:
         """Return the CPU seconds of the role's processes so far."""
@@ -192,10 +199,10 @@ class HostObserver:
         has_two_sides = bool(self._ends.listens and self._ends.connects_to)
         return counters is None or has_two_sides or self._is_shared or counters.time_wait > 0
 
-    def survey(self, counters: Counters | None, sockets: Sockets) -> Survey:
+    def count_sockets(self, counters: Counters | None, sockets: Sockets) -> SocketCounts:
         """Count the host's own among `sockets`; samples follow `counters` from here, where there are any."""
         self._gauge = _NO_GAUGE if counters is None else self._gauge_of(counters)
-        self._survey = survey(sockets, self._ends)
+        self._survey = count_sockets(sockets, self._ends)
         self.peaks = replace(
             self.peaks,
             time_wait=max(self.peaks.time_wait, self._survey.time_wait),
@@ -217,8 +224,10 @@ class HostObserver:
         )
         return self._memory
 
-    def _gauge_of(self, counters: Counters) -> Gauge:
+    def _gauge_of(self, counters: Counters) -> KernelGauges:
         """Return the gauge that samples follow; opens that other hosts share say nothing of this one."""
         if self._is_shared:
-            return Gauge(counters.time_wait, counters.established)
-        return Gauge(counters.time_wait, counters.established, counters.active_opens, counters.passive_opens)
+            return KernelGauges(counters.time_wait, counters.established)
+        return KernelGauges(
+            counters.time_wait, counters.established, counters.active_opens, counters.passive_opens
+        )

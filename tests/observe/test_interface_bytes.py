@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.observe.wire import Bytes, parse
+from bench.observe.interface_bytes import InterfaceBytes, parse
 
 # include/linux/netdevice.h as net/core/net-procfs.c prints it: eight numbers received, eight sent.
 TEXT = """\
@@ -15,8 +15,11 @@ direct:2000000000000 1 0 0 0 0 0 0 3 1 0 0 0 0 0 0
 
 
 def test_interfaces_are_read_by_name_without_the_loopback() -> None:
-    assert parse(TEXT) == {"to-proxy": Bytes(700, 1500), "direct": Bytes(3, 2_000_000_000_000)}
+    assert parse(TEXT) == {
+        "to-proxy": InterfaceBytes(700, 1500),
+        "direct": InterfaceBytes(3, 2_000_000_000_000),
+    }
 
 
 def test_what_came_after_is_told() -> None:
-    assert Bytes(10, 30).since(Bytes(4, 5)) == Bytes(6, 25)
+    assert InterfaceBytes(10, 30).since(InterfaceBytes(4, 5)) == InterfaceBytes(6, 25)

@@ -15,8 +15,8 @@ from typing import IO, ParamSpec, TypeVar
 
 from bench.errors import RoleError
 from bench.lab import sysctl
-from bench.lab.lifeline import Lifeline
-from bench.lab.process import OnEvent, Process, Start, spawn
+from bench.lab.role_process import OnEvent, Process, ProcessSpec, spawn
+from bench.lab.supervisor import Supervisor
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,7 +46,7 @@ class Host:
         self.sources = list(sources)
         """Where its connections to the next role come from."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"host {name}")
-        self._lifeline: Lifeline | None = None
+        self._lifeline: Supervisor | None = None
         self._processes: list[Process] = []
 
     @property
@@ -64,7 +64,7 @@ class Host:
             return _DYNAMIC_PORTS
         return sysctl.port_range(self.call(sysctl.read, sysctl.PORT_RANGE))
 
-    def join(self, lifeline: Lifeline) -> None:
+    def join(self, lifeline: Supervisor) -> None:
         """Have all that is started here live and die with `lifeline`."""
         self.call(lifeline.join)
         self._lifeline = lifeline
@@ -92,7 +92,7 @@ class Host:
         assert self._lifeline is not None, "a host starts nothing before its lab is open"
         with ExitStack() as undo:
             copy = None if stderr_path is None else undo.enter_context(_copy(stderr_path, name))
-            start = Start(name, argv, env, copy, control, on_event)
+            start = ProcessSpec(name, argv, env, copy, control, on_event)
             popen = self.call(_pinned, cpus, spawn, start, self._lifeline.birth())
             undo.pop_all()
         process = Process(start, popen, leads_group=self._lifeline.is_namespace)
@@ -133,7 +133,7 @@ class Lab:
     """Three hosts and the lifeline of all that runs on them. States: open, closed."""
 
     def __init__(
-        self, name: str, hosts: Sequence[Host], lifeline: Lifeline, notes: Sequence[str] = ()
+        self, name: str, hosts: Sequence[Host], lifeline: Supervisor, notes: Sequence[str] = ()
     ) -> None:
         self.name = name
         self.hosts = {host.name: host for host in hosts}

@@ -59,7 +59,7 @@ class _Member:
         return self.own_s + max(self.reaped_s, self.before_s + self.lost_s)
 
 
-class Tree:
+class ProcessTree:
     """The process tree under `pid`, followed from when this is made; its CPU time never goes down.
 
     `cpu_s()` is cheap (a system call a process) and sees the processes known so far; `refresh()`

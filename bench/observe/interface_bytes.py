@@ -8,40 +8,34 @@ on a real wire.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple
 
-T = TypeVar("T")
 _READ_BYTES = 1 << 14
 _SENT = 8
 """Where the bytes sent stand among the numbers of an interface; those received stand first."""
 
 
-class Place(Protocol):
-    """A host of the lab, as far as its wires go."""
-
-    def call(self, function: Callable[[], T]) -> T:
-        """Run `function` in the host's network namespace."""
-
-
-class Bytes(NamedTuple):
+class InterfaceBytes(NamedTuple):
     """What an interface, or several, sent and received so far."""
 
     sent: int
     received: int
 
-    def since(self, earlier: Bytes) -> Bytes:
+    def since(self, earlier: InterfaceBytes) -> InterfaceBytes:
         """Return what came after `earlier`."""
-        return Bytes(self.sent - earlier.sent, self.received - earlier.received)
+        return InterfaceBytes(self.sent - earlier.sent, self.received - earlier.received)
 
 
-class Wires:
-    """The interfaces of one host but its loopback. States: open, closed."""
+class InterfaceCounters:
+    """The interfaces, but for the loopback, of the network namespace in which this is made.
 
-    def __init__(self, place: Place) -> None:
-        self._fd = place.call(_open)
+    States: open, closed.
+    """
 
-    def read(self) -> dict[str, Bytes]:
+    def __init__(self) -> None:
+        self._fd = os.open("/proc/thread-self/net/dev", os.O_RDONLY | os.O_CLOEXEC)
+
+    def read(self) -> dict[str, InterfaceBytes]:
         """Return what each interface carried so far, by its name."""
         return parse(os.pread(self._fd, _READ_BYTES, 0).decode("ascii"))
 
@@ -50,12 +44,8 @@ class Wires:
         os.close(self._fd)
 
 
-def parse(text: str) -> dict[str, Bytes]:
+def parse(text: str) -> dict[str, InterfaceBytes]:
     """Return what /proc/net/dev says, but for the loopback interface."""
     rows = (line.partition(":") for line in text.splitlines()[2:])
     numbers = {name.strip(): list(map(int, rest.split())) for name, _, rest in rows}
-    return {name: Bytes(row[_SENT], row[0]) for name, row in numbers.items() if name != "lo"}
-
-
-def _open() -> int:
-    return os.open("/proc/thread-self/net/dev", os.O_RDONLY | os.O_CLOEXEC)
+    return {name: InterfaceBytes(row[_SENT], row[0]) for name, row in numbers.items() if name != "lo"}

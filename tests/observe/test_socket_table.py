@@ -8,8 +8,8 @@ from typing import Any
 import psutil
 import pytest
 
-from bench.observe.sockets import CONNECTED, SockDiag, Sockets
-from bench.observe.table import SocketTable
+from bench.observe.sock_diag import CONNECTED, SockDiag, Sockets
+from bench.observe.socket_table import SocketTable
 
 
 def of(sockets: Sockets, port: int) -> list[tuple[int, int, int]]:

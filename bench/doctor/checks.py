@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bench.doctor.facts import PROGRAMS, Facts
-from bench.lab import confine, sysctl
+from bench.lab import landlock, sysctl
 from bench.machine import cgroup
 
 _FILES_WANTED = 65536
@@ -66,7 +66,7 @@ def _namespaces(facts: Facts) -> Check:
 
 def _landlock(version: int) -> Check:
     value = f"version {version}: bounds what `bench prove` writes and reaches" if version else "not there"
-    if version >= confine.NETWORK_SINCE:
+    if version >= landlock.NETWORK_SINCE:
         return Check("Landlock", Status.OK, value)
     if version:
         value = f"version {version}: bounds what `bench prove` writes, but knows no ports"

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import needs
-from bench.observe import sockets
-from bench.observe.sockets import CONNECTED, ESTABLISHED, FIN_WAIT2, LISTEN, TIME_WAIT, SockDiag, Sockets
+from bench.observe import sock_diag
+from bench.observe.sock_diag import CONNECTED, ESTABLISHED, FIN_WAIT2, LISTEN, TIME_WAIT, SockDiag, Sockets
 
 SEQ = 0x5EED5EED
 
@@ -91,7 +91,7 @@ DONE = struct.pack("=IHHIIi", 20, 3, 2, SEQ, 77, 0)
 
 
 def decode(*messages: bytes) -> list[tuple[int, int, int]]:
-    found = sockets.decode(np.frombuffer(b"".join(messages), np.uint32), SEQ)
+    found = sock_diag.decode(np.frombuffer(b"".join(messages), np.uint32), SEQ)
     return list(zip(found.state.tolist(), found.local_port.tolist(), found.remote_port.tolist(), strict=True))
 
 

@@ -33,7 +33,7 @@ _SETTLE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class ProcessSpec:
     """What to start, and how it is to be treated."""
 
     name: str
@@ -46,7 +46,7 @@ class Start:
     on_event: OnEvent | None = None
 
 
-def spawn(start: Start, birth: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+def spawn(start: ProcessSpec, birth: Mapping[str, Any]) -> subprocess.Popen[bytes]:
     """Start the process in the namespaces of the calling thread; RoleError where it cannot start."""
     try:
         return subprocess.Popen(
@@ -67,7 +67,7 @@ class Process:
     `pid` is the pid that /proc and psutil show here; a role in a PID namespace knows itself by another.
     """
 
-    def __init__(self, start: Start, popen: subprocess.Popen[bytes], leads_group: bool) -> None:
+    def __init__(self, start: ProcessSpec, popen: subprocess.Popen[bytes], leads_group: bool) -> None:
         self.name = start.name
         self.pid = popen.pid
         self.stdout_lines: deque[str] = deque(maxlen=_TAIL_LINES)
@@ -101,7 +101,7 @@ class Process:
         return self._popen.poll()
 
     @property
-    def last_words(self) -> str:
+    def exit_message(self) -> str:
         """Return the last line that it wrote to stderr, or nothing."""
         return next((line for line in reversed(self.stderr_lines) if line.strip()), "")
 
@@ -130,11 +130,11 @@ class Process:
                         del self._events[index]
                         return event
                 if self._broken is not None:
-                    raise RoleError(self.name, self._broken, self.last_words)
+                    raise RoleError(self.name, self._broken, self.exit_message)
                 if self._silent:
                     break
                 if not self._changed.wait(deadline - time.monotonic()):
-                    raise RoleError(self.name, f"not {name} within {timeout_s:g} s", self.last_words)
+                    raise RoleError(self.name, f"not {name} within {timeout_s:g} s", self.exit_message)
         raise self._gone(f"ended before it was {name}")
 
     def events(self, name: str) -> list[Event]:
@@ -149,7 +149,7 @@ class Process:
         try:
             code = self._popen.wait(timeout_s)
         except subprocess.TimeoutExpired as error:
-            raise RoleError(self.name, f"still runs after {timeout_s:g} s", self.last_words) from error
+            raise RoleError(self.name, f"still runs after {timeout_s:g} s", self.exit_message) from error
         self._settle()
         return code
 
@@ -208,10 +208,10 @@ class Process:
         try:
             code = self._popen.wait(_GRACE_S)
         except subprocess.TimeoutExpired:
-            return RoleError(self.name, f"{reason}; it closed its stdout and still runs", self.last_words)
+            return RoleError(self.name, f"{reason}; it closed its stdout and still runs", self.exit_message)
         self._settle()
         how = f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
-        return RoleError(self.name, f"{reason} ({how})", self.last_words)
+        return RoleError(self.name, f"{reason} ({how})", self.exit_message)
 
     def _read(self, pipe: IO[bytes], take: Callable[[str], None]) -> None:
         with pipe:

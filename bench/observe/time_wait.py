@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.observe.sockets import ESTABLISHED, TIME_WAIT, Sockets
+from bench.observe.sock_diag import ESTABLISHED, TIME_WAIT, Sockets
 
 CLIENT_SIDE, BACKEND_SIDE = "client", "backend"
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class HostPorts:
     """Where a host's connections end: the ports that it listens on, and those that it connects to."""
 
     listens: frozenset[int] = frozenset()
@@ -27,7 +27,7 @@ class Ends:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class SocketCounts:
     """An exact count of a host's sockets."""
 
     time_wait: int
@@ -42,12 +42,12 @@ class Survey:
     """Tuples of addresses and ports that connections to the next role take up: in the range, in any state."""
 
     @property
-    def time_wait_by_side(self) -> dict[str, int]:
+    def time_wait_by_hop(self) -> dict[str, int]:
         """Return the sockets in TIME_WAIT toward the clients, and toward the backend."""
         return {CLIENT_SIDE: self.time_wait_client_side, BACKEND_SIDE: self.time_wait_backend_side}
 
 
-def survey(sockets: Sockets, ends: Ends) -> Survey:
+def count_sockets(sockets: Sockets, ends: HostPorts) -> SocketCounts:
     """Return what `sockets` (connected ones, in any state) amount to on a host with these `ends`."""
     front = _is_one_of(sockets.local_port, ends.listens)
     back = ~front & _is_one_of(sockets.remote_port, ends.connects_to)
@@ -55,7 +55,7 @@ def survey(sockets: Sockets, ends: Ends) -> Survey:
     low, high = ends.port_range
     in_range = (sockets.local_port >= low) & (sockets.local_port <= high)
     toward_client, toward_backend = int((front & waits).sum()), int((back & waits).sum())
-    return Survey(
+    return SocketCounts(
         time_wait=toward_client + toward_backend,
         time_wait_client_side=toward_client,
         time_wait_backend_side=toward_backend,
@@ -74,7 +74,7 @@ def _is_one_of(column: NDArray[np.uint16], ports: frozenset[int]) -> NDArray[np.
 
 
 @dataclass(frozen=True, slots=True)
-class Gauge:
+class KernelGauges:
     """What the kernel's cheap counters say of a namespace at one moment."""
 
     time_wait: int
@@ -88,13 +88,13 @@ class Gauge:
         return self.time_wait + self.established
 
 
-def time_wait_since(last: Survey, then: Gauge, now: Gauge) -> int:
+def time_wait_since(last: SocketCounts, then: KernelGauges, now: KernelGauges) -> int:
     """Return the host's sockets in TIME_WAIT by the gauge's change since the survey `last`."""
     share = last.time_wait / then.time_wait if then.time_wait else 1.0
     return max(0, round(last.time_wait + (now.time_wait - then.time_wait) * min(1.0, share)))
 
 
-def ports_used_since(last: Survey, then: Gauge, now: Gauge) -> int:
+def ports_used_since(last: SocketCounts, then: KernelGauges, now: KernelGauges) -> int:
     """Return the tuples in use toward the next role by the gauge's change since the survey `last`.
 
     New sockets are shared out as the kernel counted opens since then: the host's own (active) take up

@@ -2,7 +2,7 @@
 
 The files are opened once, in the host's namespace, and read again and again by pread, wherever the
 reader lives. `time_wait` is a gauge: the kernel counts FIN-WAIT-2 in its time-wait table with it
-(net/ipv4/tcp_minisocks.c, tcp_time_wait), so that counts that are quoted come from sockets.py.
+(net/ipv4/tcp_minisocks.c, tcp_time_wait), so that counts that are quoted come from sock_diag.py.
 Names: RFC 4022 (TCP-MIB) for snmp, include/uapi/linux/snmp.h for netstat.
 """
 

@@ -8,18 +8,18 @@ import sys
 from pathlib import Path
 
 import needs
-from bench.lab import confine
+from bench.lab import landlock
 
 ROOT = Path(__file__).parents[2]
-needs_landlock = needs.unless(confine.available(), "Landlock", "Linux 5.13 or newer")
+needs_landlock = needs.unless(landlock.abi_version(), "Landlock", "Linux 5.13 or newer")
 
 # Within a process of its own: nobody leaves what it was confined to.
 TRY = """
 import json, socket, subprocess, sys
 from pathlib import Path
-from bench.lab.confine import confine
+from bench.lab.landlock import restrict
 inside, outside, allowed, forbidden = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-is_whole = confine(inside, [allowed], [allowed])
+is_whole = restrict(inside, [allowed], [allowed])
 
 def attempt(act):
     try:

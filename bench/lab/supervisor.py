@@ -22,7 +22,7 @@ from bench.lab import syscalls
 _INIT = Path(__file__).with_name("init.py")
 
 
-class Lifeline:
+class Supervisor:
     """The process that ends when we do (lab/init.py), and the way for roles to be born under it.
 
     States: open, ended. `end()` ends every role; the starter must reap its own children before
@@ -78,24 +78,24 @@ class Lifeline:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def pid_namespace() -> Lifeline:
+def pid_namespace() -> Supervisor:
     """Return a lifeline made of a new PID namespace; OSError where that is not allowed."""
     # unshare(CLONE_NEWPID) marks the thread for good, so that a thread of its own does it.
     folder = _folder()
     with ThreadPoolExecutor(1, thread_name_prefix="pid-namespace") as thread:
         init = thread.submit(_start_in_namespace, folder).result()
     try:
-        return Lifeline(init, folder, os.open(f"/proc/{init.pid}/ns/pid", os.O_RDONLY))
+        return Supervisor(init, folder, os.open(f"/proc/{init.pid}/ns/pid", os.O_RDONLY))
     except OSError as error:
         init.kill()
         init.communicate()
         raise LabError(f"lab: the first process of a PID namespace ended at once: {error}") from error
 
 
-def process_group() -> Lifeline:
+def process_group() -> Supervisor:
     """Return a lifeline made of a process group: what systems without namespaces offer."""
     folder = _folder()
-    return Lifeline(_start(folder, process_group=0), folder, None)
+    return Supervisor(_start(folder, process_group=0), folder, None)
 
 
 def _folder() -> Path:

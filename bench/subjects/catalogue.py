@@ -9,9 +9,9 @@ from bench.subjects.envoy import Envoy
 from bench.subjects.haproxy import HAProxy
 from bench.subjects.nghttpx import Nghttpx
 from bench.subjects.nginx import Nginx
-from bench.subjects.subject import Subject
+from bench.subjects.subject import SubjectAdapter
 
-SUBJECTS: dict[str, type[Subject]] = {
+SUBJECTS: dict[str, type[SubjectAdapter]] = {
     "asyncio": AsyncioProxy,
     "direct": Direct,
     "nginx": Nginx,

@@ -30,20 +30,20 @@ NETWORK_SINCE = 4
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def available() -> int:
+def abi_version() -> int:
     """Returns the version of Landlock's interface that this kernel has, 0 for none."""
     if sys.platform != "linux":
         return 0
     return max(0, int(_libc.syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG)))
 
 
-def confine(folder: Path, binds: Iterable[int], connects: Iterable[int]) -> bool:
+def restrict(folder: Path, binds: Iterable[int], connects: Iterable[int]) -> bool:
     """Lets the calling thread, and what it starts, write below `folder` and use these TCP ports only.
 
     Returns whether the kernel does all of that; an old one may not know of ports, or of Landlock. Reading is
     not restricted. OSError where the kernel refuses.
     """
-    version = available()
+    version = abi_version()
     if version == 0:
         return False
     writing = _WRITE_FILE | _MAKE_AND_REMOVE | sum(bit for since, bit in _SINCE if version >= since)

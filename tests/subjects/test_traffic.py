@@ -12,12 +12,12 @@ import pytest
 
 import needs
 from bench.lab import open_lab
-from bench.subjects.choose import SUBJECTS
-from bench.subjects.subject import Carries
-from subjects.asked import asked
+from bench.subjects.catalogue import SUBJECTS
+from bench.subjects.subject import Traffic
+from subjects.configs import asked
 
 PROXIES = ("nginx@system", "nginx@wheel", "haproxy", "envoy", "caddy", "nghttpx")
-LASTING = Carries(upgrade=True, streams=True)
+LASTING = Traffic(upgrade=True, streams=True)
 BEYOND_EVERY_DEFAULT_S = 80
 """haproxy.cfg's `timeout client` as we write it for ordinary exchanges is the longest that a subject has."""
 
@@ -31,7 +31,7 @@ def front(subject: str) -> Iterator[str]:
         argv = [sys.executable, "-m", "backends.scenarios.push.server", "--control", "--listen", listen]
         feed = place.hosts["backend"].start(argv, name="backend")
         upstreams = feed.wait_event("ready", 60)["listen"]
-        wanted = asked(program=program or None, name=name, upstreams=upstreams, carries=LASTING)
+        wanted = asked(program=program or None, name=name, upstreams=upstreams, traffic=LASTING)
         running = SUBJECTS[name]().start(place.hosts["proxy"], None, wanted)
         try:
             yield f"http://{running.address}"
