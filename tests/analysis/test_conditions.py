@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.analysis import gate
+from bench.analysis import conditions
 from bench.analysis.compare import compare
 from bench.analysis.sides import split
 from bench.errors import PlanError
@@ -38,12 +38,12 @@ def compared():
     ],
 )
 def test_a_condition_bounds_the_ratio_or_the_figure_itself(compared, text, fails):
-    assert bool(gate.failures([gate.condition(text)], compared)) is fails
+    assert bool(conditions.failures([conditions.parse(text)], compared)) is fails
 
 
 def test_a_failure_names_the_side_the_figure_and_the_condition(compared):
-    said = gate.failures(
-        [gate.condition("abs:upstream.connections_opened>1500"), gate.condition("errors>2")], compared
+    said = conditions.failures(
+        [conditions.parse("abs:upstream.connections_opened>1500"), conditions.parse("errors>2")], compared
     )
     assert said == [
         "short: upstream.connections_opened is 2,000, which fails abs:upstream.connections_opened>1500",
@@ -52,7 +52,7 @@ def test_a_failure_names_the_side_the_figure_and_the_condition(compared):
 
 
 def test_what_cannot_be_judged_fails(compared):
-    assert gate.failures([gate.condition("ports.rate_after>0.5")], compared) == [
+    assert conditions.failures([conditions.parse("ports.rate_after>0.5")], compared) == [
         "short: ports.rate_after>0.5 cannot be judged: ports.rate_after was not measured on both sides"
     ]
 
@@ -64,11 +64,11 @@ def test_what_cannot_be_judged_fails(compared):
 )  # fmt: skip
 def test_nonsense_is_refused_with_an_example(text):
     with pytest.raises(PlanError, match="is no condition; write METRIC OP RATIO such as"):
-        gate.condition(text)
+        conditions.parse(text)
 
 
-def test_an_unknown_metric_is_refused_with_those_there_are():
+def test_an_unknown_metric_is_refused_with_those_there_are(compared):
     with pytest.raises(
         PlanError, match=r"'rps' is no metric; there are requests_per_s, .*memory_mib.backend"
     ):
-        gate.condition("rps<0.95")
+        conditions.failures([conditions.parse("rps<0.95")], compared)
