@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.sides import split
-from bench.commands import plan_options
-from bench.plan import toml
+from bench.plan import flags, toml
 from bench.report import text_table
 from bench.report.html import Code, Facts, Page, Picture, Prose, Section, Table
 from bench.report.run import finding, incident, picture, text
@@ -84,7 +83,7 @@ def _sections(run: Run, found: _Finding | None) -> Iterator[Section]:
 
 
 def _asked(values: Mapping[str, Any]) -> Iterator[Code | Prose]:
-    command = plan_options.command(values)
+    command = flags.format_command(values)
     if command is None:
         yield Prose("No flags say all of this plan: put it into a file, as TOML, and run that.")
     yield Code(command or "bench run plan.toml")
