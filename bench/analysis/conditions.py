@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.analysis.compare import Cell, Comparison
+from bench.analysis.sides import AnySide
 from bench.errors import PlanError
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -57,7 +58,7 @@ def failures(conditions: Sequence[Condition], comparison: Comparison) -> list[st
     for each in conditions:
         cells = comparison.row(each.key).cells
         for side, cell in zip(comparison.sides[1:], cells[1:], strict=True):
-            name = side.name if side.subject is None else f"{side.name}, {side.case}"
+            name = _name(side)
             value = _judged(each, cells[0], cell)
             if value is None:
                 reason = f"{each.key} was not measured on both sides"
@@ -68,6 +69,13 @@ def failures(conditions: Sequence[Condition], comparison: Comparison) -> list[st
                 )
                 lines.append(f"{name}: {each.key} is {shown}, which fails {each.text}")
     return lines
+
+
+def _name(side: AnySide) -> str:
+    """Return the name of a side, with its case where there may be several comparisons."""
+    if side.subject is None:
+        return side.name
+    return side.case if side.name in (side.mode, side.subject, side.case) else f"{side.name}, {side.case}"
 
 
 def _judged(each: Condition, first: Cell, cell: Cell) -> float | None:

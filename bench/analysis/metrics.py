@@ -26,7 +26,11 @@ class Metric:
     @property
     def is_timed(self) -> bool:
         """Return whether it is a rate or a time that a busy load generator spoils: counts and CPU stand."""
-        return self.unit in ("1/s", "ms", "s") or self.key in ("late", "never_started")
+        return (
+            self.unit in ("1/s", "ms", "s")
+            or self.key in ("late", "never_started")
+            or self.key.endswith("_s")
+        )
 
     def of(self, trial: TrialRecord) -> float | None:
         """Return the figure of `trial`; None where it was not measured."""

@@ -112,7 +112,8 @@ def select(spec: str, run: RunRecord[Any], measured: Series, case: str = "") -> 
     chosen = tuple(side for side in found if case in ("", side.mode, side.case))
     if not chosen:
         kind = "case" if run.kind == "scenario" else "mode"
-        known = " and ".join(side.case for side in found) or "none"
+        *others, last = [side.case for side in found] or ["none"]
+        known = f"{', '.join(others)} and {last}" if others else last
         raise PlanError(f"{spec}: no trial of that {kind}; the run has {known}")
     return Selected(spec, chosen, bool(case))
 

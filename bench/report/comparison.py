@@ -112,7 +112,7 @@ def _labelled(metric: Metric, compared: Comparison) -> str:
     if metric.key.startswith("second_opinion."):
         tools = text_table.asked(trial for side in compared.sides for trial in side.trials)
         return f"{metric.key} ({tools})"
-    is_in_key = metric.unit in ("", "1/s", "s") or f"_{metric.unit}" in metric.key
+    is_in_key = metric.unit in ("", "1/s", "s", "ratio") or f"_{metric.unit}" in metric.key
     return metric.key if is_in_key else f"{metric.key} ({metric.unit})"
 
 
