@@ -15,7 +15,7 @@ from bench.runs.record import ScenarioRun
 
 
 def result(scenario: Scenario, run: ScenarioRun, picture: Path | None = None) -> str:
-    """Return what `bench scenario run` and `bench scenario show` print."""
+    """Return what `bench scenario run` and `bench show` print."""
     parts = [f"{scenario.title}\n", grid.draw(table(scenario, run))]
     parts += [f"- {said}\n" for said in refusals(run)]
     parts += [grid.notes(warnings(run)), "\n", grid.prose(sentence(scenario, run)), "\n\n"]
