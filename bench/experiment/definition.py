@@ -1,6 +1,6 @@
-"""What a scenario is: the ways of doing one thing, what a trial of each measures, and how it is told.
+"""What a scenario is: the variants of one thing, what a trial of each measures, and how it is shown.
 
-Values and the types of functions; where a trial plays is stage.py, which scenarios there are catalogue.py.
+Values and the types of functions; a trial runs in testbed.py, which scenarios there are is in catalogue.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import PlanError
-from bench.experiment.proxy_setup import ProxySetup
 from bench.plan import run_plan
 from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
@@ -20,6 +19,7 @@ from bench.runs.record import TrialWarning
 if TYPE_CHECKING:
     from bench.analysis.cases import Summary
     from bench.experiment.environments import Environment
+    from bench.experiment.proxy_setup import ProxySetup
     from bench.experiment.testbed import Testbed
 
 _MOST_ADDRESSES = 200
@@ -161,13 +161,13 @@ class LabRequest:
 
 Panel = Bars | Curves | Distribution
 Perform = Callable[["Testbed", Case, Any], Figures]
-"""Plays one trial on the stage; RoleError where a role does not come up."""
+"""Run one trial on the testbed; RoleError where a role does not come up."""
 Conclude = Callable[["Summary"], str]
-"""Returns what the run shows, in one plain sentence, from what was measured."""
-Ask = Callable[[Case, Any], ProxySetup | None]
-"""Returns what a case asks of its proxy; None where it has none."""
+"""Return what the run shows, in one plain sentence, from what was measured."""
+Ask = Callable[[Case, Any], "ProxySetup | None"]
+"""Return what a case asks of its proxy; None where it has none."""
 Refuse = Callable[[Case, Any], str | None]
-"""Returns why a case cannot be measured, in half a sentence; None where it can. What a proxy cannot do need
+"""Return why a case cannot be measured, in half a sentence; None where it can. What a proxy cannot do need
 not be told here: it is asked itself."""
 
 
@@ -200,7 +200,7 @@ class Scenario:
     proxy_setup: Ask
     refuse: Refuse = nothing_refused
     lab_request: Callable[[Case, Any], LabRequest] = plain_lab
-    """Returns what a case asks of its lab."""
+    """Return what a case asks of its lab."""
     subjects: tuple[str, ...] = run_plan.SUBJECTS
     """Those that have a part in it."""
     unfit: str = "has no part in this scenario"
