@@ -159,17 +159,17 @@ def _said(
     if not asked:
         return
     # It opens a lab, which the rest of this command has no use for.
-    from bench.prove.saying import said
+    from bench.prove.nginx_process import run_config_test
     from bench.subjects import programs
 
     if target == "-":
         raise PlanError("--ask takes files and folders: standard input is read once")
     for program in dict.fromkeys(programs.find("nginx", where) for where in asked):
         for model in check.load_models(target, root, handed_over):
-            refusal = said(model, program)
-            if refusal is not None:
-                place = refusal.place or Place(model.configuration.files[0], 0)
-                text = f"[emerg] {refusal.words} (nginx {program.version} -t, on a copy)"
+            rejection = run_config_test(model, program)
+            if rejection is not None:
+                place = rejection.place or Place(model.configuration.files[0], 0)
+                text = f"[emerg] {rejection.message} (nginx {program.version} -t, on a copy)"
                 yield Finding("NX001", Severity.ERROR, place, text, versions=(program.version,))
 
 

@@ -28,7 +28,7 @@ from nginx.loading import sources
 from nginx.model import Model
 
 if TYPE_CHECKING:
-    from bench.prove.testbed import Client
+    from bench.prove.nginx_process import ClientProtocol
 
 _MOST_REQUESTS = 1000
 
@@ -134,14 +134,15 @@ def prove_command(
         click.echo(f"bench prove: {error}", err=True)
         sys.exit(MISUSE)
     from bench.prove import load_test, runner
-    from bench.report.config import load_test as cost_report
+    from bench.prove.testbed import ProofSettings
+    from bench.report.config import load_test as load_report
     from bench.report.config import proof as report
 
-    settings = runner.Settings(opened, backend_close, cast("Client", client), count, wanted)
+    settings = ProofSettings(opened, backend_close, cast("ClientProtocol", client), count, wanted)
     found = [runner.prove(model, program, settings) for program in chosen]
     if not as_json:
-        click.echo(report.proofs(found, backend_close), nl=False)
-    wanted_load = load_test.Load(pairs, duration, locations)
+        click.echo(report.format_proofs(found, backend_close), nl=False)
+    wanted_load = load_test.LoadSettings(pairs, duration, locations)
     paid = [
         each
         for program, proof in zip(chosen, found, strict=True)
@@ -154,7 +155,7 @@ def prove_command(
         proofs = [each.to_json() for each in found]
         click.echo(json.dumps(_answer(file, backend_close, proofs, [each.to_json() for each in paid])))
     elif load:
-        click.echo(f"\n{cost_report.costs(paid)}", nl=False)
+        click.echo(f"\n{load_report.format_costs(paid)}", nl=False)
     sys.exit(0 if all(each.is_sound for each in found) else FINDINGS)
 
 
@@ -184,7 +185,7 @@ def _programs(asked: Sequence[str]) -> list[Program]:
     """Returns the programs that were asked for, or all that are here; PlanError where there is none."""
     if asked:
         return list(dict.fromkeys(programs.find("nginx", where) for where in asked))
-    return programs.found("nginx") or [programs.find("nginx")]
+    return programs.find_all("nginx") or [programs.find("nginx")]
 
 
 def _check_close(close: str) -> None:
