@@ -102,15 +102,8 @@ def _facts(plan: Plan, number: int, mode: Mode, testbed: Testbed, clients: LoadC
     assert testbed.result is not None
     roles = testbed.roles
     served = roles.servers[0].count() if roles.servers else {"accepted": 0, "requests": 0, "closed_first": 0}
-<<<<<<< HEAD
     counted = roles.counted()
     low, high = testbed.place.hosts[run_summary.opener(plan)].port_range()
-=======
-    counted, counters = roles.counted(), seen[opener].counters
-    sockets = seen["proxy"].sockets
-    memory_mib = {host: summary.memory_mib(each) for host, each in seen.items()}
-    low, high = testbed.place.hosts[opener].port_range()
->>>>>>> main
     return RunFacts(
         plan,
         number,
@@ -121,30 +114,10 @@ def _facts(plan: Plan, number: int, mode: Mode, testbed: Testbed, clients: LoadC
         totals=clients.totals,
         seconds=clients.seconds,
         port_range=high - low + 1,
-<<<<<<< HEAD
         accepted=served["accepted"],
         requests=served["requests"],
         lost=served["closed_first"] if counted.lost is None else counted.lost,
         counted=counted,
-=======
-        backend_accepted=served["accepted"],
-        backend_requests=served["requests"],
-        subject_opened=counted.opened,
-        subject_lost=served["closed_first"] if counted.lost is None else counted.lost,
-        subject_errors=counted.errors,
-        kernel_opened=None if counters is None else counters.active_opens,
-        first_exhausted_s=_since(counted.first_exhausted_ns, start_ns),
-        time_wait={
-            host: UNSEEN if memory_mib[host] is None else summary.time_wait(each)
-            for host, each in seen.items()
-        },
-        time_wait_by_hop={} if sockets is None else sockets.time_wait_by_hop,
-        memory_mib=memory_mib,
-        pressure=None if result.interrupted else result.pressure,
-        observer_cpu_share=result.observer_cpu_share,
-        interrupted=result.interrupted or totals.interrupted,
-        notes=summary.lab_warnings(result.notes),
->>>>>>> main
     )
 
 

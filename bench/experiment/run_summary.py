@@ -31,7 +31,7 @@ from bench.runs.record import (
     Upstream,
     Witnesses,
 )
-from bench.subjects.subject import Counted
+from bench.subjects.subject import SubjectCounts
 
 TICK_S = 0.1
 
@@ -58,7 +58,7 @@ class RunFacts:
     """Requests that it answered."""
     lost: int
     """Pooled connections that it ended, as the subject or else the backend counted them."""
-    counted: Counted
+    counted: SubjectCounts
     """What the subject counted, read when the load was over."""
 
     @property
@@ -79,8 +79,8 @@ class RunFacts:
     @property
     def time_wait_by_hop(self) -> dict[str, int]:
         """Return the proxy host's sockets in TIME_WAIT after the drain, by the role at the other end."""
-        survey = self.result.seen["proxy"].survey
-        return {} if survey is None else survey.time_wait_by_side
+        sockets = self.result.seen["proxy"].sockets
+        return {} if sockets is None else sockets.time_wait_by_hop
 
 
 def outcome(facts: RunFacts) -> Outcome[Trial]:
@@ -256,8 +256,8 @@ def _upstream_warnings(facts: RunFacts, upstream: Upstream) -> Iterator[TrialWar
     yield from validity.witness_warnings(upstream)
     yield from validity.race_warnings(upstream, subject.pool_idle_timeout_s, backend.idle_timeout_s)
     if _closes_first(facts) in tuple(ClosesFirst) and "backend" in facts.time_wait_by_hop:
-        survey = facts.result.seen["backend"].survey
-        behind = 0 if survey is None else survey.time_wait
+        sockets = facts.result.seen["backend"].sockets
+        behind = 0 if sockets is None else sockets.time_wait
         yield from validity.closes_first_warnings(
             facts.plan.closes_first, facts.time_wait_by_hop["backend"], behind
         )

@@ -13,14 +13,14 @@ from bench.experiment.run_summary import RunFacts
 from bench.experiment.saturation import SaturationReading
 from bench.experiment.trial_result import MeterReading, TrialResult
 from bench.load.generator import Second, Totals
-from bench.observe.counters import Counters
-from bench.observe.host import HostSample, Peaks
-from bench.observe.sampler import Observed
-from bench.observe.sides import Survey
+from bench.observe.host_observer import HostSample, Peaks
+from bench.observe.sampler import HostObservation
+from bench.observe.tcp_counters import Counters
+from bench.observe.time_wait import SocketCounts
 from bench.plan import run_plan
 from bench.plan.run_plan import Mode
 from bench.runs.record import ERROR_KINDS, ROLES, TimeWait, Trial, Witnesses
-from bench.subjects.subject import Counted
+from bench.subjects.subject import SubjectCounts
 
 S = 10**9
 NO_ERRORS = dict.fromkeys(ERROR_KINDS, 0)
@@ -49,11 +49,11 @@ def samples(ports_per_tick: int) -> tuple[HostSample, ...]:
     )
 
 
-def observed(host: str, opened: int | None, sides: tuple[int, int] | None = (0, 0)) -> Observed:
+def observed(host: str, opened: int | None, sides: tuple[int, int] | None = (0, 0)) -> HostObservation:
     """Return what was seen of a host; `sides` are its TIME_WAIT toward the clients and the backend."""
-    survey = None if sides is None else Survey(sum(sides), *sides, connected=0, moving=0, ports_used=0)
+    sockets = None if sides is None else SocketCounts(sum(sides), *sides, connected=0, moving=0, ports_used=0)
     counters = None if opened is None else COUNTERS._replace(active_opens=opened)
-    return Observed(host, survey, counters, Peaks(rss_mib=1.0))
+    return HostObservation(host, sockets, counters, Peaks(rss_mib=1.0))
 
 
 def readings(pressure: Pressure) -> list[MeterReading]:
@@ -92,7 +92,7 @@ def trial(mode: Mode, asked: dict[str, Any] | None = None, **changes: Any) -> Tr
     facts = RunFacts(
         run_plan.build(asked or {}), 1, mode, "namespaces", "1", result, known["totals"], [LOAD],
         port_range=28_232, accepted=known["accepted"], requests=known["requests"], lost=known["lost"],
-        counted=Counted(opened=known["subject"], errors=known["errors"]),
+        counted=SubjectCounts(opened=known["subject"], errors=known["errors"]),
     )  # fmt: skip
     return run_summary.outcome(facts).trial
 

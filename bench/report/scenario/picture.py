@@ -93,7 +93,7 @@ def _tells(panel: Panel, summary: Summary, series: Series) -> bool:
 
 
 def _draw(axes: Axes, panel: Panel, summary: Summary, series: Series) -> None:
-    title(axes, panel.title, panel.said)
+    title(axes, panel.title, panel.subtitle)
     axes.spines[["top", "right"]].set_visible(False)
     match panel:
         case Bars():
