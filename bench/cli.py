@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench import __version__
+from bench.commands.compare import compare
 from bench.commands.options import json_flag, output_flag
 from bench.commands.plan_options import Amount, overrides, plan_flags
 from bench.errors import BenchError
 from bench.plan import run_plan, toml
 
 if TYPE_CHECKING:
-    from bench.analysis.sides import Side
     from bench.runs.record import Run
 
 INVALID = 1
@@ -172,40 +172,6 @@ def report(run_directory: Path, output: Path | None) -> None:
     click.echo(f"report: {written}")
 
 
-@bench.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN[:MODE]...")
-@click.option("--fail-on", multiple=True, metavar="CONDITION", help="As 'requests_per_s<0.95'.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="The picture's path without its ending."
-)
-@json_flag
-def compare(runs: Sequence[str], fail_on: Sequence[str], output: Path | None, as_json: bool) -> None:
-    """Compare the modes of one run, or two or more runs; the first is what the others are held against.
-
-    A condition names a metric and bounds its ratio to the first side, or with abs: its own value; where it
-    holds the command fails (exit 1): --fail-on 'requests_per_s<0.95' --fail-on 'abs:errors>0'.
-    """
-    from bench.analysis import compare as comparing
-    from bench.analysis import gate, sides
-    from bench.report.run import picture, text
-
-    conditions = [gate.condition(text_) for text_ in fail_on]
-    picked = sides.pick(runs)
-    compared = [comparing.compare(each) for each in picked]
-    failed = [said for comparison in compared for said in gate.failures(conditions, comparison)]
-    pictures = [str(picture.save(each, _picture(output, each, len(picked)))[0]) for each in picked]
-    if as_json:
-        answers = [comparison.to_json() for comparison in compared]
-        click.echo(json.dumps({"comparisons": answers, "pictures": pictures, "failed": failed}))
-    else:
-        for comparison, drawn in zip(compared, pictures, strict=True):
-            click.echo(text.comparison(comparison), nl=False)
-            click.echo(f"picture: {drawn}\n")
-    for said in failed:
-        click.echo(f"bench: {said}", err=True)
-    sys.exit(INVALID if failed else 0)
-
-
 @bench.command(
     "check",
     short_help="Tell what an nginx configuration really does with its upstream connections.",
@@ -345,6 +311,9 @@ def doctor(as_json: bool) -> None:
         click.echo(text.checks(checks), nl=False)
 
 
+bench.add_command(compare)
+
+
 def main() -> None:
     """Run the command line; every failure ends as one line and an exit code."""
     try:
@@ -401,12 +370,6 @@ def _report(done: Run) -> None:
         stem, told = incident_report.PICTURE, incident_report.result
     drawn = Path(done.directory or ".", f"{stem}.png")
     click.echo(told(done, drawn if drawn.exists() else None), nl=False)
-
-
-def _picture(output: Path | None, sides: Sequence[Side], comparisons: int) -> Path:
-    """Return where a comparison's picture goes, without its ending: beside the last run unless told."""
-    stem = output or Path(str(sides[-1].run.directory)) / "compare"
-    return stem if comparisons == 1 else stem.with_name(f"{stem.name}-{sides[0].mode}")
 
 
 def _complain(damage: Sequence[str]) -> None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import PlanError
-from bench.experiment import roles, trial
+from bench.experiment import load_trial as roles
+from bench.experiment import trial
 from bench.experiment.trial import Watch
 from bench.machine import describe
 from bench.plan import run_plan

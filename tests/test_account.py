@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bench.analysis.validity import Pressure
-from bench.experiment import summary
-from bench.experiment.summary import Facts, Served, Window
+from bench.experiment import run_summary as summary
+from bench.experiment.run_summary import Facts, Served, Window
 from bench.plan import run_plan
 from bench.plan.run_plan import Mode
 from bench.runs.record import ERROR_KINDS, Moment, TimeWait, Witnesses

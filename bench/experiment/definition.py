@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import PlanError
 from bench.experiment.case import Case
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.plan import run_plan
 from bench.runs.record import TrialWarning
 
@@ -141,7 +141,7 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class LabRequest:
     """What a trial asks of its lab."""
 
     client_addresses: int = 1
@@ -159,16 +159,16 @@ Perform = Callable[["Testbed", Case, Any], Figures]
 """Plays one trial on the stage; RoleError where a role does not come up."""
 Conclude = Callable[["Summary"], str]
 """Returns what the run shows, in one plain sentence, from what was measured."""
-Ask = Callable[[Case, Any], Front | None]
+Ask = Callable[[Case, Any], ProxySetup | None]
 """Returns what a case asks of its proxy; None where it has none."""
 Refuse = Callable[[Case, Any], str | None]
 """Returns why a case cannot be measured, in half a sentence; None where it can. What a proxy cannot do need
 not be told here: it is asked itself."""
 
 
-def plain_ground(case: Case, settings: Any) -> Ground:
+def plain_lab(case: Case, settings: Any) -> LabRequest:
     """Ask for nothing."""
-    return Ground()
+    return LabRequest()
 
 
 def nothing_refused(case: Case, settings: Any) -> str | None:
@@ -192,9 +192,9 @@ class Scenario:
     panels: tuple[Panel, ...]
     perform: Perform
     conclude: Conclude
-    front: Ask
+    proxy_setup: Ask
     refuse: Refuse = nothing_refused
-    ground: Callable[[Case, Any], Ground] = plain_ground
+    lab_request: Callable[[Case, Any], LabRequest] = plain_lab
     """Returns what a case asks of its lab."""
     subjects: tuple[str, ...] = run_plan.SUBJECTS
     """Those that have a part in it."""

@@ -6,9 +6,9 @@ import time
 from contextlib import ExitStack
 from types import TracebackType
 
-from bench.experiment.saturation import Reading
-from bench.experiment.scenario_roles import ScenarioRoles
-from bench.experiment.trial_result import Edge
+from bench.experiment.roles import Roles
+from bench.experiment.saturation import SaturationReading
+from bench.experiment.trial_result import MeterReading
 from bench.lab import Lab
 from bench.observe.host import HostSample
 from bench.observe.sampler import Observed, Sampler
@@ -26,7 +26,7 @@ _BACK_WIRE = "to-backend"
 class Meter:
     """The observers of one trial. States: set up, started, stopped, closed."""
 
-    def __init__(self, place: Lab, roles: ScenarioRoles, client_cores: set[int] | None, watch: Watch) -> None:
+    def __init__(self, place: Lab, roles: Roles, client_cores: set[int] | None, watch: Watch) -> None:
         low, high = place.hosts["proxy"].port_range()
         is_shared = place.name == "loopback"
         self.samples: list[HostSample] = []
@@ -85,7 +85,7 @@ class Meter:
         """Return what each host shows now."""
         return {host: self._sampler.observe(host) for host in ROLES}
 
-    def edge(self) -> Edge:
+    def edge(self) -> MeterReading:
         """Return what was used and sent up to now."""
         front = back = None
         if self._wires:
@@ -93,9 +93,9 @@ class Meter:
             rows = [read[name] for name in _FRONT_WIRES]
             front = Bytes(sum(row.sent for row in rows), sum(row.received for row in rows))
             back = self._wires["proxy"].read()[_BACK_WIRE]
-        return Edge(
+        return MeterReading(
             moment_ns=time.monotonic_ns(),
-            reading=Reading.now(self._sampler, self._client_cores),
+            reading=SaturationReading.now(self._sampler, self._client_cores),
             cpu_s={host: self._sampler.cpu_s(host) for host in ROLES},
             front=front,
             back=back,

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from bench.experiment import roles, trial
+from bench.experiment import load_trial as roles
+from bench.experiment import trial
 from bench.experiment.trial import Watch
 from bench.machine import describe
 from bench.plan.run_plan import Mode, Plan

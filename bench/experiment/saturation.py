@@ -13,7 +13,7 @@ from bench.observe.sampler import Sampler
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class SaturationReading:
     """What the load workers had waited for, their cores idled and ksoftirqd done, up to one moment."""
 
     moment_ns: int
@@ -22,7 +22,7 @@ class Reading:
     ksoftirqd_s: float | None = None
 
     @classmethod
-    def now(cls, sampler: Sampler, client_cores: Cores) -> Reading:
+    def now(cls, sampler: Sampler, client_cores: Cores) -> SaturationReading:
         """Read all three; no idle time where the workers have no cores of their own."""
         idle = processes.idle_s()
         idle_s = None
@@ -31,7 +31,7 @@ class Reading:
         waited_s, ksoftirqd_s = sampler.run_queue_wait_s("client"), processes.ksoftirqd_s()
         return cls(time.monotonic_ns(), waited_s, idle_s, ksoftirqd_s)
 
-    def until(self, later: Reading) -> Pressure:
+    def until(self, later: SaturationReading) -> Pressure:
         """Return the shares of the time between this moment and a later one."""
         length_s = (later.moment_ns - self.moment_ns) / 1e9
         waits = [

@@ -82,17 +82,19 @@ def _refusal(scenario: Scenario, case: Case, settings: Settings) -> str | None:
     for need in scenario.variant(case.variant).needs:
         if not need.is_met:
             return f"needs {need.said}: {need.remedy}"
-    front = scenario.front(case, settings)
-    return None if front is None else front.refusal(case, scenario.ground(case, settings).proxy_addresses)
+    front = scenario.proxy_setup(case, settings)
+    return (
+        None if front is None else front.refusal(case, scenario.lab_request(case, settings).proxy_addresses)
+    )
 
 
 def _trial(scenario: Scenario, settings: Settings, turn: Turn, lab_name: str, watch: Watch) -> Outcome:
     began_s = time.monotonic()
     case = turn.case
     watch.trial(turn.number, case.name, 0.0, 0.0)
-    ground = asdict(scenario.ground(case, settings))
+    ground = asdict(scenario.lab_request(case, settings))
     with lab.open_lab(lab_name, **ground) as place, ExitStack() as stack:
-        scene = Testbed(place, stack, watch, case, scenario.front(case, settings))
+        scene = Testbed(place, stack, watch, case, scenario.proxy_setup(case, settings))
         figures = scenario.perform(scene, case, settings)
         assert scene.result is not None, f"{scenario.name} never let its clients play"
         roles = scene.roles

@@ -6,7 +6,7 @@ closed loop. In short mode it meets the subject as the trial left it, its ports 
 
 from __future__ import annotations
 
-from bench.experiment.roles import Roles
+from bench.experiment.load_trial import Roles
 from bench.lab import Host
 from bench.load import external
 from bench.load.external import ToolRun

@@ -14,10 +14,10 @@ from typing import Any
 
 from bench.experiment.case import Case
 from bench.experiment.environments import Environment
-from bench.experiment.front import Front
 from bench.experiment.meter import Meter
-from bench.experiment.scenario_roles import ScenarioRoles, Server, port
-from bench.experiment.trial_result import Fault, Moments, TrialResult
+from bench.experiment.proxy_setup import ProxySetup
+from bench.experiment.roles import Roles, Server, port
+from bench.experiment.trial_result import Fault, TrialResult, TrialTimes
 from bench.experiment.window import Window
 from bench.lab import Host, Lab
 from bench.machine import affinity
@@ -32,10 +32,12 @@ _BETWEEN = 100
 class Testbed:
     """One trial's lab and roles. States: setting up (serve, open, clients), played, closed."""
 
-    def __init__(self, place: Lab, stack: ExitStack, watch: Watch, case: Case, front: Front | None) -> None:
+    def __init__(
+        self, place: Lab, stack: ExitStack, watch: Watch, case: Case, front: ProxySetup | None
+    ) -> None:
         """Set the stage in `place` for `case`, whose proxy is to do what `front` says; None: it has none."""
         self.place = place
-        self.roles = ScenarioRoles()
+        self.roles = Roles()
         self.result: TrialResult | None = None
         self._stack = stack
         self._watch = watch
@@ -140,7 +142,7 @@ class Testbed:
         """
         with Meter(self.place, self.roles, self._cores["client"], self._watch) as meter:
             self._meter = meter
-            moments = Moments.after(time.monotonic_ns(), warmup_s, duration_s)
+            moments = TrialTimes.after(time.monotonic_ns(), warmup_s, duration_s)
             window = Window(self.roles, meter, self._watch, moments)
             self.result = window.play(faults, timeout_s, self.place.notes)
         return self.result

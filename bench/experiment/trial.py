@@ -1,6 +1,6 @@
 """One trial, start to end: open the lab, start the roles, send load, observe, count, stop.
 
-This room does and does not decide: what the observations amount to is bench/experiment/summary.py.
+This room does and does not decide: what the observations amount to is bench.experiment.run_summary.py.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from bench import lab
 from bench.analysis import histogram
 from bench.analysis.validity import Pressure
 from bench.errors import RoleError
-from bench.experiment import moments, roles, second_opinion, summary
-from bench.experiment.roles import Roles
-from bench.experiment.saturation import Reading
-from bench.experiment.summary import Facts, Served, Window
+from bench.experiment import load_trial as roles
+from bench.experiment import moments, second_opinion
+from bench.experiment import run_summary as summary
+from bench.experiment.load_trial import Roles
+from bench.experiment.run_summary import Facts, Served, Window
+from bench.experiment.saturation import SaturationReading
 from bench.lab import Lab
 from bench.load.generator import Generator, Second, Totals
 from bench.observe.host import HostSample, Peaks
@@ -133,9 +135,9 @@ def _drive(scene: _Scene, watch: Watch) -> Totals:
         time.sleep(max(0, start_ns - time.monotonic_ns()) / 1e9)
         scene.sampler.start()
         _follow(generator, course, watch, window_ns, "warm-up")
-        before = Reading.now(scene.sampler, scene.roles.client_cores)
+        before = SaturationReading.now(scene.sampler, scene.roles.client_cores)
         _follow(generator, course, watch, end_ns, "window")
-        course.pressure = before.until(Reading.now(scene.sampler, scene.roles.client_cores))
+        course.pressure = before.until(SaturationReading.now(scene.sampler, scene.roles.client_cores))
     except KeyboardInterrupt:
         course.interrupted = True
         generator.stop()

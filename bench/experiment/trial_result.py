@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from bench.experiment.saturation import Reading
+from bench.experiment.saturation import SaturationReading
 from bench.observe.host import HostSample
 from bench.observe.sampler import Observed
 from bench.observe.wire import Bytes
@@ -16,7 +16,7 @@ _HEAD_START_NS = 50_000_000
 """Between the command to go and the first connect: every client has read it by then."""
 
 
-class Moments(NamedTuple):
+class TrialTimes(NamedTuple):
     """The moments of a trial, CLOCK_MONOTONIC in nanoseconds."""
 
     start_ns: int
@@ -26,7 +26,7 @@ class Moments(NamedTuple):
     """The end of the window; None: when the clients are done."""
 
     @classmethod
-    def after(cls, now_ns: int, warmup_s: float, duration_s: float | None) -> Moments:
+    def after(cls, now_ns: int, warmup_s: float, duration_s: float | None) -> TrialTimes:
         """Return those of a trial that is about to begin."""
         start_ns = now_ns + _HEAD_START_NS
         window_ns = start_ns + round(warmup_s * 1e9)
@@ -41,11 +41,11 @@ class Fault(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class MeterReading:
     """What was used and sent up to one edge of the window."""
 
     moment_ns: int
-    reading: Reading
+    reading: SaturationReading
     cpu_s: Mapping[str, float]
     front: Bytes | None
     back: Bytes | None
@@ -57,8 +57,8 @@ class TrialResult:
 
     start_ns: int
     """The moment of the first connect (CLOCK_MONOTONIC)."""
-    first: Edge
-    last: Edge
+    first: MeterReading
+    last: MeterReading
     done: tuple[Event, ...]
     """The last words of each client, in the order in which they were started."""
     samples: tuple[HostSample, ...]

@@ -6,15 +6,15 @@ import time
 from collections.abc import Sequence
 
 from bench.experiment.meter import Meter
-from bench.experiment.scenario_roles import ScenarioRoles
-from bench.experiment.trial_result import Event, Fault, Moments, TrialResult
+from bench.experiment.roles import Roles
+from bench.experiment.trial_result import Event, Fault, TrialResult, TrialTimes
 from bench.progress import Watch
 
 
 class Window:
     """One playing of one cast. States: to come, begun, over."""
 
-    def __init__(self, roles: ScenarioRoles, meter: Meter, watch: Watch, moments: Moments) -> None:
+    def __init__(self, roles: Roles, meter: Meter, watch: Watch, moments: TrialTimes) -> None:
         self._roles = roles
         self._meter = meter
         self._watch = watch

@@ -8,8 +8,8 @@ from typing import Any
 
 from bench.experiment.case import Case
 from bench.experiment.definition import Figures, Scenario, Settings
-from bench.experiment.saturation import Reading
-from bench.experiment.trial_result import Edge, Fault, TrialResult
+from bench.experiment.saturation import SaturationReading
+from bench.experiment.trial_result import Fault, MeterReading, TrialResult
 from bench.observe.host import HostSample
 from bench.plan import run_plan
 from bench.runs.record import ROLES
@@ -66,7 +66,9 @@ class Empty:
             self._now_s = fault.at_s
             fault.act()
         first, last = (
-            Edge(round(at_s * S), Reading(0, [], None), dict.fromkeys(ROLES, used_s), None, None)
+            MeterReading(
+                round(at_s * S), SaturationReading(0, [], None), dict.fromkeys(ROLES, used_s), None, None
+            )
             for at_s, used_s in ((warmup_s, 1.0), (warmup_s + (duration_s or 1.0), 1.5))
         )
         return TrialResult(0, first, last, self._told, self._samples, {}, (), 0.0, False)

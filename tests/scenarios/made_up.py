@@ -17,7 +17,7 @@ from bench.experiment.definition import (
     Settings,
     Variant,
 )
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.runs.record import Percentiles, SubjectRecord, TrialWarning
 from bench.runs.scenario_record import Hop, ScenarioTrial, Use
@@ -37,9 +37,9 @@ def perform(testbed: Testbed, case: Case, settings: Any) -> Figures:
     raise AssertionError(case)
 
 
-def front(case: Case, settings: Any) -> Front:
+def proxy_setup(case: Case, settings: Any) -> ProxySetup:
     """Ask for nothing special."""
-    return Front(clients=3)
+    return ProxySetup(clients=3)
 
 
 def conclude(summary: Summary) -> str:
@@ -68,7 +68,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     subjects=("direct", "nginx"),
 )
 

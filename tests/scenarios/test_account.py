@@ -10,9 +10,9 @@ import pytest
 from bench.experiment import scenario_summary
 from bench.experiment.case import Case
 from bench.experiment.definition import Figures
-from bench.experiment.saturation import Reading
+from bench.experiment.saturation import SaturationReading
 from bench.experiment.scenario_summary import Counts, Facts
-from bench.experiment.trial_result import Edge, TrialResult
+from bench.experiment.trial_result import MeterReading, TrialResult
 from bench.observe.counters import Counters
 from bench.observe.host import Peaks
 from bench.observe.sampler import Observed
@@ -32,9 +32,9 @@ def facts(
     """Return what was observed of an ordinary trial: 12 connections on either hop, 100 units."""
     start_ns = 5_000_000_000
     edges = [
-        Edge(
+        MeterReading(
             moment_ns=start_ns + after_ns,
-            reading=Reading(start_ns + after_ns, [waited_s], idle_s),
+            reading=SaturationReading(start_ns + after_ns, [waited_s], idle_s),
             cpu_s={"client": used_s, "proxy": 2 * used_s, "backend": 3 * used_s},
             front=Bytes(round(1000 * used_s), round(9000 * used_s)),
             back=Bytes(round(2000 * used_s), 0),
@@ -88,7 +88,7 @@ def test_a_warning_that_voids_makes_a_trial_invalid() -> None:
 
 def test_clients_that_had_no_core_void_what_is_not_paced() -> None:
     known = facts()
-    starved = replace(known.result.last, reading=Reading(known.result.last.moment_ns, [1.5], 0.0))
+    starved = replace(known.result.last, reading=SaturationReading(known.result.last.moment_ns, [1.5], 0.0))
     for is_paced, valid in ((True, True), (False, False)):
         result = replace(known.result, last=starved)
         figures = Figures(units=1, is_paced=is_paced)

@@ -72,6 +72,6 @@ def test_a_way_asks_the_proxy_for_what_it_is_about(
     name: str, variant: str, mode: Mode, carries: Carries
 ) -> None:
     scenario = catalogue.load(name)
-    asked = scenario.front(Case(variant, run_plan.Subject(name="nginx")), scenario.settings())
+    asked = scenario.proxy_setup(Case(variant, run_plan.Subject(name="nginx")), scenario.settings())
     assert asked is not None
     assert (asked.mode, asked.carries) == (mode, carries)

@@ -9,8 +9,8 @@ import pytest
 
 from bench.errors import PlanError
 from bench.experiment import scenario_run as runs
-from bench.experiment.definition import Ground, Need, Variant
-from bench.experiment.front import Front
+from bench.experiment.definition import LabRequest, Need, Variant
+from bench.experiment.proxy_setup import ProxySetup
 from bench.plan import scenario_plan as plans
 from bench.subjects.subject import Carries
 from scenarios.made_up import SCENARIO, TeaSettings
@@ -89,8 +89,12 @@ QUIC = Carries(client_http="3")
 def test_what_a_proxy_cannot_do_is_refused_before_anything_starts() -> None:
     asking = replace(
         SCENARIO,
-        front=lambda case, settings: Front(3, carries=QUIC if case.variant == "bag" else Carries()),
-        ground=lambda case, settings: Ground(proxy_addresses=2 if case.variant == "loose-leaf" else 1),
+        proxy_setup=lambda case, settings: ProxySetup(
+            3, carries=QUIC if case.variant == "bag" else Carries()
+        ),
+        lab_request=lambda case, settings: LabRequest(
+            proxy_addresses=2 if case.variant == "loose-leaf" else 1
+        ),
         subjects=("direct", "asyncio"),
         unfit="drinks coffee",
     )

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bench.experiment.saturation import Reading
-from bench.experiment.trial_result import Edge, TrialResult
+from bench.experiment.saturation import SaturationReading
+from bench.experiment.trial_result import MeterReading, TrialResult
 from bench.observe.host import HostSample
 from bench.scenarios.push import account
 from bench.scenarios.push.settings import PushSettings
@@ -23,7 +23,9 @@ def result(
     silent: dict[str, Any] = {"published": 5, "published_total": 6, "published_steps": {}, "behind": []}
     silent |= dict.fromkeys(("delivered", "gaps", "doubled", "reconnects", "refused", "requests"), 0)
     silent |= {"too_large": 0, "stalled_delivered": 0, "delay_us": [], "steps_us": {}}
-    first, last = (Edge(s * 10**9, Reading(s * 10**9, [0.0], 0.0), {}, None, None) for s in (1, 11))
+    first, last = (
+        MeterReading(s * 10**9, SaturationReading(s * 10**9, [0.0], 0.0), {}, None, None) for s in (1, 11)
+    )
     done = tuple({**silent, **told} for told in clients)
     return TrialResult(0, first, last, done, samples, {}, (), 0.0, interrupted)
 

@@ -15,7 +15,7 @@ from bench.experiment.case import Case
 from bench.experiment.environments import NACOS
 from bench.plan import run_plan
 from bench.scenarios.client.process import Go
-from bench.scenarios.registry.definition import RegistrySettings, ground, refuse, steps
+from bench.scenarios.registry.definition import RegistrySettings, lab_request, refuse, steps
 from bench.scenarios.registry.fleet import Fleet, Job, Named, Tally
 from bench.scenarios.registry.news import Change, News
 from bench.scenarios.registry.wheel import Wheel
@@ -85,7 +85,7 @@ def test_the_instances_come_in_steps_up_to_all_of_them() -> None:
 def test_only_what_takes_a_port_for_each_beat_asks_for_addresses(
     variant: str, subject: str, addresses: tuple[int, int]
 ) -> None:
-    asked = ground(Case(variant, run_plan.Subject(name=subject)), RegistrySettings())
+    asked = lab_request(Case(variant, run_plan.Subject(name=subject)), RegistrySettings())
     assert (asked.client_addresses, asked.proxy_addresses) == addresses
 
 

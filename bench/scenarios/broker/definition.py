@@ -9,7 +9,7 @@ from bench.analysis.cases import Summary
 from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Distribution, Figures, Need, Scenario, Settings, Variant
 from bench.experiment.environments import ROCKETMQ
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import TrialResult
 from bench.plan.run_plan import Mode
@@ -60,11 +60,11 @@ def perform(testbed: Testbed, case: Case, settings: BrokerSettings) -> Figures:
     return _figures(testbed.run(settings.warmup_s, settings.duration_s, timeout_s=patience_s + 30.0))
 
 
-def front(case: Case, settings: BrokerSettings) -> Front | None:
+def proxy_setup(case: Case, settings: BrokerSettings) -> ProxySetup | None:
     """Ask for new connections where each pull has one, and for what is held or never ends."""
     if case.variant == _REAL:
         return None
-    return Front(
+    return ProxySetup(
         settings.consumers + _SPARE_CONNECTIONS,
         Mode.SHORT if case.variant == "short-poll-new" else Mode.KEEPALIVE,
         Carries(upgrade=case.variant == "push", streams=case.variant in ("long-poll", "push")),
@@ -177,7 +177,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     refuse=refuse,
     brief={
         "variants": ["short-poll", "long-poll", "push"],

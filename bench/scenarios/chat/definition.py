@@ -11,7 +11,7 @@ from bench.analysis.cases import Summary
 from bench.errors import PlanError
 from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Curves, Figures, Need, Scenario, Settings, Variant
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import Fault, TrialResult
 from bench.runs.record import TrialWarning
@@ -84,12 +84,12 @@ def perform(testbed: Testbed, case: Case, settings: ChatSettings) -> Figures:
     return _figures(result, case, settings)
 
 
-def front(case: Case, settings: ChatSettings) -> Front:
+def proxy_setup(case: Case, settings: ChatSettings) -> ProxySetup:
     """Ask for tunnels, which end when they are silent in the ways that are about silence."""
     carries = Carries(upgrade=True)
     if case.variant in _IDLE_WAYS:
         carries = Carries(upgrade=True, silence_s=settings.idle_s)
-    return Front(settings.connections + _SPARE_CONNECTIONS, carries=carries)
+    return ProxySetup(settings.connections + _SPARE_CONNECTIONS, carries=carries)
 
 
 def _happenings(testbed: Testbed, variant: str, settings: ChatSettings) -> list[Fault]:
@@ -231,7 +231,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     refuse=refuse,
     brief={
         "variants": ["ours", "restart"],

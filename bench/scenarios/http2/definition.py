@@ -9,7 +9,7 @@ from bench.analysis.cases import Row, Summary
 from bench.errors import PlanError
 from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Figures, Need, Scenario, Settings, Variant
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.load import external
 from bench.plan.run_plan import Mode
@@ -66,9 +66,9 @@ def refuse(case: Case, settings: Http2Settings) -> str | None:
     return None
 
 
-def front(case: Case, settings: Http2Settings) -> Front:
+def proxy_setup(case: Case, settings: Http2Settings) -> ProxySetup:
     """Ask for HTTP/2 on the hops that the way has it on."""
-    return Front(
+    return ProxySetup(
         settings.concurrent + _SPARE,
         Mode.SHORT if case.variant == "short" else Mode.KEEPALIVE,
         Carries(
@@ -198,7 +198,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     refuse=refuse,
     default_subjects=("direct", "nginx", "haproxy", "envoy", "caddy", "nghttpx"),
     brief={

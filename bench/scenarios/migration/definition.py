@@ -8,8 +8,8 @@ from typing import Any
 from bench.analysis.cases import Summary
 from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Curves, Figures, Need, Scenario, Settings, Variant
-from bench.experiment.front import Front
-from bench.experiment.scenario_roles import Server
+from bench.experiment.proxy_setup import ProxySetup
+from bench.experiment.roles import Server
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import Fault
 from bench.lab import Lab
@@ -41,9 +41,9 @@ class MigrationSettings(Settings):
     watch_s: float = 9.0
 
 
-def front(case: Case, settings: MigrationSettings) -> Front:
+def proxy_setup(case: Case, settings: MigrationSettings) -> ProxySetup:
     """Ask for HTTP/3, a tunnel or a stream that is not cut, whichever the way has."""
-    return Front(
+    return ProxySetup(
         _CLIENTS,
         carries=Carries(
             upgrade=case.variant.startswith("websocket"),
@@ -233,7 +233,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     default_subjects=_HTTP3,
     brief={
         "variants": ["quic-probe", "sse", "sse-timeout"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Distribution, Figures, Need, Scenario, Variant
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.plan.run_plan import Mode
 from bench.scenarios.push import account, sentence
@@ -34,9 +34,9 @@ def perform(testbed: Testbed, case: Case, settings: PushSettings) -> Figures:
     return account.figures(result, settings, result.done[-1] if settings.browser else None)
 
 
-def front(case: Case, settings: PushSettings) -> Front:
+def proxy_setup(case: Case, settings: PushSettings) -> ProxySetup:
     """Ask for new connections where each request has one, and for what is held or never ends."""
-    return Front(
+    return ProxySetup(
         settings.subscribers + SPARE_CONNECTIONS,
         Mode.SHORT if case.variant == "short-poll-new" else Mode.KEEPALIVE,
         Carries(upgrade=case.variant in _SOCKETS, streams=case.variant in _LONG),
@@ -96,7 +96,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=sentence.conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     refuse=refuse,
     brief={
         "variants": ["short-poll-new", "long-poll", "sse", "websocket"],

@@ -16,14 +16,14 @@ from bench.experiment.definition import (
     Column,
     Curves,
     Figures,
-    Ground,
+    LabRequest,
     Need,
     Scenario,
     Settings,
     Variant,
 )
 from bench.experiment.environments import NACOS
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import TrialResult
 from bench.plan.run_plan import Mode
@@ -82,7 +82,7 @@ class RegistrySettings(Settings):
     def check(self) -> None:
         """Raise PlanError where a value makes no sense."""
         Settings.check(self)
-        Ground(self.addresses, self.addresses).check("addresses")
+        LabRequest(self.addresses, self.addresses).check("addresses")
 
     @property
     def connections(self) -> int:
@@ -117,17 +117,17 @@ def steps(settings: RegistrySettings) -> list[Step]:
     return found
 
 
-def ground(case: Case, settings: RegistrySettings) -> Ground:
+def lab_request(case: Case, settings: RegistrySettings) -> LabRequest:
     """Ask for as many addresses as the settings say, where each beat takes a port."""
     count = settings.addresses if case.variant == "http-short" else 1
-    return Ground(count, 1 if case.subject.name in _ONE_ADDRESS else count)
+    return LabRequest(count, 1 if case.subject.name in _ONE_ADDRESS else count)
 
 
-def front(case: Case, settings: RegistrySettings) -> Front | None:
+def proxy_setup(case: Case, settings: RegistrySettings) -> ProxySetup | None:
     """Ask for new connections where each beat has one, and for tunnels where each instance has a stream."""
     if case.variant.startswith(_REAL):
         return None
-    return Front(
+    return ProxySetup(
         settings.connections,
         Mode.SHORT if case.variant == "http-short" else Mode.KEEPALIVE,
         Carries(upgrade=case.variant == "stream", streams=case.variant == "stream"),
@@ -392,9 +392,9 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     refuse=refuse,
-    ground=ground,
+    lab_request=lab_request,
     brief={
         "variants": ["http-short", "http-kept", "stream"],
         "subjects": ["direct"],

@@ -9,9 +9,9 @@ from bench.analysis import histogram
 from bench.analysis.cases import Summary
 from bench.errors import PlanError
 from bench.experiment.case import Case
-from bench.experiment.definition import Bars, Column, Figures, Ground, Scenario, Settings, Variant
+from bench.experiment.definition import Bars, Column, Figures, LabRequest, Scenario, Settings, Variant
 from bench.experiment.environments import DUBBO
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import TrialResult
 from bench.runs.record import TrialWarning
@@ -51,20 +51,22 @@ class RpcSettings(Settings):
         for name in ("answer_bytes", "large_bytes"):
             if getattr(self, name) > _BODY_MAX:
                 raise PlanError(f"plan: settings.{name} = {getattr(self, name)} must be {_BODY_MAX} or less")
-        Ground(self.addresses).check("addresses")
+        LabRequest(self.addresses).check("addresses")
 
 
-def ground(case: Case, settings: RpcSettings) -> Ground:
+def lab_request(case: Case, settings: RpcSettings) -> LabRequest:
     """Ask for as many addresses as the settings say, where each call takes a port."""
     count = settings.addresses if case.variant == "short" else 1
-    return Ground(count, 1 if case.subject.name == "direct" else count)
+    return LabRequest(count, 1 if case.subject.name == "direct" else count)
 
 
-def front(case: Case, settings: RpcSettings) -> Front | None:
+def proxy_setup(case: Case, settings: RpcSettings) -> ProxySetup | None:
     """Ask for a proxy that passes TCP connections through: the calls are Dubbo's own protocol."""
     if case.variant == _REAL:
         return None
-    return Front(settings.callers + settings.pool + _SPARE_CONNECTIONS, carries=Carries(passthrough=True))
+    return ProxySetup(
+        settings.callers + settings.pool + _SPARE_CONNECTIONS, carries=Carries(passthrough=True)
+    )
 
 
 def refuse(case: Case, settings: RpcSettings) -> str | None:
@@ -213,8 +215,8 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
-    ground=ground,
+    proxy_setup=proxy_setup,
+    lab_request=lab_request,
     refuse=refuse,
     default_subjects=("direct",),
     brief={

@@ -10,7 +10,7 @@ from bench.analysis import histogram
 from bench.analysis.cases import Row, Summary
 from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Curves, Figures, Scenario, Settings
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.runs.record import TrialWarning
 from bench.scenarios.stream.variants import MANNERS
@@ -59,13 +59,13 @@ def perform(testbed: Testbed, case: Case, settings: StreamSettings) -> Figures:
     return _figures(told, shown, case, settings)
 
 
-def front(case: Case, settings: StreamSettings) -> Front:
+def proxy_setup(case: Case, settings: StreamSettings) -> ProxySetup:
     """Ask for a tunnel or a stream, for nothing special, or for nginx with the way's own settings."""
     manner, clients = MANNERS[case.variant], settings.streams + _SPARE_CONNECTIONS
     if manner.is_nginx_only:
-        return Front(clients, subject=Nginx(manner.applied))
+        return ProxySetup(clients, subject=Nginx(manner.applied))
     carries = Carries() if manner.plain else Carries(upgrade=manner.socket, streams=not manner.socket)
-    return Front(clients, carries=carries)
+    return ProxySetup(clients, carries=carries)
 
 
 def _figures(
@@ -168,7 +168,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     refuse=refuse,
     default_subjects=("direct", "nginx", "haproxy", "envoy", "caddy", "asyncio"),
     brief={

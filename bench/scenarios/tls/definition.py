@@ -8,7 +8,7 @@ from bench.analysis.cases import Summary
 from bench.errors import PlanError
 from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Figures, Scenario, Settings, Variant
-from bench.experiment.front import Front
+from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import TrialResult
 from bench.load.job import LoadJob
@@ -68,11 +68,11 @@ def perform(testbed: Testbed, case: Case, settings: TlsSettings) -> Figures:
     return _measured(result, handshakes, tls)
 
 
-def front(case: Case, settings: TlsSettings) -> Front:
+def proxy_setup(case: Case, settings: TlsSettings) -> ProxySetup:
     """Ask for the way's TLS to the server, and for a pool or none."""
     tls, is_kept = _asked(case.variant)
     mode = Mode.KEEPALIVE if is_kept else Mode.SHORT
-    return Front(settings.concurrent + _SPARE, mode, Carries(upstream_tls=tls))
+    return ProxySetup(settings.concurrent + _SPARE, mode, Carries(upstream_tls=tls))
 
 
 def refuse(case: Case, settings: TlsSettings) -> str | None:
@@ -178,7 +178,7 @@ SCENARIO = Scenario(
     ),
     perform=perform,
     conclude=conclude,
-    front=front,
+    proxy_setup=proxy_setup,
     refuse=refuse,
     default_subjects=("nginx",),
     brief={

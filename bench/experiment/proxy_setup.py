@@ -14,7 +14,7 @@ _NOWHERE = "0.0.0.0"
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
+class ProxySetup:
     """What the proxy is to do, whichever it is."""
 
     clients: int
@@ -42,7 +42,7 @@ class Front:
             carries=self.carries,
         )
 
-    def showing(self, certificate: Certificate) -> Front:
+    def showing(self, certificate: Certificate) -> ProxySetup:
         """Return the same with what is shown to clients, which is known once there is a lab."""
         return replace(self, carries=replace(self.carries, certificate=certificate))
 

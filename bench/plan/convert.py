@@ -1,0 +1,134 @@
+"""Plain values, as JSON, TOML and CSV have them, converted to the dataclasses that describe them. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from collections.abc import Iterator
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+UnknownKeys = Literal["ignored", "refused"]
+
+_EXPECTED: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    bool: "true or false",
+    dict: "a table",
+    list: "a list",
+    tuple: "a list",
+}
+_PLURALS = {int: "whole numbers", float: "numbers", str: "texts"}
+
+
+class ConvertError(ValueError):
+    """A value is not what its annotation says; `str()` names the path, the value and what it should be."""
+
+
+def convert(
+    values: Any, kind: type[T], name: str, *, unknown: UnknownKeys = "ignored", from_text: bool = False
+) -> T:
+    """Return `values` as a `kind`, down to the last field; `name` begins the path in errors, or is empty.
+
+    Types are strict: "1" and true are no numbers, NaN and Infinity are refused. With `from_text` every
+    value is a text, as in CSV, and "1" is a number. ConvertError where something is missing or wrong.
+    """
+    if unknown == "refused":
+        _refuse_unknown(values, kind, name)
+    try:
+        converted = msgspec.convert(values, kind, strict=not from_text)
+    except msgspec.ValidationError:
+        raise _first_error(values, kind, name, from_text) from None
+    for path, value in _infinite(converted, name):
+        raise ConvertError(f"{path} = {value!r} is not a finite number")
+    return converted
+
+
+def _refuse_unknown(values: Any, kind: Any, name: str) -> None:
+    for table in filter(dataclasses.is_dataclass, _choices(kind)):
+        known = [each.name for each in dataclasses.fields(table)]
+        for key in values if isinstance(values, dict) else ():
+            if key not in known:
+                raise ConvertError(f"unknown key {_joined(name, key)}; known here: {', '.join(known)}")
+    for part, part_kind, key in _parts(values, kind):
+        _refuse_unknown(part, part_kind, _joined(name, key))
+
+
+def _first_error(value: Any, kind: Any, name: str, from_text: bool) -> ConvertError:
+    """Return the error of the innermost part of `value` that is not what `kind` says."""
+    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+        for each in dataclasses.fields(kind):
+            if each.name not in value and _is_required(each):
+                return ConvertError(f"{_joined(name, each.name)} is missing")
+    for part, part_kind, key in _parts(value, kind):
+        try:
+            msgspec.convert(part, part_kind, strict=not from_text)
+        except msgspec.ValidationError:
+            return _first_error(part, part_kind, _joined(name, key), from_text)
+    return ConvertError(f"{name or 'this'} = {value!r} is not {_expected(kind)}")
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _parts(value: Any, kind: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield each part of `value`, its annotation and its key, where `value` is of the outer `kind`."""
+    for choice in _choices(kind):
+        origin, arguments = typing.get_origin(choice), typing.get_args(choice)
+        if dataclasses.is_dataclass(choice) and isinstance(value, dict):
+            hints = typing.get_type_hints(choice)
+            yield from ((value[key], hint, key) for key, hint in hints.items() if key in value)
+        elif origin is dict and isinstance(value, dict):
+            yield from ((item, arguments[1], key) for key, item in value.items())
+        elif origin in (tuple, list) and isinstance(value, list | tuple):
+            yield from ((item, arguments[0], index) for index, item in enumerate(value))
+
+
+def _choices(kind: Any) -> list[Any]:
+    """Return the members of a union but None, or `kind` alone."""
+    if isinstance(kind, UnionType) or typing.get_origin(kind) is typing.Union:
+        return [each for each in typing.get_args(kind) if each is not NoneType]
+    return [kind]
+
+
+def _expected(kind: Any) -> str:
+    """Return how an error calls what `kind` takes; that nothing is taken too goes without saying."""
+    return " or ".join(dict.fromkeys(map(_expected_one, _choices(kind))))
+
+
+def _expected_one(kind: Any) -> str:
+    origin = typing.get_origin(kind)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return f"one of {', '.join(str(each.value) for each in kind)}"
+    if origin is Literal:
+        return f"one of {', '.join(map(str, typing.get_args(kind)))}"
+    called = _EXPECTED.get(origin or kind, "a table")
+    items = [argument for argument in typing.get_args(kind) if argument is not Ellipsis][-1:]
+    return f"{called} of {_PLURALS[items[0]]}" if items and items[0] in _PLURALS else called
+
+
+def _infinite(values: Any, name: str) -> Iterator[tuple[str, float]]:
+    """Yield the path and the value of each floating-point number that is not finite."""
+    if isinstance(values, float):
+        if not math.isfinite(values):
+            yield name, values
+    elif isinstance(values, dict):
+        for key, value in values.items():
+            yield from _infinite(value, _joined(name, key))
+    elif isinstance(values, list | tuple):
+        for index, value in enumerate(values):
+            yield from _infinite(value, _joined(name, index))
+    elif dataclasses.is_dataclass(values):
+        for each in dataclasses.fields(values):
+            yield from _infinite(getattr(values, each.name), _joined(name, each.name))
+
+
+def _joined(name: str, key: Any) -> str:
+    return f"{name}.{key}" if name else str(key)
