@@ -56,9 +56,9 @@ def run(plan_file: Path | None, output: Path, as_json: bool, quiet: bool, **give
     # Before anything that starts threads: only a process of one thread can take the rights to a lab.
     lab_name = lab.choose("loopback" if asked.subject.target else asked.lab)
     from bench.experiment import run as runs
-    from bench.report.live import watch
+    from bench.report.live import show_live
 
-    with watch(sys.stderr, silent=quiet or as_json) as shown:
+    with show_live(sys.stderr, silent=quiet or as_json) as shown:
         done = runs.perform(asked, lab_name, output, shown)
     _draw(done)
     if as_json:
@@ -81,18 +81,18 @@ def incident(trials: int, duration: float, lab_name: str, output: Path) -> None:
 
     opened = lab.choose(lab_name)
     from bench import incident as staged
-    from bench.report.live import watch
+    from bench.report.live import show_live
     from bench.report.run import incident as report
 
     here, absent = staged.present(list(staged.entrants()))
     _complain(absent)
     if not here:
         sys.exit(ENVIRONMENT)
-    with watch(sys.stderr, silent=False) as shown:
+    with show_live(sys.stderr, silent=False) as shown:
         runs = staged.perform(here, trials, duration, lab_name=opened, root=output, watch=shown)
     directories = [done.directory for done in runs if done.directory is not None]
     if directories:
-        click.echo(report.table(runs), nl=False)
+        click.echo(report.format_tables(runs), nl=False)
         picture, _ = report.save(runs, Path(directories[0]) / report.PICTURE)
         click.echo(f"\nresults: {', '.join(directories)}\npicture: {picture}")
     if any(done.interrupted for done in runs):
@@ -125,8 +125,8 @@ def list_runs(output: Path, as_json: bool) -> None:
         click.echo(json.dumps([*map(read.outline, found), *told]))
     else:
         if found or not scenarios:
-            click.echo(text.listing(found, output), nl=False)
-        click.echo(scenario_text.listing(scenarios), nl=False)
+            click.echo(text.format_list(found, output), nl=False)
+        click.echo(scenario_text.format_list(scenarios), nl=False)
 
 
 @bench.command()
@@ -249,16 +249,16 @@ def tour(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
     from bench.machine import describe
     from bench.report import html
     from bench.report import tour as report
-    from bench.report.live import watch
+    from bench.report.live import show_live
 
     names = [toml.chosen("--step", step, touring.NAMES) for step in steps] or list(touring.NAMES)
     started = datetime.now(UTC)
     root = output / f"{started:%Y%m%dT%H%M%SZ}-tour"
     taken: list[touring.Step] = []
-    with watch(sys.stderr, silent=False) as shown:
+    with show_live(sys.stderr, silent=False) as shown:
         for step in touring.take(names, opened, root, shown):
             taken.append(step)
-            click.echo(f"{report.line(step)}\n")
+            click.echo(f"{report.format_step(step)}\n")
     root.mkdir(parents=True, exist_ok=True)
     html.save(
         report.build_page(taken, describe.describe(), started.isoformat(timespec="seconds")),
@@ -294,7 +294,7 @@ def ceiling(
     if as_json:
         click.echo(json.dumps([remedy.to_json() for remedy in found]))
     else:
-        click.echo(text.remedies(here, rate / per_connection, found), nl=False)
+        click.echo(text.format_ceiling(here, rate / per_connection, found), nl=False)
 
 
 @bench.command()
@@ -308,7 +308,7 @@ def doctor(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(check) for check in checks]))
     else:
-        click.echo(text.checks(checks), nl=False)
+        click.echo(text.format_checks(checks), nl=False)
 
 
 bench.add_command(compare)
@@ -365,9 +365,9 @@ def _report(done: Run) -> None:
     from bench.report.run import incident as incident_report
     from bench.report.run import picture, text
 
-    stem, told = picture.PICTURE, text.result
+    stem, told = picture.PICTURE, text.format_run
     if len(done.subjects) > 1:
-        stem, told = incident_report.PICTURE, incident_report.result
+        stem, told = incident_report.PICTURE, incident_report.format_run
     drawn = Path(done.directory or ".", f"{stem}.png")
     click.echo(told(done, drawn if drawn.exists() else None), nl=False)
 

@@ -92,7 +92,7 @@ def test_a_row_tells_medians_and_who_holds_time_wait() -> None:
         made_up(5, "c", 20.0, 1000, (10, 990)),
         made_up(6, "d", 20.0, 1000, (0, 0)),
     ]
-    rows = report.rows(Run({}, {}, "now", tuple(told)))
+    rows = report.build_rows(Run({}, {}, "now", tuple(told)))
     assert [(row.name, row.rate, row.per_request, row.holder) for row in rows] == [
         ("a", 20.0, 1.0, "proxy"),
         ("b", 99.0, 0.032, "nobody"),
@@ -105,9 +105,9 @@ def test_a_row_tells_medians_and_who_holds_time_wait() -> None:
 def test_time_wait_that_nobody_measured_is_no_zero() -> None:
     unseen = replace(made_up(1, "a", 10.0, 1000, (0, 0)), time_wait_by_hop={})
     run = Run({"backend": {"close": "at-once"}}, {}, "now", (unseen,))
-    (row,) = report.rows(run)
+    (row,) = report.build_rows(run)
     assert (row.proxy_side, row.holder) == (None, "unseen")
-    table = report.part(run)
+    table = report.build_table(run)
     assert table.rows[0][table.columns.index("TIME_WAIT proxy")] == "-"
 
 
@@ -117,7 +117,7 @@ def test_the_sentence_names_the_best_the_worst_and_where_ports_go() -> None:
         made_up(2, "b", 9000.0, 32, (32, 0)),
         made_up(3, "c", 500.0, 1000, (10, 990)),
     ]
-    assert report.sentence(Run({}, {}, "now", tuple(told))) == (
+    assert report.summarize(Run({}, {}, "now", tuple(told))) == (
         "b serves most, 9,000/s on 0.032 connections a request, and c least, 500/s on 1; 1 of 3"
         " configurations reuse their connections, and with 1 the proxy holds TIME_WAIT."
     )
@@ -135,7 +135,7 @@ def test_a_run_of_many_subjects_is_shown_by_subject_and_has_no_sides() -> None:
 def test_the_table_and_the_picture_have_a_part_for_each_backend(tmp_path: Path) -> None:
     trial = made_up(1, "a", 10.0, 1000, (900, 100))
     runs = [Run({"backend": {"close": close}}, {}, "now", (trial,)) for close in CLOSES]
-    text = report.table(runs)
+    text = report.format_tables(runs)
     assert all(f"backend closes {close}" in text for close in CLOSES)
     assert "1.0000" in text
     assert all(path.stat().st_size > 1000 for path in report.save(runs, tmp_path / "incident"))

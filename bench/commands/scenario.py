@@ -65,7 +65,7 @@ def list_scenarios() -> None:
     from bench.report.scenario import text as report
     from bench.scenarios import catalogue
 
-    click.echo(report.catalogue(catalogue.everything()), nl=False)
+    click.echo(report.format_catalogue(catalogue.everything()), nl=False)
 
 
 @scenario_command.command("install")
@@ -103,12 +103,12 @@ def run_scenario(output: Path, as_json: bool, quiet: bool, **given: Any) -> None
     lab_name = lab.choose(str(values.get("lab", "auto")))
     from bench.experiment import scenario_run as runs
     from bench.plan import scenario_plan as plans
-    from bench.report.live import watch
+    from bench.report.live import show_live
 
     scenario = _scenario(values)
     asked = plans.build(scenario, values)
 
-    with watch(sys.stderr, silent=quiet or as_json) as shown:
+    with show_live(sys.stderr, silent=quiet or as_json) as shown:
         done = runs.perform(scenario, asked, lab_name, output, shown)
     picture = draw(scenario, done)
     if as_json:
@@ -174,7 +174,7 @@ def write_page(run_directory: Path, output: Path | None) -> Path:
 
     done = read_scenario.read(run_directory)
     scenario = catalogue.load(done.scenario)
-    drawn = picture.as_svg(scenario, done) if done.trials else None
+    drawn = picture.render_svg(scenario, done) if done.trials else None
     written = output or Path(str(done.directory)) / "report.html"
     html.save(page.build_page(scenario, done, drawn), written)
     return written
@@ -193,7 +193,7 @@ def tell(scenario: Scenario, done: ScenarioRun, picture: Path | None) -> None:
     """Print the run's table and its sentence."""
     from bench.report.scenario import text as report
 
-    click.echo(report.result(scenario, done, picture), nl=False)
+    click.echo(report.format_run(scenario, done, picture), nl=False)
 
 
 def verdict(done: ScenarioRun) -> int:

@@ -1,4 +1,4 @@
-"""How a table becomes plain text, and how a warning is noted below it."""
+"""Format tables, paragraphs, figures and warnings as plain text."""
 
 from __future__ import annotations
 
@@ -7,39 +7,55 @@ from collections.abc import Sequence
 
 from bench.report.html import Table
 
-PROSE_WIDTH = 100
-_WIDTH = 240  # no row is ever folded; a terminal that is narrower folds it
+_PROSE_WIDTH = 100
+_TABLE_WIDTH = 240  # no row is ever folded; a terminal that is narrower folds it
 
 
-def draw(table: Table, are_figures: bool = True) -> str:
+def format_table(table: Table, are_figures: bool = True) -> str:
     """Return `table` as text without colours, as wide as it needs to be.
 
-    The columns after the first hold figures, and so stand to the right, unless told else.
+    The columns after the first hold figures, and so stand to the right, unless `are_figures` is false.
     """
     import io  # noqa: PLC0415
 
     from rich import box  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table as Drawn  # noqa: PLC0415
+    from rich.table import Table as RichTable  # noqa: PLC0415
 
-    drawn = Drawn(box=box.SIMPLE_HEAD, pad_edge=False)
+    grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(table.columns):
         is_figure = are_figures and index > 0
-        drawn.add_column(column, justify="right" if is_figure else "left", no_wrap=index == 0)
+        grid.add_column(column, justify="right" if is_figure else "left", no_wrap=index == 0)
     for row in table.rows:
-        drawn.add_row(*row)
-    console = Console(file=io.StringIO(), width=_WIDTH, color_system=None, legacy_windows=False)
+        grid.add_row(*row)
+    console = Console(file=io.StringIO(), width=_TABLE_WIDTH, color_system=None, legacy_windows=False)
     with console.capture() as captured:
-        console.print(drawn)
+        console.print(grid)
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
 
-def prose(text: str) -> str:
+def format_number(value: float, unit: str = "") -> str:
+    """Return a figure with three significant digits or more; counts (no unit) without a fraction of .0.
+
+    Seconds get a tenth and no more from 1 s on: that is how often the ports are polled.
+    """
+    if abs(value) >= 100 or (unit == "" and value == round(value)):
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= (1 if unit == "s" else 10) else f"{value:.2f}"
+
+
+def format_spread(center: float, low: float, high: float, unit: str) -> str:
+    """Return a median with the least and the greatest value, where they differ: `5 (4 to 6)`."""
+    middle, least, greatest = (format_number(value, unit) for value in (center, low, high))
+    return middle if least == greatest else f"{middle} ({least} to {greatest})"
+
+
+def wrap(text: str) -> str:
     """Return `text` folded to lines that are pleasant to read."""
-    return textwrap.fill(text, PROSE_WIDTH)
+    return textwrap.fill(text, _PROSE_WIDTH)
 
 
-def notes(warnings: Sequence[str]) -> str:
+def format_warnings(warnings: Sequence[str]) -> str:
     """Return warnings as they stand below a table."""
-    folded = (textwrap.wrap(warning, PROSE_WIDTH, break_on_hyphens=False) for warning in warnings)
+    folded = (textwrap.wrap(warning, _PROSE_WIDTH, break_on_hyphens=False) for warning in warnings)
     return "".join("! " + "\n  ".join(lines) + "\n" for lines in folded)

@@ -8,7 +8,7 @@ import pytest
 from bench.load.generator import Second
 from bench.observe.host import HostSample
 from bench.plan.run_plan import Mode
-from bench.report.live import LiveLine, NoLine, watch
+from bench.report.live import LiveLine, SilentLine, show_live
 
 
 class Screen:
@@ -17,7 +17,7 @@ class Screen:
     def __init__(self):
         self.now_s = 100.0
         self.lines = []
-        self.live = LiveLine(lambda line, now_s: self.lines.append(line.text(now_s)), lambda: self.now_s)
+        self.live = LiveLine(lambda state, now_s: self.lines.append(state.format(now_s)), lambda: self.now_s)
         self.live.started(Path("results/x"), 6)
         self.live.trial(2, Mode.SHORT, 1.0, 6.0)
 
@@ -130,8 +130,8 @@ class Terminal(io.StringIO):
 
 @pytest.mark.parametrize(("stream", "silent"), [(io.StringIO(), False), (Terminal(), True)])
 def test_nothing_is_written_where_nobody_looks(stream, silent):
-    with watch(stream, silent) as shown:
-        assert isinstance(shown, NoLine)
+    with show_live(stream, silent) as shown:
+        assert isinstance(shown, SilentLine)
         shown.started(Path("results/x"), 1)
         shown.trial(1, Mode.SHORT, 1.0, 1.0)
         shown.phase("window")
@@ -144,7 +144,7 @@ def test_a_terminal_gets_the_line_and_is_left_clean(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     stream = Terminal()
-    with watch(stream) as shown:
+    with show_live(stream) as shown:
         shown.started(Path("results/x"), 1)
         shown.trial(1, Mode.SHORT, 1.0, 1.0)
         shown.sample(sample("proxy", 9, 20_000), 28_232)

@@ -1,4 +1,4 @@
-"""What stands in the tables of a run: which rows, which figures, as text. Draws nothing."""
+"""Build the tables of a run: which rows and which figures. Draws nothing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from bench.analysis import metrics
 from bench.analysis.metrics import Metric
 from bench.analysis.sides import Side, split
-from bench.report.figures import number
 from bench.report.html import Table
 from bench.report.run import finding
+from bench.report.text_table import format_number, format_spread
 from bench.runs.record import Run, Trial
 
 _SECOND = "second opinion"
@@ -42,7 +42,7 @@ _ROWS = (
     ("late", "late"),
     ("never started", "never_started"),
 )
-_SILENT_AT_ZERO = frozenset(
+_HIDDEN_AT_ZERO = frozenset(
     {"upstream.lost", "late", "never_started", "time_wait.client.peak", "ports.used_peak"}
 )
 ONLY_WITH_CLIFF = "cpu_us_per_request_before_cliff"
@@ -62,29 +62,29 @@ _COLUMNS = (
 )
 
 
-def result(run: Run) -> Table:
+def build_result_table(run: Run) -> Table:
     """Return the medians of each mode over its counted trials, with the least and the greatest."""
     sides = split(run)
     cliff = any(
-        trial.ports.half_range_passed_s is not None for side in sides for trial in finding.shown(side)
+        trial.ports.half_range_passed_s is not None for side in sides for trial in finding.select_trials(side)
     )
     rows = []
     for label, key in _ROWS:
-        samples = [finding.figures(side, key) for side in sides]
-        silent = key in _SILENT_AT_ZERO and not any(map(any, samples))
-        if any(samples) and not silent and (cliff or not key.startswith(ONLY_WITH_CLIFF)):
-            named = label.replace(_SECOND, f"{_SECOND} ({asked(run.trials)})")
-            rows.append((named, *(_spread(sample, metrics.named(key)) for sample in samples)))
-    return Table(("", *(f"{side.name} ({counted(side)})" for side in sides)), rows)
+        samples = [finding.collect_values(side, key) for side in sides]
+        hidden = key in _HIDDEN_AT_ZERO and not any(map(any, samples))
+        if any(samples) and not hidden and (cliff or not key.startswith(ONLY_WITH_CLIFF)):
+            named = label.replace(_SECOND, f"{_SECOND} ({name_tools(run.trials)})")
+            rows.append((named, *(_format_sample(sample, metrics.named(key)) for sample in samples)))
+    return Table(("", *(f"{side.name} ({format_trial_count(side)})" for side in sides)), rows)
 
 
-def asked(trials: Iterable[Trial]) -> str:
+def name_tools(trials: Iterable[Trial]) -> str:
     """Return the tools that gave `trials` a second opinion."""
     opinions = (trial.second_opinion for trial in trials)
     return " and ".join(dict.fromkeys(opinion.tool for opinion in opinions if opinion is not None))
 
 
-def trials(run: Run) -> Table:
+def build_trial_table(run: Run) -> Table:
     """Return a row for each trial, as it was measured, and how each witness counted its connections."""
     shown = [
         (label, metric)
@@ -92,38 +92,36 @@ def trials(run: Run) -> Table:
         if any(map((metric := metrics.named(key)).of, run.trials)) or key == "errors"
     ]
     rows = [
-        (_called(trial), *(_figure(metric, trial) for _, metric in shown), _witnesses(trial))
+        (_name(trial), *(_format_metric(metric, trial) for _, metric in shown), _format_witnesses(trial))
         for trial in run.trials
     ]
     return Table(("trial", *(label for label, _ in shown), "witnesses"), rows)
 
 
-def counted(side: Side) -> str:
+def format_trial_count(side: Side) -> str:
     """Return how many trials of a side there are, and how many of them count."""
-    counts, all_ = len(side.counted), len(side.trials)
-    said = f"{all_} trial{'' if all_ == 1 else 's'}"
-    return said if counts == all_ else f"{counts} of {said}"
+    counted, total = len(side.counted), len(side.trials)
+    label = f"{total} trial{'' if total == 1 else 's'}"
+    return label if counted == total else f"{counted} of {label}"
 
 
-def _spread(values: Sequence[float], metric: Metric) -> str:
+def _format_sample(values: Sequence[float], metric: Metric) -> str:
     if not values:
         return "-"
-    bounds = (statistics.median(values), min(values), max(values))
-    center, low, high = (number(value, metric.unit) for value in bounds)
-    return center if low == high else f"{center} ({low} to {high})"
+    return format_spread(statistics.median(values), min(values), max(values), metric.unit)
 
 
-def _figure(metric: Metric, trial: Trial) -> str:
+def _format_metric(metric: Metric, trial: Trial) -> str:
     value = metric.of(trial)
-    return "-" if value is None else number(value, metric.unit)
+    return "-" if value is None else format_number(value, metric.unit)
 
 
-def _called(trial: Trial) -> str:
+def _name(trial: Trial) -> str:
     state = "" if trial.valid else ", invalid"
     return f"{trial.trial} {trial.mode}{', interrupted' if trial.interrupted else state}"
 
 
-def _witnesses(trial: Trial) -> str:
+def _format_witnesses(trial: Trial) -> str:
     counts = trial.upstream.witnesses.counts()
     if len(set(counts.values())) == 1:
         return f"{len(counts)} agree" if len(counts) > 1 else f"{next(iter(counts))} alone"

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 from bench.analysis import sides
 from bench.errors import ResultsError
-from bench.report.canvas import Drawn
 from bench.report.run import picture
-from bench.report.run.panels import _apart
+from bench.report.run.lines import _move_apart
+from bench.report.style import ColouredSides
 from bench.runs import read, timeline
 from synthetic import KEEPALIVE, SHORT, SHORT_BACKEND_CLOSES, SHORT_LOOPBACK, SHORT_NARROW, write
 
@@ -123,10 +123,10 @@ def test_a_picture_that_cannot_be_written_is_named(cliff, tmp_path):
 
 def test_a_mode_keeps_its_colour_and_several_runs_have_one_each(tmp_path):
     pair = sides.split(read.read(write(tmp_path, CLIFF, trials=1, duration_s=0.5)))
-    short, keepalive = Drawn.of(pair).colours
-    assert Drawn.of(pair[::-1]).colours == (keepalive, short)
-    assert Drawn.of(pair[1:]).colours == (keepalive,)
-    assert len(set(Drawn.of([pair[0]] * 3).colours)) == 3
+    short, keepalive = ColouredSides.of(pair).colours
+    assert ColouredSides.of(pair[::-1]).colours == (keepalive, short)
+    assert ColouredSides.of(pair[1:]).colours == (keepalive,)
+    assert len(set(ColouredSides.of([pair[0]] * 3).colours)) == 3
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_a_mode_keeps_its_colour_and_several_runs_have_one_each(tmp_path):
         ([], [], []),
     ],
 )
-def test_labels_are_moved_apart(wanted, heights, placed):
-    assert _apart(wanted, heights) == pytest.approx(placed)
+def test_labels_are_moved_move_apart(wanted, heights, placed):
+    assert _move_apart(wanted, heights) == pytest.approx(placed)
 
 
 @pytest.mark.parametrize(("errors", "said"), [(0, "0.0/s"), (7, "errors only")])

@@ -39,7 +39,7 @@ def same(name, said, tmp_path):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_is_told_in_a_table_a_sentence_and_the_next_command(folder, tmp_path, name):
-    same(name, text.result(read.read(folder(name))), tmp_path)
+    same(name, text.format_run(read.read(folder(name))), tmp_path)
 
 
 def test_a_comparison_of_two_modes_with_enough_trials_has_intervals_and_tests(folder, tmp_path):
@@ -72,11 +72,11 @@ def test_warnings_are_told_once_with_the_trials_that_carry_them(folder):
         dataclasses.replace(third, warnings=(warning,), valid=False, interrupted=True),
     )
     run = dataclasses.replace(run, trials=spoilt)
-    assert text.warnings(run) == [
+    assert text.summarize_warnings(run) == [
         "trial 1, 3, short (invalid): the load generator waited; use fewer connections",
         "trial 3, short: interrupted; left out of comparisons",
     ]
-    assert "short (0 of 2 trials)" in text.result(run)
+    assert "short (0 of 2 trials)" in text.format_run(run)
 
 
 def test_warnings_with_one_remedy_stand_together_and_those_of_all_are_told_once(folder):
@@ -86,7 +86,7 @@ def test_warnings_with_one_remedy_stand_together_and_those_of_all_are_told_once(
     second = dataclasses.replace(
         run.trials[1], mode="short", warnings=(lab, TrialWarning("busy", "it waited 7%", "rest"))
     )
-    assert text.warnings(dataclasses.replace(run, trials=(first, second))) == [
+    assert text.summarize_warnings(dataclasses.replace(run, trials=(first, second))) == [
         "every trial: ports are used again after a second",
         "trial 1, short: it waited 9%; trial 2, short: it waited 7%; rest",
     ]
@@ -98,24 +98,24 @@ def test_what_was_not_measured_has_no_row(folder):
         dataclasses.replace(trial, time_wait=dict.fromkeys(("client", "proxy", "backend"), UNSEEN))
         for trial in run.trials
     )
-    assert "TIME_WAIT" in text.result(run)
-    assert "TIME_WAIT" not in text.result(dataclasses.replace(run, trials=blind))
+    assert "TIME_WAIT" in text.format_run(run)
+    assert "TIME_WAIT" not in text.format_run(dataclasses.replace(run, trials=blind))
 
 
 def test_a_run_without_a_trial_has_nothing_to_tell(folder):
     run = dataclasses.replace(read.read(folder("cliff")), trials=())
-    assert "No trial was finished, so there is nothing to tell." in text.result(run)
-    assert finding.next_command(run) == "bench doctor"
+    assert "No trial was finished, so there is nothing to tell." in text.format_run(run)
+    assert finding.suggest_command(run) == "bench doctor"
 
 
 def test_runs_are_listed_with_what_cannot_be_read(tmp_path):
     write(tmp_path, {"short": SHORT, "keepalive": KEEPALIVE}, trials=1)
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "run.jsonl").write_text("?")
-    said = text.listing(read.runs(tmp_path), tmp_path)
+    said = text.format_list(read.runs(tmp_path), tmp_path)
     assert "20260314T150926Z-both-asyncio   2026-03-14T15:09:26+00:00        2   short 1," in said
     assert f"! {tmp_path / 'x' / 'run.jsonl'}:1: not the header of a run: no JSON (Expecting value" in said
-    assert text.listing([], tmp_path) == f"{tmp_path} holds no run; `bench run` makes one\n"
+    assert text.format_list([], tmp_path) == f"{tmp_path} holds no run; `bench run` makes one\n"
 
 
 def test_a_cliff_that_not_every_trial_met_is_told_as_such(folder):
@@ -124,7 +124,7 @@ def test_a_cliff_that_not_every_trial_met_is_told_as_such(folder):
     ports = dataclasses.replace(first.ports, half_range_passed_s=None, rate_before=None, rate_after=None)
     spared = dataclasses.replace(first, ports=ports)
     run = dataclasses.replace(run, trials=(spared, *run.trials[1:]))
-    assert "half of its 28,232 ports after 1.5 s (in 2 of 3 trials) and went from" in finding.sentence(run)
+    assert "half of its 28,232 ports after 1.5 s (in 2 of 3 trials) and went from" in finding.summarize(run)
 
 
 @pytest.mark.parametrize(
@@ -141,21 +141,21 @@ def test_what_keep_alive_cost_is_told(tmp_path, lost, failed, said):
     (trial,) = run.trials
     upstream = dataclasses.replace(trial.upstream, lost=lost)
     trial = dataclasses.replace(trial, upstream=upstream, errors={**trial.errors, "status": failed})
-    assert said in finding.sentence(dataclasses.replace(run, trials=(trial,)))
+    assert said in finding.summarize(dataclasses.replace(run, trials=(trial,)))
 
 
 def test_nothing_is_said_of_connections_that_nobody_counted(tmp_path):
     run = read.read(write(tmp_path, {"keepalive": KEEPALIVE}, trials=1))
     uncounted = dataclasses.replace(run.trials[0], upstream=Upstream(None, None, None))
     run = dataclasses.replace(run, trials=(uncounted,))
-    assert finding.sentence(run) == "Keepalive was answered at 13,025/s."
-    assert "connection" not in text.result(run)
+    assert finding.summarize(run) == "Keepalive was answered at 13,025/s."
+    assert "connection" not in text.format_run(run)
 
 
 def test_reading_and_telling_needs_no_heavy_library():
     """`bench list` and `bench show` start at once: heavy libraries come in where they are used."""
-    heavy = "{'numpy', 'scipy', 'matplotlib', 'rich', 'hdrh'}"
-    rooms = "runs.read, machine.describe, analysis.gate, report.run.text, report.run.picture, report.live"
+    heavy = "{'numpy', 'scipy', 'matplotlib', 'rich', 'hdrh', 'jinja2'}"
+    rooms = "runs.read, machine.describe, analysis.gate, report.run.text, report.run.page, report.live"
     code = "; ".join(f"import bench.{room}" for room in rooms.split(", "))
     done = subprocess.run(
         [sys.executable, "-c", f"{code}; import sys; print(sorted({heavy} & set(sys.modules)))"],
