@@ -11,7 +11,7 @@ export PYTHONNOUSERSITE := 1
 # Each role is a process: without bytecode on disk every one of them compiles all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help bench incident check test test-all perf constraints clean
+.PHONY: help bench incident check test test-long test-all perf schema constraints clean
 
 help:  ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -30,11 +30,16 @@ check: .venv/.dev  ## Lint, formatting, types
 test: .venv/.dev  ## The tests that fit in ten minutes
 	$(BIN)/pytest -m 'not long' $(TESTS)
 
-test-all: test  ## All tests: those, then the long ones
+test-long: .venv/.dev  ## The tests that take longer
 	$(BIN)/pytest -m long $(TESTS)
+
+test-all: test test-long  ## All tests: those, then the long ones
 
 perf: .venv/.perf  ## Side by side with wrk, nginx and the others (QUICK=1, PERF_ONLY=a,b-tiny,...)
 	PYTHONPATH=tests $(BIN)/python -m perf $(if $(QUICK),--quick) $(if $(PERF_ONLY),--only $(PERF_ONLY))
+
+schema: .venv/.dev  ## Write results/schema.json anew, from the types of a run
+	$(BIN)/python -m bench.runs.schema > results/schema.json
 
 constraints:  ## Pin the newest releases anew; the oldest Python that we support chooses
 	rm -rf build/pins && python3.11 -m venv build/pins

@@ -1,3 +1,3 @@
-"""The servers behind the proxy: a raw, fast one, and an aiohttp application. Stands alone."""
+"""The servers behind the proxy: the HTTP backend, and those of proofs and scenarios. Stands alone."""
 
 __version__ = "0.1.0"

@@ -72,7 +72,14 @@ def run(plan_file: Path | None, output: Path, as_json: bool, quiet: bool, **give
 
 @bench.command()
 @click.option("--trials", default=3, show_default=True, type=click.IntRange(1), help="Trials of each.")
-@click.option("--duration", "-d", default=3.0, show_default=True, type=float, help="Window, seconds.")
+@click.option(
+    "--duration",
+    "-d",
+    default=3.0,
+    show_default=True,
+    type=Amount(0, MOST, min_open=True),
+    help="Window, seconds.",
+)
 @click.option("--lab", "lab_name", default="auto", show_default=True, type=click.Choice(run_plan.LABS))
 @output_flag
 def incident(trials: int, duration: float, lab_name: str, output: Path) -> None:
@@ -89,7 +96,7 @@ def incident(trials: int, duration: float, lab_name: str, output: Path) -> None:
     if not here:
         sys.exit(ENVIRONMENT)
     with show_live(sys.stderr, silent=False) as shown:
-        runs = staged.perform(here, trials, duration, lab_name=opened, root=output, watch=shown)
+        runs = staged.perform(here, trials, duration, lab_name=opened, root=output, progress=shown)
     directories = [done.directory for done in runs if done.directory is not None]
     if directories:
         click.echo(report.format_tables(runs), nl=False)
@@ -117,13 +124,13 @@ def list_runs(output: Path, as_json: bool) -> None:
     from bench.report.run import text
     from bench.report.scenario import text as scenario_text
     from bench.runs import read
-    from bench.runs import read_scenario as scenario_results
 
-    found, scenarios = read.runs(output), scenario_results.runs(output)
+    listed = read.runs(output)
     if as_json:
-        told = map(scenario_results.outline, scenarios)
-        click.echo(json.dumps([*map(read.outline, found), *told]))
+        click.echo(json.dumps([each.to_json() for each in listed]))
     else:
+        scenarios = [each for each in listed if each.run and each.run.kind == "scenario"]
+        found = [each for each in listed if each not in scenarios]
         if found or not scenarios:
             click.echo(text.format_list(found, output), nl=False)
         click.echo(scenario_text.format_list(scenarios), nl=False)
@@ -136,13 +143,12 @@ def show(run_directory: Path, as_json: bool) -> None:
     """Show one run again: its table and what it says."""
     from bench.commands import scenario
     from bench.runs import read
-    from bench.runs import read_scenario as scenario_results
 
-    if scenario_results.is_run(run_directory):
-        scenario.show(run_directory, as_json)
-        return
     done = read.read(run_directory)
     _complain(done.damage)
+    if done.kind == "scenario":
+        scenario.show(done, as_json)
+        return
     if as_json:
         click.echo(json.dumps(done.to_json()))
     else:
@@ -160,13 +166,12 @@ def report(run_directory: Path, output: Path | None) -> None:
     from bench.report import html
     from bench.report.run import page
     from bench.runs import read
-    from bench.runs import read_scenario as scenario_results
 
-    if scenario_results.is_run(run_directory):
-        click.echo(f"report: {scenario.write_page(run_directory, output)}")
-        return
     done = read.read(run_directory)
     _complain(done.damage)
+    if done.kind == "scenario":
+        click.echo(f"report: {scenario.write_page(done, output)}")
+        return
     written = output or Path(str(done.directory)) / "report.html"
     html.save(page.build_page(done), written)
     click.echo(f"report: {written}")

@@ -6,21 +6,23 @@ lingers, so that nginx, which does not wait, is the first to close.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from bench.errors import PlanError
-from bench.experiment import load_trial as roles
-from bench.experiment import trial
-from bench.experiment.trial import Watch
+from bench.experiment import load_trial, recorder
+from bench.experiment.recorder import PlannedTrial
+from bench.experiment.schedule import numbered
+from bench.experiment.summary import Outcome
 from bench.machine import describe
 from bench.plan import run_plan
 from bench.plan.run_plan import IDIOMS, ClosesFirst, Load, Mode, Plan, Subject
-from bench.runs import read
+from bench.progress import Progress
+from bench.runs import storage
 from bench.runs.record import Run, Trial
-from bench.runs.writer import Writer
 
 CLOSES = ("at-once", "linger:50ms")
 """How the backend closes once it was told to: behind an answer, or a moment after it."""
@@ -68,25 +70,15 @@ def present(everybody: Sequence[Entrant]) -> tuple[list[Entrant], list[str]]:
     here, absent = [], []
     for entrant in everybody:
         try:
-            roles.check(entrant.plan(CLOSES[0], 1.0))
+            load_trial.check(entrant.plan(CLOSES[0], 1.0))
             here.append(entrant)
         except PlanError as error:
             absent.append(str(error))
     return here, list(dict.fromkeys(absent))
 
 
-def schedule(count: int, rounds: int) -> Iterator[tuple[int, str]]:
-    """Yield who runs when, each with both ways of closing in turn; every other round goes backwards."""
-    for turn in range(rounds):
-        order = range(count) if turn % 2 == 0 else range(count - 1, -1, -1)
-        closes = CLOSES if turn % 2 == 0 else CLOSES[::-1]
-        for index in order:
-            for close in closes:
-                yield index, close
-
-
 def perform(
-    here: Sequence[Entrant], rounds: int, duration_s: float, *, lab_name: str, root: Path, watch: Watch
+    here: Sequence[Entrant], rounds: int, duration_s: float, *, lab_name: str, root: Path, progress: Progress
 ) -> tuple[Run, ...]:
     """Run the trials of everybody in `here` and return a run for each of CLOSES.
 
@@ -97,32 +89,34 @@ def perform(
     with ExitStack() as stack:
         writers = {
             close: stack.enter_context(
-                read.create(
+                storage.create(
                     root,
-                    here[0].plan(close, duration_s),
+                    here[0].plan(close, duration_s).to_json(),
                     facts,
                     label=f"incident-{close.partition(':')[0]}",
                 )
             )
             for close in CLOSES
         }
-        watch.started(writers[CLOSES[0]].directory, len(here) * rounds * len(CLOSES))
-        for number, (index, close) in enumerate(schedule(len(here), rounds), 1):
-            entrant = here[index]
-            try:
-                outcome = trial.perform(
-                    entrant.plan(close, duration_s), number, entrant.mode, lab_name, watch
-                )
-            except KeyboardInterrupt:
-                return _interrupted(writers.values())
-            writers[close].add(_named(outcome.trial), outcome.moments, outcome.latencies)
-            if outcome.trial.interrupted:
-                return _interrupted(writers.values())
-        return tuple(writer.run for writer in writers.values())
+        progress.started(writers[CLOSES[0]].directory, len(here) * rounds * len(CLOSES))
+        interrupted = recorder.record(
+            PlannedTrial(
+                writers[close],
+                partial(_trial, entrant, number, entrant.plan(close, duration_s), lab_name, progress),
+            )
+            for number, (entrant, close) in numbered(pairs(here), rounds)
+        )
+        return tuple(recorder.finished(writer, interrupted) for writer in writers.values())
 
 
-def _interrupted(writers: Iterable[Writer[Run]]) -> tuple[Run, ...]:
-    return tuple(replace(writer.run, interrupted=True) for writer in writers)
+def pairs(here: Sequence[Entrant]) -> list[tuple[Entrant, str]]:
+    """Return every entrant with every way of closing."""
+    return [(entrant, close) for entrant in here for close in CLOSES]
+
+
+def _trial(entrant: Entrant, number: int, plan: Plan, lab_name: str, progress: Progress) -> Outcome[Trial]:
+    outcome = load_trial.perform(plan, number, entrant.mode, lab_name, progress)
+    return replace(outcome, trial=_named(outcome.trial))
 
 
 def _named(done: Trial) -> Trial:

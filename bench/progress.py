@@ -1,24 +1,29 @@
-"""Who looks on while a run goes on."""
+"""The observer of a run: what it is told while the run goes on."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from bench.observe.host import HostSample
+if TYPE_CHECKING:
+    from bench.load.generator import Second
+    from bench.observe.host import HostSample
 
 
-class Watch(Protocol):
-    """Is told of each turn of a run."""
+class Progress(Protocol):
+    """Is told of each step of a run."""
 
     def started(self, directory: Path, trials: int) -> None:
-        """A run of so many trials begins."""
+        """Note that a run of so many trials begins."""
 
-    def trial(self, number: int, mode: str, warmup_s: float, duration_s: float) -> None:
-        """A trial begins, in its set-up."""
+    def trial(self, number: int, label: str, warmup_s: float, duration_s: float) -> None:
+        """Note that a trial begins, in its set-up."""
 
     def phase(self, name: str) -> None:
-        """The trial enters a phase: warm-up, window, drain, second opinion, done."""
+        """Note that the trial enters a phase: warm-up, window, drain, second opinion, done."""
+
+    def second(self, second: Second) -> None:
+        """Accept a second, or a part of one, that the load generator reports."""
 
     def sample(self, sample: HostSample, tuples: int) -> None:
-        """The observers report a host, on their thread; `tuples` is what the proxy's ports give."""
+        """Accept a sample of a host, on the observers' thread; `tuples` is what the proxy's ports give."""

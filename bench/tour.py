@@ -15,11 +15,10 @@ from bench.errors import BenchError
 from bench.experiment import run
 from bench.experiment import scenario_run as scenario_runs
 from bench.experiment.definition import Scenario
-from bench.experiment.trial import Watch
 from bench.plan import run_plan
 from bench.plan import scenario_plan as plans
-from bench.runs.record import Run
-from bench.runs.scenario_record import ScenarioRun
+from bench.progress import Progress
+from bench.runs.record import Run, ScenarioRun
 from bench.scenarios import catalogue
 
 INCIDENT = "incident"
@@ -49,31 +48,31 @@ class Step:
         return any(done is not None and done.interrupted for done in runs)
 
 
-def take(names: Sequence[str], lab_name: str, root: Path, watch: Watch) -> Iterator[Step]:
+def take(names: Sequence[str], lab_name: str, root: Path, progress: Progress) -> Iterator[Step]:
     """Yield the steps called `names` as they end, each recorded under `root`; an interrupted one is the last.
 
     A step that cannot be taken is yielded with the reason, and the tour goes on.
     """
     for name in names:
         take_one = _incident if name == INCIDENT else partial(_scenario, name)
-        step = take_one(lab_name, root, watch)
+        step = take_one(lab_name, root, progress)
         yield step
         if step.interrupted:
             return
 
 
-def _incident(lab_name: str, root: Path, watch: Watch) -> Step:
+def _incident(lab_name: str, root: Path, progress: Progress) -> Step:
     try:
-        return Step(INCIDENT, incident=run.perform(_INCIDENT, lab_name, root, watch))
+        return Step(INCIDENT, incident=run.perform(_INCIDENT, lab_name, root, progress))
     except BenchError as error:
         return Step(INCIDENT, problem=str(error))
 
 
-def _scenario(name: str, lab_name: str, root: Path, watch: Watch) -> Step:
+def _scenario(name: str, lab_name: str, root: Path, progress: Progress) -> Step:
     scenario = catalogue.load(name)
     try:
         asked = plans.build(scenario, dict(scenario.brief))
-        measured = scenario_runs.perform(scenario, asked, lab_name, root, watch)
+        measured = scenario_runs.perform(scenario, asked, lab_name, root, progress)
     except BenchError as error:
         return Step(name, scenario=scenario, problem=str(error))
     return Step(name, scenario=scenario, measured=measured)

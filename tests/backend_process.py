@@ -18,7 +18,7 @@ class BackendProcess:
     def __init__(
         self, *flags: str, listen: tuple[str, ...] = ("127.0.0.1:0",), under: tuple[str, ...] = ()
     ) -> None:
-        """Starts it, by the command `under` where there is one."""
+        """Start it, by the command `under` where there is one."""
         addresses = [flag for each in listen for flag in ("--listen", each)]
         self.process = subprocess.Popen(
             [*under, sys.executable, "-m", "backends", *addresses, "--control", *flags],
@@ -28,36 +28,36 @@ class BackendProcess:
         self.ready = self.event()
 
     def event(self) -> dict[str, Any]:
-        """Reads the next event."""
+        """Read the next event."""
         assert self.process.stdout is not None
         event: dict[str, Any] = json.loads(self.process.stdout.readline())
         return event
 
     def command(self, name: str) -> None:
-        """Sends a command."""
+        """Send a command."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"command": name}).encode() + b"\n")
         self.process.stdin.flush()
 
     def count(self) -> dict[str, Any]:
-        """Asks for the counters so far."""
+        """Ask for the counters so far."""
         self.command("count")
         return self.event()
 
     def stop(self) -> dict[str, Any]:
-        """Stops the backend; returns its last event, after it has exited with 0."""
+        """Stop the backend; return its last event, after it has exited with 0."""
         self.command("stop")
         done = self.event()
         assert self.process.wait(TIMEOUT_S) == 0
         return done
 
     def connect(self) -> socket.socket:
-        """Opens a connection to it."""
+        """Open a connection to it."""
         host, _, port = self.ready["listen"][0].rpartition(":")
         return socket.create_connection((host, int(port)), timeout=TIMEOUT_S)
 
     def close(self) -> None:
-        """Ends the process, whatever state it is in."""
+        """End the process, whatever state it is in."""
         self.process.kill()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
@@ -68,7 +68,7 @@ class BackendProcess:
 
 @contextlib.contextmanager
 def running_backend(*flags: str, listen: tuple[str, ...] = ("127.0.0.1:0",)) -> Iterator[BackendProcess]:
-    """Runs a backend for the length of a `with` block."""
+    """Run a backend for the length of a `with` block."""
     backend = BackendProcess(*flags, listen=listen)
     try:
         yield backend
@@ -77,7 +77,7 @@ def running_backend(*flags: str, listen: tuple[str, ...] = ("127.0.0.1:0",)) -> 
 
 
 def read_until_closed(connection: socket.socket) -> bytes:
-    """Reads all that comes until the other side's FIN; a reset raises ConnectionResetError."""
+    """Read all that comes until the other side's FIN; a reset raises ConnectionResetError."""
     pieces = []
     while piece := connection.recv(65536):
         pieces.append(piece)
@@ -85,7 +85,7 @@ def read_until_closed(connection: socket.socket) -> bytes:
 
 
 def read_answer(connection: socket.socket) -> tuple[bytes, bytes]:
-    """Reads one answer with a Content-Length; returns head and body, and asserts that nothing follows."""
+    """Read one answer with a Content-Length; return head and body, and asserts that nothing follows."""
     data = b""
     while b"\r\n\r\n" not in data:
         data += connection.recv(65536)

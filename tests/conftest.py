@@ -1,10 +1,69 @@
-"""How hypothesis tries examples: the same ones in each run, however slow the machine is.
+"""What holds for every test: the same examples in each run, nothing left open, skips counted in one line.
 
-To search anew: `pytest --hypothesis-profile=search`.
+To search for new examples: `pytest --hypothesis-profile=search`. In random order: `pytest --shuffle=SEED`.
 """
 
+from __future__ import annotations
+
+import gc
+import random
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("repeat", settings.get_profile("search"), derandomize=True)
 settings.load_profile("repeat")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that shuffles."""
+    parser.addoption("--shuffle", metavar="SEED", help="modules in random order, and the tests of each")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say how to have the same order again."""
+    seed = config.getoption("--shuffle")
+    return None if seed is None else f"order: --shuffle={seed}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Shuffle modules, and the tests of each: what a module sets up for its tests is set up once."""
+    seed = config.getoption("--shuffle")
+    if seed is not None:
+        dice = random.Random(seed)
+        modules = sorted({item.path for item in items})
+        place = {path: dice.random() for path in modules}
+        items.sort(key=lambda item: item.nodeid)
+        dice.shuffle(items)
+        items.sort(key=lambda item: place[item.path])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_left_open_by_module() -> Iterator[None]:
+    """Collect what the module's own fixtures left open; the error is its last test's."""
+    yield
+    gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open() -> Iterator[None]:
+    """Collect garbage behind each test: a coroutine or a socket that it left open is its error.
+
+    What was there before is frozen meanwhile, since the collector would look at all of it each time.
+    """
+    gc.freeze()
+    yield
+    gc.collect()
+    gc.unfreeze()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line how many tests were skipped for want of what, and what would provide it (needs.py)."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped)
+    if reasons:
+        counted = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+        terminalreporter.write_line(f"skipped {len(skipped)}: {counted}")

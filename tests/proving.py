@@ -7,9 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import bench_process
+import needs
 from bench.prove import runner
 from bench.prove.proof import Outcome, Proof
 from bench.prove.runner import Settings
@@ -24,7 +23,7 @@ def here() -> dict[str, Program]:
     return {program.version: program for program in programs.found("nginx")}
 
 
-needs_nginx = pytest.mark.skipif(not here(), reason="no nginx here: neither the system's nor the wheel's")
+needs_nginx = needs.program("nginx")
 
 
 def proof(text: str, version: str, **settings: Any) -> Proof:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.analysis import ceiling, histogram
 from bench.plan import run_plan as plans
-from bench.runs import read
+from bench.runs import storage
 from bench.runs.record import (
     ERROR_KINDS,
     ROLES,
@@ -163,7 +163,7 @@ def write(
     mode = "both" if len(stories) == 2 else next(iter(stories))
     lab = str(plan.get("lab", "namespaces"))
     asked = plans.build({"mode": mode, "trials": trials, **plan})
-    with read.create(root, asked, MACHINE, STARTED) as writer:
+    with storage.create(root, asked.to_json(), MACHINE, started=STARTED) as writer:
         numbered = [name for _ in range(trials) for name in stories]
         for number, name in enumerate(numbered, 1):
             writer.add(*trial(number, name, stories[name], duration_s, lab))

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+import needs
+
 ROOT = Path(__file__).parent.parent
 HOOKS, ACTION = ROOT / ".pre-commit-hooks.yaml", ROOT / "action.yml"
 POOL = "upstream app { server 10.0.0.1:8080; keepalive 8; }\n"
@@ -41,6 +43,7 @@ def value(text: str, key: str) -> str:
 
 def ran(command: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs a command line as a shell of such a runner does, with this environment's `bench`."""
+    needs.need("bash")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-c", command],

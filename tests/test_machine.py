@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from bench import __version__
 from bench.machine import describe
 
@@ -27,7 +28,7 @@ def test_it_says_what_decides_a_result(described):
     assert len(described["load_average"]) == 3
 
 
-@pytest.mark.skipif(platform.system() != "Linux", reason="needs /proc/sys")
+@needs.on_linux
 def test_it_reads_the_sysctls_that_decide_how_far_ports_go(described):
     low, high = map(int, described["sysctls"]["net.ipv4.ip_local_port_range"].split())
     assert 0 < low < high < 65_536

@@ -5,6 +5,7 @@ What is cheap is run, in a folder with the files that the commands name; of the 
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -14,7 +15,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from backends.options import parse_options
+from backends.http.options import parse_options
 from bench import cli
 from bench.cli import bench
 from proxy.flags import read_flags
@@ -41,11 +42,16 @@ def words(line: str) -> list[str]:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with a run and a configuration in it."""
+    """The current folder, with a run and a configuration in it; the nginx in PATH reuses nothing unasked."""
     (tmp_path / "reference").mkdir()
     for file in (ROOT / "results" / "reference").iterdir():
         (tmp_path / "reference" / file.name).write_bytes(file.read_bytes())
     (tmp_path / "nginx.conf").write_text((ROOT / "nginx" / "conf" / "article.conf").read_text())
+    old = tmp_path / "bin" / "nginx"
+    old.parent.mkdir()
+    old.write_text("#!/bin/sh\necho 'nginx version: nginx/1.22.1' >&2\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{old.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

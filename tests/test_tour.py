@@ -11,7 +11,7 @@ import bench_process
 from bench import tour
 from bench.report import html
 from bench.report import tour as report
-from bench.runs.scenario_record import ScenarioRun
+from bench.runs.record import ScenarioRun
 from bench.scenarios import catalogue
 from bench.tour import Step
 from scenarios.made_up import SCENARIO, trial
@@ -48,7 +48,7 @@ def test_a_step_is_taken_from_the_command_line(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (written,) = tmp_path.glob("*-tour/tour.html")
     assert "From one publisher to many subscribers" in written.read_text()
-    assert len(list(written.parent.glob("*-scenario-push/scenario.jsonl"))) == 1
+    assert len(list(written.parent.glob("*-scenario-push/run.jsonl"))) == 1
 
 
 def test_an_unknown_step_is_refused_before_anything_starts(tmp_path: Path) -> None:

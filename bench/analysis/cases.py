@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from typing import Any, NamedTuple
 
-from bench.runs.scenario_record import ScenarioRun, ScenarioTrial
+from bench.runs.record import ScenarioRun, ScenarioTrial
 
 
 class Spread(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 from bench.analysis.cases import Row, Spread, Summary
 from bench.errors import PlanError
 from bench.experiment.definition import Column, Scenario
-from bench.runs.scenario_record import ScenarioRun
+from bench.runs.record import ScenarioRun
 
 _MACHINE = ("system", "kernel", "architecture", "cpu_model", "cores", "memory_mib", "sysctls", "versions")
 """What of a machine makes runs incomparable where it differs."""

@@ -18,7 +18,7 @@ wait than of the subject."""
 IDLE_FLOOR = 0.05
 """Below this share of idle time the load generator's own core was full."""
 
-_OTHER_CLOSER_SHARE = 0.01
+_OTHER_SIDE_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +99,13 @@ def closes_first_warnings(
     other_side = backend_side if closes_first is ClosesFirst.PROXY else proxy_side
     if proxy_side + backend_side == 0:
         yield TrialWarning(
-            "closer-resets",
+            "closes-first-reset",
             "no upstream connection is left in TIME_WAIT on either side: they were reset, not closed",
             "such a proxy runs out of no ports; --closes-first backend shows it where the backend closes",
         )
-    elif other_side > _OTHER_CLOSER_SHARE * (proxy_side + backend_side):
+    elif other_side > _OTHER_SIDE_SHARE * (proxy_side + backend_side):
         yield TrialWarning(
-            "closer-mixed",
+            "closes-first-mixed",
             f"the {closes_first.value} was asked to close first, but TIME_WAIT lies on the other side too:"
             f" {proxy_side:,} on the proxy's, {backend_side:,} on the backend's",
             "where both are told to close, who is first is a race",

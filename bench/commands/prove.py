@@ -123,18 +123,18 @@ def prove_command(
     """
     wanted = [requests.parse(text) for text in given]
     _check_close(backend_close)
-    chosen = _programs(asked)
     try:
         name, text = "standard input" if file == "-" else file, _text(file)
         model = check.load_model(name, root, handed_over, text)
+        # Before anything that starts threads: only a process of one thread can take the rights to a lab.
+        opened = lab.choose(lab_name)
+        chosen = _programs(asked)
         repaired = _repaired(name, root, handed_over, text, chosen) if load else {}
     except NginxConfigError as error:
         click.echo(f"bench prove: {error}", err=True)
         sys.exit(MISUSE)
-    # Before anything that starts threads: only a process of one thread can take the rights to a lab.
-    opened = lab.choose(lab_name)
     from bench.prove import load_test, runner
-    from bench.report.config import cost as cost_report
+    from bench.report.config import load_test as cost_report
     from bench.report.config import proof as report
 
     settings = runner.Settings(opened, backend_close, cast("Client", client), count, wanted)

@@ -18,7 +18,7 @@ from bench.plan import run_plan, toml
 
 if TYPE_CHECKING:
     from bench.experiment.definition import Scenario
-    from bench.runs.scenario_record import ScenarioRun
+    from bench.runs.record import ScenarioRun
 
 INVALID = 1
 INTERRUPTED = 130
@@ -125,39 +125,20 @@ def run_scenario(output: Path, as_json: bool, quiet: bool, **given: Any) -> None
 @json_flag
 def show_run(run_directory: Path, as_json: bool) -> None:
     """Show one run of a scenario again: its table, its sentence, and its picture drawn anew."""
-    show(run_directory, as_json)
+    from bench.runs import read
 
-
-@scenario_command.command("compare")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", type=click.Path(path_type=Path))
-@json_flag
-def compare_runs(runs: tuple[Path, ...], as_json: bool) -> None:
-    """Compare runs of one scenario, case by case; the first is what the others are held against."""
-    from bench.analysis import scenario_compare
-    from bench.report.scenario import text as report
-    from bench.runs import read_scenario
-    from bench.scenarios import catalogue
-
-    read = [read_scenario.read(run) for run in runs]
-    names = list(dict.fromkeys(run.scenario for run in read))
-    if len(read) < 2 or len(names) > 1:
-        said = f"{len(read)} of {' and '.join(names)}"
-        raise PlanError(f"compare: takes two runs or more of one scenario, not {said}")
-    compared = scenario_compare.compare(catalogue.load(names[0]), read)
-    if as_json:
-        click.echo(json.dumps(compared.to_json()))
-    else:
-        click.echo(report.comparison(compared), nl=False)
-
-
-def show(run_directory: Path, as_json: bool) -> None:
-    """Print a stored run: its table, its sentence, and its picture drawn anew; or all of it as JSON."""
-    from bench.runs import read_scenario
-    from bench.scenarios import catalogue
-
-    done = read_scenario.read(run_directory)
+    done = read.read(run_directory)
     for line in done.damage:
         click.echo(f"bench: {line}", err=True)
+    if done.kind != "scenario":
+        raise PlanError(f"{run_directory}: is no run of a scenario; `bench show` shows it")
+    show(done, as_json)
+
+
+def show(done: ScenarioRun, as_json: bool) -> None:
+    """Print a stored run: its table, its sentence, and its picture drawn anew; or all of it as JSON."""
+    from bench.scenarios import catalogue
+
     if as_json:
         click.echo(json.dumps(done.to_json()))
         return
@@ -165,14 +146,12 @@ def show(run_directory: Path, as_json: bool) -> None:
     tell(scenario, done, draw(scenario, done))
 
 
-def write_page(run_directory: Path, output: Path | None) -> Path:
+def write_page(done: ScenarioRun, output: Path | None) -> Path:
     """Write the page of a stored run, by default into its folder; return where it is."""
     from bench.report import html
     from bench.report.scenario import page, picture
-    from bench.runs import read_scenario
     from bench.scenarios import catalogue
 
-    done = read_scenario.read(run_directory)
     scenario = catalogue.load(done.scenario)
     drawn = picture.render_svg(scenario, done) if done.trials else None
     written = output or Path(str(done.directory)) / "report.html"

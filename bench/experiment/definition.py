@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import PlanError
-from bench.experiment.case import Case
 from bench.experiment.proxy_setup import ProxySetup
 from bench.plan import run_plan
+from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
 
 if TYPE_CHECKING:
@@ -142,11 +142,16 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class LabRequest:
-    """What a trial asks of its lab."""
+    """What a trial needs of its lab: the arguments of `lab.open_lab`."""
 
     client_addresses: int = 1
     proxy_addresses: int = 1
     """Addresses that connections come from; each has its own range of ports."""
+    backends: int = 1
+    ports: int | None = None
+    """How many ports the host called `narrowed` has; None: as many as the system gives."""
+    narrowed: str = "proxy"
+    sysctls: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, key: str) -> None:
         """Raise PlanError where no lab has that many; `key` is the setting that asked for them."""

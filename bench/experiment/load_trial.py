@@ -1,220 +1,214 @@
-"""What runs in the lab during a trial: the backend, the subject, the load workers. Starts and stops them."""
+"""One trial of `bench run`: a backend, a subject, load workers, and what was observed of them."""
 
 from __future__ import annotations
 
-import socket
-import sys
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from dataclasses import replace
 
-from bench.errors import PlanError
-from bench.experiment import fd_limits
-from bench.lab import Host, Lab, Process
+from bench.analysis import histogram
+from bench.errors import RoleError
+from bench.experiment import fd_limits, moments, run_summary, second_opinion, summary, trial
+from bench.experiment.definition import LabRequest
+from bench.experiment.load_clients import LoadClients
+from bench.experiment.load_job import backend_flags, load_job, parse_target
+from bench.experiment.proxy_setup import ProxySetup
+from bench.experiment.run_summary import ClientTotals, RunFacts, WindowSpan
+from bench.experiment.summary import Outcome
+from bench.experiment.testbed import Testbed, TrialRequest
+from bench.experiment.trial_result import TrialResult
 from bench.load import external
-from bench.load.generator import Generator, OnEvent
-from bench.load.job import LoadJob
-from bench.machine import affinity
-from bench.observe.sampler import Watched
-from bench.plan.run_plan import Backend, Mode, Plan
-from bench.subjects.choose import SUBJECTS
-from bench.subjects.subject import Asked, Counted, Running
-
-_READY_TIMEOUT_S = 30.0
-_COUNT_TIMEOUT_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What the backend counted."""
-
-    accepted: int
-    requests: int
-    closed_first: int = 0
-    """Connections that it ended before the proxy did."""
-
-
-@dataclass(frozen=True, slots=True)
-class Roles:
-    """The roles of one trial, all ready. `backend` and `subject` are None where `--target` names a server."""
-
-    job: LoadJob
-    generator: Generator
-    backend: Process | None
-    listens: tuple[str, ...]
-    """Where the backend listens, HOST:PORT."""
-    subject: Running | None
-    client_cores: affinity.Cores
-
-    @property
-    def url(self) -> str:
-        """Return where the clients send to."""
-        return f"http://{self.job.host_field}{self.job.path}"
-
-    @property
-    def version(self) -> str:
-        """Return the subject's version."""
-        return "-" if self.subject is None else self.subject.version
-
-    def served(self) -> Served:
-        """Return what the backend counted so far."""
-        if self.backend is None:
-            return Served(0, 0)
-        self.backend.send({"command": "count"})
-        event = self.backend.wait_event("count", _COUNT_TIMEOUT_S)
-        return Served(event["accepted"], event["requests"], event["closed_first"])
-
-    def counted(self) -> Counted:
-        """Return what the subject counted so far."""
-        return Counted() if self.subject is None else self.subject.count()
-
-    def watched(self, place: Lab) -> list[Watched]:
-        """Return the hosts to observe: each with its processes and the ports where its connections end."""
-        behind = frozenset(_port(address) for address in self.listens)
-        front = frozenset() if self.subject is None else frozenset([_port(self.subject.address)])
-        subject = [] if self.subject is None or self.subject.pid is None else [self.subject.pid]
-        backend = [] if self.backend is None else [self.backend.pid]
-        return [
-            Watched(place.hosts["client"], self.generator.pids, connects_to=front),
-            Watched(place.hosts["proxy"], subject, listens=front, connects_to=behind),
-            Watched(place.hosts["backend"], backend, listens=behind),
-        ]
-
-
-def start(plan: Plan, mode: Mode, place: Lab, stack: ExitStack) -> Roles:
-    """Start backend, subject and load workers in this order; RoleError where one does not come up.
-
-    The lab ends them all when it closes; `stack` ends the subject before that, in order.
-    """
-    assigned = affinity.assign(affinity.here(), plan.load.workers, plan.hosts.pin)
-    backend: Process | None = None
-    subject: Running | None = None
-    listens: tuple[str, ...] = ()
-    if plan.subject.target is None:
-        backend, listens = _start_backend(plan.backend, place.hosts["backend"], assigned["backend"])
-        asked = _asked(plan, mode, _sources(place.hosts["proxy"]), listens)
-        subject = SUBJECTS[plan.subject.name]().start(place.hosts["proxy"], assigned["proxy"], asked)
-        stack.callback(subject.stop)
-    job = _job(plan, mode, subject)
-    client, client_cores = place.hosts["client"], assigned["client"]
-
-    def start_worker(argv: Sequence[str], on_event: OnEvent) -> Process:
-        return client.start(argv, name="client", cpus=client_cores, on_event=on_event)
-
-    generator = Generator(job, plan.load.workers, start_worker)
-    generator.prepare()
-    return Roles(job, generator, backend, listens, subject, client_cores)
+from bench.load.generator import Second, Totals
+from bench.plan.run_plan import Mode, Plan
+from bench.plan.scenario_plan import Case
+from bench.progress import Progress
+from bench.runs.record import UNSEEN, Latencies, Moment, Trial, TrialWarning
 
 
 def check(plan: Plan) -> None:
-    """Raise PlanError where the plan's subject is not here or cannot do what is asked; starts no role.
+    """Raise PlanError where the plan's subject is not here or cannot do what is asked; start no role.
 
     LabError where the system does not allow as many open files as the plan needs, RoleError where the
     program for a second opinion is not installed.
     """
     fd_limits.allow(plan)
+    if plan.subject.target is not None:
+        parse_target(plan.subject.target)
+    else:
+        for mode in plan.modes:
+            setup, case = _proxy_setup(plan, mode), Case(mode.value, plan.subject)
+            setup.check(case, plan.hosts.proxy_addresses, plan.hosts.backends)
     if plan.load.second_opinion is not None:
         external.check(plan.load.second_opinion)
-    if plan.subject.target is not None:
-        return
-    hosts, nowhere = plan.hosts, "0.0.0.0"
-    sources = [nowhere] * hosts.proxy_addresses if hosts.proxy_addresses > 1 else []
-    for mode in plan.modes:
-        upstreams = [f"{nowhere}:0"] * hosts.backends
-        SUBJECTS[plan.subject.name]().check(_asked(plan, mode, sources, upstreams))
 
 
-def _start_backend(plan: Backend, host: Host, cpus: affinity.Cores) -> tuple[Process, tuple[str, ...]]:
-    argv = [sys.executable, "-m", "backends", "--control", *_backend_flags(plan, host)]
-    process = host.start(argv, name="backend", cpus=cpus)
-    ready = process.wait_event("ready", _READY_TIMEOUT_S)
-    return process, tuple(ready["listen"])
+def perform(plan: Plan, number: int, mode: Mode, lab_name: str, progress: Progress) -> Outcome[Trial]:
+    """Run one trial of `mode`; KeyboardInterrupt ends it early, and it is then marked interrupted.
 
-
-def _backend_flags(plan: Backend, host: Host) -> Iterator[str]:
-    for address in host.addresses:
-        yield from ("--listen", f"{address}:{host.listen_port}")
-    # In bytes: a plan may spell sizes in more ways than the backend.
-    body = "-".join(map(str, plan.body_bytes))
-    yield from ("--kind", plan.kind, "--workers", str(plan.workers), "--body", body)
-    yield from ("--delay", plan.delay, "--close", plan.close.removesuffix("ms"))
-    if plan.idle_timeout_s is not None:
-        yield from ("--idle-timeout", str(plan.idle_timeout_s))
-    if plan.requests_per_connection is not None:
-        yield from ("--requests-per-connection", str(plan.requests_per_connection))
-    if plan.fail is not None:
-        yield from ("--fail", plan.fail)
-
-
-def _sources(host: Host) -> Sequence[str]:
-    # One source address is the system's own choice anyhow: naming it would only cost a bind() a connect.
-    return host.sources if len(host.sources) > 1 else []
-
-
-def _asked(plan: Plan, mode: Mode, sources: Sequence[str], upstreams: Sequence[str]) -> Asked:
-    clients = plan.load.connections
-    return Asked(mode, plan.closes_first, plan.subject, plan.pool_idle, upstreams, clients, sources)
-
-
-def _job(plan: Plan, mode: Mode, subject: Running | None) -> LoadJob:
-    """Return what the clients send: to the subject, checked to the last byte, or to a stranger's server."""
+    RoleError when a role does not come up or falls silent, LabError when the lab does not open.
+    """
     load = plan.load
-    if subject is None:
-        url = _url(str(plan.subject.target))
-        address, strict = (_resolve(url), url.port or 80), False
-        field, path = url.netloc, (url.path or "/") + (f"?{url.query}" if url.query else "")
-    else:
-        host, _, port = subject.address.rpartition(":")
-        address, strict = (host, int(port)), True
-        field, path = subject.address, "/"
-    return LoadJob(
-        host=address[0],
-        port=address[1],
-        host_field=field,
-        path=path,
-        method=load.method,
-        # RFC 9110, section 8.6: a method that means content says that there is none.
-        headers=(("Content-Length", "0"),) if load.method == "POST" else (),
-        connections=load.connections,
-        rate=load.rate,
+    with trial.opened(_request(plan, number, mode), lab_name, progress) as testbed:
+        clients = _start(plan, mode, testbed)
+        result = testbed.run(load.warmup_s, load.duration_s, load.total_timeout_s)
+        facts = _facts(plan, (number, mode), testbed, clients, result)
+        facts = _with_second_opinion(facts, testbed, clients, progress)
+    facts = replace(facts, overhead_s=testbed.overhead_s)
+    histograms = _latencies(number, mode, clients.seconds, clients.totals.first_connect_ns)
+    return Outcome(run_summary.trial(facts), facts.moments, list(histograms))
+
+
+def _request(plan: Plan, number: int, mode: Mode) -> TrialRequest:
+    hosts, load = plan.hosts, plan.load
+    return TrialRequest(
+        number=number,
+        label=mode.value,
+        case=Case(mode.value, plan.subject),
+        proxy=_proxy_setup(plan, mode),
+        lab=LabRequest(
+            proxy_addresses=hosts.proxy_addresses,
+            backends=hosts.backends,
+            ports=hosts.ports,
+            narrowed=run_summary.opener(plan),
+            sysctls=hosts.sysctls,
+        ),
+        client_workers=load.workers,
+        pin=hosts.pin,
         warmup_s=load.warmup_s,
         duration_s=load.duration_s,
-        client_mode=_client_mode(plan, mode).value,
-        connect_timeout_s=load.connect_timeout_s,
-        request_timeout_s=load.request_timeout_s,
-        total_timeout_s=load.total_timeout_s,
-        statuses=(200, 299) if strict else (200, 399),
-        echo=strict,
-        body_bytes=plan.backend.body_bytes if strict else None,
-        pattern=strict,
     )
 
 
-def _client_mode(plan: Plan, mode: Mode) -> Mode:
-    """Return how the clients connect: without a proxy, the mode under test is that of their own hop."""
-    is_proxied = plan.subject.target is None and plan.subject.name != "direct"
-    return plan.load.client_mode if is_proxied else mode
+def _proxy_setup(plan: Plan, mode: Mode) -> ProxySetup:
+    return ProxySetup(
+        clients=plan.load.connections,
+        mode=mode,
+        workers=plan.subject.workers,
+        closes_first=plan.closes_first,
+        pool_idle=plan.pool_idle,
+    )
 
 
-def _url(target: str) -> SplitResult:
+def _start(plan: Plan, mode: Mode, testbed: Testbed) -> LoadClients:
+    """Start backend, subject and load workers in this order; with a target only the last."""
+    proxy: str | None = None
+    if plan.subject.target is None:
+        host = testbed.place.hosts["backend"]
+        listen = [f"{address}:{host.listen_port}" for address in host.addresses]
+        server = testbed.start_server("backends", *backend_flags(plan.backend), listen=listen)
+        proxy = testbed.start_proxy(server.addresses)
+    return testbed.start_load(load_job(plan, mode, proxy))
+
+
+# -- when the load has ended
+
+
+def _facts(
+    plan: Plan, trial_of: tuple[int, Mode], testbed: Testbed, clients: LoadClients, result: TrialResult
+) -> RunFacts:
+    """Count everything, with the roles still alive: a role that stops closes what it keeps."""
+    (number, mode), roles, seen, totals = trial_of, testbed.roles, result.seen, clients.totals
+    start_ns, opener = totals.first_connect_ns, run_summary.opener(plan)
+    served = roles.servers[0].count() if roles.servers else {"accepted": 0, "requests": 0, "closed_first": 0}
+    counted, counters = roles.counted(), seen[opener].counters
+    survey = seen["proxy"].survey
+    memory_mib = {host: summary.memory_mib(each) for host, each in seen.items()}
+    low, high = testbed.place.hosts[opener].port_range()
+    return RunFacts(
+        plan=plan,
+        number=number,
+        mode=mode,
+        lab=testbed.place.name,
+        subject_version=roles.version,
+        window=_window(totals),
+        clients=_client_totals(clients.seconds, totals),
+        moments=_moments(number, mode, result, clients.seconds, start_ns),
+        port_range=high - low + 1,
+        backend_accepted=served["accepted"],
+        backend_requests=served["requests"],
+        subject_opened=counted.opened,
+        subject_lost=served["closed_first"] if counted.lost is None else counted.lost,
+        subject_errors=counted.errors,
+        kernel_opened=None if counters is None else counters.active_opens,
+        first_exhausted_s=_since(counted.first_exhausted_ns, start_ns),
+        time_wait={
+            host: UNSEEN if memory_mib[host] is None else summary.time_wait(each)
+            for host, each in seen.items()
+        },
+        time_wait_by_hop={} if survey is None else survey.time_wait_by_side,
+        memory_mib=memory_mib,
+        pressure=None if result.interrupted else result.pressure,
+        observer_cpu_share=result.observer_cpu_share,
+        interrupted=result.interrupted or totals.interrupted,
+        notes=summary.lab_warnings(result.notes),
+    )
+
+
+def _with_second_opinion(
+    facts: RunFacts, testbed: Testbed, clients: LoadClients, progress: Progress
+) -> RunFacts:
+    """Return the facts with what another load generator says, where the plan asks for one.
+
+    It comes last: whatever it opens, every witness has been read, and every peak been taken.
+    """
+    tool = facts.plan.load.second_opinion
+    if tool is None or facts.interrupted:
+        return facts
+    progress.phase(f"second opinion, {tool}")
+    began_s = time.monotonic()
     try:
-        url = urlsplit(target)
-        _ = url.port  # checked when read
-    except ValueError as error:
-        raise PlanError(f"plan: subject.target = {target!r} is no URL: {error}") from error
-    if not url.hostname:
-        raise PlanError(f"plan: subject.target = {target!r} names no host; write http://HOST:PORT/PATH")
-    return url
+        opinion = second_opinion.ask(tool, testbed, clients.job)
+    except RoleError as error:
+        # The trial itself has been measured whole.
+        note = TrialWarning("second-opinion", str(error), "see whether it runs by hand, or ask another")
+        return replace(facts, notes=[*facts.notes, note])
+    except KeyboardInterrupt:
+        return replace(facts, interrupted=True)
+    finally:
+        testbed.apart_s = time.monotonic() - began_s
+    return replace(facts, second_opinion=opinion)
 
 
-def _resolve(url: SplitResult) -> str:
-    try:
-        found = socket.getaddrinfo(url.hostname, url.port or 80, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise PlanError(f"plan: subject.target: {url.hostname} has no address: {error}") from error
-    return str(found[0][4][0])
+def _since(moment_ns: int | None, start_ns: int) -> float | None:
+    return None if moment_ns is None else (moment_ns - start_ns) / 1e9
 
 
-def _port(address: str) -> int:
-    return int(address.rpartition(":")[2])
+def _window(totals: Totals) -> WindowSpan:
+    start_ns = totals.first_connect_ns
+    return WindowSpan((totals.window_start_ns - start_ns) / 1e9, (totals.window_end_ns - start_ns) / 1e9)
+
+
+def _client_totals(seconds: Sequence[Second], totals: Totals) -> ClientTotals:
+    window = [second for second in seconds if second.in_window]
+    return ClientTotals(
+        requests=totals.requests,
+        errors=totals.errors,
+        requests_total=totals.requests_total,
+        late=totals.late,
+        never_started=totals.never_started,
+        latency_us=histogram.merge(second.latency_us for second in window),
+        service_us=histogram.merge(second.service_us for second in window),
+        connect_us=histogram.merge(second.connect_us for second in window),
+    )
+
+
+# -- along the time
+
+
+def _moments(
+    number: int, mode: Mode, result: TrialResult, seconds: Sequence[Second], start_ns: int
+) -> list[Moment]:
+    """Return the observers' samples and the clients' tenths of a second, in order."""
+    rows = [moments.observed(number, mode, sample, start_ns) for sample in result.samples]
+    ticks = [row for second in seconds for row in moments.tenths(number, mode, second, start_ns)]
+    return sorted([*rows, *ticks], key=lambda row: row.t_s)
+
+
+def _latencies(number: int, mode: Mode, seconds: Sequence[Second], start_ns: int) -> Iterator[Latencies]:
+    """Yield the histograms of the window's seconds."""
+    for second in seconds:
+        kinds = {"latency": second.latency_us, "service": second.service_us, "connect": second.connect_us}
+        at_s, lasts_s = (second.start_ns - start_ns) / 1e9, (second.end_ns - second.start_ns) / 1e9
+        for kind, counts in kinds.items():
+            if counts and second.in_window:
+                yield Latencies(number, mode.value, kind, at_s, lasts_s, counts)

@@ -1,8 +1,9 @@
-"""What is read while a trial plays: samples along it, and at the window's edges what was used and sent."""
+"""What is read during a trial: samples along it, and at the window's edges what was used and sent."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 
@@ -10,14 +11,15 @@ from bench.experiment.roles import Roles
 from bench.experiment.saturation import SaturationReading
 from bench.experiment.trial_result import MeterReading
 from bench.lab import Lab
+from bench.machine.affinity import Cores
 from bench.observe.host import HostSample
 from bench.observe.sampler import Observed, Sampler
 from bench.observe.wire import Bytes, Wires
-from bench.progress import Watch
 from bench.runs.record import ROLES
 
 _SETTLE_S = 1.0
-_LOOK_S = 0.01
+"""How long connections that are being closed when the load has ended may take to come to rest."""
+_POLL_S = 0.01
 _FRONT_WIRES = ("to-proxy", "direct")
 """The client host's wires: to the proxy, and past it to the servers (bench/lab/namespaces.py)."""
 _BACK_WIRE = "to-backend"
@@ -26,18 +28,19 @@ _BACK_WIRE = "to-backend"
 class Meter:
     """The observers of one trial. States: set up, started, stopped, closed."""
 
-    def __init__(self, place: Lab, roles: Roles, client_cores: set[int] | None, watch: Watch) -> None:
-        low, high = place.hosts["proxy"].port_range()
+    def __init__(
+        self, place: Lab, roles: Roles, client_cores: Cores, on_sample: Callable[[HostSample], None]
+    ) -> None:
         is_shared = place.name == "loopback"
         self.samples: list[HostSample] = []
         self._client_cores = client_cores
         self._stack = ExitStack()
 
-        def take(sample: HostSample) -> None:
+        def keep(sample: HostSample) -> None:
             self.samples.append(sample)
-            watch.sample(sample, high - low + 1)
+            on_sample(sample)
 
-        self._sampler = Sampler(roles.watched(place.hosts), take, is_shared=is_shared)
+        self._sampler = Sampler(roles.watched(place.hosts), keep, is_shared=is_shared)
         self._stack.callback(self._sampler.close)
         # On loopback all hosts share one wire, which tells nothing.
         watched = () if is_shared else ("client", "proxy")
@@ -79,13 +82,13 @@ class Meter:
             surveys = (seen.survey for seen in self.seen().values())
             if not any(survey is not None and survey.moving for survey in surveys):
                 break
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
 
     def seen(self) -> dict[str, Observed]:
         """Return what each host shows now."""
         return {host: self._sampler.observe(host) for host in ROLES}
 
-    def edge(self) -> MeterReading:
+    def read(self) -> MeterReading:
         """Return what was used and sent up to now."""
         front = back = None
         if self._wires:

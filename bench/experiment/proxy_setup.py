@@ -1,12 +1,13 @@
-"""What a case asks of the proxy in front of its servers: known before anything starts. Starts nothing."""
+"""What a case requests of the proxy in front of its servers: known before anything starts. Starts nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from bench.errors import PlanError
-from bench.experiment.case import Case
 from bench.plan.run_plan import ClosesFirst, Mode
+from bench.plan.scenario_plan import Case
 from bench.subjects.choose import SUBJECTS
 from bench.subjects.subject import Asked, CannotDo, Carries, Certificate, NotHere, Subject
 
@@ -23,19 +24,22 @@ class ProxySetup:
     carries: Carries = field(default_factory=Carries)
     workers: int = 1
     subject: Subject | None = None
-    """Who starts it, where it is not the ordinary adapter of the case's subject."""
+    """The adapter that starts it, where that is not the ordinary one of the case's subject."""
+    closes_first: ClosesFirst = ClosesFirst.PROXY
+    pool_idle: int | None = None
+    """Idle upstream connections that one worker keeps; None: one for each client."""
 
     def starter(self, case: Case) -> Subject:
-        """Return who starts the proxy."""
+        """Return the adapter that starts the proxy."""
         return self.subject or SUBJECTS[case.subject.name]()
 
-    def asked(self, case: Case, upstreams: list[str], sources: list[str]) -> Asked:
+    def asked(self, case: Case, upstreams: Sequence[str], sources: Sequence[str]) -> Asked:
         """Return what the proxy of `case` is asked, between these addresses."""
         return Asked(
             mode=self.mode,
-            closes_first=ClosesFirst.PROXY,
+            closes_first=self.closes_first,
             plan=replace(case.subject, workers=self.workers),
-            pool_idle=self.clients,
+            pool_idle=self.clients if self.pool_idle is None else self.pool_idle,
             upstreams=upstreams,
             clients=self.clients,
             sources=sources,
@@ -46,11 +50,18 @@ class ProxySetup:
         """Return the same with what is shown to clients, which is known once there is a lab."""
         return replace(self, carries=replace(self.carries, certificate=certificate))
 
+    def check(self, case: Case, sources: int = 1, upstreams: int = 1) -> None:
+        """Raise PlanError where the case's proxy is not here, CannotDo where it cannot do what is asked.
+
+        `sources` and `upstreams` are how many addresses it leaves from and goes to.
+        """
+        left_from = [_NOWHERE] * sources if sources > 1 else []
+        self.starter(case).check(self.asked(case, [f"{_NOWHERE}:0"] * upstreams, left_from))
+
     def refusal(self, case: Case, addresses: int) -> str | None:
         """Return why the case's proxy cannot do it, leaving from so many addresses; None where it can."""
-        sources = [_NOWHERE] * addresses if addresses > 1 else []
         try:
-            self.starter(case).check(self.asked(case, [f"{_NOWHERE}:0"], sources))
+            self.check(case, addresses)
         except NotHere as missing:
             return f"{missing.reason}; {missing.remedy}"
         except CannotDo as refused:

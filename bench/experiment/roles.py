@@ -1,4 +1,4 @@
-"""Who plays in a trial: servers, the subject, a network between, clients. What they say and count."""
+"""The roles of a trial: servers, the subject, a network between, clients; what they say and count."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.experiment.load_clients import LoadClients
 from bench.experiment.trial_result import Event
 from bench.lab import Host, Process
 from bench.observe.sampler import Watched
@@ -35,26 +36,43 @@ class Server:
 
 @dataclass(slots=True)
 class Roles:
-    """The roles of one trial, as they are put on."""
+    """The roles of one trial, as far as they have been started."""
 
     subject: Running | None = None
     """The proxy, once there is one; None where the clients talk to the servers."""
     servers: list[Server] = field(default_factory=list)
     other_processes: list[int] = field(default_factory=list)
     """Process trees that serve too, and count nothing for us."""
-    between: Server | None = None
-    """The network before the front, where there is one."""
+    network: Server | None = None
+    """The network before the proxy, where there is one."""
     clients: list[Process] = field(default_factory=list)
+    load: LoadClients | None = None
+    """The load workers, where the clients are such."""
     ports: set[int] = field(default_factory=set)
     """Where the servers listen."""
+
+    @property
+    def version(self) -> str:
+        """Return the subject's version."""
+        return "-" if self.subject is None else self.subject.version
 
     def tell(self, command: Mapping[str, Any]) -> None:
         """Give all clients a command."""
         for client in self.clients:
             client.send(command)
 
+    def wait_until(self, moment_ns: int) -> None:
+        """Wait until the moment `moment_ns` (CLOCK_MONOTONIC), while load workers report what they do."""
+        if self.load is not None:
+            self.load.read_until(moment_ns)
+        else:
+            time.sleep(max(0, moment_ns - time.monotonic_ns()) / 1e9)
+
     def done(self, timeout_s: float) -> tuple[Event, ...]:
-        """Return the last words of all clients; RoleError where one ends without, or falls silent."""
+        """Return the last event of all clients; RoleError where one ends without, or falls silent."""
+        if self.load is not None:
+            self.load.finish(timeout_s)
+            return ()
         deadline_s = time.monotonic() + timeout_s
         return tuple(
             client.wait_event("done", max(0.0, deadline_s - time.monotonic())) for client in self.clients
@@ -72,15 +90,15 @@ class Roles:
 
     def opened_by_network(self) -> int:
         """Return the connections that the proxy's host opened for the network between."""
-        if self.between is None or self.subject is None:
+        if self.network is None or self.subject is None:
             return 0
-        return int(self.between.count()["opened"])
+        return int(self.network.count()["opened"])
 
     def watched(self, hosts: Mapping[str, Host]) -> list[Watched]:
         """Return whom to watch on each host, and by which ports its connections are told apart."""
         behind, subject = frozenset(self.ports), self.subject
         front = behind if subject is None else frozenset([port(subject.address)])
-        entry = front if self.between is None else frozenset(map(port, self.between.addresses))
+        entry = front if self.network is None else frozenset(map(port, self.network.addresses))
         proxy = [] if subject is None or subject.pid is None else [subject.pid]
         servers = [*(server.process.pid for server in self.servers), *self.other_processes]
         return [

@@ -1,6 +1,6 @@
-"""What the observations of one trial amount to: facts in, a Trial out. Pure: no sockets, no clock.
+"""The summary of a trial of `bench run`: facts in, a Trial out. Pure: no sockets, no clock.
 
-bench/experiment/trial.py gathers the facts; bench/analysis judges them; this room only brings them together.
+bench/experiment/load_trial.py gathers the facts, bench/analysis judges them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TICK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class WindowSpan:
     """The moments of a trial, in seconds from its first connect."""
 
     start_s: float
@@ -44,7 +44,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ClientTotals:
     """What the clients got: totals over the window, and over the whole trial where named so."""
 
     requests: int
@@ -58,7 +58,7 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RunFacts:
     """All that was observed of one trial."""
 
     plan: Plan
@@ -66,8 +66,8 @@ class Facts:
     mode: Mode
     lab: str
     subject_version: str
-    window: Window
-    served: Served
+    window: WindowSpan
+    clients: ClientTotals
     moments: Sequence[Moment]
     port_range: int
     backend_accepted: int
@@ -89,9 +89,9 @@ class Facts:
     notes: Sequence[TrialWarning] = ()
 
 
-def trial(facts: Facts) -> Trial:
+def trial(facts: RunFacts) -> Trial:
     """Return the trial that `facts` tell of, with its warnings."""
-    plan, served, window = facts.plan, facts.served, facts.window
+    plan, clients, window = facts.plan, facts.clients, facts.window
     upstream = _upstream(facts)
     ports = _ports(facts)
     warnings = tuple(_warnings(facts, upstream))
@@ -106,14 +106,14 @@ def trial(facts: Facts) -> Trial:
         warnings=warnings,
         warmup_s=window.start_s,
         duration_s=window.length_s,
-        requests=served.requests,
-        errors=dict(served.errors),
-        requests_per_s=served.requests / window.length_s if window.length_s > 0 else 0.0,
-        late=served.late,
-        never_started=served.never_started,
-        latency_ms=histogram.percentiles_ms(served.latency_us),
-        service_ms=histogram.percentiles_ms(served.service_us) if plan.load.rate else None,
-        connect_ms=histogram.percentiles_ms(served.connect_us) if served.connect_us else Percentiles(),
+        requests=clients.requests,
+        errors=dict(clients.errors),
+        requests_per_s=clients.requests / window.length_s if window.length_s > 0 else 0.0,
+        late=clients.late,
+        never_started=clients.never_started,
+        latency_ms=histogram.percentiles_ms(clients.latency_us),
+        service_ms=histogram.percentiles_ms(clients.service_us) if plan.load.rate else None,
+        connect_ms=histogram.percentiles_ms(clients.connect_us) if clients.connect_us else Percentiles(),
         upstream=upstream,
         time_wait={role: facts.time_wait.get(role, TimeWait()) for role in ROLES},
         time_wait_by_hop=dict(facts.time_wait_by_hop),
@@ -134,7 +134,7 @@ def _subject_name(plan: Plan) -> str:
     return "target" if plan.subject.target else plan.subject.name
 
 
-def _closes_first(facts: Facts) -> str | None:
+def _closes_first(facts: RunFacts) -> str | None:
     if facts.mode is not Mode.SHORT or facts.plan.subject.idiom is not None:
         return None
     if _subject_name(facts.plan) in ("direct", "target"):
@@ -144,7 +144,7 @@ def _closes_first(facts: Facts) -> str | None:
     return facts.plan.closes_first.value
 
 
-def _upstream(facts: Facts) -> Upstream:
+def _upstream(facts: RunFacts) -> Upstream:
     if facts.plan.subject.target:
         return Upstream(None, None, None)
     opened, total = facts.backend_accepted, facts.backend_requests
@@ -159,20 +159,20 @@ def _upstream(facts: Facts) -> Upstream:
     )
 
 
-def _needed(facts: Facts) -> int:
+def _needed(facts: RunFacts) -> int:
     plan, total = facts.plan, facts.backend_requests
     if facts.mode is Mode.SHORT:
         return total
     limits = (plan.subject.requests_per_connection, plan.backend.requests_per_connection)
     limit = min((limit for limit in limits if limit is not None), default=None)
     clients = plan.load.connections * _pools(plan)
-    return validity.connections_needed(clients, total, limit, facts.subject_lost + _given_up(facts))
+    return validity.connections_needed(clients, total, limit, facts.subject_lost + _abandoned(facts))
 
 
-def _given_up(facts: Facts) -> int:
-    """Return the connections that could not be kept: their exchange went wrong, or nobody waited for it."""
+def _abandoned(facts: RunFacts) -> int:
+    """Return the connections that could not be kept: an exchange failed, or no client waited for it."""
     on_the_proxy = sum(facts.subject_errors.get(kind, 0) for kind in ("protocol", "timeout"))
-    return on_the_proxy + facts.served.errors["timeout"]
+    return on_the_proxy + facts.clients.errors["timeout"]
 
 
 def _pools(plan: Plan) -> int:
@@ -188,10 +188,10 @@ def _pools(plan: Plan) -> int:
     return destinations * (hosts.proxy_addresses if name in ("haproxy", "envoy") else 1)
 
 
-def _ports(facts: Facts) -> Ports:
+def _ports(facts: RunFacts) -> Ports:
     hosts = facts.plan.hosts
     tuples = facts.port_range * hosts.proxy_addresses * hosts.backends
-    rows = [row for row in facts.moments if row.host == _opener(facts.plan)]
+    rows = [row for row in facts.moments if row.host == opener(facts.plan)]
     if facts.plan.subject.target or not rows:
         return Ports(range=facts.port_range, tuples=tuples, used_peak=None)
     served = [row for row in facts.moments if row.host == "client"]
@@ -205,12 +205,12 @@ def _ports(facts: Facts) -> Ports:
     )
 
 
-def _opener(plan: Plan) -> str:
+def opener(plan: Plan) -> str:
     """Return the host whose ports the connections to the backend use up."""
     return "client" if plan.subject.name == "direct" else "proxy"
 
 
-def _cpu_before_cliff(facts: Facts, ports: Ports) -> dict[str, float | None]:
+def _cpu_before_cliff(facts: RunFacts, ports: Ports) -> dict[str, float | None]:
     end_s = facts.window.end_s if ports.half_range_passed_s is None else ports.half_range_passed_s
     start_s = facts.window.start_s if end_s > facts.window.start_s + TICK_S else 0.0
     return _cpu_us_per_request(facts.moments, start_s, end_s)
@@ -233,16 +233,16 @@ def _cpu_us_per_request(moments: Sequence[Moment], start_s: float, end_s: float)
     return shares
 
 
-def _warnings(facts: Facts, upstream: Upstream) -> Iterator[TrialWarning]:
+def _warnings(facts: RunFacts, upstream: Upstream) -> Iterator[TrialWarning]:
     yield from facts.notes
     if facts.plan.subject.target:
-        yield from validity.target_warnings(facts.served.requests)
+        yield from validity.target_warnings(facts.clients.requests)
     else:
         yield from _upstream_warnings(facts, upstream)
-    yield from validity.error_warnings(dict(facts.served.errors), facts.served.requests)
+    yield from validity.error_warnings(dict(facts.clients.errors), facts.clients.requests)
 
 
-def _upstream_warnings(facts: Facts, upstream: Upstream) -> Iterator[TrialWarning]:
+def _upstream_warnings(facts: RunFacts, upstream: Upstream) -> Iterator[TrialWarning]:
     subject, backend = facts.plan.subject, facts.plan.backend
     if subject.idiom is None:
         may_expire = subject.pool_idle_timeout_s < facts.window.end_s

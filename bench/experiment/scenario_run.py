@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
-from bench import lab
 from bench.errors import PlanError
-from bench.experiment import scenario_summary
-from bench.experiment.case import Case
+from bench.experiment import recorder, scenario_summary, trial
 from bench.experiment.definition import Scenario, Settings
-from bench.experiment.scenario_summary import Counts, Facts, Outcome
-from bench.experiment.testbed import Testbed
+from bench.experiment.recorder import PlannedTrial
+from bench.experiment.scenario_summary import ScenarioFacts
+from bench.experiment.schedule import numbered
+from bench.experiment.summary import Outcome
+from bench.experiment.testbed import TrialRequest
 from bench.machine import describe
-from bench.plan.scenario_plan import ScenarioPlan
-from bench.progress import Watch
-from bench.runs import read_scenario
-from bench.runs.scenario_record import Refused, ScenarioRun
+from bench.plan.scenario_plan import Case, ScenarioPlan
+from bench.progress import Progress
+from bench.runs import storage
+from bench.runs.record import Refused, ScenarioRun, ScenarioTrial
 
 
-class Turn(NamedTuple):
-    """One trial to come."""
-
-    number: int
-    case: Case
-
-
-def schedule(cases: Sequence[Case], rounds: int) -> Iterator[Turn]:
-    """Yield the trials to come: every other round goes backwards, so that drift falls on all alike."""
-    ordered = [case for turn in range(rounds) for case in (cases if turn % 2 == 0 else cases[::-1])]
-    yield from itertools.starmap(Turn, enumerate(ordered, 1))
-
-
-def perform(scenario: Scenario, asked: ScenarioPlan, lab_name: str, root: Path, watch: Watch) -> ScenarioRun:
+def perform(
+    scenario: Scenario, asked: ScenarioPlan, lab_name: str, root: Path, progress: Progress
+) -> ScenarioRun:
     """Run every trial of `asked`, recording each under `root` as it ends; an interrupted trial is the last.
 
     `lab_name` is what `lab.choose` returned. PlanError before anything starts where no case can be measured,
@@ -46,18 +32,13 @@ def perform(scenario: Scenario, asked: ScenarioPlan, lab_name: str, root: Path, 
     cases, refused = sort_out(scenario, asked)
     if not cases:
         raise PlanError(f"plan: {scenario.name}: nothing can be measured: {refused[0].reason}")
-    with read_scenario.create(root, asked, describe.describe(), refused) as writer:
-        watch.started(writer.directory, len(cases) * asked.trials)
-        for turn in schedule(cases, asked.trials):
-            try:
-                outcome = _trial(scenario, asked.settings, turn, lab_name, watch)
-            except KeyboardInterrupt:
-                # Before its load ran, or for the second time: there is nothing to keep of this trial.
-                return replace(writer.run, interrupted=True)
-            writer.add(outcome.trial, outcome.moments, outcome.latencies)
-            if outcome.trial.interrupted:
-                return replace(writer.run, interrupted=True)
-        return writer.run
+    with storage.create(root, asked.to_json(), describe.describe(), refused=refused) as writer:
+        progress.started(writer.directory, len(cases) * asked.trials)
+        interrupted = recorder.record(
+            PlannedTrial(writer, partial(_trial, scenario, asked.settings, planned, lab_name, progress))
+            for planned in numbered(cases, asked.trials)
+        )
+        return recorder.finished(writer, interrupted)
 
 
 def sort_out(scenario: Scenario, asked: ScenarioPlan) -> tuple[list[Case], list[Refused]]:
@@ -82,26 +63,36 @@ def _refusal(scenario: Scenario, case: Case, settings: Settings) -> str | None:
     for need in scenario.variant(case.variant).needs:
         if not need.is_met:
             return f"needs {need.said}: {need.remedy}"
-    front = scenario.proxy_setup(case, settings)
-    return (
-        None if front is None else front.refusal(case, scenario.lab_request(case, settings).proxy_addresses)
+    setup = scenario.proxy_setup(case, settings)
+    if setup is None:
+        return None
+    return setup.refusal(case, scenario.lab_request(case, settings).proxy_addresses)
+
+
+def _trial(
+    scenario: Scenario, settings: Settings, planned: tuple[int, Case], lab_name: str, progress: Progress
+) -> Outcome[ScenarioTrial]:
+    number, case = planned
+    request = TrialRequest(
+        number,
+        case.name,
+        case,
+        proxy=scenario.proxy_setup(case, settings),
+        lab=scenario.lab_request(case, settings),
     )
-
-
-def _trial(scenario: Scenario, settings: Settings, turn: Turn, lab_name: str, watch: Watch) -> Outcome:
-    began_s = time.monotonic()
-    case = turn.case
-    watch.trial(turn.number, case.name, 0.0, 0.0)
-    ground = asdict(scenario.lab_request(case, settings))
-    with lab.open_lab(lab_name, **ground) as place, ExitStack() as stack:
-        scene = Testbed(place, stack, watch, case, scenario.proxy_setup(case, settings))
-        figures = scenario.perform(scene, case, settings)
-        assert scene.result is not None, f"{scenario.name} never let its clients play"
-        roles = scene.roles
-        version = "-" if roles.subject is None else roles.subject.version
-        counts = Counts(roles.counted(), roles.accepted())
-        facts = Facts(turn.number, case, place.name, version, scene.result, figures, counts)
-    watch.phase("done")
+    with trial.opened(request, lab_name, progress) as testbed:
+        figures = scenario.perform(testbed, case, settings)
+        assert testbed.result is not None, f"{scenario.name} never let its clients go"
+        roles = testbed.roles
+        facts = ScenarioFacts(
+            number,
+            case,
+            testbed.place.name,
+            roles.version,
+            result=testbed.result,
+            figures=figures,
+            counted=roles.counted(),
+            accepted=roles.accepted(),
+        )
     done = scenario_summary.outcome(facts)
-    overhead_s = time.monotonic() - began_s - done.trial.window_s
-    return done._replace(trial=replace(done.trial, overhead_s=overhead_s))
+    return replace(done, trial=replace(done.trial, overhead_s=testbed.overhead_s))

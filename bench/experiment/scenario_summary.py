@@ -1,4 +1,4 @@
-"""What a trial of a scenario amounts to: what was played and what was measured, brought together. Pure."""
+"""The summary of a trial of a scenario: facts in, a ScenarioTrial out. Pure."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from bench.analysis import histogram, validity
-from bench.experiment import moments
-from bench.experiment.case import Case
+from bench.experiment import moments, summary
 from bench.experiment.definition import Figures
+from bench.experiment.summary import Outcome
 from bench.experiment.trial_result import TrialResult
 from bench.observe.sampler import Observed
 from bench.observe.wire import Bytes
-from bench.runs.record import ROLES, UNSEEN, Latencies, Moment, SubjectRecord, TimeWait, TrialWarning
-from bench.runs.scenario_record import Hop, ScenarioTrial, Use
+from bench.plan.scenario_plan import Case
+from bench.runs.record import (
+    ROLES,
+    Hop,
+    Latencies,
+    Moment,
+    RoleUsage,
+    ScenarioTrial,
+    SubjectRecord,
+    TrialWarning,
+)
 from bench.subjects.subject import Counted
 
 
-class Counts(NamedTuple):
-    """What the roles counted, read when the load was over."""
-
-    subject: Counted
-    servers: int | None
-    """Connections that the servers accepted."""
-
-
-class Facts(NamedTuple):
+class ScenarioFacts(NamedTuple):
     """All that was observed of one trial."""
 
     number: int
@@ -36,23 +37,18 @@ class Facts(NamedTuple):
     """The subject's."""
     result: TrialResult
     figures: Figures
-    counts: Counts
+    counted: Counted
+    """What the subject counted, read when the load was over."""
+    accepted: int | None
+    """Connections that the servers accepted."""
 
 
-class Outcome(NamedTuple):
-    """A trial with what was measured along its time."""
-
-    trial: ScenarioTrial
-    moments: list[Moment]
-    latencies: list[Latencies]
-
-
-def outcome(facts: Facts) -> Outcome:
+def outcome(facts: ScenarioFacts) -> Outcome[ScenarioTrial]:
     """Return the trial that `facts` tell of, with its warnings, its timeline and its histograms."""
     case, result, figures = facts.case, facts.result, facts.figures
     hops = _hops(facts)
     absent = "proxy" if case.subject.name == "direct" else None
-    use = {role: Use() if role == absent else _use(role, result) for role in ROLES}
+    use = {role: RoleUsage() if role == absent else _use(role, result) for role in ROLES}
     warnings = (*figures.warnings, *_warnings(facts, hops, use))
     trial = ScenarioTrial(
         trial=facts.number,
@@ -69,7 +65,7 @@ def outcome(facts: Facts) -> Outcome:
         curves={name: [list(point) for point in points] for name, points in figures.curves.items()},
         hops=hops,
         roles=use,
-        time_wait={role: _time_wait(result.seen[role]) for role in ROLES},
+        time_wait={role: summary.time_wait(result.seen[role]) for role in ROLES},
         cpu_us_per_unit={role: _per(each.cpu_s, figures.units, 1e6) for role, each in use.items()},
         bytes_per_unit={name: _per(_bytes(hop), figures.units) for name, hop in hops.items()},
     )
@@ -77,14 +73,14 @@ def outcome(facts: Facts) -> Outcome:
     return Outcome(trial, _moments(trial, result), _latencies(trial, figures.times_us, start_s))
 
 
-def _hops(facts: Facts) -> dict[str, Hop]:
-    result, counts = facts.result, facts.counts
+def _hops(facts: ScenarioFacts) -> dict[str, Hop]:
+    result = facts.result
     first, last = result.first, result.last
     is_direct = facts.case.subject.name == "direct"
-    accepted = counts.servers if is_direct else counts.subject.accepted
+    accepted = facts.accepted if is_direct else facts.counted.accepted
     hops = {"front": _hop(result.seen["client"], accepted, first.front, last.front)}
     if not is_direct:
-        back = _hop(result.seen["proxy"], counts.servers, first.back, last.back)
+        back = _hop(result.seen["proxy"], facts.accepted, first.back, last.back)
         own = None if back.opened is None else back.opened - result.opened_by_network
         hops["back"] = replace(back, opened=own)
     return hops
@@ -102,27 +98,21 @@ def _bytes(hop: Hop) -> int | None:
     return None if hop.bytes_forth is None or hop.bytes_back is None else hop.bytes_forth + hop.bytes_back
 
 
-def _use(role: str, result: TrialResult) -> Use:
-    peaks = result.seen[role].peaks
-    return Use(result.spent_s(role), peaks.rss_mib if peaks.uss_mib is None else peaks.uss_mib)
-
-
-def _time_wait(seen: Observed) -> TimeWait:
-    if seen.survey is None:
-        return UNSEEN
-    return TimeWait(peak=max(seen.peaks.time_wait, seen.survey.time_wait), end=seen.survey.time_wait)
+def _use(role: str, result: TrialResult) -> RoleUsage:
+    return RoleUsage(result.spent_s(role), summary.memory_mib(result.seen[role]))
 
 
 def _per(total: float | None, units: int, scale: float = 1.0) -> float | None:
     return None if total is None or units == 0 else total / units * scale
 
 
-def _warnings(facts: Facts, hops: Mapping[str, Hop], use: Mapping[str, Use]) -> Iterator[TrialWarning]:
+def _warnings(
+    facts: ScenarioFacts, hops: Mapping[str, Hop], use: Mapping[str, RoleUsage]
+) -> Iterator[TrialWarning]:
     result = facts.result
-    for note in result.notes:
-        yield TrialWarning("lab", note)
+    yield from summary.lab_warnings(result.notes)
     yield from _disagreements(facts, hops)
-    for warning in validity.generator_warnings(result.first.reading.until(result.last.reading)):
+    for warning in validity.generator_warnings(result.pressure):
         yield replace(warning, voids=warning.voids and not facts.figures.is_paced)
     served = sum(use[role].cpu_s or 0.0 for role in ("proxy", "backend"))
     asked = use["client"].cpu_s or 0.0
@@ -134,12 +124,12 @@ def _warnings(facts: Facts, hops: Mapping[str, Hop], use: Mapping[str, Use]) -> 
         )
 
 
-def _disagreements(facts: Facts, hops: Mapping[str, Hop]) -> Iterator[TrialWarning]:
+def _disagreements(facts: ScenarioFacts, hops: Mapping[str, Hop]) -> Iterator[TrialWarning]:
     """Yield a warning for each hop whose connections were counted differently by those who count them."""
     for name, hop in hops.items():
         witnesses = {"the kernel": hop.opened, "who accepted": hop.accepted}
         if name == "back":
-            witnesses["the subject"] = facts.counts.subject.opened
+            witnesses["the subject"] = facts.counted.opened
         said = {who: count for who, count in witnesses.items() if count is not None}
         if len(set(said.values())) > 1:
             told = ", ".join(f"{who} {count:,}" for who, count in said.items())

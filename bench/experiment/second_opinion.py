@@ -6,10 +6,10 @@ closed loop. In short mode it meets the subject as the trial left it, its ports 
 
 from __future__ import annotations
 
-from bench.experiment.load_trial import Roles
-from bench.lab import Host
+from bench.experiment.testbed import Testbed
 from bench.load import external
 from bench.load.external import ToolRun
+from bench.load.job import LoadJob
 from bench.runs.record import Percentiles, SecondOpinion
 
 DURATION_S = 2
@@ -18,10 +18,11 @@ _GRACE_S = 30.0
 """What comes on top where responses are slow: wrk waits up to 20 s for them."""
 
 
-def ask(tool: str, client: Host, roles: Roles, connections: int) -> SecondOpinion:
-    """Return what `tool` says; RoleError where it fails."""
-    process = client.start(external.ARGV, name=tool, cpus=roles.client_cores)
-    load = {"url": roles.url, "connections": connections, "duration_s": DURATION_S}
+def ask(tool: str, testbed: Testbed, job: LoadJob) -> SecondOpinion:
+    """Return what `tool` measures where `job` was done; RoleError where it fails."""
+    process = testbed.place.hosts["client"].start(external.ARGV, name=tool, cpus=testbed.cores("client"))
+    url = f"http://{job.host_field}{job.path}"
+    load = {"url": url, "connections": job.connections, "duration_s": DURATION_S}
     timeout_s = DURATION_S + _GRACE_S
     process.send({"command": "job", "tool": tool, "load": load, "timeout_s": timeout_s})
     done = process.wait_event("done", timeout_s + 1.0)

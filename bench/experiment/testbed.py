@@ -1,7 +1,6 @@
-"""Where one trial of a scenario plays: its lab, and the roles that the scenario puts in it.
+"""Where one trial runs: its lab, and the roles that are started in it.
 
-A scenario starts servers, a subject and clients here and lets them play. Who they are and what they count is
-cast.py, how they play window.py, what is read meanwhile meter.py; account.py brings it together.
+What the roles count is in roles.py, how time passes in window.py, what is read meanwhile in meter.py.
 """
 
 from __future__ import annotations
@@ -10,54 +9,84 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
-from bench.experiment.case import Case
+from bench.experiment.definition import LabRequest
 from bench.experiment.environments import Environment
+from bench.experiment.load_clients import READY_TIMEOUT_S, LoadClients
 from bench.experiment.meter import Meter
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.roles import Roles, Server, port
 from bench.experiment.trial_result import Fault, TrialResult, TrialTimes
 from bench.experiment.window import Window
 from bench.lab import Host, Lab
+from bench.load.job import LoadJob
 from bench.machine import affinity
-from bench.progress import Watch
+from bench.observe.host import HostSample
+from bench.plan.scenario_plan import Case
+from bench.progress import Progress
 from bench.subjects.subject import Certificate
 
-_READY_TIMEOUT_S = 30.0
-_BETWEEN = 100
+_NETWORK_PORTS = 100
 """How far above the first port of a host its network listens: out of the way of its servers."""
 
 
-class Testbed:
-    """One trial's lab and roles. States: setting up (serve, open, clients), played, closed."""
+@dataclass(frozen=True, slots=True)
+class TrialRequest:
+    """What one trial needs, known before it starts."""
 
-    def __init__(
-        self, place: Lab, stack: ExitStack, watch: Watch, case: Case, front: ProxySetup | None
-    ) -> None:
-        """Set the stage in `place` for `case`, whose proxy is to do what `front` says; None: it has none."""
+    number: int
+    label: str
+    """How the observer of the run calls it."""
+    case: Case
+    proxy: ProxySetup | None
+    """What the proxy of the case is to do; None where it has none."""
+    lab: LabRequest
+    client_workers: int = 1
+    pin: bool = True
+    """Give the clients cores of their own, as many as they have workers."""
+    warmup_s: float = 0.0
+    duration_s: float = 0.0
+
+
+class Testbed:
+    """One trial's lab and roles. States: setting up (start_...), run, closed (`overhead_s` is known)."""
+
+    def __init__(self, place: Lab, stack: ExitStack, request: TrialRequest, progress: Progress) -> None:
+        """Prepare the trial `request` in `place`; `stack` ends its subject before the lab closes."""
         self.place = place
         self.roles = Roles()
         self.result: TrialResult | None = None
+        self.apart_s = 0.0
+        """Time that belongs neither to the trial nor to its overhead: another load generator's."""
+        self.overhead_s = 0.0
         self._stack = stack
-        self._watch = watch
-        self._case = case
-        self._front = front
+        self._progress = progress
+        self._request = request
         self._meter: Meter | None = None
-        self._cores = affinity.assign(affinity.here(), 1, True)
+        self._cores = affinity.assign(affinity.here(), request.client_workers, request.pin)
 
     # -- setting up
 
-    def start_server(self, module: str, *arguments: str, environment: Environment | None = None) -> Server:
+    def start_server(
+        self,
+        module: str,
+        *arguments: str,
+        environment: Environment | None = None,
+        listen: Sequence[str] | None = None,
+    ) -> Server:
         """Start `python -m MODULE` as a server on the backend's host and wait until it listens.
 
         The module takes `--control --listen HOST:PORT` and talks over its pipes as docs/pipes.md says.
+        `listen` is where; by default at the next free address of the host.
         """
         host = self.place.hosts["backend"]
         python, env = _interpreter(host, environment)
-        argv = [python, "-m", module, "--control", "--listen", self.address("backend"), *arguments]
+        flags = [flag for each in listen or [self.address("backend")] for flag in ("--listen", each)]
+        argv = [python, "-m", module, "--control", *flags, *arguments]
         process = host.start(argv, name="backend", cpus=self._cores["backend"], env=env)
-        server = Server(process, tuple(process.wait_event("ready", _READY_TIMEOUT_S)["listen"]))
+        server = Server(process, tuple(process.wait_event("ready", READY_TIMEOUT_S)["listen"]))
         self.roles.servers.append(server)
         self.roles.ports |= set(map(port, server.addresses))
         return server
@@ -72,39 +101,52 @@ class Testbed:
 
         `certificate` is what it shows to them. RoleError where it does not come up.
         """
-        assert self._front is not None, "a case without a front has nothing to open"
-        front = self._front if certificate is None else self._front.showing(certificate)
-        asked = front.asked(self._case, list(upstreams), self.sources("proxy"))
-        running = front.starter(self._case).start(self.place.hosts["proxy"], self._cores["proxy"], asked)
+        setup, case = self._request.proxy, self._request.case
+        assert setup is not None, "a case without a proxy has none to start"
+        shown = setup if certificate is None else setup.showing(certificate)
+        asked = shown.asked(case, upstreams, self.sources("proxy"))
+        running = shown.starter(case).start(self.place.hosts["proxy"], self._cores["proxy"], asked)
         self._stack.callback(running.stop)
-        if self._case.subject.name != "direct":
+        if case.subject.name != "direct":
             self.roles.subject = running
         return running.address
 
     def sources(self, host: str) -> list[str]:
-        """Return the addresses that connections from `host` come from in turn; none: the system chooses."""
+        """Return the addresses that connections from `host` come from in turn; none: the system chooses.
+
+        One address is the system's own choice anyhow: naming it would only cost a bind() a connect.
+        """
         found = self.place.hosts[host].sources
         return found if len(found) > 1 else []
 
-    def cores(self, host: str) -> set[int] | None:
+    def cores(self, host: str) -> affinity.Cores:
         """Return the cores of a host's role."""
         return self._cores[host]
 
     def start_network(self, to: str, *arguments: str) -> Server:
-        """Put a network of ours (backends/delay_line.py) before the front at `to`, on the same host.
+        """Start a network of ours (a delay line of the backends) before the proxy at `to`, on its host.
 
-        It is nobody's server or proxy: its CPU is not counted, and its connections only as far as they
+        It is neither server nor proxy: its CPU is not counted, and its connections only as far as they
         would spoil the kernel's count of the proxy's own.
         """
         host = self.place.hosts["backend" if self.roles.subject is None else "proxy"]
-        address = f"{host.front}:{host.listen_port + _BETWEEN if host.listen_port else 0}"
-        argv = [sys.executable, "-m", "backends.delay_line", "--control", "--listen", address, "--to", to]
-        process = host.start([*argv, *arguments], name="network")  # on any core: it waits for nobody
-        self.roles.between = Server(process, tuple(process.wait_event("ready", _READY_TIMEOUT_S)["listen"]))
-        return self.roles.between
+        address = f"{host.front}:{host.listen_port + _NETWORK_PORTS if host.listen_port else 0}"
+        argv = [
+            sys.executable,
+            "-m",
+            "backends.scenarios.delay_line",
+            "--control",
+            "--listen",
+            address,
+            "--to",
+            to,
+        ]
+        process = host.start([*argv, *arguments], name="network")  # on any core: it waits for no role
+        self.roles.network = Server(process, tuple(process.wait_event("ready", READY_TIMEOUT_S)["listen"]))
+        return self.roles.network
 
     def observe_process(self, pid: int, *ports: int) -> None:
-        """Count a process tree on the backend's host, started by the scenario, among the servers."""
+        """Count a process tree on the backend's host, which the caller started, among the servers."""
         self.roles.other_processes.append(pid)
         self.roles.ports |= set(ports)
 
@@ -121,10 +163,18 @@ class Testbed:
         for process, job in zip(started, jobs, strict=True):
             process.send({"command": "job", **job})
         for process in started:
-            process.wait_event("ready", _READY_TIMEOUT_S)
+            process.wait_event("ready", READY_TIMEOUT_S)
         self.roles.clients += started
 
-    # -- playing
+    def start_load(self, job: LoadJob) -> LoadClients:
+        """Start the load workers that together do `job` as the clients of the trial, ready to go."""
+        cores, workers = self._cores["client"], self._request.client_workers
+        load = LoadClients(self.place.hosts["client"], job, workers, cores, self._progress.second)
+        self.roles.load = load
+        self.roles.clients += load.processes
+        return load
+
+    # -- running
 
     def run(
         self,
@@ -133,18 +183,24 @@ class Testbed:
         timeout_s: float = 30.0,
         faults: Sequence[Fault] = (),
     ) -> TrialResult:
-        """Let the clients go, observe until they are done, and count.
+        """Let the clients go, observe until they are done, and return what was observed.
 
         The window is `duration_s` after `warmup_s`; without a duration it ends when all clients are done.
-        `timeout_s` is how long they may take after it, and `happenings` are what befalls the lab in it.
+        `timeout_s` is how long they may take after it, and `faults` are what happens to the lab in it.
         Ctrl-C ends the window early: the trial is then interrupted. RoleError where a client ends or falls
         silent.
         """
-        with Meter(self.place, self.roles, self._cores["client"], self._watch) as meter:
+        low, high = self.place.hosts["proxy"].port_range()
+        tuples = (high - low + 1) * self._request.lab.proxy_addresses * self._request.lab.backends
+
+        def show(sample: HostSample) -> None:
+            self._progress.sample(sample, tuples)
+
+        with Meter(self.place, self.roles, self._cores["client"], show) as meter:
             self._meter = meter
-            moments = TrialTimes.after(time.monotonic_ns(), warmup_s, duration_s)
-            window = Window(self.roles, meter, self._watch, moments)
-            self.result = window.play(faults, timeout_s, self.place.notes)
+            times = TrialTimes.after(time.monotonic_ns(), warmup_s, duration_s)
+            window = Window(self.roles, meter, self._progress, times)
+            self.result = window.run(faults, timeout_s, self.place.notes)
         return self.result
 
     def reload(self) -> None:
@@ -163,7 +219,7 @@ class Testbed:
 
 
 def _interpreter(host: Host, environment: Environment | None) -> tuple[str, dict[str, str] | None]:
-    """Return the interpreter of a role and its variables: ours, or those of an environment of its own."""
+    """Return the interpreter of a role and its variables: ours, or those of `environment`."""
     if environment is None:
         return sys.executable, None
     return environment.python, environment.inhabit(host)

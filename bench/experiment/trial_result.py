@@ -1,4 +1,4 @@
-"""A trial of a scenario in time: its moments, what befalls it, and what came of it. Values."""
+"""A trial in time: its moments, what happens to its lab, and what came of it. Values."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from bench.analysis.validity import Pressure
 from bench.experiment.saturation import SaturationReading
 from bench.observe.host import HostSample
 from bench.observe.sampler import Observed
@@ -34,7 +35,7 @@ class TrialTimes(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """What befalls the lab at a moment of a trial, in seconds from the first connect."""
+    """What happens to the lab at a moment of a trial, in seconds from the first connect."""
 
     at_s: float
     act: Callable[[], None]
@@ -53,14 +54,14 @@ class MeterReading:
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """What came of letting the clients play."""
+    """What was observed of one trial."""
 
     start_ns: int
     """The moment of the first connect (CLOCK_MONOTONIC)."""
     first: MeterReading
     last: MeterReading
     done: tuple[Event, ...]
-    """The last words of each client, in the order in which they were started."""
+    """The last event of each client, in the order in which they were started."""
     samples: tuple[HostSample, ...]
     seen: Mapping[str, Observed]
     notes: tuple[str, ...]
@@ -70,9 +71,19 @@ class TrialResult:
     """Connections that the proxy's host opened for others than the proxy."""
 
     @property
+    def load_s(self) -> float:
+        """Return the time from the first connect to the window's end."""
+        return (self.last.moment_ns - self.start_ns) / 1e9
+
+    @property
     def window_s(self) -> float:
         """Return how long the window was."""
         return (self.last.moment_ns - self.first.moment_ns) / 1e9
+
+    @property
+    def pressure(self) -> Pressure:
+        """Return how hard the machine was on the clients in the window."""
+        return self.first.reading.until(self.last.reading)
 
     def spent_s(self, role: str) -> float:
         """Return the CPU time that a role used in the window."""

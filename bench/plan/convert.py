@@ -100,7 +100,8 @@ def _choices(kind: Any) -> list[Any]:
 
 def _expected(kind: Any) -> str:
     """Return how an error calls what `kind` takes; that nothing is taken too goes without saying."""
-    return " or ".join(dict.fromkeys(map(_expected_one, _choices(kind))))
+    choices = _choices(kind)
+    return " or ".join(_expected_one(each) for each in choices if each is not int or float not in choices)
 
 
 def _expected_one(kind: Any) -> str:

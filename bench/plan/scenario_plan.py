@@ -1,16 +1,61 @@
-"""What a run of a scenario was asked: its ways, its subjects, and the scenario's own settings. Pure."""
+"""The plan of a scenario's run: its variants, its subjects, and the scenario's own settings. Pure."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from bench.errors import PlanError
-from bench.experiment.case import Case
-from bench.experiment.definition import Scenario, Settings
 from bench.plan import run_plan, toml
+
+
+class Named(Protocol):
+    """A variant, of which a plan needs the name only."""
+
+    @property
+    def name(self) -> str:
+        """Return the name."""
+
+
+class Scenario(Protocol):
+    """What a plan needs to know of a scenario (bench/experiment/definition.py)."""
+
+    @property
+    def name(self) -> str:
+        """Return the name."""
+
+    @property
+    def variants(self) -> Sequence[Named]:
+        """Return the variants, which a plan takes all of unless told."""
+
+    @property
+    def default_subjects(self) -> tuple[str, ...]:
+        """Return the subjects that a plan takes unless told."""
+
+    @property
+    def settings(self) -> type[Any]:
+        """Return the dataclass of its settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One variant on one subject: what one trial measures."""
+
+    variant: str
+    subject: run_plan.Subject
+
+    @property
+    def name(self) -> str:
+        """Return how tables call it."""
+        return f"{self.variant} {self.subject_name}"
+
+    @property
+    def subject_name(self) -> str:
+        """Return NAME or NAME@PROGRAM."""
+        program = self.subject.program
+        return self.subject.name if program is None else f"{self.subject.name}@{program}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +69,12 @@ class ScenarioPlan:
     lab: str = "auto"
     trials: int = 1
     """Trials of each case; they take turns."""
-    settings: Settings = field(default_factory=Settings)
+    settings: Any = None
+    """The scenario's own dataclass of settings."""
 
     @property
     def cases(self) -> tuple[Case, ...]:
-        """Return every way on every subject, the subjects of one way side by side."""
+        """Return every variant on every subject, the subjects of one variant side by side."""
         return tuple(Case(variant, subject(name)) for variant in self.variants for name in self.subjects)
 
     def to_json(self) -> dict[str, Any]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from bench.analysis import histogram
-from bench.errors import RoleError
-from bench.lab import Process
-from bench.load.generator import Generator, OnEvent, Second, Totals
+from bench.experiment.load_clients import LoadClients
+from bench.experiment.schedule import interleave
+from bench.experiment.trial_result import TrialTimes
 from bench.load.job import LoadJob
 from bench.observe.processes import Tree
 from bench.prove.accepting import Refusal
@@ -35,7 +35,6 @@ Side = Literal["as it is", "repaired"]
 SIDES: tuple[Side, Side] = ("as it is", "repaired")
 CONNECTIONS = 32
 _WARMUP_S = 0.5
-_HEAD_START_NS = 50_000_000
 _TIMEOUT_S = 30.0
 
 
@@ -49,7 +48,7 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class LoadWindow:
     """What one side did in one window; counts of connections and TIME_WAIT are over its whole load."""
 
     side: Side
@@ -62,7 +61,7 @@ class Window:
     errors: int
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the window as plain values."""
+        """Return the window as plain values."""
         return {
             "side": self.side,
             "requests_per_s": round(self.requests_per_s, 1),
@@ -81,17 +80,17 @@ class Cost:
     version: str
     spot: Spot | None = None
     request: Request | None = None
-    windows: list[Window] = field(default_factory=list)
+    windows: list[LoadWindow] = field(default_factory=list)
     missing: str = ""
 
     def median(self, side: Side, name: str) -> float | None:
-        """Returns the median of a figure of Window over the windows of one side."""
+        """Return the median of a figure of LoadWindow over the windows of one side."""
         values = [getattr(window, name) for window in self.windows if window.side == side]
         known = [value for value in values if value is not None]
         return statistics.median(known) if known else None
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the cost as plain values."""
+        """Return the cost as plain values."""
         place = self.spot.location.directive.place if self.spot else None
         return {
             "version": self.version,
@@ -106,7 +105,7 @@ class Cost:
 def costs(
     models: Mapping[Side, Model], proof: Proof, program: Program, settings: Settings, load: Load
 ) -> list[Cost]:
-    """Measures the first locations that the repair mends, one after the other, both ways in turn.
+    """Measure the first locations that the repair mends, one after the other, both ways in turn.
 
     RoleError where a role does not come up, LabError where the lab does not open.
     """
@@ -121,19 +120,17 @@ def _cost(
     models: Mapping[Side, Model], mended: Outcome, program: Program, *, settings: Settings, load: Load
 ) -> Cost:
     found = Cost(program.version, mended.spot, mended.request)
-    for pair in range(load.pairs):
-        # Every other pair goes backwards, so that a machine that slows down favours neither side.
-        for side in SIDES if pair % 2 == 0 else SIDES[::-1]:
-            window = _window(side, models[side], mended, program, settings=settings, load=load)
-            if isinstance(window, Refusal):
-                found.missing = f"{side}: {window}"
-                return found
-            found.windows.append(window)
+    for side in interleave(SIDES, load.pairs):
+        window = _window(side, models[side], mended, program, settings=settings, load=load)
+        if isinstance(window, Refusal):
+            found.missing = f"{side}: {window}"
+            return found
+        found.windows.append(window)
     return found
 
 
 def _mended(proof: Proof, after: Model) -> Iterator[Outcome]:
-    """Yields what was proven not to reuse, and reuses once repaired."""
+    """Yield what was proven not to reuse, and reuses once repaired."""
     spots, version = {spot.number: spot for spot in scene(after).spots}, versions.parse(proof.version)
     for outcome in proof.outcomes:
         if outcome.measured is None or outcome.measured.answer == "reused":
@@ -145,7 +142,7 @@ def _mended(proof: Proof, after: Model) -> Iterator[Outcome]:
 
 def _window(
     side: Side, model: Model, mended: Outcome, program: Program, *, settings: Settings, load: Load
-) -> Window | Refusal:
+) -> LoadWindow | Refusal:
     found = scene(model)
     with staged(found, program, settings.stage, Ledger()) as stage:
         if isinstance(stage, Refusal):
@@ -159,28 +156,22 @@ def _window(
 
 
 def _is_reached(stage: Stage, spot: Spot, request: Request) -> bool:
-    """Tells whether a request reaches a location by the door without TLS, too."""
+    """Return whether a request reaches a location by the door without TLS, too."""
     before = stage.heard(spot.number, stage.backends.count()).requests
     stage.place.hosts["client"].call(ask, stage.doors[spot.site.number], [request])
     return stage.heard(spot.number, stage.backends.count()).requests > before
 
 
-def _loaded(side: Side, stage: Stage, spot: Spot, request: Request, load: Load) -> Window:
-    client = stage.place.hosts["client"]
+def _loaded(side: Side, stage: Stage, spot: Spot, request: Request, load: Load) -> LoadWindow:
     job = _job(stage.doors[spot.site.number], request, load)
-
-    def start(argv: Sequence[str], on_event: OnEvent) -> Process:
-        return client.start(argv, name="client", on_event=on_event)
-
-    generator = Generator(job, 1, start)
-    generator.prepare()
+    clients = LoadClients(stage.place.hosts["client"], job)
     assert stage.nginx.pid is not None
     nginx = Tree(stage.nginx.pid)
     before_s = nginx.cpu_s()
-    generator.go(time.monotonic_ns() + _HEAD_START_NS)
-    seconds = list(_seconds(generator, load))
-    totals = generator.wait(_TIMEOUT_S)
-    return _account(side, stage, spot, totals, seconds=seconds, cpu_s=nginx.cpu_s() - before_s)
+    times = TrialTimes.after(time.monotonic_ns(), job.warmup_s, job.duration_s)
+    clients.go(times.start_ns)
+    clients.finish(job.warmup_s + job.duration_s + _TIMEOUT_S)
+    return _load_window(side, stage, spot, clients, cpu_s=nginx.cpu_s() - before_s)
 
 
 def _job(doors: Doors, request: Request, load: Load) -> LoadJob:
@@ -200,25 +191,13 @@ def _job(doors: Doors, request: Request, load: Load) -> LoadJob:
     )
 
 
-def _seconds(generator: Generator, load: Load) -> Iterator[Second]:
-    deadline_s = time.monotonic() + _WARMUP_S + load.duration_s + _TIMEOUT_S
-    while not generator.is_over:
-        if time.monotonic() > deadline_s:
-            raise RoleError("client", f"not done {_TIMEOUT_S:g} s after its window")
-        if (second := generator.read(0.1)) is not None:
-            yield second
-    while (second := generator.read(0)) is not None:
-        yield second
-
-
-def _account(
-    side: Side, stage: Stage, spot: Spot, totals: Totals, *, seconds: Sequence[Second], cpu_s: float
-) -> Window:
+def _load_window(side: Side, stage: Stage, spot: Spot, clients: LoadClients, *, cpu_s: float) -> LoadWindow:
     heard = stage.heard(spot.number, stage.backends.count())
     ended = stage.ended(spot.number)
-    latencies = histogram.merge(second.latency_us for second in seconds if second.in_window)
+    latencies = histogram.merge(second.latency_us for second in clients.seconds if second.in_window)
+    totals = clients.totals
     window_s = (totals.window_end_ns - totals.window_start_ns) / 1e9
-    return Window(
+    return LoadWindow(
         side,
         requests_per_s=totals.requests / window_s,
         p99_ms=histogram.percentiles_ms(latencies).p99,

@@ -245,7 +245,7 @@ def _start_backends(scene: Scene, host: Host, close: str, folder: Path, apart: M
 
 
 def _backend_argv(peer: Peer, listen: list[str], close: str, folder: Path) -> list[str]:
-    argv = [sys.executable, "-m", "backends.peers", "--control", "--kind", peer.kind]
+    argv = [sys.executable, "-m", "backends.protocols.server", "--control", "--kind", peer.kind]
     argv += ["--close", close.removesuffix("ms")]
     for address in listen:
         argv += ["--listen", address]

@@ -1,69 +1,122 @@
-"""Run <-> `results/<time>-<mode>-<subject>/`, format 2: the header and the trials of one run.
-
-The folder and its files are storage.py's, timeline.csv and latency.hlog timeline.py's.
-"""
+"""Runs as they are read from disk: one run, or all runs of a folder."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.errors import ResultsError
-from bench.plan.run_plan import Plan
-from bench.runs import storage
-from bench.runs.record import Run, Trial
-from bench.runs.storage import Listed
-from bench.runs.writer import Writer
+from bench.plan.convert import ConvertError, convert
+from bench.runs import timeline
+from bench.runs.record import FORMAT, RunHeader, RunRecord, ScenarioTrial, Trial, TrialRecord
+from bench.runs.storage import RUN_FILE
 
-RUN_FILE = "run.jsonl"
-
-
-def create(
-    root: Path,
-    plan: Plan,
-    machine: dict[str, Any],
-    started: datetime | None = None,
-    label: str | None = None,
-) -> Writer[Run]:
-    """Open a new folder under `root`, named after the moment and `label`, else the mode and the subject.
-
-    ResultsError where that cannot be done. `started` defaults to now.
-    """
-    begun = (started or datetime.now(UTC)).astimezone(UTC)
-    run = Run(plan.to_json(), machine, begun.isoformat(timespec="seconds"))
-    return Writer(root, label or f"{plan.mode}-{plan.subject.name}", begun, RUN_FILE, run)
+_TRIALS: dict[str, type[TrialRecord]] = {"run": Trial, "scenario": ScenarioTrial}
 
 
-def read(path: Path) -> Run:
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The folder of a run, with the run or with the reason why it cannot be read."""
+
+    directory: Path
+    run: RunRecord[Any] | None
+    problem: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that `bench list --json` prints for the run."""
+        run = self.run
+        if run is None:
+            return {"directory": str(self.directory), "problem": self.problem}
+        names = {"scenario": run.plan.get("scenario")}
+        if run.kind == "run":
+            names = {"mode": run.plan.get("mode"), "subject": run.plan["subject"].get("name")}
+        return {
+            "directory": str(self.directory),
+            "kind": run.kind,
+            "started": run.started,
+            **names,
+            "trials": len(run.trials),
+            "valid": sum(trial.valid for trial in run.trials),
+            "interrupted": any(trial.interrupted for trial in run.trials),
+        }
+
+
+def read(path: Path) -> RunRecord[Any]:
     """Return the run at `path`, a folder or its run.jsonl; lines that cannot be read are in `damage`.
 
-    ResultsError where there is no run, its header is damaged, or its format is newer than ours.
+    ResultsError where there is no run, its header is damaged, or it is in another format than ours.
     """
     file = path / RUN_FILE if path.is_dir() else path
-    lines = storage.read(file, {"plan": dict, "machine": dict, "started": str}, Trial)
-    plan, machine, started = (lines.header[key] for key in ("plan", "machine", "started"))
-    if not isinstance(plan.get("subject"), dict):
-        raise ResultsError(file, 1, "not the header of a run: plan.subject is no table")
-    return Run(plan, machine, started, lines.trials, str(file.parent), lines.damage)
+    numbered = timeline.numbered_lines(file)
+    header = _header(file, *next(numbered, (1, "")))
+    trials: list[TrialRecord] = []
+    damage: list[str] = []
+    for number, text in numbered:
+        try:
+            trials.append(convert(_object(text), _TRIALS[header.kind], "trial"))
+        except ValueError as error:
+            damage.append(str(ResultsError(file, number, f"not a trial: {_reason(error)}; left out")))
+    return RunRecord(
+        header.plan,
+        header.machine,
+        header.started,
+        tuple(trials),
+        str(file.parent),
+        tuple(damage),
+        refused=header.refused,
+    )
 
 
-def runs(root: Path) -> list[Listed[Run]]:
+def runs(root: Path) -> list[Listed]:
     """Return each run under `root`, unreadable ones first, then the oldest."""
-    found = storage.listed(root, RUN_FILE, read)
+    found: list[Listed] = []
+    for directory in sorted(each.parent for each in root.glob(f"*/{RUN_FILE}")):
+        try:
+            found.append(Listed(directory, read(directory)))
+        except ResultsError as error:
+            found.append(Listed(directory, None, str(error)))
     return sorted(found, key=lambda each: each.run.started if each.run else "")
 
 
-def latest(root: Path) -> Path:
-    """Return the folder of the newest readable run under `root`; ResultsError where there is none."""
-    readable = [each.directory for each in runs(root) if each.run is not None]
-    if not readable:
-        raise ResultsError(root, None, "holds no run; `bench run` makes one")
-    return readable[-1]
+def _header(file: Path, number: int, text: str) -> RunHeader:
+    try:
+        values = _object(text)
+        _check_format(file, number, values)
+        header = convert(values, RunHeader, "")
+        if header.kind == "scenario":
+            convert(header.plan.get("scenario"), str, "plan.scenario")
+        else:
+            convert(header.plan.get("subject"), dict, "plan.subject")
+    except ValueError as error:
+        raise ResultsError(file, number, f"not the header of a run: {_reason(error)}") from error
+    return header
 
 
-def outline(listed: Listed[Run]) -> dict[str, Any]:
-    """Return the object that `bench list --json` prints for a run."""
-    return storage.outline(
-        listed, lambda run: {"mode": run.plan.get("mode"), "subject": run.plan["subject"].get("name")}
-    )
+def _check_format(file: Path, number: int, values: dict[str, Any]) -> None:
+    """Refuse a format that is not ours, whatever else the header holds."""
+    known = values.get("format")
+    if not isinstance(known, int) or known < 1:
+        raise ConvertError(f"format = {known!r} is not a number from 1")
+    if known != FORMAT:
+        remedy = "use a newer bench" if known > FORMAT else "use the bench that wrote it"
+        raise ResultsError(
+            file, number, f"is in format {known}, and this bench reads format {FORMAT}; {remedy}"
+        )
+
+
+def _object(text: str) -> dict[str, Any]:
+    def refuse(name: str) -> float:
+        raise ValueError(f"{name} is not a number")
+
+    values = json.loads(text, parse_constant=refuse)
+    if not isinstance(values, dict):
+        raise ValueError("not a JSON object")
+    return values
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"no JSON ({error.msg}, column {error.colno})" if error.doc.strip() else "it is empty"
+    return str(error)

@@ -1,17 +1,18 @@
-"""What happened: a trial, the run that it belongs to, and the warnings about it. Values only.
+"""What was measured: trials, the run that they belong to, and the warnings about them. Values only.
 
 The dataclasses have the keys of `run.jsonl`, format 2 (results/README.md). A moment ending in `_s` counts
-from the trial's first connect; rates, latencies, errors and CPU are over the window; counts of connections
-are over the whole trial.
+from the trial's first connect; rates, latencies, errors, CPU and bytes are over the window; connections are
+over the whole trial.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-T = TypeVar("T")
+T = TypeVar("T", bound="TrialRecord")
+Kind = Literal["run", "scenario"]
 FORMAT = 2
 ROLES = ("client", "proxy", "backend")
 ERROR_KINDS = ("connect", "timeout", "reset", "protocol", "status", "body", "mismatch")
@@ -50,7 +51,7 @@ class SecondOpinion:
     requests_per_s: float
     cpu_us_per_request: float | None
     latency_ms: Percentiles = field(default_factory=Percentiles)
-    """Those that it tells."""
+    """The percentiles that it reports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Witnesses:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """The hop between the proxy and the backend, over the whole trial; None: nobody counts at a target."""
+    """The hop between the proxy and the backend, over the whole trial; None: not counted at a target."""
 
     requests_total: int | None = 0
     connections_opened: int | None = 0
@@ -88,7 +89,7 @@ class Upstream:
 class TimeWait:
     """Sockets in TIME_WAIT on one host: the highest count seen, and the exact count after the drain.
 
-    None: this system does not tell.
+    None: not known on this system.
     """
 
     peak: int | None = 0
@@ -123,19 +124,33 @@ class SubjectRecord:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One trial, from start to drain."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRecord:
+    """What the trials of every kind of run have in common."""
 
     trial: int
-    mode: str
-    closes_first: str | None
-    """Who was asked to close short upstream connections first; None in keep-alive mode."""
+    """Its number, from 1."""
     subject: SubjectRecord
     lab: str
     valid: bool = True
     interrupted: bool = False
     warnings: tuple[TrialWarning, ...] = ()
+    time_wait: dict[str, TimeWait] = field(default_factory=lambda: dict.fromkeys(ROLES, TimeWait()))
+    overhead_s: float | None = None
+    """Time of the trial outside warm-up and window."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the trial as plain values, as one line of `run.jsonl` holds it."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial(TrialRecord):
+    """One trial of the load generator, from start to drain."""
+
+    mode: str
+    closes_first: str | None
+    """The side that was to close short upstream connections first; None in keep-alive mode."""
     warmup_s: float = 0.0
     duration_s: float = 0.0
     requests: int = 0
@@ -149,7 +164,6 @@ class Trial:
     """Open loop only: from before the write, where `latency_ms` counts from the due time."""
     connect_ms: Percentiles = field(default_factory=Percentiles)
     upstream: Upstream = field(default_factory=Upstream)
-    time_wait: dict[str, TimeWait] = field(default_factory=lambda: dict.fromkeys(ROLES, TimeWait()))
     time_wait_by_hop: dict[str, int] = field(default_factory=dict)
     """The proxy host's TIME_WAIT after the drain, by the role at the other end."""
     ports: Ports = field(default_factory=Ports)
@@ -160,14 +174,65 @@ class Trial:
     observer_cpu_share: float | None = None
     """CPU of the harness itself while it observed, as a share of one core."""
     ksoftirqd_cpu_share: float | None = None
-    """CPU of the kernel's threads for what interrupts put off, over the window, as a share of one core."""
-    overhead_s: float | None = None
-    """Time of the trial outside warm-up and window."""
+    """CPU of the kernel's ksoftirqd threads over the window, as a share of one core."""
     second_opinion: SecondOpinion | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the trial as plain values, as one line of `run.jsonl` holds it."""
-        return dataclasses.asdict(self)
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """The connections and bytes of one hop; None: not known in this lab or on this system."""
+
+    opened: int | None = None
+    """TCP connections as the kernel of the opening side counted them."""
+    accepted: int | None = None
+    """The same as the accepting role counted them."""
+    bytes_forth: int | None = None
+    """Bytes on the wire, headers included, from the opening side, over the window."""
+    bytes_back: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoleUsage:
+    """What one role's process tree used; None: not measured, or no such role."""
+
+    cpu_s: float | None = None
+    """User and system time over the window."""
+    memory_mib: float | None = None
+    """The most over the trial."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioTrial(TrialRecord):
+    """One trial of a scenario: one variant on one subject, from start to end.
+
+    `hops.front` is between the clients and the proxy, `hops.back` between the proxy and the servers; without
+    a proxy there is only the front one.
+    """
+
+    variant: str
+    window_s: float = 0.0
+    units: int = 0
+    """What was done in the window, in the scenario's unit (a delivered message, a request, a beat)."""
+    figures: dict[str, float | int | None] = field(default_factory=dict)
+    """What the scenario measured by itself; its own names."""
+    times_ms: dict[str, Percentiles] = field(default_factory=dict)
+    """Distributions of times, by the scenario's own names; the histograms are in latency.hlog."""
+    curves: dict[str, list[list[float]]] = field(default_factory=dict)
+    """Points (x, y) of what happened along the trial, by the scenario's own names."""
+    hops: dict[str, Hop] = field(default_factory=dict)
+    roles: dict[str, RoleUsage] = field(default_factory=lambda: dict.fromkeys(ROLES, RoleUsage()))
+    cpu_us_per_unit: dict[str, float | None] = field(default_factory=dict)
+    bytes_per_unit: dict[str, float | None] = field(default_factory=dict)
+    """For each hop, both directions together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A case that could not be measured, and why: the subject cannot carry it, or something is missing."""
+
+    variant: str
+    subject: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +274,20 @@ class Latencies:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded(Generic[T]):
-    """A run of any kind: what was asked, where, and the trials that it gave."""
+class RunHeader:
+    """The first line of `run.jsonl`: what is known before the first trial."""
+
+    format: int
+    kind: Kind
+    plan: dict[str, Any]
+    machine: dict[str, Any]
+    started: str
+    refused: tuple[Refused, ...] = ()
+
+
+@dataclass(frozen=True)  # no slots: a call of an alias such as Run() tries to note the alias in its result
+class RunRecord(Generic[T]):
+    """A run of any kind: its plan, its machine, and its trials."""
 
     plan: dict[str, Any]
     machine: dict[str, Any]
@@ -221,23 +298,35 @@ class Recorded(Generic[T]):
     damage: tuple[str, ...] = ()
     """Lines that could not be read, each with file, line number and reason."""
     interrupted: bool = False
-    """Whether somebody ended it early; told by the run itself, not by what is on disk."""
+    """Whether it was ended early; known while the run is made, not from what is on disk."""
+    refused: tuple[Refused, ...] = ()
+    """Cases of a scenario that were left out."""
 
-    def header(self) -> dict[str, Any]:
-        """Return what is known before the first trial, as the first line of the run's file holds it."""
-        return {"plan": self.plan, "machine": self.machine, "started": self.started}
+    @property
+    def kind(self) -> Kind:
+        """Return what the run is of: the load generator, or a scenario."""
+        return "scenario" if "scenario" in self.plan else "run"
 
-
-@dataclass(frozen=True, slots=True)
-class Run(Recorded[Trial]):
-    """A run of the load generator."""
+    @property
+    def scenario(self) -> str:
+        """Return the scenario's name, where the run is of one."""
+        return str(self.plan["scenario"])
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """Return whom the trials are of, in the order of their first; only an incident has more than one."""
+        """Return the subjects of the trials, in the order of their first."""
         return tuple(dict.fromkeys(trial.subject.name for trial in self.trials))
 
+    def header(self) -> RunHeader:
+        """Return what is known before the first trial."""
+        return RunHeader(FORMAT, self.kind, self.plan, self.machine, self.started, self.refused)
+
     def to_json(self) -> dict[str, Any]:
-        """Return the object that `bench run --json` prints."""
-        trials = [trial.to_json() for trial in self.trials]
-        return {"plan": self.plan, "machine": self.machine, "trials": trials, "directory": self.directory}
+        """Return the object that `--json` prints for the run."""
+        header = dataclasses.asdict(self.header())
+        known = {key: header[key] for key in ("kind", "plan", "machine", "refused")}
+        return {**known, "trials": [trial.to_json() for trial in self.trials], "directory": self.directory}
+
+
+Run: TypeAlias = RunRecord[Trial]
+ScenarioRun: TypeAlias = RunRecord[ScenarioTrial]

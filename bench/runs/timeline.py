@@ -1,6 +1,6 @@
-"""timeline.csv and latency.hlog: what was measured along the time of the trials, to text and back.
+"""What was measured along the time of the trials: `timeline.csv` and `latency.hlog`, to text and back.
 
-The format is told in results/README.md. A line that cannot be read is told, and the rest is read.
+The format is described in results/README.md. A line that cannot be read is named, and the rest is read.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import ResultsError
+from bench.plan.convert import convert
 from bench.runs.record import Latencies, Moment
 
 TIMELINE_FILE = "timeline.csv"
@@ -118,27 +118,10 @@ def _moments(file: Path, damage: list[str]) -> Iterator[Moment]:
             cells = next(csv.reader([line], strict=True))
             if len(cells) != len(columns) or not line.endswith("\n"):
                 raise ValueError(f"{len(cells)} of {len(columns)} cells, or cut off")
-            yield _moment(dict(zip(columns, cells, strict=True)))
+            values = {name: cell for name, cell in zip(columns, cells, strict=True) if cell}
+            yield convert(values, Moment, "", from_text=True)
         except (ValueError, csv.Error) as error:
             damage.append(str(ResultsError(file, number, f"not a moment: {error}; left out")))
-
-
-def _moment(cells: dict[str, str]) -> Moment:
-    values: dict[str, Any] = {}
-    for each in dataclasses.fields(Moment):
-        text, kind = cells.get(each.name, ""), str(each.type)
-        if text == "" and kind.endswith("None"):
-            continue
-        convert = str if kind == "str" else _finite if kind.startswith("float") else int
-        values[each.name] = convert(text)
-    return Moment(**values)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is not a finite number")
-    return value
 
 
 def _latencies(file: Path, damage: list[str]) -> Iterator[Latencies]:

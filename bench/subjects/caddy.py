@@ -24,9 +24,9 @@ class Caddy(Configured):
     has_sources = False
     bounds_requests = False
 
-    def refuse(self, program: Program, asked: Asked) -> None:
-        """Raise CannotDo where no Caddyfile makes `program` do what is asked."""
-        super().refuse(program, asked)
+    def refuse(self, asked: Asked) -> None:
+        """Raise CannotDo where no Caddyfile makes it do what is asked."""
+        super().refuse(asked)
         if asked.carries.silence_s < SILENCE_S:
             raise CannotDo(self.name, "carries.silence_s", "has no timeout for a silent tunnel")
         tls = asked.carries.upstream_tls

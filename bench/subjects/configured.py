@@ -26,16 +26,21 @@ class Configured(ABC):
 
     def check(self, asked: Asked) -> None:
         """Raise PlanError where the program is not here, CannotDo where it cannot do what is asked."""
-        self.refuse(programs.find(self.name, asked.plan.program), asked)
+        self._find(asked)
 
     def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Launched:
         """Start it on `host`; RoleError when it refuses its configuration or does not come up."""
-        program = programs.find(self.name, asked.plan.program)
-        self.refuse(program, asked)
-        return launch(host, cpus, self.recipe(program, listen_address(host), asked))
+        return launch(host, cpus, self.recipe(self._find(asked), listen_address(host), asked))
 
-    def refuse(self, program: Program, asked: Asked) -> None:
-        """Raise CannotDo where no configuration makes `program` do what is asked."""
+    def _find(self, asked: Asked) -> Program:
+        """Return the program, looked for only where some version of it can do what is asked."""
+        self.refuse(asked)
+        program = programs.find(self.name, asked.plan.program)
+        self.refuse_version(program, asked)
+        return program
+
+    def refuse(self, asked: Asked) -> None:
+        """Raise CannotDo where no configuration makes any version do what is asked."""
         self.speaks.check(self.name, asked)
         if asked.plan.requests_per_connection is not None and not self.bounds_requests:
             raise CannotDo(
@@ -51,6 +56,9 @@ class Configured(ABC):
                 "opens all connections from one address",
                 "leave it out, or use more destinations with --backends",
             )
+
+    def refuse_version(self, program: Program, asked: Asked) -> None:  # noqa: B027 - most need no new version
+        """Raise CannotDo where `program` is too old for what is asked."""
 
     @abstractmethod
     def recipe(self, program: Program, listen: str, asked: Asked) -> Recipe:

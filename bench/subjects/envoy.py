@@ -35,9 +35,9 @@ class Envoy(Configured):
     name = "envoy"
     speaks = Speaks(client=("1.1", "2", "3"), upstream=("1.1", "2"), upstream_tls=True, passthrough=True)
 
-    def refuse(self, program: Program, asked: Asked) -> None:
-        """Raise CannotDo where no configuration makes `program` do what is asked."""
-        super().refuse(program, asked)
+    def refuse(self, asked: Asked) -> None:
+        """Raise CannotDo where no configuration makes it do what is asked."""
+        super().refuse(asked)
         if asked.plan.pool_idle is not None:
             raise CannotDo(
                 self.name,

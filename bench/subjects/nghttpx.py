@@ -23,9 +23,9 @@ class Nghttpx(Configured):
     has_sources = False
     bounds_requests = False
 
-    def refuse(self, program: Program, asked: Asked) -> None:
-        """Raise CannotDo where no configuration makes `program` do what is asked."""
-        super().refuse(program, asked)
+    def refuse(self, asked: Asked) -> None:
+        """Raise CannotDo where no configuration makes it do what is asked."""
+        super().refuse(asked)
         if asked.mode is Mode.SHORT:
             # Asked to close with `add-request-header`, the backend does, but nghttpx then ends the client's
             # connection as well: both hops would change where one is to be compared.

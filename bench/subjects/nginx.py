@@ -34,16 +34,20 @@ class Nginx(Configured):
         """Start it with other settings than usual where `change` makes others of them."""
         self._change = change
 
-    def refuse(self, program: Program, asked: Asked) -> None:
-        """Raise CannotDo where no configuration makes `program` do what is asked."""
-        super().refuse(program, asked)
-        plan, version = asked.plan, versions.parse(program.version)
+    def refuse(self, asked: Asked) -> None:
+        """Raise CannotDo where no configuration makes any version do what is asked."""
+        super().refuse(asked)
+        plan = asked.plan
         if plan.pool_max is not None:
             said = "has no bounded pool (beyond max_conns it answers 502 at once)"
             raise CannotDo(self.name, "subject.pool_max", said, "leave --pool-max out")
         if asked.carries.upgrade and plan.upstream_http == "1.0":
             said = "cannot pass an Upgrade on by HTTP/1.0, which knows none"
             raise CannotDo(self.name, "subject.upstream_http = 1.0", said)
+
+    def refuse_version(self, program: Program, asked: Asked) -> None:
+        """Raise CannotDo where `program` is too old for what is asked."""
+        plan, version = asked.plan, versions.parse(program.version)
         is_kept = asked.mode is Mode.KEEPALIVE and plan.idiom is None
         if is_kept and plan.requests_per_connection is not None and version < versions.POOL_LIMITS:
             remedy = f"name {versions.POOL_LIMITS} or newer with --program"

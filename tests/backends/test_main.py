@@ -39,9 +39,9 @@ def test_an_address_of_somebody_else() -> None:
 
 
 def test_misuse() -> None:
-    ended = run("--listen", "127.0.0.1:0", "--body", "1KB")
+    ended = run("--listen", "127.0.0.1:0", "--response-size", "1KB")
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == "backend: body size '1KB' is not understood; write 2, 100KiB or 1KiB-64KiB\n"
+    assert ended.stderr == "backend: response size '1KB' is not understood; write 2, 100KiB or 1KiB-64KiB\n"
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

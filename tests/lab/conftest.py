@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+import needs
+
 ROOT = Path(__file__).parents[2]
 
 Drive = Callable[..., Any]
@@ -23,11 +25,11 @@ def _user(name: str) -> dict[str, Any]:
     if name == "ourselves":
         return {}
     if os.getuid() != 0:
-        pytest.skip("only root can try what an ordinary user sees as well")
+        needs.skip("root", "it tries what an ordinary user sees as well")
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
-        pytest.skip(f"there is no user {name} here")
+        needs.skip(f"a user {name}", "adduser --system")
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
@@ -36,12 +38,12 @@ def _can_open(user: dict[str, Any]) -> None:
     asked = [sys.executable, "-c", code]
     try:
         found = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False, **user)
-    except PermissionError as error:
-        pytest.skip(f"the user cannot run this Python: {error}")
+    except PermissionError:
+        needs.skip("a Python for every user", "apt install python3-venv, make clean")
     if found.returncode != 0:
-        pytest.skip(f"the user cannot read this checkout: {found.stderr.strip().splitlines()[-1:]}")
+        needs.skip("a checkout that every user can read", "chmod, or another folder")
     if found.stdout:
-        pytest.skip(f"no namespaces here: {found.stdout}")
+        needs.skip("namespaces")
 
 
 @pytest.fixture(params=["ourselves", "nobody"], scope="session")

@@ -7,12 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
+import needs
 from bench.lab import confine
 
 ROOT = Path(__file__).parents[2]
-needs_landlock = pytest.mark.skipif(not confine.available(), reason="this kernel has no Landlock")
+needs_landlock = needs.unless(confine.available(), "Landlock", "Linux 5.13 or newer")
 
 # Within a process of its own: nobody leaves what it was confined to.
 TRY = """

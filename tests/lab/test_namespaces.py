@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+import needs
 from bench.errors import PlanError
 from bench.lab import namespaces, syscalls, sysctl
 
@@ -306,7 +306,7 @@ def test_only_settings_of_a_network_namespace_are_taken() -> None:
             sysctl.check_key(key)
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="Linux only")
+@needs.on_linux
 def test_threads_are_counted() -> None:
     assert syscalls.threads() == len(os.listdir("/proc/self/task"))
 

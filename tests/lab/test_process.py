@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import needs
 from bench import lab
 from bench.errors import RoleError
 from bench.lab import Host
@@ -171,7 +172,7 @@ def test_a_program_without_control_has_no_stdin_and_talks_text(host: Host) -> No
         role.send({})
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
+@needs.on_linux
 def test_a_role_is_pinned_and_we_are_not(host: Host) -> None:
     before = os.sched_getaffinity(0)
     core = max(before)

@@ -1,12 +1,12 @@
 """Other load generators against a scripted server, run here and as a role."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+import needs
 from bench.errors import RoleError
 from bench.load import external
 from bench.load.external import ARGV, ToolRun
@@ -21,7 +21,7 @@ def test_a_missing_tool_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         external.run("wrk", ToolLoad("http://127.0.0.1:9/", 1, duration_s=1))
 
 
-@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+@needs.program("wrk")
 def test_wrk_cannot_count() -> None:
     with pytest.raises(RoleError, match="give it a duration"):
         external.run("wrk", ToolLoad("http://127.0.0.1:9/", 1, requests=5))
@@ -29,8 +29,7 @@ def test_wrk_cannot_count() -> None:
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_each_tool_agrees_with_the_server(tool: str) -> None:
-    if external.missing([tool]):
-        pytest.skip(f"{tool} is not installed")
+    needs.need(tool)
 
     # Their requests carry no identity, and their connections are asked for in their own ways.
     fixed = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok"
@@ -49,8 +48,7 @@ def test_each_tool_agrees_with_the_server(tool: str) -> None:
 
 @pytest.mark.parametrize("tool", ["wrk", "ab"])
 def test_a_failing_tool_gives_the_reason(tool: str) -> None:
-    if external.missing([tool]):
-        pytest.skip(f"{tool} is not installed")
+    needs.need(tool)
     with pytest.raises(RoleError, match=r"(?i)exit code .* refused"):
         external.run(tool, ToolLoad("http://127.0.0.1:9/", 1, duration_s=1))
 
@@ -68,7 +66,7 @@ def run_role(job: dict[str, object]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(ARGV, input=json.dumps(job) + "\n", capture_output=True, text=True, check=False)
 
 
-@pytest.mark.skipif(shutil.which("ab") is None, reason="ab is not installed")
+@needs.program("ab")
 def test_the_role_writes_the_result() -> None:
     fixed = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok"
     with serving(answering(lambda _: fixed)) as server:
@@ -81,7 +79,7 @@ def test_the_role_writes_the_result() -> None:
     assert tool_run.requests_per_s > 0
 
 
-@pytest.mark.skipif(shutil.which("ab") is None, reason="ab is not installed")
+@needs.program("ab")
 def test_the_role_gives_an_error_in_one_line() -> None:
     load = {"url": "http://127.0.0.1:9/", "connections": 1, "requests": 1}
     ran = run_role({"command": "job", "tool": "ab", "load": load, "timeout_s": 60.0})

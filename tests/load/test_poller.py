@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import needs
 from bench.load.poller import READABLE, WRITABLE, Poller
 
 Pair = tuple[socket.socket, socket.socket]
@@ -16,7 +17,7 @@ def poller(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> P
     if request.param == "poll":
         monkeypatch.delattr(select, "epoll", raising=False)
     elif not hasattr(select, "epoll"):
-        pytest.skip("this system has no epoll")
+        needs.skip("Linux")
     return Poller()
 
 

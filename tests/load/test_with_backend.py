@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import needs
 from backend_process import BackendProcess, running_backend
 from bench.load.job import LoadJob
 from bench.load.poller import Poller
@@ -27,7 +28,7 @@ def load(backend: BackendProcess, **changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", ["raw", "aiohttp"])
 def test_both_sides_count_the_same(kind: str) -> None:
-    with running_backend("--kind", kind, "--body", "100-5000") as backend:
+    with running_backend("--kind", kind, "--response-size", "100-5000") as backend:
         done = load(backend, body_bytes=(100, 5000))
         counted = backend.stop()
     assert done["requests_total"] == counted["requests"] >= 400
@@ -36,7 +37,7 @@ def test_both_sides_count_the_same(kind: str) -> None:
 
 
 def test_bodies_of_many_reads() -> None:
-    with running_backend("--body", "300KiB-3MiB") as backend:
+    with running_backend("--response-size", "300KiB-3MiB") as backend:
         done = load(backend, requests=20, body_bytes=(300 << 10, 3 << 20))
         counted = backend.stop()
     assert done["requests_total"] == counted["requests"]
@@ -75,7 +76,7 @@ def test_a_backend_that_limits_its_connections_is_connected_to_anew() -> None:
 def test_memory_does_not_grow_with_the_length_of_a_run() -> None:
     status = Path("/proc/self/statm")
     if not status.exists():
-        pytest.skip("this system has no /proc")
+        needs.skip("Linux")
 
     def resident_pages() -> int:
         return int(status.read_text().split()[1])

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TypeVar
 
 REQUESTS = 4
-NO_NGINX = "no nginx here: neither the system's nor the wheel's"
 Exchange = Callable[[socket.socket], bool]
 S = TypeVar("S", bound="Server")
 _PATIENCE_S = 60

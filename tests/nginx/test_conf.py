@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from prove.proving import here, needs_nginx
 
+import needs
 import nginx
 from bench.prove import runner
 from nginx import versions
 from nginx.check import check, load_model
 from nginx.finding import Severity
-from prove.proving import here, needs_nginx
 from tests.nginx import real
 
 CONF = Path(nginx.__file__).parent / "conf"
@@ -54,7 +55,7 @@ def test_what_people_should_copy_has_no_grave_finding(name: str) -> None:
         assert worst is None or worst < Severity.MEDIUM
 
 
-@pytest.mark.skipif(not PROGRAMS, reason=real.NO_NGINX)
+@needs.unless(bool(PROGRAMS), "nginx")
 @pytest.mark.parametrize("version", PROGRAMS)
 @pytest.mark.parametrize("name", TABLE)
 def test_nginx_accepts_it(name: str, version: str, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import needs
 from nginx.check import check
 from nginx.fix.repair import fix, write
 
@@ -24,7 +25,7 @@ def entries() -> list[dict[str, Any]]:
 
 
 if not entries():
-    pytest.skip("BENCH_CORPUS=DIR names no corpus of configurations with verdicts", allow_module_level=True)
+    needs.skip("BENCH_CORPUS")
 
 
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry["file"])

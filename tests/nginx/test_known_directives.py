@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from nginx import tree
 from nginx.known_directives import KnownDirectives
 from tests.nginx import real
@@ -13,7 +14,7 @@ from tests.nginx import real
 PROGRAMS = real.programs()
 
 
-@pytest.mark.skipif(not PROGRAMS, reason=real.NO_NGINX)
+@needs.unless(bool(PROGRAMS), "nginx")
 @pytest.mark.parametrize("version", PROGRAMS)
 @pytest.mark.parametrize(
     "line", ["keepalive_timeout 60s;", "proxy_http_version 1.1;", "proxy_httpversion 1.1;", "early_hints 1;"]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import crossplane
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nginx.lexer import TokenKind, tokenize
-
-crossplane = pytest.importorskip("crossplane")
 
 WORD = st.text("abcZ019_./:~^$*|()=-\"'", min_size=1, max_size=12).filter(lambda w: w[0] not in "\"'")
 # Not "${host}" at the end of a word: crossplane 0.5.8 takes the white space behind it for a part of it.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from nginx import versions
 from nginx.check import check
 from tests.nginx import real
@@ -225,7 +226,7 @@ def test_model(exchange: real.Exchange, text: str, before: str, since: str) -> N
     assert judged(text, SINCE)[0] == since
 
 
-@pytest.mark.skipif(not PROGRAMS, reason=real.NO_NGINX)
+@needs.unless(bool(PROGRAMS), "nginx")
 @pytest.mark.parametrize("version", PROGRAMS)
 @pytest.mark.parametrize(("exchange", "text", "before", "since"), ROWS)
 def test_traffic(

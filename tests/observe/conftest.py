@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import pytest
 
+import needs
 from bench.observe.sockets import CONNECTED, FIN_WAIT2, SockDiag
 
 T = TypeVar("T")
@@ -20,7 +21,7 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Leave out what needs Linux's own interfaces."""
     if not Path("/proc/net/sockstat").exists():
         for item in items:
-            item.add_marker(pytest.mark.skip(reason="sock_diag and /proc/net exist on Linux only"))
+            item.add_marker(needs.on_linux)
 
 
 @dataclass
@@ -79,8 +80,8 @@ def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
     family = socket.AF_INET6 if ":" in request.param else socket.AF_INET
     try:
         listener = _listen(request.param, family)
-    except OSError as error:
-        pytest.skip(f"no {request.param} here: {error}")
+    except OSError:
+        needs.skip(request.param, "sysctl net.ipv6.conf.lo.disable_ipv6=0")
     with listener:
         found = Wire(listener)
         with found.kept:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from bench.observe import processes
 from bench.observe.processes import Memory, Tree
 
@@ -176,7 +177,7 @@ def test_each_core_has_its_idle_time() -> None:
     assert all(seconds > 0 for seconds in idle.values())
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="schedstat exists on Linux only")
+@needs.on_linux
 def test_the_wait_in_the_run_queue_only_grows(roles: ExitStack) -> None:
     role = start(roles, "say('up'); hear(); burn(0.1); say('burnt'); hear()")
     role.hear("up")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import struct
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import needs
 from bench.observe import sockets
 from bench.observe.sockets import CONNECTED, ESTABLISHED, FIN_WAIT2, LISTEN, TIME_WAIT, SockDiag, Sockets
 
@@ -61,7 +61,7 @@ def test_a_dump_longer_than_the_buffer_is_whole(wire: Any, diag: SockDiag) -> No
     assert count(diag.dump((TIME_WAIT,)), wire.port, TIME_WAIT) == (1500, 0)
 
 
-@pytest.mark.skipif(shutil.which("ss") is None, reason="ss (iproute2) is not installed")
+@needs.program("ss")
 @pytest.mark.parametrize(("name", "state"), [("time-wait", TIME_WAIT), ("fin-wait-2", FIN_WAIT2)])
 def test_counts_agree_with_ss(wire: Any, diag: SockDiag, name: str, state: int) -> None:
     wire.time_wait(40)

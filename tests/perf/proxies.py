@@ -140,7 +140,7 @@ class _Play:
 
     def _start(self, name: str) -> Candidate:
         scenario = self._scenario
-        backend = self._stage.backend(self._stage.near, "--body", scenario.body, "--close", "never")
+        backend = self._stage.backend(self._stage.near, "--response-size", scenario.body, "--close", "never")
         folder = self._folder / name
         subject = subjects.start(
             self._stage, name, backend.address, is_short=scenario.is_short, folder=folder

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from prove.proving import here, needs_nginx, outcome
 
 from bench.prove import balancing
 from bench.prove.balancing import Turns
 from bench.prove.inventory import MOST_ADDRESSES, MOST_SERVERS, Spot, scene
 from nginx import versions
 from prove.configurations import model
-from prove.proving import here, needs_nginx, outcome
 
 KEPT = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 OLD = versions.parse("1.22.1")

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prove.proving import command, here, needs_nginx
 
+import needs
 import nginx
 from bench.prove import runner
 from bench.prove.runner import Settings
 from nginx import check
 from nginx.fix import repair as fix
-from prove.proving import command, here, needs_nginx
 
 CONF = Path(nginx.__file__).parent / "conf"
 CORPUS = os.environ.get("BENCH_CORPUS")
@@ -42,7 +43,7 @@ def proven(*arguments: str | Path) -> dict[str, dict[int, dict[str, Any]]]:
     }
 
 
-@pytest.mark.skipif(not entries(), reason="BENCH_CORPUS=DIR names no corpus of configurations with verdicts")
+@needs.unless(bool(entries()), "BENCH_CORPUS")
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry["file"])
 def test_corpus(entry: dict[str, Any]) -> None:
     folder = Path(CORPUS or "")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
+from prove.proving import here, needs_nginx, outcome, proof
 
 from bench.prove.proof import Outcome
 from bench.prove.requests import parse
 from bench.prove.testbed import Client
 from nginx import versions
-from prove.proving import here, needs_nginx, outcome, proof
 
 KEPT = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 APP = "upstream app { server 10.0.0.1; server 10.0.0.2; keepalive 4; }"

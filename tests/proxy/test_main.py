@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +14,7 @@ import aiohttp
 import psutil
 import pytest
 
+import needs
 from proxy_process import TIMEOUT_S, Client, ProxyProcess, Upstream, echo, running
 
 
@@ -187,7 +187,7 @@ def test_listening_on_ipv6(upstream: Upstream) -> None:
         assert upstream.requests[0].values(b"X-Forwarded-For") == [b"::1"]
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@needs.program("curl")
 def test_curl(upstream: Upstream) -> None:
     with running(upstream) as proxy:
         url = proxy.url
@@ -206,7 +206,7 @@ def test_curl(upstream: Upstream) -> None:
         assert proxy.stop()["opened"] == 1
 
 
-@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+@needs.program("wrk")
 @pytest.mark.parametrize("mode", ["keepalive", "short"])
 def test_wrk(mode: str, upstream: Upstream) -> None:
     with running(upstream, "--mode", mode) as proxy:

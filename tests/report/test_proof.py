@@ -7,7 +7,7 @@ from dataclasses import replace
 from bench.prove.accepting import Refusal
 from bench.prove.changes import Ledger
 from bench.prove.inventory import scene
-from bench.prove.load_test import Cost, Side, Window
+from bench.prove.load_test import Cost, LoadWindow, Side
 from bench.prove.proof import Measured, Outcome, Proof, Witnesses
 from bench.prove.requests import Request
 from bench.report.config import cost as cost_report
@@ -79,8 +79,8 @@ def test_a_verdict_that_depends_says_on_what() -> None:
     assert "      predicted  depends on the host in $arg_b\n" in text
 
 
-def window(side: Side, rate: float, cpu: float, opened: float) -> Window:
-    return Window(side, rate, 2.5, cpu, opened, 1000, 0, 0)
+def window(side: Side, rate: float, cpu: float, opened: float) -> LoadWindow:
+    return LoadWindow(side, rate, 2.5, cpu, opened, 1000, 0, 0)
 
 
 def test_a_cost() -> None:

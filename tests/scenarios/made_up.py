@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis.cases import Summary
-from bench.experiment.case import Case
 from bench.experiment.definition import (
     Bars,
     Column,
@@ -19,8 +18,8 @@ from bench.experiment.definition import (
 )
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
-from bench.runs.record import Percentiles, SubjectRecord, TrialWarning
-from bench.runs.scenario_record import Hop, ScenarioTrial, Use
+from bench.plan.scenario_plan import Case
+from bench.runs.record import Hop, Percentiles, RoleUsage, ScenarioTrial, SubjectRecord, TrialWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +81,15 @@ def trial(number: int, variant: str, subject: str = "direct", **changes: Any) ->
         "times_ms": {"steep": Percentiles(100.0 * number, 2.0, 3.0, 4.0, 5.0)},
         "curves": {"warmth": [[0.0, 95.0], [1.0, 90.0], [2.0, 80.5]]},
         "hops": {"front": Hop(10, 10, 1000, 500)},
-        "roles": {"client": Use(0.1, 20.0), "proxy": Use(), "backend": Use(0.2, 30.0)},
+        "roles": {"client": RoleUsage(0.1, 20.0), "proxy": RoleUsage(), "backend": RoleUsage(0.2, 30.0)},
         "cpu_us_per_unit": {"client": 10.0, "proxy": None, "backend": 20.0},
         "bytes_per_unit": {"front": 150.0},
         "warnings": (TrialWarning("lab", "made up"),),
     }
-    return ScenarioTrial(number, variant, SubjectRecord(subject, "-"), "loopback", **{**known, **changes})
+    return ScenarioTrial(
+        trial=number,
+        variant=variant,
+        subject=SubjectRecord(subject, "-"),
+        lab="loopback",
+        **{**known, **changes},
+    )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
 
+import needs
 from bench.scenarios.client.requests import Caller, Manner
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -80,7 +80,7 @@ async def test_else_each_has_its_own(server_closes: bool) -> None:
     assert all((b"\r\nConnection: close\r\n" in request) is server_closes for request in seen.requests)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is there on Linux only")
+@needs.on_linux
 async def test_a_connection_comes_from_the_address_that_is_told() -> None:
     async with served() as seen:
         caller = seen.caller(is_kept=True, source="127.0.0.2")

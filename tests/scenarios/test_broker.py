@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import bench_process
+import needs
 from bench.experiment.environments import ROCKETMQ
 from bench.scenarios.broker.got import Got
 from bench.scenarios.client.process import Go
@@ -89,7 +90,7 @@ def test_what_is_long_goes_through_a_proxy(variant: str, tmp_path_factory: pytes
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not ROCKETMQ.is_met, reason=f"needs {ROCKETMQ.said}: {ROCKETMQ.remedy}")
+@needs.unless(ROCKETMQ.is_met, ROCKETMQ.name, ROCKETMQ.remedy)
 def test_rocketmq_own_clients_take_it_for_rocketmq(tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.mktemp("broker")
     flags = (*SMALL, "--variant", "sdk", "--subject", "direct", "--set", "real_consumers=2")

@@ -9,7 +9,7 @@ import pytest
 from bench.errors import PlanError
 from bench.experiment.definition import Bars, Column, Scenario
 from bench.plan import scenario_plan as plans
-from bench.runs.scenario_record import ScenarioTrial
+from bench.runs.record import ScenarioTrial
 from bench.scenarios import catalogue
 
 SCENARIOS = catalogue.everything()

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 import bench_process
+import needs
 from bench.analysis.cases import Summary
 from bench.errors import PlanError
-from bench.runs.scenario_record import ScenarioRun
+from bench.runs.record import ScenarioRun
 from bench.scenarios.chat.definition import SCENARIO, ChatSettings
 from bench.scenarios.chat.tally import Ear, Mouth, seats
 from scenarios import made_up
-from subjects.test_trials import here
 
 SMALL = ("--set", "rooms=6", "--set", "agents=3", "--set", "say_every_s=0.2", "--set", "warmup_s=0.5",
          "--set", "duration_s=1.5", "--set", "happens_s=0.4")  # fmt: skip
@@ -25,8 +25,8 @@ NOTHING_WRONG = {"lost": 0, "doubled": 0, "disordered": 0}
 
 def play(root: Path, subject: str, *asked: str) -> dict[str, dict[str, Any]]:
     """Run chat behind one subject, ways first and flags after them; return its trials by way."""
-    if subject in ("nginx", "haproxy", "envoy", "caddy") and not here(subject):
-        pytest.skip(f"{subject}: not installed")
+    if subject not in ("asyncio", "direct"):
+        needs.need(subject)
     variants = [each for each in asked if each in WAYS]
     flags = [*asked[len(variants) :], *(flag for variant in variants for flag in ("--variant", variant))]
     answer = bench_process.scenario("chat", *SMALL, "--subject", subject, *flags, root=root)
@@ -38,7 +38,7 @@ def wrong(trial: dict[str, Any]) -> dict[str, int]:
 
 
 def test_everybody_hears_everything_once_on_both_servers(tmp_path: Path) -> None:
-    pytest.importorskip("daphne")
+    needs.module("daphne")
     for trial in play(tmp_path, "direct", "ours", "channels").values():
         figures = trial["figures"]
         assert wrong(trial) == NOTHING_WRONG
@@ -55,6 +55,7 @@ def test_a_restart_drops_every_connection_and_no_message(tmp_path: Path) -> None
     assert min(present for _, present in trial["curves"]["members"]) < 9
 
 
+@needs.in_namespaces
 def test_the_proxy_that_takes_the_old_one_s_place_is_observed_as_well(tmp_path: Path) -> None:
     play(tmp_path, "asyncio", "restart")
     (timeline,) = tmp_path.glob("*/timeline.csv")

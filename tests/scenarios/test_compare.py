@@ -9,7 +9,7 @@ import pytest
 from bench.analysis import scenario_compare
 from bench.errors import PlanError
 from bench.report.scenario import text as report
-from bench.runs.scenario_record import ScenarioRun
+from bench.runs.record import ScenarioRun
 from scenarios.made_up import SCENARIO, trial
 
 PLAN = {"scenario": "tea", "settings": {"cups": 3}}

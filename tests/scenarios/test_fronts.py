@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bench.experiment.case import Case
 from bench.plan import run_plan
 from bench.plan.run_plan import Mode
+from bench.plan.scenario_plan import Case
 from bench.scenarios import catalogue
 from bench.subjects.subject import Carries, UpstreamTls
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import Any
 import pytest
 
 import bench_process
-from backends.streams import slow_s
+import needs
+from backends.scenarios.http2 import slow_s
 from bench.scenarios.client.process import Go
 from bench.scenarios.http2.clients import Askers
-from bench.subjects import programs
 
 SMALL = ("--set", "concurrent=4", "--set", "warmup_s=0.3", "--set", "duration_s=0.7",
          "--set", "slow_every_s=0.3", "--set", "slow_ms=100")  # fmt: skip
@@ -65,8 +64,7 @@ def test_only_on_one_http1_connection_others_wait_for_the_slow_response(direct: 
     ],
 )
 def test_what_a_proxy_opens_upstream(name: str, multiplexes: bool, tmp_path: Path) -> None:
-    if not programs.found(name):
-        pytest.skip(f"{name} is not here")
+    needs.need(name)
     variants = ("--variant", "h2", "--variant", "h2-to-h1")
     got = found(bench_process.scenario("http2", *SMALL, *variants, "--subject", name, root=tmp_path))
     assert [trial["figures"]["failed"] for trial in got.values()] == [0, 0]
@@ -83,8 +81,7 @@ def test_the_built_in_proxy_is_refused_for_http2(tmp_path: Path) -> None:
 
 
 def test_h2load_gives_a_second_opinion(tmp_path: Path) -> None:
-    if shutil.which("h2load") is None:
-        pytest.skip("h2load is not here")
+    needs.need("h2load")
     asked = ("--variant", "h2", "--variant", "keep-alive", "--subject", "direct", "--set", "generator=h2load")
     got = found(bench_process.scenario("http2", *SMALL, *asked, root=tmp_path))
     assert [trial["figures"]["failed"] for trial in got.values()] == [0, 0]

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bench_process
+import needs
 from bench.experiment.definition import Figures
-from bench.scenarios.migration import silence
+from bench.scenarios.migration import figures as silence
 from bench.scenarios.migration.definition import MigrationSettings, measured
 from bench.scenarios.migration.receipts import Receipts
-from bench.subjects import programs
 
 SMALL = ("--set", "tokens=50", "--set", "move_at_s=0.5", "--set", "outage_s=0.2", "--set", "timeout_s=0.4",
          "--set", "watch_s=2.2", "--set", "round_trip_s=0.01")  # fmt: skip
@@ -71,8 +71,7 @@ def test_a_timeout_costs_its_time_and_a_connection_but_no_token(figures: Any) ->
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["envoy", "caddy"])
 def test_quic_goes_on_through_a_proxy(name: str, tmp_path: Any) -> None:
-    if not programs.found(name):
-        pytest.skip(f"{name} is not here")
+    needs.need(name)
     variants = ("--variant", "quic-probe", "--variant", "websocket-timeout")
     answer = bench_process.scenario("migration", *SMALL, *variants, "--subject", name, root=tmp_path)
     got = found(answer)

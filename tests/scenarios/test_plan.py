@@ -1,4 +1,4 @@
-"""What a scenario's plan may say, which cases it means, and in which order they are played."""
+"""What a scenario's plan may say, and which cases it means."""
 
 from __future__ import annotations
 
@@ -58,14 +58,6 @@ def test_what_makes_no_sense_is_named(values: dict[str, Any], says: str) -> None
 def test_a_subject_may_name_its_program() -> None:
     (case,) = plans.build(SCENARIO, {"variants": ["bag"], "subjects": ["nginx@wheel"]}).cases
     assert (case.subject.name, case.subject.program, case.subject_name) == ("nginx", "wheel", "nginx@wheel")
-
-
-def test_every_other_round_goes_backwards() -> None:
-    cases = plans.build(SCENARIO, {"subjects": ["direct"]}).cases
-    turns = [(turn.number, turn.case.variant) for turn in runs.schedule(cases, 3)]
-    assert turns == [
-        (1, "bag"), (2, "loose-leaf"), (3, "loose-leaf"), (4, "bag"), (5, "bag"), (6, "loose-leaf"),
-    ]  # fmt: skip
 
 
 def test_a_case_that_cannot_be_measured_is_refused_with_the_reason() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import bench_process
-from bench.scenarios.push import limit
+import needs
+from bench.scenarios.push import rising_rate as limit
 
 SMALL = ("--set", "subscribers=5", "--set", "messages_per_s=10", "--set", "poll_every_s=0.2",
          "--set", "warmup_s=0.4", "--set", "duration_s=1")  # fmt: skip
@@ -114,9 +115,8 @@ def test_a_rising_rate_ends_at_a_limit(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_a_browser_is_a_subscriber_like_the_others(tmp_path: Path) -> None:
-    browser = pytest.importorskip("bench.scenarios.client.browser")
-    if (why_not := browser.missing()) is not None:
-        pytest.skip(why_not)
+    needs.module("playwright")
+    needs.need("chromium")
     flags = ("--set", "browser=true", "--variant", "sse", "--variant", "websocket")
     for trial in play(tmp_path, "--subject", "asyncio", *flags).values():
         figures = trial["figures"]

@@ -9,7 +9,7 @@ import pytest
 from bench.experiment.saturation import SaturationReading
 from bench.experiment.trial_result import MeterReading, TrialResult
 from bench.observe.host import HostSample
-from bench.scenarios.push import account
+from bench.scenarios.push import figures as account
 from bench.scenarios.push.settings import PushSettings
 
 IN_TIME = [[1000, 100]]

@@ -14,12 +14,13 @@ import pytest
 from bench.errors import PlanError
 from bench.observe.host import HostSample
 from bench.scenarios.client.process import Control, Go
-from bench.scenarios.push import limit, publishing
-from bench.scenarios.push.asking import Asker
-from bench.scenarios.push.following import Crowd, Job
-from bench.scenarios.push.limit import Step
-from bench.scenarios.push.publishing import Publisher
+from bench.scenarios.push import publisher as publishing
+from bench.scenarios.push import rising_rate as limit
+from bench.scenarios.push.http import Asker
+from bench.scenarios.push.publisher import Publisher
+from bench.scenarios.push.rising_rate import Step
 from bench.scenarios.push.settings import PushSettings, jobs
+from bench.scenarios.push.subscribers import Crowd, Job
 from bench.scenarios.push.tally import Tally
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench.analysis.cases import Summary
-from bench.runs.record import Percentiles
-from bench.runs.scenario_record import ScenarioRun
-from bench.scenarios.push.sentence import conclude
+from bench.runs.record import Percentiles, ScenarioRun
+from bench.scenarios.push.conclusion import conclude
 from scenarios.made_up import trial
 
 

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 
 import bench_process
-from bench.experiment.case import Case
+import needs
 from bench.experiment.environments import NACOS
 from bench.plan import run_plan
+from bench.plan.scenario_plan import Case
 from bench.scenarios.client.process import Go
+from bench.scenarios.registry.changes import Change, News
 from bench.scenarios.registry.definition import RegistrySettings, lab_request, refuse, steps
 from bench.scenarios.registry.fleet import Fleet, Job, Named, Tally
-from bench.scenarios.registry.news import Change, News
-from bench.scenarios.registry.wheel import Wheel
+from bench.scenarios.registry.timer_wheel import Wheel
 
 SMALL = ("--set", "instances=40", "--set", "subscribers=4", "--set", "changes=2", "--set", "beat_every_s=0.4",
          "--set", "expire_s=1.2", "--set", "poll_every_s=0.3", "--set", "duration_s=1",
@@ -177,6 +178,47 @@ async def test_who_dies_in_the_middle_of_a_beat_failed_at_nothing() -> None:
     assert tally.errors == {"reset": 1}
 
 
+class Stuck(Beating):
+    """An instance whose beats do not even end when it dies."""
+
+    has_joined = False
+
+    async def join(self) -> None:
+        self.has_joined = True
+
+    def die(self) -> None:
+        """Leave the beat unanswered."""
+
+
+async def test_an_instance_that_dies_before_its_beat_begins_does_not_beat() -> None:
+    count = 300  # more than may beat at the same time
+    stuck, tally = list[Stuck](), Tally(Go(monotonic_ns(), 0, None))
+    job = Job(
+        variant="http-kept", address="a:1", sources=[], steps=[[0, count]], joins_per_s=1e9,
+        beat_every_s=0.01, instances_per_service=1, subscribers=count, poll_every_s=1.0, changes=count,
+        changes_s=0.0, patience_s=1.0, server_closes=False, connections=9,
+    )  # fmt: skip
+
+    def make(named: Named, number: int) -> Stuck:
+        stuck.append(Stuck())
+        return stuck[-1]
+
+    fleet = Fleet(job, tally, make)
+    living = asyncio.ensure_future(fleet.live())
+    while tally.late < 2 * count:  # so that each beat was due at least once
+        await asyncio.sleep(0)
+    living.cancel()
+    await fleet.change()  # all die, and as many come
+    beats = [each.waiting for each in stuck if each.waiting is not None]
+    assert (len(stuck), len(beats)) == (2 * count, 256)
+    for beat in beats:
+        beat.set_exception(ConnectionError("ended before the response did"))
+    while not stuck[-1].has_joined:
+        await asyncio.sleep(0)
+    await fleet.stop()
+    assert [each.waiting for each in stuck if each.waiting is not None] == beats
+
+
 def test_turns_that_were_missed_are_not_made_up_for() -> None:
     wheel: Wheel[str] = Wheel(every_ns=1000, start_ns=0)
     wheel.add("a", 5)
@@ -201,7 +243,7 @@ def test_a_change_is_seen_once_by_each_who_follows() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not NACOS.is_met, reason=f"needs {NACOS.said}: {NACOS.remedy}")
+@needs.unless(NACOS.is_met, NACOS.name, NACOS.remedy)
 def test_nacos_own_clients_take_it_for_nacos(tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.mktemp("registry")
     flags = ("--variant", "sdk-1", "--variant", "sdk-2", "--subject", "direct", "--set", "real_instances=3")

@@ -9,12 +9,12 @@ from typing import Any, cast
 import pytest
 
 import bench_process
+import needs
 from bench.errors import PlanError
 from bench.experiment.environments import DUBBO
 from bench.plan import scenario_plan as plans
+from bench.scenarios.rpc.connections import Pool, Wire
 from bench.scenarios.rpc.definition import SCENARIO
-from bench.scenarios.rpc.wires import Pool, Wire
-from bench.subjects import programs
 
 SMALL = ("--set", "callers=6", "--set", "pool=3", "--set", "rate=60", "--set", "odd_every=3",
          "--set", "slow_ms=30", "--set", "warmup_s=0.2", "--set", "duration_s=0.6")  # fmt: skip
@@ -45,8 +45,7 @@ def test_no_call_fails_and_each_way_has_its_connections(trials: dict[str, dict[s
 @pytest.mark.long
 @pytest.mark.parametrize("subject", ["haproxy", "envoy"])
 def test_a_proxy_opens_a_connection_for_each_of_a_client(subject: str, tmp_path: Path) -> None:
-    if not programs.found(subject):
-        pytest.skip(f"{subject} is not here")
+    needs.need(subject)
     variants = ("--variant", "short", "--variant", "pool", "--variant", "multiplexed")
     answer = bench_process.scenario("rpc", *SMALL, *variants, "--subject", subject, root=tmp_path)
     for trial in answer["trials"]:
@@ -156,7 +155,7 @@ def test_answers_beyond_dubbo_s_limit_are_refused_before_anything_starts() -> No
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not DUBBO.is_met, reason=f"needs {DUBBO.said}: {DUBBO.remedy}")
+@needs.unless(DUBBO.is_met, DUBBO.name, DUBBO.remedy)
 def test_dubbo_own_callers_share_one_connection(tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.mktemp("rpc")
     (trial,) = bench_process.scenario("rpc", *SMALL, "--variant", "sdk", root=root)["trials"]

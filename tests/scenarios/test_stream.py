@@ -10,17 +10,17 @@ import aiohttp
 import pytest
 
 import bench_process
+import needs
 from bench.scenarios.stream.clients import END, Reader, Reading
 from bench.scenarios.stream.definition import SCENARIO, StreamSettings
 from bench.scenarios.stream.variants import MANNERS
 from nginx import versions
 from nginx.render import POOL_OFF, Reuse, SiteSettings, conf
 from scenarios import empty
-from subjects.test_trials import here
 
 SMALL = ("--set", "tokens=20", "--set", "streams=2", "--set", "every_s=0.01", "--set", "warmup_s=0.2")
 TOLD = {"tokens": 0, "doubled": 0, "cut": 0, "came_s": [], "first_us": [], "gaps_us": [], "held_us": []}
-needs_nginx = pytest.mark.skipif(not here("nginx"), reason="nginx: not installed")
+needs_nginx = needs.program("nginx")
 
 
 def play(root: Path, *arguments: str) -> dict[tuple[str, str], dict[str, Any]]:
@@ -33,8 +33,8 @@ def play(root: Path, *arguments: str) -> dict[tuple[str, str], dict[str, Any]]:
     "subject", ["direct", *(pytest.param(each, marks=pytest.mark.long) for each in ("asyncio", "nginx"))]
 )
 def test_every_token_comes_once_and_in_time(subject: str, tmp_path: Path) -> None:
-    if subject == "nginx" and not here("nginx"):
-        pytest.skip("nginx: not installed")
+    if subject == "nginx":
+        needs.need(subject)
     result = play(tmp_path, "--subject", subject, "--variant", "sse", "--variant", "websocket")
     for trial in result.values():
         assert trial["figures"] == {"tokens": 40, "lost": 0, "doubled": 0, "cut": 0}
@@ -55,9 +55,8 @@ def test_a_small_answer_waits_for_its_end_behind_http10_and_is_cut_by_a_short_ti
 
 @pytest.mark.long
 def test_a_browser_reads_an_answer_like_the_others(tmp_path: Path) -> None:
-    browser = pytest.importorskip("bench.scenarios.client.browser")
-    if (why_not := browser.missing()) is not None:
-        pytest.skip(why_not)
+    needs.module("playwright")
+    needs.need("chromium")
     flags = ("--subject", "direct", "--set", "browser=true", "--variant", "sse", "--variant", "websocket")
     for trial in play(tmp_path, *flags).values():
         assert (trial["figures"]["browser_tokens"], trial["figures"]["browser_lost"]) == (20, 0)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from bench.analysis.cases import Spread, Summary, figure
 from bench.report.scenario import text as report
-from bench.runs.record import TrialWarning
-from bench.runs.scenario_record import Refused, ScenarioRun
+from bench.runs.record import Refused, ScenarioRun, TrialWarning
 from scenarios.made_up import SCENARIO, trial
 
 RUN = ScenarioRun(

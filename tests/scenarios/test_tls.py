@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 import bench_process
+import needs
 from bench.analysis.cases import Summary
-from bench.runs.scenario_record import ScenarioRun
+from bench.runs.record import ScenarioRun
 from bench.scenarios.tls import backend
 from bench.scenarios.tls.backend import Handshakes
 from bench.scenarios.tls.definition import conclude
-from bench.subjects import programs
 from scenarios.made_up import trial
 
 SMALL = ("--set", "concurrent=4", "--set", "warmup_s=0.3", "--set", "duration_s=0.5")
@@ -22,8 +22,7 @@ WAYS = ("plain-kept", "tls12-resumed", "tls13-new", "tls13-resumed", "tls13-kept
 
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    if not programs.found("nginx"):
-        pytest.skip("nginx is not here")
+    needs.need("nginx")
     variants = [word for variant in WAYS for word in ("--variant", variant)]
     answer = bench_process.scenario("tls", *SMALL, *variants, root=tmp_path_factory.mktemp("tls"))
     return {trial["variant"]: trial for trial in answer["trials"]}
@@ -49,8 +48,7 @@ def test_with_resumption_most_connections_resume(trials: Any, variant: str) -> N
 
 
 def test_one_connection_after_the_other_always_finds_a_ticket_that_nobody_has_used(tmp_path: Path) -> None:
-    if not programs.found("nginx"):
-        pytest.skip("nginx is not here")
+    needs.need("nginx")
     alone = ("--variant", "tls13-resumed", "--set", "concurrent=1")
     (trial,) = bench_process.scenario("tls", *SMALL[2:], *alone, root=tmp_path)["trials"]
     assert trial["figures"]["full"] == 1
@@ -60,8 +58,7 @@ def test_one_connection_after_the_other_always_finds_a_ticket_that_nobody_has_us
 @pytest.mark.long
 @pytest.mark.parametrize(("subject", "resumes"), [("haproxy", True), ("envoy", True), ("caddy", False)])
 def test_other_proxies_speak_tls_with_servers(subject: str, resumes: bool, tmp_path: Path) -> None:
-    if not programs.found(subject) or not programs.found("nginx"):
-        pytest.skip(f"{subject} or nginx is not here")
+    needs.need(subject, "nginx")
     variants = ("--variant", "tls12-new", "--variant", "tls12-resumed", "--variant", "tls13-kept")
     answer = bench_process.scenario("tls", *SMALL, *variants, "--subject", subject, root=tmp_path)
     figures = {trial["variant"]: trial["figures"] for trial in answer["trials"]}

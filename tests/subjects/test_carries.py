@@ -10,11 +10,11 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 import aiohttp
 import pytest
 
+import needs
 from bench.lab import open_lab
 from bench.subjects.choose import SUBJECTS
 from bench.subjects.subject import Carries
 from subjects.asked import asked
-from subjects.test_trials import each, here
 
 PROXIES = ("nginx@system", "nginx@wheel", "haproxy", "envoy", "caddy", "nghttpx")
 LASTING = Carries(upgrade=True, streams=True)
@@ -28,7 +28,7 @@ def front(subject: str) -> Iterator[str]:
     name, _, program = subject.partition("@")
     with open_lab("loopback") as place:
         listen = f"{place.hosts['backend'].front}:0"
-        argv = [sys.executable, "-m", "backends.push", "--control", "--listen", listen]
+        argv = [sys.executable, "-m", "backends.scenarios.push.server", "--control", "--listen", listen]
         feed = place.hosts["backend"].start(argv, name="backend")
         upstreams = feed.wait_event("ready", 60)["listen"]
         wanted = asked(program=program or None, name=name, upstreams=upstreams, carries=LASTING)
@@ -72,7 +72,7 @@ async def publish(session: aiohttp.ClientSession, url: str, text: str) -> None:
         answer.raise_for_status()
 
 
-@pytest.mark.parametrize("subject", ["asyncio", "direct", *each(*PROXIES)])
+@pytest.mark.parametrize("subject", ["asyncio", "direct", *needs.subjects(*PROXIES)])
 async def test_a_tunnel_and_a_stream_bring_each_message_at_once(subject: str) -> None:
     with front(subject) as url:
         async with followers(url) as (session, got), asyncio.timeout(60):
@@ -85,7 +85,7 @@ async def test_a_tunnel_and_a_stream_bring_each_message_at_once(subject: str) ->
 
 @pytest.mark.long
 async def test_silence_ends_neither() -> None:
-    subjects = ["asyncio", "direct", *(subject for subject in PROXIES if here(subject))]
+    subjects = ["asyncio", "direct", *(subject for subject in PROXIES if needs.here(subject))]
 
     async def follow(url: str) -> set[str]:
         async with followers(url) as (session, got):

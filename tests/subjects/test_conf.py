@@ -161,9 +161,14 @@ ADAPTERS = {
 def test_what_a_subject_cannot_do_is_refused_in_one_line(name: str, wanted: Asked, said: str) -> None:
     adapter, program = ADAPTERS[name]
     with pytest.raises(CannotDo, match=said) as refused:
-        adapter.refuse(program, wanted)
+        _judge(adapter, program, wanted)
     assert "\n" not in str(refused.value)
     assert refused.value.remedy
+
+
+def _judge(adapter: Configured, program: Program, wanted: Asked) -> None:
+    adapter.refuse(wanted)
+    adapter.refuse_version(program, wanted)
 
 
 def test_a_pool_that_was_asked_for_is_not_made_larger() -> None:

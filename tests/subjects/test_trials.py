@@ -7,13 +7,9 @@ from pathlib import Path
 import pytest
 
 import bench_process
-from bench.errors import PlanError
-from bench.lab import namespaces
-from bench.subjects import programs
+import needs
 from bench_process import codes, trials
 
-WHY_NOT = namespaces.available()
-in_namespaces = pytest.mark.skipif(WHY_NOT is not None, reason=f"no namespaces lab: {WHY_NOT}")
 BRIEF = ("--trials", "1", "--warmup", "200ms", "--duration", "500ms", "--connections", "16")
 EVERY = ("nginx@system", "nginx@wheel", "haproxy", "envoy", "caddy")
 COUNTING = ("haproxy", "envoy")
@@ -21,25 +17,8 @@ DIALS_AHEAD = ("caddy",)
 """Go's transport dials for a request even if that then goes out on a connection that came free meanwhile."""
 
 
-def here(subject: str) -> bool:
-    """Return whether the program is here."""
-    name, _, where = subject.partition("@")
-    try:
-        programs.find(name, where or None)
-    except PlanError:
-        return False
-    return True
-
-
-def each(*subjects: str) -> list[object]:
-    """Return the subjects as parameters; what is not installed here is skipped by its name."""
-    absent = {subject: pytest.mark.skipif(not here(subject), reason=f"{subject}: not installed")
-              for subject in subjects}  # fmt: skip
-    return [pytest.param(subject, marks=absent[subject]) for subject in subjects]
-
-
-@in_namespaces
-@pytest.mark.parametrize("subject", each(*EVERY))
+@needs.in_namespaces
+@pytest.mark.parametrize("subject", needs.subjects(*EVERY))
 def test_both_modes_are_what_they_say_and_every_witness_agrees(subject: str, tmp_path: Path) -> None:
     short, keepalive = trials(*BRIEF, "--lab", "namespaces", "--subject", subject, root=tmp_path)
     for trial in (short, keepalive):
@@ -58,8 +37,8 @@ def test_both_modes_are_what_they_say_and_every_witness_agrees(subject: str, tmp
         assert codes(keepalive) == set()
 
 
-@in_namespaces
-@pytest.mark.parametrize("subject", each("nghttpx"))
+@needs.in_namespaces
+@pytest.mark.parametrize("subject", needs.subjects("nghttpx"))
 def test_nghttpx_keeps_a_connection_for_each_client(subject: str, tmp_path: Path) -> None:
     (trial,) = trials(*BRIEF, "--subject", subject, "--mode", "keepalive", root=tmp_path)
     assert trial["upstream"]["witnesses"] == {"backend": 16, "kernel": 16, "subject": None}
@@ -67,8 +46,8 @@ def test_nghttpx_keeps_a_connection_for_each_client(subject: str, tmp_path: Path
     assert codes(trial) == set()
 
 
-@in_namespaces
-@pytest.mark.parametrize("subject", each("nginx@system", "nginx@wheel", "envoy", "caddy"))
+@needs.in_namespaces
+@pytest.mark.parametrize("subject", needs.subjects("nginx@system", "nginx@wheel", "envoy", "caddy"))
 def test_a_proxy_that_closes_first_holds_every_time_wait(subject: str, tmp_path: Path) -> None:
     (short,) = trials(*BRIEF, "--subject", subject, "--mode", "short", root=tmp_path)
     opened = short["upstream"]["connections_opened"]
@@ -77,18 +56,18 @@ def test_a_proxy_that_closes_first_holds_every_time_wait(subject: str, tmp_path:
     assert (short["closes_first"], codes(short)) == ("proxy", set())
 
 
-@in_namespaces
-@pytest.mark.parametrize("subject", each("haproxy"))
+@needs.in_namespaces
+@pytest.mark.parametrize("subject", needs.subjects("haproxy"))
 def test_haproxy_resets_what_it_closes_first(subject: str, tmp_path: Path) -> None:
     (short,) = trials(*BRIEF, "--subject", subject, "--mode", "short", "--ports", "40", root=tmp_path)
     assert short["upstream"]["connections_opened"] > 40
     assert short["time_wait_by_hop"]["backend"] == short["time_wait"]["backend"]["end"] == 0
-    assert codes(short) == {"closer-resets"}
+    assert codes(short) == {"closes-first-reset"}
 
 
 @pytest.mark.long
-@in_namespaces
-@pytest.mark.parametrize("subject", each(*EVERY))
+@needs.in_namespaces
+@pytest.mark.parametrize("subject", needs.subjects(*EVERY))
 def test_a_backend_that_closes_first_holds_time_wait(subject: str, tmp_path: Path) -> None:
     (short,) = trials(
         *BRIEF, "--subject", subject, "--mode", "short", "--closes-first", "backend", root=tmp_path
@@ -97,12 +76,12 @@ def test_a_backend_that_closes_first_holds_time_wait(subject: str, tmp_path: Pat
     # Told to close as well, a proxy is sometimes the first; then the trial says so.
     both = short["time_wait"]["backend"]["end"], short["time_wait_by_hop"]["backend"]
     assert both[0] > 0
-    assert codes(short) == ({"closer-mixed"} if both[1] > 0.01 * sum(both) else set())
+    assert codes(short) == ({"closes-first-mixed"} if both[1] > 0.01 * sum(both) else set())
 
 
 @pytest.mark.long
-@in_namespaces
-@pytest.mark.parametrize("subject", each("nginx@system", "envoy", "caddy"))
+@needs.in_namespaces
+@pytest.mark.parametrize("subject", needs.subjects("nginx@system", "envoy", "caddy"))
 def test_exhausted_ports_are_errors_and_the_witnesses_still_agree(subject: str, tmp_path: Path) -> None:
     (short,) = trials(*BRIEF, "--subject", subject, "--mode", "short", "--ports", "40", root=tmp_path)
     assert short["upstream"]["connections_opened"] == 40
@@ -111,20 +90,20 @@ def test_exhausted_ports_are_errors_and_the_witnesses_still_agree(subject: str, 
 
 
 @pytest.mark.long
-@in_namespaces
-@pytest.mark.parametrize("subject", each("nginx@system", "haproxy", "envoy"))
+@needs.in_namespaces
+@pytest.mark.parametrize("subject", needs.subjects("nginx@system", "haproxy", "envoy"))
 def test_workers_and_destinations_and_sources(subject: str, tmp_path: Path) -> None:
     many = ("--backends", "2", "--proxy-addresses", "2", "--proxy-workers", "2")
     short, keepalive = trials(*BRIEF, *many, "--subject", subject, root=tmp_path)
     for trial in (short, keepalive):
         assert len({count for count in trial["upstream"]["witnesses"].values() if count is not None}) == 1
-        assert codes(trial) <= {"closer-resets"}
+        assert codes(trial) <= {"closes-first-reset"}
     assert short["upstream"]["requests_per_connection"] == 1.0
 
 
 @pytest.mark.long
-@in_namespaces
-@pytest.mark.parametrize("subject", each("nginx@system", "nginx@wheel", "envoy"))
+@needs.in_namespaces
+@pytest.mark.parametrize("subject", needs.subjects("nginx@system", "nginx@wheel", "envoy"))
 def test_a_limit_of_requests_per_connection_is_kept(subject: str, tmp_path: Path) -> None:
     limit = ("--mode", "keepalive", "--requests-per-connection", "10")
     (trial,) = trials(*BRIEF, *limit, "--subject", subject, root=tmp_path)
@@ -134,8 +113,8 @@ def test_a_limit_of_requests_per_connection_is_kept(subject: str, tmp_path: Path
 
 
 @pytest.mark.long
-@in_namespaces
-@pytest.mark.parametrize("subject", each("nginx@system", "nginx@wheel"))
+@needs.in_namespaces
+@pytest.mark.parametrize("subject", needs.subjects("nginx@system", "nginx@wheel"))
 def test_the_old_default_is_reported_as_the_race_that_it_is(subject: str, tmp_path: Path) -> None:
     (short,) = trials(
         *BRIEF, "--subject", subject, "--mode", "short", "--upstream-http", "1.0", root=tmp_path
@@ -144,7 +123,7 @@ def test_the_old_default_is_reported_as_the_race_that_it_is(subject: str, tmp_pa
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("subject", each(*EVERY))
+@pytest.mark.parametrize("subject", needs.subjects(*EVERY))
 def test_on_loopback_there_is_no_kernel_witness(subject: str, tmp_path: Path) -> None:
     short, keepalive = trials(*BRIEF, "--lab", "loopback", "--subject", subject, root=tmp_path)
     for trial in (short, keepalive):

@@ -14,8 +14,8 @@ from bench.analysis.sides import split
 from bench.report.html import Table
 from bench.report.run import finding, tables
 from bench.report.text_table import format_number, format_table, format_warnings, wrap
+from bench.runs.read import Listed
 from bench.runs.record import Run, Trial
-from bench.runs.storage import Listed
 
 if TYPE_CHECKING:
     from bench.analysis.ceiling import Ceiling, Remedy
@@ -85,7 +85,7 @@ def comparison(compared: Comparison) -> str:
     return "".join([*head, drawn, *_footnotes(compared), format_warnings(compared.warnings)])
 
 
-def format_list(found: Sequence[Listed[Run]], root: Path) -> str:
+def format_list(found: Sequence[Listed], root: Path) -> str:
     """Return what `bench list` prints: a row for each run, and what cannot be read."""
     if not found:
         return f"{root} holds no run; `bench run` makes one\n"

@@ -10,7 +10,7 @@ from bench.plan import toml
 from bench.report.html import Code, FactList, Page, Picture, Prose, Section, Table
 from bench.report.run.page import describe_machine
 from bench.report.scenario import text
-from bench.runs.scenario_record import ScenarioRun
+from bench.runs.record import ScenarioRun
 
 
 def build_page(scenario: Scenario, run: ScenarioRun, picture: str | None) -> Page:
@@ -45,4 +45,4 @@ def _sections(scenario: Scenario, run: ScenarioRun, picture: str | None) -> Iter
     )
     yield Section("The machine", [FactList(list(describe_machine(run.machine)))])
     lines = "\n".join(json.dumps(trial.to_json()) for trial in run.trials)
-    yield Section("Every trial as data (JSON lines, as in scenario.jsonl)", [Code(lines)], folded=True)
+    yield Section("Every trial as data (JSON lines, as in run.jsonl)", [Code(lines)], folded=True)

@@ -16,7 +16,7 @@ from bench.report import style
 from bench.report.scenario import text
 from bench.report.style import FAINT, INK, PALETTE, QUIET, SUBJECT_DASHES
 from bench.report.text_table import format_number
-from bench.runs.scenario_record import ScenarioRun
+from bench.runs.record import ScenarioRun
 from bench.runs.timeline import Series, read
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from bench.analysis.scenario_compare import Comparison
 from bench.experiment.definition import Column, Scenario
 from bench.report.html import Table
 from bench.report.text_table import format_spread, format_table, format_warnings, wrap
-from bench.runs.scenario_record import ScenarioRun
-from bench.runs.storage import Listed
+from bench.runs.read import Listed
+from bench.runs.record import ScenarioRun
 
 
 def format_run(scenario: Scenario, run: ScenarioRun, picture: Path | None = None) -> str:
@@ -106,7 +106,7 @@ def comparison(compared: Comparison) -> str:
     return "".join([*head, format_table(Table(columns, rows)), format_warnings(compared.warnings)])
 
 
-def format_list(runs: Sequence[Listed[ScenarioRun]]) -> str:
+def format_list(runs: Sequence[Listed]) -> str:
     """Return a row for each stored run of a scenario, and what cannot be read."""
     rows = [
         (str(each.directory), each.run.started, str(len(each.run.trials)))

@@ -106,7 +106,7 @@ async def act(given: dict[str, Any], go: Go, control: Control) -> dict[str, Any]
 
 async def _crowd(job: Job, got: Got) -> Any:
     if job.variant == "push":
-        from bench.scenarios.broker.pushed import Pushed  # noqa: PLC0415 - its package may be missing elsewhere
+        from bench.scenarios.broker.websocket import Pushed  # noqa: PLC0415 - its package may be missing elsewhere
 
         return await Pushed.connect(job, got)
     return Crowd(job, got)

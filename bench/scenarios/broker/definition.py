@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from bench.analysis import histogram
 from bench.analysis.cases import Summary
-from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Distribution, Figures, Need, Scenario, Settings, Variant
 from bench.experiment.environments import ROCKETMQ
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import TrialResult
 from bench.plan.run_plan import Mode
+from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
 from bench.subjects.subject import Carries
 
@@ -44,7 +44,9 @@ def perform(testbed: Testbed, case: Case, settings: BrokerSettings) -> Figures:
     """Let one producer and all consumers play one way, and add up what was delivered."""
     if case.variant == _REAL:
         return _perform_real(testbed, settings)
-    server = testbed.start_server("backends.broker", "--style", "push" if case.variant == "push" else "pull")
+    server = testbed.start_server(
+        "backends.scenarios.broker.server", "--style", "push" if case.variant == "push" else "pull"
+    )
     patience_s = settings.poll_every_s + _LAST_S
     job = {
         "variant": case.variant,
@@ -80,7 +82,7 @@ def refuse(case: Case, settings: BrokerSettings) -> str | None:
 
 def _perform_real(testbed: Testbed, settings: BrokerSettings) -> Figures:
     """Let a few of RocketMQ's own consumers pull; what they cost is theirs, and not compared."""
-    server = testbed.start_server("backends.broker_grpc", environment=ROCKETMQ)
+    server = testbed.start_server("backends.scenarios.broker.rocketmq_grpc", environment=ROCKETMQ)
     job = {
         "address": server.address,
         "consumers": settings.real_consumers,

@@ -9,11 +9,11 @@ from typing import Any
 from bench.analysis import histogram
 from bench.analysis.cases import Summary
 from bench.errors import PlanError
-from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Curves, Figures, Need, Scenario, Settings, Variant
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import Fault, TrialResult
+from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
 from bench.scenarios.chat import servers
 from bench.subjects.subject import Carries

@@ -8,13 +8,13 @@ import sys
 from bench.experiment.testbed import Testbed
 from bench.subjects import launch
 
-_APPLICATION = "backends.chat_channels:application"
+_APPLICATION = "backends.scenarios.chat.channels_app:application"
 _BACKLOG_PATIENCE = ("--websocket_connect_timeout", "30", "--websocket_timeout", "-1", "--ping-interval", "0")
 
 
 def ours(testbed: Testbed) -> str:
     """Start our server; return where it listens."""
-    return testbed.start_server("backends.chat").address
+    return testbed.start_server("backends.scenarios.chat.server").address
 
 
 def channels(testbed: Testbed) -> str:

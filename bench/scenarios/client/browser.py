@@ -1,7 +1,8 @@
 """`python -m bench.scenarios.client.browser`: a headless Chromium that reports what one page received.
 
-The page (backends/pages.py) keeps each message with its moment in `window.got`, until one ends with `end`;
-what the messages mean is the scenario's affair. Chromium is Debian's, driven by playwright ([browser] extra).
+The page (backends/scenarios/page.py) keeps each message with its moment in `window.received`, until
+one ends with `end`; what the messages mean is the scenario's affair. Chromium is Debian's, driven by
+playwright ([browser] extra).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ NEED = Need("playwright", "browser")
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
 """Inside a lab there is no namespace left to give to a sandbox; the only page that it opens is ours."""
-_HAS_ENDED = "() => got.length > 0 && got[got.length - 1][1].endsWith('end')"
+_HAS_ENDED = "() => received.length > 0 && received.at(-1)[1].endsWith('end')"
 _LONGEST_S = 600.0
 _DRAIN_S = 10.0
 
@@ -72,7 +73,7 @@ class Visit:
         # A page that never saw the last message tells what it has.
         await asyncio.gather(ended, stopped, return_exceptions=True)
         shift_ns = time.time_ns() - time.monotonic_ns()
-        got = await self._page.evaluate("window.got")
+        got = await self._page.evaluate("window.received")
         return {"got": [[round(moment_ms * 1e6) - shift_ns, text] for moment_ms, text in got]}
 
 

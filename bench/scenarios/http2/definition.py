@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from bench.analysis import histogram
 from bench.analysis.cases import Row, Summary
 from bench.errors import PlanError
-from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Figures, Need, Scenario, Settings, Variant
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.load import external
 from bench.plan.run_plan import Mode
+from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
 from bench.subjects.subject import Carries
 
@@ -27,7 +27,7 @@ _CLIENT = {
 }
 """What the clients do in each way."""
 _MIXED = ("h2-to-h1", "h1-to-h2")
-_GENERATORS = {"h2": "clients", "h2load": "second"}
+_GENERATORS = {"h2": "clients", "h2load": "h2load"}
 _SPARE = 2
 """Connections or streams beside one for each asker: the slow request's, and one to spare."""
 
@@ -80,7 +80,7 @@ def proxy_setup(case: Case, settings: Http2Settings) -> ProxySetup:
 
 def perform(testbed: Testbed, case: Case, settings: Http2Settings) -> Figures:
     """Let all ask in one way, a slow request among them every so often."""
-    server = testbed.start_server("backends.streams")
+    server = testbed.start_server("backends.scenarios.http2")
     job = {
         "client": _CLIENT[case.variant],
         "address": testbed.start_proxy(server.addresses),

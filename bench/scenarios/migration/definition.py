@@ -6,15 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.analysis.cases import Summary
-from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Curves, Figures, Need, Scenario, Settings, Variant
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.roles import Server
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import Fault
 from bench.lab import Lab
+from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
-from bench.scenarios.migration import network, silence
+from bench.scenarios.migration import figures as silence
+from bench.scenarios.migration import network
 from bench.subjects import certificates
 from bench.subjects.subject import Carries
 
@@ -59,7 +60,7 @@ def perform(testbed: Testbed, case: Case, settings: MigrationSettings) -> Figure
     issued = certificates.issue(_names(testbed.place)) if is_quic else None
     shown = _files(testbed.place, issued) if issued is not None and case.subject.name == "direct" else ()
     told = ("--tokens", str(settings.tokens), "--every", str(settings.every_s))
-    server = testbed.start_server("backends.answer", *told, *shown)
+    server = testbed.start_server("backends.scenarios.tokens.server", "--shared", *told, *shown)
     entrance = testbed.start_proxy(server.addresses, None if issued is None else issued.certificate)
     way_there = network.lay(testbed, entrance, settings.round_trip_s)
     job = {

@@ -77,7 +77,7 @@ class OverTcp:
             async for frame in socket:
                 if frame.type is not aiohttp.WSMsgType.TEXT:
                     break  # no pong came in time
-                self._receipts.take(int(frame.data))
+                self._receipts.take(int(str(frame.data).partition(" ")[0]))
             if not self._receipts.whole.is_set():
                 self._receipts.ends.append(f"close {socket.close_code}")
 

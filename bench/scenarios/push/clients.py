@@ -12,12 +12,13 @@ import aiohttp
 
 from bench.scenarios.client import process
 from bench.scenarios.client.process import Control, Go
-from bench.scenarios.push import limit, publishing
-from bench.scenarios.push.asking import Asker
-from bench.scenarios.push.following import Crowd, Job
-from bench.scenarios.push.publishing import Published, Publisher
-from bench.scenarios.push.sockets import Socket
+from bench.scenarios.push import publisher as publishing
+from bench.scenarios.push import rising_rate as limit
+from bench.scenarios.push.http import Asker
+from bench.scenarios.push.publisher import Published, Publisher
+from bench.scenarios.push.subscribers import Crowd, Job
 from bench.scenarios.push.tally import Tally
+from bench.scenarios.push.websocket import Socket
 
 DRAIN_S = 10.0
 """How long the last message may take to reach everybody: what has not come by then is lost."""
@@ -36,7 +37,7 @@ async def gathered(job: Job, go: Go, got: Tally) -> AsyncIterator[Crowd]:
             case "websocket":
                 crowd = Crowd(job, go, got, lambda who, crowd: Socket(who, crowd, session), tasks)
             case "websocket-picows":
-                from bench.scenarios.push.fast import Listener  # noqa: PLC0415 - an extra of ours
+                from bench.scenarios.push.picows_websocket import Listener  # noqa: PLC0415 - an extra of ours
 
                 crowd = Crowd(job, go, got, Listener, tasks)
             case _:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Distribution, Figures, Need, Scenario, Variant
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.plan.run_plan import Mode
-from bench.scenarios.push import account, sentence
+from bench.plan.scenario_plan import Case
+from bench.scenarios.push import conclusion
+from bench.scenarios.push import figures as account
 from bench.scenarios.push.settings import SPARE_CONNECTIONS, PushSettings, jobs
 from bench.subjects.subject import Carries
 
@@ -20,8 +21,10 @@ _LONGEST_S = 120.0
 
 def perform(testbed: Testbed, case: Case, settings: PushSettings) -> Figures:
     """Let one publisher and all subscribers play one way, and add up what was delivered."""
-    module = "backends.push_picows" if case.variant == "websocket-picows" else "backends.push"
-    server = testbed.start_server(module, "--drop-every", str(settings.drop_every_s))
+    kind = "picows_server" if case.variant == "websocket-picows" else "server"
+    server = testbed.start_server(
+        f"backends.scenarios.push.{kind}", "--drop-every", str(settings.drop_every_s)
+    )
     address = testbed.start_proxy(server.addresses)
     testbed.start_clients("bench.scenarios.push.clients", list(jobs(settings, case.variant, address)))
     if settings.browser:
@@ -95,7 +98,7 @@ SCENARIO = Scenario(
         ),
     ),
     perform=perform,
-    conclude=sentence.conclude,
+    conclude=conclusion.conclude,
     proxy_setup=proxy_setup,
     refuse=refuse,
     brief={

@@ -9,12 +9,12 @@ from typing import Any
 
 from bench.errors import PlanError
 from bench.experiment.definition import Settings
-from bench.scenarios.push.following import Job
+from bench.scenarios.push.subscribers import Job
 
 SPARE_CONNECTIONS = 64
 """Beside one for each subscriber: the publisher's, a browser's, and those that end as others come."""
 _LARGEST = 64 * 1024 * 1024
-"""Bytes of a message that the servers take (backends/push.py)."""
+"""Bytes of a message that the servers take (backends/scenarios/push/server.py)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,10 +40,10 @@ def _members(
 ) -> tuple[Callable[[Named, int], Instance], Callable[..., Coroutine[Any, Any, None]]]:
     """Return how an instance is made, and what a subscriber does."""
     if job.variant == "stream":
-        from bench.scenarios.registry import streaming  # noqa: PLC0415 - its package may be missing elsewhere
+        from bench.scenarios.registry import stream_members as streaming  # noqa: PLC0415 - its package may be missing elsewhere
 
         return lambda named, number: streaming.Instance(named, job, tally), streaming.follow
-    from bench.scenarios.registry import requesting  # noqa: PLC0415
+    from bench.scenarios.registry import http_members as requesting  # noqa: PLC0415
 
     return lambda named, number: requesting.Instance(
         named, requesting.manner(job, number), tally

@@ -10,12 +10,13 @@ import errno
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic_ns
 from typing import Any, Protocol
 
 from bench.scenarios.client.process import Go, Times
-from bench.scenarios.registry.news import Address, Change, News
-from bench.scenarios.registry.wheel import Wheel
+from bench.scenarios.registry.changes import Address, Change, News
+from bench.scenarios.registry.timer_wheel import Wheel
 
 _AT_ONCE = 256
 """Joins and beats under way at once: where ports are hard to find each connect takes long, and of thousands
@@ -187,7 +188,7 @@ class Fleet:
         instance = self._alive[named] = self._make(named, len(self._alive))
         self._wheel.add(instance, monotonic_ns())
         self._busy.add(instance)
-        self.spawn(self._guarded(instance, instance.join()))
+        self.spawn(self._guarded(instance, instance.join))
 
     def _beat(self, instance: Instance) -> None:
         due_ns = monotonic_ns()
@@ -196,17 +197,20 @@ class Fleet:
             self._tally.late += in_window
             return
         self._busy.add(instance)
-        self.spawn(self._guarded(instance, self._timed(instance, due_ns) if in_window else instance.beat()))
+        action = partial(self._timed, instance, due_ns) if in_window else instance.beat
+        self.spawn(self._guarded(instance, action))
 
     async def _timed(self, instance: Instance, due_ns: int) -> None:
         await instance.beat()
         self._tally.beats += 1
         self._tally.beat.add(monotonic_ns() - due_ns)
 
-    async def _guarded(self, instance: Instance, doing: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, instance: Instance, action: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        # The coroutine is made where it is awaited: a task that is cancelled earlier would never close it.
         try:
             async with self._gate:
-                await doing
+                if instance not in self._dead:  # it may have died since the beat was due
+                    await action()
         except OSError as error:
             if instance not in self._dead:  # what dies in the middle of a beat is no failure of the registry
                 self._tally.failed(error)

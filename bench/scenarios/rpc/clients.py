@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.scenarios.client import process
 from bench.scenarios.client.process import Control, Go, Times
-from bench.scenarios.rpc.wires import Reach, reach
+from bench.scenarios.rpc.connections import Reach, reach
 
 
 @dataclass(frozen=True, slots=True)

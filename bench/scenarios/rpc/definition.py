@@ -8,18 +8,18 @@ from typing import Any
 from bench.analysis import histogram
 from bench.analysis.cases import Summary
 from bench.errors import PlanError
-from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Figures, LabRequest, Scenario, Settings, Variant
 from bench.experiment.environments import DUBBO
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import TrialResult
+from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
 from bench.subjects.subject import Carries
 
 _MIB = 1024 * 1024
 _BODY_MAX = 8 * _MIB
-"""Dubbo's default limit of a message, which the provider keeps to (backends/calls.py)."""
+"""Dubbo's default limit of a message, which the provider keeps to (backends/scenarios/rpc/server.py)."""
 _SPARE_CONNECTIONS = 16
 _REAL = "sdk"
 
@@ -80,7 +80,9 @@ def perform(testbed: Testbed, case: Case, settings: RpcSettings) -> Figures:
     """Let the consumers call, and add up what came back."""
     if case.variant == _REAL:
         return _perform_real(testbed, settings)
-    server = testbed.start_server("backends.rpc", *(["--ordered"] if case.variant == "ordered-slow" else []))
+    server = testbed.start_server(
+        "backends.scenarios.rpc.server", *(["--ordered"] if case.variant == "ordered-slow" else [])
+    )
     odd = case.variant.partition("-")[2]
     job = {
         "variant": case.variant,
@@ -102,7 +104,7 @@ def perform(testbed: Testbed, case: Case, settings: RpcSettings) -> Figures:
 
 def _perform_real(testbed: Testbed, settings: RpcSettings) -> Figures:
     """Let callers share one of Dubbo's own clients; what it costs is its own, and not compared."""
-    server = testbed.start_server("backends.rpc_dubbo", environment=DUBBO)
+    server = testbed.start_server("backends.scenarios.rpc.dubbo_triple", environment=DUBBO)
     job = {
         "address": server.address,
         "callers": settings.real_callers,

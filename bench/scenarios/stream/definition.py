@@ -8,10 +8,10 @@ from typing import Any
 
 from bench.analysis import histogram
 from bench.analysis.cases import Row, Summary
-from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Curves, Figures, Scenario, Settings
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
+from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
 from bench.scenarios.stream.variants import MANNERS
 from bench.subjects.nginx import Nginx
@@ -41,7 +41,7 @@ def perform(testbed: Testbed, case: Case, settings: StreamSettings) -> Figures:
     manner = MANNERS[case.variant]
     flags = ["--tokens", str(settings.tokens), "--every", str(settings.every_s)]
     flags += ["--silence", str(manner.silence_s), *(["--no-accel"] if manner.no_accel else [])]
-    server = testbed.start_server("backends.stream", *flags)
+    server = testbed.start_server("backends.scenarios.tokens.server", *flags)
     address = testbed.start_proxy(server.addresses)
     job = {
         "address": address,

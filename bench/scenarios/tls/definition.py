@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from bench.analysis.cases import Summary
 from bench.errors import PlanError
-from bench.experiment.case import Case
 from bench.experiment.definition import Bars, Column, Figures, Scenario, Settings, Variant
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import TrialResult
 from bench.load.job import LoadJob
 from bench.plan.run_plan import Mode
+from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
 from bench.scenarios.tls import backend
 from bench.scenarios.tls.backend import Handshakes

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from nginx import versions
 from nginx.fix.repair import Repair, fix
 from tests.nginx import real
@@ -118,7 +119,7 @@ def test_what_would_not_be_the_same_is_refused(
     assert [reason in refusal.reason for refusal in repair.skipped] == [True], repair.skipped
 
 
-@pytest.mark.skipif(not PROGRAMS, reason=real.NO_NGINX)
+@needs.unless(bool(PROGRAMS), "nginx")
 @pytest.mark.parametrize("version", PROGRAMS)
 @pytest.mark.parametrize("lines", [row[0] for row in ADDRESSES.values()], ids=ADDRESSES)
 def test_reuse_behind_a_variable_is_proven_and_nothing_else_changes(
@@ -134,7 +135,7 @@ def test_reuse_behind_a_variable_is_proven_and_nothing_else_changes(
         assert (accepted, server.accepted - accepted) == (real.REQUESTS, 1)
 
 
-@pytest.mark.skipif(not FOLLOWS, reason="no nginx here that follows names in an upstream {}")
+@needs.unless(bool(FOLLOWS), f"nginx {versions.RESOLVE} or newer", needs.REMEDIES["nginx@wheel"])
 @pytest.mark.parametrize("version", FOLLOWS)
 @pytest.mark.parametrize("lines", [row[0] for row in NAMED.values()], ids=NAMED)
 def test_reuse_of_a_resolved_name_is_proven_and_nothing_else_changes(

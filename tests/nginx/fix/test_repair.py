@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from nginx.check import check
 from nginx.errors import NginxConfigError
 from nginx.fix.repair import Repair, fix, write
@@ -139,7 +140,7 @@ def test_a_repair_is_complete(text: str, more: object, less: object, tmp_path: P
     assert not again.diff()
 
 
-@pytest.mark.skipif(not PROGRAMS, reason=real.NO_NGINX)
+@needs.unless(bool(PROGRAMS), "nginx")
 @pytest.mark.parametrize("version", PROGRAMS)
 @pytest.mark.parametrize("text", [row[0] for row in TABLE.values()], ids=TABLE)
 def test_reuse_is_proven_and_nothing_else_changes(text: str, version: str, tmp_path: Path) -> None:

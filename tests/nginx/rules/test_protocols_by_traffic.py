@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.http2 import Http2
+from backends.protocols.http2 import Http2
 from nginx import versions
 from tests.nginx import real
 from tests.nginx.rules.proving import KEPT, POOL, PROGRAMS, accepted, flagged, proves, site

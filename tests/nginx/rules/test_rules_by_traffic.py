@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import needs
 from nginx import versions
 from nginx.check import check
 from nginx.rules import CATALOGUE, Rule
@@ -38,7 +39,7 @@ def runnable(text: str, address: str) -> str:
     return re.sub(r"server \{(?=\s*(?:listen|location|proxy|resolver))", "server { listen SOCKET;", text)
 
 
-@pytest.mark.skipif(not PROGRAMS, reason=real.NO_NGINX)
+@needs.unless(bool(PROGRAMS), "nginx")
 @pytest.mark.parametrize("version", PROGRAMS)
 @pytest.mark.parametrize("example", ["bad", "good"])
 @pytest.mark.parametrize("rule", PROVEN_BY_EXAMPLE, ids=lambda rule: rule.id)

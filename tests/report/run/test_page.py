@@ -10,9 +10,10 @@ import pytest
 
 from bench.plan import run_plan as plans
 from bench.plan import toml
+from bench.plan.convert import convert
 from bench.report.html import Code, FactList, Page, Picture, Prose, Section, Table
 from bench.report.run.page import build_page
-from bench.runs import from_dict, read
+from bench.runs import read
 from bench.runs.record import Run, Trial
 from synthetic import KEEPALIVE, MACHINE, SHORT, write
 
@@ -44,7 +45,7 @@ def test_the_finding_comes_first(run: Run) -> None:
 def test_the_trials_can_be_read_back(run: Run) -> None:
     (code,) = section(build_page(run), "Every trial as data").blocks
     assert isinstance(code, Code)
-    trials = tuple(from_dict.build(Trial, json.loads(line), "trial") for line in code.text.splitlines())
+    trials = tuple(convert(json.loads(line), Trial, "trial") for line in code.text.splitlines())
     assert trials == run.trials
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bench.experiment.definition import Variant
 from bench.report.scenario import picture
-from bench.runs.scenario_record import ScenarioRun
+from bench.runs.record import ScenarioRun
 from scenarios.made_up import SCENARIO, trial
 
 ILLUSTRATED = replace(

@@ -1,0 +1,1 @@
+"""The measured HTTP backend, `python -m backends`: a raw, fast server and an aiohttp application."""

@@ -1,0 +1,1 @@
+"""Protocols as servers speak them, and servers made of nothing but a protocol."""

@@ -1,0 +1,65 @@
+"""HTTP/2 as servers of gRPC and of plain responses speak it; the framing is h2's.
+
+Whether a response is gRPC is the request's affair: its content type decides.
+"""
+
+from collections.abc import Iterator
+from typing import Final, cast
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.exceptions
+
+from backends.protocols.responder import PeerError, Responder, Response
+
+# A gRPC message: not compressed, empty (gRPC over HTTP2, "Length-Prefixed-Message").
+_EMPTY_MESSAGE: Final = bytes(5)
+
+
+class Http2(Responder):
+    """Answers each stream when its request has ended; the connection stays."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
+        self._connection = h2.connection.H2Connection(config)
+        self._is_grpc: dict[int, bool] = {}
+
+    def greeting(self) -> bytes:
+        """Return the server's preface."""
+        self._connection.initiate_connection()
+        return bytes(self._connection.data_to_send())
+
+    def feed(self, data: bytes) -> Iterator[Response]:
+        """Yield one response with all that is to be sent now."""
+        try:
+            answered = sum(self._take(event) for event in self._connection.receive_data(data))
+        except h2.exceptions.ProtocolError as error:
+            raise PeerError(str(error)) from error
+        yield Response(bytes(self._connection.data_to_send()), requests=answered)
+
+    def _take(self, event: h2.events.Event) -> int:
+        """Deal with one event; return how many requests it answered."""
+        if isinstance(event, h2.events.RequestReceived):
+            fields = dict(cast(list[tuple[str, str]], event.headers))  # decoded: header_encoding
+            self._is_grpc[event.stream_id] = fields.get("content-type", "").startswith("application/grpc")
+        elif isinstance(event, h2.events.DataReceived):
+            self._connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        elif isinstance(event, h2.events.StreamEnded):
+            self._respond(event.stream_id)
+            return 1
+        elif isinstance(event, h2.events.StreamReset):
+            self._is_grpc.pop(event.stream_id, None)
+        return 0
+
+    def _respond(self, stream: int) -> None:
+        connection = self._connection
+        if self._is_grpc.pop(stream, False):
+            connection.send_headers(stream, [(":status", "200"), ("content-type", "application/grpc")])
+            connection.send_data(stream, _EMPTY_MESSAGE)
+            connection.send_headers(stream, [("grpc-status", "0")], end_stream=True)
+            return
+        length = str(len(self._body))
+        connection.send_headers(stream, [(":status", "200"), ("content-length", length)])
+        connection.send_data(stream, self._body, end_stream=True)

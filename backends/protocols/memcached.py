@@ -1,0 +1,31 @@
+"""memcached's text protocol, as far as nginx speaks it: every key that is requested is there.
+
+Source: memcached, doc/protocol.txt.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from backends.protocols.responder import PeerError, Responder, Response
+
+_LONGEST_LINE: Final = 2048
+
+
+class Memcached(Responder):
+    """Answers each `get`; never closes by itself."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> Iterator[Response]:
+        """Yield the responses to the lines that are whole now."""
+        *lines, self._buffer = (self._buffer + data).split(b"\r\n")
+        if len(self._buffer) > _LONGEST_LINE:
+            raise PeerError("a line without end")
+        for line in lines:
+            command, _, keys = line.partition(b" ")
+            if command not in (b"get", b"gets") or not keys:
+                raise PeerError(f"{line[:40]!r} is no get")
+            values = (b"VALUE %b 0 %d\r\n%b\r\n" % (key, len(self._body), self._body) for key in keys.split())
+            yield Response(b"".join(values) + b"END\r\n")

@@ -1,0 +1,1 @@
+"""What all servers share: start, control pipes, sockets, workers, connections, counters, drain."""

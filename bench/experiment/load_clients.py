@@ -1,0 +1,74 @@
+"""The load workers as the clients of a trial: starts them, and keeps what they report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from bench.lab import Host, Process
+from bench.load.generator import Generator, OnEvent, Second, Totals
+from bench.load.job import LoadJob
+from bench.machine.affinity import Cores
+
+READY_TIMEOUT_S = 30.0
+"""How long a role may take until it is ready."""
+
+
+def ignore(second: Second) -> None:
+    """Ignore a second: the caller reads all of them at the end."""
+
+
+class LoadClients:
+    """The workers of one load. States: ready, running, finished (`totals` is known)."""
+
+    def __init__(
+        self,
+        host: Host,
+        job: LoadJob,
+        workers: int = 1,
+        cores: Cores = None,
+        on_second: Callable[[Second], None] = ignore,
+    ) -> None:
+        """Start the workers on `host` and wait until all are ready; RoleError where one is not."""
+        self.job = job
+        self.processes: list[Process] = []
+        self.seconds: list[Second] = []
+        self._on_second = on_second
+        self._totals: Totals | None = None
+
+        def start(argv: Sequence[str], on_event: OnEvent) -> Process:
+            process = host.start(argv, name="client", cpus=cores, on_event=on_event)
+            self.processes.append(process)
+            return process
+
+        self._generator = Generator(job, workers, start)
+        self._generator.prepare(READY_TIMEOUT_S)
+
+    @property
+    def totals(self) -> Totals:
+        """Return the sums of all workers."""
+        assert self._totals is not None, "the load has not finished"
+        return self._totals
+
+    def go(self, start_ns: int) -> None:
+        """Start the load at `start_ns` (CLOCK_MONOTONIC)."""
+        self._generator.go(start_ns)
+
+    def read_until(self, moment_ns: int) -> None:
+        """Keep what the workers report until the moment `moment_ns`, or until their end."""
+        while (left_ns := moment_ns - time.monotonic_ns()) > 0 and not self._generator.is_over:
+            self._keep(self._generator.read(left_ns / 1e9))
+
+    def finish(self, timeout_s: float) -> Totals:
+        """Wait until all workers have drained and ended; RoleError where one does not within `timeout_s`."""
+        self._totals = self._generator.wait(timeout_s)
+        while self._keep(self._generator.read(0)):
+            pass
+        return self._totals
+
+    def _keep(self, second: Second | None) -> bool:
+        if second is None:
+            return False
+        self.seconds.append(second)
+        self._on_second(second)
+        return True

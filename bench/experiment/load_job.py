@@ -1,0 +1,85 @@
+"""The job of the load workers of `bench run`, and the flags of its backend."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from urllib.parse import SplitResult, urlsplit
+
+from bench.errors import PlanError
+from bench.load.job import LoadJob
+from bench.plan.run_plan import Backend, Mode, Plan
+
+
+def load_job(plan: Plan, mode: Mode, proxy: str | None) -> LoadJob:
+    """Return what the clients send: to `proxy`, checked to the last byte, or to the target of the plan."""
+    load = plan.load
+    if proxy is None:
+        url = parse_target(str(plan.subject.target))
+        address, strict = (_resolve(url), url.port or 80), False
+        field, path = url.netloc, (url.path or "/") + (f"?{url.query}" if url.query else "")
+    else:
+        host, _, port = proxy.rpartition(":")
+        address, strict = (host, int(port)), True
+        field, path = proxy, "/"
+    return LoadJob(
+        host=address[0],
+        port=address[1],
+        host_field=field,
+        path=path,
+        method=load.method,
+        # RFC 9110, section 8.6: a method that means content says that there is none.
+        headers=(("Content-Length", "0"),) if load.method == "POST" else (),
+        connections=load.connections,
+        rate=load.rate,
+        warmup_s=load.warmup_s,
+        duration_s=load.duration_s,
+        client_mode=_client_mode(plan, mode).value,
+        connect_timeout_s=load.connect_timeout_s,
+        request_timeout_s=load.request_timeout_s,
+        total_timeout_s=load.total_timeout_s,
+        statuses=(200, 299) if strict else (200, 399),
+        echo=strict,
+        body_bytes=plan.backend.body_bytes if strict else None,
+        pattern=strict,
+    )
+
+
+def _client_mode(plan: Plan, mode: Mode) -> Mode:
+    """Return how the clients connect: without a proxy, the mode under test is that of their own hop."""
+    is_proxied = plan.subject.target is None and plan.subject.name != "direct"
+    return plan.load.client_mode if is_proxied else mode
+
+
+def parse_target(target: str) -> SplitResult:
+    """Return the parts of the URL of `--target`; PlanError where it is none."""
+    try:
+        url = urlsplit(target)
+        _ = url.port  # checked when read
+    except ValueError as error:
+        raise PlanError(f"plan: subject.target = {target!r} is no URL: {error}") from error
+    if not url.hostname:
+        raise PlanError(f"plan: subject.target = {target!r} names no host; write http://HOST:PORT/PATH")
+    return url
+
+
+def _resolve(url: SplitResult) -> str:
+    try:
+        found = socket.getaddrinfo(url.hostname, url.port or 80, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise PlanError(f"plan: subject.target: {url.hostname} has no address: {error}") from error
+    return str(found[0][4][0])
+
+
+def backend_flags(plan: Backend) -> Iterator[str]:
+    """Yield the flags of `python -m backends`, but for where it listens."""
+    # In bytes: a plan may spell sizes in more ways than the backend.
+    size = "-".join(map(str, plan.body_bytes))
+    yield from ("--kind", plan.kind, "--workers", str(plan.workers), "--response-size", size)
+    yield from ("--delay", plan.delay, "--close", plan.close.removesuffix("ms"))
+    if plan.idle_timeout_s is not None:
+        yield from ("--idle-timeout", str(plan.idle_timeout_s))
+    if plan.requests_per_connection is not None:
+        yield from ("--requests-per-connection", str(plan.requests_per_connection))
+    if plan.fail is not None:
+        yield from ("--fail", plan.fail)

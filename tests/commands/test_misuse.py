@@ -1,0 +1,238 @@
+"""What makes no sense is told in one line that names it, with code 2, before anything starts; nothing stays.
+
+In this process, and so quick; what is refused only once a lab is being opened is tried in processes of its
+own at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+import bench_process
+import needs
+from backends.http.start import main as backend
+from bench import cli
+
+REFERENCE = Path(__file__).parent.parent / "results" / "reference"
+
+PLANS = {
+    "mode.toml": 'mode = "long"',
+    "text.toml": '[load]\nconnections = "many"',
+    "key.toml": "[lode]\nrate = 1",
+    "syntax.toml": "mode =",
+    "table.toml": "load = 3",
+    "nan.toml": "[load]\nduration_s = nan",
+    "half.toml": "trials = 2.5",
+    "true.toml": "trials = true",
+    "sysctls.toml": "[hosts]\nsysctls = 3",
+    "nested.toml": '[hosts.sysctls]\n"net.ipv4.tcp_tw_reuse" = {a = 1}',
+    "idiom.toml": '[subject]\nidiom = "folklore"',
+}
+RUNS = {
+    "newer": '{"format": 99}',
+    "empty": "",
+    "garbage": "garbage",
+    "header": '{"format": 2, "kind": "run", "plan": {}}',
+}
+
+# What is typed after `bench`, and what must be in the one line that comes back.
+MISUSE = [
+    ("polish", "no such command 'polish'"),
+    ("--colour", "no such option '--colour'"),
+    # run, plan: files
+    ("run missing.toml", "missing.toml: cannot be read as a TOML plan: No such file or directory"),
+    ("run folder", "folder: cannot be read as a TOML plan: Is a directory"),
+    ("run latin.toml", "latin.toml: cannot be read as a TOML plan: 'utf-8' codec"),
+    ("run syntax.toml", "syntax.toml: cannot be read as a TOML plan: Invalid value (at"),
+    ("run mode.toml", "mode = 'long' is not one of short, keepalive, both"),
+    ("run text.toml", "load.connections = 'many' is not a whole number"),
+    ("run key.toml", "unknown key lode; known here: mode, closes_first, lab, trials"),
+    ("run table.toml", "[load] must be a table, not 3"),
+    ("run nan.toml", "load.duration_s = nan must be a number above 0"),
+    ("run half.toml", "trials = 2.5 is not a whole number"),
+    ("run true.toml", "trials = True is not a whole number"),
+    ("run sysctls.toml", "hosts.sysctls = 3 is not a table of texts and numbers"),
+    ("run nested.toml", "is not a table of texts and numbers"),
+    ("run idiom.toml", "subject.idiom = 'folklore' is not one of"),
+    ("run one.toml two.toml", "unexpected extra argument (two.toml)"),
+    ("plan missing.toml", "missing.toml: cannot be read"),
+    ("plan --trials none", "'none' is not a valid integer"),
+    # run: flags
+    ("run --mode", "option '--mode' requires an argument"),
+    ("run --mode long", "'long' is not one of 'short', 'keepalive', 'both'; `bench run --help`"),
+    ("run --lab cluster", "'cluster' is not one of"),
+    ("run --colour", "no such option '--colour'"),
+    ("run --trials 0", "trials = 0 must be at least 1"),
+    ("run --duration soon", "'soon' is not a duration; write 10s, 250ms or 2m"),
+    ("run --duration 0", "load.duration_s = 0 must be a number above 0"),
+    ("run --duration -1s", "'-1s' is not a duration"),
+    ("run --duration 30h", "load.duration_s = 108000 is more than a day"),
+    ("run --warmup x", "'x' is not a duration"),
+    ("run --warmup 30h", "load.warmup_s = 108000 must be between 0 and 86,400"),
+    ("run -c 1.5", "'1.5' is not a valid integer"),
+    ("run --connections 0", "load.connections = 0 must be at least 1"),
+    ("run --rate 0", "load.rate = 0 must be a number above 0"),
+    ("run --rate nan", "load.rate = nan must be a number above 0"),
+    ("run --rate 1e12", "load.rate = 1e+12 is more than 10,000,000 requests per second"),
+    ("run --rate fast", "'fast' is not a valid float"),
+    ("run --client-workers 9 -c 8", "load.workers = 9 is more than load.connections = 8"),
+    ("run --workers 0", "subject.workers = 0 must be at least 1"),
+    ("run --method PUT", "'PUT' is not one of"),
+    ("run --ports 5", "hosts.ports = 5 must be between 16 and 64511"),
+    ("run --ports 99999", "hosts.ports = 99999 must be between 16 and 64511"),
+    ("run --ports 200 --lab loopback", "use --lab namespaces"),
+    ("run --proxy-addresses 0", "hosts.proxy_addresses = 0 must be at least 1"),
+    ("run --backends 999", "go up to 200"),
+    ("run --sysctl oops", "'oops' is not KEY=VALUE, as in net.ipv4.tcp_tw_reuse=1"),
+    ("run --sysctl =", "'=' is not KEY=VALUE"),
+    ("run --subject squid", "'squid' is not one of"),
+    ("run --subject nginx@", "names no program; write nginx@system, nginx@wheel or nginx@/path"),
+    (
+        "run --subject direct@wheel",
+        "subject.program = 'wheel' goes with nginx, haproxy, envoy, caddy, nghttpx",
+    ),
+    ("run --upstream-http 2", "'2' is not one of '1.0', '1.1'"),
+    ("run --pool-idle -1", "subject.pool_idle = -1 must be 0 or more"),
+    ("run --pool-max 0", "subject.pool_max = 0 must be at least 1"),
+    ("run --requests-per-connection 0", "must be at least 1"),
+    ("run --body large", "backend.body: 'large' is not a size; write 2, 100KiB"),
+    ("run --body 10-1", "backend.body = '10-1' starts above its end"),
+    ("run --body 100GiB", "backend.body = '100GiB' is more than 4 GiB"),
+    ("run --delay slow", "backend.delay = 'slow' is not understood; write 5ms"),
+    ("run --delay uniform:9ms-1ms", "backend.delay = 'uniform:9ms-1ms' starts above its end"),
+    ("run --delay exponential:0s", "has a mean of nothing"),
+    ("run --close maybe", "backend.close = 'maybe' is not understood; write at-once"),
+    ("run --fail reset:0", "backend.fail = 'reset:0' is not understood; write reset:100"),
+    ("run --backend-idle-timeout 0", "backend.idle_timeout_s = 0 must be a number above 0"),
+    ("run --target ftp://x", "subject.target = 'ftp://x' must be an http:// URL"),
+    # show, report, compare, list
+    ("show", "missing argument 'RUN'"),
+    ("show nowhere", "nowhere: there is no such result; `bench list` names those there are"),
+    ("show newer", "newer/run.jsonl:1: is in format 99, and this bench reads format 2; use a newer bench"),
+    ("show empty", "empty/run.jsonl:1: not the header of a run: it is empty"),
+    ("show garbage", "garbage/run.jsonl:1: not the header of a run: no JSON"),
+    ("show header", "header/run.jsonl:1: not the header of a run: machine is missing"),
+    ("show mode.toml", "mode.toml:1: not the header of a run"),
+    ("report nowhere", "nowhere: there is no such result"),
+    ("report reference -o folder", "folder: is a folder; name a file with -o"),
+    ("report reference -o missing/x.html", "missing/x.html: cannot be written: No such file or directory"),
+    ("compare", "missing argument 'RUN[:MODE]...'"),
+    ("compare nowhere", "nowhere: there is no such result"),
+    ("compare reference:long", "reference:long: there is no such result"),
+    ("compare reference:short", "reference:short: one mode only; name a second run"),
+    ("compare reference --fail-on fast", "--fail-on 'fast' is no condition; write METRIC OP RATIO"),
+    ("compare reference --fail-on nothing<1", "'nothing' is no metric; there are requests_per_s"),
+    ("list -o mode.toml", "'mode.toml' is a file"),
+    # the others
+    ("ceiling", "missing argument 'REQUESTS_PER_S'"),
+    ("ceiling much", "'much' is not a valid float"),
+    ("ceiling 0", "is not in the range"),
+    ("ceiling nan", "'nan' is no number"),
+    ("ceiling inf", "is not in the range"),
+    ("ceiling 5000 --ports 1", "1 is not in the range 16<=x<=64512"),
+    ("ceiling 5000 --per-connection nan", "'nan' is no number"),
+    ("incident --trials 0", "0 is not in the range"),
+    ("incident --duration soon", "'soon' is not a"),
+    ("doctor now", "unexpected extra argument (now)"),
+    ("check", "name a configuration"),
+    ("check nowhere", "nowhere: cannot be read: No such file or directory"),
+    ("check --explain NK999", "there is no rule NK999"),
+    ("fix", "missing argument 'FILE"),
+    ("fix nowhere", "nowhere: cannot be read: No such file or directory"),
+]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with everything in it that one can get wrong."""
+    for name, text in PLANS.items():
+        (tmp_path / name).write_text(text + "\n")
+    (tmp_path / "latin.toml").write_bytes(b'mode = "caf\xe9"\n')
+    (tmp_path / "folder").mkdir()
+    for name, text in RUNS.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.jsonl").write_text(f"{text}\n" if text else "")
+    (tmp_path / "reference").symlink_to(REFERENCE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("typed", "said"), MISUSE, ids=[typed for typed, _ in MISUSE])
+def test_misuse_is_one_line_and_leaves_nothing(
+    typed: str, said: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(place.iterdir())
+    monkeypatch.setattr(sys, "argv", ["bench", *shlex.split(typed)])
+    with pytest.raises(SystemExit) as exited:
+        cli.main()
+    out, err = capsys.readouterr()
+    assert said in err
+    assert (exited.value.code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("bench")
+    assert sorted(place.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("", "the following arguments are required: --listen"),
+        ("--listen x", "--listen 'x' is no address; write HOST:PORT"),
+        ("--listen 127.0.0.1:99999", "is no address"),
+        ("--listen a:0 --response-size 1KB", "response size '1KB' is not understood; write 2, 100KiB"),
+        ("--listen a:0 --delay x", "'x' is no time"),
+        ("--listen a:0 --workers 0", "--workers '0' is no whole number from 1"),
+        ("--listen a:0 --idle-timeout nan", "--idle-timeout 'nan' is no number of seconds"),
+        ("--listen a:0 --requests-per-connection x", "'x' is no whole number from 0"),
+        ("--listen a:0 --close x", "close 'x' is not understood; write at-once"),
+        ("--listen a:0 --fail x", "failure 'x' is not understood; write reset:N"),
+        ("--listen a:0 --kind x", "invalid choice: 'x'"),
+        ("--listen a:0 --nosuch", "unrecognized arguments: --nosuch"),
+    ],
+)
+def test_misuse_of_the_backend(typed: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert backend(shlex.split(typed)) == 2
+    out, err = capsys.readouterr()
+    assert said in err
+    assert (out, err.count("\n")) == ("", 1)
+
+
+@needs.in_namespaces
+@pytest.mark.parametrize(
+    ("typed", "code", "said"),
+    [
+        ("run --sysctl kernel.hostname=x", 2, "only net.* belongs to a network namespace"),
+        ("run --sysctl ../x=1", 2, "not a setting of a host"),
+        ("run --sysctl net.ipv4.tcp_tw_reuse=banana", 3, "tcp_tw_reuse=banana: the kernel refuses it"),
+        ("run --subject nginx@/nowhere", 2, "nginx is not here as /nowhere; install it"),
+        ("run --subject nginx@/etc/passwd", 2, "nginx is not here as /etc/passwd"),
+        ("run --connections 100000000", 3, "hard limit is"),
+        ("run --target http://", 2, "names no host; write http://HOST:PORT/PATH"),
+        ("run --target http://127.0.0.1:99999/", 2, "is no URL: Port out of range"),
+        (
+            "run -o /dev/null/x",
+            2,
+            "/dev/null/x: cannot be written to: Not a directory; choose another folder",
+        ),
+    ],
+)
+def test_what_shows_once_a_lab_opens_is_one_line_too(
+    typed: str, code: int, said: str, tmp_path: Path
+) -> None:
+    done = bench_process.run(*shlex.split(typed), cwd=tmp_path)
+    assert said in done.stderr
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1)
+    assert list(tmp_path.glob("results/*")) == []
+
+
+def test_a_target_that_does_not_answer_is_no_success(tmp_path: Path) -> None:
+    brief = ("--trials", "1", "--warmup", "0", "--duration", "200ms", "--mode", "keepalive", "--json")
+    done = bench_process.run("run", "--target", "http://127.0.0.1:1/", *brief, cwd=tmp_path)
+    assert done.returncode == 1
+    (trial,) = json.loads(done.stdout)["trials"]
+    assert trial["valid"] is False
+    assert {warning["code"] for warning in trial["warnings"]} >= {"no-traffic", "errors"}

@@ -1,0 +1,63 @@
+"""The loop of a run: what is recorded of trials that end, that are interrupted, and that never began."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.experiment import recorder
+from bench.experiment.recorder import PlannedTrial
+from bench.experiment.summary import Outcome
+from bench.plan.run_plan import Plan
+from bench.runs import read
+from bench.runs.record import SubjectRecord, Trial
+
+TRIAL = Trial(1, "short", None, SubjectRecord("nginx", "1"), "loopback")
+
+
+def ends() -> Outcome[Trial]:
+    """Return a trial that has ended."""
+    return Outcome(TRIAL, [], [])
+
+
+def ends_early() -> Outcome[Trial]:
+    """Return a trial that was interrupted under load."""
+    return Outcome(replace(TRIAL, interrupted=True), [], [])
+
+
+def interrupted() -> Outcome[Trial]:
+    """Be interrupted before the load."""
+    raise KeyboardInterrupt
+
+
+def never() -> Outcome[Trial]:
+    """Fail: what follows an interrupted trial is not run."""
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("planned", "kept", "early"),
+    [
+        ((ends, ends), 2, False),
+        ((ends, ends_early, never), 2, True),
+        ((ends, interrupted, never), 1, True),
+        ((interrupted, never), 0, True),
+    ],
+)
+def test_an_interrupted_trial_is_the_last(
+    planned: tuple[Callable[[], Outcome[Trial]], ...], kept: int, early: bool, tmp_path: Path
+) -> None:
+    with read.create(tmp_path, Plan(), {}) as writer:
+        was_interrupted = recorder.record(PlannedTrial(writer, perform) for perform in planned)
+        done = recorder.finished(writer, was_interrupted)
+    assert (len(done.trials), done.interrupted) == (kept, early)
+    assert len(list(tmp_path.iterdir())) == (1 if kept else 0)
+
+
+def test_trials_of_several_runs_may_take_turns(tmp_path: Path) -> None:
+    with read.create(tmp_path, Plan(), {}, label="a") as a, read.create(tmp_path, Plan(), {}, label="b") as b:
+        assert not recorder.record([PlannedTrial(a, ends), PlannedTrial(b, ends), PlannedTrial(a, ends)])
+        assert [len(writer.run.trials) for writer in (a, b)] == [2, 1]
