@@ -59,7 +59,7 @@ def rewritten(text: str) -> tuple[str, ChangeLog]:
         each.number: Listeners(f"plain:{each.number}", f"tls:{each.number}") for each in found.servers
     }
     rewriter = Rewriter(found, backends(found), listeners)
-    return serialize(rewriter.directives()).text, rewriter.change_log
+    return serialize(rewriter.directives()).text, rewriter.log
 
 
 def backends(found: Inventory) -> dict[int, dict[Peer, list[str]]]:

@@ -169,7 +169,7 @@ def open_testbed(
     inventory: Inventory,
     program: Program,
     settings: ProofSettings,
-    change_log: ChangeLog,
+    log: ChangeLog,
     *,
     separate: Mapping[int, int] | None = None,
 ) -> Iterator[NginxTestbed | Rejection]:
@@ -188,7 +188,7 @@ def open_testbed(
         listeners = allocate_listeners(inventory, host, settings.client)
         is_confined = host.call(confine_nginx, folder, listeners, backends.every_address)
         nginx = ScratchNginx(program, host, folder)
-        rejection = nginx.load(inventory, backends.addresses, listeners, change_log)
+        rejection = nginx.load(inventory, backends.addresses, listeners, log)
         if rejection is not None:
             yield rejection
             return
