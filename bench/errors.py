@@ -51,17 +51,17 @@ class ResultsError(BenchError):
 class RoleError(BenchError):
     """A role (client, proxy, backend) did not come up, fell silent or ended.
 
-    `role` is its name, `reason` what happened, `last_words` the last line of its stderr.
+    `role` is its name, `reason` what happened, `exit_message` the last line of its stderr.
     """
 
-    def __init__(self, role: str, reason: str, last_words: str = "") -> None:
-        super().__init__(role, reason, last_words)
+    def __init__(self, role: str, reason: str, exit_message: str = "") -> None:
+        super().__init__(role, reason, exit_message)
         self.role = role
         self.reason = reason
-        self.last_words = last_words
+        self.exit_message = exit_message
 
     def __str__(self) -> str:
-        said = f"; it said: {self.last_words}" if self.last_words else ""
+        said = f"; it said: {self.exit_message}" if self.exit_message else ""
         return f"{self.role}: {self.reason}{said}"
 
 

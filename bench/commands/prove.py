@@ -185,7 +185,7 @@ def _programs(asked: Sequence[str]) -> list[Program]:
     """Returns the programs that were asked for, or all that are here; PlanError where there is none."""
     if asked:
         return list(dict.fromkeys(programs.find("nginx", where) for where in asked))
-    return programs.found("nginx") or [programs.find("nginx")]
+    return programs.find_all("nginx") or [programs.find("nginx")]
 
 
 def _check_close(close: str) -> None:

@@ -65,7 +65,7 @@ def list_scenarios() -> None:
     from bench.report.scenario import text as report
     from bench.scenarios import catalogue
 
-    click.echo(report.catalogue(catalogue.everything()), nl=False)
+    click.echo(report.catalogue(catalogue.load_all()), nl=False)
 
 
 @scenario_command.command("install")

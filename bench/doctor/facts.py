@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.experiment.definition import Need
 from bench.experiment.environments import Environment
-from bench.lab import confine, namespaces, sysctl
+from bench.lab import landlock, namespaces, sysctl
 from bench.machine import cgroup
 from bench.scenarios import catalogue
 from bench.scenarios.client import browser
@@ -109,7 +109,7 @@ def read() -> Facts:
         platform=sys.platform,
         is_root=hasattr(os, "getuid") and os.getuid() == 0,
         namespaces_refused=namespaces.available(),
-        landlock=confine.available(),
+        landlock=landlock.abi_version(),
         file_limits=_file_limits(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         load_1min=os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0,

@@ -111,7 +111,7 @@ def _facts(
     start_ns, opener = totals.first_connect_ns, run_summary.opener(plan)
     served = roles.servers[0].count() if roles.servers else {"accepted": 0, "requests": 0, "closed_first": 0}
     counted, counters = roles.counted(), seen[opener].counters
-    survey = seen["proxy"].survey
+    sockets = seen["proxy"].sockets
     memory_mib = {host: summary.memory_mib(each) for host, each in seen.items()}
     low, high = testbed.place.hosts[opener].port_range()
     return RunFacts(
@@ -135,7 +135,7 @@ def _facts(
             host: UNSEEN if memory_mib[host] is None else summary.time_wait(each)
             for host, each in seen.items()
         },
-        time_wait_by_hop={} if survey is None else survey.time_wait_by_side,
+        time_wait_by_hop={} if sockets is None else sockets.time_wait_by_hop,
         memory_mib=memory_mib,
         pressure=None if result.interrupted else result.pressure,
         observer_cpu_share=result.observer_cpu_share,

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from bench.errors import PlanError
 from bench.lab import loopback, namespaces
+from bench.lab.hosts import Host, Lab
 from bench.lab.namespaces import enter
-from bench.lab.place import Host, Lab
-from bench.lab.process import Process
+from bench.lab.role_process import Process
 
 __all__ = ["Host", "Lab", "Process", "choose", "enter", "open_lab"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from bench.lab import lifeline, syscalls
-from bench.lab.lifeline import Lifeline
-from bench.lab.place import Host, Lab
+from bench.lab import supervisor, syscalls
+from bench.lab.hosts import Host, Lab
+from bench.lab.supervisor import Supervisor
 
 
 def open_(client_addresses: int = 1, proxy_addresses: int = 1, backends: int = 1) -> Lab:
@@ -37,7 +37,7 @@ def _addresses(count: int) -> list[str]:
     return [f"127.0.0.{number}" for number in range(1, count + 1)]
 
 
-def _lifeline() -> Lifeline:
+def _lifeline() -> Supervisor:
     if sys.platform == "linux" and syscalls.may_make_namespaces():
-        return lifeline.pid_namespace()
-    return lifeline.process_group()
+        return supervisor.pid_namespace()
+    return supervisor.process_group()

@@ -3,8 +3,8 @@
     client 10.87.1.1 --- 10.87.1.2 proxy 10.87.2.1.. --- 10.87.3.1.. backend
          10.87.4.1 ------------------------------------- 10.87.4.2
 
-The lower wire is the way without a proxy: over it the client reaches the same backend addresses. A client
-with several addresses (10.87.1.1, 10.87.1.3 and so on) may use each of them on both of its wires.
+The lower link is the way without a proxy: over it the client reaches the same backend addresses. A client
+with several addresses (10.87.1.1, 10.87.1.3 and so on) may use each of them on both of its links.
 It needs no root. An ordinary user enters a user namespace first (`enter`), while the process has
 one thread only; its uid stays what it was, so that programs see an ordinary user.
 """
@@ -21,16 +21,16 @@ from functools import cache
 from pathlib import Path
 
 from bench.errors import LabError
-from bench.lab import lifeline, syscalls, sysctl
-from bench.lab.place import Host, Lab
-from bench.lab.wire import Wire
+from bench.lab import supervisor, syscalls, sysctl, veth
+from bench.lab.hosts import Host, Lab
+from bench.lab.veth import VethEnd
 
 _LISTEN_PORT = 1024  # the lowest that needs no rights; the widest port range begins above it
-CLIENT_WIRES = {
-    "to-proxy": Wire("to-proxy", ("10.87.1.1",), 24),
-    "direct": Wire("direct", ("10.87.4.1",), 24, routes=("10.87.3.0/24",)),
+CLIENT_INTERFACES = {
+    "to-proxy": VethEnd("to-proxy", ("10.87.1.1",), 24),
+    "direct": VethEnd("direct", ("10.87.4.1",), 24, routes=("10.87.3.0/24",)),
 }
-"""The client's ends of its wires, by their interfaces."""
+"""The client's ends of its veth pairs, by their interfaces."""
 _PROBE = Path(__file__).with_name("probe.py")
 
 
@@ -126,12 +126,12 @@ def open_(
         for host in hosts:
             undo.callback(host.close)
         try:
-            life = lifeline.pid_namespace()
+            life = supervisor.pid_namespace()
             undo.callback(life.reap)
             undo.callback(life.end)
             for host in hosts:
                 host.call(syscalls.unshare, syscalls.CLONE_NEWNET)
-            _wire(hosts)
+            _connect(hosts)
         except OSError as error:
             raise LabError(f"lab: cannot make the namespaces: {error}; `bench doctor` says more") from error
         for host in hosts:
@@ -156,24 +156,23 @@ def _hosts(client_addresses: int, proxy_addresses: int, backends: int) -> tuple[
     )
 
 
-def _wire(hosts: Sequence[Host]) -> None:
-    from bench.lab import links  # noqa: PLC0415 - a quarter of a second that only an opening lab needs
-
+def _connect(hosts: Sequence[Host]) -> None:
     client, proxy, backend = hosts
-    to_proxy, direct = replace(CLIENT_WIRES["to-proxy"], addresses=client.sources), CLIENT_WIRES["direct"]
-    to_client = Wire("to-client", proxy.addresses, 24)
+    to_proxy = replace(CLIENT_INTERFACES["to-proxy"], addresses=client.sources)
+    direct = CLIENT_INTERFACES["direct"]
+    to_client = VethEnd("to-client", proxy.addresses, 24)
     # 10.87.2.0/23 holds 10.87.2.x (the proxy's sources) and 10.87.3.x (the backend).
-    to_backend = Wire("to-backend", proxy.sources, 23)
-    to_us = Wire("to-proxy", backend.addresses, 23)
-    direct_far = Wire("direct", ["10.87.4.2"], 24, routes=["10.87.1.0/24"])
+    to_backend = VethEnd("to-backend", proxy.sources, 23)
+    backend_to_proxy = VethEnd("to-proxy", backend.addresses, 23)
+    backend_direct = VethEnd("direct", ["10.87.4.2"], 24, routes=["10.87.1.0/24"])
     with ExitStack() as fds:
         namespaces = {}
         for host in hosts:
             namespaces[host.name] = host.call(os.open, "/proc/thread-self/ns/net", os.O_RDONLY)
             fds.callback(os.close, namespaces[host.name])
-        client.call(links.pair, to_proxy, to_client, namespaces["proxy"])
-        proxy.call(links.pair, to_backend, to_us, namespaces["backend"])
-        client.call(links.pair, direct, direct_far, namespaces["backend"])
-        client.call(links.set_up, [to_proxy, direct])
-        proxy.call(links.set_up, [to_client, to_backend])
-        backend.call(links.set_up, [to_us, direct_far])
+        client.call(veth.add_pair, to_proxy, to_client, namespaces["proxy"])
+        proxy.call(veth.add_pair, to_backend, backend_to_proxy, namespaces["backend"])
+        client.call(veth.add_pair, direct, backend_direct, namespaces["backend"])
+    client.call(veth.configure, [to_proxy, direct])
+    proxy.call(veth.configure, [to_client, to_backend])
+    backend.call(veth.configure, [backend_to_proxy, backend_direct])

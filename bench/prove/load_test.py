@@ -17,7 +17,7 @@ from bench.experiment.load_clients import LoadClients
 from bench.experiment.schedule import interleave
 from bench.experiment.trial_result import TrialTimes
 from bench.load.job import LoadJob
-from bench.observe.processes import Tree
+from bench.observe.process_tree import ProcessTree
 from bench.prove.changes import ChangeLog, Rejection
 from bench.prove.http_client import send_requests
 from bench.prove.inventory import Location, build_inventory
@@ -192,7 +192,7 @@ def _job(listeners: Listeners, request: Request, load: LoadSettings) -> LoadJob:
 def _run_load(side: ConfigSide, testbed: NginxTestbed, location: Location, job: LoadJob) -> LoadWindow:
     clients = LoadClients(testbed.lab.hosts["client"], job)
     assert testbed.nginx.pid is not None
-    nginx = Tree(testbed.nginx.pid)
+    nginx = ProcessTree(testbed.nginx.pid)
     before_s = nginx.cpu_s()
     clients.go(TrialTimes.after(time.monotonic_ns(), job.warmup_s, job.duration_s).start_ns)
     clients.finish(job.warmup_s + job.duration_s + _TIMEOUT_S)

@@ -20,13 +20,13 @@ import trustme
 
 from bench import lab
 from bench.errors import RoleError
-from bench.lab import Host, confine
+from bench.lab import Host, landlock
 from bench.prove import allowlist
 from bench.prove.changes import ChangeLog, Rejection
 from bench.prove.inventory import MAX_SERVER_BLOCKS, Inventory, build_inventory
 from bench.prove.rewrite import CERTIFICATE, KEY, ROOT, Listeners, Rewriter
 from bench.prove.targets import NOWHERE, Addresses
-from bench.subjects.launch import Launched, Recipe, launch
+from bench.subjects.launch import LaunchedProxy, LaunchSpec, launch
 from bench.subjects.programs import Program
 from nginx import versions
 from nginx.model import Model
@@ -80,7 +80,7 @@ class ScratchNginx:
         if code == 0:
             return None
         errors = [line for line in process.stderr_lines if "[emerg]" in line]
-        return errors[0] if errors else process.last_words or f"nginx -t ended with exit code {code}"
+        return errors[0] if errors else process.exit_message or f"nginx -t ended with exit code {code}"
 
     def load(
         self,
@@ -96,9 +96,9 @@ class ScratchNginx:
         adapted = adapt_config(rewriter.directives(), self.config_test, variables, log, version=version)
         return adapted if isinstance(adapted, Rejection) else None
 
-    def start(self, listen: str) -> Launched:
+    def start(self, listen: str) -> LaunchedProxy:
         """Start it with the configuration that was tested last."""
-        recipe = Recipe(self.program, listen, {}, ["-t", "-q", *self._arguments], self._arguments)
+        recipe = LaunchSpec(self.program, listen, {}, ["-t", "-q", *self._arguments], self._arguments)
         return launch(self.host, None, recipe)
 
 
@@ -136,7 +136,7 @@ def create_scratch_folder(host: Host) -> Path:
 def confine_nginx(folder: Path, listeners: Mapping[int, Listeners], backends: Iterable[str]) -> bool:
     """Confine this host's programs to folder, listeners and backends; return whether the kernel does."""
     binds = [port_of(address) for each in listeners.values() for address in each.addresses]
-    return confine.confine(folder, binds, map(port_of, backends))
+    return landlock.restrict(folder, binds, map(port_of, backends))
 
 
 def port_of(address: str) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 
-from bench.lab import confine
+from bench.lab import landlock
 from bench.prove import balancing, requests
 from bench.prove.changes import ChangeLog, Rejection
 from bench.prove.http_client import Responses, send_requests
@@ -90,7 +90,7 @@ def _reject_unread(model: Model, version: Version) -> Rejection | None:
 def _notes(testbed: NginxTestbed) -> list[str]:
     found = list(testbed.lab.notes)
     if not testbed.is_confined:
-        missing = "no Landlock" if not confine.available() else "no Landlock for ports"
+        missing = "no Landlock" if not landlock.abi_version() else "no Landlock for ports"
         found.append(f"this kernel has {missing}: only the rewriting keeps nginx from touching anything")
     return found
 
@@ -238,5 +238,5 @@ def _send(testbed: NginxTestbed, location: Location, series: Iterable[Request]) 
 
 def _last_error(testbed: NginxTestbed) -> str:
     """Return the last error that nginx wrote, which is probably about the last request."""
-    text = re.sub(r"^\S+ \S+ \[\w+\] \d+#\d+: (\*\d+ )?", "", testbed.nginx.last_words)
+    text = re.sub(r"^\S+ \S+ \[\w+\] \d+#\d+: (\*\d+ )?", "", testbed.nginx.exit_message)
     return f" (nginx: {text.partition(', client:')[0]})" if text else ""

@@ -18,8 +18,8 @@ from bench import lab
 from bench.errors import LabError
 from bench.experiment import fd_limits
 from bench.lab import Host, Lab, Process
-from bench.observe.host import Kernel
-from bench.observe.sides import Ends, survey
+from bench.observe.host_observer import KernelView
+from bench.observe.time_wait import HostPorts, count_sockets
 from bench.prove.changes import ChangeLog, Rejection
 from bench.prove.inventory import Inventory, Peer
 from bench.prove.nginx_process import (
@@ -32,8 +32,9 @@ from bench.prove.nginx_process import (
 )
 from bench.prove.requests import Request
 from bench.prove.rewrite import CERTIFICATE, KEY, ROOT, Listeners
-from bench.subjects.launch import Launched
+from bench.subjects.launch import LaunchedProxy
 from bench.subjects.programs import Program
+from bench.subjects.subject import SPARE_FDS
 
 _READY_TIMEOUT_S = 30.0
 _COUNT_TIMEOUT_S = 10.0
@@ -107,8 +108,8 @@ class NginxTestbed:
     lab: Lab
     listeners: dict[int, Listeners]
     backends: Backends
-    nginx: Launched
-    kernels: dict[str, Kernel]
+    nginx: LaunchedProxy
+    kernels: dict[str, KernelView]
     folder: Path
     is_confined: bool
     """Whether the kernel confines nginx to its folder and the ports of the lab."""
@@ -156,7 +157,10 @@ class NginxTestbed:
             return None
         own = self.backends.addresses[number].values()
         ports = frozenset(port_of(address) for addresses in own for address in addresses)
-        nginx, backend = survey(near, Ends(connects_to=ports)), survey(far, Ends(listens=ports))
+        nginx, backend = (
+            count_sockets(near, HostPorts(connects_to=ports)),
+            count_sockets(far, HostPorts(listens=ports)),
+        )
         return SocketCounts(nginx.time_wait, backend.time_wait, nginx.moving + backend.moving)
 
 
@@ -194,7 +198,7 @@ def open_testbed(
             return
         running = nginx.start(listeners[min(listeners)].plain)
         stack.callback(running.stop)
-        kernels = {name: Kernel(opened.hosts[name]) for name in ("proxy", "backend")}
+        kernels = {name: KernelView(opened.hosts[name]) for name in ("proxy", "backend")}
         for kernel in kernels.values():
             stack.callback(kernel.close)
         yield NginxTestbed(opened, listeners, backends, running, kernels, folder, is_confined)
@@ -205,7 +209,7 @@ def _raise_fd_limit(inventory: Inventory, separate: Mapping[int, int]) -> None:
     locations = inventory.locations
     addresses = sum(separate.get(each.number, 1) * len(each.peers) for each in locations)
     sockets = addresses + _FILES_PER_LOCATION * len(locations) + 3 * len(inventory.servers)
-    needed = sockets + fd_limits.BESIDE
+    needed = sockets + SPARE_FDS
     if (allowed := fd_limits.raise_to(needed)) < needed:
         raise LabError(
             f"{len(locations):,} locations need {needed:,} open files in a role, {allowed:,} are allowed; "

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from bench.load.generator import Second
-    from bench.observe.host import HostSample
+    from bench.observe.host_observer import HostSample
 
 _REDRAWN_EVERY_S = 0.25
 _GROWTH_SAMPLES = 11

@@ -153,7 +153,7 @@ def test_every_lab_starts_from_zero(drive: Drive) -> None:
     found = drive(
         OPEN
         + """
-from bench.observe.counters import CounterFiles
+from bench.observe.tcp_counters import CounterFiles
 opens = []
 for _ in range(2):
     with lab.open_lab("namespaces") as place:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.load.generator import Second
-from bench.observe.host import HostSample
+from bench.observe.host_observer import HostSample
 from bench.plan.run_plan import Mode
 from bench.report.live import LiveLine, NoLine, watch
 

@@ -7,6 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from bench.analysis import sides
+from bench.commands.compare import select
 from bench.errors import ResultsError
 from bench.report.canvas import Drawn
 from bench.report.run import picture
@@ -173,7 +174,7 @@ def test_the_small_print_of_many_differences_stays_on_the_picture(tmp_path):
         }
         folder = write(tmp_path / str(number), {"short": SHORT}, trials=1, duration_s=0.5, **asked)
         runs.append(f"{folder}:short")
-    figure = picture.draw(sides.pick(runs)[0])
+    figure = picture.draw(sides.match([select(run) for run in runs])[0])
     small_print = figure.texts[1].get_window_extent(figure.canvas.get_renderer())
     assert small_print.x1 < figure.bbox.x1
     panels_end = min(axes.get_tightbbox(figure.canvas.get_renderer()).y0 for axes in figure.axes)

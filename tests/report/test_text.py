@@ -9,6 +9,8 @@ import pytest
 
 from bench.analysis import sides
 from bench.analysis.compare import compare
+from bench.commands.compare import select
+from bench.report import comparison
 from bench.report.run import finding, text
 from bench.runs import read
 from bench.runs.record import UNSEEN, TrialWarning, Upstream
@@ -37,19 +39,22 @@ def same(name, said, tmp_path):
     assert said.replace(str(tmp_path), "results") == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
 
 
+def compared(*specs):
+    """Return what `bench compare` prints of `specs`."""
+    return comparison.text([compare(each) for each in sides.match([select(spec) for spec in specs])])
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_is_told_in_a_table_a_sentence_and_the_next_command(folder, tmp_path, name):
     same(name, text.result(read.read(folder(name))), tmp_path)
 
 
 def test_a_comparison_of_two_modes_with_enough_trials_has_intervals_and_tests(folder, tmp_path):
-    (pair,) = sides.pick([str(folder("cliff", trials=4))])
-    same("compare-4", text.comparison(compare(pair)), tmp_path)
+    same("compare-4", compared(str(folder("cliff", trials=4))), tmp_path)
 
 
 def test_a_comparison_with_too_few_trials_says_how_many_are_needed(folder, tmp_path):
-    (pair,) = sides.pick([str(folder("cliff"))])
-    said = text.comparison(compare(pair))
+    said = compared(str(folder("cliff")))
     assert (
         "too few: 3 and 3 trials cannot show a difference at p < 0.05; four a side can (--trials 4)" in said
     )
@@ -57,9 +62,7 @@ def test_a_comparison_with_too_few_trials_says_how_many_are_needed(folder, tmp_p
 
 def test_three_runs_are_compared_side_by_side_with_the_warnings_below(folder, tmp_path):
     runs = [str(folder("cliff")), str(folder("backend-closes")), str(folder("exhausted"))]
-    same(
-        "compare-3-runs", text.comparison(compare(sides.pick([f"{run}:short" for run in runs])[0])), tmp_path
-    )
+    same("compare-3-runs", compared(*(f"{run}:short" for run in runs)), tmp_path)
 
 
 def test_warnings_are_told_once_with_the_trials_that_carry_them(folder):
@@ -155,8 +158,8 @@ def test_nothing_is_said_of_connections_that_nobody_counted(tmp_path):
 def test_reading_and_telling_needs_no_heavy_library():
     """`bench list` and `bench show` start at once: heavy libraries come in where they are used."""
     heavy = "{'numpy', 'scipy', 'matplotlib', 'rich', 'hdrh'}"
-    rooms = "runs.read, machine.describe, analysis.gate, report.run.text, report.run.picture, report.live"
-    code = "; ".join(f"import bench.{room}" for room in rooms.split(", "))
+    rooms = "runs.read machine.describe analysis.conditions report.comparison report.run.picture report.live"
+    code = "; ".join(f"import bench.{room}" for room in rooms.split())
     done = subprocess.run(
         [sys.executable, "-c", f"{code}; import sys; print(sorted({heavy} & set(sys.modules)))"],
         capture_output=True, text=True, check=True,

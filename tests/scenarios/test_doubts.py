@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.observe.host import HostSample
+from bench.observe.host_observer import HostSample
 from bench.scenarios import catalogue
 from bench.scenarios.registry.definition import RegistrySettings
 from scenarios import empty

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench.analysis.cases import Spread, Summary, figure
+from bench.analysis.cases import Spread, Summary
+from bench.analysis.metrics import figure
 from bench.report.scenario import text as report
 from bench.runs.record import Refused, ScenarioRun, TrialWarning
 from scenarios.made_up import SCENARIO, trial

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis import histogram
-from bench.analysis.cases import Row, Summary
+from bench.analysis.cases import CaseTrials, Summary
 from bench.experiment.definition import Bars, Curves, Distribution, Panel, Scenario
 from bench.report import pictures
 from bench.report.canvas import FAINT, IN_TURN, INK, QUIET, title
@@ -181,12 +181,12 @@ def _distribution(axes: Axes, panel: Distribution, summary: Summary, series: Ser
     axes.legend(fontsize=8.5, frameon=False)
 
 
-def _colour(row: Row, summary: Summary) -> str:
+def _colour(row: CaseTrials, summary: Summary) -> str:
     variants = list(dict.fromkeys(each.variant for each in summary.rows))
     return IN_TURN[variants.index(row.variant) % len(IN_TURN)]
 
 
-def _dashes(row: Row, summary: Summary) -> Sequence[object] | str:
+def _dashes(row: CaseTrials, summary: Summary) -> Sequence[object] | str:
     """Return the dashes of a row's subject; a way whose colour has had its turn before gets further ones."""
     variants = list(dict.fromkeys(each.variant for each in summary.rows))
     turn = summary.subjects.index(row.subject) + variants.index(row.variant) // len(IN_TURN)

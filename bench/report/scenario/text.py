@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bench.analysis.cases import Row, Spread, Summary
-from bench.analysis.scenario_compare import Comparison
+from bench.analysis.cases import CaseTrials, Spread, Summary
 from bench.experiment.definition import Column, Scenario
 from bench.report import grid
 from bench.report.figures import number
@@ -89,21 +88,6 @@ def catalogue(scenarios: Iterable[Scenario]) -> str:
     return grid.draw(Table(("scenario", "what it measures", "variants"), rows), are_figures=False)
 
 
-def comparison(compared: Comparison) -> str:
-    """Return what `bench scenario compare` prints: a row for each figure of each case that all runs have."""
-    head = [f"{name}: {directory}\n" for name, directory in compared.sides]
-    columns = ["", "figure", compared.sides[0][0]]
-    for name, _ in compared.sides[1:]:
-        columns += [name, "ratio"]
-    rows = []
-    for line in compared.lines:
-        cells = [line.case, line.column.title, _cell(line.spreads[0], line.column)]
-        for spread, ratio in zip(line.spreads[1:], line.ratios, strict=True):
-            cells += [_cell(spread, line.column), "-" if ratio is None else f"{ratio:.3g}x"]
-        rows.append(cells)
-    return "".join([*head, grid.draw(Table(columns, rows)), grid.notes(compared.warnings)])
-
-
 def listing(runs: Sequence[Listed]) -> str:
     """Return a row for each stored run of a scenario, and what cannot be read."""
     rows = [
@@ -123,6 +107,6 @@ def _cell(spread: Spread | None, column: Column) -> str:
     return middle if least == greatest else f"{middle} ({least} to {greatest})"
 
 
-def _named(row: Row) -> str:
+def _named(row: CaseTrials) -> str:
     count = len(row.counted)
     return f"{row.name} ({count} trials)" if count > 1 else row.name
