@@ -30,7 +30,7 @@ KEPT = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 @cache
 def nginx_programs() -> dict[str, Program]:
     """Return the nginx programs found here, by version."""
-    return {program.version: program for program in programs.found("nginx")}
+    return {program.version: program for program in programs.find_all("nginx")}
 
 
 needs_nginx = needs.program("nginx")

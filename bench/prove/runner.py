@@ -16,7 +16,7 @@ from bench.prove.http_client import Responses, send_requests
 from bench.prove.inventory import Inventory, Location, build_inventory
 from bench.prove.proof import ConnectionWitnesses, LocationResult, Measurement, Proof
 from bench.prove.requests import Request
-from bench.prove.testbed import BackendCounts, NginxTestbed, ProofSettings, SocketCounts, open_testbed
+from bench.prove.testbed import BackendCounts, LocationSockets, NginxTestbed, ProofSettings, open_testbed
 from bench.subjects.programs import Program
 from nginx import versions
 from nginx.model import Model
@@ -44,7 +44,7 @@ class _Snapshot:
     """What is known of a location's connections when none is being closed."""
 
     counts: BackendCounts
-    sockets: SocketCounts | None
+    sockets: LocationSockets | None
 
 
 def prove(model: Model, program: Program, settings: ProofSettings) -> Proof:

@@ -6,9 +6,9 @@ from functools import cache
 
 import pytest
 
+from bench.prove.nginx_process import ClientProtocol
 from bench.prove.proof import LocationResult
 from bench.prove.requests import parse
-from bench.prove.testbed import ClientProtocol
 from nginx import versions
 from proving import KEPT, any_nginx, every_version, needs_nginx, prove, prove_last
 
