@@ -57,7 +57,7 @@ def test_the_articles_snippet() -> None:
 def test_the_articles_snippet_with_a_literal_target_never_reuses(tmp_path: Path) -> None:
     path = tmp_path / "nginx.conf"
     path.write_text((CONF / "article.conf").read_text().replace("http://app", "http://127.0.0.1:9000"))
-    for proof in bench_prove(path, "--requests", "5")["proofs"]:
+    for proof in bench_prove(path, "--requests-per-location", "5")["proofs"]:
         assert measured(proof)["time_wait"] == {"nginx": 6, "backend": 0}
 
 
