@@ -116,9 +116,7 @@ class Process:
             self._popen.stdin.write(json.dumps(command).encode() + b"\n")
             self._popen.stdin.flush()
         except OSError as error:
-            raise self._ended_error(
-                f"cannot be told to {command.get('command')}: {error.strerror}"
-            ) from error
+            raise self._ended_error(f"cannot be told to {name}: {error.strerror}") from error
 
     def wait_event(self, name: str, timeout_s: float) -> Event:
         """Return the oldest event called `name`; RoleError where the role ends or is silent for `timeout_s`.
