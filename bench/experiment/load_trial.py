@@ -37,7 +37,7 @@ def check(plan: Plan) -> None:
     else:
         for mode in plan.modes:
             setup, case = _proxy_setup(plan, mode), Case(mode.value, plan.subject)
-            setup.check(case, plan.hosts.proxy_addresses, plan.hosts.backends)
+            setup.check(case, plan.hosts.proxy_addresses, plan.hosts.backend_addresses)
     if plan.load.second_opinion is not None:
         external.check(plan.load.second_opinion)
 
@@ -67,7 +67,7 @@ def _request(plan: Plan, number: int, mode: Mode) -> TrialRequest:
         proxy=_proxy_setup(plan, mode),
         lab=LabRequest(
             proxy_addresses=hosts.proxy_addresses,
-            backends=hosts.backends,
+            backends=hosts.backend_addresses,
             ports=hosts.ports,
             narrowed=run_summary.opener(plan),
             sysctls=hosts.sysctls,

@@ -184,13 +184,13 @@ def _pools(plan: Plan) -> int:
     source address; HAProxy and Envoy pool each apart, since each is a server or a cluster of its own.
     """
     name, hosts = plan.subject.name, plan.hosts
-    destinations = hosts.backends if name in PROGRAMS else 1
+    destinations = hosts.backend_addresses if name in PROGRAMS else 1
     return destinations * (hosts.proxy_addresses if name in ("haproxy", "envoy") else 1)
 
 
 def _ports(facts: RunFacts) -> Ports:
     hosts = facts.plan.hosts
-    tuples = facts.port_range * hosts.proxy_addresses * hosts.backends
+    tuples = facts.port_range * hosts.proxy_addresses * hosts.backend_addresses
     rows = [row for row in facts.moments if row.host == opener(facts.plan)]
     if facts.plan.subject.target or not rows:
         return Ports(range=facts.port_range, tuples=tuples, used_peak=None)

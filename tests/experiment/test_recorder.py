@@ -15,7 +15,7 @@ from bench.plan.run_plan import Plan
 from bench.runs import read
 from bench.runs.record import SubjectRecord, Trial
 
-TRIAL = Trial(1, "short", None, SubjectRecord("nginx", "1"), "loopback")
+TRIAL = Trial(trial=1, mode="short", closes_first=None, subject=SubjectRecord("nginx", "1"), lab="loopback")
 
 
 def ends() -> Outcome[Trial]:

@@ -120,7 +120,7 @@ def test_the_cliff_lies_at_half_of_the_tuples() -> None:
 
 
 def test_more_sources_and_destinations_are_more_tuples() -> None:
-    asked = {"hosts": {"proxy_addresses": 2, "backends": 3}}
+    asked = {"hosts": {"proxy_addresses": 2, "backend_addresses": 3}}
     trial = run_summary.trial(facts(Mode.SHORT, asked, moments=list(moments(ports_per_tick=1000))))
     assert (trial.ports.tuples, trial.ports.half_range_passed_s) == (6 * 28_232, None)
 
@@ -158,12 +158,12 @@ def test_an_interrupted_warm_up_leaves_a_window_of_no_length() -> None:
 @pytest.mark.parametrize(
     ("asked", "needed"),
     [
-        ({"subject": {"name": "asyncio"}, "hosts": {"backends": 3}}, 64),
+        ({"subject": {"name": "asyncio"}, "hosts": {"backend_addresses": 3}}, 64),
         ({"subject": {"name": "nginx"}}, 64),
         ({"subject": {"name": "nginx", "workers": 4}}, 64),
-        ({"subject": {"name": "nginx"}, "hosts": {"backends": 3, "proxy_addresses": 2}}, 3 * 64),
-        ({"subject": {"name": "haproxy"}, "hosts": {"backends": 3, "proxy_addresses": 2}}, 6 * 64),
-        ({"subject": {"name": "caddy"}, "hosts": {"backends": 2}}, 2 * 64),
+        ({"subject": {"name": "nginx"}, "hosts": {"backend_addresses": 3, "proxy_addresses": 2}}, 3 * 64),
+        ({"subject": {"name": "haproxy"}, "hosts": {"backend_addresses": 3, "proxy_addresses": 2}}, 6 * 64),
+        ({"subject": {"name": "caddy"}, "hosts": {"backend_addresses": 2}}, 2 * 64),
     ],
 )
 def test_each_separate_pool_may_need_a_connection_for_every_client(

@@ -54,14 +54,14 @@ def test_flags_win_over_the_file_key_by_key() -> None:
         ({"backend": {"delay": "slow"}}, "backend.delay = 'slow' is not understood; write 5ms"),
         ({"backend": {"close": "later"}}, "backend.close = 'later' is not understood"),
         ({"backend": {"fail": "reset:0"}}, "backend.fail = 'reset:0' is not understood"),
-        ({"backend": {"body": "big"}}, "backend.body: 'big' is not a size"),
-        ({"backend": {"body": "9-3"}}, "starts above its end"),
+        ({"backend": {"response_size": "big"}}, "backend.response_size: 'big' is not a size"),
+        ({"backend": {"response_size": "9-3"}}, "starts above its end"),
         ({"load": {"second_opinion": "siege"}}, "'siege' is not one of wrk, hey, ab, h2load"),
         ({"load": {"second_opinion": "wrk", "method": "POST"}}, "set load.method = 'GET'"),
         ({"load": {"second_opinion": "wrk", "client_mode": "short"}}, "over connections that it keeps"),
         ({"load": {"second_opinion": "wrk"}, "subject": {"name": "direct"}}, "(subject direct: mode)"),
         ({"hosts": {"ports": 3}}, "hosts.ports = 3 must be between 16 and 64511"),
-        ({"hosts": {"backends": 999}}, "go up to 200"),
+        ({"hosts": {"backend_addresses": 999}}, "go up to 200"),
         ({"hosts": {"ports": 2000}, "lab": "loopback"}, "use --lab namespaces"),
         ({"hosts": {"sysctls": "x"}}, "hosts.sysctls = 'x' is not a table"),
     ],
@@ -72,11 +72,11 @@ def test_nonsense_is_refused_by_key_value_and_remedy(values: dict[str, Any], say
 
 
 @pytest.mark.parametrize(
-    ("body", "bounds"),
+    ("text", "bounds"),
     [("2", (2, 2)), ("100KiB", (102400, 102400)), ("1KiB-64KiB", (1024, 65536)), ("0", (0, 0))],
 )
-def test_a_body_has_bounds(body: str, bounds: tuple[int, int]) -> None:
-    assert run_plan.build({"backend": {"body": body}}).backend.body_bytes == bounds
+def test_a_response_has_bounds(text: str, bounds: tuple[int, int]) -> None:
+    assert run_plan.build({"backend": {"response_size": text}}).backend.response_bytes == bounds
 
 
 @pytest.mark.parametrize("text", [b"mode = ", b"\xff\xfe"])

@@ -12,7 +12,7 @@ from bench.plan import scenario_plan as plans
 from bench.runs.record import ScenarioTrial
 from bench.scenarios import catalogue
 
-SCENARIOS = catalogue.everything()
+SCENARIOS = catalogue.load_all()
 TRIAL_KEYS = {each.name for each in dataclasses.fields(ScenarioTrial)}
 
 
