@@ -73,4 +73,4 @@ def ceiling(
     if as_json:
         click.echo(json.dumps([remedy.to_json() for remedy in found]))
     else:
-        click.echo(text.remedies(here, rate / requests_per_connection, found), nl=False)
+        click.echo(text.format_ceiling(here, rate / requests_per_connection, found), nl=False)

@@ -21,4 +21,4 @@ def doctor(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(check) for check in checks]))
     else:
-        click.echo(text.checks(checks), nl=False)
+        click.echo(text.format_checks(checks), nl=False)

@@ -44,18 +44,18 @@ def incident(trials: int, duration: float, lab_name: str, output: Path) -> None:
 
     opened = lab.choose(lab_name)
     from bench import incident as incidents
-    from bench.report.live import watch
+    from bench.report.live import show_live
     from bench.report.run import incident as report
 
     here, absent = incidents.present(list(incidents.entrants()))
     print_run.print_damage(absent)
     if not here:
         sys.exit(ExitCode.ENVIRONMENT)
-    with watch(sys.stderr, silent=False) as shown:
+    with show_live(sys.stderr, silent=False) as shown:
         runs = incidents.perform(here, trials, duration, lab_name=opened, root=output, progress=shown)
     directories = [done.directory for done in runs if done.directory is not None]
     if directories:
-        click.echo(report.table(runs), nl=False)
+        click.echo(report.format_tables(runs), nl=False)
         picture, _ = report.save(runs, Path(directories[0]) / report.PICTURE)
         click.echo(f"\nresults: {', '.join(directories)}\npicture: {picture}")
     if any(done.interrupted for done in runs):

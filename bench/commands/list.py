@@ -26,5 +26,5 @@ def list_runs(output: Path, as_json: bool) -> None:
     scenarios = [each for each in listed if each.run and each.run.kind == "scenario"]
     found = [each for each in listed if each not in scenarios]
     if found or not scenarios:
-        click.echo(text.listing(found, output), nl=False)
-    click.echo(scenario_text.listing(scenarios), nl=False)
+        click.echo(text.format_list(found, output), nl=False)
+    click.echo(scenario_text.format_list(scenarios), nl=False)

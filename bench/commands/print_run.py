@@ -24,9 +24,9 @@ def print_run(done: Run) -> None:
     """Print the table of a run and its finding."""
     from bench.report.run import incident, picture, text
 
-    stem, summary = picture.PICTURE, text.result
+    stem, summary = picture.PICTURE, text.format_run
     if len(done.subjects) > 1:
-        stem, summary = incident.PICTURE, incident.result
+        stem, summary = incident.PICTURE, incident.format_run
     drawn = Path(done.directory or ".", f"{stem}.png")
     click.echo(summary(done, drawn if drawn.exists() else None), nl=False)
 
@@ -36,7 +36,7 @@ def print_scenario_run(done: ScenarioRun) -> None:
     from bench.report.scenario import text
     from bench.scenarios import catalogue
 
-    click.echo(text.result(catalogue.load(done.scenario), done, draw_scenario_run(done)), nl=False)
+    click.echo(text.format_run(catalogue.load(done.scenario), done, draw_scenario_run(done)), nl=False)
 
 
 def draw_run(done: Run) -> None:

@@ -45,5 +45,5 @@ def _scenario_page(done: ScenarioRun) -> Page:
     from bench.scenarios import catalogue
 
     scenario = catalogue.load(done.scenario)
-    drawn = picture.as_svg(scenario, done) if done.trials else None
+    drawn = picture.render_svg(scenario, done) if done.trials else None
     return page.build_page(scenario, done, drawn)

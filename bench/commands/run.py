@@ -32,9 +32,9 @@ def run(plan_file: Path | None, output: Path, as_json: bool, quiet: bool, **give
     # Before anything that starts threads: only a process of one thread can take the rights to a lab.
     lab_name = lab.choose("loopback" if planned.subject.target else planned.lab)
     from bench.experiment import run as runs
-    from bench.report.live import watch
+    from bench.report.live import show_live
 
-    with watch(sys.stderr, silent=quiet or as_json) as shown:
+    with show_live(sys.stderr, silent=quiet or as_json) as shown:
         done = runs.perform(planned, lab_name, output, shown)
     print_run.draw_run(done)
     if as_json:

@@ -13,4 +13,4 @@ def list_scenarios() -> None:
     from bench.report.scenario import text
     from bench.scenarios import catalogue
 
-    click.echo(text.catalogue(catalogue.load_all()), nl=False)
+    click.echo(text.format_catalogue(catalogue.load_all()), nl=False)

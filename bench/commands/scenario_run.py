@@ -84,11 +84,11 @@ def run_scenario(output: Path, as_json: bool, quiet: bool, dry_run: bool, **give
     lab_name = lab.choose(str(values.get("lab", "auto")))
     from bench.experiment import scenario_run as runs
     from bench.plan import scenario_plan
-    from bench.report.live import watch
+    from bench.report.live import show_live
 
     scenario = _scenario(values)
     planned = scenario_plan.build(scenario, values)
-    with watch(sys.stderr, silent=quiet or as_json) as shown:
+    with show_live(sys.stderr, silent=quiet or as_json) as shown:
         done = runs.perform(scenario, planned, lab_name, output, shown)
     if as_json or quiet:
         print_run.draw_scenario_run(done)

@@ -35,16 +35,16 @@ def tour(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
     from bench.machine import describe
     from bench.report import html
     from bench.report import tour as report
-    from bench.report.live import watch
+    from bench.report.live import show_live
 
     names = [toml.chosen("--step", step, tours.NAMES) for step in steps] or list(tours.NAMES)
     started = datetime.now(UTC)
     root = output / f"{started:%Y%m%dT%H%M%SZ}-tour"
     taken: list[tours.Step] = []
-    with watch(sys.stderr, silent=False) as shown:
+    with show_live(sys.stderr, silent=False) as shown:
         for step in tours.take(names, opened, root, shown):
             taken.append(step)
-            click.echo(f"{report.line(step)}\n")
+            click.echo(f"{report.format_step(step)}\n")
     root.mkdir(parents=True, exist_ok=True)
     page = report.build_page(taken, describe.describe(), started.isoformat(timespec="seconds"))
     html.save(page, root / "tour.html")

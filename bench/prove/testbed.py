@@ -67,7 +67,7 @@ class BackendCounts(NamedTuple):
         return BackendCounts(*(now - then for now, then in zip(self, before, strict=True)))
 
 
-class SocketCounts(NamedTuple):
+class LocationSockets(NamedTuple):
     """Sockets between nginx and the backends of one location, on both hosts."""
 
     time_wait_nginx: int
@@ -150,7 +150,7 @@ class NginxTestbed:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.touch()
 
-    def sockets(self, number: int) -> SocketCounts | None:
+    def sockets(self, number: int) -> LocationSockets | None:
         """Return the sockets between nginx and one location's backends; None where the kernel is shared."""
         near, far = self.kernels["proxy"].sockets(), self.kernels["backend"].sockets()
         if near is None or far is None:
@@ -161,7 +161,7 @@ class NginxTestbed:
             count_sockets(near, HostPorts(connects_to=ports)),
             count_sockets(far, HostPorts(listens=ports)),
         )
-        return SocketCounts(nginx.time_wait, backend.time_wait, nginx.moving + backend.moving)
+        return LocationSockets(nginx.time_wait, backend.time_wait, nginx.moving + backend.moving)
 
 
 def _sum(counts: Iterable[BackendCounts]) -> BackendCounts:
@@ -173,7 +173,7 @@ def open_testbed(
     inventory: Inventory,
     program: Program,
     settings: ProofSettings,
-    change_log: ChangeLog,
+    log: ChangeLog,
     *,
     separate: Mapping[int, int] | None = None,
 ) -> Iterator[NginxTestbed | Rejection]:
@@ -192,7 +192,7 @@ def open_testbed(
         listeners = allocate_listeners(inventory, host, settings.client)
         is_confined = host.call(confine_nginx, folder, listeners, backends.every_address)
         nginx = ScratchNginx(program, host, folder)
-        rejection = nginx.load(inventory, backends.addresses, listeners, change_log)
+        rejection = nginx.load(inventory, backends.addresses, listeners, log)
         if rejection is not None:
             yield rejection
             return

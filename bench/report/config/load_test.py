@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from bench.prove.load_test import CONNECTIONS, SIDES, Cost
-from bench.report.figures import number
+from bench.report.text_table import format_number
 
 _ROWS = (
     ("requests/s", "requests_per_s"),
@@ -47,17 +47,20 @@ def _format_cost(found: Cost) -> list[str]:
 def _format_value(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:.4f}" if 0 < value < 0.1 else number(value)
+    return f"{value:.4f}" if 0 < value < 0.1 else format_number(value)
 
 
 def _summarize(found: Cost) -> str:
     cpu, rate = (_ratio(found, name) for name in ("nginx_cpu_us_per_request", "requests_per_s"))
     opened = found.median("repaired", "connections_per_request") or 0.0
-    per_connection = f"one connection for {number(1 / opened)} requests" if opened else "no new connections"
+    per_connection = (
+        f"one connection for {format_number(1 / opened)} requests" if opened else "no new connections"
+    )
     before = found.median("as it is", "connections_per_request") or 0.0
     return (
-        f"Repaired, it opens {per_connection} instead of {number(before)} for each,"
-        f" spends {number(100 * cpu)} % of nginx's CPU per request and serves {number(rate)}x as many."
+        f"Repaired, it opens {per_connection} instead of {format_number(before)} for each,"
+        f" spends {format_number(100 * cpu)} % of nginx's CPU per request"
+        f" and serves {format_number(rate)}x as many."
     )
 
 

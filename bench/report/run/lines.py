@@ -1,7 +1,7 @@
-"""The panels of the picture that are lines: rate and TIME_WAIT over time, latency by percentile.
+"""Draw the panels that are lines: rate and TIME_WAIT over time, latency by percentile.
 
-Each function draws into axes that it is given. Direct labels stand in for legends, every axis has its
-unit, one colour means one side throughout: thin lines are single trials, bold ones their median.
+Direct labels replace legends, every axis has its unit, and one colour means one side throughout (style.py
+sets it). Thin lines are single trials, bold ones their median.
 """
 
 from __future__ import annotations
@@ -14,25 +14,36 @@ from typing import TYPE_CHECKING, Any
 from bench import units
 from bench.analysis import histogram
 from bench.analysis.sides import Side
-from bench.report.canvas import FAINT, INK, QUIET, VEIL, Drawn, annotate, title
-from bench.report.figures import number
 from bench.report.run import finding
+from bench.report.style import (
+    FAINT,
+    HOST_DASHES,
+    INK,
+    QUIET,
+    SHADE,
+    TEXT_GROUND,
+    ColouredSides,
+    annotate,
+    compute_rarity,
+    draw_title,
+    label_percentiles,
+)
+from bench.report.text_table import format_number
 from bench.runs.record import Moment, Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_DASHES: dict[str, Any] = {"proxy": "-", "backend": (0, (6, 2)), "client": (0, (1, 1.2))}
 _PERCENTS = (50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
 _SHORTEST_TICK_S = 0.05
 _VISIBLE = 0.015  # of the greatest value: below it a line lies on the axis
 _LAST_TICKS = 10
-"""Tenths of a second at the end of a trial, over which the label of a line tells the rate."""
+"""Tenths of a second at the end of a trial, over which the label of a line gives the rate."""
 _HEADROOM = 1.24
 """Height of the rate's axes over the highest line: words about the ports stand there, and cross no line."""
 _LABEL_GAP = 0.075  # of the height of the axes: a line of text and some air
 
-Line = list[tuple[float, float]]
+Points = list[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,87 +56,82 @@ class _Label:
     x: float | None = None
 
 
-def rate(axes: Axes, drawn: Drawn) -> None:
+def draw_rate(axes: Axes, sides: ColouredSides) -> None:
     """Draw correct responses per second over time, with the moments when ports ran low and out."""
-    title(axes, "Throughput", "requests per second")
+    draw_title(axes, "Throughput", "requests per second")
     labels = []
-    for side, colour in drawn:
-        lines = _lines(side, "client", lambda row: row.requests)
-        middle = _bundle(axes, {trial: _rates(line) for trial, line in lines.items()}, colour)
+    for side, colour in sides:
+        lines = _collect_points(side, "client", lambda row: row.requests)
+        middle = _draw_bundle(axes, {trial: _compute_rates(line) for trial, line in lines.items()}, colour)
         if middle:
             level = statistics.mean(y for _, y in middle[-_LAST_TICKS:])
-            said = "errors only" if level == 0 and _fails_at_last(side) else units.rate(level)
-            labels.append(_Label(level, f"{side.name}\n{said}", colour))
+            label = "errors only" if level == 0 and _fails_at_the_end(side) else units.rate(level)
+            labels.append(_Label(level, f"{side.name}\n{label}", colour))
     axes.set_ylim(0, max(axes.get_ylim()[1] * _HEADROOM, 10))
-    _over_time(axes, drawn)
-    _mark_moments(axes, drawn, "half_range_passed_s", "half of the ports used\nafter {} s", 0.88)
-    _mark_moments(axes, drawn, "exhausted_s", "all ports used\nafter {} s", 0.3)
-    _label_ends(axes, labels)
+    _draw_time_axis(axes, sides)
+    _mark_moments(axes, sides, "half_range_passed_s", "half of the ports used\nafter {} s", 0.88)
+    _mark_moments(axes, sides, "exhausted_s", "all ports used\nafter {} s", 0.3)
+    _draw_labels(axes, labels)
 
 
-def time_wait(axes: Axes, drawn: Drawn) -> None:
+def draw_time_wait(axes: Axes, sides: ColouredSides) -> None:
     """Draw the sockets in TIME_WAIT over time, on each host that has any, with the marks of the range."""
-    title(axes, "TIME_WAIT", "sockets, by host")
+    draw_title(axes, "TIME_WAIT", "sockets, by host")
     lines = {
-        side.name: {host: _lines(side, host, lambda row: row.time_wait) for host in _DASHES}
-        for side in drawn.sides
+        side.name: {host: _collect_points(side, host, lambda row: row.time_wait) for host in HOST_DASHES}
+        for side in sides.sides
     }
-    highest = max([10.0, *(y for hosts in lines.values() for host in hosts.values() for y in _values(host))])
+    bundles = [bundle for hosts in lines.values() for bundle in hosts.values()]
+    highest = max([10.0, *(value for bundle in bundles for value in _list_values(bundle))])
     labels = []
-    for side, colour in drawn:
-        for host, bundle in _worth_a_line(lines[side.name], highest).items():
-            at_most = max(_values(bundle))
-            middle = _bundle(axes, bundle, colour, _DASHES[host] if at_most > highest * _VISIBLE else "-")
-            told = (
-                f"on the {host}"
-                if at_most > highest * _VISIBLE
-                else f"{at_most:,.0f} at most"
-                if at_most
-                else "none"
-            )
-            labels.append(_Label(middle[-1][1], f"{side.name}\n{told}", colour))
-    axes.set_ylim(0, max(_mark_range(axes, drawn), highest) * 1.16)
-    _over_time(axes, drawn)
-    _label_ends(axes, labels)
+    for side, colour in sides:
+        for host, bundle in _select_hosts(lines[side.name], highest).items():
+            peak = max(_list_values(bundle))
+            if peak > highest * _VISIBLE:
+                label, dashes = f"on the {host}", HOST_DASHES[host]
+            else:
+                label, dashes = f"{peak:,.0f} at most" if peak else "none", "-"
+            middle = _draw_bundle(axes, bundle, colour, dashes)
+            labels.append(_Label(middle[-1][1], f"{side.name}\n{label}", colour))
+    axes.set_ylim(0, max(_mark_range(axes, sides), highest) * 1.16)
+    _draw_time_axis(axes, sides)
+    _draw_labels(axes, labels)
 
 
-def latency(axes: Axes, drawn: Drawn) -> None:
+def draw_latency(axes: Axes, sides: ColouredSides) -> None:
     """Draw latency by percentile: the further right, the rarer the request."""
-    title(axes, "Latency by percentile", "milliseconds, from before the write to the last byte")
+    draw_title(axes, "Latency by percentile", "milliseconds, from before the write to the last byte")
     axes.set_xscale("log")
     axes.set_yscale("log")
     rarest, labels = 100.0, []
     silent: list[tuple[Side, str]] = []
-    for side, colour in drawn:
-        for trial in finding.shown(side):
-            _curve(axes, _counts(side, {trial.trial}), colour, lw=0.8, alpha=0.45)
-        points = _curve(axes, _counts(side, {trial.trial for trial in finding.shown(side)}), colour, lw=2.4)
+    for side, colour in sides:
+        for trial in finding.select_trials(side):
+            _draw_curve(axes, _merge_latencies(side, [trial]), colour, lw=0.8, alpha=0.45)
+        points = _draw_curve(axes, _merge_latencies(side, finding.select_trials(side)), colour, lw=2.4)
         if points:
             rarest = max(rarest, points[-1][0])
-            end = points[-1][0] if len(drawn.sides) < 3 else None  # many labels are tidier in one column
+            end = points[-1][0] if len(sides.sides) < 3 else None  # many labels are tidier in one column
             labels.append(_Label(points[-1][1], side.name, colour, end))
         else:
             silent.append((side, colour))
     for row, (side, colour) in enumerate(silent):
-        said, at = f"{side.name}: no correct response in the window", (0.99, 0.03 + row * _LABEL_GAP)
-        annotate(axes, said, at, (0, 0), xycoords="axes fraction", color=colour, weight="bold", ha="right")
-    ticks = [percent for percent in _PERCENTS if _rarity(percent) <= rarest]
-    axes.set_xticks([_rarity(percent) for percent in ticks], [f"{percent:g} %" for percent in ticks])
-    axes.set_xticks([], minor=True)
+        text, at = f"{side.name}: no correct response in the window", (0.99, 0.03 + row * _LABEL_GAP)
+        annotate(axes, text, at, (0, 0), xycoords="axes fraction", color=colour, weight="bold", ha="right")
+    label_percentiles(axes, _PERCENTS, rarest)
     axes.set_xlim(1, rarest * 1.1)
     axes.set_xlabel("percentile: this share of the requests was at least as fast")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.yaxis.set_minor_formatter(lambda value, _: "")
     axes.grid(axis="both", color=FAINT, lw=0.8)
     axes.margins(y=0.16)
-    _mark_percentiles(axes, drawn)
-    _label_ends(axes, labels)
+    _mark_percentiles(axes, sides)
+    _draw_labels(axes, labels)
 
 
-def _lines(side: Side, host: str, of: Callable[[Moment], float | None]) -> dict[int, Line]:
+def _collect_points(side: Side, host: str, of: Callable[[Moment], float | None]) -> dict[int, Points]:
     """Return a line of (second, value) for each trial of `side`, from the rows of `host` up to the drain."""
-    ends_s = {trial.trial: _window(trial)[1] for trial in finding.shown(side)}
-    lines: dict[int, Line] = {}
+    ends_s = {trial.trial: _window(trial)[1] for trial in finding.select_trials(side)}
+    lines: dict[int, Points] = {}
     for row in side.series.moments:
         value = of(row)
         if row.host == host and value is not None and 0 <= row.t_s <= ends_s.get(row.trial, -1) + 0.05:
@@ -133,8 +139,8 @@ def _lines(side: Side, host: str, of: Callable[[Moment], float | None]) -> dict[
     return {trial: sorted(line) for trial, line in lines.items()}
 
 
-def _rates(ticks: Line) -> Line:
-    """Return the rate at the end of each tick; one that the window's edge cut short is told with the next."""
+def _compute_rates(ticks: Points) -> Points:
+    """Return the rate at the end of each tick; one cut short by the window's edge is merged with the next."""
     rates, begin_s, count = [], 0.0, 0.0
     for end_s, requests in ticks:
         count += requests
@@ -144,27 +150,28 @@ def _rates(ticks: Line) -> Line:
     return rates
 
 
-def _fails_at_last(side: Side) -> bool:
-    """Tell whether exchanges failed within the last second of any trial."""
-    ends_s = {trial.trial: _window(trial)[1] for trial in finding.shown(side)}
+def _fails_at_the_end(side: Side) -> bool:
+    """Return whether exchanges failed within the last second of any trial."""
+    ends_s = {trial.trial: _window(trial)[1] for trial in finding.select_trials(side)}
     return any(row.errors and row.t_s > ends_s.get(row.trial, row.t_s) - 1.05 for row in side.series.moments)
 
 
-def _values(lines: dict[int, Line]) -> list[float]:
+def _list_values(lines: dict[int, Points]) -> list[float]:
     return [value for line in lines.values() for _, value in line]
 
 
-def _worth_a_line(hosts: dict[str, dict[int, Line]], highest: float) -> dict[str, dict[int, Line]]:
+def _select_hosts(hosts: dict[str, dict[int, Points]], highest: float) -> dict[str, dict[int, Points]]:
     """Return the hosts whose lines would stand out from the axis, or else the one with the most sockets."""
     measured = {host: lines for host, lines in hosts.items() if lines}
-    visible = {host: lines for host, lines in measured.items() if max(_values(lines)) > highest * _VISIBLE}
+    peaks = {host: max(_list_values(lines)) for host, lines in measured.items()}
+    visible = {host: measured[host] for host, peak in peaks.items() if peak > highest * _VISIBLE}
     if visible or not measured:
         return visible
-    most = max(measured, key=lambda host: max(_values(measured[host])))
+    most = max(peaks, key=peaks.__getitem__)
     return {most: measured[most]}
 
 
-def _bundle(axes: Axes, lines: dict[int, Line], colour: str, dashes: Any = "-") -> Line:
+def _draw_bundle(axes: Axes, lines: dict[int, Points], colour: str, dashes: Any = "-") -> Points:
     """Draw a thin line for each trial and a bold one through their medians, and return the bold one."""
     for line in lines.values():
         axes.plot(*zip(*line, strict=True), color=colour, lw=0.8, alpha=0.45, ls=dashes)
@@ -178,11 +185,11 @@ def _bundle(axes: Axes, lines: dict[int, Line], colour: str, dashes: Any = "-") 
     return middle
 
 
-def _over_time(axes: Axes, drawn: Drawn) -> None:
-    end_s = max((_window(trial)[1] for side, _ in drawn for trial in side.trials), default=1.0)
-    warmup_s = max((trial.warmup_s for side, _ in drawn for trial in side.trials), default=0.0)
+def _draw_time_axis(axes: Axes, sides: ColouredSides) -> None:
+    end_s = max((_window(trial)[1] for side, _ in sides for trial in side.trials), default=1.0)
+    warmup_s = max((trial.warmup_s for side, _ in sides for trial in side.trials), default=0.0)
     if warmup_s > 0:
-        axes.axvspan(0, warmup_s, color="#F3F3F3", lw=0, zorder=0)
+        axes.axvspan(0, warmup_s, color=SHADE, lw=0, zorder=0)
         axes.text(
             warmup_s / 2, 0.985, "warm-up", transform=axes.get_xaxis_transform(), ha="center", va="top",
             size=8.5, color=QUIET,
@@ -194,13 +201,13 @@ def _over_time(axes: Axes, drawn: Drawn) -> None:
     axes.set_axisbelow(True)
 
 
-def _label_ends(axes: Axes, labels: Sequence[_Label]) -> None:
+def _draw_labels(axes: Axes, labels: Sequence[_Label]) -> None:
     """Write the labels at the right edge, each at its line's end, moved apart where they would collide."""
     ordered = sorted(labels, key=lambda label: label.y)
     axes.autoscale_view()
     to_axes = axes.transData + axes.transAxes.inverted()
     heights = [_LABEL_GAP * (label.text.count("\n") + 1) for label in ordered]
-    placed = _apart([float(to_axes.transform((1, label.y))[1]) for label in ordered], heights)
+    placed = _move_apart([float(to_axes.transform((1, label.y))[1]) for label in ordered], heights)
     for label, y in zip(ordered, placed, strict=True):
         x = 1.0 if label.x is None else float(to_axes.transform((label.x, label.y))[0])
         annotate(
@@ -209,7 +216,7 @@ def _label_ends(axes: Axes, labels: Sequence[_Label]) -> None:
         )  # fmt: skip
 
 
-def _apart(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
+def _move_apart(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
     """Return the middles of labels of these heights, none over another, within the axes, near `wanted`.
 
     Both are in heights of the axes, from the lowest label up.
@@ -226,26 +233,26 @@ def _apart(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
     return placed
 
 
-def _mark_moments(axes: Axes, drawn: Drawn, key: str, said: str, height: float) -> None:
+def _mark_moments(axes: Axes, sides: ColouredSides, key: str, label: str, height: float) -> None:
     """Mark when each side came to a point of its ports, in words once for all of them."""
-    moments = [(finding.median(side, f"ports.{key}"), colour) for side, colour in drawn]
+    moments = [(finding.compute_median(side, f"ports.{key}"), colour) for side, colour in sides]
     reached = [(moment_s, colour) for moment_s, colour in moments if moment_s is not None]
     for moment_s, colour in reached:
         axes.axvline(moment_s, color=colour, lw=1.1, ls=(0, (2, 2)), zorder=1)
     if reached:
         first, last = min(reached)[0], max(reached)[0]
         is_late = last > 0.6 * axes.get_xlim()[1]  # then the words stand before the line
-        moment = number(first, "s") if first == last else f"{number(first, 's')} to {number(last, 's')}"
+        moment = " to ".join(dict.fromkeys(format_number(each, "s") for each in (first, last)))
         annotate(
-            axes, said.format(moment), (first if is_late else last, height), (-6 if is_late else 6, 0),
+            axes, label.format(moment), (first if is_late else last, height), (-6 if is_late else 6, 0),
             color=reached[0][1] if len(reached) == 1 else INK, xycoords=("data", "axes fraction"),
-            va="center", ha="right" if is_late else "left", bbox=VEIL,
+            va="center", ha="right" if is_late else "left", bbox=TEXT_GROUND,
         )  # fmt: skip
 
 
-def _mark_range(axes: Axes, drawn: Drawn) -> float:
+def _mark_range(axes: Axes, sides: ColouredSides) -> float:
     """Mark half and all of the ports where a trial used many of them; return the upper mark."""
-    ports = [trial.ports for side, _ in drawn for trial in finding.shown(side)]
+    ports = [trial.ports for side, _ in sides for trial in finding.select_trials(side)]
     tuples = max((each.tuples for each in ports if (each.used_peak or 0) > each.tuples / 10), default=0)
     if not tuples:
         return 0.0
@@ -253,18 +260,18 @@ def _mark_range(axes: Axes, drawn: Drawn) -> float:
         (tuples / 2, f"half of the {tuples:,} ports used: connect() slows down", -4, "top"),
         (float(tuples), "all ports used: connect() fails", 4, "bottom"),
     )
-    for level, said, offset, side_of_line in marks:
+    for level, label, offset, side_of_line in marks:
         axes.axhline(level, color=INK, lw=1.1, ls=(0, (4, 3)), zorder=2)
         annotate(
-            axes, said, (0.99, level), (0, offset), xycoords=axes.get_yaxis_transform(), ha="right",
-            va=side_of_line, size=9, zorder=6, bbox=VEIL,
+            axes, label, (0.99, level), (0, offset), xycoords=axes.get_yaxis_transform(), ha="right",
+            va=side_of_line, size=9, zorder=6, bbox=TEXT_GROUND,
         )  # fmt: skip
     return float(tuples)
 
 
-def _counts(side: Side, trials: Iterable[int]) -> dict[int, int]:
+def _merge_latencies(side: Side, trials: Iterable[Trial]) -> dict[int, int]:
     """Return the latencies of the windows of `trials`, merged."""
-    windows = {trial.trial: _window(trial) for trial in side.trials if trial.trial in set(trials)}
+    windows = {trial.trial: _window(trial) for trial in trials}
     return histogram.merge(
         each.counts
         for each in side.series.latencies
@@ -277,28 +284,23 @@ def _window(trial: Trial) -> tuple[float, float]:
     return trial.warmup_s, trial.warmup_s + trial.duration_s
 
 
-def _rarity(percent: float) -> float:
-    """Return of how many requests one is slower than the percentile: the scale of the axis."""
-    return 1 / (1 - percent / 100)
-
-
-def _curve(axes: Axes, counts: dict[int, int], colour: str, **style: Any) -> Line:
+def _draw_curve(axes: Axes, counts: dict[int, int], colour: str, **style: Any) -> Points:
     points = [(1 / share, value_ms) for share, value_ms in histogram.curve(counts)]
     if points:
         axes.plot(*zip(*points, strict=True), color=colour, **style)
     return points
 
 
-def _mark_percentiles(axes: Axes, drawn: Drawn) -> None:
+def _mark_percentiles(axes: Axes, sides: ColouredSides) -> None:
     """Dot the median and the 99th percentile, with figures above the slowest side and below the fastest."""
-    merged = [_counts(side, {trial.trial for trial in finding.shown(side)}) for side, _ in drawn]
+    merged = [_merge_latencies(side, finding.select_trials(side)) for side, _ in sides]
     for percent in (50.0, 99.0):
         at_us = [histogram.percentile(counts, percent) for counts in merged]
         known = [value_us for value_us in at_us if value_us is not None]
-        for (_, colour), value_us in zip(drawn, at_us, strict=True):
+        for (_, colour), value_us in zip(sides, at_us, strict=True):
             if value_us is None:
                 continue
-            point = (_rarity(percent), value_us / 1000)
+            point = (compute_rarity(percent), value_us / 1000)
             axes.plot(*point, "o", color=colour, ms=6, zorder=5)
             style: dict[str, Any] = {"color": colour, "size": 9, "weight": "bold", "zorder": 6}
             if value_us == max(known):

@@ -11,7 +11,7 @@ import pytest
 from bench.plan import run_plan as plans
 from bench.plan import toml
 from bench.plan.convert import convert
-from bench.report.html import Code, Facts, Page, Picture, Prose, Section, Table
+from bench.report.html import Code, FactList, Page, Picture, Prose, Section, Table
 from bench.report.run.page import build_page
 from bench.runs import read
 from bench.runs.record import Run, Trial
@@ -39,7 +39,7 @@ def test_the_finding_comes_first(run: Run) -> None:
     assert page.warnings == []
     (picture,) = page.sections[0].blocks
     assert isinstance(picture, Picture)
-    assert picture.says.startswith("keepalive: 12,919 requests/s on 64 connections; short: 9,997")
+    assert picture.label.startswith("keepalive: 12,919 requests/s on 64 connections; short: 9,997")
 
 
 def test_the_trials_can_be_read_back(run: Run) -> None:
@@ -71,7 +71,7 @@ def test_a_plan_that_flags_cannot_say_is_a_file(run: Run) -> None:
 
 def test_the_machine_is_told_to_the_last_sysctl(run: Run) -> None:
     (facts,) = section(build_page(run), "The machine").blocks
-    assert isinstance(facts, Facts)
+    assert isinstance(facts, FactList)
     told = dict(facts.pairs)
     assert told["kernel"] == MACHINE["kernel"]
     assert told["sysctl net.ipv4.ip_local_port_range"] == "32768 60999"

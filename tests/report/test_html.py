@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import ResultsError
-from bench.report.html import Block, Code, Facts, Page, Picture, Prose, Section, Table, html, save
+from bench.report.html import Block, Code, FactList, Page, Picture, Prose, Section, Table, render, save
 
 HOSTILE = "<script>alert('1')</script><img src=\"http://elsewhere/\"> & </pre></table>"
 SVG = '<svg xmlns="http://www.w3.org/2000/svg"><text id="a">hello</text></svg>'
@@ -54,12 +54,12 @@ def page(*blocks: Block, text: str = "x", folded: bool = False) -> Page:
     [
         (Prose(HOSTILE), 1),
         (Code(HOSTILE), 1),
-        (Facts([(HOSTILE, HOSTILE)]), 2),
+        (FactList([(HOSTILE, HOSTILE)]), 2),
         (Table([HOSTILE, "b"], [[HOSTILE, HOSTILE]]), 3),
     ],
 )
 def test_no_text_becomes_markup(block: Block, times: int) -> None:
-    found = Read(html(page(block, text=HOSTILE)))
+    found = Read(render(page(block, text=HOSTILE)))
     assert found.open == []
     assert (found.named("script"), found.named("img")) == ([], [])
     # Twice as the title, then the kicker, the sentence, the warning, the heading, the footer.
@@ -67,7 +67,7 @@ def test_no_text_becomes_markup(block: Block, times: int) -> None:
 
 
 def test_a_picture_is_inside_and_said_in_words() -> None:
-    (image,) = Read(html(page(Picture(SVG, HOSTILE)))).named("img")
+    (image,) = Read(render(page(Picture(SVG, HOSTILE)))).named("img")
     kind, _, data = str(image["src"]).partition(",")
     assert kind == "data:image/svg+xml;base64"
     assert base64.b64decode(data).decode() == SVG
@@ -75,8 +75,8 @@ def test_a_picture_is_inside_and_said_in_words() -> None:
 
 
 def test_nothing_is_fetched_from_anywhere() -> None:
-    document = html(
-        page(Prose("a"), Code("b"), Facts([("c", "d")]), Table(["e"], [["f"]]), Picture(SVG, "g"))
+    document = render(
+        page(Prose("a"), Code("b"), FactList([("c", "d")]), Table(["e"], [["f"]]), Picture(SVG, "g"))
     )
     found = Read(document)
     assert {tag for tag, _ in found.elements}.isdisjoint({"script", "link", "iframe", "object", "base"})
@@ -92,7 +92,7 @@ def test_nothing_is_fetched_from_anywhere() -> None:
 
 
 def test_a_folded_section_is_opened_by_who_wants_to_know() -> None:
-    found = Read(html(page(Code("a"), folded=True)))
+    found = Read(render(page(Code("a"), folded=True)))
     assert [tag for tag, _ in found.elements if tag in ("details", "summary", "section")] == [
         "details",
         "summary",
@@ -100,7 +100,7 @@ def test_a_folded_section_is_opened_by_who_wants_to_know() -> None:
 
 
 def test_a_table_of_many_columns_is_set_smaller() -> None:
-    few, many = (Read(html(page(Table(["a"] * count, [["b"] * count])))) for count in (3, 12))
+    few, many = (Read(render(page(Table(["a"] * count, [["b"] * count])))) for count in (3, 12))
     assert (few.named("table"), many.named("table")) == ([{}], [{"class": "broad"}])
 
 
@@ -109,7 +109,7 @@ def test_a_page_replaces_a_file_whole_and_what_a_link_points_at(tmp_path: Path) 
     (tmp_path / "link.html").symlink_to("a.html")
     save(page(), tmp_path / "link.html")
     assert (tmp_path / "link.html").is_symlink()
-    assert (tmp_path / "a.html").read_text(encoding="utf-8") == html(page())
+    assert (tmp_path / "a.html").read_text(encoding="utf-8") == render(page())
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -119,7 +119,7 @@ def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     try:
         save(page(), pipe)
-        assert os.read(reader, 1 << 16).decode() == html(page())
+        assert os.read(reader, 1 << 16).decode() == render(page())
     finally:
         os.close(reader)
     assert pipe.is_fifo()
