@@ -114,8 +114,10 @@ def launch(host: Host, cpus: set[int] | None, recipe: LaunchSpec) -> LaunchedPro
 
 
 def listen_address(host: Host) -> str:
-    """Return where a proxy is to listen on `host`: always the same port in a namespace of its own, and
-    a free one where the host is this machine."""
+    """Return where a proxy is to listen on `host`, HOST:PORT.
+
+    It is always the same port in a namespace of its own, and a free one where the host is this machine.
+    """
     if not host.front.startswith("127."):
         return f"{host.front}:{PORT}"
     with socket.socket() as probe:
