@@ -6,27 +6,39 @@
       RoleError       a process did not come up, or ended when it should not
       LabError        the machine does not allow what a lab needs
 
-What the subject did (an exchange's error), what we warning (a warning) and what a configuration gets
+What the subject did (an exchange's error), what we doubt (a warning) and what a configuration gets
 wrong (a finding) are data, and live elsewhere.
 """
 
 from __future__ import annotations
 
+from enum import IntEnum
 from pathlib import Path
 from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """How a command ends."""
+
+    OK = 0
+    FINDINGS = 1
+    """Findings, an invalid run, or a condition that holds."""
+    MISUSE = 2
+    ENVIRONMENT = 3
+    INTERRUPTED = 130
 
 
 class BenchError(Exception):
     """The work cannot go on; `str()` is the one line that a person reads."""
 
-    exit_code: ClassVar[int] = 3
-    """The exit code of the command: 2 misuse, 3 the environment failed."""
+    exit_code: ClassVar[ExitCode] = ExitCode.ENVIRONMENT
+    """The exit code of the command."""
 
 
 class PlanError(BenchError):
     """A flag, a plan key or a value makes no sense."""
 
-    exit_code = 2
+    exit_code = ExitCode.MISUSE
 
 
 class ResultsError(BenchError):
@@ -35,7 +47,7 @@ class ResultsError(BenchError):
     `line` counts from 1; None where the whole file or folder is meant.
     """
 
-    exit_code = 2
+    exit_code = ExitCode.MISUSE
 
     def __init__(self, path: Path, line: int | None, reason: str) -> None:
         super().__init__(path, line, reason)

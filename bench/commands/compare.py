@@ -10,32 +10,36 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.commands.options import json_flag
+from bench.commands.options import FilePath, command, json_option, option
+from bench.errors import ExitCode
+from bench.plan.flags import Heading
 
 if TYPE_CHECKING:
     from bench.analysis.metrics import Metric
     from bench.analysis.sides import Selected
     from bench.runs.record import RunRecord
 
-_CONDITION_NOT_MET = 1
 
-
-@click.command()
+@command("compare")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN[:CASE]...")
-@click.option(
+@option(
     "--fail-on",
+    heading=Heading.OUTPUT,
     multiple=True,
     metavar="CONDITION",
-    help="Fail where a condition holds, as 'requests_per_s<0.95' (repeatable).",
+    shown_default="none",
+    help="Exit 1 where a condition holds, as 'requests_per_s<0.95' (repeatable).",
 )
-@click.option(
+@option(
     "-o",
     "--output",
-    metavar="PATH",
-    type=click.Path(path_type=Path),
-    help="The picture's path without its ending.  [default: compare, in the last RUN]",
+    heading=Heading.OUTPUT,
+    metavar="FILE",
+    type=FilePath,
+    shown_default="compare, in the last RUN",
+    help="The picture's path without its ending.",
 )
-@json_flag
+@json_option
 def compare(runs: Sequence[str], fail_on: Sequence[str], output: Path | None, as_json: bool) -> None:
     """Compare two or more runs of one kind, or the modes of one run; the first is the baseline.
 
@@ -65,7 +69,7 @@ def compare(runs: Sequence[str], fail_on: Sequence[str], output: Path | None, as
             click.echo(f"picture: {path}")
     for line in failed:
         click.echo(f"bench: {line}", err=True)
-    sys.exit(_CONDITION_NOT_MET if failed else 0)
+    sys.exit(ExitCode.FINDINGS if failed else ExitCode.OK)
 
 
 def select(spec: str) -> Selected:

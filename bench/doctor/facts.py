@@ -132,13 +132,13 @@ def _extras() -> tuple[Extra, ...]:
     needs += [(browser.NEED, "--set browser=true")]
     whose: dict[str, list[str]] = {}
     for need, name in needs:
-        whose.setdefault(need.said, []).append(name)
-    unique = {need.said: need for need, _ in needs}
+        whose.setdefault(need.label, []).append(name)
+    unique = {need.label: need for need, _ in needs}
     return tuple(_extra(need, ", ".join(dict.fromkeys(whose[said]))) for said, need in unique.items())
 
 
 def _extra(need: Need | Environment, purpose: str) -> Extra:
-    name, _, pinned = need.said.partition("==")
+    name, _, pinned = need.label.partition("==")
     version = pinned or _package(name) or ""
     return Extra(name, version if need.is_met else None, purpose, need.remedy)
 

@@ -1,6 +1,6 @@
-"""A lab is a place: three hosts, where roles are started without knowing where they live.
+"""A lab and its hosts: where roles are started, whichever kind of lab it is.
 
-What the places share. Where they are, and how they are joined: namespaces.py and loopback.py.
+How hosts are made and connected: namespaces.py and loopback.py.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _DYNAMIC_PORTS = (49152, 65535)
 class Host:
     """One machine of the lab, as far as the kernel lets a thread be one.
 
-    A thread lives in the host's namespaces; what it starts is born there, and a socket or a /proc
-    file that it opens stays there, whoever uses it later.
+    A thread lives in the host's namespaces; what it starts runs there, and a socket or a /proc file
+    that it opens belongs there, whichever thread uses it later.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Host:
         self.sources = list(sources)
         """Where its connections to the next role come from."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"host {name}")
-        self._lifeline: Supervisor | None = None
+        self._supervisor: Supervisor | None = None
         self._processes: list[Process] = []
 
     @property
@@ -64,15 +64,15 @@ class Host:
             return _DYNAMIC_PORTS
         return sysctl.port_range(self.call(sysctl.read, sysctl.PORT_RANGE))
 
-    def join(self, lifeline: Supervisor) -> None:
-        """Have all that is started here live and die with `lifeline`."""
-        self.call(lifeline.join)
-        self._lifeline = lifeline
+    def join(self, supervisor: Supervisor) -> None:
+        """Put all that is started here under `supervisor`."""
+        self.call(supervisor.join)
+        self._supervisor = supervisor
 
     def scratch(self, name: str) -> Path:
-        """Return a new, empty folder for what a role called `name` needs on disk; it goes with the lab."""
-        assert self._lifeline is not None, "a host has no files before its lab is open"
-        return self._lifeline.scratch(name)
+        """Return a new, empty folder for the files of a role called `name`; it is removed with the lab."""
+        assert self._supervisor is not None, "a host has no files before its lab is open"
+        return self._supervisor.scratch(name)
 
     def start(
         self,
@@ -89,18 +89,18 @@ class Host:
 
         Without `control` the process gets no stdin, and its stdout is kept as text.
         """
-        assert self._lifeline is not None, "a host starts nothing before its lab is open"
+        assert self._supervisor is not None, "a host starts nothing before its lab is open"
         with ExitStack() as undo:
             copy = None if stderr_path is None else undo.enter_context(_copy(stderr_path, name))
             start = ProcessSpec(name, argv, env, copy, control, on_event)
-            popen = self.call(_pinned, cpus, spawn, start, self._lifeline.birth())
+            popen = self.call(_pinned, cpus, spawn, start, self._supervisor.popen_arguments())
             undo.pop_all()
-        process = Process(start, popen, leads_group=self._lifeline.is_namespace)
+        process = Process(start, popen, leads_group=self._supervisor.is_namespace)
         self._processes.append(process)
         return process
 
     def kill(self) -> None:
-        """End whatever was started here, at once."""
+        """Kill whatever was started here."""
         for process in self._processes:
             process.kill()
         self._processes.clear()
@@ -130,15 +130,15 @@ def _pinned(cpus: set[int] | None, function: Callable[P, R], *args: P.args, **kw
 
 
 class Lab:
-    """Three hosts and the lifeline of all that runs on them. States: open, closed."""
+    """Three hosts and the supervisor of what runs on them. States: open, closed."""
 
     def __init__(
-        self, name: str, hosts: Sequence[Host], lifeline: Supervisor, notes: Sequence[str] = ()
+        self, name: str, hosts: Sequence[Host], supervisor: Supervisor, notes: Sequence[str] = ()
     ) -> None:
         self.name = name
         self.hosts = {host.name: host for host in hosts}
         self.notes = list(notes)
-        self._lifeline = lifeline
+        self._supervisor = supervisor
 
     def __enter__(self) -> Lab:
         return self
@@ -150,9 +150,9 @@ class Lab:
 
     def close(self) -> None:
         """End every role and the hosts; when it returns no process of the lab is left."""
-        self._lifeline.end()
+        self._supervisor.end()
         for host in self.hosts.values():
             host.kill()
-        self._lifeline.reap()
+        self._supervisor.reap()
         for host in self.hosts.values():
             host.close()

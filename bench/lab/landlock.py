@@ -1,4 +1,4 @@
-"""What a host's programs may write and whom they may reach over TCP, as the kernel enforces it: Landlock.
+"""Landlock: the kernel restricts what a host's programs write and which TCP ports they use.
 
 A second line behind whatever makes a program harmless; it needs no rights, and programs cannot leave it.
 Sources: landlock(7), include/uapi/linux/landlock.h.
@@ -31,28 +31,28 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def abi_version() -> int:
-    """Returns the version of Landlock's interface that this kernel has, 0 for none."""
+    """Return the version of Landlock's interface that this kernel has, 0 for none."""
     if sys.platform != "linux":
         return 0
     return max(0, int(_libc.syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG)))
 
 
 def restrict(folder: Path, binds: Iterable[int], connects: Iterable[int]) -> bool:
-    """Lets the calling thread, and what it starts, write below `folder` and use these TCP ports only.
+    """Restrict the calling thread, and what it starts, to writing below `folder` and to these TCP ports.
 
-    Returns whether the kernel does all of that; an old one may not know of ports, or of Landlock. Reading is
+    Return whether the kernel does all of that; an old one may not know of ports, or of Landlock. Reading is
     not restricted. OSError where the kernel refuses.
     """
     version = abi_version()
     if version == 0:
         return False
-    writing = _WRITE_FILE | _MAKE_AND_REMOVE | sum(bit for since, bit in _SINCE if version >= since)
+    write_access = _WRITE_FILE | _MAKE_AND_REMOVE | sum(bit for since, bit in _SINCE if version >= since)
     network = _BIND_TCP | _CONNECT_TCP if version >= NETWORK_SINCE else 0
-    attributes = struct.pack("=QQ", writing, network)[: 16 if network else 8]
+    attributes = struct.pack("=QQ", write_access, network)[: 16 if network else 8]
     with ExitStack() as stack:
         ruleset = _checked(_libc.syscall(_CREATE_RULESET, attributes, len(attributes), 0))
         stack.callback(os.close, ruleset)
-        for path, access in ((folder, writing), (Path(os.devnull), _WRITE_FILE)):
+        for path, access in ((folder, write_access), (Path(os.devnull), _WRITE_FILE)):
             opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
             stack.callback(os.close, opened)
             _add(ruleset, _PATH_BENEATH, struct.pack("=Qi", access, opened))

@@ -1,6 +1,6 @@
-"""A role's process: commands in, events out (docs/pipes.md), its last words, and its end.
+"""A role's process: how it is started, commanded (docs/pipes.md), read and stopped.
 
-Two threads a process read what it says; nothing here knows what the events mean.
+Two threads a process read its output; nothing here knows what the events mean.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from bench.errors import RoleError
 
 Event = dict[str, Any]
 OnEvent = Callable[[Event], bool]
-"""Takes an event on the reader's thread; returns whether it is dealt with, and so not kept."""
+"""Called with an event on the reader's thread; returns whether it is handled, and so not kept."""
 
 _TAIL_LINES = 200
 _STDERR_LINE_BYTES = 4096
 _GRACE_S = 5.0
-_SETTLE_S = 0.5
-"""How long pipes are read after the end of their process: what it left behind may hold them open."""
+_DRAIN_S = 0.5
+"""How long pipes are read after the end of their process: its children may hold them open."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """What to start, and how it is to be treated."""
+    """What to start, and how to connect to it."""
 
     name: str
     argv: Sequence[str]
@@ -46,7 +46,7 @@ class ProcessSpec:
     on_event: OnEvent | None = None
 
 
-def spawn(start: ProcessSpec, birth: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+def spawn(start: ProcessSpec, arguments: Mapping[str, Any]) -> subprocess.Popen[bytes]:
     """Start the process in the namespaces of the calling thread; RoleError where it cannot start."""
     try:
         return subprocess.Popen(
@@ -55,7 +55,7 @@ def spawn(start: ProcessSpec, birth: Mapping[str, Any]) -> subprocess.Popen[byte
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=None if start.env is None else dict(start.env),
-            **birth,
+            **arguments,
         )
     except OSError as error:
         raise RoleError(start.name, f"cannot start {start.argv[0]}: {error.strerror}") from error
@@ -64,7 +64,7 @@ def spawn(start: ProcessSpec, birth: Mapping[str, Any]) -> subprocess.Popen[byte
 class Process:
     """A running role. States: running, ended (`returncode` is set, every pipe read to its end).
 
-    `pid` is the pid that /proc and psutil show here; a role in a PID namespace knows itself by another.
+    `pid` is the pid that /proc and psutil show here; in its PID namespace a role has another.
     """
 
     def __init__(self, start: ProcessSpec, popen: subprocess.Popen[bytes], leads_group: bool) -> None:
@@ -76,14 +76,14 @@ class Process:
         self._leads_group = leads_group
         self._on_event = start.on_event
         self._events: deque[Event] = deque()
-        self._broken: str | None = None
-        self._silent = False
+        self._protocol_error: str | None = None
+        self._is_at_end = False
         self._changed = threading.Condition()
         assert popen.stdout is not None
         assert popen.stderr is not None
-        take = self._take_event if start.control else self.stdout_lines.append
+        handle = self._handle_event if start.control else self.stdout_lines.append
         self._readers = (
-            threading.Thread(target=self._read, args=(popen.stdout, take), name=f"{self.name} stdout"),
+            threading.Thread(target=self._read, args=(popen.stdout, handle), name=f"{self.name} stdout"),
             threading.Thread(
                 target=self._read_stderr, args=(popen.stderr, start.stderr_copy), name=f"{self.name} stderr"
             ),
@@ -107,20 +107,21 @@ class Process:
 
     def send(self, command: Mapping[str, Any]) -> None:
         """Send one command; RoleError where the role is gone."""
+        name = command.get("command")
         if self._popen.stdin is None:
-            raise RoleError(self.name, "takes no commands")
+            raise RoleError(self.name, "accepts no commands")
         if self._popen.stdin.closed:
-            raise self._gone(f"cannot be told to {command.get('command')}: it has ended")
+            raise self._ended_error(f"cannot be told to {name}: it has ended")
         try:
             self._popen.stdin.write(json.dumps(command).encode() + b"\n")
             self._popen.stdin.flush()
         except OSError as error:
-            raise self._gone(f"cannot be told to {command.get('command')}: {error.strerror}") from error
+            raise self._ended_error(f"cannot be told to {name}: {error.strerror}") from error
 
     def wait_event(self, name: str, timeout_s: float) -> Event:
         """Return the oldest event called `name`; RoleError where the role ends or is silent for `timeout_s`.
 
-        Events of other names stay, for those who wait for them.
+        Events of other names stay.
         """
         deadline = time.monotonic() + timeout_s
         with self._changed:
@@ -129,20 +130,20 @@ class Process:
                     if event.get("event") == name:
                         del self._events[index]
                         return event
-                if self._broken is not None:
-                    raise RoleError(self.name, self._broken, self.exit_message)
-                if self._silent:
+                if self._protocol_error is not None:
+                    raise RoleError(self.name, self._protocol_error, self.exit_message)
+                if self._is_at_end:
                     break
                 if not self._changed.wait(deadline - time.monotonic()):
                     raise RoleError(self.name, f"not {name} within {timeout_s:g} s", self.exit_message)
-        raise self._gone(f"ended before it was {name}")
+        raise self._ended_error(f"ended before it was {name}")
 
     def events(self, name: str) -> list[Event]:
-        """Take the events called `name` that have come so far, oldest first."""
+        """Remove and return the events called `name` that have come so far, oldest first."""
         with self._changed:
-            taken = [event for event in self._events if event.get("event") == name]
+            found = [event for event in self._events if event.get("event") == name]
             self._events = deque(event for event in self._events if event.get("event") != name)
-        return taken
+        return found
 
     def wait(self, timeout_s: float) -> int:
         """Return the exit code once it has ended by itself; RoleError where it has not within `timeout_s`."""
@@ -150,11 +151,11 @@ class Process:
             code = self._popen.wait(timeout_s)
         except subprocess.TimeoutExpired as error:
             raise RoleError(self.name, f"still runs after {timeout_s:g} s", self.exit_message) from error
-        self._settle()
+        self._drain()
         return code
 
     def stop(self, grace_s: float = _GRACE_S) -> int:
-        """End it and all that it started: SIGTERM, then after `grace_s` SIGKILL; return its exit code."""
+        """Stop it and all that it started: SIGTERM, then after `grace_s` SIGKILL; return its exit code."""
         if self.returncode is not None:
             return self._ended()
         tree = self._tree()
@@ -166,15 +167,15 @@ class Process:
         return self._end(tree)
 
     def kill(self) -> int:
-        """End it and all that it started, at once; return its exit code (negative: the signal)."""
+        """Kill it and all that it started; return its exit code (negative: the signal)."""
         return self._ended() if self.returncode is not None else self._end(self._tree())
 
     def _ended(self) -> int:
         """Return the exit code of a process that ended before, whose pid may be another's by now.
 
-        What it left behind ends with its lab.
+        What it started ends with its lab.
         """
-        self._settle()
+        self._drain()
         return self._popen.wait()
 
     def _end(self, tree: set[psutil.Process]) -> int:
@@ -186,7 +187,7 @@ class Process:
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.kill()
         code = self._popen.wait()
-        self._settle()
+        self._drain()
         return code
 
     def _tree(self) -> set[psutil.Process]:
@@ -195,30 +196,30 @@ class Process:
         except psutil.NoSuchProcess:
             return set()
 
-    def _settle(self) -> None:
-        """Close stdin and have the readers reach the end of what was said."""
+    def _drain(self) -> None:
+        """Close stdin and wait until the readers are at the end of the output."""
         if self._popen.stdin is not None:
             with contextlib.suppress(BrokenPipeError):  # a command may wait unread in our buffer
                 self._popen.stdin.close()
         for reader in self._readers:
-            reader.join(_SETTLE_S)
+            reader.join(_DRAIN_S)
 
-    def _gone(self, reason: str) -> RoleError:
-        """Return the error of a role that is ending, with its exit code and its last words."""
+    def _ended_error(self, reason: str) -> RoleError:
+        """Return the error of a role that is ending, with its exit code and its exit message."""
         try:
             code = self._popen.wait(_GRACE_S)
         except subprocess.TimeoutExpired:
             return RoleError(self.name, f"{reason}; it closed its stdout and still runs", self.exit_message)
-        self._settle()
+        self._drain()
         how = f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
         return RoleError(self.name, f"{reason} ({how})", self.exit_message)
 
-    def _read(self, pipe: IO[bytes], take: Callable[[str], None]) -> None:
+    def _read(self, pipe: IO[bytes], handle: Callable[[str], None]) -> None:
         with pipe:
             for line in pipe:
-                take(line.decode(errors="replace").rstrip("\n"))
+                handle(line.decode(errors="replace").rstrip("\n"))
         with self._changed:
-            self._silent = True
+            self._is_at_end = True
             self._changed.notify_all()
 
     def _read_stderr(self, pipe: IO[bytes], copy: IO[bytes] | None) -> None:
@@ -228,7 +229,7 @@ class Process:
                 if copy is not None:
                     copy.write(line)
 
-    def _take_event(self, line: str) -> None:
+    def _handle_event(self, line: str) -> None:
         try:
             event = json.loads(line)
         except json.JSONDecodeError:
@@ -239,5 +240,5 @@ class Process:
             if isinstance(event, dict):
                 self._events.append(event)
             else:
-                self._broken = f"said something that is no event: {line[:80]!r}"
+                self._protocol_error = f"said something that is no event: {line[:80]!r}"
             self._changed.notify_all()

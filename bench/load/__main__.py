@@ -6,58 +6,43 @@ compares it with wrk. Nothing is imported that a worker would not import.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
+from collections import deque
 from time import monotonic_ns
 from typing import Any
 
 from bench.load.job import LoadJob
+from bench.load.pipes import CommandPipe, emit
 from bench.load.poller import READABLE, Poller, raise_fd_limit
 from bench.load.worker import LoadWorker
 
 
 class WorkerControl:
-    """The worker's end of the command pipe; its end of file means that the harness is gone."""
+    """The commands to one worker."""
 
     def __init__(self, poller: Poller) -> None:
-        self._pending = b""
+        self._pipe = CommandPipe()
+        self._pending: deque[dict[str, Any]] = deque()
         self._poller = poller
         self.worker: LoadWorker | None = None
 
     def read_command(self) -> dict[str, Any]:
         """Wait for the next command."""
-        while b"\n" not in self._pending:
-            self._read()
-        line, _, self._pending = self._pending.partition(b"\n")
-        command: dict[str, Any] = json.loads(line)
-        return command
+        while not self._pending:
+            self._pending += self._pipe.read()
+        return self._pending.popleft()
 
     def listen(self) -> None:
         """Handle `stop` while the worker runs."""
         self._poller.register(0, READABLE, self._readable)
 
-    def _read(self) -> None:
-        data = os.read(0, 65_536)
-        if not data:
-            os._exit(0)
-        self._pending += data
-
     def _readable(self) -> None:
-        self._read()
-        while b"\n" in self._pending:
-            if self.read_command().get("command") == "stop" and self.worker is not None:
+        self._pending += self._pipe.read()
+        while self._pending:
+            if self._pending.popleft().get("command") == "stop" and self.worker is not None:
                 self.worker.stop()
-
-
-def emit(event: dict[str, Any]) -> None:
-    """Write one event; end the process if the harness is gone."""
-    try:
-        sys.stdout.write(json.dumps(event, separators=(",", ":")) + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os._exit(0)
 
 
 def stop_on_signals(worker: LoadWorker) -> None:

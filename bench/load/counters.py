@@ -52,10 +52,23 @@ class TimeHistogram:
             del self.raw[:]
         return folded
 
+    def counts(self) -> dict[int, int]:
+        """Return how many times there were of each value in microseconds."""
+        self.fold()
+        return dict(self._counts)
+
+    def total(self) -> int:
+        """Return how many times were added."""
+        return len(self.raw) + self._counts.total()
+
+    def histogram(self) -> list[list[int]]:
+        """Return all counts as a sparse histogram."""
+        self.fold()
+        return sparse_histogram(self._counts)
+
     def flush(self) -> list[list[int]]:
         """Return all counts as a sparse histogram, and reset."""
-        self.fold()
-        flushed = sparse_histogram(self._counts)
+        flushed = self.histogram()
         self._counts.clear()
         return flushed
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from bench import units
 from bench.analysis.compare import Answer, Cell, Comparison, MetricRow
 from bench.analysis.metrics import Metric
-from bench.report import canvas, grid, pictures, text_table
-from bench.report.canvas import IN_TURN, INK, QUIET
-from bench.report.figures import number
+from bench.report import style
 from bench.report.html import Table
 from bench.report.run import picture as run_picture
+from bench.report.run import tables
+from bench.report.style import INK, PALETTE, QUIET
+from bench.report.text_table import format_number, format_table, format_warnings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +46,7 @@ def save(compared: Sequence[Comparison], stem: Path) -> list[Path]:
     scenarios share one. ResultsError where it cannot be written.
     """
     if compared[0].sides[0].subject is not None:
-        return [pictures.save(lambda: draw(compared), stem)[0]]
+        return [style.save_figure(lambda: draw(compared), stem)[0]]
     if len(compared) == 1:
         return [run_picture.save(compared[0].sides, stem)[0]]
     modes = [(each.sides, each.sides[0].mode) for each in compared]
@@ -79,7 +80,7 @@ def draw(compared: Sequence[Comparison]) -> Figure:
 
 def _one(compared: Comparison, warnings: Sequence[str]) -> str:
     head = [
-        f"{side.name}: {side.run.directory}, {side.case}, {text_table.counted(side)}\n"
+        f"{side.name}: {side.run.directory}, {side.case}, {tables.format_trial_count(side)}\n"
         for side in compared.sides
     ]
     columns = _columns(compared)
@@ -89,13 +90,13 @@ def _one(compared: Comparison, warnings: Sequence[str]) -> str:
         unit = row.metric.unit
         cells = [_shown_as(column, cell, unit) for cell in row.cells[1:] for column in ("median", *columns)]
         rows.append((_labelled(row.metric, compared), _shown_as("median", row.cells[0], unit), *cells))
-    drawn = grid.draw(Table(("metric", compared.sides[0].name, *names), rows))
-    return "".join([*head, drawn, *_footnotes(compared), grid.notes(warnings)])
+    drawn = format_table(Table(("metric", compared.sides[0].name, *names), rows))
+    return "".join([*head, drawn, *_footnotes(compared), format_warnings(warnings)])
 
 
 def _rows(compared: Comparison) -> Iterator[MetricRow]:
     """Yield the rows that are worth reading."""
-    before = text_table.ONLY_WITH_CLIFF
+    before = tables.ONLY_WITH_CLIFF
     has_cliff = any(row.metric.key == "ports.half_range_passed_s" and row.is_telling for row in compared.rows)
     for row in compared.rows:
         if row.is_telling and (has_cliff or not row.metric.key.startswith(before)):
@@ -110,7 +111,7 @@ def _columns(compared: Comparison) -> tuple[str, ...]:
 
 def _labelled(metric: Metric, compared: Comparison) -> str:
     if metric.key.startswith("second_opinion."):
-        tools = text_table.asked(trial for side in compared.sides for trial in side.trials)
+        tools = tables.name_tools(trial for side in compared.sides for trial in side.trials)
         return f"{metric.key} ({tools})"
     is_in_key = metric.unit in ("", "1/s", "s", "ratio") or f"_{metric.unit}" in metric.key
     return metric.key if is_in_key else f"{metric.key} ({metric.unit})"
@@ -118,14 +119,14 @@ def _labelled(metric: Metric, compared: Comparison) -> str:
 
 def _shown_as(column: str, cell: Cell, unit: str) -> str:
     if column == "median":
-        return "-" if cell.estimate is None else number(cell.estimate.center, unit)
+        return "-" if cell.estimate is None else format_number(cell.estimate.center, unit)
     if column == "difference":
         return "-" if cell.difference is None else _signed(cell.difference, unit)
     return _ratio(cell) if column == "ratio" else _test(cell)
 
 
 def _signed(value: float, unit: str) -> str:
-    return ("+" if value > 0 else "") + number(value, unit)
+    return ("+" if value > 0 else "") + format_number(value, unit)
 
 
 def _ratio(cell: Cell) -> str:
@@ -162,14 +163,14 @@ def _names(compared: Sequence[Comparison]) -> list[str]:
 
 def _panel(axes: Axes, metric: Metric, compared: Sequence[Comparison]) -> None:
     """Draw the medians of `metric`, case under case, with the interval where the trials give one."""
-    canvas.title(axes, metric.key, metric.unit or "count")
+    style.draw_title(axes, metric.key, metric.unit or "count")
     names = _names(compared)
     place, ticks = 0.0, []
     for each in compared:
         ticks.append(place + (len(names) - 1) / 2)
         for index, cell in enumerate(each.row(metric.key).cells):
             if cell.estimate is not None:
-                _bar(axes, place + index, cell, IN_TURN[index % len(IN_TURN)], metric.unit)
+                _bar(axes, place + index, cell, PALETTE[index % len(PALETTE)], metric.unit)
         place += len(names) + 1
     axes.set_yticks(ticks, [_group(each) for each in compared], fontsize=8.5)
     axes.set_ylim(place - 1.4, -0.6)
@@ -177,9 +178,9 @@ def _panel(axes: Axes, metric: Metric, compared: Sequence[Comparison]) -> None:
     axes.set_xlim(left=0)
     for index, name in enumerate(names):
         at = (1.0, 1.0)
-        style = {"color": IN_TURN[index % len(IN_TURN)], "weight": "bold", "ha": "right", "size": 8.5}
+        look = {"color": PALETTE[index % len(PALETTE)], "weight": "bold", "ha": "right", "size": 8.5}
         offset = (0.0, 9.0 + 11.0 * (len(names) - 1 - index))
-        canvas.annotate(axes, name, at, offset, xycoords="axes fraction", **style)
+        style.annotate(axes, name, at, offset, xycoords="axes fraction", **look)
 
 
 def _bar(axes: Axes, place: float, cell: Cell, colour: str, unit: str) -> None:
@@ -190,7 +191,7 @@ def _bar(axes: Axes, place: float, cell: Cell, colour: str, unit: str) -> None:
         axes.plot([low, high], [place, place], color=INK, linewidth=1)
     ratio = "" if cell.ratio is None else f"  ({units.ratio(cell.ratio.center)})"
     end = center if high is None else high
-    axes.text(end, place, f"  {number(center, unit)}{ratio}", va="center", fontsize=8, color=QUIET)
+    axes.text(end, place, f"  {format_number(center, unit)}{ratio}", va="center", fontsize=8, color=QUIET)
 
 
 def _group(compared: Comparison) -> str:

@@ -1,4 +1,11 @@
-"""The scenarios by name, in the order of the story. Each is imported when it is asked for."""
+"""The scenarios by name, in the order of the story. Each is imported when it is asked for.
+
+To add one: copy the smallest, broker/, and add its name to NAMES. Its files are definition.py (what the
+scenario is, and perform), settings.py, clients.py (the client process; none where bench.load does),
+figures.py (what clients and servers reported becomes figures and warnings) and conclusion.py (the sentence
+of a run). What client processes share is in client/; the clients of real products, each run in an
+environment of its own without our other dependencies, are in sdk/.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +27,6 @@ def load(name: str) -> Scenario:
     return scenario
 
 
-def everything() -> list[Scenario]:
+def load_all() -> list[Scenario]:
     """Return all scenarios."""
     return [load(name) for name in NAMES]

@@ -47,14 +47,14 @@ class ConfiguredProxy(ABC):
                 self.name,
                 "subject.requests_per_connection",
                 "does not bound it",
-                "leave it out, or let the backend close with --backend-requests",
+                "leave it out, or let the backend close with --backend-requests-per-connection",
             )
         if len(asked.sources) > 1 and not self.has_sources:
             raise Unsupported(
                 self.name,
                 "hosts.proxy_addresses",
                 "opens all connections from one address",
-                "leave it out, or use more destinations with --backends",
+                "leave it out, or use more destinations with --backend-addresses",
             )
 
     def refuse_version(self, program: Program, asked: SubjectConfig) -> None:  # noqa: B027 - most need no new version

@@ -100,7 +100,7 @@ def test_time_wait_may_have_been_higher_between_or_at_the_end() -> None:
     known = facts()
     proxy = known.result.seen["proxy"]
     for sampled, surveyed, peak in ((9, 3, 9), (1, 3, 3)):
-        seen = replace(proxy, peaks=Peaks(time_wait=sampled), survey=SocketCounts(surveyed, 0, 0, 0, 0, 0))
+        seen = replace(proxy, peaks=Peaks(time_wait=sampled), sockets=SocketCounts(surveyed, 0, 0, 0, 0, 0))
         result = replace(known.result, seen={**known.result.seen, "proxy": seen})
         counted = scenario_summary.outcome(known._replace(result=result)).trial.time_wait["proxy"]
         assert (counted.peak, counted.end) == (peak, surveyed)

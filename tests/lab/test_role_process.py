@@ -168,7 +168,7 @@ def test_a_program_without_control_has_no_stdin_and_talks_text(host: Host) -> No
     role = start(host, "print(len(sys.stdin.read()), 'not json')", control=False)
     assert role.wait(TIMEOUT_S) == 0
     assert list(role.stdout_lines) == ["0 not json"]
-    with pytest.raises(RoleError, match="takes no commands"):
+    with pytest.raises(RoleError, match="accepts no commands"):
         role.send({})
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from bench.scenarios.broker.got import Got
 
 import bench_process
 import needs
 from bench.experiment.environments import ROCKETMQ
-from bench.scenarios.broker.got import Got
 from bench.scenarios.client.process import Go
 
 SMALL = ("--set", "consumers=6", "--set", "messages_per_s=2", "--set", "poll_every_s=0.1",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bench.scenarios.chat.tally import Ear, Mouth, seats
 
 import bench_process
 import needs
@@ -14,7 +15,6 @@ from bench.analysis.cases import Summary
 from bench.errors import PlanError
 from bench.runs.record import ScenarioRun
 from bench.scenarios.chat.definition import SCENARIO, ChatSettings
-from bench.scenarios.chat.tally import Ear, Mouth, seats
 from scenarios import made_up
 
 SMALL = ("--set", "rooms=6", "--set", "agents=3", "--set", "say_every_s=0.2", "--set", "warmup_s=0.5",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from bench.scenarios.migration.receipts import Receipts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +14,6 @@ import needs
 from bench.experiment.definition import Figures
 from bench.scenarios.migration import figures as silence
 from bench.scenarios.migration.definition import MigrationSettings, measured
-from bench.scenarios.migration.receipts import Receipts
 
 SMALL = ("--set", "tokens=50", "--set", "move_at_s=0.5", "--set", "outage_s=0.2", "--set", "timeout_s=0.4",
          "--set", "watch_s=2.2", "--set", "round_trip_s=0.01")  # fmt: skip

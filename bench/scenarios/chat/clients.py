@@ -8,46 +8,43 @@ import sys
 from time import monotonic_ns
 from typing import Any
 
-import aiohttp
-
-from bench.scenarios.chat.member import House, Member
-from bench.scenarios.chat.tally import seats
+from bench.scenarios.chat.member import ChatMember, ChatState
 from bench.scenarios.client import process
-from bench.scenarios.client.process import Control, Go
+from bench.scenarios.client.process import ClientControl, Go
+from bench.scenarios.client.session import open_session
 
 DRAIN_S = 10.0
-_LOOK_S = 0.05
 
 
-class Crowd:
-    """The members, and what each room's members say in turn."""
+class ChatMembers:
+    """The members, and what each room's members send in turn."""
 
-    def __init__(self, house: House) -> None:
-        job = house.job
-        self._house = house
-        customers = [Member(house, f"customer{room}", [room]) for room in range(job["rooms"])]
-        rooms_of = seats(job["rooms"], job["agents"], job["agents_per_room"])
-        agents = [Member(house, f"agent{place}", rooms) for place, rooms in enumerate(rooms_of)]
-        self.members = [*customers, *agents]
-        self._in_room: list[list[Member]] = [[customer] for customer in customers]
-        for agent, rooms in zip(agents, rooms_of, strict=True):
+    def __init__(self, state: ChatState) -> None:
+        job = state.job
+        self._state = state
+        rooms_of = assign_rooms(job["rooms"], job["agents"], job["agents_per_room"])
+        self._in_room = [[ChatMember(state, f"customer{room}", [room])] for room in range(job["rooms"])]
+        self.members = [customer for (customer,) in self._in_room]
+        for number, rooms in enumerate(rooms_of):
+            agent = ChatMember(state, f"agent{number}", rooms)
+            self.members.append(agent)
             for room in rooms:
                 self._in_room[room].append(agent)
 
-    async def come(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
-        """Let them in one after another over half of the warm-up."""
-        go = self._house.go
+    async def join(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        """Have them join one after another over half of the warm-up."""
+        go = self._state.go
         pause_s = (go.window_ns - go.start_ns) / 1e9 / 2 / len(self.members)
-        living = []
+        running = []
         for member in self.members:
-            living.append(tasks.create_task(member.live()))
+            running.append(tasks.create_task(member.run()))
             await asyncio.sleep(pause_s)
-        return living
+        return running
 
-    async def talk(self, control: Control, end_ns: int) -> None:
-        """Have somebody say something in one room after another, so often in each, until the end."""
+    async def talk(self, control: ClientControl, end_ns: int) -> None:
+        """Have a member send a message in one room after another, so often in each, until the end."""
         rooms = len(self._in_room)
-        every_ns = self._house.job["say_every_s"] * 1e9 / rooms
+        every_ns = self._state.job["send_every_s"] * 1e9 / rooms
         begin_ns = monotonic_ns()
         for turn in itertools.count():
             due_ns = begin_ns + round(turn * every_ns)
@@ -55,62 +52,69 @@ class Crowd:
                 return
             room = turn % rooms
             members = self._in_room[room]
-            await members[turn // rooms % len(members)].say(room)
+            await members[turn // rooms % len(members)].send(room)
 
     async def beat(self) -> None:
-        """Have every member send something each so often, where the job asks for it."""
-        every_s = self._house.job["beat_every_s"]
+        """Have every member send a heartbeat each so often, where the job asks for it."""
+        every_s = self._state.job["beat_every_s"]
         while every_s:
             await asyncio.sleep(every_s)
             for member in self.members:
                 await member.beat()
 
-    def lacking(self) -> int:
-        """Return how many messages somebody has not heard yet."""
-        said = self._house.said
-        return sum(ear.lacks(said[room]) for member in self.members for room, ear in member.ears.items())
+    def count_lacking(self) -> int:
+        """Return how many messages their receivers still lack."""
+        sent = self._state.sent
+        return sum(
+            receiver.count_lacking(sent[room])
+            for member in self.members
+            for room, receiver in member.receivers.items()
+        )
 
     def total(self, name: str) -> int:
-        """Return the sum of a count of all ears."""
-        return sum(getattr(ear, name) for member in self.members for ear in member.ears.values())
+        """Return the sum of a count of all receivers."""
+        return sum(
+            getattr(receiver, name) for member in self.members for receiver in member.receivers.values()
+        )
+
+    def event(self) -> dict[str, Any]:
+        """Return the keys of the `done` event."""
+        state = self._state
+        copied = ("connected", "reconnects", "refused", "presences", "dropped_ns", "back_ns")
+        return {
+            "sent": sum(state.sent),
+            "received": state.delays.total(),
+            "lost": self.count_lacking(),
+            "doubled": self.total("doubled"),
+            "out_of_order": self.total("out_of_order"),
+            **{name: getattr(state, name) for name in copied},
+            "delay_us": state.delays.histogram(),
+        }
 
 
-async def act(job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
-    """Let everybody in, have them talk until the window ends, and wait until all have heard everything."""
-    timeout = aiohttp.ClientTimeout(total=None)
-    connector = aiohttp.TCPConnector(limit=0)
+def assign_rooms(rooms: int, agents: int, agents_per_room: int) -> list[list[int]]:
+    """Return the rooms of each agent: every room has so many different ones, each agent as many rooms."""
+    assigned: list[list[int]] = [[] for _ in range(agents)]
+    for room in range(rooms):
+        for place in range(agents_per_room):
+            assigned[(room * agents_per_room + place) % agents].append(room)
+    return assigned
+
+
+async def act(job: dict[str, Any], go: Go, control: ClientControl) -> dict[str, Any]:
+    """Have all members join and talk until the window ends, and wait until all have received everything."""
     assert go.end_ns is not None, "a chat has a window"
-    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
-        house = House(session, go, job)
-        crowd = Crowd(house)
+    async with open_session() as session:
+        chat = ChatMembers(ChatState(session, go, job))
         async with asyncio.TaskGroup() as tasks:
-            living = [tasks.create_task(crowd.beat())]  # whoever has come first is silent first
-            living += await crowd.come(tasks)
-            await crowd.talk(control, go.end_ns)
-            deadline_ns = monotonic_ns() + round(DRAIN_S * 1e9)
-            while crowd.lacking() and monotonic_ns() < deadline_ns:
-                await asyncio.sleep(_LOOK_S)
-            told = _told(house, crowd)
-            for each in living:
+            running = [tasks.create_task(chat.beat())]  # those who joined first are silent first
+            running += await chat.join(tasks)
+            await chat.talk(control, go.end_ns)
+            await process.wait_until(lambda: not chat.count_lacking(), DRAIN_S)
+            done = chat.event()
+            for each in running:
                 each.cancel()
-    return told
-
-
-def _told(house: House, crowd: Crowd) -> dict[str, Any]:
-    return {
-        "said": sum(house.said),
-        "heard": house.delays.total(),
-        "lost": crowd.lacking(),
-        "doubled": crowd.total("doubled"),
-        "disordered": crowd.total("disordered"),
-        "connected": house.connected,
-        "reconnects": house.reconnects,
-        "refused": house.refused,
-        "presences": house.presences,
-        "dropped_ns": house.dropped_ns,
-        "back_ns": house.back_ns,
-        "delay_us": house.delays.histogram(),
-    }
+    return done
 
 
 if __name__ == "__main__":

@@ -24,19 +24,8 @@ def channels(testbed: Testbed) -> str:
         with socket.socket() as probe:
             probe.bind((host, 0))
             port = str(probe.getsockname()[1])
-    argv = [
-        sys.executable,
-        "-m",
-        "daphne",
-        "-b",
-        host,
-        "-p",
-        port,
-        "-v",
-        "0",
-        *_BACKLOG_PATIENCE,
-        _APPLICATION,
-    ]
+    flags = ("-b", host, "-p", port, "-v", "0", *_BACKLOG_PATIENCE)
+    argv = [sys.executable, "-m", "daphne", *flags, _APPLICATION]
     place = testbed.place.hosts["backend"]
     process = place.start(argv, name="daphne", cpus=testbed.cores("backend"), control=False)
     launch.await_listening(place, process, f"{host}:{port}")

@@ -7,7 +7,6 @@ playwright ([browser] extra).
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import shutil
 import sys
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.experiment.definition import Need
 from bench.scenarios.client import process
-from bench.scenarios.client.process import Control, Go
+from bench.scenarios.client.process import ClientControl, Go
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -44,11 +43,11 @@ def _program() -> str | None:
     return next((path for name in _PROGRAMS if (path := shutil.which(name)) is not None), None)
 
 
-class Visit:
+class PageVisit:
     """One visit to one page."""
 
-    def __init__(self, stack: AsyncExitStack) -> None:
-        self._stack = stack
+    def __init__(self) -> None:
+        self._stack = AsyncExitStack()
         self._page: Page | None = None
 
     async def open(self, job: dict[str, Any]) -> None:
@@ -60,28 +59,26 @@ class Visit:
         self._stack.push_async_callback(browser.close)
         self._page = await browser.new_page()
 
-    async def act(self, job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
+    async def act(self, job: dict[str, Any], go: Go, control: ClientControl) -> dict[str, Any]:
         """Open the page, wait for the last message, and return all that came with its moments."""
         assert self._page is not None, "opened before"
-        await self._page.goto(f"http://{job['address']}{job['path']}")
-        left_s = _LONGEST_S if go.end_ns is None else (go.end_ns - time.monotonic_ns()) / 1e9 + _DRAIN_S
-        ended = asyncio.ensure_future(self._page.wait_for_function(_HAS_ENDED, timeout=left_s * 1000))
-        stopped = asyncio.ensure_future(control.stopped.wait())
-        await asyncio.wait([ended, stopped], return_when=asyncio.FIRST_COMPLETED)
-        for each in (ended, stopped):
-            each.cancel()
-        # A page that never saw the last message tells what it has.
-        await asyncio.gather(ended, stopped, return_exceptions=True)
-        shift_ns = time.time_ns() - time.monotonic_ns()
-        got = await self._page.evaluate("window.received")
-        return {"got": [[round(moment_ms * 1e6) - shift_ns, text] for moment_ms, text in got]}
+        async with self._stack:
+            await self._page.goto(f"http://{job['address']}{job['path']}")
+            left_s = _LONGEST_S if go.end_ns is None else (go.end_ns - time.monotonic_ns()) / 1e9 + _DRAIN_S
+            await control.run_unless_stopped(self._wait_for_end(self._page, left_s))
+            shift_ns = time.time_ns() - time.monotonic_ns()
+            received = await self._page.evaluate("window.received")
+        return {"received": [[round(moment_ms * 1e6) - shift_ns, text] for moment_ms, text in received]}
 
+    async def _wait_for_end(self, page: Page, timeout_s: float) -> None:
+        from playwright.async_api import Error  # noqa: PLC0415 - an extra of ours
 
-async def _run() -> int:
-    async with AsyncExitStack() as stack:
-        visit = Visit(stack)
-        return await process.life(visit.act, visit.open)
+        try:
+            await page.wait_for_function(_HAS_ENDED, timeout=timeout_s * 1000)
+        except Error:
+            return  # A page that never saw the last message tells what it has.
 
 
 if __name__ == "__main__":
-    sys.exit(process.started(_run))
+    visit = PageVisit()
+    sys.exit(process.run(visit.act, visit.open))

@@ -1,4 +1,4 @@
-"""A caller of a server by HTTP/1.1: one request at a time, on a kept connection or on a new one for each.
+"""A client of HTTP/1.1: one request at a time, on a kept connection or on a new one for each.
 
 For scenarios whose clients wait more than they work; the hot loop that measures proxies is bench/load/.
 """
@@ -19,8 +19,8 @@ _BIND_NO_PORT = 24
 """IP_BIND_ADDRESS_NO_PORT (ip(7)): connect() chooses the port, which so is taken for one destination only."""
 
 
-class Response(NamedTuple):
-    """What was answered."""
+class HttpResponse(NamedTuple):
+    """A response."""
 
     status: int
     body: bytes
@@ -45,56 +45,56 @@ async def connect(make: Callable[[], P], host: str, port: int, source: str | Non
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """How a caller asks."""
+class RequestOptions:
+    """Where and how a client sends its requests."""
 
     host: str
     port: int
     is_kept: bool
     server_closes: bool = False
-    """Asks the server to close a connection of one request; else the caller does, and keeps TIME_WAIT."""
+    """Asks the server to close a connection of one request; else the client does, and keeps TIME_WAIT."""
     source: str | None = None
     """The address that its connections come from; None: the system chooses."""
 
 
-class Caller:
-    """Asks one request at a time. States: away (no connection), connected, busy, closed.
+class HttpCaller:
+    """Sends one request at a time. States: away (no connection), connected, busy, closed.
 
     OSError where the server cannot be reached, ConnectionError where it ends the connection too early or
     answers with what is no response.
     """
 
-    def __init__(self, manner: Manner) -> None:
-        self._manner = manner
-        self._exchange: _Exchange | None = None
-        close = "Connection: close\r\n" if manner.server_closes else ""
-        self._rest = f" HTTP/1.1\r\nHost: {manner.host}:{manner.port}\r\n{close}"
+    def __init__(self, options: RequestOptions) -> None:
+        self._options = options
+        self._connection: HttpConnection | None = None
+        close = "Connection: close\r\n" if options.server_closes else ""
+        self._rest = f" HTTP/1.1\r\nHost: {options.host}:{options.port}\r\n{close}"
 
-    async def ask(self, method: str, target: str, body: bytes | None = None) -> Response:
+    async def request(self, method: str, target: str, body: bytes | None = None) -> HttpResponse:
         """Send one request and return its response."""
         length = "" if body is None else f"Content-Length: {len(body)}\r\n"
-        request = f"{method} {target}{self._rest}{length}\r\n".encode() + (body or b"")
-        exchange = self._exchange
-        if exchange is None or exchange.is_closed:
-            exchange = self._exchange = await self._connect()
-        response = await exchange.send(request)
-        if not self._manner.is_kept:
-            self._exchange = None
-            if not self._manner.server_closes:
-                exchange.close()
+        head = f"{method} {target}{self._rest}{length}\r\n".encode() + (body or b"")
+        connection = self._connection
+        if connection is None or connection.is_closed:
+            connection = self._connection = await self._connect()
+        response = await connection.send(head)
+        if not self._options.is_kept:
+            self._connection = None
+            if not self._options.server_closes:
+                connection.close()
         return response
 
     def close(self) -> None:
         """Close the connection, if there is one."""
-        if self._exchange is not None:
-            self._exchange.close()
+        if self._connection is not None:
+            self._connection.close()
 
-    async def _connect(self) -> _Exchange:
-        manner = self._manner
-        return await connect(_Exchange, manner.host, manner.port, manner.source)
+    async def _connect(self) -> HttpConnection:
+        options = self._options
+        return await connect(HttpConnection, options.host, options.port, options.source)
 
 
-class _Exchange(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """One connection. States: idle, waiting for a response, closed."""
 
     _transport: asyncio.Transport
@@ -102,25 +102,30 @@ class _Exchange(asyncio.Protocol):
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
         self._body = b""
-        self._waiting: asyncio.Future[Response] | None = None
+        self._waiting: asyncio.Future[HttpResponse] | None = None
         self._is_last = False
 
     @property
     def is_closed(self) -> bool:
+        """Return whether it carries no further request."""
         return self._is_last or self._transport.is_closing()
 
-    def send(self, request: bytes) -> asyncio.Future[Response]:
+    def send(self, request: bytes) -> asyncio.Future[HttpResponse]:
+        """Send a request; the future ends with its response."""
         self._transport.write(request)
         self._waiting = asyncio.get_running_loop().create_future()
         return self._waiting
 
     def close(self) -> None:
+        """Close the connection."""
         self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        """Parse a piece of a response."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
@@ -128,6 +133,7 @@ class _Exchange(asyncio.Protocol):
             self.close()
 
     def connection_lost(self, error: Exception | None) -> None:
+        """Fail the request that waits."""
         self._fail(error or ConnectionError("the connection ended before the response did"))
 
     def _fail(self, error: Exception) -> None:
@@ -138,12 +144,14 @@ class _Exchange(asyncio.Protocol):
     # -- what httptools calls
 
     def on_body(self, body: bytes) -> None:
+        """Keep a piece of the body."""
         self._body += body
 
     def on_message_complete(self) -> None:
+        """Answer the request that waits."""
         body, self._body = self._body, b""
         if not self._parser.should_keep_alive():
             self._is_last = True
         if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(Response(self._parser.get_status_code(), body))
+            self._waiting.set_result(HttpResponse(self._parser.get_status_code(), body))
         self._waiting = None

@@ -1,4 +1,4 @@
-"""`python -m bench.scenarios.http2.clients`: many ask at a time, each in the job's way."""
+"""`python -m bench.scenarios.http2.clients`: many requests at a time, by our clients or by h2load."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from contextlib import asynccontextmanager
 from time import monotonic_ns
 from typing import Any
 
+from bench.load.counters import TimeHistogram
 from bench.scenarios.client import process
-from bench.scenarios.client.process import Control, Go, Times
-from bench.scenarios.http2.connections import Bytes, Connection, Failed, Http1, Http2
+from bench.scenarios.client.process import ClientControl, Go
+from bench.scenarios.http2 import h2load
+from bench.scenarios.http2.connections import ByteCounts, CountedHttp1, CountedHttp2, ExchangeConnection
 
 
-class Connections:
-    """Lends connections to whoever asks: a new one each time, a free one, or always the same."""
+class ConnectionPool:
+    """Lends connections for exchanges: a new one each time, a free one, or always the same."""
 
-    def __init__(self, job: dict[str, Any], count: Bytes) -> None:
+    def __init__(self, job: dict[str, Any], count: ByteCounts) -> None:
         self._job = job
         self._count = count
-        self._free: list[Connection] = []
-        self._one: Connection | None = None
-        self._turn = asyncio.Lock()
+        self._free: list[ExchangeConnection] = []
+        self._one: ExchangeConnection | None = None
+        self._lock = asyncio.Lock()
 
     @asynccontextmanager
-    async def lend(self) -> AsyncIterator[Connection]:
+    async def lend(self) -> AsyncIterator[ExchangeConnection]:
         """Lend a connection for one exchange."""
         match self._job["client"]:
             case "short":
@@ -35,108 +37,102 @@ class Connections:
                 finally:
                     connection.close()
             case "one":
-                async with self._turn:
+                async with self._lock:
                     yield await self._same()
             case "http2":
-                yield await self._same()
+                async with self._lock:
+                    connection = await self._same()
+                yield connection
             case _:
                 connection = self._free.pop() if self._free else await self._open()
                 yield connection
-                if connection.is_open:
+                if not connection.is_closed:
                     self._free.append(connection)
 
-    async def _same(self) -> Connection:
-        if self._job["client"] == "http2":
-            async with self._turn:
-                return await self._renewed()
-        return await self._renewed()
-
-    async def _renewed(self) -> Connection:
-        if self._one is None or not self._one.is_open:
+    async def _same(self) -> ExchangeConnection:
+        if self._one is None or self._one.is_closed:
             self._one = await self._open()
         return self._one
 
-    async def _open(self) -> Connection:
-        host, _, port = self._job["address"].rpartition(":")
+    async def _open(self) -> ExchangeConnection:
+        address: str = self._job["address"]
+        host, _, port = address.rpartition(":")
         fields = [(name, value) for name, value in self._job["fields"]]
-        address = self._job["address"]
 
-        def make() -> Http1 | Http2:
+        def make() -> CountedHttp1 | CountedHttp2:
             if self._job["client"] == "http2":
-                return Http2(address, fields, self._count)
-            return Http1(address, fields, self._count, closes=self._job["client"] == "short")
+                return CountedHttp2(address, fields, self._count)
+            return CountedHttp1(address, fields, self._count, closes=self._job["client"] == "short")
 
-        _, made = await asyncio.get_running_loop().create_connection(make, host, int(port))
-        return made
+        _, connection = await asyncio.get_running_loop().create_connection(make, host, int(port))
+        return connection
 
 
-class Askers:
-    """Who asks, and what came of it in the window."""
+class RequestLoops:
+    """Loops of requests, and what came of them in the window."""
 
     def __init__(self, job: dict[str, Any], go: Go) -> None:
-        self.count = Bytes()
-        self.latency, self.beside = Times(), Times()
+        self.bytes = ByteCounts()
+        self.latency, self.during_slow = TimeHistogram(), TimeHistogram()
         self.requests = self.failed = 0
-        self.window = (0, 0, 0)
         self._job = job
         self._go = go
-        self._connections = Connections(job, self.count)
+        self._pool = ConnectionPool(job, self.bytes)
         self._slow = 0
 
-    async def ask(self) -> None:
-        """Ask again and again, each time when the last response is there."""
+    async def run(self) -> None:
+        """Send one request after the other, each when the last response is there."""
         while True:
-            times = self.beside if self._slow else self.latency
+            times = self.during_slow if self._slow else self.latency
             began_ns = monotonic_ns()
-            right = await self._exchange("/")
+            is_right = await self._exchange("/")
             ended_ns = monotonic_ns()
             if self._go.is_in_window(began_ns):
-                self.requests += right
-                self.failed += not right
-                if right:
+                self.requests += is_right
+                self.failed += not is_right
+                if is_right:
                     times.add(ended_ns - began_ns)
-            if not right:
-                await asyncio.sleep(0.01)  # who was refused is in no hurry
+            if not is_right:
+                await asyncio.sleep(0.01)  # a client that was refused is in no hurry
 
-    async def ask_slowly(self) -> None:
-        """Ask for something slow every so often."""
+    async def run_slow(self) -> None:
+        """Request something slow every so often."""
         while True:
             await asyncio.sleep(self._job["slow_every_s"])
             self._slow += 1
-            right = await self._exchange(f"/slow/{round(self._job['slow_ms'])}")
+            is_right = await self._exchange(f"/slow/{round(self._job['slow_ms'])}")
             self._slow -= 1
-            self.failed += not right
+            self.failed += not is_right
 
     async def _exchange(self, path: str) -> bool:
         try:
-            async with self._connections.lend() as connection:
+            async with self._pool.lend() as connection:
                 return await connection.get(path) == 200
-        except (Failed, OSError):
+        except OSError:
             return False
 
 
-async def act(job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
-    """Let all ask until the window ends."""
-    askers = Askers(job, go)
-    asking = [asyncio.ensure_future(askers.ask()) for _ in range(job["concurrent"])]
-    asking.append(asyncio.ensure_future(askers.ask_slowly()))
+async def act(job: dict[str, Any], go: Go, control: ClientControl) -> dict[str, Any]:
+    """Send requests until the window ends."""
+    if job["generator"] == "h2load":
+        return await h2load.run(job, go)
     assert go.end_ns is not None, "the window has an end"
+    loops = RequestLoops(job, go)
+    running = [asyncio.ensure_future(loops.run()) for _ in range(job["concurrent"])]
+    running.append(asyncio.ensure_future(loops.run_slow()))
     await control.sleep_until(go.window_ns)
-    count = askers.count
-    before = (count.sent, count.received - count.body)
+    sent, overhead = loops.bytes.sent, loops.bytes.overhead
     await control.sleep_until(go.end_ns)
-    after = (count.sent, count.received - count.body)
-    for each in asking:
-        each.cancel()
-    await asyncio.gather(*asking, return_exceptions=True)
+    sent, overhead = loops.bytes.sent - sent, loops.bytes.overhead - overhead
+    await process.cancel(*running)
     return {
-        "requests": askers.requests,
-        "failed": askers.failed,
-        "connections": count.connections,
-        "sent": after[0] - before[0],
-        "beside_body": after[1] - before[1],
-        "latency_us": askers.latency.histogram(),
-        "beside_us": askers.beside.histogram(),
+        "requests": loops.requests,
+        "failed": loops.failed,
+        "connections": loops.bytes.connections,
+        "sent": sent,
+        "overhead": overhead,
+        "latency_us": loops.latency.histogram(),
+        "during_slow_us": loops.during_slow.histogram(),
     }
 
 

@@ -1,6 +1,6 @@
 """A client's connections: HTTP/1.1 by httptools, one exchange at a time; HTTP/2 by h2, many at a time.
 
-Both count every byte that they send and receive, so that what is not body can be told.
+Both count every byte that they send and receive, so that the overhead beside the bodies is known.
 """
 
 from __future__ import annotations
@@ -9,101 +9,79 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
-import httptools
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset
 from h2.exceptions import H2Error
 
+from bench.scenarios.client.requests import HttpConnection
+
 Fields = Sequence[tuple[str, str]]
 
 
-class Failed(Exception):
-    """An exchange came to nothing: the connection ended, or the other side refused."""
-
-
-class Bytes:
-    """What went over all connections of a client, in the window."""
+class ByteCounts:
+    """What went over all connections of a client."""
 
     def __init__(self) -> None:
         self.sent = self.received = self.body = self.connections = 0
 
+    @property
+    def overhead(self) -> int:
+        """Return the bytes received besides the bodies."""
+        return self.received - self.body
 
-class Connection(Protocol):
+
+class ExchangeConnection(Protocol):
     """A connection that carries exchanges."""
 
-    is_open: bool
+    @property
+    def is_closed(self) -> bool:
+        """Return whether it carries no further exchange."""
 
     async def get(self, path: str) -> int:
-        """Return the status of the response; Failed where there is none."""
+        """Return the status of the response; ConnectionError where there is none."""
 
     def close(self) -> None:
         """Close it."""
 
 
-class Http1(asyncio.Protocol):
+class CountedHttp1(HttpConnection):
     """One HTTP/1.1 connection. States: idle, waiting for a response, closed."""
 
-    def __init__(self, host: str, fields: Fields, count: Bytes, *, closes: bool) -> None:
-        self.is_open = True
+    def __init__(self, host: str, fields: Fields, count: ByteCounts, *, closes: bool) -> None:
+        super().__init__()
         self._count = count
-        self._waiting: asyncio.Future[int] | None = None
-        self._parser = httptools.HttpResponseParser(self)
         more = [*fields, ("connection", "close")] if closes else fields
         self._rest = f" HTTP/1.1\r\nhost: {host}\r\n" + "".join(f"{k}: {v}\r\n" for k, v in more) + "\r\n"
-        self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        """Count the connection."""
+        super().connection_made(transport)
         self._count.connections += 1
 
     async def get(self, path: str) -> int:
         """Send a request and return the status of its response."""
-        assert self._transport is not None
-        if not self.is_open:
-            raise Failed("the connection is closed")
-        self._waiting = asyncio.get_running_loop().create_future()
+        if self.is_closed:
+            raise ConnectionError("the connection is closed")
         head = f"GET {path}{self._rest}".encode()
         self._count.sent += len(head)
-        self._transport.write(head)
-        return await self._waiting
+        return (await self.send(head)).status
 
     def data_received(self, data: bytes) -> None:
+        """Count a piece of a response."""
         self._count.received += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self._fail(str(error))
+        super().data_received(data)
 
     def on_body(self, body: bytes) -> None:
         """Count a piece of the body."""
         self._count.body += len(body)
 
-    def on_message_complete(self) -> None:
-        """Hand the status to whoever waits."""
-        self.is_open = self.is_open and self._parser.should_keep_alive()
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(self._parser.get_status_code())
 
-    def connection_lost(self, error: Exception | None) -> None:
-        self.is_open = False
-        self._fail("the connection was closed")
-
-    def close(self) -> None:
-        """Close it."""
-        if self._transport is not None:
-            self._transport.close()
-
-    def _fail(self, said: str) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_exception(Failed(said))
-
-
-class Http2(asyncio.Protocol):
+class CountedHttp2(asyncio.Protocol):
     """One HTTP/2 connection with any number of streams. States: open, closed."""
 
-    def __init__(self, host: str, fields: Fields, count: Bytes) -> None:
-        self.is_open = True
+    def __init__(self, host: str, fields: Fields, count: ByteCounts) -> None:
+        self.is_closed = False
         self._count = count
         self._waiting: dict[int, asyncio.Future[int]] = {}
         self._status: dict[int, int] = {}
@@ -118,6 +96,7 @@ class Http2(asyncio.Protocol):
         self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the preface."""
         self._transport = cast(asyncio.Transport, transport)
         self._count.connections += 1
         self._h2.initiate_connection()
@@ -126,20 +105,21 @@ class Http2(asyncio.Protocol):
 
     async def get(self, path: str) -> int:
         """Send a request on a stream of its own and return the status of its response."""
-        if not self.is_open:
-            raise Failed("the connection is closed")
+        if self.is_closed:
+            raise ConnectionError("the connection is closed")
         await asyncio.shield(self._settled)
         try:
             stream = self._h2.get_next_available_stream_id()
             self._h2.send_headers(stream, [*self._pseudo, (":path", path), *self._fields], end_stream=True)
         except H2Error as error:
-            raise Failed(str(error)) from error
+            raise ConnectionError(str(error)) from error
         waiting: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting[stream] = waiting
         self._flush()
         return await waiting
 
     def data_received(self, data: bytes) -> None:
+        """Handle the events in a piece of data."""
         self._count.received += len(data)
         try:
             events = self._h2.receive_data(data)
@@ -147,12 +127,13 @@ class Http2(asyncio.Protocol):
             self._end(str(error))
             return
         for event in events:
-            self._take(event)
+            self._handle(event)
         if not self._settled.done():
             self._settled.set_result(None)
         self._flush()
 
     def connection_lost(self, error: Exception | None) -> None:
+        """Fail the requests that wait."""
         self._end("the connection was closed")
 
     def close(self) -> None:
@@ -160,7 +141,7 @@ class Http2(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def _take(self, event: Any) -> None:
+    def _handle(self, event: Any) -> None:
         if isinstance(event, ResponseReceived):
             self._status[event.stream_id] = int(dict(event.headers)[b":status"])
         elif isinstance(event, DataReceived):
@@ -173,7 +154,7 @@ class Http2(asyncio.Protocol):
         elif isinstance(event, StreamReset):
             waiting = self._waiting.pop(event.stream_id)
             if not waiting.done():
-                waiting.set_exception(Failed(f"stream reset, error {event.error_code}"))
+                waiting.set_exception(ConnectionError(f"stream reset, error {event.error_code}"))
 
     def _flush(self) -> None:
         assert self._transport is not None
@@ -181,9 +162,9 @@ class Http2(asyncio.Protocol):
         self._count.sent += len(data)
         self._transport.write(data)
 
-    def _end(self, said: str) -> None:
-        self.is_open = False
+    def _end(self, message: str) -> None:
+        self.is_closed = True
         for waiting in self._waiting.values():
             if not waiting.done():
-                waiting.set_exception(Failed(said))
+                waiting.set_exception(ConnectionError(message))
         self._waiting.clear()

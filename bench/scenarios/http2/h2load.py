@@ -1,20 +1,18 @@
-"""`python -m bench.scenarios.http2.h2load`: a second opinion of the same question, by h2load."""
+"""A second opinion on the same load, by h2load."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 from bench.errors import RoleError
 from bench.load import tools
-from bench.scenarios.client import process
-from bench.scenarios.client.process import Control, Go
+from bench.scenarios.client.process import Go
 
 
 def arguments(job: dict[str, Any], go: Go) -> Iterator[str]:
-    """Yield how h2load is told to do the job in its window."""
+    """Yield the arguments with which h2load does the job in its window."""
     assert go.end_ns is not None, "the window has an end"
     many = job["concurrent"]
     match job["client"]:
@@ -31,17 +29,13 @@ def arguments(job: dict[str, Any], go: Go) -> Iterator[str]:
     yield f"http://{job['address']}/"
 
 
-async def act(job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
-    """Run h2load to its end and say what it said; it checks no more than the status."""
-    ran = await asyncio.create_subprocess_exec(
+async def run(job: dict[str, Any], go: Go) -> dict[str, Any]:
+    """Run h2load to its end and return what it reported; it checks no more than the status."""
+    process = await asyncio.create_subprocess_exec(
         "h2load", *arguments(job, go), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    said, wrong = await ran.communicate()
-    if ran.returncode != 0:
-        raise RoleError("h2load", f"ended with exit code {ran.returncode}", wrong.decode().strip())
-    opinion = tools.parse_report("h2load", said.decode())
-    return {"requests": opinion.requests, "failed": opinion.errors, "connections": None}
-
-
-if __name__ == "__main__":
-    sys.exit(process.run(act))
+    output, errors = await process.communicate()
+    if process.returncode != 0:
+        raise RoleError("h2load", f"ended with exit code {process.returncode}", errors.decode().strip())
+    report = tools.parse_report("h2load", output.decode())
+    return {"requests": report.requests, "failed": report.errors, "connections": None}

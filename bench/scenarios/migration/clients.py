@@ -1,55 +1,91 @@
-"""The life of a client that follows an answer and is told when it moves; tcp.py and quic.py follow it."""
+"""`python -m bench.scenarios.migration.clients`: follows an answer while the client's address changes."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Callable
+import sys
+from time import monotonic_ns
 from typing import Any, Protocol
 
 from bench.scenarios.client import process
-from bench.scenarios.client.process import Control, Go
-from bench.scenarios.migration.receipts import Receipts
+from bench.scenarios.client.event_stream import EventStream
+from bench.scenarios.client.process import ClientControl, Go
 
 
-class Follower(Protocol):
-    """Follows an answer in one way."""
+class TokenReceiver:
+    """What a client received of an answer so far. States: waiting, whole."""
+
+    def __init__(self, tokens: int, start_ns: int) -> None:
+        self.arrivals: list[tuple[float, int]] = []
+        self.connections = 0
+        """Connections that came to be established."""
+        self.ends: list[str] = []
+        """How connections ended before the answer was whole, as their libraries call it."""
+        self.whole = asyncio.Event()
+        self._tokens = tokens
+        self._start_ns = start_ns
+        self._events = EventStream()
+
+    @property
+    def last(self) -> int:
+        """The number of the last token; 0 before the first."""
+        return self.arrivals[-1][1] if self.arrivals else 0
+
+    def receive(self, number: int) -> None:
+        """Record one token."""
+        self.arrivals.append(((monotonic_ns() - self._start_ns) / 1e9, number))
+        if number >= self._tokens:
+            self.whole.set()
+
+    def feed(self, data: bytes) -> None:
+        """Record the tokens in a piece of an event stream."""
+        for number, _ in self._events.feed(data):
+            self.receive(number)
+
+    def restart(self) -> None:
+        """Begin with a new stream: what the last one left unfinished will come again."""
+        self._events = EventStream()
+
+
+class AnswerFollower(Protocol):
+    """Follows an answer over one kind of connection."""
 
     async def follow(self) -> None:
-        """Follow until the answer is whole, or the way has come to its end."""
+        """Follow until the answer is whole, or no further connection is made."""
 
-    def moved(self, address: str) -> None:
-        """Take note that the client's address is another one now."""
-
-
-Make = Callable[[dict[str, Any], Receipts], Follower]
-"""Makes who follows in the job's way."""
+    def move(self, address: str) -> None:
+        """Note that the client has another address now."""
 
 
-def run(make: Make) -> int:
-    """Run a client process to its end; returns the exit code."""
-    return process.run(functools.partial(_act, make))
+def _follower(job: dict[str, Any], receiver: TokenReceiver) -> AnswerFollower:
+    if job["variant"].startswith("quic"):
+        from bench.scenarios.migration.quic import QuicFollower  # noqa: PLC0415 - needs an extra of ours
+
+        return QuicFollower(job, receiver)
+    from bench.scenarios.migration.tcp import TcpFollower  # noqa: PLC0415 - the other is not imported
+
+    return TcpFollower(job, receiver)
 
 
-async def _act(make: Make, job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
+async def act(job: dict[str, Any], go: Go, control: ClientControl) -> dict[str, Any]:
     """Follow until the answer is whole or the watch is over."""
-    receipts = Receipts(job["tokens"], go.start_ns)
-    who = make(job, receipts)
+    receiver = TokenReceiver(job["tokens"], go.start_ns)
+    follower = _follower(job, receiver)
 
     async def listen() -> None:
         while True:
-            who.moved((await control.command())["address"])
+            follower.move((await control.command())["address"])
 
-    going = [asyncio.ensure_future(each) for each in (who.follow(), listen())]
-    ends = [asyncio.ensure_future(each) for each in (receipts.whole.wait(), control.stopped.wait())]
+    running = [asyncio.ensure_future(each) for each in (follower.follow(), listen())]
+    ends = [asyncio.ensure_future(each) for each in (receiver.whole.wait(), control.stopped.wait())]
     await asyncio.wait(ends, timeout=job["watch_s"], return_when=asyncio.FIRST_COMPLETED)
-    for each in (*going, *ends):
+    for each in (*running, *ends):
         each.cancel()
-    for outcome in await asyncio.gather(*going, return_exceptions=True):
+    for outcome in await asyncio.gather(*running, return_exceptions=True):
         if isinstance(outcome, Exception):
             raise outcome
-    return {
-        "arrivals": receipts.arrivals,
-        "connections": receipts.connections,
-        "ends": receipts.ends,
-    }
+    return {"arrivals": receiver.arrivals, "connections": receiver.connections, "ends": receiver.ends}
+
+
+if __name__ == "__main__":
+    sys.exit(process.run(act))

@@ -13,39 +13,39 @@ _OLD, _NEW = "127.0.0.2", "127.0.0.3"
 
 
 @dataclass(slots=True)
-class Network:
-    """The way to the front. States: as it was, without the old address, with the new one."""
+class ClientNetwork:
+    """The network between client and front. States: as it was, without the old address, with the new one."""
 
     entry: str
     """HOST:PORT to which the clients connect."""
     old: str
     new: str
     binds: bool
-    """Whether clients have to choose their address: on loopback all are there, and none is anybody's."""
+    """Whether clients have to choose their address: on loopback all addresses are always there."""
     _vanish: Callable[[], None]
     _appear: Callable[[], None] = field(default=lambda: None)
     left_ns: int = 0
     arrived_ns: int = 0
 
     def leave(self) -> None:
-        """Let the old address be gone."""
+        """Remove the old address."""
         self._vanish()
         self.left_ns = time.monotonic_ns()
 
     def arrive(self) -> None:
-        """Let the new address be there."""
+        """Add the new address."""
         self._appear()
         self.arrived_ns = time.monotonic_ns()
 
 
-def lay(testbed: Testbed, front: str, round_trip_s: float) -> Network:
-    """Return the network before `front` in the stage's lab."""
+def build_network(testbed: Testbed, front: str, round_trip_s: float) -> ClientNetwork:
+    """Return the network before `front` in the testbed's lab."""
     delay = ("--delay-ms", str(round_trip_s * 500))
     if testbed.place.name == "loopback":
         line = testbed.start_network(front, *delay, "--vanishing", _OLD)
-        return Network(line.address, _OLD, _NEW, True, lambda: line.process.send({"command": "vanish"}))
+        return ClientNetwork(line.address, _OLD, _NEW, True, lambda: line.process.send({"command": "vanish"}))
     wire = "direct" if testbed.roles.subject is None else "to-proxy"
     change = AddressChange.on_interface(testbed.place.hosts["client"], wire)
     entry = testbed.start_network(front, *delay).address if round_trip_s else front
     old = change.old.addresses[0]
-    return Network(entry, old, change.new, False, change.remove_old, change.add_new)
+    return ClientNetwork(entry, old, change.new, False, change.remove_old, change.add_new)

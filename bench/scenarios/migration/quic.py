@@ -1,10 +1,9 @@
-"""`python -m bench.scenarios.migration.quic`: the answer by HTTP/3, to a client whose address changes."""
+"""Follows the answer by HTTP/3 over one QUIC connection, whose address changes."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 from typing import Any
 
 from aioquic.asyncio.protocol import QuicConnectionProtocol
@@ -14,15 +13,14 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import ConnectionTerminated, QuicEvent
 
-from bench.scenarios.migration import clients
-from bench.scenarios.migration.receipts import Receipts
+from bench.scenarios.migration.clients import TokenReceiver
 
 _DATAGRAM_BYTES = 65_536
 _ANY = "0.0.0.0"
 
 
-class Outlet(asyncio.DatagramTransport):
-    """The transport that the connection sees: whichever socket is the current one."""
+class MovableTransport(asyncio.DatagramTransport):
+    """The transport of a connection, over whichever socket is the current one."""
 
     def __init__(self, protocol: asyncio.DatagramProtocol) -> None:
         super().__init__()
@@ -40,7 +38,7 @@ class Outlet(asyncio.DatagramTransport):
         self._loop.add_reader(opened, self._read)
 
     def sendto(self, data: Any, addr: Any = None) -> None:
-        """Send a datagram; one that the kernel has no way for is lost, as datagrams may be."""
+        """Send a datagram; one that the kernel cannot send is lost, as datagrams may be."""
         assert self._socket is not None
         try:
             self._socket.sendto(data, addr)
@@ -63,16 +61,16 @@ class Outlet(asyncio.DatagramTransport):
         self._protocol.datagram_received(data, from_)
 
 
-class Client(QuicConnectionProtocol):
+class QuicClient(QuicConnectionProtocol):
     """One QUIC connection with one request on it."""
 
-    def __init__(self, quic: QuicConnection, receipts: Receipts) -> None:
+    def __init__(self, quic: QuicConnection, receiver: TokenReceiver) -> None:
         super().__init__(quic)
-        self._receipts = receipts
+        self._receiver = receiver
         self._http: H3Connection | None = None
 
-    def ask(self, authority: str) -> None:
-        """Send the request; the answer comes by itself."""
+    def request(self, authority: str) -> None:
+        """Send the request; the response comes as events."""
         self._http = H3Connection(self._quic)
         fields = {":method": "GET", ":scheme": "https", ":authority": authority, ":path": "/events"}
         stream = self._quic.get_next_available_stream_id()
@@ -81,62 +79,55 @@ class Client(QuicConnectionProtocol):
         self.transmit()
 
     def quic_event_received(self, event: QuicEvent) -> None:
-        """Take what comes of the answer; remember why the connection ended."""
+        """Receive what comes of the answer; keep why the connection ended."""
         if isinstance(event, ConnectionTerminated):
-            self._receipts.ends.append(event.reason_phrase or f"error {event.error_code}")
+            self._receiver.ends.append(event.reason_phrase or f"error {event.error_code}")
         if self._http is not None:
             for received in self._http.handle_event(event):
                 if isinstance(received, DataReceived):
-                    self._receipts.feed(received.data)
+                    self._receiver.feed(received.data)
 
 
-class OverQuic:
+class QuicFollower:
     """Follows the answer over one QUIC connection.
 
     `quic` does nothing when its address changes, `quic-probe` sends a PING from wherever it is now, and
-    `quic-rebind` sends from a new socket with a connection id that nobody has seen before.
+    `quic-rebind` sends from a new socket with a connection id that was not used before.
     """
 
-    def __init__(self, job: dict[str, Any], receipts: Receipts) -> None:
+    def __init__(self, job: dict[str, Any], receiver: TokenReceiver) -> None:
         self._job = job
-        self._receipts = receipts
-        self._client: Client | None = None
-        self._outlet: Outlet | None = None
+        self._receiver = receiver
+        self._client: QuicClient | None = None
+        self._transport: MovableTransport | None = None
 
     async def follow(self) -> None:
-        """Connect, ask, and wait for the end of the connection."""
+        """Connect, send the request, and wait for the end of the connection."""
         host, _, port = self._job["address"].rpartition(":")
         configuration = QuicConfiguration(
-            is_client=True,
-            alpn_protocols=H3_ALPN,
-            server_name=host,
-            idle_timeout=self._job["idle_timeout_s"],
+            is_client=True, alpn_protocols=H3_ALPN, server_name=host, idle_timeout=self._job["idle_timeout_s"]
         )
         configuration.load_verify_locations(cadata=self._job["authority"].encode())
-        client = Client(QuicConnection(configuration=configuration), self._receipts)
-        outlet = Outlet(client)
+        client = QuicClient(QuicConnection(configuration=configuration), self._receiver)
+        transport = MovableTransport(client)
         is_bound = self._job["binds"] or self._job["variant"] == "quic-rebind"
-        outlet.bind(self._job["old"] if is_bound else _ANY)
-        client.connection_made(outlet)
+        transport.bind(self._job["old"] if is_bound else _ANY)
+        client.connection_made(transport)
         client.connect((host, int(port)))
         await client.wait_connected()
-        self._receipts.connections += 1
-        self._client, self._outlet = client, outlet
-        client.ask(self._job["address"])
+        self._receiver.connections += 1
+        self._client, self._transport = client, transport
+        client.request(self._job["address"])
         await client.wait_closed()
 
-    def moved(self, address: str) -> None:
-        """Do what the way does when the system says that there is a new address."""
+    def move(self, address: str) -> None:
+        """Do what the variant does when the system says that there is a new address."""
         variant = self._job["variant"]
-        if variant == "quic" or self._client is None or self._outlet is None:
+        if variant == "quic" or self._client is None or self._transport is None:
             return
         if variant == "quic-rebind" or self._job["binds"]:
-            self._outlet.bind(address)
+            self._transport.bind(address)
         if variant == "quic-rebind":
             self._client.change_connection_id()
         else:
             self._pinging = asyncio.ensure_future(self._client.ping())
-
-
-if __name__ == "__main__":
-    sys.exit(clients.run(OverQuic))

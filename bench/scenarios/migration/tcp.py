@@ -1,56 +1,52 @@
-"""`python -m bench.scenarios.migration.tcp`: the answer by SSE, WebSocket or polls, timed or not."""
+"""Follows the answer over TCP: by SSE, WebSocket or polls, with a time-out or without."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 
-from bench.scenarios.migration import clients
-from bench.scenarios.migration.receipts import Receipts
+from bench.scenarios.client.session import open_session
+from bench.scenarios.migration.clients import TokenReceiver
 
 _AGAIN_S = 0.05
 """Between two attempts to connect, while there is no network."""
 
 
-class OverTcp:
-    """Follows the answer over TCP; comes back where a connection ended, with what it has got so far."""
+class TcpFollower:
+    """Follows the answer over TCP; connects again where a connection ended, and goes on from what it has."""
 
-    def __init__(self, job: dict[str, Any], receipts: Receipts) -> None:
+    def __init__(self, job: dict[str, Any], receiver: TokenReceiver) -> None:
         kind, suffix, _ = job["variant"].partition("-timeout")
         self._follow = {"sse": self._events, "websocket": self._socket, "keep-alive": self._polls}[kind]
         self._timeout_s: float | None = job["timeout_s"] if suffix else None
         self._url = f"http://{job['address']}"
         self._source: str | None = job["old"] if job["binds"] else None
         self._binds: bool = job["binds"]
-        self._receipts = receipts
+        self._receiver = receiver
 
-    def moved(self, address: str) -> None:
-        """Take note of the new address: whoever connects from now on does it from there."""
+    def move(self, address: str) -> None:
+        """Connect from the new address from now on."""
         if self._binds:
             self._source = address
 
     async def follow(self) -> None:
         """Follow until the answer is whole."""
-        while not self._receipts.whole.is_set():
+        while not self._receiver.whole.is_set():
             try:
                 async with self._session() as session:
                     await self._follow(session)
             except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-                self._receipts.ends.append(type(error).__name__)
+                self._receiver.ends.append(type(error).__name__)
                 await asyncio.sleep(_AGAIN_S)
 
     def _session(self) -> aiohttp.ClientSession:
         trace = aiohttp.TraceConfig()
         trace.on_connection_create_end.append(self._connected)
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(local_addr=None if self._source is None else (self._source, 0)),
-            timeout=aiohttp.ClientTimeout(total=None),
-            trace_configs=[trace],
-        )
+        source = None if self._source is None else (self._source, 0)
+        return open_session(connector=aiohttp.TCPConnector(local_addr=source), trace_configs=[trace])
 
     async def _connected(
         self,
@@ -58,38 +54,34 @@ class OverTcp:
         context: SimpleNamespace,
         params: aiohttp.TraceConnectionCreateEndParams,
     ) -> None:
-        self._receipts.connections += 1
+        self._receiver.connections += 1
 
     async def _events(self, session: aiohttp.ClientSession) -> None:
-        self._receipts.again()
+        self._receiver.restart()
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._timeout_s, sock_read=self._timeout_s)
-        headers = {"Last-Event-ID": str(self._receipts.last)}
-        async with session.get(f"{self._url}/events", headers=headers, timeout=timeout) as answer:
-            answer.raise_for_status()
-            async for data in answer.content.iter_any():
-                self._receipts.feed(data)
+        headers = {"Last-Event-ID": str(self._receiver.last)}
+        async with session.get(f"{self._url}/events", headers=headers, timeout=timeout) as response:
+            response.raise_for_status()
+            async for data in response.content.iter_any():
+                self._receiver.feed(data)
 
     async def _socket(self, session: aiohttp.ClientSession) -> None:
-        since = self._receipts.last
+        since = self._receiver.last
         async with session.ws_connect(
             f"{self._url}/socket?since={since}", heartbeat=self._timeout_s, compress=0
         ) as socket:
             async for frame in socket:
                 if frame.type is not aiohttp.WSMsgType.TEXT:
                     break  # no pong came in time
-                self._receipts.take(int(str(frame.data).partition(" ")[0]))
-            if not self._receipts.whole.is_set():
-                self._receipts.ends.append(f"close {socket.close_code}")
+                self._receiver.receive(int(str(frame.data).partition(" ")[0]))
+            if not self._receiver.whole.is_set():
+                self._receiver.ends.append(f"close {socket.close_code}")
 
     async def _polls(self, session: aiohttp.ClientSession) -> None:
         timeout = aiohttp.ClientTimeout(total=self._timeout_s)
-        while not self._receipts.whole.is_set():
-            url = f"{self._url}/token?since={self._receipts.last}"
-            async with session.get(url, timeout=timeout) as answer:
-                answer.raise_for_status()
-                for number in (await answer.text()).split():
-                    self._receipts.take(int(number))
-
-
-if __name__ == "__main__":
-    sys.exit(clients.run(OverTcp))
+        while not self._receiver.whole.is_set():
+            url = f"{self._url}/token?since={self._receiver.last}"
+            async with session.get(url, timeout=timeout) as response:
+                response.raise_for_status()
+                for number in (await response.text()).split():
+                    self._receiver.receive(int(number))

@@ -1,95 +1,79 @@
-"""The one sentence that a push run amounts to: polling against pushing, or the limits found. Pure."""
+"""The sentence of a push run: polling against pushing, or the limits that were found. Pure."""
 
 from __future__ import annotations
 
 from bench.analysis.cases import CaseTrials, Summary
-from bench.scenarios.push import rising_rate as limit
+from bench.scenarios.push import rising_rate
 
 _POLLS = ("short-poll-new", "short-poll")
 _PUSHES = ("websocket", "sse", "websocket-picows")
-"""The server that polls are answered by, first: another would not be a comparison of ways."""
+"""The server that also answers polls comes first: another one would not compare variants."""
 
 
 def conclude(summary: Summary) -> str:
-    """Say what pushing saves against polling, or where each way's limit lies and what sets it."""
-    limits = [said for row in summary.rows if (said := _limit(row)) is not None]
+    """Say what pushing saves against polling, or where each variant's limit lies and what sets it."""
+    limits = [limit for row in summary.rows if (limit := _limit(row)) is not None]
     if limits:
         return "; ".join(limits) + "."
-    poll = _first(summary, _POLLS)
-    push = _first(summary, _PUSHES)
-    parts = [
-        _cost(row) for row in (poll, summary.row("long-poll", _subject(poll, push)), push) if row is not None
-    ]
-    saved = "" if poll is None or push is None else _ratio(poll, push)
-    if not parts:
+    poll, push = _first(summary, _POLLS), _first(summary, _PUSHES)
+    subject = next((row.subject for row in (poll, push) if row is not None), None)
+    rows = [row for row in (poll, summary.row("long-poll", subject), push) if row is not None]
+    if not rows:
         return "No message was delivered."
-    return "; ".join(parts) + saved + "."
+    saved = "" if poll is None or push is None else _saving(poll, push)
+    return "; ".join(map(_cost, rows)) + saved + "."
 
 
 def _first(summary: Summary, variants: tuple[str, ...]) -> CaseTrials | None:
-    """Return the row of the first way that was measured, on the last of its subjects."""
+    """Return the row of the first variant that was measured, on the last of its subjects."""
+    measured = [row for row in summary.rows if row.value("times_ms.delay.p50") is not None]
     for variant in variants:
-        rows = [
-            row
-            for row in summary.rows
-            if row.variant == variant and row.value("times_ms.delay.p50") is not None
-        ]
+        rows = [row for row in measured if row.variant == variant]
         if rows:
             return rows[-1]
     return None
 
 
-def _subject(*rows: CaseTrials | None) -> str | None:
-    return next((row.subject for row in rows if row is not None), None)
-
-
 def _cost(row: CaseTrials) -> str:
-    late, asked = row.value("times_ms.delay.p50"), row.value("figures.requests_per_delivery")
-    if late is None or asked is None:
+    delay_ms, sent = row.value("times_ms.delay.p50"), row.value("figures.requests_per_delivery")
+    if delay_ms is None or sent is None:
         return f"{row.name} delivered nothing"
-    requests = "no request" if asked < 0.01 else f"{asked:.2g} requests"
-    return f"{row.name} brings a message after {late:,.3g} ms with {requests}"
+    requests = "no request" if sent < 0.01 else f"{sent:.2g} requests"
+    return f"{row.name} brings a message after {delay_ms:,.3g} ms with {requests}"
 
 
-def _ratio(poll: CaseTrials, push: CaseTrials) -> str:
-    pairs = [
-        (row.value("cpu_us_per_unit.backend"), row.value("bytes_per_unit.front")) for row in (poll, push)
-    ]
-    (poll_cpu, poll_bytes), (push_cpu, push_bytes) = pairs
+def _saving(poll: CaseTrials, push: CaseTrials) -> str:
+    poll_cpu, push_cpu = (row.value("cpu_us_per_unit.backend") for row in (poll, push))
+    poll_bytes, push_bytes = (row.value("bytes_per_unit.front") for row in (poll, push))
     if not poll_cpu or not push_cpu:
         return ""
-    said = f": pushing takes {push_cpu / poll_cpu:.0%} of the server CPU"
-    if poll_bytes and push_bytes:
-        said += f" and {push_bytes / poll_bytes:.0%} of the bytes"
-    return said
+    cpu = f": pushing takes {push_cpu / poll_cpu:.0%} of the server CPU"
+    return cpu + (f" and {push_bytes / poll_bytes:.0%} of the bytes" if poll_bytes and push_bytes else "")
 
 
 def _limit(row: CaseTrials) -> str | None:
-    rate = row.value("figures.limit_per_s")
-    reached = row.value("figures.limit_reached")
+    rate, reached = row.value("figures.limit_per_s"), row.value("figures.limit_reached")
     if reached is None or (rate is None and not reached):
-        return None  # nobody looked for it, or not long enough
+        return None  # not looked for, or not long enough
     if rate is None:
-        return f"{row.name} was late at the first rate already: {_why(row)}"
-    said = f"{row.name} carries {rate:,.0f} messages/s with p99 below {limit.LATE_MS:g} ms"
-    if not reached:
-        return f"{said}, and was not driven further"
-    return f"{said}; beyond that {_why(row)}"
+        return f"{row.name} was late at the first rate already: {_bottleneck(row)}"
+    limit = f"{row.name} carries {rate:,.0f} messages/s with p99 below {rising_rate.LATE_MS:g} ms"
+    return f"{limit}; beyond that {_bottleneck(row)}" if reached else f"{limit}, and was not driven further"
 
 
-def _why(row: CaseTrials) -> str:
-    """Name what was full in the step that was too much."""
-    used = {
-        "the clients": row.value("figures.cores_at_limit_client"),
-        row.subject: row.value("figures.cores_at_limit_proxy") if row.subject != "direct" else None,
-        "the server": row.value("figures.cores_at_limit_backend"),
-    }
-    known = {who: cores for who, cores in used.items() if cores is not None}
-    told = ", ".join(f"{who} {cores:.2f}" for who, cores in known.items())
-    full = [who for who, cores in known.items() if cores >= limit.FULL]
+def _bottleneck(row: CaseTrials) -> str:
+    """Return what was full in the step that was too much."""
+    roles = {"the clients": "client", row.subject: "proxy", "the server": "backend"}
+    roles.pop("direct", None)
+    values = {name: row.value(f"figures.cores_at_limit_{role}") for name, role in roles.items()}
+    used = {name: cores for name, cores in values.items() if cores is not None}
+    figures = ", ".join(f"{name} {cores:.2f}" for name, cores in used.items())
+    full = [name for name, cores in used.items() if cores >= rising_rate.FULL]
     if full:
-        return f"{' and '.join(full)} had no core left to use ({told} cores)"
-    behind = {who: cores for who, cores in known.items() if who != "the clients"}
-    if len(behind) == 2 and sum(behind.values()) >= limit.FULL:
-        return f"{' and '.join(behind)} had filled the core that they share ({told} cores)"
-    return f"no role had used up a core ({told} cores): bursts, or other work on this machine, made it late"
+        return f"{' and '.join(full)} had no core left to use ({figures} cores)"
+    behind = {name: cores for name, cores in used.items() if name != "the clients"}
+    if len(behind) == 2 and sum(behind.values()) >= rising_rate.FULL:
+        return f"{' and '.join(behind)} had filled the core that they share ({figures} cores)"
+    return (
+        f"no role had used up a core ({figures} cores): bursts, or other work on this machine, made it late"
+    )

@@ -7,24 +7,23 @@ from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.plan.run_plan import Mode
 from bench.plan.scenario_plan import Case
-from bench.scenarios.push import conclusion
-from bench.scenarios.push import figures as account
+from bench.scenarios.push.conclusion import conclude
+from bench.scenarios.push.figures import compute_figures
 from bench.scenarios.push.settings import SPARE_CONNECTIONS, PushSettings, jobs
 from bench.subjects.subject import Traffic
 
 _LONG = ("sse", "long-poll")
-"""The ways whose responses are long in coming, or never end."""
+"""The variants whose responses are held, or never end."""
 _SOCKETS = ("websocket", "websocket-picows")
 _LONGEST_S = 120.0
 """How long a rising rate may take: more steps than any machine gets through."""
 
 
 def perform(testbed: Testbed, case: Case, settings: PushSettings) -> Figures:
-    """Let one publisher and all subscribers play one way, and add up what was delivered."""
-    kind = "picows_server" if case.variant == "websocket-picows" else "server"
-    server = testbed.start_server(
-        f"backends.scenarios.push.{kind}", "--drop-every", str(settings.drop_every_s)
-    )
+    """Run one publisher and all subscribers of a variant, and count what was delivered."""
+    module = "picows_server" if case.variant == "websocket-picows" else "server"
+    flags = ("--drop-every", str(settings.drop_every_s))
+    server = testbed.start_server(f"backends.scenarios.push.{module}", *flags)
     address = testbed.start_proxy(server.addresses)
     testbed.start_clients("bench.scenarios.push.clients", list(jobs(settings, case.variant, address)))
     if settings.browser:
@@ -34,11 +33,11 @@ def perform(testbed: Testbed, case: Case, settings: PushSettings) -> Figures:
         result = testbed.run(settings.warmup_s, None, _LONGEST_S)
     else:
         result = testbed.run(settings.warmup_s, settings.duration_s)
-    return account.figures(result, settings, result.done[-1] if settings.browser else None)
+    return compute_figures(result, settings)
 
 
 def proxy_setup(case: Case, settings: PushSettings) -> ProxySetup:
-    """Ask for new connections where each request has one, and for what is held or never ends."""
+    """Request new connections where each request has one, and streams where responses are held."""
     return ProxySetup(
         settings.subscribers + SPARE_CONNECTIONS,
         Mode.SHORT if case.variant == "short-poll-new" else Mode.KEEPALIVE,
@@ -47,10 +46,10 @@ def proxy_setup(case: Case, settings: PushSettings) -> ProxySetup:
 
 
 def refuse(case: Case, settings: PushSettings) -> str | None:
-    """Refuse a browser where there is none, and where it has no such way."""
+    """Refuse a browser where there is none, and variants that its page cannot follow."""
     if not settings.browser:
         return None
-    from bench.scenarios.client import browser  # noqa: PLC0415 - only for those who ask for it
+    from bench.scenarios.client import browser  # noqa: PLC0415 - only where it is asked for
 
     if case.variant not in ("sse", "websocket"):
         return "a browser's page follows by sse or websocket; leave out --set browser=true"
@@ -98,7 +97,7 @@ SCENARIO = Scenario(
         ),
     ),
     perform=perform,
-    conclude=conclusion.conclude,
+    conclude=conclude,
     proxy_setup=proxy_setup,
     refuse=refuse,
     brief={

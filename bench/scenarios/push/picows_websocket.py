@@ -4,44 +4,39 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
-from bench.scenarios.push.subscribers import Crowd
+from bench.scenarios.client import websocket
+from bench.scenarios.push.subscribers import SubscriberGroup
 
 if TYPE_CHECKING:
     from picows.picows import WSCloseHandshake
 
-_HANDSHAKE_S = 30.0
-"""Thousands shake hands at once: picows' own 5 s are for one."""
 
-
-class Listener(WSListener):
+class PicowsSubscriber(WSListener):
     """One subscriber. States: away, connected, closed."""
 
-    def __init__(self, who: int, crowd: Crowd) -> None:
-        self._who = who
-        self._crowd = crowd
+    def __init__(self, number: int, group: SubscriberGroup) -> None:
+        self._number = number
+        self._group = group
         self._transport: WSTransport | None = None
         self._is_closed = False
-        self._take = crowd.got.take
+        self._receive = group.counts.receive
 
     def connect(self) -> None:
         """Connect, and follow from where it is."""
-        self._crowd.spawn(self._connect())
+        self._group.spawn(self._connect())
 
     async def _connect(self) -> None:
-        crowd = self._crowd
-        crowd.got.asked()
-        url = f"ws://{crowd.job.address}/socket?since={crowd.got.last[self._who]}"
-        limit = crowd.job.frame_limit_bytes
+        group = self._group
+        group.counts.count_request()
+        url = f"ws://{group.job.address}/socket?since={group.counts.last[self._number]}"
         try:
-            await ws_connect(
-                lambda: self, url, max_frame_size=limit, websocket_handshake_timeout=_HANDSHAKE_S
-            )
-        except (WSError, OSError, TimeoutError):
-            crowd.again(self, refused=True)
+            await websocket.connect(self, url, max_frame_size=group.job.frame_limit_bytes)
+        except OSError:
+            group.reconnect(self, refused=True)
 
-    def read_on(self) -> None:
+    def resume_reading(self) -> None:
         """Read again."""
         if self._transport is not None:
             self._transport.underlying_transport.resume_reading()
@@ -53,24 +48,27 @@ class Listener(WSListener):
             self._transport.disconnect(graceful=False)
 
     def on_ws_connected(self, transport: WSTransport) -> None:
+        """Stop reading, if it is to be stalled."""
         self._transport = transport
-        if self._crowd.stalls(self._who):
+        if self._group.is_stalled(self._number):
             transport.underlying_transport.pause_reading()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Receive a message."""
         if frame.msg_type == WSMsgType.TEXT:
             number, _, text = frame.get_payload_as_bytes().partition(b" ")
-            self._take(self._who, int(number), text)
+            self._receive(self._number, int(number), text)
         elif frame.msg_type == WSMsgType.CLOSE:
             transport.disconnect()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """Connect again, unless it is over or a message was too large."""
         self._transport = None
         handshake = cast("WSCloseHandshake | None", transport.close_handshake)  # None: it ended without one
         sent = None if handshake is None else handshake.sent
         if self._is_closed:
             return
         if sent is not None and sent.code == WSCloseCode.MESSAGE_TOO_BIG:
-            self._crowd.got.outgrown(self._who)  # it would be so again
+            self._group.counts.count_too_large(self._number)  # it would be so again
         else:
-            self._crowd.again(self)
+            self._group.reconnect(self)

@@ -1,21 +1,20 @@
-"""The publisher: when each message is due, and how it is handed to the server."""
+"""The publisher: when each message is due, and how it is sent to the server."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic_ns
 
-import aiohttp
+from bench.scenarios.client.process import ClientControl, Go
+from bench.scenarios.client.session import open_session
+from bench.scenarios.push import rising_rate
+from bench.scenarios.push.subscribers import END, PushJob
 
-from bench.scenarios.client.process import Control, Go
-from bench.scenarios.push import rising_rate as limit
-from bench.scenarios.push.subscribers import Job
-from bench.scenarios.push.tally import END
-
-Hand = Callable[[bytes], Awaitable[None]]
-"""Hands the text of a message to the server and waits until it has it."""
+Send = Callable[[bytes], Awaitable[None]]
+"""Sends the text of a message to the server and waits until it has it."""
 
 
 @dataclass(slots=True)
@@ -29,50 +28,44 @@ class Published:
 
 def dues(start_ns: int, per_s: float) -> Iterator[int]:
     """Yield when messages are due, evenly, from one interval after the start on."""
-    turn = 0
-    while True:
-        turn += 1
+    for turn in itertools.count(1):
         yield start_ns + round(turn / per_s * 1e9)
 
 
 @asynccontextmanager
-async def by_post(job: Job) -> AsyncIterator[Hand]:
+async def by_post(job: PushJob) -> AsyncIterator[Send]:
     """Publish by a request for each message, on one kept connection."""
-    timeout = aiohttp.ClientTimeout(total=None)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
+    async with open_session() as session:
 
-        async def hand(text: bytes) -> None:
-            async with session.post(f"http://{job.address}/publish", data=text) as answer:
-                answer.raise_for_status()
+        async def send(text: bytes) -> None:
+            async with session.post(f"http://{job.address}/publish", data=text) as response:
+                response.raise_for_status()
 
-        yield hand
+        yield send
 
 
 @asynccontextmanager
-async def by_socket(job: Job) -> AsyncIterator[Hand]:
+async def by_socket(job: PushJob) -> AsyncIterator[Send]:
     """Publish by a WebSocket message that is answered."""
-    timeout = aiohttp.ClientTimeout(total=None)
-    async with (
-        aiohttp.ClientSession(timeout=timeout) as session,
-        session.ws_connect(f"http://{job.address}/publish", compress=0, max_msg_size=0) as socket,
-    ):
+    url = f"http://{job.address}/publish"
+    async with open_session() as session, session.ws_connect(url, compress=0, max_msg_size=0) as socket:
 
-        async def hand(text: bytes) -> None:
+        async def send(text: bytes) -> None:
             await socket.send_str(text.decode())
             await socket.receive_str()
 
-        yield hand
+        yield send
 
 
 class Publisher:
     """Publishes in one trial, at one rate or at a rising one."""
 
-    def __init__(self, job: Job, go: Go, control: Control, hand: Hand) -> None:
-        self._job, self._go, self._control, self._hand = job, go, control, hand
+    def __init__(self, job: PushJob, go: Go, control: ClientControl, send: Send) -> None:
+        self._job, self._go, self._control, self._send = job, go, control, send
         self._filling = b" " + b"x" * job.message_bytes if job.message_bytes else b""
         self.published = Published()
 
-    async def steadily(self) -> None:
+    async def publish_steadily(self) -> None:
         """Publish at the rate of the job from the middle of the warm-up until the window ends."""
         go = self._go
         assert go.end_ns is not None, "a steady rate has an end"
@@ -83,12 +76,12 @@ class Publisher:
                 break
             await self._publish(due_ns)
 
-    async def ever_faster(self, is_too_much: Callable[[int], bool]) -> None:
+    async def publish_ever_faster(self, is_too_much: Callable[[int], bool]) -> None:
         """Raise the rate step by step until a step was too much, or it falls behind by a whole step."""
         job, go = self._job, self._go
         assert job.step_s is not None, "a rising rate has steps"
         current = 0
-        for step, due_ns in limit.rising(go.window_ns, job.step_s, job.messages_per_s):
+        for step, due_ns in rising_rate.rising(go.window_ns, job.step_s, job.messages_per_s):
             if step > current:
                 if is_too_much(current):
                     break
@@ -98,13 +91,13 @@ class Publisher:
             await self._publish(due_ns)
             self.published.steps[step] = self.published.steps.get(step, 0) + 1
 
-    async def end(self) -> None:
+    async def publish_last(self) -> None:
         """Publish the last message."""
-        await self._hand(b"%d %b" % (monotonic_ns(), END))
+        await self._send(b"%d %b" % (monotonic_ns(), END))
         self.published.total += 1
 
     async def _publish(self, due_ns: int) -> None:
-        """Publish one message; it bears the moment at which it was due, so that no wait goes uncounted."""
-        await self._hand(b"%d%b" % (due_ns, self._filling))
+        """Publish one message; it carries the moment at which it was due, so that no wait goes uncounted."""
+        await self._send(b"%d%b" % (due_ns, self._filling))
         self.published.total += 1
         self.published.window += self._go.is_in_window(due_ns)

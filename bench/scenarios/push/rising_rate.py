@@ -1,4 +1,4 @@
-"""A rising rate and its limit: what is due when, which steps were kept, which cores were full then. Pure."""
+"""A rising rate and its limit: what is due when, which steps were sustained, which cores were full. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def rising(window_ns: int, step_s: float, per_s: float) -> Iterator[tuple[int, i
             yield step, begin_ns + round(place / rate * 1e9)
 
 
-class Step(NamedTuple):
+class RateStep(NamedTuple):
     """One step of a rising rate."""
 
     due: int
@@ -47,7 +47,7 @@ class Step(NamedTuple):
         return histogram.percentiles_ms(self.delays_us).p99
 
     @property
-    def is_kept(self) -> bool:
+    def is_sustained(self) -> bool:
         """Return whether all of it was published, and came in time."""
         return self.published == self.due and not is_late(self.delays_us)
 
@@ -58,11 +58,11 @@ def is_late(delays_us: Mapping[int, int]) -> bool:
     return p99_ms is None or p99_ms > LATE_MS
 
 
-def kept(steps: Sequence[Step], subscribers: int, step_s: float) -> tuple[int, float | None]:
-    """Return how many steps from the first on were kept, and the deliveries per second of the last one."""
+def sustained(steps: Sequence[RateStep], subscribers: int, step_s: float) -> tuple[int, float | None]:
+    """Return how many steps from the first on were sustained, and the deliveries per second of the last."""
     count, rate = 0, None
     for step in steps:
-        if not step.is_kept:
+        if not step.is_sustained:
             break  # a publisher that fell behind by a whole step left the rest of it
         count, rate = count + 1, step.published * subscribers / step_s
     return count, rate

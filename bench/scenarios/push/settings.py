@@ -1,4 +1,4 @@
-"""What the push scenario lets be set, and the jobs that follow from it. Pure."""
+"""The settings of the push scenario, and the jobs of its client processes. Pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any
 
 from bench.errors import PlanError
 from bench.experiment.definition import Settings
-from bench.scenarios.push.subscribers import Job
 
 SPARE_CONNECTIONS = 64
-"""Beside one for each subscriber: the publisher's, a browser's, and those that end as others come."""
+"""Besides one for each subscriber: the publisher's, a browser's, and those that end as others come."""
 _LARGEST = 64 * 1024 * 1024
-"""Bytes of a message that the servers take (backends/scenarios/push/server.py)."""
+"""Bytes of a message that the servers accept (backends/scenarios/push/server.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,7 @@ class PushSettings(Settings):
     subscribers: int = 300
     messages_per_s: float = 1.0
     message_bytes: int = field(default=0, metadata={"least": 0})
-    """Filling beside number and moment."""
+    """Filling besides number and moment."""
     poll_every_s: float = 0.5
     retry_s: float = 0.2
     """How long after the end of its connection a subscriber connects again."""
@@ -33,7 +32,7 @@ class PushSettings(Settings):
     stalled: int = field(default=0, metadata={"least": 0})
     """Subscribers that do not read until the window ends, and then want all of it."""
     frame_limit_bytes: int = 4 * 1024 * 1024
-    """The largest WebSocket message that a subscriber takes."""
+    """The largest WebSocket message that a subscriber accepts."""
     client_processes: int = 1
     browser: bool = False
     """A headless Chromium as one more subscriber, by SSE or WebSocket."""
@@ -63,21 +62,16 @@ def jobs(settings: PushSettings, variant: str, address: str) -> Iterator[dict[st
     shares = list(_shares(settings.subscribers, settings.client_processes))
     stalled = list(_shares(settings.stalled, settings.client_processes))
     for place, share in enumerate(shares):
-        job = Job(
-            variant=variant,
-            address=address,
-            connections=share + SPARE_CONNECTIONS,
-            subscribers=share,
-            messages_per_s=settings.messages_per_s,
-            message_bytes=settings.message_bytes,
-            poll_every_s=settings.poll_every_s,
-            retry_s=settings.retry_s,
-            stalled=stalled[place],
-            frame_limit_bytes=settings.frame_limit_bytes,
-            publishes=place == 0,
-            step_s=settings.step_s if settings.find_limit else None,
-        )
-        yield dataclasses.asdict(job)
+        yield {
+            **dataclasses.asdict(settings),
+            "variant": variant,
+            "address": address,
+            "connections": share + SPARE_CONNECTIONS,
+            "subscribers": share,
+            "stalled": stalled[place],
+            "publishes": place == 0,
+            "step_s": settings.step_s if settings.find_limit else None,
+        }
 
 
 def _shares(total: int, parts: int) -> Iterator[int]:

@@ -1,21 +1,28 @@
-"""What the ways of following the feed have in common: the crowd, and what each subscriber of it can do."""
+"""What the subscribers of all variants share: their job, what they received, and when they connect.
+
+A message is `NUMBER MOMENT ...`: its number from 1 on, and the moment at which it was due; the last one
+of a trial says END after that.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from time import monotonic_ns
 from typing import Any, Protocol
 
+from bench.load.counters import TimeHistogram
 from bench.scenarios.client.process import Go
-from bench.scenarios.push.tally import Tally
 
+END = b"end"
+_NEVER_NS = 1 << 62
 _FOLD_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What one client process is told; the keys of its job."""
+class PushJob:
+    """What one client process is to do."""
 
     variant: str
     address: str
@@ -32,77 +39,164 @@ class Job:
     """Raise the rate each so many seconds until it is too much; None: keep to one rate."""
 
 
-class Follower(Protocol):
+class SubscriberCounts:
+    """Counts what reaches subscribers 0 to `count` - 1; the first `stalled` of them do not read at first."""
+
+    def __init__(
+        self, go: Go, count: int, stalled: int, step_ns: int | None, finished: Callable[[], None]
+    ) -> None:
+        self.last = [0] * count
+        """The highest number that each has."""
+        self.doubled = self.gaps = 0
+        self.requests = self.reconnects = self.refused = self.too_large = self.stalled_delivered = 0
+        self.delays = TimeHistogram()
+        self.steps: dict[int, TimeHistogram] = {}
+        """Delays by step of a rising rate."""
+        self._window_ns = go.window_ns
+        self._end_ns = _NEVER_NS if go.end_ns is None else go.end_ns
+        self._add = self.delays.add
+        self._stalled = stalled
+        self._step_ns = step_ns
+        self._left = set(range(count))
+        """Those without the last message."""
+        self._awaited = set(range(count))
+        """Those that may still receive it."""
+        self._finished = finished
+
+    def receive(self, subscriber: int, number: int, text: bytes) -> None:
+        """Count one message that reaches a subscriber now. The hot path of every client."""
+        now_ns = monotonic_ns()
+        last = self.last
+        if number != last[subscriber] + 1:
+            if number <= last[subscriber]:
+                self.doubled += 1
+                return
+            self.gaps += number - last[subscriber] - 1
+        last[subscriber] = number
+        moment, _, rest = text.partition(b" ")
+        published_ns = int(moment)
+        if rest == END:
+            self.leave(subscriber)
+        elif subscriber < self._stalled:
+            self.stalled_delivered += 1
+        elif self._window_ns <= published_ns < self._end_ns:
+            self._add(now_ns - published_ns)
+            if self._step_ns is not None:
+                step = (published_ns - self._window_ns) // self._step_ns
+                self.steps.setdefault(step, TimeHistogram()).add(now_ns - published_ns)
+
+    def leave(self, subscriber: int) -> None:
+        """Record that a subscriber expects nothing more."""
+        self._left.discard(subscriber)
+        self._expect_no_more(subscriber)
+
+    def count_too_large(self, subscriber: int) -> None:
+        """Record that a message was too large for a subscriber: it has left for good, and stays behind."""
+        self.too_large += 1
+        self._expect_no_more(subscriber)
+
+    def _expect_no_more(self, subscriber: int) -> None:
+        self._awaited.discard(subscriber)
+        if not self._awaited:
+            self._finished()
+
+    def count_request(self) -> None:
+        """Record a request that is sent now."""
+        self.requests += self._window_ns <= monotonic_ns() < self._end_ns
+
+    def fold(self) -> None:
+        """Fold the latest delays into the histograms, so that memory does not grow with the run."""
+        for times in (self.delays, *self.steps.values()):
+            times.fold()
+
+    def event(self) -> dict[str, Any]:
+        """Return all of it as the keys of a `done` event."""
+        return {
+            "delivered": self.delays.total(),
+            "doubled": self.doubled,
+            "gaps": self.gaps,
+            "behind": [self.last[subscriber] for subscriber in sorted(self._left)],
+            "requests": self.requests,
+            "reconnects": self.reconnects,
+            "refused": self.refused,
+            "too_large": self.too_large,
+            "stalled_delivered": self.stalled_delivered,
+            "delay_us": self.delays.histogram(),
+            "steps_us": {str(step): times.histogram() for step, times in sorted(self.steps.items())},
+        }
+
+
+class Subscriber(Protocol):
     """One subscriber: it connects, and again when its connection ends, until it is closed."""
 
     def connect(self) -> None:
         """Connect, and follow from where it is."""
 
-    def read_on(self) -> None:
+    def resume_reading(self) -> None:
         """Read again, where it had stopped reading."""
 
     def close(self) -> None:
         """End for good."""
 
 
-class Crowd:
+class SubscriberGroup:
     """The subscribers of one process."""
 
     def __init__(
         self,
-        job: Job,
+        job: PushJob,
         go: Go,
-        got: Tally,
-        make: Callable[[int, Crowd], Follower],
+        counts: SubscriberCounts,
+        make: Callable[[int, SubscriberGroup], Subscriber],
         tasks: asyncio.TaskGroup,
     ) -> None:
         self.job = job
-        self.got = got
+        self.counts = counts
         self.host, _, port = job.address.rpartition(":")
         self.port = int(port)
         self._go = go
-        self._followers = [make(who, self) for who in range(job.subscribers)]
-        self._group = tasks
+        self._subscribers = [make(number, self) for number in range(job.subscribers)]
+        self._task_group = tasks
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Have them connect one after another over a part of the warm-up, so that none has to be refused."""
         loop = asyncio.get_running_loop()
         span_s = (self._go.window_ns - self._go.start_ns) / 1e9 * 0.4
-        for place, follower in enumerate(self._followers):
-            loop.call_later(span_s * place / len(self._followers), follower.connect)
+        for place, subscriber in enumerate(self._subscribers):
+            loop.call_later(span_s * place / len(self._subscribers), subscriber.connect)
         loop.call_later(_FOLD_EVERY_S, self._fold)
 
     def _fold(self) -> None:
-        self.got.fold()
+        self.counts.fold()
         asyncio.get_running_loop().call_later(_FOLD_EVERY_S, self._fold)
 
-    def stalls(self, who: int) -> bool:
+    def is_stalled(self, number: int) -> bool:
         """Return whether a subscriber is one of those that do not read until the window ends."""
-        return who < self.job.stalled
+        return number < self.job.stalled
 
-    def again(self, follower: Follower, *, refused: bool = False) -> None:
+    def reconnect(self, subscriber: Subscriber, *, refused: bool = False) -> None:
         """Have a subscriber connect anew after a while: its connection ended, or there never was one."""
         if refused:
-            self.got.refused += 1
+            self.counts.refused += 1
         else:
-            self.got.reconnects += 1
-        asyncio.get_running_loop().call_later(self.job.retry_s, follower.connect)
+            self.counts.reconnects += 1
+        asyncio.get_running_loop().call_later(self.job.retry_s, subscriber.connect)
 
     def spawn(self, act: Coroutine[Any, Any, None]) -> None:
-        """Do something beside the rest, until it ends or the crowd is closed."""
-        task = self._group.create_task(act)
+        """Run a task until it ends or the group is closed."""
+        task = self._task_group.create_task(act)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def read_on(self) -> None:
-        """Let those that had stopped read again."""
-        for follower in self._followers[: self.job.stalled]:
-            follower.read_on()
+    def resume_reading(self) -> None:
+        """Have those that had stopped reading read again."""
+        for subscriber in self._subscribers[: self.job.stalled]:
+            subscriber.resume_reading()
 
     def close(self) -> None:
         """End every subscriber."""
-        for follower in self._followers:
-            follower.close()
+        for subscriber in self._subscribers:
+            subscriber.close()
         for task in tuple(self._tasks):
             task.cancel()

@@ -1,4 +1,4 @@
-"""What changed, and which subscribers have seen it. Pure: no clock."""
+"""The changes of instances, and which subscribers have seen them. Pure: no clock."""
 
 from __future__ import annotations
 
@@ -6,52 +6,56 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 Address = tuple[str, int]
-"""What tells an instance from the others of its service."""
+"""What identifies an instance of a service."""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """An instance came, or went, at a moment."""
+class InstanceChange:
+    """An instance came, or died, at a moment."""
 
     address: Address
     came: bool
     at_ns: int
 
 
-class News:
-    """The changes that somebody has yet to see."""
+class ChangeTracker:
+    """The changes that a subscriber has yet to see."""
 
     def __init__(self) -> None:
         self._followers: dict[str, set[int]] = {}
-        self._unseen: dict[str, dict[Change, set[int]]] = {}
+        self._unseen: dict[str, dict[InstanceChange, set[int]]] = {}
         self.happened = self.seen = 0
 
     @property
     def unseen(self) -> int:
         """Return how many times a change has yet to be seen."""
-        return sum(len(who) for changes in self._unseen.values() for who in changes.values())
+        return sum(len(waiting) for changes in self._unseen.values() for waiting in changes.values())
 
-    def follow(self, who: int, service: str) -> None:
-        """Have a subscriber be one of those who are to see what changes in a service."""
-        self._followers.setdefault(service, set()).add(who)
+    def follow(self, subscriber: int, service: str) -> None:
+        """Add a subscriber to those that are to see what changes in a service."""
+        self._followers.setdefault(service, set()).add(subscriber)
 
-    def add(self, service: str, change: Change) -> None:
-        """Have every follower of the service be yet to see a change."""
+    def add(self, service: str, change: InstanceChange) -> None:
+        """Add a change that every follower of the service has yet to see."""
         followers = self._followers.get(service)
         if followers:
             self.happened += 1
             self._unseen.setdefault(service, {})[change] = set(followers)
 
-    def look(
-        self, who: int, service: str, there: Collection[Address], record: Callable[[Change], None]
+    def compare(
+        self,
+        subscriber: int,
+        service: str,
+        there: Collection[Address],
+        record: Callable[[InstanceChange], None],
     ) -> None:
-        """Take what a subscriber sees of its service; `record` gets each change that is new to it."""
+        """Compare what a subscriber sees of its service; `record` receives each change that is new to it."""
         changes = self._unseen.get(service)
         if not changes:
             return
         for change, waiting in tuple(changes.items()):
-            if who in waiting and (change.address in there) is change.came:
-                waiting.discard(who)
+            if subscriber in waiting and (change.address in there) is change.came:
+                waiting.discard(subscriber)
                 self.seen += 1
                 record(change)
                 if not waiting:

@@ -2,69 +2,55 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Coroutine
-from time import monotonic_ns
 from typing import Any
 
 from bench.scenarios.client import process
-from bench.scenarios.client.process import Control, Go
-from bench.scenarios.registry.fleet import Fleet, Instance, Job, Named, Tally, service_name
+from bench.scenarios.client.process import ClientControl, Go
+from bench.scenarios.registry.fleet import (
+    Fleet,
+    Instance,
+    InstanceName,
+    RegistryCounts,
+    RegistryJob,
+    service_name,
+)
 
-_LOOK_S = 0.02
+Make = Callable[[InstanceName, int], Instance]
+Subscribe = Callable[[int, Fleet, RegistryJob, RegistryCounts], Coroutine[Any, Any, None]]
 
 
-async def act(given: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
-    """Let everybody join, beat and follow; change things in the window; wait until all changes are seen."""
-    job, tally = Job(**{key: value for key, value in given.items() if key != "command"}), Tally(go)
-    make, follow = _members(job, tally)
-    fleet = Fleet(job, tally, make)
-    for who in range(job.subscribers):
-        tally.news.follow(who, service_name(who % fleet.services))
-        fleet.spawn(follow(who, fleet, job, tally))
-    fleet.spawn(fleet.live())
+async def act(values: dict[str, Any], go: Go, control: ClientControl) -> dict[str, Any]:
+    """Have all join, beat and follow; change instances in the window; wait until all changes are seen."""
     assert go.end_ns is not None, "the window of this scenario has an end"
+    job, counts = process.read_job(RegistryJob, values), RegistryCounts(go)
+    make, subscribe = _members(job, counts)
+    fleet = Fleet(job, counts, make)
+    for number in range(job.subscribers):
+        counts.tracker.follow(number, service_name(number % fleet.services))
+        fleet.spawn(subscribe(number, fleet, job, counts))
+    fleet.spawn(fleet.run())
     if not await control.sleep_until(go.window_ns):
         fleet.spawn(fleet.change())
         await control.sleep_until(go.end_ns)
-    patient_ns = monotonic_ns() + round(job.patience_s * 1e9)
-    while tally.news.unseen and monotonic_ns() < patient_ns and not control.stopped.is_set():
-        await asyncio.sleep(_LOOK_S)
+    await process.wait_until(lambda: not counts.tracker.unseen or control.stopped.is_set(), job.patience_s)
     await fleet.stop()
-    return _told(tally)
+    return counts.event()
 
 
-def _members(
-    job: Job, tally: Tally
-) -> tuple[Callable[[Named, int], Instance], Callable[..., Coroutine[Any, Any, None]]]:
+def _members(job: RegistryJob, counts: RegistryCounts) -> tuple[Make, Subscribe]:
     """Return how an instance is made, and what a subscriber does."""
     if job.variant == "stream":
-        from bench.scenarios.registry import stream_members as streaming  # noqa: PLC0415 - its package may be missing elsewhere
+        from bench.scenarios.registry import stream_members  # noqa: PLC0415 - needs an extra of ours
 
-        return lambda named, number: streaming.Instance(named, job, tally), streaming.follow
-    from bench.scenarios.registry import http_members as requesting  # noqa: PLC0415
+        return lambda name, number: stream_members.StreamInstance(name, job, counts), stream_members.subscribe
+    from bench.scenarios.registry import http_members  # noqa: PLC0415
 
-    return lambda named, number: requesting.Instance(
-        named, requesting.manner(job, number), tally
-    ), requesting.follow
+    def make(name: InstanceName, number: int) -> Instance:
+        return http_members.HttpInstance(name, http_members.request_options(job, number), counts)
 
-
-def _told(tally: Tally) -> dict[str, Any]:
-    return {
-        "beats": tally.beats,
-        "late": tally.late,
-        "polls": tally.polls,
-        "reconnects": tally.reconnects,
-        "mistaken": tally.mistaken,
-        "errors": dict(tally.errors),
-        "changes": tally.news.happened,
-        "unseen": tally.news.unseen,
-        "beat_us": tally.beat.histogram(),
-        "came_us": tally.came.histogram(),
-        "known_us": tally.known.histogram(),
-        "went_us": tally.went.histogram(),
-    }
+    return make, http_members.subscribe
 
 
 if __name__ == "__main__":

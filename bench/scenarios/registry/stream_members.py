@@ -1,4 +1,4 @@
-"""Members of a registry as in Nacos 2.x: each beats, and is told of changes, on one connection."""
+"""Members of a registry as in Nacos 2.x: each beats, and receives changes, on one connection."""
 
 from __future__ import annotations
 
@@ -6,115 +6,70 @@ import asyncio
 import json
 from typing import Any
 
-from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from bench.scenarios.client import websocket
+from bench.scenarios.client.websocket import WebSocketConnection
+from bench.scenarios.registry.fleet import Fleet, InstanceName, RegistryCounts, RegistryJob, service_name
 
-from bench.scenarios.registry.fleet import Fleet, Job, Named, Tally, service_name
-
-_HANDSHAKE_S = 30.0
-"""Thousands join at once: picows' own 5 s are for one."""
 _BEAT = b'{"type":"HealthCheckRequest"}'
 
 
-class _Connection(WSListener):
-    """One long connection with one request at a time. States: away, connected, closed."""
-
-    def __init__(self, job: Job) -> None:
-        self._url = f"ws://{job.address}/registry"
-        self._transport: WSTransport | None = None
-        self._waiting: asyncio.Future[bytes] | None = None
-
-    async def connect(self) -> None:
-        try:
-            await ws_connect(lambda: self, self._url, websocket_handshake_timeout=_HANDSHAKE_S)
-        except (WSError, TimeoutError) as error:
-            raise ConnectionError(f"no connection: {error}") from error
-
-    async def ask(self, message: bytes) -> bytes:
-        if self._transport is None:
-            raise ConnectionError("the connection is gone")
-        self._waiting = asyncio.get_running_loop().create_future()
-        self._transport.send(WSMsgType.TEXT, message)
-        return await self._waiting
-
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        self._transport = transport
-
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type == WSMsgType.TEXT:
-            self.take(frame.get_payload_as_bytes())
-        elif frame.msg_type == WSMsgType.CLOSE:
-            transport.disconnect()
-
-    def take(self, message: bytes) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(message)
-
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self._transport = None
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_exception(ConnectionError("the connection ended before the answer came"))
-
-    @property
-    def is_connected(self) -> bool:
-        return self._transport is not None
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.disconnect(graceful=False)
-
-
-class Instance:
+class StreamInstance:
     """An instance on its own connection."""
 
-    def __init__(self, named: Named, job: Job, tally: Tally) -> None:
-        host, port = named.address
-        asked = {"type": "InstanceRequest", "serviceName": named.service, "ip": host, "port": port}
-        self._register = json.dumps(asked).encode()
-        self._connection = _Connection(job)
-        self._tally = tally
+    def __init__(self, name: InstanceName, job: RegistryJob, counts: RegistryCounts) -> None:
+        host, port = name.address
+        request = {"type": "InstanceRequest", "serviceName": name.service, "ip": host, "port": port}
+        self._register = json.dumps(request).encode()
+        self._url = _url(job)
+        self._connection = WebSocketConnection()
+        self._counts = counts
 
     async def join(self) -> None:
         """Connect and register."""
-        await self._connection.connect()
-        await self._connection.ask(self._register)
+        await websocket.connect(self._connection, self._url)
+        await self._connection.request(self._register)
 
     async def beat(self) -> None:
         """Beat; where the connection was lost, join again."""
         if not self._connection.is_connected:
-            self._tally.reconnects += 1
+            self._counts.reconnects += 1
             await self.join()
-        await self._connection.ask(_BEAT)
+        await self._connection.request(_BEAT)
 
     def die(self) -> None:
-        """End without a word: the kernel closes what a dead process had open."""
+        """End abruptly: the kernel closes what a dead process had open."""
         self._connection.close()
 
 
-class _Follower(_Connection):
-    def __init__(self, who: int, service: str, job: Job, tally: Tally) -> None:
-        super().__init__(job)
-        self._who, self._service, self._tally = who, service, tally
+class _StreamSubscriber(WebSocketConnection):
+    def __init__(self, number: int, service: str, counts: RegistryCounts) -> None:
+        super().__init__()
+        self._number, self._service, self._counts = number, service, counts
 
-    def take(self, message: bytes) -> None:
-        told: dict[str, Any] = json.loads(message)
-        if "serviceInfo" in told:
-            self._tally.listed(self._who, self._service, told["serviceInfo"])
-        if told["type"] != "NotifySubscriberRequest":
-            super().take(message)
+    def receive(self, message: bytes) -> None:
+        event: dict[str, Any] = json.loads(message)
+        if "serviceInfo" in event:
+            self._counts.receive_list(self._number, self._service, event["serviceInfo"])
+        if event["type"] != "NotifySubscriberRequest":
+            super().receive(message)
 
 
-async def follow(who: int, fleet: Fleet, job: Job, tally: Tally) -> None:
-    """Follow one service for good."""
-    service = service_name(who % fleet.services)
-    asked = json.dumps({"type": "SubscribeServiceRequest", "serviceName": service}).encode()
-    follower = _Follower(who, service, job, tally)
+async def subscribe(subscriber: int, fleet: Fleet, job: RegistryJob, counts: RegistryCounts) -> None:
+    """Follow one service until cancelled."""
+    service = service_name(subscriber % fleet.services)
+    request = json.dumps({"type": "SubscribeServiceRequest", "serviceName": service}).encode()
+    connection = _StreamSubscriber(subscriber, service, counts)
     while True:
         try:
-            if not follower.is_connected:
-                await follower.connect()
-                await follower.ask(asked)
+            if not connection.is_connected:
+                await websocket.connect(connection, _url(job))
+                await connection.request(request)
             await asyncio.sleep(job.beat_every_s)
-            await follower.ask(_BEAT)
+            await connection.request(_BEAT)
         except OSError as error:
-            tally.failed(error)
+            counts.count_error(error)
             await asyncio.sleep(job.beat_every_s / 5)
+
+
+def _url(job: RegistryJob) -> str:
+    return f"ws://{job.address}/registry"

@@ -9,7 +9,7 @@ T = TypeVar("T")
 _SLOTS = 1000
 
 
-class Wheel(Generic[T]):
+class TimerWheel(Generic[T]):
     """A turn has a number of slots; what stands in a slot is due once a turn."""
 
     def __init__(self, every_ns: int, start_ns: int) -> None:
@@ -20,13 +20,13 @@ class Wheel(Generic[T]):
         self._slot_of: dict[T, int] = {}
 
     def add(self, item: T, now_ns: int) -> None:
-        """Have an item be due a whole turn from now, and again each turn."""
+        """Make an item due a whole turn from now, and again each turn."""
         slot = (now_ns - self._start_ns) // self.slot_ns % _SLOTS
         self._slots[slot][item] = None
         self._slot_of[item] = slot
 
     def remove(self, item: T) -> None:
-        """Have an item never be due again."""
+        """Remove an item."""
         del self._slots[self._slot_of.pop(item)][item]
 
     def due(self, now_ns: int) -> Iterator[T]:

@@ -12,26 +12,26 @@ from typing import Protocol, cast
 from bench.scenarios.client import requests
 
 _HEADER = struct.Struct(">HBBQI")
-_WISH = struct.Struct(">II")
+_ARGUMENTS = struct.Struct(">II")
 _MAGIC, _TWO_WAY_REQUEST, _OK = 0xDABB, 0xC2, 20
 """Dubbo's framing (backends/scenarios/rpc/server.py), with the number of Hessian among the flags."""
 
 
-class Reach(Protocol):
-    """A way to the provider."""
+class CallChannel(Protocol):
+    """The connections of a consumer to its provider."""
 
     async def call(self, takes_ms: int, answer_bytes: int) -> None:
         """Call, and wait for the whole answer; OSError where it cannot be had."""
 
 
-class Wire(asyncio.Protocol):
+class DubboConnection(asyncio.Protocol):
     """One connection, with any number of calls under way. States: open, closed."""
 
     _transport: asyncio.Transport
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._waiting: dict[int, tuple[asyncio.Future[None], int]] = {}
+        self._pending: dict[int, tuple[asyncio.Future[None], int]] = {}
         self._last = 0
 
     def send(self, takes_ms: int, answer_bytes: int) -> asyncio.Future[None]:
@@ -40,9 +40,9 @@ class Wire(asyncio.Protocol):
             raise ConnectionError("the connection has ended")
         self._last += 1
         waiting = asyncio.get_running_loop().create_future()
-        self._waiting[self._last] = (waiting, answer_bytes)
-        head = _HEADER.pack(_MAGIC, _TWO_WAY_REQUEST, 0, self._last, _WISH.size)
-        self._transport.write(head + _WISH.pack(takes_ms, answer_bytes))
+        self._pending[self._last] = (waiting, answer_bytes)
+        head = _HEADER.pack(_MAGIC, _TWO_WAY_REQUEST, 0, self._last, _ARGUMENTS.size)
+        self._transport.write(head + _ARGUMENTS.pack(takes_ms, answer_bytes))
         return waiting
 
     def close(self) -> None:
@@ -50,9 +50,11 @@ class Wire(asyncio.Protocol):
         self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        """Complete the calls whose answers are whole."""
         buffer = self._buffer
         buffer += data
         at = 0
@@ -61,22 +63,23 @@ class Wire(asyncio.Protocol):
             end = at + _HEADER.size + length
             if len(buffer) < end:
                 break
-            self._answered(number, magic == _MAGIC and status == _OK, length)
+            self._complete(number, magic == _MAGIC and status == _OK, length)
             at = end
         if at:
             del buffer[:at]
 
     def connection_lost(self, error: Exception | None) -> None:
-        waiting, self._waiting = self._waiting, {}
+        """Fail the calls that wait."""
+        waiting, self._pending = self._pending, {}
         for future, _ in waiting.values():
             if not future.done():
                 future.set_exception(ConnectionError("the connection ended before the answer came"))
 
-    def _answered(self, number: int, is_good: bool, length: int) -> None:
-        future, expected = self._waiting.pop(number, (None, 0))
+    def _complete(self, number: int, is_good: bool, length: int) -> None:
+        future, expected = self._pending.pop(number, (None, 0))
         is_good = is_good and future is not None and length == expected
         if not is_good:
-            self.close()  # whoever else waits is told by the end of the connection
+            self.close()  # the end of the connection fails the other calls
         if future is not None and not future.done():
             if is_good:
                 future.set_result(None)
@@ -84,7 +87,7 @@ class Wire(asyncio.Protocol):
                 future.set_exception(ConnectionError("the answer is not the one that was called for"))
 
 
-class Short:
+class ShortChannel:
     """A new connection for each call, from each of the addresses in turn; the consumer closes it."""
 
     def __init__(self, address: str, sources: Sequence[str]) -> None:
@@ -94,59 +97,59 @@ class Short:
 
     async def call(self, takes_ms: int, answer_bytes: int) -> None:
         """Connect, call, and close."""
-        wire = await requests.connect(Wire, self._host, self._port, next(self._sources))
+        connection = await requests.connect(DubboConnection, self._host, self._port, next(self._sources))
         try:
-            await wire.send(takes_ms, answer_bytes)
+            await connection.send(takes_ms, answer_bytes)
         finally:
-            wire.close()
+            connection.close()
 
 
-class Pool:
-    """Connections that carry one call at a time; who finds none waits, first come first served."""
+class PoolChannel:
+    """Connections that carry one call at a time; a call that finds none waits, first come first served."""
 
-    def __init__(self, wires: Sequence[Wire]) -> None:
-        self._idle = deque(wires)
-        self._waiting: deque[asyncio.Future[Wire]] = deque()
+    def __init__(self, connections: Sequence[DubboConnection]) -> None:
+        self._idle = deque(connections)
+        self._pending: deque[asyncio.Future[DubboConnection]] = deque()
 
     async def call(self, takes_ms: int, answer_bytes: int) -> None:
-        """Wait for a connection, call on it, and hand it on."""
-        wire = self._idle.popleft() if self._idle else await self._wait()
+        """Wait for a connection, call on it, and pass it on."""
+        connection = self._idle.popleft() if self._idle else await self._wait()
         try:
-            await wire.send(takes_ms, answer_bytes)
+            await connection.send(takes_ms, answer_bytes)
         finally:
-            self._hand_on(wire)
+            self._pass_on(connection)
 
-    def _wait(self) -> asyncio.Future[Wire]:
-        waiting: asyncio.Future[Wire] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiting)
+    def _wait(self) -> asyncio.Future[DubboConnection]:
+        waiting: asyncio.Future[DubboConnection] = asyncio.get_running_loop().create_future()
+        self._pending.append(waiting)
         return waiting
 
-    def _hand_on(self, wire: Wire) -> None:
-        while self._waiting:
-            waiting = self._waiting.popleft()
+    def _pass_on(self, connection: DubboConnection) -> None:
+        while self._pending:
+            waiting = self._pending.popleft()
             if not waiting.done():
-                waiting.set_result(wire)
+                waiting.set_result(connection)
                 return
-        self._idle.append(wire)
+        self._idle.append(connection)
 
 
-class Multiplexed:
+class MultiplexedChannel:
     """One connection that carries all calls at once."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, connection: DubboConnection) -> None:
+        self._connection = connection
 
     async def call(self, takes_ms: int, answer_bytes: int) -> None:
-        """Call beside the others."""
-        await self._wire.send(takes_ms, answer_bytes)
+        """Call besides the others."""
+        await self._connection.send(takes_ms, answer_bytes)
 
 
-async def reach(variant: str, address: str, sources: Sequence[str], pool: int) -> Reach:
-    """Return the way called `way`, its lasting connections made; OSError where they cannot be."""
+async def open_channel(variant: str, address: str, sources: Sequence[str], pool: int) -> CallChannel:
+    """Return the channel of a variant, its lasting connections made; OSError where they cannot be."""
     kind = variant.partition("-")[0]
     if kind == "short":
-        return Short(address, sources)
+        return ShortChannel(address, sources)
     host, _, port = address.rpartition(":")
     count = pool if kind == "pool" else 1
-    wires = [await requests.connect(Wire, host, int(port)) for _ in range(count)]
-    return Pool(wires) if kind == "pool" else Multiplexed(wires[0])
+    connections = [await requests.connect(DubboConnection, host, int(port)) for _ in range(count)]
+    return PoolChannel(connections) if kind == "pool" else MultiplexedChannel(connections[0])

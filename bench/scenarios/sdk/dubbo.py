@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from time import monotonic_ns
 from typing import Any
 
 import dubbo
 from dubbo.configs import ReferenceConfig
 
+from bench.load.counters import TimeHistogram, merge_histograms
 from bench.scenarios.client import process
-from bench.scenarios.client.process import Control, Go, Times
+from bench.scenarios.client.process import ClientControl, Go
 
 SERVICE = "bench.Echo"
 
 
-class Callers:
+class DubboCallers:
     """Calls, and how long each took; each caller has a thread, since a call waits there."""
 
-    def __init__(self, job: dict[str, Any], go: Go, control: Control) -> None:
+    def __init__(self, job: dict[str, Any], go: Go, control: ClientControl) -> None:
         host, _, port = job["address"].rpartition(":")
         self._echo = dubbo.Client(ReferenceConfig("tri", SERVICE, host=host, port=int(port))).unary("echo")
         self._body = bytes(job["answer_bytes"])
         self._go = go
         self._control = control
 
-    def call(self) -> tuple[int, int, Times]:
+    def call(self) -> tuple[int, int, TimeHistogram]:
         """Call again and again until the window ends; return how many in it were answered, and not."""
-        done, failed, times = 0, 0, Times()
+        done, failed, times = 0, 0, TimeHistogram()
         while (began_ns := monotonic_ns()) < (self._go.end_ns or 0) and not self._control.stopped.is_set():
             is_right = self._echo(self._body) == self._body
             if self._go.is_in_window(began_ns):
@@ -39,23 +38,17 @@ class Callers:
         return done, failed, times
 
 
-async def act(job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
-    """Let the callers call until the window ends."""
-    callers = await asyncio.to_thread(Callers, job, go, control)
+async def act(job: dict[str, Any], go: Go, control: ClientControl) -> dict[str, Any]:
+    """Call until the window ends."""
+    callers = await asyncio.to_thread(DubboCallers, job, go, control)
     each = await asyncio.gather(*(asyncio.to_thread(callers.call) for _ in range(job["callers"])))
-    small: dict[int, int] = {}
-    for _, _, times in each:
-        for value_us, count in times.histogram():
-            small[value_us] = small.get(value_us, 0) + count
     return {
         "done": sum(done for done, _, _ in each),
         "failed": sum(failed for _, failed, _ in each),
-        "small_us": sorted(small.items()),
-        "odd_us": [],
+        "small_us": sorted(merge_histograms(times.histogram() for _, _, times in each).items()),
+        "outlier_us": [],
     }
 
 
 if __name__ == "__main__":
-    code = process.run(act)
-    sys.stdout.flush()
-    os._exit(code)  # the client's own threads never end
+    process.run_beside_threads(act)

@@ -7,14 +7,14 @@ from typing import Any
 
 from v2 import nacos
 
-from bench.scenarios.sdk.seen import SERVICE, Seen
+from bench.scenarios.sdk.nacos import SERVICE, SeenChanges
 
 
-class Grpc:
+class GrpcMember:
     """One client of 2.x, with a connection of its own."""
 
-    def __init__(self, who: int, job: dict[str, Any]) -> None:
-        self._who = who
+    def __init__(self, number: int, job: dict[str, Any]) -> None:
+        self._number = number
         self._job = job
         self._service: Any = None
 
@@ -23,21 +23,21 @@ class Grpc:
         service = await self._connected()
         await service.register_instance(nacos.RegisterInstanceParam(service_name=SERVICE, ip=ip, port=port))
 
-    async def follow(self, seen: Seen) -> None:
-        """Have the registry tell the client of the service."""
+    async def follow(self, seen: SeenChanges) -> None:
+        """Subscribe to the service."""
         there: set[str] = set()
 
-        async def told(instances: Any) -> None:
+        async def receive(instances: Any) -> None:
             now = {instance.ip for instance in instances}
             for ip in now - there:
-                seen.take(self._who, ip, came=True)
+                seen.record(self._number, ip, came=True)
             for ip in there - now:
-                seen.take(self._who, ip, came=False)
+                seen.record(self._number, ip, came=False)
             there.clear()
             there.update(now)
 
         service = await self._connected()
-        await service.subscribe(nacos.SubscribeServiceParam(service_name=SERVICE, subscribe_callback=told))
+        await service.subscribe(nacos.SubscribeServiceParam(service_name=SERVICE, subscribe_callback=receive))
 
     async def die(self) -> None:
         """Close the connection."""
@@ -47,12 +47,12 @@ class Grpc:
 
     async def _connected(self) -> Any:
         if self._service is None:
-            folder = str(Path.home() / f"client-{self._who}")
+            directory = str(Path.home() / f"client-{self._number}")
             config = (
                 nacos.ClientConfigBuilder()
                 .server_address(self._job["address"])
-                .log_dir(folder)
-                .cache_dir(folder)
+                .log_dir(directory)
+                .cache_dir(directory)
                 .grpc_config(nacos.GRPCConfig(port_offset=0))
                 .build()
             )

@@ -9,28 +9,28 @@ from typing import Any
 import nacos
 from nacos.listener import SubscribeListener
 
-from bench.scenarios.sdk.seen import SERVICE, Beats, Seen
+from bench.scenarios.sdk.nacos import SERVICE, BeatTimes, SeenChanges
 
 
-class _Counted(nacos.NacosClient):  # type: ignore[misc, unused-ignore]
+class _BeatingClient(nacos.NacosClient):  # type: ignore[misc, unused-ignore]
     """The client, with its beats timed."""
 
-    beats: Beats
+    beats: BeatTimes
 
     def send_heartbeat(self, *arguments: Any, **named: Any) -> Any:
         began_ns = monotonic_ns()
-        answer = super().send_heartbeat(*arguments, **named)
+        response = super().send_heartbeat(*arguments, **named)
         self.beats.add(began_ns)
-        return answer
+        return response
 
 
-class Http:
+class HttpMember:
     """One client of 1.x."""
 
-    def __init__(self, who: int, job: dict[str, Any], beats: Beats) -> None:
-        self._who = who
+    def __init__(self, number: int, job: dict[str, Any], beats: BeatTimes) -> None:
+        self._number = number
         self._job = job
-        self._client = _Counted(job["address"], namespace="public")
+        self._client = _BeatingClient(job["address"], namespace="public")
         self._client.beats = beats
 
     async def register(self, ip: str, port: int) -> None:
@@ -39,17 +39,17 @@ class Http:
         add = self._client.add_naming_instance
         await asyncio.to_thread(add, SERVICE, ip, port, heartbeat_interval=every_s)
 
-    async def follow(self, seen: Seen) -> None:
+    async def follow(self, seen: SeenChanges) -> None:
         """Have the client poll the service."""
 
-        def told(event: str, instance: Any) -> None:
-            seen.take(self._who, instance.instance["ip"], came=event == "ADDED")
+        def receive(event: str, instance: Any) -> None:
+            seen.record(self._number, instance.instance["ip"], came=event == "ADDED")
 
         every_s = self._job["poll_every_s"]
-        listener = SubscribeListener(told, f"subscriber {self._who}")
+        listener = SubscribeListener(receive, f"subscriber {self._number}")
         await asyncio.to_thread(self._client.subscribe, listener, every_s, service_name=SERVICE)
 
     async def die(self) -> None:
-        """Beat no more."""
+        """Stop the beats."""
         for task in self._client.heartbeats.values():
             task.stop()

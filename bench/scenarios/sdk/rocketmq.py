@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import threading
 from time import monotonic_ns
 from typing import Any
 
 from rocketmq import ClientConfiguration, Credentials, FilterExpression, Message, Producer, SimpleConsumer
 
+from bench.load.counters import TimeHistogram, merge_histograms
 from bench.scenarios.client import process
-from bench.scenarios.client.process import Control, Go, Times
+from bench.scenarios.client.process import ClientControl, Go
 
 _BATCH = 32
 _INVISIBLE_S = 30
+_DRAIN_S = 2.0
 
 
-class Consumer:
+class RocketConsumer:
     """One consumer with a topic of its own, on a thread of its own: the client waits there."""
 
     def __init__(self, number: int, job: dict[str, Any], go: Go) -> None:
         self.topic = f"topic-{number}"
-        self.delays = Times()
+        self.delays = TimeHistogram()
         self.delivered = self.received = self.pulls = self.empty = 0
         self._go = go
         hold_s = int(job["hold_s"])
@@ -34,7 +34,7 @@ class Consumer:
         self._is_over = False
 
     def consume(self) -> None:
-        """Pull, and acknowledge, until told to stop."""
+        """Pull, and acknowledge, until `stop`."""
         self._client.startup()
         while not self._is_over:
             began_ns = monotonic_ns()
@@ -77,22 +77,17 @@ def produce(job: dict[str, Any], go: Go, topics: list[str]) -> tuple[int, int]:
     return sent, published
 
 
-async def act(job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
-    """Let the consumers pull, publish until the window ends, and wait for the last messages."""
-    consumers = [Consumer(number, job, go) for number in range(job["consumers"])]
+async def act(job: dict[str, Any], go: Go, control: ClientControl) -> dict[str, Any]:
+    """Have the consumers pull, publish until the window ends, and wait for the last messages."""
+    consumers = [RocketConsumer(number, job, go) for number in range(job["consumers"])]
     for each in consumers:
         threading.Thread(target=each.consume, daemon=True).start()
     sent, published = await asyncio.to_thread(produce, job, go, [each.topic for each in consumers])
-    for _ in range(100):
-        if sum(each.received for each in consumers) >= sent or control.stopped.is_set():
-            break
-        await asyncio.sleep(0.02)
+    await process.wait_until(
+        lambda: sum(each.received for each in consumers) >= sent or control.stopped.is_set(), _DRAIN_S
+    )
     for each in consumers:
         each.stop()
-    delays: dict[int, int] = {}
-    for each in consumers:
-        for value_us, count in each.delays.histogram():
-            delays[value_us] = delays.get(value_us, 0) + count
     received = sum(each.received for each in consumers)
     return {
         "published": published,
@@ -102,11 +97,9 @@ async def act(job: dict[str, Any], go: Go, control: Control) -> dict[str, Any]:
         "pulls": sum(each.pulls for each in consumers),
         "empty": sum(each.empty for each in consumers),
         "failed": 0,
-        "delay_us": sorted(delays.items()),
+        "delay_us": sorted(merge_histograms(each.delays.histogram() for each in consumers).items()),
     }
 
 
 if __name__ == "__main__":
-    code = process.run(act)
-    sys.stdout.flush()
-    os._exit(code)  # the clients' own threads may be waiting for messages
+    process.run_beside_threads(act)

@@ -1,4 +1,4 @@
-"""The ways in which an answer is streamed: what nginx is told, what the server says, what is asked. Pure."""
+"""How an answer is streamed: what nginx is told, what the server sends, what is requested. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ LONG_SILENCE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """One way: how it is told, and what it sets."""
+class StreamVariant:
+    """One variant, and what it sets."""
 
     variant: Variant
     socket: bool = False
@@ -37,7 +37,7 @@ class Manner:
         return 0.0 if self.read_timeout_s is None else LONG_SILENCE_S
 
     def applied(self, settings: SiteSettings) -> SiteSettings:
-        """Return nginx's settings with those of this way."""
+        """Return nginx's settings with those of this variant."""
         connection = "" if self.http_version == "1.1" else "close"
         return replace(
             settings,
@@ -49,25 +49,25 @@ class Manner:
         )
 
 
-MANNERS = {
-    manner.variant.name: manner
-    for manner in (
-        Manner(Variant("sse", "server-sent events, the proxy set up for streams")),
-        Manner(Variant("websocket", "the same answer by WebSocket"), socket=True),
-        Manner(Variant("sse-plain", "server-sent events, the proxy as for any request"), plain=True),
-        Manner(Variant("http10", "HTTP/1.0 upstream, buffering on (the default before 1.29.7)"),
+VARIANTS = {
+    each.variant.name: each
+    for each in (
+        StreamVariant(Variant("sse", "server-sent events, the proxy set up for streams")),
+        StreamVariant(Variant("websocket", "the same answer by WebSocket"), socket=True),
+        StreamVariant(Variant("sse-plain", "server-sent events, the proxy as for any request"), plain=True),
+        StreamVariant(Variant("http10", "HTTP/1.0 upstream, buffering on (the default before 1.29.7)"),
                http_version="1.0"),
-        Manner(Variant("http11-gzip", "HTTP/1.1, buffering on, gzip for text/event-stream"),
+        StreamVariant(Variant("http11-gzip", "HTTP/1.1, buffering on, gzip for text/event-stream"),
                http_version="1.1", gzip=True),
-        Manner(Variant("read-timeout", "proxy_read_timeout 1s, and a silence of 2 s in the answer"),
+        StreamVariant(Variant("read-timeout", "proxy_read_timeout 1s, and a silence of 2 s in the answer"),
                http_version="1.1", buffering=False, read_timeout_s=SHORT_TIMEOUT_S),
-        Manner(Variant("http10-unbuffered", "HTTP/1.0, proxy_buffering off"),
+        StreamVariant(Variant("http10-unbuffered", "HTTP/1.0, proxy_buffering off"),
                http_version="1.0", buffering=False),
-        Manner(Variant("http10-accel", "HTTP/1.0, and the server sends X-Accel-Buffering: no"),
+        StreamVariant(Variant("http10-accel", "HTTP/1.0, and the server sends X-Accel-Buffering: no"),
                http_version="1.0", no_accel=True),
-        Manner(Variant("http11", "HTTP/1.1 upstream, buffering on"), http_version="1.1"),
-        Manner(Variant("http11-gzip-unbuffered", "the same with proxy_buffering off"),
+        StreamVariant(Variant("http11", "HTTP/1.1 upstream, buffering on"), http_version="1.1"),
+        StreamVariant(Variant("http11-gzip-unbuffered", "the same with proxy_buffering off"),
                http_version="1.1", gzip=True, buffering=False),
     )
 }  # fmt: skip
-"""The ways by name: first what works everywhere, then what delays and cuts, then what mends it."""
+"""The variants by name: first what works everywhere, then what delays and cuts, then what mends it."""

@@ -1,10 +1,9 @@
-"""The server behind the proxy: an nginx that answers by itself and writes down how connections begin."""
+"""The server behind the proxy: an nginx that responds by itself and logs how connections begin."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +15,36 @@ from nginx import versions
 
 _LOG = "handshakes.log"
 _BODY = "x" * 128
-_NO_LIMIT = 1_000_000_000
+_CONF = """\
+daemon off;
+{user}worker_processes 1;
+error_log stderr error;
+pid nginx.pid;
+events {{ worker_connections 4096; }}
+http {{
+    client_body_temp_path client_body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    # A line for each connection: its first request knows how it began.
+    map $connection_requests $is_first {{ default 0; 1 1; }}
+    log_format handshake '$ssl_protocol $ssl_session_reused';
+    access_log {log} handshake if=$is_first;
+    keepalive_requests 1000000000;
+    server {{
+        listen {listen} backlog=4096;
+{tls}        location / {{ return 200 "{body}"; }}
+    }}
+}}
+"""
+_CONF_TLS = """\
+        ssl_certificate certificate.pem;
+        ssl_certificate_key key.pem;
+        ssl_protocols {version};
+        ssl_session_cache shared:sessions:10m;
+        ssl_session_timeout 1h;
+"""
 
 
 class Handshakes(NamedTuple):
@@ -44,7 +72,7 @@ class TlsBackend:
         self._log = log
 
     def handshakes(self) -> Handshakes:
-        """Return what was written down so far."""
+        """Return what was logged so far."""
         return read(self._log.read_text(encoding="ascii"))
 
 
@@ -70,39 +98,16 @@ def start(
 
 def conf(listen: str, log: Path, tls: str | None) -> str:
     """Return its configuration; `tls` is the one version that it speaks."""
-    return "\n".join(_lines(listen, log, tls)) + "\n"
-
-
-def _lines(listen: str, log: Path, tls: str | None) -> Iterator[str]:
-    yield "daemon off;"
-    if os.geteuid() == 0:
-        yield "user root;"
-    yield "worker_processes 1;"
-    yield "error_log stderr error;"
-    yield "pid nginx.pid;"
-    yield "events { worker_connections 4096; }"
-    yield "http {"
-    for module in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"):
-        yield f"    {module}_temp_path {module};"
-    # A line for each connection: its first request knows how it began.
-    yield "    map $connection_requests $is_first { default 0; 1 1; }"
-    yield "    log_format handshake '$ssl_protocol $ssl_session_reused';"
-    yield f"    access_log {log} handshake if=$is_first;"
-    yield f"    keepalive_requests {_NO_LIMIT};"
-    yield "    server {"
-    yield f"        listen {listen}{' ssl' if tls else ''} backlog=4096;"
-    if tls:
-        yield "        ssl_certificate certificate.pem;"
-        yield "        ssl_certificate_key key.pem;"
-        yield f"        ssl_protocols {tls};"
-        yield "        ssl_session_cache shared:sessions:10m;"
-        yield "        ssl_session_timeout 1h;"
-    yield f'        location / {{ return 200 "{_BODY}"; }}'
-    yield "    }"
-    yield "}"
+    return _CONF.format(
+        user="user root;\n" if os.geteuid() == 0 else "",
+        log=log,
+        listen=f"{listen} ssl" if tls else listen,
+        tls=_CONF_TLS.format(version=tls) if tls else "",
+        body=_BODY,
+    )
 
 
 def read(log: str) -> Handshakes:
-    """Return the handshakes that the lines of a log tell of; `r` stands for a resumed session."""
+    """Return the handshakes in a log; `r` stands for a resumed session."""
     kinds = Counter(line.split()[-1] if line.startswith("TLS") else "-" for line in log.splitlines())
     return Handshakes(full=kinds["."], resumed=kinds["r"], plain=kinds["-"])

@@ -1,0 +1,42 @@
+"""The settings of the http2 scenario."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bench.errors import PlanError
+from bench.experiment.definition import Settings
+
+_GENERATORS = ("h2", "h2load")
+
+
+@dataclass(frozen=True, slots=True)
+class Http2Settings(Settings):
+    """How many requests are sent at a time, what they carry, and how slow the slow response is."""
+
+    concurrent: int = 100
+    cookie_bytes: int = field(default=350, metadata={"least": 0})
+    token_bytes: int = field(default=600, metadata={"least": 0})
+    generator: str = "h2"
+    """Whose clients: h2 (ours, with httptools and h2), or h2load for a second opinion."""
+    slow_ms: float = 200.0
+    slow_every_s: float = 0.5
+    warmup_s: float = 0.5
+    duration_s: float = 4.0
+
+    def check(self) -> None:
+        """Raise PlanError where a value makes no sense."""
+        Settings.check(self)
+        if self.generator not in _GENERATORS:
+            known = ", ".join(_GENERATORS)
+            raise PlanError(f"plan: settings.generator = {self.generator!r} is not one of {known}")
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """Return the header fields of every request: what a browser that is logged in sends."""
+        return [
+            ("user-agent", "bench/1 (a browser says much more)"),
+            ("accept", "application/json"),
+            ("cookie", "session=" + "c" * self.cookie_bytes),
+            ("authorization", "Bearer " + "t" * self.token_bytes),
+        ]

@@ -1,0 +1,57 @@
+"""The sentence of a registry run. Pure."""
+
+from __future__ import annotations
+
+from bench.analysis.cases import CaseTrials, Summary
+
+_LOST_SHARE = 0.05
+"""Of the instances: where more are taken for dead than this, the other figures mean little."""
+_SDK_VERSIONS = {"sdk-1": "1.x", "sdk-2": "2.x"}
+
+
+def conclude(summary: Summary) -> str:
+    """Say what the registry spends in each variant, and how soon a death and a newcomer are seen."""
+    subject = summary.subjects[0]
+    short = summary.value("figures.cores", "http-short", subject)
+    rows = [row for row in summary.of_subject(subject) if row.variant not in _SDK_VERSIONS]
+    parts = [part for row in rows if (part := _lost(row) or _cost(row, short)) is not None]
+    instances = summary.value("figures.instances", summary.rows[0].variant) or 0
+    sentences = [f"With {instances:,.0f} instances {'; '.join(parts)}."] if parts else []
+    return " ".join(sentences + _conclude_sdk(summary))
+
+
+def _lost(row: CaseTrials) -> str | None:
+    """Return how a variant lost track of its instances; None where it did not."""
+    false_dead, instances = (row.value(f"figures.{name}") or 0 for name in ("false_dead", "instances"))
+    if false_dead <= _LOST_SHARE * instances:
+        return None
+    return f"{row.variant} loses hold of them: it took living ones for dead {false_dead:,.0f} times"
+
+
+def _cost(row: CaseTrials, short: float | None) -> str | None:
+    """Return what a variant takes, `short` being the cores of http-short; None where that is not known."""
+    cores, death_ms = row.value("figures.cores"), row.value("times_ms.death_seen.p50")
+    newcomer_ms = row.value("times_ms.newcomer_seen.p50")
+    if cores is None or death_ms is None or newcomer_ms is None:
+        return None
+    ratio = f" ({short / cores:.2g}x less)" if short and cores and row.variant != "http-short" else ""
+    seen = f"a death after {_format_time(death_ms)} and a newcomer after {_format_time(newcomer_ms)}"
+    return f"{row.variant} takes {cores:.2g} cores of the registry{ratio}, and its subscribers see {seen}"
+
+
+def _conclude_sdk(summary: Summary) -> list[str]:
+    """Return the sentence on Nacos's own clients, where they were there."""
+    opened = {
+        version: summary.value("hops.front.opened", variant) or summary.value("hops.front.accepted", variant)
+        for variant, version in _SDK_VERSIONS.items()
+    }
+    known = [
+        f"{count:,.0f} connections of its client of {version}" for version, count in opened.items() if count
+    ]
+    counts = [summary.value("figures.instances", variant) for variant in _SDK_VERSIONS]
+    instances = next(filter(None, counts), 0)
+    return [f"Nacos's own clients, {instances:,.0f} of them: {', '.join(known)}."] if known else []
+
+
+def _format_time(time_ms: float) -> str:
+    return f"{time_ms / 1000:.2g} s" if time_ms >= 1000 else f"{time_ms:.3g} ms"

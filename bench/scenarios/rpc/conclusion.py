@@ -1,0 +1,37 @@
+"""The sentence of an rpc run. Pure."""
+
+from __future__ import annotations
+
+from bench.analysis.cases import Summary
+
+_OUTLIERS = {"slow": "slow calls", "large": "large answers"}
+_CONNECTIONS = {"multiplexed": "on one connection", "pool": "in a pool", "ordered": "in order"}
+
+
+def conclude(summary: Summary) -> str:
+    """Say how fast each variant is, and what slow calls and large answers do to the others."""
+    parts = _compare_rates(summary)
+    for kind, name in _OUTLIERS.items():
+        times = {
+            where: summary.value("times_ms.small.p99", f"{variant}-{kind}")
+            for variant, where in _CONNECTIONS.items()
+        }
+        known = [f"{time_ms:,.2g} ms {where}" for where, time_ms in times.items() if time_ms is not None]
+        if known:
+            parts.append(f"beside {name}, 99 % of small calls take at most {', '.join(known)}")
+    sentences = ["; ".join(parts) + "."] if parts else []
+    held = summary.value("figures.held", "sdk")
+    if held is not None:
+        sentences.append(f"Dubbo's own callers share {held:,.0f} connection{'s'[: held != 1]}.")
+    return " ".join(sentences) or "No two ways can be compared."
+
+
+def _compare_rates(summary: Summary) -> list[str]:
+    variants = ("short", "pool", "multiplexed")
+    short, pool, one = (summary.value("figures.calls_per_s", variant) for variant in variants)
+    if not (short and pool and one):
+        return []
+    return [
+        f"One multiplexed connection serves {one / short:.2g}x the calls of a connection for each call"
+        f" ({one:,.0f} against {short:,.0f} per second), and {one / pool:.2g}x those of a pool"
+    ]
