@@ -44,7 +44,7 @@ def count(value: float) -> str:
 
 
 def rate(value: float) -> str:
-    """Return a rate per second as people say it: `11,300/s`, `480/s`, `3.2/s`."""
+    """Return a rate per second with its unit: `11,300/s`, `480/s`, `3.2/s`."""
     return f"{value:,.0f}/s" if value >= 10 else f"{value:.1f}/s"
 
 

@@ -73,7 +73,12 @@ _MOST_REQUESTS = 1000
     type=click.Choice(["auto", "1.1", "2"]),
     help="HTTP version of the clients; auto: 2 where a listener says so, else 1.1.",
 )
-@option("--load", heading=Heading.LOAD, is_flag=True, help="Measure what it costs beside its repaired self.")
+@option(
+    "--load",
+    heading=Heading.LOAD,
+    is_flag=True,
+    help="Measure what it costs compared with its repaired self.",
+)
 @option(
     "--duration",
     "-d",
@@ -131,7 +136,7 @@ def prove_command(
 ) -> None:
     """Run an nginx configuration in front of backends that count, and hold what check says against it.
 
-    A copy runs in a lab, without root, with every address, file and log replaced; what was changed is said.
+    A copy runs in a lab, without root, with every address, file and log replaced; what was changed is listed.
     Exit 1 if check and traffic disagree, if nginx refuses the copy, or if nothing could be proven; 2 if the
     configuration cannot be read.
     """
