@@ -19,7 +19,7 @@ class Named(Protocol):
         """Return the name."""
 
 
-class Scenario(Protocol):
+class PlannedScenario(Protocol):
     """What a plan needs to know of a scenario (bench/experiment/definition.py)."""
 
     @property
@@ -82,7 +82,7 @@ class ScenarioPlan:
         return dataclasses.asdict(self)
 
 
-def build(scenario: Scenario, values: dict[str, Any]) -> ScenarioPlan:
+def build(scenario: PlannedScenario, values: dict[str, Any]) -> ScenarioPlan:
     """Return the checked plan that `values` request; PlanError names the key, the value and the remedy."""
     settings = toml.section(scenario.settings, values.get("settings", {}), "settings")
     rest = {key: value for key, value in values.items() if key not in ("settings", "scenario")}
@@ -104,7 +104,7 @@ def subject(name: str) -> run_plan.Subject:
     return run_plan.Subject(name=bare, program=program or None)
 
 
-def _check(scenario: Scenario, planned: ScenarioPlan) -> None:
+def _check(scenario: PlannedScenario, planned: ScenarioPlan) -> None:
     toml.chosen("lab", planned.lab, run_plan.LABS)
     if planned.trials < 1:
         raise PlanError(f"plan: trials = {planned.trials} must be at least 1")
