@@ -10,7 +10,7 @@ from typing import Any
 from bench.experiment.load_clients import LoadClients
 from bench.experiment.trial_result import Event
 from bench.lab import Host, Process
-from bench.observe.sampler import HostTarget
+from bench.observe.host_observer import HostTarget
 from bench.subjects.subject import RunningSubject, SubjectCounts
 
 _COUNT_TIMEOUT_S = 10.0

@@ -161,7 +161,7 @@ class NginxTestbed:
             count_sockets(near, HostPorts(connects_to=ports)),
             count_sockets(far, HostPorts(listens=ports)),
         )
-        return SocketCounts(nginx.time_wait, backend.time_wait, nginx.moving + backend.moving)
+        return SocketCounts(nginx.time_wait, backend.time_wait, nginx.in_transition + backend.in_transition)
 
 
 def _sum(counts: Iterable[BackendCounts]) -> BackendCounts:
