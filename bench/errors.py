@@ -6,27 +6,39 @@
       RoleError       a process did not come up, or ended when it should not
       LabError        the machine does not allow what a lab needs
 
-What the subject did (an exchange's error), what we warning (a warning) and what a configuration gets
+What the subject did (an exchange's error), what we doubt (a warning) and what a configuration gets
 wrong (a finding) are data, and live elsewhere.
 """
 
 from __future__ import annotations
 
+from enum import IntEnum
 from pathlib import Path
 from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """How a command ends."""
+
+    OK = 0
+    FINDINGS = 1
+    """Findings, an invalid run, or a condition that holds."""
+    MISUSE = 2
+    ENVIRONMENT = 3
+    INTERRUPTED = 130
 
 
 class BenchError(Exception):
     """The work cannot go on; `str()` is the one line that a person reads."""
 
-    exit_code: ClassVar[int] = 3
-    """The exit code of the command: 2 misuse, 3 the environment failed."""
+    exit_code: ClassVar[ExitCode] = ExitCode.ENVIRONMENT
+    """The exit code of the command."""
 
 
 class PlanError(BenchError):
     """A flag, a plan key or a value makes no sense."""
 
-    exit_code = 2
+    exit_code = ExitCode.MISUSE
 
 
 class ResultsError(BenchError):
@@ -35,7 +47,7 @@ class ResultsError(BenchError):
     `line` counts from 1; None where the whole file or folder is meant.
     """
 
-    exit_code = 2
+    exit_code = ExitCode.MISUSE
 
     def __init__(self, path: Path, line: int | None, reason: str) -> None:
         super().__init__(path, line, reason)
@@ -51,17 +63,17 @@ class ResultsError(BenchError):
 class RoleError(BenchError):
     """A role (client, proxy, backend) did not come up, fell silent or ended.
 
-    `role` is its name, `reason` what happened, `last_words` the last line of its stderr.
+    `role` is its name, `reason` what happened, `exit_message` the last line of its stderr.
     """
 
-    def __init__(self, role: str, reason: str, last_words: str = "") -> None:
-        super().__init__(role, reason, last_words)
+    def __init__(self, role: str, reason: str, exit_message: str = "") -> None:
+        super().__init__(role, reason, exit_message)
         self.role = role
         self.reason = reason
-        self.last_words = last_words
+        self.exit_message = exit_message
 
     def __str__(self) -> str:
-        said = f"; it said: {self.last_words}" if self.last_words else ""
+        said = f"; it said: {self.exit_message}" if self.exit_message else ""
         return f"{self.role}: {self.reason}{said}"
 
 

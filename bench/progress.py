@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from bench.load.generator import Second
-    from bench.observe.host import HostSample
+    from bench.observe.host_observer import HostSample
 
 
 class Progress(Protocol):

@@ -28,7 +28,7 @@ def test_the_page_holds_claim_sentence_picture_and_figures_of_each_step() -> Non
         Step("tea", scenario=SCENARIO, measured=MEASURED),
         Step("push", scenario=replace(SCENARIO, title="Coffee"), problem="no <water>"),
     ]
-    text = html.html(report.build_page(steps, {"cores": 2}, "2026-03-14"))
+    text = html.render(report.build_page(steps, {"cores": 2}, "2026-03-14"))
     for said in (
         "1 of 2 steps were measured",
         "1. Tea: in the bag and loose",
@@ -39,7 +39,7 @@ def test_the_page_holds_claim_sentence_picture_and_figures_of_each_step() -> Non
         "Coffee: no &lt;water&gt;",
     ):
         assert said in text
-    assert [report.line(step) for step in steps] == ["tea: A bag takes 100 ms.", "push: no <water>"]
+    assert [report.format_step(step) for step in steps] == ["tea: A bag takes 100 ms.", "push: no <water>"]
 
 
 @pytest.mark.long

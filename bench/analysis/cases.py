@@ -1,12 +1,13 @@
-"""The trials of a run, by case: what a figure was over them. Pure; no text."""
+"""The trials of a scenario's run by case, and the median and spread of a figure over them. Pure."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, is_dataclass
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
+from bench.analysis import metrics
 from bench.runs.record import ScenarioRun, ScenarioTrial
 
 
@@ -19,8 +20,8 @@ class Spread(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """The trials of one case: one way on one subject."""
+class CaseTrials:
+    """The trials of one case: one variant on one subject."""
 
     variant: str
     subject: str
@@ -28,7 +29,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Return how tables and pictures call it."""
+        """Return the name of the case in tables and pictures."""
         return self.variant if self.subject == "direct" else f"{self.variant}, {self.subject}"
 
     @property
@@ -43,7 +44,7 @@ class Row:
 
     def spread(self, key: str) -> Spread | None:
         """Return the figure at `key` over the counted trials; None where no trial has it."""
-        found = [figure(trial, key) for trial in self.counted]
+        found = [metrics.figure(trial, key) for trial in self.counted]
         values = [value for value in found if value is not None]
         if not values:
             return None
@@ -52,9 +53,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A run as its rows, in the order of its plan."""
+    """A run as its cases, in the order of its plan."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[CaseTrials, ...]
 
     @classmethod
     def of(cls, run: ScenarioRun) -> Summary:
@@ -63,11 +64,13 @@ class Summary:
         for trial in sorted(run.trials, key=lambda trial: trial.trial):
             grouped.setdefault((trial.variant, trial.subject.name), []).append(trial)
         return cls(
-            tuple(Row(variant, subject, tuple(trials)) for (variant, subject), trials in grouped.items())
+            tuple(
+                CaseTrials(variant, subject, tuple(trials)) for (variant, subject), trials in grouped.items()
+            )
         )
 
-    def row(self, variant: str, subject: str | None = None) -> Row | None:
-        """Return the row of `way` on `subject`; without a subject its first row. None where there is none."""
+    def row(self, variant: str, subject: str | None = None) -> CaseTrials | None:
+        """Return the row of `variant` on `subject`, by default its first one; None where there is none."""
         for row in self.rows:
             if row.variant == variant and subject in (None, row.subject):
                 return row
@@ -83,19 +86,6 @@ class Summary:
         """Return the subjects, each once."""
         return tuple(dict.fromkeys(row.subject for row in self.rows))
 
-    def of_subject(self, subject: str) -> Sequence[Row]:
+    def of_subject(self, subject: str) -> Sequence[CaseTrials]:
         """Return the rows of one subject."""
         return [row for row in self.rows if row.subject == subject]
-
-
-def figure(trial: ScenarioTrial, key: str) -> float | None:
-    """Return the number at `key` of a trial, its keys joined by dots; None where there is none."""
-    value: Any = trial
-    for name in key.split("."):
-        if isinstance(value, Mapping):
-            value = value.get(name)
-        elif is_dataclass(value):
-            value = getattr(value, name)
-        else:
-            return None
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,7 +1,7 @@
-"""Sides against the first of them, figure by figure: ratio, difference, interval and significance. Pure.
+"""Sides compared with the first of them, figure by figure: ratio, difference, interval and test. Pure.
 
-A difference has one of three answers, as in Go's benchstat: it shows (p at most 0.05), it does not
-(`~`), or there are too few trials for a test to tell.
+A difference has one of three answers, as in Go's benchstat: it shows (p at most 0.05), it does not (`~`), or
+there are too few trials for a test.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 
 from bench.analysis import metrics, stats
 from bench.analysis.metrics import METRICS, Metric
-from bench.analysis.sides import Side, differences, voids
+from bench.analysis.sides import AnySide, differences, voids
 from bench.analysis.stats import Estimate
 
-_A_COUNT = metrics.named("errors")
+_A_COUNT = Metric("errors", "")
 
 
 class Answer(StrEnum):
@@ -44,15 +44,15 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MetricRow:
     """One metric: a cell for each side, the first side's without a comparison."""
 
     metric: Metric
     cells: tuple[Cell, ...]
 
     @property
-    def tells(self) -> bool:
-        """Tell whether the row is worth reading: 0 on every side is, only where it counts errors."""
+    def is_telling(self) -> bool:
+        """Return whether the row is worth reading: 0 on every side is, only where it counts errors."""
         centers = [cell.estimate.center for cell in self.cells if cell.estimate is not None]
         return any(centers) or self.metric.key == "errors"
 
@@ -61,14 +61,16 @@ class Row:
 class Comparison:
     """Sides in their order, a row for each figure that any of them has, and the warnings."""
 
-    sides: tuple[Side, ...]
-    rows: tuple[Row, ...]
+    sides: tuple[AnySide, ...]
+    rows: tuple[MetricRow, ...]
     warnings: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+    """What was looked for; those that no side has are without a row."""
 
-    def row(self, key: str) -> Row:
+    def row(self, key: str) -> MetricRow:
         """Return the row of the metric called `key`, with empty cells where no side has it."""
-        metric = metrics.named(key)
-        empty = Row(metric, tuple(Cell(None) for _ in self.sides))
+        metric = metrics.named(key, self.metrics)
+        empty = MetricRow(metric, tuple(Cell(None) for _ in self.sides))
         return next((row for row in self.rows if row.metric == metric), empty)
 
     def to_json(self) -> dict[str, Any]:
@@ -77,7 +79,7 @@ class Comparison:
             "sides": [
                 {
                     "name": side.name,
-                    "mode": side.mode,
+                    "case": side.case,
                     "directory": side.run.directory,
                     "trials": len(side.counted),
                 }
@@ -95,17 +97,18 @@ class Comparison:
         }
 
 
-def compare(sides: Sequence[Side]) -> Comparison:
-    """Return how the second and later `sides` stand to the first."""
-    rows = tuple(row for metric in METRICS if (row := _row(metric, sides)) is not None)
-    return Comparison(tuple(sides), rows, (*_left_out(sides), *_unlike(sides), *_damage(sides)))
+def compare(sides: Sequence[AnySide], compared: Sequence[Metric] = METRICS) -> Comparison:
+    """Return how the second and later `sides` stand to the first in the `compared` metrics."""
+    rows = tuple(row for metric in compared if (row := _row(metric, sides)) is not None)
+    warnings = (*_left_out(sides), *_unlike(sides), *_damage(sides))
+    return Comparison(tuple(sides), rows, warnings, tuple(compared))
 
 
-def _row(metric: Metric, sides: Sequence[Side]) -> Row | None:
+def _row(metric: Metric, sides: Sequence[AnySide]) -> MetricRow | None:
     samples = [metrics.values(metric, side.counted_for(metric)) for side in sides]
     if not any(samples):
         return None
-    return Row(metric, tuple(_cell(samples[0], sample, index) for index, sample in enumerate(samples)))
+    return MetricRow(metric, tuple(_cell(samples[0], sample, index) for index, sample in enumerate(samples)))
 
 
 def _cell(first: list[float], sample: list[float], index: int) -> Cell:
@@ -124,22 +127,22 @@ def _cell(first: list[float], sample: list[float], index: int) -> Cell:
     return Cell(estimate, difference, ratio, p, Answer.DIFFERS if p <= stats.ALPHA else Answer.SAME)
 
 
-def _left_out(sides: Sequence[Side]) -> list[str]:
-    """Say which trials count for nothing, or for counts and CPU only, and why."""
-    said = []
+def _left_out(sides: Sequence[AnySide]) -> list[str]:
+    """Return which trials count for nothing, or for counts and CPU only, and why."""
+    lines = []
     for side in sides:
         for trial in side.trials:
             reasons = ["interrupted"] if trial.interrupted else sorted(voids(trial))
             if reasons:
                 what = " of rates and times" if trial in side.counted_for(_A_COUNT) else ""
-                said.append(f"{side.name}: trial {trial.trial} is left out{what} ({', '.join(reasons)})")
+                lines.append(f"{side.name}: trial {trial.trial} is left out{what} ({', '.join(reasons)})")
         if not side.counted:
-            said.append(f"{side.name}: no trial counts; there are no rates and times to compare")
-    return said
+            lines.append(f"{side.name}: no trial counts; there are no rates and times to compare")
+    return lines
 
 
-def _unlike(sides: Sequence[Side]) -> list[str]:
-    """Warn where the sides differ in more than one thing: then no figure tells which made the difference."""
+def _unlike(sides: Sequence[AnySide]) -> list[str]:
+    """Return a warning where the sides differ in more than one thing: any of them may be the cause."""
     different = differences(sides)
     if len(different) < 2:
         return []
@@ -147,6 +150,6 @@ def _unlike(sides: Sequence[Side]) -> list[str]:
     return [f"the sides differ in {len(rows)} things: {'; '.join(rows)}"]
 
 
-def _damage(sides: Sequence[Side]) -> list[str]:
+def _damage(sides: Sequence[AnySide]) -> list[str]:
     lines = (line for side in sides for line in (*side.run.damage, *side.series.damage))
     return list(dict.fromkeys(lines))

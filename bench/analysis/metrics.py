@@ -1,13 +1,13 @@
-"""The figures of a trial that are compared, by the name that they have in run.jsonl. Pure."""
+"""The figures of a trial that are compared, by the names that they have in run.jsonl. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass
 from typing import Any, Literal
 
 from bench.errors import PlanError
-from bench.runs.record import ROLES, Trial
+from bench.runs.record import ROLES, TrialRecord
 
 Better = Literal["more", "less", "neither"]
 
@@ -25,12 +25,16 @@ class Metric:
 
     @property
     def is_timed(self) -> bool:
-        """Tell whether it is a rate or a time that a busy load generator spoils: counts and CPU stand."""
-        return self.unit in ("1/s", "ms", "s") or self.key in ("late", "never_started")
+        """Return whether it is a rate or a time that a busy load generator spoils: counts and CPU stand."""
+        return (
+            self.unit in ("1/s", "ms", "s")
+            or self.key in ("late", "never_started")
+            or self.key.endswith("_s")
+        )
 
-    def of(self, trial: Trial) -> float | None:
+    def of(self, trial: TrialRecord) -> float | None:
         """Return the figure of `trial`; None where it was not measured."""
-        return _look_up(trial.to_json(), self.key)
+        return figure(trial, self.key)
 
 
 def _of_roles(key: str, unit: str, better: Better) -> tuple[Metric, ...]:
@@ -67,26 +71,31 @@ METRICS: tuple[Metric, ...] = (
     Metric("second_opinion.requests_per_s", "1/s", "more"),
     Metric("second_opinion.cpu_us_per_request", "us"),
 )
-_BY_KEY = {metric.key: metric for metric in METRICS}
 
 
-def named(key: str) -> Metric:
-    """Return the metric called `key`; PlanError names those that there are."""
-    if key not in _BY_KEY:
-        raise PlanError(f"{key!r} is no metric; there are {', '.join(_BY_KEY)}")
-    return _BY_KEY[key]
+def named(key: str, known: Sequence[Metric] = METRICS) -> Metric:
+    """Return the metric of `known` that is called `key`; PlanError names those that there are."""
+    for metric in known:
+        if metric.key == key:
+            return metric
+    raise PlanError(f"{key!r} is no metric; there are {', '.join(metric.key for metric in known)}")
 
 
-def values(metric: Metric, trials: Iterable[Trial]) -> list[float]:
+def values(metric: Metric, trials: Iterable[TrialRecord]) -> list[float]:
     """Return the figure of each of `trials` that has it."""
     return [value for value in map(metric.of, trials) if value is not None]
 
 
-def _look_up(values_: Any, path: str) -> float | None:
-    for key in path.split("."):
-        if not isinstance(values_, dict):
+def figure(trial: TrialRecord, key: str) -> float | None:
+    """Return the number at `key` of `trial`, its keys joined by dots; None where there is none."""
+    value: Any = trial
+    for name in key.split("."):
+        if isinstance(value, Mapping):
+            value = value.get(name)
+        elif is_dataclass(value):
+            value = getattr(value, name, None)
+        else:
             return None
-        values_ = values_.get(key)
-    if isinstance(values_, dict):
-        return float(sum(values_.values()))
-    return None if values_ is None else float(values_)
+    if isinstance(value, Mapping):
+        value = sum(value.values())
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,145 +1,240 @@
-"""The sides of a comparison: one mode of one run each, picked by `RUN`, `RUN:short` or `RUN:keepalive`.
+"""The sides of a comparison: cases of runs, matched with each other, and what they differ in. Pure.
 
-The only room of the analysis that opens results.
+A case is a mode of a run (`short`), or a variant of a scenario on a subject (`sse@nginx`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from bench.analysis.metrics import Metric
 from bench.errors import PlanError
 from bench.plan import toml
 from bench.plan.run_plan import Mode, Plan
-from bench.runs import read, timeline
-from bench.runs.record import Run, Trial
+from bench.runs.record import RunRecord, ScenarioTrial, Trial, TrialRecord
 from bench.runs.timeline import Series
 
-_NOT_ASKED = frozenset({"plan.mode", "plan.trials", "machine.load_average", "machine.git.dirty"})
-"""What two runs may differ in without anybody having changed the thing that they measure."""
+_NOT_ASKED = frozenset(
+    {
+        "plan.mode",
+        "plan.trials",
+        "plan.variants",
+        "plan.subjects",
+        "machine.load_average",
+        "machine.git.dirty",
+    }
+)
+"""What two runs may differ in although the same thing was measured."""
 _VOID_TIMES = frozenset({"generator-saturated"})
 """Warnings that void rates and times, but neither counts nor CPU per request."""
 
+T = TypeVar("T", bound=TrialRecord)
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One mode of one run, under the name that tables and pictures call it by."""
+
+@dataclass(frozen=True)  # no slots: as in RunRecord
+class ComparedCase(Generic[T]):
+    """One case of one run, under its name in tables and pictures."""
 
     name: str
     mode: str
-    run: Run
+    """The mode of the trials; of a scenario, their variant."""
+    run: RunRecord[T]
     series: Series = field(default_factory=Series)
+    subject: str | None = None
+    """Of a scenario: the subject of the trials."""
 
     @property
-    def trials(self) -> tuple[Trial, ...]:
-        """Return the trials of this mode."""
-        return tuple(trial for trial in self.run.trials if trial.mode == self.mode)
+    def case(self) -> str:
+        """Return what selects the case within its run."""
+        return self.mode if self.subject is None else f"{self.mode}@{self.subject}"
 
     @property
-    def counted(self) -> tuple[Trial, ...]:
+    def trials(self) -> tuple[T, ...]:
+        """Return the trials of this case."""
+        return tuple(
+            trial
+            for trial in self.run.trials
+            if _mode(trial) == self.mode and self.subject in (None, trial.subject.name)
+        )
+
+    @property
+    def counted(self) -> tuple[T, ...]:
         """Return the trials whose figures count: valid ones that ran to their end."""
         return tuple(trial for trial in self.trials if trial.valid and not trial.interrupted)
 
-    def counted_for(self, metric: Metric) -> tuple[Trial, ...]:
+    def counted_for(self, metric: Metric) -> tuple[T, ...]:
         """Return the trials that count for `metric`: a busy load generator voids rates and times only."""
         if metric.is_timed:
             return self.counted
         return tuple(trial for trial in self.trials if not trial.interrupted and voids(trial) <= _VOID_TIMES)
 
 
-def voids(trial: Trial) -> set[str]:
+Side: TypeAlias = ComparedCase[Trial]
+AnySide: TypeAlias = ComparedCase[Any]
+
+
+class Selected(NamedTuple):
+    """A run that is to be compared, and those of its cases that are meant."""
+
+    spec: str
+    """As it was given, for errors."""
+    sides: tuple[AnySide, ...]
+    is_part: bool
+    """Whether a case was asked for."""
+
+
+def voids(trial: TrialRecord) -> set[str]:
     """Return the codes of the warnings that make `trial` invalid."""
     codes = {warning.code for warning in trial.warnings if warning.voids}
     return codes or ({"invalid"} if not trial.valid else set())
 
 
-def modes(run: Run) -> tuple[str, ...]:
-    """Return the modes that `run` has trials of, in the order of their first."""
-    return tuple(dict.fromkeys(trial.mode for trial in run.trials))
-
-
-def split(run: Run, measured: Series | None = None) -> tuple[Side, ...]:
-    """Return the sides of one run, one for each mode."""
+def split(run: RunRecord[T], measured: Series | None = None) -> tuple[ComparedCase[T], ...]:
+    """Return the sides of one run, one for each case, in the order of their first trials."""
     whole = measured or Series()
-    return tuple(Side(mode, mode, run, _of_mode(whole, mode)) for mode in modes(run))
+    is_scenario = run.kind == "scenario"
+    cases = dict.fromkeys((_mode(each), each.subject.name if is_scenario else None) for each in run.trials)
+    sides = (ComparedCase(mode, mode, run, subject=subject) for mode, subject in cases)
+    return tuple(dataclasses.replace(side, series=_of(side, whole)) for side in sides)
 
 
-def pick(specs: Sequence[str]) -> tuple[tuple[Side, ...], ...]:
-    """Open `specs` and return the comparisons that they ask for, each with two or more sides.
-
-    One run is compared with itself, mode against mode. Several runs are compared mode by mode: one
-    comparison for each mode that all have, or a single one where modes were selected or differ.
-    """
-    picked = [_open(spec) for spec in specs]
-    if len(picked) == 1:
-        if len(picked[0]) < 2:
-            raise PlanError(f"{specs[0]}: one mode only; name a second run to compare it with")
-        return (picked[0],)
-    shared = [mode for mode in Mode if all(mode in {side.mode for side in run} for run in picked)]
-    if shared:
-        return tuple(
-            _named(tuple(next(side for side in run if side.mode == mode) for run in picked))
-            for mode in shared
+def select(spec: str, run: RunRecord[Any], measured: Series, case: str = "") -> Selected:
+    """Return the sides of `run` that `case` means: a mode, a variant, VARIANT@SUBJECT, or all if empty."""
+    if run.kind == "run" and len(run.subjects) > 1:
+        raise PlanError(
+            f"{spec}: {len(run.subjects)} subjects, side by side already;"
+            f" `bench show {run.directory}` shows them"
         )
-    return (_named(tuple(side for run in picked for side in run)),)
+    found = split(run, measured)
+    chosen = tuple(side for side in found if case in ("", side.mode, side.case))
+    if not chosen:
+        kind = "case" if run.kind == "scenario" else "mode"
+        *others, last = [side.case for side in found] or ["none"]
+        known = f"{', '.join(others)} and {last}" if others else last
+        raise PlanError(f"{spec}: no trial of that {kind}; the run has {known}")
+    return Selected(spec, chosen, bool(case))
 
 
-def differences(sides: Sequence[Side]) -> dict[str, tuple[Any, ...]]:
-    """Return what the sides differ in, key -> value of each side: mode, plan, machine and subject."""
+def match(picked: Sequence[Selected]) -> tuple[tuple[AnySide, ...], ...]:
+    """Return the comparisons that `picked` make, each of two or more sides.
+
+    One run is compared with itself, mode against mode. Several are compared case by case: one comparison for
+    each case that all have; or for each subject, where variants were selected; or else a single one.
+    """
+    _check_kinds(picked)
+    if len(picked) == 1:
+        return (_named(_within(picked[0])),)
+    runs = [each.sides for each in picked]
+    for key in (_case, _subject):
+        matched = _matched(runs, key)
+        if matched:
+            return tuple(map(_named, matched))
+    if picked[0].sides[0].subject is not None and any(len(sides) > 1 for sides in runs):
+        raise PlanError("compare: the runs have no case in common; select one of each: RUN:VARIANT@SUBJECT")
+    return (_named(tuple(side for sides in runs for side in sides)),)
+
+
+def differences(sides: Sequence[AnySide]) -> dict[str, tuple[Any, ...]]:
+    """Return what the sides differ in, key -> value of each side: case, plan, machine and subject."""
     described = [_described(side) for side in sides]
     keys = dict.fromkeys(key for values in described for key in values)
     rows = {key: tuple(values.get(key) for values in described) for key in keys}
     if len({side.mode for side in sides}) > 1 or sides[0].mode == Mode.KEEPALIVE:
-        rows.pop("plan.closes_first", None)  # nobody is asked to close a pooled connection first
+        rows.pop("plan.closes_first", None)  # a pooled connection is closed first by neither side
+    if len({side.subject for side in sides}) > 1:
+        rows.pop("subject.version", None)
     return {key: row for key, row in rows.items() if any(value != row[0] for value in row)}
 
 
-def _open(spec: str) -> tuple[Side, ...]:
-    path, _, mode = spec.rpartition(":")
-    if not path or mode not in tuple(Mode):
-        path, mode = spec, ""
-    run = read.read(Path(path))
-    if len(run.subjects) > 1:
-        raise PlanError(
-            f"{spec}: {len(run.subjects)} subjects, side by side already; `bench show {path}` shows them"
-        )
-    found = split(run, timeline.read(Path(path)))
-    chosen = tuple(side for side in found if mode in ("", side.mode))
-    if not chosen:
-        raise PlanError(f"{spec}: no trial of that mode; the run has {' and '.join(modes(run)) or 'none'}")
-    return chosen
+def _mode(trial: TrialRecord) -> str:
+    if isinstance(trial, ScenarioTrial):
+        return trial.variant
+    assert isinstance(trial, Trial), "there are two kinds of trials"
+    return trial.mode
 
 
-def _of_mode(measured: Series, mode: str) -> Series:
+def _of(side: AnySide, whole: Series) -> Series:
+    """Return the rows of `whole` that are of the trials of `side`."""
+    trials = {trial.trial for trial in side.trials}
     return Series(
-        tuple(moment for moment in measured.moments if moment.mode == mode),
-        tuple(latencies for latencies in measured.latencies if latencies.mode == mode),
-        measured.damage,
+        tuple(moment for moment in whole.moments if moment.trial in trials),
+        tuple(latencies for latencies in whole.latencies if latencies.trial in trials),
+        whole.damage,
     )
 
 
-def _named(sides: tuple[Side, ...]) -> tuple[Side, ...]:
-    """Name the sides after their mode, or the one thing that differs, or else A, B, C."""
-    names = [side.mode for side in sides]
-    if len(set(names)) < len(names):
-        different = {key: row for key, row in differences(sides).items() if key.startswith("plan.")}
-        row = next(iter(different.values())) if len(different) == 1 else ()
-        word = next(iter(different), "").rpartition(".")[2].replace("_", " ")
-        names = [str(value) if isinstance(value, str) else f"{value} {word}" for value in row]
-    if len(set(names)) < len(sides):
+def _check_kinds(picked: Sequence[Selected]) -> None:
+    """Raise PlanError where the runs are not all of one kind and one scenario."""
+    kinds: dict[str, str] = {}
+    for spec, sides, _ in picked:
+        run = sides[0].run
+        is_scenario = run.kind == "scenario"
+        kinds.setdefault(f"the scenario {run.scenario}" if is_scenario else "the load generator", spec)
+    if len(kinds) > 1:
+        each = ", ".join(f"{spec} is a run of {kind}" for kind, spec in kinds.items())
+        raise PlanError(f"compare: {each}; runs of one kind have figures in common")
+
+
+def _within(picked: Selected) -> tuple[AnySide, ...]:
+    """Return the sides of one run that are compared with each other."""
+    spec, sides, is_part = picked
+    is_scenario = sides[0].subject is not None
+    if is_scenario and not is_part:
+        raise PlanError(f"{spec}: name a second run, or two of its cases: RUN:VARIANT or RUN:VARIANT@SUBJECT")
+    if len(sides) < 2:
+        kind = "case" if is_scenario else "mode"
+        raise PlanError(f"{spec}: one {kind} only; name a second run to compare it with")
+    return sides
+
+
+def _case(side: AnySide) -> str | None:
+    return side.case
+
+
+def _subject(side: AnySide) -> str | None:
+    return side.subject
+
+
+def _matched(
+    runs: Sequence[tuple[AnySide, ...]], key: Callable[[AnySide], str | None]
+) -> list[tuple[AnySide, ...]]:
+    """Return a side of each run for each `key` that all have once; none where a key is there twice."""
+    keyed = [{key(side): side for side in sides} for sides in runs]
+    if any(len(by_key) < len(sides) for by_key, sides in zip(keyed, runs, strict=True)):
+        return []
+    shared = [name for name in keyed[0] if name is not None and all(name in by_key for by_key in keyed)]
+    return [tuple(by_key[name] for by_key in keyed) for name in shared]
+
+
+def _named(sides: tuple[AnySide, ...]) -> tuple[AnySide, ...]:
+    """Name the sides after their mode, their subject, the one thing that differs, or else A, B, C."""
+    by_case = ([side.mode for side in sides], [side.subject or "" for side in sides], [s.case for s in sides])
+    for names in (*by_case, _one_difference(sides)):
+        if len(set(names)) == len(sides):
+            break
+    else:
         names = [chr(ord("A") + index) for index in range(len(sides))]
-    return tuple(
-        Side(name, side.mode, side.run, side.series) for name, side in zip(names, sides, strict=True)
-    )
+    return tuple(dataclasses.replace(side, name=name) for side, name in zip(sides, names, strict=True))
 
 
-def _described(side: Side) -> dict[str, Any]:
-    flat = {"mode": side.mode}
+def _one_difference(sides: Sequence[AnySide]) -> list[str]:
+    """Return the one value of the plan that differs, of each side; nothing where there is not just one."""
+    different = {key: row for key, row in differences(sides).items() if key.startswith("plan.")}
+    if len(different) != 1:
+        return []
+    ((key, row),) = different.items()
+    word = key.rpartition(".")[2].replace("_", " ")
+    return [str(value) if isinstance(value, str) else f"{value} {word}" for value in row]
+
+
+def _described(side: AnySide) -> dict[str, Any]:
+    flat: dict[str, Any] = {"mode": side.mode, "subject": side.subject}
     # What a plan could not say yet when it was written was as it is by default now.
-    _flatten("plan", toml.merge(Plan().to_json(), side.run.plan), flat)
+    plan = side.run.plan if side.run.kind == "scenario" else toml.merge(Plan().to_json(), side.run.plan)
+    _flatten("plan", plan, flat)
     _flatten("machine", side.run.machine, flat)
     versions = {trial.subject.version for trial in side.trials}
     flat["subject.version"] = ", ".join(sorted(versions))

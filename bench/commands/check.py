@@ -6,102 +6,93 @@ The reading and judging are nginx's; here are the flags, the installed nginx, an
 from __future__ import annotations
 
 import json
-import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
-from bench.errors import PlanError
-from nginx import check, versions
-from nginx.errors import NginxConfigError, VersionError
+from bench.commands.nginx_options import (
+    backend_idle_option,
+    concurrency_option,
+    extra_files_option,
+    installed_nginx,
+    installed_version,
+    nginx_version_option,
+    read_target,
+    requested_versions,
+    root_option,
+    workers_option,
+)
+from bench.commands.options import command, option
+from bench.errors import ExitCode, PlanError
+from bench.plan.flags import Heading
+from nginx import check
 from nginx.finding import Finding, Severity
 from nginx.known_directives import KnownDirectives
-from nginx.loading import sources
 from nginx.report import formats
 from nginx.report import text as report
 from nginx.rules import CATALOGUE, CheckSettings
-from nginx.rules.sizing import BACKEND_IDLE_S
 from nginx.tree import Place
-
-FINDINGS = 1
-MISUSE = 2
-STANDARD_INPUT = "standard input"
 
 _SEVERITIES = [str(severity) for severity in Severity]
 
 
-class IdleTime(click.ParamType[float]):
-    """Seconds, or the kind of a server whose usual timeout is known."""
-
-    name = "SECONDS|KIND"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, str) and value.lower() in BACKEND_IDLE_S:
-            return BACKEND_IDLE_S[value.lower()]
-        try:
-            idle_s = float(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither seconds nor one of {', '.join(BACKEND_IDLE_S)}", param, ctx)
-        if not 0 < idle_s < float("inf"):
-            self.fail(f"{value} is no time a connection can idle; give seconds above 0", param, ctx)
-        return idle_s
-
-
-@click.command("check")
+@command("check")
 @click.argument("targets", nargs=-1, metavar="FILE|DIR|-")
-@click.option("--nginx-version", metavar="V[,V...]", help="Versions to judge for [installed, newest known].")
-@click.option(
-    "--root",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Where the absolute paths of includes lie.",
+@nginx_version_option
+@root_option
+@extra_files_option
+@workers_option
+@concurrency_option
+@backend_idle_option
+@option(
+    "--backend-max-connections",
+    heading=Heading.BACKEND,
+    type=click.IntRange(min=1),
+    metavar="N",
+    shown_default="unknown",
+    help="Connections that a server accepts.",
 )
-@click.option(
-    "--with",
-    "handed_over",
-    multiple=True,
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="An include, or the main file, that lies elsewhere (repeatable).",
-)
-@click.option("--workers", type=click.IntRange(min=1), help="Worker processes [worker_processes].")
-@click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight at the peak.")
-@click.option("--backend-idle", type=IdleTime(), help="A server's idle timeout: seconds, or node, puma, ...")
-@click.option(
-    "--backend-max-connections", type=click.IntRange(min=1), help="Connections that a server takes."
-)
-@click.option(
-    "--ask",
-    "asked_nginx",
+@option(
+    "--config-test",
+    "config_tests",
+    heading=Heading.PROXY,
     multiple=True,
     metavar="PATH|system|wheel",
-    help="What this nginx says, too: nginx -t on a copy that can do no harm (repeatable).",
+    shown_default="none",
+    help="Run `nginx -t` of this nginx too, on a copy that can do no harm (repeatable).",
 )
-@click.option(
+@option(
     "--format",
     "output_format",
+    heading=Heading.OUTPUT,
     type=click.Choice(["text", "json", "sarif", "github"]),
     default="text",
     show_default=True,
     help="How to print the answer.",
 )
-@click.option(
+@option(
     "--severity",
+    heading=Heading.OUTPUT,
     type=click.Choice(_SEVERITIES),
     default="high",
     show_default=True,
     help="Exit 1 on findings of this severity or above.",
 )
-@click.option("--explain", metavar="RULE", help="Print a rule, such as NK005, with examples.")
+@option(
+    "--explain",
+    heading=Heading.OUTPUT,
+    metavar="RULE",
+    shown_default="none",
+    help="Print a rule, such as NK005, with examples, and check nothing.",
+)
 def check_command(
     *,
     targets: tuple[str, ...],
     nginx_version: str | None,
     root: Path | None,
-    handed_over: tuple[Path, ...],
+    extra_files: tuple[Path, ...],
     workers: int | None,
     concurrency: int | None,
     backend_idle: float | None,
@@ -109,7 +100,7 @@ def check_command(
     output_format: str,
     severity: str,
     explain: str | None,
-    asked_nginx: tuple[str, ...],
+    config_tests: tuple[str, ...],
 ) -> None:
     """Say whether an nginx configuration reuses its upstream connections, location by location.
 
@@ -122,62 +113,51 @@ def check_command(
     if not targets:
         raise click.UsageError("name a configuration: a file, a folder, or - for standard input")
     settings = CheckSettings(workers, concurrency, backend_idle, backend_max_connections, _known())
-    try:
-        asked = versions_asked(nginx_version)
-        found = check.CheckResult.merge(
-            [_examine(target, asked, root, handed_over, settings) for target in targets]
-        )
-        found.add(
-            finding
-            for target in targets
-            for finding in _said(target, asked_nginx, root=root, handed_over=handed_over)
-        )
-    except (NginxConfigError, VersionError) as error:
-        click.echo(f"bench check: {error}", err=True)
-        sys.exit(MISUSE)
+    requested = requested_versions(nginx_version)
+    found = check.CheckResult.merge(
+        [_examine(target, requested, root, extra_files, settings) for target in targets]
+    )
+    found.add(
+        finding
+        for target in targets
+        for finding in _refusals(target, config_tests, root=root, extra_files=extra_files)
+    )
     threshold = Severity[severity.upper()]
     click.echo(_shown(found, output_format, threshold), nl=False)
     worst = found.worst()
-    sys.exit(FINDINGS if worst is not None and worst >= threshold else 0)
+    sys.exit(ExitCode.FINDINGS if worst is not None and worst >= threshold else ExitCode.OK)
 
 
 def _examine(
     target: str,
-    asked: list[str],
+    requested: list[str],
     root: Path | None,
-    handed_over: tuple[Path, ...],
+    extra_files: tuple[Path, ...],
     settings: CheckSettings,
 ) -> check.CheckResult:
-    name, text = opened(target)
-    return check.check(name, asked, root=root, extra_files=handed_over, settings=settings, text=text)
+    name, text = read_target(target)
+    return check.check(name, requested, root=root, extra_files=extra_files, settings=settings, text=text)
 
 
-def _said(
-    target: str, asked: Sequence[str], *, root: Path | None, handed_over: tuple[Path, ...]
+def _refusals(
+    target: str, programs_requested: Sequence[str], *, root: Path | None, extra_files: tuple[Path, ...]
 ) -> Iterator[Finding]:
-    """Yields what each nginx that was asked has against a configuration."""
-    if not asked:
+    """Yield what each of these nginx has against a configuration (`nginx -t`)."""
+    if not programs_requested:
         return
     # It opens a lab, which the rest of this command has no use for.
-    from bench.prove.saying import said
+    from bench.prove.nginx_process import run_config_test
     from bench.subjects import programs
 
     if target == "-":
-        raise PlanError("--ask takes files and folders: standard input is read once")
-    for program in dict.fromkeys(programs.find("nginx", where) for where in asked):
-        for model in check.load_models(target, root, handed_over):
-            refusal = said(model, program)
-            if refusal is not None:
-                place = refusal.place or Place(model.configuration.files[0], 0)
-                text = f"[emerg] {refusal.words} (nginx {program.version} -t, on a copy)"
+        raise PlanError("--config-test takes files and folders: standard input is read once")
+    for program in dict.fromkeys(programs.find("nginx", where) for where in programs_requested):
+        for model in check.load_models(target, root, extra_files):
+            rejection = run_config_test(model, program)
+            if rejection is not None:
+                place = rejection.place or Place(model.configuration.files[0], 0)
+                text = f"[emerg] {rejection.message} (nginx {program.version} -t, on a copy)"
                 yield Finding("NX001", Severity.ERROR, place, text, versions=(program.version,))
-
-
-def opened(target: str) -> tuple[str, str | None]:
-    """Returns the name of a target and, for standard input, its text."""
-    if target != "-":
-        return target, None
-    return STANDARD_INPUT, sources.decode(sys.stdin.buffer.read(), STANDARD_INPUT)
 
 
 def _shown(found: check.CheckResult, output_format: str, threshold: Severity) -> str:
@@ -194,33 +174,9 @@ def _shown(found: check.CheckResult, output_format: str, threshold: Severity) ->
             )
 
 
-def versions_asked(given: str | None) -> list[str]:
-    if given is not None:
-        return [version.strip() for version in given.split(",")]
-    installed = installed_version()
-    return list(dict.fromkeys([*([installed] if installed else []), check.NEWEST]))
-
-
-def installed_version() -> str | None:
-    """Returns the version of the nginx in the path (or in /usr/sbin), or None if there is none."""
-    program = _installed()
-    if program is None:
-        return None
-    try:
-        said = subprocess.run([program, "-v"], capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    match = re.search(r"nginx/([\d.]+)", said.stderr)
-    return str(versions.parse(match[1])) if match else None
-
-
-def _installed() -> str | None:
-    return shutil.which("nginx") or shutil.which("nginx", path="/usr/local/sbin:/usr/sbin")
-
-
 def _known() -> KnownDirectives | None:
-    """Returns the directives of the installed nginx, if there is one that can be read."""
-    program, version = _installed(), installed_version()
+    """Return the directives of the installed nginx, if there is one that can be read."""
+    program, version = installed_nginx(), installed_version()
     return KnownDirectives.of(Path(program), version) if program is not None and version is not None else None
 
 

@@ -1,4 +1,4 @@
-"""`bench compare`: the modes of one run, or runs, held against each other."""
+"""`bench compare`: two or more runs of one kind, or the cases of one, figure by figure."""
 
 from __future__ import annotations
 
@@ -6,53 +6,90 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.commands.options import json_flag
+from bench.commands.options import FilePath, command, json_option, option
+from bench.errors import ExitCode
+from bench.plan.flags import Heading
 
 if TYPE_CHECKING:
-    from bench.analysis.sides import Side
+    from bench.analysis.metrics import Metric
+    from bench.analysis.sides import Selected
+    from bench.runs.record import RunRecord
 
-INVALID = 1
 
-
-@click.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN[:MODE]...")
-@click.option("--fail-on", multiple=True, metavar="CONDITION", help="As 'requests_per_s<0.95'.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="The picture's path without its ending."
+@command("compare")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN[:CASE]...")
+@option(
+    "--fail-on",
+    heading=Heading.OUTPUT,
+    multiple=True,
+    metavar="CONDITION",
+    shown_default="none",
+    help="Exit 1 where a condition holds, as 'requests_per_s<0.95' (repeatable).",
 )
-@json_flag
+@option(
+    "-o",
+    "--output",
+    heading=Heading.OUTPUT,
+    metavar="FILE",
+    type=FilePath,
+    shown_default="compare, in the last RUN",
+    help="The picture's path without its ending.",
+)
+@json_option
 def compare(runs: Sequence[str], fail_on: Sequence[str], output: Path | None, as_json: bool) -> None:
-    """Compare the modes of one run, or two or more runs; the first is what the others are held against.
+    """Compare two or more runs of one kind, or the modes of one run; the first is the baseline.
+
+    A CASE selects a part of a run: short or keepalive; of a scenario, a VARIANT or VARIANT@SUBJECT.
 
     A condition names a metric and bounds its ratio to the first side, or with abs: its own value; where it
     holds the command fails (exit 1): --fail-on 'requests_per_s<0.95' --fail-on 'abs:errors>0'.
     """
     from bench.analysis import compare as comparing
-    from bench.analysis import gate, sides
-    from bench.report.run import picture, text
+    from bench.analysis import conditions, sides
+    from bench.report import comparison as report
 
-    conditions = [gate.condition(text_) for text_ in fail_on]
-    picked = sides.pick(runs)
-    compared = [comparing.compare(each) for each in picked]
-    failed = [said for comparison in compared for said in gate.failures(conditions, comparison)]
-    pictures = [str(picture.save(each, _picture(output, each, len(picked)))[0]) for each in picked]
+    parsed = [conditions.parse(text) for text in fail_on]
+    picked = [select(spec) for spec in runs]
+    matched = sides.match(picked)
+    known = _metrics(picked[0].sides[0].run)
+    compared = [comparing.compare(each, known) for each in matched]
+    failed = [line for each in compared for line in conditions.failures(parsed, each)]
+    stem = output or Path(str(matched[0][-1].run.directory)) / "compare"
+    drawn = [str(path) for path in report.save(compared, stem)]
     if as_json:
-        answers = [comparison.to_json() for comparison in compared]
-        click.echo(json.dumps({"comparisons": answers, "pictures": pictures, "failed": failed}))
+        answers = [each.to_json() for each in compared]
+        click.echo(json.dumps({"comparisons": answers, "pictures": drawn, "failed": failed}))
     else:
-        for comparison, drawn in zip(compared, pictures, strict=True):
-            click.echo(text.comparison(comparison), nl=False)
-            click.echo(f"picture: {drawn}\n")
-    for said in failed:
-        click.echo(f"bench: {said}", err=True)
-    sys.exit(INVALID if failed else 0)
+        click.echo(report.text(compared), nl=False)
+        for path in drawn:
+            click.echo(f"picture: {path}")
+    for line in failed:
+        click.echo(f"bench: {line}", err=True)
+    sys.exit(ExitCode.FINDINGS if failed else ExitCode.OK)
 
 
-def _picture(output: Path | None, sides: Sequence[Side], comparisons: int) -> Path:
-    """Return where a comparison's picture goes, without its ending: beside the last run unless told."""
-    stem = output or Path(str(sides[-1].run.directory)) / "compare"
-    return stem if comparisons == 1 else stem.with_name(f"{stem.name}-{sides[0].mode}")
+def select(spec: str) -> Selected:
+    """Read RUN or RUN:CASE and return the sides that it means; a folder may have a colon in its name."""
+    from bench.analysis import sides
+    from bench.runs import read, timeline
+
+    path, case = Path(spec), ""
+    head, _, tail = spec.rpartition(":")
+    if head and not path.exists() and Path(head).exists():
+        path, case = Path(head), tail
+    return sides.select(spec, read.read(path), timeline.read(path), case)
+
+
+def _metrics(run: RunRecord[Any]) -> Sequence[Metric]:
+    """Return the metrics that runs of this kind are compared by: of a scenario, its columns."""
+    from bench.analysis import metrics
+
+    if run.kind == "run":
+        return metrics.METRICS
+    from bench.scenarios import catalogue
+
+    return [metrics.Metric(column.key, column.unit) for column in catalogue.load(run.scenario).columns]

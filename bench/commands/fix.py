@@ -10,71 +10,79 @@ from pathlib import Path
 
 import click
 
-from bench.commands.check import FINDINGS, MISUSE, STANDARD_INPUT, IdleTime, opened, versions_asked
-from nginx.errors import NginxConfigError, VersionError
+from bench.commands.nginx_options import (
+    STANDARD_INPUT,
+    backend_idle_option,
+    concurrency_option,
+    extra_files_option,
+    nginx_version_option,
+    read_target,
+    requested_versions,
+    root_option,
+    workers_option,
+)
+from bench.commands.options import command, option
+from bench.errors import ExitCode
+from bench.plan.flags import Heading
 from nginx.fix import repair as fix
 from nginx.rules import CheckSettings
 
 
-@click.command("fix")
+@command("fix")
 @click.argument("targets", nargs=-1, required=True, metavar="FILE|DIR|-")
-@click.option("--diff", "output", flag_value="diff", default=True, help="Print the edits [default].")
-@click.option("--write", "output", flag_value="write", help="Write them into the files.")
-@click.option("--nginx-version", metavar="V[,V...]", help="Versions to reuse on [installed, newest known].")
-@click.option("--root", type=click.Path(path_type=Path, exists=True, file_okay=False), help="As for check.")
-@click.option(
-    "--with",
-    "handed_over",
-    multiple=True,
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="As for check (repeatable).",
+@option(
+    "--diff",
+    "output",
+    heading=Heading.OUTPUT,
+    flag_value="diff",
+    default="diff",
+    help="Print the edits.",
+    shown_default="yes",
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Worker processes [worker_processes].")
-@click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight at the peak.")
-@click.option(
-    "--backend-idle", type=IdleTime(), help="As for check: new pools close idle connections sooner."
-)
+@option("--write", "output", heading=Heading.OUTPUT, flag_value="write", help="Write them into the files.")
+@nginx_version_option
+@root_option
+@extra_files_option
+@workers_option
+@concurrency_option
+@backend_idle_option
 def fix_command(
     *,
     targets: tuple[str, ...],
     output: str,
     nginx_version: str | None,
     root: Path | None,
-    handed_over: tuple[Path, ...],
+    extra_files: tuple[Path, ...],
     workers: int | None,
     concurrency: int | None,
     backend_idle: float | None,
 ) -> None:
-    """Make each location of an nginx configuration reuse its upstream connections, and change nothing else.
+    """Make each location of an nginx configuration reuse its upstream connections.
 
-    Reads files, folders, or standard input (-); of an `nginx -T` dump it prints the diff for the files in
-    it. Prints a diff, or writes it with --write (standard input is written to standard output). Exit 1 if
-    a location could not be repaired.
+    Nothing else is changed. Reads files, folders, or standard input (-); of an `nginx -T` dump it prints the
+    diff for the files in it. Prints a diff, or writes it with --write (standard input is written to standard
+    output). Exit 1 if a location could not be repaired.
     """
     settings = CheckSettings(workers, concurrency, backend_idle)
     repair = fix.Repair()
-    try:
-        asked = versions_asked(nginx_version)
-        for target in targets:
-            name, text = opened(target)
-            repair = fix.fix(
-                name,
-                asked,
-                root=root,
-                extra_files=handed_over,
-                settings=settings,
-                text=text,
-                repair=repair,
-            )
-        if output == "write":
-            _write(repair, targets)
-    except (NginxConfigError, VersionError) as error:
-        click.echo(f"bench fix: {error}", err=True)
-        sys.exit(MISUSE)
+    requested = requested_versions(nginx_version)
+    for target in targets:
+        name, text = read_target(target)
+        repair = fix.fix(
+            name,
+            requested,
+            root=root,
+            extra_files=extra_files,
+            settings=settings,
+            text=text,
+            repair=repair,
+        )
+    if output == "write":
+        _write(repair, targets)
     if output == "diff":
         click.echo(repair.diff(), nl=False)
-    _say(repair, output)
-    sys.exit(FINDINGS if repair.skipped else 0)
+    _print_summary(repair, output)
+    sys.exit(ExitCode.FINDINGS if repair.skipped else ExitCode.OK)
 
 
 def _write(repair: fix.Repair, targets: tuple[str, ...]) -> None:
@@ -84,7 +92,7 @@ def _write(repair: fix.Repair, targets: tuple[str, ...]) -> None:
         fix.write(repair)
 
 
-def _say(repair: fix.Repair, output: str) -> None:
+def _print_summary(repair: fix.Repair, output: str) -> None:
     for refusal in repair.skipped:
         click.echo(f"{refusal.place}: {refusal.context} is left as it is: {refusal.reason}", err=True)
     for place in repair.worse:

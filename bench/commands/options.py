@@ -1,16 +1,203 @@
-"""The flags that say where an answer goes, the same for every command that has them."""
+"""The options of all commands: under headings, with defaults and units; those of a plan from its flags."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
-output_flag = click.option(
+from bench import units
+from bench.plan.flags import FLAGS, Flag, Heading, Kind
+from bench.plan.run_plan import LABS, SUBJECTS
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+class Option(click.Option):
+    """An option under a heading of the help; `shown_default` is stated where click knows no default."""
+
+    def __init__(self, *args: Any, heading: str = "Options", shown_default: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.heading = heading
+        self.shown_default = shown_default
+
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """Return what stands in brackets behind the help."""
+        extra = super().get_help_extra(ctx)
+        if self.shown_default:
+            extra["default"] = self.shown_default
+        return extra
+
+
+class Command(click.Command):
+    """A command whose help lists its options under their headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, heading by heading, in the order in which they were given."""
+        records: dict[str, list[tuple[str, str]]] = {}
+        for each in sorted(self.get_params(ctx), key=lambda each: "--help" in each.opts):
+            if isinstance(each, click.Option) and (record := each.get_help_record(ctx)) is not None:
+                records.setdefault(getattr(each, "heading", Heading.OUTPUT), []).append(record)
+        for heading, rows in records.items():
+            with formatter.section(heading):
+                formatter.write_dl(rows)
+
+
+command = partial(click.command, cls=Command)
+option = partial(click.option, cls=Option)
+FilePath = click.Path(path_type=Path)
+
+
+class Duration(click.ParamType[float]):
+    """Seconds: 10, 10s, 250ms or 2m; above 0 and within a day where `is_bounded`."""
+
+    name = "seconds"
+
+    def __init__(self, least_s: float | None = None, most_s: float = math.inf) -> None:
+        self._least_s, self._most_s = least_s, most_s
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds that `value` names."""
+        try:
+            seconds = units.duration_s(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if self._least_s is not None and not self._least_s <= seconds <= self._most_s:
+            self.fail(f"{value!r} is not between {self._least_s:g}s and {self._most_s:g}s", param, ctx)
+        return seconds
+
+
+class Amount(click.FloatRange):
+    """A number within bounds, which "nan" is not, though it is neither below nor above them."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        amount = super().convert(value, param, ctx)
+        if math.isnan(amount):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return amount
+
+
+class SubjectName(click.ParamType[str]):
+    """NAME or NAME@PROGRAM."""
+
+    name = "name[@program]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return `value`, whose name is that of a subject."""
+        name, at, program = str(value).partition("@")
+        if name not in SUBJECTS:
+            self.fail(f"{name!r} is not one of {', '.join(SUBJECTS)}", param, ctx)
+        if at and not program:
+            self.fail(
+                f"{value!r} names no program; write {name}@system, {name}@wheel or {name}@/path", param, ctx
+            )
+        return str(value)
+
+
+output_option = option(
     "-o",
     "--output",
+    heading=Heading.OUTPUT,
     default="results",
+    show_default=True,
+    metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Results folder.",
+    help="Folder of results.",
 )
-json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
+json_option = option(
+    "--json", "as_json", heading=Heading.OUTPUT, is_flag=True, help="Print one JSON object, and nothing else."
+)
+quiet_option = option(
+    "--quiet",
+    "-q",
+    heading=Heading.OUTPUT,
+    is_flag=True,
+    help="No live line, no table: only where the results are.",
+)
+lab_option = option(
+    "--lab",
+    "lab_name",
+    heading=Heading.LAB,
+    default="auto",
+    show_default=True,
+    type=click.Choice(LABS),
+    help="Network namespaces (exact), or this machine's loopback.",
+)
+
+_TYPES: dict[Kind, Any] = {
+    Kind.WHOLE: int,
+    Kind.NUMBER: float,
+    Kind.SECONDS: Duration(),
+    Kind.SUBJECT: SubjectName(),
+    Kind.PAIRS: str,
+    Kind.SWITCH: None,
+    Kind.TEXT: str,
+}
+
+
+def plan_options(function: Decorated) -> Decorated:
+    """Add each flag of a plan to a click command; they reach it as keyword arguments, see `overrides`."""
+    function = option(
+        "--workers",
+        heading=Heading.RUN,
+        type=int,
+        metavar="N",
+        shown_default="1 each",
+        help="Worker processes of proxy, load generator and backend.",
+    )(function)
+    for flag in reversed(FLAGS):
+        function = _option(flag)(function)
+    return function
+
+
+def overrides(given: dict[str, Any]) -> dict[str, Any]:
+    """Take the plan flags out of `given` and return them as the nested values of a plan.
+
+    A flag that was not given leaves the plan's own value alone.
+    """
+    values: dict[str, Any] = {}
+    if (workers := given.pop("workers")) is not None:
+        for section in ("subject", "load", "backend"):
+            values[section] = {"workers": workers}
+    for flag in FLAGS:
+        value = given.pop(_parameter(flag))
+        if value is not None and value != ():
+            table = values.setdefault(flag.section, {}) if flag.section else values
+            table[flag.field] = dict(map(_pair, value)) if flag.kind is Kind.PAIRS else value
+    if (subject := values.get("subject", {})).get("name"):
+        subject["name"], at, program = subject["name"].partition("@")
+        if at:
+            subject["program"] = program
+    return values
+
+
+def _option(flag: Flag) -> Callable[[Decorated], Decorated]:
+    names = [f"{flag.name}/--no-{flag.name.removeprefix('--')}" if flag.kind is Kind.SWITCH else flag.name]
+    return option(
+        *names,
+        *([flag.short] if flag.short else []),
+        _parameter(flag),
+        heading=flag.heading,
+        type=click.Choice(flag.choices) if flag.choices else _TYPES[flag.kind],
+        metavar=flag.metavar or (None if flag.choices else flag.kind.value or None),
+        multiple=flag.kind is Kind.PAIRS,
+        default=None,
+        shown_default=flag.default,
+        help=flag.help,
+    )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise click.BadParameter(f"{text!r} is not KEY=VALUE, as in net.ipv4.tcp_tw_reuse=1")
+    return key.strip(), value.strip()
+
+
+def _parameter(flag: Flag) -> str:
+    return flag.key.replace(".", "__")

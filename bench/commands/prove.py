@@ -15,99 +15,113 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from bench import lab
-from bench.commands.check import FINDINGS, MISUSE
-from bench.errors import PlanError
-from bench.plan import run_plan
+from bench.commands.nginx_options import STANDARD_INPUT, extra_files_option, root_option
+from bench.commands.options import Duration, command, json_option, lab_option, option
+from bench.errors import ExitCode, PlanError
+from bench.plan.flags import Heading
 from bench.prove import requests
 from bench.subjects import programs
 from bench.subjects.programs import Program
 from nginx import check
-from nginx.errors import NginxConfigError
 from nginx.fix import repair as fix
 from nginx.loading import sources
 from nginx.model import Model
 
 if TYPE_CHECKING:
-    from bench.prove.testbed import Client
+    from bench.prove.nginx_process import ClientProtocol
 
 _MOST_REQUESTS = 1000
 
 
-@click.command("prove")
+@command("prove")
 @click.argument("file", metavar="FILE|-")
-@click.option(
+@root_option
+@extra_files_option
+@option(
     "--program",
-    "asked",
+    "programs_requested",
+    heading=Heading.PROXY,
     multiple=True,
     metavar="PATH|system|wheel",
-    help="The nginx to run (repeatable) [each that is here].",
+    shown_default="each that is here",
+    help="The nginx to run (repeatable).",
 )
-@click.option("--root", type=click.Path(path_type=Path, exists=True, file_okay=False), help="As for check.")
-@click.option(
-    "--with",
-    "handed_over",
-    multiple=True,
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="As for check (repeatable).",
-)
-@click.option(
+@option(
     "--request",
     "given",
+    heading=Heading.LOAD,
     multiple=True,
     metavar="'METHOD /path Host: x'",
+    shown_default="found by itself",
     help="A request that reaches a location, where none is found (repeatable).",
 )
-@click.option(
-    "--requests",
+@option(
+    "--requests-per-location",
     "count",
+    heading=Heading.LOAD,
     default=8,
     show_default=True,
+    metavar="N",
     type=click.IntRange(2, _MOST_REQUESTS),
     help="How many to send to each location.",
 )
-@click.option(
-    "--backend-close",
-    default="at-once",
-    show_default=True,
-    metavar="at-once|linger:MS|never",
-    help="When backends close what they are told to close.",
-)
-@click.option(
-    "--client",
+@option(
+    "--client-http",
+    heading=Heading.LOAD,
     default="auto",
     show_default=True,
     type=click.Choice(["auto", "1.1", "2"]),
-    help="The HTTP that clients speak; auto: 2 where a listener says so, else 1.1.",
+    help="HTTP version of the clients; auto: 2 where a listener says so, else 1.1.",
 )
-@click.option("--lab", "lab_name", default="auto", show_default=True, type=click.Choice(run_plan.LABS))
-@click.option("--load", is_flag=True, help="Measure what it costs beside its repaired self (bench fix).")
-@click.option(
+@option("--load", heading=Heading.LOAD, is_flag=True, help="Measure what it costs beside its repaired self.")
+@option(
     "--duration",
     "-d",
-    default=2.0,
+    heading=Heading.LOAD,
+    default="2s",
     show_default=True,
-    type=click.FloatRange(0.1, 600),
-    help="Window of --load, seconds.",
+    metavar="SECONDS",
+    type=Duration(0.1, 600),
+    help="The window of --load.",
 )
-@click.option("--pairs", default=3, show_default=True, type=click.IntRange(1), help="Windows of each side.")
-@click.option(
+@option(
+    "--pairs",
+    heading=Heading.LOAD,
+    default=3,
+    show_default=True,
+    metavar="N",
+    type=click.IntRange(1),
+    help="Windows of --load on each side.",
+)
+@option(
     "--locations",
+    heading=Heading.LOAD,
     default=1,
     show_default=True,
+    metavar="N",
     type=click.IntRange(1),
     help="How many locations --load measures, in the order of the text.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
+@option(
+    "--backend-close",
+    heading=Heading.BACKEND,
+    default="at-once",
+    show_default=True,
+    metavar="HOW",
+    help="How a backend closes: at-once, linger:5ms, never.",
+)
+@lab_option
+@json_option
 def prove_command(
     *,
     file: str,
-    asked: tuple[str, ...],
+    programs_requested: tuple[str, ...],
     root: Path | None,
-    handed_over: tuple[Path, ...],
+    extra_files: tuple[Path, ...],
     given: tuple[str, ...],
     count: int,
     backend_close: str,
-    client: str,
+    client_http: str,
     lab_name: str,
     load: bool,
     duration: float,
@@ -115,7 +129,7 @@ def prove_command(
     locations: int,
     as_json: bool,
 ) -> None:
-    """Run an nginx configuration against backends that count, and hold what check says against it.
+    """Run an nginx configuration in front of backends that count, and hold what check says against it.
 
     A copy runs in a lab, without root, with every address, file and log replaced; what was changed is said.
     Exit 1 if check and traffic disagree, if nginx refuses the copy, or if nothing could be proven; 2 if the
@@ -123,25 +137,22 @@ def prove_command(
     """
     wanted = [requests.parse(text) for text in given]
     _check_close(backend_close)
-    try:
-        name, text = "standard input" if file == "-" else file, _text(file)
-        model = check.load_model(name, root, handed_over, text)
-        # Before anything that starts threads: only a process of one thread can take the rights to a lab.
-        opened = lab.choose(lab_name)
-        chosen = _programs(asked)
-        repaired = _repaired(name, root, handed_over, text, chosen) if load else {}
-    except NginxConfigError as error:
-        click.echo(f"bench prove: {error}", err=True)
-        sys.exit(MISUSE)
+    name, text = STANDARD_INPUT if file == "-" else file, _text(file)
+    model = check.load_model(name, root, extra_files, text)
+    # Before anything that starts threads: only a process of one thread can take the rights to a lab.
+    opened = lab.choose(lab_name)
+    chosen = _programs(programs_requested)
+    repaired = _repaired(name, root, extra_files, text, chosen) if load else {}
     from bench.prove import load_test, runner
-    from bench.report.config import load_test as cost_report
+    from bench.prove.testbed import ProofSettings
+    from bench.report.config import load_test as load_report
     from bench.report.config import proof as report
 
-    settings = runner.Settings(opened, backend_close, cast("Client", client), count, wanted)
+    settings = ProofSettings(opened, backend_close, cast("ClientProtocol", client_http), count, wanted)
     found = [runner.prove(model, program, settings) for program in chosen]
     if not as_json:
-        click.echo(report.proofs(found, backend_close), nl=False)
-    wanted_load = load_test.Load(pairs, duration, locations)
+        click.echo(report.format_proofs(found, backend_close), nl=False)
+    wanted_load = load_test.LoadSettings(pairs, duration, locations)
     paid = [
         each
         for program, proof in zip(chosen, found, strict=True)
@@ -154,8 +165,8 @@ def prove_command(
         proofs = [each.to_json() for each in found]
         click.echo(json.dumps(_answer(file, backend_close, proofs, [each.to_json() for each in paid])))
     elif load:
-        click.echo(f"\n{cost_report.costs(paid)}", nl=False)
-    sys.exit(0 if all(each.is_sound for each in found) else FINDINGS)
+        click.echo(f"\n{load_report.format_costs(paid)}", nl=False)
+    sys.exit(ExitCode.OK if all(each.is_sound for each in found) else ExitCode.FINDINGS)
 
 
 def _answer(file: str, close: str, found: Sequence[object], paid: Sequence[object]) -> dict[str, object]:
@@ -163,28 +174,28 @@ def _answer(file: str, close: str, found: Sequence[object], paid: Sequence[objec
 
 
 def _text(file: str) -> str | None:
-    """Returns the text of what is no ordinary file, and so can be read once: standard input, a pipe."""
+    """Return the text of what is no ordinary file, and so can be read once: standard input, a pipe."""
     if file == "-":
-        return sources.decode(sys.stdin.buffer.read(), "standard input")
+        return sources.decode(sys.stdin.buffer.read(), STANDARD_INPUT)
     return None if Path(file).is_file() or Path(file).is_dir() else sources.read_text(Path(file))
 
 
 def _repaired(
-    file: str, root: Path | None, handed_over: Sequence[Path], text: str | None, chosen: Sequence[Program]
+    file: str, root: Path | None, extra_files: Sequence[Path], text: str | None, chosen: Sequence[Program]
 ) -> dict[Program, Model]:
-    """Returns the configuration as `bench fix` would write it, for each nginx by itself."""
+    """Return the configuration as `bench fix` would write it, for each nginx by itself."""
     found = {}
     for program in chosen:
-        repair = fix.fix(file, [program.version], root=root, extra_files=handed_over, text=text)
-        found[program] = check.load_model(file, root, handed_over, text, repair.after)
+        repair = fix.fix(file, [program.version], root=root, extra_files=extra_files, text=text)
+        found[program] = check.load_model(file, root, extra_files, text, repair.after)
     return found
 
 
-def _programs(asked: Sequence[str]) -> list[Program]:
-    """Returns the programs that were asked for, or all that are here; PlanError where there is none."""
-    if asked:
-        return list(dict.fromkeys(programs.find("nginx", where) for where in asked))
-    return programs.found("nginx") or [programs.find("nginx")]
+def _programs(requested: Sequence[str]) -> list[Program]:
+    """Return the programs that were requested, or all that are here; PlanError where there is none."""
+    if requested:
+        return list(dict.fromkeys(programs.find("nginx", where) for where in requested))
+    return programs.find_all("nginx") or [programs.find("nginx")]
 
 
 def _check_close(close: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.experiment.definition import Need
 from bench.experiment.environments import Environment
-from bench.lab import confine, namespaces, sysctl
+from bench.lab import landlock, namespaces, sysctl
 from bench.machine import cgroup
 from bench.scenarios import catalogue
 from bench.scenarios.client import browser
@@ -109,7 +109,7 @@ def read() -> Facts:
         platform=sys.platform,
         is_root=hasattr(os, "getuid") and os.getuid() == 0,
         namespaces_refused=namespaces.available(),
-        landlock=confine.available(),
+        landlock=landlock.abi_version(),
         file_limits=_file_limits(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         load_1min=os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0,
@@ -132,13 +132,13 @@ def _extras() -> tuple[Extra, ...]:
     needs += [(browser.NEED, "--set browser=true")]
     whose: dict[str, list[str]] = {}
     for need, name in needs:
-        whose.setdefault(need.said, []).append(name)
-    unique = {need.said: need for need, _ in needs}
+        whose.setdefault(need.label, []).append(name)
+    unique = {need.label: need for need, _ in needs}
     return tuple(_extra(need, ", ".join(dict.fromkeys(whose[said]))) for said, need in unique.items())
 
 
 def _extra(need: Need | Environment, purpose: str) -> Extra:
-    name, _, pinned = need.said.partition("==")
+    name, _, pinned = need.label.partition("==")
     version = pinned or _package(name) or ""
     return Extra(name, version if need.is_met else None, purpose, need.remedy)
 

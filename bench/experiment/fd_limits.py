@@ -10,11 +10,7 @@ import resource
 
 from bench.errors import LabError
 from bench.plan.run_plan import Plan
-
-BESIDE = 64
-"""Standard streams, pollers, listeners, and what an interpreter holds open besides connections."""
-SPARE_CLIENTS = 1024
-"""Client connections that the proxy may not have seen the end of when their successors come."""
+from bench.subjects.subject import SPARE_CLIENTS, SPARE_FDS
 
 
 def needed(plan: Plan) -> dict[str, int]:
@@ -24,15 +20,15 @@ def needed(plan: Plan) -> dict[str, int]:
     """
     clients = math.ceil(plan.load.connections / plan.load.workers)
     if plan.subject.target is not None:
-        return {"client": clients + BESIDE}
+        return {"client": clients + SPARE_FDS}
     every = plan.load.connections
     proxy = {} if plan.subject.name == "direct" else {"proxy": between(every)}
-    return {"client": clients + BESIDE, **proxy, "backend": every + BESIDE}
+    return {"client": clients + SPARE_FDS, **proxy, "backend": every + SPARE_FDS}
 
 
 def between(connections: int) -> int:
     """Return how many files a proxy may have open whose clients have an upstream connection each."""
-    return 2 * connections + SPARE_CLIENTS + 2 * BESIDE
+    return 2 * connections + SPARE_CLIENTS + 2 * SPARE_FDS
 
 
 def lack(role: str, most: int, hard_limit: int | None = None) -> str | None:
@@ -69,5 +65,5 @@ def raise_to(most: int) -> int:
 def check(plan: Plan, hard_limit: int) -> None:
     """Raise LabError where a role would need more open files than the hard limit."""
     role, most = max(needed(plan).items(), key=lambda item: item[1])
-    if (said := lack(role, most, hard_limit)) is not None:
-        raise LabError(f"load.connections = {plan.load.connections} {said} or lower --connections")
+    if (reason := lack(role, most, hard_limit)) is not None:
+        raise LabError(f"load.connections = {plan.load.connections} {reason} or lower --connections")

@@ -40,7 +40,7 @@ def load_job(plan: Plan, mode: Mode, proxy: str | None) -> LoadJob:
         total_timeout_s=load.total_timeout_s,
         statuses=(200, 299) if strict else (200, 399),
         echo=strict,
-        body_bytes=plan.backend.body_bytes if strict else None,
+        body_bytes=plan.backend.response_bytes if strict else None,
         pattern=strict,
     )
 
@@ -74,7 +74,7 @@ def _resolve(url: SplitResult) -> str:
 def backend_flags(plan: Backend) -> Iterator[str]:
     """Yield the flags of `python -m backends`, but for where it listens."""
     # In bytes: a plan may spell sizes in more ways than the backend.
-    size = "-".join(map(str, plan.body_bytes))
+    size = "-".join(map(str, plan.response_bytes))
     yield from ("--kind", plan.kind, "--workers", str(plan.workers), "--response-size", size)
     yield from ("--delay", plan.delay, "--close", plan.close.removesuffix("ms"))
     if plan.idle_timeout_s is not None:

@@ -12,9 +12,9 @@ from bench.experiment.saturation import SaturationReading
 from bench.experiment.trial_result import MeterReading
 from bench.lab import Lab
 from bench.machine.affinity import Cores
-from bench.observe.host import HostSample
-from bench.observe.sampler import Observed, Sampler
-from bench.observe.wire import Bytes, Wires
+from bench.observe.host_observer import HostSample
+from bench.observe.interface_bytes import InterfaceBytes, InterfaceCounters
+from bench.observe.sampler import HostObservation, Sampler
 from bench.runs.record import ROLES
 
 _SETTLE_S = 1.0
@@ -44,7 +44,7 @@ class Meter:
         self._stack.callback(self._sampler.close)
         # On loopback all hosts share one wire, which tells nothing.
         watched = () if is_shared else ("client", "proxy")
-        self._wires = {host: Wires(place.hosts[host]) for host in watched}
+        self._wires = {host: place.hosts[host].call(InterfaceCounters) for host in watched}
         for wires in self._wires.values():
             self._stack.callback(wires.close)
 
@@ -72,19 +72,19 @@ class Meter:
 
     def watch(self, host: str, pid: int) -> None:
         """Count a process that takes another's place as well."""
-        self._sampler.watch(host, pid)
+        self._sampler.add_process(host, pid)
 
     def stop(self) -> None:
         """Sample no more, and wait until every connection that is being closed has come to rest."""
         self._sampler.stop()
         deadline_s = time.monotonic() + _SETTLE_S
         while time.monotonic() < deadline_s:
-            surveys = (seen.survey for seen in self.seen().values())
+            surveys = (seen.sockets for seen in self.seen().values())
             if not any(survey is not None and survey.moving for survey in surveys):
                 break
             time.sleep(_POLL_S)
 
-    def seen(self) -> dict[str, Observed]:
+    def seen(self) -> dict[str, HostObservation]:
         """Return what each host shows now."""
         return {host: self._sampler.observe(host) for host in ROLES}
 
@@ -94,7 +94,7 @@ class Meter:
         if self._wires:
             read = self._wires["client"].read()
             rows = [read[name] for name in _FRONT_WIRES]
-            front = Bytes(sum(row.sent for row in rows), sum(row.received for row in rows))
+            front = InterfaceBytes(sum(row.sent for row in rows), sum(row.received for row in rows))
             back = self._wires["proxy"].read()[_BACK_WIRE]
         return MeterReading(
             moment_ns=time.monotonic_ns(),

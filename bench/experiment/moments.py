@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bench.load.generator import Second
-from bench.observe.host import HostSample
+from bench.observe.host_observer import HostSample
 from bench.runs.record import Moment
 
 _TICK_NS = 100_000_000

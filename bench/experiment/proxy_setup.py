@@ -8,8 +8,15 @@ from dataclasses import dataclass, field, replace
 from bench.errors import PlanError
 from bench.plan.run_plan import ClosesFirst, Mode
 from bench.plan.scenario_plan import Case
-from bench.subjects.choose import SUBJECTS
-from bench.subjects.subject import Asked, CannotDo, Carries, Certificate, NotHere, Subject
+from bench.subjects.catalogue import SUBJECTS
+from bench.subjects.subject import (
+    Certificate,
+    NotInstalled,
+    SubjectAdapter,
+    SubjectConfig,
+    Traffic,
+    Unsupported,
+)
 
 _NOWHERE = "0.0.0.0"
 
@@ -21,21 +28,21 @@ class ProxySetup:
     clients: int
     """Connections that come to it at a time, at the most."""
     mode: Mode = Mode.KEEPALIVE
-    carries: Carries = field(default_factory=Carries)
+    traffic: Traffic = field(default_factory=Traffic)
     workers: int = 1
-    subject: Subject | None = None
+    subject: SubjectAdapter | None = None
     """The adapter that starts it, where that is not the ordinary one of the case's subject."""
     closes_first: ClosesFirst = ClosesFirst.PROXY
     pool_idle: int | None = None
     """Idle upstream connections that one worker keeps; None: one for each client."""
 
-    def starter(self, case: Case) -> Subject:
+    def starter(self, case: Case) -> SubjectAdapter:
         """Return the adapter that starts the proxy."""
         return self.subject or SUBJECTS[case.subject.name]()
 
-    def asked(self, case: Case, upstreams: Sequence[str], sources: Sequence[str]) -> Asked:
+    def asked(self, case: Case, upstreams: Sequence[str], sources: Sequence[str]) -> SubjectConfig:
         """Return what the proxy of `case` is asked, between these addresses."""
-        return Asked(
+        return SubjectConfig(
             mode=self.mode,
             closes_first=self.closes_first,
             plan=replace(case.subject, workers=self.workers),
@@ -43,15 +50,15 @@ class ProxySetup:
             upstreams=upstreams,
             clients=self.clients,
             sources=sources,
-            carries=self.carries,
+            traffic=self.traffic,
         )
 
     def showing(self, certificate: Certificate) -> ProxySetup:
         """Return the same with what is shown to clients, which is known once there is a lab."""
-        return replace(self, carries=replace(self.carries, certificate=certificate))
+        return replace(self, traffic=replace(self.traffic, certificate=certificate))
 
     def check(self, case: Case, sources: int = 1, upstreams: int = 1) -> None:
-        """Raise PlanError where the case's proxy is not here, CannotDo where it cannot do what is asked.
+        """Raise PlanError where the case's proxy is not here, Unsupported where it cannot do what is asked.
 
         `sources` and `upstreams` are how many addresses it leaves from and goes to.
         """
@@ -62,9 +69,9 @@ class ProxySetup:
         """Return why the case's proxy cannot do it, leaving from so many addresses; None where it can."""
         try:
             self.check(case, addresses)
-        except NotHere as missing:
+        except NotInstalled as missing:
             return f"{missing.reason}; {missing.remedy}"
-        except CannotDo as refused:
+        except Unsupported as refused:
             return refused.reason  # its remedies are those of `bench run`
         except PlanError as broken:
             return str(broken)

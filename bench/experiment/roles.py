@@ -10,8 +10,8 @@ from typing import Any
 from bench.experiment.load_clients import LoadClients
 from bench.experiment.trial_result import Event
 from bench.lab import Host, Process
-from bench.observe.sampler import Watched
-from bench.subjects.subject import Counted, Running
+from bench.observe.sampler import HostTarget
+from bench.subjects.subject import RunningSubject, SubjectCounts
 
 _COUNT_TIMEOUT_S = 10.0
 
@@ -38,7 +38,7 @@ class Server:
 class Roles:
     """The roles of one trial, as far as they have been started."""
 
-    subject: Running | None = None
+    subject: RunningSubject | None = None
     """The proxy, once there is one; None where the clients talk to the servers."""
     servers: list[Server] = field(default_factory=list)
     other_processes: list[int] = field(default_factory=list)
@@ -78,9 +78,9 @@ class Roles:
             client.wait_event("done", max(0.0, deadline_s - time.monotonic())) for client in self.clients
         )
 
-    def counted(self) -> Counted:
+    def counted(self) -> SubjectCounts:
         """Return what the subject counted so far."""
-        return Counted() if self.subject is None else self.subject.count()
+        return SubjectCounts() if self.subject is None else self.subject.count()
 
     def accepted(self) -> int | None:
         """Return the connections that the servers accepted; None where one of them does not count."""
@@ -94,7 +94,7 @@ class Roles:
             return 0
         return int(self.network.count()["opened"])
 
-    def watched(self, hosts: Mapping[str, Host]) -> list[Watched]:
+    def watched(self, hosts: Mapping[str, Host]) -> list[HostTarget]:
         """Return whom to watch on each host, and by which ports its connections are told apart."""
         behind, subject = frozenset(self.ports), self.subject
         front = behind if subject is None else frozenset([port(subject.address)])
@@ -102,9 +102,9 @@ class Roles:
         proxy = [] if subject is None or subject.pid is None else [subject.pid]
         servers = [*(server.process.pid for server in self.servers), *self.other_processes]
         return [
-            Watched(hosts["client"], [client.pid for client in self.clients], connects_to=entry),
-            Watched(hosts["proxy"], proxy, listens=front if proxy else frozenset(), connects_to=behind),
-            Watched(hosts["backend"], servers, listens=behind),
+            HostTarget(hosts["client"], [client.pid for client in self.clients], connects_to=entry),
+            HostTarget(hosts["proxy"], proxy, listens=front if proxy else frozenset(), connects_to=behind),
+            HostTarget(hosts["backend"], servers, listens=behind),
         ]
 
 

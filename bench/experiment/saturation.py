@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.analysis.validity import Pressure
 from bench.machine.affinity import Cores
-from bench.observe import processes
+from bench.observe import process_tree
 from bench.observe.sampler import Sampler
 
 
@@ -24,11 +24,11 @@ class SaturationReading:
     @classmethod
     def now(cls, sampler: Sampler, client_cores: Cores) -> SaturationReading:
         """Read all three; no idle time where the workers have no cores of their own."""
-        idle = processes.idle_s()
+        idle = process_tree.idle_s()
         idle_s = None
         if client_cores is not None:
             idle_s = sum(idle[core] for core in client_cores) / len(client_cores)
-        waited_s, ksoftirqd_s = sampler.run_queue_wait_s("client"), processes.ksoftirqd_s()
+        waited_s, ksoftirqd_s = sampler.run_queue_wait_s("client"), process_tree.ksoftirqd_s()
         return cls(time.monotonic_ns(), waited_s, idle_s, ksoftirqd_s)
 
     def until(self, later: SaturationReading) -> Pressure:

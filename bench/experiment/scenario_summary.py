@@ -11,8 +11,8 @@ from bench.experiment import moments, summary
 from bench.experiment.definition import Figures
 from bench.experiment.summary import Outcome
 from bench.experiment.trial_result import TrialResult
-from bench.observe.sampler import Observed
-from bench.observe.wire import Bytes
+from bench.observe.interface_bytes import InterfaceBytes
+from bench.observe.sampler import HostObservation
 from bench.plan.scenario_plan import Case
 from bench.runs.record import (
     ROLES,
@@ -24,7 +24,7 @@ from bench.runs.record import (
     SubjectRecord,
     TrialWarning,
 )
-from bench.subjects.subject import Counted
+from bench.subjects.subject import SubjectCounts
 
 
 class ScenarioFacts(NamedTuple):
@@ -37,7 +37,7 @@ class ScenarioFacts(NamedTuple):
     """The subject's."""
     result: TrialResult
     figures: Figures
-    counted: Counted
+    counted: SubjectCounts
     """What the subject counted, read when the load was over."""
     accepted: int | None
     """Connections that the servers accepted."""
@@ -86,7 +86,9 @@ def _hops(facts: ScenarioFacts) -> dict[str, Hop]:
     return hops
 
 
-def _hop(opener: Observed, accepted: int | None, before: Bytes | None, after: Bytes | None) -> Hop:
+def _hop(
+    opener: HostObservation, accepted: int | None, before: InterfaceBytes | None, after: InterfaceBytes | None
+) -> Hop:
     opened = None if opener.counters is None else opener.counters.active_opens
     if before is None or after is None:
         return Hop(opened, accepted)
@@ -125,17 +127,17 @@ def _warnings(
 
 
 def _disagreements(facts: ScenarioFacts, hops: Mapping[str, Hop]) -> Iterator[TrialWarning]:
-    """Yield a warning for each hop whose connections were counted differently by those who count them."""
+    """Yield a warning for each hop whose connections were counted differently by its witnesses."""
     for name, hop in hops.items():
         witnesses = {"the kernel": hop.opened, "who accepted": hop.accepted}
         if name == "back":
             witnesses["the subject"] = facts.counted.opened
-        said = {who: count for who, count in witnesses.items() if count is not None}
-        if len(set(said.values())) > 1:
-            told = ", ".join(f"{who} {count:,}" for who, count in said.items())
+        counts = {who: count for who, count in witnesses.items() if count is not None}
+        if len(set(counts.values())) > 1:
+            listed = ", ".join(f"{who} {count:,}" for who, count in counts.items())
             yield TrialWarning(
                 "witnesses-disagree",
-                f"connections of the {name} hop were counted differently: {told}",
+                f"connections of the {name} hop were counted differently: {listed}",
                 "connects that were refused, reset or timed out show in the kernel's count only",
             )
 

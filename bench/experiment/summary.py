@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from bench.observe.sampler import Observed
+from bench.observe.sampler import HostObservation
 from bench.runs.record import UNSEEN, Latencies, Moment, TimeWait, TrialWarning
 
 T = TypeVar("T")
@@ -21,14 +21,14 @@ class Outcome(Generic[T]):
     latencies: Sequence[Latencies]
 
 
-def time_wait(host: Observed) -> TimeWait:
+def time_wait(host: HostObservation) -> TimeWait:
     """Return the sockets in TIME_WAIT on a host, the highest count and the last."""
-    if host.survey is None:
+    if host.sockets is None:
         return UNSEEN
-    return TimeWait(peak=max(host.peaks.time_wait, host.survey.time_wait), end=host.survey.time_wait)
+    return TimeWait(peak=max(host.peaks.time_wait, host.sockets.time_wait), end=host.sockets.time_wait)
 
 
-def memory_mib(host: Observed) -> float | None:
+def memory_mib(host: HostObservation) -> float | None:
     """Return the most memory of a host's processes; None where none of them belongs to the trial."""
     if host.peaks.rss_mib == 0:
         return None

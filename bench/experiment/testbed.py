@@ -23,7 +23,7 @@ from bench.experiment.window import Window
 from bench.lab import Host, Lab
 from bench.load.job import LoadJob
 from bench.machine import affinity
-from bench.observe.host import HostSample
+from bench.observe.host_observer import HostSample
 from bench.plan.scenario_plan import Case
 from bench.progress import Progress
 from bench.subjects.subject import Certificate
@@ -65,7 +65,7 @@ class Testbed:
         self._progress = progress
         self._request = request
         self._meter: Meter | None = None
-        self._cores = affinity.assign(affinity.here(), request.client_workers, request.pin)
+        self._cores = affinity.assign(affinity.available_cores(), request.client_workers, request.pin)
 
     # -- setting up
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from bench.analysis.validity import Pressure
 from bench.experiment.saturation import SaturationReading
-from bench.observe.host import HostSample
-from bench.observe.sampler import Observed
-from bench.observe.wire import Bytes
+from bench.observe.host_observer import HostSample
+from bench.observe.interface_bytes import InterfaceBytes
+from bench.observe.sampler import HostObservation
 
 Event = dict[str, Any]
 _HEAD_START_NS = 50_000_000
@@ -48,8 +48,8 @@ class MeterReading:
     moment_ns: int
     reading: SaturationReading
     cpu_s: Mapping[str, float]
-    front: Bytes | None
-    back: Bytes | None
+    front: InterfaceBytes | None
+    back: InterfaceBytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class TrialResult:
     done: tuple[Event, ...]
     """The last event of each client, in the order in which they were started."""
     samples: tuple[HostSample, ...]
-    seen: Mapping[str, Observed]
+    seen: Mapping[str, HostObservation]
     notes: tuple[str, ...]
     observer_cpu_share: float
     interrupted: bool

@@ -1,6 +1,6 @@
 """Where a trial runs: hosts for the client, the proxy and the backend, on one machine.
 
-`choose()` comes first, while the process has one thread; then `open_lab()` for each trial.
+Call `choose()` first, while the process has one thread; then `open_lab()` for each trial.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from bench.errors import PlanError
 from bench.lab import loopback, namespaces
+from bench.lab.hosts import Host, Lab
 from bench.lab.namespaces import enter
-from bench.lab.place import Host, Lab
-from bench.lab.process import Process
+from bench.lab.role_process import Process
 
 __all__ = ["Host", "Lab", "Process", "choose", "enter", "open_lab"]
 
@@ -19,7 +19,7 @@ __all__ = ["Host", "Lab", "Process", "choose", "enter", "open_lab"]
 def choose(name: str) -> str:
     """Take the rights that the lab called `name` needs, and return the name to open it by.
 
-    To be called while the process has one thread: before numpy and the like are imported. "auto" becomes
+    Call it while the process has one thread: before numpy and the like are imported. "auto" becomes
     "namespaces" where they work, and stays "auto" elsewhere, so that each lab says why not. LabError
     where what is asked for cannot be had.
     """
@@ -40,14 +40,14 @@ def open_lab(
     backends: int = 1,
     sysctls: Mapping[str, str] | None = None,
 ) -> Lab:
-    """Return an open lab: "namespaces", "loopback", or "auto", which takes namespaces where they work.
+    """Open a lab: "namespaces", "loopback", or "auto", which means namespaces where they work.
 
     `ports` narrows the port range of the host called `narrowed`. PlanError where the lab cannot do
     what is asked, LabError where the machine cannot.
     """
     why_not = namespaces.available() if name == "auto" else None
     if name == "namespaces" or (name == "auto" and why_not is None):
-        return namespaces.open_(
+        return namespaces.open_lab(
             ports=ports,
             narrowed=narrowed,
             client_addresses=client_addresses,
@@ -59,7 +59,7 @@ def open_lab(
         asked = f"--ports {ports}" if ports is not None else "--sysctl"
         reason = f"; --lab namespaces does not work here: {why_not}" if why_not else "; use --lab namespaces"
         raise PlanError(f"lab: {asked} would change this whole machine on the loopback lab{reason}")
-    lab = loopback.open_(client_addresses, proxy_addresses, backends)
+    lab = loopback.open_lab(client_addresses, proxy_addresses, backends)
     if why_not is not None:
         lab.notes.insert(0, f"loopback instead of namespaces: {why_not}")
     return lab

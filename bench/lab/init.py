@@ -1,35 +1,38 @@
-"""The process whose end takes every role along; run as a script of its own (`python -I -S init.py FOLDER`).
+"""The process that kills every role when `bench` ends; run as a script (`python -I -S init.py FOLDER`).
 
-Its standard input is a pipe that only `bench` holds open: when `bench` has done with the lab it closes the
+Its standard input is a pipe that only `bench` holds open: when `bench` closes the lab it closes the
 pipe, and however it ends, `kill -9` included, the kernel does; then the read below returns.
 
-- As the first process of a PID namespace it kills the rest of the namespace, and whatever is still being
-  born there ends with it (pid_namespaces(7)).
-- Without such a namespace it leads the process group that every role is born into, and kills that.
+- As the first process of a PID namespace it kills the rest of the namespace, and what is being started there
+  ends with it (pid_namespaces(7)).
+- Without such a namespace it leads the process group that every role joins, and kills that.
 
-Then it removes FOLDER, where the roles may have had files: nobody else may be left to do it. It imports
+Then it removes FOLDER, where the roles may have files: no other process may be left to do it. It imports
 nothing of the package, so that it starts within milliseconds.
 """
+
+from __future__ import annotations
 
 import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 
 
 def kill_all() -> None:
-    """Kill every role; without a PID namespace that takes this process along, and a child goes on."""
+    """Kill every role; without a PID namespace that includes this process, and a child goes on."""
     if os.getpid() == 1:
         try:
             os.kill(-1, signal.SIGKILL)  # everything in the namespace but its init (kill(2))
         except ProcessLookupError:
-            return  # there is nobody
+            return  # there is none
     elif os.fork() == 0:
         group = os.getpgrp()
         os.setsid()
         os.killpg(group, signal.SIGKILL)
     else:
-        # As long as this process lives, its group's number is nobody else's.
+        # As long as this process lives, no other group gets its number.
         while True:
             signal.pause()
 
@@ -50,10 +53,10 @@ def remove(folder: str) -> None:
         time.sleep(0.01)
 
 
-def attempt(how, path: str) -> None:  # type: ignore[no-untyped-def]
-    """Do `how` to `path`, which may be gone, or not empty any more: then there is another turn."""
+def attempt(remove: Callable[[str], None], path: str) -> None:
+    """Call `remove` on `path`, which may be gone, or not empty any more: then there is another turn."""
     try:
-        how(path)
+        remove(path)
     except OSError:
         return
 

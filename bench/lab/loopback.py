@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import sys
 
-from bench.lab import lifeline, syscalls
-from bench.lab.lifeline import Lifeline
-from bench.lab.place import Host, Lab
+from bench.lab import syscalls
+from bench.lab.hosts import Host, Lab
+from bench.lab.supervisor import Supervisor, pid_namespace, process_group
 
 
-def open_(client_addresses: int = 1, proxy_addresses: int = 1, backends: int = 1) -> Lab:
-    """Return the loopback lab, open; more addresses than one are 127.0.0.2 and so on (Linux only)."""
-    life = _lifeline()
+def open_lab(client_addresses: int = 1, proxy_addresses: int = 1, backends: int = 1) -> Lab:
+    """Open the loopback lab; more addresses than one are 127.0.0.2 and so on (Linux only)."""
+    supervisor = _supervisor()
     hosts = (
         Host("client", _addresses(1), _addresses(client_addresses)),
         Host("proxy", _addresses(1), _addresses(proxy_addresses)),
         Host("backend", _addresses(backends), _addresses(backends)),
     )
     for host in hosts:
-        host.join(life)
-    return Lab("loopback", hosts, life, notes())
+        host.join(supervisor)
+    return Lab("loopback", hosts, supervisor, notes())
 
 
 def notes() -> list[str]:
-    """Return what a reader of results from loopback must know."""
+    """Return what limits results from loopback, a sentence each."""
     found = ["loopback: the kernel's counters mix all roles, so that there is no kernel witness"]
     if sys.platform == "linux":
         found.append(
@@ -37,7 +37,7 @@ def _addresses(count: int) -> list[str]:
     return [f"127.0.0.{number}" for number in range(1, count + 1)]
 
 
-def _lifeline() -> Lifeline:
+def _supervisor() -> Supervisor:
     if sys.platform == "linux" and syscalls.may_make_namespaces():
-        return lifeline.pid_namespace()
-    return lifeline.process_group()
+        return pid_namespace()
+    return process_group()

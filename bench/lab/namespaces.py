@@ -3,8 +3,8 @@
     client 10.87.1.1 --- 10.87.1.2 proxy 10.87.2.1.. --- 10.87.3.1.. backend
          10.87.4.1 ------------------------------------- 10.87.4.2
 
-The lower wire is the way without a proxy: over it the client reaches the same backend addresses. A client
-with several addresses (10.87.1.1, 10.87.1.3 and so on) may use each of them on both of its wires.
+The lower link is the way without a proxy: over it the client reaches the same backend addresses. A client
+with several addresses (10.87.1.1, 10.87.1.3 and so on) may use each of them on both of its links.
 It needs no root. An ordinary user enters a user namespace first (`enter`), while the process has
 one thread only; its uid stays what it was, so that programs see an ordinary user.
 """
@@ -18,20 +18,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 from bench.errors import LabError
-from bench.lab import lifeline, syscalls, sysctl
-from bench.lab.place import Host, Lab
-from bench.lab.wire import Wire
+from bench.lab import supervisor, syscalls, sysctl, veth
+from bench.lab.hosts import Host, Lab
+from bench.lab.veth import VethEnd
 
 _LISTEN_PORT = 1024  # the lowest that needs no rights; the widest port range begins above it
-CLIENT_WIRES = {
-    "to-proxy": Wire("to-proxy", ("10.87.1.1",), 24),
-    "direct": Wire("direct", ("10.87.4.1",), 24, routes=("10.87.3.0/24",)),
+CLIENT_INTERFACES = {
+    "to-proxy": VethEnd("to-proxy", ("10.87.1.1",), 24),
+    "direct": VethEnd("direct", ("10.87.4.1",), 24, routes=("10.87.3.0/24",)),
 }
-"""The client's ends of its wires, by their interfaces."""
-_PROBE = Path(__file__).with_name("probe.py")
+"""The client's ends of its veth pairs, by their interfaces."""
 
 
 def enter() -> None:
@@ -43,42 +41,35 @@ def enter() -> None:
         raise LabError(f"lab: namespaces exist on Linux only, not on {sys.platform}; use --lab loopback")
     if syscalls.may_make_namespaces():
         return
-    if syscalls.threads() > 1:
+    if (threads := syscalls.count_threads()) > 1:
         raise LabError(
-            f"lab: {syscalls.threads()} threads run already, and only a process of one thread can enter a"
-            " user namespace; call bench.lab.enter() before numpy and the like are imported"
+            f"lab: {threads} threads run already, and only a process of one thread can enter a user"
+            " namespace; call bench.lab.enter() before numpy and the like are imported"
         )
     if (why_not := available()) is not None:
         raise LabError(f"lab: {why_not}")
-    uid, gid = os.getuid(), os.getgid()
     try:
-        syscalls.unshare(syscalls.CLONE_NEWUSER)
-        # user_namespaces(7): without rights outside, setgroups must be given up before gid_map is written.
-        for name, text in (
-            ("setgroups", "deny"),
-            ("uid_map", f"{uid} {uid} 1"),
-            ("gid_map", f"{gid} {gid} 1"),
-        ):
-            Path("/proc/self", name).write_text(text, encoding="ascii")
+        syscalls.enter_user_namespace()
     except OSError as error:
         raise LabError(f"lab: cannot enter a user namespace: {error}; use sudo or --lab loopback") from error
 
 
 def available() -> str | None:
-    """Return None where this lab works, else one line that says why not and how to allow it."""
+    """Return None where this lab works, else one line with the reason and the remedy."""
     if sys.platform != "linux":
         return f"namespaces exist on Linux only, not on {sys.platform}"
-    return None if syscalls.may_make_namespaces() else _probed()
+    return None if syscalls.may_make_namespaces() else _try_in_process()
 
 
 @cache
-def _probed() -> str | None:
-    """Let a process of its own try, since nobody leaves a user namespace again; the answer stays."""
-    argv = [sys.executable, "-I", "-S", str(_PROBE)]
-    probe = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
-    if probe.returncode == 0:
+def _try_in_process() -> str | None:
+    """Return None where a process of its own can make the namespaces, else why it cannot."""
+    argv = [sys.executable, "-I", "-S", syscalls.__file__]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    if done.returncode == 0:
         return None
-    return explain(probe.stdout.strip() or f"probe ended with {probe.returncode}", _facts())
+    settings = {key: sysctl.read(key) for key, *_ in _SETTINGS if sysctl.path(key).exists()}
+    return explain(done.stdout.strip() or f"it ended with {done.returncode}", settings)
 
 
 _SETTINGS = (
@@ -90,14 +81,10 @@ _SETTINGS = (
 )
 
 
-def _facts() -> dict[str, str]:
-    return {key: sysctl.read(key) for key, *_ in _SETTINGS if sysctl.path(key).exists()}
-
-
-def explain(failure: str, facts: Mapping[str, str]) -> str:
-    """Return why `failure` (the probe's words) happened and how to allow it, given the settings `facts`."""
+def explain(failure: str, settings: Mapping[str, str]) -> str:
+    """Return why `failure` (the line of syscalls.py) happened and how to allow it, given kernel settings."""
     for key, forbidding, allowing, reason in _SETTINGS:
-        if facts.get(key) == forbidding:
+        if settings.get(key) == forbidding:
             return f"{reason} ({failure}); allow it with `sudo sysctl -w {key}={allowing}`, or use sudo"
     return (
         f"the system forbids it ({failure}); in a container its seccomp or security profile does"
@@ -105,7 +92,7 @@ def explain(failure: str, facts: Mapping[str, str]) -> str:
     )
 
 
-def open_(
+def open_lab(
     *,
     ports: int | None = None,
     narrowed: str = "proxy",
@@ -114,7 +101,7 @@ def open_(
     backends: int = 1,
     sysctls: Mapping[str, str] | None = None,
 ) -> Lab:
-    """Return the lab, open, every host fresh; `ports` narrows the port range of the host `narrowed`.
+    """Open the lab, every host fresh; `ports` narrows the port range of the host `narrowed`.
 
     LabError names what the machine does not allow.
     """
@@ -126,12 +113,12 @@ def open_(
         for host in hosts:
             undo.callback(host.close)
         try:
-            life = lifeline.pid_namespace()
-            undo.callback(life.reap)
-            undo.callback(life.end)
+            supervised = supervisor.pid_namespace()
+            undo.callback(supervised.reap)
+            undo.callback(supervised.end)
             for host in hosts:
                 host.call(syscalls.unshare, syscalls.CLONE_NEWNET)
-            _wire(hosts)
+            _connect(hosts)
         except OSError as error:
             raise LabError(f"lab: cannot make the namespaces: {error}; `bench doctor` says more") from error
         for host in hosts:
@@ -140,40 +127,39 @@ def open_(
             if ports is not None and host.name == narrowed:
                 low, high = sysctl.narrowed(ports)
                 host.call(sysctl.write, sysctl.PORT_RANGE, f"{low} {high}", host.name)
-            host.join(life)
+            host.join(supervised)
         undo.pop_all()
-    return Lab("namespaces", hosts, life)
+    return Lab("namespaces", hosts, supervised)
 
 
 def _hosts(client_addresses: int, proxy_addresses: int, backends: int) -> tuple[Host, Host, Host]:
-    behind = [f"10.87.3.{number}" for number in range(1, backends + 1)]
+    servers = [f"10.87.3.{number}" for number in range(1, backends + 1)]
     sources = [f"10.87.2.{number}" for number in range(1, proxy_addresses + 1)]
-    ours = ["10.87.1.1", *(f"10.87.1.{number}" for number in range(3, client_addresses + 2))]
+    clients = ["10.87.1.1", *(f"10.87.1.{number}" for number in range(3, client_addresses + 2))]
     return (
-        Host("client", ours[:1], ours),
+        Host("client", clients[:1], clients),
         Host("proxy", ["10.87.1.2"], sources, _LISTEN_PORT),
-        Host("backend", behind, behind, _LISTEN_PORT),
+        Host("backend", servers, servers, _LISTEN_PORT),
     )
 
 
-def _wire(hosts: Sequence[Host]) -> None:
-    from bench.lab import links  # noqa: PLC0415 - a quarter of a second that only an opening lab needs
-
+def _connect(hosts: Sequence[Host]) -> None:
     client, proxy, backend = hosts
-    to_proxy, direct = replace(CLIENT_WIRES["to-proxy"], addresses=client.sources), CLIENT_WIRES["direct"]
-    to_client = Wire("to-client", proxy.addresses, 24)
+    to_proxy = replace(CLIENT_INTERFACES["to-proxy"], addresses=client.sources)
+    direct = CLIENT_INTERFACES["direct"]
+    to_client = VethEnd("to-client", proxy.addresses, 24)
     # 10.87.2.0/23 holds 10.87.2.x (the proxy's sources) and 10.87.3.x (the backend).
-    to_backend = Wire("to-backend", proxy.sources, 23)
-    to_us = Wire("to-proxy", backend.addresses, 23)
-    direct_far = Wire("direct", ["10.87.4.2"], 24, routes=["10.87.1.0/24"])
+    to_backend = VethEnd("to-backend", proxy.sources, 23)
+    backend_to_proxy = VethEnd("to-proxy", backend.addresses, 23)
+    backend_direct = VethEnd("direct", ["10.87.4.2"], 24, routes=["10.87.1.0/24"])
     with ExitStack() as fds:
         namespaces = {}
         for host in hosts:
             namespaces[host.name] = host.call(os.open, "/proc/thread-self/ns/net", os.O_RDONLY)
             fds.callback(os.close, namespaces[host.name])
-        client.call(links.pair, to_proxy, to_client, namespaces["proxy"])
-        proxy.call(links.pair, to_backend, to_us, namespaces["backend"])
-        client.call(links.pair, direct, direct_far, namespaces["backend"])
-        client.call(links.set_up, [to_proxy, direct])
-        proxy.call(links.set_up, [to_client, to_backend])
-        backend.call(links.set_up, [to_us, direct_far])
+        client.call(veth.add_pair, to_proxy, to_client, namespaces["proxy"])
+        proxy.call(veth.add_pair, to_backend, backend_to_proxy, namespaces["backend"])
+        client.call(veth.add_pair, direct, backend_direct, namespaces["backend"])
+    client.call(veth.configure, [to_proxy, direct])
+    proxy.call(veth.configure, [to_client, to_backend])
+    backend.call(veth.configure, [backend_to_proxy, backend_direct])

@@ -1,14 +1,16 @@
-"""The two system calls that move a thread between namespaces, and what the caller may do with them.
+"""System calls that move a thread between namespaces, and whether an ordinary user may use them.
 
-Python has `os.unshare` and `os.setns` from 3.12 on only, so that both go through ctypes here.
-Sources: unshare(2), setns(2), capabilities(7), include/uapi/linux/sched.h.
+Python has `os.unshare` and `os.setns` from 3.12 on only, so that both go through ctypes here. Run as a script
+(`python -I -S syscalls.py`) it makes each namespace that the lab needs, in a process of its own, since no
+process leaves a user namespace again; it ends with 0, or with 1 and a line that names the step and the error.
+Sources: unshare(2), setns(2), capabilities(7), user_namespaces(7), include/uapi/linux/sched.h.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-from pathlib import Path
+import sys
 
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
@@ -21,13 +23,39 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def unshare(flags: int) -> None:
-    """Move the calling thread into new namespaces; OSError as unshare(2) tells it."""
+    """Move the calling thread into new namespaces; OSError as in unshare(2)."""
     _check(_libc.unshare(flags), "unshare")
 
 
 def setns(fd: int, kind: int) -> None:
-    """Move the calling thread into the namespace of type `kind` behind `fd`; OSError as setns(2) tells it."""
+    """Move the calling thread into the namespace of type `kind` behind `fd`; OSError as in setns(2)."""
     _check(_libc.setns(fd, kind), "setns")
+
+
+def enter_user_namespace() -> None:
+    """Move this process of one thread into a user namespace where its user and group keep their ids."""
+    uid, gid = os.getuid(), os.getgid()
+    unshare(CLONE_NEWUSER)
+    # user_namespaces(7): without rights outside, setgroups must be denied before gid_map is written.
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+        try:
+            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+                file.write(text)
+        except OSError as error:
+            error.filename = f"/proc/self/{name}"
+            raise
+
+
+def may_make_namespaces() -> bool:
+    """Return whether this process holds what network and PID namespaces need (as root does)."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        effective = int(file.read().partition("CapEff:")[2].split()[0], 16)
+    return bool(effective >> _CAP_NET_ADMIN & 1 and effective >> _CAP_SYS_ADMIN & 1)
+
+
+def count_threads() -> int:
+    """Return how many threads this process has now, those of C libraries included."""
+    return len(os.listdir("/proc/self/task"))
 
 
 def _check(result: int, name: str) -> None:
@@ -36,13 +64,21 @@ def _check(result: int, name: str) -> None:
         raise OSError(error, f"{name}: {os.strerror(error)}")
 
 
-def may_make_namespaces() -> bool:
-    """Return whether this process holds what network and PID namespaces need (as root does)."""
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    effective = int(status.partition("CapEff:")[2].split()[0], 16)
-    return bool(effective >> _CAP_NET_ADMIN & 1 and effective >> _CAP_SYS_ADMIN & 1)
+def _try_namespaces() -> str | None:
+    """Make a namespace of each kind; return the step that failed with its error, or None."""
+    steps = (
+        ("user namespace", enter_user_namespace),
+        ("network namespace", lambda: unshare(CLONE_NEWNET)),
+        ("PID namespace", lambda: unshare(CLONE_NEWPID)),
+    )
+    for name, step in steps:
+        try:
+            step()
+        except OSError as error:
+            return f"{error.filename or name}: {os.strerror(error.errno or 0)}"
+    return None
 
 
-def threads() -> int:
-    """Return how many threads this process has now, those of C libraries included."""
-    return len(os.listdir("/proc/self/task"))
+if __name__ == "__main__" and (failure := _try_namespaces()) is not None:
+    sys.stdout.write(failure + "\n")
+    sys.exit(1)

@@ -1,4 +1,4 @@
-"""Kernel settings of a host: read and written from within its network namespace, errors made plain."""
+"""Kernel settings of a host: read and written from within its network namespace, errors explained."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ Cores = set[int] | None
 """The cores of one role; None: wherever the system puts it."""
 
 
-def here() -> set[int]:
+def available_cores() -> set[int]:
     """Return the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return os.sched_getaffinity(0)

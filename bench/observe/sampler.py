@@ -1,7 +1,7 @@
 """Looks at every host ten times a second while a trial runs, and more closely once a second.
 
 A thread of its own with absolute deadlines; a tick that comes too late is left out, never made up
-for. What is read, and how exact it is: host.py.
+for. What is read, and how exact it is: host_observer.py.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.observe.counters import Counters
-from bench.observe.host import HostObserver, HostSample, Kernel, Peaks, Watched
-from bench.observe.sides import Survey
+from bench.observe.host_observer import HostObserver, HostSample, HostTarget, KernelView, Peaks
+from bench.observe.tcp_counters import Counters
+from bench.observe.time_wait import SocketCounts
 
-__all__ = ["HostSample", "Observed", "Sampler", "Watched"]
+__all__ = ["HostObservation", "HostSample", "HostTarget", "Sampler"]
 
 _INTERVAL_NS = 100_000_000
 _TICKS_PER_SURVEY = 10
@@ -25,11 +25,11 @@ _SURVEY_SHARE = 0.015
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class HostObservation:
     """One host at the end of a trial, exactly; None: this system does not tell."""
 
     host: str
-    survey: Survey | None
+    sockets: SocketCounts | None
     counters: Counters | None
     """Since the sampler was made; None on loopback too, where all hosts share them."""
     peaks: Peaks
@@ -42,7 +42,7 @@ class _View:
     The namespaces take turns, so that no tick carries the weight of all of them.
     """
 
-    kernel: Kernel
+    kernel: KernelView
     hosts: Sequence[HostObserver]
     survey_due: int
     weighing_due: int
@@ -70,7 +70,7 @@ class _View:
             sockets = self.kernel.sockets()
             if sockets is not None:
                 for host in self.hosts:
-                    host.survey(counters, sockets)
+                    host.count_sockets(counters, sockets)
         return time.thread_time() - before_s
 
 
@@ -83,7 +83,7 @@ class Sampler:
 
     def __init__(
         self,
-        watched: Sequence[Watched],
+        watched: Sequence[HostTarget],
         on_sample: Callable[[HostSample], None],
         *,
         is_shared: bool = False,
@@ -93,7 +93,7 @@ class Sampler:
         groups = [list(self._hosts.values())] if is_shared else [[host] for host in self._hosts.values()]
         self._views = [
             _View(
-                Kernel(each.place, is_this_machine=is_shared),
+                KernelView(each.place, is_this_machine=is_shared),
                 hosts,
                 survey_due=3 * number,
                 weighing_due=5 + 3 * number,
@@ -145,23 +145,18 @@ class Sampler:
         for view in self._views:
             view.kernel.close()
 
-    def watch(self, host: str, pid: int) -> None:
+    def add_process(self, host: str, pid: int) -> None:
         """Count the tree under `pid` for the host's role as well: a process that takes another's place."""
         with self._lock:
-            self._hosts[host].watch(pid)
+            self._hosts[host].add_process(pid)
 
-    def observe(self, host: str) -> Observed:
+    def observe(self, host: str) -> HostObservation:
         """Return the host as it is now, its sockets counted exactly."""
         with self._lock:
             observer, kernel = self._hosts[host], self._kernel(host)
             counters, sockets = kernel.counters(), kernel.sockets()
-            exact = None if sockets is None else observer.survey(counters, sockets)
-            return Observed(host, exact, None if self._is_shared else counters, observer.peaks)
-
-    def time_wait_by_side(self, host: str) -> dict[str, int] | None:
-        """Return the host's sockets in TIME_WAIT now, toward its clients and toward the backend."""
-        survey = self.observe(host).survey
-        return None if survey is None else survey.time_wait_by_side
+            exact = None if sockets is None else observer.count_sockets(counters, sockets)
+            return HostObservation(host, exact, None if self._is_shared else counters, observer.peaks)
 
     def cpu_s(self, host: str) -> float:
         """Return the CPU seconds of the host's processes so far."""
@@ -188,7 +183,7 @@ class Sampler:
             if self._is_over.wait(max(0, due_ns - time.monotonic_ns()) / 1e9):
                 break
 
-    def _kernel(self, host: str) -> Kernel:
+    def _kernel(self, host: str) -> KernelView:
         return next(view.kernel for view in self._views if self._hosts[host] in view.hosts)
 
     def _tick(self, tick: int) -> None:

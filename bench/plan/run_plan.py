@@ -1,4 +1,4 @@
-"""What was asked: the plan of a run, from a TOML file and flags, checked before anything starts.
+"""The plan of a run, from a TOML file and flags, checked before anything starts.
 
 Pure; how values become the fields of a section is bench/plan/toml.py. A plan is complete: each default is
 written out, so that the header of a result says all that was asked.
@@ -45,9 +45,9 @@ METHODS = ("GET", "POST")
 SECOND_OPINIONS = ("wrk", "hey", "ab", "h2load")
 MOST_PER_S = 10_000_000
 """Beyond this a due time comes every hundred nanoseconds, in which nothing can be sent."""
-LARGEST_BODY_BYTES = 4 << 30
+LARGEST_RESPONSE_BYTES = 4 << 30
 LONGEST_S = 86_400.0
-"""A day: what is asked to last longer was meant in another unit."""
+"""A day: what is to last longer was meant in another unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Backend:
 
     kind: str = "raw"
     workers: int = 1
-    body: str = "2"
+    response_size: str = "2"
     delay: str = "0"
     idle_timeout_s: float | None = None
     requests_per_connection: int | None = None
@@ -105,9 +105,9 @@ class Backend:
     fail: str | None = None
 
     @property
-    def body_bytes(self) -> tuple[int, int]:
+    def response_bytes(self) -> tuple[int, int]:
         """Return the smallest and the largest response body, in bytes."""
-        low, _, high = self.body.partition("-")
+        low, _, high = self.response_size.partition("-")
         return units.size_bytes(low), units.size_bytes(high or low)
 
 
@@ -118,7 +118,7 @@ class Hosts:
     ports: int | None = None
     """Width of the ephemeral port range; None: the system's own."""
     proxy_addresses: int = 1
-    backends: int = 1
+    backend_addresses: int = 1
     sysctls: dict[str, str] = field(default_factory=dict)
     pin: bool = True
     """Give the client cores of its own where there are two or more."""
@@ -153,16 +153,20 @@ class Plan:
         return dataclasses.asdict(self)
 
 
-_SECTIONS: dict[str, type[Any]] = {"subject": Subject, "load": Load, "backend": Backend, "hosts": Hosts}
-
-
 def build(values: dict[str, Any]) -> Plan:
     """Return the checked plan that `values` (as in TOML) ask for; PlanError names key, value, remedy."""
-    parts = {name: section(kind, values.get(name, {}), name) for name, kind in _SECTIONS.items()}
-    rest = {key: value for key, value in values.items() if key not in _SECTIONS}
-    plan = dataclasses.replace(section(Plan, rest, "", skip=frozenset(_SECTIONS)), **parts)
+    plan = section(Plan, _with_texts(values), "")
     check(plan)
     return plan
+
+
+def _with_texts(values: dict[str, Any]) -> dict[str, Any]:
+    """Return `values` with each sysctl as a text: `net.ipv4.tcp_tw_reuse = 1` names one too."""
+    hosts = values.get("hosts")
+    if not isinstance(hosts, dict) or not isinstance(sysctls := hosts.get("sysctls"), dict):
+        return values
+    texts = {key: str(value) if type(value) in (int, float) else value for key, value in sysctls.items()}
+    return {**values, "hosts": {**hosts, "sysctls": texts}}
 
 
 _Reading = Callable[["Plan"], float | None]
@@ -176,7 +180,7 @@ _AT_LEAST_ONE: tuple[tuple[str, _Reading], ...] = (
     ("backend.workers", lambda p: p.backend.workers),
     ("backend.requests_per_connection", lambda p: p.backend.requests_per_connection),
     ("hosts.proxy_addresses", lambda p: p.hosts.proxy_addresses),
-    ("hosts.backends", lambda p: p.hosts.backends),
+    ("hosts.backend_addresses", lambda p: p.hosts.backend_addresses),
 )
 _ABOVE_ZERO: tuple[tuple[str, _Reading], ...] = (
     ("load.duration_s", lambda p: p.load.duration_s),
@@ -204,45 +208,105 @@ _SPELLINGS = (
 )
 
 
+_CHOICES: tuple[tuple[str, Callable[[Plan], str | None], tuple[str, ...]], ...] = (
+    ("mode", lambda p: p.mode, ("short", "keepalive", "both")),
+    ("lab", lambda p: p.lab, LABS),
+    ("subject.name", lambda p: p.subject.name, SUBJECTS),
+    ("subject.upstream_http", lambda p: p.subject.upstream_http, ("1.0", "1.1")),
+    ("subject.idiom", lambda p: p.subject.idiom, IDIOMS),
+    ("backend.kind", lambda p: p.backend.kind, BACKENDS),
+    ("load.method", lambda p: p.load.method, METHODS),
+    ("load.second_opinion", lambda p: p.load.second_opinion, SECOND_OPINIONS),
+)
+_SECTIONS = ("subject", "load", "backend", "hosts")
+# What must hold besides, and what is said where it does not.
+_CHECKS: tuple[tuple[Callable[[Plan], bool], str], ...] = (
+    (
+        lambda p: p.load.rate is None or p.load.rate <= MOST_PER_S,
+        f"load.rate = {{load.rate:g}} is more than {MOST_PER_S:,} requests per second",
+    ),
+    (
+        lambda p: 0 <= p.load.warmup_s <= LONGEST_S,
+        f"load.warmup_s = {{load.warmup_s:g}} must be between 0 and {LONGEST_S:,.0f}",
+    ),
+    (
+        lambda p: p.load.workers <= p.load.connections,
+        "load.workers = {load.workers} is more than load.connections = {load.connections};"
+        " each worker needs a connection",
+    ),
+    (
+        lambda p: p.load.second_opinion is None or _keeps_connections(p),
+        "load.second_opinion = {load.second_opinion!r} sends GET over connections that it keeps; set"
+        " load.method = 'GET' and load.client_mode = 'keepalive' (subject direct: mode), or leave it out",
+    ),
+    (
+        lambda p: p.hosts.ports is None or 16 <= p.hosts.ports <= 64511,
+        "hosts.ports = {hosts.ports} must be between 16 and 64511",
+    ),
+    (
+        lambda p: max(p.hosts.proxy_addresses, p.hosts.backend_addresses) <= 200,
+        "hosts.proxy_addresses and hosts.backend_addresses go up to 200",
+    ),
+    (
+        lambda p: p.subject.pool_idle is None or p.subject.pool_idle >= 0,
+        "subject.pool_idle = {subject.pool_idle} must be 0 or more",
+    ),
+    (
+        lambda p: p.lab != "loopback" or not (p.hosts.ports or p.hosts.sysctls),
+        "hosts.ports and hosts.sysctls would change this whole machine on the loopback lab;"
+        " use --lab namespaces",
+    ),
+    (
+        lambda p: p.subject.program is None or p.subject.name in PROGRAMS,
+        f"subject.program = {{subject.program!r}} goes with {', '.join(PROGRAMS)}, not with {{subject.name}}",
+    ),
+    (
+        lambda p: p.subject.idiom is None or (p.subject.name == "nginx" and p.mode != "both"),
+        "subject.idiom = {subject.idiom!r} is a configuration of nginx with one mode, the one that is"
+        " expected of it; set subject.name = 'nginx' and mode",
+    ),
+    (
+        lambda p: p.subject.target is None or p.subject.target.startswith("http://"),
+        "subject.target = {subject.target!r} must be an http:// URL",
+    ),
+    (
+        lambda p: p.backend.response_bytes[1] <= LARGEST_RESPONSE_BYTES,
+        "backend.response_size = {backend.response_size!r} is more than"
+        f" {LARGEST_RESPONSE_BYTES >> 30} GiB",
+    ),
+)
+
+
 def check(plan: Plan) -> None:
     """Raise PlanError where the plan makes no sense, naming the key, the value and the remedy."""
-    chosen("mode", plan.mode, ("short", "keepalive", "both"))
-    chosen("lab", plan.lab, LABS)
-    chosen("subject.name", plan.subject.name, SUBJECTS)
-    chosen("subject.upstream_http", plan.subject.upstream_http, ("1.0", "1.1"))
-    chosen("backend.kind", plan.backend.kind, BACKENDS)
-    chosen("load.method", plan.load.method, METHODS)
-    for key, of in _AT_LEAST_ONE:
-        value = of(plan)
-        if value is not None and value < 1:
-            raise PlanError(f"plan: {key} = {value} must be at least 1")
-    for key, of in _ABOVE_ZERO:
-        value = of(plan)
-        if value is not None and not 0 < value < float("inf"):
-            raise PlanError(f"plan: {key} = {value:g} must be a number above 0")
-        if value is not None and key.endswith("_s") and value > LONGEST_S:
-            raise PlanError(
-                f"plan: {key} = {value:g} is more than a day; write it in seconds, or as 10s or 5m"
-            )
-    if plan.load.rate is not None and plan.load.rate > MOST_PER_S:
-        raise PlanError(
-            f"plan: load.rate = {plan.load.rate:g} is more than {MOST_PER_S:,} requests per second"
-        )
+    for key, choice_of, choices in _CHOICES:
+        if (choice := choice_of(plan)) is not None:
+            chosen(key, choice, choices)
+    for key, number_of in _AT_LEAST_ONE:
+        number = number_of(plan)
+        if number is not None and number < 1:
+            raise PlanError(f"plan: {key} = {number} must be at least 1")
+    for key, number_of in _ABOVE_ZERO:
+        _check_above_zero(key, number_of(plan))
     _check_spellings(plan.backend)
-    if plan.load.second_opinion is not None:
-        _check_second_opinion(plan)
-    _check_together(plan)
+    for holds, message in _CHECKS:
+        if not holds(plan):
+            raise PlanError("plan: " + message.format(**{name: getattr(plan, name) for name in _SECTIONS}))
 
 
-def _check_second_opinion(plan: Plan) -> None:
-    tool, is_direct = plan.load.second_opinion, plan.subject.name == "direct"
-    chosen("load.second_opinion", tool, SECOND_OPINIONS)
-    is_short = plan.load.client_mode is Mode.SHORT or (is_direct and plan.mode != "keepalive")
-    if is_short or plan.load.method != "GET":
-        raise PlanError(
-            f"plan: load.second_opinion = {tool!r} sends GET over connections that it keeps; set"
-            " load.method = 'GET' and load.client_mode = 'keepalive' (subject direct: mode), or leave it out"
-        )
+def _check_above_zero(key: str, number: float | None) -> None:
+    if number is not None and not 0 < number < float("inf"):
+        raise PlanError(f"plan: {key} = {number:g} must be a number above 0")
+    if number is not None and key.endswith("_s") and number > LONGEST_S:
+        raise PlanError(f"plan: {key} = {number:g} is more than a day; write it in seconds, or as 10s or 5m")
+
+
+def _keeps_connections(plan: Plan) -> bool:
+    """Return whether the clients send GET over connections that they keep, as other load generators do."""
+    is_short = plan.load.client_mode is Mode.SHORT
+    return plan.load.method == "GET" and not (
+        is_short or (plan.subject.name == "direct" and plan.mode != "keepalive")
+    )
 
 
 def _check_spellings(backend: Backend) -> None:
@@ -251,13 +315,11 @@ def _check_spellings(backend: Backend) -> None:
         if value is not None and re.fullmatch(pattern, value) is None:
             raise PlanError(f"plan: backend.{name} = {value!r} is not understood; write {example}")
     try:
-        smallest, largest = backend.body_bytes
-    except ValueError as error:
-        raise PlanError(f"plan: backend.body: {error}, or 1KiB-64KiB") from error
+        smallest, largest = backend.response_bytes
+    except (ValueError, OverflowError) as error:
+        raise PlanError(f"plan: backend.response_size: {error}, or 1KiB-64KiB") from error
     if smallest > largest:
-        raise PlanError(f"plan: backend.body = {backend.body!r} starts above its end")
-    if largest > LARGEST_BODY_BYTES:
-        raise PlanError(f"plan: backend.body = {backend.body!r} is more than {LARGEST_BODY_BYTES >> 30} GiB")
+        raise PlanError(f"plan: backend.response_size = {backend.response_size!r} starts above its end")
     kind, _, times = backend.delay.rpartition(":")
     if kind == "uniform" and operator.gt(*map(units.duration_s, times.split("-"))):
         raise PlanError(f"plan: backend.delay = {backend.delay!r} starts above its end")
@@ -267,42 +329,6 @@ def _check_spellings(backend: Backend) -> None:
         )
 
 
-def _check_together(plan: Plan) -> None:
-    load_, hosts = plan.load, plan.hosts
-    if not 0 <= load_.warmup_s <= LONGEST_S:
-        raise PlanError(f"plan: load.warmup_s = {load_.warmup_s:g} must be between 0 and {LONGEST_S:,.0f}")
-    if load_.workers > load_.connections:
-        raise PlanError(
-            f"plan: load.workers = {load_.workers} is more than load.connections = {load_.connections};"
-            " each worker needs a connection"
-        )
-    if hosts.ports is not None and not 16 <= hosts.ports <= 64511:
-        raise PlanError(f"plan: hosts.ports = {hosts.ports} must be between 16 and 64511")
-    if max(hosts.proxy_addresses, hosts.backends) > 200:
-        raise PlanError("plan: hosts.proxy_addresses and hosts.backends go up to 200")
-    if plan.subject.pool_idle is not None and plan.subject.pool_idle < 0:
-        raise PlanError(f"plan: subject.pool_idle = {plan.subject.pool_idle} must be 0 or more")
-    if plan.lab == "loopback" and (hosts.ports or hosts.sysctls):
-        raise PlanError(
-            "plan: hosts.ports and hosts.sysctls would change this whole machine on the loopback lab;"
-            " use --lab namespaces"
-        )
-    if plan.subject.program is not None and plan.subject.name not in PROGRAMS:
-        raise PlanError(
-            f"plan: subject.program = {plan.subject.program!r} goes with {', '.join(PROGRAMS)},"
-            f" not with {plan.subject.name}"
-        )
-    if plan.subject.idiom is not None:
-        chosen("subject.idiom", plan.subject.idiom, IDIOMS)
-        if plan.subject.name != "nginx" or plan.mode == "both":
-            raise PlanError(
-                f"plan: subject.idiom = {plan.subject.idiom!r} is a configuration of nginx with one mode, the"
-                " one that is expected of it; set subject.name = 'nginx' and mode"
-            )
-    if plan.subject.target is not None and not plan.subject.target.startswith("http://"):
-        raise PlanError(f"plan: subject.target = {plan.subject.target!r} must be an http:// URL")
-
-
 def to_toml(plan: Plan) -> str:
-    """Return the plan as TOML that `sections.load` reads."""
+    """Return the plan as TOML that `toml.load` reads."""
     return toml.to_toml(plan.to_json())

@@ -1,7 +1,7 @@
-"""What becomes of each directive of somebody's configuration on its way to the stage. Tables, no rewriting.
+"""The directive allowlist: which directives of a configuration stay in the copy that runs. Tables.
 
-What stays is listed by name, so that whatever nobody thought of is left out, not run: it must neither open a
-file, nor reach a network, nor run code. What is replaced is bench/prove/rewrite.py's affair.
+What stays is listed by name, so that an unknown directive is left out: what runs must neither open a file,
+nor reach a network, nor run code. What is replaced is in bench/prove/rewrite.py.
 """
 
 from __future__ import annotations
@@ -61,42 +61,40 @@ _TLS_UPSTREAM = _each(
 KEPT = _CORE | _RESPONSES | _SUBREQUESTS | _PASSING | _HTTP | _TLS_UPSTREAM
 
 BLOCKS = _words("server location if limit_except")
-"""Blocks whose directives are looked at one by one."""
+"""Blocks whose directives are checked one by one."""
 DATA = _words("map geo split_clients types charset_map")
-"""Blocks that hold data, which stay as they are but for includes that lead nowhere."""
+"""Blocks of data, which stay as they are except for missing includes."""
 UPSTREAM = _words(
     """keepalive keepalive_requests keepalive_time keepalive_timeout zone hash ip_hash least_conn least_time
     random sticky fair consistent_hash session_sticky ewma resolver_timeout"""
 )
-"""What stays in an upstream {}: all of it decides about connections."""
-ABOUT_REUSE = UPSTREAM | _words(
+"""What stays in an upstream {}: all of it affects connections."""
+AFFECTS_REUSE = UPSTREAM | _words(
     "server upstream proxy_http_version proxy_set_header fastcgi_keep_conn grpc_set_header"
 )
-"""What is never left out because an nginx does not know it: without it, reuse might be another."""
+"""What is never left out where an nginx does not know it: reuse might differ without it."""
 
-_CLIENT = (
-    "clients are this run's: HTTP/1.1, or HTTP/2 where a listener says so; where with TLS, its certificate"
-)
+_CLIENT = "this run has its own clients (HTTP/2 where a listener accepts it) and its own certificate"
 _REASONS = (
     (r"limit_(req|conn|zone|rate)\w*", "requests would be held back"),
-    (r"allow|deny|satisfy|auth_(basic|delay|jwt|digest|ldap)\w*", "everybody may come in here"),
+    (r"allow|deny|satisfy|auth_(basic|delay|jwt|digest|ldap)\w*", "every client is allowed here"),
     (r"access_log|error_log|log_format|open_log_file_cache|js_access_log", "nothing is logged here"),
     (r"ssl|ssl_\w+|http[23]|http[23]_\w+|quic_\w+", _CLIENT),
     (r"open_file_cache\w*|aio\w*|directio\w*|disable_symlinks|read_ahead|client_body_in_file_only", ""),
     (r"\w*dav_\w+|create_full_put_path|min_delete_depth|random_index|geoip\w*|image_filter\w*|xslt_\w+", ""),
     (r"mp4\w*|flv|hls\w*|state", ""),
-    (r"\w+_cache(_\w+)?|\w+_no_cache|\w+_store(_access)?", "each request has to reach its backend"),
-    (r"\w+_temp_path", "temporary files lie in the scratch folder"),
-    (r"\w+_ssl_\w+", "certificates upstream are not verified here, and none is shown"),
+    (r"\w+_cache(_\w+)?|\w+_no_cache|\w+_store(_access)?", "each request must reach its backend"),
+    (r"\w+_temp_path", "temporary files are in the scratch folder"),
+    (r"\w+_ssl_\w+", "upstream certificates are not verified here, and no client certificate is sent"),
     (r"\w+_bind", "the lab's own source addresses are used"),
     (r"\w*lua\w*|js_\w+|perl\w*", "no code is run"),
-    (r"resolver|set_real_ip_from|real_ip_\w+", "no name is looked up: every peer is a backend of this run"),
+    (r"resolver|set_real_ip_from|real_ip_\w+", "no name is resolved: every peer is a backend of this run"),
 )
-_NO_FILES = "nothing outside of the scratch folder is read or written"
+_NO_FILES = "no file outside the scratch folder is read or written"
 
 
 def why_left_out(name: str) -> str:
-    """Returns why a directive that is neither kept nor replaced is left out."""
+    """Return why a directive that is neither kept nor replaced is left out."""
     for pattern, why in _REASONS:
         if re.fullmatch(pattern, name):
             return why or _NO_FILES

@@ -1,4 +1,4 @@
-"""What was changed in a configuration before it ran: each kind of change with its reason and its places."""
+"""The change log of a configuration before it runs, and why nginx rejects it, with the places of both."""
 
 from __future__ import annotations
 
@@ -7,53 +7,54 @@ from typing import Any, Literal
 
 from nginx.tree import Place
 
-Kind = Literal["replaced", "left out", "added"]
+ChangeKind = Literal["replaced", "left out", "added"]
 
 
 @dataclass(slots=True)
-class Change:
-    """One kind of change; `places` in the order of the text, each once."""
+class ConfigChange:
+    """One change to every directive of a kind."""
 
-    kind: Kind
+    kind: ChangeKind
     what: str
     why: str
     places: list[Place] = field(default_factory=list)
+    """In the order of the text, each once."""
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the change as plain values."""
+        """Return the change as plain values."""
         places = [{"file": place.file, "line": place.line} for place in self.places]
         return {"change": self.kind, "what": self.what, "why": self.why, "places": places}
 
 
 @dataclass(slots=True)
-class Ledger:
-    """All changes, in the order in which their kinds came up."""
+class ChangeLog:
+    """All changes, in the order in which they were first made."""
 
-    _changes: dict[tuple[Kind, str, str], Change] = field(default_factory=dict)
+    _changes: dict[tuple[ChangeKind, str, str], ConfigChange] = field(default_factory=dict)
 
     @property
-    def changes(self) -> list[Change]:
+    def changes(self) -> list[ConfigChange]:
         """The changes so far."""
         return list(self._changes.values())
 
-    def replaced(self, what: str, why: str, place: Place | None = None) -> None:
-        """Notes that something else stands where `what` stood."""
-        self._note("replaced", what, why, place)
-
-    def left_out(self, what: str, why: str, place: Place | None = None) -> None:
-        """Notes that `what` is gone."""
-        self._note("left out", what, why, place)
-
-    def added(self, what: str, why: str, place: Place | None = None) -> None:
-        """Notes that `what` was not there before."""
-        self._note("added", what, why, place)
-
-    def copy(self) -> Ledger:
-        """Returns a ledger that goes on from here."""
-        own = {key: Change(c.kind, c.what, c.why, list(c.places)) for key, c in self._changes.items()}
-        return Ledger(own)
-
-    def _note(self, kind: Kind, what: str, why: str, place: Place | None) -> None:
-        change = self._changes.setdefault((kind, what, why), Change(kind, what, why))
+    def record(self, kind: ChangeKind, what: str, why: str, place: Place | None = None) -> None:
+        """Record a change at a place, or one without a place of the user's."""
+        change = self._changes.setdefault((kind, what, why), ConfigChange(kind, what, why))
         if place is not None and place not in change.places:
             change.places.append(place)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why nginx rejects a configuration, and the line of the user's files that it names."""
+
+    message: str
+    place: Place | None = None
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.place else self.message
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the rejection as plain values."""
+        file, line = (self.place.file, self.place.line) if self.place else (None, None)
+        return {"message": self.message, "file": file, "line": line}

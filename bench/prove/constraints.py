@@ -1,14 +1,14 @@
-"""What a request has to hold so that an `if` of a configuration holds, or does not. Pure.
+"""Constraints on a request, so that an `if` of a configuration holds or does not. Pure.
 
-Conditions are followed through maps down to what a client decides: the method, the path, the host, fields,
-arguments and cookies. What hangs on anything else (files, addresses, `set`) has no wish.
+Conditions are followed through maps to what a client decides: the method, the path, the host, fields,
+arguments and cookies. What depends on anything else (files, addresses, `set`) has no constraints.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from bench.prove import regex_examples
@@ -18,18 +18,19 @@ from nginx.tree import Directive
 from nginx.values import pieces
 from nginx.variables import Definitions
 
-_DEEPEST = 4
-_SOME_HOST = "bench.example"
-_SOME_URL = f"http://{_SOME_HOST}/"
+_MAX_DEPTH = 4
+_MAX_OPTIONS = 6
+_EXAMPLE_HOST = "bench.example"
+_EXAMPLE_URL = f"http://{_EXAMPLE_HOST}/"
 _ORDINARY = ("", "bench", "/bench", "1")
-"""Texts that conditions are seldom about."""
-_MOST = 6
+"""Texts that conditions rarely match."""
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
+_Predicate = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a request is to hold beside what reaches its location anyway; None and empty: nothing."""
+class Constraints:
+    """What a request must contain besides what reaches its location anyway; None and empty: nothing."""
 
     method: str | None = None
     path: str | None = None
@@ -37,9 +38,9 @@ class Wish:
     fields: tuple[tuple[str, str], ...] = ()
     query: str | None = None
 
-    def along(self, other: Wish) -> Wish:
-        """Returns both wishes in one; where both name the same thing, the other's counts."""
-        return Wish(
+    def merged_with(self, other: Constraints) -> Constraints:
+        """Return both in one; where both constrain the same thing, the other's counts."""
+        return Constraints(
             other.method or self.method,
             other.path or self.path,
             other.host or self.host,
@@ -48,37 +49,37 @@ class Wish:
         )
 
 
-NOTHING = Wish()
-_Accepts = Callable[[str], bool]
+NO_CONSTRAINTS = Constraints()
 
 
 @dataclass(slots=True)
-class Wishing:
-    """Finds wishes in one configuration, whose maps it knows."""
+class ConstraintFinder:
+    """Finds constraints in one configuration, whose maps it knows."""
 
     variables: Definitions
     _open: list[str] = field(default_factory=list)
 
-    def for_level(self, level: Level) -> Iterator[Wish]:
-        """Yields wishes with which a request comes through the conditions around a level, likeliest first."""
-        yielded: list[Wish] = []
-        for wish in self._combined([*_around(level)]):
-            for avoiding in (NOTHING, *self._avoiding(level)):
-                found = avoiding.along(wish)
+    def for_level(self, level: Level) -> Iterator[Constraints]:
+        """Yield constraints that meet the conditions around a level, likeliest first."""
+        yielded: list[Constraints] = []
+        for meeting in self._combined([*_conditions_around(level)]):
+            for avoiding in (NO_CONSTRAINTS, *self._avoiding(level)):
+                found = avoiding.merged_with(meeting)
                 if found not in yielded:
                     yielded.append(found)
                     yield found
 
-    def _combined(self, conditions: Sequence[tuple[Directive, bool]]) -> list[Wish]:
-        wishes = [NOTHING]
+    def _combined(self, conditions: Sequence[tuple[Directive, bool]]) -> list[Constraints]:
+        found = [NO_CONSTRAINTS]
         for condition, wanted in conditions:
-            options = list(self.for_condition(condition, wanted))[:_MOST]
+            options = list(self.for_condition(condition, wanted))[:_MAX_OPTIONS]
             if options:
-                wishes = [wish.along(option) for wish in wishes for option in options][:_MOST]
-        return wishes
+                merged = [each.merged_with(option) for each in found for option in options]
+                found = merged[:_MAX_OPTIONS]
+        return found
 
-    def _avoiding(self, level: Level) -> list[Wish]:
-        """Returns wishes that keep a request out of the conditions that would lead it elsewhere."""
+    def _avoiding(self, level: Level) -> list[Constraints]:
+        """Return constraints that avoid the conditions which lead a request elsewhere."""
         conditions = [
             child
             for outer in level.up()
@@ -88,70 +89,69 @@ class Wishing:
         ]
         return self._combined([(condition, False) for condition in conditions])
 
-    def for_target(self, target: str) -> Wish:
-        """Returns a wish for what a client decides of a pass directive's target: that it is an address."""
-        wish = NOTHING
-        known = ""
+    def for_target(self, target: str) -> Constraints:
+        """Return constraints that make the client's part of a pass directive's target an address."""
+        found, known = NO_CONSTRAINTS, ""
         for text, is_variable in pieces(target):
             if is_variable and not known.rpartition("://")[2]:
-                value = _SOME_HOST if "://" in known else ("http" if f"${text}://" in target else _SOME_URL)
-                wish = wish.along(_holding(text, value) or NOTHING)
+                whole = "http" if f"${text}://" in target else _EXAMPLE_URL
+                value = _EXAMPLE_HOST if "://" in known else whole
+                found = found.merged_with(_constrain(text, value) or NO_CONSTRAINTS)
             known += "" if is_variable else text
-        return wish
+        return found
 
-    def for_condition(self, condition: Directive, wanted: bool) -> Iterator[Wish]:
-        """Yields wishes with which an `if` or a limit_except takes a request, or does not."""
+    def for_condition(self, condition: Directive, wanted: bool) -> Iterator[Constraints]:
+        """Yield constraints with which the condition of an `if` or a limit_except is as wanted."""
         if condition.name == "limit_except":
             inside = next((each for each in ("GET", "POST", "PUT") if each not in condition.args), "PATCH")
             outside = next((each for each in condition.args if each.isalpha()), "GET")
-            yield Wish(method=inside if wanted else outside)
+            yield Constraints(method=inside if wanted else outside)
             return
-        asked = _asked(condition.args)
-        if asked is not None:
-            variable, accepts, texts = asked
-            yield from self._ways(variable, lambda text: accepts(text) == wanted, texts)
+        parsed = _parse_condition(condition.args)
+        if parsed is not None:
+            variable, holds, texts = parsed
+            yield from self._for_variable(variable, lambda text: holds(text) == wanted, texts)
 
-    def _ways(self, variable: str, accepts: _Accepts, texts: Sequence[str]) -> Iterator[Wish]:
+    def _for_variable(self, variable: str, holds: _Predicate, texts: Sequence[str]) -> Iterator[Constraints]:
         block = self.variables.blocks.get(variable)
         if block is not None and block.name == "map":
-            yield from self._through_map(block, accepts)
+            yield from self._for_map(block, holds)
             return
         for text in texts:
-            if accepts(text) and (wish := _holding(variable, text)) is not None:
-                yield wish
+            if holds(text) and (found := _constrain(variable, text)) is not None:
+                yield found
 
-    def _through_map(self, block: Directive, accepts: _Accepts) -> Iterator[Wish]:
+    def _for_map(self, block: Directive, holds: _Predicate) -> Iterator[Constraints]:
         match = _VARIABLE.fullmatch(block.args[0])
-        if match is None or match[1] in self._open or len(self._open) >= _DEEPEST:
+        if match is None or match[1] in self._open or len(self._open) >= _MAX_DEPTH:
             return
         entries = {entry.name: entry.args[0] for entry in block.block or () if entry.args}
         default = entries.pop("default", "")
         self._open.append(match[1])
-        if accepts(default):
-            yield from self._ways(match[1], _takes_none(entries), ("bench", "/bench"))
+        if holds(default):
+            yield from self._for_variable(match[1], _matches_none(entries), ("bench", "/bench"))
         for key, value in entries.items():
-            if accepts(value):
-                yield from self._ways(match[1], partial(_is_key, key), _key_texts(key))
+            if holds(value):
+                yield from self._for_variable(match[1], partial(_matches_key, key), _key_examples(key))
         self._open.pop()
 
 
-def _takes_none(keys: Iterable[str]) -> _Accepts:
-    return lambda text: not any(_is_key(key, text) for key in keys)
+# Conditions
 
 
 def _leads_elsewhere(condition: Directive) -> bool:
-    ways = {"return", "rewrite", *PROTOCOLS}
-    return any(each.name in ways for each in condition.block or ())
+    names = {"return", "rewrite", *PROTOCOLS}
+    return any(each.name in names for each in condition.block or ())
 
 
-def _around(level: Level) -> Iterator[tuple[Directive, bool]]:
+def _conditions_around(level: Level) -> Iterator[tuple[Directive, bool]]:
     for outer in level.up():
         if outer.kind in {"if", "limit_except"} and outer.opener is not None:
             yield outer.opener, True
 
 
-def _asked(args: Sequence[str]) -> tuple[str, _Accepts, Sequence[str]] | None:
-    """Returns the variable that a condition asks about, what it accepts, and texts that it may accept."""
+def _parse_condition(args: Sequence[str]) -> tuple[str, _Predicate, Sequence[str]] | None:
+    """Return the variable of a condition, whether a value meets it, and texts that may."""
     words = " ".join(args).strip().removeprefix("(").removesuffix(")").split(None, 2)
     match = _VARIABLE.fullmatch(words[0]) if words else None
     if match is None:
@@ -170,54 +170,61 @@ def _asked(args: Sequence[str]) -> tuple[str, _Accepts, Sequence[str]] | None:
     return None
 
 
-def _search(pattern: str, is_caseless: bool) -> _Accepts:
+def _search(pattern: str, is_caseless: bool) -> _Predicate:
     compiled = regex_examples.compiled(pattern, is_caseless)
     if compiled is None:
         return lambda _text: False
-    return lambda text: len(text) > regex_examples.LONGEST_SEARCHED or compiled.search(text) is not None
+    return lambda text: len(text) > regex_examples.MAX_SEARCHED or compiled.search(text) is not None
 
 
-def _is_key(key: str, text: str) -> bool:
-    """Tells whether a key of a map takes a text."""
+# Keys of a map
+
+
+def _matches_none(keys: Iterable[str]) -> _Predicate:
+    return lambda text: not any(_matches_key(key, text) for key in keys)
+
+
+def _matches_key(key: str, text: str) -> bool:
     if key.startswith("~"):
         return _search(key.lstrip("~*"), key.startswith("~*"))(text)
     return key.lstrip("\\").lower() == text.lower()
 
 
-def _key_texts(key: str) -> Sequence[str]:
+def _key_examples(key: str) -> Sequence[str]:
     if key.startswith("~"):
         return regex_examples.examples(key.lstrip("~*"), is_caseless=key.startswith("~*"))
     return (key.lstrip("\\"),)
 
 
-def _holding(variable: str, text: str) -> Wish | None:
-    """Returns a request in which a variable of nginx's has a value, where a client decides it."""
-    match variable.partition("_"):
-        case ("http", _, "host") | ("host", _, _):
-            return Wish(host=text) if text else None
-        case ("request", _, "method"):
-            return Wish(method=text if text.isalpha() else "GET")
-        case ("uri", _, _) | ("document" | "request", _, "uri"):
-            return _at(text)
-        case ("args", _, _) | ("query", _, "string"):
-            return Wish(query=text or None)
-        case ("http" | "arg" | "cookie" | "content", _, name) if name:
-            return _with(variable, name, text) if text else NOTHING
+# Variables
+
+
+def _constrain(variable: str, text: str) -> Constraints | None:
+    """Return constraints that give a variable this value; None where no client decides it."""
+    prefix, _, name = variable.partition("_")
+    found = None
+    if variable in {"host", "http_host"}:
+        found = Constraints(host=text) if text else None
+    elif variable == "request_method":
+        found = Constraints(method=text if text.isalpha() else "GET")
+    elif variable in {"uri", "document_uri", "request_uri"}:
+        path, _, query = text.partition("?")
+        found = Constraints(path=path, query=query or None) if path.startswith("/") else None
+    elif variable in {"args", "query_string"}:
+        found = Constraints(query=text or None)
+    elif name and prefix in {"http", "arg", "cookie", "content"}:
+        found = _constrain_named(prefix, name, text) if text else NO_CONSTRAINTS
+    return found
+
+
+def _constrain_named(prefix: str, name: str, text: str) -> Constraints | None:
+    match prefix, name:
+        case "http", _:
+            return Constraints(fields=((name.replace("_", "-").title(), text),))
+        case "arg", _:
+            return Constraints(query=f"{name}={text}")
+        case "cookie", _:
+            return Constraints(fields=(("Cookie", f"{name}={text}"),))
+        case "content", "type":
+            return Constraints(fields=(("Content-Type", text),))
     return None
-
-
-def _with(variable: str, name: str, text: str) -> Wish | None:
-    if variable.startswith("http_"):
-        return Wish(fields=((name.replace("_", "-").title(), text),))
-    if variable.startswith("arg_"):
-        return Wish(query=f"{name}={text}")
-    if variable.startswith("cookie_"):
-        return Wish(fields=(("Cookie", f"{name}={text}"),))
-    return Wish(fields=(("Content-Type", text),)) if variable == "content_type" else None
-
-
-def _at(text: str) -> Wish | None:
-    if not text.startswith("/"):
-        return None
-    path, mark, query = text.partition("?")
-    return replace(Wish(path=path), query=query if mark else None)

@@ -1,4 +1,4 @@
-"""Sends requests to nginx as an ordinary client, over one connection, whoever certifies it."""
+"""Send requests to nginx over one connection, without verifying its certificate."""
 
 from __future__ import annotations
 
@@ -17,61 +17,64 @@ import h2.events
 import h2.exceptions
 
 from bench.prove.requests import Request
-from bench.prove.rewrite import Doors
+from bench.prove.rewrite import Listeners
 
 _TIMEOUT_S = 5.0
-_AT_ONCE = 65536
+_CHUNK = 65536
 
 
 @dataclass(slots=True)
-class Answers:
-    """What came back: how often each status, and exchanges that failed with what was said about the last."""
+class Responses:
+    """How often each status was received, and how often none was."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     failed: int = 0
     failure: str = ""
+    """Why the last one failed."""
     location: str = ""
-    """Where the last redirect leads to."""
+    """Where the last redirect leads."""
 
     @property
-    def text(self) -> str:
-        """The last answer in a few words."""
+    def last(self) -> str:
+        """The last response in a few words."""
         if self.failed:
             return self.failure
         status = next(reversed(self.statuses), None)
         to = f" (to {self.location})" if self.location else ""
-        return "no answer" if status is None else f"status {status}{to}"
+        return "no response" if status is None else f"status {status}{to}"
 
 
 class _Client(Protocol):
-    """One connection, opened anew when it is needed after it was closed."""
+    """One connection, which is opened again when it is needed after it was closed."""
 
-    def exchange(self, request: Request, answers: Answers) -> None: ...
+    def exchange(self, request: Request, responses: Responses) -> None: ...
 
     def close(self) -> None: ...
 
 
-def ask(doors: Doors, requests: Iterable[Request]) -> Answers:
-    """Returns the answers to requests that are sent one after the other; all go to the same door."""
-    answers = Answers()
+def send_requests(listeners: Listeners, requests: Iterable[Request]) -> Responses:
+    """Return the responses to requests that are sent one after the other, all to one listener."""
+    responses = Responses()
     client: _Client | None = None
     try:
         for request in requests:
-            client = client or (_Http2(doors, request) if request.is_http2 else _Http1(doors, request))
+            client = client or (
+                _Http2(listeners, request) if request.is_http2 else _Http1(listeners, request)
+            )
             try:
-                client.exchange(request, answers)
+                client.exchange(request, responses)
             except (OSError, http.client.HTTPException, h2.exceptions.H2Error, ValueError) as error:
-                # A ValueError: what a configuration asks for is nothing that a request may hold.
-                answers.failed += 1
-                answers.failure = f"no answer ({type(error).__name__}: {error})"
+                # A ValueError: the configuration wants what no request may contain.
+                responses.failed += 1
+                responses.failure = f"no response ({type(error).__name__}: {error})"
                 client.close()
     finally:
         if client is not None:
             client.close()
-    return answers
+    return responses
 
 
-def _trusting(*protocols: str) -> ssl.SSLContext:
+def _unverified_context(*protocols: str) -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if protocols:
@@ -85,15 +88,15 @@ def _split(address: str) -> tuple[str, int]:
 
 
 class _Http1:
-    def __init__(self, doors: Doors, first: Request) -> None:
-        host, port = _split(doors.tls if first.is_tls else doors.plain)
+    def __init__(self, listeners: Listeners, first: Request) -> None:
+        host, port = _split(listeners.tls if first.is_tls else listeners.plain)
         self._connection = (
-            http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=_trusting())
+            http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=_unverified_context())
             if first.is_tls
             else http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
         )
 
-    def exchange(self, request: Request, answers: Answers) -> None:
+    def exchange(self, request: Request, responses: Responses) -> None:
         connection = self._connection
         connection.putrequest(request.method, request.path, skip_host=True, skip_accept_encoding=True)
         connection.putheader("Host", request.host)
@@ -107,53 +110,58 @@ class _Http1:
             connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         response = connection.getresponse()
         response.read()
-        answers.statuses[response.status] += 1
-        answers.location = response.getheader("Location", "")
+        responses.statuses[response.status] += 1
+        responses.location = response.getheader("Location", "")
 
     def close(self) -> None:
         self._connection.close()
 
 
 class _Http2:
-    """One stream after the other; the framing is h2's. Closed, or open with a socket and h2's state."""
+    """One stream after the other, framed by h2."""
 
-    def __init__(self, doors: Doors, first: Request) -> None:
-        address = doors.tls if first.is_tls else doors.http2
-        assert address is not None, "nobody asks over HTTP/2 where no listener speaks it"
+    def __init__(self, listeners: Listeners, first: Request) -> None:
+        address = listeners.tls if first.is_tls else listeners.http2
+        assert address is not None, "HTTP/2 is used only where a listener accepts it"
         self._address, self._is_tls = _split(address), first.is_tls
         self._socket: socket.socket | None = None
         self._state = h2.connection.H2Connection()
 
-    def exchange(self, request: Request, answers: Answers) -> None:
+    def exchange(self, request: Request, responses: Responses) -> None:
         channel = self._socket or self._open()
         stream = self._state.get_next_available_stream_id()
         self._state.send_headers(stream, _fields(request), end_stream=not request.body)
         if request.body:
             self._state.send_data(stream, request.body, end_stream=True)
         channel.sendall(self._state.data_to_send())
-        status, location, goes_on = 0, "", True
-        while goes_on:
-            data = channel.recv(_AT_ONCE)
+        status, location = self._receive(channel, stream)
+        responses.statuses[status] += 1
+        responses.location = location
+
+    def _receive(self, channel: socket.socket, stream: int) -> tuple[int, str]:
+        """Return status and Location of the response on a stream, once it is complete."""
+        status, location, is_complete = 0, "", False
+        while not is_complete:
+            data = channel.recv(_CHUNK)
             if not data:
-                raise ConnectionError("closed before the answer was whole")
+                raise ConnectionError("closed before the response was complete")
             for event in self._state.receive_data(data):
                 if isinstance(event, h2.events.ResponseReceived):
-                    named = {bytes(name): bytes(value).decode("latin-1") for name, value in event.headers}
-                    status, location = int(named[b":status"]), named.get(b"location", "")
+                    fields = {bytes(name): bytes(value).decode("latin-1") for name, value in event.headers}
+                    status, location = int(fields[b":status"]), fields.get(b"location", "")
                 elif isinstance(event, h2.events.DataReceived):
                     self._state.acknowledge_received_data(event.flow_controlled_length, stream)
                 elif isinstance(event, h2.events.StreamReset | h2.events.ConnectionTerminated):
                     raise ConnectionError(f"{type(event).__name__} with error {event.error_code}")
-                goes_on = goes_on and not isinstance(event, h2.events.StreamEnded)
+                is_complete = is_complete or isinstance(event, h2.events.StreamEnded)
             channel.sendall(self._state.data_to_send())
-        answers.statuses[status] += 1
-        answers.location = location
+        return status, location
 
     def _open(self) -> socket.socket:
         channel = socket.create_connection(self._address, timeout=_TIMEOUT_S)
         channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._is_tls:
-            secure = _trusting("h2").wrap_socket(channel, server_hostname=self._address[0])
+            secure = _unverified_context("h2").wrap_socket(channel, server_hostname=self._address[0])
             channel = secure
             if secure.selected_alpn_protocol() != "h2":
                 secure.close()

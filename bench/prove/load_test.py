@@ -1,6 +1,6 @@
-"""What a configuration costs beside its repaired self: locations under load, both ways in turn.
+"""Load test: what a configuration costs as it is and repaired, measured alternately.
 
-Whether load of ours can reach the location, and how, the proof has found out before.
+The proof has found before which request reaches the location.
 """
 
 from __future__ import annotations
@@ -17,30 +17,29 @@ from bench.experiment.load_clients import LoadClients
 from bench.experiment.schedule import interleave
 from bench.experiment.trial_result import TrialTimes
 from bench.load.job import LoadJob
-from bench.observe.processes import Tree
-from bench.prove.accepting import Refusal
-from bench.prove.changes import Ledger
-from bench.prove.http_client import ask
-from bench.prove.inventory import Spot, scene
-from bench.prove.proof import Outcome, Proof
+from bench.observe.process_tree import ProcessTree
+from bench.prove.changes import ChangeLog, Rejection
+from bench.prove.http_client import send_requests
+from bench.prove.inventory import Location, build_inventory
+from bench.prove.proof import LocationResult, Proof
 from bench.prove.requests import Request
-from bench.prove.rewrite import Doors
-from bench.prove.runner import Settings
-from bench.prove.testbed import Stage, staged
+from bench.prove.rewrite import Listeners
+from bench.prove.testbed import NginxTestbed, ProofSettings, open_testbed
 from bench.subjects.programs import Program
 from nginx import versions
 from nginx.model import Model
 
-Side = Literal["as it is", "repaired"]
-SIDES: tuple[Side, Side] = ("as it is", "repaired")
+ConfigSide = Literal["as it is", "repaired"]
+SIDES: tuple[ConfigSide, ConfigSide] = ("as it is", "repaired")
+Models = Mapping[ConfigSide, Model]
 CONNECTIONS = 32
 _WARMUP_S = 0.5
 _TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """How much load: pairs of windows, each of a length, for so many locations."""
+class LoadSettings:
+    """How many pairs of windows of which length, and for how many locations."""
 
     pairs: int = 3
     duration_s: float = 2.0
@@ -51,7 +50,7 @@ class Load:
 class LoadWindow:
     """What one side did in one window; counts of connections and TIME_WAIT are over its whole load."""
 
-    side: Side
+    side: ConfigSide
     requests_per_s: float
     p99_ms: float | None
     nginx_cpu_us_per_request: float
@@ -75,15 +74,16 @@ class LoadWindow:
 
 @dataclass(slots=True)
 class Cost:
-    """What one location costs under one nginx, both ways; `missing` says why nothing was measured."""
+    """What one location costs under one nginx, as it is and repaired."""
 
     version: str
-    spot: Spot | None = None
+    location: Location | None = None
     request: Request | None = None
     windows: list[LoadWindow] = field(default_factory=list)
     missing: str = ""
+    """Why nothing was measured, if so."""
 
-    def median(self, side: Side, name: str) -> float | None:
+    def median(self, side: ConfigSide, name: str) -> float | None:
         """Return the median of a figure of LoadWindow over the windows of one side."""
         values = [getattr(window, name) for window in self.windows if window.side == side]
         known = [value for value in values if value is not None]
@@ -91,7 +91,7 @@ class Cost:
 
     def to_json(self) -> dict[str, Any]:
         """Return the cost as plain values."""
-        place = self.spot.location.directive.place if self.spot else None
+        place = self.location.pass_location.directive.place if self.location else None
         return {
             "version": self.version,
             "file": place.file if place else None,
@@ -103,79 +103,77 @@ class Cost:
 
 
 def costs(
-    models: Mapping[Side, Model], proof: Proof, program: Program, settings: Settings, load: Load
+    models: Models, proof: Proof, program: Program, settings: ProofSettings, load: LoadSettings
 ) -> list[Cost]:
-    """Measure the first locations that the repair mends, one after the other, both ways in turn.
+    """Measure the first locations that the repair mends, one after the other.
 
-    RoleError where a role does not come up, LabError where the lab does not open.
+    RoleError where a role does not start, LabError where the lab does not open.
     """
     mended = list(itertools.islice(_mended(proof, models["repaired"]), load.locations))
     if not mended:
         why = "nothing to compare: no location that was reached becomes one that reuses"
         return [Cost(program.version, missing=why)]
-    return [_cost(models, each, program, settings=settings, load=load) for each in mended]
+    return [_LoadTest(models, program, settings, load, each).run() for each in mended]
 
 
-def _cost(
-    models: Mapping[Side, Model], mended: Outcome, program: Program, *, settings: Settings, load: Load
-) -> Cost:
-    found = Cost(program.version, mended.spot, mended.request)
-    for side in interleave(SIDES, load.pairs):
-        window = _window(side, models[side], mended, program, settings=settings, load=load)
-        if isinstance(window, Refusal):
-            found.missing = f"{side}: {window}"
-            return found
-        found.windows.append(window)
-    return found
-
-
-def _mended(proof: Proof, after: Model) -> Iterator[Outcome]:
+def _mended(proof: Proof, after: Model) -> Iterator[LocationResult]:
     """Yield what was proven not to reuse, and reuses once repaired."""
-    spots, version = {spot.number: spot for spot in scene(after).spots}, versions.parse(proof.version)
-    for outcome in proof.outcomes:
-        if outcome.measured is None or outcome.measured.answer == "reused":
+    locations = {location.number: location for location in build_inventory(after).locations}
+    version = versions.parse(proof.version)
+    for result in proof.results:
+        if result.measured is None or result.measured.verdict == "reused":
             continue
-        spot = spots.get(outcome.spot.number)
-        if spot is not None and spot.location.verdict(version).answer == "reused":
-            yield outcome
+        location = locations.get(result.location.number)
+        if location is not None and location.pass_location.verdict(version).answer == "reused":
+            yield result
 
 
-def _window(
-    side: Side, model: Model, mended: Outcome, program: Program, *, settings: Settings, load: Load
-) -> LoadWindow | Refusal:
-    found = scene(model)
-    with staged(found, program, settings.stage, Ledger()) as stage:
-        if isinstance(stage, Refusal):
-            return stage
-        assert mended.request is not None
-        spot = next(spot for spot in found.spots if spot.number == mended.spot.number)
-        request = replace(mended.request, is_tls=False, is_http2=False)
-        if not _is_reached(stage, spot, request):
-            return Refusal("it is reached over TLS only, and the load generator speaks none")
-        return _loaded(side, stage, spot, request, load)
+@dataclass(frozen=True, slots=True)
+class _LoadTest:
+    """The load test of one location that the repair mends."""
+
+    models: Models
+    program: Program
+    settings: ProofSettings
+    load: LoadSettings
+    mended: LocationResult
+
+    def run(self) -> Cost:
+        """Measure both sides alternately."""
+        found = Cost(self.program.version, self.mended.location, self.mended.request)
+        for side in interleave(SIDES, self.load.pairs):
+            window = self._window(side)
+            if isinstance(window, Rejection):
+                found.missing = f"{side}: {window}"
+                return found
+            found.windows.append(window)
+        return found
+
+    def _window(self, side: ConfigSide) -> LoadWindow | Rejection:
+        inventory = build_inventory(self.models[side])
+        with open_testbed(inventory, self.program, self.settings, ChangeLog()) as testbed:
+            if isinstance(testbed, Rejection):
+                return testbed
+            assert self.mended.request is not None
+            location = next(
+                each for each in inventory.locations if each.number == self.mended.location.number
+            )
+            request = replace(self.mended.request, is_tls=False, is_http2=False)
+            if not _is_reached(testbed, location, request):
+                return Rejection("it is reached over TLS only, and the load generator speaks none")
+            job = _job(testbed.listeners[location.server.number], request, self.load)
+            return _run_load(side, testbed, location, job)
 
 
-def _is_reached(stage: Stage, spot: Spot, request: Request) -> bool:
-    """Return whether a request reaches a location by the door without TLS, too."""
-    before = stage.heard(spot.number, stage.backends.count()).requests
-    stage.place.hosts["client"].call(ask, stage.doors[spot.site.number], [request])
-    return stage.heard(spot.number, stage.backends.count()).requests > before
+def _is_reached(testbed: NginxTestbed, location: Location, request: Request) -> bool:
+    """Return whether a request reaches a location over its listener without TLS, too."""
+    before = testbed.counts_of(location.number).requests
+    testbed.lab.hosts["client"].call(send_requests, testbed.listeners[location.server.number], [request])
+    return testbed.counts_of(location.number).requests > before
 
 
-def _loaded(side: Side, stage: Stage, spot: Spot, request: Request, load: Load) -> LoadWindow:
-    job = _job(stage.doors[spot.site.number], request, load)
-    clients = LoadClients(stage.place.hosts["client"], job)
-    assert stage.nginx.pid is not None
-    nginx = Tree(stage.nginx.pid)
-    before_s = nginx.cpu_s()
-    times = TrialTimes.after(time.monotonic_ns(), job.warmup_s, job.duration_s)
-    clients.go(times.start_ns)
-    clients.finish(job.warmup_s + job.duration_s + _TIMEOUT_S)
-    return _load_window(side, stage, spot, clients, cpu_s=nginx.cpu_s() - before_s)
-
-
-def _job(doors: Doors, request: Request, load: Load) -> LoadJob:
-    host, _, port = doors.plain.rpartition(":")
+def _job(listeners: Listeners, request: Request, load: LoadSettings) -> LoadJob:
+    host, _, port = listeners.plain.rpartition(":")
     return LoadJob(
         host=host,
         port=int(port),
@@ -191,19 +189,23 @@ def _job(doors: Doors, request: Request, load: Load) -> LoadJob:
     )
 
 
-def _load_window(side: Side, stage: Stage, spot: Spot, clients: LoadClients, *, cpu_s: float) -> LoadWindow:
-    heard = stage.heard(spot.number, stage.backends.count())
-    ended = stage.ended(spot.number)
+def _run_load(side: ConfigSide, testbed: NginxTestbed, location: Location, job: LoadJob) -> LoadWindow:
+    clients = LoadClients(testbed.lab.hosts["client"], job)
+    assert testbed.nginx.pid is not None
+    nginx = ProcessTree(testbed.nginx.pid)
+    before_s = nginx.cpu_s()
+    clients.go(TrialTimes.after(time.monotonic_ns(), job.warmup_s, job.duration_s).start_ns)
+    clients.finish(job.warmup_s + job.duration_s + _TIMEOUT_S)
+    cpu_s, totals = nginx.cpu_s() - before_s, clients.totals
+    counts, sockets = testbed.counts_of(location.number), testbed.sockets(location.number)
     latencies = histogram.merge(second.latency_us for second in clients.seconds if second.in_window)
-    totals = clients.totals
-    window_s = (totals.window_end_ns - totals.window_start_ns) / 1e9
     return LoadWindow(
         side,
-        requests_per_s=totals.requests / window_s,
+        requests_per_s=totals.requests / ((totals.window_end_ns - totals.window_start_ns) / 1e9),
         p99_ms=histogram.percentiles_ms(latencies).p99,
         nginx_cpu_us_per_request=1e6 * cpu_s / max(1, totals.requests_total),
-        connections_per_request=heard.accepted / max(1, heard.requests),
-        time_wait_nginx=None if ended is None else ended.time_wait_nginx,
-        time_wait_backend=None if ended is None else ended.time_wait_backend,
+        connections_per_request=counts.accepted / max(1, counts.requests),
+        time_wait_nginx=None if sockets is None else sockets.time_wait_nginx,
+        time_wait_backend=None if sockets is None else sockets.time_wait_backend,
         errors=sum(totals.errors_total.values()),
     )

@@ -1,4 +1,4 @@
-"""Predicted beside measured, location by location, and whether they agree. Values, no doing."""
+"""A proof: what was predicted and measured of each location, and whether they agree. Values only."""
 
 from __future__ import annotations
 
@@ -6,193 +6,188 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bench.prove.accepting import Refusal
-from bench.prove.balancing import Turns
-from bench.prove.changes import Change
-from bench.prove.inventory import Spot
+from bench.prove.balancing import Balancing
+from bench.prove.changes import ConfigChange, Rejection
+from bench.prove.inventory import Location
 from bench.prove.requests import Request
 from nginx.verdict import Verdict
 
-Answer = Literal["reused", "not reused", "partly reused"]
+MeasuredVerdict = Literal["reused", "not reused", "partly reused"]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What traffic showed of one location.
-
-    Attributes:
-        requests: that its backends answered; `connections` that they accepted for them.
-        left_first: connections that the backend began to close before it saw nginx do so.
-        time_wait_nginx: sockets left in TIME_WAIT on nginx's host, exactly; None where no kernel says.
-        statuses: of the answers that the client got.
-        closed: connections that ended meanwhile, however they did.
-        requests_beside: that reached its backends when other locations were proven (auth_request, mirror),
-            with the connections that they opened.
-    """
+class Measurement:
+    """What traffic showed of one location."""
 
     requests: int
+    """Requests that its backends answered."""
     connections: int
+    """Connections that its backends accepted for them."""
     still_open: int
-    left_first: int
+    closed_by_backend: int
+    """Connections that the backend began to close before it saw nginx do so."""
     time_wait_nginx: int | None
+    """Sockets left in TIME_WAIT on nginx's host; None where the kernel is shared."""
     time_wait_backend: int | None
     statuses: Mapping[int, int]
+    """How often the client received each status."""
     closed: int = 0
-    requests_beside: int = 0
-    connections_beside: int = 0
+    """Connections that ended meanwhile, in whatever way."""
+    other_requests: int = 0
+    """Requests that reached its backends while other locations were proven (auth_request, mirror)."""
+    other_connections: int = 0
 
     @property
     def closed_first(self) -> dict[str, int]:
         """How many connections each side closed first: it keeps TIME_WAIT.
 
-        Where both close at once, both do; a side that is reset (by the other's TLS goodbye, say) keeps none.
+        Where both close at once, both do; a side that is reset (by a TLS close_notify, say) keeps none.
         """
         if self.time_wait_nginx is not None and self.time_wait_backend is not None:
             return {"nginx": self.time_wait_nginx, "backend": self.time_wait_backend}
-        return {"nginx": self.connections - self.still_open - self.left_first, "backend": self.left_first}
+        nginx = self.connections - self.still_open - self.closed_by_backend
+        return {"nginx": nginx, "backend": self.closed_by_backend}
 
     @property
     def reset(self) -> int:
-        """Connections that ended and left no TIME_WAIT: one side was reset, as TLS goodbyes may do."""
+        """Connections that ended and left no TIME_WAIT, because one side was reset."""
         return max(0, self.closed - sum(self.closed_first.values()))
 
     @property
-    def answer(self) -> Answer:
+    def verdict(self) -> MeasuredVerdict:
         """The verdict that the counts give."""
         if self.connections >= self.requests:
             return "not reused"
         return "reused" if 2 * self.connections <= self.requests else "partly reused"
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the measurement as plain values."""
+        """Return the measurement as plain values."""
         return {
-            "verdict": self.answer,
+            "verdict": self.verdict,
             "requests": self.requests,
             "connections": self.connections,
             "connections_per_request": round(self.connections / self.requests, 4),
             "closed_first": self.closed_first,
             "reset": self.reset,
             "still_open": self.still_open,
-            "beside": {"requests": self.requests_beside, "connections": self.connections_beside},
+            "from_other_locations": {"requests": self.other_requests, "connections": self.other_connections},
             "time_wait": {"nginx": self.time_wait_nginx, "backend": self.time_wait_backend},
             "statuses": {str(status): count for status, count in self.statuses.items()},
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """One location under one nginx.
+class LocationResult:
+    """One location under one nginx."""
 
-    Attributes:
-        request: what reached it; None where nothing did, and then `unreached` says why.
-        turns: what its servers got one after the other; None where it has but one, or too many.
-    """
-
-    spot: Spot
+    location: Location
     predicted: Verdict
     request: Request | None = None
+    """The request that reached it; None where none did."""
     unreached: str = ""
-    measured: Measured | None = None
-    turns: Turns | None = None
+    """Why no request reached it."""
+    measured: Measurement | None = None
+    balancing: Balancing | None = None
+    """What its servers counted; None where it has one, or too many."""
 
     @property
     def disagreement(self) -> str | None:
-        """What was predicted and did not come true, if something did not."""
+        """How traffic differs from the prediction, if it does."""
         measured, predicted = self.measured, self.predicted
         if measured is None or predicted.answer == "depends":
             return None
-        if predicted.answer != measured.answer:
-            return f"check says {predicted.answer}, traffic says {measured.answer}"
+        if predicted.answer != measured.verdict:
+            return f"check says {predicted.answer}, traffic says {measured.verdict}"
         other = {"nginx": "backend", "backend": "nginx"}.get(predicted.closes_first or "")
         if other is not None and (times := measured.closed_first[other]):
             return f"check says {predicted.closes_first} closes first, {other} did so {times} times"
-        return None if self.turns is None else self.turns.disagreement
+        return None if self.balancing is None else self.balancing.disagreement
 
     @property
     def agrees(self) -> bool | None:
-        """Whether traffic bears the verdict out; None where it was not proven, or depends."""
+        """Whether traffic confirms the verdict; None where it was not proven, or depends."""
         if self.measured is None or self.predicted.answer == "depends":
             return None
         return self.disagreement is None
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the outcome as plain values."""
-        location = self.spot.location
+        """Return the result as plain values."""
+        passing, request = self.location.pass_location, self.request
         return {
-            "file": location.directive.place.file,
-            "line": location.directive.place.line,
-            "context": location.context,
-            "target": location.target,
-            "request": None if self.request is None else str(self.request),
-            "client": None if self.request is None else f"HTTP/{'2' if self.request.is_http2 else '1.1'}",
-            "entrance": self.request is not None and self.request.is_entrance,
-            "with_file": self.request is not None and self.request.wants_file,
+            "file": passing.directive.place.file,
+            "line": passing.directive.place.line,
+            "context": passing.context,
+            "target": passing.target,
+            "request": None if request is None else str(request),
+            "client": None if request is None else f"HTTP/{'2' if request.is_http2 else '1.1'}",
+            "added_location": request is not None and request.uses_added_location,
+            "added_file": request is not None and request.uses_added_file,
             "unreached": self.unreached or None,
             "predicted": self.predicted.to_json(),
             "measured": None if self.measured is None else self.measured.to_json(),
-            "turns": None if self.turns is None else self.turns.to_json(),
+            "load_balancing": None if self.balancing is None else self.balancing.to_json(),
             "agrees": self.agrees,
             "disagreement": self.disagreement,
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Witnesses:
-    """Connections upstream as both ends counted them; None: the lab has no such witness."""
+class ConnectionWitnesses:
+    """Upstream connections as both ends counted them."""
 
     backend: int
     kernel: int | None
+    """None where nginx's host shares the kernel's counters."""
 
-    def __add__(self, other: Witnesses) -> Witnesses:
+    def __add__(self, other: ConnectionWitnesses) -> ConnectionWitnesses:
         known = self.kernel is not None and other.kernel is not None
         kernel = (self.kernel or 0) + (other.kernel or 0) if known else None
-        return Witnesses(self.backend + other.backend, kernel)
+        return ConnectionWitnesses(self.backend + other.backend, kernel)
 
     @property
     def agree(self) -> bool:
-        """Whether all that there are agree."""
+        """Whether the known witnesses agree."""
         return self.kernel is None or self.kernel == self.backend
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts as plain values."""
+        return {"backend": self.backend, "kernel": self.kernel, "agree": self.agree}
 
 
 @dataclass(slots=True)
 class Proof:
-    """What one nginx did with the configuration: refused it, or the outcome of each location."""
+    """What one nginx did with the configuration: it rejected it, or ran each location."""
 
     program: str
     version: str
     lab: str
-    refusal: Refusal | None = None
-    outcomes: list[Outcome] = field(default_factory=list)
-    witnesses: Witnesses | None = None
-    changes: Sequence[Change] = ()
+    rejection: Rejection | None = None
+    results: list[LocationResult] = field(default_factory=list)
+    witnesses: ConnectionWitnesses | None = None
+    changes: Sequence[ConfigChange] = ()
     notes: Sequence[str] = ()
 
     @property
-    def disagreements(self) -> list[Outcome]:
+    def disagreements(self) -> list[LocationResult]:
         """The locations where check and traffic disagree."""
-        return [outcome for outcome in self.outcomes if outcome.disagreement is not None]
+        return [result for result in self.results if result.disagreement is not None]
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing speaks against the verdicts, and something for them."""
-        proven = any(outcome.measured is not None for outcome in self.outcomes)
+        """Whether something was proven, and nothing contradicts the verdicts."""
+        proven = any(result.measured is not None for result in self.results)
         witnessed = self.witnesses is not None and self.witnesses.agree
-        return self.refusal is None and proven and witnessed and not self.disagreements
+        return self.rejection is None and proven and witnessed and not self.disagreements
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the proof as plain values."""
-        witnesses = self.witnesses and {
-            "backend": self.witnesses.backend,
-            "kernel": self.witnesses.kernel,
-            "agree": self.witnesses.agree,
-        }
+        """Return the proof as plain values."""
         return {
             "program": self.program,
             "version": self.version,
             "lab": self.lab,
-            "refused": None if self.refusal is None else self.refusal.to_json(),
-            "locations": [outcome.to_json() for outcome in self.outcomes],
-            "witnesses": witnesses,
+            "rejected": None if self.rejection is None else self.rejection.to_json(),
+            "locations": [result.to_json() for result in self.results],
+            "witnesses": None if self.witnesses is None else self.witnesses.to_json(),
             "changes": [change.to_json() for change in self.changes],
             "notes": list(self.notes),
         }

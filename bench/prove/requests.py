@@ -1,27 +1,26 @@
-"""Requests that may reach a pass location, likeliest first. Pure; whether one does, traffic tells."""
+"""Derive requests that may reach a pass location, likeliest first. Pure; traffic shows whether one does."""
 
 from __future__ import annotations
 
 import itertools
 import re
 import urllib.parse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bench.errors import PlanError
 from bench.prove import regex_examples
-from bench.prove.constraints import Wish, Wishing
-from bench.prove.inventory import Scene, Site, Spot
-from bench.prove.rewrite import ENTRANCE, entrance
+from bench.prove.constraints import ConstraintFinder, Constraints
+from bench.prove.inventory import Inventory, Location, ServerBlock
+from bench.prove.rewrite import INTERNAL_PATH, internal_redirect
 from nginx.inheritance import Level
-from nginx.tree import Directive
 
-_MOST = 48
-_SOME_HOST = "bench.example"
+_MAX_DERIVED = 48
+_EXAMPLE_HOST = "bench.example"
 _FIELD = re.compile(r"(?:^|\s)([!#$%&'*+\-.^_`|~0-9A-Za-z]+):\s*")
-_GRPC = (("Content-Type", "application/grpc"), ("TE", "trailers"))
-_EMPTY_MESSAGE = bytes(5)
-_BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+_GRPC_FIELDS = (("Content-Type", "application/grpc"), ("TE", "trailers"))
+_EMPTY_GRPC_MESSAGE = bytes(5)
+_BODILESS_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,92 +34,110 @@ class Request:
     fields: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     is_http2: bool = False
-    is_entrance: bool = False
-    """It comes in through a location that this run added."""
-    wants_file: bool = False
-    """It asks for a file that this run added, without which it would not come through."""
+    uses_added_location: bool = False
+    """Whether it goes through a location that this run added."""
+    uses_added_file: bool = False
+    """Whether it needs a file that this run added."""
 
     def __str__(self) -> str:
         scheme = "https" if self.is_tls else "http"
-        fields = "".join(f" {name}: {value}" for name, value in self.fields if (name, value) not in _GRPC)
+        fields = "".join(
+            f" {name}: {value}" for name, value in self.fields if (name, value) not in _GRPC_FIELDS
+        )
         return f"{self.method} {scheme}://{self.host}{self.path}{fields}"
 
 
 def parse(text: str) -> Request:
-    """Returns the request that `METHOD /path Name: value ...` asks for; PlanError where it makes no sense."""
+    """Return the request that `METHOD /path Name: value ...` describes; PlanError if it describes none."""
     method, _, rest = text.strip().partition(" ")
     path, _, fields = rest.strip().partition(" ")
     if not re.fullmatch(r"[A-Z]+", method) or not re.fullmatch(r"/[!-~]*", path):
-        raise PlanError(f"--request {text!r} is no request; write it as 'GET /path Host: www.example'")
+        raise PlanError(f"--request {text!r} is not a request; write it as 'GET /path Host: www.example'")
     start, *pieces = _FIELD.split(f" {fields}") if fields else [""]
     if start.strip() or any(ord(each) < 0x20 or ord(each) > 0x7E for each in fields):
-        raise PlanError(f"--request {text!r}: {fields!r} are no fields; write them as 'Host: www.example'")
+        raise PlanError(
+            f"--request {text!r}: {fields!r} are not header fields; write them as 'Host: www.example'"
+        )
     named = [(name, value.strip()) for name, value in zip(pieces[::2], pieces[1::2], strict=True)]
     host = next((value for name, value in named if name.lower() == "host"), "")
     others = tuple((name, value) for name, value in named if name.lower() != "host")
     return Request(method, path, host, fields=others)
 
 
-def candidates(spot: Spot, scene: Scene, given: Sequence[Request], client: str = "1.1") -> list[Request]:
-    """Returns the requests to try for one location, of clients that speak this version of HTTP.
+def candidates(
+    location: Location, inventory: Inventory, given: Sequence[Request], client: str = "1.1"
+) -> list[Request]:
+    """Return the requests to try for one location over this version of HTTP.
 
-    Those of `auto` try HTTP/2 first where a listener speaks it.
+    `auto` tries HTTP/2 first where a listener accepts it.
     """
-    hosts, schemes = _hosts(spot.site), _schemes(spot.site)
-    asked = [
+    hosts, schemes = _hosts(location.server), _schemes(location.server)
+    given = [
         replace(request, host=request.host or hosts[0], is_tls=is_tls)
         for request in given
         for is_tls in schemes
     ]
-    derived = itertools.islice(_derived(spot, scene, hosts, schemes), _MOST)
-    found = list(dict.fromkeys([*asked, *derived]))
+    derived = itertools.islice(_derived(location, inventory, hosts, schemes), _MAX_DERIVED)
+    found = list(dict.fromkeys([*given, *derived]))
     over_http2 = [replace(request, is_http2=True) for request in found]
-    if client == "auto" and spot.site.says_http2:
+    if client == "auto" and location.server.accepts_http2:
         return [*over_http2, *found]
     return over_http2 if client == "2" else found
 
 
-def _derived(spot: Spot, scene: Scene, hosts: Sequence[str], schemes: Sequence[bool]) -> Iterator[Request]:
-    wishing = Wishing(scene.model.variables)
-    target = wishing.for_target(spot.location.target)
-    wishes = [target.along(wish) for wish in itertools.islice(wishing.for_level(spot.location.level), 8)]
-    paths = list(dict.fromkeys(_paths(spot, scene)))
-    for wish, is_tls, path in itertools.product(wishes, schemes, paths):
-        yield _request(spot, wish, path, hosts[0], is_tls)
+def _derived(
+    location: Location, inventory: Inventory, hosts: Sequence[str], schemes: Sequence[bool]
+) -> Iterator[Request]:
+    finder, passing = ConstraintFinder(inventory.model.variables), location.pass_location
+    target = finder.for_target(passing.target)
+    options = [target.merged_with(each) for each in itertools.islice(finder.for_level(passing.level), 8)]
+    paths = list(dict.fromkeys(_paths(location, inventory)))
+    for constraints, is_tls, path in itertools.product(options, schemes, paths):
+        yield _request(location, constraints, path, hosts[0], is_tls)
     for host, is_tls, path in itertools.product(hosts[1:], schemes, paths[:2]):
-        yield _request(spot, wishes[0], path, host, is_tls)
+        yield _request(location, options[0], path, host, is_tls)
 
 
-def _request(spot: Spot, wish: Wish, path: str, host: str, is_tls: bool) -> Request:
-    is_entrance = entrance(spot) is not None and path == ENTRANCE.format(number=spot.number)
-    where = path if is_entrance or wish.path is None else _quoted(wish.path)
-    query = f"{'&' if '?' in where else '?'}{wish.query}" if wish.query else ""
-    is_grpc = spot.location.protocol == "grpc"
-    method = wish.method or ("POST" if is_grpc else _ordinary_method(spot))
-    body = _EMPTY_MESSAGE if is_grpc else (b"" if method in _BODILESS else b"bench")
-    fields = (*_GRPC, *wish.fields) if is_grpc else wish.fields
-    return Request(method, where + query, wish.host or host, is_tls, fields, body, is_entrance=is_entrance)
+def _request(location: Location, constraints: Constraints, path: str, host: str, is_tls: bool) -> Request:
+    uses_added_location = internal_redirect(location) is not None and path == INTERNAL_PATH.format(
+        number=location.number
+    )
+    target = path if uses_added_location or constraints.path is None else _quoted(constraints.path)
+    query = f"{'&' if '?' in target else '?'}{constraints.query}" if constraints.query else ""
+    is_grpc = location.pass_location.protocol == "grpc"
+    method = constraints.method or ("POST" if is_grpc else _ordinary_method(location))
+    body = _EMPTY_GRPC_MESSAGE if is_grpc else (b"" if method in _BODILESS_METHODS else b"bench")
+    fields = (*_GRPC_FIELDS, *constraints.fields) if is_grpc else constraints.fields
+    return Request(
+        method,
+        target + query,
+        constraints.host or host,
+        is_tls,
+        fields,
+        body,
+        uses_added_location=uses_added_location,
+    )
 
 
-def _ordinary_method(spot: Spot) -> str:
-    """Returns GET, or HEAD where that is sent on: who asks by GET waits for the content that is announced."""
-    method = spot.location.level.inherited("proxy_method")
+def _ordinary_method(location: Location) -> str:
+    """Return GET, or HEAD where that is sent upstream: a GET would wait for the announced content."""
+    method = location.pass_location.level.inherited("proxy_method")
     return "HEAD" if method is not None and method.args == ("HEAD",) else "GET"
 
 
-# Where
+# Scheme and host
 
 
-def _schemes(site: Site) -> list[bool]:
-    """Returns whether to come with TLS: first as most of its own clients would."""
-    sockets = [line.args for line in site.listens if line.args]
+def _schemes(server: ServerBlock) -> list[bool]:
+    """Return whether to use TLS, first as most of its own clients would."""
+    sockets = [line.args for line in server.listens if line.args]
     is_tls = bool(sockets) and all("ssl" in args or re.search(r"(^|:)443$", args[0]) for args in sockets)
     return [is_tls, not is_tls]
 
 
-def _hosts(site: Site) -> list[str]:
-    found = [host for name in site.names for host in _hosts_of(name)]
-    return list(dict.fromkeys(found))[:4] or [_SOME_HOST]
+def _hosts(server: ServerBlock) -> list[str]:
+    found = [host for name in server.names for host in _hosts_of(name)]
+    return list(dict.fromkeys(found))[:4] or [_EXAMPLE_HOST]
 
 
 def _hosts_of(name: str) -> list[str]:
@@ -134,62 +151,60 @@ def _hosts_of(name: str) -> list[str]:
 # The path
 
 
-def _paths(spot: Spot, scene: Scene) -> Iterator[str]:
-    level = spot.location_level
+def _paths(location: Location, inventory: Inventory) -> Iterator[str]:
+    level = location.enclosing_location
     if level is None:
         yield from ("/", "/bench")
         return
-    yield from _paths_of(level)
-    if entrance(spot) is not None:
-        yield from _feeding(spot, scene)
-        yield ENTRANCE.format(number=spot.number)
+    yield from _location_paths(level)
+    if internal_redirect(location) is not None:
+        yield from _paths_leading_to(location, inventory)
+        yield INTERNAL_PATH.format(number=location.number)
 
 
-def _feeding(spot: Spot, scene: Scene) -> Iterator[str]:
-    """Yields paths of the locations that may hand requests over to a named or internal one."""
-    level = spot.location_level
+def _paths_leading_to(location: Location, inventory: Inventory) -> Iterator[str]:
+    """Yield paths of the locations that may pass requests to a named or internal one."""
+    level = location.enclosing_location
     assert level is not None
     assert level.opener is not None
     name = level.opener.args[-1]
     server = level.enclosing("server")
-    for other in scene.model.levels:
+    for other in inventory.model.levels:
         if other.kind == "location" and other is not level and other.enclosing("server") is server:
             lines = [other.inherited(each) for each in ("try_files", "error_page")]
-            if any(line is not None and name in _last_words(line) for line in lines):
-                yield from itertools.islice(_paths_of(other), 2)
+            if any(line is not None and line.args and line.args[-1].lstrip("=") == name for line in lines):
+                yield from itertools.islice(_location_paths(other), 2)
 
 
-def _last_words(line: Directive) -> Iterable[str]:
-    return (word.lstrip("=") for word in line.args[-1:])
+def _location_paths(level: Level) -> Iterator[str]:
+    """Yield paths that match a location {}, likeliest first; none for a named one."""
+    modifier, pattern = _parse_location(level)
+    if modifier in {"~", "~*"}:
+        texts = regex_examples.examples(pattern, is_caseless=modifier == "~*", within=_enclosing_path(level))
+        yield from (_quoted(text if text.startswith("/") else f"/{text}") for text in texts)
+    elif pattern and modifier != "@":
+        yield _quoted(pattern)
+        if modifier != "=":
+            yield _quoted(f"{pattern.removesuffix('/')}/bench")
 
 
-def _paths_of(level: Level) -> Iterator[str]:
+def _parse_location(level: Level) -> tuple[str, str]:
+    """Return modifier ("@" for a named location) and pattern of a location {}, which may be one word."""
+    args = level.opener.args if level.opener is not None else ()
+    if len(args) > 1:
+        return args[0], args[-1]
+    match = re.fullmatch(r"(=|\^~|~\*?|@|)(.*)", args[0] if args else "", re.DOTALL)
+    assert match is not None
+    return match[1], match[2]
+
+
+def _enclosing_path(level: Level) -> str:
+    """Return a path of the location {} around a location {}, with a slash at its end."""
     outer = level.parent.enclosing("location") if level.parent is not None else None
-    within = next((path for path in _paths_of(outer)), "/") if outer is not None else ""
-    words = level.opener.args if level.opener is not None else ()
-    if not words:
-        return
-    modifier, pattern = (words[0], words[-1]) if len(words) > 1 else ("", words[0])
-    if pattern.startswith("@"):
-        return
-    if modifier in {"~", "~*"} or (not modifier and pattern.startswith("~")):
-        found = regex_examples.examples(
-            pattern.lstrip("~*") if not modifier else pattern,
-            is_caseless=modifier == "~*",
-            within=_folder(within or "/"),
-        )
-        yield from (_quoted(text if text.startswith("/") else f"/{text}") for text in found)
-        return
-    pattern = pattern if modifier else re.sub(r"^(=|\^~)", "", pattern)
-    yield _quoted(pattern)
-    if modifier != "=":
-        yield _quoted(pattern if pattern.endswith("/") else f"{pattern}/") + "bench"
-
-
-def _folder(path: str) -> str:
+    path = next(_location_paths(outer), "/") if outer is not None else "/"
     return path if path.endswith("/") else f"{path}/"
 
 
 def _quoted(path: str) -> str:
-    """Returns a path as a request writes it: what nginx matches is what comes after decoding."""
+    """Return a path as a request contains it: nginx decodes it before it matches."""
     return urllib.parse.quote(path, safe="/~!$&'()*+,;=:@-._")

@@ -1,7 +1,7 @@
-"""Makes somebody's configuration one that runs without root and touches nothing of the machine. Pure.
+"""Rewrite a configuration so that it runs without root and touches nothing of the machine. Pure.
 
-A walk over the parsed tree: what fates.py lists stays, addresses become those of the lab, the rest is left
-out; every change goes into the ledger.
+A walk over the parsed tree: what the allowlist names stays, addresses become those of the lab, the rest is
+left out; every change is recorded in the change log.
 """
 
 from __future__ import annotations
@@ -10,38 +10,34 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bench.prove import allowlist, regex_examples
-from bench.prove.changes import Ledger
-from bench.prove.inventory import Chain, Scene, Site, Spot
-from bench.prove.targets import Addresses, nowhere, stand_in
+from bench.prove.changes import ChangeLog
+from bench.prove.inventory import Chain, Inventory, Location, ServerBlock
+from bench.prove.targets import Addresses, nowhere, replace_target
 from nginx import versions
 from nginx.targets import PROTOCOLS
 from nginx.tree import Directive, Place
 from nginx.versions import Version
 
 PID, ROOT, CERTIFICATE, KEY = "nginx.pid", "html", "certificate.pem", "key.pem"
-"""What lies in the scratch folder, beside nginx.conf; nginx finds it by its prefix."""
-TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-ENTRANCE = "/bench-entrance-{number}"
-OURS = Place("(bench)", 0)
-"""Where lines come from that nobody wrote but this run."""
+"""Names in the scratch folder, which nginx finds by its prefix."""
+_TEMP_FOLDERS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+INTERNAL_PATH = "/bench-internal-{number}"
+_OWN_PLACE = Place("(bench)", 0)  # of the lines that this run adds
 _SPARE_CONNECTIONS = 512
-_TOP = (id(None),)
-# Of a snippet without a server {}, what belongs to http {}.
-_OF_HTTP = frozenset({"upstream", "map", "geo", "split_clients", "charset_map", "types"})
-_MAIN_REASON = "the process is this run's own: its user, files, modules and logs"
+_HTTP_CHAIN = (id(None),)
+# What belongs to http {} in a snippet without a server {}.
+_HTTP_LEVEL = frozenset({"upstream", "map", "geo", "split_clients", "charset_map", "types"})
+_MAIN_REASON = "this run has its own user, files, modules and logs"
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
-    """Where a site listens: HOST:PORT for clients without TLS, and with it.
-
-    `http2` is for clients that speak HTTP/2 by prior knowledge; where there is such a door, those that come
-    with TLS may speak it too.
-    """
+class Listeners:
+    """Where a server block listens, each as HOST:PORT."""
 
     plain: str
     tls: str
     http2: str | None = None
+    """For HTTP/2 by prior knowledge; where it is set, clients over TLS may speak HTTP/2 too."""
 
     @property
     def addresses(self) -> list[str]:
@@ -50,35 +46,29 @@ class Doors:
 
 
 @dataclass(slots=True)
-class Rewriting:
-    """What the walk needs to know, and what it gathers.
+class Rewriter:
+    """Rewrites one configuration for one version of nginx."""
 
-    Attributes:
-        backends: for each spot (by number) the addresses of each peer that it needs.
-        doors: for each site (by number) where it listens.
-        user: the user and group that workers run as, where the master is root.
-        version: of the nginx that is to run it.
-    """
-
-    scene: Scene
+    inventory: Inventory
     backends: Mapping[int, Addresses]
-    doors: Mapping[int, Doors]
+    """By the number of the location."""
+    listeners: Mapping[int, Listeners]
+    """By the number of the server block."""
     user: Sequence[str] = ()
+    """The user and group of the workers, where the master is root."""
     version: Version = versions.NEWEST
-    ledger: Ledger = field(default_factory=Ledger)
+    log: ChangeLog = field(default_factory=ChangeLog)
     _blocks: list[Directive] = field(default_factory=list)
 
     def directives(self) -> list[Directive]:
-        """Returns the whole configuration, ready to be written."""
-        configuration = self.scene.model.configuration
+        """Return the whole configuration, ready to be serialized."""
+        configuration = self.inventory.model.configuration
         for line in configuration.main:
-            if line.name not in {"include"}:
+            if line.name != "include":
                 why = "only http {} is proven" if line.name in {"stream", "mail"} else _MAIN_REASON
-                self.ledger.replaced(line.name, why, line.place)
+                self.log.record("replaced", line.name, why, line.place)
         inner = list(self._http(configuration.http))
-        return [*self._main(), _block("http", [*self._prelude(), *self._blocks, *inner])]
-
-    # What is ours
+        return [*self._main(), _block("http", [*self._http_defaults(), *self._blocks, *inner])]
 
     def _main(self) -> Iterator[Directive]:
         yield _line("daemon", "off")
@@ -87,12 +77,12 @@ class Rewriting:
         yield _line("worker_processes", "1")
         yield _line("pid", PID)
         yield _line("error_log", "stderr", "error")
-        connections = _SPARE_CONNECTIONS + 8 * (len(self.scene.spots) + len(self.scene.sites))
+        connections = _SPARE_CONNECTIONS + 8 * (len(self.inventory.locations) + len(self.inventory.servers))
         yield _block("events", [_line("worker_connections", str(connections))])
 
-    def _prelude(self) -> Iterator[Directive]:
+    def _http_defaults(self) -> Iterator[Directive]:
         yield _line("access_log", "off")
-        for module in TEMPORARY:
+        for module in _TEMP_FOLDERS:
             yield _line(f"{module}_temp_path", module)
         yield _line("ssl_certificate", CERTIFICATE)
         yield _line("ssl_certificate_key", KEY)
@@ -100,120 +90,127 @@ class Rewriting:
     # The walk
 
     def _http(self, directives: Iterable[Directive]) -> Iterator[Directive]:
-        if self.scene.model.configuration.is_fragment and _TOP in self.scene.site_of:
+        if self.inventory.model.configuration.is_fragment and _HTTP_CHAIN in self.inventory.server_of:
             yield from self._snippet(directives)
             return
         for line in directives:
             if line.name == "server" and line.block is not None:
                 yield from self._server(line)
             else:
-                yield from self._directive(line, _TOP)
+                yield from self._directive(line, _HTTP_CHAIN)
 
     def _snippet(self, directives: Iterable[Directive]) -> Iterator[Directive]:
-        """Yields a snippet for a server {} or a location {} inside those."""
+        """Yield a server {} around a snippet, and a location {} where it needs one."""
         lines = list(directives)
-        yield from (new for line in lines if line.name in _OF_HTTP for new in self._directive(line, _TOP))
-        rest = [line for line in lines if line.name not in _OF_HTTP]
-        site = self.scene.site_of[_TOP]
-        inner = [new for line in rest for new in self._directive(line, _TOP)]
+        yield from (
+            new for line in lines if line.name in _HTTP_LEVEL for new in self._directive(line, _HTTP_CHAIN)
+        )
+        rest = [line for line in lines if line.name not in _HTTP_LEVEL]
+        server = self.inventory.server_of[_HTTP_CHAIN]
+        inner = [new for line in rest for new in self._directive(line, _HTTP_CHAIN)]
         if any(line.name in PROTOCOLS for line in rest):
             locations = [line for line in inner if line.name in {"location", "server_name"}]
             others = [line for line in inner if line not in locations]
             inner = [*locations, _block("location", others, "/")]
-        yield _block("server", [*self._listens(site), *inner, *self._entrances(site)])
+        yield _block("server", [*self._listens(server), *inner, *self._added_locations(server)])
 
     def _server(self, line: Directive) -> Iterator[Directive]:
-        chain = (id(line), *_TOP)
-        site = self.scene.site_of.get(chain)
-        if site is None or site.number not in self.doors:
-            why = "it passes nothing on" if site is None else "there are no ports for so many"
-            self.ledger.left_out("server", why, line.place)
+        chain = (id(line), *_HTTP_CHAIN)
+        server = self.inventory.server_of.get(chain)
+        if server is None or server.number not in self.listeners:
+            why = "it has no pass directive" if server is None else "there are not enough ports"
+            self.log.record("left out", "server", why, line.place)
             return
         for listen in line.children("listen"):
-            self.ledger.replaced("listen", "an address of the lab, without and with TLS", listen.place)
-        inner = self._inside(line, chain)
-        yield replace(line, block=(*self._listens(site), *inner, *self._entrances(site)))
+            self.log.record("replaced", "listen", "addresses of the lab, without and with TLS", listen.place)
+        inner = self._inner(line, chain)
+        yield replace(line, block=(*self._listens(server), *inner, *self._added_locations(server)))
 
-    def _inside(self, block: Directive, chain: Chain) -> Iterator[Directive]:
+    def _inner(self, block: Directive, chain: Chain) -> Iterator[Directive]:
         for line in block.block or ():
             yield from self._directive(line, chain)
 
     def _directive(self, line: Directive, chain: Chain) -> Iterator[Directive]:
         name = line.name
         if name in PROTOCOLS and line.block is None:
-            yield self._passing(line, chain)
+            yield self._pass_directive(line, chain)
         elif name in allowlist.BLOCKS and line.block is not None:
-            yield replace(line, block=tuple(self._inside(line, (id(line), *chain))))
+            yield replace(line, block=tuple(self._inner(line, (id(line), *chain))))
         elif name in allowlist.DATA and line.block is not None:
             yield replace(line, block=tuple(self._data(line)))
         elif name in {"root", "alias"}:
-            self.ledger.replaced(name, "an empty folder", line.place)
-            yield replace(line, args=(f"{ROOT}/",))  # nginx's default, too
+            self.log.record("replaced", name, "an empty folder", line.place)
+            yield replace(line, args=(f"{ROOT}/",))  # also nginx's default
         elif name == "include":
-            self.ledger.left_out(f"include {line.args[0]}", "the file is not here", line.place)
+            self.log.record("left out", f"include {line.args[0]}", "the file is not here", line.place)
         elif name in {"listen", "upstream"}:
-            return  # both are written anew
+            return  # both are written elsewhere
         elif name in allowlist.KEPT and line.block is None:
             yield line
         else:
-            self.ledger.left_out(name, allowlist.why_left_out(name), line.place)
+            self.log.record("left out", name, allowlist.why_left_out(name), line.place)
 
     def _data(self, block: Directive) -> Iterator[Directive]:
         for line in block.block or ():
             if line.name == "include":
-                self.ledger.left_out(f"include {' '.join(line.args)}", "the file is not here", line.place)
+                self.log.record(
+                    "left out", f"include {' '.join(line.args)}", "the file is not here", line.place
+                )
             else:
                 yield line
 
-    def _passing(self, line: Directive, chain: Chain) -> Directive:
-        spot = self.scene.spot_of.get((chain, id(line)))
-        if spot is None:  # where nginx allows none; it will say so
+    def _pass_directive(self, line: Directive, chain: Chain) -> Directive:
+        location = self.inventory.location_of.get((chain, id(line)))
+        if location is None:  # where nginx allows none, and will say so
             return replace(line, args=(nowhere(PROTOCOLS[line.name]),))
-        found = stand_in(spot, self.backends.get(spot.number, {}), self.ledger)
-        self._blocks += found.blocks
-        return found.directive
+        directive, blocks = replace_target(location, self.backends.get(location.number, {}), self.log)
+        self._blocks += blocks
+        return directive
 
-    # Doors and entrances
-
-    def _listens(self, site: Site) -> Iterator[Directive]:
-        doors = self.doors[site.number]
-        yield _line("listen", doors.plain)
-        if doors.http2 is None:
-            yield _line("listen", doors.tls, "ssl")
+    def _listens(self, server: ServerBlock) -> Iterator[Directive]:
+        listeners = self.listeners[server.number]
+        yield _line("listen", listeners.plain)
+        if listeners.http2 is None:
+            yield _line("listen", listeners.tls, "ssl")
         elif self.version >= versions.HTTP2_DIRECTIVE:
-            yield from (_line("listen", doors.tls, "ssl"), _line("listen", doors.http2), _line("http2", "on"))
+            yield from (
+                _line("listen", listeners.tls, "ssl"),
+                _line("listen", listeners.http2),
+                _line("http2", "on"),
+            )
         else:
-            yield from (_line("listen", doors.tls, "ssl", "http2"), _line("listen", doors.http2, "http2"))
+            yield from (
+                _line("listen", listeners.tls, "ssl", "http2"),
+                _line("listen", listeners.http2, "http2"),
+            )
 
-    def _entrances(self, site: Site) -> Iterator[Directive]:
-        """Yields locations of ours that lead to those that no client may ask for."""
-        for spot in self.scene.here(site):
-            way = entrance(spot)
-            if way is not None:
-                path = ENTRANCE.format(number=spot.number)
-                yield _block("location", [way], "=", path)
+    def _added_locations(self, server: ServerBlock) -> Iterator[Directive]:
+        """Yield added locations that lead to those that no client may request."""
+        for location in self.inventory.locations:
+            if location.server is server and (redirect := internal_redirect(location)):
+                yield _block("location", [redirect], "=", INTERNAL_PATH.format(number=location.number))
 
 
-def entrance(spot: Spot) -> Directive | None:
-    """Returns the directive that leads to a named or internal location from one that clients may ask for."""
-    level = spot.location_level
+def internal_redirect(location: Location) -> Directive | None:
+    """Return the directive that redirects to a named or internal location; None for others."""
+    level = location.enclosing_location
     if level is None or level.opener is None or not level.opener.args:
         return None
-    words = level.opener.args
-    if words[0].startswith("@"):
-        return _line("try_files", "/bench-nowhere", words[0])
+    args = level.opener.args
+    if args[0].startswith("@"):
+        return _line("try_files", "/bench-nowhere", args[0])
     if not level.all("internal"):
         return None
-    if words[0] not in {"~", "~*"}:
-        return _line("rewrite", "^", words[-1], "last")
-    found = (text for text in regex_examples.examples(words[-1]) if text.startswith("/"))
+    if args[0] not in {"~", "~*"}:
+        return _line("rewrite", "^", args[-1], "last")
+    found = (text for text in regex_examples.examples(args[-1]) if text.startswith("/"))
     path = next(found, None)
     return None if path is None else _line("rewrite", "^", path, "last")
 
 
 def _line(name: str, *args: str) -> Directive:
-    return Directive(name, args, OURS)
+    return Directive(name, args, _OWN_PLACE)
 
 
 def _block(name: str, inner: Iterable[Directive], *args: str) -> Directive:
-    return Directive(name, args, OURS, block=tuple(inner))
+    return Directive(name, args, _OWN_PLACE, block=tuple(inner))

@@ -1,251 +1,242 @@
-"""The course of a proof: put a configuration on the stage, find requests, send them, count, compare."""
+"""Run a proof: open a testbed, find requests, send them, count, compare."""
 
 from __future__ import annotations
 
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 
-from bench.lab import confine
+from bench.lab import landlock
 from bench.prove import balancing, requests
-from bench.prove.accepting import Refusal
-from bench.prove.changes import Ledger
-from bench.prove.http_client import Answers, ask
-from bench.prove.inventory import Scene, Spot, scene
-from bench.prove.proof import Measured, Outcome, Proof, Witnesses
+from bench.prove.changes import ChangeLog, Rejection
+from bench.prove.http_client import Responses, send_requests
+from bench.prove.inventory import Inventory, Location, build_inventory
+from bench.prove.proof import ConnectionWitnesses, LocationResult, Measurement, Proof
 from bench.prove.requests import Request
-from bench.prove.testbed import Client, Ended, Heard, Setting, Stage, staged
+from bench.prove.testbed import BackendCounts, LocationSockets, NginxTestbed, ProofSettings, open_testbed
 from bench.subjects.programs import Program
 from nginx import versions
 from nginx.model import Model
-from nginx.rules import CATALOGUE, RuleContext
-from nginx.rules import CheckSettings as Rules
+from nginx.rules import CATALOGUE, CheckSettings, RuleContext
 from nginx.versions import Version
 
-REQUESTS = 8
-"""Sent to each location once a request was found that reaches it."""
-_SEARCH_S = 10.0
-"""The longest that requests for one location are tried: some may wait for a timeout."""
-_SETTLE_S = 3.0
+_SEARCH_TIMEOUT_S = 10.0
+"""How long requests for one location are tried: some may wait for a timeout."""
+_SETTLE_TIMEOUT_S = 3.0
 _POLL_S = 0.01
-_LACKING = 'unknown "'
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How a proof is run."""
-
-    lab: str = "auto"
-    close: str = "at-once"
-    """When the backend closes what it was told to close: at-once, linger:MS or never."""
-    client: Client = "auto"
-    requests: int = REQUESTS
-    given: Sequence[Request] = ()
-
-    @property
-    def stage(self) -> Setting:
-        """What of it is the stage's."""
-        return Setting(self.lab, self.close, self.client)
+_UNKNOWN_NAME = 'unknown "'
 
 
 @dataclass(slots=True)
-class _Reached:
-    """How a location was reached, or why not, and what the client got there."""
+class _Search:
+    """The request that reached a location, or why none did."""
 
-    request: Request | None
-    unreached: str
-    statuses: Counter[int]
+    request: Request | None = None
+    unreached: str = ""
+    statuses: Counter[int] = field(default_factory=Counter)
 
 
-def prove(model: Model, program: Program, settings: Settings) -> Proof:
-    """Runs a configuration under one nginx and returns what it did.
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """What is known of a location's connections when none is being closed."""
 
-    RoleError where a backend or nginx does not come up, LabError where the lab does not open.
+    counts: BackendCounts
+    sockets: LocationSockets | None
+
+
+def prove(model: Model, program: Program, settings: ProofSettings) -> Proof:
+    """Run a configuration under one nginx and return what it did.
+
+    RoleError where a backend or nginx does not start, LabError where the lab does not open.
     """
-    found, ledger = scene(model), Ledger()
+    inventory, log = build_inventory(model), ChangeLog()
     proof = Proof(program.path, program.version, settings.lab)
-    proof.refusal = _unreadable(model, versions.parse(program.version))
-    if proof.refusal is not None:
-        proof.outcomes = [_unproven(spot, program, "it was not run") for spot in found.spots]
+    proof.rejection = _reject_unread(model, versions.parse(program.version))
+    if proof.rejection is not None:
+        proof.results = _unproven(inventory, proof, "it was not run")
         return proof
-    if not found.spots:
-        proof.notes = ["no location passes anything on: there is nothing to prove"]
+    if not inventory.locations:
+        proof.notes = ["no location has a pass directive: there is nothing to prove"]
         return proof
-    with staged(found, program, settings.stage, ledger) as stage:
-        if isinstance(stage, Refusal):
-            proof.refusal = stage
-            proof.outcomes = [_unproven(spot, program, "nginx refuses it") for spot in found.spots]
+    with open_testbed(inventory, program, settings, log) as testbed:
+        if isinstance(testbed, Rejection):
+            proof.rejection = testbed
+            proof.results = _unproven(inventory, proof, "nginx rejects it")
         else:
-            proof.lab = stage.place.name
-            proof.notes = _notes(stage)
-            _measure(stage, found, settings, proof)
-    proof.changes = ledger.changes
-    _take_turns(found, program, settings, proof)
+            proof.lab = testbed.lab.name
+            proof.notes = _notes(testbed)
+            _measure_locations(testbed, inventory, settings, proof)
+    proof.changes = log.changes
+    _measure_balancing(inventory, program, settings, proof)
     return proof
 
 
-def _unreadable(model: Model, version: Version) -> Refusal | None:
-    """Returns why a text is not run at all: nginx would not read it, or nobody knows what it renders to."""
-    refused = CATALOGUE["NX001"].detect
-    assert refused is not None
-    for hit in refused(RuleContext(model, version, Rules())):
-        # What a copy may lack (the variables of a module, say) is for the copy and nginx to find out.
-        if _LACKING not in hit.message:
-            words = hit.message.removeprefix("[emerg] ")
-            return Refusal(f"nginx would refuse it: {words}", hit.place)
+def _reject_unread(model: Model, version: Version) -> Rejection | None:
+    """Return why a text is not run at all: nginx would not read it, or it is an unrendered template."""
+    rejected = CATALOGUE["NX001"].detect
+    assert rejected is not None
+    for hit in rejected(RuleContext(model, version, CheckSettings())):
+        # Whether an unknown name (a variable of a module, say) matters, the copy and nginx decide.
+        if _UNKNOWN_NAME not in hit.message:
+            return Rejection(f"nginx would reject it: {hit.message.removeprefix('[emerg] ')}", hit.place)
     for place, language in model.configuration.templates:
-        return Refusal(
-            f"a {language} template, and what it renders to decides; prove the rendered text", place
-        )
+        return Rejection(f"it is a {language} template; prove the rendered text instead", place)
     return None
 
 
-def _notes(stage: Stage) -> list[str]:
-    found = list(stage.place.notes)
-    if not stage.confined:
-        why = "no Landlock" if not confine.available() else "no Landlock for ports"
-        found.append(f"this kernel has {why}: that nginx touches nothing rests on what was replaced")
+def _notes(testbed: NginxTestbed) -> list[str]:
+    found = list(testbed.lab.notes)
+    if not testbed.is_confined:
+        missing = "no Landlock" if not landlock.abi_version() else "no Landlock for ports"
+        found.append(f"this kernel has {missing}: only the rewriting keeps nginx from touching anything")
     return found
 
 
-def _measure(stage: Stage, found: Scene, settings: Settings, proof: Proof) -> None:
-    """Proves one location after the other; what each gets beside its own requests is told apart."""
-    own = {spot.number: _in_turn(stage, spot, found, settings) for spot in found.spots}
-    counts = stage.backends.count()
-    proof.witnesses = Witnesses(sum(heard.accepted for heard in counts.values()), stage.opened())
+def _unproven(inventory: Inventory, proof: Proof, why: str) -> list[LocationResult]:
     version = versions.parse(proof.version)
-    for spot in found.spots:
-        how, measured = own[spot.number]
-        if measured is not None:
-            all_in_all = stage.heard(spot.number, counts)
-            measured = replace(
-                measured,
-                requests_beside=all_in_all.requests - measured.requests,
-                connections_beside=all_in_all.accepted - measured.connections,
-            )
-        proof.outcomes.append(
-            Outcome(spot, spot.location.verdict(version), how.request, how.unreached, measured)
+    return [
+        LocationResult(location, location.pass_location.verdict(version), unreached=why)
+        for location in inventory.locations
+    ]
+
+
+# One location after the other
+
+
+def _measure_locations(
+    testbed: NginxTestbed, inventory: Inventory, settings: ProofSettings, proof: Proof
+) -> None:
+    """Prove every location; count apart what reaches it while others are proven."""
+    found = [(each, *_measure(testbed, each, inventory, settings)) for each in inventory.locations]
+    counts = testbed.backends.count()
+    proof.witnesses = _witnesses(testbed, counts)
+    version = versions.parse(proof.version)
+    for location, search, measured in found:
+        total = testbed.counts_of(location.number, counts)
+        whole = measured and replace(
+            measured,
+            other_requests=total.requests - measured.requests,
+            other_connections=total.accepted - measured.connections,
         )
+        predicted = location.pass_location.verdict(version)
+        proof.results.append(LocationResult(location, predicted, search.request, search.unreached, whole))
 
 
-def _in_turn(stage: Stage, spot: Spot, found: Scene, settings: Settings) -> tuple[_Reached, Measured | None]:
-    before = _seen(stage, spot)
-    how = _reach(stage, spot, found, settings)
-    return how, None if how.request is None else _measured(before, _seen(stage, spot), how)
+def _witnesses(testbed: NginxTestbed, counts: Mapping[str, BackendCounts]) -> ConnectionWitnesses:
+    return ConnectionWitnesses(sum(each.accepted for each in counts.values()), testbed.opened())
 
 
-def _seen(stage: Stage, spot: Spot) -> tuple[Heard, Ended | None]:
-    """Returns what is known of a location's connections, once none is being closed any more."""
-    ended = _settled(stage, spot)
-    return stage.heard(spot.number, stage.backends.count()), ended
-
-
-def _unproven(spot: Spot, program: Program, unreached: str) -> Outcome:
-    return Outcome(spot, spot.location.verdict(versions.parse(program.version)), unreached=unreached)
-
-
-def _measured(
-    before: tuple[Heard, Ended | None], after: tuple[Heard, Ended | None], how: _Reached
-) -> Measured:
-    (heard, waiting), (then, ended) = before, after
-    left: tuple[int, int] | tuple[None, None] = (None, None)
-    if waiting is not None and ended is not None:
-        left = (
-            ended.time_wait_nginx - waiting.time_wait_nginx,
-            ended.time_wait_backend - waiting.time_wait_backend,
-        )
-    return Measured(
-        requests=then.requests - heard.requests,
-        connections=then.accepted - heard.accepted,
-        still_open=then.still_open,
-        closed=then.accepted - heard.accepted + heard.still_open - then.still_open,
-        left_first=then.closed_first - heard.closed_first,
-        time_wait_nginx=left[0],
-        time_wait_backend=left[1],
-        statuses=how.statuses,
+def _measure(
+    testbed: NginxTestbed, location: Location, inventory: Inventory, settings: ProofSettings
+) -> tuple[_Search, Measurement | None]:
+    before = _settled(testbed, location)
+    search = _reach(testbed, location, inventory, settings)
+    if search.request is None:
+        return search, None
+    after = _settled(testbed, location)
+    added = after.counts.since(before.counts)
+    nginx, backend = None, None
+    if before.sockets is not None and after.sockets is not None:
+        nginx = after.sockets.time_wait_nginx - before.sockets.time_wait_nginx
+        backend = after.sockets.time_wait_backend - before.sockets.time_wait_backend
+    return search, Measurement(
+        requests=added.requests,
+        connections=added.accepted,
+        still_open=after.counts.open,
+        closed=added.accepted - added.open,
+        closed_by_backend=added.closed_first,
+        time_wait_nginx=nginx,
+        time_wait_backend=backend,
+        statuses=search.statuses,
     )
 
 
-# Taking turns
+def _settled(testbed: NginxTestbed, location: Location) -> _Snapshot:
+    """Wait until no connection of a location is being closed, and return what is known of them."""
+    deadline_s = time.monotonic() + _SETTLE_TIMEOUT_S
+    sockets = testbed.sockets(location.number)
+    while sockets is not None and sockets.closing and time.monotonic() <= deadline_s:
+        time.sleep(_POLL_S)
+        sockets = testbed.sockets(location.number)
+    return _Snapshot(testbed.counts_of(location.number), sockets)
 
 
-def _take_turns(found: Scene, program: Program, settings: Settings, proof: Proof) -> None:
-    """Runs once more what was reached and has several servers, each of them a backend of its own."""
-    reached = {each.spot.number: each.request for each in proof.outcomes if each.request is not None}
-    apart = {number: count for number, count in balancing.apart(found).items() if number in reached}
-    if not apart:
+# Load balancing
+
+
+def _measure_balancing(inventory: Inventory, program: Program, settings: ProofSettings, proof: Proof) -> None:
+    """Run the reached locations with several servers again, with a backend for each server."""
+    reached = {each.location.number: each.request for each in proof.results if each.request is not None}
+    separate = balancing.separate_servers(inventory)
+    separate = {number: count for number, count in separate.items() if number in reached}
+    if not separate:
         return
-    with staged(found, program, settings.stage, Ledger(), apart=apart) as stage:
-        assert isinstance(stage, Stage), "the same lines with other addresses were accepted before"
-        seen = {
-            number: _turns(stage, spot, reached[number], settings, proof)
-            for number, spot in ((spot.number, spot) for spot in found.spots)
-            if number in apart
+    version = versions.parse(proof.version)
+    with open_testbed(inventory, program, settings, ChangeLog(), separate=separate) as testbed:
+        assert isinstance(testbed, NginxTestbed), "the same lines with other addresses were accepted before"
+        found = {
+            each.number: _balance(testbed, each, reached[each.number], settings, version)
+            for each in inventory.locations
+            if each.number in separate
         }
         assert proof.witnesses is not None
-        accepted = sum(heard.accepted for heard in stage.backends.count().values())
-        proof.witnesses += Witnesses(accepted, stage.opened())
-    proof.outcomes = [replace(each, turns=seen.get(each.spot.number)) for each in proof.outcomes]
+        proof.witnesses += _witnesses(testbed, testbed.backends.count())
+    proof.results = [replace(each, balancing=found.get(each.location.number)) for each in proof.results]
 
 
-def _turns(stage: Stage, spot: Spot, request: Request, settings: Settings, proof: Proof) -> balancing.Turns:
-    before = stage.heard_apart(spot.number, stage.backends.count())
-    _sent(stage, spot, repeat(request, balancing.requests(spot, settings.requests)))
-    after = stage.heard_apart(spot.number, stage.backends.count())
-    counted = [
-        (now.requests - then.requests, now.accepted - then.accepted)
-        for then, now in zip(before, after, strict=True)
-    ]
-    return balancing.turns(spot, versions.parse(proof.version), counted)
+def _balance(
+    testbed: NginxTestbed,
+    location: Location,
+    request: Request,
+    settings: ProofSettings,
+    version: Version,
+) -> balancing.Balancing:
+    before = testbed.counts_by_server(location.number)
+    _send(testbed, location, repeat(request, balancing.request_count(location, settings.requests)))
+    added = map(BackendCounts.since, testbed.counts_by_server(location.number), before)
+    counts = [(each.requests, each.accepted) for each in added]
+    return balancing.summarize_balancing(location, version, counts)
 
 
-# Reaching
+# Requests
 
 
-def _reach(stage: Stage, spot: Spot, found: Scene, settings: Settings) -> _Reached:
-    """Tries requests until one reaches the location, then sends the series; its own backends tell."""
-    if spot.obstacle is not None:
-        return _Reached(None, spot.obstacle, Counter())
-    wanted = requests.candidates(spot, found, settings.given, settings.client)
-    deadline_s = time.monotonic() + _SEARCH_S
-    first, tried = Answers(), 0
-    # Some locations hand over only what is a file: in the second round all that is asked for is one.
-    for request in (*wanted, *(replace(each, wants_file=True) for each in wanted)):
+def _reach(
+    testbed: NginxTestbed, location: Location, inventory: Inventory, settings: ProofSettings
+) -> _Search:
+    """Try requests until one reaches the location's backends, then send the series."""
+    if location.obstacle is not None:
+        return _Search(unreached=location.obstacle)
+    candidates = requests.candidates(location, inventory, settings.given, settings.client)
+    deadline_s = time.monotonic() + _SEARCH_TIMEOUT_S
+    tried: list[str] = []
+    # Some locations pass on only what is a file: in the second round every requested file exists.
+    for request in (*candidates, *(replace(each, uses_added_file=True) for each in candidates)):
         if time.monotonic() > deadline_s:
             break
-        before = stage.heard(spot.number, stage.backends.count()).requests
-        answers = _sent(stage, spot, [request])
-        tried += 1
-        if stage.heard(spot.number, stage.backends.count()).requests > before:
-            series = _sent(stage, spot, repeat(request, settings.requests))
-            return _Reached(request, "", answers.statuses + series.statuses)
-        first = answers if tried == 1 else first
-    said = f"; the likeliest got {first.text}{_complaint(stage)}" if tried else ""
-    help_ = "say one with --request 'GET /path Host: name'"
-    return _Reached(None, f"none of {tried} requests reached it{said}; {help_}", Counter())
+        before = testbed.counts_of(location.number).requests
+        responses = _send(testbed, location, [request])
+        if testbed.counts_of(location.number).requests > before:
+            series = _send(testbed, location, repeat(request, settings.requests))
+            return _Search(request, statuses=responses.statuses + series.statuses)
+        tried.append(responses.last)
+    first = f"; the likeliest got {tried[0]}{_last_error(testbed)}" if tried else ""
+    advice = "pass one with --request 'GET /path Host: name'"
+    return _Search(unreached=f"none of {len(tried)} requests reached it{first}; {advice}")
 
 
-def _sent(stage: Stage, spot: Spot, asked: Iterable[Request]) -> Answers:
-    """Sends requests to the site of a location, and returns the answers."""
-    listed = list(asked)
-    if listed[0].wants_file:
-        stage.furnish(listed[0].path)
-    return stage.place.hosts["client"].call(ask, stage.doors[spot.site.number], listed)
+def _send(testbed: NginxTestbed, location: Location, series: Iterable[Request]) -> Responses:
+    """Send requests to the server block of a location."""
+    listed = list(series)
+    if listed[0].uses_added_file:
+        testbed.create_files(listed[0].path)
+    return testbed.lab.hosts["client"].call(send_requests, testbed.listeners[location.server.number], listed)
 
 
-def _complaint(stage: Stage) -> str:
-    """Returns the last error that nginx wrote, which may well be about the last request."""
-    words = re.sub(r"^\S+ \S+ \[\w+\] \d+#\d+: (\*\d+ )?", "", stage.nginx.last_words)
-    return f" (nginx: {words.partition(', client:')[0]})" if words else ""
-
-
-def _settled(stage: Stage, spot: Spot) -> Ended | None:
-    deadline_s = time.monotonic() + _SETTLE_S
-    while (ended := stage.ended(spot.number)) is not None:
-        if not ended.moving or time.monotonic() > deadline_s:
-            return ended
-        time.sleep(_POLL_S)
-    return None
+def _last_error(testbed: NginxTestbed) -> str:
+    """Return the last error that nginx wrote, which is probably about the last request."""
+    text = re.sub(r"^\S+ \S+ \[\w+\] \d+#\d+: (\*\d+ )?", "", testbed.nginx.exit_message)
+    return f" (nginx: {text.partition(', client:')[0]})" if text else ""

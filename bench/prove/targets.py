@@ -1,65 +1,52 @@
-"""What stands in the place of a pass directive's target: a backend of this run, or an upstream {} of them.
+"""Replace the target of a pass directive by a backend of this run, or an upstream {} of them. Pure.
 
 Whether the target names an upstream {} or an address, and whether it is written out or comes from a
-variable, stays as it was: that decides about reuse. Pure.
+variable, stays as it was: that decides about reuse.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from dataclasses import replace
 
 from bench.prove import allowlist
-from bench.prove.changes import Ledger
-from bench.prove.inventory import Peer, Spot, possible_upstreams
+from bench.prove.changes import ChangeLog
+from bench.prove.inventory import Location, Peer, possible_upstreams
 from nginx.tree import Directive
 from nginx.upstreams import Upstream
 
 _PLAIN_SCHEMES = {"http": "http", "grpc": "grpc"}
 _TLS_SCHEMES = {"http": "https", "grpc": "grpcs", "uwsgi": "suwsgi"}
 Addresses = Mapping[Peer, Sequence[str]]
-"""Of one location: for each peer one address for all servers of its upstream {}, or one for each of them."""
+"""Of one location: for each peer, one address for all servers of its upstream {}, or one for each."""
 NOWHERE = "127.0.0.1:9"
-"""An address where nothing listens (the discard service): for what is never to be passed on."""
+"""An address where nothing listens (the discard service)."""
 
 
-@dataclass(slots=True)
-class StandIn:
-    """The directive to write instead of a pass directive, and what has to stand in http {} for it."""
-
-    directive: Directive
-    blocks: list[Directive] = field(default_factory=list)
+Replacement = tuple[Directive, list[Directive]]
+"""What replaces a pass directive, and the blocks that it needs in http {}."""
 
 
-def stand_in(spot: Spot, addresses: Addresses, ledger: Ledger) -> StandIn:
-    """Returns what passes to the backends of this location, at `addresses`."""
-    line = spot.location.directive
-    if spot.obstacle is not None:
-        return StandIn(replace(line, args=(nowhere(spot.location.protocol),)))
-    written = _written_out(line.args[0])
-    if written is None:
-        return _by_variable(spot, addresses, ledger)
-    return _as_written(spot, written, addresses, ledger)
+def replace_target(location: Location, addresses: Addresses, log: ChangeLog) -> Replacement:
+    """Return what passes requests to the backends of this location, at `addresses`."""
+    line = location.pass_location.directive
+    if location.obstacle is not None:
+        return replace(line, args=(nowhere(location.pass_location.protocol),)), []
+    parts = _split_target(line.args[0])
+    if parts is None:
+        return _by_variable(location, addresses, log)
+    return _as_written(location, parts, addresses, log)
 
 
 def nowhere(protocol: str) -> str:
-    """Returns the argument of a pass directive that leads nowhere."""
+    """Return the argument of a pass directive that leads nowhere."""
     scheme = _PLAIN_SCHEMES.get(protocol)
     return f"{scheme}://{NOWHERE}" if scheme else NOWHERE
 
 
-class _Written(NamedTuple):
-    """A target whose address stands in the text; `rest` is what follows it."""
-
-    scheme: str
-    authority: str
-    rest: str
-
-
-def _written_out(target: str) -> _Written | None:
-    """Returns a target taken apart, or None where variables decide about its address."""
+def _split_target(target: str) -> tuple[str, str, str] | None:
+    """Return scheme, authority and rest of a target; None where variables decide about its address."""
     scheme, separator, rest = target.partition("://")
     if not (separator and scheme.isalpha()):
         scheme, separator, rest = "", "", target
@@ -69,99 +56,101 @@ def _written_out(target: str) -> _Written | None:
     else:
         authority = re.split(r"[/?]", rest, maxsplit=1)[0]
         rest = rest.removeprefix(authority)
-    return None if "$" in authority else _Written(scheme + separator, authority, rest)
+    return None if "$" in authority else (scheme + separator, authority, rest)
 
 
-def _as_written(spot: Spot, written: _Written, addresses: Addresses, ledger: Ledger) -> StandIn:
-    line, target = spot.location.directive, spot.location.targets[0]
-    peer = next(peer for peer in spot.peers if peer.is_tls == bool(target.is_tls))
+def _as_written(
+    location: Location, parts: tuple[str, str, str], addresses: Addresses, log: ChangeLog
+) -> Replacement:
+    line, target = location.pass_location.directive, location.pass_location.targets[0]
+    peer = next(peer for peer in location.peers if peer.is_tls == bool(target.is_tls))
     blocks = []
-    authority = addresses[peer][0]
+    (scheme, _, rest), authority = parts, addresses[peer][0]
     if target.upstream is not None:
-        authority = f"bench_{spot.number}"
-        blocks.append(_upstream(target.upstream, authority, addresses[peer], ledger))
+        authority = f"bench_{location.number}"
+        blocks.append(_upstream(target.upstream, authority, addresses[peer], log))
     else:
-        ledger.replaced("address", "a backend of this run", line.place)
-    return StandIn(replace(line, args=(f"{written.scheme}{authority}{written.rest}", *line.args[1:])), blocks)
+        log.record("replaced", "address", "a backend of this run", line.place)
+    return replace(line, args=(f"{scheme}{authority}{rest}", *line.args[1:])), blocks
 
 
 # A target that a request evaluates
 
 
-def _by_variable(spot: Spot, addresses: Addresses, ledger: Ledger) -> StandIn:
-    """Returns a target that is evaluated as before, and then led to the upstream {} or address it names."""
-    line = spot.location.directive
-    ledger.replaced("address", "a backend of this run", line.place)
+def _by_variable(location: Location, addresses: Addresses, log: ChangeLog) -> Replacement:
+    """Return a target that is evaluated as before and then mapped to what it names."""
+    line = location.pass_location.directive
+    log.record("replaced", "address", "a backend of this run", line.place)
     blocks: list[Directive] = []
     entries = [Directive("default", ("",), line.place)]
-    upstreams = list(possible_upstreams(spot.location))
-    for peer in spot.peers:
+    upstreams = list(possible_upstreams(location.pass_location))
+    for peer in location.peers:
         for number, upstream in enumerate(upstreams, 1):
-            name = f"bench_{spot.number}_{number}{'_tls' if peer.is_tls else ''}"
-            blocks.append(_upstream(upstream, name, addresses[peer], ledger))
-            entries.append(_entry(spot, peer, re.escape(upstream.name), name))
-        entries.append(_entry(spot, peer, "[^/?]+", addresses[peer][0]))
-    variable = f"$bench_pass_{spot.number}"
+            name = f"bench_{location.number}_{number}{'_tls' if peer.is_tls else ''}"
+            blocks.append(_upstream(upstream, name, addresses[peer], log))
+            entries.append(_entry(location, peer, re.escape(upstream.name), name))
+        entries.append(_entry(location, peer, "[^/?]+", addresses[peer][0]))
+    variable = f"$bench_pass_{location.number}"
     blocks.append(Directive("map", (line.args[0], variable), line.place, block=tuple(entries)))
-    return StandIn(replace(line, args=(variable, *line.args[1:])), blocks)
+    return replace(line, args=(variable, *line.args[1:])), blocks
 
 
-def _entry(spot: Spot, peer: Peer, authority: str, to: str) -> Directive:
-    protocol, rest = spot.location.protocol, f"bench_rest_{spot.number}"
+def _entry(location: Location, peer: Peer, authority: str, to: str) -> Directive:
+    protocol, rest = location.pass_location.protocol, f"bench_rest_{location.number}"
     scheme = (_TLS_SCHEMES if peer.is_tls else _PLAIN_SCHEMES).get(protocol)
     is_optional = protocol != "http" and not peer.is_tls
     prefix = "" if scheme is None else (f"(?:{scheme}://)?" if is_optional else f"{scheme}://")
     pattern = f"~*^{prefix}{authority}(?<{rest}>[/?].*)?$"
     shown = "" if scheme is None else f"{scheme}://"
-    # Only HTTP has a URI behind the address.
+    # Only HTTP has a URI after the address.
     value = f"{shown}{to}${rest}" if protocol == "http" else f"{shown}{to}"
-    return Directive(pattern, (value,), spot.location.directive.place)
+    return Directive(pattern, (value,), location.pass_location.directive.place)
 
 
 # The upstream {}
 
 
-def _upstream(upstream: Upstream, name: str, addresses: Sequence[str], ledger: Ledger) -> Directive:
-    """Returns a copy of an upstream {} that is this location's own, with the same pool."""
+def _upstream(upstream: Upstream, name: str, addresses: Sequence[str], log: ChangeLog) -> Directive:
+    """Return a copy of an upstream {} for this location alone, with the same pool."""
     block = upstream.directive
-    lines = list(_upstream_lines(block, name, addresses, ledger))
+    lines = list(_upstream_lines(block, name, addresses, log))
     if not any(line.name == "server" for line in lines):
-        ledger.replaced("server", "a backend of this run", block.place)
+        log.record("replaced", "server", "a backend of this run", block.place)
         lines.insert(0, Directive("server", (addresses[0],), block.place))
     return replace(block, args=(name,), block=tuple(lines))
 
 
 def _upstream_lines(
-    block: Directive, name: str, addresses: Sequence[str], ledger: Ledger
+    block: Directive, name: str, addresses: Sequence[str], log: ChangeLog
 ) -> Iterator[Directive]:
     servers, number = len(list(block.children("server"))), 0
     for line in block.block or ():
         if line.name == "server":
-            ledger.replaced("server", _server_reason(servers), line.place)
-            yield replace(line, args=(addresses[number % len(addresses)], *_parameters(line, ledger)))
+            log.record("replaced", "server", _server_reason(servers), line.place)
+            yield replace(line, args=(addresses[number % len(addresses)], *_parameters(line, log)))
             number += 1
         elif line.name == "zone":
             yield replace(line, args=(name, *line.args[1:]))
         elif line.name in allowlist.UPSTREAM:
             yield line
         else:
-            ledger.left_out(line.name, allowlist.why_left_out(line.name), line.place)
+            log.record("left out", line.name, allowlist.why_left_out(line.name), line.place)
 
 
 def _server_reason(servers: int) -> str:
     if servers == 1:
         return "a backend of this run"
     return (
-        "all servers of an upstream {} are one backend, so that taking turns does not hide the pool; "
-        "in turn, each is one of its own"
+        "all servers of an upstream {} are one backend, so that load balancing does not hide the pool; "
+        "for load balancing, each has a backend of its own"
     )
 
 
-def _parameters(line: Directive, ledger: Ledger) -> Iterator[str]:
+def _parameters(line: Directive, log: ChangeLog) -> Iterator[str]:
     for parameter in line.args[1:]:
         if parameter.startswith("service="):
-            ledger.left_out(
-                f"server ... {parameter}", "no name is looked up: it is an address now", line.place
+            log.record(
+                "left out", f"server ... {parameter}", "no name is resolved: it is an address now", line.place
             )
         else:
             yield parameter

@@ -1,85 +1,79 @@
-"""The stage: a lab with the backends that a configuration's locations need and an nginx that runs it.
+"""The testbed: a lab with the backends that a configuration's locations need, and an nginx that runs it.
 
-Starts, counts, looks at sockets, stops. What to run is rewrite.py's, what it amounts to course.py's.
+It starts, counts, reads sockets and stops. rewrite.py writes what runs, runner.py draws the conclusions.
 """
 
 from __future__ import annotations
 
 import contextlib
-import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from bench import lab
 from bench.errors import LabError
 from bench.experiment import fd_limits
-from bench.lab import Host, Lab, Process, confine
-from bench.observe.host import Kernel
-from bench.observe.sides import Ends, survey
-from bench.prove.accepting import Refusal, accepted
-from bench.prove.changes import Ledger
-from bench.prove.inventory import MOST_SITES, Peer, Scene
-from bench.prove.nginx_process import Nginx, furnish, user
-from bench.prove.rewrite import CERTIFICATE, KEY, ROOT, Doors, Rewriting
-from bench.subjects.launch import Launched
+from bench.lab import Host, Lab, Process
+from bench.observe.host_observer import KernelView
+from bench.observe.time_wait import HostPorts, count_sockets
+from bench.prove.changes import ChangeLog, Rejection
+from bench.prove.inventory import Inventory, Peer
+from bench.prove.nginx_process import (
+    ClientProtocol,
+    ScratchNginx,
+    allocate_listeners,
+    confine_nginx,
+    create_scratch_folder,
+    port_of,
+)
+from bench.prove.requests import Request
+from bench.prove.rewrite import CERTIFICATE, KEY, ROOT, Listeners
+from bench.subjects.launch import LaunchedProxy
 from bench.subjects.programs import Program
-from nginx import versions
+from bench.subjects.subject import SPARE_FDS
 
 _READY_TIMEOUT_S = 30.0
 _COUNT_TIMEOUT_S = 10.0
-_FIRST_DOOR = 8001
-_FILES_PER_SPOT = 2  # one that its pool holds, and one that is being closed
-_COUNTED = ("accepted", "requests", "closed_first", "open")
-
-
-Client = Literal["auto", "1.1", "2"]
-"""The version of HTTP that clients speak; auto: 2 where a listener says so, else 1.1."""
+_FILES_PER_LOCATION = 2  # a connection in its pool, and one that is being closed
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """Where a stage stands and who acts on it.
-
-    Attributes:
-        close: when backends close what they are told to close: at-once, linger:MS or never.
-    """
+class ProofSettings:
+    """How a proof is run."""
 
     lab: str = "auto"
-    close: str = "at-once"
-    client: Client = "auto"
+    backend_close: str = "at-once"
+    """When the backend closes what it was told to close: at-once, linger:MS or never."""
+    client: ClientProtocol = "auto"
+    requests: int = 8
+    """Sent to each location once a request was found that reaches it."""
+    given: Sequence[Request] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What a backend counted on one address."""
+class BackendCounts(NamedTuple):
+    """What a backend counted on one address or several."""
 
     accepted: int = 0
     requests: int = 0
     closed_first: int = 0
-    still_open: int = 0
+    open: int = 0
 
-    def __add__(self, other: Heard) -> Heard:
-        return Heard(
-            self.accepted + other.accepted,
-            self.requests + other.requests,
-            self.closed_first + other.closed_first,
-            self.still_open + other.still_open,
-        )
+    def since(self, before: BackendCounts) -> BackendCounts:
+        """Return what was added to earlier counts."""
+        return BackendCounts(*(now - then for now, then in zip(self, before, strict=True)))
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """What became of the connections to one location's backends, by the sockets of both hosts."""
+class LocationSockets(NamedTuple):
+    """Sockets between nginx and the backends of one location, on both hosts."""
 
     time_wait_nginx: int
     time_wait_backend: int
-    moving: int
-    """Sockets that are being closed right now, on either host."""
+    closing: int
+    """Sockets that are being closed right now."""
 
 
 @dataclass(slots=True)
@@ -89,155 +83,159 @@ class Backends:
     addresses: dict[int, dict[Peer, list[str]]] = field(default_factory=dict)
     processes: dict[Peer, Process] = field(default_factory=dict)
 
-    def count(self) -> dict[str, Heard]:
-        """Returns what every address counted so far."""
+    def count(self) -> dict[str, BackendCounts]:
+        """Return what every address counted so far."""
         for process in self.processes.values():
             process.send({"command": "count"})
         found = {}
         for process in self.processes.values():
             event = process.wait_event("count", _COUNT_TIMEOUT_S)
             for address, each in event["by_listen"].items():
-                found[address] = Heard(*(each[key] for key in _COUNTED))
+                found[address] = BackendCounts(*(each[key] for key in BackendCounts._fields))
         return found
+
+    @property
+    def every_address(self) -> list[str]:
+        """The addresses of all locations."""
+        by_peer = [addresses for each in self.addresses.values() for addresses in each.values()]
+        return [address for addresses in by_peer for address in addresses]
 
 
 @dataclass(slots=True)
-class Stage:
-    """A configuration that runs. `confined`: the kernel holds nginx to its folder and the lab's ports."""
+class NginxTestbed:
+    """A configuration that runs."""
 
-    place: Lab
-    doors: dict[int, Doors]
+    lab: Lab
+    listeners: dict[int, Listeners]
     backends: Backends
-    nginx: Launched
-    kernels: dict[str, Kernel]
+    nginx: LaunchedProxy
+    kernels: dict[str, KernelView]
     folder: Path
-    confined: bool
+    is_confined: bool
+    """Whether the kernel confines nginx to its folder and the ports of the lab."""
 
-    def heard(self, spot_number: int, counts: Mapping[str, Heard]) -> Heard:
-        """Returns what all backends of one location counted."""
-        return sum(self.heard_apart(spot_number, counts), Heard())
+    def counts_of(self, number: int, counts: Mapping[str, BackendCounts] | None = None) -> BackendCounts:
+        """Return what all backends of one location counted, by now or in these counts."""
+        return _sum(self.counts_by_server(number, counts))
 
-    def heard_apart(self, spot_number: int, counts: Mapping[str, Heard]) -> list[Heard]:
-        """Returns what each server of one location counted, whichever of its peers was asked."""
-        own = self.backends.addresses[spot_number].values()
+    def counts_by_server(
+        self, number: int, counts: Mapping[str, BackendCounts] | None = None
+    ) -> list[BackendCounts]:
+        """Return what each server of one location counted, over all its peers."""
+        known = self.backends.count() if counts is None else counts
+        by_peer = self.backends.addresses[number].values()
         return [
-            sum((counts.get(address, Heard()) for address in server), Heard())
-            for server in zip(*own, strict=True)
+            _sum(known[address] for address in addresses if address in known)
+            for addresses in zip(*by_peer, strict=True)
         ]
 
-    def furnish(self, path: str) -> None:
-        """Puts empty files where a request for `path` may look for one: at that path, or of that name.
-
-        A name that no file can have gets none.
-        """
-        root = (self.folder / ROOT).resolve()
-        asked = root / unquote(path.partition("?")[0]).lstrip("/")
-        if root not in asked.parents or ".." in asked.parts or "\0" in str(asked):
-            return
-        for file in (asked, root / asked.name):
-            with contextlib.suppress(OSError):  # too long, or there is a folder of that name
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.touch()
-
     def opened(self) -> int | None:
-        """Returns the connections that nginx's host opened since nginx runs; None where no kernel says."""
-        if self.place.name == "loopback":
+        """Return the connections that nginx's host opened so far; None where the kernel is shared."""
+        if self.lab.name == "loopback":
             return None
         counters = self.kernels["proxy"].counters()
         return None if counters is None else counters.active_opens
 
-    def ended(self, spot_number: int) -> Ended | None:
-        """Returns what became of the connections to one location's backends; None where no kernel says."""
+    def create_files(self, path: str) -> None:
+        """Create empty files where a request for `path` may find one: at that path, or of that name.
+
+        A name that no file can have gets none.
+        """
+        root = (self.folder / ROOT).resolve()
+        wanted = root / unquote(path.partition("?")[0]).lstrip("/")
+        if root not in wanted.parents or ".." in wanted.parts or "\0" in str(wanted):
+            return
+        for file in (wanted, root / wanted.name):
+            with contextlib.suppress(OSError):  # too long, or there is a folder of that name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.touch()
+
+    def sockets(self, number: int) -> LocationSockets | None:
+        """Return the sockets between nginx and one location's backends; None where the kernel is shared."""
         near, far = self.kernels["proxy"].sockets(), self.kernels["backend"].sockets()
         if near is None or far is None:
             return None
-        own = self.backends.addresses[spot_number].values()
+        own = self.backends.addresses[number].values()
         ports = frozenset(port_of(address) for addresses in own for address in addresses)
-        nginx, backend = survey(near, Ends(connects_to=ports)), survey(far, Ends(listens=ports))
-        return Ended(nginx.time_wait, backend.time_wait, nginx.moving + backend.moving)
+        nginx, backend = (
+            count_sockets(near, HostPorts(connects_to=ports)),
+            count_sockets(far, HostPorts(listens=ports)),
+        )
+        return LocationSockets(nginx.time_wait, backend.time_wait, nginx.moving + backend.moving)
+
+
+def _sum(counts: Iterable[BackendCounts]) -> BackendCounts:
+    return BackendCounts(*map(sum, zip(*counts, strict=True)))
 
 
 @contextmanager
-def staged(
-    scene: Scene,
+def open_testbed(
+    inventory: Inventory,
     program: Program,
-    setting: Setting,
-    ledger: Ledger,
+    settings: ProofSettings,
+    log: ChangeLog,
     *,
-    apart: Mapping[int, int] | None = None,
-) -> Iterator[Stage | Refusal]:
-    """Runs a configuration under one nginx, or says what that nginx has against it.
+    separate: Mapping[int, int] | None = None,
+) -> Iterator[NginxTestbed | Rejection]:
+    """Run a configuration under one nginx, or say why that nginx rejects it.
 
-    `apart` says of which locations (by number) so many servers are told apart; of others all are one.
-    RoleError where a backend or nginx does not come up, LabError where the lab does not open.
+    `separate` says how many servers of a location (by number) get a backend each; else all share one.
+    RoleError where a backend or nginx does not start, LabError where the lab does not open.
     """
-    _allow_files(scene, apart or {})
+    separate = separate or {}
+    _raise_fd_limit(inventory, separate)
     with ExitStack() as stack:
-        place = stack.enter_context(lab.open_lab(setting.lab))
-        proxy = place.hosts["proxy"]
-        folder = proxy.scratch("prove")
-        furnish(folder)
-        backends = _start_backends(scene, place.hosts["backend"], setting.close, folder, apart or {})
-        doors = doors_of(scene, proxy, setting.client)
-        confined = proxy.call(_confined, folder, doors, backends)
-        version = versions.parse(program.version)
-        rewriting = Rewriting(scene, backends.addresses, doors, user(), version, ledger)
-        nginx = Nginx(program, proxy, folder)
-        text = accepted(
-            rewriting.directives(), nginx.check, scene.model.variables, ledger, version=program.version
-        )
-        if isinstance(text, Refusal):
-            yield text
+        opened = stack.enter_context(lab.open_lab(settings.lab))
+        host = opened.hosts["proxy"]
+        folder = create_scratch_folder(host)
+        backends = _start_backends(inventory, opened.hosts["backend"], settings, folder, separate)
+        listeners = allocate_listeners(inventory, host, settings.client)
+        is_confined = host.call(confine_nginx, folder, listeners, backends.every_address)
+        nginx = ScratchNginx(program, host, folder)
+        rejection = nginx.load(inventory, backends.addresses, listeners, log)
+        if rejection is not None:
+            yield rejection
             return
-        running = nginx.start(doors[min(doors)].plain)
+        running = nginx.start(listeners[min(listeners)].plain)
         stack.callback(running.stop)
-        kernels = {name: Kernel(place.hosts[name]) for name in ("proxy", "backend")}
+        kernels = {name: KernelView(opened.hosts[name]) for name in ("proxy", "backend")}
         for kernel in kernels.values():
             stack.callback(kernel.close)
-        yield Stage(place, doors, backends, running, kernels, folder, confined)
+        yield NginxTestbed(opened, listeners, backends, running, kernels, folder, is_confined)
 
 
-def _confined(folder: Path, doors: Mapping[int, Doors], backends: Backends) -> bool:
-    """Has the kernel hold this host's programs to the folder and to the ports of the lab."""
-    binds = [port_of(address) for each in doors.values() for address in each.addresses]
-    needed = [addresses for each in backends.addresses.values() for addresses in each.values()]
-    connects = [port_of(address) for addresses in needed for address in addresses]
-    return confine.confine(folder, binds, connects)
-
-
-def _allow_files(scene: Scene, apart: Mapping[int, int]) -> None:
-    """Raises the limit of open files, which every role inherits; LabError where it is too low."""
-    addresses = sum(apart.get(spot.number, 1) * len(spot.peers) for spot in scene.spots)
-    most = addresses + _FILES_PER_SPOT * len(scene.spots) + 3 * len(scene.sites) + fd_limits.BESIDE
-    if (allowed := fd_limits.raise_to(most)) < most:
+def _raise_fd_limit(inventory: Inventory, separate: Mapping[int, int]) -> None:
+    """Raise the limit of open files, which every role inherits; LabError where it is too low."""
+    locations = inventory.locations
+    addresses = sum(separate.get(each.number, 1) * len(each.peers) for each in locations)
+    sockets = addresses + _FILES_PER_LOCATION * len(locations) + 3 * len(inventory.servers)
+    needed = sockets + SPARE_FDS
+    if (allowed := fd_limits.raise_to(needed)) < needed:
         raise LabError(
-            f"{len(scene.spots):,} locations need {most:,} open files in a role, {allowed:,} are allowed; "
-            f"raise the limit (ulimit -Hn {most}, as root) or prove a part of them"
+            f"{len(locations):,} locations need {needed:,} open files in a role, {allowed:,} are allowed; "
+            f"raise the limit (ulimit -Hn {needed}, as root) or prove a part of them"
         )
 
 
-def port_of(address: str) -> int:
-    """Returns the port of HOST:PORT."""
-    return int(address.rpartition(":")[2])
+# The backends
 
 
-# Who runs
-
-
-def _start_backends(scene: Scene, host: Host, close: str, folder: Path, apart: Mapping[int, int]) -> Backends:
-    """Starts a process for each kind of peer; on a host of its own with ports that it chooses."""
-    wanted: dict[Peer, list[int]] = {}
-    for spot in scene.spots:
-        backends_needed = () if spot.obstacle is not None else spot.peers
-        for peer in backends_needed:
-            wanted.setdefault(peer, []).extend([spot.number] * apart.get(spot.number, 1))
-    found, port = Backends({spot.number: {} for spot in scene.spots}), host.listen_port
-    for peer, numbers in wanted.items():
+def _start_backends(
+    inventory: Inventory, host: Host, settings: ProofSettings, folder: Path, separate: Mapping[int, int]
+) -> Backends:
+    """Start a process for each kind of peer; it chooses its ports unless the host is its own."""
+    numbers_by_peer: dict[Peer, list[int]] = {}
+    for location in inventory.locations:
+        for peer in location.peers if location.obstacle is None else ():
+            numbers = [location.number] * separate.get(location.number, 1)
+            numbers_by_peer.setdefault(peer, []).extend(numbers)
+    found, port = Backends({location.number: {} for location in inventory.locations}), host.listen_port
+    for peer, numbers in numbers_by_peer.items():
         listen = [f"{host.front}:{port + index if port else 0}" for index in range(len(numbers))]
         port += len(numbers) if port else 0
-        argv = _backend_argv(peer, listen, close, folder)
+        argv = _backend_argv(peer, listen, settings.backend_close, folder)
         found.processes[peer] = host.start(argv, name=f"backend ({peer.kind})")
-    for peer, numbers in wanted.items():
+    for peer, numbers in numbers_by_peer.items():
         addresses = found.processes[peer].wait_event("ready", _READY_TIMEOUT_S)["listen"]
         for number, address in zip(numbers, addresses, strict=True):
             found.addresses[number].setdefault(peer, []).append(address)
@@ -252,31 +250,3 @@ def _backend_argv(peer: Peer, listen: list[str], close: str, folder: Path) -> li
     if peer.is_tls:
         argv += ["--tls", str(folder / CERTIFICATE), str(folder / KEY)]
     return argv
-
-
-def doors_of(scene: Scene, host: Host, client: Client) -> dict[int, Doors]:
-    """Returns where each site listens on a host, ports that are free there."""
-    sites = scene.sites[:MOST_SITES]
-    speaking = [client == "2" or (client == "auto" and site.says_http2) for site in sites]
-    count = 2 * len(speaking) + sum(speaking)
-    ports = iter(
-        _free_ports(host.front, count)
-        if host.front.startswith("127.")
-        else range(_FIRST_DOOR, _FIRST_DOOR + count)
-    )
-
-    def door() -> str:
-        return f"{host.front}:{next(ports)}"
-
-    return {
-        site.number: Doors(door(), door(), door() if speaks else None)
-        for site, speaks in zip(sites, speaking, strict=True)
-    }
-
-
-def _free_ports(address: str, count: int) -> list[int]:
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((address, 0))
-        return [probe.getsockname()[1] for probe in probes]

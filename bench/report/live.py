@@ -1,8 +1,7 @@
-"""The live line of a run: phase, time left, requests per second, TIME_WAIT; below it the ports: how many are
-used, and how long the rest lasts.
+"""Show a run on a terminal: phase, time left, rate, TIME_WAIT; below it the ports and how long they last.
 
-Nothing is written where the stream is no terminal. No thread of its own: the line is drawn anew, at most
-four times a second, by whoever reports something.
+Nothing is written where the stream is no terminal. There is no thread: whatever reports an event draws the
+line anew, at most four times a second.
 """
 
 from __future__ import annotations
@@ -19,11 +18,10 @@ from bench import units
 from bench.analysis import ceiling
 
 if TYPE_CHECKING:
-    from rich.live import Live
     from rich.text import Text
 
     from bench.load.generator import Second
-    from bench.observe.host import HostSample
+    from bench.observe.host_observer import HostSample
 
 _REDRAWN_EVERY_S = 0.25
 _GROWTH_SAMPLES = 11
@@ -31,8 +29,8 @@ _GROWTH_SAMPLES = 11
 
 
 @dataclass(slots=True)
-class Line:
-    """What the live line knows; `text` is what it says at a moment."""
+class LiveState:
+    """What the live line knows; `format` returns its text at a moment."""
 
     trials: int = 0
     number: int = 0
@@ -48,94 +46,94 @@ class Line:
     growth_per_s: float = 0.0
     """Ports taken per second, of late."""
 
-    def text(self, now_s: float) -> str:
+    def format(self, now_s: float) -> str:
         """Return two lines that fit into 80 columns: `trial 2/6 short: window, 4 s left  9,870/s  ...`."""
-        parts = [f"trial {self.number}/{self.trials} {self.mode}: {self._phase(now_s)}"]
+        parts = [f"trial {self.number}/{self.trials} {self.mode}: {self._format_phase(now_s)}"]
         if self.requests_per_s is not None:
             parts.append(units.rate(self.requests_per_s))
         host = max(self.time_wait, key=lambda name: self.time_wait[name], default="")
         if host and self.time_wait[host]:
             parts.append(f"TIME_WAIT {host} {self.time_wait[host]:,}")
-        line = "  ".join(parts)
-        return (
-            line if self.ports_used is None or not self.tuples else f"{line}\n{self._ports(self.ports_used)}"
-        )
+        lines = ["  ".join(parts)]
+        if self.ports_used is not None and self.tuples:
+            lines.append(self._format_ports(self.ports_used))
+        return "\n".join(lines)
 
-    def _ports(self, used: int) -> str:
+    def _format_ports(self, used: int) -> str:
         left, half = self.tuples - used, self.tuples / 2 - used
-        said = [f"ports used {100 * used / self.tuples:.0f} %"]
+        parts = [f"ports used {100 * used / self.tuples:.0f} %"]
         if left <= 0:
-            return f"{said[0]}: connect() fails"
+            return f"{parts[0]}: connect() fails"
         if self.is_past_half:
-            said.append("past half: connect() slows down")
-        elif (half_s := self._reaches_s(half)) is not None:
-            said.append(f"half in {half_s:.0f} s")
-        if (left_s := self._reaches_s(left)) is not None:
-            said.append(f"none left in {left_s:.0f} s at this rate")
-        return ", ".join(said)
+            parts.append("past half: connect() slows down")
+        elif (half_s := self._compute_lasting_s(half)) is not None:
+            parts.append(f"half in {half_s:.0f} s")
+        if (left_s := self._compute_lasting_s(left)) is not None:
+            parts.append(f"none left in {left_s:.0f} s at this rate")
+        return ", ".join(parts)
 
-    def _reaches_s(self, ports: float) -> float | None:
+    def _compute_lasting_s(self, ports: float) -> float | None:
         """Return for how long so many more ports last; None where old ones come back before."""
         lasts_s = ports / self.growth_per_s if self.growth_per_s > 0 else float("inf")
         return lasts_s if lasts_s < ceiling.TIME_WAIT_S else None
 
     @property
     def is_past_half(self) -> bool:
-        """Tell whether half of the ports are used, which is where connect() slows down."""
+        """Return whether half of the ports are used, which is where connect() slows down."""
         return self.ports_used is not None and self.tuples > 0 and 2 * self.ports_used >= self.tuples
 
-    def _phase(self, now_s: float) -> str:
+    def _format_phase(self, now_s: float) -> str:
         if self.phase not in ("warm-up", "window"):
             return self.phase
         return f"{self.phase}, {max(0.0, self.began_s + self.lasts_s - now_s):.0f} s left"
 
 
 class LiveLine:
-    """A watch that shows a run on a terminal; `show` draws the line."""
+    """Watch a run and show it on a terminal; `show` draws the line."""
 
     def __init__(
-        self, show: Callable[[Line, float], None], clock: Callable[[], float] = time.monotonic
+        self, show: Callable[[LiveState, float], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._show = show
         self._clock = clock
-        self._line = Line()
+        self._state = LiveState()
         self._drawn_s = float("-inf")
         self._used: deque[tuple[float, int]] = deque(maxlen=_GROWTH_SAMPLES)
 
     def started(self, directory: Path, trials: int) -> None:
-        """A run of so many trials begins."""
-        self._line.trials = trials
+        """Note that a run of so many trials begins."""
+        self._state.trials = trials
 
     def trial(self, number: int, mode: str, warmup_s: float, duration_s: float) -> None:
-        """A trial begins, in its set-up."""
+        """Note that a trial begins, in its set-up."""
         lasts_s = warmup_s + duration_s
         self._used.clear()
-        self._line = Line(self._line.trials, number, mode, "set-up", lasts_s, self._clock())
+        self._state = LiveState(self._state.trials, number, mode, "set-up", lasts_s, self._clock())
         self._draw()
 
     def phase(self, name: str) -> None:
-        """The trial enters a phase."""
+        """Note that the trial enters a phase."""
         if name == "warm-up":
-            self._line.began_s = self._clock()
-        self._line.phase = name
+            self._state.began_s = self._clock()
+        self._state.phase = name
         self._draw()
 
     def second(self, second: Second) -> None:
-        """The load generator reports a second, or a part of one."""
-        self._line.requests_per_s = second.requests * 1e9 / max(1, second.end_ns - second.start_ns)
+        """Note what the load generator reports of a second, or of a part of one."""
+        self._state.requests_per_s = second.requests * 1e9 / max(1, second.end_ns - second.start_ns)
         self._draw()
 
     def sample(self, sample: HostSample, tuples: int) -> None:
-        """The observers report a host; called on their thread, which only stores and perhaps draws."""
+        """Note what the observers report of a host; called on their thread."""
         if sample.time_wait is not None:
-            self._line.time_wait = {**self._line.time_wait, sample.host: sample.time_wait}
+            self._state.time_wait = {**self._state.time_wait, sample.host: sample.time_wait}
         if sample.host == "proxy":
-            self._line.ports_used, self._line.tuples = sample.ports_used, tuples
-            self._line.growth_per_s = self._growth_per_s(sample.ports_used)
+            self._state.ports_used, self._state.tuples = sample.ports_used, tuples
+            self._state.growth_per_s = self._compute_growth_per_s(sample.ports_used)
             if self._clock() - self._drawn_s >= _REDRAWN_EVERY_S:
                 self._draw()
 
-    def _growth_per_s(self, used: int | None) -> float:
+    def _compute_growth_per_s(self, used: int | None) -> float:
         if used is None:
             return 0.0
         now_s = self._clock()
@@ -145,11 +143,11 @@ class LiveLine:
 
     def _draw(self) -> None:
         self._drawn_s = self._clock()
-        self._show(self._line, self._drawn_s)
+        self._show(self._state, self._drawn_s)
 
 
-class NoLine:
-    """A watch that shows nothing: stderr is no terminal, or quiet was asked for."""
+class SilentLine:
+    """Watch a run and show nothing: stderr is no terminal, or the caller wants it quiet."""
 
     def started(self, directory: Path, trials: int) -> None:
         """Show nothing."""
@@ -168,26 +166,21 @@ class NoLine:
 
 
 @contextmanager
-def watch(stream: TextIO, silent: bool = False) -> Iterator[LiveLine | NoLine]:
+def show_live(stream: TextIO, silent: bool = False) -> Iterator[LiveLine | SilentLine]:
     """Show a run on `stream` while the block lasts, where it is a terminal; the line goes when it ends."""
     if silent or not stream.isatty():
-        yield NoLine()
+        yield SilentLine()
         return
     from rich.console import Console  # noqa: PLC0415
     from rich.live import Live  # noqa: PLC0415
 
     console = Console(file=stream)
     with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False) as live:
-        yield LiveLine(lambda line, now_s: _show(live, line, now_s))
+        yield LiveLine(lambda state, now_s: live.update(_style(state, now_s), refresh=True))
 
 
-def _show(live: Live, line: Line, now_s: float) -> None:
-    live.update(_styled(line, now_s), refresh=True)
-
-
-def _styled(line: Line, now_s: float) -> Text:
+def _style(state: LiveState, now_s: float) -> Text:
     from rich.text import Text  # noqa: PLC0415
 
-    return Text(
-        line.text(now_s), style="yellow" if line.is_past_half else "", no_wrap=True, overflow="ellipsis"
-    )
+    colour = "yellow" if state.is_past_half else ""
+    return Text(state.format(now_s), style=colour, no_wrap=True, overflow="ellipsis")

@@ -7,24 +7,30 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bench.errors import RoleError
-from bench.experiment.fd_limits import BESIDE, SPARE_CLIENTS
 from bench.lab import Host, Process
-from bench.lab.process import Event
-from bench.subjects.subject import Asked, Counted, Running, Speaks
+from bench.lab.role_process import Event
+from bench.subjects.subject import (
+    SPARE_CLIENTS,
+    SPARE_FDS,
+    RunningSubject,
+    SubjectConfig,
+    SubjectCounts,
+    SupportedProtocols,
+)
 
 READY_TIMEOUT_S = 30.0
 COUNT_TIMEOUT_S = 10.0
-_SPEAKS = Speaks(upstream=("1.0", "1.1"))
+_SPEAKS = SupportedProtocols(upstream=("1.0", "1.1"))
 
 
 class AsyncioProxy:
     """Starts the built-in proxy."""
 
-    def check(self, asked: Asked) -> None:
+    def check(self, asked: SubjectConfig) -> None:
         """Raise CannotDo for what is not HTTP/1; else accept everything: the proxy was made for it."""
         _SPEAKS.check("asyncio", asked)
 
-    def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Running:
+    def start(self, host: Host, cpus: set[int] | None, asked: SubjectConfig) -> RunningSubject:
         """Start the proxy on `host`; RoleError when it does not come up."""
 
         def run(listen: str) -> tuple[Process, Event]:
@@ -45,11 +51,11 @@ class _Running:
     pid: int | None
     has_restarted: bool = False
 
-    def count(self) -> Counted:
+    def count(self) -> SubjectCounts:
         if self.has_restarted:
-            return Counted()
+            return SubjectCounts()
         self.process.send({"command": "count"})
-        return Counted.from_event(self.process.wait_event("count", COUNT_TIMEOUT_S))
+        return SubjectCounts.from_event(self.process.wait_event("count", COUNT_TIMEOUT_S))
 
     def stop(self) -> None:
         self.process.stop()
@@ -63,7 +69,7 @@ class _Running:
         raise RoleError("proxy", "reads no configuration anew; restart it")
 
 
-def _flags(asked: Asked, listen: str) -> Iterator[str]:
+def _flags(asked: SubjectConfig, listen: str) -> Iterator[str]:
     plan = asked.plan
     yield from ("--control", "--listen", listen, "--mode", asked.mode, "--closes-first", asked.closes_first)
     yield from ("--upstream-http", plan.upstream_http, "--workers", str(plan.workers))
@@ -74,9 +80,9 @@ def _flags(asked: Asked, listen: str) -> Iterator[str]:
         yield from ("--source", source)
     # Of its own accord the proxy bounds both, and asks for files for as many.
     yield from ("--max-clients", str(asked.clients + SPARE_CLIENTS))
-    yield from ("--pool-max", str(asked.clients + BESIDE if plan.pool_max is None else plan.pool_max))
-    if asked.carries.lasts:
-        silence = str(asked.carries.silence_s)
+    yield from ("--pool-max", str(asked.clients + SPARE_FDS if plan.pool_max is None else plan.pool_max))
+    if asked.traffic.lasts:
+        silence = str(asked.traffic.silence_s)
         yield from ("--read-timeout", silence, "--tunnel-timeout", silence)
     if plan.requests_per_connection is not None:
         yield from ("--requests-per-connection", str(plan.requests_per_connection))

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.lab import Host
-from bench.subjects.subject import Asked, Counted, Running
+from bench.subjects.subject import RunningSubject, SubjectConfig, SubjectCounts
 
 
 class Direct:
     """Points the clients at the first backend address; in short mode the client closes first."""
 
-    def check(self, asked: Asked) -> None:
+    def check(self, asked: SubjectConfig) -> None:
         """Accept everything: there is nothing to ask for."""
 
-    def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Running:
+    def start(self, host: Host, cpus: set[int] | None, asked: SubjectConfig) -> RunningSubject:
         """Return the backend's own address: nothing is started."""
         return _Running(address=asked.upstreams[0])
 
@@ -25,8 +25,8 @@ class _Running:
     version: str = "-"
     pid: int | None = None
 
-    def count(self) -> Counted:
-        return Counted()
+    def count(self) -> SubjectCounts:
+        return SubjectCounts()
 
     def stop(self) -> None:
         return None

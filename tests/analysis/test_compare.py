@@ -56,9 +56,9 @@ def test_figures_that_nobody_has_get_no_row_and_only_errors_tell_at_0():
     compared = compare([side("keepalive", KEEPALIVE, (1, 2)), side("keepalive", KEEPALIVE, (3, 4))])
     assert "ports.rate_before" not in [row.metric.key for row in compared.rows]
     assert compared.row("ports.rate_before").cells[1].answer is Answer.UNMEASURED
-    assert compared.row("errors").tells
-    assert not compared.row("late").tells
-    assert not compared.row("ports.rate_before").tells
+    assert compared.row("errors").is_telling
+    assert not compared.row("late").is_telling
+    assert not compared.row("ports.rate_before").is_telling
 
 
 def test_a_figure_of_one_side_only_is_not_compared():

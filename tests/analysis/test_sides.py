@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.analysis import sides
+from bench.commands.compare import select
 from bench.errors import PlanError, ResultsError
 from bench.runs import read
 from synthetic import KEEPALIVE, SHORT, write
@@ -21,19 +22,23 @@ def run(tmp_path):
     return make
 
 
+def pick(specs):
+    return sides.match([select(spec) for spec in specs])
+
+
 def names(picked):
     return [[side.name for side in group] for group in picked]
 
 
 def test_one_run_is_compared_mode_by_mode(run):
-    ((short, keepalive),) = sides.pick([run("a")])
+    ((short, keepalive),) = pick([run("a")])
     assert (short.name, keepalive.name) == ("short", "keepalive")
     assert {moment.mode for moment in short.series.moments} == {"short"}
     assert {latencies.mode for latencies in keepalive.series.latencies} == {"keepalive"}
 
 
 def test_two_runs_of_both_modes_give_two_comparisons(run):
-    picked = sides.pick([run("a"), run("b", load={"connections": 128})])
+    picked = pick([run("a"), run("b", load={"connections": 128})])
     assert names(picked) == [["64 connections", "128 connections"]] * 2
     assert [group[0].mode for group in picked] == ["short", "keepalive"]
 
@@ -48,38 +53,38 @@ def test_two_runs_of_both_modes_give_two_comparisons(run):
 )
 def test_a_mode_can_be_selected(run, suffixes, expected):
     made = run("a")
-    assert names(sides.pick([made + suffix for suffix in suffixes])) == expected
+    assert names(pick([made + suffix for suffix in suffixes])) == expected
 
 
 def test_runs_of_one_mode_each_are_compared_with_each_other(run):
-    picked = sides.pick([run("a", {"short": SHORT}), run("b", {"keepalive": KEEPALIVE})])
+    picked = pick([run("a", {"short": SHORT}), run("b", {"keepalive": KEEPALIVE})])
     assert names(picked) == [["short", "keepalive"]]
 
 
 def test_sides_are_named_after_the_one_thing_that_differs(run):
     runs = [run(f"run{n}", load={"connections": n}) for n in (64, 256, 1024)]
-    assert names(sides.pick([f"{each}:short" for each in runs])) == [
+    assert names(pick([f"{each}:short" for each in runs])) == [
         ["64 connections", "256 connections", "1024 connections"]
     ]
     closers = [run("x", closes_first="proxy"), run("y", closes_first="backend")]
-    assert names(sides.pick([f"{each}:short" for each in closers])) == [["proxy", "backend"]]
+    assert names(pick([f"{each}:short" for each in closers])) == [["proxy", "backend"]]
 
 
 @pytest.mark.parametrize("suffix", ["", ":short"])
 def test_one_side_alone_is_no_comparison(run, suffix):
     only = run("a", {"short": SHORT}) + suffix
     with pytest.raises(PlanError, match="one mode only; name a second run to compare it with"):
-        sides.pick([only])
+        pick([only])
 
 
 def test_a_mode_that_the_run_has_not_is_refused(run):
     with pytest.raises(PlanError, match="no trial of that mode; the run has short"):
-        sides.pick([run("a", {"short": SHORT}) + ":keepalive", run("b")])
+        pick([run("a", {"short": SHORT}) + ":keepalive", run("b")])
 
 
 def test_a_run_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ResultsError, match="there is no such result"):
-        sides.pick([str(tmp_path / "a:b")])
+        pick([str(tmp_path / "a:b")])
 
 
 def test_only_valid_trials_that_ran_to_their_end_count(run):
@@ -99,7 +104,7 @@ def test_only_valid_trials_that_ran_to_their_end_count(run):
 
 
 def test_differences_name_the_plan_the_machine_and_the_mode(run):
-    left, right = sides.pick([run("a") + ":short", run("b", load={"connections": 128}) + ":short"])[0]
+    left, right = pick([run("a") + ":short", run("b", load={"connections": 128}) + ":short"])[0]
     other = dataclasses.replace(right.run, machine={**right.run.machine, "kernel": "6.12"})
     assert sides.differences([left, dataclasses.replace(right, run=other)]) == {
         "plan.load.connections": (64, 128),
@@ -112,12 +117,12 @@ def test_differences_name_the_plan_the_machine_and_the_mode(run):
     ("mode", "told"), [("short", {"plan.closes_first": ("proxy", "backend")}), ("keepalive", {})]
 )
 def test_the_closes_first_only_tells_short_sides_apart(run, mode, told):
-    (pair,) = sides.pick([f"{run('a')}:{mode}", f"{run('b', closes_first='backend')}:{mode}"])
+    (pair,) = pick([f"{run('a')}:{mode}", f"{run('b', closes_first='backend')}:{mode}"])
     assert sides.differences(pair) == told
 
 
 def test_load_average_and_number_of_trials_make_no_difference(run):
-    left, right = sides.pick([run("a") + ":short", run("b") + ":short"])[0]
+    left, right = pick([run("a") + ":short", run("b") + ":short"])[0]
     busy = dataclasses.replace(
         right.run,
         machine={**right.run.machine, "load_average": [9.0, 9.0, 9.0]},

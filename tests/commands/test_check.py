@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
+import command_line
 import needs
-from bench.commands.check import check_command
-from bench.commands.fix import fix_command
+from command_line import Done
 
 GOOD = """\
 upstream app { server 10.0.0.1:8080; keepalive 32; }
@@ -28,8 +27,8 @@ BAD = GOOD.replace("proxy_http_version 1.1;", "")
 VERSIONS = ["--nginx-version", "1.22.1,1.31.4"]
 
 
-def check(*args: str, text: str = "") -> Result:
-    return CliRunner().invoke(check_command, args, input=text)
+def check(*args: str, text: str = "") -> Done:
+    return command_line.run("check", *args, stdin=text)
 
 
 @pytest.fixture
@@ -110,12 +109,12 @@ def test_misuse_is_one_line(args: list[str], said: str) -> None:
 
 
 def test_a_binary_on_standard_input_is_refused() -> None:
-    result = CliRunner().invoke(check_command, ["-"], input=b"\x7fELF\0")
+    result = command_line.run("check", "-", stdin=b"\x7fELF\0")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
 
 
 def test_fix_prints_a_diff_and_leaves_the_file(bad: Path) -> None:
-    result = CliRunner().invoke(fix_command, [str(bad), *VERSIONS])
+    result = command_line.run("fix", str(bad), *VERSIONS)
     assert result.exit_code == 0
     assert "+        proxy_http_version 1.1;" in result.stdout
     assert "1 location repaired, shown for" in result.stderr
@@ -123,7 +122,7 @@ def test_fix_prints_a_diff_and_leaves_the_file(bad: Path) -> None:
 
 
 def test_fix_writes(bad: Path) -> None:
-    result = CliRunner().invoke(fix_command, [str(bad), *VERSIONS, "--write"])
+    result = command_line.run("fix", str(bad), *VERSIONS, "--write")
     assert (result.exit_code, result.stdout) == (0, "")
     assert check(str(bad), *VERSIONS).exit_code == 0
     assert [path.name for path in bad.parent.iterdir()] == ["bad.conf"]
@@ -132,30 +131,30 @@ def test_fix_writes(bad: Path) -> None:
 def test_fix_says_what_it_leaves(tmp_path: Path) -> None:
     path = tmp_path / "x.conf"
     path.write_text("server { location / { uwsgi_pass 10.0.0.1:9000; } }")
-    result = CliRunner().invoke(fix_command, [str(path), *VERSIONS])
+    result = command_line.run("fix", str(path), *VERSIONS)
     assert (result.exit_code, result.stdout) == (1, "")
     assert "uwsgi connections are never reused" in result.stderr
 
 
 def test_fix_takes_several_files(bad: Path, tmp_path: Path) -> None:
     (tmp_path / "other.conf").write_text(BAD)
-    result = CliRunner().invoke(fix_command, [str(bad), str(tmp_path / "other.conf"), *VERSIONS, "--write"])
+    result = command_line.run("fix", str(bad), str(tmp_path / "other.conf"), *VERSIONS, "--write")
     assert result.exit_code == 0
     assert "2 locations repaired" in result.stderr
     assert check(str(tmp_path), *VERSIONS).exit_code == 0
 
 
 def test_fix_writes_standard_input_to_standard_output() -> None:
-    result = CliRunner().invoke(fix_command, ["-", *VERSIONS, "--write"], input=BAD)
+    result = command_line.run("fix", "-", *VERSIONS, "--write", stdin=BAD)
     assert result.exit_code == 0
     assert check("-", *VERSIONS, text=result.stdout).exit_code == 0
 
 
 def test_fix_does_not_write_a_dump() -> None:
     dump = f"# configuration file /etc/nginx/nginx.conf:\nevents {{}}\nhttp {{\n{BAD}}}\n"
-    shown = CliRunner().invoke(fix_command, ["-", *VERSIONS], input=dump)
+    shown = command_line.run("fix", "-", *VERSIONS, stdin=dump)
     assert "+++ b/etc/nginx/nginx.conf" in shown.stdout
-    refused = CliRunner().invoke(fix_command, ["-", *VERSIONS, "--write"], input=dump)
+    refused = command_line.run("fix", "-", *VERSIONS, "--write", stdin=dump)
     assert (refused.exit_code, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
 
 
@@ -166,3 +165,17 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     command = f"{sys.executable} -m bench check --format json <(cat {tmp_path}/a.conf)"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert len(json.loads(done.stdout)["locations"]) == 1
+
+
+def test_it_imports_nothing_heavy(bad: Path) -> None:
+    typed = f"""
+import sys
+from bench import cli
+sys.argv = ["bench", "check", {str(bad)!r}, "--nginx-version", "1.22.1"]
+try:
+    cli.main()
+finally:
+    print([name for name in ("matplotlib", "numpy", "scipy", "aiohttp", "uvloop") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", typed], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1], done.stderr) == (1, "[]", "")

@@ -12,23 +12,7 @@ import bench_process
 import needs
 from bench.cli import bench
 
-COMMANDS = (
-    "run", "plan", "list", "show", "report", "compare", "check", "fix", "ceiling", "incident", "doctor",
-    "scenario", "tour",
-)  # fmt: skip
-REFERENCE = Path(__file__).parent.parent / "results" / "reference"
-
-
-def test_help_names_every_command() -> None:
-    done = CliRunner().invoke(bench, ["--help"])
-    assert done.exit_code == 0
-    assert all(f"  {command}" in done.output for command in COMMANDS)
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(command: str) -> None:
-    done = CliRunner().invoke(bench, [command, "--help"])
-    assert (done.exit_code, "Usage:" in done.output) == (0, True)
+REFERENCE = Path(__file__).parent.parent.parent / "results" / "reference"
 
 
 @needs.in_namespaces

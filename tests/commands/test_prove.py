@@ -1,4 +1,4 @@
-"""`bench prove` as people run it: what it prints, with which exit code, and that it does no harm."""
+"""`bench prove` as users run it: what it prints, its exit code, and that it changes nothing."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import pytest
 
 import bench_process
 import nginx
-from prove.proving import command, here, needs_nginx
+from proving import any_nginx, bench_prove, needs_nginx
 
 CONF = Path(nginx.__file__).parent / "conf"
 KEYS = {"file", "backend_close", "proofs", "load"}
-PROOF_KEYS = {"program", "version", "lab", "refused", "locations", "witnesses", "changes", "notes"}
+PROOF_KEYS = {"program", "version", "lab", "rejected", "locations", "witnesses", "changes", "notes"}
 LOCATION_KEYS = {
     *("file", "line", "context", "target", "request", "unreached", "predicted", "measured", "agrees"),
-    *("disagreement", "entrance", "with_file", "client", "turns"),
+    *("disagreement", "added_location", "added_file", "client", "load_balancing"),
 }
 
 
 def one_nginx() -> tuple[str, str]:
     """Returns the flags that leave it at one nginx, where versions do not matter."""
-    return "--program", next(iter(here().values())).path
+    return "--program", any_nginx().path
 
 
 def measured(proof: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def measured(proof: dict[str, Any]) -> dict[str, Any]:
 @needs_nginx
 def test_the_articles_snippet() -> None:
     """Before 1.29.7 nothing is reused and nginx holds every TIME_WAIT; since then the new defaults reuse."""
-    answer = command(CONF / "article.conf")
+    answer = bench_prove(CONF / "article.conf")
     assert set(answer) == KEYS
     for proof in answer["proofs"]:
         assert set(proof) == PROOF_KEYS
@@ -57,13 +57,13 @@ def test_the_articles_snippet() -> None:
 def test_the_articles_snippet_with_a_literal_target_never_reuses(tmp_path: Path) -> None:
     path = tmp_path / "nginx.conf"
     path.write_text((CONF / "article.conf").read_text().replace("http://app", "http://127.0.0.1:9000"))
-    for proof in command(path, "--requests", "5")["proofs"]:
+    for proof in bench_prove(path, "--requests-per-location", "5")["proofs"]:
         assert measured(proof)["time_wait"] == {"nginx": 6, "backend": 0}
 
 
 @needs_nginx
 def test_the_text() -> None:
-    done = bench_process.run("prove", CONF / "article.conf", "--program", next(iter(here().values())).path)
+    done = bench_process.run("prove", CONF / "article.conf", "--program", any_nginx().path)
     assert done.returncode == 0
     assert done.stderr == ""
     lines = done.stdout.splitlines()
@@ -73,14 +73,14 @@ def test_the_text() -> None:
 
 
 @needs_nginx
-def test_what_nginx_refuses_fails(tmp_path: Path) -> None:
+def test_a_rejection_fails(tmp_path: Path) -> None:
     path = tmp_path / "a.conf"
     path.write_text(
         "upstream app { server a; keepalive x; } server { location / { proxy_pass http://app; } }"
     )
-    answer = command(path, *one_nginx(), code=1)
-    assert {proof["refused"]["line"] for proof in answer["proofs"]} == {1}
-    assert 'invalid value "x"' in answer["proofs"][0]["refused"]["words"]
+    answer = bench_prove(path, *one_nginx(), code=1)
+    assert {proof["rejected"]["line"] for proof in answer["proofs"]} == {1}
+    assert 'invalid value "x"' in answer["proofs"][0]["rejected"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_misuse_is_one_line(arguments: tuple[str, ...], said: str, tmp_path: Pat
 def test_nothing_to_prove_is_no_success(tmp_path: Path) -> None:
     path = tmp_path / "a.conf"
     path.write_text("server { location / { return 200; } }")
-    answer = command(path, *one_nginx(), code=1)
+    answer = bench_prove(path, *one_nginx(), code=1)
     assert all("nothing to prove" in note for proof in answer["proofs"] for note in proof["notes"])
 
 
@@ -153,7 +153,7 @@ def test_a_harmful_configuration_does_none(tmp_path: Path, monkeypatch: pytest.M
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setenv("TMPDIR", str(scratch))
-    answer = command(path)
+    answer = bench_prove(path)
     assert list(written.iterdir()) == []
     assert list(scratch.iterdir()) == []
     for proof in answer["proofs"]:
@@ -175,16 +175,16 @@ def test_a_harmful_configuration_does_none(tmp_path: Path, monkeypatch: pytest.M
 def test_a_cycle_of_includes_ends(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.conf").write_text(f"{text} server {{ location / {{ proxy_pass http://a; }} }}")
     (tmp_path / "b.conf").write_text("include a.conf;")
-    answer = command(tmp_path / "a.conf", *one_nginx(), code=1)
-    assert "includes itself" in answer["proofs"][0]["refused"]["words"]
+    answer = bench_prove(tmp_path / "a.conf", *one_nginx(), code=1)
+    assert "includes itself" in answer["proofs"][0]["rejected"]["message"]
 
 
 @needs_nginx
 @pytest.mark.long
 def test_what_it_costs() -> None:
-    path = next(iter(here().values())).path
+    path = any_nginx().path
     flags = ("--load", "-d", "0.5", "--pairs", "1", "--program", path)
-    (cost,) = command(CONF / "short-nginx-closes.conf", *flags)["load"]
+    (cost,) = bench_prove(CONF / "short-nginx-closes.conf", *flags)["load"]
     assert cost["missing"] is None
     sides = {window["side"]: window for window in cost["windows"]}
     assert sides["as it is"]["connections_per_request"] == 1
@@ -196,8 +196,8 @@ def test_what_it_costs() -> None:
 
 
 @needs_nginx
-def test_nothing_to_repair_is_said() -> None:
-    path = next(iter(here().values())).path
-    (cost,) = command(CONF / "keepalive.conf", "--load", "--program", path)["load"]
+def test_nothing_to_repair_is_reported() -> None:
+    path = any_nginx().path
+    (cost,) = bench_prove(CONF / "keepalive.conf", "--load", "--program", path)["load"]
     assert cost["windows"] == []
     assert "nothing to compare" in cost["missing"]

@@ -68,7 +68,7 @@ def test_the_end_of_the_ports_is_seen_named_and_no_throughput(tmp_path: Path) ->
 
 
 @needs.in_namespaces
-@pytest.mark.parametrize("remedy", [("--proxy-addresses", "3"), ("--backends", "3")])
+@pytest.mark.parametrize("remedy", [("--proxy-addresses", "3"), ("--backend-addresses", "3")])
 def test_more_addresses_are_more_tuples(remedy: tuple[str, str], tmp_path: Path) -> None:
     (short,) = trials(*BRIEF, "--mode", "short", "--ports", "20", *remedy, root=tmp_path)
     assert short["ports"]["tuples"] == 60

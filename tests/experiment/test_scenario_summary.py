@@ -12,22 +12,22 @@ from bench.experiment.definition import Figures
 from bench.experiment.saturation import SaturationReading
 from bench.experiment.scenario_summary import ScenarioFacts
 from bench.experiment.trial_result import MeterReading, TrialResult
-from bench.observe.counters import Counters
-from bench.observe.host import Peaks
-from bench.observe.sampler import Observed
-from bench.observe.sides import Survey
-from bench.observe.wire import Bytes
+from bench.observe.host_observer import Peaks
+from bench.observe.interface_bytes import InterfaceBytes
+from bench.observe.sampler import HostObservation
+from bench.observe.tcp_counters import Counters
+from bench.observe.time_wait import SocketCounts
 from bench.plan.run_plan import Subject
 from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
-from bench.subjects.subject import Counted
+from bench.subjects.subject import SubjectCounts
 
 WINDOW_NS = 2_000_000_000
 NO_COUNTERS = Counters(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def facts(
-    subject: str = "nginx", servers: int | None = 12, counted: Counted | None = None, **changes: Any
+    subject: str = "nginx", servers: int | None = 12, counted: SubjectCounts | None = None, **changes: Any
 ) -> ScenarioFacts:
     """Return what was observed of an ordinary trial: 12 connections on either hop, 100 units."""
     start_ns = 5_000_000_000
@@ -36,8 +36,8 @@ def facts(
             moment_ns=start_ns + after_ns,
             reading=SaturationReading(start_ns + after_ns, [waited_s], idle_s),
             cpu_s={"client": used_s, "proxy": 2 * used_s, "backend": 3 * used_s},
-            front=Bytes(round(1000 * used_s), round(9000 * used_s)),
-            back=Bytes(round(2000 * used_s), 0),
+            front=InterfaceBytes(round(1000 * used_s), round(9000 * used_s)),
+            back=InterfaceBytes(round(2000 * used_s), 0),
         )
         for after_ns, waited_s, idle_s, used_s in (
             (10**9, 0.0, 0.0, 0.5),
@@ -45,9 +45,9 @@ def facts(
         )
     ]
     seen = {
-        host: Observed(
+        host: HostObservation(
             host,
-            Survey(time_wait, 0, 0, 0, 0, 0),
+            SocketCounts(time_wait, 0, 0, 0, 0, 0),
             NO_COUNTERS._replace(active_opens=12),
             Peaks(time_wait=1, rss_mib=9.0, uss_mib=8.0),
         )
@@ -56,7 +56,7 @@ def facts(
     result = TrialResult(start_ns, edges[0], edges[1], (), (), seen, ("a note",), 0.01, False)
     case = Case("sse", Subject(subject))
     figures = Figures(units=100, figures={"lost": 0}, times_us={"delay": {1000: 90, 5000: 10}})
-    known = ScenarioFacts(7, case, "namespaces", "1.2", result, figures, counted or Counted(), servers)
+    known = ScenarioFacts(7, case, "namespaces", "1.2", result, figures, counted or SubjectCounts(), servers)
     return known._replace(**changes)
 
 
@@ -100,7 +100,7 @@ def test_time_wait_may_have_been_higher_between_or_at_the_end() -> None:
     known = facts()
     proxy = known.result.seen["proxy"]
     for sampled, surveyed, peak in ((9, 3, 9), (1, 3, 3)):
-        seen = replace(proxy, peaks=Peaks(time_wait=sampled), survey=Survey(surveyed, 0, 0, 0, 0, 0))
+        seen = replace(proxy, peaks=Peaks(time_wait=sampled), sockets=SocketCounts(surveyed, 0, 0, 0, 0, 0))
         result = replace(known.result, seen={**known.result.seen, "proxy": seen})
         counted = scenario_summary.outcome(known._replace(result=result)).trial.time_wait["proxy"]
         assert (counted.peak, counted.end) == (peak, surveyed)
@@ -139,16 +139,20 @@ def test_where_nothing_was_done_nothing_is_divided() -> None:
 @pytest.mark.parametrize(
     ("counted", "servers", "says"),
     [
-        (Counted(), 11, "back hop were counted differently: the kernel 12, who accepted 11"),
+        (SubjectCounts(), 11, "back hop were counted differently: the kernel 12, who accepted 11"),
         (
-            Counted(opened=13),
+            SubjectCounts(opened=13),
             12,
             "back hop were counted differently: the kernel 12, who accepted 12, the subject 13",
         ),
-        (Counted(accepted=10), 12, "front hop were counted differently: the kernel 12, who accepted 10"),
+        (
+            SubjectCounts(accepted=10),
+            12,
+            "front hop were counted differently: the kernel 12, who accepted 10",
+        ),
     ],
 )
-def test_witnesses_that_disagree_are_a_warning(counted: Counted, servers: int, says: str) -> None:
+def test_witnesses_that_disagree_are_a_warning(counted: SubjectCounts, servers: int, says: str) -> None:
     trial = scenario_summary.outcome(facts(servers=servers, counted=counted)).trial
     assert [
         says in warning.message for warning in trial.warnings if warning.code == "witnesses-disagree"

@@ -14,7 +14,7 @@ from bench.experiment.second_opinion import record
 from bench.load.external import ToolRun
 from bench.load.tools import ToolReport
 from bench.plan.run_plan import Plan
-from bench.report import text_table
+from bench.report.run import tables
 from bench.runs.record import Percentiles, Run, SecondOpinion, SubjectRecord, Trial
 from bench_process import codes, trials
 
@@ -62,7 +62,7 @@ def test_tables_say_whose_opinion_it_is() -> None:
     )
     said = SecondOpinion("hey", 1000, 0, 500.0, 10.0)
     run = Run(Plan().to_json(), {}, "now", (replace(stand_in, second_opinion=said),))
-    assert ("second opinion (hey), requests/s", "500") in text_table.result(run).rows
+    assert ("second opinion (hey), requests/s", "500") in tables.build_result_table(run).rows
 
 
 def test_a_trial_keeps_what_was_said() -> None:

@@ -7,10 +7,10 @@ import sys
 import time
 from pathlib import Path
 
-from bench.lab import lifeline
+from bench.lab import supervisor
 
 TIMEOUT_S = 60.0
-INIT = Path(lifeline.__file__).with_name("init.py")
+INIT = Path(supervisor.__file__).with_name("init.py")
 
 
 def test_what_the_roles_had_on_disk_goes_and_what_they_only_pointed_at_stays(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_every_lab_starts_from_zero(drive: Drive) -> None:
     found = drive(
         OPEN
         + """
-from bench.observe.counters import CounterFiles
+from bench.observe.tcp_counters import CounterFiles
 opens = []
 for _ in range(2):
     with lab.open_lab("namespaces") as place:
@@ -308,7 +308,7 @@ def test_only_settings_of_a_network_namespace_are_taken() -> None:
 
 @needs.on_linux
 def test_threads_are_counted() -> None:
-    assert syscalls.threads() == len(os.listdir("/proc/self/task"))
+    assert syscalls.count_threads() == len(os.listdir("/proc/self/task"))
 
 
 def test_a_system_that_forbids_namespaces_is_told_with_the_remedy(drive: Drive) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bench.errors import RoleError
-from bench.lab.process import Process, Start, spawn
+from bench.lab.role_process import Process, ProcessSpec, spawn
 from bench.load.counters import ERROR_KINDS
 from bench.load.generator import Generator, OnEvent, Second
 from bench.load.job import LoadJob
@@ -145,7 +145,7 @@ def processes(job: LoadJob, workers: int, argv: Sequence[str] = ()) -> Iterator[
     started: list[Process] = []
 
     def start(argv_given: Sequence[str], on_event: OnEvent) -> Process:
-        asked = Start("client", argv or argv_given, on_event=on_event)
+        asked = ProcessSpec("client", argv or argv_given, on_event=on_event)
         started.append(Process(asked, spawn(asked, {}), leads_group=False))
         return started[-1]
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from prove.proving import here, needs_nginx
 
 import needs
 import nginx
 from bench.prove import runner
+from bench.prove.testbed import ProofSettings
 from nginx import versions
 from nginx.check import check, load_model
 from nginx.finding import Severity
+from proving import every_version, needs_nginx, nginx_programs
 from tests.nginx import real
 
 CONF = Path(nginx.__file__).parent / "conf"
@@ -68,19 +69,19 @@ def test_nginx_accepts_it(name: str, version: str, tmp_path: Path) -> None:
 
 
 @needs_nginx
-@pytest.mark.parametrize("version", here())
+@every_version
 @pytest.mark.parametrize("name", TABLE)
 def test_traffic(name: str, version: str) -> None:
     """Each protocol and TLS included: what the comments say is what connections do."""
     before, since, closes_first = TABLE[name]
-    found = runner.prove(load_model(CONF / name), here()[version], runner.Settings(lab="loopback"))
+    found = runner.prove(load_model(CONF / name), nginx_programs()[version], ProofSettings(lab="loopback"))
     if name == "dns.conf" and versions.parse(version) < versions.RESOLVE:
-        assert 'invalid parameter "resolve"' in str(found.refusal)
+        assert 'invalid parameter "resolve"' in str(found.rejection)
         return
     assert found.is_sound
-    (outcome,) = found.outcomes
-    assert outcome.measured is not None
+    (result,) = found.results
+    assert result.measured is not None
     expected = since if versions.parse(version) >= versions.POOL_BY_DEFAULT else before
-    assert outcome.measured.answer == expected
+    assert result.measured.verdict == expected
     if expected == N and closes_first == "nginx":
-        assert outcome.measured.closed_first["backend"] == 0
+        assert result.measured.closed_first["backend"] == 0

@@ -12,7 +12,7 @@ from typing import TypeVar
 import pytest
 
 import needs
-from bench.observe.sockets import CONNECTED, FIN_WAIT2, SockDiag
+from bench.observe.sock_diag import CONNECTED, FIN_WAIT2, SockDiag
 
 T = TypeVar("T")
 

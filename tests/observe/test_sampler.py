@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bench.observe import host as observed_host
-from bench.observe.sampler import HostSample, Sampler, Watched
+from bench.observe import host_observer as observed_host
+from bench.observe.sampler import HostSample, HostTarget, Sampler
 
 TIMEOUT_S = 60.0
 
@@ -37,7 +37,7 @@ def run(sampler: Sampler, collected: Collected) -> None:
 
 def test_samples_come_in_order_and_know_their_host(here: Any) -> None:
     collected = Collected(5)
-    sampler = Sampler([Watched(here, [os.getpid()])], collected, interval_ns=1_000_000)
+    sampler = Sampler([HostTarget(here, [os.getpid()])], collected, interval_ns=1_000_000)
     run(sampler, collected)
     sampler.close()
     moments = [sample.t_ns for sample in collected.samples]
@@ -52,24 +52,23 @@ def test_samples_come_in_order_and_know_their_host(here: Any) -> None:
 
 
 def test_a_process_that_takes_anothers_place_is_counted_beside_it(here: Any) -> None:
-    sampler = Sampler([Watched(here)], lambda sample: None)
+    sampler = Sampler([HostTarget(here)], lambda sample: None)
     assert sampler.cpu_s("here") == 0
-    sampler.watch("here", os.getpid())
+    sampler.add_process("here", os.getpid())
     assert sampler.cpu_s("here") > 0
     sampler.close()
 
 
 def test_sockets_are_counted_exactly_by_side(here: Any, wire: Any) -> None:
-    as_proxy = Watched(here, listens=frozenset({wire.port}), connects_to=frozenset({wire.port}))
+    as_proxy = HostTarget(here, listens=frozenset({wire.port}), connects_to=frozenset({wire.port}))
     sampler = Sampler([as_proxy], lambda sample: None)
     wire.connect()
     wire.time_wait(7)
     wire.time_wait(5, client_closes=False)
     seen = sampler.observe("here")
-    assert seen.survey is not None
-    assert seen.survey.time_wait_by_side == {"client": 5, "backend": 7}
-    assert sampler.time_wait_by_side("here") == {"client": 5, "backend": 7}
-    assert seen.survey.ports_used == 8
+    assert seen.sockets is not None
+    assert seen.sockets.time_wait_by_hop == {"client": 5, "backend": 7}
+    assert seen.sockets.ports_used == 8
     assert seen.peaks.time_wait == 12
     assert seen.counters is not None
     assert seen.counters.active_opens >= 13
@@ -78,7 +77,7 @@ def test_sockets_are_counted_exactly_by_side(here: Any, wire: Any) -> None:
 
 def test_a_sample_after_a_survey_has_its_counts(here: Any, wire: Any) -> None:
     collected = Collected(1)
-    as_proxy = Watched(here, listens=frozenset({1}), connects_to=frozenset({wire.port}))
+    as_proxy = HostTarget(here, listens=frozenset({1}), connects_to=frozenset({wire.port}))
     sampler = Sampler([as_proxy], collected, is_shared=True)
     wire.time_wait(9)
     run(sampler, collected)
@@ -89,7 +88,7 @@ def test_a_sample_after_a_survey_has_its_counts(here: Any, wire: Any) -> None:
 
 def test_on_loopback_shared_counters_are_nobodys_witness(here: Any) -> None:
     collected = Collected(1)
-    sampler = Sampler([Watched(here)], collected, is_shared=True)
+    sampler = Sampler([HostTarget(here)], collected, is_shared=True)
     run(sampler, collected)
     sample = collected.samples[0]
     told = (
@@ -114,7 +113,9 @@ def test_without_the_kernels_counters_sockets_are_counted_all_the_same(
     monkeypatch.setattr(observed_host, "CounterFiles", refuse)
     wire.time_wait(3)
     collected = Collected(2)
-    sampler = Sampler([Watched(here, connects_to=frozenset({wire.port}))], collected, interval_ns=1_000_000)
+    sampler = Sampler(
+        [HostTarget(here, connects_to=frozenset({wire.port}))], collected, interval_ns=1_000_000
+    )
     run(sampler, collected)
     assert sampler.missing == [
         "not measured on here: opens, resets, listen overflows and established connections (/proc/net):"
@@ -122,7 +123,9 @@ def test_without_the_kernels_counters_sockets_are_counted_all_the_same(
     ]
     assert collected.samples[-1].time_wait == 3
     assert collected.samples[-1].established is None
-    assert sampler.time_wait_by_side("here") == {"client": 0, "backend": 3}
+    sockets = sampler.observe("here").sockets
+    assert sockets is not None
+    assert sockets.time_wait_by_hop == {"client": 0, "backend": 3}
     sampler.close()
 
 
@@ -132,14 +135,14 @@ def test_where_sockets_cannot_be_counted_nothing_is_made_up(
     for source in ("CounterFiles", "SockDiag", "SocketTable"):
         monkeypatch.setattr(observed_host, source, refuse)
     collected = Collected(2)
-    watched = Watched(here, [os.getpid()])
+    watched = HostTarget(here, [os.getpid()])
     sampler = Sampler([watched], collected, is_shared=True, interval_ns=1_000_000)
     run(sampler, collected)
     assert sampler.missing[1:] == [
         "not measured on all hosts: TIME_WAIT and ports in use (sock_diag): Protocol not supported;"
         " nor by psutil: Protocol not supported"
     ]
-    assert sampler.observe("here").survey is None
+    assert sampler.observe("here").sockets is None
     sample = collected.samples[-1]
     assert (sample.time_wait, sample.ports_used, sample.active_opens) == (None, None, None)
     assert sample.cpu_s > 0
@@ -154,14 +157,14 @@ def test_psutil_counts_where_the_kernel_has_no_sock_diag(
     wire.time_wait(7)
     wire.time_wait(5, client_closes=False)
     both = frozenset({wire.port})
-    sampler = Sampler([Watched(here, listens=both, connects_to=both)], lambda sample: None, is_shared=True)
+    sampler = Sampler([HostTarget(here, listens=both, connects_to=both)], lambda sample: None, is_shared=True)
     assert sampler.missing == [
         "not measured on all hosts: TIME_WAIT and ports in use (sock_diag): Protocol not supported;"
         " psutil counts them instead, less often"
     ]
-    seen = sampler.observe("here").survey
+    seen = sampler.observe("here").sockets
     assert seen is not None
-    assert (seen.time_wait_by_side, seen.ports_used) == ({"client": 5, "backend": 7}, 8)
+    assert (seen.time_wait_by_hop, seen.ports_used) == ({"client": 5, "backend": 7}, 8)
     sampler.close()
 
 
@@ -169,9 +172,9 @@ def test_a_namespace_is_not_counted_by_this_machines_table(
     here: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(observed_host, "SockDiag", refuse)
-    sampler = Sampler([Watched(here)], lambda sample: None)
+    sampler = Sampler([HostTarget(here)], lambda sample: None)
     assert len(sampler.missing) == 1
-    assert sampler.observe("here").survey is None
+    assert sampler.observe("here").sockets is None
     sampler.close()
 
 
@@ -182,7 +185,7 @@ def test_a_failure_of_the_thread_is_raised_at_the_stop(here: Any) -> None:
         asked.append(lambda: None)
         raise OSError("no space left on device")
 
-    sampler = Sampler([Watched(here)], fail)
+    sampler = Sampler([HostTarget(here)], fail)
     sampler.start()
     with pytest.raises(OSError, match="no space left"):
         sampler.stop()

@@ -16,7 +16,7 @@ from bench.errors import RoleError
 from bench.load import external
 from bench.load.job import LoadJob
 from bench.load.tools import ToolLoad
-from bench.observe.processes import Tree
+from bench.observe.process_tree import ProcessTree
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def ours(url: str, *, connections: int, requests: int, cores: set[int]) -> Sent:
     process.stdin.write(json.dumps(job.to_json()) + "\n")
     process.stdin.flush()
     process.stdout.readline()  # ready
-    before_s, began = Tree(process.pid).cpu_s(), time.monotonic()
+    before_s, began = ProcessTree(process.pid).cpu_s(), time.monotonic()
     process.stdin.write('{"command": "go"}\n')
     process.stdin.flush()
     said, _, cpu_s = _end(process, "bench.load", began)

@@ -73,12 +73,12 @@ def _leave_time_wait(opened: Lab, count: int) -> None:
 
 
 def _observe(opened: Lab, seconds: float) -> float:
-    from bench.observe.sampler import Sampler, Watched  # noqa: PLC0415  NumPy starts a thread.
+    from bench.observe.sampler import HostTarget, Sampler  # noqa: PLC0415  NumPy starts a thread.
 
     front, behind = frozenset((8000,)), frozenset((9000,))
     ends = {"client": ((), front), "proxy": (front, behind), "backend": (behind, ())}
     watched = [
-        Watched(host, [_role(host)], *map(frozenset, ends[name])) for name, host in opened.hosts.items()
+        HostTarget(host, [_role(host)], *map(frozenset, ends[name])) for name, host in opened.hosts.items()
     ]
     sampler = Sampler(watched, lambda sample: None)
     sampler.start()

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from bench.errors import RoleError
 from bench.lab import sysctl
 from bench.load.tools import ToolLoad
-from bench.observe.processes import Tree
+from bench.observe.process_tree import ProcessTree
 from perf import loaders, pairs, programs, subjects
 from perf.pairs import Row, Target
 from perf.settings import Settings
@@ -84,7 +84,7 @@ class Candidate:
     subject: Subject
     uris: Path
     backend: Backend
-    backend_tree: Tree
+    backend_tree: ProcessTree
     turns: list[Turn] = field(default_factory=list)
 
     @property
@@ -147,7 +147,7 @@ class _Play:
         )
         uris = folder / "uris"
         uris.write_text("".join(f"http://{subject.address}/item?n={n}\n" for n in range(URIS)))
-        return Candidate(subject, uris, backend, Tree(backend.process.pid))
+        return Candidate(subject, uris, backend, ProcessTree(backend.process.pid))
 
     def _best_nginx(self) -> Candidate:
         """Try each configuration, and return the one that costs the least; the others are ended."""
@@ -175,7 +175,7 @@ class _Play:
         backend_s = candidate.backend_tree.cpu_s() - backend_s
         served = candidate.backend.count().since(before)
         if served.requests == 0:
-            raise RoleError(subject.name, "let no request through", subject.process.last_words)
+            raise RoleError(subject.name, "let no request through", subject.process.exit_message)
         near_share = sent.cpu_share + backend_s / sent.wall_s
         return Turn(cpu_s / served.requests * 1e6, served, sent.errors, near_share)
 

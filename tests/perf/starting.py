@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.observe.processes import Tree
+from bench.observe.process_tree import ProcessTree
 from perf import pairs
 from perf.pairs import Row, Target
 from perf.settings import Settings
@@ -55,7 +55,7 @@ def _load_memory(settings: Settings) -> Row:
         url = f"http://{opened.backend(opened.far).address}/"
         argv = [sys.executable, "-m", "bench.load", "--target", url, "--duration", str(settings.long_s + 5)]
         process = opened.start(argv, "client", opened.near)
-        tree, began = Tree(process.pid), time.monotonic()
+        tree, began = ProcessTree(process.pid), time.monotonic()
         weighed = []
         for moment_s in (2, settings.long_s):
             time.sleep(max(0.0, began + moment_s - time.monotonic()))

@@ -13,7 +13,7 @@ from typing import Final
 
 from bench.errors import RoleError
 from bench.lab import Process
-from bench.observe.processes import Tree
+from bench.observe.process_tree import ProcessTree
 from perf import programs
 from perf.stage import PYTHON, READY_TIMEOUT_S, Stage
 
@@ -33,7 +33,7 @@ class Subject:
     version: str
     address: str
     process: Process
-    tree: Tree
+    tree: ProcessTree
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def start(stage: Stage, name: str, upstream: str, *, is_short: bool, folder: Pat
     asked = Asked(upstream, is_short, folder, f"127.0.0.1:{_free_port()}")
     process = stage.start(_COMMANDS[name](asked), name, stage.far)
     _await_listening(process, asked.listen)
-    tree = Tree(process.pid)
+    tree = ProcessTree(process.pid)
     tree.refresh()
     return Subject(name, programs.version(name.partition("-")[0]), asked.listen, process, tree)
 
@@ -197,7 +197,9 @@ def _await_listening(process: Process, address: str) -> None:
             socket.create_connection((host, int(port)), 1).close()
         except OSError as error:
             if process.returncode is not None or time.monotonic() > deadline:
-                raise RoleError(process.name, f"does not listen on {address}", process.last_words) from error
+                raise RoleError(
+                    process.name, f"does not listen on {address}", process.exit_message
+                ) from error
             time.sleep(0.02)
         else:
             return

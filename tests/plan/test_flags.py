@@ -6,12 +6,13 @@ import json
 import shlex
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from bench.cli import bench
-from bench.commands.plan_options import command
 from bench.plan import run_plan as plans
+from bench.plan.flags import FLAGS, Flag, Kind, format_command
 
 PLANS: list[tuple[dict[str, Any], str]] = [
     ({}, "bench run"),
@@ -42,7 +43,7 @@ PLANS: list[tuple[dict[str, Any], str]] = [
 def test_a_plan_is_said_in_flags_that_ask_for_it(values: dict[str, Any], said: str) -> None:
     asked = plans.build(values)
     # As a result holds it: plain values, and no more than those.
-    assert command(json.loads(json.dumps(asked.to_json()))) == said
+    assert format_command(json.loads(json.dumps(asked.to_json()))) == said
     done = CliRunner().invoke(bench, ["plan", "--json", *shlex.split(said)[2:]])
     assert json.loads(done.output) == json.loads(json.dumps(asked.to_json()))
 
@@ -50,4 +51,34 @@ def test_a_plan_is_said_in_flags_that_ask_for_it(values: dict[str, Any], said: s
 @pytest.mark.parametrize("values", [{"subject": {"idiom": "snippet"}}, {"subject": {"of_tomorrow": 1}}])
 def test_what_no_flag_can_say_is_not_claimed(values: dict[str, Any]) -> None:
     asked = plans.build({}).to_json()
-    assert command({**asked, "subject": {**asked["subject"], **values["subject"]}}) is None
+    assert format_command({**asked, "subject": {**asked["subject"], **values["subject"]}}) is None
+
+
+@pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: flag.name)
+def test_a_flag_bears_the_name_of_its_key(flag: Flag) -> None:
+    section, _, key = flag.key.rpartition(".")
+    plan = plans.Plan().to_json()
+    assert key in (plan[section] if section else plan)
+    bare = key.removesuffix("_s")
+    names = {bare, f"{section}_{bare}", bare.removesuffix("s") if flag.kind is Kind.PAIRS else bare}
+    names |= {section} if key == "name" else set()
+    assert flag.name.removeprefix("--").replace("-", "_") in names
+
+
+def test_each_key_has_one_flag_and_each_flag_a_name_of_its_own() -> None:
+    keys = {
+        f"{section}.{key}" if key else section
+        for section, held in plans.Plan().to_json().items()
+        for key in (held if isinstance(held, dict) else [""])
+    }
+    assert sorted(flag.key for flag in FLAGS) == sorted(keys - {"subject.idiom"})
+    assert len({flag.name for flag in FLAGS}) == len(FLAGS)
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_the_commands_offer_these_flags(command: str) -> None:
+    loaded = bench.get_command(click.Context(bench), command)
+    assert loaded is not None
+    offered = {name for each in loaded.params for name in each.opts if name.startswith("--")}
+    assert {flag.name for flag in FLAGS} | {"--workers", "--json"} <= offered
+    assert offered - {flag.name for flag in FLAGS} <= {"--workers", "--json", "--output", "--quiet"}

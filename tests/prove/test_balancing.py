@@ -1,58 +1,55 @@
-"""What the servers of an upstream {} do with its pool in turn: what is expected, and what traffic shows."""
+"""Load balancing over the servers of an upstream {}: what is expected, and what traffic shows."""
 
 from __future__ import annotations
 
 import pytest
-from prove.proving import here, needs_nginx, outcome
 
 from bench.prove import balancing
-from bench.prove.balancing import Turns
-from bench.prove.inventory import MOST_ADDRESSES, MOST_SERVERS, Spot, scene
+from bench.prove.balancing import Balancing
+from bench.prove.inventory import MAX_BACKEND_PORTS, MAX_UPSTREAM_SERVERS, Location, build_inventory
 from nginx import versions
-from prove.configurations import model
+from proving import KEPT, every_version, last_location, model, needs_nginx, prove_last
 
-KEPT = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 OLD = versions.parse("1.22.1")
-every_version = pytest.mark.parametrize("version", here())
 
 
-def text(lines: str, said: str = KEPT) -> str:
-    return f"upstream app {{ {lines} }} server {{ location / {{ proxy_pass http://app; {said} }} }}"
+def text(lines: str, inside: str = KEPT) -> str:
+    return f"upstream app {{ {lines} }} server {{ location / {{ proxy_pass http://app; {inside} }} }}"
 
 
-def spot(lines: str, said: str = KEPT) -> Spot:
-    return scene(model(text(lines, said))).spots[0]
+def location(lines: str, inside: str = KEPT) -> Location:
+    return last_location(text(lines, inside))
 
 
-def counted(of: Spot, *counts: tuple[int, int]) -> Turns:
-    return balancing.turns(of, OLD, counts)
+def counted(of: Location, *counts: tuple[int, int]) -> Balancing:
+    return balancing.summarize_balancing(of, OLD, counts)
 
 
 TWO = "server a; server b;"
 
 
 @pytest.mark.parametrize(
-    ("lines", "said", "expected"),
+    ("lines", "inside", "expected"),
     [
-        (f"{TWO} keepalive 2;", KEPT, "one each"),
+        (f"{TWO} keepalive 2;", KEPT, "one per server"),
         (f"{TWO} keepalive 1;", KEPT, "none kept"),
         (f"least_conn; {TWO} keepalive 1;", KEPT, "none kept"),
         ("server a weight=2; server b; keepalive 1;", KEPT, None),
         (f"ip_hash; {TWO} keepalive 1;", KEPT, None),
         (f"random; {TWO} keepalive 1;", KEPT, None),
-        ("server a; server b backup; keepalive 1;", KEPT, "one each"),
-        ("server a; server b down; keepalive 1;", KEPT, "one each"),
+        ("server a; server b backup; keepalive 1;", KEPT, "one per server"),
+        ("server a; server b down; keepalive 1;", KEPT, "one per server"),
         (f"{TWO}", KEPT, "none kept"),
         (f"{TWO} keepalive 2;", "", "none kept"),
         (f"{TWO} keepalive 2;", "include missing.conf;", None),
     ],
 )
-def test_what_is_expected(lines: str, said: str, expected: str | None) -> None:
-    assert counted(spot(lines, said), (4, 1), (4, 1)).expected == expected
+def test_what_is_expected(lines: str, inside: str, expected: str | None) -> None:
+    assert counted(location(lines, inside), (4, 1), (4, 1)).expected == expected
 
 
 @pytest.mark.parametrize(
-    ("lines", "counts", "said"),
+    ("lines", "counts", "message"),
     [
         (f"{TWO} keepalive 2;", [(4, 1), (4, 1)], None),
         (f"{TWO} keepalive 2;", [(4, 1), (4, 2)], "2 connections are expected"),
@@ -63,21 +60,21 @@ def test_what_is_expected(lines: str, said: str, expected: str | None) -> None:
         ("server a; server b down; keepalive 2;", [(8, 1), (0, 0)], None),
     ],
 )
-def test_what_speaks_against_it(lines: str, counts: list[tuple[int, int]], said: str | None) -> None:
-    found = counted(spot(lines), *counts).disagreement
-    assert (found is None) if said is None else (found is not None and said in found)
+def test_disagreements(lines: str, counts: list[tuple[int, int]], message: str | None) -> None:
+    found = counted(location(lines), *counts).disagreement
+    assert (found is None) if message is None else (found is not None and message in found)
 
 
-def test_locations_with_one_server_have_no_turns_and_ports_are_not_endless() -> None:
-    many = "".join(f"server 10.0.0.{number};" for number in range(MOST_SERVERS))
-    assert balancing.apart(scene(model(text("server a;")))) == {}
-    assert balancing.apart(scene(model(text(many)))) == {1: MOST_SERVERS}
-    assert balancing.apart(scene(model(text(f"{many} server b;")))) == {}
+def test_one_server_is_not_balanced_and_ports_are_limited() -> None:
+    many = "".join(f"server 10.0.0.{number};" for number in range(MAX_UPSTREAM_SERVERS))
+    assert balancing.separate_servers(build_inventory(model(text("server a;")))) == {}
+    assert balancing.separate_servers(build_inventory(model(text(many)))) == {1: MAX_UPSTREAM_SERVERS}
+    assert balancing.separate_servers(build_inventory(model(text(f"{many} server b;")))) == {}
     locations = " ".join(f"location /{number} {{ proxy_pass http://app; }}" for number in range(300))
-    found = scene(model(f"upstream app {{ {many} }} server {{ {locations} }}"))
-    told = balancing.apart(found)
-    assert len(told) < len(found.spots) == 300
-    assert sum(told.values()) + len(found.spots) - len(told) <= MOST_ADDRESSES
+    found = build_inventory(model(f"upstream app {{ {many} }} server {{ {locations} }}"))
+    separate = balancing.separate_servers(found)
+    assert len(separate) < len(found.locations) == 300
+    assert sum(separate.values()) + len(found.locations) - len(separate) <= MAX_BACKEND_PORTS
 
 
 SHOWN = {
@@ -94,13 +91,13 @@ SHOWN = {
 @needs_nginx
 @every_version
 @pytest.mark.parametrize("name", SHOWN)
-def test_servers_in_turn(name: str, version: str) -> None:
-    """NK022, by traffic: a pool that holds no connection for each server keeps none in turn."""
+def test_load_balancing(name: str, version: str) -> None:
+    """NK022, by traffic: a pool that cannot hold a connection for each server keeps none."""
     lines, expected = SHOWN[name]
-    found = outcome(text(lines), version)
+    found = prove_last(text(lines), version)
     assert found.measured is not None
-    assert (found.measured.answer, found.agrees) == ("reused", True)  # whatever servers do in turn
-    assert found.turns is not None
-    counts = [(share.requests, share.connections) for share in found.turns.shares]
-    # Which server a hash chooses is its own affair.
+    assert (found.measured.verdict, found.agrees) == ("reused", True)  # however they are balanced
+    assert found.balancing is not None
+    counts = [(server.requests, server.connections) for server in found.balancing.servers]
+    # A hash may choose either server.
     assert sorted(counts) == sorted(expected)

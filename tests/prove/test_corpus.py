@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prove.proving import command, here, needs_nginx
 
 import needs
 import nginx
 from bench.prove import runner
-from bench.prove.runner import Settings
+from bench.prove.testbed import ProofSettings
 from nginx import check
 from nginx.fix import repair as fix
+from proving import bench_prove, every_version, needs_nginx, nginx_programs
 
 CONF = Path(nginx.__file__).parent / "conf"
 CORPUS = os.environ.get("BENCH_CORPUS")
@@ -29,17 +29,17 @@ def entries() -> list[dict[str, Any]]:
 
 
 def proven(*arguments: str | Path) -> dict[str, dict[int, dict[str, Any]]]:
-    """Returns the proven locations by line, for each version that does not refuse the configuration."""
-    answer = command(*arguments, code=None)
+    """Return the proven locations by line, for each version that does not reject the configuration."""
+    answer = bench_prove(*arguments, code=None)
     for proof in answer["proofs"]:
-        if proof["refused"] is None:
+        if proof["rejected"] is None:
             assert proof["witnesses"]["agree"]
             assert [each["disagreement"] for each in proof["locations"] if each["disagreement"]] == []
             assert [each["unreached"] for each in proof["locations"] if each["unreached"]] == []
     return {
         proof["version"]: {location["line"]: location for location in proof["locations"]}
         for proof in answer["proofs"]
-        if proof["refused"] is None
+        if proof["rejected"] is None
     }
 
 
@@ -49,7 +49,7 @@ def test_corpus(entry: dict[str, Any]) -> None:
     folder = Path(CORPUS or "")
     handed_over = [flag for name in entry.get("includes", []) for flag in ("--with", folder / name)]
     found = proven(folder / entry["file"], *handed_over)
-    assert set(found) == set(here())
+    assert set(found) == set(nginx_programs())
     for version, locations in found.items():
         assert sorted(locations) == [location["line"] for location in entry["locations"]]
         if version.startswith("1.22."):
@@ -63,7 +63,7 @@ def configurations() -> list[tuple[Path, list[Path]]]:
     return [*((path, []) for path in sorted(CONF.glob("*.conf"))), *found]
 
 
-@pytest.mark.parametrize("version", here())
+@every_version
 @pytest.mark.parametrize(
     ("path", "handed_over"), configurations(), ids=lambda value: getattr(value, "name", "")
 )
@@ -73,12 +73,12 @@ def test_what_fix_repairs_reuses(path: Path, handed_over: list[Path], version: s
         return  # nothing to mend, or nothing that can be
     before = check.load_model(path, extra_files=handed_over)
     after = check.load_model(path, extra_files=handed_over, replaced=repair.after)
-    found = runner.prove(after, here()[version], Settings(lab="loopback"))
-    assert found.refusal is None, found.refusal
+    found = runner.prove(after, nginx_programs()[version], ProofSettings(lab="loopback"))
+    assert found.rejection is None, found.rejection
     repaired = [
-        outcome
-        for old, outcome in zip(before.passes, found.outcomes, strict=True)
+        result
+        for old, result in zip(before.passes, found.results, strict=True)
         if old.directive.place in repair.repaired
     ]
     assert repaired
-    assert {outcome.measured and outcome.measured.answer for outcome in repaired} == {"reused"}
+    assert {result.measured and result.measured.verdict for result in repaired} == {"reused"}

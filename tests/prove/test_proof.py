@@ -6,22 +6,26 @@ from typing import Any
 
 import pytest
 
-from bench.prove.accepting import Refusal
-from bench.prove.inventory import scene
-from bench.prove.proof import Measured, Outcome, Proof, Witnesses
+from bench.prove.changes import Rejection
+from bench.prove.proof import ConnectionWitnesses, LocationResult, Measurement, Proof
 from nginx.verdict import Answer, ClosesFirst, Verdict
-from prove.configurations import model
+from proving import last_location
 
-SPOT = scene(model("server { location / { proxy_pass http://a; } }")).spots[0]
-
-
-def measured(connections: int, requests: int = 8, **more: Any) -> Measured:
-    known: dict[str, Any] = {"still_open": 0, "left_first": 0, "time_wait_nginx": 0, "time_wait_backend": 0}
-    return Measured(requests, connections, statuses={200: requests}, **known | more)
+LOCATION = last_location("server { location / { proxy_pass http://a; } }")
 
 
-def outcome(answer: Answer, closes_first: ClosesFirst | None, seen: Measured | None) -> Outcome:
-    return Outcome(SPOT, Verdict(answer, closes_first, None, "1.1", (), "because"), None, "", seen)
+def measured(connections: int, requests: int = 8, **more: Any) -> Measurement:
+    known: dict[str, Any] = {
+        "still_open": 0,
+        "closed_by_backend": 0,
+        "time_wait_nginx": 0,
+        "time_wait_backend": 0,
+    }
+    return Measurement(requests, connections, statuses={200: requests}, **known | more)
+
+
+def result(answer: Answer, closes_first: ClosesFirst | None, seen: Measurement | None) -> LocationResult:
+    return LocationResult(LOCATION, Verdict(answer, closes_first, None, "1.1", (), "because"), None, "", seen)
 
 
 @pytest.mark.parametrize(
@@ -36,11 +40,11 @@ def outcome(answer: Answer, closes_first: ClosesFirst | None, seen: Measured | N
     ],
 )
 def test_the_answer_of_counts(connections: int, answer: str) -> None:
-    assert measured(connections).answer == answer
+    assert measured(connections).verdict == answer
 
 
 @pytest.mark.parametrize(
-    ("answer", "closes_first", "seen", "agrees", "said"),
+    ("answer", "closes_first", "seen", "agrees", "disagreement"),
     [
         ("reused", None, measured(1), True, None),
         ("reused", None, measured(8), False, "check says reused, traffic says not reused"),
@@ -62,17 +66,21 @@ def test_the_answer_of_counts(connections: int, answer: str) -> None:
 def test_agreement(
     answer: Answer,
     closes_first: ClosesFirst | None,
-    seen: Measured | None,
+    seen: Measurement | None,
     agrees: bool | None,
-    said: str | None,
+    disagreement: str | None,
 ) -> None:
-    found = outcome(answer, closes_first, seen)
-    assert (found.agrees, found.disagreement) == (agrees, said)
+    found = result(answer, closes_first, seen)
+    assert (found.agrees, found.disagreement) == (agrees, disagreement)
 
 
-def test_without_the_kernel_the_backend_tells_who_left_first() -> None:
-    unknown = {"time_wait_nginx": None, "time_wait_backend": None}
-    assert measured(8, left_first=3, still_open=1, **unknown).closed_first == {"nginx": 4, "backend": 3}
+def test_without_the_kernel_the_backend_shows_who_closed_first() -> None:
+    unknown: dict[str, Any] = {"time_wait_nginx": None, "time_wait_backend": None}
+    found = measured(8, closed_by_backend=3, still_open=1, **unknown)
+    assert found.closed_first == {
+        "nginx": 4,
+        "backend": 3,
+    }
 
 
 def test_what_ended_without_time_wait_was_reset() -> None:
@@ -80,20 +88,20 @@ def test_what_ended_without_time_wait_was_reset() -> None:
     assert measured(8, closed=8, time_wait_nginx=8, time_wait_backend=1).reset == 0  # both closed at once
 
 
-AGREED = Witnesses(8, 8)
-GOOD = [outcome("reused", None, measured(1))]
-BAD = [outcome("reused", None, measured(8))]
+AGREED = ConnectionWitnesses(8, 8)
+GOOD = [result("reused", None, measured(1))]
+BAD = [result("reused", None, measured(8))]
 
 
 @pytest.mark.parametrize(
     ("proof", "is_sound"),
     [
-        (Proof("p", "1", "l", outcomes=GOOD, witnesses=AGREED), True),
-        (Proof("p", "1", "l", outcomes=GOOD, witnesses=Witnesses(8, None)), True),
-        (Proof("p", "1", "l", outcomes=GOOD, witnesses=Witnesses(8, 9)), False),
-        (Proof("p", "1", "l", outcomes=[*GOOD, *BAD], witnesses=AGREED), False),
-        (Proof("p", "1", "l", outcomes=[outcome("reused", None, None)], witnesses=AGREED), False),
-        (Proof("p", "1", "l", refusal=Refusal("no"), outcomes=GOOD, witnesses=AGREED), False),
+        (Proof("p", "1", "l", results=GOOD, witnesses=AGREED), True),
+        (Proof("p", "1", "l", results=GOOD, witnesses=ConnectionWitnesses(8, None)), True),
+        (Proof("p", "1", "l", results=GOOD, witnesses=ConnectionWitnesses(8, 9)), False),
+        (Proof("p", "1", "l", results=[*GOOD, *BAD], witnesses=AGREED), False),
+        (Proof("p", "1", "l", results=[result("reused", None, None)], witnesses=AGREED), False),
+        (Proof("p", "1", "l", rejection=Rejection("no"), results=GOOD, witnesses=AGREED), False),
         (Proof("p", "1", "l"), False),
     ],
 )

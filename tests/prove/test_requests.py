@@ -1,20 +1,20 @@
-"""Requests that may reach a location: its path, its host, what its conditions want, what people ask for."""
+"""Requests that may reach a location: its path, its host, what its conditions need, what users pass."""
 
 from __future__ import annotations
 
 import pytest
 
 from bench.errors import PlanError
-from bench.prove.inventory import scene
+from bench.prove.inventory import build_inventory
 from bench.prove.requests import Request, candidates, parse
-from prove.configurations import model
+from proving import model
 
 PASS = "proxy_pass http://a;"
 
 
 def first(text: str, given: tuple[Request, ...] = ()) -> str:
-    found = scene(model(text))
-    return str(candidates(found.spots[-1], found, given)[0])
+    found = build_inventory(model(text))
+    return str(candidates(found.locations[-1], found, given)[0])
 
 
 @pytest.mark.parametrize(
@@ -66,19 +66,19 @@ def test_conditions_are_followed_through_maps() -> None:
     ],
 )
 def test_conditions_that_would_lead_elsewhere_are_avoided(condition: str, request_: str) -> None:
-    found = scene(model(f"server {{ location / {{ {PASS} {condition} }} }}"))
-    assert request_ in [str(each) for each in candidates(found.spots[0], found, ())]
+    found = build_inventory(model(f"server {{ location / {{ {PASS} {condition} }} }}"))
+    assert request_ in [str(each) for each in candidates(found.locations[0], found, ())]
 
 
-def test_a_named_location_is_tried_through_those_that_hand_over_to_it() -> None:
+def test_a_named_location_is_tried_through_those_that_lead_to_it() -> None:
     text = f"server {{ location /app {{ try_files $uri @a; }} location @a {{ {PASS} }} }}"
-    found = scene(model(text))
-    tried = [str(each) for each in candidates(found.spots[0], found, ())]
+    found = build_inventory(model(text))
+    tried = [str(each) for each in candidates(found.locations[0], found, ())]
     assert tried[0] == "GET http://bench.example/app"
-    assert any(each.endswith("/bench-entrance-1") for each in tried)
+    assert any(each.endswith("/bench-internal-1") for each in tried)
 
 
-def test_what_people_ask_for_comes_first() -> None:
+def test_a_given_request_comes_first() -> None:
     given = parse("PUT /x?y=1 Host: www.example X-A: one two X-B:3")
     assert given.fields == (("X-A", "one two"), ("X-B", "3"))
     assert first(f"server {{ location / {{ {PASS} }} }}", (given,)) == (
@@ -108,7 +108,7 @@ def test_nonsense_is_misuse(text: str) -> None:
 def test_clients_speak_what_the_listener_says(
     listen: str, client: str, first_is_http2: bool, are_http2: set[bool]
 ) -> None:
-    found = scene(model(f"server {{ {listen} location / {{ {PASS} }} }}"))
-    wanted = candidates(found.spots[0], found, [], client)
+    found = build_inventory(model(f"server {{ {listen} location / {{ {PASS} }} }}"))
+    wanted = candidates(found.locations[0], found, [], client)
     assert wanted[0].is_http2 is first_is_http2
     assert {request.is_http2 for request in wanted} == are_http2

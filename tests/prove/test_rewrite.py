@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.prove import allowlist
-from bench.prove.inventory import scene
-from bench.prove.rewrite import Doors, Rewriting
+from bench.prove.inventory import build_inventory
+from bench.prove.rewrite import Listeners, Rewriter
 from nginx import tree, versions
 from nginx.serializer import serialize
 from nginx.targets import PROTOCOLS
 from nginx.tree import Directive
-from prove.configurations import backends, model, staged
+from proving import backends, model, rewritten
 
 
 def line_of(text: str, start: str) -> str:
@@ -48,14 +48,16 @@ def line_of(text: str, start: str) -> str:
     ],
 )
 def test_a_target_stays_what_it_was_and_leads_to_a_backend(lines: str, passed: str) -> None:
-    text, _ = staged(f"upstream app {{ server 10.0.0.9; }} server {{ location / {{ {lines} }} }}")
+    text, _ = rewritten(f"upstream app {{ server 10.0.0.9; }} server {{ location / {{ {lines} }} }}")
     assert line_of(text, lines.split(maxsplit=1)[0]) == passed
     assert "10.0.0" not in text
     assert "/run/" not in text.replace("unix:/run/$arg_v.sock", "")
 
 
 def test_a_variable_target_is_evaluated_as_before_and_then_led_to_what_it_names() -> None:
-    text, _ = staged("upstream app { server 10.0.0.9; } server { location / { proxy_pass http://$arg_to; } }")
+    text, _ = rewritten(
+        "upstream app { server 10.0.0.9; } server { location / { proxy_pass http://$arg_to; } }"
+    )
     start = text.index("map ")
     block = text[start : text.index("}", start)]
     source, *entries = [line.strip() for line in block.splitlines()]
@@ -79,7 +81,7 @@ def test_a_variable_target_is_evaluated_as_before_and_then_led_to_what_it_names(
 
 
 def test_locations_that_share_an_upstream_get_one_each_with_the_same_pool() -> None:
-    text, _ = staged(
+    text, _ = rewritten(
         "upstream app { least_conn; zone z 64k; server a:1 weight=2; server b:2 backup; keepalive 7; }"
         "server { location /a { proxy_pass http://app; } location /b { proxy_pass http://app; } }"
     )
@@ -101,33 +103,33 @@ def test_an_included_file_that_stands_in_two_servers_is_two_locations() -> None:
     inside = "location / { proxy_pass http://10.0.0.1; }"
     found = model(f"server {{ listen 1; {inside} }} server {{ listen 2; {inside} }}")
     assert len(found.passes) == 2
-    text, _ = staged(f"server {{ listen 1; {inside} }} server {{ listen 2; {inside} }}")
+    text, _ = rewritten(f"server {{ listen 1; {inside} }} server {{ listen 2; {inside} }}")
     assert re.findall(r"proxy_pass (\S+);", text) == ["http://http:1", "http://http:2"]
-    assert re.findall(r"listen (.+);", text) == ["door:1", "tls:1 ssl", "door:2", "tls:2 ssl"]
+    assert re.findall(r"listen (.+);", text) == ["plain:1", "tls:1 ssl", "plain:2", "tls:2 ssl"]
 
 
 @pytest.mark.parametrize(
     ("version", "listens"),
     [
-        ("1.22.1", ["listen door:1", "listen tls:1 ssl http2", "listen two:1 http2"]),
-        ("1.31.4", ["listen door:1", "listen tls:1 ssl", "listen two:1", "http2 on"]),
+        ("1.22.1", ["listen plain:1", "listen tls:1 ssl http2", "listen two:1 http2"]),
+        ("1.31.4", ["listen plain:1", "listen tls:1 ssl", "listen two:1", "http2 on"]),
     ],
 )
-def test_http2_is_said_as_the_version_has_it(version: str, listens: list[str]) -> None:
-    found = scene(model("server { listen 443 ssl http2; location / { proxy_pass http://a; } }"))
-    doors = {1: Doors("door:1", "tls:1", "two:1")}
-    rewriting = Rewriting(found, backends(found), doors, version=versions.parse(version))
-    text = serialize(rewriting.directives()).text
+def test_http2_is_written_as_the_version_has_it(version: str, listens: list[str]) -> None:
+    found = build_inventory(model("server { listen 443 ssl http2; location / { proxy_pass http://a; } }"))
+    listeners = {1: Listeners("plain:1", "tls:1", "two:1")}
+    rewriter = Rewriter(found, backends(found), listeners, version=versions.parse(version))
+    text = serialize(rewriter.directives()).text
     assert [
         line.strip()[:-1] for line in text.splitlines() if re.match(r" *(listen|http2) ", line)
     ] == listens
 
 
-def test_servers_without_a_door_are_left_out() -> None:
-    found = scene(model("server { location / { proxy_pass http://a; } }" * 2))
-    rewriting = Rewriting(found, backends(found), {1: Doors("door:1", "tls:1")})
-    assert serialize(rewriting.directives()).text.count("server {") == 1
-    assert "there are no ports for so many" in {change.why for change in rewriting.ledger.changes}
+def test_servers_without_listeners_are_left_out() -> None:
+    found = build_inventory(model("server { location / { proxy_pass http://a; } }" * 2))
+    rewriter = Rewriter(found, backends(found), {1: Listeners("plain:1", "tls:1")})
+    assert serialize(rewriter.directives()).text.count("server {") == 1
+    assert "there are not enough ports" in {change.why for change in rewriter.log.changes}
 
 
 HARMFUL = {
@@ -147,7 +149,7 @@ HARMFUL = {
 
 
 def test_what_may_do_harm_is_gone() -> None:
-    text, ledger = staged(
+    text, log = rewritten(
         f"{HARMFUL['main']} events {{ worker_connections 5; }}"
         f"http {{ {HARMFUL['http']} server {{ {HARMFUL['server']}"
         "location / { alias /etc/; proxy_pass http://192.0.2.7; } location /ok { return 200; } } }"
@@ -155,35 +157,35 @@ def test_what_may_do_harm_is_gone() -> None:
     assert not re.search(
         r"/etc|/run|/x\b|192\.0\.2|lua|perl|js_|load_module|SECRET|stored|syslog|threads", text
     )
-    said = {change.what for change in ledger.changes}
+    recorded = {change.what for change in log.changes}
     named = {
         word
         for part in HARMFUL.values()
         for word in re.findall(r"(?:^|; |} )([a-z_]+) ", re.sub(r"\{[^}]*\}", "{}", part))
     }
-    assert {name for name in named if name != "include"} <= said
-    assert "include /etc/passwd" in said
+    assert {name for name in named if name != "include"} <= recorded
+    assert "include /etc/passwd" in recorded
 
 
 @pytest.mark.parametrize(
     "name", ["a_directive_of_tomorrow", "upload_store", "exec", "rtmp", "nchan_store_messages"]
 )
-def test_what_nobody_knows_is_left_out(name: str) -> None:
-    text, ledger = staged(f"server {{ location / {{ {name} on; proxy_pass http://a; }} }}")
+def test_unknown_directives_are_left_out(name: str) -> None:
+    text, log = rewritten(f"server {{ location / {{ {name} on; proxy_pass http://a; }} }}")
     assert name not in text
-    assert [change.what for change in ledger.changes if change.kind == "left out"] == [name]
+    assert [change.what for change in log.changes if change.kind == "left out"] == [name]
 
 
 @pytest.mark.parametrize("block", ["types", "map $host $x", "geo $x", "split_clients $host $x"])
 def test_no_block_of_data_reads_a_file(block: str) -> None:
-    text, _ = staged(
+    text, _ = rewritten(
         f"{block} {{ include /nowhere/file; }} server {{ location / {{ proxy_pass http://a; }} }}"
     )
     assert "include" not in text
 
 
 def test_servers_that_pass_nothing_on_are_left_out() -> None:
-    text, _ = staged("server { listen 80; return 301 /; } server { location / { proxy_pass http://a; } }")
+    text, _ = rewritten("server { listen 80; return 301 /; } server { location / { proxy_pass http://a; } }")
     assert text.count("server {") == 1
     assert "301" not in text
 
@@ -196,22 +198,22 @@ def test_servers_that_pass_nothing_on_are_left_out() -> None:
         "server_name x; location /a { proxy_pass http://a; }",
     ],
 )
-def test_a_snippet_stands_in_a_server_of_ours(snippet: str) -> None:
-    text, _ = staged(snippet)
+def test_a_snippet_gets_a_server_block(snippet: str) -> None:
+    text, _ = rewritten(snippet)
     assert text.count("server {") == 1
     assert re.search(r"location \S+ \{\s+proxy_pass http://http:1;", text)
 
 
-def test_named_and_internal_locations_get_an_entrance() -> None:
-    text, _ = staged(
+def test_named_and_internal_locations_get_an_added_location() -> None:
+    text, _ = rewritten(
         "server { location @n { proxy_pass http://a; } location /i { internal; proxy_pass http://b; } }"
     )
-    assert re.search(r"location = /bench-entrance-1 \{\s+try_files /bench-nowhere @n;", text)
-    assert re.search(r"location = /bench-entrance-2 \{\s+rewrite \^ /i last;", text)
+    assert re.search(r"location = /bench-internal-1 \{\s+try_files /bench-nowhere @n;", text)
+    assert re.search(r"location = /bench-internal-2 \{\s+rewrite \^ /i last;", text)
 
 
 def test_lua_that_chooses_peers_is_an_obstacle() -> None:
-    text, _ = staged(
+    text, _ = rewritten(
         "upstream app { server 0.0.0.1; balancer_by_lua_block { local b = require 'x' } keepalive 9; }"
         "server { location / { proxy_pass http://app; } }"
     )
@@ -225,7 +227,7 @@ OWN = {
     *("daemon off", "worker_processes 1", "pid nginx.pid", "error_log stderr error", "access_log off"),
     *("ssl_certificate certificate.pem", "ssl_certificate_key key.pem", "root html/", "alias html/"),
     *(f"{module}_temp_path {module}" for module in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")),
-    *("listen door:1", "listen tls:1 ssl", "proxy_pass http://http:1", "proxy_pass http://bench_1"),
+    *("listen plain:1", "listen tls:1 ssl", "proxy_pass http://http:1", "proxy_pass http://bench_1"),
 }
 STRUCTURE = {"events", "worker_connections", "http", "server", "location", "upstream"}
 NAMES = st.one_of(
@@ -246,7 +248,7 @@ def test_nothing_comes_through_that_is_not_listed(
     main: list[str], http: list[str], server: list[str], location: list[str]
 ) -> None:
     passing = "proxy_pass http://app;" if "upstream app" in " ".join(http) else "proxy_pass http://192.0.2.7;"
-    text, _ = staged(
+    text, _ = rewritten(
         f"{' '.join(main)} http {{ {' '.join(http)} upstream app {{ server 192.0.2.8; {' '.join(location)} }}"
         f" server {{ {' '.join(server)} location / {{ {' '.join(location)} {passing} }} }} }}"
     )

@@ -5,17 +5,15 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
-from prove.proving import here, needs_nginx, outcome, proof
 
-from bench.prove.proof import Outcome
+from bench.prove.nginx_process import ClientProtocol
+from bench.prove.proof import LocationResult
 from bench.prove.requests import parse
-from bench.prove.testbed import Client
 from nginx import versions
+from proving import KEPT, any_nginx, every_version, needs_nginx, prove, prove_last
 
-KEPT = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 APP = "upstream app { server 10.0.0.1; server 10.0.0.2; keepalive 4; }"
 pytestmark = needs_nginx
-every_version = pytest.mark.parametrize("version", here())
 
 # A location, and whether it reuses on every version.
 REUSED, NOT = "reused", "not reused"
@@ -35,14 +33,14 @@ PROTOCOLS = {
 
 
 @cache
-def together(table: str, version: str) -> dict[str, Outcome]:
-    """Proves all rows of a table at once, each in a server of its own."""
+def together(table: str, version: str) -> dict[str, LocationResult]:
+    """Prove all rows of a table at once, each in a server of its own."""
     rows = TABLES[table]
-    found = proof(f"{MAP} {APP} {' '.join(f'server {{ {row} }}' for row in rows.values())}", version)
-    assert found.refusal is None, found.refusal
+    found = prove(f"{MAP} {APP} {' '.join(f'server {{ {row} }}' for row in rows.values())}", version)
+    assert found.rejection is None, found.rejection
     assert found.witnesses is not None
     # A row may hold a location that only leads to the one it is about: that is the last of its server.
-    last = {outcome.spot.site.number: outcome for outcome in found.outcomes}
+    last = {result.location.server.number: result for result in found.results}
     return dict(zip(rows, last.values(), strict=True))
 
 
@@ -51,7 +49,7 @@ def together(table: str, version: str) -> dict[str, Outcome]:
 def test_protocols(protocol: str, version: str) -> None:
     found = together("protocols", version)[protocol]
     assert found.measured is not None, found.unreached
-    assert found.measured.answer == found.predicted.answer == PROTOCOLS[protocol][1]
+    assert found.measured.verdict == found.predicted.answer == PROTOCOLS[protocol][1]
     assert found.agrees
     assert set(found.measured.statuses) == {200}
 
@@ -59,18 +57,18 @@ def test_protocols(protocol: str, version: str) -> None:
 @every_version
 def test_http2_upstream(version: str) -> None:
     text = f"{APP} server {{ location / {{ proxy_pass http://app; proxy_http_version 2; }} }}"
-    found = proof(text, version)
+    found = prove(text, version)
     if versions.parse(version) < versions.HTTP2_UPSTREAM:
-        assert 'x:1: invalid value "2"' in str(found.refusal)
+        assert 'x:1: invalid value "2"' in str(found.rejection)
     else:
         assert found.is_sound
 
 
 @every_version
 @pytest.mark.parametrize(("close", "sides"), [("at-once", None), ("linger:200", "nginx"), ("never", "nginx")])
-def test_who_closes_first_hangs_on_the_backend(close: str, sides: str | None, version: str) -> None:
+def test_who_closes_first_depends_on_the_backend(close: str, sides: str | None, version: str) -> None:
     text = "server { location / { proxy_pass http://a; proxy_set_header Connection close; } }"
-    found = outcome(text, version, close=close)
+    found = prove_last(text, version, backend_close=close)
     assert found.predicted.closes_first == "race"
     assert found.measured is not None
     assert sum(found.measured.closed_first.values()) >= found.measured.connections
@@ -122,13 +120,13 @@ def test_locations_are_reached(name: str, version: str) -> None:
 
 
 @every_version
-def test_what_cannot_be_reached_is_said_and_request_helps(version: str) -> None:
+def test_an_unreached_location_is_reported_and_request_helps(version: str) -> None:
     passing = "location / { if ($both = ab) { proxy_pass http://app; break; } return 404; }"
     text = f"{APP} server {{ set $both $http_a$http_b; {passing} }}"
-    found = outcome(text, version)
+    found = prove_last(text, version)
     assert found.measured is None
-    assert "requests reached it; the likeliest got status 404; say one with --request" in found.unreached
-    assert outcome(text, version, given=[parse("GET / A: a B: b")]).agrees
+    assert "requests reached it; the likeliest got status 404; pass one with --request" in found.unreached
+    assert prove_last(text, version, given=[parse("GET / A: a B: b")]).agrees
 
 
 @every_version
@@ -137,24 +135,24 @@ def test_locations_that_share_a_pool_are_proven_apart(version: str) -> None:
         f"{APP} server {{ location /good {{ proxy_pass http://app; {KEPT} }}"
         " location /bad { proxy_pass http://app; proxy_set_header Connection close; } }"
     )
-    found = proof(text, version)
-    assert [(o.measured and o.measured.connections) for o in found.outcomes] == [1, 9]
+    found = prove(text, version)
+    assert [(o.measured and o.measured.connections) for o in found.results] == [1, 9]
     assert found.is_sound
 
 
 @every_version
-def test_what_subrequests_do_is_told_apart(version: str) -> None:
-    """nginx does not read the body of an answer to auth_request, and so cannot keep its connection."""
+def test_subrequests_are_counted_apart(version: str) -> None:
+    """The body of a response to auth_request is not read by nginx, which cannot keep its connection."""
     text = (
         f"{APP} server {{ {KEPT} location / {{ auth_request /auth; proxy_pass http://app; }}"
         " location = /auth { internal; proxy_pass http://app; } }"
     )
-    whole, auth = (each.measured for each in proof(text, version).outcomes)
+    whole, auth = (each.measured for each in prove(text, version).results)
     assert whole is not None
     assert auth is not None
-    assert (whole.connections, whole.requests, whole.requests_beside) == (1, 9, 0)
-    assert (auth.answer, auth.requests) == ("reused", 9)
-    assert (auth.connections_beside, auth.requests_beside) == (9, 9)
+    assert (whole.connections, whole.requests, whole.other_requests) == (1, 9, 0)
+    assert (auth.verdict, auth.requests) == ("reused", 9)
+    assert (auth.other_connections, auth.other_requests) == (9, 9)
 
 
 # Clients
@@ -171,7 +169,7 @@ LISTENING = {
 @pytest.mark.parametrize("client", ["auto", "1.1", "2"])
 @pytest.mark.parametrize("listening", LISTENING)
 def test_the_verdict_holds_for_clients_of_either_version(
-    listening: str, client: Client, version: str
+    listening: str, client: ClientProtocol, version: str
 ) -> None:
     listens, is_http2 = LISTENING[listening]
     closed = "proxy_http_version 1.1; proxy_set_header Connection close;"
@@ -179,12 +177,12 @@ def test_the_verdict_holds_for_clients_of_either_version(
         f"{APP} server {{ {listens} location / {{ proxy_pass http://app; {KEPT} }}"
         f" location /rpc {{ grpc_pass app; }} location /short {{ proxy_pass http://app; {closed} }} }}"
     )
-    found = proof(text, version, client=client)
+    found = prove(text, version, client=client)
     assert found.is_sound
     wanted = {"auto": is_http2, "1.1": False, "2": True}[client]
-    assert [each.request and each.request.is_http2 for each in found.outcomes] == [wanted] * 3
-    assert [each.measured and each.measured.answer for each in found.outcomes] == [REUSED, REUSED, NOT]
-    assert [each.measured and set(each.measured.statuses) for each in found.outcomes] == [{200}] * 3
+    assert [each.request and each.request.is_http2 for each in found.results] == [wanted] * 3
+    assert [each.measured and each.measured.verdict for each in found.results] == [REUSED, REUSED, NOT]
+    assert [each.measured and set(each.measured.statuses) for each in found.results] == [{200}] * 3
 
 
 # What variables lead to
@@ -206,7 +204,7 @@ VARIABLE = {
 def test_variable_targets(name: str, version: str) -> None:
     found = together("variable", version)[name]
     assert found.measured is not None, found.unreached
-    assert found.measured.answer == VARIABLE[name][1]
+    assert found.measured.verdict == VARIABLE[name][1]
     assert found.predicted.answer in {"depends", VARIABLE[name][1]}
 
 
@@ -217,23 +215,23 @@ TABLES = {
 }
 
 
-# What nginx says
+# What nginx rejects
 
-REFUSED = {
+REJECTED = {
     "keepalive no_number": ("x:1", 'invalid value "no_number"'),
     "keepalive 4; fair": ("x:1", 'unknown directive "fair"'),
 }
 
 
 @every_version
-@pytest.mark.parametrize("lines", REFUSED)
-def test_what_nginx_refuses_is_quoted_with_the_users_line(lines: str, version: str) -> None:
-    place, words = REFUSED[lines]
-    found = proof(
+@pytest.mark.parametrize("lines", REJECTED)
+def test_a_rejection_is_quoted_with_the_users_line(lines: str, version: str) -> None:
+    place, message = REJECTED[lines]
+    found = prove(
         f"upstream app {{ server a; {lines}; }} server {{ location / {{ proxy_pass http://app; }} }}", version
     )
-    assert found.refusal is not None
-    assert (str(found.refusal.place), words in found.refusal.words) == (place, True)
+    assert found.rejection is not None
+    assert (str(found.rejection.place), message in found.rejection.message) == (place, True)
     assert not found.is_sound
 
 
@@ -241,25 +239,25 @@ def test_what_nginx_refuses_is_quoted_with_the_users_line(lines: str, version: s
 def test_what_this_nginx_does_not_know_is_left_out_where_that_changes_nothing(version: str) -> None:
     unknown = "secure_link_md5 x; random_unknown on; more_set_headers 'X: y'; add_header X $geoip_org;"
     text = f"{APP} server {{ {unknown} location / {{ slice 1m; userid on; proxy_pass http://app; {KEPT} }} }}"
-    found = proof(text, version)
+    found = prove(text, version)
     assert found.is_sound
     assert "random_unknown" in {change.what for change in found.changes}
     assert "$geoip_org" in {change.what for change in found.changes}
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("server { location / { proxy_pass http://a } }", "not terminated"),
         ("server { location / { proxy_pass http://{{ host }}; } }", "template"),
         ("upstream a { server b; } server { location / { proxy_pass http://a:80; } }", "may not have a port"),
     ],
 )
-def test_what_nobody_could_run_is_not_run(text: str, said: str) -> None:
-    found = proof(text, next(iter(here())))
-    assert found.refusal is not None
-    assert said in str(found.refusal)
-    assert all(each.measured is None for each in found.outcomes)
+def test_what_cannot_run_is_not_run(text: str, message: str) -> None:
+    found = prove(text, any_nginx().version)
+    assert found.rejection is not None
+    assert message in str(found.rejection)
+    assert all(each.measured is None for each in found.results)
 
 
 @pytest.mark.parametrize(
@@ -268,5 +266,5 @@ def test_what_nobody_could_run_is_not_run(text: str, said: str) -> None:
 )
 def test_what_no_request_may_hold_is_no_failure(condition: str) -> None:
     lines = f"if ({condition}) {{ proxy_pass http://app; break; }} return 404;"
-    found = outcome(f"{APP} server {{ location / {{ {lines} }} }}", next(iter(here())))
+    found = prove_last(f"{APP} server {{ location / {{ {lines} }} }}", any_nginx().version)
     assert found.measured is not None or "requests reached it" in found.unreached

@@ -1,4 +1,4 @@
-"""What is put into the scratch folder, and what never is."""
+"""Files that a testbed creates, and limits that it checks before anything starts."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, cast
 import pytest
 
 from bench.errors import LabError
-from bench.prove.changes import Ledger
-from bench.prove.inventory import scene
+from bench.prove.changes import ChangeLog
+from bench.prove.inventory import build_inventory
 from bench.prove.rewrite import ROOT
-from bench.prove.testbed import Setting, Stage, staged
+from bench.prove.testbed import NginxTestbed, ProofSettings, open_testbed
 from bench.subjects.programs import Program
-from prove.configurations import model
+from proving import model
 
 
 @pytest.mark.parametrize(
@@ -31,10 +31,11 @@ from prove.configurations import model
         ("/" + "a" * 300, []),
     ],
 )
-def test_files_lie_below_the_root_only(path: str, files: list[str], tmp_path: Path) -> None:
+def test_files_are_created_below_the_root_only(path: str, files: list[str], tmp_path: Path) -> None:
     (tmp_path / ROOT).mkdir()
-    stage = Stage(*cast(Any, [None] * 5), tmp_path, confined=False)
-    stage.furnish(path)
+    unused = cast(Any, None)
+    testbed = NginxTestbed(unused, unused, unused, unused, unused, tmp_path, is_confined=False)
+    testbed.create_files(path)
     found = sorted(
         str(each.relative_to(tmp_path / ROOT)) for each in (tmp_path / ROOT).rglob("*") if each.is_file()
     )
@@ -46,20 +47,24 @@ def test_more_locations_than_files_are_refused_before_anything_starts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("bench.experiment.fd_limits.raise_to", lambda most: most - 1)
-    found = scene(model("server { location / { proxy_pass http://a; } }"))
+    found = build_inventory(model("server { location / { proxy_pass http://a; } }"))
     program = Program("nginx", "/nowhere/nginx", "1.22.1")
-    with pytest.raises(LabError, match="open files"), staged(found, program, Setting("loopback"), Ledger()):
-        raise AssertionError("it was staged")
+    with (
+        pytest.raises(LabError, match="open files"),
+        open_testbed(found, program, ProofSettings("loopback"), ChangeLog()),
+    ):
+        raise AssertionError("it was opened")
 
 
 @pytest.mark.parametrize(
-    ("limit", "value", "said"), [("MOST_SITES", 1, "1 server {}"), ("MOST_ADDRESSES", 1, "1 ports")]
+    ("limit", "value", "message"),
+    [("MAX_SERVER_BLOCKS", 1, "1 server {}"), ("MAX_BACKEND_PORTS", 1, "1 ports")],
 )
-def test_what_is_beyond_the_ports_says_so(
-    limit: str, value: int, said: str, monkeypatch: pytest.MonkeyPatch
+def test_locations_beyond_the_limits_have_an_obstacle(
+    limit: str, value: int, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"bench.prove.inventory.{limit}", value)
-    first, second = scene(model("server { location / { proxy_pass http://a; } }" * 2)).spots
+    first, second = build_inventory(model("server { location / { proxy_pass http://a; } }" * 2)).locations
     assert first.obstacle is None
     assert second.obstacle is not None
-    assert said in second.obstacle
+    assert message in second.obstacle

@@ -1,4 +1,6 @@
-"""The live line: what it says, when it is drawn, and that it keeps silent where nobody looks."""
+"""The live line: what it says, when it is drawn, and that it stays silent where no terminal is."""
+
+from __future__ import annotations
 
 import io
 from pathlib import Path
@@ -6,37 +8,37 @@ from pathlib import Path
 import pytest
 
 from bench.load.generator import Second
-from bench.observe.host import HostSample
+from bench.observe.host_observer import HostSample
 from bench.plan.run_plan import Mode
-from bench.report.live import LiveLine, NoLine, watch
+from bench.report.live import LiveLine, SilentLine, show_live
 
 
 class Screen:
     """A clock that is set by hand, and the lines that were drawn."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.now_s = 100.0
-        self.lines = []
-        self.live = LiveLine(lambda line, now_s: self.lines.append(line.text(now_s)), lambda: self.now_s)
+        self.lines: list[str] = []
+        self.live = LiveLine(lambda state, now_s: self.lines.append(state.format(now_s)), lambda: self.now_s)
         self.live.started(Path("results/x"), 6)
         self.live.trial(2, Mode.SHORT, 1.0, 6.0)
 
 
 @pytest.fixture
-def screen():
+def screen() -> Screen:
     return Screen()
 
 
-def second(requests, length_s):
+def second(requests: int, length_s: float) -> Second:
     end_ns = round(length_s * 1e9)
     return Second(0, 0, end_ns, True, (), requests, {}, 0, 0, 0, 0, {}, {}, {})
 
 
-def sample(host, time_wait, ports_used=None):
+def sample(host: str, time_wait: int | None, ports_used: int | None = None) -> HostSample:
     return HostSample(0, host, time_wait=time_wait, ports_used=ports_used)
 
 
-def test_a_trial_is_told_from_set_up_to_drain(screen):
+def test_a_trial_is_told_from_set_up_to_drain(screen: Screen) -> None:
     screen.live.phase("warm-up")
     screen.now_s += 2.6
     screen.live.phase("window")
@@ -52,7 +54,9 @@ def test_a_trial_is_told_from_set_up_to_drain(screen):
     ]
 
 
-def test_the_host_with_the_most_sockets_in_time_wait_is_named_and_the_ports_are_a_share(screen):
+def test_the_host_with_the_most_sockets_in_time_wait_is_named_and_the_ports_are_a_share(
+    screen: Screen,
+) -> None:
     screen.live.sample(sample("client", 3), 28_232)
     screen.live.sample(sample("backend", None), 28_232)
     screen.now_s += 1
@@ -62,7 +66,7 @@ def test_the_host_with_the_most_sockets_in_time_wait_is_named_and_the_ports_are_
     assert outlook == "ports used 51 %, past half: connect() slows down"
 
 
-def ports_taken(screen, *used, tuples=28_232):
+def ports_taken(screen: Screen, *used: int, tuples: int = 28_232) -> str:
     """What stands below the line once the ports in use were these, a second apart."""
     for count in used:
         screen.now_s += 1
@@ -85,30 +89,32 @@ def ports_taken(screen, *used, tuples=28_232):
         ((28_000, 28_232), "ports used 100 %: connect() fails"),
     ],
 )
-def test_the_outlook_says_how_long_the_ports_last(screen, used, outlook):
+def test_the_outlook_says_how_long_the_ports_last(
+    screen: Screen, used: tuple[int, ...], outlook: str
+) -> None:
     """A port comes back after a minute: what would last longer never ends."""
     assert ports_taken(screen, *used) == outlook
 
 
-def test_both_lines_fit_on_a_terminal(screen):
+def test_both_lines_fit_on_a_terminal(screen: Screen) -> None:
     screen.live.phase("window")
     screen.live.second(second(119_870, 1.0))
     ports_taken(screen, 14_600, 15_000)
     assert max(map(len, screen.lines[-1].splitlines())) <= 80
 
 
-def test_the_outlook_follows_the_rate_of_late(screen):
+def test_the_outlook_follows_the_rate_of_late(screen: Screen) -> None:
     ports_taken(screen, 0, *range(1_000, 11_000, 1_000))
     assert ports_taken(screen, *[10_010] * 11) == "ports used 35 %"
 
 
-def test_the_outlook_of_a_new_trial_starts_from_nothing(screen):
+def test_the_outlook_of_a_new_trial_starts_from_nothing(screen: Screen) -> None:
     ports_taken(screen, 0, 20_000)
     screen.live.trial(3, Mode.SHORT, 1.0, 6.0)
     assert ports_taken(screen, 64) == "ports used 0 %"
 
 
-def test_samples_redraw_four_times_a_second_at_the_most(screen):
+def test_samples_redraw_four_times_a_second_at_the_most(screen: Screen) -> None:
     drawn = len(screen.lines)
     for _ in range(40):  # four seconds at 10 Hz
         screen.now_s += 0.1
@@ -116,7 +122,7 @@ def test_samples_redraw_four_times_a_second_at_the_most(screen):
     assert 12 <= len(screen.lines) - drawn <= 16
 
 
-def test_a_new_trial_starts_from_nothing(screen):
+def test_a_new_trial_starts_from_nothing(screen: Screen) -> None:
     screen.live.second(second(1000, 1.0))
     screen.live.sample(sample("proxy", 14_203, 14_267), 28_232)
     screen.live.trial(3, Mode.KEEPALIVE, 1.0, 6.0)
@@ -124,14 +130,14 @@ def test_a_new_trial_starts_from_nothing(screen):
 
 
 class Terminal(io.StringIO):
-    def isatty(self):
+    def isatty(self) -> bool:
         return True
 
 
 @pytest.mark.parametrize(("stream", "silent"), [(io.StringIO(), False), (Terminal(), True)])
-def test_nothing_is_written_where_nobody_looks(stream, silent):
-    with watch(stream, silent) as shown:
-        assert isinstance(shown, NoLine)
+def test_nothing_is_written_where_nobody_looks(stream: io.StringIO, silent: bool) -> None:
+    with show_live(stream, silent) as shown:
+        assert isinstance(shown, SilentLine)
         shown.started(Path("results/x"), 1)
         shown.trial(1, Mode.SHORT, 1.0, 1.0)
         shown.phase("window")
@@ -140,11 +146,11 @@ def test_nothing_is_written_where_nobody_looks(stream, silent):
     assert stream.getvalue() == ""
 
 
-def test_a_terminal_gets_the_line_and_is_left_clean(monkeypatch):
+def test_a_terminal_gets_the_line_and_is_left_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     stream = Terminal()
-    with watch(stream) as shown:
+    with show_live(stream) as shown:
         shown.started(Path("results/x"), 1)
         shown.trial(1, Mode.SHORT, 1.0, 1.0)
         shown.sample(sample("proxy", 9, 20_000), 28_232)

@@ -4,36 +4,36 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.prove.accepting import Refusal
-from bench.prove.changes import Ledger
-from bench.prove.inventory import scene
-from bench.prove.load_test import Cost, LoadWindow, Side
-from bench.prove.proof import Measured, Outcome, Proof, Witnesses
+from bench.prove.changes import ChangeLog, Rejection
+from bench.prove.load_test import ConfigSide, Cost, LoadWindow
+from bench.prove.proof import ConnectionWitnesses, LocationResult, Measurement, Proof
 from bench.prove.requests import Request
-from bench.report.config import cost as cost_report
+from bench.report.config import load_test as load_report
 from bench.report.config import proof as report
 from nginx.tree import Place
 from nginx.verdict import Verdict
-from prove.configurations import model
+from proving import last_location
 
-SPOT = scene(model("server { location /a { proxy_pass http://b; } }")).spots[0]
+LOCATION = last_location("server { location /a { proxy_pass http://b; } }")
 VERDICT = Verdict("not reused", "nginx", None, "1.1", (), "because")
-MEASURED = Measured(9, 9, 0, 0, 9, 0, {200: 8, 502: 1}, closed=9)
-OUTCOME = Outcome(SPOT, VERDICT, Request("GET", "/a", "x.example"), "", MEASURED)
+MEASURED = Measurement(9, 9, 0, 0, 9, 0, {200: 8, 502: 1}, closed=9)
+RESULT = LocationResult(LOCATION, VERDICT, Request("GET", "/a", "x.example"), "", MEASURED)
 
 
 def proof() -> Proof:
-    ledger = Ledger()
-    ledger.replaced("listen", "an address of the lab", Place("x", 3))
-    ledger.replaced("listen", "an address of the lab", Place("x", 7))
-    ledger.left_out("limit_req", "requests would be held back", Place("x", 8))
-    found = Proof("/usr/sbin/nginx", "1.22.1", "namespaces", outcomes=[OUTCOME], witnesses=Witnesses(9, 9))
-    found.changes = ledger.changes
+    log = ChangeLog()
+    log.record("replaced", "listen", "an address of the lab", Place("x", 3))
+    log.record("replaced", "listen", "an address of the lab", Place("x", 7))
+    log.record("left out", "limit_req", "requests would be held back", Place("x", 8))
+    found = Proof(
+        "/usr/sbin/nginx", "1.22.1", "namespaces", results=[RESULT], witnesses=ConnectionWitnesses(9, 9)
+    )
+    found.changes = log.changes
     return found
 
 
 def test_a_proof() -> None:
-    assert report.proofs([proof()], "linger:5ms") == (
+    assert report.format_proofs([proof()], "linger:5ms") == (
         "nginx 1.22.1 (/usr/sbin/nginx)\n"
         "lab: namespaces; backends that are told to close do so after 5 ms\n"
         "\n"
@@ -41,9 +41,9 @@ def test_a_proof() -> None:
         "      predicted  not reused; nginx closes first\n"
         "      measured   not reused; 9 connections for 9 requests; TIME_WAIT 9 at nginx, 0 at the backend;\n"
         "                 status 502 1 times\n"
-        "      by         GET http://x.example/a\n"
+        "      request    GET http://x.example/a\n"
         "\n"
-        "To run it without harm:\n"
+        "Changed to run it safely:\n"
         "  replaced: listen (lines 3, 7): an address of the lab\n"
         "  left out: limit_req (line 8): requests would be held back\n"
         "\n"
@@ -55,43 +55,43 @@ def test_a_proof() -> None:
 
 def test_what_is_wrong_is_loud() -> None:
     found = proof()
-    found.outcomes = [replace(OUTCOME, predicted=replace(VERDICT, answer="reused", closes_first=None))]
-    found.witnesses = Witnesses(9, 8)
-    text = report.proofs([found], "never")
+    found.results = [replace(RESULT, predicted=replace(VERDICT, answer="reused", closes_first=None))]
+    found.witnesses = ConnectionWitnesses(9, 8)
+    text = report.format_proofs([found], "never")
     assert "      DISAGREE   check says reused, traffic says not reused: a bug of bench, please" in text
     assert "check and traffic DISAGREE on 1; WITNESSES DISAGREE: the" in text
 
 
 def test_what_was_not_proven_says_why() -> None:
-    refused = replace(proof(), refusal=Refusal('invalid value "x"', Place("x", 5)), changes=())
-    text = report.proofs([refused], "at-once")
-    assert '  REFUSED x:5: invalid value "x"\n' in text
+    rejected = replace(proof(), rejection=Rejection('invalid value "x"', Place("x", 5)), changes=())
+    text = report.format_proofs([rejected], "at-once")
+    assert '  REJECTED x:5: invalid value "x"\n' in text
     assert text.endswith('nginx 1.22.1: not proven, x:5: invalid value "x"\n')
-    unreached = replace(OUTCOME, request=None, measured=None, unreached="nobody came")
-    text = report.proofs([replace(proof(), outcomes=[unreached])], "at-once")
-    assert "      measured   nothing: nobody came\n" in text
+    unreached = replace(RESULT, request=None, measured=None, unreached="no request")
+    text = report.format_proofs([replace(proof(), results=[unreached])], "at-once")
+    assert "      measured   nothing: no request\n" in text
     assert "nginx 1.22.1: nothing was proven (0 of 1 location)\n" in text
 
 
 def test_a_verdict_that_depends_says_on_what() -> None:
     depends = Verdict("depends", None, None, "1.1", (), "depends on the host in $arg_b")
-    text = report.proofs([replace(proof(), outcomes=[replace(OUTCOME, predicted=depends)])], "at-once")
+    text = report.format_proofs([replace(proof(), results=[replace(RESULT, predicted=depends)])], "at-once")
     assert "      predicted  depends on the host in $arg_b\n" in text
 
 
-def window(side: Side, rate: float, cpu: float, opened: float) -> LoadWindow:
+def window(side: ConfigSide, rate: float, cpu: float, opened: float) -> LoadWindow:
     return LoadWindow(side, rate, 2.5, cpu, opened, 1000, 0, 0)
 
 
 def test_a_cost() -> None:
-    found = Cost("1.22.1", SPOT, OUTCOME.request)
+    found = Cost("1.22.1", LOCATION, RESULT.request)
     found.windows = [
         window("as it is", 4000, 160, 1),
         window("repaired", 20_000, 40, 0.001),
         window("repaired", 22_000, 38, 0.001),
         window("as it is", 4400, 150, 1),
     ]
-    text = cost_report.costs([found])
+    text = load_report.format_costs([found])
     assert text.startswith("load, nginx 1.22.1: location /a -> http://b (x:1), 32 clients, medians of 2\n")
     assert "  requests/s                       4,200        21,000\n" in text
     assert "  connections per request              1        0.0010\n" in text
@@ -102,4 +102,6 @@ def test_a_cost() -> None:
 
 
 def test_a_cost_that_was_not_measured() -> None:
-    assert cost_report.costs([Cost("1.31.3", missing="no reason")]) == "load, nginx 1.31.3: no reason\n"
+    assert (
+        load_report.format_costs([Cost("1.31.3", missing="no reason")]) == "load, nginx 1.31.3: no reason\n"
+    )

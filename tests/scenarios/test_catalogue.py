@@ -31,7 +31,7 @@ def test_its_default_plan_and_its_brief_form_are_plans(scenario: Scenario) -> No
 
 def test_it_compares_at_least_two_ways_each_told_in_words(scenario: Scenario) -> None:
     assert len({variant.name for variant in scenario.variants}) == len(scenario.variants) >= 2
-    assert all(variant.said for variant in scenario.variants)
+    assert all(variant.summary for variant in scenario.variants)
     assert scenario.claim.endswith(".")
 
 

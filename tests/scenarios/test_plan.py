@@ -12,7 +12,7 @@ from bench.experiment import scenario_run as runs
 from bench.experiment.definition import LabRequest, Need, Variant
 from bench.experiment.proxy_setup import ProxySetup
 from bench.plan import scenario_plan as plans
-from bench.subjects.subject import Carries
+from bench.subjects.subject import Traffic
 from scenarios.made_up import SCENARIO, TeaSettings
 
 
@@ -46,7 +46,7 @@ def test_settings_are_laid_over_the_defaults_as_their_own_type() -> None:
         ({"settings": {"milk": 1}}, "unknown key settings.milk; known here: cups, steep_s, sugar"),
         ({"settings": {"cups": "many"}}, "settings.cups = 'many' is not a whole number"),
         ({"settings": {"cups": 0}}, "settings.cups = 0 must be above 0"),
-        ({"settings": {"steep_s": float("inf")}}, "settings.steep_s = inf must be above 0"),
+        ({"settings": {"steep_s": float("inf")}}, "settings.steep_s = inf is not a finite number"),
     ],
 )
 def test_what_makes_no_sense_is_named(values: dict[str, Any], says: str) -> None:
@@ -75,14 +75,14 @@ def test_a_case_that_cannot_be_measured_is_refused_with_the_reason() -> None:
     ]
 
 
-QUIC = Carries(client_http="3")
+QUIC = Traffic(client_http="3")
 
 
 def test_what_a_proxy_cannot_do_is_refused_before_anything_starts() -> None:
     asking = replace(
         SCENARIO,
         proxy_setup=lambda case, settings: ProxySetup(
-            3, carries=QUIC if case.variant == "bag" else Carries()
+            3, traffic=QUIC if case.variant == "bag" else Traffic()
         ),
         lab_request=lambda case, settings: LabRequest(
             proxy_addresses=2 if case.variant == "loose-leaf" else 1

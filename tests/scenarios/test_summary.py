@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench.analysis.cases import Spread, Summary, figure
+from bench.analysis.cases import Spread, Summary
+from bench.analysis.metrics import figure
 from bench.report.scenario import text as report
 from bench.runs.record import Refused, ScenarioRun, TrialWarning
 from scenarios.made_up import SCENARIO, trial
@@ -46,7 +47,7 @@ def test_a_figure_is_found_by_its_keys_and_is_a_number() -> None:
 
 
 def test_the_text_holds_table_refusals_warnings_and_the_sentence() -> None:
-    said = report.result(SCENARIO, RUN)
+    said = report.format_run(SCENARIO, RUN)
     assert "bag (3 trials)   300 (100 to 400)" in said
     assert "- loose-leaf on nginx: has no kettle\n" in said
     assert "! trial 1, 2, 4, 3, 9: made up" in said
@@ -60,7 +61,7 @@ def test_warnings_that_differ_in_their_figures_only_are_told_once() -> None:
     warnings = [TrialWarning("late", f"{count} were late", "be quicker") for count in (3, 3, 5)]
     warnings.append(TrialWarning("late", "7 were late", "be quicker", voids=True))
     trials = tuple(trial(at, "bag", warnings=(each,)) for at, each in enumerate(warnings, 1))
-    assert report.warnings(ScenarioRun(RUN.plan, {}, RUN.started, trials=trials)) == [
+    assert report.summarize_warnings(ScenarioRun(RUN.plan, {}, RUN.started, trials=trials)) == [
         "trial 1, 2 (likewise 3): 3 were late; be quicker",
         "trial 4: 7 were late; be quicker (invalid)",
     ]
@@ -72,9 +73,9 @@ def test_what_shares_a_reason_is_refused_in_one_line() -> None:
     ]
     told = (*refused, Refused("a", "c", "no"))
     run = ScenarioRun({"scenario": "tea", "variants": ["a", "b"]}, {}, RUN.started, refused=told)
-    assert report.refusals(run) == ["every way on nginx, caddy: has no kettle", "a on c: no"]
+    assert report.summarize_refusals(run) == ["every way on nginx, caddy: has no kettle", "a on c: no"]
 
 
 def test_a_run_without_a_whole_trial_claims_nothing() -> None:
     cut = ScenarioRun(RUN.plan, {}, RUN.started, trials=(trial(1, "bag", interrupted=True),))
-    assert report.sentence(SCENARIO, cut) == "Nothing was measured to the end."
+    assert report.summarize(SCENARIO, cut) == "Nothing was measured to the end."

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.observe.host import HostSample
+from bench.observe.host_observer import HostSample
 from bench.scenarios import catalogue
 from bench.scenarios.registry.settings import RegistrySettings
 from scenarios import empty
@@ -14,7 +14,8 @@ from scenarios import empty
 BROKER = {"published": 9, "delivered": 8, "pulls": 9, "empty": 1, "lost": 0, "doubled": 0, "failed": 0,
           "delay_us": []}  # fmt: skip
 REGISTRY = {"beats": 100, "late": 0, "polls": 4, "changes": 2, "unseen": 0, "reconnects": 0, "false_dead": 0,
-            "errors": {}, "beat_us": [], "newcomer_seen_us": [], "death_known_us": [], "death_seen_us": []}  # fmt: skip
+            "errors": {}, "beat_us": [], "newcomer_seen_us": [], "death_known_us": [],
+            "death_seen_us": []}  # fmt: skip
 RPC = {"done": 100, "failed": 0, "small_us": [], "outlier_us": []}
 HTTP2 = {"requests": 100, "failed": 0, "connections": 2, "sent": 4000, "overhead": 500}
 

@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 
 from bench.subjects import caddy, envoy, haproxy, nghttpx, nginx
-from bench.subjects.configured import Configured
+from bench.subjects.configured_proxy import ConfiguredProxy
 from bench.subjects.programs import Program
-from bench.subjects.subject import Asked, CannotDo, Carries, Certificate, UpstreamTls
+from bench.subjects.subject import Certificate, SubjectConfig, Traffic, Unsupported, UpstreamTls
 from nginx import render, versions
-from subjects.asked import LISTEN, UPSTREAM, asked
+from subjects.configs import LISTEN, UPSTREAM, asked
 
 GOLDEN = Path(__file__).parent / "golden"
 TWICE = {"upstreams": [UPSTREAM, "10.87.3.2:9000"]}
-LASTING = Carries(upgrade=True, streams=True)
-BOTH_HOPS = Carries(client_http="2", http2_upstream=True)
-QUIC = Carries(client_http="3", certificate=Certificate(chain="(a certificate)", key="(its key)"))
+LASTING = Traffic(upgrade=True, streams=True)
+BOTH_HOPS = Traffic(client_http="2", http2_upstream=True)
+QUIC = Traffic(client_http="3", certificate=Certificate(chain="(a certificate)", key="(its key)"))
 TLS_NEW, TLS_RESUMED = UpstreamTls("1.3", resumes=False), UpstreamTls("1.3", resumes=True)
 SOURCES = {"sources": ["10.87.2.1", "10.87.2.2", "10.87.2.3"]}
 
@@ -29,7 +29,7 @@ SOURCES = {"sources": ["10.87.2.1", "10.87.2.2", "10.87.2.3"]}
 def nginx_conf(version: str) -> Any:
     """Return the renderer for one version, with what depends on this machine and its user left out."""
 
-    def conf(each: Asked, listen: str) -> str:
+    def conf(each: SubjectConfig, listen: str) -> str:
         text = render.conf(nginx.settings(each, listen, versions.parse(version)))
         return "".join(
             line for line in text.splitlines(keepends=True) if not line.startswith(("user", "worker_rlimit"))
@@ -73,41 +73,41 @@ RENDERERS = {
         ("caddy", "caddy-short", asked("short")),
         ("caddy", "caddy-short-backend", asked("short", "backend")),
         ("caddy", "caddy-keepalive", asked(pool_max=8, pool_idle_timeout_s=1.5, **TWICE)),
-        ("nginx-1.22", "nginx-lasting.conf", asked(carries=LASTING)),
-        ("haproxy", "haproxy-lasting.cfg", asked(carries=LASTING)),
-        ("envoy", "envoy-lasting.json", asked(carries=LASTING)),
-        ("caddy", "caddy-lasting", asked(carries=LASTING)),
-        ("nginx-1.31", "nginx-1.31-http2.conf", asked(carries=BOTH_HOPS)),
+        ("nginx-1.22", "nginx-lasting.conf", asked(traffic=LASTING)),
+        ("haproxy", "haproxy-lasting.cfg", asked(traffic=LASTING)),
+        ("envoy", "envoy-lasting.json", asked(traffic=LASTING)),
+        ("caddy", "caddy-lasting", asked(traffic=LASTING)),
+        ("nginx-1.31", "nginx-1.31-http2.conf", asked(traffic=BOTH_HOPS)),
         (
             "nginx-1.31",
             "nginx-1.31-tls-resumed.conf",
-            asked(carries=Carries(upstream_tls=UpstreamTls("1.3", True))),
+            asked(traffic=Traffic(upstream_tls=UpstreamTls("1.3", True))),
         ),
         (
             "nginx-1.31",
             "nginx-1.31-tls-new.conf",
-            asked("short", carries=Carries(upstream_tls=UpstreamTls("1.2", False))),
+            asked("short", traffic=Traffic(upstream_tls=UpstreamTls("1.2", False))),
         ),
-        ("haproxy", "haproxy-tls-new.cfg", asked("short", carries=Carries(upstream_tls=TLS_NEW))),
-        ("envoy", "envoy-tls-new.json", asked("short", carries=Carries(upstream_tls=TLS_NEW))),
-        ("caddy", "caddy-tls-new", asked("short", carries=Carries(upstream_tls=TLS_NEW))),
-        ("haproxy", "haproxy-tcp.cfg", asked(carries=Carries(passthrough=True))),
-        ("envoy", "envoy-tcp.json", asked(carries=Carries(passthrough=True), **SOURCES)),
-        ("haproxy", "haproxy-http2.cfg", asked(carries=BOTH_HOPS)),
-        ("envoy", "envoy-http2.json", asked(carries=BOTH_HOPS)),
-        ("envoy", "envoy-http3.json", asked(carries=QUIC)),
-        ("caddy", "caddy-http2", asked(carries=BOTH_HOPS)),
-        ("caddy", "caddy-http3", asked(carries=QUIC)),
+        ("haproxy", "haproxy-tls-new.cfg", asked("short", traffic=Traffic(upstream_tls=TLS_NEW))),
+        ("envoy", "envoy-tls-new.json", asked("short", traffic=Traffic(upstream_tls=TLS_NEW))),
+        ("caddy", "caddy-tls-new", asked("short", traffic=Traffic(upstream_tls=TLS_NEW))),
+        ("haproxy", "haproxy-tcp.cfg", asked(traffic=Traffic(passthrough=True))),
+        ("envoy", "envoy-tcp.json", asked(traffic=Traffic(passthrough=True), **SOURCES)),
+        ("haproxy", "haproxy-http2.cfg", asked(traffic=BOTH_HOPS)),
+        ("envoy", "envoy-http2.json", asked(traffic=BOTH_HOPS)),
+        ("envoy", "envoy-http3.json", asked(traffic=QUIC)),
+        ("caddy", "caddy-http2", asked(traffic=BOTH_HOPS)),
+        ("caddy", "caddy-http3", asked(traffic=QUIC)),
         ("nghttpx", "nghttpx-keepalive.conf", asked(workers=2, pool_idle_timeout_s=1.5, **TWICE)),
-        ("nghttpx", "nghttpx-http2.conf", asked(carries=BOTH_HOPS)),
-        ("nghttpx", "nghttpx-lasting.conf", asked(carries=LASTING)),
+        ("nghttpx", "nghttpx-http2.conf", asked(traffic=BOTH_HOPS)),
+        ("nghttpx", "nghttpx-lasting.conf", asked(traffic=LASTING)),
     ],
 )
-def test_a_subject_is_told_this(name: str, golden: str, wanted: Asked) -> None:
+def test_a_subject_is_told_this(name: str, golden: str, wanted: SubjectConfig) -> None:
     assert RENDERERS[name](wanted, LISTEN) == (GOLDEN / golden).read_text(encoding="utf-8")
 
 
-def at(version: str, adapter: Configured) -> tuple[Configured, Program]:
+def at(version: str, adapter: ConfiguredProxy) -> tuple[ConfiguredProxy, Program]:
     """Return an adapter, and a program of a version that need not be here."""
     return adapter, Program(adapter.name, f"/{adapter.name}", version)
 
@@ -130,20 +130,20 @@ ADAPTERS = {
         ("nginx-1.14", asked(requests_per_connection=8), "requests_per_connection: nginx 1.14.2 does not"),
         (
             "nginx-1.22",
-            asked(upstream_http="1.0", carries=LASTING),
+            asked(upstream_http="1.0", traffic=LASTING),
             "nginx cannot pass an Upgrade on",
         ),
         ("haproxy", asked(requests_per_connection=8), "requests_per_connection: haproxy does not bound it"),
         ("haproxy", asked(upstream_http="1.0"), "haproxy sends 1.1 only"),
-        ("nginx-1.31", asked(carries=Carries(client_http="3")), "nginx speaks no HTTP/3 with clients"),
-        ("haproxy", asked(carries=Carries(client_http="3")), "haproxy speaks no HTTP/3 with clients"),
+        ("nginx-1.31", asked(traffic=Traffic(client_http="3")), "nginx speaks no HTTP/3 with clients"),
+        ("haproxy", asked(traffic=Traffic(client_http="3")), "haproxy speaks no HTTP/3 with clients"),
         ("envoy", asked(pool_idle=8), "subject.pool_idle: envoy keeps every connection"),
         ("envoy", asked(upstream_http="1.0"), "envoy sends 1.1 only"),
         ("caddy", asked(requests_per_connection=8), "requests_per_connection: caddy does not bound it"),
         ("caddy", asked(upstream_http="1.0"), "caddy sends 1.1 only"),
-        ("caddy", asked("short", carries=Carries(upstream_tls=TLS_RESUMED)), "caddy resumes no TLS session"),
-        ("caddy", asked(carries=Carries(passthrough=True)), "is not told here how to pass TCP"),
-        ("nghttpx", asked(carries=Carries(upstream_tls=TLS_NEW)), "is not told here how to speak TLS"),
+        ("caddy", asked("short", traffic=Traffic(upstream_tls=TLS_RESUMED)), "caddy resumes no TLS session"),
+        ("caddy", asked(traffic=Traffic(passthrough=True)), "is not told here how to pass TCP"),
+        ("nghttpx", asked(traffic=Traffic(upstream_tls=TLS_NEW)), "is not told here how to speak TLS"),
         ("nghttpx", asked("short"), "nghttpx has no way to close an upstream connection"),
         ("nghttpx", asked(requests_per_connection=8), "requests_per_connection: nghttpx does not bound it"),
         ("nghttpx", asked(pool_idle=8), "subject.pool_idle: nghttpx keeps every connection"),
@@ -154,19 +154,19 @@ ADAPTERS = {
             asked(**SOURCES),
             "proxy_addresses: nghttpx opens all connections from one address",
         ),
-        ("nghttpx", asked(carries=Carries(client_http="3")), "nghttpx speaks no HTTP/3 with clients"),
+        ("nghttpx", asked(traffic=Traffic(client_http="3")), "nghttpx speaks no HTTP/3 with clients"),
         ("caddy", asked(**SOURCES), "proxy_addresses: caddy opens all connections from one address"),
     ],
 )
-def test_what_a_subject_cannot_do_is_refused_in_one_line(name: str, wanted: Asked, said: str) -> None:
+def test_what_a_subject_cannot_do_is_refused_in_one_line(name: str, wanted: SubjectConfig, said: str) -> None:
     adapter, program = ADAPTERS[name]
-    with pytest.raises(CannotDo, match=said) as refused:
+    with pytest.raises(Unsupported, match=said) as refused:
         _judge(adapter, program, wanted)
     assert "\n" not in str(refused.value)
     assert refused.value.remedy
 
 
-def _judge(adapter: Configured, program: Program, wanted: Asked) -> None:
+def _judge(adapter: ConfiguredProxy, program: Program, wanted: SubjectConfig) -> None:
     adapter.refuse(wanted)
     adapter.refuse_version(program, wanted)
 
@@ -183,7 +183,7 @@ def test_a_pool_that_was_asked_for_is_not_made_larger() -> None:
         ({}, "max_conns_per_host 64"),
         ({"pool_max": 100}, "max_conns_per_host 100"),
         ({"pool_idle": 8}, None),
-        ({"carries": LASTING}, None),
+        ({"traffic": LASTING}, None),
         ({"mode": "short"}, None),
     ],
 )

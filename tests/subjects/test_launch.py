@@ -16,9 +16,9 @@ import needs
 from bench.errors import LabError, RoleError
 from bench.lab import Host, open_lab
 from bench.subjects import envoy, haproxy, programs
-from bench.subjects.launch import Recipe, launch, listen_address
+from bench.subjects.launch import LaunchSpec, launch, listen_address
 from bench.subjects.programs import Program
-from bench.subjects.subject import Counted
+from bench.subjects.subject import SubjectCounts
 
 LISTENS = """
 import pathlib, signal, socket, sys, time
@@ -55,11 +55,11 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     assert list(scratch.iterdir()) == []
 
 
-def recipe(listen: str, check: str, run: str, folder: Path) -> Recipe:
+def recipe(listen: str, check: str, run: str, folder: Path) -> LaunchSpec:
     """Return a proxy that is a shell: `check` and `run` are what it does."""
     program = Program("nginx", "/bin/sh", "1.0.0")
     (folder / "listens.py").write_text(LISTENS, encoding="utf-8")
-    return Recipe(program, listen, {"conf": "in {folder}"}, ("-c", check), ("-c", run))
+    return LaunchSpec(program, listen, {"conf": "in {folder}"}, ("-c", check), ("-c", run))
 
 
 def listening(listen: str, folder: Path) -> str:
@@ -83,12 +83,14 @@ def test_it_is_ready_when_it_listens(host: Host, tmp_path: Path) -> None:
 def test_it_is_told_to_read_its_configuration_anew(host: Host, tmp_path: Path) -> None:
     listen = listen_address(host)
     known = recipe(listen, "true", listening(listen, tmp_path), tmp_path)
-    running = launch(host, None, replace(known, reload=signal.SIGHUP, count=lambda folder: Counted(opened=7)))
-    assert running.count() == Counted(opened=7)
+    running = launch(
+        host, None, replace(known, reload=signal.SIGHUP, count=lambda folder: SubjectCounts(opened=7))
+    )
+    assert running.count() == SubjectCounts(opened=7)
     running.reload()
     while not (tmp_path / "told").exists():
         """Until it has taken the signal."""
-    assert running.count() == Counted(), "what it counted before is gone"
+    assert running.count() == SubjectCounts(), "what it counted before is gone"
     running.stop()
     running = launch(host, None, known)
     with pytest.raises(RoleError, match="no signal makes it read its configuration anew"):
@@ -161,6 +163,6 @@ def test_a_program_says_itself_what_is_wrong(name: str, said: str, host: Host, t
     needs.need(name)
     program = programs.find(name)
     file, text, check = REFUSED[name]
-    bad = Recipe(program, listen_address(host), {file: text}, check, ())
+    bad = LaunchSpec(program, listen_address(host), {file: text}, check, ())
     with pytest.raises(RoleError, match=f"{name}: its own check refuses.*{said}"):
         launch(host, None, bad)

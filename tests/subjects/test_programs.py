@@ -40,7 +40,7 @@ def test_the_system_comes_before_the_wheel(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PATH", str(tmp_path))
     assert programs.find("nginx").path == str(path)
     assert programs.find("nginx", "system").version == "1.2.3"
-    assert programs.found("nginx")[0].version == "1.2.3"
+    assert programs.find_all("nginx")[0].version == "1.2.3"
 
 
 @pytest.mark.parametrize(

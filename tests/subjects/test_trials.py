@@ -93,7 +93,7 @@ def test_exhausted_ports_are_errors_and_the_witnesses_still_agree(subject: str, 
 @needs.in_namespaces
 @pytest.mark.parametrize("subject", needs.subjects("nginx@system", "haproxy", "envoy"))
 def test_workers_and_destinations_and_sources(subject: str, tmp_path: Path) -> None:
-    many = ("--backends", "2", "--proxy-addresses", "2", "--proxy-workers", "2")
+    many = ("--backend-addresses", "2", "--proxy-addresses", "2", "--subject-workers", "2")
     short, keepalive = trials(*BRIEF, *many, "--subject", subject, root=tmp_path)
     for trial in (short, keepalive):
         assert len({count for count in trial["upstream"]["witnesses"].values() if count is not None}) == 1

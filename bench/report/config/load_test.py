@@ -1,4 +1,4 @@
-"""What configurations cost beside their repaired selves, as plain text: a small table and one sentence."""
+"""Format load tests of configurations as plain text: a small table and one sentence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from bench.prove.load_test import CONNECTIONS, SIDES, Cost
-from bench.report.figures import number
+from bench.report.text_table import format_number
 
 _ROWS = (
     ("requests/s", "requests_per_s"),
@@ -21,18 +21,17 @@ _WIDTH = 14
 _PROSE_WIDTH = 98
 
 
-def costs(found: Sequence[Cost]) -> str:
-    """Returns a table for each nginx, medians over its windows, and what it comes to."""
-    return "\n".join("\n".join(_cost(each)) for each in found) + "\n"
+def format_costs(found: Sequence[Cost]) -> str:
+    """Return a table of medians for each nginx, and its summary."""
+    return "\n".join("\n".join(_format_cost(each)) for each in found) + "\n"
 
 
-def _cost(found: Cost) -> list[str]:
-    if found.spot is None:
+def _format_cost(found: Cost) -> list[str]:
+    if found.location is None:
         return [f"load, nginx {found.version}: {found.missing}"]
-    location = found.spot.location
-    title = (
-        f"load, nginx {found.version}: {location.context} -> {location.target} ({location.directive.place})"
-    )
+    passing = found.location.pass_location
+    place = f"{passing.context} -> {passing.target} ({passing.directive.place})"
+    title = f"load, nginx {found.version}: {place}"
     if found.missing:
         return [f"{title}: {found.missing}"]
     lines = [
@@ -41,24 +40,27 @@ def _cost(found: Cost) -> list[str]:
     ]
     for name, figure in _ROWS:
         values = [found.median(side, figure) for side in SIDES]
-        lines.append(f"  {name:<24}" + "".join(f"{_shown(value):>{_WIDTH}}" for value in values))
-    return [*lines, *textwrap.wrap(_sentence(found), _PROSE_WIDTH)]
+        lines.append(f"  {name:<24}" + "".join(f"{_format_value(value):>{_WIDTH}}" for value in values))
+    return [*lines, *textwrap.wrap(_summarize(found), _PROSE_WIDTH)]
 
 
-def _shown(value: float | None) -> str:
+def _format_value(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:.4f}" if 0 < value < 0.1 else number(value)
+    return f"{value:.4f}" if 0 < value < 0.1 else format_number(value)
 
 
-def _sentence(found: Cost) -> str:
+def _summarize(found: Cost) -> str:
     cpu, rate = (_ratio(found, name) for name in ("nginx_cpu_us_per_request", "requests_per_s"))
     opened = found.median("repaired", "connections_per_request") or 0.0
-    per_connection = f"one connection for {number(1 / opened)} requests" if opened else "no new connections"
+    per_connection = (
+        f"one connection for {format_number(1 / opened)} requests" if opened else "no new connections"
+    )
     before = found.median("as it is", "connections_per_request") or 0.0
     return (
-        f"Repaired, it opens {per_connection} instead of {number(before)} for each,"
-        f" spends {number(100 * cpu)} % of nginx's CPU per request and serves {number(rate)}x as many."
+        f"Repaired, it opens {per_connection} instead of {format_number(before)} for each,"
+        f" spends {format_number(100 * cpu)} % of nginx's CPU per request"
+        f" and serves {format_number(rate)}x as many."
     )
 
 

@@ -1,4 +1,4 @@
-"""The incident in a sentence, table and picture: a row for each configuration, a part for each backend."""
+"""Summarize, tabulate and draw the incident: a row for each configuration, a part for each backend."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import units
-from bench.report import canvas, grid, pictures
-from bench.report.canvas import INK, QUIET
-from bench.report.figures import number
 from bench.report.html import Table
 from bench.report.run import text
+from bench.report.style import HOLDER_COLOURS, INK, QUIET, draw_title, render_svg, save_figure
+from bench.report.text_table import format_number, format_table, format_warnings, wrap
 from bench.runs.record import Run, Trial
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PICTURE = "incident"
-_SIDES = {"proxy": "#D55E00", "backend": "#E69F00", "nobody": "#0072B2", "unseen": "#999999"}
-"""Who holds TIME_WAIT: the proxy (its ports run out), the backend, nobody; or it was not measured."""
 _COLUMNS = (
     "requests/s",
     "least to greatest",
@@ -50,18 +47,18 @@ _POOLED = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SubjectRow:
     """What the trials of one configuration gave: medians, with the least and the greatest rate."""
 
     name: str
     rates: tuple[float, ...]
     invalid: int
-    """Trials whose mode was not held, or whose times tell more of the machine than of the proxy."""
+    """Trials whose mode was not held, or whose times depend on the machine more than on the proxy."""
     p99_ms: float | None
     per_request: float
     """Upstream connections per request."""
     proxy_side: float | None
-    """TIME_WAIT toward the backend on the proxy's side, and on the backend's own; None: not measured."""
+    """TIME_WAIT toward the backend on the proxy's side, and on the backend's; None: not measured."""
     backend_side: float | None
 
     @property
@@ -79,22 +76,22 @@ class Row:
         return "proxy" if self.proxy_side > self.backend_side else "backend"
 
 
-def rows(run: Run) -> list[Row]:
+def build_rows(run: Run) -> list[SubjectRow]:
     """Return a row for each subject of `run`, in the order in which they first ran."""
     grouped: dict[str, list[Trial]] = {}
     for trial in run.trials:
         grouped.setdefault(trial.subject.name, []).append(trial)
-    return [_row(name, trials) for name, trials in grouped.items()]
+    return [_build_row(name, trials) for name, trials in grouped.items()]
 
 
-def title(run: Run) -> str:
+def format_title(run: Run) -> str:
     """Return what a run of the incident is."""
-    return f"{len(run.subjects)} configurations side by side; the backend {_said(close(run))}"
+    return f"{len(run.subjects)} configurations side by side; the backend {_describe_close(get_close(run))}"
 
 
-def sentence(run: Run) -> str:
-    """Return what stands out: who serves most and least, and where the proxy holds TIME_WAIT."""
-    shown = sorted(rows(run), key=lambda row: row.rate)
+def summarize(run: Run) -> str:
+    """Return which configurations serve most and least, and where the proxy holds TIME_WAIT."""
+    shown = sorted(build_rows(run), key=lambda row: row.rate)
     if not shown:
         return "No trial was finished, so there is nothing to tell."
     least, most = shown[0], shown[-1]
@@ -107,8 +104,8 @@ def sentence(run: Run) -> str:
     )
 
 
-def _row(name: str, trials: Sequence[Trial]) -> Row:
-    return Row(
+def _build_row(name: str, trials: Sequence[Trial]) -> SubjectRow:
+    return SubjectRow(
         name=name,
         rates=tuple(trial.requests_per_s for trial in trials),
         invalid=sum(not trial.valid for trial in trials),
@@ -127,56 +124,62 @@ def _median(values: Sequence[float | None]) -> float | None:
     return statistics.median(known) if known else None
 
 
-def close(run: Run) -> str:
+def get_close(run: Run) -> str:
     """Return how the backend of `run` closes (`at-once`, `linger:50ms`)."""
     return str(run.plan["backend"]["close"])
 
 
-def part(run: Run) -> Table:
+def build_table(run: Run) -> Table:
     """Return the table of one way in which the backend closes."""
-    return Table((f"backend closes {close(run)}", *_COLUMNS), [_cells(row) for row in rows(run)])
+    return Table(
+        (f"backend closes {get_close(run)}", *_COLUMNS), [_format_cells(row) for row in build_rows(run)]
+    )
 
 
-def table(runs: Sequence[Run]) -> str:
-    """Return the tables as text, one for each way in which the backend closes, and what each tells."""
-    parts = [f"{grid.draw(part(run))}\n{grid.prose(sentence(run))}\n" for run in runs]
-    if any(row.invalid for run in runs for row in rows(run)):
+def format_tables(runs: Sequence[Run]) -> str:
+    """Return the tables as text, one for each way in which the backend closes, each with its summary."""
+    parts = [f"{format_table(build_table(run))}\n{wrap(summarize(run))}\n" for run in runs]
+    if any(row.invalid for run in runs for row in build_rows(run)):
         parts.append(_ON_INVALID)
     return "\n".join(parts)
 
 
-def _cells(row: Row) -> Sequence[str]:
+def _format_cells(row: SubjectRow) -> Sequence[str]:
     return (
         row.name,
         f"{row.rate:,.0f}",
-        f"{number(min(row.rates))} to {number(max(row.rates))}",
-        "-" if row.p99_ms is None else number(row.p99_ms, "ms"),
+        f"{format_number(min(row.rates))} to {format_number(max(row.rates))}",
+        "-" if row.p99_ms is None else format_number(row.p99_ms, "ms"),
         f"{row.per_request:.4f}",
         *("-" if held is None else f"{held:,.0f}" for held in (row.proxy_side, row.backend_side)),
         f"{row.invalid} of {len(row.rates)}" if row.invalid else "-",
     )
 
 
-def command(run: Run) -> str:
+def format_command(run: Run) -> str:
     """Return the command that measures it again."""
-    rounds = max(len(row.rates) for row in rows(run))
+    rounds = max(len(row.rates) for row in build_rows(run))
     return f"bench incident --trials {rounds} --duration {run.plan['load']['duration_s']:g}"
 
 
-def result(run: Run, picture: Path | None = None) -> str:
+def format_run(run: Run, picture: Path | None = None) -> str:
     """Return what `bench show` prints of one run: its table, its warnings, and where its picture is."""
-    parts = [table([run]), grid.notes(text.warnings(run)), f"\nresults: {run.directory}\n"]
+    parts = [
+        format_tables([run]),
+        format_warnings(text.summarize_warnings(run)),
+        f"\nresults: {run.directory}\n",
+    ]
     return "".join([*parts, *([] if picture is None else [f"picture: {picture}\n"])])
 
 
 def save(runs: Sequence[Run], stem: Path) -> tuple[Path, Path]:
     """Draw the picture as `stem`.png and `stem`.svg, and return both paths."""
-    return pictures.save(lambda: draw(runs), stem)
+    return save_figure(lambda: draw(runs), stem)
 
 
-def as_svg(run: Run) -> str:
+def render_run_svg(run: Run) -> str:
     """Return the picture of one run as SVG, the same for the same run."""
-    return pictures.svg(lambda: draw([run]))
+    return render_svg(lambda: draw([run]))
 
 
 def draw(runs: Sequence[Run]) -> Figure:
@@ -184,35 +187,37 @@ def draw(runs: Sequence[Run]) -> Figure:
     from matplotlib.figure import Figure  # noqa: PLC0415
     from matplotlib.patches import Patch  # noqa: PLC0415
 
-    parts = [rows(run) for run in runs]
+    parts = [build_rows(run) for run in runs]
     height = 2.2 + 0.3 * max(map(len, parts))
     figure = Figure(figsize=(14, height), layout="constrained")
     panels = figure.subplots(1, len(runs), sharex=True, sharey=True, squeeze=False)[0]
     for axes, run, shown in zip(panels, runs, parts, strict=True):
-        _draw(axes, close(run), shown)
+        _draw(axes, get_close(run), shown)
     panels[0].invert_yaxis()  # the panels share it
     held = {row.holder for shown in parts for row in shown}
-    marks = [Patch(color=_SIDES[side], label=said) for side, said in _HOLDERS.items() if side in held]
+    marks = [
+        Patch(color=HOLDER_COLOURS[side], label=label) for side, label in _HOLDERS.items() if side in held
+    ]
     figure.legend(
         handles=marks, loc="outside lower center", ncols=3, frameon=False, fontsize=9.5, title=_IDIOMS
     )
     return figure
 
 
-def _said(how: str) -> str:
+def _describe_close(how: str) -> str:
     """Return in words how the backend closes."""
     kind, _, time = how.partition(":")
     return f"lingers for {time} before it closes" if kind == "linger" else "closes at once"
 
 
-def _draw(axes: Axes, how: str, shown: Sequence[Row]) -> None:
-    canvas.title(
+def _draw(axes: Axes, how: str, shown: Sequence[SubjectRow]) -> None:
+    draw_title(
         axes,
-        f"The backend {_said(how)}",
+        f"The backend {_describe_close(how)}",
         "requests/s; upstream connections per request; who holds TIME_WAIT",
     )
     places = range(len(shown))
-    axes.barh(places, [row.rate for row in shown], 0.68, color=[_SIDES[row.holder] for row in shown])
+    axes.barh(places, [row.rate for row in shown], 0.68, color=[HOLDER_COLOURS[row.holder] for row in shown])
     for place, row in zip(places, shown, strict=True):
         axes.plot([min(row.rates), max(row.rates)], [place, place], color=INK, linewidth=1)
         note = f"  {row.rate:,.0f}   {row.per_request:.2g} per request, {row.holder}"

@@ -1,7 +1,7 @@
-"""The page of a run, to hand to a colleague: what goes into it, and in which order.
+"""Build the page of a run, to pass to a colleague.
 
 From the top: what was found, the picture, the table, every trial, how it was measured and where, and all of
-it as data. How a page is written is bench/report/html.py's.
+it as data.
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.sides import split
-from bench.commands import plan_options
-from bench.plan import toml
-from bench.report import text_table
-from bench.report.html import Code, Facts, Page, Picture, Prose, Section, Table
-from bench.report.run import finding, incident, picture, text
+from bench.plan import flags, toml
+from bench.report.html import Code, FactList, Page, Picture, Prose, Section, Table
+from bench.report.run import finding, incident, picture, tables, text
 from bench.runs import timeline
 from bench.runs.record import Run
 
@@ -33,87 +31,87 @@ _HOW_TO_READ = (
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """What a run found, for people: its title, sentence, picture (SVG, and in words) and table."""
+    """What a run found: its title, sentence, picture and table."""
 
     title: str
     sentence: str
-    picture: str
-    caption: str
+    picture: Picture
     table: Table
 
 
 def build_page(run: Run) -> Page:
-    """Return the page of `run`, as it is in its folder."""
-    found = (_of_subjects(run) if len(run.subjects) > 1 else _of_modes(run)) if run.trials else None
+    """Return the page of `run`, as it is in its directory."""
+    found = (_find_of_subjects(run) if len(run.subjects) > 1 else _find_of_modes(run)) if run.trials else None
     return Page(
         kicker="bench: connection reuse behind a reverse proxy",
-        title=found.title if found else finding.title(run),
-        sentence=found.sentence if found else finding.sentence(run),
-        warnings=[*text.warnings(run), *run.damage],
+        title=found.title if found else finding.format_title(run),
+        sentence=found.sentence if found else finding.summarize(run),
+        warnings=[*text.summarize_warnings(run), *run.damage],
         sections=list(_sections(run, found)),
         footer=f"Measured from {run.started} on, on one machine. This file is complete: it loads nothing.",
     )
 
 
-def _of_modes(run: Run) -> _Finding:
+def _find_of_modes(run: Run) -> _Finding:
     sides = split(run, timeline.read(Path(run.directory)) if run.directory else None)
-    caption = "; ".join(finding.headline(sides))
-    return _Finding(
-        finding.title(run), finding.sentence(run), picture.as_svg(sides), caption, text_table.result(run)
-    )
+    drawn = Picture(picture.render_svg(sides), "; ".join(finding.format_headline(sides)))
+    return _Finding(finding.format_title(run), finding.summarize(run), drawn, tables.build_result_table(run))
 
 
-def _of_subjects(run: Run) -> _Finding:
-    sentence = incident.sentence(run)
-    return _Finding(incident.title(run), sentence, incident.as_svg(run), sentence, incident.part(run))
+def _find_of_subjects(run: Run) -> _Finding:
+    sentence = incident.summarize(run)
+    drawn = Picture(incident.render_run_svg(run), sentence)
+    return _Finding(incident.format_title(run), sentence, drawn, incident.build_table(run))
 
 
 def _sections(run: Run, found: _Finding | None) -> Iterator[Section]:
     if found is not None:
-        yield Section("", [Picture(found.picture, found.caption)])
+        yield Section("", [found.picture])
         yield Section("The figures", [found.table, *map(Prose, _HOW_TO_READ)])
-        yield Section("Every trial", [text_table.trials(run)])
+        yield Section("Every trial", [tables.build_trial_table(run)])
     is_incident = len(run.subjects) > 1
-    asked = [Code(incident.command(run))] if is_incident else _asked(run.plan)
-    yield Section("How to measure it again", [*asked, Facts(_subjects(run))])
-    yield Section("The machine", [Facts(list(machine(run.machine)))])
+    command = [Code(incident.format_command(run))] if is_incident else _format_command(run.plan)
+    yield Section("How to measure it again", [*command, FactList(_describe_subjects(run))])
+    yield Section("The machine", [FactList(list(describe_machine(run.machine)))])
     whose = "The plan of the first of them" if is_incident else "The whole plan"
     yield Section(f"{whose}, each default written out", [Code(toml.to_toml(run.plan))], folded=True)
     lines = "\n".join(json.dumps(trial.to_json()) for trial in run.trials)
     yield Section("Every trial as data (JSON lines, as in run.jsonl)", [Code(lines)], folded=True)
 
 
-def _asked(values: Mapping[str, Any]) -> Iterator[Code | Prose]:
-    command = plan_options.command(values)
+def _format_command(values: Mapping[str, Any]) -> Iterator[Code | Prose]:
+    command = flags.format_command(values)
     if command is None:
         yield Prose("No flags say all of this plan: put it into a file, as TOML, and run that.")
     yield Code(command or "bench run plan.toml")
 
 
-def _subjects(run: Run) -> list[tuple[str, str]]:
-    """Return the facts that the plan leaves open: what was run after all, and where."""
-    told = {
+def _describe_subjects(run: Run) -> list[tuple[str, str]]:
+    """Return what the plan leaves open: what was run in the end, and where."""
+    facts = {
         "proxy": {f"{trial.subject.name} {trial.subject.version}" for trial in run.trials},
         "lab": {trial.lab for trial in run.trials},
         "closes short connections": {
             trial.closes_first for trial in run.trials if trial.closes_first is not None
         },
     }
-    return [(name, ", ".join(sorted(values))) for name, values in told.items() if values]
+    return [(name, ", ".join(sorted(values))) for name, values in facts.items() if values]
 
 
-def machine(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def describe_machine(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield what a machine is, one level deep: the tables in it become rows of their own."""
     for name, value in facts.items():
         if isinstance(value, dict):
-            yield from ((f"{name.removesuffix('s')} {key}", _said(each)) for key, each in value.items())
+            yield from (
+                (f"{name.removesuffix('s')} {key}", _format_value(each)) for key, each in value.items()
+            )
         else:
-            yield name.replace("_", " "), _said(value)
+            yield name.replace("_", " "), _format_value(value)
 
 
-def _said(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(map(_said, value))
+        return ", ".join(map(_format_value, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "unknown" if value is None else str(value) or "none"

@@ -1,7 +1,7 @@
-"""The picture of a run or a comparison: a sentence and four panels.
+"""Draw the picture of a run or a comparison, side by side: a sentence and six panels.
 
 matplotlib is imported where it is used, with figure objects only: no display, no pyplot, no state
-between figures. What each panel shows is in panels.py and bars.py.
+between figures. What each panel shows is in lines.py and bars.py.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.analysis.sides import Side, split
-from bench.report import canvas, pictures
-from bench.report.run import finding, panels
-from bench.report.scenario import bars
+from bench.report import style
+from bench.report.run import bars, finding, lines
 from bench.runs import read, timeline
 
 if TYPE_CHECKING:
@@ -30,12 +29,12 @@ def save_run(directory: Path) -> tuple[Path, Path]:
 
 def save(sides: Sequence[Side], stem: Path) -> tuple[Path, Path]:
     """Draw `sides` and write `stem`.png and `stem`.svg; return their paths, ResultsError if unwritable."""
-    return pictures.save(lambda: draw(sides), stem)
+    return style.save_figure(lambda: draw(sides), stem)
 
 
-def as_svg(sides: Sequence[Side]) -> str:
+def render_svg(sides: Sequence[Side]) -> str:
     """Return the picture of `sides` as SVG, the same for the same sides."""
-    return pictures.svg(lambda: draw(sides))
+    return style.render_svg(lambda: draw(sides))
 
 
 def draw(sides: Sequence[Side]) -> Figure:
@@ -45,21 +44,21 @@ def draw(sides: Sequence[Side]) -> Figure:
 
     figure = Figure(figsize=(14, 9.6), facecolor="white")
     FigureCanvasAgg(figure)
-    clauses = finding.headline(sides)
+    clauses = finding.format_headline(sides)
     title = textwrap.fill("; ".join(clauses), 100) if len(clauses) < 3 else "\n".join(clauses)
     size = 15 if title.count("\n") < 2 else 11.5
     figure.text(0.04, 0.975, title, size=size, weight="bold", va="top", linespacing=1.35)
-    figure.text(0.04, 0.012, finding.conditions(sides), size=8.5, color=canvas.QUIET, va="bottom")
+    figure.text(0.04, 0.012, finding.format_conditions(sides), size=8.5, color=style.QUIET, va="bottom")
     top = figure.add_gridspec(1, 2, left=0.06, right=0.885, top=0.83, bottom=0.535, wspace=0.44)
     low = figure.add_gridspec(
         1, 2, left=0.06, right=0.985, top=0.415, bottom=0.115, wspace=0.3, width_ratios=(1, 1.32)
     )
     three = low[0, 1].subgridspec(1, 3, width_ratios=(1.5, 1, 1.35), wspace=0.2)
-    drawn = canvas.Drawn.of(sides)
-    panels.rate(figure.add_subplot(top[0, 0]), drawn)
-    panels.time_wait(figure.add_subplot(top[0, 1]), drawn)
-    panels.latency(figure.add_subplot(low[0, 0]), drawn)
-    bars.rates(figure.add_subplot(three[0, 0]), drawn)
-    bars.connections(figure.add_subplot(three[0, 1]), drawn)
-    bars.cpu(figure.add_subplot(three[0, 2]), drawn)
+    coloured = style.ColouredSides.of(sides)
+    lines.draw_rate(figure.add_subplot(top[0, 0]), coloured)
+    lines.draw_time_wait(figure.add_subplot(top[0, 1]), coloured)
+    lines.draw_latency(figure.add_subplot(low[0, 0]), coloured)
+    bars.draw_rates(figure.add_subplot(three[0, 0]), coloured)
+    bars.draw_connections(figure.add_subplot(three[0, 1]), coloured)
+    bars.draw_cpu(figure.add_subplot(three[0, 2]), coloured)
     return figure

@@ -1,4 +1,4 @@
-"""The page of a scenario's run, to hand to a colleague; how a page is written is bench/report/html.py's."""
+"""Build the page of a scenario's run, to pass to a colleague."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from bench.experiment.definition import Scenario
 from bench.plan import toml
-from bench.report.html import Code, Facts, Page, Picture, Prose, Section, Table
-from bench.report.run import page as run_page
+from bench.report.html import Code, FactList, Page, Picture, Prose, Section, Table
+from bench.report.run.page import describe_machine
 from bench.report.scenario import text
 from bench.runs.record import ScenarioRun
 
@@ -18,29 +18,32 @@ def build_page(scenario: Scenario, run: ScenarioRun, picture: str | None) -> Pag
     return Page(
         kicker="bench: what long connections are used for",
         title=scenario.title,
-        sentence=text.sentence(scenario, run),
-        warnings=[*text.warnings(run), *run.damage],
+        sentence=text.summarize(scenario, run),
+        warnings=[*text.summarize_warnings(run), *run.damage],
         sections=list(_sections(scenario, run, picture)),
         footer=f"Measured from {run.started} on, on one machine. This file is complete: it loads nothing.",
     )
 
 
-def variants(scenario: Scenario) -> Table:
-    """Return what each way is, in words."""
-    return Table(("variant", "what it is"), [(variant.name, variant.said) for variant in scenario.variants])
+def build_variant_table(scenario: Scenario) -> Table:
+    """Return what each variant is, in words."""
+    rows = [(variant.name, variant.summary) for variant in scenario.variants]
+    return Table(("variant", "what it is"), rows)
 
 
 def _sections(scenario: Scenario, run: ScenarioRun, picture: str | None) -> Iterator[Section]:
     if picture is not None:
-        yield Section("", [Picture(picture, text.sentence(scenario, run))])
-    refused = [Prose(f"Not measured: {said}") for said in text.refusals(run)]
-    yield Section("The figures", [text.table(scenario, run), *refused])
-    yield Section("What was compared", [Prose(f"Commonly said: {scenario.claim}"), variants(scenario)])
+        yield Section("", [Picture(picture, text.summarize(scenario, run))])
+    refused = [Prose(f"Not measured: {refusal}") for refusal in text.summarize_refusals(run)]
+    yield Section("The figures", [text.build_table(scenario, run), *refused])
+    yield Section(
+        "What was compared", [Prose(f"Commonly said: {scenario.claim}"), build_variant_table(scenario)]
+    )
     command = f"bench scenario run {run.scenario}.toml"
     plan = toml.to_toml(run.plan)
     yield Section(
         "How to measure it again", [Code(command), Prose("with this plan in that file:"), Code(plan)]
     )
-    yield Section("The machine", [Facts(list(run_page.machine(run.machine)))])
+    yield Section("The machine", [FactList(list(describe_machine(run.machine)))])
     lines = "\n".join(json.dumps(trial.to_json()) for trial in run.trials)
     yield Section("Every trial as data (JSON lines, as in run.jsonl)", [Code(lines)], folded=True)

@@ -1,4 +1,4 @@
-"""A scenario's run as a picture: the panels that the scenario names, a colour for each way of doing it."""
+"""Draw a scenario's run: the panels that the scenario names, with a colour for each variant."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis import histogram
-from bench.analysis.cases import Row, Summary
+from bench.analysis.cases import CaseTrials, Summary
 from bench.experiment.definition import Bars, Curves, Distribution, Panel, Scenario
-from bench.report import pictures
-from bench.report.canvas import FAINT, IN_TURN, INK, QUIET, title
-from bench.report.figures import number
+from bench.report import style
 from bench.report.scenario import text
+from bench.report.style import FAINT, INK, PALETTE, QUIET, SUBJECT_DASHES
+from bench.report.text_table import format_number
 from bench.runs.record import ScenarioRun
 from bench.runs.timeline import Series, read
 
@@ -29,59 +29,59 @@ _ACROSS = 2
 _WIDTH_INCHES = 14.0
 _PROSE_WIDTH = 160
 _BAR_INCHES, _PANEL_INCHES, _LINE_INCHES = 0.3, 3.6, 0.2
-_DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (8, 2)), (0, (2, 2)))
-"""A way's colour is the same on every subject; the subjects differ in their dashes."""
 
 
 def save(scenario: Scenario, run: ScenarioRun, stem: Path) -> tuple[Path, Path]:
     """Draw the picture as `stem`.png and `stem`.svg, and return both paths."""
-    return pictures.save(lambda: draw(scenario, run), stem)
+    return style.save_figure(lambda: draw(scenario, run), stem)
 
 
-def as_svg(scenario: Scenario, run: ScenarioRun) -> str:
+def render_svg(scenario: Scenario, run: ScenarioRun) -> str:
     """Return the picture as SVG."""
-    return pictures.svg(lambda: draw(scenario, run))
+    return style.render_svg(lambda: draw(scenario, run))
 
 
 def draw(scenario: Scenario, run: ScenarioRun) -> Figure:
     """Return the picture: the title, what the run shows, and the panels for which there is something."""
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    summary = _compared(scenario, Summary.of(run))
+    summary = _select_compared(scenario, Summary.of(run))
     series = read(Path(run.directory)) if run.directory is not None else Series()
-    panels = [panel for panel in scenario.panels if _tells(panel, summary, series)]
+    panels = [panel for panel in scenario.panels if _has_data(panel, summary, series)]
     rows = max(1, math.ceil(len(panels) / _ACROSS))
-    said = textwrap.fill(text.sentence(scenario, run), _PROSE_WIDTH)
-    missing = "\n".join(textwrap.fill(f"Not measured: {each}", _PROSE_WIDTH) for each in text.refusals(run))
-    head, foot = 0.5 + _inches(said), _inches(missing)
+    sentence = textwrap.fill(text.summarize(scenario, run), _PROSE_WIDTH)
+    missing = "\n".join(
+        textwrap.fill(f"Not measured: {each}", _PROSE_WIDTH) for each in text.summarize_refusals(run)
+    )
+    head, foot = 0.5 + _measure_inches(sentence), _measure_inches(missing)
     height = head + rows * max(_PANEL_INCHES, 1.3 + _BAR_INCHES * len(summary.rows)) + foot
     figure = Figure(figsize=(_WIDTH_INCHES, height))
     place = (0, foot / height, 1, 1 - (head + foot) / height)
     figure.set_layout_engine("constrained", h_pad=0.25, w_pad=0.25, rect=place)
     figure.text(0.012, 1 - 0.3 / height, scenario.title, size=16, weight="bold", color=INK, va="center")
-    figure.text(0.012, 1 - 0.52 / height, said, size=10.5, color=QUIET, va="top")
+    figure.text(0.012, 1 - 0.52 / height, sentence, size=10.5, color=QUIET, va="top")
     figure.text(0.012, 0.1 / height, missing, size=9.5, color=QUIET, va="bottom")
     grid = figure.subplots(rows, _ACROSS, squeeze=False).flatten()
     for axes, panel in zip(grid, panels, strict=False):
-        _draw(axes, panel, summary, series)
+        _draw_panel(axes, panel, summary, series)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     return figure
 
 
-def _inches(said: str) -> float:
+def _measure_inches(text: str) -> float:
     """Return how much of the picture's height a text takes, with some air; nothing where there is none."""
-    return _LINE_INCHES * (said.count("\n") + 2) if said else 0.0
+    return _LINE_INCHES * (text.count("\n") + 2) if text else 0.0
 
 
-def _compared(scenario: Scenario, summary: Summary) -> Summary:
+def _select_compared(scenario: Scenario, summary: Summary) -> Summary:
     """Return what can be compared: all but the illustrations, unless there is nothing else."""
     illustrations = {variant.name for variant in scenario.variants if variant.is_illustration}
     rows = tuple(row for row in summary.rows if row.variant not in illustrations)
     return Summary(rows) if rows else summary
 
 
-def _tells(panel: Panel, summary: Summary, series: Series) -> bool:
+def _has_data(panel: Panel, summary: Summary, series: Series) -> bool:
     """Return whether any row has what the panel shows."""
     match panel:
         case Bars():
@@ -92,29 +92,29 @@ def _tells(panel: Panel, summary: Summary, series: Series) -> bool:
             return any(each.kind == panel.times for each in series.latencies)
 
 
-def _draw(axes: Axes, panel: Panel, summary: Summary, series: Series) -> None:
-    title(axes, panel.title, panel.said)
+def _draw_panel(axes: Axes, panel: Panel, summary: Summary, series: Series) -> None:
+    style.draw_title(axes, panel.title, panel.subtitle)
     axes.spines[["top", "right"]].set_visible(False)
     match panel:
         case Bars():
-            _bars(axes, panel, summary)
+            _draw_bars(axes, panel, summary)
         case Curves():
-            _curves(axes, panel, summary)
+            _draw_curves(axes, panel, summary)
         case Distribution():
-            _distribution(axes, panel, summary, series)
+            _draw_distribution(axes, panel, summary, series)
 
 
-def _bars(axes: Axes, panel: Bars, summary: Summary) -> None:
+def _draw_bars(axes: Axes, panel: Bars, summary: Summary) -> None:
     rows = [row for row in summary.rows if row.value(panel.key) is not None]
     places = range(len(rows))
     for place, row in zip(places, rows, strict=True):
         spread = row.spread(panel.key)
         assert spread is not None, "rows without the figure were left out"
-        axes.barh(place, spread.median, 0.68, color=_colour(row, summary))
+        axes.barh(place, spread.median, 0.68, color=_get_colour(row, summary))
         if spread.least < spread.greatest:
             axes.plot([spread.least, spread.greatest], [place, place], color=INK, linewidth=1)
-        said = f"  {number(spread.median, panel.unit)}"
-        axes.text(spread.greatest, place, said, va="center", fontsize=8.5, color=QUIET)
+        label = f"  {format_number(spread.median, panel.unit)}"
+        axes.text(spread.greatest, place, label, va="center", fontsize=8.5, color=QUIET)
     axes.set_yticks(places, [row.name for row in rows], fontsize=8.5)
     axes.invert_yaxis()
     least = min((value for row in rows if (value := row.value(panel.key))), default=0)
@@ -127,7 +127,7 @@ def _bars(axes: Axes, panel: Bars, summary: Summary) -> None:
         axes.set_xlim(left=0)
 
 
-def _curves(axes: Axes, panel: Curves, summary: Summary) -> None:
+def _draw_curves(axes: Axes, panel: Curves, summary: Summary) -> None:
     chosen = [row for row in summary.rows if row.subject in panel.subjects]
     marks: list[float] = []
     for row in chosen or summary.rows:
@@ -136,13 +136,13 @@ def _curves(axes: Axes, panel: Curves, summary: Summary) -> None:
             if not points:
                 continue
             x, y = zip(*points, strict=True)
-            style: dict[str, Any] = {"color": _colour(row, summary), "ls": _dashes(row, summary)}
-            axes.plot(x, y, drawstyle="steps-post" if panel.step else "default", label=row.name, **style)
+            look: dict[str, Any] = {"color": _get_colour(row, summary), "ls": _get_dashes(row, summary)}
+            axes.plot(x, y, drawstyle="steps-post" if panel.step else "default", label=row.name, **look)
             moment = None if panel.mark is None else trial.figures.get(panel.mark)
             if moment is not None:
                 marks.append(float(moment))
-    if marks:  # what befell one trial befell all at about the same moment
-        _mark(axes, statistics.median(marks), panel.marked)
+    if marks:  # what happened to one trial happened to all at about the same moment
+        _draw_mark(axes, statistics.median(marks), panel.marked)
     axes.set_xlabel(panel.x)
     if panel.log:
         axes.set_xscale("log")
@@ -153,12 +153,12 @@ def _curves(axes: Axes, panel: Curves, summary: Summary) -> None:
     axes.legend(fontsize=8.5, frameon=False)
 
 
-def _mark(axes: Axes, moment: float, said: str) -> None:
+def _draw_mark(axes: Axes, moment: float, label: str) -> None:
     axes.axvline(moment, color=QUIET, lw=1, ls=(0, (4, 3)))
-    axes.text(moment, 1, f" {said}", transform=axes.get_xaxis_transform(), va="top", fontsize=8.5)
+    axes.text(moment, 1, f" {label}", transform=axes.get_xaxis_transform(), va="top", fontsize=8.5)
 
 
-def _distribution(axes: Axes, panel: Distribution, summary: Summary, series: Series) -> None:
+def _draw_distribution(axes: Axes, panel: Distribution, summary: Summary, series: Series) -> None:
     axes.set_yscale("log")
     axes.set_xscale("log")
     rarest = 1.0
@@ -171,23 +171,22 @@ def _distribution(axes: Axes, panel: Distribution, summary: Summary, series: Ser
         if points:
             rarest = max(rarest, points[-1][0])
             x, y = zip(*points, strict=True)
-            axes.plot(x, y, color=_colour(row, summary), ls=_dashes(row, summary), label=row.name)
-    ticks = [percent for percent in _PERCENTS if 1 / (1 - percent / 100) <= rarest * 1.01]
-    axes.set_xticks([1 / (1 - percent / 100) for percent in ticks], [f"{percent:g} %" for percent in ticks])
-    axes.set_xticks([], minor=True)
+            axes.plot(x, y, color=_get_colour(row, summary), ls=_get_dashes(row, summary), label=row.name)
+    style.label_percentiles(axes, _PERCENTS, rarest * 1.01)
     axes.set_xlabel("percentile: this share was at least as fast")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.grid(color=FAINT, lw=0.8)
     axes.legend(fontsize=8.5, frameon=False)
 
 
-def _colour(row: Row, summary: Summary) -> str:
-    variants = list(dict.fromkeys(each.variant for each in summary.rows))
-    return IN_TURN[variants.index(row.variant) % len(IN_TURN)]
+def _get_colour(row: CaseTrials, summary: Summary) -> str:
+    return PALETTE[_rank_variant(row, summary) % len(PALETTE)]
 
 
-def _dashes(row: Row, summary: Summary) -> Sequence[object] | str:
-    """Return the dashes of a row's subject; a way whose colour has had its turn before gets further ones."""
-    variants = list(dict.fromkeys(each.variant for each in summary.rows))
-    turn = summary.subjects.index(row.subject) + variants.index(row.variant) // len(IN_TURN)
-    return _DASHES[turn % len(_DASHES)]
+def _get_dashes(row: CaseTrials, summary: Summary) -> Sequence[object] | str:
+    """Return the dashes of a row's subject; where a colour is used a second time, further ones."""
+    rank = summary.subjects.index(row.subject) + _rank_variant(row, summary) // len(PALETTE)
+    return SUBJECT_DASHES[rank % len(SUBJECT_DASHES)]
+
+
+def _rank_variant(row: CaseTrials, summary: Summary) -> int:
+    return list(dict.fromkeys(each.variant for each in summary.rows)).index(row.variant)

@@ -1,25 +1,23 @@
-"""A scenario's run as text: its table, what could not be measured, the warnings, the sentence."""
+"""Format a scenario's run as text: its table, what could not be measured, the warnings, the sentence."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bench.analysis.cases import Row, Spread, Summary
-from bench.analysis.scenario_compare import Comparison
+from bench.analysis.cases import CaseTrials, Spread, Summary
 from bench.experiment.definition import Column, Scenario
-from bench.report import grid
-from bench.report.figures import number
 from bench.report.html import Table
+from bench.report.text_table import format_spread, format_table, format_warnings, wrap
 from bench.runs.read import Listed
 from bench.runs.record import ScenarioRun
 
 
-def result(scenario: Scenario, run: ScenarioRun, picture: Path | None = None) -> str:
+def format_run(scenario: Scenario, run: ScenarioRun, picture: Path | None = None) -> str:
     """Return what `bench scenario run` and `bench scenario show` print."""
-    parts = [f"{scenario.title}\n", grid.draw(table(scenario, run))]
-    parts += [f"- {said}\n" for said in refusals(run)]
-    parts += [grid.notes(warnings(run)), "\n", grid.prose(sentence(scenario, run)), "\n\n"]
+    parts = [f"{scenario.title}\n", format_table(build_table(scenario, run))]
+    parts += [f"- {refusal}\n" for refusal in summarize_refusals(run)]
+    parts += [format_warnings(summarize_warnings(run)), "\n", wrap(summarize(scenario, run)), "\n\n"]
     if run.directory is not None:
         parts.append(f"results: {run.directory}\n")
     if picture is not None:
@@ -27,102 +25,89 @@ def result(scenario: Scenario, run: ScenarioRun, picture: Path | None = None) ->
     return "".join(parts)
 
 
-def sentence(scenario: Scenario, run: ScenarioRun) -> str:
-    """Return what the run shows; says so where nothing was measured."""
+def summarize(scenario: Scenario, run: ScenarioRun) -> str:
+    """Return what the run shows, or that nothing was measured."""
     if not any(not trial.interrupted for trial in run.trials):
         return "Nothing was measured to the end."
     return scenario.conclude(Summary.of(run))
 
 
-def table(scenario: Scenario, run: ScenarioRun) -> Table:
+def build_table(scenario: Scenario, run: ScenarioRun) -> Table:
     """Return a row for each case, a column for each figure that any of them has."""
     rows = Summary.of(run).rows
     columns = [
         column for column in scenario.columns if any(row.value(column.key) is not None for row in rows)
     ]
-    cells = [(_named(row), *(_cell(row.spread(column.key), column) for column in columns)) for row in rows]
+    cells = [
+        (_format_name(row), *(_format_cell(row.spread(column.key), column) for column in columns))
+        for row in rows
+    ]
     return Table(("", *(column.title for column in columns)), cells)
 
 
-def refusals(run: ScenarioRun) -> list[str]:
-    """Return what could not be measured, and why: ways and subjects that share a reason stand together."""
+def summarize_refusals(run: ScenarioRun) -> list[str]:
+    """Return what could not be measured, and why: a line for all that share a reason."""
     variants: dict[tuple[str, str], list[str]] = {}
     for each in run.refused:
         variants.setdefault((each.subject, each.reason), []).append(each.variant)
     subjects: dict[tuple[str, str], list[str]] = {}
     for (subject, reason), refused in variants.items():
         is_all = len(refused) > 1 and len(refused) == len(run.plan.get("variants", ()))
-        told = "every way" if is_all else ", ".join(refused)
-        subjects.setdefault((told, reason), []).append(subject)
-    return [f"{told} on {', '.join(names)}: {reason}" for (told, reason), names in subjects.items()]
+        names = "every way" if is_all else ", ".join(refused)
+        subjects.setdefault((names, reason), []).append(subject)
+    return [f"{names} on {', '.join(on)}: {reason}" for (names, reason), on in subjects.items()]
 
 
-def warnings(run: ScenarioRun) -> list[str]:
-    """Return the warnings of the trials; those that differ in their figures only are told by the first."""
-    told: dict[tuple[str, str, bool], dict[str, list[int]]] = {}
+def summarize_warnings(run: ScenarioRun) -> list[str]:
+    """Return the warnings of the trials: one line for those that differ in their figures only."""
+    kinds: dict[tuple[str, str, bool], dict[str, list[int]]] = {}
     for trial in run.trials:
         for warning in trial.warnings:
             kind = (warning.code, warning.advice or warning.message, warning.voids)
             advice = f"; {warning.advice}" if warning.advice else ""
             void = " (invalid)" if warning.voids else ""
-            said = f"{warning.message}{advice}{void}"
-            told.setdefault(kind, {}).setdefault(said, []).append(trial.trial)
-    lines = [_warning(list(each.items())) for each in told.values()]
+            message = f"{warning.message}{advice}{void}"
+            kinds.setdefault(kind, {}).setdefault(message, []).append(trial.trial)
+    lines = [_format_warning(list(each.items())) for each in kinds.values()]
     cut = [str(trial.trial) for trial in run.trials if trial.interrupted]
     return [*lines, f"trial {', '.join(cut)}: interrupted; left out of the table"] if cut else lines
 
 
-def _warning(carried: Sequence[tuple[str, Sequence[int]]]) -> str:
+def _format_warning(carried: Sequence[tuple[str, Sequence[int]]]) -> str:
     """Return one warning, of one kind: in the words of the first trial that carries it."""
-    (said, trials), *others = carried
+    (message, trials), *others = carried
     more = ", ".join(str(trial) for _, each in others for trial in each)
     likewise = f" (likewise {more})" if more else ""
-    return f"trial {', '.join(map(str, trials))}{likewise}: {said}"
+    return f"trial {', '.join(map(str, trials))}{likewise}: {message}"
 
 
-def catalogue(scenarios: Iterable[Scenario]) -> str:
+def format_catalogue(scenarios: Iterable[Scenario]) -> str:
     """Return what `bench scenario list` prints."""
     rows = [
         (scenario.name, scenario.title, ", ".join(variant.name for variant in scenario.variants))
         for scenario in scenarios
     ]
-    return grid.draw(Table(("scenario", "what it measures", "variants"), rows), are_figures=False)
+    return format_table(Table(("scenario", "what it measures", "variants"), rows), are_figures=False)
 
 
-def comparison(compared: Comparison) -> str:
-    """Return what `bench scenario compare` prints: a row for each figure of each case that all runs have."""
-    head = [f"{name}: {directory}\n" for name, directory in compared.sides]
-    columns = ["", "figure", compared.sides[0][0]]
-    for name, _ in compared.sides[1:]:
-        columns += [name, "ratio"]
-    rows = []
-    for line in compared.lines:
-        cells = [line.case, line.column.title, _cell(line.spreads[0], line.column)]
-        for spread, ratio in zip(line.spreads[1:], line.ratios, strict=True):
-            cells += [_cell(spread, line.column), "-" if ratio is None else f"{ratio:.3g}x"]
-        rows.append(cells)
-    return "".join([*head, grid.draw(Table(columns, rows)), grid.notes(compared.warnings)])
-
-
-def listing(runs: Sequence[Listed]) -> str:
+def format_list(runs: Sequence[Listed]) -> str:
     """Return a row for each stored run of a scenario, and what cannot be read."""
     rows = [
         (str(each.directory), each.run.started, str(len(each.run.trials)))
         for each in runs
         if each.run is not None
     ]
-    shown = grid.draw(Table(("scenario", "started", "trials"), rows), are_figures=False) if rows else ""
+    shown = format_table(Table(("scenario", "started", "trials"), rows), are_figures=False) if rows else ""
     return shown + "".join(f"! {each.problem}\n" for each in runs if each.problem is not None)
 
 
-def _cell(spread: Spread | None, column: Column) -> str:
+def _format_cell(spread: Spread | None, column: Column) -> str:
     """Return a figure with its spread over the trials, where there is one."""
     if spread is None:
         return "-"
-    middle, least, greatest = (number(value, column.unit) for value in spread)
-    return middle if least == greatest else f"{middle} ({least} to {greatest})"
+    return format_spread(*spread, column.unit)
 
 
-def _named(row: Row) -> str:
+def _format_name(row: CaseTrials) -> str:
     count = len(row.counted)
     return f"{row.name} ({count} trials)" if count > 1 else row.name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.analysis.cases import Row, Summary
+from bench.analysis.cases import CaseTrials, Summary
 
 
 def conclude(summary: Summary) -> str:
@@ -16,7 +16,7 @@ def conclude(summary: Summary) -> str:
     return " ".join(sentences)
 
 
-def _describe(row: Row) -> str | None:
+def _describe(row: CaseTrials) -> str | None:
     """Return what a message takes in one variant; None where that was not measured."""
     delay_ms, empty = row.value("times_ms.delay.p50"), row.value("figures.empty_per_message")
     cpu_us = row.value("cpu_us_per_unit.backend")

@@ -13,7 +13,7 @@ from bench.plan.scenario_plan import Case
 from bench.scenarios.broker.conclusion import conclude
 from bench.scenarios.broker.figures import compute_figures
 from bench.scenarios.broker.settings import BrokerSettings
-from bench.subjects.subject import Carries
+from bench.subjects.subject import Traffic
 
 _REAL_START_S = 3.0
 """RocketMQ's own clients learn routes and settings before they are ready."""
@@ -54,7 +54,7 @@ def proxy_setup(case: Case, settings: BrokerSettings) -> ProxySetup | None:
     return ProxySetup(
         settings.connections,
         Mode.SHORT if case.variant == "short-poll-new" else Mode.KEEPALIVE,
-        Carries(upgrade=case.variant == "push", streams=case.variant in ("long-poll", "push")),
+        Traffic(upgrade=case.variant == "push", streams=case.variant in ("long-poll", "push")),
     )
 
 

@@ -13,7 +13,7 @@ from bench.scenarios.chat import servers
 from bench.scenarios.chat.conclusion import conclude
 from bench.scenarios.chat.figures import compute_figures
 from bench.scenarios.chat.settings import ChatSettings
-from bench.subjects.subject import SILENCE_S, Carries
+from bench.subjects.subject import SILENCE_S, Traffic
 
 _SPARE_CONNECTIONS = 64
 _RELOADED = ("nginx", "haproxy")
@@ -45,7 +45,7 @@ def proxy_setup(case: Case, settings: ChatSettings) -> ProxySetup:
     """Request tunnels, which end when they are silent in the variants that are about silence."""
     silence_s = settings.idle_s if case.variant in _IDLE else SILENCE_S
     return ProxySetup(
-        settings.members + _SPARE_CONNECTIONS, carries=Carries(upgrade=True, silence_s=silence_s)
+        settings.members + _SPARE_CONNECTIONS, traffic=Traffic(upgrade=True, silence_s=silence_s)
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.analysis.cases import Row, Summary
+from bench.analysis.cases import CaseTrials, Summary
 
 _CONNECTIONS = "figures.server_connections"
 _SENT = "figures.sent_bytes"
@@ -30,7 +30,7 @@ def conclude(summary: Summary) -> str:
     return f"{'; '.join(parts)}." if parts else "Only parts of the comparison were measured."
 
 
-def _compare(multiplexed: Row, kept: Row) -> str:
+def _compare(multiplexed: CaseTrials, kept: CaseTrials) -> str:
     """Return what one takes instead of the other."""
     keys = {
         "connection": _CONNECTIONS,
@@ -43,6 +43,6 @@ def _compare(multiplexed: Row, kept: Row) -> str:
     return f"Without a proxy HTTP/2 takes {', '.join(savings)}, and {last}"
 
 
-def _format(row: Row, key: str) -> str:
+def _format(row: CaseTrials, key: str) -> str:
     value = row.value(key)
     return "-" if value is None else f"{value:,.0f}"

@@ -13,7 +13,7 @@ from bench.plan.scenario_plan import Case
 from bench.scenarios.http2.conclusion import conclude
 from bench.scenarios.http2.figures import compute_figures
 from bench.scenarios.http2.settings import Http2Settings
-from bench.subjects.subject import Carries
+from bench.subjects.subject import Traffic
 
 _H2 = (Need("h2", "http2"),)
 _CLIENT = {
@@ -49,7 +49,7 @@ def proxy_setup(case: Case, settings: Http2Settings) -> ProxySetup:
     return ProxySetup(
         settings.concurrent + _SPARE,
         Mode.SHORT if case.variant == "short" else Mode.KEEPALIVE,
-        Carries(
+        Traffic(
             client_http="2" if _CLIENT[case.variant] == "http2" else "1.1",
             http2_upstream=case.variant in ("h2", "h1-to-h2"),
         ),

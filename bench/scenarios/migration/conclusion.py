@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.analysis.cases import Row, Summary
+from bench.analysis.cases import CaseTrials, Summary
 
 _PROBING = ("quic-probe", "quic-rebind")
 
@@ -25,7 +25,7 @@ def conclude(summary: Summary) -> str:
     return "; ".join(parts) + "."
 
 
-def _describe_probing(rows: Sequence[Row]) -> str:
+def _describe_probing(rows: Sequence[CaseTrials]) -> str:
     trials = [trial.figures for row in rows for trial in row.counted]
     survived = sum(bool(figures["survived"]) for figures in trials)
     silence_ms, outage_ms = (
@@ -37,13 +37,13 @@ def _describe_probing(rows: Sequence[Row]) -> str:
     )
 
 
-def _range_s(rows: Sequence[Row]) -> str:
+def _range_s(rows: Sequence[CaseTrials]) -> str:
     """Return the silence of some rows in seconds: one number, or the least and the greatest."""
     found = [value for row in rows if (value := row.value("figures.silence_ms")) is not None]
     return " to ".join(dict.fromkeys(f"{value / 1000:,.1f}" for value in (min(found), max(found))))
 
 
-def _variants(rows: Sequence[Row]) -> str:
+def _variants(rows: Sequence[CaseTrials]) -> str:
     """Return the variants of some rows, each once, as an enumeration."""
     *names, last = dict.fromkeys(row.variant for row in rows)
     return f"{', '.join(names)} and {last}" if names else last

@@ -16,7 +16,7 @@ from bench.scenarios.migration.figures import Outage, compute_figures
 from bench.scenarios.migration.network import build_network
 from bench.scenarios.migration.settings import MigrationSettings
 from bench.subjects import certificates
-from bench.subjects.subject import Carries
+from bench.subjects.subject import Traffic
 
 _HTTP3 = ("direct", "envoy", "caddy")
 _AIOQUIC = (Need("aioquic", "http3"),)
@@ -28,7 +28,7 @@ def proxy_setup(case: Case, settings: MigrationSettings) -> ProxySetup:
     """Request HTTP/3, a tunnel or a stream that is not cut, whichever the variant has."""
     return ProxySetup(
         _CLIENTS,
-        carries=Carries(
+        traffic=Traffic(
             upgrade=case.variant.startswith("websocket"),
             streams=not case.variant.startswith("keep-alive"),
             client_http="3" if case.variant.startswith("quic") else "1.1",

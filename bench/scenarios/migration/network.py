@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bench.experiment.testbed import Testbed
-from bench.lab.roaming import Roaming
+from bench.lab.address_change import AddressChange
 
 _OLD, _NEW = "127.0.0.2", "127.0.0.3"
 
@@ -45,7 +45,7 @@ def build_network(testbed: Testbed, front: str, round_trip_s: float) -> ClientNe
         line = testbed.start_network(front, *delay, "--vanishing", _OLD)
         return ClientNetwork(line.address, _OLD, _NEW, True, lambda: line.process.send({"command": "vanish"}))
     wire = "direct" if testbed.roles.subject is None else "to-proxy"
-    roaming = Roaming.over(testbed.place.hosts["client"], wire)
+    change = AddressChange.on_interface(testbed.place.hosts["client"], wire)
     entry = testbed.start_network(front, *delay).address if round_trip_s else front
-    old = roaming.wire.addresses[0]
-    return ClientNetwork(entry, old, roaming.new, False, roaming.leave, roaming.arrive)
+    old = change.old.addresses[0]
+    return ClientNetwork(entry, old, change.new, False, change.remove_old, change.add_new)

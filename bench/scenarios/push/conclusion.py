@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.analysis.cases import Row, Summary
+from bench.analysis.cases import CaseTrials, Summary
 from bench.scenarios.push import rising_rate
 
 _POLLS = ("short-poll-new", "short-poll")
@@ -24,7 +24,7 @@ def conclude(summary: Summary) -> str:
     return "; ".join(map(_cost, rows)) + saved + "."
 
 
-def _first(summary: Summary, variants: tuple[str, ...]) -> Row | None:
+def _first(summary: Summary, variants: tuple[str, ...]) -> CaseTrials | None:
     """Return the row of the first variant that was measured, on the last of its subjects."""
     measured = [row for row in summary.rows if row.value("times_ms.delay.p50") is not None]
     for variant in variants:
@@ -34,7 +34,7 @@ def _first(summary: Summary, variants: tuple[str, ...]) -> Row | None:
     return None
 
 
-def _cost(row: Row) -> str:
+def _cost(row: CaseTrials) -> str:
     delay_ms, sent = row.value("times_ms.delay.p50"), row.value("figures.requests_per_delivery")
     if delay_ms is None or sent is None:
         return f"{row.name} delivered nothing"
@@ -42,7 +42,7 @@ def _cost(row: Row) -> str:
     return f"{row.name} brings a message after {delay_ms:,.3g} ms with {requests}"
 
 
-def _saving(poll: Row, push: Row) -> str:
+def _saving(poll: CaseTrials, push: CaseTrials) -> str:
     poll_cpu, push_cpu = (row.value("cpu_us_per_unit.backend") for row in (poll, push))
     poll_bytes, push_bytes = (row.value("bytes_per_unit.front") for row in (poll, push))
     if not poll_cpu or not push_cpu:
@@ -51,7 +51,7 @@ def _saving(poll: Row, push: Row) -> str:
     return cpu + (f" and {push_bytes / poll_bytes:.0%} of the bytes" if poll_bytes and push_bytes else "")
 
 
-def _limit(row: Row) -> str | None:
+def _limit(row: CaseTrials) -> str | None:
     rate, reached = row.value("figures.limit_per_s"), row.value("figures.limit_reached")
     if reached is None or (rate is None and not reached):
         return None  # not looked for, or not long enough
@@ -61,7 +61,7 @@ def _limit(row: Row) -> str | None:
     return f"{limit}; beyond that {_bottleneck(row)}" if reached else f"{limit}, and was not driven further"
 
 
-def _bottleneck(row: Row) -> str:
+def _bottleneck(row: CaseTrials) -> str:
     """Return what was full in the step that was too much."""
     roles = {"the clients": "client", row.subject: "proxy", "the server": "backend"}
     roles.pop("direct", None)

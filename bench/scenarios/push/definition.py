@@ -10,7 +10,7 @@ from bench.plan.scenario_plan import Case
 from bench.scenarios.push.conclusion import conclude
 from bench.scenarios.push.figures import compute_figures
 from bench.scenarios.push.settings import SPARE_CONNECTIONS, PushSettings, jobs
-from bench.subjects.subject import Carries
+from bench.subjects.subject import Traffic
 
 _LONG = ("sse", "long-poll")
 """The variants whose responses are held, or never end."""
@@ -41,7 +41,7 @@ def proxy_setup(case: Case, settings: PushSettings) -> ProxySetup:
     return ProxySetup(
         settings.subscribers + SPARE_CONNECTIONS,
         Mode.SHORT if case.variant == "short-poll-new" else Mode.KEEPALIVE,
-        Carries(upgrade=case.variant in _SOCKETS, streams=case.variant in _LONG),
+        Traffic(upgrade=case.variant in _SOCKETS, streams=case.variant in _LONG),
     )
 
 

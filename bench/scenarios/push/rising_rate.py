@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from bench.analysis import histogram
-from bench.observe.host import HostSample
+from bench.observe.host_observer import HostSample
 from bench.runs.record import ROLES
 
 LATE_MS = 100.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.analysis.cases import Row, Summary
+from bench.analysis.cases import CaseTrials, Summary
 
 _LOST_SHARE = 0.05
 """Of the instances: where more are taken for dead than this, the other figures mean little."""
@@ -20,7 +20,7 @@ def conclude(summary: Summary) -> str:
     return " ".join(sentences + _conclude_sdk(summary))
 
 
-def _lost(row: Row) -> str | None:
+def _lost(row: CaseTrials) -> str | None:
     """Return how a variant lost track of its instances; None where it did not."""
     false_dead, instances = (row.value(f"figures.{name}") or 0 for name in ("false_dead", "instances"))
     if false_dead <= _LOST_SHARE * instances:
@@ -28,7 +28,7 @@ def _lost(row: Row) -> str | None:
     return f"{row.variant} loses hold of them: it took living ones for dead {false_dead:,.0f} times"
 
 
-def _cost(row: Row, short: float | None) -> str | None:
+def _cost(row: CaseTrials, short: float | None) -> str | None:
     """Return what a variant takes, `short` being the cores of http-short; None where that is not known."""
     cores, death_ms = row.value("figures.cores"), row.value("times_ms.death_seen.p50")
     newcomer_ms = row.value("times_ms.newcomer_seen.p50")

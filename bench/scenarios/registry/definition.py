@@ -14,7 +14,7 @@ from bench.plan.scenario_plan import Case
 from bench.scenarios.registry.conclusion import conclude
 from bench.scenarios.registry.figures import compute_figures
 from bench.scenarios.registry.settings import RegistrySettings, plan_steps
-from bench.subjects.subject import Carries
+from bench.subjects.subject import Traffic
 
 _ONE_ADDRESS = ("direct", "caddy", "nghttpx")
 """Subjects that have no addresses to choose from: no proxy, and those that leave by one address only."""
@@ -44,7 +44,7 @@ def proxy_setup(case: Case, settings: RegistrySettings) -> ProxySetup | None:
     return ProxySetup(
         settings.connections,
         Mode.SHORT if case.variant == "http-short" else Mode.KEEPALIVE,
-        Carries(upgrade=case.variant == "stream", streams=case.variant == "stream"),
+        Traffic(upgrade=case.variant == "stream", streams=case.variant == "stream"),
         workers=settings.proxy_workers,
     )
 

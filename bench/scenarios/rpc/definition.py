@@ -12,7 +12,7 @@ from bench.plan.scenario_plan import Case
 from bench.scenarios.rpc.conclusion import conclude
 from bench.scenarios.rpc.figures import compute_figures
 from bench.scenarios.rpc.settings import RpcSettings
-from bench.subjects.subject import Carries
+from bench.subjects.subject import Traffic
 
 
 def lab_request(case: Case, settings: RpcSettings) -> LabRequest:
@@ -25,7 +25,7 @@ def proxy_setup(case: Case, settings: RpcSettings) -> ProxySetup | None:
     """Request a proxy that passes TCP connections through: the calls are Dubbo's own protocol."""
     if case.variant == "sdk":
         return None
-    return ProxySetup(settings.connections, carries=Carries(passthrough=True))
+    return ProxySetup(settings.connections, traffic=Traffic(passthrough=True))
 
 
 def refuse(case: Case, settings: RpcSettings) -> str | None:

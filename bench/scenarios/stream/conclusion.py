@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.analysis.cases import Row, Summary
+from bench.analysis.cases import CaseTrials, Summary
 from bench.scenarios.stream.settings import LATE_MS
 
 
@@ -27,5 +27,5 @@ def conclude(summary: Summary) -> str:
     return ("; ".join(parts) or "No token came") + "."
 
 
-def _first_ms(row: Row) -> float:
+def _first_ms(row: CaseTrials) -> float:
     return row.value("times_ms.first.p50") or 0.0

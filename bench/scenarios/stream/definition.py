@@ -11,7 +11,7 @@ from bench.scenarios.stream.figures import compute_figures
 from bench.scenarios.stream.settings import StreamSettings
 from bench.scenarios.stream.variants import VARIANTS
 from bench.subjects.nginx import Nginx
-from bench.subjects.subject import Carries
+from bench.subjects.subject import Traffic
 
 _SPARE_CONNECTIONS = 16
 _LONGEST_S = 15.0
@@ -45,8 +45,8 @@ def proxy_setup(case: Case, settings: StreamSettings) -> ProxySetup:
     variant, clients = VARIANTS[case.variant], settings.streams + _SPARE_CONNECTIONS
     if variant.is_nginx_only:
         return ProxySetup(clients, subject=Nginx(variant.applied))
-    carries = Carries() if variant.plain else Carries(upgrade=variant.socket, streams=not variant.socket)
-    return ProxySetup(clients, carries=carries)
+    traffic = Traffic() if variant.plain else Traffic(upgrade=variant.socket, streams=not variant.socket)
+    return ProxySetup(clients, traffic=traffic)
 
 
 def refuse(case: Case, settings: StreamSettings) -> str | None:

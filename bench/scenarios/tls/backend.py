@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from bench.lab import Host
 from bench.subjects import nginx, programs
-from bench.subjects.launch import Launched, Recipe, launch, listen_address
-from bench.subjects.subject import Certificate, Counted
+from bench.subjects.launch import LaunchedProxy, LaunchSpec, launch, listen_address
+from bench.subjects.subject import Certificate, SubjectCounts
 from nginx import versions
 
 _LOG = "handshakes.log"
@@ -64,7 +64,7 @@ class Handshakes(NamedTuple):
 class TlsBackend:
     """An nginx in the place of the servers. States: running, stopped."""
 
-    def __init__(self, running: Launched, log: Path) -> None:
+    def __init__(self, running: LaunchedProxy, log: Path) -> None:
         self.address = running.address
         self.pid = running.pid
         self.version = running.version
@@ -90,7 +90,9 @@ def start(
     if certificate is not None:
         files |= {"certificate.pem": certificate.chain, "key.pem": certificate.key}
     arguments = nginx.arguments(versions.parse(program.version))
-    recipe = Recipe(program, listen, files, ["-t", "-q", *arguments], arguments, count=lambda _: Counted())
+    recipe = LaunchSpec(
+        program, listen, files, ["-t", "-q", *arguments], arguments, count=lambda _: SubjectCounts()
+    )
     return TlsBackend(launch(host, cpus, recipe), log)
 
 

@@ -13,7 +13,7 @@ from bench.scenarios.tls.conclusion import conclude
 from bench.scenarios.tls.figures import compute_figures
 from bench.scenarios.tls.settings import TlsSettings
 from bench.subjects import certificates
-from bench.subjects.subject import Carries, UpstreamTls
+from bench.subjects.subject import Traffic, UpstreamTls
 
 _SPARE = 2
 
@@ -55,7 +55,7 @@ def proxy_setup(case: Case, settings: TlsSettings) -> ProxySetup:
     """Request the variant's TLS to the server, and a pool or none."""
     tls, is_kept = _upstream(case.variant)
     mode = Mode.KEEPALIVE if is_kept else Mode.SHORT
-    return ProxySetup(settings.concurrent + _SPARE, mode, Carries(upstream_tls=tls))
+    return ProxySetup(settings.concurrent + _SPARE, mode, Traffic(upstream_tls=tls))
 
 
 def refuse(case: Case, settings: TlsSettings) -> str | None:

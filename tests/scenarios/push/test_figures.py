@@ -8,7 +8,7 @@ import pytest
 
 from bench.experiment.saturation import SaturationReading
 from bench.experiment.trial_result import MeterReading, TrialResult
-from bench.observe.host import HostSample
+from bench.observe.host_observer import HostSample
 from bench.scenarios.push.figures import compute_figures
 from bench.scenarios.push.settings import PushSettings
 

@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 
 from bench.errors import PlanError
-from bench.observe.host import HostSample
+from bench.observe.host_observer import HostSample
 from bench.scenarios.client.process import ClientControl, Go, read_job
 from bench.scenarios.push import publisher as publisher_module
 from bench.scenarios.push import rising_rate

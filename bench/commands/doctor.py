@@ -1,0 +1,24 @@
+"""`bench doctor`: what this machine can measure."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import click
+
+from bench.commands.options import command, json_option
+
+
+@command("doctor")
+@json_option
+def doctor(as_json: bool) -> None:
+    """Show what this machine can measure, and what to change."""
+    from bench import doctor as examination
+    from bench.report.run import text
+
+    checks = examination.examine()
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(check) for check in checks]))
+    else:
+        click.echo(text.format_checks(checks), nl=False)

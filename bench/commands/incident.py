@@ -1,0 +1,62 @@
+"""`bench incident`: what people write into nginx.conf, beside other proxies."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from bench.commands import print_run
+from bench.commands.options import Duration, command, lab_option, option, output_option
+from bench.errors import ExitCode
+from bench.plan.flags import Heading
+
+
+@command("incident")
+@option(
+    "--trials",
+    heading=Heading.RUN,
+    default=3,
+    show_default=True,
+    metavar="N",
+    type=click.IntRange(1),
+    help="Trials of each configuration.",
+)
+@option(
+    "--duration",
+    "-d",
+    heading=Heading.LOAD,
+    default="3s",
+    show_default=True,
+    metavar="SECONDS",
+    type=Duration(0.1, 86_400),
+    help="The window that is measured.",
+)
+@lab_option
+@output_option
+def incident(trials: int, duration: float, lab_name: str, output: Path) -> None:
+    """Measure what people write into nginx.conf, beside HAProxy, Envoy and Caddy.
+
+    Before and since nginx 1.29.7, which keeps upstream connections by default.
+    """
+    from bench import lab
+
+    opened = lab.choose(lab_name)
+    from bench import incident as incidents
+    from bench.report.live import show_live
+    from bench.report.run import incident as report
+
+    here, absent = incidents.present(list(incidents.entrants()))
+    print_run.print_damage(absent)
+    if not here:
+        sys.exit(ExitCode.ENVIRONMENT)
+    with show_live(sys.stderr, silent=False) as shown:
+        runs = incidents.perform(here, trials, duration, lab_name=opened, root=output, progress=shown)
+    directories = [done.directory for done in runs if done.directory is not None]
+    if directories:
+        click.echo(report.format_tables(runs), nl=False)
+        picture, _ = report.save(runs, Path(directories[0]) / report.PICTURE)
+        click.echo(f"\nresults: {', '.join(directories)}\npicture: {picture}")
+    if any(done.interrupted for done in runs):
+        sys.exit(ExitCode.INTERRUPTED)

@@ -1,0 +1,61 @@
+"""A click group that knows its commands by name and imports one only where it is run."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+
+@dataclass(frozen=True, slots=True)
+class LazyCommand:
+    """A command of the table: where it is, and its line in the help of the group."""
+
+    where: str
+    """MODULE:NAME of the click command."""
+    short_help: str
+
+    def load(self) -> click.Command:
+        """Import the command."""
+        module, _, name = self.where.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+
+class LazyGroup(click.Group):
+    """A group of `LazyCommand`, listed in the order of its table."""
+
+    def __init__(self, *args: Any, table: dict[str, LazyCommand], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order of the table."""
+        return list(self.table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command; None where there is none of that name."""
+        entry = self.table.get(cmd_name)
+        return None if entry is None else entry.load()
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the name, the command and what is left; propose a name for one that is not here."""
+        if args[0] not in self.table and not args[0].startswith("-"):
+            raise click.exceptions.NoSuchCommand(args[0], possibilities=self.table, ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a line about each command, whole, and without importing it."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.short_help) for name, entry in self.table.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return what a shell offers after `incomplete`, without importing a command."""
+        fitting = [name for name in self.table if name.startswith(incomplete)]
+        own = [CompletionItem(name, help=self.table[name].short_help) for name in fitting]
+        return own + click.Command.shell_complete(self, ctx, incomplete)

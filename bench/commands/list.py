@@ -1,0 +1,30 @@
+"""`bench list`: the runs of a folder of results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from bench.commands.options import command, json_option, output_option
+
+
+@command("list")
+@output_option
+@json_option
+def list_runs(output: Path, as_json: bool) -> None:
+    """List the runs of a folder of results, the newest last."""
+    from bench.report.run import text
+    from bench.report.scenario import text as scenario_text
+    from bench.runs import read
+
+    listed = read.runs(output)
+    if as_json:
+        click.echo(json.dumps([each.to_json() for each in listed]))
+        return
+    scenarios = [each for each in listed if each.run and each.run.kind == "scenario"]
+    found = [each for each in listed if each not in scenarios]
+    if found or not scenarios:
+        click.echo(text.format_list(found, output), nl=False)
+    click.echo(scenario_text.format_list(scenarios), nl=False)

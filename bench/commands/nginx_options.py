@@ -1,0 +1,123 @@
+"""The options of the commands that read nginx configurations, and the installed nginx."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.commands.options import option
+from bench.plan.flags import Heading
+from nginx import check, versions
+from nginx.loading import sources
+from nginx.rules.sizing import BACKEND_IDLE_S
+
+STANDARD_INPUT = "standard input"
+READING = "Configuration"
+
+
+class IdleTime(click.ParamType[float]):
+    """Seconds, or the kind of a server whose usual timeout is known."""
+
+    name = "SECONDS|KIND"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds that `value` names."""
+        if isinstance(value, str) and value.lower() in BACKEND_IDLE_S:
+            return BACKEND_IDLE_S[value.lower()]
+        try:
+            idle_s = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither seconds nor one of {', '.join(BACKEND_IDLE_S)}", param, ctx)
+        if not 0 < idle_s < float("inf"):
+            self.fail(f"{value} is no time a connection can idle; give seconds above 0", param, ctx)
+        return idle_s
+
+
+nginx_version_option = option(
+    "--nginx-version",
+    heading=Heading.PROXY,
+    metavar="VERSION[,...]",
+    shown_default="installed, newest known",
+    help="The nginx versions to judge for.",
+)
+root_option = option(
+    "--root",
+    heading=READING,
+    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    shown_default="the file system's",
+    help="Where the absolute paths of includes lie.",
+)
+extra_files_option = option(
+    "--with",
+    "extra_files",
+    heading=READING,
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    shown_default="none",
+    help="An include, or the main file, that lies elsewhere (repeatable).",
+)
+workers_option = option(
+    "--workers",
+    heading=Heading.PROXY,
+    metavar="N",
+    type=click.IntRange(min=1),
+    shown_default="worker_processes",
+    help="Worker processes of nginx.",
+)
+concurrency_option = option(
+    "--concurrency",
+    heading=Heading.LOAD,
+    metavar="N",
+    type=click.IntRange(min=1),
+    shown_default="unknown",
+    help="Requests in flight at the peak.",
+)
+backend_idle_option = option(
+    "--backend-idle",
+    heading=Heading.BACKEND,
+    metavar="SECONDS|KIND",
+    type=IdleTime(),
+    shown_default="unknown",
+    help="Idle timeout of a server: seconds, or its kind, as node or puma.",
+)
+
+
+def read_target(target: str) -> tuple[str, str | None]:
+    """Return the name of a target and, for standard input, its text."""
+    if target != "-":
+        return target, None
+    return STANDARD_INPUT, sources.decode(sys.stdin.buffer.read(), STANDARD_INPUT)
+
+
+def requested_versions(given: str | None) -> list[str]:
+    """Return the versions that `--nginx-version` names, by default the installed one and the newest."""
+    if given is not None:
+        return [version.strip() for version in given.split(",")]
+    installed = installed_version()
+    return list(dict.fromkeys([*([installed] if installed else []), check.NEWEST]))
+
+
+def installed_version() -> str | None:
+    """Return the version of the nginx in the path (or in /usr/sbin), or None if there is none."""
+    program = installed_nginx()
+    if program is None:
+        return None
+    try:
+        said = subprocess.run([program, "-v"], capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = re.search(r"nginx/([\d.]+)", said.stderr)
+    return str(versions.parse(match[1])) if match else None
+
+
+def installed_nginx() -> str | None:
+    """Return the path of the installed nginx, or None if there is none."""
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/local/sbin:/usr/sbin")

@@ -1,0 +1,32 @@
+"""`bench plan`: the plan of a run, each default written out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.commands.options import FilePath, command, json_option, overrides, plan_options
+from bench.plan import run_plan, toml
+
+
+@command("plan")
+@click.argument("plan_file", required=False, metavar="[FILE]", type=FilePath)
+@plan_options
+@json_option
+def plan(plan_file: Path | None, as_json: bool, **given: Any) -> None:
+    """Print the plan that `bench run` follows with the same arguments, as TOML.
+
+    Each default is written out; a plan of TOML goes in as FILE. The plan of a scenario: `bench scenario run
+    NAME --dry-run`.
+    """
+    planned = build_plan(plan_file, given)
+    click.echo(json.dumps(planned.to_json()) if as_json else run_plan.to_toml(planned), nl=as_json)
+
+
+def build_plan(path: Path | None, given: dict[str, Any]) -> run_plan.Plan:
+    """Return the plan at `path`, or the default one, with the flags of `given` laid over it."""
+    below = toml.load(path) if path is not None else {}
+    return run_plan.build(toml.merge(below, overrides(given)))

@@ -1,0 +1,46 @@
+"""`bench run`: the trials of a plan, and what they show."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.commands import print_run
+from bench.commands.options import FilePath, command, json_option, output_option, plan_options, quiet_option
+from bench.commands.plan import build_plan
+
+
+@command("run")
+@click.argument("plan_file", required=False, metavar="[FILE]", type=FilePath)
+@plan_options
+@output_option
+@json_option
+@quiet_option
+def run(plan_file: Path | None, output: Path, as_json: bool, quiet: bool, **given: Any) -> None:
+    """Run the trials of a plan and compare its modes.
+
+    FILE is a plan as TOML (`bench plan` prints one); flags win over it. SECONDS may be written 10, 10s,
+    250ms or 2m.
+    """
+    planned = build_plan(plan_file, given)
+    from bench import lab
+
+    # Before anything that starts threads: only a process of one thread can take the rights to a lab.
+    lab_name = lab.choose("loopback" if planned.subject.target else planned.lab)
+    from bench.experiment import run as runs
+    from bench.report.live import show_live
+
+    with show_live(sys.stderr, silent=quiet or as_json) as shown:
+        done = runs.perform(planned, lab_name, output, shown)
+    print_run.draw_run(done)
+    if as_json:
+        click.echo(json.dumps(done.to_json()))
+    elif quiet:
+        click.echo(done.directory)
+    else:
+        print_run.print_run(done)
+    sys.exit(print_run.exit_code(done))

@@ -1,0 +1,136 @@
+"""`bench scenario run`: a scenario's plan, followed or printed."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.commands import print_run
+from bench.commands.options import command, json_option, option, output_option, quiet_option
+from bench.errors import PlanError
+from bench.plan import toml
+from bench.plan.flags import Heading
+from bench.plan.run_plan import LABS
+
+if TYPE_CHECKING:
+    from bench.experiment.definition import Scenario
+
+
+@command("run")
+@click.argument("name", metavar="NAME|FILE")
+@option(
+    "--variant",
+    "variants",
+    heading=Heading.RUN,
+    multiple=True,
+    metavar="NAME",
+    shown_default="all",
+    help="Only this variant (repeatable).",
+)
+@option(
+    "--trials",
+    heading=Heading.RUN,
+    type=int,
+    metavar="N",
+    shown_default="1",
+    help="Trials of each case; they take turns.",
+)
+@option(
+    "--set",
+    "settings",
+    heading=Heading.RUN,
+    multiple=True,
+    metavar="KEY=VALUE",
+    shown_default="the scenario's own",
+    help="A setting of the scenario; --dry-run lists them (repeatable).",
+)
+@option("--dry-run", heading=Heading.RUN, is_flag=True, help="Print the plan as TOML, and run nothing.")
+@option(
+    "--subject",
+    "subjects",
+    heading=Heading.PROXY,
+    multiple=True,
+    metavar="NAME[@PROGRAM]",
+    shown_default="the scenario's own",
+    help="Behind which proxy, or `direct` (repeatable; `all` takes every one that fits).",
+)
+@option(
+    "--lab",
+    heading=Heading.LAB,
+    type=click.Choice(LABS),
+    shown_default="auto",
+    help="Network namespaces (exact), or this machine's loopback.",
+)
+@output_option
+@json_option
+@quiet_option
+def run_scenario(output: Path, as_json: bool, quiet: bool, dry_run: bool, **given: Any) -> None:
+    """Run a scenario: each variant behind each subject, in turn.
+
+    NAME is one of `bench scenario list`; FILE is a plan as TOML (--dry-run prints one); flags win over it.
+    """
+    values = _values(**given)
+    if dry_run:
+        _print_plan(values, as_json)
+        return
+    from bench import lab
+
+    # Before the scenario, whose imports start threads: only a process of one can take the rights to a lab.
+    lab_name = lab.choose(str(values.get("lab", "auto")))
+    from bench.experiment import scenario_run as runs
+    from bench.plan import scenario_plan
+    from bench.report.live import show_live
+
+    scenario = _scenario(values)
+    planned = scenario_plan.build(scenario, values)
+    with show_live(sys.stderr, silent=quiet or as_json) as shown:
+        done = runs.perform(scenario, planned, lab_name, output, shown)
+    if as_json or quiet:
+        print_run.draw_scenario_run(done)
+        click.echo(json.dumps(done.to_json()) if as_json else done.directory)
+    else:
+        print_run.print_scenario_run(done)
+    sys.exit(print_run.exit_code(done))
+
+
+def _print_plan(values: dict[str, Any], as_json: bool) -> None:
+    from bench.plan import scenario_plan
+
+    planned = scenario_plan.build(_scenario(values), values).to_json()
+    click.echo(json.dumps(planned) if as_json else toml.to_toml(planned), nl=as_json)
+
+
+def _values(*, name: str, settings: tuple[str, ...], **flags: Any) -> dict[str, Any]:
+    """Return the values of a plan, as they were given: a file's, with the flags laid over them."""
+    below = toml.load(Path(name)) if name.endswith(".toml") else {"scenario": name}
+    if not isinstance(below.get("scenario"), str):
+        raise PlanError(f'{name}: names no scenario; write scenario = "push" at its top')
+    above = {key: value for key, value in flags.items() if value not in (None, ())}
+    return toml.merge(below, {**above, "settings": dict(map(_setting, settings))})
+
+
+def _scenario(values: dict[str, Any]) -> Scenario:
+    """Return the scenario that `values` name, whose subjects take the place of `all` in them."""
+    from bench.scenarios import catalogue
+
+    scenario = catalogue.load(values["scenario"])
+    subjects = values.get("subjects")
+    if isinstance(subjects, list | tuple) and "all" in subjects:
+        values["subjects"] = scenario.subjects
+    return scenario
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Return KEY=VALUE as a key and the value that TOML would read."""
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise PlanError(f"--set {text!r} is not KEY=VALUE; --dry-run lists the keys")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value  # a bare word is a text

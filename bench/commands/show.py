@@ -1,0 +1,28 @@
+"""`bench show`: one run again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from bench.commands import print_run
+from bench.commands.options import FilePath, command, json_option
+
+
+@command("show")
+@click.argument("run", metavar="RUN", type=FilePath)
+@json_option
+def show(run: Path, as_json: bool) -> None:
+    """Show a run again, of modes or of a scenario: its table and its finding."""
+    from bench.runs import read
+
+    done = read.read(run)
+    print_run.print_damage(done.damage)
+    if as_json:
+        click.echo(json.dumps(done.to_json()))
+    elif done.kind == "scenario":
+        print_run.print_scenario_run(done)
+    else:
+        print_run.print_run(done)

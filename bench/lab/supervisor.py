@@ -1,0 +1,114 @@
+"""The supervisor of a lab's roles: when `bench` ends, however it ends, no role and no file is left behind.
+
+Two kinds, one interface. A PID namespace holds whatever a role starts, daemons too. A process group
+(systems without namespaces) holds all but a role that leaves its group (`setsid`).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from bench.errors import LabError
+from bench.lab import syscalls
+
+_INIT = Path(__file__).with_name("init.py")
+
+
+class Supervisor:
+    """The process that kills every role when `bench` ends (lab/init.py), and how roles start under it.
+
+    States: open, ended. `end()` kills every role; the starter must reap its own children before
+    `reap()`, since the kernel keeps a namespace's init until its last zombie is gone.
+    """
+
+    def __init__(self, init: subprocess.Popen[bytes], folder: Path, namespace: int | None) -> None:
+        self._init = init
+        self._folder = folder
+        self._namespace = namespace
+
+    def join(self) -> None:
+        """Put all that the calling thread starts from now on under this supervisor.
+
+        The thread cannot start threads any more (clone(2): CLONE_THREAD), only processes.
+        """
+        if self._namespace is not None:
+            syscalls.setns(self._namespace, syscalls.CLONE_NEWPID)
+
+    def popen_arguments(self) -> dict[str, Any]:
+        """Return the arguments of Popen that put a new process under this supervisor."""
+        if self._namespace is not None:
+            return {"start_new_session": True}
+        return {"process_group": self._init.pid}
+
+    @property
+    def is_namespace(self) -> bool:
+        """Return whether roles are held by a PID namespace (each then leads a session of its own)."""
+        return self._namespace is not None
+
+    def scratch(self, name: str) -> Path:
+        """Return a new, empty folder for the files of a role called `name`; `reap()` removes it."""
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder))
+        except OSError as error:
+            raise LabError(
+                f"lab: no folder can be made in {self._folder.parent}: {error.strerror}; set TMPDIR to"
+                " one that is yours"
+            ) from error
+
+    def end(self) -> None:
+        """Have every role that is left killed; return before they are gone."""
+        assert self._init.stdin is not None
+        if self._namespace is not None:
+            os.close(self._namespace)
+        self._init.stdin.close()
+
+    def reap(self) -> None:
+        """Wait until the last role is gone, and remove what the roles had on disk."""
+        self._init.wait()
+        # The init does it too, in case we are killed at this very moment.
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def pid_namespace() -> Supervisor:
+    """Return a supervisor made of a new PID namespace; OSError where that is not allowed."""
+    # unshare(CLONE_NEWPID) marks the thread for good, so that a thread of its own does it.
+    folder = _folder()
+    with ThreadPoolExecutor(1, thread_name_prefix="pid-namespace") as thread:
+        init = thread.submit(_start_in_namespace, folder).result()
+    try:
+        return Supervisor(init, folder, os.open(f"/proc/{init.pid}/ns/pid", os.O_RDONLY))
+    except OSError as error:
+        init.kill()
+        init.communicate()
+        raise LabError(f"lab: the first process of a PID namespace ended at once: {error}") from error
+
+
+def process_group() -> Supervisor:
+    """Return a supervisor made of a process group: what systems without namespaces offer."""
+    folder = _folder()
+    return Supervisor(_start(folder, process_group=0), folder, None)
+
+
+def _folder() -> Path:
+    """Return the path for the files of the roles; the first call of `scratch` creates it."""
+    # Not by tempfile.gettempdir(), which tries places out with files of its own: killed just then, one stays.
+    return Path(os.environ.get("TMPDIR") or "/tmp", f"bench-{secrets.token_hex(8)}")
+
+
+def _start_in_namespace(folder: Path) -> subprocess.Popen[bytes]:
+    syscalls.unshare(syscalls.CLONE_NEWPID)
+    return _start(folder, start_new_session=True)
+
+
+def _start(folder: Path, **arguments: Any) -> subprocess.Popen[bytes]:
+    argv = [sys.executable, "-I", "-S", str(_INIT), str(folder.absolute())]
+    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd="/", **arguments)

@@ -1,0 +1,59 @@
+"""veth pairs between network namespaces, with their addresses and routes, over rtnetlink.
+
+pyroute2 takes a quarter of a second to import, so that only an opening lab imports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyroute2 import IPRoute
+
+_LOOPBACK_INDEX = 1
+
+
+@dataclass(frozen=True, slots=True)
+class VethEnd:
+    """One end of a veth pair: its interface, the addresses on it and the networks behind it."""
+
+    interface: str
+    addresses: Sequence[str]
+    prefix: int
+    routes: Sequence[str] = ()
+
+
+def add_pair(near: VethEnd, far: VethEnd, far_namespace: int) -> None:
+    """Add a veth pair from the calling thread's namespace to the one behind the descriptor."""
+    with _rtnetlink() as route:
+        peer = {"ifname": far.interface, "net_ns_fd": far_namespace}
+        route.link("add", ifname=near.interface, kind="veth", peer=peer)
+
+
+def configure(ends: Sequence[VethEnd]) -> None:
+    """Address the interfaces of the calling thread's namespace and bring them up, loopback included."""
+    with _rtnetlink() as route:
+        route.link("set", index=_LOOPBACK_INDEX, state="up")
+        for end in ends:
+            index = route.link_lookup(ifname=end.interface)[0]
+            for address in end.addresses:
+                route.addr("add", index=index, address=address, prefixlen=end.prefix)
+            route.link("set", index=index, state="up")
+            for network in end.routes:
+                route.route("add", dst=network, oif=index)
+
+
+def remove_addresses(end: VethEnd) -> None:
+    """Remove the addresses of an interface of the calling thread's namespace; its routes go with them."""
+    with _rtnetlink() as route:
+        index = route.link_lookup(ifname=end.interface)[0]
+        for address in end.addresses:
+            route.addr("del", index=index, address=address, prefixlen=end.prefix)
+
+
+def _rtnetlink() -> IPRoute:
+    from pyroute2 import IPRoute  # noqa: PLC0415 - a quarter of a second that only an opening lab needs
+
+    return IPRoute()

@@ -1,0 +1,233 @@
+"""One host under observation: what its kernel says and what its role's processes use, read when told to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+from bench.observe.process_tree import Memory, ProcessTree
+from bench.observe.sock_diag import CONNECTED, SockDiag, Sockets
+from bench.observe.socket_table import SocketTable
+from bench.observe.tcp_counters import CounterFiles, Counters
+from bench.observe.time_wait import (
+    HostPorts,
+    KernelGauges,
+    SocketCounts,
+    count_sockets,
+    ports_used_since,
+    time_wait_since,
+)
+
+T = TypeVar("T")
+
+_COUNTERS = "opens, resets, listen overflows and established connections (/proc/net)"
+_SOCKETS = "TIME_WAIT and ports in use (sock_diag)"
+
+
+class Place(Protocol):
+    """A host of the lab, as far as observing it goes."""
+
+    name: str
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Run `function` in the host's network namespace."""
+
+    def port_range(self) -> tuple[int, int]:
+        """Return the port range of the host's own connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostTarget:
+    """A host to observe: the roots of its role's process trees, and the ports its connections end at."""
+
+    place: Place
+    pids: Sequence[int] = ()
+    listens: frozenset[int] = frozenset()
+    """The ports on which it listens for the role before it."""
+    connects_to: frozenset[int] = frozenset()
+    """The ports of the role after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostSample:
+    """What one host looked like at one moment; None: this system does not tell.
+
+    Counters (opens, resets, overflows) count from when the observer was made, `cpu_s` from the start of
+    the processes. `time_wait` and `ports_used` are exact once a second, and follow the kernel's gauge
+    in between (time_wait.py). On loopback all hosts share the kernel's counters, so that these are None.
+    """
+
+    t_ns: int
+    host: str
+    time_wait: int | None = None
+    established: int | None = None
+    ports_used: int | None = None
+    active_opens: int | None = None
+    passive_opens: int | None = None
+    resets: int | None = None
+    listen_overflows: int | None = None
+    cpu_s: float = 0.0
+    memory_mib: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Peaks:
+    """The highest that was seen of a host: exact counts of sockets, and memory in MiB."""
+
+    time_wait: int = 0
+    ports_used: int = 0
+    rss_mib: float = 0.0
+    uss_mib: float | None = None
+
+
+_NOTHING = SocketCounts(0, 0, 0, 0, 0, 0)
+_NO_GAUGE = KernelGauges(0, 0)
+
+
+class KernelView:
+    """The kernel's view of one network namespace: its counters and its table of sockets.
+
+    None stands for what this system does not tell; `missing` says what that is. Not for several
+    threads at once.
+    """
+
+    def __init__(self, place: Place, *, is_this_machine: bool = False) -> None:
+        self.missing: list[str] = []
+        self._name = "all hosts" if is_this_machine else place.name
+        self._files = self._open(place, CounterFiles, _COUNTERS)
+        self._table: SockDiag | SocketTable | None = self._open(place, SockDiag, _SOCKETS)
+        if self._table is None and is_this_machine:
+            self._table = self._second_best()
+        self._base = None if self._files is None else self._files.read()
+        self._last = self._base
+
+    def _open(self, place: Place, opener: Callable[[], T], what: str) -> T | None:
+        try:
+            return place.call(opener)
+        except OSError as error:
+            self.missing.append(f"not measured on {self._name}: {what}: {error.strerror}")
+            return None
+
+    def _second_best(self) -> SocketTable | None:
+        """Return the table that psutil reads, which is this machine's whatever the thread's namespace."""
+        try:
+            table = SocketTable()
+        except OSError as error:
+            self.missing[-1] += f"; nor by psutil: {error.strerror}"
+            return None
+        self.missing[-1] += "; psutil counts them instead, less often"
+        return table
+
+    def counters(self, is_full: bool = True) -> Counters | None:
+        """Return the counters now, what only grows counted from when this was made.
+
+        Without `is_full` the listen counters are those of the last full reading, for half the cost.
+        """
+        if self._files is None or self._base is None:
+            return None
+        self._last = self._files.read(None if is_full else self._last)
+        return self._last.since(self._base)
+
+    def sockets(self) -> Sockets | None:
+        """Return all sockets that have a peer, which costs milliseconds."""
+        return None if self._table is None else self._table.dump(CONNECTED)
+
+    def close(self) -> None:
+        """Let go of the namespace."""
+        for source in (self._files, self._table):
+            if source is not None:
+                source.close()
+
+
+class HostObserver:
+    """Makes samples of one host out of what its kernel says and what its processes use.
+
+    `is_shared`: the kernel counts for other hosts too (loopback), so that its counters tell nothing
+    of this one. Not for several threads at once.
+    """
+
+    def __init__(self, watched: HostTarget, is_shared: bool) -> None:
+        self.name = watched.place.name
+        self.peaks = Peaks()
+        self._is_shared = is_shared
+        self._trees = [ProcessTree(pid) for pid in watched.pids]
+        self._memory = Memory(0.0, None)
+        self._ends = HostPorts(watched.listens, watched.connects_to, watched.place.port_range())
+        self._survey, self._gauge = _NOTHING, _NO_GAUGE
+        self.weigh()
+
+    def add_process(self, pid: int) -> None:
+        """Count the tree under one more process for the role from now on, beside what the others used."""
+        self._trees.append(ProcessTree(pid))
+
+    def cpu_s(self) -> float:
+        """Return the CPU seconds of the role's processes so far."""
+        return sum(tree.cpu_s() for tree in self._trees)
+
+    def run_queue_wait_s(self) -> list[float | None]:
+        """Return for each root's tree how long its threads were ready to run but had no core, in seconds."""
+        return [tree.run_queue_wait_s() for tree in self._trees]
+
+    def sample(self, t_ns: int, counters: Counters | None) -> HostSample:
+        """Return what the host looks like now, by the cheap sources."""
+        cpu_s, memory_mib = self.cpu_s(), self._memory.mib
+        if counters is None:
+            seen = self._survey
+            time_wait, ports = (None, None) if seen is _NOTHING else (seen.time_wait, seen.ports_used)
+            return HostSample(
+                t_ns, self.name, time_wait, ports_used=ports, cpu_s=cpu_s, memory_mib=memory_mib
+            )
+        gauge = self._gauge_of(counters)
+        own = not self._is_shared
+        return HostSample(
+            t_ns=t_ns,
+            host=self.name,
+            time_wait=time_wait_since(self._survey, self._gauge, gauge),
+            established=counters.established if own else None,
+            ports_used=ports_used_since(self._survey, self._gauge, gauge),
+            active_opens=counters.active_opens if own else None,
+            passive_opens=counters.passive_opens if own else None,
+            resets=counters.established_resets if own else None,
+            listen_overflows=counters.listen_overflows if own else None,
+            cpu_s=cpu_s,
+            memory_mib=memory_mib,
+        )
+
+    def needs_survey(self, counters: Counters | None) -> bool:
+        """Return whether counting sockets one by one tells more than the kernel's gauges do."""
+        has_two_sides = bool(self._ends.listens and self._ends.connects_to)
+        return counters is None or has_two_sides or self._is_shared or counters.time_wait > 0
+
+    def count_sockets(self, counters: Counters | None, sockets: Sockets) -> SocketCounts:
+        """Count the host's own among `sockets`; samples follow `counters` from here, where there are any."""
+        self._gauge = _NO_GAUGE if counters is None else self._gauge_of(counters)
+        self._survey = count_sockets(sockets, self._ends)
+        self.peaks = replace(
+            self.peaks,
+            time_wait=max(self.peaks.time_wait, self._survey.time_wait),
+            ports_used=max(self.peaks.ports_used, self._survey.ports_used),
+        )
+        return self._survey
+
+    def weigh(self) -> Memory:
+        """Look for new processes, and measure the memory of all; half a millisecond a process."""
+        self._memory = Memory(0.0, 0.0)
+        for tree in self._trees:
+            tree.refresh()
+            self._memory += tree.memory()
+        uss_mib = self._memory.uss_mib
+        self.peaks = replace(
+            self.peaks,
+            rss_mib=max(self.peaks.rss_mib, self._memory.rss_mib),
+            uss_mib=self.peaks.uss_mib if uss_mib is None else max(self.peaks.uss_mib or 0.0, uss_mib),
+        )
+        return self._memory
+
+    def _gauge_of(self, counters: Counters) -> KernelGauges:
+        """Return the gauge that samples follow; opens that other hosts share say nothing of this one."""
+        if self._is_shared:
+            return KernelGauges(counters.time_wait, counters.established)
+        return KernelGauges(
+            counters.time_wait, counters.established, counters.active_opens, counters.passive_opens
+        )

@@ -1,0 +1,284 @@
+"""The flags of a run's plan as data: each belongs to one plan key, and bears its name."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Any
+
+from bench.plan.run_plan import BACKENDS, LABS, METHODS, SECOND_OPINIONS, SUBJECTS, ClosesFirst, Mode, Plan
+
+
+class Kind(Enum):
+    """How the value of a flag is written."""
+
+    WHOLE = "N"
+    NUMBER = "NUMBER"
+    SECONDS = "SECONDS"
+    SUBJECT = "NAME[@PROGRAM]"
+    PAIRS = "KEY=VALUE"
+    SWITCH = ""
+    TEXT = "TEXT"
+
+
+class Heading(StrEnum):
+    """Under which heading of `--help` an option stands."""
+
+    RUN = "Run"
+    LOAD = "Load"
+    PROXY = "Proxy"
+    BACKEND = "Backend"
+    LAB = "Lab"
+    OUTPUT = "Output"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag: its name follows from its key."""
+
+    key: str
+    """SECTION.KEY of the plan, or KEY at its top."""
+    help: str
+    heading: Heading
+    kind: Kind = Kind.TEXT
+    choices: tuple[str, ...] = ()
+    metavar: str = ""
+    """How the help calls the value, where the kind does not say it."""
+    without_value: str = ""
+    """What holds where neither the flag nor the plan says anything, where the plan's default is None."""
+    short: str = ""
+    has_section: bool = False
+    """Whether the section stands in the name, as two sections have the key."""
+
+    @property
+    def section(self) -> str:
+        """Return the section of the plan, empty for the top."""
+        return self.key.rpartition(".")[0]
+
+    @property
+    def field(self) -> str:
+        """Return the key within the section."""
+        return self.key.rpartition(".")[2]
+
+    @property
+    def name(self) -> str:
+        """Return the name: the key without its unit, or the section where the key is its name."""
+        if self.field == "name":
+            return f"--{self.section}"
+        bare = self.field.removesuffix("s" if self.kind is Kind.PAIRS else "_s")
+        return f"--{f'{self.section}_{bare}' if self.has_section else bare}".replace("_", "-")
+
+    @property
+    def default(self) -> str:
+        """Return how the help states the default."""
+        value = _held(Plan().to_json(), self)
+        if value is None or value == {}:
+            return self.without_value
+        return " ".join(_written(self, value)[-1:])
+
+
+_MODES = tuple(mode.value for mode in Mode)
+_SIDES = tuple(side.value for side in ClosesFirst)
+FLAGS = (
+    Flag(
+        "mode",
+        "Upstream connections: one per request, pooled, or both in turn.",
+        Heading.RUN,
+        choices=(*_MODES, "both"),
+    ),
+    Flag(
+        "closes_first",
+        "Who closes a short connection first.",
+        Heading.RUN,
+        choices=_SIDES,
+    ),
+    Flag("trials", "Trials of each mode.", Heading.RUN, Kind.WHOLE),
+    Flag("subject.name", f"The proxy under test: {', '.join(SUBJECTS)}.", Heading.PROXY, Kind.SUBJECT),
+    Flag(
+        "subject.program",
+        "Which nginx, haproxy, envoy, caddy or nghttpx.",
+        Heading.PROXY,
+        metavar="PATH|system|wheel",
+        without_value="the system's, else the wheel's",
+    ),
+    Flag(
+        "subject.target",
+        "Load a server that runs already: http://...",
+        Heading.PROXY,
+        metavar="URL",
+        without_value="none; the subject is started",
+    ),
+    Flag("subject.workers", "Worker processes of the proxy.", Heading.PROXY, Kind.WHOLE, has_section=True),
+    Flag(
+        "subject.pool_idle",
+        "Idle upstream connections that one worker keeps.",
+        Heading.PROXY,
+        Kind.WHOLE,
+        without_value="as many as client connections",
+    ),
+    Flag(
+        "subject.pool_max",
+        "Upstream connections that one worker opens at most.",
+        Heading.PROXY,
+        Kind.WHOLE,
+        without_value="no bound",
+    ),
+    Flag(
+        "subject.pool_idle_timeout_s",
+        "How long an idle upstream connection is kept.",
+        Heading.PROXY,
+        Kind.SECONDS,
+    ),
+    Flag(
+        "subject.requests_per_connection",
+        "Requests after which the proxy closes an upstream connection.",
+        Heading.PROXY,
+        Kind.WHOLE,
+        without_value="no bound",
+    ),
+    Flag("subject.upstream_http", "HTTP version sent upstream.", Heading.PROXY, choices=("1.0", "1.1")),
+    Flag("load.connections", "Client connections, in all.", Heading.LOAD, Kind.WHOLE, short="-c"),
+    Flag(
+        "load.workers", "Worker processes of the load generator.", Heading.LOAD, Kind.WHOLE, has_section=True
+    ),
+    Flag(
+        "load.rate",
+        "Requests per second, each sent when due (open loop).",
+        Heading.LOAD,
+        Kind.NUMBER,
+        without_value="the next once the last is answered (closed loop)",
+    ),
+    Flag("load.method", "Method of the requests; no proxy may repeat a POST.", Heading.LOAD, choices=METHODS),
+    Flag("load.client_mode", "The clients' own connections.", Heading.LOAD, choices=_MODES),
+    Flag("load.warmup_s", "Time before the window.", Heading.LOAD, Kind.SECONDS),
+    Flag("load.duration_s", "The window that is measured.", Heading.LOAD, Kind.SECONDS, short="-d"),
+    Flag("load.connect_timeout_s", "Client: until connected.", Heading.LOAD, Kind.SECONDS),
+    Flag("load.request_timeout_s", "Client: until the next byte.", Heading.LOAD, Kind.SECONDS),
+    Flag("load.total_timeout_s", "Client: until the whole response.", Heading.LOAD, Kind.SECONDS),
+    Flag(
+        "load.second_opinion",
+        "Run this load generator too, after each trial.",
+        Heading.LOAD,
+        choices=SECOND_OPINIONS,
+        without_value="none",
+    ),
+    Flag(
+        "backend.kind",
+        "The raw, fast server or an aiohttp service.",
+        Heading.BACKEND,
+        choices=BACKENDS,
+        has_section=True,
+    ),
+    Flag(
+        "backend.workers", "Worker processes of the backend.", Heading.BACKEND, Kind.WHOLE, has_section=True
+    ),
+    Flag(
+        "backend.response_size",
+        "Bytes of a response body: 2, 100KiB, 1KiB-64KiB.",
+        Heading.BACKEND,
+        metavar="SIZE",
+    ),
+    Flag(
+        "backend.delay",
+        "Time before answering: 5ms, uniform:1ms-20ms, exponential:10ms.",
+        Heading.BACKEND,
+        metavar="TIME",
+    ),
+    Flag(
+        "backend.idle_timeout_s",
+        "Time after which the backend closes an idle connection.",
+        Heading.BACKEND,
+        Kind.SECONDS,
+        without_value="never",
+        has_section=True,
+    ),
+    Flag(
+        "backend.requests_per_connection",
+        "Requests after which the backend closes a connection.",
+        Heading.BACKEND,
+        Kind.WHOLE,
+        without_value="no bound",
+        has_section=True,
+    ),
+    Flag(
+        "backend.close",
+        "How the backend closes: at-once, linger:5ms, never.",
+        Heading.BACKEND,
+        metavar="HOW",
+        has_section=True,
+    ),
+    Flag(
+        "backend.fail",
+        "Spoil every n-th response: reset:100, cut:50, garbage:1000.",
+        Heading.BACKEND,
+        metavar="HOW:N",
+        without_value="none",
+    ),
+    Flag("lab", "Network namespaces (exact), or this machine's loopback.", Heading.LAB, choices=LABS),
+    Flag(
+        "hosts.ports",
+        "Ephemeral ports of the proxy's host.",
+        Heading.LAB,
+        Kind.WHOLE,
+        without_value="the system's own range",
+    ),
+    Flag("hosts.proxy_addresses", "Source addresses of the proxy.", Heading.LAB, Kind.WHOLE),
+    Flag("hosts.backend_addresses", "Addresses of the backend.", Heading.LAB, Kind.WHOLE),
+    Flag(
+        "hosts.pin",
+        "Give the client cores of its own, where there are two or more.",
+        Heading.LAB,
+        Kind.SWITCH,
+    ),
+    Flag(
+        "hosts.sysctls",
+        "Set on every host of the lab (repeatable).",
+        Heading.LAB,
+        Kind.PAIRS,
+        without_value="none",
+    ),
+)
+
+
+def format_command(values: Mapping[str, Any]) -> str | None:
+    """Return the `bench run` that requests the plan `values`, with what differs from the default.
+
+    None where the plan holds something that no flag can say.
+    """
+    left = _differences(values)
+    words = ["bench", "run"]
+    for flag in FLAGS:
+        value = left.pop((flag.section, flag.field), None)
+        if value is not None:
+            words += _written(flag, value)
+    return None if left else shlex.join(words)
+
+
+def _differences(values: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
+    """Return what differs from the default plan, by section and key."""
+    default = Plan().to_json()
+    found: dict[tuple[str, str], Any] = {}
+    for name, held in values.items():
+        if isinstance(held, dict):
+            section = default.get(name, {})
+            found |= {(name, key): value for key, value in held.items() if value != section.get(key)}
+        elif held != default.get(name):
+            found["", name] = held
+    return found
+
+
+def _held(plan: Mapping[str, Any], flag: Flag) -> Any:
+    return (plan[flag.section] if flag.section else plan)[flag.field]
+
+
+def _written(flag: Flag, value: Any) -> list[str]:
+    """Return the words that give `flag` the `value`."""
+    if flag.kind is Kind.PAIRS:
+        return [word for name, setting in value.items() for word in (flag.name, f"{name}={setting}")]
+    if flag.kind is Kind.SWITCH:
+        return [flag.name if value else f"--no-{flag.name.removeprefix('--')}"]
+    if flag.kind is Kind.SECONDS:
+        return [flag.name, f"{value:g}s"]
+    return [flag.name, f"{value:g}" if isinstance(value, float) else str(value)]

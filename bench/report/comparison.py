@@ -1,0 +1,203 @@
+"""A comparison as text and as pictures: of runs of the load generator, and of scenarios case by case."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench import units
+from bench.analysis.compare import Answer, Cell, Comparison, MetricRow
+from bench.analysis.metrics import Metric
+from bench.report import style
+from bench.report.html import Table
+from bench.report.run import picture as run_picture
+from bench.report.run import tables
+from bench.report.style import INK, PALETTE, QUIET
+from bench.report.text_table import format_number, format_table, format_warnings
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_ACROSS = 3
+_MOST_PANELS = 9
+_WIDTH_INCHES, _BAR_INCHES, _PANEL_INCHES, _HEAD_INCHES = 14.0, 0.2, 1.3, 1.0
+
+
+def text(compared: Sequence[Comparison]) -> str:
+    """Return what `bench compare` prints: the sides, the table and the warnings of each comparison.
+
+    A warning that an earlier comparison carries is not repeated.
+    """
+    seen: set[str] = set()
+    parts = []
+    for comparison in compared:
+        parts.append(_one(comparison, [line for line in comparison.warnings if line not in seen]))
+        seen.update(comparison.warnings)
+    return "\n".join(parts)
+
+
+def save(compared: Sequence[Comparison], stem: Path) -> list[Path]:
+    """Draw `compared` as `stem`.png and `stem`.svg, and return the PNGs.
+
+    Runs have a picture for each comparison, named after its mode where there are several; the cases of
+    scenarios share one. ResultsError where it cannot be written.
+    """
+    if compared[0].sides[0].subject is not None:
+        return [style.save_figure(lambda: draw(compared), stem)[0]]
+    if len(compared) == 1:
+        return [run_picture.save(compared[0].sides, stem)[0]]
+    modes = [(each.sides, each.sides[0].mode) for each in compared]
+    return [run_picture.save(sides, stem.with_name(f"{stem.name}-{mode}"))[0] for sides, mode in modes]
+
+
+def draw(compared: Sequence[Comparison]) -> Figure:
+    """Return the picture of scenarios: a panel for each metric, and in it a group of bars for each case."""
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    keys = list(dict.fromkeys(row.metric for each in compared for row in each.rows if row.is_telling))
+    panels = keys[:_MOST_PANELS]
+    lines = max(1, -(-len(panels) // _ACROSS))
+    bars = sum(len(each.sides) + 1 for each in compared)
+    height = _HEAD_INCHES + lines * (_PANEL_INCHES + _BAR_INCHES * bars)
+    figure = Figure(figsize=(_WIDTH_INCHES, height))
+    place = (0, 0, 1, 1 - _HEAD_INCHES / height)
+    figure.set_layout_engine("constrained", h_pad=0.2, w_pad=0.2, rect=place)
+    first = compared[0].sides[0]
+    title = f"{first.run.scenario}: {' against '.join(_names(compared))}"
+    figure.text(0.012, 1 - 0.3 / height, title, size=16, weight="bold", color=INK, va="center")
+    sides = "  ·  ".join(f"{side.name}: {side.run.directory}" for side in compared[0].sides)
+    figure.text(0.012, 1 - 0.55 / height, textwrap.fill(sides, 160), size=9.5, color=QUIET, va="top")
+    axes = figure.subplots(lines, _ACROSS, squeeze=False).flatten()
+    for each, metric in zip(axes, panels, strict=False):
+        _panel(each, metric, compared)
+    for each in axes[len(panels) :]:
+        each.set_axis_off()
+    return figure
+
+
+def _one(compared: Comparison, warnings: Sequence[str]) -> str:
+    head = [
+        f"{side.name}: {side.run.directory}, {side.case}, {tables.format_trial_count(side)}\n"
+        for side in compared.sides
+    ]
+    columns = _columns(compared)
+    names = [column for side in compared.sides[1:] for column in (side.name, *columns)]
+    rows = []
+    for row in _rows(compared):
+        unit = row.metric.unit
+        cells = [_shown_as(column, cell, unit) for cell in row.cells[1:] for column in ("median", *columns)]
+        rows.append((_labelled(row.metric, compared), _shown_as("median", row.cells[0], unit), *cells))
+    drawn = format_table(Table(("metric", compared.sides[0].name, *names), rows))
+    return "".join([*head, drawn, *_footnotes(compared), format_warnings(warnings)])
+
+
+def _rows(compared: Comparison) -> Iterator[MetricRow]:
+    """Yield the rows that are worth reading."""
+    before = tables.ONLY_WITH_CLIFF
+    has_cliff = any(row.metric.key == "ports.half_range_passed_s" and row.is_telling for row in compared.rows)
+    for row in compared.rows:
+        if row.is_telling and (has_cliff or not row.metric.key.startswith(before)):
+            yield row
+
+
+def _columns(compared: Comparison) -> tuple[str, ...]:
+    """Return the columns for each side after the first: a test where one was made, room permitting more."""
+    tested = any(cell.answer is not Answer.UNMEASURED for row in compared.rows for cell in row.cells)
+    return ("ratio", *(("difference",) if len(compared.sides) == 2 else ()), *(("test",) if tested else ()))
+
+
+def _labelled(metric: Metric, compared: Comparison) -> str:
+    if metric.key.startswith("second_opinion."):
+        tools = tables.name_tools(trial for side in compared.sides for trial in side.trials)
+        return f"{metric.key} ({tools})"
+    is_in_key = metric.unit in ("", "1/s", "s", "ratio") or f"_{metric.unit}" in metric.key
+    return metric.key if is_in_key else f"{metric.key} ({metric.unit})"
+
+
+def _shown_as(column: str, cell: Cell, unit: str) -> str:
+    if column == "median":
+        return "-" if cell.estimate is None else format_number(cell.estimate.center, unit)
+    if column == "difference":
+        return "-" if cell.difference is None else _signed(cell.difference, unit)
+    return _ratio(cell) if column == "ratio" else _test(cell)
+
+
+def _signed(value: float, unit: str) -> str:
+    return ("+" if value > 0 else "") + format_number(value, unit)
+
+
+def _ratio(cell: Cell) -> str:
+    if cell.ratio is None:
+        return "-"
+    center = units.ratio(cell.ratio.center)
+    if cell.ratio.low is None or cell.ratio.high is None:
+        return center
+    return f"{center} [{units.ratio(cell.ratio.low)}, {units.ratio(cell.ratio.high)}]"
+
+
+def _test(cell: Cell) -> str:
+    if cell.p is None:
+        return str(cell.answer)
+    p = f"p={cell.p:.3f}" if cell.p >= 0.001 else "p<0.001"
+    return f"~ ({p})" if cell.answer is Answer.SAME else p
+
+
+def _footnotes(compared: Comparison) -> Iterator[str]:
+    cells = [cell for row in _rows(compared) for cell in row.cells]
+    answers = {cell.answer for cell in cells}
+    if Answer.TOO_FEW in answers:
+        counts = " and ".join(str(len(side.counted)) for side in compared.sides)
+        yield f"too few: {counts} trials cannot show a difference at p < 0.05; four a side can (--trials 4)\n"
+    if Answer.SAME in answers:
+        yield "~: no difference shows (Mann-Whitney U, p above 0.05)\n"
+    if any(cell.ratio and cell.ratio.low is not None for cell in cells):
+        yield "[low, high]: 95 % interval of the ratio (Hodges-Lehmann)\n"
+
+
+def _names(compared: Sequence[Comparison]) -> list[str]:
+    return [side.name for side in compared[0].sides]
+
+
+def _panel(axes: Axes, metric: Metric, compared: Sequence[Comparison]) -> None:
+    """Draw the medians of `metric`, case under case, with the interval where the trials give one."""
+    style.draw_title(axes, metric.key, metric.unit or "count")
+    names = _names(compared)
+    place, ticks = 0.0, []
+    for each in compared:
+        ticks.append(place + (len(names) - 1) / 2)
+        for index, cell in enumerate(each.row(metric.key).cells):
+            if cell.estimate is not None:
+                _bar(axes, place + index, cell, PALETTE[index % len(PALETTE)], metric.unit)
+        place += len(names) + 1
+    axes.set_yticks(ticks, [_group(each) for each in compared], fontsize=8.5)
+    axes.set_ylim(place - 1.4, -0.6)
+    axes.margins(x=0.2)
+    axes.set_xlim(left=0)
+    for index, name in enumerate(names):
+        at = (1.0, 1.0)
+        look = {"color": PALETTE[index % len(PALETTE)], "weight": "bold", "ha": "right", "size": 8.5}
+        offset = (0.0, 9.0 + 11.0 * (len(names) - 1 - index))
+        style.annotate(axes, name, at, offset, xycoords="axes fraction", **look)
+
+
+def _bar(axes: Axes, place: float, cell: Cell, colour: str, unit: str) -> None:
+    assert cell.estimate is not None, "cells without an estimate have no bar"
+    center, low, high = cell.estimate.center, cell.estimate.low, cell.estimate.high
+    axes.barh(place, center, 0.86, color=colour)
+    if low is not None and high is not None:
+        axes.plot([low, high], [place, place], color=INK, linewidth=1)
+    ratio = "" if cell.ratio is None else f"  ({units.ratio(cell.ratio.center)})"
+    end = center if high is None else high
+    axes.text(end, place, f"  {format_number(center, unit)}{ratio}", va="center", fontsize=8, color=QUIET)
+
+
+def _group(compared: Comparison) -> str:
+    """Return the case that a group of bars is of: what its sides have in common."""
+    cases = list(dict.fromkeys(side.case for side in compared.sides))
+    subjects = list(dict.fromkeys(str(side.subject) for side in compared.sides))
+    modes = list(dict.fromkeys(side.mode for side in compared.sides))
+    common = [names for names in (cases, modes, subjects) if len(names) == 1]
+    return (common[0][0] if common else " | ".join(cases)).removesuffix("@direct")

@@ -1,0 +1,128 @@
+"""Build the tables of a run: which rows and which figures. Draws nothing."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+
+from bench.analysis import metrics
+from bench.analysis.metrics import Metric
+from bench.analysis.sides import Side, split
+from bench.report.html import Table
+from bench.report.run import finding
+from bench.report.text_table import format_number, format_spread
+from bench.runs.record import Run, Trial
+
+_SECOND = "second opinion"
+# (row of the result table, metric); rows that no trial has a figure for are left out
+_ROWS = (
+    ("requests/s", "requests_per_s"),
+    ("  before half of the ports", "ports.rate_before"),
+    ("  after it", "ports.rate_after"),
+    ("latency p50, ms", "latency_ms.p50"),
+    ("latency p99, ms", "latency_ms.p99"),
+    ("latency p99.9, ms", "latency_ms.p99_9"),
+    ("upstream connections", "upstream.connections_opened"),
+    ("requests per connection", "upstream.requests_per_connection"),
+    ("  ended by the backend", "upstream.lost"),
+    ("half of the ports used, s", "ports.half_range_passed_s"),
+    ("ports exhausted, s", "ports.exhausted_s"),
+    ("ports used, peak", "ports.used_peak"),
+    ("TIME_WAIT client, peak", "time_wait.client.peak"),
+    ("TIME_WAIT proxy, peak", "time_wait.proxy.peak"),
+    ("TIME_WAIT backend, peak", "time_wait.backend.peak"),
+    ("CPU client, us/request", "cpu_us_per_request.client"),
+    ("CPU proxy, us/request", "cpu_us_per_request.proxy"),
+    ("  before half of the ports", "cpu_us_per_request_before_cliff.proxy"),
+    ("CPU backend, us/request", "cpu_us_per_request.backend"),
+    ("memory proxy, MiB", "memory_mib.proxy"),
+    (f"{_SECOND}, requests/s", "second_opinion.requests_per_s"),
+    ("  CPU client, us/request", "second_opinion.cpu_us_per_request"),
+    ("errors", "errors"),
+    ("late", "late"),
+    ("never started", "never_started"),
+)
+_HIDDEN_AT_ZERO = frozenset(
+    {"upstream.lost", "late", "never_started", "time_wait.client.peak", "ports.used_peak"}
+)
+ONLY_WITH_CLIFF = "cpu_us_per_request_before_cliff"
+# (column of the table of trials, metric)
+_COLUMNS = (
+    ("requests/s", "requests_per_s"),
+    ("p50, ms", "latency_ms.p50"),
+    ("p99, ms", "latency_ms.p99"),
+    ("requests", "upstream.requests_total"),
+    ("connections", "upstream.connections_opened"),
+    ("per connection", "upstream.requests_per_connection"),
+    ("half of the ports, s", "ports.half_range_passed_s"),
+    ("TIME_WAIT proxy", "time_wait.proxy.peak"),
+    ("TIME_WAIT backend", "time_wait.backend.peak"),
+    ("CPU proxy, us/request", "cpu_us_per_request.proxy"),
+    ("errors", "errors"),
+)
+
+
+def build_result_table(run: Run) -> Table:
+    """Return the medians of each mode over its counted trials, with the least and the greatest."""
+    sides = split(run)
+    cliff = any(
+        trial.ports.half_range_passed_s is not None for side in sides for trial in finding.select_trials(side)
+    )
+    rows = []
+    for label, key in _ROWS:
+        samples = [finding.collect_values(side, key) for side in sides]
+        hidden = key in _HIDDEN_AT_ZERO and not any(map(any, samples))
+        if any(samples) and not hidden and (cliff or not key.startswith(ONLY_WITH_CLIFF)):
+            named = label.replace(_SECOND, f"{_SECOND} ({name_tools(run.trials)})")
+            rows.append((named, *(_format_sample(sample, metrics.named(key)) for sample in samples)))
+    return Table(("", *(f"{side.name} ({format_trial_count(side)})" for side in sides)), rows)
+
+
+def name_tools(trials: Iterable[Trial]) -> str:
+    """Return the tools that gave `trials` a second opinion."""
+    opinions = (trial.second_opinion for trial in trials)
+    return " and ".join(dict.fromkeys(opinion.tool for opinion in opinions if opinion is not None))
+
+
+def build_trial_table(run: Run) -> Table:
+    """Return a row for each trial, as it was measured, and how each witness counted its connections."""
+    shown = [
+        (label, metric)
+        for label, key in _COLUMNS
+        if any(map((metric := metrics.named(key)).of, run.trials)) or key == "errors"
+    ]
+    rows = [
+        (_name(trial), *(_format_metric(metric, trial) for _, metric in shown), _format_witnesses(trial))
+        for trial in run.trials
+    ]
+    return Table(("trial", *(label for label, _ in shown), "witnesses"), rows)
+
+
+def format_trial_count(side: Side) -> str:
+    """Return how many trials of a side there are, and how many of them count."""
+    counted, total = len(side.counted), len(side.trials)
+    label = f"{total} trial{'' if total == 1 else 's'}"
+    return label if counted == total else f"{counted} of {label}"
+
+
+def _format_sample(values: Sequence[float], metric: Metric) -> str:
+    if not values:
+        return "-"
+    return format_spread(statistics.median(values), min(values), max(values), metric.unit)
+
+
+def _format_metric(metric: Metric, trial: Trial) -> str:
+    value = metric.of(trial)
+    return "-" if value is None else format_number(value, metric.unit)
+
+
+def _name(trial: Trial) -> str:
+    state = "" if trial.valid else ", invalid"
+    return f"{trial.trial} {trial.mode}{', interrupted' if trial.interrupted else state}"
+
+
+def _format_witnesses(trial: Trial) -> str:
+    counts = trial.upstream.witnesses.counts()
+    if len(set(counts.values())) == 1:
+        return f"{len(counts)} agree" if len(counts) > 1 else f"{next(iter(counts))} alone"
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "nobody"

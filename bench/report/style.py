@@ -1,0 +1,121 @@
+"""Set the style of every picture: colours, inks and dashes, text on axes, and how a figure is written."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.analysis.sides import Side
+from bench.errors import ResultsError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, QUIET, FAINT, SHADE = "#222222", "#5A5A5A", "#E4E4E4", "#F3F3F3"
+PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""The palette of Okabe and Ito (Color Universal Design, 2008), told apart with any kind of colour vision."""
+_MODE_COLOURS = {"short": "#D55E00", "keepalive": "#0072B2"}
+HOLDER_COLOURS = {"proxy": "#D55E00", "backend": "#E69F00", "nobody": "#0072B2", "unseen": "#999999"}
+"""By the side that holds TIME_WAIT: the proxy (its ports run out), the backend, none; or not measured."""
+ROLE_OPACITIES = {"proxy": 1.0, "backend": 0.62, "client": 0.3}
+"""By role, in the order of the stack: the proxy is what is judged."""
+HOST_DASHES: dict[str, Any] = {"proxy": "-", "backend": (0, (6, 2)), "client": (0, (1, 1.2))}
+SUBJECT_DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (8, 2)), (0, (2, 2)))
+"""A variant's colour is the same on every subject; the subjects differ in their dashes."""
+TEXT_GROUND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
+"""The ground behind text that lies on lines."""
+_SETTINGS: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.5,
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": QUIET,
+    "axes.labelsize": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.color": INK,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "svg.hashsalt": "bench",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ColouredSides:
+    """The sides of a picture, each with its colour."""
+
+    sides: tuple[Side, ...]
+    colours: tuple[str, ...]
+
+    @classmethod
+    def of(cls, sides: Sequence[Side]) -> ColouredSides:
+        """Colour each side after its mode, or in turn where a mode is there twice."""
+        modes = [side.mode for side in sides]
+        if len(set(modes)) == len(modes):
+            return cls(tuple(sides), tuple(_MODE_COLOURS.get(mode, PALETTE[2]) for mode in modes))
+        return cls(tuple(sides), tuple(PALETTE[index % len(PALETTE)] for index in range(len(sides))))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the sides."""
+        return tuple(side.name for side in self.sides)
+
+    def __iter__(self) -> Iterator[tuple[Side, str]]:
+        return iter(zip(self.sides, self.colours, strict=True))
+
+
+def draw_title(axes: Axes, name: str, unit: str) -> None:
+    """Write a panel's name above it, and below the name what it measures."""
+    annotate(axes, name, (0, 1), (0, 24), xycoords="axes fraction", size=12, weight="bold", va="bottom")
+    annotate(axes, unit, (0, 1), (0, 9), xycoords="axes fraction", size=9.5, color=QUIET, va="bottom")
+
+
+def annotate(
+    axes: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], **style: Any
+) -> None:
+    """Write `text` at `offset` points from `at`, which is in data coordinates unless `xycoords` differs."""
+    axes.annotate(text, at, xytext=offset, textcoords="offset points", **style)
+
+
+def compute_rarity(percent: float) -> float:
+    """Return of how many requests one is slower than the percentile: the scale of the axis."""
+    return 1 / (1 - percent / 100)
+
+
+def label_percentiles(axes: Axes, percents: Sequence[float], rarest: float) -> None:
+    """Label an axis of rarities, up to `rarest`, by percentiles; the other axis has the figures."""
+    ticks = [percent for percent in percents if compute_rarity(percent) <= rarest]
+    axes.set_xticks([compute_rarity(percent) for percent in ticks], [f"{percent:g} %" for percent in ticks])
+    axes.set_xticks([], minor=True)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+
+
+def save_figure(draw: Callable[[], Figure], stem: Path) -> tuple[Path, Path]:
+    """Write what `draw` returns as `stem`.png and `stem`.svg; return their paths. ResultsError on failure."""
+    import matplotlib  # noqa: PLC0415
+
+    png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
+    with matplotlib.rc_context(_SETTINGS):
+        figure = draw()
+        try:
+            stem.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(png, dpi=130)
+            figure.savefig(svg, metadata={"Date": None})
+        except OSError as error:
+            reason = f"the picture cannot be written: {error.strerror}; choose another path with -o"
+            raise ResultsError(png, None, reason) from error
+    return png, svg
+
+
+def render_svg(draw: Callable[[], Figure]) -> str:
+    """Return what `draw` returns as SVG: the same text for the same figures."""
+    import matplotlib  # noqa: PLC0415
+
+    written = io.StringIO()
+    with matplotlib.rc_context(_SETTINGS):
+        draw().savefig(written, format="svg", metadata={"Date": None})
+    return written.getvalue()

@@ -1,0 +1,122 @@
+"""The page of a run says all that a colleague would ask, and the trials stand in it whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.plan import run_plan as plans
+from bench.plan import toml
+from bench.plan.convert import convert
+from bench.report.html import Code, FactList, Page, Picture, Prose, Section, Table
+from bench.report.run.page import build_page
+from bench.runs import read
+from bench.runs.record import Run, Trial
+from synthetic import KEEPALIVE, MACHINE, SHORT, write
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    stories = {"short": SHORT, "keepalive": KEEPALIVE}
+    return read.read(write(tmp_path_factory.mktemp("run"), stories, trials=2, load={"connections": 32}))
+
+
+def section(page: Page, heading: str) -> Section:
+    (found,) = [each for each in page.sections if each.heading.startswith(heading)]
+    return found
+
+
+def test_the_finding_comes_first(run: Run) -> None:
+    page = build_page(run)
+    assert (
+        page.title
+        == "Keep-alive upstream connections: 12.1x the requests per second at 24 % of the proxy CPU"
+    )
+    assert page.sentence.startswith("Short opened 16,")
+    assert page.warnings == []
+    (picture,) = page.sections[0].blocks
+    assert isinstance(picture, Picture)
+    assert picture.label.startswith("keepalive: 12,919 requests/s on 64 connections; short: 9,997")
+
+
+def test_the_trials_can_be_read_back(run: Run) -> None:
+    (code,) = section(build_page(run), "Every trial as data").blocks
+    assert isinstance(code, Code)
+    trials = tuple(convert(json.loads(line), Trial, "trial") for line in code.text.splitlines())
+    assert trials == run.trials
+
+
+def test_the_plan_can_be_run_again(run: Run, tmp_path: Path) -> None:
+    page = build_page(run)
+    (command, _) = section(page, "How to measure it again").blocks
+    assert command == Code("bench run --trials 2 --connections 32")
+    (written,) = section(page, "The whole plan").blocks
+    assert isinstance(written, Code)
+    file = tmp_path / "plan.toml"
+    file.write_text(written.text)
+    assert plans.build(toml.load(file)).to_json() == run.plan
+
+
+def test_a_plan_that_flags_cannot_say_is_a_file(run: Run) -> None:
+    asked = {**run.plan, "subject": {**run.plan["subject"], "idiom": "snippet"}}
+    prose, command, _ = section(
+        build_page(dataclasses.replace(run, plan=asked)), "How to measure it again"
+    ).blocks
+    assert isinstance(prose, Prose)
+    assert command == Code("bench run plan.toml")
+
+
+def test_the_machine_is_told_to_the_last_sysctl(run: Run) -> None:
+    (facts,) = section(build_page(run), "The machine").blocks
+    assert isinstance(facts, FactList)
+    told = dict(facts.pairs)
+    assert told["kernel"] == MACHINE["kernel"]
+    assert told["sysctl net.ipv4.ip_local_port_range"] == "32768 60999"
+    assert told["load average"] == "0.1, 0.1, 0.1"
+
+
+def test_every_trial_has_a_row_and_says_when_it_does_not_count(run: Run) -> None:
+    trials = (dataclasses.replace(run.trials[0], valid=False), *run.trials[1:])
+    page = build_page(dataclasses.replace(run, trials=trials))
+    (table,) = _tables(page, "Every trial")
+    assert [row[0] for row in table.rows] == ["1 short, invalid", "2 keepalive", "3 short", "4 keepalive"]
+    assert {row[-1] for row in table.rows} == {"3 agree"}
+    assert len({len(row) for row in table.rows} | {len(table.columns)}) == 1
+
+
+def _tables(page: Page, heading: str) -> list[Table]:
+    return [
+        block
+        for each in page.sections
+        for block in each.blocks
+        if each.heading == heading and isinstance(block, Table)
+    ]
+
+
+def test_a_run_whose_trials_do_not_count_says_so_in_its_title(run: Run) -> None:
+    trials = tuple(dataclasses.replace(trial, valid=False) for trial in run.trials)
+    page = build_page(dataclasses.replace(run, trials=trials))
+    assert page.title.startswith("Not to be relied on, see below: keep-alive upstream connections: 12.1x")
+
+
+def test_a_run_without_a_trial_has_a_page_too(run: Run) -> None:
+    page = build_page(dataclasses.replace(run, trials=(), damage=("run.jsonl:2: cut off",)))
+    assert page.title == "No trial was finished"
+    assert page.warnings == ["run.jsonl:2: cut off"]
+
+
+def test_a_run_of_many_subjects_tells_them_apart(run: Run) -> None:
+    names = ("nginx 1.22.1 default", "nginx 1.22.1 default", "nginx 1.22.1 full", "nginx 1.22.1 full")
+    trials = tuple(
+        dataclasses.replace(trial, subject=dataclasses.replace(trial.subject, name=name))
+        for trial, name in zip(run.trials, names, strict=True)
+    )
+    page = build_page(dataclasses.replace(run, trials=trials))
+    assert page.title == "2 configurations side by side; the backend closes at once"
+    (table,) = _tables(page, "The figures")
+    assert [row[0] for row in table.rows] == ["nginx 1.22.1 default", "nginx 1.22.1 full"]
+    command = section(page, "How to measure it again").blocks[0]
+    assert command == Code("bench incident --trials 2 --duration 6")

@@ -1,0 +1,180 @@
+"""Tables and sentences, held against the texts in tests/report/run/golden: read those first."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.analysis import sides
+from bench.analysis.compare import compare
+from bench.commands.compare import select
+from bench.report import comparison
+from bench.report.run import finding, text
+from bench.runs import read
+from bench.runs.record import UNSEEN, TrialWarning, Upstream
+from synthetic import KEEPALIVE, SHORT, SHORT_BACKEND_CLOSES, SHORT_LOOPBACK, SHORT_NARROW, Story, write
+
+Make = Callable[..., Path]
+"""Writes the run called so, with changes of its plan, and returns its directory."""
+
+GOLDEN = Path(__file__).parent / "golden"
+RUNS: dict[str, tuple[dict[str, Story], dict[str, Any]]] = {
+    "cliff": ({"short": SHORT, "keepalive": KEEPALIVE}, {}),
+    "exhausted": ({"short": SHORT_NARROW, "keepalive": KEEPALIVE}, {"hosts": {"ports": 2000}}),
+    "backend-closes": ({"short": SHORT_BACKEND_CLOSES, "keepalive": KEEPALIVE}, {"closes_first": "backend"}),
+    "loopback": ({"short": SHORT_LOOPBACK, "keepalive": KEEPALIVE}, {"lab": "loopback"}),
+    "short-only": ({"short": SHORT}, {"trials": 1}),
+}
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Make:
+    def make(name: str, **plan: Any) -> Path:
+        stories, more = RUNS[name]
+        return write(tmp_path / name, stories, **{**more, **plan})
+
+    return make
+
+
+def check(name: str, text: str, tmp_path: Path) -> None:
+    assert text.replace(str(tmp_path), "results") == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def compared(*specs: str) -> str:
+    """Return what `bench compare` prints of `specs`."""
+    return comparison.text([compare(each) for each in sides.match([select(spec) for spec in specs])])
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_is_told_in_a_table_a_sentence_and_the_next_command(
+    directory: Make, tmp_path: Path, name: str
+) -> None:
+    check(name, text.format_run(read.read(directory(name))), tmp_path)
+
+
+def test_a_comparison_of_two_modes_with_enough_trials_has_intervals_and_tests(
+    directory: Make, tmp_path: Path
+) -> None:
+    check("compare-4", compared(str(directory("cliff", trials=4))), tmp_path)
+
+
+def test_a_comparison_with_too_few_trials_says_how_many_are_needed(directory: Make) -> None:
+    said = compared(str(directory("cliff")))
+    assert (
+        "too few: 3 and 3 trials cannot show a difference at p < 0.05; four a side can (--trials 4)" in said
+    )
+
+
+def test_three_runs_are_compared_side_by_side_with_the_warnings_below(
+    directory: Make, tmp_path: Path
+) -> None:
+    runs = [str(directory("cliff")), str(directory("backend-closes")), str(directory("exhausted"))]
+    check("compare-3-runs", compared(*(f"{run}:short" for run in runs)), tmp_path)
+
+
+def test_warnings_are_told_once_with_the_trials_that_carry_them(directory: Make) -> None:
+    run = read.read(directory("cliff"))
+    warning = TrialWarning("busy", "the load generator waited", "use fewer connections", voids=True)
+    first, second, third = run.trials[:3]
+    spoilt = (
+        dataclasses.replace(first, warnings=(warning,), valid=False),
+        second,
+        dataclasses.replace(third, warnings=(warning,), valid=False, interrupted=True),
+    )
+    run = dataclasses.replace(run, trials=spoilt)
+    assert text.summarize_warnings(run) == [
+        "trial 1, 3, short (invalid): the load generator waited; use fewer connections",
+        "trial 3, short: interrupted; left out of comparisons",
+    ]
+    assert "short (0 of 2 trials)" in text.format_run(run)
+
+
+def test_warnings_with_one_remedy_stand_together_and_those_of_all_are_told_once(directory: Make) -> None:
+    run = read.read(directory("cliff", trials=1))
+    lab = TrialWarning("lab", "ports are used again after a second")
+    first = dataclasses.replace(run.trials[0], warnings=(lab, TrialWarning("busy", "it waited 9%", "rest")))
+    second = dataclasses.replace(
+        run.trials[1], mode="short", warnings=(lab, TrialWarning("busy", "it waited 7%", "rest"))
+    )
+    assert text.summarize_warnings(dataclasses.replace(run, trials=(first, second))) == [
+        "every trial: ports are used again after a second",
+        "trial 1, short: it waited 9%; trial 2, short: it waited 7%; rest",
+    ]
+
+
+def test_what_was_not_measured_has_no_row(directory: Make) -> None:
+    run = read.read(directory("loopback"))
+    blind = tuple(
+        dataclasses.replace(trial, time_wait=dict.fromkeys(("client", "proxy", "backend"), UNSEEN))
+        for trial in run.trials
+    )
+    assert "TIME_WAIT" in text.format_run(run)
+    assert "TIME_WAIT" not in text.format_run(dataclasses.replace(run, trials=blind))
+
+
+def test_a_run_without_a_trial_has_nothing_to_tell(directory: Make) -> None:
+    run = dataclasses.replace(read.read(directory("cliff")), trials=())
+    assert "No trial was finished, so there is nothing to tell." in text.format_run(run)
+    assert finding.suggest_command(run) == "bench doctor"
+
+
+def test_runs_are_listed_with_what_cannot_be_read(tmp_path: Path) -> None:
+    write(tmp_path, {"short": SHORT, "keepalive": KEEPALIVE}, trials=1)
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "run.jsonl").write_text("?")
+    said = text.format_list(read.runs(tmp_path), tmp_path)
+    assert "20260314T150926Z-both-asyncio   2026-03-14T15:09:26+00:00        2   short 1," in said
+    assert f"! {tmp_path / 'x' / 'run.jsonl'}:1: not the header of a run: no JSON (Expecting value" in said
+    assert text.format_list([], tmp_path) == f"{tmp_path} holds no run; `bench run` makes one\n"
+
+
+def test_a_cliff_that_not_every_trial_met_is_told_as_such(directory: Make) -> None:
+    run = read.read(directory("cliff"))
+    first = run.trials[0]
+    ports = dataclasses.replace(first.ports, half_range_passed_s=None, rate_before=None, rate_after=None)
+    spared = dataclasses.replace(first, ports=ports)
+    run = dataclasses.replace(run, trials=(spared, *run.trials[1:]))
+    assert "half of its 28,232 ports after 1.5 s (in 2 of 3 trials) and went from" in finding.summarize(run)
+
+
+@pytest.mark.parametrize(
+    ("lost", "failed", "said"),
+    [
+        (0, 0, "at 13,025/s."),
+        (12, 0, "at 13,025/s, and the backend ended 12 of those connections."),
+        (12, 1, "the backend ended 12 of those connections (1 request failed)."),
+        (12, 7, "the backend ended 12 of those connections (7 requests failed)."),
+    ],
+)
+def test_what_keep_alive_cost_is_told(tmp_path: Path, lost: int, failed: int, said: str) -> None:
+    run = read.read(write(tmp_path, {"keepalive": KEEPALIVE}, trials=1))
+    (trial,) = run.trials
+    upstream = dataclasses.replace(trial.upstream, lost=lost)
+    trial = dataclasses.replace(trial, upstream=upstream, errors={**trial.errors, "status": failed})
+    assert said in finding.summarize(dataclasses.replace(run, trials=(trial,)))
+
+
+def test_nothing_is_said_of_connections_that_nobody_counted(tmp_path: Path) -> None:
+    run = read.read(write(tmp_path, {"keepalive": KEEPALIVE}, trials=1))
+    uncounted = dataclasses.replace(run.trials[0], upstream=Upstream(None, None, None))
+    run = dataclasses.replace(run, trials=(uncounted,))
+    assert finding.summarize(run) == "Keepalive was answered at 13,025/s."
+    assert "connection" not in text.format_run(run)
+
+
+def test_reading_and_telling_needs_no_heavy_library() -> None:
+    """`bench list` and `bench show` start at once: heavy libraries come in where they are used."""
+    heavy = "{'numpy', 'scipy', 'matplotlib', 'rich', 'hdrh', 'jinja2'}"
+    rooms = "runs.read machine.describe analysis.conditions report.comparison report.run.page report.live"
+    code = "; ".join(f"import bench.{room}" for room in rooms.split())
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; import sys; print(sorted({heavy} & set(sys.modules)))"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "[]\n"

@@ -1,0 +1,22 @@
+"""What a subject is asked for, made up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from bench.plan.run_plan import ClosesFirst, Mode, Subject
+from bench.subjects.subject import SubjectConfig
+
+LISTEN = "10.87.1.2:8080"
+UPSTREAM = "10.87.3.1:9000"
+
+
+def asked(mode: str = "keepalive", closes_first: str = "proxy", **changes: Any) -> SubjectConfig:
+    """Return an ordinary request for 64 clients; `changes` go to the plan's subject where it has them."""
+    plan = {name: value for name, value in changes.items() if name in Subject.__dataclass_fields__}
+    rest = {name: value for name, value in changes.items() if name not in plan or name == "pool_idle"}
+    ordinary = SubjectConfig(
+        Mode(mode), ClosesFirst(closes_first), Subject(**plan), 64, [UPSTREAM], clients=64
+    )
+    return replace(ordinary, **rest)
