@@ -11,7 +11,7 @@ from bench.experiment.load_clients import LoadClients
 from bench.experiment.trial_result import Event
 from bench.lab import Host, Process
 from bench.lab.role_process import COUNT_TIMEOUT_S
-from bench.observe.sampler import HostTarget
+from bench.observe.host_observer import HostTarget
 from bench.subjects.subject import RunningSubject, SubjectCounts
 
 

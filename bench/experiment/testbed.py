@@ -27,7 +27,7 @@ from bench.machine import affinity
 from bench.observe.host_observer import HostSample
 from bench.plan.scenario_plan import Case
 from bench.progress import Progress
-from bench.subjects.subject import Certificate
+from bench.subjects.certificates import Certificate
 
 _NETWORK_PORTS = 100
 """How far above the first port of a host its network listens: out of the way of its servers."""

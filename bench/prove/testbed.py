@@ -160,7 +160,8 @@ class NginxTestbed:
             count_sockets(near, HostPorts(connects_to=ports)),
             count_sockets(far, HostPorts(listens=ports)),
         )
-        return LocationSockets(nginx.time_wait, backend.time_wait, nginx.moving + backend.moving)
+        moving = nginx.in_transition + backend.in_transition
+        return LocationSockets(nginx.time_wait, backend.time_wait, moving)
 
 
 def _sum(counts: Iterable[BackendCounts]) -> BackendCounts:

@@ -53,7 +53,7 @@ def summarize_refusals(run: ScenarioRun) -> list[str]:
     subjects: dict[tuple[str, str], list[str]] = {}
     for (subject, reason), refused in variants.items():
         is_all = len(refused) > 1 and len(refused) == len(run.plan.get("variants", ()))
-        names = "every way" if is_all else ", ".join(refused)
+        names = "every variant" if is_all else ", ".join(refused)
         subjects.setdefault((names, reason), []).append(subject)
     return [f"{names} on {', '.join(on)}: {reason}" for (names, reason), on in subjects.items()]
 
