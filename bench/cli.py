@@ -37,8 +37,7 @@ COMMANDS = {
         "bench.commands.list:list_runs", "List the runs of a folder of results, the newest last."
     ),
     "show": LazyCommand(
-        "bench.commands.show:show",
-        "Show a run again, of modes or of a scenario: its table and its finding.",
+        "bench.commands.show:show", "Show a run again, of modes or of a scenario: its table and its finding."
     ),
     "report": LazyCommand(
         "bench.commands.report:report",
@@ -79,10 +78,7 @@ Exit codes:
 
 
 @click.group(
-    cls=LazyGroup,
-    table=COMMANDS,
-    epilog=_EXIT_CODES,
-    context_settings={**HELP, "max_content_width": 110},
+    cls=LazyGroup, table=COMMANDS, epilog=_EXIT_CODES, context_settings={**HELP, "max_content_width": 110}
 )
 @click.version_option(__version__, prog_name="bench")
 def bench() -> None:

@@ -69,13 +69,7 @@ def fix_command(
     for target in targets:
         name, text = read_target(target)
         repair = fix.fix(
-            name,
-            requested,
-            root=root,
-            extra_files=extra_files,
-            settings=settings,
-            text=text,
-            repair=repair,
+            name, requested, root=root, extra_files=extra_files, settings=settings, text=text, repair=repair
         )
     if output == "write":
         _write(repair, targets)

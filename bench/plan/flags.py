@@ -41,13 +41,12 @@ class Flag:
     key: str
     """SECTION.KEY of the plan, or KEY at its top."""
     help: str
-    heading: Heading
     kind: Kind = Kind.TEXT
     choices: tuple[str, ...] = ()
     metavar: str = ""
     """How the help calls the value, where its kind is too general."""
-    without_value: str = ""
-    """What holds where neither the flag nor the plan says anything, where the plan's default is None."""
+    unset: str = ""
+    """What holds without the flag, where the plan's default is None."""
     short: str = ""
     has_section: bool = False
     """Whether the section stands in the name, as two sections have the key."""
@@ -63,6 +62,11 @@ class Flag:
         return self.key.rpartition(".")[2]
 
     @property
+    def heading(self) -> Heading:
+        """Return the heading of the help that it stands under."""
+        return _HEADINGS.get(self.section or self.key, Heading.RUN)
+
+    @property
     def name(self) -> str:
         """Return the name: the key without its unit, or the section where the key is its name."""
         if self.field == "name":
@@ -75,170 +79,116 @@ class Flag:
         """Return how the help states the default."""
         value = _held(Plan().to_json(), self)
         if value is None or value == {}:
-            return self.without_value
+            return self.unset
         return " ".join(_written(self, value)[-1:])
 
 
+_HEADINGS = {
+    "subject": Heading.PROXY,
+    "load": Heading.LOAD,
+    "backend": Heading.BACKEND,
+    "hosts": Heading.LAB,
+    "lab": Heading.LAB,
+}
 _MODES = tuple(mode.value for mode in Mode)
 _SIDES = tuple(side.value for side in ClosesFirst)
 FLAGS = (
     Flag(
-        "mode",
-        "Upstream connections: one per request, pooled, or both in turn.",
-        Heading.RUN,
-        choices=(*_MODES, "both"),
+        "mode", "Upstream connections: one per request, pooled, or both in turn.", choices=(*_MODES, "both")
     ),
-    Flag(
-        "closes_first",
-        "Who closes a short connection first.",
-        Heading.RUN,
-        choices=_SIDES,
-    ),
-    Flag("trials", "Trials of each mode.", Heading.RUN, Kind.WHOLE),
-    Flag("subject.name", f"The proxy under test: {', '.join(SUBJECTS)}.", Heading.PROXY, Kind.SUBJECT),
+    Flag("closes_first", "Who closes a short connection first.", choices=_SIDES),
+    Flag("trials", "Trials of each mode.", Kind.WHOLE),
+    Flag("subject.name", f"The proxy under test: {', '.join(SUBJECTS)}.", Kind.SUBJECT),
     Flag(
         "subject.program",
         "Which nginx, haproxy, envoy, caddy or nghttpx.",
-        Heading.PROXY,
         metavar="PATH|system|wheel",
-        without_value="the system's, else the wheel's",
+        unset="the system's, else the wheel's",
     ),
     Flag(
         "subject.target",
         "Load a server that runs already: http://...",
-        Heading.PROXY,
         metavar="URL",
-        without_value="none; the subject is started",
+        unset="none; the subject is started",
     ),
-    Flag("subject.workers", "Worker processes of the proxy.", Heading.PROXY, Kind.WHOLE, has_section=True),
+    Flag("subject.workers", "Worker processes of the proxy.", Kind.WHOLE, has_section=True),
     Flag(
         "subject.pool_idle",
         "Idle upstream connections that one worker keeps.",
-        Heading.PROXY,
         Kind.WHOLE,
-        without_value="as many as client connections",
+        unset="as many as client connections",
     ),
     Flag(
         "subject.pool_max",
         "Upstream connections that one worker opens at most.",
-        Heading.PROXY,
         Kind.WHOLE,
-        without_value="no bound",
+        unset="no bound",
     ),
-    Flag(
-        "subject.pool_idle_timeout_s",
-        "How long an idle upstream connection is kept.",
-        Heading.PROXY,
-        Kind.SECONDS,
-    ),
+    Flag("subject.pool_idle_timeout_s", "How long an idle upstream connection is kept.", Kind.SECONDS),
     Flag(
         "subject.requests_per_connection",
         "Requests after which the proxy closes an upstream connection.",
-        Heading.PROXY,
         Kind.WHOLE,
-        without_value="no bound",
+        unset="no bound",
     ),
-    Flag("subject.upstream_http", "HTTP version sent upstream.", Heading.PROXY, choices=("1.0", "1.1")),
-    Flag("load.connections", "Client connections, in all.", Heading.LOAD, Kind.WHOLE, short="-c"),
-    Flag(
-        "load.workers", "Worker processes of the load generator.", Heading.LOAD, Kind.WHOLE, has_section=True
-    ),
+    Flag("subject.upstream_http", "HTTP version sent upstream.", choices=("1.0", "1.1")),
+    Flag("load.connections", "Client connections, in all.", Kind.WHOLE, short="-c"),
+    Flag("load.workers", "Worker processes of the load generator.", Kind.WHOLE, has_section=True),
     Flag(
         "load.rate",
         "Requests per second, each sent when due (open loop).",
-        Heading.LOAD,
         Kind.NUMBER,
-        without_value="the next once the last is answered (closed loop)",
+        unset="the next once the last is answered (closed loop)",
     ),
-    Flag("load.method", "Method of the requests; no proxy may repeat a POST.", Heading.LOAD, choices=METHODS),
-    Flag("load.client_mode", "The clients' own connections.", Heading.LOAD, choices=_MODES),
-    Flag("load.warmup_s", "Time before the window.", Heading.LOAD, Kind.SECONDS),
-    Flag("load.duration_s", "The window that is measured.", Heading.LOAD, Kind.SECONDS, short="-d"),
-    Flag("load.connect_timeout_s", "Client: until connected.", Heading.LOAD, Kind.SECONDS),
-    Flag("load.request_timeout_s", "Client: until the next byte.", Heading.LOAD, Kind.SECONDS),
-    Flag("load.total_timeout_s", "Client: until the whole response.", Heading.LOAD, Kind.SECONDS),
+    Flag("load.method", "Method of the requests; no proxy may repeat a POST.", choices=METHODS),
+    Flag("load.client_mode", "The clients' own connections.", choices=_MODES),
+    Flag("load.warmup_s", "Time before the window.", Kind.SECONDS),
+    Flag("load.duration_s", "The window that is measured.", Kind.SECONDS, short="-d"),
+    Flag("load.connect_timeout_s", "Client: until connected.", Kind.SECONDS),
+    Flag("load.request_timeout_s", "Client: until the next byte.", Kind.SECONDS),
+    Flag("load.total_timeout_s", "Client: until the whole response.", Kind.SECONDS),
     Flag(
         "load.second_opinion",
         "Run this load generator too, after each trial.",
-        Heading.LOAD,
         choices=SECOND_OPINIONS,
-        without_value="none",
+        unset="none",
     ),
-    Flag(
-        "backend.kind",
-        "The raw, fast server or an aiohttp service.",
-        Heading.BACKEND,
-        choices=BACKENDS,
-        has_section=True,
-    ),
-    Flag(
-        "backend.workers", "Worker processes of the backend.", Heading.BACKEND, Kind.WHOLE, has_section=True
-    ),
-    Flag(
-        "backend.response_size",
-        "Bytes of a response body: 2, 100KiB, 1KiB-64KiB.",
-        Heading.BACKEND,
-        metavar="SIZE",
-    ),
-    Flag(
-        "backend.delay",
-        "Time before answering: 5ms, uniform:1ms-20ms, exponential:10ms.",
-        Heading.BACKEND,
-        metavar="TIME",
-    ),
+    Flag("backend.kind", "The raw, fast server or an aiohttp service.", choices=BACKENDS, has_section=True),
+    Flag("backend.workers", "Worker processes of the backend.", Kind.WHOLE, has_section=True),
+    Flag("backend.response_size", "Bytes of a response body: 2, 100KiB, 1KiB-64KiB.", metavar="SIZE"),
+    Flag("backend.delay", "Time before answering: 5ms, uniform:1ms-20ms, exponential:10ms.", metavar="TIME"),
     Flag(
         "backend.idle_timeout_s",
         "Time after which the backend closes an idle connection.",
-        Heading.BACKEND,
         Kind.SECONDS,
-        without_value="never",
+        unset="never",
         has_section=True,
     ),
     Flag(
         "backend.requests_per_connection",
         "Requests after which the backend closes a connection.",
-        Heading.BACKEND,
         Kind.WHOLE,
-        without_value="no bound",
+        unset="no bound",
         has_section=True,
     ),
     Flag(
         "backend.close",
         "How the backend closes: at-once, linger:5ms, never.",
-        Heading.BACKEND,
         metavar="HOW",
         has_section=True,
     ),
     Flag(
         "backend.fail",
         "Spoil every n-th response: reset:100, cut:50, garbage:1000.",
-        Heading.BACKEND,
         metavar="HOW:N",
-        without_value="none",
+        unset="none",
     ),
-    Flag("lab", "Network namespaces (exact), or this machine's loopback.", Heading.LAB, choices=LABS),
-    Flag(
-        "hosts.ports",
-        "Ephemeral ports of the proxy's host.",
-        Heading.LAB,
-        Kind.WHOLE,
-        without_value="the system's own range",
-    ),
-    Flag("hosts.proxy_addresses", "Source addresses of the proxy.", Heading.LAB, Kind.WHOLE),
-    Flag("hosts.backend_addresses", "Addresses of the backend.", Heading.LAB, Kind.WHOLE),
-    Flag(
-        "hosts.pin",
-        "Give the client cores of its own, where there are two or more.",
-        Heading.LAB,
-        Kind.SWITCH,
-    ),
-    Flag(
-        "hosts.sysctls",
-        "Set on every host of the lab (repeatable).",
-        Heading.LAB,
-        Kind.PAIRS,
-        without_value="none",
-    ),
+    Flag("lab", "Network namespaces (exact), or this machine's loopback.", choices=LABS),
+    Flag("hosts.ports", "Ephemeral ports of the proxy's host.", Kind.WHOLE, unset="the system's own range"),
+    Flag("hosts.proxy_addresses", "Source addresses of the proxy.", Kind.WHOLE),
+    Flag("hosts.backend_addresses", "Addresses of the backend.", Kind.WHOLE),
+    Flag("hosts.pin", "Give the client cores of its own, where there are two or more.", Kind.SWITCH),
+    Flag("hosts.sysctls", "Set on every host of the lab (repeatable).", Kind.PAIRS, unset="none"),
 )
 
 
