@@ -18,7 +18,8 @@ TRIAL_KEYS = {each.name for each in dataclasses.fields(ScenarioTrial)}
 
 @pytest.fixture(params=SCENARIOS, ids=lambda scenario: scenario.name)
 def scenario(request: pytest.FixtureRequest) -> Scenario:
-    return request.param
+    chosen: Scenario = request.param
+    return chosen
 
 
 def test_its_default_plan_and_its_brief_form_are_plans(scenario: Scenario) -> None:

@@ -14,7 +14,7 @@ from bench.runs.record import ScenarioRun
 
 
 def format_run(scenario: Scenario, run: ScenarioRun, picture: Path | None = None) -> str:
-    """Return what `bench scenario run` and `bench scenario show` print."""
+    """Return what `bench scenario run` and `bench show` print."""
     parts = [f"{scenario.title}\n", format_table(build_table(scenario, run))]
     parts += [f"- {refusal}\n" for refusal in summarize_refusals(run)]
     parts += [format_warnings(summarize_warnings(run)), "\n", wrap(summarize(scenario, run)), "\n\n"]
