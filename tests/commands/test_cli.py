@@ -58,7 +58,7 @@ def test_the_doctor_answers_in_json() -> None:
 def test_the_ceiling_is_reckoned() -> None:
     done = CliRunner().invoke(bench, ["ceiling", "5000"])
     assert done.exit_code == 0
-    assert "28,232 ports bear 471/s" in done.output
+    assert "28,232 ports sustain 471/s" in done.output
     assert "it slows down after 2.8 s" in done.output
     remedies = json.loads(CliRunner().invoke(bench, ["ceiling", "5000", "--json"]).output)
     assert {remedy["name"]: remedy["holds"] for remedy in remedies}["as it is"] is False
