@@ -1,4 +1,4 @@
-"""What stops our work: raised with one line that names the thing, the value and the remedy.
+"""The errors of a command: each is one line that names the thing, the value and the remedy.
 
     BenchError
       PlanError       the request makes no sense
@@ -29,7 +29,7 @@ class ExitCode(IntEnum):
 
 
 class BenchError(Exception):
-    """The work cannot go on; `str()` is the one line that a person reads."""
+    """The command cannot go on; `str()` is the one line that it prints."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.ENVIRONMENT
     """The exit code of the command."""
@@ -42,7 +42,7 @@ class PlanError(BenchError):
 
 
 class ResultsError(BenchError):
-    """A result on disk cannot be read, or is in a format that this version does not know.
+    """A result on disk cannot be read, or is in a format unknown to this version.
 
     `line` counts from 1; None where the whole file or folder is meant.
     """

@@ -1,4 +1,4 @@
-"""What the facts of a machine mean for the laboratory, and what to change. Pure: any machine, on paper."""
+"""Check the facts of a machine: what suits the laboratory, and what to change. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bench.doctor.facts import PROGRAMS, Facts
+from bench.doctor.facts import PROGRAMS, MachineFacts
 from bench.lab import landlock, sysctl
 from bench.machine import cgroup
 
@@ -25,7 +25,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at; `remedy` is empty where nothing needs to change."""
+    """One thing that was checked; `remedy` is empty where nothing needs to change."""
 
     name: str
     status: Status
@@ -33,8 +33,8 @@ class Check:
     remedy: str = ""
 
 
-def checks(facts: Facts) -> Iterator[Check]:
-    """Yield a check for each thing that `facts` tell of."""
+def check_machine(facts: MachineFacts) -> Iterator[Check]:
+    """Yield a check for each thing in `facts`."""
     yield _namespaces(facts)
     if facts.platform == "linux":
         yield _landlock(facts.landlock)
@@ -46,15 +46,15 @@ def checks(facts: Facts) -> Iterator[Check]:
     yield _cores(facts.cores, facts.load_1min)
     yield from _programs(facts.programs)
     yield from _packages(facts.packages)
-    for extra in facts.extras:
-        if extra.version is not None:
-            yield Check(extra.name, Status.OK, f"{extra.version}, for {extra.purpose}")
+    for requirement in facts.requirements:
+        if requirement.version is not None:
+            yield Check(requirement.name, Status.OK, f"{requirement.version}, for {requirement.purpose}")
         else:
-            remedy = f"only {extra.purpose} needs it: `{extra.remedy}`"
-            yield Check(extra.name, Status.MISSING, "not installed", remedy)
+            remedy = f"only {requirement.purpose} needs it: `{requirement.remedy}`"
+            yield Check(requirement.name, Status.MISSING, "not installed", remedy)
 
 
-def _namespaces(facts: Facts) -> Check:
+def _namespaces(facts: MachineFacts) -> Check:
     if facts.namespaces_refused is None:
         how = "root" if facts.is_root else "an ordinary user, in a user namespace"
         return Check("lab namespaces", Status.OK, f"works, as {how}")
