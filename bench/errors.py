@@ -6,8 +6,8 @@
       RoleError       a process did not come up, or ended when it should not
       LabError        the machine does not allow what a lab needs
 
-What the subject did (an exchange's error), what we doubt (a warning) and what a configuration gets
-wrong (a finding) are data, and live elsewhere.
+An error of an exchange, a warning about a trial and a finding about a configuration are data, and live
+elsewhere.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class RoleError(BenchError):
         self.exit_message = exit_message
 
     def __str__(self) -> str:
-        said = f"; it said: {self.exit_message}" if self.exit_message else ""
-        return f"{self.role}: {self.reason}{said}"
+        stderr = f"; stderr: {self.exit_message}" if self.exit_message else ""
+        return f"{self.role}: {self.reason}{stderr}"
 
 
 class LabError(BenchError):

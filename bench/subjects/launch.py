@@ -47,11 +47,11 @@ class LaunchSpec:
     reload: signal.Signals | None = None
     """What makes it read its configuration anew; None: no signal does."""
     count: Callable[[Path], SubjectCounts] = field(default=lambda _folder: SubjectCounts())
-    """Asks the running program what it counted; gets the scratch folder."""
+    """Reads the counts of the running program; receives the scratch folder."""
 
 
 class LaunchedProxy:
-    """A proxy that takes requests. States: running, stopped."""
+    """A proxy that accepts requests. States: running, stopped."""
 
     def __init__(
         self, host: Host, cpus: set[int] | None, spec: LaunchSpec, folder: Path, process: Process
@@ -114,8 +114,7 @@ def launch(host: Host, cpus: set[int] | None, spec: LaunchSpec) -> LaunchedProxy
 
 
 def listen_address(host: Host) -> str:
-    """Return where a proxy is to listen on `host`: always the same port in a namespace of its own, and
-    a free one where the host is this machine."""
+    """Return where a proxy listens on `host`: at PORT in a namespace, at a free port on this machine."""
     if not host.front.startswith("127."):
         return f"{host.front}:{PORT}"
     with socket.socket() as probe:

@@ -93,7 +93,7 @@ def sysctls(**changed: str) -> MachineFacts:
         (
             replace(
                 GOOD,
-                requirements=(Requirement("daphne", None, "chat", "pip install 'keepalive-bench[channels]'"),),
+                requirements=(Requirement("daphne", None, "chat", "pip install 'bench[channels]'"),),
             ),
             "daphne", Status.MISSING, "not installed", "only chat needs it: `pip install",
         ),
