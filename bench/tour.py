@@ -43,7 +43,7 @@ class Step:
 
     @property
     def interrupted(self) -> bool:
-        """Return whether somebody ended it early."""
+        """Return whether it was ended early."""
         runs = (self.incident, self.measured)
         return any(done is not None and done.interrupted for done in runs)
 

@@ -30,7 +30,7 @@ KEPT = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 @cache
 def nginx_programs() -> dict[str, Program]:
     """Return the nginx programs found here, by version."""
-    return {program.version: program for program in programs.found("nginx")}
+    return {program.version: program for program in programs.find_all("nginx")}
 
 
 needs_nginx = needs.program("nginx")
@@ -59,7 +59,7 @@ def rewritten(text: str) -> tuple[str, ChangeLog]:
         each.number: Listeners(f"plain:{each.number}", f"tls:{each.number}") for each in found.servers
     }
     rewriter = Rewriter(found, backends(found), listeners)
-    return serialize(rewriter.directives()).text, rewriter.change_log
+    return serialize(rewriter.directives()).text, rewriter.log
 
 
 def backends(found: Inventory) -> dict[int, dict[Peer, list[str]]]:

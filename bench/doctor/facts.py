@@ -133,13 +133,13 @@ def _requirements() -> tuple[Requirement, ...]:
     needs += [(browser.NEED, "--set browser=true")]
     users: dict[str, list[str]] = {}
     for need, name in needs:
-        users.setdefault(need.said, []).append(name)
-    unique = {need.said: need for need, _ in needs}
-    return tuple(_requirement(need, ", ".join(dict.fromkeys(users[said]))) for said, need in unique.items())
+        users.setdefault(need.label, []).append(name)
+    unique = {need.label: need for need, _ in needs}
+    return tuple(_requirement(need, ", ".join(dict.fromkeys(users[label]))) for label, need in unique.items())
 
 
 def _requirement(need: Need | Environment, purpose: str) -> Requirement:
-    name, _, pinned = need.said.partition("==")
+    name, _, pinned = need.label.partition("==")
     version = pinned or _package(name) or ""
     return Requirement(name, version if need.is_met else None, purpose, need.remedy)
 

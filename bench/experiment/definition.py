@@ -1,6 +1,6 @@
-"""What a scenario is: the ways of doing one thing, what a trial of each measures, and how it is told.
+"""What a scenario is: the variants of one thing, what a trial of each measures, and how it is shown.
 
-Values and the types of functions; where a trial plays is stage.py, which scenarios there are catalogue.py.
+Values and the types of functions; a trial runs in testbed.py, which scenarios there are is in catalogue.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import PlanError
-from bench.experiment.proxy_setup import ProxySetup
 from bench.plan import run_plan
 from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
@@ -20,6 +19,7 @@ from bench.runs.record import TrialWarning
 if TYPE_CHECKING:
     from bench.analysis.cases import Summary
     from bench.experiment.environments import Environment
+    from bench.experiment.proxy_setup import ProxySetup
     from bench.experiment.testbed import Testbed
 
 _MOST_ADDRESSES = 200
@@ -30,7 +30,7 @@ class Settings:
     """What a scenario lets be set, each with its default; a scenario's own settings extend it."""
 
     def check(self) -> None:
-        """Raise PlanError where a value makes no sense: every number is to be above 0, unless told else."""
+        """Raise PlanError where a value makes no sense: every number is to be above 0 by default."""
         for each in dataclasses.fields(self):
             value = getattr(self, each.name)
             least = each.metadata.get("least")
@@ -43,7 +43,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A package that a way needs, and the extra of ours that installs it."""
+    """A package that a variant needs, and our extra that installs it."""
 
     module: str
     extra: str
@@ -54,7 +54,7 @@ class Need:
         return importlib.util.find_spec(self.module) is not None
 
     @property
-    def said(self) -> str:
+    def label(self) -> str:
         """Return what is needed."""
         return self.module
 
@@ -66,10 +66,10 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way of doing what the scenario is about."""
+    """One variant of what the scenario is about."""
 
     name: str
-    said: str
+    summary: str
     """What it is, in half a sentence."""
     needs: tuple[Need | Environment, ...] = ()
     is_illustration: bool = False
@@ -107,7 +107,7 @@ class Bars:
 
     key: str
     title: str
-    said: str
+    subtitle: str
     """What is measured, with its unit."""
     unit: str = ""
     log: bool = False
@@ -119,13 +119,13 @@ class Curves:
 
     curve: str
     title: str
-    said: str
+    subtitle: str
     x: str
     step: bool = False
     log: bool = False
     """Both axes by powers of ten."""
     mark: str | None = None
-    """A figure (of `figures`) whose moment on the x axis is marked, and how that is called."""
+    """A figure (of `figures`) whose moment on the x axis is marked; `marked` is its label."""
     marked: str = ""
     subjects: tuple[str, ...] = ()
     """Only these, where there are any in the run; none: all."""
@@ -137,7 +137,7 @@ class Distribution:
 
     times: str
     title: str
-    said: str
+    subtitle: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,18 +161,18 @@ class LabRequest:
 
 Panel = Bars | Curves | Distribution
 Perform = Callable[["Testbed", Case, Any], Figures]
-"""Plays one trial on the stage; RoleError where a role does not come up."""
+"""Run one trial on the testbed; RoleError where a role does not come up."""
 Conclude = Callable[["Summary"], str]
-"""Returns what the run shows, in one plain sentence, from what was measured."""
-Ask = Callable[[Case, Any], ProxySetup | None]
-"""Returns what a case asks of its proxy; None where it has none."""
+"""Return what the run shows, in one plain sentence, from what was measured."""
+ProxySetupOf = Callable[[Case, Any], "ProxySetup | None"]
+"""Return what a case needs its proxy to do; None where it has none."""
 Refuse = Callable[[Case, Any], str | None]
-"""Returns why a case cannot be measured, in half a sentence; None where it can. What a proxy cannot do need
-not be told here: it is asked itself."""
+"""Return why a case cannot be measured, in half a sentence; None where it can. What a proxy
+cannot do is not among the reasons: its adapter gives those."""
 
 
 def plain_lab(case: Case, settings: Any) -> LabRequest:
-    """Ask for nothing."""
+    """Request nothing beyond the defaults."""
     return LabRequest()
 
 
@@ -188,7 +188,7 @@ class Scenario:
     name: str
     title: str
     claim: str
-    """What is commonly said, and is put to the test here: one sentence."""
+    """A common belief, which is put to the test here: one sentence."""
     unit: str
     """What is counted, in the singular: `delivered message`."""
     variants: tuple[Variant, ...]
@@ -197,18 +197,18 @@ class Scenario:
     panels: tuple[Panel, ...]
     perform: Perform
     conclude: Conclude
-    proxy_setup: Ask
+    proxy_setup: ProxySetupOf
     refuse: Refuse = nothing_refused
     lab_request: Callable[[Case, Any], LabRequest] = plain_lab
-    """Returns what a case asks of its lab."""
+    """Return what a case needs of its lab."""
     subjects: tuple[str, ...] = run_plan.SUBJECTS
     """Those that have a part in it."""
     unfit: str = "has no part in this scenario"
     """Why the others have none, in half a sentence."""
     default_subjects: tuple[str, ...] = ("direct", "nginx")
     brief: Mapping[str, Any] = field(default_factory=dict)
-    """The plan of the short form that `bench tour` runs: its ways, subjects and settings."""
+    """The plan of the short form that `bench tour` runs: its variants, subjects and settings."""
 
     def variant(self, name: str) -> Variant:
-        """Return the way called `name`."""
+        """Return the variant called `name`."""
         return next(variant for variant in self.variants if variant.name == name)

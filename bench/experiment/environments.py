@@ -1,8 +1,8 @@
-"""Packages whose pins would clash with ours, or that weigh more than all of ours: each lives apart.
+"""Virtual environments of real clients, whose pins would clash with ours, or which are larger than ours.
 
-An environment is a virtual environment in the user's cache, made once, by one command that somebody gives
-(`bench scenario install NAME`); no run makes one unasked. Roles in it see our `bench` and `backends`,
-and nothing else of ours. Wheels only, but for what is pure Python and comes as source alone, which is named.
+An environment is in the user's cache. The command `bench scenario install NAME` makes it once; no run makes
+one by itself. Roles in it import our `bench` and `backends`, and nothing else of ours. Wheels
+only, but for named packages of pure Python that come as source alone.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Environment:
     @property
     def directory(self) -> Path:
         """Return where it is, or is to be: another list of packages, or another Python, has another place."""
-        said = "\n".join((*self.packages, *self.sources, sys.version)).encode()
-        return _cache() / f"{self.name}-{hashlib.sha256(said).hexdigest()[:12]}"
+        content = "\n".join((*self.packages, *self.sources, sys.version)).encode()
+        return _cache() / f"{self.name}-{hashlib.sha256(content).hexdigest()[:12]}"
 
     @property
     def python(self) -> str:
@@ -52,8 +52,8 @@ class Environment:
         return (self.directory / _READY).is_file()
 
     @property
-    def said(self) -> str:
-        """Return what it is, as a need is told."""
+    def label(self) -> str:
+        """Return what it is, as it is named where it is missing."""
         return self.packages[0]
 
     @property

@@ -65,5 +65,5 @@ def raise_to(most: int) -> int:
 def check(plan: Plan, hard_limit: int) -> None:
     """Raise LabError where a role would need more open files than the hard limit."""
     role, most = max(needed(plan).items(), key=lambda item: item[1])
-    if (said := lack(role, most, hard_limit)) is not None:
-        raise LabError(f"load.connections = {plan.load.connections} {said} or lower --connections")
+    if (reason := lack(role, most, hard_limit)) is not None:
+        raise LabError(f"load.connections = {plan.load.connections} {reason} or lower --connections")

@@ -5,20 +5,25 @@ bench/experiment/load_trial.py gathers the facts, bench/analysis judges them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from bench.analysis import ceiling, histogram, validity
 from bench.analysis.validity import Pressure
+from bench.experiment import moments, summary
 from bench.experiment.moments import spent_s
+from bench.experiment.summary import Outcome
+from bench.experiment.trial_result import TrialResult
+from bench.load.generator import Second, Totals
 from bench.plan.run_plan import PROGRAMS, ClosesFirst, Mode, Plan
 from bench.runs.record import (
     ROLES,
+    UNSEEN,
     UPSTREAM_ERROR_KINDS,
+    Latencies,
     Moment,
     Percentiles,
     Ports,
-    SecondOpinion,
     SubjectRecord,
     TimeWait,
     Trial,
@@ -26,35 +31,9 @@ from bench.runs.record import (
     Upstream,
     Witnesses,
 )
+from bench.subjects.subject import SubjectCounts
 
 TICK_S = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class WindowSpan:
-    """The moments of a trial, in seconds from its first connect."""
-
-    start_s: float
-    end_s: float
-
-    @property
-    def length_s(self) -> float:
-        """Return the length of the window."""
-        return self.end_s - self.start_s
-
-
-@dataclass(frozen=True, slots=True)
-class ClientTotals:
-    """What the clients got: totals over the window, and over the whole trial where named so."""
-
-    requests: int
-    errors: Mapping[str, int]
-    requests_total: int
-    late: int
-    never_started: int
-    latency_us: Mapping[int, int]
-    service_us: Mapping[int, int]
-    connect_us: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,67 +44,94 @@ class RunFacts:
     number: int
     mode: Mode
     lab: str
-    subject_version: str
-    window: WindowSpan
-    clients: ClientTotals
-    moments: Sequence[Moment]
+    version: str
+    """The subject's."""
+    result: TrialResult
+    totals: Totals
+    """What the clients got, and when."""
+    seconds: Sequence[Second]
+    """The same along the trial."""
     port_range: int
-    backend_accepted: int
-    backend_requests: int
-    subject_opened: int | None = None
-    subject_lost: int = 0
-    subject_errors: Mapping[str, int] = field(default_factory=dict)
-    """Upstream errors by kind; a kind that the subject does not count is not among them."""
-    kernel_opened: int | None = None
-    first_exhausted_s: float | None = None
-    time_wait: Mapping[str, TimeWait] = field(default_factory=dict)
-    time_wait_by_hop: Mapping[str, int] = field(default_factory=dict)
-    memory_mib: Mapping[str, float | None] = field(default_factory=dict)
-    pressure: Pressure | None = None
-    observer_cpu_share: float | None = None
-    overhead_s: float | None = None
-    second_opinion: SecondOpinion | None = None
-    interrupted: bool = False
-    notes: Sequence[TrialWarning] = ()
+    accepted: int
+    """Connections that the backend accepted."""
+    requests: int
+    """Requests that it answered."""
+    lost: int
+    """Pooled connections that it ended, as the subject or else the backend counted them."""
+    counted: SubjectCounts
+    """What the subject counted, read when the load was over."""
+
+    @property
+    def start_s(self) -> float:
+        """Return the start of the window, in seconds from the first connect."""
+        return (self.totals.window_start_ns - self.totals.first_connect_ns) / 1e9
+
+    @property
+    def end_s(self) -> float:
+        """Return the end of the window, in seconds from the first connect."""
+        return (self.totals.window_end_ns - self.totals.first_connect_ns) / 1e9
+
+    @property
+    def pressure(self) -> Pressure | None:
+        """Return how hard the machine was on the clients; None where the window was cut off."""
+        return None if self.result.interrupted else self.result.pressure
+
+    @property
+    def time_wait_by_hop(self) -> dict[str, int]:
+        """Return the proxy host's sockets in TIME_WAIT after the drain, by the role at the other end."""
+        sockets = self.result.seen["proxy"].sockets
+        return {} if sockets is None else sockets.time_wait_by_hop
 
 
-def trial(facts: RunFacts) -> Trial:
-    """Return the trial that `facts` tell of, with its warnings."""
-    plan, clients, window = facts.plan, facts.clients, facts.window
-    upstream = _upstream(facts)
-    ports = _ports(facts)
+def outcome(facts: RunFacts) -> Outcome[Trial]:
+    """Return the trial that `facts` tell of, with its warnings, its timeline and its histograms."""
+    rows = _moments(facts)
+    return Outcome(_trial(facts, rows), rows, list(_latencies(facts)))
+
+
+def _trial(facts: RunFacts, rows: Sequence[Moment]) -> Trial:
+    plan, totals, result = facts.plan, facts.totals, facts.result
+    upstream, ports = _upstream(facts), _ports(facts, rows)
     warnings = tuple(_warnings(facts, upstream))
+    window_s = facts.end_s - facts.start_s
+    window = [second for second in facts.seconds if second.in_window]
+    service_us = histogram.merge(second.service_us for second in window)
+    connect_us = histogram.merge(second.connect_us for second in window)
+    memory_mib = {host: summary.memory_mib(seen) for host, seen in result.seen.items()}
     return Trial(
         trial=facts.number,
         mode=facts.mode.value,
         closes_first=_closes_first(facts),
-        subject=SubjectRecord(_subject_name(plan), facts.subject_version),
+        subject=SubjectRecord(_subject_name(plan), facts.version),
         lab=facts.lab,
         valid=not any(warning.voids for warning in warnings),
-        interrupted=facts.interrupted,
+        interrupted=result.interrupted or totals.interrupted,
         warnings=warnings,
-        warmup_s=window.start_s,
-        duration_s=window.length_s,
-        requests=clients.requests,
-        errors=dict(clients.errors),
-        requests_per_s=clients.requests / window.length_s if window.length_s > 0 else 0.0,
-        late=clients.late,
-        never_started=clients.never_started,
-        latency_ms=histogram.percentiles_ms(clients.latency_us),
-        service_ms=histogram.percentiles_ms(clients.service_us) if plan.load.rate else None,
-        connect_ms=histogram.percentiles_ms(clients.connect_us) if clients.connect_us else Percentiles(),
+        warmup_s=facts.start_s,
+        duration_s=window_s,
+        requests=totals.requests,
+        errors=dict(totals.errors),
+        requests_per_s=totals.requests / window_s if window_s > 0 else 0.0,
+        late=totals.late,
+        never_started=totals.never_started,
+        latency_ms=histogram.percentiles_ms(histogram.merge(second.latency_us for second in window)),
+        service_ms=histogram.percentiles_ms(service_us) if plan.load.rate else None,
+        connect_ms=histogram.percentiles_ms(connect_us) if connect_us else Percentiles(),
         upstream=upstream,
-        time_wait={role: facts.time_wait.get(role, TimeWait()) for role in ROLES},
-        time_wait_by_hop=dict(facts.time_wait_by_hop),
+        time_wait={host: _time_wait(result, host, memory_mib[host]) for host in ROLES},
+        time_wait_by_hop=facts.time_wait_by_hop,
         ports=ports,
-        cpu_us_per_request=_cpu_us_per_request(facts.moments, window.start_s, window.end_s),
-        cpu_us_per_request_before_cliff=_cpu_before_cliff(facts, ports),
-        memory_mib=dict(facts.memory_mib),
-        observer_cpu_share=facts.observer_cpu_share,
+        cpu_us_per_request=_cpu_us_per_request(rows, facts.start_s, facts.end_s),
+        cpu_us_per_request_before_cliff=_cpu_before_cliff(facts, rows, ports),
+        memory_mib=memory_mib,
+        observer_cpu_share=result.observer_cpu_share,
         ksoftirqd_cpu_share=None if facts.pressure is None else facts.pressure.ksoftirqd_cpu,
-        overhead_s=facts.overhead_s,
-        second_opinion=facts.second_opinion,
     )
+
+
+def _time_wait(result: TrialResult, host: str, memory_mib: float | None) -> TimeWait:
+    """Return a host's sockets in TIME_WAIT; a host without processes of the trial has none to tell of."""
+    return UNSEEN if memory_mib is None else summary.time_wait(result.seen[host])
 
 
 def _subject_name(plan: Plan) -> str:
@@ -147,32 +153,33 @@ def _closes_first(facts: RunFacts) -> str | None:
 def _upstream(facts: RunFacts) -> Upstream:
     if facts.plan.subject.target:
         return Upstream(None, None, None)
-    opened, total = facts.backend_accepted, facts.backend_requests
+    counters = facts.result.seen[opener(facts.plan)].counters
+    kernel = None if counters is None else counters.active_opens
     return Upstream(
-        requests_total=total,
-        connections_opened=opened,
+        requests_total=facts.requests,
+        connections_opened=facts.accepted,
         connections_needed=_needed(facts),
-        requests_per_connection=total / opened if opened else None,
-        witnesses=Witnesses(facts.backend_accepted, facts.kernel_opened, facts.subject_opened),
-        errors={kind: facts.subject_errors.get(kind) for kind in UPSTREAM_ERROR_KINDS},
-        lost=facts.subject_lost if facts.mode is Mode.KEEPALIVE else None,
+        requests_per_connection=facts.requests / facts.accepted if facts.accepted else None,
+        witnesses=Witnesses(facts.accepted, kernel, facts.counted.opened),
+        errors={kind: facts.counted.errors.get(kind) for kind in UPSTREAM_ERROR_KINDS},
+        lost=facts.lost if facts.mode is Mode.KEEPALIVE else None,
     )
 
 
 def _needed(facts: RunFacts) -> int:
-    plan, total = facts.plan, facts.backend_requests
+    plan, total = facts.plan, facts.requests
     if facts.mode is Mode.SHORT:
         return total
     limits = (plan.subject.requests_per_connection, plan.backend.requests_per_connection)
     limit = min((limit for limit in limits if limit is not None), default=None)
     clients = plan.load.connections * _pools(plan)
-    return validity.connections_needed(clients, total, limit, facts.subject_lost + _abandoned(facts))
+    return validity.connections_needed(clients, total, limit, facts.lost + _abandoned(facts))
 
 
 def _abandoned(facts: RunFacts) -> int:
     """Return the connections that could not be kept: an exchange failed, or no client waited for it."""
-    on_the_proxy = sum(facts.subject_errors.get(kind, 0) for kind in ("protocol", "timeout"))
-    return on_the_proxy + facts.clients.errors["timeout"]
+    on_the_proxy = sum(facts.counted.errors.get(kind, 0) for kind in ("protocol", "timeout"))
+    return on_the_proxy + facts.totals.errors["timeout"]
 
 
 def _pools(plan: Plan) -> int:
@@ -188,20 +195,20 @@ def _pools(plan: Plan) -> int:
     return destinations * (hosts.proxy_addresses if name in ("haproxy", "envoy") else 1)
 
 
-def _ports(facts: RunFacts) -> Ports:
-    hosts = facts.plan.hosts
+def _ports(facts: RunFacts, rows: Sequence[Moment]) -> Ports:
+    hosts, exhausted_ns = facts.plan.hosts, facts.counted.first_exhausted_ns
     tuples = facts.port_range * hosts.proxy_addresses * hosts.backend_addresses
-    rows = [row for row in facts.moments if row.host == opener(facts.plan)]
-    if facts.plan.subject.target or not rows:
+    opened = [row for row in rows if row.host == opener(facts.plan)]
+    if facts.plan.subject.target or not opened:
         return Ports(range=facts.port_range, tuples=tuples, used_peak=None)
-    served = [row for row in facts.moments if row.host == "client"]
+    start_ns = facts.totals.first_connect_ns
     return ceiling.ports(
-        [(row.t_s, row.requests) for row in served if row.requests is not None],
-        [(row.t_s, row.ports_used) for row in rows if row.ports_used is not None],
+        [(row.t_s, row.requests) for row in rows if row.host == "client" and row.requests is not None],
+        [(row.t_s, row.ports_used) for row in opened if row.ports_used is not None],
         port_range=facts.port_range,
         tuples=tuples,
-        end_s=facts.window.end_s,
-        exhausted_s=facts.first_exhausted_s,
+        end_s=facts.end_s,
+        exhausted_s=None if exhausted_ns is None else (exhausted_ns - start_ns) / 1e9,
     )
 
 
@@ -210,49 +217,71 @@ def opener(plan: Plan) -> str:
     return "client" if plan.subject.name == "direct" else "proxy"
 
 
-def _cpu_before_cliff(facts: RunFacts, ports: Ports) -> dict[str, float | None]:
-    end_s = facts.window.end_s if ports.half_range_passed_s is None else ports.half_range_passed_s
-    start_s = facts.window.start_s if end_s > facts.window.start_s + TICK_S else 0.0
-    return _cpu_us_per_request(facts.moments, start_s, end_s)
+def _cpu_before_cliff(facts: RunFacts, rows: Sequence[Moment], ports: Ports) -> dict[str, float | None]:
+    end_s = facts.end_s if ports.half_range_passed_s is None else ports.half_range_passed_s
+    return _cpu_us_per_request(rows, facts.start_s if end_s > facts.start_s + TICK_S else 0.0, end_s)
 
 
-def _cpu_us_per_request(moments: Sequence[Moment], start_s: float, end_s: float) -> dict[str, float | None]:
-    """Return each role's CPU between two moments over the correct responses between them.
+def _cpu_us_per_request(rows: Sequence[Moment], start_s: float, end_s: float) -> dict[str, float | None]:
+    """Return each role's CPU between two rows over the correct responses between them.
 
     Both are read at the same ticks, the whole tenths that lie between `start_s` and `end_s`.
     """
     served = sum(
         row.requests or 0
-        for row in moments
+        for row in rows
         if row.host == "client" and start_s + TICK_S / 2 < row.t_s < end_s + TICK_S / 2
     )
     shares: dict[str, float | None] = {}
-    for host in sorted({row.host for row in moments}):
-        used_s = spent_s([row for row in moments if row.host == host], start_s, end_s)
+    for host in sorted({row.host for row in rows}):
+        used_s = spent_s([row for row in rows if row.host == host], start_s, end_s)
         shares[host] = None if used_s is None or not served else used_s / served * 1e6
     return shares
 
 
 def _warnings(facts: RunFacts, upstream: Upstream) -> Iterator[TrialWarning]:
-    yield from facts.notes
+    yield from summary.lab_warnings(facts.result.notes)
     if facts.plan.subject.target:
-        yield from validity.target_warnings(facts.clients.requests)
+        yield from validity.target_warnings(facts.totals.requests)
     else:
         yield from _upstream_warnings(facts, upstream)
-    yield from validity.error_warnings(dict(facts.clients.errors), facts.clients.requests)
+    yield from validity.error_warnings(dict(facts.totals.errors), facts.totals.requests)
 
 
 def _upstream_warnings(facts: RunFacts, upstream: Upstream) -> Iterator[TrialWarning]:
     subject, backend = facts.plan.subject, facts.plan.backend
     if subject.idiom is None:
-        may_expire = subject.pool_idle_timeout_s < facts.window.end_s
+        may_expire = subject.pool_idle_timeout_s < facts.end_s
         yield from validity.mode_warnings(facts.mode, upstream, may_expire=may_expire)
     yield from validity.witness_warnings(upstream)
     yield from validity.race_warnings(upstream, subject.pool_idle_timeout_s, backend.idle_timeout_s)
     if _closes_first(facts) in tuple(ClosesFirst) and "backend" in facts.time_wait_by_hop:
-        behind = facts.time_wait.get("backend", TimeWait()).end or 0
+        sockets = facts.result.seen["backend"].sockets
+        behind = 0 if sockets is None else sockets.time_wait
         yield from validity.closes_first_warnings(
             facts.plan.closes_first, facts.time_wait_by_hop["backend"], behind
         )
     if facts.pressure is not None and subject.name != "direct":
         yield from validity.generator_warnings(facts.pressure)
+
+
+# -- along the time
+
+
+def _moments(facts: RunFacts) -> list[Moment]:
+    """Return the observers' samples and the clients' tenths of a second, in order."""
+    start_ns, number, mode = facts.totals.first_connect_ns, facts.number, facts.mode
+    rows = [moments.observed(number, mode, sample, start_ns) for sample in facts.result.samples]
+    ticks = [row for second in facts.seconds for row in moments.tenths(number, mode, second, start_ns)]
+    return sorted([*rows, *ticks], key=lambda row: row.t_s)
+
+
+def _latencies(facts: RunFacts) -> Iterator[Latencies]:
+    """Yield the histograms of the window's seconds."""
+    for second in facts.seconds:
+        kinds = {"latency": second.latency_us, "service": second.service_us, "connect": second.connect_us}
+        at_s = (second.start_ns - facts.totals.first_connect_ns) / 1e9
+        lasts_s = (second.end_ns - second.start_ns) / 1e9
+        for kind, counts in kinds.items():
+            if counts and second.in_window:
+                yield Latencies(facts.number, facts.mode.value, kind, at_s, lasts_s, counts)

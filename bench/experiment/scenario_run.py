@@ -62,7 +62,7 @@ def _refusal(scenario: Scenario, case: Case, settings: Settings) -> str | None:
         return reason
     for need in scenario.variant(case.variant).needs:
         if not need.is_met:
-            return f"needs {need.said}: {need.remedy}"
+            return f"needs {need.label}: {need.remedy}"
     setup = scenario.proxy_setup(case, settings)
     if setup is None:
         return None

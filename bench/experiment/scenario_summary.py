@@ -127,17 +127,17 @@ def _warnings(
 
 
 def _disagreements(facts: ScenarioFacts, hops: Mapping[str, Hop]) -> Iterator[TrialWarning]:
-    """Yield a warning for each hop whose connections were counted differently by those who count them."""
+    """Yield a warning for each hop whose connections were counted differently by its witnesses."""
     for name, hop in hops.items():
         witnesses = {"the kernel": hop.opened, "who accepted": hop.accepted}
         if name == "back":
             witnesses["the subject"] = facts.counted.opened
-        said = {who: count for who, count in witnesses.items() if count is not None}
-        if len(set(said.values())) > 1:
-            told = ", ".join(f"{who} {count:,}" for who, count in said.items())
+        counts = {who: count for who, count in witnesses.items() if count is not None}
+        if len(set(counts.values())) > 1:
+            listed = ", ".join(f"{who} {count:,}" for who, count in counts.items())
             yield TrialWarning(
                 "witnesses-disagree",
-                f"connections of the {name} hop were counted differently: {told}",
+                f"connections of the {name} hop were counted differently: {listed}",
                 "connects that were refused, reset or timed out show in the kernel's count only",
             )
 

@@ -1,4 +1,7 @@
-"""The order of trials, for anything that takes part in a run: modes, cases, configurations."""
+"""The order of trials, for anything that takes part in a run: modes, cases, configurations.
+
+Every command that measures uses it, so that no item of a run has an advantage by its place.
+"""
 
 from __future__ import annotations
 

@@ -153,16 +153,20 @@ class Plan:
         return dataclasses.asdict(self)
 
 
-_SECTIONS: dict[str, type[Any]] = {"subject": Subject, "load": Load, "backend": Backend, "hosts": Hosts}
-
-
 def build(values: dict[str, Any]) -> Plan:
     """Return the checked plan that `values` (as in TOML) ask for; PlanError names key, value, remedy."""
-    parts = {name: section(kind, values.get(name, {}), name) for name, kind in _SECTIONS.items()}
-    rest = {key: value for key, value in values.items() if key not in _SECTIONS}
-    plan = dataclasses.replace(section(Plan, rest, "", skip=frozenset(_SECTIONS)), **parts)
+    plan = section(Plan, _with_texts(values), "")
     check(plan)
     return plan
+
+
+def _with_texts(values: dict[str, Any]) -> dict[str, Any]:
+    """Return `values` with each sysctl as a text: `net.ipv4.tcp_tw_reuse = 1` names one too."""
+    hosts = values.get("hosts")
+    if not isinstance(hosts, dict) or not isinstance(sysctls := hosts.get("sysctls"), dict):
+        return values
+    texts = {key: str(value) if type(value) in (int, float) else value for key, value in sysctls.items()}
+    return {**values, "hosts": {**hosts, "sysctls": texts}}
 
 
 _Reading = Callable[["Plan"], float | None]
@@ -214,6 +218,7 @@ _CHOICES: tuple[tuple[str, Callable[[Plan], str | None], tuple[str, ...]], ...] 
     ("load.method", lambda p: p.load.method, METHODS),
     ("load.second_opinion", lambda p: p.load.second_opinion, SECOND_OPINIONS),
 )
+_SECTIONS = ("subject", "load", "backend", "hosts")
 # What must hold besides, and what is said where it does not.
 _CHECKS: tuple[tuple[Callable[[Plan], bool], str], ...] = (
     (

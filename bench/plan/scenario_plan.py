@@ -92,7 +92,7 @@ def build(scenario: Scenario, values: dict[str, Any]) -> ScenarioPlan:
         "subjects": scenario.default_subjects,
     }
     merged = {**below, **{key: value for key, value in rest.items() if value not in ((), [])}}
-    asked = toml.section(ScenarioPlan, merged, "", skip=frozenset({"settings"}))
+    asked = toml.section(ScenarioPlan, merged, "")
     _check(scenario, asked)
     settings.check()
     return dataclasses.replace(asked, settings=settings)

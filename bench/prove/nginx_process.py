@@ -87,15 +87,13 @@ class ScratchNginx:
         inventory: Inventory,
         backends: Mapping[int, Addresses],
         listeners: Mapping[int, Listeners],
-        change_log: ChangeLog,
+        log: ChangeLog,
     ) -> Rejection | None:
         """Write the rewritten configuration into the folder; return why nginx rejects it, or None."""
         version = versions.parse(self.program.version)
-        rewriter = Rewriter(inventory, backends, listeners, _worker_user(), version, change_log)
+        rewriter = Rewriter(inventory, backends, listeners, _worker_user(), version, log)
         variables = inventory.model.variables
-        adapted = adapt_config(
-            rewriter.directives(), self.config_test, variables, change_log, version=version
-        )
+        adapted = adapt_config(rewriter.directives(), self.config_test, variables, log, version=version)
         return adapted if isinstance(adapted, Rejection) else None
 
     def start(self, listen: str) -> LaunchedProxy:
@@ -198,7 +196,7 @@ def adapt_config(
     directives: Iterable[Directive],
     config_test: ConfigTest,
     variables: Definitions,
-    change_log: ChangeLog,
+    log: ChangeLog,
     *,
     version: Version,
 ) -> SerializedConfig | Rejection:
@@ -212,9 +210,9 @@ def adapt_config(
         unknown = _UNKNOWN_DIRECTIVE.search(error)
         variable = _UNKNOWN_VARIABLE.search(error)
         if unknown is not None and unknown[1] not in allowlist.AFFECTS_REUSE:
-            lines = list(_without(lines, unknown[1], f"nginx {version} does not know it", change_log))
+            lines = list(_without(lines, unknown[1], f"nginx {version} does not know it", log))
         elif variable is not None and (variables.is_defined(variable[1]) or not variables.is_whole):
-            change_log.record("added", f"${variable[1]}", "empty, because its definition is not here")
+            log.record("added", f"${variable[1]}", "empty, because its definition is not here")
             lines = list(_with_variable(lines, variable[1]))
         else:
             return _rejection(error, text)
@@ -230,12 +228,12 @@ def _rejection(error: str, text: SerializedConfig) -> Rejection:
     return Rejection(message[: line.start()], place if place is not None and place.line else None)
 
 
-def _without(lines: Iterable[Directive], name: str, why: str, change_log: ChangeLog) -> Iterator[Directive]:
+def _without(lines: Iterable[Directive], name: str, why: str, log: ChangeLog) -> Iterator[Directive]:
     for line in lines:
         if line.name == name:
-            change_log.record("left out", name, why, line.place)
+            log.record("left out", name, why, line.place)
         elif line.block is not None and line.name not in allowlist.DATA:
-            yield replace(line, block=tuple(_without(line.block, name, why, change_log)))
+            yield replace(line, block=tuple(_without(line.block, name, why, log)))
         else:
             yield line
 

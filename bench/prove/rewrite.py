@@ -57,7 +57,7 @@ class Rewriter:
     user: Sequence[str] = ()
     """The user and group of the workers, where the master is root."""
     version: Version = versions.NEWEST
-    change_log: ChangeLog = field(default_factory=ChangeLog)
+    log: ChangeLog = field(default_factory=ChangeLog)
     _blocks: list[Directive] = field(default_factory=list)
 
     def directives(self) -> list[Directive]:
@@ -66,7 +66,7 @@ class Rewriter:
         for line in configuration.main:
             if line.name != "include":
                 why = "only http {} is proven" if line.name in {"stream", "mail"} else _MAIN_REASON
-                self.change_log.record("replaced", line.name, why, line.place)
+                self.log.record("replaced", line.name, why, line.place)
         inner = list(self._http(configuration.http))
         return [*self._main(), _block("http", [*self._http_defaults(), *self._blocks, *inner])]
 
@@ -119,12 +119,10 @@ class Rewriter:
         server = self.inventory.server_of.get(chain)
         if server is None or server.number not in self.listeners:
             why = "it has no pass directive" if server is None else "there are not enough ports"
-            self.change_log.record("left out", "server", why, line.place)
+            self.log.record("left out", "server", why, line.place)
             return
         for listen in line.children("listen"):
-            self.change_log.record(
-                "replaced", "listen", "addresses of the lab, without and with TLS", listen.place
-            )
+            self.log.record("replaced", "listen", "addresses of the lab, without and with TLS", listen.place)
         inner = self._inner(line, chain)
         yield replace(line, block=(*self._listens(server), *inner, *self._added_locations(server)))
 
@@ -141,21 +139,21 @@ class Rewriter:
         elif name in allowlist.DATA and line.block is not None:
             yield replace(line, block=tuple(self._data(line)))
         elif name in {"root", "alias"}:
-            self.change_log.record("replaced", name, "an empty folder", line.place)
+            self.log.record("replaced", name, "an empty folder", line.place)
             yield replace(line, args=(f"{ROOT}/",))  # also nginx's default
         elif name == "include":
-            self.change_log.record("left out", f"include {line.args[0]}", "the file is not here", line.place)
+            self.log.record("left out", f"include {line.args[0]}", "the file is not here", line.place)
         elif name in {"listen", "upstream"}:
             return  # both are written elsewhere
         elif name in allowlist.KEPT and line.block is None:
             yield line
         else:
-            self.change_log.record("left out", name, allowlist.why_left_out(name), line.place)
+            self.log.record("left out", name, allowlist.why_left_out(name), line.place)
 
     def _data(self, block: Directive) -> Iterator[Directive]:
         for line in block.block or ():
             if line.name == "include":
-                self.change_log.record(
+                self.log.record(
                     "left out", f"include {' '.join(line.args)}", "the file is not here", line.place
                 )
             else:
@@ -165,7 +163,7 @@ class Rewriter:
         location = self.inventory.location_of.get((chain, id(line)))
         if location is None:  # where nginx allows none, and will say so
             return replace(line, args=(nowhere(PROTOCOLS[line.name]),))
-        directive, blocks = replace_target(location, self.backends.get(location.number, {}), self.change_log)
+        directive, blocks = replace_target(location, self.backends.get(location.number, {}), self.log)
         self._blocks += blocks
         return directive
 

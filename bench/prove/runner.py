@@ -16,7 +16,7 @@ from bench.prove.http_client import Responses, send_requests
 from bench.prove.inventory import Inventory, Location, build_inventory
 from bench.prove.proof import ConnectionWitnesses, LocationResult, Measurement, Proof
 from bench.prove.requests import Request
-from bench.prove.testbed import BackendCounts, NginxTestbed, ProofSettings, SocketCounts, open_testbed
+from bench.prove.testbed import BackendCounts, LocationSockets, NginxTestbed, ProofSettings, open_testbed
 from bench.subjects.programs import Program
 from nginx import versions
 from nginx.model import Model
@@ -44,7 +44,7 @@ class _Snapshot:
     """What is known of a location's connections when none is being closed."""
 
     counts: BackendCounts
-    sockets: SocketCounts | None
+    sockets: LocationSockets | None
 
 
 def prove(model: Model, program: Program, settings: ProofSettings) -> Proof:
@@ -52,7 +52,7 @@ def prove(model: Model, program: Program, settings: ProofSettings) -> Proof:
 
     RoleError where a backend or nginx does not start, LabError where the lab does not open.
     """
-    inventory, change_log = build_inventory(model), ChangeLog()
+    inventory, log = build_inventory(model), ChangeLog()
     proof = Proof(program.path, program.version, settings.lab)
     proof.rejection = _reject_unread(model, versions.parse(program.version))
     if proof.rejection is not None:
@@ -61,7 +61,7 @@ def prove(model: Model, program: Program, settings: ProofSettings) -> Proof:
     if not inventory.locations:
         proof.notes = ["no location has a pass directive: there is nothing to prove"]
         return proof
-    with open_testbed(inventory, program, settings, change_log) as testbed:
+    with open_testbed(inventory, program, settings, log) as testbed:
         if isinstance(testbed, Rejection):
             proof.rejection = testbed
             proof.results = _unproven(inventory, proof, "nginx rejects it")
@@ -69,7 +69,7 @@ def prove(model: Model, program: Program, settings: ProofSettings) -> Proof:
             proof.lab = testbed.lab.name
             proof.notes = _notes(testbed)
             _measure_locations(testbed, inventory, settings, proof)
-    proof.changes = change_log.changes
+    proof.changes = log.changes
     _measure_balancing(inventory, program, settings, proof)
     return proof
 

@@ -28,15 +28,15 @@ Replacement = tuple[Directive, list[Directive]]
 """What replaces a pass directive, and the blocks that it needs in http {}."""
 
 
-def replace_target(location: Location, addresses: Addresses, change_log: ChangeLog) -> Replacement:
+def replace_target(location: Location, addresses: Addresses, log: ChangeLog) -> Replacement:
     """Return what passes requests to the backends of this location, at `addresses`."""
     line = location.pass_location.directive
     if location.obstacle is not None:
         return replace(line, args=(nowhere(location.pass_location.protocol),)), []
     parts = _split_target(line.args[0])
     if parts is None:
-        return _by_variable(location, addresses, change_log)
-    return _as_written(location, parts, addresses, change_log)
+        return _by_variable(location, addresses, log)
+    return _as_written(location, parts, addresses, log)
 
 
 def nowhere(protocol: str) -> str:
@@ -60,7 +60,7 @@ def _split_target(target: str) -> tuple[str, str, str] | None:
 
 
 def _as_written(
-    location: Location, parts: tuple[str, str, str], addresses: Addresses, change_log: ChangeLog
+    location: Location, parts: tuple[str, str, str], addresses: Addresses, log: ChangeLog
 ) -> Replacement:
     line, target = location.pass_location.directive, location.pass_location.targets[0]
     peer = next(peer for peer in location.peers if peer.is_tls == bool(target.is_tls))
@@ -68,26 +68,26 @@ def _as_written(
     (scheme, _, rest), authority = parts, addresses[peer][0]
     if target.upstream is not None:
         authority = f"bench_{location.number}"
-        blocks.append(_upstream(target.upstream, authority, addresses[peer], change_log))
+        blocks.append(_upstream(target.upstream, authority, addresses[peer], log))
     else:
-        change_log.record("replaced", "address", "a backend of this run", line.place)
+        log.record("replaced", "address", "a backend of this run", line.place)
     return replace(line, args=(f"{scheme}{authority}{rest}", *line.args[1:])), blocks
 
 
 # A target that a request evaluates
 
 
-def _by_variable(location: Location, addresses: Addresses, change_log: ChangeLog) -> Replacement:
+def _by_variable(location: Location, addresses: Addresses, log: ChangeLog) -> Replacement:
     """Return a target that is evaluated as before and then mapped to what it names."""
     line = location.pass_location.directive
-    change_log.record("replaced", "address", "a backend of this run", line.place)
+    log.record("replaced", "address", "a backend of this run", line.place)
     blocks: list[Directive] = []
     entries = [Directive("default", ("",), line.place)]
     upstreams = list(possible_upstreams(location.pass_location))
     for peer in location.peers:
         for number, upstream in enumerate(upstreams, 1):
             name = f"bench_{location.number}_{number}{'_tls' if peer.is_tls else ''}"
-            blocks.append(_upstream(upstream, name, addresses[peer], change_log))
+            blocks.append(_upstream(upstream, name, addresses[peer], log))
             entries.append(_entry(location, peer, re.escape(upstream.name), name))
         entries.append(_entry(location, peer, "[^/?]+", addresses[peer][0]))
     variable = f"$bench_pass_{location.number}"
@@ -110,31 +110,31 @@ def _entry(location: Location, peer: Peer, authority: str, to: str) -> Directive
 # The upstream {}
 
 
-def _upstream(upstream: Upstream, name: str, addresses: Sequence[str], change_log: ChangeLog) -> Directive:
+def _upstream(upstream: Upstream, name: str, addresses: Sequence[str], log: ChangeLog) -> Directive:
     """Return a copy of an upstream {} for this location alone, with the same pool."""
     block = upstream.directive
-    lines = list(_upstream_lines(block, name, addresses, change_log))
+    lines = list(_upstream_lines(block, name, addresses, log))
     if not any(line.name == "server" for line in lines):
-        change_log.record("replaced", "server", "a backend of this run", block.place)
+        log.record("replaced", "server", "a backend of this run", block.place)
         lines.insert(0, Directive("server", (addresses[0],), block.place))
     return replace(block, args=(name,), block=tuple(lines))
 
 
 def _upstream_lines(
-    block: Directive, name: str, addresses: Sequence[str], change_log: ChangeLog
+    block: Directive, name: str, addresses: Sequence[str], log: ChangeLog
 ) -> Iterator[Directive]:
     servers, number = len(list(block.children("server"))), 0
     for line in block.block or ():
         if line.name == "server":
-            change_log.record("replaced", "server", _server_reason(servers), line.place)
-            yield replace(line, args=(addresses[number % len(addresses)], *_parameters(line, change_log)))
+            log.record("replaced", "server", _server_reason(servers), line.place)
+            yield replace(line, args=(addresses[number % len(addresses)], *_parameters(line, log)))
             number += 1
         elif line.name == "zone":
             yield replace(line, args=(name, *line.args[1:]))
         elif line.name in allowlist.UPSTREAM:
             yield line
         else:
-            change_log.record("left out", line.name, allowlist.why_left_out(line.name), line.place)
+            log.record("left out", line.name, allowlist.why_left_out(line.name), line.place)
 
 
 def _server_reason(servers: int) -> str:
@@ -146,10 +146,10 @@ def _server_reason(servers: int) -> str:
     )
 
 
-def _parameters(line: Directive, change_log: ChangeLog) -> Iterator[str]:
+def _parameters(line: Directive, log: ChangeLog) -> Iterator[str]:
     for parameter in line.args[1:]:
         if parameter.startswith("service="):
-            change_log.record(
+            log.record(
                 "left out", f"server ... {parameter}", "no name is resolved: it is an address now", line.place
             )
         else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.errors import RoleError
 from bench.lab import Host, Process
-from bench.lab.role_process import Event
+from bench.lab.role_process import COUNT_TIMEOUT_S, READY_TIMEOUT_S, Event
 from bench.subjects.subject import (
     SPARE_CLIENTS,
     SPARE_FDS,
@@ -18,8 +18,6 @@ from bench.subjects.subject import (
     SupportedProtocols,
 )
 
-READY_TIMEOUT_S = 30.0
-COUNT_TIMEOUT_S = 10.0
 _PROTOCOLS = SupportedProtocols(upstream=("1.0", "1.1"))
 
 

@@ -12,7 +12,7 @@ from bench.experiment import recorder
 from bench.experiment.recorder import PlannedTrial
 from bench.experiment.summary import Outcome
 from bench.plan.run_plan import Plan
-from bench.runs import read
+from bench.runs import storage
 from bench.runs.record import SubjectRecord, Trial
 
 TRIAL = Trial(trial=1, mode="short", closes_first=None, subject=SubjectRecord("nginx", "1"), lab="loopback")
@@ -50,7 +50,7 @@ def never() -> Outcome[Trial]:
 def test_an_interrupted_trial_is_the_last(
     planned: tuple[Callable[[], Outcome[Trial]], ...], kept: int, early: bool, tmp_path: Path
 ) -> None:
-    with read.create(tmp_path, Plan(), {}) as writer:
+    with storage.create(tmp_path, Plan().to_json(), {}) as writer:
         was_interrupted = recorder.record(PlannedTrial(writer, perform) for perform in planned)
         done = recorder.finished(writer, was_interrupted)
     assert (len(done.trials), done.interrupted) == (kept, early)
@@ -58,6 +58,9 @@ def test_an_interrupted_trial_is_the_last(
 
 
 def test_trials_of_several_runs_may_take_turns(tmp_path: Path) -> None:
-    with read.create(tmp_path, Plan(), {}, label="a") as a, read.create(tmp_path, Plan(), {}, label="b") as b:
+    with (
+        storage.create(tmp_path, Plan().to_json(), {}, label="a") as a,
+        storage.create(tmp_path, Plan().to_json(), {}, label="b") as b,
+    ):
         assert not recorder.record([PlannedTrial(a, ends), PlannedTrial(b, ends), PlannedTrial(a, ends)])
         assert [len(writer.run.trials) for writer in (a, b)] == [2, 1]

@@ -29,7 +29,7 @@ def entries() -> list[dict[str, Any]]:
 
 
 def proven(*arguments: str | Path) -> dict[str, dict[int, dict[str, Any]]]:
-    """Returns the proven locations by line, for each version that does not refuse the configuration."""
+    """Return the proven locations by line, for each version that does not reject the configuration."""
     answer = bench_prove(*arguments, code=None)
     for proof in answer["proofs"]:
         if proof["rejected"] is None:

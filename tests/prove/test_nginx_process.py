@@ -27,11 +27,11 @@ SITE = (
 
 
 def adapted(
-    config_test: ConfigTest, *, is_whole: bool = True, change_log: ChangeLog | None = None
+    config_test: ConfigTest, *, is_whole: bool = True, log: ChangeLog | None = None
 ) -> SerializedConfig | Rejection:
     lines = tree.parse(TEXT, "mine.conf").directives
     found = Definitions(is_whole=is_whole)
-    log = ChangeLog() if change_log is None else change_log
+    log = ChangeLog() if log is None else log
     return adapt_config(lines, config_test, found, log, version=versions.parse("1.2.3"))
 
 
@@ -46,12 +46,12 @@ def test_what_is_accepted_stays() -> None:
 
 
 def test_unknown_directives_are_left_out_everywhere_and_recorded() -> None:
-    change_log = ChangeLog()
+    log = ChangeLog()
     error = 'unknown directive "gzip_static" in /scratch/nginx.conf:2'
-    text = adapted(error_while("gzip_static", error), change_log=change_log)
+    text = adapted(error_while("gzip_static", error), log=log)
     assert isinstance(text, SerializedConfig)
     assert "gzip_static" not in text.text
-    (change,) = change_log.changes
+    (change,) = log.changes
     assert (change.kind, change.what, change.why) == (
         "left out",
         "gzip_static",
@@ -68,14 +68,14 @@ def test_what_affects_reuse_is_never_left_out() -> None:
 
 @pytest.mark.parametrize(("variable", "is_whole"), [("geoip_org", True), ("of_a_module", False)])
 def test_variables_whose_definition_is_missing_are_empty(variable: str, is_whole: bool) -> None:
-    change_log = ChangeLog()
+    log = ChangeLog()
 
     def config_test(text: str) -> str | None:
         return None if f'map "" ${variable} {{' in text else f'{PREFIX}unknown "{variable}" variable'
 
-    text = adapted(config_test, is_whole=is_whole, change_log=change_log)
+    text = adapted(config_test, is_whole=is_whole, log=log)
     assert isinstance(text, SerializedConfig)
-    assert [(change.kind, change.what) for change in change_log.changes] == [("added", f"${variable}")]
+    assert [(change.kind, change.what) for change in log.changes] == [("added", f"${variable}")]
 
 
 def test_an_undefined_variable_is_rejected() -> None:

@@ -75,7 +75,7 @@ def test_agreement(
 
 
 def test_without_the_kernel_the_backend_shows_who_closed_first() -> None:
-    unknown = {"time_wait_nginx": None, "time_wait_backend": None}
+    unknown: dict[str, Any] = {"time_wait_nginx": None, "time_wait_backend": None}
     found = measured(8, closed_by_backend=3, still_open=1, **unknown)
     assert found.closed_first == {
         "nginx": 4,

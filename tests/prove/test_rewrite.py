@@ -129,7 +129,7 @@ def test_servers_without_listeners_are_left_out() -> None:
     found = build_inventory(model("server { location / { proxy_pass http://a; } }" * 2))
     rewriter = Rewriter(found, backends(found), {1: Listeners("plain:1", "tls:1")})
     assert serialize(rewriter.directives()).text.count("server {") == 1
-    assert "there are not enough ports" in {change.why for change in rewriter.change_log.changes}
+    assert "there are not enough ports" in {change.why for change in rewriter.log.changes}
 
 
 HARMFUL = {
@@ -149,7 +149,7 @@ HARMFUL = {
 
 
 def test_what_may_do_harm_is_gone() -> None:
-    text, change_log = rewritten(
+    text, log = rewritten(
         f"{HARMFUL['main']} events {{ worker_connections 5; }}"
         f"http {{ {HARMFUL['http']} server {{ {HARMFUL['server']}"
         "location / { alias /etc/; proxy_pass http://192.0.2.7; } location /ok { return 200; } } }"
@@ -157,7 +157,7 @@ def test_what_may_do_harm_is_gone() -> None:
     assert not re.search(
         r"/etc|/run|/x\b|192\.0\.2|lua|perl|js_|load_module|SECRET|stored|syslog|threads", text
     )
-    recorded = {change.what for change in change_log.changes}
+    recorded = {change.what for change in log.changes}
     named = {
         word
         for part in HARMFUL.values()
@@ -171,9 +171,9 @@ def test_what_may_do_harm_is_gone() -> None:
     "name", ["a_directive_of_tomorrow", "upload_store", "exec", "rtmp", "nchan_store_messages"]
 )
 def test_unknown_directives_are_left_out(name: str) -> None:
-    text, change_log = rewritten(f"server {{ location / {{ {name} on; proxy_pass http://a; }} }}")
+    text, log = rewritten(f"server {{ location / {{ {name} on; proxy_pass http://a; }} }}")
     assert name not in text
-    assert [change.what for change in change_log.changes if change.kind == "left out"] == [name]
+    assert [change.what for change in log.changes if change.kind == "left out"] == [name]
 
 
 @pytest.mark.parametrize("block", ["types", "map $host $x", "geo $x", "split_clients $host $x"])

@@ -6,9 +6,9 @@ from functools import cache
 
 import pytest
 
+from bench.prove.nginx_process import ClientProtocol
 from bench.prove.proof import LocationResult
 from bench.prove.requests import parse
-from bench.prove.testbed import ClientProtocol
 from nginx import versions
 from proving import KEPT, any_nginx, every_version, needs_nginx, prove, prove_last
 
@@ -34,7 +34,7 @@ PROTOCOLS = {
 
 @cache
 def together(table: str, version: str) -> dict[str, LocationResult]:
-    """Proves all rows of a table at once, each in a server of its own."""
+    """Prove all rows of a table at once, each in a server of its own."""
     rows = TABLES[table]
     found = prove(f"{MAP} {APP} {' '.join(f'server {{ {row} }}' for row in rows.values())}", version)
     assert found.rejection is None, found.rejection
@@ -142,7 +142,7 @@ def test_locations_that_share_a_pool_are_proven_apart(version: str) -> None:
 
 @every_version
 def test_subrequests_are_counted_apart(version: str) -> None:
-    """nginx does not read the body of an answer to auth_request, and so cannot keep its connection."""
+    """The body of a response to auth_request is not read by nginx, which cannot keep its connection."""
     text = (
         f"{APP} server {{ {KEPT} location / {{ auth_request /auth; proxy_pass http://app; }}"
         " location = /auth { internal; proxy_pass http://app; } }"

@@ -21,14 +21,14 @@ RESULT = LocationResult(LOCATION, VERDICT, Request("GET", "/a", "x.example"), ""
 
 
 def proof() -> Proof:
-    change_log = ChangeLog()
-    change_log.record("replaced", "listen", "an address of the lab", Place("x", 3))
-    change_log.record("replaced", "listen", "an address of the lab", Place("x", 7))
-    change_log.record("left out", "limit_req", "requests would be held back", Place("x", 8))
+    log = ChangeLog()
+    log.record("replaced", "listen", "an address of the lab", Place("x", 3))
+    log.record("replaced", "listen", "an address of the lab", Place("x", 7))
+    log.record("left out", "limit_req", "requests would be held back", Place("x", 8))
     found = Proof(
         "/usr/sbin/nginx", "1.22.1", "namespaces", results=[RESULT], witnesses=ConnectionWitnesses(9, 9)
     )
-    found.changes = change_log.changes
+    found.changes = log.changes
     return found
 
 

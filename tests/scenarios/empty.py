@@ -55,11 +55,7 @@ class Empty:
         self.befell.append((self._now_s, "restart"))
 
     def run(
-        self,
-        warmup_s: float,
-        duration_s: float | None,
-        timeout_s: float = 30.0,
-        faults: Sequence[Fault] = (),
+        self, warmup_s: float, duration_s: float | None, timeout_s: float = 30.0, faults: Sequence[Fault] = ()
     ) -> TrialResult:
         """Let everything happen at once."""
         for fault in faults:

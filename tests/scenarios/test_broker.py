@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from bench.scenarios.broker.got import Got
 
 import bench_process
 import needs
 from bench.experiment.environments import ROCKETMQ
+from bench.scenarios.broker.clients import ConsumerCounts
 from bench.scenarios.client.process import Go
 
 SMALL = ("--set", "consumers=6", "--set", "messages_per_s=2", "--set", "poll_every_s=0.1",
@@ -50,18 +50,18 @@ def test_who_found_nothing_waits_before_the_next_pull(trials: dict[str, dict[str
     [([1, 2, 3], 0, 0), ([1, 4], 2, 0), ([2], 1, 0), ([1, 2, 2, 3], 0, 1), ([1, 2, 1, 2], 0, 2)],
 )
 def test_numbers_tell_what_was_lost_and_what_doubled(numbers: list[int], lost: int, doubled: int) -> None:
-    got = Got(Go(0, 1000, 2000), consumers=2)
+    counts = ConsumerCounts(Go(0, 1000, 2000), consumers=2)
     for number in numbers:
-        got.take(1, f"{number} 1500")
-    assert (got.lost, got.doubled, got.delivered) == (lost, doubled, len(numbers) - doubled)
-    assert got.last == [0, numbers[-1]]
+        counts.receive(1, f"{number} 1500")
+    assert (counts.lost, counts.doubled, counts.delivered) == (lost, doubled, len(numbers) - doubled)
+    assert counts.last == [0, numbers[-1]]
 
 
 def test_only_what_was_published_in_the_window_counts() -> None:
-    got = Got(Go(0, 1000, 2000), consumers=1)
+    counts = ConsumerCounts(Go(0, 1000, 2000), consumers=1)
     for number, moment in enumerate((999, 1000, 1999, 2000), 1):
-        got.take(0, f"{number} {moment}")
-    assert (got.delivered, got.delays.total(), got.lost) == (2, 2, 0)
+        counts.receive(0, f"{number} {moment}")
+    assert (counts.delivered, counts.delays.total(), counts.lost) == (2, 2, 0)
 
 
 def test_a_pull_on_new_connections_opens_one_for_each(trials: dict[str, dict[str, Any]]) -> None:

@@ -18,7 +18,8 @@ TRIAL_KEYS = {each.name for each in dataclasses.fields(ScenarioTrial)}
 
 @pytest.fixture(params=SCENARIOS, ids=lambda scenario: scenario.name)
 def scenario(request: pytest.FixtureRequest) -> Scenario:
-    return request.param
+    chosen: Scenario = request.param
+    return chosen
 
 
 def test_its_default_plan_and_its_brief_form_are_plans(scenario: Scenario) -> None:
@@ -30,7 +31,7 @@ def test_its_default_plan_and_its_brief_form_are_plans(scenario: Scenario) -> No
 
 def test_it_compares_at_least_two_ways_each_told_in_words(scenario: Scenario) -> None:
     assert len({variant.name for variant in scenario.variants}) == len(scenario.variants) >= 2
-    assert all(variant.said for variant in scenario.variants)
+    assert all(variant.summary for variant in scenario.variants)
     assert scenario.claim.endswith(".")
 
 

@@ -7,20 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.scenarios.chat.tally import Ear, Mouth, seats
 
 import bench_process
 import needs
 from bench.analysis.cases import Summary
 from bench.errors import PlanError
 from bench.runs.record import ScenarioRun
-from bench.scenarios.chat.definition import SCENARIO, ChatSettings
+from bench.scenarios.chat.clients import assign_rooms
+from bench.scenarios.chat.definition import SCENARIO
+from bench.scenarios.chat.member import RoomReceiver, RoomSender
+from bench.scenarios.chat.settings import ChatSettings
 from scenarios import made_up
 
-SMALL = ("--set", "rooms=6", "--set", "agents=3", "--set", "say_every_s=0.2", "--set", "warmup_s=0.5",
-         "--set", "duration_s=1.5", "--set", "happens_s=0.4")  # fmt: skip
+SMALL = ("--set", "rooms=6", "--set", "agents=3", "--set", "send_every_s=0.2", "--set", "warmup_s=0.5",
+         "--set", "duration_s=1.5", "--set", "fault_at_s=0.4")  # fmt: skip
 WAYS = {variant.name for variant in SCENARIO.variants}
-NOTHING_WRONG = {"lost": 0, "doubled": 0, "disordered": 0}
+NOTHING_WRONG = {"lost": 0, "doubled": 0, "out_of_order": 0}
 
 
 def play(root: Path, subject: str, *asked: str) -> dict[str, dict[str, Any]]:
@@ -37,12 +39,12 @@ def wrong(trial: dict[str, Any]) -> dict[str, int]:
     return {name: trial["figures"][name] for name in NOTHING_WRONG}
 
 
-def test_everybody_hears_everything_once_on_both_servers(tmp_path: Path) -> None:
+def test_all_receive_everything_once_on_both_servers(tmp_path: Path) -> None:
     needs.module("daphne")
     for trial in play(tmp_path, "direct", "ours", "channels").values():
         figures = trial["figures"]
         assert wrong(trial) == NOTHING_WRONG
-        assert figures["heard"] > figures["said"] > 0
+        assert figures["received"] > figures["sent"] > 0
         assert figures["presences"] > 0
         assert (figures["dropped"], figures["reconnects"]) == (0, 0)
 
@@ -90,7 +92,7 @@ def test_silence_ends_connections_and_a_heartbeat_keeps_them(subject: str, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("numbers", "missing", "doubled", "disordered"),
+    ("numbers", "missing", "doubled", "out_of_order"),
     [
         ([1, 2, 3], 0, 0, 0),
         ([1, 3], 1, 0, 0),
@@ -99,26 +101,33 @@ def test_silence_ends_connections_and_a_heartbeat_keeps_them(subject: str, tmp_p
         ([2, 1, 1], 0, 1, 1),
     ],
 )
-def test_an_ear_knows_what_it_missed(numbers: list[int], missing: int, doubled: int, disordered: int) -> None:
-    ear = Ear()
+def test_a_receiver_knows_what_it_missed(
+    numbers: list[int], missing: int, doubled: int, out_of_order: int
+) -> None:
+    receiver = RoomReceiver()
     for number in numbers:
-        ear.hear(number)
-    assert (len(ear.missing), ear.doubled, ear.disordered) == (missing, doubled, disordered)
-    assert ear.lacks(5) == missing + 5 - max(numbers)
+        receiver.receive(number)
+    assert (len(receiver.missing), receiver.doubled, receiver.out_of_order) == (
+        missing,
+        doubled,
+        out_of_order,
+    )
+    assert receiver.count_lacking(5) == missing + 5 - max(numbers)
 
 
-def test_a_mouth_keeps_what_it_has_not_heard_back() -> None:
-    mouth = Mouth()
-    assert [mouth.say("a"), mouth.say("b")] == [(1, "a"), (2, "b")]
-    mouth.heard(1)
-    mouth.heard(1)
-    assert mouth.unheard == {2: "b"}
+def test_a_sender_keeps_what_has_not_come_back() -> None:
+    sender = RoomSender()
+    assert sender.add("a") == {"count": 1, "text": "a 1"}
+    sender.add("b")
+    sender.confirm(1)
+    sender.confirm(1)
+    assert sender.pending == {2: "b 2"}
 
 
 def test_agents_share_the_rooms_evenly_and_no_room_has_one_twice() -> None:
-    taken = seats(rooms=10, agents=5, agents_per_room=2)
-    assert [len(rooms) for rooms in taken] == [4] * 5
-    for rooms in taken:
+    assigned = assign_rooms(rooms=10, agents=5, agents_per_room=2)
+    assert [len(rooms) for rooms in assigned] == [4] * 5
+    for rooms in assigned:
         assert len(set(rooms)) == len(rooms)
 
 
@@ -128,7 +137,7 @@ def test_agents_that_fit_no_rooms_are_refused(agents: int) -> None:
         ChatSettings(agents=agents).check()
 
 
-def test_the_sentence_tells_what_befalls_the_rooms_over_all_proxies() -> None:
+def test_the_sentence_says_what_happens_to_the_rooms_over_all_proxies() -> None:
     restarts = [
         made_up.trial(
             number,

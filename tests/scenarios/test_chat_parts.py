@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from bench.experiment.definition import Figures
-from bench.scenarios.chat.definition import SCENARIO, ChatSettings
+from bench.scenarios.chat.definition import SCENARIO
+from bench.scenarios.chat.settings import ChatSettings
 from scenarios import empty
 from scenarios.empty import Empty, S
 
-SETTINGS = ChatSettings(rooms=4, agents=2, idle_s=3.0, warmup_s=1.0, duration_s=1.0, happens_s=0.2)
+SETTINGS = ChatSettings(rooms=4, agents=2, idle_s=3.0, warmup_s=1.0, duration_s=1.0, fault_at_s=0.2)
 SILENT: dict[str, Any] = {
-    **dict.fromkeys(("said", "heard", "lost", "doubled", "disordered", "reconnects", "refused"), 0),
+    **dict.fromkeys(("sent", "received", "lost", "doubled", "out_of_order", "reconnects", "refused"), 0),
     "presences": 0, "dropped_ns": [], "back_ns": [], "delay_us": [],
 }  # fmt: skip
 
@@ -36,7 +37,7 @@ def test_what_befalls_the_proxy_does_so_in_the_window(variant: str, befell: list
 )
 def test_who_is_to_be_silent_is_and_heartbeats_come_in_time(variant: str, says: float, beats: float) -> None:
     (job,) = perform(variant)[1].jobs
-    assert (job["say_every_s"], job["beat_every_s"]) == (says, beats)
+    assert (job["send_every_s"], job["beat_every_s"]) == (says, beats)
 
 
 def test_all_are_back_when_the_last_one_is() -> None:
@@ -55,5 +56,5 @@ def test_the_curve_tells_how_many_are_in_their_rooms() -> None:
 
 
 def test_what_went_wrong_with_messages_voids_the_trial() -> None:
-    (warning,) = perform("ours", lost=2, disordered=1)[0].warnings
-    assert (warning.code, warning.voids, "2 lost, 1 disordered" in warning.message) == ("lost", True, True)
+    (warning,) = perform("ours", lost=2, out_of_order=1)[0].warnings
+    assert (warning.code, warning.voids, "2 lost, 1 out of order" in warning.message) == ("lost", True, True)

@@ -1,4 +1,4 @@
-"""A caller by HTTP/1.1: its connections are kept or not, and come from where it is told."""
+"""A client of HTTP/1.1: its connections are kept or not, and come from where it is told."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import cast
 import pytest
 
 import needs
-from bench.scenarios.client.requests import Caller, Manner
+from bench.scenarios.client.event_stream import EventStream
+from bench.scenarios.client.process import ClientControl
+from bench.scenarios.client.requests import HttpCaller, RequestOptions
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -45,8 +47,8 @@ class Seen:
         self.closed_by_caller = 0
         self.port = 0
 
-    def caller(self, *, is_kept: bool, server_closes: bool = False, source: str | None = None) -> Caller:
-        return Caller(Manner("127.0.0.1", self.port, is_kept, server_closes, source))
+    def caller(self, *, is_kept: bool, server_closes: bool = False, source: str | None = None) -> HttpCaller:
+        return HttpCaller(RequestOptions("127.0.0.1", self.port, is_kept, server_closes, source))
 
 
 @asynccontextmanager
@@ -63,7 +65,7 @@ async def served(answer: bytes = OK) -> AsyncIterator[Seen]:
 async def test_requests_share_a_connection_that_is_kept() -> None:
     async with served() as seen:
         caller = seen.caller(is_kept=True)
-        answers = [await caller.ask("GET", "/a"), await caller.ask("POST", "/b", b"xyz")]
+        answers = [await caller.request("GET", "/a"), await caller.request("POST", "/b", b"xyz")]
         caller.close()
     assert answers == [(200, b"ok")] * 2
     assert len(seen.peers) == 1
@@ -75,7 +77,7 @@ async def test_else_each_has_its_own(server_closes: bool) -> None:
     async with served() as seen:
         caller = seen.caller(is_kept=False, server_closes=server_closes)
         for _ in range(3):
-            assert await caller.ask("GET", "/") == (200, b"ok")
+            assert await caller.request("GET", "/") == (200, b"ok")
     assert len(seen.peers) == 3
     assert all((b"\r\nConnection: close\r\n" in request) is server_closes for request in seen.requests)
 
@@ -84,7 +86,7 @@ async def test_else_each_has_its_own(server_closes: bool) -> None:
 async def test_a_connection_comes_from_the_address_that_is_told() -> None:
     async with served() as seen:
         caller = seen.caller(is_kept=True, source="127.0.0.2")
-        await caller.ask("GET", "/")
+        await caller.request("GET", "/")
         caller.close()
     assert seen.peers == ["127.0.0.2"]
 
@@ -94,7 +96,7 @@ async def test_what_is_no_response_is_an_error_and_the_next_request_has_a_new_co
         caller = seen.caller(is_kept=True)
         for _ in range(2):
             with pytest.raises(ConnectionError, match="no response"):
-                await caller.ask("GET", "/")
+                await caller.request("GET", "/")
     assert len(seen.peers) == 2
 
 
@@ -102,4 +104,37 @@ async def test_a_server_that_is_not_there_is_an_error() -> None:
     async with served() as seen:
         pass
     with pytest.raises(ConnectionError):
-        await seen.caller(is_kept=True).ask("GET", "/")
+        await seen.caller(is_kept=True).request("GET", "/")
+
+
+def test_events_are_read_in_whatever_pieces_they_come() -> None:
+    stream = EventStream()
+    data = b"id: 1\ndata: 17 a\n\nid: 12\ndata: 18 b c\n\nid: 13\nda"
+    events = [event for byte in data for event in stream.feed(bytes([byte]))]
+    assert events == [(1, b"17 a"), (12, b"18 b c")]
+    assert list(stream.feed(b"ta: x\n\n")) == [(13, b"x")]
+
+
+async def test_work_that_is_stopped_is_cancelled_and_has_no_result() -> None:
+    control, ended = ClientControl(), asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            ended.set()
+
+    running = asyncio.ensure_future(control.run_unless_stopped(work()))
+    await asyncio.sleep(0)
+    control.stopped.set()
+    await running
+    assert ended.is_set()
+
+
+async def test_work_that_ends_by_itself_has_its_result_or_its_error() -> None:
+    async def work(divisor: int) -> float:
+        return 6 / divisor
+
+    assert await ClientControl().run_unless_stopped(work(2)) == 3
+    with pytest.raises(ZeroDivisionError):
+        await ClientControl().run_unless_stopped(work(0))

@@ -14,7 +14,7 @@ import bench_process
 import needs
 from backends.scenarios.http2 import slow_s
 from bench.scenarios.client.process import Go
-from bench.scenarios.http2.clients import Askers
+from bench.scenarios.http2.clients import RequestLoops
 
 SMALL = ("--set", "concurrent=4", "--set", "warmup_s=0.3", "--set", "duration_s=0.7",
          "--set", "slow_every_s=0.3", "--set", "slow_ms=100")  # fmt: skip
@@ -50,8 +50,8 @@ def test_http2_sends_what_repeats_once(direct: Any) -> None:
 
 
 def test_only_on_one_http1_connection_others_wait_for_the_slow_response(direct: Any) -> None:
-    assert direct["one"]["times_ms"]["beside_slow"]["max"] >= 90
-    assert direct["h2"]["times_ms"]["beside_slow"]["p50"] is not None
+    assert direct["one"]["times_ms"]["during_slow"]["max"] >= 90
+    assert direct["h2"]["times_ms"]["during_slow"]["p50"] is not None
 
 
 @pytest.mark.parametrize(
@@ -107,13 +107,13 @@ class Scripted:
 
 
 async def test_an_answer_that_is_not_200_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    askers = Askers({"client": "keep-alive"}, Go(0, 0, None))
-    monkeypatch.setattr(askers, "_connections", Scripted(200, 500, 200))
-    asking = asyncio.ensure_future(askers.ask())
-    while askers.requests < 2:
+    loops = RequestLoops({"client": "keep-alive"}, Go(0, 0, None))
+    monkeypatch.setattr(loops, "_pool", Scripted(200, 500, 200))
+    asking = asyncio.ensure_future(loops.run())
+    while loops.requests < 2:
         await asyncio.sleep(0)
     asking.cancel()
-    assert (askers.requests, askers.failed, askers.latency.total()) == (2, 1, 2)
+    assert (loops.requests, loops.failed, loops.latency.total()) == (2, 1, 2)
 
 
 @pytest.mark.parametrize(

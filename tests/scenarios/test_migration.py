@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from bench.scenarios.migration.receipts import Receipts
 from hypothesis import given
 from hypothesis import strategies as st
 
 import bench_process
 import needs
 from bench.experiment.definition import Figures
-from bench.scenarios.migration import figures as silence
-from bench.scenarios.migration.definition import MigrationSettings, measured
+from bench.scenarios.migration.clients import TokenReceiver
+from bench.scenarios.migration.figures import Outage, compute_figures, summarize_arrivals
+from bench.scenarios.migration.settings import MigrationSettings
 
 SMALL = ("--set", "tokens=50", "--set", "move_at_s=0.5", "--set", "outage_s=0.2", "--set", "timeout_s=0.4",
          "--set", "watch_s=2.2", "--set", "round_trip_s=0.01")  # fmt: skip
@@ -95,14 +95,14 @@ def of(arrivals: list[tuple[float, int]], quic: int | None = 1) -> Figures:
     """Return what a client amounts to that got these of five tokens; the address was away from 1 to 1.5 s."""
     done = {"arrivals": arrivals, "connections": 1, "ends": []}
     settings = MigrationSettings(tokens=5, watch_s=4.0)
-    return measured(done, settings, moved_s=1.0, outage_s=0.5, seen={"quic": quic, "paths": None})
+    return compute_figures(done, settings, Outage(1.0, 0.5), {"quic": quic, "paths": None})
 
 
-def test_what_comes_after_the_outage_shows_that_a_connection_went_on() -> None:
-    went_on = of([(0.4, 1), (0.8, 2), (1.2, 3), (1.75, 4), (2.0, 5)]).figures
-    assert (went_on["lost"], went_on["went_on"], went_on["first_after_ms"]) == (0, 1, 250.0)
+def test_what_comes_after_the_outage_shows_that_a_connection_survived() -> None:
+    survived = of([(0.4, 1), (0.8, 2), (1.2, 3), (1.75, 4), (2.0, 5)]).figures
+    assert (survived["lost"], survived["survived"], survived["first_after_ms"]) == (0, 1, 250.0)
     stuck = of([(0.4, 1), (0.8, 2), (1.2, 3)]).figures  # the third was under way when the address went
-    assert (stuck["lost"], stuck["went_on"], stuck["first_after_ms"]) == (2, 0, None)
+    assert (stuck["lost"], stuck["survived"], stuck["first_after_ms"]) == (2, 0, None)
 
 
 @pytest.mark.parametrize(("quic", "codes"), [(1, []), (2, ["witnesses-disagree"]), (0, []), (None, [])])
@@ -119,14 +119,14 @@ def test_a_token_that_comes_twice_voids_the_trial() -> None:
 
 
 def test_what_a_stream_left_unfinished_comes_again_in_the_next() -> None:
-    receipts = Receipts(tokens=3, start_ns=0)
-    receipts.feed(b"id: 1\ndata: a\n\nid: 2")
-    assert receipts.last == 1
-    receipts.again()
-    receipts.feed(b"id: 2\ndata: b\n\nid: 3\n")
-    assert (receipts.last, receipts.whole.is_set()) == (2, False)
-    receipts.feed(b"data: c\n\n")
-    assert ([number for _, number in receipts.arrivals], receipts.whole.is_set()) == ([1, 2, 3], True)
+    receiver = TokenReceiver(tokens=3, start_ns=0)
+    receiver.feed(b"id: 1\ndata: a\n\nid: 2")
+    assert receiver.last == 1
+    receiver.restart()
+    receiver.feed(b"id: 2\ndata: b\n\nid: 3\n")
+    assert (receiver.last, receiver.whole.is_set()) == (2, False)
+    receiver.feed(b"data: c\n\n")
+    assert ([number for _, number in receiver.arrivals], receiver.whole.is_set()) == ([1, 2, 3], True)
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ def test_what_a_stream_left_unfinished_comes_again_in_the_next() -> None:
 def test_silence_is_the_longest_time_without_a_new_token(
     arrivals: list[tuple[float, int]], silence_s: float, began_s: float, got: int, doubled: int
 ) -> None:
-    told = silence.told(arrivals, tokens=3, watched_s=5.0)
-    assert (told.silence_s, told.silence_began_s, told.got, told.doubled) == (
+    answer = summarize_arrivals(arrivals, tokens=3, watched_s=5.0)
+    assert (answer.silence_s, answer.silence_began_s, answer.received, answer.doubled) == (
         silence_s,
         began_s,
         got,
@@ -152,8 +152,8 @@ def test_silence_is_the_longest_time_without_a_new_token(
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(1, 20))))
 def test_nothing_is_counted_twice_or_forgotten(arrivals: list[tuple[float, int]]) -> None:
-    told = silence.told(sorted(arrivals), tokens=20, watched_s=5.0)
-    assert told.got == len({number for _, number in arrivals})
-    assert told.got + told.doubled == len(arrivals)
-    assert 0 <= told.silence_s <= 5
-    assert [y for _, y in told.curve] == sorted(y for _, y in told.curve)
+    answer = summarize_arrivals(sorted(arrivals), tokens=20, watched_s=5.0)
+    assert answer.received == len({number for _, number in arrivals})
+    assert answer.received + answer.doubled == len(arrivals)
+    assert 0 <= answer.silence_s <= 5
+    assert [y for _, y in answer.curve] == sorted(y for _, y in answer.curve)

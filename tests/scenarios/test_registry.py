@@ -16,10 +16,11 @@ from bench.experiment.environments import NACOS
 from bench.plan import run_plan
 from bench.plan.scenario_plan import Case
 from bench.scenarios.client.process import Go
-from bench.scenarios.registry.changes import Change, News
-from bench.scenarios.registry.definition import RegistrySettings, lab_request, refuse, steps
-from bench.scenarios.registry.fleet import Fleet, Job, Named, Tally
-from bench.scenarios.registry.timer_wheel import Wheel
+from bench.scenarios.registry.changes import ChangeTracker, InstanceChange
+from bench.scenarios.registry.definition import lab_request, refuse
+from bench.scenarios.registry.fleet import Fleet, InstanceName, RegistryCounts, RegistryJob
+from bench.scenarios.registry.settings import RegistrySettings, plan_steps
+from bench.scenarios.registry.timer_wheel import TimerWheel
 
 SMALL = ("--set", "instances=40", "--set", "subscribers=4", "--set", "changes=2", "--set", "beat_every_s=0.4",
          "--set", "expire_s=1.2", "--set", "poll_every_s=0.3", "--set", "duration_s=1",
@@ -52,7 +53,7 @@ def test_a_beat_on_new_connections_opens_one_for_each(trials: dict[str, dict[str
 
 
 def test_only_who_is_told_knows_before_the_beats_stay_out(trials: dict[str, dict[str, Any]]) -> None:
-    died = {variant: trials[variant]["times_ms"]["known"]["p50"] for variant in WAYS}
+    died = {variant: trials[variant]["times_ms"]["death_known"]["p50"] for variant in WAYS}
     assert died["stream"] < min(died["http-short"], died["http-kept"])
 
 
@@ -66,12 +67,12 @@ def test_a_stream_goes_through_a_proxy(tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_the_instances_come_in_steps_up_to_all_of_them() -> None:
-    planned = steps(RegistrySettings())
+    planned = plan_steps(RegistrySettings())
     assert [step.instances for step in planned] == [100, 316, 1000, 3162, 10_000]
     assert all(step.joins_s < step.steady_s for step in planned)
     for step, later in itertools.pairwise(planned):
         assert later.joins_s - step.steady_s == pytest.approx(5.0)
-    assert [step.instances for step in steps(RegistrySettings(instances=30))] == [30]
+    assert [step.instances for step in plan_steps(RegistrySettings(instances=30))] == [30]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_what_a_proxy_may_not_have_the_files_for_is_refused(
 
 
 def test_what_stands_on_a_wheel_is_due_once_a_turn() -> None:
-    wheel: Wheel[str] = Wheel(every_ns=1000, start_ns=0)
+    wheel: TimerWheel[str] = TimerWheel(every_ns=1000, start_ns=0)
     wheel.add("a", 5)
     wheel.add("b", 700)
     assert list(wheel.due(6)) == ["a"]
@@ -154,19 +155,19 @@ class Beating:
 
 
 async def test_who_dies_in_the_middle_of_a_beat_failed_at_nothing() -> None:
-    beating, tally = list[Beating](), Tally(Go(monotonic_ns(), 0, None))
-    job = Job(
+    beating, counts = list[Beating](), RegistryCounts(Go(monotonic_ns(), 0, None))
+    job = RegistryJob(
         variant="http-kept", address="a:1", sources=[], steps=[[0, 2]], joins_per_s=1000.0, beat_every_s=0.01,
         instances_per_service=1, subscribers=1, poll_every_s=1.0, changes=1, changes_s=0.0, patience_s=1.0,
-        server_closes=False, connections=9,
+        server_closes=False,
     )  # fmt: skip
 
-    def make(named: Named, number: int) -> Beating:
+    def make(name: InstanceName, number: int) -> Beating:
         beating.append(Beating())
         return beating[-1]
 
-    fleet = Fleet(job, tally, make)
-    living = asyncio.ensure_future(fleet.live())
+    fleet = Fleet(job, counts, make)
+    living = asyncio.ensure_future(fleet.run())
     while len(beating) < 2 or None in (each.waiting for each in beating):
         await asyncio.sleep(0)
     await fleet.change()
@@ -175,7 +176,7 @@ async def test_who_dies_in_the_middle_of_a_beat_failed_at_nothing() -> None:
         await asyncio.sleep(0)
     living.cancel()
     await fleet.stop()
-    assert tally.errors == {"reset": 1}
+    assert counts.errors == {"reset": 1}
 
 
 class Stuck(Beating):
@@ -192,20 +193,20 @@ class Stuck(Beating):
 
 async def test_an_instance_that_dies_before_its_beat_begins_does_not_beat() -> None:
     count = 300  # more than may beat at the same time
-    stuck, tally = list[Stuck](), Tally(Go(monotonic_ns(), 0, None))
-    job = Job(
+    stuck, counts = list[Stuck](), RegistryCounts(Go(monotonic_ns(), 0, None))
+    job = RegistryJob(
         variant="http-kept", address="a:1", sources=[], steps=[[0, count]], joins_per_s=1e9,
         beat_every_s=0.01, instances_per_service=1, subscribers=count, poll_every_s=1.0, changes=count,
-        changes_s=0.0, patience_s=1.0, server_closes=False, connections=9,
+        changes_s=0.0, patience_s=1.0, server_closes=False,
     )  # fmt: skip
 
-    def make(named: Named, number: int) -> Stuck:
+    def make(name: InstanceName, number: int) -> Stuck:
         stuck.append(Stuck())
         return stuck[-1]
 
-    fleet = Fleet(job, tally, make)
-    living = asyncio.ensure_future(fleet.live())
-    while tally.late < 2 * count:  # so that each beat was due at least once
+    fleet = Fleet(job, counts, make)
+    living = asyncio.ensure_future(fleet.run())
+    while counts.late < 2 * count:  # so that each beat was due at least once
         await asyncio.sleep(0)
     living.cancel()
     await fleet.change()  # all die, and as many come
@@ -220,26 +221,26 @@ async def test_an_instance_that_dies_before_its_beat_begins_does_not_beat() -> N
 
 
 def test_turns_that_were_missed_are_not_made_up_for() -> None:
-    wheel: Wheel[str] = Wheel(every_ns=1000, start_ns=0)
+    wheel: TimerWheel[str] = TimerWheel(every_ns=1000, start_ns=0)
     wheel.add("a", 5)
     assert list(wheel.due(9000)) == ["a"]
 
 
 def test_a_change_is_seen_once_by_each_who_follows() -> None:
-    news, seen = News(), list[Change]()
-    came, went = Change(("h", 1), True, 0), Change(("h", 2), False, 0)
+    tracker, seen = ChangeTracker(), list[InstanceChange]()
+    came, went = InstanceChange(("h", 1), True, 0), InstanceChange(("h", 2), False, 0)
     for who in (0, 1):
-        news.follow(who, "s")
-    news.add("s", came)
-    news.add("s", went)
-    news.add("nobody follows this", came)
-    news.look(0, "s", {("h", 2)}, seen.append)
-    assert (seen, news.unseen) == ([], 4)
+        tracker.follow(who, "s")
+    tracker.add("s", came)
+    tracker.add("s", went)
+    tracker.add("nobody follows this", came)
+    tracker.compare(0, "s", {("h", 2)}, seen.append)
+    assert (seen, tracker.unseen) == ([], 4)
     for _ in range(2):
-        news.look(0, "s", {("h", 1)}, seen.append)
-    assert (seen, news.unseen) == ([came, went], 2)
-    news.look(1, "s", {("h", 1), ("h", 2)}, seen.append)
-    assert (news.seen, news.unseen) == (3, 1)
+        tracker.compare(0, "s", {("h", 1)}, seen.append)
+    assert (seen, tracker.unseen) == ([came, went], 2)
+    tracker.compare(1, "s", {("h", 1), ("h", 2)}, seen.append)
+    assert (tracker.seen, tracker.unseen) == (3, 1)
 
 
 @pytest.mark.long

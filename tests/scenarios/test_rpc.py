@@ -13,10 +13,10 @@ import needs
 from bench.errors import PlanError
 from bench.experiment.environments import DUBBO
 from bench.plan import scenario_plan as plans
-from bench.scenarios.rpc.connections import Pool, Wire
+from bench.scenarios.rpc.connections import DubboConnection, PoolChannel
 from bench.scenarios.rpc.definition import SCENARIO
 
-SMALL = ("--set", "callers=6", "--set", "pool=3", "--set", "rate=60", "--set", "odd_every=3",
+SMALL = ("--set", "callers=6", "--set", "pool=3", "--set", "rate=60", "--set", "outlier_every=3",
          "--set", "slow_ms=30", "--set", "warmup_s=0.2", "--set", "duration_s=0.6")  # fmt: skip
 
 
@@ -58,10 +58,10 @@ def test_a_proxy_opens_a_connection_for_each_of_a_client(subject: str, tmp_path:
 def test_slow_calls_take_as_long_as_they_are_to(trials: dict[str, dict[str, Any]]) -> None:
     for variant in ("pool-slow", "multiplexed-slow", "ordered-slow"):
         # 30 ms from when the provider's loop last looked at its clock, which may be a moment ago.
-        assert trials[variant]["times_ms"]["odd"]["p50"] > 20
+        assert trials[variant]["times_ms"]["outlier"]["p50"] > 20
 
 
-class Silent(Wire):
+class Silent(DubboConnection):
     """A connection whose answers the test gives."""
 
     def __init__(self) -> None:
@@ -74,8 +74,8 @@ class Silent(Wire):
 
 
 async def test_a_pool_serves_who_waits_first_come_first_served() -> None:
-    wire = Silent()
-    pool, served = Pool([wire]), list[int]()
+    connection = Silent()
+    pool, served = PoolChannel([connection]), list[int]()
 
     async def call(number: int) -> None:
         await pool.call(0, 0)
@@ -85,9 +85,9 @@ async def test_a_pool_serves_who_waits_first_come_first_served() -> None:
     await asyncio.sleep(0)
     calls[1].cancel()
     for turn in range(2):
-        while len(wire.calls) == turn:
+        while len(connection.calls) == turn:
             await asyncio.sleep(0)
-        wire.calls[turn].set_result(None)
+        connection.calls[turn].set_result(None)
     await asyncio.gather(*calls, return_exceptions=True)
     assert served == [0, 2]
 
@@ -110,14 +110,14 @@ class Written:
 
 
 async def test_answers_find_their_calls_in_whatever_order_and_pieces() -> None:
-    wire, transport = Wire(), Written()
-    wire.connection_made(cast(asyncio.Transport, transport))
-    first, second = wire.send(0, 2), wire.send(0, 0)
+    connection, transport = DubboConnection(), Written()
+    connection.connection_made(cast(asyncio.Transport, transport))
+    first, second = connection.send(0, 2), connection.send(0, 0)
     answers = bytes.fromhex("dabb0014 0000000000000002 00000000 dabb0014 0000000000000001 00000002 6162")
     for byte in answers[:16]:
-        wire.data_received(bytes([byte]))
+        connection.data_received(bytes([byte]))
     assert (first.done(), second.done()) == (False, True)
-    wire.data_received(answers[16:])
+    connection.data_received(answers[16:])
     assert first.done()
 
 
@@ -130,23 +130,23 @@ async def test_answers_find_their_calls_in_whatever_order_and_pieces() -> None:
     ],
 )
 async def test_an_answer_that_is_not_the_one_awaited_ends_the_connection(answer: str) -> None:
-    wire, transport = Wire(), Written()
-    wire.connection_made(cast(asyncio.Transport, transport))
-    call = wire.send(0, 2)
-    wire.data_received(bytes.fromhex(answer))
+    connection, transport = DubboConnection(), Written()
+    connection.connection_made(cast(asyncio.Transport, transport))
+    call = connection.send(0, 2)
+    connection.data_received(bytes.fromhex(answer))
     assert transport.closed
-    wire.connection_lost(None)
+    connection.connection_lost(None)
     if not call.cancelled():
         with pytest.raises(ConnectionError):
             await call
 
 
 async def test_a_call_on_a_connection_that_has_ended_fails_at_once() -> None:
-    wire, transport = Wire(), Written()
-    wire.connection_made(cast(asyncio.Transport, transport))
+    connection, transport = DubboConnection(), Written()
+    connection.connection_made(cast(asyncio.Transport, transport))
     transport.close()
     with pytest.raises(ConnectionError):
-        wire.send(0, 0)
+        connection.send(0, 0)
 
 
 def test_answers_beyond_dubbo_s_limit_are_refused_before_anything_starts() -> None:

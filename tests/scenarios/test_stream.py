@@ -11,15 +11,16 @@ import pytest
 
 import bench_process
 import needs
-from bench.scenarios.stream.clients import END, Reader, Reading
-from bench.scenarios.stream.definition import SCENARIO, StreamSettings
-from bench.scenarios.stream.variants import MANNERS
+from bench.scenarios.stream.clients import END, AnswerRead, AnswerReader
+from bench.scenarios.stream.definition import SCENARIO
+from bench.scenarios.stream.settings import StreamSettings
+from bench.scenarios.stream.variants import VARIANTS
 from nginx import versions
 from nginx.render import POOL_OFF, Reuse, SiteSettings, conf
 from scenarios import empty
 
 SMALL = ("--set", "tokens=20", "--set", "streams=2", "--set", "every_s=0.01", "--set", "warmup_s=0.2")
-TOLD = {"tokens": 0, "doubled": 0, "cut": 0, "came_s": [], "first_us": [], "gaps_us": [], "held_us": []}
+TOLD = {"tokens": 0, "doubled": 0, "cut": 0, "arrivals_s": [], "first_us": [], "gaps_us": [], "held_us": []}
 needs_nginx = needs.program("nginx")
 
 
@@ -74,7 +75,7 @@ def test_a_browser_reads_an_answer_like_the_others(tmp_path: Path) -> None:
 def test_a_way_is_what_nginx_is_told(variant: str, lines: set[str]) -> None:
     version = versions.parse("1.22.1")
     plain = SiteSettings("127.0.0.1:80", ["127.0.0.1:81"], Reuse(keepalive=POOL_OFF), version, streams=True)
-    told = {line.strip() for line in conf(MANNERS[variant].applied(plain)).splitlines()}
+    told = {line.strip() for line in conf(VARIANTS[variant].applied(plain)).splitlines()}
     assert lines <= told
     about = ("proxy_buffering", "gzip", "proxy_read")
     assert {line for line in told if line.startswith(about)} <= lines | {"gzip_proxied any;"}
@@ -106,13 +107,13 @@ def test_what_did_not_come_is_lost_and_what_came_twice_makes_up_for_nothing() ->
 
 
 def test_the_first_token_counts_from_asking_and_the_others_from_the_one_before() -> None:
-    reader = Reader({}, cast(aiohttp.ClientSession, None))
-    reading = Reading(asked_ns=monotonic_ns() - 10**12)
-    for number, word in enumerate(("a", "b", "c", END), 1):
-        reader._take(reading, number, f"{monotonic_ns()} {word}")
-    assert (reader.first.total(), reader.gaps.total(), reading.numbers) == (1, 2, [1, 2, 3])
+    reader = AnswerReader({}, cast(aiohttp.ClientSession, None))
+    answer = AnswerRead(begin_ns=monotonic_ns() - 10**12)
+    for number, word in enumerate((b"a", b"b", b"c", END), 1):
+        reader._receive(answer, number, b"%d %b" % (monotonic_ns(), word))
+    assert (reader.first.total(), reader.gaps.total(), answer.numbers) == (1, 2, [1, 2, 3])
     assert min(reader.first.counts()) >= 10**9 > max(reader.gaps.counts())
-    assert reading.ended
+    assert answer.ended
 
 
 def test_a_setting_of_nginx_is_refused_elsewhere(tmp_path: Path) -> None:

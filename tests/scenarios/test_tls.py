@@ -13,7 +13,7 @@ from bench.analysis.cases import Summary
 from bench.runs.record import ScenarioRun
 from bench.scenarios.tls import backend
 from bench.scenarios.tls.backend import Handshakes
-from bench.scenarios.tls.definition import conclude
+from bench.scenarios.tls.conclusion import conclude
 from scenarios.made_up import trial
 
 SMALL = ("--set", "concurrent=4", "--set", "warmup_s=0.3", "--set", "duration_s=0.5")

@@ -27,7 +27,8 @@ def build_page(scenario: Scenario, run: ScenarioRun, picture: str | None) -> Pag
 
 def build_variant_table(scenario: Scenario) -> Table:
     """Return what each variant is, in words."""
-    return Table(("variant", "what it is"), [(variant.name, variant.said) for variant in scenario.variants])
+    rows = [(variant.name, variant.summary) for variant in scenario.variants]
+    return Table(("variant", "what it is"), rows)
 
 
 def _sections(scenario: Scenario, run: ScenarioRun, picture: str | None) -> Iterator[Section]:

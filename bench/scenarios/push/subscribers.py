@@ -26,7 +26,6 @@ class PushJob:
 
     variant: str
     address: str
-    connections: int
     subscribers: int
     messages_per_s: float
     message_bytes: int

@@ -45,7 +45,6 @@ class RegistryJob:
     patience_s: float
     """How long after the window to wait for changes that have not been seen yet."""
     server_closes: bool
-    connections: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 from bench.experiment.saturation import SaturationReading
 from bench.experiment.trial_result import MeterReading, TrialResult
 from bench.observe.host_observer import HostSample
-from bench.scenarios.push import figures as account
+from bench.scenarios.push.figures import compute_figures
 from bench.scenarios.push.settings import PushSettings
 
 IN_TIME = [[1000, 100]]
@@ -34,13 +34,13 @@ def limit_of(published: dict[str, int], delays: dict[str, list[list[int]]], **ho
     """Return (most carried, whether more was too much) of ten subscribers, from 10/s in steps of 2 s."""
     settings = PushSettings(subscribers=10, messages_per_s=10.0, find_limit=True)
     told = {"published_steps": published, "steps_us": delays}
-    figures = account.figures(result(told, **how), settings, None).figures
+    figures = compute_figures(result(told, **how), settings).figures
     return figures["limit_per_s"], figures["limit_reached"]
 
 
 def test_what_one_missed_in_between_and_what_it_never_had_are_both_lost() -> None:
     told = [{"gaps": 2, "behind": [4, 6], "delivered": 30}, {"behind": [1], "delivered": 20}]
-    found = account.figures(result(*told), PushSettings(subscribers=10, client_processes=2), None)
+    found = compute_figures(result(*told), PushSettings(subscribers=10, client_processes=2))
     assert found.figures["lost"] == 2 + (6 - 4) + (6 - 6) + (6 - 1)
     assert (found.units, found.figures["delivered_per_s"]) == (50, 5.0)
     assert [(warning.code, warning.voids) for warning in found.warnings] == [("lost", True)]
@@ -72,5 +72,5 @@ def test_the_cores_at_the_limit_are_those_of_the_last_step_that_was_tried(
     samples = [HostSample(t_ns=(at + 1) * 10**9, host="client", cpu_s=1 + cpu) for at, cpu in enumerate(used)]
     settings = PushSettings(subscribers=10, messages_per_s=10.0, find_limit=True)
     told = {"published_steps": published, "steps_us": {"0": IN_TIME, "1": LATE}}
-    figures = account.figures(result(told, samples=tuple(samples)), settings, None).figures
+    figures = compute_figures(result(told, samples=tuple(samples)), settings).figures
     assert figures["cores_at_limit_client"] == pytest.approx(cores)

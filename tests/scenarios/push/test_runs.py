@@ -9,7 +9,7 @@ import pytest
 
 import bench_process
 import needs
-from bench.scenarios.push import rising_rate as limit
+from bench.scenarios.push import rising_rate
 
 SMALL = ("--set", "subscribers=5", "--set", "messages_per_s=10", "--set", "poll_every_s=0.2",
          "--set", "warmup_s=0.4", "--set", "duration_s=1")  # fmt: skip
@@ -107,7 +107,7 @@ def test_a_rising_rate_ends_at_a_limit(tmp_path: Path) -> None:
     figures = trial["figures"]
     carried = figures["limit_per_s"]  # a machine that stands still for a moment is late at the first rate
     assert carried is None or carried in [
-        5 * limit.due_in(step, 0.1, 200) / 0.1 for step in range(limit.STEPS)
+        5 * rising_rate.due_in(step, 0.1, 200) / 0.1 for step in range(rising_rate.STEPS)
     ]
     assert (figures["limit_reached"], figures["lost"], figures["doubled"]) == (1, 0, 0)
     assert figures["delivered"] == 5 * figures["published"]

@@ -10,25 +10,24 @@ from time import monotonic_ns
 from typing import cast
 
 import pytest
-from bench.scenarios.push.tally import Tally
 
 from bench.errors import PlanError
 from bench.observe.host_observer import HostSample
-from bench.scenarios.client.process import Control, Go
-from bench.scenarios.push import publisher as publishing
-from bench.scenarios.push import rising_rate as limit
-from bench.scenarios.push.http import Asker
+from bench.scenarios.client.process import ClientControl, Go, read_job
+from bench.scenarios.push import publisher as publisher_module
+from bench.scenarios.push import rising_rate
+from bench.scenarios.push.http import HttpSubscriber
 from bench.scenarios.push.publisher import Publisher
-from bench.scenarios.push.rising_rate import Step
+from bench.scenarios.push.rising_rate import RateStep
 from bench.scenarios.push.settings import PushSettings, jobs
-from bench.scenarios.push.subscribers import Crowd, Job
+from bench.scenarios.push.subscribers import PushJob, SubscriberCounts, SubscriberGroup
 
 
-def tally(count: int = 1, stalled: int = 0) -> tuple[Tally, list[str]]:
+def make_counts(count: int = 1, stalled: int = 0) -> tuple[SubscriberCounts, list[str]]:
     """Return a tally whose window began a while ago, and a list that tells when all are done."""
     now_ns, ended = monotonic_ns(), list[str]()
     go = Go(now_ns - 10**10, now_ns - 10**9, None)
-    return Tally(go, count, stalled, None, lambda: ended.append("finished")), ended
+    return SubscriberCounts(go, count, stalled, None, lambda: ended.append("finished")), ended
 
 
 @pytest.mark.parametrize(
@@ -43,57 +42,57 @@ def tally(count: int = 1, stalled: int = 0) -> tuple[Tally, list[str]]:
     ],
 )
 def test_numbers_tell_what_was_lost_and_what_doubled(numbers: list[int], gaps: int, doubled: int) -> None:
-    got, _ = tally()
+    counts, _ = make_counts()
     for number in numbers:
-        got.take(0, number, b"%d" % monotonic_ns())
-    assert (got.gaps, got.doubled) == (gaps, doubled)
+        counts.receive(0, number, b"%d" % monotonic_ns())
+    assert (counts.gaps, counts.doubled) == (gaps, doubled)
 
 
 def test_the_last_message_ends_a_subscriber_and_who_has_it_not_is_behind() -> None:
-    got, ended = tally(count=3)
+    counts, ended = make_counts(count=3)
     for who in (0, 2):
-        got.take(who, 1, b"%d" % monotonic_ns())
+        counts.receive(who, 1, b"%d" % monotonic_ns())
     for who in (0, 1):
-        got.take(who, 2, b"%d end" % monotonic_ns())
-    assert (got.event()["behind"], ended) == ([1], [])
-    got.take(2, 2, b"%d end" % monotonic_ns())
-    assert (got.event()["behind"], ended) == ([], ["finished"])
+        counts.receive(who, 2, b"%d end" % monotonic_ns())
+    assert (counts.event()["behind"], ended) == ([1], [])
+    counts.receive(2, 2, b"%d end" % monotonic_ns())
+    assert (counts.event()["behind"], ended) == ([], ["finished"])
 
 
 def test_nobody_waits_for_a_subscriber_that_a_message_was_too_large_for_and_it_stays_behind() -> None:
-    got, ended = tally(count=2)
-    got.outgrown(1)
-    got.take(0, 1, b"%d" % monotonic_ns())
+    counts, ended = make_counts(count=2)
+    counts.count_too_large(1)
+    counts.receive(0, 1, b"%d" % monotonic_ns())
     assert ended == []
-    got.take(0, 2, b"%d end" % monotonic_ns())
-    assert (ended, got.event()["behind"], got.event()["too_large"]) == (["finished"], [0], 1)
+    counts.receive(0, 2, b"%d end" % monotonic_ns())
+    assert (ended, counts.event()["behind"], counts.event()["too_large"]) == (["finished"], [0], 1)
 
 
 def test_only_what_was_due_in_the_window_counts_and_stalled_subscribers_count_apart() -> None:
-    got, _ = tally(count=2, stalled=1)
-    got.take(1, 1, b"%d" % (monotonic_ns() - 5 * 10**9))  # in the warm-up
-    got.take(1, 2, b"%d xxx" % monotonic_ns())
-    got.take(0, 1, b"%d" % monotonic_ns())
-    assert (got.event()["delivered"], got.event()["stalled_delivered"]) == (1, 1)
+    counts, _ = make_counts(count=2, stalled=1)
+    counts.receive(1, 1, b"%d" % (monotonic_ns() - 5 * 10**9))  # in the warm-up
+    counts.receive(1, 2, b"%d xxx" % monotonic_ns())
+    counts.receive(0, 1, b"%d" % monotonic_ns())
+    assert (counts.event()["delivered"], counts.event()["stalled_delivered"]) == (1, 1)
 
 
 def test_only_what_is_asked_in_the_window_counts() -> None:
     hour_ns = 3600 * 10**9
     now_ns, counted = monotonic_ns(), list[int]()
     for window_ns, end_ns in ((now_ns, now_ns + hour_ns), (now_ns + hour_ns, None), (0, now_ns)):
-        got = Tally(Go(0, window_ns, end_ns), 1, 0, None, lambda: None)
-        got.asked()
-        counted.append(got.requests)
+        counts = SubscriberCounts(Go(0, window_ns, end_ns), 1, 0, None, lambda: None)
+        counts.count_request()
+        counted.append(counts.requests)
     assert counted == [1, 0, 0]
 
 
 def test_messages_are_due_evenly() -> None:
-    moments = list(islice(publishing.dues(1000, 4.0), 4))
+    moments = list(islice(publisher_module.dues(1000, 4.0), 4))
     assert moments == [250_001_000, 500_001_000, 750_001_000, 1_000_001_000]
 
 
 def test_a_rising_rate_grows_by_its_factor_from_step_to_step() -> None:
-    dues = list(islice(limit.rising(0, 2.0, 10.0), 200))
+    dues = list(islice(rising_rate.rising(0, 2.0, 10.0), 200))
     counts = [sum(step == each for step, _ in dues) for each in range(4)]
     assert counts == [20, 30, 45, 68]
     assert all(before <= after for (_, before), (_, after) in pairwise(dues))
@@ -101,11 +100,14 @@ def test_a_rising_rate_grows_by_its_factor_from_step_to_step() -> None:
 
 def test_the_limit_is_the_last_step_before_the_first_that_was_not_kept() -> None:
     fine, late = {1000: 99, 90_000: 1}, {1000: 98, 101_000: 2}
-    steps = [Step(20, 20, fine), Step(30, 30, fine), Step(45, 45, late), Step(60, 60, fine)]
-    assert limit.kept(steps, subscribers=100, step_s=2.0) == (2, 1500.0)
-    assert limit.kept([Step(20, 20, late)], 100, 2.0) == (0, None)
-    assert limit.kept([Step(20, 20, {})], 100, 2.0) == (0, None)  # nothing came at all
-    assert limit.kept([Step(20, 20, fine), Step(30, 29, fine)], 100, 2.0) == (1, 1000.0)  # not all was sent
+    steps = [RateStep(20, 20, fine), RateStep(30, 30, fine), RateStep(45, 45, late), RateStep(60, 60, fine)]
+    assert rising_rate.sustained(steps, subscribers=100, step_s=2.0) == (2, 1500.0)
+    assert rising_rate.sustained([RateStep(20, 20, late)], 100, 2.0) == (0, None)
+    assert rising_rate.sustained([RateStep(20, 20, {})], 100, 2.0) == (0, None)  # nothing came at all
+    assert rising_rate.sustained([RateStep(20, 20, fine), RateStep(30, 29, fine)], 100, 2.0) == (
+        1,
+        1000.0,
+    )  # not all was sent
 
 
 class Clock:
@@ -129,21 +131,21 @@ async def rise(
     clock: Clock, monkeypatch: pytest.MonkeyPatch, is_too_much: Callable[[int], bool] = lambda step: False
 ) -> dict[int, int]:
     """Let a publisher raise its rate from 10/s, in steps of 2 s; return what it published in each."""
-    monkeypatch.setattr(publishing, "monotonic_ns", lambda: clock.now_ns)
-    (told,) = jobs(PushSettings(subscribers=1, messages_per_s=10.0, find_limit=True), "sse", "127.0.0.1:1")
-    publisher = Publisher(Job(**told), Go(0, 0, None), cast(Control, clock), clock.hand)
-    await publisher.ever_faster(is_too_much)
+    monkeypatch.setattr(publisher_module, "monotonic_ns", lambda: clock.now_ns)
+    (job,) = jobs(PushSettings(subscribers=1, messages_per_s=10.0, find_limit=True), "sse", "127.0.0.1:1")
+    publisher = Publisher(read_job(PushJob, job), Go(0, 0, None), cast(ClientControl, clock), clock.hand)
+    await publisher.publish_ever_faster(is_too_much)
     assert sum(publisher.published.steps.values()) == publisher.published.total == len(clock.texts)
     return publisher.published.steps
 
 
 async def steadily(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> tuple[list[float], Publisher]:
     """Let a publisher publish each second from 2 s on, over a window from 4 s to 8 s; return the moments."""
-    monkeypatch.setattr(publishing, "monotonic_ns", lambda: clock.now_ns)
-    (told,) = jobs(PushSettings(subscribers=1, messages_per_s=1.0), "sse", "127.0.0.1:1")
+    monkeypatch.setattr(publisher_module, "monotonic_ns", lambda: clock.now_ns)
+    (job,) = jobs(PushSettings(subscribers=1, messages_per_s=1.0), "sse", "127.0.0.1:1")
     go = Go(0, 4 * 10**9, 8 * 10**9)
-    publisher = Publisher(Job(**told), go, cast(Control, clock), clock.hand)
-    await publisher.steadily()
+    publisher = Publisher(read_job(PushJob, job), go, cast(ClientControl, clock), clock.hand)
+    await publisher.publish_steadily()
     return [int(text) / 1e9 for text in clock.texts], publisher
 
 
@@ -179,7 +181,7 @@ async def test_a_publisher_that_falls_behind_by_a_step_leaves_the_rest_of_it(
     published = await rise(Clock(cost_s=0.05), monkeypatch)  # 20 messages a second, and no more
     assert (published[0], published[1]) == (20, 30)
     last = max(published)
-    assert published[last] < limit.due_in(last, 2.0, 10.0)
+    assert published[last] < rising_rate.due_in(last, 2.0, 10.0)
 
 
 async def test_a_rising_rate_ends_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +190,7 @@ async def test_a_rising_rate_ends_when_it_is_told_to(monkeypatch: pytest.MonkeyP
 
 def test_cores_are_counted_between_two_moments() -> None:
     samples = [HostSample(t_ns=tenth * 10**8, host="proxy", cpu_s=tenth * 0.08) for tenth in range(1, 30)]
-    used = limit.cores_used(samples, 10**9, 2 * 10**9)
+    used = rising_rate.cores_used(samples, 10**9, 2 * 10**9)
     assert used["proxy"] == pytest.approx(0.8)
     assert used["client"] is None
 
@@ -218,32 +220,36 @@ class Line:
 
 
 async def test_who_was_refused_had_no_connection_to_come_back_from() -> None:
-    (told,) = jobs(PushSettings(subscribers=1), "sse", "127.0.0.1:1")
-    got, _ = tally()
-    crowd = Crowd(Job(**told), Go(0, 0, None), got, Asker, cast(asyncio.TaskGroup, None))
-    asker = Asker(0, crowd)
-    crowd.again(asker, refused=True)
-    assert (got.refused, got.reconnects) == (1, 0)
-    crowd.again(asker)
-    assert (got.refused, got.reconnects) == (1, 1)
+    (job,) = jobs(PushSettings(subscribers=1), "sse", "127.0.0.1:1")
+    counts, _ = make_counts()
+    group = SubscriberGroup(
+        read_job(PushJob, job), Go(0, 0, None), counts, HttpSubscriber, cast(asyncio.TaskGroup, None)
+    )
+    asker = HttpSubscriber(0, group)
+    group.reconnect(asker, refused=True)
+    assert (counts.refused, counts.reconnects) == (1, 0)
+    group.reconnect(asker)
+    assert (counts.refused, counts.reconnects) == (1, 1)
 
 
 def test_who_stalls_reads_no_event_until_it_is_let() -> None:
-    (told,) = jobs(PushSettings(subscribers=2, stalled=1), "sse", "127.0.0.1:1")
-    askers, lines = list[Asker](), [Line(), Line()]
+    (job,) = jobs(PushSettings(subscribers=2, stalled=1), "sse", "127.0.0.1:1")
+    askers, lines = list[HttpSubscriber](), [Line(), Line()]
 
-    def make(who: int, crowd: Crowd) -> Asker:
-        askers.append(Asker(who, crowd))
+    def make(who: int, group: SubscriberGroup) -> HttpSubscriber:
+        askers.append(HttpSubscriber(who, group))
         return askers[-1]
 
-    got, _ = tally(count=2, stalled=1)
-    crowd = Crowd(Job(**told), Go(0, 0, None), got, make, cast(asyncio.TaskGroup, None))
+    counts, _ = make_counts(count=2, stalled=1)
+    group = SubscriberGroup(
+        read_job(PushJob, job), Go(0, 0, None), counts, make, cast(asyncio.TaskGroup, None)
+    )
     for asker, line in zip(askers, lines, strict=True):
         asker.connection_made(cast(asyncio.Transport, line))
         asker.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     assert [line.is_read for line in lines] == [False, True]
     assert all(line.written.startswith(b"GET /events HTTP/1.1\r\n") for line in lines)
-    crowd.read_on()
+    group.resume_reading()
     assert [line.is_read for line in lines] == [True, True]
 
 

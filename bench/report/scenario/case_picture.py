@@ -93,7 +93,7 @@ def _has_data(panel: Panel, summary: Summary, series: Series) -> bool:
 
 
 def _draw_panel(axes: Axes, panel: Panel, summary: Summary, series: Series) -> None:
-    style.draw_title(axes, panel.title, panel.said)
+    style.draw_title(axes, panel.title, panel.subtitle)
     axes.spines[["top", "right"]].set_visible(False)
     match panel:
         case Bars():
