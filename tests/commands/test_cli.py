@@ -55,7 +55,7 @@ def test_the_doctor_answers_in_json() -> None:
     assert {"lab namespaces", "port range"} <= {check["name"] for check in json.loads(done.output)}
 
 
-def test_the_ceiling_is_reckoned() -> None:
+def test_the_ceiling_is_computed() -> None:
     done = CliRunner().invoke(bench, ["ceiling", "5000"])
     assert done.exit_code == 0
     assert "28,232 ports sustain 471/s" in done.output
