@@ -22,9 +22,10 @@ bench: .venv/.run  ## Reproduce the keep-alive fix: the default plan, within a m
 incident: .venv/.proxies  ## What people write into nginx.conf, beside HAProxy, Envoy and Caddy, in minutes
 	$(BIN)/bench incident
 
-check: .venv/.dev  ## Lint, formatting, types
+check: .venv/.dev  ## Lint, formatting, imports, types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 test: .venv/.dev  ## The tests that fit in ten minutes

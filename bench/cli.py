@@ -11,7 +11,7 @@ import sys
 import click
 
 from bench import __version__
-from bench.commands.lazy_group import LazyCommand, LazyGroup
+from bench.commands.lazy_group import HELP, LazyCommand, LazyGroup
 from bench.errors import BenchError, ExitCode
 from nginx.errors import NginxConfigError, VersionError
 
@@ -82,7 +82,7 @@ Exit codes:
     cls=LazyGroup,
     table=COMMANDS,
     epilog=_EXIT_CODES,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings={**HELP, "max_content_width": 110},
 )
 @click.version_option(__version__, prog_name="bench")
 def bench() -> None:

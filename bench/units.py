@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 _DURATIONS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
@@ -32,7 +33,7 @@ def size_bytes(text: str) -> int:
     """Return the bytes that `text` names: `2`, `64K`, `100KiB`, `1MB`; ValueError when it names none."""
     match = _QUANTITY.fullmatch(text.strip())
     unit = match[2].upper() if match else ""
-    if match is None or (unit not in _SIZES and unit != "B"):
+    if match is None or unit not in _SIZES or float(match[1]) == math.inf:
         raise ValueError(f"{text!r} is not a size; write 2, 100KiB or 10MiB")
     return int(float(match[1]) * _SIZES[unit])
 

@@ -91,6 +91,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--listen", type=_address, required=True, metavar="HOST:PORT", help="port 0: chosen by the kernel")
+    _add_upstream_flags(parser, defaults)
+    _add_number(parser, "--workers", "workers", int, "processes that share the port", defaults)
+    add("--control", action="store_true", help="read commands from stdin; end with it")
+    limits = {field.name: field.default for field in dataclasses.fields(Limits)}
+    for flag, name, kind, text in _LIMIT_FLAGS:
+        _add_number(parser, flag, name, kind, text, limits, least=0 if name == "max_fails" else 1)
+    return parser
+
+
+def _add_upstream_flags(parser: argparse.ArgumentParser, defaults: dict[str, object]) -> None:
+    add = parser.add_argument
     add(
         "--upstream",
         type=_upstream,
@@ -123,7 +134,6 @@ def _parser() -> argparse.ArgumentParser:
     _add_number(
         parser, "--requests-per-connection", "requests_per_connection", int, "0: no maximum", defaults, 0
     )
-    _add_number(parser, "--workers", "workers", int, "processes that share the port", defaults)
     add(
         "--source",
         type=_source,
@@ -132,11 +142,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ADDRESS",
         help="repeatable: used in turn",
     )
-    add("--control", action="store_true", help="read commands from stdin; end with it")
-    limits = {field.name: field.default for field in dataclasses.fields(Limits)}
-    for flag, name, kind, text in _LIMIT_FLAGS:
-        _add_number(parser, flag, name, kind, text, limits, least=0 if name == "max_fails" else 1)
-    return parser
 
 
 def _add_number(  # noqa: PLR0917

@@ -42,7 +42,7 @@ REMEDIES = {
 def here(name: str) -> bool:
     """Return whether a program is here: a subject as NAME[@system|@wheel], or another one in PATH."""
     bare, _, where = name.partition("@")
-    if bare not in programs.KNOWN:
+    if bare not in programs.SOURCES:
         return shutil.which(name) is not None
     try:
         programs.find(bare, where or None)

@@ -8,15 +8,14 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
 
 from backends.role.errors import MisuseError
 
-PATTERN_UNIT: Final = bytes(range(0x20, 0x7F))
+PATTERN_UNIT = bytes(range(0x20, 0x7F))
 """The printable ASCII bytes; a body is a prefix of their endless repetition."""
 
-_SECONDS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
-_BYTES: Final = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
+_BYTES = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?)(us|ms|s)")
 _SIZE = re.compile(r"([0-9]+)(|B|KiB|MiB|GiB)")
 
@@ -88,7 +87,7 @@ def _bytes(text: str, whole: str) -> int:
     return int(match[1]) * _BYTES[match[2]]
 
 
-GARBAGE: Final = b"\x00this is no HTTP response\x00\r\n"
+GARBAGE = b"\x00this is no HTTP response\x00\r\n"
 
 
 class Failure(Enum):

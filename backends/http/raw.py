@@ -4,7 +4,6 @@ Framing is http11.py's, what to do to the client behaviours.py's; this file move
 """
 
 import asyncio
-from typing import Final
 
 from backends.http.behaviours import GARBAGE, Failure, Failures, NextNumber, pattern
 from backends.http.options import Options
@@ -13,18 +12,18 @@ from backends.role.backend import Backend, CountedConnection
 from backends.role.closing import CloseKind, reset
 from backends.role.counters import Counters
 
-SLICE: Final = 95 * 11_000
+SLICE = 95 * 11_000
 """Bytes of the one shared buffer (a multiple of the pattern's unit) that large bodies are written from."""
 
-SMALL: Final = 16 * 1024
+SMALL = 16 * 1024
 """Bodies up to here go out in one write with their head; copying them costs less than a second write."""
 
-READ_AHEAD: Final = 64 * 1024
+READ_AHEAD = 64 * 1024
 """Bytes of pipelined requests that may wait while a connection is busy, before it stops reading."""
 
-REFUSAL_GRACE_S: Final = 0.5  # RFC 9112, section 9.6: the client reads the answer before a reset may come
-SWEEPS_PER_TIMEOUT: Final = 4
-_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+REFUSAL_GRACE_S = 0.5  # RFC 9112, section 9.6: the client reads the answer before a reset may come
+SWEEPS_PER_TIMEOUT = 4
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 Answer = tuple[bytes, bytes, int]
 """An answer's head up to the fields that vary, its body if that is small, and the body's size in bytes."""

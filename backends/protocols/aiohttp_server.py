@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import WSMsgType, web
 
@@ -10,7 +10,7 @@ from backends.protocols import sse
 from backends.role.backend import WrappingBackend
 from backends.role.counters import Counters
 
-NO_IDLE_TIMEOUT_S: Final = 7 * 86400.0  # aiohttp has no word for never
+NO_IDLE_TIMEOUT_S = 7 * 86400.0  # aiohttp has no word for never
 
 
 async def set_up(application: web.Application, idle_timeout_s: float = NO_IDLE_TIMEOUT_S) -> web.Server:

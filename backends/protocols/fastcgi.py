@@ -2,13 +2,12 @@
 
 import struct
 from collections.abc import Iterator
-from typing import Final
 
 from backends.protocols.responder import PeerError, Responder, Response
 
-_RECORD: Final = struct.Struct(">BBHHBx")  # version, type, request id, content length, padding length
+_RECORD = struct.Struct(">BBHHBx")  # version, type, request id, content length, padding length
 _BEGIN_REQUEST, _ABORT, _END_REQUEST, _PARAMS, _STDIN, _STDOUT = 1, 2, 3, 4, 5, 6
-_KEEP_CONN: Final = 1  # section 5.1: without this flag the application closes after the response
+_KEEP_CONN = 1  # section 5.1: without this flag the application closes after the response
 
 
 class FastCgi(Responder):

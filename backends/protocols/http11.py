@@ -6,13 +6,12 @@ repeated Content-Length and Transfer-Encoding with Content-Length are refused.
 
 import re
 from dataclasses import dataclass
-from typing import Final
 
-HEAD_MAX: Final = 64 * 1024  # as Envoy's 60 KiB and above nginx's four lines of 8 KiB
-FIELDS_MAX: Final = 256
-CHUNK_LINE_MAX: Final = 4096  # RFC 9112, section 7.1.1: extensions ought to be limited
-CHUNKED: Final = -1
-_SLASH: Final = ord("/")
+HEAD_MAX = 64 * 1024  # as Envoy's 60 KiB and above nginx's four lines of 8 KiB
+FIELDS_MAX = 256
+CHUNK_LINE_MAX = 4096  # RFC 9112, section 7.1.1: extensions ought to be limited
+CHUNKED = -1
+_SLASH = ord("/")
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _URI = rb"[A-Za-z0-9\-._~!$&'()*+,;=:@/?%\[\]]"  # RFC 3986, appendix A, without the fragment's #

@@ -4,7 +4,7 @@ Whether a response is gRPC is the request's affair: its content type decides.
 """
 
 from collections.abc import Iterator
-from typing import Final, cast
+from typing import cast
 
 import h2.config
 import h2.connection
@@ -14,7 +14,7 @@ import h2.exceptions
 from backends.protocols.responder import PeerError, Responder, Response
 
 # A gRPC message: not compressed, empty (gRPC over HTTP2, "Length-Prefixed-Message").
-_EMPTY_MESSAGE: Final = bytes(5)
+_EMPTY_MESSAGE = bytes(5)
 
 
 class Http2(Responder):

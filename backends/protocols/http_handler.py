@@ -6,18 +6,18 @@ object per connection, no task per request.
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from backends.protocols.http11 import ProtocolError, RequestHead, RequestReader
 from backends.role.backend import Backend, CountedConnection
 from backends.role.counters import Counters
 
-JSON: Final = b"application/json"
-TEXT: Final = b"text/plain"
-BODY_MAX: Final = 1 << 20
+JSON = b"application/json"
+TEXT = b"text/plain"
+BODY_MAX = 1 << 20
 """Bytes of a request's body that are collected."""
-_REASONS: Final = {200: b"OK", 204: b"No Content", 400: b"Bad Request", 404: b"Not Found"}
+_REASONS = {200: b"OK", 204: b"No Content", 400: b"Bad Request", 404: b"Not Found"}
 
 
 class Request(NamedTuple):

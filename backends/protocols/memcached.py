@@ -4,11 +4,10 @@ Source: memcached, doc/protocol.txt.
 """
 
 from collections.abc import Iterator
-from typing import Final
 
 from backends.protocols.responder import PeerError, Responder, Response
 
-_LONGEST_LINE: Final = 2048
+_LONGEST_LINE = 2048
 
 
 class Memcached(Responder):

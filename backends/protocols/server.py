@@ -11,7 +11,7 @@ import ssl
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from backends.protocols.responder import PeerError, Responder, Response
 from backends.role.backend import Backend, CountedConnection
@@ -21,7 +21,7 @@ from backends.role.counters import Counters, sum_counters
 from backends.role.errors import MisuseError
 from backends.role.listening import format_address
 
-_RESPONDERS: Final = {
+_RESPONDERS = {
     "http": "http1.Http1",
     "h2": "http2.Http2",
     "fastcgi": "fastcgi.FastCgi",
@@ -29,8 +29,8 @@ _RESPONDERS: Final = {
     "scgi": "uwsgi_scgi.Scgi",
     "memcached": "memcached.Memcached",
 }
-KINDS: Final = tuple(_RESPONDERS)
-_BODY: Final = b" !"  # what the HTTP backend responds by default
+KINDS = tuple(_RESPONDERS)
+_BODY = b" !"  # what the HTTP backend responds by default
 
 MakeResponder = Callable[[bytes], Responder]
 """Makes one connection's side of a protocol, given the body of each response."""

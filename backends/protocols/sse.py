@@ -1,14 +1,18 @@
 """Server-sent events as a server writes them (WHATWG HTML, section 9.2). No sockets."""
 
-from collections.abc import Mapping
-from typing import Final
+from __future__ import annotations
 
-HEADERS: Final = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+from collections.abc import Mapping
+
+HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
 """The header fields of a response that is a stream of events."""
 
 
 def format_event(number: int, data: str) -> bytes:
-    """Return an event with its id."""
+    """Return an event with its id, which a client that comes back sends as Last-Event-ID.
+
+    `data` is one line.
+    """
     return f"id: {number}\ndata: {data}\n\n".encode()
 
 

@@ -5,12 +5,11 @@ Neither has a notion of a further request. Sources: uwsgi-docs, Protocol.rst; SC
 
 import struct
 from collections.abc import Iterator, Mapping
-from typing import Final
 
 from backends.protocols.responder import PeerError, Responder, Response
 
-_UWSGI: Final = struct.Struct("<BHB")  # modifier1, size of the variables, modifier2
-_LONGEST_NETSTRING: Final = 7  # digits: nginx sends some kilobytes
+_UWSGI = struct.Struct("<BHB")  # modifier1, size of the variables, modifier2
+_LONGEST_NETSTRING = 7  # digits: nginx sends some kilobytes
 
 
 class Gateway(Responder):

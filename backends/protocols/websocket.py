@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
@@ -13,7 +13,7 @@ from backends.role.listening import BACKLOG, HANDSHAKE_S
 if TYPE_CHECKING:
     from picows.picows import WSCloseHandshake
 
-MESSAGE_MAX: Final = 64 * 1024 * 1024
+MESSAGE_MAX = 64 * 1024 * 1024
 """Bytes of a message that is accepted."""
 
 

@@ -5,13 +5,13 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from backends.role.counters import Counters
 from backends.role.listening import BACKLOG
 
 Connection = TypeVar("Connection")
-_NO_COMMANDS: Final[Mapping[str, Callable[[], None]]] = MappingProxyType({})
+_NO_COMMANDS: Mapping[str, Callable[[], None]] = MappingProxyType({})
 
 
 class Connections(Generic[Connection]):

@@ -5,11 +5,10 @@ import socket
 import struct
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
 
 from backends.role.errors import MisuseError
 
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class CloseKind(Enum):

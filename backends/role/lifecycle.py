@@ -5,13 +5,12 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 from backends import __version__
 from backends.role.backend import Backend
 from backends.role.pipes import COMMANDS, Pipes, end_at_once, log
 
-DRAIN_S: Final = 10.0
+DRAIN_S = 10.0
 """The longest that a drain waits for exchanges under way."""
 
 MakeBackend = Callable[[], Awaitable[Backend]]

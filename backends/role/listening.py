@@ -5,13 +5,12 @@ import os
 import resource
 import socket
 from collections.abc import Sequence
-from typing import Final
 
 from backends.role.errors import ListenError, MisuseError
 
-BACKLOG: Final = 16384  # the kernel cuts it to net.core.somaxconn; short mode at full speed needs the room
+BACKLOG = 16384  # the kernel cuts it to net.core.somaxconn; short mode at full speed needs the room
 
-HANDSHAKE_S: Final = 30.0
+HANDSHAKE_S = 30.0
 """Thousands shake hands at once, on a busy machine: the few seconds that libraries allow are for one."""
 
 

@@ -5,9 +5,8 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Final
 
-COMMANDS: Final = ("count", "stop")
+COMMANDS = ("count", "stop")
 
 
 def log(message: str) -> None:

@@ -11,15 +11,15 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from backends.role.backend import Backend, WrappingBackend
 from backends.role.command_line import run_server, server_parser
 from backends.role.counters import Counters
 from backends.role.listening import parse_address
 
-_DATAGRAM_BYTES: Final = 65_536
-_EARLY_S: Final = 0.0005
+_DATAGRAM_BYTES = 65_536
+_EARLY_S = 0.0005
 """How much too early a timer may be: uvloop's know milliseconds only."""
 
 

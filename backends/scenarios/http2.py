@@ -8,7 +8,6 @@ import argparse
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
 
 import httptools
 from h2.config import H2Configuration
@@ -21,11 +20,11 @@ from backends.role.backend import Backend, CountedConnection
 from backends.role.command_line import run_server, server_parser
 from backends.role.counters import Counters
 
-_PREFACE: Final = b"PRI * HTTP/2.0"
-_STREAMS: Final = 1000
+_PREFACE = b"PRI * HTTP/2.0"
+_STREAMS = 1000
 """At a time on one connection: more than any trial needs."""
-_SLOW: Final = b"/slow/"
-_FIELDS: Final = [(b"content-type", b"text/plain"), (b"server", b"bench"), (b"cache-control", b"no-store")]
+_SLOW = b"/slow/"
+_FIELDS = [(b"content-type", b"text/plain"), (b"server", b"bench"), (b"cache-control", b"no-store")]
 
 
 @dataclass(slots=True)

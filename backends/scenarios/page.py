@@ -4,11 +4,9 @@
 time in milliseconds) and the text of each message, in the order of coming; the last one ends with ` end`.
 """
 
-from typing import Final
-
 from aiohttp import web
 
-_PAGE: Final = """<!doctype html>
+_PAGE = """<!doctype html>
 <meta charset="utf-8">
 <title>feed</title>
 <script>

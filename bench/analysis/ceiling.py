@@ -19,7 +19,7 @@ from bench.runs.record import Ports
 TIME_WAIT_S = 60.0
 _EDGE_S = 1e-3  # moments are rounded: a tick that ends with the window may seem to end after it
 WIDEST_RANGE = 64_512  # 1024 to 65535
-_REUSE_AFTER_S = 1.0  # Linux: tcp_twsk_unique() lets a port go once the peer's timestamp has moved on
+_REUSE_AFTER_S = 1.0  # Linux: tcp_twsk_unique() releases a port once the peer's timestamp has moved on
 
 
 def ports(
@@ -44,7 +44,7 @@ def ports(
     if exhausted_s is None and tuples:
         exhausted_s = _passed_s(samples, tuples)
     if half_s is not None and exhausted_s is not None:
-        # The subject tells the end exactly, the half lies somewhere between two samples.
+        # The subject reports the end exactly, the half lies somewhere between two samples.
         half_s = min(half_s, exhausted_s)
     before = after = None
     if half_s is not None:
@@ -84,7 +84,7 @@ def _rounded(moment_s: float | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
-    """How many new connections per second a host's ports can bear, closing first itself."""
+    """How many new connections per second a host's ports can sustain where it closes first."""
 
     tuples: int
     """Ephemeral ports times source addresses times destinations."""
@@ -92,7 +92,7 @@ class Ceiling:
 
     @property
     def connections_per_s(self) -> float:
-        """Return the rate above which the tuples run out: each is taken for `time_wait_s`."""
+        """Return the rate above which the tuples run out: each is in use for `time_wait_s`."""
         return self.tuples / self.time_wait_s
 
     @property
@@ -118,7 +118,7 @@ class Remedy:
     requests_per_s: float
     """math.inf where ports no longer set a bound."""
     holds: bool
-    """The rate asked about is at or below it."""
+    """Whether the given rate is at or below it."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the remedy as plain values; no bound is null, since JSON has no infinity."""

@@ -65,7 +65,7 @@ class Comparison:
     rows: tuple[MetricRow, ...]
     warnings: tuple[str, ...]
     metrics: tuple[Metric, ...]
-    """What was looked for; those that no side has are without a row."""
+    """What was compared; a metric that no side has is without a row."""
 
     def row(self, key: str) -> MetricRow:
         """Return the row of the metric called `key`, with empty cells where no side has it."""

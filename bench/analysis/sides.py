@@ -83,7 +83,7 @@ class Selected(NamedTuple):
     """As it was given, for errors."""
     sides: tuple[AnySide, ...]
     is_part: bool
-    """Whether a case was asked for."""
+    """Whether a case was selected."""
 
 
 def voids(trial: TrialRecord) -> set[str]:

@@ -58,18 +58,18 @@ def ratio(old: Sequence[float], new: Sequence[float], confidence: float = CONFID
     center = math.exp(statistics.median(map(math.log, ratios)))
     outside = (1 - confidence) / 2
     n = min(len(old), len(new))
-    variants, total, below = _rank_sum_ways(len(old), len(new)), math.comb(len(old) + len(new), len(old)), -1
-    tail = variants[0]
+    ways, total, below = _rank_sum_ways(len(old), len(new)), math.comb(len(old) + len(new), len(old)), -1
+    tail = ways[0]
     while tail / total <= outside and below + 1 < len(ratios) // 2:
         below += 1
-        tail += variants[below + 1]
+        tail += ways[below + 1]
     if below < 0:
         return Estimate(center, None, None, n)
     return Estimate(center, ratios[below], ratios[len(ratios) - 1 - below], n)
 
 
 def can_differ(n_old: int, n_new: int, alpha: float = ALPHA) -> bool:
-    """Tell whether so many values a side can show a difference at all: four a side can, three cannot."""
+    """Return whether so many values a side can show a difference at all: four a side can, three cannot."""
     if min(n_old, n_new) == 0:
         return False
     return 2 / math.comb(n_old + n_new, n_old) <= alpha
@@ -82,7 +82,7 @@ def mann_whitney(old: Sequence[float], new: Sequence[float]) -> float:
     if len(set(old) | set(new)) == 1:
         return 1.0
     tied = len(set(old) | set(new)) < len(old) + len(new)
-    # Up to 9,999 arrangements (seven a side) are gone through one by one; the sample above that is seeded.
+    # Up to 9,999 arrangements (seven a side) are all tried; beyond that a seeded sample of them is.
     method: Literal["exact"] | stats.PermutationMethod = "exact"
     if tied:
         method = stats.PermutationMethod(n_resamples=9_999, rng=1)
@@ -94,9 +94,9 @@ def _rank_sum_ways(m: int, n: int) -> tuple[int, ...]:
     """Return in how many arrangements U is 0, 1, ..., m * n: the recurrence of Mann and Whitney (1947)."""
     if m == 0 or n == 0:
         return (1,)
-    variants = [0] * (m * n + 1)
+    ways = [0] * (m * n + 1)
     for u, count in enumerate(_rank_sum_ways(m - 1, n)):
-        variants[u + n] += count
+        ways[u + n] += count
     for u, count in enumerate(_rank_sum_ways(m, n - 1)):
-        variants[u] += count
-    return tuple(variants)
+        ways[u] += count
+    return tuple(ways)

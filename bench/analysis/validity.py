@@ -1,4 +1,4 @@
-"""Whether a trial measured what was asked: pure checks, warnings out.
+"""Whether a trial measured what its plan asks for: values in, warnings out. Pure.
 
 A trial is invalid when its measured reuse is not that of its mode, or when the load generator was
 the bottleneck (design: a mode is enforced). Exhausted ports are a finding, never an invalid trial.
@@ -13,8 +13,8 @@ from bench.plan.run_plan import ClosesFirst, Mode
 from bench.runs.record import TrialWarning, Upstream
 
 RUN_QUEUE_WAIT_LIMIT = 0.10
-"""Share of the window that a load worker may wait for a processor before latencies tell more of the
-wait than of the subject."""
+"""Share of the window that a load worker may wait for a processor before latencies show the
+wait rather than the subject."""
 IDLE_FLOOR = 0.05
 """Below this share of idle time the load generator's own core was full."""
 
@@ -44,7 +44,7 @@ def connections_needed(
 def mode_warnings(mode: Mode, upstream: Upstream, *, may_expire: bool = False) -> Iterator[TrialWarning]:
     """Yield a voiding warning where the measured reuse is not that of `mode`.
 
-    Where pooled connections may expire within the trial, as the plan asks, more are opened in good order.
+    Where the plan lets pooled connections expire within the trial, more of them are expected.
     """
     opened, total = upstream.connections_opened or 0, upstream.requests_total or 0
     needed = upstream.connections_needed or 0
@@ -58,7 +58,7 @@ def mode_warnings(mode: Mode, upstream: Upstream, *, may_expire: bool = False) -
     elif mode is Mode.SHORT and not 0.99 <= total / opened <= 1.0:
         yield TrialWarning(
             "mode-not-short",
-            f"asked for one request per connection, measured {total / opened:.3g}"
+            f"one request per connection was expected, {total / opened:.3g} were measured"
             f" ({total:,} requests on {opened:,} connections)",
             "the subject reused connections or opened them for nothing",
             voids=True,
@@ -73,7 +73,7 @@ def mode_warnings(mode: Mode, upstream: Upstream, *, may_expire: bool = False) -
         yield TrialWarning(
             "mode-not-keepalive",
             f"opened {opened:,} connections where {needed:,} were needed",
-            "raise pool_idle to the number of clients per worker, or look for a backend that closes",
+            "raise pool_idle to the number of clients per worker, or find out whether the backend closes",
             voids=True,
         )
 
@@ -83,7 +83,7 @@ def target_warnings(requests: int) -> Iterator[TrialWarning]:
     if requests == 0:
         yield TrialWarning(
             "no-traffic",
-            "not one correct response came from the target",
+            "the target sent no correct response",
             "see the errors by kind, and whether the target is up and speaks HTTP/1.1",
             voids=True,
         )
@@ -92,7 +92,7 @@ def target_warnings(requests: int) -> Iterator[TrialWarning]:
 def closes_first_warnings(
     closes_first: ClosesFirst, proxy_side: int, backend_side: int
 ) -> Iterator[TrialWarning]:
-    """Yield a warning where TIME_WAIT does not lie on the side that was asked to close first.
+    """Yield a warning where TIME_WAIT does not lie on the side that was to close first.
 
     Who closes first keeps it (RFC 9293, section 3.6), unless that side resets the connection.
     """
@@ -101,14 +101,14 @@ def closes_first_warnings(
         yield TrialWarning(
             "closes-first-reset",
             "no upstream connection is left in TIME_WAIT on either side: they were reset, not closed",
-            "such a proxy runs out of no ports; --closes-first backend shows it where the backend closes",
+            "such a proxy uses up no ports; --closes-first backend shows whether the backend closes",
         )
     elif other_side > _OTHER_SIDE_SHARE * (proxy_side + backend_side):
         yield TrialWarning(
             "closes-first-mixed",
-            f"the {closes_first.value} was asked to close first, but TIME_WAIT lies on the other side too:"
+            f"the {closes_first.value} was to close first, but TIME_WAIT lies on the other side too:"
             f" {proxy_side:,} on the proxy's, {backend_side:,} on the backend's",
-            "where both are told to close, who is first is a race",
+            "where both sides close, which is first is a race",
         )
 
 
@@ -116,10 +116,10 @@ def witness_warnings(upstream: Upstream) -> Iterator[TrialWarning]:
     """Yield a warning where the witnesses of the opened connections do not agree exactly."""
     counts = upstream.witnesses.counts()
     if len(set(counts.values())) > 1:
-        said = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        counted = ", ".join(f"{name} {count:,}" for name, count in counts.items())
         yield TrialWarning(
             "witnesses-disagree",
-            f"the opened connections were counted differently: {said}",
+            f"the opened connections were counted differently: {counted}",
             "connects that were refused, reset or timed out show in the kernel's count only",
         )
 
@@ -127,7 +127,7 @@ def witness_warnings(upstream: Upstream) -> Iterator[TrialWarning]:
 def race_warnings(
     upstream: Upstream, pool_idle_timeout_s: float, backend_idle_timeout_s: float | None
 ) -> Iterator[TrialWarning]:
-    """Yield a warning where the backend ends idle connections before the pool gives them up.
+    """Yield a warning where the backend ends idle connections before the pool closes them.
 
     A request that is on its way just then is lost: a client or a proxy may send it again by itself only
     where that does no harm (RFC 9110, section 9.2.2, and RFC 9112, section 9.3.1).
@@ -138,7 +138,7 @@ def race_warnings(
             "idle-race",
             f"the backend ended {upstream.lost:,} pooled connections: a request on its way just then fails,"
             " or is sent again where its method allows that",
-            f"have the pool give them up first: --pool-idle-timeout below the backend's"
+            f"make the pool close them first: --pool-idle-timeout below the backend's"
             f" {backend_idle_timeout_s:g} s",
         )
 
@@ -163,8 +163,8 @@ def error_warnings(errors: dict[str, int], requests: int) -> Iterator[TrialWarni
     """Yield a warning where exchanges failed in the window."""
     failed = {kind: count for kind, count in errors.items() if count}
     if failed:
-        said = ", ".join(f"{kind} {count:,}" for kind, count in failed.items())
+        counted = ", ".join(f"{kind} {count:,}" for kind, count in failed.items())
         share = sum(failed.values()) / max(1, requests + sum(failed.values()))
         yield TrialWarning(
-            "errors", f"{share:.1%} of the exchanges failed: {said}", "they are not in requests"
+            "errors", f"{share:.1%} of the exchanges failed: {counted}", "they are not in requests"
         )

@@ -9,6 +9,9 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+HELP = {"help_option_names": ["-h", "--help"]}
+"""How each command and each group is called for help."""
+
 
 @dataclass(frozen=True, slots=True)
 class LazyCommand:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from bench import units
+from bench.commands.lazy_group import HELP
 from bench.plan.flags import FLAGS, Flag, Heading, Kind
 from bench.plan.run_plan import LABS, SUBJECTS
 
@@ -47,7 +48,7 @@ class Command(click.Command):
                 formatter.write_dl(rows)
 
 
-command = partial(click.command, cls=Command)
+command = partial(click.command, cls=Command, context_settings=HELP)
 option = partial(click.option, cls=Option)
 FilePath = click.Path(path_type=Path)
 

@@ -22,9 +22,9 @@ def print_damage(damage: Sequence[str]) -> None:
 
 def print_run(done: Run) -> None:
     """Print the table of a run and its finding."""
-    from bench.report.run import incident, picture, text
+    from bench.report.run import incident, side_picture, text
 
-    stem, summary = picture.PICTURE, text.format_run
+    stem, summary = side_picture.PICTURE, text.format_run
     if len(done.subjects) > 1:
         stem, summary = incident.PICTURE, incident.format_run
     drawn = Path(done.directory or ".", f"{stem}.png")
@@ -41,20 +41,21 @@ def print_scenario_run(done: ScenarioRun) -> None:
 
 def draw_run(done: Run) -> None:
     """Draw the run's picture into its folder, where there is something to draw."""
-    from bench.report.run import picture
+    from bench.report.run import side_picture
 
     if done.trials and done.directory is not None:
-        picture.save_run(Path(done.directory))
+        side_picture.save_run(Path(done.directory))
 
 
 def draw_scenario_run(done: ScenarioRun) -> Path | None:
     """Draw the run's picture into its folder, where there is something to draw; return where it is."""
-    from bench.report.scenario import picture
+    from bench.report.scenario import case_picture
     from bench.scenarios import catalogue
 
     if not done.trials or done.directory is None:
         return None
-    return picture.save(catalogue.load(done.scenario), done, Path(done.directory, picture.PICTURE))[0]
+    stem = Path(done.directory, case_picture.PICTURE)
+    return case_picture.save(catalogue.load(done.scenario), done, stem)[0]
 
 
 def exit_code(done: Run | ScenarioRun) -> ExitCode:

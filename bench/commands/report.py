@@ -41,9 +41,9 @@ def report(run: Path, output: Path | None) -> None:
 
 
 def _scenario_page(done: ScenarioRun) -> Page:
-    from bench.report.scenario import page, picture
+    from bench.report.scenario import case_picture, page
     from bench.scenarios import catalogue
 
     scenario = catalogue.load(done.scenario)
-    drawn = picture.render_svg(scenario, done) if done.trials else None
+    drawn = case_picture.render_svg(scenario, done) if done.trials else None
     return page.build_page(scenario, done, drawn)

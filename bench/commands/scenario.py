@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bench.commands.lazy_group import LazyCommand, LazyGroup
+from bench.commands.lazy_group import HELP, LazyCommand, LazyGroup
 
 COMMANDS = {
     "list": LazyCommand(
@@ -21,7 +21,7 @@ COMMANDS = {
 }
 
 
-@click.group("scenario", cls=LazyGroup, table=COMMANDS)
+@click.group("scenario", cls=LazyGroup, table=COMMANDS, context_settings=HELP)
 def scenario() -> None:
     """Measure what long connections are used for, from polling to QUIC.
 

@@ -6,12 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from bench.lab import Host, Process
+from bench.lab.role_process import READY_TIMEOUT_S
 from bench.load.generator import Generator, OnEvent, Second, Totals
 from bench.load.job import LoadJob
 from bench.machine.affinity import Cores
-
-READY_TIMEOUT_S = 30.0
-"""How long a role may take until it is ready."""
 
 
 def ignore(second: Second) -> None:

@@ -79,8 +79,8 @@ class Meter:
         self._sampler.stop()
         deadline_s = time.monotonic() + _SETTLE_S
         while time.monotonic() < deadline_s:
-            surveys = (seen.sockets for seen in self.seen().values())
-            if not any(survey is not None and survey.moving for survey in surveys):
+            counts = (seen.sockets for seen in self.seen().values())
+            if not any(sockets is not None and sockets.in_transition for sockets in counts):
                 break
             time.sleep(_POLL_S)
 

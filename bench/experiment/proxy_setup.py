@@ -9,8 +9,8 @@ from bench.errors import PlanError
 from bench.plan.run_plan import ClosesFirst, Mode
 from bench.plan.scenario_plan import Case
 from bench.subjects.catalogue import SUBJECTS
+from bench.subjects.certificates import Certificate
 from bench.subjects.subject import (
-    Certificate,
     NotInstalled,
     SubjectAdapter,
     SubjectConfig,

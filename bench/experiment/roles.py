@@ -10,10 +10,9 @@ from typing import Any
 from bench.experiment.load_clients import LoadClients
 from bench.experiment.trial_result import Event
 from bench.lab import Host, Process
-from bench.observe.sampler import HostTarget
+from bench.lab.role_process import COUNT_TIMEOUT_S
+from bench.observe.host_observer import HostTarget
 from bench.subjects.subject import RunningSubject, SubjectCounts
-
-_COUNT_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Server:
     def count(self) -> Event:
         """Return what it counted so far (docs/pipes.md)."""
         self.process.send({"command": "count"})
-        return self.process.wait_event("count", _COUNT_TIMEOUT_S)
+        return self.process.wait_event("count", COUNT_TIMEOUT_S)
 
 
 @dataclass(slots=True)

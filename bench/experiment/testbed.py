@@ -14,19 +14,20 @@ from typing import Any
 
 from bench.experiment.definition import LabRequest
 from bench.experiment.environments import Environment
-from bench.experiment.load_clients import READY_TIMEOUT_S, LoadClients
+from bench.experiment.load_clients import LoadClients
 from bench.experiment.meter import Meter
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.roles import Roles, Server, port
 from bench.experiment.trial_result import Fault, TrialResult, TrialTimes
 from bench.experiment.window import Window
 from bench.lab import Host, Lab
+from bench.lab.role_process import READY_TIMEOUT_S
 from bench.load.job import LoadJob
 from bench.machine import affinity
 from bench.observe.host_observer import HostSample
 from bench.plan.scenario_plan import Case
 from bench.progress import Progress
-from bench.subjects.subject import Certificate
+from bench.subjects.certificates import Certificate
 
 _NETWORK_PORTS = 100
 """How far above the first port of a host its network listens: out of the way of its servers."""
@@ -131,17 +132,9 @@ class Testbed:
         """
         host = self.place.hosts["backend" if self.roles.subject is None else "proxy"]
         address = f"{host.front}:{host.listen_port + _NETWORK_PORTS if host.listen_port else 0}"
-        argv = [
-            sys.executable,
-            "-m",
-            "backends.scenarios.delay_line",
-            "--control",
-            "--listen",
-            address,
-            "--to",
-            to,
-        ]
-        process = host.start([*argv, *arguments], name="network")  # on any core: it waits for no role
+        flags = ["--control", "--listen", address, "--to", to, *arguments]
+        argv = [sys.executable, "-m", "backends.scenarios.delay_line", *flags]
+        process = host.start(argv, name="network")  # on any core: it waits for no role
         self.roles.network = Server(process, tuple(process.wait_event("ready", READY_TIMEOUT_S)["listen"]))
         return self.roles.network
 

@@ -25,6 +25,10 @@ Event = dict[str, Any]
 OnEvent = Callable[[Event], bool]
 """Called with an event on the reader's thread; returns whether it is handled, and so not kept."""
 
+READY_TIMEOUT_S = 30.0
+"""How long a role may take until it is ready."""
+COUNT_TIMEOUT_S = 10.0
+"""How long a role may take to tell its counts."""
 _TAIL_LINES = 200
 _STDERR_LINE_BYTES = 4096
 _GRACE_S = 5.0

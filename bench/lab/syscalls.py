@@ -23,12 +23,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def unshare(flags: int) -> None:
-    """Move the calling thread into new namespaces; OSError as in unshare(2)."""
+    """Move the calling thread into new namespaces; OSError where the kernel refuses."""
     _check(_libc.unshare(flags), "unshare")
 
 
 def setns(fd: int, kind: int) -> None:
-    """Move the calling thread into the namespace of type `kind` behind `fd`; OSError as in setns(2)."""
+    """Move the calling thread into the namespace of type `kind` behind `fd`; OSError where refused."""
     _check(_libc.setns(fd, kind), "setns")
 
 

@@ -1,1 +1,1 @@
-"""What can be seen from outside while a trial runs: sockets, counters, processes. It judges nothing."""
+"""What a trial shows from outside: sockets, kernel counters, CPU and memory of processes. Judges nothing."""

@@ -1,4 +1,4 @@
-"""One host under observation: what its kernel says and what its role's processes use, read when told to."""
+"""The observer of one host: samples of its kernel's counters, its sockets and its role's processes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from bench.observe.socket_table import SocketTable
 from bench.observe.tcp_counters import CounterFiles, Counters
 from bench.observe.time_wait import (
     HostPorts,
+    HostSockets,
     KernelGauges,
-    SocketCounts,
     count_sockets,
     ports_used_since,
     time_wait_since,
@@ -25,7 +25,7 @@ _COUNTERS = "opens, resets, listen overflows and established connections (/proc/
 _SOCKETS = "TIME_WAIT and ports in use (sock_diag)"
 
 
-class Place(Protocol):
+class LabHost(Protocol):
     """A host of the lab, as far as observing it goes."""
 
     name: str
@@ -41,7 +41,7 @@ class Place(Protocol):
 class HostTarget:
     """A host to observe: the roots of its role's process trees, and the ports its connections end at."""
 
-    place: Place
+    host: LabHost
     pids: Sequence[int] = ()
     listens: frozenset[int] = frozenset()
     """The ports on which it listens for the role before it."""
@@ -51,7 +51,7 @@ class HostTarget:
 
 @dataclass(frozen=True, slots=True)
 class HostSample:
-    """What one host looked like at one moment; None: this system does not tell.
+    """What one host looked like at one moment; None: this system does not expose it.
 
     Counters (opens, resets, overflows) count from when the observer was made, `cpu_s` from the start of
     the processes. `time_wait` and `ports_used` are exact once a second, and follow the kernel's gauge
@@ -73,7 +73,7 @@ class HostSample:
 
 @dataclass(frozen=True, slots=True)
 class Peaks:
-    """The highest that was seen of a host: exact counts of sockets, and memory in MiB."""
+    """The highest values of a host: exact counts of sockets, and memory in MiB."""
 
     time_wait: int = 0
     ports_used: int = 0
@@ -81,35 +81,35 @@ class Peaks:
     uss_mib: float | None = None
 
 
-_NOTHING = SocketCounts(0, 0, 0, 0, 0, 0)
-_NO_GAUGE = KernelGauges(0, 0)
+_NO_SOCKETS = HostSockets(0, 0, 0, 0, 0, 0)
+_NO_GAUGES = KernelGauges(0, 0)
 
 
 class KernelView:
     """The kernel's view of one network namespace: its counters and its table of sockets.
 
-    None stands for what this system does not tell; `missing` says what that is. Not for several
+    None stands for what this system does not expose; `missing` names it. Not for several
     threads at once.
     """
 
-    def __init__(self, place: Place, *, is_this_machine: bool = False) -> None:
+    def __init__(self, host: LabHost, *, is_this_machine: bool = False) -> None:
         self.missing: list[str] = []
-        self._name = "all hosts" if is_this_machine else place.name
-        self._files = self._open(place, CounterFiles, _COUNTERS)
-        self._table: SockDiag | SocketTable | None = self._open(place, SockDiag, _SOCKETS)
+        self._name = "all hosts" if is_this_machine else host.name
+        self._files = self._open(host, CounterFiles, _COUNTERS)
+        self._table: SockDiag | SocketTable | None = self._open(host, SockDiag, _SOCKETS)
         if self._table is None and is_this_machine:
-            self._table = self._second_best()
+            self._table = self._open_socket_table()
         self._base = None if self._files is None else self._files.read()
         self._last = self._base
 
-    def _open(self, place: Place, opener: Callable[[], T], what: str) -> T | None:
+    def _open(self, host: LabHost, opener: Callable[[], T], what: str) -> T | None:
         try:
-            return place.call(opener)
+            return host.call(opener)
         except OSError as error:
             self.missing.append(f"not measured on {self._name}: {what}: {error.strerror}")
             return None
 
-    def _second_best(self) -> SocketTable | None:
+    def _open_socket_table(self) -> SocketTable | None:
         """Return the table that psutil reads, which is this machine's whatever the thread's namespace."""
         try:
             table = SocketTable()
@@ -134,7 +134,7 @@ class KernelView:
         return None if self._table is None else self._table.dump(CONNECTED)
 
     def close(self) -> None:
-        """Let go of the namespace."""
+        """Close what holds the namespace."""
         for source in (self._files, self._table):
             if source is not None:
                 source.close()
@@ -147,15 +147,15 @@ class HostObserver:
     of this one. Not for several threads at once.
     """
 
-    def __init__(self, watched: HostTarget, is_shared: bool) -> None:
-        self.name = watched.place.name
+    def __init__(self, target: HostTarget, is_shared: bool) -> None:
+        self.name = target.host.name
         self.peaks = Peaks()
         self._is_shared = is_shared
-        self._trees = [ProcessTree(pid) for pid in watched.pids]
+        self._trees = [ProcessTree(pid) for pid in target.pids]
         self._memory = Memory(0.0, None)
-        self._ends = HostPorts(watched.listens, watched.connects_to, watched.place.port_range())
-        self._survey, self._gauge = _NOTHING, _NO_GAUGE
-        self.weigh()
+        self._ends = HostPorts(target.listens, target.connects_to, target.host.port_range())
+        self._sockets, self._gauges = _NO_SOCKETS, _NO_GAUGES
+        self.measure_memory()
 
     def add_process(self, pid: int) -> None:
         """Count the tree under one more process for the role from now on, beside what the others used."""
@@ -173,19 +173,19 @@ class HostObserver:
         """Return what the host looks like now, by the cheap sources."""
         cpu_s, memory_mib = self.cpu_s(), self._memory.mib
         if counters is None:
-            seen = self._survey
-            time_wait, ports = (None, None) if seen is _NOTHING else (seen.time_wait, seen.ports_used)
+            last = self._sockets
+            time_wait, ports = (None, None) if last is _NO_SOCKETS else (last.time_wait, last.ports_used)
             return HostSample(
                 t_ns, self.name, time_wait, ports_used=ports, cpu_s=cpu_s, memory_mib=memory_mib
             )
-        gauge = self._gauge_of(counters)
+        gauge = self._gauges_of(counters)
         own = not self._is_shared
         return HostSample(
             t_ns=t_ns,
             host=self.name,
-            time_wait=time_wait_since(self._survey, self._gauge, gauge),
+            time_wait=time_wait_since(self._sockets, self._gauges, gauge),
             established=counters.established if own else None,
-            ports_used=ports_used_since(self._survey, self._gauge, gauge),
+            ports_used=ports_used_since(self._sockets, self._gauges, gauge),
             active_opens=counters.active_opens if own else None,
             passive_opens=counters.passive_opens if own else None,
             resets=counters.established_resets if own else None,
@@ -194,24 +194,24 @@ class HostObserver:
             memory_mib=memory_mib,
         )
 
-    def needs_survey(self, counters: Counters | None) -> bool:
+    def needs_socket_counts(self, counters: Counters | None) -> bool:
         """Return whether counting sockets one by one tells more than the kernel's gauges do."""
         has_two_sides = bool(self._ends.listens and self._ends.connects_to)
         return counters is None or has_two_sides or self._is_shared or counters.time_wait > 0
 
-    def count_sockets(self, counters: Counters | None, sockets: Sockets) -> SocketCounts:
+    def count_sockets(self, counters: Counters | None, sockets: Sockets) -> HostSockets:
         """Count the host's own among `sockets`; samples follow `counters` from here, where there are any."""
-        self._gauge = _NO_GAUGE if counters is None else self._gauge_of(counters)
-        self._survey = count_sockets(sockets, self._ends)
+        self._gauges = _NO_GAUGES if counters is None else self._gauges_of(counters)
+        self._sockets = count_sockets(sockets, self._ends)
         self.peaks = replace(
             self.peaks,
-            time_wait=max(self.peaks.time_wait, self._survey.time_wait),
-            ports_used=max(self.peaks.ports_used, self._survey.ports_used),
+            time_wait=max(self.peaks.time_wait, self._sockets.time_wait),
+            ports_used=max(self.peaks.ports_used, self._sockets.ports_used),
         )
-        return self._survey
+        return self._sockets
 
-    def weigh(self) -> Memory:
-        """Look for new processes, and measure the memory of all; half a millisecond a process."""
+    def measure_memory(self) -> Memory:
+        """Find new processes, and measure the memory of all; half a millisecond a process."""
         self._memory = Memory(0.0, 0.0)
         for tree in self._trees:
             tree.refresh()
@@ -224,7 +224,7 @@ class HostObserver:
         )
         return self._memory
 
-    def _gauge_of(self, counters: Counters) -> KernelGauges:
+    def _gauges_of(self, counters: Counters) -> KernelGauges:
         """Return the gauge that samples follow; opens that other hosts share say nothing of this one."""
         if self._is_shared:
             return KernelGauges(counters.time_wait, counters.established)

@@ -1,6 +1,6 @@
-"""The bytes that went over a host's wires, from /proc/net/dev (net/core/net-procfs.c).
+"""Byte counters of a host's interfaces, from /proc/net/dev (net/core/net-procfs.c).
 
-The file is opened once, in the host's namespace, and read again by pread. A packet that the kernel hands over
+The file is opened once, in the host's namespace, and read again by pread. A packet that the kernel passes on
 whole (segmentation offload) counts with one header, so that large transfers look a few per cent smaller than
 on a real wire.
 """
@@ -16,7 +16,7 @@ _SENT = 8
 
 
 class InterfaceBytes(NamedTuple):
-    """What an interface, or several, sent and received so far."""
+    """Bytes that one interface, or several, sent and received so far."""
 
     sent: int
     received: int
@@ -36,7 +36,7 @@ class InterfaceCounters:
         self._fd = os.open("/proc/thread-self/net/dev", os.O_RDONLY | os.O_CLOEXEC)
 
     def read(self) -> dict[str, InterfaceBytes]:
-        """Return what each interface carried so far, by its name."""
+        """Return the bytes of each interface so far, by its name."""
         return parse(os.pread(self._fd, _READ_BYTES, 0).decode("ascii"))
 
     def close(self) -> None:
@@ -45,7 +45,7 @@ class InterfaceCounters:
 
 
 def parse(text: str) -> dict[str, InterfaceBytes]:
-    """Return what /proc/net/dev says, but for the loopback interface."""
+    """Return the bytes of each interface in /proc/net/dev but the loopback."""
     rows = (line.partition(":") for line in text.splitlines()[2:])
     numbers = {name.strip(): list(map(int, rest.split())) for name, _, rest in rows}
     return {name: InterfaceBytes(row[_SENT], row[0]) for name, row in numbers.items() if name != "lo"}

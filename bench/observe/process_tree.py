@@ -1,7 +1,7 @@
-"""CPU and memory of a role's whole process tree, and what the machine did beside it: idle, soft interrupts.
+"""CPU and memory of a role's whole process tree, and the machine's idle time and soft interrupts.
 
 The CPU time of children that ended is not lost: their parent's `cutime` and `cstime` (proc(5)) hold
-it once they are reaped, and until then, or where nobody waits for them, what was last seen of them.
+it once they are reaped, and until then, or where their parent never waits, the last reading of them counts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _KTHREADD = 2
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Memory of a process tree in MiB. `uss_mib` is None where the system does not tell it to us."""
+    """Memory of a process tree in MiB. `uss_mib` is None where the system does not expose it."""
 
     rss_mib: float
     uss_mib: float | None
@@ -31,7 +31,7 @@ class Memory:
 
     @property
     def mib(self) -> float:
-        """Return the unique set size, or the resident one where that is not told."""
+        """Return the unique set size, or the resident one where that is unknown."""
         return self.rss_mib if self.uss_mib is None else self.uss_mib
 
     def __add__(self, other: Memory) -> Memory:
@@ -48,11 +48,11 @@ class _Member:
     parent: int
     own_s: float = 0.0
     reaped_s: float = 0.0
-    """What the kernel says of the children that it has waited for."""
+    """Of the children that it has waited for, by the kernel's count."""
     lost_s: float = 0.0
-    """What we saw of its children before they went."""
+    """What its children had used at the last refresh before they ended."""
     before_s: float = 0.0
-    """Its `reaped_s` when we first saw it: it may have ended children of which we know nothing."""
+    """Its `reaped_s` when it was added: children may have ended before."""
 
     @property
     def total_s(self) -> float:
@@ -63,7 +63,7 @@ class ProcessTree:
     """The process tree under `pid`, followed from when this is made; its CPU time never goes down.
 
     `cpu_s()` is cheap (a system call a process) and sees the processes known so far; `refresh()`
-    looks for new ones and for those that ended.
+    finds new ones and those that ended.
     """
 
     def __init__(self, pid: int) -> None:
@@ -79,17 +79,17 @@ class ProcessTree:
         return list(self._members)
 
     def refresh(self) -> None:
-        """Look for new members and take leave of those that ended."""
+        """Add new members and remove those that ended."""
         for pid in [pid for pid, member in self._members.items() if not _update(member)]:
-            self._bury(self._members.pop(pid))
-        if not self._members and (root := _look_up(self._root)) is not None:
-            self._adopt(root, 0)
+            self._remove(self._members.pop(pid))
+        if not self._members and (root := _find_process(self._root)) is not None:
+            self._add(root, 0)
         pending = list(self._members)
         while pending:
             parent = pending.pop()
             for pid in _children(parent):
-                if pid not in self._members and (process := _look_up(pid)) is not None:
-                    self._adopt(process, parent)
+                if pid not in self._members and (process := _find_process(pid)) is not None:
+                    self._add(process, parent)
                     pending.append(pid)
 
     def cpu_s(self) -> float:
@@ -99,7 +99,7 @@ class ProcessTree:
             if own_s is not None:
                 member.own_s = max(member.own_s, own_s)
         total_s = self._gone_s + sum(member.total_s for member in self._members.values())
-        # A child may be seen as ended a moment before its parent's cutime holds it, in ticks of 10 ms.
+        # A child may end a moment before its parent's cutime holds it, in ticks of 10 ms.
         self._highest_s = max(self._highest_s, total_s)
         return self._highest_s
 
@@ -120,20 +120,20 @@ class ProcessTree:
         return Memory(rss / _MIB, uss / _MIB if is_complete else None)
 
     def run_queue_wait_s(self) -> float | None:
-        """Return the seconds that the living threads were ready to run but had no core; None: not told.
+        """Return the seconds that the living threads were ready to run but had no core; None: unknown.
 
         Source: /proc/PID/task/TID/schedstat, second field (Documentation/scheduler/sched-stats.rst).
         """
         waits = [wait for pid in self._members if (wait := _run_queue_wait_s(pid)) is not None]
         return sum(waits) if waits else None
 
-    def _adopt(self, process: psutil.Process, parent: int) -> None:
+    def _add(self, process: psutil.Process, parent: int) -> None:
         member = _Member(process, parent)
         if _update(member):
             member.before_s = member.reaped_s
             self._members[process.pid] = member
 
-    def _bury(self, member: _Member) -> None:
+    def _remove(self, member: _Member) -> None:
         parent = self._members.get(member.parent)
         if parent is None:
             self._gone_s += member.total_s
@@ -141,7 +141,7 @@ class ProcessTree:
             parent.lost_s += member.total_s
 
 
-def _look_up(pid: int) -> psutil.Process | None:
+def _find_process(pid: int) -> psutil.Process | None:
     try:
         return psutil.Process(pid)
     except psutil.NoSuchProcess:
@@ -191,7 +191,7 @@ def _children(pid: int) -> list[int]:
 
 
 def ksoftirqd_s() -> float | None:
-    """Return the CPU seconds so far of all ksoftirqd threads; None where they cannot be seen.
+    """Return the CPU seconds so far of all ksoftirqd threads; None where they are hidden.
 
     What a network device has to do beyond what fits into an interrupt (kernel/softirq.c), veth's work
     among it, is theirs, and in no process tree. They serve the whole machine.

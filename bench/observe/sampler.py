@@ -1,4 +1,4 @@
-"""Looks at every host ten times a second while a trial runs, and more closely once a second.
+"""Sample every host ten times a second while a trial runs, and count its sockets once a second.
 
 A thread of its own with absolute deadlines; a tick that comes too late is left out, never made up
 for. What is read, and how exact it is: host_observer.py.
@@ -13,60 +13,58 @@ from dataclasses import dataclass
 
 from bench.observe.host_observer import HostObserver, HostSample, HostTarget, KernelView, Peaks
 from bench.observe.tcp_counters import Counters
-from bench.observe.time_wait import SocketCounts
-
-__all__ = ["HostObservation", "HostSample", "HostTarget", "Sampler"]
+from bench.observe.time_wait import HostSockets
 
 _INTERVAL_NS = 100_000_000
-_TICKS_PER_SURVEY = 10
-_TICKS_PER_WEIGHING = 20
-_SURVEY_SHARE = 0.015
-"""Where surveys would cost more of a core than this, they come less often than once a second."""
+_TICKS_PER_COUNT = 10
+_TICKS_PER_MEMORY = 20
+_COUNT_SHARE = 0.015
+"""Where counting sockets would cost more of a core than this, it comes less often than once a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostObservation:
-    """One host at the end of a trial, exactly; None: this system does not tell."""
+    """One host at the end of a trial, exactly; None: this system does not expose it."""
 
     host: str
-    sockets: SocketCounts | None
+    sockets: HostSockets | None
     counters: Counters | None
     """Since the sampler was made; None on loopback too, where all hosts share them."""
     peaks: Peaks
 
 
 @dataclass(slots=True)
-class _View:
-    """One kernel's namespace with the hosts that live in it, and the ticks when a closer look is due.
+class _Namespace:
+    """One kernel's namespace with the hosts that live in it, and the ticks when a costlier reading is due.
 
     The namespaces take turns, so that no tick carries the weight of all of them.
     """
 
     kernel: KernelView
     hosts: Sequence[HostObserver]
-    survey_due: int
-    weighing_due: int
+    count_due: int
+    memory_due: int
 
-    def look(self, tick: int, interval_ns: int) -> list[HostSample]:
+    def sample(self, tick: int, interval_ns: int) -> list[HostSample]:
         """Return a sample of each host."""
-        is_due = tick >= self.survey_due
+        is_due = tick >= self.count_due
         counters = self.kernel.counters(is_full=is_due)
         if is_due:
-            cost_ticks = self._survey(counters) * 1e9 / interval_ns
-            pause = max(_TICKS_PER_SURVEY, int(cost_ticks / _SURVEY_SHARE))
-            # Where hosts share their gauge, only surveys tell whose the first connections are.
-            self.survey_due = tick + (min(pause, tick + 1) if len(self.hosts) > 1 else pause)
-        if tick >= self.weighing_due:
-            self.weighing_due = tick + _TICKS_PER_WEIGHING
+            cost_ticks = self._count_sockets(counters) * 1e9 / interval_ns
+            pause = max(_TICKS_PER_COUNT, int(cost_ticks / _COUNT_SHARE))
+            # Where hosts share their gauges, only counts tell whose the first connections are.
+            self.count_due = tick + (min(pause, tick + 1) if len(self.hosts) > 1 else pause)
+        if tick >= self.memory_due:
+            self.memory_due = tick + _TICKS_PER_MEMORY
             for host in self.hosts:
-                host.weigh()
+                host.measure_memory()
         now_ns = time.monotonic_ns()
         return [host.sample(now_ns, counters) for host in self.hosts]
 
-    def _survey(self, counters: Counters | None) -> float:
+    def _count_sockets(self, counters: Counters | None) -> float:
         """Count sockets exactly where that tells more than the gauges; return what it cost in CPU seconds."""
         before_s = time.thread_time()
-        if any(host.needs_survey(counters) for host in self.hosts):
+        if any(host.needs_socket_counts(counters) for host in self.hosts):
             sockets = self.kernel.sockets()
             if sockets is not None:
                 for host in self.hosts:
@@ -75,7 +73,7 @@ class _View:
 
 
 class Sampler:
-    """Observes the hosts `watched`. States: made, running, stopped, closed.
+    """Observe the hosts of `targets`. States: made, running, stopped, closed.
 
     Each sample goes to `on_sample`, on the sampler's own thread. `is_shared`: the hosts share one
     kernel's counters (loopback). Make it when the roles are ready and before the first connect.
@@ -83,22 +81,22 @@ class Sampler:
 
     def __init__(
         self,
-        watched: Sequence[HostTarget],
+        targets: Sequence[HostTarget],
         on_sample: Callable[[HostSample], None],
         *,
         is_shared: bool = False,
         interval_ns: int = _INTERVAL_NS,
     ) -> None:
-        self._hosts = {each.place.name: HostObserver(each, is_shared) for each in watched}
+        self._hosts = {each.host.name: HostObserver(each, is_shared) for each in targets}
         groups = [list(self._hosts.values())] if is_shared else [[host] for host in self._hosts.values()]
-        self._views = [
-            _View(
-                KernelView(each.place, is_this_machine=is_shared),
+        self._namespaces = [
+            _Namespace(
+                KernelView(each.host, is_this_machine=is_shared),
                 hosts,
-                survey_due=3 * number,
-                weighing_due=5 + 3 * number,
+                count_due=3 * number,
+                memory_due=5 + 3 * number,
             )
-            for number, (each, hosts) in enumerate(zip(watched, groups, strict=False))
+            for number, (each, hosts) in enumerate(zip(targets, groups, strict=False))
         ]
         self._is_shared = is_shared
         self._on_sample = on_sample
@@ -113,8 +111,8 @@ class Sampler:
 
     @property
     def missing(self) -> list[str]:
-        """Return what this system does not tell, a sentence each."""
-        return [sentence for view in self._views for sentence in view.kernel.missing]
+        """Return what this system does not expose, a sentence each."""
+        return [sentence for namespace in self._namespaces for sentence in namespace.kernel.missing]
 
     @property
     def cpu_share(self) -> float:
@@ -136,14 +134,14 @@ class Sampler:
         if self._failure is not None:
             raise self._failure
         for host in self._hosts.values():
-            host.weigh()
+            host.measure_memory()
 
     def close(self) -> None:
-        """Let go of the hosts."""
+        """Close what holds the hosts' namespaces."""
         if self._thread.is_alive():
             self.stop()
-        for view in self._views:
-            view.kernel.close()
+        for namespace in self._namespaces:
+            namespace.kernel.close()
 
     def add_process(self, host: str, pid: int) -> None:
         """Count the tree under `pid` for the host's role as well: a process that takes another's place."""
@@ -184,11 +182,13 @@ class Sampler:
                 break
 
     def _kernel(self, host: str) -> KernelView:
-        return next(view.kernel for view in self._views if self._hosts[host] in view.hosts)
+        return next(
+            each.kernel for each in self._namespaces if self._hosts[host] in each.hosts
+        )
 
     def _tick(self, tick: int) -> None:
-        for view in self._views:
+        for namespace in self._namespaces:
             with self._lock:
-                samples = view.look(tick, self._interval_ns)
+                samples = namespace.sample(tick, self._interval_ns)
             for sample in samples:
                 self._on_sample(sample)

@@ -1,4 +1,4 @@
-"""TCP sockets of a network namespace, exactly, over NETLINK_SOCK_DIAG: one dump, decoded in bulk.
+"""Read the TCP sockets of a network namespace, TIME_WAIT included, exactly: one dump over NETLINK_SOCK_DIAG.
 
 The kernel's walk through its table of sockets costs some milliseconds even where it finds none, and
 each socket a third of a microsecond; so one dump takes both families and all states that are asked
@@ -76,8 +76,8 @@ def decode(words: NDArray[np.uint32], seq: int) -> Sockets:
 def _starts(words: NDArray[np.uint32], seq: int) -> NDArray[np.intp]:
     """Return where messages start.
 
-    Sockets in TIME_WAIT have messages of one length, so that a dump of thousands mostly tells by its
-    first. Else each word that holds `seq` may be the third of a header, and is when the lengths chain
+    Sockets in TIME_WAIT have messages of one length, so that the first mostly gives the step of
+    all. Else each word that holds `seq` may be the third of a header, and is when the lengths chain
     up without a gap.
     """
     step = max(_HEADER_WORDS, (int(words[0]) + 3) // 4)
@@ -143,9 +143,9 @@ class SockDiag:
         """Fill the buffer; return how many bytes came, and whether they end the dump."""
         size, view = 0, memoryview(self._buffer)
         while len(view) - size >= _DATAGRAM_BYTES:
-            got = self._socket.recv_into(view[size:])
-            size += got
-            if _is_last(view[size - got : size]):
+            received = self._socket.recv_into(view[size:])
+            size += received
+            if _is_last(view[size - received : size]):
                 return size, True
         return size, False
 

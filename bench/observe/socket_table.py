@@ -25,12 +25,12 @@ _STATES = {
 
 
 class SocketTable:
-    """This machine's TCP sockets; OSError where they are not to be had."""
+    """This machine's TCP sockets; OSError where they cannot be listed."""
 
     def __init__(self) -> None:
         if sys.platform == "darwin":
             # psutil goes through the files of processes, and a socket in TIME_WAIT belongs to none.
-            raise OSError(errno.EOPNOTSUPP, "sockets in TIME_WAIT are not told on macOS")
+            raise OSError(errno.EOPNOTSUPP, "macOS does not list sockets in TIME_WAIT")
         self.dump(sock_diag.CONNECTED)
 
     def dump(self, states: tuple[int, ...]) -> Sockets:

@@ -2,7 +2,7 @@
 
 The files are opened once, in the host's namespace, and read again and again by pread, wherever the
 reader lives. `time_wait` is a gauge: the kernel counts FIN-WAIT-2 in its time-wait table with it
-(net/ipv4/tcp_minisocks.c, tcp_time_wait), so that counts that are quoted come from sock_diag.py.
+(net/ipv4/tcp_minisocks.c, tcp_time_wait), so that reported counts come from sock_diag.py.
 Names: RFC 4022 (TCP-MIB) for snmp, include/uapi/linux/snmp.h for netstat.
 """
 
@@ -17,7 +17,7 @@ _READ_BYTES = 1 << 14
 
 
 class Counters(NamedTuple):
-    """One reading of a host: first what only grows, then the gauges."""
+    """One reading of a host: first the counters, which only grow, then the gauges."""
 
     active_opens: int
     passive_opens: int
@@ -33,7 +33,7 @@ class Counters(NamedTuple):
     orphans: int
 
     def since(self, base: Counters) -> Counters:
-        """Return this reading with what only grows counted from `base`."""
+        """Return this reading with its counters counted from `base`."""
         return Counters(
             self.active_opens - base.active_opens,
             self.passive_opens - base.passive_opens,
@@ -51,8 +51,8 @@ _EXTENDED = (b"ListenOverflows", b"ListenDrops")
 _SOCKETS = (b"tw", b"orphan")
 
 
-def columns(text: bytes, protocol: bytes, names: Sequence[bytes]) -> list[int]:
-    """Return where on the line of `protocol` the values called `names` stand.
+def find_columns(text: bytes, protocol: bytes, names: Sequence[bytes]) -> list[int]:
+    """Return the columns of the values called `names` on the line of `protocol`.
 
     In /proc/net/snmp and netstat the line before the values names them; in sockstat each name stands
     before its value. ValueError where one is missing.
@@ -62,11 +62,11 @@ def columns(text: bytes, protocol: bytes, names: Sequence[bytes]) -> list[int]:
     return [lines[0].index(name) + shift for name in names]
 
 
-def values(text: bytes, protocol: bytes, places: Sequence[int]) -> list[int]:
-    """Return the numbers at `places` on the last line of `protocol`."""
+def values(text: bytes, protocol: bytes, columns: Sequence[int]) -> list[int]:
+    """Return the numbers in `columns` of the last line of `protocol`."""
     start = text.rfind(b"\n" + protocol + b":") + 1
     words = text[start : text.index(b"\n", start)].split()
-    return [int(words[place]) for place in places]
+    return [int(words[column]) for column in columns]
 
 
 class CounterFiles:
@@ -79,12 +79,12 @@ class CounterFiles:
         self._fds = [os.open(f"/proc/thread-self/net/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in _FILES]
         snmp, netstat, sockstat = (_read(fd) for fd in self._fds)
         # The kernel never reorders a running system's columns.
-        self._tcp = columns(snmp, b"Tcp", _TCP)
-        self._extended = columns(netstat, b"TcpExt", _EXTENDED)
-        self._sockets = columns(sockstat, b"TCP", _SOCKETS)
+        self._tcp = find_columns(snmp, b"Tcp", _TCP)
+        self._extended = find_columns(netstat, b"TcpExt", _EXTENDED)
+        self._sockets = find_columns(sockstat, b"TCP", _SOCKETS)
 
     def read(self, last: Counters | None = None) -> Counters:
-        """Return the counters now; with `last` its listen counters are taken over, which halves the cost."""
+        """Return the counters now; with `last` its listen counters are kept, which halves the cost."""
         snmp, netstat, sockstat = self._fds
         active, passive, fails, resets, sent, established = values(_read(snmp), b"Tcp", self._tcp)
         time_wait, orphans = values(_read(sockstat), b"TCP", self._sockets)

@@ -1,7 +1,8 @@
-"""What the sockets of a host amount to: which side they belong to, and what was between two looks. Pure.
+"""Count a host's sockets in TIME_WAIT, its connections and its ports in use, by hop. Pure.
 
 A host listens on some ports for the role before it and connects to some ports of the role after it.
-That tells its sockets apart, on loopback too, where all hosts share one table.
+That tells its sockets apart, on loopback too, where all hosts share one table. Between two dumps of the
+table (sock_diag.py) the kernel's gauges (tcp_counters.py) give an estimate.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.observe.sock_diag import ESTABLISHED, TIME_WAIT, Sockets
-
-CLIENT_SIDE, BACKEND_SIDE = "client", "backend"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class HostPorts:
 
 
 @dataclass(frozen=True, slots=True)
-class SocketCounts:
+class HostSockets:
     """An exact count of a host's sockets."""
 
     time_wait: int
@@ -36,7 +35,7 @@ class SocketCounts:
     time_wait_backend_side: int
     connected: int
     """All that have a peer, toward either side, in whatever state."""
-    moving: int
+    in_transition: int
     """Those of them that are being opened or closed: neither ESTABLISHED nor in TIME_WAIT."""
     ports_used: int
     """Tuples of addresses and ports that connections to the next role take up: in the range, in any state."""
@@ -44,23 +43,23 @@ class SocketCounts:
     @property
     def time_wait_by_hop(self) -> dict[str, int]:
         """Return the sockets in TIME_WAIT toward the clients, and toward the backend."""
-        return {CLIENT_SIDE: self.time_wait_client_side, BACKEND_SIDE: self.time_wait_backend_side}
+        return {"client": self.time_wait_client_side, "backend": self.time_wait_backend_side}
 
 
-def count_sockets(sockets: Sockets, ends: HostPorts) -> SocketCounts:
-    """Return what `sockets` (connected ones, in any state) amount to on a host with these `ends`."""
-    front = _is_one_of(sockets.local_port, ends.listens)
-    back = ~front & _is_one_of(sockets.remote_port, ends.connects_to)
+def count_sockets(sockets: Sockets, ports: HostPorts) -> HostSockets:
+    """Return the counts of `sockets` (connected ones, in any state) on a host with these ports."""
+    front = _is_one_of(sockets.local_port, ports.listens)
+    back = ~front & _is_one_of(sockets.remote_port, ports.connects_to)
     ours, waits = front | back, sockets.state == TIME_WAIT
-    low, high = ends.port_range
+    low, high = ports.port_range
     in_range = (sockets.local_port >= low) & (sockets.local_port <= high)
     toward_client, toward_backend = int((front & waits).sum()), int((back & waits).sum())
-    return SocketCounts(
+    return HostSockets(
         time_wait=toward_client + toward_backend,
         time_wait_client_side=toward_client,
         time_wait_backend_side=toward_backend,
         connected=int(ours.sum()),
-        moving=int((ours & ~waits & (sockets.state != ESTABLISHED)).sum()),
+        in_transition=int((ours & ~waits & (sockets.state != ESTABLISHED)).sum()),
         ports_used=int((back & in_range).sum()),
     )
 
@@ -75,7 +74,7 @@ def _is_one_of(column: NDArray[np.uint16], ports: frozenset[int]) -> NDArray[np.
 
 @dataclass(frozen=True, slots=True)
 class KernelGauges:
-    """What the kernel's cheap counters say of a namespace at one moment."""
+    """The kernel's cheap gauges of a namespace at one moment, and the opens so far."""
 
     time_wait: int
     established: int
@@ -88,17 +87,17 @@ class KernelGauges:
         return self.time_wait + self.established
 
 
-def time_wait_since(last: SocketCounts, then: KernelGauges, now: KernelGauges) -> int:
-    """Return the host's sockets in TIME_WAIT by the gauge's change since the survey `last`."""
+def time_wait_since(last: HostSockets, then: KernelGauges, now: KernelGauges) -> int:
+    """Return the host's sockets in TIME_WAIT by the gauge's change since the exact count `last`."""
     share = last.time_wait / then.time_wait if then.time_wait else 1.0
     return max(0, round(last.time_wait + (now.time_wait - then.time_wait) * min(1.0, share)))
 
 
-def ports_used_since(last: SocketCounts, then: KernelGauges, now: KernelGauges) -> int:
-    """Return the tuples in use toward the next role by the gauge's change since the survey `last`.
+def ports_used_since(last: HostSockets, then: KernelGauges, now: KernelGauges) -> int:
+    """Return the tuples in use toward the next role by the gauge's change since the exact count `last`.
 
     New sockets are shared out as the kernel counted opens since then: the host's own (active) take up
-    a port, those of others (passive) do not. Without opens the change is shared as the last survey was.
+    a port, those of others (passive) do not. Without opens the change is shared as in the last count.
     """
     active, passive = now.active_opens - then.active_opens, now.passive_opens - then.passive_opens
     if active + passive > 0:

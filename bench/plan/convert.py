@@ -99,7 +99,7 @@ def _choices(kind: Any) -> list[Any]:
 
 
 def _expected(kind: Any) -> str:
-    """Return how an error calls what `kind` takes; that nothing is taken too goes without saying."""
+    """Return the words of an error for the values of `kind`; that None may be one is not said."""
     choices = _choices(kind)
     return " or ".join(_expected_one(each) for each in choices if each is not int or float not in choices)
 

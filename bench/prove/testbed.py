@@ -18,6 +18,7 @@ from bench import lab
 from bench.errors import LabError
 from bench.experiment import fd_limits
 from bench.lab import Host, Lab, Process
+from bench.lab.role_process import COUNT_TIMEOUT_S, READY_TIMEOUT_S
 from bench.observe.host_observer import KernelView
 from bench.observe.time_wait import HostPorts, count_sockets
 from bench.prove.changes import ChangeLog, Rejection
@@ -36,8 +37,6 @@ from bench.subjects.launch import LaunchedProxy
 from bench.subjects.programs import Program
 from bench.subjects.subject import SPARE_FDS
 
-_READY_TIMEOUT_S = 30.0
-_COUNT_TIMEOUT_S = 10.0
 _FILES_PER_LOCATION = 2  # a connection in its pool, and one that is being closed
 
 
@@ -89,7 +88,7 @@ class Backends:
             process.send({"command": "count"})
         found = {}
         for process in self.processes.values():
-            event = process.wait_event("count", _COUNT_TIMEOUT_S)
+            event = process.wait_event("count", COUNT_TIMEOUT_S)
             for address, each in event["by_listen"].items():
                 found[address] = BackendCounts(*(each[key] for key in BackendCounts._fields))
         return found
@@ -161,7 +160,8 @@ class NginxTestbed:
             count_sockets(near, HostPorts(connects_to=ports)),
             count_sockets(far, HostPorts(listens=ports)),
         )
-        return LocationSockets(nginx.time_wait, backend.time_wait, nginx.moving + backend.moving)
+        moving = nginx.in_transition + backend.in_transition
+        return LocationSockets(nginx.time_wait, backend.time_wait, moving)
 
 
 def _sum(counts: Iterable[BackendCounts]) -> BackendCounts:
@@ -236,7 +236,7 @@ def _start_backends(
         argv = _backend_argv(peer, listen, settings.backend_close, folder)
         found.processes[peer] = host.start(argv, name=f"backend ({peer.kind})")
     for peer, numbers in numbers_by_peer.items():
-        addresses = found.processes[peer].wait_event("ready", _READY_TIMEOUT_S)["listen"]
+        addresses = found.processes[peer].wait_event("ready", READY_TIMEOUT_S)["listen"]
         for number, address in zip(numbers, addresses, strict=True):
             found.addresses[number].setdefault(peer, []).append(address)
     return found

@@ -12,8 +12,7 @@ from bench.analysis.compare import Answer, Cell, Comparison, MetricRow
 from bench.analysis.metrics import Metric
 from bench.report import style
 from bench.report.html import Table
-from bench.report.run import picture as run_picture
-from bench.report.run import tables
+from bench.report.run import side_picture, tables
 from bench.report.style import INK, PALETTE, QUIET
 from bench.report.text_table import format_number, format_table, format_warnings
 
@@ -48,9 +47,9 @@ def save(compared: Sequence[Comparison], stem: Path) -> list[Path]:
     if compared[0].sides[0].subject is not None:
         return [style.save_figure(lambda: draw(compared), stem)[0]]
     if len(compared) == 1:
-        return [run_picture.save(compared[0].sides, stem)[0]]
+        return [side_picture.save(compared[0].sides, stem)[0]]
     modes = [(each.sides, each.sides[0].mode) for each in compared]
-    return [run_picture.save(sides, stem.with_name(f"{stem.name}-{mode}"))[0] for sides, mode in modes]
+    return [side_picture.save(sides, stem.with_name(f"{stem.name}-{mode}"))[0] for sides, mode in modes]
 
 
 def draw(compared: Sequence[Comparison]) -> Figure:

@@ -146,30 +146,11 @@ class LiveLine:
         self._show(self._state, self._drawn_s)
 
 
-class SilentLine:
-    """Watch a run and show nothing: stderr is no terminal, or the caller wants it quiet."""
-
-    def started(self, directory: Path, trials: int) -> None:
-        """Show nothing."""
-
-    def trial(self, number: int, mode: str, warmup_s: float, duration_s: float) -> None:
-        """Show nothing."""
-
-    def phase(self, name: str) -> None:
-        """Show nothing."""
-
-    def second(self, second: Second) -> None:
-        """Show nothing."""
-
-    def sample(self, sample: HostSample, tuples: int) -> None:
-        """Show nothing."""
-
-
 @contextmanager
-def show_live(stream: TextIO, silent: bool = False) -> Iterator[LiveLine | SilentLine]:
+def show_live(stream: TextIO, silent: bool = False) -> Iterator[LiveLine]:
     """Show a run on `stream` while the block lasts, where it is a terminal; the line goes when it ends."""
     if silent or not stream.isatty():
-        yield SilentLine()
+        yield LiveLine(lambda state, now_s: None)
         return
     from rich.console import Console  # noqa: PLC0415
     from rich.live import Live  # noqa: PLC0415

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 INK, QUIET, FAINT, SHADE = "#222222", "#5A5A5A", "#E4E4E4", "#F3F3F3"
 PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""The palette of Okabe and Ito (Color Universal Design, 2008), told apart with any kind of colour vision."""
+"""The palette of Okabe and Ito (Color Universal Design, 2008), distinct with any kind of colour vision."""
 _MODE_COLOURS = {"short": "#D55E00", "keepalive": "#0072B2"}
 HOLDER_COLOURS = {"proxy": "#D55E00", "backend": "#E69F00", "nobody": "#0072B2", "unseen": "#999999"}
 """By the side that holds TIME_WAIT: the proxy (its ports run out), the backend, none; or not measured."""

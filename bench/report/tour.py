@@ -9,11 +9,10 @@ from typing import Any
 from bench import tour
 from bench.analysis.sides import split
 from bench.report.html import Block, FactList, Page, Picture, Prose, Section
-from bench.report.run import finding, tables
-from bench.report.run import picture as run_picture
+from bench.report.run import finding, side_picture, tables
 from bench.report.run import text as run_text
 from bench.report.run.page import describe_machine
-from bench.report.scenario import picture
+from bench.report.scenario import case_picture
 from bench.report.scenario import text as scenario_text
 from bench.runs import timeline
 from bench.tour import Step
@@ -66,11 +65,11 @@ def _build_blocks(step: Step) -> Iterator[Block]:
     yield Prose(f"Measured: {_summarize(step)}")
     if step.incident is not None and step.incident.directory is not None:
         sides = split(step.incident, timeline.read(Path(step.incident.directory)))
-        yield Picture(run_picture.render_svg(sides), _summarize(step))
+        yield Picture(side_picture.render_svg(sides), _summarize(step))
         yield tables.build_result_table(step.incident)
         yield from (Prose(f"Warning: {warning}") for warning in run_text.summarize_warnings(step.incident))
     elif step.scenario is not None and step.measured is not None and step.measured.trials:
-        yield Picture(picture.render_svg(step.scenario, step.measured), _summarize(step))
+        yield Picture(case_picture.render_svg(step.scenario, step.measured), _summarize(step))
         yield scenario_text.build_table(step.scenario, step.measured)
         yield from (
             Prose(f"Not measured: {refusal}") for refusal in scenario_text.summarize_refusals(step.measured)

@@ -47,7 +47,7 @@ def create(
 
 
 class Writer:
-    """Writes one run, trial by trial, into a folder of its own. States: open, closed.
+    """A run that is being written, trial by trial, into a folder of its own. States: open, closed.
 
     A trial's line is written last: where it stands, its other rows are complete. A run that ends without a
     trial leaves no folder.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.errors import RoleError
 from bench.lab import Host, Process
-from bench.lab.role_process import Event
+from bench.lab.role_process import COUNT_TIMEOUT_S, READY_TIMEOUT_S, Event
 from bench.subjects.subject import (
     SPARE_CLIENTS,
     SPARE_FDS,
@@ -18,32 +18,32 @@ from bench.subjects.subject import (
     SupportedProtocols,
 )
 
-READY_TIMEOUT_S = 30.0
-COUNT_TIMEOUT_S = 10.0
-_SPEAKS = SupportedProtocols(upstream=("1.0", "1.1"))
+_PROTOCOLS = SupportedProtocols(upstream=("1.0", "1.1"))
 
 
 class AsyncioProxy:
     """Starts the built-in proxy."""
 
-    def check(self, asked: SubjectConfig) -> None:
+    def check(self, config: SubjectConfig) -> None:
         """Raise CannotDo for what is not HTTP/1; else accept everything: the proxy was made for it."""
-        _SPEAKS.check("asyncio", asked)
+        _PROTOCOLS.check("asyncio", config)
 
-    def start(self, host: Host, cpus: set[int] | None, asked: SubjectConfig) -> RunningSubject:
+    def start(self, host: Host, cpus: set[int] | None, config: SubjectConfig) -> RunningSubject:
         """Start the proxy on `host`; RoleError when it does not come up."""
 
         def run(listen: str) -> tuple[Process, Event]:
-            argv = [sys.executable, "-m", "proxy", *_flags(asked, listen)]
+            argv = [sys.executable, "-m", "proxy", *_flags(config, listen)]
             process = host.start(argv, name="proxy", cpus=cpus)
             return process, process.wait_event("ready", READY_TIMEOUT_S)
 
         process, ready = run(f"{host.front}:{host.listen_port}")
-        return _Running(run, process, address=ready["listen"][0], version=ready["version"], pid=process.pid)
+        return _RunningProxy(
+            run, process, address=ready["listen"][0], version=ready["version"], pid=process.pid
+        )
 
 
 @dataclass(slots=True)
-class _Running:
+class _RunningProxy:
     run: Callable[[str], tuple[Process, Event]]
     process: Process
     address: str
@@ -69,20 +69,20 @@ class _Running:
         raise RoleError("proxy", "reads no configuration anew; restart it")
 
 
-def _flags(asked: SubjectConfig, listen: str) -> Iterator[str]:
-    plan = asked.plan
-    yield from ("--control", "--listen", listen, "--mode", asked.mode, "--closes-first", asked.closes_first)
+def _flags(config: SubjectConfig, listen: str) -> Iterator[str]:
+    plan = config.plan
+    yield from ("--control", "--listen", listen, "--mode", config.mode, "--closes-first", config.closes_first)
     yield from ("--upstream-http", plan.upstream_http, "--workers", str(plan.workers))
-    yield from ("--pool-idle", str(asked.pool_idle), "--pool-idle-timeout", str(plan.pool_idle_timeout_s))
-    for upstream in asked.upstreams:
+    yield from ("--pool-idle", str(config.pool_idle), "--pool-idle-timeout", str(plan.pool_idle_timeout_s))
+    for upstream in config.upstreams:
         yield from ("--upstream", upstream)
-    for source in asked.sources:
+    for source in config.sources:
         yield from ("--source", source)
-    # Of its own accord the proxy bounds both, and asks for files for as many.
-    yield from ("--max-clients", str(asked.clients + SPARE_CLIENTS))
-    yield from ("--pool-max", str(asked.clients + SPARE_FDS if plan.pool_max is None else plan.pool_max))
-    if asked.traffic.lasts:
-        silence = str(asked.traffic.silence_s)
+    # By default the proxy bounds both, and needs file descriptors for as many.
+    yield from ("--max-clients", str(config.clients + SPARE_CLIENTS))
+    yield from ("--pool-max", str(config.clients + SPARE_FDS if plan.pool_max is None else plan.pool_max))
+    if config.traffic.lasts:
+        silence = str(config.traffic.silence_s)
         yield from ("--read-timeout", silence, "--tunnel-timeout", silence)
     if plan.requests_per_connection is not None:
         yield from ("--requests-per-connection", str(plan.requests_per_connection))

@@ -1,22 +1,30 @@
-"""Certificates of a trial, made for it and gone with it. No files: who needs some writes them."""
+"""Certificates of a trial, made for it. No files here: the caller writes them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
-from bench.subjects.subject import Certificate
-
-
-class Issued(NamedTuple):
-    """A certificate, and the one by which it can be verified."""
-
-    certificate: Certificate
-    authority: str
-    """PEM."""
+CHAIN, KEY = "certificate.pem", "key.pem"
+"""The names of a certificate's files."""
 
 
-def issue(names: Sequence[str], *, rsa: bool = False) -> Issued:
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate with its key, as PEM."""
+
+    chain: str
+    key: str
+    authority: str = ""
+    """The certificate that verifies it, for clients that do."""
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Return its files: name -> text."""
+        return {CHAIN: self.chain, KEY: self.key}
+
+
+def issue(names: Sequence[str], *, rsa: bool = False) -> Certificate:
     """Return a certificate for host names and addresses: ECDSA P-256, or RSA with 2,048 bits."""
     import trustme  # noqa: PLC0415 - a quarter of a second that only a trial with TLS needs
 
@@ -24,4 +32,4 @@ def issue(names: Sequence[str], *, rsa: bool = False) -> Issued:
     issued = authority.issue_cert(*names, key_type=trustme.KeyType.RSA if rsa else trustme.KeyType.ECDSA)
     chain = "".join(each.bytes().decode() for each in issued.cert_chain_pems)
     key = issued.private_key_pem.bytes().decode()
-    return Issued(Certificate(chain, key), authority.cert_pem.bytes().decode())
+    return Certificate(chain, key, authority.cert_pem.bytes().decode())

@@ -11,7 +11,8 @@ from typing import Any
 
 from bench.errors import RoleError
 from bench.plan.run_plan import ClosesFirst, Mode
-from bench.subjects.configured_proxy import CHAIN, KEY, ConfiguredProxy, certificate
+from bench.subjects.certificates import CHAIN, KEY
+from bench.subjects.configured_proxy import ConfiguredProxy, certificate_files
 from bench.subjects.launch import LaunchSpec
 from bench.subjects.programs import Program
 from bench.subjects.subject import SubjectConfig, SubjectCounts, SupportedProtocols, Unsupported, UpstreamTls
@@ -33,14 +34,14 @@ class Envoy(ConfiguredProxy):
     """Starts Envoy; its workers are threads, each with a pool of its own."""
 
     name = "envoy"
-    speaks = SupportedProtocols(
+    protocols = SupportedProtocols(
         client=("1.1", "2", "3"), upstream=("1.1", "2"), upstream_tls=True, passthrough=True
     )
 
-    def refuse(self, asked: SubjectConfig) -> None:
-        """Raise Unsupported where no configuration makes it do what is asked."""
-        super().refuse(asked)
-        if asked.plan.pool_idle is not None:
+    def refuse(self, config: SubjectConfig) -> None:
+        """Raise Unsupported where no configuration makes it do what is config."""
+        super().refuse(config)
+        if config.plan.pool_idle is not None:
             raise Unsupported(
                 self.name,
                 "subject.pool_idle",
@@ -48,36 +49,36 @@ class Envoy(ConfiguredProxy):
                 "leave --pool-idle out, or bound all its connections with --pool-max",
             )
 
-    def recipe(self, program: Program, listen: str, asked: SubjectConfig) -> LaunchSpec:
+    def launch_spec(self, program: Program, listen: str, config: SubjectConfig) -> LaunchSpec:
         """Return how Envoy is run for one trial."""
-        arguments = ("-c", _CONF, "--concurrency", str(asked.plan.workers), "--disable-hot-restart")
+        arguments = ("-c", _CONF, "--concurrency", str(config.plan.workers), "--disable-hot-restart")
         return LaunchSpec(
             program,
             listen,
-            files={"envoy.json": conf(asked, listen), **certificate(asked.traffic.certificate)},
+            files={"envoy.json": render(config, listen), **certificate_files(config)},
             check=("--mode", "validate", *arguments, "--log-level", "error"),
             run=(*arguments, "--log-level", "error"),
             count=_count,
-            table="udp" if asked.traffic.client_http == "3" else "tcp",
+            table="udp" if config.traffic.client_http == "3" else "tcp",
         )
 
 
-def conf(asked: SubjectConfig, listen: str) -> str:
+def render(config: SubjectConfig, listen: str) -> str:
     """Return the configuration for one trial."""
     document = {
         "admin": {"address": {"pipe": {"path": f"{{folder}}/{_ADMIN}"}}},
-        "static_resources": {"listeners": [_listener(asked, listen)], "clusters": list(_clusters(asked))},
+        "static_resources": {"listeners": [_listener(config, listen)], "clusters": list(_clusters(config))},
     }
     return json.dumps(document, indent=2) + "\n"
 
 
-def _listener(asked: SubjectConfig, listen: str) -> dict[str, Any]:
-    clusters = [{"name": name, "weight": 1} for name, _ in _sources(asked)]
-    if asked.traffic.passthrough:
-        return _listens(_tcp(asked, clusters), listen)
+def _listener(config: SubjectConfig, listen: str) -> dict[str, Any]:
+    clusters = [{"name": name, "weight": 1} for name, _ in _sources(config)]
+    if config.traffic.passthrough:
+        return _listens(_tcp(config, clusters), listen)
     route: dict[str, Any] = {"match": {"prefix": "/"}}
     route["route"] = {"weighted_clusters": {"clusters": clusters}, "timeout": "0s"}
-    if asked.mode is Mode.SHORT and asked.closes_first is ClosesFirst.BACKEND:
+    if config.mode is Mode.SHORT and config.closes_first is ClosesFirst.BACKEND:
         close = {"key": "Connection", "value": "close"}
         route["request_headers_to_add"] = [{"header": close, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
     manager = {
@@ -92,13 +93,13 @@ def _listener(asked: SubjectConfig, listen: str) -> dict[str, Any]:
         ],
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
     }
-    if asked.traffic.upgrade:
+    if config.traffic.upgrade:
         manager["upgrade_configs"] = [{"upgrade_type": "websocket"}]
-    if asked.traffic.lasts:
-        manager["stream_idle_timeout"] = f"{asked.traffic.silence_s:g}s"  # else five minutes
-    manager |= _CODECS[asked.traffic.client_http]
+    if config.traffic.lasts:
+        manager["stream_idle_timeout"] = f"{config.traffic.silence_s:g}s"  # else five minutes
+    manager |= _CODECS[config.traffic.client_http]
     filter_ = {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
-    if asked.traffic.client_http == "3":
+    if config.traffic.client_http == "3":
         return _quic_listener(filter_, listen)
     return _listens(filter_, listen)
 
@@ -107,12 +108,12 @@ def _listens(filter_: dict[str, Any], listen: str) -> dict[str, Any]:
     return {"address": _address(listen), "tcp_backlog_size": 4096, "filter_chains": [{"filters": [filter_]}]}
 
 
-def _tcp(asked: SubjectConfig, clusters: list[dict[str, Any]]) -> dict[str, Any]:
+def _tcp(config: SubjectConfig, clusters: list[dict[str, Any]]) -> dict[str, Any]:
     proxy = {
         "@type": f"{_EXTENSIONS}.filters.network.tcp_proxy.v3.TcpProxy",
         "stat_prefix": "front",
         "weighted_clusters": {"clusters": clusters},
-        "idle_timeout": f"{asked.traffic.silence_s:g}s",
+        "idle_timeout": f"{config.traffic.silence_s:g}s",
     }
     return {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}
 
@@ -136,18 +137,18 @@ def _quic_listener(filter_: dict[str, Any], listen: str) -> dict[str, Any]:
     }
 
 
-def _clusters(asked: SubjectConfig) -> Iterator[dict[str, Any]]:
+def _clusters(config: SubjectConfig) -> Iterator[dict[str, Any]]:
     """Yield a cluster for each source address: Envoy binds by cluster."""
-    plan = asked.plan
-    limit = 1 if asked.mode is Mode.SHORT else plan.requests_per_connection
+    plan = config.plan
+    limit = 1 if config.mode is Mode.SHORT else plan.requests_per_connection
     options: dict[str, Any] = {"idle_timeout": f"{plan.pool_idle_timeout_s:g}s"}
     if limit is not None:
         options["max_requests_per_connection"] = limit
     bounds = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests"), _PLENTY)
-    if plan.pool_max is not None and asked.mode is Mode.KEEPALIVE:
+    if plan.pool_max is not None and config.mode is Mode.KEEPALIVE:
         bounds["max_connections"] = plan.pool_max * plan.workers
-    for name, source in _sources(asked):
-        endpoints = [{"endpoint": {"address": _address(each)}} for each in asked.upstreams]
+    for name, source in _sources(config):
+        endpoints = [{"endpoint": {"address": _address(each)}} for each in config.upstreams]
         cluster = {
             "name": name,
             "type": "STATIC",
@@ -159,7 +160,7 @@ def _clusters(asked: SubjectConfig) -> Iterator[dict[str, Any]]:
                     "common_http_protocol_options": options,
                     "explicit_http_config": {
                         "http2_protocol_options"
-                        if asked.traffic.http2_upstream
+                        if config.traffic.http2_upstream
                         else "http_protocol_options": {}
                     },
                 }
@@ -168,8 +169,8 @@ def _clusters(asked: SubjectConfig) -> Iterator[dict[str, Any]]:
         }
         if source is not None:
             cluster["upstream_bind_config"] = {"source_address": {"address": source, "port_value": 0}}
-        if asked.traffic.upstream_tls is not None:
-            cluster["transport_socket"] = _tls(asked.traffic.upstream_tls)
+        if config.traffic.upstream_tls is not None:
+            cluster["transport_socket"] = _tls(config.traffic.upstream_tls)
         yield cluster
 
 
@@ -186,8 +187,8 @@ def _tls(tls: UpstreamTls) -> dict[str, Any]:
     return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
 
-def _sources(asked: SubjectConfig) -> Iterator[tuple[str, str | None]]:
-    for number, source in enumerate(asked.sources or [None], 1):
+def _sources(config: SubjectConfig) -> Iterator[tuple[str, str | None]]:
+    for number, source in enumerate(config.sources or [None], 1):
         yield f"backend{number}", source
 
 
@@ -218,10 +219,10 @@ def _count(folder: Path) -> SubjectCounts:
         raise RoleError("envoy", f"does not answer on its admin socket: {error}") from error
     finally:
         admin.close()
-    return counted(answer.decode())
+    return parse_counts(answer.decode())
 
 
-def counted(answer: str) -> SubjectCounts:
+def parse_counts(answer: str) -> SubjectCounts:
     """Return what `/stats?format=json` says (Envoy: cluster manager statistics)."""
     values = {each["name"]: each["value"] for each in json.loads(answer)["stats"] if "value" in each}
 

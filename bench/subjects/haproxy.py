@@ -27,72 +27,72 @@ class HAProxy(ConfiguredProxy):
     """Starts HAProxy 2.4 or newer; its workers are threads that lend each other idle connections."""
 
     name = "haproxy"
-    speaks = SupportedProtocols(
+    protocols = SupportedProtocols(
         client=("1.1", "2"), upstream=("1.1", "2"), upstream_tls=True, passthrough=True
     )
     bounds_requests = False  # its max-reuse holds for HTTP/2 only
 
-    def recipe(self, program: Program, listen: str, asked: SubjectConfig) -> LaunchSpec:
+    def launch_spec(self, program: Program, listen: str, config: SubjectConfig) -> LaunchSpec:
         """Return how HAProxy is run for one trial."""
         return LaunchSpec(
             program,
             listen,
-            files={"haproxy.cfg": conf(asked, listen)},
+            files={"haproxy.cfg": render(config, listen)},
             check=("-c", "-f", _CONF),
-            # A master and its workers where somebody may reload it: else a signal ends it.
-            run=("-W", "-db", "-f", _CONF) if asked.traffic.upgrade else ("-db", "-f", _CONF),
+            # A master and its workers where a scenario reloads it: else a signal ends it.
+            run=("-W", "-db", "-f", _CONF) if config.traffic.upgrade else ("-db", "-f", _CONF),
             reload=signal.SIGUSR2,
             count=_count,
         )
 
 
-def conf(asked: SubjectConfig, listen: str) -> str:
+def render(config: SubjectConfig, listen: str) -> str:
     """Return the configuration for one trial."""
-    return "\n".join(_lines(asked, listen)) + "\n"
+    return "\n".join(_lines(config, listen)) + "\n"
 
 
-def _lines(asked: SubjectConfig, listen: str) -> Iterator[str]:
+def _lines(config: SubjectConfig, listen: str) -> Iterator[str]:
     yield "global"
     yield f"    stats socket {{folder}}/{_STATS}"
-    yield f"    nbthread {asked.plan.workers}"
-    yield f"    maxconn {asked.clients + _SPARE_CONNECTIONS}"
+    yield f"    nbthread {config.plan.workers}"
+    yield f"    maxconn {config.clients + _SPARE_CONNECTIONS}"
     # By default nothing is kept once a quarter of the descriptors that maxconn allows for are in use.
     yield "    tune.pool-low-fd-ratio 100"
     yield "    tune.pool-high-fd-ratio 100"
-    if asked.traffic.client_http == "2" or asked.traffic.http2_upstream:
-        yield f"    tune.h2.max-concurrent-streams {max(asked.clients, _H2_STREAMS)}"
+    if config.traffic.client_http == "2" or config.traffic.http2_upstream:
+        yield f"    tune.h2.max-concurrent-streams {max(config.clients, _H2_STREAMS)}"
     yield "defaults"
-    yield f"    mode {'tcp' if asked.traffic.passthrough else 'http'}"
+    yield f"    mode {'tcp' if config.traffic.passthrough else 'http'}"
     yield "    timeout connect 5s"
-    yield from _silence(asked)
-    if not asked.traffic.passthrough:
-        yield _reuse(asked)
+    yield from _silence(config)
+    if not config.traffic.passthrough:
+        yield _reuse(config)
     yield "frontend front"
-    yield f"    bind {listen} backlog 4096{' proto h2' if asked.traffic.client_http == '2' else ''}"
+    yield f"    bind {listen} backlog 4096{' proto h2' if config.traffic.client_http == '2' else ''}"
     yield "    default_backend backend"
     yield "backend backend"
     yield "    balance roundrobin"
-    sources = [f" source {source}" for source in asked.sources] or [""]
-    pairs = [(upstream, source) for upstream in asked.upstreams for source in sources]
-    proto = " proto h2" if asked.traffic.http2_upstream else ""
+    sources = [f" source {source}" for source in config.sources] or [""]
+    pairs = [(upstream, source) for upstream in config.upstreams for source in sources]
+    proto = " proto h2" if config.traffic.http2_upstream else ""
     for number, (upstream, source) in enumerate(pairs, 1):
-        pool = "" if asked.traffic.passthrough else f" {_pool(asked)}"
-        yield f"    server backend{number} {upstream}{source}{proto}{_tls(asked)}{pool}"
+        pool = "" if config.traffic.passthrough else f" {_pool(config)}"
+        yield f"    server backend{number} {upstream}{source}{proto}{_tls(config)}{pool}"
 
 
-def _reuse(asked: SubjectConfig) -> str:
+def _reuse(config: SubjectConfig) -> str:
     """Return what makes HAProxy close upstream connections, or use them again.
 
     Closer backend: it sends `Connection: close`. Otherwise it does not, and has no pool in short mode
     (pool-max-conn 0), so that it closes. `always`: `safe` gives first requests their own connection.
     """
-    is_asking_to_close = asked.mode is Mode.SHORT and asked.closes_first is ClosesFirst.BACKEND
-    return "    option http-server-close" if is_asking_to_close else "    http-reuse always"
+    sends_close = config.mode is Mode.SHORT and config.closes_first is ClosesFirst.BACKEND
+    return "    option http-server-close" if sends_close else "    http-reuse always"
 
 
-def _tls(asked: SubjectConfig) -> str:
-    """Return a server's TLS; each thread of HAProxy keeps one session of it, unless told not to."""
-    tls = asked.traffic.upstream_tls
+def _tls(config: SubjectConfig) -> str:
+    """Return a server's TLS; each thread of HAProxy keeps one session of it, unless configured not to."""
+    tls = config.traffic.upstream_tls
     if tls is None:
         return ""
     only = f"TLSv{tls.version}"
@@ -100,29 +100,29 @@ def _tls(asked: SubjectConfig) -> str:
     return f" ssl verify none ssl-min-ver {only} ssl-max-ver {only}{reuse}"
 
 
-def _silence(asked: SubjectConfig) -> Iterator[str]:
-    """Yield how long either side may be silent; HAProxy passes an upgrade on, and streams, unasked."""
-    if not asked.traffic.lasts:
+def _silence(config: SubjectConfig) -> Iterator[str]:
+    """Yield how long either side may be silent; HAProxy passes an upgrade on, and streams, by default."""
+    if not config.traffic.lasts:
         yield "    timeout client 75s"
         yield "    timeout server 60s"
         return
-    silence = f"{round(asked.traffic.silence_s * 1000)}ms"
+    silence = f"{round(config.traffic.silence_s * 1000)}ms"
     yield f"    timeout client {silence}"
     yield f"    timeout server {silence}"
-    if asked.traffic.upgrade:
+    if config.traffic.upgrade:
         yield f"    timeout tunnel {silence}"
-    if asked.traffic.streams:
+    if config.traffic.streams:
         yield "    option http-no-delay"  # else small chunks wait up to 200 ms for more
 
 
-def _pool(asked: SubjectConfig) -> str:
+def _pool(config: SubjectConfig) -> str:
     """Return a server's limits; HAProxy counts them for all threads together."""
-    if asked.mode is Mode.SHORT:
+    if config.mode is Mode.SHORT:
         return "pool-max-conn 0"
-    plan = asked.plan
+    plan = config.plan
     # Each delay, half of the connections that were idle throughout are closed.
     delay_ms = round(plan.pool_idle_timeout_s * 1000)
-    pool = f"pool-max-conn {asked.pool_idle * plan.workers} pool-purge-delay {delay_ms}ms"
+    pool = f"pool-max-conn {config.pool_idle * plan.workers} pool-purge-delay {delay_ms}ms"
     return pool if plan.pool_max is None else f"{pool} maxconn {plan.pool_max * plan.workers}"
 
 
@@ -135,10 +135,10 @@ def _count(folder: Path) -> SubjectCounts:
             answer = b"".join(iter(lambda: stats.recv(65536), b""))
     except OSError as error:
         raise RoleError("haproxy", f"does not answer on its stats socket: {error}") from error
-    return counted(answer.decode())
+    return parse_counts(answer.decode())
 
 
-def counted(answer: str) -> SubjectCounts:
+def parse_counts(answer: str) -> SubjectCounts:
     """Return what `show stat` says (HAProxy management guide, section 9.1).
 
     `connect` counts attempts; those that failed are in `wretr` (tried again) and `econ` (given up).

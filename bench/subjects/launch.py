@@ -1,4 +1,4 @@
-"""The life of somebody else's proxy: written out, checked by itself, started, awaited, counted, stopped.
+"""Launch a proxy that has a configuration file: write the files, check them, start, wait, count, stop.
 
 What to write and to start is each adapter's part (a LaunchSpec); here are the files, the processes and the
 waiting. The scratch folder goes with the lab. Nothing here opens a TCP connection: that would show in the
@@ -18,11 +18,11 @@ from pathlib import Path
 
 from bench.errors import RoleError
 from bench.lab import Host, Process
+from bench.lab.role_process import READY_TIMEOUT_S
 from bench.subjects.programs import Program
 from bench.subjects.subject import SubjectCounts
 
 PORT = 8080
-_READY_TIMEOUT_S = 30.0
 _CHECK_TIMEOUT_S = 30.0
 _POLL_S = 0.01
 _LISTEN = {"tcp": "0A", "udp": "07"}
@@ -54,13 +54,13 @@ class LaunchedProxy:
     """A proxy that takes requests. States: running, stopped."""
 
     def __init__(
-        self, host: Host, cpus: set[int] | None, recipe: LaunchSpec, folder: Path, process: Process
+        self, host: Host, cpus: set[int] | None, spec: LaunchSpec, folder: Path, process: Process
     ) -> None:
-        self.address = recipe.listen
-        self.version = recipe.program.version
+        self.address = spec.listen
+        self.version = spec.program.version
         self.pid: int | None = process.pid
         self._host, self._cpus = host, cpus
-        self._recipe = recipe
+        self._spec = spec
         self._folder = folder
         self._process = process
         self._has_forgotten = False
@@ -72,7 +72,7 @@ class LaunchedProxy:
 
     def count(self) -> SubjectCounts:
         """Return what it has counted so far; RoleError where it does not answer."""
-        return SubjectCounts() if self._has_forgotten else self._recipe.count(self._folder)
+        return SubjectCounts() if self._has_forgotten else self._spec.count(self._folder)
 
     def stop(self) -> None:
         """End it and its whole process tree."""
@@ -81,41 +81,43 @@ class LaunchedProxy:
     def restart(self) -> None:
         """End it at once and start it anew at the same address; from then on it counts nothing."""
         self._process.kill()
-        self._process = _start(self._host, self._cpus, self._recipe, self._folder, self._recipe.run)
+        self._process = _start(self._host, self._cpus, self._spec, self._folder, self._spec.run)
         self.pid, self._has_forgotten = self._process.pid, True
-        await_listening(self._host, self._process, self._recipe.listen)
+        await_listening(self._host, self._process, self._spec.listen)
 
     def reload(self) -> None:
         """Have it read its configuration anew; RoleError where no signal makes it."""
-        name, asked = self._recipe.program.name, self._recipe.reload
-        if asked is None:
+        name, reload_signal = self._spec.program.name, self._spec.reload
+        if reload_signal is None:
             raise RoleError(name, "no signal makes it read its configuration anew; restart it")
         assert self.pid is not None, "a program has a process"
-        os.kill(self.pid, asked)
+        os.kill(self.pid, reload_signal)
         self._has_forgotten = True
 
 
-def launch(host: Host, cpus: set[int] | None, recipe: LaunchSpec) -> LaunchedProxy:
-    """Start the proxy of `recipe` on `host` and wait until it listens; RoleError with its own words."""
-    folder = host.scratch(recipe.program.name)
+def launch(host: Host, cpus: set[int] | None, spec: LaunchSpec) -> LaunchedProxy:
+    """Start the proxy of `spec` on `host` and wait until it listens; RoleError with its message."""
+    folder = host.scratch(spec.program.name)
     process: Process | None = None
     try:
-        for name, text in recipe.files.items():
+        for name, text in spec.files.items():
             (folder / name).write_text(text.replace("{folder}", str(folder)), encoding="utf-8")
-        if recipe.check:
-            _check(host, recipe, folder)
-        process = _start(host, cpus, recipe, folder, recipe.run)
-        await_listening(host, process, recipe.listen, recipe.table)
+        if spec.check:
+            _check(host, spec, folder)
+        process = _start(host, cpus, spec, folder, spec.run)
+        await_listening(host, process, spec.listen, spec.table)
     except BaseException:
         if process is not None:
             process.stop()
         raise
-    return LaunchedProxy(host, cpus, recipe, folder, process)
+    return LaunchedProxy(host, cpus, spec, folder, process)
 
 
 def listen_address(host: Host) -> str:
-    """Return where a proxy is to listen on `host`: always the same port in a namespace of its own, and
-    a free one where the host is this machine."""
+    """Return where a proxy is to listen on `host`, HOST:PORT.
+
+    It is always the same port in a namespace of its own, and a free one where the host is this machine.
+    """
     if not host.front.startswith("127."):
         return f"{host.front}:{PORT}"
     with socket.socket() as probe:
@@ -124,40 +126,40 @@ def listen_address(host: Host) -> str:
 
 
 def _start(
-    host: Host, cpus: set[int] | None, recipe: LaunchSpec, folder: Path, arguments: Sequence[str]
+    host: Host, cpus: set[int] | None, spec: LaunchSpec, folder: Path, arguments: Sequence[str]
 ) -> Process:
-    argv = [recipe.program.path, *(argument.replace("{folder}", str(folder)) for argument in arguments)]
+    argv = [spec.program.path, *(argument.replace("{folder}", str(folder)) for argument in arguments)]
     env = None
-    if recipe.env is not None:
-        env = {name: value.replace("{folder}", str(folder)) for name, value in recipe.env.items()}
-    return host.start(argv, name=recipe.program.name, cpus=cpus, env=env, control=False)
+    if spec.env is not None:
+        env = {name: value.replace("{folder}", str(folder)) for name, value in spec.env.items()}
+    return host.start(argv, name=spec.program.name, cpus=cpus, env=env, control=False)
 
 
-def _check(host: Host, recipe: LaunchSpec, folder: Path) -> None:
-    process = _start(host, None, recipe, folder, recipe.check)
+def _check(host: Host, spec: LaunchSpec, folder: Path) -> None:
+    process = _start(host, None, spec, folder, spec.check)
     try:
         code = process.wait(_CHECK_TIMEOUT_S)
     except RoleError:
         process.kill()
         raise
     if code != 0:
-        said = [line for line in [*process.stdout_lines, *process.stderr_lines] if line.strip()]
-        words = next((line for line in said if "emerg" in line or "rror" in line or "ALERT" in line), None)
+        lines = [line for line in [*process.stdout_lines, *process.stderr_lines] if line.strip()]
+        message = next((line for line in lines if "emerg" in line or "rror" in line or "ALERT" in line), None)
         reason = f"its own check refuses its configuration (exit code {code})"
-        raise RoleError(recipe.program.name, reason, words or process.exit_message)
+        raise RoleError(spec.program.name, reason, message or process.exit_message)
 
 
 def await_listening(host: Host, process: Process, address: str, table: str = "tcp") -> None:
     """Wait until the listening socket shows in the tables of its host."""
     wanted = _table_entry(address)
-    deadline_s = time.monotonic() + _READY_TIMEOUT_S
+    deadline_s = time.monotonic() + READY_TIMEOUT_S
     while wanted not in host.call(_listening, table):
         if process.returncode is not None:
-            process.wait(_READY_TIMEOUT_S)
+            process.wait(READY_TIMEOUT_S)
             reason = f"ended before it listened on {address} (exit code {process.returncode})"
             raise RoleError(process.name, reason, process.exit_message)
         if time.monotonic() > deadline_s:
-            reason = f"does not listen on {address} after {_READY_TIMEOUT_S:g} s"
+            reason = f"does not listen on {address} after {READY_TIMEOUT_S:g} s"
             raise RoleError(process.name, reason, process.exit_message)
         time.sleep(_POLL_S)
 

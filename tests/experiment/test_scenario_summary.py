@@ -16,7 +16,7 @@ from bench.observe.host_observer import Peaks
 from bench.observe.interface_bytes import InterfaceBytes
 from bench.observe.sampler import HostObservation
 from bench.observe.tcp_counters import Counters
-from bench.observe.time_wait import SocketCounts
+from bench.observe.time_wait import HostSockets
 from bench.plan.run_plan import Subject
 from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
@@ -47,7 +47,7 @@ def facts(
     seen = {
         host: HostObservation(
             host,
-            SocketCounts(time_wait, 0, 0, 0, 0, 0),
+            HostSockets(time_wait, 0, 0, 0, 0, 0),
             NO_COUNTERS._replace(active_opens=12),
             Peaks(time_wait=1, rss_mib=9.0, uss_mib=8.0),
         )
@@ -100,7 +100,7 @@ def test_time_wait_may_have_been_higher_between_or_at_the_end() -> None:
     known = facts()
     proxy = known.result.seen["proxy"]
     for sampled, surveyed, peak in ((9, 3, 9), (1, 3, 3)):
-        seen = replace(proxy, peaks=Peaks(time_wait=sampled), sockets=SocketCounts(surveyed, 0, 0, 0, 0, 0))
+        seen = replace(proxy, peaks=Peaks(time_wait=sampled), sockets=HostSockets(surveyed, 0, 0, 0, 0, 0))
         result = replace(known.result, seen={**known.result.seen, "proxy": seen})
         counted = scenario_summary.outcome(known._replace(result=result)).trial.time_wait["proxy"]
         assert (counted.peak, counted.end) == (peak, surveyed)

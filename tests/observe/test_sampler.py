@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bench.observe import host_observer as observed_host
-from bench.observe.sampler import HostSample, HostTarget, Sampler
+from bench.observe.host_observer import HostSample, HostTarget
+from bench.observe.sampler import Sampler
 
 TIMEOUT_S = 60.0
 

@@ -40,5 +40,5 @@ def test_what_psutil_may_not_list_is_an_error_of_the_system(monkeypatch: pytest.
 
 def test_a_system_whose_table_leaves_time_wait_out_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    with pytest.raises(OSError, match="TIME_WAIT are not told on macOS"):
+    with pytest.raises(OSError, match="macOS does not list sockets in TIME_WAIT"):
         SocketTable()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.observe.tcp_counters import CounterFiles, Counters, columns, values
+from bench.observe.tcp_counters import CounterFiles, Counters, find_columns, values
 
 SNMP = b"""Ip: Forwarding DefaultTTL
 Ip: 2 64
@@ -41,12 +41,12 @@ UDP: inuse 0 mem 0
 def test_values_are_found_by_their_names(
     text: bytes, protocol: bytes, names: tuple[bytes, ...], expected: list[int]
 ) -> None:
-    assert values(text, protocol, columns(text, protocol, names)) == expected
+    assert values(text, protocol, find_columns(text, protocol, names)) == expected
 
 
 def test_a_name_that_is_missing_is_an_error() -> None:
     with pytest.raises(ValueError, match="NoSuch"):
-        columns(SNMP, b"Tcp", (b"NoSuch",))
+        find_columns(SNMP, b"Tcp", (b"NoSuch",))
 
 
 def test_what_grows_counts_from_the_base_and_gauges_do_not() -> None:

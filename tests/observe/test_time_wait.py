@@ -8,8 +8,8 @@ import pytest
 from bench.observe.sock_diag import ESTABLISHED, FIN_WAIT2, SYN_SENT, TIME_WAIT, Sockets
 from bench.observe.time_wait import (
     HostPorts,
+    HostSockets,
     KernelGauges,
-    SocketCounts,
     count_sockets,
     ports_used_since,
     time_wait_since,
@@ -41,28 +41,28 @@ ROWS = (
 @pytest.mark.parametrize(
     ("ends", "expected"),
     [
-        (PROXY_HOST, SocketCounts(5, 2, 3, connected=9, moving=2, ports_used=5)),
-        (HostPorts(frozenset(), frozenset({BACKEND}), (32768, 33000)), SocketCounts(4, 0, 4, 7, 2, 5)),
+        (PROXY_HOST, HostSockets(5, 2, 3, connected=9, in_transition=2, ports_used=5)),
+        (HostPorts(frozenset(), frozenset({BACKEND}), (32768, 33000)), HostSockets(4, 0, 4, 7, 2, 5)),
         (
             HostPorts(frozenset({PROXY}), frozenset()),
-            SocketCounts(2, 2, 0, connected=3, moving=0, ports_used=0),
+            HostSockets(2, 2, 0, connected=3, in_transition=0, ports_used=0),
         ),
-        (HostPorts(), SocketCounts(0, 0, 0, 0, 0, 0)),
+        (HostPorts(), HostSockets(0, 0, 0, 0, 0, 0)),
     ],
 )
-def test_sides_are_told_apart_by_ports(ends: HostPorts, expected: SocketCounts) -> None:
+def test_sides_are_told_apart_by_ports(ends: HostPorts, expected: HostSockets) -> None:
     assert count_sockets(table(*ROWS), ends) == expected
 
 
 def test_an_empty_table_is_counted() -> None:
-    assert count_sockets(table(), PROXY_HOST) == SocketCounts(0, 0, 0, 0, 0, 0)
+    assert count_sockets(table(), PROXY_HOST) == HostSockets(0, 0, 0, 0, 0, 0)
 
 
 def test_a_survey_names_the_sides() -> None:
     assert count_sockets(table(*ROWS), PROXY_HOST).time_wait_by_hop == {"client": 2, "backend": 3}
 
 
-LAST = SocketCounts(1000, 0, 1000, connected=1128, moving=0, ports_used=1064)
+LAST = HostSockets(1000, 0, 1000, connected=1128, in_transition=0, ports_used=1064)
 THEN = KernelGauges(time_wait=1000, established=128, active_opens=1064, passive_opens=64)
 
 
@@ -81,7 +81,7 @@ def test_ports_follow_the_gauge_by_who_opened(now: KernelGauges, ports_used: int
 
 
 def test_without_a_survey_all_that_connects_takes_a_port() -> None:
-    nothing = SocketCounts(0, 0, 0, 0, 0, 0)
+    nothing = HostSockets(0, 0, 0, 0, 0, 0)
     assert ports_used_since(nothing, KernelGauges(0, 0), KernelGauges(7, 64, 71, 0)) == 71
     assert ports_used_since(nothing, KernelGauges(0, 0), KernelGauges(7, 64, 0, 71)) == 0
     assert time_wait_since(nothing, KernelGauges(0, 0), KernelGauges(7, 64)) == 7

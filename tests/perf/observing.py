@@ -73,7 +73,8 @@ def _leave_time_wait(opened: Lab, count: int) -> None:
 
 
 def _observe(opened: Lab, seconds: float) -> float:
-    from bench.observe.sampler import HostTarget, Sampler  # noqa: PLC0415  NumPy starts a thread.
+    from bench.observe.host_observer import HostTarget  # noqa: PLC0415  NumPy starts a thread.
+    from bench.observe.sampler import Sampler  # noqa: PLC0415
 
     front, behind = frozenset((8000,)), frozenset((9000,))
     ends = {"client": ((), front), "proxy": (front, behind), "backend": (behind, ())}

@@ -56,7 +56,7 @@ def test_flags_win_over_the_file_key_by_key() -> None:
         ({"backend": {"fail": "reset:0"}}, "backend.fail = 'reset:0' is not understood"),
         ({"backend": {"response_size": "big"}}, "backend.response_size: 'big' is not a size"),
         ({"backend": {"response_size": "9-3"}}, "starts above its end"),
-        ({"backend": {"response_size": "9" * 400}}, "backend.response_size: cannot convert float infinity"),
+        ({"backend": {"response_size": "9" * 400}}, "is not a size"),
         ({"load": {"rate": 10**400}}, "load.rate = 1"),
         ({"load": {"second_opinion": "siege"}}, "'siege' is not one of wrk, hey, ab, h2load"),
         ({"load": {"second_opinion": "wrk", "method": "POST"}}, "set load.method = 'GET'"),

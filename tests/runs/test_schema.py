@@ -47,9 +47,10 @@ def test_a_value_of_the_wrong_type_is_not_valid() -> None:
     assert not validator.is_valid({**header, "plan": None})
 
 
-def test_reading_a_run_imports_nothing_that_starts_a_process() -> None:
+def test_reading_and_comparing_runs_imports_nothing_that_starts_a_process() -> None:
     code = (
         "import sys, pathlib; from bench.runs import read, timeline\n"
+        "from bench.analysis import ceiling, compare, conditions, sides\n"
         "for file in sys.argv[1:]:\n"
         "    assert read.read(pathlib.Path(file)).trials\n"
         "    assert timeline.read(pathlib.Path(file))\n"
@@ -60,5 +61,6 @@ def test_reading_a_run_imports_nothing_that_starts_a_process() -> None:
         [sys.executable, "-c", code, *kinds.values()], capture_output=True, text=True, check=True
     ).stdout.split()
     rooms = {name.removeprefix("bench.").partition(".")[0] for name in loaded if name.startswith("bench.")}
-    assert rooms <= {"errors", "units", "plan", "runs"}
+    assert rooms <= {"errors", "units", "plan", "runs", "analysis"}
+    assert rooms.isdisjoint(KEPT_OUT)
     assert [name for name in SLOW if name in loaded] == []

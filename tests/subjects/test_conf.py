@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from bench.subjects import caddy, envoy, haproxy, nghttpx, nginx
+from bench.subjects.certificates import Certificate
 from bench.subjects.configured_proxy import ConfiguredProxy
 from bench.subjects.programs import Program
-from bench.subjects.subject import Certificate, SubjectConfig, Traffic, Unsupported, UpstreamTls
+from bench.subjects.subject import SubjectConfig, Traffic, Unsupported, UpstreamTls
 from nginx import render, versions
-from subjects.configs import LISTEN, UPSTREAM, asked
+from subjects.subject_config import LISTEN, UPSTREAM, config
 
 GOLDEN = Path(__file__).parent / "golden"
 TWICE = {"upstreams": [UPSTREAM, "10.87.3.2:9000"]}
@@ -42,65 +43,69 @@ RENDERERS = {
     "nginx-1.14": nginx_conf("1.14.2"),
     "nginx-1.22": nginx_conf("1.22.1"),
     "nginx-1.31": nginx_conf("1.31.3"),
-    "haproxy": haproxy.conf,
-    "envoy": envoy.conf,
-    "caddy": caddy.conf,
-    "nghttpx": nghttpx.conf,
+    "haproxy": haproxy.render,
+    "envoy": envoy.render,
+    "caddy": caddy.render,
+    "nghttpx": nghttpx.render,
 }
 
 
 @pytest.mark.parametrize(
     ("name", "golden", "wanted"),
     [
-        ("nginx-1.22", "nginx-1.22-short.conf", asked("short")),
-        ("nginx-1.31", "nginx-1.31-short.conf", asked("short")),
-        ("nginx-1.22", "nginx-1.22-short-backend.conf", asked("short", "backend")),
-        ("nginx-1.22", "nginx-1.22-short-1.0.conf", asked("short", upstream_http="1.0")),
-        ("nginx-1.22", "nginx-keepalive.conf", asked()),
-        ("nginx-1.31", "nginx-keepalive.conf", asked()),
-        ("nginx-1.14", "nginx-1.14-keepalive.conf", asked()),
+        ("nginx-1.22", "nginx-1.22-short.conf", config("short")),
+        ("nginx-1.31", "nginx-1.31-short.conf", config("short")),
+        ("nginx-1.22", "nginx-1.22-short-backend.conf", config("short", "backend")),
+        ("nginx-1.22", "nginx-1.22-short-1.0.conf", config("short", upstream_http="1.0")),
+        ("nginx-1.22", "nginx-keepalive.conf", config()),
+        ("nginx-1.31", "nginx-keepalive.conf", config()),
+        ("nginx-1.14", "nginx-1.14-keepalive.conf", config()),
         (
             "nginx-1.22",
             "nginx-keepalive-everything.conf",
-            asked(workers=4, requests_per_connection=100, pool_idle_timeout_s=1.5, **TWICE, **SOURCES),
+            config(workers=4, requests_per_connection=100, pool_idle_timeout_s=1.5, **TWICE, **SOURCES),
         ),
-        ("haproxy", "haproxy-short.cfg", asked("short")),
-        ("haproxy", "haproxy-short-backend.cfg", asked("short", "backend")),
-        ("haproxy", "haproxy-keepalive.cfg", asked(workers=2, pool_max=8, **TWICE, **SOURCES)),
-        ("envoy", "envoy-short.json", asked("short")),
-        ("envoy", "envoy-short-backend.json", asked("short", "backend")),
-        ("envoy", "envoy-keepalive.json", asked(requests_per_connection=9, pool_max=8, **TWICE, **SOURCES)),
-        ("caddy", "caddy-short", asked("short")),
-        ("caddy", "caddy-short-backend", asked("short", "backend")),
-        ("caddy", "caddy-keepalive", asked(pool_max=8, pool_idle_timeout_s=1.5, **TWICE)),
-        ("nginx-1.22", "nginx-lasting.conf", asked(traffic=LASTING)),
-        ("haproxy", "haproxy-lasting.cfg", asked(traffic=LASTING)),
-        ("envoy", "envoy-lasting.json", asked(traffic=LASTING)),
-        ("caddy", "caddy-lasting", asked(traffic=LASTING)),
-        ("nginx-1.31", "nginx-1.31-http2.conf", asked(traffic=BOTH_HOPS)),
+        ("haproxy", "haproxy-short.cfg", config("short")),
+        ("haproxy", "haproxy-short-backend.cfg", config("short", "backend")),
+        ("haproxy", "haproxy-keepalive.cfg", config(workers=2, pool_max=8, **TWICE, **SOURCES)),
+        ("envoy", "envoy-short.json", config("short")),
+        ("envoy", "envoy-short-backend.json", config("short", "backend")),
+        (
+            "envoy",
+            "envoy-keepalive.json",
+            config(requests_per_connection=9, pool_max=8, **TWICE, **SOURCES),
+        ),
+        ("caddy", "caddy-short", config("short")),
+        ("caddy", "caddy-short-backend", config("short", "backend")),
+        ("caddy", "caddy-keepalive", config(pool_max=8, pool_idle_timeout_s=1.5, **TWICE)),
+        ("nginx-1.22", "nginx-lasting.conf", config(traffic=LASTING)),
+        ("haproxy", "haproxy-lasting.cfg", config(traffic=LASTING)),
+        ("envoy", "envoy-lasting.json", config(traffic=LASTING)),
+        ("caddy", "caddy-lasting", config(traffic=LASTING)),
+        ("nginx-1.31", "nginx-1.31-http2.conf", config(traffic=BOTH_HOPS)),
         (
             "nginx-1.31",
             "nginx-1.31-tls-resumed.conf",
-            asked(traffic=Traffic(upstream_tls=UpstreamTls("1.3", True))),
+            config(traffic=Traffic(upstream_tls=UpstreamTls("1.3", True))),
         ),
         (
             "nginx-1.31",
             "nginx-1.31-tls-new.conf",
-            asked("short", traffic=Traffic(upstream_tls=UpstreamTls("1.2", False))),
+            config("short", traffic=Traffic(upstream_tls=UpstreamTls("1.2", False))),
         ),
-        ("haproxy", "haproxy-tls-new.cfg", asked("short", traffic=Traffic(upstream_tls=TLS_NEW))),
-        ("envoy", "envoy-tls-new.json", asked("short", traffic=Traffic(upstream_tls=TLS_NEW))),
-        ("caddy", "caddy-tls-new", asked("short", traffic=Traffic(upstream_tls=TLS_NEW))),
-        ("haproxy", "haproxy-tcp.cfg", asked(traffic=Traffic(passthrough=True))),
-        ("envoy", "envoy-tcp.json", asked(traffic=Traffic(passthrough=True), **SOURCES)),
-        ("haproxy", "haproxy-http2.cfg", asked(traffic=BOTH_HOPS)),
-        ("envoy", "envoy-http2.json", asked(traffic=BOTH_HOPS)),
-        ("envoy", "envoy-http3.json", asked(traffic=QUIC)),
-        ("caddy", "caddy-http2", asked(traffic=BOTH_HOPS)),
-        ("caddy", "caddy-http3", asked(traffic=QUIC)),
-        ("nghttpx", "nghttpx-keepalive.conf", asked(workers=2, pool_idle_timeout_s=1.5, **TWICE)),
-        ("nghttpx", "nghttpx-http2.conf", asked(traffic=BOTH_HOPS)),
-        ("nghttpx", "nghttpx-lasting.conf", asked(traffic=LASTING)),
+        ("haproxy", "haproxy-tls-new.cfg", config("short", traffic=Traffic(upstream_tls=TLS_NEW))),
+        ("envoy", "envoy-tls-new.json", config("short", traffic=Traffic(upstream_tls=TLS_NEW))),
+        ("caddy", "caddy-tls-new", config("short", traffic=Traffic(upstream_tls=TLS_NEW))),
+        ("haproxy", "haproxy-tcp.cfg", config(traffic=Traffic(passthrough=True))),
+        ("envoy", "envoy-tcp.json", config(traffic=Traffic(passthrough=True), **SOURCES)),
+        ("haproxy", "haproxy-http2.cfg", config(traffic=BOTH_HOPS)),
+        ("envoy", "envoy-http2.json", config(traffic=BOTH_HOPS)),
+        ("envoy", "envoy-http3.json", config(traffic=QUIC)),
+        ("caddy", "caddy-http2", config(traffic=BOTH_HOPS)),
+        ("caddy", "caddy-http3", config(traffic=QUIC)),
+        ("nghttpx", "nghttpx-keepalive.conf", config(workers=2, pool_idle_timeout_s=1.5, **TWICE)),
+        ("nghttpx", "nghttpx-http2.conf", config(traffic=BOTH_HOPS)),
+        ("nghttpx", "nghttpx-lasting.conf", config(traffic=LASTING)),
     ],
 )
 def test_a_subject_is_told_this(name: str, golden: str, wanted: SubjectConfig) -> None:
@@ -126,36 +131,76 @@ ADAPTERS = {
 @pytest.mark.parametrize(
     ("name", "wanted", "said"),
     [
-        ("nginx-1.22", asked(pool_max=8), "subject.pool_max: nginx has no bounded pool"),
-        ("nginx-1.14", asked(requests_per_connection=8), "requests_per_connection: nginx 1.14.2 does not"),
+        ("nginx-1.22", config(pool_max=8), "subject.pool_max: nginx has no bounded pool"),
+        (
+            "nginx-1.14",
+            config(requests_per_connection=8),
+            "requests_per_connection: nginx 1.14.2 does not",
+        ),
         (
             "nginx-1.22",
-            asked(upstream_http="1.0", traffic=LASTING),
+            config(upstream_http="1.0", traffic=LASTING),
             "nginx cannot pass an Upgrade on",
         ),
-        ("haproxy", asked(requests_per_connection=8), "requests_per_connection: haproxy does not bound it"),
-        ("haproxy", asked(upstream_http="1.0"), "haproxy sends 1.1 only"),
-        ("nginx-1.31", asked(traffic=Traffic(client_http="3")), "nginx speaks no HTTP/3 with clients"),
-        ("haproxy", asked(traffic=Traffic(client_http="3")), "haproxy speaks no HTTP/3 with clients"),
-        ("envoy", asked(pool_idle=8), "subject.pool_idle: envoy keeps every connection"),
-        ("envoy", asked(upstream_http="1.0"), "envoy sends 1.1 only"),
-        ("caddy", asked(requests_per_connection=8), "requests_per_connection: caddy does not bound it"),
-        ("caddy", asked(upstream_http="1.0"), "caddy sends 1.1 only"),
-        ("caddy", asked("short", traffic=Traffic(upstream_tls=TLS_RESUMED)), "caddy resumes no TLS session"),
-        ("caddy", asked(traffic=Traffic(passthrough=True)), "is not told here how to pass TCP"),
-        ("nghttpx", asked(traffic=Traffic(upstream_tls=TLS_NEW)), "is not told here how to speak TLS"),
-        ("nghttpx", asked("short"), "nghttpx has no way to close an upstream connection"),
-        ("nghttpx", asked(requests_per_connection=8), "requests_per_connection: nghttpx does not bound it"),
-        ("nghttpx", asked(pool_idle=8), "subject.pool_idle: nghttpx keeps every connection"),
-        ("nghttpx", asked(pool_max=8), "subject.pool_max: nghttpx bounds connections for each client only"),
-        ("nghttpx", asked(upstream_http="1.0"), "nghttpx sends 1.1 only"),
+        (
+            "haproxy",
+            config(requests_per_connection=8),
+            "requests_per_connection: haproxy does not bound it",
+        ),
+        ("haproxy", config(upstream_http="1.0"), "haproxy sends 1.1 only"),
+        (
+            "nginx-1.31",
+            config(traffic=Traffic(client_http="3")),
+            "nginx speaks no HTTP/3 with clients",
+        ),
+        (
+            "haproxy",
+            config(traffic=Traffic(client_http="3")),
+            "haproxy speaks no HTTP/3 with clients",
+        ),
+        ("envoy", config(pool_idle=8), "subject.pool_idle: envoy keeps every connection"),
+        ("envoy", config(upstream_http="1.0"), "envoy sends 1.1 only"),
+        (
+            "caddy",
+            config(requests_per_connection=8),
+            "requests_per_connection: caddy does not bound it",
+        ),
+        ("caddy", config(upstream_http="1.0"), "caddy sends 1.1 only"),
+        (
+            "caddy",
+            config("short", traffic=Traffic(upstream_tls=TLS_RESUMED)),
+            "caddy resumes no TLS session",
+        ),
+        ("caddy", config(traffic=Traffic(passthrough=True)), "is not configured here for plain TCP"),
         (
             "nghttpx",
-            asked(**SOURCES),
+            config(traffic=Traffic(upstream_tls=TLS_NEW)),
+            "is not configured here for TLS upstream",
+        ),
+        ("nghttpx", config("short"), "nghttpx has no way to close an upstream connection"),
+        (
+            "nghttpx",
+            config(requests_per_connection=8),
+            "requests_per_connection: nghttpx does not bound it",
+        ),
+        ("nghttpx", config(pool_idle=8), "subject.pool_idle: nghttpx keeps every connection"),
+        (
+            "nghttpx",
+            config(pool_max=8),
+            "subject.pool_max: nghttpx bounds connections for each client only",
+        ),
+        ("nghttpx", config(upstream_http="1.0"), "nghttpx sends 1.1 only"),
+        (
+            "nghttpx",
+            config(**SOURCES),
             "proxy_addresses: nghttpx opens all connections from one address",
         ),
-        ("nghttpx", asked(traffic=Traffic(client_http="3")), "nghttpx speaks no HTTP/3 with clients"),
-        ("caddy", asked(**SOURCES), "proxy_addresses: caddy opens all connections from one address"),
+        (
+            "nghttpx",
+            config(traffic=Traffic(client_http="3")),
+            "nghttpx speaks no HTTP/3 with clients",
+        ),
+        ("caddy", config(**SOURCES), "proxy_addresses: caddy opens all connections from one address"),
     ],
 )
 def test_what_a_subject_cannot_do_is_refused_in_one_line(name: str, wanted: SubjectConfig, said: str) -> None:
@@ -173,8 +218,8 @@ def _judge(adapter: ConfiguredProxy, program: Program, wanted: SubjectConfig) ->
 
 def test_a_pool_that_was_asked_for_is_not_made_larger() -> None:
     conf = RENDERERS["nginx-1.22"]
-    assert "keepalive 4;" in conf(asked(pool_idle=4, **TWICE), LISTEN)
-    assert "keepalive 128;" in conf(asked(**TWICE), LISTEN)
+    assert "keepalive 4;" in conf(config(pool_idle=4, **TWICE), LISTEN)
+    assert "keepalive 128;" in conf(config(**TWICE), LISTEN)
 
 
 @pytest.mark.parametrize(
@@ -190,5 +235,5 @@ def test_a_pool_that_was_asked_for_is_not_made_larger() -> None:
 def test_caddy_opens_no_more_than_it_has_clients_where_its_pool_holds_them(
     changes: dict[str, Any], expected: str | None
 ) -> None:
-    lines = [line.strip() for line in caddy.conf(asked(**changes), LISTEN).splitlines()]
+    lines = [line.strip() for line in caddy.render(config(**changes), LISTEN).splitlines()]
     assert [line for line in lines if line.startswith("max_conns")] == ([expected] if expected else [])

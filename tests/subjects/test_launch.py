@@ -138,7 +138,7 @@ def test_haproxys_count_leaves_out_attempts_that_failed() -> None:
         "# pxname,svname,conn_tot,connect,wretr,econ,\nfront,FRONTEND,7,,,,\n"
         "backend,backend1,,100,3,2,\nbackend,backend2,,10,0,0,\nbackend,BACKEND,,110,3,2,\n\n"
     )
-    counted = haproxy.counted(answer)
+    counted = haproxy.parse_counts(answer)
     assert (counted.opened, counted.accepted, counted.lost) == (105, 7, None)
 
 
@@ -150,7 +150,7 @@ def test_envoys_count_sums_the_clusters() -> None:
         {"name": "cluster.backend1.assignment_upstream_cx_total", "value": 9},
         {"name": "http.front.downstream_cx_total", "value": 7},
         {"histograms": {}}]}"""
-    counted = envoy.counted(answer)
+    counted = envoy.parse_counts(answer)
     assert (counted.opened, counted.accepted) == (106, 7)
 
 

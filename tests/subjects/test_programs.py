@@ -11,7 +11,7 @@ from bench.subjects import programs
 
 
 def script(folder: Path, name: str, says: str) -> Path:
-    """Return a program that says `says` whatever it is asked."""
+    """Return a program that says `says` whatever its arguments are."""
     path = folder / name
     path.write_text(f"#!/bin/sh\necho '{says}' >&2\n", encoding="utf-8")
     path.chmod(0o755)
@@ -44,7 +44,7 @@ def test_the_system_comes_before_the_wheel(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("says", "said"), [("ls (GNU coreutils) 9.1", r"\(ls \(GNU"), ("", "it says nothing")]
+    ("says", "said"), [("ls (GNU coreutils) 9.1", r"\(ls \(GNU"), ("", "it prints nothing")]
 )
 def test_a_stranger_is_no_proxy(says: str, said: str, tmp_path: Path) -> None:
     path = script(tmp_path, "nginx", says)

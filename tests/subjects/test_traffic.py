@@ -14,7 +14,7 @@ import needs
 from bench.lab import open_lab
 from bench.subjects.catalogue import SUBJECTS
 from bench.subjects.subject import Traffic
-from subjects.configs import asked
+from subjects.subject_config import config
 
 PROXIES = ("nginx@system", "nginx@wheel", "haproxy", "envoy", "caddy", "nghttpx")
 LASTING = Traffic(upgrade=True, streams=True)
@@ -31,7 +31,7 @@ def front(subject: str) -> Iterator[str]:
         argv = [sys.executable, "-m", "backends.scenarios.push.server", "--control", "--listen", listen]
         feed = place.hosts["backend"].start(argv, name="backend")
         upstreams = feed.wait_event("ready", 60)["listen"]
-        wanted = asked(program=program or None, name=name, upstreams=upstreams, traffic=LASTING)
+        wanted = config(program=program or None, name=name, upstreams=upstreams, traffic=LASTING)
         running = SUBJECTS[name]().start(place.hosts["proxy"], None, wanted)
         try:
             yield f"http://{running.address}"

@@ -2,11 +2,11 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-KEPT: Final = 10_000
+KEPT = 10_000
 """Messages of a queue that are kept; a consumer that needs older ones has lost some."""
-BATCH: Final = 32
+BATCH = 32
 """Messages in one answer, as RocketMQ's consumers request by default."""
 
 

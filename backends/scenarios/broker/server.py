@@ -8,7 +8,7 @@ consumer subscribed to once. A consumer names the last message that it has: noth
 import argparse
 import asyncio
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from backends.protocols.http_handler import Answer, Reply, Request, handler_backend
 from backends.protocols.websocket import WebSocketBackend, WebSocketConnection
@@ -17,9 +17,9 @@ from backends.role.command_line import run_server, server_parser
 from backends.role.counters import Counters
 from backends.scenarios.broker.queues import Queue, Queues
 
-_WAIT_MAX_S: Final = 60.0
-_EMPTY: Final = Answer(status=204)
-_NO_QUEUE: Final = Answer(b"queue, after and wait are needed; after and wait are numbers", 400)
+_WAIT_MAX_S = 60.0
+_EMPTY = Answer(status=204)
+_NO_QUEUE = Answer(b"queue, after and wait are needed; after and wait are numbers", 400)
 
 
 class Position(NamedTuple):

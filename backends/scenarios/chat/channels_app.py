@@ -4,7 +4,7 @@ A room is a group of the in-memory channel layer, as in the tutorial of Django C
 are rooms.py. Needs the [channels] extra; daphne runs it, and it talks over no pipes.
 """
 
-from typing import Any, Final
+from typing import Any
 
 import django
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
@@ -14,7 +14,7 @@ from django.urls import path
 
 from backends.scenarios.chat.rooms import Rooms
 
-_CAPACITY: Final = 10_000
+_CAPACITY = 10_000
 """Messages that wait for one member; the layer silently drops what comes beyond them (by default 100)."""
 
 settings.configure(
@@ -27,7 +27,7 @@ settings.configure(
 )
 django.setup()
 
-ROOMS: Final = Rooms()
+ROOMS = Rooms()
 """All rooms: one process of daphne has them all."""
 
 

@@ -7,9 +7,8 @@ each count once.
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Final
 
-KEPT: Final = 500
+KEPT = 500
 """Messages that are kept for members that come back; one that was away for longer has lost some."""
 
 

@@ -8,7 +8,7 @@ message in its rooms, and `{"room", "present": N}` when a member comes or goes.
 import argparse
 import asyncio
 import json
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import WSMsgType, web
 
@@ -18,7 +18,7 @@ from backends.role.command_line import run_server, server_parser
 from backends.role.counters import Counters
 from backends.scenarios.chat.rooms import Room, Rooms
 
-_UNSENT_MAX: Final = 10_000
+_UNSENT_MAX = 10_000
 """Messages that wait for a member that does not read; its connection is ended when there are more."""
 
 

@@ -10,11 +10,11 @@ import itertools
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from backends.protocols import sse
 
-KEPT: Final = 10_000
+KEPT = 10_000
 """Messages that are kept for clients that come back; one that was away for longer has lost some."""
 
 

@@ -8,7 +8,6 @@ import argparse
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 from aiohttp import web
 
@@ -20,7 +19,7 @@ from backends.role.counters import Counters
 from backends.scenarios.page import page
 from backends.scenarios.push.feed import Feed, FeedMessage, add_drop_flags, start_dropping
 
-MESSAGE_MAX: Final = 64 * 1024 * 1024
+MESSAGE_MAX = 64 * 1024 * 1024
 """Bytes of a message that is accepted."""
 
 

@@ -9,16 +9,16 @@ import asyncio
 import json
 from collections.abc import Mapping
 from time import monotonic_ns
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from backends.scenarios.registry.instances import Instance, Instances, Service
 
-GROUP: Final = "DEFAULT_GROUP"
-OK: Final = 10200
+GROUP = "DEFAULT_GROUP"
+OK = 10200
 """Nacos' code for a beat of an instance that it knows."""
-UNKNOWN: Final = 20404
+UNKNOWN = 20404
 """The one for an instance that it does not know: the client is to register it again."""
-_SWEEPS_PER_EXPIRY: Final = 3
+_SWEEPS_PER_EXPIRY = 3
 """As in Nacos, which sweeps every 5 s for beats that are 15 s old."""
 
 

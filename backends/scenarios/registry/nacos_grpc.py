@@ -10,7 +10,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any
 
 from v2.nacos.transport.grpcauto import nacos_grpc_service_pb2_grpc as services
 from v2.nacos.transport.grpcauto.nacos_grpc_service_pb2 import Metadata, Payload
@@ -23,11 +23,11 @@ from backends.scenarios.registry import nacos
 from backends.scenarios.registry.instances import Instance
 from backends.scenarios.registry.nacos import Registry
 
-_LISTS: Final = {
+_LISTS = {
     "SubscribeServiceRequest": "SubscribeServiceResponse",
     "ServiceQueryRequest": "QueryServiceResponse",
 }
-_NEVER_S: Final = 7 * 86400.0
+_NEVER_S = 7 * 86400.0
 """An instance lives as long as its connection."""
 
 

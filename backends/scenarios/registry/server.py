@@ -8,7 +8,7 @@ Both are asyncio protocols, without a framework, around one set of instances.
 
 import argparse
 import json
-from typing import Any, Final
+from typing import Any
 
 from backends.protocols.http_handler import JSON, Answer, Reply, Request, handler_backend
 from backends.protocols.websocket import WebSocketBackend, WebSocketConnection
@@ -19,7 +19,7 @@ from backends.scenarios.registry import nacos
 from backends.scenarios.registry.instances import Instance
 from backends.scenarios.registry.nacos import Registry
 
-_NO_INSTANCE: Final = Answer(b"serviceName, ip and port are needed", 400)
+_NO_INSTANCE = Answer(b"serviceName, ip and port are needed", 400)
 
 
 class HttpRegistry:
@@ -131,7 +131,7 @@ def _message(kind: str, *, code: int = 200, **more: object) -> bytes:
     return _json({"type": kind, "resultCode": code, **more})
 
 
-_ALIVE: Final = _message("HealthCheckResponse")
+_ALIVE = _message("HealthCheckResponse")
 
 
 async def _make(given: argparse.Namespace) -> Backend:

@@ -12,18 +12,18 @@ import asyncio
 import struct
 from collections import deque
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from backends.role.backend import Backend, CountedConnection
 from backends.role.command_line import run_server, server_parser
 from backends.role.counters import Counters
 
-_HEADER: Final = struct.Struct(">HBBQI")
-_BODY: Final = struct.Struct(">II")
-_MAGIC: Final = 0xDABB
-_REQUEST_FLAG: Final = 0x80
-_OK: Final = 20
-BODY_MAX: Final = 8 * 1024 * 1024
+_HEADER = struct.Struct(">HBBQI")
+_BODY = struct.Struct(">II")
+_MAGIC = 0xDABB
+_REQUEST_FLAG = 0x80
+_OK = 20
+BODY_MAX = 8 * 1024 * 1024
 """Dubbo's default limit of a message's body."""
 
 

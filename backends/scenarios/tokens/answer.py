@@ -7,11 +7,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field
 from time import monotonic, monotonic_ns
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from backends.role.counters import Counters
 
-_WORDS: Final = ("a", "long", "connection", "carries", "each", "token", "as", "soon", "as", "it", "is")
+_WORDS = ("a", "long", "connection", "carries", "each", "token", "as", "soon", "as", "it", "is")
 
 
 @dataclass(slots=True)

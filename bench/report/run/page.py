@@ -15,7 +15,7 @@ from typing import Any
 from bench.analysis.sides import split
 from bench.plan import flags, toml
 from bench.report.html import Code, FactList, Page, Picture, Prose, Section, Table
-from bench.report.run import finding, incident, picture, tables, text
+from bench.report.run import finding, incident, side_picture, tables, text
 from bench.runs import timeline
 from bench.runs.record import Run
 
@@ -54,7 +54,7 @@ def build_page(run: Run) -> Page:
 
 def _find_of_modes(run: Run) -> _Finding:
     sides = split(run, timeline.read(Path(run.directory)) if run.directory else None)
-    drawn = Picture(picture.render_svg(sides), "; ".join(finding.format_headline(sides)))
+    drawn = Picture(side_picture.render_svg(sides), "; ".join(finding.format_headline(sides)))
     return _Finding(finding.format_title(run), finding.summarize(run), drawn, tables.build_result_table(run))
 
 

@@ -125,4 +125,4 @@ def _format_witnesses(trial: Trial) -> str:
     counts = trial.upstream.witnesses.counts()
     if len(set(counts.values())) == 1:
         return f"{len(counts)} agree" if len(counts) > 1 else f"{next(iter(counts))} alone"
-    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "nobody"
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"

@@ -82,7 +82,7 @@ def format_ceiling(here: Ceiling, rate: float, found: Sequence[Remedy]) -> str:
     """Return what `bench ceiling` prints: when the ports slow down and run out, and what moves that."""
     slow_s, out_s = here.slows_after_s(rate), here.exhausted_after_s(rate)
     clauses = [
-        f"{here.tuples:,} ports bear {units.rate(here.connections_per_s)} where the proxy closes first",
+        f"{here.tuples:,} ports sustain {units.rate(here.connections_per_s)} where the proxy closes first",
         f"at {units.rate(rate)} it slows down after {slow_s:.1f} s"
         if slow_s is not None
         else "connect() stays fast",
@@ -92,7 +92,7 @@ def format_ceiling(here: Ceiling, rate: float, found: Sequence[Remedy]) -> str:
     for remedy in found:
         limit = "no bound" if math.isinf(remedy.requests_per_s) else f"{remedy.requests_per_s:,.0f}"
         rows.append((remedy.name, limit, "yes" if remedy.holds else "no", remedy.change))
-    columns = ("remedy", "bears, requests/s", "enough", "change")
+    columns = ("remedy", "sustains, requests/s", "enough", "change")
     return wrap(", ".join(clauses) + ".") + "\n" + format_table(Table(columns, rows))
 
 

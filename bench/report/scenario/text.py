@@ -14,7 +14,7 @@ from bench.runs.record import ScenarioRun
 
 
 def format_run(scenario: Scenario, run: ScenarioRun, picture: Path | None = None) -> str:
-    """Return what `bench scenario run` and `bench scenario show` print."""
+    """Return what `bench scenario run` and `bench show` print."""
     parts = [f"{scenario.title}\n", format_table(build_table(scenario, run))]
     parts += [f"- {refusal}\n" for refusal in summarize_refusals(run)]
     parts += [format_warnings(summarize_warnings(run)), "\n", wrap(summarize(scenario, run)), "\n\n"]
@@ -53,7 +53,7 @@ def summarize_refusals(run: ScenarioRun) -> list[str]:
     subjects: dict[tuple[str, str], list[str]] = {}
     for (subject, reason), refused in variants.items():
         is_all = len(refused) > 1 and len(refused) == len(run.plan.get("variants", ()))
-        names = "every way" if is_all else ", ".join(refused)
+        names = "every variant" if is_all else ", ".join(refused)
         subjects.setdefault((names, reason), []).append(subject)
     return [f"{names} on {', '.join(on)}: {reason}" for (names, reason), on in subjects.items()]
 

@@ -16,6 +16,7 @@ from bench.scenarios.migration.figures import Outage, compute_figures
 from bench.scenarios.migration.network import build_network
 from bench.scenarios.migration.settings import MigrationSettings
 from bench.subjects import certificates
+from bench.subjects.certificates import Certificate
 from bench.subjects.subject import Traffic
 
 _HTTP3 = ("direct", "envoy", "caddy")
@@ -43,7 +44,7 @@ def perform(testbed: Testbed, case: Case, settings: MigrationSettings) -> Figure
     certificate = _write_certificate(testbed.place, issued) if issued is not None and is_direct else ()
     flags = ("--tokens", str(settings.tokens), "--every", str(settings.every_s), *certificate)
     server = testbed.start_server("backends.scenarios.tokens.server", "--shared", *flags)
-    address = testbed.start_proxy(server.addresses, None if issued is None else issued.certificate)
+    address = testbed.start_proxy(server.addresses, issued)
     network = build_network(testbed, address, settings.round_trip_s)
     job = {
         **dataclasses.asdict(settings),
@@ -77,12 +78,12 @@ def _addresses(place: Lab) -> list[str]:
     return sorted({address for host in place.hosts.values() for address in host.addresses})
 
 
-def _write_certificate(place: Lab, issued: certificates.Issued) -> tuple[str, ...]:
+def _write_certificate(place: Lab, issued: Certificate) -> tuple[str, ...]:
     """Write a certificate for the server; return the flags that name its files."""
     directory = place.hosts["backend"].scratch("certificate")
     chain, key = directory / "certificate.pem", directory / "key.pem"
-    chain.write_text(issued.certificate.chain, encoding="ascii")
-    key.write_text(issued.certificate.key, encoding="ascii")
+    chain.write_text(issued.chain, encoding="ascii")
+    key.write_text(issued.key, encoding="ascii")
     return ("--certificate", str(chain), "--key", str(key))
 
 

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from bench.lab import Host
 from bench.subjects import nginx, programs
+from bench.subjects.certificates import Certificate
 from bench.subjects.launch import LaunchedProxy, LaunchSpec, launch, listen_address
-from bench.subjects.subject import Certificate, SubjectCounts
+from bench.subjects.subject import SubjectCounts
 from nginx import versions
 
 _LOG = "handshakes.log"
@@ -86,7 +87,7 @@ def start(
     tls = None if certificate is None else f"TLSv{version}"
     files = {"nginx.conf": conf(listen, log, tls)}
     if certificate is not None:
-        files |= {"certificate.pem": certificate.chain, "key.pem": certificate.key}
+        files |= certificate.files
     arguments = nginx.arguments(versions.parse(program.version))
     recipe = LaunchSpec(
         program, listen, files, ["-t", "-q", *arguments], arguments, count=lambda _: SubjectCounts()

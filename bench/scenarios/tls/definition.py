@@ -45,7 +45,7 @@ def _start_backend(testbed: Testbed, tls: UpstreamTls | None, settings: TlsSetti
         server = backend.start(host, cpus, None)
     else:
         issued = certificates.issue(list(host.addresses), rsa=settings.key == "rsa")
-        server = backend.start(host, cpus, issued.certificate, tls.version)
+        server = backend.start(host, cpus, issued, tls.version)
     assert server.pid is not None, "what was launched has a process"
     testbed.observe_process(server.pid, int(server.address.rpartition(":")[2]))
     return server

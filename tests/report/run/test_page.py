@@ -11,10 +11,10 @@ import pytest
 from bench.plan import run_plan as plans
 from bench.plan import toml
 from bench.plan.convert import convert
-from bench.report.html import Code, FactList, Page, Picture, Prose, Section, Table
+from bench.report.html import Code, FactList, Page, Picture, Prose, Section, Table, render
 from bench.report.run.page import build_page
 from bench.runs import read
-from bench.runs.record import Run, Trial
+from bench.runs.record import Run, Trial, TrialWarning
 from synthetic import KEEPALIVE, MACHINE, SHORT, write
 
 
@@ -120,3 +120,14 @@ def test_a_run_of_many_subjects_tells_them_apart(run: Run) -> None:
     assert [row[0] for row in table.rows] == ["nginx 1.22.1 default", "nginx 1.22.1 full"]
     command = section(page, "How to measure it again").blocks[0]
     assert command == Code("bench incident --trials 2 --duration 6")
+
+
+def test_a_name_or_a_warning_never_becomes_markup(run: Run) -> None:
+    hostile = "<script>alert(1)</script>"
+    trials = tuple(
+        dataclasses.replace(trial, warnings=(TrialWarning("lab", hostile, hostile),)) for trial in run.trials
+    )
+    machine = {**run.machine, "cpu_model": hostile, hostile: hostile}
+    document = render(build_page(dataclasses.replace(run, machine=machine, trials=trials)))
+    assert "<script" not in document
+    assert document.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 4

@@ -73,7 +73,7 @@ def test_what_shares_a_reason_is_refused_in_one_line() -> None:
     ]
     told = (*refused, Refused("a", "c", "no"))
     run = ScenarioRun({"scenario": "tea", "variants": ["a", "b"]}, {}, RUN.started, refused=told)
-    assert report.summarize_refusals(run) == ["every way on nginx, caddy: has no kettle", "a on c: no"]
+    assert report.summarize_refusals(run) == ["every variant on nginx, caddy: has no kettle", "a on c: no"]
 
 
 def test_a_run_without_a_whole_trial_claims_nothing() -> None:

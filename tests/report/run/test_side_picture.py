@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from bench.analysis import sides
 from bench.commands.compare import select
 from bench.errors import ResultsError
-from bench.report.run import picture
+from bench.report.run import side_picture
 from bench.report.run.lines import _move_apart
 from bench.report.style import ColouredSides
 from bench.runs import read, timeline
@@ -26,7 +26,7 @@ CLIFF = {"short": SHORT, "keepalive": KEEPALIVE}
 
 
 def drawn(directory: Path) -> Figure:
-    return picture.draw(sides.split(read.read(directory), timeline.read(directory)))
+    return side_picture.draw(sides.split(read.read(directory), timeline.read(directory)))
 
 
 def words(figure: Figure) -> str:
@@ -111,7 +111,7 @@ def test_cpu_is_stacked_by_role(figure: Figure) -> None:
 )
 def test_a_run_gets_a_png_and_an_svg(tmp_path: Path, stories: dict[str, Story], plan: dict[str, Any]) -> None:
     directory = write(tmp_path, stories, **{"trials": 2, "duration_s": 1.0, **plan})
-    png, svg = picture.save_run(directory)
+    png, svg = side_picture.save_run(directory)
     assert png.read_bytes().startswith(b"\x89PNG")
     assert ElementTree.parse(svg).getroot().tag.endswith("svg")
 
@@ -124,14 +124,14 @@ def test_a_run_without_its_series_still_gets_a_picture(tmp_path: Path, missing: 
 
 
 def test_trials_of_no_length_still_get_a_picture(tmp_path: Path) -> None:
-    assert picture.save_run(write(tmp_path, CLIFF, trials=1, duration_s=0.1))[0].exists()
+    assert side_picture.save_run(write(tmp_path, CLIFF, trials=1, duration_s=0.1))[0].exists()
 
 
 def test_a_picture_that_cannot_be_written_is_named(cliff: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     pair = sides.split(read.read(cliff), timeline.read(cliff))
     with pytest.raises(ResultsError, match=r"cannot be written: .*; choose another path with -o"):
-        picture.save(pair, tmp_path / "file" / "picture")
+        side_picture.save(pair, tmp_path / "file" / "picture")
 
 
 def test_a_mode_keeps_its_colour_and_several_runs_have_one_each(tmp_path: Path) -> None:
@@ -165,14 +165,14 @@ def test_a_rate_of_nothing_is_not_always_errors(cliff: Path, errors: int, said: 
         else row
         for row in measured.moments
     )
-    figure = picture.draw(sides.split(run, dataclasses.replace(measured, moments=silent)))
+    figure = side_picture.draw(sides.split(run, dataclasses.replace(measured, moments=silent)))
     assert f"short\n{said}" in words(figure)
 
 
 def test_a_side_without_a_latency_says_why(cliff: Path) -> None:
     run, measured = read.read(cliff), timeline.read(cliff)
     answered = tuple(each for each in measured.latencies if each.mode == "keepalive")
-    said = words(picture.draw(sides.split(run, dataclasses.replace(measured, latencies=answered))))
+    said = words(side_picture.draw(sides.split(run, dataclasses.replace(measured, latencies=answered))))
     assert "short: no correct response in the window" in said
     assert "keepalive: no correct response in the window" not in said
 
@@ -186,7 +186,7 @@ def test_the_small_print_of_many_differences_stays_on_the_picture(tmp_path: Path
         }
         directory = write(tmp_path / str(number), {"short": SHORT}, trials=1, duration_s=0.5, **asked)
         runs.append(f"{directory}:short")
-    figure = picture.draw(sides.match([select(run) for run in runs])[0])
+    figure = side_picture.draw(sides.match([select(run) for run in runs])[0])
     small_print = figure.texts[1].get_window_extent()
     assert small_print.x1 < figure.bbox.x1
     boxes = [axes.get_tightbbox() for axes in figure.axes]

@@ -1,4 +1,4 @@
-"""What a subject is asked for, made up."""
+"""Made-up configurations of subjects for trials."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ LISTEN = "10.87.1.2:8080"
 UPSTREAM = "10.87.3.1:9000"
 
 
-def asked(mode: str = "keepalive", closes_first: str = "proxy", **changes: Any) -> SubjectConfig:
-    """Return an ordinary request for 64 clients; `changes` go to the plan's subject where it has them."""
+def config(mode: str = "keepalive", closes_first: str = "proxy", **changes: Any) -> SubjectConfig:
+    """Return an ordinary configuration for 64 clients; `changes` may be fields of the plan's subject."""
     plan = {name: value for name, value in changes.items() if name in Subject.__dataclass_fields__}
     rest = {name: value for name, value in changes.items() if name not in plan or name == "pool_idle"}
     ordinary = SubjectConfig(

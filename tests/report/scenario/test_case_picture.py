@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bench.experiment.definition import Variant
-from bench.report.scenario import picture
+from bench.report.scenario import case_picture
 from bench.runs.record import ScenarioRun
 from scenarios.sample_scenario import SCENARIO, trial
 
@@ -25,6 +25,6 @@ def test_an_illustration_is_drawn_only_where_there_is_nothing_else(
 ) -> None:
     trials = tuple(trial(number, variant) for number, variant in enumerate(variants, 1))
     scenario = replace(ILLUSTRATED, conclude=lambda summary: "Tea.")
-    figure = picture.draw(scenario, ScenarioRun({"scenario": "tea"}, {}, "now", trials))
+    figure = case_picture.draw(scenario, ScenarioRun({"scenario": "tea"}, {}, "now", trials))
     names = {label.get_text() for axes in figure.axes for label in axes.get_yticklabels()}
     assert names & set(variants) == drawn

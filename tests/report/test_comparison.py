@@ -1,0 +1,64 @@
+"""A comparison of scenarios, as text and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from matplotlib.text import Text
+
+from bench.analysis import sides
+from bench.analysis.compare import Comparison, compare
+from bench.analysis.metrics import Metric
+from bench.report import comparison as report
+from bench.runs.record import ScenarioRun
+from bench.runs.timeline import Series
+from scenarios.made_up import SCENARIO, trial
+
+METRICS = [Metric(column.key, column.unit) for column in SCENARIO.columns]
+OLD = ScenarioRun(
+    {"scenario": "tea", "settings": {"cups": 3, "pots": 1}},
+    {"cores": 2},
+    "",
+    trials=(trial(1, "bag"), trial(2, "bag", "nginx")),
+    directory="old",
+)
+NEW = replace(
+    OLD,
+    plan={"scenario": "tea", "settings": {"cups": 9, "pots": 2}},
+    trials=(trial(3, "bag"), trial(4, "bag", "nginx")),
+    directory="new",
+)
+
+
+@pytest.fixture
+def compared() -> Sequence[Comparison]:
+    matched = sides.match([sides.select(str(run.directory), run, Series()) for run in (OLD, NEW)])
+    return [compare(each, METRICS) for each in matched]
+
+
+def test_each_case_has_a_table_and_a_warning_stands_once(compared: Sequence[Comparison]) -> None:
+    text = report.text(compared)
+    assert "A: old, bag@direct, 1 trial\nB: new, bag@direct, 1 trial\n" in text
+    assert "A: old, bag@nginx, 1 trial\nB: new, bag@nginx, 1 trial\n" in text
+    assert text.count("times_ms.steep.p50") == 2
+    assert text.count("! the sides differ in 2 things: plan.settings.cups (3 | 9)") == 1
+
+
+def test_the_picture_has_a_panel_for_each_metric_and_bars_for_each_case(
+    compared: Sequence[Comparison],
+) -> None:
+    figure = report.draw(compared)
+    words = [text.get_text() for text in figure.findobj(Text)]
+    assert "tea: A against B" in words
+    (panel,) = (axes for axes in figure.axes if "times_ms.steep.p50" in [t.get_text() for t in axes.texts])
+    assert [bar.get_width() for bar in panel.patches] == [100.0, 300.0, 200.0, 400.0]
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["bag", "bag@nginx"]
+    assert "  300  (3x)" in words
+
+
+def test_one_picture_holds_all_cases(compared: Sequence[Comparison], tmp_path: Path) -> None:
+    assert report.save(compared, tmp_path / "pair") == [tmp_path / "pair.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pair.png", "pair.svg"]
