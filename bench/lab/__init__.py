@@ -17,11 +17,11 @@ __all__ = ["Host", "Lab", "Process", "choose", "enter", "open_lab"]
 
 
 def choose(name: str) -> str:
-    """Take the rights that the lab called `name` needs, and return the name to open it by.
+    """Acquire the rights that the lab called `name` needs, and return the name to open it by.
 
     Call it while the process has one thread: before numpy and the like are imported. "auto" becomes
-    "namespaces" where they work, and stays "auto" elsewhere, so that each lab says why not. LabError
-    where what is asked for cannot be had.
+    "namespaces" where they work, and stays "auto" elsewhere, so that each lab notes the reason. LabError
+    where the lab cannot be had.
     """
     if name == "auto" and namespaces.available() is None:
         name = "namespaces"
@@ -43,7 +43,7 @@ def open_lab(
     """Open a lab: "namespaces", "loopback", or "auto", which means namespaces where they work.
 
     `ports` narrows the port range of the host called `narrowed`. PlanError where the lab cannot do
-    what is asked, LabError where the machine cannot.
+    that, LabError where the machine cannot.
     """
     why_not = namespaces.available() if name == "auto" else None
     if name == "namespaces" or (name == "auto" and why_not is None):
@@ -56,9 +56,9 @@ def open_lab(
             sysctls=sysctls,
         )
     if ports is not None or sysctls:
-        asked = f"--ports {ports}" if ports is not None else "--sysctl"
+        flag = f"--ports {ports}" if ports is not None else "--sysctl"
         reason = f"; --lab namespaces does not work here: {why_not}" if why_not else "; use --lab namespaces"
-        raise PlanError(f"lab: {asked} would change this whole machine on the loopback lab{reason}")
+        raise PlanError(f"lab: {flag} would change this whole machine on the loopback lab{reason}")
     lab = loopback.open_lab(client_addresses, proxy_addresses, backends)
     if why_not is not None:
         lab.notes.insert(0, f"loopback instead of namespaces: {why_not}")

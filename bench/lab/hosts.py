@@ -26,7 +26,7 @@ _DYNAMIC_PORTS = (49152, 65535)
 
 
 class Host:
-    """One machine of the lab, as far as the kernel lets a thread be one.
+    """One machine of the lab, as far as a thread can be one.
 
     A thread lives in the host's namespaces; what it starts runs there, and a socket or a /proc file
     that it opens belongs there, whichever thread uses it later.

@@ -33,7 +33,7 @@ CLIENT_INTERFACES = {
 
 
 def enter() -> None:
-    """Take the rights to make namespaces, by a user namespace unless we have them; once per process.
+    """Acquire the rights to make namespaces, by a user namespace unless we have them; once per process.
 
     LabError where threads exist already (unshare(2): EINVAL) or the system forbids it.
     """

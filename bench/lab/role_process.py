@@ -115,12 +115,12 @@ class Process:
         if self._popen.stdin is None:
             raise RoleError(self.name, "accepts no commands")
         if self._popen.stdin.closed:
-            raise self._ended_error(f"cannot be told to {name}: it has ended")
+            raise self._ended_error(f"cannot be sent {name}: it has ended")
         try:
             self._popen.stdin.write(json.dumps(command).encode() + b"\n")
             self._popen.stdin.flush()
         except OSError as error:
-            raise self._ended_error(f"cannot be told to {name}: {error.strerror}") from error
+            raise self._ended_error(f"cannot be sent {name}: {error.strerror}") from error
 
     def wait_event(self, name: str, timeout_s: float) -> Event:
         """Return the oldest event called `name`; RoleError where the role ends or is silent for `timeout_s`.
@@ -244,5 +244,5 @@ class Process:
             if isinstance(event, dict):
                 self._events.append(event)
             else:
-                self._protocol_error = f"said something that is no event: {line[:80]!r}"
+                self._protocol_error = f"printed a line that is no event: {line[:80]!r}"
             self._changed.notify_all()

@@ -28,7 +28,7 @@ def unshare(flags: int) -> None:
 
 
 def setns(fd: int, kind: int) -> None:
-    """Move the calling thread into the namespace of type `kind` behind `fd`; OSError where refused."""
+    """Move the calling thread into the namespace of type `kind` behind `fd`; OSError where it cannot."""
     _check(_libc.setns(fd, kind), "setns")
 
 

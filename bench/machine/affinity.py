@@ -1,4 +1,4 @@
-"""Which role runs on which cores: the load generator is kept apart from what it measures."""
+"""Assign cores to roles: the load generator is kept apart from what it measures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Cores = set[int] | None
 
 
 def available_cores() -> set[int]:
-    """Return the cores that this process may use."""
+    """Return the cores that this process may use, which a container may have narrowed."""
     if hasattr(os, "sched_getaffinity"):
         return os.sched_getaffinity(0)
     return set(range(os.cpu_count() or 1))
@@ -20,7 +20,7 @@ def assign(available: Collection[int], client_workers: int, pin: bool) -> dict[s
     """Return the cores of each role.
 
     The client gets one core a worker, half of them at the most; the backend half of the rest, where the
-    rest is more than one; the proxy what is left. With one core, or without `pin`, nobody is pinned.
+    rest is more than one; the proxy what is left. With one core, or without `pin`, none is pinned.
     """
     ordered = sorted(available)
     if not pin or len(ordered) < 2:

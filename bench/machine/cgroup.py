@@ -1,7 +1,7 @@
-"""What bounds this process: the limits of its control groups, of both versions. Reads, judges nothing.
+"""Read the limits of this process's control groups, of both versions. Judges nothing.
 
 Version 2 has one tree (cgroups(7)), version 1 a tree for each controller; a limit of a group above ours
-bounds us too, and the tightest is the one that counts. All are told as version 2 spells them.
+bounds us too, and the tightest is the one that counts. All are returned as version 2 spells them.
 """
 
 from __future__ import annotations

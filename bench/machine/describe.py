@@ -1,6 +1,6 @@
-"""What machine this is: the facts that a result has to carry for another to be held against it.
+"""Describe the machine: the facts that a result needs to be comparable with another.
 
-Reads files of the system; says nothing that names the machine, its user or a path. What is missing on a
+Reads files of the system; nothing here names the machine, its user or a path. What is missing on a
 system is None.
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__
+from bench.machine.affinity import available_cores
 
 SYSCTLS = (
     "net.ipv4.ip_local_port_range",
@@ -39,7 +40,7 @@ def describe() -> dict[str, Any]:
         "kernel": platform.release(),
         "architecture": platform.machine(),
         "cpu_model": _cpu_model(),
-        "cores": _cores(),
+        "cores": len(available_cores()),
         "memory_mib": _memory_mib(),
         "sysctls": {name: _sysctl(name) for name in SYSCTLS},
         "limits": {"open_files_soft": soft, "open_files_hard": hard},
@@ -47,13 +48,6 @@ def describe() -> dict[str, Any]:
         "git": _git(),
         "load_average": [round(load, 2) for load in os.getloadavg()],
     }
-
-
-def _cores() -> int:
-    """Return the processors that this process may use, which a container may have narrowed."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _cpu_model() -> str | None:
@@ -88,7 +82,7 @@ def _package(name: str) -> str | None:
 
 def _git() -> dict[str, Any]:
     """Return the commit that this code was checked out at; nothing of a checkout around an installed copy."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return {"commit": None, "dirty": None}
     commit = _output(["git", "-C", str(root), "rev-parse", "HEAD"])
@@ -100,7 +94,7 @@ def _output(command: list[str]) -> str | None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):
-        return None  # no git, or a checkout of somebody else: the commit is unknown, and that is said
+        return None  # no git, or a checkout of another user: the commit is unknown
     return done.stdout.strip()
 
 

@@ -141,10 +141,10 @@ class KernelView:
 
 
 class HostObserver:
-    """Makes samples of one host out of what its kernel says and what its processes use.
+    """Make samples of one host from its kernel's counters, its sockets and its processes.
 
-    `is_shared`: the kernel counts for other hosts too (loopback), so that its counters tell nothing
-    of this one. Not for several threads at once.
+    `is_shared`: the kernel counts for other hosts too (loopback), so that its counters do not
+    describe this one. Not for several threads at once.
     """
 
     def __init__(self, target: HostTarget, is_shared: bool) -> None:
@@ -170,32 +170,31 @@ class HostObserver:
         return [tree.run_queue_wait_s() for tree in self._trees]
 
     def sample(self, t_ns: int, counters: Counters | None) -> HostSample:
-        """Return what the host looks like now, by the cheap sources."""
-        cpu_s, memory_mib = self.cpu_s(), self._memory.mib
+        """Return a sample of the host now, from the cheap sources."""
+        sample = HostSample(t_ns, self.name, cpu_s=self.cpu_s(), memory_mib=self._memory.mib)
         if counters is None:
-            last = self._sockets
-            time_wait, ports = (None, None) if last is _NO_SOCKETS else (last.time_wait, last.ports_used)
-            return HostSample(
-                t_ns, self.name, time_wait, ports_used=ports, cpu_s=cpu_s, memory_mib=memory_mib
-            )
-        gauge = self._gauges_of(counters)
-        own = not self._is_shared
-        return HostSample(
-            t_ns=t_ns,
-            host=self.name,
-            time_wait=time_wait_since(self._sockets, self._gauges, gauge),
-            established=counters.established if own else None,
-            ports_used=ports_used_since(self._sockets, self._gauges, gauge),
-            active_opens=counters.active_opens if own else None,
-            passive_opens=counters.passive_opens if own else None,
-            resets=counters.established_resets if own else None,
-            listen_overflows=counters.listen_overflows if own else None,
-            cpu_s=cpu_s,
-            memory_mib=memory_mib,
+            if self._sockets is _NO_SOCKETS:
+                return sample
+            return replace(sample, time_wait=self._sockets.time_wait, ports_used=self._sockets.ports_used)
+        gauges = self._gauges_of(counters)
+        sample = replace(
+            sample,
+            time_wait=time_wait_since(self._sockets, self._gauges, gauges),
+            ports_used=ports_used_since(self._sockets, self._gauges, gauges),
+        )
+        if self._is_shared:
+            return sample
+        return replace(
+            sample,
+            established=counters.established,
+            active_opens=counters.active_opens,
+            passive_opens=counters.passive_opens,
+            resets=counters.established_resets,
+            listen_overflows=counters.listen_overflows,
         )
 
     def needs_socket_counts(self, counters: Counters | None) -> bool:
-        """Return whether counting sockets one by one tells more than the kernel's gauges do."""
+        """Return whether exact counts of sockets add to the kernel's gauges."""
         has_two_sides = bool(self._ends.listens and self._ends.connects_to)
         return counters is None or has_two_sides or self._is_shared or counters.time_wait > 0
 
@@ -225,7 +224,7 @@ class HostObserver:
         return self._memory
 
     def _gauges_of(self, counters: Counters) -> KernelGauges:
-        """Return the gauge that samples follow; opens that other hosts share say nothing of this one."""
+        """Return the gauge that samples follow; opens that hosts share do not describe this one."""
         if self._is_shared:
             return KernelGauges(counters.time_wait, counters.established)
         return KernelGauges(

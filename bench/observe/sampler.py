@@ -37,7 +37,7 @@ class HostObservation:
 class _Namespace:
     """One kernel's namespace with the hosts that live in it, and the ticks when a costlier reading is due.
 
-    The namespaces take turns, so that no tick carries the weight of all of them.
+    The namespaces take turns, so that no tick costs as much as all of them.
     """
 
     kernel: KernelView
@@ -52,7 +52,7 @@ class _Namespace:
         if is_due:
             cost_ticks = self._count_sockets(counters) * 1e9 / interval_ns
             pause = max(_TICKS_PER_COUNT, int(cost_ticks / _COUNT_SHARE))
-            # Where hosts share their gauges, only counts tell whose the first connections are.
+            # Where hosts share their gauges, only counts attribute the first connections.
             self.count_due = tick + (min(pause, tick + 1) if len(self.hosts) > 1 else pause)
         if tick >= self.memory_due:
             self.memory_due = tick + _TICKS_PER_MEMORY
@@ -62,7 +62,7 @@ class _Namespace:
         return [host.sample(now_ns, counters) for host in self.hosts]
 
     def _count_sockets(self, counters: Counters | None) -> float:
-        """Count sockets exactly where that tells more than the gauges; return what it cost in CPU seconds."""
+        """Count sockets exactly where that adds to the gauges; return the cost in CPU seconds."""
         before_s = time.thread_time()
         if any(host.needs_socket_counts(counters) for host in self.hosts):
             sockets = self.kernel.sockets()
@@ -121,12 +121,12 @@ class Sampler:
         return self._cpu_s / max(1e-9, (ended_ns - self._began_ns) / 1e9)
 
     def start(self) -> None:
-        """Take the first sample at once, and go on from there."""
+        """Start the thread; the first sample comes at once."""
         self._began_ns = time.monotonic_ns()
         self._thread.start()
 
     def stop(self) -> None:
-        """End the sampling; what can be asked for on demand stays open. OSError when sampling failed."""
+        """End the sampling; `observe` and the like still work. OSError when sampling failed."""
         self._is_over.set()
         if self._thread.ident is not None:
             self._thread.join()
@@ -144,7 +144,7 @@ class Sampler:
             namespace.kernel.close()
 
     def add_process(self, host: str, pid: int) -> None:
-        """Count the tree under `pid` for the host's role as well: a process that takes another's place."""
+        """Count the tree under `pid` for the host's role as well: a process that replaces another."""
         with self._lock:
             self._hosts[host].add_process(pid)
 
@@ -182,9 +182,7 @@ class Sampler:
                 break
 
     def _kernel(self, host: str) -> KernelView:
-        return next(
-            each.kernel for each in self._namespaces if self._hosts[host] in each.hosts
-        )
+        return next(each.kernel for each in self._namespaces if self._hosts[host] in each.hosts)
 
     def _tick(self, tick: int) -> None:
         for namespace in self._namespaces:

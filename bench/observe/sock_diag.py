@@ -1,8 +1,8 @@
 """Read the TCP sockets of a network namespace, TIME_WAIT included, exactly: one dump over NETLINK_SOCK_DIAG.
 
 The kernel's walk through its table of sockets costs some milliseconds even where it finds none, and
-each socket a third of a microsecond; so one dump takes both families and all states that are asked
-for, and 28,000 sockets stay arrays, never objects.
+each socket a third of a microsecond; so one dump takes both families and all states that are
+requested, and 28,000 sockets stay arrays, never objects.
 
 Sources: sock_diag(7); include/uapi/linux/inet_diag.h; net/ipv4/inet_diag.c.
 """

@@ -1,8 +1,8 @@
 """Count a host's sockets in TIME_WAIT, its connections and its ports in use, by hop. Pure.
 
 A host listens on some ports for the role before it and connects to some ports of the role after it.
-That tells its sockets apart, on loopback too, where all hosts share one table. Between two dumps of the
-table (sock_diag.py) the kernel's gauges (tcp_counters.py) give an estimate.
+Those ports attribute its sockets to a hop, on loopback too, where all hosts share one table. Between two
+dumps of the table (sock_diag.py) the kernel's gauges (tcp_counters.py) give an estimate.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def _lines(config: SubjectConfig, listen: str) -> Iterator[str]:
         yield "\t\tflush_interval -1"
     yield "\t\ttransport http {"
     yield "\t\t\tcompression off"
-    if config.traffic.upstream_tls is not None:  # in which version is the server's to say
+    if config.traffic.upstream_tls is not None:  # the server chooses the version
         yield "\t\t\ttls_insecure_skip_verify"
     for line in _keepalive(config):
         yield f"\t\t\t{line}"
@@ -111,8 +111,8 @@ def _keepalive(config: SubjectConfig) -> Iterator[str]:
 def _most(config: SubjectConfig) -> int | None:
     """Return the most connections that Caddy may open to each server; None for no limit.
 
-    Go's transport hands a response on before its connection is back in the pool: a client that is quick to
-    ask again finds none there and opens another, though the one it had comes back before that one is up
+    Go's transport passes a response on before its connection is back in the pool: a client whose next
+    request is quick finds none there and opens another, though its first one comes back before that one is up
     (net/http, Transport.queueForDial). With as many connections as clients allowed, it waits for the one
     that comes back. A pool for fewer than there are clients, or exchanges that last, want no such limit.
     """

@@ -223,7 +223,7 @@ def _count(folder: Path) -> SubjectCounts:
 
 
 def parse_counts(answer: str) -> SubjectCounts:
-    """Return what `/stats?format=json` says (Envoy: cluster manager statistics)."""
+    """Return the counts in `/stats?format=json` (Envoy: cluster manager statistics)."""
     values = {each["name"]: each["value"] for each in json.loads(answer)["stats"] if "value" in each}
 
     def total(name: str) -> int:

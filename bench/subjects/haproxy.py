@@ -139,9 +139,9 @@ def _count(folder: Path) -> SubjectCounts:
 
 
 def parse_counts(answer: str) -> SubjectCounts:
-    """Return what `show stat` says (HAProxy management guide, section 9.1).
+    """Return the counts in `show stat` (HAProxy management guide, section 9.1).
 
-    `connect` counts attempts; those that failed are in `wretr` (tried again) and `econ` (given up).
+    `connect` counts attempts; those that failed are in `wretr` (tried again) and `econ` (abandoned).
     """
     rows = list(csv.DictReader(answer.removeprefix("# ").splitlines()))
     servers = [row for row in rows if row["svname"] not in ("FRONTEND", "BACKEND")]

@@ -18,11 +18,11 @@ from pathlib import Path
 
 from bench.errors import RoleError
 from bench.lab import Host, Process
-from bench.lab.role_process import READY_TIMEOUT_S
 from bench.subjects.programs import Program
 from bench.subjects.subject import SubjectCounts
 
 PORT = 8080
+_READY_TIMEOUT_S = 30.0
 _CHECK_TIMEOUT_S = 30.0
 _POLL_S = 0.01
 _LISTEN = {"tcp": "0A", "udp": "07"}
@@ -47,11 +47,11 @@ class LaunchSpec:
     reload: signal.Signals | None = None
     """What makes it read its configuration anew; None: no signal does."""
     count: Callable[[Path], SubjectCounts] = field(default=lambda _folder: SubjectCounts())
-    """Asks the running program what it counted; gets the scratch folder."""
+    """Reads the counts of the running program; receives the scratch folder."""
 
 
 class LaunchedProxy:
-    """A proxy that takes requests. States: running, stopped."""
+    """A proxy that accepts requests. States: running, stopped."""
 
     def __init__(
         self, host: Host, cpus: set[int] | None, spec: LaunchSpec, folder: Path, process: Process
@@ -114,10 +114,7 @@ def launch(host: Host, cpus: set[int] | None, spec: LaunchSpec) -> LaunchedProxy
 
 
 def listen_address(host: Host) -> str:
-    """Return where a proxy is to listen on `host`, HOST:PORT.
-
-    It is always the same port in a namespace of its own, and a free one where the host is this machine.
-    """
+    """Return where a proxy listens on `host`: at PORT in a namespace, at a free port on this machine."""
     if not host.front.startswith("127."):
         return f"{host.front}:{PORT}"
     with socket.socket() as probe:
@@ -152,14 +149,14 @@ def _check(host: Host, spec: LaunchSpec, folder: Path) -> None:
 def await_listening(host: Host, process: Process, address: str, table: str = "tcp") -> None:
     """Wait until the listening socket shows in the tables of its host."""
     wanted = _table_entry(address)
-    deadline_s = time.monotonic() + READY_TIMEOUT_S
+    deadline_s = time.monotonic() + _READY_TIMEOUT_S
     while wanted not in host.call(_listening, table):
         if process.returncode is not None:
-            process.wait(READY_TIMEOUT_S)
+            process.wait(_READY_TIMEOUT_S)
             reason = f"ended before it listened on {address} (exit code {process.returncode})"
             raise RoleError(process.name, reason, process.exit_message)
         if time.monotonic() > deadline_s:
-            reason = f"does not listen on {address} after {READY_TIMEOUT_S:g} s"
+            reason = f"does not listen on {address} after {_READY_TIMEOUT_S:g} s"
             raise RoleError(process.name, reason, process.exit_message)
         time.sleep(_POLL_S)
 

@@ -76,7 +76,7 @@ def _remedy(name: str) -> str:
 
 
 def find_all(name: str) -> list[Program]:
-    """Return every program called `name` that is here and runs, the one that `find` takes first."""
+    """Return every program called `name` that is here and runs, the one that `find` returns first."""
     programs = []
     for path in dict.fromkeys(os.path.realpath(path) for path in _candidates(name, None)):
         try:

@@ -44,7 +44,7 @@ class Traffic:
     client_http: str = "1.1"
     """What the clients speak: 1.1, 2 (without TLS, known beforehand) or 3."""
     http2_upstream: bool = False
-    """HTTP/2 without TLS to the backend, instead of what the plan's `upstream_http` says."""
+    """HTTP/2 without TLS to the backend, instead of the plan's `upstream_http`."""
     upstream_tls: UpstreamTls | None = None
     certificate: Certificate | None = None
     """What the subject shows to clients; needed for HTTP/3, which has no form without TLS."""
@@ -58,7 +58,7 @@ class Traffic:
 class Unsupported(PlanError):
     """A proxy cannot do what is config.
 
-    `reason` goes on from its name, `key` is what in a plan asks for it, `remedy` what to do there.
+    `reason` goes on from its name, `key` names the setting, `remedy` what to do there.
     """
 
     def __init__(self, name: str, key: str, reason: str, remedy: str = "leave it out") -> None:
@@ -138,7 +138,7 @@ class SubjectCounts:
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any]) -> SubjectCounts:
-        """Return what our proxy's `count` or `done` event says (docs/pipes.md)."""
+        """Return the counts in our proxy's `count` or `done` event (docs/pipes.md)."""
         return cls(
             opened=event["opened"],
             accepted=event["accepted"],
@@ -149,7 +149,7 @@ class SubjectCounts:
 
 
 class RunningSubject(Protocol):
-    """A subject that takes requests."""
+    """A subject that accepts requests."""
 
     address: str
     """HOST:PORT where the clients reach it."""

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from bench import doctor
-from bench.doctor import Check, Facts, Status
-from bench.doctor.facts import Extra, parse_version
+from bench.doctor.checks import Check, Status, check_machine
+from bench.doctor.facts import MachineFacts, Requirement, parse_version
 
-GOOD = Facts(
+GOOD = MachineFacts(
     platform="linux",
     is_root=False,
     namespaces_refused=None,
@@ -29,16 +29,16 @@ GOOD = Facts(
     cgroup={"cpu.max": "max 100000", "memory.max": "max"},
     programs={"nginx": "1.22.1 (/usr/sbin/nginx)", "wrk": "4.1.0 (/usr/bin/wrk)"},
     packages={"python": "3.11.2", "uvloop": "0.23.0"},
-    extras=(Extra("picows", "2.0", "push, broker", "pip install 'keepalive-bench[push]'"),),
+    requirements=(Requirement("picows", "2.0", "push, broker", "pip install 'keepalive-bench[push]'"),),
 )
 
 
-def named(facts: Facts, name: str) -> Check:
-    return next(check for check in doctor.checks(facts) if check.name == name)
+def named(facts: MachineFacts, name: str) -> Check:
+    return next(check for check in check_machine(facts) if check.name == name)
 
 
 def test_a_good_machine_has_nothing_to_change() -> None:
-    found = list(doctor.checks(GOOD))
+    found = list(check_machine(GOOD))
     assert [check for check in found if check.status is not Status.OK or check.remedy] == []
     assert [check.name for check in found] == [
         "lab namespaces", "Landlock", "file limit", "port range", "tcp_tw_reuse", "tcp_max_tw_buckets",
@@ -47,7 +47,7 @@ def test_a_good_machine_has_nothing_to_change() -> None:
     ]  # fmt: skip
 
 
-def sysctls(**changed: str) -> Facts:
+def sysctls(**changed: str) -> MachineFacts:
     names = {key.rpartition(".")[2]: key for key in GOOD.sysctls}
     return replace(GOOD, sysctls={**GOOD.sysctls, **{names[key]: value for key, value in changed.items()}})
 
@@ -91,14 +91,17 @@ def sysctls(**changed: str) -> Facts:
         (replace(GOOD, programs={"wrk": None}), "wrk", Status.MISSING, "not found", "--second-opinion wrk"),
         (replace(GOOD, programs={"chromium": None}), "chromium", Status.MISSING, "not found", "browser=true"),
         (
-            replace(GOOD, extras=(Extra("daphne", None, "chat", "pip install 'keepalive-bench[channels]'"),)),
+            replace(
+                GOOD,
+                requirements=(Requirement("daphne", None, "chat", "pip install 'bench[channels]'"),),
+            ),
             "daphne", Status.MISSING, "not installed", "only chat needs it: `pip install",
         ),
         (replace(GOOD, packages={"uvloop": None}), "uvloop", Status.FAIL, "not installed", "pip install"),
     ],
 )  # fmt: skip
 def test_each_thing_has_its_verdict_and_remedy(
-    facts: Facts, name: str, status: Status, value: str, remedy: str
+    facts: MachineFacts, name: str, status: Status, value: str, remedy: str
 ) -> None:
     check = named(facts, name)
     assert check.status is status

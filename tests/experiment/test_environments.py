@@ -31,7 +31,7 @@ def test_another_list_of_packages_lives_in_another_place(cache: Path) -> None:
 def test_what_cannot_be_installed_is_told_in_one_line_and_not_ready() -> None:
     missing = Environment("e", ("no such name",))
     told = list[str]()
-    with pytest.raises(RoleError, match="pip: cannot install e; it said: ERROR"):
+    with pytest.raises(RoleError, match="pip: cannot install e; stderr: ERROR"):
         missing.install(told.append)
     assert told == [f"installing no such name into {missing.directory}"]
     assert not missing.is_met

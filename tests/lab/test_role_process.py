@@ -69,11 +69,11 @@ def test_a_handler_may_keep_events_to_itself(host: Host) -> None:
         ("sys.exit(3)", "proxy: ended before it was ready (exit code 3)"),
         (
             "sys.exit('proxy: cannot listen')",
-            "proxy: ended before it was ready (exit code 1); it said: proxy: cannot listen",
+            "proxy: ended before it was ready (exit code 1); stderr: proxy: cannot listen",
         ),
         ("os.kill(os.getpid(), 9)", "proxy: ended before it was ready (killed by SIGKILL)"),
-        ("print('hello', flush=True); sys.stdin.read()", "proxy: said something that is no event: 'hello'"),
-        ("print('[1]', flush=True); sys.stdin.read()", "proxy: said something that is no event: '[1]'"),
+        ("print('hello', flush=True); sys.stdin.read()", "proxy: printed a line that is no event: 'hello'"),
+        ("print('[1]', flush=True); sys.stdin.read()", "proxy: printed a line that is no event: '[1]'"),
         ("say('done')", "proxy: ended before it was ready (exit code 0)"),
     ],
 )
@@ -100,10 +100,10 @@ def test_a_program_that_is_missing_is_named(host: Host) -> None:
 def test_a_command_to_a_role_that_is_gone(host: Host) -> None:
     role = start(host, "os.close(0); say('ready'); os._exit(4)")
     role.wait_event("ready", TIMEOUT_S)
-    with pytest.raises(RoleError, match=r"proxy: cannot be told to stop: Broken pipe \(exit code 4\)"):
+    with pytest.raises(RoleError, match=r"proxy: cannot be sent stop: Broken pipe \(exit code 4\)"):
         role.send({"command": "stop"})
     assert role.wait(TIMEOUT_S) == 4
-    with pytest.raises(RoleError, match=r"proxy: cannot be told to stop: it has ended \(exit code 4\)"):
+    with pytest.raises(RoleError, match=r"proxy: cannot be sent stop: it has ended \(exit code 4\)"):
         role.send({"command": "stop"})
 
 

@@ -63,7 +63,7 @@ def test_a_report_is_read(tool: str, report: str, expected: ToolReport) -> None:
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_a_report_that_is_none_is_refused(tool: str) -> None:
-    with pytest.raises(RoleError, match=f"{tool}: printed no .*; it said: oh dear"):
+    with pytest.raises(RoleError, match=f"{tool}: printed no .*; stderr: oh dear"):
         tools.parse_report(tool, "usage:\noh dear\n")
 
 

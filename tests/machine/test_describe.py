@@ -1,10 +1,13 @@
-"""What is said of the machine: enough to tell two apart, nothing that names one."""
+"""The description of a machine: enough to tell two apart, nothing that names one."""
+
+from __future__ import annotations
 
 import getpass
 import json
 import platform
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,11 +17,12 @@ from bench.machine import describe
 
 
 @pytest.fixture(scope="module")
-def described():
+def described() -> dict[str, Any]:
+    """Return this machine."""
     return describe.describe()
 
 
-def test_it_says_what_decides_a_result(described):
+def test_it_says_what_decides_a_result(described: dict[str, Any]) -> None:
     assert described["kernel"] == platform.release()
     assert described["cores"] >= 1
     assert described["memory_mib"] > 16
@@ -29,33 +33,33 @@ def test_it_says_what_decides_a_result(described):
 
 
 @needs.on_linux
-def test_it_reads_the_sysctls_that_decide_how_far_ports_go(described):
+def test_it_reads_the_sysctls_that_decide_how_far_ports_go(described: dict[str, Any]) -> None:
     low, high = map(int, described["sysctls"]["net.ipv4.ip_local_port_range"].split())
     assert 0 < low < high < 65_536
     assert described["sysctls"]["net.ipv4.tcp_tw_reuse"] in {"0", "1", "2"}
     assert set(described["sysctls"]) == set(describe.SYSCTLS)
 
 
-def test_it_names_neither_the_machine_nor_its_user_nor_a_path(described):
-    said = json.dumps(described)
+def test_it_names_neither_the_machine_nor_its_user_nor_a_path(described: dict[str, Any]) -> None:
+    text = json.dumps(described)
     home = str(Path.home())
-    assert not platform.node() or f'"{platform.node()}"' not in said
-    assert f'"{getpass.getuser()}"' not in said
-    assert home == "/" or home not in said
-    assert str(Path(describe.__file__).parent) not in said
+    assert not platform.node() or f'"{platform.node()}"' not in text
+    assert f'"{getpass.getuser()}"' not in text
+    assert home == "/" or home not in text
+    assert str(Path(describe.__file__).parents[2]) not in text
 
 
-def test_the_commit_is_that_of_the_checkout(described):
-    root = Path(describe.__file__).resolve().parent.parent
+def test_the_commit_is_that_of_the_checkout(described: dict[str, Any]) -> None:
+    root = Path(describe.__file__).resolve().parents[2]
     if not (root / ".git").exists():
         assert described["git"] == {"commit": None, "dirty": None}
         return
-    asked = ["git", "-C", str(root), "rev-parse", "HEAD"]
-    head = subprocess.run(asked, capture_output=True, text=True, check=False)
+    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    head = subprocess.run(command, capture_output=True, text=True, check=False)
     assert described["git"]["commit"] == (head.stdout.strip() or None)
 
 
-def test_what_a_system_does_not_tell_is_none():
+def test_what_a_system_does_not_tell_is_none() -> None:
     assert describe._sysctl("net.ipv4.no_such_thing") is None
     assert describe._package("no-such-package-anywhere") is None
     assert describe._output(["no-such-program-anywhere"]) is None
