@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from matplotlib.text import Text
+from scenarios.made_up import SCENARIO, trial
 
 from bench.analysis import sides
 from bench.analysis.compare import Comparison, compare
@@ -15,7 +16,6 @@ from bench.analysis.metrics import Metric
 from bench.report import comparison as report
 from bench.runs.record import ScenarioRun
 from bench.runs.timeline import Series
-from scenarios.made_up import SCENARIO, trial
 
 METRICS = [Metric(column.key, column.unit) for column in SCENARIO.columns]
 OLD = ScenarioRun(
