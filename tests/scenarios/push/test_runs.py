@@ -68,7 +68,8 @@ def test_a_server_that_drops_half_of_its_subscribers_costs_reconnects_and_no_mes
     result = play(tmp_path, *flags, *(flag for variant in variants for flag in ("--variant", variant)))
     for variant in variants:
         figures = result[variant, subject]["figures"]
-        assert figures["reconnects"] > 0, variant
+        if variant != "long-poll":  # a proxy may send a request that was dropped once more by itself
+            assert figures["reconnects"] > 0, variant
         assert (figures["lost"], figures["doubled"]) == (0, 0), variant
 
 
