@@ -16,7 +16,7 @@ from bench.load.generator import Second, Totals
 from bench.observe.host_observer import HostSample, Peaks
 from bench.observe.sampler import HostObservation
 from bench.observe.tcp_counters import Counters
-from bench.observe.time_wait import SocketCounts
+from bench.observe.time_wait import HostSockets
 from bench.plan import run_plan
 from bench.plan.run_plan import Mode
 from bench.runs.record import ERROR_KINDS, ROLES, TimeWait, Trial, Witnesses
@@ -51,7 +51,7 @@ def samples(ports_per_tick: int) -> tuple[HostSample, ...]:
 
 def observed(host: str, opened: int | None, sides: tuple[int, int] | None = (0, 0)) -> HostObservation:
     """Return what was seen of a host; `sides` are its TIME_WAIT toward the clients and the backend."""
-    sockets = None if sides is None else SocketCounts(sum(sides), *sides, connected=0, moving=0, ports_used=0)
+    sockets = None if sides is None else HostSockets(sum(sides), *sides, 0, 0, 0)
     counters = None if opened is None else COUNTERS._replace(active_opens=opened)
     return HostObservation(host, sockets, counters, Peaks(rss_mib=1.0))
 
