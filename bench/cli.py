@@ -65,7 +65,7 @@ COMMANDS = {
     ),
     "prove": LazyCommand(
         "bench.commands.prove:prove_command",
-        "Run an nginx configuration in front of backends that count, and hold what check says against it.",
+        "Run an nginx configuration in front of backends that count, and compare it with what check says.",
     ),
 }
 _EXIT_CODES = """\b

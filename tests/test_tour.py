@@ -14,7 +14,7 @@ from bench.report import tour as report
 from bench.runs.record import ScenarioRun
 from bench.scenarios import catalogue
 from bench.tour import Step
-from scenarios.made_up import SCENARIO, trial
+from scenarios.sample_scenario import SCENARIO, trial
 
 MEASURED = ScenarioRun({"scenario": "tea"}, {}, "", trials=(trial(1, "bag"), trial(2, "loose-leaf")))
 

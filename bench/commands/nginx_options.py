@@ -35,7 +35,7 @@ class IdleTime(click.ParamType[float]):
         except ValueError:
             self.fail(f"{value!r} is neither seconds nor one of {', '.join(BACKEND_IDLE_S)}", param, ctx)
         if not 0 < idle_s < float("inf"):
-            self.fail(f"{value} is no time a connection can idle; give seconds above 0", param, ctx)
+            self.fail(f"{value} is no time that a connection can idle; write seconds above 0", param, ctx)
         return idle_s
 
 
@@ -111,10 +111,10 @@ def installed_version() -> str | None:
     if program is None:
         return None
     try:
-        said = subprocess.run([program, "-v"], capture_output=True, text=True, timeout=5, check=False)
+        done = subprocess.run([program, "-v"], capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    match = re.search(r"nginx/([\d.]+)", said.stderr)
+    match = re.search(r"nginx/([\d.]+)", done.stderr)
     return str(versions.parse(match[1])) if match else None
 
 

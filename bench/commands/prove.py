@@ -1,6 +1,6 @@
 """`bench prove`: the verdict of `bench check` by traffic.
 
-The proving is bench/prove's; here are the flags, what is printed where, and the exit code.
+bench/prove proves; here are the flags, what is printed where, and the exit code.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ _MOST_REQUESTS = 1000
     heading=Heading.LOAD,
     multiple=True,
     metavar="'METHOD /path Host: x'",
-    shown_default="found by itself",
-    help="A request that reaches a location, where none is found (repeatable).",
+    shown_default="derived",
+    help="A request to try first for each location (repeatable).",
 )
 @option(
     "--requests-per-location",
@@ -71,9 +71,9 @@ _MOST_REQUESTS = 1000
     default="auto",
     show_default=True,
     type=click.Choice(["auto", "1.1", "2"]),
-    help="HTTP version of the clients; auto: 2 where a listener says so, else 1.1.",
+    help="HTTP version of the clients; auto: 2 where a listener accepts it, else 1.1.",
 )
-@option("--load", heading=Heading.LOAD, is_flag=True, help="Measure what it costs beside its repaired self.")
+@option("--load", heading=Heading.LOAD, is_flag=True, help="Measure what it costs as it is and repaired.")
 @option(
     "--duration",
     "-d",
@@ -129,10 +129,10 @@ def prove_command(
     locations: int,
     as_json: bool,
 ) -> None:
-    """Run an nginx configuration in front of backends that count, and hold what check says against it.
+    """Run an nginx configuration in front of backends that count, and compare it with what check says.
 
-    A copy runs in a lab, without root, with every address, file and log replaced; what was changed is said.
-    Exit 1 if check and traffic disagree, if nginx refuses the copy, or if nothing could be proven; 2 if the
+    A copy runs in a lab, without root, with every address, file and log replaced; all changes are listed.
+    Exit 1 if check and traffic disagree, if nginx rejects the copy, or if nothing could be proven; 2 if the
     configuration cannot be read.
     """
     wanted = [requests.parse(text) for text in given]
@@ -200,4 +200,4 @@ def _programs(requested: Sequence[str]) -> list[Program]:
 
 def _check_close(close: str) -> None:
     if not re.fullmatch(r"at-once|never|linger:\d+(ms)?", close):
-        raise PlanError(f"--backend-close {close!r} is not understood; write at-once, linger:5ms or never")
+        raise PlanError(f"--backend-close {close!r} is not valid; write at-once, linger:5ms or never")

@@ -45,7 +45,7 @@ class Flag:
     kind: Kind = Kind.TEXT
     choices: tuple[str, ...] = ()
     metavar: str = ""
-    """How the help calls the value, where the kind does not say it."""
+    """How the help calls the value, where its kind is too general."""
     without_value: str = ""
     """What holds where neither the flag nor the plan says anything, where the plan's default is None."""
     short: str = ""
@@ -245,7 +245,7 @@ FLAGS = (
 def format_command(values: Mapping[str, Any]) -> str | None:
     """Return the `bench run` that requests the plan `values`, with what differs from the default.
 
-    None where the plan holds something that no flag can say.
+    None where the plan holds something that no flag can express.
     """
     left = _differences(values)
     words = ["bench", "run"]

@@ -1,7 +1,7 @@
 """The plan of a run, from a TOML file and flags, checked before anything starts.
 
 Pure; how values become the fields of a section is bench/plan/toml.py. A plan is complete: each default is
-written out, so that the header of a result says all that was asked.
+written out, so that the header of a result holds all that was requested.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ClosesFirst(StrEnum):
 
 SUBJECTS = ("asyncio", "direct", "nginx", "haproxy", "envoy", "caddy", "nghttpx")
 PROGRAMS = ("nginx", "haproxy", "envoy", "caddy", "nghttpx")
-"""The subjects that are programs of others, so that which one can be said (`subject.program`)."""
+"""The subjects that are programs of others, so that a plan can choose which one (`subject.program`)."""
 IDIOMS = ("default", "snippet", "pool-only", "pool-http11", "small-pool", "full")
 """What people write into an nginx.conf in the hope of reuse (bench/subjects/nginx.py)."""
 LABS = ("auto", "namespaces", "loopback")
@@ -88,12 +88,12 @@ class Load:
     request_timeout_s: float = 10.0
     total_timeout_s: float = 30.0
     second_opinion: str | None = None
-    """Another load generator to ask once a trial has been counted; None: nobody."""
+    """Another load generator to run once a trial has been counted; None: no other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """The server behind the subject, and the ways in which it behaves."""
+    """The server behind the subject, and how it behaves."""
 
     kind: str = "raw"
     workers: int = 1
@@ -113,7 +113,7 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """What differs on the hosts of the lab: the remedies that people try beside keep-alive."""
+    """What differs on the hosts of the lab: the remedies that people try besides keep-alive."""
 
     ports: int | None = None
     """Width of the ephemeral port range; None: the system's own."""
@@ -154,7 +154,7 @@ class Plan:
 
 
 def build(values: dict[str, Any]) -> Plan:
-    """Return the checked plan that `values` (as in TOML) ask for; PlanError names key, value, remedy."""
+    """Return the checked plan that `values` (as in TOML) request; PlanError names key, value, remedy."""
     plan = section(Plan, _with_texts(values), "")
     check(plan)
     return plan
@@ -219,7 +219,7 @@ _CHOICES: tuple[tuple[str, Callable[[Plan], str | None], tuple[str, ...]], ...] 
     ("load.second_opinion", lambda p: p.load.second_opinion, SECOND_OPINIONS),
 )
 _SECTIONS = ("subject", "load", "backend", "hosts")
-# What must hold besides, and what is said where it does not.
+# What must hold besides, and the error where it does not.
 _CHECKS: tuple[tuple[Callable[[Plan], bool], str], ...] = (
     (
         lambda p: p.load.rate is None or p.load.rate <= MOST_PER_S,

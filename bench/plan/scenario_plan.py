@@ -19,7 +19,7 @@ class Named(Protocol):
         """Return the name."""
 
 
-class Scenario(Protocol):
+class PlannedScenario(Protocol):
     """What a plan needs to know of a scenario (bench/experiment/definition.py)."""
 
     @property
@@ -28,11 +28,11 @@ class Scenario(Protocol):
 
     @property
     def variants(self) -> Sequence[Named]:
-        """Return the variants, which a plan takes all of unless told."""
+        """Return the variants, which a plan has all of by default."""
 
     @property
     def default_subjects(self) -> tuple[str, ...]:
-        """Return the subjects that a plan takes unless told."""
+        """Return the subjects that a plan has by default."""
 
     @property
     def settings(self) -> type[Any]:
@@ -82,8 +82,8 @@ class ScenarioPlan:
         return dataclasses.asdict(self)
 
 
-def build(scenario: Scenario, values: dict[str, Any]) -> ScenarioPlan:
-    """Return the checked plan that `values` ask for; PlanError names the key, the value and the remedy."""
+def build(scenario: PlannedScenario, values: dict[str, Any]) -> ScenarioPlan:
+    """Return the checked plan that `values` request; PlanError names the key, the value and the remedy."""
     settings = toml.section(scenario.settings, values.get("settings", {}), "settings")
     rest = {key: value for key, value in values.items() if key not in ("settings", "scenario")}
     below = {
@@ -92,10 +92,10 @@ def build(scenario: Scenario, values: dict[str, Any]) -> ScenarioPlan:
         "subjects": scenario.default_subjects,
     }
     merged = {**below, **{key: value for key, value in rest.items() if value not in ((), [])}}
-    asked = toml.section(ScenarioPlan, merged, "")
-    _check(scenario, asked)
+    planned = toml.section(ScenarioPlan, merged, "")
+    _check(scenario, planned)
     settings.check()
-    return dataclasses.replace(asked, settings=settings)
+    return dataclasses.replace(planned, settings=settings)
 
 
 def subject(name: str) -> run_plan.Subject:
@@ -104,12 +104,12 @@ def subject(name: str) -> run_plan.Subject:
     return run_plan.Subject(name=bare, program=program or None)
 
 
-def _check(scenario: Scenario, asked: ScenarioPlan) -> None:
-    toml.chosen("lab", asked.lab, run_plan.LABS)
-    if asked.trials < 1:
-        raise PlanError(f"plan: trials = {asked.trials} must be at least 1")
-    _known("variants", asked.variants, tuple(variant.name for variant in scenario.variants))
-    _known("subjects", tuple(name.partition("@")[0] for name in asked.subjects), run_plan.SUBJECTS)
+def _check(scenario: PlannedScenario, planned: ScenarioPlan) -> None:
+    toml.chosen("lab", planned.lab, run_plan.LABS)
+    if planned.trials < 1:
+        raise PlanError(f"plan: trials = {planned.trials} must be at least 1")
+    _known("variants", planned.variants, tuple(variant.name for variant in scenario.variants))
+    _known("subjects", tuple(name.partition("@")[0] for name in planned.subjects), run_plan.SUBJECTS)
 
 
 def _known(key: str, given: Sequence[str], known: tuple[str, ...]) -> None:

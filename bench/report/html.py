@@ -84,7 +84,8 @@ class Page:
     sentence: str
     warnings: Sequence[str]
     sections: Sequence[Section]
-    footer: str
+    started: str
+    """When the measuring began; the foot of the page states it."""
 
 
 def render(page: Page) -> str:

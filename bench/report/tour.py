@@ -8,10 +8,10 @@ from typing import Any
 
 from bench import tour
 from bench.analysis.sides import split
-from bench.report.html import Block, FactList, Page, Picture, Prose, Section
+from bench.report.html import Block, Page, Picture, Prose, Section
 from bench.report.run import finding, side_picture, tables
 from bench.report.run import text as run_text
-from bench.report.run.page import describe_machine
+from bench.report.run.page import build_machine_section
 from bench.report.scenario import case_picture
 from bench.report.scenario import text as scenario_text
 from bench.runs import timeline
@@ -32,9 +32,9 @@ def build_page(steps: Sequence[Step], machine: Mapping[str, Any], started: str) 
         warnings=[f"{_format_title(step)}: {step.problem}" for step in steps if step.problem is not None],
         sections=[
             *(_build_section(number, step) for number, step in enumerate(measured, 1)),
-            Section("The machine", [FactList(list(describe_machine(machine)))]),
+            build_machine_section(machine),
         ],
-        footer=f"Measured from {started} on, on one machine. This file is complete: it loads nothing.",
+        started=started,
     )
 
 

@@ -15,7 +15,7 @@ from bench.plan import run_plan as plans
 from bench.report import comparison as report
 from bench.runs.record import Run, RunRecord, ScenarioRun, TrialWarning
 from bench.runs.timeline import Series
-from scenarios.made_up import SCENARIO, trial
+from scenarios.sample_scenario import SCENARIO, trial
 from synthetic import KEEPALIVE, MACHINE
 from synthetic import trial as load_trial
 

@@ -55,10 +55,10 @@ def test_the_doctor_answers_in_json() -> None:
     assert {"lab namespaces", "port range"} <= {check["name"] for check in json.loads(done.output)}
 
 
-def test_the_ceiling_is_reckoned() -> None:
+def test_the_ceiling_is_computed() -> None:
     done = CliRunner().invoke(bench, ["ceiling", "5000"])
     assert done.exit_code == 0
-    assert "28,232 ports bear 471/s" in done.output
+    assert "28,232 ports sustain 471/s" in done.output
     assert "it slows down after 2.8 s" in done.output
     remedies = json.loads(CliRunner().invoke(bench, ["ceiling", "5000", "--json"]).output)
     assert {remedy["name"]: remedy["holds"] for remedy in remedies}["as it is"] is False

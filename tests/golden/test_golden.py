@@ -113,7 +113,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     time.tzset()
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
-    monkeypatch.setattr(sys.modules["__main__"], "__package__", None)  # click looks there for our name
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     monkeypatch.undo()

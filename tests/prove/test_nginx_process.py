@@ -137,7 +137,8 @@ def test_check_runs_the_config_test_where_it_is_told_to(version: str, tmp_path: 
     path = tmp_path / "nginx.conf"
     path.write_text(f"{SITE}proxy_buffering maybe;\n }} }}")
     assert 'invalid value "maybe"' not in bench_process.run("check", path).stdout
-    done = bench_process.run("check", path, "--severity", "error", "--ask", nginx_programs()[version].path)
+    program = nginx_programs()[version].path
+    done = bench_process.run("check", path, "--severity", "error", "--config-test", program)
     assert '[emerg] invalid value "maybe"' in " ".join(done.stdout.split())
     assert f"nginx {version} -t" in " ".join(done.stdout.split())
     assert done.returncode == 1
@@ -156,5 +157,5 @@ def test_a_folder_is_tested_as_a_whole(tmp_path: Path) -> None:
 
 @needs_nginx
 def test_standard_input_is_not_tested() -> None:
-    done = bench_process.run("check", "-", "--ask", any_nginx().path)
+    done = bench_process.run("check", "-", "--config-test", any_nginx().path)
     assert (done.returncode, "standard input is read once" in done.stderr) == (2, True)

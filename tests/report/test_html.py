@@ -63,7 +63,7 @@ def test_no_text_becomes_markup(block: Block, times: int) -> None:
     assert found.open == []
     assert (found.named("script"), found.named("img")) == ([], [])
     # Twice as the title, then the kicker, the sentence, the warning, the heading, the footer.
-    assert found.text.count(HOSTILE) == 7 + times
+    assert "".join(found.text).count(HOSTILE) == 7 + times
 
 
 def test_a_picture_is_inside_and_said_in_words() -> None:

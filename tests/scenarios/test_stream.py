@@ -17,7 +17,7 @@ from bench.scenarios.stream.settings import StreamSettings
 from bench.scenarios.stream.variants import VARIANTS
 from nginx import versions
 from nginx.render import POOL_OFF, Reuse, SiteSettings, conf
-from scenarios import empty
+from scenarios import fake_testbed
 
 SMALL = ("--set", "tokens=20", "--set", "streams=2", "--set", "every_s=0.01", "--set", "warmup_s=0.2")
 TOLD = {"tokens": 0, "doubled": 0, "cut": 0, "arrivals_s": [], "first_us": [], "gaps_us": [], "held_us": []}
@@ -94,14 +94,14 @@ def test_a_way_is_what_nginx_is_told(variant: str, lines: set[str]) -> None:
 def test_a_way_is_what_server_and_readers_are_told(
     variant: str, flags: list[str], encoding: str, socket: bool
 ) -> None:
-    _, testbed = empty.perform(SCENARIO, variant, StreamSettings(tokens=20, every_s=0.5), TOLD)
+    _, testbed = fake_testbed.perform(SCENARIO, variant, StreamSettings(tokens=20, every_s=0.5), TOLD)
     assert list(testbed.flags) == ["--tokens", "20", "--every", "0.5", *flags]
     assert [(job["encoding"], job["socket"]) for job in testbed.jobs] == [(encoding, socket)]
 
 
 def test_what_did_not_come_is_lost_and_what_came_twice_makes_up_for_nothing() -> None:
     told = {**TOLD, "tokens": 39, "doubled": 1, "cut": 1}
-    figures, _ = empty.perform(SCENARIO, "sse", StreamSettings(tokens=20, streams=2), told)
+    figures, _ = fake_testbed.perform(SCENARIO, "sse", StreamSettings(tokens=20, streams=2), told)
     assert figures.figures == {"tokens": 39, "lost": 2, "doubled": 1, "cut": 1}
     assert [(warning.code, warning.voids) for warning in figures.warnings] == [("doubled", True)]
 

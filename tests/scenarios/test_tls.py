@@ -14,7 +14,7 @@ from bench.runs.record import ScenarioRun
 from bench.scenarios.tls import backend
 from bench.scenarios.tls.backend import Handshakes
 from bench.scenarios.tls.conclusion import conclude
-from scenarios.made_up import trial
+from scenarios.sample_scenario import trial
 
 SMALL = ("--set", "concurrent=4", "--set", "warmup_s=0.3", "--set", "duration_s=0.5")
 WAYS = ("plain-kept", "tls12-resumed", "tls13-new", "tls13-resumed", "tls13-kept")

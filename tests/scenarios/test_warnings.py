@@ -9,7 +9,7 @@ import pytest
 from bench.observe.host_observer import HostSample
 from bench.scenarios import catalogue
 from bench.scenarios.registry.settings import RegistrySettings
-from scenarios import empty
+from scenarios import fake_testbed
 
 BROKER = {"published": 9, "delivered": 8, "pulls": 9, "empty": 1, "lost": 0, "doubled": 0, "failed": 0,
           "delay_us": []}  # fmt: skip
@@ -26,7 +26,7 @@ WAYS = {"broker": "long-poll", "registry": "stream", "rpc": "pool", "http2": "h2
 def found(name: str, told: dict[str, Any], **settings: Any) -> tuple[dict[str, Any], dict[str, bool]]:
     """Return the figures of a scenario whose clients told this, and for each warning whether it voids."""
     scenario = catalogue.load(name)
-    figures, _ = empty.perform(
+    figures, _ = fake_testbed.perform(
         scenario, WAYS[name], scenario.settings(**settings), {**FINE[name], **told}, subject="direct"
     )
     return dict(figures.figures), {warning.code: warning.voids for warning in figures.warnings}
@@ -79,11 +79,11 @@ def test_the_registrys_cores_are_those_while_every_instance_beats_once() -> None
     settings = RegistrySettings(instances=10, beat_every_s=2.0, joins_per_s=10.0)  # all there after 1.4 s
     used_s = [min(t_s, 1.4) * 0.1 + max(0.0, min(t_s, 3.4) - 1.4) * 0.5 for t_s in range_s(0.0, 6.0)]
     samples = [
-        HostSample(t_ns=round(t_s * empty.S), host=host, cpu_s=cpu_s * weight)
+        HostSample(t_ns=round(t_s * fake_testbed.S), host=host, cpu_s=cpu_s * weight)
         for t_s, cpu_s in zip(range_s(0.0, 6.0), used_s, strict=True)
         for host, weight in (("client", 3.0), ("backend", 1.0))
     ]
-    figures, _ = empty.perform(
+    figures, _ = fake_testbed.perform(
         catalogue.load("registry"), "stream", settings, REGISTRY, subject="direct", samples=samples
     )
     ((instances, cores),) = figures.curves["cores"]

@@ -17,7 +17,7 @@ from bench.plan import flags, toml
 from bench.report.html import Code, FactList, Page, Picture, Prose, Section, Table
 from bench.report.run import finding, incident, side_picture, tables, text
 from bench.runs import timeline
-from bench.runs.record import Run
+from bench.runs.record import Run, ScenarioRun
 
 _HOW_TO_READ = (
     "Short opens one connection to the backend for each request; keepalive uses a pool of them again and"
@@ -48,7 +48,7 @@ def build_page(run: Run) -> Page:
         sentence=found.sentence if found else finding.summarize(run),
         warnings=[*text.summarize_warnings(run), *run.damage],
         sections=list(_sections(run, found)),
-        footer=f"Measured from {run.started} on, on one machine. This file is complete: it loads nothing.",
+        started=run.started,
     )
 
 
@@ -72,11 +72,10 @@ def _sections(run: Run, found: _Finding | None) -> Iterator[Section]:
     is_incident = len(run.subjects) > 1
     command = [Code(incident.format_command(run))] if is_incident else _format_command(run.plan)
     yield Section("How to measure it again", [*command, FactList(_describe_subjects(run))])
-    yield Section("The machine", [FactList(list(describe_machine(run.machine)))])
+    yield build_machine_section(run.machine)
     whose = "The plan of the first of them" if is_incident else "The whole plan"
     yield Section(f"{whose}, each default written out", [Code(toml.to_toml(run.plan))], folded=True)
-    lines = "\n".join(json.dumps(trial.to_json()) for trial in run.trials)
-    yield Section("Every trial as data (JSON lines, as in run.jsonl)", [Code(lines)], folded=True)
+    yield build_data_section(run)
 
 
 def _format_command(values: Mapping[str, Any]) -> Iterator[Code | Prose]:
@@ -98,13 +97,23 @@ def _describe_subjects(run: Run) -> list[tuple[str, str]]:
     return [(name, ", ".join(sorted(values))) for name, values in facts.items() if values]
 
 
-def describe_machine(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what a machine is, one level deep: the tables in it become rows of their own."""
+def build_data_section(run: Run | ScenarioRun) -> Section:
+    """Return every trial as it is stored."""
+    lines = "\n".join(json.dumps(trial.to_json()) for trial in run.trials)
+    return Section("Every trial as data (JSON lines, as in run.jsonl)", [Code(lines)], folded=True)
+
+
+def build_machine_section(machine: Mapping[str, Any]) -> Section:
+    """Return what the machine is."""
+    return Section("The machine", [FactList(list(_flatten(machine)))])
+
+
+def _flatten(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield facts one level deep: the tables in them become rows of their own."""
     for name, value in facts.items():
         if isinstance(value, dict):
-            yield from (
-                (f"{name.removesuffix('s')} {key}", _format_value(each)) for key, each in value.items()
-            )
+            for key, each in value.items():
+                yield f"{name.removesuffix('s')} {key}", _format_value(each)
         else:
             yield name.replace("_", " "), _format_value(value)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from bench.experiment.definition import Scenario
 from bench.plan import toml
-from bench.report.html import Code, FactList, Page, Picture, Prose, Section, Table
-from bench.report.run.page import describe_machine
+from bench.report.html import Code, Page, Picture, Prose, Section, Table
+from bench.report.run.page import build_data_section, build_machine_section
 from bench.report.scenario import text
 from bench.runs.record import ScenarioRun
 
@@ -21,14 +20,8 @@ def build_page(scenario: Scenario, run: ScenarioRun, picture: str | None) -> Pag
         sentence=text.summarize(scenario, run),
         warnings=[*text.summarize_warnings(run), *run.damage],
         sections=list(_sections(scenario, run, picture)),
-        footer=f"Measured from {run.started} on, on one machine. This file is complete: it loads nothing.",
+        started=run.started,
     )
-
-
-def build_variant_table(scenario: Scenario) -> Table:
-    """Return what each variant is, in words."""
-    rows = [(variant.name, variant.summary) for variant in scenario.variants]
-    return Table(("variant", "what it is"), rows)
 
 
 def _sections(scenario: Scenario, run: ScenarioRun, picture: str | None) -> Iterator[Section]:
@@ -36,14 +29,10 @@ def _sections(scenario: Scenario, run: ScenarioRun, picture: str | None) -> Iter
         yield Section("", [Picture(picture, text.summarize(scenario, run))])
     refused = [Prose(f"Not measured: {refusal}") for refusal in text.summarize_refusals(run)]
     yield Section("The figures", [text.build_table(scenario, run), *refused])
-    yield Section(
-        "What was compared", [Prose(f"Commonly said: {scenario.claim}"), build_variant_table(scenario)]
-    )
-    command = f"bench scenario run {run.scenario}.toml"
-    plan = toml.to_toml(run.plan)
-    yield Section(
-        "How to measure it again", [Code(command), Prose("with this plan in that file:"), Code(plan)]
-    )
-    yield Section("The machine", [FactList(list(describe_machine(run.machine)))])
-    lines = "\n".join(json.dumps(trial.to_json()) for trial in run.trials)
-    yield Section("Every trial as data (JSON lines, as in run.jsonl)", [Code(lines)], folded=True)
+    variants = [(variant.name, variant.summary) for variant in scenario.variants]
+    claim = Prose(f"Commonly said: {scenario.claim}")
+    yield Section("What was compared", [claim, Table(("variant", "what it is"), variants)])
+    command, plan = Code(f"bench scenario run {run.scenario}.toml"), Code(toml.to_toml(run.plan))
+    yield Section("How to measure it again", [command, Prose("with this plan in that file:"), plan])
+    yield build_machine_section(run.machine)
+    yield build_data_section(run)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from picows import WSTransport
 
-from bench.scenarios.broker.clients import BrokerJob, ConsumerCounts
 from bench.scenarios.client import websocket
 from bench.scenarios.client.websocket import WebSocketConnection
+
+if TYPE_CHECKING:
+    from bench.scenarios.broker.clients import BrokerJob, ConsumerCounts
 
 
 class _PushConsumer(WebSocketConnection):

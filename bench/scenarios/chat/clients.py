@@ -80,7 +80,7 @@ class ChatMembers:
     def event(self) -> dict[str, Any]:
         """Return the keys of the `done` event."""
         state = self._state
-        copied = ("connected", "reconnects", "refused", "presences", "dropped_ns", "back_ns")
+        copied = ("reconnects", "refused", "presences", "dropped_ns", "back_ns")
         return {
             "sent": sum(state.sent),
             "received": state.delays.total(),

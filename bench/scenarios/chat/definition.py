@@ -9,7 +9,7 @@ from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import Fault
 from bench.plan.scenario_plan import Case
-from bench.scenarios.chat import servers
+from bench.scenarios.chat import daphne
 from bench.scenarios.chat.conclusion import conclude
 from bench.scenarios.chat.figures import compute_figures
 from bench.scenarios.chat.settings import ChatSettings
@@ -23,7 +23,10 @@ _IDLE = ("idle", "idle-beats")
 
 def perform(testbed: Testbed, case: Case, settings: ChatSettings) -> Figures:
     """Have all members join and talk while a fault happens to the proxy, and count what was received."""
-    upstream = servers.channels(testbed) if case.variant == "channels" else servers.ours(testbed)
+    if case.variant == "channels":
+        upstream = daphne.start(testbed)
+    else:
+        upstream = testbed.start_server("backends.scenarios.chat.server").address
     # In the idle variants every connection is silent for longer than the proxy tolerates.
     idle = {"send_every_s": 4 * settings.idle_s} if case.variant in _IDLE else {}
     job = {

@@ -75,7 +75,7 @@ class ChatState:
         self.delays = TimeHistogram()
         self.sent = [0] * job["rooms"]
         """Messages that all members of each room sent."""
-        self.connected = self.reconnects = self.refused = self.presences = 0
+        self.reconnects = self.refused = self.presences = 0
         self.dropped_ns: list[int] = []
         self.back_ns: list[int] = []
         """When connections were lost, and when those who lost one were in their rooms again."""
@@ -101,7 +101,6 @@ class ChatMember:
                 self._state.refused += 1
             if self._socket is not None:
                 self._socket = None
-                self._state.connected -= 1
                 self._state.dropped_ns.append(monotonic_ns())
             await asyncio.sleep(_RETRY_S)
 
@@ -132,7 +131,6 @@ class ChatMember:
                 for count, text in tuple(sender.pending.items()):
                     await socket.send_str(json.dumps({"room": str(room), "count": count, "text": text}))
             self._socket = socket
-            state.connected += 1
             is_in = False
             async for frame in socket:
                 if frame.type is not aiohttp.WSMsgType.TEXT:

@@ -76,7 +76,7 @@ class PageVisit:
         try:
             await page.wait_for_function(_HAS_ENDED, timeout=timeout_s * 1000)
         except Error:
-            return  # A page that never saw the last message tells what it has.
+            return  # A page without the last message reports what it has.
 
 
 if __name__ == "__main__":

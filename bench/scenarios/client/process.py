@@ -83,7 +83,7 @@ class ClientControl:
 Act = Callable[[dict[str, Any], Go, ClientControl], Awaitable[dict[str, Any]]]
 """Does the job, from `Go.start_ns` on, and returns the keys of the `done` event."""
 Prepare = Callable[[dict[str, Any]], Awaitable[None]]
-"""Does what takes long and is no part of the trial, before the client is ready."""
+"""Prepares what is slow and no part of the trial, before the client is ready."""
 
 
 def read_job(kind: type[T], values: Mapping[str, Any]) -> T:

@@ -31,7 +31,7 @@ def conclude(summary: Summary) -> str:
 
 
 def _compare(multiplexed: CaseTrials, kept: CaseTrials) -> str:
-    """Return what one takes instead of the other."""
+    """Return what one uses instead of the other."""
     keys = {
         "connection": _CONNECTIONS,
         "bytes a request": _SENT,

@@ -1,6 +1,6 @@
 """A client's connections: HTTP/1.1 by httptools, one exchange at a time; HTTP/2 by h2, many at a time.
 
-Both count every byte that they send and receive, so that the overhead beside the bodies is known.
+Both count every byte that they send and receive, so that the overhead is known.
 """
 
 from __future__ import annotations

@@ -33,7 +33,6 @@ class AnswerArrivals(NamedTuple):
     doubled: int
     silence_s: float
     """The longest time without a new token; where some never came, up to the end of the watch."""
-    silence_began_s: float
     curve: list[tuple[float, float]]
     """How many tokens there were, over time; ends with the watch."""
 
@@ -42,20 +41,20 @@ def summarize_arrivals(arrivals: Sequence[Arrival], tokens: int, watched_s: floa
     """Return what `arrivals`, in the order of time, mean for an answer that was watched for `watched_s`."""
     seen: set[int] = set()
     curve: list[tuple[float, float]] = []
-    silence_s = silence_began_s = 0.0
+    silence_s = 0.0
     for at_s, number in arrivals:
         if number in seen:
             continue
         seen.add(number)
-        if curve and at_s - curve[-1][0] > silence_s:
-            silence_s, silence_began_s = at_s - curve[-1][0], curve[-1][0]
+        if curve:
+            silence_s = max(silence_s, at_s - curve[-1][0])
         curve.append((at_s, float(len(seen))))
     last_s = curve[-1][0] if curve else 0.0
-    if len(seen) < tokens and watched_s - last_s > silence_s:
-        silence_s, silence_began_s = watched_s - last_s, last_s
+    if len(seen) < tokens:
+        silence_s = max(silence_s, watched_s - last_s)
     if watched_s > last_s:
         curve.append((watched_s, float(len(seen))))
-    return AnswerArrivals(len(seen), len(arrivals) - len(seen), silence_s, silence_began_s, curve)
+    return AnswerArrivals(len(seen), len(arrivals) - len(seen), silence_s, curve)
 
 
 def allowed_s(outage_s: float, settings: MigrationSettings) -> float:

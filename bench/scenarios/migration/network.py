@@ -1,4 +1,4 @@
-"""What lies between the client and whoever it talks to: a delay, and an address that ceases to exist."""
+"""The network before the server: a delay, and an address of the client that ceases to exist."""
 
 from __future__ import annotations
 

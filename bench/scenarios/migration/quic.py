@@ -11,7 +11,7 @@ from aioquic.h3.connection import H3_ALPN, H3Connection
 from aioquic.h3.events import DataReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
-from aioquic.quic.events import ConnectionTerminated, QuicEvent
+from aioquic.quic.events import QuicEvent
 
 from bench.scenarios.migration.clients import TokenReceiver
 
@@ -79,9 +79,7 @@ class QuicClient(QuicConnectionProtocol):
         self.transmit()
 
     def quic_event_received(self, event: QuicEvent) -> None:
-        """Receive what comes of the answer; keep why the connection ended."""
-        if isinstance(event, ConnectionTerminated):
-            self._receiver.ends.append(event.reason_phrase or f"error {event.error_code}")
+        """Receive what comes of the answer."""
         if self._http is not None:
             for received in self._http.handle_event(event):
                 if isinstance(received, DataReceived):

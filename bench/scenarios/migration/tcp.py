@@ -38,8 +38,7 @@ class TcpFollower:
             try:
                 async with self._session() as session:
                     await self._follow(session)
-            except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-                self._receiver.ends.append(type(error).__name__)
+            except (aiohttp.ClientError, OSError):  # TimeoutError is an OSError
                 await asyncio.sleep(_AGAIN_S)
 
     def _session(self) -> aiohttp.ClientSession:
@@ -66,16 +65,12 @@ class TcpFollower:
                 self._receiver.feed(data)
 
     async def _socket(self, session: aiohttp.ClientSession) -> None:
-        since = self._receiver.last
-        async with session.ws_connect(
-            f"{self._url}/socket?since={since}", heartbeat=self._timeout_s, compress=0
-        ) as socket:
+        url = f"{self._url}/socket?since={self._receiver.last}"
+        async with session.ws_connect(url, heartbeat=self._timeout_s, compress=0) as socket:
             async for frame in socket:
                 if frame.type is not aiohttp.WSMsgType.TEXT:
                     break  # no pong came in time
                 self._receiver.receive(int(str(frame.data).partition(" ")[0]))
-            if not self._receiver.whole.is_set():
-                self._receiver.ends.append(f"close {socket.close_code}")
 
     async def _polls(self, session: aiohttp.ClientSession) -> None:
         timeout = aiohttp.ClientTimeout(total=self._timeout_s)

@@ -62,7 +62,7 @@ async def publish(job: PushJob, go: Go, control: ClientControl, counts: Subscrib
 
 
 async def act(values: dict[str, Any], go: Go, control: ClientControl) -> dict[str, Any]:
-    """Let the subscribers follow the feed, publish until the window ends, and wait for the last message."""
+    """Have the subscribers follow the feed, publish until the window ends, and wait for the last message."""
     job = process.read_job(PushJob, values)
     finished = asyncio.Event()
     step_ns = None if job.step_s is None else round(job.step_s * 1e9)

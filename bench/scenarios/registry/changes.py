@@ -24,7 +24,7 @@ class ChangeTracker:
     def __init__(self) -> None:
         self._followers: dict[str, set[int]] = {}
         self._unseen: dict[str, dict[InstanceChange, set[int]]] = {}
-        self.happened = self.seen = 0
+        self.happened = 0
 
     @property
     def unseen(self) -> int:
@@ -56,7 +56,6 @@ class ChangeTracker:
         for change, waiting in tuple(changes.items()):
             if subscriber in waiting and (change.address in there) is change.came:
                 waiting.discard(subscriber)
-                self.seen += 1
                 record(change)
                 if not waiting:
                     del changes[change]

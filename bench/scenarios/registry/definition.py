@@ -32,7 +32,7 @@ _SDK_JOIN_S = 0.3
 
 
 def lab_request(case: Case, settings: RegistrySettings) -> LabRequest:
-    """Request as many addresses as the settings say, where each beat takes a port."""
+    """Request as many addresses as the settings say, where each beat uses a port."""
     count = settings.addresses if case.variant == "http-short" else 1
     return LabRequest(count, 1 if case.subject.name in _ONE_ADDRESS else count)
 

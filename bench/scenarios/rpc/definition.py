@@ -16,7 +16,7 @@ from bench.subjects.subject import Traffic
 
 
 def lab_request(case: Case, settings: RpcSettings) -> LabRequest:
-    """Request as many addresses as the settings say, where each call takes a port."""
+    """Request as many addresses as the settings say, where each call uses a port."""
     count = settings.addresses if case.variant == "short" else 1
     return LabRequest(count, 1 if case.subject.name == "direct" else count)
 

@@ -68,7 +68,7 @@ def _make_members(job: dict[str, Any], beats: BeatTimes) -> Any:
 
 
 async def act(job: dict[str, Any], go: Go, control: ClientControl) -> dict[str, Any]:
-    """Have all join; in the window, let some die and as many come; wait until all is seen."""
+    """Have all join; in the window, have some die and as many come; wait until all is seen."""
     beats, seen = BeatTimes(go), SeenChanges()
     make = _make_members(job, beats)
     subscribers = [make(number) for number in range(job["subscribers"])]

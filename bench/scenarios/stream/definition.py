@@ -1,4 +1,4 @@
-"""stream: a chat answer as a stream of tokens, and which settings on its way delay it or cut it."""
+"""stream: a chat answer as a stream of tokens, and which settings of proxies delay it or cut it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an answer is streamed: what nginx is told, what the server sends, what is requested. Pure."""
+"""How an answer is streamed: nginx's settings, what the server sends, what is requested. Pure."""
 
 from __future__ import annotations
 

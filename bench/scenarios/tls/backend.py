@@ -63,13 +63,11 @@ class Handshakes(NamedTuple):
 
 
 class TlsBackend:
-    """An nginx in the place of the servers. States: running, stopped."""
+    """An nginx in the place of the servers. It stops with its host."""
 
     def __init__(self, running: LaunchedProxy, log: Path) -> None:
         self.address = running.address
         self.pid = running.pid
-        self.version = running.version
-        self.stop = running.stop
         self._log = log
 
     def handshakes(self) -> Handshakes:

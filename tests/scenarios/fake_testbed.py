@@ -1,4 +1,4 @@
-"""A stage on which nobody plays: it notes what a scenario asks for, and has ready what clients would tell."""
+"""A testbed without processes: it keeps what a scenario requests, and returns prepared events of clients."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from bench.runs.record import ROLES
 S = 10**9
 
 
-class Empty:
-    """The stage."""
+class FakeTestbed:
+    """The testbed."""
 
     def __init__(self, told: Sequence[Mapping[str, Any]], samples: Sequence[HostSample] = ()) -> None:
         self.flags: tuple[str, ...] = ()
         """Of the server."""
         self.jobs: Sequence[dict[str, Any]] = ()
-        self.befell: list[tuple[float, str]] = []
+        self.faults: list[tuple[float, str]] = []
         self._told = tuple(dict(each) for each in told)
         self._samples = tuple(samples)
         self._now_s = 0.0
@@ -48,16 +48,16 @@ class Empty:
 
     def reload(self) -> None:
         """Note that the proxy is reloaded."""
-        self.befell.append((self._now_s, "reload"))
+        self.faults.append((self._now_s, "reload"))
 
     def restart(self) -> None:
         """Note that the proxy is restarted."""
-        self.befell.append((self._now_s, "restart"))
+        self.faults.append((self._now_s, "restart"))
 
     def run(
         self, warmup_s: float, duration_s: float | None, timeout_s: float = 30.0, faults: Sequence[Fault] = ()
     ) -> TrialResult:
-        """Let everything happen at once."""
+        """Have every fault happen at once."""
         for fault in faults:
             self._now_s = fault.at_s
             fault.act()
@@ -77,7 +77,7 @@ def perform(
     *told: Mapping[str, Any],
     subject: str = "nginx",
     samples: Sequence[HostSample] = (),
-) -> tuple[Figures, Empty]:
+) -> tuple[Figures, FakeTestbed]:
     """Have a scenario perform one way, its clients telling `told`; return its figures and the stage."""
-    testbed: Any = Empty(told, samples)
+    testbed: Any = FakeTestbed(told, samples)
     return scenario.perform(testbed, Case(variant, run_plan.Subject(name=subject)), settings), testbed

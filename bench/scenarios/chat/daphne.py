@@ -1,4 +1,4 @@
-"""The two chat servers: ours, and a Django Channels application under Daphne. How each is started."""
+"""The other chat server: a Django Channels application under Daphne."""
 
 from __future__ import annotations
 
@@ -12,15 +12,10 @@ _APPLICATION = "backends.scenarios.chat.channels_app:application"
 _BACKLOG_PATIENCE = ("--websocket_connect_timeout", "30", "--websocket_timeout", "-1", "--ping-interval", "0")
 
 
-def ours(testbed: Testbed) -> str:
-    """Start our server; return where it listens."""
-    return testbed.start_server("backends.scenarios.chat.server").address
-
-
-def channels(testbed: Testbed) -> str:
-    """Start Daphne with the application; return where it listens. It counts nothing of its own."""
+def start(testbed: Testbed) -> str:
+    """Start Daphne with the application; return where it listens. It counts nothing itself."""
     host, _, port = testbed.address("backend").rpartition(":")
-    if port == "0":  # it would not say which one it was given
+    if port == "0":  # it does not report which one it was given
         with socket.socket() as probe:
             probe.bind((host, 0))
             port = str(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""A scenario that was never played, and trials of it as if it had been."""
+"""A scenario that never runs, and trials of it as if it had been."""
 
 from __future__ import annotations
 
