@@ -11,9 +11,9 @@ import needs
 from bench.lab import landlock
 
 ROOT = Path(__file__).parents[2]
-needs_landlock = needs.unless(landlock.abi_version(), "Landlock", "Linux 5.13 or newer")
+needs_landlock = needs.unless(landlock.abi_version() > 0, "Landlock", "Linux 5.13 or newer")
 
-# Within a process of its own: nobody leaves what it was confined to.
+# Within a process of its own: no process leaves its restrictions.
 TRY = """
 import json, socket, subprocess, sys
 from pathlib import Path

@@ -9,7 +9,7 @@ from bench.errors import PlanError
 from bench.lab import namespaces
 
 
-def test_hosts_are_told_apart_by_addresses_of_loopback() -> None:
+def test_hosts_are_distinguished_by_addresses_of_loopback() -> None:
     with lab.open_lab("loopback", client_addresses=2, proxy_addresses=2, backends=3) as place:
         assert {name: (host.addresses, host.sources) for name, host in place.hosts.items()} == {
             "client": (["127.0.0.1"], ["127.0.0.1", "127.0.0.2"]),

@@ -192,10 +192,10 @@ say(answers)
 """,
         json.dumps([[key, value] for key, value, _, _ in table]),
     )
-    for (_, _, kind, words), (raised, said, threads) in zip(table, found, strict=True):
+    for (_, _, kind, words), (raised, message, threads) in zip(table, found, strict=True):
         assert raised == kind
-        assert [word for word in words if word not in said] == []
-        assert "\n" not in said
+        assert [word for word in words if word not in message] == []
+        assert "\n" not in message
         assert threads == 1, "threads of a lab that did not open are left"
 
 
@@ -257,16 +257,16 @@ thread = threading.Thread(target=over.wait)
 thread.start()
 try:
     lab.enter()
-    said = None
+    message = None
 except LabError as error:
-    said = str(error)
+    message = str(error)
 over.set()
 thread.join()
-print(json.dumps([syscalls.may_make_namespaces(), said]))
+print(json.dumps([syscalls.may_make_namespaces(), message]))
 """
     )
-    is_root, said = found
-    assert said is None if is_root else "2 threads" in said and "bench.lab.enter()" in said
+    is_root, message = found
+    assert message is None if is_root else "2 threads" in message and "bench.lab.enter()" in message
 
 
 @pytest.mark.parametrize(
@@ -284,10 +284,10 @@ print(json.dumps([syscalls.may_make_namespaces(), said]))
     ],
 )
 def test_a_refusal_is_explained_with_its_remedy(facts: dict[str, str], remedy: str) -> None:
-    said = namespaces.explain("network namespace: Operation not permitted", facts)
-    assert remedy in said
-    assert "Operation not permitted" in said
-    assert "\n" not in said
+    message = namespaces.explain("network namespace: Operation not permitted", facts)
+    assert remedy in message
+    assert "Operation not permitted" in message
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_threads_are_counted() -> None:
     assert syscalls.count_threads() == len(os.listdir("/proc/self/task"))
 
 
-def test_a_system_that_forbids_namespaces_is_told_with_the_remedy(drive: Drive) -> None:
+def test_a_system_that_forbids_namespaces_is_reported_with_the_remedy(drive: Drive) -> None:
     found = drive(
         """
 import json, os, subprocess, sys
@@ -329,20 +329,20 @@ from bench.errors import LabError
 from bench.lab import syscalls
 try:
     lab.enter()
-    said = None
+    message = None
 except LabError as error:
-    said = str(error)
+    message = str(error)
 with lab.open_lab("auto") as place:
-    print(json.dumps([syscalls.may_make_namespaces(), said, place.name, place.notes[:1]]))
+    print(json.dumps([syscalls.may_make_namespaces(), message, place.name, place.notes[:1]]))
 '''
 print(subprocess.check_output([sys.executable, "-c", code], text=True), end="")
 """
     )
-    may, said, name, notes = found
+    may, message, name, notes = found
     if may:
-        assert (said, name) == (None, "namespaces")
+        assert (message, name) == (None, "namespaces")
     else:
-        assert said.startswith("lab: no user namespaces are allowed here (user namespace: ")
-        assert "sudo sysctl -w user.max_user_namespaces=15000" in said
+        assert message.startswith("lab: no user namespaces are allowed here (user namespace: ")
+        assert "sudo sysctl -w user.max_user_namespaces=15000" in message
         assert name == "loopback"
         assert notes[0].startswith("loopback instead of namespaces: no user namespaces are allowed here")

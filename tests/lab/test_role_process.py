@@ -64,7 +64,7 @@ def test_a_handler_may_keep_events_to_itself(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ("sys.exit(3)", "proxy: ended before it was ready (exit code 3)"),
         (
@@ -77,15 +77,15 @@ def test_a_handler_may_keep_events_to_itself(host: Host) -> None:
         ("say('done')", "proxy: ended before it was ready (exit code 0)"),
     ],
 )
-def test_a_role_that_does_not_come_up_is_told_in_one_line(host: Host, source: str, said: str) -> None:
+def test_a_role_that_does_not_come_up_is_reported_in_one_line(host: Host, source: str, message: str) -> None:
     role = start(host, source)
     with pytest.raises(RoleError) as raised:
         role.wait_event("ready", TIMEOUT_S)
-    assert str(raised.value) == said
+    assert str(raised.value) == message
     assert raised.value.exit_code == 3
 
 
-def test_a_silent_role_is_told_after_the_timeout(host: Host) -> None:
+def test_a_silent_role_is_reported_after_the_timeout(host: Host) -> None:
     role = start(host, "say('other'); sys.stdin.read()")
     role.wait_event("other", TIMEOUT_S)
     with pytest.raises(RoleError, match=r"^proxy: not ready within 0\.05 s$"):
@@ -153,7 +153,7 @@ def test_stderr_is_kept_short_and_copied_whole(host: Host, tmp_path: Path) -> No
     assert copy.read_text().split() == [str(n) for n in range(1000)]
 
 
-def test_a_copy_of_stderr_that_cannot_be_is_told_before_the_start(host: Host, tmp_path: Path) -> None:
+def test_a_copy_of_stderr_that_cannot_be_is_reported_before_the_start(host: Host, tmp_path: Path) -> None:
     with pytest.raises(RoleError, match=r"^proxy: cannot keep its stderr in .*no/such: No such file"):
         start(host, "", stderr_path=tmp_path / "no" / "such")
 

@@ -21,5 +21,5 @@ def test_interfaces_are_read_by_name_without_the_loopback() -> None:
     }
 
 
-def test_what_came_after_is_told() -> None:
+def test_what_came_after_is_counted() -> None:
     assert InterfaceBytes(10, 30).since(InterfaceBytes(4, 5)) == InterfaceBytes(6, 25)

@@ -27,7 +27,7 @@ def hear():
 
 
 class Role:
-    """A Python process that goes on by one step each time it is told to."""
+    """A Python process that goes on by one step at each command."""
 
     def __init__(self, source: str) -> None:
         self.popen = subprocess.Popen(
@@ -165,7 +165,7 @@ else:
     assert memory.mib == memory.uss_mib
 
 
-def test_memory_that_is_told_in_part_is_not_told() -> None:
+def test_memory_that_is_known_in_part_is_unknown() -> None:
     assert Memory(1.0, 1.0) + Memory(2.0, 1.5) == Memory(3.0, 2.5)
     assert (Memory(1.0, 1.0) + Memory(2.0, None)).uss_mib is None
     assert Memory(2.0, None).mib == 2.0

@@ -87,19 +87,19 @@ def test_a_sample_after_a_survey_has_its_counts(here: Any, wire: Any) -> None:
     assert (first.time_wait, first.ports_used) == (9, 9)
 
 
-def test_on_loopback_shared_counters_are_nobodys_witness(here: Any) -> None:
+def test_on_loopback_shared_counters_are_no_witness(here: Any) -> None:
     collected = Collected(1)
     sampler = Sampler([HostTarget(here)], collected, is_shared=True)
     run(sampler, collected)
     sample = collected.samples[0]
-    told = (
+    values = (
         sample.active_opens,
         sample.passive_opens,
         sample.established,
         sample.resets,
         sample.listen_overflows,
     )
-    assert told == (None,) * 5
+    assert values == (None,) * 5
     assert sampler.observe("here").counters is None
     sampler.close()
 

@@ -1,4 +1,4 @@
-"""The dump of sockets: every state and side told exactly, the same as `ss` tells it."""
+"""The dump of sockets: every state and side exactly, the same as in `ss`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def count(found: Sockets, port: int, state: int) -> tuple[int, int]:
     )
 
 
-def test_states_and_sides_are_told_apart(wire: Any, diag: SockDiag) -> None:
+def test_states_and_sides_are_distinguished(wire: Any, diag: SockDiag) -> None:
     for _ in range(3):
         wire.connect()
     wire.time_wait(5)
@@ -100,20 +100,20 @@ def decode(*messages: bytes) -> list[tuple[int, int, int]]:
         st.tuples(st.integers(1, 12), st.integers(0, 65535), st.integers(0, 65535), st.binary(max_size=24))
     )
 )
-def test_messages_of_any_lengths_are_all_read(told: list[tuple[int, int, int, bytes]]) -> None:
-    assert decode(*(message(*each) for each in told), DONE) == [each[:3] for each in told]
+def test_messages_of_any_lengths_are_all_read(parts: list[tuple[int, int, int, bytes]]) -> None:
+    assert decode(*(message(*each) for each in parts), DONE) == [each[:3] for each in parts]
 
 
 @given(st.integers(1, 40), st.integers(0, 3), st.booleans())
 def test_messages_of_one_length_are_all_read(count: int, words: int, is_last: bool) -> None:
-    told = [(TIME_WAIT, 30_000 + at, at, bytes(4 * words)) for at in range(count)]
+    parts = [(TIME_WAIT, 30_000 + at, at, bytes(4 * words)) for at in range(count)]
     end = (DONE,) if is_last else ()
-    assert decode(*(message(*each) for each in told), *end) == [each[:3] for each in told]
+    assert decode(*(message(*each) for each in parts), *end) == [each[:3] for each in parts]
 
 
 def test_an_attribute_that_looks_like_a_header_changes_nothing() -> None:
-    told = [message(6, 1, 2, struct.pack("=IHHII", 20, 18, 2, SEQ, 77)), message(1, 3, 4), DONE]
-    assert decode(*told) == [(6, 1, 2), (1, 3, 4)]
+    parts = [message(6, 1, 2, struct.pack("=IHHII", 20, 18, 2, SEQ, 77)), message(1, 3, 4), DONE]
+    assert decode(*parts) == [(6, 1, 2), (1, 3, 4)]
 
 
 def test_no_sockets_are_no_sockets() -> None:

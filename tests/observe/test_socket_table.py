@@ -1,4 +1,4 @@
-"""psutil's table and the kernel's dump hold the same sockets; where psutil may not look, that is said."""
+"""The table of psutil and the dump of the kernel hold the same sockets; errors of psutil are reported."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ ROWS = (
     (FIN_WAIT2, 32773, BACKEND),
     (SYN_SENT, 33000, BACKEND),
     (TIME_WAIT, 33001, BACKEND),  # bound outside of the range
-    (TIME_WAIT, 32780, 443),  # somebody else's
+    (TIME_WAIT, 32780, 443),  # of another host
 )
 
 
@@ -50,7 +50,7 @@ ROWS = (
         (HostPorts(), HostSockets(0, 0, 0, 0, 0, 0)),
     ],
 )
-def test_sides_are_told_apart_by_ports(ends: HostPorts, expected: HostSockets) -> None:
+def test_sides_are_distinguished_by_ports(ends: HostPorts, expected: HostSockets) -> None:
     assert count_sockets(table(*ROWS), ends) == expected
 
 

@@ -1,4 +1,4 @@
-"""What each subject is told, word for word, and what it cannot be told.
+"""The configuration of each subject, word for word, and what it cannot do.
 
 The texts lie in golden/; a change of them is a change of what is measured.
 """
@@ -19,12 +19,12 @@ from nginx import render, versions
 from subjects.subject_config import LISTEN, UPSTREAM, config
 
 GOLDEN = Path(__file__).parent / "golden"
-TWICE = {"upstreams": [UPSTREAM, "10.87.3.2:9000"]}
+TWICE: dict[str, Any] = {"upstreams": [UPSTREAM, "10.87.3.2:9000"]}
 LASTING = Traffic(upgrade=True, streams=True)
 BOTH_HOPS = Traffic(client_http="2", http2_upstream=True)
 QUIC = Traffic(client_http="3", certificate=Certificate(chain="(a certificate)", key="(its key)"))
 TLS_NEW, TLS_RESUMED = UpstreamTls("1.3", resumes=False), UpstreamTls("1.3", resumes=True)
-SOURCES = {"sources": ["10.87.2.1", "10.87.2.2", "10.87.2.3"]}
+SOURCES: dict[str, Any] = {"sources": ["10.87.2.1", "10.87.2.2", "10.87.2.3"]}
 
 
 def nginx_conf(version: str) -> Any:
@@ -108,7 +108,7 @@ RENDERERS = {
         ("nghttpx", "nghttpx-lasting.conf", config(traffic=LASTING)),
     ],
 )
-def test_a_subject_is_told_this(name: str, golden: str, wanted: SubjectConfig) -> None:
+def test_a_subject_is_configured_so(name: str, golden: str, wanted: SubjectConfig) -> None:
     assert RENDERERS[name](wanted, LISTEN) == (GOLDEN / golden).read_text(encoding="utf-8")
 
 
@@ -129,7 +129,7 @@ ADAPTERS = {
 
 
 @pytest.mark.parametrize(
-    ("name", "wanted", "said"),
+    ("name", "wanted", "message"),
     [
         ("nginx-1.22", config(pool_max=8), "subject.pool_max: nginx has no bounded pool"),
         (
@@ -203,9 +203,9 @@ ADAPTERS = {
         ("caddy", config(**SOURCES), "proxy_addresses: caddy opens all connections from one address"),
     ],
 )
-def test_what_a_subject_cannot_do_is_refused_in_one_line(name: str, wanted: SubjectConfig, said: str) -> None:
+def test_what_a_subject_cannot_do_is_one_line(name: str, wanted: SubjectConfig, message: str) -> None:
     adapter, program = ADAPTERS[name]
-    with pytest.raises(Unsupported, match=said) as refused:
+    with pytest.raises(Unsupported, match=message) as refused:
         _judge(adapter, program, wanted)
     assert "\n" not in str(refused.value)
     assert refused.value.remedy

@@ -1,4 +1,4 @@
-"""The life of a proxy that is somebody else's, tried on scripts that behave badly."""
+"""The launch of a proxy, tried on scripts that behave badly."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from bench.subjects.subject import SubjectCounts
 
 LISTENS = """
 import pathlib, signal, socket, sys, time
-told = pathlib.Path(__file__).with_name("told")
-signal.signal(signal.SIGHUP, lambda number, frame: told.touch())
+signalled = pathlib.Path(__file__).with_name("signalled")
+signal.signal(signal.SIGHUP, lambda number, frame: signalled.touch())
 server = socket.create_server((sys.argv[1], int(sys.argv[2])))
 time.sleep(600)
 """
@@ -80,7 +80,7 @@ def test_it_is_ready_when_it_listens(host: Host, tmp_path: Path) -> None:
     running.stop()
 
 
-def test_it_is_told_to_read_its_configuration_anew(host: Host, tmp_path: Path) -> None:
+def test_it_is_signalled_to_read_its_configuration_anew(host: Host, tmp_path: Path) -> None:
     listen = listen_address(host)
     known = recipe(listen, "true", listening(listen, tmp_path), tmp_path)
     running = launch(
@@ -88,7 +88,7 @@ def test_it_is_told_to_read_its_configuration_anew(host: Host, tmp_path: Path) -
     )
     assert running.count() == SubjectCounts(opened=7)
     running.reload()
-    while not (tmp_path / "told").exists():
+    while not (tmp_path / "signalled").exists():
         """Until it has taken the signal."""
     assert running.count() == SubjectCounts(), "what it counted before is gone"
     running.stop()
@@ -120,16 +120,16 @@ def test_where_nothing_can_be_written_it_does_not_start(
 
 
 @pytest.mark.parametrize(
-    ("check", "run", "said"),
+    ("check", "run", "message"),
     [
         ("echo '[emerg] no such thing' >&2; exit 1", "true", r"refuses its configuration.*\[emerg\] no such"),
         ("true", "echo 'cannot bind' >&2; exit 3", r"ended before it listened.*exit code 3.*cannot bind"),
     ],
 )
-def test_what_does_not_come_up_is_told_in_its_own_words(
-    check: str, run: str, said: str, host: Host, tmp_path: Path
+def test_what_does_not_come_up_is_reported_in_its_own_words(
+    check: str, run: str, message: str, host: Host, tmp_path: Path
 ) -> None:
-    with pytest.raises(RoleError, match=said):
+    with pytest.raises(RoleError, match=message):
         launch(host, None, recipe(listen_address(host), check, run, tmp_path))
 
 
@@ -155,14 +155,14 @@ def test_envoys_count_sums_the_clusters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [("nginx", "unknown directive"), ("haproxy", "nonsense"), ("envoy", "nonsense"), ("caddy", "nonsense")],
 )
-def test_a_program_says_itself_what_is_wrong(name: str, said: str, host: Host, tmp_path: Path) -> None:
+def test_a_program_says_itself_what_is_wrong(name: str, message: str, host: Host, tmp_path: Path) -> None:
     """Each real program gets a configuration that it refuses, under the name that its adapter uses."""
     needs.need(name)
     program = programs.find(name)
     file, text, check = REFUSED[name]
     bad = LaunchSpec(program, listen_address(host), {file: text}, check, ())
-    with pytest.raises(RoleError, match=f"{name}: its own check refuses.*{said}"):
+    with pytest.raises(RoleError, match=f"{name}: its own check refuses.*{message}"):
         launch(host, None, bad)

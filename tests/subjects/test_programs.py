@@ -1,4 +1,4 @@
-"""Which program is taken, and what is said where it is none."""
+"""Which program is taken, and what is message where it is none."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def test_the_system_comes_before_the_wheel(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("says", "said"), [("ls (GNU coreutils) 9.1", r"\(ls \(GNU"), ("", "it prints nothing")]
+    ("says", "message"), [("ls (GNU coreutils) 9.1", r"\(ls \(GNU"), ("", "it prints nothing")]
 )
-def test_a_stranger_is_no_proxy(says: str, said: str, tmp_path: Path) -> None:
+def test_a_stranger_is_no_proxy(says: str, message: str, tmp_path: Path) -> None:
     path = script(tmp_path, "nginx", says)
-    with pytest.raises(PlanError, match=f"does not say which nginx it is.*{said}"):
+    with pytest.raises(PlanError, match=f"does not say which nginx it is.*{message}"):
         programs.find("nginx", str(path))
 
 

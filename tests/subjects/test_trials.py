@@ -136,7 +136,7 @@ def test_on_loopback_there_is_no_kernel_witness(subject: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--subject", "nginx@/nowhere/nginx"), "subject.program: nginx is not here as /nowhere/nginx"),
         (("--subject", "nginx@/bin/sh"), "subject.program: /bin/sh does not say which nginx it is"),
@@ -144,9 +144,9 @@ def test_on_loopback_there_is_no_kernel_witness(subject: str, tmp_path: Path) ->
     ],
 )
 def test_a_program_that_is_none_is_refused_before_anything_starts(
-    arguments: tuple[str, ...], said: str, tmp_path: Path
+    arguments: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
     done = bench_process.run("run", *arguments, "-o", tmp_path / "results")
     assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
+    assert message in done.stderr
     assert not (tmp_path / "results").exists()
