@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-import bench_process
-import needs
 from bench.prove import runner
 from bench.prove.changes import ChangeLog
 from bench.prove.inventory import Inventory, Location, Peer, build_inventory
@@ -22,6 +20,7 @@ from bench.subjects.programs import Program
 from nginx import check
 from nginx.model import Model
 from nginx.serializer import serialize
+from tests import bench_process, needs
 
 KEPT = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 """The lines of a location that reuses its connections."""

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import h11
 
-from messages.model import Step
+from tests.messages.model import Step
 
 TIMEOUT_S = 60.0
 """Longer than anything here takes on the busiest machine: a longer wait means a fault."""

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import pytest
 
-import bench_process
-import needs
 from bench import incident
 from bench.errors import PlanError
 from bench.incident import CLOSES
 from bench.plan import run_plan
 from bench.plan.run_plan import IDIOMS
 from bench.subjects import programs
-from bench_process import trials
+from tests import bench_process, needs
+from tests.bench_process import trials
 
 EVERYBODY = list(incident.entrants())
 

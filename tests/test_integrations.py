@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-import needs
+from tests import needs
 
 ROOT = Path(__file__).parent.parent
 HOOKS, ACTION = ROOT / ".pre-commit-hooks.yaml", ROOT / "action.yml"

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-import bench_process
 from bench import tour
 from bench.report import html
 from bench.report import tour as report
 from bench.runs.record import ScenarioRun
 from bench.scenarios import catalogue
 from bench.tour import Step
-from scenarios.sample_scenario import SCENARIO, trial
+from tests import bench_process
+from tests.scenarios.sample_scenario import SCENARIO, trial
 
 MEASURED = ScenarioRun({"scenario": "tea"}, {}, "", trials=(trial(1, "bag"), trial(2, "loose-leaf")))
 

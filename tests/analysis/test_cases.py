@@ -6,7 +6,7 @@ from bench.analysis.cases import Spread, Summary
 from bench.analysis.metrics import figure
 from bench.report.scenario import text as report
 from bench.runs.record import Refused, ScenarioRun, TrialWarning
-from scenarios.sample_scenario import SCENARIO, trial
+from tests.scenarios.sample_scenario import SCENARIO, trial
 
 RUN = ScenarioRun(
     plan={"scenario": "tea"},

@@ -9,7 +9,7 @@ from bench.analysis.compare import Answer, compare
 from bench.analysis.sides import Side, split
 from bench.plan import run_plan as plans
 from bench.runs.record import Run, TrialWarning
-from synthetic import KEEPALIVE, MACHINE, SHORT, SHORT_BACKEND_CLOSES, trial
+from tests.synthetic import KEEPALIVE, MACHINE, SHORT, SHORT_BACKEND_CLOSES, trial
 
 
 def side(mode, story, numbers, name=None, change=None, **plan):

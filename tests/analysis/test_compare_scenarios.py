@@ -15,9 +15,9 @@ from bench.plan import run_plan as plans
 from bench.report import comparison as report
 from bench.runs.record import Run, RunRecord, ScenarioRun, TrialWarning
 from bench.runs.timeline import Series
-from scenarios.sample_scenario import SCENARIO, trial
-from synthetic import KEEPALIVE, MACHINE
-from synthetic import trial as load_trial
+from tests.scenarios.sample_scenario import SCENARIO, trial
+from tests.synthetic import KEEPALIVE, MACHINE
+from tests.synthetic import trial as load_trial
 
 PLAN = {"scenario": "tea", "settings": {"cups": 3}}
 OLD = ScenarioRun(PLAN, {"cores": 2}, "", trials=(trial(2, "bag"), trial(4, "loose-leaf")), directory="old")

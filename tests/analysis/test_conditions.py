@@ -8,7 +8,7 @@ from bench.analysis.sides import split
 from bench.errors import PlanError
 from bench.plan import run_plan as plans
 from bench.runs.record import Run
-from synthetic import KEEPALIVE, MACHINE, SHORT_NARROW, trial
+from tests.synthetic import KEEPALIVE, MACHINE, SHORT_NARROW, trial
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from bench.analysis import sides
 from bench.commands.compare import select
 from bench.errors import PlanError, ResultsError
 from bench.runs import read
-from synthetic import KEEPALIVE, SHORT, write
+from tests.synthetic import KEEPALIVE, SHORT, write
 
 BOTH = {"short": SHORT, "keepalive": KEEPALIVE}
 

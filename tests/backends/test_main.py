@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from backend_process import TIMEOUT_S, BackendProcess, read_until_closed, running_backend
+from tests.backend_process import TIMEOUT_S, BackendProcess, read_until_closed, running_backend
 
 POST_HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
 

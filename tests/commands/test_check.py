@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import command_line
-import needs
-from command_line import Done
+from tests import command_line, needs
+from tests.command_line import Done
 
 GOOD = """\
 upstream app { server 10.0.0.1:8080; keepalive 32; }

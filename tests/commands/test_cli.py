@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-import bench_process
-import needs
 from bench.cli import bench
+from tests import bench_process, needs
 
 REFERENCE = Path(__file__).parent.parent.parent / "results" / "reference"
 

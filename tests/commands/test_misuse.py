@@ -12,10 +12,8 @@ from pathlib import Path
 
 import pytest
 
-import bench_process
-import command_line
-import needs
 from backends.http.start import main as backend
+from tests import bench_process, command_line, needs
 
 REFERENCE = Path(__file__).parent.parent.parent / "results" / "reference"
 

@@ -12,10 +12,10 @@ from itertools import combinations
 import click
 import pytest
 
-import command_line
 from bench.cli import bench
 from bench.commands.lazy_group import LazyGroup
 from bench.errors import ExitCode
+from tests import command_line
 
 
 def walk(group: LazyGroup, path: str = "bench") -> Iterator[tuple[str, click.Command]]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-import bench_process
 import nginx
-from proving import any_nginx, bench_prove, needs_nginx
+from tests import bench_process
+from tests.proving import any_nginx, bench_prove, needs_nginx
 
 CONF = Path(nginx.__file__).parent / "conf"
 KEYS = {"file", "backend_close", "proofs", "load"}

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-import bench_process
 from bench import lab
 from bench.errors import PlanError, RoleError
 from bench.experiment import environments
 from bench.experiment.environments import NACOS, Environment
+from tests import bench_process
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-import bench_process
-import needs
+from tests import bench_process, needs
 
 MARK = "BENCH_TEST_RUN"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import needs
+from tests import needs
 
 WATCHED = """
 import os, sys

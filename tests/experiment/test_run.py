@@ -12,9 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-import bench_process
-import needs
-from bench_process import codes, trials
+from tests import bench_process, needs
+from tests.bench_process import codes, trials
 
 BRIEF = ("--trials", "1", "--warmup", "200ms", "--duration", "800ms", "--connections", "16")
 

@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 
-import bench_process
-import needs
 from bench.experiment.second_opinion import record
 from bench.load.external import ToolRun
 from bench.load.tools import ToolReport
 from bench.plan.run_plan import Plan
 from bench.report.run import tables
 from bench.runs.record import Percentiles, Run, SecondOpinion, SubjectRecord, Trial
-from bench_process import codes, trials
+from tests import bench_process, needs
+from tests.bench_process import codes, trials
 
 BRIEF = ("--mode", "keepalive", "--trials", "1", "--warmup", "0", "--duration", "300ms", "-c", "8")
 

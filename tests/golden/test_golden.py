@@ -25,10 +25,10 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-import needs
 from bench import cli
-from golden.place import ROOT, files, furnish
-from golden.reading import Page, flat, json_lines, kinds, paths, picture
+from tests import needs
+from tests.golden.place import ROOT, files, furnish
+from tests.golden.reading import Page, flat, json_lines, kinds, paths, picture
 
 OUTPUTS = Path(__file__).parent / "outputs"
 ENVIRONMENT = {

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-import needs
+from tests import needs
 
 ROOT = Path(__file__).parents[2]
 

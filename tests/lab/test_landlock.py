@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import needs
 from bench.lab import landlock
+from tests import needs
 
 ROOT = Path(__file__).parents[2]
 needs_landlock = needs.unless(landlock.abi_version() > 0, "Landlock", "Linux 5.13 or newer")

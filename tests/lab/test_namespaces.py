@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-import needs
 from bench.errors import PlanError
 from bench.lab import namespaces, syscalls, sysctl
+from tests import needs
 
 Drive = Callable[..., Any]
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-import needs
 from bench import lab
 from bench.errors import RoleError
 from bench.lab import Host
 from bench.lab.role_process import Process
+from tests import needs
 
 TIMEOUT_S = 60.0
 

@@ -15,7 +15,7 @@ from bench.load.counters import LoadCounters
 from bench.load.job import LoadJob
 from bench.load.poller import Poller
 from bench.load.worker import LoadWorker
-from load.scripted import BODY, Conversation, Request, Script, answer, answering, serving
+from tests.load.scripted import BODY, Conversation, Request, Script, answer, answering, serving
 
 Event = dict[str, Any]
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-import needs
 from bench.errors import RoleError
 from bench.load import external
 from bench.load.external import ARGV, ToolRun
 from bench.load.tools import TOOLS, ToolLoad, ToolReport
-from load.scripted import answering, serving
+from tests import needs
+from tests.load.scripted import answering, serving
 
 
 def test_a_missing_tool_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from bench.load.counters import LoadCounters
 from bench.load.fast_path import FastPath
 from bench.load.job import LoadJob
 from bench.load.poller import Poller
-from load.scripted import BODY, Request, answer, answering, serving
+from tests.load.scripted import BODY, Request, answer, answering, serving
 
 LONG_NS = 10**10
 

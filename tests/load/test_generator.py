@@ -16,7 +16,7 @@ from bench.lab.role_process import Process, ProcessSpec, spawn
 from bench.load.counters import ERROR_KINDS
 from bench.load.generator import Generator, OnEvent, Second
 from bench.load.job import LoadJob
-from load.scripted import answer, answering, serving
+from tests.load.scripted import answer, answering, serving
 
 NO_ERRORS = dict.fromkeys(ERROR_KINDS, 0)
 

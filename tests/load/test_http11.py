@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.load import http11
-from messages.corpus import RESPONSES, cuts
-from messages.model import Answer, Incomplete, Refuse, ResponseMessage, ResponseReading
+from tests.messages.corpus import RESPONSES, cuts
+from tests.messages.model import Answer, Incomplete, Refuse, ResponseMessage, ResponseReading
 
 
 def read(message: ResponseMessage, pieces: list[bytes]) -> ResponseReading:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bench.load.job import LoadJob
-from load.scripted import answer, answering, serving
+from tests.load.scripted import answer, answering, serving
 
 ARGV = [sys.executable, "-m", "bench.load"]
 

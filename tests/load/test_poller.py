@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-import needs
 from bench.load.poller import READABLE, WRITABLE, Poller
+from tests import needs
 
 Pair = tuple[socket.socket, socket.socket]
 

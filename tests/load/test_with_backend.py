@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-import needs
-from backend_process import BackendProcess, running_backend
 from bench.load.job import LoadJob
 from bench.load.poller import Poller
 from bench.load.worker import LoadWorker
+from tests import needs
+from tests.backend_process import BackendProcess, running_backend
 
 
 def load(backend: BackendProcess, **changes: Any) -> dict[str, Any]:

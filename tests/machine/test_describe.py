@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-import needs
 from bench import __version__
 from bench.machine import describe
+from tests import needs
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from messages import request_readings, response_readings
-from messages.model import RequestMessage, ResponseMessage, Step
+from tests.messages import request_readings, response_readings
+from tests.messages.model import RequestMessage, ResponseMessage, Step
 
 _HERE: Final = Path(__file__).parent
 _Pieces = str | list[str | dict[str, Any]]

@@ -6,7 +6,7 @@ accepted first and may be refused. Backends may differ from a proxy in the secon
 
 from typing import Final
 
-from messages.model import Accept, Incomplete, Refuse, RequestReading
+from tests.messages.model import Accept, Incomplete, Refuse, RequestReading
 
 HELLO: Final = b"hello"
 NEXT: Final = b"GET /g2 HTTP/1.1\r\nHost: localhost\r\n\r\n"

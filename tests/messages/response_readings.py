@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from messages.model import Answer, Incomplete, Refuse, ResponseReading
+from tests.messages.model import Answer, Incomplete, Refuse, ResponseReading
 
 FIVE: Final = (Answer(),)
 ONCE: Final = (Answer(reusable=False),)

@@ -1,8 +1,8 @@
 """The corpus is whole: every message has a reading, and no reading is left over."""
 
-from messages import request_readings, response_readings
-from messages.corpus import REQUESTS, RESPONSES, cuts
-from messages.model import Answer
+from tests.messages import request_readings, response_readings
+from tests.messages.corpus import REQUESTS, RESPONSES, cuts
+from tests.messages.model import Answer
 
 OBSERVERS = frozenset({"nginx122", "nginx131", "haproxy28", "envoy140", "caddy211"})
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-import needs
 import nginx
 from bench.prove import runner
 from bench.prove.testbed import ProofSettings
 from nginx import versions
 from nginx.check import check, load_model
 from nginx.finding import Severity
-from proving import every_version, needs_nginx, nginx_programs
+from tests import needs
 from tests.nginx import real
+from tests.proving import every_version, needs_nginx, nginx_programs
 
 CONF = Path(nginx.__file__).parent / "conf"
 PROGRAMS = real.programs()

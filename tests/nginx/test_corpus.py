@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-import needs
 from nginx.check import check
 from nginx.fix.repair import fix, write
+from tests import needs
 
 CORPUS = os.environ.get("BENCH_CORPUS")
 VERSION = "1.22.1"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import needs
 from nginx import tree
 from nginx.known_directives import KnownDirectives
+from tests import needs
 from tests.nginx import real
 
 PROGRAMS = real.programs()

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-import needs
 from nginx import versions
 from nginx.check import check
+from tests import needs
 from tests.nginx import real
 
 BEFORE, SINCE = "1.22.1", "1.31.4"

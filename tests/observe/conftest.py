@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import pytest
 
-import needs
 from bench.observe.sock_diag import CONNECTED, FIN_WAIT2, SockDiag
+from tests import needs
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-import needs
 from bench.observe import process_tree
 from bench.observe.process_tree import Memory, ProcessTree
+from tests import needs
 
 PRELUDE = """
 import os, sys, time

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import needs
 from bench.observe import sock_diag
 from bench.observe.sock_diag import CONNECTED, ESTABLISHED, FIN_WAIT2, LISTEN, TIME_WAIT, SockDiag, Sockets
+from tests import needs
 
 SEQ = 0x5EED5EED
 

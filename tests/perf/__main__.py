@@ -14,9 +14,9 @@ from rich.console import Console
 
 from bench.errors import BenchError
 from bench.machine import describe
-from perf import checking, generators, memory, observing, programs, proxies, starting, table
-from perf.pairs import Row
-from perf.settings import QUICK, Settings
+from tests.perf import checking, generators, memory, observing, programs, proxies, starting, table
+from tests.perf.pairs import Row
+from tests.perf.settings import QUICK, Settings
 
 PARTS = ("a", "b", "b-tiny", "b-2000", "b-100k", "b-10m", "b-memory", "c", "d", "e")
 PROGRAMS = ("wrk", "hey", "ab", "h2load", "nginx", "haproxy", "envoy", "caddy")

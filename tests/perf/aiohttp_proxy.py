@@ -1,6 +1,6 @@
 """The reverse proxy that one writes with aiohttp: its client behind its server, on uvloop, streaming.
 
-`python -m perf.aiohttp_proxy LISTEN_PORT UPSTREAM_HOST:PORT short|keepalive`
+`python -m tests.perf.aiohttp_proxy LISTEN_PORT UPSTREAM_HOST:PORT short|keepalive`
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from perf import pairs
-from perf.pairs import Row, Target
-from perf.settings import Settings
+from tests.perf import pairs
+from tests.perf.pairs import Row, Target
+from tests.perf.settings import Settings
 
 PART = "e"
 COUNT = 1000

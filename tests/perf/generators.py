@@ -10,11 +10,11 @@ from tempfile import TemporaryDirectory
 
 from bench.load import external
 from bench.load.tools import TOOLS, ToolLoad
-from perf import loaders, pairs, programs, subjects
-from perf.loaders import Sent
-from perf.pairs import Row, Target
-from perf.settings import Settings
-from perf.stage import Stage, stage
+from tests.perf import loaders, pairs, programs, subjects
+from tests.perf.loaders import Sent
+from tests.perf.pairs import Row, Target
+from tests.perf.settings import Settings
+from tests.perf.stage import Stage, stage
 
 PART = "a"
 CONNECTIONS = 64

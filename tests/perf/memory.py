@@ -9,11 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.errors import RoleError
-from perf import pairs, subjects
-from perf.pairs import Row, Target
-from perf.settings import Settings
-from perf.stage import stage
-from perf.subjects import Subject
+from tests.perf import pairs, subjects
+from tests.perf.pairs import Row, Target
+from tests.perf.settings import Settings
+from tests.perf.stage import stage
+from tests.perf.subjects import Subject
 
 PART = "b-memory"
 CONNECTIONS = 2000

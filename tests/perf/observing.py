@@ -1,7 +1,7 @@
 """Part c: what observing at 10 Hz costs with few and with many sockets in TIME_WAIT, in a namespaces lab.
 
 A lab of namespaces must be entered by a process that has no second thread yet, so that each
-measurement is a process of its own: `python -m perf.observing SOCKETS SECONDS`.
+measurement is a process of its own: `python -m tests.perf.observing SOCKETS SECONDS`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Iterator
 
 from bench import lab
 from bench.lab import Host, Lab
-from perf import pairs
-from perf.pairs import Row, Target
-from perf.settings import Settings
+from tests.perf import pairs
+from tests.perf.pairs import Row, Target
+from tests.perf.settings import Settings
 
 PART = "c"
 COUNTS = (0, 10_000, 28_000)
@@ -30,7 +30,7 @@ def measure(settings: Settings) -> Iterator[Row]:
     """Yield a row for each number of sockets."""
     for count in COUNTS:
         what = f"observing at 10 Hz, {count:,} TIME_WAIT"
-        argv = [sys.executable, "-m", "perf.observing", str(count), str(settings.observed_s)]
+        argv = [sys.executable, "-m", "tests.perf.observing", str(count), str(settings.observed_s)]
         shares: list[float] = []
         for _ in range(settings.observed_times):
             ran = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)

@@ -17,11 +17,11 @@ from bench.errors import RoleError
 from bench.lab import sysctl
 from bench.load.tools import ToolLoad
 from bench.observe.process_tree import ProcessTree
-from perf import loaders, pairs, programs, subjects
-from perf.pairs import Row, Target
-from perf.settings import Settings
-from perf.stage import Backend, Served, Stage, stage
-from perf.subjects import Subject
+from tests.perf import loaders, pairs, programs, subjects
+from tests.perf.pairs import Row, Target
+from tests.perf.settings import Settings
+from tests.perf.stage import Backend, Served, Stage, stage
+from tests.perf.subjects import Subject
 
 OTHERS = ("haproxy", "envoy", "caddy", "aiohttp")
 SHARES = {"envoy": 0.5, "caddy": 0.4, "aiohttp": 0.2}

@@ -11,10 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.observe.process_tree import ProcessTree
-from perf import pairs
-from perf.pairs import Row, Target
-from perf.settings import Settings
-from perf.stage import stage
+from tests.perf import pairs
+from tests.perf.pairs import Row, Target
+from tests.perf.settings import Settings
+from tests.perf.stage import stage
 
 PART = "d"
 BENCH = str(Path(sys.executable).parent / "bench")

@@ -14,8 +14,8 @@ from typing import Final
 from bench.errors import RoleError
 from bench.lab import Process
 from bench.observe.process_tree import ProcessTree
-from perf import programs
-from perf.stage import PYTHON, READY_TIMEOUT_S, Stage
+from tests.perf import programs
+from tests.perf.stage import PYTHON, READY_TIMEOUT_S, Stage
 
 CONF = Path(__file__).parent / "conf"
 POOL_IDLE: Final = 4096
@@ -85,7 +85,7 @@ def _ours(asked: Asked) -> list[str]:
 
 def _aiohttp(asked: Asked) -> list[str]:
     port, mode = asked.listen.rpartition(":")[2], "short" if asked.is_short else "keepalive"
-    return [PYTHON, "-m", "perf.aiohttp_proxy", port, asked.upstream, mode]
+    return [PYTHON, "-m", "tests.perf.aiohttp_proxy", port, asked.upstream, mode]
 
 
 def _nginx(buffers: str) -> Command:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from perf.pairs import Row, Spread
+from tests.perf.pairs import Row, Spread
 
 COLUMNS = ("what", "unit", "ours", "other", "its", "ours / its", "target", "")
 

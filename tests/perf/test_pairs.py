@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from perf import pairs, table
-from perf.pairs import Row, Target
+from tests.perf import pairs, table
+from tests.perf.pairs import Row, Target
 
 ROW = Row("a", "requests", "CPU us/request", None, notes=("64 opens",))
 

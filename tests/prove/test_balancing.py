@@ -8,7 +8,7 @@ from bench.prove import balancing
 from bench.prove.balancing import Balancing
 from bench.prove.inventory import MAX_BACKEND_PORTS, MAX_UPSTREAM_SERVERS, Location, build_inventory
 from nginx import versions
-from proving import KEPT, every_version, last_location, model, needs_nginx, prove_last
+from tests.proving import KEPT, every_version, last_location, model, needs_nginx, prove_last
 
 OLD = versions.parse("1.22.1")
 

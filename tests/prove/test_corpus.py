@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-import needs
 import nginx
 from bench.prove import runner
 from bench.prove.testbed import ProofSettings
 from nginx import check
 from nginx.fix import repair as fix
-from proving import bench_prove, every_version, needs_nginx, nginx_programs
+from tests import needs
+from tests.proving import bench_prove, every_version, needs_nginx, nginx_programs
 
 CONF = Path(nginx.__file__).parent / "conf"
 CORPUS = os.environ.get("BENCH_CORPUS")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-import bench_process
 from bench.prove.changes import ChangeLog, Rejection
 from bench.prove.nginx_process import ConfigTest, adapt_config, run_config_test
 from nginx import check, tree, versions
 from nginx.serializer import SerializedConfig
 from nginx.variables import Definitions
-from proving import any_nginx, every_version, model, needs_nginx, nginx_programs
+from tests import bench_process
+from tests.proving import any_nginx, every_version, model, needs_nginx, nginx_programs
 
 TEXT = """http {
     gzip_static on;

@@ -9,7 +9,7 @@ import pytest
 from bench.prove.changes import Rejection
 from bench.prove.proof import ConnectionWitnesses, LocationResult, Measurement, Proof
 from nginx.verdict import Answer, ClosesFirst, Verdict
-from proving import last_location
+from tests.proving import last_location
 
 LOCATION = last_location("server { location / { proxy_pass http://a; } }")
 

@@ -7,7 +7,7 @@ import pytest
 from bench.errors import PlanError
 from bench.prove.inventory import build_inventory
 from bench.prove.requests import Request, candidates, parse
-from proving import model
+from tests.proving import model
 
 PASS = "proxy_pass http://a;"
 

@@ -16,7 +16,7 @@ from nginx import tree, versions
 from nginx.serializer import serialize
 from nginx.targets import PROTOCOLS
 from nginx.tree import Directive
-from proving import backends, model, rewritten
+from tests.proving import backends, model, rewritten
 
 
 def line_of(text: str, start: str) -> str:

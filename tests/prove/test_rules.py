@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nginx.rules import CATALOGUE, Rule
-from proving import every_version, needs_nginx, prove
+from tests.proving import every_version, needs_nginx, prove
 
 pytestmark = [needs_nginx, pytest.mark.long]
 

@@ -10,7 +10,7 @@ from bench.prove.nginx_process import ClientProtocol
 from bench.prove.proof import LocationResult
 from bench.prove.requests import parse
 from nginx import versions
-from proving import KEPT, any_nginx, every_version, needs_nginx, prove, prove_last
+from tests.proving import KEPT, any_nginx, every_version, needs_nginx, prove, prove_last
 
 APP = "upstream app { server 10.0.0.1; server 10.0.0.2; keepalive 4; }"
 pytestmark = needs_nginx

@@ -13,7 +13,7 @@ from bench.prove.inventory import build_inventory
 from bench.prove.rewrite import ROOT
 from bench.prove.testbed import NginxTestbed, ProofSettings, open_testbed
 from bench.subjects.programs import Program
-from proving import model
+from tests.proving import model
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@
 
 import pytest
 
-from messages.corpus import cuts
 from proxy.bodies import RequestBody
 from proxy.errors import ClientProtocolError
 from proxy.http11.grammar import CHUNKED
 from proxy.settings import Limits
+from tests.messages.corpus import cuts
 
 
 def send(body: RequestBody, pieces: list[bytes]) -> tuple[bytes, bytes]:

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messages.corpus import cuts
 from proxy.errors import ClientProtocolError
 from proxy.http11.chunked import LAST_CHUNK, ChunkedReader, chunk
+from tests.messages.corpus import cuts
 
 SPLITS = st.lists(st.integers(1, 40), max_size=20)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy_process import DATE, TIMEOUT_S, Client, Upstream, running, until
+from tests.proxy_process import DATE, TIMEOUT_S, Client, Upstream, running, until
 
 
 class Full:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy_process import Client, Listener, Upstream, running, send, until
+from tests.proxy_process import Client, Listener, Upstream, running, send, until
 
 CHUNKED_POST = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messages.corpus import REQUESTS, cuts
-from messages.model import Accept, Incomplete, Refuse, RequestReading
 from proxy.errors import ClientProtocolError
 from proxy.http11.chunked import ChunkedReader
 from proxy.http11.grammar import CHUNKED
 from proxy.http11.request import USUAL, RequestHead, read_request, read_usual_request
 from proxy.settings import Limits
+from tests.messages.corpus import REQUESTS, cuts
+from tests.messages.model import Accept, Incomplete, Refuse, RequestReading
 
 LIMITS = Limits()
 

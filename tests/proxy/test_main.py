@@ -14,8 +14,8 @@ import aiohttp
 import psutil
 import pytest
 
-import needs
-from proxy_process import TIMEOUT_S, Client, ProxyProcess, Upstream, echo, running
+from tests import needs
+from tests.proxy_process import TIMEOUT_S, Client, ProxyProcess, Upstream, echo, running
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from messages.corpus import REQUESTS, RESPONSES
-from messages.model import (
+from tests.messages.corpus import REQUESTS, RESPONSES
+from tests.messages.model import (
     Accept,
     Answer,
     Incomplete,
@@ -21,7 +21,7 @@ from messages.model import (
     ResponseReading,
     Step,
 )
-from proxy_process import TIMEOUT_S, Client, ProxyProcess, Received, Response, Upstream, echo, running
+from tests.proxy_process import TIMEOUT_S, Client, ProxyProcess, Received, Response, Upstream, echo, running
 
 NUMBERS = itertools.count()
 LATE = ("extra_response_5ms", "extra_response_50ms", "extra_408_then_close")

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from messages.model import Step
-from proxy_process import (
+from tests.messages.model import Step
+from tests.proxy_process import (
     DATE,
     TIMEOUT_S,
     Client,

@@ -13,7 +13,17 @@ import pytest
 
 from proxy.poller import Poller
 from proxy.splice import MAX_PIPES, PipePool
-from proxy_process import DATE, TIMEOUT_S, Client, Listener, ProxyProcess, fill, read_exactly, running, until
+from tests.proxy_process import (
+    DATE,
+    TIMEOUT_S,
+    Client,
+    Listener,
+    ProxyProcess,
+    fill,
+    read_exactly,
+    running,
+    until,
+)
 
 SIZE = 12 << 20
 OK = b"HTTP/1.1 200 OK\r\n" + DATE

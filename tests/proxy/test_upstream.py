@@ -4,8 +4,6 @@ from typing import cast
 
 import pytest
 
-from messages.corpus import RESPONSES, cuts
-from messages.model import Answer, Incomplete, Refuse, ResponseReading
 from proxy.errors import ProxyError, UpstreamProtocolError, UpstreamReset
 from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
 from proxy.http11.response import ResponseHead
@@ -13,6 +11,8 @@ from proxy.settings import Limits
 from proxy.splice import PipePool
 from proxy.transport import Transport
 from proxy.upstream import UpstreamConnection
+from tests.messages.corpus import RESPONSES, cuts
+from tests.messages.model import Answer, Incomplete, Refuse, ResponseReading
 
 
 class FakeTransport:

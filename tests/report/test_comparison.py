@@ -15,7 +15,7 @@ from bench.analysis.metrics import Metric
 from bench.report import comparison as report
 from bench.runs.record import ScenarioRun
 from bench.runs.timeline import Series
-from scenarios.sample_scenario import SCENARIO, trial
+from tests.scenarios.sample_scenario import SCENARIO, trial
 
 METRICS = [Metric(column.key, column.unit) for column in SCENARIO.columns]
 OLD = ScenarioRun(

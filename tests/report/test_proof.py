@@ -12,7 +12,7 @@ from bench.report.config import load_test as load_report
 from bench.report.config import proof as report
 from nginx.tree import Place
 from nginx.verdict import Verdict
-from proving import last_location
+from tests.proving import last_location
 
 LOCATION = last_location("server { location /a { proxy_pass http://b; } }")
 VERDICT = Verdict("not reused", "nginx", None, "1.1", (), "because")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bench.plan.convert import ConvertError, convert
 from bench.runs.record import Percentiles, Run, SecondOpinion, Trial, TrialWarning
-from synthetic import KEEPALIVE, SHORT_NARROW, trial
+from tests.synthetic import KEEPALIVE, SHORT_NARROW, trial
 
 TRIAL = trial(1, "short", SHORT_NARROW)[0]
 text = st.text(max_size=20)

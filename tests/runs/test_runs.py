@@ -13,14 +13,14 @@ from hdrh.log import HistogramLogReader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import needs
 from bench.analysis import histogram
 from bench.errors import ResultsError
 from bench.machine import describe
 from bench.plan import run_plan as plans
 from bench.runs import read, storage, timeline
 from bench.runs.record import Latencies
-from synthetic import KEEPALIVE, MACHINE, SHORT, STARTED, trial, write
+from tests import needs
+from tests.synthetic import KEEPALIVE, MACHINE, SHORT, STARTED, trial, write
 
 PLAN = plans.build({"mode": "both"}).to_json()
 

@@ -12,7 +12,7 @@ from bench.errors import ResultsError
 from bench.plan import scenario_plan as plans
 from bench.runs import read, storage
 from bench.runs.record import Refused, ScenarioRun
-from scenarios.sample_scenario import SCENARIO, trial
+from tests.scenarios.sample_scenario import SCENARIO, trial
 
 
 def written(root: Path, *trials: int) -> ScenarioRun:

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-import bench_process
-import needs
 from bench.experiment.environments import ROCKETMQ
 from bench.scenarios.broker.clients import ConsumerCounts
 from bench.scenarios.client.process import Go
+from tests import bench_process, needs
 
 SMALL = ("--set", "consumers=6", "--set", "messages_per_s=2", "--set", "poll_every_s=0.1",
          "--set", "warmup_s=0.3", "--set", "duration_s=1")  # fmt: skip

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-import bench_process
-import needs
 from bench.analysis.cases import Summary
 from bench.errors import PlanError
 from bench.experiment.definition import Figures
@@ -18,8 +16,9 @@ from bench.scenarios.chat.clients import assign_rooms
 from bench.scenarios.chat.definition import SCENARIO
 from bench.scenarios.chat.member import RoomReceiver, RoomSender
 from bench.scenarios.chat.settings import ChatSettings
-from scenarios import fake_testbed, sample_scenario
-from scenarios.fake_testbed import FakeTestbed, S
+from tests import bench_process, needs
+from tests.scenarios import fake_testbed, sample_scenario
+from tests.scenarios.fake_testbed import FakeTestbed, S
 
 SMALL = ("--set", "rooms=6", "--set", "agents=3", "--set", "send_every_s=0.2", "--set", "warmup_s=0.5",
          "--set", "duration_s=1.5", "--set", "fault_at_s=0.4")  # fmt: skip

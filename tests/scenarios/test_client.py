@@ -9,10 +9,10 @@ from typing import cast
 
 import pytest
 
-import needs
 from bench.scenarios.client.event_stream import EventStream
 from bench.scenarios.client.process import ClientControl
 from bench.scenarios.client.requests import HttpCaller, RequestOptions
+from tests import needs
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-import bench_process
-import needs
 from backends.scenarios.http2 import slow_s
 from bench.scenarios.client.process import Go
 from bench.scenarios.http2.clients import RequestLoops
+from tests import bench_process, needs
 
 SMALL = ("--set", "concurrent=4", "--set", "warmup_s=0.3", "--set", "duration_s=0.7",
          "--set", "slow_every_s=0.3", "--set", "slow_ms=100")  # fmt: skip

@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import bench_process
-import needs
 from bench.experiment.definition import Figures
 from bench.scenarios.migration.clients import TokenReceiver
 from bench.scenarios.migration.figures import Outage, compute_figures, summarize_arrivals
 from bench.scenarios.migration.settings import MigrationSettings
+from tests import bench_process, needs
 
 SMALL = ("--set", "tokens=50", "--set", "move_at_s=0.5", "--set", "outage_s=0.2", "--set", "timeout_s=0.4",
          "--set", "watch_s=2.2", "--set", "round_trip_s=0.01")  # fmt: skip

@@ -13,7 +13,7 @@ from bench.experiment.definition import LabRequest, Need, Variant
 from bench.experiment.proxy_setup import ProxySetup
 from bench.plan import scenario_plan as plans
 from bench.subjects.subject import Traffic
-from scenarios.sample_scenario import SCENARIO, TeaSettings
+from tests.scenarios.sample_scenario import SCENARIO, TeaSettings
 
 
 def test_an_empty_plan_is_every_way_on_the_default_subjects() -> None:

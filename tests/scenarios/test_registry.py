@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-import bench_process
-import needs
 from bench.experiment.environments import NACOS
 from bench.plan import run_plan
 from bench.plan.scenario_plan import Case
@@ -21,6 +19,7 @@ from bench.scenarios.registry.definition import lab_request, refuse
 from bench.scenarios.registry.fleet import Fleet, InstanceName, RegistryCounts, RegistryJob
 from bench.scenarios.registry.settings import RegistrySettings, plan_steps
 from bench.scenarios.registry.timer_wheel import TimerWheel
+from tests import bench_process, needs
 
 SMALL = ("--set", "instances=40", "--set", "subscribers=4", "--set", "changes=2", "--set", "beat_every_s=0.4",
          "--set", "expire_s=1.2", "--set", "poll_every_s=0.3", "--set", "duration_s=1",

@@ -8,13 +8,12 @@ from typing import Any, cast
 
 import pytest
 
-import bench_process
-import needs
 from bench.errors import PlanError
 from bench.experiment.environments import DUBBO
 from bench.plan import scenario_plan as plans
 from bench.scenarios.rpc.connections import DubboConnection, PoolChannel
 from bench.scenarios.rpc.definition import SCENARIO
+from tests import bench_process, needs
 
 SMALL = ("--set", "callers=6", "--set", "pool=3", "--set", "rate=60", "--set", "outlier_every=3",
          "--set", "slow_ms=30", "--set", "warmup_s=0.2", "--set", "duration_s=0.6")  # fmt: skip

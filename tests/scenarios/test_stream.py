@@ -9,15 +9,14 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
-import bench_process
-import needs
 from bench.scenarios.stream.clients import END, AnswerRead, AnswerReader
 from bench.scenarios.stream.definition import SCENARIO
 from bench.scenarios.stream.settings import StreamSettings
 from bench.scenarios.stream.variants import VARIANTS
 from nginx import versions
 from nginx.render import POOL_OFF, Reuse, SiteSettings, conf
-from scenarios import fake_testbed
+from tests import bench_process, needs
+from tests.scenarios import fake_testbed
 
 SMALL = ("--set", "tokens=20", "--set", "streams=2", "--set", "every_s=0.01", "--set", "warmup_s=0.2")
 TOLD = {"tokens": 0, "doubled": 0, "cut": 0, "arrivals_s": [], "first_us": [], "gaps_us": [], "held_us": []}

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-import bench_process
-import needs
 from bench.analysis.cases import Summary
 from bench.runs.record import ScenarioRun
 from bench.scenarios.tls import backend
 from bench.scenarios.tls.backend import Handshakes
 from bench.scenarios.tls.conclusion import conclude
-from scenarios.sample_scenario import trial
+from tests import bench_process, needs
+from tests.scenarios.sample_scenario import trial
 
 SMALL = ("--set", "concurrent=4", "--set", "warmup_s=0.3", "--set", "duration_s=0.5")
 WAYS = ("plain-kept", "tls12-resumed", "tls13-new", "tls13-resumed", "tls13-kept")

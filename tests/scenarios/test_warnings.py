@@ -9,7 +9,7 @@ import pytest
 from bench.observe.host_observer import HostSample
 from bench.scenarios import catalogue
 from bench.scenarios.registry.settings import RegistrySettings
-from scenarios import fake_testbed
+from tests.scenarios import fake_testbed
 
 BROKER = {"published": 9, "delivered": 8, "pulls": 9, "empty": 1, "lost": 0, "doubled": 0, "failed": 0,
           "delay_us": []}  # fmt: skip

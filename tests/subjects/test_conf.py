@@ -16,7 +16,7 @@ from bench.subjects.configured_proxy import ConfiguredProxy
 from bench.subjects.programs import Program
 from bench.subjects.subject import SubjectConfig, Traffic, Unsupported, UpstreamTls
 from nginx import render, versions
-from subjects.subject_config import LISTEN, UPSTREAM, config
+from tests.subjects.subject_config import LISTEN, UPSTREAM, config
 
 GOLDEN = Path(__file__).parent / "golden"
 TWICE: dict[str, Any] = {"upstreams": [UPSTREAM, "10.87.3.2:9000"]}

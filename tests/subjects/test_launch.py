@@ -12,13 +12,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-import needs
 from bench.errors import LabError, RoleError
 from bench.lab import Host, open_lab
 from bench.subjects import envoy, haproxy, programs
 from bench.subjects.launch import LaunchSpec, launch, listen_address
 from bench.subjects.programs import Program
 from bench.subjects.subject import SubjectCounts
+from tests import needs
 
 LISTENS = """
 import pathlib, signal, socket, sys, time

@@ -10,11 +10,11 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 import aiohttp
 import pytest
 
-import needs
 from bench.lab import open_lab
 from bench.subjects.catalogue import SUBJECTS
 from bench.subjects.subject import Traffic
-from subjects.subject_config import config
+from tests import needs
+from tests.subjects.subject_config import config
 
 PROXIES = ("nginx@system", "nginx@wheel", "haproxy", "envoy", "caddy", "nghttpx")
 LASTING = Traffic(upgrade=True, streams=True)

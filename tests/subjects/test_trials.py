@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import bench_process
-import needs
-from bench_process import codes, trials
+from tests import bench_process, needs
+from tests.bench_process import codes, trials
 
 BRIEF = ("--trials", "1", "--warmup", "200ms", "--duration", "500ms", "--connections", "16")
 EVERY = ("nginx@system", "nginx@wheel", "haproxy", "envoy", "caddy")

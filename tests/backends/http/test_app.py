@@ -7,9 +7,9 @@ import subprocess
 import aiohttp
 import pytest
 
-import needs
-from backend_process import read_answer, read_until_closed, running_backend
 from backends.http.behaviours import pattern
+from tests import needs
+from tests.backend_process import read_answer, read_until_closed, running_backend
 
 GET = b"GET /g HTTP/1.1\r\nHost: localhost\r\nX-Bench-Id: 7f-1\r\n\r\n"
 KINDS = pytest.mark.parametrize("kind", ["raw", "aiohttp"])

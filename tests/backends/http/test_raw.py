@@ -5,8 +5,8 @@ import struct
 
 import pytest
 
-from backend_process import read_answer, read_until_closed, running_backend
 from backends.http.behaviours import pattern
+from tests.backend_process import read_answer, read_until_closed, running_backend
 
 GET = b"GET /g HTTP/1.1\r\nHost: localhost\r\nX-Bench-Id: 7f-1\r\n\r\n"
 CLOSE = b"GET /g HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"

@@ -15,8 +15,8 @@ from backends.protocols.http11 import (
     parse_any_head,
     parse_head,
 )
-from messages.corpus import REQUESTS, cuts
-from messages.model import Accept, Incomplete, Refuse, RequestReading
+from tests.messages.corpus import REQUESTS, cuts
+from tests.messages.model import Accept, Incomplete, Refuse, RequestReading
 
 
 def read(pieces: list[bytes]) -> RequestReading:

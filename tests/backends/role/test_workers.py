@@ -7,8 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-import needs
-from backend_process import TIMEOUT_S, read_answer, running_backend
+from tests import needs
+from tests.backend_process import TIMEOUT_S, read_answer, running_backend
 
 GET = b"GET /g HTTP/1.1\r\nHost: localhost\r\n\r\n"
 CONNECTIONS = 24

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import needs
 from nginx import versions
 from nginx.fix.repair import Repair, fix
+from tests import needs
 from tests.nginx import real
 from tests.nginx.fix.repairing import CONNECTION, VERSION, Recorder, added, at, exchanged, removed
 from tests.nginx.resolver import resolving

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-import needs
 from nginx.check import check
 from nginx.errors import NginxConfigError
 from nginx.fix.repair import Repair, fix, write
 from nginx.rules import CheckSettings
+from tests import needs
 from tests.nginx import real
 from tests.nginx.fix.repairing import CONNECTION, VERSION, Recorder, added, at, exchanged, removed
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-import needs
 from nginx.check import check
 from nginx.rules import CATALOGUE
+from tests import needs
 from tests.nginx import real
 
 PROGRAMS = real.programs()

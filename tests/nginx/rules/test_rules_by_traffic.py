@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-import needs
 from nginx import versions
 from nginx.check import check
 from nginx.rules import CATALOGUE, Rule
+from tests import needs
 from tests.nginx import real
 from tests.nginx.rules.proving import PROGRAMS, proven
 

@@ -15,7 +15,7 @@ from bench.report.html import Code, FactList, Page, Picture, Prose, Section, Tab
 from bench.report.run.page import build_page
 from bench.runs import read
 from bench.runs.record import Run, Trial, TrialWarning
-from synthetic import KEEPALIVE, MACHINE, SHORT, write
+from tests.synthetic import KEEPALIVE, MACHINE, SHORT, write
 
 
 @pytest.fixture(scope="module")

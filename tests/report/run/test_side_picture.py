@@ -20,7 +20,7 @@ from bench.report.run import side_picture
 from bench.report.run.lines import _move_apart
 from bench.report.style import ColouredSides
 from bench.runs import read, timeline
-from synthetic import KEEPALIVE, SHORT, SHORT_BACKEND_CLOSES, SHORT_LOOPBACK, SHORT_NARROW, Story, write
+from tests.synthetic import KEEPALIVE, SHORT, SHORT_BACKEND_CLOSES, SHORT_LOOPBACK, SHORT_NARROW, Story, write
 
 CLIFF = {"short": SHORT, "keepalive": KEEPALIVE}
 

@@ -18,7 +18,7 @@ from bench.report import comparison
 from bench.report.run import finding, text
 from bench.runs import read
 from bench.runs.record import UNSEEN, TrialWarning, Upstream
-from synthetic import KEEPALIVE, SHORT, SHORT_BACKEND_CLOSES, SHORT_LOOPBACK, SHORT_NARROW, Story, write
+from tests.synthetic import KEEPALIVE, SHORT, SHORT_BACKEND_CLOSES, SHORT_LOOPBACK, SHORT_NARROW, Story, write
 
 Make = Callable[..., Path]
 """Writes the run called so, with changes of its plan, and returns its directory."""

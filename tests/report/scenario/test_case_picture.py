@@ -9,7 +9,7 @@ import pytest
 from bench.experiment.definition import Variant
 from bench.report.scenario import case_picture
 from bench.runs.record import ScenarioRun
-from scenarios.sample_scenario import SCENARIO, trial
+from tests.scenarios.sample_scenario import SCENARIO, trial
 
 ILLUSTRATED = replace(
     SCENARIO, variants=(Variant("bag", "a bag a cup"), Variant("loose-leaf", "a pot", (), True))

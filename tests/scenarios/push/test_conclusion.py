@@ -7,7 +7,7 @@ import pytest
 from bench.analysis.cases import Summary
 from bench.runs.record import Percentiles, ScenarioRun
 from bench.scenarios.push.conclusion import conclude
-from scenarios.sample_scenario import trial
+from tests.scenarios.sample_scenario import trial
 
 
 def summary(*trials: tuple[str, str, dict[str, float], float]) -> Summary:

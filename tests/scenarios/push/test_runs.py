@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-import bench_process
-import needs
 from bench.scenarios.push import rising_rate
+from tests import bench_process, needs
 
 SMALL = ("--set", "subscribers=5", "--set", "messages_per_s=10", "--set", "poll_every_s=0.2",
          "--set", "warmup_s=0.4", "--set", "duration_s=1")  # fmt: skip
