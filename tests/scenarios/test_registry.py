@@ -105,7 +105,6 @@ def test_only_what_takes_a_port_for_each_beat_asks_for_addresses(
             "give it workers (settings.proxy_workers) or lower settings.instances = 10000",
         ),
         ("stream", "nginx", 2, None),
-        ("sdk-2", "nginx", 1, "without a proxy only"),
     ],
 )
 def test_what_a_proxy_may_not_have_the_files_for_is_refused(

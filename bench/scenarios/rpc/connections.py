@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import cycle
 from typing import Protocol, cast
 
@@ -25,7 +24,7 @@ class CallChannel(Protocol):
 
 
 class DubboConnection(asyncio.Protocol):
-    """One connection, with any number of calls under way. States: open, closed."""
+    """One connection, a channel of any number of calls under way. States: open, closed."""
 
     _transport: asyncio.Transport
 
@@ -33,6 +32,10 @@ class DubboConnection(asyncio.Protocol):
         self._buffer = bytearray()
         self._pending: dict[int, tuple[asyncio.Future[None], int]] = {}
         self._last = 0
+
+    async def call(self, takes_ms: int, answer_bytes: int) -> None:
+        """Call besides the others."""
+        await self.send(takes_ms, answer_bytes)
 
     def send(self, takes_ms: int, answer_bytes: int) -> asyncio.Future[None]:
         """Call; the future ends with the whole answer. ConnectionError where the connection ends."""
@@ -107,41 +110,18 @@ class ShortChannel:
 class PoolChannel:
     """Connections that carry one call at a time; a call that finds none waits, first come first served."""
 
-    def __init__(self, connections: Sequence[DubboConnection]) -> None:
-        self._idle = deque(connections)
-        self._pending: deque[asyncio.Future[DubboConnection]] = deque()
+    def __init__(self, connections: Iterable[DubboConnection]) -> None:
+        self._idle: asyncio.Queue[DubboConnection] = asyncio.Queue()
+        for connection in connections:
+            self._idle.put_nowait(connection)
 
     async def call(self, takes_ms: int, answer_bytes: int) -> None:
         """Wait for a connection, call on it, and pass it on."""
-        connection = self._idle.popleft() if self._idle else await self._wait()
+        connection = await self._idle.get()
         try:
             await connection.send(takes_ms, answer_bytes)
         finally:
-            self._pass_on(connection)
-
-    def _wait(self) -> asyncio.Future[DubboConnection]:
-        waiting: asyncio.Future[DubboConnection] = asyncio.get_running_loop().create_future()
-        self._pending.append(waiting)
-        return waiting
-
-    def _pass_on(self, connection: DubboConnection) -> None:
-        while self._pending:
-            waiting = self._pending.popleft()
-            if not waiting.done():
-                waiting.set_result(connection)
-                return
-        self._idle.append(connection)
-
-
-class MultiplexedChannel:
-    """One connection that carries all calls at once."""
-
-    def __init__(self, connection: DubboConnection) -> None:
-        self._connection = connection
-
-    async def call(self, takes_ms: int, answer_bytes: int) -> None:
-        """Call besides the others."""
-        await self._connection.send(takes_ms, answer_bytes)
+            self._idle.put_nowait(connection)
 
 
 async def open_channel(variant: str, address: str, sources: Sequence[str], pool: int) -> CallChannel:
@@ -152,4 +132,4 @@ async def open_channel(variant: str, address: str, sources: Sequence[str], pool:
     host, _, port = address.rpartition(":")
     count = pool if kind == "pool" else 1
     connections = [await requests.connect(DubboConnection, host, int(port)) for _ in range(count)]
-    return PoolChannel(connections) if kind == "pool" else MultiplexedChannel(connections[0])
+    return PoolChannel(connections) if kind == "pool" else connections[0]
