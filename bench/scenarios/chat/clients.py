@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import sys
 from time import monotonic_ns
 from typing import Any
 
@@ -118,4 +117,4 @@ async def act(job: dict[str, Any], go: Go, control: ClientControl) -> dict[str, 
 
 
 if __name__ == "__main__":
-    sys.exit(process.run(act))
+    process.run(act)

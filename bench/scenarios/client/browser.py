@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-import sys
 import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
@@ -81,4 +80,4 @@ class PageVisit:
 
 if __name__ == "__main__":
     visit = PageVisit()
-    sys.exit(process.run(visit.act, visit.open))
+    process.run(visit.act, visit.open)

@@ -105,17 +105,14 @@ async def cancel(*tasks: asyncio.Future[Any]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def run(act: Act, prepare: Prepare | None = None) -> int:
-    """Run a client process to its end; return the exit code.
-
-    `connections` of a job says how many files it needs.
-    """
-    return uvloop.run(_live(act, prepare))
+def run(act: Act, prepare: Prepare | None = None) -> NoReturn:
+    """Run a client process to its end, and exit; `connections` of a job says how many files it needs."""
+    sys.exit(uvloop.run(_live(act, prepare)))
 
 
 def run_beside_threads(act: Act) -> NoReturn:
     """Run a client process to its end, and end it although threads of a product's client never do."""
-    code = run(act)
+    code = uvloop.run(_live(act, None))
     sys.stdout.flush()
     os._exit(code)
 

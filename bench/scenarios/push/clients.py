@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -86,4 +85,4 @@ async def act(values: dict[str, Any], go: Go, control: ClientControl) -> dict[st
 
 
 if __name__ == "__main__":
-    sys.exit(process.run(act))
+    process.run(act)

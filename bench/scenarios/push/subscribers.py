@@ -110,16 +110,11 @@ class SubscriberCounts:
 
     def event(self) -> dict[str, Any]:
         """Return all of it as the keys of a `done` event."""
+        counts = ("doubled", "gaps", "requests", "reconnects", "refused", "too_large", "stalled_delivered")
         return {
             "delivered": self.delays.total(),
-            "doubled": self.doubled,
-            "gaps": self.gaps,
+            **{name: getattr(self, name) for name in counts},
             "behind": [self.last[subscriber] for subscriber in sorted(self._left)],
-            "requests": self.requests,
-            "reconnects": self.reconnects,
-            "refused": self.refused,
-            "too_large": self.too_large,
-            "stalled_delivered": self.stalled_delivered,
             "delay_us": self.delays.histogram(),
             "steps_us": {str(step): times.histogram() for step, times in sorted(self.steps.items())},
         }

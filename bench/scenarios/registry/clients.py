@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -54,4 +53,4 @@ def _members(job: RegistryJob, counts: RegistryCounts) -> tuple[Make, Subscribe]
 
 
 if __name__ == "__main__":
-    sys.exit(process.run(act))
+    process.run(act)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Any
@@ -98,4 +97,4 @@ async def act(values: dict[str, Any], go: Go, control: ClientControl) -> dict[st
 
 
 if __name__ == "__main__":
-    sys.exit(process.run(act))
+    process.run(act)

@@ -6,9 +6,10 @@ import asyncio
 import struct
 from collections.abc import Iterable, Sequence
 from itertools import cycle
-from typing import Protocol, cast
+from typing import Protocol
 
 from bench.scenarios.client import requests
+from bench.scenarios.client.requests import TcpConnection
 
 _HEADER = struct.Struct(">HBBQI")
 _ARGUMENTS = struct.Struct(">II")
@@ -23,10 +24,8 @@ class CallChannel(Protocol):
         """Call, and wait for the whole answer; OSError where it cannot be had."""
 
 
-class DubboConnection(asyncio.Protocol):
+class DubboConnection(TcpConnection):
     """One connection, a channel of any number of calls under way. States: open, closed."""
-
-    _transport: asyncio.Transport
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -47,14 +46,6 @@ class DubboConnection(asyncio.Protocol):
         head = _HEADER.pack(_MAGIC, _TWO_WAY_REQUEST, 0, self._last, _ARGUMENTS.size)
         self._transport.write(head + _ARGUMENTS.pack(takes_ms, answer_bytes))
         return waiting
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._transport.close()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         """Complete the calls whose answers are whole."""
@@ -94,13 +85,12 @@ class ShortChannel:
     """A new connection for each call, from each of the addresses in turn; the consumer closes it."""
 
     def __init__(self, address: str, sources: Sequence[str]) -> None:
-        self._host, _, port = address.rpartition(":")
-        self._port = int(port)
+        self._address = address
         self._sources = cycle(sources or [None])
 
     async def call(self, takes_ms: int, answer_bytes: int) -> None:
         """Connect, call, and close."""
-        connection = await requests.connect(DubboConnection, self._host, self._port, next(self._sources))
+        connection = await requests.connect(DubboConnection, self._address, next(self._sources))
         try:
             await connection.send(takes_ms, answer_bytes)
         finally:
@@ -129,7 +119,6 @@ async def open_channel(variant: str, address: str, sources: Sequence[str], pool:
     kind = variant.partition("-")[0]
     if kind == "short":
         return ShortChannel(address, sources)
-    host, _, port = address.rpartition(":")
     count = pool if kind == "pool" else 1
-    connections = [await requests.connect(DubboConnection, host, int(port)) for _ in range(count)]
+    connections = [await requests.connect(DubboConnection, address) for _ in range(count)]
     return PoolChannel(connections) if kind == "pool" else connections[0]
