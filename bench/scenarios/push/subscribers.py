@@ -16,7 +16,6 @@ from bench.load.counters import TimeHistogram
 from bench.scenarios.client.process import Go
 
 END = b"end"
-_NEVER_NS = 1 << 62
 _FOLD_EVERY_S = 1.0
 
 
@@ -52,7 +51,7 @@ class SubscriberCounts:
         self.steps: dict[int, TimeHistogram] = {}
         """Delays by step of a rising rate."""
         self._window_ns = go.window_ns
-        self._end_ns = _NEVER_NS if go.end_ns is None else go.end_ns
+        self._end_ns = go.end_ns
         self._add = self.delays.add
         self._stalled = stalled
         self._step_ns = step_ns

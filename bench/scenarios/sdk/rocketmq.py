@@ -63,7 +63,7 @@ def produce(job: dict[str, Any], go: Go, topics: list[str]) -> tuple[int, int]:
     every_ns = round(1e9 / (job["messages_per_s"] * len(topics)))
     sent = published = 0
     pause = threading.Event()
-    while (now_ns := monotonic_ns()) < (go.end_ns or 0):
+    while (now_ns := monotonic_ns()) < go.end_ns:
         message = Message()
         message.topic, message.body = topics[sent % len(topics)], str(now_ns).encode()
         producer.send(message)
