@@ -46,8 +46,8 @@ def kill_at(moment: str, *arguments: str, tmp_path: Path) -> None:
     """Start a run, kill it at `moment`, and see that it leaves no process and no file but its results."""
     scratch, mark = tmp_path / "scratch", str(uuid.uuid4())
     scratch.mkdir()
-    asked = ("run", *arguments, "--duration", "60s", "-o", tmp_path / "results")
-    with bench_process.started(*asked, **{MARK: mark, "TMPDIR": str(scratch)}) as bench:
+    command = ("run", *arguments, "--duration", "60s", "-o", str(tmp_path / "results"))
+    with bench_process.started(*command, **{MARK: mark, "TMPDIR": str(scratch)}) as bench:
         while not MOMENTS[moment](mark):
             assert bench.poll() is None, bench.communicate()[1]
         bench.kill()

@@ -146,7 +146,7 @@ def test_connections_lost_to_the_backend_are_needed_again() -> None:
 
 def test_connections_that_an_exchange_has_spoilt_are_needed_again() -> None:
     """After garbage, too long a silence, or a client that went, no request may use a connection again."""
-    opened = {"accepted": 70, "kernel": 70, "subject": 70}
+    opened: dict[str, Any] = {"accepted": 70, "kernel": 70, "subject": 70}
     errors = {"protocol": 3, "timeout": 2, "refused": 9}
     totals = replace(TOTALS, errors={**NO_ERRORS, "timeout": 1})
     done = trial(Mode.KEEPALIVE, **opened, errors=errors, totals=totals)
