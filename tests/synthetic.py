@@ -162,8 +162,8 @@ def write(
     """Write a run whose modes follow `stories`, interleaved, and return its folder."""
     mode = "both" if len(stories) == 2 else next(iter(stories))
     lab = str(plan.get("lab", "namespaces"))
-    asked = plans.build({"mode": mode, "trials": trials, **plan})
-    with storage.create(root, asked.to_json(), MACHINE, started=STARTED) as writer:
+    built = plans.build({"mode": mode, "trials": trials, **plan})
+    with storage.create(root, built.to_json(), MACHINE, started=STARTED) as writer:
         numbered = [name for _ in range(trials) for name in stories]
         for number, name in enumerate(numbered, 1):
             writer.add(*trial(number, name, stories[name], duration_s, lab))

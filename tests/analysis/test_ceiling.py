@@ -76,7 +76,7 @@ def test_exhaustion_is_when_connect_failed_or_else_when_all_tuples_were_used(
     assert found.exhausted_s == expected_s
 
 
-def test_the_default_range_bears_470_connections_per_second_and_235_smoothly() -> None:
+def test_the_default_range_sustains_470_connections_per_second_and_235_smoothly() -> None:
     here = ceiling.ceiling(28_232)
     assert here.connections_per_s == pytest.approx(470.5, abs=0.1)
     assert here.smooth_per_s == pytest.approx(235.3, abs=0.1)
@@ -113,7 +113,7 @@ def test_a_rate_below_the_ceiling_needs_no_remedy() -> None:
     assert "1 instead of 1" in next(r.change for r in ceiling.remedies(200.0, 28_232) if "source" in r.name)
 
 
-def test_the_half_never_comes_after_the_end_that_the_subject_tells() -> None:
+def test_the_half_never_comes_after_the_end_that_the_subject_reports() -> None:
     found = ceiling.ports(
         [(0.1, 90)], [(0.0, 0), (0.1, 100)], port_range=100, tuples=100, end_s=1.0, exhausted_s=0.04
     )

@@ -61,7 +61,7 @@ def test_four_trials_a_side_show_that_keep_alive_is_faster() -> None:
     assert interval(compared.row("latency_ms.p99").cells[1].ratio)[1] < 1
 
 
-def test_three_trials_a_side_are_too_few_and_say_so() -> None:
+def test_three_trials_a_side_are_too_few_for_a_test() -> None:
     compared = compare([side("short", SHORT, range(1, 4)), side("keepalive", KEEPALIVE, range(5, 8))])
     cell = compared.row("requests_per_s").cells[1]
     assert (cell.answer, cell.p) == (Answer.TOO_FEW, None)
@@ -86,7 +86,7 @@ def test_figures_that_are_the_same_in_every_trial_need_no_test() -> None:
     assert (cell.answer, cell.difference, center(cell.ratio)) == (Answer.SAME, 0, 1)
 
 
-def test_figures_that_nobody_has_get_no_row_and_only_errors_tell_at_0() -> None:
+def test_figures_of_no_side_get_no_row_and_only_errors_matter_at_0() -> None:
     compared = compare([side("keepalive", KEEPALIVE, (1, 2)), side("keepalive", KEEPALIVE, (3, 4))])
     assert "ports.rate_before" not in [row.metric.key for row in compared.rows]
     assert compared.row("ports.rate_before").cells[1].answer is Answer.UNMEASURED

@@ -76,8 +76,8 @@ def test_sides_are_named_after_the_one_thing_that_differs(run: MakeRun) -> None:
     assert names(pick([f"{each}:short" for each in runs])) == [
         ["64 connections", "256 connections", "1024 connections"]
     ]
-    closers = [run("x", closes_first="proxy"), run("y", closes_first="backend")]
-    assert names(pick([f"{each}:short" for each in closers])) == [["proxy", "backend"]]
+    both = [run("x", closes_first="proxy"), run("y", closes_first="backend")]
+    assert names(pick([f"{each}:short" for each in both])) == [["proxy", "backend"]]
 
 
 @pytest.mark.parametrize("suffix", ["", ":short"])
@@ -126,7 +126,7 @@ def test_differences_name_the_plan_the_machine_and_the_mode(run: MakeRun) -> Non
 @pytest.mark.parametrize(
     ("mode", "different"), [("short", {"plan.closes_first": ("proxy", "backend")}), ("keepalive", {})]
 )
-def test_the_closes_first_only_tells_short_sides_apart(
+def test_closes_first_distinguishes_short_sides_only(
     run: MakeRun, mode: str, different: dict[str, tuple[str, str]]
 ) -> None:
     (pair,) = pick([f"{run('a')}:{mode}", f"{run('b', closes_first='backend')}:{mode}"])
@@ -143,7 +143,7 @@ def test_load_average_and_number_of_trials_make_no_difference(run: MakeRun) -> N
     assert sides.differences([left, dataclasses.replace(right, run=busy)]) == {}
 
 
-def test_what_an_older_plan_could_not_say_was_as_it_is_by_default(run: MakeRun) -> None:
+def test_what_an_older_plan_could_not_set_had_its_default(run: MakeRun) -> None:
     older, newer = (sides.split(read.read(Path(run(name))))[0] for name in ("older", "newer"))
     load = {key: value for key, value in older.run.plan["load"].items() if key != "method"}
     older = dataclasses.replace(

@@ -48,7 +48,7 @@ def test_a_run_comes_back_as_it_was_written(folder: Path) -> None:
     assert read.read(folder / "run.jsonl") == run
 
 
-def test_the_series_come_back_as_they_were_written(folder: Path) -> None:
+def test_the_timeline_comes_back_as_it_was_written(folder: Path) -> None:
     rows = timeline.read(folder)
     stories = [("short", SHORT), ("keepalive", KEEPALIVE)] * 2
     made = [trial(number, mode, story, 2.0) for number, (mode, story) in enumerate(stories, 1)]
@@ -214,7 +214,7 @@ def test_columns_of_a_later_bench_are_left_out(folder: Path) -> None:
     assert timeline.read(folder).moments == before
 
 
-def test_a_run_without_series_still_has_its_trials(folder: Path) -> None:
+def test_a_run_without_a_timeline_still_has_its_trials(folder: Path) -> None:
     for name in ("timeline.csv", "latency.hlog"):
         (folder / name).unlink()
     assert timeline.read(folder) == timeline.Series()
@@ -292,7 +292,7 @@ def test_a_folder_without_runs_is_an_empty_list(tmp_path: Path) -> None:
     assert read.runs(tmp_path / "nowhere") == []
 
 
-def test_the_format_page_tells_of_every_key_and_column(folder: Path) -> None:
+def test_the_format_page_names_every_key_and_column(folder: Path) -> None:
     page = (Path(read.__file__).parents[2] / "results" / "README.md").read_text(encoding="utf-8")
     words = set(re.findall(r"[a-z0-9_]+", page))
     lines = [json.loads(line) for line in (folder / "run.jsonl").read_text().splitlines()]
