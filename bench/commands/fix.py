@@ -30,6 +30,12 @@ from nginx.rules import CheckSettings
 
 @command("fix")
 @click.argument("targets", nargs=-1, required=True, metavar="FILE|DIR|-")
+@nginx_version_option
+@root_option
+@extra_files_option
+@workers_option
+@concurrency_option
+@backend_idle_option
 @option(
     "--diff",
     "output",
@@ -40,12 +46,6 @@ from nginx.rules import CheckSettings
     shown_default="yes",
 )
 @option("--write", "output", heading=Heading.OUTPUT, flag_value="write", help="Write them into the files.")
-@nginx_version_option
-@root_option
-@extra_files_option
-@workers_option
-@concurrency_option
-@backend_idle_option
 def fix_command(
     *,
     targets: tuple[str, ...],

@@ -147,7 +147,7 @@ def upgraded(ctx: RuleContext) -> Iterator[Hit]:
     bad=location(PASS, 'proxy_set_header Connection "";'),
 )
 def http10(ctx: RuleContext) -> Iterator[Hit]:
-    """nginx uses HTTP/1.0 to the server, which then closes after each response.
+    """nginx sends HTTP/1.0 to the server, which then closes after each response.
 
     That is the default before 1.29.7. With `Connection: keep-alive` a server may keep an HTTP/1.0
     connection, and nginx reuses it if the status line says HTTP/1.1; it works, but is not recommended.
@@ -163,7 +163,7 @@ def http10(ctx: RuleContext) -> Iterator[Hit]:
         )
         yield Hit(
             (line or each.directive).place,
-            f"HTTP/1.0 is used to the server{default}: {effect}",
+            f"HTTP/1.0 is sent to the server{default}: {effect}",
             f"{'write' if line else 'add'} `proxy_http_version 1.1;`",
             severity=Severity.LOW if kept else None,
             passes=(each,),
@@ -178,7 +178,7 @@ def http10(ctx: RuleContext) -> Iterator[Hit]:
     bad=location(PASS, "proxy_http_version 2;"),
 )
 def http2_upstream(ctx: RuleContext) -> Iterator[Hit]:
-    """HTTP/2 is used to the server: one request at a time per connection, from the same pool.
+    """HTTP/2 is sent to the server: one request at a time per connection, from the same pool.
 
     Connection fields are never sent then. The pool has to be as large as with HTTP/1.1, since nginx does
     not multiplex.
