@@ -145,10 +145,13 @@ def _test(cell: Cell) -> str:
 
 
 def _footnotes(compared: Comparison) -> Iterator[str]:
-    cells = [cell for row in _rows(compared) for cell in row.cells]
+    rows = list(_rows(compared))
+    cells = [cell for row in rows for cell in row.cells]
     answers = {cell.answer for cell in cells}
     if Answer.TOO_FEW in answers:
-        counts = " and ".join(str(len(side.counted)) for side in compared.sides)
+        few = [row.metric for row in rows if any(cell.answer is Answer.TOO_FEW for cell in row.cells)]
+        most = [max(len(side.counted_for(metric)) for metric in few) for side in compared.sides]
+        counts = " and ".join(map(str, most))
         yield f"too few: {counts} trials cannot show a difference at p < 0.05; four a side can (--trials 4)\n"
     if Answer.SAME in answers:
         yield "~: no difference shows (Mann-Whitney U, p above 0.05)\n"
