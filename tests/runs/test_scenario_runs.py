@@ -56,7 +56,7 @@ def test_a_damaged_line_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
     ("change", "says"),
     [
         ({"format": 3}, "format 3, and this bench reads format 2"),
-        ({"plan": {}}, "plan.scenario = None is not a text"),
+        ({"plan": {}}, "plan.scenario is missing"),
         ({"plan": {"scenario": 7}}, "plan.scenario = 7 is not a text"),
         ({"refused": [{"variant": "bag"}]}, "refused.0.subject is missing"),
         ({"machine": None}, "machine = None is not a table"),
