@@ -7,7 +7,7 @@ import asyncio
 
 from backends.http.behaviours import GARBAGE, Failure, Failures, NextNumber, pattern
 from backends.http.options import Options
-from backends.protocols.http11 import ProtocolError, RequestHead, RequestReader
+from backends.protocols.http11 import ProtocolError, RequestHead, RequestReader, varying_fields
 from backends.role.backend import Backend, CountedConnection
 from backends.role.closing import CloseKind, reset
 from backends.role.counters import Counters
@@ -27,17 +27,6 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 Answer = tuple[bytes, bytes, int]
 """An answer's head up to the fields that vary, its body if that is small, and the body's size in bytes."""
-
-
-def varying_fields(request: RequestHead) -> bytes:
-    """Return the fields that differ from answer to answer, and the empty line."""
-    fields = b"X-Bench-Id: " + request.bench_id + b"\r\n" if request.bench_id else b""
-    if not request.keep_alive:
-        return fields + b"Connection: close\r\n\r\n"
-    if request.http10:
-        # RFC 9112, section 9.3: an HTTP/1.0 client must be told that the connection persists.
-        return fields + b"Connection: keep-alive\r\n\r\n"
-    return fields + b"\r\n"
 
 
 class RawServer(Backend):
@@ -167,9 +156,7 @@ class RawConnection(CountedConnection):
         if request.expects_continue and not self.reader.unread:
             request.expects_continue = False
             self.transport.write(_CONTINUE)
-        while piece := self.reader.body():
-            pass
-        return piece is not None
+        return self.reader.skip_body()
 
     def _answer(self, request: RequestHead) -> None:
         delay = self.server.options.delay

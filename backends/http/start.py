@@ -16,7 +16,7 @@ from backends.role.counters import Counters
 from backends.role.errors import exit_code
 from backends.role.lifecycle import ready_event, run_worker
 from backends.role.listening import address_of, open_listeners, raise_file_limit
-from backends.role.pipes import Pipes, own_pipes
+from backends.role.pipes import Pipes
 from backends.role.workers import fork_workers, run_parent
 
 
@@ -29,7 +29,7 @@ def _run(options: Options) -> None:
     listeners = open_listeners(options.listen, options.workers)
     addresses = [address_of(listener) for listener in listeners[0]]
     raise_file_limit()
-    pipes, is_alone = own_pipes(control=options.control), options.workers == 1
+    pipes, is_alone = Pipes(0 if options.control else None, 1), options.workers == 1
     next_number = _count_for_all() if options.failures and not is_alone else itertools.count(1).__next__
 
     async def make() -> Backend:

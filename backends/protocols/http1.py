@@ -5,7 +5,7 @@ The raw backend (backends/http/raw.py) is the fast one, and strict.
 
 from collections.abc import Iterator
 
-from backends.protocols.http11 import ProtocolError, RequestHead, RequestReader
+from backends.protocols.http11 import ProtocolError, RequestHead, RequestReader, varying_fields
 from backends.protocols.responder import PeerError, Responder, Response
 
 
@@ -24,23 +24,13 @@ class Http1(Responder):
         try:
             while (head := self._head or self._reader.head()) is not None:
                 self._head = head
-                if self._reader.in_body and not self._is_body_read():
+                if self._reader.in_body and not self._reader.skip_body():
                     return
                 self._head = None
                 yield self._answer(head)
         except ProtocolError as error:
             raise PeerError(str(error)) from error
 
-    def _is_body_read(self) -> bool:
-        while piece := self._reader.body():
-            pass
-        return piece is not None
-
     def _answer(self, head: RequestHead) -> Response:
-        # RFC 9112, section 9.3: an HTTP/1.0 client must be told that the connection persists.
-        connection = b"Connection: keep-alive\r\n" if head.http10 else b""
-        if not head.keep_alive:
-            connection = b"Connection: close\r\n"
-        echo = b"X-Bench-Id: %b\r\n" % head.bench_id if head.bench_id else b""
         body = b"" if head.method == b"HEAD" else self._body
-        return Response(self._fields + echo + connection + b"\r\n" + body, stays=head.keep_alive)
+        return Response(self._fields + varying_fields(head) + body, stays=head.keep_alive)

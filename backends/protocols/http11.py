@@ -64,6 +64,17 @@ class RequestHead:
     bench_id: bytes
 
 
+def varying_fields(request: RequestHead) -> bytes:
+    """Return the fields of an answer that differ from one request to the next, and the empty line."""
+    fields = b"X-Bench-Id: " + request.bench_id + b"\r\n" if request.bench_id else b""
+    if not request.keep_alive:
+        return fields + b"Connection: close\r\n\r\n"
+    if request.http10:
+        # RFC 9112, section 9.3: an HTTP/1.0 client must be told that the connection persists.
+        return fields + b"Connection: keep-alive\r\n\r\n"
+    return fields + b"\r\n"
+
+
 def parse_head(head: bytes) -> RequestHead:
     """Read a whole head, from the request line to its empty line.
 
@@ -184,41 +195,37 @@ class RequestReader:
     `feed` bytes, then call `head()`; while `in_body`, call `body()` until it is whole.
     """
 
-    __slots__ = ("_after_data", "_any_host", "_buffer", "_chunked", "_in_trailers", "_left", "in_body")
+    __slots__ = ("_after_data", "_any_host", "_chunked", "_in_trailers", "_left", "in_body", "unread")
 
     def __init__(self, *, any_host: bool = False) -> None:
         self._any_host = any_host
-        self._buffer = b""
+        self.unread = b""
+        """The bytes that were fed and belong to no request yet."""
         self.in_body = False
         self._chunked = False
         self._left = 0
         self._after_data = False
         self._in_trailers = False
 
-    @property
-    def unread(self) -> bytes:
-        """The bytes that were fed and belong to no request yet."""
-        return self._buffer
-
     def feed(self, data: bytes) -> None:
         """Accept bytes as they came."""
-        self._buffer = self._buffer + data if self._buffer else data
+        self.unread = self.unread + data if self.unread else data
 
     def head(self) -> RequestHead | None:
         """Return the next request's head, or None while it is not whole. Raises ProtocolError."""
-        buffer = self._buffer
+        buffer = self.unread
         # RFC 9112, section 2.2: empty lines before a request line are ignored.
         while buffer[:2] == b"\r\n":
-            buffer = self._buffer = buffer[2:]
+            buffer = self.unread = buffer[2:]
         end = buffer.find(b"\r\n\r\n") + 4
         if end < 4 or end > HEAD_MAX:
             if buffer:
                 _check_partial_head(buffer)
             return None
         if end == len(buffer):
-            self._buffer = b""
+            self.unread = b""
         else:
-            self._buffer = buffer[end:]
+            self.unread = buffer[end:]
             buffer = buffer[:end]
         head = parse_any_head(buffer, any_host=True) if self._any_host else parse_head(buffer)
         if head.length:
@@ -237,43 +244,49 @@ class RequestReader:
         if not self._left:
             self.in_body = False
             return b""
-        piece = self._buffer[: self._left]
+        piece = self.unread[: self._left]
         if not piece:
             return None
-        self._buffer = self._buffer[len(piece) :]
+        self.unread = self.unread[len(piece) :]
         self._left -= len(piece)
         self._after_data = self._chunked and not self._left
         return piece
 
+    def skip_body(self) -> bool:
+        """Read the body away; return whether it was all there. Raises ProtocolError."""
+        while piece := self.body():
+            pass
+        return piece is not None
+
     def _enter_chunk(self) -> bool:
         """Move on to the next chunk's data or past the trailers; return whether that much was there."""
         if self._after_data:
-            if not self._buffer.startswith(b"\r\n"):
-                if not b"\r\n".startswith(self._buffer):
+            if not self.unread.startswith(b"\r\n"):
+                if not b"\r\n".startswith(self.unread):
                     raise ProtocolError(400, "chunk data without CRLF")
                 return False
-            self._buffer = self._buffer[2:]
+            self.unread = self.unread[2:]
             self._after_data = False
         if not self._in_trailers:
-            line = _CHUNK_LINE.match(self._buffer, 0, CHUNK_LINE_MAX)
+            line = _CHUNK_LINE.match(self.unread, 0, CHUNK_LINE_MAX)
             if line is None:
-                _check_partial_chunk_line(self._buffer)
+                _check_partial_chunk_line(self.unread)
                 return False
-            self._buffer = self._buffer[line.end() :]
+            self.unread = self.unread[line.end() :]
             self._left = int(line[1] or b"0", 16)
             self._in_trailers = not self._left
         return not self._in_trailers or self._skip_trailers()
 
     def _skip_trailers(self) -> bool:
         # RFC 9112, section 7.1.2: a recipient that has no use for trailer fields may drop them.
-        buffer = self._buffer
+        buffer = self.unread
         end = 0 if buffer.startswith(b"\r\n") else buffer.find(b"\r\n\r\n") + 2
         if end == 1 or end > HEAD_MAX:
             _check_partial_fields(buffer)
             return False
         if _FIELDS.fullmatch(buffer, 0, end + 2) is None:
             raise ProtocolError(400, "malformed trailer field")
-        self._buffer = buffer[end + 2 :]
+        self.unread = buffer[end + 2 :]
         self._in_trailers = False
         return True
 

@@ -1,7 +1,5 @@
 """Server-sent events as a server writes them (WHATWG HTML, section 9.2). No sockets."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}

@@ -14,7 +14,7 @@ from backends.role.backend import Backend
 from backends.role.errors import MisuseError, exit_code
 from backends.role.lifecycle import ready_event, run_worker
 from backends.role.listening import address_of, open_listeners, parse_address, raise_file_limit
-from backends.role.pipes import own_pipes
+from backends.role.pipes import Pipes
 
 Make = Callable[[argparse.Namespace], Awaitable[Backend]]
 """Makes the server inside its loop, from its flags, whose `listen` is where it really listens."""
@@ -46,5 +46,5 @@ def _serve(given: argparse.Namespace, make: Make) -> None:
     given.listen = [address_of(each) for each in listeners]
     ready = ready_event(given.listen, 1)
     raise_file_limit()
-    pipes = own_pipes(control=given.control)
+    pipes = Pipes(0 if given.control else None, 1)
     uvloop.run(run_worker(lambda: make(given), listeners, pipes, ready=ready, alone=True))

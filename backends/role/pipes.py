@@ -67,11 +67,6 @@ class Pipes:
                 on_command(command)
 
 
-def own_pipes(*, control: bool) -> Pipes:
-    """Return the pipes of this process: stdin, where it is to be read, and stdout."""
-    return Pipes(0 if control else None, 1)
-
-
 def end_at_once() -> None:
     """End this process without draining: its parent is gone, or the stop was requested twice."""
     os._exit(0)

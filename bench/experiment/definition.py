@@ -30,10 +30,15 @@ class Settings:
     """What a scenario lets be set, each with its default; a scenario's own settings extend it."""
 
     def check(self) -> None:
-        """Raise PlanError where a value makes no sense: every number is to be above 0 by default."""
+        """Raise PlanError where a value makes no sense.
+
+        By a field's metadata a number is `least` or more, by default above 0, and a text one of `choices`.
+        """
         for each in dataclasses.fields(self):
             value = getattr(self, each.name)
-            least = each.metadata.get("least")
+            least, choices = each.metadata.get("least"), each.metadata.get("choices")
+            if choices is not None and value not in choices:
+                raise PlanError(f"plan: settings.{each.name} = {value!r} is not one of {', '.join(choices)}")
             if isinstance(value, bool) or not isinstance(value, int | float):
                 continue
             if not (value > 0 if least is None else value >= least) or value == float("inf"):
@@ -72,8 +77,8 @@ class Variant:
     summary: str
     """What it is, in half a sentence."""
     needs: tuple[Need | Environment, ...] = ()
-    is_illustration: bool = False
-    """Shows that a real product does the same; its figures are not comparable, and in no picture."""
+    illustrates: str = ""
+    """The product whose own client it shows, without a proxy: not comparable, and in no picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +169,8 @@ Perform = Callable[["Testbed", Case, Any], Figures]
 """Run one trial on the testbed; RoleError where a role does not come up."""
 Conclude = Callable[["Summary"], str]
 """Return what the run shows, in one plain sentence, from what was measured."""
-ProxySetupOf = Callable[[Case, Any], "ProxySetup | None"]
-"""Return what a case needs its proxy to do; None where it has none."""
+ProxySetupOf = Callable[[Case, Any], "ProxySetup"]
+"""Return what a case needs its proxy to do."""
 Refuse = Callable[[Case, Any], str | None]
 """Return why a case cannot be measured, in half a sentence; None where it can. What a proxy
 cannot do is not among the reasons: its adapter gives those."""

@@ -57,15 +57,16 @@ def _refusal(scenario: Scenario, case: Case, settings: Settings) -> str | None:
     """Return the first reason why a case cannot be measured: the scenario's, a package's, the proxy's."""
     if case.subject.name not in scenario.subjects:
         return scenario.unfit
+    variant = scenario.variant(case.variant)
+    if variant.illustrates and case.subject.name != "direct":
+        return f"{variant.illustrates}'s own client is shown without a proxy only"
     reason = scenario.refuse(case, settings)
     if reason is not None:
         return reason
-    for need in scenario.variant(case.variant).needs:
+    for need in variant.needs:
         if not need.is_met:
             return f"needs {need.label}: {need.remedy}"
     setup = scenario.proxy_setup(case, settings)
-    if setup is None:
-        return None
     return setup.refusal(case, scenario.lab_request(case, settings).proxy_addresses)
 
 

@@ -41,8 +41,8 @@ class TrialRequest:
     label: str
     """How the observer of the run calls it."""
     case: Case
-    proxy: ProxySetup | None
-    """What the proxy of the case is to do; None where it has none."""
+    proxy: ProxySetup
+    """What the proxy of the case is to do."""
     lab: LabRequest
     client_workers: int = 1
     pin: bool = True
@@ -103,7 +103,6 @@ class Testbed:
         `certificate` is what it shows to them. RoleError where it does not come up.
         """
         setup, case = self._request.proxy, self._request.case
-        assert setup is not None, "a case without a proxy has none to start"
         shown = setup if certificate is None else setup.showing(certificate)
         asked = shown.asked(case, upstreams, self.sources("proxy"))
         running = shown.starter(case).start(self.place.hosts["proxy"], self._cores["proxy"], asked)

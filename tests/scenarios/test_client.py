@@ -48,7 +48,7 @@ class Seen:
         self.port = 0
 
     def caller(self, *, is_kept: bool, server_closes: bool = False, source: str | None = None) -> HttpCaller:
-        return HttpCaller(RequestOptions("127.0.0.1", self.port, is_kept, server_closes, source))
+        return HttpCaller(RequestOptions(f"127.0.0.1:{self.port}", is_kept, server_closes, source))
 
 
 @asynccontextmanager

@@ -106,7 +106,7 @@ class Scripted:
 
 
 async def test_an_answer_that_is_not_200_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    loops = RequestLoops({"client": "keep-alive"}, Go(0, 0, None))
+    loops = RequestLoops({"client": "keep-alive"}, Go(0, 0))
     monkeypatch.setattr(loops, "_pool", Scripted(200, 500, 200))
     asking = asyncio.ensure_future(loops.run())
     while loops.requests < 2:

@@ -75,6 +75,15 @@ def test_a_case_that_cannot_be_measured_is_refused_with_the_reason() -> None:
     ]
 
 
+def test_an_illustration_is_shown_without_a_proxy_only() -> None:
+    shown = replace(SCENARIO, variants=(Variant("bag", "", illustrates="Assam"), Variant("loose-leaf", "")))
+    cases, refused = runs.sort_out(shown, plans.build(shown, {}))
+    assert [case.name for case in cases] == ["bag direct", "loose-leaf direct", "loose-leaf nginx"]
+    assert [(each.variant, each.subject, each.reason) for each in refused] == [
+        ("bag", "nginx", "Assam's own client is shown without a proxy only")
+    ]
+
+
 QUIC = Traffic(client_http="3")
 
 

@@ -105,7 +105,6 @@ def test_only_what_takes_a_port_for_each_beat_asks_for_addresses(
             "give it workers (settings.proxy_workers) or lower settings.instances = 10000",
         ),
         ("stream", "nginx", 2, None),
-        ("sdk-2", "nginx", 1, "without a proxy only"),
     ],
 )
 def test_what_a_proxy_may_not_have_the_files_for_is_refused(
@@ -154,7 +153,7 @@ class Beating:
 
 
 async def test_who_dies_in_the_middle_of_a_beat_failed_at_nothing() -> None:
-    beating, counts = list[Beating](), RegistryCounts(Go(monotonic_ns(), 0, None))
+    beating, counts = list[Beating](), RegistryCounts(Go(monotonic_ns(), 0))
     job = RegistryJob(
         variant="http-kept", address="a:1", sources=[], steps=[[0, 2]], joins_per_s=1000.0, beat_every_s=0.01,
         instances_per_service=1, subscribers=1, poll_every_s=1.0, changes=1, changes_s=0.0, patience_s=1.0,
@@ -192,7 +191,7 @@ class Stuck(Beating):
 
 async def test_an_instance_that_dies_before_its_beat_begins_does_not_beat() -> None:
     count = 300  # more than may beat at the same time
-    stuck, counts = list[Stuck](), RegistryCounts(Go(monotonic_ns(), 0, None))
+    stuck, counts = list[Stuck](), RegistryCounts(Go(monotonic_ns(), 0))
     job = RegistryJob(
         variant="http-kept", address="a:1", sources=[], steps=[[0, count]], joins_per_s=1e9,
         beat_every_s=0.01, instances_per_service=1, subscribers=count, poll_every_s=1.0, changes=count,

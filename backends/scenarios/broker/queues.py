@@ -55,13 +55,3 @@ class Queue:
     def abandon(self, waiter: object) -> None:
         """Wait no longer."""
         self._waiting.pop(waiter, None)
-
-
-class Queues:
-    """All queues by name; a queue is there once a client names it."""
-
-    def __init__(self) -> None:
-        self._queues: dict[str, Queue] = {}
-
-    def __getitem__(self, name: str) -> Queue:
-        return self._queues.setdefault(name, Queue())

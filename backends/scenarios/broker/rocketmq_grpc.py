@@ -7,7 +7,7 @@ counts as consumed.
 
 import argparse
 import asyncio
-import sys
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -19,7 +19,7 @@ from backends.protocols.grpc_server import GrpcServer
 from backends.role.backend import Backend
 from backends.role.command_line import run_server, server_parser
 from backends.role.counters import Counters
-from backends.scenarios.broker.queues import Queue, Queues
+from backends.scenarios.broker.queues import Queue
 
 _OK = definition.Status(code=definition.Code.OK, message="OK")
 _NONE = definition.Status(code=definition.Code.MESSAGE_NOT_FOUND, message="no new message")
@@ -33,7 +33,7 @@ class RocketBroker(services.MessagingServiceServicer):  # type: ignore[misc, unu
         self._endpoints = definition.Endpoints(
             scheme=definition.AddressScheme.IPv4, addresses=[definition.Address(host=host, port=port)]
         )
-        self._queues = Queues()
+        self._queues = defaultdict[str, Queue](Queue)
         self._received: dict[tuple[str, str], int] = {}
         self._peers: set[str] = set()
 
@@ -134,8 +134,4 @@ async def _make(given: argparse.Namespace) -> Backend:
 
 
 if __name__ == "__main__":
-    sys.exit(
-        run_server(
-            server_parser("backends.scenarios.broker.rocketmq_grpc", "A broker, as RocketMQ 5."), _make
-        )
-    )
+    run_server(server_parser("backends.scenarios.broker.rocketmq_grpc", "A broker, as RocketMQ 5."), _make)

@@ -7,6 +7,7 @@ consumer subscribed to once. A consumer names the last message that it has: noth
 
 import argparse
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from backends.protocols.websocket import WebSocketBackend, WebSocketConnection
 from backends.role.backend import Backend
 from backends.role.command_line import run_server, server_parser
 from backends.role.counters import Counters
-from backends.scenarios.broker.queues import Queue, Queues
+from backends.scenarios.broker.queues import Queue
 
 _WAIT_MAX_S = 60.0
 _EMPTY = Answer(status=204)
@@ -42,7 +43,7 @@ class PullBroker:
     """The broker for consumers that request messages."""
 
     def __init__(self) -> None:
-        self._queues = Queues()
+        self._queues = defaultdict[str, Queue](Queue)
 
     def handle(self, request: Request, reply: Reply) -> None:
         """Answer one request, now or when there is a message."""
@@ -88,7 +89,7 @@ class PushBroker(WebSocketBackend):
 
     def __init__(self, counters: Counters) -> None:
         super().__init__(counters)
-        self.queues = Queues()
+        self.queues = defaultdict[str, Queue](Queue)
 
     def connect(self, path: str, query: dict[str, str]) -> WebSocketConnection | None:
         """Return the listener of a new connection; None refuses it."""

@@ -51,13 +51,8 @@ class Room:
         return True
 
 
-class Rooms:
+class Rooms(dict[str, Room]):
     """The rooms by name; one that no member has entered yet is empty."""
 
-    def __init__(self) -> None:
-        self._rooms: dict[str, Room] = {}
-
-    def __getitem__(self, name: str) -> Room:
-        if name not in self._rooms:
-            self._rooms[name] = Room(name)
-        return self._rooms[name]
+    def __missing__(self, name: str) -> Room:
+        return self.setdefault(name, Room(name))

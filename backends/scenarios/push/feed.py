@@ -34,18 +34,14 @@ class Feed:
 
     def __init__(self) -> None:
         self._kept: deque[FeedMessage] = deque(maxlen=KEPT)
-        self._last = 0
-        self._waiting: list[asyncio.Future[bool]] = []
-
-    @property
-    def last(self) -> int:
+        self.last = 0
         """The number of the newest message; 0 before the first."""
-        return self._last
+        self._waiting: list[asyncio.Future[bool]] = []
 
     def publish(self, text: str) -> FeedMessage:
         """Add a message and wake all that wait."""
-        self._last += 1
-        message = FeedMessage(self._last, f"{self._last} {text}", sse.format_event(self._last, text))
+        self.last += 1
+        message = FeedMessage(self.last, f"{self.last} {text}", sse.format_event(self.last, text))
         self._kept.append(message)
         waiting, self._waiting = self._waiting, []
         for each in waiting:
@@ -55,7 +51,7 @@ class Feed:
 
     def after(self, number: int) -> list[FeedMessage]:
         """Return the kept messages with a higher number, the oldest first."""
-        newer = self._last - number
+        newer = self.last - number
         if newer <= 0:
             return []
         if newer == 1:

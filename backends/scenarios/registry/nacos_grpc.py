@@ -8,7 +8,6 @@ end of its instances.
 import argparse
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -161,8 +160,4 @@ async def _make(given: argparse.Namespace) -> Backend:
 
 
 if __name__ == "__main__":
-    sys.exit(
-        run_server(
-            server_parser("backends.scenarios.registry.nacos_grpc", "A registry, as Nacos 2.x."), _make
-        )
-    )
+    run_server(server_parser("backends.scenarios.registry.nacos_grpc", "A registry, as Nacos 2.x."), _make)

@@ -1,7 +1,5 @@
 """The answer over HTTP/3 (RFC 9114), by aioquic: a server on the UDP port of the same number."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

@@ -76,7 +76,7 @@ def _measure_inches(text: str) -> float:
 
 def _select_compared(scenario: Scenario, summary: Summary) -> Summary:
     """Return what can be compared: all but the illustrations, unless there is nothing else."""
-    illustrations = {variant.name for variant in scenario.variants if variant.is_illustration}
+    illustrations = {variant.name for variant in scenario.variants if variant.illustrates}
     rows = tuple(row for row in summary.rows if row.variant not in illustrations)
     return Summary(rows) if rows else summary
 

@@ -47,22 +47,13 @@ def _perform_sdk(testbed: Testbed, settings: BrokerSettings) -> Figures:
     return compute_figures(testbed.run(warmup_s, settings.duration_s, settings.hold_s + 30.0))
 
 
-def proxy_setup(case: Case, settings: BrokerSettings) -> ProxySetup | None:
+def proxy_setup(case: Case, settings: BrokerSettings) -> ProxySetup:
     """Request new connections where each pull has one, and streams where responses are held."""
-    if case.variant == "sdk":
-        return None
     return ProxySetup(
         settings.connections,
         Mode.SHORT if case.variant == "short-poll-new" else Mode.KEEPALIVE,
         Traffic(upgrade=case.variant == "push", streams=case.variant in ("long-poll", "push")),
     )
-
-
-def refuse(case: Case, settings: BrokerSettings) -> str | None:
-    """Refuse RocketMQ's own client behind a proxy: it only shows that the rest is what it does."""
-    if case.variant == "sdk" and case.subject.name != "direct":
-        return "RocketMQ's own client is shown without a proxy only"
-    return None
 
 
 SCENARIO = Scenario(
@@ -79,7 +70,7 @@ SCENARIO = Scenario(
             "sdk",
             "RocketMQ's own client, a few of them, which pulls long over gRPC",
             (ROCKETMQ,),
-            is_illustration=True,
+            illustrates="RocketMQ",
         ),
     ),
     settings=BrokerSettings,
@@ -105,7 +96,6 @@ SCENARIO = Scenario(
     perform=perform,
     conclude=conclude,
     proxy_setup=proxy_setup,
-    refuse=refuse,
     brief={
         "variants": ["short-poll", "long-poll", "push"],
         "subjects": ["direct"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import sys
 from time import monotonic_ns
 from typing import Any
 
@@ -103,7 +102,6 @@ def assign_rooms(rooms: int, agents: int, agents_per_room: int) -> list[list[int
 
 async def act(job: dict[str, Any], go: Go, control: ClientControl) -> dict[str, Any]:
     """Have all members join and talk until the window ends, and wait until all have received everything."""
-    assert go.end_ns is not None, "a chat has a window"
     async with open_session() as session:
         chat = ChatMembers(ChatState(session, go, job))
         async with asyncio.TaskGroup() as tasks:
@@ -118,4 +116,4 @@ async def act(job: dict[str, Any], go: Go, control: ClientControl) -> dict[str, 
 
 
 if __name__ == "__main__":
-    sys.exit(process.run(act))
+    process.run(act)

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-import sys
 import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from bench.experiment.definition import Need
 from bench.scenarios.client import process
-from bench.scenarios.client.process import ClientControl, Go
+from bench.scenarios.client.process import NEVER_NS, ClientControl, Go
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -64,8 +63,10 @@ class PageVisit:
         assert self._page is not None, "opened before"
         async with self._stack:
             await self._page.goto(f"http://{job['address']}{job['path']}")
-            left_s = _LONGEST_S if go.end_ns is None else (go.end_ns - time.monotonic_ns()) / 1e9 + _DRAIN_S
-            await control.run_unless_stopped(self._wait_for_end(self._page, left_s))
+            timeout_s = (go.end_ns - time.monotonic_ns()) / 1e9 + _DRAIN_S
+            if go.end_ns == NEVER_NS:
+                timeout_s = _LONGEST_S
+            await control.run_unless_stopped(self._wait_for_end(self._page, timeout_s))
             shift_ns = time.time_ns() - time.monotonic_ns()
             received = await self._page.evaluate("window.received")
         return {"received": [[round(moment_ms * 1e6) - shift_ns, text] for moment_ms, text in received]}
@@ -81,4 +82,4 @@ class PageVisit:
 
 if __name__ == "__main__":
     visit = PageVisit()
-    sys.exit(process.run(visit.act, visit.open))
+    process.run(visit.act, visit.open)

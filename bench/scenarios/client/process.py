@@ -18,20 +18,22 @@ from bench.load.pipes import CommandPipe, emit
 from bench.load.poller import raise_fd_limit
 
 T = TypeVar("T")
+NEVER_NS = 1 << 62
 _POLL_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """The moments of the `go` command, CLOCK_MONOTONIC in nanoseconds; no end: the client decides it."""
+    """The moments of the `go` command, CLOCK_MONOTONIC in nanoseconds."""
 
     start_ns: int
     window_ns: int
-    end_ns: int | None
+    end_ns: int = NEVER_NS
+    """NEVER_NS: the client decides it."""
 
     def is_in_window(self, now_ns: int) -> bool:
         """Return whether a moment lies in the window."""
-        return self.window_ns <= now_ns and (self.end_ns is None or now_ns < self.end_ns)
+        return self.window_ns <= now_ns < self.end_ns
 
 
 class ClientControl:
@@ -105,17 +107,14 @@ async def cancel(*tasks: asyncio.Future[Any]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def run(act: Act, prepare: Prepare | None = None) -> int:
-    """Run a client process to its end; return the exit code.
-
-    `connections` of a job says how many files it needs.
-    """
-    return uvloop.run(_live(act, prepare))
+def run(act: Act, prepare: Prepare | None = None) -> NoReturn:
+    """Run a client process to its end, and exit; `connections` of a job says how many files it needs."""
+    sys.exit(uvloop.run(_live(act, prepare)))
 
 
 def run_beside_threads(act: Act) -> NoReturn:
     """Run a client process to its end, and end it although threads of a product's client never do."""
-    code = run(act)
+    code = uvloop.run(_live(act, None))
     sys.stdout.flush()
     os._exit(code)
 
@@ -132,7 +131,7 @@ async def _live(act: Act, prepare: Prepare | None) -> int:
         await prepare(job)
     emit({"event": "ready", "role": "client", "pid": os.getpid()})
     command = await control.command()
-    go = Go(command["start_ns"], command["window_ns"], command["end_ns"])
+    go = Go(command["start_ns"], command["window_ns"], command["end_ns"] or NEVER_NS)
     gc.freeze()  # All current objects live to the end: exclude them from garbage collection.
     await control.sleep_until(go.start_ns)
     done = await act(job, go, control)

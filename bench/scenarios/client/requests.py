@@ -26,9 +26,10 @@ class HttpResponse(NamedTuple):
     body: bytes
 
 
-async def connect(make: Callable[[], P], host: str, port: int, source: str | None = None) -> P:
-    """Connect, from the address `source` where there is one, and return the protocol; OSError."""
+async def connect(make: Callable[[], P], address: str, source: str | None = None) -> P:
+    """Connect to HOST:PORT, from the address `source` where there is one; return the protocol; OSError."""
     loop = asyncio.get_running_loop()
+    host, _, port = address.rpartition(":")
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
@@ -36,7 +37,7 @@ async def connect(make: Callable[[], P], host: str, port: int, source: str | Non
             if sys.platform == "linux":
                 sock.setsockopt(socket.IPPROTO_IP, _BIND_NO_PORT, 1)
             sock.bind((source, 0))
-        await loop.sock_connect(sock, (host, port))
+        await loop.sock_connect(sock, (host, int(port)))
         _, protocol = await loop.create_connection(make, sock=sock)
     except BaseException:
         sock.close()
@@ -48,9 +49,9 @@ async def connect(make: Callable[[], P], host: str, port: int, source: str | Non
 class RequestOptions:
     """Where and how a client sends its requests."""
 
-    host: str
-    port: int
-    is_kept: bool
+    address: str
+    """HOST:PORT."""
+    is_kept: bool = True
     server_closes: bool = False
     """Asks the server to close a connection of one request; else the client does, and keeps TIME_WAIT."""
     source: str | None = None
@@ -68,7 +69,7 @@ class HttpCaller:
         self._options = options
         self._connection: HttpConnection | None = None
         close = "Connection: close\r\n" if options.server_closes else ""
-        self._rest = f" HTTP/1.1\r\nHost: {options.host}:{options.port}\r\n{close}"
+        self._rest = f" HTTP/1.1\r\nHost: {options.address}\r\n{close}"
 
     async def request(self, method: str, target: str, body: bytes | None = None) -> HttpResponse:
         """Send one request and return its response."""
@@ -76,7 +77,9 @@ class HttpCaller:
         head = f"{method} {target}{self._rest}{length}\r\n".encode() + (body or b"")
         connection = self._connection
         if connection is None or connection.is_closed:
-            connection = self._connection = await self._connect()
+            options = self._options
+            connection = await connect(HttpConnection, options.address, options.source)
+            self._connection = connection
         response = await connection.send(head)
         if not self._options.is_kept:
             self._connection = None
@@ -89,15 +92,23 @@ class HttpCaller:
         if self._connection is not None:
             self._connection.close()
 
-    async def _connect(self) -> HttpConnection:
-        options = self._options
-        return await connect(HttpConnection, options.host, options.port, options.source)
 
-
-class HttpConnection(asyncio.Protocol):
-    """One connection. States: idle, waiting for a response, closed."""
+class TcpConnection(asyncio.Protocol):
+    """One connection, which keeps its transport."""
 
     _transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._transport.close()
+
+
+class HttpConnection(TcpConnection):
+    """One connection. States: idle, waiting for a response, closed."""
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
@@ -115,14 +126,6 @@ class HttpConnection(asyncio.Protocol):
         self._transport.write(request)
         self._waiting = asyncio.get_running_loop().create_future()
         return self._waiting
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._transport.close()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         """Parse a piece of a response."""

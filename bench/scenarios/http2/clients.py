@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic_ns
 from typing import Any
 
 from bench.load.counters import TimeHistogram
-from bench.scenarios.client import process
+from bench.scenarios.client import process, requests
 from bench.scenarios.client.process import ClientControl, Go
 from bench.scenarios.http2 import h2load
 from bench.scenarios.http2.connections import ByteCounts, CountedHttp1, CountedHttp2, ExchangeConnection
@@ -56,7 +55,6 @@ class ConnectionPool:
 
     async def _open(self) -> ExchangeConnection:
         address: str = self._job["address"]
-        host, _, port = address.rpartition(":")
         fields = [(name, value) for name, value in self._job["fields"]]
 
         def make() -> CountedHttp1 | CountedHttp2:
@@ -64,8 +62,7 @@ class ConnectionPool:
                 return CountedHttp2(address, fields, self._count)
             return CountedHttp1(address, fields, self._count, closes=self._job["client"] == "short")
 
-        _, connection = await asyncio.get_running_loop().create_connection(make, host, int(port))
-        return connection
+        return await requests.connect(make, address)
 
 
 class RequestLoops:
@@ -116,7 +113,6 @@ async def act(job: dict[str, Any], go: Go, control: ClientControl) -> dict[str, 
     """Send requests until the window ends."""
     if job["generator"] == "h2load":
         return await h2load.run(job, go)
-    assert go.end_ns is not None, "the window has an end"
     loops = RequestLoops(job, go)
     running = [asyncio.ensure_future(loops.run()) for _ in range(job["concurrent"])]
     running.append(asyncio.ensure_future(loops.run_slow()))
@@ -137,4 +133,4 @@ async def act(job: dict[str, Any], go: Go, control: ClientControl) -> dict[str, 
 
 
 if __name__ == "__main__":
-    sys.exit(process.run(act))
+    process.run(act)

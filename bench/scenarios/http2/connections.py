@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset
 from h2.exceptions import H2Error
 
-from bench.scenarios.client.requests import HttpConnection
+from bench.scenarios.client.requests import HttpConnection, TcpConnection
 
 Fields = Sequence[tuple[str, str]]
 
@@ -77,7 +77,7 @@ class CountedHttp1(HttpConnection):
         self._count.body += len(body)
 
 
-class CountedHttp2(asyncio.Protocol):
+class CountedHttp2(TcpConnection):
     """One HTTP/2 connection with any number of streams. States: open, closed."""
 
     def __init__(self, host: str, fields: Fields, count: ByteCounts) -> None:
@@ -92,12 +92,11 @@ class CountedHttp2(asyncio.Protocol):
         )
         self._pseudo = [(":method", "GET"), (":scheme", "http"), (":authority", host)]
         self._fields = list(fields)
-        self._transport: asyncio.Transport | None = None
         self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the preface."""
-        self._transport = cast(asyncio.Transport, transport)
+        super().connection_made(transport)
         self._count.connections += 1
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(2**30)
@@ -136,28 +135,22 @@ class CountedHttp2(asyncio.Protocol):
         """Fail the requests that wait."""
         self._end("the connection was closed")
 
-    def close(self) -> None:
-        """Close it."""
-        if self._transport is not None:
-            self._transport.close()
-
     def _handle(self, event: Any) -> None:
         if isinstance(event, ResponseReceived):
             self._status[event.stream_id] = int(dict(event.headers)[b":status"])
         elif isinstance(event, DataReceived):
             self._count.body += len(event.data)
             self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-        elif isinstance(event, StreamEnded):
+        elif isinstance(event, StreamEnded | StreamReset):
             waiting = self._waiting.pop(event.stream_id)
-            if not waiting.done():
+            if waiting.done():
+                return
+            if isinstance(event, StreamEnded):
                 waiting.set_result(self._status.pop(event.stream_id))
-        elif isinstance(event, StreamReset):
-            waiting = self._waiting.pop(event.stream_id)
-            if not waiting.done():
+            else:
                 waiting.set_exception(ConnectionError(f"stream reset, error {event.error_code}"))
 
     def _flush(self) -> None:
-        assert self._transport is not None
         data = self._h2.data_to_send()
         self._count.sent += len(data)
         self._transport.write(data)

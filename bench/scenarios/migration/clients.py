@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any, Protocol
@@ -92,4 +91,4 @@ async def act(job: dict[str, Any], go: Go, control: ClientControl) -> dict[str, 
 
 
 if __name__ == "__main__":
-    sys.exit(process.run(act, prepare))
+    process.run(act, prepare)

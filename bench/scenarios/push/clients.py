@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -72,10 +71,10 @@ async def act(values: dict[str, Any], go: Go, control: ClientControl) -> dict[st
         group.start()
         if job.publishes:
             published = await publish(job, go, control, counts)
-        elif go.end_ns is not None:
+        elif job.step_s is None:
             await control.sleep_until(go.end_ns)
         group.resume_reading()
-        timeout_s = DRAIN_S if job.publishes or go.end_ns is not None else _LONGEST_S
+        timeout_s = DRAIN_S if job.publishes or job.step_s is None else _LONGEST_S
         await process.wait_until(finished.is_set, timeout_s)
     return {
         **counts.event(),
@@ -86,4 +85,4 @@ async def act(values: dict[str, Any], go: Go, control: ClientControl) -> dict[st
 
 
 if __name__ == "__main__":
-    sys.exit(process.run(act))
+    process.run(act)

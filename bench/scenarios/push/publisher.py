@@ -68,7 +68,6 @@ class Publisher:
     async def publish_steadily(self) -> None:
         """Publish at the rate of the job from the middle of the warm-up until the window ends."""
         go = self._go
-        assert go.end_ns is not None, "a steady rate has an end"
         for due_ns in dues((go.start_ns + go.window_ns) // 2, self._job.messages_per_s):
             if due_ns < min(go.window_ns, monotonic_ns()):
                 continue  # overdue in the warm-up, while all connected: its backlog is not to be measured

@@ -16,7 +16,6 @@ from bench.load.counters import TimeHistogram
 from bench.scenarios.client.process import Go
 
 END = b"end"
-_NEVER_NS = 1 << 62
 _FOLD_EVERY_S = 1.0
 
 
@@ -52,7 +51,7 @@ class SubscriberCounts:
         self.steps: dict[int, TimeHistogram] = {}
         """Delays by step of a rising rate."""
         self._window_ns = go.window_ns
-        self._end_ns = _NEVER_NS if go.end_ns is None else go.end_ns
+        self._end_ns = go.end_ns
         self._add = self.delays.add
         self._stalled = stalled
         self._step_ns = step_ns
@@ -110,16 +109,11 @@ class SubscriberCounts:
 
     def event(self) -> dict[str, Any]:
         """Return all of it as the keys of a `done` event."""
+        counts = ("doubled", "gaps", "requests", "reconnects", "refused", "too_large", "stalled_delivered")
         return {
             "delivered": self.delays.total(),
-            "doubled": self.doubled,
-            "gaps": self.gaps,
+            **{name: getattr(self, name) for name in counts},
             "behind": [self.last[subscriber] for subscriber in sorted(self._left)],
-            "requests": self.requests,
-            "reconnects": self.reconnects,
-            "refused": self.refused,
-            "too_large": self.too_large,
-            "stalled_delivered": self.stalled_delivered,
             "delay_us": self.delays.histogram(),
             "steps_us": {str(step): times.histogram() for step, times in sorted(self.steps.items())},
         }

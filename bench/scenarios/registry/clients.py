@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -23,7 +22,6 @@ Subscribe = Callable[[int, Fleet, RegistryJob, RegistryCounts], Coroutine[Any, A
 
 async def act(values: dict[str, Any], go: Go, control: ClientControl) -> dict[str, Any]:
     """Have all join, beat and follow; change instances in the window; wait until all changes are seen."""
-    assert go.end_ns is not None, "the window of this scenario has an end"
     job, counts = process.read_job(RegistryJob, values), RegistryCounts(go)
     make, subscribe = _members(job, counts)
     fleet = Fleet(job, counts, make)
@@ -54,4 +52,4 @@ def _members(job: RegistryJob, counts: RegistryCounts) -> tuple[Make, Subscribe]
 
 
 if __name__ == "__main__":
-    sys.exit(process.run(act))
+    process.run(act)

@@ -37,10 +37,8 @@ def lab_request(case: Case, settings: RegistrySettings) -> LabRequest:
     return LabRequest(count, 1 if case.subject.name in _ONE_ADDRESS else count)
 
 
-def proxy_setup(case: Case, settings: RegistrySettings) -> ProxySetup | None:
+def proxy_setup(case: Case, settings: RegistrySettings) -> ProxySetup:
     """Request new connections where each beat has one, and tunnels where each instance has a stream."""
-    if case.variant.startswith(_SDK):
-        return None
     return ProxySetup(
         settings.connections,
         Mode.SHORT if case.variant == "http-short" else Mode.KEEPALIVE,
@@ -50,14 +48,9 @@ def proxy_setup(case: Case, settings: RegistrySettings) -> ProxySetup | None:
 
 
 def refuse(case: Case, settings: RegistrySettings) -> str | None:
-    """Refuse Nacos's own clients behind a proxy, and more than a proxy may have files open for.
-
-    Those clients only show that the rest is the real protocol.
-    """
+    """Refuse more clients than a proxy may have files open for."""
     if case.subject.name == "direct":
         return None
-    if case.variant.startswith(_SDK):
-        return "Nacos's own client is shown without a proxy only"
     if case.variant != "stream" and case.subject.name not in _CAREFUL:
         return None
     most = fd_limits.between(settings.connections)
@@ -129,9 +122,9 @@ SCENARIO = Scenario(
             "as Nacos 2.x: one long connection each, subscribers are told",
             (Need("picows", "push"),),
         ),
-        Variant("sdk-1", "Nacos's own client of 1.x, a few of them", (NACOS,), is_illustration=True),
+        Variant("sdk-1", "Nacos's own client of 1.x, a few of them", (NACOS,), illustrates="Nacos"),
         Variant(
-            "sdk-2", "Nacos's own client of 2.x, a few of them, over gRPC", (NACOS,), is_illustration=True
+            "sdk-2", "Nacos's own client of 2.x, a few of them, over gRPC", (NACOS,), illustrates="Nacos"
         ),
     ),
     settings=RegistrySettings,

@@ -15,6 +15,7 @@ from time import monotonic_ns
 from typing import Any, Protocol
 
 from bench.load.counters import TimeHistogram
+from bench.scenarios.client import process
 from bench.scenarios.client.process import Go
 from bench.scenarios.registry.changes import Address, ChangeTracker, InstanceChange
 from bench.scenarios.registry.timer_wheel import TimerWheel
@@ -153,9 +154,7 @@ class Fleet:
 
     async def stop(self) -> None:
         """Cancel all tasks."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await process.cancel(*self._tasks)
 
     async def change(self) -> None:
         """Have instances die and others join, in turn, in services that are followed."""

@@ -15,9 +15,8 @@ _UNKNOWN = b'"code":20404'
 
 def request_options(job: RegistryJob, number: int) -> RequestOptions:
     """Return how a member sends its requests; the source addresses take turns."""
-    host, _, port = job.address.rpartition(":")
     source = job.sources[number % len(job.sources)] if job.sources else None
-    return RequestOptions(host, int(port), job.variant == "http-kept", job.server_closes, source)
+    return RequestOptions(job.address, job.variant == "http-kept", job.server_closes, source)
 
 
 class HttpInstance:

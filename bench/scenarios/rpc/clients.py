@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Any
@@ -53,14 +52,14 @@ class RpcConsumers:
         every_ns = round(1e9 / self._job.rate)
         due_ns = self._go.start_ns
         async with asyncio.TaskGroup() as tasks:
-            while not self._is_over(due_ns):
+            while due_ns < self._go.end_ns:
                 await asyncio.sleep(max(0, due_ns - monotonic_ns()) / 1e9)
                 while due_ns <= monotonic_ns():
                     tasks.create_task(self._call(due_ns))
                     due_ns += every_ns
 
     async def _call_repeatedly(self) -> None:
-        while not self._is_over(now_ns := monotonic_ns()):
+        while (now_ns := monotonic_ns()) < self._go.end_ns:
             await self._call(now_ns)
 
     async def _call(self, due_ns: int) -> None:
@@ -77,9 +76,6 @@ class RpcConsumers:
         if self._go.is_in_window(due_ns):
             self.done += 1
             (self.outlier if is_outlier else self.small).add(now_ns - due_ns)
-
-    def _is_over(self, now_ns: int) -> bool:
-        return self._go.end_ns is not None and now_ns >= self._go.end_ns
 
 
 async def act(values: dict[str, Any], go: Go, control: ClientControl) -> dict[str, Any]:
@@ -98,4 +94,4 @@ async def act(values: dict[str, Any], go: Go, control: ClientControl) -> dict[st
 
 
 if __name__ == "__main__":
-    sys.exit(process.run(act))
+    process.run(act)

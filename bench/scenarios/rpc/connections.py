@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import cycle
-from typing import Protocol, cast
+from typing import Protocol
 
 from bench.scenarios.client import requests
+from bench.scenarios.client.requests import TcpConnection
 
 _HEADER = struct.Struct(">HBBQI")
 _ARGUMENTS = struct.Struct(">II")
@@ -24,15 +24,17 @@ class CallChannel(Protocol):
         """Call, and wait for the whole answer; OSError where it cannot be had."""
 
 
-class DubboConnection(asyncio.Protocol):
-    """One connection, with any number of calls under way. States: open, closed."""
-
-    _transport: asyncio.Transport
+class DubboConnection(TcpConnection):
+    """One connection, a channel of any number of calls under way. States: open, closed."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._pending: dict[int, tuple[asyncio.Future[None], int]] = {}
         self._last = 0
+
+    async def call(self, takes_ms: int, answer_bytes: int) -> None:
+        """Call besides the others."""
+        await self.send(takes_ms, answer_bytes)
 
     def send(self, takes_ms: int, answer_bytes: int) -> asyncio.Future[None]:
         """Call; the future ends with the whole answer. ConnectionError where the connection ends."""
@@ -44,14 +46,6 @@ class DubboConnection(asyncio.Protocol):
         head = _HEADER.pack(_MAGIC, _TWO_WAY_REQUEST, 0, self._last, _ARGUMENTS.size)
         self._transport.write(head + _ARGUMENTS.pack(takes_ms, answer_bytes))
         return waiting
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._transport.close()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         """Complete the calls whose answers are whole."""
@@ -91,13 +85,12 @@ class ShortChannel:
     """A new connection for each call, from each of the addresses in turn; the consumer closes it."""
 
     def __init__(self, address: str, sources: Sequence[str]) -> None:
-        self._host, _, port = address.rpartition(":")
-        self._port = int(port)
+        self._address = address
         self._sources = cycle(sources or [None])
 
     async def call(self, takes_ms: int, answer_bytes: int) -> None:
         """Connect, call, and close."""
-        connection = await requests.connect(DubboConnection, self._host, self._port, next(self._sources))
+        connection = await requests.connect(DubboConnection, self._address, next(self._sources))
         try:
             await connection.send(takes_ms, answer_bytes)
         finally:
@@ -107,41 +100,18 @@ class ShortChannel:
 class PoolChannel:
     """Connections that carry one call at a time; a call that finds none waits, first come first served."""
 
-    def __init__(self, connections: Sequence[DubboConnection]) -> None:
-        self._idle = deque(connections)
-        self._pending: deque[asyncio.Future[DubboConnection]] = deque()
+    def __init__(self, connections: Iterable[DubboConnection]) -> None:
+        self._idle: asyncio.Queue[DubboConnection] = asyncio.Queue()
+        for connection in connections:
+            self._idle.put_nowait(connection)
 
     async def call(self, takes_ms: int, answer_bytes: int) -> None:
         """Wait for a connection, call on it, and pass it on."""
-        connection = self._idle.popleft() if self._idle else await self._wait()
+        connection = await self._idle.get()
         try:
             await connection.send(takes_ms, answer_bytes)
         finally:
-            self._pass_on(connection)
-
-    def _wait(self) -> asyncio.Future[DubboConnection]:
-        waiting: asyncio.Future[DubboConnection] = asyncio.get_running_loop().create_future()
-        self._pending.append(waiting)
-        return waiting
-
-    def _pass_on(self, connection: DubboConnection) -> None:
-        while self._pending:
-            waiting = self._pending.popleft()
-            if not waiting.done():
-                waiting.set_result(connection)
-                return
-        self._idle.append(connection)
-
-
-class MultiplexedChannel:
-    """One connection that carries all calls at once."""
-
-    def __init__(self, connection: DubboConnection) -> None:
-        self._connection = connection
-
-    async def call(self, takes_ms: int, answer_bytes: int) -> None:
-        """Call besides the others."""
-        await self._connection.send(takes_ms, answer_bytes)
+            self._idle.put_nowait(connection)
 
 
 async def open_channel(variant: str, address: str, sources: Sequence[str], pool: int) -> CallChannel:
@@ -149,7 +119,6 @@ async def open_channel(variant: str, address: str, sources: Sequence[str], pool:
     kind = variant.partition("-")[0]
     if kind == "short":
         return ShortChannel(address, sources)
-    host, _, port = address.rpartition(":")
     count = pool if kind == "pool" else 1
-    connections = [await requests.connect(DubboConnection, host, int(port)) for _ in range(count)]
-    return PoolChannel(connections) if kind == "pool" else MultiplexedChannel(connections[0])
+    connections = [await requests.connect(DubboConnection, address) for _ in range(count)]
+    return PoolChannel(connections) if kind == "pool" else connections[0]

@@ -21,18 +21,9 @@ def lab_request(case: Case, settings: RpcSettings) -> LabRequest:
     return LabRequest(count, 1 if case.subject.name == "direct" else count)
 
 
-def proxy_setup(case: Case, settings: RpcSettings) -> ProxySetup | None:
+def proxy_setup(case: Case, settings: RpcSettings) -> ProxySetup:
     """Request a proxy that passes TCP connections through: the calls are Dubbo's own protocol."""
-    if case.variant == "sdk":
-        return None
     return ProxySetup(settings.connections, traffic=Traffic(passthrough=True))
-
-
-def refuse(case: Case, settings: RpcSettings) -> str | None:
-    """Refuse Dubbo's own client behind a proxy: it only shows that the rest is the real protocol."""
-    if case.variant == "sdk" and case.subject.name != "direct":
-        return "Dubbo's own client is shown without a proxy only"
-    return None
 
 
 def perform(testbed: Testbed, case: Case, settings: RpcSettings) -> Figures:
@@ -85,7 +76,7 @@ SCENARIO = Scenario(
             "sdk",
             "Dubbo's own client and provider, in Python: to see its connection",
             (DUBBO,),
-            is_illustration=True,
+            illustrates="Dubbo",
         ),
     ),
     settings=RpcSettings,
@@ -118,7 +109,6 @@ SCENARIO = Scenario(
     conclude=conclude,
     proxy_setup=proxy_setup,
     lab_request=lab_request,
-    refuse=refuse,
     default_subjects=("direct",),
     brief={
         "variants": ["short", "pool", "multiplexed", "pool-slow", "multiplexed-slow"],

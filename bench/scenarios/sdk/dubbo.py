@@ -29,7 +29,7 @@ class DubboCallers:
     def call(self) -> tuple[int, int, TimeHistogram]:
         """Call again and again until the window ends; return how many in it were answered, and not."""
         done, failed, times = 0, 0, TimeHistogram()
-        while (began_ns := monotonic_ns()) < (self._go.end_ns or 0) and not self._control.stopped.is_set():
+        while (began_ns := monotonic_ns()) < self._go.end_ns and not self._control.stopped.is_set():
             is_right = self._echo(self._body) == self._body
             if self._go.is_in_window(began_ns):
                 done += is_right

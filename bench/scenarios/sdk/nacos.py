@@ -83,7 +83,7 @@ async def act(job: dict[str, Any], go: Go, control: ClientControl) -> dict[str, 
         await dying.die()
         seen.expect(len(subscribers), f"10.2.0.{number}", came=True)
         await make(1000 + number).register(f"10.2.0.{number}", 8080)
-    await control.sleep_until(go.end_ns or 0)
+    await control.sleep_until(go.end_ns)
     await process.wait_until(lambda: not seen.unseen or control.stopped.is_set(), job["patience_s"])
     return {
         "beats": beats.times.total(),

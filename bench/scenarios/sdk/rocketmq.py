@@ -31,12 +31,12 @@ class RocketConsumer:
         self._client = SimpleConsumer(
             configured, f"group-{number}", {self.topic: FilterExpression()}, await_duration=hold_s
         )
-        self._is_over = False
+        self.is_over = False
 
     def consume(self) -> None:
-        """Pull, and acknowledge, until `stop`."""
+        """Pull, and acknowledge, until it is over."""
         self._client.startup()
-        while not self._is_over:
+        while not self.is_over:
             began_ns = monotonic_ns()
             messages = self._client.receive(_BATCH, _INVISIBLE_S) or []
             now_ns = monotonic_ns()
@@ -51,10 +51,6 @@ class RocketConsumer:
                     self.delays.add(now_ns - published_ns)
                 self._client.ack(message)
 
-    def stop(self) -> None:
-        """Pull no more."""
-        self._is_over = True
-
 
 def _configuration(job: dict[str, Any]) -> Any:
     return ClientConfiguration(job["address"], Credentials())
@@ -67,7 +63,7 @@ def produce(job: dict[str, Any], go: Go, topics: list[str]) -> tuple[int, int]:
     every_ns = round(1e9 / (job["messages_per_s"] * len(topics)))
     sent = published = 0
     pause = threading.Event()
-    while (now_ns := monotonic_ns()) < (go.end_ns or 0):
+    while (now_ns := monotonic_ns()) < go.end_ns:
         message = Message()
         message.topic, message.body = topics[sent % len(topics)], str(now_ns).encode()
         producer.send(message)
@@ -87,7 +83,7 @@ async def act(job: dict[str, Any], go: Go, control: ClientControl) -> dict[str, 
         lambda: sum(each.received for each in consumers) >= sent or control.stopped.is_set(), _DRAIN_S
     )
     for each in consumers:
-        each.stop()
+        each.is_over = True
     received = sum(each.received for each in consumers)
     return {
         "published": published,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from time import monotonic_ns
@@ -117,4 +116,4 @@ async def _read_all(reader: AnswerReader, count: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(process.run(act))
+    process.run(act)

@@ -76,7 +76,7 @@ class TlsBackend:
 
 
 def start(
-    host: Host, cpus: set[int] | None, certificate: Certificate | None, version: str = "1.3"
+    host: Host, cpus: set[int] | None, certificate: Certificate | None, version: str | None
 ) -> TlsBackend:
     """Start it on `host`, with TLS in one version where there is a certificate.
 

@@ -41,11 +41,8 @@ def perform(testbed: Testbed, case: Case, settings: TlsSettings) -> Figures:
 
 def _start_backend(testbed: Testbed, tls: UpstreamTls | None, settings: TlsSettings) -> backend.TlsBackend:
     host, cpus = testbed.place.hosts["backend"], testbed.cores("backend")
-    if tls is None:
-        server = backend.start(host, cpus, None)
-    else:
-        issued = certificates.issue(list(host.addresses), rsa=settings.key == "rsa")
-        server = backend.start(host, cpus, issued, tls.version)
+    issued = None if tls is None else certificates.issue(list(host.addresses), rsa=settings.key == "rsa")
+    server = backend.start(host, cpus, issued, None if tls is None else tls.version)
     assert server.pid is not None, "what was launched has a process"
     testbed.observe_process(server.pid, int(server.address.rpartition(":")[2]))
     return server

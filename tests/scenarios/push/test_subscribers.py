@@ -13,7 +13,7 @@ import pytest
 
 from bench.errors import PlanError
 from bench.observe.host_observer import HostSample
-from bench.scenarios.client.process import ClientControl, Go, read_job
+from bench.scenarios.client.process import NEVER_NS, ClientControl, Go, read_job
 from bench.scenarios.push import publisher as publisher_module
 from bench.scenarios.push import rising_rate
 from bench.scenarios.push.http import HttpSubscriber
@@ -26,7 +26,7 @@ from bench.scenarios.push.subscribers import PushJob, SubscriberCounts, Subscrib
 def make_counts(count: int = 1, stalled: int = 0) -> tuple[SubscriberCounts, list[str]]:
     """Return a tally whose window began a while ago, and a list that tells when all are done."""
     now_ns, ended = monotonic_ns(), list[str]()
-    go = Go(now_ns - 10**10, now_ns - 10**9, None)
+    go = Go(now_ns - 10**10, now_ns - 10**9)
     return SubscriberCounts(go, count, stalled, None, lambda: ended.append("finished")), ended
 
 
@@ -79,7 +79,7 @@ def test_only_what_was_due_in_the_window_counts_and_stalled_subscribers_count_ap
 def test_only_what_is_asked_in_the_window_counts() -> None:
     hour_ns = 3600 * 10**9
     now_ns, counted = monotonic_ns(), list[int]()
-    for window_ns, end_ns in ((now_ns, now_ns + hour_ns), (now_ns + hour_ns, None), (0, now_ns)):
+    for window_ns, end_ns in ((now_ns, now_ns + hour_ns), (now_ns + hour_ns, NEVER_NS), (0, now_ns)):
         counts = SubscriberCounts(Go(0, window_ns, end_ns), 1, 0, None, lambda: None)
         counts.count_request()
         counted.append(counts.requests)
@@ -133,7 +133,7 @@ async def rise(
     """Let a publisher raise its rate from 10/s, in steps of 2 s; return what it published in each."""
     monkeypatch.setattr(publisher_module, "monotonic_ns", lambda: clock.now_ns)
     (job,) = jobs(PushSettings(subscribers=1, messages_per_s=10.0, find_limit=True), "sse", "127.0.0.1:1")
-    publisher = Publisher(read_job(PushJob, job), Go(0, 0, None), cast(ClientControl, clock), clock.hand)
+    publisher = Publisher(read_job(PushJob, job), Go(0, 0), cast(ClientControl, clock), clock.hand)
     await publisher.publish_ever_faster(is_too_much)
     assert sum(publisher.published.steps.values()) == publisher.published.total == len(clock.texts)
     return publisher.published.steps
@@ -223,7 +223,7 @@ async def test_who_was_refused_had_no_connection_to_come_back_from() -> None:
     (job,) = jobs(PushSettings(subscribers=1), "sse", "127.0.0.1:1")
     counts, _ = make_counts()
     group = SubscriberGroup(
-        read_job(PushJob, job), Go(0, 0, None), counts, HttpSubscriber, cast(asyncio.TaskGroup, None)
+        read_job(PushJob, job), Go(0, 0), counts, HttpSubscriber, cast(asyncio.TaskGroup, None)
     )
     asker = HttpSubscriber(0, group)
     group.reconnect(asker, refused=True)
@@ -241,9 +241,7 @@ def test_who_stalls_reads_no_event_until_it_is_let() -> None:
         return askers[-1]
 
     counts, _ = make_counts(count=2, stalled=1)
-    group = SubscriberGroup(
-        read_job(PushJob, job), Go(0, 0, None), counts, make, cast(asyncio.TaskGroup, None)
-    )
+    group = SubscriberGroup(read_job(PushJob, job), Go(0, 0), counts, make, cast(asyncio.TaskGroup, None))
     for asker, line in zip(askers, lines, strict=True):
         asker.connection_made(cast(asyncio.Transport, line))
         asker.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
