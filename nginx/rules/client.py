@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from nginx import versions
 from nginx.finding import Severity
-from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.rules.rule import Hit, Rule, RuleContext
 from nginx.upstreams import seconds
 
 _GOOD = "server { listen 80; keepalive_timeout 75s; location / { root /srv; } }"
@@ -17,7 +17,7 @@ def _server(line: str) -> str:
     return f"server {{ listen 80; {line} location / {{ root /srv; }} }}"
 
 
-@rule("CK101", "client-keepalive-off", Severity.HIGH, bad=_server("keepalive_timeout 0;"), good=_GOOD)
+@Rule("CK101", "client-keepalive-off", Severity.HIGH, bad=_server("keepalive_timeout 0;"), good=_GOOD)
 def keepalive_off(ctx: RuleContext) -> Iterator[Hit]:
     """Client connections are not kept: each request of a client opens one, and nginx holds TIME_WAIT.
 
@@ -30,7 +30,7 @@ def keepalive_off(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(line.place, f"`{line}` closes every client connection after one request", "remove it")
 
 
-@rule(
+@Rule(
     "CK102",
     "client-keepalive-requests-low",
     Severity.LOW,
@@ -54,7 +54,7 @@ def few_client_requests(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(servers[0].place, text, "add `keepalive_requests 1000;` in http {}")
 
 
-@rule(
+@Rule(
     "CK103",
     "keepalive-disable",
     Severity.LOW,
@@ -68,7 +68,7 @@ def disabled_browsers(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, f"`{line}` switches keep-alive off for these clients", "remove it")
 
 
-@rule("CK104", "client-timeout-vs-lb", Severity.MEDIUM, bad=_server("keepalive_timeout 30s;"), good=_GOOD)
+@Rule("CK104", "client-timeout-vs-lb", Severity.MEDIUM, bad=_server("keepalive_timeout 30s;"), good=_GOOD)
 def below_load_balancer(ctx: RuleContext) -> Iterator[Hit]:
     """nginx closes idle connections before the load balancer in front of it does: its 502s.
 
@@ -88,7 +88,7 @@ def _is_stock(ctx: RuleContext) -> bool:
     return not any(level.all("real_ip_header") or level.all("set_real_ip_from") for level in ctx.model.levels)
 
 
-@rule(
+@Rule(
     "CK105",
     "keepalive-min-timeout",
     Severity.INFO,
@@ -108,7 +108,7 @@ def no_minimum(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(line.place, text, "add `keepalive_min_timeout 5s;`")
 
 
-@rule(
+@Rule(
     "CK106",
     "lingering-close-off",
     Severity.LOW,
@@ -130,7 +130,7 @@ def lingering(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, severity=Severity.INFO)
 
 
-@rule("CK107", "client-timeouts-short", Severity.LOW, bad=_server("send_timeout 2s;"), good=_GOOD)
+@Rule("CK107", "client-timeouts-short", Severity.LOW, bad=_server("send_timeout 2s;"), good=_GOOD)
 def short_timeouts(ctx: RuleContext) -> Iterator[Hit]:
     """send_timeout is so short that slow clients are cut; it has nothing to do with servers.
 
@@ -142,7 +142,7 @@ def short_timeouts(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, f"clients that stop reading for {limit_s:g} s are cut", "set 10s or more")
 
 
-@rule(
+@Rule(
     "CK108",
     "add-header-connection",
     Severity.LOW,
@@ -160,7 +160,7 @@ def added_connection(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, "remove it")
 
 
-@rule(
+@Rule(
     "CK109",
     "so-keepalive",
     Severity.INFO,
@@ -175,7 +175,7 @@ def listening_keepalive(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, "so_keepalive is about TCP probes, not about keep-alive of HTTP")
 
 
-@rule(
+@Rule(
     "CK110",
     "worker-connections-pressure",
     Severity.HIGH,
@@ -194,7 +194,7 @@ def few_connections(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(line.place, text, "write `worker_connections 1024;` or more")
 
 
-@rule(
+@Rule(
     "CK111",
     "tcp-nodelay-off",
     Severity.LOW,
@@ -209,7 +209,7 @@ def delayed(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, "responses on kept connections can stall for 40 ms", "remove it")
 
 
-@rule(
+@Rule(
     "CK112",
     "http2-http3-limits",
     Severity.INFO,
@@ -227,7 +227,7 @@ def counted_streams(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, f"`{line}` counts the streams of a whole HTTP/2 connection")
 
 
-@rule(
+@Rule(
     "CK113",
     "keepalive-time-short",
     Severity.INFO,

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from nginx import versions
 from nginx.finding import Severity
 from nginx.model import PassLocation
-from nginx.rules.examples import PASS, POOL, location
-from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.rules.rule import PASS, POOL, Hit, Rule, RuleContext, location
 from nginx.tree import Directive
 from nginx.upstream_request import connection_options
 from nginx.values import pieces
@@ -19,7 +18,7 @@ _EMPTY_KEY = "''"
 _BY_MAP = location(PASS, "proxy_http_version 1.1; proxy_set_header Connection $connection_upgrade;")
 
 
-@rule(
+@Rule(
     "NK003",
     "connection-default-close",
     Severity.HIGH,
@@ -45,7 +44,7 @@ def default_close(ctx: RuleContext) -> Iterator[Hit]:
         )
 
 
-@rule(
+@Rule(
     "NK003b",
     "pool-drain",
     Severity.MEDIUM,
@@ -78,7 +77,7 @@ def pool_drain(ctx: RuleContext) -> Iterator[Hit]:
                 )
 
 
-@rule(
+@Rule(
     "NK004",
     "connection-close-explicit",
     Severity.HIGH,
@@ -94,7 +93,7 @@ def explicit_close(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, fix, related=(each.directive,), passes=(each,))
 
 
-@rule(
+@Rule(
     "NK009",
     "map-upgrade-close",
     Severity.HIGH,
@@ -120,7 +119,7 @@ def map_close(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit((entry or block).place, text, fix, related=(line, block), passes=(each,))
 
 
-@rule(
+@Rule(
     "NK005",
     "header-inheritance-lost",
     Severity.HIGH,
@@ -167,7 +166,7 @@ def inheritance_lost(ctx: RuleContext) -> Iterator[Hit]:
         )
 
 
-@rule(
+@Rule(
     "NK010",
     "connection-upgrade-always",
     Severity.LOW,
@@ -187,7 +186,7 @@ def always_upgrade(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, fix, passes=(each,))
 
 
-@rule(
+@Rule(
     "NK011",
     "connection-client-controlled",
     Severity.MEDIUM,
@@ -207,7 +206,7 @@ def client_controlled(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, 'send `Connection ""`, or a map on $http_upgrade', passes=(each,))
 
 
-@rule(
+@Rule(
     "NK012",
     "duplicate-connection-headers",
     Severity.MEDIUM,
@@ -229,7 +228,7 @@ def duplicate_connection(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(lines[-1].place, text, fix, related=tuple(lines[:-1]), passes=(each,))
 
 
-@rule(
+@Rule(
     "NK013",
     "connection-keep-alive-literal",
     Severity.INFO,

@@ -6,14 +6,13 @@ import re
 from collections.abc import Iterator
 
 from nginx.finding import Severity
-from nginx.rules.examples import KEPT, server
-from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.rules.rule import KEPT, Hit, Rule, RuleContext, server
 from nginx.upstreams import Upstream
 
 _ADDRESS = re.compile(r"unix:.*|\[.*|[\d.]+(?::\d+)?|localhost(?::\d+)?")
 
 
-@rule(
+@Rule(
     "NK038",
     "tcp-keepalive-confusion",
     Severity.MEDIUM,
@@ -36,7 +35,7 @@ def tcp_keepalive(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, "repair what the other findings name", passes=(each,))
 
 
-@rule(
+@Rule(
     "NK040",
     "dns-resolve-and-pool",
     Severity.LOW,

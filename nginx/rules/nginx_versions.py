@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from nginx import versions
 from nginx.finding import Severity
 from nginx.inheritance import Level
-from nginx.rules.examples import GOOD, KEPT, POOL
-from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.rules.rule import GOOD, KEPT, POOL, Hit, Rule, RuleContext
 from nginx.targets import TargetKind
 from nginx.tree import Directive
 from nginx.versions import Version
@@ -18,7 +17,7 @@ from nginx.versions import Version
 _CLIENT_SIDE = ("keepalive_requests", "keepalive_timeout", "keepalive_time")
 
 
-@rule(
+@Rule(
     "NK017",
     "keepalive-context-confusion",
     Severity.MEDIUM,
@@ -109,7 +108,7 @@ _REQUIREMENTS = (
 )
 
 
-@rule(
+@Rule(
     "NK019",
     "directive-needs-newer-nginx",
     Severity.ERROR,
@@ -153,7 +152,7 @@ def _occurrences(ctx: RuleContext, needed: _Requirement) -> Iterator[Directive]:
             yield line
 
 
-@rule(
+@Rule(
     "NK048",
     "active-close-moved-to-nginx",
     Severity.MEDIUM,
@@ -180,7 +179,7 @@ def nginx_closes_first(ctx: RuleContext) -> Iterator[Hit]:
             )
 
 
-@rule(
+@Rule(
     "NK049",
     "upgrade-to-http11-hazard",
     Severity.MEDIUM,
@@ -202,7 +201,7 @@ def http11_by_default(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(each.directive.place, text, fix, passes=(each,))
 
 
-@rule(
+@Rule(
     "NK050",
     "reload-churn",
     Severity.LOW,

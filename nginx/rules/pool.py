@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 from nginx import versions
 from nginx.finding import Severity
-from nginx.rules.examples import server
-from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.rules.rule import Hit, Rule, RuleContext, server
 from nginx.upstreams import Upstream, is_balancer
 
 
-@rule(
+@Rule(
     "NK001",
     "upstream-without-keepalive",
     Severity.HIGH,
@@ -39,7 +38,7 @@ def upstream_without_keepalive(ctx: RuleContext) -> Iterator[Hit]:
             )
 
 
-@rule(
+@Rule(
     "NK008",
     "lb-method-after-keepalive",
     Severity.HIGH,
@@ -79,7 +78,7 @@ def _replaced_balancer(upstream: Upstream) -> Iterator[Hit]:
         yield Hit(last.place, text, "keep one of them", Severity.LOW, (first,))
 
 
-@rule(
+@Rule(
     "NK015",
     "keepalive-zero",
     Severity.ERROR,
@@ -110,7 +109,7 @@ def keepalive_value(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, "give it a size, or leave the line out", Severity.HIGH, passes=users)
 
 
-@rule("NK016", "implicit-32-local", Severity.INFO, shown_on="1.31.4", bad=server("server 10.0.0.1:8080;"))
+@Rule("NK016", "implicit-32-local", Severity.INFO, shown_on="1.31.4", bad=server("server 10.0.0.1:8080;"))
 def implicit_pool(ctx: RuleContext) -> Iterator[Hit]:
     """The pool is `32 local`: 32 idle connections for all locations, which do not share them.
 
@@ -132,7 +131,7 @@ def implicit_pool(ctx: RuleContext) -> Iterator[Hit]:
         )
 
 
-@rule(
+@Rule(
     "NK018",
     "keepalive-params-without-pool",
     Severity.MEDIUM,
@@ -157,7 +156,7 @@ def limits_without_pool(ctx: RuleContext) -> Iterator[Hit]:
                 yield Hit(line.place, f"{name} {effect}", fix, severity)
 
 
-@rule(
+@Rule(
     "NK020",
     "upstream-keepalive-requests-low",
     Severity.LOW,

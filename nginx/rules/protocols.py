@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from nginx import versions
 from nginx.finding import Severity
 from nginx.model import PassLocation
-from nginx.rules.examples import PASS, location
-from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.rules.rule import PASS, Hit, Rule, RuleContext, location
 from nginx.targets import TargetKind
 from nginx.tree import Directive
 from nginx.upstream_request import keeps_open
@@ -17,7 +16,7 @@ _POOL = "upstream app { server 10.0.0.1:9000; keepalive 16; }\n"
 _HTTP = _POOL + 'server { location / { proxy_pass http://app; proxy_set_header Connection ""; } }'
 
 
-@rule(
+@Rule(
     "NK033",
     "fastcgi-keep-conn-missing",
     Severity.HIGH,
@@ -38,7 +37,7 @@ def keep_conn_missing(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit((each.keep_conn or each.directive).place, text, fix, passes=(each,))
 
 
-@rule(
+@Rule(
     "NK034",
     "fastcgi-keep-conn-without-pool",
     Severity.LOW,
@@ -57,7 +56,7 @@ def keep_conn_alone(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(each.keep_conn.place, text, fix, related=(each.directive,), passes=(each,))
 
 
-@rule(
+@Rule(
     "NK035",
     "uwsgi-scgi-no-keepalive",
     Severity.INFO,
@@ -85,7 +84,7 @@ def never_kept(ctx: RuleContext) -> Iterator[Hit]:
         )
 
 
-@rule(
+@Rule(
     "NK036", "grpc", Severity.INFO, bad=_POOL + "server { location / { grpc_pass grpc://app; } }", good=_HTTP
 )
 def grpc(ctx: RuleContext) -> Iterator[Hit]:
@@ -97,7 +96,7 @@ def grpc(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(each.directive.place, "grpc_pass needs only the pool of its upstream", passes=(each,))
 
 
-@rule(
+@Rule(
     "NK037",
     "memcached",
     Severity.INFO,
@@ -110,7 +109,7 @@ def memcached(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(each.directive.place, "memcached_pass needs only the pool of its upstream", passes=(each,))
 
 
-@rule(
+@Rule(
     "NK052",
     "upgraded-connections",
     Severity.INFO,
@@ -139,7 +138,7 @@ def upgraded(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, passes=(each,))
 
 
-@rule(
+@Rule(
     "NK002",
     "http10-to-upstream",
     Severity.HIGH,
@@ -170,7 +169,7 @@ def http10(ctx: RuleContext) -> Iterator[Hit]:
         )
 
 
-@rule(
+@Rule(
     "NK014",
     "version-2-upstream",
     Severity.INFO,

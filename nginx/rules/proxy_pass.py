@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 from nginx.finding import Severity
 from nginx.model import PassLocation
-from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.rules.rule import Hit, Rule, RuleContext
 from nginx.targets import NEVER_REUSED, Target, TargetKind
 from nginx.upstreams import Upstream
 from nginx.values import has_variables, pieces
 
 
-@rule(
+@Rule(
     "NK006",
     "literal-proxy-pass",
     Severity.HIGH,
@@ -48,7 +48,7 @@ def _declaration(each: PassLocation, target: Target) -> str:
     )
 
 
-@rule(
+@Rule(
     "NK007",
     "variable-proxy-pass",
     Severity.MEDIUM,
@@ -113,7 +113,7 @@ def has_variables_in_host(each: PassLocation) -> bool:
     return False
 
 
-@rule(
+@Rule(
     "NK051",
     "pool-in-wrong-group",
     Severity.LOW,

@@ -8,8 +8,7 @@ from nginx import versions
 from nginx.finding import Severity
 from nginx.inheritance import Level
 from nginx.model import PassLocation
-from nginx.rules.examples import KEPT, POOL, location
-from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.rules.rule import KEPT, POOL, Hit, Rule, RuleContext, location
 from nginx.tree import Directive
 
 _WITH_AUTH = f"""{POOL}server {{
@@ -26,7 +25,7 @@ def _reusing_with(ctx: RuleContext, name: str, *args: str) -> Iterator[tuple[Pas
             yield each, line
 
 
-@rule(
+@Rule(
     "NK025",
     "retry-semantics",
     Severity.LOW,
@@ -50,7 +49,7 @@ def retries(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, "keep it only where that is harmless", passes=(each,))
 
 
-@rule("NK026", "next-upstream-off-with-pool", Severity.MEDIUM, bad=location(KEPT, "proxy_next_upstream off;"))
+@Rule("NK026", "next-upstream-off-with-pool", Severity.MEDIUM, bad=location(KEPT, "proxy_next_upstream off;"))
 def no_retries(ctx: RuleContext) -> Iterator[Hit]:
     """proxy_next_upstream is off: a stale pooled connection is a 502 even for GET (since 1.9.13)."""
     if ctx.version < versions.NO_RETRY_OF_POST:
@@ -61,7 +60,7 @@ def no_retries(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(line.place, text, fix, passes=(each,))
 
 
-@rule(
+@Rule(
     "NK027",
     "request-buffering-off-with-pool",
     Severity.LOW,
@@ -77,7 +76,7 @@ def unbuffered_requests(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(line.place, text, "keep it off only for large uploads", passes=(each,))
 
 
-@rule(
+@Rule(
     "NK041",
     "auth-request-mirror-body",
     Severity.MEDIUM,
@@ -129,7 +128,7 @@ def _find_location(locations: Iterable[Level], uri: str) -> Level | None:
     return found
 
 
-@rule(
+@Rule(
     "NK042",
     "discarded-responses",
     Severity.MEDIUM,
@@ -149,7 +148,7 @@ def intercepted(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, fix, related=(page,), passes=(each,))
 
 
-@rule(
+@Rule(
     "NK043",
     "client-abort",
     Severity.LOW,
@@ -167,7 +166,7 @@ def client_abort(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(line.place, text, "weigh `proxy_ignore_client_abort on;`", passes=(each,))
 
 
-@rule(
+@Rule(
     "NK044",
     "early-response",
     Severity.LOW,
@@ -185,7 +184,7 @@ def early_response(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(size.place, text, related=(line,), passes=(each,))
 
 
-@rule("NK045", "unbuffered", Severity.LOW, bad=location(KEPT, "proxy_buffering off;"))
+@Rule("NK045", "unbuffered", Severity.LOW, bad=location(KEPT, "proxy_buffering off;"))
 def unbuffered(ctx: RuleContext) -> Iterator[Hit]:
     """proxy_buffering is off: still reused, but a connection is busy as long as the slowest client reads.
 
@@ -196,7 +195,7 @@ def unbuffered(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(line.place, text, "turn it off only where the answer is a stream", passes=(each,))
 
 
-@rule("NK046", "backend-refuses", Severity.HIGH, bad="", good="")
+@Rule("NK046", "backend-refuses", Severity.HIGH, bad="", good="")
 def closed_by_server(ctx: RuleContext) -> Iterator[Hit]:
     """The server closes by itself: `Connection: close`, an HTTP/1.0 status line, or no length.
 

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 from nginx.finding import Severity
 from nginx.model import PassLocation
-from nginx.rules.examples import KEPT, POOL
-from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.rules.rule import KEPT, POOL, Hit, Rule, RuleContext
 from nginx.tree import Directive
 from nginx.upstreams import seconds
 
@@ -45,7 +44,7 @@ def _compressed(each: PassLocation) -> Directive | None:
     return types if {_EVENTS, "*"} & set(types.args) else None
 
 
-@rule(
+@Rule(
     "NK056",
     "stream-held-in-buffers",
     Severity.MEDIUM,
@@ -67,7 +66,7 @@ def held_in_buffers(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(each.directive.place, text, fix, related=related, passes=(each,))
 
 
-@rule(
+@Rule(
     "NK057",
     "stream-held-by-gzip",
     Severity.MEDIUM,
@@ -88,7 +87,7 @@ def held_by_gzip(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(types.place, text, fix, related=(each.directive,), passes=(each,))
 
 
-@rule(
+@Rule(
     "NK058",
     "silence-cuts-stream",
     Severity.MEDIUM,

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from nginx import versions
 from nginx.finding import Severity
 from nginx.model import PassLocation
-from nginx.rules.examples import KEEPALIVE_LINES
-from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.rules.rule import KEEPALIVE_LINES, Hit, Rule, RuleContext
 from nginx.upstreams import Pool, Upstream
 from nginx.values import has_variables
 
@@ -29,7 +28,7 @@ def _server(first: str, second: str = "") -> str:
     return f"{_POOL}server {{\n{inner}}}"
 
 
-@rule(
+@Rule(
     "NK028",
     "tls-session-reuse-off",
     Severity.LOW,
@@ -49,7 +48,7 @@ def no_session_reuse(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, "remove the line", passes=(each,))
 
 
-@rule(
+@Rule(
     "NK029",
     "tls-identity-sharing",
     Severity.HIGH,
@@ -126,7 +125,7 @@ def _args(each: PassLocation, name: str) -> tuple[str, ...]:
     return line.args if line else ()
 
 
-@rule(
+@Rule(
     "NK030",
     "mixed-protocol-upstream",
     Severity.ERROR,
@@ -155,7 +154,7 @@ def _protocol(each: PassLocation) -> str:
     return f"{each.protocol}{'s' if _uses_tls(each) else ''}"
 
 
-@rule(
+@Rule(
     "NK031",
     "proxy-bind-with-pool",
     Severity.HIGH,
@@ -179,7 +178,7 @@ def bound_connection(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, fix, related=(each.directive,), passes=(each,))
 
 
-@rule(
+@Rule(
     "NK032",
     "ntlm-negotiate",
     Severity.HIGH,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nginx.finding import Severity
-from nginx.rules.examples import KEPT
-from nginx.rules.rule import CheckSettings, Hit, RuleContext, rule
+from nginx.rules.rule import KEPT, CheckSettings, Hit, Rule, RuleContext
 from nginx.tree import Directive
 
 _DEFAULT_WORKER_CONNECTIONS = 512
@@ -41,7 +40,7 @@ def _whole(size: int, events: str, main: str = "") -> str:
     return f"{main}\nevents {{ {events} }}\nhttp {{\n{_with_pool(size)}\n}}"
 
 
-@rule(
+@Rule(
     "NK021",
     "idle-timeout-race",
     Severity.MEDIUM,
@@ -73,7 +72,7 @@ def idle_race(ctx: RuleContext) -> Iterator[Hit]:
         )
 
 
-@rule(
+@Rule(
     "NK022", "pool-too-small", Severity.MEDIUM, bad=_with_pool(2, servers=3), good=_with_pool(32, servers=3)
 )
 def small_pool(ctx: RuleContext) -> Iterator[Hit]:
@@ -108,7 +107,7 @@ def _size_finding(idle: int, servers: int, per_worker: int) -> tuple[str, str, S
     return None
 
 
-@rule(
+@Rule(
     "NK023",
     "pool-vs-backend-capacity",
     Severity.MEDIUM,
@@ -138,7 +137,7 @@ def starved_servers(ctx: RuleContext) -> Iterator[Hit]:
             )
 
 
-@rule(
+@Rule(
     "NK024",
     "worker-connections-budget",
     Severity.HIGH,
@@ -176,7 +175,7 @@ def _few_files(ctx: RuleContext, line: Directive, limit: int) -> Iterator[Hit]:
         yield Hit(files.place, text, fix, Severity.MEDIUM, (line,))
 
 
-@rule(
+@Rule(
     "NK039",
     "max-conns-with-keepalive",
     Severity.MEDIUM,
@@ -207,7 +206,7 @@ def max_conns(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(place, text, "leave room for workers times `keepalive`", Severity.LOW)
 
 
-@rule(
+@Rule(
     "NK047",
     "per-worker-fragmentation",
     Severity.LOW,

@@ -13,11 +13,11 @@ from nginx import versions
 from nginx.finding import Severity
 from nginx.known_directives import KnownDirectives
 from nginx.model import PassLocation
-from nginx.rules.rule import CheckSettings, Hit, RuleContext, rule
+from nginx.rules.rule import CheckSettings, Hit, Rule, RuleContext
 from nginx.tree import Directive
 
 
-@rule(
+@Rule(
     "NK053",
     "include-dependence",
     Severity.INFO,
@@ -47,7 +47,7 @@ def _decides(ctx: RuleContext, include: Directive, each: PassLocation) -> bool:
     return any(hole is include for hole in (*holes, *(used.missing for used in each.upstreams())))
 
 
-@rule("NX001", "refused-by-nginx", Severity.ERROR, bad="server { location / { proxy_pass http://app; }")
+@Rule("NX001", "refused-by-nginx", Severity.ERROR, bad="server { location / { proxy_pass http://app; }")
 def refused_by_nginx(ctx: RuleContext) -> Iterator[Hit]:
     """nginx would not start with this text; what can be read of it is judged all the same."""
     rendered_later = {place.file for place, _ in ctx.model.configuration.templates}
@@ -102,7 +102,7 @@ def _repeated(ctx: RuleContext) -> Iterator[Hit]:
                 )
 
 
-@rule(
+@Rule(
     "NX002",
     "template",
     Severity.LOW,
@@ -130,7 +130,7 @@ _EXAMPLE = KnownDirectives(
 )
 
 
-@rule(
+@Rule(
     "NX003",
     "unknown-directive",
     Severity.MEDIUM,
