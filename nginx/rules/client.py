@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from nginx import versions
 from nginx.finding import Severity
 from nginx.rules.rule import Hit, Rule, RuleContext
-from nginx.upstreams import seconds
 
 _GOOD = "server { listen 80; keepalive_timeout 75s; location / { root /srv; } }"
 _LOAD_BALANCER_IDLE_S = 60.0  # AWS ALB's default, the commonest in front of nginx
@@ -24,7 +23,7 @@ def keepalive_off(ctx: RuleContext) -> Iterator[Hit]:
     `keepalive_timeout 0` does that, and keepalive_requests 0 or 1. It limits a benchmark to the rate of
     accepting.
     """
-    timeouts = (line for line in ctx.lines("keepalive_timeout") if seconds(line.args[0]) == 0)
+    timeouts = (line for line in ctx.lines("keepalive_timeout") if line.seconds == 0)
     counts = (line for line in ctx.lines("keepalive_requests") if line.number in {0, 1})
     for line in (*timeouts, *counts):
         yield Hit(line.place, f"`{line}` closes every client connection after one request", "remove it")
@@ -76,7 +75,7 @@ def below_load_balancer(ctx: RuleContext) -> Iterator[Hit]:
     without a balancer in front this is no fault.
     """
     for line in ctx.lines("keepalive_timeout"):
-        idle_s = seconds(line.args[0])
+        idle_s = line.seconds
         if idle_s is not None and 0 < idle_s <= _LOAD_BALANCER_IDLE_S:
             text = f"idle clients are closed after {idle_s:g} s; a load balancer that keeps 60 s sees 502"
             fix = "set it above the idle timeout of what is in front, such as 75s"
@@ -121,13 +120,11 @@ def lingering(ctx: RuleContext) -> Iterator[Hit]:
 
     reset_timedout_connection concerns only connections that timed out, not TIME_WAIT.
     """
-    for line in ctx.lines("lingering_close"):
-        if line.args == ("off",):
-            yield Hit(line.place, "a RST can destroy a response that the client still reads", "remove it")
-    for line in ctx.lines("reset_timedout_connection"):
-        if line.args == ("on",):
-            text = "resets connections that timed out; it does nothing about TIME_WAIT"
-            yield Hit(line.place, text, severity=Severity.INFO)
+    for line in ctx.lines("lingering_close", "off"):
+        yield Hit(line.place, "a RST can destroy a response that the client still reads", "remove it")
+    for line in ctx.lines("reset_timedout_connection", "on"):
+        text = "resets connections that timed out; it does nothing about TIME_WAIT"
+        yield Hit(line.place, text, severity=Severity.INFO)
 
 
 @Rule("CK107", "client-timeouts-short", Severity.LOW, bad=_server("send_timeout 2s;"), good=_GOOD)
@@ -137,9 +134,9 @@ def short_timeouts(ctx: RuleContext) -> Iterator[Hit]:
     proxy_send_timeout and proxy_read_timeout are about those.
     """
     for line in ctx.lines("send_timeout"):
-        limit_s = seconds(line.args[0])
-        if limit_s is not None and limit_s < 10:
-            yield Hit(line.place, f"clients that stop reading for {limit_s:g} s are cut", "set 10s or more")
+        if line.seconds is not None and line.seconds < 10:
+            text = f"clients that stop reading for {line.seconds:g} s are cut"
+            yield Hit(line.place, text, "set 10s or more")
 
 
 @Rule(
@@ -204,9 +201,8 @@ def few_connections(ctx: RuleContext) -> Iterator[Hit]:
 )
 def delayed(ctx: RuleContext) -> Iterator[Hit]:
     """tcp_nodelay is off: on kept connections Nagle's algorithm and delayed ACKs stall 40 ms."""
-    for line in ctx.lines("tcp_nodelay"):
-        if line.args == ("off",):
-            yield Hit(line.place, "responses on kept connections can stall for 40 ms", "remove it")
+    for line in ctx.lines("tcp_nodelay", "off"):
+        yield Hit(line.place, "responses on kept connections can stall for 40 ms", "remove it")
 
 
 @Rule(
@@ -237,6 +233,5 @@ def counted_streams(ctx: RuleContext) -> Iterator[Hit]:
 def short_lived(ctx: RuleContext) -> Iterator[Hit]:
     """keepalive_time closes even busy client connections after that time; an hour since 1.19.10."""
     for line in ctx.lines("keepalive_time"):
-        limit_s = seconds(line.args[0])
-        if limit_s is not None and limit_s < 60:
-            yield Hit(line.place, f"client connections live {limit_s:g} s at most, busy ones too")
+        if line.seconds is not None and line.seconds < 60:
+            yield Hit(line.place, f"client connections live {line.seconds:g} s at most, busy ones too")

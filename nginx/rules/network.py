@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from nginx.finding import Severity
-from nginx.rules.rule import KEPT, Hit, Rule, RuleContext, server
+from nginx.rules.rule import KEPT, Hit, Rule, RuleContext, location, server
 from nginx.upstreams import Upstream
 
 _ADDRESS = re.compile(r"unix:.*|\[.*|[\d.]+(?::\d+)?|localhost(?::\d+)?")
@@ -17,10 +17,7 @@ _ADDRESS = re.compile(r"unix:.*|\[.*|[\d.]+(?::\d+)?|localhost(?::\d+)?")
     "tcp-keepalive-confusion",
     Severity.MEDIUM,
     bad="server { location / { proxy_pass http://10.0.0.1:8080; proxy_socket_keepalive on; } }",
-    good=f"""
-        upstream app {{ server 10.0.0.1:8080; keepalive 64; }}
-        server {{ location / {{ {KEPT} proxy_socket_keepalive on; }} }}
-    """,
+    good=location(KEPT, "proxy_socket_keepalive on;"),
 )
 def tcp_keepalive(ctx: RuleContext) -> Iterator[Hit]:
     """proxy_socket_keepalive sends TCP probes; it makes no connection reusable.

@@ -135,10 +135,9 @@ def _redundant(ctx: RuleContext) -> Iterator[Hit]:
     """Yield the lines that repeat the default since 1.29.7, if the check is for no older version."""
     if min(ctx.version, ctx.oldest or ctx.version) < versions.POOL_BY_DEFAULT:
         return
-    for line in ctx.lines("proxy_http_version"):
-        if line.args == ("1.1",):
-            text = f"`{line}` is the default here; older versions need it"
-            yield Hit(line.place, text, severity=Severity.INFO)
+    for line in ctx.lines("proxy_http_version", "1.1"):
+        text = f"`{line}` is the default here; older versions need it"
+        yield Hit(line.place, text, severity=Severity.INFO)
 
 
 def _occurrences(ctx: RuleContext, needed: _Requirement) -> Iterator[Directive]:

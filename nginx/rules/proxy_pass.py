@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from nginx.finding import Severity
 from nginx.model import PassLocation
-from nginx.rules.rule import Hit, Rule, RuleContext
+from nginx.rules.rule import KEEPALIVE_LINES, Hit, Rule, RuleContext, location
 from nginx.targets import NEVER_REUSED, Target, TargetKind
 from nginx.upstreams import Upstream
 from nginx.values import has_variables, pieces
@@ -59,16 +59,7 @@ def _declaration(each: PassLocation, target: Target) -> str:
             location / { set $backend "http://app.internal:8080"; proxy_pass $backend; }
         }
     """,
-    good="""
-        upstream app { server 10.0.0.1:8080; keepalive 64; }
-        server {
-            location / {
-                proxy_pass http://app$request_uri;
-                proxy_http_version 1.1;
-                proxy_set_header Connection "";
-            }
-        }
-    """,
+    good=location("proxy_pass http://app$request_uri;", KEEPALIVE_LINES),
 )
 def variable_target(ctx: RuleContext) -> Iterator[Hit]:
     """The host of the target is a variable: pooled only if every value names an upstream {}.

@@ -12,7 +12,6 @@ from nginx.finding import Severity
 from nginx.model import PassLocation
 from nginx.rules.rule import KEPT, POOL, Hit, Rule, RuleContext
 from nginx.tree import Directive
-from nginx.upstreams import seconds
 
 _EVENTS = "text/event-stream"
 _NAMED = re.compile(r"(?:^|[/_.-])(?:sse|events?|event-?stream|streams?|streaming)(?:$|[/_.-])")
@@ -102,7 +101,7 @@ def silence_cuts(ctx: RuleContext) -> Iterator[Hit]:
     """
     for each in ctx.using_protocol("http"):
         line = each.module_setting("read_timeout")
-        limit_s = seconds(line.args[0]) if line is not None and line.args else None
+        limit_s = line.seconds if line is not None else None
         if line is not None and limit_s is not None and limit_s < _DEFAULT_SILENCE_S and _means_stream(each):
             text = f"a stream that is silent for {line.args[0]} is cut in the middle"
             fix = "`proxy_read_timeout 1h;`, or heartbeats that are more frequent"

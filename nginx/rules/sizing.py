@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nginx.finding import Severity
-from nginx.rules.rule import KEPT, CheckSettings, Hit, Rule, RuleContext
+from nginx.rules.rule import CheckSettings, Hit, Rule, RuleContext, server
 from nginx.tree import Directive
 
 _DEFAULT_WORKER_CONNECTIONS = 512
@@ -30,10 +30,7 @@ BACKEND_IDLE_S = {
 
 def _with_pool(size: int, servers: int = 1, more: str = "") -> str:
     listed = " ".join(f"server 10.0.0.{number}:8080;" for number in range(1, servers + 1))
-    return f"""upstream app {{ {listed} keepalive {size}; {more}}}
-server {{
-    location / {{ {KEPT} }}
-}}"""
+    return server(f"{listed} keepalive {size}; {more}")
 
 
 def _whole(size: int, events: str, main: str = "") -> str:
