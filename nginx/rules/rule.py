@@ -11,7 +11,7 @@ from nginx.known_directives import KnownDirectives
 from nginx.model import Model, PassLocation
 from nginx.tree import Directive, Place
 from nginx.upstreams import Pool, Upstream
-from nginx.verdict import Verdict
+from nginx.verdict import Verdict, compute_verdict
 from nginx.versions import Version
 
 # The parts that the examples of several rules share.
@@ -79,7 +79,7 @@ class RuleContext:
         """Return the verdict on a pass location under this version."""
         key = id(each)
         if key not in self._verdicts:
-            self._verdicts[key] = each.verdict(self.version)
+            self._verdicts[key] = compute_verdict(each, self.version)
         return self._verdicts[key]
 
     def using_protocol(self, protocol: str) -> Iterator[PassLocation]:
