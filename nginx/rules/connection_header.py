@@ -35,13 +35,10 @@ def default_close(ctx: RuleContext) -> Iterator[Hit]:
             continue
         owner = each.connection.owner
         where = f" beside the other header lines of {owner}" if owner and owner is not each.level else ""
-        yield Hit(
-            each.directive.place,
-            "`Connection: close` is sent, the default before 1.29.7",
-            f'add `proxy_set_header Connection "";`{where}',
-            related=tuple(each.connection.header_lines[:1]),
-            passes=(each,),
-        )
+        text = "`Connection: close` is sent, the default before 1.29.7"
+        fix = f"add `{_EMPTY}`{where}"
+        related = tuple(each.connection.header_lines[:1])
+        yield Hit(each.directive.place, text, fix, related=related, passes=(each,))
 
 
 @Rule(
@@ -67,14 +64,10 @@ def pool_drain(ctx: RuleContext) -> Iterator[Hit]:
         good = [each for each in users if ctx.verdict(each).answer == "reused"]
         for each in users:
             if good and ctx.verdict(each).answer == "not reused" and each.protocol == "http":
-                yield Hit(
-                    each.directive.place,
-                    f'this location closes the idle connections of upstream "{upstream.name}" '
-                    f"that {good[0].context} keeps ({good[0].directive.place})",
-                    "make it reuse its connections too, or give it an upstream {} of its own",
-                    related=(good[0].directive,),
-                    passes=(each,),
-                )
+                kept = f"that {good[0].context} keeps ({good[0].directive.place})"
+                text = f'this location closes the idle connections of upstream "{upstream.name}" {kept}'
+                fix = "make it reuse its connections too, or give it an upstream {} of its own"
+                yield Hit(each.directive.place, text, fix, related=(good[0].directive,), passes=(each,))
 
 
 @Rule(
@@ -89,7 +82,7 @@ def explicit_close(ctx: RuleContext) -> Iterator[Hit]:
     for each, line in _closing_lines(ctx):
         if _map_behind(line.args[1], ctx.model.variables) is None:
             text = f"`{line}` tells the server to close after each response"
-            fix = 'write `proxy_set_header Connection "";`'
+            fix = f"write `{_EMPTY}`"
             yield Hit(line.place, text, fix, related=(each.directive,), passes=(each,))
 
 

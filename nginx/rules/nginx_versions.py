@@ -170,12 +170,11 @@ def nginx_closes_first(ctx: RuleContext) -> Iterator[Hit]:
     for each in ctx.using_protocol("http"):
         is_address = any(target.kind is TargetKind.ADDRESS for target in each.targets)
         if is_address and ctx.verdict(each).closes_first == "nginx":
-            yield Hit(
-                each.directive.place,
-                "since 1.29.7 nginx closes these connections first: all TIME_WAIT and ports are on its side",
-                "pass to an upstream {}; or bring back `proxy_http_version 1.0` and `Connection close`",
-                passes=(each,),
+            text = (
+                "since 1.29.7 nginx closes these connections first: all TIME_WAIT and ports are on its side"
             )
+            fix = "pass to an upstream {}; or bring back `proxy_http_version 1.0` and `Connection close`"
+            yield Hit(each.directive.place, text, fix, passes=(each,))
 
 
 @Rule(

@@ -29,13 +29,10 @@ def upstream_without_keepalive(ctx: RuleContext) -> Iterator[Hit]:
     for upstream in ctx.model.upstreams:
         users = tuple(each for each in ctx.model.users(upstream) if each.protocol not in {"uwsgi", "scgi"})
         if users and upstream.keepalive is None and upstream.missing is None:
-            yield Hit(
-                upstream.directive.place,
-                f'upstream "{upstream.name}" has no keepalive: every request opens a new connection',
-                "add `keepalive 32;` (idle connections per worker) behind the balancing method",
-                related=tuple(each.directive for each in users),
-                passes=users,
-            )
+            text = f'upstream "{upstream.name}" has no keepalive: every request opens a new connection'
+            fix = "add `keepalive 32;` (idle connections per worker) behind the balancing method"
+            related = tuple(each.directive for each in users)
+            yield Hit(upstream.directive.place, text, fix, related=related, passes=users)
 
 
 @Rule(

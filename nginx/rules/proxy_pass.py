@@ -31,12 +31,8 @@ def literal_target(ctx: RuleContext) -> Iterator[Hit]:
         if each.protocol in NEVER_REUSED or has_variables_in_host(each):
             continue
         if any(target.kind is TargetKind.ADDRESS for target in each.targets):
-            yield Hit(
-                each.directive.place,
-                f"{each.target} is no upstream {{}}: nginx never pools its connections",
-                _declaration(each, each.targets[0]),
-                passes=(each,),
-            )
+            text = f"{each.target} is no upstream {{}}: nginx never pools its connections"
+            yield Hit(each.directive.place, text, _declaration(each, each.targets[0]), passes=(each,))
 
 
 def _declaration(each: PassLocation, target: Target) -> str:

@@ -65,22 +65,21 @@ def shared_identity(ctx: RuleContext) -> Iterator[Hit]:
         users = list(filter(_uses_tls, sharing))
         yield from _variable_identity(upstream, users)
         yield from _named_after_upstream(upstream, users)
-        for one, other in () if pool.is_local else _pairs_with_first(users):
+        for one, other in _pairs_with_first(pool, users):
             differing = [name for name in _IDENTITY if _args(one, name) != _args(other, name)]
             if differing:
-                yield Hit(
-                    other.directive.place,
-                    f'this location and {one.context} share connections of upstream "{upstream.name}", '
-                    f"but differ in {', '.join(f'{one.prefix}_{name}' for name in differing)}",
-                    "give each identity an upstream {} of its own",
-                    related=(one.directive,),
-                    passes=(one, other),
-                )
+                text = f'this location and {one.context} share connections of upstream "{upstream.name}", '
+                text += f"but differ in {', '.join(f'{one.prefix}_{name}' for name in differing)}"
+                yield _sharing_wrongly(one, other, text, "give each identity an upstream {} of its own")
 
 
-def _pairs_with_first(users: list[PassLocation]) -> Iterator[tuple[PassLocation, PassLocation]]:
-    """Yield each user of a pool together with its first one."""
-    return ((users[0], other) for other in users[1:])
+def _pairs_with_first(pool: Pool, users: list[PassLocation]) -> Iterator[tuple[PassLocation, PassLocation]]:
+    """Yield each user of a pool together with its first one, if they share its connections."""
+    return ((users[0], other) for other in users[1:] if not pool.is_local)
+
+
+def _sharing_wrongly(one: PassLocation, other: PassLocation, text: str, fix: str) -> Hit:
+    return Hit(other.directive.place, text, fix, related=(one.directive,), passes=(one, other))
 
 
 def _shared(ctx: RuleContext) -> Iterator[tuple[Upstream, Pool, list[PassLocation]]]:
@@ -101,13 +100,10 @@ def _variable_identity(upstream: Upstream, users: list[PassLocation]) -> Iterato
             value = line.args[0] if line is not None and line.args else ""
             is_fixed = value == "$proxy_host" and len(each.scope.values(value)) == 1
             if line is not None and has_variables(value) and not is_fixed:
-                yield Hit(
-                    line.place,
-                    f"{line.name} is {value}, but a pooled connection of upstream "
-                    f'"{upstream.name}" keeps the value it was opened with',
-                    "use one upstream {} per identity, or `keepalive 0` (since 1.29.7)",
-                    passes=(each,),
-                )
+                text = f"{line.name} is {value}, but a pooled connection of upstream "
+                text += f'"{upstream.name}" keeps the value it was opened with'
+                fix = "use one upstream {} per identity, or `keepalive 0` (since 1.29.7)"
+                yield Hit(line.place, text, fix, passes=(each,))
 
 
 def _named_after_upstream(upstream: Upstream, users: list[PassLocation]) -> Iterator[Hit]:
@@ -138,16 +134,11 @@ def mixed_protocols(ctx: RuleContext) -> Iterator[Hit]:
     So with http:// and https://, and with proxy_pass beside fastcgi_pass, grpc_pass or memcached_pass.
     """
     for upstream, pool, users in _shared(ctx):
-        for one, other in () if pool.is_local else _pairs_with_first(users):
+        for one, other in _pairs_with_first(pool, users):
             if _protocol(one) != _protocol(other):
-                yield Hit(
-                    other.directive.place,
-                    f'upstream "{upstream.name}" is used with {_protocol(other)} here '
-                    f"and with {_protocol(one)} at {one.directive.place}, from one pool",
-                    "give each protocol an upstream {} of its own",
-                    related=(one.directive,),
-                    passes=(one, other),
-                )
+                text = f'upstream "{upstream.name}" is used with {_protocol(other)} here '
+                text += f"and with {_protocol(one)} at {one.directive.place}, from one pool"
+                yield _sharing_wrongly(one, other, text, "give each protocol an upstream {} of its own")
 
 
 def _protocol(each: PassLocation) -> str:
@@ -198,10 +189,7 @@ def authenticated_connection(ctx: RuleContext) -> Iterator[Hit]:
         line = next((d for d in each.level.block if _NTLM.search(" ".join(d.args))), None)
         if line is None and not _WINDOWS.search(each.context):
             continue
-        yield Hit(
-            (line or each.directive).place,
-            f"{each.context} looks like NTLM or Negotiate, which authenticate a connection, and it is pooled",
-            "bind connections to clients with `ntlm` (NGINX Plus), or switch the pool off",
-            related=(each.directive,),
-            passes=(each,),
-        )
+        what = "NTLM or Negotiate, which authenticate a connection, and it is pooled"
+        fix = "bind connections to clients with `ntlm` (NGINX Plus), or switch the pool off"
+        place = (line or each.directive).place
+        yield Hit(place, f"{each.context} looks like {what}", fix, related=(each.directive,), passes=(each,))

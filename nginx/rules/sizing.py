@@ -61,12 +61,10 @@ def idle_race(ctx: RuleContext) -> Iterator[Hit]:
             continue
         line = upstream.directive.child("keepalive_timeout")
         kept = f"{pool.idle_timeout_s:g} s" if pool.idle_timeout_s is not None else "without limit"
-        wanted_s = max(1, int(limit_s) - 1)
-        yield Hit(
-            line.place if line else upstream.keepalive_place(),
-            f'upstream "{upstream.name}" idles for {kept}, its servers {limit_s:g} s: sporadic 502',
-            f"write `keepalive_timeout {wanted_s}s;` in the upstream {{}}, or raise the servers' timeout",
-        )
+        text = f'upstream "{upstream.name}" idles for {kept}, its servers {limit_s:g} s: sporadic 502'
+        wanted = f"keepalive_timeout {max(1, int(limit_s) - 1)}s;"
+        fix = f"write `{wanted}` in the upstream {{}}, or raise the servers' timeout"
+        yield Hit(line.place if line else upstream.keepalive_place(), text, fix)
 
 
 @Rule(
@@ -125,13 +123,11 @@ def starved_servers(ctx: RuleContext) -> Iterator[Hit]:
         capacity = limit * max(1, len(upstream.servers))
         if workers * pool.idle > capacity:
             share = max(1, capacity // workers // 2)
-            yield Hit(
-                upstream.keepalive_place(),
-                f'{workers} workers keep {workers * pool.idle} connections to upstream "{upstream.name}", '
-                f"whose servers accept {capacity}",
-                f"write `keepalive {share};`, or raise the servers' limit",
-                severity=Severity.HIGH if workers * pool.idle > 2 * capacity else None,
-            )
+            text = f"{workers} workers keep {workers * pool.idle} connections to "
+            text += f'upstream "{upstream.name}", whose servers accept {capacity}'
+            fix = f"write `keepalive {share};`, or raise the servers' limit"
+            severity = Severity.HIGH if workers * pool.idle > 2 * capacity else None
+            yield Hit(upstream.keepalive_place(), text, fix, severity)
 
 
 @Rule(

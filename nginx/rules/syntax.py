@@ -96,10 +96,9 @@ def _repeated(ctx: RuleContext) -> Iterator[Hit]:
     """Yield directives that nginx accepts once per block."""
     for level in ctx.model.levels:
         for name in _SINGLE:
-            for line in level.all(name)[1:]:
-                yield Hit(
-                    line.place, f'[emerg] "{name}" directive is duplicate', related=(level.all(name)[0],)
-                )
+            lines = level.all(name)
+            for line in lines[1:]:
+                yield Hit(line.place, f'[emerg] "{name}" directive is duplicate', related=(lines[0],))
 
 
 @Rule(
