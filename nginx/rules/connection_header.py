@@ -148,15 +148,11 @@ def inheritance_lost(ctx: RuleContext) -> Iterator[Hit]:
         lost = connection.masked[-1]
         if (not old and not lost.args[1]) or _has_option(lost, "close"):
             continue  # nothing is lost: the default does the same
-        first = connection.header_lines[0]
-        yield Hit(
-            first.place,
-            f"this header line drops `{lost}` ({lost.place}), which {each.context} would have inherited",
-            f"repeat `{lost};` beside it",
-            severity=None if old else Severity.MEDIUM,
-            related=(lost, each.directive),
-            passes=(each,),
-        )
+        dropped = f"`{lost}` ({lost.place}), which {each.context} would have inherited"
+        text = f"this header line drops {dropped}"
+        fix, severity = f"repeat `{lost};` beside it", None if old else Severity.MEDIUM
+        place = connection.header_lines[0].place
+        yield Hit(place, text, fix, severity, (lost, each.directive), (each,))
 
 
 @Rule(

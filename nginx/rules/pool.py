@@ -1,13 +1,16 @@
-"""Rules about `keepalive` in an upstream {}: whether it makes a pool, and whether that can fill."""
+"""Rules about `keepalive` in an upstream {}: whether it makes a pool, whether that can fill, and with what."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from nginx import versions
 from nginx.finding import Severity
 from nginx.rules.rule import Hit, Rule, RuleContext, server
 from nginx.upstreams import Upstream, is_balancer
+
+_ADDRESS = re.compile(r"unix:.*|\[.*|[\d.]+(?::\d+)?|localhost(?::\d+)?")
 
 
 @Rule(
@@ -56,14 +59,10 @@ def balancer_after_keepalive(ctx: RuleContext) -> Iterator[Hit]:
             continue
         old = ctx.version < versions.POOL_BY_DEFAULT
         effect = "the pool is gone" if old else "harmless here, but before 1.29.7 the pool would be gone"
-        yield Hit(
-            balancer.place,
-            f'{balancer.name} stands behind keepalive in upstream "{upstream.name}": {effect}',
-            f"move {balancer.name} above keepalive",
-            severity=None if old else Severity.INFO,
-            related=(upstream.keepalive,),
-            passes=tuple(ctx.model.users(upstream)),
-        )
+        text = f'{balancer.name} stands behind keepalive in upstream "{upstream.name}": {effect}'
+        fix, severity = f"move {balancer.name} above keepalive", None if old else Severity.INFO
+        users = tuple(ctx.model.users(upstream))
+        yield Hit(balancer.place, text, fix, severity, (upstream.keepalive,), users)
 
 
 def _replaced_balancer(upstream: Upstream) -> Iterator[Hit]:
@@ -183,3 +182,46 @@ def few_requests(ctx: RuleContext) -> Iterator[Hit]:
                 severity = Severity.MEDIUM if line.number <= 10 else None
                 text = f"`{line}`: a connection is closed after {line.number} requests"
                 yield Hit(line.place, text, fix, severity)
+
+
+@Rule(
+    "NK040",
+    "dns-resolve-and-pool",
+    Severity.LOW,
+    bad=server("server app.internal:8080; keepalive 64;"),
+    good=server("server 10.0.0.1:8080; keepalive 64;"),
+)
+def pinned_names(ctx: RuleContext) -> Iterator[Hit]:
+    """The servers are names: resolved once at the start, and pooled connections stay with the old address.
+
+    `server NAME resolve;` follows DNS since 1.27.3 and needs `zone` and a resolver; keepalive_time (1 h)
+    bounds how long a connection stays.
+    """
+    for upstream, _ in ctx.pooled():
+        line = next((line for line in upstream.servers if "resolve" in line.args), None)
+        if line is not None and (refusal := _refusal(ctx, upstream)) is not None:
+            text, fix = refusal
+            yield Hit(line.place, f"`{line}`: {text}", fix, severity=Severity.ERROR)
+            continue
+        named = [s for s in upstream.servers if s.args and not _ADDRESS.fullmatch(s.args[0])]
+        for line in named[:1]:
+            if "resolve" not in line.args:
+                text = f"{line.args[0]} is resolved once, at the start or reload"
+                yield Hit(line.place, text, "add `resolve` with `zone` and a resolver (since 1.27.3)")
+
+
+def _refusal(ctx: RuleContext, upstream: Upstream) -> tuple[str, str] | None:
+    """Return why nginx refuses `resolve` in an upstream {} and the fix; None if it accepts it."""
+    name = upstream.name
+    if upstream.directive.child("zone") is None:
+        text = f'resolving at run time requires upstream "{name}" to be in shared memory'
+        return text, f"add `zone {name} 64k;`"
+    if _lacks_resolver(ctx, upstream):
+        return "no resolver is defined to resolve it at run time", "add `resolver ADDRESS;` in http {}"
+    return None
+
+
+def _lacks_resolver(ctx: RuleContext, upstream: Upstream) -> bool:
+    """Return whether no resolver is in force for an upstream; a fragment leaves that open."""
+    given = upstream.directive.child("resolver") or ctx.model.http.last("resolver")
+    return given is None and not ctx.model.configuration.is_fragment

@@ -1,4 +1,4 @@
-"""Rules about protocols to the server: HTTP versions, FastCGI, uwsgi, SCGI, gRPC, memcached, WebSocket."""
+"""Rules about protocols to the server: TCP, HTTP, FastCGI, uwsgi, SCGI, gRPC, memcached, WebSocket."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from nginx import versions
 from nginx.finding import Severity
 from nginx.model import PassLocation
-from nginx.rules.rule import PASS, Hit, Rule, RuleContext, location
+from nginx.rules.rule import KEPT, PASS, Hit, Rule, RuleContext, location
 from nginx.targets import TargetKind
 from nginx.tree import Directive
 from nginx.upstream_request import keeps_open
@@ -74,14 +74,12 @@ def never_kept(ctx: RuleContext) -> Iterator[Hit]:
             continue
         dead = next((upstream.keepalive for upstream in each.upstreams() if upstream.keepalive), None)
         text = f"{each.protocol} connections are never reused"
-        yield Hit(
-            each.directive.place,
-            f"{text}; the `{dead}` of its upstream does nothing" if dead else text,
-            "use a Unix socket (no ports, no TIME_WAIT), or HTTP to the application",
-            severity=Severity.MEDIUM if dead else None,
-            related=(dead,) if dead else (),
-            passes=(each,),
-        )
+        fix = "use a Unix socket (no ports, no TIME_WAIT), or HTTP to the application"
+        if dead is None:
+            yield Hit(each.directive.place, text, fix, passes=(each,))
+        else:
+            text += f"; the `{dead}` of its upstream does nothing"
+            yield Hit(each.directive.place, text, fix, Severity.MEDIUM, (dead,), (each,))
 
 
 @Rule(
@@ -160,13 +158,10 @@ def http10(ctx: RuleContext) -> Iterator[Hit]:
         effect = (
             "only `Connection: keep-alive` keeps its connections" if kept else "it closes after each response"
         )
-        yield Hit(
-            (line or each.directive).place,
-            f"HTTP/1.0 is used to the server{default}: {effect}",
-            f"{'write' if line else 'add'} `proxy_http_version 1.1;`",
-            severity=Severity.LOW if kept else None,
-            passes=(each,),
-        )
+        text = f"HTTP/1.0 is used to the server{default}: {effect}"
+        fix = f"{'write' if line else 'add'} `proxy_http_version 1.1;`"
+        severity = Severity.LOW if kept else None
+        yield Hit((line or each.directive).place, text, fix, severity, passes=(each,))
 
 
 @Rule(
@@ -198,3 +193,23 @@ def _wrong_body(ctx: RuleContext, each: PassLocation, line: Directive) -> Iterat
     if is_cached and body is not None and body.args != ("on",) and ctx.version < versions.HTTP2_BODIES:
         text = f"`{body}` with a cache and HTTP/2 is sent wrongly until 1.30.1 and 1.31.0"
         yield Hit(body.place, text, "use a later nginx", Severity.MEDIUM, (line,), (each,))
+
+
+@Rule(
+    "NK038",
+    "tcp-keepalive-confusion",
+    Severity.MEDIUM,
+    bad="server { location / { proxy_pass http://10.0.0.1:8080; proxy_socket_keepalive on; } }",
+    good=location(KEPT, "proxy_socket_keepalive on;"),
+)
+def tcp_keepalive(ctx: RuleContext) -> Iterator[Hit]:
+    """proxy_socket_keepalive sends TCP probes; it makes no connection reusable.
+
+    It helps long-idle pools behind a NAT or load balancer, and does nothing where connections are not
+    reused.
+    """
+    for each in ctx.model.passes:
+        line = each.module_setting("socket_keepalive")
+        if line is not None and line.args == ("on",) and ctx.verdict(each).answer == "not reused":
+            text = f"{line.name} is about TCP probes: the connections of {each.context} are still not reused"
+            yield Hit(line.place, text, "repair what the other findings name", passes=(each,))
