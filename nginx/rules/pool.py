@@ -1,4 +1,4 @@
-"""Rules about `keepalive` in an upstream {}: whether it makes a pool, whether that can fill, and with what."""
+"""Rules about `keepalive` in an upstream {}: whether it makes a pool, whether that fills, and with what."""
 
 from __future__ import annotations
 
