@@ -20,12 +20,11 @@ _BY_MAP = location(PASS, "proxy_http_version 1.1; proxy_set_header Connection $c
 
 @Rule(
     "NK003",
-    "connection-default-close",
     Severity.HIGH,
     about_reuse=True,
     bad=location(PASS, "proxy_http_version 1.1;"),
 )
-def default_close(ctx: RuleContext) -> Iterator[Hit]:
+def connection_default_close(ctx: RuleContext) -> Iterator[Hit]:
     """nginx sends `Connection: close`, its default before 1.29.7, because no header line sets another.
 
     The default is added to the `proxy_set_header` list in force for each name that is not in it.
@@ -43,7 +42,6 @@ def default_close(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK003b",
-    "pool-drain",
     Severity.MEDIUM,
     bad=POOL
     + """
@@ -72,12 +70,11 @@ def pool_drain(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK004",
-    "connection-close-explicit",
     Severity.HIGH,
     about_reuse=True,
     bad=location(PASS, "proxy_http_version 1.1; proxy_set_header Connection close;"),
 )
-def explicit_close(ctx: RuleContext) -> Iterator[Hit]:
+def connection_close_explicit(ctx: RuleContext) -> Iterator[Hit]:
     """A header line sends `Connection: close`, as text or through a variable: closed on every version."""
     for each, line in _closing_lines(ctx):
         if _map_behind(line.args[1], ctx.model.variables) is None:
@@ -88,13 +85,12 @@ def explicit_close(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK009",
-    "map-upgrade-close",
     Severity.HIGH,
     about_reuse=True,
     bad="map $http_upgrade $connection_upgrade { default upgrade; '' close; }\n" + _BY_MAP,
     good="map $http_upgrade $connection_upgrade { default upgrade; '' ''; }\n" + _BY_MAP,
 )
-def map_close(ctx: RuleContext) -> Iterator[Hit]:
+def map_upgrade_close(ctx: RuleContext) -> Iterator[Hit]:
     """A map sends `Connection: close` with every request that has no Upgrade field.
 
     The WebSocket map of many guides (`'' close`) is one; it defeats the pool on every version, also
@@ -114,7 +110,6 @@ def map_close(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK005",
-    "header-inheritance-lost",
     Severity.HIGH,
     about_reuse=True,
     bad=POOL
@@ -133,7 +128,7 @@ def map_close(ctx: RuleContext) -> Iterator[Hit]:
         }
     """,
 )
-def inheritance_lost(ctx: RuleContext) -> Iterator[Hit]:
+def header_inheritance_lost(ctx: RuleContext) -> Iterator[Hit]:
     """Header lines of an inner level replace the whole list of the outer one, Connection with it.
 
     proxy_set_header lists never merge: a single line for Host in a location drops the `Connection ""` of
@@ -157,12 +152,11 @@ def inheritance_lost(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK010",
-    "connection-upgrade-always",
     Severity.LOW,
     about_reuse=True,
     bad=location(PASS, "proxy_http_version 1.1; proxy_set_header Connection upgrade;"),
 )
-def always_upgrade(ctx: RuleContext) -> Iterator[Hit]:
+def connection_upgrade_always(ctx: RuleContext) -> Iterator[Hit]:
     """`Connection: upgrade` is sent with every request, also with those that upgrade nothing.
 
     It does not stop reuse: it holds no close. But the field names an Upgrade field that is not there
@@ -177,12 +171,11 @@ def always_upgrade(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK011",
-    "connection-client-controlled",
     Severity.MEDIUM,
     about_reuse=True,
     bad=location(PASS, "proxy_http_version 1.1; proxy_set_header Connection $http_connection;"),
 )
-def client_controlled(ctx: RuleContext) -> Iterator[Hit]:
+def connection_client_controlled(ctx: RuleContext) -> Iterator[Hit]:
     """The client's own field decides about the connection to the server.
 
     A client that sends close has its upstream connection closed, and anyone can force churn or name
@@ -197,14 +190,13 @@ def client_controlled(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK012",
-    "duplicate-connection-headers",
     Severity.MEDIUM,
     about_reuse=True,
     bad=location(
         PASS, 'proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Connection upgrade;'
     ),
 )
-def duplicate_connection(ctx: RuleContext) -> Iterator[Hit]:
+def duplicate_connection_headers(ctx: RuleContext) -> Iterator[Hit]:
     """Several Connection lines stand at one level: all are sent, none replaces another.
 
     An empty one sends nothing and cancels nothing; every other one is sent as a field of its own.
@@ -219,12 +211,11 @@ def duplicate_connection(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK013",
-    "connection-keep-alive-literal",
     Severity.INFO,
     about_reuse=True,
     bad=location(PASS, "proxy_http_version 1.1; proxy_set_header Connection keep-alive;"),
 )
-def literal_keep_alive(ctx: RuleContext) -> Iterator[Hit]:
+def connection_keep_alive_literal(ctx: RuleContext) -> Iterator[Hit]:
     """`Connection: keep-alive` is sent: with HTTP/1.1 that is the default anyway.
 
     With HTTP/1.0 it is the only way to keep a connection. A Keep-Alive field does nothing: nginx drops the

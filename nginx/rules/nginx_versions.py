@@ -19,7 +19,6 @@ _CLIENT_SIDE = ("keepalive_requests", "keepalive_timeout", "keepalive_time")
 
 @Rule(
     "NK017",
-    "keepalive-context-confusion",
     Severity.MEDIUM,
     bad="""
         keepalive_requests 1000;
@@ -33,7 +32,7 @@ _CLIENT_SIDE = ("keepalive_requests", "keepalive_timeout", "keepalive_time")
     """,
     good="keepalive_timeout 60;\n" + GOOD,
 )
-def confused_context(ctx: RuleContext) -> Iterator[Hit]:
+def keepalive_context_confusion(ctx: RuleContext) -> Iterator[Hit]:
     """keepalive_requests or keepalive_timeout stand where they are about clients, not about servers.
 
     In http {}, server {} and location {} they limit client connections; only inside upstream {} are they
@@ -110,11 +109,10 @@ _REQUIREMENTS = (
 
 @Rule(
     "NK019",
-    "directive-needs-newer-nginx",
     Severity.ERROR,
     bad=POOL + "server { http2 on; location / { proxy_pass http://app; } }",
 )
-def needs_newer(ctx: RuleContext) -> Iterator[Hit]:
+def directive_needs_newer_nginx(ctx: RuleContext) -> Iterator[Hit]:
     """A directive or parameter came with a later version: this one does not start.
 
     Whether the whole directive is unknown or only not allowed there, nginx refuses the configuration.
@@ -153,13 +151,12 @@ def _occurrences(ctx: RuleContext, needed: _Requirement) -> Iterator[Directive]:
 
 @Rule(
     "NK048",
-    "active-close-moved-to-nginx",
     Severity.MEDIUM,
     about_reuse=True,
     shown_on="1.31.4",
     bad="server { location / { proxy_pass http://127.0.0.1:8080; } }",
 )
-def nginx_closes_first(ctx: RuleContext) -> Iterator[Hit]:
+def active_close_moved_to_nginx(ctx: RuleContext) -> Iterator[Hit]:
     """Without a pool nginx now closes first: every TIME_WAIT lies on its host, and costs it a port.
 
     Since 1.29.7 the default is HTTP/1.1 without `Connection: close`, also for targets that have no pool;
@@ -179,12 +176,11 @@ def nginx_closes_first(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK049",
-    "upgrade-to-http11-hazard",
     Severity.MEDIUM,
     shown_on="1.31.4",
     bad="server { location / { proxy_pass http://127.0.0.1:8080; } }",
 )
-def http11_by_default(ctx: RuleContext) -> Iterator[Hit]:
+def upgrade_to_http11_hazard(ctx: RuleContext) -> Iterator[Hit]:
     """The server now sees HTTP/1.1, since proxy_http_version is left to the default.
 
     Chunked answers, answers with both lengths ("upstream sent ..." 502) and broken 1.1 servers come to
@@ -201,13 +197,12 @@ def http11_by_default(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK050",
-    "reload-churn",
     Severity.LOW,
     shown_on="1.31.4",
     bad=POOL + f"server {{ location /admin/ {{ dyups_interface; }} location / {{ {KEPT} }} }}",
     unproven="upstreams that are made at run time need a module that is not part of nginx",
 )
-def runtime_upstreams(ctx: RuleContext) -> Iterator[Hit]:
+def reload_churn(ctx: RuleContext) -> Iterator[Hit]:
     """Each reload begins with empty pools; upstreams made at run time have none since 1.29.7.
 
     Frequent reloads (certificates, service discovery) are periodic storms of connections. Only modules

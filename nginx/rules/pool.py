@@ -15,7 +15,6 @@ _ADDRESS = re.compile(r"unix:.*|\[.*|[\d.]+(?::\d+)?|localhost(?::\d+)?")
 
 @Rule(
     "NK001",
-    "upstream-without-keepalive",
     Severity.HIGH,
     about_reuse=True,
     bad=server("server 10.0.0.1:8080;"),
@@ -40,13 +39,12 @@ def upstream_without_keepalive(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK008",
-    "lb-method-after-keepalive",
     Severity.HIGH,
     about_reuse=True,
     bad=server("server 10.0.0.1:8080; keepalive 64; least_conn;"),
     good=server("least_conn; server 10.0.0.1:8080; keepalive 64;"),
 )
-def balancer_after_keepalive(ctx: RuleContext) -> Iterator[Hit]:
+def lb_method_after_keepalive(ctx: RuleContext) -> Iterator[Hit]:
     """A load-balancing method behind `keepalive` takes the pool's place: it silently disappears.
 
     Before 1.29.7 both set the same handler and the later one wins; `nginx -t` only warns "load balancing
@@ -76,12 +74,11 @@ def _replaced_balancer(upstream: Upstream) -> Iterator[Hit]:
 
 @Rule(
     "NK015",
-    "keepalive-zero",
     Severity.ERROR,
     about_reuse=True,
     bad=server("server 10.0.0.1:8080; keepalive 0;"),
 )
-def keepalive_value(ctx: RuleContext) -> Iterator[Hit]:
+def keepalive_zero(ctx: RuleContext) -> Iterator[Hit]:
     """`keepalive` has a value that this version refuses, or one that switches the pool off.
 
     `keepalive 0` and `keepalive N local` are refused before 1.29.7; since then 0 switches the pool off.
@@ -105,8 +102,8 @@ def keepalive_value(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, "give it a size, or leave the line out", Severity.HIGH, passes=users)
 
 
-@Rule("NK016", "implicit-32-local", Severity.INFO, shown_on="1.31.4", bad=server("server 10.0.0.1:8080;"))
-def implicit_pool(ctx: RuleContext) -> Iterator[Hit]:
+@Rule("NK016", Severity.INFO, shown_on="1.31.4", bad=server("server 10.0.0.1:8080;"))
+def implicit_32_local(ctx: RuleContext) -> Iterator[Hit]:
     """The pool is `32 local`: 32 idle connections for all locations, which do not share them.
 
     Since 1.29.7 that is the default of each upstream {}. With more than 32 locations used in turn nothing
@@ -129,12 +126,11 @@ def implicit_pool(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK018",
-    "keepalive-params-without-pool",
     Severity.MEDIUM,
     bad=server("server 10.0.0.1:8080; keepalive_requests 1000; keepalive_timeout 60s;"),
     good=server("server 10.0.0.1:8080; keepalive 64; keepalive_requests 1000;"),
 )
-def limits_without_pool(ctx: RuleContext) -> Iterator[Hit]:
+def keepalive_params_without_pool(ctx: RuleContext) -> Iterator[Hit]:
     """keepalive_requests, keepalive_timeout or keepalive_time in an upstream {} that has no pool.
 
     Before 1.29.7 they limit a pool and make none: without `keepalive N` they do nothing. Since 1.29.7
@@ -154,12 +150,11 @@ def limits_without_pool(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK020",
-    "upstream-keepalive-requests-low",
     Severity.LOW,
     about_reuse=True,
     bad=server("server 10.0.0.1:8080; keepalive 64; keepalive_requests 10;"),
 )
-def few_requests(ctx: RuleContext) -> Iterator[Hit]:
+def upstream_keepalive_requests_low(ctx: RuleContext) -> Iterator[Hit]:
     """An upstream connection is closed after few requests (`keepalive_requests` in the upstream {}).
 
     The churn is the request rate divided by it. The default is 100 from 1.15.3 to 1.19.9 and 1000 since;
@@ -186,12 +181,11 @@ def few_requests(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK040",
-    "dns-resolve-and-pool",
     Severity.LOW,
     bad=server("server app.internal:8080; keepalive 64;"),
     good=server("server 10.0.0.1:8080; keepalive 64;"),
 )
-def pinned_names(ctx: RuleContext) -> Iterator[Hit]:
+def dns_resolve_and_pool(ctx: RuleContext) -> Iterator[Hit]:
     """The servers are names: resolved once at the start, and pooled connections stay with the old address.
 
     `server NAME resolve;` follows DNS since 1.27.3 and needs `zone` and a resolver; keepalive_time (1 h)

@@ -18,13 +18,12 @@ _HTTP = _POOL + 'server { location / { proxy_pass http://app; proxy_set_header C
 
 @Rule(
     "NK033",
-    "fastcgi-keep-conn-missing",
     Severity.HIGH,
     about_reuse=True,
     bad=_POOL + "server { location / { fastcgi_pass app; } }",
     good=_POOL + "server { location / { fastcgi_pass app; fastcgi_keep_conn on; } }",
 )
-def keep_conn_missing(ctx: RuleContext) -> Iterator[Hit]:
+def fastcgi_keep_conn_missing(ctx: RuleContext) -> Iterator[Hit]:
     """The upstream has a pool, but fastcgi_keep_conn is off: nginx requests a close each time.
 
     The default is off on every version, so the pool can never fill.
@@ -39,13 +38,12 @@ def keep_conn_missing(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK034",
-    "fastcgi-keep-conn-without-pool",
     Severity.LOW,
     about_reuse=True,
     bad="server { location / { fastcgi_pass 127.0.0.1:9000; fastcgi_keep_conn on; } }",
     good=_POOL + "server { location / { fastcgi_pass app; fastcgi_keep_conn on; } }",
 )
-def keep_conn_alone(ctx: RuleContext) -> Iterator[Hit]:
+def fastcgi_keep_conn_without_pool(ctx: RuleContext) -> Iterator[Hit]:
     """fastcgi_keep_conn is on, but there is no pool: nginx closes the connection anyway."""
     for each in ctx.using_protocol("fastcgi"):
         pooled = any(upstream.pool(ctx.version) for upstream in each.upstreams())
@@ -58,13 +56,12 @@ def keep_conn_alone(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK035",
-    "uwsgi-scgi-no-keepalive",
     Severity.INFO,
     about_reuse=True,
     bad="server { location / { uwsgi_pass unix:/run/app.sock; } }",
     good=_HTTP,
 )
-def never_kept(ctx: RuleContext) -> Iterator[Hit]:
+def uwsgi_scgi_no_keepalive(ctx: RuleContext) -> Iterator[Hit]:
     """uwsgi and SCGI have no notion of keep-alive: each request opens a connection, on every version.
 
     A Unix socket spares the ports and TIME_WAIT; uwsgi's --http-socket with proxy_pass can be pooled.
@@ -82,9 +79,7 @@ def never_kept(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(each.directive.place, text, fix, Severity.MEDIUM, (dead,), (each,))
 
 
-@Rule(
-    "NK036", "grpc", Severity.INFO, bad=_POOL + "server { location / { grpc_pass grpc://app; } }", good=_HTTP
-)
+@Rule("NK036", Severity.INFO, bad=_POOL + "server { location / { grpc_pass grpc://app; } }", good=_HTTP)
 def grpc(ctx: RuleContext) -> Iterator[Hit]:
     """gRPC needs only the pool: proxy_http_version and Connection are about proxy_pass.
 
@@ -96,7 +91,6 @@ def grpc(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK037",
-    "memcached",
     Severity.INFO,
     bad=_POOL + "server { location / { set $memcached_key $uri; memcached_pass app; } }",
     good=_HTTP,
@@ -109,7 +103,6 @@ def memcached(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK052",
-    "upgraded-connections",
     Severity.INFO,
     bad=_POOL
     + """
@@ -125,7 +118,7 @@ def memcached(ctx: RuleContext) -> Iterator[Hit]:
     """,
     good=_HTTP,
 )
-def upgraded(ctx: RuleContext) -> Iterator[Hit]:
+def upgraded_connections(ctx: RuleContext) -> Iterator[Hit]:
     """A connection that was upgraded (WebSocket) is never returned to the pool.
 
     Count such connections as active ones. proxy_read_timeout, 60 s by default, closes a quiet WebSocket.
@@ -138,12 +131,11 @@ def upgraded(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK002",
-    "http10-to-upstream",
     Severity.HIGH,
     about_reuse=True,
     bad=location(PASS, 'proxy_set_header Connection "";'),
 )
-def http10(ctx: RuleContext) -> Iterator[Hit]:
+def http10_to_upstream(ctx: RuleContext) -> Iterator[Hit]:
     """nginx uses HTTP/1.0 to the server, which then closes after each response.
 
     That is the default before 1.29.7. With `Connection: keep-alive` a server may keep an HTTP/1.0
@@ -166,12 +158,11 @@ def http10(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK014",
-    "version-2-upstream",
     Severity.INFO,
     shown_on="1.31.4",
     bad=location(PASS, "proxy_http_version 2;"),
 )
-def http2_upstream(ctx: RuleContext) -> Iterator[Hit]:
+def version_2_upstream(ctx: RuleContext) -> Iterator[Hit]:
     """HTTP/2 is used to the server: one request at a time per connection, from the same pool.
 
     Connection fields are never sent then. The pool has to be as large as with HTTP/1.1, since nginx does
@@ -197,12 +188,11 @@ def _wrong_body(ctx: RuleContext, each: PassLocation, line: Directive) -> Iterat
 
 @Rule(
     "NK038",
-    "tcp-keepalive-confusion",
     Severity.MEDIUM,
     bad="server { location / { proxy_pass http://10.0.0.1:8080; proxy_socket_keepalive on; } }",
     good=location(KEPT, "proxy_socket_keepalive on;"),
 )
-def tcp_keepalive(ctx: RuleContext) -> Iterator[Hit]:
+def tcp_keepalive_confusion(ctx: RuleContext) -> Iterator[Hit]:
     """proxy_socket_keepalive sends TCP probes; it makes no connection reusable.
 
     It helps long-idle pools behind a NAT or load balancer, and does nothing where connections are not

@@ -16,12 +16,11 @@ from nginx.values import has_variables, pieces
 
 @Rule(
     "NK006",
-    "literal-proxy-pass",
     Severity.HIGH,
     about_reuse=True,
     bad="server { location / { proxy_pass http://127.0.0.1:8080; } }",
 )
-def literal_target(ctx: RuleContext) -> Iterator[Hit]:
+def literal_proxy_pass(ctx: RuleContext) -> Iterator[Hit]:
     """The target is an address or a host, not an upstream {}: never pooled, on any version of nginx.
 
     nginx makes an implicit upstream for it, and the keep-alive module skips implicit upstreams, also
@@ -46,7 +45,6 @@ def _declaration(each: PassLocation, target: Target) -> str:
 
 @Rule(
     "NK007",
-    "variable-proxy-pass",
     Severity.MEDIUM,
     about_reuse=True,
     bad="""
@@ -57,7 +55,7 @@ def _declaration(each: PassLocation, target: Target) -> str:
     """,
     good=location("proxy_pass http://app$request_uri;", KEEPALIVE_LINES),
 )
-def variable_target(ctx: RuleContext) -> Iterator[Hit]:
+def variable_proxy_pass(ctx: RuleContext) -> Iterator[Hit]:
     """The host of the target is a variable: pooled only if every value names an upstream {}.
 
     The host is looked up among the upstreams for each request; what is none is resolved for that request
@@ -102,14 +100,13 @@ def has_variables_in_host(each: PassLocation) -> bool:
 
 @Rule(
     "NK051",
-    "pool-in-wrong-group",
     Severity.LOW,
     bad="""
         upstream back-end { server 10.0.0.1:8080; keepalive 64; }
         server { location / { proxy_pass http://backend; } }
     """,
 )
-def misplaced_pool(ctx: RuleContext) -> Iterator[Hit]:
+def pool_in_wrong_group(ctx: RuleContext) -> Iterator[Hit]:
     """An unused pool: an upstream {} without users, two with the same servers, or a misspelt name.
 
     A name that matches no upstream {} is silently taken for a host.

@@ -132,11 +132,10 @@ Detect = Callable[[RuleContext], Iterable[Hit]]
 class Rule:
     """One rule; as a decorator it joins the catalogue with the function that detects it.
 
-    The first line of the function's docstring is the rule's summary, the rest its explanation.
+    The function has the rule's name; the first line of its docstring is its summary, the rest explains it.
     """
 
     id: str
-    name: str
     severity: Severity
     _: KW_ONLY
     bad: str
@@ -151,6 +150,7 @@ class Rule:
     """The settings for that."""
     unproven: str = ""
     """Why no traffic of the tests shows it; empty where it does."""
+    name: str = field(init=False)
     summary: str = field(init=False)
     explanation: str = field(init=False)
     detect: Detect = field(init=False)
@@ -158,6 +158,7 @@ class Rule:
 
     def __call__(self, detect: Detect) -> Detect:
         """Add the rule to the catalogue with its function."""
+        self.name = detect.__name__.replace("_", "-")
         self.summary, _, explanation = inspect.cleandoc(detect.__doc__ or "").partition("\n")
         self.explanation, self.detect = explanation.strip(), detect
         self.bad, self.good = (inspect.cleandoc(text) + "\n" for text in (self.bad, self.good))

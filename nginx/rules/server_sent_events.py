@@ -45,12 +45,11 @@ def _compressed(each: PassLocation) -> Directive | None:
 
 @Rule(
     "NK056",
-    "stream-held-in-buffers",
     Severity.MEDIUM,
     bad="server { location /events { proxy_pass http://10.0.0.1:8080; } }",
     good=_site("/events", KEPT, "proxy_buffering off;"),
 )
-def held_in_buffers(ctx: RuleContext) -> Iterator[Hit]:
+def stream_held_in_buffers(ctx: RuleContext) -> Iterator[Hit]:
     """Server-sent events wait in nginx until a buffer is full: HTTP/1.0 upstream, and buffering is on.
 
     A response without a length or chunks, as HTTP/1.0 has it, is passed on buffer by buffer (4k or 8k):
@@ -67,12 +66,11 @@ def held_in_buffers(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK057",
-    "stream-held-by-gzip",
     Severity.MEDIUM,
     bad=f"gzip on;\ngzip_types {_EVENTS};\n{_site('/chat/', KEPT)}",
     good=f"gzip on;\ngzip_types {_EVENTS};\n{_site('/chat/', KEPT, 'proxy_buffering off;')}",
 )
-def held_by_gzip(ctx: RuleContext) -> Iterator[Hit]:
+def stream_held_by_gzip(ctx: RuleContext) -> Iterator[Hit]:
     """gzip compresses text/event-stream while buffering is on: events come out when its window is full.
 
     A short stream comes in one piece, at its end. With `proxy_buffering off` nginx flushes the compressor
@@ -88,12 +86,11 @@ def held_by_gzip(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK058",
-    "silence-cuts-stream",
     Severity.MEDIUM,
     bad=_site("/events", KEPT, "proxy_buffering off; proxy_read_timeout 5s;"),
     good=_site("/events", KEPT, "proxy_buffering off; proxy_read_timeout 1h;"),
 )
-def silence_cuts(ctx: RuleContext) -> Iterator[Hit]:
+def silence_cuts_stream(ctx: RuleContext) -> Iterator[Hit]:
     """A stream that is silent for longer than proxy_read_timeout is cut in its middle, without an error.
 
     The default is 60 s, which a server's heartbeat every 15 to 30 s outlives; what is shorter cuts those

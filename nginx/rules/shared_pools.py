@@ -30,12 +30,11 @@ def _server(first: str, second: str = "") -> str:
 
 @Rule(
     "NK028",
-    "tls-session-reuse-off",
     Severity.LOW,
     bad=_server("proxy_pass https://app; proxy_ssl_session_reuse off;"),
     good=_server("proxy_pass https://app;"),
 )
-def no_session_reuse(ctx: RuleContext) -> Iterator[Hit]:
+def tls_session_reuse_off(ctx: RuleContext) -> Iterator[Hit]:
     """proxy_ssl_session_reuse is off: each new upstream connection pays a full TLS handshake.
 
     Without a pool that is every request. Reusing sessions makes new connections cheaper; it is no
@@ -50,12 +49,11 @@ def no_session_reuse(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK029",
-    "tls-identity-sharing",
     Severity.HIGH,
     bad=_server(f"{_SNI} a.example;", f"{_SNI} b.example;"),
     good=_server(f"{_SNI} a.example;", f"{_SNI} a.example;"),
 )
-def shared_identity(ctx: RuleContext) -> Iterator[Hit]:
+def tls_identity_sharing(ctx: RuleContext) -> Iterator[Hit]:
     """Locations with different TLS identities share a pool, so one gets the other's connection.
 
     A pooled connection is picked by address alone: not by server name, client certificate or
@@ -123,12 +121,11 @@ def _args(each: PassLocation, name: str) -> tuple[str, ...]:
 
 @Rule(
     "NK030",
-    "mixed-protocol-upstream",
     Severity.ERROR,
     bad=_server("proxy_pass http://app;", "proxy_pass https://app;"),
     good=_server("proxy_pass https://app;", "proxy_pass https://app;"),
 )
-def mixed_protocols(ctx: RuleContext) -> Iterator[Hit]:
+def mixed_protocol_upstream(ctx: RuleContext) -> Iterator[Hit]:
     """One pool is used with different protocols: a plain connection may be picked for TLS, or the reverse.
 
     So with http:// and https://, and with proxy_pass beside fastcgi_pass, grpc_pass or memcached_pass.
@@ -147,12 +144,11 @@ def _protocol(each: PassLocation) -> str:
 
 @Rule(
     "NK031",
-    "proxy-bind-with-pool",
     Severity.HIGH,
     bad=_server("proxy_pass http://app; proxy_bind $remote_addr transparent;"),
     good=_server("proxy_pass http://app; proxy_bind 10.0.0.9;"),
 )
-def bound_connection(ctx: RuleContext) -> Iterator[Hit]:
+def proxy_bind_with_pool(ctx: RuleContext) -> Iterator[Hit]:
     """proxy_bind depends on the client, but a pooled connection keeps the source address of the first one.
 
     Since 1.29.7 the pool is there by default, so this breaks silently with the upgrade; `local` does not
@@ -171,13 +167,12 @@ def bound_connection(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK032",
-    "ntlm-negotiate",
     Severity.HIGH,
     bad=_POOL + f"server {{ location /owa/ {{ proxy_pass https://app; {KEEPALIVE_LINES} }} }}",
     good="upstream app { server 10.0.0.1:8443; keepalive 64; ntlm; }\n"
     + f"server {{ location /owa/ {{ proxy_pass https://app; {KEEPALIVE_LINES} }} }}",
 )
-def authenticated_connection(ctx: RuleContext) -> Iterator[Hit]:
+def ntlm_negotiate(ctx: RuleContext) -> Iterator[Hit]:
     """NTLM and Negotiate authenticate the connection: a shared one passes one user's rights to the next.
 
     Found by the paths of Exchange and SharePoint, and by header lines that mention NTLM. `ntlm` (NGINX

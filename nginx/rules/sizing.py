@@ -39,13 +39,12 @@ def _whole(size: int, events: str, main: str = "") -> str:
 
 @Rule(
     "NK021",
-    "idle-timeout-race",
     Severity.MEDIUM,
     bad=_with_pool(32),
     good=_with_pool(32, more="keepalive_timeout 4s; "),
     shown_with=CheckSettings(backend_idle_s=5),
 )
-def idle_race(ctx: RuleContext) -> Iterator[Hit]:
+def idle_timeout_race(ctx: RuleContext) -> Iterator[Hit]:
     """nginx keeps an idle connection at least as long as the server does: now and then it sends into a close.
 
     GET, HEAD, PUT and DELETE are sent again on another connection; POST, PATCH and LOCK become a 502
@@ -67,10 +66,8 @@ def idle_race(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(line.place if line else upstream.keepalive_place(), text, fix)
 
 
-@Rule(
-    "NK022", "pool-too-small", Severity.MEDIUM, bad=_with_pool(2, servers=3), good=_with_pool(32, servers=3)
-)
-def small_pool(ctx: RuleContext) -> Iterator[Hit]:
+@Rule("NK022", Severity.MEDIUM, bad=_with_pool(2, servers=3), good=_with_pool(32, servers=3))
+def pool_too_small(ctx: RuleContext) -> Iterator[Hit]:
     """The pool is smaller than what it has to hold: connections are closed and opened all the time.
 
     `keepalive N` counts idle connections per worker over all servers of the upstream {}; it limits
@@ -104,13 +101,12 @@ def _size_finding(idle: int, servers: int, per_worker: int) -> tuple[str, str, S
 
 @Rule(
     "NK023",
-    "pool-vs-backend-capacity",
     Severity.MEDIUM,
     bad=_with_pool(64),
     good=_with_pool(8),
     shown_with=CheckSettings(workers=4, backend_max_connections=100),
 )
-def starved_servers(ctx: RuleContext) -> Iterator[Hit]:
+def pool_vs_backend_capacity(ctx: RuleContext) -> Iterator[Hit]:
     """All workers' idle connections together are more than a server accepts.
 
     Servers with a process or a thread per connection (Apache prefork, gunicorn, PHP-FPM with
@@ -132,12 +128,11 @@ def starved_servers(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK024",
-    "worker-connections-budget",
     Severity.HIGH,
     bad=_whole(1000, "worker_connections 512;"),
     good=_whole(32, "worker_connections 4096;"),
 )
-def connection_budget(ctx: RuleContext) -> Iterator[Hit]:
+def worker_connections_budget(ctx: RuleContext) -> Iterator[Hit]:
     """worker_connections does not suffice for the clients, their upstream connections and the idle pools.
 
     Idle client connections are closed under pressure, idle upstream ones are not: a large pool starves
@@ -170,7 +165,6 @@ def _few_files(ctx: RuleContext, line: Directive, limit: int) -> Iterator[Hit]:
 
 @Rule(
     "NK039",
-    "max-conns-with-keepalive",
     Severity.MEDIUM,
     bad="""
         upstream app { server 10.0.0.1:8080 max_conns=50; keepalive 32; }
@@ -181,7 +175,7 @@ def _few_files(ctx: RuleContext, line: Directive, limit: int) -> Iterator[Hit]:
         server { location / { proxy_pass http://app; } }
     """,
 )
-def max_conns(ctx: RuleContext) -> Iterator[Hit]:
+def max_conns_with_keepalive(ctx: RuleContext) -> Iterator[Hit]:
     """max_conns without `zone` counts per worker, and idle connections of the pool are not counted.
 
     With several workers and a pool a server can see more connections than max_conns says.
@@ -201,13 +195,12 @@ def max_conns(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK047",
-    "per-worker-fragmentation",
     Severity.LOW,
     bad=_with_pool(32),
     good="server { location / { proxy_pass http://10.0.0.1:8080; } }",
     shown_with=CheckSettings(workers=16, concurrency=8),
 )
-def fragmentation(ctx: RuleContext) -> Iterator[Hit]:
+def per_worker_fragmentation(ctx: RuleContext) -> Iterator[Hit]:
     """Each worker has a pool of its own: many workers and few requests find cold pools.
 
     Idle connections time out before they are needed again.
