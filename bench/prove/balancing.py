@@ -13,6 +13,7 @@ from typing import Any, Literal
 from bench.prove.inventory import MAX_BACKEND_PORTS, MAX_UPSTREAM_SERVERS, Inventory, Location
 from nginx.tree import Directive, Place
 from nginx.upstreams import Upstream, is_balancer
+from nginx.verdict import compute_verdict
 from nginx.versions import Version
 
 REQUESTS_PER_SERVER = 4
@@ -109,13 +110,13 @@ def summarize_balancing(location: Location, version: Version, counts: Sequence[t
         ServerCounts(" ".join(line.args), line.place, *each)
         for line, each in zip(location.upstream_servers, counts, strict=True)
     ]
-    pool = location.pass_location.verdict(version).pool
+    pool = compute_verdict(location.pass_location, version).pool
     idle, limit = (None, None) if pool is None else (pool.idle, pool.requests)
     return Balancing(servers, _expected(location, version), idle, limit)
 
 
 def _expected(location: Location, version: Version) -> ExpectedReuse | None:
-    verdict, upstream = location.pass_location.verdict(version), location.upstream
+    verdict, upstream = compute_verdict(location.pass_location, version), location.upstream
     assert upstream is not None
     if verdict.answer == "not reused":
         return "none kept"

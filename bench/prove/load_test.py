@@ -28,6 +28,7 @@ from bench.prove.testbed import NginxTestbed, ProofSettings, open_testbed
 from bench.subjects.programs import Program
 from nginx import versions
 from nginx.model import Model
+from nginx.verdict import compute_verdict
 
 ConfigSide = Literal["as it is", "repaired"]
 SIDES: tuple[ConfigSide, ConfigSide] = ("as it is", "repaired")
@@ -124,7 +125,7 @@ def _mended(proof: Proof, after: Model) -> Iterator[LocationResult]:
         if result.measured is None or result.measured.verdict == "reused":
             continue
         location = locations.get(result.location.number)
-        if location is not None and location.pass_location.verdict(version).answer == "reused":
+        if location is not None and compute_verdict(location.pass_location, version).answer == "reused":
             yield result
 
 

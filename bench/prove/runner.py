@@ -21,6 +21,7 @@ from bench.subjects.programs import Program
 from nginx import versions
 from nginx.model import Model
 from nginx.rules import CATALOGUE, CheckSettings, RuleContext
+from nginx.verdict import compute_verdict
 from nginx.versions import Version
 
 _SEARCH_TIMEOUT_S = 10.0
@@ -98,7 +99,7 @@ def _notes(testbed: NginxTestbed) -> list[str]:
 def _unproven(inventory: Inventory, proof: Proof, why: str) -> list[LocationResult]:
     version = versions.parse(proof.version)
     return [
-        LocationResult(location, location.pass_location.verdict(version), unreached=why)
+        LocationResult(location, compute_verdict(location.pass_location, version), unreached=why)
         for location in inventory.locations
     ]
 
@@ -121,7 +122,7 @@ def _measure_locations(
             other_requests=total.requests - measured.requests,
             other_connections=total.accepted - measured.connections,
         )
-        predicted = location.pass_location.verdict(version)
+        predicted = compute_verdict(location.pass_location, version)
         proof.results.append(LocationResult(location, predicted, search.request, search.unreached, whole))
 
 

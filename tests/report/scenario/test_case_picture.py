@@ -12,7 +12,7 @@ from bench.runs.record import ScenarioRun
 from tests.scenarios.sample_scenario import SCENARIO, trial
 
 ILLUSTRATED = replace(
-    SCENARIO, variants=(Variant("bag", "a bag a cup"), Variant("loose-leaf", "a pot", (), True))
+    SCENARIO, variants=(Variant("bag", "a bag a cup"), Variant("loose-leaf", "a pot", (), "Assam"))
 )
 
 
