@@ -24,7 +24,7 @@ from bench.commands.nginx_options import (
     root_option,
     workers_option,
 )
-from bench.commands.options import command, option
+from bench.commands.options import Count, command, option
 from bench.errors import ExitCode, PlanError
 from bench.plan.flags import Heading
 from nginx import check
@@ -47,42 +47,39 @@ _SEVERITIES = [str(severity) for severity in Severity]
 @concurrency_option
 @backend_idle_option
 @option(
+    Heading.BACKEND,
     "--backend-max-connections",
-    heading=Heading.BACKEND,
-    type=click.IntRange(min=1),
-    metavar="N",
+    type=Count(1),
     shown_default="unknown",
     help="Connections that a server accepts.",
 )
 @option(
+    Heading.PROXY,
     "--config-test",
     "config_tests",
-    heading=Heading.PROXY,
     multiple=True,
     metavar="PATH|system|wheel",
     shown_default="none",
     help="Run `nginx -t` of this nginx too, on a copy that can do no harm (repeatable).",
 )
 @option(
+    Heading.OUTPUT,
     "--format",
     "output_format",
-    heading=Heading.OUTPUT,
     type=click.Choice(["text", "json", "sarif", "github"]),
     default="text",
-    show_default=True,
     help="How to print the answer.",
 )
 @option(
+    Heading.OUTPUT,
     "--severity",
-    heading=Heading.OUTPUT,
     type=click.Choice(_SEVERITIES),
     default="high",
-    show_default=True,
     help="Exit 1 on findings of this severity or above.",
 )
 @option(
+    Heading.OUTPUT,
     "--explain",
-    heading=Heading.OUTPUT,
     metavar="RULE",
     shown_default="none",
     help="Print a rule, such as NK005, with examples, and check nothing.",

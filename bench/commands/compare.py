@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 @command("compare")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN[:CASE]...")
 @option(
+    Heading.OUTPUT,
     "--fail-on",
-    heading=Heading.OUTPUT,
     multiple=True,
     metavar="CONDITION",
     shown_default="none",
     help="Exit 1 where a condition holds, as 'requests_per_s<0.95' (repeatable).",
 )
 @option(
+    Heading.OUTPUT,
     "-o",
     "--output",
-    heading=Heading.OUTPUT,
     metavar="FILE",
     type=FilePath,
     shown_default="compare, in the last RUN",

@@ -31,15 +31,15 @@ from nginx.rules import CheckSettings
 @command("fix")
 @click.argument("targets", nargs=-1, required=True, metavar="FILE|DIR|-")
 @option(
+    Heading.OUTPUT,
     "--diff",
     "output",
-    heading=Heading.OUTPUT,
     flag_value="diff",
     default="diff",
     help="Print the edits.",
     shown_default="yes",
 )
-@option("--write", "output", heading=Heading.OUTPUT, flag_value="write", help="Write them into the files.")
+@option(Heading.OUTPUT, "--write", "output", flag_value="write", help="Write them into the files.")
 @nginx_version_option
 @root_option
 @extra_files_option

@@ -8,28 +8,18 @@ from pathlib import Path
 import click
 
 from bench.commands import print_run
-from bench.commands.options import Duration, command, lab_option, option, output_option
+from bench.commands.options import Count, Duration, command, lab_option, option, output_option
 from bench.errors import ExitCode
 from bench.plan.flags import Heading
 
 
 @command("incident")
+@option(Heading.RUN, "--trials", default=3, type=Count(1), help="Trials of each configuration.")
 @option(
-    "--trials",
-    heading=Heading.RUN,
-    default=3,
-    show_default=True,
-    metavar="N",
-    type=click.IntRange(1),
-    help="Trials of each configuration.",
-)
-@option(
+    Heading.LOAD,
     "--duration",
     "-d",
-    heading=Heading.LOAD,
     default="3s",
-    show_default=True,
-    metavar="SECONDS",
     type=Duration(0.1, 86_400),
     help="The window that is measured.",
 )

@@ -9,8 +9,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-HELP = {"help_option_names": ["-h", "--help"]}
-"""How each command and each group is called for help."""
+HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"], "show_default": True}
+"""How each command and each group is called for help, and that it states defaults."""
 
 
 @dataclass(frozen=True, slots=True)

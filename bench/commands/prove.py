@@ -16,7 +16,7 @@ import click
 
 from bench import lab
 from bench.commands.nginx_options import STANDARD_INPUT, extra_files_option, root_option
-from bench.commands.options import Duration, command, json_option, lab_option, option
+from bench.commands.options import Count, Duration, command, json_option, lab_option, option
 from bench.errors import ExitCode, PlanError
 from bench.plan.flags import Heading
 from bench.prove import requests
@@ -38,75 +38,52 @@ _MOST_REQUESTS = 1000
 @root_option
 @extra_files_option
 @option(
+    Heading.PROXY,
     "--program",
     "programs_requested",
-    heading=Heading.PROXY,
     multiple=True,
     metavar="PATH|system|wheel",
     shown_default="each that is here",
     help="The nginx to run (repeatable).",
 )
 @option(
+    Heading.LOAD,
     "--request",
     "given",
-    heading=Heading.LOAD,
     multiple=True,
     metavar="'METHOD /path Host: x'",
     shown_default="derived",
     help="A request to try first for each location (repeatable).",
 )
 @option(
+    Heading.LOAD,
     "--requests-per-location",
     "count",
-    heading=Heading.LOAD,
     default=8,
-    show_default=True,
-    metavar="N",
-    type=click.IntRange(2, _MOST_REQUESTS),
+    type=Count(2, _MOST_REQUESTS),
     help="How many to send to each location.",
 )
 @option(
+    Heading.LOAD,
     "--client-http",
-    heading=Heading.LOAD,
     default="auto",
-    show_default=True,
     type=click.Choice(["auto", "1.1", "2"]),
     help="HTTP version of the clients; auto: 2 where a listener accepts it, else 1.1.",
 )
-@option("--load", heading=Heading.LOAD, is_flag=True, help="Measure what it costs as it is and repaired.")
+@option(Heading.LOAD, "--load", is_flag=True, help="Measure what it costs as it is and repaired.")
+@option(Heading.LOAD, "--duration", "-d", default="2s", type=Duration(0.1, 600), help="The window of --load.")
+@option(Heading.LOAD, "--pairs", default=3, type=Count(1), help="Windows of --load on each side.")
 @option(
-    "--duration",
-    "-d",
-    heading=Heading.LOAD,
-    default="2s",
-    show_default=True,
-    metavar="SECONDS",
-    type=Duration(0.1, 600),
-    help="The window of --load.",
-)
-@option(
-    "--pairs",
-    heading=Heading.LOAD,
-    default=3,
-    show_default=True,
-    metavar="N",
-    type=click.IntRange(1),
-    help="Windows of --load on each side.",
-)
-@option(
+    Heading.LOAD,
     "--locations",
-    heading=Heading.LOAD,
     default=1,
-    show_default=True,
-    metavar="N",
-    type=click.IntRange(1),
+    type=Count(1),
     help="How many locations --load measures, in the order of the text.",
 )
 @option(
+    Heading.BACKEND,
     "--backend-close",
-    heading=Heading.BACKEND,
     default="at-once",
-    show_default=True,
     metavar="HOW",
     help="How a backend closes: at-once, linger:5ms, never.",
 )

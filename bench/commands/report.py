@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 @command("report")
 @click.argument("run", metavar="RUN", type=FilePath)
 @option(
+    Heading.OUTPUT,
     "-o",
     "--output",
-    heading=Heading.OUTPUT,
     metavar="FILE",
     type=FilePath,
     shown_default="RUN/report.html",

@@ -24,44 +24,44 @@ if TYPE_CHECKING:
 @command("run")
 @click.argument("name", metavar="NAME|FILE")
 @option(
+    Heading.RUN,
     "--variant",
     "variants",
-    heading=Heading.RUN,
     multiple=True,
     metavar="NAME",
     shown_default="all",
     help="Only this variant (repeatable).",
 )
 @option(
+    Heading.RUN,
     "--trials",
-    heading=Heading.RUN,
     type=int,
     metavar="N",
     shown_default="1",
     help="Trials of each case; they take turns.",
 )
 @option(
+    Heading.RUN,
     "--set",
     "settings",
-    heading=Heading.RUN,
     multiple=True,
     metavar="KEY=VALUE",
     shown_default="the scenario's own",
     help="A setting of the scenario; --dry-run lists them (repeatable).",
 )
-@option("--dry-run", heading=Heading.RUN, is_flag=True, help="Print the plan as TOML, and run nothing.")
+@option(Heading.RUN, "--dry-run", is_flag=True, help="Print the plan as TOML, and run nothing.")
 @option(
+    Heading.PROXY,
     "--subject",
     "subjects",
-    heading=Heading.PROXY,
     multiple=True,
     metavar="NAME[@PROGRAM]",
     shown_default="the scenario's own",
     help="Behind which proxy, or `direct` (repeatable; `all` takes every one that fits).",
 )
 @option(
+    Heading.LAB,
     "--lab",
-    heading=Heading.LAB,
     type=click.Choice(LABS),
     shown_default="auto",
     help="Network namespaces (exact), or this machine's loopback.",

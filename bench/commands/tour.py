@@ -16,9 +16,9 @@ from bench.plan.flags import Heading
 
 @command("tour")
 @option(
+    Heading.RUN,
     "--step",
     "steps",
-    heading=Heading.RUN,
     multiple=True,
     metavar="NAME",
     shown_default="all",
