@@ -36,7 +36,7 @@ _MOST = 10**9
     help="Requests that one upstream connection carries.",
 )
 @json_option
-def ceiling(
+def ceiling_command(
     *,
     rate: float,
     ports: int,

@@ -13,16 +13,11 @@ from pathlib import Path
 import click
 
 from bench.commands.nginx_options import (
-    backend_idle_option,
-    concurrency_option,
-    extra_files_option,
     installed_nginx,
     installed_version,
-    nginx_version_option,
+    judging_options,
     read_target,
     requested_versions,
-    root_option,
-    workers_option,
 )
 from bench.commands.options import Count, command, option
 from bench.errors import ExitCode, PlanError
@@ -40,12 +35,7 @@ _SEVERITIES = [str(severity) for severity in Severity]
 
 @command("check")
 @click.argument("targets", nargs=-1, metavar="FILE|DIR|-")
-@nginx_version_option
-@root_option
-@extra_files_option
-@workers_option
-@concurrency_option
-@backend_idle_option
+@judging_options
 @option(
     Heading.BACKEND,
     "--backend-max-connections",

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     help="The picture's path without its ending.",
 )
 @json_option
-def compare(runs: Sequence[str], fail_on: Sequence[str], output: Path | None, as_json: bool) -> None:
+def compare_command(runs: Sequence[str], fail_on: Sequence[str], output: Path | None, as_json: bool) -> None:
     """Compare two or more runs of one kind, or the modes of one run; the first is the baseline.
 
     A CASE selects a part of a run: short or keepalive; of a scenario, a VARIANT or VARIANT@SUBJECT.

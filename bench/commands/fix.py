@@ -12,14 +12,9 @@ import click
 
 from bench.commands.nginx_options import (
     STANDARD_INPUT,
-    backend_idle_option,
-    concurrency_option,
-    extra_files_option,
-    nginx_version_option,
+    judging_options,
     read_target,
     requested_versions,
-    root_option,
-    workers_option,
 )
 from bench.commands.options import command, option
 from bench.errors import ExitCode
@@ -40,12 +35,7 @@ from nginx.rules import CheckSettings
     shown_default="yes",
 )
 @option(Heading.OUTPUT, "--write", "output", flag_value="write", help="Write them into the files.")
-@nginx_version_option
-@root_option
-@extra_files_option
-@workers_option
-@concurrency_option
-@backend_idle_option
+@judging_options
 def fix_command(
     *,
     targets: tuple[str, ...],

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from bench.commands.options import Count, option
+from bench.commands.options import Count, Decorated, option
 from bench.plan.flags import Heading
 from nginx import check, versions
 from nginx.loading import sources
@@ -85,6 +85,20 @@ backend_idle_option = option(
     shown_default="unknown",
     help="Idle timeout of a server: seconds, or its kind, as node or puma.",
 )
+
+
+def judging_options(function: Decorated) -> Decorated:
+    """Add what `bench check` and `bench fix` judge a configuration by: nginx, its files, and the load."""
+    for each in (
+        backend_idle_option,
+        concurrency_option,
+        workers_option,
+        extra_files_option,
+        root_option,
+        nginx_version_option,
+    ):
+        function = each(function)
+    return function
 
 
 def read_target(target: str) -> tuple[str, str | None]:

@@ -54,7 +54,7 @@ FilePath = click.Path(path_type=Path)
 
 def option(heading: str, *names: str, **attributes: Any) -> Callable[[Decorated], Decorated]:
     """Return click's decorator for an `Option` under `heading`."""
-    return click.option(*names, cls=Option, heading=heading, **attributes)
+    return click.option(*names, cls=Option, heading=heading, show_default=True, **attributes)
 
 
 class Duration(click.ParamType[float]):

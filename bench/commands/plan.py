@@ -16,7 +16,7 @@ from bench.plan import run_plan, toml
 @click.argument("plan_file", required=False, metavar="[FILE]", type=FilePath)
 @plan_options
 @json_option
-def plan(plan_file: Path | None, as_json: bool, **given: Any) -> None:
+def plan_command(plan_file: Path | None, as_json: bool, **given: Any) -> None:
     """Print the plan that `bench run` follows with the same arguments, as TOML.
 
     Each default is written out; a plan of TOML goes in as FILE. The plan of a scenario: `bench scenario run

@@ -49,13 +49,14 @@ def draw_run(done: Run) -> None:
 
 def draw_scenario_run(done: ScenarioRun) -> Path | None:
     """Draw the run's picture into its folder, where there is something to draw; return where it is."""
+    from bench.report import style
     from bench.report.scenario import case_picture
     from bench.scenarios import catalogue
 
     if not done.trials or done.directory is None:
         return None
     stem = Path(done.directory, case_picture.PICTURE)
-    return case_picture.save(catalogue.load(done.scenario), done, stem)[0]
+    return style.save_figure(stem, case_picture.draw, catalogue.load(done.scenario), done)[0]
 
 
 def exit_code(done: Run | ScenarioRun) -> ExitCode:

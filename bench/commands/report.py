@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     shown_default="RUN/report.html",
     help="Where to write it.",
 )
-def report(run: Path, output: Path | None) -> None:
+def report_command(run: Path, output: Path | None) -> None:
     """Write one HTML file about a run, to pass on: it carries all it shows, and loads nothing."""
     from bench.report import html
     from bench.report.run import page
@@ -41,9 +41,10 @@ def report(run: Path, output: Path | None) -> None:
 
 
 def _scenario_page(done: ScenarioRun) -> Page:
+    from bench.report import style
     from bench.report.scenario import case_picture, page
     from bench.scenarios import catalogue
 
     scenario = catalogue.load(done.scenario)
-    drawn = case_picture.render_svg(scenario, done) if done.trials else None
+    drawn = style.render_svg(case_picture.draw, scenario, done) if done.trials else None
     return page.build_page(scenario, done, drawn)

@@ -20,7 +20,7 @@ from bench.commands.plan import build_plan
 @output_option
 @json_option
 @quiet_option
-def run(plan_file: Path | None, output: Path, as_json: bool, quiet: bool, **given: Any) -> None:
+def run_command(plan_file: Path | None, output: Path, as_json: bool, quiet: bool, **given: Any) -> None:
     """Run the trials of a plan and compare its modes.
 
     FILE is a plan as TOML (`bench plan` prints one); flags win over it. SECONDS may be written 10, 10s,

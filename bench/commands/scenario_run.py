@@ -69,7 +69,7 @@ if TYPE_CHECKING:
 @output_option
 @json_option
 @quiet_option
-def run_scenario(output: Path, as_json: bool, quiet: bool, dry_run: bool, **given: Any) -> None:
+def run_command(output: Path, as_json: bool, quiet: bool, dry_run: bool, **given: Any) -> None:
     """Run a scenario: each variant behind each subject, in turn.
 
     NAME is one of `bench scenario list`; FILE is a plan as TOML (--dry-run prints one); flags win over it.

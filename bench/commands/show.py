@@ -14,7 +14,7 @@ from bench.commands.options import FilePath, command, json_option
 @command("show")
 @click.argument("run", metavar="RUN", type=FilePath)
 @json_option
-def show(run: Path, as_json: bool) -> None:
+def show_command(run: Path, as_json: bool) -> None:
     """Show a run again, of modes or of a scenario: its table and its finding."""
     from bench.runs import read
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bench import units
 from bench.report.html import Table
 from bench.report.run import text
-from bench.report.style import HOLDER_COLOURS, INK, QUIET, draw_title, render_svg, save_figure
+from bench.report.style import HOLDER_COLOURS, INK, QUIET, draw_title
 from bench.report.text_table import format_number, format_table, format_warnings, wrap
 from bench.runs.record import Run, Trial
 
@@ -170,16 +170,6 @@ def format_run(run: Run, picture: Path | None = None) -> str:
         f"\nresults: {run.directory}\n",
     ]
     return "".join([*parts, *([] if picture is None else [f"picture: {picture}\n"])])
-
-
-def save(runs: Sequence[Run], stem: Path) -> tuple[Path, Path]:
-    """Draw the picture as `stem`.png and `stem`.svg, and return both paths."""
-    return save_figure(lambda: draw(runs), stem)
-
-
-def render_run_svg(run: Run) -> str:
-    """Return the picture of one run as SVG, the same for the same run."""
-    return render_svg(lambda: draw([run]))
 
 
 def draw(runs: Sequence[Run]) -> Figure:

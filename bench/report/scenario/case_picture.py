@@ -31,16 +31,6 @@ _PROSE_WIDTH = 160
 _BAR_INCHES, _PANEL_INCHES, _LINE_INCHES = 0.3, 3.6, 0.2
 
 
-def save(scenario: Scenario, run: ScenarioRun, stem: Path) -> tuple[Path, Path]:
-    """Draw the picture as `stem`.png and `stem`.svg, and return both paths."""
-    return style.save_figure(lambda: draw(scenario, run), stem)
-
-
-def render_svg(scenario: Scenario, run: ScenarioRun) -> str:
-    """Return the picture as SVG."""
-    return style.render_svg(lambda: draw(scenario, run))
-
-
 def draw(scenario: Scenario, run: ScenarioRun) -> Figure:
     """Return the picture: the title, what the run shows, and the panels for which there is something."""
     from matplotlib.figure import Figure  # noqa: PLC0415
