@@ -22,8 +22,8 @@ def plan_command(plan_file: Path | None, as_json: bool, **given: Any) -> None:
     Each default is written out; a plan of TOML goes in as FILE. The plan of a scenario: `bench scenario run
     NAME --dry-run`.
     """
-    planned = build_plan(plan_file, given)
-    click.echo(json.dumps(planned.to_json()) if as_json else run_plan.to_toml(planned), nl=as_json)
+    planned = build_plan(plan_file, given).to_json()
+    click.echo(json.dumps(planned) if as_json else toml.to_toml(planned), nl=as_json)
 
 
 def build_plan(path: Path | None, given: dict[str, Any]) -> run_plan.Plan:
