@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from bench import lab
-from bench.commands.nginx_options import STANDARD_INPUT, extra_files_option, root_option
+from bench.commands.nginx_options import extra_files_option, read_target, root_option
 from bench.commands.options import Count, Duration, command, json_option, lab_option, option
 from bench.errors import ExitCode, PlanError
 from bench.plan.flags import Heading
@@ -114,7 +114,9 @@ def prove_command(
     """
     wanted = [requests.parse(text) for text in given]
     _check_close(backend_close)
-    name, text = STANDARD_INPUT if file == "-" else file, _text(file)
+    name, text = read_target(file)
+    if text is None and not Path(file).is_file() and not Path(file).is_dir():
+        text = sources.read_text(Path(file))  # such as a pipe, which can be read once
     model = check.load_model(name, root, extra_files, text)
     # Before anything that starts threads: only a process of one thread can take the rights to a lab.
     opened = lab.choose(lab_name)
@@ -139,22 +141,16 @@ def prove_command(
         )
     ]
     if as_json:
-        proofs = [each.to_json() for each in found]
-        click.echo(json.dumps(_answer(file, backend_close, proofs, [each.to_json() for each in paid])))
+        answer = {
+            "file": file,
+            "backend_close": backend_close,
+            "proofs": [each.to_json() for each in found],
+            "load": [each.to_json() for each in paid],
+        }
+        click.echo(json.dumps(answer))
     elif load:
         click.echo(f"\n{load_report.format_costs(paid)}", nl=False)
     sys.exit(ExitCode.OK if all(each.is_sound for each in found) else ExitCode.FINDINGS)
-
-
-def _answer(file: str, close: str, found: Sequence[object], paid: Sequence[object]) -> dict[str, object]:
-    return {"file": file, "backend_close": close, "proofs": list(found), "load": list(paid)}
-
-
-def _text(file: str) -> str | None:
-    """Return the text of what is no ordinary file, and so can be read once: standard input, a pipe."""
-    if file == "-":
-        return sources.decode(sys.stdin.buffer.read(), STANDARD_INPUT)
-    return None if Path(file).is_file() or Path(file).is_dir() else sources.read_text(Path(file))
 
 
 def _repaired(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,11 +35,4 @@ def run_command(plan_file: Path | None, output: Path, as_json: bool, quiet: bool
 
     with show_live(sys.stderr, silent=quiet or as_json) as shown:
         done = runs.perform(planned, lab_name, output, shown)
-    print_run.draw_run(done)
-    if as_json:
-        click.echo(json.dumps(done.to_json()))
-    elif quiet:
-        click.echo(done.directory)
-    else:
-        print_run.print_run(done)
-    sys.exit(print_run.exit_code(done))
+    print_run.finish(done, as_json, quiet)

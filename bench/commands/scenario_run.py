@@ -90,12 +90,7 @@ def run_command(output: Path, as_json: bool, quiet: bool, dry_run: bool, **given
     planned = scenario_plan.build(scenario, values)
     with show_live(sys.stderr, silent=quiet or as_json) as shown:
         done = runs.perform(scenario, planned, lab_name, output, shown)
-    if as_json or quiet:
-        print_run.draw_scenario_run(done)
-        click.echo(json.dumps(done.to_json()) if as_json else done.directory)
-    else:
-        print_run.print_scenario_run(done)
-    sys.exit(print_run.exit_code(done))
+    print_run.finish(done, as_json, quiet)
 
 
 def _print_plan(values: dict[str, Any], as_json: bool) -> None:

@@ -12,7 +12,7 @@ from bench import units
 from bench.report.html import Table
 from bench.report.run import text
 from bench.report.style import HOLDER_COLOURS, INK, QUIET, draw_title
-from bench.report.text_table import format_number, format_table, format_warnings, wrap
+from bench.report.text_table import format_number, format_paths, format_table, format_warnings, wrap
 from bench.runs.record import Run, Trial
 
 if TYPE_CHECKING:
@@ -164,12 +164,8 @@ def format_command(run: Run) -> str:
 
 def format_run(run: Run, picture: Path | None = None) -> str:
     """Return what `bench show` prints of one run: its table, its warnings, and where its picture is."""
-    parts = [
-        format_tables([run]),
-        format_warnings(text.summarize_warnings(run)),
-        f"\nresults: {run.directory}\n",
-    ]
-    return "".join([*parts, *([] if picture is None else [f"picture: {picture}\n"])])
+    warnings = format_warnings(text.summarize_warnings(run))
+    return f"{format_tables([run])}{warnings}\n{format_paths(run.directory, picture)}"
 
 
 def draw(runs: Sequence[Run]) -> Figure:
