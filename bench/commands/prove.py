@@ -114,9 +114,7 @@ def prove_command(
     """
     wanted = [requests.parse(text) for text in given]
     _check_close(backend_close)
-    name, text = read_target(file)
-    if text is None and not Path(file).is_file() and not Path(file).is_dir():
-        text = sources.read_text(Path(file))  # such as a pipe, which can be read once
+    name, text = _read(file)
     model = check.load_model(name, root, extra_files, text)
     # Before anything that starts threads: only a process of one thread can take the rights to a lab.
     opened = lab.choose(lab_name)
@@ -141,16 +139,20 @@ def prove_command(
         )
     ]
     if as_json:
-        answer = {
-            "file": file,
-            "backend_close": backend_close,
-            "proofs": [each.to_json() for each in found],
-            "load": [each.to_json() for each in paid],
-        }
+        proofs, load_tests = [each.to_json() for each in found], [each.to_json() for each in paid]
+        answer = {"file": file, "backend_close": backend_close, "proofs": proofs, "load": load_tests}
         click.echo(json.dumps(answer))
     elif load:
         click.echo(f"\n{load_report.format_costs(paid)}", nl=False)
     sys.exit(ExitCode.OK if all(each.is_sound for each in found) else ExitCode.FINDINGS)
+
+
+def _read(file: str) -> tuple[str, str | None]:
+    """Return the name of a configuration, and its text if it can be read but once: standard input, a pipe."""
+    name, text = read_target(file)
+    if text is None and not Path(file).is_file() and not Path(file).is_dir():
+        text = sources.read_text(Path(file))
+    return name, text
 
 
 def _repaired(
