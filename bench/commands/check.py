@@ -101,9 +101,13 @@ def check_command(
         raise click.UsageError("name a configuration: a file, a folder, or - for standard input")
     settings = CheckSettings(workers, concurrency, backend_idle, backend_max_connections, _known())
     requested = requested_versions(nginx_version)
-    found = check.CheckResult.merge(
-        [_examine(target, requested, root, extra_files, settings) for target in targets]
-    )
+    results = []
+    for target in targets:
+        name, text = read_target(target)
+        results.append(
+            check.check(name, requested, root=root, extra_files=extra_files, settings=settings, text=text)
+        )
+    found = check.CheckResult.merge(results)
     found.add(
         finding
         for target in targets
@@ -113,17 +117,6 @@ def check_command(
     click.echo(_shown(found, output_format, threshold), nl=False)
     worst = found.worst()
     sys.exit(ExitCode.FINDINGS if worst is not None and worst >= threshold else ExitCode.OK)
-
-
-def _examine(
-    target: str,
-    requested: list[str],
-    root: Path | None,
-    extra_files: tuple[Path, ...],
-    settings: CheckSettings,
-) -> check.CheckResult:
-    name, text = read_target(target)
-    return check.check(name, requested, root=root, extra_files=extra_files, settings=settings, text=text)
 
 
 def _refusals(

@@ -61,19 +61,14 @@ def fix_command(
         repair = fix.fix(
             name, requested, root=root, extra_files=extra_files, settings=settings, text=text, repair=repair
         )
-    if output == "write":
-        _write(repair, targets)
     if output == "diff":
         click.echo(repair.diff(), nl=False)
-    _print_summary(repair, output)
-    sys.exit(ExitCode.FINDINGS if repair.skipped else ExitCode.OK)
-
-
-def _write(repair: fix.Repair, targets: tuple[str, ...]) -> None:
-    if targets == ("-",) and STANDARD_INPUT in repair.after:
+    elif targets == ("-",) and STANDARD_INPUT in repair.after:
         click.echo(repair.after[STANDARD_INPUT], nl=False)
     else:
         fix.write(repair)
+    _print_summary(repair, output)
+    sys.exit(ExitCode.FINDINGS if repair.skipped else ExitCode.OK)
 
 
 def _print_summary(repair: fix.Repair, output: str) -> None:

@@ -39,13 +39,6 @@ class IdleTime(click.ParamType[float]):
         return idle_s
 
 
-nginx_version_option = option(
-    Heading.PROXY,
-    "--nginx-version",
-    metavar="VERSION[,...]",
-    shown_default="installed, newest known",
-    help="The nginx versions to judge for.",
-)
 root_option = option(
     READING,
     "--root",
@@ -64,39 +57,43 @@ extra_files_option = option(
     shown_default="none",
     help="An include, or the main file, that lies elsewhere (repeatable).",
 )
-workers_option = option(
-    Heading.PROXY,
-    "--workers",
-    type=Count(1),
-    shown_default="worker_processes",
-    help="Worker processes of nginx.",
-)
-concurrency_option = option(
-    Heading.LOAD,
-    "--concurrency",
-    type=Count(1),
-    shown_default="unknown",
-    help="Requests in flight at the peak.",
-)
-backend_idle_option = option(
-    Heading.BACKEND,
-    "--backend-idle",
-    type=IdleTime(),
-    shown_default="unknown",
-    help="Idle timeout of a server: seconds, or its kind, as node or puma.",
+_JUDGING = (
+    option(
+        Heading.PROXY,
+        "--nginx-version",
+        metavar="VERSION[,...]",
+        shown_default="installed, newest known",
+        help="The nginx versions to judge for.",
+    ),
+    root_option,
+    extra_files_option,
+    option(
+        Heading.PROXY,
+        "--workers",
+        type=Count(1),
+        shown_default="worker_processes",
+        help="Worker processes of nginx.",
+    ),
+    option(
+        Heading.LOAD,
+        "--concurrency",
+        type=Count(1),
+        shown_default="unknown",
+        help="Requests in flight at the peak.",
+    ),
+    option(
+        Heading.BACKEND,
+        "--backend-idle",
+        type=IdleTime(),
+        shown_default="unknown",
+        help="Idle timeout of a server: seconds, or its kind, as node or puma.",
+    ),
 )
 
 
 def judging_options(function: Decorated) -> Decorated:
     """Add what `bench check` and `bench fix` judge a configuration by: nginx, its files, and the load."""
-    for each in (
-        backend_idle_option,
-        concurrency_option,
-        workers_option,
-        extra_files_option,
-        root_option,
-        nginx_version_option,
-    ):
+    for each in reversed(_JUDGING):
         function = each(function)
     return function
 

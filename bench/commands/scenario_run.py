@@ -83,20 +83,18 @@ def run_command(output: Path, as_json: bool, quiet: bool, dry_run: bool, **given
     # Before the scenario, whose imports start threads: only a process of one can take the rights to a lab.
     lab_name = lab.choose(str(values.get("lab", "auto")))
     from bench.experiment import scenario_run as runs
-    from bench.plan import scenario_plan
     from bench.report.live import show_live
 
     scenario = _scenario(values)
-    planned = scenario_plan.build(scenario, values)
+    planned = scenario.plan(values)
     with show_live(sys.stderr, silent=quiet or as_json) as shown:
         done = runs.perform(scenario, planned, lab_name, output, shown)
     print_run.finish(done, as_json, quiet)
 
 
 def _print_plan(values: dict[str, Any], as_json: bool) -> None:
-    from bench.plan import scenario_plan
 
-    planned = scenario_plan.build(_scenario(values), values).to_json()
+    planned = _scenario(values).plan(values).to_json()
     click.echo(json.dumps(planned) if as_json else toml.to_toml(planned), nl=as_json)
 
 

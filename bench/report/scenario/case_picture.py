@@ -132,7 +132,10 @@ def _draw_curves(axes: Axes, panel: Curves, summary: Summary) -> None:
             if moment is not None:
                 marks.append(float(moment))
     if marks:  # what happened to one trial happened to all at about the same moment
-        _draw_mark(axes, statistics.median(marks), panel.marked)
+        moment = statistics.median(marks)
+        axes.axvline(moment, color=QUIET, lw=1, ls=(0, (4, 3)))
+        label = f" {panel.marked}"
+        axes.text(moment, 1, label, transform=axes.get_xaxis_transform(), va="top", fontsize=8.5)
     axes.set_xlabel(panel.x)
     if panel.log:
         axes.set_xscale("log")
@@ -141,11 +144,6 @@ def _draw_curves(axes: Axes, panel: Curves, summary: Summary) -> None:
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.grid(color=FAINT, lw=0.8)
     axes.legend(fontsize=8.5, frameon=False)
-
-
-def _draw_mark(axes: Axes, moment: float, label: str) -> None:
-    axes.axvline(moment, color=QUIET, lw=1, ls=(0, (4, 3)))
-    axes.text(moment, 1, f" {label}", transform=axes.get_xaxis_transform(), va="top", fontsize=8.5)
 
 
 def _draw_distribution(axes: Axes, panel: Distribution, summary: Summary, series: Series) -> None:

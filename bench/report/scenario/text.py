@@ -87,14 +87,13 @@ def format_catalogue(scenarios: Iterable[Scenario]) -> str:
 
 
 def format_list(runs: Sequence[Listed]) -> str:
-    """Return a row for each stored run of a scenario, and what cannot be read."""
+    """Return a row for each stored run of a scenario."""
     rows = [
         (str(each.directory), each.run.started, str(len(each.run.trials)))
         for each in runs
         if each.run is not None
     ]
-    shown = format_table(Table(("scenario", "started", "trials"), rows), are_figures=False) if rows else ""
-    return shown + "".join(f"! {each.problem}\n" for each in runs if each.problem is not None)
+    return format_table(Table(("scenario", "started", "trials"), rows), are_figures=False) if rows else ""
 
 
 def _format_cell(spread: Spread | None, column: Column) -> str:
