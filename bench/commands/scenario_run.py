@@ -76,7 +76,8 @@ def run_command(output: Path, as_json: bool, quiet: bool, dry_run: bool, **given
     """
     values = _values(**given)
     if dry_run:
-        _print_plan(values, as_json)
+        written = _scenario(values).plan(values).to_json()
+        click.echo(json.dumps(written) if as_json else toml.to_toml(written), nl=as_json)
         return
     from bench import lab
 
@@ -90,12 +91,6 @@ def run_command(output: Path, as_json: bool, quiet: bool, dry_run: bool, **given
     with show_live(sys.stderr, silent=quiet or as_json) as shown:
         done = runs.perform(scenario, planned, lab_name, output, shown)
     print_run.finish(done, as_json, quiet)
-
-
-def _print_plan(values: dict[str, Any], as_json: bool) -> None:
-
-    planned = _scenario(values).plan(values).to_json()
-    click.echo(json.dumps(planned) if as_json else toml.to_toml(planned), nl=as_json)
 
 
 def _values(*, name: str, settings: tuple[str, ...], **flags: Any) -> dict[str, Any]:
