@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import PlanError
-from bench.plan import run_plan
-from bench.plan.scenario_plan import Case
+from bench.plan import run_plan, scenario_plan
+from bench.plan.scenario_plan import Case, ScenarioPlan
 from bench.runs.record import TrialWarning
 
 if TYPE_CHECKING:
@@ -217,3 +217,9 @@ class Scenario:
     def variant(self, name: str) -> Variant:
         """Return the variant called `name`."""
         return next(variant for variant in self.variants if variant.name == name)
+
+    def plan(self, values: dict[str, Any]) -> ScenarioPlan:
+        """Return the checked plan that `values` request; PlanError names key, value and remedy."""
+        variants = tuple(variant.name for variant in self.variants)
+        default = ScenarioPlan(self.name, variants, self.default_subjects)
+        return scenario_plan.build(default, self.settings, values)

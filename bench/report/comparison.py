@@ -45,11 +45,12 @@ def save(compared: Sequence[Comparison], stem: Path) -> list[Path]:
     scenarios share one. ResultsError where it cannot be written.
     """
     if compared[0].sides[0].subject is not None:
-        return [style.save_figure(lambda: draw(compared), stem)[0]]
+        return [style.save_figure(stem, draw, compared)[0]]
     if len(compared) == 1:
-        return [side_picture.save(compared[0].sides, stem)[0]]
-    modes = [(each.sides, each.sides[0].mode) for each in compared]
-    return [side_picture.save(sides, stem.with_name(f"{stem.name}-{mode}"))[0] for sides, mode in modes]
+        return [style.save_figure(stem, side_picture.draw, compared[0].sides)[0]]
+    stems = [stem.with_name(f"{stem.name}-{each.sides[0].mode}") for each in compared]
+    pairs = zip(stems, compared, strict=True)
+    return [style.save_figure(each_stem, side_picture.draw, each.sides)[0] for each_stem, each in pairs]
 
 
 def draw(compared: Sequence[Comparison]) -> Figure:
