@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
 from bench.load.generator import Second
 from bench.observe.host_observer import HostSample
@@ -13,22 +14,12 @@ _TICK_NS = 100_000_000
 
 def observed(trial: int, mode: str, sample: HostSample, start_ns: int) -> Moment:
     """Return a sample of the observers as a row."""
-    return Moment(
-        trial=trial,
-        mode=mode,
-        host=sample.host,
-        t_s=round((sample.t_ns - start_ns) / 1e9, 4),
-        time_wait=sample.time_wait,
-        established=sample.established,
-        ports_used=sample.ports_used,
-        active_opens=sample.active_opens,
-        passive_opens=sample.passive_opens,
-        resets=sample.resets,
-        listen_overflows=sample.listen_overflows,
+    values = asdict(sample)
+    at_s = round((values.pop("t_ns") - start_ns) / 1e9, 4)
+    if not sample.memory_mib:
         # A host without a process of ours has used nothing, which is no figure of anybody's.
-        cpu_s=sample.cpu_s if sample.memory_mib else None,
-        memory_mib=sample.memory_mib or None,
-    )
+        values |= {"cpu_s": None, "memory_mib": None}
+    return Moment(trial, mode, t_s=at_s, **values)
 
 
 def tenths(trial: int, mode: str, second: Second, start_ns: int) -> Iterator[Moment]:

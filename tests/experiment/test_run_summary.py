@@ -35,7 +35,7 @@ LOAD = Second(
     connect_us={200: 64},
 )  # fmt: skip
 """Five seconds at 100 requests a tenth."""
-COUNTERS = Counters(*[0] * len(Counters._fields))
+COUNTERS = Counters()
 
 
 def samples(ports_per_tick: int) -> tuple[HostSample, ...]:
@@ -51,7 +51,7 @@ def samples(ports_per_tick: int) -> tuple[HostSample, ...]:
 
 def observed(host: str, opened: int | None, sides: tuple[int, int] | None = (0, 0)) -> HostObservation:
     """Return what was seen of a host; `sides` are its TIME_WAIT toward the clients and the backend."""
-    sockets = None if sides is None else HostSockets(sum(sides), *sides, 0, 0, 0)
+    sockets = None if sides is None else HostSockets(sum(sides), *sides, 0, 0)
     counters = None if opened is None else COUNTERS._replace(active_opens=opened)
     return HostObservation(host, sockets, counters, Peaks(rss_mib=1.0))
 
