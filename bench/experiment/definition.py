@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import PlanError
+from bench.lab.hosts import LabRequest
 from bench.plan import run_plan
 from bench.plan.scenario_plan import Case
 from bench.runs.record import TrialWarning
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from bench.experiment.environments import Environment
     from bench.experiment.proxy_setup import ProxySetup
     from bench.experiment.testbed import Testbed
-
-_MOST_ADDRESSES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,25 +137,6 @@ class Distribution:
     times: str
     title: str
     subtitle: str
-
-
-@dataclass(frozen=True, slots=True)
-class LabRequest:
-    """What a trial needs of its lab: the arguments of `lab.open_lab`."""
-
-    client_addresses: int = 1
-    proxy_addresses: int = 1
-    """Addresses that connections come from; each has its own range of ports."""
-    backends: int = 1
-    ports: int | None = None
-    """How many ports the host called `narrowed` has; None: as many as the system gives."""
-    narrowed: str = "proxy"
-    sysctls: Mapping[str, str] = field(default_factory=dict)
-
-    def check(self, key: str) -> None:
-        """Raise PlanError where no lab has that many; `key` is the setting that asked for them."""
-        if max(self.client_addresses, self.proxy_addresses) > _MOST_ADDRESSES:
-            raise PlanError(f"plan: settings.{key} goes up to {_MOST_ADDRESSES}")
 
 
 Panel = Bars | Curves | Distribution

@@ -6,14 +6,14 @@ import time
 from dataclasses import replace
 
 from bench.errors import RoleError
-from bench.experiment import fd_limits, run_summary, second_opinion, trial
-from bench.experiment.definition import LabRequest
+from bench.experiment import fd_limits, run_summary, second_opinion
 from bench.experiment.load_clients import LoadClients
 from bench.experiment.load_job import backend_flags, load_job, parse_target
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.run_summary import RunFacts
 from bench.experiment.summary import Outcome
-from bench.experiment.testbed import Testbed, TrialRequest
+from bench.experiment.testbed import Testbed, TrialRequest, open_testbed
+from bench.lab import LabRequest
 from bench.load import external
 from bench.plan.run_plan import Mode, Plan
 from bench.plan.scenario_plan import Case
@@ -44,7 +44,7 @@ def perform(plan: Plan, number: int, mode: Mode, lab_name: str, progress: Progre
     RoleError when a role does not come up or falls silent, LabError when the lab does not open.
     """
     load = plan.load
-    with trial.opened(_request(plan, number, mode), lab_name, progress) as testbed:
+    with open_testbed(_request(plan, number, mode), lab_name, progress) as testbed:
         clients = _start(plan, mode, testbed)
         testbed.run(load.warmup_s, load.duration_s, load.total_timeout_s)
         done = run_summary.outcome(_facts(plan, number, mode, testbed, clients))

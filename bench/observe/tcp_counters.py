@@ -36,7 +36,7 @@ class Counters(NamedTuple):
     def since(self, base: Counters) -> Counters:
         """Return this reading with its counters counted from `base`."""
         grown = (now - then for now, then in zip(self[:4], base[:4], strict=True))
-        return Counters(*grown, *self[4:])
+        return Counters._make([*grown, *self[4:]])
 
 
 _TCP = (b"ActiveOpens", b"PassiveOpens", b"EstabResets", b"CurrEstab")
