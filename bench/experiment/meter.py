@@ -7,8 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from bench.experiment.roles import Roles
-from bench.experiment.saturation import SaturationReading
-from bench.experiment.trial_result import MeterReading
+from bench.experiment.trial_result import MeterReading, SaturationReading
 from bench.lab import Lab
 from bench.machine.affinity import Cores
 from bench.observe.host_observer import HostSample

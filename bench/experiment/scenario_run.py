@@ -9,9 +9,8 @@ from pathlib import Path
 from bench.errors import PlanError
 from bench.experiment import recorder, scenario_summary
 from bench.experiment.definition import Scenario, Settings
-from bench.experiment.recorder import PlannedTrial
+from bench.experiment.recorder import PlannedTrial, numbered
 from bench.experiment.scenario_summary import ScenarioFacts
-from bench.experiment.schedule import numbered
 from bench.experiment.summary import Outcome
 from bench.experiment.testbed import TrialRequest, open_testbed
 from bench.machine import describe

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from bench.analysis import histogram
 from bench.experiment.load_clients import LoadClients
-from bench.experiment.schedule import interleave
+from bench.experiment.recorder import interleave
 from bench.experiment.trial_result import TrialTimes
 from bench.load.job import LoadJob
 from bench.observe.process_tree import ProcessTree

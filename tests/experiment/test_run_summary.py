@@ -10,8 +10,7 @@ import pytest
 from bench.analysis.validity import Pressure
 from bench.experiment import run_summary
 from bench.experiment.run_summary import RunFacts
-from bench.experiment.saturation import SaturationReading
-from bench.experiment.trial_result import MeterReading, TrialResult
+from bench.experiment.trial_result import MeterReading, SaturationReading, TrialResult
 from bench.load.generator import Second, Totals
 from bench.observe.host_observer import HostSample, Peaks
 from bench.observe.sampler import HostObservation

@@ -9,9 +9,8 @@ import pytest
 
 from bench.experiment import scenario_summary
 from bench.experiment.definition import Figures
-from bench.experiment.saturation import SaturationReading
 from bench.experiment.scenario_summary import ScenarioFacts
-from bench.experiment.trial_result import MeterReading, TrialResult
+from bench.experiment.trial_result import MeterReading, SaturationReading, TrialResult
 from bench.observe.host_observer import Peaks
 from bench.observe.interface_bytes import InterfaceBytes
 from bench.observe.sampler import HostObservation
