@@ -17,10 +17,10 @@ from bench.experiment.environments import Environment
 from bench.experiment.load_clients import LoadClients
 from bench.experiment.meter import Meter
 from bench.experiment.proxy_setup import ProxySetup
-from bench.experiment.roles import Roles, Server, port
+from bench.experiment.roles import Roles, Server
 from bench.experiment.trial_result import Fault, TrialResult, TrialTimes
 from bench.experiment.window import Window
-from bench.lab import Host, Lab, LabRequest
+from bench.lab import Host, Lab, LabRequest, port_of
 from bench.lab.role_process import READY_TIMEOUT_S
 from bench.load.job import LoadJob
 from bench.machine import affinity
@@ -89,7 +89,7 @@ class Testbed:
         process = host.start(argv, name="backend", cpus=self._cores["backend"], env=env)
         server = Server(process, tuple(process.wait_event("ready", READY_TIMEOUT_S)["listen"]))
         self.roles.servers.append(server)
-        self.roles.ports |= set(map(port, server.addresses))
+        self.roles.ports |= set(map(port_of, server.addresses))
         return server
 
     def address(self, host: str) -> str:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from bench.errors import PlanError
 from bench.lab import loopback, namespaces
-from bench.lab.hosts import Host, Lab, LabRequest
+from bench.lab.hosts import Host, Lab, LabRequest, port_of, split_address
 from bench.lab.namespaces import enter
 from bench.lab.role_process import Process
 
-__all__ = ["Host", "Lab", "LabRequest", "Process", "choose", "enter", "open_lab"]
+__all__ = ["Host", "Lab", "LabRequest", "Process", "choose", "enter", "open_lab", "port_of", "split_address"]
 
 _PLAIN = LabRequest()
 

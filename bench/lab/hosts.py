@@ -111,6 +111,17 @@ class Host:
         self._thread.shutdown()
 
 
+def split_address(address: str) -> tuple[str, int]:
+    """Return host and port of HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    return host, int(port)
+
+
+def port_of(address: str) -> int:
+    """Return the port of HOST:PORT."""
+    return split_address(address)[1]
+
+
 def _copy(path: Path, name: str) -> IO[bytes]:
     try:
         return path.open("wb", buffering=0)
