@@ -151,16 +151,6 @@ Refuse = Callable[[Case, Any], str | None]
 cannot do is not among the reasons: its adapter gives those."""
 
 
-def plain_lab(case: Case, settings: Any) -> LabRequest:
-    """Request nothing beyond the defaults."""
-    return LabRequest()
-
-
-def nothing_refused(case: Case, settings: Any) -> str | None:
-    """Refuse no case."""
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One scenario: all that the harness, the tables and the pictures need to know of it."""
@@ -178,9 +168,9 @@ class Scenario:
     perform: Perform
     conclude: Conclude
     proxy_setup: ProxySetupOf
-    refuse: Refuse = nothing_refused
-    lab_request: Callable[[Case, Any], LabRequest] = plain_lab
-    """Return what a case needs of its lab."""
+    refuse: Refuse = field(default=lambda _case, _settings: None)
+    lab_request: Callable[[Case, Any], LabRequest] = field(default=lambda _case, _settings: LabRequest())
+    """Return what a case needs of its lab; by default nothing more than it has anyhow."""
     subjects: tuple[str, ...] = run_plan.SUBJECTS
     """Those that have a part in it."""
     unfit: str = "has no part in this scenario"

@@ -208,7 +208,7 @@ class Testbed:
             return
         subject.restart()
         if self._meter is not None and subject.pid is not None:
-            self._meter.watch("proxy", subject.pid)
+            self._meter.sampler.add_process("proxy", subject.pid)
 
 
 @contextmanager
