@@ -130,7 +130,7 @@ def trial(
                           {"address_exhausted": failed, "refused": 0, "reset": 0, "timeout": 0}),
         time_wait={role: TimeWait(min(story.tuples or opened, opened), min(story.tuples or opened, opened))
                    if role == story.holder and mode == "short" else TimeWait() for role in ROLES},
-        ports=ports, cpu_us_per_request=after, cpu_us_per_request_before_cliff=costs,
+        ports=ports, cpu_us_per_request={**after}, cpu_us_per_request_before_cliff={**costs},
         memory_mib={"client": 31.0, "proxy": 33.0, "backend": 30.0}, observer_cpu_share=0.011, overhead_s=1.2,
     )  # fmt: skip
     return made, moments, latencies
@@ -162,8 +162,8 @@ def write(
     """Write a run whose modes follow `stories`, interleaved, and return its folder."""
     mode = "both" if len(stories) == 2 else next(iter(stories))
     lab = str(plan.get("lab", "namespaces"))
-    asked = plans.build({"mode": mode, "trials": trials, **plan})
-    with storage.create(root, asked.to_json(), MACHINE, started=STARTED) as writer:
+    built = plans.build({"mode": mode, "trials": trials, **plan})
+    with storage.create(root, built.to_json(), MACHINE, started=STARTED) as writer:
         numbered = [name for _ in range(trials) for name in stories]
         for number, name in enumerate(numbered, 1):
             writer.add(*trial(number, name, stories[name], duration_s, lab))

@@ -1,4 +1,4 @@
-"""What the trials of a case amount to, and how a run is told in text."""
+"""What the trials of a case amount to, and how a run is formatted as text."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ def test_a_figure_is_found_by_its_keys_and_is_a_number() -> None:
 
 
 def test_the_text_holds_table_refusals_warnings_and_the_sentence() -> None:
-    said = report.format_run(SCENARIO, RUN)
-    assert "bag (3 trials)   300 (100 to 400)" in said
-    assert "- loose-leaf on nginx: has no kettle\n" in said
-    assert "! trial 1, 2, 4, 3, 9: made up" in said
-    assert "trial 9: interrupted; left out of the table" in said
-    assert "A bag takes 300 ms." in said
-    assert "never measured" not in said
-    assert "to the kitchen" not in said
+    text = report.format_run(SCENARIO, RUN)
+    assert "bag (3 trials)   300 (100 to 400)" in text
+    assert "- loose-leaf on nginx: has no kettle\n" in text
+    assert "! trial 1, 2, 4, 3, 9: made up" in text
+    assert "trial 9: interrupted; left out of the table" in text
+    assert "A bag takes 300 ms." in text
+    assert "never measured" not in text
+    assert "to the kitchen" not in text
 
 
-def test_warnings_that_differ_in_their_figures_only_are_told_once() -> None:
+def test_warnings_that_differ_in_their_figures_only_are_printed_once() -> None:
     warnings = [TrialWarning("late", f"{count} were late", "be quicker") for count in (3, 3, 5)]
     warnings.append(TrialWarning("late", "7 were late", "be quicker", voids=True))
     trials = tuple(trial(at, "bag", warnings=(each,)) for at, each in enumerate(warnings, 1))
@@ -71,8 +71,8 @@ def test_what_shares_a_reason_is_refused_in_one_line() -> None:
     refused = [
         Refused(variant, subject, "has no kettle") for subject in ("nginx", "caddy") for variant in ("a", "b")
     ]
-    told = (*refused, Refused("a", "c", "no"))
-    run = ScenarioRun({"scenario": "tea", "variants": ["a", "b"]}, {}, RUN.started, refused=told)
+    refused.append(Refused("a", "c", "no"))
+    run = ScenarioRun({"scenario": "tea", "variants": ["a", "b"]}, {}, RUN.started, refused=tuple(refused))
     assert report.summarize_refusals(run) == ["every variant on nginx, caddy: has no kettle", "a on c: no"]
 
 

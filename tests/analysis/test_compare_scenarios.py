@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -26,11 +27,11 @@ METRICS = [Metric(column.key, column.unit) for column in SCENARIO.columns]
 STEEP = "times_ms.steep.p50"
 
 
-def match(*picked: tuple[RunRecord, str]) -> tuple[tuple[sides.AnySide, ...], ...]:  # type: ignore[type-arg]
+def match(*picked: tuple[RunRecord[Any], str]) -> tuple[tuple[sides.AnySide, ...], ...]:
     return sides.match([sides.select(str(run.directory), run, Series(), case) for run, case in picked])
 
 
-def compared(*picked: tuple[RunRecord, str]) -> Sequence[Comparison]:  # type: ignore[type-arg]
+def compared(*picked: tuple[RunRecord[Any], str]) -> Sequence[Comparison]:
     return [compare(each, METRICS) for each in match(*picked)]
 
 

@@ -49,12 +49,12 @@ def test_a_pool_that_expires_as_asked_may_open_more() -> None:
         (8, 60.0, 0.02, ["idle-race"]),
         (8, 0.02, 0.02, ["idle-race"]),
         (8, 0.01, 0.02, []),
-        (8, 60.0, None, []),  # it ends them for another reason, which its own flags say
+        (8, 60.0, None, []),  # it ends them for another reason, which its own flags give
         (0, 60.0, 0.02, []),
         (None, 60.0, 0.02, []),
     ],
 )
-def test_a_backend_that_gives_up_first_races_with_requests(
+def test_a_backend_that_closes_idle_connections_first_races_with_requests(
     lost: int | None, pool_s: float, backend_s: float | None, codes: list[str]
 ) -> None:
     warnings = list(validity.race_warnings(Upstream(lost=lost), pool_s, backend_s))

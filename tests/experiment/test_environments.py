@@ -28,12 +28,12 @@ def test_another_list_of_packages_lives_in_another_place(cache: Path) -> None:
     assert Environment("e", ("a==1",)).directory == one.directory
 
 
-def test_what_cannot_be_installed_is_told_in_one_line_and_not_ready() -> None:
+def test_what_cannot_be_installed_fails_in_one_line_and_is_not_ready() -> None:
     missing = Environment("e", ("no such name",))
-    told = list[str]()
+    lines = list[str]()
     with pytest.raises(RoleError, match="pip: cannot install e; stderr: ERROR"):
-        missing.install(told.append)
-    assert told == [f"installing no such name into {missing.directory}"]
+        missing.install(lines.append)
+    assert lines == [f"installing no such name into {missing.directory}"]
     assert not missing.is_met
 
 
@@ -62,7 +62,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
         environments.find("x")
 
 
-def test_a_way_whose_environment_is_missing_is_refused_with_the_command(tmp_path: Path) -> None:
+def test_a_variant_whose_environment_is_missing_is_refused_with_the_command(tmp_path: Path) -> None:
     flags = ("--variant", "sdk-1", "--subject", "direct", "-o", tmp_path)
     done = bench_process.run("scenario", "run", "registry", *flags)
     assert done.returncode == 2

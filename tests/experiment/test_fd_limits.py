@@ -36,22 +36,20 @@ def test_what_fits_is_fine(limit: int) -> None:
     fd_limits.check(plans.build({}), limit)
 
 
-def test_what_does_not_fit_is_told_with_the_remedy() -> None:
+def test_what_does_not_fit_is_refused_with_the_remedy() -> None:
     with pytest.raises(LabError) as caught:
         fd_limits.check(plans.build({"load": {"connections": 30_000}}), 20_000)
-    assert str(caught.value) == (
-        "load.connections = 30000 needs 61,152 open files in the proxy, and the hard limit is 20,000;"
-        " raise it (ulimit -Hn 61152, as root) or lower --connections"
-    )
+    for value in ("load.connections = 30000", "61,152", "20,000", "ulimit -Hn 61152", "--connections"):
+        assert value in str(caught.value)
     assert caught.value.exit_code == 3
 
 
 def test_the_soft_limit_is_raised_to_what_is_needed_and_no_further() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    asked = plans.build({"load": {"connections": 100}})
+    plan = plans.build({"load": {"connections": 100}})
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
-        fd_limits.allow(asked)
+        fd_limits.allow(plan)
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (1_352, hard)
         fd_limits.allow(plans.build({}))
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (1_352, hard)

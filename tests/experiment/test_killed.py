@@ -26,12 +26,12 @@ def running(mark: str) -> list[psutil.Process]:
 
 
 def has_processes(count: int) -> Callable[[str], bool]:
-    """Tell whether so many processes run: bench, the lab's init, backend, proxy, load worker."""
+    """Return whether so many processes run: bench, the lab's init, backend, proxy, load worker."""
     return lambda mark: len(running(mark)) >= count
 
 
 def has_load(mark: str) -> bool:
-    """Tell whether the clients are connected."""
+    """Return whether the clients are connected."""
     workers = [process for process in running(mark) if "bench.load" in process.cmdline()]
     return any(process.num_fds() > 20 for process in workers)
 
@@ -46,8 +46,8 @@ def kill_at(moment: str, *arguments: str, tmp_path: Path) -> None:
     """Start a run, kill it at `moment`, and see that it leaves no process and no file but its results."""
     scratch, mark = tmp_path / "scratch", str(uuid.uuid4())
     scratch.mkdir()
-    asked = ("run", *arguments, "--duration", "60s", "-o", tmp_path / "results")
-    with bench_process.started(*asked, **{MARK: mark, "TMPDIR": str(scratch)}) as bench:
+    command = ("run", *arguments, "--duration", "60s", "-o", str(tmp_path / "results"))
+    with bench_process.started(*command, **{MARK: mark, "TMPDIR": str(scratch)}) as bench:
         while not MOMENTS[moment](mark):
             assert bench.poll() is None, bench.communicate()[1]
         bench.kill()
@@ -67,7 +67,7 @@ def test_nothing_is_left_of_a_killed_run(lab: str, moment: str, tmp_path: Path) 
 @pytest.mark.long
 @pytest.mark.parametrize("lab", ["auto", "loopback"])
 @pytest.mark.parametrize("moment", ["proxy", "load"])
-def test_nothing_is_left_of_a_run_of_somebody_elses_proxy(lab: str, moment: str, tmp_path: Path) -> None:
+def test_nothing_is_left_of_a_run_through_nginx(lab: str, moment: str, tmp_path: Path) -> None:
     """It has files of its own: a configuration, a pid, temporary folders."""
     needs.need("nginx")
     kill_at(moment, "--lab", lab, "--subject", "nginx", tmp_path=tmp_path)

@@ -71,7 +71,7 @@ def readings(pressure: Pressure) -> list[MeterReading]:
     ]
 
 
-def trial(mode: Mode, asked: dict[str, Any] | None = None, **changes: Any) -> Trial:
+def trial(mode: Mode, values: dict[str, Any] | None = None, **changes: Any) -> Trial:
     """Return the trial that an ordinary one's facts give, but for `changes`."""
     opened = 5000 if mode is Mode.SHORT else 64
     known: dict[str, Any] = {
@@ -89,7 +89,7 @@ def trial(mode: Mode, asked: dict[str, Any] | None = None, **changes: Any) -> Tr
         0, first, last, (), samples(known["ports_per_tick"]), seen, (), 0.01, known["interrupted"]
     )
     facts = RunFacts(
-        run_plan.build(asked or {}), 1, mode, "namespaces", "1", result, known["totals"], [LOAD],
+        run_plan.build(values or {}), 1, mode, "namespaces", "1", result, known["totals"], [LOAD],
         port_range=28_232, accepted=known["accepted"], requests=known["requests"], lost=known["lost"],
         counted=SubjectCounts(opened=known["subject"], errors=known["errors"]),
     )  # fmt: skip
@@ -132,7 +132,9 @@ def test_an_ordinary_keepalive_trial() -> None:
         (Mode.SHORT, {"totals": replace(TOTALS, errors={**NO_ERRORS, "status": 5})}, ["errors"], True),
     ],
 )
-def test_warnings_are_told(mode: Mode, changes: dict[str, Any], codes: list[str], valid: bool) -> None:
+def test_a_warning_has_a_code_and_may_void_the_trial(
+    mode: Mode, changes: dict[str, Any], codes: list[str], valid: bool
+) -> None:
     done = trial(mode, **changes)
     assert ([warning.code for warning in done.warnings], done.valid) == (codes, valid)
 
@@ -145,20 +147,20 @@ def test_connections_lost_to_the_backend_are_needed_again() -> None:
 
 def test_connections_that_an_exchange_has_spoilt_are_needed_again() -> None:
     """After garbage, too long a silence, or a client that went, no request may use a connection again."""
-    opened = {"accepted": 70, "kernel": 70, "subject": 70}
+    opened: dict[str, Any] = {"accepted": 70, "kernel": 70, "subject": 70}
     errors = {"protocol": 3, "timeout": 2, "refused": 9}
     totals = replace(TOTALS, errors={**NO_ERRORS, "timeout": 1})
     done = trial(Mode.KEEPALIVE, **opened, errors=errors, totals=totals)
     assert (done.valid, done.upstream.connections_needed) == (True, 70)
 
 
-def test_what_keep_alive_costs_is_told() -> None:
-    asked = {"backend": {"idle_timeout_s": 0.02}}
+def test_what_keep_alive_costs_is_a_warning() -> None:
+    values = {"backend": {"idle_timeout_s": 0.02}}
     lost = {"accepted": 67, "kernel": 67, "subject": 67, "lost": 3}
-    done = trial(Mode.KEEPALIVE, asked, **lost)
+    done = trial(Mode.KEEPALIVE, values, **lost)
     assert (done.upstream.lost, [warning.code for warning in done.warnings]) == (3, ["idle-race"])
-    assert trial(Mode.SHORT, asked, lost=3).upstream.lost is None
-    expiring = {**asked, "subject": {"pool_idle_timeout_s": 0.01}}
+    assert trial(Mode.SHORT, values, lost=3).upstream.lost is None
+    expiring = {**values, "subject": {"pool_idle_timeout_s": 0.01}}
     opened = {"accepted": 99, "kernel": 99, "subject": 99}
     done = trial(Mode.KEEPALIVE, expiring, **opened)
     assert (done.valid, [warning.code for warning in done.warnings]) == (True, ["pool-expired"])
@@ -172,14 +174,14 @@ def test_the_cliff_lies_at_half_of_the_tuples() -> None:
 
 
 def test_more_sources_and_destinations_are_more_tuples() -> None:
-    asked = {"hosts": {"proxy_addresses": 2, "backend_addresses": 3}}
-    done = trial(Mode.SHORT, asked, ports_per_tick=1000)
+    values = {"hosts": {"proxy_addresses": 2, "backend_addresses": 3}}
+    done = trial(Mode.SHORT, values, ports_per_tick=1000)
     assert (done.ports.tuples, done.ports.half_range_passed_s) == (6 * 28_232, None)
 
 
 def test_at_a_target_no_connections_are_counted() -> None:
-    asked = {"subject": {"target": "http://127.0.0.1:1/"}}
-    done = trial(Mode.KEEPALIVE, asked)
+    values = {"subject": {"target": "http://127.0.0.1:1/"}}
+    done = trial(Mode.KEEPALIVE, values)
     upstream = done.upstream
     assert (done.valid, upstream.witnesses.counts(), upstream.lost) == (True, {}, None)
     assert (upstream.connections_opened, upstream.requests_total, upstream.connections_needed) == (None,) * 3
@@ -187,14 +189,14 @@ def test_at_a_target_no_connections_are_counted() -> None:
 
 
 def test_without_a_proxy_the_generator_may_be_the_limit_and_the_client_closes() -> None:
-    asked = {"subject": {"name": "direct"}}
-    done = trial(Mode.SHORT, asked, subject=None, pressure=Pressure(0.5, 0.0))
+    values = {"subject": {"name": "direct"}}
+    done = trial(Mode.SHORT, values, subject=None, pressure=Pressure(0.5, 0.0))
     assert (done.valid, done.closes_first) == (True, "client")
 
 
 def test_a_target_has_no_upstream_hop_to_judge() -> None:
-    asked = {"subject": {"target": "http://127.0.0.1:1/"}}
-    done = trial(Mode.SHORT, asked, accepted=0, requests=0,
+    values = {"subject": {"target": "http://127.0.0.1:1/"}}
+    done = trial(Mode.SHORT, values, accepted=0, requests=0,
                                 subject=None, kernel=None)  # fmt: skip
     assert (done.valid, done.subject.name, done.upstream.connections_opened) == (True, "target", None)
 
@@ -206,7 +208,7 @@ def test_an_interrupted_warm_up_leaves_a_window_of_no_length() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "needed"),
+    ("values", "needed"),
     [
         ({"subject": {"name": "asyncio"}, "hosts": {"backend_addresses": 3}}, 64),
         ({"subject": {"name": "nginx"}}, 64),
@@ -217,9 +219,9 @@ def test_an_interrupted_warm_up_leaves_a_window_of_no_length() -> None:
     ],
 )
 def test_each_separate_pool_may_need_a_connection_for_every_client(
-    asked: dict[str, Any], needed: int
+    values: dict[str, Any], needed: int
 ) -> None:
-    assert trial(Mode.KEEPALIVE, asked).upstream.connections_needed == needed
+    assert trial(Mode.KEEPALIVE, values).upstream.connections_needed == needed
 
 
 @pytest.mark.parametrize(
@@ -233,15 +235,15 @@ def test_each_separate_pool_may_need_a_connection_for_every_client(
         ("proxy", 0, 0, ["closes-first-reset"]),
     ],
 )
-def test_time_wait_tells_who_closed_first(
+def test_time_wait_shows_who_closed_first(
     closes_first: str, proxy_side: int, backend_side: int, codes: list[str]
 ) -> None:
-    asked = {"closes_first": closes_first}
-    done = trial(Mode.SHORT, asked, proxy=(7, proxy_side), backend=(backend_side, 0))
+    values = {"closes_first": closes_first}
+    done = trial(Mode.SHORT, values, proxy=(7, proxy_side), backend=(backend_side, 0))
     assert ([warning.code for warning in done.warnings], done.valid) == (codes, True)
 
 
 def test_what_was_a_race_is_reported_as_one() -> None:
-    asked = {"subject": {"name": "nginx", "upstream_http": "1.0"}}
-    done = trial(Mode.SHORT, asked, proxy=(0, 500), backend=(4500, 0))
+    values = {"subject": {"name": "nginx", "upstream_http": "1.0"}}
+    done = trial(Mode.SHORT, values, proxy=(0, 500), backend=(4500, 0))
     assert (done.closes_first, done.warnings) == ("race", ())

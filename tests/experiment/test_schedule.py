@@ -1,4 +1,4 @@
-"""The order of trials: everybody once a round, and every other round backwards."""
+"""The order of trials: every item once a round, and every other round backwards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_trials_are_numbered_from_one() -> None:
 
 
 @given(st.lists(st.integers(), unique=True), st.integers(0, 9))
-def test_each_round_has_everybody_once(items: list[int], rounds: int) -> None:
+def test_each_round_has_every_item_once(items: list[int], rounds: int) -> None:
     order = list(interleave(items, rounds))
     assert len(order) == len(items) * rounds
     for number in range(rounds):

@@ -1,4 +1,4 @@
-"""Another load generator beside ours: it says its own, and spoils no count."""
+"""Another load generator beside ours: its figures stand apart, and it changes no count."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def test_it_stands_beside_ours_and_opens_nothing_that_we_count(tmp_path: Path) -
     assert upstream["requests_total"] <= trial["requests"] + 8
 
 
-def test_where_it_fails_the_trial_stands_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_it_fails_the_trial_stands_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broken = tmp_path / "hey"
     broken.write_text("#!/bin/sh\necho out of order >&2\nexit 9\n")
     broken.chmod(0o755)
@@ -55,17 +57,17 @@ def test_where_it_is_not_installed_nothing_starts(tmp_path: Path, monkeypatch: p
     assert not (tmp_path / "results").exists()
 
 
-def test_tables_say_whose_opinion_it_is() -> None:
+def test_tables_name_the_tool_of_a_second_opinion() -> None:
     stand_in = Trial(
         trial=1, mode="keepalive", closes_first=None, subject=SubjectRecord("asyncio", "1"), lab="loopback"
     )
-    said = SecondOpinion("hey", 1000, 0, 500.0, 10.0)
-    run = Run(Plan().to_json(), {}, "now", (replace(stand_in, second_opinion=said),))
+    opinion = SecondOpinion("hey", 1000, 0, 500.0, 10.0)
+    run = Run(Plan().to_json(), {}, "now", (replace(stand_in, second_opinion=opinion),))
     assert ("second opinion (hey), requests/s", "500") in tables.build_result_table(run).rows
 
 
-def test_a_trial_keeps_what_was_said() -> None:
-    said = ToolReport(1000, 3, {50.0: 1500.0, 99.0: 9000.0, 100.0: 12_000.0, 75.0: 1.0})
-    assert record(ToolRun("wrk", said, wall_s=2.0, cpu_s=0.01)) == SecondOpinion(
+def test_a_trial_keeps_what_the_tool_reported() -> None:
+    report = ToolReport(1000, 3, {50.0: 1500.0, 99.0: 9000.0, 100.0: 12_000.0, 75.0: 1.0})
+    assert record(ToolRun("wrk", report, wall_s=2.0, cpu_s=0.01)) == SecondOpinion(
         "wrk", 1000, 3, 500.0, 10.0, Percentiles(p50=1.5, p99=9.0, max=12.0)
     )

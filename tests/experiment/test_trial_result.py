@@ -18,8 +18,8 @@ S = 10**9
         ),
         (
             SaturationReading(S, [1.0, 2.0], 0.0),
-            SaturationReading(2 * S, [1.1, 2.7], 1.01),
-            Pressure(pytest.approx(0.7), 1.0),
+            SaturationReading(2 * S, [1.1, 2.75], 1.01),
+            Pressure(0.75, 1.0),
         ),
         (
             SaturationReading(0, [None, 1.0], None),
@@ -28,7 +28,7 @@ S = 10**9
         ),
         (SaturationReading(0, [], None, 1.0), SaturationReading(S, [], 1.0), Pressure(0.0, None)),
     ],
-    ids=["all told", "the worst worker counts", "workers that came or went", "told once only"],
+    ids=["all measured", "the worst worker counts", "workers that came or went", "measured once only"],
 )
 def test_shares_are_of_the_time_between(
     before: SaturationReading, after: SaturationReading, pressure: Pressure

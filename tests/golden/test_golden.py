@@ -176,11 +176,7 @@ def here(row: Row, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
 def in_process(row: Row) -> Done:
     """Run the command in a process of its own: it starts others."""
     argv = [sys.executable, "-m", *shlex.split(row.argv)]
-    search = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(search)}
-    done = subprocess.run(
-        argv, capture_output=True, text=True, check=False, timeout=TIMEOUT_S, env=environment
-    )
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
     return Done(done.returncode, done.stdout, done.stderr)
 
 

@@ -31,11 +31,11 @@ trials = st.builds(
 
 
 @given(trials)
-def test_a_trial_comes_back_from_a_line_of_json(made):
+def test_a_trial_comes_back_from_a_line_of_json(made: Trial) -> None:
     assert convert(json.loads(json.dumps(made.to_json())), Trial, "trial") == made
 
 
-def test_a_trial_has_the_keys_of_the_format():
+def test_a_trial_has_the_keys_of_the_format() -> None:
     values = trial(2, "keepalive", KEEPALIVE)[0].to_json()
     assert set(values) >= {
         "trial", "mode", "closes_first", "subject", "lab", "valid", "interrupted", "warnings", "warmup_s",
@@ -47,25 +47,25 @@ def test_a_trial_has_the_keys_of_the_format():
     assert set(values["time_wait"]["proxy"]) == {"peak", "end"}
 
 
-def test_keys_of_a_later_bench_are_left_out():
+def test_keys_of_a_later_bench_are_left_out() -> None:
     assert convert({**TRIAL.to_json(), "phase_of_the_moon": "full"}, Trial, "trial") == TRIAL
 
 
 @pytest.mark.parametrize(
     "broken", [{}, {"trial": 1}, {**TRIAL.to_json(), "subject": {}}, {**TRIAL.to_json(), "ports": 3}]
 )
-def test_a_damaged_trial_is_refused(broken):
+def test_a_damaged_trial_is_refused(broken: dict[str, object]) -> None:
     with pytest.raises(ConvertError):
         convert(broken, Trial, "trial")
 
 
-def test_only_witnesses_that_exist_are_counted():
+def test_only_witnesses_that_exist_are_counted() -> None:
     loopback = trial(1, "short", SHORT_NARROW, lab="loopback")[0]
     assert set(loopback.upstream.witnesses.counts()) == {"backend", "subject"}
     assert set(TRIAL.upstream.witnesses.counts()) == {"backend", "kernel", "subject"}
 
 
-def test_a_run_prints_its_plan_its_machine_and_its_trials():
+def test_a_run_prints_its_plan_its_machine_and_its_trials() -> None:
     run = Run({"mode": "short"}, {"cores": 2}, "2026-03-14T15:09:26+00:00", (TRIAL,), "results/x")
     assert run.to_json() == {
         "kind": "run", "plan": {"mode": "short"}, "machine": {"cores": 2}, "refused": (),

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import stat
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -26,17 +27,17 @@ PLAN = plans.build({"mode": "both"}).to_json()
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     return write(tmp_path, {"short": SHORT, "keepalive": KEEPALIVE}, trials=2, duration_s=2.0)
 
 
-def edited(file, edit):
+def rewrite(file: Path, edit: Callable[[int, str], str]) -> None:
     """Rewrite `file`, line by line, as `edit` says; lines are numbered from 1."""
     lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
     file.write_text("".join(edit(number, line) for number, line in enumerate(lines, 1)), encoding="utf-8")
 
 
-def test_a_run_comes_back_as_it_was_written(folder):
+def test_a_run_comes_back_as_it_was_written(folder: Path) -> None:
     run = read.read(folder)
     assert folder.name == "20260314T150926Z-both-asyncio"
     assert run.plan == plans.build({"mode": "both", "trials": 2}).to_json()
@@ -47,7 +48,7 @@ def test_a_run_comes_back_as_it_was_written(folder):
     assert read.read(folder / "run.jsonl") == run
 
 
-def test_the_series_come_back_as_they_were_written(folder):
+def test_the_timeline_comes_back_as_it_was_written(folder: Path) -> None:
     rows = timeline.read(folder)
     stories = [("short", SHORT), ("keepalive", KEEPALIVE)] * 2
     made = [trial(number, mode, story, 2.0) for number, (mode, story) in enumerate(stories, 1)]
@@ -68,7 +69,9 @@ def test_the_series_come_back_as_they_were_written(folder):
 
 @settings(max_examples=25, deadline=None)
 @given(counts=st.dictionaries(st.integers(0, 3_600_000_000), st.integers(1, 10**9), min_size=1, max_size=30))
-def test_a_histogram_keeps_counts_exactly_and_values_to_three_digits(tmp_path_factory, counts):
+def test_a_histogram_keeps_counts_exactly_and_values_to_three_digits(
+    tmp_path_factory: pytest.TempPathFactory, counts: dict[int, int]
+) -> None:
     root = tmp_path_factory.mktemp("histogram")
     with storage.create(root, PLAN, MACHINE, started=STARTED) as writer:
         made, moments, _ = trial(1, "short", SHORT, 0.2)
@@ -79,7 +82,7 @@ def test_a_histogram_keeps_counts_exactly_and_values_to_three_digits(tmp_path_fa
         assert after == pytest.approx(before, rel=1e-3)
 
 
-def test_other_tools_read_the_histogram_log(folder):
+def test_other_tools_read_the_histogram_log(folder: Path) -> None:
     reader = HistogramLogReader(str(folder / "latency.hlog"), HdrHistogram(1, 3_600_000_000, 3))
     first = reader.get_next_interval_histogram()
     reader.close()
@@ -89,7 +92,7 @@ def test_other_tools_read_the_histogram_log(folder):
     assert first.get_value_at_percentile(99) == pytest.approx(histogram.percentile(mine, 99), rel=1e-3)
 
 
-def test_two_runs_of_the_same_second_do_not_overwrite_each_other(tmp_path):
+def test_two_runs_of_the_same_second_do_not_overwrite_each_other(tmp_path: Path) -> None:
     stem = "20260314T150926Z-both-asyncio"
     with ExitStack() as stack:
         writers = [
@@ -98,13 +101,13 @@ def test_two_runs_of_the_same_second_do_not_overwrite_each_other(tmp_path):
         assert [writer.directory.name for writer in writers] == [stem, f"{stem}-2", f"{stem}-3"]
 
 
-def test_a_run_without_a_trial_leaves_no_folder(tmp_path):
+def test_a_run_without_a_trial_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), storage.create(tmp_path, PLAN, MACHINE, started=STARTED):
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_is_readable_at_every_moment(tmp_path):
+def test_a_run_is_readable_at_every_moment(tmp_path: Path) -> None:
     with storage.create(tmp_path, PLAN, MACHINE, started=STARTED) as writer:
         assert read.read(writer.directory).trials == ()
         for number in (1, 2):
@@ -113,7 +116,7 @@ def test_a_run_is_readable_at_every_moment(tmp_path):
             assert len(writer.run.trials) == number
 
 
-def test_a_line_that_was_cut_off_is_reported_and_the_rest_is_read(folder):
+def test_a_line_that_was_cut_off_is_reported_and_the_rest_is_read(folder: Path) -> None:
     for name in ("run.jsonl", "timeline.csv", "latency.hlog"):
         file = folder / name
         file.write_bytes(file.read_bytes()[:-40])
@@ -136,13 +139,13 @@ def test_a_line_that_was_cut_off_is_reported_and_the_rest_is_read(folder):
         ("\x00\xff", "Expecting value"),
     ],
 )
-def test_a_damaged_line_is_named_and_left_out(folder, line, reason):
-    edited(folder / "run.jsonl", lambda number, old: f"{line}\n" if number == 3 else old)
+def test_a_damaged_line_is_named_and_left_out(folder: Path, line: str, reason: str) -> None:
+    rewrite(folder / "run.jsonl", lambda number, old: f"{line}\n" if number == 3 else old)
     run = read.read(folder)
     assert [each.trial for each in run.trials] == [1, 3, 4]
-    (said,) = run.damage
-    assert said.startswith(f"{folder / 'run.jsonl'}:3: not a trial: ")
-    assert reason in said
+    (damage,) = run.damage
+    assert damage.startswith(f"{folder / 'run.jsonl'}:3: not a trial: ")
+    assert reason in damage
 
 
 @pytest.mark.parametrize(
@@ -160,8 +163,10 @@ def test_a_damaged_line_is_named_and_left_out(folder, line, reason):
         (("requests_per_s",), 1e999, "Infinity is not a number"),
     ],
 )
-def test_a_value_of_the_wrong_type_is_damage_not_a_crash_later_on(folder, path, value, reason):
-    def spoil(number, line):
+def test_a_value_of_the_wrong_type_is_damage_not_a_crash_later_on(
+    folder: Path, path: tuple[str, ...], value: object, reason: str
+) -> None:
+    def spoil(number: int, line: str) -> str:
         if number != 2:
             return line
         values = json.loads(line)
@@ -171,13 +176,13 @@ def test_a_value_of_the_wrong_type_is_damage_not_a_crash_later_on(folder, path, 
         inner[path[-1]] = value
         return json.dumps(values) + "\n"
 
-    edited(folder / "run.jsonl", spoil)
+    rewrite(folder / "run.jsonl", spoil)
     assert read.read(folder).damage == (f"{folder / 'run.jsonl'}:2: not a trial: {reason}; left out",)
 
 
-def test_damaged_rows_of_the_timeline_and_the_log_are_named(folder):
-    edited(folder / "timeline.csv", lambda n, line: "1,short,proxy,soon\n" if n == 2 else line)
-    edited(folder / "latency.hlog", lambda n, line: line[:60] + "\n" if n == 5 else line)
+def test_damaged_rows_of_the_timeline_and_the_log_are_named(folder: Path) -> None:
+    rewrite(folder / "timeline.csv", lambda n, line: "1,short,proxy,soon\n" if n == 2 else line)
+    rewrite(folder / "latency.hlog", lambda n, line: line[:60] + "\n" if n == 5 else line)
     before = timeline.read(folder)
     assert before.damage[0].startswith(f"{folder / 'timeline.csv'}:2: not a moment: 4 of 15 cells")
     assert before.damage[1].startswith(f"{folder / 'latency.hlog'}:5: not an interval: ")
@@ -185,31 +190,31 @@ def test_damaged_rows_of_the_timeline_and_the_log_are_named(folder):
 
 
 @pytest.mark.parametrize("moment", ["nan", "inf", "", "0x1"])
-def test_a_moment_without_a_time_is_damage(folder, moment):
-    edited(
+def test_a_moment_without_a_time_is_damage(folder: Path, moment: str) -> None:
+    rewrite(
         folder / "timeline.csv",
         lambda n, line: re.sub(r"^(\d+,\w+,\w+),[^,]*", rf"\1,{moment}", line) if n == 3 else line,
     )
-    (said,) = timeline.read(folder).damage
-    assert said.startswith(f"{folder / 'timeline.csv'}:3: not a moment: ")
+    (damage,) = timeline.read(folder).damage
+    assert damage.startswith(f"{folder / 'timeline.csv'}:3: not a moment: ")
 
 
-def test_a_timeline_with_another_head_is_not_guessed_at(folder):
-    edited(folder / "timeline.csv", lambda n, line: "a,b,c\n" if n == 1 else line)
+def test_a_timeline_with_another_head_is_not_guessed_at(folder: Path) -> None:
+    rewrite(folder / "timeline.csv", lambda n, line: "a,b,c\n" if n == 1 else line)
     rows = timeline.read(folder)
     assert rows.moments == ()
     assert rows.damage[0].startswith(f"{folder / 'timeline.csv'}:1: not the header of a timeline")
 
 
-def test_columns_of_a_later_bench_are_left_out(folder):
+def test_columns_of_a_later_bench_are_left_out(folder: Path) -> None:
     before = timeline.read(folder).moments
-    edited(
+    rewrite(
         folder / "timeline.csv", lambda n, line: line.rstrip("\n") + (",colour\n" if n == 1 else ",blue\n")
     )
     assert timeline.read(folder).moments == before
 
 
-def test_a_run_without_series_still_has_its_trials(folder):
+def test_a_run_without_a_timeline_still_has_its_trials(folder: Path) -> None:
     for name in ("timeline.csv", "latency.hlog"):
         (folder / name).unlink()
     assert timeline.read(folder) == timeline.Series()
@@ -217,9 +222,9 @@ def test_a_run_without_series_still_has_its_trials(folder):
 
 
 @pytest.mark.parametrize(("known", "remedy"), [(7, "use a newer bench"), (1, "use the bench that wrote it")])
-def test_another_format_is_refused_with_the_remedy(folder, known, remedy):
+def test_another_format_is_refused_with_the_remedy(folder: Path, known: int, remedy: str) -> None:
     file = folder / "run.jsonl"
-    edited(file, lambda n, line: line.replace('"format":2', f'"format":{known}') if n == 1 else line)
+    rewrite(file, lambda n, line: line.replace('"format":2', f'"format":{known}') if n == 1 else line)
     with pytest.raises(ResultsError) as caught:
         read.read(folder)
     assert str(caught.value) == (f"{file}:1: is in format {known}, and this bench reads format 2; {remedy}")
@@ -241,7 +246,7 @@ def test_another_format_is_refused_with_the_remedy(folder, known, remedy):
         ('{"format": 2, "kind": "run", "plan": {}, "machine": {}, "started": ""}\n', "plan.subject"),
     ],
 )
-def test_without_a_header_there_is_no_run(tmp_path, header, reason):
+def test_without_a_header_there_is_no_run(tmp_path: Path, header: str, reason: str) -> None:
     (tmp_path / "run.jsonl").write_text(header)
     with pytest.raises(ResultsError) as caught:
         read.read(tmp_path)
@@ -249,27 +254,27 @@ def test_without_a_header_there_is_no_run(tmp_path, header, reason):
     assert reason in str(caught.value)
 
 
-def test_a_run_that_is_not_there_is_said_in_one_line(tmp_path):
+def test_a_run_that_is_not_there_is_refused_with_the_command_that_lists(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="there is no such result; `bench list` names those there are"):
         read.read(tmp_path / "nowhere")
     with pytest.raises(ResultsError, match="there is no such result"):
         read.read(tmp_path)
 
 
-def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ResultsError, match=r"file: cannot be written to: .*; choose another folder with -o"):
         storage.create(tmp_path / "file", PLAN, MACHINE)
 
 
 @needs.unless(os.geteuid() != 0, "an ordinary user", "root writes everywhere")
-def test_a_folder_without_permission_is_named(tmp_path):
+def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     with pytest.raises(ResultsError, match="Permission denied; choose another folder with -o"):
         storage.create(tmp_path / "results", PLAN, MACHINE)
 
 
-def test_runs_are_listed_from_the_oldest_with_the_unreadable_ones_first(tmp_path):
+def test_runs_are_listed_from_the_oldest_with_the_unreadable_ones_first(tmp_path: Path) -> None:
     first = write(tmp_path, {"short": SHORT}, trials=1, duration_s=0.5)
     second = write(tmp_path, {"keepalive": KEEPALIVE}, trials=1, duration_s=0.5)
     broken = tmp_path / "broken"
@@ -283,11 +288,11 @@ def test_runs_are_listed_from_the_oldest_with_the_unreadable_ones_first(tmp_path
     assert found[1].to_json()["trials"] == 1
 
 
-def test_a_folder_without_runs_is_an_empty_list(tmp_path):
+def test_a_folder_without_runs_is_an_empty_list(tmp_path: Path) -> None:
     assert read.runs(tmp_path / "nowhere") == []
 
 
-def test_the_format_page_tells_of_every_key_and_column(folder):
+def test_the_format_page_names_every_key_and_column(folder: Path) -> None:
     page = (Path(read.__file__).parents[2] / "results" / "README.md").read_text(encoding="utf-8")
     words = set(re.findall(r"[a-z0-9_]+", page))
     lines = [json.loads(line) for line in (folder / "run.jsonl").read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""A scenario's run on disk: what was written is read again, and damage is told by file and line."""
+"""A scenario's run on disk: what was written is read again, and damage is reported by file and line."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_damaged_line_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"format": 3}, "format 3, and this bench reads format 2"),
         ({"plan": {}}, "plan.scenario = None is not a text"),
@@ -63,14 +63,14 @@ def test_a_damaged_line_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_header_that_is_none_stops_the_reading(
-    tmp_path: Path, change: dict[str, object], says: str
+    tmp_path: Path, change: dict[str, object], message: str
 ) -> None:
     file = Path(str(written(tmp_path, 1).directory)) / storage.RUN_FILE
     header, *rest = file.read_text().splitlines()
     file.write_text("\n".join([json.dumps({**json.loads(header), **change}), *rest]))
     with pytest.raises(ResultsError) as refused:
         read.read(file)
-    assert says in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_every_field_of_a_trial_survives(tmp_path: Path) -> None:
