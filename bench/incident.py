@@ -13,9 +13,8 @@ from functools import partial
 from pathlib import Path
 
 from bench.errors import PlanError
-from bench.experiment import load_trial, recorder
-from bench.experiment.recorder import PlannedTrial
-from bench.experiment.schedule import numbered
+from bench.experiment import recorder, run
+from bench.experiment.recorder import PlannedTrial, numbered
 from bench.experiment.summary import Outcome
 from bench.machine import describe
 from bench.plan import run_plan
@@ -70,7 +69,7 @@ def present(everybody: Sequence[Entrant]) -> tuple[list[Entrant], list[str]]:
     here, absent = [], []
     for entrant in everybody:
         try:
-            load_trial.check(entrant.plan(CLOSES[0], 1.0))
+            run.check(entrant.plan(CLOSES[0], 1.0))
             here.append(entrant)
         except PlanError as error:
             absent.append(str(error))
@@ -115,7 +114,7 @@ def pairs(here: Sequence[Entrant]) -> list[tuple[Entrant, str]]:
 
 
 def _trial(entrant: Entrant, number: int, plan: Plan, lab_name: str, progress: Progress) -> Outcome[Trial]:
-    outcome = load_trial.perform(plan, number, entrant.mode, lab_name, progress)
+    outcome = run.perform_trial(plan, number, entrant.mode, lab_name, progress)
     return replace(outcome, trial=_named(outcome.trial))
 
 

@@ -7,13 +7,12 @@ from functools import partial
 from pathlib import Path
 
 from bench.errors import PlanError
-from bench.experiment import recorder, scenario_summary, trial
+from bench.experiment import recorder, scenario_summary
 from bench.experiment.definition import Scenario, Settings
-from bench.experiment.recorder import PlannedTrial
+from bench.experiment.recorder import PlannedTrial, numbered
 from bench.experiment.scenario_summary import ScenarioFacts
-from bench.experiment.schedule import numbered
 from bench.experiment.summary import Outcome
-from bench.experiment.testbed import TrialRequest
+from bench.experiment.testbed import TrialRequest, open_testbed
 from bench.machine import describe
 from bench.plan.scenario_plan import Case, ScenarioPlan
 from bench.progress import Progress
@@ -81,7 +80,7 @@ def _trial(
         proxy=scenario.proxy_setup(case, settings),
         lab=scenario.lab_request(case, settings),
     )
-    with trial.opened(request, lab_name, progress) as testbed:
+    with open_testbed(request, lab_name, progress) as testbed:
         figures = scenario.perform(testbed, case, settings)
         assert testbed.result is not None, f"{scenario.name} never let its clients go"
         roles = testbed.roles

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from bench.analysis import histogram, validity
-from bench.experiment import moments, summary
+from bench.experiment import summary
 from bench.experiment.definition import Figures
 from bench.experiment.summary import Outcome
 from bench.experiment.trial_result import TrialResult
@@ -144,7 +144,7 @@ def _disagreements(facts: ScenarioFacts, hops: Mapping[str, Hop]) -> Iterator[Tr
 
 def _moments(trial: ScenarioTrial, result: TrialResult) -> list[Moment]:
     rows = [
-        moments.observed(trial.trial, trial.variant, sample, result.start_ns) for sample in result.samples
+        summary.observed(trial.trial, trial.variant, sample, result.start_ns) for sample in result.samples
     ]
     return sorted(rows, key=lambda row: row.t_s)
 

@@ -47,15 +47,15 @@ class Window:
             done=done,
             samples=tuple(self._meter.samples),
             seen=self._meter.seen(),
-            notes=(*notes, *self._meter.missing),
-            observer_cpu_share=self._meter.cpu_share,
+            notes=(*notes, *self._meter.sampler.missing),
+            observer_cpu_share=self._meter.sampler.cpu_share,
             interrupted=interrupted,
             opened_by_network=self._roles.opened_by_network(),
         )
 
     def _warm_up(self) -> None:
         self._roles.wait_until(self._times.start_ns)
-        self._meter.start()
+        self._meter.sampler.start()
         self._progress.phase("warm-up")
         self._roles.wait_until(self._times.window_ns)
 

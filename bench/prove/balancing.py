@@ -7,7 +7,7 @@ another question, that of rule NK022.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from bench.prove.inventory import MAX_BACKEND_PORTS, MAX_UPSTREAM_SERVERS, Inventory, Location
@@ -33,9 +33,8 @@ class ServerCounts:
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts as plain values."""
-        place = {"file": self.place.file, "line": self.place.line}
-        counts = {"requests": self.requests, "connections": self.connections}
-        return {"server": self.server, **place, **counts}
+        values = asdict(self)
+        return {"server": values.pop("server"), **values.pop("place"), **values}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 from bench.analysis import histogram
 from bench.experiment.load_clients import LoadClients
-from bench.experiment.schedule import interleave
+from bench.experiment.recorder import interleave
 from bench.experiment.trial_result import TrialTimes
+from bench.lab import split_address
 from bench.load.job import LoadJob
 from bench.observe.process_tree import ProcessTree
 from bench.prove.changes import ChangeLog, Rejection
@@ -174,10 +175,10 @@ def _is_reached(testbed: NginxTestbed, location: Location, request: Request) -> 
 
 
 def _job(listeners: Listeners, request: Request, load: LoadSettings) -> LoadJob:
-    host, _, port = listeners.plain.rpartition(":")
+    host, port = split_address(listeners.plain)
     return LoadJob(
         host=host,
-        port=int(port),
+        port=port,
         host_field=request.host,
         path=request.path,
         method="GET" if request.body else request.method,

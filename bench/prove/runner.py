@@ -40,14 +40,6 @@ class _Search:
     statuses: Counter[int] = field(default_factory=Counter)
 
 
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
-    """What is known of a location's connections when none is being closed."""
-
-    counts: BackendCounts
-    sockets: LocationSockets | None
-
-
 def prove(model: Model, program: Program, settings: ProofSettings) -> Proof:
     """Run a configuration under one nginx and return what it did.
 
@@ -133,20 +125,20 @@ def _witnesses(testbed: NginxTestbed, counts: Mapping[str, BackendCounts]) -> Co
 def _measure(
     testbed: NginxTestbed, location: Location, inventory: Inventory, settings: ProofSettings
 ) -> tuple[_Search, Measurement | None]:
-    before = _settled(testbed, location)
+    before, sockets_before = _settled(testbed, location)
     search = _reach(testbed, location, inventory, settings)
     if search.request is None:
         return search, None
-    after = _settled(testbed, location)
-    added = after.counts.since(before.counts)
+    after, sockets = _settled(testbed, location)
+    added = after.since(before)
     nginx, backend = None, None
-    if before.sockets is not None and after.sockets is not None:
-        nginx = after.sockets.time_wait_nginx - before.sockets.time_wait_nginx
-        backend = after.sockets.time_wait_backend - before.sockets.time_wait_backend
+    if sockets_before is not None and sockets is not None:
+        nginx = sockets.time_wait_nginx - sockets_before.time_wait_nginx
+        backend = sockets.time_wait_backend - sockets_before.time_wait_backend
     return search, Measurement(
         requests=added.requests,
         connections=added.accepted,
-        still_open=after.counts.open,
+        still_open=after.open,
         closed=added.accepted - added.open,
         closed_by_backend=added.closed_first,
         time_wait_nginx=nginx,
@@ -155,14 +147,14 @@ def _measure(
     )
 
 
-def _settled(testbed: NginxTestbed, location: Location) -> _Snapshot:
-    """Wait until no connection of a location is being closed, and return what is known of them."""
+def _settled(testbed: NginxTestbed, location: Location) -> tuple[BackendCounts, LocationSockets | None]:
+    """Wait until no connection of a location is being closed; return its counts and its sockets."""
     deadline_s = time.monotonic() + _SETTLE_TIMEOUT_S
     sockets = testbed.sockets(location.number)
     while sockets is not None and sockets.closing and time.monotonic() <= deadline_s:
         time.sleep(_POLL_S)
         sockets = testbed.sockets(location.number)
-    return _Snapshot(testbed.counts_of(location.number), sockets)
+    return testbed.counts_of(location.number), sockets
 
 
 # Load balancing

@@ -9,8 +9,9 @@ import pytest
 
 from bench.errors import PlanError
 from bench.experiment import scenario_run as runs
-from bench.experiment.definition import LabRequest, Need, Variant
+from bench.experiment.definition import Need, Variant
 from bench.experiment.proxy_setup import ProxySetup
+from bench.lab import LabRequest
 from bench.subjects.subject import Traffic
 from tests.scenarios.sample_scenario import SCENARIO, TeaSettings
 
