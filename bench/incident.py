@@ -39,20 +39,20 @@ class Entrant:
     closes_first: ClosesFirst = ClosesFirst.PROXY
 
     def plan(self, close: str, duration_s: float) -> Plan:
-        """Return the plan of its trials with a backend that closes in one of the ways of CLOSES."""
-        asked = Plan(
+        """Return the plan of its trials with a backend that closes in a way of CLOSES."""
+        plan = Plan(
             mode=self.mode.value,
             closes_first=self.closes_first,
             subject=self.subject,
             load=Load(connections=_CONNECTIONS, warmup_s=_WARMUP_S, duration_s=duration_s),
             backend=run_plan.Backend(close=close),
         )
-        run_plan.check(asked)
-        return asked
+        run_plan.check(plan)
+        return plan
 
 
 def entrants() -> Iterator[Entrant]:
-    """Yield everybody who takes part: nginx before and since the new defaults, and the others both ways."""
+    """Yield every entrant: nginx before and since the new defaults, and the others both ways."""
     for program in ("system", "wheel"):
         for idiom in IDIOMS:
             mode = Mode.KEEPALIVE if idiom == "full" else Mode.SHORT
@@ -64,10 +64,10 @@ def entrants() -> Iterator[Entrant]:
         yield Entrant(Subject(name), Mode.KEEPALIVE)
 
 
-def present(everybody: Sequence[Entrant]) -> tuple[list[Entrant], list[str]]:
+def present(entrants: Sequence[Entrant]) -> tuple[list[Entrant], list[str]]:
     """Return those whose program is here, and for each of the others one line that says so."""
     here, absent = [], []
-    for entrant in everybody:
+    for entrant in entrants:
         try:
             run.check(entrant.plan(CLOSES[0], 1.0))
             here.append(entrant)
@@ -79,7 +79,7 @@ def present(everybody: Sequence[Entrant]) -> tuple[list[Entrant], list[str]]:
 def perform(
     here: Sequence[Entrant], rounds: int, duration_s: float, *, lab_name: str, root: Path, progress: Progress
 ) -> tuple[Run, ...]:
-    """Run the trials of everybody in `here` and return a run for each of CLOSES.
+    """Run the trials of every entrant in `here` and return a run for each of CLOSES.
 
     RoleError where a role does not come up; what was recorded until then stays. An interrupted trial is the
     last; one that is interrupted before its load runs leaves nothing.

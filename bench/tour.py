@@ -65,5 +65,5 @@ def take(names: Sequence[str], lab_name: str, root: Path, progress: Progress) ->
 def _take(step: Step, lab_name: str, root: Path, progress: Progress) -> Step:
     if step.scenario is None:
         return replace(step, incident=run.perform(_INCIDENT, lab_name, root, progress))
-    asked = step.scenario.plan(dict(step.scenario.brief))
-    return replace(step, measured=scenario_runs.perform(step.scenario, asked, lab_name, root, progress))
+    plan = step.scenario.plan(dict(step.scenario.brief))
+    return replace(step, measured=scenario_runs.perform(step.scenario, plan, lab_name, root, progress))

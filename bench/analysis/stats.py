@@ -58,11 +58,12 @@ def ratio(old: Sequence[float], new: Sequence[float]) -> Estimate:
     center = math.exp(statistics.median(map(math.log, ratios)))
     outside = (1 - CONFIDENCE) / 2
     n = min(len(old), len(new))
-    ways, total, below = _rank_sum_ways(len(old), len(new)), math.comb(len(old) + len(new), len(old)), -1
-    tail = ways[0]
+    arrangements, below = _rank_sum_ways(len(old), len(new)), -1
+    total = math.comb(len(old) + len(new), len(old))
+    tail = arrangements[0]
     while tail / total <= outside and below + 1 < len(ratios) // 2:
         below += 1
-        tail += ways[below + 1]
+        tail += arrangements[below + 1]
     if below < 0:
         return Estimate(center, None, None, n)
     return Estimate(center, ratios[below], ratios[len(ratios) - 1 - below], n)
@@ -94,9 +95,9 @@ def _rank_sum_ways(m: int, n: int) -> tuple[int, ...]:
     """Return in how many arrangements U is 0, 1, ..., m * n: the recurrence of Mann and Whitney (1947)."""
     if m == 0 or n == 0:
         return (1,)
-    ways = [0] * (m * n + 1)
+    arrangements = [0] * (m * n + 1)
     for u, count in enumerate(_rank_sum_ways(m - 1, n)):
-        ways[u + n] += count
+        arrangements[u + n] += count
     for u, count in enumerate(_rank_sum_ways(m, n - 1)):
-        ways[u] += count
-    return tuple(ways)
+        arrangements[u] += count
+    return tuple(arrangements)

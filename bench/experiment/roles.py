@@ -55,7 +55,7 @@ class Roles:
         """Return the subject's version."""
         return "-" if self.subject is None else self.subject.version
 
-    def tell(self, command: Mapping[str, Any]) -> None:
+    def send(self, command: Mapping[str, Any]) -> None:
         """Give all clients a command."""
         for client in self.clients:
             client.send(command)

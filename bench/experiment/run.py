@@ -34,7 +34,7 @@ def perform(plan: Plan, lab_name: str, root: Path, progress: Progress) -> Run:
 
     `lab_name` is what `lab.choose` returned.
 
-    Raises PlanError before anything is written where the subject cannot do what is asked, and BenchError
+    Raises PlanError before anything is written where the subject cannot do what is requested, and BenchError
     when a role does not come up; what was recorded until then stays.
     """
     check(plan)
@@ -48,7 +48,7 @@ def perform(plan: Plan, lab_name: str, root: Path, progress: Progress) -> Run:
 
 
 def check(plan: Plan) -> None:
-    """Raise PlanError where the plan's subject is not here or cannot do what is asked; start no role.
+    """Raise PlanError where the plan's subject is not here or cannot do what is requested; start no role.
 
     LabError where the system does not allow as many open files as the plan needs, RoleError where the
     program for a second opinion is not installed.
@@ -159,10 +159,10 @@ def _with_second_opinion(
     progress.phase(f"second opinion, {tool}")
     began_s = time.monotonic()
     try:
-        return replace(done, second_opinion=second_opinion.ask(tool, testbed, clients.job))
+        return replace(done, second_opinion=second_opinion.run_tool(tool, testbed, clients.job))
     except RoleError as error:
         # The trial itself has been measured whole.
-        note = TrialWarning("second-opinion", str(error), "see whether it runs by hand, or ask another")
+        note = TrialWarning("second-opinion", str(error), "see whether it runs by hand, or run another")
         return replace(done, warnings=(*done.warnings, note))
     except KeyboardInterrupt:
         return replace(done, interrupted=True)

@@ -83,7 +83,7 @@ class RunFacts:
 
 
 def outcome(facts: RunFacts) -> Outcome[Trial]:
-    """Return the trial that `facts` tell of, with its warnings, its timeline and its histograms."""
+    """Return the trial that `facts` describe, with its warnings, its timeline and its histograms."""
     rows = _moments(facts)
     return Outcome(_trial(facts, rows), rows, list(_latencies(facts)))
 
@@ -129,7 +129,7 @@ def _trial(facts: RunFacts, rows: Sequence[Moment]) -> Trial:
 
 
 def _time_wait(result: TrialResult, host: str, memory_mib: float | None) -> TimeWait:
-    """Return a host's sockets in TIME_WAIT; a host without processes of the trial has none to tell of."""
+    """Return a host's sockets in TIME_WAIT; a host without processes of the trial has none."""
     return UNSEEN if memory_mib is None else summary.time_wait(result.seen[host])
 
 
@@ -145,7 +145,7 @@ def _closes_first(facts: RunFacts) -> str | None:
     if _subject_name(facts.plan) in ("direct", "target"):
         return "client"
     if facts.plan.subject.name == "nginx" and facts.plan.subject.upstream_http == "1.0":
-        return "race"  # asked to close by version and by token, nginx does not wait until the backend has
+        return "race"  # requested to close by version and by token, nginx does not wait until the backend has
     return facts.plan.closes_first.value
 
 

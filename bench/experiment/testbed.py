@@ -104,8 +104,8 @@ class Testbed:
         """
         setup, case = self._request.proxy, self._request.case
         shown = setup if certificate is None else setup.showing(certificate)
-        asked = shown.asked(case, upstreams, self.sources("proxy"))
-        running = shown.starter(case).start(self.place.hosts["proxy"], self._cores["proxy"], asked)
+        config = shown.build_config(case, upstreams, self.sources("proxy"))
+        running = shown.starter(case).start(self.place.hosts["proxy"], self._cores["proxy"], config)
         self._stack.callback(running.stop)
         if case.subject.name != "direct":
             self.roles.subject = running
