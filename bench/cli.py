@@ -11,60 +11,26 @@ import sys
 import click
 
 from bench import __version__
-from bench.commands.lazy_group import HELP, LazyCommand, LazyGroup
+from bench.commands.lazy_group import HELP, LazyGroup
 from bench.errors import BenchError, ExitCode
 from nginx.errors import NginxConfigError, VersionError
 
 COMMANDS = {
-    "run": LazyCommand("bench.commands.run:run", "Run the trials of a plan and compare its modes."),
-    "plan": LazyCommand(
-        "bench.commands.plan:plan",
-        "Print the plan that `bench run` follows with the same arguments, as TOML.",
-    ),
-    "incident": LazyCommand(
-        "bench.commands.incident:incident",
-        "Measure what people write into nginx.conf, beside HAProxy, Envoy and Caddy.",
-    ),
-    "scenario": LazyCommand(
-        "bench.commands.scenario:scenario",
-        "Measure what long connections are used for, from polling to QUIC.",
-    ),
-    "tour": LazyCommand(
-        "bench.commands.tour:tour",
-        "Run a short form of everything, from short connections to QUIC, and write one page about it.",
-    ),
-    "list": LazyCommand(
-        "bench.commands.list:list_runs", "List the runs of a folder of results, the newest last."
-    ),
-    "show": LazyCommand(
-        "bench.commands.show:show", "Show a run again, of modes or of a scenario: its table and its finding."
-    ),
-    "report": LazyCommand(
-        "bench.commands.report:report",
-        "Write one HTML file about a run, to pass on: it carries all it shows, and loads nothing.",
-    ),
-    "compare": LazyCommand(
-        "bench.commands.compare:compare",
-        "Compare two or more runs of one kind, or the modes of one run; the first is the baseline.",
-    ),
-    "ceiling": LazyCommand(
-        "bench.commands.ceiling:ceiling",
-        "Compute when a proxy that closes first runs out of ports, and which remedy helps.",
-    ),
-    "doctor": LazyCommand(
-        "bench.commands.doctor:doctor", "Show what this machine can measure, and what to change."
-    ),
-    "check": LazyCommand(
-        "bench.commands.check:check_command",
-        "Say whether an nginx configuration reuses its upstream connections, location by location.",
-    ),
-    "fix": LazyCommand(
-        "bench.commands.fix:fix_command",
-        "Make each location of an nginx configuration reuse its upstream connections.",
-    ),
-    "prove": LazyCommand(
-        "bench.commands.prove:prove_command",
-        "Run an nginx configuration in front of backends that count, and compare it with what check says.",
+    "run": "Run the trials of a plan and compare its modes.",
+    "plan": "Print the plan that `bench run` follows with the same arguments, as TOML.",
+    "incident": "Measure what people write into nginx.conf, beside HAProxy, Envoy and Caddy.",
+    "scenario": "Measure what long connections are used for, from polling to QUIC.",
+    "tour": "Run a short form of everything, from short connections to QUIC, and write one page about it.",
+    "list": "List the runs of a folder of results, the newest last.",
+    "show": "Show a run again, of modes or of a scenario: its table and its finding.",
+    "report": "Write one HTML file about a run, to pass on: it carries all it shows, and loads nothing.",
+    "compare": "Compare two or more runs of one kind, or the modes of one run; the first is the baseline.",
+    "ceiling": "Compute when a proxy that closes first runs out of ports, and which remedy helps.",
+    "doctor": "Show what this machine can measure, and what to change.",
+    "check": "Say whether an nginx configuration reuses its upstream connections, location by location.",
+    "fix": "Make each location of an nginx configuration reuse its upstream connections.",
+    "prove": (
+        "Run an nginx configuration in front of backends that count, and compare it with what check says."
     ),
 }
 _EXIT_CODES = """\b

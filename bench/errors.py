@@ -51,13 +51,11 @@ class ResultsError(BenchError):
 
     def __init__(self, path: Path, line: int | None, reason: str) -> None:
         super().__init__(path, line, reason)
-        self.path = path
-        self.line = line
-        self.reason = reason
 
     def __str__(self) -> str:
-        where = str(self.path) if self.line is None else f"{self.path}:{self.line}"
-        return f"{where}: {self.reason}"
+        path, line, reason = self.args
+        where = path if line is None else f"{path}:{line}"
+        return f"{where}: {reason}"
 
 
 class RoleError(BenchError):
@@ -68,13 +66,11 @@ class RoleError(BenchError):
 
     def __init__(self, role: str, reason: str, exit_message: str = "") -> None:
         super().__init__(role, reason, exit_message)
-        self.role = role
-        self.reason = reason
-        self.exit_message = exit_message
 
     def __str__(self) -> str:
-        stderr = f"; stderr: {self.exit_message}" if self.exit_message else ""
-        return f"{self.role}: {self.reason}{stderr}"
+        role, reason, exit_message = self.args
+        stderr = f"; stderr: {exit_message}" if exit_message else ""
+        return f"{role}: {reason}{stderr}"
 
 
 class LabError(BenchError):

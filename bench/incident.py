@@ -13,9 +13,8 @@ from functools import partial
 from pathlib import Path
 
 from bench.errors import PlanError
-from bench.experiment import load_trial, recorder
-from bench.experiment.recorder import PlannedTrial
-from bench.experiment.schedule import numbered
+from bench.experiment import recorder, run
+from bench.experiment.recorder import PlannedTrial, numbered
 from bench.experiment.summary import Outcome
 from bench.machine import describe
 from bench.plan import run_plan
@@ -40,20 +39,20 @@ class Entrant:
     closes_first: ClosesFirst = ClosesFirst.PROXY
 
     def plan(self, close: str, duration_s: float) -> Plan:
-        """Return the plan of its trials with a backend that closes in one of the ways of CLOSES."""
-        asked = Plan(
+        """Return the plan of its trials with a backend that closes in a way of CLOSES."""
+        plan = Plan(
             mode=self.mode.value,
             closes_first=self.closes_first,
             subject=self.subject,
             load=Load(connections=_CONNECTIONS, warmup_s=_WARMUP_S, duration_s=duration_s),
             backend=run_plan.Backend(close=close),
         )
-        run_plan.check(asked)
-        return asked
+        run_plan.check(plan)
+        return plan
 
 
 def entrants() -> Iterator[Entrant]:
-    """Yield everybody who takes part: nginx before and since the new defaults, and the others both ways."""
+    """Yield every entrant: nginx before and since the new defaults, and the others both ways."""
     for program in ("system", "wheel"):
         for idiom in IDIOMS:
             mode = Mode.KEEPALIVE if idiom == "full" else Mode.SHORT
@@ -65,12 +64,12 @@ def entrants() -> Iterator[Entrant]:
         yield Entrant(Subject(name), Mode.KEEPALIVE)
 
 
-def present(everybody: Sequence[Entrant]) -> tuple[list[Entrant], list[str]]:
+def present(entrants: Sequence[Entrant]) -> tuple[list[Entrant], list[str]]:
     """Return those whose program is here, and for each of the others one line that says so."""
     here, absent = [], []
-    for entrant in everybody:
+    for entrant in entrants:
         try:
-            load_trial.check(entrant.plan(CLOSES[0], 1.0))
+            run.check(entrant.plan(CLOSES[0], 1.0))
             here.append(entrant)
         except PlanError as error:
             absent.append(str(error))
@@ -80,7 +79,7 @@ def present(everybody: Sequence[Entrant]) -> tuple[list[Entrant], list[str]]:
 def perform(
     here: Sequence[Entrant], rounds: int, duration_s: float, *, lab_name: str, root: Path, progress: Progress
 ) -> tuple[Run, ...]:
-    """Run the trials of everybody in `here` and return a run for each of CLOSES.
+    """Run the trials of every entrant in `here` and return a run for each of CLOSES.
 
     RoleError where a role does not come up; what was recorded until then stays. An interrupted trial is the
     last; one that is interrupted before its load runs leaves nothing.
@@ -115,7 +114,7 @@ def pairs(here: Sequence[Entrant]) -> list[tuple[Entrant, str]]:
 
 
 def _trial(entrant: Entrant, number: int, plan: Plan, lab_name: str, progress: Progress) -> Outcome[Trial]:
-    outcome = load_trial.perform(plan, number, entrant.mode, lab_name, progress)
+    outcome = run.perform_trial(plan, number, entrant.mode, lab_name, progress)
     return replace(outcome, trial=_named(outcome.trial))
 
 

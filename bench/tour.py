@@ -7,8 +7,7 @@ of it is bench/report/tour.py.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import BenchError
@@ -16,7 +15,6 @@ from bench.experiment import run
 from bench.experiment import scenario_run as scenario_runs
 from bench.experiment.definition import Scenario
 from bench.plan import run_plan
-from bench.plan import scenario_plan as plans
 from bench.progress import Progress
 from bench.runs.record import Run, ScenarioRun
 from bench.scenarios import catalogue
@@ -54,25 +52,18 @@ def take(names: Sequence[str], lab_name: str, root: Path, progress: Progress) ->
     A step that cannot be taken is yielded with the reason, and the tour goes on.
     """
     for name in names:
-        take_one = _incident if name == INCIDENT else partial(_scenario, name)
-        step = take_one(lab_name, root, progress)
+        step = Step(name, scenario=None if name == INCIDENT else catalogue.load(name))
+        try:
+            step = _take(step, lab_name, root, progress)
+        except BenchError as error:
+            step = replace(step, problem=str(error))
         yield step
         if step.interrupted:
             return
 
 
-def _incident(lab_name: str, root: Path, progress: Progress) -> Step:
-    try:
-        return Step(INCIDENT, incident=run.perform(_INCIDENT, lab_name, root, progress))
-    except BenchError as error:
-        return Step(INCIDENT, problem=str(error))
-
-
-def _scenario(name: str, lab_name: str, root: Path, progress: Progress) -> Step:
-    scenario = catalogue.load(name)
-    try:
-        asked = plans.build(scenario, dict(scenario.brief))
-        measured = scenario_runs.perform(scenario, asked, lab_name, root, progress)
-    except BenchError as error:
-        return Step(name, scenario=scenario, problem=str(error))
-    return Step(name, scenario=scenario, measured=measured)
+def _take(step: Step, lab_name: str, root: Path, progress: Progress) -> Step:
+    if step.scenario is None:
+        return replace(step, incident=run.perform(_INCIDENT, lab_name, root, progress))
+    plan = step.scenario.plan(dict(step.scenario.brief))
+    return replace(step, measured=scenario_runs.perform(step.scenario, plan, lab_name, root, progress))

@@ -48,17 +48,13 @@ def rate(value: float) -> str:
     return f"{value:,.0f}/s" if value >= 10 else f"{value:.1f}/s"
 
 
-def milliseconds(value: float | None) -> str:
+def milliseconds(value: float) -> str:
     """Return a time in milliseconds with three significant digits: `0.61 ms`, `97.0 ms`, `1,240 ms`."""
-    if value is None:
-        return "-"
     if value >= 100:
         return f"{value:,.0f} ms"
     return f"{value:.1f} ms" if value >= 10 else f"{value:.2f} ms"
 
 
-def ratio(value: float | None) -> str:
+def ratio(value: float) -> str:
     """Return a ratio as a factor: `4.1x`, `0.25x`."""
-    if value is None:
-        return "-"
     return f"{value:,.0f}x" if value >= 100 else f"{value:.3g}x"

@@ -11,8 +11,6 @@ from nginx.tree import Directive
 from nginx.upstream_request import ConnectionFields, HttpVersion, connection_fields, http_version
 from nginx.upstreams import Upstream
 from nginx.variables import Definitions, Scope, find_definitions
-from nginx.verdict import Verdict, compute_verdict
-from nginx.versions import Version
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,12 +35,6 @@ class PassLocation:
     def target(self) -> str:
         """The target as written."""
         return target_text(self.directive)
-
-    def verdict(self, version: Version) -> Verdict:
-        """Return the verdict under a version of nginx."""
-        return compute_verdict(
-            self.protocol, self.targets, self.http, self.connection, self.keep_conn, version=version
-        )
 
     def upstreams(self) -> list[Upstream]:
         """Return the upstreams that the location is known to use."""

@@ -12,6 +12,11 @@ from dataclasses import dataclass, field
 from nginx import templates
 from nginx.lexer import Token, TokenKind, tokenize
 
+_DAY_S = 86400.0
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": _DAY_S, "w": 7 * _DAY_S}
+_UNITS_S |= {"M": 30 * _DAY_S, "y": 365 * _DAY_S, "": 1.0}
+_TIME = re.compile(r"(?:[0-9]+(?:ms|[smhdwMy]))*(?:[0-9]+)?")
+
 
 @dataclass(frozen=True, order=True, slots=True)
 class Place:
@@ -45,6 +50,15 @@ class Directive:
         """The first argument as a whole number; None if it is none."""
         first = self.args[0] if self.args else ""
         return int(first) if first.isascii() and first.isdigit() else None
+
+    @property
+    def seconds(self) -> float | None:
+        """The first argument as a time such as `60`, `1m30s` or `500ms`, in seconds; None if it is none."""
+        first = self.args[0] if self.args else ""
+        if not first or _TIME.fullmatch(first) is None:
+            return None
+        parts = re.findall(r"([0-9]+)(ms|[a-zA-Z]?)", first)
+        return sum(int(number) * _UNITS_S[unit] for number, unit in parts)
 
     def children(self, name: str) -> Iterator[Directive]:
         """Yield the directives of that name directly inside this block."""

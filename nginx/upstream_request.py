@@ -88,27 +88,33 @@ class ConnectionFields:
 
 def http_version(level: Level) -> HttpVersion:
     """Return the `proxy_http_version` in force at a level."""
-    missing = None
-    for outer in level.up():
-        if (found := outer.last("proxy_http_version")) is not None:
-            return HttpVersion(found, missing)
-        missing = missing or outer.last("include")
-    return HttpVersion(None, missing)
+    owner, missing = _owner(level, "proxy_http_version")
+    return HttpVersion(owner.last("proxy_http_version") if owner else None, missing)
 
 
 def connection_fields(level: Level, scope: Scope) -> ConnectionFields:
     """Return the Connection fields in force at a level: lists of headers never merge."""
+    owner, missing = _owner(level, "proxy_set_header")
+    lines = _connection_lines(owner)
+    if owner is None or lines:
+        entries = tuple((line, scope.values(line.args[1])) for line in lines)
+        return ConnectionFields(owner, entries, (), missing)
+    outer, _ = _owner(owner.parent, "proxy_set_header")
+    return ConnectionFields(owner, (), _connection_lines(outer), missing or owner.last("include"))
+
+
+def _owner(level: Level | None, name: str) -> tuple[Level | None, Directive | None]:
+    """Return the nearest level with such directives, and an include before it that may hold others."""
     missing = None
-    for outer in level.up():
-        headers = outer.all("proxy_set_header")
-        if headers:
-            entries = tuple((d, scope.values(d.args[1])) for d in headers if names_connection(d))
-            if not entries:
-                missing = missing or outer.last("include")
-            masked = _masked(outer.parent) if not entries else ()
-            return ConnectionFields(outer, entries, masked, missing)
+    for outer in level.up() if level else ():
+        if outer.all(name):
+            return outer, missing
         missing = missing or outer.last("include")
-    return ConnectionFields(None, (), (), missing)
+    return None, missing
+
+
+def _connection_lines(owner: Level | None) -> tuple[Directive, ...]:
+    return tuple(filter(names_connection, owner.all("proxy_set_header") if owner else ()))
 
 
 def names_connection(directive: Directive) -> bool:
@@ -146,14 +152,6 @@ def keeps_open(http: str, fields: tuple[Value, ...]) -> bool | None:
     if is_open:
         return None
     return http != "1.0" or "keep-alive" in named
-
-
-def _masked(level: Level | None) -> tuple[Directive, ...]:
-    for outer in level.up() if level else ():
-        headers = outer.all("proxy_set_header")
-        if headers:
-            return tuple(header for header in headers if names_connection(header))
-    return ()
 
 
 def _combinations(sets: list[Values]) -> list[tuple[Value, ...]]:

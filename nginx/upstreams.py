@@ -112,23 +112,9 @@ class Upstream:
         if version < versions.POOL_LIMITS:
             return None
         line = self.directive.child("keepalive_timeout")
-        duration_s = seconds(line.args[0]) if line is not None and line.args else None
-        return 60.0 if duration_s is None else duration_s
+        return 60.0 if line is None or line.seconds is None else line.seconds
 
 
 def is_balancer(directive: Directive) -> bool:
     """Return whether a directive of an upstream {} sets the load-balancing method."""
     return _BALANCER.fullmatch(directive.name) is not None
-
-
-_DAY_S = 86400.0
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": _DAY_S, "w": 7 * _DAY_S}
-_UNITS_S |= {"M": 30 * _DAY_S, "y": 365 * _DAY_S, "": 1.0}
-_TIME = re.compile(r"(?:[0-9]+(?:ms|[smhdwMy]))*(?:[0-9]+)?")
-
-
-def seconds(text: str) -> float | None:
-    """Return an nginx time such as `60`, `1m30s` or `500ms` in seconds; None if it is none."""
-    if not text or _TIME.fullmatch(text) is None:
-        return None
-    return sum(int(number) * _UNITS_S[unit] for number, unit in re.findall(r"([0-9]+)(ms|[a-zA-Z]?)", text))

@@ -6,10 +6,11 @@ a server that follows RFC 9112. Three values: reused, not reused, depends.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from nginx.model import PassLocation
 from nginx.targets import NEVER_REUSED, Target, TargetKind
 from nginx.tree import Directive
 from nginx.upstream_request import CLOSE, ConnectionFields, HttpVersion, connection_options, keeps_open
@@ -63,31 +64,17 @@ class _Factor:
     causes: tuple[str, ...]
 
 
-def compute_verdict(
-    protocol: str,
-    targets: list[Target],
-    http: HttpVersion,
-    connection: ConnectionFields,
-    keep_conn: Directive | None,
-    *,
-    version: Version,
-) -> Verdict:
+def compute_verdict(each: PassLocation, version: Version) -> Verdict:
     """Return the verdict on a location, from its effective directives."""
-    factors = (
-        _pool_factor(protocol, targets, version),
-        _request_factor(protocol, http, connection, keep_conn, version),
-    )
+    factors = (_pool_factor(each, version), _request_factor(each, version))
     answer = _answer({factor.holds for factor in factors})
-    http_version = http.effective(version) if protocol == "http" else None
-    sent = connection.possible(version) if http_version not in {None, "2"} else []
-    closes_first: ClosesFirst | None = None
-    if answer == "not reused":
-        closes_first = _closes_first(protocol, factors[1].holds, http_version, connection.effective(version))
-    pools = [pool for target in targets if target.upstream and (pool := target.upstream.pool(version))]
+    http_version = each.http.effective(version) if each.protocol == "http" else None
+    sent = each.connection.possible(version) if http_version not in {None, "2"} else []
+    pools = [pool for upstream in each.upstreams() if (pool := upstream.pool(version))]
     return Verdict(
         answer=answer,
-        closes_first=closes_first,
-        pool=pools[0] if pools and protocol not in NEVER_REUSED else None,
+        closes_first=_closes_first(each, factors[1].holds, version) if answer == "not reused" else None,
+        pool=pools[0] if pools and each.protocol not in NEVER_REUSED else None,
         http_version=http_version,
         connection_sent=_format_sets(sent),
         reason=_reason(answer, factors),
@@ -100,13 +87,12 @@ def _answer(holds: set[bool | None]) -> Answer:
     return "depends" if None in holds else "reused"
 
 
-def _closes_first(
-    protocol: str, keeps: bool | None, http_version: str | None, sent: list[tuple[Value, ...]]
-) -> ClosesFirst:
+def _closes_first(each: PassLocation, keeps: bool | None, version: Version) -> ClosesFirst:
     """Return who closes first: nginx, if nothing requests a close of the server; else both may."""
-    if protocol in {"uwsgi", "scgi"}:
+    if each.protocol in {"uwsgi", "scgi"}:
         return "race"  # the server ends a response without a length by closing, nginx one that has it
-    if http_version is not None:
+    if each.protocol == "http":
+        http_version, sent = each.http.effective(version), each.connection.effective(version)
         keeps = all(keeps_open(http_version, fields) is True for fields in sent)
     return "nginx" if keeps else "race"
 
@@ -118,39 +104,41 @@ def _reason(answer: Answer, factors: tuple[_Factor, ...]) -> str:
     return f"depends on {text}" if answer == "depends" else text
 
 
-def _format_sets(options: Iterable[tuple[Value, ...]]) -> tuple[str, ...]:
+def _format_sets(options: Sequence[tuple[Value, ...]]) -> tuple[str, ...]:
     """Return the fields as sent; where several sets may be sent, each as one entry of the list."""
-    listed = list(options)
-    if len(listed) == 1:
-        return tuple(format_value(value) for value in listed[0])
-    return tuple(" + ".join(format_value(value) for value in fields) or "(none)" for fields in listed)
+    if len(options) == 1:
+        return tuple(map(format_value, options[0]))
+    return tuple(map(_format_fields, options))
+
+
+def _format_fields(fields: tuple[Value, ...]) -> str:
+    return " + ".join(map(format_value, fields)) or "(none)"
 
 
 # The pool
 
 
-def _pool_factor(protocol: str, targets: list[Target], version: Version) -> _Factor:
-    if protocol in {"uwsgi", "scgi"}:
-        return _Factor(
-            False, (f"{protocol} has no notion of keep-alive: each request has its own connection",)
-        )
-    if protocol == "tunnel":
+def _pool_factor(each: PassLocation, version: Version) -> _Factor:
+    if each.protocol in {"uwsgi", "scgi"}:
+        cause = f"{each.protocol} has no notion of keep-alive: each request has its own connection"
+        return _Factor(False, (cause,))
+    if each.protocol == "tunnel":
         return _Factor(False, ("a tunnel is never returned to a pool",))
-    factors = [_target_factor(target, version) for target in targets]
+    factors = [_target_factor(target, version) for target in each.targets]
     holds = {factor.holds for factor in factors}
     if len(holds) == 1:
         return _Factor(holds.pop(), tuple(cause for factor in factors for cause in factor.causes))
     decisive = [cause for factor in factors if factor.holds is not True for cause in factor.causes]
-    return _Factor(None, (f"the target ({', '.join(t.text for t in targets)}): {'; '.join(decisive)}",))
+    named = ", ".join(target.text for target in each.targets)
+    return _Factor(None, (f"the target ({named}): {'; '.join(decisive)}",))
 
 
 def _target_factor(target: Target, version: Version) -> _Factor:
     if target.upstream is not None:
         return _upstream_factor(target.upstream, version)
     if target.kind is TargetKind.ADDRESS:
-        return _Factor(
-            False, (f'"{target.text}" is no upstream {{}}, and nginx pools connections to nothing else',)
-        )
+        cause = f'"{target.text}" is no upstream {{}}, and nginx pools connections to nothing else'
+        return _Factor(False, (cause,))
     if target.host or any(_upstream_factor(block, version).holds is not False for block in target.candidates):
         return _Factor(None, (target.depends_on,))
     if target.candidates:
@@ -190,35 +178,25 @@ def _why_no_pool(upstream: Upstream) -> str:
 # The request
 
 
-def _request_factor(
-    protocol: str,
-    http: HttpVersion,
-    connection: ConnectionFields,
-    keep_conn: Directive | None,
-    version: Version,
-) -> _Factor:
-    if protocol == "fastcgi":
-        return _fastcgi_factor(keep_conn)
-    if protocol != "http":
-        return _Factor(True, (f"{protocol} connections stay open by themselves",))
-    holds = {
-        keeps_open(http_version, fields)
-        for http_version in http.possible(version)
-        for fields in connection.possible(version)
-    }
+def _request_factor(each: PassLocation, version: Version) -> _Factor:
+    if each.protocol == "fastcgi":
+        return _fastcgi_factor(each.keep_conn)
+    if each.protocol != "http":
+        return _Factor(True, (f"{each.protocol} connections stay open by themselves",))
+    sent = each.connection.possible(version)
+    holds = {keeps_open(http, fields) for http in each.http.possible(version) for fields in sent}
     kept = holds.pop() if len(holds) == 1 else None
     if kept is None:
-        return _Factor(None, _unknown_causes(http, connection, version))
-    return _Factor(kept, _http_causes(kept, http, connection, version))
+        return _Factor(None, _unknown_causes(each.http, each.connection, version))
+    return _Factor(kept, _http_causes(kept, each.http, each.connection, version))
 
 
 def _fastcgi_factor(keep_conn: Directive | None) -> _Factor:
     if keep_conn is not None and keep_conn.args == ("on",):
         return _Factor(True, (f"fastcgi_keep_conn is on ({keep_conn.place})",))
     where = f"({keep_conn.place})" if keep_conn else "by default"
-    return _Factor(
-        False, (f"fastcgi_keep_conn is off {where}, so the application closes after each response",)
-    )
+    cause = f"fastcgi_keep_conn is off {where}, so the application closes after each response"
+    return _Factor(False, (cause,))
 
 
 def _http_causes(
@@ -237,13 +215,9 @@ def _http_causes(
 
 def _sent_cause(connection: ConnectionFields, version: Version) -> str:
     options = connection.possible(version)
-    if options == [()]:
-        text = "no Connection field is sent"
-    else:
-        sent = " or ".join(
-            dict.fromkeys(" + ".join(map(format_value, fields)) or "(none)" for fields in options)
-        )
-        text = f"Connection: {sent} is sent"
+    text = "no Connection field is sent"
+    if options != [()]:
+        text = f"Connection: {' or '.join(dict.fromkeys(map(_format_fields, options)))} is sent"
     if connection.entries:
         return f"{text} ({', '.join(str(entry.place) for entry, _ in connection.entries)})"
     text += ", the default"

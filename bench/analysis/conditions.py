@@ -37,12 +37,12 @@ class Condition:
     is_absolute: bool
 
 
-def parse(text: str, option: str = "--fail-on") -> Condition:
-    """Return the condition in `text`, which was given with `option`; PlanError where there is none."""
+def parse(text: str) -> Condition:
+    """Return the condition in `text`, which was given with --fail-on; PlanError where there is none."""
     match = _CONDITION.fullmatch(text.strip())
     if match is None or (match[1] and match[5]):
         raise PlanError(
-            f"{option} {text!r} is no condition; write METRIC OP RATIO such as 'requests_per_s<0.95',"
+            f"--fail-on {text!r} is no condition; write METRIC OP RATIO such as 'requests_per_s<0.95',"
             " or abs:METRIC OP VALUE such as 'abs:errors>0'"
         )
     prefix, key, sign, value, _ = match.groups()

@@ -7,17 +7,22 @@ values at or below it (Hyndman and Fan 1996, definition 1), as HdrHistogram comp
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
+from operator import itemgetter
 
 from bench.runs.record import Percentiles
+
+_POINTS_PER_DECADE = 24
 
 
 def merge(histograms: Iterable[Mapping[int, int]]) -> dict[int, int]:
     """Return the sum of `histograms`."""
-    total: dict[int, int] = {}
+    total: Counter[int] = Counter()
     for histogram in histograms:
-        for value_us, count in histogram.items():
-            total[value_us] = total.get(value_us, 0) + count
+        total.update(histogram)
     return total
 
 
@@ -33,7 +38,7 @@ def percentiles_ms(counts: Mapping[int, int]) -> Percentiles:
     return Percentiles(p50, p90, p99, p99_9, highest)
 
 
-def curve(counts: Mapping[int, int], points_per_decade: int = 24) -> list[tuple[float, float]]:
+def curve(counts: Mapping[int, int]) -> list[tuple[float, float]]:
     """Return latency by percentile as (share of requests that were slower, milliseconds) pairs.
 
     The shares fall from 1 in even steps of their logarithm, down to one request of all.
@@ -42,19 +47,15 @@ def curve(counts: Mapping[int, int], points_per_decade: int = 24) -> list[tuple[
     if not cumulated:
         return []
     total = cumulated[-1][1]
-    steps = math.ceil(math.log10(total) * points_per_decade)
-    shares = [10 ** (-step / points_per_decade) for step in range(steps)] + [1 / total]
+    steps = math.ceil(math.log10(total) * _POINTS_PER_DECADE)
+    shares = [10 ** (-step / _POINTS_PER_DECADE) for step in range(steps)] + [1 / total]
     points = ((share, _at(cumulated, 100 * (1 - share))) for share in shares)
     return [(share, value / 1000) for share, value in points if value is not None]
 
 
 def _cumulated(counts: Mapping[int, int]) -> list[tuple[int, int]]:
-    below, cumulated = 0, []
-    for value_us in sorted(counts):
-        if counts[value_us] > 0:
-            below += counts[value_us]
-            cumulated.append((value_us, below))
-    return cumulated
+    values_us = sorted(value_us for value_us, count in counts.items() if count > 0)
+    return list(zip(values_us, accumulate(map(counts.__getitem__, values_us)), strict=True))
 
 
 def _at(cumulated: Sequence[tuple[int, int]], percent: float) -> int | None:
@@ -62,11 +63,7 @@ def _at(cumulated: Sequence[tuple[int, int]], percent: float) -> int | None:
         return None
     # Rounded first: 99.9 % of 1000 is 999.0000000000001 in floating point, and must not mean the 1000th.
     rank = max(1, math.ceil(round(percent / 100 * cumulated[-1][1], 6)))
-    low, high = 0, len(cumulated) - 1
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if cumulated[middle][1] >= rank else (middle + 1, high)
-    return cumulated[low][0]
+    return cumulated[bisect_left(cumulated, rank, key=itemgetter(1))][0]
 
 
 def _ms(value_us: int | None) -> float | None:

@@ -6,7 +6,7 @@ A case is a mode of a run (`short`), or a variant of a scenario on a subject (`s
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -128,7 +128,7 @@ def match(picked: Sequence[Selected]) -> tuple[tuple[AnySide, ...], ...]:
     if len(picked) == 1:
         return (_named(_within(picked[0])),)
     runs = [each.sides for each in picked]
-    for key in (_case, _subject):
+    for key in ("case", "subject"):
         matched = _matched(runs, key)
         if matched:
             return tuple(map(_named, matched))
@@ -190,19 +190,9 @@ def _within(picked: Selected) -> tuple[AnySide, ...]:
     return sides
 
 
-def _case(side: AnySide) -> str | None:
-    return side.case
-
-
-def _subject(side: AnySide) -> str | None:
-    return side.subject
-
-
-def _matched(
-    runs: Sequence[tuple[AnySide, ...]], key: Callable[[AnySide], str | None]
-) -> list[tuple[AnySide, ...]]:
+def _matched(runs: Sequence[tuple[AnySide, ...]], key: str) -> list[tuple[AnySide, ...]]:
     """Return a side of each run for each `key` that all have once; none where a key is there twice."""
-    keyed = [{key(side): side for side in sides} for sides in runs]
+    keyed = [{getattr(side, key): side for side in sides} for sides in runs]
     if any(len(by_key) < len(sides) for by_key, sides in zip(keyed, runs, strict=True)):
         return []
     shared = [name for name in keyed[0] if name is not None and all(name in by_key for by_key in keyed)]

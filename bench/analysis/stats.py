@@ -28,10 +28,10 @@ class Estimate:
     n: int
 
 
-def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
+def median_interval(values: Sequence[float]) -> Estimate:
     """Return the median of `values` and its interval; at 95 % six values are the fewest that give one."""
     ordered, n = sorted(values), len(values)
-    outside = (1 - confidence) / 2
+    outside = (1 - CONFIDENCE) / 2
     below, tail = -1, 0.5**n
     while tail <= outside and below < n // 2:
         below += 1
@@ -41,38 +41,39 @@ def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> 
     return Estimate(statistics.median(ordered), ordered[below], ordered[n - 1 - below], n)
 
 
-def paired_ratio(old: Sequence[float], new: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
+def paired_ratio(old: Sequence[float], new: Sequence[float]) -> Estimate:
     """Return the median of `new[i] / old[i]`, for rounds that were run side by side, and its interval.
 
     All values are above 0; both sequences are equally long.
     """
-    return median_interval([after / before for before, after in zip(old, new, strict=True)], confidence)
+    return median_interval([after / before for before, after in zip(old, new, strict=True)])
 
 
-def ratio(old: Sequence[float], new: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
+def ratio(old: Sequence[float], new: Sequence[float]) -> Estimate:
     """Return the Hodges-Lehmann estimate of `new / old` and its interval; all values are above 0.
 
     At 95 % four values a side are the fewest that give an interval.
     """
     ratios = sorted(after / before for before in old for after in new)
     center = math.exp(statistics.median(map(math.log, ratios)))
-    outside = (1 - confidence) / 2
+    outside = (1 - CONFIDENCE) / 2
     n = min(len(old), len(new))
-    ways, total, below = _rank_sum_ways(len(old), len(new)), math.comb(len(old) + len(new), len(old)), -1
-    tail = ways[0]
+    arrangements, below = _rank_sum_ways(len(old), len(new)), -1
+    total = math.comb(len(old) + len(new), len(old))
+    tail = arrangements[0]
     while tail / total <= outside and below + 1 < len(ratios) // 2:
         below += 1
-        tail += ways[below + 1]
+        tail += arrangements[below + 1]
     if below < 0:
         return Estimate(center, None, None, n)
     return Estimate(center, ratios[below], ratios[len(ratios) - 1 - below], n)
 
 
-def can_differ(n_old: int, n_new: int, alpha: float = ALPHA) -> bool:
+def can_differ(n_old: int, n_new: int) -> bool:
     """Return whether so many values a side can show a difference at all: four a side can, three cannot."""
     if min(n_old, n_new) == 0:
         return False
-    return 2 / math.comb(n_old + n_new, n_old) <= alpha
+    return 2 / math.comb(n_old + n_new, n_old) <= ALPHA
 
 
 def mann_whitney(old: Sequence[float], new: Sequence[float]) -> float:
@@ -94,9 +95,9 @@ def _rank_sum_ways(m: int, n: int) -> tuple[int, ...]:
     """Return in how many arrangements U is 0, 1, ..., m * n: the recurrence of Mann and Whitney (1947)."""
     if m == 0 or n == 0:
         return (1,)
-    ways = [0] * (m * n + 1)
+    arrangements = [0] * (m * n + 1)
     for u, count in enumerate(_rank_sum_ways(m - 1, n)):
-        ways[u + n] += count
+        arrangements[u + n] += count
     for u, count in enumerate(_rank_sum_ways(m, n - 1)):
-        ways[u] += count
-    return tuple(ways)
+        arrangements[u] += count
+    return tuple(arrangements)

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from bench.commands.options import Amount, command, json_option, option
+from bench.commands.options import Amount, Count, command, json_option, option
 from bench.plan.flags import Heading
 
 _MOST = 10**9
@@ -16,43 +16,27 @@ _MOST = 10**9
 @command("ceiling")
 @click.argument("rate", type=Amount(0, _MOST, min_open=True), metavar="REQUESTS_PER_S")
 @option(
-    "--ports",
-    heading=Heading.LAB,
-    type=click.IntRange(16, 64512),
-    default=28_232,
-    show_default=True,
-    metavar="N",
-    help="Ephemeral ports of the proxy's host.",
+    Heading.LAB, "--ports", type=Count(16, 64512), default=28_232, help="Ephemeral ports of the proxy's host."
 )
 @option(
-    "--proxy-addresses",
-    heading=Heading.LAB,
-    type=click.IntRange(1, _MOST),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Source addresses of the proxy.",
+    Heading.LAB, "--proxy-addresses", type=Count(1, _MOST), default=1, help="Source addresses of the proxy."
 )
 @option(
+    Heading.LAB,
     "--backend-addresses",
-    heading=Heading.LAB,
-    type=click.IntRange(1, _MOST),
+    type=Count(1, _MOST),
     default=1,
-    show_default=True,
-    metavar="N",
     help="Addresses, or ports, of the backend.",
 )
 @option(
+    Heading.PROXY,
     "--requests-per-connection",
-    heading=Heading.PROXY,
     type=Amount(1, _MOST),
     default=1,
-    show_default=True,
-    metavar="N",
     help="Requests that one upstream connection carries.",
 )
 @json_option
-def ceiling(
+def ceiling_command(
     *,
     rate: float,
     ports: int,

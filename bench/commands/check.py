@@ -13,18 +13,13 @@ from pathlib import Path
 import click
 
 from bench.commands.nginx_options import (
-    backend_idle_option,
-    concurrency_option,
-    extra_files_option,
     installed_nginx,
     installed_version,
-    nginx_version_option,
+    judging_options,
     read_target,
     requested_versions,
-    root_option,
-    workers_option,
 )
-from bench.commands.options import command, option
+from bench.commands.options import Count, command, option
 from bench.errors import ExitCode, PlanError
 from bench.plan.flags import Heading
 from nginx import check
@@ -40,49 +35,41 @@ _SEVERITIES = [str(severity) for severity in Severity]
 
 @command("check")
 @click.argument("targets", nargs=-1, metavar="FILE|DIR|-")
-@nginx_version_option
-@root_option
-@extra_files_option
-@workers_option
-@concurrency_option
-@backend_idle_option
+@judging_options
 @option(
+    Heading.BACKEND,
     "--backend-max-connections",
-    heading=Heading.BACKEND,
-    type=click.IntRange(min=1),
-    metavar="N",
+    type=Count(1),
     shown_default="unknown",
     help="Connections that a server accepts.",
 )
 @option(
+    Heading.PROXY,
     "--config-test",
     "config_tests",
-    heading=Heading.PROXY,
     multiple=True,
     metavar="PATH|system|wheel",
     shown_default="none",
     help="Run `nginx -t` of this nginx too, on a copy that can do no harm (repeatable).",
 )
 @option(
+    Heading.OUTPUT,
     "--format",
     "output_format",
-    heading=Heading.OUTPUT,
     type=click.Choice(["text", "json", "sarif", "github"]),
     default="text",
-    show_default=True,
     help="How to print the answer.",
 )
 @option(
+    Heading.OUTPUT,
     "--severity",
-    heading=Heading.OUTPUT,
     type=click.Choice(_SEVERITIES),
     default="high",
-    show_default=True,
     help="Exit 1 on findings of this severity or above.",
 )
 @option(
+    Heading.OUTPUT,
     "--explain",
-    heading=Heading.OUTPUT,
     metavar="RULE",
     shown_default="none",
     help="Print a rule, such as NK005, with examples, and check nothing.",
@@ -114,9 +101,13 @@ def check_command(
         raise click.UsageError("name a configuration: a file, a folder, or - for standard input")
     settings = CheckSettings(workers, concurrency, backend_idle, backend_max_connections, _known())
     requested = requested_versions(nginx_version)
-    found = check.CheckResult.merge(
-        [_examine(target, requested, root, extra_files, settings) for target in targets]
-    )
+    results = []
+    for target in targets:
+        name, text = read_target(target)
+        results.append(
+            check.check(name, requested, root=root, extra_files=extra_files, settings=settings, text=text)
+        )
+    found = check.CheckResult.merge(results)
     found.add(
         finding
         for target in targets
@@ -126,17 +117,6 @@ def check_command(
     click.echo(_shown(found, output_format, threshold), nl=False)
     worst = found.worst()
     sys.exit(ExitCode.FINDINGS if worst is not None and worst >= threshold else ExitCode.OK)
-
-
-def _examine(
-    target: str,
-    requested: list[str],
-    root: Path | None,
-    extra_files: tuple[Path, ...],
-    settings: CheckSettings,
-) -> check.CheckResult:
-    name, text = read_target(target)
-    return check.check(name, requested, root=root, extra_files=extra_files, settings=settings, text=text)
 
 
 def _refusals(

@@ -23,24 +23,24 @@ if TYPE_CHECKING:
 @command("compare")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN[:CASE]...")
 @option(
+    Heading.OUTPUT,
     "--fail-on",
-    heading=Heading.OUTPUT,
     multiple=True,
     metavar="CONDITION",
     shown_default="none",
     help="Exit 1 where a condition holds, as 'requests_per_s<0.95' (repeatable).",
 )
 @option(
+    Heading.OUTPUT,
     "-o",
     "--output",
-    heading=Heading.OUTPUT,
     metavar="FILE",
     type=FilePath,
     shown_default="compare, in the last RUN",
     help="The picture's path without its ending.",
 )
 @json_option
-def compare(runs: Sequence[str], fail_on: Sequence[str], output: Path | None, as_json: bool) -> None:
+def compare_command(runs: Sequence[str], fail_on: Sequence[str], output: Path | None, as_json: bool) -> None:
     """Compare two or more runs of one kind, or the modes of one run; the first is the baseline.
 
     A CASE selects a part of a run: short or keepalive; of a scenario, a VARIANT or VARIANT@SUBJECT.

@@ -12,7 +12,7 @@ from bench.commands.options import command, json_option
 
 @command("doctor")
 @json_option
-def doctor(as_json: bool) -> None:
+def doctor_command(as_json: bool) -> None:
     """Show what this machine can measure, and what to change."""
     from bench import doctor as examination
     from bench.report.run import text

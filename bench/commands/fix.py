@@ -12,14 +12,9 @@ import click
 
 from bench.commands.nginx_options import (
     STANDARD_INPUT,
-    backend_idle_option,
-    concurrency_option,
-    extra_files_option,
-    nginx_version_option,
+    judging_options,
     read_target,
     requested_versions,
-    root_option,
-    workers_option,
 )
 from bench.commands.options import command, option
 from bench.errors import ExitCode
@@ -30,22 +25,17 @@ from nginx.rules import CheckSettings
 
 @command("fix")
 @click.argument("targets", nargs=-1, required=True, metavar="FILE|DIR|-")
+@judging_options
 @option(
+    Heading.OUTPUT,
     "--diff",
     "output",
-    heading=Heading.OUTPUT,
     flag_value="diff",
     default="diff",
     help="Print the edits.",
     shown_default="yes",
 )
-@option("--write", "output", heading=Heading.OUTPUT, flag_value="write", help="Write them into the files.")
-@nginx_version_option
-@root_option
-@extra_files_option
-@workers_option
-@concurrency_option
-@backend_idle_option
+@option(Heading.OUTPUT, "--write", "output", flag_value="write", help="Write them into the files.")
 def fix_command(
     *,
     targets: tuple[str, ...],
@@ -71,19 +61,14 @@ def fix_command(
         repair = fix.fix(
             name, requested, root=root, extra_files=extra_files, settings=settings, text=text, repair=repair
         )
-    if output == "write":
-        _write(repair, targets)
     if output == "diff":
         click.echo(repair.diff(), nl=False)
-    _print_summary(repair, output)
-    sys.exit(ExitCode.FINDINGS if repair.skipped else ExitCode.OK)
-
-
-def _write(repair: fix.Repair, targets: tuple[str, ...]) -> None:
-    if targets == ("-",) and STANDARD_INPUT in repair.after:
+    elif targets == ("-",) and STANDARD_INPUT in repair.after:
         click.echo(repair.after[STANDARD_INPUT], nl=False)
     else:
         fix.write(repair)
+    _print_summary(repair, output)
+    sys.exit(ExitCode.FINDINGS if repair.skipped else ExitCode.OK)
 
 
 def _print_summary(repair: fix.Repair, output: str) -> None:

@@ -8,34 +8,24 @@ from pathlib import Path
 import click
 
 from bench.commands import print_run
-from bench.commands.options import Duration, command, lab_option, option, output_option
+from bench.commands.options import Count, Duration, command, lab_option, option, output_option
 from bench.errors import ExitCode
 from bench.plan.flags import Heading
 
 
 @command("incident")
+@option(Heading.RUN, "--trials", default=3, type=Count(1), help="Trials of each configuration.")
 @option(
-    "--trials",
-    heading=Heading.RUN,
-    default=3,
-    show_default=True,
-    metavar="N",
-    type=click.IntRange(1),
-    help="Trials of each configuration.",
-)
-@option(
+    Heading.LOAD,
     "--duration",
     "-d",
-    heading=Heading.LOAD,
     default="3s",
-    show_default=True,
-    metavar="SECONDS",
     type=Duration(0.1, 86_400),
     help="The window that is measured.",
 )
 @lab_option
 @output_option
-def incident(trials: int, duration: float, lab_name: str, output: Path) -> None:
+def incident_command(trials: int, duration: float, lab_name: str, output: Path) -> None:
     """Measure what people write into nginx.conf, beside HAProxy, Envoy and Caddy.
 
     Before and since nginx 1.29.7, which keeps upstream connections by default.
@@ -44,6 +34,7 @@ def incident(trials: int, duration: float, lab_name: str, output: Path) -> None:
 
     opened = lab.choose(lab_name)
     from bench import incident as incidents
+    from bench.report import style
     from bench.report.live import show_live
     from bench.report.run import incident as report
 
@@ -56,7 +47,7 @@ def incident(trials: int, duration: float, lab_name: str, output: Path) -> None:
     directories = [done.directory for done in runs if done.directory is not None]
     if directories:
         click.echo(report.format_tables(runs), nl=False)
-        picture, _ = report.save(runs, Path(directories[0]) / report.PICTURE)
+        picture, _ = style.save_figure(Path(directories[0], report.PICTURE), report.draw, runs)
         click.echo(f"\nresults: {', '.join(directories)}\npicture: {picture}")
     if any(done.interrupted for done in runs):
         sys.exit(ExitCode.INTERRUPTED)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -13,27 +12,13 @@ HELP = {"help_option_names": ["-h", "--help"]}
 """How each command and each group is called for help."""
 
 
-@dataclass(frozen=True, slots=True)
-class LazyCommand:
-    """A command of the table: where it is, and its line in the help of the group."""
-
-    where: str
-    """MODULE:NAME of the click command."""
-    short_help: str
-
-    def load(self) -> click.Command:
-        """Import the command."""
-        module, _, name = self.where.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
-        return command
-
-
 class LazyGroup(click.Group):
-    """A group of `LazyCommand`, listed in the order of its table."""
+    """A group of `table`, name -> short help; a NAME is `NAME_command` of bench.commands.PREFIXNAME."""
 
-    def __init__(self, *args: Any, table: dict[str, LazyCommand], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, table: dict[str, str], prefix: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.table = table
+        self.prefix = prefix
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, in the order of the table."""
@@ -41,8 +26,11 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a command; None where there is none of that name."""
-        entry = self.table.get(cmd_name)
-        return None if entry is None else entry.load()
+        if cmd_name not in self.table:
+            return None
+        module = importlib.import_module(f"bench.commands.{self.prefix}{cmd_name}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -55,10 +43,10 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a line about each command, whole, and without importing it."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.short_help) for name, entry in self.table.items()])
+            formatter.write_dl(list(self.table.items()))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return what a shell offers after `incomplete`, without importing a command."""
         fitting = [name for name in self.table if name.startswith(incomplete)]
-        own = [CompletionItem(name, help=self.table[name].short_help) for name in fitting]
+        own = [CompletionItem(name, help=self.table[name]) for name in fitting]
         return own + click.Command.shell_complete(self, ctx, incomplete)

@@ -13,7 +13,7 @@ from bench.commands.options import command, json_option, output_option
 @command("list")
 @output_option
 @json_option
-def list_runs(output: Path, as_json: bool) -> None:
+def list_command(output: Path, as_json: bool) -> None:
     """List the runs of a folder of results, the newest last."""
     from bench.report.run import text
     from bench.report.scenario import text as scenario_text

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from bench.commands.options import option
+from bench.commands.options import Count, Decorated, option
 from bench.plan.flags import Heading
 from nginx import check, versions
 from nginx.loading import sources
@@ -39,55 +39,63 @@ class IdleTime(click.ParamType[float]):
         return idle_s
 
 
-nginx_version_option = option(
-    "--nginx-version",
-    heading=Heading.PROXY,
-    metavar="VERSION[,...]",
-    shown_default="installed, newest known",
-    help="The nginx versions to judge for.",
-)
 root_option = option(
+    READING,
     "--root",
-    heading=READING,
     metavar="DIR",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     shown_default="the file system's",
     help="Where the absolute paths of includes lie.",
 )
 extra_files_option = option(
+    READING,
     "--with",
     "extra_files",
-    heading=READING,
     metavar="FILE",
     multiple=True,
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     shown_default="none",
     help="An include, or the main file, that lies elsewhere (repeatable).",
 )
-workers_option = option(
-    "--workers",
-    heading=Heading.PROXY,
-    metavar="N",
-    type=click.IntRange(min=1),
-    shown_default="worker_processes",
-    help="Worker processes of nginx.",
+_JUDGING = (
+    option(
+        Heading.PROXY,
+        "--nginx-version",
+        metavar="VERSION[,...]",
+        shown_default="installed, newest known",
+        help="The nginx versions to judge for.",
+    ),
+    root_option,
+    extra_files_option,
+    option(
+        Heading.PROXY,
+        "--workers",
+        type=Count(1),
+        shown_default="worker_processes",
+        help="Worker processes of nginx.",
+    ),
+    option(
+        Heading.LOAD,
+        "--concurrency",
+        type=Count(1),
+        shown_default="unknown",
+        help="Requests in flight at the peak.",
+    ),
+    option(
+        Heading.BACKEND,
+        "--backend-idle",
+        type=IdleTime(),
+        shown_default="unknown",
+        help="Idle timeout of a server: seconds, or its kind, as node or puma.",
+    ),
 )
-concurrency_option = option(
-    "--concurrency",
-    heading=Heading.LOAD,
-    metavar="N",
-    type=click.IntRange(min=1),
-    shown_default="unknown",
-    help="Requests in flight at the peak.",
-)
-backend_idle_option = option(
-    "--backend-idle",
-    heading=Heading.BACKEND,
-    metavar="SECONDS|KIND",
-    type=IdleTime(),
-    shown_default="unknown",
-    help="Idle timeout of a server: seconds, or its kind, as node or puma.",
-)
+
+
+def judging_options(function: Decorated) -> Decorated:
+    """Add what `bench check` and `bench fix` judge a configuration by: nginx, its files, and the load."""
+    for each in reversed(_JUDGING):
+        function = each(function)
+    return function
 
 
 def read_target(target: str) -> tuple[str, str | None]:

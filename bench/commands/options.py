@@ -49,8 +49,12 @@ class Command(click.Command):
 
 
 command = partial(click.command, cls=Command, context_settings=HELP)
-option = partial(click.option, cls=Option)
 FilePath = click.Path(path_type=Path)
+
+
+def option(heading: str, *names: str, **attributes: Any) -> Callable[[Decorated], Decorated]:
+    """Return click's decorator for an `Option` under `heading`."""
+    return click.option(*names, cls=Option, heading=heading, show_default=True, **attributes)
 
 
 class Duration(click.ParamType[float]):
@@ -75,12 +79,24 @@ class Duration(click.ParamType[float]):
 class Amount(click.FloatRange):
     """A number within bounds, which "nan" is not, though it is neither below nor above them."""
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return how the help calls the value."""
+        return "N"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the number."""
         amount = super().convert(value, param, ctx)
         if math.isnan(amount):
             self.fail(f"{value!r} is no number", param, ctx)
         return amount
+
+
+class Count(click.IntRange):
+    """A whole number within bounds."""
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return how the help calls the value."""
+        return "N"
 
 
 class SubjectName(click.ParamType[str]):
@@ -101,31 +117,25 @@ class SubjectName(click.ParamType[str]):
 
 
 output_option = option(
+    Heading.OUTPUT,
     "-o",
     "--output",
-    heading=Heading.OUTPUT,
     default="results",
-    show_default=True,
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of results.",
 )
 json_option = option(
-    "--json", "as_json", heading=Heading.OUTPUT, is_flag=True, help="Print one JSON object, and nothing else."
+    Heading.OUTPUT, "--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else."
 )
 quiet_option = option(
-    "--quiet",
-    "-q",
-    heading=Heading.OUTPUT,
-    is_flag=True,
-    help="No live line, no table: only where the results are.",
+    Heading.OUTPUT, "--quiet", "-q", is_flag=True, help="No live line, no table: only where the results are."
 )
 lab_option = option(
+    Heading.LAB,
     "--lab",
     "lab_name",
-    heading=Heading.LAB,
     default="auto",
-    show_default=True,
     type=click.Choice(LABS),
     help="Network namespaces (exact), or this machine's loopback.",
 )
@@ -144,8 +154,8 @@ _TYPES: dict[Kind, Any] = {
 def plan_options(function: Decorated) -> Decorated:
     """Add each flag of a plan to a click command; they reach it as keyword arguments, see `overrides`."""
     function = option(
+        Heading.RUN,
         "--workers",
-        heading=Heading.RUN,
         type=int,
         metavar="N",
         shown_default="1 each",
@@ -180,10 +190,10 @@ def overrides(given: dict[str, Any]) -> dict[str, Any]:
 def _option(flag: Flag) -> Callable[[Decorated], Decorated]:
     names = [f"{flag.name}/--no-{flag.name.removeprefix('--')}" if flag.kind is Kind.SWITCH else flag.name]
     return option(
+        flag.heading,
         *names,
         *([flag.short] if flag.short else []),
         _parameter(flag),
-        heading=flag.heading,
         type=click.Choice(flag.choices) if flag.choices else _TYPES[flag.kind],
         metavar=flag.metavar or (None if flag.choices else flag.kind.value or None),
         multiple=flag.kind is Kind.PAIRS,

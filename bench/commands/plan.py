@@ -16,14 +16,14 @@ from bench.plan import run_plan, toml
 @click.argument("plan_file", required=False, metavar="[FILE]", type=FilePath)
 @plan_options
 @json_option
-def plan(plan_file: Path | None, as_json: bool, **given: Any) -> None:
+def plan_command(plan_file: Path | None, as_json: bool, **given: Any) -> None:
     """Print the plan that `bench run` follows with the same arguments, as TOML.
 
     Each default is written out; a plan of TOML goes in as FILE. The plan of a scenario: `bench scenario run
     NAME --dry-run`.
     """
-    planned = build_plan(plan_file, given)
-    click.echo(json.dumps(planned.to_json()) if as_json else run_plan.to_toml(planned), nl=as_json)
+    planned = build_plan(plan_file, given).to_json()
+    click.echo(json.dumps(planned) if as_json else toml.to_toml(planned), nl=as_json)
 
 
 def build_plan(path: Path | None, given: dict[str, Any]) -> run_plan.Plan:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from bench import lab
-from bench.commands.nginx_options import STANDARD_INPUT, extra_files_option, root_option
-from bench.commands.options import Duration, command, json_option, lab_option, option
+from bench.commands.nginx_options import extra_files_option, read_target, root_option
+from bench.commands.options import Count, Duration, command, json_option, lab_option, option
 from bench.errors import ExitCode, PlanError
 from bench.plan.flags import Heading
 from bench.prove import requests
@@ -38,75 +38,52 @@ _MOST_REQUESTS = 1000
 @root_option
 @extra_files_option
 @option(
+    Heading.PROXY,
     "--program",
     "programs_requested",
-    heading=Heading.PROXY,
     multiple=True,
     metavar="PATH|system|wheel",
     shown_default="each that is here",
     help="The nginx to run (repeatable).",
 )
 @option(
+    Heading.LOAD,
     "--request",
     "given",
-    heading=Heading.LOAD,
     multiple=True,
     metavar="'METHOD /path Host: x'",
     shown_default="derived",
     help="A request to try first for each location (repeatable).",
 )
 @option(
+    Heading.LOAD,
     "--requests-per-location",
     "count",
-    heading=Heading.LOAD,
     default=8,
-    show_default=True,
-    metavar="N",
-    type=click.IntRange(2, _MOST_REQUESTS),
+    type=Count(2, _MOST_REQUESTS),
     help="How many to send to each location.",
 )
 @option(
+    Heading.LOAD,
     "--client-http",
-    heading=Heading.LOAD,
     default="auto",
-    show_default=True,
     type=click.Choice(["auto", "1.1", "2"]),
     help="HTTP version of the clients; auto: 2 where a listener accepts it, else 1.1.",
 )
-@option("--load", heading=Heading.LOAD, is_flag=True, help="Measure what it costs as it is and repaired.")
+@option(Heading.LOAD, "--load", is_flag=True, help="Measure what it costs as it is and repaired.")
+@option(Heading.LOAD, "--duration", "-d", default="2s", type=Duration(0.1, 600), help="The window of --load.")
+@option(Heading.LOAD, "--pairs", default=3, type=Count(1), help="Windows of --load on each side.")
 @option(
-    "--duration",
-    "-d",
-    heading=Heading.LOAD,
-    default="2s",
-    show_default=True,
-    metavar="SECONDS",
-    type=Duration(0.1, 600),
-    help="The window of --load.",
-)
-@option(
-    "--pairs",
-    heading=Heading.LOAD,
-    default=3,
-    show_default=True,
-    metavar="N",
-    type=click.IntRange(1),
-    help="Windows of --load on each side.",
-)
-@option(
+    Heading.LOAD,
     "--locations",
-    heading=Heading.LOAD,
     default=1,
-    show_default=True,
-    metavar="N",
-    type=click.IntRange(1),
+    type=Count(1),
     help="How many locations --load measures, in the order of the text.",
 )
 @option(
+    Heading.BACKEND,
     "--backend-close",
-    heading=Heading.BACKEND,
     default="at-once",
-    show_default=True,
     metavar="HOW",
     help="How a backend closes: at-once, linger:5ms, never.",
 )
@@ -137,7 +114,7 @@ def prove_command(
     """
     wanted = [requests.parse(text) for text in given]
     _check_close(backend_close)
-    name, text = STANDARD_INPUT if file == "-" else file, _text(file)
+    name, text = _read(file)
     model = check.load_model(name, root, extra_files, text)
     # Before anything that starts threads: only a process of one thread can take the rights to a lab.
     opened = lab.choose(lab_name)
@@ -162,22 +139,20 @@ def prove_command(
         )
     ]
     if as_json:
-        proofs = [each.to_json() for each in found]
-        click.echo(json.dumps(_answer(file, backend_close, proofs, [each.to_json() for each in paid])))
+        proofs, load_tests = [each.to_json() for each in found], [each.to_json() for each in paid]
+        answer = {"file": file, "backend_close": backend_close, "proofs": proofs, "load": load_tests}
+        click.echo(json.dumps(answer))
     elif load:
         click.echo(f"\n{load_report.format_costs(paid)}", nl=False)
     sys.exit(ExitCode.OK if all(each.is_sound for each in found) else ExitCode.FINDINGS)
 
 
-def _answer(file: str, close: str, found: Sequence[object], paid: Sequence[object]) -> dict[str, object]:
-    return {"file": file, "backend_close": close, "proofs": list(found), "load": list(paid)}
-
-
-def _text(file: str) -> str | None:
-    """Return the text of what is no ordinary file, and so can be read once: standard input, a pipe."""
-    if file == "-":
-        return sources.decode(sys.stdin.buffer.read(), STANDARD_INPUT)
-    return None if Path(file).is_file() or Path(file).is_dir() else sources.read_text(Path(file))
+def _read(file: str) -> tuple[str, str | None]:
+    """Return the name of a configuration, and its text if it can be read but once: standard input, a pipe."""
+    name, text = read_target(file)
+    if text is None and not Path(file).is_file() and not Path(file).is_dir():
+        text = sources.read_text(Path(file))
+    return name, text
 
 
 def _repaired(

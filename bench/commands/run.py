@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from bench.commands.plan import build_plan
 @output_option
 @json_option
 @quiet_option
-def run(plan_file: Path | None, output: Path, as_json: bool, quiet: bool, **given: Any) -> None:
+def run_command(plan_file: Path | None, output: Path, as_json: bool, quiet: bool, **given: Any) -> None:
     """Run the trials of a plan and compare its modes.
 
     FILE is a plan as TOML (`bench plan` prints one); flags win over it. SECONDS may be written 10, 10s,
@@ -36,11 +35,4 @@ def run(plan_file: Path | None, output: Path, as_json: bool, quiet: bool, **give
 
     with show_live(sys.stderr, silent=quiet or as_json) as shown:
         done = runs.perform(planned, lab_name, output, shown)
-    print_run.draw_run(done)
-    if as_json:
-        click.echo(json.dumps(done.to_json()))
-    elif quiet:
-        click.echo(done.directory)
-    else:
-        print_run.print_run(done)
-    sys.exit(print_run.exit_code(done))
+    print_run.finish(done, as_json, quiet)

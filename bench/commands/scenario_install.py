@@ -9,7 +9,7 @@ from bench.commands.options import command
 
 @command("install")
 @click.argument("name", metavar="NAME")
-def install_environment(name: str) -> None:
+def install_command(name: str) -> None:
     """Install the client of a real product, in an environment of its own.
 
     NAME is that of the environment; `bench scenario list` names the variants that need one.

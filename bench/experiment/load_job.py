@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
 
 from bench.errors import PlanError
+from bench.lab import split_address
 from bench.load.job import LoadJob
 from bench.plan.run_plan import Backend, Mode, Plan
 
@@ -19,8 +20,7 @@ def load_job(plan: Plan, mode: Mode, proxy: str | None) -> LoadJob:
         address, strict = (_resolve(url), url.port or 80), False
         field, path = url.netloc, (url.path or "/") + (f"?{url.query}" if url.query else "")
     else:
-        host, _, port = proxy.rpartition(":")
-        address, strict = (host, int(port)), True
+        address, strict = split_address(proxy), True
         field, path = proxy, "/"
     return LoadJob(
         host=address[0],

@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from types import TracebackType
 
 from bench.experiment.roles import Roles
-from bench.experiment.saturation import SaturationReading
-from bench.experiment.trial_result import MeterReading
+from bench.experiment.trial_result import MeterReading, SaturationReading
 from bench.lab import Lab
 from bench.machine.affinity import Cores
 from bench.observe.host_observer import HostSample
@@ -40,8 +38,8 @@ class Meter:
             self.samples.append(sample)
             on_sample(sample)
 
-        self._sampler = Sampler(roles.watched(place.hosts), keep, is_shared=is_shared)
-        self._stack.callback(self._sampler.close)
+        self.sampler = Sampler(roles.watched(place.hosts), keep, is_shared=is_shared)
+        self._stack.callback(self.sampler.close)
         # On loopback all hosts share one wire, which tells nothing.
         watched = () if is_shared else ("client", "proxy")
         self._wires = {host: place.hosts[host].call(InterfaceCounters) for host in watched}
@@ -51,32 +49,12 @@ class Meter:
     def __enter__(self) -> Meter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stack.close()
-
-    @property
-    def cpu_share(self) -> float:
-        """Return what the observers themselves used, as a share of one core."""
-        return self._sampler.cpu_share
-
-    @property
-    def missing(self) -> list[str]:
-        """Return what this system does not tell."""
-        return list(self._sampler.missing)
-
-    def start(self) -> None:
-        """Sample from now on."""
-        self._sampler.start()
-
-    def watch(self, host: str, pid: int) -> None:
-        """Count a process that takes another's place as well."""
-        self._sampler.add_process(host, pid)
 
     def stop(self) -> None:
         """Sample no more, and wait until every connection that is being closed has come to rest."""
-        self._sampler.stop()
+        self.sampler.stop()
         deadline_s = time.monotonic() + _SETTLE_S
         while time.monotonic() < deadline_s:
             counts = (seen.sockets for seen in self.seen().values())
@@ -86,7 +64,7 @@ class Meter:
 
     def seen(self) -> dict[str, HostObservation]:
         """Return what each host shows now."""
-        return {host: self._sampler.observe(host) for host in ROLES}
+        return {host: self.sampler.observe(host) for host in ROLES}
 
     def read(self) -> MeterReading:
         """Return what was used and sent up to now."""
@@ -98,8 +76,8 @@ class Meter:
             back = self._wires["proxy"].read()[_BACK_WIRE]
         return MeterReading(
             moment_ns=time.monotonic_ns(),
-            reading=SaturationReading.now(self._sampler, self._client_cores),
-            cpu_s={host: self._sampler.cpu_s(host) for host in ROLES},
+            reading=SaturationReading.now(self.sampler, self._client_cores),
+            cpu_s={host: self.sampler.cpu_s(host) for host in ROLES},
             front=front,
             back=back,
         )

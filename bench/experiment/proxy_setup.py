@@ -40,8 +40,8 @@ class ProxySetup:
         """Return the adapter that starts the proxy."""
         return self.subject or SUBJECTS[case.subject.name]()
 
-    def asked(self, case: Case, upstreams: Sequence[str], sources: Sequence[str]) -> SubjectConfig:
-        """Return what the proxy of `case` is asked, between these addresses."""
+    def build_config(self, case: Case, upstreams: Sequence[str], sources: Sequence[str]) -> SubjectConfig:
+        """Return the configuration of the proxy of `case` between these addresses."""
         return SubjectConfig(
             mode=self.mode,
             closes_first=self.closes_first,
@@ -58,12 +58,12 @@ class ProxySetup:
         return replace(self, traffic=replace(self.traffic, certificate=certificate))
 
     def check(self, case: Case, sources: int = 1, upstreams: int = 1) -> None:
-        """Raise PlanError where the case's proxy is not here, Unsupported where it cannot do what is asked.
+        """Raise PlanError where the case's proxy is not here, Unsupported where it cannot do this.
 
         `sources` and `upstreams` are how many addresses it leaves from and goes to.
         """
         left_from = [_NOWHERE] * sources if sources > 1 else []
-        self.starter(case).check(self.asked(case, [f"{_NOWHERE}:0"] * upstreams, left_from))
+        self.starter(case).check(self.build_config(case, [f"{_NOWHERE}:0"] * upstreams, left_from))
 
     def refusal(self, case: Case, addresses: int) -> str | None:
         """Return why the case's proxy cannot do it, leaving from so many addresses; None where it can."""

@@ -1,14 +1,34 @@
-"""The loop of every run: each planned trial is run, and recorded as it ends."""
+"""The loop of every run: the order of its trials, each run and recorded as it ends.
+
+Every command that measures uses the same order, so that no item of a run has an advantage by its place.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from bench.experiment.summary import Outcome
 from bench.runs.record import RunRecord
 from bench.runs.storage import Writer
+
+T = TypeVar("T")
+
+
+def interleave(items: Sequence[T], rounds: int) -> Iterator[T]:
+    """Yield each of `items` once a round; every other round is reversed.
+
+    Interleaving spreads the drift of the machine over all items alike. Reversing spreads what the first
+    trial of a round leaves behind for those that follow.
+    """
+    for number in range(rounds):
+        yield from items if number % 2 == 0 else reversed(items)
+
+
+def numbered(items: Sequence[T], rounds: int) -> Iterator[tuple[int, T]]:
+    """Yield the same with the numbers of the trials, which count from 1."""
+    return enumerate(interleave(items, rounds), 1)
 
 
 class PlannedTrial(NamedTuple):

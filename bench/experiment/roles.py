@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.experiment.load_clients import LoadClients
 from bench.experiment.trial_result import Event
-from bench.lab import Host, Process
+from bench.lab import Host, Process, port_of
 from bench.lab.role_process import COUNT_TIMEOUT_S
 from bench.observe.host_observer import HostTarget
 from bench.subjects.subject import RunningSubject, SubjectCounts
@@ -55,7 +55,7 @@ class Roles:
         """Return the subject's version."""
         return "-" if self.subject is None else self.subject.version
 
-    def tell(self, command: Mapping[str, Any]) -> None:
+    def send(self, command: Mapping[str, Any]) -> None:
         """Give all clients a command."""
         for client in self.clients:
             client.send(command)
@@ -96,8 +96,8 @@ class Roles:
     def watched(self, hosts: Mapping[str, Host]) -> list[HostTarget]:
         """Return whom to watch on each host, and by which ports its connections are told apart."""
         behind, subject = frozenset(self.ports), self.subject
-        front = behind if subject is None else frozenset([port(subject.address)])
-        entry = front if self.network is None else frozenset(map(port, self.network.addresses))
+        front = behind if subject is None else frozenset([port_of(subject.address)])
+        entry = front if self.network is None else frozenset(map(port_of, self.network.addresses))
         proxy = [] if subject is None or subject.pid is None else [subject.pid]
         servers = [*(server.process.pid for server in self.servers), *self.other_processes]
         return [
@@ -105,8 +105,3 @@ class Roles:
             HostTarget(hosts["proxy"], proxy, listens=front if proxy else frozenset(), connects_to=behind),
             HostTarget(hosts["backend"], servers, listens=behind),
         ]
-
-
-def port(address: str) -> int:
-    """Return the port of HOST:PORT."""
-    return int(address.rpartition(":")[2])

@@ -1,18 +1,32 @@
-"""A run of the load generator: the trials of a plan in turn, each recorded as it ends. Writes no text."""
+"""A run of the load generator: the trials of a plan in turn, each recorded as it ends. Writes no text.
+
+A trial has a backend, a subject and load workers, and what was observed of them.
+"""
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bench.experiment import load_trial, recorder
-from bench.experiment.recorder import PlannedTrial
-from bench.experiment.schedule import numbered
+from bench.errors import RoleError
+from bench.experiment import fd_limits, recorder, run_summary, second_opinion
+from bench.experiment.load_clients import LoadClients
+from bench.experiment.load_job import backend_flags, load_job, parse_target
+from bench.experiment.proxy_setup import ProxySetup
+from bench.experiment.recorder import PlannedTrial, numbered
+from bench.experiment.run_summary import RunFacts
+from bench.experiment.summary import Outcome
+from bench.experiment.testbed import Testbed, TrialRequest, open_testbed
+from bench.lab import LabRequest
+from bench.load import external
 from bench.machine import describe
-from bench.plan.run_plan import Plan
+from bench.plan.run_plan import Mode, Plan
+from bench.plan.scenario_plan import Case
 from bench.progress import Progress
 from bench.runs import storage
-from bench.runs.record import Run
+from bench.runs.record import Run, Trial, TrialWarning
 
 
 def perform(plan: Plan, lab_name: str, root: Path, progress: Progress) -> Run:
@@ -20,14 +34,137 @@ def perform(plan: Plan, lab_name: str, root: Path, progress: Progress) -> Run:
 
     `lab_name` is what `lab.choose` returned.
 
-    Raises PlanError before anything is written where the subject cannot do what is asked, and BenchError
+    Raises PlanError before anything is written where the subject cannot do what is requested, and BenchError
     when a role does not come up; what was recorded until then stays.
     """
-    load_trial.check(plan)
+    check(plan)
     with storage.create(root, plan.to_json(), describe.describe()) as writer:
         progress.started(writer.directory, len(plan.modes) * plan.trials)
         interrupted = recorder.record(
-            PlannedTrial(writer, partial(load_trial.perform, plan, number, mode, lab_name, progress))
+            PlannedTrial(writer, partial(perform_trial, plan, number, mode, lab_name, progress))
             for number, mode in numbered(plan.modes, plan.trials)
         )
         return recorder.finished(writer, interrupted)
+
+
+def check(plan: Plan) -> None:
+    """Raise PlanError where the plan's subject is not here or cannot do what is requested; start no role.
+
+    LabError where the system does not allow as many open files as the plan needs, RoleError where the
+    program for a second opinion is not installed.
+    """
+    fd_limits.allow(plan)
+    if plan.subject.target is not None:
+        parse_target(plan.subject.target)
+    else:
+        for mode in plan.modes:
+            setup, case = _proxy_setup(plan, mode), Case(mode.value, plan.subject)
+            setup.check(case, plan.hosts.proxy_addresses, plan.hosts.backend_addresses)
+    if plan.load.second_opinion is not None:
+        external.check(plan.load.second_opinion)
+
+
+def perform_trial(plan: Plan, number: int, mode: Mode, lab_name: str, progress: Progress) -> Outcome[Trial]:
+    """Run one trial of `mode`; KeyboardInterrupt ends it early, and it is then marked interrupted.
+
+    RoleError when a role does not come up or falls silent, LabError when the lab does not open.
+    """
+    load = plan.load
+    with open_testbed(_request(plan, number, mode), lab_name, progress) as testbed:
+        clients = _start(plan, mode, testbed)
+        testbed.run(load.warmup_s, load.duration_s, load.total_timeout_s)
+        done = run_summary.outcome(_facts(plan, number, mode, testbed, clients))
+        measured = _with_second_opinion(done.trial, load.second_opinion, testbed, clients, progress)
+    return replace(done, trial=replace(measured, overhead_s=testbed.overhead_s))
+
+
+def _request(plan: Plan, number: int, mode: Mode) -> TrialRequest:
+    hosts, load = plan.hosts, plan.load
+    return TrialRequest(
+        number=number,
+        label=mode.value,
+        case=Case(mode.value, plan.subject),
+        proxy=_proxy_setup(plan, mode),
+        lab=LabRequest(
+            proxy_addresses=hosts.proxy_addresses,
+            backends=hosts.backend_addresses,
+            ports=hosts.ports,
+            narrowed=run_summary.opener(plan),
+            sysctls=hosts.sysctls,
+        ),
+        client_workers=load.workers,
+        pin=hosts.pin,
+        warmup_s=load.warmup_s,
+        duration_s=load.duration_s,
+    )
+
+
+def _proxy_setup(plan: Plan, mode: Mode) -> ProxySetup:
+    return ProxySetup(
+        clients=plan.load.connections,
+        mode=mode,
+        workers=plan.subject.workers,
+        closes_first=plan.closes_first,
+        pool_idle=plan.pool_idle,
+    )
+
+
+def _start(plan: Plan, mode: Mode, testbed: Testbed) -> LoadClients:
+    """Start backend, subject and load workers in this order; with a target only the last."""
+    proxy: str | None = None
+    if plan.subject.target is None:
+        host = testbed.place.hosts["backend"]
+        listen = [f"{address}:{host.listen_port}" for address in host.addresses]
+        server = testbed.start_server("backends", *backend_flags(plan.backend), listen=listen)
+        proxy = testbed.start_proxy(server.addresses)
+    return testbed.start_load(load_job(plan, mode, proxy))
+
+
+# -- when the load has ended
+
+
+def _facts(plan: Plan, number: int, mode: Mode, testbed: Testbed, clients: LoadClients) -> RunFacts:
+    """Count everything, with the roles still alive: a role that stops closes what it keeps."""
+    assert testbed.result is not None
+    roles = testbed.roles
+    served = roles.servers[0].count() if roles.servers else {"accepted": 0, "requests": 0, "closed_first": 0}
+    counted = roles.counted()
+    low, high = testbed.place.hosts[run_summary.opener(plan)].port_range()
+    return RunFacts(
+        plan,
+        number,
+        mode,
+        lab=testbed.place.name,
+        version=roles.version,
+        result=testbed.result,
+        totals=clients.totals,
+        seconds=clients.seconds,
+        port_range=high - low + 1,
+        accepted=served["accepted"],
+        requests=served["requests"],
+        lost=served["closed_first"] if counted.lost is None else counted.lost,
+        counted=counted,
+    )
+
+
+def _with_second_opinion(
+    done: Trial, tool: str | None, testbed: Testbed, clients: LoadClients, progress: Progress
+) -> Trial:
+    """Return the trial with what another load generator says, where the plan asks for one.
+
+    It comes last: whatever it opens, every witness has been read, and every peak been taken.
+    """
+    if tool is None or done.interrupted:
+        return done
+    progress.phase(f"second opinion, {tool}")
+    began_s = time.monotonic()
+    try:
+        return replace(done, second_opinion=second_opinion.run_tool(tool, testbed, clients.job))
+    except RoleError as error:
+        # The trial itself has been measured whole.
+        note = TrialWarning("second-opinion", str(error), "see whether it runs by hand, or run another")
+        return replace(done, warnings=(*done.warnings, note))
+    except KeyboardInterrupt:
+        return replace(done, interrupted=True)
+    finally:
+        testbed.apart_s = time.monotonic() - began_s

@@ -1,6 +1,6 @@
 """The summary of a trial of `bench run`: facts in, a Trial out. Pure: no sockets, no clock.
 
-bench/experiment/load_trial.py gathers the facts, bench/analysis judges them.
+bench/experiment/run.py gathers the facts, bench/analysis judges them.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 from bench.analysis import ceiling, histogram, validity
 from bench.analysis.validity import Pressure
-from bench.experiment import moments, summary
-from bench.experiment.moments import spent_s
-from bench.experiment.summary import Outcome
+from bench.experiment import summary
+from bench.experiment.summary import Outcome, spent_s
 from bench.experiment.trial_result import TrialResult
 from bench.load.generator import Second, Totals
 from bench.plan.run_plan import PROGRAMS, ClosesFirst, Mode, Plan
@@ -84,7 +83,7 @@ class RunFacts:
 
 
 def outcome(facts: RunFacts) -> Outcome[Trial]:
-    """Return the trial that `facts` tell of, with its warnings, its timeline and its histograms."""
+    """Return the trial that `facts` describe, with its warnings, its timeline and its histograms."""
     rows = _moments(facts)
     return Outcome(_trial(facts, rows), rows, list(_latencies(facts)))
 
@@ -130,7 +129,7 @@ def _trial(facts: RunFacts, rows: Sequence[Moment]) -> Trial:
 
 
 def _time_wait(result: TrialResult, host: str, memory_mib: float | None) -> TimeWait:
-    """Return a host's sockets in TIME_WAIT; a host without processes of the trial has none to tell of."""
+    """Return a host's sockets in TIME_WAIT; a host without processes of the trial has none."""
     return UNSEEN if memory_mib is None else summary.time_wait(result.seen[host])
 
 
@@ -146,7 +145,7 @@ def _closes_first(facts: RunFacts) -> str | None:
     if _subject_name(facts.plan) in ("direct", "target"):
         return "client"
     if facts.plan.subject.name == "nginx" and facts.plan.subject.upstream_http == "1.0":
-        return "race"  # asked to close by version and by token, nginx does not wait until the backend has
+        return "race"  # requested to close by version and by token, nginx does not wait until the backend has
     return facts.plan.closes_first.value
 
 
@@ -271,8 +270,8 @@ def _upstream_warnings(facts: RunFacts, upstream: Upstream) -> Iterator[TrialWar
 def _moments(facts: RunFacts) -> list[Moment]:
     """Return the observers' samples and the clients' tenths of a second, in order."""
     start_ns, number, mode = facts.totals.first_connect_ns, facts.number, facts.mode
-    rows = [moments.observed(number, mode, sample, start_ns) for sample in facts.result.samples]
-    ticks = [row for second in facts.seconds for row in moments.tenths(number, mode, second, start_ns)]
+    rows = [summary.observed(number, mode, sample, start_ns) for sample in facts.result.samples]
+    ticks = [row for second in facts.seconds for row in summary.tenths(number, mode, second, start_ns)]
     return sorted([*rows, *ticks], key=lambda row: row.t_s)
 
 

@@ -7,13 +7,12 @@ from functools import partial
 from pathlib import Path
 
 from bench.errors import PlanError
-from bench.experiment import recorder, scenario_summary, trial
+from bench.experiment import recorder, scenario_summary
 from bench.experiment.definition import Scenario, Settings
-from bench.experiment.recorder import PlannedTrial
+from bench.experiment.recorder import PlannedTrial, numbered
 from bench.experiment.scenario_summary import ScenarioFacts
-from bench.experiment.schedule import numbered
 from bench.experiment.summary import Outcome
-from bench.experiment.testbed import TrialRequest
+from bench.experiment.testbed import TrialRequest, open_testbed
 from bench.machine import describe
 from bench.plan.scenario_plan import Case, ScenarioPlan
 from bench.progress import Progress
@@ -22,30 +21,30 @@ from bench.runs.record import Refused, ScenarioRun, ScenarioTrial
 
 
 def perform(
-    scenario: Scenario, asked: ScenarioPlan, lab_name: str, root: Path, progress: Progress
+    scenario: Scenario, plan: ScenarioPlan, lab_name: str, root: Path, progress: Progress
 ) -> ScenarioRun:
-    """Run every trial of `asked`, recording each under `root` as it ends; an interrupted trial is the last.
+    """Run every trial of `plan`, recording each under `root` as it ends; an interrupted trial is the last.
 
     `lab_name` is what `lab.choose` returned. PlanError before anything starts where no case can be measured,
     BenchError where a role does not come up; what was recorded until then stays.
     """
-    cases, refused = sort_out(scenario, asked)
+    cases, refused = sort_out(scenario, plan)
     if not cases:
         raise PlanError(f"plan: {scenario.name}: nothing can be measured: {refused[0].reason}")
-    with storage.create(root, asked.to_json(), describe.describe(), refused=refused) as writer:
-        progress.started(writer.directory, len(cases) * asked.trials)
+    with storage.create(root, plan.to_json(), describe.describe(), refused=refused) as writer:
+        progress.started(writer.directory, len(cases) * plan.trials)
         interrupted = recorder.record(
-            PlannedTrial(writer, partial(_trial, scenario, asked.settings, planned, lab_name, progress))
-            for planned in numbered(cases, asked.trials)
+            PlannedTrial(writer, partial(_trial, scenario, plan.settings, planned, lab_name, progress))
+            for planned in numbered(cases, plan.trials)
         )
         return recorder.finished(writer, interrupted)
 
 
-def sort_out(scenario: Scenario, asked: ScenarioPlan) -> tuple[list[Case], list[Refused]]:
+def sort_out(scenario: Scenario, plan: ScenarioPlan) -> tuple[list[Case], list[Refused]]:
     """Return the cases that can be measured here, and for each of the others why not. Starts nothing."""
     cases, refused = [], []
-    for case in asked.cases:
-        reason = _refusal(scenario, case, asked.settings)
+    for case in plan.cases:
+        reason = _refusal(scenario, case, plan.settings)
         if reason is None:
             cases.append(case)
         else:
@@ -81,7 +80,7 @@ def _trial(
         proxy=scenario.proxy_setup(case, settings),
         lab=scenario.lab_request(case, settings),
     )
-    with trial.opened(request, lab_name, progress) as testbed:
+    with open_testbed(request, lab_name, progress) as testbed:
         figures = scenario.perform(testbed, case, settings)
         assert testbed.result is not None, f"{scenario.name} never let its clients go"
         roles = testbed.roles

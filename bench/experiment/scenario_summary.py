@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from bench.analysis import histogram, validity
-from bench.experiment import moments, summary
+from bench.experiment import summary
 from bench.experiment.definition import Figures
 from bench.experiment.summary import Outcome
 from bench.experiment.trial_result import TrialResult
@@ -44,7 +44,7 @@ class ScenarioFacts(NamedTuple):
 
 
 def outcome(facts: ScenarioFacts) -> Outcome[ScenarioTrial]:
-    """Return the trial that `facts` tell of, with its warnings, its timeline and its histograms."""
+    """Return the trial that `facts` describe, with its warnings, its timeline and its histograms."""
     case, result, figures = facts.case, facts.result, facts.figures
     hops = _hops(facts)
     absent = "proxy" if case.subject.name == "direct" else None
@@ -117,11 +117,11 @@ def _warnings(
     for warning in validity.generator_warnings(result.pressure):
         yield replace(warning, voids=warning.voids and not facts.figures.is_paced)
     served = sum(use[role].cpu_s or 0.0 for role in ("proxy", "backend"))
-    asked = use["client"].cpu_s or 0.0
-    if asked > served > 0:
+    clients_s = use["client"].cpu_s or 0.0
+    if clients_s > served > 0:
         yield TrialWarning(
             "client-heavier",
-            f"the clients used {asked:.2f} s of CPU, proxy and servers together {served:.2f} s",
+            f"the clients used {clients_s:.2f} s of CPU, proxy and servers together {served:.2f} s",
             "what the clients cost is part of every delay here",
         )
 
@@ -129,12 +129,12 @@ def _warnings(
 def _disagreements(facts: ScenarioFacts, hops: Mapping[str, Hop]) -> Iterator[TrialWarning]:
     """Yield a warning for each hop whose connections were counted differently by its witnesses."""
     for name, hop in hops.items():
-        witnesses = {"the kernel": hop.opened, "who accepted": hop.accepted}
+        witnesses = {"the kernel": hop.opened, "the accepting side": hop.accepted}
         if name == "back":
             witnesses["the subject"] = facts.counted.opened
-        counts = {who: count for who, count in witnesses.items() if count is not None}
+        counts = {witness: count for witness, count in witnesses.items() if count is not None}
         if len(set(counts.values())) > 1:
-            listed = ", ".join(f"{who} {count:,}" for who, count in counts.items())
+            listed = ", ".join(f"{witness} {count:,}" for witness, count in counts.items())
             yield TrialWarning(
                 "witnesses-disagree",
                 f"connections of the {name} hop were counted differently: {listed}",
@@ -144,7 +144,7 @@ def _disagreements(facts: ScenarioFacts, hops: Mapping[str, Hop]) -> Iterator[Tr
 
 def _moments(trial: ScenarioTrial, result: TrialResult) -> list[Moment]:
     rows = [
-        moments.observed(trial.trial, trial.variant, sample, result.start_ns) for sample in result.samples
+        summary.observed(trial.trial, trial.variant, sample, result.start_ns) for sample in result.samples
     ]
     return sorted(rows, key=lambda row: row.t_s)
 

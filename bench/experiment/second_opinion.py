@@ -18,7 +18,7 @@ _GRACE_S = 30.0
 """What comes on top where responses are slow: wrk waits up to 20 s for them."""
 
 
-def ask(tool: str, testbed: Testbed, job: LoadJob) -> SecondOpinion:
+def run_tool(tool: str, testbed: Testbed, job: LoadJob) -> SecondOpinion:
     """Return what `tool` measures where `job` was done; RoleError where it fails."""
     process = testbed.place.hosts["client"].start(external.ARGV, name=tool, cpus=testbed.cores("client"))
     url = f"http://{job.host_field}{job.path}"

@@ -1,15 +1,19 @@
-"""What the summaries of all trials share: the outcome, and what a host's observations mean. Pure."""
+"""What the summaries of all trials share: the outcome, what a host's observations mean, a timeline. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Generic, TypeVar
 
+from bench.load.generator import Second
+from bench.observe.host_observer import HostSample
 from bench.observe.sampler import HostObservation
 from bench.runs.record import UNSEEN, Latencies, Moment, TimeWait, TrialWarning
 
 T = TypeVar("T")
+
+_TICK_NS = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +42,33 @@ def memory_mib(host: HostObservation) -> float | None:
 def lab_warnings(notes: Iterable[str]) -> list[TrialWarning]:
     """Return what the lab and the observers noted, as warnings."""
     return [TrialWarning("lab", note) for note in notes]
+
+
+def observed(trial: int, mode: str, sample: HostSample, start_ns: int) -> Moment:
+    """Return a sample of the observers as a row."""
+    values = asdict(sample)
+    at_s = round((values.pop("t_ns") - start_ns) / 1e9, 4)
+    if not sample.memory_mib:
+        # A host without a process of ours has used nothing, which is no figure of anybody's.
+        values |= {"cpu_s": None, "memory_mib": None}
+    return Moment(trial, mode, t_s=at_s, **values)
+
+
+def tenths(trial: int, mode: str, second: Second, start_ns: int) -> Iterator[Moment]:
+    """Yield the correct responses of each whole tenth; the errors of a second stand with its last."""
+    for index, requests in enumerate(second.ticks):
+        end_ns = min(second.start_ns + (index + 1) * _TICK_NS, second.end_ns)
+        is_last = index == len(second.ticks) - 1
+        errors = sum(second.errors.values()) if is_last else 0
+        at_s = round((end_ns - start_ns) / 1e9, 4)
+        yield Moment(trial, mode, "client", at_s, requests=requests, errors=errors)
+
+
+def spent_s(rows: Sequence[Moment], start_s: float, end_s: float) -> float | None:
+    """Return the CPU seconds between the rows nearest to two moments; None where there are none."""
+    timed = [(row.t_s, row.cpu_s) for row in rows if row.cpu_s is not None]
+    if len(timed) < 2:
+        return None
+    first = min(timed, key=lambda at: abs(at[0] - start_s))
+    last = min(timed, key=lambda at: abs(at[0] - end_s))
+    return last[1] - first[1]

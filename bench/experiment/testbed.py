@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from bench.experiment.definition import LabRequest
+from bench import lab
 from bench.experiment.environments import Environment
 from bench.experiment.load_clients import LoadClients
 from bench.experiment.meter import Meter
 from bench.experiment.proxy_setup import ProxySetup
-from bench.experiment.roles import Roles, Server, port
+from bench.experiment.roles import Roles, Server
 from bench.experiment.trial_result import Fault, TrialResult, TrialTimes
 from bench.experiment.window import Window
-from bench.lab import Host, Lab
+from bench.lab import Host, Lab, LabRequest, port_of
 from bench.lab.role_process import READY_TIMEOUT_S
 from bench.load.job import LoadJob
 from bench.machine import affinity
@@ -89,7 +89,7 @@ class Testbed:
         process = host.start(argv, name="backend", cpus=self._cores["backend"], env=env)
         server = Server(process, tuple(process.wait_event("ready", READY_TIMEOUT_S)["listen"]))
         self.roles.servers.append(server)
-        self.roles.ports |= set(map(port, server.addresses))
+        self.roles.ports |= set(map(port_of, server.addresses))
         return server
 
     def address(self, host: str) -> str:
@@ -104,8 +104,8 @@ class Testbed:
         """
         setup, case = self._request.proxy, self._request.case
         shown = setup if certificate is None else setup.showing(certificate)
-        asked = shown.asked(case, upstreams, self.sources("proxy"))
-        running = shown.starter(case).start(self.place.hosts["proxy"], self._cores["proxy"], asked)
+        config = shown.build_config(case, upstreams, self.sources("proxy"))
+        running = shown.starter(case).start(self.place.hosts["proxy"], self._cores["proxy"], config)
         self._stack.callback(running.stop)
         if case.subject.name != "direct":
             self.roles.subject = running
@@ -207,7 +207,24 @@ class Testbed:
             return
         subject.restart()
         if self._meter is not None and subject.pid is not None:
-            self._meter.watch("proxy", subject.pid)
+            self._meter.sampler.add_process("proxy", subject.pid)
+
+
+@contextmanager
+def open_testbed(request: TrialRequest, lab_name: str, progress: Progress) -> Iterator[Testbed]:
+    """Open the testbed of one trial for a block, in which its roles are started and run.
+
+    After the block, `overhead_s` of the testbed is known. RoleError when a role does not come up or falls
+    silent, LabError when the lab does not open.
+    """
+    began_s = time.monotonic()
+    progress.trial(request.number, request.label, request.warmup_s, request.duration_s)
+    with lab.open_lab(lab_name, request.lab) as place, ExitStack() as stack:
+        testbed = Testbed(place, stack, request, progress)
+        yield testbed
+    progress.phase("done")
+    assert testbed.result is not None, f"{request.label} never let its clients go"
+    testbed.overhead_s = time.monotonic() - began_s - testbed.result.load_s - testbed.apart_s
 
 
 def _interpreter(host: Host, environment: Environment | None) -> tuple[str, dict[str, str] | None]:

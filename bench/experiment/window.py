@@ -11,7 +11,7 @@ from bench.progress import Progress
 
 
 class Window:
-    """The window of one trial, with what leads up to it. States: to come, begun, over."""
+    """The window of one trial, with what leads up to it. States: to come, started, over."""
 
     def __init__(self, roles: Roles, meter: Meter, progress: Progress, times: TrialTimes) -> None:
         self._roles = roles
@@ -27,7 +27,7 @@ class Window:
         `faults` happen to the lab in the window, in the order of their moments. The clients may take
         `timeout_s` after its end. `notes` are those of the lab.
         """
-        self._roles.tell({"command": "go", **self._times._asdict()})
+        self._roles.send({"command": "go", **self._times._asdict()})
         interrupted = False
         try:
             self._warm_up()
@@ -36,7 +36,7 @@ class Window:
             interrupted = True
         last = self._meter.read()
         if interrupted:
-            self._roles.tell({"command": "stop"})
+            self._roles.send({"command": "stop"})
         self._progress.phase("drain")
         done = self._done or self._roles.done(timeout_s)
         self._meter.stop()
@@ -47,15 +47,15 @@ class Window:
             done=done,
             samples=tuple(self._meter.samples),
             seen=self._meter.seen(),
-            notes=(*notes, *self._meter.missing),
-            observer_cpu_share=self._meter.cpu_share,
+            notes=(*notes, *self._meter.sampler.missing),
+            observer_cpu_share=self._meter.sampler.cpu_share,
             interrupted=interrupted,
             opened_by_network=self._roles.opened_by_network(),
         )
 
     def _warm_up(self) -> None:
         self._roles.wait_until(self._times.start_ns)
-        self._meter.start()
+        self._meter.sampler.start()
         self._progress.phase("warm-up")
         self._roles.wait_until(self._times.window_ns)
 

@@ -5,15 +5,15 @@ Call `choose()` first, while the process has one thread; then `open_lab()` for e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from bench.errors import PlanError
 from bench.lab import loopback, namespaces
-from bench.lab.hosts import Host, Lab
+from bench.lab.hosts import Host, Lab, LabRequest, port_of, split_address
 from bench.lab.namespaces import enter
 from bench.lab.role_process import Process
 
-__all__ = ["Host", "Lab", "Process", "choose", "enter", "open_lab"]
+__all__ = ["Host", "Lab", "LabRequest", "Process", "choose", "enter", "open_lab", "port_of", "split_address"]
+
+_PLAIN = LabRequest()
 
 
 def choose(name: str) -> str:
@@ -30,36 +30,19 @@ def choose(name: str) -> str:
     return name
 
 
-def open_lab(
-    name: str,
-    *,
-    ports: int | None = None,
-    narrowed: str = "proxy",
-    client_addresses: int = 1,
-    proxy_addresses: int = 1,
-    backends: int = 1,
-    sysctls: Mapping[str, str] | None = None,
-) -> Lab:
+def open_lab(name: str, request: LabRequest = _PLAIN) -> Lab:
     """Open a lab: "namespaces", "loopback", or "auto", which means namespaces where they work.
 
-    `ports` narrows the port range of the host called `narrowed`. PlanError where the lab cannot do
-    that, LabError where the machine cannot.
+    PlanError where the lab cannot do what is requested, LabError where the machine cannot.
     """
     why_not = namespaces.available() if name == "auto" else None
     if name == "namespaces" or (name == "auto" and why_not is None):
-        return namespaces.open_lab(
-            ports=ports,
-            narrowed=narrowed,
-            client_addresses=client_addresses,
-            proxy_addresses=proxy_addresses,
-            backends=backends,
-            sysctls=sysctls,
-        )
-    if ports is not None or sysctls:
-        flag = f"--ports {ports}" if ports is not None else "--sysctl"
+        return namespaces.open_lab(request)
+    if request.ports is not None or request.sysctls:
+        flag = f"--ports {request.ports}" if request.ports is not None else "--sysctl"
         reason = f"; --lab namespaces does not work here: {why_not}" if why_not else "; use --lab namespaces"
         raise PlanError(f"lab: {flag} would change this whole machine on the loopback lab{reason}")
-    lab = loopback.open_lab(client_addresses, proxy_addresses, backends)
+    lab = loopback.open_lab(request)
     if why_not is not None:
         lab.notes.insert(0, f"loopback instead of namespaces: {why_not}")
     return lab

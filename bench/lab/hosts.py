@@ -9,11 +9,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import IO, ParamSpec, TypeVar
 
-from bench.errors import RoleError
+from bench.errors import PlanError, RoleError
 from bench.lab import sysctl
 from bench.lab.role_process import OnEvent, Process, ProcessSpec, spawn
 from bench.lab.supervisor import Supervisor
@@ -21,6 +21,7 @@ from bench.lab.supervisor import Supervisor
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_MOST_ADDRESSES = 200
 _DYNAMIC_PORTS = (49152, 65535)
 """RFC 6335, section 6: what systems without /proc give out."""
 
@@ -110,6 +111,17 @@ class Host:
         self._thread.shutdown()
 
 
+def split_address(address: str) -> tuple[str, int]:
+    """Return host and port of HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    return host, int(port)
+
+
+def port_of(address: str) -> int:
+    """Return the port of HOST:PORT."""
+    return split_address(address)[1]
+
+
 def _copy(path: Path, name: str) -> IO[bytes]:
     try:
         return path.open("wb", buffering=0)
@@ -129,6 +141,25 @@ def _pinned(cpus: set[int] | None, function: Callable[P, R], *args: P.args, **kw
         os.sched_setaffinity(0, before)
 
 
+@dataclass(frozen=True, slots=True)
+class LabRequest:
+    """What a trial needs of its lab."""
+
+    client_addresses: int = 1
+    proxy_addresses: int = 1
+    """Addresses that connections come from; each has its own range of ports."""
+    backends: int = 1
+    ports: int | None = None
+    """How many ports the host called `narrowed` has; None: as many as the system gives."""
+    narrowed: str = "proxy"
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+
+    def check(self, key: str) -> None:
+        """Raise PlanError where no lab has that many; `key` is the setting that asked for them."""
+        if max(self.client_addresses, self.proxy_addresses) > _MOST_ADDRESSES:
+            raise PlanError(f"plan: settings.{key} goes up to {_MOST_ADDRESSES}")
+
+
 class Lab:
     """Three hosts and the supervisor of what runs on them. States: open, closed."""
 
@@ -143,9 +174,7 @@ class Lab:
     def __enter__(self) -> Lab:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:

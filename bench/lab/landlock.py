@@ -6,13 +6,14 @@ Sources: landlock(7), include/uapi/linux/landlock.h.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import struct
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
+
+from bench.lab.syscalls import check, libc
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION_FLAG = 1
@@ -27,14 +28,12 @@ _BIND_TCP, _CONNECT_TCP = 1 << 0, 1 << 1
 NETWORK_SINCE = 4
 """The version of the interface that first knows of ports."""
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
 
 def abi_version() -> int:
     """Return the version of Landlock's interface that this kernel has, 0 for none."""
     if sys.platform != "linux":
         return 0
-    return max(0, int(_libc.syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG)))
+    return max(0, int(libc.syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG)))
 
 
 def restrict(folder: Path, binds: Iterable[int], connects: Iterable[int]) -> bool:
@@ -50,7 +49,7 @@ def restrict(folder: Path, binds: Iterable[int], connects: Iterable[int]) -> boo
     network = _BIND_TCP | _CONNECT_TCP if version >= NETWORK_SINCE else 0
     attributes = struct.pack("=QQ", write_access, network)[: 16 if network else 8]
     with ExitStack() as stack:
-        ruleset = _checked(_libc.syscall(_CREATE_RULESET, attributes, len(attributes), 0))
+        ruleset = _checked(libc.syscall(_CREATE_RULESET, attributes, len(attributes), 0))
         stack.callback(os.close, ruleset)
         for path, access in ((folder, write_access), (Path(os.devnull), _WRITE_FILE)):
             opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -59,17 +58,14 @@ def restrict(folder: Path, binds: Iterable[int], connects: Iterable[int]) -> boo
         for access, ports in ((_BIND_TCP, binds), (_CONNECT_TCP, connects)):
             for port in ports if network else ():
                 _add(ruleset, _NET_PORT, struct.pack("=QQ", access, port))
-        _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-        _checked(_libc.syscall(_RESTRICT_SELF, ruleset, 0))
+        _checked(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        _checked(libc.syscall(_RESTRICT_SELF, ruleset, 0))
     return bool(network)
 
 
 def _add(ruleset: int, kind: int, rule: bytes) -> None:
-    _checked(_libc.syscall(_ADD_RULE, ruleset, kind, rule, 0))
+    _checked(libc.syscall(_ADD_RULE, ruleset, kind, rule, 0))
 
 
 def _checked(result: int) -> int:
-    if result < 0:
-        error = ctypes.get_errno()
-        raise OSError(error, f"landlock: {os.strerror(error)}")
-    return result
+    return check(result, "landlock")

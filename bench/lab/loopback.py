@@ -5,17 +5,18 @@ from __future__ import annotations
 import sys
 
 from bench.lab import syscalls
-from bench.lab.hosts import Host, Lab
+from bench.lab.hosts import Host, Lab, LabRequest
 from bench.lab.supervisor import Supervisor, pid_namespace, process_group
 
 
-def open_lab(client_addresses: int = 1, proxy_addresses: int = 1, backends: int = 1) -> Lab:
+def open_lab(request: LabRequest) -> Lab:
     """Open the loopback lab; more addresses than one are 127.0.0.2 and so on (Linux only)."""
     supervisor = _supervisor()
+    servers = _addresses(request.backends)
     hosts = (
-        Host("client", _addresses(1), _addresses(client_addresses)),
-        Host("proxy", _addresses(1), _addresses(proxy_addresses)),
-        Host("backend", _addresses(backends), _addresses(backends)),
+        Host("client", _addresses(1), _addresses(request.client_addresses)),
+        Host("proxy", _addresses(1), _addresses(request.proxy_addresses)),
+        Host("backend", servers, servers),
     )
     for host in hosts:
         host.join(supervisor)

@@ -21,7 +21,7 @@ from functools import cache
 
 from bench.errors import LabError
 from bench.lab import supervisor, syscalls, sysctl, veth
-from bench.lab.hosts import Host, Lab
+from bench.lab.hosts import Host, Lab, LabRequest
 from bench.lab.veth import VethEnd
 
 _LISTEN_PORT = 1024  # the lowest that needs no rights; the widest port range begins above it
@@ -92,23 +92,12 @@ def explain(failure: str, settings: Mapping[str, str]) -> str:
     )
 
 
-def open_lab(
-    *,
-    ports: int | None = None,
-    narrowed: str = "proxy",
-    client_addresses: int = 1,
-    proxy_addresses: int = 1,
-    backends: int = 1,
-    sysctls: Mapping[str, str] | None = None,
-) -> Lab:
-    """Open the lab, every host fresh; `ports` narrows the port range of the host `narrowed`.
-
-    LabError names what the machine does not allow.
-    """
-    for key in sysctls or {}:
+def open_lab(request: LabRequest) -> Lab:
+    """Open the lab, every host fresh; LabError names what the machine does not allow."""
+    for key in request.sysctls:
         sysctl.check_key(key)
     enter()
-    hosts = _hosts(client_addresses, proxy_addresses, backends)
+    hosts = _hosts(request)
     with ExitStack() as undo:
         for host in hosts:
             undo.callback(host.close)
@@ -122,20 +111,20 @@ def open_lab(
         except OSError as error:
             raise LabError(f"lab: cannot make the namespaces: {error}; `bench doctor` says more") from error
         for host in hosts:
-            for key, value in (sysctls or {}).items():
+            for key, value in request.sysctls.items():
                 host.call(sysctl.write, key, value, host.name)
-            if ports is not None and host.name == narrowed:
-                low, high = sysctl.narrowed(ports)
+            if request.ports is not None and host.name == request.narrowed:
+                low, high = sysctl.narrowed(request.ports)
                 host.call(sysctl.write, sysctl.PORT_RANGE, f"{low} {high}", host.name)
             host.join(supervised)
         undo.pop_all()
     return Lab("namespaces", hosts, supervised)
 
 
-def _hosts(client_addresses: int, proxy_addresses: int, backends: int) -> tuple[Host, Host, Host]:
-    servers = [f"10.87.3.{number}" for number in range(1, backends + 1)]
-    sources = [f"10.87.2.{number}" for number in range(1, proxy_addresses + 1)]
-    clients = ["10.87.1.1", *(f"10.87.1.{number}" for number in range(3, client_addresses + 2))]
+def _hosts(request: LabRequest) -> tuple[Host, Host, Host]:
+    servers = [f"10.87.3.{number}" for number in range(1, request.backends + 1)]
+    sources = [f"10.87.2.{number}" for number in range(1, request.proxy_addresses + 1)]
+    clients = ["10.87.1.1", *(f"10.87.1.{number}" for number in range(3, request.client_addresses + 2))]
     return (
         Host("client", clients[:1], clients),
         Host("proxy", ["10.87.1.2"], sources, _LISTEN_PORT),

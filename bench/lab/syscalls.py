@@ -19,17 +19,17 @@ CLONE_NEWNET = 0x40000000
 _CAP_NET_ADMIN = 12
 _CAP_SYS_ADMIN = 21
 
-_libc = ctypes.CDLL(None, use_errno=True)
+libc = ctypes.CDLL(None, use_errno=True)
 
 
 def unshare(flags: int) -> None:
     """Move the calling thread into new namespaces; OSError where the kernel refuses."""
-    _check(_libc.unshare(flags), "unshare")
+    check(libc.unshare(flags), "unshare")
 
 
 def setns(fd: int, kind: int) -> None:
     """Move the calling thread into the namespace of type `kind` behind `fd`; OSError where it cannot."""
-    _check(_libc.setns(fd, kind), "setns")
+    check(libc.setns(fd, kind), "setns")
 
 
 def enter_user_namespace() -> None:
@@ -58,10 +58,12 @@ def count_threads() -> int:
     return len(os.listdir("/proc/self/task"))
 
 
-def _check(result: int, name: str) -> None:
-    if result != 0:
+def check(result: int, name: str) -> int:
+    """Return the result of the system call `name`; OSError where it failed."""
+    if result < 0:
         error = ctypes.get_errno()
         raise OSError(error, f"{name}: {os.strerror(error)}")
+    return result
 
 
 def _try_namespaces() -> str | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from bench.machine.describe import read_text
+
 CPU, MEMORY = "cpu.max", "memory.max"
 _UNLIMITED = 1 << 60
 """Version 1 writes "no limit" as the largest number of whole pages."""
@@ -17,7 +19,7 @@ _UNLIMITED = 1 << 60
 def limits(own: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> dict[str, str]:
     """Return the limits of CPU (quota and period, or `max`) and memory (bytes, or `max`) that there are."""
     found: dict[str, list[str]] = {}
-    for line in (_read(own) or "").splitlines():
+    for line in (read_text(own) or "").splitlines():
         _, controllers, path = line.split(":", 2)
         for folder in _upwards(path):
             for name, limit in _limits(controllers, root, folder):
@@ -44,18 +46,12 @@ def _upwards(path: str) -> list[str]:
 def _limits(controllers: str, root: Path, folder: str) -> Iterator[tuple[str, str]]:
     if not controllers:
         for name in (CPU, MEMORY):
-            if (limit := _read(root / folder / name)) is not None:
+            if (limit := read_text(root / folder / name)) is not None:
                 yield name, limit
     for controller in controllers.split(","):
         group = root / controller / folder
-        if controller == "cpu" and (quota := _read(group / "cpu.cfs_quota_us")) is not None:
-            yield CPU, "max" if int(quota) < 0 else f"{quota} {_read(group / 'cpu.cfs_period_us') or 100_000}"
-        if controller == "memory" and (most := _read(group / "memory.limit_in_bytes")) is not None:
+        if controller == "cpu" and (quota := read_text(group / "cpu.cfs_quota_us")) is not None:
+            period = read_text(group / "cpu.cfs_period_us") or 100_000
+            yield CPU, "max" if int(quota) < 0 else f"{quota} {period}"
+        if controller == "memory" and (most := read_text(group / "memory.limit_in_bytes")) is not None:
             yield MEMORY, "max" if int(most) > _UNLIMITED else most
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except OSError:
-        return None  # no such group, or not ours to read: it bounds nothing that we know of

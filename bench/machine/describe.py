@@ -51,7 +51,7 @@ def describe() -> dict[str, Any]:
 
 
 def _cpu_model() -> str | None:
-    for line in (_text(Path("/proc/cpuinfo")) or "").splitlines():
+    for line in (read_text(Path("/proc/cpuinfo")) or "").splitlines():
         name, _, value = line.partition(":")
         if name.strip() in ("model name", "Model"):
             return value.strip()
@@ -63,17 +63,18 @@ def _memory_mib() -> int:
 
 
 def _sysctl(name: str) -> str | None:
-    text = _text(Path("/proc/sys") / name.replace(".", "/"))
+    text = read_text(Path("/proc/sys") / name.replace(".", "/"))
     return None if text is None else " ".join(text.split())
 
 
 def _versions() -> dict[str, str | None]:
     libc = " ".join(part for part in platform.libc_ver() if part)
-    packages = {name: _package(name) for name in _PACKAGES}
+    packages = {name: package_version(name) for name in _PACKAGES}
     return {"bench": __version__, "python": platform.python_version(), **packages, "libc": libc or None}
 
 
-def _package(name: str) -> str | None:
+def package_version(name: str) -> str | None:
+    """Return the version of an installed package; None where it is not here."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -98,8 +99,9 @@ def _output(command: list[str]) -> str | None:
     return done.stdout.strip()
 
 
-def _text(path: Path) -> str | None:
+def read_text(path: Path) -> str | None:
+    """Return what a file of the system holds; None where it is absent, or not ours to read."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return None

@@ -13,7 +13,6 @@ from bench.observe.tcp_counters import CounterFiles, Counters
 from bench.observe.time_wait import (
     HostPorts,
     HostSockets,
-    KernelGauges,
     count_sockets,
     ports_used_since,
     time_wait_since,
@@ -73,16 +72,15 @@ class HostSample:
 
 @dataclass(frozen=True, slots=True)
 class Peaks:
-    """The highest values of a host: exact counts of sockets, and memory in MiB."""
+    """The highest values of a host: an exact count of sockets, and memory in MiB."""
 
     time_wait: int = 0
-    ports_used: int = 0
     rss_mib: float = 0.0
     uss_mib: float | None = None
 
 
-_NO_SOCKETS = HostSockets(0, 0, 0, 0, 0, 0)
-_NO_GAUGES = KernelGauges(0, 0)
+_NO_SOCKETS = HostSockets(0, 0, 0, 0, 0)
+_NO_GAUGES = Counters()
 
 
 class KernelView:
@@ -177,20 +175,12 @@ class HostObserver:
                 return sample
             return replace(sample, time_wait=self._sockets.time_wait, ports_used=self._sockets.ports_used)
         gauges = self._gauges_of(counters)
-        sample = replace(
+        if not self._is_shared:
+            sample = replace(sample, **counters._asdict())
+        return replace(
             sample,
             time_wait=time_wait_since(self._sockets, self._gauges, gauges),
             ports_used=ports_used_since(self._sockets, self._gauges, gauges),
-        )
-        if self._is_shared:
-            return sample
-        return replace(
-            sample,
-            established=counters.established,
-            active_opens=counters.active_opens,
-            passive_opens=counters.passive_opens,
-            resets=counters.established_resets,
-            listen_overflows=counters.listen_overflows,
         )
 
     def needs_socket_counts(self, counters: Counters | None) -> bool:
@@ -202,11 +192,7 @@ class HostObserver:
         """Count the host's own among `sockets`; samples follow `counters` from here, where there are any."""
         self._gauges = _NO_GAUGES if counters is None else self._gauges_of(counters)
         self._sockets = count_sockets(sockets, self._ends)
-        self.peaks = replace(
-            self.peaks,
-            time_wait=max(self.peaks.time_wait, self._sockets.time_wait),
-            ports_used=max(self.peaks.ports_used, self._sockets.ports_used),
-        )
+        self.peaks = replace(self.peaks, time_wait=max(self.peaks.time_wait, self._sockets.time_wait))
         return self._sockets
 
     def measure_memory(self) -> Memory:
@@ -223,10 +209,6 @@ class HostObserver:
         )
         return self._memory
 
-    def _gauges_of(self, counters: Counters) -> KernelGauges:
-        """Return the gauge that samples follow; opens that hosts share do not describe this one."""
-        if self._is_shared:
-            return KernelGauges(counters.time_wait, counters.established)
-        return KernelGauges(
-            counters.time_wait, counters.established, counters.active_opens, counters.passive_opens
-        )
+    def _gauges_of(self, counters: Counters) -> Counters:
+        """Return the gauges that samples follow; opens that hosts share do not describe this one."""
+        return counters._replace(active_opens=0, passive_opens=0) if self._is_shared else counters

@@ -17,38 +17,31 @@ _READ_BYTES = 1 << 14
 
 
 class Counters(NamedTuple):
-    """One reading of a host: first the counters, which only grow, then the gauges."""
+    """One reading of a host: first the four counters, which only grow, then the gauges."""
 
-    active_opens: int
-    passive_opens: int
-    attempt_fails: int
-    established_resets: int
+    active_opens: int = 0
+    passive_opens: int = 0
+    resets: int = 0
     """Connections that went from ESTABLISHED or CLOSE-WAIT to CLOSED at once."""
-    resets_sent: int
-    listen_overflows: int
-    listen_drops: int
-    established: int
+    listen_overflows: int = 0
+    established: int = 0
     """In ESTABLISHED or CLOSE-WAIT now, IPv4 and IPv6."""
-    time_wait: int
-    orphans: int
+    time_wait: int = 0
+
+    @property
+    def connected(self) -> int:
+        """Return the sockets with a peer, but for those that are being opened or closed right now."""
+        return self.time_wait + self.established
 
     def since(self, base: Counters) -> Counters:
         """Return this reading with its counters counted from `base`."""
-        return Counters(
-            self.active_opens - base.active_opens,
-            self.passive_opens - base.passive_opens,
-            self.attempt_fails - base.attempt_fails,
-            self.established_resets - base.established_resets,
-            self.resets_sent - base.resets_sent,
-            self.listen_overflows - base.listen_overflows,
-            self.listen_drops - base.listen_drops,
-            *self[7:],
-        )
+        grown = (now - then for now, then in zip(self[:4], base[:4], strict=True))
+        return Counters._make([*grown, *self[4:]])
 
 
-_TCP = (b"ActiveOpens", b"PassiveOpens", b"AttemptFails", b"EstabResets", b"OutRsts", b"CurrEstab")
-_EXTENDED = (b"ListenOverflows", b"ListenDrops")
-_SOCKETS = (b"tw", b"orphan")
+_TCP = (b"ActiveOpens", b"PassiveOpens", b"EstabResets", b"CurrEstab")
+_EXTENDED = (b"ListenOverflows",)
+_SOCKETS = (b"tw",)
 
 
 def find_columns(text: bytes, protocol: bytes, names: Sequence[bytes]) -> list[int]:
@@ -84,17 +77,15 @@ class CounterFiles:
         self._sockets = find_columns(sockstat, b"TCP", _SOCKETS)
 
     def read(self, last: Counters | None = None) -> Counters:
-        """Return the counters now; with `last` its listen counters are kept, which halves the cost."""
+        """Return the counters now; with `last` its listen overflows are kept, which halves the cost."""
         snmp, netstat, sockstat = self._fds
-        active, passive, fails, resets, sent, established = values(_read(snmp), b"Tcp", self._tcp)
-        time_wait, orphans = values(_read(sockstat), b"TCP", self._sockets)
+        active, passive, resets, established = values(_read(snmp), b"Tcp", self._tcp)
+        (time_wait,) = values(_read(sockstat), b"TCP", self._sockets)
         if last is None:
-            overflows, drops = values(_read(netstat), b"TcpExt", self._extended)
+            (overflows,) = values(_read(netstat), b"TcpExt", self._extended)
         else:
-            overflows, drops = last.listen_overflows, last.listen_drops
-        return Counters(
-            active, passive, fails, resets, sent, overflows, drops, established, time_wait, orphans
-        )
+            overflows = last.listen_overflows
+        return Counters(active, passive, resets, overflows, established, time_wait)
 
     def close(self) -> None:
         """Close the files, which hold the namespace."""

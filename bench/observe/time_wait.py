@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.observe.sock_diag import ESTABLISHED, TIME_WAIT, Sockets
+from bench.observe.tcp_counters import Counters
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,8 @@ class HostSockets:
     """In TIME_WAIT, toward either side; FIN-WAIT-2 is not among them."""
     time_wait_client_side: int
     time_wait_backend_side: int
-    connected: int
-    """All that have a peer, toward either side, in whatever state."""
     in_transition: int
-    """Those of them that are being opened or closed: neither ESTABLISHED nor in TIME_WAIT."""
+    """Those that are being opened or closed, toward either side: neither ESTABLISHED nor in TIME_WAIT."""
     ports_used: int
     """Tuples of addresses and ports that connections to the next role take up: in the range, in any state."""
 
@@ -58,7 +57,6 @@ def count_sockets(sockets: Sockets, ports: HostPorts) -> HostSockets:
         time_wait=toward_client + toward_backend,
         time_wait_client_side=toward_client,
         time_wait_backend_side=toward_backend,
-        connected=int(ours.sum()),
         in_transition=int((ours & ~waits & (sockets.state != ESTABLISHED)).sum()),
         ports_used=int((back & in_range).sum()),
     )
@@ -72,28 +70,13 @@ def _is_one_of(column: NDArray[np.uint16], ports: frozenset[int]) -> NDArray[np.
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class KernelGauges:
-    """The kernel's cheap gauges of a namespace at one moment, and the opens so far."""
-
-    time_wait: int
-    established: int
-    active_opens: int = 0
-    passive_opens: int = 0
-
-    @property
-    def connected(self) -> int:
-        """Return the sockets with a peer, but for those that are being opened or closed right now."""
-        return self.time_wait + self.established
-
-
-def time_wait_since(last: HostSockets, then: KernelGauges, now: KernelGauges) -> int:
+def time_wait_since(last: HostSockets, then: Counters, now: Counters) -> int:
     """Return the host's sockets in TIME_WAIT by the gauge's change since the exact count `last`."""
     share = last.time_wait / then.time_wait if then.time_wait else 1.0
     return max(0, round(last.time_wait + (now.time_wait - then.time_wait) * min(1.0, share)))
 
 
-def ports_used_since(last: HostSockets, then: KernelGauges, now: KernelGauges) -> int:
+def ports_used_since(last: HostSockets, then: Counters, now: Counters) -> int:
     """Return the tuples in use toward the next role by the gauge's change since the exact count `last`.
 
     New sockets are shared out as the kernel counted opens since then: the host's own (active) take up

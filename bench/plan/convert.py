@@ -45,7 +45,7 @@ def convert(
         converted = msgspec.convert(values, kind, strict=not from_text)
     except msgspec.ValidationError:
         raise _first_error(values, kind, name, from_text) from None
-    for path, value in _infinite(converted, name):
+    for path, value in _infinite(msgspec.to_builtins(converted), name):
         raise ConvertError(f"{path} = {value!r} is not a finite number")
     return converted
 
@@ -126,9 +126,6 @@ def _infinite(values: Any, name: str) -> Iterator[tuple[str, float]]:
     elif isinstance(values, list | tuple):
         for index, value in enumerate(values):
             yield from _infinite(value, _joined(name, index))
-    elif dataclasses.is_dataclass(values):
-        for each in dataclasses.fields(values):
-            yield from _infinite(getattr(values, each.name), _joined(name, each.name))
 
 
 def _joined(name: str, key: Any) -> str:

@@ -77,7 +77,8 @@ class Flag:
     @property
     def default(self) -> str:
         """Return how the help states the default."""
-        value = _held(Plan().to_json(), self)
+        plan = Plan().to_json()
+        value = (plan[self.section] if self.section else plan)[self.field]
         if value is None or value == {}:
             return self.unset
         return " ".join(_written(self, value)[-1:])
@@ -217,10 +218,6 @@ def _differences(values: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
         elif held != default.get(name):
             found["", name] = held
     return found
-
-
-def _held(plan: Mapping[str, Any], flag: Flag) -> Any:
-    return (plan[flag.section] if flag.section else plan)[flag.field]
 
 
 def _written(flag: Flag, value: Any) -> list[str]:

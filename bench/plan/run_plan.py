@@ -16,7 +16,6 @@ from typing import Any
 
 from bench import units
 from bench.errors import PlanError
-from bench.plan import toml
 from bench.plan.toml import chosen, section
 
 
@@ -327,8 +326,3 @@ def _check_spellings(backend: Backend) -> None:
         raise PlanError(
             f"plan: backend.delay = {backend.delay!r} has a mean of nothing; write 0 for no delay"
         )
-
-
-def to_toml(plan: Plan) -> str:
-    """Return the plan as TOML that `toml.load` reads."""
-    return toml.to_toml(plan.to_json())

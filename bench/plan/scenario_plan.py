@@ -5,38 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from bench.errors import PlanError
 from bench.plan import run_plan, toml
-
-
-class Named(Protocol):
-    """A variant, of which a plan needs the name only."""
-
-    @property
-    def name(self) -> str:
-        """Return the name."""
-
-
-class PlannedScenario(Protocol):
-    """What a plan needs to know of a scenario (bench/experiment/definition.py)."""
-
-    @property
-    def name(self) -> str:
-        """Return the name."""
-
-    @property
-    def variants(self) -> Sequence[Named]:
-        """Return the variants, which a plan has all of by default."""
-
-    @property
-    def default_subjects(self) -> tuple[str, ...]:
-        """Return the subjects that a plan has by default."""
-
-    @property
-    def settings(self) -> type[Any]:
-        """Return the dataclass of its settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +54,16 @@ class ScenarioPlan:
         return dataclasses.asdict(self)
 
 
-def build(scenario: PlannedScenario, values: dict[str, Any]) -> ScenarioPlan:
-    """Return the checked plan that `values` request; PlanError names the key, the value and the remedy."""
-    settings = toml.section(scenario.settings, values.get("settings", {}), "settings")
+def build(default: ScenarioPlan, settings_kind: type[Any], values: dict[str, Any]) -> ScenarioPlan:
+    """Return the checked plan that `values` request over the `default` one, which has every variant.
+
+    PlanError names the key, the value and the remedy.
+    """
+    settings = toml.section(settings_kind, values.get("settings", {}), "settings")
     rest = {key: value for key, value in values.items() if key not in ("settings", "scenario")}
-    below = {
-        "scenario": scenario.name,
-        "variants": tuple(variant.name for variant in scenario.variants),
-        "subjects": scenario.default_subjects,
-    }
-    merged = {**below, **{key: value for key, value in rest.items() if value not in ((), [])}}
-    planned = toml.section(ScenarioPlan, merged, "")
-    _check(scenario, planned)
+    above = {key: value for key, value in rest.items() if value not in ((), [])}
+    planned = toml.section(ScenarioPlan, {**default.to_json(), **above}, "")
+    _check(default, planned)
     settings.check()
     return dataclasses.replace(planned, settings=settings)
 
@@ -104,11 +74,11 @@ def subject(name: str) -> run_plan.Subject:
     return run_plan.Subject(name=bare, program=program or None)
 
 
-def _check(scenario: PlannedScenario, planned: ScenarioPlan) -> None:
+def _check(default: ScenarioPlan, planned: ScenarioPlan) -> None:
     toml.chosen("lab", planned.lab, run_plan.LABS)
     if planned.trials < 1:
         raise PlanError(f"plan: trials = {planned.trials} must be at least 1")
-    _known("variants", planned.variants, tuple(variant.name for variant in scenario.variants))
+    _known("variants", planned.variants, default.variants)
     _known("subjects", tuple(name.partition("@")[0] for name in planned.subjects), run_plan.SUBJECTS)
 
 

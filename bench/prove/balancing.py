@@ -7,12 +7,13 @@ another question, that of rule NK022.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from bench.prove.inventory import MAX_BACKEND_PORTS, MAX_UPSTREAM_SERVERS, Inventory, Location
 from nginx.tree import Directive, Place
 from nginx.upstreams import Upstream, is_balancer
+from nginx.verdict import compute_verdict
 from nginx.versions import Version
 
 REQUESTS_PER_SERVER = 4
@@ -32,9 +33,8 @@ class ServerCounts:
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts as plain values."""
-        place = {"file": self.place.file, "line": self.place.line}
-        counts = {"requests": self.requests, "connections": self.connections}
-        return {"server": self.server, **place, **counts}
+        values = asdict(self)
+        return {"server": values.pop("server"), **values.pop("place"), **values}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +109,13 @@ def summarize_balancing(location: Location, version: Version, counts: Sequence[t
         ServerCounts(" ".join(line.args), line.place, *each)
         for line, each in zip(location.upstream_servers, counts, strict=True)
     ]
-    pool = location.pass_location.verdict(version).pool
+    pool = compute_verdict(location.pass_location, version).pool
     idle, limit = (None, None) if pool is None else (pool.idle, pool.requests)
     return Balancing(servers, _expected(location, version), idle, limit)
 
 
 def _expected(location: Location, version: Version) -> ExpectedReuse | None:
-    verdict, upstream = location.pass_location.verdict(version), location.upstream
+    verdict, upstream = compute_verdict(location.pass_location, version), location.upstream
     assert upstream is not None
     if verdict.answer == "not reused":
         return "none kept"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from nginx.tree import Place
@@ -22,7 +22,7 @@ class ConfigChange:
 
     def to_json(self) -> dict[str, Any]:
         """Return the change as plain values."""
-        places = [{"file": place.file, "line": place.line} for place in self.places]
+        places = [asdict(place) for place in self.places]
         return {"change": self.kind, "what": self.what, "why": self.why, "places": places}
 
 

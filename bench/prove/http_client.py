@@ -7,15 +7,15 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import h2.config
 import h2.connection
 import h2.events
 import h2.exceptions
 
+from bench.lab import split_address
 from bench.prove.requests import Request
 from bench.prove.rewrite import Listeners
 
@@ -44,33 +44,23 @@ class Responses:
         return "no response" if status is None else f"status {status}{to}"
 
 
-class _Client(Protocol):
-    """One connection, which is opened again when it is needed after it was closed."""
-
-    def exchange(self, request: Request, responses: Responses) -> None: ...
-
-    def close(self) -> None: ...
-
-
 def send_requests(listeners: Listeners, requests: Iterable[Request]) -> Responses:
     """Return the responses to requests that are sent one after the other, all to one listener."""
     responses = Responses()
-    client: _Client | None = None
-    try:
+    client: _Http1 | _Http2 | None = None
+    with ExitStack() as stack:
         for request in requests:
-            client = client or (
-                _Http2(listeners, request) if request.is_http2 else _Http1(listeners, request)
-            )
             try:
+                if client is None:
+                    client = _Http2(listeners, request) if request.is_http2 else _Http1(listeners, request)
+                    stack.callback(client.close)
                 client.exchange(request, responses)
             except (OSError, http.client.HTTPException, h2.exceptions.H2Error, ValueError) as error:
                 # A ValueError: the configuration wants what no request may contain.
                 responses.failed += 1
                 responses.failure = f"no response ({type(error).__name__}: {error})"
-                client.close()
-    finally:
-        if client is not None:
-            client.close()
+                stack.close()
+                client = None
     return responses
 
 
@@ -82,14 +72,9 @@ def _unverified_context(*protocols: str) -> ssl.SSLContext:
     return context
 
 
-def _split(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    return host, int(port)
-
-
 class _Http1:
     def __init__(self, listeners: Listeners, first: Request) -> None:
-        host, port = _split(listeners.tls if first.is_tls else listeners.plain)
+        host, port = split_address(listeners.tls if first.is_tls else listeners.plain)
         self._connection = (
             http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=_unverified_context())
             if first.is_tls
@@ -123,26 +108,32 @@ class _Http2:
     def __init__(self, listeners: Listeners, first: Request) -> None:
         address = listeners.tls if first.is_tls else listeners.http2
         assert address is not None, "HTTP/2 is used only where a listener accepts it"
-        self._address, self._is_tls = _split(address), first.is_tls
-        self._socket: socket.socket | None = None
-        self._state = h2.connection.H2Connection()
+        host, port = split_address(address)
+        self._socket = socket.create_connection((host, port), timeout=_TIMEOUT_S)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if first.is_tls:
+            secure = _unverified_context("h2").wrap_socket(self._socket, server_hostname=host)
+            self._socket = secure
+            if secure.selected_alpn_protocol() != "h2":
+                secure.close()
+                raise ConnectionError("the server does not choose HTTP/2")
+        self._state = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+        self._state.initiate_connection()
 
     def exchange(self, request: Request, responses: Responses) -> None:
-        channel = self._socket or self._open()
         stream = self._state.get_next_available_stream_id()
         self._state.send_headers(stream, _fields(request), end_stream=not request.body)
         if request.body:
             self._state.send_data(stream, request.body, end_stream=True)
-        channel.sendall(self._state.data_to_send())
-        status, location = self._receive(channel, stream)
+        self._socket.sendall(self._state.data_to_send())
+        status, responses.location = self._receive(stream)
         responses.statuses[status] += 1
-        responses.location = location
 
-    def _receive(self, channel: socket.socket, stream: int) -> tuple[int, str]:
+    def _receive(self, stream: int) -> tuple[int, str]:
         """Return status and Location of the response on a stream, once it is complete."""
         status, location, is_complete = 0, "", False
         while not is_complete:
-            data = channel.recv(_CHUNK)
+            data = self._socket.recv(_CHUNK)
             if not data:
                 raise ConnectionError("closed before the response was complete")
             for event in self._state.receive_data(data):
@@ -154,28 +145,12 @@ class _Http2:
                 elif isinstance(event, h2.events.StreamReset | h2.events.ConnectionTerminated):
                     raise ConnectionError(f"{type(event).__name__} with error {event.error_code}")
                 is_complete = is_complete or isinstance(event, h2.events.StreamEnded)
-            channel.sendall(self._state.data_to_send())
+            self._socket.sendall(self._state.data_to_send())
         return status, location
 
-    def _open(self) -> socket.socket:
-        channel = socket.create_connection(self._address, timeout=_TIMEOUT_S)
-        channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._is_tls:
-            secure = _unverified_context("h2").wrap_socket(channel, server_hostname=self._address[0])
-            channel = secure
-            if secure.selected_alpn_protocol() != "h2":
-                secure.close()
-                raise ConnectionError("the server does not choose HTTP/2")
-        config = h2.config.H2Configuration(client_side=True)
-        self._state, self._socket = h2.connection.H2Connection(config), channel
-        self._state.initiate_connection()
-        return channel
-
     def close(self) -> None:
-        if self._socket is not None:
-            with suppress(OSError):  # it may be gone already
-                self._socket.close()
-            self._socket = None
+        with suppress(OSError):  # it may be gone already
+            self._socket.close()
 
 
 def _fields(request: Request) -> list[tuple[str, str]]:

@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 from bench.analysis import histogram
 from bench.experiment.load_clients import LoadClients
-from bench.experiment.schedule import interleave
+from bench.experiment.recorder import interleave
 from bench.experiment.trial_result import TrialTimes
+from bench.lab import split_address
 from bench.load.job import LoadJob
 from bench.observe.process_tree import ProcessTree
 from bench.prove.changes import ChangeLog, Rejection
@@ -28,6 +29,7 @@ from bench.prove.testbed import NginxTestbed, ProofSettings, open_testbed
 from bench.subjects.programs import Program
 from nginx import versions
 from nginx.model import Model
+from nginx.verdict import compute_verdict
 
 ConfigSide = Literal["as it is", "repaired"]
 SIDES: tuple[ConfigSide, ConfigSide] = ("as it is", "repaired")
@@ -124,7 +126,7 @@ def _mended(proof: Proof, after: Model) -> Iterator[LocationResult]:
         if result.measured is None or result.measured.verdict == "reused":
             continue
         location = locations.get(result.location.number)
-        if location is not None and location.pass_location.verdict(version).answer == "reused":
+        if location is not None and compute_verdict(location.pass_location, version).answer == "reused":
             yield result
 
 
@@ -173,10 +175,10 @@ def _is_reached(testbed: NginxTestbed, location: Location, request: Request) -> 
 
 
 def _job(listeners: Listeners, request: Request, load: LoadSettings) -> LoadJob:
-    host, _, port = listeners.plain.rpartition(":")
+    host, port = split_address(listeners.plain)
     return LoadJob(
         host=host,
-        port=int(port),
+        port=port,
         host_field=request.host,
         path=request.path,
         method="GET" if request.body else request.method,

@@ -16,17 +16,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import trustme
-
 from bench import lab
-from bench.errors import RoleError
-from bench.lab import Host, landlock
+from bench.lab import Host, landlock, port_of
 from bench.prove import allowlist
 from bench.prove.changes import ChangeLog, Rejection
 from bench.prove.inventory import MAX_SERVER_BLOCKS, Inventory, build_inventory
-from bench.prove.rewrite import CERTIFICATE, KEY, ROOT, Listeners, Rewriter
+from bench.prove.rewrite import ROOT, Listeners, Rewriter
 from bench.prove.targets import NOWHERE, Addresses
+from bench.subjects import certificates
 from bench.subjects.launch import LaunchedProxy, LaunchSpec, launch
+from bench.subjects.nginx import arguments
 from bench.subjects.programs import Program
 from nginx import versions
 from nginx.model import Model
@@ -36,7 +35,6 @@ from nginx.variables import Definitions
 from nginx.versions import Version
 
 _CONFIG_TEST_TIMEOUT_S = 30.0
-_ERROR_LOG_FLAG = Version(1, 19, 5)
 _UNPRIVILEGED_USER = "nobody"
 _FIRST_PORT = 8001
 _MAX_ATTEMPTS = 200
@@ -61,10 +59,8 @@ class ScratchNginx:
 
     @property
     def _arguments(self) -> list[str]:
-        arguments = ["-p", f"{self.folder}/", "-c", str(self.folder / "nginx.conf")]
-        if versions.parse(self.program.version) >= _ERROR_LOG_FLAG:
-            arguments += ["-e", "stderr"]  # else it opens the system's log before it reads where to write
-        return arguments
+        known = arguments(versions.parse(self.program.version))
+        return [argument.replace("{folder}", str(self.folder)) for argument in known]
 
     def config_test(self, text: str) -> str | None:
         """Return the error that `nginx -t` reports about a configuration, or None."""
@@ -72,11 +68,7 @@ class ScratchNginx:
         process = self.host.start(
             [self.program.path, "-t", "-q", *self._arguments], name="nginx -t", control=False
         )
-        try:
-            code = process.wait(_CONFIG_TEST_TIMEOUT_S)
-        except RoleError:
-            process.kill()
-            raise
+        code = process.wait(_CONFIG_TEST_TIMEOUT_S)
         if code == 0:
             return None
         errors = [line for line in process.stderr_lines if "[emerg]" in line]
@@ -127,9 +119,8 @@ def create_scratch_folder(host: Host) -> Path:
     for each in (folder, folder.parent):
         each.chmod(0o711)
     (folder / ROOT).mkdir()
-    issued = trustme.CA().issue_cert("localhost", "127.0.0.1", "bench.example")
-    issued.private_key_pem.write_to_path(folder / KEY)
-    (folder / CERTIFICATE).write_bytes(b"".join(each.bytes() for each in issued.cert_chain_pems))
+    for name, text in certificates.issue(["localhost", "127.0.0.1", "bench.example"]).files.items():
+        (folder / name).write_text(text, encoding="ascii")
     return folder
 
 
@@ -137,11 +128,6 @@ def confine_nginx(folder: Path, listeners: Mapping[int, Listeners], backends: It
     """Confine this host's programs to folder, listeners and backends; return whether the kernel does."""
     binds = [port_of(address) for each in listeners.values() for address in each.addresses]
     return landlock.restrict(folder, binds, map(port_of, backends))
-
-
-def port_of(address: str) -> int:
-    """Return the port of HOST:PORT."""
-    return int(address.rpartition(":")[2])
 
 
 def allocate_listeners(inventory: Inventory, host: Host, client: ClientProtocol) -> dict[int, Listeners]:

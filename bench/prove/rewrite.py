@@ -13,12 +13,13 @@ from bench.prove import allowlist, regex_examples
 from bench.prove.changes import ChangeLog
 from bench.prove.inventory import Chain, Inventory, Location, ServerBlock
 from bench.prove.targets import Addresses, nowhere, replace_target
+from bench.subjects.certificates import CHAIN, KEY
 from nginx import versions
 from nginx.targets import PROTOCOLS
 from nginx.tree import Directive, Place
 from nginx.versions import Version
 
-PID, ROOT, CERTIFICATE, KEY = "nginx.pid", "html", "certificate.pem", "key.pem"
+PID, ROOT = "nginx.pid", "html"
 """Names in the scratch folder, which nginx finds by its prefix."""
 _TEMP_FOLDERS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 INTERNAL_PATH = "/bench-internal-{number}"
@@ -84,7 +85,7 @@ class Rewriter:
         yield _line("access_log", "off")
         for module in _TEMP_FOLDERS:
             yield _line(f"{module}_temp_path", module)
-        yield _line("ssl_certificate", CERTIFICATE)
+        yield _line("ssl_certificate", CHAIN)
         yield _line("ssl_certificate_key", KEY)
 
     # The walk
@@ -172,17 +173,13 @@ class Rewriter:
         yield _line("listen", listeners.plain)
         if listeners.http2 is None:
             yield _line("listen", listeners.tls, "ssl")
-        elif self.version >= versions.HTTP2_DIRECTIVE:
-            yield from (
-                _line("listen", listeners.tls, "ssl"),
-                _line("listen", listeners.http2),
-                _line("http2", "on"),
-            )
-        else:
-            yield from (
-                _line("listen", listeners.tls, "ssl", "http2"),
-                _line("listen", listeners.http2, "http2"),
-            )
+            return
+        has_directive = self.version >= versions.HTTP2_DIRECTIVE
+        flags = [] if has_directive else ["http2"]
+        yield _line("listen", listeners.tls, "ssl", *flags)
+        yield _line("listen", listeners.http2, *flags)
+        if has_directive:
+            yield _line("http2", "on")
 
     def _added_locations(self, server: ServerBlock) -> Iterator[Directive]:
         """Yield added locations that lead to those that no client may request."""

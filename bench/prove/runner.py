@@ -21,6 +21,7 @@ from bench.subjects.programs import Program
 from nginx import versions
 from nginx.model import Model
 from nginx.rules import CATALOGUE, CheckSettings, RuleContext
+from nginx.verdict import compute_verdict
 from nginx.versions import Version
 
 _SEARCH_TIMEOUT_S = 10.0
@@ -37,14 +38,6 @@ class _Search:
     request: Request | None = None
     unreached: str = ""
     statuses: Counter[int] = field(default_factory=Counter)
-
-
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
-    """What is known of a location's connections when none is being closed."""
-
-    counts: BackendCounts
-    sockets: LocationSockets | None
 
 
 def prove(model: Model, program: Program, settings: ProofSettings) -> Proof:
@@ -98,7 +91,7 @@ def _notes(testbed: NginxTestbed) -> list[str]:
 def _unproven(inventory: Inventory, proof: Proof, why: str) -> list[LocationResult]:
     version = versions.parse(proof.version)
     return [
-        LocationResult(location, location.pass_location.verdict(version), unreached=why)
+        LocationResult(location, compute_verdict(location.pass_location, version), unreached=why)
         for location in inventory.locations
     ]
 
@@ -121,7 +114,7 @@ def _measure_locations(
             other_requests=total.requests - measured.requests,
             other_connections=total.accepted - measured.connections,
         )
-        predicted = location.pass_location.verdict(version)
+        predicted = compute_verdict(location.pass_location, version)
         proof.results.append(LocationResult(location, predicted, search.request, search.unreached, whole))
 
 
@@ -132,20 +125,20 @@ def _witnesses(testbed: NginxTestbed, counts: Mapping[str, BackendCounts]) -> Co
 def _measure(
     testbed: NginxTestbed, location: Location, inventory: Inventory, settings: ProofSettings
 ) -> tuple[_Search, Measurement | None]:
-    before = _settled(testbed, location)
+    before, sockets_before = _settled(testbed, location)
     search = _reach(testbed, location, inventory, settings)
     if search.request is None:
         return search, None
-    after = _settled(testbed, location)
-    added = after.counts.since(before.counts)
+    after, sockets = _settled(testbed, location)
+    added = after.since(before)
     nginx, backend = None, None
-    if before.sockets is not None and after.sockets is not None:
-        nginx = after.sockets.time_wait_nginx - before.sockets.time_wait_nginx
-        backend = after.sockets.time_wait_backend - before.sockets.time_wait_backend
+    if sockets_before is not None and sockets is not None:
+        nginx = sockets.time_wait_nginx - sockets_before.time_wait_nginx
+        backend = sockets.time_wait_backend - sockets_before.time_wait_backend
     return search, Measurement(
         requests=added.requests,
         connections=added.accepted,
-        still_open=after.counts.open,
+        still_open=after.open,
         closed=added.accepted - added.open,
         closed_by_backend=added.closed_first,
         time_wait_nginx=nginx,
@@ -154,14 +147,14 @@ def _measure(
     )
 
 
-def _settled(testbed: NginxTestbed, location: Location) -> _Snapshot:
-    """Wait until no connection of a location is being closed, and return what is known of them."""
+def _settled(testbed: NginxTestbed, location: Location) -> tuple[BackendCounts, LocationSockets | None]:
+    """Wait until no connection of a location is being closed; return its counts and its sockets."""
     deadline_s = time.monotonic() + _SETTLE_TIMEOUT_S
     sockets = testbed.sockets(location.number)
     while sockets is not None and sockets.closing and time.monotonic() <= deadline_s:
         time.sleep(_POLL_S)
         sockets = testbed.sockets(location.number)
-    return _Snapshot(testbed.counts_of(location.number), sockets)
+    return testbed.counts_of(location.number), sockets
 
 
 # Load balancing

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from bench import lab
 from bench.errors import LabError
 from bench.experiment import fd_limits
-from bench.lab import Host, Lab, Process
+from bench.lab import Host, Lab, Process, port_of
 from bench.lab.role_process import COUNT_TIMEOUT_S, READY_TIMEOUT_S
 from bench.observe.host_observer import KernelView
 from bench.observe.time_wait import HostPorts, count_sockets
@@ -29,10 +29,10 @@ from bench.prove.nginx_process import (
     allocate_listeners,
     confine_nginx,
     create_scratch_folder,
-    port_of,
 )
 from bench.prove.requests import Request
-from bench.prove.rewrite import CERTIFICATE, KEY, ROOT, Listeners
+from bench.prove.rewrite import ROOT, Listeners
+from bench.subjects.certificates import CHAIN, KEY
 from bench.subjects.launch import LaunchedProxy
 from bench.subjects.programs import Program
 from bench.subjects.subject import SPARE_FDS
@@ -248,5 +248,5 @@ def _backend_argv(peer: Peer, listen: list[str], close: str, folder: Path) -> li
     for address in listen:
         argv += ["--listen", address]
     if peer.is_tls:
-        argv += ["--tls", str(folder / CERTIFICATE), str(folder / KEY)]
+        argv += ["--tls", str(folder / CHAIN), str(folder / KEY)]
     return argv

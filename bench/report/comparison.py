@@ -45,11 +45,12 @@ def save(compared: Sequence[Comparison], stem: Path) -> list[Path]:
     scenarios share one. ResultsError where it cannot be written.
     """
     if compared[0].sides[0].subject is not None:
-        return [style.save_figure(lambda: draw(compared), stem)[0]]
+        return [style.save_figure(stem, draw, compared)[0]]
     if len(compared) == 1:
-        return [side_picture.save(compared[0].sides, stem)[0]]
-    modes = [(each.sides, each.sides[0].mode) for each in compared]
-    return [side_picture.save(sides, stem.with_name(f"{stem.name}-{mode}"))[0] for sides, mode in modes]
+        return [style.save_figure(stem, side_picture.draw, compared[0].sides)[0]]
+    stems = [stem.with_name(f"{stem.name}-{each.sides[0].mode}") for each in compared]
+    pairs = zip(stems, compared, strict=True)
+    return [style.save_figure(each_stem, side_picture.draw, each.sides)[0] for each_stem, each in pairs]
 
 
 def draw(compared: Sequence[Comparison]) -> Figure:
@@ -145,10 +146,13 @@ def _test(cell: Cell) -> str:
 
 
 def _footnotes(compared: Comparison) -> Iterator[str]:
-    cells = [cell for row in _rows(compared) for cell in row.cells]
+    rows = list(_rows(compared))
+    cells = [cell for row in rows for cell in row.cells]
     answers = {cell.answer for cell in cells}
     if Answer.TOO_FEW in answers:
-        counts = " and ".join(str(len(side.counted)) for side in compared.sides)
+        few = [row.metric for row in rows if any(cell.answer is Answer.TOO_FEW for cell in row.cells)]
+        most = [max(len(side.counted_for(metric)) for metric in few) for side in compared.sides]
+        counts = " and ".join(map(str, most))
         yield f"too few: {counts} trials cannot show a difference at p < 0.05; four a side can (--trials 4)\n"
     if Answer.SAME in answers:
         yield "~: no difference shows (Mann-Whitney U, p above 0.05)\n"

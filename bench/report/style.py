@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from bench.analysis.sides import Side
 from bench.errors import ResultsError
@@ -14,6 +14,8 @@ from bench.errors import ResultsError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+P = ParamSpec("P")
 
 INK, QUIET, FAINT, SHADE = "#222222", "#5A5A5A", "#E4E4E4", "#F3F3F3"
 PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -94,13 +96,15 @@ def label_percentiles(axes: Axes, percents: Sequence[float], rarest: float) -> N
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
 
 
-def save_figure(draw: Callable[[], Figure], stem: Path) -> tuple[Path, Path]:
+def save_figure(
+    stem: Path, draw: Callable[P, Figure], *args: P.args, **kwargs: P.kwargs
+) -> tuple[Path, Path]:
     """Write what `draw` returns as `stem`.png and `stem`.svg; return their paths. ResultsError on failure."""
     import matplotlib  # noqa: PLC0415
 
     png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
     with matplotlib.rc_context(_SETTINGS):
-        figure = draw()
+        figure = draw(*args, **kwargs)
         try:
             stem.parent.mkdir(parents=True, exist_ok=True)
             figure.savefig(png, dpi=130)
@@ -111,11 +115,11 @@ def save_figure(draw: Callable[[], Figure], stem: Path) -> tuple[Path, Path]:
     return png, svg
 
 
-def render_svg(draw: Callable[[], Figure]) -> str:
+def render_svg(draw: Callable[P, Figure], *args: P.args, **kwargs: P.kwargs) -> str:
     """Return what `draw` returns as SVG: the same text for the same figures."""
     import matplotlib  # noqa: PLC0415
 
     written = io.StringIO()
     with matplotlib.rc_context(_SETTINGS):
-        draw().savefig(written, format="svg", metadata={"Date": None})
+        draw(*args, **kwargs).savefig(written, format="svg", metadata={"Date": None})
     return written.getvalue()

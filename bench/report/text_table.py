@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 
 from bench.report.html import Table
 
@@ -48,6 +49,12 @@ def format_spread(center: float, low: float, high: float, unit: str) -> str:
     """Return a median with the least and the greatest value, where they differ: `5 (4 to 6)`."""
     middle, least, greatest = (format_number(value, unit) for value in (center, low, high))
     return middle if least == greatest else f"{middle} ({least} to {greatest})"
+
+
+def format_paths(directory: str | None, picture: Path | None) -> str:
+    """Return where the results of a run and its picture are, a line for each that there is."""
+    named = (("results", directory), ("picture", picture))
+    return "".join(f"{name}: {path}\n" for name, path in named if path is not None)
 
 
 def wrap(text: str) -> str:

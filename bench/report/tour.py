@@ -8,6 +8,7 @@ from typing import Any
 
 from bench import tour
 from bench.analysis.sides import split
+from bench.report import style
 from bench.report.html import Block, Page, Picture, Prose, Section
 from bench.report.run import finding, side_picture, tables
 from bench.report.run import text as run_text
@@ -65,11 +66,11 @@ def _build_blocks(step: Step) -> Iterator[Block]:
     yield Prose(f"Measured: {_summarize(step)}")
     if step.incident is not None and step.incident.directory is not None:
         sides = split(step.incident, timeline.read(Path(step.incident.directory)))
-        yield Picture(side_picture.render_svg(sides), _summarize(step))
+        yield Picture(style.render_svg(side_picture.draw, sides), _summarize(step))
         yield tables.build_result_table(step.incident)
         yield from (Prose(f"Warning: {warning}") for warning in run_text.summarize_warnings(step.incident))
     elif step.scenario is not None and step.measured is not None and step.measured.trials:
-        yield Picture(case_picture.render_svg(step.scenario, step.measured), _summarize(step))
+        yield Picture(style.render_svg(case_picture.draw, step.scenario, step.measured), _summarize(step))
         yield scenario_text.build_table(step.scenario, step.measured)
         yield from (
             Prose(f"Not measured: {refusal}") for refusal in scenario_text.summarize_refusals(step.measured)

@@ -85,10 +85,10 @@ def _header(file: Path, number: int, text: str) -> RunHeader:
         values = _object(text)
         _check_format(file, number, values)
         header = convert(values, RunHeader, "")
-        if header.kind == "scenario":
-            convert(header.plan.get("scenario"), str, "plan.scenario")
-        else:
-            convert(header.plan.get("subject"), dict, "plan.subject")
+        name, kind = ("scenario", str) if header.kind == "scenario" else ("subject", dict)
+        if name not in header.plan:
+            raise ConvertError(f"plan.{name} is missing")
+        convert(header.plan[name], kind, f"plan.{name}")
     except ValueError as error:
         raise ResultsError(file, number, f"not the header of a run: {_reason(error)}") from error
     return header

@@ -5,6 +5,7 @@ The format is described in results/README.md.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 import os
@@ -63,7 +64,9 @@ class Writer:
         self._timeline = self._open(timeline.TIMELINE_FILE)
         self._latency = self._open(timeline.LATENCY_FILE)
         _append(self._lines, _line(dataclasses.asdict(header.header())))
-        _append(self._timeline, timeline.timeline_head())
+        self._rows = csv.writer(self._timeline, lineterminator="\n")
+        self._rows.writerow(timeline.COLUMNS)
+        self._timeline.flush()
         _append(self._latency, timeline.LATENCY_HEAD)
 
     def __enter__(self) -> Writer:
@@ -83,8 +86,9 @@ class Writer:
     def add(self, trial: TrialRecord, moments: Iterable[Moment], latencies: Iterable[Latencies]) -> None:
         """Append a trial that has ended, with its rows and histograms, and flush them."""
         try:
-            _append(self._latency, timeline.latency_lines(latencies))
-            _append(self._timeline, timeline.timeline_lines(moments))
+            _append(self._latency, "".join(map(timeline.to_log_line, latencies)))
+            self._rows.writerows(map(timeline.to_cells, moments))
+            self._timeline.flush()
             _append(self._lines, _line(trial.to_json()))
             self._trials.append(trial)
         except OSError as error:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ TIMELINE_FILE = "timeline.csv"
 LATENCY_FILE = "latency.hlog"
 _HIGHEST_US = 3_600_000_000  # an hour: no exchange outlives its total timeout by so much
 _SIGNIFICANT_DIGITS = 3
-_COLUMNS = tuple(f.name for f in dataclasses.fields(Moment))
+COLUMNS = tuple(f.name for f in dataclasses.fields(Moment))
 LATENCY_HEAD = (
     "#[bench: values in microseconds; start and length in seconds from the trial's first connect;"
     " tags are TRIAL.MODE.KIND]\n"
@@ -52,21 +51,6 @@ def read(path: Path) -> Series:
     return Series(moments, latencies, tuple(damage))
 
 
-def timeline_head() -> str:
-    """Return the first line of timeline.csv."""
-    return _rows([_COLUMNS])
-
-
-def timeline_lines(moments: Iterable[Moment]) -> str:
-    """Return a line of timeline.csv for each of `moments`."""
-    return _rows(map(_cells, moments))
-
-
-def latency_lines(latencies: Iterable[Latencies]) -> str:
-    """Return a line of latency.hlog for each of `latencies`."""
-    return "".join(map(_log_line, latencies))
-
-
 def numbered_lines(file: Path) -> Iterator[tuple[int, str]]:
     """Yield the numbered lines of `file` that hold anything, whatever bytes they are made of."""
     try:
@@ -82,19 +66,14 @@ def numbered_lines(file: Path) -> Iterator[tuple[int, str]]:
         raise ResultsError(file, None, f"cannot be read: {error.strerror}") from error
 
 
-def _rows(rows: Iterable[Iterable[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
-
-
-def _cells(moment: Moment) -> list[Any]:
-    values = (getattr(moment, name) for name in _COLUMNS)
+def to_cells(moment: Moment) -> list[Any]:
+    """Return the cells of a line of timeline.csv."""
+    values = (getattr(moment, name) for name in COLUMNS)
     return [round(value, 6) if isinstance(value, float) else value for value in values]
 
 
-def _log_line(latencies: Latencies) -> str:
-    """Return one interval of the log, as HistogramLogWriter writes it, which knows no tags, with ours."""
+def to_log_line(latencies: Latencies) -> str:
+    """Return a line of latency.hlog, as HistogramLogWriter writes it, which knows no tags, with ours."""
     from hdrh.histogram import HdrHistogram  # noqa: PLC0415  (kept out of the start-up of the command)
 
     histogram = HdrHistogram(1, _HIGHEST_US, _SIGNIFICANT_DIGITS)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import RoleError
+from bench.lab import split_address
 from bench.plan.run_plan import ClosesFirst, Mode
 from bench.subjects.certificates import CHAIN, KEY
 from bench.subjects.configured_proxy import ConfiguredProxy, certificate_files
@@ -193,8 +194,8 @@ def _sources(config: SubjectConfig) -> Iterator[tuple[str, str | None]]:
 
 
 def _address(address: str) -> dict[str, Any]:
-    host, _, port = address.rpartition(":")
-    return {"socket_address": {"address": host, "port_value": int(port)}}
+    host, port = split_address(address)
+    return {"socket_address": {"address": host, "port_value": port}}
 
 
 class _Admin(http.client.HTTPConnection):

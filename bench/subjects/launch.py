@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.errors import RoleError
-from bench.lab import Host, Process
+from bench.lab import Host, Process, split_address
+from bench.lab.role_process import READY_TIMEOUT_S
 from bench.subjects.programs import Program
 from bench.subjects.subject import SubjectCounts
 
 PORT = 8080
-_READY_TIMEOUT_S = 30.0
 _CHECK_TIMEOUT_S = 30.0
 _POLL_S = 0.01
 _LISTEN = {"tcp": "0A", "udp": "07"}
@@ -134,11 +134,7 @@ def _start(
 
 def _check(host: Host, spec: LaunchSpec, folder: Path) -> None:
     process = _start(host, None, spec, folder, spec.check)
-    try:
-        code = process.wait(_CHECK_TIMEOUT_S)
-    except RoleError:
-        process.kill()
-        raise
+    code = process.wait(_CHECK_TIMEOUT_S)
     if code != 0:
         lines = [line for line in [*process.stdout_lines, *process.stderr_lines] if line.strip()]
         message = next((line for line in lines if "emerg" in line or "rror" in line or "ALERT" in line), None)
@@ -149,14 +145,14 @@ def _check(host: Host, spec: LaunchSpec, folder: Path) -> None:
 def await_listening(host: Host, process: Process, address: str, table: str = "tcp") -> None:
     """Wait until the listening socket shows in the tables of its host."""
     wanted = _table_entry(address)
-    deadline_s = time.monotonic() + _READY_TIMEOUT_S
+    deadline_s = time.monotonic() + READY_TIMEOUT_S
     while wanted not in host.call(_listening, table):
         if process.returncode is not None:
-            process.wait(_READY_TIMEOUT_S)
+            process.wait(READY_TIMEOUT_S)
             reason = f"ended before it listened on {address} (exit code {process.returncode})"
             raise RoleError(process.name, reason, process.exit_message)
         if time.monotonic() > deadline_s:
-            reason = f"does not listen on {address} after {_READY_TIMEOUT_S:g} s"
+            reason = f"does not listen on {address} after {READY_TIMEOUT_S:g} s"
             raise RoleError(process.name, reason, process.exit_message)
         time.sleep(_POLL_S)
 
@@ -169,6 +165,6 @@ def _listening(table: str) -> set[str]:
 
 def _table_entry(address: str) -> str:
     """Return HOST:PORT as /proc/net/tcp writes it: the address in the order of this machine's bytes."""
-    host, _, port = address.rpartition(":")
+    host, port = split_address(address)
     packed = int.from_bytes(socket.inet_aton(host), sys.byteorder)
-    return f"{packed:08X}:{int(port):04X}"
+    return f"{packed:08X}:{port:04X}"

@@ -19,6 +19,7 @@ from nginx.loading.sources import Sources
 from nginx.model import Model, PassLocation, build_model
 from nginx.rules import CATALOGUE, CheckSettings, RuleContext
 from nginx.tree import Place
+from nginx.verdict import compute_verdict
 from nginx.versions import Version
 
 # What must not begin to apply because connections are pooled now.
@@ -215,7 +216,7 @@ def _worse(contexts: Sequence[RuleContext], after: Model) -> list[Place]:
     found: dict[Place, None] = {}
     for ctx in contexts:
         for old, new in zip(ctx.model.passes, after.passes, strict=True):
-            before, now = ctx.verdict(old), new.verdict(ctx.version)
+            before, now = ctx.verdict(old), compute_verdict(new, ctx.version)
             if now.closes_first == "nginx" and before.closes_first not in {"nginx", None}:
                 found[old.directive.place] = None
     return list(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from nginx.loading.sources import Sources
+from nginx.loading.sources import Sources, has_http
 from nginx.tree import Directive, Place, Problem, Tree
 
 
@@ -38,9 +38,9 @@ def expand_includes(tree: Tree, sources: Sources) -> Configuration:
     found = Configuration(tree.file)
     expander = _IncludeExpander(found, sources)
     own = expander.expand_tree(tree)
-    if not _has_http(own):
+    if not has_http(own):
         own = _with_extra_files(own, expander, sources)
-    found.is_fragment = not _has_http(own)
+    found.is_fragment = not has_http(own)
     if found.is_fragment:
         found.http = own
     else:
@@ -50,20 +50,16 @@ def expand_includes(tree: Tree, sources: Sources) -> Configuration:
     return found
 
 
-def _has_http(directives: Iterable[Directive]) -> bool:
-    return any(directive.name == "http" for directive in directives)
-
-
 def _with_extra_files(
     own: tuple[Directive, ...], expander: _IncludeExpander, sources: Sources
 ) -> tuple[Directive, ...]:
     """Return a fragment inside the http {} of an extra file, or beside the fragments among them."""
     unused = [path for path in sources.extra_files if str(path) not in expander.seen]
-    trees = sorted(map(sources.load, unused), key=lambda tree: not _has_http(tree.directives))
+    trees = sorted(map(sources.load, unused), key=lambda tree: not has_http(tree.directives))
     # A main file comes first and may include the others.
     parts = [expander.expand_tree(tree) for tree in trees if tree.file not in expander.seen]
-    main = [directive for part in parts if _has_http(part) for directive in part]
-    fragment = (*(directive for part in parts if not _has_http(part) for directive in part), *own)
+    main = [directive for part in parts if has_http(part) for directive in part]
+    fragment = (*(directive for part in parts if not has_http(part) for directive in part), *own)
     return _inside_http(fragment, main, expander.found.missing) if main else fragment
 
 

@@ -14,7 +14,7 @@ from nginx import tree
 from nginx.errors import NginxConfigError
 from nginx.loading import sources
 from nginx.loading.includes import Configuration, expand_includes
-from nginx.loading.sources import Sources
+from nginx.loading.sources import Sources, has_http
 from nginx.tree import Tree
 
 _READ_TOGETHER = frozenset({"conf.d", "http.d", "sites-enabled", "vhosts.d", "servers"})
@@ -88,7 +88,7 @@ def _of_folder(folder: Path, root: Path | None, extra_files: tuple[Path, ...]) -
         raise NginxConfigError(str(folder), 0, "holds no configuration (*.conf, or files of sites-enabled)")
     reader = Sources(folder, root)
     trees = [(path, reader.included(path)) for path in paths]
-    trees.sort(key=lambda item: not _has_http(item[1]))
+    trees.sort(key=lambda item: not has_http(item[1].directives))
     seen: set[str] = set()
     for path, _ in trees:
         if str(path) not in seen:
@@ -98,10 +98,6 @@ def _of_folder(folder: Path, root: Path | None, extra_files: tuple[Path, ...]) -
             found = ConfigInput(str(path), root=root or folder, extra_files=extra, cache=reader.read)
             yield found
             seen.update(found.read()[0].files)
-
-
-def _has_http(read: Tree) -> bool:
-    return any(directive.name == "http" for directive in read.directives)
 
 
 def _is_configuration(path: Path) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from nginx import tree
 from nginx.errors import NginxConfigError
-from nginx.tree import Place, Problem, Tree
+from nginx.tree import Directive, Place, Problem, Tree
 
 _DUMPED_FILE = re.compile(r"^# configuration file (.+):\n", re.MULTILINE)
 _GLOB = frozenset("*?[")
@@ -70,7 +70,7 @@ class Sources:
         basename = PurePosixPath(pattern).name
         given = [self.included(path) for path in self.extra_files if fnmatchcase(path.name, basename)]
         if is_glob:
-            given = [parsed for parsed in given if not any(d.name == "http" for d in parsed.directives)]
+            given = [parsed for parsed in given if not has_http(parsed.directives)]
         if given:
             return given
         if basename in _STOCK:
@@ -149,6 +149,11 @@ def read_text(path: Path) -> str:
     if len(raw) > _LARGEST_BYTES:
         raise NginxConfigError(str(path), 0, f"larger than {_LARGEST_BYTES >> 20} MiB; not a configuration")
     return decode(raw, str(path))
+
+
+def has_http(directives: Iterable[Directive]) -> bool:
+    """Return whether there is an http {}, so that the file is a main one and no fragment."""
+    return any(directive.name == "http" for directive in directives)
 
 
 def decode(raw: bytes, name: str) -> str:

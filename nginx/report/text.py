@@ -74,7 +74,7 @@ def format_rule(rule: Rule) -> str:
         parts.append("Proven by traffic through nginx, before and since 1.29.7.")
     else:
         parts.append(f"Not proven by traffic in the tests: {rule.unproven}.")
-    if rule.detect is not None and rule.bad.strip():
+    if rule.bad.strip():
         shown = f"on nginx {rule.shown_on}"
         parts.append(f"Flagged {shown}:\n\n{_format_config(rule.bad)}")
         parts.append(f"Not flagged {shown}:\n\n{_format_config(rule.good)}")

@@ -3,8 +3,8 @@
 To add a rule:
 
 1. Choose the module of its subject (`pool.py`, `sizing.py`, ...); a new module is imported by itself.
-2. Write a function that takes a `RuleContext` and yields a `Hit` for each place where the rule applies.
-3. Decorate it with `@rule(id, name, severity, bad=..., good=...)`: one that is flagged, one that is not.
+2. Write a function that has the rule's name, takes a `RuleContext` and yields a `Hit` for each place.
+3. Decorate it with `@Rule(id, severity, bad=..., good=...)`: one that is flagged, one that is not.
 4. Let its docstring explain: the first line is the summary, the rest answers `bench check --explain ID`.
 5. Run `pytest tests/nginx/rules`; prove it by traffic there, or say in `unproven=` why that is not possible.
 """

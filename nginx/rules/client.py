@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from nginx import versions
 from nginx.finding import Severity
-from nginx.rules.rule import Hit, RuleContext, rule
-from nginx.upstreams import seconds
+from nginx.rules.rule import Hit, Rule, RuleContext
 
 _GOOD = "server { listen 80; keepalive_timeout 75s; location / { root /srv; } }"
 _LOAD_BALANCER_IDLE_S = 60.0  # AWS ALB's default, the commonest in front of nginx
@@ -17,27 +16,26 @@ def _server(line: str) -> str:
     return f"server {{ listen 80; {line} location / {{ root /srv; }} }}"
 
 
-@rule("CK101", "client-keepalive-off", Severity.HIGH, bad=_server("keepalive_timeout 0;"), good=_GOOD)
-def keepalive_off(ctx: RuleContext) -> Iterator[Hit]:
+@Rule("CK101", Severity.HIGH, bad=_server("keepalive_timeout 0;"), good=_GOOD)
+def client_keepalive_off(ctx: RuleContext) -> Iterator[Hit]:
     """Client connections are not kept: each request of a client opens one, and nginx holds TIME_WAIT.
 
     `keepalive_timeout 0` does that, and keepalive_requests 0 or 1. It limits a benchmark to the rate of
     accepting.
     """
-    timeouts = (line for line in ctx.lines("keepalive_timeout") if seconds(line.args[0]) == 0)
+    timeouts = (line for line in ctx.lines("keepalive_timeout") if line.seconds == 0)
     counts = (line for line in ctx.lines("keepalive_requests") if line.number in {0, 1})
     for line in (*timeouts, *counts):
         yield Hit(line.place, f"`{line}` closes every client connection after one request", "remove it")
 
 
-@rule(
+@Rule(
     "CK102",
-    "client-keepalive-requests-low",
     Severity.LOW,
     bad=_server("keepalive_requests 100;"),
     good=_server("keepalive_requests 10000;"),
 )
-def few_client_requests(ctx: RuleContext) -> Iterator[Hit]:
+def client_keepalive_requests_low(ctx: RuleContext) -> Iterator[Hit]:
     """A client connection is closed after few requests (`keepalive_requests` outside upstream {}).
 
     HTTP/2 clients see GOAWAY. The default is 1000 since 1.19.10, 100 before.
@@ -54,29 +52,28 @@ def few_client_requests(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(servers[0].place, text, "add `keepalive_requests 1000;` in http {}")
 
 
-@rule(
+@Rule(
     "CK103",
-    "keepalive-disable",
     Severity.LOW,
     bad=_server("keepalive_disable safari;"),
     good=_server("keepalive_disable none;"),
 )
-def disabled_browsers(ctx: RuleContext) -> Iterator[Hit]:
+def keepalive_disable(ctx: RuleContext) -> Iterator[Hit]:
     """keepalive_disable names browsers of today: their connections are not kept."""
     for line in ctx.lines("keepalive_disable"):
         if set(line.args) - {"msie6", "none"}:
             yield Hit(line.place, f"`{line}` switches keep-alive off for these clients", "remove it")
 
 
-@rule("CK104", "client-timeout-vs-lb", Severity.MEDIUM, bad=_server("keepalive_timeout 30s;"), good=_GOOD)
-def below_load_balancer(ctx: RuleContext) -> Iterator[Hit]:
+@Rule("CK104", Severity.MEDIUM, bad=_server("keepalive_timeout 30s;"), good=_GOOD)
+def client_timeout_vs_lb(ctx: RuleContext) -> Iterator[Hit]:
     """nginx closes idle connections before the load balancer in front of it does: its 502s.
 
     The balancer sends a request into a closed connection. AWS ALB keeps idle connections 60 s by default;
     without a balancer in front this is no fault.
     """
     for line in ctx.lines("keepalive_timeout"):
-        idle_s = seconds(line.args[0])
+        idle_s = line.seconds
         if idle_s is not None and 0 < idle_s <= _LOAD_BALANCER_IDLE_S:
             text = f"idle clients are closed after {idle_s:g} s; a load balancer that keeps 60 s sees 502"
             fix = "set it above the idle timeout of what is in front, such as 75s"
@@ -88,15 +85,14 @@ def _is_stock(ctx: RuleContext) -> bool:
     return not any(level.all("real_ip_header") or level.all("set_real_ip_from") for level in ctx.model.levels)
 
 
-@rule(
+@Rule(
     "CK105",
-    "keepalive-min-timeout",
     Severity.INFO,
     shown_on="1.31.4",
     bad="worker_shutdown_timeout 10s;\nevents {}\nhttp { " + _GOOD + " }",
     good="worker_shutdown_timeout 10s;\nevents {}\nhttp { keepalive_min_timeout 5s; " + _GOOD + " }",
 )
-def no_minimum(ctx: RuleContext) -> Iterator[Hit]:
+def keepalive_min_timeout(ctx: RuleContext) -> Iterator[Hit]:
     """Replaced workers close idle client connections at once; keepalive_min_timeout spares them.
 
     Since 1.27.4, and worth it where workers are short-lived: reported where worker_shutdown_timeout is set.
@@ -108,48 +104,44 @@ def no_minimum(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(line.place, text, "add `keepalive_min_timeout 5s;`")
 
 
-@rule(
+@Rule(
     "CK106",
-    "lingering-close-off",
     Severity.LOW,
     bad=_server("lingering_close off;"),
     good=_GOOD,
     unproven="whether a reset destroys an answer is a race between the client and its kernel",
 )
-def lingering(ctx: RuleContext) -> Iterator[Hit]:
+def lingering_close_off(ctx: RuleContext) -> Iterator[Hit]:
     """lingering_close is off, or reset_timedout_connection on: a RST can cut what the client still reads.
 
     reset_timedout_connection concerns only connections that timed out, not TIME_WAIT.
     """
-    for line in ctx.lines("lingering_close"):
-        if line.args == ("off",):
-            yield Hit(line.place, "a RST can destroy a response that the client still reads", "remove it")
-    for line in ctx.lines("reset_timedout_connection"):
-        if line.args == ("on",):
-            text = "resets connections that timed out; it does nothing about TIME_WAIT"
-            yield Hit(line.place, text, severity=Severity.INFO)
+    for line in ctx.lines("lingering_close", "off"):
+        yield Hit(line.place, "a RST can destroy a response that the client still reads", "remove it")
+    for line in ctx.lines("reset_timedout_connection", "on"):
+        text = "resets connections that timed out; it does nothing about TIME_WAIT"
+        yield Hit(line.place, text, severity=Severity.INFO)
 
 
-@rule("CK107", "client-timeouts-short", Severity.LOW, bad=_server("send_timeout 2s;"), good=_GOOD)
-def short_timeouts(ctx: RuleContext) -> Iterator[Hit]:
+@Rule("CK107", Severity.LOW, bad=_server("send_timeout 2s;"), good=_GOOD)
+def client_timeouts_short(ctx: RuleContext) -> Iterator[Hit]:
     """send_timeout is so short that slow clients are cut; it has nothing to do with servers.
 
     proxy_send_timeout and proxy_read_timeout are about those.
     """
     for line in ctx.lines("send_timeout"):
-        limit_s = seconds(line.args[0])
-        if limit_s is not None and limit_s < 10:
-            yield Hit(line.place, f"clients that stop reading for {limit_s:g} s are cut", "set 10s or more")
+        if line.seconds is not None and line.seconds < 10:
+            text = f"clients that stop reading for {line.seconds:g} s are cut"
+            yield Hit(line.place, text, "set 10s or more")
 
 
-@rule(
+@Rule(
     "CK108",
-    "add-header-connection",
     Severity.LOW,
     bad=_server("add_header Connection keep-alive;"),
     good=_server("add_header X-Frame-Options DENY;"),
 )
-def added_connection(ctx: RuleContext) -> Iterator[Hit]:
+def add_header_connection(ctx: RuleContext) -> Iterator[Hit]:
     """add_header Connection or Keep-Alive repeats what nginx itself sends to the client.
 
     It never reaches the server, and HTTP/2 forbids it (RFC 9113, section 8.2.2).
@@ -160,29 +152,27 @@ def added_connection(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, "remove it")
 
 
-@rule(
+@Rule(
     "CK109",
-    "so-keepalive",
     Severity.INFO,
     bad="server { listen 80 so_keepalive=on; }",
     good=_GOOD,
     unproven="the kernel sends its first probe after two hours",
 )
-def listening_keepalive(ctx: RuleContext) -> Iterator[Hit]:
+def so_keepalive(ctx: RuleContext) -> Iterator[Hit]:
     """listen ... so_keepalive sends TCP probes to clients; it keeps no HTTP connection open."""
     for line in ctx.lines("listen"):
         if any(arg.startswith("so_keepalive=") and arg != "so_keepalive=off" for arg in line.args):
             yield Hit(line.place, "so_keepalive is about TCP probes, not about keep-alive of HTTP")
 
 
-@rule(
+@Rule(
     "CK110",
-    "worker-connections-pressure",
     Severity.HIGH,
     bad="events { worker_connections 64; }\nhttp { " + _GOOD + " }",
     good="events { worker_connections 4096; }\nhttp { " + _GOOD + " }",
 )
-def few_connections(ctx: RuleContext) -> Iterator[Hit]:
+def worker_connections_pressure(ctx: RuleContext) -> Iterator[Hit]:
     """So few worker_connections that nginx closes idle clients early, with a warning since 1.19.2.
 
     The keep-alive of clients is then shorter than keepalive_timeout.
@@ -194,30 +184,27 @@ def few_connections(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(line.place, text, "write `worker_connections 1024;` or more")
 
 
-@rule(
+@Rule(
     "CK111",
-    "tcp-nodelay-off",
     Severity.LOW,
     bad=_server("tcp_nodelay off;"),
     good=_server("tcp_nodelay on;"),
     unproven="a stall shows in times only, and a busy machine's prove nothing",
 )
-def delayed(ctx: RuleContext) -> Iterator[Hit]:
+def tcp_nodelay_off(ctx: RuleContext) -> Iterator[Hit]:
     """tcp_nodelay is off: on kept connections Nagle's algorithm and delayed ACKs stall 40 ms."""
-    for line in ctx.lines("tcp_nodelay"):
-        if line.args == ("off",):
-            yield Hit(line.place, "responses on kept connections can stall for 40 ms", "remove it")
+    for line in ctx.lines("tcp_nodelay", "off"):
+        yield Hit(line.place, "responses on kept connections can stall for 40 ms", "remove it")
 
 
-@rule(
+@Rule(
     "CK112",
-    "http2-http3-limits",
     Severity.INFO,
     shown_on="1.31.4",
     bad="server { listen 443 ssl; http2 on; keepalive_requests 2000; }",
     good=_GOOD,
 )
-def counted_streams(ctx: RuleContext) -> Iterator[Hit]:
+def http2_http3_limits(ctx: RuleContext) -> Iterator[Hit]:
     """keepalive_requests counts streams on HTTP/2; HTTP/3 closes at twice of it."""
     counted = [(level, line) for level in ctx.model.levels for line in level.all("keepalive_requests")]
     for level, line in counted:
@@ -227,16 +214,14 @@ def counted_streams(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, f"`{line}` counts the streams of a whole HTTP/2 connection")
 
 
-@rule(
+@Rule(
     "CK113",
-    "keepalive-time-short",
     Severity.INFO,
     bad=_server("keepalive_time 30s;"),
     good=_server("keepalive_time 1h;"),
 )
-def short_lived(ctx: RuleContext) -> Iterator[Hit]:
+def keepalive_time_short(ctx: RuleContext) -> Iterator[Hit]:
     """keepalive_time closes even busy client connections after that time; an hour since 1.19.10."""
     for line in ctx.lines("keepalive_time"):
-        limit_s = seconds(line.args[0])
-        if limit_s is not None and limit_s < 60:
-            yield Hit(line.place, f"client connections live {limit_s:g} s at most, busy ones too")
+        if line.seconds is not None and line.seconds < 60:
+            yield Hit(line.place, f"client connections live {line.seconds:g} s at most, busy ones too")

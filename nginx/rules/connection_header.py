@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from nginx import versions
 from nginx.finding import Severity
 from nginx.model import PassLocation
-from nginx.rules.examples import PASS, POOL, location
-from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.rules.rule import PASS, POOL, Hit, Rule, RuleContext, location
 from nginx.tree import Directive
 from nginx.upstream_request import connection_options
 from nginx.values import pieces
@@ -19,14 +18,13 @@ _EMPTY_KEY = "''"
 _BY_MAP = location(PASS, "proxy_http_version 1.1; proxy_set_header Connection $connection_upgrade;")
 
 
-@rule(
+@Rule(
     "NK003",
-    "connection-default-close",
     Severity.HIGH,
     about_reuse=True,
     bad=location(PASS, "proxy_http_version 1.1;"),
 )
-def default_close(ctx: RuleContext) -> Iterator[Hit]:
+def connection_default_close(ctx: RuleContext) -> Iterator[Hit]:
     """nginx sends `Connection: close`, its default before 1.29.7, because no header line sets another.
 
     The default is added to the `proxy_set_header` list in force for each name that is not in it.
@@ -36,18 +34,14 @@ def default_close(ctx: RuleContext) -> Iterator[Hit]:
             continue
         owner = each.connection.owner
         where = f" beside the other header lines of {owner}" if owner and owner is not each.level else ""
-        yield Hit(
-            each.directive.place,
-            "`Connection: close` is sent, the default before 1.29.7",
-            f'add `proxy_set_header Connection "";`{where}',
-            related=tuple(each.connection.header_lines[:1]),
-            passes=(each,),
-        )
+        text = "`Connection: close` is sent, the default before 1.29.7"
+        fix = f"add `{_EMPTY}`{where}"
+        related = tuple(each.connection.header_lines[:1])
+        yield Hit(each.directive.place, text, fix, related=related, passes=(each,))
 
 
-@rule(
+@Rule(
     "NK003b",
-    "pool-drain",
     Severity.MEDIUM,
     bad=POOL
     + """
@@ -68,41 +62,35 @@ def pool_drain(ctx: RuleContext) -> Iterator[Hit]:
         good = [each for each in users if ctx.verdict(each).answer == "reused"]
         for each in users:
             if good and ctx.verdict(each).answer == "not reused" and each.protocol == "http":
-                yield Hit(
-                    each.directive.place,
-                    f'this location closes the idle connections of upstream "{upstream.name}" '
-                    f"that {good[0].context} keeps ({good[0].directive.place})",
-                    "make it reuse its connections too, or give it an upstream {} of its own",
-                    related=(good[0].directive,),
-                    passes=(each,),
-                )
+                kept = f"that {good[0].context} keeps ({good[0].directive.place})"
+                text = f'this location closes the idle connections of upstream "{upstream.name}" {kept}'
+                fix = "make it reuse its connections too, or give it an upstream {} of its own"
+                yield Hit(each.directive.place, text, fix, related=(good[0].directive,), passes=(each,))
 
 
-@rule(
+@Rule(
     "NK004",
-    "connection-close-explicit",
     Severity.HIGH,
     about_reuse=True,
     bad=location(PASS, "proxy_http_version 1.1; proxy_set_header Connection close;"),
 )
-def explicit_close(ctx: RuleContext) -> Iterator[Hit]:
+def connection_close_explicit(ctx: RuleContext) -> Iterator[Hit]:
     """A header line sends `Connection: close`, as text or through a variable: closed on every version."""
     for each, line in _closing_lines(ctx):
         if _map_behind(line.args[1], ctx.model.variables) is None:
             text = f"`{line}` tells the server to close after each response"
-            fix = 'write `proxy_set_header Connection "";`'
+            fix = f"write `{_EMPTY}`"
             yield Hit(line.place, text, fix, related=(each.directive,), passes=(each,))
 
 
-@rule(
+@Rule(
     "NK009",
-    "map-upgrade-close",
     Severity.HIGH,
     about_reuse=True,
     bad="map $http_upgrade $connection_upgrade { default upgrade; '' close; }\n" + _BY_MAP,
     good="map $http_upgrade $connection_upgrade { default upgrade; '' ''; }\n" + _BY_MAP,
 )
-def map_close(ctx: RuleContext) -> Iterator[Hit]:
+def map_upgrade_close(ctx: RuleContext) -> Iterator[Hit]:
     """A map sends `Connection: close` with every request that has no Upgrade field.
 
     The WebSocket map of many guides (`'' close`) is one; it defeats the pool on every version, also
@@ -120,9 +108,8 @@ def map_close(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit((entry or block).place, text, fix, related=(line, block), passes=(each,))
 
 
-@rule(
+@Rule(
     "NK005",
-    "header-inheritance-lost",
     Severity.HIGH,
     about_reuse=True,
     bad=POOL
@@ -141,7 +128,7 @@ def map_close(ctx: RuleContext) -> Iterator[Hit]:
         }
     """,
 )
-def inheritance_lost(ctx: RuleContext) -> Iterator[Hit]:
+def header_inheritance_lost(ctx: RuleContext) -> Iterator[Hit]:
     """Header lines of an inner level replace the whole list of the outer one, Connection with it.
 
     proxy_set_header lists never merge: a single line for Host in a location drops the `Connection ""` of
@@ -156,25 +143,20 @@ def inheritance_lost(ctx: RuleContext) -> Iterator[Hit]:
         lost = connection.masked[-1]
         if (not old and not lost.args[1]) or _has_option(lost, "close"):
             continue  # nothing is lost: the default does the same
-        first = connection.header_lines[0]
-        yield Hit(
-            first.place,
-            f"this header line drops `{lost}` ({lost.place}), which {each.context} would have inherited",
-            f"repeat `{lost};` beside it",
-            severity=None if old else Severity.MEDIUM,
-            related=(lost, each.directive),
-            passes=(each,),
-        )
+        dropped = f"`{lost}` ({lost.place}), which {each.context} would have inherited"
+        text = f"this header line drops {dropped}"
+        fix, severity = f"repeat `{lost};` beside it", None if old else Severity.MEDIUM
+        place = connection.header_lines[0].place
+        yield Hit(place, text, fix, severity, (lost, each.directive), (each,))
 
 
-@rule(
+@Rule(
     "NK010",
-    "connection-upgrade-always",
     Severity.LOW,
     about_reuse=True,
     bad=location(PASS, "proxy_http_version 1.1; proxy_set_header Connection upgrade;"),
 )
-def always_upgrade(ctx: RuleContext) -> Iterator[Hit]:
+def connection_upgrade_always(ctx: RuleContext) -> Iterator[Hit]:
     """`Connection: upgrade` is sent with every request, also with those that upgrade nothing.
 
     It does not stop reuse: it holds no close. But the field names an Upgrade field that is not there
@@ -187,14 +169,13 @@ def always_upgrade(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, fix, passes=(each,))
 
 
-@rule(
+@Rule(
     "NK011",
-    "connection-client-controlled",
     Severity.MEDIUM,
     about_reuse=True,
     bad=location(PASS, "proxy_http_version 1.1; proxy_set_header Connection $http_connection;"),
 )
-def client_controlled(ctx: RuleContext) -> Iterator[Hit]:
+def connection_client_controlled(ctx: RuleContext) -> Iterator[Hit]:
     """The client's own field decides about the connection to the server.
 
     A client that sends close has its upstream connection closed, and anyone can force churn or name
@@ -207,16 +188,15 @@ def client_controlled(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, 'send `Connection ""`, or a map on $http_upgrade', passes=(each,))
 
 
-@rule(
+@Rule(
     "NK012",
-    "duplicate-connection-headers",
     Severity.MEDIUM,
     about_reuse=True,
     bad=location(
         PASS, 'proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Connection upgrade;'
     ),
 )
-def duplicate_connection(ctx: RuleContext) -> Iterator[Hit]:
+def duplicate_connection_headers(ctx: RuleContext) -> Iterator[Hit]:
     """Several Connection lines stand at one level: all are sent, none replaces another.
 
     An empty one sends nothing and cancels nothing; every other one is sent as a field of its own.
@@ -229,14 +209,13 @@ def duplicate_connection(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(lines[-1].place, text, fix, related=tuple(lines[:-1]), passes=(each,))
 
 
-@rule(
+@Rule(
     "NK013",
-    "connection-keep-alive-literal",
     Severity.INFO,
     about_reuse=True,
     bad=location(PASS, "proxy_http_version 1.1; proxy_set_header Connection keep-alive;"),
 )
-def literal_keep_alive(ctx: RuleContext) -> Iterator[Hit]:
+def connection_keep_alive_literal(ctx: RuleContext) -> Iterator[Hit]:
     """`Connection: keep-alive` is sent: with HTTP/1.1 that is the default anyway.
 
     With HTTP/1.0 it is the only way to keep a connection. A Keep-Alive field does nothing: nginx drops the

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from nginx import versions
 from nginx.finding import Severity
 from nginx.inheritance import Level
-from nginx.rules.examples import GOOD, KEPT, POOL
-from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.rules.rule import GOOD, KEPT, POOL, Hit, Rule, RuleContext
 from nginx.targets import TargetKind
 from nginx.tree import Directive
 from nginx.versions import Version
@@ -18,9 +17,8 @@ from nginx.versions import Version
 _CLIENT_SIDE = ("keepalive_requests", "keepalive_timeout", "keepalive_time")
 
 
-@rule(
+@Rule(
     "NK017",
-    "keepalive-context-confusion",
     Severity.MEDIUM,
     bad="""
         keepalive_requests 1000;
@@ -34,7 +32,7 @@ _CLIENT_SIDE = ("keepalive_requests", "keepalive_timeout", "keepalive_time")
     """,
     good="keepalive_timeout 60;\n" + GOOD,
 )
-def confused_context(ctx: RuleContext) -> Iterator[Hit]:
+def keepalive_context_confusion(ctx: RuleContext) -> Iterator[Hit]:
     """keepalive_requests or keepalive_timeout stand where they are about clients, not about servers.
 
     In http {}, server {} and location {} they limit client connections; only inside upstream {} are they
@@ -109,13 +107,12 @@ _REQUIREMENTS = (
 )
 
 
-@rule(
+@Rule(
     "NK019",
-    "directive-needs-newer-nginx",
     Severity.ERROR,
     bad=POOL + "server { http2 on; location / { proxy_pass http://app; } }",
 )
-def needs_newer(ctx: RuleContext) -> Iterator[Hit]:
+def directive_needs_newer_nginx(ctx: RuleContext) -> Iterator[Hit]:
     """A directive or parameter came with a later version: this one does not start.
 
     Whether the whole directive is unknown or only not allowed there, nginx refuses the configuration.
@@ -136,10 +133,9 @@ def _redundant(ctx: RuleContext) -> Iterator[Hit]:
     """Yield the lines that repeat the default since 1.29.7, if the check is for no older version."""
     if min(ctx.version, ctx.oldest or ctx.version) < versions.POOL_BY_DEFAULT:
         return
-    for line in ctx.lines("proxy_http_version"):
-        if line.args == ("1.1",):
-            text = f"`{line}` is the default here; older versions need it"
-            yield Hit(line.place, text, severity=Severity.INFO)
+    for line in ctx.lines("proxy_http_version", "1.1"):
+        text = f"`{line}` is the default here; older versions need it"
+        yield Hit(line.place, text, severity=Severity.INFO)
 
 
 def _occurrences(ctx: RuleContext, needed: _Requirement) -> Iterator[Directive]:
@@ -153,15 +149,14 @@ def _occurrences(ctx: RuleContext, needed: _Requirement) -> Iterator[Directive]:
             yield line
 
 
-@rule(
+@Rule(
     "NK048",
-    "active-close-moved-to-nginx",
     Severity.MEDIUM,
     about_reuse=True,
     shown_on="1.31.4",
     bad="server { location / { proxy_pass http://127.0.0.1:8080; } }",
 )
-def nginx_closes_first(ctx: RuleContext) -> Iterator[Hit]:
+def active_close_moved_to_nginx(ctx: RuleContext) -> Iterator[Hit]:
     """Without a pool nginx now closes first: every TIME_WAIT lies on its host, and costs it a port.
 
     Since 1.29.7 the default is HTTP/1.1 without `Connection: close`, also for targets that have no pool;
@@ -172,22 +167,20 @@ def nginx_closes_first(ctx: RuleContext) -> Iterator[Hit]:
     for each in ctx.using_protocol("http"):
         is_address = any(target.kind is TargetKind.ADDRESS for target in each.targets)
         if is_address and ctx.verdict(each).closes_first == "nginx":
-            yield Hit(
-                each.directive.place,
-                "since 1.29.7 nginx closes these connections first: all TIME_WAIT and ports are on its side",
-                "pass to an upstream {}; or bring back `proxy_http_version 1.0` and `Connection close`",
-                passes=(each,),
+            text = (
+                "since 1.29.7 nginx closes these connections first: all TIME_WAIT and ports are on its side"
             )
+            fix = "pass to an upstream {}; or bring back `proxy_http_version 1.0` and `Connection close`"
+            yield Hit(each.directive.place, text, fix, passes=(each,))
 
 
-@rule(
+@Rule(
     "NK049",
-    "upgrade-to-http11-hazard",
     Severity.MEDIUM,
     shown_on="1.31.4",
     bad="server { location / { proxy_pass http://127.0.0.1:8080; } }",
 )
-def http11_by_default(ctx: RuleContext) -> Iterator[Hit]:
+def upgrade_to_http11_hazard(ctx: RuleContext) -> Iterator[Hit]:
     """The server now sees HTTP/1.1, since proxy_http_version is left to the default.
 
     Chunked answers, answers with both lengths ("upstream sent ..." 502) and broken 1.1 servers come to
@@ -202,15 +195,14 @@ def http11_by_default(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(each.directive.place, text, fix, passes=(each,))
 
 
-@rule(
+@Rule(
     "NK050",
-    "reload-churn",
     Severity.LOW,
     shown_on="1.31.4",
     bad=POOL + f"server {{ location /admin/ {{ dyups_interface; }} location / {{ {KEPT} }} }}",
     unproven="upstreams that are made at run time need a module that is not part of nginx",
 )
-def runtime_upstreams(ctx: RuleContext) -> Iterator[Hit]:
+def reload_churn(ctx: RuleContext) -> Iterator[Hit]:
     """Each reload begins with empty pools; upstreams made at run time have none since 1.29.7.
 
     Frequent reloads (certificates, service discovery) are periodic storms of connections. Only modules

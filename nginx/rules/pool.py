@@ -1,19 +1,20 @@
-"""Rules about `keepalive` in an upstream {}: whether it makes a pool, and whether that can fill."""
+"""Rules about `keepalive` in an upstream {}: whether it makes a pool, whether that fills, and with what."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from nginx import versions
 from nginx.finding import Severity
-from nginx.rules.examples import server
-from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.rules.rule import Hit, Rule, RuleContext, server
 from nginx.upstreams import Upstream, is_balancer
 
+_ADDRESS = re.compile(r"unix:.*|\[.*|[\d.]+(?::\d+)?|localhost(?::\d+)?")
 
-@rule(
+
+@Rule(
     "NK001",
-    "upstream-without-keepalive",
     Severity.HIGH,
     about_reuse=True,
     bad=server("server 10.0.0.1:8080;"),
@@ -30,24 +31,20 @@ def upstream_without_keepalive(ctx: RuleContext) -> Iterator[Hit]:
     for upstream in ctx.model.upstreams:
         users = tuple(each for each in ctx.model.users(upstream) if each.protocol not in {"uwsgi", "scgi"})
         if users and upstream.keepalive is None and upstream.missing is None:
-            yield Hit(
-                upstream.directive.place,
-                f'upstream "{upstream.name}" has no keepalive: every request opens a new connection',
-                "add `keepalive 32;` (idle connections per worker) behind the balancing method",
-                related=tuple(each.directive for each in users),
-                passes=users,
-            )
+            text = f'upstream "{upstream.name}" has no keepalive: every request opens a new connection'
+            fix = "add `keepalive 32;` (idle connections per worker) behind the balancing method"
+            related = tuple(each.directive for each in users)
+            yield Hit(upstream.directive.place, text, fix, related=related, passes=users)
 
 
-@rule(
+@Rule(
     "NK008",
-    "lb-method-after-keepalive",
     Severity.HIGH,
     about_reuse=True,
     bad=server("server 10.0.0.1:8080; keepalive 64; least_conn;"),
     good=server("least_conn; server 10.0.0.1:8080; keepalive 64;"),
 )
-def balancer_after_keepalive(ctx: RuleContext) -> Iterator[Hit]:
+def lb_method_after_keepalive(ctx: RuleContext) -> Iterator[Hit]:
     """A load-balancing method behind `keepalive` takes the pool's place: it silently disappears.
 
     Before 1.29.7 both set the same handler and the later one wins; `nginx -t` only warns "load balancing
@@ -60,14 +57,10 @@ def balancer_after_keepalive(ctx: RuleContext) -> Iterator[Hit]:
             continue
         old = ctx.version < versions.POOL_BY_DEFAULT
         effect = "the pool is gone" if old else "harmless here, but before 1.29.7 the pool would be gone"
-        yield Hit(
-            balancer.place,
-            f'{balancer.name} stands behind keepalive in upstream "{upstream.name}": {effect}',
-            f"move {balancer.name} above keepalive",
-            severity=None if old else Severity.INFO,
-            related=(upstream.keepalive,),
-            passes=tuple(ctx.model.users(upstream)),
-        )
+        text = f'{balancer.name} stands behind keepalive in upstream "{upstream.name}": {effect}'
+        fix, severity = f"move {balancer.name} above keepalive", None if old else Severity.INFO
+        users = tuple(ctx.model.users(upstream))
+        yield Hit(balancer.place, text, fix, severity, (upstream.keepalive,), users)
 
 
 def _replaced_balancer(upstream: Upstream) -> Iterator[Hit]:
@@ -79,14 +72,13 @@ def _replaced_balancer(upstream: Upstream) -> Iterator[Hit]:
         yield Hit(last.place, text, "keep one of them", Severity.LOW, (first,))
 
 
-@rule(
+@Rule(
     "NK015",
-    "keepalive-zero",
     Severity.ERROR,
     about_reuse=True,
     bad=server("server 10.0.0.1:8080; keepalive 0;"),
 )
-def keepalive_value(ctx: RuleContext) -> Iterator[Hit]:
+def keepalive_zero(ctx: RuleContext) -> Iterator[Hit]:
     """`keepalive` has a value that this version refuses, or one that switches the pool off.
 
     `keepalive 0` and `keepalive N local` are refused before 1.29.7; since then 0 switches the pool off.
@@ -110,8 +102,8 @@ def keepalive_value(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, "give it a size, or leave the line out", Severity.HIGH, passes=users)
 
 
-@rule("NK016", "implicit-32-local", Severity.INFO, shown_on="1.31.4", bad=server("server 10.0.0.1:8080;"))
-def implicit_pool(ctx: RuleContext) -> Iterator[Hit]:
+@Rule("NK016", Severity.INFO, shown_on="1.31.4", bad=server("server 10.0.0.1:8080;"))
+def implicit_32_local(ctx: RuleContext) -> Iterator[Hit]:
     """The pool is `32 local`: 32 idle connections for all locations, which do not share them.
 
     Since 1.29.7 that is the default of each upstream {}. With more than 32 locations used in turn nothing
@@ -132,14 +124,13 @@ def implicit_pool(ctx: RuleContext) -> Iterator[Hit]:
         )
 
 
-@rule(
+@Rule(
     "NK018",
-    "keepalive-params-without-pool",
     Severity.MEDIUM,
     bad=server("server 10.0.0.1:8080; keepalive_requests 1000; keepalive_timeout 60s;"),
     good=server("server 10.0.0.1:8080; keepalive 64; keepalive_requests 1000;"),
 )
-def limits_without_pool(ctx: RuleContext) -> Iterator[Hit]:
+def keepalive_params_without_pool(ctx: RuleContext) -> Iterator[Hit]:
     """keepalive_requests, keepalive_timeout or keepalive_time in an upstream {} that has no pool.
 
     Before 1.29.7 they limit a pool and make none: without `keepalive N` they do nothing. Since 1.29.7
@@ -157,14 +148,13 @@ def limits_without_pool(ctx: RuleContext) -> Iterator[Hit]:
                 yield Hit(line.place, f"{name} {effect}", fix, severity)
 
 
-@rule(
+@Rule(
     "NK020",
-    "upstream-keepalive-requests-low",
     Severity.LOW,
     about_reuse=True,
     bad=server("server 10.0.0.1:8080; keepalive 64; keepalive_requests 10;"),
 )
-def few_requests(ctx: RuleContext) -> Iterator[Hit]:
+def upstream_keepalive_requests_low(ctx: RuleContext) -> Iterator[Hit]:
     """An upstream connection is closed after few requests (`keepalive_requests` in the upstream {}).
 
     The churn is the request rate divided by it. The default is 100 from 1.15.3 to 1.19.9 and 1000 since;
@@ -187,3 +177,45 @@ def few_requests(ctx: RuleContext) -> Iterator[Hit]:
                 severity = Severity.MEDIUM if line.number <= 10 else None
                 text = f"`{line}`: a connection is closed after {line.number} requests"
                 yield Hit(line.place, text, fix, severity)
+
+
+@Rule(
+    "NK040",
+    Severity.LOW,
+    bad=server("server app.internal:8080; keepalive 64;"),
+    good=server("server 10.0.0.1:8080; keepalive 64;"),
+)
+def dns_resolve_and_pool(ctx: RuleContext) -> Iterator[Hit]:
+    """The servers are names: resolved once at the start, and pooled connections stay with the old address.
+
+    `server NAME resolve;` follows DNS since 1.27.3 and needs `zone` and a resolver; keepalive_time (1 h)
+    bounds how long a connection stays.
+    """
+    for upstream, _ in ctx.pooled():
+        line = next((line for line in upstream.servers if "resolve" in line.args), None)
+        if line is not None and (refusal := _refusal(ctx, upstream)) is not None:
+            text, fix = refusal
+            yield Hit(line.place, f"`{line}`: {text}", fix, severity=Severity.ERROR)
+            continue
+        named = [s for s in upstream.servers if s.args and not _ADDRESS.fullmatch(s.args[0])]
+        for line in named[:1]:
+            if "resolve" not in line.args:
+                text = f"{line.args[0]} is resolved once, at the start or reload"
+                yield Hit(line.place, text, "add `resolve` with `zone` and a resolver (since 1.27.3)")
+
+
+def _refusal(ctx: RuleContext, upstream: Upstream) -> tuple[str, str] | None:
+    """Return why nginx refuses `resolve` in an upstream {} and the fix; None if it accepts it."""
+    name = upstream.name
+    if upstream.directive.child("zone") is None:
+        text = f'resolving at run time requires upstream "{name}" to be in shared memory'
+        return text, f"add `zone {name} 64k;`"
+    if _lacks_resolver(ctx, upstream):
+        return "no resolver is defined to resolve it at run time", "add `resolver ADDRESS;` in http {}"
+    return None
+
+
+def _lacks_resolver(ctx: RuleContext, upstream: Upstream) -> bool:
+    """Return whether no resolver is in force for an upstream; a fragment leaves that open."""
+    given = upstream.directive.child("resolver") or ctx.model.http.last("resolver")
+    return given is None and not ctx.model.configuration.is_fragment

@@ -1,4 +1,4 @@
-"""Rules about protocols to the server: HTTP versions, FastCGI, uwsgi, SCGI, gRPC, memcached, WebSocket."""
+"""Rules about protocols to the server: TCP, HTTP, FastCGI, uwsgi, SCGI, gRPC, memcached, WebSocket."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from nginx import versions
 from nginx.finding import Severity
 from nginx.model import PassLocation
-from nginx.rules.examples import PASS, location
-from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.rules.rule import KEPT, PASS, Hit, Rule, RuleContext, location
 from nginx.targets import TargetKind
 from nginx.tree import Directive
 from nginx.upstream_request import keeps_open
@@ -17,15 +16,14 @@ _POOL = "upstream app { server 10.0.0.1:9000; keepalive 16; }\n"
 _HTTP = _POOL + 'server { location / { proxy_pass http://app; proxy_set_header Connection ""; } }'
 
 
-@rule(
+@Rule(
     "NK033",
-    "fastcgi-keep-conn-missing",
     Severity.HIGH,
     about_reuse=True,
     bad=_POOL + "server { location / { fastcgi_pass app; } }",
     good=_POOL + "server { location / { fastcgi_pass app; fastcgi_keep_conn on; } }",
 )
-def keep_conn_missing(ctx: RuleContext) -> Iterator[Hit]:
+def fastcgi_keep_conn_missing(ctx: RuleContext) -> Iterator[Hit]:
     """The upstream has a pool, but fastcgi_keep_conn is off: nginx requests a close each time.
 
     The default is off on every version, so the pool can never fill.
@@ -38,15 +36,14 @@ def keep_conn_missing(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit((each.keep_conn or each.directive).place, text, fix, passes=(each,))
 
 
-@rule(
+@Rule(
     "NK034",
-    "fastcgi-keep-conn-without-pool",
     Severity.LOW,
     about_reuse=True,
     bad="server { location / { fastcgi_pass 127.0.0.1:9000; fastcgi_keep_conn on; } }",
     good=_POOL + "server { location / { fastcgi_pass app; fastcgi_keep_conn on; } }",
 )
-def keep_conn_alone(ctx: RuleContext) -> Iterator[Hit]:
+def fastcgi_keep_conn_without_pool(ctx: RuleContext) -> Iterator[Hit]:
     """fastcgi_keep_conn is on, but there is no pool: nginx closes the connection anyway."""
     for each in ctx.using_protocol("fastcgi"):
         pooled = any(upstream.pool(ctx.version) for upstream in each.upstreams())
@@ -57,15 +54,14 @@ def keep_conn_alone(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(each.keep_conn.place, text, fix, related=(each.directive,), passes=(each,))
 
 
-@rule(
+@Rule(
     "NK035",
-    "uwsgi-scgi-no-keepalive",
     Severity.INFO,
     about_reuse=True,
     bad="server { location / { uwsgi_pass unix:/run/app.sock; } }",
     good=_HTTP,
 )
-def never_kept(ctx: RuleContext) -> Iterator[Hit]:
+def uwsgi_scgi_no_keepalive(ctx: RuleContext) -> Iterator[Hit]:
     """uwsgi and SCGI have no notion of keep-alive: each request opens a connection, on every version.
 
     A Unix socket spares the ports and TIME_WAIT; uwsgi's --http-socket with proxy_pass can be pooled.
@@ -75,19 +71,15 @@ def never_kept(ctx: RuleContext) -> Iterator[Hit]:
             continue
         dead = next((upstream.keepalive for upstream in each.upstreams() if upstream.keepalive), None)
         text = f"{each.protocol} connections are never reused"
-        yield Hit(
-            each.directive.place,
-            f"{text}; the `{dead}` of its upstream does nothing" if dead else text,
-            "use a Unix socket (no ports, no TIME_WAIT), or HTTP to the application",
-            severity=Severity.MEDIUM if dead else None,
-            related=(dead,) if dead else (),
-            passes=(each,),
-        )
+        fix = "use a Unix socket (no ports, no TIME_WAIT), or HTTP to the application"
+        if dead is None:
+            yield Hit(each.directive.place, text, fix, passes=(each,))
+        else:
+            text += f"; the `{dead}` of its upstream does nothing"
+            yield Hit(each.directive.place, text, fix, Severity.MEDIUM, (dead,), (each,))
 
 
-@rule(
-    "NK036", "grpc", Severity.INFO, bad=_POOL + "server { location / { grpc_pass grpc://app; } }", good=_HTTP
-)
+@Rule("NK036", Severity.INFO, bad=_POOL + "server { location / { grpc_pass grpc://app; } }", good=_HTTP)
 def grpc(ctx: RuleContext) -> Iterator[Hit]:
     """gRPC needs only the pool: proxy_http_version and Connection are about proxy_pass.
 
@@ -97,9 +89,8 @@ def grpc(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(each.directive.place, "grpc_pass needs only the pool of its upstream", passes=(each,))
 
 
-@rule(
+@Rule(
     "NK037",
-    "memcached",
     Severity.INFO,
     bad=_POOL + "server { location / { set $memcached_key $uri; memcached_pass app; } }",
     good=_HTTP,
@@ -110,9 +101,8 @@ def memcached(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(each.directive.place, "memcached_pass needs only the pool of its upstream", passes=(each,))
 
 
-@rule(
+@Rule(
     "NK052",
-    "upgraded-connections",
     Severity.INFO,
     bad=_POOL
     + """
@@ -128,7 +118,7 @@ def memcached(ctx: RuleContext) -> Iterator[Hit]:
     """,
     good=_HTTP,
 )
-def upgraded(ctx: RuleContext) -> Iterator[Hit]:
+def upgraded_connections(ctx: RuleContext) -> Iterator[Hit]:
     """A connection that was upgraded (WebSocket) is never returned to the pool.
 
     Count such connections as active ones. proxy_read_timeout, 60 s by default, closes a quiet WebSocket.
@@ -139,15 +129,14 @@ def upgraded(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, passes=(each,))
 
 
-@rule(
+@Rule(
     "NK002",
-    "http10-to-upstream",
     Severity.HIGH,
     about_reuse=True,
     bad=location(PASS, 'proxy_set_header Connection "";'),
 )
-def http10(ctx: RuleContext) -> Iterator[Hit]:
-    """nginx uses HTTP/1.0 to the server, which then closes after each response.
+def http10_to_upstream(ctx: RuleContext) -> Iterator[Hit]:
+    """nginx sends HTTP/1.0 to the server, which then closes after each response.
 
     That is the default before 1.29.7. With `Connection: keep-alive` a server may keep an HTTP/1.0
     connection, and nginx reuses it if the status line says HTTP/1.1; it works, but is not recommended.
@@ -161,24 +150,20 @@ def http10(ctx: RuleContext) -> Iterator[Hit]:
         effect = (
             "only `Connection: keep-alive` keeps its connections" if kept else "it closes after each response"
         )
-        yield Hit(
-            (line or each.directive).place,
-            f"HTTP/1.0 is used to the server{default}: {effect}",
-            f"{'write' if line else 'add'} `proxy_http_version 1.1;`",
-            severity=Severity.LOW if kept else None,
-            passes=(each,),
-        )
+        text = f"HTTP/1.0 is sent to the server{default}: {effect}"
+        fix = f"{'write' if line else 'add'} `proxy_http_version 1.1;`"
+        severity = Severity.LOW if kept else None
+        yield Hit((line or each.directive).place, text, fix, severity, passes=(each,))
 
 
-@rule(
+@Rule(
     "NK014",
-    "version-2-upstream",
     Severity.INFO,
     shown_on="1.31.4",
     bad=location(PASS, "proxy_http_version 2;"),
 )
-def http2_upstream(ctx: RuleContext) -> Iterator[Hit]:
-    """HTTP/2 is used to the server: one request at a time per connection, from the same pool.
+def version_2_upstream(ctx: RuleContext) -> Iterator[Hit]:
+    """HTTP/2 is sent to the server: one request at a time per connection, from the same pool.
 
     Connection fields are never sent then. The pool has to be as large as with HTTP/1.1, since nginx does
     not multiplex.
@@ -199,3 +184,22 @@ def _wrong_body(ctx: RuleContext, each: PassLocation, line: Directive) -> Iterat
     if is_cached and body is not None and body.args != ("on",) and ctx.version < versions.HTTP2_BODIES:
         text = f"`{body}` with a cache and HTTP/2 is sent wrongly until 1.30.1 and 1.31.0"
         yield Hit(body.place, text, "use a later nginx", Severity.MEDIUM, (line,), (each,))
+
+
+@Rule(
+    "NK038",
+    Severity.MEDIUM,
+    bad="server { location / { proxy_pass http://10.0.0.1:8080; proxy_socket_keepalive on; } }",
+    good=location(KEPT, "proxy_socket_keepalive on;"),
+)
+def tcp_keepalive_confusion(ctx: RuleContext) -> Iterator[Hit]:
+    """proxy_socket_keepalive sends TCP probes; it makes no connection reusable.
+
+    It helps long-idle pools behind a NAT or load balancer, and does nothing where connections are not
+    reused.
+    """
+    for each in ctx.model.passes:
+        line = each.module_setting("socket_keepalive")
+        if line is not None and line.args == ("on",) and ctx.verdict(each).answer == "not reused":
+            text = f"{line.name} is about TCP probes: the connections of {each.context} are still not reused"
+            yield Hit(line.place, text, "repair what the other findings name", passes=(each,))

@@ -8,20 +8,19 @@ from collections.abc import Iterator
 
 from nginx.finding import Severity
 from nginx.model import PassLocation
-from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.rules.rule import KEEPALIVE_LINES, Hit, Rule, RuleContext, location
 from nginx.targets import NEVER_REUSED, Target, TargetKind
 from nginx.upstreams import Upstream
 from nginx.values import has_variables, pieces
 
 
-@rule(
+@Rule(
     "NK006",
-    "literal-proxy-pass",
     Severity.HIGH,
     about_reuse=True,
     bad="server { location / { proxy_pass http://127.0.0.1:8080; } }",
 )
-def literal_target(ctx: RuleContext) -> Iterator[Hit]:
+def literal_proxy_pass(ctx: RuleContext) -> Iterator[Hit]:
     """The target is an address or a host, not an upstream {}: never pooled, on any version of nginx.
 
     nginx makes an implicit upstream for it, and the keep-alive module skips implicit upstreams, also
@@ -31,12 +30,8 @@ def literal_target(ctx: RuleContext) -> Iterator[Hit]:
         if each.protocol in NEVER_REUSED or has_variables_in_host(each):
             continue
         if any(target.kind is TargetKind.ADDRESS for target in each.targets):
-            yield Hit(
-                each.directive.place,
-                f"{each.target} is no upstream {{}}: nginx never pools its connections",
-                _declaration(each, each.targets[0]),
-                passes=(each,),
-            )
+            text = f"{each.target} is no upstream {{}}: nginx never pools its connections"
+            yield Hit(each.directive.place, text, _declaration(each, each.targets[0]), passes=(each,))
 
 
 def _declaration(each: PassLocation, target: Target) -> str:
@@ -48,9 +43,8 @@ def _declaration(each: PassLocation, target: Target) -> str:
     )
 
 
-@rule(
+@Rule(
     "NK007",
-    "variable-proxy-pass",
     Severity.MEDIUM,
     about_reuse=True,
     bad="""
@@ -59,18 +53,9 @@ def _declaration(each: PassLocation, target: Target) -> str:
             location / { set $backend "http://app.internal:8080"; proxy_pass $backend; }
         }
     """,
-    good="""
-        upstream app { server 10.0.0.1:8080; keepalive 64; }
-        server {
-            location / {
-                proxy_pass http://app$request_uri;
-                proxy_http_version 1.1;
-                proxy_set_header Connection "";
-            }
-        }
-    """,
+    good=location("proxy_pass http://app$request_uri;", KEEPALIVE_LINES),
 )
-def variable_target(ctx: RuleContext) -> Iterator[Hit]:
+def variable_proxy_pass(ctx: RuleContext) -> Iterator[Hit]:
     """The host of the target is a variable: pooled only if every value names an upstream {}.
 
     The host is looked up among the upstreams for each request; what is none is resolved for that request
@@ -113,16 +98,15 @@ def has_variables_in_host(each: PassLocation) -> bool:
     return False
 
 
-@rule(
+@Rule(
     "NK051",
-    "pool-in-wrong-group",
     Severity.LOW,
     bad="""
         upstream back-end { server 10.0.0.1:8080; keepalive 64; }
         server { location / { proxy_pass http://backend; } }
     """,
 )
-def misplaced_pool(ctx: RuleContext) -> Iterator[Hit]:
+def pool_in_wrong_group(ctx: RuleContext) -> Iterator[Hit]:
     """An unused pool: an upstream {} without users, two with the same servers, or a misspelt name.
 
     A name that matches no upstream {} is silently taken for a host.

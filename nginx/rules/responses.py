@@ -8,8 +8,7 @@ from nginx import versions
 from nginx.finding import Severity
 from nginx.inheritance import Level
 from nginx.model import PassLocation
-from nginx.rules.examples import KEPT, POOL, location
-from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.rules.rule import KEPT, POOL, Hit, Rule, RuleContext, location
 from nginx.tree import Directive
 
 _WITH_AUTH = f"""{POOL}server {{
@@ -26,14 +25,13 @@ def _reusing_with(ctx: RuleContext, name: str, *args: str) -> Iterator[tuple[Pas
             yield each, line
 
 
-@rule(
+@Rule(
     "NK025",
-    "retry-semantics",
     Severity.LOW,
     bad=location(KEPT, "proxy_next_upstream timeout http_502;"),
     good=location(KEPT, "proxy_next_upstream error timeout;"),
 )
-def retries(ctx: RuleContext) -> Iterator[Hit]:
+def retry_semantics(ctx: RuleContext) -> Iterator[Hit]:
     """proxy_next_upstream without `error` does not retry a stale connection; `non_idempotent` retries POST.
 
     A pooled connection may have been closed by the server while the request was on its way. Retrying
@@ -50,8 +48,8 @@ def retries(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, "keep it only where that is harmless", passes=(each,))
 
 
-@rule("NK026", "next-upstream-off-with-pool", Severity.MEDIUM, bad=location(KEPT, "proxy_next_upstream off;"))
-def no_retries(ctx: RuleContext) -> Iterator[Hit]:
+@Rule("NK026", Severity.MEDIUM, bad=location(KEPT, "proxy_next_upstream off;"))
+def next_upstream_off_with_pool(ctx: RuleContext) -> Iterator[Hit]:
     """proxy_next_upstream is off: a stale pooled connection is a 502 even for GET (since 1.9.13)."""
     if ctx.version < versions.NO_RETRY_OF_POST:
         return
@@ -61,13 +59,12 @@ def no_retries(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(line.place, text, fix, passes=(each,))
 
 
-@rule(
+@Rule(
     "NK027",
-    "request-buffering-off-with-pool",
     Severity.LOW,
     bad=location(KEPT, "proxy_request_buffering off;"),
 )
-def unbuffered_requests(ctx: RuleContext) -> Iterator[Hit]:
+def request_buffering_off_with_pool(ctx: RuleContext) -> Iterator[Hit]:
     """proxy_request_buffering is off: a request with a body cannot be sent again on another connection.
 
     A stale pooled connection is then a 502 for PUT too.
@@ -77,14 +74,13 @@ def unbuffered_requests(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(line.place, text, "keep it off only for large uploads", passes=(each,))
 
 
-@rule(
+@Rule(
     "NK041",
-    "auth-request-mirror-body",
     Severity.MEDIUM,
     bad=_WITH_AUTH,
     good=_WITH_AUTH.replace("internal;", "internal; proxy_method HEAD;"),
 )
-def unread_body(ctx: RuleContext) -> Iterator[Hit]:
+def auth_request_mirror_body(ctx: RuleContext) -> Iterator[Hit]:
     """The answer to auth_request or mirror is not read: if it has a body, its connection is dropped.
 
     An empty answer (204), or `proxy_method HEAD`, keeps it.
@@ -129,14 +125,13 @@ def _find_location(locations: Iterable[Level], uri: str) -> Level | None:
     return found
 
 
-@rule(
+@Rule(
     "NK042",
-    "discarded-responses",
     Severity.MEDIUM,
     bad=location(KEPT, "proxy_intercept_errors on; error_page 502 503 /sorry.html;"),
     good=location(KEPT, "error_page 502 503 /sorry.html;"),
 )
-def intercepted(ctx: RuleContext) -> Iterator[Hit]:
+def discarded_responses(ctx: RuleContext) -> Iterator[Hit]:
     """proxy_intercept_errors throws the server's error answers away unread, and their connections too.
 
     A storm of errors becomes a storm of connections.
@@ -149,9 +144,8 @@ def intercepted(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, fix, related=(page,), passes=(each,))
 
 
-@rule(
+@Rule(
     "NK043",
-    "client-abort",
     Severity.LOW,
     bad=location(KEPT, "proxy_ignore_client_abort off;"),
     good=location(KEPT, "proxy_ignore_client_abort on;"),
@@ -167,9 +161,8 @@ def client_abort(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(line.place, text, "weigh `proxy_ignore_client_abort on;`", passes=(each,))
 
 
-@rule(
+@Rule(
     "NK044",
-    "early-response",
     Severity.LOW,
     bad=location(KEPT, "proxy_request_buffering off; client_max_body_size 0;"),
 )
@@ -185,7 +178,7 @@ def early_response(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(size.place, text, related=(line,), passes=(each,))
 
 
-@rule("NK045", "unbuffered", Severity.LOW, bad=location(KEPT, "proxy_buffering off;"))
+@Rule("NK045", Severity.LOW, bad=location(KEPT, "proxy_buffering off;"))
 def unbuffered(ctx: RuleContext) -> Iterator[Hit]:
     """proxy_buffering is off: still reused, but a connection is busy as long as the slowest client reads.
 
@@ -196,8 +189,8 @@ def unbuffered(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(line.place, text, "turn it off only where the answer is a stream", passes=(each,))
 
 
-@rule("NK046", "backend-refuses", Severity.HIGH, bad="", good="")
-def closed_by_server(ctx: RuleContext) -> Iterator[Hit]:
+@Rule("NK046", Severity.HIGH, bad="", good="")
+def backend_refuses(ctx: RuleContext) -> Iterator[Hit]:
     """The server closes by itself: `Connection: close`, an HTTP/1.0 status line, or no length.
 
     No configuration shows that; the responses do.

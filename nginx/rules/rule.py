@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 from nginx.finding import Severity
 from nginx.known_directives import KnownDirectives
 from nginx.model import Model, PassLocation
-from nginx.rules.examples import GOOD
 from nginx.tree import Directive, Place
 from nginx.upstreams import Pool, Upstream
-from nginx.verdict import Verdict
+from nginx.verdict import Verdict, compute_verdict
 from nginx.versions import Version
+
+# The parts that the examples of several rules share.
+POOL = "upstream app { server 10.0.0.1:8080; keepalive 64; }\n"
+KEEPALIVE_LINES = 'proxy_http_version 1.1; proxy_set_header Connection "";'
+"""What nginx has to send, so that a server leaves the connection open."""
+PASS = "proxy_pass http://app;"
+KEPT = f"{PASS} {KEEPALIVE_LINES}"
+
+
+def location(*lines: str) -> str:
+    """Return the pool and a location with these lines."""
+    inner = "\n        ".join(line for line in lines if line)
+    return f"{POOL}server {{\n    location / {{\n        {inner}\n    }}\n}}"
+
+
+def server(lines: str) -> str:
+    """Return an upstream {} of these lines, and a location that uses it as it should."""
+    return f"upstream app {{ {lines} }}\nserver {{\n    location / {{ {KEPT} }}\n}}"
+
+
+GOOD = location(KEPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +79,7 @@ class RuleContext:
         """Return the verdict on a pass location under this version."""
         key = id(each)
         if key not in self._verdicts:
-            self._verdicts[key] = each.verdict(self.version)
+            self._verdicts[key] = compute_verdict(each, self.version)
         return self._verdicts[key]
 
     def using_protocol(self, protocol: str) -> Iterator[PassLocation]:
@@ -82,9 +102,11 @@ class RuleContext:
         directives = self.model.configuration.main
         return next((each for each in reversed(directives) if each.name == name), None)
 
-    def lines(self, name: str) -> Iterator[Directive]:
-        """Yield the directives of that name in http {} that have an argument."""
-        return (line for level in self.model.levels for line in level.all(name) if line.args)
+    def lines(self, name: str, *args: str) -> Iterator[Directive]:
+        """Yield the directives of that name in http {} that have these arguments, or any."""
+        for line in (line for level in self.model.levels for line in level.all(name)):
+            if line.args == args or (line.args and not args):
+                yield line
 
     @property
     def workers(self) -> int | None:
@@ -102,68 +124,43 @@ class RuleContext:
         return -(-(self.settings.concurrency or 0) // (self.workers or 1))
 
 
+CATALOGUE: dict[str, Rule] = {}
 Detect = Callable[[RuleContext], Iterable[Hit]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Rule:
-    """One rule of the catalogue."""
+    """One rule; as a decorator it joins the catalogue with the function that detects it.
+
+    The function has the rule's name; the first line of its docstring is its summary, the rest explains it.
+    """
 
     id: str
-    name: str
     severity: Severity
-    summary: str
-    explanation: str
-    detect: Detect
-    """Yields a hit for each application."""
+    _: KW_ONLY
     bad: str
     """A configuration that it flags; empty where only traffic can show it."""
-    good: str
+    good: str = GOOD
     """A configuration that it must not flag."""
-    about_reuse: bool
+    about_reuse: bool = False
     """It explains a verdict, so the verdict names it."""
-    shown_on: str
+    shown_on: str = "1.22.1"
     """The version under which `bad` and `good` are flagged and not flagged."""
-    shown_with: CheckSettings
+    shown_with: CheckSettings = CheckSettings()
     """The settings for that."""
-    unproven: str
+    unproven: str = ""
     """Why no traffic of the tests shows it; empty where it does."""
+    name: str = field(init=False)
+    summary: str = field(init=False)
+    explanation: str = field(init=False)
+    detect: Detect = field(init=False)
+    """Yields a hit for each application."""
 
-
-CATALOGUE: dict[str, Rule] = {}
-
-
-def rule(
-    rule_id: str,
-    name: str,
-    severity: Severity,
-    *,
-    bad: str,
-    good: str = GOOD,
-    about_reuse: bool = False,
-    shown_on: str = "1.22.1",
-    shown_with: CheckSettings = CheckSettings(),
-    unproven: str = "",
-) -> Callable[[Detect], Detect]:
-    """Add a function to the catalogue; its docstring is the summary and the explanation of the rule."""
-
-    def add(detect: Detect) -> Detect:
-        summary, _, explanation = inspect.cleandoc(detect.__doc__ or "").partition("\n")
-        bad_text, good_text = (inspect.cleandoc(text) + "\n" for text in (bad, good))
-        CATALOGUE[rule_id] = Rule(
-            rule_id,
-            name,
-            severity,
-            summary,
-            explanation.strip(),
-            detect,
-            bad_text,
-            good_text,
-            about_reuse,
-            shown_on,
-            shown_with,
-            unproven,
-        )
+    def __call__(self, detect: Detect) -> Detect:
+        """Add the rule to the catalogue with its function."""
+        self.name = detect.__name__.replace("_", "-")
+        self.summary, _, explanation = inspect.cleandoc(detect.__doc__ or "").partition("\n")
+        self.explanation, self.detect = explanation.strip(), detect
+        self.bad, self.good = (inspect.cleandoc(text) + "\n" for text in (self.bad, self.good))
+        CATALOGUE[self.id] = self
         return detect
-
-    return add

@@ -10,10 +10,8 @@ from collections.abc import Iterator
 
 from nginx.finding import Severity
 from nginx.model import PassLocation
-from nginx.rules.examples import KEPT, POOL
-from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.rules.rule import KEPT, POOL, Hit, Rule, RuleContext
 from nginx.tree import Directive
-from nginx.upstreams import seconds
 
 _EVENTS = "text/event-stream"
 _NAMED = re.compile(r"(?:^|[/_.-])(?:sse|events?|event-?stream|streams?|streaming)(?:$|[/_.-])")
@@ -45,14 +43,13 @@ def _compressed(each: PassLocation) -> Directive | None:
     return types if {_EVENTS, "*"} & set(types.args) else None
 
 
-@rule(
+@Rule(
     "NK056",
-    "stream-held-in-buffers",
     Severity.MEDIUM,
     bad="server { location /events { proxy_pass http://10.0.0.1:8080; } }",
     good=_site("/events", KEPT, "proxy_buffering off;"),
 )
-def held_in_buffers(ctx: RuleContext) -> Iterator[Hit]:
+def stream_held_in_buffers(ctx: RuleContext) -> Iterator[Hit]:
     """Server-sent events wait in nginx until a buffer is full: HTTP/1.0 upstream, and buffering is on.
 
     A response without a length or chunks, as HTTP/1.0 has it, is passed on buffer by buffer (4k or 8k):
@@ -67,14 +64,13 @@ def held_in_buffers(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(each.directive.place, text, fix, related=related, passes=(each,))
 
 
-@rule(
+@Rule(
     "NK057",
-    "stream-held-by-gzip",
     Severity.MEDIUM,
     bad=f"gzip on;\ngzip_types {_EVENTS};\n{_site('/chat/', KEPT)}",
     good=f"gzip on;\ngzip_types {_EVENTS};\n{_site('/chat/', KEPT, 'proxy_buffering off;')}",
 )
-def held_by_gzip(ctx: RuleContext) -> Iterator[Hit]:
+def stream_held_by_gzip(ctx: RuleContext) -> Iterator[Hit]:
     """gzip compresses text/event-stream while buffering is on: events come out when its window is full.
 
     A short stream comes in one piece, at its end. With `proxy_buffering off` nginx flushes the compressor
@@ -88,14 +84,13 @@ def held_by_gzip(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(types.place, text, fix, related=(each.directive,), passes=(each,))
 
 
-@rule(
+@Rule(
     "NK058",
-    "silence-cuts-stream",
     Severity.MEDIUM,
     bad=_site("/events", KEPT, "proxy_buffering off; proxy_read_timeout 5s;"),
     good=_site("/events", KEPT, "proxy_buffering off; proxy_read_timeout 1h;"),
 )
-def silence_cuts(ctx: RuleContext) -> Iterator[Hit]:
+def silence_cuts_stream(ctx: RuleContext) -> Iterator[Hit]:
     """A stream that is silent for longer than proxy_read_timeout is cut in its middle, without an error.
 
     The default is 60 s, which a server's heartbeat every 15 to 30 s outlives; what is shorter cuts those
@@ -103,7 +98,7 @@ def silence_cuts(ctx: RuleContext) -> Iterator[Hit]:
     """
     for each in ctx.using_protocol("http"):
         line = each.module_setting("read_timeout")
-        limit_s = seconds(line.args[0]) if line is not None and line.args else None
+        limit_s = line.seconds if line is not None else None
         if line is not None and limit_s is not None and limit_s < _DEFAULT_SILENCE_S and _means_stream(each):
             text = f"a stream that is silent for {line.args[0]} is cut in the middle"
             fix = "`proxy_read_timeout 1h;`, or heartbeats that are more frequent"

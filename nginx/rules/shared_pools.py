@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from nginx import versions
 from nginx.finding import Severity
 from nginx.model import PassLocation
-from nginx.rules.examples import KEEPALIVE_LINES
-from nginx.rules.rule import Hit, RuleContext, rule
+from nginx.rules.rule import KEEPALIVE_LINES, Hit, Rule, RuleContext
 from nginx.upstreams import Pool, Upstream
 from nginx.values import has_variables
 
@@ -29,14 +28,13 @@ def _server(first: str, second: str = "") -> str:
     return f"{_POOL}server {{\n{inner}}}"
 
 
-@rule(
+@Rule(
     "NK028",
-    "tls-session-reuse-off",
     Severity.LOW,
     bad=_server("proxy_pass https://app; proxy_ssl_session_reuse off;"),
     good=_server("proxy_pass https://app;"),
 )
-def no_session_reuse(ctx: RuleContext) -> Iterator[Hit]:
+def tls_session_reuse_off(ctx: RuleContext) -> Iterator[Hit]:
     """proxy_ssl_session_reuse is off: each new upstream connection pays a full TLS handshake.
 
     Without a pool that is every request. Reusing sessions makes new connections cheaper; it is no
@@ -49,14 +47,13 @@ def no_session_reuse(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, "remove the line", passes=(each,))
 
 
-@rule(
+@Rule(
     "NK029",
-    "tls-identity-sharing",
     Severity.HIGH,
     bad=_server(f"{_SNI} a.example;", f"{_SNI} b.example;"),
     good=_server(f"{_SNI} a.example;", f"{_SNI} a.example;"),
 )
-def shared_identity(ctx: RuleContext) -> Iterator[Hit]:
+def tls_identity_sharing(ctx: RuleContext) -> Iterator[Hit]:
     """Locations with different TLS identities share a pool, so one gets the other's connection.
 
     A pooled connection is picked by address alone: not by server name, client certificate or
@@ -66,22 +63,21 @@ def shared_identity(ctx: RuleContext) -> Iterator[Hit]:
         users = list(filter(_uses_tls, sharing))
         yield from _variable_identity(upstream, users)
         yield from _named_after_upstream(upstream, users)
-        for one, other in () if pool.is_local else _pairs_with_first(users):
+        for one, other in _pairs_with_first(pool, users):
             differing = [name for name in _IDENTITY if _args(one, name) != _args(other, name)]
             if differing:
-                yield Hit(
-                    other.directive.place,
-                    f'this location and {one.context} share connections of upstream "{upstream.name}", '
-                    f"but differ in {', '.join(f'{one.prefix}_{name}' for name in differing)}",
-                    "give each identity an upstream {} of its own",
-                    related=(one.directive,),
-                    passes=(one, other),
-                )
+                text = f'this location and {one.context} share connections of upstream "{upstream.name}", '
+                text += f"but differ in {', '.join(f'{one.prefix}_{name}' for name in differing)}"
+                yield _sharing_wrongly(one, other, text, "give each identity an upstream {} of its own")
 
 
-def _pairs_with_first(users: list[PassLocation]) -> Iterator[tuple[PassLocation, PassLocation]]:
-    """Yield each user of a pool together with its first one."""
-    return ((users[0], other) for other in users[1:])
+def _pairs_with_first(pool: Pool, users: list[PassLocation]) -> Iterator[tuple[PassLocation, PassLocation]]:
+    """Yield each user of a pool together with its first one, if they share its connections."""
+    return ((users[0], other) for other in users[1:] if not pool.is_local)
+
+
+def _sharing_wrongly(one: PassLocation, other: PassLocation, text: str, fix: str) -> Hit:
+    return Hit(other.directive.place, text, fix, related=(one.directive,), passes=(one, other))
 
 
 def _shared(ctx: RuleContext) -> Iterator[tuple[Upstream, Pool, list[PassLocation]]]:
@@ -102,13 +98,10 @@ def _variable_identity(upstream: Upstream, users: list[PassLocation]) -> Iterato
             value = line.args[0] if line is not None and line.args else ""
             is_fixed = value == "$proxy_host" and len(each.scope.values(value)) == 1
             if line is not None and has_variables(value) and not is_fixed:
-                yield Hit(
-                    line.place,
-                    f"{line.name} is {value}, but a pooled connection of upstream "
-                    f'"{upstream.name}" keeps the value it was opened with',
-                    "use one upstream {} per identity, or `keepalive 0` (since 1.29.7)",
-                    passes=(each,),
-                )
+                text = f"{line.name} is {value}, but a pooled connection of upstream "
+                text += f'"{upstream.name}" keeps the value it was opened with'
+                fix = "use one upstream {} per identity, or `keepalive 0` (since 1.29.7)"
+                yield Hit(line.place, text, fix, passes=(each,))
 
 
 def _named_after_upstream(upstream: Upstream, users: list[PassLocation]) -> Iterator[Hit]:
@@ -126,43 +119,36 @@ def _args(each: PassLocation, name: str) -> tuple[str, ...]:
     return line.args if line else ()
 
 
-@rule(
+@Rule(
     "NK030",
-    "mixed-protocol-upstream",
     Severity.ERROR,
     bad=_server("proxy_pass http://app;", "proxy_pass https://app;"),
     good=_server("proxy_pass https://app;", "proxy_pass https://app;"),
 )
-def mixed_protocols(ctx: RuleContext) -> Iterator[Hit]:
+def mixed_protocol_upstream(ctx: RuleContext) -> Iterator[Hit]:
     """One pool is used with different protocols: a plain connection may be picked for TLS, or the reverse.
 
     So with http:// and https://, and with proxy_pass beside fastcgi_pass, grpc_pass or memcached_pass.
     """
     for upstream, pool, users in _shared(ctx):
-        for one, other in () if pool.is_local else _pairs_with_first(users):
+        for one, other in _pairs_with_first(pool, users):
             if _protocol(one) != _protocol(other):
-                yield Hit(
-                    other.directive.place,
-                    f'upstream "{upstream.name}" is used with {_protocol(other)} here '
-                    f"and with {_protocol(one)} at {one.directive.place}, from one pool",
-                    "give each protocol an upstream {} of its own",
-                    related=(one.directive,),
-                    passes=(one, other),
-                )
+                text = f'upstream "{upstream.name}" is used with {_protocol(other)} here '
+                text += f"and with {_protocol(one)} at {one.directive.place}, from one pool"
+                yield _sharing_wrongly(one, other, text, "give each protocol an upstream {} of its own")
 
 
 def _protocol(each: PassLocation) -> str:
     return f"{each.protocol}{'s' if _uses_tls(each) else ''}"
 
 
-@rule(
+@Rule(
     "NK031",
-    "proxy-bind-with-pool",
     Severity.HIGH,
     bad=_server("proxy_pass http://app; proxy_bind $remote_addr transparent;"),
     good=_server("proxy_pass http://app; proxy_bind 10.0.0.9;"),
 )
-def bound_connection(ctx: RuleContext) -> Iterator[Hit]:
+def proxy_bind_with_pool(ctx: RuleContext) -> Iterator[Hit]:
     """proxy_bind depends on the client, but a pooled connection keeps the source address of the first one.
 
     Since 1.29.7 the pool is there by default, so this breaks silently with the upgrade; `local` does not
@@ -179,15 +165,14 @@ def bound_connection(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(line.place, text, fix, related=(each.directive,), passes=(each,))
 
 
-@rule(
+@Rule(
     "NK032",
-    "ntlm-negotiate",
     Severity.HIGH,
     bad=_POOL + f"server {{ location /owa/ {{ proxy_pass https://app; {KEEPALIVE_LINES} }} }}",
     good="upstream app { server 10.0.0.1:8443; keepalive 64; ntlm; }\n"
     + f"server {{ location /owa/ {{ proxy_pass https://app; {KEEPALIVE_LINES} }} }}",
 )
-def authenticated_connection(ctx: RuleContext) -> Iterator[Hit]:
+def ntlm_negotiate(ctx: RuleContext) -> Iterator[Hit]:
     """NTLM and Negotiate authenticate the connection: a shared one passes one user's rights to the next.
 
     Found by the paths of Exchange and SharePoint, and by header lines that mention NTLM. `ntlm` (NGINX
@@ -199,10 +184,7 @@ def authenticated_connection(ctx: RuleContext) -> Iterator[Hit]:
         line = next((d for d in each.level.block if _NTLM.search(" ".join(d.args))), None)
         if line is None and not _WINDOWS.search(each.context):
             continue
-        yield Hit(
-            (line or each.directive).place,
-            f"{each.context} looks like NTLM or Negotiate, which authenticate a connection, and it is pooled",
-            "bind connections to clients with `ntlm` (NGINX Plus), or switch the pool off",
-            related=(each.directive,),
-            passes=(each,),
-        )
+        what = "NTLM or Negotiate, which authenticate a connection, and it is pooled"
+        fix = "bind connections to clients with `ntlm` (NGINX Plus), or switch the pool off"
+        place = (line or each.directive).place
+        yield Hit(place, f"{each.context} looks like {what}", fix, related=(each.directive,), passes=(each,))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nginx.finding import Severity
-from nginx.rules.examples import KEPT
-from nginx.rules.rule import CheckSettings, Hit, RuleContext, rule
+from nginx.rules.rule import CheckSettings, Hit, Rule, RuleContext, server
 from nginx.tree import Directive
 
 _DEFAULT_WORKER_CONNECTIONS = 512
@@ -31,25 +30,21 @@ BACKEND_IDLE_S = {
 
 def _with_pool(size: int, servers: int = 1, more: str = "") -> str:
     listed = " ".join(f"server 10.0.0.{number}:8080;" for number in range(1, servers + 1))
-    return f"""upstream app {{ {listed} keepalive {size}; {more}}}
-server {{
-    location / {{ {KEPT} }}
-}}"""
+    return server(f"{listed} keepalive {size}; {more}")
 
 
 def _whole(size: int, events: str, main: str = "") -> str:
     return f"{main}\nevents {{ {events} }}\nhttp {{\n{_with_pool(size)}\n}}"
 
 
-@rule(
+@Rule(
     "NK021",
-    "idle-timeout-race",
     Severity.MEDIUM,
     bad=_with_pool(32),
     good=_with_pool(32, more="keepalive_timeout 4s; "),
     shown_with=CheckSettings(backend_idle_s=5),
 )
-def idle_race(ctx: RuleContext) -> Iterator[Hit]:
+def idle_timeout_race(ctx: RuleContext) -> Iterator[Hit]:
     """nginx keeps an idle connection at least as long as the server does: now and then it sends into a close.
 
     GET, HEAD, PUT and DELETE are sent again on another connection; POST, PATCH and LOCK become a 502
@@ -65,18 +60,14 @@ def idle_race(ctx: RuleContext) -> Iterator[Hit]:
             continue
         line = upstream.directive.child("keepalive_timeout")
         kept = f"{pool.idle_timeout_s:g} s" if pool.idle_timeout_s is not None else "without limit"
-        wanted_s = max(1, int(limit_s) - 1)
-        yield Hit(
-            line.place if line else upstream.keepalive_place(),
-            f'upstream "{upstream.name}" idles for {kept}, its servers {limit_s:g} s: sporadic 502',
-            f"write `keepalive_timeout {wanted_s}s;` in the upstream {{}}, or raise the servers' timeout",
-        )
+        text = f'upstream "{upstream.name}" idles for {kept}, its servers {limit_s:g} s: sporadic 502'
+        wanted = f"keepalive_timeout {max(1, int(limit_s) - 1)}s;"
+        fix = f"write `{wanted}` in the upstream {{}}, or raise the servers' timeout"
+        yield Hit(line.place if line else upstream.keepalive_place(), text, fix)
 
 
-@rule(
-    "NK022", "pool-too-small", Severity.MEDIUM, bad=_with_pool(2, servers=3), good=_with_pool(32, servers=3)
-)
-def small_pool(ctx: RuleContext) -> Iterator[Hit]:
+@Rule("NK022", Severity.MEDIUM, bad=_with_pool(2, servers=3), good=_with_pool(32, servers=3))
+def pool_too_small(ctx: RuleContext) -> Iterator[Hit]:
     """The pool is smaller than what it has to hold: connections are closed and opened all the time.
 
     `keepalive N` counts idle connections per worker over all servers of the upstream {}; it limits
@@ -108,15 +99,14 @@ def _size_finding(idle: int, servers: int, per_worker: int) -> tuple[str, str, S
     return None
 
 
-@rule(
+@Rule(
     "NK023",
-    "pool-vs-backend-capacity",
     Severity.MEDIUM,
     bad=_with_pool(64),
     good=_with_pool(8),
     shown_with=CheckSettings(workers=4, backend_max_connections=100),
 )
-def starved_servers(ctx: RuleContext) -> Iterator[Hit]:
+def pool_vs_backend_capacity(ctx: RuleContext) -> Iterator[Hit]:
     """All workers' idle connections together are more than a server accepts.
 
     Servers with a process or a thread per connection (Apache prefork, gunicorn, PHP-FPM with
@@ -129,23 +119,20 @@ def starved_servers(ctx: RuleContext) -> Iterator[Hit]:
         capacity = limit * max(1, len(upstream.servers))
         if workers * pool.idle > capacity:
             share = max(1, capacity // workers // 2)
-            yield Hit(
-                upstream.keepalive_place(),
-                f'{workers} workers keep {workers * pool.idle} connections to upstream "{upstream.name}", '
-                f"whose servers accept {capacity}",
-                f"write `keepalive {share};`, or raise the servers' limit",
-                severity=Severity.HIGH if workers * pool.idle > 2 * capacity else None,
-            )
+            text = f"{workers} workers keep {workers * pool.idle} connections to "
+            text += f'upstream "{upstream.name}", whose servers accept {capacity}'
+            fix = f"write `keepalive {share};`, or raise the servers' limit"
+            severity = Severity.HIGH if workers * pool.idle > 2 * capacity else None
+            yield Hit(upstream.keepalive_place(), text, fix, severity)
 
 
-@rule(
+@Rule(
     "NK024",
-    "worker-connections-budget",
     Severity.HIGH,
     bad=_whole(1000, "worker_connections 512;"),
     good=_whole(32, "worker_connections 4096;"),
 )
-def connection_budget(ctx: RuleContext) -> Iterator[Hit]:
+def worker_connections_budget(ctx: RuleContext) -> Iterator[Hit]:
     """worker_connections does not suffice for the clients, their upstream connections and the idle pools.
 
     Idle client connections are closed under pressure, idle upstream ones are not: a large pool starves
@@ -176,9 +163,8 @@ def _few_files(ctx: RuleContext, line: Directive, limit: int) -> Iterator[Hit]:
         yield Hit(files.place, text, fix, Severity.MEDIUM, (line,))
 
 
-@rule(
+@Rule(
     "NK039",
-    "max-conns-with-keepalive",
     Severity.MEDIUM,
     bad="""
         upstream app { server 10.0.0.1:8080 max_conns=50; keepalive 32; }
@@ -189,7 +175,7 @@ def _few_files(ctx: RuleContext, line: Directive, limit: int) -> Iterator[Hit]:
         server { location / { proxy_pass http://app; } }
     """,
 )
-def max_conns(ctx: RuleContext) -> Iterator[Hit]:
+def max_conns_with_keepalive(ctx: RuleContext) -> Iterator[Hit]:
     """max_conns without `zone` counts per worker, and idle connections of the pool are not counted.
 
     With several workers and a pool a server can see more connections than max_conns says.
@@ -207,15 +193,14 @@ def max_conns(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(place, text, "leave room for workers times `keepalive`", Severity.LOW)
 
 
-@rule(
+@Rule(
     "NK047",
-    "per-worker-fragmentation",
     Severity.LOW,
     bad=_with_pool(32),
     good="server { location / { proxy_pass http://10.0.0.1:8080; } }",
     shown_with=CheckSettings(workers=16, concurrency=8),
 )
-def fragmentation(ctx: RuleContext) -> Iterator[Hit]:
+def per_worker_fragmentation(ctx: RuleContext) -> Iterator[Hit]:
     """Each worker has a pool of its own: many workers and few requests find cold pools.
 
     Idle connections time out before they are needed again.

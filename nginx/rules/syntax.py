@@ -13,18 +13,17 @@ from nginx import versions
 from nginx.finding import Severity
 from nginx.known_directives import KnownDirectives
 from nginx.model import PassLocation
-from nginx.rules.rule import CheckSettings, Hit, RuleContext, rule
+from nginx.rules.rule import CheckSettings, Hit, Rule, RuleContext
 from nginx.tree import Directive
 
 
-@rule(
+@Rule(
     "NK053",
-    "include-dependence",
     Severity.INFO,
     bad="include conf.d/missing.conf;\nserver { location / { proxy_pass http://app; } }",
     unproven="a file that is not here cannot be run",
 )
-def missing_includes(ctx: RuleContext) -> Iterator[Hit]:
+def include_dependence(ctx: RuleContext) -> Iterator[Hit]:
     """An include leads to no file here; where it could change a verdict, the verdict depends on it.
 
     --root DIR names the folder for absolute paths, --with FILE passes a file.
@@ -47,7 +46,7 @@ def _decides(ctx: RuleContext, include: Directive, each: PassLocation) -> bool:
     return any(hole is include for hole in (*holes, *(used.missing for used in each.upstreams())))
 
 
-@rule("NX001", "refused-by-nginx", Severity.ERROR, bad="server { location / { proxy_pass http://app; }")
+@Rule("NX001", Severity.ERROR, bad="server { location / { proxy_pass http://app; }")
 def refused_by_nginx(ctx: RuleContext) -> Iterator[Hit]:
     """nginx would not start with this text; what can be read of it is judged all the same."""
     rendered_later = {place.file for place, _ in ctx.model.configuration.templates}
@@ -96,15 +95,13 @@ def _repeated(ctx: RuleContext) -> Iterator[Hit]:
     """Yield directives that nginx accepts once per block."""
     for level in ctx.model.levels:
         for name in _SINGLE:
-            for line in level.all(name)[1:]:
-                yield Hit(
-                    line.place, f'[emerg] "{name}" directive is duplicate', related=(level.all(name)[0],)
-                )
+            lines = level.all(name)
+            for line in lines[1:]:
+                yield Hit(line.place, f'[emerg] "{name}" directive is duplicate', related=(lines[0],))
 
 
-@rule(
+@Rule(
     "NX002",
-    "template",
     Severity.LOW,
     bad="server { location / { proxy_pass http://{{ backend }}; } }",
     unproven="nginx reads what a template renders to, and that is not here",
@@ -130,14 +127,13 @@ _EXAMPLE = KnownDirectives(
 )
 
 
-@rule(
+@Rule(
     "NX003",
-    "unknown-directive",
     Severity.MEDIUM,
     bad="server { location / { proxy_passs http://10.0.0.1; } }",
     shown_with=CheckSettings(known=_EXAMPLE),
 )
-def unknown_directives(ctx: RuleContext) -> Iterator[Hit]:
+def unknown_directive(ctx: RuleContext) -> Iterator[Hit]:
     """The nginx that is installed does not know a directive, and would not start.
 
     It reads the names in the program and in its modules. Where the configuration is for another

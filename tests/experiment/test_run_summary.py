@@ -10,8 +10,7 @@ import pytest
 from bench.analysis.validity import Pressure
 from bench.experiment import run_summary
 from bench.experiment.run_summary import RunFacts
-from bench.experiment.saturation import SaturationReading
-from bench.experiment.trial_result import MeterReading, TrialResult
+from bench.experiment.trial_result import MeterReading, SaturationReading, TrialResult
 from bench.load.generator import Second, Totals
 from bench.observe.host_observer import HostSample, Peaks
 from bench.observe.sampler import HostObservation
@@ -35,7 +34,7 @@ LOAD = Second(
     connect_us={200: 64},
 )  # fmt: skip
 """Five seconds at 100 requests a tenth."""
-COUNTERS = Counters(*[0] * len(Counters._fields))
+COUNTERS = Counters()
 
 
 def samples(ports_per_tick: int) -> tuple[HostSample, ...]:
@@ -51,7 +50,7 @@ def samples(ports_per_tick: int) -> tuple[HostSample, ...]:
 
 def observed(host: str, opened: int | None, sides: tuple[int, int] | None = (0, 0)) -> HostObservation:
     """Return what was seen of a host; `sides` are its TIME_WAIT toward the clients and the backend."""
-    sockets = None if sides is None else HostSockets(sum(sides), *sides, 0, 0, 0)
+    sockets = None if sides is None else HostSockets(sum(sides), *sides, 0, 0)
     counters = None if opened is None else COUNTERS._replace(active_opens=opened)
     return HostObservation(host, sockets, counters, Peaks(rss_mib=1.0))
 

@@ -10,9 +10,8 @@ import pytest
 
 from bench.experiment import scenario_summary
 from bench.experiment.definition import Figures
-from bench.experiment.saturation import SaturationReading
 from bench.experiment.scenario_summary import ScenarioFacts
-from bench.experiment.trial_result import MeterReading, TrialResult
+from bench.experiment.trial_result import MeterReading, SaturationReading, TrialResult
 from bench.observe.host_observer import Peaks
 from bench.observe.interface_bytes import InterfaceBytes
 from bench.observe.sampler import HostObservation
@@ -24,7 +23,7 @@ from bench.runs.record import TrialWarning
 from bench.subjects.subject import SubjectCounts
 
 WINDOW_NS = 2_000_000_000
-NO_COUNTERS = Counters(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+NO_COUNTERS = Counters()
 
 
 def facts(
@@ -48,7 +47,7 @@ def facts(
     seen = {
         host: HostObservation(
             host,
-            HostSockets(time_wait, 0, 0, 0, 0, 0),
+            HostSockets(time_wait, 0, 0, 0, 0),
             NO_COUNTERS._replace(active_opens=12),
             Peaks(time_wait=1, rss_mib=9.0, uss_mib=8.0),
         )
@@ -101,7 +100,7 @@ def test_time_wait_may_have_been_higher_between_or_at_the_end() -> None:
     known = facts()
     proxy = known.result.seen["proxy"]
     for sampled, surveyed, peak in ((9, 3, 9), (1, 3, 3)):
-        seen = replace(proxy, peaks=Peaks(time_wait=sampled), sockets=HostSockets(surveyed, 0, 0, 0, 0, 0))
+        seen = replace(proxy, peaks=Peaks(time_wait=sampled), sockets=HostSockets(surveyed, 0, 0, 0, 0))
         result = replace(known.result, seen={**known.result.seen, "proxy": seen})
         counted = scenario_summary.outcome(known._replace(result=result)).trial.time_wait["proxy"]
         assert (counted.peak, counted.end) == (peak, surveyed)

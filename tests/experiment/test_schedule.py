@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.experiment.schedule import interleave, numbered
+from bench.experiment.recorder import interleave, numbered
 
 
 def test_every_other_round_is_reversed() -> None:

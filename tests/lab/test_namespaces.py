@@ -67,7 +67,7 @@ def accepted(listener):
 def connect(source, listener):
     return socket.create_connection(listener.getsockname(), source_address=(source, 0))
 
-with lab.open_lab("namespaces", client_addresses=3) as place:
+with lab.open_lab("namespaces", lab.LabRequest(client_addresses=3)) as place:
     client, proxy, backend = place.hosts.values()
     seen = []
     for far in (proxy, backend):
@@ -85,7 +85,7 @@ def test_each_hop_has_its_own_addresses(drive: Drive) -> None:
     found = drive(
         OPEN
         + """
-with lab.open_lab("namespaces", proxy_addresses=3, backends=2) as place:
+with lab.open_lab("namespaces", lab.LabRequest(proxy_addresses=3, backends=2)) as place:
     client, proxy, backend = place.hosts.values()
     seen = {}
     for near, far in ((client, proxy), (proxy, backend), (client, backend)):
@@ -123,7 +123,7 @@ def exhaust(address):
         for connection in kept:
             connection.close()
 
-with lab.open_lab("namespaces", ports=16) as place:
+with lab.open_lab("namespaces", lab.LabRequest(ports=16)) as place:
     client, proxy, backend = place.hosts.values()
     with backend.call(listen, backend.front) as listener:
         ran_out = proxy.call(exhaust, listener.getsockname())
@@ -141,7 +141,7 @@ def test_a_lab_leaves_the_settings_of_the_machine_alone(drive: Drive) -> None:
         OPEN
         + """
 from bench.lab import sysctl
-with lab.open_lab("namespaces", ports=100, sysctls={"net.ipv4.tcp_tw_reuse": "1"}) as place:
+with lab.open_lab("namespaces", lab.LabRequest(ports=100, sysctls={"net.ipv4.tcp_tw_reuse": "1"})) as place:
     say({name: host.call(sysctl.read, "net.ipv4.tcp_tw_reuse") for name, host in place.hosts.items()})
 """
     )
@@ -184,7 +184,7 @@ import threading
 answers = []
 for key, value in json.loads(sys.argv[1]):
     try:
-        with lab.open_lab("namespaces", sysctls={key: value}):
+        with lab.open_lab("namespaces", lab.LabRequest(sysctls={key: value})):
             answers.append(None)
     except BenchError as error:
         answers.append([type(error).__name__, str(error), threading.active_count()])

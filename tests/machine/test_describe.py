@@ -61,5 +61,5 @@ def test_the_commit_is_that_of_the_checkout(described: dict[str, Any]) -> None:
 
 def test_what_a_system_does_not_tell_is_none() -> None:
     assert describe._sysctl("net.ipv4.no_such_thing") is None
-    assert describe._package("no-such-package-anywhere") is None
+    assert describe.package_version("no-such-package-anywhere") is None
     assert describe._output(["no-such-program-anywhere"]) is None

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from bench.observe.sock_diag import ESTABLISHED, FIN_WAIT2, SYN_SENT, TIME_WAIT, Sockets
+from bench.observe.tcp_counters import Counters
 from bench.observe.time_wait import (
     HostPorts,
     HostSockets,
-    KernelGauges,
     count_sockets,
     ports_used_since,
     time_wait_since,
@@ -41,13 +41,13 @@ ROWS = (
 @pytest.mark.parametrize(
     ("ends", "expected"),
     [
-        (PROXY_HOST, HostSockets(5, 2, 3, connected=9, in_transition=2, ports_used=5)),
-        (HostPorts(frozenset(), frozenset({BACKEND}), (32768, 33000)), HostSockets(4, 0, 4, 7, 2, 5)),
+        (PROXY_HOST, HostSockets(5, 2, 3, in_transition=2, ports_used=5)),
+        (HostPorts(frozenset(), frozenset({BACKEND}), (32768, 33000)), HostSockets(4, 0, 4, 2, 5)),
         (
             HostPorts(frozenset({PROXY}), frozenset()),
-            HostSockets(2, 2, 0, connected=3, in_transition=0, ports_used=0),
+            HostSockets(2, 2, 0, in_transition=0, ports_used=0),
         ),
-        (HostPorts(), HostSockets(0, 0, 0, 0, 0, 0)),
+        (HostPorts(), HostSockets(0, 0, 0, 0, 0)),
     ],
 )
 def test_sides_are_distinguished_by_ports(ends: HostPorts, expected: HostSockets) -> None:
@@ -55,36 +55,40 @@ def test_sides_are_distinguished_by_ports(ends: HostPorts, expected: HostSockets
 
 
 def test_an_empty_table_is_counted() -> None:
-    assert count_sockets(table(), PROXY_HOST) == HostSockets(0, 0, 0, 0, 0, 0)
+    assert count_sockets(table(), PROXY_HOST) == HostSockets(0, 0, 0, 0, 0)
 
 
 def test_a_survey_names_the_sides() -> None:
     assert count_sockets(table(*ROWS), PROXY_HOST).time_wait_by_hop == {"client": 2, "backend": 3}
 
 
-LAST = HostSockets(1000, 0, 1000, connected=1128, in_transition=0, ports_used=1064)
-THEN = KernelGauges(time_wait=1000, established=128, active_opens=1064, passive_opens=64)
+def gauges(time_wait: int, established: int, active_opens: int = 0, passive_opens: int = 0) -> Counters:
+    return Counters(active_opens, passive_opens, established=established, time_wait=time_wait)
+
+
+LAST = HostSockets(1000, 0, 1000, in_transition=0, ports_used=1064)
+THEN = gauges(1000, 128, 1064, 64)
 
 
 @pytest.mark.parametrize(
     ("now", "ports_used", "why"),
     [
         (THEN, 1064, "nothing happened"),
-        (KernelGauges(1500, 128, 1564, 64), 1564, "all new connections are the host's own"),
-        (KernelGauges(1000, 628, 1064, 564), 1064, "all new connections are others'"),
-        (KernelGauges(1000, 1128, 1564, 564), 1564, "half and half"),
-        (KernelGauges(0, 0, 1064, 64), 0, "all have gone"),
+        (gauges(1500, 128, 1564, 64), 1564, "all new connections are the host's own"),
+        (gauges(1000, 628, 1064, 564), 1064, "all new connections are others'"),
+        (gauges(1000, 1128, 1564, 564), 1564, "half and half"),
+        (gauges(0, 0, 1064, 64), 0, "all have gone"),
     ],
 )
-def test_ports_follow_the_gauge_by_who_opened(now: KernelGauges, ports_used: int, why: str) -> None:
+def test_ports_follow_the_gauge_by_who_opened(now: Counters, ports_used: int, why: str) -> None:
     assert ports_used_since(LAST, THEN, now) == ports_used, why
 
 
 def test_without_a_survey_all_that_connects_takes_a_port() -> None:
-    nothing = HostSockets(0, 0, 0, 0, 0, 0)
-    assert ports_used_since(nothing, KernelGauges(0, 0), KernelGauges(7, 64, 71, 0)) == 71
-    assert ports_used_since(nothing, KernelGauges(0, 0), KernelGauges(7, 64, 0, 71)) == 0
-    assert time_wait_since(nothing, KernelGauges(0, 0), KernelGauges(7, 64)) == 7
+    nothing = HostSockets(0, 0, 0, 0, 0)
+    assert ports_used_since(nothing, gauges(0, 0), gauges(7, 64, 71, 0)) == 71
+    assert ports_used_since(nothing, gauges(0, 0), gauges(7, 64, 0, 71)) == 0
+    assert time_wait_since(nothing, gauges(0, 0), gauges(7, 64)) == 7
 
 
 @pytest.mark.parametrize(
@@ -97,4 +101,4 @@ def test_without_a_survey_all_that_connects_takes_a_port() -> None:
     ],
 )
 def test_time_wait_follows_the_gauge_by_its_share(then: int, now: int, time_wait: int) -> None:
-    assert time_wait_since(LAST, KernelGauges(then, 0), KernelGauges(now, 0)) == time_wait
+    assert time_wait_since(LAST, gauges(then, 0), gauges(now, 0)) == time_wait

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from bench.errors import ResultsError
-from bench.plan import scenario_plan as plans
 from bench.runs import read, storage
 from bench.runs.record import Refused, ScenarioRun
 from tests.scenarios.sample_scenario import SCENARIO, trial
@@ -18,7 +17,7 @@ from tests.scenarios.sample_scenario import SCENARIO, trial
 def written(root: Path, *trials: int) -> ScenarioRun:
     """Write a run with so many trials, and return it."""
     refused = [Refused("bag", "nginx", "has no kettle")]
-    with storage.create(root, plans.build(SCENARIO, {}).to_json(), {"cores": 2}, refused=refused) as writer:
+    with storage.create(root, SCENARIO.plan({}).to_json(), {"cores": 2}, refused=refused) as writer:
         for number in trials:
             writer.add(trial(number, "bag"), [], [])
         return writer.run
@@ -56,7 +55,7 @@ def test_a_damaged_line_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"format": 3}, "format 3, and this bench reads format 2"),
-        ({"plan": {}}, "plan.scenario = None is not a text"),
+        ({"plan": {}}, "plan.scenario is missing"),
         ({"plan": {"scenario": 7}}, "plan.scenario = 7 is not a text"),
         ({"refused": [{"variant": "bag"}]}, "refused.0.subject is missing"),
         ({"machine": None}, "machine = None is not a table"),
@@ -75,7 +74,7 @@ def test_a_header_that_is_none_stops_the_reading(
 
 def test_every_field_of_a_trial_survives(tmp_path: Path) -> None:
     whole = replace(trial(1, "bag"), overhead_s=0.5, interrupted=True, valid=False)
-    with storage.create(tmp_path, plans.build(SCENARIO, {}).to_json(), {}) as writer:
+    with storage.create(tmp_path, SCENARIO.plan({}).to_json(), {}) as writer:
         writer.add(whole, [], [])
     (listed,) = read.runs(tmp_path)
     directory = listed.directory

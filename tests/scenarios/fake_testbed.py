@@ -7,8 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from bench.experiment.definition import Figures, Scenario, Settings
-from bench.experiment.saturation import SaturationReading
-from bench.experiment.trial_result import Fault, MeterReading, TrialResult
+from bench.experiment.trial_result import Fault, MeterReading, SaturationReading, TrialResult
 from bench.observe.host_observer import HostSample
 from bench.plan import run_plan
 from bench.plan.scenario_plan import Case

@@ -8,7 +8,6 @@ import pytest
 
 from bench.errors import PlanError
 from bench.experiment.definition import Bars, Column, Scenario
-from bench.plan import scenario_plan as plans
 from bench.runs.record import ScenarioTrial
 from bench.scenarios import catalogue
 
@@ -23,7 +22,7 @@ def scenario(request: pytest.FixtureRequest) -> Scenario:
 
 
 def test_its_default_plan_and_its_brief_form_are_plans(scenario: Scenario) -> None:
-    whole, brief = plans.build(scenario, {}), plans.build(scenario, dict(scenario.brief))
+    whole, brief = scenario.plan({}), scenario.plan(dict(scenario.brief))
     assert whole.cases
     assert brief.cases
     assert {case.variant for case in brief.cases} <= {case.variant for case in whole.cases}
@@ -50,7 +49,7 @@ def test_its_settings_refuse_what_makes_no_sense(scenario: Scenario) -> None:
     assert numbers
     for name in numbers:
         with pytest.raises(PlanError, match=rf"settings\.{name} = -1 must be"):
-            plans.build(scenario, {"settings": {name: -1}})
+            scenario.plan({"settings": {name: -1}})
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -44,6 +47,16 @@ def test_the_address_really_vanishes_where_the_lab_has_hosts_of_its_own(tmp_path
     got = found(bench_process.scenario("migration", *SMALL, *variants, "--subject", "direct", root=tmp_path))
     assert (got["quic-rebind"]["lost"], got["quic-rebind"]["connections"]) == (0, 1)
     assert (got["keep-alive-timeout"]["lost"], got["keep-alive-timeout"]["connections"]) == (0, 2)
+
+
+@pytest.mark.parametrize(("variant", "library"), [("sse", "aiohttp"), ("quic", "aioquic")])
+def test_a_client_that_is_ready_has_imported_its_library(variant: str, library: str) -> None:
+    argv = [sys.executable, "-X", "importtime", "-m", "bench.scenarios.migration.clients"]
+    job = json.dumps({"command": "job", "variant": variant})
+    ended = subprocess.run(argv, input=f"{job}\n", capture_output=True, text=True, check=False, timeout=60)
+    assert json.loads(ended.stdout.splitlines()[0])["event"] == "ready"
+    # Its commands end there. What it imports after `ready` delays the answer, perhaps beyond the outage.
+    assert library in {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
 
 
 def test_quic_goes_on_where_it_says_where_it_is_now(figures: Any) -> None:

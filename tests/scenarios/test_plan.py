@@ -9,15 +9,15 @@ import pytest
 
 from bench.errors import PlanError
 from bench.experiment import scenario_run as runs
-from bench.experiment.definition import LabRequest, Need, Variant
+from bench.experiment.definition import Need, Variant
 from bench.experiment.proxy_setup import ProxySetup
-from bench.plan import scenario_plan as plans
+from bench.lab import LabRequest
 from bench.subjects.subject import Traffic
 from tests.scenarios.sample_scenario import SCENARIO, TeaSettings
 
 
 def test_an_empty_plan_is_every_way_on_the_default_subjects() -> None:
-    asked = plans.build(SCENARIO, {})
+    asked = SCENARIO.plan({})
     assert [case.name for case in asked.cases] == [
         "bag direct",
         "bag nginx",
@@ -28,7 +28,7 @@ def test_an_empty_plan_is_every_way_on_the_default_subjects() -> None:
 
 
 def test_settings_are_laid_over_the_defaults_as_their_own_type() -> None:
-    asked = plans.build(SCENARIO, {"settings": {"cups": 5, "steep_s": 4, "sugar": True}})
+    asked = SCENARIO.plan({"settings": {"cups": 5, "steep_s": 4, "sugar": True}})
     assert asked.settings == TeaSettings(cups=5, steep_s=4.0, sugar=True)
     assert asked.to_json()["settings"] == {"cups": 5, "steep_s": 4.0, "sugar": True}
 
@@ -51,12 +51,12 @@ def test_settings_are_laid_over_the_defaults_as_their_own_type() -> None:
 )
 def test_what_makes_no_sense_is_named(values: dict[str, Any], says: str) -> None:
     with pytest.raises(PlanError) as refused:
-        plans.build(SCENARIO, values)
+        SCENARIO.plan(values)
     assert says in str(refused.value)
 
 
 def test_a_subject_may_name_its_program() -> None:
-    (case,) = plans.build(SCENARIO, {"variants": ["bag"], "subjects": ["nginx@wheel"]}).cases
+    (case,) = SCENARIO.plan({"variants": ["bag"], "subjects": ["nginx@wheel"]}).cases
     assert (case.subject.name, case.subject.program, case.subject_name) == ("nginx", "wheel", "nginx@wheel")
 
 
@@ -66,7 +66,7 @@ def test_a_case_that_cannot_be_measured_is_refused_with_the_reason() -> None:
         variants=(Variant("bag", "", (Need("no_such_module", "tea"),)), Variant("loose-leaf", "")),
         refuse=lambda case, settings: "has no kettle" if case.subject.name == "nginx" else None,
     )
-    cases, refused = runs.sort_out(lacking, plans.build(lacking, {}))
+    cases, refused = runs.sort_out(lacking, lacking.plan({}))
     assert [case.name for case in cases] == ["loose-leaf direct"]
     assert [(each.variant, each.subject, each.reason) for each in refused] == [
         ("bag", "direct", "needs no_such_module: pip install 'keepalive-bench[tea]'"),
@@ -77,7 +77,7 @@ def test_a_case_that_cannot_be_measured_is_refused_with_the_reason() -> None:
 
 def test_an_illustration_is_shown_without_a_proxy_only() -> None:
     shown = replace(SCENARIO, variants=(Variant("bag", "", illustrates="Assam"), Variant("loose-leaf", "")))
-    cases, refused = runs.sort_out(shown, plans.build(shown, {}))
+    cases, refused = runs.sort_out(shown, shown.plan({}))
     assert [case.name for case in cases] == ["bag direct", "loose-leaf direct", "loose-leaf nginx"]
     assert [(each.variant, each.subject, each.reason) for each in refused] == [
         ("bag", "nginx", "Assam's own client is shown without a proxy only")
@@ -99,7 +99,7 @@ def test_what_a_proxy_cannot_do_is_refused_before_anything_starts() -> None:
         subjects=("direct", "asyncio"),
         unfit="drinks coffee",
     )
-    cases, refused = runs.sort_out(asking, plans.build(asking, {"subjects": ["direct", "asyncio", "envoy"]}))
+    cases, refused = runs.sort_out(asking, asking.plan({"subjects": ["direct", "asyncio", "envoy"]}))
     assert [case.name for case in cases] == ["bag direct", "loose-leaf direct", "loose-leaf asyncio"]
     assert [(each.variant, each.subject, each.reason) for each in refused] == [
         ("bag", "asyncio", "speaks no HTTP/3 with clients"),
@@ -109,7 +109,7 @@ def test_what_a_proxy_cannot_do_is_refused_before_anything_starts() -> None:
 
 
 def test_a_program_that_is_not_here_is_refused_and_the_rest_is_measured() -> None:
-    asked = plans.build(SCENARIO, {"variants": ["bag"], "subjects": ["direct", "nginx@/nowhere"]})
+    asked = SCENARIO.plan({"variants": ["bag"], "subjects": ["direct", "nginx@/nowhere"]})
     cases, (refused,) = runs.sort_out(SCENARIO, asked)
     assert [case.name for case in cases] == ["bag direct"]
     assert refused.reason.startswith("is not here as /nowhere; install it")

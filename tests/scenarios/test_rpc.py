@@ -10,7 +10,6 @@ import pytest
 
 from bench.errors import PlanError
 from bench.experiment.environments import DUBBO
-from bench.plan import scenario_plan as plans
 from bench.scenarios.rpc.connections import DubboConnection, PoolChannel
 from bench.scenarios.rpc.definition import SCENARIO
 from tests import bench_process, needs
@@ -150,7 +149,7 @@ async def test_a_call_on_a_connection_that_has_ended_fails_at_once() -> None:
 
 def test_answers_beyond_dubbo_s_limit_are_refused_before_anything_starts() -> None:
     with pytest.raises(PlanError, match="large_bytes = 8388609 must be 8388608 or less"):
-        plans.build(SCENARIO, {"settings": {"large_bytes": 8 * 1024 * 1024 + 1}})
+        SCENARIO.plan({"settings": {"large_bytes": 8 * 1024 * 1024 + 1}})
 
 
 @pytest.mark.long

@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from bench.prove.balancing import Balancing
-from bench.prove.changes import ConfigChange
 from bench.prove.proof import LocationResult, Measurement, Proof
 from bench.prove.requests import Request
 from nginx.tree import Place
@@ -117,18 +116,14 @@ def _format_changes(found: Sequence[Proof]) -> list[str]:
     """Return what was changed, of all proofs together: most of it is the same for each nginx."""
     by_reason: dict[tuple[str, str], dict[str, list[Place]]] = {}
     for change in (change for proof in found for change in proof.changes):
-        _group(change, by_reason)
+        places = by_reason.setdefault((change.kind, change.why), {}).setdefault(change.what, [])
+        places += [place for place in change.places if place not in places]
     files = {place.file for named in by_reason.values() for places in named.values() for place in places}
     lines = ["Changed to run it safely:"] if by_reason else []
     for (kind, why), named in by_reason.items():
         what = ", ".join(f"{name}{_format_places(places, len(files) == 1)}" for name, places in named.items())
         lines += _wrapped(f"{kind}: {what}: {why}", "  ", 2)
     return lines
-
-
-def _group(change: ConfigChange, by_reason: dict[tuple[str, str], dict[str, list[Place]]]) -> None:
-    places = by_reason.setdefault((change.kind, change.why), {}).setdefault(change.what, [])
-    places += [place for place in change.places if place not in places]
 
 
 def _format_places(places: Sequence[Place], is_one_file: bool) -> str:

@@ -52,7 +52,10 @@ def draw_cpu(axes: Axes, sides: ColouredSides) -> None:
     """Draw CPU per request by role, up to the cliff where there is one: what reuse saves before it."""
     cliff = any(finding.compute_median(side, "ports.half_range_passed_s") is not None for side, _ in sides)
     draw_title(axes, "CPU per request, µs", "before half of the ports" if cliff else "over the window")
-    costs = [{role: _cost_us(side, role) for role in ROLE_OPACITIES} for side, _ in sides]
+    key = "cpu_us_per_request_before_cliff"
+    costs = [
+        {role: finding.compute_median(side, f"{key}.{role}") for role in ROLE_OPACITIES} for side, _ in sides
+    ]
     highest = max(sum(cost or 0.0 for cost in stack.values()) for stack in costs)
     for index, (stack, colour) in enumerate(zip(costs, sides.colours, strict=True)):
         base = 0.0
@@ -74,17 +77,10 @@ def draw_cpu(axes: Axes, sides: ColouredSides) -> None:
 
 
 def _rate_bars(side: Side, colour: str) -> list[_Bar]:
-    before, after = (
-        finding.collect_values(side, "ports.rate_before"),
-        finding.collect_values(side, "ports.rate_after"),
-    )
+    before, after = (finding.collect_values(side, f"ports.rate_{when}") for when in ("before", "after"))
     if before and after:
         return [_Bar(side.name, "before", before, colour), _Bar(side.name, "after", after, colour, 0.55)]
     return [_Bar(side.name, "", finding.collect_values(side, "requests_per_s"), colour)]
-
-
-def _cost_us(side: Side, role: str) -> float | None:
-    return finding.compute_median(side, f"cpu_us_per_request_before_cliff.{role}")
 
 
 def _draw(axes: Axes, bars: Sequence[_Bar], sides: ColouredSides) -> None:

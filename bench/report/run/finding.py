@@ -44,14 +44,9 @@ def format_title(run: Run) -> str:
 def _format_takeaway(sides: dict[str, Side]) -> str:
     if sides.keys() == {"short", "keepalive"}:
         short, keepalive = sides["short"], sides["keepalive"]
-        new_rate, old_rate = (
-            compute_median(keepalive, "requests_per_s"),
-            compute_median(short, "requests_per_s"),
-        )
-        if new_rate and old_rate:
-            text = (
-                f"Keep-alive upstream connections: {units.ratio(new_rate / old_rate)} the requests per second"
-            )
+        rate, old_rate = (compute_median(side, "requests_per_s") for side in (keepalive, short))
+        if rate and old_rate:
+            text = f"Keep-alive upstream connections: {units.ratio(rate / old_rate)} the requests per second"
             share = _compute_cpu_share(short, keepalive)
             return text if share is None else f"{text} at {share} of the proxy CPU"
     text = format_headline(tuple(sides.values()))[0]
@@ -172,19 +167,17 @@ def _format_rates(side: Side) -> str:
 
 def _measure_cliff(side: Side) -> tuple[float | None, float | None, float | None]:
     """Return when half of the ports were used, and the rates before and after it."""
-    return (
-        compute_median(side, "ports.half_range_passed_s"),
-        compute_median(side, "ports.rate_before"),
-        compute_median(side, "ports.rate_after"),
+    half_s, before, after = (
+        compute_median(side, f"ports.{key}") for key in ("half_range_passed_s", "rate_before", "rate_after")
     )
+    return half_s, before, after
 
 
 def _format_how_many(side: Side) -> str:
     """Return in how many trials half of the ports were passed, where it was not in all of them."""
-    passed = sum(trial.ports.half_range_passed_s is not None for trial in select_trials(side))
-    return (
-        "" if passed == len(select_trials(side)) else f" (in {passed} of {len(select_trials(side))} trials)"
-    )
+    trials = select_trials(side)
+    passed = sum(trial.ports.half_range_passed_s is not None for trial in trials)
+    return "" if passed == len(trials) else f" (in {passed} of {len(trials)} trials)"
 
 
 def _compare_modes(short: Side, keepalive: Side) -> str:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from bench import units
 from bench.report.html import Table
 from bench.report.run import text
-from bench.report.style import HOLDER_COLOURS, INK, QUIET, draw_title, render_svg, save_figure
-from bench.report.text_table import format_number, format_table, format_warnings, wrap
+from bench.report.style import HOLDER_COLOURS, INK, QUIET, draw_title
+from bench.report.text_table import format_number, format_paths, format_table, format_warnings, wrap
 from bench.runs.record import Run, Trial
 
 if TYPE_CHECKING:
@@ -164,22 +164,8 @@ def format_command(run: Run) -> str:
 
 def format_run(run: Run, picture: Path | None = None) -> str:
     """Return what `bench show` prints of one run: its table, its warnings, and where its picture is."""
-    parts = [
-        format_tables([run]),
-        format_warnings(text.summarize_warnings(run)),
-        f"\nresults: {run.directory}\n",
-    ]
-    return "".join([*parts, *([] if picture is None else [f"picture: {picture}\n"])])
-
-
-def save(runs: Sequence[Run], stem: Path) -> tuple[Path, Path]:
-    """Draw the picture as `stem`.png and `stem`.svg, and return both paths."""
-    return save_figure(lambda: draw(runs), stem)
-
-
-def render_run_svg(run: Run) -> str:
-    """Return the picture of one run as SVG, the same for the same run."""
-    return render_svg(lambda: draw([run]))
+    warnings = format_warnings(text.summarize_warnings(run))
+    return f"{format_tables([run])}{warnings}\n{format_paths(run.directory, picture)}"
 
 
 def draw(runs: Sequence[Run]) -> Figure:

@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.analysis.sides import split
 from bench.plan import flags, toml
+from bench.report import style
 from bench.report.html import Code, FactList, Page, Picture, Prose, Section, Table
 from bench.report.run import finding, incident, side_picture, tables, text
 from bench.runs import timeline
@@ -54,13 +55,13 @@ def build_page(run: Run) -> Page:
 
 def _find_of_modes(run: Run) -> _Finding:
     sides = split(run, timeline.read(Path(run.directory)) if run.directory else None)
-    drawn = Picture(side_picture.render_svg(sides), "; ".join(finding.format_headline(sides)))
+    drawn = Picture(style.render_svg(side_picture.draw, sides), "; ".join(finding.format_headline(sides)))
     return _Finding(finding.format_title(run), finding.summarize(run), drawn, tables.build_result_table(run))
 
 
 def _find_of_subjects(run: Run) -> _Finding:
     sentence = incident.summarize(run)
-    drawn = Picture(incident.render_run_svg(run), sentence)
+    drawn = Picture(style.render_svg(incident.draw, [run]), sentence)
     return _Finding(incident.format_title(run), sentence, drawn, incident.build_table(run))
 
 

@@ -24,17 +24,8 @@ PICTURE = "picture"
 
 def save_run(directory: Path) -> tuple[Path, Path]:
     """Draw the run in `directory` into it; return the paths of the PNG and the SVG."""
-    return save(split(read.read(directory), timeline.read(directory)), directory / PICTURE)
-
-
-def save(sides: Sequence[Side], stem: Path) -> tuple[Path, Path]:
-    """Draw `sides` and write `stem`.png and `stem`.svg; return their paths, ResultsError if unwritable."""
-    return style.save_figure(lambda: draw(sides), stem)
-
-
-def render_svg(sides: Sequence[Side]) -> str:
-    """Return the picture of `sides` as SVG, the same for the same sides."""
-    return style.render_svg(lambda: draw(sides))
+    sides = split(read.read(directory), timeline.read(directory))
+    return style.save_figure(directory / PICTURE, draw, sides)
 
 
 def draw(sides: Sequence[Side]) -> Figure:

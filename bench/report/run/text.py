@@ -11,7 +11,7 @@ from bench import units
 from bench.analysis.sides import split
 from bench.report.html import Table
 from bench.report.run import finding, tables
-from bench.report.text_table import format_table, format_warnings, wrap
+from bench.report.text_table import format_paths, format_table, format_warnings, wrap
 from bench.runs.read import Listed
 from bench.runs.record import Run, Trial
 
@@ -26,14 +26,8 @@ _INTERRUPTED = "interrupted; left out of comparisons"
 def format_run(run: Run, picture: Path | None = None) -> str:
     """Return what `bench run` and `bench show` print: table, warnings, sentence, the next command."""
     parts = [format_table(tables.build_result_table(run)), format_warnings(summarize_warnings(run)), "\n"]
-    parts += [
-        wrap(finding.summarize(run)),
-        "\n\n",
-        *([] if run.directory is None else [f"results: {run.directory}\n"]),
-        *([] if picture is None else [f"picture: {picture}\n"]),
-        f"next:    {finding.suggest_command(run)}\n",
-    ]
-    return "".join(parts)
+    parts += [wrap(finding.summarize(run)), "\n\n", format_paths(run.directory, picture)]
+    return "".join([*parts, f"next:    {finding.suggest_command(run)}\n"])
 
 
 def summarize_warnings(run: Run) -> list[str]:

@@ -31,16 +31,6 @@ _PROSE_WIDTH = 160
 _BAR_INCHES, _PANEL_INCHES, _LINE_INCHES = 0.3, 3.6, 0.2
 
 
-def save(scenario: Scenario, run: ScenarioRun, stem: Path) -> tuple[Path, Path]:
-    """Draw the picture as `stem`.png and `stem`.svg, and return both paths."""
-    return style.save_figure(lambda: draw(scenario, run), stem)
-
-
-def render_svg(scenario: Scenario, run: ScenarioRun) -> str:
-    """Return the picture as SVG."""
-    return style.render_svg(lambda: draw(scenario, run))
-
-
 def draw(scenario: Scenario, run: ScenarioRun) -> Figure:
     """Return the picture: the title, what the run shows, and the panels for which there is something."""
     from matplotlib.figure import Figure  # noqa: PLC0415
@@ -142,7 +132,10 @@ def _draw_curves(axes: Axes, panel: Curves, summary: Summary) -> None:
             if moment is not None:
                 marks.append(float(moment))
     if marks:  # what happened to one trial happened to all at about the same moment
-        _draw_mark(axes, statistics.median(marks), panel.marked)
+        moment = statistics.median(marks)
+        axes.axvline(moment, color=QUIET, lw=1, ls=(0, (4, 3)))
+        label = f" {panel.marked}"
+        axes.text(moment, 1, label, transform=axes.get_xaxis_transform(), va="top", fontsize=8.5)
     axes.set_xlabel(panel.x)
     if panel.log:
         axes.set_xscale("log")
@@ -151,11 +144,6 @@ def _draw_curves(axes: Axes, panel: Curves, summary: Summary) -> None:
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.grid(color=FAINT, lw=0.8)
     axes.legend(fontsize=8.5, frameon=False)
-
-
-def _draw_mark(axes: Axes, moment: float, label: str) -> None:
-    axes.axvline(moment, color=QUIET, lw=1, ls=(0, (4, 3)))
-    axes.text(moment, 1, f" {label}", transform=axes.get_xaxis_transform(), va="top", fontsize=8.5)
 
 
 def _draw_distribution(axes: Axes, panel: Distribution, summary: Summary, series: Series) -> None:

@@ -6,27 +6,29 @@ from collections.abc import Iterator
 
 from bench.experiment.definition import Scenario
 from bench.plan import toml
+from bench.report import style
 from bench.report.html import Code, Page, Picture, Prose, Section, Table
 from bench.report.run.page import build_data_section, build_machine_section
-from bench.report.scenario import text
+from bench.report.scenario import case_picture, text
 from bench.runs.record import ScenarioRun
 
 
-def build_page(scenario: Scenario, run: ScenarioRun, picture: str | None) -> Page:
-    """Return the page of `run`, with its picture as SVG, where there is one."""
+def build_page(scenario: Scenario, run: ScenarioRun) -> Page:
+    """Return the page of `run`."""
     return Page(
         kicker="bench: what long connections are used for",
         title=scenario.title,
         sentence=text.summarize(scenario, run),
         warnings=[*text.summarize_warnings(run), *run.damage],
-        sections=list(_sections(scenario, run, picture)),
+        sections=list(_sections(scenario, run)),
         started=run.started,
     )
 
 
-def _sections(scenario: Scenario, run: ScenarioRun, picture: str | None) -> Iterator[Section]:
-    if picture is not None:
-        yield Section("", [Picture(picture, text.summarize(scenario, run))])
+def _sections(scenario: Scenario, run: ScenarioRun) -> Iterator[Section]:
+    if run.trials:
+        drawn = style.render_svg(case_picture.draw, scenario, run)
+        yield Section("", [Picture(drawn, text.summarize(scenario, run))])
     refused = [Prose(f"Not measured: {refusal}") for refusal in text.summarize_refusals(run)]
     yield Section("The figures", [text.build_table(scenario, run), *refused])
     variants = [(variant.name, variant.summary) for variant in scenario.variants]

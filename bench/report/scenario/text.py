@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.analysis.cases import CaseTrials, Spread, Summary
 from bench.experiment.definition import Column, Scenario
 from bench.report.html import Table
-from bench.report.text_table import format_spread, format_table, format_warnings, wrap
+from bench.report.text_table import format_paths, format_spread, format_table, format_warnings, wrap
 from bench.runs.read import Listed
 from bench.runs.record import ScenarioRun
 
@@ -18,11 +18,7 @@ def format_run(scenario: Scenario, run: ScenarioRun, picture: Path | None = None
     parts = [f"{scenario.title}\n", format_table(build_table(scenario, run))]
     parts += [f"- {refusal}\n" for refusal in summarize_refusals(run)]
     parts += [format_warnings(summarize_warnings(run)), "\n", wrap(summarize(scenario, run)), "\n\n"]
-    if run.directory is not None:
-        parts.append(f"results: {run.directory}\n")
-    if picture is not None:
-        parts.append(f"picture: {picture}\n")
-    return "".join(parts)
+    return "".join([*parts, format_paths(run.directory, picture)])
 
 
 def summarize(scenario: Scenario, run: ScenarioRun) -> str:
@@ -91,21 +87,18 @@ def format_catalogue(scenarios: Iterable[Scenario]) -> str:
 
 
 def format_list(runs: Sequence[Listed]) -> str:
-    """Return a row for each stored run of a scenario, and what cannot be read."""
+    """Return a row for each stored run of a scenario."""
     rows = [
         (str(each.directory), each.run.started, str(len(each.run.trials)))
         for each in runs
         if each.run is not None
     ]
-    shown = format_table(Table(("scenario", "started", "trials"), rows), are_figures=False) if rows else ""
-    return shown + "".join(f"! {each.problem}\n" for each in runs if each.problem is not None)
+    return format_table(Table(("scenario", "started", "trials"), rows), are_figures=False) if rows else ""
 
 
 def _format_cell(spread: Spread | None, column: Column) -> str:
     """Return a figure with its spread over the trials, where there is one."""
-    if spread is None:
-        return "-"
-    return format_spread(*spread, column.unit)
+    return "-" if spread is None else format_spread(*spread, column.unit)
 
 
 def _format_name(row: CaseTrials) -> str:

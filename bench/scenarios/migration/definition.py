@@ -58,7 +58,7 @@ def perform(testbed: Testbed, case: Case, settings: MigrationSettings) -> Figure
 
     def arrive() -> None:
         network.arrive()
-        testbed.roles.tell({"command": "moved", "address": network.new})
+        testbed.roles.send({"command": "moved", "address": network.new})
 
     back_s = settings.move_at_s + settings.outage_s
     faults = [Fault(settings.move_at_s, network.leave), Fault(back_s, arrive)]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 from bench.experiment import fd_limits
-from bench.experiment.definition import Bars, Column, Curves, Figures, LabRequest, Need, Scenario, Variant
+from bench.experiment.definition import Bars, Column, Curves, Figures, Need, Scenario, Variant
 from bench.experiment.environments import NACOS
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
+from bench.lab import LabRequest
 from bench.plan.run_plan import Mode
 from bench.plan.scenario_plan import Case
 from bench.scenarios.registry.conclusion import conclude

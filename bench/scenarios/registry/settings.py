@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from bench.experiment.definition import LabRequest, Settings
+from bench.experiment.definition import Settings
+from bench.lab import LabRequest
 
 _LEAST_INSTANCES = 100
 _STEPS_PER_DECADE = 2

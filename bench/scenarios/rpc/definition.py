@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from bench.experiment.definition import Bars, Column, Figures, LabRequest, Scenario, Variant
+from bench.experiment.definition import Bars, Column, Figures, Scenario, Variant
 from bench.experiment.environments import DUBBO
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
+from bench.lab import LabRequest
 from bench.plan.scenario_plan import Case
 from bench.scenarios.rpc.conclusion import conclude
 from bench.scenarios.rpc.figures import compute_figures

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bench.errors import PlanError
-from bench.experiment.definition import LabRequest, Settings
+from bench.experiment.definition import Settings
+from bench.lab import LabRequest
 
 _MIB = 1024 * 1024
 _BODY_MAX = 8 * _MIB

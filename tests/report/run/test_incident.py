@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.incident import CLOSES
+from bench.report import style
 from bench.report.run import incident
 from bench.runs.record import Run, SubjectRecord, TimeWait, Trial, Upstream
 
@@ -71,4 +72,5 @@ def test_the_table_and_the_picture_have_a_part_for_each_backend(tmp_path: Path) 
     text = incident.format_tables(runs)
     assert all(f"backend closes {close}" in text for close in CLOSES)
     assert "1.0000" in text
-    assert all(path.stat().st_size > 1000 for path in incident.save(runs, tmp_path / "incident"))
+    drawn = style.save_figure(tmp_path / "incident", incident.draw, runs)
+    assert all(path.stat().st_size > 1000 for path in drawn)

@@ -16,6 +16,7 @@ from matplotlib.patches import Rectangle
 from bench.analysis import sides
 from bench.commands.compare import select
 from bench.errors import ResultsError
+from bench.report import style
 from bench.report.run import side_picture
 from bench.report.run.lines import _move_apart
 from bench.report.style import ColouredSides
@@ -131,7 +132,7 @@ def test_a_picture_that_cannot_be_written_is_named(cliff: Path, tmp_path: Path) 
     (tmp_path / "file").write_text("")
     pair = sides.split(read.read(cliff), timeline.read(cliff))
     with pytest.raises(ResultsError, match=r"cannot be written: .*; choose another path with -o"):
-        side_picture.save(pair, tmp_path / "file" / "picture")
+        style.save_figure(tmp_path / "file" / "picture", side_picture.draw, pair)
 
 
 def test_a_mode_keeps_its_colour_and_several_runs_have_one_each(tmp_path: Path) -> None:

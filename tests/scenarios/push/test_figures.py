@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.experiment.saturation import SaturationReading
-from bench.experiment.trial_result import MeterReading, TrialResult
+from bench.experiment.trial_result import MeterReading, SaturationReading, TrialResult
 from bench.observe.host_observer import HostSample
 from bench.scenarios.push.figures import compute_figures
 from bench.scenarios.push.settings import PushSettings

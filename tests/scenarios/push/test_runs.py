@@ -54,7 +54,7 @@ def test_what_is_pushed_needs_no_requests(trials: Trials) -> None:
 @pytest.mark.parametrize(
     ("subject", "variants"),
     [
-        ("direct", ("sse", "websocket-picows")),
+        ("direct", ("long-poll", "sse", "websocket-picows")),
         pytest.param(
             "asyncio", ("long-poll", "sse", "websocket", "websocket-picows"), marks=pytest.mark.long
         ),
@@ -66,8 +66,11 @@ def test_a_server_that_drops_half_of_its_subscribers_costs_reconnects_and_no_mes
     flags = ("--subject", subject, "--set", "drop_every_s=0.3", "--set", "retry_s=0.05")
     result = play(tmp_path, *flags, *(flag for variant in variants for flag in ("--variant", variant)))
     for variant in variants:
-        figures = result[variant, subject]["figures"]
-        if variant != "long-poll":  # a proxy may send a request that was dropped once more by itself
+        figures, hops = result[variant, subject]["figures"], result[variant, subject]["hops"]
+        if variant == "long-poll" and subject == "asyncio":
+            # It may retry the request on a new connection (RFC 9112, 9.3.1): the client sees no drop.
+            assert hops["back"]["opened"] > 5 + 1
+        else:
             assert figures["reconnects"] > 0, variant
         assert (figures["lost"], figures["doubled"]) == (0, 0), variant
 

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.analysis.validity import Pressure
-from bench.experiment.saturation import SaturationReading
+from bench.experiment.trial_result import SaturationReading
 
 S = 10**9
 
