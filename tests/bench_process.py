@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,14 +25,22 @@ def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Completed
 
 @contextmanager
 def started(*arguments: str | Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """Start `bench`; it is killed at the end of the block, if it still runs."""
+    """Start `bench`; it is killed at the end of the block, if it still runs.
+
+    It heeds Ctrl-C also where the tests themselves are a background job, which a shell has ignore SIGINT.
+    """
     argv = [*ARGV, *map(str, arguments)]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(argv, env={**os.environ, **environment}, **pipes) as process:
+    env = {**os.environ, **environment}
+    with subprocess.Popen(argv, env=env, preexec_fn=_heed_interrupts, **pipes) as process:  # noqa: PLW1509
         try:
             yield process
         finally:
             process.kill()
+
+
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def trials(*arguments: str | Path, root: Path) -> list[dict[str, Any]]:
