@@ -4,8 +4,6 @@ stdout carries the answer, stderr the talk; with --json stdout is JSON only. A c
 is run, and imports its heavy libraries itself: `bench --help` answers at once.
 """
 
-from __future__ import annotations
-
 import sys
 
 import click

@@ -10,8 +10,6 @@ An error of an exchange, a warning about a trial and a finding about a configura
 elsewhere.
 """
 
-from __future__ import annotations
-
 from enum import IntEnum
 from pathlib import Path
 from typing import ClassVar

@@ -4,8 +4,6 @@ Two runs are written side by side: with a backend that closes at once when it is
 lingers, so that nginx, which does not wait, is the first to close.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace

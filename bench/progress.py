@@ -1,7 +1,5 @@
 """The observer of a run: what it is told while the run goes on."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,8 +20,8 @@ class Progress(Protocol):
     def phase(self, name: str) -> None:
         """Note that the trial enters a phase: warm-up, window, drain, second opinion, done."""
 
-    def second(self, second: Second) -> None:
+    def second(self, second: "Second") -> None:
         """Accept a second, or a part of one, that the load generator reports."""
 
-    def sample(self, sample: HostSample, tuples: int) -> None:
+    def sample(self, sample: "HostSample", tuples: int) -> None:
         """Accept a sample of a host, on the observers' thread; `tuples` is what the proxy's ports give."""

@@ -4,8 +4,6 @@ Decides which steps there are and runs them; each is an ordinary run in a folder
 of it is bench/report/tour.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

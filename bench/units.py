@@ -1,7 +1,5 @@
 """Parse and format quantities: durations, sizes, counts. Pure."""
 
-from __future__ import annotations
-
 import math
 import re
 

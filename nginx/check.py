@@ -3,8 +3,6 @@
 Reads files; runs no program and changes nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,7 +56,7 @@ class CheckResult:
     files: list[str] = field(default_factory=list)
 
     @classmethod
-    def merge(cls, parts: Sequence[CheckResult]) -> CheckResult:
+    def merge(cls, parts: "Sequence[CheckResult]") -> "CheckResult":
         """Return several results, for the same versions, as one."""
         merged = cls(parts[0].versions)
         for part in parts:

@@ -1,7 +1,5 @@
 """Define the errors of reading a configuration; what a configuration does wrong is a finding instead."""
 
-from __future__ import annotations
-
 
 class NginxConfigError(Exception):
     """A configuration that cannot be read.

@@ -1,7 +1,5 @@
 """Define a finding: one rule that applies at one place of a configuration."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any

@@ -4,8 +4,6 @@ http {} holds server {}, that holds location {}, that may hold locations, `if` a
 directive that nginx merges takes its value from the nearest level that has it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,7 +20,7 @@ class Level:
     """
 
     opener: Directive | None
-    parent: Level | None
+    parent: "Level | None"
     block: tuple[Directive, ...]
     by_name: dict[str, list[Directive]]
     rewrites: tuple[Directive, ...]
@@ -32,7 +30,7 @@ class Level:
         """The block's directive name, `http` for the outermost."""
         return self.opener.name if self.opener else "http"
 
-    def up(self) -> Iterator[Level]:
+    def up(self) -> "Iterator[Level]":
         """Yield this level and those around it, the nearest first."""
         level: Level | None = self
         while level is not None:
@@ -48,7 +46,7 @@ class Level:
         found = self.by_name.get(name)
         return found[-1] if found else None
 
-    def enclosing(self, kind: str) -> Level | None:
+    def enclosing(self, kind: str) -> "Level | None":
         """Return the nearest level of that kind, this one included."""
         return next((level for level in self.up() if level.kind == kind), None)
 

@@ -1,7 +1,5 @@
 """Find which directives an nginx program knows, by the names in its binary; it is not run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +20,7 @@ class KnownDirectives:
     _cache: dict[str, bool] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, program: Path, version: str) -> KnownDirectives | None:
+    def of(cls, program: Path, version: str) -> "KnownDirectives | None":
         """Read a program and the modules installed with it; None where they cannot be read."""
         modules = (program.resolve().parents[1] / _MODULES).glob("*.so")
         try:

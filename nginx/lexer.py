@@ -4,8 +4,6 @@ Tokens have offsets, so that an edit can leave everything else as it is. The onl
 here are `*_by_lua_block`: they hold Lua up to their closing brace.
 """
 
-from __future__ import annotations
-
 import re
 from bisect import bisect_right
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ Source: ngx_http_map_find() in src/http/ngx_http_variables.c, and ngx_http_rewri
 src/http/modules/ngx_http_rewrite_module.c.
 """
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections.abc import Callable, Sequence

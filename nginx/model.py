@@ -1,7 +1,5 @@
 """Build the model of a configuration: its pass locations with all that decides about their connections."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from nginx.inheritance import Level, find_levels

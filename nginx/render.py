@@ -4,8 +4,6 @@ What the settings leave out is left to nginx's defaults, which differ between ve
 is the one setting whose spelling depends on the version.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

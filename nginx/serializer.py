@@ -3,8 +3,6 @@
 The other direction is nginx.tree; comments and formatting are not kept.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field

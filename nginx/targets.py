@@ -3,8 +3,6 @@
 Source: ngx_http_upstream_add() and ngx_http_upstream_init_request() in src/http/ngx_http_upstream.c.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -96,7 +94,7 @@ class UpstreamNames:
     missing: Directive | None
 
     @classmethod
-    def of(cls, http: Level) -> UpstreamNames:
+    def of(cls, http: Level) -> "UpstreamNames":
         """Collect the upstreams of http {}."""
         blocks = [Upstream(d) for d in http.all("upstream") if d.block is not None and d.args]
         missing = http.last("include")

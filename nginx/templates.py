@@ -4,8 +4,6 @@ What a template renders to depends on values that are not here. Its statements a
 branches of a condition are read; where that leaves no whole configuration, only the first branch is.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

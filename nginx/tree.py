@@ -3,8 +3,6 @@
 Includes stay directives here; nginx.loading.includes replaces them by their files.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -36,7 +34,7 @@ class Directive:
     name: str
     args: tuple[str, ...]
     place: Place
-    block: tuple[Directive, ...] | None = None
+    block: "tuple[Directive, ...] | None" = None
     start: int = 0
     end: int = 0
     args_end: int = 0
@@ -60,11 +58,11 @@ class Directive:
         parts = re.findall(r"([0-9]+)(ms|[a-zA-Z]?)", first)
         return sum(int(number) * _UNITS_S[unit] for number, unit in parts)
 
-    def children(self, name: str) -> Iterator[Directive]:
+    def children(self, name: str) -> "Iterator[Directive]":
         """Yield the directives of that name directly inside this block."""
         return (child for child in self.block or () if child.name == name)
 
-    def child(self, name: str) -> Directive | None:
+    def child(self, name: str) -> "Directive | None":
         """Return the last directive of that name directly inside this block."""
         return next((child for child in reversed(self.block or ()) if child.name == name), None)
 

@@ -4,8 +4,6 @@ Source: ngx_http_proxy_merge_loc_conf() and ngx_http_proxy_headers[] in
 src/http/modules/ngx_http_proxy_module.c at release-1.22.1 and release-1.29.7.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass

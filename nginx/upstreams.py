@@ -4,8 +4,6 @@ Source: src/http/modules/ngx_http_upstream_keepalive_module.c and ngx_http_upstr
 and release-1.29.7.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 from dataclasses import dataclass

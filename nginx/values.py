@@ -4,8 +4,6 @@ A piece of a value is text or an Unknown; a value is a tuple of pieces; what a p
 set of values. A set that grows too large gives way to one Unknown.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Callable, Iterable

@@ -5,8 +5,6 @@ The question is about ordinary requests (no Upgrade field) of a client that keep
 keep-alive.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ The question is about ordinary requests of a client that speaks HTTP/1.1 with ke
 a server that follows RFC 9112. Three values: reused, not reused, depends.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -3,8 +3,6 @@
 The numbers come from nginx's CHANGES; each constant names the change it stands for.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Run the proxy (`python -m proxy`): the only print and the only exit codes."""
 
-from __future__ import annotations
-
 import os
 import resource
 import sys

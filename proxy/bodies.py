@@ -8,8 +8,6 @@ A response body with a known length keeps it. Content that only its end delimits
 HTTP/1.0 client, which reads no chunks, it is delimited by the close of the connection.
 """
 
-from __future__ import annotations
-
 from proxy import forwarding
 from proxy.body_spool import BodySpool
 from proxy.errors import ClientProtocolError

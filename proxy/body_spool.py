@@ -1,7 +1,5 @@
 """Storage for a request body until it is complete: memory first, then an unnamed temporary file."""
 
-from __future__ import annotations
-
 import mmap
 import tempfile
 from collections.abc import Iterator

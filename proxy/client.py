@@ -1,7 +1,5 @@
 """One client connection: reads requests in order, has the exchange answer each, and closes."""
 
-from __future__ import annotations
-
 import enum
 
 from proxy import forwarding

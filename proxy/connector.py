@@ -3,8 +3,6 @@
 The dispatcher decides which exchange a connection serves, and the selector which address comes next.
 """
 
-from __future__ import annotations
-
 import errno
 import itertools
 import os
@@ -83,15 +81,15 @@ class Connector:
             timeout = UpstreamTimeout("the upstream did not accept the connection in time")
             self._try_others(handshake, timeout)
 
-    def _wait(self, handshake: _Handshake) -> None:
+    def _wait(self, handshake: "_Handshake") -> None:
         self._pending.add(handshake)
         self._poller.register(handshake.sock.fileno(), handshake, WRITABLE)
 
-    def _stop_watching(self, handshake: _Handshake) -> None:
+    def _stop_watching(self, handshake: "_Handshake") -> None:
         self._pending.discard(handshake)
         self._poller.unregister(handshake.sock.fileno())
 
-    def _check(self, handshake: _Handshake) -> None:
+    def _check(self, handshake: "_Handshake") -> None:
         """Complete or fail a pending attempt, if its result is known."""
         upstream = handshake.tried[-1]
         code = handshake.sock.connect_ex(self._upstreams[upstream][1])
@@ -120,7 +118,7 @@ class Connector:
                 return result
             tried = (*tried, following)
 
-    def _try_others(self, failed: _Handshake, failure: ConnectFailure) -> None:
+    def _try_others(self, failed: "_Handshake", failure: ConnectFailure) -> None:
         now = time.monotonic()
         self._count_failure(failure, failed.tried[-1], now)
         protocol = failed.protocol
@@ -190,7 +188,7 @@ class Connector:
 class _Handshake:
     """A pending attempt to connect to the last of `tried`; those before it have failed."""
 
-    check: Callable[[_Handshake], None]
+    check: "Callable[[_Handshake], None]"
     sock: socket.SocketType
     protocol: ConnectProtocol
     deadline: float

@@ -1,7 +1,5 @@
 """Commands in and events out, one JSON object a line (docs/pipes.md), whatever the commands are."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable

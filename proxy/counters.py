@@ -1,7 +1,5 @@
 """The counters of the proxy, named as in docs/pipes.md, and their sum over workers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Carries out the decisions of the pool: opens, assigns and closes upstream connections."""
 
-from __future__ import annotations
-
 import time
 
 from proxy.connector import ConnectFailure, Connector

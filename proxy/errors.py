@@ -17,8 +17,6 @@ StartError(exit_code)      the proxy cannot start; never sent to a client
     WorkerError            3: a worker has died
 """
 
-from __future__ import annotations
-
 
 class ProxyError(Exception):
     """Ends an exchange with `status`; `reason` is one line for the client."""

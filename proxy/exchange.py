@@ -1,7 +1,5 @@
 """One request forwarded to an upstream connection, and its response forwarded back."""
 
-from __future__ import annotations
-
 import enum
 
 from proxy import forwarding

@@ -1,7 +1,5 @@
 """The command line of the proxy. argparse, since starting fast matters."""
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import ipaddress

@@ -1,7 +1,5 @@
 """Heads as the proxy forwards them, and responses of the proxy itself: bytes in, bytes out."""
 
-from __future__ import annotations
-
 import time
 from email.utils import formatdate
 from http import HTTPStatus

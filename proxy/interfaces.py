@@ -1,7 +1,5 @@
 """The interfaces of an exchange: of its client connection, and its own towards the upstream connection."""
 
-from __future__ import annotations
-
 from typing import Protocol, TypeVar
 
 from proxy.errors import ProxyError

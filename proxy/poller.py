@@ -4,8 +4,6 @@ Not an asyncio loop: two of the four system calls of an exchange would then pass
 as the calls themselves. It has only what the proxy needs: descriptors, a tick, signals and deferred calls.
 """
 
-from __future__ import annotations
-
 import os
 import select
 import signal

@@ -13,8 +13,6 @@ All upstream addresses share one pool, since any of them may serve any exchange:
 close an idle connection to one in favour of another. In short mode nothing is ever released to the pool.
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from dataclasses import dataclass
 from itertools import takewhile

@@ -1,7 +1,5 @@
 """One worker process: listens, sweeps, follows commands and signals, drains."""
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import gc

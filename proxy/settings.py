@@ -1,7 +1,5 @@
 """The settings of the proxy: addresses, mode, limits. Values only."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Literal
 

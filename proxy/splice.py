@@ -4,8 +4,6 @@ A long body of known length need not be read by the proxy: copying it into this 
 most of its cost.
 """
 
-from __future__ import annotations
-
 import os
 from typing import Protocol
 
@@ -54,7 +52,7 @@ class PipePool:
 class SpliceOwner(Protocol):
     """Receives the progress of a splice."""
 
-    def spliced(self, splice: Splice) -> None:
+    def spliced(self, splice: "Splice") -> None:
         """Note that some content has reached the sink."""
 
     def splice_ended(self, remaining: int) -> None:

@@ -4,8 +4,6 @@ It has the methods of asyncio's transports and calls those of asyncio's protocol
 descriptor: a response is sent at once where it is written, with one system call.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 from functools import partial

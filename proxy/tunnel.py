@@ -1,7 +1,5 @@
 """Two connections joined after an Upgrade (RFC 9110, section 7.8): bytes both ways, with back-pressure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from proxy.transport import Transport
@@ -19,7 +17,7 @@ class Tunnel:
         self.was_active = True
         self.idle_since = 0.0
 
-    def begin(self, early_data: bytes, on_close: Callable[[Tunnel], None]) -> None:
+    def begin(self, early_data: bytes, on_close: "Callable[[Tunnel], None]") -> None:
         """Join the two; `early_data` goes to the upstream first, `on_close` runs when both are closed."""
         self._on_close = on_close
         for side in self._sides:

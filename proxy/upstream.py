@@ -4,8 +4,6 @@ Some input makes the connection unfit for another exchange: bytes without a requ
 response before its request was sent (RFC 9112, sections 6.3 and 9.3).
 """
 
-from __future__ import annotations
-
 import enum
 from typing import Protocol
 
@@ -57,25 +55,25 @@ class UpstreamOwner(Protocol):
     limits: Limits
     pipes: PipePool
 
-    def opened(self, connection: UpstreamConnection) -> None:
+    def opened(self, connection: "UpstreamConnection") -> None:
         """Assign a connection that is established."""
 
-    def failed(self, connection: UpstreamConnection, error: ConnectFailed | UpstreamTimeout) -> None:
+    def failed(self, connection: "UpstreamConnection", error: ConnectFailed | UpstreamTimeout) -> None:
         """Handle the failure to establish the connection."""
 
-    def release(self, connection: UpstreamConnection) -> None:
+    def release(self, connection: "UpstreamConnection") -> None:
         """Reuse the connection after its exchange."""
 
-    def retire(self, connection: UpstreamConnection) -> None:
+    def retire(self, connection: "UpstreamConnection") -> None:
         """Close the connection after its exchange."""
 
-    def lost(self, connection: UpstreamConnection, error: ProxyError) -> None:
+    def lost(self, connection: "UpstreamConnection", error: ProxyError) -> None:
         """Remove the connection: it has failed."""
 
-    def discard(self, connection: UpstreamConnection) -> None:
+    def discard(self, connection: "UpstreamConnection") -> None:
         """Remove the connection: its exchange was abandoned."""
 
-    def ended(self, connection: UpstreamConnection) -> None:
+    def ended(self, connection: "UpstreamConnection") -> None:
         """Forget a connection that the backend has closed."""
 
 
@@ -103,11 +101,11 @@ class UpstreamConnection:
     _transport: Transport
     _chunks: ChunkedReader
     _splice: Splice
-    _downstream: Downstream[UpstreamConnection]
+    _downstream: "Downstream[UpstreamConnection]"
     _remaining: int
 
     def __init__(
-        self, owner: UpstreamOwner, reserved_for: Downstream[UpstreamConnection] | None = None
+        self, owner: UpstreamOwner, reserved_for: "Downstream[UpstreamConnection] | None" = None
     ) -> None:
         self._owner = owner
         self.reserved_for = reserved_for
@@ -126,7 +124,7 @@ class UpstreamConnection:
         """Use `transport` for exchanges from now on."""
         self._transport = transport
 
-    def send(self, request: bytes | memoryview, downstream: Downstream[UpstreamConnection]) -> None:
+    def send(self, request: bytes | memoryview, downstream: "Downstream[UpstreamConnection]") -> None:
         """Start an exchange with `request`: its head, and the part of its body that is there."""
         self._downstream = downstream
         self._state = _HEAD

@@ -5,8 +5,6 @@ for as long. Then one connection tries it, and the others skip it until that att
 addresses are still tried when no other is left.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import inf
 

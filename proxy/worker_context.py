@@ -1,7 +1,5 @@
 """What the client connections of one worker share: limits, counters, a coarse clock, the dispatcher."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import Protocol

@@ -5,8 +5,6 @@ so that a port in use is found at once. A worker reads its commands from a pipe;
 any way, the pipe ends and so does the worker.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

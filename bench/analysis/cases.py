@@ -1,7 +1,5 @@
 """The trials of a scenario's run by case, and the median and spread of a figure over them. Pure."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,7 +56,7 @@ class Summary:
     rows: tuple[CaseTrials, ...]
 
     @classmethod
-    def of(cls, run: ScenarioRun) -> Summary:
+    def of(cls, run: ScenarioRun) -> "Summary":
         """Group the trials of `run` by case."""
         grouped: dict[tuple[str, str], list[ScenarioTrial]] = {}
         for trial in sorted(run.trials, key=lambda trial: trial.trial):

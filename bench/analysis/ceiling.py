@@ -7,8 +7,6 @@ port (Linux: __inet_hash_connect, net/ipv4/inet_hashtables.c): so it slows down 
 long before EADDRNOTAVAIL at its end.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ A difference has one of three answers, as in Go's benchstat: it shows (p at most
 there are too few trials for a test.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@
 figure in a trial's line of run.jsonl, with dots between the keys.
 """
 
-from __future__ import annotations
-
 import math
 import operator
 import re

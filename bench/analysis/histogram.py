@@ -4,8 +4,6 @@ A percentile is the nearest-rank one: the smallest recorded value with at least 
 values at or below it (Hyndman and Fan 1996, definition 1), as HdrHistogram computes it.
 """
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_left
 from collections import Counter

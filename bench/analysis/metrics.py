@@ -1,7 +1,5 @@
 """The figures of a trial that are compared, by the names that they have in run.jsonl. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from typing import Any, Literal

@@ -3,8 +3,6 @@
 A case is a mode of a run (`short`), or a variant of a scenario on a subject (`sse@nginx`).
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ Intervals come from order statistics: David and Nagaraja, Order Statistics, 3rd 
 4.1 to 4.3 (two samples: the Mann-Whitney test, the Hodges-Lehmann estimate and its interval).
 """
 
-from __future__ import annotations
-
 import functools
 import math
 import statistics

@@ -4,8 +4,6 @@ A trial is invalid when its measured reuse is not that of its mode, or when the 
 the bottleneck (design: a mode is enforced). Exhausted ports are a finding, never an invalid trial.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

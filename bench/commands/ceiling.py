@@ -1,7 +1,5 @@
 """`bench ceiling`: when ports run out, computed."""
 
-from __future__ import annotations
-
 import json
 
 import click

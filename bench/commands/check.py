@@ -3,8 +3,6 @@
 The reading and judging are nginx's; here are the flags, the installed nginx, and the exit code.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """`bench compare`: two or more runs of one kind, or the cases of one, figure by figure."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Sequence
@@ -72,7 +70,7 @@ def compare_command(runs: Sequence[str], fail_on: Sequence[str], output: Path | 
     sys.exit(ExitCode.FINDINGS if failed else ExitCode.OK)
 
 
-def select(spec: str) -> Selected:
+def select(spec: str) -> "Selected":
     """Read RUN or RUN:CASE and return the sides that it means; a folder may have a colon in its name."""
     from bench.analysis import sides
     from bench.runs import read, timeline
@@ -84,7 +82,7 @@ def select(spec: str) -> Selected:
     return sides.select(spec, read.read(path), timeline.read(path), case)
 
 
-def _metrics(run: RunRecord[Any]) -> Sequence[Metric]:
+def _metrics(run: "RunRecord[Any]") -> "Sequence[Metric]":
     """Return the metrics that runs of this kind are compared by: of a scenario, its columns."""
     from bench.analysis import metrics
 

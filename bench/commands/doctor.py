@@ -1,7 +1,5 @@
 """`bench doctor`: what this machine can measure."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 

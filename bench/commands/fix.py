@@ -3,8 +3,6 @@
 The planning is nginx's; here are the flags, what is printed where, and the exit code.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

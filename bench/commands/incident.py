@@ -1,7 +1,5 @@
 """`bench incident`: what people write into nginx.conf, beside other proxies."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

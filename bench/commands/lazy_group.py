@@ -1,7 +1,5 @@
 """A click group that knows its commands by name and imports one only where it is run."""
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 

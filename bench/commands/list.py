@@ -1,7 +1,5 @@
 """`bench list`: the runs of a folder of results."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The options of the commands that read nginx configurations, and the installed nginx."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """The options of all commands: under headings, with defaults and units; those of a plan from its flags."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import partial

@@ -1,7 +1,5 @@
 """`bench plan`: the plan of a run, each default written out."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

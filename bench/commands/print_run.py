@@ -1,7 +1,5 @@
 """What a command prints of a run, of modes or of a scenario, and the exit code that it ends with."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Sequence
@@ -22,7 +20,7 @@ def print_damage(damage: Sequence[str]) -> None:
         click.echo(f"bench: {line}", err=True)
 
 
-def print_run(done: RunRecord[Any], picture: Path | None) -> None:
+def print_run(done: "RunRecord[Any]", picture: Path | None) -> None:
     """Print the table of a run, and its finding or its conclusion."""
     from bench.report.run import incident
     from bench.report.run import text as run_text
@@ -36,7 +34,7 @@ def print_run(done: RunRecord[Any], picture: Path | None) -> None:
     click.echo(text, nl=False)
 
 
-def draw_run(done: RunRecord[Any]) -> Path | None:
+def draw_run(done: "RunRecord[Any]") -> Path | None:
     """Draw the run's picture into its folder, where there is something to draw; return where it is."""
     from bench.report import style
     from bench.report.run import side_picture
@@ -51,7 +49,7 @@ def draw_run(done: RunRecord[Any]) -> Path | None:
     return style.save_figure(stem, case_picture.draw, catalogue.load(done.scenario), done)[0]
 
 
-def finish(done: RunRecord[Any], as_json: bool, quiet: bool) -> NoReturn:
+def finish(done: "RunRecord[Any]", as_json: bool, quiet: bool) -> NoReturn:
     """Draw a run that has just been made, print what was requested of it, and exit."""
     picture = draw_run(done)
     if as_json:

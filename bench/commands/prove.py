@@ -3,8 +3,6 @@
 bench/prove proves; here are the flags, what is printed where, and the exit code.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import sys

@@ -1,7 +1,5 @@
 """`bench report`: one HTML file about a run."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

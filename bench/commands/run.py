@@ -1,7 +1,5 @@
 """`bench run`: the trials of a plan, and what they show."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

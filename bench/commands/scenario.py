@@ -1,7 +1,5 @@
 """`bench scenario`: the group of the commands of scenarios."""
 
-from __future__ import annotations
-
 import click
 
 from bench.commands.lazy_group import HELP, LazyGroup

@@ -1,7 +1,5 @@
 """`bench scenario install`: the client of a real product, for a variant that needs it."""
 
-from __future__ import annotations
-
 import click
 
 from bench.commands.options import command

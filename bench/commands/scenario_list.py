@@ -1,7 +1,5 @@
 """`bench scenario list`: the scenarios and their variants."""
 
-from __future__ import annotations
-
 import click
 
 from bench.commands.options import command

@@ -1,7 +1,5 @@
 """`bench scenario run`: a scenario's plan, followed or printed."""
 
-from __future__ import annotations
-
 import json
 import sys
 import tomllib
@@ -102,7 +100,7 @@ def _values(*, name: str, settings: tuple[str, ...], **flags: Any) -> dict[str, 
     return toml.merge(below, {**above, "settings": dict(map(_setting, settings))})
 
 
-def _scenario(values: dict[str, Any]) -> Scenario:
+def _scenario(values: dict[str, Any]) -> "Scenario":
     """Return the scenario that `values` name, whose subjects take the place of `all` in them."""
     from bench.scenarios import catalogue
 

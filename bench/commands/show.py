@@ -1,7 +1,5 @@
 """`bench show`: one run again."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

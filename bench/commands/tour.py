@@ -1,7 +1,5 @@
 """`bench tour`: a short form of everything, and one page about it."""
 
-from __future__ import annotations
-
 import sys
 from datetime import UTC, datetime
 from pathlib import Path

@@ -3,8 +3,6 @@
 It reads (facts.py), checks (checks.py) and names remedies; nothing is changed, and nothing printed, here.
 """
 
-from __future__ import annotations
-
 from bench.doctor.checks import Check, Status, check_machine
 from bench.doctor.facts import read_facts
 

@@ -1,7 +1,5 @@
 """Check the facts of a machine: what suits the laboratory, and what to change. Pure."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Read the facts of a machine: limits, settings, programs, packages. Judges nothing, changes nothing."""
 
-from __future__ import annotations
-
 import os
 import platform
 import re
@@ -40,7 +38,7 @@ class MachineFacts:
     programs: Mapping[str, str | None] = field(default_factory=dict)
     """Each proxy and load tool with where it is and its version; None: not there."""
     packages: Mapping[str, str | None] = field(default_factory=dict)
-    requirements: Sequence[Requirement] = ()
+    requirements: "Sequence[Requirement]" = ()
 
 
 @dataclass(frozen=True, slots=True)

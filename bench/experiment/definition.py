@@ -3,8 +3,6 @@
 Values and the types of functions; a trial runs in testbed.py, which scenarios there are is in catalogue.py.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
@@ -75,7 +73,7 @@ class Variant:
     name: str
     summary: str
     """What it is, in half a sentence."""
-    needs: tuple[Need | Environment, ...] = ()
+    needs: "tuple[Need | Environment, ...]" = ()
     illustrates: str = ""
     """The product whose own client it shows, without a proxy: not comparable, and in no picture."""
 

@@ -5,8 +5,6 @@ one by itself. Roles in it import our `bench` and `backends`, and nothing else o
 only, but for named packages of pure Python that come as source alone.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

@@ -3,8 +3,6 @@
 The soft limit is ours to raise, and every role inherits it; the hard one only the system's owner can raise.
 """
 
-from __future__ import annotations
-
 import math
 import resource
 

@@ -1,7 +1,5 @@
 """The load workers as the clients of a trial: starts them, and keeps what they report."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 

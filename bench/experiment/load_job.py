@@ -1,7 +1,5 @@
 """The job of the load workers of `bench run`, and the flags of its backend."""
 
-from __future__ import annotations
-
 import socket
 from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit

@@ -1,7 +1,5 @@
 """What is read during a trial: samples along it, and at the window's edges what was used and sent."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -46,7 +44,7 @@ class Meter:
         for wires in self._wires.values():
             self._stack.callback(wires.close)
 
-    def __enter__(self) -> Meter:
+    def __enter__(self) -> "Meter":
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -1,7 +1,5 @@
 """What a case requests of the proxy in front of its servers: known before anything starts. Starts nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -53,7 +51,7 @@ class ProxySetup:
             traffic=self.traffic,
         )
 
-    def showing(self, certificate: Certificate) -> ProxySetup:
+    def showing(self, certificate: Certificate) -> "ProxySetup":
         """Return the same with what is shown to clients, which is known once there is a lab."""
         return replace(self, traffic=replace(self.traffic, certificate=certificate))
 

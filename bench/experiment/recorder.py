@@ -3,8 +3,6 @@
 Every command that measures uses the same order, so that no item of a run has an advantage by its place.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar

@@ -1,7 +1,5 @@
 """The roles of a trial: servers, the subject, a network between, clients; what they say and count."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field

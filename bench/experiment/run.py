@@ -3,8 +3,6 @@
 A trial has a backend, a subject and load workers, and what was observed of them.
 """
 
-from __future__ import annotations
-
 import time
 from dataclasses import replace
 from functools import partial

@@ -3,8 +3,6 @@
 bench/experiment/run.py gathers the facts, bench/analysis judges them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """A run of a scenario: its cases in turn, each recorded as it ends. Decides the order, writes no text."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import partial
 from pathlib import Path

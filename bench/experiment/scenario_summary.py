@@ -1,7 +1,5 @@
 """The summary of a trial of a scenario: facts in, a ScenarioTrial out. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple

@@ -4,8 +4,6 @@ The tool runs where our clients ran: on their host, on their cores, over as many
 closed loop. In short mode it meets the subject as the trial left it, its ports in TIME_WAIT and all.
 """
 
-from __future__ import annotations
-
 from bench.experiment.testbed import Testbed
 from bench.load import external
 from bench.load.external import ToolRun

@@ -1,7 +1,5 @@
 """What the summaries of all trials share: the outcome, what a host's observations mean, a timeline. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Generic, TypeVar

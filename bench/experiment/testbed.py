@@ -3,8 +3,6 @@
 What the roles count is in roles.py, how time passes in window.py, what is read meanwhile in meter.py.
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """A trial in time: its moments, what happens to its lab, what was read, and what came of it."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +27,7 @@ class SaturationReading:
     ksoftirqd_s: float | None = None
 
     @classmethod
-    def now(cls, sampler: Sampler, client_cores: Cores) -> SaturationReading:
+    def now(cls, sampler: Sampler, client_cores: Cores) -> "SaturationReading":
         """Read all three; no idle time where the workers have no cores of their own."""
         idle = process_tree.idle_s()
         idle_s = None
@@ -38,7 +36,7 @@ class SaturationReading:
         waited_s, ksoftirqd_s = sampler.run_queue_wait_s("client"), process_tree.ksoftirqd_s()
         return cls(time.monotonic_ns(), waited_s, idle_s, ksoftirqd_s)
 
-    def until(self, later: SaturationReading) -> Pressure:
+    def until(self, later: "SaturationReading") -> Pressure:
         """Return the shares of the time between this moment and a later one."""
         length_s = (later.moment_ns - self.moment_ns) / 1e9
         waits = [
@@ -68,7 +66,7 @@ class TrialTimes(NamedTuple):
     """The end of the window; None: when the clients are done."""
 
     @classmethod
-    def after(cls, now_ns: int, warmup_s: float, duration_s: float | None) -> TrialTimes:
+    def after(cls, now_ns: int, warmup_s: float, duration_s: float | None) -> "TrialTimes":
         """Return those of a trial that is about to begin."""
         start_ns = now_ns + _HEAD_START_NS
         window_ns = start_ns + round(warmup_s * 1e9)

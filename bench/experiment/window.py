@@ -1,7 +1,5 @@
 """The time of a trial: the clients go, through warm-up and window, and come to rest. Starts no role."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from bench.experiment.meter import Meter

@@ -3,8 +3,6 @@
 Call `choose()` first, while the process has one thread; then `open_lab()` for each trial.
 """
 
-from __future__ import annotations
-
 from bench.errors import PlanError
 from bench.lab import loopback, namespaces
 from bench.lab.hosts import Host, Lab, LabRequest, port_of, split_address

@@ -3,8 +3,6 @@
 In namespaces the address really vanishes. On loopback none can: there the network in between drops it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from bench.lab import veth
@@ -22,7 +20,7 @@ class AddressChange:
     new: str
 
     @classmethod
-    def on_interface(cls, host: Host, name: str) -> AddressChange:
+    def on_interface(cls, host: Host, name: str) -> "AddressChange":
         """Return the change for the interface called `name`: the host's number becomes 3."""
         old = CLIENT_INTERFACES[name]
         return cls(host, old, f"{old.addresses[0].rpartition('.')[0]}.3")

@@ -3,8 +3,6 @@
 How hosts are made and connected: namespaces.py and loopback.py.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -171,7 +169,7 @@ class Lab:
         self.notes = list(notes)
         self._supervisor = supervisor
 
-    def __enter__(self) -> Lab:
+    def __enter__(self) -> "Lab":
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -11,8 +11,6 @@ Then it removes FOLDER, where the roles may have files: no other process may be 
 nothing of the package, so that it starts within milliseconds.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

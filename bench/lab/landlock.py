@@ -4,8 +4,6 @@ A second line behind whatever makes a program harmless; it needs no rights, and 
 Sources: landlock(7), include/uapi/linux/landlock.h.
 """
 
-from __future__ import annotations
-
 import os
 import struct
 import sys

@@ -1,7 +1,5 @@
 """The lab that works on every system: all three hosts are this machine, on 127.0.0.1."""
 
-from __future__ import annotations
-
 import sys
 
 from bench.lab import syscalls

@@ -9,8 +9,6 @@ It needs no root. An ordinary user enters a user namespace first (`enter`), whil
 one thread only; its uid stays what it was, so that programs see an ordinary user.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -3,8 +3,6 @@
 Two threads a process read its output; nothing here knows what the events mean.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -4,8 +4,6 @@ Two kinds, one interface. A PID namespace holds whatever a role starts, daemons 
 (systems without namespaces) holds all but a role that leaves its group (`setsid`).
 """
 
-from __future__ import annotations
-
 import os
 import secrets
 import shutil

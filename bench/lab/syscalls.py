@@ -6,8 +6,6 @@ process leaves a user namespace again; it ends with 0, or with 1 and a line that
 Sources: unshare(2), setns(2), capabilities(7), user_namespaces(7), include/uapi/linux/sched.h.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys

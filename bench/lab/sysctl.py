@@ -1,7 +1,5 @@
 """Kernel settings of a host: read and written from within its network namespace, errors explained."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 pyroute2 takes a quarter of a second to import, so that only an opening lab imports it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -53,7 +51,7 @@ def remove_addresses(end: VethEnd) -> None:
             route.addr("del", index=index, address=address, prefixlen=end.prefix)
 
 
-def _rtnetlink() -> IPRoute:
+def _rtnetlink() -> "IPRoute":
     from pyroute2 import IPRoute  # noqa: PLC0415 - a quarter of a second that only an opening lab needs
 
     return IPRoute()

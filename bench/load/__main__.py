@@ -4,8 +4,6 @@ With `--target URL` the same worker runs without a harness and prints one JSON l
 compares it with wrk. Nothing is imported that a worker would not import.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -15,8 +15,6 @@ Errors of the subject are data: they are counted by kind, and the client continu
   mismatch  the response to another request
 """
 
-from __future__ import annotations
-
 import errno
 import socket
 from collections import deque
@@ -60,7 +58,7 @@ class LoadClient:
         "since_ns",
     )
 
-    def __init__(self, group: ClientGroup) -> None:
+    def __init__(self, group: "ClientGroup") -> None:
         self._group = group
         self._sock: socket.socket | None = None
         self._reader: http11.ResponseReader | None = None

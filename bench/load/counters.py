@@ -4,8 +4,6 @@ The hot loop appends nanoseconds to arrays; `fold` turns them into counts ten ti
 bounded by the rate and by the number of distinct values, not by the length of a run.
 """
 
-from __future__ import annotations
-
 from array import array
 from collections import Counter
 from collections.abc import Iterable

@@ -4,8 +4,6 @@
 host. tools.py knows the tools' arguments and reports.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os

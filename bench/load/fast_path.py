@@ -5,8 +5,6 @@ the whole response with the expected one. Anything else goes to the client (clie
 and short connections.
 """
 
-from __future__ import annotations
-
 from time import monotonic_ns
 
 from bench.load.client import RECEIVE_BYTES, ClientGroup, LoadClient

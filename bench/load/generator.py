@@ -4,8 +4,6 @@ The reports arrive on the reader threads of the processes and wait in a queue; n
 its time-out.
 """
 
-from __future__ import annotations
-
 import queue
 import sys
 import time

@@ -5,8 +5,6 @@ expected one. Where RFC 9112 allows to reject or to repair, the reader rejects: 
 proxy's errors would hide them.
 """
 
-from __future__ import annotations
-
 import re
 from enum import Enum, auto
 from typing import ClassVar

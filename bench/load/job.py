@@ -1,7 +1,5 @@
 """The job of one load worker, passed by the parent in one JSON line. Values only."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +62,7 @@ class LoadJob:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> LoadJob:
+    def from_json(cls, values: dict[str, Any]) -> "LoadJob":
         """Return the job that `to_json` wrote; raise TypeError if a key is missing or unknown."""
         if not isinstance(values, dict):
             raise TypeError(f"{values!r} is no object")

@@ -5,8 +5,6 @@ Pure. `ResponseCheck.classify_error` is the complete check of a response that ht
 usual framing. Whatever the fast check accepts, the complete one accepts; the rest it leaves undecided.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from itertools import cycle

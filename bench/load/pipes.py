@@ -1,7 +1,5 @@
 """The pipes between the harness and its clients: a JSON object per line (docs/pipes.md)."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

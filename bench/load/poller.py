@@ -4,8 +4,6 @@ Not an asyncio loop: importing one costs as much as ten thousand requests. Its t
 a millisecond, while an open loop needs some tens of microseconds.
 """
 
-from __future__ import annotations
-
 import resource
 import select
 from collections.abc import Callable

@@ -6,8 +6,6 @@ come, first served. Seconds count from the start and are cut at both edges of th
 on one side.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 SECOND_NS = 1_000_000_000

@@ -3,8 +3,6 @@
 For debugging and for `make perf`; users run `bench run --target`.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import socket

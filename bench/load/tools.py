@@ -3,8 +3,6 @@
 None of them checks what our clients check, and each counts in its own way; what they agree on is credible.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

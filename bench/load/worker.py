@@ -3,8 +3,6 @@
 It produces the events of docs/pipes.md as dictionaries; `emit` writes them.
 """
 
-from __future__ import annotations
-
 import gc
 import sys
 from collections.abc import Callable

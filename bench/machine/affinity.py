@@ -1,7 +1,5 @@
 """Assign cores to roles: the load generator is kept apart from what it measures."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Collection
 

@@ -4,8 +4,6 @@ Version 2 has one tree (cgroups(7)), version 1 a tree for each controller; a lim
 bounds us too, and the tightest is the one that counts. All are returned as version 2 spells them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 

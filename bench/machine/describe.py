@@ -4,8 +4,6 @@ Reads files of the system; nothing here names the machine, its user or a path. W
 system is None.
 """
 
-from __future__ import annotations
-
 import os
 import platform
 import resource

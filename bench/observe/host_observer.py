@@ -1,7 +1,5 @@
 """The observer of one host: samples of its kernel's counters, its sockets and its role's processes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar

@@ -5,8 +5,6 @@ whole (segmentation offload) counts with one header, so that large transfers loo
 on a real wire.
 """
 
-from __future__ import annotations
-
 import os
 from typing import NamedTuple
 
@@ -21,7 +19,7 @@ class InterfaceBytes(NamedTuple):
     sent: int
     received: int
 
-    def since(self, earlier: InterfaceBytes) -> InterfaceBytes:
+    def since(self, earlier: "InterfaceBytes") -> "InterfaceBytes":
         """Return what came after `earlier`."""
         return InterfaceBytes(self.sent - earlier.sent, self.received - earlier.received)
 

@@ -4,8 +4,6 @@ The CPU time of children that ended is not lost: their parent's `cutime` and `cs
 it once they are reaped, and until then, or where their parent never waits, the last reading of them counts.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys
@@ -34,7 +32,7 @@ class Memory:
         """Return the unique set size, or the resident one where that is unknown."""
         return self.rss_mib if self.uss_mib is None else self.uss_mib
 
-    def __add__(self, other: Memory) -> Memory:
+    def __add__(self, other: "Memory") -> "Memory":
         is_complete = self.uss_mib is not None and other.uss_mib is not None
         uss_mib = (self.uss_mib or 0.0) + (other.uss_mib or 0.0)
         return Memory(self.rss_mib + other.rss_mib, uss_mib if is_complete else None)

@@ -4,8 +4,6 @@ A thread of its own with absolute deadlines; a tick that comes too late is left 
 for. What is read, and how exact it is: host_observer.py.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Sequence

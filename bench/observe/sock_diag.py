@@ -7,8 +7,6 @@ requested, and 28,000 sockets stay arrays, never objects.
 Sources: sock_diag(7); include/uapi/linux/inet_diag.h; net/ipv4/inet_diag.c.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import socket

@@ -1,7 +1,5 @@
 """The table of TCP sockets as psutil reads it, for systems whose kernel has no sock_diag. Slow, but exact."""
 
-from __future__ import annotations
-
 import errno
 import sys
 

@@ -6,8 +6,6 @@ reader lives. `time_wait` is a gauge: the kernel counts FIN-WAIT-2 in its time-w
 Names: RFC 4022 (TCP-MIB) for snmp, include/uapi/linux/snmp.h for netstat.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -33,7 +31,7 @@ class Counters(NamedTuple):
         """Return the sockets with a peer, but for those that are being opened or closed right now."""
         return self.time_wait + self.established
 
-    def since(self, base: Counters) -> Counters:
+    def since(self, base: "Counters") -> "Counters":
         """Return this reading with its counters counted from `base`."""
         grown = (now - then for now, then in zip(self[:4], base[:4], strict=True))
         return Counters._make([*grown, *self[4:]])

@@ -5,8 +5,6 @@ Those ports attribute its sockets to a hop, on loopback too, where all hosts sha
 dumps of the table (sock_diag.py) the kernel's gauges (tcp_counters.py) give an estimate.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

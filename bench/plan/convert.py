@@ -1,7 +1,5 @@
 """Plain values, as JSON, TOML and CSV have them, converted to the dataclasses that describe them. Pure."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import typing

@@ -1,7 +1,5 @@
 """The flags of a run's plan as data: each belongs to one plan key, and bears its name."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Pure; how values become the fields of a section is bench/plan/toml.py. A plan is
 written out, so that the header of a result holds all that was requested.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import operator
 import re

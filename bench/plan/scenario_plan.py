@@ -1,7 +1,5 @@
 """The plan of a scenario's run: its variants, its subjects, and the scenario's own settings. Pure."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass

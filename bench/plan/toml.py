@@ -1,7 +1,5 @@
 """Plans as TOML, and their values laid over one another. Pure but for `load()`, which reads one file."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path

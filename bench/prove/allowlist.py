@@ -4,8 +4,6 @@ What stays is listed by name, so that an unknown directive is left out: what run
 nor reach a network, nor run code. What is replaced is in bench/prove/rewrite.py.
 """
 
-from __future__ import annotations
-
 import re
 
 

@@ -4,8 +4,6 @@ A verdict is about one server: whether its connection is kept. Whether the pool 
 another question, that of rule NK022.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal

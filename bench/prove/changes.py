@@ -1,7 +1,5 @@
 """The change log of a configuration before it runs, and why nginx rejects it, with the places of both."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 

@@ -4,8 +4,6 @@ Conditions are followed through maps to what a client decides: the method, the p
 arguments and cookies. What depends on anything else (files, addresses, `set`) has no constraints.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +36,7 @@ class Constraints:
     fields: tuple[tuple[str, str], ...] = ()
     query: str | None = None
 
-    def merged_with(self, other: Constraints) -> Constraints:
+    def merged_with(self, other: "Constraints") -> "Constraints":
         """Return both in one; where both constrain the same thing, the other's counts."""
         return Constraints(
             other.method or self.method,

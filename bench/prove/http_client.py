@@ -1,7 +1,5 @@
 """Send requests to nginx over one connection, without verifying its certificate."""
 
-from __future__ import annotations
-
 import http.client
 import socket
 import ssl

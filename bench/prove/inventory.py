@@ -3,8 +3,6 @@
 A location is identified by the chain of blocks around it: an included file may be used in several places.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 

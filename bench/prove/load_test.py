@@ -3,8 +3,6 @@
 The proof has found before which request reaches the location.
 """
 
-from __future__ import annotations
-
 import itertools
 import statistics
 import time

@@ -3,8 +3,6 @@
 Directives that this nginx does not know are left out where that cannot change reuse.
 """
 
-from __future__ import annotations
-
 import grp
 import os
 import pwd

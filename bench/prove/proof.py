@@ -1,7 +1,5 @@
 """A proof: what was predicted and measured of each location, and whether they agree. Values only."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -139,7 +137,7 @@ class ConnectionWitnesses:
     kernel: int | None
     """None where nginx's host shares the kernel's counters."""
 
-    def __add__(self, other: ConnectionWitnesses) -> ConnectionWitnesses:
+    def __add__(self, other: "ConnectionWitnesses") -> "ConnectionWitnesses":
         known = self.kernel is not None and other.kernel is not None
         kernel = (self.kernel or 0) + (other.kernel or 0) if known else None
         return ConnectionWitnesses(self.backend + other.backend, kernel)

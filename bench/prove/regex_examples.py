@@ -4,8 +4,6 @@ PCRE patterns are read with Python's engine; a pattern that Python does not know
 matches, has no example.
 """
 
-from __future__ import annotations
-
 import importlib
 import itertools
 import re

@@ -1,7 +1,5 @@
 """Derive requests that may reach a pass location, likeliest first. Pure; traffic shows whether one does."""
 
-from __future__ import annotations
-
 import itertools
 import re
 import urllib.parse

@@ -4,8 +4,6 @@ A walk over the parsed tree: what the allowlist names stays, addresses become th
 left out; every change is recorded in the change log.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 

@@ -1,7 +1,5 @@
 """Run a proof: open a testbed, find requests, send them, count, compare."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections import Counter

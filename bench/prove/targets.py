@@ -4,8 +4,6 @@ Whether the target names an upstream {} or an address, and whether it is written
 variable, stays as it was: that decides about reuse.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace

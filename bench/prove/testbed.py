@@ -3,8 +3,6 @@
 It starts, counts, reads sockets and stops. rewrite.py writes what runs, runner.py draws the conclusions.
 """
 
-from __future__ import annotations
-
 import contextlib
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -61,7 +59,7 @@ class BackendCounts(NamedTuple):
     closed_first: int = 0
     open: int = 0
 
-    def since(self, before: BackendCounts) -> BackendCounts:
+    def since(self, before: "BackendCounts") -> "BackendCounts":
         """Return what was added to earlier counts."""
         return BackendCounts(*(now - then for now, then in zip(self, before, strict=True)))
 

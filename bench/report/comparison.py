@@ -1,7 +1,5 @@
 """A comparison as text and as pictures: of runs of the load generator, and of scenarios case by case."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -53,7 +51,7 @@ def save(compared: Sequence[Comparison], stem: Path) -> list[Path]:
     return [style.save_figure(each_stem, side_picture.draw, each.sides)[0] for each_stem, each in pairs]
 
 
-def draw(compared: Sequence[Comparison]) -> Figure:
+def draw(compared: Sequence[Comparison]) -> "Figure":
     """Return the picture of scenarios: a panel for each metric, and in it a group of bars for each case."""
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -164,7 +162,7 @@ def _names(compared: Sequence[Comparison]) -> list[str]:
     return [side.name for side in compared[0].sides]
 
 
-def _panel(axes: Axes, metric: Metric, compared: Sequence[Comparison]) -> None:
+def _panel(axes: "Axes", metric: Metric, compared: Sequence[Comparison]) -> None:
     """Draw the medians of `metric`, case under case, with the interval where the trials give one."""
     style.draw_title(axes, metric.key, metric.unit or "count")
     names = _names(compared)
@@ -186,7 +184,7 @@ def _panel(axes: Axes, metric: Metric, compared: Sequence[Comparison]) -> None:
         style.annotate(axes, name, at, offset, xycoords="axes fraction", **look)
 
 
-def _bar(axes: Axes, place: float, cell: Cell, colour: str, unit: str) -> None:
+def _bar(axes: "Axes", place: float, cell: Cell, colour: str, unit: str) -> None:
     assert cell.estimate is not None, "cells without an estimate have no bar"
     center, low, high = cell.estimate.center, cell.estimate.low, cell.estimate.high
     axes.barh(place, center, 0.86, color=colour)

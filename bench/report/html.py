@@ -3,8 +3,6 @@
 The file loads nothing: style and pictures are inside, it has no script, and the template escapes every text.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from base64 import b64encode

@@ -4,8 +4,6 @@ Nothing is written where the stream is no terminal. There is no thread: whatever
 line anew, at most four times a second.
 """
 
-from __future__ import annotations
-
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -118,12 +116,12 @@ class LiveLine:
         self._state.phase = name
         self._draw()
 
-    def second(self, second: Second) -> None:
+    def second(self, second: "Second") -> None:
         """Note what the load generator reports of a second, or of a part of one."""
         self._state.requests_per_s = second.requests * 1e9 / max(1, second.end_ns - second.start_ns)
         self._draw()
 
-    def sample(self, sample: HostSample, tuples: int) -> None:
+    def sample(self, sample: "HostSample", tuples: int) -> None:
         """Note what the observers report of a host; called on their thread."""
         if sample.time_wait is not None:
             self._state.time_wait = {**self._state.time_wait, sample.host: sample.time_wait}
@@ -160,7 +158,7 @@ def show_live(stream: TextIO, silent: bool = False) -> Iterator[LiveLine]:
         yield LiveLine(lambda state, now_s: live.update(_style(state, now_s), refresh=True))
 
 
-def _style(state: LiveState, now_s: float) -> Text:
+def _style(state: LiveState, now_s: float) -> "Text":
     from rich.text import Text  # noqa: PLC0415
 
     colour = "yellow" if state.is_past_half else ""

@@ -1,7 +1,5 @@
 """Set the style of every picture: colours, inks and dashes, text on axes, and how a figure is written."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -54,7 +52,7 @@ class ColouredSides:
     colours: tuple[str, ...]
 
     @classmethod
-    def of(cls, sides: Sequence[Side]) -> ColouredSides:
+    def of(cls, sides: Sequence[Side]) -> "ColouredSides":
         """Colour each side after its mode, or in turn where a mode is there twice."""
         modes = [side.mode for side in sides]
         if len(set(modes)) == len(modes):
@@ -70,14 +68,14 @@ class ColouredSides:
         return iter(zip(self.sides, self.colours, strict=True))
 
 
-def draw_title(axes: Axes, name: str, unit: str) -> None:
+def draw_title(axes: "Axes", name: str, unit: str) -> None:
     """Write a panel's name above it, and below the name what it measures."""
     annotate(axes, name, (0, 1), (0, 24), xycoords="axes fraction", size=12, weight="bold", va="bottom")
     annotate(axes, unit, (0, 1), (0, 9), xycoords="axes fraction", size=9.5, color=QUIET, va="bottom")
 
 
 def annotate(
-    axes: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], **style: Any
+    axes: "Axes", text: str, at: tuple[float, float], offset: tuple[float, float], **style: Any
 ) -> None:
     """Write `text` at `offset` points from `at`, which is in data coordinates unless `xycoords` differs."""
     axes.annotate(text, at, xytext=offset, textcoords="offset points", **style)
@@ -88,7 +86,7 @@ def compute_rarity(percent: float) -> float:
     return 1 / (1 - percent / 100)
 
 
-def label_percentiles(axes: Axes, percents: Sequence[float], rarest: float) -> None:
+def label_percentiles(axes: "Axes", percents: Sequence[float], rarest: float) -> None:
     """Label an axis of rarities, up to `rarest`, by percentiles; the other axis has the figures."""
     ticks = [percent for percent in percents if compute_rarity(percent) <= rarest]
     axes.set_xticks([compute_rarity(percent) for percent in ticks], [f"{percent:g} %" for percent in ticks])
@@ -97,7 +95,7 @@ def label_percentiles(axes: Axes, percents: Sequence[float], rarest: float) -> N
 
 
 def save_figure(
-    stem: Path, draw: Callable[P, Figure], *args: P.args, **kwargs: P.kwargs
+    stem: Path, draw: "Callable[P, Figure]", *args: P.args, **kwargs: P.kwargs
 ) -> tuple[Path, Path]:
     """Write what `draw` returns as `stem`.png and `stem`.svg; return their paths. ResultsError on failure."""
     import matplotlib  # noqa: PLC0415
@@ -115,7 +113,7 @@ def save_figure(
     return png, svg
 
 
-def render_svg(draw: Callable[P, Figure], *args: P.args, **kwargs: P.kwargs) -> str:
+def render_svg(draw: "Callable[P, Figure]", *args: P.args, **kwargs: P.kwargs) -> str:
     """Return what `draw` returns as SVG: the same text for the same figures."""
     import matplotlib  # noqa: PLC0415
 

@@ -1,7 +1,5 @@
 """Format tables, paragraphs, figures and warnings as plain text."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Build the page of the tour: for each step the common claim, what was measured, picture and figures."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Runs as they are read from disk: one run, or all runs of a folder."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,8 +5,6 @@ from the trial's first connect; rates, latencies, errors, CPU and bytes are over
 over the whole trial.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeAlias, TypeVar

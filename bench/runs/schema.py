@@ -1,7 +1,5 @@
 """The JSON Schema of a line of `run.jsonl`: `python -m bench.runs.schema > results/schema.json` writes it."""
 
-from __future__ import annotations
-
 import json
 import sys
 from typing import Any

@@ -3,8 +3,6 @@
 The format is described in results/README.md.
 """
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 import json
@@ -30,7 +28,7 @@ def create(
     label: str | None = None,
     started: datetime | None = None,
     refused: Sequence[Refused] = (),
-) -> Writer:
+) -> "Writer":
     """Open a new folder under `root` for a run of `plan`, as plain values, and return its writer.
 
     It is named after the moment, `started` or now, and `label`, by default what the plan is of.
@@ -69,7 +67,7 @@ class Writer:
         self._timeline.flush()
         _append(self._latency, timeline.LATENCY_HEAD)
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> "Writer":
         return self
 
     def __exit__(

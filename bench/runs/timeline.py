@@ -3,8 +3,6 @@
 The format is described in results/README.md. A line that cannot be read is named, and the rest is read.
 """
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 import re

@@ -7,8 +7,6 @@ of a run). What client processes share is in client/; the clients of real produc
 environment of its own without our other dependencies, are in sdk/.
 """
 
-from __future__ import annotations
-
 import importlib
 
 from bench.errors import PlanError

@@ -1,7 +1,5 @@
 """The built-in proxy as a subject: `python -m proxy` in both modes."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Caddy as a subject: its Caddyfile for a trial. It counts no upstream connections of its own."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 

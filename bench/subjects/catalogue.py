@@ -1,7 +1,5 @@
 """The subjects by name, and the one that is no proxy: the clients talk to the backend."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from bench.lab import Host

@@ -1,7 +1,5 @@
 """Certificates of a trial, made for it. No files here: the caller writes them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

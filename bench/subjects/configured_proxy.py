@@ -1,7 +1,5 @@
 """The base of the adapters whose proxy is a program with a configuration file."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Envoy as a subject: its configuration for a trial, and its own count over the admin socket."""
 
-from __future__ import annotations
-
 import http.client
 import json
 import socket

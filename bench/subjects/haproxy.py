@@ -1,7 +1,5 @@
 """HAProxy as a subject: its configuration for a trial, and its own count over the stats socket."""
 
-from __future__ import annotations
-
 import csv
 import signal
 import socket

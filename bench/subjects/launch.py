@@ -5,8 +5,6 @@ waiting. The scratch folder goes with the lab. Nothing here opens a TCP connecti
 counts of the lab.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

@@ -1,7 +1,5 @@
 """nghttpx as a subject: its configuration for a trial. It counts no upstream connections of its own."""
 
-from __future__ import annotations
-
 import signal
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """nginx as a subject: its configuration for a trial, rendered by the `nginx` package."""
 
-from __future__ import annotations
-
 import os
 import resource
 import signal

@@ -1,7 +1,5 @@
 """Find the programs of other proxies, and read the version of each, which starts it for a moment."""
 
-from __future__ import annotations
-
 import os
 import platform
 import re

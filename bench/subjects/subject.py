@@ -1,7 +1,5 @@
 """What every adapter of a subject receives and returns. No processes here: the adapters have them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -86,7 +84,7 @@ class SupportedProtocols:
     passthrough: bool = False
     """Whether it passes TCP connections through as well."""
 
-    def check(self, name: str, config: SubjectConfig) -> None:
+    def check(self, name: str, config: "SubjectConfig") -> None:
         """Raise Unsupported where the proxy `name` does not speak what `config` says."""
         plan, traffic = config.plan, config.traffic
         if plan.upstream_http not in self.upstream:
@@ -137,7 +135,7 @@ class SubjectCounts:
     first_exhausted_ns: int | None = None
 
     @classmethod
-    def from_event(cls, event: Mapping[str, Any]) -> SubjectCounts:
+    def from_event(cls, event: Mapping[str, Any]) -> "SubjectCounts":
         """Return the counts in our proxy's `count` or `done` event (docs/pipes.md)."""
         return cls(
             opened=event["opened"],

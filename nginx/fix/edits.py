@@ -1,7 +1,5 @@
 """Edit the text of configuration files and leave everything else in them as it is."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

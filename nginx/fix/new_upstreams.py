@@ -5,8 +5,6 @@ set explicitly; where something else would change, the location is rejected. A n
 for each request goes on being resolved: by `server ... resolve`, which needs 1.27.3.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 

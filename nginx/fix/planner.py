@@ -3,8 +3,6 @@
 Header lists are completed where they stand, so that nothing inherited is masked.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from nginx.fix.edits import Edit, EditList, Unfixable

@@ -4,8 +4,6 @@ The new text is checked before it is returned. A location that would still not r
 whose connections would then be shared wrongly, is left as it was, with the reason.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +52,7 @@ class Repair:
     is_of_files: bool = True
     """All texts are of files, which can be written."""
 
-    def add(self, other: Repair) -> None:
+    def add(self, other: "Repair") -> None:
         """Add a later repair to this one."""
         self.before |= {file: text for file, text in other.before.items() if file not in self.before}
         self.after |= other.after

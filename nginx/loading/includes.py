@@ -1,7 +1,5 @@
 """Replace includes by the directives of their files, and record what is missing."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -51,7 +49,7 @@ def expand_includes(tree: Tree, sources: Sources) -> Configuration:
 
 
 def _with_extra_files(
-    own: tuple[Directive, ...], expander: _IncludeExpander, sources: Sources
+    own: tuple[Directive, ...], expander: "_IncludeExpander", sources: Sources
 ) -> tuple[Directive, ...]:
     """Return a fragment inside the http {} of an extra file, or beside the fragments among them."""
     unused = [path for path in sources.extra_files if str(path) not in expander.seen]

@@ -4,8 +4,6 @@ Each can be read again with other texts for some of its files, which is how a re
 before it is written.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

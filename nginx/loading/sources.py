@@ -1,7 +1,5 @@
 """Find and read the files of a configuration: on disk, in an `nginx -T` dump, or stock files of nginx."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Format findings for other programs: SARIF 2.1.0, and annotations of GitHub Actions."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from nginx.check import CheckResult

@@ -1,7 +1,5 @@
 """Format the result of a check, and the explanation of a rule, as text for a terminal."""
 
-from __future__ import annotations
-
 import re
 import textwrap
 from collections.abc import Iterable, Iterator

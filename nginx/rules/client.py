@@ -1,7 +1,5 @@
 """Rules about keep-alive with clients, which is often confused with that to upstream servers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from nginx import versions

@@ -1,7 +1,5 @@
 """Rules about the Connection header that nginx sends to the server."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from nginx import versions

@@ -1,7 +1,5 @@
 """Rules about versions of nginx: what an upgrade changes, what needs a newer one, what is misplaced."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Rules about `keepalive` in an upstream {}: whether it makes a pool, whether that fills, and with what."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

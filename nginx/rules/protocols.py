@@ -1,7 +1,5 @@
 """Rules about protocols to the server: TCP, HTTP, FastCGI, uwsgi, SCGI, gRPC, memcached, WebSocket."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from nginx import versions

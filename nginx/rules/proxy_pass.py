@@ -1,7 +1,5 @@
 """Rules about the target of proxy_pass and its like: an address, a variable, or the wrong upstream {}."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterator

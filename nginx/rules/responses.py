@@ -1,7 +1,5 @@
 """Rules about what closes a kept connection early: retries, discarded responses, aborts, buffering."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from nginx import versions

@@ -1,7 +1,5 @@
 """Define what a rule is: its id, its function, its explanation, and a configuration on either side of it."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass, field
@@ -124,7 +122,7 @@ class RuleContext:
         return -(-(self.settings.concurrency or 0) // (self.workers or 1))
 
 
-CATALOGUE: dict[str, Rule] = {}
+CATALOGUE: "dict[str, Rule]" = {}
 Detect = Callable[[RuleContext], Iterable[Hit]]
 
 

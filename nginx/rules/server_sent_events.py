@@ -3,8 +3,6 @@
 `bench scenario run stream` measures each of them.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

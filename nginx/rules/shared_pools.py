@@ -1,7 +1,5 @@
 """Rules about what shares a pooled connection: TLS identities, protocols, source addresses, users."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

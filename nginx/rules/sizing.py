@@ -1,7 +1,5 @@
 """Rules about sizes and times: the pool against concurrency, servers, workers and idle timeouts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from nginx.finding import Severity

@@ -3,8 +3,6 @@
 Their ids begin with NX: they stand beside the catalogue of connection reuse, not in it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath

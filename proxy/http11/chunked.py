@@ -4,8 +4,6 @@ It returns the content alone and drops chunk extensions and trailers (RFC 9112, 
 9110, section 6.5.1). Nothing is hidden in the forwarded framing, which `chunk` writes.
 """
 
-from __future__ import annotations
-
 import re
 
 from proxy.errors import ProxyError

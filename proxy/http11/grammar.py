@@ -1,7 +1,5 @@
 """Expressions and field functions of HTTP/1.1 that requests and responses share."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

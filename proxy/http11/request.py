@@ -1,7 +1,5 @@
 """The head of a request: parsed, validated, and reduced to the fields that may be forwarded."""
 
-from __future__ import annotations
-
 import re
 
 from proxy.errors import ClientProtocolError

@@ -1,7 +1,5 @@
 """Format load tests of configurations as plain text: a small table and one sentence."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Format proofs as plain text: what was predicted and measured, and what was changed to run it."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterator, Sequence
 

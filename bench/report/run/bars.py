@@ -3,8 +3,6 @@
 Bars are medians over the trials; the whisker goes from the least to the greatest.
 """
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +28,7 @@ class _Bar:
     alpha: float = 1.0
 
 
-def draw_rates(axes: Axes, sides: ColouredSides) -> None:
+def draw_rates(axes: "Axes", sides: ColouredSides) -> None:
     """Draw the rate before and after half of the ports were used, or the one of the whole window."""
     bars = [bar for side, colour in sides for bar in _rate_bars(side, colour)]
     cliff = any(bar.note for bar in bars)
@@ -38,7 +36,7 @@ def draw_rates(axes: Axes, sides: ColouredSides) -> None:
     _draw(axes, bars, sides)
 
 
-def draw_connections(axes: Axes, sides: ColouredSides) -> None:
+def draw_connections(axes: "Axes", sides: ColouredSides) -> None:
     """Draw the upstream connections that a thousand requests took."""
     draw_title(axes, "Connections", "per 1,000 requests")
     bars = []
@@ -48,7 +46,7 @@ def draw_connections(axes: Axes, sides: ColouredSides) -> None:
     _draw(axes, bars, sides)
 
 
-def draw_cpu(axes: Axes, sides: ColouredSides) -> None:
+def draw_cpu(axes: "Axes", sides: ColouredSides) -> None:
     """Draw CPU per request by role, up to the cliff where there is one: what reuse saves before it."""
     cliff = any(finding.compute_median(side, "ports.half_range_passed_s") is not None for side, _ in sides)
     draw_title(axes, "CPU per request, µs", "before half of the ports" if cliff else "over the window")
@@ -83,7 +81,7 @@ def _rate_bars(side: Side, colour: str) -> list[_Bar]:
     return [_Bar(side.name, "", finding.collect_values(side, "requests_per_s"), colour)]
 
 
-def _draw(axes: Axes, bars: Sequence[_Bar], sides: ColouredSides) -> None:
+def _draw(axes: "Axes", bars: Sequence[_Bar], sides: ColouredSides) -> None:
     names = sides.names
     note_size = 8.5 if len(names) < 3 else 7
     tallest = 0.0
@@ -101,7 +99,7 @@ def _draw(axes: Axes, bars: Sequence[_Bar], sides: ColouredSides) -> None:
     _finish(axes, sides, tallest)
 
 
-def _finish(axes: Axes, sides: ColouredSides, tallest: float) -> None:
+def _finish(axes: "Axes", sides: ColouredSides, tallest: float) -> None:
     names = sides.names
     crowded = len(names) > 2  # then the first word, and the colour, have to do
     axes.set_xticks(range(len(names)), [name.split()[0] if crowded else name for name in names])

@@ -1,7 +1,5 @@
 """Summarize a run in sentences: the one under the table, the title of the picture. Pure."""
 
-from __future__ import annotations
-
 import statistics
 import textwrap
 from collections.abc import Sequence

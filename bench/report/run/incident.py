@@ -1,7 +1,5 @@
 """Summarize, tabulate and draw the incident: a row for each configuration, a part for each backend."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -168,7 +166,7 @@ def format_run(run: Run, picture: Path | None = None) -> str:
     return f"{format_tables([run])}{warnings}\n{format_paths(run.directory, picture)}"
 
 
-def draw(runs: Sequence[Run]) -> Figure:
+def draw(runs: Sequence[Run]) -> "Figure":
     """Return the picture: a panel of bars for each way in which the backend closes."""
     from matplotlib.figure import Figure  # noqa: PLC0415
     from matplotlib.patches import Patch  # noqa: PLC0415
@@ -196,7 +194,7 @@ def _describe_close(how: str) -> str:
     return f"lingers for {time} before it closes" if kind == "linger" else "closes at once"
 
 
-def _draw(axes: Axes, how: str, shown: Sequence[SubjectRow]) -> None:
+def _draw(axes: "Axes", how: str, shown: Sequence[SubjectRow]) -> None:
     draw_title(
         axes,
         f"The backend {_describe_close(how)}",

@@ -4,8 +4,6 @@ Direct labels replace legends, every axis has its unit, and one colour means one
 sets it). Thin lines are single trials, bold ones their median.
 """
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -56,7 +54,7 @@ class _Label:
     x: float | None = None
 
 
-def draw_rate(axes: Axes, sides: ColouredSides) -> None:
+def draw_rate(axes: "Axes", sides: ColouredSides) -> None:
     """Draw correct responses per second over time, with the moments when ports ran low and out."""
     draw_title(axes, "Throughput", "requests per second")
     labels = []
@@ -74,7 +72,7 @@ def draw_rate(axes: Axes, sides: ColouredSides) -> None:
     _draw_labels(axes, labels)
 
 
-def draw_time_wait(axes: Axes, sides: ColouredSides) -> None:
+def draw_time_wait(axes: "Axes", sides: ColouredSides) -> None:
     """Draw the sockets in TIME_WAIT over time, on each host that has any, with the marks of the range."""
     draw_title(axes, "TIME_WAIT", "sockets, by host")
     lines = {
@@ -98,7 +96,7 @@ def draw_time_wait(axes: Axes, sides: ColouredSides) -> None:
     _draw_labels(axes, labels)
 
 
-def draw_latency(axes: Axes, sides: ColouredSides) -> None:
+def draw_latency(axes: "Axes", sides: ColouredSides) -> None:
     """Draw latency by percentile: the further right, the rarer the request."""
     draw_title(axes, "Latency by percentile", "milliseconds, from before the write to the last byte")
     axes.set_xscale("log")
@@ -171,7 +169,7 @@ def _select_hosts(hosts: dict[str, dict[int, Points]], highest: float) -> dict[s
     return {most: measured[most]}
 
 
-def _draw_bundle(axes: Axes, lines: dict[int, Points], colour: str, dashes: Any = "-") -> Points:
+def _draw_bundle(axes: "Axes", lines: dict[int, Points], colour: str, dashes: Any = "-") -> Points:
     """Draw a thin line for each trial and a bold one through their medians, and return the bold one."""
     for line in lines.values():
         axes.plot(*zip(*line, strict=True), color=colour, lw=0.8, alpha=0.45, ls=dashes)
@@ -185,7 +183,7 @@ def _draw_bundle(axes: Axes, lines: dict[int, Points], colour: str, dashes: Any 
     return middle
 
 
-def _draw_time_axis(axes: Axes, sides: ColouredSides) -> None:
+def _draw_time_axis(axes: "Axes", sides: ColouredSides) -> None:
     end_s = max((_window(trial)[1] for side, _ in sides for trial in side.trials), default=1.0)
     warmup_s = max((trial.warmup_s for side, _ in sides for trial in side.trials), default=0.0)
     if warmup_s > 0:
@@ -201,7 +199,7 @@ def _draw_time_axis(axes: Axes, sides: ColouredSides) -> None:
     axes.set_axisbelow(True)
 
 
-def _draw_labels(axes: Axes, labels: Sequence[_Label]) -> None:
+def _draw_labels(axes: "Axes", labels: Sequence[_Label]) -> None:
     """Write the labels at the right edge, each at its line's end, moved apart where they would collide."""
     ordered = sorted(labels, key=lambda label: label.y)
     axes.autoscale_view()
@@ -233,7 +231,7 @@ def _move_apart(wanted: Sequence[float], heights: Sequence[float]) -> list[float
     return placed
 
 
-def _mark_moments(axes: Axes, sides: ColouredSides, key: str, label: str, height: float) -> None:
+def _mark_moments(axes: "Axes", sides: ColouredSides, key: str, label: str, height: float) -> None:
     """Mark when each side came to a point of its ports, in words once for all of them."""
     moments = [(finding.compute_median(side, f"ports.{key}"), colour) for side, colour in sides]
     reached = [(moment_s, colour) for moment_s, colour in moments if moment_s is not None]
@@ -250,7 +248,7 @@ def _mark_moments(axes: Axes, sides: ColouredSides, key: str, label: str, height
         )  # fmt: skip
 
 
-def _mark_range(axes: Axes, sides: ColouredSides) -> float:
+def _mark_range(axes: "Axes", sides: ColouredSides) -> float:
     """Mark half and all of the ports where a trial used many of them; return the upper mark."""
     ports = [trial.ports for side, _ in sides for trial in finding.select_trials(side)]
     tuples = max((each.tuples for each in ports if (each.used_peak or 0) > each.tuples / 10), default=0)
@@ -284,14 +282,14 @@ def _window(trial: Trial) -> tuple[float, float]:
     return trial.warmup_s, trial.warmup_s + trial.duration_s
 
 
-def _draw_curve(axes: Axes, counts: dict[int, int], colour: str, **style: Any) -> Points:
+def _draw_curve(axes: "Axes", counts: dict[int, int], colour: str, **style: Any) -> Points:
     points = [(1 / share, value_ms) for share, value_ms in histogram.curve(counts)]
     if points:
         axes.plot(*zip(*points, strict=True), color=colour, **style)
     return points
 
 
-def _mark_percentiles(axes: Axes, sides: ColouredSides) -> None:
+def _mark_percentiles(axes: "Axes", sides: ColouredSides) -> None:
     """Dot the median and the 99th percentile, with figures above the slowest side and below the fastest."""
     merged = [_merge_latencies(side, finding.select_trials(side)) for side, _ in sides]
     for percent in (50.0, 99.0):

@@ -4,8 +4,6 @@ From the top: what was found, the picture, the table, every trial, how it was me
 it as data.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

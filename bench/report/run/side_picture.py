@@ -4,8 +4,6 @@ matplotlib is imported where it is used, with figure objects only: no display, n
 between figures. What each panel shows is in lines.py and bars.py.
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +26,7 @@ def save_run(directory: Path) -> tuple[Path, Path]:
     return style.save_figure(directory / PICTURE, draw, sides)
 
 
-def draw(sides: Sequence[Side]) -> Figure:
+def draw(sides: Sequence[Side]) -> "Figure":
     """Return the figure of one or more sides: rate, TIME_WAIT, latency, and the bars."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415

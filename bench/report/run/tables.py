@@ -1,7 +1,5 @@
 """Build the tables of a run: which rows and which figures. Draws nothing."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Iterable, Sequence
 

@@ -1,7 +1,5 @@
 """Tables and sentences as plain text: a run's result, the list of runs. No printing."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,7 +70,7 @@ def format_list(found: Sequence[Listed], root: Path) -> str:
     )
 
 
-def format_ceiling(here: Ceiling, rate: float, found: Sequence[Remedy]) -> str:
+def format_ceiling(here: "Ceiling", rate: float, found: "Sequence[Remedy]") -> str:
     """Return what `bench ceiling` prints: when the ports slow down and run out, and what moves that."""
     slow_s, out_s = here.slows_after_s(rate), here.exhausted_after_s(rate)
     clauses = [
@@ -90,7 +88,7 @@ def format_ceiling(here: Ceiling, rate: float, found: Sequence[Remedy]) -> str:
     return wrap(", ".join(clauses) + ".") + "\n" + format_table(Table(columns, rows))
 
 
-def format_checks(found: Sequence[Check]) -> str:
+def format_checks(found: "Sequence[Check]") -> str:
     """Return what `bench doctor` prints: each check with its state, and below it what to change."""
     signs = {"ok": "ok", "warn": "! ", "fail": "NO", "missing": "- "}
     lines = []

@@ -1,7 +1,5 @@
 """Draw a scenario's run: the panels that the scenario names, with a colour for each variant."""
 
-from __future__ import annotations
-
 import math
 import statistics
 import textwrap
@@ -31,7 +29,7 @@ _PROSE_WIDTH = 160
 _BAR_INCHES, _PANEL_INCHES, _LINE_INCHES = 0.3, 3.6, 0.2
 
 
-def draw(scenario: Scenario, run: ScenarioRun) -> Figure:
+def draw(scenario: Scenario, run: ScenarioRun) -> "Figure":
     """Return the picture: the title, what the run shows, and the panels for which there is something."""
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -82,7 +80,7 @@ def _has_data(panel: Panel, summary: Summary, series: Series) -> bool:
             return any(each.kind == panel.times for each in series.latencies)
 
 
-def _draw_panel(axes: Axes, panel: Panel, summary: Summary, series: Series) -> None:
+def _draw_panel(axes: "Axes", panel: Panel, summary: Summary, series: Series) -> None:
     style.draw_title(axes, panel.title, panel.subtitle)
     axes.spines[["top", "right"]].set_visible(False)
     match panel:
@@ -94,7 +92,7 @@ def _draw_panel(axes: Axes, panel: Panel, summary: Summary, series: Series) -> N
             _draw_distribution(axes, panel, summary, series)
 
 
-def _draw_bars(axes: Axes, panel: Bars, summary: Summary) -> None:
+def _draw_bars(axes: "Axes", panel: Bars, summary: Summary) -> None:
     rows = [row for row in summary.rows if row.value(panel.key) is not None]
     places = range(len(rows))
     for place, row in zip(places, rows, strict=True):
@@ -117,7 +115,7 @@ def _draw_bars(axes: Axes, panel: Bars, summary: Summary) -> None:
         axes.set_xlim(left=0)
 
 
-def _draw_curves(axes: Axes, panel: Curves, summary: Summary) -> None:
+def _draw_curves(axes: "Axes", panel: Curves, summary: Summary) -> None:
     chosen = [row for row in summary.rows if row.subject in panel.subjects]
     marks: list[float] = []
     for row in chosen or summary.rows:
@@ -146,7 +144,7 @@ def _draw_curves(axes: Axes, panel: Curves, summary: Summary) -> None:
     axes.legend(fontsize=8.5, frameon=False)
 
 
-def _draw_distribution(axes: Axes, panel: Distribution, summary: Summary, series: Series) -> None:
+def _draw_distribution(axes: "Axes", panel: Distribution, summary: Summary, series: Series) -> None:
     axes.set_yscale("log")
     axes.set_xscale("log")
     rarest = 1.0

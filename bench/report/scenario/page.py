@@ -1,7 +1,5 @@
 """Build the page of a scenario's run, to pass to a colleague."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from bench.experiment.definition import Scenario

@@ -1,7 +1,5 @@
 """Format a scenario's run as text: its table, what could not be measured, the warnings, the sentence."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 

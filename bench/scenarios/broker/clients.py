@@ -1,7 +1,5 @@
 """`python -m bench.scenarios.broker.clients`: one producer and N consumers with a queue each."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass
 from time import monotonic_ns

@@ -1,7 +1,5 @@
 """The sentence of a broker run. Pure."""
 
-from __future__ import annotations
-
 from bench.analysis.cases import CaseTrials, Summary
 
 

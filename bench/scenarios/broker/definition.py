@@ -1,7 +1,5 @@
 """broker: consumers get the messages of a queue each, by polling, by long polling or by being sent to."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from bench.experiment.definition import Bars, Column, Distribution, Figures, Need, Scenario, Variant

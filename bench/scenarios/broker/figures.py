@@ -1,7 +1,5 @@
 """The figures and warnings of a broker trial, from what its clients reported. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

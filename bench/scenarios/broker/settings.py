@@ -1,7 +1,5 @@
 """The settings of the broker scenario."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from bench.experiment.definition import Settings

@@ -1,7 +1,5 @@
 """Consumers to which the broker pushes over a WebSocket each, and a producer on one of its own."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import TYPE_CHECKING
 
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class _PushConsumer(WebSocketConnection):
-    def __init__(self, number: int, counts: ConsumerCounts) -> None:
+    def __init__(self, number: int, counts: "ConsumerCounts") -> None:
         super().__init__()
         self._number = number
         self._counts = counts
@@ -31,13 +29,13 @@ class _PushConsumer(WebSocketConnection):
 class PushClients:
     """The consumers and the producer."""
 
-    def __init__(self, job: BrokerJob, counts: ConsumerCounts) -> None:
+    def __init__(self, job: "BrokerJob", counts: "ConsumerCounts") -> None:
         self._url = f"ws://{job.address}/push"
         self._counts = counts
         self._producer = WebSocketConnection()
 
     @classmethod
-    async def connect(cls, job: BrokerJob, counts: ConsumerCounts) -> PushClients:
+    async def connect(cls, job: "BrokerJob", counts: "ConsumerCounts") -> "PushClients":
         """Connect the producer; ConnectionError where that fails."""
         clients = cls(job, counts)
         await websocket.connect(clients._producer, f"{clients._url}?queue=nobody's")

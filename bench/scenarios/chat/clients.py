@@ -1,7 +1,5 @@
 """`python -m bench.scenarios.chat.clients`: all members of all rooms, customers and agents."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 from time import monotonic_ns

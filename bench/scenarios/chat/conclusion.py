@@ -1,7 +1,5 @@
 """The sentence of a chat run. Pure."""
 
-from __future__ import annotations
-
 from bench.analysis.cases import Summary
 
 _DROPS = {

@@ -1,7 +1,5 @@
 """The other chat server: a Django Channels application under Daphne."""
 
-from __future__ import annotations
-
 import socket
 import sys
 

@@ -1,7 +1,5 @@
 """chat: a customer service with a room for each customer, behind proxies that time out, reload, restart."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from bench.experiment.definition import Bars, Column, Curves, Figures, Need, Scenario, Variant

@@ -1,7 +1,5 @@
 """The figures and warnings of a chat trial, from what its members reported. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A member of the chat: one WebSocket, its rooms, and how it comes back when its connection ends."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Sequence

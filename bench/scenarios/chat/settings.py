@@ -1,7 +1,5 @@
 """The settings of the chat scenario."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from bench.errors import PlanError

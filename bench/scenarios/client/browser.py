@@ -5,8 +5,6 @@ one ends with `end`; what the messages mean is the scenario's affair. Chromium i
 playwright ([browser] extra).
 """
 
-from __future__ import annotations
-
 import importlib.util
 import shutil
 import time
@@ -71,7 +69,7 @@ class PageVisit:
             received = await self._page.evaluate("window.received")
         return {"received": [[round(moment_ms * 1e6) - shift_ns, text] for moment_ms, text in received]}
 
-    async def _wait_for_end(self, page: Page, timeout_s: float) -> None:
+    async def _wait_for_end(self, page: "Page", timeout_s: float) -> None:
         from playwright.async_api import Error  # noqa: PLC0415 - an extra of ours
 
         try:

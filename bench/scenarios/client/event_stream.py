@@ -3,8 +3,6 @@
 For the hot path of subscribers: a general decoder (httpx-sse's) takes twice as long for an event.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 

@@ -1,7 +1,5 @@
 """The life of a scenario's client process over its pipes: job, ready, go, done (docs/pipes.md)."""
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 import gc

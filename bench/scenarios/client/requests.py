@@ -3,8 +3,6 @@
 For scenarios whose clients wait more than they work; the hot loop that measures proxies is bench/load/.
 """
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import sys

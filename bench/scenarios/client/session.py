@@ -1,7 +1,5 @@
 """Sessions of aiohttp's client that set no bounds of their own."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import aiohttp

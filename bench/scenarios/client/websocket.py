@@ -1,7 +1,5 @@
 """WebSockets on picows (the [push] extra): how they are opened, and one that carries requests in turn."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

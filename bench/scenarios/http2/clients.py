@@ -1,7 +1,5 @@
 """`python -m bench.scenarios.http2.clients`: many requests at a time, by our clients or by h2load."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

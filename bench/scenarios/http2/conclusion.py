@@ -1,7 +1,5 @@
 """The sentence of an http2 run. Pure."""
 
-from __future__ import annotations
-
 from bench.analysis.cases import CaseTrials, Summary
 
 _CONNECTIONS = "figures.server_connections"

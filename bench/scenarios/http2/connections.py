@@ -3,8 +3,6 @@
 Both count every byte that they send and receive, so that the overhead is known.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol

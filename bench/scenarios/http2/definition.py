@@ -1,7 +1,5 @@
 """http2: many requests at a time by HTTP/1.1 and by HTTP/2, on the clients' hop and on the servers'."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from bench.experiment.definition import Bars, Column, Figures, Need, Scenario, Variant

@@ -1,7 +1,5 @@
 """The figures and warnings of an http2 trial, from what clients and server reported. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from bench.experiment.definition import Figures

@@ -1,7 +1,5 @@
 """A second opinion on the same load, by h2load."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """`python -m bench.scenarios.migration.clients`: follows an answer while the client's address changes."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from time import monotonic_ns

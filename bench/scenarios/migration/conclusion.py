@@ -1,7 +1,5 @@
 """The sentence of a migration run. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from bench.analysis.cases import CaseTrials, Summary

@@ -1,7 +1,5 @@
 """migration: a client changes its address in mid-answer; which connections survive it, and what it costs."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from bench.experiment.definition import Bars, Column, Curves, Figures, Need, Scenario, Variant

@@ -1,7 +1,5 @@
 """The figures and warnings of a migration trial, from what its client reported. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """The network before the server: a delay, and an address of the client that ceases to exist."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field

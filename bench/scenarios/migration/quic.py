@@ -1,7 +1,5 @@
 """Follows the answer by HTTP/3 over one QUIC connection, whose address changes."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 from typing import Any

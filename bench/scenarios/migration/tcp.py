@@ -1,7 +1,5 @@
 """Follows the answer over TCP: by SSE, WebSocket or polls, with a time-out or without."""
 
-from __future__ import annotations
-
 import asyncio
 from types import SimpleNamespace
 from typing import Any

@@ -1,7 +1,5 @@
 """`python -m bench.scenarios.push.clients`: N subscribers, and in one of the processes the publisher."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,7 +1,5 @@
 """The sentence of a push run: polling against pushing, or the limits that were found. Pure."""
 
-from __future__ import annotations
-
 from bench.analysis.cases import CaseTrials, Summary
 from bench.scenarios.push import rising_rate
 

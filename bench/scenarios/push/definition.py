@@ -1,7 +1,5 @@
 """push: how a message gets from one publisher to many subscribers, polled or pushed, and at what cost."""
 
-from __future__ import annotations
-
 from bench.experiment.definition import Bars, Column, Distribution, Figures, Need, Scenario, Variant
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed

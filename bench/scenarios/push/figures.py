@@ -1,7 +1,5 @@
 """The figures and warnings of a push trial, from what its clients reported. Pure."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple

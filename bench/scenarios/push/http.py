@@ -4,8 +4,6 @@ httptools reads the responses; one protocol for each connection and no task for 
 clients cost less than what they measure.
 """
 
-from __future__ import annotations
-
 import asyncio
 from typing import cast
 

@@ -1,7 +1,5 @@
 """Subscribers by WebSocket on picows (the [push] extra)."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, cast
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport

@@ -1,7 +1,5 @@
 """The publisher: when each message is due, and how it is sent to the server."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager

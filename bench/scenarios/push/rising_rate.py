@@ -1,7 +1,5 @@
 """A rising rate and its limit: what is due when, which steps were sustained, which cores were full. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 

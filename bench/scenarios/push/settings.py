@@ -1,7 +1,5 @@
 """The settings of the push scenario, and the jobs of its client processes. Pure."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ A message is `NUMBER MOMENT ...`: its number from 1 on, and the moment at which 
 of a trial says END after that.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -140,7 +138,7 @@ class SubscriberGroup:
         job: PushJob,
         go: Go,
         counts: SubscriberCounts,
-        make: Callable[[int, SubscriberGroup], Subscriber],
+        make: "Callable[[int, SubscriberGroup], Subscriber]",
         tasks: asyncio.TaskGroup,
     ) -> None:
         self.job = job

@@ -1,7 +1,5 @@
 """Subscribers by WebSocket on aiohttp's client."""
 
-from __future__ import annotations
-
 import asyncio
 
 import aiohttp

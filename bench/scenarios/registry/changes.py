@@ -1,7 +1,5 @@
 """The changes of instances, and which subscribers have seen them. Pure: no clock."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """`python -m bench.scenarios.registry.clients`: all instances and subscribers, in one process."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Coroutine
 from typing import Any
 

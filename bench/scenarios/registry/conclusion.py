@@ -1,7 +1,5 @@
 """The sentence of a registry run. Pure."""
 
-from __future__ import annotations
-
 from bench.analysis.cases import CaseTrials, Summary
 
 _LOST_SHARE = 0.05

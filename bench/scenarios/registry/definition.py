@@ -1,7 +1,5 @@
 """registry: instances beat and subscribers learn of changes, by short requests or one long stream each."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from bench.experiment import fd_limits

@@ -1,7 +1,5 @@
 """The figures and warnings of a registry trial, from what its members reported. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

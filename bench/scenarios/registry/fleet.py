@@ -3,8 +3,6 @@
 How a member talks to the registry is in http_members.py and stream_members.py.
 """
 
-from __future__ import annotations
-
 import asyncio
 import errno
 from collections import Counter

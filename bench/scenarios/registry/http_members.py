@@ -1,7 +1,5 @@
 """Members of a registry as in Nacos 1.x: instances beat and subscribers poll by HTTP requests."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from urllib.parse import urlencode

@@ -1,7 +1,5 @@
 """The settings of the registry scenario, and the steps in which its instances join. Pure."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Members of a registry as in Nacos 2.x: each beats, and receives changes, on one connection."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from typing import Any

@@ -1,7 +1,5 @@
 """What is due again and again, each at a phase of its own, without a timer for each. Pure: no clock."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 

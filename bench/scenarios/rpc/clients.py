@@ -1,7 +1,5 @@
 """`python -m bench.scenarios.rpc.clients`: the consumers of a provider, in one process and one loop."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass
 from time import monotonic_ns

@@ -1,7 +1,5 @@
 """The sentence of an rpc run. Pure."""
 
-from __future__ import annotations
-
 from bench.analysis.cases import Summary
 
 _OUTLIERS = {"slow": "slow calls", "large": "large answers"}

@@ -1,7 +1,5 @@
 """How a consumer reaches its provider: a connection for each call, a pool of them, or one for all calls."""
 
-from __future__ import annotations
-
 import asyncio
 import struct
 from collections.abc import Iterable, Sequence

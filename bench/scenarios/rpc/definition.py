@@ -1,7 +1,5 @@
 """rpc: calls over a connection each, a pool, or one connection that carries all of them at once."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from bench.experiment.definition import Bars, Column, Figures, Scenario, Variant

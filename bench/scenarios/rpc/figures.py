@@ -1,7 +1,5 @@
 """The figures and warnings of an rpc trial, from what its consumers reported. Pure."""
 
-from __future__ import annotations
-
 from bench.experiment.definition import Figures
 from bench.experiment.trial_result import TrialResult
 from bench.runs.record import TrialWarning

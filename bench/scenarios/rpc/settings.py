@@ -1,7 +1,5 @@
 """The settings of the rpc scenario."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from bench.errors import PlanError

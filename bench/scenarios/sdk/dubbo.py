@@ -1,7 +1,5 @@
 """`python -m bench.scenarios.sdk.dubbo`: callers that share one of Dubbo's own clients."""
 
-from __future__ import annotations
-
 import asyncio
 from time import monotonic_ns
 from typing import Any

@@ -1,7 +1,5 @@
 """`python -m bench.scenarios.sdk.nacos`: instances and subscribers that are Nacos's own clients."""
 
-from __future__ import annotations
-
 from time import monotonic_ns
 from typing import Any, Protocol
 

@@ -1,7 +1,5 @@
 """Nacos's own client of 2.x: the module `v2.nacos` of nacos-sdk-python 2.0, over gRPC."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

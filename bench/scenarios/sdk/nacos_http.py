@@ -1,7 +1,5 @@
 """Nacos's own client of 1.x: the module `nacos` of nacos-sdk-python 2.0, with a thread for each beat."""
 
-from __future__ import annotations
-
 import asyncio
 from time import monotonic_ns
 from typing import Any

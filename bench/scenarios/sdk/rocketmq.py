@@ -1,7 +1,5 @@
 """`python -m bench.scenarios.sdk.rocketmq`: a producer and consumers that are RocketMQ's own clients."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from time import monotonic_ns

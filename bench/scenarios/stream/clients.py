@@ -1,7 +1,5 @@
 """`python -m bench.scenarios.stream.clients`: requests answers, and notes when each token comes."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field

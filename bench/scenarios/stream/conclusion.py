@@ -1,7 +1,5 @@
 """The sentence of a stream run. Pure."""
 
-from __future__ import annotations
-
 from bench.analysis.cases import CaseTrials, Summary
 from bench.scenarios.stream.settings import LATE_MS
 

@@ -1,7 +1,5 @@
 """stream: a chat answer as a stream of tokens, and which settings of proxies delay it or cut it."""
 
-from __future__ import annotations
-
 from bench.experiment.definition import Bars, Column, Curves, Figures, Scenario
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed

@@ -1,7 +1,5 @@
 """The figures and warnings of a stream trial, from what its readers reported. Pure."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from bench.experiment.definition import Figures

@@ -1,7 +1,5 @@
 """How an answer is streamed: nginx's settings, what the server sends, what is requested. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from bench.experiment.definition import Variant

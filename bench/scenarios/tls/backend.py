@@ -1,7 +1,5 @@
 """The server behind the proxy: an nginx that responds by itself and logs how connections begin."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from pathlib import Path

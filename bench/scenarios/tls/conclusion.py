@@ -1,7 +1,5 @@
 """The sentence of a tls run. Pure."""
 
-from __future__ import annotations
-
 from bench.analysis.cases import Summary
 
 _SIDES = ("proxy", "backend")

@@ -1,7 +1,5 @@
 """tls: what a connection to a TLS upstream costs, new, resumed and kept, through a proxy."""
 
-from __future__ import annotations
-
 from bench.experiment.definition import Bars, Column, Figures, Scenario, Variant
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed

@@ -1,7 +1,5 @@
 """The figures and warnings of a tls trial, from what clients and server reported. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from bench.experiment.definition import Figures

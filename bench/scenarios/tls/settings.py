@@ -1,7 +1,5 @@
 """The settings of the tls scenario."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from bench.experiment.definition import Settings
