@@ -1,4 +1,7 @@
-"""Define the errors of reading a configuration; what a configuration does wrong is a finding instead."""
+"""Define the errors of reading a configuration.
+
+What a configuration gets wrong once it is read is a finding instead.
+"""
 
 
 class NginxConfigError(Exception):
@@ -15,9 +18,10 @@ class NginxConfigError(Exception):
         self.reason = reason
 
     def __str__(self) -> str:
+        """Return FILE:LINE: reason, as compilers write it and editors follow it."""
         where = f"{self.path}:{self.line}" if self.line else self.path
         return f"{where}: {self.reason}"
 
 
 class VersionError(ValueError):
-    """A text that names no nginx version."""
+    """A text that names no nginx version, which is written like 1.22.1."""
