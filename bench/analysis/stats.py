@@ -39,14 +39,6 @@ def median_interval(values: Sequence[float]) -> Estimate:
     return Estimate(statistics.median(ordered), ordered[below], ordered[n - 1 - below], n)
 
 
-def paired_ratio(old: Sequence[float], new: Sequence[float]) -> Estimate:
-    """Return the median of `new[i] / old[i]`, for rounds that were run side by side, and its interval.
-
-    All values are above 0; both sequences are equally long.
-    """
-    return median_interval([after / before for before, after in zip(old, new, strict=True)])
-
-
 def ratio(old: Sequence[float], new: Sequence[float]) -> Estimate:
     """Return the Hodges-Lehmann estimate of `new / old` and its interval; all values are above 0.
 

@@ -71,7 +71,6 @@ def test_p_is_exact(old: list[float], new: list[float], p: float) -> None:
 
 @given(st.lists(positive, min_size=1, max_size=8), st.floats(min_value=0.01, max_value=100))
 def test_the_ratio_of_a_scaled_sample_is_the_scale(values: list[float], factor: float) -> None:
-    assert stats.paired_ratio(values, [value * factor for value in values]).center == pytest.approx(factor)
     spread = [value * factor for value in values]
     assert stats.ratio(values, spread).center == pytest.approx(factor, rel=1e-6)
 
@@ -99,21 +98,6 @@ def test_the_interval_of_a_ratio_drops_as_many_products_as_the_u_distribution_sa
     ratios = sorted(b / a for a in old for b in new)
     estimate = stats.ratio(old, new)
     assert (estimate.low, estimate.high) == (ratios[5], ratios[-6])
-
-
-def test_eleven_paired_rounds_give_an_interval_around_a_known_ratio() -> None:
-    old = [10.0 + k for k in range(11)]
-    new = [value * (1 + k / 100) for k, value in enumerate(old)]
-    estimate = stats.paired_ratio(old, new)
-    assert estimate.center == pytest.approx(1.05)
-    assert estimate.low == pytest.approx(1.01)
-    assert estimate.high == pytest.approx(1.09)
-    assert estimate.n == 11
-
-
-def test_pairs_come_in_pairs() -> None:
-    with pytest.raises(ValueError, match="zip"):
-        stats.paired_ratio([1.0], [1.0, 2.0])
 
 
 distinct = st.lists(st.integers(min_value=1, max_value=10_000), min_size=8, max_size=16, unique=True).flatmap(

@@ -11,7 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from bench.analysis.stats import Estimate, paired_ratio
+from bench.analysis.stats import Estimate, median_interval
+
+
+def paired_ratio(old: Sequence[float], new: Sequence[float]) -> Estimate:
+    """Return the median of `new[i] / old[i]`, for rounds that were run side by side, and its interval.
+
+    All values are above 0; both sequences are equally long.
+    """
+    return median_interval([after / before for before, after in zip(old, new, strict=True)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.perf import pairs, table
-from tests.perf.pairs import Row, Target
+from tests.perf.pairs import Row, Target, paired_ratio
 
 ROW = Row("a", "requests", "CPU us/request", None, notes=("64 opens",))
 
@@ -64,3 +64,18 @@ def test_markdown_has_a_table_a_part_with_notes_below() -> None:
         "| a trial |  |  | bench run | missing: no namespaces here |  |  |  |\n"
         "\n- a trial: no namespaces here\n"
     )
+
+
+def test_eleven_paired_rounds_give_an_interval_around_a_known_ratio() -> None:
+    old = [10.0 + k for k in range(11)]
+    new = [value * (1 + k / 100) for k, value in enumerate(old)]
+    estimate = paired_ratio(old, new)
+    assert estimate.center == pytest.approx(1.05)
+    assert estimate.low == pytest.approx(1.01)
+    assert estimate.high == pytest.approx(1.09)
+    assert estimate.n == 11
+
+
+def test_pairs_come_in_pairs() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        paired_ratio([1.0], [1.0, 2.0])

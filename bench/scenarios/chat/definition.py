@@ -1,18 +1,21 @@
 """chat: a customer service with a room for each customer, behind proxies that time out, reload, restart."""
 
 import dataclasses
+import sys
 
 from bench.experiment.definition import Bars, Column, Curves, Figures, Need, Scenario, Variant
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.testbed import Testbed
 from bench.experiment.trial_result import Fault
 from bench.plan.scenario_plan import Case
-from bench.scenarios.chat import daphne
 from bench.scenarios.chat.conclusion import conclude
 from bench.scenarios.chat.figures import compute_figures
 from bench.scenarios.chat.settings import ChatSettings
+from bench.subjects import launch
 from bench.subjects.subject import SILENCE_S, Traffic
 
+_APPLICATION = "backends.scenarios.chat.channels_app:application"
+_BACKLOG_PATIENCE = ("--websocket_connect_timeout", "30", "--websocket_timeout", "-1", "--ping-interval", "0")
 _SPARE_CONNECTIONS = 64
 _RELOADED = ("nginx", "haproxy")
 """The subjects that read their configuration anew on a signal, and keep what is under way."""
@@ -22,7 +25,7 @@ _IDLE = ("idle", "idle-beats")
 def perform(testbed: Testbed, case: Case, settings: ChatSettings) -> Figures:
     """Have all members join and talk while a fault happens to the proxy, and count what was received."""
     if case.variant == "channels":
-        upstream = daphne.start(testbed)
+        upstream = _start_daphne(testbed)
     else:
         upstream = testbed.start_server("backends.scenarios.chat.server").address
     # In the idle variants every connection is silent for longer than the proxy tolerates.
@@ -40,6 +43,21 @@ def perform(testbed: Testbed, case: Case, settings: ChatSettings) -> Figures:
     faults = [Fault(at_s, acts[case.variant])] if case.variant in acts else []
     result = testbed.run(settings.warmup_s, settings.duration_s, faults=faults)
     return compute_figures(result, case.variant, settings)
+
+
+def _start_daphne(testbed: Testbed) -> str:
+    """Start a Django Channels application under Daphne, which counts nothing; return where it listens."""
+    place = testbed.place.hosts["backend"]
+    address = launch.listen_address(
+        place
+    )  # port 0 will not do: Daphne does not report which one it was given
+    host, _, port = address.rpartition(":")
+    flags = ("-b", host, "-p", port, "-v", "0", *_BACKLOG_PATIENCE)
+    argv = [sys.executable, "-m", "daphne", *flags, _APPLICATION]
+    process = place.start(argv, name="daphne", cpus=testbed.cores("backend"), control=False)
+    launch.await_listening(place, process, address)
+    testbed.observe_process(process.pid, int(port))
+    return address
 
 
 def proxy_setup(case: Case, settings: ChatSettings) -> ProxySetup:

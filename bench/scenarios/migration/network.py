@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from bench.experiment.testbed import Testbed
-from bench.lab.address_change import AddressChange
+from bench.lab import veth
+from bench.lab.namespaces import CLIENT_INTERFACES
 
 _OLD, _NEW = "127.0.0.2", "127.0.0.3"
 
@@ -37,13 +39,19 @@ class ClientNetwork:
 
 
 def build_network(testbed: Testbed, front: str, round_trip_s: float) -> ClientNetwork:
-    """Return the network before `front` in the testbed's lab."""
+    """Return the network before `front` in the testbed's lab.
+
+    In namespaces the address really vanishes. On loopback none can: there the network in between drops it.
+    """
     delay = ("--delay-ms", str(round_trip_s * 500))
     if testbed.place.name == "loopback":
         line = testbed.start_network(front, *delay, "--vanishing", _OLD)
         return ClientNetwork(line.address, _OLD, _NEW, True, lambda: line.process.send({"command": "vanish"}))
-    wire = "direct" if testbed.roles.subject is None else "to-proxy"
-    change = AddressChange.on_interface(testbed.place.hosts["client"], wire)
+    client = testbed.place.hosts["client"]
+    interface = CLIENT_INTERFACES["direct" if testbed.roles.subject is None else "to-proxy"]
     entry = testbed.start_network(front, *delay).address if round_trip_s else front
-    old = change.old.addresses[0]
-    return ClientNetwork(entry, old, change.new, False, change.remove_old, change.add_new)
+    old = interface.addresses[0]
+    new = f"{old.rpartition('.')[0]}.3"
+    vanish = partial(client.call, veth.remove_addresses, interface)
+    appear = partial(client.call, veth.configure, [replace(interface, addresses=(new,))])
+    return ClientNetwork(entry, old, new, False, vanish, appear)
