@@ -28,9 +28,9 @@ def run_command(plan_file: Path | None, output: Path, as_json: bool, quiet: bool
 
     # Before anything that starts threads: only a process of one thread can take the rights to a lab.
     lab_name = lab.choose("loopback" if planned.subject.target else planned.lab)
-    from bench.experiment import run as runs
+    from bench.experiment import run as experiment
     from bench.report.live import show_live
 
     with show_live(sys.stderr, silent=quiet or as_json) as shown:
-        done = runs.perform(planned, lab_name, output, shown)
+        done = experiment.perform(planned, lab_name, output, shown)
     print_run.finish(done, as_json, quiet)

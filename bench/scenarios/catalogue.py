@@ -1,10 +1,10 @@
-"""The scenarios by name, in the order of the story. Each is imported when it is asked for.
+"""The scenarios by name, in the order of the story. Each is imported when it is needed.
 
-To add one: copy the smallest, broker/, and add its name to NAMES. Its files are definition.py (what the
-scenario is, and perform), settings.py, clients.py (the client process; none where bench.load does),
-figures.py (what clients and servers reported becomes figures and warnings) and conclusion.py (the sentence
-of a run). What client processes share is in client/; the clients of real products, each run in an
-environment of its own without our other dependencies, are in sdk/.
+To add one: copy the smallest with clients of its own, stream/, and add its name to NAMES. Its files are
+definition.py (SCENARIO, and how a trial is performed), settings.py, clients.py (the client process),
+figures.py (figures and warnings from what clients and servers reported) and conclusion.py (the sentence
+of a run). Its servers go into backends/scenarios/. What client processes share is in client/; clients of
+real products, each in an environment of its own, are in sdk/. `pytest tests/golden` shows what lists it.
 """
 
 import importlib

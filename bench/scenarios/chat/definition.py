@@ -48,9 +48,7 @@ def perform(testbed: Testbed, case: Case, settings: ChatSettings) -> Figures:
 def _start_daphne(testbed: Testbed) -> str:
     """Start a Django Channels application under Daphne, which counts nothing; return where it listens."""
     place = testbed.place.hosts["backend"]
-    address = launch.listen_address(
-        place
-    )  # port 0 will not do: Daphne does not report which one it was given
+    address = launch.listen_address(place)  # not port 0: Daphne does not report its port
     host, _, port = address.rpartition(":")
     flags = ("-b", host, "-p", port, "-v", "0", *_BACKLOG_PATIENCE)
     argv = [sys.executable, "-m", "daphne", *flags, _APPLICATION]

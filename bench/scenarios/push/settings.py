@@ -21,7 +21,7 @@ class PushSettings(Settings):
     subscribers: int = 300
     messages_per_s: float = 1.0
     message_bytes: int = field(default=0, metadata={"least": 0})
-    """Filling besides number and moment."""
+    """Padding of each message, after its number and its moment."""
     poll_every_s: float = 0.5
     retry_s: float = 0.2
     """How long after the end of its connection a subscriber connects again."""
