@@ -60,10 +60,8 @@ def _start_daphne(testbed: Testbed) -> str:
 
 def proxy_setup(case: Case, settings: ChatSettings) -> ProxySetup:
     """Request tunnels, which end when they are silent in the variants that are about silence."""
-    silence_s = settings.idle_s if case.variant in _IDLE else SILENCE_S
-    return ProxySetup(
-        settings.members + _SPARE_CONNECTIONS, traffic=Traffic(upgrade=True, silence_s=silence_s)
-    )
+    traffic = Traffic(upgrade=True, silence_s=settings.idle_s if case.variant in _IDLE else SILENCE_S)
+    return ProxySetup(settings.members + _SPARE_CONNECTIONS, traffic=traffic)
 
 
 def refuse(case: Case, settings: ChatSettings) -> str | None:
