@@ -80,7 +80,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a trial measured beside what the harness observes by itself."""
+    """What a trial measured besides what the harness observes by itself."""
 
     units: int
     """How many of the scenario's unit were done in the window: what CPU and bytes are divided by."""

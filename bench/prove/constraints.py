@@ -18,8 +18,8 @@ from nginx.variables import Definitions
 
 _MAX_DEPTH = 4
 _MAX_OPTIONS = 6
-_EXAMPLE_HOST = "bench.example"
-_EXAMPLE_URL = f"http://{_EXAMPLE_HOST}/"
+EXAMPLE_HOST = "bench.example"
+_EXAMPLE_URL = f"http://{EXAMPLE_HOST}/"
 _ORDINARY = ("", "bench", "/bench", "1")
 """Texts that conditions rarely match."""
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
@@ -93,7 +93,7 @@ class ConstraintFinder:
         for text, is_variable in pieces(target):
             if is_variable and not known.rpartition("://")[2]:
                 whole = "http" if f"${text}://" in target else _EXAMPLE_URL
-                value = _EXAMPLE_HOST if "://" in known else whole
+                value = EXAMPLE_HOST if "://" in known else whole
                 found = found.merged_with(_constrain(text, value) or NO_CONSTRAINTS)
             known += "" if is_variable else text
         return found

@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 
 from bench.errors import PlanError
 from bench.prove import regex_examples
-from bench.prove.constraints import ConstraintFinder, Constraints
+from bench.prove.constraints import EXAMPLE_HOST, ConstraintFinder, Constraints
 from bench.prove.inventory import Inventory, Location, ServerBlock
 from bench.prove.rewrite import INTERNAL_PATH, internal_redirect
 from nginx.inheritance import Level
 
 _MAX_DERIVED = 48
-_EXAMPLE_HOST = "bench.example"
 _FIELD = re.compile(r"(?:^|\s)([!#$%&'*+\-.^_`|~0-9A-Za-z]+):\s*")
 _GRPC_FIELDS = (("Content-Type", "application/grpc"), ("TE", "trailers"))
 _EMPTY_GRPC_MESSAGE = bytes(5)
@@ -135,7 +134,7 @@ def _schemes(server: ServerBlock) -> list[bool]:
 
 def _hosts(server: ServerBlock) -> list[str]:
     found = [host for name in server.names for host in _hosts_of(name)]
-    return list(dict.fromkeys(found))[:4] or [_EXAMPLE_HOST]
+    return list(dict.fromkeys(found))[:4] or [EXAMPLE_HOST]
 
 
 def _hosts_of(name: str) -> list[str]:

@@ -1,10 +1,11 @@
 """The scenarios by name, in the order of the story. Each is imported when it is needed.
 
 To add one: copy the smallest with clients of its own, stream/, and add its name to NAMES. Its files are
-definition.py (SCENARIO, and how a trial is performed), settings.py, clients.py (the client process),
-figures.py (figures and warnings from what clients and servers reported) and conclusion.py (the sentence
-of a run). Its servers go into backends/scenarios/. What client processes share is in client/; clients of
-real products, each in an environment of its own, are in sdk/. `pytest tests/golden` shows what lists it.
+definition.py (SCENARIO, and how a trial is performed), settings.py, clients.py (the client process; tls
+uses the load generator), figures.py (figures and warnings from what clients and servers reported) and
+conclusion.py (the sentence of a run). Its servers go into backends/scenarios/. What client processes share
+is in client/; clients of real products, each in an environment of its own, are in sdk/. `pytest
+tests/golden` shows what lists it.
 """
 
 import importlib

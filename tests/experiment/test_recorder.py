@@ -1,4 +1,4 @@
-"""The loop of a run: what is recorded of trials that end, that are interrupted, and that never began."""
+"""The order of trials, and what is recorded of those that end, are interrupted, or never began."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bench.experiment import recorder
-from bench.experiment.recorder import PlannedTrial
+from bench.experiment.recorder import PlannedTrial, interleave, numbered
 from bench.experiment.summary import Outcome
 from bench.plan.run_plan import Plan
 from bench.runs import storage
@@ -64,3 +66,19 @@ def test_trials_of_several_runs_may_take_turns(tmp_path: Path) -> None:
     ):
         assert not recorder.record([PlannedTrial(a, ends), PlannedTrial(b, ends), PlannedTrial(a, ends)])
         assert [len(writer.run.trials) for writer in (a, b)] == [2, 1]
+
+
+def test_every_other_round_is_reversed() -> None:
+    assert list(interleave("ab", 3)) == ["a", "b", "b", "a", "a", "b"]
+
+
+def test_trials_are_numbered_from_one() -> None:
+    assert list(numbered(["short", "keepalive"], 1)) == [(1, "short"), (2, "keepalive")]
+
+
+@given(st.lists(st.integers(), unique=True), st.integers(0, 9))
+def test_each_round_has_every_item_once(items: list[int], rounds: int) -> None:
+    order = list(interleave(items, rounds))
+    assert len(order) == len(items) * rounds
+    for number in range(rounds):
+        assert set(order[number * len(items) : (number + 1) * len(items)]) == set(items)

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from tests.messages import request_readings, response_readings
 from tests.messages.model import RequestMessage, ResponseMessage, Step
 
-_HERE: Final = Path(__file__).parent
+_HERE = Path(__file__).parent
 _Pieces = str | list[str | dict[str, Any]]
 
 
@@ -65,8 +65,8 @@ def _load(name: str) -> list[dict[str, Any]]:
     return messages
 
 
-REQUESTS: Final = {given["name"]: _request(given) for given in _load("requests.json")}
-RESPONSES: Final = {given["name"]: _response(given) for given in _load("responses.json")}
+REQUESTS = {given["name"]: _request(given) for given in _load("requests.json")}
+RESPONSES = {given["name"]: _response(given) for given in _load("responses.json")}
 
 
 def cuts(data: bytes) -> Iterator[list[bytes]]:

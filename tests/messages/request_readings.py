@@ -4,16 +4,14 @@ The strict side is taken wherever RFC 9110 and 9112 leave a choice. What only de
 accepted first and may be refused. Backends may differ from a proxy in the second table alone.
 """
 
-from typing import Final
-
 from tests.messages.model import Accept, Incomplete, Refuse, RequestReading
 
-HELLO: Final = b"hello"
-NEXT: Final = b"GET /g2 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+HELLO = b"hello"
+NEXT = b"GET /g2 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
-PLAIN: Final = (Accept(),)
-CHUNKED: Final = (Accept("POST", "chunked", HELLO),)
-FIVE: Final = (Accept("POST", "CL=5", HELLO),)
+PLAIN = (Accept(),)
+CHUNKED = (Accept("POST", "chunked", HELLO),)
+FIVE = (Accept("POST", "CL=5", HELLO),)
 
 
 def _refuse(clause: str, *statuses: int) -> tuple[Refuse]:
@@ -24,27 +22,25 @@ def _refuse_body(clause: str, *statuses: int) -> tuple[Refuse]:
     return (Refuse(statuses or (400,), clause, in_body=True),)
 
 
-BOTH: Final = _refuse("RFC 9112, 6.1 and 6.3: Content-Length beside Transfer-Encoding is a sign of smuggling")
+BOTH = _refuse("RFC 9112, 6.1 and 6.3: Content-Length beside Transfer-Encoding is a sign of smuggling")
 # An unknown coding beside a Content-Length: which of the two faults a reader sees first is its own affair.
-BOTH_ODD: Final = _refuse("RFC 9112, 6.1: unknown coding, and a Content-Length beside it", 400, 501)
-UNKNOWN_CODING: Final = _refuse("RFC 9112, 6.1: a transfer coding that we do not undo", 501, 400)
-NOT_FINAL: Final = _refuse("RFC 9112, 6.3, item 4: chunked is not the final coding", 400, 501)
-BAD_LENGTH: Final = _refuse("RFC 9112, 6.3, item 5: not a valid Content-Length")
-BARE_LF: Final = _refuse("RFC 9112, 2.2: a bare LF may be taken for a line's end; we do not")
-BARE_CR: Final = _refuse("RFC 9112, 2.2: a bare CR is invalid")
-FOLD: Final = _refuse("RFC 9112, 5.2: obs-fold, refused rather than unfolded")
-BAD_NAME: Final = _refuse(
-    "RFC 9112, 5 and RFC 9110, 5.1: a field name is a token with a colon right after it"
-)
-BAD_VALUE: Final = _refuse("RFC 9110, 5.5: a control character in a field value")
-BAD_HOST: Final = _refuse("RFC 9112, 3.2: exactly one Host field with a valid value")
-BAD_TARGET: Final = _refuse("RFC 9112, 3.2: none of the four forms of a request target")
-BAD_LINE: Final = _refuse("RFC 9112, 3: malformed request line")
-BAD_VERSION: Final = _refuse("RFC 9112, 2.3: not an HTTP version", 400, 505)
-BAD_CHUNK: Final = _refuse_body("RFC 9112, 7.1: malformed chunk")
-BIG_HEAD: Final = Refuse((431, 400), "RFC 6585, 5: more fields than the reader takes")
+BOTH_ODD = _refuse("RFC 9112, 6.1: unknown coding, and a Content-Length beside it", 400, 501)
+UNKNOWN_CODING = _refuse("RFC 9112, 6.1: a transfer coding that we do not undo", 501, 400)
+NOT_FINAL = _refuse("RFC 9112, 6.3, item 4: chunked is not the final coding", 400, 501)
+BAD_LENGTH = _refuse("RFC 9112, 6.3, item 5: not a valid Content-Length")
+BARE_LF = _refuse("RFC 9112, 2.2: a bare LF may be taken for a line's end; we do not")
+BARE_CR = _refuse("RFC 9112, 2.2: a bare CR is invalid")
+FOLD = _refuse("RFC 9112, 5.2: obs-fold, refused rather than unfolded")
+BAD_NAME = _refuse("RFC 9112, 5 and RFC 9110, 5.1: a field name is a token with a colon right after it")
+BAD_VALUE = _refuse("RFC 9110, 5.5: a control character in a field value")
+BAD_HOST = _refuse("RFC 9112, 3.2: exactly one Host field with a valid value")
+BAD_TARGET = _refuse("RFC 9112, 3.2: none of the four forms of a request target")
+BAD_LINE = _refuse("RFC 9112, 3: malformed request line")
+BAD_VERSION = _refuse("RFC 9112, 2.3: not an HTTP version", 400, 505)
+BAD_CHUNK = _refuse_body("RFC 9112, 7.1: malformed chunk")
+BIG_HEAD = Refuse((431, 400), "RFC 6585, 5: more fields than the reader takes")
 
-EXPECTED: Final[dict[str, tuple[RequestReading, ...]]] = {
+EXPECTED: dict[str, tuple[RequestReading, ...]] = {
     "control_get": PLAIN,
     "control_post_cl": FIVE,
     "pipelined_2_gets": (Accept(trailing=NEXT),),
@@ -314,6 +310,6 @@ EXPECTED: Final[dict[str, tuple[RequestReading, ...]]] = {
     "own_expect_http10_get": (Accept(keep_alive=False),),
 }
 
-EXPECTED_OF_BACKEND: Final[dict[str, tuple[RequestReading, ...]]] = {
+EXPECTED_OF_BACKEND: dict[str, tuple[RequestReading, ...]] = {
     "trace_max_forwards_0": (Accept("TRACE"), *_refuse("RFC 9110, 9.3.8: TRACE is optional", 405, 501)),
 }

@@ -1,31 +1,29 @@
 """How a proxy or a client is to read each odd response: the strict reading first, then what is right too."""
 
-from typing import Final
-
 from tests.messages.model import Answer, Incomplete, Refuse, ResponseReading
 
-FIVE: Final = (Answer(),)
-ONCE: Final = (Answer(reusable=False),)
-CHUNKED: Final = (Answer(framing="chunked"),)
-EMPTY: Final = (Answer(framing="none", body=b""),)
-POISON: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nX-Poison: 1\r\n\r\nPOISON"
-HALF: Final = (Incomplete("CL=100", b"x" * 50),)
+FIVE = (Answer(),)
+ONCE = (Answer(reusable=False),)
+CHUNKED = (Answer(framing="chunked"),)
+EMPTY = (Answer(framing="none", body=b""),)
+POISON = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nX-Poison: 1\r\n\r\nPOISON"
+HALF = (Incomplete("CL=100", b"x" * 50),)
 
 
 def _refuse(clause: str) -> tuple[Refuse]:
     return (Refuse((502,), clause),)
 
 
-CODING: Final = _refuse("RFC 9112, 6.1 and 6.3: Transfer-Encoding is exactly `chunked` or refused")
-BAD_LENGTH: Final = _refuse("RFC 9112, 6.3, item 5: not a valid Content-Length")
-BAD_STATUS: Final = _refuse("RFC 9112, 4: malformed status line")
-BAD_FIELD: Final = _refuse("RFC 9112, 5: malformed field line")
-BARE_LF: Final = _refuse("RFC 9112, 2.2: a bare LF may be taken for a line's end; we do not")
-BAD_CHUNK: Final = (Refuse((502,), "RFC 9112, 7.1: malformed chunk", in_body=True),)
-BIG_HEAD: Final = Refuse((502,), "more than the reader takes")
-OUT_OF_RANGE: Final = _refuse("RFC 9110, 15: a status outside of 100 to 599 is invalid")
+CODING = _refuse("RFC 9112, 6.1 and 6.3: Transfer-Encoding is exactly `chunked` or refused")
+BAD_LENGTH = _refuse("RFC 9112, 6.3, item 5: not a valid Content-Length")
+BAD_STATUS = _refuse("RFC 9112, 4: malformed status line")
+BAD_FIELD = _refuse("RFC 9112, 5: malformed field line")
+BARE_LF = _refuse("RFC 9112, 2.2: a bare LF may be taken for a line's end; we do not")
+BAD_CHUNK = (Refuse((502,), "RFC 9112, 7.1: malformed chunk", in_body=True),)
+BIG_HEAD = Refuse((502,), "more than the reader takes")
+OUT_OF_RANGE = _refuse("RFC 9110, 15: a status outside of 100 to 599 is invalid")
 
-EXPECTED: Final[dict[str, tuple[ResponseReading, ...]]] = {
+EXPECTED: dict[str, tuple[ResponseReading, ...]] = {
     "control_cl": FIVE,
     "control_chunked": CHUNKED,
     "control_conn_close_cl": ONCE,

@@ -33,7 +33,7 @@ def _help(settings: Settings) -> Row:
         began = time.monotonic()
         subprocess.run([BENCH, "--help"], stdout=subprocess.DEVNULL, check=True)
         took_s.append(time.monotonic() - began)
-    return pairs.alone(PART, "bench --help", "s", took_s[1:], Target(0.3, "ours"))
+    return pairs.alone(PART, "bench --help", "s", took_s[1:], Target(0.15, "ours"))
 
 
 def _trial(settings: Settings) -> Row:

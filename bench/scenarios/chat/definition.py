@@ -115,7 +115,7 @@ SCENARIO = Scenario(
         ),
         Bars(
             "times_ms.delay.p99",
-            "Delay from saying to hearing",
+            "Delay from sending to receiving",
             "milliseconds, 99th percentile",
             "ms",
             log=True,

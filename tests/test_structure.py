@@ -1,4 +1,4 @@
-"""The house stays a house: rooms import downwards only, and files, functions and names keep their bounds."""
+"""The structure holds: rooms import downwards only, and files, functions and names keep their bounds."""
 
 from __future__ import annotations
 
