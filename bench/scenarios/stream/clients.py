@@ -10,8 +10,9 @@ import aiohttp
 
 from bench.load.counters import TimeHistogram
 from bench.scenarios.client import process
-from bench.scenarios.client.event_stream import EventStream, open_session
+from bench.scenarios.client.event_stream import EventStream
 from bench.scenarios.client.process import ClientControl, Go
+from bench.scenarios.client.session import open_session
 
 END = b"end"
 _SPACING_S = 0.05
