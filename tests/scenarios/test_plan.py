@@ -76,11 +76,12 @@ def test_a_case_that_cannot_be_measured_is_refused_with_the_reason() -> None:
 
 
 def test_an_illustration_is_shown_without_a_proxy_only() -> None:
-    shown = replace(SCENARIO, variants=(Variant("bag", "", illustrates="Assam"), Variant("loose-leaf", "")))
-    cases, refused = runs.sort_out(shown, shown.plan({}))
-    assert [case.name for case in cases] == ["bag direct", "loose-leaf direct", "loose-leaf nginx"]
+    variants = (Variant("bag", "", illustrates="Assam"), Variant("loose-leaf", ""))
+    shown = replace(SCENARIO, variants=variants, subjects=("direct", "asyncio"))
+    cases, refused = runs.sort_out(shown, shown.plan({"subjects": ["direct", "asyncio"]}))
+    assert [case.name for case in cases] == ["bag direct", "loose-leaf direct", "loose-leaf asyncio"]
     assert [(each.variant, each.subject, each.reason) for each in refused] == [
-        ("bag", "nginx", "Assam's own client is shown without a proxy only")
+        ("bag", "asyncio", "Assam's own client is shown without a proxy only")
     ]
 
 
