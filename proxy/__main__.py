@@ -1,35 +1,41 @@
-"""Run the proxy (`python -m proxy`): the only print and the only exit codes."""
+"""Run the proxy (`python -m proxy`): the only exit codes."""
 
 import os
+import platform
 import resource
+import socket
 import sys
 from functools import partial
 from typing import Any
 
 from proxy import __version__, flags, server, workers
-from proxy.control import write_event
+from proxy.control import report, write_event
 from proxy.errors import FileLimitError, StartError
+from proxy.listener import listen
 from proxy.settings import Settings
 
 
 def main(argv: list[str]) -> int:
     """Run the proxy until it is stopped; return the exit code."""
     try:
-        settings, has_control = flags.read_flags(argv)
+        settings, start = flags.read_flags(argv)
         _raise_file_limit(settings.files)
-        _serve(settings, sys.stdin.fileno() if has_control else None)
+        _serve(settings, start, argv)
     except StartError as error:
-        print(f"proxy: {error}", file=sys.stderr)  # noqa: T201
+        report(str(error))
         return error.exit_code
     return 0
 
 
-def _serve(settings: Settings, commands: int | None) -> None:
+def _serve(settings: Settings, start: flags.Start, argv: list[str]) -> None:
     emit = partial(_emit, settings)
+    commands = sys.stdin.fileno() if start.has_control else None
     if settings.workers > 1:
-        workers.run(settings, emit, commands)
+        workers.run(settings, argv, emit, commands)
     else:
-        server.run(settings, server.listen(settings), emit, commands)
+        inherited = start.listener
+        sock = listen(settings) if inherited is None else socket.socket(fileno=inherited)
+        server.run(settings, sock, emit, commands)
 
 
 def _emit(settings: Settings, event: dict[str, Any]) -> None:
@@ -41,6 +47,8 @@ def _emit(settings: Settings, event: dict[str, Any]) -> None:
             "version": __version__,
             "listen": event["listen"],
             "workers": settings.workers,
+            "loop": server.loop_version(settings.loop),
+            "python": platform.python_version(),
         }
     write_event(sys.stdout.fileno(), event)
 

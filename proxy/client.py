@@ -5,13 +5,13 @@ import enum
 from proxy import forwarding
 from proxy.errors import ClientProtocolError, ClientTimeout, ProxyError
 from proxy.exchange import Exchange
+from proxy.http11.partial import PartialLines
 from proxy.http11.request import read_request
 from proxy.transport import Transport
 from proxy.worker_context import WorkerContext
 
 LINGER_BYTES = 1 << 20
-LINGER_S = 2.0
-"""Bounds on what is still read after the last response: an immediate close could lose that response."""
+"""Bound on what is still read after the last response."""
 
 _ERROR_KINDS = {
     408: "timeout",
@@ -50,13 +50,17 @@ class ClientConnection:
         close_after_response: whether the connection ends with the current response.
         is_half_closed: whether the client has closed its side: it waits for the response, or is gone.
         deadline: when the current wait times out, on the clock of the sweep.
+
+    `_buffer[_at:]` is what has arrived beyond the current request.
     """
 
     __slots__ = (
+        "_at",
         "_buffer",
         "_context",
         "_exchange",
         "_lingered_bytes",
+        "_partial",
         "_read_paused",
         "_state",
         "_write_paused",
@@ -74,6 +78,8 @@ class ClientConnection:
         self._exchange = Exchange(context, self)
         self._state = _IDLE
         self._buffer = b""
+        self._at = 0
+        self._partial: PartialLines | None = None
         self._read_paused = False
         self._write_paused = False
         self._lingered_bytes = 0
@@ -92,32 +98,41 @@ class ClientConnection:
 
     def data_received(self, data: bytes) -> None:
         """Route received bytes by state: a request, a body, or bytes to discard."""
-        if self._state is _IDLE and not self._write_paused:
-            # Nearly every request arrives alone and complete, and one match recognizes it.
-            request = self._context.writer.write_usual(data, self.added_fields)
-            if request is not None:
-                self._state = _EXCHANGING
-                self._exchange.send_request(request)
-            else:
-                self._read_request(data)
-        elif self._state is _EXCHANGING and not self._exchange.request_done:
+        state = self._state
+        if (state is _IDLE or state is _READING) and not self._write_paused and not self._buffer:
+            if self._partial is not None:
+                whole = self._partial.add(data)
+                if whole is None:
+                    return
+                self._partial = None
+                data = whole
+            self._read_request(data, 0)
+        elif state is _EXCHANGING and not self._exchange.request_done:
             self._exchange.receive_body(data)
-        elif self._state is _LINGERING:
+        elif state is _LINGERING:
             self._lingered_bytes += len(data)
             if self._lingered_bytes > LINGER_BYTES:
                 self.transport.abort()
-        elif self._state is _READING and not self._write_paused:
-            self._read_request(data)
-        elif self._state is not _CLOSED:
-            self._buffer_data(data)
+        elif state is not _CLOSED:
+            # Pipelined requests wait until the response is sent, and no more of them are read.
+            if self._partial is not None:
+                self._buffer = self._partial.data
+                self._partial = None
+            self._buffer = self._buffer[self._at :] + data
+            self._at = 0
+            self.pause_reading()
 
     def eof_received(self) -> bool:
         """Handle the client's FIN; return whether the transport stays open for a response."""
+        if self._state is _READING and self._buffer:
+            self.is_half_closed = True
+            return True
         if self._state is not _EXCHANGING or not self._exchange.request_done:
             return False
         # RFC 9112, section 9.6: a client may close its side and still wait for the response. One that is gone
         # looks the same until data is sent to it, hence the shorter deadline.
-        self.close_after_response = self.is_half_closed = True
+        self.is_half_closed = True
+        self.close_after_response = self.close_after_response or not self._buffer
         self.deadline = min(self.deadline, self._context.half_closed_until)
         return True
 
@@ -144,45 +159,65 @@ class ClientConnection:
 
     # Reading requests.
 
-    def _read_request(self, data: bytes) -> None:
-        """Read a request that is unusual, incomplete or followed by others."""
+    def _read_request(self, data: bytes, start: int) -> None:
+        """Read the request at `start`; what comes after it is stored."""
         context = self._context
-        data = self._buffer + data
         try:
-            head = read_request(data, context.limits)
+            head = read_request(data, context.limits, start)
         except ClientProtocolError as error:
             self._reject(error)
             return
         if head is None:
-            self._buffer = data
-            if self._state is _IDLE:
-                self._state = _READING
-                self.deadline = context.head_until
+            self._await_head(data[start:] if start else data)
             return
         self._state = _EXCHANGING
-        self.close_after_response = not head.keep_alive or context.draining
-        rest = data[head.size :]
-        self._buffer = b"" if head.body else rest
-        self._exchange.begin(head, rest)
+        end = head.end
+        size = len(data)
+        if 0 <= head.body <= context.limits.collected_bytes and end + head.body <= size:
+            content = b""
+            if head.body:
+                content = data[end : end + head.body]
+                end += head.body
+            if end < size:
+                self._buffer = data
+                self._at = end
+            self.close_after_response = (
+                not head.keep_alive or context.draining or (self.is_half_closed and end == size)
+            )
+            self._exchange.begin(head, content)
+        elif self.is_half_closed:
+            self.transport.close()
+        else:
+            self.close_after_response = not head.keep_alive or context.draining
+            self._exchange.begin_body(head, data[end:])
 
-    def _buffer_data(self, data: bytes) -> None:
-        """Buffer pipelined requests until the current response is sent, and stop reading."""
-        self._buffer += data
+    def _await_head(self, data: bytes) -> None:
+        """Store the start of a head until more of it arrives."""
+        if self.is_half_closed:
+            self.transport.close()
+            return
+        if data:
+            self._partial = PartialLines(data, self._context.limits.head_bytes)
         if self._state is _IDLE:
             self._state = _READING
-        self.pause_reading()
+            self.deadline = self._context.head_until
 
     def _next_request(self) -> None:
         if self._state in (_IDLE, _READING) and not self._write_paused:
-            self.resume_reading()
-            if self._buffer:
-                self._read_request(b"")
+            data, start = self._buffer, self._at
+            self._buffer = b""
+            self._at = 0
+            if data:
+                self._read_request(data, start)
+            if not self._buffer:
+                self.resume_reading()
 
     # Calls of the exchange.
 
     def push_back(self, data: bytes) -> None:
-        """Buffer the bytes after the end of a request body."""
+        """Store the bytes after the end of a request body."""
         self._buffer = data
+        self._at = 0
 
     def response_sent(self) -> None:
         """Start the next request, or close."""
@@ -195,8 +230,8 @@ class ClientConnection:
         elif self._buffer:
             self._state = _READING
             self.deadline = self._context.head_until
-            # Deferred, so that a long pipeline of rejected requests does not recurse.
-            self._context.poller.next_iteration.append(self._next_request)
+            # Deferred: a long pipeline must neither recurse nor keep the others waiting.
+            self._context.sends.loop.call_soon(self._next_request)
         else:
             self._state = _IDLE
             self.deadline = self._context.idle_until
@@ -211,7 +246,7 @@ class ClientConnection:
     def detach(self) -> tuple[Transport, bytes]:
         """Return the transport and the bytes received so far to the new owner."""
         self._state = _CLOSED
-        early_data, self._buffer = self._buffer, b""
+        early_data, self._buffer = self._buffer[self._at :], b""
         self.resume_reading()
         self._context.remove_client(self)
         return self.transport, early_data
@@ -269,7 +304,8 @@ class ClientConnection:
         """Shut down the sending side and read on for a while: unread bytes would cause a reset."""
         self._state = _LINGERING
         self._buffer = b""
-        self.deadline = self._context.dispatcher.now + LINGER_S
+        self._partial = None
+        self.deadline = self._context.linger_until
         if not self.transport.is_closing:
             self.transport.write_eof()
         self.resume_reading()

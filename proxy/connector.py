@@ -8,14 +8,14 @@ import itertools
 import os
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from proxy.clock import Clock
 from proxy.counters import Counters
 from proxy.errors import ConnectFailed, UpstreamTimeout
-from proxy.poller import WRITABLE, Poller
-from proxy.settings import Address, Settings, is_ipv6
+from proxy.send_queue import SendQueue
+from proxy.settings import Address, Settings, is_ipv6, is_unix
 from proxy.transport import Transport, TransportProtocol
 from proxy.upstream_selector import UpstreamSelector
 
@@ -52,11 +52,16 @@ class Connector:
         counters: counts the result of each attempt.
     """
 
-    def __init__(self, settings: Settings, poller: Poller, counters: Counters) -> None:
-        self._poller = poller
+    def __init__(self, settings: Settings, sends: SendQueue, counters: Counters, clock: Clock) -> None:
+        self._sends = sends
         self._counters = counters
+        self._clock = clock
         self._timeout_s = settings.limits.connect_timeout_s
-        self._upstreams = [(_family(address), address) for address in settings.upstreams]
+        self._upstreams = [
+            (family, address[0] if family == socket.AF_UNIX else address)
+            for address in settings.upstreams
+            for family in (_family(address),)
+        ]
         self._selector = UpstreamSelector(
             len(self._upstreams),
             max_fails=settings.limits.max_fails,
@@ -66,12 +71,12 @@ class Connector:
         self._keepalive = settings.mode == "keepalive"
         self._pending: set[_Handshake] = set()
 
-    def open(self, protocol: ConnectProtocol, now: float) -> Transport | ConnectFailure | None:
+    def open(self, protocol: ConnectProtocol) -> Transport | ConnectFailure | None:
         """Connect to the next upstream.
 
         Return the transport or the failure if it is known at once; otherwise `protocol` is called later.
         """
-        return self._try_upstreams(protocol, now, (self._selector.select(now),))
+        return self._try_upstreams(protocol, (self._selector.select(self._clock.now),))
 
     def sweep(self, now: float) -> None:
         """Fail the attempts whose deadline has passed."""
@@ -83,11 +88,11 @@ class Connector:
 
     def _wait(self, handshake: "_Handshake") -> None:
         self._pending.add(handshake)
-        self._poller.register(handshake.sock.fileno(), handshake, WRITABLE)
+        self._sends.loop.add_writer(handshake.sock.fileno(), self._check, handshake)
 
     def _stop_watching(self, handshake: "_Handshake") -> None:
         self._pending.discard(handshake)
-        self._poller.unregister(handshake.sock.fileno())
+        self._sends.loop.remove_writer(handshake.sock.fileno())
 
     def _check(self, handshake: "_Handshake") -> None:
         """Complete or fail a pending attempt, if its result is known."""
@@ -99,39 +104,38 @@ class Connector:
         if code in _DONE:
             self._selector.report_success(upstream)
             protocol = handshake.protocol
-            protocol.connection_made(Transport(self._poller, handshake.sock.detach(), protocol))
+            protocol.connection_made(Transport(self._sends, handshake.sock.detach(), protocol))
         else:
             handshake.sock.close()
             self._try_others(handshake, _connect_failed(code))
 
     def _try_upstreams(
-        self, protocol: ConnectProtocol, now: float, tried: tuple[int, ...]
+        self, protocol: ConnectProtocol, tried: tuple[int, ...]
     ) -> Transport | ConnectFailure | None:
         """Connect to the last of `tried` or, while attempts fail at once, to the others."""
         while True:
-            result = self._connect(protocol, now, tried)
+            result = self._connect(protocol, tried)
             if not isinstance(result, ConnectFailed):
                 return result
-            self._count_failure(result, tried[-1], now)
-            following = self._selector.select_next(tried, now)
+            self._count_failure(result, tried[-1])
+            following = self._selector.select_next(tried, self._clock.now)
             if following is None:
                 return result
             tried = (*tried, following)
 
     def _try_others(self, failed: "_Handshake", failure: ConnectFailure) -> None:
-        now = time.monotonic()
-        self._count_failure(failure, failed.tried[-1], now)
+        self._count_failure(failure, failed.tried[-1])
         protocol = failed.protocol
         result: Transport | ConnectFailure | None = failure
-        following = self._selector.select_next(failed.tried, now)
+        following = self._selector.select_next(failed.tried, self._clock.now)
         if following is not None:
-            result = self._try_upstreams(protocol, now, (*failed.tried, following))
+            result = self._try_upstreams(protocol, (*failed.tried, following))
         if isinstance(result, Transport):
             protocol.connection_made(result)
         elif result is not None:
             protocol.connection_failed(result)
 
-    def _count_failure(self, failure: ConnectFailure, upstream: int, now: float) -> None:
+    def _count_failure(self, failure: ConnectFailure, upstream: int) -> None:
         counts = self._counters.upstream
         code = failure.errno if isinstance(failure, ConnectFailed) else errno.ETIMEDOUT
         if isinstance(failure, UpstreamTimeout):
@@ -142,12 +146,10 @@ class Connector:
                 self._counters.first_exhausted_ns = time.monotonic_ns()
         else:
             counts["refused"] += 1
-        if code not in _LOCAL_ERRORS and self._selector.report_failure(upstream, now):
+        if code not in _LOCAL_ERRORS and self._selector.report_failure(upstream, self._clock.latest):
             self._counters.ejected += 1
 
-    def _connect(
-        self, protocol: ConnectProtocol, now: float, tried: tuple[int, ...]
-    ) -> Transport | ConnectFailed | None:
+    def _connect(self, protocol: ConnectProtocol, tried: tuple[int, ...]) -> Transport | ConnectFailed | None:
         family, address = self._upstreams[tried[-1]]
         try:
             sock = self._socket(family)
@@ -159,9 +161,9 @@ class Connector:
             code = sock.connect_ex(address)
         if code in _DONE:
             self._selector.report_success(tried[-1])
-            return Transport(self._poller, sock.detach(), protocol)
+            return Transport(self._sends, sock.detach(), protocol)
         if code in _IN_PROGRESS:
-            self._wait(_Handshake(self._check, sock, protocol, now + self._timeout_s, tried))
+            self._wait(_Handshake(sock, protocol, self._clock.latest + self._timeout_s, tried))
             return None
         sock.close()
         return _connect_failed(code)
@@ -169,6 +171,8 @@ class Connector:
     def _socket(self, family: int) -> socket.SocketType:
         # The base type: socket.socket is written in Python and triples the cost of opening and closing.
         sock = socket.SocketType(family, _STREAM)
+        if family == socket.AF_UNIX:
+            return sock
         # The ACK that ends the handshake is delayed and sent with the request.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
         if self._keepalive:
@@ -188,22 +192,15 @@ class Connector:
 class _Handshake:
     """A pending attempt to connect to the last of `tried`; those before it have failed."""
 
-    check: "Callable[[_Handshake], None]"
     sock: socket.SocketType
     protocol: ConnectProtocol
     deadline: float
     tried: tuple[int, ...]
 
-    def read(self) -> None:
-        """Check the attempt."""
-        self.check(self)
-
-    def ready(self, events: int) -> None:
-        """Check the attempt."""
-        self.check(self)
-
 
 def _family(address: Address) -> int:
+    if is_unix(address[0]):
+        return socket.AF_UNIX
     return socket.AF_INET6 if is_ipv6(address[0]) else socket.AF_INET
 
 

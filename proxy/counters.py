@@ -17,6 +17,7 @@ class Counters:
         "first_exhausted_ns",
         "lost",
         "opened",
+        "replaced",
         "requests",
         "reused",
         "upstream",
@@ -29,6 +30,7 @@ class Counters:
         self.reused = 0
         self.lost = 0
         self.ejected = 0
+        self.replaced = 0
         self.first_exhausted_ns: int | None = None
         self.client = dict.fromkeys(self.CLIENT_ERRORS, 0)
         self.upstream = dict.fromkeys(self.UPSTREAM_ERRORS, 0)
@@ -45,6 +47,7 @@ class Counters:
             "errors": {"client": dict(self.client), "upstream": dict(self.upstream)},
             "lost": self.lost,
             "ejected": self.ejected,
+            "replaced": self.replaced,
             "first_exhausted_ns": self.first_exhausted_ns,
         }
 

@@ -1,13 +1,12 @@
 """Carries out the decisions of the pool: opens, assigns and closes upstream connections."""
 
-import time
-
+from proxy.clock import Clock
 from proxy.connector import ConnectFailure, Connector
 from proxy.counters import Counters
 from proxy.errors import PoolTimeout, ProxyError, UpstreamProtocolError
 from proxy.interfaces import Downstream
-from proxy.poller import Poller
 from proxy.pool import Close, Open, Pool, Refuse, Use
+from proxy.send_queue import SendQueue
 from proxy.settings import Settings
 from proxy.splice import PipePool
 from proxy.transport import Transport
@@ -25,21 +24,17 @@ _Action = _Use | Close[UpstreamConnection] | Refuse[_Exchange] | None
 
 
 class Dispatcher:
-    """The upstream connections of one worker.
+    """The upstream connections of one worker."""
 
-    `now` is the monotonic clock of the last sweep, in seconds. It is precise enough for idle connections
-    and queues, and saves a call per exchange.
-    """
-
-    def __init__(self, settings: Settings, counters: Counters, poller: Poller) -> None:
+    def __init__(self, settings: Settings, counters: Counters, sends: SendQueue, clock: Clock) -> None:
         self.limits = settings.limits
-        self.pipes = PipePool(poller)
-        self.now = time.monotonic()
+        self.pipes = PipePool()
+        self._clock = clock
         self._counters = counters
         keepalive = settings.mode == "keepalive"
         self._backend_closes = settings.mode == "short" and settings.closes_first == "backend"
         self._max_requests = (settings.requests_per_connection or _NO_MAXIMUM) if keepalive else 0
-        self._connector = Connector(settings, poller, counters)
+        self._connector = Connector(settings, sends, counters, clock)
         self._closing: set[UpstreamConnection] = set()
         self._renewing: set[_Exchange] = set()
         self._pool: Pool[UpstreamConnection, _Exchange] = Pool(
@@ -64,7 +59,7 @@ class Dispatcher:
         if self._pool.reserve():
             self._open_for(exchange)
             return
-        action = self._pool.acquire(exchange, self.now)
+        action = self._pool.acquire(exchange, self._clock.latest)
         if isinstance(action, Open):
             self._open(action)
         elif isinstance(action, Refuse):
@@ -88,7 +83,7 @@ class Dispatcher:
         """Assign a connection that is established."""
         self._counters.opened += 1
         if connection.reserved_for is None:
-            self._execute(self._pool.opened(connection, self.now))
+            self._execute(self._pool.opened(connection, self._clock.latest))
             return
         exchange, connection.reserved_for = connection.reserved_for, None
         if exchange in self._renewing:
@@ -105,7 +100,7 @@ class Dispatcher:
     def release(self, connection: UpstreamConnection) -> None:
         """Return a reusable connection to the pool."""
         if connection.request_count < self._max_requests:
-            action = self._pool.release(connection, self.now)
+            action = self._pool.release(connection, self._clock.latest)
             if action is not None:
                 self._execute(action)
         else:
@@ -134,13 +129,13 @@ class Dispatcher:
     # Time-outs and drain.
 
     def sweep(self) -> None:
-        """Advance the coarse clock and end expired waits."""
-        self.now = time.monotonic()
-        for action in self._pool.expire(self.now):
+        """End expired waits."""
+        now = self._clock.now
+        for action in self._pool.expire(now):
             self._execute(action)
-        for connection in [each for each in self._closing if each.deadline <= self.now]:
+        for connection in [each for each in self._closing if each.deadline <= now]:
             connection.close()
-        self._connector.sweep(self.now)
+        self._connector.sweep(now)
 
     def drain(self) -> None:
         """Close idle connections, and keep none from now on."""
@@ -165,7 +160,7 @@ class Dispatcher:
 
     def _close(self, connection: UpstreamConnection) -> None:
         if self._backend_closes and connection.request_count:
-            connection.await_close(self.now + FIN_WAIT_S)
+            connection.await_close(self._clock.latest + FIN_WAIT_S)
             self._closing.add(connection)
         else:
             connection.close()
@@ -174,13 +169,13 @@ class Dispatcher:
     def _open_for(self, exchange: _Exchange) -> None:
         """Open a connection for an exchange that the pool has reserved a place for."""
         connection = UpstreamConnection(self)
-        transport = self._connector.open(connection, self.now)
+        transport = self._connector.open(connection)
         if isinstance(transport, Transport):
             self._counters.opened += 1
             connection.begin(transport)
             exchange.use_connection(connection)
         elif transport is None:
-            self._pool.wait(exchange, self.now)
+            self._pool.wait(exchange, self._clock.latest)
         else:
             action = self._pool.lost(connection)
             exchange.no_connection(transport)
@@ -190,7 +185,7 @@ class Dispatcher:
         # A loop, since an immediate failure may let the next waiter try.
         while action is not None:
             connection = UpstreamConnection(self, action.reserved_for)
-            transport = self._connector.open(connection, self.now)
+            transport = self._connector.open(connection)
             if isinstance(transport, Transport):
                 connection.connection_made(transport)
                 return

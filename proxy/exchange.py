@@ -4,16 +4,16 @@ import enum
 
 from proxy import forwarding
 from proxy.bodies import RequestBody, ResponseBody
-from proxy.body_spool import BodySpool
 from proxy.errors import (
     ClientProtocolError,
     ClientTimeout,
+    PoolTimeout,
     ProxyError,
     SpoolFailed,
     UpstreamProtocolError,
     UpstreamReset,
 )
-from proxy.http11.request import USUAL, RequestHead
+from proxy.http11.request import NO_REQUEST, RequestHead
 from proxy.http11.response import ResponseHead
 from proxy.interfaces import ExchangeClient
 from proxy.transport import Transport
@@ -30,8 +30,10 @@ class ExchangeState(enum.Enum):
 
     IDLE = enum.auto()
     """There is none: the last response is sent, or no request has come."""
-    SPOOLING = enum.auto()
-    """Storing a chunked body: an HTTP/1.0 upstream needs its length first."""
+    COLLECTING = enum.auto()
+    """Storing the start of a body, or all of one whose length an HTTP/1.0 upstream needs first."""
+    QUEUED = enum.auto()
+    """Waiting until fewer uploads hold upstream connections."""
     WAITING = enum.auto()
     """Waiting for an upstream connection."""
     FORWARDING = enum.auto()
@@ -41,8 +43,12 @@ class ExchangeState(enum.Enum):
 
 
 # Module constants: access to an Enum member costs a descriptor call each time.
-_IDLE, _SPOOLING, _WAITING = ExchangeState.IDLE, ExchangeState.SPOOLING, ExchangeState.WAITING
-_FORWARDING, _RESPONDING = ExchangeState.FORWARDING, ExchangeState.RESPONDING
+_IDLE, _COLLECTING, _QUEUED = ExchangeState.IDLE, ExchangeState.COLLECTING, ExchangeState.QUEUED
+_WAITING, _FORWARDING, _RESPONDING = (
+    ExchangeState.WAITING,
+    ExchangeState.FORWARDING,
+    ExchangeState.RESPONDING,
+)
 
 
 class Exchange:
@@ -51,13 +57,15 @@ class Exchange:
     Attributes:
         request_done: whether the request has arrived completely.
 
-    `_unsent` is the unsent part of a spooled body at the last check, in bytes.
+    `_request` is what is to be sent, or has been sent, until the response begins; `_is_whole` whether that
+    is all of the request. `_unsent` is the unsent part of a spooled body at the last check, in bytes.
     """
 
     __slots__ = (
         "_client",
         "_context",
         "_head",
+        "_is_whole",
         "_request",
         "_request_body",
         "_response_body",
@@ -75,52 +83,71 @@ class Exchange:
         self._context = context
         self._client = client
         self._state = _IDLE
-        self._head = USUAL
+        self._head = NO_REQUEST
         self._request: bytes | memoryview = b""
+        self._is_whole = True
         self._unsent = 0
         self.request_done = True
 
     # Calls of the client connection.
 
-    def begin(self, head: RequestHead, data: bytes) -> None:
-        """Start an unusual request; `data` is the part of its body that has arrived."""
+    def begin(self, head: RequestHead, content: bytes) -> None:
+        """Start a request that has arrived completely."""
         self._head = head
         if head.max_forwards == 0:
             # RFC 9110, section 7.6.2: it must not be forwarded.
-            self.request_done = not head.body
             self._respond(200, "Max-Forwards does not allow to forward the request")
             return
         context = self._context
-        request = context.writer.write(head, self._client.added_fields, context.default_host)
-        if head.body:
-            self._begin_body(request, data)
-        else:
-            self.send_request(request)
+        self._is_whole = True
+        self._send(context.writer.write(head, self._client.added_fields, context.default_host, content))
 
-    def send_request(self, request: bytes | memoryview) -> None:
-        """Request a connection for `request`: its head, and the part of its body that is there."""
+    def begin_body(self, head: RequestHead, data: bytes) -> None:
+        """Start a request whose body is long, chunked or incomplete; `data` is the part that is there."""
         context = self._context
-        self._request = request
-        self._state = _WAITING
-        self._client.deadline = context.response_until if self.request_done else context.body_until
-        context.counters.requests += 1
-        context.dispatcher.acquire(self)
+        self._head = head
+        self.request_done = False
+        if head.max_forwards == 0:
+            self._respond(200, "Max-Forwards does not allow to forward the request")
+            return
+        self._is_whole = False
+        self._request_body = RequestBody(head.body, context, spools=context.writer.to_http10)
+        self._state = _COLLECTING
+        if head.expects_continue and context.writer.to_http10:
+            # RFC 9110, section 10.1.1: an HTTP/1.0 upstream cannot.
+            self._client.transport.write(forwarding.CONTINUE)
+        self._request = context.writer.write(head, self._client.added_fields, context.default_host, b"")
+        self.receive_body(data)
 
     def receive_body(self, data: bytes) -> None:
-        """Forward more of the request body."""
-        body = self._request_body
-        framed = self._read_body(body, data)
-        if framed is None:
+        """Collect or forward more of the request body."""
+        body, context = self._request_body, self._context
+        try:
+            framed = body.feed(data)
+        except (ClientProtocolError, SpoolFailed) as error:
+            self._reject(error)
             return
-        if body.spool is not None:
-            self._spool_body(body.spool)
-        elif self._state is _WAITING:
-            self._request = b"".join((self._request, framed))
+        if body.done:
+            self.request_done = True
+            self._client.push_back(body.rest)
+        self._client.deadline = context.response_until if body.done else body.deadline
+        if self._state is _FORWARDING:
+            if framed:
+                self._upstream.send_content(framed)
+            if body.done:
+                context.uploads.leave(self)
+            return
+        self._request = b"".join((self._request, framed))
+        if self._state is not _COLLECTING:
             self._client.pause_reading()
-        elif framed:
-            context = self._context
-            self._client.deadline = context.response_until if self.request_done else context.body_until
-            self._upstream.send_content(framed)
+        elif body.spool is not None:
+            if body.done:
+                self._send_spooled(body)
+        elif body.done:
+            self._is_whole = True
+            self._send(self._request)
+        elif body.received > context.limits.collected_bytes or self._head.expects_continue:
+            self._begin_upload()
 
     def pause(self) -> None:
         """Pause the response: the client does not read."""
@@ -134,17 +161,21 @@ class Exchange:
 
     def timed_out(self, *, client_stalled: bool) -> None:
         """End the current wait; `client_stalled`: the client does not read the response."""
-        if self._state is _FORWARDING and self.request_done:
+        state = self._state
+        if state is _FORWARDING and (self.request_done or self._upstream.unsent):
             if self._upstream.unsent < self._unsent:
                 # A long spooled body is still being sent.
                 self._unsent = self._upstream.unsent
                 self._client.deadline = self._context.response_until
                 return
             self._count_read_timeout()
-            self._respond(504, "the upstream took too long to answer")
-        elif self._state in (_SPOOLING, _FORWARDING):
+            self._respond(504, "the upstream took too long")
+        elif state is _FORWARDING or state is _COLLECTING:
             self._reject(ClientTimeout("the body took too long"))
-        elif self._state is _RESPONDING:
+        elif state is _QUEUED:
+            self._context.counters.upstream["pool"] += 1
+            self.no_connection(PoolTimeout("too many request bodies are being received"))
+        elif state is _RESPONDING:
             if client_stalled:
                 self._context.counters.client["timeout"] += 1
             else:
@@ -157,52 +188,44 @@ class Exchange:
         self._context.counters.client["aborted"] += 1
         self._release_upstream()
 
-    # The request body.
+    # Sending the request.
 
-    def _begin_body(self, request: bytes, data: bytes) -> None:
-        context, head = self._context, self._head
-        self.request_done = False
-        self._request_body = body = RequestBody(head.body, context.limits, spools=context.writer.to_http10)
-        framed = self._read_body(body, data)
-        if framed is None:
-            return
-        if head.expects_continue and context.writer.to_http10 and not self.request_done:
-            # RFC 9110, section 10.1.1: an HTTP/1.0 upstream cannot.
-            self._client.transport.write(forwarding.CONTINUE)
-        if body.spool is not None:
-            self._state = _SPOOLING
-            self._spool_body(body.spool)
-        else:
-            self.send_request(request + framed)
-
-    def _read_body(self, body: RequestBody, data: bytes) -> bytes | None:
-        """Return the part of the body in `data`; None if it was rejected."""
-        try:
-            framed = body.feed(data)
-        except (ClientProtocolError, SpoolFailed) as error:
-            self._reject(error)
-            return None
-        if body.done:
-            self.request_done = True
-            self._client.push_back(body.rest)
-            del self._request_body
-        return framed
-
-    def _spool_body(self, spool: BodySpool) -> None:
-        """Send the request once its body is complete and its length known."""
+    def _send(self, request: bytes | memoryview) -> None:
+        """Request a connection for `request`: its head, and the part of its body that is there."""
         context = self._context
-        if not self.request_done:
-            self._client.deadline = context.body_until
-            return
+        self._request = request
+        self._state = _WAITING
+        self._client.deadline = context.response_until if self.request_done else self._request_body.deadline
+        context.counters.requests += 1
+        context.dispatcher.acquire(self)
+
+    def _begin_upload(self) -> None:
+        """Stream the body, now or when fewer others do."""
+        if self._context.uploads.enter(self):
+            self.start_upload()
+        else:
+            self._state = _QUEUED
+            self._client.pause_reading()
+            self._client.deadline = self._context.queue_until
+
+    def start_upload(self) -> None:
+        """Send the request while its body arrives."""
+        self._send(self._request)
+
+    def _send_spooled(self, body: RequestBody) -> None:
+        """Send the request once its body is complete and its length known."""
+        context, spool = self._context, body.spool
+        assert spool is not None
         self._head.set_length(spool.size)
-        head = context.writer.write(self._head, self._client.added_fields, context.default_host)
+        head = context.writer.write(self._head, self._client.added_fields, context.default_host, b"")
         try:
             request = spool.prepend(head)
         except SpoolFailed as error:
             self._reject(error)
             return
+        self._is_whole = True
         self._unsent = len(request)
-        self.send_request(request)
+        self._send(request)
 
     # Calls of the dispatcher.
 
@@ -210,8 +233,9 @@ class Exchange:
         """Send the request, as far as it has arrived, on `connection`."""
         self._upstream = connection
         self._state = _FORWARDING
-        connection.send(self._request, self)
-        if not self.request_done:
+        connection.send(self._request, self, may_repeat=self._head.method in _IDEMPOTENT)
+        if not self._is_whole:
+            self._request = b""
             self._client.resume_reading()
 
     def no_connection(self, error: ProxyError) -> None:
@@ -225,31 +249,46 @@ class Exchange:
         """Return whether the response has no content."""
         return self._head.method == b"HEAD"
 
-    def forward_verbatim(self, data: bytes, date_at: int) -> bool:
-        """Forward a complete response unchanged; return False if it must be rewritten."""
-        client, head = self._client, self._head
-        if client.close_after_response or (head is not USUAL and not self._allows_verbatim(head)):
-            return False
-        if date_at:
-            # RFC 9110, section 6.6.1.
-            data = b"".join((data[:date_at], self._context.date, data[date_at:]))
-        client.transport.send(data)
-        self._finish()
-        return True
+    @property
+    def reads_chunks(self) -> bool:
+        """Return whether the client reads the chunked coding."""
+        return not self._head.is_http10
 
-    def _allows_verbatim(self, head: RequestHead) -> bool:
-        return self.request_done and not head.is_http10 and head.method != b"HEAD"
+    def forward_whole(self, head: ResponseHead, data: bytes) -> None:
+        """Forward a response that has arrived completely, its content after `head.end`."""
+        client = self._client
+        if not self.request_done:
+            client.close_after_response = True
+        if head.is_verbatim and not client.close_after_response and not self._head.is_http10:
+            client.transport.send(data)
+        else:
+            to_http10 = self._head.is_http10
+            if to_http10 and head.body < 0:
+                client.close_after_response = True
+            response = forwarding.response_head(
+                head,
+                keep_alive=not client.close_after_response,
+                to_http10=to_http10,
+                date=self._context.date,
+                content=data[head.end :],
+            )
+            client.transport.send(response)
+        self._finish()
 
     def forward_interim(self, head: ResponseHead) -> None:
         """Forward a 1xx response, unless the client speaks HTTP/1.0."""
+        if self.request_done:
+            # The upstream is at work.
+            self._client.deadline = self._context.response_until
         if not self._head.is_http10:
             # RFC 9110, section 15.2: never to an HTTP/1.0 client.
             self._client.transport.write(forwarding.interim_head(head))
 
     def switch_protocols(self, head: ResponseHead, data: bytes) -> None:
-        # RFC 9110, section 7.8: only to a protocol that the client has offered.
         """Replace the exchange with a tunnel, if the client has offered the protocol."""
-        if not head.upgrade or head.upgrade.lower() not in self._head.upgrade.lower().split(b", "):
+        # RFC 9110, section 7.8: only to a protocol that the client has offered.
+        offered = [each.strip() for each in self._head.upgrade.lower().split(b",")]
+        if not head.upgrade or head.upgrade.lower() not in offered:
             raise UpstreamProtocolError("a switch to a protocol that was not offered")
         upstream = self._upstream.detach_transport()
         del self._upstream
@@ -284,8 +323,8 @@ class Exchange:
         self._extend_deadline()
 
     def end_response(self) -> None:
-        # Ended before the last bytes are sent: the upstream connection may serve another exchange by now.
         """End the response and the exchange."""
+        # Ended before the last bytes are sent: the upstream connection may serve another exchange by now.
         self._state = _IDLE
         self._response_body.end()
         del self._response_body
@@ -293,17 +332,21 @@ class Exchange:
 
     def upstream_failed(self, connection: UpstreamConnection, error: ProxyError) -> None:
         """Retry on a fresh connection if that is safe, else respond with the error."""
-        dispatcher = self._context.dispatcher
-        is_stale = connection.request_count > 1 and not connection.has_response
-        if is_stale and not self._head.body and self._head.method in _IDEMPOTENT:
+        context, dispatcher = self._context, self._context.dispatcher
+        if connection.never_sent is not None:
+            self._request = connection.never_sent
+        is_stale = connection.request_count > 1 and not connection.has_response and self._is_whole
+        if connection.never_sent is not None or (is_stale and self._head.method in _IDEMPOTENT):
             # RFC 9112, section 9.3.1: the end of a reused connection may be a race, so the request is retried
-            # on a fresh one.
+            # on a fresh one; whatever its method if no byte of it was sent.
+            if isinstance(error, UpstreamProtocolError):
+                context.counters.upstream["protocol"] += 1
             self._state = _WAITING
             del self._upstream
             dispatcher.renew(connection, self)
             return
         if isinstance(error, UpstreamReset):
-            self._context.counters.upstream["reset"] += 1
+            context.counters.upstream["reset"] += 1
         state, self._state = self._state, _IDLE
         if state is _RESPONDING:
             self._client.abort_response()
@@ -315,10 +358,13 @@ class Exchange:
         """Stop reading the request body: the upstream does not accept more."""
         if not self.request_done:
             self._client.pause_reading()
+            self._client.deadline = self._context.response_until
 
     def resume_request_body(self) -> None:
         """Read the request body again."""
         if not self.request_done:
+            self._request_body.restart_rate()
+            self._client.deadline = self._request_body.deadline
             self._client.resume_reading()
 
     # Ends of an exchange.
@@ -361,12 +407,16 @@ class Exchange:
     def _finish(self) -> None:
         self._state = _IDLE
         self._request = b""
-        self._head = USUAL
+        self._head = NO_REQUEST
+        if not self._is_whole:
+            self._context.uploads.leave(self)
         self._client.response_sent()
 
     def _release_upstream(self) -> None:
-        """Leave the queue, or abandon the upstream connection."""
+        """Leave the queues, or abandon the upstream connection."""
         state, self._state = self._state, _IDLE
+        if not self._is_whole:
+            self._context.uploads.leave(self)
         if state is _WAITING:
             self._context.dispatcher.cancel(self)
         elif state in (_FORWARDING, _RESPONDING):

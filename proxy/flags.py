@@ -6,10 +6,11 @@ import ipaddress
 import math
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NoReturn
 
 from proxy.errors import SettingsError
-from proxy.settings import Address, Limits, Settings, is_ipv6
+from proxy.settings import Address, Limits, Settings, is_ipv6, is_unix
 
 # Flag, field of Limits, type, help text.
 _LIMIT_FLAGS: tuple[tuple[str, str, type[int] | type[float], str], ...] = (
@@ -25,6 +26,7 @@ _LIMIT_FLAGS: tuple[tuple[str, str, type[int] | type[float], str], ...] = (
     ("--head-timeout", "head_timeout_s", float, "seconds from the first byte of a head to its last (408)"),
     ("--idle-timeout", "idle_timeout_s", float, "seconds that a client connection may wait for a request"),
     ("--body-timeout", "body_timeout_s", float, "seconds without data in a request body (408)"),
+    ("--min-body-rate", "min_body_rate", int, "bytes a second of a request body, on average (408); 0: any"),
     ("--connect-timeout", "connect_timeout_s", float, "seconds until an upstream accepts a connection (504)"),
     (
         "--read-timeout",
@@ -48,14 +50,29 @@ _LIMIT_FLAGS: tuple[tuple[str, str, type[int] | type[float], str], ...] = (
 )
 
 
+_MAX_PATH_BYTES = 107
+"""`sun_path` holds a null byte too (linux/un.h)."""
+_MAY_BE_ZERO = ("max_fails", "min_body_rate")
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise the message as a SettingsError."""
         raise SettingsError(f"{message}; see python -m proxy --help")
 
 
-def read_flags(argv: list[str]) -> tuple[Settings, bool]:
-    """Return the settings of a command line, and whether commands come in on stdin.
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How this process was started."""
+
+    has_control: bool
+    """Whether commands come in on stdin."""
+    listener: int | None
+    """An inherited descriptor to listen on; None to open one."""
+
+
+def read_flags(argv: list[str]) -> tuple[Settings, Start]:
+    """Return the settings of a command line, and how this process is to start.
 
     Raises:
         SettingsError: an invalid flag, value or combination; one line with the remedy.
@@ -74,12 +91,13 @@ def read_flags(argv: list[str]) -> tuple[Settings, bool]:
         requests_per_connection=args.requests_per_connection,
         sources=tuple(args.source),
         workers=args.workers,
+        loop=args.loop,
         limits=limits,
     )
     for host in settings.sources:
-        if any(is_ipv6(host) != is_ipv6(upstream[0]) for upstream in settings.upstreams):
-            raise SettingsError(f"--source {host} and --upstream are of different IP versions")
-    return settings, args.control
+        if any(is_ipv6(host) != is_ipv6(each) or is_unix(each) for each, _ in settings.upstreams):
+            raise SettingsError(f"--source {host} and --upstream are of different families")
+    return settings, Start(args.control, args.listener)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,10 +109,17 @@ def _parser() -> argparse.ArgumentParser:
     add("--listen", type=_address, required=True, metavar="HOST:PORT", help="port 0: chosen by the kernel")
     _add_upstream_flags(parser, defaults)
     _add_number(parser, "--workers", "workers", int, "processes that share the port", defaults)
+    add(
+        "--loop",
+        choices=("auto", "uvloop", "asyncio"),
+        default="auto",
+        help="event loop; auto: uvloop where it is installed",
+    )
+    add("--listener", type=int, help=argparse.SUPPRESS)
     add("--control", action="store_true", help="read commands from stdin; end with it")
     limits = {field.name: field.default for field in dataclasses.fields(Limits)}
     for flag, name, kind, text in _LIMIT_FLAGS:
-        _add_number(parser, flag, name, kind, text, limits, least=0 if name == "max_fails" else 1)
+        _add_number(parser, flag, name, kind, text, limits, least=0 if name in _MAY_BE_ZERO else 1)
     return parser
 
 
@@ -106,7 +131,7 @@ def _add_upstream_flags(parser: argparse.ArgumentParser, defaults: dict[str, obj
         required=True,
         action="append",
         metavar="HOST:PORT",
-        help="repeatable: used in turn; if one cannot be reached, the next",
+        help="or unix:/PATH; repeatable: used in turn; if one cannot be reached, the next",
     )
     add(
         "--mode",
@@ -192,10 +217,20 @@ def _address(text: str) -> Address:
 
 
 def _upstream(text: str) -> Address:
+    if text.startswith("unix:"):
+        return _unix_socket(text.removeprefix("unix:"))
     host, port = _address(text)
     if port == 0:
         raise argparse.ArgumentTypeError(f"{text!r} has no port; name the one that the upstream listens on")
     return host, port
+
+
+def _unix_socket(path: str) -> Address:
+    if not path.startswith("/") or len(path.encode()) > _MAX_PATH_BYTES:
+        raise argparse.ArgumentTypeError(
+            f"{path!r} is not the absolute path of a socket, of at most {_MAX_PATH_BYTES} bytes"
+        )
+    return path, 0
 
 
 def _source(text: str) -> str:

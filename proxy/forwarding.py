@@ -4,10 +4,10 @@ import time
 from email.utils import formatdate
 from http import HTTPStatus
 
+from proxy.http11 import grammar
 from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
-from proxy.http11.request import RequestHead, read_usual_request
+from proxy.http11.request import RequestHead
 from proxy.http11.response import ResponseHead
-from proxy.settings import Limits
 
 PSEUDONYM = b"keepalive-bench"
 """Name of the proxy in Via (RFC 9110, section 7.6.3)."""
@@ -15,6 +15,7 @@ PSEUDONYM = b"keepalive-bench"
 MAX_CACHED_CLIENTS = 1024
 """Client addresses whose added fields are cached."""
 
+_TRANSFER_ENCODING = frozenset((b"transfer-encoding",))
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -22,18 +23,15 @@ class RequestWriter:
     """Writes the heads of forwarded requests.
 
     Args:
-        limits: limits on a head.
         is_http10: whether the upstream speaks HTTP/1.0.
         keep_alive: whether the connection is kept: in HTTP/1.0 the request must say so.
         request_close: whether the upstream is requested to close the connection.
     """
 
-    __slots__ = ("_added_fields", "_connection", "_is_http10", "_limits", "_version")
+    __slots__ = ("_added_fields", "_connection", "_is_http10")
 
-    def __init__(self, limits: Limits, *, is_http10: bool, keep_alive: bool, request_close: bool) -> None:
-        self._limits = limits
+    def __init__(self, *, is_http10: bool, keep_alive: bool, request_close: bool) -> None:
         self._is_http10 = is_http10
-        self._version = b" HTTP/1.0\r\n" if is_http10 else b" HTTP/1.1\r\n"
         self._added_fields: dict[str, bytes] = {}
         self._connection = b""
         if request_close:
@@ -65,17 +63,12 @@ class RequestWriter:
             client.encode("ascii"),
         )
 
-    def write_usual(self, data: bytes, added_fields: bytes) -> bytes | None:
-        """Return the request to forward if `data` is one request in the usual form, else None."""
-        usual = None if self._is_http10 else read_usual_request(data, self._limits)
-        if usual is None:
-            return None
-        lines, host, more = usual
-        return b"".join((lines, more or b"", added_fields, host, b"\r\n\r\n"))
-
-    def write(self, head: RequestHead, added_fields: bytes, default_host: bytes) -> bytes:
-        """Return the head to forward; `default_host` replaces a missing Host of an HTTP/1.0 client."""
-        parts = [head.method, b" ", head.target, self._version, head.fields]
+    def write(self, head: RequestHead, added_fields: bytes, default_host: bytes, content: bytes) -> bytes:
+        """Return the request to forward; `default_host` replaces a missing Host of an HTTP/1.0 client."""
+        if head.is_usual and not self._is_http10:
+            return b"".join((head.lines, added_fields, head.host, b"\r\n\r\n", content))
+        lines = grammar.with_version(head.lines, b"1.0") if self._is_http10 else head.lines
+        parts = [lines]
         if head.body == CHUNKED:
             parts.append(b"Transfer-Encoding: chunked\r\n")
         if head.expects_continue and not self._is_http10:
@@ -89,40 +82,40 @@ class RequestWriter:
             added_fields = b"Connection: upgrade\r\n" + added_fields.removeprefix(self._connection)
         if head.forwarded_for:
             added_fields = added_fields.replace(b"-For: ", b"-For: %b, " % head.forwarded_for, 1)
-        parts += (added_fields, head.host or default_host, b"\r\n\r\n")
+        parts += (added_fields, head.host or default_host, b"\r\n\r\n", content)
         return b"".join(parts)
 
 
-def response_head(head: ResponseHead, *, keep_alive: bool, to_http10: bool, date: bytes) -> bytes:
-    """Return the head of a final response for the client.
+def response_head(
+    head: ResponseHead, *, keep_alive: bool, to_http10: bool, date: bytes, content: bytes
+) -> bytes:
+    """Return the head of a final response for the client, followed by `content`.
 
     Args:
         keep_alive: whether the client's connection is kept.
         to_http10: whether the client speaks HTTP/1.0: its keep-alive is explicit, and it cannot read chunks.
         date: a Date field line for a response that has none (RFC 9110, section 6.6.1).
     """
-    parts = [head.status_line, head.fields]
+    if to_http10:
+        head.cut_fields(_TRANSFER_ENCODING)
+    parts = [head.lines]
     if not head.has_date:
         parts.append(date)
-    if head.body in (CHUNKED, UNTIL_CLOSE) and not to_http10:
+    if head.body == UNTIL_CLOSE and not to_http10:
         parts.append(b"Transfer-Encoding: chunked\r\n")
     if not keep_alive:
         parts.append(b"Connection: close\r\n")
     elif to_http10:
         parts.append(b"Connection: keep-alive\r\n")
-    parts.append(b"\r\n")
+    parts += (b"\r\n", content)
     return b"".join(parts)
 
 
 def interim_head(head: ResponseHead) -> bytes:
     """Return the head of a 1xx response for the client."""
     if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
-        return b"%b%bConnection: upgrade\r\nUpgrade: %b\r\n\r\n" % (
-            head.status_line,
-            head.fields,
-            head.upgrade,
-        )
-    return head.status_line + head.fields + b"\r\n"
+        return b"%bConnection: upgrade\r\nUpgrade: %b\r\n\r\n" % (head.lines, head.upgrade)
+    return head.lines + b"\r\n"
 
 
 def proxy_response(status: int, reason: str, *, keep_alive: bool, with_body: bool) -> bytes:

@@ -50,11 +50,12 @@ class Downstream(Protocol[Connection_contra]):
     def is_head_request(self) -> bool:
         """Return whether the response has no content."""
 
-    def forward_verbatim(self, data: bytes, date_at: int) -> bool:
-        """Forward a complete response unchanged; return False, without effect, if it must be rewritten.
+    @property
+    def reads_chunks(self) -> bool:
+        """Return whether content in chunks is forwarded framed as it came, rather than without framing."""
 
-        A Date is inserted at `date_at` unless that is 0.
-        """
+    def forward_whole(self, head: ResponseHead, data: bytes) -> None:
+        """Forward a response that has arrived completely: `data`, its content after `head.end`."""
 
     def forward_interim(self, head: ResponseHead) -> None:
         """Forward a 1xx response."""

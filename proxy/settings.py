@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Address = tuple[str, int]
+"""Host and port; of a Unix socket its absolute path, and 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,10 @@ class Limits:
     """The most header fields in a head, as in HAProxy and Envoy."""
     body_bytes: int = 1 << 30
     """The longest request body; it is streamed, never stored."""
+    collected_bytes: int = 16 * 1024
+    """A body of up to this length takes an upstream connection only once it is complete; nginx stores as much
+    in memory (`client_body_buffer_size`).
+    """
     spool_bytes: int = 64 << 20
     """The longest chunked request body that is stored until complete, for an HTTP/1.0 upstream alone."""
     head_timeout_s: float = 15.0
@@ -24,6 +29,9 @@ class Limits:
     """How long a client connection may wait for its next request, as in nginx."""
     body_timeout_s: float = 60.0
     """The longest pause within a request body, or of a client that does not read its response."""
+    min_body_rate: int = 500
+    """Bytes a second that a request body must have on average, beyond one `body_timeout_s`; 0: any. Apache
+    asks for as many (mod_reqtimeout)."""
     connect_timeout_s: float = 5.0
     """Until an upstream has accepted a connection."""
     read_timeout_s: float = 60.0
@@ -79,6 +87,8 @@ class Settings:
     sources: tuple[str, ...] = ()
     """Addresses to connect from, in turn; if empty, the kernel chooses."""
     workers: int = 1
+    loop: Literal["auto", "uvloop", "asyncio"] = "auto"
+    """The event loop; "auto" is uvloop where it is installed."""
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -87,12 +97,19 @@ class Settings:
         return self.limits.clients + self.pool_max + 64
 
 
+def is_unix(host: str) -> bool:
+    """Return whether `host` is the path of a Unix socket."""
+    return host.startswith("/")
+
+
 def is_ipv6(host: str) -> bool:
     """Return whether `host` is an IPv6 address."""
     return ":" in host
 
 
 def format_address(address: Address) -> str:
-    """Format an address as in a URL or a Host field."""
+    """Format an address as in a URL or a Host field; a Unix socket has no such name."""
     host, port = address
+    if is_unix(host):
+        return "localhost"
     return f"[{host}]:{port}" if is_ipv6(host) else f"{host}:{port}"

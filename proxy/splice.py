@@ -7,7 +7,6 @@ most of its cost.
 import os
 from typing import Protocol
 
-from proxy.poller import Poller
 from proxy.transport import Transport
 
 MAX_PIPES = 24
@@ -23,8 +22,7 @@ Pipe = tuple[int, int]
 class PipePool:
     """The pipes of one worker: created on demand, kept when empty."""
 
-    def __init__(self, poller: Poller) -> None:
-        self.poller = poller
+    def __init__(self) -> None:
         self._spare: list[Pipe] = []
         self._in_use = 0
 
@@ -84,20 +82,18 @@ class Splice:
         self._remaining = size
         self._in_pipe = 0
         self._owner = owner
-        source.reset_read_size()
-        pipes.poller.set_handler(source.descriptor, self)
+        source.read_with(self.read)
 
     @property
     def is_done(self) -> bool:
         """Return whether all bytes have reached the sink."""
         return not self._remaining and not self._in_pipe
 
-    # Calls of the poller.
+    # Calls of the loop.
 
     def read(self) -> None:
         """Move what has arrived into the pipe, then on to the sink."""
         if self._in_pipe or not self._remaining:
-            # Nothing can be moved now; `resume` rearms the event.
             return
         try:
             count = os.splice(self._source.descriptor, self._pipe[1], min(self._remaining, _SPLICE_BYTES))
@@ -111,10 +107,6 @@ class Splice:
         self._remaining -= count
         self._in_pipe = count
         self.resume()
-
-    def ready(self, events: int) -> None:
-        """Move what arrived before the end."""
-        self.read()
 
     # Calls of the owner.
 
@@ -130,16 +122,12 @@ class Splice:
         self._in_pipe -= count
         if self._in_pipe:
             self._sink.mark_blocked()
-        elif self._remaining:
-            self._source.rearm()
         if count:
             self._owner.spliced(self)
 
     def end(self) -> None:
         """Release the pipe, and make the source handle its own events again."""
-        if self._source.descriptor >= 0:
-            self._pipes.poller.set_handler(self._source.descriptor, self._source)
-            self._source.rearm()
+        self._source.read_with(None)
         self._pipes.release(self._pipe, is_empty=not self._in_pipe)
         self._remaining = self._in_pipe = 0
 

@@ -9,8 +9,9 @@ from typing import Protocol
 
 from proxy.errors import ConnectFailed, ProxyError, UpstreamProtocolError, UpstreamReset, UpstreamTimeout
 from proxy.http11.chunked import ChunkedReader
-from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
-from proxy.http11.response import ResponseHead, read_response, read_usual_response
+from proxy.http11.grammar import CHUNKED
+from proxy.http11.partial import PartialLines
+from proxy.http11.response import ResponseHead, read_response
 from proxy.interfaces import Downstream
 from proxy.settings import Limits
 from proxy.splice import PipePool, Splice
@@ -81,12 +82,12 @@ class UpstreamConnection:
     """Sends one request at a time and reads its response; see UpstreamState."""
 
     __slots__ = (
-        "_buffer",
         "_chunks",
         "_downstream",
         "_interim_count",
         "_keep_alive",
         "_owner",
+        "_partial",
         "_paused",
         "_remaining",
         "_splice",
@@ -94,6 +95,7 @@ class UpstreamConnection:
         "_transport",
         "deadline",
         "has_response",
+        "never_sent",
         "request_count",
         "reserved_for",
     )  # fmt: skip
@@ -110,12 +112,14 @@ class UpstreamConnection:
         self._owner = owner
         self.reserved_for = reserved_for
         self._state = _IDLE
-        self._buffer = b""
+        self._partial: PartialLines | None = None
         self._keep_alive = False
         self._paused = False
         self._interim_count = 0
         self.request_count = 0
         self.has_response = False
+        self.never_sent: bytes | memoryview | None = None
+        """The request, if the connection failed before a byte of it was sent."""
         self.deadline = 0.0
 
     # Calls of the downstream side and the owner.
@@ -124,17 +128,25 @@ class UpstreamConnection:
         """Use `transport` for exchanges from now on."""
         self._transport = transport
 
-    def send(self, request: bytes | memoryview, downstream: "Downstream[UpstreamConnection]") -> None:
-        """Start an exchange with `request`: its head, and the part of its body that is there."""
+    def send(
+        self, request: bytes | memoryview, downstream: "Downstream[UpstreamConnection]", *, may_repeat: bool
+    ) -> None:
+        """Start an exchange with `request`: its head, and the part of its body that is there.
+
+        Args:
+            may_repeat: whether it may be sent again on another connection when this one ends unanswered.
+        """
         self._downstream = downstream
         self._state = _HEAD
         self.has_response = False
         self.request_count += 1
-        if self.request_count > 1:
-            # Input that has arrived by now cannot answer it, and must be read first.
-            self._transport.defer(request)
-        else:
+        # Input that has arrived on a used connection by now cannot answer the request, and is read first.
+        if self.request_count == 1:
             self._transport.send(request)
+        elif may_repeat:
+            self._transport.write(request)
+        else:
+            self._transport.write_careful(request)
 
     @property
     def unsent(self) -> int:
@@ -204,8 +216,7 @@ class UpstreamConnection:
         state = self._state
         try:
             if state is _HEAD:
-                if self.has_response or not self._forward_verbatim(data):
-                    self._read_head(data)
+                self._read_head(data)
             elif state is _CONTENT_LENGTH:
                 self._read_content(data)
             elif state is _CHUNKED:
@@ -245,76 +256,88 @@ class UpstreamConnection:
 
     # Reading responses.
 
-    def _forward_verbatim(self, data: bytes) -> bool:
-        """Read the start of a response; return whether it was complete and forwarded unchanged."""
-        downstream = self._downstream
-        if self._transport.unsent:
+    def _read_head(self, data: bytes) -> None:
+        if not self.has_response:
+            # An early response, as to a body that is too long, may come before the rest of the request.
             if self._transport.is_deferred:
                 raise UpstreamProtocolError("a response before its request was sent")
-            # An early response, as to a body that is too long: the rest of the request is never sent.
             self.has_response = True
-            return False
-        self.has_response = True
-        date_at = read_usual_response(data, self._owner.limits)
-        if date_at is None or not downstream.forward_verbatim(data, date_at):
-            return False
-        # As `_complete`, but there is no more state to clear.
-        self._state = _IDLE
-        del self._downstream
-        self._owner.release(self)
-        return True
-
-    def _read_head(self, data: bytes) -> None:
-        downstream = self._downstream
-        if self._buffer:
-            data = self._buffer + data
-            self._buffer = b""
+        if self._partial is not None:
+            whole = self._partial.add(data)
+            if whole is None:
+                return
+            self._partial = None
+            data = whole
+        start = 0
         while True:
-            head = read_response(data, self._owner.limits, to_head=downstream.is_head_request)
+            head = read_response(data, self._owner.limits, start, to_head=self._downstream.is_head_request)
             if head is None:
-                self._buffer = data
+                self._partial = PartialLines(data[start:], self._owner.limits.head_bytes)
                 return
-            content = data[head.size :]
             if head.status >= 200:
-                self._interim_count = 0
-                self._begin_response(head, content)
+                self._begin_response(head, data)
                 return
-            self._read_interim(head, content)
-            if self._state is not _HEAD or not content:
+            self._read_interim(head, data)
+            start = head.end
+            if self._state is not _HEAD or start == len(data):
                 return
-            data = content
 
     def _read_interim(self, head: ResponseHead, data: bytes) -> None:
         if head.status == 101:
-            self._downstream.switch_protocols(head, data)
+            self._downstream.switch_protocols(head, data[head.end :])
             return
         self._interim_count += 1
         if self._interim_count > MAX_INTERIM:
             raise UpstreamProtocolError(f"more than {MAX_INTERIM} interim responses")
         self._downstream.forward_interim(head)
 
-    def _begin_response(self, head: ResponseHead, content: bytes) -> None:
-        downstream = self._downstream
+    def _begin_response(self, head: ResponseHead, data: bytes) -> None:
+        end, body = head.end, head.body
         self._keep_alive = head.keep_alive
-        if head.body == CHUNKED:
-            self._state = _CHUNKED
-            self._chunks = ChunkedReader(UpstreamProtocolError, self._owner.limits.head_bytes)
-            # Read before the head is sent: a body that is malformed from its start becomes a 502.
-            content = self._chunks.feed(content)
-            downstream.begin_response(head, content)
-            if self._chunks.done:
-                self._complete(reusable=self._keep_alive and not self._chunks.rest)
-        elif head.body == UNTIL_CLOSE:
-            self._state = _CLOSE_DELIMITED
-            downstream.begin_response(head, content)
-        else:
-            self._remaining = head.body - len(content)
+        self._interim_count = 0
+        if body >= 0:
+            surplus = len(data) - end - body
+            if surplus >= 0:
+                self._forward_whole(head, data[: end + body] if surplus else data, reusable=not surplus)
+                return
             self._state = _CONTENT_LENGTH
-            downstream.begin_response(head, content if self._remaining >= 0 else content[: head.body])
-            if self._remaining <= 0:
-                self._complete(reusable=self._keep_alive and self._remaining == 0)
-            elif self._remaining >= SPLICE_MIN_BYTES:
+            self._remaining = -surplus
+            self._downstream.begin_response(head, data[end:])
+            if -surplus >= SPLICE_MIN_BYTES:
                 self._start_splice()
+        elif body == CHUNKED:
+            self._begin_chunks(head, data)
+        else:
+            self._state = _CLOSE_DELIMITED
+            self._downstream.begin_response(head, data[end:])
+
+    def _begin_chunks(self, head: ResponseHead, data: bytes) -> None:
+        downstream = self._downstream
+        chunks = ChunkedReader(
+            UpstreamProtocolError, self._owner.limits, keeps_framing=downstream.reads_chunks
+        )
+        # Read before the head is sent: a body that is malformed from its start becomes a 502.
+        body = chunks.feed(data, head.end)
+        if chunks.done:
+            if len(body) != len(data) - head.end:
+                data = data[: head.end] + body
+            self._forward_whole(head, data, reusable=not chunks.rest)
+        else:
+            self._state = _CHUNKED
+            self._chunks = chunks
+            downstream.begin_response(head, body)
+
+    def _forward_whole(self, head: ResponseHead, data: bytes, *, reusable: bool) -> None:
+        """Forward a response that has arrived completely, and end the exchange."""
+        downstream = self._downstream
+        reusable = reusable and head.keep_alive and downstream.request_done and not self._transport.unsent
+        self._state = _IDLE
+        del self._downstream
+        downstream.forward_whole(head, data)
+        if reusable:
+            self._owner.release(self)
+        else:
+            self._owner.retire(self)
 
     def _start_splice(self) -> None:
         """Splice the rest of the content, if the client's transport allows it."""
@@ -367,6 +390,8 @@ class UpstreamConnection:
 
     def _fail(self, error: ProxyError) -> None:
         state, self._state = self._state, _CLOSED
+        if state is not _IDLE and self._transport.is_deferred:
+            self.never_sent = self._transport.unsent
         self._transport.abort()
         if state is _IDLE:
             self._owner.lost(self, error)
@@ -381,5 +406,4 @@ class UpstreamConnection:
         del self._downstream
         if self._paused and self._state is not _CLOSED:
             self.resume()
-        if self._buffer:
-            self._buffer = b""
+        self._partial = None

@@ -4,12 +4,17 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Protocol
 
+from proxy.clock import Clock
 from proxy.counters import Counters
 from proxy.dispatch import Dispatcher
 from proxy.forwarding import RequestWriter
-from proxy.poller import Poller
+from proxy.send_queue import SendQueue
 from proxy.settings import Settings, format_address
 from proxy.tunnel import Tunnel
+from proxy.uploads import UploadGate
+
+LINGER_S = 2.0
+"""How long input is still read after the last response: an immediate close could lose that response."""
 
 
 class ManagedClient(Protocol):
@@ -30,21 +35,22 @@ class ManagedClient(Protocol):
 class WorkerContext:
     """The shared state of one worker.
 
-    No exchange sets a timer. It notes one of the deadlines that `sweep` computes, and the sweep checks all
-    connections about once a second.
+    No exchange sets a timer. It notes one of the deadlines that `sweep` computes, and a later sweep checks
+    all connections.
     """
 
-    def __init__(self, settings: Settings, counters: Counters, poller: Poller) -> None:
+    def __init__(self, settings: Settings, counters: Counters, sends: SendQueue, clock: Clock) -> None:
         self.limits = settings.limits
         self.counters = counters
-        self.poller = poller
-        self.dispatcher = Dispatcher(settings, counters, poller)
+        self.sends = sends
+        self._clock = clock
+        self.dispatcher = Dispatcher(settings, counters, sends, clock)
+        self.uploads = UploadGate(max(1, settings.pool_max // 2))
         self.draining = False
         self._on_drained: Callable[[], None] = lambda: None
         self.default_host = format_address(settings.upstreams[0]).encode("ascii")
         short = settings.mode == "short"
         self.writer = RequestWriter(
-            settings.limits,
             is_http10=settings.upstream_http == "1.0",
             keep_alive=not short,
             request_close=short and settings.closes_first == "backend",
@@ -74,14 +80,17 @@ class WorkerContext:
 
     def sweep(self) -> None:
         """Advance the coarse clock and end expired waits."""
+        self._clock.advance()
         self.dispatcher.sweep()
-        now = self.dispatcher.now
+        now, latest, limits = self._clock.now, self._clock.latest, self.limits
         self.date = f"Date: {formatdate(usegmt=True)}\r\n".encode("ascii")
-        self.idle_until = now + self.limits.idle_timeout_s
-        self.head_until = now + self.limits.head_timeout_s
-        self.body_until = now + self.limits.body_timeout_s
-        self.response_until = now + self.limits.read_timeout_s
-        self.half_closed_until = now + self.limits.half_closed_timeout_s
+        self.linger_until = latest + LINGER_S
+        self.idle_until = latest + limits.idle_timeout_s
+        self.head_until = latest + limits.head_timeout_s
+        self.body_until = latest + limits.body_timeout_s
+        self.queue_until = latest + limits.queue_timeout_s
+        self.response_until = latest + limits.read_timeout_s
+        self.half_closed_until = latest + limits.half_closed_timeout_s
         for client in [each for each in self._clients if each.deadline <= now]:
             client.timed_out()
         for tunnel in [each for each in self._tunnels if each.is_idle(now, self.limits.tunnel_timeout_s)]:

@@ -1,144 +1,154 @@
-"""Several workers on one port: starts them, reads their events and adds them up.
+"""Several workers on one port: starts them, follows them, replaces one that dies, and adds up their counters.
 
-Each worker has its own listening socket on the same port (SO_REUSEPORT), created before any worker starts,
-so that a port in use is found at once. A worker reads its commands from a pipe; when the parent dies in
-any way, the pipe ends and so does the worker.
+Each worker is this program with one worker. Its listening socket on the shared port (SO_REUSEPORT) is
+opened here, before any worker starts, so that a port in use is found at once. It stays open here too: the
+clients that wait on it when its worker dies are served by the next. A worker reads its commands from a
+pipe; when this process dies in any way, the pipe ends and so does the worker.
 """
 
+import asyncio
 import json
-import os
 import signal
 import socket
-from functools import partial
+import sys
+import time
+from asyncio.subprocess import Process
 from typing import Any
 
-from proxy import counters, server
-from proxy.control import CommandReader, Emit, PipeReader, write_event
+from proxy import counters
+from proxy.control import Emit, read_commands, report
 from proxy.errors import WorkerError
-from proxy.poller import Poller
+from proxy.listener import listen
+from proxy.server import loop_factory
 from proxy.settings import Settings
 
+MAX_DEATHS = 3
+"""Deaths of workers that are tolerated within `_DEATHS_S`: more are no accident."""
+_DEATHS_S = 10.0
 
-def run(settings: Settings, emit: Emit, commands: int | None) -> None:
+
+def run(settings: Settings, argv: list[str], emit: Emit, commands: int | None) -> None:
     """Serve with `settings.workers` processes until stopped.
+
+    Args:
+        argv: the command line, which the workers get too.
 
     Raises:
         ListenError: the address is not available.
-        WorkerError: a worker ended before it was stopped.
+        WorkerError: workers end again and again before they are stopped.
     """
-    socks = [server.listen(settings)]
+    socks = [listen(settings)]
     port = socks[0].getsockname()[1]
-    socks += [server.listen(settings, port) for _ in range(settings.workers - 1)]
-    workers: list[_ChildProcess] = []
-    for sock in socks:
-        workers.append(_fork(settings, sock, socks, workers))
-    for sock in socks:
-        sock.close()
-    _Parent(workers, emit).run(commands)
-
-
-class _ChildProcess:
-    """One worker, as its parent sees it: the ends of two pipes."""
-
-    def __init__(self, pid: int, commands: int, events: int) -> None:
-        self.pid = pid
-        self.commands = commands
-        self.events = events
-        self.buffer = b""
-        self.is_done = False
-
-
-def _fork(
-    settings: Settings, sock: socket.socket, socks: list[socket.socket], siblings: list[_ChildProcess]
-) -> _ChildProcess:
-    commands_in, commands_out = os.pipe()
-    events_in, events_out = os.pipe()
-    pid = os.fork()
-    if pid:
-        os.close(commands_in)
-        os.close(events_out)
-        return _ChildProcess(pid, commands_out, events_in)
-    # A listening socket left open here would receive connections that are never accepted, and an open pipe
-    # would hide the parent's end from the older workers.
-    for other in socks:
-        if other is not sock:
-            other.close()
-    for descriptor in (
-        commands_out,
-        events_in,
-        *(end for sibling in siblings for end in (sibling.commands, sibling.events)),
-    ):
-        os.close(descriptor)
-    try:
-        server.run(settings, sock, partial(write_event, events_out), commands_in)
-    finally:
-        # This process must never continue as a second parent.
-        os._exit(0)
+    socks += [listen(settings, port) for _ in range(settings.workers - 1)]
+    with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
+        runner.run(_Parent(argv, socks, emit).serve(commands))
 
 
 class _Parent:
-    """Merges the workers' events into one `ready`, one answer per `count`, and one `done`."""
+    """The process that starts the workers: one `ready`, one answer to each `count`, one `done` of all."""
 
-    def __init__(self, workers: list[_ChildProcess], emit: Emit) -> None:
-        self._workers = workers
+    def __init__(self, argv: list[str], socks: list[socket.socket], emit: Emit) -> None:
+        self._argv = argv
+        self._socks = socks
         self._emit = emit
-        self._events: dict[str, list[dict[str, Any]]] = {"ready": [], "count": [], "done": []}
-        self._signals = 0
-        self._dead: _ChildProcess | None = None
-        self._poller = Poller()
+        self._workers: set[Process] = set()
+        self._answers: dict[str, dict[Process, dict[str, Any]]] = {"ready": {}, "count": {}, "done": {}}
+        self._is_stopping = False
+        self._deaths: list[float] = []
+        self._replaced = 0
 
-    def run(self, commands: int | None) -> None:
-        """Run until every worker is done, or the harness has gone."""
-        poller = self._poller
-        poller.on_signals((signal.SIGTERM, signal.SIGINT), self._on_signal)
-        if commands is not None:
-            CommandReader(lambda command: self._broadcast(command["command"]), poller.stop).listen(
-                poller, commands
-            )
-        for worker in self._workers:
-            PipeReader(poller, worker.events, partial(self._read, worker), partial(self._on_eof, worker))
+    async def serve(self, commands: int | None) -> None:
+        """Serve until every worker is done, or the harness has gone."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+        follower = loop.create_task(self._follow(commands)) if commands is not None else None
         try:
-            poller.run()
+            await asyncio.gather(*(self._keep_worker(sock) for sock in self._socks))
         finally:
-            # The workers end with their command pipes.
-            for worker in self._workers:
-                os.close(worker.commands)
-            for worker in self._workers:
-                os.waitpid(worker.pid, 0)
-        if self._dead is not None:
-            raise WorkerError(f"worker {self._dead.pid} has died; the others are stopped")
+            self._abandon()
+            if follower is not None:
+                follower.cancel()
+        if len(self._answers["done"]) == len(self._socks):
+            self._emit_sum("done")
 
-    def _on_eof(self, worker: _ChildProcess) -> None:
-        if not worker.is_done and self._poller.is_running:
-            self._dead = worker
-            self._poller.stop()
+    async def _keep_worker(self, sock: socket.socket) -> None:
+        """Run a worker, and another one whenever it dies."""
+        while not self._is_stopping:
+            worker = await self._start_worker(sock)
+            self._workers.add(worker)
+            assert worker.stdout is not None
+            async for line in worker.stdout:
+                self._receive(worker, json.loads(line))
+            code = await worker.wait()
+            self._workers.discard(worker)
+            if not self._is_stopping:
+                self._note_death(worker, code)
 
-    def _read(self, worker: _ChildProcess, data: bytes) -> None:
-        *lines, worker.buffer = (worker.buffer + data).split(b"\n")
-        for line in lines:
-            event = json.loads(line)
-            worker.is_done = worker.is_done or event["event"] == "done"
-            self._merge(event)
+    async def _start_worker(self, sock: socket.socket) -> Process:
+        listener = str(sock.fileno())
+        arguments = ("-m", "proxy", *self._argv, "--workers", "1", "--control", "--listener", listener)
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            pass_fds=(sock.fileno(),),
+        )
 
-    def _merge(self, event: dict[str, Any]) -> None:
+    def _note_death(self, worker: Process, code: int) -> None:
+        now = time.monotonic()
+        self._deaths = [each for each in self._deaths if now - each < _DEATHS_S] + [now]
+        if len(self._deaths) > MAX_DEATHS or not self._answers["ready"].get(worker):
+            raise WorkerError(f"worker {worker.pid} has died (exit code {code}); the others are stopped")
+        self._replaced += 1
+        report(f"worker {worker.pid} has died (exit code {code}); another one takes its place")
+        self._check_count()
+
+    def _receive(self, worker: Process, event: dict[str, Any]) -> None:
         kind = event["event"]
-        events = self._events[kind]
-        events.append(event)
-        if len(events) < len(self._workers):
-            return
-        self._events[kind] = []
-        self._emit(event if kind == "ready" else counters.merge(events).to_event(kind))
-        if kind == "done":
-            self._poller.stop()
+        answers = self._answers[kind]
+        answers[worker] = event
+        if kind == "ready" and not self._replaced and len(answers) == len(self._socks):
+            self._emit(event)
+        elif kind == "count":
+            self._check_count()
+
+    def _check_count(self) -> None:
+        """Answer a command to count once every worker has."""
+        if self._answers["count"] and self._workers <= self._answers["count"].keys():
+            self._emit_sum("count")
+            self._answers["count"].clear()
+
+    def _emit_sum(self, kind: str) -> None:
+        total = counters.merge(self._answers[kind].values())
+        total.replaced = self._replaced
+        self._emit(total.to_event(kind))
+
+    async def _follow(self, commands: int) -> None:
+        async for command in read_commands(commands):
+            if command["command"] == "stop":
+                self._is_stopping = True
+            self._broadcast(command)
+        self._abandon()
 
     def _on_signal(self) -> None:
         # The first signal drains, a second one ends at once.
-        self._signals += 1
-        if self._signals == 1:
-            self._broadcast("stop")
+        if self._is_stopping:
+            self._abandon()
         else:
-            self._poller.stop()
+            self._is_stopping = True
+            self._broadcast({"command": "stop"})
 
-    def _broadcast(self, command: str) -> None:
+    def _broadcast(self, command: dict[str, Any]) -> None:
+        line = json.dumps(command).encode("ascii") + b"\n"
         for worker in self._workers:
-            write_event(worker.commands, {"command": command})
+            assert worker.stdin is not None
+            worker.stdin.write(line)
+
+    def _abandon(self) -> None:
+        """End the workers at once: each ends with its command pipe."""
+        self._is_stopping = True
+        for worker in self._workers:
+            assert worker.stdin is not None
+            worker.stdin.close()

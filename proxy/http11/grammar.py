@@ -1,7 +1,12 @@
-"""Expressions and field functions of HTTP/1.1 that requests and responses share."""
+"""Expressions and field functions of HTTP/1.1 that requests and responses share.
+
+A head is read in one pass. `head_lines` returns the expression for its field lines: it captures the fields
+that decide about the message in their clean forms, in any order and any letter case, and marks every other
+form of a special field. Only a head with such a mark is looked through once more (`special_fields`).
+"""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from proxy.errors import ProxyError
 from proxy.settings import Limits
@@ -11,17 +16,23 @@ CHUNKED = -1
 UNTIL_CLOSE = -2
 """Length of a response body that ends with the connection (RFC 9112, section 6.3, rule 8)."""
 
-FieldMatches = list[tuple[bytes, bytes]]
-"""Names and values of the searched fields, in lower case, in the order of the head."""
 FieldValues = dict[bytes, list[bytes]]
+"""Values without surrounding white space, by name in lower case, in the order of the head."""
+Spans = list[tuple[int, int]]
+"""Where field lines begin and end in the data."""
 
 # RFC 9110, sections 5.6.2 and 5.5: no obs-fold (RFC 9112, section 5.2) and no control character but the tab.
 # Possessive repeats of single characters keep every match linear in the length of the head. Groups are never
 # repeated so: before Python 3.11.5 that fails to match what it should (CPython, issue 106052).
-TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_TOKEN_CHARACTERS = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_TOKEN_CHARACTER = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+TOKEN = _TOKEN_CHARACTER + rb"++"
 VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
 FIELD_LINE = TOKEN + rb":" + VALUE + rb"\r\n"
 FIELDS = rb"(?:" + FIELD_LINE + rb")*"
+OWS = rb"[\t ]*+"
+
+_ANY_FIELD = re.compile(rb"(?<=\n)([^:\r]++):[^\r]*+\r\n")
 
 # Never valid in a head, even an incomplete one: a control character, a bare LF or CR (RFC 9112, section 2.2).
 BAD_OCTET = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|\Z)")
@@ -35,51 +46,108 @@ NUMBER = re.compile(rb"[0-9]{1,19}")
 _MAX_LENGTH = 2**63 - 1
 
 
-def other_fields(names: Iterable[bytes]) -> bytes:
-    """Return an expression for any number of field lines with none of these names, in any case.
+def head_lines(names: Iterable[bytes], clean: Sequence[bytes]) -> bytes:
+    """Return an expression for any number of valid field lines.
 
-    It compares a line's first two letters before it tries the names, and may exclude a few other lines,
-    never the reverse.
+    It never fails, and so never goes back: it ends before the first line that is not valid. Its last group
+    is there if a line has one of `names` in another form than those in `clean`.
+
+    Args:
+        names: the special fields, in lower case.
+        clean: expressions for special lines whose first letter is one of a special name's.
     """
-    firsts, seconds = ({name[at : at + 1] for name in names} for at in (0, 1))
-    rests = {_any_case(name[2:] + b":") for name in names}
-    return rb"(?:(?!%b%b(?:%b))%b)*" % (
-        _one_of(firsts),
-        _one_of(seconds),
-        rb"|".join(sorted(rests)),
-        FIELD_LINE,
-    )
+    names = sorted(names)
+    firsts = b"".join({name[:1] for name in names})
+    others = _TOKEN_CHARACTERS.translate(None, firsts + firsts.upper())
+    # Most lines: the first letter tells that the name is not special.
+    usual = rb"[%b]%b*+:%b\r\n" % (re.escape(others), _TOKEN_CHARACTER, VALUE)
+    special = rb"(%b:%b\r\n)" % (_one_of(names), VALUE)
+    return rb"(?:" + rb"|".join((usual, *clean, special, FIELD_LINE)) + rb")*"
 
 
-def named_fields(names: Iterable[bytes]) -> re.Pattern[bytes]:
-    """Return an expression that finds names and values of these fields in a lower-case head."""
-    return re.compile(rb"\n(" + rb"|".join(sorted(names)) + rb"):[\t ]*+([^\r]*)")
+def field_line(name: bytes, value: bytes) -> bytes:
+    """Return an expression for a field line with this value."""
+    return rb"%b:%b%b%b\r\n" % (_any_case(name), OWS, value, OWS)
 
 
-def group_values(found: FieldMatches) -> FieldValues:
-    """Return the values by name, in order, without surrounding white space."""
+def only_once(line: bytes, group: int) -> bytes:
+    """Return an expression for a line, if its group has not matched before."""
+    return rb"(?(%d)(?!))%b" % (group, line)
+
+
+def any_case(word: bytes) -> bytes:
+    """Return an expression for a word in lower case that matches it in any letter case."""
+    return _any_case(word)
+
+
+def special_fields(names: Iterable[bytes]) -> re.Pattern[bytes]:
+    """Return an expression that finds the lines of these fields after another line's end.
+
+    Its groups are the name and the value. A name with an underscore for a hyphen is found too, since what
+    receives the request may not tell them apart (RFC 3875, section 4.1.18).
+    """
+    return re.compile(rb"(?<=\n)(%b):%b([^\r]*+)\r\n" % (_one_of(sorted(names)), OWS))
+
+
+def read_special(
+    pattern: re.Pattern[bytes], forwarded: Collection[bytes], data: bytes, start: int, end: int
+) -> tuple[FieldValues, Spans]:
+    """Return the values of the special fields, and the lines of those whose names are not in `forwarded`.
+
+    A name with an underscore has no values: it only looks like the field.
+    """
     values: FieldValues = {}
-    for name, value in found:
-        values.setdefault(name, []).append(value.rstrip(b" \t"))
-    return values
+    spans: Spans = []
+    for match in pattern.finditer(data, start, end):
+        name, value = match.groups()
+        name = name.lower()
+        if name not in forwarded:
+            spans.append(match.span())
+        if name in values:
+            values[name].append(value.rstrip(b" \t"))
+        elif b"_" not in name:
+            values[name] = [value.rstrip(b" \t")]
+    return values, spans
+
+
+def cut(data: bytes, start: int, end: int, spans: Spans) -> bytes:
+    """Return `data[start:end]` without these spans, which are in order."""
+    parts = []
+    for begin, after in spans:
+        parts.append(data[start:begin])
+        start = after
+    parts.append(data[start:end])
+    return b"".join(parts)
+
+
+def with_version(lines: bytes, version: bytes) -> bytes:
+    """Return the lines with this version at the end of the first one, the request line."""
+    end = lines.index(b"\r\n")
+    return b"%b%b%b" % (lines[: end - 3], version, lines[end:])
 
 
 def list_members(values: list[bytes]) -> set[bytes]:
-    """Return the members of a list-valued field without empty ones (RFC 9110, section 5.6.1.2)."""
-    found = {member.strip(b" \t") for value in values for member in value.split(b",")}
+    """Return the members of a list-valued field, in lower case, without empty ones.
+
+    RFC 9110, section 5.6.1.2.
+    """
+    found = {member.strip(b" \t").lower() for value in values for member in value.split(b",")}
     found.discard(b"")
     return found
 
 
-def remove_fields(fields: bytes, names: set[bytes] | frozenset[bytes]) -> bytes:
-    """Return the field lines whose lower-case names are not among `names`."""
-    lines = fields.split(b"\r\n")
-    return b"\r\n".join([line for line in lines if line.partition(b":")[0].lower() not in names])
+def find_fields(data: bytes, start: int, end: int, names: Collection[bytes]) -> Spans:
+    """Return where the field lines of these names, which are in lower case, are."""
+    return [
+        (match.start(), match.end())
+        for match in _ANY_FIELD.finditer(data, start, end)
+        if match[1].lower() in names
+    ]
 
 
-def exceeds_limits(data: bytes, size: int, limits: Limits) -> bool:
-    """Return whether a head of `size` bytes exceeds a limit; its first and last lines are no fields."""
-    return size > limits.head_bytes or data.count(b"\n", 0, size) - 2 > limits.head_fields
+def exceeds_limits(data: bytes, start: int, end: int, limits: Limits) -> bool:
+    """Return whether a head exceeds a limit; its first and last lines are no fields."""
+    return end - start > limits.head_bytes or data.count(b"\n", start, end) - 2 > limits.head_fields
 
 
 def read_length(values: list[bytes], error: type[ProxyError]) -> int:
@@ -93,35 +161,41 @@ def read_length(values: list[bytes], error: type[ProxyError]) -> int:
     return length
 
 
-def check_incomplete(
-    data: bytes, end: int, start: re.Pattern[bytes], limit: int, error: type[ProxyError]
-) -> None:
-    """Raise `error` if `data` is not a head and cannot become one.
+def check_incomplete(data: bytes, start: int, valid: int, limits: Limits, error: type[ProxyError]) -> None:
+    """Raise `error` if the lines from `start` are not a head and cannot become one.
 
     Args:
-        end: where the empty line of the head begins, or -1 if it has not arrived.
-        start: matches the first line and the valid field lines after it.
-        limit: bytes of a head.
+        valid: where the first line begins that has not been found valid.
     """
-    stop = end + 4 if end >= 0 else min(limit, len(data))
-    if BAD_OCTET.search(data, 0, stop) is not None:
+    stop = min(start + limits.head_bytes, len(data))
+    if BAD_OCTET.search(data, valid, stop) is not None:
         # RFC 9112, section 2.2, and RFC 9110, section 5.5.
         raise error("a control character, a bare CR or a bare LF in the head")
-    if data.find(b"\r\n", 0, stop) < 0:
-        return
-    match = start.match(data)
-    if match is None:
-        raise error("the first line")
-    line_end = data.find(b"\r\n", match.end(), stop)
-    if line_end >= 0 and (end < 0 or match.end() < end + 2):
+    line_end = data.find(b"\r\n", valid, stop)
+    if line_end >= 0:
+        if valid == start:
+            raise error("the first line")
         # RFC 9112, sections 5.1 and 5.2: a space before the colon, a folded line, no name.
-        raise error(f"the field line {data[match.end() : min(line_end, match.end() + 40)]!r}")
+        raise error(f"the field line {data[valid : min(line_end, valid + 40)]!r}")
 
 
-def _one_of(letters: set[bytes]) -> bytes:
-    return rb"[%b]" % b"".join(re.escape(each + each.upper()) for each in sorted(letters))
+def _one_of(names: Sequence[bytes]) -> bytes:
+    """Return an expression for these sorted names in any letter case, with underscores for hyphens too.
+
+    It is a tree: what does not match is told by its first letters.
+    """
+    if len(names) == 1:
+        return _any_case(names[0], rb"[-_]")
+    branches = []
+    for first in sorted({name[:1] for name in names}):
+        rests = [name[1:] for name in names if name[:1] == first]
+        branches.append(_any_case(first, rb"[-_]") + _one_of(rests) if first else b"")
+    return rb"(?:" + rb"|".join(branches) + rb")"
 
 
-def _any_case(text: bytes) -> bytes:
-    letters = [bytes((octet,)) for octet in text]
-    return b"".join(b"[%b%b]" % (each, each.upper()) if each.isalpha() else each for each in letters)
+def _any_case(word: bytes, hyphen: bytes = b"-") -> bytes:
+    letters = [bytes((octet,)) for octet in word]
+    return b"".join(
+        b"[%b%b]" % (each, each.upper()) if each.isalpha() else hyphen if each == b"-" else each
+        for each in letters
+    )

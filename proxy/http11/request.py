@@ -1,10 +1,18 @@
-"""The head of a request: parsed, validated, and reduced to the fields that may be forwarded."""
+"""The head of a request: read, validated, and reduced to the lines that may be forwarded."""
 
 import re
 
 from proxy.errors import ClientProtocolError
 from proxy.http11 import grammar
-from proxy.http11.grammar import CHUNKED, FIELDS, HOP_BY_HOP, TOKEN, FieldMatches, FieldValues
+from proxy.http11.grammar import (
+    CHUNKED,
+    HOP_BY_HOP,
+    TOKEN,
+    VALUE,
+    FieldValues,
+    any_case,
+    only_once,
+)
 from proxy.settings import Limits
 
 _SET_BY_PROXY = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"expect"))
@@ -12,27 +20,45 @@ _SET_BY_PROXY = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forward
 _NAMES = HOP_BY_HOP | _SET_BY_PROXY | {b"host", b"content-length", b"max-forwards"}
 # Declared hop-by-hop, these would cost the request its framing or its route at the next hop.
 _NEVER_HOP_BY_HOP = frozenset((b"host", b"content-length"))
-# CONNECT requests a tunnel that no gateway builds; TRACE reflects credentials (RFC 9110, section 9.3.8).
-_REJECTED_METHODS = frozenset((b"CONNECT", b"TRACE"))
+_FORWARDED = frozenset((b"host", b"content-length", b"max-forwards"))
+_OPTIONS = frozenset((b"close",))
+"""What Connection lists without naming a field."""
+
+# RFC 9110, section 7.2, and RFC 3986, section 3.2.2, without the comma, in which two fields may hide.
+_HOST = rb"(?:[0-9A-Za-z\-._~%!$&'()*+;=]++|\[[0-9A-Fa-f:.]++\])(?::[0-9]*+)?"
 
 # Visible ASCII without the fragment's delimiter. RFC 9112, section 3.2, allows to reject more; quotes
 # and braces come from real clients and carry no framing.
-_REQUEST_LINE = rb"(" + TOKEN + rb") ([!\"$-~]++) HTTP/([0-9])\.([0-9])\r\n"
-_HEAD = re.compile(_REQUEST_LINE + rb"(" + FIELDS + rb")\r\n")
-_START = re.compile(_REQUEST_LINE + FIELDS)
-_FIELD = grammar.named_fields(_NAMES)
-
-# The usual form of a request: an origin-form target, one Host, no body, and no other field for the proxy but
-# a redundant keep-alive. One match recognizes it.
-_OTHERS = grammar.other_fields(_NAMES)
-_USUAL = re.compile(
-    rb"(GET /[!\"$-~]*+ HTTP/1\.1\r\n" + _OTHERS
-    + rb"[Hh]ost: ([0-9a-z\-.]++(?::[0-9]++)?)\r\n" + _OTHERS
-    + rb")(?:Connection: [Kk]eep-[Aa]live\r\n(" + _OTHERS + rb"))?\r\n\Z"
-)  # fmt: skip
-
-# RFC 9110, section 7.2, and RFC 3986, section 3.2.2, without the comma, in which two fields may hide.
-_HOST = re.compile(rb"(?:[0-9a-z\-._~%!$&'()*+;=]++|\[[0-9a-f:.]++\])(?::[0-9]*+)?")
+# CONNECT requests a tunnel that no gateway builds; TRACE reflects credentials (RFC 9110, section 9.3.8).
+_REQUEST_LINE = (
+    rb"(?:(CONNECT|TRACE)|(" + TOKEN + rb")) (?:/[!\"$-~]*+|([!\"$-~]++)) HTTP/(?:1\.1|([0-9]\.[0-9]))\r\n"
+)
+_LINE_TO_CUT = rb"|".join(
+    (
+        grammar.field_line(b"connection", rb"(?:(%b)|(%b))" % (any_case(b"keep-alive"), any_case(b"close"))),
+        only_once(grammar.field_line(b"x-forwarded-for", rb"(" + VALUE + rb")"), 9),
+        grammar.field_line(b"x-forwarded-proto", VALUE),
+        grammar.field_line(b"x-forwarded-host", VALUE),
+        grammar.field_line(b"te", VALUE),
+    )
+)
+# The last group is there if a head is complete, and has nothing special but a host, lines that are cut without
+# a further thought, and a length.
+_HEAD = re.compile(
+    _REQUEST_LINE
+    + grammar.head_lines(
+        _NAMES,
+        (
+            only_once(grammar.field_line(b"host", rb"(" + _HOST + rb")"), 5),
+            only_once(rb"((?:" + _LINE_TO_CUT + rb")+)", 6),
+            only_once(grammar.field_line(b"content-length", rb"(0|[1-9][0-9]{0,17})"), 10),
+        ),
+    )
+    + rb"(?:\r\n(?(11)|(?(1)|(?(3)|(?(4)|(?(8)|(?(9)|(?(5)())))))))|)"
+)
+_SIMPLE = 12
+_SPECIAL = grammar.special_fields(_NAMES)
+_HOST_VALUE = re.compile(_HOST)
 _ABSOLUTE = re.compile(rb"https?://([^/?]*+)(.*+)", re.IGNORECASE)
 
 
@@ -40,12 +66,15 @@ class RequestHead:
     """One request, as far as the proxy needs it; the class attributes are the usual values.
 
     Attributes:
-        fields: the field lines that may be forwarded unchanged.
-        host: in lower case; b"" if an HTTP/1.0 client sent none.
-        size: length of the head in the data, in bytes.
+        lines: the request line, as it came, and the field lines that may be forwarded unchanged.
+        host: b"" if an HTTP/1.0 client sent none.
+        end: where the head ends in the data.
         body: its length in bytes, or CHUNKED.
         max_forwards: -1 if there is no such limit.
+        is_usual: whether nothing is to be added to `lines` but what the proxy adds to each request.
     """
+
+    is_usual = True
 
     is_http10 = False
     keep_alive = True
@@ -55,103 +84,152 @@ class RequestHead:
     forwarded_for = b""
     max_forwards = -1
 
-    def __init__(self, method: bytes, target: bytes, fields: bytes, host: bytes, size: int) -> None:
+    def __init__(self, method: bytes, lines: bytes, host: bytes, end: int) -> None:
         self.method = method
-        self.target = target
-        self.fields = fields
+        self.lines = lines
         self.host = host
-        self.size = size
+        self.end = end
 
     def set_length(self, length: int) -> None:
         """Forward a chunked body as one of `length` bytes."""
         self.body = length
-        self.fields += b"Content-Length: %d\r\n" % length
+        self.lines += b"Content-Length: %d\r\n" % length
 
 
-USUAL = RequestHead(b"GET", b"/", b"", b"", 0)
-"""Stands for a request that `read_usual_request` has matched."""
+NO_REQUEST = RequestHead(b"GET", b"", b"", 0)
+"""Stands for the request where there is none."""
 
 
-def read_usual_request(data: bytes, limits: Limits) -> tuple[bytes, bytes, bytes | None] | None:
-    """Return the parts to forward if `data` is exactly one request in the usual form.
-
-    The parts are the request line with the fields before a Connection field, the host, and the fields
-    after it, if there is one. None: `read_request` must decide.
-    """
-    match = _USUAL.match(data)
-    if match is None or (
-        len(data) > limits.unchecked_bytes and grammar.exceeds_limits(data, len(data), limits)
-    ):
-        return None
-    lines, host, more = match.groups()
-    return lines, host, more
-
-
-def read_request(data: bytes, limits: Limits) -> RequestHead | None:
-    """Parse the request head at the start of `data`; None while it is incomplete.
+def read_request(data: bytes, limits: Limits, start: int = 0) -> RequestHead | None:
+    """Read the request head at `start`; None while it is incomplete.
 
     Raises:
         ClientProtocolError: 400, 413, 414, 417, 431, 501 or 505; the connection cannot be used further.
     """
-    skipped = 0
-    while data.startswith(b"\r\n", skipped) and skipped < limits.head_bytes:
-        # RFC 9112, section 2.2: empty lines before the request line are to be ignored.
-        skipped += 2
-    if skipped:
-        data = data[skipped:]
-    end = data.find(b"\r\n\r\n", 0, limits.head_bytes)
-    match = _HEAD.match(data) if end >= 0 else None
-    if match is None:
-        _check_incomplete(data, end, limits)
-        return None
-    if grammar.exceeds_limits(data, end + 4, limits):
-        raise ClientProtocolError(f"more than {limits.head_fields} header fields", 431)
-    method, target, major, minor, fields = match.groups()
-    if major != b"1":
-        # RFC 9110, section 15.6.6. A higher minor version is read as 1.1 (section 2.5).
-        raise ClientProtocolError(f"HTTP version {major.decode()}.{minor.decode()}", 505)
-    head = RequestHead(method, target, fields, b"", skipped + end + 4)
-    head.is_http10 = minor == b"0"
-    _read_fields(head, _FIELD.findall(data[: end + 2].lower()), limits)
-    if target[:1] != b"/" or method in _REJECTED_METHODS:
-        _rewrite_target(head)
+    match = _HEAD.match(data, start)
+    if match is None or match.lastindex != _SIMPLE:
+        return _read_general(data, limits, start, match)
+    end = match.end()
+    if end - start > limits.unchecked_bytes and grammar.exceeds_limits(data, start, end, limits):
+        raise ClientProtocolError(f"more than {limits.head_fields} header fields, or a long head", 431)
+    method, host, cut, length = match.group(2, 5, 6, 10)
+    if cut is None:
+        lines = data[start : end - 2]
+    else:
+        begin, after = match.span(6)
+        lines = data[start:begin] + data[after : end - 2]
+    head = RequestHead(method, lines, host, end)
+    if length is not None:
+        head.body = _check_length(int(length), limits)
     return head
 
 
-def _check_incomplete(data: bytes, end: int, limits: Limits) -> None:
-    grammar.check_incomplete(data, end, _START, limits.head_bytes, ClientProtocolError)
-    if end < 0 and len(data) >= limits.head_bytes:
+def _read_general(
+    data: bytes, limits: Limits, start: int, match: re.Match[bytes] | None
+) -> RequestHead | None:
+    """Read any request."""
+    end = match.end() if match is not None else 0
+    if match is None or not data.startswith(b"\r\n\r\n", end - 4):
+        return _read_incomplete(data, limits, start, match)
+    if end - start > limits.unchecked_bytes and grammar.exceeds_limits(data, start, end, limits):
+        raise ClientProtocolError(f"more than {limits.head_fields} header fields, or a long head", 431)
+    rejected, method, target, version, host, cut, keep_alive, close, client, length, special, _ = (
+        match.groups()
+    )
+    if rejected is not None:
+        raise ClientProtocolError(f"the method {rejected.decode()}", 501)
+    begin, after = match.span(6) if cut is not None else (end - 2, end - 2)
+    head = RequestHead(method, data[start:begin] + data[after : end - 2], host, end)
+    head.is_usual = False
+    head.keep_alive = close is None
+    if version is not None:
+        _read_version(head, version, asks_to_keep=keep_alive is not None and close is None)
+    if special is not None:
+        _read_special(head, data, start, limits)
+    else:
+        if host is None:
+            head.host = _read_host(head, [])
+        if length is not None:
+            head.body = _check_length(int(length), limits)
+        if client is not None:
+            head.forwarded_for = client.rstrip(b" \t")
+    if version is not None:
+        head.lines = grammar.with_version(head.lines, b"1.1")
+    if target is not None:
+        _rewrite_target(head, target)
+    return head
+
+
+def _read_incomplete(
+    data: bytes, limits: Limits, start: int, match: re.Match[bytes] | None
+) -> RequestHead | None:
+    first = start
+    while data.startswith(b"\r\n", first) and first - start < limits.head_bytes:
+        # RFC 9112, section 2.2: empty lines before the request line are to be ignored.
+        first += 2
+    if first > start:
+        head = read_request(data, limits, first)
+        if head is None and len(data) - start >= limits.head_bytes:
+            raise ClientProtocolError("too many empty lines before a request")
+        return head
+    valid = start if match is None else match.end()
+    grammar.check_incomplete(data, start, valid, limits, ClientProtocolError)
+    if len(data) - start >= limits.head_bytes:
         # RFC 9110, section 15.5.15, and RFC 6585, section 5.
-        status = 414 if data.find(b"\r\n", 0, limits.head_bytes) < 0 else 431
+        status = 414 if data.find(b"\r\n", start, start + limits.head_bytes) < 0 else 431
         raise ClientProtocolError(f"a head of more than {limits.head_bytes} bytes", status)
+    return None
 
 
-def _read_fields(head: RequestHead, found: FieldMatches, limits: Limits) -> None:
-    values = grammar.group_values(found)
-    hosts = values.get(b"host", [])
-    if len(hosts) == 1:
-        head.host = _read_host(hosts[0])
-    elif hosts or not head.is_http10:
-        # RFC 9112, section 3.2.
-        raise ClientProtocolError(f"{len(hosts)} Host fields")
-    options = grammar.list_members(values.get(b"connection", []))
+def _read_version(head: RequestHead, version: bytes, *, asks_to_keep: bool) -> None:
+    if version[:1] != b"1":
+        # RFC 9110, section 15.6.6. A higher minor version is read as 1.1 (section 2.5).
+        raise ClientProtocolError(f"HTTP version {version.decode()}", 505)
+    if version == b"1.0":
+        # RFC 9112, section 9.3.
+        head.is_http10 = True
+        head.keep_alive = asks_to_keep
+
+
+def _read_special(head: RequestHead, data: bytes, start: int, limits: Limits) -> None:
+    """Read fields that are not in their clean form: repeated, lists, codings, expectations, look-alikes."""
+    end = head.end - 2
+    values, spans = grammar.read_special(_SPECIAL, _FORWARDED, data, start, end)
+    head.host = _read_host(head, values.get(b"host", []))
+    options: set[bytes] = set()
+    if b"connection" in values:
+        options = _read_options(head, values[b"connection"])
+    _read_body_length(head, values, limits)
+    if b"expect" in values and not head.is_http10:
+        # RFC 9110, section 10.1.1: an HTTP/1.0 client's expectation is ignored.
+        head.expects_continue = _expects_continue(head, values[b"expect"])
+    if b"upgrade" in options and not head.is_http10 and head.body == 0:
+        head.upgrade = _read_upgrade(values.get(b"upgrade", []))
+    if b"x-forwarded-for" in values:
+        head.forwarded_for = b", ".join(values[b"x-forwarded-for"])
+    replaced = options - _NAMES - _OPTIONS
+    if b"max-forwards" in values and head.method == b"OPTIONS":
+        head.max_forwards = _read_max_forwards(values[b"max-forwards"])
+        replaced.add(b"max-forwards")
+    is_canonical = head.body <= 0 or values[b"content-length"] == [b"%d" % head.body]
+    if not is_canonical:
+        # Leading zeros are valid, and are read as an octal number by some.
+        replaced.add(b"content-length")
+    if replaced:
+        spans = sorted(spans + grammar.find_fields(data, start, end, replaced))
+    head.lines = grammar.cut(data, start, end, spans)
+    if not is_canonical:
+        head.set_length(head.body)
+
+
+def _read_options(head: RequestHead, values: list[bytes]) -> set[bytes]:
+    options = grammar.list_members(values)
     if not _NEVER_HOP_BY_HOP.isdisjoint(options):
         # RFC 9110, section 7.6.1.
         raise ClientProtocolError("Connection names a field that frames or routes the message")
     # RFC 9112, section 9.3.
     head.keep_alive = b"close" not in options and (not head.is_http10 or b"keep-alive" in options)
-    _read_body_length(head, values, limits)
-    _read_expect(head, values)
-    upgrade = b", ".join(values.get(b"upgrade", []))
-    if upgrade and b"upgrade" in options and not head.is_http10 and head.body == 0:
-        # RFC 9113, section 3.1: the h2c token is obsolete, and would carry requests past this proxy.
-        head.upgrade = b"" if b"h2c" in grammar.list_members([upgrade]) else upgrade
-    head.forwarded_for = b", ".join(values.get(b"x-forwarded-for", []))
-    names = HOP_BY_HOP | _SET_BY_PROXY | options
-    if head.method == b"OPTIONS" and b"max-forwards" in values:
-        head.max_forwards = _read_max_forwards(values[b"max-forwards"])
-        names |= {b"max-forwards"}
-    head.fields = grammar.remove_fields(head.fields, names)
+    return options
 
 
 def _read_body_length(head: RequestHead, values: FieldValues, limits: Limits) -> None:
@@ -159,59 +237,70 @@ def _read_body_length(head: RequestHead, values: FieldValues, limits: Limits) ->
     lengths = values.get(b"content-length")
     if codings is None:
         if lengths is not None:
-            head.body = grammar.read_length(lengths, ClientProtocolError)
-        if head.body > limits.body_bytes:
-            raise ClientProtocolError(f"a body of more than {limits.body_bytes} bytes", 413)
+            head.body = _check_length(grammar.read_length(lengths, ClientProtocolError), limits)
         return
     if lengths is not None or head.is_http10:
         # RFC 9112, section 6.1: together they may be smuggling, and in HTTP/1.0 TE is faulty framing.
         raise ClientProtocolError("Transfer-Encoding with Content-Length, or in HTTP/1.0")
-    if codings != [b"chunked"]:
+    coding = codings[0].lower()
+    if len(codings) > 1 or coding != b"chunked":
         # RFC 9112, section 6.1, requires 501 where a coding is unknown; section 6.3, rule 4, for 400 where
         # the last one is not chunked, and section 7 forbids to apply that twice.
-        is_framed = len(codings) == 1 and re.fullmatch(rb"[a-z, \t]*, *chunked", codings[0]) is not None
+        is_framed = len(codings) == 1 and re.fullmatch(rb"[a-z, \t]*, *chunked", coding) is not None
         raise ClientProtocolError(
             "a transfer coding other than chunked",
-            501 if is_framed and codings[0].count(b"chunked") == 1 else 400,
+            501 if is_framed and coding.count(b"chunked") == 1 else 400,
         )
     head.body = CHUNKED
 
 
-def _read_expect(head: RequestHead, values: FieldValues) -> None:
-    expectations = grammar.list_members(values.get(b"expect", []))
-    if not expectations or head.is_http10:
-        # RFC 9110, section 10.1.1: an HTTP/1.0 client's expectation is ignored.
-        return
-    if expectations != {b"100-continue"}:
+def _check_length(length: int, limits: Limits) -> int:
+    if length > limits.body_bytes:
+        raise ClientProtocolError(f"a body of more than {limits.body_bytes} bytes", 413)
+    return length
+
+
+def _expects_continue(head: RequestHead, values: list[bytes]) -> bool:
+    expectations = grammar.list_members(values)
+    if expectations and expectations != {b"100-continue"}:
         raise ClientProtocolError("an expectation other than 100-continue", 417)
-    # Without content there is nothing to wait for (same section).
-    head.expects_continue = head.body != 0
+    # Without content there is nothing to wait for (RFC 9110, section 10.1.1).
+    return bool(expectations) and head.body != 0
 
 
-def _rewrite_target(head: RequestHead) -> None:
+def _read_upgrade(values: list[bytes]) -> bytes:
+    """Return the offered protocols that may be forwarded."""
+    offered = [each.strip(b" \t") for value in values for each in value.split(b",")]
+    # RFC 9113, section 3.1: the h2c token is obsolete, and would carry requests past this proxy.
+    return b", ".join([each for each in offered if each and each.partition(b"/")[0].lower() != b"h2c"])
+
+
+def _rewrite_target(head: RequestHead, target: bytes) -> None:
     """Rewrite the other three forms of a target for the origin server (RFC 9112, section 3.2)."""
-    if head.method in _REJECTED_METHODS:
-        raise ClientProtocolError(f"the method {head.method.decode()}", 501)
-    if head.target == b"*" and head.method == b"OPTIONS":
+    if target == b"*" and head.method == b"OPTIONS":
         return
-    match = _ABSOLUTE.fullmatch(head.target)
+    match = _ABSOLUTE.fullmatch(target)
     if match is None:
         raise ClientProtocolError("the request target")
-    head.host = _read_host(match[1].lower())
+    head.host = _read_host(head, [match[1]])
     path = match[2]
     if not path:
         # Section 3.2.4: OPTIONS without a path is about the server as a whole.
         path = b"*" if head.method == b"OPTIONS" else b"/"
-    head.target = b"/" + path if path.startswith(b"?") else path
+    path = b"/" + path if path.startswith(b"?") else path
     # Section 3.2.2: the received Host gives way to the authority of the target.
-    head.fields = b"Host: " + head.host + b"\r\n" + grammar.remove_fields(head.fields, {b"host"})
+    lines, end = head.lines, len(head.lines)
+    fields = grammar.cut(lines, lines.index(b"\n") + 1, end, grammar.find_fields(lines, 0, end, {b"host"}))
+    head.lines = b"%b %b HTTP/1.1\r\nHost: %b\r\n%b" % (head.method, path, head.host, fields)
 
 
-def _read_host(value: bytes) -> bytes:
-    if _HOST.fullmatch(value) is None:
+def _read_host(head: RequestHead, values: list[bytes]) -> bytes:
+    if not values and head.is_http10:
+        return b""
+    if len(values) != 1 or _HOST_VALUE.fullmatch(values[0]) is None:
         # RFC 9112, section 3.2.
-        raise ClientProtocolError("the value of Host")
-    return value
+        raise ClientProtocolError(f"{len(values)} Host fields, or an invalid value")
+    return values[0]
 
 
 def _read_max_forwards(values: list[bytes]) -> int:

@@ -1,75 +1,102 @@
-"""The head of a response: parsed, validated, and reduced to the fields that may be forwarded."""
+"""The head of a response: read, validated, and reduced to the lines that may be forwarded."""
 
 import re
 
 from proxy.errors import UpstreamProtocolError
 from proxy.http11 import grammar
-from proxy.http11.grammar import CHUNKED, FIELDS, HOP_BY_HOP, UNTIL_CLOSE, VALUE, FieldMatches
+from proxy.http11.grammar import (
+    CHUNKED,
+    HOP_BY_HOP,
+    UNTIL_CLOSE,
+    VALUE,
+    Spans,
+    any_case,
+    only_once,
+)
 from proxy.settings import Limits
 
 _NAMES = HOP_BY_HOP | {b"content-length", b"date"}
-# Without it the message has no end: never hop-by-hop.
-_NEVER_HOP_BY_HOP = frozenset((b"content-length",))
+_FRAMING = frozenset((b"content-length", b"transfer-encoding"))
+_FORWARDED = frozenset((b"content-length", b"date", b"transfer-encoding"))
+_OPTIONS = frozenset((b"close",))
 
 # RFC 9112, section 4. The space before an empty reason is often left out; it is put back when forwarded.
-_STATUS_LINE = rb"HTTP/1\.([01]) ([1-9][0-9][0-9])( " + VALUE + rb")?\r\n"
-_HEAD = re.compile(_STATUS_LINE + rb"(" + FIELDS + rb")\r\n")
-_START = re.compile(_STATUS_LINE + FIELDS)
-_FIELD = grammar.named_fields(_NAMES)
-
-# The usual form of a response: a Date, a length, and at most a redundant keep-alive. Such a head may be
-# forwarded to an HTTP/1.1 client unchanged.
-_OTHERS = grammar.other_fields(_NAMES)
-_DATE = rb"(?:([Dd]ate:)" + VALUE + rb"\r\n" + _OTHERS + rb")?"
-_USUAL = re.compile(
-    rb"HTTP/1\.1 (?!204|304)[2-5][0-9][0-9] " + VALUE + rb"\r\n" + _OTHERS + _DATE
-    + rb"[Cc]ontent-[Ll]ength: ([0-9]{1,15})\r\n" + _OTHERS + _DATE
-    + rb"(?:Connection: keep-alive\r\n" + _OTHERS + rb")?\r\n"
-)  # fmt: skip
+_STATUS_LINE = (
+    rb"HTTP/1\.(?:1|([0-9])) (?:(1[0-9][0-9]|204|304)|([2-9][0-9][0-9]))(?: " + VALUE + rb"|())\r\n"
+)
+_LINE_TO_CUT = rb"|".join(
+    (
+        grammar.field_line(b"connection", rb"(?:(%b)|(%b))" % (any_case(b"keep-alive"), any_case(b"close"))),
+        # RFC 2068, section 19.7.1: how long the upstream keeps its connection, not we ours.
+        grammar.field_line(b"keep-alive", rb"(" + VALUE + rb")"),
+    )
+)
+# The last group is there if a head is complete and may go as it came to an HTTP/1.1 client that is kept: it has
+# a Date, a length, and at most a redundant keep-alive.
+_HEAD = re.compile(
+    _STATUS_LINE
+    + grammar.head_lines(
+        _NAMES,
+        (
+            only_once(grammar.field_line(b"date", rb"(" + VALUE + rb")"), 5),
+            only_once(grammar.field_line(b"content-length", rb"(0|[1-9][0-9]{0,17})"), 6),
+            only_once(rb"((?:" + _LINE_TO_CUT + rb")+)", 7),
+            only_once(grammar.field_line(b"transfer-encoding", rb"(" + any_case(b"chunked") + rb")"), 11),
+        ),
+    )
+    + rb"(?:\r\n(?(12)|(?(1)|(?(2)|(?(4)|(?(9)|(?(10)|(?(11)|(?(5)(?(6)())))))))))|)"
+)
+_VERBATIM = 13
+_SPECIAL = grammar.special_fields(_NAMES)
 
 
 class ResponseHead:
-    """One response, as far as the proxy needs it.
+    """One response, as far as the proxy needs it; the class attributes are the usual values.
 
     Attributes:
-        status_line, fields: the parts to forward, without hop-by-hop fields.
-        size: length of the head in the data, in bytes.
+        end: where the head ends in the data.
         body: its length in bytes, CHUNKED or UNTIL_CLOSE.
         keep_alive: whether the upstream keeps the connection.
+        cuts: where the lines are that must not be forwarded, in order.
+        added: a line that replaces one of them.
+        is_verbatim: whether the head may go as it came to an HTTP/1.1 client that is kept.
     """
 
     upgrade = b""
+    has_date = True
+    keep_alive = True
+    is_verbatim = True
+    added = b""
+    body = UNTIL_CLOSE
 
-    def __init__(self, status: int, status_line: bytes, fields: bytes, size: int) -> None:
+    def __init__(self, status: int, data: bytes, start: int, end: int) -> None:
         self.status = status
-        self.status_line = status_line
-        self.fields = fields
-        self.size = size
-        self.has_date = False
-        self.keep_alive = True
-        self.body = UNTIL_CLOSE
+        self.cuts: Spans = []
+        self.end = end
+        self._data = data
+        self._start = start
+
+    def cut_fields(self, names: frozenset[bytes]) -> None:
+        """Do not forward the fields of these names."""
+        self.added = b""
+        found = grammar.find_fields(self._data, self._start, self.end - 2, names)
+        self.cuts = sorted({*self.cuts, *found})
+
+    @property
+    def lines(self) -> bytes:
+        """Return the status line and the field lines that may be forwarded.
+
+        Transfer-Encoding is among them.
+        """
+        lines = grammar.cut(self._data, self._start, self.end - 2, self.cuts)
+        if not self._data.startswith(b"HTTP/1.1 ", self._start) or lines[12:13] == b"\r":
+            # RFC 9112, section 4: the space stays where there is no reason.
+            lines = b"HTTP/1.1 %b%b%b" % (lines[9:12], b" " if lines[12:13] == b"\r" else b"", lines[12:])
+        return lines + self.added
 
 
-def read_usual_response(data: bytes, limits: Limits) -> int | None:
-    """Return where to insert a Date, 0 if there is one, if `data` is one response in the usual form.
-
-    Such a response keeps the connection and may be forwarded to an HTTP/1.1 client unchanged, but for a
-    missing Date. None: `read_response` must decide.
-    """
-    match = _USUAL.match(data)
-    if match is None:
-        return None
-    size = match.end()
-    early_date, length, late_date = match.groups()
-    if size + int(length) != len(data) or (early_date is not None and late_date is not None):
-        return None
-    if size > limits.unchecked_bytes and grammar.exceeds_limits(data, size, limits):
-        return None
-    return size - 2 if early_date is None and late_date is None else 0
-
-
-def read_response(data: bytes, limits: Limits, *, to_head: bool) -> ResponseHead | None:
-    """Parse the response head at the start of `data`; None while it is incomplete.
+def read_response(data: bytes, limits: Limits, start: int = 0, *, to_head: bool) -> ResponseHead | None:
+    """Read the response head at `start`; None while it is incomplete.
 
     Args:
         to_head: whether it answers a HEAD request, so that no content follows.
@@ -77,48 +104,81 @@ def read_response(data: bytes, limits: Limits, *, to_head: bool) -> ResponseHead
     Raises:
         UpstreamProtocolError: the connection cannot be used further.
     """
-    end = data.find(b"\r\n\r\n", 0, limits.head_bytes)
-    match = _HEAD.match(data) if end >= 0 else None
-    if match is None:
-        _check_incomplete(data, end, limits)
+    match = _HEAD.match(data, start)
+    if match is None or not data.startswith(b"\r\n\r\n", (end := match.end()) - 4):
+        _check_incomplete(data, limits, start, match)
         return None
-    if grammar.exceeds_limits(data, end + 4, limits):
-        raise UpstreamProtocolError(f"more than {limits.head_fields} header fields")
-    minor, digits, reason, fields = match.groups()
-    status_line = b"HTTP/1.1 %b%b\r\n" % (digits, reason or b" ")
-    head = ResponseHead(int(digits), status_line, fields, end + 4)
-    _read_fields(head, _FIELD.findall(data[: end + 2].lower()), is_http10=minor == b"0")
-    if to_head or head.status < 200 or head.status in (204, 304):
+    if end - start > limits.unchecked_bytes and grammar.exceeds_limits(data, start, end, limits):
+        raise UpstreamProtocolError(f"more than {limits.head_fields} header fields, or a long head")
+    if match.lastindex == _VERBATIM and not to_head:
+        head = ResponseHead(200, data, start, end)
+        head.body = int(match[6])
+        return head
+    minor, bodiless, status, no_reason, date, length, cut, _, close, keep_alive, chunked, special, _ = (
+        match.groups()
+    )
+    head = ResponseHead(int(status or bodiless), data, start, end)
+    if special is not None or minor is not None:
+        _read_special(head, data, start, is_http10=minor == b"0")
+    else:
+        if date is None:
+            head.has_date = head.is_verbatim = False
+        if no_reason is not None:
+            head.is_verbatim = False
+        if cut is not None:
+            head.cuts = [match.span(7)]
+            if close is not None:
+                head.keep_alive = head.is_verbatim = False
+            elif keep_alive is not None:
+                head.is_verbatim = False
+        if chunked is not None:
+            if length is not None:
+                raise UpstreamProtocolError("Transfer-Encoding with Content-Length")
+            head.body = CHUNKED
+        elif length is not None:
+            head.body = int(length)
+    if to_head or bodiless is not None:
         _remove_content(head)
     return head
 
 
-def _check_incomplete(data: bytes, end: int, limits: Limits) -> None:
-    if not data.startswith(b"HTTP/1."[: len(data)]):
+def _check_incomplete(data: bytes, limits: Limits, start: int, match: re.Match[bytes] | None) -> None:
+    begin = data[start : start + 7]
+    if not b"HTTP/1.".startswith(begin):
         raise UpstreamProtocolError("no status line of HTTP/1.x")
-    grammar.check_incomplete(data, end, _START, limits.head_bytes, UpstreamProtocolError)
-    if end < 0 and len(data) >= limits.head_bytes:
+    valid = start if match is None else match.end()
+    grammar.check_incomplete(data, start, valid, limits, UpstreamProtocolError)
+    if len(data) - start >= limits.head_bytes:
         raise UpstreamProtocolError(f"a head of more than {limits.head_bytes} bytes")
 
 
-def _read_fields(head: ResponseHead, found: FieldMatches, *, is_http10: bool) -> None:
-    values = grammar.group_values(found)
+def _read_special(head: ResponseHead, data: bytes, start: int, *, is_http10: bool) -> None:
+    """Read fields that are not in their clean form, or another version than HTTP/1.1."""
+    end = head.end - 2
+    head.is_verbatim = False
+    values, head.cuts = grammar.read_special(_SPECIAL, _FORWARDED, data, start, end)
     options = grammar.list_members(values.get(b"connection", []))
     # RFC 9112, section 9.3.
     head.keep_alive = b"close" not in options and (not is_http10 or b"keep-alive" in options)
     head.has_date = b"date" in values
     codings = values.get(b"transfer-encoding")
     lengths = values.get(b"content-length")
+    replaced = options - _NAMES - _OPTIONS
     if codings is not None:
-        if lengths is not None or is_http10 or codings != [b"chunked"]:
+        if lengths is not None or is_http10 or [each.lower() for each in codings] != [b"chunked"]:
             # RFC 9112, sections 6.1 and 6.3, rules 3 and 4.
             raise UpstreamProtocolError("a Transfer-Encoding that leaves the length in doubt")
         head.body = CHUNKED
     elif lengths is not None:
         head.body = grammar.read_length(lengths, UpstreamProtocolError)
+        if lengths != [b"%d" % head.body]:
+            # Leading zeros are valid, and are read as an octal number by some.
+            replaced.add(b"content-length")
+            head.added = b"Content-Length: %d\r\n" % head.body
     if b"upgrade" in options:
         head.upgrade = b", ".join(values.get(b"upgrade", []))
-    head.fields = grammar.remove_fields(head.fields, (HOP_BY_HOP | options) - _NEVER_HOP_BY_HOP)
+    if replaced:
+        head.cuts = sorted(head.cuts + grammar.find_fields(data, start, end, replaced))
 
 
 def _remove_content(head: ResponseHead) -> None:
@@ -128,6 +188,6 @@ def _remove_content(head: ResponseHead) -> None:
         # it all the same.
         if head.status < 200:
             raise UpstreamProtocolError(f"a {head.status} response with a length")
-        head.keep_alive = False
-        head.fields = grammar.remove_fields(head.fields, {b"content-length"})
+        head.keep_alive = head.is_verbatim = False
+        head.cut_fields(_FRAMING)
     head.body = 0
