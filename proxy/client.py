@@ -6,7 +6,7 @@ from proxy import forwarding
 from proxy.errors import ClientProtocolError, ClientTimeout, ProxyError
 from proxy.exchange import Exchange
 from proxy.http11.partial import PartialLines
-from proxy.http11.request import read_request
+from proxy.http11.request import SIMPLE, SIMPLE_HEADS, RequestHead, match_request, read_request
 from proxy.transport import Transport
 from proxy.worker_context import WorkerContext
 
@@ -99,7 +99,9 @@ class ClientConnection:
     def data_received(self, data: bytes) -> None:
         """Route received bytes by state: a request, a body, or bytes to discard."""
         state = self._state
-        if (state is _IDLE or state is _READING) and not self._write_paused and not self._buffer:
+        if state is _IDLE and not self._write_paused:
+            self._read_request(data, 0)
+        elif state is _READING and not self._write_paused and not self._buffer:
             if self._partial is not None:
                 whole = self._partial.add(data)
                 if whole is None:
@@ -162,6 +164,19 @@ class ClientConnection:
     def _read_request(self, data: bytes, start: int) -> None:
         """Read the request at `start`; what comes after it is stored."""
         context = self._context
+        match = match_request(data, start)
+        if match is not None and match.lastindex == SIMPLE:
+            # Most requests arrive alone and complete.
+            simple = context.writer.write_simple(match, data, start, self.added_fields, context.limits)
+            if simple is not None:
+                method, request = simple
+                self._state = _EXCHANGING
+                if context.draining or self.is_half_closed:
+                    self.close_after_response = True
+                self._exchange.begin_simple(
+                    SIMPLE_HEADS.get(method) or RequestHead(method, b"", b"", 0), request
+                )
+                return
         try:
             head = read_request(data, context.limits, start)
         except ClientProtocolError as error:

@@ -21,9 +21,6 @@ from proxy.tunnel import Tunnel
 from proxy.upstream import UpstreamConnection
 from proxy.worker_context import WorkerContext
 
-# RFC 9110, section 9.2.2, without the methods that the proxy rejects.
-_IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))
-
 
 class ExchangeState(enum.Enum):
     """State of an exchange."""
@@ -91,6 +88,16 @@ class Exchange:
 
     # Calls of the client connection.
 
+    def begin_simple(self, head: RequestHead, request: bytes) -> None:
+        """Start a request that has arrived completely, and is forwarded as `request`."""
+        context = self._context
+        self._head = head
+        self._request = request
+        self._state = _WAITING
+        self._client.deadline = context.response_until
+        context.counters.requests += 1
+        context.dispatcher.acquire(self)
+
     def begin(self, head: RequestHead, content: bytes) -> None:
         """Start a request that has arrived completely."""
         self._head = head
@@ -99,7 +106,6 @@ class Exchange:
             self._respond(200, "Max-Forwards does not allow to forward the request")
             return
         context = self._context
-        self._is_whole = True
         self._send(context.writer.write(head, self._client.added_fields, context.default_host, content))
 
     def begin_body(self, head: RequestHead, data: bytes) -> None:
@@ -233,7 +239,7 @@ class Exchange:
         """Send the request, as far as it has arrived, on `connection`."""
         self._upstream = connection
         self._state = _FORWARDING
-        connection.send(self._request, self, may_repeat=self._head.method in _IDEMPOTENT)
+        connection.send(self._request, self, self._head)
         if not self._is_whole:
             self._request = b""
             self._client.resume_reading()
@@ -244,10 +250,18 @@ class Exchange:
 
     # Calls of the upstream connection.
 
-    @property
-    def is_head_request(self) -> bool:
-        """Return whether the response has no content."""
-        return self._head.method == b"HEAD"
+    def forward_verbatim(self, data: bytes) -> bool:
+        """Forward a complete response as it came; return False, without effect, if it must be changed."""
+        client = self._client
+        if client.close_after_response or self._head.is_http10 or not self.request_done:
+            return False
+        client.transport.send(data)
+        self._state = _IDLE
+        self._request = b""
+        if not self._is_whole:
+            self._end_upload()
+        client.response_sent()
+        return True
 
     @property
     def reads_chunks(self) -> bool:
@@ -336,7 +350,7 @@ class Exchange:
         if connection.never_sent is not None:
             self._request = connection.never_sent
         is_stale = connection.request_count > 1 and not connection.has_response and self._is_whole
-        if connection.never_sent is not None or (is_stale and self._head.method in _IDEMPOTENT):
+        if connection.never_sent is not None or (is_stale and self._head.may_repeat):
             # RFC 9112, section 9.3.1: the end of a reused connection may be a race, so the request is retried
             # on a fresh one; whatever its method if no byte of it was sent.
             if isinstance(error, UpstreamProtocolError):
@@ -409,14 +423,18 @@ class Exchange:
         self._request = b""
         self._head = NO_REQUEST
         if not self._is_whole:
-            self._context.uploads.leave(self)
+            self._end_upload()
         self._client.response_sent()
+
+    def _end_upload(self) -> None:
+        self._is_whole = True
+        self._context.uploads.leave(self)
 
     def _release_upstream(self) -> None:
         """Leave the queues, or abandon the upstream connection."""
         state, self._state = self._state, _IDLE
         if not self._is_whole:
-            self._context.uploads.leave(self)
+            self._end_upload()
         if state is _WAITING:
             self._context.dispatcher.cancel(self)
         elif state in (_FORWARDING, _RESPONDING):

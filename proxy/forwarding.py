@@ -1,13 +1,15 @@
 """Heads as the proxy forwards them, and responses of the proxy itself: bytes in, bytes out."""
 
+import re
 import time
 from email.utils import formatdate
 from http import HTTPStatus
 
 from proxy.http11 import grammar
 from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
-from proxy.http11.request import RequestHead
+from proxy.http11.request import SIMPLE_GROUPS, RequestHead
 from proxy.http11.response import ResponseHead
+from proxy.settings import Limits
 
 PSEUDONYM = b"keepalive-bench"
 """Name of the proxy in Via (RFC 9110, section 7.6.3)."""
@@ -62,6 +64,32 @@ class RequestWriter:
             PSEUDONYM,
             client.encode("ascii"),
         )
+
+    def write_simple(
+        self, match: re.Match[bytes], data: bytes, start: int, added_fields: bytes, limits: Limits
+    ) -> tuple[bytes, bytes] | None:
+        """Return the method and the request to forward, if all of `data` is one request that is complete.
+
+        None: `read_request` must decide.
+
+        Args:
+            match: one of `match_request` at `start` whose last group is SIMPLE.
+        """
+        method, host, cut, length = match.group(*SIMPLE_GROUPS)
+        end = match.end()
+        size = len(data)
+        if (
+            size != (end if length is None else end + int(length))
+            or size - end > limits.collected_bytes
+            or (end - start > limits.unchecked_bytes and grammar.exceeds_limits(data, start, end, limits))
+            or self._is_http10
+        ):
+            return None
+        content = b"\r\n\r\n" if length is None else b"\r\n\r\n" + data[end:]
+        if cut is None:
+            return method, b"".join((data[start : end - 2], added_fields, host, content))
+        begin, after = match.span(6)
+        return method, b"".join((data[start:begin], data[after : end - 2], added_fields, host, content))
 
     def write(self, head: RequestHead, added_fields: bytes, default_host: bytes, content: bytes) -> bytes:
         """Return the request to forward; `default_host` replaces a missing Host of an HTTP/1.0 client."""

@@ -46,9 +46,8 @@ class Downstream(Protocol[Connection_contra]):
     request_done: bool
     """Whether the request has been sent completely."""
 
-    @property
-    def is_head_request(self) -> bool:
-        """Return whether the response has no content."""
+    def forward_verbatim(self, data: bytes) -> bool:
+        """Forward a complete response as it came; return False, without effect, if it must be changed."""
 
     @property
     def reads_chunks(self) -> bool:

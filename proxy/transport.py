@@ -168,8 +168,11 @@ class Transport:
 
     def write(self, data: bytes | memoryview) -> None:
         """Send `data` at the end of this turn, together with other writes."""
-        if self._append_unsent(data):
+        if not self.unsent and not self._closing:
+            self.unsent = data
             self._sends.add(self)
+        else:
+            self._append_unsent(data)
 
     def write_careful(self, data: bytes | memoryview) -> None:
         """As `write`, but not if input is found to have arrived meanwhile: that is read first."""

@@ -5,13 +5,15 @@ response before its request was sent (RFC 9112, sections 6.3 and 9.3).
 """
 
 import enum
+import re
 from typing import Protocol
 
 from proxy.errors import ConnectFailed, ProxyError, UpstreamProtocolError, UpstreamReset, UpstreamTimeout
 from proxy.http11.chunked import ChunkedReader
-from proxy.http11.grammar import CHUNKED
+from proxy.http11.grammar import CHUNKED, exceeds_limits
 from proxy.http11.partial import PartialLines
-from proxy.http11.response import ResponseHead, read_response
+from proxy.http11.request import RequestHead
+from proxy.http11.response import LENGTH_GROUP, VERBATIM, ResponseHead, match_response, read_response
 from proxy.interfaces import Downstream
 from proxy.settings import Limits
 from proxy.splice import PipePool, Splice
@@ -85,6 +87,7 @@ class UpstreamConnection:
         "_chunks",
         "_downstream",
         "_interim_count",
+        "_is_to_head",
         "_keep_alive",
         "_owner",
         "_partial",
@@ -113,6 +116,7 @@ class UpstreamConnection:
         self.reserved_for = reserved_for
         self._state = _IDLE
         self._partial: PartialLines | None = None
+        self._is_to_head = False
         self._keep_alive = False
         self._paused = False
         self._interim_count = 0
@@ -129,21 +133,18 @@ class UpstreamConnection:
         self._transport = transport
 
     def send(
-        self, request: bytes | memoryview, downstream: "Downstream[UpstreamConnection]", *, may_repeat: bool
+        self, request: bytes | memoryview, downstream: "Downstream[UpstreamConnection]", head: RequestHead
     ) -> None:
-        """Start an exchange with `request`: its head, and the part of its body that is there.
-
-        Args:
-            may_repeat: whether it may be sent again on another connection when this one ends unanswered.
-        """
+        """Start an exchange with `request`: its head, and the part of its body that is there."""
         self._downstream = downstream
         self._state = _HEAD
+        self._is_to_head = head.is_head
         self.has_response = False
         self.request_count += 1
         # Input that has arrived on a used connection by now cannot answer the request, and is read first.
         if self.request_count == 1:
             self._transport.send(request)
-        elif may_repeat:
+        elif head.may_repeat:
             self._transport.write(request)
         else:
             self._transport.write_careful(request)
@@ -259,9 +260,12 @@ class UpstreamConnection:
     def _read_head(self, data: bytes) -> None:
         if not self.has_response:
             # An early response, as to a body that is too long, may come before the rest of the request.
-            if self._transport.is_deferred:
+            if self._transport.unsent and self._transport.is_deferred:
                 raise UpstreamProtocolError("a response before its request was sent")
             self.has_response = True
+            match = match_response(data)
+            if match is not None and match.lastindex == VERBATIM and self._forward_verbatim(match, data):
+                return
         if self._partial is not None:
             whole = self._partial.add(data)
             if whole is None:
@@ -270,7 +274,8 @@ class UpstreamConnection:
             data = whole
         start = 0
         while True:
-            head = read_response(data, self._owner.limits, start, to_head=self._downstream.is_head_request)
+            match = match_response(data, start)
+            head = read_response(data, self._owner.limits, start, match, to_head=self._is_to_head)
             if head is None:
                 self._partial = PartialLines(data[start:], self._owner.limits.head_bytes)
                 return
@@ -281,6 +286,23 @@ class UpstreamConnection:
             start = head.end
             if self._state is not _HEAD or start == len(data):
                 return
+
+    def _forward_verbatim(self, match: re.Match[bytes], data: bytes) -> bool:
+        """Forward a response as it came, if it is complete and the connection is kept."""
+        end = match.end()
+        limits = self._owner.limits
+        if (
+            end + int(match[LENGTH_GROUP]) != len(data)
+            or (end > limits.unchecked_bytes and exceeds_limits(data, 0, end, limits))
+            or self._is_to_head
+            or self._transport.unsent
+            or not self._downstream.forward_verbatim(data)
+        ):
+            return False
+        self._state = _IDLE
+        del self._downstream
+        self._owner.release(self)
+        return True
 
     def _read_interim(self, head: ResponseHead, data: bytes) -> None:
         if head.status == 101:

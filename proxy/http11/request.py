@@ -50,13 +50,19 @@ _HEAD = re.compile(
         _NAMES,
         (
             only_once(grammar.field_line(b"host", rb"(" + _HOST + rb")"), 5),
-            only_once(rb"((?:" + _LINE_TO_CUT + rb")+)", 6),
+            only_once(rb"(?=[Cc][Oo][Nn][Nn]|[Xx]-[Ff]|[Tt][Ee]:)((?:" + _LINE_TO_CUT + rb")+)", 6),
             only_once(grammar.field_line(b"content-length", rb"(0|[1-9][0-9]{0,17})"), 10),
         ),
     )
     + rb"(?:\r\n(?(11)|(?(1)|(?(3)|(?(4)|(?(8)|(?(9)|(?(5)())))))))|)"
 )
-_SIMPLE = 12
+SIMPLE = 12
+"""The last group of a match of `match_request` that the fast way takes; `SIMPLE_GROUPS` are what it needs."""
+SIMPLE_GROUPS = (2, 5, 6, 10)
+match_request = _HEAD.match
+
+# RFC 9110, section 9.2.2, without the methods that are rejected.
+_IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))
 _SPECIAL = grammar.special_fields(_NAMES)
 _HOST_VALUE = re.compile(_HOST)
 _ABSOLUTE = re.compile(rb"https?://([^/?]*+)(.*+)", re.IGNORECASE)
@@ -71,6 +77,8 @@ class RequestHead:
         end: where the head ends in the data.
         body: its length in bytes, or CHUNKED.
         max_forwards: -1 if there is no such limit.
+        is_head: whether the response has no content.
+        may_repeat: whether its method is idempotent.
         is_usual: whether nothing is to be added to `lines` but what the proxy adds to each request.
     """
 
@@ -86,6 +94,8 @@ class RequestHead:
 
     def __init__(self, method: bytes, lines: bytes, host: bytes, end: int) -> None:
         self.method = method
+        self.is_head = method == b"HEAD"
+        self.may_repeat = method in _IDEMPOTENT
         self.lines = lines
         self.host = host
         self.end = end
@@ -98,6 +108,11 @@ class RequestHead:
 
 NO_REQUEST = RequestHead(b"GET", b"", b"", 0)
 """Stands for the request where there is none."""
+SIMPLE_HEADS = {
+    method: RequestHead(method, b"", b"", 0)
+    for method in (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
+}
+"""Stand for the requests of the fast way: what distinguishes them is in the request that is forwarded."""
 
 
 def read_request(data: bytes, limits: Limits, start: int = 0) -> RequestHead | None:
@@ -106,44 +121,21 @@ def read_request(data: bytes, limits: Limits, start: int = 0) -> RequestHead | N
     Raises:
         ClientProtocolError: 400, 413, 414, 417, 431, 501 or 505; the connection cannot be used further.
     """
-    match = _HEAD.match(data, start)
-    if match is None or match.lastindex != _SIMPLE:
-        return _read_general(data, limits, start, match)
-    end = match.end()
-    if end - start > limits.unchecked_bytes and grammar.exceeds_limits(data, start, end, limits):
-        raise ClientProtocolError(f"more than {limits.head_fields} header fields, or a long head", 431)
-    method, host, cut, length = match.group(2, 5, 6, 10)
-    if cut is None:
-        lines = data[start : end - 2]
-    else:
-        begin, after = match.span(6)
-        lines = data[start:begin] + data[after : end - 2]
-    head = RequestHead(method, lines, host, end)
-    if length is not None:
-        head.body = _check_length(int(length), limits)
-    return head
-
-
-def _read_general(
-    data: bytes, limits: Limits, start: int, match: re.Match[bytes] | None
-) -> RequestHead | None:
-    """Read any request."""
+    match = match_request(data, start)
     end = match.end() if match is not None else 0
     if match is None or not data.startswith(b"\r\n\r\n", end - 4):
         return _read_incomplete(data, limits, start, match)
     if end - start > limits.unchecked_bytes and grammar.exceeds_limits(data, start, end, limits):
         raise ClientProtocolError(f"more than {limits.head_fields} header fields, or a long head", 431)
-    rejected, method, target, version, host, cut, keep_alive, close, client, length, special, _ = (
-        match.groups()
-    )
+    rejected, method, target, version, host, cut, keep, close, client, length, special, _ = match.groups()
     if rejected is not None:
         raise ClientProtocolError(f"the method {rejected.decode()}", 501)
     begin, after = match.span(6) if cut is not None else (end - 2, end - 2)
     head = RequestHead(method, data[start:begin] + data[after : end - 2], host, end)
-    head.is_usual = False
+    head.is_usual = match.lastindex == SIMPLE
     head.keep_alive = close is None
     if version is not None:
-        _read_version(head, version, asks_to_keep=keep_alive is not None and close is None)
+        _read_version(head, version, asks_to_keep=keep is not None and close is None)
     if special is not None:
         _read_special(head, data, start, limits)
     else:

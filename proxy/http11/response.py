@@ -40,13 +40,16 @@ _HEAD = re.compile(
         (
             only_once(grammar.field_line(b"date", rb"(" + VALUE + rb")"), 5),
             only_once(grammar.field_line(b"content-length", rb"(0|[1-9][0-9]{0,17})"), 6),
-            only_once(rb"((?:" + _LINE_TO_CUT + rb")+)", 7),
+            only_once(rb"(?=[Cc][Oo][Nn][Nn]|[Kk])((?:" + _LINE_TO_CUT + rb")+)", 7),
             only_once(grammar.field_line(b"transfer-encoding", rb"(" + any_case(b"chunked") + rb")"), 11),
         ),
     )
     + rb"(?:\r\n(?(12)|(?(1)|(?(2)|(?(4)|(?(9)|(?(10)|(?(11)|(?(5)(?(6)())))))))))|)"
 )
-_VERBATIM = 13
+VERBATIM = 13
+"""The last group of a match of `match_response` that is forwarded as it came, content and all."""
+LENGTH_GROUP = 6
+match_response = _HEAD.match
 _SPECIAL = grammar.special_fields(_NAMES)
 
 
@@ -95,25 +98,23 @@ class ResponseHead:
         return lines + self.added
 
 
-def read_response(data: bytes, limits: Limits, start: int = 0, *, to_head: bool) -> ResponseHead | None:
+def read_response(
+    data: bytes, limits: Limits, start: int, match: re.Match[bytes] | None, *, to_head: bool
+) -> ResponseHead | None:
     """Read the response head at `start`; None while it is incomplete.
 
     Args:
+        match: the result of `match_response(data, start)`.
         to_head: whether it answers a HEAD request, so that no content follows.
 
     Raises:
         UpstreamProtocolError: the connection cannot be used further.
     """
-    match = _HEAD.match(data, start)
     if match is None or not data.startswith(b"\r\n\r\n", (end := match.end()) - 4):
         _check_incomplete(data, limits, start, match)
         return None
     if end - start > limits.unchecked_bytes and grammar.exceeds_limits(data, start, end, limits):
         raise UpstreamProtocolError(f"more than {limits.head_fields} header fields, or a long head")
-    if match.lastindex == _VERBATIM and not to_head:
-        head = ResponseHead(200, data, start, end)
-        head.body = int(match[6])
-        return head
     minor, bodiless, status, no_reason, date, length, cut, _, close, keep_alive, chunked, special, _ = (
         match.groups()
     )
@@ -121,16 +122,11 @@ def read_response(data: bytes, limits: Limits, start: int = 0, *, to_head: bool)
     if special is not None or minor is not None:
         _read_special(head, data, start, is_http10=minor == b"0")
     else:
-        if date is None:
-            head.has_date = head.is_verbatim = False
-        if no_reason is not None:
-            head.is_verbatim = False
+        head.has_date = date is not None
+        head.is_verbatim = date is not None and no_reason is None and close is None and keep_alive is None
         if cut is not None:
             head.cuts = [match.span(7)]
-            if close is not None:
-                head.keep_alive = head.is_verbatim = False
-            elif keep_alive is not None:
-                head.is_verbatim = False
+            head.keep_alive = close is None
         if chunked is not None:
             if length is not None:
                 raise UpstreamProtocolError("Transfer-Encoding with Content-Length")
