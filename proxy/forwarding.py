@@ -124,7 +124,7 @@ def response_head(
         to_http10: whether the client speaks HTTP/1.0: its keep-alive is explicit, and it cannot read chunks.
         date: a Date field line for a response that has none (RFC 9110, section 6.6.1).
     """
-    if to_http10:
+    if to_http10 and head.has_coding:
         head.cut_fields(_TRANSFER_ENCODING)
     parts = [head.lines]
     if not head.has_date:

@@ -9,7 +9,7 @@ import re
 from typing import Protocol
 
 from proxy.errors import ConnectFailed, ProxyError, UpstreamProtocolError, UpstreamReset, UpstreamTimeout
-from proxy.http11.chunked import ChunkedReader
+from proxy.http11.chunked import ChunkedReader, find_end
 from proxy.http11.grammar import CHUNKED, exceeds_limits
 from proxy.http11.partial import PartialLines
 from proxy.http11.request import RequestHead
@@ -263,18 +263,20 @@ class UpstreamConnection:
             if self._transport.unsent and self._transport.is_deferred:
                 raise UpstreamProtocolError("a response before its request was sent")
             self.has_response = True
-            match = match_response(data)
-            if match is not None and match.lastindex == VERBATIM and self._forward_verbatim(match, data):
-                return
         if self._partial is not None:
             whole = self._partial.add(data)
             if whole is None:
                 return
             self._partial = None
             data = whole
+        match = match_response(data)
+        if match is None or match.lastindex != VERBATIM or not self._forward_verbatim(match, data):
+            self._read_responses(data, match)
+
+    def _read_responses(self, data: bytes, match: re.Match[bytes] | None) -> None:
+        """Read interim responses, and the head of the final one; `match` is that of the first."""
         start = 0
         while True:
-            match = match_response(data, start)
             head = read_response(data, self._owner.limits, start, match, to_head=self._is_to_head)
             if head is None:
                 self._partial = PartialLines(data[start:], self._owner.limits.head_bytes)
@@ -286,6 +288,7 @@ class UpstreamConnection:
             start = head.end
             if self._state is not _HEAD or start == len(data):
                 return
+            match = match_response(data, start)
 
     def _forward_verbatim(self, match: re.Match[bytes], data: bytes) -> bool:
         """Forward a response as it came, if it is complete and the connection is kept."""
@@ -335,6 +338,9 @@ class UpstreamConnection:
 
     def _begin_chunks(self, head: ResponseHead, data: bytes) -> None:
         downstream = self._downstream
+        if downstream.reads_chunks and find_end(data, head.end) == len(data):
+            self._forward_whole(head, data, reusable=True)
+            return
         chunks = ChunkedReader(
             UpstreamProtocolError, self._owner.limits, keeps_framing=downstream.reads_chunks
         )

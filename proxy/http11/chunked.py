@@ -20,6 +20,7 @@ _EXTENSION = rb"[\t ]*+;[\t ]*+" + TOKEN + rb"(?:[\t ]*+=[\t ]*+(?:" + TOKEN + r
 _SIZE_LINE = re.compile(
     rb"(?:(0|[1-9A-Fa-f][0-9A-Fa-f]{0,15})|([0-9A-Fa-f]{1,16})(?:" + _EXTENSION + rb")*)\r\n"
 )
+_CANONICAL_SIZE = re.compile(rb"(0|[1-9A-Fa-f][0-9A-Fa-f]{0,15})\r\n")
 _TRAILERS = re.compile(FIELDS)
 _SIZE_BYTES = 18
 _CRLF = b"\r\n"
@@ -148,6 +149,21 @@ class ChunkedReader:
         is_too_long = before + len(data) - at > self._limits.head_bytes + _SIZE_BYTES
         if is_too_long or data.find(b"\r\n", valid) >= 0 or BAD_OCTET.search(data, valid) is not None:
             raise self._error("a chunk size, a chunk extension or a trailer")
+
+
+def find_end(data: bytes, start: int) -> int:
+    """Return where the body ends that begins at `start`.
+
+    -1: it is not there completely, or `ChunkedReader` must look at it, since it may not go as it came.
+    """
+    while (match := _CANONICAL_SIZE.match(data, start)) is not None:
+        size = int(match[1], 16)
+        start = match.end() + size + 2
+        if data[start - 2 : start] != _CRLF:
+            return -1
+        if not size:
+            return start
+    return -1
 
 
 def chunk(content: bytes) -> bytes:

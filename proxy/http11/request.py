@@ -132,7 +132,7 @@ def read_request(data: bytes, limits: Limits, start: int = 0) -> RequestHead | N
         raise ClientProtocolError(f"the method {rejected.decode()}", 501)
     begin, after = match.span(6) if cut is not None else (end - 2, end - 2)
     head = RequestHead(method, data[start:begin] + data[after : end - 2], host, end)
-    head.is_usual = match.lastindex == SIMPLE
+    head.is_usual = special is None and client is None and host is not None
     head.keep_alive = close is None
     if version is not None:
         _read_version(head, version, asks_to_keep=keep is not None and close is None)

@@ -62,6 +62,8 @@ class ResponseHead:
         keep_alive: whether the upstream keeps the connection.
         cuts: where the lines are that must not be forwarded, in order.
         added: a line that replaces one of them.
+        has_coding: whether Transfer-Encoding is among the lines.
+        keeps_status_line: whether the status line may go as it came.
         is_verbatim: whether the head may go as it came to an HTTP/1.1 client that is kept.
     """
 
@@ -69,6 +71,8 @@ class ResponseHead:
     has_date = True
     keep_alive = True
     is_verbatim = True
+    keeps_status_line = True
+    has_coding = False
     added = b""
     body = UNTIL_CLOSE
 
@@ -91,11 +95,15 @@ class ResponseHead:
 
         Transfer-Encoding is among them.
         """
-        lines = grammar.cut(self._data, self._start, self.end - 2, self.cuts)
-        if not self._data.startswith(b"HTTP/1.1 ", self._start) or lines[12:13] == b"\r":
-            # RFC 9112, section 4: the space stays where there is no reason.
+        start, end = self._start, self.end - 2
+        if len(self.cuts) == 1:
+            begin, after = self.cuts[0]
+            lines = self._data[start:begin] + self._data[after:end]
+        else:
+            lines = grammar.cut(self._data, start, end, self.cuts)
+        if not self.keeps_status_line:
             lines = b"HTTP/1.1 %b%b%b" % (lines[9:12], b" " if lines[12:13] == b"\r" else b"", lines[12:])
-        return lines + self.added
+        return lines + self.added if self.added else lines
 
 
 def read_response(
@@ -119,6 +127,8 @@ def read_response(
         match.groups()
     )
     head = ResponseHead(int(status or bodiless), data, start, end)
+    if minor is not None or no_reason is not None:
+        head.keeps_status_line = False
     if special is not None or minor is not None:
         _read_special(head, data, start, is_http10=minor == b"0")
     else:
@@ -130,6 +140,7 @@ def read_response(
         if chunked is not None:
             if length is not None:
                 raise UpstreamProtocolError("Transfer-Encoding with Content-Length")
+            head.has_coding = True
             head.body = CHUNKED
         elif length is not None:
             head.body = int(length)
@@ -164,6 +175,7 @@ def _read_special(head: ResponseHead, data: bytes, start: int, *, is_http10: boo
         if lengths is not None or is_http10 or [each.lower() for each in codings] != [b"chunked"]:
             # RFC 9112, sections 6.1 and 6.3, rules 3 and 4.
             raise UpstreamProtocolError("a Transfer-Encoding that leaves the length in doubt")
+        head.has_coding = True
         head.body = CHUNKED
     elif lengths is not None:
         head.body = grammar.read_length(lengths, UpstreamProtocolError)
