@@ -1,12 +1,13 @@
 """One client connection: reads requests in order, has the exchange answer each, and closes."""
 
 import enum
+import re
 
 from proxy import forwarding
 from proxy.errors import ClientProtocolError, ClientTimeout, ProxyError
 from proxy.exchange import Exchange
 from proxy.http11.partial import PartialLines
-from proxy.http11.request import SIMPLE, SIMPLE_HEADS, RequestHead, match_request, read_request
+from proxy.http11.request import SIMPLE, match_request, read_request
 from proxy.transport import Transport
 from proxy.worker_context import WorkerContext
 
@@ -100,7 +101,15 @@ class ClientConnection:
         """Route received bytes by state: a request, a body, or bytes to discard."""
         state = self._state
         if state is _IDLE and not self._write_paused:
-            self._read_request(data, 0)
+            # Most requests arrive alone and complete, with nothing special about them.
+            match = match_request(data)
+            if match is not None and match.lastindex == SIMPLE:
+                simple = self._context.writer.write_simple(match, data, self.added_fields)
+                if simple is not None:
+                    self._state = _EXCHANGING
+                    self._exchange.begin_simple(simple)
+                    return
+            self._read_request(data, 0, match)
         elif state is _READING and not self._write_paused and not self._buffer:
             if self._partial is not None:
                 whole = self._partial.add(data)
@@ -108,7 +117,7 @@ class ClientConnection:
                     return
                 self._partial = None
                 data = whole
-            self._read_request(data, 0)
+            self._read_request(data, 0, match_request(data))
         elif state is _EXCHANGING and not self._exchange.request_done:
             self._exchange.receive_body(data)
         elif state is _LINGERING:
@@ -161,24 +170,11 @@ class ClientConnection:
 
     # Reading requests.
 
-    def _read_request(self, data: bytes, start: int) -> None:
+    def _read_request(self, data: bytes, start: int, match: re.Match[bytes] | None) -> None:
         """Read the request at `start`; what comes after it is stored."""
         context = self._context
-        match = match_request(data, start)
-        if match is not None and match.lastindex == SIMPLE:
-            # Most requests arrive alone and complete.
-            simple = context.writer.write_simple(match, data, start, self.added_fields, context.limits)
-            if simple is not None:
-                method, request = simple
-                self._state = _EXCHANGING
-                if context.draining or self.is_half_closed:
-                    self.close_after_response = True
-                self._exchange.begin_simple(
-                    SIMPLE_HEADS.get(method) or RequestHead(method, b"", b"", 0), request
-                )
-                return
         try:
-            head = read_request(data, context.limits, start)
+            head = read_request(data, context.limits, start, match)
         except ClientProtocolError as error:
             self._reject(error)
             return
@@ -223,7 +219,7 @@ class ClientConnection:
             self._buffer = b""
             self._at = 0
             if data:
-                self._read_request(data, start)
+                self._read_request(data, start, match_request(data, start))
             if not self._buffer:
                 self.resume_reading()
 

@@ -88,11 +88,10 @@ class Exchange:
 
     # Calls of the client connection.
 
-    def begin_simple(self, head: RequestHead, request: bytes) -> None:
-        """Start a request that has arrived completely, and is forwarded as `request`."""
+    def begin_simple(self, simple: tuple[RequestHead, bytes]) -> None:
+        """Start a request that has arrived completely: its head, and what is forwarded."""
         context = self._context
-        self._head = head
-        self._request = request
+        self._head, self._request = simple
         self._state = _WAITING
         self._client.deadline = context.response_until
         context.counters.requests += 1

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from proxy.http11 import grammar
 from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
-from proxy.http11.request import SIMPLE_GROUPS, RequestHead
+from proxy.http11.request import SIMPLE_HEADS, RequestHead
 from proxy.http11.response import ResponseHead
 from proxy.settings import Limits
 
@@ -17,6 +17,7 @@ PSEUDONYM = b"keepalive-bench"
 MAX_CACHED_CLIENTS = 1024
 """Client addresses whose added fields are cached."""
 
+_END = b"\r\n\r\n"
 _TRANSFER_ENCODING = frozenset((b"transfer-encoding",))
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -25,14 +26,17 @@ class RequestWriter:
     """Writes the heads of forwarded requests.
 
     Args:
+        limits: limits on a head, and on a body that is stored.
         is_http10: whether the upstream speaks HTTP/1.0.
         keep_alive: whether the connection is kept: in HTTP/1.0 the request must say so.
         request_close: whether the upstream is requested to close the connection.
     """
 
-    __slots__ = ("_added_fields", "_connection", "_is_http10")
+    __slots__ = ("_added_fields", "_connection", "_is_http10", "_limits", "_unchecked_bytes")
 
-    def __init__(self, *, is_http10: bool, keep_alive: bool, request_close: bool) -> None:
+    def __init__(self, limits: Limits, *, is_http10: bool, keep_alive: bool, request_close: bool) -> None:
+        self._limits = limits
+        self._unchecked_bytes = limits.unchecked_bytes
         self._is_http10 = is_http10
         self._added_fields: dict[str, bytes] = {}
         self._connection = b""
@@ -66,30 +70,34 @@ class RequestWriter:
         )
 
     def write_simple(
-        self, match: re.Match[bytes], data: bytes, start: int, added_fields: bytes, limits: Limits
-    ) -> tuple[bytes, bytes] | None:
-        """Return the method and the request to forward, if all of `data` is one request that is complete.
+        self, match: re.Match[bytes], data: bytes, added_fields: bytes
+    ) -> tuple[RequestHead, bytes] | None:
+        """Return the head and the request to forward, if all of `data` is one simple request, body and all.
 
         None: `read_request` must decide.
 
         Args:
-            match: one of `match_request` at `start` whose last group is SIMPLE.
+            match: one of `match_request` whose last group is SIMPLE.
         """
-        method, host, cut, length = match.group(*SIMPLE_GROUPS)
+        method, host, cut, length = match.group(2, 5, 6, 10)
         end = match.end()
-        size = len(data)
+        if length is None:
+            content = _END
+        else:
+            content = _END + data[end:]
+            if end + int(length) != len(data) or len(content) > self._limits.collected_bytes:
+                return None
         if (
-            size != (end if length is None else end + int(length))
-            or size - end > limits.collected_bytes
-            or (end - start > limits.unchecked_bytes and grammar.exceeds_limits(data, start, end, limits))
+            (length is None and end != len(data))
+            or (end > self._unchecked_bytes and grammar.exceeds_limits(data, 0, end, self._limits))
             or self._is_http10
         ):
             return None
-        content = b"\r\n\r\n" if length is None else b"\r\n\r\n" + data[end:]
+        head = SIMPLE_HEADS.get(method) or RequestHead(method, b"", b"", 0)
         if cut is None:
-            return method, b"".join((data[start : end - 2], added_fields, host, content))
+            return head, b"".join((data[: end - 2], added_fields, host, content))
         begin, after = match.span(6)
-        return method, b"".join((data[start:begin], data[after : end - 2], added_fields, host, content))
+        return head, b"".join((data[:begin], data[after : end - 2], added_fields, host, content))
 
     def write(self, head: RequestHead, added_fields: bytes, default_host: bytes, content: bytes) -> bytes:
         """Return the request to forward; `default_host` replaces a missing Host of an HTTP/1.0 client."""

@@ -51,6 +51,7 @@ class WorkerContext:
         self.default_host = format_address(settings.upstreams[0]).encode("ascii")
         short = settings.mode == "short"
         self.writer = RequestWriter(
+            settings.limits,
             is_http10=settings.upstream_http == "1.0",
             keep_alive=not short,
             request_close=short and settings.closes_first == "backend",

@@ -57,8 +57,7 @@ _HEAD = re.compile(
     + rb"(?:\r\n(?(11)|(?(1)|(?(3)|(?(4)|(?(8)|(?(9)|(?(5)())))))))|)"
 )
 SIMPLE = 12
-"""The last group of a match of `match_request` that the fast way takes; `SIMPLE_GROUPS` are what it needs."""
-SIMPLE_GROUPS = (2, 5, 6, 10)
+"""The last group of a match of `match_request` that the fast way takes."""
 match_request = _HEAD.match
 
 # RFC 9110, section 9.2.2, without the methods that are rejected.
@@ -115,13 +114,17 @@ SIMPLE_HEADS = {
 """Stand for the requests of the fast way: what distinguishes them is in the request that is forwarded."""
 
 
-def read_request(data: bytes, limits: Limits, start: int = 0) -> RequestHead | None:
+def read_request(
+    data: bytes, limits: Limits, start: int, match: re.Match[bytes] | None
+) -> RequestHead | None:
     """Read the request head at `start`; None while it is incomplete.
+
+    Args:
+        match: the result of `match_request(data, start)`.
 
     Raises:
         ClientProtocolError: 400, 413, 414, 417, 431, 501 or 505; the connection cannot be used further.
     """
-    match = match_request(data, start)
     end = match.end() if match is not None else 0
     if match is None or not data.startswith(b"\r\n\r\n", end - 4):
         return _read_incomplete(data, limits, start, match)
@@ -160,7 +163,7 @@ def _read_incomplete(
         # RFC 9112, section 2.2: empty lines before the request line are to be ignored.
         first += 2
     if first > start:
-        head = read_request(data, limits, first)
+        head = read_request(data, limits, first, match_request(data, first))
         if head is None and len(data) - start >= limits.head_bytes:
             raise ClientProtocolError("too many empty lines before a request")
         return head
