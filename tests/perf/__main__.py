@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,11 +14,22 @@ from rich.console import Console
 
 from bench.errors import BenchError
 from bench.machine import describe
-from tests.perf import checking, generators, memory, observing, programs, proxies, starting, table
+from tests.perf import (
+    checking,
+    generators,
+    memory,
+    observing,
+    programs,
+    proxies,
+    shape_rounds,
+    starting,
+    table,
+)
 from tests.perf.pairs import Row
 from tests.perf.settings import QUICK, Settings
+from tests.perf.shapes import SHAPES
 
-PARTS = ("a", "b", "b-tiny", "b-2000", "b-100k", "b-10m", "b-memory", "c", "d", "e")
+PARTS = ("a", "b", "b-tiny", "b-2000", "b-100k", "b-10m", "b-shapes", "b-memory", "c", "d", "e")
 PROGRAMS = ("wrk", "hey", "ab", "h2load", "nginx", "haproxy", "envoy", "caddy")
 
 
@@ -29,7 +40,7 @@ def main() -> int:
     rows: list[Row] = []
     code = 0
     try:
-        for row in _measure(QUICK if given.quick else Settings(), given.only):
+        for row in _measure(QUICK if given.quick else Settings(), given):
             rows.append(row)
             words = " ".join(filter(None, table.cells(row)))
             talk.print(f"{time.monotonic() - began:4.0f} s: {words}", markup=False, soft_wrap=True)
@@ -48,22 +59,34 @@ def main() -> int:
 def _arguments() -> Namespace:
     parser = ArgumentParser(prog="make perf", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="three rounds of everything")
-    parser.add_argument("--only", type=_parts, default=PARTS, help=f"some of {','.join(PARTS)}")
+    parser.add_argument("--only", type=_some_of(PARTS), default=PARTS, help=f"some of {','.join(PARTS)}")
+    chosen = f"of {shape_rounds.PART}, some of "
+    parser.add_argument("--shape", type=_some_of(SHAPES), default=(), help=chosen + ",".join(SHAPES))
+    loads = shape_rounds.LOADS
+    parser.add_argument("--load", type=_some_of(loads), default=(), help=chosen + ",".join(loads))
     return parser.parse_args()
 
 
-def _parts(text: str) -> tuple[str, ...]:
-    parts = tuple(text.split(","))
-    for part in parts:
-        if part not in PARTS:
-            raise ArgumentTypeError(f"unknown part {part!r}; known: {', '.join(PARTS)}")
-    return parts
+def _some_of(known: Collection[str]) -> Callable[[str], tuple[str, ...]]:
+    """Return the reader of names that are separated by commas."""
+
+    def read(text: str) -> tuple[str, ...]:
+        names = tuple(text.split(","))
+        for name in names:
+            if name not in known:
+                raise ArgumentTypeError(f"unknown {name!r}; known: {', '.join(known)}")
+        return names
+
+    return read
 
 
-def _measure(settings: Settings, parts: Sequence[str]) -> Iterator[Row]:
+def _measure(settings: Settings, given: Namespace) -> Iterator[Row]:
+    parts = given.only
     if "a" in parts:
         yield from generators.measure(settings)
     yield from proxies.measure(settings, parts)
+    if {"b", shape_rounds.PART} & set(parts):
+        yield from shape_rounds.measure(settings, given.shape, given.load)
     if {"b", "b-memory"} & set(parts):
         yield from memory.measure(settings)
     if "c" in parts:

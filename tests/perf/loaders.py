@@ -41,7 +41,7 @@ class Sent:
 
 def theirs(tool: str, load: ToolLoad, cores: set[int]) -> Sent:
     """Run wrk, hey, ab or h2load once, on `cores`."""
-    with _on(cores):
+    with on(cores):
         opinion = external.run(tool, load)
     return Sent(opinion.report.requests, opinion.report.errors, opinion.wall_s, opinion.cpu_s)
 
@@ -64,7 +64,7 @@ def ours(url: str, *, connections: int, requests: int, cores: set[int]) -> Sent:
         body_bytes=(2, 2),
     )
     argv = [sys.executable, "-m", "bench.load"]
-    with _on(cores):
+    with on(cores):
         process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None
     assert process.stdout is not None
@@ -94,7 +94,7 @@ def _end(process: subprocess.Popen[str], name: str, began: float) -> tuple[str, 
 
 
 @contextmanager
-def _on(cores: set[int]) -> Iterator[None]:
+def on(cores: set[int]) -> Iterator[None]:
     """Have what is started meanwhile run on `cores`."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)

@@ -20,6 +20,9 @@ class Settings:
     """Of each run of ours and of the others that count."""
     window_s: int = 2
     """Of each run of wrk in part a."""
+    shape_rounds: int = 7
+    shape_window_s: float = 0.4
+    """What is measured of each turn with a shape."""
     starts: int = 10
     trials: int = 3
     observed_times: int = 3
@@ -34,6 +37,7 @@ QUICK = Settings(
     requests=100_000,
     other_requests=20_000,
     window_s=1,
+    shape_rounds=3,
     starts=3,
     trials=1,
     observed_times=1,

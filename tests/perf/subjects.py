@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -46,15 +48,17 @@ class Asked:
     folder: Path
     """An empty folder of its own."""
     listen: str
+    loop: str = ""
+    """The event loop of ours; nothing: whatever it takes by itself."""
 
 
 Command = Callable[[Asked], list[str]]
 
 
-def start(stage: Stage, name: str, upstream: str, *, is_short: bool, folder: Path) -> Subject:
+def start(stage: Stage, name: str, upstream: str, *, is_short: bool, folder: Path, loop: str = "") -> Subject:
     """Start the proxy called `name`; RoleError where it does not come up."""
     folder.mkdir(parents=True)
-    asked = Asked(upstream, is_short, folder, f"127.0.0.1:{_free_port()}")
+    asked = Asked(upstream, is_short, folder, f"127.0.0.1:{_free_port()}", loop)
     process = stage.start(_COMMANDS[name](asked), name, stage.far)
     _await_listening(process, asked.listen)
     tree = ProcessTree(process.pid)
@@ -80,7 +84,15 @@ def missing(names: tuple[str, ...]) -> list[str]:
 def _ours(asked: Asked) -> list[str]:
     mode = "short" if asked.is_short else "keepalive"
     argv = [PYTHON, "-m", "proxy", "--listen", asked.listen, "--upstream", asked.upstream]
-    return [*argv, "--mode", mode, "--pool-idle", str(POOL_IDLE)]
+    loop = ["--loop", asked.loop] if asked.loop else []
+    return [*argv, "--mode", mode, "--pool-idle", str(POOL_IDLE), *loop]
+
+
+@cache
+def has_loops() -> bool:
+    """Return whether our proxy lets us choose its event loop."""
+    said = subprocess.run([PYTHON, "-m", "proxy", "--help"], capture_output=True, text=True, check=True)
+    return "--loop" in said.stdout
 
 
 def _aiohttp(asked: Asked) -> list[str]:

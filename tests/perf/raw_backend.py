@@ -1,0 +1,226 @@
+"""The upstream of the shapes: it answers with exact bytes, at the least cost, on a plain epoll loop.
+
+`python -m tests.perf.raw_backend --unix PATH` listens on 127.0.0.1, on ::1 where there is one, and on
+PATH. It obeys `count`, `stop`, and `shape` with the `name` of a shape of the table and with `closes`:
+whether each response ends its connection. It is no server for anything else: requests are framed, but
+not checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import select
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import cycle
+
+from tests.perf.shapes import SHAPES
+
+HEAD_END = b"\r\n\r\n"
+LAST_CHUNK = b"\r\n0\r\n\r\n"
+_BODY = re.compile(rb"\r\n(?:content-length:[ \t]*(\d+)|(transfer-encoding):)", re.IGNORECASE)
+_READ_BYTES = 1 << 18
+_EVENTS = 64
+_STDIN = 0
+
+
+def whole(data: bytes) -> tuple[int, int]:
+    """Return how many whole requests `data` begins with, and how many bytes they are.
+
+    No GET and no HEAD of the table has a body, so that their fields need not be looked at.
+    """
+    count = begin = 0
+    while (end := data.find(HEAD_END, begin)) >= 0:
+        end += len(HEAD_END)
+        if data[begin] not in b"GH" and (body := _BODY.search(data, begin, end - 2)):
+            end = _body_end(data, end, body)
+            if not 0 < end <= len(data):
+                break
+        count, begin = count + 1, end
+    return count, begin
+
+
+def _body_end(data: bytes, begin: int, body: re.Match[bytes]) -> int:
+    """Return where the body ends that begins at `begin`; 0 where that cannot be told yet."""
+    if body[1] is not None:
+        return begin + int(body[1])
+    # The data of our chunks never looks like a last chunk, and they have no trailers.
+    last = data.find(LAST_CHUNK, begin - 2)
+    return last + len(LAST_CHUNK) if last >= 0 else 0
+
+
+class Server:
+    """Connections as file descriptors, and what is kept of a few: what came early or could not leave."""
+
+    def __init__(self) -> None:
+        self._poll = select.epoll()
+        self._listeners: dict[int, socket.socket] = {}
+        self._early: dict[int, bytes] = {}
+        self._late: dict[int, bytes] = {}
+        self._ending: set[int] = set()
+        self._responses: Iterator[tuple[bytes, ...]] = iter(())
+        self._closes = False
+        self._accepted = self._requests = self._closed_first = 0
+
+    def listen(self, listener: socket.socket) -> None:
+        """Accept what connects to `listener`."""
+        listener.setblocking(False)
+        if listener.family != socket.AF_UNIX:
+            # Accepted connections inherit it, and each piece of a response leaves at once.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.listen(4096)
+        self._listeners[listener.fileno()] = listener
+        self._poll.register(listener, select.EPOLLIN)
+
+    def shape(self, name: str, closes: bool) -> None:
+        """Answer from now on with the responses of a shape."""
+        self._responses = cycle(SHAPES[name].responses(closes))
+        self._closes = closes or SHAPES[name].closes
+
+    def count(self, event: str) -> dict[str, object]:
+        """Return what was counted so far, as an event."""
+        counts = {
+            "accepted": self._accepted,
+            "requests": self._requests,
+            "closed_first": self._closed_first,
+        }
+        return {"event": event, **counts}
+
+    def run(self) -> None:
+        """Serve until told to stop, or until stdin ends."""
+        self._poll.register(_STDIN, select.EPOLLIN)
+        while True:
+            for fd, event in self._poll.poll(-1, _EVENTS):
+                if fd in self._listeners:
+                    self._accept(self._listeners[fd])
+                elif fd == _STDIN:
+                    if not self._obey():
+                        return
+                elif event & select.EPOLLOUT:
+                    self._resume(fd)
+                else:
+                    self._read(fd)
+
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(BlockingIOError):
+            while True:
+                connection, _ = listener.accept()
+                connection.setblocking(False)
+                self._accepted += 1
+                self._poll.register(connection.detach(), select.EPOLLIN)
+
+    def _read(self, fd: int) -> None:
+        try:
+            data = os.read(fd, _READ_BYTES)
+        except (ConnectionError, BlockingIOError):
+            data = b""
+        if not data:
+            self._close(fd)
+            return
+        if self._early:
+            data = self._early.pop(fd, b"") + data
+        count, size = whole(data)
+        if size < len(data):
+            self._early[fd] = data[size:]
+        for _ in range(count):
+            self._requests += 1
+            for piece in next(self._responses):
+                self._write(fd, piece)
+            if self._closes:
+                self._end(fd)
+                return
+
+    def _write(self, fd: int, data: bytes) -> None:
+        """Send; what the socket does not take is sent when it can."""
+        if fd in self._late:
+            self._late[fd] += data
+            return
+        try:
+            sent = os.write(fd, data)
+        except BlockingIOError:
+            sent = 0
+        except ConnectionError:
+            return  # the next read says so too
+        if sent < len(data):
+            self._late[fd] = data[sent:]
+            self._poll.modify(fd, select.EPOLLOUT)
+
+    def _resume(self, fd: int) -> None:
+        """Send what is left; then read on, or end."""
+        self._write(fd, self._late.pop(fd))
+        if fd in self._late:
+            return
+        if fd in self._ending:
+            self._close(fd)
+        else:
+            self._poll.modify(fd, select.EPOLLIN)
+
+    def _end(self, fd: int) -> None:
+        """Close once everything is sent."""
+        self._closed_first += 1
+        if fd in self._late:
+            self._ending.add(fd)
+        else:
+            self._close(fd)
+
+    def _close(self, fd: int) -> None:
+        self._early.pop(fd, None)
+        self._late.pop(fd, None)
+        self._ending.discard(fd)
+        os.close(fd)
+
+    def _obey(self) -> bool:
+        """Do what the lines on stdin ask; return False once they are to be the last."""
+        lines = os.read(_STDIN, 65_536)
+        for line in lines.splitlines():
+            command = json.loads(line)
+            if command["command"] == "stop":
+                _say(self.count("done"))
+                return False
+            if command["command"] == "shape":
+                self.shape(command["name"], command["closes"])
+            _say(self.count(command["command"]))
+        return bool(lines)
+
+
+def _say(event: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+def _listeners(unix: str) -> Iterator[tuple[str, socket.socket]]:
+    """Yield the sockets to listen on, each with its address; it is empty where there is no IPv6."""
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "[::1]")):
+        listener = socket.socket(family)
+        try:
+            listener.bind((host.strip("[]"), 0))
+        except OSError:
+            yield "", listener
+        else:
+            yield f"{host}:{listener.getsockname()[1]}", listener
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(unix)
+    yield f"unix:{unix}", listener
+
+
+def main() -> None:
+    """Serve the first shape of the table, until told otherwise."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--unix", required=True, help="the path of its third address")
+    server, addresses = Server(), []
+    for address, listener in _listeners(parser.parse_args().unix):
+        addresses.append(address)
+        if address:
+            server.listen(listener)
+    server.shape(next(iter(SHAPES)), False)
+    _say({"event": "ready", "role": "backend", "pid": os.getpid(), "listen": addresses})
+    server.run()
+
+
+if __name__ == "__main__":
+    main()
