@@ -16,6 +16,7 @@ from bench.errors import BenchError
 from bench.machine import describe
 from tests.perf import (
     checking,
+    checkouts,
     generators,
     memory,
     observing,
@@ -25,8 +26,10 @@ from tests.perf import (
     starting,
     table,
 )
+from tests.perf.cases import LOADS
 from tests.perf.pairs import Row
 from tests.perf.settings import QUICK, Settings
+from tests.perf.shape_rounds import Chosen
 from tests.perf.shapes import SHAPES
 
 PARTS = ("a", "b", "b-tiny", "b-2000", "b-100k", "b-10m", "b-shapes", "b-memory", "c", "d", "e")
@@ -62,8 +65,10 @@ def _arguments() -> Namespace:
     parser.add_argument("--only", type=_some_of(PARTS), default=PARTS, help=f"some of {','.join(PARTS)}")
     chosen = f"of {shape_rounds.PART}, some of "
     parser.add_argument("--shape", type=_some_of(SHAPES), default=(), help=chosen + ",".join(SHAPES))
-    loads = shape_rounds.LOADS
-    parser.add_argument("--load", type=_some_of(loads), default=(), help=chosen + ",".join(loads))
+    parser.add_argument("--load", type=_some_of(LOADS), default=(), help=chosen + ",".join(LOADS))
+    parser.add_argument(
+        "--baseline", type=checkouts.path, metavar="FOLDER", help="another checkout, to be measured beside"
+    )
     return parser.parse_args()
 
 
@@ -86,7 +91,7 @@ def _measure(settings: Settings, given: Namespace) -> Iterator[Row]:
         yield from generators.measure(settings)
     yield from proxies.measure(settings, parts)
     if {"b", shape_rounds.PART} & set(parts):
-        yield from shape_rounds.measure(settings, given.shape, given.load)
+        yield from shape_rounds.measure(settings, Chosen(given.shape, given.load, given.baseline))
     if {"b", "b-memory"} & set(parts):
         yield from memory.measure(settings)
     if "c" in parts:

@@ -1,6 +1,6 @@
 """Templates of messages on the wire: heads, bodies in chunks, and the markers that make them differ.
 
-In a template `@n@` stands for a number of six digits and `@x@` for sixteen hexadecimal ones, so that
+In a template `@d@` stands for a digit, `@n@` for six and `@x@` for sixteen hexadecimal ones, so that
 requests and responses differ from one another while their lengths stay.
 """
 
@@ -20,7 +20,8 @@ def fill(template: bytes, number: int) -> bytes:
     """Return the message of this number."""
     digits = b"%06d" % number
     hexadecimal = hashlib.blake2b(digits, digest_size=8).hexdigest().encode()
-    return template.replace(b"@n@", digits).replace(b"@x@", hexadecimal)
+    filled = template.replace(b"@n@", digits).replace(b"@x@", hexadecimal)
+    return filled.replace(b"@d@", digits[-1:])
 
 
 def variants(template: Pieces) -> Iterator[Pieces]:

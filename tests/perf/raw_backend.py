@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import select
 import socket
 import sys
@@ -19,39 +18,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import cycle
 
+from tests.perf.framing import whole_requests
 from tests.perf.shapes import SHAPES
 
-HEAD_END = b"\r\n\r\n"
-LAST_CHUNK = b"\r\n0\r\n\r\n"
-_BODY = re.compile(rb"\r\n(?:content-length:[ \t]*(\d+)|(transfer-encoding):)", re.IGNORECASE)
 _READ_BYTES = 1 << 18
 _EVENTS = 64
 _STDIN = 0
-
-
-def whole(data: bytes) -> tuple[int, int]:
-    """Return how many whole requests `data` begins with, and how many bytes they are.
-
-    No GET and no HEAD of the table has a body, so that their fields need not be looked at.
-    """
-    count = begin = 0
-    while (end := data.find(HEAD_END, begin)) >= 0:
-        end += len(HEAD_END)
-        if data[begin] not in b"GH" and (body := _BODY.search(data, begin, end - 2)):
-            end = _body_end(data, end, body)
-            if not 0 < end <= len(data):
-                break
-        count, begin = count + 1, end
-    return count, begin
-
-
-def _body_end(data: bytes, begin: int, body: re.Match[bytes]) -> int:
-    """Return where the body ends that begins at `begin`; 0 where that cannot be told yet."""
-    if body[1] is not None:
-        return begin + int(body[1])
-    # The data of our chunks never looks like a last chunk, and they have no trailers.
-    last = data.find(LAST_CHUNK, begin - 2)
-    return last + len(LAST_CHUNK) if last >= 0 else 0
 
 
 class Server:
@@ -124,7 +96,7 @@ class Server:
             return
         if self._early:
             data = self._early.pop(fd, b"") + data
-        count, size = whole(data)
+        count, size = whole_requests(data)
         if size < len(data):
             self._early[fd] = data[size:]
         for _ in range(count):

@@ -21,7 +21,8 @@ class Settings:
     window_s: int = 2
     """Of each run of wrk in part a."""
     shape_rounds: int = 7
-    shape_window_s: float = 0.4
+    shape_other_rounds: int = 3
+    shape_window_s: float = 0.3
     """What is measured of each turn with a shape."""
     starts: int = 10
     trials: int = 3
@@ -38,6 +39,7 @@ QUICK = Settings(
     other_requests=20_000,
     window_s=1,
     shape_rounds=3,
+    shape_other_rounds=1,
     starts=3,
     trials=1,
     observed_times=1,

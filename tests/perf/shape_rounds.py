@@ -1,4 +1,4 @@
-"""Part b, shapes: what an exchange of each shape costs the proxy, ours beside nginx, user and system apart.
+"""Part b, shapes: what an exchange of each shape costs the proxy, ours beside others, user and system apart.
 
 In each round every case has its turn, and in each turn every subject, for a moment under steady load. What
 is counted lies between two readings, while the driver goes on; how connections begin does not enter into
@@ -7,58 +7,31 @@ keep-alive.
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psutil
 
 from bench.errors import RoleError
-from tests.perf import drivers, pairs, subjects
-from tests.perf.pairs import Row, Target
+from tests.perf import checkouts, pairs, subjects
+from tests.perf.cases import LOADS, MANY, OTHER_TARGETS, PLAIN, USER_TARGET, Case, Load, cases
+from tests.perf.drivers import Driver
+from tests.perf.pairs import Row
 from tests.perf.settings import Settings
-from tests.perf.shapes import SHAPES, Shape
-from tests.perf.stage import RawBackend, Served, Stage, stage
+from tests.perf.stage import READY_TIMEOUT_S, RawBackend, Served, Stage, stage
 from tests.perf.subjects import Subject
 
 PART = "b-shapes"
-MANY = 2000
-_RAMP_S = 0.12
-_RAMP_MANY_S = 0.6
-_PLAIN = "plain"
-_USER = Target(1.7)
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A shape under one load, and what ours may cost at most beside nginx."""
-
-    shape: Shape
-    is_short: bool = False
-    closes: bool = False
-    """Whether the upstream closes first."""
-    connections: int = 64
-    loop: str = ""
-
-    def __str__(self) -> str:
-        mode = "short" if self.is_short else "keepalive"
-        closing = (", upstream closes" if self.closes else ", proxy closes") if self.is_short else ""
-        loop = f", {self.loop}" if self.loop else ""
-        return f"{self.shape.name}, {self.connections} connections, {mode}{closing}{loop}"
-
-    @property
-    def target(self) -> Target | None:
-        """Return the target of the ratio to nginx."""
-        is_plain = self.shape.name == _PLAIN
-        if self.connections == MANY:
-            return Target(1.0) if is_plain and not self.is_short else None
-        if self.is_short:
-            return Target(1.6 if self.closes else 1.25)
-        return Target(1.25 if is_plain else 1.4)
+NGINX = "nginx-default"
+OTHERS = ("haproxy", "envoy", "caddy")
+_RAMP_S = 0.08
+_RAMP_MANY_S = 0.5
+"""From the first request on: until then all connections are open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,131 +40,193 @@ class Turn:
 
     cpu_us: float
     user_us: float
+    busy: float
+    """The share of its core that the subject used."""
     served: Served
     errors: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Member:
+class Member:
     """A subject with its backend."""
 
     subject: Subject
     backend: RawBackend
 
 
-Turns = dict[tuple[Case, str], list[Turn]]
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What was asked for: nothing means all, or none beside."""
+
+    shapes: Sequence[str] = ()
+    loads: Sequence[str] = ()
+    baseline: Path | None = None
 
 
-Load = Callable[[Shape], Case]
-LOADS: dict[str, Load] = {
-    "keepalive": Case,
-    "short": partial(Case, is_short=True),
-    "closing": partial(Case, is_short=True, closes=True),
-}
-"""Upstream connections are pooled; serve one request, closed by the proxy; or closed by the upstream."""
-
-
-def measure(settings: Settings, names: Sequence[str] = (), loads: Sequence[str] = ()) -> Iterator[Row]:
+def measure(settings: Settings, chosen: Chosen) -> Iterator[Row]:
     """Yield the rows of some shapes under some loads, or of all; the plain GET is always among them."""
-    chosen = [shape for shape in SHAPES.values() if not names or shape.name in (_PLAIN, *names)]
     with stage() as opened, TemporaryDirectory() as folder:
-        play = _Play(opened, Path(folder), settings)
-        for load in loads or LOADS:
-            yield from play.rows([LOADS[load](shape) for shape in chosen])
+        play = _Play(opened, Path(folder), settings, chosen)
+        for name in chosen.loads or LOADS:
+            yield from play.rows(LOADS[name])
 
 
 class _Play:
     """All turns, on one stage; a subject that has been started serves every shape that it can."""
 
-    def __init__(self, opened: Stage, folder: Path, settings: Settings) -> None:
+    def __init__(self, opened: Stage, folder: Path, settings: Settings, chosen: Chosen) -> None:
         self._stage = opened
         self._folder = folder
         self._settings = settings
-        self._members: dict[tuple[str, bool, str, str], _Member] = {}
+        self._chosen = chosen
+        self._members: dict[tuple[str, bool, str, str], Member] = {}
+        self._turns: dict[tuple[Case, str], dict[int, Turn]] = defaultdict(dict)
+        self._out: dict[tuple[Case, str], str] = {}
 
-    def rows(self, cases: Sequence[Case]) -> Iterator[Row]:
-        """Play all rounds of some cases, and yield their rows."""
-        names, turns = ["ours", "nginx-default"], defaultdict(list)
+    def rows(self, load: Load) -> Iterator[Row]:
+        """Play all rounds of a load, and yield its rows."""
+        played = list(cases(load, self._chosen.shapes))
         for round_ in range(self._settings.shape_rounds + 1):
-            for case in cases:
-                for name in pairs.order(names, round_):
-                    turn = self._turn(case, self._member(case, name))
-                    if round_ > 0:  # the first warms up
-                        turns[case, name].append(turn)
-        for case in cases:
-            yield from self._rows_of(case, cases[0], turns)
+            for case in played:
+                for name in pairs.order(self._names(load, round_), round_):
+                    self._play(case, name, round_)
+        for case in played:
+            yield from self._rows_of(case, played[0])
 
-    def _member(self, case: Case, name: str) -> _Member:
-        loop = case.loop if name == "ours" else ""
-        key = (name, case.is_short, loop, case.shape.upstream)
+    def _names(self, load: Load, round_: int) -> list[str]:
+        names = ["ours", NGINX]
+        if self._chosen.baseline is not None and not load.loop:
+            names.append("baseline")
+        if load.with_others and round_ <= self._settings.shape_other_rounds:
+            names += OTHERS
+        return names
+
+    def _play(self, case: Case, name: str, round_: int) -> None:
+        """Give a subject its turn; whoever fails once is out of this case."""
+        if (case, name) in self._out:
+            return
+        try:
+            turn = self._turn(case, self._member(case, name))
+        except RoleError as error:
+            self._out[case, name] = str(error)
+        else:
+            if round_ > 0:  # the first warms up
+                self._turns[case, name][round_] = turn
+
+    def _member(self, case: Case, name: str) -> Member:
+        """Return the subject that can play a case, started if need be; RoleError where there is none."""
+        load, is_ours = case.load, name == "ours"
+        key = (name, load.is_short, load.loop if is_ours else "", case.shape.upstream)
         if key not in self._members:
+            self._check(case, name)
             folder = self._folder / "-".join(map(str, key)).strip("-")
             folder.mkdir()
             backend = self._stage.raw_backend(folder)
-            addresses = {"ipv4": backend.address, "ipv6": backend.ipv6, "unix": backend.unix}
-            upstream = addresses[case.shape.upstream]
             subject = subjects.start(
-                self._stage, name, upstream, is_short=case.is_short, folder=folder / "subject", loop=loop
+                self._stage,
+                name,
+                backend.addresses[case.shape.upstream],
+                is_short=load.is_short,
+                folder=folder / "subject",
+                loop=key[2],
+                checkout=self._chosen.baseline if name == "baseline" else None,
             )
-            self._members[key] = _Member(subject, backend)
+            self._members[key] = Member(subject, backend)
         return self._members[key]
 
-    def _turn(self, case: Case, member: _Member) -> Turn:
+    def _check(self, case: Case, name: str) -> None:
+        """Raise RoleError where a subject cannot play a case."""
+        program, upstream = name.partition("-")[0], case.shape.upstream
+        if subjects.missing((program,)):
+            raise RoleError(program, "is not installed")
+        if program in OTHERS and upstream != "ipv4":
+            raise RoleError(program, f"has no configuration here for {upstream} upstreams")
+        if program in ("ours", "baseline"):
+            checkout = self._chosen.baseline if name == "baseline" else None
+            if case.load.loop and not checkouts.knows("--loop", checkout):
+                raise RoleError(program, "has no --loop")
+            if upstream == "unix" and not checkouts.knows("unix:", checkout):
+                raise RoleError(program, "knows no unix upstreams")
+
+    def _turn(self, case: Case, member: Member) -> Turn:
         """Keep a subject busy with a shape, and read what it did and used meanwhile."""
-        member.backend.shape(case.shape.name, case.closes)
-        driver = drivers.Wrk(drivers.write_script(case.shape, self._folder), self._stage.near)
-        member.subject.tree.refresh()
-        with driver.drive(member.subject.address, case.connections) as driven:
-            time.sleep(_RAMP_MANY_S if case.connections == MANY else _RAMP_S)
-            before = self._read(member)
+        member.backend.shape(case.shape.name, case.load.closes)
+        driver = Driver(case.shape, self._stage.near, self._folder)
+        with driver.drive(member.subject.address, case.load.connections) as driven:
+            self._await_first(member, case)
+            time.sleep(_RAMP_MANY_S if case.load.connections == MANY else _RAMP_S)
+            member.subject.tree.refresh()
+            began, (before, before_s, before_user_s) = time.monotonic(), _read(member)
             time.sleep(self._settings.shape_window_s)
-            served, cpu_s, user_s = self._read(member)
-        served = served.since(before[0])
+            after, cpu_s, user_s = _read(member)
+            took_s = time.monotonic() - began
+        served = after.since(before)
         if served.requests == 0:
-            raise RoleError(member.subject.name, f"let no {case.shape.name} through")
+            raise RoleError(member.subject.name, f"stopped to let {case.shape.name} through")
+        cpu_s, user_s = cpu_s - before_s, user_s - before_user_s
         per_request = 1e6 / served.requests
-        return Turn(
-            (cpu_s - before[1]) * per_request, (user_s - before[2]) * per_request, served, driven.errors
-        )
+        return Turn(cpu_s * per_request, user_s * per_request, cpu_s / took_s, served, driven.errors)
 
-    def _read(self, member: _Member) -> tuple[Served, float, float]:
-        """Return what was served so far, and the CPU seconds of the subject: all, and those of its user part.
+    def _await_first(self, member: Member, case: Case) -> None:
+        """Wait until the first requests have come through."""
+        before, deadline = member.backend.count(), time.monotonic() + READY_TIMEOUT_S / 2
+        while member.backend.count().since(before).requests == 0:
+            if time.monotonic() > deadline:
+                raise RoleError(member.subject.name, f"lets no {case.shape.name} through")
+            time.sleep(0.01)
 
-        The kernel tells the parts apart by samples, in ticks of 10 ms (proc(5)): right on average only.
-        """
-        served, tree = member.backend.count(), member.subject.tree
-        return served, tree.cpu_s(), sum(psutil.Process(pid).cpu_times().user for pid in tree.pids)
-
-    def _rows_of(self, case: Case, plain: Case, turns: Turns) -> Iterator[Row]:
-        ours, theirs = turns[case, "ours"], turns[case, "nginx-default"]
-        notes = (*_notes("ours", case, ours), *_notes("nginx", case, theirs))
-        row = Row(PART, str(case), "CPU us/request", None, notes=notes)
-        nginx = self._member(case, "nginx-default").subject
-        yield pairs.beside(row, f"nginx {nginx.version}", *_both(ours, theirs), case.target)
+    def _rows_of(self, case: Case, plain: Case) -> Iterator[Row]:
+        """Yield the rows of one case: what it costs beside each of the others, and its user time."""
+        for (each, name), reason in self._out.items():
+            if each is case:
+                yield pairs.missing(PART, str(case), name, reason)
+        ours = self._turns[case, "ours"]
+        targets = {NGINX: case.of_nginx, **OTHER_TARGETS}
+        for name in (NGINX, "baseline", *OTHERS):
+            theirs = self._turns[case, name]
+            if ours and theirs:
+                notes = (*_notes("ours", case, ours), *_notes(name, case, theirs))
+                row = Row(PART, str(case), "CPU us/request", None, notes=notes)
+                costs = _paired(ours, theirs, "cpu_us")
+                yield pairs.beside(row, self._shown(case, name), *costs, targets.get(name))
         row = Row(PART, str(case), "of it user", None)
-        yield pairs.beside(row, "nginx", _users(ours), _users(theirs))
-        if case is not plain and not case.is_short:
-            of_plain = _users(turns[plain, "ours"])
-            yield pairs.beside(row, f"ours, {_PLAIN}", _users(ours), of_plain, _USER)
+        if ours and (theirs := self._turns[case, NGINX]):
+            yield pairs.beside(row, "nginx", *_paired(ours, theirs, "user_us"))
+        if case.has_user_target and ours and (theirs := self._turns[plain, "ours"]):
+            yield pairs.beside(row, f"ours, {PLAIN}", *_paired(ours, theirs, "user_us"), USER_TARGET)
+
+    def _shown(self, case: Case, name: str) -> str:
+        if name == "baseline" and self._chosen.baseline is not None:
+            return f"ours, {checkouts.commit(self._chosen.baseline)}"
+        return f"{name.partition('-')[0]} {self._member(case, name).subject.version}"
 
 
-def _both(ours: Sequence[Turn], theirs: Sequence[Turn]) -> tuple[list[float], list[float]]:
-    return [turn.cpu_us for turn in ours], [turn.cpu_us for turn in theirs]
+def _read(member: Member) -> tuple[Served, float, float]:
+    """Return what was served so far, and the CPU seconds of the subject: all, and those of its user part.
+
+    The kernel tells the parts apart by samples, in ticks of 10 ms (proc(5)): right on average only.
+    """
+    served, tree = member.backend.count(), member.subject.tree
+    return served, tree.cpu_s(), sum(psutil.Process(pid).cpu_times().user for pid in tree.pids)
 
 
-def _users(turns: Sequence[Turn]) -> list[float]:
-    return [max(turn.user_us, 0.01) for turn in turns]
+def _paired(ours: dict[int, Turn], theirs: dict[int, Turn], what: str) -> tuple[list[float], list[float]]:
+    """Return a figure of both in the rounds that both have played, and at least 0.01 us."""
+    rounds = sorted(ours.keys() & theirs.keys())
+    mine, other = ([max(getattr(side[each], what), 0.01) for each in rounds] for side in (ours, theirs))
+    return mine, other
 
 
-def _notes(name: str, case: Case, turns: Sequence[Turn]) -> Iterator[str]:
-    """Yield what must be known of a subject's turns: opens where there should be none, and errors."""
-    opened, requests = (
-        sum(turn.served.accepted for turn in turns),
-        sum(turn.served.requests for turn in turns),
-    )
-    if case.is_short and opened < 0.98 * requests:
+def _notes(name: str, case: Case, turns: dict[int, Turn]) -> Iterator[str]:
+    """Yield what must be known of a subject's turns: opens where there should be none, errors, idleness."""
+    opened = sum(turn.served.accepted for turn in turns.values())
+    requests = sum(turn.served.requests for turn in turns.values())
+    if case.load.is_short and opened < 0.98 * requests:
         yield f"{name}: REUSES connections in short mode"
-    if not case.is_short and not case.shape.closes and opened:
-        yield f"{name}: opened {opened} connections while measured"
-    if errors := sum(turn.errors for turn in turns):
+    if not case.load.is_short and not case.shape.closes and opened:
+        yield f"{name}: opened {opened} connections while measured, for {requests} requests"
+    if errors := sum(turn.errors for turn in turns.values()):
         yield f"{name}: {errors} ERRORS"
+    busy = statistics.median(turn.busy for turn in turns.values())
+    if busy < 0.9:
+        yield f"{name}: used {busy:.0%} of its core"

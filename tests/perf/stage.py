@@ -54,6 +54,11 @@ class RawBackend(Backend):
     ipv6: str
     unix: str
 
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Return its addresses by their kind; an empty one cannot be had on this machine."""
+        return {"ipv4": self.address, "ipv6": self.ipv6, "unix": self.unix}
+
     def shape(self, name: str, closes: bool) -> None:
         """Have it answer with a shape, and close after each response or not."""
         self.process.send({"command": "shape", "name": name, "closes": closes})

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import resource
 import socket
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Final
 
 from bench.errors import RoleError
 from bench.lab import Process
 from bench.observe.process_tree import ProcessTree
-from tests.perf import programs
+from tests.perf import checkouts, programs
 from tests.perf.stage import PYTHON, READY_TIMEOUT_S, Stage
 
 CONF = Path(__file__).parent / "conf"
@@ -50,15 +48,26 @@ class Asked:
     listen: str
     loop: str = ""
     """The event loop of ours; nothing: whatever it takes by itself."""
+    checkout: Path | None = None
+    """Where the code of ours is, if it is not the code that runs this."""
 
 
 Command = Callable[[Asked], list[str]]
 
 
-def start(stage: Stage, name: str, upstream: str, *, is_short: bool, folder: Path, loop: str = "") -> Subject:
+def start(
+    stage: Stage,
+    name: str,
+    upstream: str,
+    *,
+    is_short: bool,
+    folder: Path,
+    loop: str = "",
+    checkout: Path | None = None,
+) -> Subject:
     """Start the proxy called `name`; RoleError where it does not come up."""
     folder.mkdir(parents=True)
-    asked = Asked(upstream, is_short, folder, f"127.0.0.1:{_free_port()}", loop)
+    asked = Asked(upstream, is_short, folder, f"127.0.0.1:{_free_port()}", loop, checkout)
     process = stage.start(_COMMANDS[name](asked), name, stage.far)
     _await_listening(process, asked.listen)
     tree = ProcessTree(process.pid)
@@ -83,16 +92,10 @@ def missing(names: tuple[str, ...]) -> list[str]:
 
 def _ours(asked: Asked) -> list[str]:
     mode = "short" if asked.is_short else "keepalive"
-    argv = [PYTHON, "-m", "proxy", "--listen", asked.listen, "--upstream", asked.upstream]
+    argv = [*checkouts.python(asked.checkout), "-m", "proxy"]
+    argv += ["--listen", asked.listen, "--upstream", asked.upstream]
     loop = ["--loop", asked.loop] if asked.loop else []
     return [*argv, "--mode", mode, "--pool-idle", str(POOL_IDLE), *loop]
-
-
-@cache
-def has_loops() -> bool:
-    """Return whether our proxy lets us choose its event loop."""
-    said = subprocess.run([PYTHON, "-m", "proxy", "--help"], capture_output=True, text=True, check=True)
-    return "--loop" in said.stdout
 
 
 def _aiohttp(asked: Asked) -> list[str]:
@@ -165,6 +168,7 @@ def _caddy(asked: Asked) -> list[str]:
 _EXTERNAL = ("nginx", "haproxy", "envoy", "caddy")
 _COMMANDS: dict[str, Command] = {
     "ours": _ours,
+    "baseline": _ours,
     "aiohttp": _aiohttp,
     "haproxy": _haproxy,
     "envoy": _envoy,
