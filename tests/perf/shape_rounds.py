@@ -139,8 +139,6 @@ class _Play:
         program, upstream = name.partition("-")[0], case.shape.upstream
         if subjects.missing((program,)):
             raise RoleError(program, "is not installed")
-        if program in OTHERS and upstream != "ipv4":
-            raise RoleError(program, f"has no configuration here for {upstream} upstreams")
         if program in ("ours", "baseline"):
             checkout = self._chosen.baseline if name == "baseline" else None
             if case.load.loop and not checkouts.knows("--loop", checkout):
@@ -219,11 +217,12 @@ def _paired(ours: dict[int, Turn], theirs: dict[int, Turn], what: str) -> tuple[
 
 def _notes(name: str, case: Case, turns: dict[int, Turn]) -> Iterator[str]:
     """Yield what must be known of a subject's turns: opens where there should be none, errors, idleness."""
-    opened = sum(turn.served.accepted for turn in turns.values())
-    requests = sum(turn.served.requests for turn in turns.values())
+    opened, requests = (
+        sum(getattr(turn.served, what) for turn in turns.values()) for what in ("accepted", "requests")
+    )
     if case.load.is_short and opened < 0.98 * requests:
         yield f"{name}: REUSES connections in short mode"
-    if not case.load.is_short and not case.shape.closes and opened:
+    if not case.load.is_short and not case.shape.closes and opened > 0.01 * requests:
         yield f"{name}: opened {opened} connections while measured, for {requests} requests"
     if errors := sum(turn.errors for turn in turns.values()):
         yield f"{name}: {errors} ERRORS"
