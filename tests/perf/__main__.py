@@ -6,9 +6,10 @@ import json
 import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -22,6 +23,7 @@ from tests.perf import (
     observing,
     programs,
     proxies,
+    response_rounds,
     shape_rounds,
     starting,
     table,
@@ -32,7 +34,7 @@ from tests.perf.settings import QUICK, Settings
 from tests.perf.shape_rounds import Chosen
 from tests.perf.shapes import SHAPES
 
-PARTS = ("a", "b", "b-tiny", "b-2000", "b-100k", "b-10m", "b-shapes", "b-memory", "c", "d", "e")
+PARTS = ("a", "a-shapes", "b", "b-tiny", "b-2000", "b-100k", "b-10m", "b-shapes", "b-memory", "c", "d", "e")
 PROGRAMS = ("wrk", "hey", "ab", "h2load", "nginx", "haproxy", "envoy", "caddy")
 
 
@@ -52,8 +54,11 @@ def main() -> int:
         code = error.exit_code
     except KeyboardInterrupt:
         talk.print("interrupted; what was measured is kept")
-    folder = _keep(rows, given, time.monotonic() - began)
+    facts = describe.describe()
+    heading = _heading(facts, given.baseline)
+    folder = _keep(rows, given, facts, heading, time.monotonic() - began)
     out = Console(width=None if sys.stdout.isatty() else 180)
+    out.print(heading, markup=False, highlight=False)
     out.print(table.rich(rows))
     out.print(f"Notes, and how many connections were opened: {folder}/table.md", markup=False)
     return code
@@ -89,7 +94,9 @@ def _measure(settings: Settings, given: Namespace) -> Iterator[Row]:
     parts = given.only
     if "a" in parts:
         yield from generators.measure(settings)
-    yield from proxies.measure(settings, parts)
+    if {"a", "a-shapes"} & set(parts):
+        yield from response_rounds.measure(settings, given.baseline)
+    yield from proxies.measure(settings, parts, given.baseline)
     if {"b", shape_rounds.PART} & set(parts):
         yield from shape_rounds.measure(settings, Chosen(given.shape, given.load, given.baseline))
     if {"b", "b-memory"} & set(parts):
@@ -102,17 +109,35 @@ def _measure(settings: Settings, given: Namespace) -> Iterator[Row]:
         yield from checking.measure(settings)
 
 
-def _keep(rows: Sequence[Row], given: Namespace, took_s: float) -> Path:
+def _heading(facts: Mapping[str, Any], baseline: Path | None) -> str:
+    """Return on what and with what it was measured: processor, kernel, Python, event loop, commits."""
+    versions = facts["versions"]
+    has_uvloop = versions.get("uvloop") is not None
+    loop = f"uvloop {versions['uvloop']}" if has_uvloop else f"asyncio of Python {versions['python']}"
+    words = [
+        f"{facts['cpu_model']}, {facts['cores']} cores",
+        f"Linux {facts['kernel']}",
+        f"Python {versions['python']}",
+        f"the proxy on {loop if checkouts.knows('--loop') else 'a loop of its own'}",
+        f"commit {checkouts.commit(Path())}",
+    ]
+    if baseline is not None:
+        words.append(f"beside commit {checkouts.commit(baseline)}")
+    return ", ".join(words)
+
+
+def _keep(
+    rows: Sequence[Row], given: Namespace, facts: Mapping[str, Any], heading: str, took_s: float
+) -> Path:
     """Write perf.json and table.md; return their folder."""
     folder = Path("results") / f"perf-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     folder.mkdir(parents=True)
-    facts = describe.describe()
     versions = {name: programs.version(name) or None for name in PROGRAMS if programs.find(name)}
     kept = {"quick": given.quick, "took_s": round(took_s), "machine": facts, "programs": versions}
-    text = json.dumps(kept | {"rows": table.plain(rows)}, indent=1)
+    text = json.dumps(kept | {"heading": heading, "rows": table.plain(rows)}, indent=1)
     (folder / "perf.json").write_text(text, encoding="utf-8")
-    heading = f"# Side by side\n\n{facts['cpu_model']}, {facts['cores']} cores, Linux {facts['kernel']}\n\n"
-    (folder / "table.md").write_text(heading + table.markdown(rows), encoding="utf-8")
+    lines = f"# Side by side\n\n{heading}\n\n{table.markdown(rows)}"
+    (folder / "table.md").write_text(lines, encoding="utf-8")
     return folder
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench.errors import RoleError
 from bench.load import external
-from bench.load.job import LoadJob
 from bench.load.tools import ToolLoad
 from bench.observe.process_tree import ProcessTree
+from tests.perf import checkouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,29 +46,40 @@ def theirs(tool: str, load: ToolLoad, cores: set[int]) -> Sent:
     return Sent(opinion.report.requests, opinion.report.errors, opinion.wall_s, opinion.cpu_s)
 
 
-def ours(url: str, *, connections: int, requests: int, cores: set[int]) -> Sent:
-    """Run one worker of ours, every response checked and timed.
+def ours(
+    url: str,
+    *,
+    connections: int,
+    requests: int,
+    cores: set[int],
+    body_bytes: int = 2,
+    checkout: Path | None = None,
+) -> Sent:
+    """Run one worker of ours, or of another checkout, every response checked and timed.
 
     Its CPU time counts from when it is ready: the start of the interpreter is paid once, not per request.
     """
     address = urlsplit(url)
-    job = LoadJob(
-        host=address.hostname or "",
-        port=address.port or 80,
-        host_field=address.netloc,
-        path=address.path,
-        connections=connections,
-        requests=requests,
-        warmup_s=0.0,
-        duration_s=600.0,
-        body_bytes=(2, 2),
-    )
-    argv = [sys.executable, "-m", "bench.load"]
+    # No more than what all our generators know, from the first on.
+    job = {
+        "host": address.hostname or "",
+        "port": address.port or 80,
+        "host_field": address.netloc,
+        "path": address.path,
+        "connections": connections,
+        "requests": requests,
+        "warmup_s": 0.0,
+        "duration_s": 600.0,
+        "body_bytes": (body_bytes, body_bytes),
+        # A server's page is not the text that our own backends send.
+        "pattern": body_bytes == 2,
+    }
+    argv = [*checkouts.python(checkout), "-m", "bench.load"]
     with on(cores):
         process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(json.dumps(job.to_json()) + "\n")
+    process.stdin.write(json.dumps(job) + "\n")
     process.stdin.flush()
     process.stdout.readline()  # ready
     before_s, began = ProcessTree(process.pid).cpu_s(), time.monotonic()

@@ -2,7 +2,8 @@
 
 `python -m tests.perf.raw_backend --unix PATH` listens on 127.0.0.1, on ::1 where there is one, and on
 PATH. It obeys `count`, `stop`, and `shape` with the `name` of a shape of the table and with `closes`:
-whether each response ends its connection. It is no server for anything else: requests are framed, but
+whether each response ends its connection, and with `echoes`: whether it carries the X-Bench-Id of its
+request, which then comes alone. It is no server for anything else: requests are framed, but
 not checked.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import select
 import socket
 import sys
@@ -19,8 +21,9 @@ from contextlib import suppress
 from itertools import cycle
 
 from tests.perf.framing import whole_requests
-from tests.perf.shapes import SHAPES
+from tests.perf.shapes import ECHO, SHAPES
 
+_IDENTITY = re.compile(rb"\r\nX-Bench-Id: ([^\r]*)")
 _READ_BYTES = 1 << 18
 _EVENTS = 64
 _STDIN = 0
@@ -36,7 +39,7 @@ class Server:
         self._late: dict[int, bytes] = {}
         self._ending: set[int] = set()
         self._responses: Iterator[tuple[bytes, ...]] = iter(())
-        self._closes = False
+        self._closes = self._echoes = False
         self._accepted = self._requests = self._closed_first = 0
 
     def listen(self, listener: socket.socket) -> None:
@@ -49,10 +52,11 @@ class Server:
         self._listeners[listener.fileno()] = listener
         self._poll.register(listener, select.EPOLLIN)
 
-    def shape(self, name: str, closes: bool) -> None:
+    def shape(self, name: str, closes: bool, echoes: bool) -> None:
         """Answer from now on with the responses of a shape."""
-        self._responses = cycle(SHAPES[name].responses(closes))
+        self._responses = cycle(SHAPES[name].responses(closes, echoes))
         self._closes = closes or SHAPES[name].closes
+        self._echoes = echoes
 
     def count(self, event: str) -> dict[str, object]:
         """Return what was counted so far, as an event."""
@@ -101,7 +105,10 @@ class Server:
             self._early[fd] = data[size:]
         for _ in range(count):
             self._requests += 1
-            for piece in next(self._responses):
+            pieces = next(self._responses)
+            if self._echoes and (identity := _IDENTITY.search(data)):
+                pieces = tuple(piece.replace(ECHO, identity[1]) for piece in pieces)
+            for piece in pieces:
                 self._write(fd, piece)
             if self._closes:
                 self._end(fd)
@@ -155,7 +162,7 @@ class Server:
                 _say(self.count("done"))
                 return False
             if command["command"] == "shape":
-                self.shape(command["name"], command["closes"])
+                self.shape(command["name"], command["closes"], command["echoes"])
             _say(self.count(command["command"]))
         return bool(lines)
 
@@ -189,7 +196,7 @@ def main() -> None:
         addresses.append(address)
         if address:
             server.listen(listener)
-    server.shape(next(iter(SHAPES)), False)
+    server.shape(next(iter(SHAPES)), False, False)
     _say({"event": "ready", "role": "backend", "pid": os.getpid(), "listen": addresses})
     server.run()
 

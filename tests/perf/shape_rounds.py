@@ -121,7 +121,7 @@ class _Play:
             self._check(case, name)
             folder = self._folder / "-".join(map(str, key)).strip("-")
             folder.mkdir()
-            backend = self._stage.raw_backend(folder)
+            backend = self._stage.raw_backend(folder, self._stage.near)
             subject = subjects.start(
                 self._stage,
                 name,
@@ -148,7 +148,7 @@ class _Play:
 
     def _turn(self, case: Case, member: Member) -> Turn:
         """Keep a subject busy with a shape, and read what it did and used meanwhile."""
-        member.backend.shape(case.shape.name, case.load.closes)
+        member.backend.shape(case.shape.name, closes=case.load.closes)
         driver = Driver(case.shape, self._stage.near, self._folder)
         with driver.drive(member.subject.address, case.load.connections) as driven:
             self._await_first(member, case)

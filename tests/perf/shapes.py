@@ -11,6 +11,8 @@ from tests.perf.messages import Pieces, variants
 from tests.perf.response_templates import ITEM, PAGE
 
 _END = b"\r\n\r\n"
+ECHO = b"@echo@"
+"""In a response it stands for the X-Bench-Id of its request."""
 _CONNECTION = re.compile(rb"\r\n(?:connection|keep-alive):[^\r]*", re.IGNORECASE)
 
 
@@ -43,17 +45,22 @@ class Shape:
         """Return all requests."""
         return list(variants(self.request))
 
-    def responses(self, closes: bool) -> list[Pieces]:
-        """Return all responses; `closes`: each says that its connection ends with it."""
-        return list(variants(_closing(self.response) if closes and not self.closes else self.response))
+    def responses(self, closes: bool = False, echoes: bool = False) -> list[Pieces]:
+        """Return all responses; `closes`: each says that its connection ends; `echoes`: its ECHO is open."""
+        response = self.response
+        if closes and not self.closes:
+            said_nothing = tuple(_CONNECTION.sub(b"", piece) for piece in response)
+            response = _with_field(said_nothing, b"Connection: close")
+        if echoes:
+            response = _with_field(response, b"X-Bench-Id: " + ECHO)
+        return list(variants(response))
 
 
-def _closing(response: Pieces) -> Pieces:
-    """Return the template with `Connection: close` in place of what it said of its connection."""
+def _with_field(response: Pieces, line: bytes) -> Pieces:
+    """Return the template with one more field, the last."""
     ended = next(number for number, piece in enumerate(response) if _END in piece)
     head, end, body = response[ended].partition(_END)
-    last = _CONNECTION.sub(b"", head) + b"\r\nConnection: close" + end + body
-    return (*response[:ended], last, *response[ended + 1 :])
+    return (*response[:ended], head + b"\r\n" + line + end + body, *response[ended + 1 :])
 
 
 def _row(  # noqa: PLR0917

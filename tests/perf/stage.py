@@ -59,9 +59,9 @@ class RawBackend(Backend):
         """Return its addresses by their kind; an empty one cannot be had on this machine."""
         return {"ipv4": self.address, "ipv6": self.ipv6, "unix": self.unix}
 
-    def shape(self, name: str, closes: bool) -> None:
-        """Have it answer with a shape, and close after each response or not."""
-        self.process.send({"command": "shape", "name": name, "closes": closes})
+    def shape(self, name: str, *, closes: bool = False, echoes: bool = False) -> None:
+        """Have it answer with a shape, close after each response, and echo identities or not."""
+        self.process.send({"command": "shape", "name": name, "closes": closes, "echoes": echoes})
         self.process.wait_event("shape", READY_TIMEOUT_S)
 
 
@@ -89,10 +89,10 @@ class Stage:
         process = self.start(argv, "backend", cores, control=True)
         return Backend(process, process.wait_event("ready", READY_TIMEOUT_S)["listen"][0])
 
-    def raw_backend(self, folder: Path) -> RawBackend:
-        """Start the upstream of the shapes on the near core, and wait until it listens."""
+    def raw_backend(self, folder: Path, cores: set[int]) -> RawBackend:
+        """Start the server of the shapes, and wait until it listens."""
         argv = [PYTHON, "-m", "tests.perf.raw_backend", "--unix", str(folder / "upstream")]
-        process = self.start(argv, "backend", self.near, control=True)
+        process = self.start(argv, "backend", cores, control=True)
         return RawBackend(process, *process.wait_event("ready", READY_TIMEOUT_S)["listen"])
 
 

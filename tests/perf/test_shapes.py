@@ -31,7 +31,7 @@ def play() -> Iterator[Stage]:
 
 @pytest.fixture(scope="module")
 def backend(play: Stage, tmp_path_factory: pytest.TempPathFactory) -> RawBackend:
-    return play.raw_backend(tmp_path_factory.mktemp("backend"))
+    return play.raw_backend(tmp_path_factory.mktemp("backend"), play.near)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_each_shape_passes_through_the_proxy(
     if shape.upstream not in proxies:
         needs.skip(f"{shape.upstream} upstreams", "this machine or this proxy has none")
     host, _, port = proxies[shape.upstream].rpartition(":")
-    backend.shape(shape.name, closes)
+    backend.shape(shape.name, closes=closes)
     before = backend.count()
     for number in NUMBERS:
         with socket.create_connection((host, int(port)), TIMEOUT_S) as client:
@@ -92,7 +92,7 @@ def test_each_shape_passes_through_the_proxy(
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_requests_and_responses_of_a_shape_differ_while_their_lengths_stay(shape: Shape) -> None:
     requests = [b"".join(pieces) for pieces in shape.requests()]
-    responses = [b"".join(pieces) for pieces in shape.responses(closes=False)]
+    responses = [b"".join(pieces) for pieces in shape.responses()]
     for messages in (requests, responses):
         assert len(set(messages)) == VARIANTS
         assert len(set(map(len, messages))) == 1
@@ -106,7 +106,7 @@ def test_a_message_ends_where_it_ends_however_it_is_cut(shape: Shape) -> None:
     request = b"".join(shape.requests()[0])
     assert whole_requests(request * 2 + request[:-1]) == (2, 2 * len(request))
     assert {whole_requests(request[:cut]) for cut in range(len(request))} == {(0, 0)}
-    response = b"".join(shape.responses(closes=False)[0])
+    response = b"".join(shape.responses()[0])
     if shape.name != "until-close":
         assert response_end(response * 2, shape.is_head) == len(response)
     assert {response_end(response[:cut], shape.is_head) for cut in range(len(response))} == {-1}
