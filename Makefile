@@ -36,8 +36,8 @@ test-long: .venv/.dev  ## The tests that take longer
 
 test-all: test test-long  ## All tests: those, then the long ones
 
-perf: .venv/.perf  ## Side by side with wrk, nginx and the others (QUICK=1, PERF_ONLY=a,b-tiny,...)
-	$(BIN)/python -m tests.perf $(if $(QUICK),--quick) $(if $(PERF_ONLY),--only $(PERF_ONLY))
+perf: .venv/.perf  ## Side by side with wrk, nginx and the others (QUICK=1, PERF_ONLY=a,b-tiny,..., PERF_FLAGS=)
+	$(BIN)/python -m tests.perf $(if $(QUICK),--quick) $(if $(PERF_ONLY),--only $(PERF_ONLY)) $(PERF_FLAGS)
 
 schema: .venv/.dev  ## Write results/schema.json anew, from the types of a run
 	$(BIN)/python -m bench.runs.schema > results/schema.json

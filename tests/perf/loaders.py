@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench.errors import RoleError
 from bench.load import external
-from bench.load.job import LoadJob
 from bench.load.tools import ToolLoad
 from bench.observe.process_tree import ProcessTree
+from tests.perf import checkouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,34 +41,45 @@ class Sent:
 
 def theirs(tool: str, load: ToolLoad, cores: set[int]) -> Sent:
     """Run wrk, hey, ab or h2load once, on `cores`."""
-    with _on(cores):
+    with on(cores):
         opinion = external.run(tool, load)
     return Sent(opinion.report.requests, opinion.report.errors, opinion.wall_s, opinion.cpu_s)
 
 
-def ours(url: str, *, connections: int, requests: int, cores: set[int]) -> Sent:
-    """Run one worker of ours, every response checked and timed.
+def ours(
+    url: str,
+    *,
+    connections: int,
+    requests: int,
+    cores: set[int],
+    body_bytes: int = 2,
+    checkout: Path | None = None,
+) -> Sent:
+    """Run one worker of ours, or of another checkout, every response checked and timed.
 
     Its CPU time counts from when it is ready: the start of the interpreter is paid once, not per request.
     """
     address = urlsplit(url)
-    job = LoadJob(
-        host=address.hostname or "",
-        port=address.port or 80,
-        host_field=address.netloc,
-        path=address.path,
-        connections=connections,
-        requests=requests,
-        warmup_s=0.0,
-        duration_s=600.0,
-        body_bytes=(2, 2),
-    )
-    argv = [sys.executable, "-m", "bench.load"]
-    with _on(cores):
+    # No more than what all our generators know, from the first on.
+    job = {
+        "host": address.hostname or "",
+        "port": address.port or 80,
+        "host_field": address.netloc,
+        "path": address.path,
+        "connections": connections,
+        "requests": requests,
+        "warmup_s": 0.0,
+        "duration_s": 600.0,
+        "body_bytes": (body_bytes, body_bytes),
+        # A server's page is not the text that our own backends send.
+        "pattern": body_bytes == 2,
+    }
+    argv = [*checkouts.python(checkout), "-m", "bench.load"]
+    with on(cores):
         process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(json.dumps(job.to_json()) + "\n")
+    process.stdin.write(json.dumps(job) + "\n")
     process.stdin.flush()
     process.stdout.readline()  # ready
     before_s, began = ProcessTree(process.pid).cpu_s(), time.monotonic()
@@ -94,7 +105,7 @@ def _end(process: subprocess.Popen[str], name: str, began: float) -> tuple[str, 
 
 
 @contextmanager
-def _on(cores: set[int]) -> Iterator[None]:
+def on(cores: set[int]) -> Iterator[None]:
     """Have what is started meanwhile run on `cores`."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)

@@ -17,7 +17,7 @@ from bench.errors import RoleError
 from bench.lab import sysctl
 from bench.load.tools import ToolLoad
 from bench.observe.process_tree import ProcessTree
-from tests.perf import loaders, pairs, programs, subjects
+from tests.perf import checkouts, loaders, pairs, programs, subjects
 from tests.perf.pairs import Row, Target
 from tests.perf.settings import Settings
 from tests.perf.stage import Backend, Served, Stage, stage
@@ -51,6 +51,8 @@ class Scenario:
         """Return what is asked of ours beside `other`."""
         if other == "nginx":
             return Target(self.of_nginx)
+        if other == "baseline":
+            return Target(1.0, "ratio_low")
         return Target(1.0) if other in ("envoy", "caddy") else None
 
 
@@ -93,8 +95,8 @@ class Candidate:
         return [turn.cpu_us for turn in self.turns[1:]]  # the first warms up
 
 
-def measure(settings: Settings, parts: Sequence[str]) -> Iterator[Row]:
-    """Yield the rows of each scenario that one of `parts` names."""
+def measure(settings: Settings, parts: Sequence[str], baseline: Path | None = None) -> Iterator[Row]:
+    """Yield the rows of each scenario that one of `parts` names; ours of `baseline` takes part too."""
     for scenario in SCENARIOS:
         if not any(scenario.part == part or scenario.part.startswith(f"{part}-") for part in parts):
             continue
@@ -103,17 +105,20 @@ def measure(settings: Settings, parts: Sequence[str]) -> Iterator[Row]:
             yield pairs.missing(scenario.part, str(scenario), "all", reason)
             continue
         with stage() as opened, TemporaryDirectory() as folder:
-            yield from _Play(opened, scenario, Path(folder), settings).rows()
+            yield from _Play(opened, scenario, Path(folder), settings, baseline).rows()
 
 
 class _Play:
     """One scenario on its stage."""
 
-    def __init__(self, opened: Stage, scenario: Scenario, folder: Path, settings: Settings) -> None:
+    def __init__(
+        self, opened: Stage, scenario: Scenario, folder: Path, settings: Settings, baseline: Path | None
+    ) -> None:
         self._stage = opened
         self._scenario = scenario
         self._folder = folder
         self._settings = settings
+        self._baseline = baseline
         low, high = sysctl.port_range(sysctl.read(sysctl.PORT_RANGE))
         self._half_range = (high - low + 1) // 2
 
@@ -122,6 +127,8 @@ class _Play:
         scenario, absent = self._scenario, subjects.missing(("nginx", *OTHERS))
         out = dict.fromkeys(absent, "not installed")
         candidates = {"ours": self._start("ours")}
+        if self._baseline is not None:
+            candidates["baseline"] = self._start("baseline")
         if "nginx" not in absent:
             candidates["nginx"] = self._best_nginx()
         candidates |= {name: self._start(name) for name in OTHERS if name not in absent}
@@ -142,8 +149,9 @@ class _Play:
         scenario = self._scenario
         backend = self._stage.backend(self._stage.near, "--response-size", scenario.body, "--close", "never")
         folder = self._folder / name
+        checkout = self._baseline if name == "baseline" else None
         subject = subjects.start(
-            self._stage, name, backend.address, is_short=scenario.is_short, folder=folder
+            self._stage, name, backend.address, is_short=scenario.is_short, folder=folder, checkout=checkout
         )
         uris = folder / "uris"
         uris.write_text("".join(f"http://{subject.address}/item?n={n}\n" for n in range(URIS)))
@@ -184,6 +192,8 @@ class _Play:
         notes = (*self._notes(ours), *self._notes(other))
         row = Row(scenario.part, str(scenario), "CPU us/request", None, notes=notes)
         shown = f"{other.subject.name} {other.subject.version}".strip()
+        if name == "baseline" and self._baseline is not None:
+            shown = f"ours, {checkouts.commit(self._baseline)}"
         return pairs.beside(row, shown, ours.costs, other.costs, scenario.target(name))
 
     def _notes(self, candidate: Candidate) -> Iterator[str]:

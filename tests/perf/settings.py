@@ -11,6 +11,9 @@ class Settings:
 
     generator_rounds: int = 11
     """Pairs of ours and wrk."""
+    response_rounds: int = 6
+    """Of each server's response."""
+    response_requests: int = 50_000
     other_rounds: int = 6
     """The fewest rounds whose median has a 95 % interval."""
     proxy_rounds: int = 7
@@ -20,6 +23,10 @@ class Settings:
     """Of each run of ours and of the others that count."""
     window_s: int = 2
     """Of each run of wrk in part a."""
+    shape_rounds: int = 6
+    shape_other_rounds: int = 2
+    shape_window_s: float = 0.3
+    """What is measured of each turn with a shape."""
     starts: int = 10
     trials: int = 3
     observed_times: int = 3
@@ -29,11 +36,15 @@ class Settings:
 
 QUICK = Settings(
     generator_rounds=3,
+    response_rounds=3,
+    response_requests=30_000,
     other_rounds=3,
     proxy_rounds=3,
     requests=100_000,
     other_requests=20_000,
     window_s=1,
+    shape_rounds=3,
+    shape_other_rounds=1,
     starts=3,
     trials=1,
     observed_times=1,

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.lab import Lab, Process, open_lab
 
@@ -46,6 +47,24 @@ class Backend:
         return Served(count["accepted"], count["requests"], count["closed_first"])
 
 
+@dataclass(frozen=True, slots=True)
+class RawBackend(Backend):
+    """The upstream of the shapes; it has three addresses."""
+
+    ipv6: str
+    unix: str
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Return its addresses by their kind; an empty one cannot be had on this machine."""
+        return {"ipv4": self.address, "ipv6": self.ipv6, "unix": self.unix}
+
+    def shape(self, name: str, *, closes: bool = False, echoes: bool = False) -> None:
+        """Have it answer with a shape, close after each response, and echo identities or not."""
+        self.process.send({"command": "shape", "name": name, "closes": closes, "echoes": echoes})
+        self.process.wait_event("shape", READY_TIMEOUT_S)
+
+
 class Stage:
     """A loopback lab with two sets of cores: `near` for client and backend, `far` for the subject."""
 
@@ -69,6 +88,12 @@ class Stage:
         argv = [PYTHON, "-m", "backends", "--listen", "127.0.0.1:0", "--control", *flags]
         process = self.start(argv, "backend", cores, control=True)
         return Backend(process, process.wait_event("ready", READY_TIMEOUT_S)["listen"][0])
+
+    def raw_backend(self, folder: Path, cores: set[int]) -> RawBackend:
+        """Start the server of the shapes, and wait until it listens."""
+        argv = [PYTHON, "-m", "tests.perf.raw_backend", "--unix", str(folder / "upstream")]
+        process = self.start(argv, "backend", cores, control=True)
+        return RawBackend(process, *process.wait_event("ready", READY_TIMEOUT_S)["listen"])
 
 
 @contextmanager

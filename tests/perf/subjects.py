@@ -14,7 +14,7 @@ from typing import Final
 from bench.errors import RoleError
 from bench.lab import Process
 from bench.observe.process_tree import ProcessTree
-from tests.perf import programs
+from tests.perf import checkouts, programs
 from tests.perf.stage import PYTHON, READY_TIMEOUT_S, Stage
 
 CONF = Path(__file__).parent / "conf"
@@ -46,15 +46,28 @@ class Asked:
     folder: Path
     """An empty folder of its own."""
     listen: str
+    loop: str = ""
+    """The event loop of ours; nothing: whatever it takes by itself."""
+    checkout: Path | None = None
+    """Where the code of ours is, if it is not the code that runs this."""
 
 
 Command = Callable[[Asked], list[str]]
 
 
-def start(stage: Stage, name: str, upstream: str, *, is_short: bool, folder: Path) -> Subject:
+def start(
+    stage: Stage,
+    name: str,
+    upstream: str,
+    *,
+    is_short: bool,
+    folder: Path,
+    loop: str = "",
+    checkout: Path | None = None,
+) -> Subject:
     """Start the proxy called `name`; RoleError where it does not come up."""
     folder.mkdir(parents=True)
-    asked = Asked(upstream, is_short, folder, f"127.0.0.1:{_free_port()}")
+    asked = Asked(upstream, is_short, folder, f"127.0.0.1:{_free_port()}", loop, checkout)
     process = stage.start(_COMMANDS[name](asked), name, stage.far)
     _await_listening(process, asked.listen)
     tree = ProcessTree(process.pid)
@@ -79,8 +92,10 @@ def missing(names: tuple[str, ...]) -> list[str]:
 
 def _ours(asked: Asked) -> list[str]:
     mode = "short" if asked.is_short else "keepalive"
-    argv = [PYTHON, "-m", "proxy", "--listen", asked.listen, "--upstream", asked.upstream]
-    return [*argv, "--mode", mode, "--pool-idle", str(POOL_IDLE)]
+    argv = [*checkouts.python(asked.checkout), "-m", "proxy"]
+    argv += ["--listen", asked.listen, "--upstream", asked.upstream]
+    loop = ["--loop", asked.loop] if asked.loop else []
+    return [*argv, "--mode", mode, "--pool-idle", str(POOL_IDLE), *loop]
 
 
 def _aiohttp(asked: Asked) -> list[str]:
@@ -114,45 +129,41 @@ def _nginx_user() -> str:
 
 
 def _haproxy(asked: Asked) -> list[str]:
-    reuse = "option http-server-close" if asked.is_short else "http-reuse always"
-    return [
-        _path("haproxy"),
-        "-db",
-        "-f",
-        str(_render("haproxy.cfg", asked, {"reuse": reuse, "bufsize": "65536"})),
-    ]
+    values = {
+        "reuse": "option http-server-close" if asked.is_short else "http-reuse always",
+        "bufsize": "65536",
+        "upstream": asked.upstream.replace("unix:", "unix@"),
+    }
+    return [_path("haproxy"), "-db", "-f", str(_render("haproxy.cfg", asked, values))]
 
 
 def _envoy(asked: Asked) -> list[str]:
-    conf = _render("envoy.yaml", asked, {"requests": "1" if asked.is_short else "0"})
+    host, _, port = asked.upstream.rpartition(":")
+    address = f"socket_address: {{ address: '{host.strip('[]')}', port_value: {port} }}"
+    if asked.upstream.startswith("unix:"):
+        address = f"pipe: {{ path: '{asked.upstream.removeprefix('unix:')}' }}"
+    values = {"requests": "1" if asked.is_short else "0", "upstream_address": address}
+    conf = _render("envoy.yaml", asked, values)
     argv = [_path("envoy"), "-c", str(conf), "--concurrency", "1", "--log-level", "error"]
     return [*argv, "--use-dynamic-base-id", "--disable-hot-restart"]
 
 
 def _caddy(asked: Asked) -> list[str]:
-    keepalive = (
-        "keepalive off"
-        if asked.is_short
-        else f"keepalive 60s\n\t\t\tkeepalive_idle_conns_per_host {POOL_IDLE}"
-    )
-    conf = _render("Caddyfile", asked, {"keepalive": keepalive})
+    pooled = f"keepalive 60s\n\t\t\tkeepalive_idle_conns_per_host {POOL_IDLE}"
+    values = {
+        "keepalive": "keepalive off" if asked.is_short else pooled,
+        "upstream": asked.upstream.replace("unix:", "unix/"),
+    }
+    conf = _render("Caddyfile", asked, values)
     home = [f"{name}={asked.folder}" for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")]
-    return [
-        "env",
-        *home,
-        "GOMAXPROCS=1",
-        _path("caddy"),
-        "run",
-        "--adapter",
-        "caddyfile",
-        "--config",
-        str(conf),
-    ]
+    argv = [_path("caddy"), "run", "--adapter", "caddyfile", "--config", str(conf)]
+    return ["env", *home, "GOMAXPROCS=1", *argv]
 
 
 _EXTERNAL = ("nginx", "haproxy", "envoy", "caddy")
 _COMMANDS: dict[str, Command] = {
     "ours": _ours,
+    "baseline": _ours,
     "aiohttp": _aiohttp,
     "haproxy": _haproxy,
     "envoy": _envoy,
@@ -172,10 +183,9 @@ def _path(name: str) -> str:
 def _render(template: str, asked: Asked, values: dict[str, str]) -> Path:
     """Write a configuration with its @names@ filled in, and return where."""
     listen_host, _, listen_port = asked.listen.rpartition(":")
-    upstream_host, _, upstream_port = asked.upstream.rpartition(":")
     text = (CONF / template).read_text(encoding="utf-8")
-    known = values | {"listen": asked.listen, "listen_host": listen_host, "listen_port": listen_port}
-    known |= {"upstream": asked.upstream, "upstream_host": upstream_host, "upstream_port": upstream_port}
+    known = {"listen": asked.listen, "listen_host": listen_host, "listen_port": listen_port}
+    known |= {"upstream": asked.upstream} | values
     for name, value in known.items():
         text = text.replace(f"@{name}@", value)
     path = asked.folder / template
