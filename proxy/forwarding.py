@@ -32,11 +32,19 @@ class RequestWriter:
         request_close: whether the upstream is requested to close the connection.
     """
 
-    __slots__ = ("_added_fields", "_connection", "_is_http10", "_limits", "_unchecked_bytes")
+    __slots__ = (
+        "_added_fields",
+        "_collected_bytes",
+        "_connection",
+        "_is_http10",
+        "_limits",
+        "_unchecked_bytes",
+    )
 
     def __init__(self, limits: Limits, *, is_http10: bool, keep_alive: bool, request_close: bool) -> None:
         self._limits = limits
         self._unchecked_bytes = limits.unchecked_bytes
+        self._collected_bytes = min(limits.collected_bytes, limits.body_bytes)
         self._is_http10 = is_http10
         self._added_fields: dict[str, bytes] = {}
         self._connection = b""
@@ -85,7 +93,7 @@ class RequestWriter:
             content = _END
         else:
             content = _END + data[end:]
-            if end + int(length) != len(data) or len(content) > self._limits.collected_bytes:
+            if end + int(length) != len(data) or len(content) > self._collected_bytes:
                 return None
         if (
             (length is None and end != len(data))
