@@ -18,6 +18,7 @@ from proxy.send_queue import SendQueue
 from proxy.settings import Address, Settings, is_ipv6, is_unix
 from proxy.transport import Transport, TransportProtocol
 from proxy.upstream_selector import UpstreamSelector
+from proxy.watch import EpollWatcher
 
 # linux/in.h; in Python's socket module from 3.12 on. Without it bind() takes a port for one source address,
 # with it connect() takes one for the whole four-tuple.
@@ -68,6 +69,7 @@ class Connector:
             fail_timeout_s=settings.limits.fail_timeout_s,
         )
         self._sources = itertools.cycle(settings.sources) if settings.sources else None
+        self._watch = EpollWatcher(sends.loop) if settings.mode == "short" else None
         self._keepalive = settings.mode == "keepalive"
         self._pending: set[_Handshake] = set()
 
@@ -161,7 +163,7 @@ class Connector:
             code = sock.connect_ex(address)
         if code in _DONE:
             self._selector.report_success(tried[-1])
-            return Transport(self._sends, sock.detach(), protocol)
+            return Transport(self._sends, sock.detach(), protocol, self._watch)
         if code in _IN_PROGRESS:
             self._wait(_Handshake(sock, protocol, self._clock.latest + self._timeout_s, tried))
             return None

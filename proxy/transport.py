@@ -37,6 +37,16 @@ class TransportProtocol(Protocol):
         """Send again: the peer has read everything."""
 
 
+class Watch(Protocol):
+    """What calls the reader: the event loop, or what it calls itself."""
+
+    def add_reader(self, descriptor: int, reader: Callable[[], object], /) -> object:
+        """Call `reader` whenever the descriptor is readable."""
+
+    def remove_reader(self, descriptor: int, /) -> bool:
+        """Stop watching."""
+
+
 class _NullProtocol:
     """The protocol of a lost transport: avoids a reference cycle of transport and protocol."""
 
@@ -78,12 +88,16 @@ class Transport:
         "_read_bytes",
         "_reading",
         "_sends",
+        "_watch",
         "descriptor",
         "unsent",
     )  # fmt: skip
 
-    def __init__(self, sends: SendQueue, descriptor: int, protocol: TransportProtocol) -> None:
+    def __init__(
+        self, sends: SendQueue, descriptor: int, protocol: TransportProtocol, watch: "Watch | None" = None
+    ) -> None:
         self._sends = sends
+        self._watch: Watch = watch or sends.loop
         self.descriptor = descriptor
         """-1 once the connection is lost."""
         self._protocol: TransportProtocol = protocol
@@ -97,7 +111,7 @@ class Transport:
         self._paused = False
         self._eof_requested = False
         self._closing = False
-        sends.loop.add_reader(descriptor, self.read_ready)
+        self._watch.add_reader(descriptor, self.read_ready)
 
     # Calls of the loop and the send queue.
 
@@ -199,20 +213,20 @@ class Transport:
         """Leave input to the kernel, which slows the peer down."""
         if self._reading:
             self._reading = False
-            self._sends.loop.remove_reader(self.descriptor)
+            self._watch.remove_reader(self.descriptor)
 
     def resume_reading(self) -> None:
         """Read again."""
         if not self._reading and not self._eof_received and self.descriptor >= 0:
             self._reading = True
-            self._sends.loop.add_reader(self.descriptor, self._on_readable or self.read_ready)
+            self._watch.add_reader(self.descriptor, self._on_readable or self.read_ready)
 
     def read_with(self, on_readable: Callable[[], None] | None) -> None:
         """Have another function read from now on; None: the transport itself again."""
         self._on_readable = on_readable
         self._read_bytes = _READ_BYTES
         if self._reading and self.descriptor >= 0:
-            self._sends.loop.add_reader(self.descriptor, on_readable or self.read_ready)
+            self._watch.add_reader(self.descriptor, on_readable or self.read_ready)
 
     def mark_blocked(self) -> None:
         """Note that the socket is full, as found by a writer that bypasses this transport."""
@@ -246,7 +260,7 @@ class Transport:
         self._reading = False
         self._eof_received = True
         # A loop reports the end of the input for as long as it watches.
-        self._sends.loop.remove_reader(self.descriptor)
+        self._watch.remove_reader(self.descriptor)
         keeps_open = self._protocol.eof_received()
         if not keeps_open or self._eof_sent:
             self.close()
@@ -317,7 +331,7 @@ class Transport:
         self.unsent = b""
         loop = self._sends.loop
         if self._reading:
-            loop.remove_reader(descriptor)
+            self._watch.remove_reader(descriptor)
         if self._blocked:
             loop.remove_writer(descriptor)
         self._on_readable = None
