@@ -56,20 +56,8 @@ class ClientConnection:
     """
 
     __slots__ = (
-        "_at",
-        "_buffer",
-        "_context",
-        "_exchange",
-        "_lingered_bytes",
-        "_partial",
-        "_read_paused",
-        "_state",
-        "_write_paused",
-        "added_fields",
-        "close_after_response",
-        "deadline",
-        "is_half_closed",
-        "transport",
+        "_at", "_buffer", "_context", "_exchange", "_lingered_bytes", "_partial", "_read_paused", "_state",
+        "_write_paused", "added_fields", "close_after_response", "deadline", "is_half_closed", "transport",
     )  # fmt: skip
 
     transport: Transport

@@ -11,17 +11,9 @@ class Counters:
     UPSTREAM_ERRORS = ("address_exhausted", "refused", "reset", "timeout", "protocol", "pool")
 
     __slots__ = (
-        "accepted",
-        "client",
-        "ejected",
-        "first_exhausted_ns",
-        "lost",
-        "opened",
-        "replaced",
-        "requests",
-        "reused",
-        "upstream",
-    )
+        "accepted", "client", "ejected", "first_exhausted_ns", "lost", "opened", "replaced", "requests",
+        "reused", "upstream",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.accepted = 0

@@ -59,17 +59,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_client",
-        "_context",
-        "_head",
-        "_is_whole",
-        "_request",
-        "_request_body",
-        "_response_body",
-        "_state",
-        "_unsent",
-        "_upstream",
-        "request_done",
+        "_client", "_context", "_head", "_is_whole", "_request", "_request_body", "_response_body",
+        "_state", "_unsent", "_upstream", "request_done",
     )  # fmt: skip
 
     _response_body: ResponseBody

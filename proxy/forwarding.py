@@ -33,13 +33,8 @@ class RequestWriter:
     """
 
     __slots__ = (
-        "_added_fields",
-        "_collected_bytes",
-        "_connection",
-        "_is_http10",
-        "_limits",
-        "_unchecked_bytes",
-    )
+        "_added_fields", "_collected_bytes", "_connection", "_is_http10", "_limits", "_unchecked_bytes",
+    )  # fmt: skip
 
     def __init__(self, limits: Limits, *, is_http10: bool, keep_alive: bool, request_close: bool) -> None:
         self._limits = limits

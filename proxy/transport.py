@@ -47,50 +47,12 @@ class Watch(Protocol):
         """Stop watching."""
 
 
-class _NullProtocol:
-    """The protocol of a lost transport: avoids a reference cycle of transport and protocol."""
-
-    def data_received(self, data: bytes) -> None:
-        """Ignore the data."""
-        pass
-
-    def eof_received(self) -> bool:
-        """Close the transport."""
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Ignore the end."""
-        pass
-
-    def pause_writing(self) -> None:
-        """Ignore the pause."""
-        pass
-
-    def resume_writing(self) -> None:
-        """Ignore the resumption."""
-        pass
-
-
-_NULL_PROTOCOL = _NullProtocol()
-
-
 class Transport:
     """One connected, non-blocking socket; it is no longer watched once `connection_lost` was called."""
 
     __slots__ = (
-        "_blocked",
-        "_closing",
-        "_eof_received",
-        "_eof_requested",
-        "_on_readable",
-        "_paused",
-        "_protocol",
-        "_read_bytes",
-        "_reading",
-        "_sends",
-        "_watch",
-        "descriptor",
-        "unsent",
+        "_blocked", "_closing", "_eof_received", "_eof_requested", "_on_readable", "_paused", "_protocol",
+        "_read_bytes", "_reading", "_sends", "_watch", "descriptor", "unsent",
     )  # fmt: skip
 
     def __init__(
@@ -336,5 +298,7 @@ class Transport:
             loop.remove_writer(descriptor)
         self._on_readable = None
         os.close(descriptor)
-        protocol, self._protocol = self._protocol, _NULL_PROTOCOL
+        protocol = self._protocol
+        # No event comes from now on, and transport and protocol must not keep each other alive.
+        del self._protocol
         protocol.connection_lost(error)

@@ -84,23 +84,9 @@ class UpstreamConnection:
     """Sends one request at a time and reads its response; see UpstreamState."""
 
     __slots__ = (
-        "_chunks",
-        "_downstream",
-        "_interim_count",
-        "_is_to_head",
-        "_keep_alive",
-        "_owner",
-        "_partial",
-        "_paused",
-        "_remaining",
-        "_splice",
-        "_state",
-        "_transport",
-        "deadline",
-        "has_response",
-        "never_sent",
-        "request_count",
-        "reserved_for",
+        "_chunks", "_downstream", "_interim_count", "_is_to_head", "_keep_alive", "_owner", "_partial",
+        "_paused", "_remaining", "_splice", "_state", "_transport", "deadline", "has_response",
+        "never_sent", "request_count", "reserved_for",
     )  # fmt: skip
 
     _transport: Transport

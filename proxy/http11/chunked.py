@@ -40,8 +40,8 @@ class ChunkedReader:
     """
 
     __slots__ = (
-        "_error", "_extension_bytes", "_forwarded_line", "_in_trailers", "_keeps_framing", "_left", "_limits",
-        "_partial", "announced", "done", "rest", "total",
+        "_error", "_extension_bytes", "_forwarded_line", "_in_trailers", "_keeps_framing", "_left",
+        "_limits", "_partial", "announced", "done", "rest", "total",
     )  # fmt: skip
 
     def __init__(self, error: type[ProxyError], limits: Limits, *, keeps_framing: bool = False) -> None:
