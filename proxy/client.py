@@ -188,7 +188,7 @@ class ClientConnection:
             self.transport.close()
         else:
             self.close_after_response = not head.keep_alive or context.draining
-            self._exchange.begin_body(head, data[end:])
+            self._exchange.begin_upload(head, data[end:])
 
     def _await_head(self, data: bytes) -> None:
         """Store the start of a head until more of it arrives."""

@@ -1,10 +1,11 @@
 """Carries out the decisions of the pool: opens, assigns and closes upstream connections."""
 
+from typing import TYPE_CHECKING
+
 from proxy.clock import Clock
 from proxy.connector import ConnectFailure, Connector
 from proxy.counters import Counters
 from proxy.errors import PoolTimeout, ProxyError, UpstreamProtocolError
-from proxy.interfaces import Downstream
 from proxy.pool import Close, Open, Pool, Refuse, Use
 from proxy.send_queue import SendQueue
 from proxy.settings import Settings
@@ -12,15 +13,17 @@ from proxy.splice import PipePool
 from proxy.transport import Transport
 from proxy.upstream import UpstreamConnection
 
+if TYPE_CHECKING:
+    from proxy.exchange import Exchange
+
 FIN_WAIT_S = 5.0
 """How long the backend may take to close a connection after `Connection: close`."""
 
 _NO_MAXIMUM = 1 << 29
 """Requests per connection without a maximum: more than any carries, and small enough to compare fast."""
 
-_Exchange = Downstream[UpstreamConnection]
-_Use = Use[UpstreamConnection, _Exchange]
-_Action = _Use | Close[UpstreamConnection] | Refuse[_Exchange] | None
+_Use = Use[UpstreamConnection, "Exchange"]
+_Action = _Use | Close[UpstreamConnection] | Refuse["Exchange"] | None
 
 
 class Dispatcher:
@@ -36,8 +39,8 @@ class Dispatcher:
         self._max_requests = (settings.requests_per_connection or _NO_MAXIMUM) if keepalive else 0
         self._connector = Connector(settings, sends, counters, clock)
         self._closing: set[UpstreamConnection] = set()
-        self._renewing: set[_Exchange] = set()
-        self._pool: Pool[UpstreamConnection, _Exchange] = Pool(
+        self._renewing: set[Exchange] = set()
+        self._pool: Pool[UpstreamConnection, Exchange] = Pool(
             max_idle=settings.pool_idle if keepalive else 0,
             max_open=settings.pool_max,
             max_waiting=settings.limits.queue_length,
@@ -47,7 +50,7 @@ class Dispatcher:
 
     # Calls of exchanges.
 
-    def acquire(self, exchange: _Exchange) -> None:
+    def acquire(self, exchange: "Exchange") -> None:
         """Find a connection for `exchange`, now or later: call its `use_connection` or `no_connection`."""
         # The usual case first, and without an action: it is most of the pool's work.
         connection = self._pool.take()
@@ -66,12 +69,12 @@ class Dispatcher:
             self._counters.upstream["pool"] += 1
             exchange.no_connection(PoolTimeout("too many requests wait for an upstream connection"))
 
-    def cancel(self, exchange: _Exchange) -> None:
+    def cancel(self, exchange: "Exchange") -> None:
         """Remove an exchange from the queue."""
         self._renewing.discard(exchange)
         self._pool.cancel(exchange)
 
-    def renew(self, connection: UpstreamConnection, exchange: _Exchange) -> None:
+    def renew(self, connection: UpstreamConnection, exchange: "Exchange") -> None:
         """Replace a connection that ended before it answered with a fresh one for the same exchange."""
         self._counters.lost += 1
         self._renewing.add(exchange)
@@ -166,7 +169,7 @@ class Dispatcher:
             connection.close()
         self.discard(connection)
 
-    def _open_for(self, exchange: _Exchange) -> None:
+    def _open_for(self, exchange: "Exchange") -> None:
         """Open a connection for an exchange that the pool has reserved a place for."""
         connection = UpstreamConnection(self)
         transport = self._connector.open(connection)
@@ -181,7 +184,7 @@ class Dispatcher:
             exchange.no_connection(transport)
             self._open(action)
 
-    def _open(self, action: Open[_Exchange] | None) -> None:
+    def _open(self, action: "Open[Exchange] | None") -> None:
         # A loop, since an immediate failure may let the next waiter try.
         while action is not None:
             connection = UpstreamConnection(self, action.reserved_for)
@@ -193,7 +196,7 @@ class Dispatcher:
                 return
             action = self._fail_waiter(connection, transport)
 
-    def _fail_waiter(self, connection: UpstreamConnection, error: ConnectFailure) -> Open[_Exchange] | None:
+    def _fail_waiter(self, connection: UpstreamConnection, error: ConnectFailure) -> "Open[Exchange] | None":
         waiter = connection.reserved_for
         if waiter is None:
             waiter, action = self._pool.failed()

@@ -1,25 +1,27 @@
 """One request forwarded to an upstream connection, and its response forwarded back."""
 
 import enum
+from typing import TYPE_CHECKING
 
 from proxy import forwarding
-from proxy.bodies import RequestBody, ResponseBody
 from proxy.errors import (
-    ClientProtocolError,
     ClientTimeout,
     PoolTimeout,
     ProxyError,
-    SpoolFailed,
     UpstreamProtocolError,
     UpstreamReset,
 )
 from proxy.http11.request import NO_REQUEST, RequestHead
 from proxy.http11.response import ResponseHead
-from proxy.interfaces import ExchangeClient
+from proxy.response_body import ResponseBody
 from proxy.transport import Transport
 from proxy.tunnel import Tunnel
+from proxy.upload import Upload
 from proxy.upstream import UpstreamConnection
 from proxy.worker_context import WorkerContext
+
+if TYPE_CHECKING:
+    from proxy.client import ClientConnection
 
 
 class ExchangeState(enum.Enum):
@@ -27,10 +29,8 @@ class ExchangeState(enum.Enum):
 
     IDLE = enum.auto()
     """There is none: the last response is sent, or no request has come."""
-    COLLECTING = enum.auto()
-    """Storing the start of a body, or all of one whose length an HTTP/1.0 upstream needs first."""
-    QUEUED = enum.auto()
-    """Waiting until fewer uploads hold upstream connections."""
+    RECEIVING = enum.auto()
+    """The start of a body, or all of it, is collected; or it waits until fewer are streamed."""
     WAITING = enum.auto()
     """Waiting for an upstream connection."""
     FORWARDING = enum.auto()
@@ -40,7 +40,7 @@ class ExchangeState(enum.Enum):
 
 
 # Module constants: access to an Enum member costs a descriptor call each time.
-_IDLE, _COLLECTING, _QUEUED = ExchangeState.IDLE, ExchangeState.COLLECTING, ExchangeState.QUEUED
+_IDLE, _RECEIVING = ExchangeState.IDLE, ExchangeState.RECEIVING
 _WAITING, _FORWARDING, _RESPONDING = (
     ExchangeState.WAITING,
     ExchangeState.FORWARDING,
@@ -54,26 +54,25 @@ class Exchange:
     Attributes:
         request_done: whether the request has arrived completely.
 
-    `_request` is what is to be sent, or has been sent, until the response begins; `_is_whole` whether that
-    is all of the request. `_unsent` is the unsent part of a spooled body at the last check, in bytes.
+    `_request` is what is to be sent, or has been sent, until the response begins. It is all of the request
+    unless there is an `_upload`. `_unsent` is the unsent part of a spooled body at the last check, in bytes.
     """
 
     __slots__ = (
-        "_client", "_context", "_head", "_is_whole", "_request", "_request_body", "_response_body",
-        "_state", "_unsent", "_upstream", "request_done",
+        "_client", "_context", "_head", "_request", "_response_body",
+        "_state", "_unsent", "_upload", "_upstream", "request_done",
     )  # fmt: skip
 
     _response_body: ResponseBody
-    _request_body: RequestBody
     _upstream: UpstreamConnection
 
-    def __init__(self, context: WorkerContext, client: ExchangeClient) -> None:
+    def __init__(self, context: WorkerContext, client: "ClientConnection") -> None:
         self._context = context
         self._client = client
         self._state = _IDLE
         self._head = NO_REQUEST
-        self._request: bytes | memoryview = b""
-        self._is_whole = True
+        self._request: bytes | bytearray | memoryview = b""
+        self._upload: Upload | None = None
         self._unsent = 0
         self.request_done = True
 
@@ -81,12 +80,8 @@ class Exchange:
 
     def begin_simple(self, simple: tuple[RequestHead, bytes]) -> None:
         """Start a request that has arrived completely: its head, and what is forwarded."""
-        context = self._context
         self._head, self._request = simple
-        self._state = _WAITING
-        self._client.deadline = context.response_until
-        context.counters.requests += 1
-        context.dispatcher.acquire(self)
+        self._send()
 
     def begin(self, head: RequestHead, content: bytes) -> None:
         """Start a request that has arrived completely."""
@@ -96,54 +91,29 @@ class Exchange:
             self._respond(200, "Max-Forwards does not allow to forward the request")
             return
         context = self._context
-        self._send(context.writer.write(head, self._client.added_fields, context.default_host, content))
+        self._request = context.writer.write(head, self._client.added_fields, context.default_host, content)
+        self._send()
 
-    def begin_body(self, head: RequestHead, data: bytes) -> None:
+    def begin_upload(self, head: RequestHead, data: bytes) -> None:
         """Start a request whose body is long, chunked or incomplete; `data` is the part that is there."""
-        context = self._context
+        context, client = self._context, self._client
         self._head = head
         self.request_done = False
         if head.max_forwards == 0:
             self._respond(200, "Max-Forwards does not allow to forward the request")
             return
-        self._is_whole = False
-        self._request_body = RequestBody(head.body, context, spools=context.writer.to_http10)
-        self._state = _COLLECTING
+        self._state = _RECEIVING
         if head.expects_continue and context.writer.to_http10:
             # RFC 9110, section 10.1.1: an HTTP/1.0 upstream cannot.
-            self._client.transport.write(forwarding.CONTINUE)
-        self._request = context.writer.write(head, self._client.added_fields, context.default_host, b"")
-        self.receive_body(data)
+            client.transport.write(forwarding.CONTINUE)
+        self._request = bytearray(context.writer.write(head, client.added_fields, context.default_host, b""))
+        self._upload = Upload(self, client, context, head)
+        self._upload.receive(data)
 
     def receive_body(self, data: bytes) -> None:
-        """Collect or forward more of the request body."""
-        body, context = self._request_body, self._context
-        try:
-            framed = body.feed(data)
-        except (ClientProtocolError, SpoolFailed) as error:
-            self._reject(error)
-            return
-        if body.done:
-            self.request_done = True
-            self._client.push_back(body.rest)
-        self._client.deadline = context.response_until if body.done else body.deadline
-        if self._state is _FORWARDING:
-            if framed:
-                self._upstream.send_content(framed)
-            if body.done:
-                context.uploads.leave(self)
-            return
-        self._request = b"".join((self._request, framed))
-        if self._state is not _COLLECTING:
-            self._client.pause_reading()
-        elif body.spool is not None:
-            if body.done:
-                self._send_spooled(body)
-        elif body.done:
-            self._is_whole = True
-            self._send(self._request)
-        elif body.received > context.limits.collected_bytes or self._head.expects_continue:
-            self._begin_upload()
+        """Store or forward more of the request body."""
+        assert self._upload is not None
+        self._upload.receive(data)
 
     def pause(self) -> None:
         """Pause the response: the client does not read."""
@@ -166,11 +136,11 @@ class Exchange:
                 return
             self._count_read_timeout()
             self._respond(504, "the upstream took too long")
-        elif state is _FORWARDING or state is _COLLECTING:
-            self._reject(ClientTimeout("the body took too long"))
-        elif state is _QUEUED:
+        elif state is _RECEIVING and self._upload and self._context.uploads.is_waiting(self._upload):
             self._context.counters.upstream["pool"] += 1
             self.no_connection(PoolTimeout("too many request bodies are being received"))
+        elif state is _FORWARDING or state is _RECEIVING:
+            self.reject(ClientTimeout("the body took too long"))
         elif state is _RESPONDING:
             if client_stalled:
                 self._context.counters.client["timeout"] += 1
@@ -184,44 +154,47 @@ class Exchange:
         self._context.counters.client["aborted"] += 1
         self._release_upstream()
 
-    # Sending the request.
+    # Calls of the upload.
 
-    def _send(self, request: bytes | memoryview) -> None:
-        """Request a connection for `request`: its head, and the part of its body that is there."""
-        context = self._context
+    def forward_body(self, framed: bytes) -> None:
+        """Send a part of the body, or store it with the request until there is a connection."""
+        if self._state is _FORWARDING:
+            self._upstream.send_content(framed)
+            return
+        if self._state is _WAITING:
+            self._client.pause_reading()
+        if isinstance(self._request, bytearray):
+            self._request += framed
+        elif framed:
+            self._request = b"".join((self._request, framed))
+
+    def send(self, *, is_whole: bool) -> None:
+        """Request a connection for what is stored of the request."""
+        if is_whole:
+            self._upload = None
+        self._send()
+
+    def send_spooled(self, request: bytes | memoryview) -> None:
+        """Request a connection for a request whose length was not known before."""
+        self._unsent = len(request)
         self._request = request
+        self.send(is_whole=True)
+
+    def reject(self, error: ProxyError) -> None:
+        """Send the last response: the end of the body, and so the next request, is unknown."""
+        self._client.count_error(error)
+        if self._state is _RESPONDING:
+            self._release_upstream()
+            self._client.abort_response()
+        else:
+            self._respond(error.status, error.reason)
+
+    def _send(self) -> None:
+        context = self._context
         self._state = _WAITING
-        self._client.deadline = context.response_until if self.request_done else self._request_body.deadline
+        self._client.deadline = context.response_until
         context.counters.requests += 1
         context.dispatcher.acquire(self)
-
-    def _begin_upload(self) -> None:
-        """Stream the body, now or when fewer others do."""
-        if self._context.uploads.enter(self):
-            self.start_upload()
-        else:
-            self._state = _QUEUED
-            self._client.pause_reading()
-            self._client.deadline = self._context.queue_until
-
-    def start_upload(self) -> None:
-        """Send the request while its body arrives."""
-        self._send(self._request)
-
-    def _send_spooled(self, body: RequestBody) -> None:
-        """Send the request once its body is complete and its length known."""
-        context, spool = self._context, body.spool
-        assert spool is not None
-        self._head.set_length(spool.size)
-        head = context.writer.write(self._head, self._client.added_fields, context.default_host, b"")
-        try:
-            request = spool.prepend(head)
-        except SpoolFailed as error:
-            self._reject(error)
-            return
-        self._is_whole = True
-        self._unsent = len(request)
-        self._send(request)
 
     # Calls of the dispatcher.
 
@@ -230,8 +203,10 @@ class Exchange:
         self._upstream = connection
         self._state = _FORWARDING
         connection.send(self._request, self, self._head)
-        if not self._is_whole:
+        if self._upload is not None:
             self._request = b""
+            if not self.request_done:
+                self._client.deadline = self._upload.deadline
             self._client.resume_reading()
 
     def no_connection(self, error: ProxyError) -> None:
@@ -248,8 +223,8 @@ class Exchange:
         client.transport.send(data)
         self._state = _IDLE
         self._request = b""
-        if not self._is_whole:
-            self._end_upload()
+        if self._upload is not None:
+            self._end_upload(self._upload)
         client.response_sent()
         return True
 
@@ -339,7 +314,7 @@ class Exchange:
         context, dispatcher = self._context, self._context.dispatcher
         if connection.never_sent is not None:
             self._request = connection.never_sent
-        is_stale = connection.request_count > 1 and not connection.has_response and self._is_whole
+        is_stale = connection.request_count > 1 and not connection.has_response and self._upload is None
         if connection.never_sent is not None or (is_stale and self._head.may_repeat):
             # RFC 9112, section 9.3.1: the end of a reused connection may be a race, so the request is retried
             # on a fresh one; whatever its method if no byte of it was sent.
@@ -366,9 +341,9 @@ class Exchange:
 
     def resume_request_body(self) -> None:
         """Read the request body again."""
-        if not self.request_done:
-            self._request_body.restart_rate()
-            self._client.deadline = self._request_body.deadline
+        if self._upload is not None and not self.request_done:
+            self._upload.restart_rate()
+            self._client.deadline = self._upload.deadline
             self._client.resume_reading()
 
     # Ends of an exchange.
@@ -399,32 +374,23 @@ class Exchange:
         client.transport.write(response)
         self._finish()
 
-    def _reject(self, error: ProxyError) -> None:
-        """Send the last response: the end of the body, and so the next request, is unknown."""
-        self._client.count_error(error)
-        if self._state is _RESPONDING:
-            self._release_upstream()
-            self._client.abort_response()
-        else:
-            self._respond(error.status, error.reason)
-
     def _finish(self) -> None:
         self._state = _IDLE
         self._request = b""
         self._head = NO_REQUEST
-        if not self._is_whole:
-            self._end_upload()
+        if self._upload is not None:
+            self._end_upload(self._upload)
         self._client.response_sent()
 
-    def _end_upload(self) -> None:
-        self._is_whole = True
-        self._context.uploads.leave(self)
+    def _end_upload(self, upload: Upload) -> None:
+        self._upload = None
+        self._context.uploads.leave(upload)
 
     def _release_upstream(self) -> None:
         """Leave the queues, or abandon the upstream connection."""
         state, self._state = self._state, _IDLE
-        if not self._is_whole:
-            self._end_upload()
+        if self._upload is not None:
+            self._end_upload(self._upload)
         if state is _WAITING:
             self._context.dispatcher.cancel(self)
         elif state in (_FORWARDING, _RESPONDING):

@@ -7,7 +7,10 @@ input that the loop has reported in this turn is read.
 import asyncio
 import select
 import traceback
-from typing import Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from proxy.transport import Transport
 
 SLICE = 64
 """Sends that are carried out together. A loop may report a thousand descriptors a turn; sent all together,
@@ -15,30 +18,15 @@ at 2,000 clients, the processor's caches would have lost the state of each conne
 """
 
 
-class Sender(Protocol):
-    """A transport with data to send."""
-
-    descriptor: int
-
-    def read_ready(self) -> None:
-        """Read the input that has arrived."""
-
-    def flush(self) -> None:
-        """Send the data."""
-
-    def abort(self) -> None:
-        """Close now."""
-
-
 class SendQueue:
     """The sends of one event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._waiting: list[Sender] = []
-        self._careful: list[Sender] = []
+        self._waiting: list[Transport] = []
+        self._careful: list[Transport] = []
 
-    def add(self, sender: Sender) -> None:
+    def add(self, sender: "Transport") -> None:
         """Flush `sender` at the end of this turn, or earlier if many wait."""
         waiting = self._waiting
         waiting.append(sender)
@@ -49,7 +37,7 @@ class SendQueue:
             self._careful = waiting
             self._flush()
 
-    def add_careful(self, sender: Sender) -> None:
+    def add_careful(self, sender: "Transport") -> None:
         """As `add`, but look immediately before whether input has arrived."""
         self._careful.append(sender)
         self.add(sender)
@@ -75,7 +63,7 @@ class SendQueue:
             senders[descriptor].read_ready()
 
 
-def report(sender: Sender, error: Exception) -> None:
+def report(sender: "Transport", error: Exception) -> None:
     """Abort the connection that hit a bug of the proxy, and say what it was; the others go on."""
     traceback.print_exception(error)
     sender.abort()

@@ -5,9 +5,12 @@ most of its cost.
 """
 
 import os
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from proxy.transport import Transport
+
+if TYPE_CHECKING:
+    from proxy.upstream import UpstreamConnection
 
 MAX_PIPES = 24
 """Each pipe takes two of the descriptors that `Settings.files` leaves beside connections, and may hold
@@ -47,16 +50,6 @@ class PipePool:
                 os.close(end)
 
 
-class SpliceOwner(Protocol):
-    """Receives the progress of a splice."""
-
-    def spliced(self, splice: "Splice") -> None:
-        """Note that some content has reached the sink."""
-
-    def splice_ended(self, remaining: int) -> None:
-        """Read the last `remaining` bytes from the source again: they will not be spliced."""
-
-
 class Splice:
     """Moves bytes from `source` to `sink`, and handles the events of `source` meanwhile.
 
@@ -73,7 +66,7 @@ class Splice:
         sink: Transport,
         *,
         size: int,
-        owner: SpliceOwner,
+        owner: "UpstreamConnection",
     ) -> None:
         self._pipes = pipes
         self._pipe = pipe

@@ -63,7 +63,7 @@ class Transport:
         self.descriptor = descriptor
         """-1 once the connection is lost."""
         self._protocol: TransportProtocol = protocol
-        self.unsent: bytes | memoryview = b""
+        self.unsent: bytes | bytearray | memoryview = b""
         """Data that is still to be sent."""
         self._read_bytes = _READ_BYTES
         self._on_readable: Callable[[], None] | None = None
@@ -127,7 +127,7 @@ class Transport:
 
     # Calls of the protocol.
 
-    def send(self, data: bytes | memoryview) -> None:
+    def send(self, data: bytes | bytearray | memoryview) -> None:
         """Send `data` now."""
         if self.unsent or self._closing:
             self._append_unsent(data)
@@ -142,7 +142,7 @@ class Transport:
         if sent != len(data):
             self._buffer_rest(data, sent)
 
-    def write(self, data: bytes | memoryview) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send `data` at the end of this turn, together with other writes."""
         if not self.unsent and not self._closing:
             self.unsent = data
@@ -150,7 +150,7 @@ class Transport:
         else:
             self._append_unsent(data)
 
-    def write_careful(self, data: bytes | memoryview) -> None:
+    def write_careful(self, data: bytes | bytearray | memoryview) -> None:
         """As `write`, but not if input is found to have arrived meanwhile: that is read first."""
         if self._append_unsent(data):
             self._sends.add_careful(self)
@@ -231,7 +231,7 @@ class Transport:
     def _eof_sent(self) -> bool:
         return self._eof_requested and not self.unsent
 
-    def _append_unsent(self, data: bytes | memoryview) -> bool:
+    def _append_unsent(self, data: bytes | bytearray | memoryview) -> bool:
         """Append to the unsent data; return whether a flush must be scheduled."""
         if self._closing:
             return False
@@ -243,7 +243,7 @@ class Transport:
             self._maybe_pause()
         return False
 
-    def _buffer_rest(self, data: bytes | memoryview, sent: int) -> None:
+    def _buffer_rest(self, data: bytes | bytearray | memoryview, sent: int) -> None:
         """Keep the rest until the socket is writable."""
         self.unsent = memoryview(data)[sent:]
         self._wait_writable()

@@ -6,7 +6,7 @@ response before its request was sent (RFC 9112, sections 6.3 and 9.3).
 
 import enum
 import re
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from proxy.errors import ConnectFailed, ProxyError, UpstreamProtocolError, UpstreamReset, UpstreamTimeout
 from proxy.http11.chunked import ChunkedReader, find_end
@@ -14,10 +14,12 @@ from proxy.http11.grammar import CHUNKED, exceeds_limits
 from proxy.http11.partial import PartialLines
 from proxy.http11.request import RequestHead
 from proxy.http11.response import LENGTH_GROUP, VERBATIM, ResponseHead, match_response, read_response
-from proxy.interfaces import Downstream
-from proxy.settings import Limits
-from proxy.splice import PipePool, Splice
+from proxy.splice import Splice
 from proxy.transport import Transport
+
+if TYPE_CHECKING:
+    from proxy.dispatch import Dispatcher
+    from proxy.exchange import Exchange
 
 SPLICE_MIN_BYTES = 256 * 1024
 """Shortest rest of a body that is spliced: the content of one read is cheaper to copy."""
@@ -52,34 +54,6 @@ _SPLICED = UpstreamState.SPLICED
 _IDLE, _CLOSED = UpstreamState.IDLE, UpstreamState.CLOSED
 
 
-class UpstreamOwner(Protocol):
-    """The owner of upstream connections: the dispatcher."""
-
-    limits: Limits
-    pipes: PipePool
-
-    def opened(self, connection: "UpstreamConnection") -> None:
-        """Assign a connection that is established."""
-
-    def failed(self, connection: "UpstreamConnection", error: ConnectFailed | UpstreamTimeout) -> None:
-        """Handle the failure to establish the connection."""
-
-    def release(self, connection: "UpstreamConnection") -> None:
-        """Reuse the connection after its exchange."""
-
-    def retire(self, connection: "UpstreamConnection") -> None:
-        """Close the connection after its exchange."""
-
-    def lost(self, connection: "UpstreamConnection", error: ProxyError) -> None:
-        """Remove the connection: it has failed."""
-
-    def discard(self, connection: "UpstreamConnection") -> None:
-        """Remove the connection: its exchange was abandoned."""
-
-    def ended(self, connection: "UpstreamConnection") -> None:
-        """Forget a connection that the backend has closed."""
-
-
 class UpstreamConnection:
     """Sends one request at a time and reads its response; see UpstreamState."""
 
@@ -92,12 +66,10 @@ class UpstreamConnection:
     _transport: Transport
     _chunks: ChunkedReader
     _splice: Splice
-    _downstream: "Downstream[UpstreamConnection]"
+    _downstream: "Exchange"
     _remaining: int
 
-    def __init__(
-        self, owner: UpstreamOwner, reserved_for: "Downstream[UpstreamConnection] | None" = None
-    ) -> None:
+    def __init__(self, owner: "Dispatcher", reserved_for: "Exchange | None" = None) -> None:
         self._owner = owner
         self.reserved_for = reserved_for
         self._state = _IDLE
@@ -108,7 +80,7 @@ class UpstreamConnection:
         self._interim_count = 0
         self.request_count = 0
         self.has_response = False
-        self.never_sent: bytes | memoryview | None = None
+        self.never_sent: bytes | bytearray | memoryview | None = None
         """The request, if the connection failed before a byte of it was sent."""
         self.deadline = 0.0
 
@@ -119,7 +91,7 @@ class UpstreamConnection:
         self._transport = transport
 
     def send(
-        self, request: bytes | memoryview, downstream: "Downstream[UpstreamConnection]", head: RequestHead
+        self, request: bytes | bytearray | memoryview, downstream: "Exchange", head: RequestHead
     ) -> None:
         """Start an exchange with `request`: its head, and the part of its body that is there."""
         self._downstream = downstream

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from email.utils import formatdate
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from proxy.clock import Clock
 from proxy.counters import Counters
@@ -11,25 +11,13 @@ from proxy.forwarding import RequestWriter
 from proxy.send_queue import SendQueue
 from proxy.settings import Settings, format_address
 from proxy.tunnel import Tunnel
-from proxy.uploads import UploadGate
+from proxy.upload import UploadGate
+
+if TYPE_CHECKING:
+    from proxy.client import ClientConnection
 
 LINGER_S = 2.0
 """How long input is still read after the last response: an immediate close could lose that response."""
-
-
-class ManagedClient(Protocol):
-    """A client connection, as the sweep and the drain use it."""
-
-    deadline: float
-
-    def timed_out(self) -> None:
-        """End the current wait."""
-
-    def drain(self) -> None:
-        """Close now if idle, else after the current exchange."""
-
-    def abort(self) -> None:
-        """Close now, whatever the state."""
 
 
 class WorkerContext:
@@ -56,11 +44,11 @@ class WorkerContext:
             keep_alive=not short,
             request_close=short and settings.closes_first == "backend",
         )
-        self._clients: set[ManagedClient] = set()
+        self._clients: set[ClientConnection] = set()
         self._tunnels: set[Tunnel] = set()
         self.sweep()
 
-    def add_client(self, client: ManagedClient) -> bool:
+    def add_client(self, client: "ClientConnection") -> bool:
         """Add a connection; return False if there are too many."""
         self.counters.accepted += 1
         self._clients.add(client)
@@ -69,7 +57,7 @@ class WorkerContext:
         self.counters.client["too_many"] += 1
         return False
 
-    def remove_client(self, client: ManagedClient) -> None:
+    def remove_client(self, client: "ClientConnection") -> None:
         """Remove a connection that has ended."""
         self._clients.discard(client)
         self._check_drained()
