@@ -1,6 +1,5 @@
 """One client connection: reads requests in order, has the exchange answer each, and closes."""
 
-import enum
 import re
 
 from proxy import forwarding
@@ -23,28 +22,15 @@ _ERROR_KINDS = {
 }
 
 
-class ClientState(enum.Enum):
-    """State of a client connection."""
-
-    IDLE = enum.auto()
-    """Waiting for a request; none of its bytes have arrived."""
-    READING = enum.auto()
-    """A part of a request head has arrived, or all of it."""
-    EXCHANGING = enum.auto()
-    """The exchange has the request and owes the response."""
-    LINGERING = enum.auto()
-    """The last response is sent; further input is discarded."""
-    CLOSED = enum.auto()
-    """Nothing more is read or written here; a tunnel may own the transport."""
-
-
-# Module constants: access to an Enum member costs a descriptor call each time.
-_IDLE, _READING, _EXCHANGING = ClientState.IDLE, ClientState.READING, ClientState.EXCHANGING
-_LINGERING, _CLOSED = ClientState.LINGERING, ClientState.CLOSED
+_IDLE = "waiting for a request; none of its bytes have arrived"
+_READING = "a part of a request head has arrived, or all of it"
+_EXCHANGING = "the exchange has the request and owes the response"
+_LINGERING = "the last response is sent; further input is discarded"
+_CLOSED = "nothing more is read or written here; a tunnel may own the transport"
 
 
 class ClientConnection:
-    """Reads requests and passes them to the exchange in order; see ClientState.
+    """Reads requests and passes them to the exchange in order.
 
     Attributes:
         added_fields: fields that are added to each of its requests.

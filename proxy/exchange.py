@@ -1,6 +1,5 @@
 """One request forwarded to an upstream connection, and its response forwarded back."""
 
-import enum
 from typing import TYPE_CHECKING
 
 from proxy import forwarding
@@ -24,32 +23,15 @@ if TYPE_CHECKING:
     from proxy.client import ClientConnection
 
 
-class ExchangeState(enum.Enum):
-    """State of an exchange."""
-
-    IDLE = enum.auto()
-    """There is none: the last response is sent, or no request has come."""
-    RECEIVING = enum.auto()
-    """The start of a body, or all of it, is collected; or it waits until fewer are streamed."""
-    WAITING = enum.auto()
-    """Waiting for an upstream connection."""
-    FORWARDING = enum.auto()
-    """The request is with an upstream connection."""
-    RESPONDING = enum.auto()
-    """The head of the response has been sent."""
-
-
-# Module constants: access to an Enum member costs a descriptor call each time.
-_IDLE, _RECEIVING = ExchangeState.IDLE, ExchangeState.RECEIVING
-_WAITING, _FORWARDING, _RESPONDING = (
-    ExchangeState.WAITING,
-    ExchangeState.FORWARDING,
-    ExchangeState.RESPONDING,
-)
+_IDLE = "there is none: the last response is sent, or no request has come"
+_RECEIVING = "the start of a body, or all of it, is collected; or it waits until fewer are streamed"
+_WAITING = "waiting for an upstream connection"
+_FORWARDING = "the request is with an upstream connection"
+_RESPONDING = "the head of the response has been sent"
 
 
 class Exchange:
-    """The exchanges of one client connection, one after another; see ExchangeState.
+    """The exchanges of one client connection, one after another.
 
     Attributes:
         request_done: whether the request has arrived completely.

@@ -4,7 +4,6 @@ Some input makes the connection unfit for another exchange: bytes without a requ
 response before its request was sent (RFC 9112, sections 6.3 and 9.3).
 """
 
-import enum
 import re
 from typing import TYPE_CHECKING
 
@@ -27,35 +26,18 @@ MAX_INTERIM = 64
 """Most 1xx responses before the final one."""
 
 
-class UpstreamState(enum.Enum):
-    """What an upstream connection expects to receive."""
-
-    IDLE = enum.auto()
-    """Nothing: it is being opened, or idle."""
-    HEAD = enum.auto()
-    CONTENT_LENGTH = enum.auto()
-    SPLICED = enum.auto()
-    """Content of known length that is spliced."""
-    CHUNKED = enum.auto()
-    CLOSE_DELIMITED = enum.auto()
-    """Content until the connection ends."""
-    CLOSED = enum.auto()
-    """Nothing that matters: it is closing, carries another protocol, or has ended."""
-
-
-# Module constants: access to an Enum member costs a descriptor call each time.
-_HEAD, _CONTENT_LENGTH, _CHUNKED, _CLOSE_DELIMITED = (
-    UpstreamState.HEAD,
-    UpstreamState.CONTENT_LENGTH,
-    UpstreamState.CHUNKED,
-    UpstreamState.CLOSE_DELIMITED,
-)
-_SPLICED = UpstreamState.SPLICED
-_IDLE, _CLOSED = UpstreamState.IDLE, UpstreamState.CLOSED
+# What an upstream connection expects to receive.
+_IDLE = "nothing: it is being opened, or idle"
+_HEAD = "a head"
+_CONTENT_LENGTH = "content of known length"
+_SPLICED = "content of known length that is spliced"
+_CHUNKED = "content in chunks"
+_CLOSE_DELIMITED = "content until the connection ends"
+_CLOSED = "nothing that matters: it is closing, carries another protocol, or has ended"
 
 
 class UpstreamConnection:
-    """Sends one request at a time and reads its response; see UpstreamState."""
+    """Sends one request at a time and reads its response."""
 
     __slots__ = (
         "_chunks", "_downstream", "_interim_count", "_is_to_head", "_keep_alive", "_owner", "_partial",
