@@ -215,20 +215,22 @@ class UpstreamConnection:
 
     def _read_responses(self, data: bytes, match: re.Match[bytes] | None) -> None:
         """Read interim responses, and the head of the final one; `match` is that of the first."""
-        start = 0
-        while True:
-            head = read_response(data, self._owner.limits, start, match, to_head=self._is_to_head)
-            if head is None:
-                self._partial = PartialLines(data[start:], self._owner.limits.head_bytes)
-                return
+        while (head := read_response(data, self._owner.limits, match, to_head=self._is_to_head)) is not None:
             if head.status >= 200:
                 self._begin_response(head, data)
                 return
-            self._read_interim(head, data)
-            start = head.end
-            if self._state is not _HEAD or start == len(data):
+            data = data[head.end :]
+            if head.status == 101:
+                self._downstream.switch_protocols(head, data)
                 return
-            match = match_response(data, start)
+            self._interim_count += 1
+            if self._interim_count > MAX_INTERIM:
+                raise UpstreamProtocolError(f"more than {MAX_INTERIM} interim responses")
+            self._downstream.forward_interim(head)
+            if not data:
+                return
+            match = match_response(data)
+        self._partial = PartialLines(data, self._owner.limits.head_bytes)
 
     def _forward_verbatim(self, match: re.Match[bytes], data: bytes) -> bool:
         """Forward a response as it came, if it is complete and the connection is kept."""
@@ -246,15 +248,6 @@ class UpstreamConnection:
         del self._downstream
         self._owner.release(self)
         return True
-
-    def _read_interim(self, head: ResponseHead, data: bytes) -> None:
-        if head.status == 101:
-            self._downstream.switch_protocols(head, data[head.end :])
-            return
-        self._interim_count += 1
-        if self._interim_count > MAX_INTERIM:
-            raise UpstreamProtocolError(f"more than {MAX_INTERIM} interim responses")
-        self._downstream.forward_interim(head)
 
     def _begin_response(self, head: ResponseHead, data: bytes) -> None:
         end, body = head.end, head.body

@@ -76,17 +76,16 @@ class ResponseHead:
     added = b""
     body = UNTIL_CLOSE
 
-    def __init__(self, status: int, data: bytes, start: int, end: int) -> None:
+    def __init__(self, status: int, data: bytes, end: int) -> None:
         self.status = status
         self.cuts: Spans = []
         self.end = end
         self._data = data
-        self._start = start
 
     def cut_fields(self, names: frozenset[bytes]) -> None:
         """Do not forward the fields of these names."""
         self.added = b""
-        found = grammar.find_fields(self._data, self._start, self.end - 2, names)
+        found = grammar.find_fields(self._data, 0, self.end - 2, names)
         self.cuts = sorted({*self.cuts, *found})
 
     @property
@@ -95,42 +94,42 @@ class ResponseHead:
 
         Transfer-Encoding is among them.
         """
-        start, end = self._start, self.end - 2
+        end = self.end - 2
         if len(self.cuts) == 1:
             begin, after = self.cuts[0]
-            lines = self._data[start:begin] + self._data[after:end]
+            lines = self._data[:begin] + self._data[after:end]
         else:
-            lines = grammar.cut(self._data, start, end, self.cuts)
+            lines = grammar.cut(self._data, 0, end, self.cuts)
         if not self.keeps_status_line:
             lines = b"HTTP/1.1 %b%b%b" % (lines[9:12], b" " if lines[12:13] == b"\r" else b"", lines[12:])
         return lines + self.added if self.added else lines
 
 
 def read_response(
-    data: bytes, limits: Limits, start: int, match: re.Match[bytes] | None, *, to_head: bool
+    data: bytes, limits: Limits, match: re.Match[bytes] | None, *, to_head: bool
 ) -> ResponseHead | None:
-    """Read the response head at `start`; None while it is incomplete.
+    """Read the response head at the start of `data`; None while it is incomplete.
 
     Args:
-        match: the result of `match_response(data, start)`.
+        match: the result of `match_response(data)`.
         to_head: whether it answers a HEAD request, so that no content follows.
 
     Raises:
         UpstreamProtocolError: the connection cannot be used further.
     """
     if match is None or not data.startswith(b"\r\n\r\n", (end := match.end()) - 4):
-        _check_incomplete(data, limits, start, match)
+        _check_incomplete(data, limits, match)
         return None
-    if end - start > limits.unchecked_bytes and grammar.exceeds_limits(data, start, end, limits):
+    if end > limits.unchecked_bytes and grammar.exceeds_limits(data, 0, end, limits):
         raise UpstreamProtocolError(f"more than {limits.head_fields} header fields, or a long head")
     minor, bodiless, status, no_reason, date, length, cut, _, close, keep_alive, chunked, special, _ = (
         match.groups()
     )
-    head = ResponseHead(int(status or bodiless), data, start, end)
+    head = ResponseHead(int(status or bodiless), data, end)
     if minor is not None or no_reason is not None:
         head.keeps_status_line = False
     if special is not None or minor is not None:
-        _read_special(head, data, start, is_http10=minor == b"0")
+        _read_special(head, data, is_http10=minor == b"0")
     else:
         head.has_date = date is not None
         head.is_verbatim = date is not None and no_reason is None and close is None and keep_alive is None
@@ -149,21 +148,20 @@ def read_response(
     return head
 
 
-def _check_incomplete(data: bytes, limits: Limits, start: int, match: re.Match[bytes] | None) -> None:
-    begin = data[start : start + 7]
-    if not b"HTTP/1.".startswith(begin):
+def _check_incomplete(data: bytes, limits: Limits, match: re.Match[bytes] | None) -> None:
+    if not b"HTTP/1.".startswith(data[:7]):
         raise UpstreamProtocolError("no status line of HTTP/1.x")
-    valid = start if match is None else match.end()
-    grammar.check_incomplete(data, start, valid, limits, UpstreamProtocolError)
-    if len(data) - start >= limits.head_bytes:
+    valid = 0 if match is None else match.end()
+    grammar.check_incomplete(data, 0, valid, limits, UpstreamProtocolError)
+    if len(data) >= limits.head_bytes:
         raise UpstreamProtocolError(f"a head of more than {limits.head_bytes} bytes")
 
 
-def _read_special(head: ResponseHead, data: bytes, start: int, *, is_http10: bool) -> None:
+def _read_special(head: ResponseHead, data: bytes, *, is_http10: bool) -> None:
     """Read fields that are not in their clean form, or another version than HTTP/1.1."""
     end = head.end - 2
     head.is_verbatim = False
-    values, head.cuts = grammar.read_special(_SPECIAL, _FORWARDED, data, start, end)
+    values, head.cuts = grammar.read_special(_SPECIAL, _FORWARDED, data, 0, end)
     options = grammar.list_members(values.get(b"connection", []))
     # RFC 9112, section 9.3.
     head.keep_alive = b"close" not in options and (not is_http10 or b"keep-alive" in options)
@@ -186,7 +184,7 @@ def _read_special(head: ResponseHead, data: bytes, start: int, *, is_http10: boo
     if b"upgrade" in options:
         head.upgrade = b", ".join(values.get(b"upgrade", []))
     if replaced:
-        head.cuts = sorted(head.cuts + grammar.find_fields(data, start, end, replaced))
+        head.cuts = sorted(head.cuts + grammar.find_fields(data, 0, end, replaced))
 
 
 def _remove_content(head: ResponseHead) -> None:
