@@ -1,5 +1,6 @@
 """One client connection: reads requests in order, has the exchange answer each, and closes."""
 
+import asyncio
 import re
 
 from proxy import forwarding
@@ -29,7 +30,7 @@ _LINGERING = "the last response is sent; further input is discarded"
 _CLOSED = "nothing more is read or written here; a tunnel may own the transport"
 
 
-class ClientConnection:
+class ClientConnection(asyncio.Protocol):
     """Reads requests and passes them to the exchange in order.
 
     Attributes:
@@ -65,7 +66,7 @@ class ClientConnection:
 
     # Calls of the transport.
 
-    def connection_made(self, transport: Transport) -> None:
+    def attach(self, transport: Transport) -> None:
         """Register the connection; reject it if there are too many."""
         self.transport = transport
         if not self._context.add_client(self):

@@ -9,16 +9,19 @@ import os
 import socket
 import time
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from proxy.clock import Clock
 from proxy.counters import Counters
 from proxy.errors import ConnectFailed, UpstreamTimeout
 from proxy.send_queue import SendQueue
 from proxy.settings import Address, Settings, is_ipv6, is_unix
-from proxy.transport import Transport, TransportProtocol
+from proxy.transport import Transport
 from proxy.upstream_selector import UpstreamSelector
 from proxy.watch import EpollWatcher
+
+if TYPE_CHECKING:
+    from proxy.upstream import UpstreamConnection
 
 # linux/in.h; in Python's socket module from 3.12 on. Without it bind() takes a port for one source address,
 # with it connect() takes one for the whole four-tuple.
@@ -31,16 +34,6 @@ _LOCAL_ERRORS = (errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS,
 """Errors that do not blame the upstream: this side has run out of a resource."""
 
 ConnectFailure = ConnectFailed | UpstreamTimeout
-
-
-class ConnectProtocol(TransportProtocol, Protocol):
-    """Receives the result of a connection attempt."""
-
-    def connection_made(self, transport: Transport) -> None:
-        """Accept the established connection."""
-
-    def connection_failed(self, error: ConnectFailure) -> None:
-        """Handle the failure of all attempts."""
 
 
 class Connector:
@@ -73,7 +66,7 @@ class Connector:
         self._keepalive = settings.mode == "keepalive"
         self._pending: set[_Handshake] = set()
 
-    def open(self, protocol: ConnectProtocol) -> Transport | ConnectFailure | None:
+    def open(self, protocol: "UpstreamConnection") -> Transport | ConnectFailure | None:
         """Connect to the next upstream.
 
         Return the transport or the failure if it is known at once; otherwise `protocol` is called later.
@@ -106,13 +99,13 @@ class Connector:
         if code in _DONE:
             self._selector.report_success(upstream)
             protocol = handshake.protocol
-            protocol.connection_made(Transport(self._sends, handshake.sock.detach(), protocol))
+            protocol.established(Transport(self._sends, handshake.sock.detach(), protocol))
         else:
             handshake.sock.close()
             self._try_others(handshake, _connect_failed(code))
 
     def _try_upstreams(
-        self, protocol: ConnectProtocol, tried: tuple[int, ...]
+        self, protocol: "UpstreamConnection", tried: tuple[int, ...]
     ) -> Transport | ConnectFailure | None:
         """Connect to the last of `tried` or, while attempts fail at once, to the others."""
         while True:
@@ -133,7 +126,7 @@ class Connector:
         if following is not None:
             result = self._try_upstreams(protocol, (*failed.tried, following))
         if isinstance(result, Transport):
-            protocol.connection_made(result)
+            protocol.established(result)
         elif result is not None:
             protocol.connection_failed(result)
 
@@ -151,7 +144,9 @@ class Connector:
         if code not in _LOCAL_ERRORS and self._selector.report_failure(upstream, self._clock.latest):
             self._counters.ejected += 1
 
-    def _connect(self, protocol: ConnectProtocol, tried: tuple[int, ...]) -> Transport | ConnectFailed | None:
+    def _connect(
+        self, protocol: "UpstreamConnection", tried: tuple[int, ...]
+    ) -> Transport | ConnectFailed | None:
         family, address = self._upstreams[tried[-1]]
         try:
             sock = self._socket(family)
@@ -195,7 +190,7 @@ class _Handshake:
     """A pending attempt to connect to the last of `tried`; those before it have failed."""
 
     sock: socket.SocketType
-    protocol: ConnectProtocol
+    protocol: "UpstreamConnection"
     deadline: float
     tried: tuple[int, ...]
 

@@ -190,7 +190,7 @@ class Dispatcher:
             connection = UpstreamConnection(self, action.reserved_for)
             transport = self._connector.open(connection)
             if isinstance(transport, Transport):
-                connection.connection_made(transport)
+                connection.established(transport)
                 return
             if transport is None:
                 return

@@ -1,21 +1,4 @@
-"""The exceptions of the proxy, and the status that each sends to the client.
-
-ProxyError(status)
-    ClientProtocolError    400 and related: the client's message cannot be trusted
-    UpstreamProtocolError  502: the upstream's message cannot be trusted
-    ConnectFailed          502: no connection to the upstream
-    UpstreamReset          502: the connection ended before its response did
-    UpstreamTimeout        504: the upstream took too long
-    PoolTimeout            503: no connection became free in time, or the queue is full
-    ClientTimeout          408: the client took too long
-    SpoolFailed            507: a request body could not be stored
-
-StartError(exit_code)      the proxy cannot start; never sent to a client
-    SettingsError          2: invalid flags
-    ListenError            3: the address is not available
-    FileLimitError         3: too few open files
-    WorkerError            3: a worker has died
-"""
+"""The exceptions of the proxy, and the status that each sends to the client."""
 
 
 class ProxyError(Exception):

@@ -84,4 +84,4 @@ class Listener:
     def _accept_client(self, descriptor: int, address: str) -> None:
         os.set_blocking(descriptor, False)
         client = ClientConnection(self._context, address)
-        client.connection_made(Transport(self._context.sends, descriptor, client))
+        client.attach(Transport(self._context.sends, descriptor, client))

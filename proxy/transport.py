@@ -5,6 +5,7 @@ descriptor and the loop's readiness callbacks: a response is sent at once where 
 connection holds a fifth of the memory.
 """
 
+import asyncio
 import os
 import socket
 from collections.abc import Callable
@@ -16,25 +17,6 @@ _READ_BYTES = 16 * 1024
 _READ_MORE_BYTES = 128 * 1024
 """Read size after a full read: more of the same is likely."""
 _HIGH_WATER_BYTES = 64 * 1024
-
-
-class TransportProtocol(Protocol):
-    """The receiver of a transport's events, as asyncio.Protocol."""
-
-    def data_received(self, data: bytes) -> None:
-        """Process received bytes."""
-
-    def eof_received(self) -> bool:
-        """Handle the peer's FIN; return whether the transport stays open for sending."""
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Handle the end of the connection, with or without an error."""
-
-    def pause_writing(self) -> None:
-        """Stop sending: the peer does not read."""
-
-    def resume_writing(self) -> None:
-        """Send again: the peer has read everything."""
 
 
 class Watch(Protocol):
@@ -56,13 +38,13 @@ class Transport:
     )  # fmt: skip
 
     def __init__(
-        self, sends: SendQueue, descriptor: int, protocol: TransportProtocol, watch: "Watch | None" = None
+        self, sends: SendQueue, descriptor: int, protocol: asyncio.Protocol, watch: "Watch | None" = None
     ) -> None:
         self._sends = sends
         self._watch: Watch = watch or sends.loop
         self.descriptor = descriptor
         """-1 once the connection is lost."""
-        self._protocol: TransportProtocol = protocol
+        self._protocol: asyncio.Protocol = protocol
         self.unsent: bytes | bytearray | memoryview = b""
         """Data that is still to be sent."""
         self._read_bytes = _READ_BYTES
@@ -202,7 +184,7 @@ class Transport:
         self._closing = True
         self._sends.loop.call_soon(self._disconnect, error)
 
-    def set_protocol(self, protocol: TransportProtocol) -> None:
+    def set_protocol(self, protocol: asyncio.Protocol) -> None:
         """Replace the protocol."""
         self._protocol = protocol
 

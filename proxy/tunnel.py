@@ -1,5 +1,6 @@
 """Two connections joined after an Upgrade (RFC 9110, section 7.8): bytes both ways, with back-pressure."""
 
+import asyncio
 from collections.abc import Callable
 
 from proxy.transport import Transport
@@ -44,7 +45,7 @@ class Tunnel:
             self._on_close(self)
 
 
-class _Side:
+class _Side(asyncio.Protocol):
     """One direction: input of `source` is sent to `destination`."""
 
     __slots__ = ("_tunnel", "destination", "source")

@@ -4,6 +4,7 @@ Some input makes the connection unfit for another exchange: bytes without a requ
 response before its request was sent (RFC 9112, sections 6.3 and 9.3).
 """
 
+import asyncio
 import re
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ _CLOSE_DELIMITED = "content until the connection ends"
 _CLOSED = "nothing that matters: it is closing, carries another protocol, or has ended"
 
 
-class UpstreamConnection:
+class UpstreamConnection(asyncio.Protocol):
     """Sends one request at a time and reads its response."""
 
     __slots__ = (
@@ -142,7 +143,7 @@ class UpstreamConnection:
 
     # Calls of the transport.
 
-    def connection_made(self, transport: Transport) -> None:
+    def established(self, transport: Transport) -> None:
         """Report the established connection to the owner."""
         self._transport = transport
         self._owner.opened(self)

@@ -35,9 +35,8 @@ class AsyncioProxy:
             return process, process.wait_event("ready", READY_TIMEOUT_S)
 
         process, ready = run(f"{host.front}:{host.listen_port}")
-        return _RunningProxy(
-            run, process, address=ready["listen"][0], version=ready["version"], pid=process.pid
-        )
+        version = f"{ready['version']} on {ready['loop']}, Python {ready['python']}"
+        return _RunningProxy(run, process, address=ready["listen"][0], version=version, pid=process.pid)
 
 
 @dataclass(slots=True)

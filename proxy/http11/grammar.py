@@ -31,7 +31,7 @@ VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
 FIELD_LINE = TOKEN + rb":" + VALUE + rb"\r\n"
 FIELDS = rb"(?:" + FIELD_LINE + rb")*"
 OWS = rb"[\t ]*+"
-# A possessive repeat of a group is faster, but before Python 3.11.5 it fails to match what it should (CPython,
+# A possessive repeat of a group is faster. Before Python 3.11.5 it fails to match what it should (CPython,
 # issue 106052).
 _REPEATED = rb")*+" if sys.version_info >= (3, 11, 5) else rb")*"
 

@@ -42,8 +42,8 @@ _LINE_TO_CUT = rb"|".join(
         grammar.field_line(b"te", VALUE),
     )
 )
-# The last group is there if a head is complete, and has nothing special but a host, lines that are cut without
-# a further thought, and a length.
+# The last group is there if a head is complete, and has nothing special but a host, a length, and lines that
+# are cut without further thought.
 _HEAD = re.compile(
     _REQUEST_LINE
     + grammar.head_lines(

@@ -31,8 +31,8 @@ _LINE_TO_CUT = rb"|".join(
         grammar.field_line(b"keep-alive", rb"(" + VALUE + rb")"),
     )
 )
-# The last group is there if a head is complete and may go as it came to an HTTP/1.1 client that is kept: it has
-# a Date, a length, and at most a redundant keep-alive.
+# The last group is there if a head is complete and may go as it came to an HTTP/1.1 client that is kept: it
+# has a Date, a length, and at most a redundant keep-alive.
 _HEAD = re.compile(
     _STATUS_LINE
     + grammar.head_lines(
