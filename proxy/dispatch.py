@@ -175,7 +175,7 @@ class Dispatcher:
         transport = self._connector.open(connection)
         if isinstance(transport, Transport):
             self._counters.opened += 1
-            connection.begin(transport)
+            connection.transport = transport
             exchange.use_connection(connection)
         elif transport is None:
             self._pool.wait(exchange, self._clock.latest)

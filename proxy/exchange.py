@@ -13,7 +13,6 @@ from proxy.errors import (
 from proxy.http11.request import NO_REQUEST, RequestHead
 from proxy.http11.response import ResponseHead
 from proxy.response_body import ResponseBody
-from proxy.transport import Transport
 from proxy.tunnel import Tunnel
 from proxy.upload import Upload
 from proxy.upstream import UpstreamConnection
@@ -41,11 +40,9 @@ class Exchange:
     """
 
     __slots__ = (
-        "_client", "_context", "_head", "_request", "_response_body",
-        "_state", "_unsent", "_upload", "_upstream", "request_done",
+        "_client", "_context", "_head", "_request", "_state", "_unsent", "_upload", "_upstream", "request_done",
     )  # fmt: skip
 
-    _response_body: ResponseBody
     _upstream: UpstreamConnection
 
     def __init__(self, context: WorkerContext, client: "ClientConnection") -> None:
@@ -110,10 +107,10 @@ class Exchange:
     def timed_out(self, *, client_stalled: bool) -> None:
         """End the current wait; `client_stalled`: the client does not read the response."""
         state = self._state
-        if state is _FORWARDING and (self.request_done or self._upstream.unsent):
-            if self._upstream.unsent < self._unsent:
+        if state is _FORWARDING and (self.request_done or len(self._upstream.transport.unsent)):
+            if len(self._upstream.transport.unsent) < self._unsent:
                 # A long spooled body is still being sent.
-                self._unsent = self._upstream.unsent
+                self._unsent = len(self._upstream.transport.unsent)
                 self._client.deadline = self._context.response_until
                 return
             self._count_read_timeout()
@@ -141,7 +138,7 @@ class Exchange:
     def forward_body(self, framed: bytes) -> None:
         """Send a part of the body, or store it with the request until there is a connection."""
         if self._state is _FORWARDING:
-            self._upstream.send_content(framed)
+            self._upstream.transport.send(framed)
             return
         if self._state is _WAITING:
             self._client.pause_reading()
@@ -234,7 +231,7 @@ class Exchange:
                 content=data[head.end :],
             )
             client.transport.send(response)
-        self._finish()
+        self.finish()
 
     def forward_interim(self, head: ResponseHead) -> None:
         """Forward a 1xx response, unless the client speaks HTTP/1.0."""
@@ -258,38 +255,23 @@ class Exchange:
         client.write(forwarding.interim_head(head) + data)
         self._context.open_tunnel(Tunnel(client, upstream), early_data)
 
-    def begin_response(self, head: ResponseHead, content: bytes) -> None:
+    def begin_response(self, head: ResponseHead, content: bytes) -> ResponseBody:
         """Send the head of the final response, and the content that came with it."""
-        context, client = self._context, self._client
+        client = self._client
         self._state = _RESPONDING
         self._request = b""
         self._unsent = 0
-        self._extend_deadline()
-        self._response_body = body = ResponseBody(head, client.transport, to_http10=self._head.is_http10)
+        self.extend_deadline()
+        body = ResponseBody(self, head, client.transport, to_http10=self._head.is_http10)
         if not self.request_done or body.ends_by_close:
             client.close_after_response = True
-        body.begin(content, keep_alive=not client.close_after_response, date=context.date)
+        body.begin(content, keep_alive=not client.close_after_response, date=self._context.date)
+        return body
 
-    def forward_content(self, content: bytes) -> None:
-        """Send more content."""
-        self._extend_deadline()
-        self._response_body.write(content)
-
-    def sink(self) -> Transport | None:
-        """Return the transport that content may be spliced to; None if it must be copied."""
-        return self._response_body.sink()
-
-    def content_spliced(self) -> None:
-        """Extend the deadline: content has been spliced."""
-        self._extend_deadline()
-
-    def end_response(self) -> None:
-        """End the response and the exchange."""
-        # Ended before the last bytes are sent: the upstream connection may serve another exchange by now.
-        self._state = _IDLE
-        self._response_body.end()
-        del self._response_body
-        self._finish()
+    def extend_deadline(self) -> None:
+        """Set the deadline for the next part of the response."""
+        context, client = self._context, self._client
+        client.deadline = context.half_closed_until if client.is_half_closed else context.response_until
 
     def upstream_failed(self, connection: UpstreamConnection, error: ProxyError) -> None:
         """Retry on a fresh connection if that is safe, else respond with the error."""
@@ -330,11 +312,6 @@ class Exchange:
 
     # Ends of an exchange.
 
-    def _extend_deadline(self) -> None:
-        """Set the deadline for the next part of the response."""
-        context, client = self._context, self._client
-        client.deadline = context.half_closed_until if client.is_half_closed else context.response_until
-
     def _count_read_timeout(self) -> None:
         """Count a timeout of the upstream, unless the client may be gone."""
         counters = self._context.counters
@@ -354,9 +331,10 @@ class Exchange:
             status, reason, keep_alive=not client.close_after_response, with_body=head.method != b"HEAD"
         )
         client.transport.write(response)
-        self._finish()
+        self.finish()
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """End the exchange: the response has been written."""
         self._state = _IDLE
         self._request = b""
         self._head = NO_REQUEST

@@ -4,11 +4,16 @@ A body with a known length keeps it, and so does one in chunks. Content that onl
 chunks. To an HTTP/1.0 client, which reads no chunks, the close of the connection delimits it.
 """
 
+from typing import TYPE_CHECKING
+
 from proxy import forwarding
 from proxy.http11.chunked import LAST_CHUNK, chunk
 from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
 from proxy.http11.response import ResponseHead
 from proxy.transport import Transport
+
+if TYPE_CHECKING:
+    from proxy.exchange import Exchange
 
 
 class ResponseBody:
@@ -17,9 +22,12 @@ class ResponseBody:
     Content in chunks comes framed to a client that reads them, see `Exchange.reads_chunks`.
     """
 
-    __slots__ = ("_head", "_is_framed_here", "_to_http10", "_transport", "ends_by_close")
+    __slots__ = ("_exchange", "_head", "_is_framed_here", "_to_http10", "_transport", "ends_by_close")
 
-    def __init__(self, head: ResponseHead, transport: Transport, *, to_http10: bool) -> None:
+    def __init__(
+        self, exchange: "Exchange", head: ResponseHead, transport: Transport, *, to_http10: bool
+    ) -> None:
+        self._exchange = exchange
         self._head = head
         self._transport = transport
         self._to_http10 = to_http10
@@ -41,10 +49,15 @@ class ResponseBody:
 
     def write(self, content: bytes) -> None:
         """Send more content."""
+        self._exchange.extend_deadline()
         if self._is_framed_here:
             self._transport.write(chunk(content))
         else:
             self._transport.send(content)
+
+    def content_spliced(self) -> None:
+        """Note that content has been sent past this proxy."""
+        self._exchange.extend_deadline()
 
     def end(self) -> None:
         """Send the end of the body, if the upstream has not."""

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from proxy.errors import ConnectFailed, ProxyError, UpstreamProtocolError, UpstreamReset, UpstreamTimeout
 from proxy.http11.chunked import ChunkedReader, find_end
-from proxy.http11.grammar import CHUNKED, exceeds_limits
+from proxy.http11.grammar import CHUNKED
 from proxy.http11.partial import PartialLines
 from proxy.http11.request import RequestHead
-from proxy.http11.response import LENGTH_GROUP, VERBATIM, ResponseHead, match_response, read_response
+from proxy.http11.response import VERBATIM, ResponseHead, is_whole, match_response, read_response
+from proxy.response_body import ResponseBody
 from proxy.splice import Splice
 from proxy.transport import Transport
 
@@ -42,15 +43,16 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_chunks", "_downstream", "_interim_count", "_is_to_head", "_keep_alive", "_owner", "_partial",
-        "_paused", "_remaining", "_splice", "_state", "_transport", "deadline", "has_response",
-        "never_sent", "request_count", "reserved_for",
+        "_paused", "_remaining", "_response", "_splice", "_state", "deadline", "has_response",
+        "never_sent", "request_count", "reserved_for", "transport",
     )  # fmt: skip
 
-    _transport: Transport
+    transport: Transport
     _chunks: ChunkedReader
     _splice: Splice
     _downstream: "Exchange"
     _remaining: int
+    _response: ResponseBody
 
     def __init__(self, owner: "Dispatcher", reserved_for: "Exchange | None" = None) -> None:
         self._owner = owner
@@ -69,10 +71,6 @@ class UpstreamConnection(asyncio.Protocol):
 
     # Calls of the downstream side and the owner.
 
-    def begin(self, transport: Transport) -> None:
-        """Use `transport` for exchanges from now on."""
-        self._transport = transport
-
     def send(
         self, request: bytes | bytearray | memoryview, downstream: "Exchange", head: RequestHead
     ) -> None:
@@ -84,32 +82,23 @@ class UpstreamConnection(asyncio.Protocol):
         self.request_count += 1
         # Input that has arrived on a used connection by now cannot answer the request, and is read first.
         if self.request_count == 1:
-            self._transport.send(request)
+            self.transport.send(request)
         elif head.may_repeat:
-            self._transport.write(request)
+            self.transport.write(request)
         else:
-            self._transport.write_careful(request)
-
-    @property
-    def unsent(self) -> int:
-        """Return the number of request bytes that are not sent yet."""
-        return len(self._transport.unsent)
-
-    def send_content(self, content: bytes) -> None:
-        """Send more of the framed request body."""
-        self._transport.send(content)
+            self.transport.write_careful(request)
 
     def pause(self) -> None:
         """Stop reading the response: the client does not read."""
         if self._state is not _CLOSED and not self._paused:
             self._paused = True
-            self._transport.pause_reading()
+            self.transport.pause_reading()
 
     def resume(self) -> None:
         """Read the response again."""
         if self._paused:
             self._paused = False
-            self._transport.resume_reading()
+            self.transport.resume_reading()
             if self._state is _SPLICED:
                 self._splice.resume()
 
@@ -119,16 +108,16 @@ class UpstreamConnection(asyncio.Protocol):
             if self._state is _SPLICED:
                 self._splice.end()
             self._state = _CLOSED
-            self._transport.abort()
+            self.transport.abort()
             self._owner.discard(self)
 
     def close(self) -> None:
         """Close now, before the upstream does; drop unsent request bytes."""
         self._state = _CLOSED
-        if self._transport.unsent:
-            self._transport.abort()
+        if self.transport.unsent:
+            self.transport.abort()
         else:
-            self._transport.close()
+            self.transport.close()
 
     def await_close(self, deadline: float) -> None:
         """Wait for the upstream to close first, until `deadline`."""
@@ -139,13 +128,13 @@ class UpstreamConnection(asyncio.Protocol):
         """Return the transport to its new owner: it carries another protocol from now on."""
         self._state = _CLOSED
         self._owner.discard(self)
-        return self._transport
+        return self.transport
 
     # Calls of the transport.
 
     def established(self, transport: Transport) -> None:
         """Report the established connection to the owner."""
-        self._transport = transport
+        self.transport = transport
         self._owner.opened(self)
 
     def connection_failed(self, error: ConnectFailed | UpstreamTimeout) -> None:
@@ -164,7 +153,7 @@ class UpstreamConnection(asyncio.Protocol):
             elif state is _CHUNKED:
                 self._read_chunks(data)
             elif state is _CLOSE_DELIMITED:
-                self._downstream.forward_content(data)
+                self._response.write(data)
             elif state is _IDLE:
                 # It must not be read as the response to the next request.
                 self._fail(UpstreamProtocolError("unsolicited bytes on an idle connection"))
@@ -201,7 +190,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _read_head(self, data: bytes) -> None:
         if not self.has_response:
             # An early response, as to a body that is too long, may come before the rest of the request.
-            if self._transport.unsent and self._transport.is_deferred:
+            if self.transport.unsent and self.transport.is_deferred:
                 raise UpstreamProtocolError("a response before its request was sent")
             self.has_response = True
         if self._partial is not None:
@@ -235,13 +224,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _forward_verbatim(self, match: re.Match[bytes], data: bytes) -> bool:
         """Forward a response as it came, if it is complete and the connection is kept."""
-        end = match.end()
-        limits = self._owner.limits
         if (
-            end + int(match[LENGTH_GROUP]) != len(data)
-            or (end > limits.unchecked_bytes and exceeds_limits(data, 0, end, limits))
-            or self._is_to_head
-            or self._transport.unsent
+            self._is_to_head
+            or not is_whole(match, data, self._owner.limits)
+            or self.transport.unsent
             or not self._downstream.forward_verbatim(data)
         ):
             return False
@@ -261,14 +247,14 @@ class UpstreamConnection(asyncio.Protocol):
                 return
             self._state = _CONTENT_LENGTH
             self._remaining = -surplus
-            self._downstream.begin_response(head, data[end:])
+            self._response = self._downstream.begin_response(head, data[end:])
             if -surplus >= SPLICE_MIN_BYTES:
                 self._start_splice()
         elif body == CHUNKED:
             self._begin_chunks(head, data)
         else:
             self._state = _CLOSE_DELIMITED
-            self._downstream.begin_response(head, data[end:])
+            self._response = self._downstream.begin_response(head, data[end:])
 
     def _begin_chunks(self, head: ResponseHead, data: bytes) -> None:
         downstream = self._downstream
@@ -287,12 +273,12 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             self._state = _CHUNKED
             self._chunks = chunks
-            downstream.begin_response(head, body)
+            self._response = downstream.begin_response(head, body)
 
     def _forward_whole(self, head: ResponseHead, data: bytes, *, reusable: bool) -> None:
         """Forward a response that has arrived completely, and end the exchange."""
         downstream = self._downstream
-        reusable = reusable and head.keep_alive and downstream.request_done and not self._transport.unsent
+        reusable = reusable and head.keep_alive and downstream.request_done and not self.transport.unsent
         self._state = _IDLE
         del self._downstream
         downstream.forward_whole(head, data)
@@ -303,17 +289,17 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _start_splice(self) -> None:
         """Splice the rest of the content, if the client's transport allows it."""
-        pipes, sink = self._owner.pipes, self._downstream.sink()
+        pipes, sink = self._owner.pipes, self._response.sink()
         pipe = pipes.acquire() if sink is not None else None
         if sink is not None and pipe is not None:
             self._state = _SPLICED
-            self._splice = Splice(pipes, pipe, self._transport, sink, size=self._remaining, owner=self)
+            self._splice = Splice(pipes, pipe, self.transport, sink, size=self._remaining, owner=self)
 
     # Calls of the splice.
 
     def spliced(self, splice: Splice) -> None:
         """Note progress; complete the response at its end."""
-        self._downstream.content_spliced()
+        self._response.content_spliced()
         if splice.is_done:
             splice.end()
             self._complete(reusable=self._keep_alive)
@@ -326,35 +312,37 @@ class UpstreamConnection(asyncio.Protocol):
     def _read_content(self, data: bytes) -> None:
         self._remaining -= len(data)
         if self._remaining > 0:
-            self._downstream.forward_content(data)
+            self._response.write(data)
             return
-        self._downstream.forward_content(data if self._remaining == 0 else data[: self._remaining])
+        self._response.write(data if self._remaining == 0 else data[: self._remaining])
         self._complete(reusable=self._keep_alive and self._remaining == 0)
 
     def _read_chunks(self, data: bytes) -> None:
         content = self._chunks.feed(data)
         if content:
-            self._downstream.forward_content(content)
+            self._response.write(content)
         if self._chunks.done:
             self._complete(reusable=self._keep_alive and not self._chunks.rest)
 
     def _complete(self, *, reusable: bool) -> None:
-        downstream = self._downstream
-        reusable = reusable and downstream.request_done and not self._transport.unsent
+        downstream, response = self._downstream, self._response
+        reusable = reusable and downstream.request_done and not self.transport.unsent
         self._state = _IDLE
+        del self._response
         self._clear_exchange()
         # First the connection, then the client: its next request may use this connection.
         if reusable:
             self._owner.release(self)
         else:
             self._owner.retire(self)
-        downstream.end_response()
+        response.end()
+        downstream.finish()
 
     def _fail(self, error: ProxyError) -> None:
         state, self._state = self._state, _CLOSED
-        if state is not _IDLE and self._transport.is_deferred:
-            self.never_sent = self._transport.unsent
-        self._transport.abort()
+        if state is not _IDLE and self.transport.is_deferred:
+            self.never_sent = self.transport.unsent
+        self.transport.abort()
         if state is _IDLE:
             self._owner.lost(self, error)
             return

@@ -48,7 +48,6 @@ _HEAD = re.compile(
 )
 VERBATIM = 13
 """The last group of a match of `match_response` that is forwarded as it came, content and all."""
-LENGTH_GROUP = 6
 match_response = _HEAD.match
 _SPECIAL = grammar.special_fields(_NAMES)
 
@@ -103,6 +102,14 @@ class ResponseHead:
         if not self.keeps_status_line:
             lines = b"HTTP/1.1 %b%b%b" % (lines[9:12], b" " if lines[12:13] == b"\r" else b"", lines[12:])
         return lines + self.added if self.added else lines
+
+
+def is_whole(match: re.Match[bytes], data: bytes, limits: Limits) -> bool:
+    """Return whether `data` is just one response, with its content; the last group of `match` is VERBATIM."""
+    end = match.end()
+    if end > limits.unchecked_bytes and grammar.exceeds_limits(data, 0, end, limits):
+        return False
+    return end + int(match[6]) == len(data)
 
 
 def read_response(
