@@ -40,7 +40,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_client", "_context", "_head", "_request", "_state", "_unsent", "_upload", "_upstream", "request_done",
+        "_client", "_context", "_head", "_request", "_state", "_unsent", "_upload", "_upstream",
+        "request_done",
     )  # fmt: skip
 
     _upstream: UpstreamConnection

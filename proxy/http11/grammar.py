@@ -6,7 +6,6 @@ form of a special field. Only a head with such a mark is looked through once mor
 """
 
 import re
-import sys
 from collections.abc import Collection, Iterable, Sequence
 
 from proxy.errors import ProxyError
@@ -23,7 +22,8 @@ Spans = list[tuple[int, int]]
 """Where field lines begin and end in the data."""
 
 # RFC 9110, sections 5.6.2 and 5.5: no obs-fold (RFC 9112, section 5.2) and no control character but the tab.
-# Possessive repeats of single characters keep every match linear in the length of the head.
+# Possessive repeats of single characters keep every match linear in the length of the head. Groups are never
+# repeated so: that fails in some releases of Python (CPython, issues 101955 and 106052).
 _TOKEN_CHARACTERS = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TOKEN_CHARACTER = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 TOKEN = _TOKEN_CHARACTER + rb"++"
@@ -31,10 +31,6 @@ VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
 FIELD_LINE = TOKEN + rb":" + VALUE + rb"\r\n"
 FIELDS = rb"(?:" + FIELD_LINE + rb")*"
 OWS = rb"[\t ]*+"
-# A possessive repeat of a group is faster. Before Python 3.11.5 it fails to match what it should (CPython,
-# issue 106052).
-_REPEATED = rb")*+" if sys.version_info >= (3, 11, 5) else rb")*"
-
 _ANY_FIELD = re.compile(rb"(?<=\n)([^:\r]++):[^\r]*+\r\n")
 
 # Never valid in a head, even an incomplete one: a control character, a bare LF or CR (RFC 9112, section 2.2).
@@ -65,7 +61,7 @@ def head_lines(names: Iterable[bytes], clean: Sequence[bytes]) -> bytes:
     # Most lines: the first letter tells that the name is not special.
     usual = rb"[%b]%b*+:%b\r\n" % (re.escape(others), _TOKEN_CHARACTER, VALUE)
     special = rb"(%b:%b\r\n)" % (_one_of(names), VALUE)
-    return rb"(?:" + rb"|".join((usual, *clean, special, FIELD_LINE)) + _REPEATED
+    return rb"(?:" + rb"|".join((usual, *clean, special, FIELD_LINE)) + rb")*"
 
 
 def field_line(name: bytes, value: bytes) -> bytes:
