@@ -6,6 +6,8 @@ import re
 from proxy import forwarding
 from proxy.errors import ClientProtocolError, ClientTimeout, ProxyError
 from proxy.exchange import Exchange
+from proxy.http11.chunked import find_end
+from proxy.http11.grammar import CHUNKED
 from proxy.http11.partial import PartialLines
 from proxy.http11.request import SIMPLE, match_request, read_request
 from proxy.transport import Transport
@@ -159,11 +161,12 @@ class ClientConnection(asyncio.Protocol):
         self._state = _EXCHANGING
         end = head.end
         size = len(data)
-        if 0 <= head.body <= context.limits.collected_bytes and end + head.body <= size:
-            content = b""
-            if head.body:
-                content = data[end : end + head.body]
-                end += head.body
+        body = head.body
+        if body == CHUNKED and not context.writer.to_http10 and (after := find_end(data, end)) >= 0:
+            body = after - end
+        if 0 <= body <= min(context.limits.collected_bytes, context.limits.body_bytes) and end + body <= size:
+            content = data[end : end + body]
+            end += body
             if end < size:
                 self._buffer = data
                 self._at = end

@@ -62,7 +62,7 @@ class Connector:
             fail_timeout_s=settings.limits.fail_timeout_s,
         )
         self._sources = itertools.cycle(settings.sources) if settings.sources else None
-        self._watch = EpollWatcher(sends.loop) if settings.mode == "short" else None
+        self._watch = EpollWatcher(sends.loop)
         self._keepalive = settings.mode == "keepalive"
         self._pending: set[_Handshake] = set()
 
@@ -99,7 +99,7 @@ class Connector:
         if code in _DONE:
             self._selector.report_success(upstream)
             protocol = handshake.protocol
-            protocol.established(Transport(self._sends, handshake.sock.detach(), protocol))
+            protocol.established(Transport(self._sends, handshake.sock.detach(), protocol, self._watch))
         else:
             handshake.sock.close()
             self._try_others(handshake, _connect_failed(code))

@@ -6,7 +6,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 
 from proxy.http11 import grammar
-from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
+from proxy.http11.grammar import UNTIL_CLOSE
 from proxy.http11.request import SIMPLE_HEADS, RequestHead
 from proxy.http11.response import ResponseHead
 from proxy.settings import Limits
@@ -108,8 +108,6 @@ class RequestWriter:
             return b"".join((head.lines, added_fields, head.host, b"\r\n\r\n", content))
         lines = grammar.with_version(head.lines, b"1.0") if self._is_http10 else head.lines
         parts = [lines]
-        if head.body == CHUNKED:
-            parts.append(b"Transfer-Encoding: chunked\r\n")
         if head.expects_continue and not self._is_http10:
             parts.append(b"Expect: 100-continue\r\n")
         if head.max_forwards > 0:

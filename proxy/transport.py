@@ -6,9 +6,9 @@ connection holds a fifth of the memory.
 """
 
 import asyncio
-import os
 import socket
 from collections.abc import Callable
+from os import close, read, write
 from typing import Protocol
 
 from proxy.send_queue import SendQueue, report
@@ -64,7 +64,7 @@ class Transport:
         if not self._reading:
             return
         try:
-            data = os.read(self.descriptor, self._read_bytes)
+            data = read(self.descriptor, self._read_bytes)
         except BlockingIOError:
             return
         except OSError as error:
@@ -88,7 +88,7 @@ class Transport:
                 self._all_sent()
             return
         try:
-            sent = os.write(self.descriptor, data)
+            sent = write(self.descriptor, data)
         except BlockingIOError:
             sent = 0
         except OSError as error:
@@ -115,7 +115,7 @@ class Transport:
             self._append_unsent(data)
             return
         try:
-            sent = os.write(self.descriptor, data)
+            sent = write(self.descriptor, data)
         except BlockingIOError:
             sent = 0
         except OSError as error:
@@ -279,7 +279,7 @@ class Transport:
         if self._blocked:
             loop.remove_writer(descriptor)
         self._on_readable = None
-        os.close(descriptor)
+        close(descriptor)
         protocol = self._protocol
         # No event comes from now on, and transport and protocol must not keep each other alive.
         del self._protocol

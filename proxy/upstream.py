@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from proxy.errors import ConnectFailed, ProxyError, UpstreamProtocolError, UpstreamReset, UpstreamTimeout
 from proxy.http11.chunked import ChunkedReader, find_end
-from proxy.http11.grammar import CHUNKED
+from proxy.http11.grammar import CHUNKED, exceeds_limits
 from proxy.http11.partial import PartialLines
 from proxy.http11.request import RequestHead
-from proxy.http11.response import VERBATIM, ResponseHead, is_whole, match_response, read_response
+from proxy.http11.response import LENGTH_GROUP, VERBATIM, ResponseHead, match_response, read_response
 from proxy.response_body import ResponseBody
 from proxy.splice import Splice
 from proxy.transport import Transport
@@ -224,9 +224,12 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _forward_verbatim(self, match: re.Match[bytes], data: bytes) -> bool:
         """Forward a response as it came, if it is complete and the connection is kept."""
+        end = match.end()
+        limits = self._owner.limits
         if (
-            self._is_to_head
-            or not is_whole(match, data, self._owner.limits)
+            end + int(match[LENGTH_GROUP]) != len(data)
+            or (end > limits.unchecked_bytes and exceeds_limits(data, 0, end, limits))
+            or self._is_to_head
             or self.transport.unsent
             or not self._downstream.forward_verbatim(data)
         ):

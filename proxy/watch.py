@@ -1,10 +1,11 @@
-"""Watches short-lived sockets through one epoll descriptor, which the event loop watches in turn.
+"""Watches the sockets of upstream connections through one epoll descriptor, which the event loop watches.
 
-A loop takes seven system calls to watch a new descriptor and to forget it again; a connection that serves a
-single request is closed before that pays.
+uvloop takes seven system calls to watch a descriptor and to forget it again, which a connection for a single
+request does not earn back, and the standard library's loop schedules a call for each event.
 """
 
 import asyncio
+import contextlib
 import select
 from collections.abc import Callable
 
@@ -12,7 +13,7 @@ _MAX_EVENTS = 64
 
 
 class EpollWatcher:
-    """Calls readers as an asyncio loop does."""
+    """Calls readers as an asyncio loop does; descriptors may be closed once their reader is removed."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._epoll = select.epoll()
@@ -22,20 +23,22 @@ class EpollWatcher:
     def add_reader(self, descriptor: int, reader: Callable[[], object]) -> None:
         """Call `reader` whenever the descriptor is readable."""
         if descriptor not in self._readers:
-            self._epoll.register(descriptor, select.EPOLLIN)
+            with contextlib.suppress(FileExistsError):
+                self._epoll.register(descriptor, select.EPOLLIN)
         self._readers[descriptor] = reader
 
     def remove_reader(self, descriptor: int) -> bool:
         """Stop watching; return whether the descriptor was watched."""
-        if self._readers.pop(descriptor, None) is None:
-            return False
-        self._epoll.unregister(descriptor)
-        return True
+        # Most are closed next, which ends epoll's interest in them.
+        return self._readers.pop(descriptor, None) is not None
 
     def _read_ready(self) -> None:
         readers = self._readers
         for descriptor, _ in self._epoll.poll(0, _MAX_EVENTS):
-            # An earlier reader may have closed this descriptor.
             reader = readers.get(descriptor)
             if reader is not None:
                 reader()
+            else:
+                # It is paused, or an earlier reader has closed it.
+                with contextlib.suppress(OSError):
+                    self._epoll.unregister(descriptor)

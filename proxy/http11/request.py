@@ -20,7 +20,8 @@ _SET_BY_PROXY = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forward
 _NAMES = HOP_BY_HOP | _SET_BY_PROXY | {b"host", b"content-length", b"max-forwards"}
 # Declared hop-by-hop, these would cost the request its framing or its route at the next hop.
 _NEVER_HOP_BY_HOP = frozenset((b"host", b"content-length"))
-_FORWARDED = frozenset((b"host", b"content-length", b"max-forwards"))
+_FORWARDED = frozenset((b"host", b"content-length", b"max-forwards", b"transfer-encoding"))
+_AMBIGUOUS = "Transfer-Encoding with Content-Length, or in HTTP/1.0"
 _OPTIONS = frozenset((b"close",))
 """What Connection lists without naming a field."""
 
@@ -52,11 +53,12 @@ _HEAD = re.compile(
             only_once(grammar.field_line(b"host", rb"(" + _HOST + rb")"), 5),
             only_once(rb"(?=[Cc][Oo][Nn][Nn]|[Xx]-[Ff]|[Tt][Ee]:)((?:" + _LINE_TO_CUT + rb")+)", 6),
             only_once(grammar.field_line(b"content-length", rb"(0|[1-9][0-9]{0,17})"), 10),
+            only_once(grammar.field_line(b"transfer-encoding", rb"(" + any_case(b"chunked") + rb")"), 11),
         ),
     )
-    + rb"(?:\r\n(?(11)|(?(1)|(?(3)|(?(4)|(?(8)|(?(9)|(?(5)())))))))|)"
+    + rb"(?:\r\n(?(12)|(?(1)|(?(3)|(?(4)|(?(8)|(?(9)|(?(11)|(?(5)()))))))))|)"
 )
-SIMPLE = 12
+SIMPLE = 13
 """The last group of a match of `match_request` that the fast way takes."""
 match_request = _HEAD.match
 
@@ -101,6 +103,9 @@ class RequestHead:
 
     def set_length(self, length: int) -> None:
         """Forward a chunked body as one of `length` bytes."""
+        if self.body == CHUNKED:
+            spans = grammar.find_fields(self.lines, 0, len(self.lines), {b"transfer-encoding"})
+            self.lines = grammar.cut(self.lines, 0, len(self.lines), spans)
         self.body = length
         self.lines += b"Content-Length: %d\r\n" % length
 
@@ -130,7 +135,9 @@ def read_request(
         return _read_incomplete(data, limits, start, match)
     if end - start > limits.unchecked_bytes and grammar.exceeds_limits(data, start, end, limits):
         raise ClientProtocolError(f"more than {limits.head_fields} header fields, or a long head", 431)
-    rejected, method, target, version, host, cut, keep, close, client, length, special, _ = match.groups()
+    rejected, method, target, version, host, cut, keep, close, client, length, chunked, special, _ = (
+        match.groups()
+    )
     if rejected is not None:
         raise ClientProtocolError(f"the method {rejected.decode()}", 501)
     begin, after = match.span(6) if cut is not None else (end - 2, end - 2)
@@ -142,10 +149,7 @@ def read_request(
     if special is not None:
         _read_special(head, data, start, limits)
     else:
-        if host is None:
-            head.host = _read_host(head, [])
-        if length is not None:
-            head.body = _check_length(int(length), limits)
+        _read_clean(head, length, limits, is_chunked=chunked is not None)
         if client is not None:
             head.forwarded_for = client.rstrip(b" \t")
     if version is not None:
@@ -174,6 +178,18 @@ def _read_incomplete(
         status = 414 if data.find(b"\r\n", start, start + limits.head_bytes) < 0 else 431
         raise ClientProtocolError(f"a head of more than {limits.head_bytes} bytes", status)
     return None
+
+
+def _read_clean(head: RequestHead, length: bytes | None, limits: Limits, *, is_chunked: bool) -> None:
+    """Read the fields in their clean forms."""
+    if head.host is None:
+        head.host = _read_host(head, [])
+    if is_chunked:
+        if length is not None or head.is_http10:
+            raise ClientProtocolError(_AMBIGUOUS)
+        head.body = CHUNKED
+    elif length is not None:
+        head.body = _check_length(int(length), limits)
 
 
 def _read_version(head: RequestHead, version: bytes, *, asks_to_keep: bool) -> None:
@@ -236,7 +252,7 @@ def _read_body_length(head: RequestHead, values: FieldValues, limits: Limits) ->
         return
     if lengths is not None or head.is_http10:
         # RFC 9112, section 6.1: together they may be smuggling, and in HTTP/1.0 TE is faulty framing.
-        raise ClientProtocolError("Transfer-Encoding with Content-Length, or in HTTP/1.0")
+        raise ClientProtocolError(_AMBIGUOUS)
     coding = codings[0].lower()
     if len(codings) > 1 or coding != b"chunked":
         # RFC 9112, section 6.1, requires 501 where a coding is unknown; section 6.3, rule 4, for 400 where

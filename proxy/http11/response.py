@@ -48,6 +48,7 @@ _HEAD = re.compile(
 )
 VERBATIM = 13
 """The last group of a match of `match_response` that is forwarded as it came, content and all."""
+LENGTH_GROUP = 6
 match_response = _HEAD.match
 _SPECIAL = grammar.special_fields(_NAMES)
 
@@ -102,14 +103,6 @@ class ResponseHead:
         if not self.keeps_status_line:
             lines = b"HTTP/1.1 %b%b%b" % (lines[9:12], b" " if lines[12:13] == b"\r" else b"", lines[12:])
         return lines + self.added if self.added else lines
-
-
-def is_whole(match: re.Match[bytes], data: bytes, limits: Limits) -> bool:
-    """Return whether `data` is just one response, with its content; the last group of `match` is VERBATIM."""
-    end = match.end()
-    if end > limits.unchecked_bytes and grammar.exceeds_limits(data, 0, end, limits):
-        return False
-    return end + int(match[6]) == len(data)
 
 
 def read_response(
@@ -201,6 +194,7 @@ def _remove_content(head: ResponseHead) -> None:
         # it all the same.
         if head.status < 200:
             raise UpstreamProtocolError(f"a {head.status} response with a length")
-        head.keep_alive = head.is_verbatim = False
+        head.keep_alive = head.keep_alive and head.body == 0
+        head.is_verbatim = False
         head.cut_fields(_FRAMING)
     head.body = 0
