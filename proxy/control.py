@@ -1,6 +1,7 @@
 """Commands in and events out, one JSON object a line (docs/pipes.md), whatever the commands are."""
 
 import asyncio
+import contextlib
 import json
 import os
 import stat
@@ -19,24 +20,23 @@ async def read_commands(descriptor: int) -> AsyncIterator[dict[str, Any]]:
 
     Lines that are no commands are skipped.
     """
-    async for line in await _open_lines(descriptor):
-        command = _parse(line)
-        if command is not None:
-            yield command
-
-
-async def _open_lines(descriptor: int) -> asyncio.StreamReader:
     lines = asyncio.StreamReader(limit=_MAX_LINE_BYTES)
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor):
-        pipe = os.fdopen(descriptor, "rb", buffering=0, closefd=False)
-        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), pipe)
-    else:
-        # A file, or /dev/null: a loop cannot watch it, and all of it is there.
-        while data := os.read(descriptor, 65536):
-            lines.feed_data(data)
-        lines.feed_eof()
-    return lines
+    with contextlib.ExitStack() as stack:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor):
+            pipe = os.fdopen(descriptor, "rb", buffering=0, closefd=False)
+            protocol = asyncio.StreamReaderProtocol(lines)
+            transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
+            stack.callback(transport.close)
+        else:
+            # A file, or /dev/null: a loop cannot watch it, and all of it is there.
+            while data := os.read(descriptor, 65536):
+                lines.feed_data(data)
+            lines.feed_eof()
+        async for line in lines:
+            command = _parse(line)
+            if command is not None:
+                yield command
 
 
 def write_event(descriptor: int, event: dict[str, Any]) -> None:

@@ -138,7 +138,7 @@ class Exchange:
 
     def forward_body(self, framed: bytes) -> None:
         """Send a part of the body, or store it with the request until there is a connection."""
-        if self._state is _FORWARDING:
+        if self._state is _FORWARDING or self._state is _RESPONDING:
             self._upstream.transport.send(framed)
             return
         if self._state is _WAITING:

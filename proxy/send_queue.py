@@ -43,7 +43,8 @@ class SendQueue:
         self.add(sender)
 
     def _flush(self) -> None:
-        if self._careful:
+        # What is read may make others careful.
+        while self._careful:
             self._read_arrived()
         waiting, self._waiting = self._waiting, []
         for sender in waiting:

@@ -132,7 +132,7 @@ class ChunkedReader:
         if not data.startswith(b"\r\n", valid):
             self._check_incomplete(data, at, valid, 0)
             return -1
-        if exceeds_limits(data, at, valid + 2, self._limits):
+        if exceeds_limits(data, at, valid + 2, self._limits, other_lines=1):
             raise self._error("the trailers are too long")
         self._forwarded_line = b"\r\n" if valid > at else None
         self.done = True

@@ -144,9 +144,9 @@ def find_fields(data: bytes, start: int, end: int, names: Collection[bytes]) -> 
     ]
 
 
-def exceeds_limits(data: bytes, start: int, end: int, limits: Limits) -> bool:
+def exceeds_limits(data: bytes, start: int, end: int, limits: Limits, other_lines: int = 2) -> bool:
     """Return whether a head exceeds a limit; its first and last lines are no fields."""
-    return end - start > limits.head_bytes or data.count(b"\n", start, end) - 2 > limits.head_fields
+    return end - start > limits.head_bytes or data.count(b"\n", start, end) - other_lines > limits.head_fields
 
 
 def read_length(values: list[bytes], error: type[ProxyError]) -> int:
