@@ -128,8 +128,9 @@ class _Parent:
     async def _follow(self, commands: int) -> None:
         async for command in read_commands(commands):
             if command["command"] == "stop":
-                self._is_stopping = True
-            self._broadcast(command)
+                self._stop()
+            else:
+                self._broadcast(command)
         self._abandon()
 
     def _on_signal(self) -> None:
@@ -137,8 +138,14 @@ class _Parent:
         if self._is_stopping:
             self._abandon()
         else:
-            self._is_stopping = True
-            self._broadcast({"command": "stop"})
+            self._stop()
+
+    def _stop(self) -> None:
+        """Have the workers drain; nobody listens any more."""
+        self._is_stopping = True
+        for sock in self._socks:
+            sock.close()
+        self._broadcast({"command": "stop"})
 
     def _broadcast(self, command: dict[str, Any]) -> None:
         line = json.dumps(command).encode("ascii") + b"\n"
