@@ -46,7 +46,7 @@ def first_bytes(listener: socket.socket, size: int) -> bytes:
                 return data
 
 
-@pytest.mark.parametrize("name", ["browser", "post", "http10", "form", "post-late", "post-go", "head"])
+@pytest.mark.parametrize("name", ["browser", "form", "post-go", "head"])
 def test_what_is_sent_is_a_request_of_the_table(name: str, play: Stage, tmp_path: Path) -> None:
     driver = Driver(SHAPES[name], play.near, tmp_path)
     need(driver)
@@ -58,7 +58,7 @@ def test_what_is_sent_is_a_request_of_the_table(name: str, play: Stage, tmp_path
             assert first_bytes(listener, size) in known
 
 
-@pytest.mark.parametrize("name", ["browser", "304", "chunked", "post-late", "head"])
+@pytest.mark.parametrize("name", ["304", "chunked", "post-late", "head"])
 def test_a_driver_goes_on_after_each_response(
     name: str, play: Stage, backend: RawBackend, tmp_path: Path
 ) -> None:
