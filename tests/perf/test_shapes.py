@@ -118,7 +118,8 @@ def test_requests_and_responses_of_a_shape_differ_while_their_lengths_stay(shape
 def test_a_message_ends_where_it_ends_however_it_is_cut(shape: Shape) -> None:
     request = b"".join(shape.requests()[0])
     assert whole_requests(request * 2 + request[:-1]) == (2, 2 * len(request))
-    assert {whole_requests(request[:cut]) for cut in range(len(request))} == {(0, 0)}
+    cuts = range(0, len(request), 1 + len(request) // 2000)
+    assert {whole_requests(request[:cut]) for cut in cuts} == {(0, 0)}
     response = b"".join(shape.responses()[0])
     if shape.name != "until-close":
         assert response_end(response * 2, shape.is_head) == len(response)
