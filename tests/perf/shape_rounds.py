@@ -102,8 +102,8 @@ class _Play:
         return names
 
     def _play(self, case: Case, name: str, round_: int) -> None:
-        """Give a subject its turn; whoever fails once is out of this case."""
-        if (case, name) in self._out:
+        """Give a subject its turn; whoever fails once is out of this case, and without ours all are."""
+        if {(case, name), (case, "ours")} & self._out.keys():
             return
         try:
             turn = self._turn(case, self._member(case, name))
