@@ -97,7 +97,7 @@ class _Play:
         names = ["ours", NGINX]
         if self._chosen.baseline is not None and not load.loop:
             names.append("baseline")
-        if load.with_others and round_ <= self._settings.shape_other_rounds:
+        if load.with_others and 0 < round_ <= self._settings.shape_other_rounds:
             names += OTHERS
         return names
 
