@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from tests.perf.stage import PYTHON
 
 _LONGEST_S = 60
 _STOP_S = 20.0
+_AGAIN_S = 0.5
 _SCRIPT = """
 -- wrk as the client of one shape: it sends these requests in turn, as they are.
 local requests = {{
@@ -76,11 +79,21 @@ class Driver:
                 yield driven
                 if process.poll() is not None:
                     raise RoleError("the driver", "ended too early", process.communicate()[0].strip())
-                if self.is_wrk:
-                    process.send_signal(signal.SIGINT)
-                self._note(process.communicate(timeout=_STOP_S)[0], driven)
+                self._note(self._end(process), driven)
             finally:
                 process.kill()
+
+    def _end(self, process: subprocess.Popen[str]) -> str:
+        """Have it end, and return what it said."""
+        if self.is_wrk:
+            while not _catches_interrupts(process.pid):
+                time.sleep(0.01)
+            # It does not end by a signal that comes between the start of its thread and its sleep.
+            while process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                with suppress(subprocess.TimeoutExpired):
+                    return process.communicate(timeout=_AGAIN_S)[0]
+        return process.communicate(timeout=_STOP_S)[0]
 
     def _argv(self, address: str, connections: int) -> Sequence[str]:
         if not self.is_wrk:
@@ -102,6 +115,14 @@ class Driver:
         else:
             counts = json.loads(said)
             driven.answered, driven.errors = counts["answered"], counts["errors"]
+
+
+def _catches_interrupts(pid: int) -> bool:
+    """Return whether a process, or what is left of it, would not be ended by SIGINT (proc(5), SigCgt)."""
+    text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    caught = re.search(r"^SigCgt:\s*([0-9a-f]+)", text, flags=re.MULTILINE)
+    ended = re.search(r"^State:\s*Z", text, flags=re.MULTILINE)
+    return ended is not None or (caught is not None and int(caught[1], 16) >> (signal.SIGINT - 1) & 1 == 1)
 
 
 def _quoted(pieces: Pieces) -> str:

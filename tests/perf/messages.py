@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import cache
 
 VARIANTS = 2000
 """Different requests of a shape, and as many different responses."""
@@ -16,10 +17,15 @@ Pieces = tuple[bytes, ...]
 """A message, or its template, in the pieces that its sender writes one after the other."""
 
 
+@cache
+def _marked(number: int) -> tuple[bytes, bytes]:
+    digits = b"%06d" % number
+    return digits, hashlib.blake2b(digits, digest_size=8).hexdigest().encode()
+
+
 def fill(template: bytes, number: int) -> bytes:
     """Return the message of this number."""
-    digits = b"%06d" % number
-    hexadecimal = hashlib.blake2b(digits, digest_size=8).hexdigest().encode()
+    digits, hexadecimal = _marked(number)
     filled = template.replace(b"@n@", digits).replace(b"@x@", hexadecimal)
     return filled.replace(b"@d@", digits[-1:])
 

@@ -25,7 +25,7 @@ from tests.perf.shapes import ECHO, SHAPES
 
 _IDENTITY = re.compile(rb"\r\nX-Bench-Id: ([^\r]*)")
 _READ_BYTES = 1 << 18
-_EVENTS = 64
+_EVENTS = 256
 _STDIN = 0
 
 

@@ -97,13 +97,13 @@ class _Play:
         names = ["ours", NGINX]
         if self._chosen.baseline is not None and not load.loop:
             names.append("baseline")
-        if load.with_others and round_ <= self._settings.shape_other_rounds:
+        if load.with_others and 0 < round_ <= self._settings.shape_other_rounds:
             names += OTHERS
         return names
 
     def _play(self, case: Case, name: str, round_: int) -> None:
-        """Give a subject its turn; whoever fails once is out of this case."""
-        if (case, name) in self._out:
+        """Give a subject its turn; whoever fails once is out of this case, and without ours all are."""
+        if {(case, name), (case, "ours")} & self._out.keys():
             return
         try:
             turn = self._turn(case, self._member(case, name))
@@ -220,7 +220,9 @@ def _notes(name: str, case: Case, turns: dict[int, Turn]) -> Iterator[str]:
     opened, requests = (
         sum(getattr(turn.served, what) for turn in turns.values()) for what in ("accepted", "requests")
     )
-    if case.load.is_short and opened < 0.98 * requests:
+    # Of each turn's first requests, the connections were opened before.
+    before = case.load.connections * len(turns)
+    if case.load.is_short and opened + before < 0.98 * requests:
         yield f"{name}: REUSES connections in short mode"
     if not case.load.is_short and not case.shape.closes and opened > 0.01 * requests:
         yield f"{name}: opened {opened} connections while measured, for {requests} requests"
