@@ -19,8 +19,8 @@ class FastPath:
     def __init__(self, group: ClientGroup, poller: Poller) -> None:
         self._group = group
         self._poller = poller
-        self._last_response = b"", b""
-        """The bytes before and after the number in the last new ordinary response."""
+        self._last_response = b"", b"", 0
+        """The bytes before and after the number in the last new ordinary response, and those of its body."""
 
     def run_ready(self, timeout_ns: int) -> None:
         """Wait up to `timeout_ns` for events; read everything that is ready, then send what comes next.
@@ -33,8 +33,9 @@ class FastPath:
     def _read(self, ready: list[tuple[int, int]]) -> list[LoadClient]:
         """Handle all that is ready; return the fast-path clients with correct responses."""
         group, on_fast_path, handlers = self._group, self._group.on_fast_path, self._poller.handlers
-        check, add_latency = group.response_check, group.counters.latency.add
-        (before, after), expected_bytes, body_bytes, new = self._last_response, check.expected_bytes, 0, b""
+        check, add_latency = group.ordinary_check.check, group.counters.latency.add
+        (before, after, expected_bytes), body_bytes = self._last_response, 0
+        new, new_bytes = b"", 0
         answered: list[LoadClient] = []
         for fd, _ in ready:
             client = on_fast_path.get(fd)
@@ -52,17 +53,20 @@ class FastPath:
             now_ns = monotonic_ns()
             if before and data == before + client.number + after:
                 body_bytes += expected_bytes
-            elif (size := check.check_ordinary(data, client.number)) >= 0:
-                body_bytes += size
-                new = data
-            else:
+            elif (checked := check(data, client.number)) is None:
                 client.read_unusual(data, now_ns)
+                continue
+            elif checked[1]:
+                new, new_bytes = data, checked[0]
+                body_bytes += new_bytes
+            else:
+                client.succeed(*checked, now_ns)
                 continue
             add_latency(now_ns - client.due_ns)
             answered.append(client)
         group.counters.body_bytes += body_bytes
         if new:
-            self._last_response = check.split_at_number(new)
+            self._last_response = *group.ordinary_check.split_at_number(new), new_bytes
         return answered
 
     def _write(self, answered: list[LoadClient]) -> None:

@@ -6,7 +6,7 @@ proxy's errors would hide them.
 """
 
 import re
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import ClassVar
 
 PATTERN_UNIT = bytes(range(0x20, 0x7F))
@@ -23,6 +23,9 @@ _CHUNK_LINE_LIMIT = 1024
 _CHUNK_DIGITS_LIMIT = 15
 """Hexadecimal digits of a chunk size: below 2**60, so that no reader overflows."""
 
+ANY_BODY = (0, 1 << 62)
+"""Fewest and most bytes of a body of any length."""
+
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 TEXT = rb"[\t -~\x80-\xff]"
 # Possessive repeats: no head makes the match backtrack.
@@ -32,7 +35,7 @@ _HEAD = re.compile(_STATUS_LINE + rb"(" + FIELDS + rb")\r\n")
 _HEAD_LINES = re.compile(rb"(?:" + _STATUS_LINE + FIELDS + rb")?")
 _FIELD_LINES = re.compile(FIELDS)
 _TRAILERS = re.compile(FIELDS + rb"\r\n")
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,%d})[ \t]*(?:;%b*)?\r\n" % (_CHUNK_DIGITS_LIMIT, TEXT))
+CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,%d})[ \t]*(?:;%b*)?\r\n" % (_CHUNK_DIGITS_LIMIT, TEXT))
 
 
 class ProtocolError(Exception):
@@ -60,7 +63,7 @@ def pattern(size: int) -> bytes:
     return (PATTERN_UNIT * (size // len(PATTERN_UNIT) + 1))[:size]
 
 
-class _State(Enum):
+class _State(IntEnum):
     HEAD = auto()
     LENGTH = auto()
     CHUNK_LINE = auto()
@@ -181,7 +184,7 @@ class ResponseReader:
         return self._left == 0
 
     def _read_chunk_line(self) -> bool:
-        match = _CHUNK.match(self._buffer)
+        match = CHUNK_LINE.match(self._buffer)
         if match is None:
             if b"\n" in self._buffer or len(self._buffer) > _CHUNK_LINE_LIMIT:
                 raise ProtocolError("a malformed chunk size")
