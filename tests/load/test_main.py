@@ -119,7 +119,49 @@ def test_it_ends_with_the_harness(when: str) -> None:
         assert process.stderr.read() == b""
 
 
-@pytest.mark.parametrize("line", [b"hello\n", b"{}\n", b'{"command": "job", "colour": 1}\n', b"[]\n"])
+GOOD = json.loads(job_line(9))
+ENDLESS = ("Infinity", "-Infinity", "NaN", "1" * 400, "1e999", "-1", '"1"', "[]", "{}", "true")
+"""What is no number of seconds, in JSON."""
+
+
+def changed(**changes: str) -> bytes:
+    """Return the line of a job with other values, given in JSON."""
+    values = {key: json.dumps(value) for key, value in GOOD.items()} | changes
+    return ("{" + ", ".join(f'"{key}": {value}' for key, value in values.items()) + "}\n").encode()
+
+
+WRONG_LINES = [
+    b"hello\n",
+    b"{}\n",
+    b'{"command": "job", "colour": 1}\n',
+    b"[]\n",
+    b"7\n",
+    b"\xff\n",
+    b"[" * 100_000 + b"]" * 100_000 + b"\n",
+    b'{"a":' * 900 + b"1" + b"}" * 900 + b"\n",
+    changed(colour="1"),
+    changed(headers="[[" * 450 + "]]" * 450),
+    changed(connections="9" * 5000),
+    changed(host='"nowhere"'),
+    changed(host='"\\u0000"'),
+    changed(host_field='"a\\r\\nb: c"'),
+    changed(path='"/\\u20ac"'),
+    changed(path='"/ x"'),
+    changed(method='"GET /"'),
+    changed(headers='[["A", "b\\nc"]]'),
+    changed(headers='["AB"]'),
+    changed(headers='{"A": "b"}'),
+    changed(client_mode='"both"'),
+    changed(statuses="[200]"),
+    changed(statuses="[299, 200]"),
+    changed(statuses="[0, 1e9]"),
+    changed(body_bytes="[0.0, 5]"),
+    changed(echo='"yes"'),
+    changed(rate="0"),
+]
+
+
+@pytest.mark.parametrize("line", WRONG_LINES, ids=lambda line: ascii(line[:40]))
 def test_an_invalid_job_is_rejected_in_one_line(line: bytes) -> None:
     with worker() as process:
         send(process, line)
@@ -128,6 +170,34 @@ def test_an_invalid_job_is_rejected_in_one_line(line: bytes) -> None:
         message = process.stderr.read().decode()
     assert message.startswith("client: the first line is not a job: ")
     assert message.count("\n") == 1
+    assert len(message) < 250
+
+
+@pytest.mark.parametrize(
+    "line", [b"go\n", b"7\n", *(b'{"command": "go", "start_ns": %b}\n' % value.encode() for value in ENDLESS)]
+)
+def test_what_is_no_command_ends_the_worker_in_one_line(line: bytes) -> None:
+    with worker() as process:
+        send(process, job_line(9))
+        receive(process, "ready")
+        send(process, line)
+        assert process.wait() == 2
+        assert process.stderr is not None
+        message = process.stderr.read().decode()
+    assert message.startswith("client: a line is not a command: ")
+    assert message.count("\n") == 1
+
+
+def test_what_is_no_command_ends_the_load_in_one_line() -> None:
+    with serving(answering(answer)) as server, worker() as process:
+        send(process, job_line(server.port))
+        receive(process, "ready")
+        send(process, go(monotonic_ns()))
+        receive(process, "second")
+        send(process, b"what\n")
+        assert process.wait() == 2
+        assert process.stderr is not None
+        assert process.stderr.read().startswith(b"client: a line is not a command: ")
 
 
 def test_too_low_a_file_limit_is_rejected_before_anything_is_opened() -> None:
@@ -174,17 +244,46 @@ def test_standalone_prints_one_line() -> None:
     assert all(request.head.startswith(b"GET /a?b=c&n=") for request in server.seen)
 
 
+TARGET = ("--target", "http://127.0.0.1:9/")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--target", "http://nowhere.invalid/"), "client: --target http://nowhere.invalid/: "),
         (("--target", "ftp://127.0.0.1/"), "client: --target ftp://127.0.0.1/: "),
         (("--target", "http://127.0.0.1:99999/"), "client: --target http://127.0.0.1:99999/: "),
+        (("--target", "http://127.0.0.1:0/"), "client: port = 0 is not "),
+        (("--target", "http://me@127.0.0.1/"), "client: --target http://me@127.0.0.1/: "),
+        (("--target", f"http://{'a' * 64}.invalid/"), "client: --target http://aaa"),
+        (("--target", "http://127.0.0.1:9/a b"), "client: path = "),
+        (("--target", "http://127.0.0.1:9/\u20ac"), "client: path = "),
+        ((*TARGET, "--duration", "inf"), "client: duration_s = inf is not "),
+        ((*TARGET, "--warmup", "nan"), "client: warmup_s = nan is not "),
+        ((*TARGET, "--duration", "-1"), "client: duration_s = -1.0 is not "),
+        ((*TARGET, "--rate", "0"), "client: rate = 0.0 is not "),
+        ((*TARGET, "--rate", "1e400"), "client: rate = inf is not "),
+        ((*TARGET, "--connections", "-1"), "client: connections = -1 is not "),
+        ((*TARGET, "--connections", "9" * 400), "client: connections = 999"),
+        ((*TARGET, "--connections", "9" * 5000), "client: argument --connections: "),
+        ((*TARGET, "--requests", "-5"), "client: requests = -5 is not "),
+        ((*TARGET, "--requests-per-connection", "0"), "client: requests_per_connection = 0 is not "),
+        ((*TARGET, "--response-size", "-1"), "client: body_bytes = (-1, -1) is not "),
+        ((*TARGET, "--colour", "red"), "client: unrecognized arguments: --colour red"),
+        ((), "client: the following arguments are required: --target"),
     ],
 )
-def test_standalone_rejects_an_invalid_target(arguments: tuple[str, ...], message: str) -> None:
-    ran = standalone(*arguments)
+def test_standalone_rejects_what_cannot_be_in_one_line(arguments: tuple[str, ...], message: str) -> None:
+    ran = standalone(*arguments or ("--no-echo",))
     assert ran.returncode == 2
     assert ran.stdout == ""
     assert ran.stderr.startswith(message)
     assert ran.stderr.count("\n") == 1
+
+
+def test_standalone_says_that_its_totals_cannot_be_written() -> None:
+    with open("/dev/full", "wb") as full:
+        argv = [*ARGV, *TARGET, "--requests", "0"]
+        ran = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ran.returncode == 3
+    assert ran.stderr == "client: the totals cannot be written: No space left on device\n"
