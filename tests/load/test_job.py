@@ -13,6 +13,7 @@ from bench.load.job import LoadJob, split
 from bench.load.messages import RequestBuilder
 from bench.load.ordinary import OrdinaryCheck
 from bench.load.schedule import Pacer, Phases
+from bench.plan.run_plan import Load
 
 JOB = LoadJob(
     "127.0.0.1",
@@ -36,6 +37,13 @@ def test_a_job_survives_its_json_line() -> None:
 def test_the_rules_know_each_key_and_hold_for_a_plain_job() -> None:
     assert job_rules.JOB.keys() == {field.name for field in dataclasses.fields(LoadJob)}
     JOB.check()
+
+
+def test_a_job_and_a_plan_have_the_same_defaults() -> None:
+    planned = {field.name: field.default for field in dataclasses.fields(Load)}
+    for field in dataclasses.fields(LoadJob):
+        if field.default is not dataclasses.MISSING and field.name in planned.keys() - {"client_mode"}:
+            assert field.default == planned[field.name], field.name
 
 
 TIMES = [key for key in job_rules.JOB if key.endswith("_s")]
