@@ -22,7 +22,7 @@ _EXPRESSION = (
     # Each of the next four at most once: it fails if its group has matched already.
     rb"|(?(2)(?!)|(?i:content-length):%(space)b(%(length)b|([0-9]{1,15}))%(end)b)"
     rb"|(?(4)(?!)|(?i:x-bench-id):%(space)b%(identity)b%(end)b)"
-    rb"|(?(5)(?!)|(?i:connection):%(space)b((?i:keep-alive|(close)))%(end)b)"
+    rb"|(?(5)(?!)|(?i:connection):%(space)b((?i:keep-alive)(?=\r)|%(options)b)%(end)b)"
     rb"|(?(7)(?!)|(?i:transfer-encoding):%(space)b((?i:chunked))%(end)b)"
     rb"|(?!%(checked)b)%(token)b++:%(text)b*+\r\n"
     rb")*+\r\n"
@@ -30,6 +30,8 @@ _EXPRESSION = (
     # 200, a connection that stays, and the one body that is expected, with its length or as one chunk.
     rb"(?:(?(1)(?!)|(?(6)(?!)|(?(3)(?!)|(?(2)(?(7)(?!)|%(body)b)|(?(7)%(chunk)b|(?!))))))\Z())?+"
 )
+# RFC 9110, section 7.6.1: a list of options, one of which may be close.
+_OPTIONS = rb"(?:(?:((?i:close))(?!%(token)b)|%(token)b++)(?:[ \t]*+,[ \t]*+|(?=[ \t]*+\r)))++"
 _USUAL = 8
 """The last group."""
 
@@ -58,6 +60,7 @@ def _expression(job: LoadJob) -> re.Pattern[bytes]:
         b"space": rb"(?: |[ \t]*+)",
         b"end": rb"[ \t]*+\r\n",
         b"checked": _CHECKED_NAMES,
+        b"options": _OPTIONS % {b"token": http11.TOKEN},
         b"identity": number if job.echo else rb"(%b*+)" % http11.TEXT,
     }
     return re.compile(_EXPRESSION % (known | _usual_body(job)))

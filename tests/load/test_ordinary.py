@@ -107,6 +107,24 @@ Cross-Origin-Opener-Policy: same-origin
 Set-Cookie: csrftoken=Kx5b; expires=Mon, 29 Nov 2027 02:54:17 GMT; Path=/; SameSite=Lax
 X-Bench-Id: 1-0-7
 Connection: close""",
+    "Apache": """200 OK
+Date: Mon, 30 Nov 2026 02:54:17 GMT
+Server: Apache/2.4.57 (Debian)
+Upgrade: h2,h2c
+Connection: Upgrade, Keep-Alive
+X-Bench-Id: 1-0-7
+Content-Length: 2
+Keep-Alive: timeout=5, max=100
+Content-Type: text/html""",
+    "PHP behind Apache": """200 OK
+Server: Apache
+X-Powered-By: PHP/8.2
+Upgrade: h2,h2c
+Connection: Upgrade, close
+Cache-Control: no-store
+X-Bench-Id: 1-0-7
+Transfer-Encoding: chunked
+Content-Type: text/html; charset=UTF-8""",
     "IIS": """200 OK
 Cache-Control: private
 Content-Type: text/html; charset=utf-8
@@ -209,6 +227,13 @@ LINES = st.sampled_from(
         b"connection: CLOSE",
         b"Connection: keep-alive",
         b"Connection: keep-alive, close",
+        b"Connection: close,upgrade ",
+        b"Connection: closed",
+        b"Connection: a close",
+        b"Connection: close a",
+        b"Connection: close,",
+        b"Connection: ,close",
+        b"Connection: a@b",
         b"Connection:",
         b"X-Bench-Id: 1-0-7",
         b"X-Bench-Id: 1-0-8",
