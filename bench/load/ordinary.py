@@ -30,8 +30,9 @@ _EXPRESSION = (
     # 200, a connection that stays, and the one body that is expected, with its length or as one chunk.
     rb"(?:(?(1)(?!)|(?(6)(?!)|(?(3)(?!)|(?(2)(?(7)(?!)|%(body)b)|(?(7)%(chunk)b|(?!))))))\Z())?+"
 )
-# RFC 9110, section 7.6.1: a list of options, one of which may be close.
-_OPTIONS = rb"(?:(?:((?i:close))(?!%(token)b)|%(token)b++)(?:[ \t]*+,[ \t]*+|(?=[ \t]*+\r)))++"
+# RFC 9110, section 7.6.1: a list of options, one of which may be close. Its group holds nothing, so that no
+# later option that begins alike leaves it half matched: re (3.11) forgets to restore groups in such a loop.
+_OPTIONS = rb"(?:(?:(?i:close)(?!%(token)b)()|%(token)b++)(?:[ \t]*+,[ \t]*+|(?=[ \t]*+\r)))++"
 _USUAL = 8
 """The last group."""
 

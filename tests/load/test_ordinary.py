@@ -195,6 +195,38 @@ def test_a_response_to_head_has_no_body() -> None:
         assert OrdinaryCheck(job).check(head + b" !", NUMBER) is None
 
 
+CONNECTIONS = [
+    ("keep-alive", True),
+    ("Keep-Alive,", True),
+    ("upgrade", True),
+    ("closed, ,unclose", None),
+    ("closed,unclose", True),
+    ("close", False),
+    ("CLOSE ", False),
+    ("close, upgrade", False),
+    ("close,c", False),
+    ("close,clos , closed", False),
+    ("keep-alive ,\tclose", False),
+    ("close,keep-alive", False),
+    ("close close", None),
+    ("a close", None),
+    (",close", None),
+    ("clo\u00e9", None),
+    ("", None),
+]
+"""Values of Connection, and whether it stays; None: left to the reader."""
+
+
+@pytest.mark.parametrize(("value", "stays"), CONNECTIONS)
+@pytest.mark.parametrize("name", ["Go", "gunicorn"])
+def test_a_connection_ends_if_one_option_is_close(name: str, value: str, stays: bool | None) -> None:
+    shape = SHAPES[name].replace("\nConnection: close", "") + f"\nConnection: {value}"
+    data = written(shape).replace("\u00e9".encode(), b"\xe9")
+    checked = OrdinaryCheck(JOB).check(data, NUMBER)
+    assert checked == (None if stays is None else (2, stays))
+    assert checked is None or checked == read(JOB, data)
+
+
 JOBS = {
     "exact": JOB,
     "any length": dataclasses.replace(JOB, body_bytes=(0, 300_000)),
