@@ -116,14 +116,15 @@ def _build_check(match: Callable[[bytes], re.Match[bytes] | None], job: LoadJob)
         status, length, coding = found[1] or b"200", found[2], found[7]
         if status not in right or (length is not None and coding is not None):
             return None
-        body = data[found.end() :]
+        end = found.end()
+        size = len(data) - end
         if status in bodiless:
-            return None if body else (0, found[6] is None)
-        if length is not None:
-            is_right = int(length) == len(body) and (not pattern or http11.is_pattern(body, 0))
-            size = len(body) if is_right else -1
-        else:
-            size = -1 if coding is None else _chunked_bytes(body, pattern)
+            return None if size else (0, found[6] is None)
+        if length is None:
+            size = -1 if coding is None else _chunked_bytes(data[end:], pattern)
+        # Compared before anything is copied: of a long body this is the beginning.
+        elif int(length) != size or (pattern and not http11.is_pattern(data[end:], 0)):
+            return None
         return (size, found[6] is None) if low <= size <= high else None
 
     return check
