@@ -48,7 +48,11 @@ class WorkerControl:
 
     def listen(self) -> None:
         """Handle `stop` while the worker runs."""
-        self._poller.register(0, READABLE, self._readable)
+        try:
+            self._poller.register(0, READABLE, self._readable)
+        except PermissionError:
+            # epoll does not watch a file: all its commands have been read.
+            return
 
     def _readable(self) -> None:
         self._pending += self._pipe.read()

@@ -20,9 +20,12 @@ class CommandPipe:
     def read(self) -> list[dict[str, Any]]:
         """Wait for data and return the commands that it completes; end the process at the end of file.
 
-        Raise CommandError if a line is not a JSON object.
+        Raise CommandError if a line is not a JSON object, or stdin cannot be read.
         """
-        data = os.read(0, 65_536)
+        try:
+            data = os.read(0, 65_536)
+        except OSError as error:
+            raise CommandError(f"stdin cannot be read: {error.strerror}") from error
         if not data:
             os._exit(0)
         *lines, self._unread = (self._unread + data).split(b"\n")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from time import monotonic_ns
 from typing import Any
 
@@ -240,6 +241,24 @@ def test_a_soft_file_limit_is_raised() -> None:
     with worker(shell) as process:
         send(process, job_line(9, connections=100))
         receive(process, "ready")
+
+
+def test_commands_may_come_from_a_file(tmp_path: Path) -> None:
+    with serving(answering(answer)) as server:
+        commands = tmp_path / "commands"
+        commands.write_bytes(job_line(server.port, requests=5) + go(monotonic_ns()))
+        with commands.open("rb") as file:
+            ran = subprocess.run(ARGV, stdin=file, capture_output=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert json.loads(ran.stdout.splitlines()[-1])["requests_total"] == len(server.seen) >= 5
+
+
+def test_without_stdin_there_is_no_job() -> None:
+    shell = ["sh", "-c", 'exec "$@" <&-', "sh", *ARGV]
+    ran = subprocess.run(shell, capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("client: the first line is not a job: stdin cannot be read: ")
+    assert ran.stderr.count("\n") == 1
 
 
 def test_a_worker_imports_little() -> None:
