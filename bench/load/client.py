@@ -24,6 +24,7 @@ from bench.load import http11, poller
 from bench.load.counters import LoadCounters
 from bench.load.job import LoadJob
 from bench.load.messages import RequestBuilder, ResponseCheck
+from bench.load.ordinary import OrdinaryCheck
 from bench.load.poller import Poller
 from bench.load.schedule import LATE_NS, Pacer
 
@@ -186,11 +187,11 @@ class LoadClient:
             self.fail("reset")
             return
         now_ns = monotonic_ns()
-        size = self._group.response_check.check_ordinary(data, self.number)
-        if size < 0:
+        checked = self._group.ordinary_check.check(data, self.number)
+        if checked is None:
             self.read_unusual(data, now_ns)
         else:
-            self._succeed(size, now_ns, keep_alive=True)
+            self.succeed(*checked, now_ns)
 
     def read_unusual(self, data: bytes, now_ns: int) -> None:
         """Read the first bytes, or the end (no bytes), of a response that is not an ordinary one."""
@@ -234,12 +235,13 @@ class LoadClient:
         self._reader = None
         group.poller.set_handler(self._fd, self._readable)
         if kind is None:
-            self._succeed(reader.body_bytes, now_ns, keep_alive)
+            self.succeed(reader.body_bytes, keep_alive, now_ns)
         else:
             group.counters.errors[kind] += 1
             self._end_exchange(keep_alive)
 
-    def _succeed(self, size: int, now_ns: int, keep_alive: bool) -> None:
+    def succeed(self, size: int, keep_alive: bool, now_ns: int) -> None:
+        """End the exchange with a correct response that had arrived at `now_ns`."""
         group = self._group
         group.counters.latency.add(now_ns - self.due_ns)
         if group.pacer is not None:
@@ -285,6 +287,7 @@ class ClientGroup:
         self.request_timeout_ns = round(job.request_timeout_s * 1e9)
         self.total_timeout_ns = round(job.total_timeout_s * 1e9)
         self.exchanges_per_connection = 1 if job.is_short else job.requests_per_connection
+        self.ordinary_check = OrdinaryCheck(job)
         self.response_check = ResponseCheck(job)
         self.next_request = iter(RequestBuilder(job)).__next__
         """Return number and bytes of the next request."""

@@ -20,7 +20,8 @@ from tempfile import TemporaryFile
 from typing import Any, Self
 
 from bench.errors import RoleError
-from bench.load import tools
+from bench.load import job_rules, tools
+from bench.load.pipes import parse_command
 from bench.load.tools import TOOLS, ToolLoad, ToolReport
 
 ARGV = (sys.executable, "-m", "bench.load.external")
@@ -108,11 +109,22 @@ def _text(fd: int) -> str:
     return os.pread(fd, os.fstat(fd).st_size, 0).decode(errors="replace")
 
 
+def _job(line: bytes) -> tuple[str, ToolLoad, float]:
+    """Return the job of a line; raise ValueError if it is none."""
+    values = job_rules.read_values(parse_command(line), job_rules.TOOL_JOB, job_rules.TOOL_JOB)
+    load = job_rules.read_values(values["load"], job_rules.TOOL_LOAD, ("url", "connections"))
+    if values["tool"] not in TOOLS or load.get("requests") is load.get("duration_s") is None:
+        raise ValueError(f"give it one of {', '.join(TOOLS)}, and requests or duration_s")
+    return values["tool"], ToolLoad(**load), values["timeout_s"]
+
+
 def main() -> int:
     """Run the job that comes over stdin, and write its result."""
-    job = json.loads(sys.stdin.readline())
     try:
-        tool_run = run(job["tool"], ToolLoad(**job["load"]), job["timeout_s"])
+        tool_run = run(*_job(sys.stdin.buffer.readline()))
+    except ValueError as error:
+        sys.stderr.write(f"client: the first line is not a job: {error}\n")
+        return 2
     except RoleError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

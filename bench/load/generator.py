@@ -127,11 +127,6 @@ class Generator:
         for process in self._processes:
             process.send({"command": "go", "start_ns": start_ns})
 
-    def stop(self) -> None:
-        """End the window now; the workers drain and send `done`. Raise RoleError if one is gone."""
-        for process in self._processes:
-            process.send({"command": "stop"})
-
     def read(self, timeout_s: float) -> Second | None:
         """Return the next second that all workers have reported; None if none arrives in time.
 

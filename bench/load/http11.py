@@ -6,7 +6,7 @@ proxy's errors would hide them.
 """
 
 import re
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import ClassVar
 
 PATTERN_UNIT = bytes(range(0x20, 0x7F))
@@ -19,20 +19,25 @@ _PATTERN_STEP = len(_PATTERN) - len(PATTERN_UNIT)
 HEAD_LIMIT = 65_536
 """Bytes of one head; four times the largest of usual servers."""
 
+_LENGTH_DIGITS_LIMIT = 18
 _CHUNK_LINE_LIMIT = 1024
 _CHUNK_DIGITS_LIMIT = 15
 """Hexadecimal digits of a chunk size: below 2**60, so that no reader overflows."""
+
+ANY_BODY = (0, 1 << 62)
+"""Fewest and most bytes of a body of any length."""
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 TEXT = rb"[\t -~\x80-\xff]"
 # Possessive repeats: no head makes the match backtrack.
 FIELDS = rb"(?:" + TOKEN + rb"++:" + TEXT + rb"*+\r\n)*+"
 _STATUS_LINE = rb"HTTP/1\.([01]) ([1-5][0-9][0-9]) " + TEXT + rb"*+\r\n"
-_HEAD = re.compile(_STATUS_LINE + rb"(" + FIELDS + rb")\r\n")
+_HEAD = re.compile(_STATUS_LINE + FIELDS + rb"\r\n")
 _HEAD_LINES = re.compile(rb"(?:" + _STATUS_LINE + FIELDS + rb")?")
 _FIELD_LINES = re.compile(FIELDS)
 _TRAILERS = re.compile(FIELDS + rb"\r\n")
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,%d})[ \t]*(?:;%b*)?\r\n" % (_CHUNK_DIGITS_LIMIT, TEXT))
+_LOOKED_AT = re.compile(rb"\n(content-length|transfer-encoding|connection|x-bench-id):([^\r]*)")
+CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,%d})[ \t]*(?:;%b*)?\r\n" % (_CHUNK_DIGITS_LIMIT, TEXT))
 
 
 class ProtocolError(Exception):
@@ -60,7 +65,7 @@ def pattern(size: int) -> bytes:
     return (PATTERN_UNIT * (size // len(PATTERN_UNIT) + 1))[:size]
 
 
-class _State(Enum):
+class _State(IntEnum):
     HEAD = auto()
     LENGTH = auto()
     CHUNK_LINE = auto()
@@ -74,8 +79,8 @@ class _State(Enum):
 class ResponseReader:
     """Reads one response in any pieces. States: head, body (of a length, chunked, until close), done.
 
-    `status`, `fields` (names in lower case), `keep_alive` and `is_bodiless` (such a response never has a
-    body: RFC 9112, section 6.3, item 1) are valid once the head is read; `body_bytes` and
+    `status`, `fields` (those of _LOOKED_AT, in lower case), `keep_alive` and `is_bodiless` (such a response
+    never has a body: RFC 9112, section 6.3, item 1) are valid once the head is read; `body_bytes` and
     `is_pattern_body` describe the body so far; `trailing` are bytes that followed the response.
     """
 
@@ -115,8 +120,8 @@ class ResponseReader:
         return self._buffer if self.done else b""
 
     def values(self, name: bytes) -> list[bytes]:
-        """Return the values of every field called `name` (lower case), in order."""
-        return [value for known, value in self.fields if known == name]
+        """Return the values of every field called `name`, which _LOOKED_AT has, in order and lower case."""
+        return [value.strip(b" \t") for known, value in self.fields if known == name]
 
     def feed(self, data: bytes) -> None:
         """Read the next bytes; raise ProtocolError if they cannot belong to a response."""
@@ -140,7 +145,7 @@ class ResponseReader:
             return False
         self._buffer = self._buffer[match.end() :]
         self.status = int(match[2])
-        self.fields = _fields(match[3])
+        self.fields = _LOOKED_AT.findall(match[0].lower())
         if self.status >= 200:
             self._frame(is_http_1_0=match[1] == b"0")
         elif self.status == 101:
@@ -156,7 +161,7 @@ class ResponseReader:
     def _frame(self, is_http_1_0: bool) -> None:
         """Find where the response ends: RFC 9112, section 6.3."""
         lengths, codings = self.values(b"content-length"), self.values(b"transfer-encoding")
-        tokens = {token.strip().lower() for v in self.values(b"connection") for token in v.split(b",")}
+        tokens = [token.strip() for value in self.values(b"connection") for token in value.split(b",")]
         # RFC 9112, section 9.3: close takes precedence.
         self.keep_alive = b"close" not in tokens and (b"keep-alive" in tokens or not is_http_1_0)
         length = _length(lengths)
@@ -181,7 +186,7 @@ class ResponseReader:
         return self._left == 0
 
     def _read_chunk_line(self) -> bool:
-        match = _CHUNK.match(self._buffer)
+        match = CHUNK_LINE.match(self._buffer)
         if match is None:
             if b"\n" in self._buffer or len(self._buffer) > _CHUNK_LINE_LIMIT:
                 raise ProtocolError("a malformed chunk size")
@@ -247,16 +252,11 @@ def _check_lines_so_far(lines: re.Pattern[bytes], data: bytes) -> None:
         raise ProtocolError(f"more than {HEAD_LIMIT} bytes of fields")
 
 
-def _fields(lines: bytes) -> list[tuple[bytes, bytes]]:
-    parts = (line.partition(b":") for line in lines.split(b"\r\n") if line)
-    return [(name.lower(), value.strip(b" \t")) for name, _, value in parts]
-
-
 def _length(values: list[bytes]) -> int | None:
     if not values:
         return None
     # RFC 9112, section 6.3, item 5, allows to join equal values; this reader rejects them.
-    if len(values) > 1 or not re.fullmatch(rb"[0-9]{1,18}", values[0]):
+    if len(values) > 1 or not values[0].isdigit() or len(values[0]) > _LENGTH_DIGITS_LIMIT:
         raise ProtocolError("a Content-Length that is no single number")
     return int(values[0])
 
@@ -266,5 +266,5 @@ def _check_coding(codings: list[bytes], lengths: list[bytes], is_http_1_0: bool)
         raise ProtocolError("both Transfer-Encoding and Content-Length")
     if is_http_1_0:
         raise ProtocolError("Transfer-Encoding in HTTP/1.0")  # RFC 9112, section 6.1: faulty framing.
-    if len(codings) > 1 or codings[0].lower() != b"chunked":
+    if len(codings) > 1 or codings[0] != b"chunked":
         raise ProtocolError("an unsupported transfer coding")

@@ -1,8 +1,11 @@
 """The job of one load worker, passed by the parent in one JSON line. Values only."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from bench.load import job_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +64,14 @@ class LoadJob:
         """Return the job as plain values."""
         return dataclasses.asdict(self)
 
+    def check(self) -> None:
+        """Raise ValueError if a value cannot be."""
+        job_rules.check_values({key: getattr(self, key) for key in job_rules.JOB}, job_rules.JOB)
+
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "LoadJob":
-        """Return the job that `to_json` wrote; raise TypeError if a key is missing or unknown."""
-        if not isinstance(values, dict):
-            raise TypeError(f"{values!r} is no object")
-        body = values.get("body_bytes")
-        given = {key: value for key, value in values.items() if key not in ("command", "event")}
-        given["headers"] = tuple((name, value) for name, value in values.get("headers", ()))
-        given["statuses"] = tuple(values.get("statuses", (200, 299)))
-        given["body_bytes"] = None if body is None else tuple(body)
-        return cls(**given)
+    def from_json(cls, values: Mapping[str, Any]) -> "LoadJob":
+        """Return the job that `to_json` wrote; raise ValueError if a key or a value cannot be."""
+        return cls(**job_rules.read_values(values, job_rules.JOB, ("host", "port", "host_field")))
 
 
 def split(job: LoadJob, workers: int) -> list[LoadJob]:

@@ -2,8 +2,13 @@
 
 import json
 import os
+import reprlib
 import sys
 from typing import Any
+
+
+class CommandError(ValueError):
+    """A line on stdin that is not a command."""
 
 
 class CommandPipe:
@@ -13,12 +18,31 @@ class CommandPipe:
         self._unread = b""
 
     def read(self) -> list[dict[str, Any]]:
-        """Wait for data and return the commands that it completes; end the process at the end of file."""
-        data = os.read(0, 65_536)
+        """Wait for data and return the commands that it completes; end the process at the end of file.
+
+        Raise CommandError if a line is not a JSON object, or stdin cannot be read.
+        """
+        try:
+            data = os.read(0, 65_536)
+        except OSError as error:
+            raise CommandError(f"stdin cannot be read: {error.strerror}") from error
         if not data:
             os._exit(0)
         *lines, self._unread = (self._unread + data).split(b"\n")
-        return [json.loads(line) for line in lines]
+        return [parse_command(line) for line in lines]
+
+
+def parse_command(line: bytes) -> dict[str, Any]:
+    """Return the command of a line; raise CommandError if it is none."""
+    try:
+        command = json.loads(line)
+    except RecursionError as error:
+        raise CommandError("it is nested too deeply") from error
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    if not isinstance(command, dict):
+        raise CommandError(f"{reprlib.repr(command)} is no object")
+    return command
 
 
 def emit(event: dict[str, Any]) -> None:

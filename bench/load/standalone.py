@@ -5,16 +5,17 @@ For debugging and for `make perf`; users run `bench run --target`.
 
 import argparse
 import json
+import os
 import socket
 import sys
 from time import monotonic_ns
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from bench.load.counters import add_counts
 from bench.load.job import LoadJob
 from bench.load.poller import Poller, raise_fd_limit
-from bench.load.worker import LoadWorker
+from bench.load.worker import LoadWorker, stop_on_signals
 
 _A_DAY_S = 86_400.0
 _PERCENTS = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99_9": 99.9, "max": 100.0}
@@ -43,28 +44,34 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def resolve(host: str, port: int) -> str:
-    """Return the first address of `host`; raise OSError if it has none."""
-    address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0]
-    return str(address)
+def resolve(target: str) -> tuple[SplitResult, str, int]:
+    """Return the parts of a URL, the first address of its host, and its port.
+
+    Raise ValueError if the host has no address; another scheme and a user are refused.
+    """
+    try:
+        url = urlsplit(target)
+        port = 80 if url.port is None else url.port
+        if url.scheme != "http" or not url.hostname or "@" in url.netloc:
+            raise ValueError("write http://HOST:PORT/PATH")
+        address = socket.getaddrinfo(url.hostname, port, type=socket.SOCK_STREAM)[0][4][0]
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--target {target}: {error}") from error
+    return url, str(address), port
 
 
 def build_job(args: argparse.Namespace) -> LoadJob:
-    """Return the job of the command line."""
-    url = urlsplit(args.target)
-    if url.scheme != "http" or not url.hostname:
-        raise ValueError("write http://HOST:PORT/PATH")
-    port = url.port or 80
-    duration_s = args.duration or (_A_DAY_S if args.requests else 6.0)
-    return LoadJob(
-        host=resolve(url.hostname, port),
+    """Return the job of the command line; raise ValueError if it is none."""
+    url, address, port = resolve(args.target)
+    job = LoadJob(
+        host=address,
         port=port,
         host_field=url.netloc,
         path=(url.path or "/") + (f"?{url.query}" if url.query else ""),
         connections=args.connections,
         rate=args.rate,
         warmup_s=args.warmup,
-        duration_s=duration_s,
+        duration_s=args.duration if args.duration is not None else _A_DAY_S if args.requests else 6.0,
         requests=args.requests,
         client_mode=args.client_mode,
         requests_per_connection=args.requests_per_connection,
@@ -73,19 +80,35 @@ def build_job(args: argparse.Namespace) -> LoadJob:
         body_bytes=None if args.response_size is None else (args.response_size, args.response_size),
         pattern=not args.no_pattern,
     )
+    job.check()
+    return job
 
 
 def main(arguments: list[str]) -> int:
-    """Run one worker and print its totals."""
+    """Run one worker and print its totals; return the exit code."""
     args = build_parser().parse_args(arguments)
     try:
         job = build_job(args)
-    except (OSError, ValueError) as error:
-        sys.stderr.write(f"client: --target {args.target}: {error}\n")
-        return 2
+    except ValueError as error:
+        return _refuse(error, 2)
     if (refusal := raise_fd_limit(job.connections)) is not None:
-        sys.stderr.write(f"client: {refusal}\n")
-        return 3
+        return _refuse(refusal, 3)
+    try:
+        sys.stdout.write(json.dumps(_run(job)) + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        _refuse(f"the totals cannot be written: {error.strerror}", 3)
+        # What is left in the buffer cannot be written at the end of the interpreter either.
+        os._exit(3)
+    return 0
+
+
+def _refuse(reason: object, code: int) -> int:
+    sys.stderr.write(f"client: {reason}\n")
+    return code
+
+
+def _run(job: LoadJob) -> dict[str, Any]:
     histograms: dict[str, dict[int, int]] = {"latency_us": {}, "connect_us": {}}
 
     def add(second: dict[str, Any]) -> None:
@@ -93,12 +116,12 @@ def main(arguments: list[str]) -> int:
             for name, histogram in histograms.items():
                 add_counts(histogram, second[name])
 
-    done = LoadWorker(job, Poller(), add).run(monotonic_ns())
+    worker = LoadWorker(job, Poller(), add)
+    stop_on_signals(worker)
+    done = worker.run(monotonic_ns())
     length_s = (done["window_end_ns"] - done["window_start_ns"]) / 1e9
     done["requests_per_s"] = done["requests"] / length_s if length_s > 0 else 0.0
-    done |= {name: percentiles(histogram) for name, histogram in histograms.items()}
-    sys.stdout.write(json.dumps(done) + "\n")
-    return 0
+    return done | {name: percentiles(histogram) for name, histogram in histograms.items()}
 
 
 def percentiles(counts: dict[int, int]) -> dict[str, int | None]:

@@ -4,6 +4,7 @@ It produces the events of docs/pipes.md as dictionaries; `emit` writes them.
 """
 
 import gc
+import signal
 import sys
 from collections.abc import Callable
 from time import monotonic_ns
@@ -146,3 +147,14 @@ class LoadWorker:
         now_ns = monotonic_ns()
         reporter.end_second(now_ns)
         return now_ns
+
+
+def stop_on_signals(worker: LoadWorker) -> None:
+    """End the window with the first SIGTERM or SIGINT, and the process with the second."""
+
+    def stop(number: int, frame: object) -> None:
+        worker.stop()
+        signal.signal(number, signal.SIG_DFL)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from bench.load import counters
 from bench.load.counters import ERROR_KINDS, LoadCounters, LoadSums, TimeHistogram
+from bench.runs import record
 
 
 @pytest.mark.parametrize(
@@ -108,3 +109,8 @@ def test_sums_add_stretches() -> None:
 
 def test_histograms_merge() -> None:
     assert counters.merge_histograms([[[1, 2], [5, 1]], [], [[5, 4]]]) == {1: 2, 5: 5}
+
+
+def test_a_run_is_recorded_with_the_same_kinds_of_errors() -> None:
+    # bench.runs may not import bench.load: reading a run starts nothing.
+    assert record.ERROR_KINDS == ERROR_KINDS

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,38 @@ def test_a_run_survives_the_pipe() -> None:
     assert ToolRun.from_json(json.loads(json.dumps({"event": "done"} | tool_run.to_json()))) == tool_run
     assert (tool_run.requests_per_s, tool_run.cpu_us_per_request) == (5.0, 100.0)
     assert ToolRun("wrk", ToolReport(0, 1, {}), 2.0, 0.001).cpu_us_per_request is None
+
+
+GOOD = {
+    "tool": "ab",
+    "load": {"url": "http://127.0.0.1:9/", "connections": 1, "requests": 1},
+    "timeout_s": 1.0,
+}
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        [],
+        {},
+        GOOD | {"tool": "rm"},
+        GOOD | {"tool": ["ab"]},
+        GOOD | {"load": 7},
+        GOOD | {"load": {"url": "http://127.0.0.1:9/", "connections": 1}},
+        GOOD | {"load": {"url": "http://127.0.0.1:9/", "connections": 1, "requests": 1e9}},
+        GOOD | {"load": {"url": "http://127.0.0.1:9/", "connections": 1, "requests": 1, "flags": "-v"}},
+        GOOD | {"timeout_s": float("inf")},
+        GOOD | {"timeout_s": 10**400},
+        GOOD | {"colour": 1},
+    ],
+    ids=str,
+)
+def test_the_role_rejects_what_is_not_a_job_in_one_line(
+    job: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(json.dumps(job).encode() + b"\n")))
+    assert external.main() == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("client: the first line is not a job: ")
+    assert said.err.count("\n") == 1

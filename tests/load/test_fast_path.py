@@ -1,8 +1,10 @@
 """The hot loop: complete batches, and anything unusual left to the client."""
 
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from time import monotonic_ns
 from typing import Any
 
@@ -12,6 +14,7 @@ from bench.load.client import ClientGroup
 from bench.load.counters import LoadCounters
 from bench.load.fast_path import FastPath
 from bench.load.job import LoadJob
+from bench.load.ordinary import OrdinaryCheck
 from bench.load.poller import Poller
 from tests.load.scripted import BODY, Request, answer, answering, serving
 
@@ -93,6 +96,44 @@ def test_what_is_right_but_new_is_right(setup: Setup) -> None:
         setup.answer_all(lambda request, day=day: answer(request, more=b"Date: %d\r\n" % day))  # type: ignore[misc]
         setup.fast_path.run_ready(LONG_NS)
     assert setup.counters.exchanges == setup.counters.requests == 12
+
+
+def test_responses_are_compared_as_long_as_they_are_alike(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    split, check = OrdinaryCheck.split_at_number, setup.group.ordinary_check.check
+    monkeypatch.setattr(OrdinaryCheck, "split_at_number", recording(calls, "split", split))
+    setup.group.ordinary_check.check = recording(calls, "check", check)
+    unlike = count()
+
+    def differing(request: Request) -> bytes:
+        return answer(request, more=b"X-Request-Id: %d\r\n" % next(unlike))
+
+    def exchange(batches: int, reply: Callable[[Request], bytes]) -> Counter[str]:
+        calls.clear()
+        for _ in range(batches):
+            setup.answer_all(reply)
+            setup.fast_path.run_ready(LONG_NS)
+        return Counter(calls)
+
+    assert exchange(10, answer) == {"check": 3, "split": 1}
+    few = exchange(130, differing)
+    assert few["check"] == 390
+    assert 1 < few["split"] < 10
+    exchange(64, answer)
+    assert exchange(10, answer) == {}
+    assert setup.counters.requests == setup.counters.exchanges == 3 * 214
+
+
+def test_a_connection_that_the_server_closes_is_replaced(setup: Setup) -> None:
+    setup.answer_all(lambda request: answer(request, more=b"Connection: close\r\n"))
+    setup.fast_path.run_ready(LONG_NS)
+    assert (setup.counters.requests, setup.counters.body_bytes) == (3, 3 * len(BODY))
+    assert setup.group.on_fast_path == {}
+    while len(setup.group.on_fast_path) < 3:
+        setup.fast_path.run_ready(LONG_NS)
+    assert setup.counters.opened == 6
 
 
 def test_a_response_to_an_earlier_request_is_a_mismatch(setup: Setup) -> None:

@@ -83,12 +83,9 @@ def scripted(workers: int) -> tuple[Generator, list[ScriptedWorker]]:
 def test_each_worker_gets_its_share_and_the_same_start() -> None:
     generator, roles = scripted(2)
     generator.go(77)
-    generator.stop()
     assert [process.commands[0]["connections"] for process in roles] == [3, 2]
     assert [process.commands[0]["worker"] for process in roles] == [0, 1]
-    assert all(
-        process.commands[1:] == [{"command": "go", "start_ns": 77}, {"command": "stop"}] for process in roles
-    )
+    assert all(process.commands[1:] == [{"command": "go", "start_ns": 77}] for process in roles)
     assert generator.pids == [1, 1]
 
 
@@ -190,23 +187,6 @@ def test_workers_do_one_job_together() -> None:
     assert totals.window_start_ns == start_ns + 100_000_000
     assert totals.window_end_ns - totals.window_start_ns == 300_000_000
     assert {request.identity.split(b"-")[1] for request in server.seen} == {b"0", b"1"}
-
-
-def test_stop_ends_all_and_keeps_what_was_measured() -> None:
-    with (
-        serving(answering(answer)) as server,
-        processes(local(server.port, duration_s=600.0), 2) as generator,
-    ):
-        generator.prepare()
-        generator.go(monotonic_ns())
-        first = generator.read(60)
-        assert first is not None
-        generator.stop()
-        seconds = [first, *read_all(generator)]
-        totals = generator.wait(60)
-        seconds += read_rest(generator)
-    assert totals.interrupted
-    assert totals.requests_total == len(server.seen) == sum(part.requests for part in seconds)
 
 
 def test_a_worker_that_fails_to_start_gives_the_reason() -> None:

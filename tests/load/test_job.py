@@ -1,11 +1,19 @@
 """A job survives its JSON line, and is split without remainder."""
 
+import dataclasses
 import json
+import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.load import job_rules
 from bench.load.job import LoadJob, split
+from bench.load.messages import RequestBuilder
+from bench.load.ordinary import OrdinaryCheck
+from bench.load.schedule import Pacer, Phases
+from bench.plan.run_plan import Load
 
 JOB = LoadJob(
     "127.0.0.1",
@@ -24,6 +32,55 @@ def test_a_job_survives_its_json_line() -> None:
     assert LoadJob.from_json(json.loads(line)) == JOB
     plain = LoadJob("::1", 80, "a")
     assert LoadJob.from_json(json.loads(json.dumps(plain.to_json()))) == plain
+
+
+def test_the_rules_know_each_key_and_hold_for_a_plain_job() -> None:
+    assert job_rules.JOB.keys() == {field.name for field in dataclasses.fields(LoadJob)}
+    JOB.check()
+
+
+def test_a_job_and_a_plan_have_the_same_defaults() -> None:
+    planned = {field.name: field.default for field in dataclasses.fields(Load)}
+    for field in dataclasses.fields(LoadJob):
+        if field.default is not dataclasses.MISSING and field.name in planned.keys() - {"client_mode"}:
+            assert field.default == planned[field.name], field.name
+
+
+TIMES = [key for key in job_rules.JOB if key.endswith("_s")]
+
+
+@pytest.mark.parametrize("key", [*TIMES, "connections", "rate", "rate_phase", "requests", "port", "seed"])
+@pytest.mark.parametrize(
+    "value",
+    [math.inf, -math.inf, math.nan, 10**400, -1, "1", [], {}, True, 1j],
+    ids=lambda value: repr(value)[:9],
+)
+def test_what_is_not_a_number_of_a_job_is_named(key: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"^{key} = .* is not a ") as caught:
+        LoadJob.from_json(JOB.to_json() | {key: value})
+    assert len(str(caught.value)) < 200
+
+
+NUMBERS = st.integers() | st.floats() | st.integers(1, 999)
+JSON_VALUES = (
+    st.none() | st.booleans() | NUMBERS | st.text() | st.lists(NUMBERS | st.text() | st.lists(st.text()))
+)
+
+
+@given(st.sampled_from(sorted(job_rules.JOB)), JSON_VALUES)
+def test_a_value_is_refused_or_can_be_worked_with(key: str, value: object) -> None:
+    values = JOB.to_json() | {key: value}
+    if not job_rules.JOB[key].holds(job_rules.frozen(value)):
+        with pytest.raises(ValueError, match=f"^{key} = "):
+            LoadJob.from_json(values)
+        return
+    job = LoadJob.from_json(values)
+    _, request = next(iter(RequestBuilder(job)))
+    assert request.endswith(b"\r\n\r\n")
+    assert OrdinaryCheck(job).check(b"", b"0") is None
+    phases = Phases(0, job.warmup_s, job.duration_s)
+    assert 0 <= phases.window_start_ns <= phases.window_end_ns
+    assert job.rate is None or Pacer(0, job.rate, job.rate_phase).next_due_ns >= 0
 
 
 @given(st.integers(1, 50), st.integers(0, 100))
