@@ -14,7 +14,7 @@ from rich.console import Console
 
 from bench.errors import BenchError
 from bench.machine import describe
-from tests.attacks import pipelining
+from tests.attacks import pipelining, slow_bodies
 from tests.attacks.arena import Arena, arena
 from tests.perf import programs, table
 from tests.perf.pairs import Row
@@ -22,6 +22,7 @@ from tests.perf.settings import QUICK, Settings
 
 ATTACKS: dict[str, Callable[[Arena, Settings], Iterator[Row]]] = {
     "pipelining": pipelining.measure,
+    "slow-bodies": slow_bodies.measure,
 }
 
 

@@ -151,5 +151,3 @@ def _sample(subject: Subject, watched: Watched, stop: threading.Event) -> None:
     before_kib = uss_kib(subject)
     while not stop.wait(_SAMPLE_S):
         watched.grown_kib = max(watched.grown_kib, uss_kib(subject) - before_kib)
-
-
