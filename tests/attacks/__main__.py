@@ -14,7 +14,7 @@ from rich.console import Console
 
 from bench.errors import BenchError
 from bench.machine import describe
-from tests.attacks import pipelining, slow_bodies
+from tests.attacks import crumbs, one_client, pipelining, slow_bodies
 from tests.attacks.arena import Arena, arena
 from tests.perf import programs, table
 from tests.perf.pairs import Row
@@ -22,7 +22,9 @@ from tests.perf.settings import QUICK, Settings
 
 ATTACKS: dict[str, Callable[[Arena, Settings], Iterator[Row]]] = {
     "pipelining": pipelining.measure,
+    "crumbs": crumbs.measure,
     "slow-bodies": slow_bodies.measure,
+    "one-client": one_client.measure,
 }
 
 

@@ -1,4 +1,4 @@
-"""Where attacks take place: the proxy on the last core, the good client, upstream and attacker on the first."""
+"""Where attacks take place: the proxy on the last core; good client, upstream, attacker on the first."""
 
 from __future__ import annotations
 
