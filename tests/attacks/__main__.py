@@ -14,7 +14,7 @@ from rich.console import Console
 
 from bench.errors import BenchError
 from bench.machine import describe
-from tests.attacks import crumbs, one_client, pipelining, slow_bodies
+from tests.attacks import crumbs, idle_race, one_client, pipelining, slow_bodies
 from tests.attacks.arena import Arena, arena
 from tests.perf import programs, table
 from tests.perf.pairs import Row
@@ -25,6 +25,7 @@ ATTACKS: dict[str, Callable[[Arena, Settings], Iterator[Row]]] = {
     "crumbs": crumbs.measure,
     "slow-bodies": slow_bodies.measure,
     "one-client": one_client.measure,
+    "idle-race": idle_race.measure,
 }
 
 

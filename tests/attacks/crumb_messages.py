@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-PAUSE_S = 0.00005
-"""Between two crumbs, so that the proxy reads each by itself."""
 _POST = b"POST /crumbs HTTP/1.1\r\nHost: attack\r\n"
 _CHUNKED = _POST + b"Transfer-Encoding: chunked\r\n\r\n"
 _FIELD = b"X-Crumb: " + b"c" * 980 + b"\r\n"
@@ -31,7 +29,7 @@ def repeated(pattern: bytes, size: int) -> bytes:
 
 REQUESTS: dict[str, Make] = {
     "head": lambda n: Message(b"GET /crumbs HTTP/1.1\r\nHost: attack\r\n", repeated(_FIELD, n), b"\r\n"),
-    "target": lambda n: Message(b"GET /", b"c" * min(n, 30_000), b" HTTP/1.1\r\nHost: attack\r\n\r\n"),
+    "target": lambda n: Message(b"GET /", b"c" * (n // 5), b" HTTP/1.1\r\nHost: attack\r\n\r\n"),
     "empty lines before a request": lambda n: Message(
         b"", repeated(b"\r\n", n), b"GET /crumbs HTTP/1.1\r\nHost: attack\r\n\r\n"
     ),

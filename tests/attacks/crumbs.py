@@ -6,12 +6,15 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
-from urllib.parse import quote
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote, unquote
 
 from tests.attacks import rows
 from tests.attacks.arena import Address, Arena, Good, attacked
-from tests.attacks.crumb_messages import PAUSE_S, REQUESTS, RESPONSES, Message
+from tests.attacks.crumb_messages import REQUESTS, RESPONSES, Message
+from tests.attacks.upstream import GOOD, Upstream
 from tests.perf.pairs import Row
 from tests.perf.settings import Settings
 from tests.perf.subjects import Subject
@@ -21,21 +24,23 @@ SHORT, LONG = 8 * 1024, 30 * 1024
 """Both below the limits on a head: ours, and four buffers of 8 KiB in nginx."""
 LINEAR = 1.5
 """A byte of the long message costs at most so many times what one of the short message costs."""
-CLIENTS = 4
+OF_NGINX = 5.0
+"""A byte costs at most so many times what it costs nginx: linear, but dear, is no better."""
 PATIENT_PAUSE_S = 0.0003
 """With it each client sends some 3 kB/s."""
-_TIMEOUT_S = 30.0
+_TIMEOUT_S = 15.0
+"""For one message: what it cost by then tells enough."""
 
 
 class CrumbClients:
     """Clients that send their messages in crumbs, in step with one another, once or again and again.
 
-    `sent` counts the crumbs that the proxy has taken, `statuses` what it answered.
+    `sent` counts the crumbs, `statuses` what was answered; `pause` is called after each step.
     """
 
-    def __init__(self, messages: Sequence[Message], pause_s: float, *, again: bool) -> None:
+    def __init__(self, messages: Sequence[Message], pause: Callable[[], None], *, again: bool) -> None:
         self._messages = messages
-        self._pause_s = pause_s
+        self._pause = pause
         self._again = again
         self.sent = 0
         self.statuses: Counter[str] = Counter()
@@ -48,7 +53,7 @@ class CrumbClients:
                 clients = [self._crumbs(address, message) for message in self._messages]
                 while clients and not stop.is_set():
                     clients = [client for client in clients if next(client, False)]
-                    time.sleep(self._pause_s)
+                    self._pause()
                 for client in clients:
                     client.close()
                 if not self._again:
@@ -72,75 +77,109 @@ class CrumbClients:
                 self.statuses["reset"] += 1
 
 
-class CrumbReaders:
-    """Clients that ask for a response that the upstream sends in crumbs; `sent` counts these."""
+class CrumbUpstream:
+    """An upstream whose response to `/crumbs/KIND/SIZE` comes in crumbs; `sent` counts them."""
 
-    def __init__(self, kind: str, size: int, count: int) -> None:
-        self._request = (
-            f"GET /crumbs/{quote(kind)}/{size} HTTP/1.1\r\nHost: attack\r\nConnection: close\r\n\r\n"
-        )
-        self._count = count
-        self.sent = len(RESPONSES[kind](size).crumbs) * count
-        self.statuses: Counter[str] = Counter()
-        self.done = threading.Event()
+    def __init__(self) -> None:
+        self.sent = 0
+        self.pause: Callable[[], None] = lambda: None
+        self._upstream = Upstream(self._answer)
+        self.address = self._upstream.address
 
-    def run(self, address: Address, stop: threading.Event) -> None:
-        """Ask, and read all responses to their ends."""
-        clients = [socket.create_connection(address, _TIMEOUT_S) for _ in range(self._count)]
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Serve in a thread."""
+        thread = threading.Thread(target=self._upstream.serve)
+        thread.start()
         try:
-            for client in clients:
-                client.sendall(self._request.encode())
-            for client in clients:
-                first = client.recv(65_536)
-                while not stop.is_set() and client.recv(65_536):
-                    pass
-                self.statuses[first[9:12].decode() or "end"] += 1
+            yield
         finally:
-            for client in clients:
-                client.close()
-            self.done.set()
+            self._upstream.close()
+            thread.join()
+
+    def _answer(self, connection: socket.socket, target: str) -> None:
+        if not target.startswith("/crumbs/"):
+            connection.sendall(GOOD)
+            return
+        kind, _, size = target.removeprefix("/crumbs/").partition("/")
+        message = RESPONSES[unquote(kind)](int(size))
+        connection.sendall(message.before)
+        for at in range(len(message.crumbs)):
+            connection.send(message.crumbs[at : at + 1])
+            self.sent += 1
+            self.pause()
+        connection.sendall(message.after)
 
 
-Crumbs = CrumbClients | CrumbReaders
+class Asleep:
+    """Waits until the proxy sleeps: it has then read what was sent, and each crumb by itself."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._files = [Path(f"/proc/{pid}/stat") for pid in subject.tree.pids]
+
+    def __call__(self) -> None:
+        """Wait."""
+        while any(file.read_bytes().rpartition(b") ")[2][:1] != b"S" for file in self._files):
+            pass
 
 
 def measure(arena: Arena, settings: Settings) -> Iterator[Row]:
     """Yield what a KiB in crumbs costs, of each kind, and what the good client is given meanwhile."""
-    upstream, _ = arena.upstream("crumb_upstream")
-    for kind in REQUESTS:
-        yield from _cost_rows(arena, upstream, f"request {kind}", kind, by_client=True)
-    for kind in RESPONSES:
-        yield from _cost_rows(arena, upstream, f"response {kind}", kind, by_client=False)
+    upstream = CrumbUpstream()
+    with upstream.running():
+        for kind in REQUESTS:
+            yield from _cost_rows(arena, upstream, f"request {kind}", kind, by_client=True)
+        for kind in RESPONSES:
+            yield from _cost_rows(arena, upstream, f"response {kind}", kind, by_client=False)
     yield from _good_rows(arena, settings.window_s * 3)
 
 
-def _cost_rows(arena: Arena, upstream: str, what: str, kind: str, *, by_client: bool) -> Iterator[Row]:
+def _cost_rows(
+    arena: Arena, upstream: CrumbUpstream, what: str, kind: str, *, by_client: bool
+) -> Iterator[Row]:
     """Yield the rows of one kind: CPU per KiB of the long message, and how that is to the short one."""
     costs: dict[str, float] = {}
     growth: dict[str, float] = {}
     notes: list[str] = []
     for name in arena.names:
-        with arena.subject(name, upstream) as subject:
-            found = []
-            for size in (SHORT, LONG):
-                crumbs: Crumbs
-                if by_client:
-                    crumbs = CrumbClients([REQUESTS[kind](size)] * CLIENTS, PAUSE_S, again=False)
-                else:
-                    crumbs = CrumbReaders(kind, size, CLIENTS)
-                found.append(_cost(subject, crumbs))
-                notes.append(f"{name}: {size // 1024} KiB answered {dict(crumbs.statuses)}")
-        costs[name], growth[name] = 1e3 * found[1], found[1] / found[0]
+        with arena.subject(name, upstream.address) as subject:
+            measure_one = _request_cost if by_client else _response_cost
+            found = [measure_one(subject, upstream, kind, size) for size in (SHORT, LONG)]
+        notes.append(f"{name}: answered {found[0][1]}, {found[1][1]}")
+        costs[name], growth[name] = 1e3 * found[1][0], found[1][0] / found[0][0]
     title = f"{what}, a byte a segment: CPU of a KiB"
-    yield rows.row(PART, title, "ms", costs, notes=tuple(notes))
+    limit = OF_NGINX * costs["nginx-default"] if "nginx-default" in costs else None
+    yield rows.row(PART, title, "ms", costs, limit=limit, notes=tuple(notes))
     yield rows.row(PART, f"{title}, of 30 KiB to 8 KiB", "x", growth, limit=LINEAR)
 
 
-def _cost(subject: Subject, crumbs: Crumbs) -> float:
-    """Return the CPU seconds that a KiB cost the proxy."""
+def _request_cost(subject: Subject, _: CrumbUpstream, kind: str, size: int) -> tuple[float, str]:
+    """Return the CPU seconds that a KiB of a request cost the proxy, and what it answered."""
+    crumbs = CrumbClients([REQUESTS[kind](size)], Asleep(subject), again=False)
     with attacked(subject, crumbs.run) as watched:
-        crumbs.done.wait(2 * _TIMEOUT_S)
-    return watched.cpu_s / crumbs.sent * 1024
+        crumbs.done.wait(_TIMEOUT_S)
+    return watched.cpu_s / crumbs.sent * 1024, " ".join(crumbs.statuses) or "nothing in time"
+
+
+def _response_cost(subject: Subject, upstream: CrumbUpstream, kind: str, size: int) -> tuple[float, str]:
+    """Return the CPU seconds that a KiB of a response cost the proxy, and what the client got."""
+    upstream.sent, upstream.pause = 0, Asleep(subject)
+    done = threading.Event()
+    status = ""
+
+    def ask(address: Address, stop: threading.Event) -> None:
+        nonlocal status
+        fields = "Host: attack\r\nConnection: close\r\n"
+        with socket.create_connection(address, 2 * _TIMEOUT_S) as client:
+            client.sendall(f"GET /crumbs/{quote(kind)}/{size} HTTP/1.1\r\n{fields}\r\n".encode())
+            status = client.recv(65_536)[9:12].decode()
+            while not stop.is_set() and client.recv(65_536):
+                pass
+        done.set()
+
+    with attacked(subject, ask) as watched:
+        done.wait(2 * _TIMEOUT_S)
+    return watched.cpu_s / upstream.sent * 1024, status
 
 
 def _good_rows(arena: Arena, duration_s: float) -> Iterator[Row]:
@@ -153,7 +192,8 @@ def _good_rows(arena: Arena, duration_s: float) -> Iterator[Row]:
     for name in arena.names:
         with arena.subject(name, backend.address) as subject:
             quiet[name] = arena.good(subject, duration_s)
-            with attacked(subject, CrumbClients(messages, PATIENT_PAUSE_S, again=True).run) as watched:
+            clients = CrumbClients(messages, lambda: time.sleep(PATIENT_PAUSE_S), again=True)
+            with attacked(subject, clients.run) as watched:
                 good[name] = arena.good(subject, duration_s)
             cpu[name] = 100 * watched.cpu_s / watched.wall_s
     what = f"{len(messages)} clients, each 3 kB/s in crumbs"
