@@ -23,7 +23,7 @@ IDLE_S = 0.02
 """What the upstream waits before it closes an idle connection."""
 SPREAD_S = 0.0015
 """Requests come so much before or after that."""
-CLIENTS = 32
+CLIENTS = 128
 _TIMEOUT_S = 30.0
 _SEED = 20261130
 
