@@ -103,7 +103,8 @@ class LlhttpRequests:
         self._heard.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._heard.fields.append((name.lower(), value))
+        # It leaves the white space behind a value (RFC 9110, section 5.5).
+        self._heard.fields.append((name.lower(), value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
         self._heard.what = self._parser.get_method()
