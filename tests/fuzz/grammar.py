@@ -25,7 +25,7 @@ _RESPONSE_SEEDS = [(m.method.encode(), m.data) for m in RESPONSES.values() if 0 
 def requests(dice: Random) -> bytes:
     """Return what one client sends."""
     parts = [
-        dice.choice(_REQUEST_SEEDS) if dice.random() < 0.3 else _request(dice)
+        dice.choice(_REQUEST_SEEDS) if dice.random() < 0.2 else _request(dice)
         for _ in range(dice.choice((1, 1, 1, 2, 3)))
     ]
     return _mutated(dice, b"".join(parts))
@@ -70,7 +70,7 @@ def _fields(dice: Random) -> bytes:
 
 def _odd_field(dice: Random) -> bytes:
     colon = _odd(dice, (b":", b":\t", b" : ", b":  "), b": ")
-    if dice.random() < 0.75:
+    if dice.random() < 0.85:
         name, value = dice.choice(words.PLAIN_FIELDS)
     else:
         name, value = dice.choice(words.NAMES), dice.choice(words.VALUES)
@@ -79,7 +79,7 @@ def _odd_field(dice: Random) -> bytes:
 
 def _odd(dice: Random, all_words: Sequence[bytes], *plain: bytes) -> bytes:
     """Return a plain word, and now and then any."""
-    return dice.choice(all_words if dice.random() < 0.12 else plain)
+    return dice.choice(all_words if dice.random() < 0.07 else plain)
 
 
 def _framed(dice: Random) -> bytes:
@@ -92,11 +92,11 @@ def _framed(dice: Random) -> bytes:
         length = len(body) + (dice.choice((-1, 1, 5)) if dice.random() < 0.1 else 0)
         return b"Content-Length: %d\r\n\r\n" % max(length, 0) + body
     chunks = b"".join(
-        dice.choice(words.CHUNKS[:6] if dice.random() < 0.7 else words.CHUNKS)
+        dice.choice(words.CHUNKS[:6] if dice.random() < 0.9 else words.CHUNKS)
         for _ in range(dice.randint(0, 3))
     )
     body = chunks + _odd(dice, words.ENDS, b"0\r\n\r\n")
-    if kind < 0.85:
+    if kind < 0.92:
         return b"Transfer-Encoding: chunked\r\n\r\n" + body
     length = dice.choice((0, 5, len(body), len(body) + 4))
     return (
@@ -115,7 +115,7 @@ def _follow(dice: Random) -> bytes:
 
 
 def _mutated(dice: Random, data: bytes) -> bytes:
-    for _ in range(dice.choice((0, 0, 0, 1, 1, 2))):
+    for _ in range(dice.choice((0, 0, 0, 0, 1, 2))):
         data = _mutation(dice, data) or data
     return data[:_MAX_BYTES]
 
