@@ -14,7 +14,7 @@ from random import Random
 
 from tests.fuzz import grammar, oracles, reading
 from tests.fuzz.finds import Finds
-from tests.fuzz.oracles import Heard
+from tests.fuzz.oracles import Fields, Heard
 from tests.fuzz.words import MARK
 
 TIMEOUT_S = 20.0
@@ -23,6 +23,9 @@ FLAGS = ("--head-timeout", "5", "--body-timeout", "5", "--read-timeout", "5", "-
 _IDENTITY = re.compile(rb"id-[0-9a-f]{16}")
 _ANSWERED = re.compile(rb"\r\nX-Id: ([^\r]*)\r\n")
 _FINAL = re.compile(rb"HTTP/1\.1 [2-5]\d\d ")
+_ORDINARY = frozenset((
+    b"accept", b"accept-encoding", b"user-agent", b"cookie", b"content-type", b"date", b"x-other", b"x-same",
+))  # fmt: skip
 _MOST_INTERIM = 5
 """The proxy may refuse an answer after more of them."""
 Address = tuple[str, int]
@@ -102,6 +105,11 @@ async def check_requests(case: str, address: Address, upstream: Upstream) -> Non
     got = [(each.what, each.body) for each in forwarded]
     if not set(got) <= set(wanted) or len(got) > len(wanted):
         finds.add("forwarded what was not asked", case, data, wanted, got)
+    heard = list(oracles.H11Requests().feed(data))
+    # Fewer arrive where one has no identity, or was lost with the connection that it was sent on.
+    for sent, arrived in zip(heard, forwarded, strict=True) if len(heard) == len(forwarded) else ():
+        if _ordinary(sent, sent) != _ordinary(arrived, sent):
+            finds.add("forwarded other fields", case, data, _ordinary(sent, sent), _ordinary(arrived, sent))
     names = _ANSWERED.findall(received)
     if strangers := set(names) - {name, b""}:
         finds.add("answered with another's response", case, data, name, strangers)
@@ -109,6 +117,13 @@ async def check_requests(case: str, address: Address, upstream: Upstream) -> Non
         finds.add("answered more often than forwarded", case, data, len(forwarded), received)
     if expected.end.startswith("refused") and not re.search(rb"HTTP/1\.1 [45]\d\d ", received):
         finds.add("refused without a word", case, data, expected.end, received)
+
+
+def _ordinary(heard: Heard, sent: Heard) -> Fields:
+    """Return the fields that a proxy has no business with, unless `sent` declares them to be for one hop."""
+    options = b",".join(value for name, value in sent.fields if name == b"connection").lower().split(b",")
+    hop = {option.strip(b" \t") for option in options}
+    return [field for field in heard.fields if field[0] in _ORDINARY and field[0] not in hop]
 
 
 async def check_response(case: str, address: Address, upstream: Upstream) -> None:
