@@ -11,7 +11,7 @@ export PYTHONNOUSERSITE := 1
 # Each role is a process: without bytecode on disk every one of them compiles all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help bench incident check test test-long test-all perf schema constraints clean
+.PHONY: help bench incident check test test-long test-all perf attacks fuzz schema constraints clean
 
 help:  ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -38,6 +38,12 @@ test-all: test test-long  ## All tests: those, then the long ones
 
 perf: .venv/.perf  ## Side by side with wrk, nginx and the others (QUICK=1, PERF_ONLY=a,b-tiny,..., PERF_FLAGS=)
 	$(BIN)/python -m tests.perf $(if $(QUICK),--quick) $(if $(PERF_ONLY),--only $(PERF_ONLY)) $(PERF_FLAGS)
+
+attacks: .venv/.dev  ## Attack the proxy, and nginx beside it (QUICK=1, ATTACKS="crumbs idle-race ...")
+	$(BIN)/python -m tests.attacks $(if $(QUICK),--quick) $(ATTACKS)
+
+fuzz: .venv/.dev  ## Search for messages that are read in two ways, for ten minutes (FUZZ_S=60, SEED=1)
+	$(BIN)/python -m tests.fuzz --seconds $(or $(FUZZ_S),600) $(if $(SEED),--seed $(SEED))
 
 schema: .venv/.dev  ## Write results/schema.json anew, from the types of a run
 	$(BIN)/python -m bench.runs.schema > results/schema.json

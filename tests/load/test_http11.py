@@ -58,17 +58,17 @@ def reading(expected: ResponseReading) -> ResponseReading:
 @pytest.mark.parametrize("name", RESPONSES)
 def test_the_corpus_reads_the_same_in_any_pieces(name: str) -> None:
     message = RESPONSES[name]
-    allowed = [reading(expected) for expected in message.expected]
+    allowed = [reading(expected) for expected in message.expected_of_load]
     for pieces in cuts(message.data):
         assert read(message, pieces) in allowed, pieces
 
 
 WHOLE = {
-    name: message.expected[0]
+    name: message.expected_of_load[0]
     for name, message in RESPONSES.items()
-    if len(message.expected) == 1
-    and isinstance(message.expected[0], Answer)
-    and message.expected[0].framing != "until-close"
+    if len(message.expected_of_load) == 1
+    and isinstance(message.expected_of_load[0], Answer)
+    and message.expected_of_load[0].framing != "until-close"
 }
 
 

@@ -45,10 +45,14 @@ def _request(given: dict[str, Any]) -> RequestMessage:
         observed=given["observed"],
         expected=expected,
         expected_of_backend=request_readings.EXPECTED_OF_BACKEND.get(name, expected),
+        forwarded={
+            field: tuple(map(tuple, allowed)) for field, allowed in given.get("forwarded", {}).items()
+        },
     )
 
 
 def _response(given: dict[str, Any]) -> ResponseMessage:
+    expected = response_readings.EXPECTED[given["name"]]
     return ResponseMessage(
         name=given["name"],
         group=given["group"],
@@ -56,7 +60,8 @@ def _response(given: dict[str, Any]) -> ResponseMessage:
         method=given["method"],
         script=tuple(_step(*step) for step in given["script"]),
         observed=given["observed"],
-        expected=response_readings.EXPECTED[given["name"]],
+        expected=expected,
+        expected_of_load=response_readings.EXPECTED_OF_LOAD.get(given["name"], expected),
     )
 
 

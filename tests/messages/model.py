@@ -91,6 +91,8 @@ class RequestMessage:
     observed: Observed
     expected: tuple[RequestReading, ...]
     expected_of_backend: tuple[RequestReading, ...]
+    forwarded: dict[str, tuple[tuple[str, ...], ...]]
+    """Fields as a proxy passes them on: for each name the members that may arrive, all of them or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class ResponseMessage:
     script: tuple[Step, ...]
     observed: Observed
     expected: tuple[ResponseReading, ...]
+    expected_of_load: tuple[ResponseReading, ...]
 
     @property
     def data(self) -> bytes:

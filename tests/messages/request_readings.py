@@ -38,6 +38,7 @@ BAD_TARGET = _refuse("RFC 9112, 3.2: none of the four forms of a request target"
 BAD_LINE = _refuse("RFC 9112, 3: malformed request line")
 BAD_VERSION = _refuse("RFC 9112, 2.3: not an HTTP version", 400, 505)
 BAD_CHUNK = _refuse_body("RFC 9112, 7.1: malformed chunk")
+BIG_TRAILERS = _refuse_body("RFC 6585, 5, and RFC 9112, 7.1.2: longer than the reader takes", 431, 413, 400)
 BIG_HEAD = Refuse((431, 400), "RFC 6585, 5: more fields than the reader takes")
 
 EXPECTED: dict[str, tuple[RequestReading, ...]] = {
@@ -308,6 +309,36 @@ EXPECTED: dict[str, tuple[RequestReading, ...]] = {
     "own_h2_preface": _refuse("RFC 9112, 2.3: HTTP/2 without having agreed on it", 505, 400),
     "own_head_cut": (Incomplete(),),
     "own_expect_http10_get": (Accept(keep_alive=False),),
+    # RFC 9110, 8.6: decimal. Another reader may take 010 for 8: it goes on in its canonical form.
+    "own_cl_010": (Accept("POST", "CL=10", HELLO * 2),),
+    "own_cl_19_digits": FIVE,
+    # CGI (RFC 3875, 4.1.18) gives a field with '_' the name of the one with '-': none of these go on.
+    "own_lookalike_te_alone": (Accept("POST"),),
+    "own_lookalike_te_chunks": CHUNKED,
+    "own_lookalike_cl_beside": FIVE,
+    "own_lookalike_xff": PLAIN,
+    "own_lookalike_xff_half": PLAIN,
+    "own_lookalike_xf_proto_host": PLAIN,
+    "own_lookalike_hop": PLAIN,
+    "own_lookalike_of_nothing": PLAIN,
+    # RFC 9110, 7.8 and 5.6.1: a list, white space around its commas and empty members allowed.
+    "own_upgrade_comma": PLAIN,
+    "own_upgrade_white_space": (Accept(keep_alive=False),),
+    "own_upgrade_two_lines": PLAIN,
+    "own_upgrade_unasked": PLAIN,
+    # RFC 9113, 3.1: obsolete, and past this proxy. RFC 9110, 7.8: names of protocols in any case.
+    "own_upgrade_h2c": PLAIN,
+    "own_upgrade_h2c_case": PLAIN,
+    "own_upgrade_h2c_version": PLAIN,
+    "own_upgrade_h2c_version_case": PLAIN,
+    "own_upgrade_h2c_behind": PLAIN,
+    "own_upgrade_h2c_before": PLAIN,
+    "own_upgrade_like_h2c": PLAIN,
+    # One limit for the whole section of trailers, as for a head (RFC 6585, 5), however it is cut.
+    "own_trailers_20k": CHUNKED,
+    "own_trailers_70k": BIG_TRAILERS,
+    "own_trailers_70k_without_end": BIG_TRAILERS,
+    "own_trailer_one_field_70k": BIG_TRAILERS,
 }
 
 EXPECTED_OF_BACKEND: dict[str, tuple[RequestReading, ...]] = {

@@ -1,4 +1,7 @@
-"""How a proxy or a client is to read each odd response: the strict reading first, then what is right too."""
+"""How a proxy or a client is to read each odd response: the strict reading first, then what is right too.
+
+The load generator may differ from a proxy in the second table alone.
+"""
 
 from tests.messages.model import Answer, Incomplete, Refuse, ResponseReading
 
@@ -21,6 +24,7 @@ BAD_FIELD = _refuse("RFC 9112, 5: malformed field line")
 BARE_LF = _refuse("RFC 9112, 2.2: a bare LF may be taken for a line's end; we do not")
 BAD_CHUNK = (Refuse((502,), "RFC 9112, 7.1: malformed chunk", in_body=True),)
 BIG_HEAD = Refuse((502,), "more than the reader takes")
+BIG_TRAILERS = (Refuse((502,), "RFC 9112, 7.1.2: longer than the reader takes", in_body=True),)
 OUT_OF_RANGE = _refuse("RFC 9110, 15: a status outside of 100 to 599 is invalid")
 
 EXPECTED: dict[str, tuple[ResponseReading, ...]] = {
@@ -173,4 +177,21 @@ EXPECTED: dict[str, tuple[ResponseReading, ...]] = {
     "own_two_spaces_before_status": BAD_STATUS,
     "own_cl_list_different": BAD_LENGTH,
     "own_ctl_in_reason": BAD_STATUS,
+    # RFC 9110, 2.5: a higher minor version is read as the highest one known.
+    "own_http_1_2": FIVE,
+    "own_http_1_9_chunked": CHUNKED,
+    "own_http_1_10": BAD_STATUS,
+    "own_http_1_02": BAD_STATUS,
+    # One limit for the whole section of trailers, as for a head, however it is cut.
+    "own_trailers_20k": CHUNKED,
+    "own_trailers_70k": BIG_TRAILERS,
+    "own_trailer_one_field_70k": BIG_TRAILERS,
+    "own_cl_010": (Answer(framing="CL=10", body=b"hellohello"),),
+    "own_lookalike_cl": FIVE,  # other fields, of no meaning here
+}
+
+EXPECTED_OF_LOAD: dict[str, tuple[ResponseReading, ...]] = {
+    # A harness that measures HTTP/1.1 may insist on it: nobody whom it measures writes another version.
+    "own_http_1_2": (*FIVE, *BAD_STATUS),
+    "own_http_1_9_chunked": (*CHUNKED, *BAD_STATUS),
 }

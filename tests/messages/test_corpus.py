@@ -11,6 +11,7 @@ def test_every_reading_has_a_message() -> None:
     assert request_readings.EXPECTED.keys() == REQUESTS.keys()
     assert request_readings.EXPECTED_OF_BACKEND.keys() <= REQUESTS.keys()
     assert response_readings.EXPECTED.keys() == RESPONSES.keys()
+    assert response_readings.EXPECTED_OF_LOAD.keys() <= RESPONSES.keys()
 
 
 def test_all_that_was_observed_is_there() -> None:

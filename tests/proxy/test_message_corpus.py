@@ -71,11 +71,19 @@ def test_request(name: str, proxies: Proxies, upstream: Upstream) -> None:
         status = response.status if response else None
         ways = [way for way in message.expected if _fits(way, status, upstream.requests)]
         assert ways, (status, [request.head for request in upstream.requests], message.expected)
+        for field, allowed in message.forwarded.items():
+            assert members(upstream.requests[0], field) in allowed, (field, upstream.requests[0].head)
         if not isinstance(ways[0], Accept):
             assert client.ended(), "after a refusal nobody knows where the next request begins"
         elif not ways[0].trailing and ways[0].keep_alive and not message.half_close:
             check_healthy(client)
         check_healthy(other)
+
+
+def members(request: Received, field: str) -> tuple[str, ...]:
+    """The members of a list-valued field as it arrived at the upstream (RFC 9110, 5.6.1.2)."""
+    joined = b",".join(request.values(field.encode())).decode("latin-1")
+    return tuple(member.strip() for member in joined.split(",") if member.strip())
 
 
 def _fits(way: RequestReading, status: int | None, wholes: list[Received]) -> bool:

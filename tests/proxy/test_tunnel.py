@@ -82,6 +82,33 @@ def test_only_what_was_offered(refusal: bytes, proxy: ProxyProcess, listener: Li
             assert response.status == 502
 
 
+LANDING = pytest.mark.xfail(strict=True, reason="the proxy as it is; to be removed with the fault")
+
+
+@pytest.mark.parametrize(
+    ("offer", "choice"),
+    [
+        ("websocket, foo", "foo"),
+        ("foo", "Foo"),  # RFC 9110, 7.8: names of protocols are compared in any case
+        ("websocket\r\nUpgrade: foo/2", "foo/2"),
+        pytest.param("websocket,foo", "foo", marks=LANDING),
+        pytest.param("websocket \t,\tfoo,,bar", "foo", marks=LANDING),
+    ],
+)
+def test_any_member_of_the_offer_may_be_chosen(
+    offer: str, choice: str, proxy: ProxyProcess, listener: Listener
+) -> None:
+    with Client(proxy) as client:
+        fields = f"Host: a\r\nConnection: upgrade\r\nUpgrade: {offer}\r\n"
+        client.sock.sendall(f"GET / HTTP/1.1\r\n{fields}\r\n".encode())
+        with listener.accept() as upstream:
+            until(upstream, b"\r\n\r\n")
+            switch = f"HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: {choice}\r\n\r\nhello"
+            upstream.sendall(switch.encode())
+            assert client.sock.recv(13) == b"HTTP/1.1 101 "
+            assert until(client.sock, b"hello")
+
+
 @pytest.mark.parametrize(
     "fields",
     [
