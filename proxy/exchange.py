@@ -134,8 +134,6 @@ class Exchange:
         self._context.counters.client["aborted"] += 1
         self._release_upstream()
 
-    # Calls of the upload.
-
     def forward_body(self, framed: bytes) -> None:
         """Send a part of the body, or store it with the request until there is a connection."""
         if self._state is _FORWARDING or self._state is _RESPONDING:
@@ -148,17 +146,14 @@ class Exchange:
         elif framed:
             self._request = b"".join((self._request, framed))
 
-    def send(self, *, is_whole: bool) -> None:
-        """Request a connection for what is stored of the request."""
+    def send(self, spooled: bytes | memoryview = b"", *, is_whole: bool) -> None:
+        """Request a connection for what is stored of the request, here or in a spool."""
+        if spooled:
+            self._unsent = len(spooled)
+            self._request = spooled
         if is_whole:
             self._upload = None
         self._send()
-
-    def send_spooled(self, request: bytes | memoryview) -> None:
-        """Request a connection for a request whose length was not known before."""
-        self._unsent = len(request)
-        self._request = request
-        self.send(is_whole=True)
 
     def reject(self, error: ProxyError) -> None:
         """Send the last response: the end of the body, and so the next request, is unknown."""
@@ -175,8 +170,6 @@ class Exchange:
         self._client.deadline = context.response_until
         context.counters.requests += 1
         context.dispatcher.acquire(self)
-
-    # Calls of the dispatcher.
 
     def use_connection(self, connection: UpstreamConnection) -> None:
         """Send the request, as far as it has arrived, on `connection`."""
@@ -201,11 +194,7 @@ class Exchange:
         if client.close_after_response or self._head.is_http10 or not self.request_done:
             return False
         client.transport.send(data)
-        self._state = _IDLE
-        self._request = b""
-        if self._upload is not None:
-            self._end_upload(self._upload)
-        client.response_sent()
+        self.finish()
         return True
 
     @property

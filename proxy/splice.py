@@ -40,6 +40,15 @@ class PipePool:
         self._in_use += 1
         return pipe
 
+    def splice(
+        self, source: Transport, sink: Transport | None, size: int, owner: "UpstreamConnection"
+    ) -> "Splice | None":
+        """Begin to move `size` bytes to the sink; None without a sink or a pipe: they must be copied."""
+        pipe = self.acquire() if sink is not None else None
+        return (
+            None if sink is None or pipe is None else Splice(self, pipe, source, sink, size=size, owner=owner)
+        )
+
     def release(self, pipe: Pipe, *, is_empty: bool) -> None:
         """Return a pipe to the pool; one with content is closed."""
         self._in_use -= 1

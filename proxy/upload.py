@@ -135,7 +135,7 @@ class Upload:
         except SpoolFailed as error:
             self._exchange.reject(error)
         else:
-            self._exchange.send_spooled(request)
+            self._exchange.send(request, is_whole=True)
 
 
 class UploadGate:

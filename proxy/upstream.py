@@ -1,7 +1,7 @@
 """One connection to the upstream, and the reading of its responses.
 
-Some input makes the connection unfit for another exchange: bytes without a request, an ambiguous length, a
-response before its request was sent (RFC 9112, sections 6.3 and 9.3).
+Bytes without a request, an ambiguous length or an early response make it unfit for another exchange
+(RFC 9112, sections 6.3 and 9.3).
 """
 
 import asyncio
@@ -68,8 +68,6 @@ class UpstreamConnection(asyncio.Protocol):
         self.never_sent: bytes | bytearray | memoryview | None = None
         """The request, if the connection failed before a byte of it was sent."""
         self.deadline = 0.0
-
-    # Calls of the downstream side and the owner.
 
     def send(
         self, request: bytes | bytearray | memoryview, downstream: "Exchange", head: RequestHead
@@ -177,15 +175,13 @@ class UpstreamConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Pause the request body."""
-        if self._state is not _CLOSED:
+        if self._state is not _CLOSED and self._state is not _IDLE:
             self._downstream.pause_request_body()
 
     def resume_writing(self) -> None:
         """Resume the request body."""
         if self._state is not _CLOSED and self._state is not _IDLE:
             self._downstream.resume_request_body()
-
-    # Reading responses.
 
     def _read_head(self, data: bytes) -> None:
         if not self.has_response:
@@ -252,7 +248,10 @@ class UpstreamConnection(asyncio.Protocol):
             self._remaining = -surplus
             self._response = self._downstream.begin_response(head, data[end:])
             if -surplus >= SPLICE_MIN_BYTES:
-                self._start_splice()
+                sink = self._response.sink()
+                splice = self._owner.pipes.splice(self.transport, sink, -surplus, self)
+                if splice is not None:
+                    self._splice, self._state = splice, _SPLICED
         elif body == CHUNKED:
             self._begin_chunks(head, data)
         else:
@@ -289,16 +288,6 @@ class UpstreamConnection(asyncio.Protocol):
             self._owner.release(self)
         else:
             self._owner.retire(self)
-
-    def _start_splice(self) -> None:
-        """Splice the rest of the content, if the client's transport allows it."""
-        pipes, sink = self._owner.pipes, self._response.sink()
-        pipe = pipes.acquire() if sink is not None else None
-        if sink is not None and pipe is not None:
-            self._state = _SPLICED
-            self._splice = Splice(pipes, pipe, self.transport, sink, size=self._remaining, owner=self)
-
-    # Calls of the splice.
 
     def spliced(self, splice: Splice) -> None:
         """Note progress; complete the response at its end."""
