@@ -4,7 +4,6 @@ import asyncio
 import ctypes
 import gc
 import importlib
-import importlib.metadata
 import importlib.util
 import signal
 import socket
@@ -50,7 +49,10 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
 
 def loop_version(name: str) -> str:
     """Return the loop and its version; the standard library's has that of Python."""
-    return f"uvloop {importlib.metadata.version('uvloop')}" if _is_uvloop(name) else "asyncio"
+    if not _is_uvloop(name):
+        return "asyncio"
+    version: str = importlib.import_module("uvloop").__version__
+    return f"uvloop {version}"
 
 
 def _is_uvloop(name: str) -> bool:

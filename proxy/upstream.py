@@ -128,8 +128,6 @@ class UpstreamConnection(asyncio.Protocol):
         self._owner.discard(self)
         return self.transport
 
-    # Calls of the transport.
-
     def established(self, transport: Transport) -> None:
         """Report the established connection to the owner."""
         self.transport = transport
