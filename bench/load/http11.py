@@ -212,7 +212,7 @@ class ResponseReader:
         return True
 
     def _read_trailers(self) -> bool:
-        match = _TRAILERS.match(self._buffer)
+        match = _TRAILERS.match(self._buffer, 0, HEAD_LIMIT)
         if match is None:
             _check_lines_so_far(_FIELD_LINES, self._buffer)
             return False

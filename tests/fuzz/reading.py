@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from proxy.errors import ClientProtocolError, ProxyError, UpstreamProtocolError
 from proxy.http11.chunked import ChunkedReader
 from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
-from proxy.http11.request import read_request
-from proxy.http11.response import ResponseHead, read_response
+from proxy.http11.request import match_request, read_request
+from proxy.http11.response import ResponseHead, match_response, read_response
 from proxy.settings import Limits
 
 LIMITS = Limits()
@@ -66,13 +66,13 @@ def _drive(steps: _Steps, reading: Reading, pieces: Sequence[bytes], error: type
 def _requests(reading: Reading) -> _Steps:
     data = b""
     while True:
-        while (head := read_request(data, LIMITS)) is None:
+        while (head := read_request(data, LIMITS, 0, match_request(data))) is None:
             reading.end = "incomplete" if data.replace(b"\r\n", b"") else "between"
             data += yield
         reading.end = "incomplete"
-        data = data[head.size :]
+        data = data[head.end :]
         if head.body == CHUNKED:
-            chunks = ChunkedReader(ClientProtocolError, LIMITS.head_bytes)
+            chunks = ChunkedReader(ClientProtocolError, LIMITS)
             body = yield from _chunked(chunks, data, LIMITS.body_bytes)
             data = chunks.rest
         else:
@@ -92,7 +92,7 @@ def _response(reading: Reading, method: bytes) -> _Steps:
         return
     body = b""
     if head.body == CHUNKED:
-        chunks = ChunkedReader(UpstreamProtocolError, LIMITS.head_bytes)
+        chunks = ChunkedReader(UpstreamProtocolError, LIMITS)
         body = yield from _chunked(chunks, data)
         if not chunks.done:
             return
@@ -118,12 +118,12 @@ def _final_head(reading: Reading, method: bytes) -> Generator[None, bytes, tuple
     """Return the head of the final response and what came with it; no head where a FIN came first."""
     data = b""
     while True:
-        while (head := read_response(data, LIMITS, to_head=method == b"HEAD")) is None:
+        while (head := read_response(data, LIMITS, match_response(data), to_head=method == b"HEAD")) is None:
             piece = yield
             if not piece:
                 return None, b""
             data += piece
-        data = data[head.size :]
+        data = data[head.end :]
         if head.status == 101:
             raise UpstreamProtocolError("a switch that nobody asked for")
         if head.status >= 200:
