@@ -69,6 +69,11 @@ def field_line(name: bytes, value: bytes) -> bytes:
     return rb"%b:%b%b%b\r\n" % (_any_case(name), OWS, value, OWS)
 
 
+def clean_line(name: bytes, value: bytes) -> bytes:
+    """Return an expression for a line that may go on as it came: no recipient reads it in another way."""
+    return rb"%b: ?+(%b)\r\n" % (_any_case(name), value)
+
+
 def only_once(line: bytes, group: int) -> bytes:
     """Return an expression for a line, if its group has not matched before."""
     return rb"(?(%d)(?!))%b" % (group, line)

@@ -22,6 +22,7 @@ _NAMES = HOP_BY_HOP | _SET_BY_PROXY | {b"host", b"content-length", b"max-forward
 _NEVER_HOP_BY_HOP = frozenset((b"host", b"content-length"))
 _FORWARDED = frozenset((b"host", b"content-length", b"max-forwards", b"transfer-encoding"))
 _AMBIGUOUS = "Transfer-Encoding with Content-Length, or in HTTP/1.0"
+_FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 _OPTIONS = frozenset((b"close",))
 """What Connection lists without naming a field."""
 
@@ -50,10 +51,10 @@ _HEAD = re.compile(
     + grammar.head_lines(
         _NAMES,
         (
-            only_once(grammar.field_line(b"host", rb"(" + _HOST + rb")"), 5),
+            only_once(grammar.clean_line(b"host", _HOST), 5),
             only_once(rb"(?=[Cc][Oo][Nn][Nn]|[Xx]-[Ff]|[Tt][Ee]:)((?:" + _LINE_TO_CUT + rb")+)", 6),
-            only_once(grammar.field_line(b"content-length", rb"(0|[1-9][0-9]{0,17})"), 10),
-            only_once(grammar.field_line(b"transfer-encoding", rb"(" + any_case(b"chunked") + rb")"), 11),
+            only_once(grammar.clean_line(b"content-length", rb"0|[1-9][0-9]{0,17}"), 10),
+            only_once(grammar.clean_line(b"transfer-encoding", rb"chunked"), 11),
         ),
     )
     + rb"(?:\r\n(?(12)|(?(1)|(?(3)|(?(4)|(?(8)|(?(9)|(?(11)|(?(5)()))))))))|)"
@@ -147,7 +148,7 @@ def read_request(
     if version is not None:
         _read_version(head, version, asks_to_keep=keep is not None and close is None)
     if special is not None:
-        _read_special(head, data, start, limits)
+        _read_special(head, data, start, limits, is_framed=length is not None or chunked is not None)
     else:
         _read_clean(head, length, limits, is_chunked=chunked is not None)
         if client is not None:
@@ -202,8 +203,12 @@ def _read_version(head: RequestHead, version: bytes, *, asks_to_keep: bool) -> N
         head.keep_alive = asks_to_keep
 
 
-def _read_special(head: RequestHead, data: bytes, start: int, limits: Limits) -> None:
-    """Read fields that are not in their clean form: repeated, lists, codings, expectations, look-alikes."""
+def _read_special(head: RequestHead, data: bytes, start: int, limits: Limits, *, is_framed: bool) -> None:
+    """Read fields that are not in their clean form: repeated, lists, codings, expectations, look-alikes.
+
+    Args:
+        is_framed: whether the field that frames the body is in its clean form.
+    """
     end = head.end - 2
     values, spans = grammar.read_special(_SPECIAL, _FORWARDED, data, start, end)
     head.host = _read_host(head, values.get(b"host", []))
@@ -222,15 +227,20 @@ def _read_special(head: RequestHead, data: bytes, start: int, limits: Limits) ->
     if b"max-forwards" in values and head.method == b"OPTIONS":
         head.max_forwards = _read_max_forwards(values[b"max-forwards"])
         replaced.add(b"max-forwards")
-    is_canonical = head.body <= 0 or values[b"content-length"] == [b"%d" % head.body]
-    if not is_canonical:
-        # Leading zeros are valid, and are read as an octal number by some.
-        replaced.add(b"content-length")
+    if not is_framed:
+        # White space and leading zeros are valid, and are read in another way by some.
+        replaced |= _FRAMING
     if replaced:
         spans = sorted(spans + grammar.find_fields(data, start, end, replaced))
     head.lines = grammar.cut(data, start, end, spans)
-    if not is_canonical:
-        head.set_length(head.body)
+    if not is_framed:
+        head.lines += _write_framing(head, values)
+
+
+def _write_framing(head: RequestHead, values: FieldValues) -> bytes:
+    if head.body == CHUNKED:
+        return b"Transfer-Encoding: chunked\r\n"
+    return b"Content-Length: %d\r\n" % head.body if b"content-length" in values else b""
 
 
 def _read_options(head: RequestHead, values: list[bytes]) -> set[bytes]:

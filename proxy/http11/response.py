@@ -17,7 +17,7 @@ from proxy.settings import Limits
 
 _NAMES = HOP_BY_HOP | {b"content-length", b"date"}
 _FRAMING = frozenset((b"content-length", b"transfer-encoding"))
-_FORWARDED = frozenset((b"content-length", b"date", b"transfer-encoding"))
+_FORWARDED = frozenset((b"date",))
 _OPTIONS = frozenset((b"close",))
 
 # RFC 9112, section 4. The space before an empty reason is often left out; it is put back when forwarded.
@@ -38,10 +38,10 @@ _HEAD = re.compile(
     + grammar.head_lines(
         _NAMES,
         (
-            only_once(grammar.field_line(b"date", rb"(" + VALUE + rb")"), 5),
-            only_once(grammar.field_line(b"content-length", rb"(0|[1-9][0-9]{0,17})"), 6),
+            only_once(grammar.clean_line(b"date", VALUE), 5),
+            only_once(grammar.clean_line(b"content-length", rb"0|[1-9][0-9]{0,17}"), 6),
             only_once(rb"(?=[Cc][Oo][Nn][Nn]|[Kk])((?:" + _LINE_TO_CUT + rb")+)", 7),
-            only_once(grammar.field_line(b"transfer-encoding", rb"(" + any_case(b"chunked") + rb")"), 11),
+            only_once(grammar.clean_line(b"transfer-encoding", rb"chunked"), 11),
         ),
     )
     + rb"(?:\r\n(?(12)|(?(1)|(?(2)|(?(4)|(?(9)|(?(10)|(?(11)|(?(5)(?(6)())))))))))|)"
@@ -175,12 +175,11 @@ def _read_special(head: ResponseHead, data: bytes, *, is_http10: bool) -> None:
             raise UpstreamProtocolError("a Transfer-Encoding that leaves the length in doubt")
         head.has_coding = True
         head.body = CHUNKED
+        head.added = b"Transfer-Encoding: chunked\r\n"
     elif lengths is not None:
         head.body = grammar.read_length(lengths, UpstreamProtocolError)
-        if lengths != [b"%d" % head.body]:
-            # Leading zeros are valid, and are read as an octal number by some.
-            replaced.add(b"content-length")
-            head.added = b"Content-Length: %d\r\n" % head.body
+        # White space and leading zeros are valid, and are read in another way by some.
+        head.added = b"Content-Length: %d\r\n" % head.body
     if b"upgrade" in options:
         head.upgrade = b", ".join(values.get(b"upgrade", []))
     if replaced:
