@@ -25,6 +25,7 @@ from proxy.settings import Settings
 MAX_DEATHS = 3
 """Deaths of workers that are tolerated within `_DEATHS_S`: more are no accident."""
 _DEATHS_S = 10.0
+_STOP = {"command": "stop"}
 
 
 def run(settings: Settings, argv: list[str], emit: Emit, commands: int | None) -> None:
@@ -77,6 +78,8 @@ class _Parent:
         while not self._is_stopping:
             worker = await self._start_worker(sock)
             self._workers.add(worker)
+            if self._is_stopping:
+                self._broadcast(_STOP)
             assert worker.stdout is not None
             async for line in worker.stdout:
                 self._receive(worker, json.loads(line))
@@ -145,7 +148,7 @@ class _Parent:
         self._is_stopping = True
         for sock in self._socks:
             sock.close()
-        self._broadcast({"command": "stop"})
+        self._broadcast(_STOP)
 
     def _broadcast(self, command: dict[str, Any]) -> None:
         line = json.dumps(command).encode("ascii") + b"\n"
@@ -156,6 +159,8 @@ class _Parent:
     def _abandon(self) -> None:
         """End the workers at once: each ends with its command pipe."""
         self._is_stopping = True
+        for sock in self._socks:
+            sock.close()
         for worker in self._workers:
             assert worker.stdin is not None
             worker.stdin.close()

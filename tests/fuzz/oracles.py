@@ -81,6 +81,11 @@ class LlhttpRequests:
                 data = b""
             except httptools.HttpParserUpgrade as upgrade:
                 # It stops behind the head; whoever does not switch reads on.
+                if any(name in (b"content-length", b"transfer-encoding") for name, _ in self._heard.fields):
+                    # It has taken the request for one without a body.
+                    self._found.clear()
+                    self.is_lost = True
+                    return
                 data = data[upgrade.args[0] :]
                 self._begin()
             except httptools.HttpParserInvalidMethodError:
