@@ -45,8 +45,9 @@ class ClientConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_at", "_buffer", "_context", "_exchange", "_lingered_bytes", "_partial", "_read_paused", "_state",
-        "_write_paused", "added_fields", "close_after_response", "deadline", "is_half_closed", "transport",
+        "_at", "_buffer", "_context", "_exchange", "_lingered_bytes", "_partial", "_read_paused",
+        "_skipped_bytes", "_state", "_write_paused", "added_fields", "close_after_response", "deadline",
+        "is_half_closed", "transport",
     )  # fmt: skip
 
     transport: Transport
@@ -61,6 +62,7 @@ class ClientConnection(asyncio.Protocol):
         self._read_paused = False
         self._write_paused = False
         self._lingered_bytes = 0
+        self._skipped_bytes = 0
         self.added_fields = context.writer.added_fields(address)
         self.close_after_response = False
         self.is_half_closed = False
@@ -159,6 +161,7 @@ class ClientConnection(asyncio.Protocol):
             self._await_head(data[start:] if start else data)
             return
         self._state = _EXCHANGING
+        self._skipped_bytes = 0
         end = head.end
         size = len(data)
         body = head.body
@@ -185,8 +188,14 @@ class ClientConnection(asyncio.Protocol):
         if self.is_half_closed:
             self.transport.close()
             return
-        if data:
-            self._partial = PartialLines(data, self._context.limits.head_bytes)
+        # RFC 9112, section 2.2: empty lines before a request are ignored. A CR may be the start of one more.
+        head = data.lstrip(b"\r\n") or data[len(data) // 2 * 2 :]
+        self._skipped_bytes += len(data) - len(head)
+        if self._skipped_bytes >= self._context.limits.head_bytes:
+            self._reject(ClientProtocolError("too many empty lines before a request"))
+            return
+        if head:
+            self._partial = PartialLines(head, self._context.limits.head_bytes)
         if self._state is _IDLE:
             self._state = _READING
             self.deadline = self._context.head_until
