@@ -27,12 +27,18 @@ UNCLOSED = pytest.mark.filterwarnings("ignore:unclosed resource <ReadUnixTranspo
 COMMANDS = [{"command": "count"}, {"command": "stop", "x": 1}]
 
 
-def commands(loop_name: str, descriptor: int) -> list[dict[str, Any]]:
+def commands(loop_name: str, source: int) -> list[dict[str, Any]]:
+    # Of its own: a uvloop closes what it has watched, another loop does not.
+    descriptor = os.dup(source)
+
     async def read() -> list[dict[str, Any]]:
         return [command async for command in read_commands(descriptor)]
 
     with asyncio.Runner(loop_factory=loop_factory(loop_name)) as runner:
-        return runner.run(read())
+        found = runner.run(read())
+    with contextlib.suppress(OSError):
+        os.close(descriptor)
+    return found
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
