@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from proxy import forwarding
 from proxy.forwarding import MAX_CACHED_CLIENTS, RequestWriter
-from proxy.http11.request import SIMPLE, RequestHead, match_request, read_request
-from proxy.http11.response import ResponseHead, match_response, read_response
+from proxy.http11.request import SIMPLE, RequestHead, match_request
 from proxy.settings import Limits
+from tests import proxy_parts
 
 LIMITS = Limits()
 KEEP = RequestWriter(LIMITS, is_http10=False, keep_alive=True, request_close=False)
@@ -20,18 +20,6 @@ WHO = "Via: 1.1 keepalive-bench\nX-Forwarded-Proto: http\nX-Forwarded-For: "
 
 def lines(text: str) -> bytes:
     return (text + "\n\n").replace("\n", "\r\n").encode()
-
-
-def request_of(data: bytes) -> RequestHead:
-    head = read_request(data, LIMITS, 0, match_request(data))
-    assert head is not None
-    return head
-
-
-def response_of(data: bytes, *, to_head: bool = False) -> ResponseHead:
-    head = read_response(data, LIMITS, 0, match_response(data), to_head=to_head)
-    assert head is not None
-    return head
 
 
 @pytest.mark.parametrize(
@@ -105,7 +93,7 @@ def response_of(data: bytes, *, to_head: bool = False) -> ResponseHead:
     ],
 )
 def test_requests(writer: RequestWriter, request_head: str, forwarded: str) -> None:
-    head = request_of(lines(request_head))
+    head = proxy_parts.request_head(lines(request_head))
     added_fields = writer.added_fields("1.2.3.4")
     assert writer.write(head, added_fields, b"up:1", b"") == lines(forwarded)
     assert writer.write(head, added_fields, b"up:1", b"content") == lines(forwarded) + b"content"
@@ -132,7 +120,7 @@ def write_simple(writer: RequestWriter, data: bytes) -> tuple[RequestHead, bytes
 
 
 def write_any(writer: RequestWriter, data: bytes) -> tuple[RequestHead, bytes]:
-    head = request_of(data)
+    head = proxy_parts.request_head(data)
     return head, writer.write(head, writer.added_fields("1.2.3.4"), b"up:1", data[head.end :])
 
 
@@ -206,7 +194,7 @@ def test_a_simple_body_is_held_to_the_limit_on_bodies() -> None:
 
 
 def test_a_collected_body_is_forwarded_with_its_length() -> None:
-    head = request_of(lines("POST /a HTTP/1.1\nHost: b\nTransfer-Encoding: chunked"))
+    head = proxy_parts.request_head(lines("POST /a HTTP/1.1\nHost: b\nTransfer-Encoding: chunked"))
     head.set_length(5)
     forwarded = f"POST /a HTTP/1.0\nHost: b\nContent-Length: 5\nConnection: keep-alive\n{WHO}1.2.3.4"
     written = OLD.write(head, OLD.added_fields("1.2.3.4"), b"up:1", b"")
@@ -258,7 +246,7 @@ def test_a_collected_body_is_forwarded_with_its_length() -> None:
 )  # fmt: skip
 def test_responses(response_head: str, keep_alive: bool, to_http10: bool, forwarded: str) -> None:
     written = forwarding.response_head(
-        response_of(lines(response_head)),
+        proxy_parts.response_head(lines(response_head)),
         keep_alive=keep_alive,
         to_http10=to_http10,
         date=b"Date: now\r\n",
@@ -279,7 +267,7 @@ def test_responses(response_head: str, keep_alive: bool, to_http10: bool, forwar
     ],
 )
 def test_interim_responses(response_head: str, forwarded: str) -> None:
-    assert forwarding.interim_head(response_of(lines(response_head))) == lines(forwarded)
+    assert forwarding.interim_head(proxy_parts.response_head(lines(response_head))) == lines(forwarded)
 
 
 def test_the_proxys_own_answer() -> None:
