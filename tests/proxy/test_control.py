@@ -22,8 +22,6 @@ from tests.proxy_loops import LOOPS
 
 JUNK = b'nonsense\n[1]\n{"command": 1}\n\xff\n'
 LINES = b'{"command": "count"}\n' + JUNK + b'{"command": "stop", "x": 1}\n{"command": '
-# The process ends with its commands: nobody closes the pipe of a uvloop, which keeps it at its end.
-UNCLOSED = pytest.mark.filterwarnings("ignore:unclosed resource <ReadUnixTransport:ResourceWarning")
 COMMANDS = [{"command": "count"}, {"command": "stop", "x": 1}]
 
 
@@ -42,7 +40,6 @@ def commands(loop_name: str, source: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
-@UNCLOSED
 @pytest.mark.parametrize("loop_name", LOOPS)
 def test_lines_become_commands(loop_name: str, size: int) -> None:
     there, here = os.pipe()
@@ -78,7 +75,6 @@ def nothing(stack: contextlib.ExitStack, folder: Path) -> int:
 @pytest.mark.parametrize(
     ("commanded", "expected"), [(ended_socket, COMMANDS), (file, COMMANDS), (nothing, [])]
 )
-@UNCLOSED
 @pytest.mark.parametrize("loop_name", LOOPS)
 def test_commands_may_come_from_elsewhere(
     loop_name: str,

@@ -202,10 +202,6 @@ def test_a_response_that_is_cut_is_seen_to_be_cut() -> None:
 # Both ways at once.
 
 
-BODY_IS_LOST = pytest.mark.xfail(strict=True, reason="what comes after the response has begun; to be mended")
-
-
-@BODY_IS_LOST
 def test_a_body_goes_on_while_its_response_has_begun() -> None:
     worker = Worker()
     worker.begin(LONG_POST)

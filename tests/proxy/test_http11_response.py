@@ -84,6 +84,8 @@ def test_the_order_of_different_fields_is_of_no_meaning(
         (b"HTTP/1.2 200 OK\r\nContent-Length: 5\r\n\r\n", 5, True),
         (b"HTTP/1.1 304 Not\r\nContent-Length: 5\r\n\r\n", 0, True),
         (b"HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n", 0, False),
+        (b"HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n", 0, True),
+        (b"HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n", 0, False),
         (b"HTTP/1.1 204 No\r\n\r\n", 0, True),
     ],
 )

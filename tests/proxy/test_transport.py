@@ -13,6 +13,7 @@ import pytest
 
 from proxy.send_queue import SendQueue
 from proxy.transport import Transport
+from proxy.watch import EpollWatcher
 from tests.proxy_loops import LOOPS, new_loop, take_turns, turn_until
 
 PATIENCE_S = 60.0
@@ -59,7 +60,7 @@ class Counting(Transport):
 class Pair:
     """A transport, and the socket at its other end."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, watch: EpollWatcher | None = None) -> None:
         self.loop = loop
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.there = socket.create_connection(listener.getsockname())
@@ -67,7 +68,7 @@ class Pair:
         here.setblocking(False)
         self.there.settimeout(PATIENCE_S)
         self.protocol = Recorder()
-        self.transport = Counting(SendQueue(loop), here.detach(), self.protocol)
+        self.transport = Counting(SendQueue(loop), here.detach(), self.protocol, watch)
 
     def until(self, happened: Callable[[], object]) -> None:
         """Run turns until something has happened."""
@@ -98,12 +99,18 @@ class Pair:
 
 
 @pytest.fixture(params=LOOPS)
-def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
+def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop]:
     with new_loop(request.param) as loop:
-        pair = Pair(loop)
-        yield pair
-        pair.transport.abort()
-        pair.there.close()
+        yield loop
+
+
+@pytest.fixture(params=["loop", "epoll"])
+def pair(request: pytest.FixtureRequest, loop: asyncio.AbstractEventLoop) -> Iterator[Pair]:
+    """The loop watches clients itself, and upstream connections through one descriptor."""
+    pair = Pair(loop, EpollWatcher(loop) if request.param == "epoll" else None)
+    yield pair
+    pair.transport.abort()
+    pair.there.close()
 
 
 def test_bytes_come_in(pair: Pair) -> None:
@@ -329,12 +336,10 @@ def test_a_stale_event_has_no_effect(pair: Pair) -> None:
     assert (pair.protocol.received, pair.protocol.losses) == (b"", [])
 
 
-@pytest.mark.parametrize("name", LOOPS)
-def test_a_lost_transport_lets_its_descriptor_go(name: str) -> None:
-    with new_loop(name) as loop:
-        pair = Pair(loop)
-        before = len(os.listdir("/proc/self/fd"))
-        pair.transport.abort()
-        assert len(os.listdir("/proc/self/fd")) == before - 1
-        assert pair.there.recv(1) == b""
-        pair.there.close()
+def test_a_lost_transport_lets_its_descriptor_go(loop: asyncio.AbstractEventLoop) -> None:
+    pair = Pair(loop)
+    before = len(os.listdir("/proc/self/fd"))
+    pair.transport.abort()
+    assert len(os.listdir("/proc/self/fd")) == before - 1
+    assert pair.there.recv(1) == b""
+    pair.there.close()
