@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy.poller import Poller
 from proxy.splice import MAX_PIPES, PipePool
+from tests.proxy_loops import LOOPS
 from tests.proxy_process import (
     DATE,
     TIMEOUT_S,
@@ -39,9 +39,9 @@ def listener() -> Iterator[Listener]:
         yield listener
 
 
-@pytest.fixture
-def proxy(listener: Listener) -> Iterator[ProxyProcess]:
-    with running(listener) as proxy:
+@pytest.fixture(params=LOOPS)
+def proxy(request: pytest.FixtureRequest, listener: Listener) -> Iterator[ProxyProcess]:
+    with running(listener, "--loop", request.param) as proxy:
         yield proxy
 
 
@@ -167,8 +167,7 @@ def test_aborted_clients_leave_no_descriptors(proxy: ProxyProcess, listener: Lis
 
 
 def test_the_number_of_pipes_is_bounded() -> None:
-    poller = Poller()
-    pipes = PipePool(poller)
+    pipes = PipePool()
     taken = [pipes.acquire() for _ in range(MAX_PIPES)]
     assert pipes.acquire() is None
     for pipe in taken:
@@ -176,5 +175,9 @@ def test_the_number_of_pipes_is_bounded() -> None:
         pipes.release(pipe, is_empty=False)
         with pytest.raises(OSError, match="descriptor"):
             os.fstat(pipe[0])
-    assert pipes.acquire() is not None
-    poller.close()
+    pipe = pipes.acquire()
+    assert pipe is not None
+    pipes.release(pipe, is_empty=True)
+    assert pipes.acquire() == pipe, "an empty one is kept"
+    for end in pipe:
+        os.close(end)
