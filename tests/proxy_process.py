@@ -291,10 +291,15 @@ class ProxyProcess:
 
     def done(self) -> dict[str, Any]:
         """Wait for the last event and the end; stderr must be empty."""
+        event, code, stderr = self.last_words()
+        assert (event["event"], code, stderr) == ("done", 0, "")
+        return event
+
+    def last_words(self) -> tuple[dict[str, Any], int, str]:
+        """Wait for the last event and the end; return the event, the exit code and stderr."""
         event = self._event()
         _, stderr = self._process.communicate(timeout=TIMEOUT_S)
-        assert (event["event"], self._process.returncode, stderr) == ("done", 0, "")
-        return event
+        return event, self._process.returncode, stderr
 
     def close_stdin(self) -> None:
         """Close stdin, as a harness that is gone does."""

@@ -7,24 +7,25 @@ from hypothesis import strategies as st
 from proxy.errors import ClientProtocolError
 from proxy.http11.chunked import ChunkedReader
 from proxy.http11.grammar import CHUNKED
-from proxy.http11.request import USUAL, RequestHead, read_request, read_usual_request
+from proxy.http11.partial import PartialLines
+from proxy.http11.request import RequestHead, match_request, read_request
 from proxy.settings import Limits
 from tests.messages.corpus import REQUESTS, cuts
 from tests.messages.model import Accept, Incomplete, Refuse, RequestReading
+from tests.proxy_parts import read_request_head, request_head
 
 LIMITS = Limits()
 
 
 def read(pieces: list[bytes]) -> RequestReading:
     """Reads the first request in `pieces` as a client connection does; what comes after it is trailing."""
-    data = b""
-    head: RequestHead | None = None
+    partial = PartialLines(b"", LIMITS.head_bytes)
     try:
         for at, piece in enumerate(pieces):
-            data += piece
-            head = read_request(data, LIMITS)
-            if head is not None:
-                return read_body(head, [data[head.size :], *pieces[at + 1 :]])
+            data = partial.add(piece)
+            head = None if data is None else read_request_head(data)
+            if data is not None and head is not None:
+                return read_body(head, [data[head.end :], *pieces[at + 1 :]])
     except ClientProtocolError as error:
         return Refuse((error.status,), error.reason)
     return Incomplete()
@@ -41,7 +42,7 @@ def read_body(head: RequestHead, pieces: list[bytes]) -> RequestReading:
 
 
 def read_chunks(head: RequestHead, pieces: list[bytes]) -> RequestReading:
-    reader = ChunkedReader(ClientProtocolError, LIMITS.head_bytes)
+    reader = ChunkedReader(ClientProtocolError, LIMITS)
     content = b""
     try:
         for at, piece in enumerate(pieces):
@@ -87,96 +88,98 @@ def test_a_request_may_be_followed_by_the_next(name: str) -> None:
         assert followed.trailing == alone.trailing + b"GET / HTTP/1.1\r\n"
 
 
-FIELD_NAMES = st.sampled_from(
-    [b"Host", b"HOST", b"Accept", b"X-Forwarded-For", b"Connection", b"connection", b"Content-Length",
-     b"Te", b"Transfer-Encoding", b"Content-Type", b"Expect", b"Upgrade", b"Keep-Alive", b"X-Id", b"X Y", b""]
-)  # fmt: skip
-FIELD_VALUES = st.sampled_from(
-    [
-        b"a",
-        b"localhost",
-        b"localhost:80",
-        b"keep-alive",
-        b"Keep-Alive",
-        b"close",
-        b"5",
-        b"chunked",
-        b"x-id",
-        b"",
-        b"\x00",
-    ]
-)
-HEADS = st.builds(
-    lambda line, fields: line + b"".join(b"%b: %b\r\n" % field for field in fields) + b"\r\n",
-    st.sampled_from(
-        [b"GET / HTTP/1.1\r\n", b"POST /a?b HTTP/1.1\r\n", b"get / HTTP/1.0\r\n", b"CONNECT / HTTP/1.1\r\n"]
-    ),
-    st.lists(st.tuples(FIELD_NAMES, FIELD_VALUES), max_size=6),
+def outcome(data: bytes, limits: Limits = LIMITS, start: int = 0) -> object:
+    """What a head is read as: its parts, or the status of its refusal; None while it is incomplete."""
+    try:
+        head = read_request(data, limits, start, match_request(data, start))
+    except ClientProtocolError as error:
+        return error.status
+    return None if head is None else {**vars(head), "end": head.end - start, "is_usual": ...}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+@pytest.mark.parametrize("before", [b"x", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"])
+def test_a_request_may_begin_anywhere_in_the_data(name: str, before: bytes) -> None:
+    """Pipelined requests are read where they are."""
+    data, start = REQUESTS[name].data, len(before)
+    assert outcome(before + data, start=start) == outcome(data)
+
+
+NAMES = [b"Host", b"HOST", b"Accept", b"X-Forwarded-For", b"X-Forwarded-Proto", b"Connection", b"connection",
+         b"Content-Length", b"Te", b"Te-st", b"Transfer-Encoding", b"Content-Type", b"Expect", b"Upgrade",
+         b"Keep-Alive", b"X-Id", b"Transfer_Encoding", b"X_Forwarded_For", b"X Y", b""]  # fmt: skip
+VALUES = [b"a", b"localhost:80", b"keep-alive", b"Keep-Alive", b"close", b"5", b"05", b"chunked", b"x-id", b"",
+          b"\x00", b"100-continue", b"upgrade, x-id", b"websocket,h2c"]  # fmt: skip
+FIELDS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=6)
+LINES = st.sampled_from(
+    [b"GET / HTTP/1.1\r\n", b"POST /a?b HTTP/1.1\r\n", b"get / HTTP/1.0\r\n", b"CONNECT / HTTP/1.1\r\n"]
 )
 
 
-@given(HEADS)
-def test_the_usual_spelling_is_read_as_any_other(data: bytes) -> None:
-    usual = read_usual_request(data, LIMITS)
-    if usual is not None:
-        lines, host, more = usual
-        head = read_request(data, LIMITS)
-        assert head is not None
-        assert lines + (more or b"") == b"GET %b HTTP/1.1\r\n%b" % (head.target, head.fields)
-        assert (head.method, host, head.size) == (USUAL.method, head.host, len(data))
-        for name in ("is_http10", "keep_alive", "body", "expects_continue", "upgrade", "forwarded_for"):
-            assert getattr(head, name) == getattr(USUAL, name)
-        assert head.max_forwards == USUAL.max_forwards
+@given(LINES, FIELDS)
+def test_every_head_is_read_or_refused(line: bytes, fields: list[tuple[bytes, bytes]]) -> None:
+    """In any order and any letter case; and no head is accepted of which more than its lines is forwarded."""
+    data = line + b"".join(b"%b: %b\r\n" % field for field in fields) + b"\r\n"
+    try:
+        head = read_request_head(data)
+    except ClientProtocolError:
+        return
+    assert head is not None
+    assert head.end == len(data)
+    names = [each.partition(b":")[0].lower() for each in head.lines.split(b"\r\n")[1:-1]]
+    assert not {b"connection", b"te", b"upgrade", b"transfer-encoding", b"keep-alive", b"expect"} & set(names)
+    assert not {b"x-forwarded-for", b"transfer_encoding", b"x_forwarded_for"} & set(names)
+    assert names.count(b"content-length") == (head.body > 0 or b"Content-Length" in dict(fields))
+    assert names.count(b"host") == (head.host != b"")
+
+
+@given(LINES, FIELDS, st.permutations(range(6)))
+def test_the_order_of_different_fields_is_of_no_meaning(
+    line: bytes, fields: list[tuple[bytes, bytes]], order: list[int]
+) -> None:
+    """Nor is the letter case of their names."""
+    once = list({name.lower(): (name, value) for name, value in fields}.values())
+    others = [once[at] for at in order if at < len(once)]
+
+    def read_as(fields: list[tuple[bytes, bytes]], change: bool) -> object:
+        named = ((name.swapcase() if change else name, value) for name, value in fields)
+        found = outcome(line + b"".join(b"%b: %b\r\n" % field for field in named) + b"\r\n")
+        if isinstance(found, dict):
+            found["lines"] = sorted(found["lines"].lower().split(b"\r\n"))
+        return isinstance(found, int) or found
+
+    assert read_as(once, change=False) == read_as(others, change=True)
+
+
+@given(LINES, FIELDS, st.integers(1, 400))
+def test_the_limits_do_not_decide_how_a_head_is_read(
+    line: bytes, fields: list[tuple[bytes, bytes]], limit: int
+) -> None:
+    """Short of them it is read in the same way, and beyond them never accepted."""
+    data = line + b"".join(b"%b: %b\r\n" % field for field in fields) + b"\r\n"
+    for limits in (Limits(head_bytes=limit), Limits(head_fields=max(1, limit // 50))):
+        found = outcome(data, limits)
+        if len(data) > limits.head_bytes or len(fields) > limits.head_fields:
+            assert isinstance(found, int)
+        elif len(data) < limits.head_bytes:
+            assert found == outcome(data)
 
 
 GET = b"GET /a/b?c=d HTTP/1.1\r\nA: x\r\nHost: a:80\r\nAccept: */*\r\n\r\n"
 
 
-@pytest.mark.parametrize(
-    "ends_with", [b"", b"Connection: keep-alive\r\n", b"Connection: Keep-Alive\r\nB: c\r\n"]
-)
-def test_usual_requests_take_the_short_way(ends_with: bytes) -> None:
-    assert read_usual_request(GET[:-2] + ends_with + b"\r\n", LIMITS) is not None
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        GET + b"G",
-        GET + GET,
-        GET[:-1],
-        GET.replace(b"GET", b"HEAD"),
-        GET.replace(b"1.1", b"1.0"),
-        GET.replace(b"A: x", b"Host: b"),
-        GET.replace(b"A: x", b"Content-Length: 5"),
-        GET.replace(b"A: x", b"Connection: close"),
-        GET.replace(b"A: x", b"connection: x"),
-        GET.replace(b"A: x", b"TE: a"),
-        GET.replace(b"A: x", b"A : x"),
-        GET.replace(b"A: x", b" A: x"),
-        GET.replace(b"A: x", b"A: \x00"),
-        GET.replace(b"\r\nAccept", b"\nAccept"),
-        GET.replace(b"A: x", b"A: " + b"x" * LIMITS.head_bytes),
-        GET.replace(b"A: x", b"A: x\r\n" * LIMITS.head_fields + b"B: y"),
-    ],
-)
-def test_no_other_does(data: bytes) -> None:
-    assert read_usual_request(data, LIMITS) is None
-
-
 def test_empty_lines_before_a_request() -> None:
-    head = read_request(b"\r\n" * 5000 + GET, LIMITS)
-    assert head is not None
-    assert (head.target, head.size) == (b"/a/b?c=d", 10_000 + len(GET))
-    assert read_request(b"\r\n" * 5000, LIMITS) is None
+    head = request_head(b"\r\n" * 5000 + GET)
+    assert (head.lines, head.end) == (GET[:-2], 10_000 + len(GET))
+    assert read_request_head(b"\r\n" * 5000) is None
     with pytest.raises(ClientProtocolError):
-        read_request(b"\r\n" * LIMITS.head_bytes, LIMITS)
+        read_request_head(b"\r\n" * LIMITS.head_bytes)
 
 
 def test_limits() -> None:
     limits = Limits(head_bytes=200, head_fields=4, body_bytes=10)
     fields = b"Host: a\r\nA: b\r\nC: d\r\nE: f\r\n"
-    assert read_request(b"GET / HTTP/1.1\r\n" + fields + b"\r\n", limits) is not None
+    assert read_request_head(b"GET / HTTP/1.1\r\n" + fields + b"\r\n", limits) is not None
     for data, status in (
         (b"GET / HTTP/1.1\r\n" + fields + b"G: h\r\n\r\n", 431),
         (b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"b" * 200 + b"\r\n\r\n", 431),
@@ -185,31 +188,38 @@ def test_limits() -> None:
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n", 413),
     ):
         with pytest.raises(ClientProtocolError) as caught:
-            read_request(data, limits)
+            read_request_head(data, limits)
         assert caught.value.status == status
 
 
 @pytest.mark.parametrize(
-    ("data", "target", "host", "fields"),
+    ("data", "host", "forwarded"),
     [
         (
             b"GET http://B.example:8/x?y HTTP/1.1\r\nHost: a\r\n\r\n",
-            b"/x?y",
-            b"b.example:8",
-            b"Host: b.example:8\r\n",
+            b"B.example:8",
+            b"GET /x?y HTTP/1.1\r\nHost: B.example:8\r\n",
         ),
-        (b"GET http://b HTTP/1.1\r\nHost: a\r\n\r\n", b"/", b"b", b"Host: b\r\n"),
-        (b"GET http://b?c HTTP/1.1\r\nHost: a\r\n\r\n", b"/?c", b"b", b"Host: b\r\n"),
-        (b"OPTIONS http://b HTTP/1.1\r\nHost: a\r\n\r\n", b"*", b"b", b"Host: b\r\n"),
+        (b"GET http://b HTTP/1.1\r\nHost: a\r\n\r\n", b"b", b"GET / HTTP/1.1\r\nHost: b\r\n"),
+        (b"GET http://b?c HTTP/1.1\r\nHost: a\r\n\r\n", b"b", b"GET /?c HTTP/1.1\r\nHost: b\r\n"),
+        (b"OPTIONS http://b HTTP/1.1\r\nHost: a\r\n\r\n", b"b", b"OPTIONS * HTTP/1.1\r\nHost: b\r\n"),
+        (
+            b"GET HTTPS://b/c HTTP/1.0\r\nA: b\r\nhOST: a\r\nHost_: c\r\n\r\n",
+            b"b",
+            b"GET /c HTTP/1.1\r\nHost: b\r\nA: b\r\nHost_: c\r\n",
+        ),
         (
             b"GET / HTTP/1.1\r\nhost: A\r\nConnection: x-y\r\nX-Y: 1\r\nTE: a\r\n\r\n",
-            b"/",
+            b"A",
+            b"GET / HTTP/1.1\r\nhost: A\r\n",
+        ),
+        (
+            b"GET / HTTP/1.1\r\nTE: a\r\nHost: a\r\nB: c\r\nConnection: keep-alive\r\nD: e\r\n\r\n",
             b"a",
-            b"host: A\r\n",
+            b"GET / HTTP/1.1\r\nHost: a\r\nB: c\r\nD: e\r\n",
         ),
     ],
 )
-def test_what_is_forwarded(data: bytes, target: bytes, host: bytes, fields: bytes) -> None:
-    head = read_request(data, LIMITS)
-    assert head is not None
-    assert (head.target, head.host, head.fields) == (target, host, fields)
+def test_what_is_forwarded(data: bytes, host: bytes, forwarded: bytes) -> None:
+    head = request_head(data)
+    assert (head.host, head.lines) == (host, forwarded)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import platform
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import aiohttp
 import psutil
 import pytest
 
 from tests import needs
-from tests.proxy_process import TIMEOUT_S, Client, ProxyProcess, Upstream, echo, running
+from tests.messages.model import Step
+from tests.proxy_loops import HAS_UVLOOP, LOOPS
+from tests.proxy_process import TIMEOUT_S, Client, ProxyProcess, Received, Upstream, echo, running
 
 
 @pytest.fixture
@@ -48,8 +52,13 @@ GOOD = ("--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:9", "--mode", "short
         ((*GOOD, "--read-timeout", "nan"), "'nan' is not a number of seconds above 0"),
         ((*GOOD, "--read-timeout", "0"), "not a number of seconds"),
         ((*GOOD, "--source", "here"), "'here' is not an IP address"),
-        ((*GOOD, "--source", "::1"), "different IP versions"),
+        ((*GOOD, "--source", "::1"), "are of different families"),
         ((*GOOD, "--pool-idel", "1"), "unrecognized arguments: --pool-idel"),
+        ((*GOOD, "--loop", "trio"), "invalid choice: 'trio'"),
+        ((*GOOD, "--min-body-rate", "-1"), "not a whole number of at least 0"),
+        ((*GOOD, "--upstream", "unix:socket"), "'socket' is not the absolute path of a socket"),
+        ((*GOOD, "--upstream", "unix:/" + "x" * 107), "of at most 107 bytes"),
+        ((*GOOD, "--upstream", "unix:/s", "--source", "127.0.0.1"), "are of different families"),
     ],
 )
 def test_misuse(flags: tuple[str, ...], talk: str) -> None:
@@ -80,7 +89,8 @@ def test_too_few_files() -> None:
 
 def test_events_and_commands(upstream: Upstream) -> None:
     with running(upstream) as proxy:
-        assert proxy.ready.keys() == {"event", "role", "pid", "version", "listen", "workers"}
+        keys = {"event", "role", "pid", "version", "listen", "workers", "loop", "python"}
+        assert proxy.ready.keys() == keys
         assert (proxy.ready["event"], proxy.ready["pid"], proxy.ready["workers"]) == ("ready", proxy.pid, 1)
         with Client(proxy) as client:
             client.request("/")
@@ -89,6 +99,20 @@ def test_events_and_commands(upstream: Upstream) -> None:
         done = proxy.stop()
         assert done == {**count, "event": "done", "accepted": done["accepted"]}
         assert done["first_exhausted_ns"] is None
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_the_loop_that_runs_is_told(loop: str, upstream: Upstream) -> None:
+    with running(upstream, "--loop", loop) as proxy, Client(proxy) as client:
+        assert proxy.ready["loop"].split(" ")[0] == loop
+        assert proxy.ready["python"] == platform.python_version()
+        assert client.request("/").status == 200
+        proxy.stop()
+
+
+def test_uvloop_is_chosen_where_it_is_installed(upstream: Upstream) -> None:
+    with running(upstream) as proxy:
+        assert proxy.ready["loop"].startswith("uvloop " if HAS_UVLOOP else "asyncio")
 
 
 def refuses(proxy: ProxyProcess) -> bool:
@@ -163,12 +187,72 @@ def test_workers_die_with_their_parent(upstream: Upstream) -> None:
         assert alive == []
 
 
-def test_a_dead_worker_is_no_secret(upstream: Upstream) -> None:
+def worker_of(proxy: ProxyProcess, client: Client) -> psutil.Process:
+    """Return the worker that has accepted a client."""
+    while True:
+        for worker in psutil.Process(proxy.pid).children():
+            peers = [each.raddr for each in worker.net_connections("tcp") if each.raddr]
+            if client.sock.getsockname() in peers:
+                return worker
+
+
+def clients_of_both(proxy: ProxyProcess, stack: contextlib.ExitStack) -> tuple[Client, Client]:
+    """Return clients of two workers: the kernel distributes them by chance."""
+    first = stack.enter_context(Client(proxy))
+    while True:
+        other = stack.enter_context(Client(proxy))
+        if worker_of(proxy, first) != worker_of(proxy, other):
+            return first, other
+
+
+def test_a_dead_worker_is_replaced_and_the_others_go_on(upstream: Upstream) -> None:
+    asked, go = socket.socketpair()
+
+    def wait(request: Received) -> Sequence[Step]:
+        if request.target == b"/busy":
+            go.recv(1)
+        return echo(request)
+
+    upstream.script = wait
+    with (
+        asked,
+        go,
+        running(upstream, "--workers", "2") as proxy,
+        contextlib.ExitStack() as stack,
+    ):
+        victim, busy = clients_of_both(proxy, stack)
+        busy.sock.sendall(b"GET /busy HTTP/1.1\r\nHost: a\r\n\r\n")
+        while not upstream.requests:
+            """Until it has come in."""
+        worker_of(proxy, victim).kill()
+        assert victim.ended()
+        for number in range(20):
+            with Client(proxy) as client:
+                assert client.request(f"/{number}").content == b"/%d" % number
+        asked.send(b"!")
+        response = busy.read()
+        assert response is not None
+        assert response.content == b"/busy"
+        assert busy.request("/next").content == b"/next"
+        assert proxy.count()["replaced"] == 1
+        assert len(psutil.Process(proxy.pid).children()) == 2
+        proxy.command("stop")
+        done, code, talk = proxy.last_words()
+    assert (done["event"], done["replaced"], code) == ("done", 1, 0)
+    assert "has died (exit code -9); another one takes its place" in talk
+    assert talk.count("\n") == 1
+
+
+def test_workers_that_die_again_and_again_end_the_service(upstream: Upstream) -> None:
     with running(upstream, "--workers", "2") as proxy:
-        psutil.Process(proxy.pid).children()[0].kill()
+        parent = psutil.Process(proxy.pid)
+        while parent.status() != psutil.STATUS_ZOMBIE:
+            for worker in parent.children():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    worker.kill()
         code, talk = proxy.wait()
         assert code == 3
-        assert "has died" in talk
+        assert "the others are stopped" in talk.splitlines()[-1]
 
 
 def test_workers_add_up(upstream: Upstream) -> None:

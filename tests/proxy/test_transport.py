@@ -1,18 +1,20 @@
-"""The transport of a socket, over a pair of sockets."""
+"""The transport of a socket, over a pair of sockets, on each event loop."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from unittest.mock import Mock
 
 import pytest
 
-from proxy.poller import MAX_EVENTS, EventHandler, Poller
+from proxy.send_queue import SendQueue
 from proxy.transport import Transport
+from proxy.watch import EpollWatcher
+from tests.proxy_loops import LOOPS, new_loop, take_turns, turn_until
 
 PATIENCE_S = 60.0
 """Longer than anything here takes on the busiest machine."""
@@ -45,59 +47,70 @@ class Recorder:
         self.full = False
 
 
+class Counting(Transport):
+    """Counts how often the loop has it read."""
+
+    calls = 0
+
+    def read_ready(self) -> None:
+        self.calls += 1
+        super().read_ready()
+
+
 class Pair:
     """A transport, and the socket at its other end."""
 
-    def __init__(self) -> None:
-        self.poller = Poller()
+    def __init__(self, loop: asyncio.AbstractEventLoop, watch: EpollWatcher | None = None) -> None:
+        self.loop = loop
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.there = socket.create_connection(listener.getsockname())
             here, _ = listener.accept()
         here.setblocking(False)
         self.there.settimeout(PATIENCE_S)
         self.protocol = Recorder()
-        self.transport = Transport(self.poller, here.detach(), self.protocol)
+        self.transport = Counting(SendQueue(loop), here.detach(), self.protocol, watch)
 
     def until(self, happened: Callable[[], object]) -> None:
-        """Run iterations until something has happened."""
+        """Run turns until something has happened."""
+        turn_until(self.loop, happened)
 
-        def check() -> None:
-            if happened():
-                self.poller.stop()
-            else:
-                self.poller.next_iteration.append(check)
+    def take_turns(self) -> None:
+        """Run some turns, so that deferred calls are done."""
+        take_turns(self.loop)
 
-        self.poller.next_iteration.append(check)
-        self.poller.run()
-
-    def iterate(self) -> None:
-        """Run two iterations, so that deferred calls are done."""
-        results = iter((False, True))
-        self.until(lambda: next(results))
+    def reset(self) -> None:
+        """Reset the connection from the other end."""
+        self.there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.there.close()
 
     def take(self, size: int) -> bytes:
         """Read at the other end while the loop runs."""
         self.there.setblocking(False)
-        data = b""
+        data = bytearray()
 
         def read() -> bool:
-            nonlocal data
             with contextlib.suppress(BlockingIOError):
-                data += self.there.recv(size - len(data))
+                data.extend(self.there.recv(size - len(data)))
             return len(data) == size
 
         self.until(read)
         self.there.settimeout(PATIENCE_S)
-        return data
+        return bytes(data)
 
 
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    pair = Pair()
+@pytest.fixture(params=LOOPS)
+def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop]:
+    with new_loop(request.param) as loop:
+        yield loop
+
+
+@pytest.fixture(params=["loop", "epoll"])
+def pair(request: pytest.FixtureRequest, loop: asyncio.AbstractEventLoop) -> Iterator[Pair]:
+    """The loop watches clients itself, and upstream connections through one descriptor."""
+    pair = Pair(loop, EpollWatcher(loop) if request.param == "epoll" else None)
     yield pair
     pair.transport.abort()
     pair.there.close()
-    pair.poller.close()
 
 
 def test_bytes_come_in(pair: Pair) -> None:
@@ -112,38 +125,94 @@ def test_some_leave_at_once_and_some_together(pair: Pair) -> None:
     pair.transport.write(b"good")
     pair.transport.write(b"bye")
     assert pair.transport.unsent == b"goodbye"
-    pair.iterate()
+    pair.take_turns()
     assert pair.there.recv(9) == b"goodbye"
     pair.transport.write(b"first")
     pair.transport.send(b"second")
-    pair.iterate()
+    pair.take_turns()
     assert pair.there.recv(20) == b"firstsecond", "nothing overtakes what was written"
     assert not pair.transport.unsent
 
 
-def unsent_when_read(pair: Pair) -> list[bytes]:
-    """Hold a request while something has come in; return what was unsent whenever something was read."""
+Write = Callable[[Transport, bytes], None]
+
+
+def unsent_when_read(pair: Pair, write: Write) -> list[bytes]:
+    """Write a request after something has come in; return what was unsent whenever something was read."""
     unsent: list[bytes] = []
     pair.protocol.data_received = lambda data: unsent.append(bytes(pair.transport.unsent))  # type: ignore[method-assign]
     pair.there.send(b"early")
-    pair.transport.defer(b"request")
-    pair.iterate()
+    write(pair.transport, b"request")
+    pair.take_turns()
     return unsent
 
 
-def test_input_is_read_before_deferred_data_is_sent(pair: Pair) -> None:
-    assert unsent_when_read(pair) == [b"request"]
+@pytest.mark.parametrize("paused", [False, True])
+def test_careful_data_waits_for_the_input_that_has_arrived(paused: bool, pair: Pair) -> None:
+    """As many loops read in an order of their own, the transport looks itself; unless input must wait."""
+    if paused:
+        pair.transport.pause_reading()
+    assert unsent_when_read(pair, Transport.write_careful) == ([] if paused else [b"request"])
     assert pair.there.recv(9) == b"request"
 
 
-def test_deferred_data_waits_for_its_own_input_however_many_events_there_are(pair: Pair) -> None:
-    with contextlib.ExitStack() as stack:
-        for _ in range(MAX_EVENTS):
-            here, there = (stack.enter_context(each) for each in socket.socketpair())
-            pair.poller.register(here.fileno(), Mock(EventHandler))
-            there.send(b"x")
-        assert unsent_when_read(pair) == [b"request"]
-        assert pair.there.recv(9) == b"request"
+def test_what_waits_for_the_end_of_the_turn_is_told_from_what_waits_for_the_peer(pair: Pair) -> None:
+    pair.transport.write_careful(b"never sent")
+    assert pair.transport.is_deferred
+    pair.take_turns()
+    assert not pair.transport.is_deferred
+    pair.transport.send(bytes(8 << 20))
+    assert pair.transport.unsent
+    assert not pair.transport.is_deferred, "a part of it has left"
+
+
+def test_a_lost_connection_sends_nothing_of_what_waited(pair: Pair) -> None:
+    pair.transport.write(b"request")
+    pair.transport.abort()
+    pair.transport.write(b"more")
+    pair.take_turns()
+    assert pair.there.recv(9) == b""
+    assert pair.protocol.losses == [None]
+
+
+def test_a_bug_of_the_protocol_ends_its_connection_alone(
+    pair: Pair, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(data: bytes) -> None:
+        raise ZeroDivisionError
+
+    pair.protocol.data_received = fail  # type: ignore[method-assign]
+    pair.there.send(b"x")
+    pair.until(lambda: pair.protocol.losses)
+    assert "ZeroDivisionError" in capsys.readouterr().err
+    assert pair.there.recv(1) == b""
+
+
+def test_another_function_may_read(pair: Pair) -> None:
+    """As a splice does, also if reading is paused in between."""
+    seen: list[bytes] = []
+    pair.transport.read_with(lambda: seen.append(os.read(pair.transport.descriptor, 99)))
+    pair.transport.pause_reading()
+    pair.there.send(b"spliced")
+    pair.take_turns()
+    assert seen == []
+    pair.transport.resume_reading()
+    pair.until(lambda: seen)
+    pair.transport.read_with(None)
+    pair.there.send(b"read")
+    pair.until(lambda: pair.protocol.received)
+    assert (seen, pair.protocol.received) == ([b"spliced"], b"read")
+
+
+def test_a_writer_that_bypasses_the_transport_is_told_when_it_may_go_on(pair: Pair) -> None:
+    size = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            size += os.write(pair.transport.descriptor, bytes(1 << 16))
+    pair.transport.mark_blocked()
+    assert pair.protocol.full
+    pair.take(size)
+    pair.until(lambda: not pair.protocol.full)
 
 
 def test_a_full_socket(pair: Pair) -> None:
@@ -161,7 +230,7 @@ def test_a_full_socket_takes_more_at_last(pair: Pair) -> None:
     size = 8 << 20
     pair.transport.send(bytes(size))
     pair.take(size)
-    pair.iterate()
+    pair.take_turns()
     assert not pair.protocol.full
     assert not pair.transport.unsent
 
@@ -169,40 +238,20 @@ def test_a_full_socket_takes_more_at_last(pair: Pair) -> None:
 def test_reading_can_wait(pair: Pair) -> None:
     pair.transport.pause_reading()
     pair.there.send(b"hello")
-    pair.iterate()
+    pair.take_turns()
     assert pair.protocol.received == b""
     pair.transport.resume_reading()
     pair.until(lambda: pair.protocol.received)
     assert pair.protocol.received == b"hello"
 
 
-class Counting:
-    """Counts the events of a transport."""
-
-    def __init__(self, transport: Transport) -> None:
-        self.transport = transport
-        self.calls = 0
-
-    def read(self) -> None:
-        self.calls += 1
-        self.transport.read()
-
-    def ready(self, events: int) -> None:
-        self.calls += 1
-        self.transport.ready(events)
-
-
-def test_events_are_reported_once_while_reading_is_paused(pair: Pair) -> None:
+def test_a_paused_transport_has_no_events(pair: Pair) -> None:
     """Otherwise the loop would spin until reading is resumed."""
-    counting = Counting(pair.transport)
-    pair.poller.set_handler(pair.transport.descriptor, counting)
     pair.transport.pause_reading()
     pair.there.send(b"hello")
     pair.there.shutdown(socket.SHUT_WR)
-    pair.until(lambda: counting.calls)
-    for _ in range(20):
-        pair.iterate()
-    assert counting.calls <= 2
+    pair.take_turns()
+    assert pair.transport.calls == 0
     pair.transport.resume_reading()
     pair.until(lambda: pair.protocol.ends)
     assert pair.protocol.received == b"hello"
@@ -220,8 +269,11 @@ def test_the_other_side_ends(keeps_open: bool, pair: Pair) -> None:
     pair.protocol.keeps_open = keeps_open
     pair.there.shutdown(socket.SHUT_WR)
     pair.until(lambda: pair.protocol.ends)
-    pair.iterate()
+    pair.take_turns()
+    calls = pair.transport.calls
+    pair.take_turns()
     assert pair.protocol.ends == 1, "an end is reported once"
+    assert pair.transport.calls == calls, "nor does the loop spin on it"
     assert pair.transport.is_closing is not keeps_open
     if keeps_open:
         pair.transport.write(b"last words")
@@ -243,19 +295,31 @@ def test_this_side_ends_first(pair: Pair) -> None:
     assert pair.protocol.losses == [None]
 
 
-@pytest.mark.parametrize("is_reading", [True, False])
-def test_a_reset_is_reported_even_if_reading_is_paused(is_reading: bool, pair: Pair) -> None:
-    if not is_reading:
-        pair.transport.pause_reading()
-    pair.there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    pair.there.close()
+def test_a_reset_is_reported(pair: Pair) -> None:
+    pair.reset()
     pair.until(lambda: pair.protocol.losses)
     assert isinstance(pair.protocol.losses[0], ConnectionResetError)
 
 
+def test_a_reset_is_reported_once_reading_is_resumed(pair: Pair) -> None:
+    pair.transport.pause_reading()
+    pair.reset()
+    pair.take_turns()
+    pair.transport.resume_reading()
+    pair.until(lambda: pair.protocol.losses)
+    assert isinstance(pair.protocol.losses[0], ConnectionResetError)
+
+
+def test_a_reset_is_reported_to_a_writer_though_reading_is_paused(pair: Pair) -> None:
+    pair.transport.pause_reading()
+    pair.transport.send(bytes(8 << 20))
+    pair.reset()
+    pair.until(lambda: pair.protocol.losses)
+    assert isinstance(pair.protocol.losses[0], OSError)
+
+
 def test_a_send_on_a_broken_connection_fails_later(pair: Pair) -> None:
-    pair.there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    pair.there.close()
+    pair.reset()
     pair.transport.send(b"x")
     assert pair.protocol.losses == [], "the sender is still running"
     pair.transport.send(b"x")
@@ -267,16 +331,15 @@ def test_a_send_on_a_broken_connection_fails_later(pair: Pair) -> None:
 
 
 def test_a_stale_event_has_no_effect(pair: Pair) -> None:
-    pair.transport.read()
-    pair.transport.ready(0x1F)
+    pair.transport.read_ready()
+    pair.transport.flush()
     assert (pair.protocol.received, pair.protocol.losses) == (b"", [])
 
 
-def test_a_lost_transport_lets_its_descriptor_go() -> None:
-    pair = Pair()
+def test_a_lost_transport_lets_its_descriptor_go(loop: asyncio.AbstractEventLoop) -> None:
+    pair = Pair(loop)
     before = len(os.listdir("/proc/self/fd"))
     pair.transport.abort()
     assert len(os.listdir("/proc/self/fd")) == before - 1
     assert pair.there.recv(1) == b""
     pair.there.close()
-    pair.poller.close()
