@@ -6,6 +6,7 @@ import contextlib
 import select
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -126,6 +127,33 @@ def test_an_ejected_upstream_is_tried_again_after_the_timeout() -> None:
                     break
                 assert client.read() is not None
     present.close()
+
+
+@pytest.mark.parametrize("mode", ["keepalive", "short"])
+@pytest.mark.parametrize("family", [socket.AF_UNIX, socket.AF_INET6])
+def test_other_families(family: socket.AddressFamily, mode: str, tmp_path: Path) -> None:
+    """A Unix socket has no name that a Host field could have: an HTTP/1.0 client's is "localhost"."""
+    path = str(tmp_path / "upstream")
+    with socket.create_server(path if family == socket.AF_UNIX else ("::1", 0), family=family) as listener:
+        listener.settimeout(TIMEOUT_S)
+        port = 0 if family == socket.AF_UNIX else listener.getsockname()[1]
+        address, host = (f"[::1]:{port}",) * 2 if port else (f"unix:{path}", "localhost")
+        with running(address, "--mode", mode) as proxy, Client(proxy) as client:
+            client.sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            sock, _ = listener.accept()
+            with sock:
+                assert f"\r\nHost: {host}\r\n".encode() in until(sock, b"\r\n\r\n")
+                sock.sendall(b"HTTP/1.1 200 OK\r\n" + DATE + b"Content-Length: 2\r\n\r\nok")
+                response = client.read()
+            assert response is not None
+            assert response.content == b"ok"
+            assert proxy.stop()["opened"] == 1
+
+
+def test_a_unix_socket_that_is_not_there(tmp_path: Path) -> None:
+    with running(f"unix:{tmp_path}/none") as proxy, Client(proxy) as client:
+        assert client.request("/").status == 502
+        assert proxy.stop()["errors"]["upstream"]["refused"] == 1
 
 
 def test_every_upstream_is_tried_at_most_once() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.messages.model import Step
+from tests.proxy_loops import LOOPS
 from tests.proxy_process import (
     DATE,
     TIMEOUT_S,
@@ -43,10 +46,20 @@ def upstream(shared_upstream: Upstream) -> Upstream:
     return shared_upstream
 
 
+Proxies = Callable[..., ProxyProcess]
+
+
 @pytest.fixture(scope="module")
-def proxy(shared_upstream: Upstream) -> Iterator[ProxyProcess]:
-    with running(shared_upstream) as proxy:
-        yield proxy
+def proxies(shared_upstream: Upstream) -> Iterator[Proxies]:
+    """A function that returns the proxy with such flags, started once."""
+    with contextlib.ExitStack() as started:
+        yield functools.cache(lambda *flags: started.enter_context(running(shared_upstream, *flags)))
+
+
+@pytest.fixture(params=LOOPS)
+def proxy(request: pytest.FixtureRequest, proxies: Proxies) -> ProxyProcess:
+    """The proxy as it is, on each event loop."""
+    return proxies("--loop", request.param)
 
 
 # Fields.
@@ -188,9 +201,9 @@ def test_head_and_not_modified_have_no_content(proxy: ProxyProcess, upstream: Up
         assert client.request("/next").content == b"/next"
 
 
-def test_expectations_reach_the_upstream(proxy: ProxyProcess, upstream: Upstream) -> None:
+def test_expectations_reach_the_upstream() -> None:
     """The upstream's 100 (Continue) comes before the content is sent."""
-    with Listener() as listener, running(listener) as other, Client(other) as client:
+    with Listener() as listener, running(listener) as proxy, Client(proxy) as client:
         client.sock.sendall(
             b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
         )
@@ -205,18 +218,65 @@ def test_expectations_reach_the_upstream(proxy: ProxyProcess, upstream: Upstream
         sock.close()
 
 
-def test_an_early_answer_ends_the_upload(proxy: ProxyProcess, upstream: Upstream) -> None:
-    with Listener() as listener, running(listener) as other, Client(other) as client:
-        client.sock.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhello")
-        sock = listener.accept()
-        sock.recv(4096)
-        sock.sendall(b"HTTP/1.1 403 Forbidden\r\n" + DATE + b"Content-Length: 2\r\n\r\nno")
-        response = client.read()
-        assert response is not None
-        assert (response.status, response.content, response.fields[b"connection"]) == (403, b"no", b"close")
-        assert client.ended()
-        assert sock.recv(1) == b"", "what is left of the request would be read as the next one"
-        sock.close()
+LONG_POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+START = b"x" * 20_000
+"""More than is collected before a connection is taken."""
+
+
+def test_an_early_answer_ends_the_upload() -> None:
+    with Listener() as listener, running(listener) as proxy, Client(proxy) as client:
+        client.sock.sendall(LONG_POST % 100_000 + START + b"hello")
+        with listener.accept() as sock:
+            until(sock, b"hello")
+            sock.sendall(b"HTTP/1.1 403 Forbidden\r\n" + DATE + b"Content-Length: 2\r\n\r\nno")
+            response = client.read()
+            assert response is not None
+            assert (response.status, response.content) == (403, b"no")
+            assert response.fields[b"connection"] == b"close"
+            assert client.ended()
+            assert sock.recv(1) == b"", "what is left of the request would be read as the next one"
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("head", [OK + b"Content-Length: 30000\r\n\r\n", OK + b"\r\n"])
+def test_a_body_goes_on_while_its_response_has_begun(head: bytes, loop: str) -> None:
+    """As with an upstream that answers while it reads."""
+    with Listener() as listener, running(listener, "--loop", loop) as proxy, Client(proxy) as client:
+        client.sock.sendall(LONG_POST % 30_000 + START)
+        with listener.accept() as sock:
+            until(sock, b"x")
+            sock.sendall(head + b"0")
+            until(client.sock, b"0" if b"Length" in head else b"0\r\n")
+            for mark in (b"1", b"2", b"3"):
+                client.sock.sendall(b"y" * 1000 + mark)
+                until(sock, mark)
+                sock.sendall(b"z" * 1000 + mark)
+                until(client.sock, mark if b"Length" in head else mark + b"\r\n")
+
+
+def test_uploads_leave_connections_to_others() -> None:
+    """At most half of the connections carry a body that is still to come; the next such request waits."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(Listener())
+        proxy = stack.enter_context(running(listener, "--pool-max", "2"))
+        first, second, other = (stack.enter_context(Client(proxy)) for _ in range(3))
+        first.sock.sendall(LONG_POST % 20_001 + START)
+        upstream = stack.enter_context(listener.accept())
+        until(upstream, b"x")
+        second.sock.sendall(LONG_POST % 20_001 + START)
+        other.sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        with listener.accept() as sock:
+            assert until(sock, b"\r\n\r\n").startswith(b"GET ")
+            sock.sendall(OK + b"Content-Length: 2\r\n\r\nok")
+            assert other.read() is not None
+            assert proxy.count()["requests"] == 2, "the second upload has not begun"
+            for client in (first, second):
+                client.sock.sendall(b"!")
+            until(upstream, b"!")
+            until(sock, b"!")
+            for each, client in ((upstream, first), (sock, second)):
+                each.sendall(OK + b"Content-Length: 2\r\n\r\nok")
+                assert client.read() is not None
 
 
 # Failures.
@@ -293,16 +353,20 @@ def test_a_silent_upstream(upstream: Upstream) -> None:
     ],
     ids=["long head", "many fields", "long body", "many chunks", "half a head", "half a body", "garbage"],
 )  # fmt: skip
-def test_limits_of_a_request(data: bytes, status: int, kind: str, upstream: Upstream) -> None:
+def test_limits_of_a_request(
+    data: bytes, status: int, kind: str, proxies: Proxies, upstream: Upstream
+) -> None:
     flags = ("--max-head", "4096", "--max-fields", "20", "--max-body", "5000")
     hasty = ("--head-timeout", "0.1", "--body-timeout", "0.1") if kind == "timeout" else ()
-    with running(upstream, *flags, *hasty) as proxy, Client(proxy) as client:
+    proxy = proxies(*flags, *hasty)
+    before = proxy.count()["errors"]["client"][kind]
+    with Client(proxy) as client:
         client.sock.sendall(data)
         response = client.read()
         assert response is not None
         assert response.status == status
         assert client.ended()
-        assert proxy.count()["errors"]["client"][kind] == 1
+        assert proxy.count()["errors"]["client"][kind] == before + 1
     assert upstream.requests == []
 
 
@@ -464,12 +528,31 @@ def test_a_client_that_never_reads_is_held_back(proxy: ProxyProcess, upstream: U
 
 def test_a_slow_upstream_holds_the_client_back() -> None:
     with Listener() as listener, running(listener) as proxy, Client(proxy) as client:
-        client.sock.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n")
+        client.sock.sendall(LONG_POST % 1_000_000_000 + START)
         with listener.accept() as sock:
             sent = fill(client.sock)
             assert sent < 32 << 20
             read_exactly(sock, sent)
             assert accepts_more(client.sock)
+
+
+def test_an_upstream_that_takes_no_more_of_a_body_is_charged_itself() -> None:
+    with Listener(takes_little=True) as listener, running(listener, "--read-timeout", "0.2") as proxy:
+        with Client(proxy) as client, listener_holds(listener, client):
+            while proxy.count()["errors"]["upstream"]["timeout"] == 0:
+                """Until it has waited for long enough."""
+        done = proxy.stop()
+    assert (done["errors"]["upstream"]["timeout"], done["errors"]["client"]["timeout"]) == (1, 0)
+
+
+@contextlib.contextmanager
+def listener_holds(listener: Listener, client: Client) -> Iterator[None]:
+    """Send a long body to an upstream that reads none of it."""
+    client.sock.sendall(LONG_POST % 1_000_000_000 + START)
+    with listener.accept():
+        with contextlib.suppress(ConnectionError):
+            fill(client.sock)
+        yield
 
 
 @pytest.mark.parametrize("size", [100 << 10, 10 << 20])
