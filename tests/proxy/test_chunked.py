@@ -111,7 +111,8 @@ def test_what_is_forwarded_is_canonical(
 ) -> None:
     """The same content, in the same chunks; nothing beside them."""
     data = b"".join(
-        b"%b%x%b\r\n%b\r\n" % (zeros, len(content), extension, content) for zeros, content, extension in chunks
+        b"%b%x%b\r\n%b\r\n" % (zeros, len(content), extension, content)
+        for zeros, content, extension in chunks
     )
     data += b"0\r\n" + trailers + b"\r\n"
     forwarded = b"".join(chunk(content) for _, content, _ in chunks) + LAST_CHUNK

@@ -89,7 +89,9 @@ def test_a_body_that_is_not_collected_in_time_is_the_clients_fault() -> None:
     assert not worker.waits
 
 
-@pytest.mark.parametrize("interim", [b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 103 Early\r\nLink: a\r\n\r\n"])
+@pytest.mark.parametrize(
+    "interim", [b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 103 Early\r\nLink: a\r\n\r\n"]
+)
 def test_an_interim_response_ends_a_silence(interim: bytes) -> None:
     worker = asked()
     worker.connect()

@@ -59,7 +59,9 @@ class Sides:
     limits = Limits()
     pipes: PipePool
 
-    def __init__(self, *, takes_verbatim: bool = False, method: str = "GET", reads_chunks: bool = False) -> None:
+    def __init__(
+        self, *, takes_verbatim: bool = False, method: str = "GET", reads_chunks: bool = False
+    ) -> None:
         self.request_done = True
         self.takes_verbatim = takes_verbatim
         self.reads_chunks = reads_chunks
