@@ -75,13 +75,32 @@ def test_right(data: bytes, content: bytes, forwarded: bytes) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"g\r\n", b"\r\n", b" 5\r\n", b"5 \r\n", b"+5\r\n", b"0x5\r\n", b"5_0\r\n", b"5\n", b"5\r5",
-        b"5;a\x00\r\n", b"00000000000000005\r\n", b"5" * 99, b"5;a=" + b"b" * 99 + b"\r\n",
-        b"5\r\nhellox", b"5\r\nhello\n", b"5\r\nhello\rx", b"0\r\nX : 1\r\n\r\n", b"0\r\n X: 1\r\n\r\n",
-        b"0\r\nX: 1\n\r\n", b"0\r\n" + b"X: 1\r\n" * 20, b"0\r\n" + b"X: 1\r\n" * 5 + b"\r\n",
-        b"0\r\nX: " + b"x" * 99, b"1;a=bbbb\r\nx\r\n" * 9, b"1;a=" + b"b" * 65 + b"\r\nx\r\n",
+        b"g\r\n",
+        b"\r\n",
+        b" 5\r\n",
+        b"5 \r\n",
+        b"+5\r\n",
+        b"0x5\r\n",
+        b"5_0\r\n",
+        b"5\n",
+        b"5\r5",
+        b"5;a\x00\r\n",
+        b"00000000000000005\r\n",
+        b"5" * 99,
+        b"5;a=" + b"b" * 99 + b"\r\n",
+        b"5\r\nhellox",
+        b"5\r\nhello\n",
+        b"5\r\nhello\rx",
+        b"0\r\nX : 1\r\n\r\n",
+        b"0\r\n X: 1\r\n\r\n",
+        b"0\r\nX: 1\n\r\n",
+        b"0\r\n" + b"X: 1\r\n" * 20,
+        b"0\r\n" + b"X: 1\r\n" * 5 + b"\r\n",
+        b"0\r\nX: " + b"x" * 99,
+        b"1;a=bbbb\r\nx\r\n" * 9,
+        b"1;a=" + b"b" * 65 + b"\r\nx\r\n",
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("keeps_framing", [False, True])
 def test_wrong(data: bytes, keeps_framing: bool) -> None:
     for pieces in cuts(data):
@@ -131,11 +150,18 @@ def test_the_end_of_a_whole_body_is_found(contents: list[bytes], before: bytes, 
 @pytest.mark.parametrize(
     "data",
     [
-        b"5;a\r\nhello\r\n0\r\n\r\n", b"05\r\nhello\r\n0\r\n\r\n", b"5\r\nhello\r\n0\r\nX: 1\r\n\r\n",
-        b"5\r\nhelloxx0\r\n\r\n", b"5\nhello\r\n0\r\n\r\n", b"5\r\nhello\r\n00\r\n\r\n", b"", b"ffffffffffffffff\r\n",
-        b"5\r\nhell\r\n0\r\n\r\n", b"0\r\n\n\r",
+        b"5;a\r\nhello\r\n0\r\n\r\n",
+        b"05\r\nhello\r\n0\r\n\r\n",
+        b"5\r\nhello\r\n0\r\nX: 1\r\n\r\n",
+        b"5\r\nhelloxx0\r\n\r\n",
+        b"5\nhello\r\n0\r\n\r\n",
+        b"5\r\nhello\r\n00\r\n\r\n",
+        b"",
+        b"ffffffffffffffff\r\n",
+        b"5\r\nhell\r\n0\r\n\r\n",
+        b"0\r\n\n\r",
     ],
-)  # fmt: skip
+)
 def test_no_end_is_found_where_the_reader_must_look(data: bytes) -> None:
     assert find_end(data, 0) == -1
 

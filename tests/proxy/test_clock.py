@@ -1,4 +1,4 @@
-"""No time-out fires early, however the sweeps fall; on a loop that keeps time, none is late by more than two."""
+"""No time-out fires early, however the sweeps fall; on a punctual loop, none is late by more than two."""
 
 from __future__ import annotations
 

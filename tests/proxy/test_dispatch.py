@@ -1,4 +1,4 @@
-"""Fresh connections whose client has gone while they were opened, and waits for one, with scripted sockets."""
+"""Fresh connections whose client has gone while they were opened, and waits; with scripted sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One exchange with scripted client, dispatcher and upstream: time-outs, retries, bodies both ways at once."""
+"""One exchange with scripted client, dispatcher and upstream: time-outs, retries, both ways at once."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_response_that_stops_is_charged_to_who_stops_it(client_stalled: bool) 
 def fail(worker: Worker, connection: Connection, error: Exception | None = None) -> bool:
     """Let the connection end; return whether the request goes to another one."""
     worker.exchange.upstream_failed(connection, error or UpstreamReset("reset"))  # type: ignore[arg-type]
-    calls = worker.context.dispatcher.renew.call_count
+    calls: int = worker.context.dispatcher.renew.call_count
     assert calls + worker.context.dispatcher.lost.call_count == 1
     return calls == 1
 

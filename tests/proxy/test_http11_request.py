@@ -105,11 +105,44 @@ def test_a_request_may_begin_anywhere_in_the_data(name: str, before: bytes) -> N
     assert outcome(before + data, start=start) == outcome(data)
 
 
-NAMES = [b"Host", b"HOST", b"Accept", b"X-Forwarded-For", b"X-Forwarded-Proto", b"Connection", b"connection",
-         b"Content-Length", b"Te", b"Te-st", b"Transfer-Encoding", b"Content-Type", b"Expect", b"Upgrade",
-         b"Keep-Alive", b"X-Id", b"Transfer_Encoding", b"X_Forwarded_For", b"X Y", b""]  # fmt: skip
-VALUES = [b"a", b"localhost:80", b"keep-alive", b"Keep-Alive", b"close", b"5", b"05", b"chunked", b"x-id", b"",
-          b"\x00", b"100-continue", b"upgrade, x-id", b"websocket,h2c"]  # fmt: skip
+NAMES = [
+    b"Host",
+    b"HOST",
+    b"Accept",
+    b"X-Forwarded-For",
+    b"X-Forwarded-Proto",
+    b"Connection",
+    b"connection",
+    b"Content-Length",
+    b"Te",
+    b"Te-st",
+    b"Transfer-Encoding",
+    b"Content-Type",
+    b"Expect",
+    b"Upgrade",
+    b"Keep-Alive",
+    b"X-Id",
+    b"Transfer_Encoding",
+    b"X_Forwarded_For",
+    b"X Y",
+    b"",
+]
+VALUES = [
+    b"a",
+    b"localhost:80",
+    b"keep-alive",
+    b"Keep-Alive",
+    b"close",
+    b"5",
+    b"05",
+    b"chunked",
+    b"x-id",
+    b"",
+    b"\x00",
+    b"100-continue",
+    b"upgrade, x-id",
+    b"websocket,h2c",
+]
 FIELDS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=6)
 LINES = st.sampled_from(
     [b"GET / HTTP/1.1\r\n", b"POST /a?b HTTP/1.1\r\n", b"get / HTTP/1.0\r\n", b"CONNECT / HTTP/1.1\r\n"]

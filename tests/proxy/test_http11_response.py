@@ -1,4 +1,4 @@
-"""The head of a response: in any order and any letter case, within limits, and reduced to what is forwarded."""
+"""The head of a response: in any order and letter case, within limits, reduced to what is forwarded."""
 
 from __future__ import annotations
 
@@ -12,8 +12,24 @@ from proxy.settings import Limits
 from tests.proxy_parts import read_response_head, response_head
 
 OK = b"HTTP/1.1 200 OK\r\n"
-NAMES = [b"Date", b"Server", b"Connection", b"CONNECTION", b"Content-Length", b"Content-Type", b"Connect",
-         b"Keep-Alive", b"Keep", b"Transfer-Encoding", b"Upgrade", b"TE", b"Te-st", b"Trailer", b"X-Y", b"Content_Length"]  # fmt: skip
+NAMES = [
+    b"Date",
+    b"Server",
+    b"Connection",
+    b"CONNECTION",
+    b"Content-Length",
+    b"Content-Type",
+    b"Connect",
+    b"Keep-Alive",
+    b"Keep",
+    b"Transfer-Encoding",
+    b"Upgrade",
+    b"TE",
+    b"Te-st",
+    b"Trailer",
+    b"X-Y",
+    b"Content_Length",
+]
 VALUES = [b"a", b"keep-alive", b"close", b"x-y", b"5", b"05", b"chunked", b"timeout=5", b"", b"5, 5"]
 FIELDS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=6)
 STATUS_LINES = st.sampled_from(
@@ -98,14 +114,26 @@ def test_how_a_message_ends(data: bytes, body: int, keep_alive: bool) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"HTTP/2.0 200 OK\r\n\r\n", b"HTTP/1.10 200 OK\r\n\r\n", b"HTTP/1.1 99 No\r\n\r\n", b"http/1.1 200 OK\r\n\r\n",
-        b"HTTP/1.1 2000 OK\r\n\r\n", b"HTTQ", b"\r\n", b"HTTP/1.1 200 OK\n", OK + b"A : b\r\n", OK + b"A: b\r\n c\r\n",
-        OK + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", OK + b"Transfer-Encoding: gzip\r\n\r\n",
-        OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n", OK + b"Content-Length: -1\r\n\r\n",
-        b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"HTTP/1.1 103 E\r\nContent-Length: 5\r\n\r\n",
-        OK + b"A: b\x00", OK + b"A: " + b"b" * 200,
+        b"HTTP/2.0 200 OK\r\n\r\n",
+        b"HTTP/1.10 200 OK\r\n\r\n",
+        b"HTTP/1.1 99 No\r\n\r\n",
+        b"http/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 2000 OK\r\n\r\n",
+        b"HTTQ",
+        b"\r\n",
+        b"HTTP/1.1 200 OK\n",
+        OK + b"A : b\r\n",
+        OK + b"A: b\r\n c\r\n",
+        OK + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        OK + b"Transfer-Encoding: gzip\r\n\r\n",
+        OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        OK + b"Content-Length: -1\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 103 E\r\nContent-Length: 5\r\n\r\n",
+        OK + b"A: b\x00",
+        OK + b"A: " + b"b" * 200,
     ],
-)  # fmt: skip
+)
 def test_wrong(data: bytes) -> None:
     with pytest.raises(UpstreamProtocolError):
         read_response_head(data, Limits(head_bytes=200))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from proxy.send_queue import SLICE, SendQueue
+from proxy.transport import Transport
 from tests.proxy_loops import LOOPS, new_loop, take_turns
 
 
@@ -18,10 +19,11 @@ def sends(request: pytest.FixtureRequest) -> Iterator[SendQueue]:
         yield SendQueue(loop)
 
 
-class Script:
+class Script(Transport):
     """A sender that notes what it is asked to do; input that has arrived may make it do more."""
 
     def __init__(self, log: list[str], name: str = "", on_read: Callable[[], object] = lambda: None) -> None:
+        # As a transport is to the queue; no loop watches it.
         here, self.there = socket.socketpair()
         here.setblocking(False)
         self._here = here

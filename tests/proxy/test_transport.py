@@ -20,7 +20,7 @@ PATIENCE_S = 60.0
 """Longer than anything here takes on the busiest machine."""
 
 
-class Recorder:
+class Recorder(asyncio.Protocol):
     """A protocol that records its calls."""
 
     def __init__(self) -> None:

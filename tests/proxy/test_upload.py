@@ -1,4 +1,4 @@
-"""Request bodies in any pieces: what is collected and what is streamed, how slow they may be, how many at once."""
+"""Request bodies in any pieces: what is collected or streamed, how slow they may be, how many at once."""
 
 from __future__ import annotations
 

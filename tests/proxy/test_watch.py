@@ -1,4 +1,4 @@
-"""Descriptors watched through one, on each event loop: as the loop would do it, also when they change hands."""
+"""Descriptors watched through one, on each event loop: as the loop does it, also when they change hands."""
 
 from __future__ import annotations
 
