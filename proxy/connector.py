@@ -16,7 +16,7 @@ from proxy.counters import Counters
 from proxy.errors import ConnectFailed, UpstreamTimeout
 from proxy.send_queue import SendQueue
 from proxy.settings import Address, Settings, is_ipv6, is_unix
-from proxy.transport import Transport
+from proxy.transport import MAX_UPSTREAM_READ_BYTES, Transport
 from proxy.upstream_selector import UpstreamSelector
 from proxy.watch import EpollWatcher
 
@@ -99,7 +99,7 @@ class Connector:
         if code in _DONE:
             self._selector.report_success(upstream)
             protocol = handshake.protocol
-            protocol.established(Transport(self._sends, handshake.sock.detach(), protocol, self._watch))
+            protocol.established(self._transport(handshake.sock, protocol))
         else:
             handshake.sock.close()
             self._try_others(handshake, _connect_failed(code))
@@ -158,12 +158,15 @@ class Connector:
             code = sock.connect_ex(address)
         if code in _DONE:
             self._selector.report_success(tried[-1])
-            return Transport(self._sends, sock.detach(), protocol, self._watch)
+            return self._transport(sock, protocol)
         if code in _IN_PROGRESS:
             self._wait(_Handshake(sock, protocol, self._clock.latest + self._timeout_s, tried))
             return None
         sock.close()
         return _connect_failed(code)
+
+    def _transport(self, sock: socket.SocketType, protocol: "UpstreamConnection") -> Transport:
+        return Transport(self._sends, sock.detach(), protocol, self._watch, MAX_UPSTREAM_READ_BYTES)
 
     def _socket(self, family: int) -> socket.SocketType:
         # The base type: socket.socket is written in Python and triples the cost of opening and closing.

@@ -14,8 +14,10 @@ from typing import Protocol
 from proxy.send_queue import SendQueue, report
 
 _READ_BYTES = 16 * 1024
-_READ_MORE_BYTES = 128 * 1024
-"""Read size after a full read: more of the same is likely."""
+MAX_READ_BYTES = 32 * 1024
+"""Read size after a full read, of a client: what is read may wait for the upstream, and be copied."""
+MAX_UPSTREAM_READ_BYTES = 96 * 1024
+"""The same of an upstream."""
 _HIGH_WATER_BYTES = 64 * 1024
 
 
@@ -33,15 +35,21 @@ class Transport:
     """One connected, non-blocking socket; it is no longer watched once `connection_lost` was called."""
 
     __slots__ = (
-        "_blocked", "_closing", "_eof_received", "_eof_requested", "_on_readable", "_paused", "_protocol",
-        "_read_bytes", "_reading", "_sends", "_watch", "descriptor", "unsent",
+        "_blocked", "_closing", "_eof_received", "_eof_requested", "_max_read_bytes", "_on_readable",
+        "_paused", "_protocol", "_read_bytes", "_reading", "_sends", "_watch", "descriptor", "unsent",
     )  # fmt: skip
 
     def __init__(
-        self, sends: SendQueue, descriptor: int, protocol: asyncio.Protocol, watch: "Watch | None" = None
+        self,
+        sends: SendQueue,
+        descriptor: int,
+        protocol: asyncio.Protocol,
+        watch: "Watch | None" = None,
+        max_read_bytes: int = MAX_READ_BYTES,
     ) -> None:
         self._sends = sends
         self._watch: Watch = watch or sends.loop
+        self._max_read_bytes = max_read_bytes
         self.descriptor = descriptor
         """-1 once the connection is lost."""
         self._protocol: asyncio.Protocol = protocol
@@ -73,7 +81,7 @@ class Transport:
         try:
             if data:
                 if len(data) == self._read_bytes:
-                    self._read_bytes = _READ_MORE_BYTES
+                    self._read_bytes = self._max_read_bytes
                 self._protocol.data_received(data)
             else:
                 self._read_eof()

@@ -17,7 +17,7 @@ from proxy.settings import Limits
 
 _NAMES = HOP_BY_HOP | {b"content-length", b"date"}
 _FRAMING = frozenset((b"content-length", b"transfer-encoding"))
-_FORWARDED = frozenset((b"date",))
+_FORWARDED = _FRAMING | {b"date"}
 _OPTIONS = frozenset((b"close",))
 
 # RFC 9112, section 4. The space before an empty reason is often left out; it is put back when forwarded.
@@ -129,7 +129,9 @@ def read_response(
     if minor is not None or no_reason is not None:
         head.keeps_status_line = False
     if special is not None or minor is not None:
-        _read_special(head, data, is_http10=minor == b"0")
+        _read_special(
+            head, data, is_http10=minor == b"0", is_framed=length is not None or chunked is not None
+        )
     else:
         head.has_date = date is not None
         head.is_verbatim = date is not None and no_reason is None and close is None and keep_alive is None
@@ -157,8 +159,12 @@ def _check_incomplete(data: bytes, limits: Limits, match: re.Match[bytes] | None
         raise UpstreamProtocolError(f"a head of more than {limits.head_bytes} bytes")
 
 
-def _read_special(head: ResponseHead, data: bytes, *, is_http10: bool) -> None:
-    """Read fields that are not in their clean form, or another version than HTTP/1.1."""
+def _read_special(head: ResponseHead, data: bytes, *, is_http10: bool, is_framed: bool) -> None:
+    """Read fields that are not in their clean form, or another version than HTTP/1.1.
+
+    Args:
+        is_framed: whether the field that frames the body is in its clean form.
+    """
     end = head.end - 2
     head.is_verbatim = False
     values, head.cuts = grammar.read_special(_SPECIAL, _FORWARDED, data, 0, end)
@@ -169,19 +175,23 @@ def _read_special(head: ResponseHead, data: bytes, *, is_http10: bool) -> None:
     codings = values.get(b"transfer-encoding")
     lengths = values.get(b"content-length")
     replaced = options - _NAMES - _OPTIONS
+    added = b""
     if codings is not None:
         if lengths is not None or is_http10 or [each.lower() for each in codings] != [b"chunked"]:
             # RFC 9112, sections 6.1 and 6.3, rules 3 and 4.
             raise UpstreamProtocolError("a Transfer-Encoding that leaves the length in doubt")
         head.has_coding = True
         head.body = CHUNKED
-        head.added = b"Transfer-Encoding: chunked\r\n"
+        added = b"Transfer-Encoding: chunked\r\n"
     elif lengths is not None:
         head.body = grammar.read_length(lengths, UpstreamProtocolError)
-        # White space and leading zeros are valid, and are read in another way by some.
-        head.added = b"Content-Length: %d\r\n" % head.body
+        added = b"Content-Length: %d\r\n" % head.body
     if b"upgrade" in options:
         head.upgrade = b", ".join(values.get(b"upgrade", []))
+    if not is_framed:
+        # White space and leading zeros are valid, and are read in another way by some.
+        replaced |= _FRAMING
+        head.added = added
     if replaced:
         head.cuts = sorted(head.cuts + grammar.find_fields(data, 0, end, replaced))
 
