@@ -55,6 +55,7 @@ class _Parent:
         self._workers: set[Process] = set()
         self._answers: dict[str, dict[Process, dict[str, Any]]] = {"ready": {}, "count": {}, "done": {}}
         self._is_stopping = False
+        self._is_abandoned = False
         self._deaths: list[float] = []
         self._replaced = 0
 
@@ -67,10 +68,10 @@ class _Parent:
         try:
             await asyncio.gather(*(self._keep_worker(sock) for sock in self._socks))
         finally:
-            self._abandon()
+            self._end_workers()
             if follower is not None:
                 follower.cancel()
-        if len(self._answers["done"]) == len(self._socks):
+        if self._answers["done"] and not self._is_abandoned:
             self._emit_sum("done")
 
     async def _keep_worker(self, sock: socket.socket) -> None:
@@ -157,6 +158,11 @@ class _Parent:
             worker.stdin.write(line)
 
     def _abandon(self) -> None:
+        """Stop without waiting for exchanges, and without a `done`."""
+        self._is_abandoned = True
+        self._end_workers()
+
+    def _end_workers(self) -> None:
         """End the workers at once: each ends with its command pipe."""
         self._is_stopping = True
         for sock in self._socks:
