@@ -60,7 +60,7 @@ def outcome(facts: ScenarioFacts) -> Outcome[ScenarioTrial]:
         units=figures.units,
         figures=dict(figures.figures),
         times_ms={name: histogram.percentiles_ms(counts) for name, counts in figures.times_us.items()},
-        curves={name: [list(point) for point in points] for name, points in figures.curves.items()},
+        curves={name: [(x, y) for x, y in points] for name, points in figures.curves.items()},
         hops=hops,
         roles=use,
         time_wait={role: summary.time_wait(result.seen[role]) for role in ROLES},

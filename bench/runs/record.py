@@ -215,7 +215,7 @@ class ScenarioTrial(TrialRecord):
     """What the scenario measured by itself; its own names."""
     times_ms: dict[str, Percentiles] = field(default_factory=dict)
     """Distributions of times, by the scenario's own names; the histograms are in latency.hlog."""
-    curves: dict[str, list[list[float]]] = field(default_factory=dict)
+    curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     """Points (x, y) of what happened along the trial, by the scenario's own names."""
     hops: dict[str, Hop] = field(default_factory=dict)
     roles: dict[str, RoleUsage] = field(default_factory=lambda: dict.fromkeys(ROLES, RoleUsage()))
@@ -299,6 +299,8 @@ class RunRecord(Generic[T]):
     """Whether it was ended early; known while the run is made, not from what is on disk."""
     refused: tuple[Refused, ...] = ()
     """Cases of a scenario that were left out."""
+    problem: str | None = None
+    """What failed and ended it early; known while the run is made."""
 
     @property
     def kind(self) -> Kind:
