@@ -1,5 +1,6 @@
 """Runs as they are read from disk: one run, or all runs of a folder."""
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,22 +88,24 @@ def _header(file: Path, number: int, text: str) -> RunHeader:
         values = _object(text)
         _check_format(file, number, values)
         header = convert(values, RunHeader, "")
-        _check_plan(header)
+        header = dataclasses.replace(header, plan=_complete_plan(header))
     except ValueError as error:
         raise ResultsError(file, number, f"not the header of a run: {_reason(error)}") from error
     return header
 
 
-def _check_plan(header: RunHeader) -> None:
-    """Raise ConvertError where the plan of a header is none: every table and picture relies on it."""
+def _complete_plan(header: RunHeader) -> dict[str, Any]:
+    """Return the plan of a header with every key; ConvertError where it is none, for all relies on it."""
     if header.kind == "scenario":
         plan = convert(header.plan, ScenarioPlan, "plan")
         convert(plan.settings, dict[str, Any] | None, "plan.settings")  # type: ignore[arg-type]
-        return
+        return header.plan
     if "subject" not in header.plan:
         raise ConvertError("plan.subject is missing")
     # What a plan could not say yet when it was written was as it is by default now.
-    convert(toml.merge(Plan().to_json(), header.plan), Plan, "plan")
+    complete = toml.merge(Plan().to_json(), header.plan)
+    convert(complete, Plan, "plan")
+    return complete
 
 
 def _check_format(file: Path, number: int, values: dict[str, Any]) -> None:

@@ -136,6 +136,11 @@ class TrialRecord:
     time_wait: dict[str, TimeWait] = field(default_factory=lambda: dict.fromkeys(ROLES, TimeWait()))
     overhead_s: float | None = None
     """Time of the trial outside warm-up and window."""
+    other_cpu_share: float | None = None
+    """CPU of processes that do not belong to the run, from before the first connect to the window's end, as a
+    share of all cores that the run may use."""
+    stolen_cpu_share: float | None = None
+    """What the hypervisor took of them for other machines, likewise."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the trial as plain values, as one line of `run.jsonl` holds it."""
