@@ -6,6 +6,7 @@ from pathlib import Path
 from bench.commands import print_run, printing
 from bench.commands.options import Count, Duration, command, lab_option, option, output_option
 from bench.errors import ExitCode
+from bench.plan import bounds
 from bench.plan.flags import Heading
 
 
@@ -26,6 +27,7 @@ def incident_command(trials: int, duration: float, lab_name: str, output: Path) 
 
     Before and since nginx 1.29.7, which keeps upstream connections by default.
     """
+    bounds.check_length(f"--trials {trials}", trials, duration)
     from bench import lab
 
     opened = lab.choose(lab_name)

@@ -70,12 +70,14 @@ _MOST_REQUESTS = 1000
 )
 @option(Heading.LOAD, "--load", is_flag=True, help="Measure what it costs as it is and repaired.")
 @option(Heading.LOAD, "--duration", "-d", default="2s", type=Duration(0.1, 600), help="The window of --load.")
-@option(Heading.LOAD, "--pairs", default=3, type=Count(1), help="Windows of --load on each side.")
+@option(
+    Heading.LOAD, "--pairs", default=3, type=Count(1, _MOST_REQUESTS), help="Windows of --load on each side."
+)
 @option(
     Heading.LOAD,
     "--locations",
     default=1,
-    type=Count(1),
+    type=Count(1, _MOST_REQUESTS),
     help="How many locations --load measures, in the order of the text.",
 )
 @option(

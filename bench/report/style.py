@@ -1,9 +1,11 @@
 """Set the style of every picture: colours, inks and dashes, text on axes, and how a figure is written."""
 
 import io
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from bench.analysis.sides import Side
@@ -101,8 +103,7 @@ def save_figure(
     stem: Path, draw: "Callable[P, Figure]", *args: P.args, **kwargs: P.kwargs
 ) -> tuple[Path, Path]:
     """Write what `draw` returns as `stem`.png and `stem`.svg; return their paths. WriteError on failure."""
-    import matplotlib  # noqa: PLC0415
-
+    matplotlib = _import_matplotlib()
     png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
     drawn, vectors = io.BytesIO(), io.BytesIO()
     with matplotlib.rc_context(_SETTINGS):
@@ -115,10 +116,17 @@ def save_figure(
     return png, svg
 
 
-def render_svg(draw: "Callable[P, Figure]", *args: P.args, **kwargs: P.kwargs) -> str:
-    """Return what `draw` returns as SVG: the same text for the same figures."""
+def _import_matplotlib() -> ModuleType:
+    """Import matplotlib without the user's choice of windows: pictures need none, and it may be no choice."""
+    os.environ.pop("MPLBACKEND", None)
     import matplotlib  # noqa: PLC0415
 
+    return matplotlib
+
+
+def render_svg(draw: "Callable[P, Figure]", *args: P.args, **kwargs: P.kwargs) -> str:
+    """Return what `draw` returns as SVG: the same text for the same figures."""
+    matplotlib = _import_matplotlib()
     written = io.StringIO()
     with matplotlib.rc_context(_SETTINGS):
         draw(*args, **kwargs).savefig(written, format="svg", metadata={"Date": None})
