@@ -84,6 +84,18 @@ def test_the_share_is_that_of_processes_that_are_not_ours(
     assert share(before, after, tasks_s) == pytest.approx(expected)
 
 
+def test_what_a_process_had_used_before_is_not_of_this_trial() -> None:
+    """The cores leave room for more here, so that the count of the processes decides."""
+    before = {
+        OURS: process(SHELL, 0),
+        SHELL: process(1, 1),
+        OTHER: process(SHELL, 50),
+        21: process(OTHER, 50),
+    }
+    after = {OURS: process(SHELL, 8), SHELL: process(1, 1, 105)}
+    assert share(before, after, tasks_s=8.0, irq_s=12.0) == pytest.approx(0.25)
+
+
 def test_what_the_hypervisor_took_is_told_apart() -> None:
     first, last = (CpuReading(at * S, CoreTimes(0.0, 0.0, float(at)), {}) for at in (0, 10))
     found = between(first, last, 2, OURS)
