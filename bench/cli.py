@@ -12,6 +12,7 @@ from bench import __version__
 from bench.commands.lazy_group import HELP, LazyGroup
 from bench.errors import BenchError, ExitCode
 from nginx.errors import NginxConfigError, VersionError
+from nginx.printable import printable_line
 
 COMMANDS = {
     "run": "Run the trials of a plan and compare its modes.",
@@ -77,7 +78,7 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(message, err=True)
+    click.echo(printable_line(message), err=True)
     sys.exit(code)
 
 

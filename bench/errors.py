@@ -3,6 +3,8 @@
     BenchError
       PlanError       the request makes no sense
       ResultsError    a result cannot be read: path, line, reason
+        WriteError    a file cannot be written
+          NoRoomError   for want of room or of a right
       RoleError       a process did not come up, or ended when it should not
       LabError        the machine does not allow what a lab needs
 
@@ -10,6 +12,7 @@ An error of an exchange, a warning about a trial and a finding about a configura
 elsewhere.
 """
 
+import errno
 from enum import IntEnum
 from pathlib import Path
 from typing import ClassVar
@@ -54,6 +57,37 @@ class ResultsError(BenchError):
         path, line, reason = self.args
         where = path if line is None else f"{path}:{line}"
         return f"{where}: {reason}"
+
+
+class WriteError(ResultsError):
+    """A file or a folder cannot be written where it is to be."""
+
+
+class NoRoomError(WriteError):
+    """The same, for want of room or of a right: the path is fine."""
+
+    exit_code = ExitCode.ENVIRONMENT
+
+
+_NO_ROOM = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EIO,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EMFILE,
+        errno.ENFILE,
+    }
+)
+
+
+def write_error(path: Path, error: OSError, remedy: str, what: str = "cannot be written") -> WriteError:
+    """Return the error of a `path` that the system refuses to write: that of the path, or of the system."""
+    kind = NoRoomError if error.errno in _NO_ROOM else WriteError
+    return kind(path, None, f"{what}: {error.strerror or error}; {remedy}")
 
 
 class RoleError(BenchError):

@@ -7,6 +7,7 @@ of it is bench/report/tour.py.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bench.errors import BenchError
 from bench.experiment import run
@@ -14,7 +15,7 @@ from bench.experiment import scenario_run as scenario_runs
 from bench.experiment.definition import Scenario
 from bench.plan import run_plan
 from bench.progress import Progress
-from bench.runs.record import Run, ScenarioRun
+from bench.runs.record import Run, RunRecord, ScenarioRun
 from bench.scenarios import catalogue
 
 INCIDENT = "incident"
@@ -38,10 +39,14 @@ class Step:
     problem: str | None = None
 
     @property
+    def runs(self) -> tuple[RunRecord[Any], ...]:
+        """Return the run, where there is one."""
+        return tuple(done for done in (self.incident, self.measured) if done is not None)
+
+    @property
     def interrupted(self) -> bool:
         """Return whether it was ended early."""
-        runs = (self.incident, self.measured)
-        return any(done is not None and done.interrupted for done in runs)
+        return any(done.interrupted for done in self.runs)
 
 
 def take(names: Sequence[str], lab_name: str, root: Path, progress: Progress) -> Iterator[Step]:

@@ -16,7 +16,8 @@ _SIZES = {
     "G": 1024**3,
     "GIB": 1024**3,
 }
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+# Of more digits there is no use, and no float.
+_QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*([A-Za-z]*)", re.ASCII)
 
 
 def duration_s(text: str) -> float:
@@ -31,9 +32,10 @@ def size_bytes(text: str) -> int:
     """Return the bytes that `text` names: `2`, `64K`, `100KiB`, `1MB`; ValueError when it names none."""
     match = _QUANTITY.fullmatch(text.strip())
     unit = match[2].upper() if match else ""
-    if match is None or unit not in _SIZES or float(match[1]) == math.inf:
+    size = float(match[1]) * _SIZES.get(unit, math.nan) if match else math.nan
+    if not math.isfinite(size):
         raise ValueError(f"{text!r} is not a size; write 2, 100KiB or 10MiB")
-    return int(float(match[1]) * _SIZES[unit])
+    return int(size)
 
 
 def count(value: float) -> str:

@@ -13,7 +13,10 @@ from nginx.lexer import Token, TokenKind, tokenize
 _DAY_S = 86400.0
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": _DAY_S, "w": 7 * _DAY_S}
 _UNITS_S |= {"M": 30 * _DAY_S, "y": 365 * _DAY_S, "": 1.0}
-_TIME = re.compile(r"(?:[0-9]+(?:ms|[smhdwMy]))*(?:[0-9]+)?")
+# No more digits than nginx accepts, whose numbers have 64 bits.
+_DIGITS = "[0-9]{1,18}"
+_NUMBER = re.compile(_DIGITS)
+_TIME = re.compile(rf"(?:{_DIGITS}(?:ms|[smhdwMy]))*(?:{_DIGITS})?")
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -47,7 +50,7 @@ class Directive:
     def number(self) -> int | None:
         """The first argument as a whole number; None if it is none."""
         first = self.args[0] if self.args else ""
-        return int(first) if first.isascii() and first.isdigit() else None
+        return int(first) if _NUMBER.fullmatch(first) else None
 
     @property
     def seconds(self) -> float | None:

@@ -26,7 +26,7 @@ _NOT_ASKED = frozenset(
     }
 )
 """What two runs may differ in although the same thing was measured."""
-_VOID_TIMES = frozenset({"generator-saturated"})
+_VOID_TIMES = frozenset({"generator-saturated", "machine-shared"})
 """Warnings that void rates and times, but neither counts nor CPU per request."""
 
 T = TypeVar("T", bound=TrialRecord)

@@ -16,6 +16,12 @@ wait rather than the subject."""
 IDLE_FLOOR = 0.05
 """Below this share of idle time the load generator's own core was full."""
 
+OTHER_WORK_LIMIT = 0.10
+"""Share of all cores that others may use before that shows in rates and latencies; a desktop at rest uses a
+few hundredths."""
+OTHER_WORK_VOIDS = 0.25
+"""From here on rates say more about the others: of two runs at once each gets about half."""
+
 _OTHER_SIDE_SHARE = 0.01
 
 
@@ -154,6 +160,23 @@ def generator_warnings(pressure: Pressure) -> Iterator[TrialWarning]:
             "rates and latencies are void, CPU per request stands: use fewer connections, a --rate,"
             " or a machine with more cores",
             voids=True,
+        )
+
+
+def other_work_warnings(other_share: float, stolen_share: float, busiest: str = "") -> Iterator[TrialWarning]:
+    """Yield a warning where others used a good part of the machine: voiding where it was a large one.
+
+    The shares are those of the time of all cores, `busiest` is who used most of it.
+    """
+    if other_share + stolen_share >= OTHER_WORK_LIMIT:
+        named = f", most of it {busiest}" if busiest else ""
+        stolen = f"; {stolen_share:.0%} was taken by the hypervisor" if stolen_share >= 0.01 else ""
+        yield TrialWarning(
+            "machine-shared",
+            f"other processes used {other_share:.0%} of the time of all cores{named}{stolen}",
+            "rates and latencies are of what was left, CPU per request stands: run one at a time, and nothing"
+            " else meanwhile",
+            voids=other_share + stolen_share >= OTHER_WORK_VOIDS,
         )
 
 

@@ -1,9 +1,8 @@
 """`bench ceiling`: when ports run out, computed."""
 
-import json
-
 import click
 
+from bench.commands import printing
 from bench.commands.options import Amount, Count, command, json_option, option
 from bench.plan.flags import Heading
 
@@ -53,6 +52,6 @@ def ceiling_command(
     here = analysis.ceiling(ports, proxy_addresses, backend_addresses)
     found = analysis.remedies(rate, ports, proxy_addresses, backend_addresses, requests_per_connection)
     if as_json:
-        click.echo(json.dumps([remedy.to_json() for remedy in found]))
+        printing.echo_json([remedy.to_json() for remedy in found])
     else:
-        click.echo(text.format_ceiling(here, rate / requests_per_connection, found), nl=False)
+        printing.echo(text.format_ceiling(here, rate / requests_per_connection, found), nl=False)

@@ -5,11 +5,12 @@ The reading and judging are nginx's; here are the flags, the installed nginx, an
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
 
+from bench.commands import printing
 from bench.commands.nginx_options import (
     installed_nginx,
     installed_version,
@@ -29,6 +30,11 @@ from nginx.rules import CATALOGUE, CheckSettings
 from nginx.tree import Place
 
 _SEVERITIES = [str(severity) for severity in Severity]
+_FORMATS: dict[str, Callable[[check.CheckResult], str]] = {
+    "json": lambda found: json.dumps(found.to_json(), indent=2) + "\n",
+    "sarif": lambda found: json.dumps(formats.sarif(found), indent=2) + "\n",
+    "github": formats.github,
+}
 
 
 @command("check")
@@ -54,7 +60,7 @@ _SEVERITIES = [str(severity) for severity in Severity]
     Heading.OUTPUT,
     "--format",
     "output_format",
-    type=click.Choice(["text", "json", "sarif", "github"]),
+    type=click.Choice(["text", *_FORMATS]),
     default="text",
     help="How to print the answer.",
 )
@@ -112,7 +118,11 @@ def check_command(
         for finding in _refusals(target, config_tests, root=root, extra_files=extra_files)
     )
     threshold = Severity[severity.upper()]
-    click.echo(_shown(found, output_format, threshold), nl=False)
+    if output_format == "text":
+        colorize = report.Colorizer(sys.stdout.isatty())
+        printing.echo_coloured(report.format_check(found, min(Severity.LOW, threshold), colorize))
+    else:
+        printing.echo(_FORMATS[output_format](found), nl=False)
     worst = found.worst()
     sys.exit(ExitCode.FINDINGS if worst is not None and worst >= threshold else ExitCode.OK)
 
@@ -138,20 +148,6 @@ def _refusals(
                 yield Finding("NX001", Severity.ERROR, place, text, versions=(program.version,))
 
 
-def _shown(found: check.CheckResult, output_format: str, threshold: Severity) -> str:
-    match output_format:
-        case "json":
-            return json.dumps(found.to_json(), indent=2) + "\n"
-        case "sarif":
-            return json.dumps(formats.sarif(found), indent=2) + "\n"
-        case "github":
-            return formats.github(found)
-        case _:
-            return report.format_check(
-                found, min(Severity.LOW, threshold), report.Colorizer(sys.stdout.isatty())
-            )
-
-
 def _known() -> KnownDirectives | None:
     """Return the directives of the installed nginx, if there is one that can be read."""
     program, version = installed_nginx(), installed_version()
@@ -163,4 +159,4 @@ def _explain(rule_id: str) -> None:
     if rule is None:
         known = ", ".join(sorted(CATALOGUE))
         raise click.UsageError(f"there is no rule {rule_id}; there are {known}")
-    click.echo(report.format_rule(rule), nl=False)
+    printing.echo(report.format_rule(rule), nl=False)

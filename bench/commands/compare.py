@@ -1,13 +1,12 @@
 """`bench compare`: two or more runs of one kind, or the cases of one, figure by figure."""
 
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.commands import print_run, printing
 from bench.commands.options import FilePath, command, json_option, option
 from bench.errors import ExitCode
 from bench.plan.flags import Heading
@@ -57,17 +56,18 @@ def compare_command(runs: Sequence[str], fail_on: Sequence[str], output: Path | 
     compared = [comparing.compare(each, known) for each in matched]
     failed = [line for each in compared for line in conditions.failures(parsed, each)]
     stem = output or Path(str(matched[0][-1].run.directory)) / "compare"
-    drawn = [str(path) for path in report.save(compared, stem)]
+    saved, unsaved = print_run.attempt(report.save, compared, stem)
+    drawn = [str(path) for path in saved or ()]
     if as_json:
         answers = [each.to_json() for each in compared]
-        click.echo(json.dumps({"comparisons": answers, "pictures": drawn, "failed": failed}))
+        printing.echo_json({"comparisons": answers, "pictures": drawn, "failed": failed})
     else:
-        click.echo(report.text(compared), nl=False)
+        printing.echo(report.text(compared), nl=False)
         for path in drawn:
-            click.echo(f"picture: {path}")
+            printing.echo(f"picture: {path}")
     for line in failed:
-        click.echo(f"bench: {line}", err=True)
-    sys.exit(ExitCode.FINDINGS if failed else ExitCode.OK)
+        printing.echo_error(f"bench: {line}")
+    print_run.end([], unsaved, ExitCode.FINDINGS if failed else ExitCode.OK)
 
 
 def select(spec: str) -> "Selected":

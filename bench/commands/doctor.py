@@ -1,10 +1,8 @@
 """`bench doctor`: what this machine can measure."""
 
 import dataclasses
-import json
 
-import click
-
+from bench.commands import printing
 from bench.commands.options import command, json_option
 
 
@@ -17,6 +15,6 @@ def doctor_command(as_json: bool) -> None:
 
     checks = examination.examine()
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(check) for check in checks]))
+        printing.echo_json([dataclasses.asdict(check) for check in checks])
     else:
-        click.echo(text.format_checks(checks), nl=False)
+        printing.echo(text.format_checks(checks), nl=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from bench.commands import printing
 from bench.commands.nginx_options import (
     STANDARD_INPUT,
     judging_options,
@@ -60,9 +61,9 @@ def fix_command(
             name, requested, root=root, extra_files=extra_files, settings=settings, text=text, repair=repair
         )
     if output == "diff":
-        click.echo(repair.diff(), nl=False)
+        printing.echo_data(repair.diff())
     elif targets == ("-",) and STANDARD_INPUT in repair.after:
-        click.echo(repair.after[STANDARD_INPUT], nl=False)
+        printing.echo_data(repair.after[STANDARD_INPUT])
     else:
         fix.write(repair)
     _print_summary(repair, output)
@@ -71,18 +72,18 @@ def fix_command(
 
 def _print_summary(repair: fix.Repair, output: str) -> None:
     for refusal in repair.skipped:
-        click.echo(f"{refusal.place}: {refusal.context} is left as it is: {refusal.reason}", err=True)
+        printing.echo(f"{refusal.place}: {refusal.context} is left as it is: {refusal.reason}", err=True)
     for place in repair.worse:
-        click.echo(
+        printing.echo(
             f"{place}: not repaired, but shares a line with what is: nginx now closes its connections first",
             err=True,
         )
     for place in repair.resolved_in_background:
-        click.echo(
+        printing.echo(
             f"{place}: the name is resolved in the background now: 502 from the start until the first answer",
             err=True,
         )
     count = len(repair.repaired)
     done = "written to" if output == "write" else "shown for"
     files = ", ".join(repair.after) or "no file"
-    click.echo(f"{count} location{'s' if count != 1 else ''} repaired, {done} {files}", err=True)
+    printing.echo(f"{count} location{'s' if count != 1 else ''} repaired, {done} {files}", err=True)

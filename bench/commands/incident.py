@@ -3,11 +3,10 @@
 import sys
 from pathlib import Path
 
-import click
-
-from bench.commands import print_run
+from bench.commands import print_run, printing
 from bench.commands.options import Count, Duration, command, lab_option, option, output_option
 from bench.errors import ExitCode
+from bench.plan import bounds
 from bench.plan.flags import Heading
 
 
@@ -28,6 +27,7 @@ def incident_command(trials: int, duration: float, lab_name: str, output: Path) 
 
     Before and since nginx 1.29.7, which keeps upstream connections by default.
     """
+    bounds.check_length(f"--trials {trials}", trials, duration)
     from bench import lab
 
     opened = lab.choose(lab_name)
@@ -43,9 +43,13 @@ def incident_command(trials: int, duration: float, lab_name: str, output: Path) 
     with show_live(sys.stderr, silent=False) as shown:
         runs = incidents.perform(here, trials, duration, lab_name=opened, root=output, progress=shown)
     directories = [done.directory for done in runs if done.directory is not None]
+    unsaved = None
+    if any(done.trials for done in runs):
+        printing.echo(report.format_tables(runs), nl=False)
     if directories:
-        click.echo(report.format_tables(runs), nl=False)
-        picture, _ = style.save_figure(Path(directories[0], report.PICTURE), report.draw, runs)
-        click.echo(f"\nresults: {', '.join(directories)}\npicture: {picture}")
-    if any(done.interrupted for done in runs):
-        sys.exit(ExitCode.INTERRUPTED)
+        stem = Path(directories[0], report.PICTURE)
+        saved, unsaved = print_run.attempt(style.save_figure, stem, report.draw, runs)
+        printing.echo(f"\nresults: {', '.join(directories)}")
+        if saved is not None:
+            printing.echo(f"picture: {saved[0]}")
+    print_run.end(runs, unsaved, ExitCode.OK)

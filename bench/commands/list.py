@@ -1,10 +1,8 @@
 """`bench list`: the runs of a folder of results."""
 
-import json
 from pathlib import Path
 
-import click
-
+from bench.commands import printing
 from bench.commands.options import command, json_option, output_option
 
 
@@ -19,10 +17,10 @@ def list_command(output: Path, as_json: bool) -> None:
 
     listed = read.runs(output)
     if as_json:
-        click.echo(json.dumps([each.to_json() for each in listed]))
+        printing.echo_json([each.to_json() for each in listed])
         return
     scenarios = [each for each in listed if each.run and each.run.kind == "scenario"]
     found = [each for each in listed if each not in scenarios]
     if found or not scenarios:
-        click.echo(text.format_list(found, output), nl=False)
-    click.echo(scenario_text.format_list(scenarios), nl=False)
+        printing.echo(text.format_list(found, output), nl=False)
+    printing.echo(scenario_text.format_list(scenarios), nl=False)

@@ -12,6 +12,7 @@ import click
 from bench.commands.options import Count, Decorated, option
 from bench.plan.flags import Heading
 from nginx import check, versions
+from nginx.errors import NginxConfigError
 from nginx.loading import sources
 from nginx.rules.sizing import BACKEND_IDLE_S
 
@@ -100,7 +101,12 @@ def read_target(target: str) -> tuple[str, str | None]:
     """Return the name of a target and, for standard input, its text."""
     if target != "-":
         return target, None
-    return STANDARD_INPUT, sources.decode(sys.stdin.buffer.read(), STANDARD_INPUT)
+    if sys.stdin is None:  # it was closed
+        raise NginxConfigError(STANDARD_INPUT, 0, "is closed; name a file")
+    raw = sys.stdin.buffer.read(sources.LARGEST_BYTES + 1)
+    if len(raw) > sources.LARGEST_BYTES:
+        raise NginxConfigError(STANDARD_INPUT, 0, f"is larger than {sources.LARGEST_BYTES >> 20} MiB")
+    return STANDARD_INPUT, sources.decode(raw, STANDARD_INPUT)
 
 
 def requested_versions(given: str | None) -> list[str]:

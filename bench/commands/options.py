@@ -10,6 +10,7 @@ import click
 
 from bench import units
 from bench.commands.lazy_group import HELP
+from bench.plan import bounds
 from bench.plan.flags import FLAGS, Flag, Heading, Kind
 from bench.plan.run_plan import LABS, SUBJECTS
 
@@ -90,7 +91,10 @@ class Amount(click.FloatRange):
 
 
 class Count(click.IntRange):
-    """A whole number within bounds."""
+    """A whole number within bounds, and never more than can be counted up to."""
+
+    def __init__(self, least: int, most: int = bounds.MOST_COUNTED) -> None:
+        super().__init__(least, most)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """Return how the help calls the value."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from bench.commands import printing
 from bench.commands.options import FilePath, command, json_option, overrides, plan_options
 from bench.plan import run_plan, toml
 
@@ -21,10 +22,11 @@ def plan_command(plan_file: Path | None, as_json: bool, **given: Any) -> None:
     NAME --dry-run`.
     """
     planned = build_plan(plan_file, given).to_json()
-    click.echo(json.dumps(planned) if as_json else toml.to_toml(planned), nl=as_json)
+    printing.echo(json.dumps(planned) if as_json else toml.to_toml(planned), nl=as_json)
 
 
 def build_plan(path: Path | None, given: dict[str, Any]) -> run_plan.Plan:
     """Return the plan at `path`, or the default one, with the flags of `given` laid over it."""
-    below = toml.load(path) if path is not None else {}
+    below = {} if path is None else toml.load(path)
+    run_plan.parse(below, str(path))  # so that what is wrong in a file is told by its name
     return run_plan.build(toml.merge(below, overrides(given)))

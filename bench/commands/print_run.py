@@ -1,23 +1,24 @@
 """What a command prints of a run, of modes or of a scenario, and the exit code that it ends with."""
 
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
-import click
-
-from bench.errors import ExitCode
+from bench.commands import printing
+from bench.errors import ExitCode, ResultsError
 
 if TYPE_CHECKING:
     from bench.runs.record import RunRecord
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def print_damage(damage: Sequence[str]) -> None:
     """Print what of a run could not be read."""
     for line in damage:
-        click.echo(f"bench: {line}", err=True)
+        printing.echo_error(f"bench: {line}")
 
 
 def print_run(done: "RunRecord[Any]", picture: Path | None) -> None:
@@ -31,7 +32,7 @@ def print_run(done: "RunRecord[Any]", picture: Path | None) -> None:
         text = scenario_text.format_run(catalogue.load(done.scenario), done, picture)
     else:
         text = (incident if len(done.subjects) > 1 else run_text).format_run(done, picture)
-    click.echo(text, nl=False)
+    printing.echo(text, nl=False)
 
 
 def draw_run(done: "RunRecord[Any]") -> Path | None:
@@ -51,14 +52,35 @@ def draw_run(done: "RunRecord[Any]") -> Path | None:
 
 def finish(done: "RunRecord[Any]", as_json: bool, quiet: bool) -> NoReturn:
     """Draw a run that has just been made, print what was requested of it, and exit."""
-    picture = draw_run(done)
+    picture, unsaved = attempt(draw_run, done)
     if as_json:
-        click.echo(json.dumps(done.to_json()))
+        printing.echo_json(done.to_json())
     elif quiet:
-        click.echo(done.directory)
+        printing.echo(done.directory)
     else:
         print_run(done, picture)
-    if done.interrupted:
+    is_valid = bool(done.trials) and all(trial.valid for trial in done.trials)
+    end([done], unsaved, ExitCode.OK if is_valid else ExitCode.FINDINGS)
+
+
+def attempt(write: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[T | None, ResultsError | None]:
+    """Return what `write` returns, or why it could not: what was measured is to be shown all the same."""
+    try:
+        return write(*args, **kwargs), None
+    except ResultsError as error:
+        return None, error
+
+
+def end(runs: "Sequence[RunRecord[Any]]", unsaved: ResultsError | None, answer: ExitCode) -> NoReturn:
+    """Say last what failed in `runs`, and what could not be saved of them, and exit.
+
+    The answer of a command, that of a comparison for instance, is told before what failed beside it.
+    """
+    problems = [run.problem for run in runs if run.problem is not None]
+    for problem in (*problems, *([unsaved] if unsaved is not None else [])):
+        printing.echo_error(f"bench: {problem}")
+    if any(run.interrupted for run in runs):
         sys.exit(ExitCode.INTERRUPTED)
-    is_valid = done.trials and all(trial.valid for trial in done.trials)
-    sys.exit(ExitCode.OK if is_valid else ExitCode.FINDINGS)
+    if problems:
+        sys.exit(ExitCode.ENVIRONMENT)
+    sys.exit(answer if answer or unsaved is None else unsaved.exit_code)

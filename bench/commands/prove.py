@@ -3,7 +3,6 @@
 bench/prove proves; here are the flags, what is printed where, and the exit code.
 """
 
-import json
 import re
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from bench import lab
+from bench.commands import printing
 from bench.commands.nginx_options import extra_files_option, read_target, root_option
 from bench.commands.options import Count, Duration, command, json_option, lab_option, option
 from bench.errors import ExitCode, PlanError
@@ -70,12 +70,14 @@ _MOST_REQUESTS = 1000
 )
 @option(Heading.LOAD, "--load", is_flag=True, help="Measure what it costs as it is and repaired.")
 @option(Heading.LOAD, "--duration", "-d", default="2s", type=Duration(0.1, 600), help="The window of --load.")
-@option(Heading.LOAD, "--pairs", default=3, type=Count(1), help="Windows of --load on each side.")
+@option(
+    Heading.LOAD, "--pairs", default=3, type=Count(1, _MOST_REQUESTS), help="Windows of --load on each side."
+)
 @option(
     Heading.LOAD,
     "--locations",
     default=1,
-    type=Count(1),
+    type=Count(1, _MOST_REQUESTS),
     help="How many locations --load measures, in the order of the text.",
 )
 @option(
@@ -126,7 +128,7 @@ def prove_command(
     settings = ProofSettings(opened, backend_close, cast("ClientProtocol", client_http), count, wanted)
     found = [runner.prove(model, program, settings) for program in chosen]
     if not as_json:
-        click.echo(report.format_proofs(found, backend_close), nl=False)
+        printing.echo(report.format_proofs(found, backend_close), nl=False)
     wanted_load = load_test.LoadSettings(pairs, duration, locations)
     paid = [
         each
@@ -139,9 +141,9 @@ def prove_command(
     if as_json:
         proofs, load_tests = [each.to_json() for each in found], [each.to_json() for each in paid]
         answer = {"file": file, "backend_close": backend_close, "proofs": proofs, "load": load_tests}
-        click.echo(json.dumps(answer))
+        printing.echo_json(answer)
     elif load:
-        click.echo(f"\n{load_report.format_costs(paid)}", nl=False)
+        printing.echo(f"\n{load_report.format_costs(paid)}", nl=False)
     sys.exit(ExitCode.OK if all(each.is_sound for each in found) else ExitCode.FINDINGS)
 
 

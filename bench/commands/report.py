@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands import print_run
+from bench.commands import print_run, printing
 from bench.commands.options import FilePath, command, option
 from bench.plan.flags import Heading
 
@@ -36,4 +36,4 @@ def report_command(run: Path, output: Path | None) -> None:
     else:
         built = page.build_page(done)
     html.save(built, written)
-    click.echo(f"report: {written}")
+    printing.echo(f"report: {written}")

@@ -2,6 +2,7 @@
 
 import click
 
+from bench.commands import printing
 from bench.commands.options import command
 
 
@@ -14,4 +15,4 @@ def install_command(name: str) -> None:
     """
     from bench.experiment import environments
 
-    environments.find(name).install(click.echo)
+    environments.find(name).install(printing.echo)

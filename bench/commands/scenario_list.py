@@ -1,7 +1,6 @@
 """`bench scenario list`: the scenarios and their variants."""
 
-import click
-
+from bench.commands import printing
 from bench.commands.options import command
 
 
@@ -11,4 +10,4 @@ def list_command() -> None:
     from bench.report.scenario import text
     from bench.scenarios import catalogue
 
-    click.echo(text.format_catalogue(catalogue.load_all()), nl=False)
+    printing.echo(text.format_catalogue(catalogue.load_all()), nl=False)

@@ -2,13 +2,12 @@
 
 import json
 import sys
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.commands import print_run
+from bench.commands import print_run, printing
 from bench.commands.options import command, json_option, option, output_option, quiet_option
 from bench.errors import PlanError
 from bench.plan import toml
@@ -75,7 +74,7 @@ def run_command(output: Path, as_json: bool, quiet: bool, dry_run: bool, **given
     values = _values(**given)
     if dry_run:
         written = _scenario(values).plan(values).to_json()
-        click.echo(json.dumps(written) if as_json else toml.to_toml(written), nl=as_json)
+        printing.echo(json.dumps(written) if as_json else toml.to_toml(written), nl=as_json)
         return
     from bench import lab
 
@@ -97,7 +96,9 @@ def _values(*, name: str, settings: tuple[str, ...], **flags: Any) -> dict[str, 
     if not isinstance(below.get("scenario"), str):
         raise PlanError(f'{name}: names no scenario; write scenario = "push" at its top')
     above = {key: value for key, value in flags.items() if value not in (None, ())}
-    return toml.merge(below, {**above, "settings": dict(map(_setting, settings))})
+    if settings:
+        above["settings"] = dict(map(_setting, settings))
+    return toml.merge(below, above)
 
 
 def _scenario(values: dict[str, Any]) -> "Scenario":
@@ -117,6 +118,6 @@ def _setting(text: str) -> tuple[str, Any]:
     if not separator or not key:
         raise PlanError(f"--set {text!r} is not KEY=VALUE; --dry-run lists the keys")
     try:
-        return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        return key, toml.parse(f"value = {value}")["value"]
+    except ValueError:
         return key, value  # a bare word is a text

@@ -1,12 +1,12 @@
 """`bench show`: one run again."""
 
-import json
 from pathlib import Path
 
 import click
 
-from bench.commands import print_run
+from bench.commands import print_run, printing
 from bench.commands.options import FilePath, command, json_option
+from bench.errors import ExitCode
 
 
 @command("show")
@@ -20,9 +20,11 @@ def show_command(run: Path, as_json: bool) -> None:
     done = read.read(run)
     print_run.print_damage(done.damage)
     if as_json:
-        click.echo(json.dumps(done.to_json()))
+        printing.echo_json(done.to_json())
     elif done.kind == "scenario":
-        print_run.print_run(done, print_run.draw_run(done))
+        picture, unsaved = print_run.attempt(print_run.draw_run, done)
+        print_run.print_run(done, picture)
+        print_run.end([done], unsaved, ExitCode.OK)
     else:
         stem = incident.PICTURE if len(done.subjects) > 1 else side_picture.PICTURE
         drawn = Path(done.directory or ".", f"{stem}.png")

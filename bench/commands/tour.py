@@ -3,13 +3,16 @@
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import click
-
+from bench.commands import print_run, printing
 from bench.commands.options import command, lab_option, option, output_option
 from bench.errors import ExitCode
 from bench.plan import toml
 from bench.plan.flags import Heading
+
+if TYPE_CHECKING:
+    from bench.report.html import Page
 
 
 @command("tour")
@@ -31,7 +34,6 @@ def tour_command(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
     opened = lab.choose(lab_name)
     from bench import tour as tours
     from bench.machine import describe
-    from bench.report import html
     from bench.report import tour as report
     from bench.report.live import show_live
 
@@ -42,11 +44,24 @@ def tour_command(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
     with show_live(sys.stderr, silent=False) as shown:
         for step in tours.take(names, opened, root, shown):
             taken.append(step)
-            click.echo(f"{report.format_step(step)}\n")
-    root.mkdir(parents=True, exist_ok=True)
+            printing.echo(f"{report.format_step(step)}\n")
     page = report.build_page(taken, describe.describe(), started.isoformat(timespec="seconds"))
+    _, unsaved = print_run.attempt(_save, page, root)
+    if root.is_dir():
+        printing.echo(f"results: {root}")
+    if unsaved is None:
+        printing.echo(f"report: {root / 'tour.html'}")
+    is_measured = any(step.problem is None for step in taken)
+    print_run.end(
+        [run for step in taken for run in step.runs],
+        unsaved,
+        ExitCode.OK if is_measured else ExitCode.ENVIRONMENT,
+    )
+
+
+def _save(page: "Page", root: Path) -> None:
+    """Write the page into the folder of the tour, which no step may have made."""
+    from bench.report import html, saving
+
+    saving.make_folder(root)
     html.save(page, root / "tour.html")
-    click.echo(f"report: {root / 'tour.html'}")
-    if any(step.interrupted for step in taken):
-        sys.exit(ExitCode.INTERRUPTED)
-    sys.exit(ExitCode.OK if any(step.problem is None for step in taken) else ExitCode.ENVIRONMENT)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import PlanError
 from bench.lab.hosts import LabRequest
-from bench.plan import run_plan, scenario_plan
+from bench.plan import bounds, run_plan, scenario_plan
 from bench.plan.scenario_plan import Case, ScenarioPlan
 from bench.runs.record import TrialWarning
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from bench.experiment.proxy_setup import ProxySetup
     from bench.experiment.testbed import Testbed
 
+_LARGEST_BYTES = 1 << 30
+"""Of anything that a process of a scenario holds in its memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -29,18 +32,45 @@ class Settings:
     def check(self) -> None:
         """Raise PlanError where a value makes no sense.
 
-        By a field's metadata a number is `least` or more, by default above 0, and a text one of `choices`.
+        By a field's metadata a number is `least` or more, by default above 0, and `most` or less, by default
+        what `_most` says; a text is one of `choices`.
         """
         for each in dataclasses.fields(self):
-            value = getattr(self, each.name)
-            least, choices = each.metadata.get("least"), each.metadata.get("choices")
+            value, name = getattr(self, each.name), f"plan: settings.{each.name}"
+            choices = each.metadata.get("choices")
             if choices is not None and value not in choices:
-                raise PlanError(f"plan: settings.{each.name} = {value!r} is not one of {', '.join(choices)}")
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                continue
-            if not (value > 0 if least is None else value >= least) or value == float("inf"):
-                bound = "above 0" if least is None else f"{least} or more"
-                raise PlanError(f"plan: settings.{each.name} = {value:g} must be {bound}")
+                raise PlanError(f"{name} = {value!r} is not one of {', '.join(choices)}")
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                most = each.metadata.get("most", _most(each.name))
+                _check_number(name, value, each.metadata.get("least"), most)
+
+    @property
+    def lasts_s(self) -> float:
+        """Return how long a trial lasts, about."""
+        parts = (getattr(self, name, 0.0) for name in ("warmup_s", "duration_s", "watch_s"))
+        return float(sum(parts))
+
+
+def _most(name: str) -> float:
+    """Return the most that a setting may be, by the unit in its name."""
+    by_unit = {
+        "_per_s": bounds.MOST_PER_S,
+        "_s": bounds.LONGEST_S,
+        "_ms": bounds.LONGEST_S * 1000,
+        "_bytes": _LARGEST_BYTES,
+        "rate": bounds.MOST_PER_S,
+    }
+    return next((most for unit, most in by_unit.items() if name.endswith(unit)), bounds.MOST_CONNECTIONS)
+
+
+def _check_number(name: str, value: float, least: float | None, most: float) -> None:
+    is_low = value < bounds.SHORTEST_S if least is None else value < least
+    if is_low or bounds.is_negative(value):
+        bound = "above 0" if least is None else f"{least} or more"
+        least_above = f" ({bounds.SHORTEST_S:g} at the least)" if least is None and value > 0 else ""
+        raise PlanError(f"{name} = {value:g} must be {bound}{least_above}")
+    if value > most:
+        raise PlanError(f"{name} = {value:,.15g} is more than {most:,.15g}; lower it")
 
 
 @dataclass(frozen=True, slots=True)

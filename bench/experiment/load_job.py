@@ -64,7 +64,7 @@ def parse_target(target: str) -> SplitResult:
 def _resolve(url: SplitResult) -> str:
     try:
         found = socket.getaddrinfo(url.hostname, url.port or 80, type=socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # no name of the DNS has such letters or such a length
         raise PlanError(f"plan: subject.target: {url.hostname} has no address: {error}") from error
     return str(found[0][4][0])
 

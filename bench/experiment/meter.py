@@ -1,5 +1,6 @@
 """What is read during a trial: samples along it, and at the window's edges what was used and sent."""
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -7,9 +8,11 @@ from contextlib import ExitStack
 from bench.experiment.roles import Roles
 from bench.experiment.trial_result import MeterReading, SaturationReading
 from bench.lab import Lab
-from bench.machine.affinity import Cores
+from bench.machine.affinity import Cores, available_cores
+from bench.observe import other_work
 from bench.observe.host_observer import HostSample
 from bench.observe.interface_bytes import InterfaceBytes, InterfaceCounters
+from bench.observe.other_work import OtherWork
 from bench.observe.sampler import HostObservation, Sampler
 from bench.runs.record import ROLES
 
@@ -31,6 +34,8 @@ class Meter:
         self.samples: list[HostSample] = []
         self._client_cores = client_cores
         self._stack = ExitStack()
+        self._work_before = other_work.read(available_cores())
+        """Of the whole machine, read outside of the window, since that takes some milliseconds."""
 
         def keep(sample: HostSample) -> None:
             self.samples.append(sample)
@@ -59,6 +64,14 @@ class Meter:
             if not any(sockets is not None and sockets.in_transition for sockets in counts):
                 break
             time.sleep(_POLL_S)
+
+    def other_work(self) -> OtherWork | None:
+        """Return what others did on this machine since the roles were ready; None where that is not known."""
+        before, cores = self._work_before, available_cores()
+        after = None if before is None else other_work.read(cores)
+        if before is None or after is None:
+            return None
+        return other_work.between(before, after, len(cores), os.getpid())
 
     def seen(self) -> dict[str, HostObservation]:
         """Return what each host shows now."""

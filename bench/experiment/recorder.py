@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
+from bench.errors import BenchError
 from bench.experiment.summary import Outcome
 from bench.runs.record import RunRecord
 from bench.runs.storage import Writer
@@ -40,14 +41,22 @@ def record(planned: Iterable[PlannedTrial]) -> bool:
     """Run the trials in order and record each as it ends; return whether one was interrupted.
 
     An interrupted trial is the last. Where it is interrupted before its load runs, or for the second time,
-    nothing of it is kept.
+    nothing of it is kept. So is one that fails, or that cannot be written: the run then says what the problem
+    was, for what was measured before is to be shown. A BenchError before that is raised.
     """
+    writers: dict[int, Writer] = {}
     for writer, perform in planned:
+        writers[id(writer)] = writer
         try:
             outcome = perform()
+            writer.add(outcome.trial, outcome.moments, outcome.latencies)
         except KeyboardInterrupt:
             return True
-        writer.add(outcome.trial, outcome.moments, outcome.latencies)
+        except BenchError as error:
+            if not any(each.run.trials for each in writers.values()):
+                raise
+            writer.problem = str(error)
+            return False
         if outcome.trial.interrupted:
             return True
     return False

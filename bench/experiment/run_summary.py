@@ -122,6 +122,8 @@ def _trial(facts: RunFacts, rows: Sequence[Moment]) -> Trial:
         cpu_us_per_request_before_cliff=_cpu_before_cliff(facts, rows, ports),
         memory_mib=memory_mib,
         observer_cpu_share=result.observer_cpu_share,
+        other_cpu_share=result.other_cpu_share,
+        stolen_cpu_share=result.stolen_cpu_share,
         ksoftirqd_cpu_share=None if facts.pressure is None else facts.pressure.ksoftirqd_cpu,
     )
 
@@ -242,6 +244,8 @@ def _warnings(facts: RunFacts, upstream: Upstream) -> Iterator[TrialWarning]:
         yield from validity.target_warnings(facts.totals.requests)
     else:
         yield from _upstream_warnings(facts, upstream)
+    if not facts.plan.subject.target:  # which may be a process of this machine
+        yield from summary.other_work_warnings(facts.result)
     yield from validity.error_warnings(dict(facts.totals.errors), facts.totals.requests)
 
 

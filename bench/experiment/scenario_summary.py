@@ -60,11 +60,13 @@ def outcome(facts: ScenarioFacts) -> Outcome[ScenarioTrial]:
         units=figures.units,
         figures=dict(figures.figures),
         times_ms={name: histogram.percentiles_ms(counts) for name, counts in figures.times_us.items()},
-        curves={name: [list(point) for point in points] for name, points in figures.curves.items()},
+        curves={name: [(x, y) for x, y in points] for name, points in figures.curves.items()},
         hops=hops,
         roles=use,
         time_wait={role: summary.time_wait(result.seen[role]) for role in ROLES},
         cpu_us_per_unit={role: _per(each.cpu_s, figures.units, 1e6) for role, each in use.items()},
+        other_cpu_share=result.other_cpu_share,
+        stolen_cpu_share=result.stolen_cpu_share,
         bytes_per_unit={name: _per(_bytes(hop), figures.units) for name, hop in hops.items()},
     )
     start_s = (result.first.moment_ns - result.start_ns) / 1e9
@@ -112,7 +114,10 @@ def _warnings(
     result = facts.result
     yield from summary.lab_warnings(result.notes)
     yield from _disagreements(facts, hops)
-    for warning in validity.generator_warnings(result.pressure):
+    for warning in (
+        *validity.generator_warnings(result.pressure),
+        *summary.other_work_warnings(result),
+    ):
         yield replace(warning, voids=warning.voids and not facts.figures.is_paced)
     served = sum(use[role].cpu_s or 0.0 for role in ("proxy", "backend"))
     clients_s = use["client"].cpu_s or 0.0

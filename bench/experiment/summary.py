@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Generic, TypeVar
 
+from bench.analysis import validity
+from bench.experiment.trial_result import TrialResult
 from bench.load.generator import Second
 from bench.observe.host_observer import HostSample
 from bench.observe.sampler import HostObservation
@@ -40,6 +42,12 @@ def memory_mib(host: HostObservation) -> float | None:
 def lab_warnings(notes: Iterable[str]) -> list[TrialWarning]:
     """Return what the lab and the observers noted, as warnings."""
     return [TrialWarning("lab", note) for note in notes]
+
+
+def other_work_warnings(result: TrialResult) -> Iterator[TrialWarning]:
+    """Yield a warning where others used a good part of the machine during a trial."""
+    if (others := result.other_work) is not None:
+        yield from validity.other_work_warnings(others.cpu_share, others.stolen_share, others.busiest)
 
 
 def observed(trial: int, mode: str, sample: HostSample, start_ns: int) -> Moment:

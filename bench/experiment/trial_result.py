@@ -10,6 +10,7 @@ from bench.machine.affinity import Cores
 from bench.observe import process_tree
 from bench.observe.host_observer import HostSample
 from bench.observe.interface_bytes import InterfaceBytes
+from bench.observe.other_work import OtherWork
 from bench.observe.sampler import HostObservation, Sampler
 
 Event = dict[str, Any]
@@ -108,6 +109,8 @@ class TrialResult:
     interrupted: bool
     opened_by_network: int = 0
     """Connections that the proxy's host opened for others than the proxy."""
+    other_work: OtherWork | None = None
+    """What others did on this machine from before the first connect to the window's end."""
 
     @property
     def load_s(self) -> float:
@@ -123,6 +126,16 @@ class TrialResult:
     def pressure(self) -> Pressure:
         """Return how hard the machine was on the clients in the window."""
         return self.first.reading.until(self.last.reading)
+
+    @property
+    def other_cpu_share(self) -> float | None:
+        """Return the share of all cores that others used; None where that is not known."""
+        return None if self.other_work is None else self.other_work.cpu_share
+
+    @property
+    def stolen_cpu_share(self) -> float | None:
+        """Return the share of all cores that the hypervisor took; None where that is not known."""
+        return None if self.other_work is None else self.other_work.stolen_share
 
     def spent_s(self, role: str) -> float:
         """Return the CPU time that a role used in the window."""

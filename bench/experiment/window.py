@@ -33,6 +33,7 @@ class Window:
         except KeyboardInterrupt:
             interrupted = True
         last = self._meter.read()
+        others = self._meter.other_work()
         if interrupted:
             self._roles.send({"command": "stop"})
         self._progress.phase("drain")
@@ -49,6 +50,7 @@ class Window:
             observer_cpu_share=self._meter.sampler.cpu_share,
             interrupted=interrupted,
             opened_by_network=self._roles.opened_by_network(),
+            other_work=others,
         )
 
     def _warm_up(self) -> None:

@@ -44,6 +44,10 @@ def write(key: str, value: str, host: str) -> None:
         raise LabError(f"lab: {host}: {key}={value}: {reason} with `sudo sysctl -w {key}={value}`") from error
     except OSError as error:
         raise LabError(f"lab: {host}: {key}={value}: the kernel refuses it: {error.strerror}") from error
+    except UnicodeEncodeError as error:
+        raise LabError(
+            f"lab: {host}: {key}={value!a}: no setting has such a value; write it in ASCII"
+        ) from error
 
 
 def port_range(text: str) -> tuple[int, int]:

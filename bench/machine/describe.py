@@ -85,7 +85,9 @@ def _git() -> dict[str, Any]:
     if not (root / ".git").exists():
         return {"commit": None, "dirty": None}
     commit = _output(["git", "-C", str(root), "rev-parse", "HEAD"])
-    changes = _output(["git", "-C", str(root), "status", "--porcelain", "--untracked-files=no"])
+    # Without optional locks it only looks: it would write its index anew, which a full disk cuts off.
+    status = ["git", "--no-optional-locks", "-C", str(root), "status", "--porcelain", "--untracked-files=no"]
+    changes = _output(status)
     return {"commit": commit, "dirty": None if changes is None else bool(changes)}
 
 

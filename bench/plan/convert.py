@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 import typing
 from collections.abc import Iterator
 from enum import Enum
@@ -22,6 +23,12 @@ _EXPECTED: dict[Any, str] = {
     list: "a list",
     tuple: "a list",
 }
+_MAX_DEPTH = 32
+"""Of tables within tables: far more than any file of ours has, far less than Python can follow."""
+_LARGEST_WHOLE = (1 << 63) - 1
+_MOST_SHOWN = 80
+"""Characters of a wrong value that an error repeats."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _PLURALS = {int: "whole numbers", float: "numbers", str: "texts"}
 
 
@@ -34,18 +41,46 @@ def convert(
 ) -> T:
     """Return `values` as a `kind`, down to the last field; `name` begins the path in errors, or is empty.
 
-    Types are strict: "1" and true are no numbers, NaN and Infinity are refused. With `from_text` every
-    value is a text, as in CSV, and "1" is a number. ConvertError where something is missing or wrong.
+    Types are strict: "1" and true are no numbers, NaN and Infinity are refused, and so is what `check_plain`
+    refuses. With `from_text` every value is a text, as in CSV, and "1" is a number. ConvertError where
+    something is missing or wrong.
     """
+    check_plain(values, name)
     if unknown == "refused":
         _refuse_unknown(values, kind, name)
     try:
         converted = msgspec.convert(values, kind, strict=not from_text)
     except msgspec.ValidationError:
         raise _first_error(values, kind, name, from_text) from None
-    for path, value in _infinite(msgspec.to_builtins(converted), name):
-        raise ConvertError(f"{path} = {value!r} is not a finite number")
+    if from_text:
+        check_plain(msgspec.to_builtins(converted), name)
     return converted
+
+
+def check_plain(values: Any, name: str) -> None:
+    """Raise ConvertError where no part of this program could go on with `values`, whatever they stand for.
+
+    That is a number that is not finite, or a whole one beyond 64 bits, which no float may hold; a text that
+    is not Unicode, which cannot be printed; and tables within tables without an end. Values
+    come from JSON and TOML, whose readers let all of these pass.
+    """
+    pending = [(name, values, 0)]
+    while pending:
+        path, value, depth = pending.pop()
+        if depth > _MAX_DEPTH:
+            raise ConvertError(f"{_shortened(path)} is nested more than {_MAX_DEPTH} deep")
+        if isinstance(value, dict):
+            pending += ((_joined(path, key), key, depth) for key in value)
+            pending += ((_joined(path, key), each, depth + 1) for key, each in value.items())
+        elif isinstance(value, list | tuple):
+            pending += ((_joined(path, index), each, depth + 1) for index, each in enumerate(value))
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise ConvertError(f"{path} = {value!r} is not a finite number")
+        elif isinstance(value, int) and not -_LARGEST_WHOLE <= value <= _LARGEST_WHOLE:
+            bits = value.bit_length()
+            raise ConvertError(f"{path} is a whole number of {bits:,} bits; the most are 63")
+        elif isinstance(value, str) and _SURROGATE.search(value) is not None:
+            raise ConvertError(f"{path} = {_shortened(value)!a} is not valid Unicode")
 
 
 def _refuse_unknown(values: Any, kind: Any, name: str) -> None:
@@ -69,7 +104,7 @@ def _first_error(value: Any, kind: Any, name: str, from_text: bool) -> ConvertEr
             msgspec.convert(part, part_kind, strict=not from_text)
         except msgspec.ValidationError:
             return _first_error(part, part_kind, _joined(name, key), from_text)
-    return ConvertError(f"{name or 'this'} = {value!r} is not {_expected(kind)}")
+    return ConvertError(f"{name or 'this'} = {_shortened(repr(value))} is not {_expected(kind)}")
 
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:
@@ -113,18 +148,10 @@ def _expected_one(kind: Any) -> str:
     return f"{called} of {_PLURALS[items[0]]}" if items and items[0] in _PLURALS else called
 
 
-def _infinite(values: Any, name: str) -> Iterator[tuple[str, float]]:
-    """Yield the path and the value of each floating-point number that is not finite."""
-    if isinstance(values, float):
-        if not math.isfinite(values):
-            yield name, values
-    elif isinstance(values, dict):
-        for key, value in values.items():
-            yield from _infinite(value, _joined(name, key))
-    elif isinstance(values, list | tuple):
-        for index, value in enumerate(values):
-            yield from _infinite(value, _joined(name, index))
-
-
 def _joined(name: str, key: Any) -> str:
-    return f"{name}.{key}" if name else str(key)
+    word = _shortened(str(key))
+    return f"{name}.{word}" if name else word
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."

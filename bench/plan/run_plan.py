@@ -14,6 +14,7 @@ from typing import Any
 
 from bench import units
 from bench.errors import PlanError
+from bench.plan import bounds
 from bench.plan.toml import chosen, section
 
 
@@ -40,11 +41,7 @@ LABS = ("auto", "namespaces", "loopback")
 BACKENDS = ("raw", "aiohttp")
 METHODS = ("GET", "POST")
 SECOND_OPINIONS = ("wrk", "hey", "ab", "h2load")
-MOST_PER_S = 10_000_000
-"""Beyond this a due time comes every hundred nanoseconds, in which nothing can be sent."""
 LARGEST_RESPONSE_BYTES = 4 << 30
-LONGEST_S = 86_400.0
-"""A day: what is to last longer was meant in another unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +149,14 @@ class Plan:
 
 def build(values: dict[str, Any]) -> Plan:
     """Return the checked plan that `values` (as in TOML) request; PlanError names key, value, remedy."""
-    plan = section(Plan, _with_texts(values), "")
+    plan = parse(values)
     check(plan)
     return plan
+
+
+def parse(values: dict[str, Any], source: str = "plan") -> Plan:
+    """Return the plan that `values` spell, unchecked; PlanError names `source`, key and value."""
+    return section(Plan, _with_texts(values), "", source)
 
 
 def _with_texts(values: dict[str, Any]) -> dict[str, Any]:
@@ -167,17 +169,18 @@ def _with_texts(values: dict[str, Any]) -> dict[str, Any]:
 
 
 _Reading = Callable[["Plan"], float | None]
-_AT_LEAST_ONE: tuple[tuple[str, _Reading], ...] = (
-    ("trials", lambda p: p.trials),
-    ("subject.workers", lambda p: p.subject.workers),
-    ("subject.pool_max", lambda p: p.subject.pool_max),
-    ("subject.requests_per_connection", lambda p: p.subject.requests_per_connection),
-    ("load.connections", lambda p: p.load.connections),
-    ("load.workers", lambda p: p.load.workers),
-    ("backend.workers", lambda p: p.backend.workers),
-    ("backend.requests_per_connection", lambda p: p.backend.requests_per_connection),
-    ("hosts.proxy_addresses", lambda p: p.hosts.proxy_addresses),
-    ("hosts.backend_addresses", lambda p: p.hosts.backend_addresses),
+# Key, number, and the most that it may be; the least is 1.
+_AT_LEAST_ONE: tuple[tuple[str, _Reading, int], ...] = (
+    ("trials", lambda p: p.trials, bounds.MOST_TRIALS),
+    ("subject.workers", lambda p: p.subject.workers, bounds.MOST_PROCESSES),
+    ("subject.pool_max", lambda p: p.subject.pool_max, bounds.MOST_COUNTED),
+    ("subject.requests_per_connection", lambda p: p.subject.requests_per_connection, bounds.MOST_COUNTED),
+    ("load.connections", lambda p: p.load.connections, bounds.MOST_CONNECTIONS),
+    ("load.workers", lambda p: p.load.workers, bounds.MOST_PROCESSES),
+    ("backend.workers", lambda p: p.backend.workers, bounds.MOST_PROCESSES),
+    ("backend.requests_per_connection", lambda p: p.backend.requests_per_connection, bounds.MOST_COUNTED),
+    ("hosts.proxy_addresses", lambda p: p.hosts.proxy_addresses, bounds.MOST_COUNTED),
+    ("hosts.backend_addresses", lambda p: p.hosts.backend_addresses, bounds.MOST_COUNTED),
 )
 _ABOVE_ZERO: tuple[tuple[str, _Reading], ...] = (
     ("load.duration_s", lambda p: p.load.duration_s),
@@ -189,17 +192,17 @@ _ABOVE_ZERO: tuple[tuple[str, _Reading], ...] = (
     ("backend.idle_timeout_s", lambda p: p.backend.idle_timeout_s),
 )
 # How the backend's behaviours are written (python -m backends --help).
-_TIME = r"\d+(\.\d+)?(ms|s)"
+_TIME = r"\d{1,9}(\.\d{1,9})?(ms|s)"
 _SPELLINGS = (
     (
         "delay",
         rf"0|{_TIME}|uniform:{_TIME}-{_TIME}|exponential:{_TIME}",
         "5ms, uniform:1ms-20ms, exponential:10ms",
     ),
-    ("close", r"at-once|never|linger:\d+(ms)?", "at-once, linger:5ms, never"),
+    ("close", r"at-once|never|linger:\d{1,6}(ms)?", "at-once, linger:5ms, never"),
     (
         "fail",
-        r"(reset|cut|garbage):[1-9]\d*(,(reset|cut|garbage):[1-9]\d*)*",
+        r"(reset|cut|garbage):[1-9]\d{0,8}(,(reset|cut|garbage):[1-9]\d{0,8}){0,9}",
         "reset:100 or cut:50,garbage:1000",
     ),
 )
@@ -219,12 +222,12 @@ _SECTIONS = ("subject", "load", "backend", "hosts")
 # What must hold besides, and the error where it does not.
 _CHECKS: tuple[tuple[Callable[[Plan], bool], str], ...] = (
     (
-        lambda p: p.load.rate is None or p.load.rate <= MOST_PER_S,
-        f"load.rate = {{load.rate:g}} is more than {MOST_PER_S:,} requests per second",
+        lambda p: p.load.rate is None or p.load.rate <= bounds.MOST_PER_S,
+        f"load.rate = {{load.rate:g}} is more than {bounds.MOST_PER_S:,} requests per second",
     ),
     (
-        lambda p: 0 <= p.load.warmup_s <= LONGEST_S,
-        f"load.warmup_s = {{load.warmup_s:g}} must be between 0 and {LONGEST_S:,.0f}",
+        lambda p: not bounds.is_negative(p.load.warmup_s) and p.load.warmup_s <= bounds.LONGEST_S,
+        f"load.warmup_s = {{load.warmup_s:g}} must be between 0 and {bounds.LONGEST_S:,.0f}",
     ),
     (
         lambda p: p.load.workers <= p.load.connections,
@@ -247,6 +250,10 @@ _CHECKS: tuple[tuple[Callable[[Plan], bool], str], ...] = (
     (
         lambda p: p.subject.pool_idle is None or p.subject.pool_idle >= 0,
         "subject.pool_idle = {subject.pool_idle} must be 0 or more",
+    ),
+    (
+        lambda p: p.subject.pool_idle is None or p.subject.pool_idle <= bounds.MOST_COUNTED,
+        f"subject.pool_idle = {{subject.pool_idle}} is more than {bounds.MOST_COUNTED:,}; lower it",
     ),
     (
         lambda p: p.lab != "loopback" or not (p.hosts.ports or p.hosts.sysctls),
@@ -279,23 +286,20 @@ def check(plan: Plan) -> None:
     for key, choice_of, choices in _CHOICES:
         if (choice := choice_of(plan)) is not None:
             chosen(key, choice, choices)
-    for key, number_of in _AT_LEAST_ONE:
+    for key, number_of, most in _AT_LEAST_ONE:
         number = number_of(plan)
         if number is not None and number < 1:
             raise PlanError(f"plan: {key} = {number} must be at least 1")
+        if number is not None and number > most:
+            raise PlanError(f"plan: {key} = {number} is more than {most:,}; lower it")
     for key, number_of in _ABOVE_ZERO:
-        _check_above_zero(key, number_of(plan))
+        bounds.check_above_zero(f"plan: {key}", number_of(plan))
     _check_spellings(plan.backend)
     for holds, message in _CHECKS:
         if not holds(plan):
             raise PlanError("plan: " + message.format(**{name: getattr(plan, name) for name in _SECTIONS}))
-
-
-def _check_above_zero(key: str, number: float | None) -> None:
-    if number is not None and not 0 < number < float("inf"):
-        raise PlanError(f"plan: {key} = {number:g} must be a number above 0")
-    if number is not None and key.endswith("_s") and number > LONGEST_S:
-        raise PlanError(f"plan: {key} = {number:g} is more than a day; write it in seconds, or as 10s or 5m")
+    lasts_s = plan.load.warmup_s + plan.load.duration_s
+    bounds.check_length(f"plan: trials = {plan.trials}", plan.trials * len(plan.modes), lasts_s)
 
 
 def _keeps_connections(plan: Plan) -> bool:
@@ -309,7 +313,7 @@ def _keeps_connections(plan: Plan) -> bool:
 def _check_spellings(backend: Backend) -> None:
     for name, pattern, example in _SPELLINGS:
         value = getattr(backend, name)
-        if value is not None and re.fullmatch(pattern, value) is None:
+        if value is not None and re.fullmatch(pattern, value, re.ASCII) is None:
             raise PlanError(f"plan: backend.{name} = {value!r} is not understood; write {example}")
     try:
         smallest, largest = backend.response_bytes
@@ -318,6 +322,8 @@ def _check_spellings(backend: Backend) -> None:
     if smallest > largest:
         raise PlanError(f"plan: backend.response_size = {backend.response_size!r} starts above its end")
     kind, _, times = backend.delay.rpartition(":")
+    if max(map(units.duration_s, times.split("-"))) > bounds.LONGEST_S:
+        raise PlanError(f"plan: backend.delay = {backend.delay!r} is more than a day; write it as 5ms or 2s")
     if kind == "uniform" and operator.gt(*map(units.duration_s, times.split("-"))):
         raise PlanError(f"plan: backend.delay = {backend.delay!r} starts above its end")
     if kind == "exponential" and units.duration_s(times) == 0:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import PlanError
-from bench.plan import run_plan, toml
+from bench.plan import bounds, run_plan, toml
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,9 @@ def build(default: ScenarioPlan, settings_kind: type[Any], values: dict[str, Any
     planned = toml.section(ScenarioPlan, {**default.to_json(), **above}, "")
     _check(default, planned)
     settings.check()
+    bounds.check_length(
+        f"plan: trials = {planned.trials}", planned.trials * len(planned.cases), settings.lasts_s
+    )
     return dataclasses.replace(planned, settings=settings)
 
 
@@ -76,6 +79,8 @@ def _check(default: ScenarioPlan, planned: ScenarioPlan) -> None:
     toml.chosen("lab", planned.lab, run_plan.LABS)
     if planned.trials < 1:
         raise PlanError(f"plan: trials = {planned.trials} must be at least 1")
+    if planned.trials > bounds.MOST_TRIALS:
+        raise PlanError(f"plan: trials = {planned.trials} is more than {bounds.MOST_TRIALS:,}; lower it")
     _known("variants", planned.variants, default.variants)
     _known("subjects", tuple(name.partition("@")[0] for name in planned.subjects), run_plan.SUBJECTS)
 

@@ -3,15 +3,14 @@
 The file loads nothing: style and pictures are inside, it has no script, and the template escapes every text.
 """
 
-import contextlib
-import os
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from bench.errors import ResultsError
+from bench.report import saving
+from nginx.printable import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,30 +96,16 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_printable,
     )
     return environment.get_template("page.html.j2").render(page=page)
 
 
+def _printable(value: object) -> object:
+    """Return what stands for `value` in the page: browsers obey controls of writing direction, too."""
+    return printable(value) if isinstance(value, str) else value
+
+
 def save(page: Page, path: Path) -> None:
-    """Write `page` to `path`, whole or not at all; ResultsError where that cannot be done."""
-    try:
-        if path.is_dir():
-            raise ResultsError(path, None, "is a folder; name a file with -o")
-        if path.exists() and not path.is_file():
-            path.write_text(render(page), encoding="utf-8")  # a device or a pipe is never replaced
-        else:
-            _replace_whole(render(page), path.resolve())
-    except OSError as error:
-        reason = f"cannot be written: {error.strerror}; choose another path with -o"
-        raise ResultsError(path, None, reason) from error
-
-
-def _replace_whole(text: str, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+    """Write `page` to `path`, whole or not at all; WriteError where that cannot be done."""
+    saving.save(path, render(page).encode())

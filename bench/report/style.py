@@ -1,13 +1,15 @@
 """Set the style of every picture: colours, inks and dashes, text on axes, and how a figure is written."""
 
 import io
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from bench.analysis.sides import Side
-from bench.errors import ResultsError
+from bench.report import saving
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +43,10 @@ _SETTINGS: dict[Any, Any] = {
     "xtick.color": QUIET,
     "ytick.color": QUIET,
     "svg.hashsalt": "bench",
+    # Names come from files: a dollar sign in one begins no formula.
+    "text.parse_math": False,
 }
+_UNSAVED = "the picture cannot be written"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,26 +102,31 @@ def label_percentiles(axes: "Axes", percents: Sequence[float], rarest: float) ->
 def save_figure(
     stem: Path, draw: "Callable[P, Figure]", *args: P.args, **kwargs: P.kwargs
 ) -> tuple[Path, Path]:
-    """Write what `draw` returns as `stem`.png and `stem`.svg; return their paths. ResultsError on failure."""
-    import matplotlib  # noqa: PLC0415
-
+    """Write what `draw` returns as `stem`.png and `stem`.svg; return their paths. WriteError on failure."""
+    matplotlib = _import_matplotlib()
     png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
+    drawn, vectors = io.BytesIO(), io.BytesIO()
     with matplotlib.rc_context(_SETTINGS):
         figure = draw(*args, **kwargs)
-        try:
-            stem.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(png, dpi=130)
-            figure.savefig(svg, metadata={"Date": None})
-        except OSError as error:
-            reason = f"the picture cannot be written: {error.strerror}; choose another path with -o"
-            raise ResultsError(png, None, reason) from error
+        figure.savefig(drawn, format="png", dpi=130)
+        figure.savefig(vectors, format="svg", metadata={"Date": None})
+    saving.make_folder(stem.parent, _UNSAVED)
+    saving.save(png, drawn.getvalue(), _UNSAVED)
+    saving.save(svg, vectors.getvalue(), _UNSAVED)
     return png, svg
+
+
+def _import_matplotlib() -> ModuleType:
+    """Import matplotlib without the user's choice of windows: pictures need none, and it may be no choice."""
+    os.environ.pop("MPLBACKEND", None)
+    import matplotlib  # noqa: PLC0415
+
+    return matplotlib
 
 
 def render_svg(draw: "Callable[P, Figure]", *args: P.args, **kwargs: P.kwargs) -> str:
     """Return what `draw` returns as SVG: the same text for the same figures."""
-    import matplotlib  # noqa: PLC0415
-
+    matplotlib = _import_matplotlib()
     written = io.StringIO()
     with matplotlib.rc_context(_SETTINGS):
         draw(*args, **kwargs).savefig(written, format="svg", metadata={"Date": None})

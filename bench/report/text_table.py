@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.report.html import Table
+from nginx.printable import printable_line
 
 _PROSE_WIDTH = 100
 _TABLE_WIDTH = 240  # no row is ever folded; a terminal that is narrower folds it
@@ -24,10 +25,19 @@ def format_table(table: Table, are_figures: bool = True) -> str:
     grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(table.columns):
         is_figure = are_figures and index > 0
-        grid.add_column(column, justify="right" if is_figure else "left", no_wrap=index == 0)
+        grid.add_column(printable_line(column), justify="right" if is_figure else "left", no_wrap=index == 0)
     for row in table.rows:
-        grid.add_row(*row)
-    console = Console(file=io.StringIO(), width=_TABLE_WIDTH, color_system=None, legacy_windows=False)
+        grid.add_row(*map(printable_line, row))
+    console = Console(
+        file=io.StringIO(),
+        width=_TABLE_WIDTH,
+        color_system=None,
+        legacy_windows=False,
+        # Brackets and colons in a name are no markup, and no picture.
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
     with console.capture() as captured:
         console.print(grid)
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"

@@ -1,15 +1,20 @@
 """Runs as they are read from disk: one run, or all runs of a folder."""
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.errors import ResultsError
-from bench.plan.convert import ConvertError, convert
+from bench.plan import toml
+from bench.plan.convert import ConvertError, check_plain, convert
+from bench.plan.run_plan import Plan
+from bench.plan.scenario_plan import ScenarioPlan
 from bench.runs import timeline
 from bench.runs.record import FORMAT, RunHeader, RunRecord, ScenarioTrial, Trial, TrialRecord
 from bench.runs.storage import RUN_FILE
+from nginx.printable import printable
 
 _TRIALS: dict[str, type[TrialRecord]] = {"run": Trial, "scenario": ScenarioTrial}
 
@@ -73,7 +78,7 @@ def runs(root: Path) -> list[Listed]:
     for directory in sorted(each.parent for each in root.glob(f"*/{RUN_FILE}")):
         try:
             found.append(Listed(directory, read(directory)))
-        except ResultsError as error:
+        except (ResultsError, OSError) as error:
             found.append(Listed(directory, None, str(error)))
     return sorted(found, key=lambda each: each.run.started if each.run else "")
 
@@ -83,13 +88,24 @@ def _header(file: Path, number: int, text: str) -> RunHeader:
         values = _object(text)
         _check_format(file, number, values)
         header = convert(values, RunHeader, "")
-        name, kind = ("scenario", str) if header.kind == "scenario" else ("subject", dict)
-        if name not in header.plan:
-            raise ConvertError(f"plan.{name} is missing")
-        convert(header.plan[name], kind, f"plan.{name}")
+        header = dataclasses.replace(header, plan=_complete_plan(header))
     except ValueError as error:
         raise ResultsError(file, number, f"not the header of a run: {_reason(error)}") from error
     return header
+
+
+def _complete_plan(header: RunHeader) -> dict[str, Any]:
+    """Return the plan of a header with every key; ConvertError where it is none, for all relies on it."""
+    if header.kind == "scenario":
+        plan = convert(header.plan, ScenarioPlan, "plan")
+        convert(plan.settings, dict[str, Any] | None, "plan.settings")  # type: ignore[arg-type]
+        return header.plan
+    if "subject" not in header.plan:
+        raise ConvertError("plan.subject is missing")
+    # What a plan could not say yet when it was written was as it is by default now.
+    complete = toml.merge(Plan().to_json(), header.plan)
+    convert(complete, Plan, "plan")
+    return complete
 
 
 def _check_format(file: Path, number: int, values: dict[str, Any]) -> None:
@@ -108,10 +124,23 @@ def _object(text: str) -> dict[str, Any]:
     def refuse(name: str) -> float:
         raise ValueError(f"{name} is not a number")
 
-    values = json.loads(text, parse_constant=refuse)
+    try:
+        values = json.loads(text, parse_constant=refuse)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     if not isinstance(values, dict):
         raise ValueError("not a JSON object")
-    return values
+    check_plain(values, "")
+    return {printable(key): _printable(value) for key, value in values.items()}
+
+
+def _printable(value: Any) -> Any:
+    """Return a value of JSON whose texts can be shown wherever they get to: tables, pages, pictures."""
+    if isinstance(value, dict):
+        return {printable(key): _printable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_printable(each) for each in value]
+    return printable(value) if isinstance(value, str) else value
 
 
 def _reason(error: Exception) -> str:

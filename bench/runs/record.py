@@ -136,6 +136,11 @@ class TrialRecord:
     time_wait: dict[str, TimeWait] = field(default_factory=lambda: dict.fromkeys(ROLES, TimeWait()))
     overhead_s: float | None = None
     """Time of the trial outside warm-up and window."""
+    other_cpu_share: float | None = None
+    """CPU of processes that do not belong to the run, from before the first connect to the window's end, as a
+    share of all cores that the run may use."""
+    stolen_cpu_share: float | None = None
+    """What the hypervisor took of them for other machines, likewise."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the trial as plain values, as one line of `run.jsonl` holds it."""
@@ -215,7 +220,7 @@ class ScenarioTrial(TrialRecord):
     """What the scenario measured by itself; its own names."""
     times_ms: dict[str, Percentiles] = field(default_factory=dict)
     """Distributions of times, by the scenario's own names; the histograms are in latency.hlog."""
-    curves: dict[str, list[list[float]]] = field(default_factory=dict)
+    curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     """Points (x, y) of what happened along the trial, by the scenario's own names."""
     hops: dict[str, Hop] = field(default_factory=dict)
     roles: dict[str, RoleUsage] = field(default_factory=lambda: dict.fromkeys(ROLES, RoleUsage()))
@@ -299,6 +304,8 @@ class RunRecord(Generic[T]):
     """Whether it was ended early; known while the run is made, not from what is on disk."""
     refused: tuple[Refused, ...] = ()
     """Cases of a scenario that were left out."""
+    problem: str | None = None
+    """What failed and ended it early; known while the run is made."""
 
     @property
     def kind(self) -> Kind:

@@ -3,6 +3,7 @@
 The format is described in results/README.md.
 """
 
+import contextlib
 import csv
 import dataclasses
 import json
@@ -13,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from bench.errors import ResultsError
+from bench.errors import write_error
 from bench.runs import timeline
 from bench.runs.record import Latencies, Moment, Refused, RunRecord, TrialRecord
 
@@ -32,7 +33,7 @@ def create(
     """Open a new folder under `root` for a run of `plan`, as plain values, and return its writer.
 
     It is named after the moment, `started` or now, and `label`, by default what the plan is of.
-    ResultsError where that cannot be done.
+    WriteError where that cannot be done.
     """
     begun = (started or datetime.now(UTC)).astimezone(UTC)
     run: RunRecord[Any] = RunRecord(
@@ -41,31 +42,37 @@ def create(
     try:
         return Writer(_new_directory(root, f"{begun:%Y%m%dT%H%M%SZ}-{label or _label(run)}"), run)
     except OSError as error:
-        reason = f"cannot be written to: {error.strerror}; choose another folder with -o"
-        raise ResultsError(root, None, reason) from error
+        raise write_error(root, error, "choose another folder with -o", "cannot be written to") from error
 
 
 class Writer:
     """A run that is being written, trial by trial, into a folder of its own. States: open, closed.
 
     A trial's line is written last: where it stands, its other rows are complete. A run that ends without a
-    trial leaves no folder.
+    trial leaves no folder. A trial that the disk has no room for is part of the run, but not of its files.
     """
 
     def __init__(self, directory: Path, header: RunRecord[Any]) -> None:
         """Open the files in `directory`, which holds none of them yet."""
         self.directory = directory
         self._header = header
+        self.problem: str | None = None
+        """Why the run ended early, where something failed."""
         self._trials: list[TrialRecord] = []
+        self._unwritten: list[TrialRecord] = []
         self._files: list[IO[str]] = []
-        self._lines = self._open(RUN_FILE)
-        self._timeline = self._open(timeline.TIMELINE_FILE)
-        self._latency = self._open(timeline.LATENCY_FILE)
-        _append(self._lines, _line(dataclasses.asdict(header.header())))
-        self._rows = csv.writer(self._timeline, lineterminator="\n")
-        self._rows.writerow(timeline.COLUMNS)
-        self._timeline.flush()
-        _append(self._latency, timeline.LATENCY_HEAD)
+        try:
+            self._lines = self._open(RUN_FILE)
+            self._timeline = self._open(timeline.TIMELINE_FILE)
+            self._latency = self._open(timeline.LATENCY_FILE)
+            _append(self._lines, _line(dataclasses.asdict(header.header())))
+            self._rows = csv.writer(self._timeline, lineterminator="\n")
+            self._rows.writerow(timeline.COLUMNS)
+            self._timeline.flush()
+            _append(self._latency, timeline.LATENCY_HEAD)
+        except OSError:
+            self.close()
+            raise
 
     def __enter__(self) -> "Writer":
         return self
@@ -77,12 +84,13 @@ class Writer:
 
     @property
     def run(self) -> RunRecord[Any]:
-        """Return the run as far as it has been written."""
+        """Return the run as far as it has been measured."""
         directory = str(self.directory) if self._trials else None
-        return dataclasses.replace(self._header, trials=tuple(self._trials), directory=directory)
+        trials = (*self._trials, *self._unwritten)
+        return dataclasses.replace(self._header, trials=trials, directory=directory, problem=self.problem)
 
     def add(self, trial: TrialRecord, moments: Iterable[Moment], latencies: Iterable[Latencies]) -> None:
-        """Append a trial that has ended, with its rows and histograms, and flush them."""
+        """Append a trial that has ended, with its rows and histograms, and flush; WriteError on failure."""
         try:
             _append(self._latency, "".join(map(timeline.to_log_line, latencies)))
             self._rows.writerows(map(timeline.to_cells, moments))
@@ -90,15 +98,17 @@ class Writer:
             _append(self._lines, _line(trial.to_json()))
             self._trials.append(trial)
         except OSError as error:
-            raise ResultsError(
-                self.directory, None, f"cannot be written to: {error.strerror}; make room and run again"
-            ) from error
+            self._unwritten.append(trial)
+            remedy = f"trial {trial.trial} is not in it; make room and run again"
+            raise write_error(self.directory, error, remedy, "cannot be written to") from error
 
     def close(self) -> None:
         """Close the files; remove them, and their folder, where no trial was recorded."""
         files, self._files = self._files, []
         for file in files:
-            file.close()
+            # What could not be written when it was flushed cannot be now, and was told then.
+            with contextlib.suppress(OSError):
+                file.close()
             if not self._trials:
                 os.unlink(file.name)
         if files and not self._trials:

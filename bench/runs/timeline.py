@@ -5,15 +5,18 @@ The format is described in results/README.md. A line that cannot be read is name
 
 import csv
 import dataclasses
+import io
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.errors import ResultsError
 from bench.plan.convert import convert
 from bench.runs.record import Latencies, Moment
+from nginx import files
 
 TIMELINE_FILE = "timeline.csv"
 LATENCY_FILE = "latency.hlog"
@@ -26,7 +29,11 @@ LATENCY_HEAD = (
     "#[Histogram log format version 1.2]\n"
     '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"\n'
 )
-_LOG_LINE = re.compile(r"Tag=(\d+)\.([\w-]+)\.(\w+),([\d.]+),([\d.]+),[\d.]+,(\S+)")
+_NUMBER = r"\d{1,15}(?:\.\d{1,15})?"
+_LOG_LINE = re.compile(rf"Tag=(\d{{1,9}})\.([\w-]+)\.(\w+),({_NUMBER}),({_NUMBER}),{_NUMBER},(\S+)", re.ASCII)
+_LONGEST_LINE = 1 << 26
+"""Characters. The longest lines are those of trials with curves, of a few MiB."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +50,23 @@ def read(path: Path) -> Series:
     """Return the timeline and the latencies of the run at `path`; a file that is missing gives no rows."""
     folder = path if path.is_dir() else path.parent
     damage: list[str] = []
-    timeline, latency = folder / TIMELINE_FILE, folder / LATENCY_FILE
-    moments = tuple(_moments(timeline, damage)) if timeline.exists() else ()
-    latencies = tuple(_latencies(latency, damage)) if latency.exists() else ()
+    moments = tuple(_read_rows(folder / TIMELINE_FILE, _moments, damage))
+    latencies = tuple(_read_rows(folder / LATENCY_FILE, _latencies, damage))
     return Series(moments, latencies, tuple(damage))
 
 
 def numbered_lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Yield the numbered lines of `file` that hold anything, whatever bytes they are made of."""
+    """Yield the numbered lines of `file` that hold anything, whatever bytes they are made of.
+
+    ResultsError where it cannot be read, is no file, or has a line that is too long to be one of ours.
+    """
     try:
-        with file.open(encoding="utf-8", errors="replace", newline="") as lines:
-            for number, line in enumerate(lines, 1):
+        with io.TextIOWrapper(files.open_file(file), encoding="utf-8", errors="replace", newline="") as lines:
+            number = 0
+            while line := lines.readline(_LONGEST_LINE + 1):
+                number += 1
+                if len(line) > _LONGEST_LINE:
+                    raise ResultsError(file, number, "the line is longer than any that bench writes")
                 if line.strip():
                     yield number, line
     except FileNotFoundError as error:
@@ -81,6 +94,16 @@ def to_log_line(latencies: Latencies) -> str:
     highest_us = max(latencies.counts, default=0)
     span = f"{latencies.t_s:.3f},{latencies.duration_s:.3f},{highest_us:.3f}"
     return f"Tag={tag},{span},{histogram.encode().decode('ascii')}\n"
+
+
+def _read_rows(file: Path, rows: Callable[[Path, list[str]], Iterator[T]], damage: list[str]) -> Iterator[T]:
+    """Yield the rows of a file: none where it is missing; what follows where it cannot be read is damage."""
+    if not os.path.lexists(file):
+        return
+    try:
+        yield from rows(file, damage)
+    except ResultsError as error:
+        damage.append(str(error))
 
 
 def _moments(file: Path, damage: list[str]) -> Iterator[Moment]:
@@ -116,6 +139,7 @@ def _latencies(file: Path, damage: list[str]) -> Iterator[Latencies]:
 
 
 def _counts(payload: str) -> dict[int, int]:
+    import struct  # noqa: PLC0415
     import zlib  # noqa: PLC0415
 
     from hdrh.codec import HdrCookieException, HdrLengthException  # noqa: PLC0415
@@ -125,5 +149,14 @@ def _counts(payload: str) -> dict[int, int]:
         histogram = HdrHistogram.decode(payload)
         numbered = enumerate(histogram.counts)
         return {histogram.get_value_from_index(index): count for index, count in numbered if count}
-    except (HdrCookieException, HdrLengthException, zlib.error, ValueError, IndexError, TypeError) as error:
+    except (
+        HdrCookieException,
+        HdrLengthException,
+        IndexError,
+        OverflowError,
+        TypeError,
+        ValueError,
+        struct.error,
+        zlib.error,
+    ) as error:
         raise ValueError(f"a histogram that cannot be decoded: {error}") from error

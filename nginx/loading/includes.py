@@ -6,6 +6,9 @@ from dataclasses import dataclass, field, replace
 from nginx.loading.sources import Sources, has_http
 from nginx.tree import Directive, Place, Problem, Tree
 
+_MAX_DEPTH = 64
+"""Of files that include each other."""
+
 
 @dataclass(slots=True)
 class Configuration:
@@ -115,6 +118,9 @@ class _IncludeExpander:
         for tree in trees:
             if tree.file in self._open:
                 reason = f'"{tree.file}" includes itself; nginx reads it until it runs out of files'
+                self.found.problems.append(Problem(include.place, reason))
+            elif len(self._open) == _MAX_DEPTH:
+                reason = f"files include each other more than {_MAX_DEPTH} deep; the rest is left out"
                 self.found.problems.append(Problem(include.place, reason))
             else:
                 result += self.expand_tree(tree)

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from nginx import tree
+from nginx import files, tree
 from nginx.errors import NginxConfigError
 from nginx.tree import Directive, Place, Problem, Tree
 
 _DUMPED_FILE = re.compile(r"^# configuration file (.+):\n", re.MULTILINE)
 _GLOB = frozenset("*?[")
-_LARGEST_BYTES = 32 << 20
+_ASTERISKS = re.compile(r"\*{2,}")
+LARGEST_BYTES = 32 << 20
+"""Of one text: what is larger is no configuration."""
 _SYSTEM_FOLDERS = {("/", "etc"), ("/", "usr"), ("/", "opt")}
 _PREFIX = PurePosixPath("/etc/nginx")
 
@@ -140,13 +142,9 @@ def read_text(path: Path) -> str:
         NginxConfigError: the file cannot be read, is too large, or is binary.
     """
     try:
-        with path.open("rb") as file:
-            raw = file.read(_LARGEST_BYTES + 1)  # a device has no size, and no end
+        return decode(files.read_bytes(path, LARGEST_BYTES), str(path))
     except OSError as error:
         raise NginxConfigError(str(path), 0, f"cannot be read: {error.strerror}") from error
-    if len(raw) > _LARGEST_BYTES:
-        raise NginxConfigError(str(path), 0, f"larger than {_LARGEST_BYTES >> 20} MiB; not a configuration")
-    return decode(raw, str(path))
 
 
 def has_http(directives: Iterable[Directive]) -> bool:
@@ -176,10 +174,16 @@ def split_dump(text: str) -> dict[str, str] | None:
 
 
 def _files(place: Path) -> list[Path]:
-    if _GLOB.isdisjoint(str(place)):
-        return [place] if place.is_file() else []
-    anchor = Path(place.anchor)
-    return sorted(path for path in anchor.glob(str(place.relative_to(anchor))) if path.is_file())
+    """Return the files at a place; none where the system refuses the name, or to look."""
+    try:
+        if _GLOB.isdisjoint(str(place)):
+            return [place] if place.is_file() else []
+        anchor = Path(place.anchor)
+        # To glob(3) two asterisks are one; to Python they are folders at any depth.
+        pattern = _ASTERISKS.sub("*", str(place.relative_to(anchor)))
+        return sorted(path for path in anchor.glob(pattern) if path.is_file())
+    except OSError:
+        return []
 
 
 def _is_system(prefix: Path, wanted: PurePosixPath) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nginx import tree
 from nginx.check import CheckResult, LocationVerdicts
 from nginx.finding import Finding, Severity
+from nginx.printable import printable, printable_line
 from nginx.rules import CATALOGUE, Rule
 from nginx.tree import Directive
 from nginx.verdict import Verdict
@@ -35,8 +36,9 @@ class Colorizer:
     in_colour: bool = False
 
     def __call__(self, text: str, code: str) -> str:
-        """Return a text in the colour of an SGR code."""
-        return f"\x1b[{code}m{text}\x1b[0m" if self.in_colour else text
+        """Return a text, made printable, in the colour of an SGR code."""
+        shown = printable_line(text)
+        return f"\x1b[{code}m{shown}\x1b[0m" if self.in_colour else shown
 
 
 def format_check(
@@ -114,7 +116,8 @@ def _explains_a_location(finding: Finding) -> bool:
 def _format_location(
     location: LocationVerdicts, findings: list[Finding], colorize: Colorizer
 ) -> Iterator[str]:
-    yield f"{colorize(location.context, '1')} -> {location.target}   {colorize(str(location.place), '2')}"
+    context, place = colorize(location.context, "1"), colorize(str(location.place), "2")
+    yield f"{context} -> {printable_line(location.target)}   {place}"
     by_verdict: dict[Verdict, list[str]] = {}
     for version, verdict in location.verdicts.items():
         by_verdict.setdefault(verdict, []).append(version)
@@ -146,7 +149,7 @@ def _shorten_places(text: str, file: str) -> str:
 def _wrapped(label: str, content: str) -> list[str]:
     head = f"      {label:<5}"
     return textwrap.wrap(
-        content,
+        printable(content),
         _WIDTH,
         initial_indent=head,
         subsequent_indent=" " * len(head),

@@ -105,6 +105,31 @@ def test_a_starved_load_generator_voids_the_trial(pressure: Pressure, void: bool
     assert any(warning.voids for warning in warnings) is void
 
 
+@pytest.mark.parametrize(
+    ("other", "stolen", "busiest", "void", "said"),
+    [
+        (0.0, 0.0, "", None, ""),
+        (0.09, 0.009, "", None, ""),
+        (0.1, 0.0, "", False, "other processes used 10% of the time of all cores"),
+        (
+            0.09,
+            0.05,
+            "cc1",
+            False,
+            "9% of the time of all cores, most of it cc1; 5% was taken by the hypervisor",
+        ),
+        (0.0, 0.3, "", True, "30% was taken by the hypervisor"),
+        (0.5, 0.0, "another run of bench (process 7)", True, "most of it another run of bench (process 7)"),
+    ],
+)
+def test_other_work_is_named_with_its_share_and_much_of_it_voids_the_trial(
+    other: float, stolen: float, busiest: str, void: bool | None, said: str
+) -> None:
+    warnings = list(validity.other_work_warnings(other, stolen, busiest))
+    assert [warning.voids for warning in warnings] == ([] if void is None else [void])
+    assert said in "".join(warning.message for warning in warnings)
+
+
 def test_errors_are_named_with_their_share() -> None:
     (warning,) = validity.error_warnings({"status": 25, "reset": 0}, 75)
     assert "25.0% of the exchanges failed: status 25" in warning.message

@@ -89,7 +89,7 @@ def test_a_rejection_fails(tmp_path: Path) -> None:
         (("/nowhere.conf",), "/nowhere.conf"),
         (("{folder}",), "is a folder"),
         (("{folder}/binary",), "NUL"),
-        (("/dev/zero",), "larger than 32 MiB"),
+        (("/dev/zero",), "it is a device, not a file"),
         (("{folder}/a.conf", "--request", "nonsense"), "--request 'nonsense'"),
         (("{folder}/a.conf", "--backend-close", "soon"), "--backend-close 'soon'"),
         (("{folder}/a.conf", "--program", "/nowhere/nginx"), "/nowhere/nginx"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.errors import RoleError
 from bench.experiment import recorder
 from bench.experiment.recorder import PlannedTrial, interleave, numbered
 from bench.experiment.summary import Outcome
 from bench.plan.run_plan import Plan
-from bench.runs import storage
+from bench.runs import read, storage
 from bench.runs.record import SubjectRecord, Trial
 
 TRIAL = Trial(trial=1, mode="short", closes_first=None, subject=SubjectRecord("nginx", "1"), lab="loopback")
@@ -57,6 +59,38 @@ def test_an_interrupted_trial_is_the_last(
         done = recorder.finished(writer, was_interrupted)
     assert (len(done.trials), done.interrupted) == (kept, early)
     assert len(list(tmp_path.iterdir())) == (1 if kept else 0)
+
+
+def fails() -> Outcome[Trial]:
+    """Fail: a role does not come up."""
+    raise RoleError("proxy", "ended with 1")
+
+
+def test_what_fails_after_a_trial_ends_the_run_and_is_its_problem(tmp_path: Path) -> None:
+    with storage.create(tmp_path, Plan().to_json(), {}) as writer:
+        planned = (ends, fails, never)
+        assert not recorder.record(PlannedTrial(writer, perform) for perform in planned)
+        done = recorder.finished(writer, False)
+    assert (len(done.trials), done.problem) == (1, "proxy: ended with 1")
+
+
+def test_what_fails_before_a_trial_is_raised_and_leaves_nothing(tmp_path: Path) -> None:
+    with storage.create(tmp_path, Plan().to_json(), {}) as writer, pytest.raises(RoleError):
+        recorder.record([PlannedTrial(writer, fails)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_trial_that_cannot_be_written_is_shown_and_the_run_is_over(tmp_path: Path) -> None:
+    with storage.create(tmp_path, Plan().to_json(), {}) as writer:
+        assert not recorder.record([PlannedTrial(writer, ends)])
+        with open("/dev/full", "wb") as full:
+            os.dup2(full.fileno(), writer._lines.fileno())
+        assert not recorder.record(PlannedTrial(writer, perform) for perform in (ends, never))
+        done = recorder.finished(writer, False)
+    assert len(done.trials) == 2
+    assert done.problem is not None
+    assert "cannot be written to: No space left on device; trial 1 is not in it; make room" in done.problem
+    assert len(read.read(writer.directory).trials) == 1
 
 
 def test_trials_of_several_runs_may_take_turns(tmp_path: Path) -> None:

@@ -153,12 +153,10 @@ def here(row: Row, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     """Run the command in this process; keep the figures that it draws instead of rendering them."""
     drawn: dict[int, Figure] = {}
 
-    def saved(figure: Figure, target: Path | io.StringIO, **_: Any) -> None:
+    def saved(figure: Figure, target: io.StringIO | io.BytesIO, **_: Any) -> None:
         drawn[id(figure)] = figure
         if isinstance(target, io.StringIO):
             target.write("<svg/>")
-        else:
-            target.write_bytes(b"")
 
     typed = Path(row.stdin).read_bytes() if row.stdin else b""
     monkeypatch.setattr(Figure, "savefig", saved)

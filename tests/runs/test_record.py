@@ -13,11 +13,10 @@ from tests.synthetic import KEEPALIVE, SHORT_NARROW, trial
 
 TRIAL = trial(1, "short", SHORT_NARROW)[0]
 text = st.text(max_size=20)
+counts = st.integers(0, (1 << 63) - 1)
 times = st.none() | st.floats(0, 1e6)
 percentiles = st.builds(Percentiles, times, times, times, times, times)
-opinions = st.builds(
-    SecondOpinion, text, st.integers(0), st.integers(0), st.floats(0, 1e6), times, percentiles
-)
+opinions = st.builds(SecondOpinion, text, counts, counts, st.floats(0, 1e6), times, percentiles)
 trials = st.builds(
     lambda number, flags, warnings, latency, service, cpu, opinion: dataclasses.replace(
         TRIAL, trial=number, valid=flags[0], interrupted=flags[1], warnings=tuple(warnings),

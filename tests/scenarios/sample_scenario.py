@@ -79,7 +79,7 @@ def trial(number: int, variant: str, subject: str = "direct", **changes: Any) ->
         "units": 10,
         "figures": {"spilt": number, "milk_s": 1.5},
         "times_ms": {"steep": Percentiles(100.0 * number, 2.0, 3.0, 4.0, 5.0)},
-        "curves": {"warmth": [[0.0, 95.0], [1.0, 90.0], [2.0, 80.5]]},
+        "curves": {"warmth": [(0.0, 95.0), (1.0, 90.0), (2.0, 80.5)]},
         "hops": {"front": Hop(10, 10, 1000, 500)},
         "roles": {"client": RoleUsage(0.1, 20.0), "proxy": RoleUsage(), "backend": RoleUsage(0.2, 30.0)},
         "cpu_us_per_unit": {"client": 10.0, "proxy": None, "backend": 20.0},

@@ -102,7 +102,7 @@ def _draw(axes: "Axes", bars: Sequence[_Bar], sides: ColouredSides) -> None:
 def _finish(axes: "Axes", sides: ColouredSides, tallest: float) -> None:
     names = sides.names
     crowded = len(names) > 2  # then the first word, and the colour, have to do
-    axes.set_xticks(range(len(names)), [name.split()[0] if crowded else name for name in names])
+    axes.set_xticks(range(len(names)), [next(iter(name.split()), "") if crowded else name for name in names])
     axes.tick_params(axis="x", length=0, pad=16)
     for label, colour in zip(axes.get_xticklabels(), sides.colours, strict=True):
         label.set(color=colour, weight="bold", size=9 if crowded else 9.5)

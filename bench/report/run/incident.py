@@ -11,7 +11,7 @@ from bench.report.html import Table
 from bench.report.run import text
 from bench.report.style import HOLDER_COLOURS, INK, QUIET, draw_title
 from bench.report.text_table import format_number, format_paths, format_table, format_warnings, wrap
-from bench.runs.record import Run, Trial
+from bench.runs.record import UNSEEN, Run, Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,7 +113,7 @@ def _build_row(name: str, trials: Sequence[Trial]) -> SubjectRow:
             for trial in trials
         ),
         proxy_side=_median([trial.time_wait_by_hop.get("backend") for trial in trials]),
-        backend_side=_median([trial.time_wait["backend"].end for trial in trials]),
+        backend_side=_median([trial.time_wait.get("backend", UNSEEN).end for trial in trials]),
     )
 
 

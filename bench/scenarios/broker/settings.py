@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from bench.errors import PlanError
 from bench.experiment.definition import Settings
+from bench.plan import bounds
 
 SPARE_CONNECTIONS = 16
 _LAST_S = 10.0
@@ -23,6 +25,15 @@ class BrokerSettings(Settings):
     """Of RocketMQ's own clients, each with threads and a gRPC channel of its own."""
     warmup_s: float = 1.0
     duration_s: float = 10.0
+
+    def check(self) -> None:
+        """Raise PlanError where a value makes no sense."""
+        Settings.check(self)
+        if (rate := self.messages_per_s * self.consumers) > bounds.MOST_PER_S:
+            raise PlanError(
+                f"plan: settings.messages_per_s = {self.messages_per_s:g} to {self.consumers} consumers is"
+                f" {rate:,.0f} a second, more than {bounds.MOST_PER_S:,}; lower it"
+            )
 
     @property
     def connections(self) -> int:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from bench.errors import PlanError
 from bench.experiment.definition import Settings
+from bench.plan import bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,12 @@ class ChatSettings(Settings):
             raise PlanError(
                 f"plan: settings.agents = {self.agents} cannot have {self.agents_per_room} in each of"
                 f" {self.rooms} rooms and a room each; take {self.agents_per_room} to {most}"
+            )
+
+        if (rate := self.rooms / self.send_every_s) > bounds.MOST_PER_S:
+            raise PlanError(
+                f"plan: settings.send_every_s = {self.send_every_s:g} in {self.rooms} rooms is {rate:,.0f}"
+                f" messages a second, more than {bounds.MOST_PER_S:,}; raise it"
             )
 
     @property

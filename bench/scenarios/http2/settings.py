@@ -4,14 +4,17 @@ from dataclasses import dataclass, field
 
 from bench.experiment.definition import Settings
 
+LARGEST_FIELD_BYTES = 1 << 20
+"""Every proxy refuses a far smaller header field."""
+
 
 @dataclass(frozen=True, slots=True)
 class Http2Settings(Settings):
     """How many requests are sent at a time, what they carry, and how slow the slow response is."""
 
     concurrent: int = 100
-    cookie_bytes: int = field(default=350, metadata={"least": 0})
-    token_bytes: int = field(default=600, metadata={"least": 0})
+    cookie_bytes: int = field(default=350, metadata={"least": 0, "most": LARGEST_FIELD_BYTES})
+    token_bytes: int = field(default=600, metadata={"least": 0, "most": LARGEST_FIELD_BYTES})
     generator: str = field(default="h2", metadata={"choices": ("h2", "h2load")})
     """Whose clients: h2 (ours, with httptools and h2), or h2load for a second opinion."""
     slow_ms: float = 200.0

@@ -11,7 +11,13 @@ def conclude(summary: Summary) -> str:
     """Say which connections survived, after how long, and what the others waited for."""
     probing = [row for row in summary.rows if row.variant in _PROBING]
     stuck = [row for row in summary.rows if row.value("figures.survived") == 0]
-    back = [row for row in summary.rows if row.variant.endswith("-timeout") and row.value("figures.survived")]
+    back = [
+        row
+        for row in summary.rows
+        if row.variant.endswith("-timeout")
+        and row.value("figures.survived")
+        and row.value("figures.silence_ms") is not None
+    ]
     parts = []
     if probing:
         parts.append(_describe_probing(probing))
@@ -25,9 +31,10 @@ def conclude(summary: Summary) -> str:
 
 def _describe_probing(rows: Sequence[CaseTrials]) -> str:
     trials = [trial.figures for row in rows for trial in row.counted]
-    survived = sum(bool(figures["survived"]) for figures in trials)
+    survived = sum(bool(figures.get("survived")) for figures in trials)
     silence_ms, outage_ms = (
-        max(float(figures[name] or 0) for figures in trials) for name in ("silence_ms", "outage_ms")
+        max((float(figures.get(name) or 0) for figures in trials), default=0.0)
+        for name in ("silence_ms", "outage_ms")
     )
     return (
         f"QUIC that says where it is now went on in {survived} of {len(trials)} trials, on one connection"

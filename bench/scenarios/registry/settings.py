@@ -46,6 +46,11 @@ class RegistrySettings(Settings):
         LabRequest(self.addresses, self.addresses).check("addresses")
 
     @property
+    def lasts_s(self) -> float:
+        """Return how long a trial lasts, about: until all have joined, and the window."""
+        return plan_steps(self)[-1].steady_s + self.duration_s
+
+    @property
     def connections(self) -> int:
         """Return the connections of all clients, at the most."""
         return self.instances + self.subscribers + self.changes + _SPARE_CONNECTIONS

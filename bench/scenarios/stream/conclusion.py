@@ -20,7 +20,7 @@ def conclude(summary: Summary) -> str:
         cases = ", ".join(f"{row.name} {_first_ms(row) / 1000:.3g} s" for row in held)
         parts.append(f"it is held back by {cases}")
     if cut:
-        cases = ", ".join(f"{row.name} ({row.value('figures.lost'):,.0f} tokens lost)" for row in cut)
+        cases = ", ".join(f"{row.name} ({row.value('figures.lost') or 0:,.0f} tokens lost)" for row in cut)
         parts.append(f"the answer is cut by {cases}")
     return ("; ".join(parts) or "No token came") + "."
 

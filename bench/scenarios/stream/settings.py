@@ -18,3 +18,8 @@ class StreamSettings(Settings):
     warmup_s: float = 0.5
     browser: bool = False
     """A headless Chromium as one more reader."""
+
+    @property
+    def lasts_s(self) -> float:
+        """Return how long a trial lasts, about: the length of an answer."""
+        return self.warmup_s + self.tokens * self.every_s

@@ -1,0 +1,37 @@
+"""What a command prints: all of it goes through here, so that nothing from a file or a program is obeyed.
+
+Names, warnings and lines of configurations come from files that others wrote.
+"""
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from nginx.printable import printable, printable_line
+
+
+def echo(text: object, *, nl: bool = True, err: bool = False) -> None:
+    """Print `text`, its control characters as escapes."""
+    click.echo(printable(str(text)), nl=nl, err=err)
+
+
+def echo_error(text: object) -> None:
+    """Print one line on stderr, whatever breaks the text has."""
+    click.echo(printable_line(str(text)), err=True)
+
+
+def echo_json(value: Any) -> None:
+    """Print one JSON value on a line; JSON has escapes of its own."""
+    click.echo(json.dumps(value))
+
+
+def echo_data(text: str) -> None:
+    """Print what a program is to read, such as a patch: as it is, unless a person looks at it."""
+    click.echo(printable(text) if sys.stdout.isatty() else text, nl=False)
+
+
+def echo_coloured(text: str) -> None:
+    """Print what was made printable before it got its colours."""
+    click.echo(text, nl=False)
