@@ -209,6 +209,9 @@ class Exchange:
             client.close_after_response = True
         if head.is_verbatim and not client.close_after_response and not self._head.is_http10:
             client.transport.send(data)
+        elif head.is_only_cut and not client.close_after_response and not self._head.is_http10:
+            begin, after = head.cuts[0]
+            client.transport.send(data[:begin] + data[after:])
         else:
             to_http10 = self._head.is_http10
             if to_http10 and head.body < 0:

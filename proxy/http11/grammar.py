@@ -31,6 +31,8 @@ VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
 FIELD_LINE = TOKEN + rb":" + VALUE + rb"\r\n"
 FIELDS = rb"(?:" + FIELD_LINE + rb")*"
 OWS = rb"[\t ]*+"
+_FEW = 4
+"""Names that are searched for one by one."""
 _ANY_FIELD = re.compile(rb"\n([^:\r]++):[^\r]*+\r")
 
 # Never valid in a head, even an incomplete one: a control character, a bare LF or CR (RFC 9112, section 2.2).
@@ -143,11 +145,20 @@ def list_members(values: list[bytes]) -> set[bytes]:
 
 def find_fields(data: bytes, start: int, end: int, names: Collection[bytes]) -> Spans:
     """Return where the field lines of these names, which are in lower case, are."""
-    return [
-        (match.start() + 1, match.end() + 1)
-        for match in _ANY_FIELD.finditer(data, start, end)
-        if match[1].lower() in names
-    ]
+    if len(names) > _FEW:
+        return [
+            (match.start() + 1, match.end() + 1)
+            for match in _ANY_FIELD.finditer(data, start, end)
+            if match[1].lower() in names
+        ]
+    spans: Spans = []
+    lowered = data[:end].lower()
+    for name in names:
+        at = start
+        while (at := lowered.find(b"\n%b:" % name, at)) >= 0:
+            spans.append((at + 1, data.index(b"\n", at + 1) + 1))
+            at += 1
+    return spans
 
 
 def exceeds_limits(data: bytes, start: int, end: int, limits: Limits, other_lines: int = 2) -> bool:

@@ -20,7 +20,7 @@ _SET_BY_PROXY = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forward
 _NAMES = HOP_BY_HOP | _SET_BY_PROXY | {b"host", b"content-length", b"max-forwards"}
 # Declared hop-by-hop, these would cost the request its framing or its route at the next hop.
 _NEVER_HOP_BY_HOP = frozenset((b"host", b"content-length"))
-_FORWARDED = frozenset((b"host", b"content-length", b"max-forwards", b"transfer-encoding"))
+_FORWARDED = frozenset((b"host", b"max-forwards"))
 _AMBIGUOUS = "Transfer-Encoding with Content-Length, or in HTTP/1.0"
 _FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 _OPTIONS = frozenset((b"close",))
@@ -210,37 +210,34 @@ def _read_special(head: RequestHead, data: bytes, start: int, limits: Limits, *,
         is_framed: whether the field that frames the body is in its clean form.
     """
     end = head.end - 2
-    values, spans = grammar.read_special(_SPECIAL, _FORWARDED, data, start, end)
-    head.host = _read_host(head, values.get(b"host", []))
-    options: set[bytes] = set()
+    # White space and leading zeros are valid, but some read them in another way: framing is written anew.
+    forwarded = _FORWARDED | _FRAMING if is_framed else _FORWARDED
+    values, spans = grammar.read_special(_SPECIAL, forwarded, data, start, end)
+    hosts = values.get(b"host", [])
+    if head.host is None or len(hosts) > 1:
+        head.host = _read_host(head, hosts)
+    replaced: set[bytes] = set()
+    framing = b""
+    if b"content-length" in values or b"transfer-encoding" in values:
+        framing = _read_body_length(head, values, limits)
     if b"connection" in values:
         options = _read_options(head, values[b"connection"])
-    _read_body_length(head, values, limits)
+        if b"upgrade" in options and not head.is_http10 and head.body == 0:
+            head.upgrade = _read_upgrade(values.get(b"upgrade", []))
+        replaced = options - _NAMES - _OPTIONS
     if b"expect" in values and not head.is_http10:
         # RFC 9110, section 10.1.1: an HTTP/1.0 client's expectation is ignored.
         head.expects_continue = _expects_continue(head, values[b"expect"])
-    if b"upgrade" in options and not head.is_http10 and head.body == 0:
-        head.upgrade = _read_upgrade(values.get(b"upgrade", []))
     if b"x-forwarded-for" in values:
         head.forwarded_for = b", ".join(values[b"x-forwarded-for"])
-    replaced = options - _NAMES - _OPTIONS
     if b"max-forwards" in values and head.method == b"OPTIONS":
         head.max_forwards = _read_max_forwards(values[b"max-forwards"])
         replaced.add(b"max-forwards")
-    if not is_framed:
-        # White space and leading zeros are valid, and are read in another way by some.
-        replaced |= _FRAMING
     if replaced:
         spans = sorted(spans + grammar.find_fields(data, start, end, replaced))
     head.lines = grammar.cut(data, start, end, spans)
     if not is_framed:
-        head.lines += _write_framing(head, values)
-
-
-def _write_framing(head: RequestHead, values: FieldValues) -> bytes:
-    if head.body == CHUNKED:
-        return b"Transfer-Encoding: chunked\r\n"
-    return b"Content-Length: %d\r\n" % head.body if b"content-length" in values else b""
+        head.lines += framing
 
 
 def _read_options(head: RequestHead, values: list[bytes]) -> set[bytes]:
@@ -253,13 +250,13 @@ def _read_options(head: RequestHead, values: list[bytes]) -> set[bytes]:
     return options
 
 
-def _read_body_length(head: RequestHead, values: FieldValues, limits: Limits) -> None:
+def _read_body_length(head: RequestHead, values: FieldValues, limits: Limits) -> bytes:
+    """Read the length of the body; return the line that states it."""
     codings = values.get(b"transfer-encoding")
     lengths = values.get(b"content-length")
     if codings is None:
-        if lengths is not None:
-            head.body = _check_length(grammar.read_length(lengths, ClientProtocolError), limits)
-        return
+        head.body = _check_length(grammar.read_length(lengths or [], ClientProtocolError), limits)
+        return b"Content-Length: %d\r\n" % head.body
     if lengths is not None or head.is_http10:
         # RFC 9112, section 6.1: together they may be smuggling, and in HTTP/1.0 TE is faulty framing.
         raise ClientProtocolError(_AMBIGUOUS)
@@ -273,6 +270,7 @@ def _read_body_length(head: RequestHead, values: FieldValues, limits: Limits) ->
             501 if is_framed and coding.count(b"chunked") == 1 else 400,
         )
     head.body = CHUNKED
+    return b"Transfer-Encoding: chunked\r\n"
 
 
 def _check_length(length: int, limits: Limits) -> int:

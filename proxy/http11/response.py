@@ -17,7 +17,7 @@ from proxy.settings import Limits
 
 _NAMES = HOP_BY_HOP | {b"content-length", b"date"}
 _FRAMING = frozenset((b"content-length", b"transfer-encoding"))
-_FORWARDED = _FRAMING | {b"date"}
+_FORWARDED = frozenset((b"date",))
 _OPTIONS = frozenset((b"close",))
 
 # RFC 9112, section 4. The space before an empty reason is often left out; it is put back when forwarded.
@@ -89,6 +89,11 @@ class ResponseHead:
         self.cuts = sorted({*self.cuts, *found})
 
     @property
+    def is_only_cut(self) -> bool:
+        """Return whether the head may go as it came, but for one cut, to a client as for `is_verbatim`."""
+        return self.has_date and self.keeps_status_line and len(self.cuts) == 1 and not self.added
+
+    @property
     def lines(self) -> bytes:
         """Return the status line and the field lines that may be forwarded.
 
@@ -122,31 +127,33 @@ def read_response(
         return None
     if end > limits.unchecked_bytes and grammar.exceeds_limits(data, 0, end, limits):
         raise UpstreamProtocolError(f"more than {limits.head_fields} header fields, or a long head")
-    minor, bodiless, status, no_reason, date, length, cut, _, close, keep_alive, chunked, special, _ = (
+    minor, bodiless, status, no_reason, date, length, cut, keep, close, keep_alive, chunked, special, _ = (
         match.groups()
     )
     head = ResponseHead(int(status or bodiless), data, end)
-    if minor is not None or no_reason is not None:
-        head.keeps_status_line = False
-    if special is not None or minor is not None:
-        _read_special(
-            head, data, is_http10=minor == b"0", is_framed=length is not None or chunked is not None
-        )
+    head.keeps_status_line = minor is None and no_reason is None
+    if special is not None:
+        _read_special(head, data, is_http10=minor == b"0", is_framed=bool(length or chunked))
     else:
         head.has_date = date is not None
-        head.is_verbatim = date is not None and no_reason is None and close is None and keep_alive is None
         if cut is not None:
             head.cuts = [match.span(7)]
-            head.keep_alive = close is None
+        # RFC 9112, section 9.3.
+        head.keep_alive = close is None and (minor != b"0" or keep is not None)
+        head.is_verbatim = (
+            date is not None and head.keeps_status_line and close is None and keep_alive is None
+        )
         if chunked is not None:
-            if length is not None:
-                raise UpstreamProtocolError("Transfer-Encoding with Content-Length")
+            _check_coding([chunked], length, is_http10=minor == b"0")
             head.has_coding = True
             head.body = CHUNKED
         elif length is not None:
             head.body = int(length)
+    if bodiless is not None and head.body != UNTIL_CLOSE and bodiless != b"304":
+        _remove_length(head, match)
     if to_head or bodiless is not None:
-        _remove_content(head)
+        # RFC 9112, section 6.3, rule 1: it ends with its head, whatever the fields state.
+        head.body = 0
     return head
 
 
@@ -167,43 +174,49 @@ def _read_special(head: ResponseHead, data: bytes, *, is_http10: bool, is_framed
     """
     end = head.end - 2
     head.is_verbatim = False
-    values, head.cuts = grammar.read_special(_SPECIAL, _FORWARDED, data, 0, end)
+    # White space and leading zeros are valid, but some read them in another way: framing is written anew.
+    forwarded = _FORWARDED | _FRAMING if is_framed else _FORWARDED
+    values, head.cuts = grammar.read_special(_SPECIAL, forwarded, data, 0, end)
     options = grammar.list_members(values.get(b"connection", []))
     # RFC 9112, section 9.3.
     head.keep_alive = b"close" not in options and (not is_http10 or b"keep-alive" in options)
     head.has_date = b"date" in values
     codings = values.get(b"transfer-encoding")
     lengths = values.get(b"content-length")
-    replaced = options - _NAMES - _OPTIONS
     added = b""
     if codings is not None:
-        if lengths is not None or is_http10 or [each.lower() for each in codings] != [b"chunked"]:
-            # RFC 9112, sections 6.1 and 6.3, rules 3 and 4.
-            raise UpstreamProtocolError("a Transfer-Encoding that leaves the length in doubt")
+        _check_coding(codings, lengths, is_http10=is_http10)
         head.has_coding = True
         head.body = CHUNKED
         added = b"Transfer-Encoding: chunked\r\n"
     elif lengths is not None:
         head.body = grammar.read_length(lengths, UpstreamProtocolError)
         added = b"Content-Length: %d\r\n" % head.body
+    if not is_framed:
+        head.added = added
     if b"upgrade" in options:
         head.upgrade = b", ".join(values.get(b"upgrade", []))
-    if not is_framed:
-        # White space and leading zeros are valid, and are read in another way by some.
-        replaced |= _FRAMING
-        head.added = added
+    replaced = options - _NAMES - _OPTIONS
     if replaced:
         head.cuts = sorted(head.cuts + grammar.find_fields(data, 0, end, replaced))
 
 
-def _remove_content(head: ResponseHead) -> None:
-    """End the message with its head, whatever the fields state (RFC 9112, section 6.3, rule 1)."""
-    if head.body != UNTIL_CLOSE and (head.status < 200 or head.status == 204):
-        # RFC 9110, section 8.6, and RFC 9112, section 6.1, forbid a length here: content may follow
-        # it all the same.
-        if head.status < 200:
-            raise UpstreamProtocolError(f"a {head.status} response with a length")
-        head.keep_alive = head.keep_alive and head.body == 0
-        head.is_verbatim = False
+def _check_coding(codings: list[bytes], length: object, *, is_http10: bool) -> None:
+    if length is not None or is_http10 or [each.lower() for each in codings] != [b"chunked"]:
+        # RFC 9112, sections 6.1 and 6.3, rules 3 and 4.
+        raise UpstreamProtocolError("a Transfer-Encoding that leaves the length in doubt")
+
+
+def _remove_length(head: ResponseHead, match: re.Match[bytes]) -> None:
+    """Forward no length of a response that must not have one (RFC 9110, section 8.6)."""
+    if head.status < 200:
+        raise UpstreamProtocolError(f"a {head.status} response with a length")
+    # Content may follow it all the same.
+    head.keep_alive = head.keep_alive and head.body == 0
+    head.is_verbatim = False
+    begin, after = match.span(LENGTH_GROUP)
+    if head.body == 0 and begin >= 0:
+        data = match.string
+        head.cuts = sorted([*head.cuts, (data.rindex(b"\n", 0, begin) + 1, after + 2)])
+    else:
         head.cut_fields(_FRAMING)
-    head.body = 0
