@@ -56,8 +56,6 @@ class Exchange:
         self._unsent = 0
         self.request_done = True
 
-    # Calls of the client connection.
-
     def begin_simple(self, simple: tuple[RequestHead, bytes]) -> None:
         """Start a request that has arrived completely: its head, and what is forwarded."""
         self._head, self._request = simple
