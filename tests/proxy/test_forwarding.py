@@ -290,6 +290,12 @@ def test_a_collected_body_is_forwarded_with_its_length() -> None:
             "HTTP/1.7 200 OK\ndate: d\ncontent-length: 5\nKeep-Alive: timeout=5\nProxy-Connection: x",
             True,
             False,
+            "HTTP/1.1 200 OK\ndate: d\ncontent-length: 5",
+        ),
+        (
+            "HTTP/1.1 200 OK\ndate: d\ncontent-length:  5 ",
+            True,
+            False,
             "HTTP/1.1 200 OK\ndate: d\nContent-Length: 5",
         ),
         (
