@@ -75,6 +75,16 @@ def lines(text: str) -> bytes:
         ),
         (
             KEEP,
+            "POST /a HTTP/1.1\nContent-Length:  5 \t\nHost: b",
+            f"POST /a HTTP/1.1\nHost: b\nContent-Length: 5\n{WHO}1.2.3.4\nX-Forwarded-Host: b",
+        ),
+        (
+            KEEP,
+            "POST /a HTTP/1.1\ntransfer-encoding:\tChunked\nHost: b",
+            f"POST /a HTTP/1.1\nHost: b\nTransfer-Encoding: chunked\n{WHO}1.2.3.4\nX-Forwarded-Host: b",
+        ),
+        (
+            KEEP,
             "GET http://c:1?d HTTP/1.1\nA: 1\nHost: b\nB: 2",
             f"GET /?d HTTP/1.1\nHost: c:1\nA: 1\nB: 2\n{WHO}1.2.3.4\nX-Forwarded-Host: c:1",
         ),
@@ -105,7 +115,7 @@ SIMPLE_REQUESTS = [
     "get /a HTTP/1.1\nhost: a\nCONNECTION: Keep-Alive\nAccept: */*\nUser-Agent: Connection: close",
     "DELETE /a HTTP/1.1\nUpgrade-Insecure-Requests: 1\nTE: trailers\nConnection: keep-alive\nHost: a\nTo: b",
     "GET /a HTTP/1.1\nX-Forwarded-Proto: https\nX-Forwarded-Host: c\nHost: [::1]:80\nX-Forwarded-By: d",
-    "HEAD /{} HTTP/1.1\nHost:a\nA:\nX_Y: \xe9",
+    "HEAD /{} HTTP/1.1\nHost:a\nA: \t\nX_Y: \xe9",
     "POST /a HTTP/1.1\ncontent-length: 5\nHost: a\nContent-Type: b",
     "PATCH /a HTTP/1.1\nHost: a\nContent-Length: 0",
 ]
@@ -193,6 +203,7 @@ def test_no_simple_request_is_forwarded_in_another_way(
             (KEEP, lines(f"GET / HTTP/1.1\nHost: a\n{field}"))
             for field in (
                 "Host: b",
+                "content-length: 0 ",
                 "Connection: close",
                 "connection: x",
                 "Content-Length: 05",
@@ -280,6 +291,12 @@ def test_a_collected_body_is_forwarded_with_its_length() -> None:
             True,
             False,
             "HTTP/1.1 200 OK\ndate: d\ncontent-length: 5",
+        ),
+        (
+            "HTTP/1.1 200 OK\ndate: d\ncontent-length:  5 ",
+            True,
+            False,
+            "HTTP/1.1 200 OK\ndate: d\nContent-Length: 5",
         ),
         (
             "HTTP/1.1 200 OK\nDate: d\nContent-Length: 005\nConnection: x-y, keep-alive\nX-Y: 1\nX-Z: 2",

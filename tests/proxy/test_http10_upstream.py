@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.proxy_process import Client, Listener, Upstream, running, send, until
+from tests.proxy_process import Client, Listener, ProxyProcess, Upstream, running, send, until
 
 CHUNKED_POST = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -15,6 +15,14 @@ CHUNKED_POST = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\
 def upstream() -> Iterator[Upstream]:
     upstream = Upstream()
     yield upstream
+    upstream.close()
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[tuple[Upstream, ProxyProcess]]:
+    upstream = Upstream()
+    with running(upstream, "--upstream-http", "1.0") as proxy:
+        yield upstream, proxy
     upstream.close()
 
 
@@ -34,11 +42,16 @@ def test_an_http10_upstream_is_requested_to_keep_the_connection(upstream: Upstre
 
 
 @pytest.mark.parametrize("at", range(len(CHUNKED_POST) - 2, len(CHUNKED_POST) + 24, 3))
-def test_an_http10_upstream_receives_the_length_of_a_chunked_body(at: int, upstream: Upstream) -> None:
+def test_an_http10_upstream_receives_the_length_of_a_chunked_body(
+    at: int, shared: tuple[Upstream, ProxyProcess]
+) -> None:
+    upstream, proxy = shared
+    upstream.requests.clear()
+    accepted = proxy.count()["accepted"]
     data = CHUNKED_POST + b"3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n"
-    with running(upstream, "--upstream-http", "1.0") as proxy, Client(proxy) as client:
+    with Client(proxy) as client:
         client.sock.sendall(data[:at])
-        while proxy.count()["accepted"] == 0:
+        while proxy.count()["accepted"] == accepted:
             """Until the first piece may have been read by itself."""
         client.sock.sendall(data[at:])
         assert [client.read(), client.read()] != [None, None]
@@ -55,7 +68,7 @@ def test_a_chunked_body_may_be_too_long_for_an_old_upstream(upstream: Upstream) 
         response = client.read()
         assert response is not None
         assert (response.status, response.fields[b"connection"]) == (411, b"close")
-        assert proxy.stop()["requests"] == 0
+        assert proxy.count()["requests"] == 0
     assert upstream.requests == []
 
 

@@ -130,14 +130,25 @@ def test_a_request_may_come_in_pieces(at: int, proxy: ProxyProcess, upstream: Up
     assert upstream.requests[0].content == b"hello"
 
 
-def test_a_chunked_request_is_framed_anew(proxy: ProxyProcess, upstream: Upstream) -> None:
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        b"5;evil=1\r\nhello\r\n1\r\n!\r\n0\r\nX-Trailer: 1\r\n\r\n",
+        b"5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize("after", [b"", b"GET /after HTTP/1.1\r\nHost: a\r\n\r\n"])
+def test_a_chunked_request_is_forwarded_in_chunks(
+    chunks: bytes, after: bytes, proxy: ProxyProcess, upstream: Upstream
+) -> None:
     with Client(proxy) as client:
-        client.sock.sendall(
-            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-            b"5;evil=1\r\nhello\r\n1\r\n!\r\n0\r\nX-Trailer: 1\r\n\r\n"
-        )
+        client.sock.sendall(CHUNKED_POST + chunks + after)
         assert client.read() is not None
-    (request,) = upstream.requests
+        if after:
+            response = client.read()
+            assert response is not None
+            assert response.content == b"/after"
+    request = upstream.requests[0]
     assert request.values(b"Transfer-Encoding") == [b"chunked"]
     assert request.content == b"hello!"
     assert upstream.partial == []
