@@ -251,7 +251,6 @@ class Exchange:
         client = self._client
         self._state = _RESPONDING
         self._request = b""
-        self._unsent = 0
         self.extend_deadline()
         body = ResponseBody(self, head, client.transport, to_http10=self._head.is_http10)
         if not self.request_done or body.ends_by_close:
@@ -316,7 +315,6 @@ class Exchange:
         client, head = self._client, self._head
         if not self.request_done or head.is_http10:
             client.close_after_response = True
-        self._unsent = 0
         self._release_upstream()
         response = forwarding.proxy_response(
             status, reason, keep_alive=not client.close_after_response, with_body=head.method != b"HEAD"
@@ -328,6 +326,7 @@ class Exchange:
         """End the exchange: the response has been written."""
         self._state = _IDLE
         self._request = b""
+        self._unsent = 0
         self._head = NO_REQUEST
         if self._upload is not None:
             self._end_upload(self._upload)
