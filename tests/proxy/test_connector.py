@@ -129,8 +129,9 @@ def test_an_ejected_upstream_is_tried_again_after_the_timeout() -> None:
     present.close()
 
 
-@pytest.mark.parametrize("mode", ["keepalive", "short"])
-@pytest.mark.parametrize("family", [socket.AF_UNIX, socket.AF_INET6])
+@pytest.mark.parametrize(
+    ("family", "mode"), [(socket.AF_UNIX, "short"), (socket.AF_UNIX, "keepalive"), (socket.AF_INET6, "short")]
+)
 def test_other_families(family: socket.AddressFamily, mode: str, tmp_path: Path) -> None:
     """A Unix socket has no name that a Host field could have: an HTTP/1.0 client's is "localhost"."""
     path = str(tmp_path / "upstream")

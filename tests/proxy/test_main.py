@@ -16,6 +16,7 @@ import aiohttp
 import psutil
 import pytest
 
+from proxy.__main__ import main
 from tests import needs
 from tests.messages.model import Step
 from tests.proxy_loops import HAS_UVLOOP, LOOPS
@@ -61,12 +62,18 @@ GOOD = ("--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:9", "--mode", "short
         ((*GOOD, "--upstream", "unix:/s", "--source", "127.0.0.1"), "are of different families"),
     ],
 )
-def test_misuse(flags: tuple[str, ...], talk: str) -> None:
-    result = run(*flags)
-    assert result.returncode == 2
-    assert result.stdout == ""
+def test_misuse(flags: tuple[str, ...], talk: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*flags]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert talk in said.err
+
+
+def test_misuse_ends_the_process() -> None:
+    result = run(*GOOD, "--mode", "long")
+    assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.count("\n") == 1
-    assert talk in result.stderr
 
 
 def test_a_port_in_use() -> None:
