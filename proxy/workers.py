@@ -69,8 +69,8 @@ class _Parent:
             await asyncio.gather(*(self._keep_worker(sock) for sock in self._socks))
         finally:
             self._end_workers()
-            if follower is not None:
-                follower.cancel()
+            if follower is not None and not follower.cancel():
+                follower.result()
         if self._answers["done"] and not self._is_abandoned:
             self._emit_sum("done")
 
@@ -130,12 +130,15 @@ class _Parent:
         self._emit(total.to_event(kind))
 
     async def _follow(self, commands: int) -> None:
-        async for command in read_commands(commands):
-            if command["command"] == "stop":
-                self._stop()
-            else:
-                self._broadcast(command)
-        self._abandon()
+        try:
+            async for command in read_commands(commands):
+                if command["command"] == "stop":
+                    self._stop()
+                else:
+                    self._broadcast(command)
+        finally:
+            # Whatever ends the commands ends the workers.
+            self._abandon()
 
     def _on_signal(self) -> None:
         # The first signal drains, a second one ends at once.
@@ -155,7 +158,9 @@ class _Parent:
         line = json.dumps(command).encode("ascii") + b"\n"
         for worker in self._workers:
             assert worker.stdin is not None
-            worker.stdin.write(line)
+            # The pipe of one that has died may be closed before its end is known.
+            if not worker.stdin.is_closing():
+                worker.stdin.write(line)
 
     def _abandon(self) -> None:
         """Stop without waiting for exchanges, and without a `done`."""
