@@ -68,6 +68,13 @@ class ClientConnection(asyncio.Protocol):
         self.is_half_closed = False
         self.deadline = context.idle_until
 
+    @property
+    def owes_request(self) -> bool:
+        """Return whether a part of a request is awaited."""
+        if self._read_paused or self.transport.descriptor < 0:
+            return False
+        return self._state is _READING or (self._state is _EXCHANGING and not self._exchange.request_done)
+
     # Calls of the transport.
 
     def attach(self, transport: Transport) -> None:
@@ -194,8 +201,9 @@ class ClientConnection(asyncio.Protocol):
         if self._skipped_bytes >= self._context.limits.head_bytes:
             self._reject(ClientProtocolError("too many empty lines before a request"))
             return
-        if head:
-            self._partial = PartialLines(head, self._context.limits.head_bytes)
+        if not head:
+            return
+        self._partial = PartialLines(head, self._context.limits.head_bytes)
         if self._state is _IDLE:
             self._state = _READING
             self.deadline = self._context.head_until
@@ -303,7 +311,8 @@ class ClientConnection(asyncio.Protocol):
         self._state = _LINGERING
         self._buffer = b""
         self._partial = None
-        self.deadline = self._context.linger_until
+        context = self._context
+        self.deadline = context.body_until if self.transport.unsent else context.linger_until
         if not self.transport.is_closing:
             self.transport.write_eof()
         self.resume_reading()

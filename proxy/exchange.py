@@ -173,12 +173,16 @@ class Exchange:
         """Send the request, as far as it has arrived, on `connection`."""
         self._upstream = connection
         self._state = _FORWARDING
-        connection.send(self._request, self, self._head)
-        if self._upload is not None:
-            self._request = b""
-            if not self.request_done:
-                self._client.deadline = self._upload.deadline
-            self._client.resume_reading()
+        self._client.deadline = self._context.response_until
+        if self._upload is None:
+            connection.send(self._request, self, self._head)
+            return
+        request, self._request = self._request, b""
+        self._upload.restart_rate()
+        if not self.request_done and not self._head.expects_continue:
+            self._client.deadline = self._upload.deadline
+        self._client.resume_reading()
+        connection.send(request, self, self._head)
 
     def no_connection(self, error: ProxyError) -> None:
         """Respond that there is no connection."""
@@ -211,25 +215,18 @@ class Exchange:
             begin, after = head.cuts[0]
             client.transport.send(data[:begin] + data[after:])
         else:
-            to_http10 = self._head.is_http10
-            if to_http10 and head.body < 0:
-                client.close_after_response = True
-            response = forwarding.response_head(
-                head,
-                keep_alive=not client.close_after_response,
-                to_http10=to_http10,
-                date=self._context.date,
-                content=data[head.end :],
-            )
-            client.transport.send(response)
+            self.begin_response(head, data[head.end :])
         self.finish()
 
     def forward_interim(self, head: ResponseHead) -> None:
-        """Forward a 1xx response, unless the client speaks HTTP/1.0."""
-        if self.request_done:
+        """Forward a 1xx response, unless the client speaks HTTP/1.0 or does not read."""
+        if self._upload is None or self.request_done:
             # The upstream is at work.
             self._client.deadline = self._context.response_until
-        if not self._head.is_http10:
+        elif self._head.expects_continue:
+            self._upload.restart_rate()
+            self._client.deadline = self._upload.deadline
+        if not self._head.is_http10 and not self._client.transport.is_full:
             # RFC 9110, section 15.2: never to an HTTP/1.0 client.
             self._client.transport.write(forwarding.interim_head(head))
 
@@ -239,12 +236,13 @@ class Exchange:
         offered = [each.strip() for each in self._head.upgrade.lower().split(b",")]
         if not head.upgrade or head.upgrade.lower() not in offered:
             raise UpstreamProtocolError("a switch to a protocol that was not offered")
-        upstream = self._upstream.detach_transport()
+        connection = self._upstream
+        upstream = connection.detach_transport()
         del self._upstream
         self._state = _IDLE
         client, early_data = self._client.detach()
         client.write(forwarding.interim_head(head) + data)
-        self._context.open_tunnel(Tunnel(client, upstream), early_data)
+        self._context.open_tunnel(Tunnel(client, upstream, connection), early_data)
 
     def begin_response(self, head: ResponseHead, content: bytes) -> ResponseBody:
         """Send the head of the final response, and the content that came with it."""
@@ -256,6 +254,8 @@ class Exchange:
         if not self.request_done or body.ends_by_close:
             client.close_after_response = True
         body.begin(content, keep_alive=not client.close_after_response, date=self._context.date)
+        if client.transport.is_full:
+            self._upstream.pause()
         return body
 
     def extend_deadline(self) -> None:
@@ -281,11 +281,13 @@ class Exchange:
         if isinstance(error, UpstreamReset):
             context.counters.upstream["reset"] += 1
         state, self._state = self._state, _IDLE
-        if state is _RESPONDING:
-            self._client.abort_response()
-        else:
-            self._respond(error.status, error.reason)
-        dispatcher.lost(connection, error)
+        try:
+            if state is _RESPONDING:
+                self._client.abort_response()
+            else:
+                self._respond(error.status, error.reason)
+        finally:
+            dispatcher.lost(connection, error)
 
     def pause_request_body(self) -> None:
         """Stop reading the request body: the upstream does not accept more."""

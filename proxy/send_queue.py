@@ -61,7 +61,10 @@ class SendQueue:
         for descriptor in senders:
             poll.register(descriptor, select.POLLIN)
         for descriptor, _ in poll.poll(0):
-            senders[descriptor].read_ready()
+            try:
+                senders[descriptor].read_ready()
+            except Exception as error:  # noqa: BLE001 - as in `_flush`
+                report(senders[descriptor], error)
 
 
 def report(sender: "Transport", error: Exception) -> None:

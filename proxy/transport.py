@@ -13,6 +13,8 @@ from typing import Protocol
 
 from proxy.send_queue import SendQueue, report
 
+Bytes = bytes | bytearray | memoryview
+
 _READ_BYTES = 16 * 1024
 MAX_READ_BYTES = 32 * 1024
 """Read size after a full read, of a client: what is read may wait for the upstream, and be copied."""
@@ -53,7 +55,7 @@ class Transport:
         self.descriptor = descriptor
         """-1 once the connection is lost."""
         self._protocol: asyncio.Protocol = protocol
-        self.unsent: bytes | bytearray | memoryview = b""
+        self.unsent: Bytes = b""
         """Data that is still to be sent."""
         self._read_bytes = _READ_BYTES
         self._on_readable: Callable[[], None] | None = None
@@ -117,7 +119,7 @@ class Transport:
 
     # Calls of the protocol.
 
-    def send(self, data: bytes | bytearray | memoryview) -> None:
+    def send(self, data: Bytes) -> None:
         """Send `data` now."""
         if self.unsent or self._closing:
             self._append_unsent(data)
@@ -132,7 +134,7 @@ class Transport:
         if sent != len(data):
             self._buffer_rest(data, sent)
 
-    def write(self, data: bytes | bytearray | memoryview) -> None:
+    def write(self, data: Bytes) -> None:
         """Send `data` at the end of this turn, together with other writes."""
         if not self.unsent and not self._closing:
             self.unsent = data
@@ -140,7 +142,7 @@ class Transport:
         else:
             self._append_unsent(data)
 
-    def write_careful(self, data: bytes | bytearray | memoryview) -> None:
+    def write_careful(self, data: Bytes) -> None:
         """As `write`, but not if input is found to have arrived meanwhile: that is read first."""
         if self._append_unsent(data):
             self._sends.add_careful(self)
@@ -160,6 +162,16 @@ class Transport:
     def is_closing(self) -> bool:
         """Return whether the transport is closing or closed."""
         return self._closing
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether the protocol was told to pause."""
+        return self._paused
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether the peer has closed its side."""
+        return self._eof_received
 
     def pause_reading(self) -> None:
         """Leave input to the kernel, which slows the peer down."""
@@ -221,7 +233,7 @@ class Transport:
     def _eof_sent(self) -> bool:
         return self._eof_requested and not self.unsent
 
-    def _append_unsent(self, data: bytes | bytearray | memoryview) -> bool:
+    def _append_unsent(self, data: Bytes) -> bool:
         """Append to the unsent data; return whether a flush must be scheduled."""
         if self._closing:
             return False
@@ -233,7 +245,7 @@ class Transport:
             self._maybe_pause()
         return False
 
-    def _buffer_rest(self, data: bytes | bytearray | memoryview, sent: int) -> None:
+    def _buffer_rest(self, data: Bytes, sent: int) -> None:
         """Keep the rest until the socket is writable."""
         self.unsent = memoryview(data)[sent:]
         self._wait_writable()
@@ -280,7 +292,6 @@ class Transport:
             return
         self.descriptor = -1
         self._closing = True
-        self.unsent = b""
         loop = self._sends.loop
         if self._reading:
             self._watch.remove_reader(descriptor)
@@ -292,3 +303,5 @@ class Transport:
         # No event comes from now on, and transport and protocol must not keep each other alive.
         del self._protocol
         protocol.connection_lost(error)
+        # Not before: a request of which nothing was sent goes to another connection.
+        self.unsent = b""

@@ -2,16 +2,22 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from proxy.transport import Transport
+
+if TYPE_CHECKING:
+    from proxy.upstream import UpstreamConnection
 
 
 class Tunnel:
     """A client's and an upstream's transport that forward each other's bytes until both have closed."""
 
-    __slots__ = ("_on_close", "_open", "_sides", "idle_since", "was_active")
+    __slots__ = ("_on_close", "_open", "_sides", "connection", "idle_since", "was_active")
 
-    def __init__(self, client: Transport, upstream: Transport) -> None:
+    def __init__(self, client: Transport, upstream: Transport, connection: "UpstreamConnection") -> None:
+        self.connection = connection
+        """It counts as open for as long."""
         self._sides = (_Side(self, client, upstream), _Side(self, upstream, client))
         self._on_close: Callable[[Tunnel], None] | None = None
         self._open = 2
@@ -23,8 +29,13 @@ class Tunnel:
         self._on_close = on_close
         for side in self._sides:
             side.source.set_protocol(side)
+            if side.destination.is_full:
+                side.source.pause_reading()
+        client, upstream = self._sides
         if early_data:
-            self._sides[1].source.send(early_data)
+            upstream.source.send(early_data)
+        if client.source.has_ended:
+            upstream.source.write_eof()
 
     def is_idle(self, now: float, timeout_s: float) -> bool:
         """Return whether no bytes have moved for `timeout_s`; called once a sweep."""

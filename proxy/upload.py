@@ -6,6 +6,7 @@ a long one. An HTTP/1.0 upstream reads no chunks and needs the length before the
 long for that is rejected (RFC 9110, section 15.5.12).
 """
 
+import asyncio
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -145,10 +146,12 @@ class UploadGate:
     that are complete.
 
     Args:
+        loop: the event loop.
         most: how many may stream at once; the others wait in order.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, most: int) -> None:
+        self._loop = loop
         self._most = most
         self._streaming: set[Upload] = set()
         self._waiting: OrderedDict[Upload, None] = OrderedDict()
@@ -174,4 +177,9 @@ class UploadGate:
         if self._waiting:
             following, _ = self._waiting.popitem(last=False)
             self._streaming.add(following)
-            following.start()
+            # In another turn: one that fails at once lets the next one start.
+            self._loop.call_soon(self._start, following)
+
+    def _start(self, upload: Upload) -> None:
+        if upload in self._streaming:
+            upload.start()

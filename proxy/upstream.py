@@ -16,7 +16,7 @@ from proxy.http11.request import RequestHead
 from proxy.http11.response import LENGTH_GROUP, VERBATIM, ResponseHead, match_response, read_response
 from proxy.response_body import ResponseBody
 from proxy.splice import Splice
-from proxy.transport import Transport
+from proxy.transport import Bytes, Transport
 
 if TYPE_CHECKING:
     from proxy.dispatch import Dispatcher
@@ -65,13 +65,11 @@ class UpstreamConnection(asyncio.Protocol):
         self._interim_count = 0
         self.request_count = 0
         self.has_response = False
-        self.never_sent: bytes | bytearray | memoryview | None = None
+        self.never_sent: Bytes | None = None
         """The request, if the connection failed before a byte of it was sent."""
         self.deadline = 0.0
 
-    def send(
-        self, request: bytes | bytearray | memoryview, downstream: "Exchange", head: RequestHead
-    ) -> None:
+    def send(self, request: Bytes, downstream: "Exchange", head: RequestHead) -> None:
         """Start an exchange with `request`: its head, and the part of its body that is there."""
         self._downstream = downstream
         self._state = _HEAD
@@ -88,7 +86,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def pause(self) -> None:
         """Stop reading the response: the client does not read."""
-        if self._state is not _CLOSED and not self._paused:
+        if self._state not in (_CLOSED, _IDLE) and not self._paused:
             self._paused = True
             self.transport.pause_reading()
 
@@ -123,9 +121,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.deadline = deadline
 
     def detach_transport(self) -> Transport:
-        """Return the transport to its new owner: it carries another protocol from now on."""
+        """Return the transport to its new owner, which discards the connection at its end."""
         self._state = _CLOSED
-        self._owner.discard(self)
         return self.transport
 
     def established(self, transport: Transport) -> None:
@@ -173,12 +170,12 @@ class UpstreamConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Pause the request body."""
-        if self._state is not _CLOSED and self._state is not _IDLE:
+        if self._state not in (_CLOSED, _IDLE):
             self._downstream.pause_request_body()
 
     def resume_writing(self) -> None:
         """Resume the request body."""
-        if self._state is not _CLOSED and self._state is not _IDLE:
+        if self._state not in (_CLOSED, _IDLE):
             self._downstream.resume_request_body()
 
     def _read_head(self, data: bytes) -> None:
@@ -332,6 +329,8 @@ class UpstreamConnection(asyncio.Protocol):
         state, self._state = self._state, _CLOSED
         if state is not _IDLE and self.transport.is_deferred:
             self.never_sent = self.transport.unsent
+        if state is _SPLICED:
+            self._splice.end()
         self.transport.abort()
         if state is _IDLE:
             self._owner.lost(self, error)

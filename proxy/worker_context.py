@@ -1,5 +1,6 @@
 """What the client connections of one worker share: limits, counters, a coarse clock, the dispatcher."""
 
+import select
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ class WorkerContext:
         self.sends = sends
         self._clock = clock
         self.dispatcher = Dispatcher(settings, counters, sends, clock)
-        self.uploads = UploadGate(max(1, settings.pool_max // 2))
+        self.uploads = UploadGate(sends.loop, max(1, settings.pool_max // 2))
         self.draining = False
         self._on_drained: Callable[[], None] = lambda: None
         self.default_host = format_address(settings.upstreams[0]).encode("ascii")
@@ -52,7 +53,7 @@ class WorkerContext:
         """Add a connection; return False if there are too many."""
         self.counters.accepted += 1
         self._clients.add(client)
-        if len(self._clients) <= self.limits.clients:
+        if len(self._clients) + len(self._tunnels) <= self.limits.clients:
             return True
         self.counters.client["too_many"] += 1
         return False
@@ -80,8 +81,11 @@ class WorkerContext:
         self.queue_until = latest + limits.queue_timeout_s
         self.response_until = latest + limits.read_timeout_s
         self.half_closed_until = latest + limits.half_closed_timeout_s
-        for client in [each for each in self._clients if each.deadline <= now]:
-            client.timed_out()
+        for client in list(self._clients):
+            # What one does may have moved the deadline of another.
+            if client.deadline <= now:
+                client.timed_out()
+        self._read_resets()
         for tunnel in [each for each in self._tunnels if each.is_idle(now, self.limits.tunnel_timeout_s)]:
             tunnel.abort()
 
@@ -100,9 +104,24 @@ class WorkerContext:
         """Abort the connections that the drain has left."""
         for client in list(self._clients):
             client.abort()
+        for tunnel in list(self._tunnels):
+            tunnel.abort()
+
+    def _read_resets(self) -> None:
+        """Read what clients have to say that owe a part of a request, if they have been reset.
+
+        uvloop reports a reset only once, and not if data was there to be read too.
+        """
+        clients = {each.transport.descriptor: each for each in self._clients if each.owes_request}
+        poll = select.poll()
+        for descriptor in clients:
+            poll.register(descriptor, 0)
+        for descriptor, _ in poll.poll(0) if clients else ():
+            clients[descriptor].transport.read_ready()
 
     def _tunnel_ended(self, tunnel: Tunnel) -> None:
         self._tunnels.discard(tunnel)
+        self.dispatcher.discard(tunnel.connection)
         self._check_drained()
 
     def _check_drained(self) -> None:

@@ -13,6 +13,8 @@ import socket
 import sys
 import time
 from asyncio.subprocess import Process
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from proxy import counters
@@ -45,6 +47,14 @@ def run(settings: Settings, argv: list[str], emit: Emit, commands: int | None) -
         runner.run(_Parent(argv, socks, emit).serve(commands))
 
 
+@dataclass(slots=True)
+class _Count:
+    """A command to count: who has not answered yet, and the answers."""
+
+    awaited: set[Process]
+    events: list[dict[str, Any]]
+
+
 class _Parent:
     """The process that starts the workers: one `ready`, one answer to each `count`, one `done` of all."""
 
@@ -53,7 +63,10 @@ class _Parent:
         self._socks = socks
         self._emit = emit
         self._workers: set[Process] = set()
-        self._answers: dict[str, dict[Process, dict[str, Any]]] = {"ready": {}, "count": {}, "done": {}}
+        self._ready: set[Process] = set()
+        self._is_ready = False
+        self._counts: list[_Count] = []
+        self._done: list[dict[str, Any]] = []
         self._is_stopping = False
         self._is_abandoned = False
         self._deaths: list[float] = []
@@ -71,8 +84,8 @@ class _Parent:
             self._end_workers()
             if follower is not None and not follower.cancel():
                 follower.result()
-        if self._answers["done"] and not self._is_abandoned:
-            self._emit_sum("done")
+        if self._done and not self._is_abandoned:
+            self._emit_sum(self._done, "done")
 
     async def _keep_worker(self, sock: socket.socket) -> None:
         """Run a worker, and another one whenever it dies."""
@@ -80,7 +93,7 @@ class _Parent:
             worker = await self._start_worker(sock)
             self._workers.add(worker)
             if self._is_stopping:
-                self._broadcast(_STOP)
+                self._broadcast(_STOP, self._workers)
             assert worker.stdout is not None
             async for line in worker.stdout:
                 self._receive(worker, json.loads(line))
@@ -103,29 +116,36 @@ class _Parent:
     def _note_death(self, worker: Process, code: int) -> None:
         now = time.monotonic()
         self._deaths = [each for each in self._deaths if now - each < _DEATHS_S] + [now]
-        if len(self._deaths) > MAX_DEATHS or not self._answers["ready"].get(worker):
+        if len(self._deaths) > MAX_DEATHS or worker not in self._ready:
             raise WorkerError(f"worker {worker.pid} has died (exit code {code}); the others are stopped")
         self._replaced += 1
         report(f"worker {worker.pid} has died (exit code {code}); another one takes its place")
-        self._check_count()
+        for count in self._counts:
+            count.awaited.discard(worker)
+        self._check_counts()
 
     def _receive(self, worker: Process, event: dict[str, Any]) -> None:
         kind = event["event"]
-        answers = self._answers[kind]
-        answers[worker] = event
-        if kind == "ready" and not self._replaced and len(answers) == len(self._socks):
-            self._emit(event)
-        elif kind == "count":
-            self._check_count()
+        if kind == "ready":
+            self._ready.add(worker)
+            if not self._is_ready and len(self._ready & self._workers) == len(self._socks):
+                self._is_ready = True
+                self._emit(event)
+        elif kind == "done":
+            self._done.append(event)
+        else:
+            count = next(each for each in self._counts if worker in each.awaited)
+            count.awaited.discard(worker)
+            count.events.append(event)
+            self._check_counts()
 
-    def _check_count(self) -> None:
-        """Answer a command to count once every worker has."""
-        if self._answers["count"] and self._workers <= self._answers["count"].keys():
-            self._emit_sum("count")
-            self._answers["count"].clear()
+    def _check_counts(self) -> None:
+        """Answer the commands to count, in order, whose workers all have."""
+        while self._counts and not self._counts[0].awaited:
+            self._emit_sum(self._counts.pop(0).events, "count")
 
-    def _emit_sum(self, kind: str) -> None:
-        total = counters.merge(self._answers[kind].values())
+    def _emit_sum(self, events: list[dict[str, Any]], kind: str) -> None:
+        total = counters.merge(events)
         total.replaced = self._replaced
         self._emit(total.to_event(kind))
 
@@ -134,8 +154,10 @@ class _Parent:
             async for command in read_commands(commands):
                 if command["command"] == "stop":
                     self._stop()
-                else:
-                    self._broadcast(command)
+                elif command["command"] == "count":
+                    self._counts.append(_Count(set(self._ready & self._workers), []))
+                    self._broadcast(command, self._ready & self._workers)
+                    self._check_counts()
         finally:
             # Whatever ends the commands ends the workers.
             self._abandon()
@@ -152,11 +174,11 @@ class _Parent:
         self._is_stopping = True
         for sock in self._socks:
             sock.close()
-        self._broadcast(_STOP)
+        self._broadcast(_STOP, self._workers)
 
-    def _broadcast(self, command: dict[str, Any]) -> None:
+    def _broadcast(self, command: dict[str, Any], workers: Collection[Process]) -> None:
         line = json.dumps(command).encode("ascii") + b"\n"
-        for worker in self._workers:
+        for worker in workers:
             assert worker.stdin is not None
             # The pipe of one that has died may be closed before its end is known.
             if not worker.stdin.is_closing():

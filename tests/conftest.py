@@ -13,6 +13,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from bench.observe import other_work
+
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("repeat", settings.get_profile("search"), derandomize=True)
 settings.load_profile("repeat")
@@ -46,6 +48,13 @@ def nothing_left_open_by_module() -> Iterator[None]:
     """Collect what the module's own fixtures left open; the error is its last test's."""
     yield
     gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def no_other_work(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure a trial as if its machine did nothing else: what a test asserts must not depend on that."""
+    if request.path.stem != "test_other_work":
+        monkeypatch.setattr(other_work, "read", lambda cores: None)
 
 
 @pytest.fixture(autouse=True)

@@ -71,7 +71,7 @@ class Worker:
             writer=RequestWriter(limits, is_http10=to_http10, keep_alive=True, request_close=False),
             limits=limits,
             counters=Counters(),
-            uploads=UploadGate(uploads),
+            uploads=UploadGate(Mock(call_soon=lambda call, *args: call(*args)), uploads),
             default_host=b"up:1",
             body_until=60.0,
             response_until=70.0,
@@ -86,6 +86,7 @@ class Worker:
             count_error=self._count_error,
             push_back=self._push_back,
         )
+        self.client.transport.is_full = False
         self.pushed_back = b""
         self.errors: list[int] = []
         self.exchange = Exchange(self.context, self.client)

@@ -116,8 +116,8 @@ class ChunkedReader:
         size = int(canonical or other, 16)
         self._forwarded_line = None
         if canonical is None:
-            self._extension_bytes += match.end() - at
-            if self._extension_bytes > self._limits.head_bytes:
+            self._extension_bytes += max(0, match.end() - at - _SIZE_BYTES)
+            if self._extension_bytes > self._limits.head_bytes - _SIZE_BYTES:
                 raise self._error("chunk extensions are too long")
             self._forwarded_line = b"%x\r\n" % size
         self._in_trailers = size == 0
@@ -147,6 +147,7 @@ class ChunkedReader:
             before: bytes before `at` that count too.
         """
         is_too_long = before + len(data) - at > self._limits.head_bytes + _SIZE_BYTES
+        is_too_long = is_too_long or data.count(b"\n", at, valid) > self._limits.head_fields
         if is_too_long or data.find(b"\r\n", valid) >= 0 or BAD_OCTET.search(data, valid) is not None:
             raise self._error("a chunk size, a chunk extension or a trailer")
 

@@ -31,6 +31,7 @@ VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
 FIELD_LINE = TOKEN + rb":" + VALUE + rb"\r\n"
 FIELDS = rb"(?:" + FIELD_LINE + rb")*"
 OWS = rb"[\t ]*+"
+IS_TOKEN = re.compile(TOKEN).fullmatch
 _FEW = 4
 """Names that are searched for one by one."""
 _ANY_FIELD = re.compile(rb"\n([^:\r]++):[^\r]*+\r")

@@ -173,6 +173,8 @@ def _read_incomplete(
             raise ClientProtocolError("too many empty lines before a request")
         return head
     valid = start if match is None else match.end()
+    if data.count(b"\n", start, valid) > limits.head_fields + 1:
+        raise ClientProtocolError(f"more than {limits.head_fields} header fields", 431)
     grammar.check_incomplete(data, start, valid, limits, ClientProtocolError)
     if len(data) - start >= limits.head_bytes:
         # RFC 9110, section 15.5.15, and RFC 6585, section 5.
@@ -242,6 +244,9 @@ def _read_special(head: RequestHead, data: bytes, start: int, limits: Limits, *,
 
 def _read_options(head: RequestHead, values: list[bytes]) -> set[bytes]:
     options = grammar.list_members(values)
+    if not all(map(grammar.IS_TOKEN, options)):
+        # RFC 9110, section 7.6.1.
+        raise ClientProtocolError("the value of Connection")
     if not _NEVER_HOP_BY_HOP.isdisjoint(options):
         # RFC 9110, section 7.6.1.
         raise ClientProtocolError("Connection names a field that frames or routes the message")

@@ -161,6 +161,8 @@ def _check_incomplete(data: bytes, limits: Limits, match: re.Match[bytes] | None
     if not b"HTTP/1.".startswith(data[:7]):
         raise UpstreamProtocolError("no status line of HTTP/1.x")
     valid = 0 if match is None else match.end()
+    if data.count(b"\n", 0, valid) > limits.head_fields + 1:
+        raise UpstreamProtocolError(f"more than {limits.head_fields} header fields")
     grammar.check_incomplete(data, 0, valid, limits, UpstreamProtocolError)
     if len(data) >= limits.head_bytes:
         raise UpstreamProtocolError(f"a head of more than {limits.head_bytes} bytes")
@@ -196,7 +198,7 @@ def _read_special(head: ResponseHead, data: bytes, *, is_http10: bool, is_framed
         head.added = added
     if b"upgrade" in options:
         head.upgrade = b", ".join(values.get(b"upgrade", []))
-    replaced = options - _NAMES - _OPTIONS
+    replaced = set(filter(grammar.IS_TOKEN, options)) - _NAMES - _OPTIONS
     if replaced:
         head.cuts = sorted(head.cuts + grammar.find_fields(data, 0, end, replaced))
 

@@ -97,7 +97,7 @@ def test_right(data: bytes, content: bytes, forwarded: bytes) -> None:
         b"0\r\n" + b"X: 1\r\n" * 20,
         b"0\r\n" + b"X: 1\r\n" * 5 + b"\r\n",
         b"0\r\nX: " + b"x" * 99,
-        b"1;a=bbbb\r\nx\r\n" * 9,
+        (b"1;a=" + b"b" * 30 + b"\r\nx\r\n") * 9,
         b"1;a=" + b"b" * 65 + b"\r\nx\r\n",
     ],
 )

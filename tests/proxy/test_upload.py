@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from unittest.mock import Mock
 
 import pytest
@@ -172,9 +173,10 @@ def test_the_rate_counts_what_is_streamed_too() -> None:
     worker.begin(post(100_000) + b"x" * 20_000)
     worker.context.body_until = 1000.0
     worker.connect()
-    assert worker.client.deadline == 260.0
+    assert worker.client.deadline == 1000.0, "it is measured from when the proxy lets it go on"
+    worker.context.body_until = 2000.0
     worker.exchange.receive_body(b"x" * 1000)
-    assert worker.client.deadline == 270.0
+    assert worker.client.deadline == 1010.0
 
 
 def test_who_was_held_back_is_measured_anew() -> None:
@@ -248,9 +250,28 @@ class Upload:
             self._leaves.leave(self)  # type: ignore[arg-type]
 
 
+AT_ONCE = Mock(call_soon=lambda call, *args: call(*args))
+"""A loop that does not wait for its next turn."""
+
+
+def test_thousands_that_fail_as_they_start_do_not_recurse() -> None:
+    calls: list[tuple[Callable[..., None], Upload]] = []
+    log: list[str] = []
+    gate = UploadGate(Mock(call_soon=lambda *call: calls.append(call)), 1)
+    first = Mock()
+    gate.enter(first)
+    for number in range(3000):
+        gate.enter(Upload(str(number), log, leaves=gate))  # type: ignore[arg-type]
+    gate.leave(first)
+    while calls:
+        call, upload = calls.pop()
+        call(upload)
+    assert log == [str(number) for number in range(3000)]
+
+
 def test_the_others_follow_in_their_order() -> None:
     log: list[str] = []
-    gate = UploadGate(2)
+    gate = UploadGate(AT_ONCE, 2)
     a, b, c, d, e = (Mock(wraps=Upload(name, log)) for name in "abcde")
     assert [gate.enter(each) for each in (a, b, c, d, e)] == [True, True, False, False, False]
     gate.leave(d)
@@ -268,7 +289,7 @@ def test_the_others_follow_in_their_order() -> None:
 
 def test_one_that_ends_as_it_starts_lets_the_next_one_in() -> None:
     log: list[str] = []
-    gate = UploadGate(1)
+    gate = UploadGate(AT_ONCE, 1)
     first = Mock()
     gate.enter(first)
     for name in ("x", "y", "z"):

@@ -78,7 +78,7 @@ def test_no_wait_of_a_client_ends_early(
     name: str, timeout_s: float, late: float, context: WorkerContext, time: Time
 ) -> None:
     time.s += late
-    client = Mock(deadline=getattr(context, name))
+    client = Mock(deadline=getattr(context, name), owes_request=False)
     context.add_client(client)
     took = waited(context, time, late, lambda: client.timed_out.called)
     assert timeout_s - 1e-9 <= took <= timeout_s + 2 * SWEEP_S
@@ -87,7 +87,7 @@ def test_no_wait_of_a_client_ends_early(
 @pytest.mark.parametrize("late", [0.0, 0.5, 0.999])
 def test_no_tunnel_ends_early(late: float, context: WorkerContext, time: Time) -> None:
     client, upstream = Mock(Transport), Mock(Transport)
-    context.open_tunnel(Tunnel(client, upstream), b"")
+    context.open_tunnel(Tunnel(client, upstream, Mock()), b"")
     time.s += SWEEP_S
     context.sweep()
     time.s += late
