@@ -256,3 +256,17 @@ def test_limits() -> None:
 def test_what_is_forwarded(data: bytes, host: bytes, forwarded: bytes) -> None:
     head = request_head(data)
     assert (head.host, head.lines) == (host, forwarded)
+
+
+@pytest.mark.parametrize("options", [b"host: a", b"close, host: a", b"x y", b'"x"'])
+def test_connection_lists_tokens(options: bytes) -> None:
+    """What is none could be taken for another field's line, the Host's for instance."""
+    assert outcome(b"GET / HTTP/1.1\r\nHost: a:80\r\nConnection: %b\r\n\r\n" % options) == 400
+
+
+@pytest.mark.parametrize("rest", [b"", b"h:", b"\r\n", b" malformed\r\n", b"X: \x00\r\n"])
+def test_too_many_fields_are_refused_before_the_head_ends(rest: bytes) -> None:
+    """Each line of a head in pieces costs a look at those before it: there must not be many."""
+    fields = b"".join(b"h%d:\r\n" % number for number in range(LIMITS.head_fields))
+    data = b"GET / HTTP/1.1\r\nHost: a\r\n" + fields + rest
+    assert outcome(data) == 431

@@ -318,6 +318,19 @@ def test_a_reset_is_reported_to_a_writer_though_reading_is_paused(pair: Pair) ->
     assert isinstance(pair.protocol.losses[0], OSError)
 
 
+@pytest.mark.parametrize("careful", [False, True])
+def test_what_was_never_sent_is_there_when_the_connection_is_lost(careful: bool, pair: Pair) -> None:
+    """The protocol may send it on another connection."""
+    unsent: list[bytes] = []
+    pair.protocol.connection_lost = lambda exc: unsent.append(bytes(pair.transport.unsent))  # type: ignore[method-assign]
+    pair.reset()
+    (pair.transport.write_careful if careful else pair.transport.write)(b"request")
+    assert pair.transport.is_deferred
+    pair.until(lambda: unsent)
+    assert unsent == [b"request"]
+    assert pair.transport.unsent == b""
+
+
 def test_a_send_on_a_broken_connection_fails_later(pair: Pair) -> None:
     pair.reset()
     pair.transport.send(b"x")
