@@ -2,7 +2,6 @@
 
 import re
 import time
-from email.utils import formatdate
 from http import HTTPStatus
 
 from proxy.http11 import grammar
@@ -148,6 +147,11 @@ def response_head(
     return b"".join(parts)
 
 
+def http_date() -> str:
+    """Return the time as in a Date field (RFC 9110, section 5.6.7); the locale of this process is C."""
+    return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime())
+
+
 def interim_head(head: ResponseHead) -> bytes:
     """Return the head of a 1xx response for the client."""
     if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
@@ -160,7 +164,7 @@ def proxy_response(status: int, reason: str, *, keep_alive: bool, with_body: boo
     body = f"{status} {HTTPStatus(status).phrase}: {reason}\n".encode("ascii", "backslashreplace")
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
-        f"Date: {formatdate(time.time(), usegmt=True)}\r\n"
+        f"Date: {http_date()}\r\n"
         "Content-Type: text/plain; charset=us-ascii\r\n"
         f"Content-Length: {len(body)}\r\n"
         f"{'' if keep_alive else 'Connection: close' + chr(13) + chr(10)}\r\n"

@@ -2,13 +2,12 @@
 
 import select
 from collections.abc import Callable
-from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from proxy.clock import Clock
 from proxy.counters import Counters
 from proxy.dispatch import Dispatcher
-from proxy.forwarding import RequestWriter
+from proxy.forwarding import RequestWriter, http_date
 from proxy.send_queue import SendQueue
 from proxy.settings import Settings, format_address
 from proxy.tunnel import Tunnel
@@ -73,7 +72,7 @@ class WorkerContext:
         self._clock.advance()
         self.dispatcher.sweep()
         now, latest, limits = self._clock.now, self._clock.latest, self.limits
-        self.date = f"Date: {formatdate(usegmt=True)}\r\n".encode("ascii")
+        self.date = f"Date: {http_date()}\r\n".encode("ascii")
         self.linger_until = latest + LINGER_S
         self.idle_until = latest + limits.idle_timeout_s
         self.head_until = latest + limits.head_timeout_s

@@ -55,7 +55,11 @@ def trials(*arguments: str | Path, root: Path) -> list[dict[str, Any]]:
 
 def codes(trial: dict[str, Any]) -> set[str]:
     """Return the warnings about `trial`, but for those that a busy machine gives rise to."""
-    return {warning["code"] for warning in trial["warnings"]} - {"generator-saturated", "lab"}
+    return {warning["code"] for warning in trial["warnings"]} - {
+        "generator-saturated",
+        "lab",
+        "machine-shared",
+    }
 
 
 def scenario(name: str, *arguments: str | Path, root: Path) -> dict[str, Any]:

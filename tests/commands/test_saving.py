@@ -51,6 +51,7 @@ def test_a_condition_that_holds_is_the_answer_with_or_without_a_picture(folder: 
     assert f"bench: {folder}/compare.png: is a folder" in done.stderr
 
 
+@pytest.mark.long
 @needs.in_namespaces
 def test_a_run_tells_its_table_and_its_folder_though_the_disk_is_full(tmp_path: Path) -> None:
     load = ("--mode", "keepalive", "--trials", "1", "-c", "4", "-d", "300ms", "--warmup", "0s")

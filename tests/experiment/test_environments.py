@@ -28,6 +28,7 @@ def test_another_list_of_packages_lives_in_another_place(cache: Path) -> None:
     assert Environment("e", ("a==1",)).directory == one.directory
 
 
+@pytest.mark.long
 def test_what_cannot_be_installed_fails_in_one_line_and_is_not_ready() -> None:
     missing = Environment("e", ("no such name",))
     lines = list[str]()

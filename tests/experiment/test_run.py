@@ -159,7 +159,7 @@ def test_ctrl_c_keeps_what_was_measured_and_marks_it(tmp_path: Path) -> None:
     assert process.returncode == 130, stderr
     (trial,) = json.loads(stdout)["trials"]
     assert trial["interrupted"] is True
-    assert codes(trial) <= {"machine-shared"}, "the wait above is other work"
+    assert codes(trial) == set()
     (written,) = tmp_path.glob("*/run.jsonl")
     assert json.loads(written.read_text().splitlines()[1])["interrupted"] is True
 

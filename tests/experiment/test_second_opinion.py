@@ -20,6 +20,7 @@ from tests.bench_process import codes, trials
 BRIEF = ("--mode", "keepalive", "--trials", "1", "--warmup", "0", "--duration", "300ms", "-c", "8")
 
 
+@pytest.mark.long
 @needs.program("wrk")
 def test_it_stands_beside_ours_and_opens_nothing_that_we_count(tmp_path: Path) -> None:
     (trial,) = trials(*BRIEF, "--second-opinion", "wrk", root=tmp_path)

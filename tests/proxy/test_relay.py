@@ -56,7 +56,7 @@ def proxies(shared_upstream: Upstream) -> Iterator[Proxies]:
         yield functools.cache(lambda *flags: started.enter_context(running(shared_upstream, *flags)))
 
 
-@pytest.fixture(params=LOOPS)
+@pytest.fixture(params=["uvloop", pytest.param("asyncio", marks=pytest.mark.long)])
 def proxy(request: pytest.FixtureRequest, proxies: Proxies) -> ProxyProcess:
     """The proxy as it is, on each event loop."""
     return proxies("--loop", request.param)

@@ -69,6 +69,7 @@ def test_a_pull_on_new_connections_opens_one_for_each(trials: dict[str, dict[str
     assert accepted["short-poll"] == accepted["long-poll"] == accepted["push"] == 6 + 1
 
 
+@pytest.mark.long
 def test_a_pull_is_held_no_longer_than_the_broker_was_told(tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.mktemp("broker")
     flags = (*SMALL, "--set", "hold_s=0.05", "--subject", "direct", "--variant", "long-poll")

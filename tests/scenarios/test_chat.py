@@ -40,6 +40,7 @@ def wrong(trial: dict[str, Any]) -> dict[str, int]:
     return {name: trial["figures"][name] for name in NOTHING_WRONG}
 
 
+@pytest.mark.long
 def test_all_receive_everything_once_on_both_servers(tmp_path: Path) -> None:
     needs.module("daphne")
     for trial in play(tmp_path, "direct", "ours", "channels").values():
@@ -50,6 +51,7 @@ def test_all_receive_everything_once_on_both_servers(tmp_path: Path) -> None:
         assert (figures["dropped"], figures["reconnects"]) == (0, 0)
 
 
+@pytest.mark.long
 def test_a_restart_drops_every_connection_and_no_message(tmp_path: Path) -> None:
     trial = play(tmp_path, "asyncio", "restart")["restart"]
     assert wrong(trial) == NOTHING_WRONG
@@ -58,6 +60,7 @@ def test_a_restart_drops_every_connection_and_no_message(tmp_path: Path) -> None
     assert min(present for _, present in trial["curves"]["members"]) < 9
 
 
+@pytest.mark.long
 @needs.in_namespaces
 def test_the_proxy_that_takes_the_old_one_s_place_is_observed_as_well(tmp_path: Path) -> None:
     play(tmp_path, "asyncio", "restart")

@@ -79,6 +79,7 @@ def test_the_built_in_proxy_is_refused_for_http2(tmp_path: Path) -> None:
     assert (done.returncode, "speaks no HTTP/2" in done.stderr) == (2, True)
 
 
+@pytest.mark.long
 def test_h2load_gives_a_second_opinion(tmp_path: Path) -> None:
     needs.need("h2load")
     asked = ("--variant", "h2", "--variant", "keep-alive", "--subject", "direct", "--set", "generator=h2load")

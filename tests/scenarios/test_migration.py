@@ -42,6 +42,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return found(bench_process.scenario("migration", *SMALL, *variants, *direct, root=root))
 
 
+@pytest.mark.long
 def test_the_address_really_vanishes_where_the_lab_has_hosts_of_its_own(tmp_path: Any) -> None:
     variants = ("--variant", "quic-rebind", "--variant", "keep-alive-timeout")
     got = found(bench_process.scenario("migration", *SMALL, *variants, "--subject", "direct", root=tmp_path))

@@ -42,6 +42,7 @@ def test_every_token_comes_once_and_in_time(subject: str, tmp_path: Path) -> Non
     assert len(result["sse", subject]["curves"]["tokens"]) == 20
 
 
+@pytest.mark.long
 @needs_nginx
 def test_a_small_answer_waits_for_its_end_behind_http10_and_is_cut_by_a_short_timeout(tmp_path: Path) -> None:
     variants = ("--variant", "http10", "--variant", "read-timeout")

@@ -84,6 +84,7 @@ def test_a_subscriber_that_does_not_read_gets_all_of_it_later(variant: str, tmp_
     assert (figures["lost"], figures["delivered"]) == (0, 3 * figures["published"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variant", ["websocket", "websocket-picows"])
 def test_a_message_beyond_the_frame_limit_ends_the_subscriber_and_the_trial_says_so(
     variant: str, tmp_path: Path
@@ -95,6 +96,7 @@ def test_a_message_beyond_the_frame_limit_ends_the_subscriber_and_the_trial_says
     assert {"too-large", "lost"} <= {warning["code"] for warning in trial["warnings"]}
 
 
+@pytest.mark.long
 def test_a_rising_rate_ends_at_a_limit(tmp_path: Path) -> None:
     flags = (
         "--set",
