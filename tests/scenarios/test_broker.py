@@ -24,6 +24,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
     return {trial["variant"]: trial for trial in answer["trials"]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variant", WAYS)
 def test_nothing_is_lost_or_doubled(trials: dict[str, dict[str, Any]], variant: str) -> None:
     figures = trials[variant]["figures"]
@@ -32,12 +33,14 @@ def test_nothing_is_lost_or_doubled(trials: dict[str, dict[str, Any]], variant: 
     assert not bench_process.codes(trials[variant]) & {"witnesses-disagree", "lost", "failed"}
 
 
+@pytest.mark.long
 def test_only_who_polls_short_pulls_in_vain(trials: dict[str, dict[str, Any]]) -> None:
     empty = {variant: trials[variant]["figures"]["empty"] for variant in WAYS}
     assert empty["long-poll"] == empty["push"] == 0
     assert min(empty["short-poll-new"], empty["short-poll"]) > 0
 
 
+@pytest.mark.long
 def test_who_found_nothing_waits_before_the_next_pull(trials: dict[str, dict[str, Any]]) -> None:
     for variant in ("short-poll-new", "short-poll"):
         at_most = 6 * (trials[variant]["window_s"] / 0.1 + 1)  # each consumer, every 100 ms at the soonest
@@ -63,6 +66,7 @@ def test_only_what_was_published_in_the_window_counts() -> None:
     assert (counts.delivered, counts.delays.total(), counts.lost) == (2, 2, 0)
 
 
+@pytest.mark.long
 def test_a_pull_on_new_connections_opens_one_for_each(trials: dict[str, dict[str, Any]]) -> None:
     accepted = {variant: trials[variant]["hops"]["front"]["accepted"] for variant in WAYS}
     assert accepted["short-poll-new"] > trials["short-poll-new"]["figures"]["pulls"]

@@ -29,6 +29,7 @@ def direct(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
     return found(bench_process.scenario("http2", *SMALL, "--subject", "direct", root=root))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variant", ["short", "keep-alive", "one", "h2"])
 def test_every_request_is_answered_and_all_witnesses_agree(direct: Any, variant: str) -> None:
     assert direct[variant]["figures"]["failed"] == 0
@@ -36,6 +37,7 @@ def test_every_request_is_answered_and_all_witnesses_agree(direct: Any, variant:
     assert "witnesses-disagree" not in bench_process.codes(direct[variant])
 
 
+@pytest.mark.long
 def test_each_way_takes_its_number_of_connections(direct: Any) -> None:
     opened = {variant: trial["figures"]["server_connections"] for variant, trial in direct.items()}
     assert opened["short"] >= direct["short"]["units"]
@@ -44,10 +46,12 @@ def test_each_way_takes_its_number_of_connections(direct: Any) -> None:
     assert direct["h2"]["figures"]["server_http2_connections"] == 1
 
 
+@pytest.mark.long
 def test_http2_sends_what_repeats_once(direct: Any) -> None:
     assert direct["h2"]["figures"]["sent_bytes"] < direct["keep-alive"]["figures"]["sent_bytes"] / 2
 
 
+@pytest.mark.long
 def test_only_on_one_http1_connection_others_wait_for_the_slow_response(direct: Any) -> None:
     assert direct["one"]["times_ms"]["during_slow"]["max"] >= 90
     assert direct["h2"]["times_ms"]["during_slow"]["p50"] is not None

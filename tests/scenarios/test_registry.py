@@ -35,6 +35,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
     return {trial["variant"]: trial for trial in answer["trials"]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variant", WAYS)
 def test_every_change_is_seen_and_every_beat_answered(
     trials: dict[str, dict[str, Any]], variant: str
@@ -45,12 +46,14 @@ def test_every_change_is_seen_and_every_beat_answered(
     assert not bench_process.codes(trials[variant]) & {"witnesses-disagree", "unseen", "failed"}
 
 
+@pytest.mark.long
 def test_a_beat_on_new_connections_opens_one_for_each(trials: dict[str, dict[str, Any]]) -> None:
     accepted = {variant: trials[variant]["hops"]["front"]["accepted"] for variant in WAYS}
     assert accepted["http-short"] > trials["http-short"]["figures"]["beats"]
     assert accepted["http-kept"] == accepted["stream"] == 40 + 2 + 4
 
 
+@pytest.mark.long
 def test_only_who_is_told_knows_before_the_beats_stay_out(trials: dict[str, dict[str, Any]]) -> None:
     died = {variant: trials[variant]["times_ms"]["death_known"]["p50"] for variant in WAYS}
     assert died["stream"] < min(died["http-short"], died["http-kept"])

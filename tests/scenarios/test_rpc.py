@@ -26,6 +26,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
     return {trial["variant"]: trial for trial in answer["trials"]}
 
 
+@pytest.mark.long
 def test_no_call_fails_and_each_way_has_its_connections(trials: dict[str, dict[str, Any]]) -> None:
     assert len(trials) == 8
     for variant, trial in trials.items():
@@ -53,6 +54,7 @@ def test_a_proxy_opens_a_connection_for_each_of_a_client(subject: str, tmp_path:
     assert [trial["hops"]["back"]["accepted"] for trial in answer["trials"][1:]] == [3, 1]
 
 
+@pytest.mark.long
 def test_slow_calls_take_as_long_as_they_are_to(trials: dict[str, dict[str, Any]]) -> None:
     for variant in ("pool-slow", "multiplexed-slow", "ordered-slow"):
         # 30 ms from when the provider's loop last looked at its clock, which may be a moment ago.

@@ -27,6 +27,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
     return {trial["variant"]: trial for trial in answer["trials"]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variant", WAYS)
 def test_every_request_is_answered_and_all_witnesses_agree(trials: Any, variant: str) -> None:
     assert trials[variant]["figures"]["failed"] == 0
@@ -34,12 +35,14 @@ def test_every_request_is_answered_and_all_witnesses_agree(trials: Any, variant:
     assert "witnesses-disagree" not in bench_process.codes(trials[variant])
 
 
+@pytest.mark.long
 def test_without_resumption_every_connection_costs_a_full_handshake(trials: Any) -> None:
     figures = trials["tls13-new"]["figures"]
     assert figures["resumed"] == 0
     assert figures["full"] == figures["server_connections"] >= trials["tls13-new"]["units"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variant", ["tls12-resumed", "tls13-resumed"])
 def test_with_resumption_most_connections_resume(trials: Any, variant: str) -> None:
     figures = trials[variant]["figures"]
@@ -68,11 +71,13 @@ def test_other_proxies_speak_tls_with_servers(subject: str, resumes: bool, tmp_p
         assert figures["tls12-resumed"]["resumed"] > figures["tls12-resumed"]["full"] >= 1
 
 
+@pytest.mark.long
 def test_a_pool_shakes_hands_once_for_each_connection(trials: Any) -> None:
     figures = trials["tls13-kept"]["figures"]
     assert figures["full"] + figures["resumed"] == figures["server_connections"] <= 4
 
 
+@pytest.mark.long
 def test_no_tls_means_no_handshakes(trials: Any) -> None:
     assert trials["plain-kept"]["figures"]["full"] is None
 

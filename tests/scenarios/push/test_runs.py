@@ -27,6 +27,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> Trials:
     return play(tmp_path_factory.mktemp("push"), "--subject", "direct")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variant", WAYS)
 def test_nothing_is_lost_or_doubled(trials: Trials, variant: str) -> None:
     trial = trials[variant, "direct"]
@@ -37,12 +38,14 @@ def test_nothing_is_lost_or_doubled(trials: Trials, variant: str) -> None:
     assert not [warning for warning in trial["warnings"] if warning["code"] == "witnesses-disagree"]
 
 
+@pytest.mark.long
 def test_a_poll_on_new_connections_opens_one_for_each_request(trials: Trials) -> None:
     new, kept = trials["short-poll-new", "direct"], trials["short-poll", "direct"]
     assert new["hops"]["front"]["accepted"] > new["figures"]["requests"] > 0
     assert kept["hops"]["front"]["accepted"] == 5 + 1
 
 
+@pytest.mark.long
 def test_what_is_pushed_needs_no_requests(trials: Trials) -> None:
     for variant in ("sse", "websocket", "websocket-picows"):
         trial = trials[variant, "direct"]
