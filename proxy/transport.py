@@ -18,8 +18,8 @@ Bytes = bytes | bytearray | memoryview
 _READ_BYTES = 16 * 1024
 MAX_READ_BYTES = 32 * 1024
 """Read size after a full read, of a client: what is read may wait for the upstream, and be copied."""
-MAX_UPSTREAM_READ_BYTES = 96 * 1024
-"""The same of an upstream."""
+MAX_UPSTREAM_READ_BYTES = 112 * 1024
+"""The same of an upstream: a page of 100 KiB takes one read."""
 _HIGH_WATER_BYTES = 64 * 1024
 
 
