@@ -191,6 +191,9 @@ async def _exchange(address: Address, pieces: list[bytes], answers: int = 1) -> 
     try:
         async with asyncio.timeout(TIMEOUT_S):
             for piece in pieces:
+                if writer.is_closing():
+                    # The proxy has refused what came before.
+                    break
                 writer.write(piece)
                 await asyncio.sleep(0)
             while len(_FINAL.findall(received)) < answers:
