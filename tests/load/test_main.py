@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic_ns
 from typing import Any
 
+import psutil
 import pytest
 
 from bench.load import standalone
@@ -241,6 +242,8 @@ def test_a_soft_file_limit_is_raised() -> None:
     with worker(shell) as process:
         send(process, job_line(9, connections=100))
         receive(process, "ready")
+        soft, _ = psutil.Process(process.pid).rlimit(psutil.RLIMIT_NOFILE)
+        assert soft >= 100
 
 
 def test_commands_may_come_from_a_file(tmp_path: Path) -> None:
