@@ -11,7 +11,7 @@ from proxy.errors import (
     UpstreamReset,
 )
 from proxy.http11.request import NO_REQUEST, RequestHead
-from proxy.http11.response import ResponseHead
+from proxy.http11.response import CompleteResponse, ResponseHead
 from proxy.response_body import ResponseBody
 from proxy.tunnel import Tunnel
 from proxy.upload import Upload
@@ -199,6 +199,26 @@ class Exchange:
         self.finish()
         return True
 
+    def forward_complete(self, data: bytes, response: CompleteResponse) -> bool:
+        """Forward a complete response with a few lines cut or added; as `forward_verbatim`."""
+        begin, after, end, has_date, _, is_chunked = response
+        client = self._client
+        to_http10 = self._head.is_http10
+        if not self.request_done or (is_chunked and to_http10):
+            return False
+        added = b"" if has_date else self._context.date
+        if client.close_after_response:
+            added += forwarding.CLOSE
+        elif to_http10:
+            added += forwarding.KEEP_ALIVE
+        if added:
+            data = b"".join((data[:begin], data[after:end], added, data[end:]))
+        elif begin != after:
+            data = data[:begin] + data[after:]
+        client.transport.send(data)
+        self.finish()
+        return True
+
     @property
     def reads_chunks(self) -> bool:
         """Return whether the client reads the chunked coding."""
@@ -209,13 +229,7 @@ class Exchange:
         client = self._client
         if not self.request_done:
             client.close_after_response = True
-        if head.is_verbatim and not client.close_after_response and not self._head.is_http10:
-            client.transport.send(data)
-        elif head.is_only_cut and not client.close_after_response and not self._head.is_http10:
-            begin, after = head.cuts[0]
-            client.transport.send(data[:begin] + data[after:])
-        else:
-            self.begin_response(head, data[head.end :])
+        self.begin_response(head, data[head.end :])
         self.finish()
 
     def forward_interim(self, head: ResponseHead) -> None:

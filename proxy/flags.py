@@ -15,7 +15,6 @@ from proxy.settings import Address, Limits, Settings, is_ipv6, is_unix
 # Flag, field of Limits, type, help text.
 _LIMIT_FLAGS: tuple[tuple[str, str, type[int] | type[float], str], ...] = (
     ("--max-head", "head_bytes", int, "bytes of a head, request or response (431, 414)"),
-    ("--max-fields", "head_fields", int, "header fields in a head (431)"),
     ("--max-body", "body_bytes", int, "bytes of a request body (413)"),
     (
         "--max-body-spool",

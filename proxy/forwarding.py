@@ -18,6 +18,8 @@ MAX_CACHED_CLIENTS = 1024
 
 _END = b"\r\n\r\n"
 _TRANSFER_ENCODING = frozenset((b"transfer-encoding",))
+CLOSE = b"Connection: close\r\n"
+KEEP_ALIVE = b"Connection: keep-alive\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -32,20 +34,23 @@ class RequestWriter:
     """
 
     __slots__ = (
-        "_added_fields", "_collected_bytes", "_connection", "_is_http10", "_limits", "_unchecked_bytes",
+        "_added_fields",
+        "_collected_bytes",
+        "_connection",
+        "_head_bytes",
+        "_is_http10",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, *, is_http10: bool, keep_alive: bool, request_close: bool) -> None:
-        self._limits = limits
-        self._unchecked_bytes = limits.unchecked_bytes
+        self._head_bytes = limits.head_bytes
         self._collected_bytes = min(limits.collected_bytes, limits.body_bytes)
         self._is_http10 = is_http10
         self._added_fields: dict[str, bytes] = {}
         self._connection = b""
         if request_close:
-            self._connection = b"Connection: close\r\n"
+            self._connection = CLOSE
         elif is_http10 and keep_alive:
-            self._connection = b"Connection: keep-alive\r\n"
+            self._connection = KEEP_ALIVE
 
     @property
     def to_http10(self) -> bool:
@@ -81,19 +86,16 @@ class RequestWriter:
         Args:
             match: one of `match_request` whose last group is SIMPLE.
         """
-        method, host, cut, length = match.group(2, 5, 6, 10)
+        method, host, cut, length = match.group(2, 5, 6, 9)
         end = match.end()
         if length is None:
             content = _END
         else:
-            content = _END + data[end:]
-            if end + int(length) != len(data) or len(content) > self._collected_bytes:
+            size = int(length)
+            if end + size != len(data) or size > self._collected_bytes:
                 return None
-        if (
-            (length is None and end != len(data))
-            or (end > self._unchecked_bytes and grammar.exceeds_limits(data, 0, end, self._limits))
-            or self._is_http10
-        ):
+            content = _END + data[end:]
+        if (length is None and end != len(data)) or end > self._head_bytes or self._is_http10:
             return None
         head = SIMPLE_HEADS.get(method) or RequestHead(method, b"", b"", 0)
         if cut is None:
@@ -140,9 +142,9 @@ def response_head(
     if head.body == UNTIL_CLOSE and not to_http10:
         parts.append(b"Transfer-Encoding: chunked\r\n")
     if not keep_alive:
-        parts.append(b"Connection: close\r\n")
+        parts.append(CLOSE)
     elif to_http10:
-        parts.append(b"Connection: keep-alive\r\n")
+        parts.append(KEEP_ALIVE)
     parts += (b"\r\n", content)
     return b"".join(parts)
 

@@ -13,8 +13,6 @@ class Limits:
 
     head_bytes: int = 32 * 1024
     """The longest head, request or response. nginx takes 4 buffers of 8 KiB, Envoy 60 KiB."""
-    head_fields: int = 100
-    """The most header fields in a head, as in HAProxy and Envoy."""
     body_bytes: int = 1 << 30
     """The longest request body; it is streamed, never stored."""
     collected_bytes: int = 16 * 1024
@@ -52,11 +50,6 @@ class Limits:
     """The most client connections of one worker."""
     drain_timeout_s: float = 10.0
     """How long current exchanges may take after the signal to stop."""
-    unchecked_bytes: int = field(init=False)
-    """A head of up to this size cannot exceed the limits: the shortest field line has 4 bytes."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "unchecked_bytes", min(self.head_bytes, 4 * self.head_fields))
 
     @property
     def shortest_s(self) -> float:

@@ -15,11 +15,10 @@ from proxy.send_queue import SendQueue, report
 
 Bytes = bytes | bytearray | memoryview
 
-_READ_BYTES = 16 * 1024
-MAX_READ_BYTES = 32 * 1024
-"""Read size after a full read, of a client: what is read may wait for the upstream, and be copied."""
+_READ_BYTES = 32 * 1024
+"""Read size: a request whose body is collected takes one read, and may wait for the upstream."""
 MAX_UPSTREAM_READ_BYTES = 112 * 1024
-"""The same of an upstream: a page of 100 KiB takes one read."""
+"""Read size after a full read of an upstream: a page of 100 KiB takes one read."""
 _HIGH_WATER_BYTES = 64 * 1024
 
 
@@ -47,7 +46,7 @@ class Transport:
         descriptor: int,
         protocol: asyncio.Protocol,
         watch: "Watch | None" = None,
-        max_read_bytes: int = MAX_READ_BYTES,
+        max_read_bytes: int = _READ_BYTES,
     ) -> None:
         self._sends = sends
         self._watch: Watch = watch or sends.loop

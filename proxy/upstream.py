@@ -9,11 +9,19 @@ import re
 from typing import TYPE_CHECKING
 
 from proxy.errors import ConnectFailed, ProxyError, UpstreamProtocolError, UpstreamReset, UpstreamTimeout
-from proxy.http11.chunked import ChunkedReader, find_end
-from proxy.http11.grammar import CHUNKED, exceeds_limits
+from proxy.http11.chunked import ChunkedReader
+from proxy.http11.grammar import CHUNKED
 from proxy.http11.partial import PartialLines
 from proxy.http11.request import RequestHead
-from proxy.http11.response import LENGTH_GROUP, VERBATIM, ResponseHead, match_response, read_response
+from proxy.http11.response import (
+    CLEAN,
+    LENGTH_GROUP,
+    VERBATIM,
+    ResponseHead,
+    match_response,
+    read_complete,
+    read_response,
+)
 from proxy.response_body import ResponseBody
 from proxy.splice import Splice
 from proxy.transport import Bytes, Transport
@@ -74,6 +82,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._downstream = downstream
         self._state = _HEAD
         self._is_to_head = head.is_head
+        self._interim_count = 0
         self.has_response = False
         self.request_count += 1
         # Input that has arrived on a used connection by now cannot answer the request, and is read first.
@@ -191,8 +200,9 @@ class UpstreamConnection(asyncio.Protocol):
             self._partial = None
             data = whole
         match = match_response(data)
-        if match is None or match.lastindex != VERBATIM or not self._forward_verbatim(match, data):
-            self._read_responses(data, match)
+        if match is not None and (match.lastindex or 0) >= CLEAN and self._forward_complete(match, data):
+            return
+        self._read_responses(data, match)
 
     def _read_responses(self, data: bytes, match: re.Match[bytes] | None) -> None:
         """Read interim responses, and the head of the final one; `match` is that of the first."""
@@ -213,27 +223,33 @@ class UpstreamConnection(asyncio.Protocol):
             match = match_response(data)
         self._partial = PartialLines(data, self._owner.limits.head_bytes)
 
-    def _forward_verbatim(self, match: re.Match[bytes], data: bytes) -> bool:
-        """Forward a response as it came, if it is complete and the connection is kept."""
-        end = match.end()
-        limits = self._owner.limits
-        if (
-            end + int(match[LENGTH_GROUP]) != len(data)
-            or (end > limits.unchecked_bytes and exceeds_limits(data, 0, end, limits))
-            or self._is_to_head
-            or self.transport.unsent
-            or not self._downstream.forward_verbatim(data)
-        ):
+    def _forward_complete(self, match: re.Match[bytes], data: bytes) -> bool:
+        """Forward a response of clean fields, if it has arrived completely."""
+        downstream, end = self._downstream, match.end()
+        if self.transport.unsent or end > self._owner.limits.head_bytes:
             return False
+        keep_alive = True
+        if not (
+            match.lastindex == VERBATIM
+            and not self._is_to_head
+            and end + int(match[LENGTH_GROUP]) == len(data)
+            and downstream.forward_verbatim(data)
+        ):
+            complete = read_complete(match, data, to_head=self._is_to_head)
+            if complete is None or not downstream.forward_complete(data, complete):
+                return False
+            keep_alive = complete.keep_alive
         self._state = _IDLE
         del self._downstream
-        self._owner.release(self)
+        if keep_alive:
+            self._owner.release(self)
+        else:
+            self._owner.retire(self)
         return True
 
     def _begin_response(self, head: ResponseHead, data: bytes) -> None:
         end, body = head.end, head.body
         self._keep_alive = head.keep_alive
-        self._interim_count = 0
         if body >= 0:
             surplus = len(data) - end - body
             if surplus >= 0:
@@ -255,9 +271,6 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _begin_chunks(self, head: ResponseHead, data: bytes) -> None:
         downstream = self._downstream
-        if downstream.reads_chunks and find_end(data, head.end) == len(data):
-            self._forward_whole(head, data, reusable=True)
-            return
         chunks = ChunkedReader(
             UpstreamProtocolError, self._owner.limits, keeps_framing=downstream.reads_chunks
         )

@@ -8,7 +8,7 @@ the forwarded framing.
 import re
 
 from proxy.errors import ProxyError
-from proxy.http11.grammar import BAD_OCTET, FIELDS, TOKEN, exceeds_limits
+from proxy.http11.grammar import BAD_OCTET, FIELDS, TOKEN
 from proxy.http11.partial import PartialLines
 from proxy.settings import Limits
 
@@ -132,7 +132,7 @@ class ChunkedReader:
         if not data.startswith(b"\r\n", valid):
             self._check_incomplete(data, at, valid, 0)
             return -1
-        if exceeds_limits(data, at, valid + 2, self._limits, other_lines=1):
+        if valid + 2 - at > self._limits.head_bytes:
             raise self._error("the trailers are too long")
         self._forwarded_line = b"\r\n" if valid > at else None
         self.done = True
@@ -147,7 +147,6 @@ class ChunkedReader:
             before: bytes before `at` that count too.
         """
         is_too_long = before + len(data) - at > self._limits.head_bytes + _SIZE_BYTES
-        is_too_long = is_too_long or data.count(b"\n", at, valid) > self._limits.head_fields
         if is_too_long or data.find(b"\r\n", valid) >= 0 or BAD_OCTET.search(data, valid) is not None:
             raise self._error("a chunk size, a chunk extension or a trailer")
 

@@ -16,6 +16,9 @@ CHUNKED = -1
 UNTIL_CLOSE = -2
 """Length of a response body that ends with the connection (RFC 9112, section 6.3, rule 8)."""
 
+MAX_FIELDS = 100
+"""The most fields in a head, as in HAProxy and Envoy, or in a trailer section."""
+
 FieldValues = dict[bytes, list[bytes]]
 """Values without surrounding white space, by name in lower case, in the order of the head."""
 Spans = list[tuple[int, int]]
@@ -29,7 +32,7 @@ _TOKEN_CHARACTER = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 TOKEN = _TOKEN_CHARACTER + rb"++"
 VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
 FIELD_LINE = TOKEN + rb":" + VALUE + rb"\r\n"
-FIELDS = rb"(?:" + FIELD_LINE + rb")*"
+FIELDS = rb"(?:%b){0,%d}" % (FIELD_LINE, MAX_FIELDS)
 OWS = rb"[\t ]*+"
 IS_TOKEN = re.compile(TOKEN).fullmatch
 _FEW = 4
@@ -49,10 +52,10 @@ _MAX_LENGTH = 2**63 - 1
 
 
 def head_lines(names: Iterable[bytes], clean: Sequence[bytes]) -> bytes:
-    """Return an expression for any number of valid field lines.
+    """Return an expression for up to MAX_FIELDS valid field lines.
 
-    It never fails, and so never goes back: it ends before the first line that is not valid. Its last group
-    is there if a line has one of `names` in another form than those in `clean`.
+    It never fails, and so never goes back: it ends before the first line that is not valid, or one too many.
+    Its last group is there if a line has one of `names` in another form than those in `clean`.
 
     Args:
         names: the special fields, in lower case.
@@ -63,8 +66,10 @@ def head_lines(names: Iterable[bytes], clean: Sequence[bytes]) -> bytes:
     others = _TOKEN_CHARACTERS.translate(None, firsts + firsts.upper())
     # Most lines: the first letter tells that the name is not special.
     usual = rb"[%b]%b*+:%b\r\n" % (re.escape(others), _TOKEN_CHARACTER, VALUE)
-    special = rb"(%b:%b\r\n)" % (_one_of(names), VALUE)
-    return rb"(?:" + rb"|".join((usual, *clean, special, FIELD_LINE)) + rb")*"
+    special = _one_of(names)
+    other = rb"(?!%b:)%b" % (special, FIELD_LINE)
+    lines = (usual, other, *clean, rb"(%b:%b\r\n)" % (special, VALUE))
+    return rb"(?:%b){0,%d}" % (rb"|".join(lines), MAX_FIELDS)
 
 
 def field_line(name: bytes, value: bytes) -> bytes:
@@ -162,11 +167,6 @@ def find_fields(data: bytes, start: int, end: int, names: Collection[bytes]) -> 
     return spans
 
 
-def exceeds_limits(data: bytes, start: int, end: int, limits: Limits, other_lines: int = 2) -> bool:
-    """Return whether a head exceeds a limit; its first and last lines are no fields."""
-    return end - start > limits.head_bytes or data.count(b"\n", start, end) - other_lines > limits.head_fields
-
-
 def read_length(values: list[bytes], error: type[ProxyError]) -> int:
     """Return the value of Content-Length; raise `error` if it is invalid."""
     # RFC 9112, section 6.3, rule 5, allows to read "5, 5" as 5; RFC 9110, section 8.6, to reject it.
@@ -176,6 +176,11 @@ def read_length(values: list[bytes], error: type[ProxyError]) -> int:
     if length > _MAX_LENGTH:
         raise error("Content-Length is too large")
     return length
+
+
+def has_too_many_fields(data: bytes, start: int, valid: int) -> bool:
+    """Return whether another field begins at `valid`, after the most that a head may have."""
+    return not b"\r\n".startswith(data[valid : valid + 2]) and data.count(b"\n", start, valid) > MAX_FIELDS
 
 
 def check_incomplete(data: bytes, start: int, valid: int, limits: Limits, error: type[ProxyError]) -> None:

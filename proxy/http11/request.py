@@ -17,7 +17,7 @@ from proxy.settings import Limits
 
 _SET_BY_PROXY = frozenset((b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"expect"))
 # What frames or routes the message, what belongs to one hop only, and what the proxy itself sets.
-_NAMES = HOP_BY_HOP | _SET_BY_PROXY | {b"host", b"content-length", b"max-forwards"}
+_NAMES = HOP_BY_HOP | _SET_BY_PROXY | {b"host", b"content-length", b"max-forwards", b"http2-settings"}
 # Declared hop-by-hop, these would cost the request its framing or its route at the next hop.
 _NEVER_HOP_BY_HOP = frozenset((b"host", b"content-length"))
 _FORWARDED = frozenset((b"host", b"max-forwards"))
@@ -35,31 +35,37 @@ _HOST = rb"(?:[0-9A-Za-z\-._~%!$&'()*+;=]++|\[[0-9A-Fa-f:.]++\])(?::[0-9]*+)?"
 _REQUEST_LINE = (
     rb"(?:(CONNECT|TRACE)|(" + TOKEN + rb")) (?:/[!\"$-~]*+|([!\"$-~]++)) HTTP/(?:1\.1|([0-9]\.[0-9]))\r\n"
 )
-_LINE_TO_CUT = rb"|".join(
-    (
-        grammar.field_line(b"connection", rb"(?:(%b)|(%b))" % (any_case(b"keep-alive"), any_case(b"close"))),
-        only_once(grammar.field_line(b"x-forwarded-for", rb"(" + VALUE + rb")"), 9),
-        grammar.field_line(b"x-forwarded-proto", VALUE),
-        grammar.field_line(b"x-forwarded-host", VALUE),
-        grammar.field_line(b"te", VALUE),
-    )
+_CONNECTION = rb"(?:%b, *+%b|(%b)|(%b))" % tuple(
+    map(any_case, (b"upgrade", b"http2-settings", b"keep-alive", b"close"))
 )
-# The last group is there if a head is complete, and has nothing special but a host, a length, and lines that
-# are cut without further thought.
+_CUT_UNREAD = (b"x-forwarded-proto", b"x-forwarded-host", b"te", b"keep-alive", b"proxy-connection")
+_LINES_CUT_UNREAD = rb"((?:%b)+)" % rb"|".join(
+    [
+        *(grammar.field_line(name, VALUE) for name in _CUT_UNREAD),
+        grammar.field_line(b"http2-settings", VALUE),
+        grammar.field_line(b"upgrade", any_case(b"h2c")),
+    ]
+)
+# The last group is there if a head is complete, and has nothing special but a host, a length, and a
+# Connection that is cut. Each run of lines that are cut has a group of its own.
 _HEAD = re.compile(
     _REQUEST_LINE
     + grammar.head_lines(
         _NAMES,
         (
             only_once(grammar.clean_line(b"host", _HOST), 5),
-            only_once(rb"(?=[Cc][Oo][Nn][Nn]|[Xx]-[Ff]|[Tt][Ee]:)((?:" + _LINE_TO_CUT + rb")+)", 6),
-            only_once(grammar.clean_line(b"content-length", rb"0|[1-9][0-9]{0,17}"), 10),
-            only_once(grammar.clean_line(b"transfer-encoding", rb"chunked"), 11),
+            only_once(rb"(" + grammar.field_line(b"connection", _CONNECTION) + rb")", 6),
+            only_once(grammar.clean_line(b"content-length", rb"0|[1-9][0-9]{0,17}"), 9),
+            only_once(grammar.clean_line(b"transfer-encoding", rb"chunked"), 10),
+            only_once(rb"(" + grammar.field_line(b"x-forwarded-for", rb"(" + VALUE + rb")") + rb")", 11),
+            only_once(_LINES_CUT_UNREAD, 13),
+            only_once(_LINES_CUT_UNREAD, 14),
+            only_once(_LINES_CUT_UNREAD, 15),
         ),
     )
-    + rb"(?:\r\n(?(12)|(?(1)|(?(3)|(?(4)|(?(8)|(?(9)|(?(11)|(?(5)()))))))))|)"
+    + rb"(?:\r\n(?(16)|(?(1)|(?(3)|(?(4)|(?(8)|(?(10)|(?(11)|(?(13)|(?(5)())))))))))|)"
 )
-SIMPLE = 13
+SIMPLE = 17
 """The last group of a match of `match_request` that the fast way takes."""
 match_request = _HEAD.match
 
@@ -134,15 +140,15 @@ def read_request(
     end = match.end() if match is not None else 0
     if match is None or not data.startswith(b"\r\n\r\n", end - 4):
         return _read_incomplete(data, limits, start, match)
-    if end - start > limits.unchecked_bytes and grammar.exceeds_limits(data, start, end, limits):
-        raise ClientProtocolError(f"more than {limits.head_fields} header fields, or a long head", 431)
-    rejected, method, target, version, host, cut, keep, close, client, length, chunked, special, _ = (
-        match.groups()
-    )
+    if end - start > limits.head_bytes:
+        raise ClientProtocolError(f"a head of more than {limits.head_bytes} bytes", 431)
+    (
+        rejected, method, target, version, host, connection, keep, close, length, chunked, forwarded, client,
+        cut, _, _, special, _,
+    ) = match.groups()  # fmt: skip
     if rejected is not None:
         raise ClientProtocolError(f"the method {rejected.decode()}", 501)
-    begin, after = match.span(6) if cut is not None else (end - 2, end - 2)
-    head = RequestHead(method, data[start:begin] + data[after : end - 2], host, end)
+    head = RequestHead(method, b"", host, end)
     head.is_usual = special is None and client is None and host is not None
     head.keep_alive = close is None
     if version is not None:
@@ -150,6 +156,13 @@ def read_request(
     if special is not None:
         _read_special(head, data, start, limits, is_framed=length is not None or chunked is not None)
     else:
+        spans = [match.span(6)] if connection is not None else []
+        if forwarded is not None:
+            spans.append(match.span(11))
+        if cut is not None:
+            spans += [match.span(group) for group in (13, 14, 15) if match.start(group) >= 0]
+        spans.sort()
+        head.lines = grammar.cut(data, start, end - 2, spans)
         _read_clean(head, length, limits, is_chunked=chunked is not None)
         if client is not None:
             head.forwarded_for = client.rstrip(b" \t")
@@ -173,8 +186,8 @@ def _read_incomplete(
             raise ClientProtocolError("too many empty lines before a request")
         return head
     valid = start if match is None else match.end()
-    if data.count(b"\n", start, valid) > limits.head_fields + 1:
-        raise ClientProtocolError(f"more than {limits.head_fields} header fields", 431)
+    if grammar.has_too_many_fields(data, start, valid):
+        raise ClientProtocolError(f"more than {grammar.MAX_FIELDS} header fields", 431)
     grammar.check_incomplete(data, start, valid, limits, ClientProtocolError)
     if len(data) - start >= limits.head_bytes:
         # RFC 9110, section 15.5.15, and RFC 6585, section 5.

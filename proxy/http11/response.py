@@ -1,9 +1,11 @@
 """The head of a response: read, validated, and reduced to the lines that may be forwarded."""
 
 import re
+from typing import NamedTuple
 
 from proxy.errors import UpstreamProtocolError
 from proxy.http11 import grammar
+from proxy.http11.chunked import find_end
 from proxy.http11.grammar import (
     CHUNKED,
     HOP_BY_HOP,
@@ -31,8 +33,8 @@ _LINE_TO_CUT = rb"|".join(
         grammar.field_line(b"keep-alive", rb"(" + VALUE + rb")"),
     )
 )
-# The last group is there if a head is complete and may go as it came to an HTTP/1.1 client that is kept: it
-# has a Date, a length, and at most a redundant keep-alive.
+# The last groups are there if a head is complete: the first if nothing in it is special, the second if it may
+# go as it came to an HTTP/1.1 client that is kept: it has a Date, a length, at most a redundant keep-alive.
 _HEAD = re.compile(
     _STATUS_LINE
     + grammar.head_lines(
@@ -44,9 +46,11 @@ _HEAD = re.compile(
             only_once(grammar.clean_line(b"transfer-encoding", rb"chunked"), 11),
         ),
     )
-    + rb"(?:\r\n(?(12)|(?(1)|(?(2)|(?(4)|(?(9)|(?(10)|(?(11)|(?(5)(?(6)())))))))))|)"
+    + rb"(?:\r\n(?(12)|(?(1)|(?(4)|()(?(2)|(?(9)|(?(10)|(?(11)|(?(5)(?(6)())))))))))|)"
 )
-VERBATIM = 13
+CLEAN = 13
+"""The last group of a match of `match_response` that `read_complete` reads."""
+VERBATIM = 14
 """The last group of a match of `match_response` that is forwarded as it came, content and all."""
 LENGTH_GROUP = 6
 match_response = _HEAD.match
@@ -64,13 +68,11 @@ class ResponseHead:
         added: a line that replaces one of them.
         has_coding: whether Transfer-Encoding is among the lines.
         keeps_status_line: whether the status line may go as it came.
-        is_verbatim: whether the head may go as it came to an HTTP/1.1 client that is kept.
     """
 
     upgrade = b""
     has_date = True
     keep_alive = True
-    is_verbatim = True
     keeps_status_line = True
     has_coding = False
     added = b""
@@ -89,11 +91,6 @@ class ResponseHead:
         self.cuts = sorted({*self.cuts, *found})
 
     @property
-    def is_only_cut(self) -> bool:
-        """Return whether the head may go as it came, but for one cut, to a client as for `is_verbatim`."""
-        return self.has_date and self.keeps_status_line and len(self.cuts) == 1 and not self.added
-
-    @property
     def lines(self) -> bytes:
         """Return the status line and the field lines that may be forwarded.
 
@@ -108,6 +105,48 @@ class ResponseHead:
         if not self.keeps_status_line:
             lines = b"HTTP/1.1 %b%b%b" % (lines[9:12], b" " if lines[12:13] == b"\r" else b"", lines[12:])
         return lines + self.added if self.added else lines
+
+
+class CompleteResponse(NamedTuple):
+    """A response that has arrived completely, and whose fields are in their clean forms.
+
+    Attributes:
+        cut_begin, cut_end: where the lines are that must not be forwarded.
+        lines_end: where the last field line ends.
+        keep_alive: whether the upstream keeps the connection.
+    """
+
+    cut_begin: int
+    cut_end: int
+    lines_end: int
+    has_date: bool
+    keep_alive: bool
+    is_chunked: bool
+
+
+def read_complete(match: re.Match[bytes], data: bytes, *, to_head: bool) -> CompleteResponse | None:
+    """Return what there is to know of a complete response of clean fields; None: `read_response` must decide.
+
+    Args:
+        match: one of `match_response` whose last group is CLEAN or VERBATIM.
+        to_head: as for `read_response`.
+    """
+    bodiless, date, length, cut, close, chunked = match.group(2, 5, 6, 7, 9, 11)
+    end = match.end()
+    if chunked is not None and (length is not None or bodiless is not None):
+        return None
+    if bodiless is not None:
+        last = end if bodiless == b"304" or (bodiless == b"204" and length is None) else -1
+    elif to_head:
+        last = end
+    elif chunked is not None:
+        last = find_end(data, end)
+    else:
+        last = end + int(length) if length is not None else -1
+    if last != len(data):
+        return None
+    begin, after = match.span(7) if cut is not None else (end - 2, end - 2)
+    return CompleteResponse(begin, after, end - 2, date is not None, close is None, chunked is not None)
 
 
 def read_response(
@@ -125,9 +164,9 @@ def read_response(
     if match is None or not data.startswith(b"\r\n\r\n", (end := match.end()) - 4):
         _check_incomplete(data, limits, match)
         return None
-    if end > limits.unchecked_bytes and grammar.exceeds_limits(data, 0, end, limits):
-        raise UpstreamProtocolError(f"more than {limits.head_fields} header fields, or a long head")
-    minor, bodiless, status, no_reason, date, length, cut, keep, close, keep_alive, chunked, special, _ = (
+    if end > limits.head_bytes:
+        raise UpstreamProtocolError(f"a head of more than {limits.head_bytes} bytes")
+    minor, bodiless, status, no_reason, date, length, cut, keep, close, _, chunked, special, *_ = (
         match.groups()
     )
     head = ResponseHead(int(status or bodiless), data, end)
@@ -140,9 +179,6 @@ def read_response(
             head.cuts = [match.span(7)]
         # RFC 9112, section 9.3.
         head.keep_alive = close is None and (minor != b"0" or keep is not None)
-        head.is_verbatim = (
-            date is not None and head.keeps_status_line and close is None and keep_alive is None
-        )
         if chunked is not None:
             _check_coding([chunked], length, is_http10=minor == b"0")
             head.has_coding = True
@@ -161,8 +197,8 @@ def _check_incomplete(data: bytes, limits: Limits, match: re.Match[bytes] | None
     if not b"HTTP/1.".startswith(data[:7]):
         raise UpstreamProtocolError("no status line of HTTP/1.x")
     valid = 0 if match is None else match.end()
-    if data.count(b"\n", 0, valid) > limits.head_fields + 1:
-        raise UpstreamProtocolError(f"more than {limits.head_fields} header fields")
+    if grammar.has_too_many_fields(data, 0, valid):
+        raise UpstreamProtocolError(f"more than {grammar.MAX_FIELDS} header fields")
     grammar.check_incomplete(data, 0, valid, limits, UpstreamProtocolError)
     if len(data) >= limits.head_bytes:
         raise UpstreamProtocolError(f"a head of more than {limits.head_bytes} bytes")
@@ -175,7 +211,6 @@ def _read_special(head: ResponseHead, data: bytes, *, is_http10: bool, is_framed
         is_framed: whether the field that frames the body is in its clean form.
     """
     end = head.end - 2
-    head.is_verbatim = False
     # White space and leading zeros are valid, but some read them in another way: framing is written anew.
     forwarded = _FORWARDED | _FRAMING if is_framed else _FORWARDED
     values, head.cuts = grammar.read_special(_SPECIAL, forwarded, data, 0, end)
@@ -215,10 +250,10 @@ def _remove_length(head: ResponseHead, match: re.Match[bytes]) -> None:
         raise UpstreamProtocolError(f"a {head.status} response with a length")
     # Content may follow it all the same.
     head.keep_alive = head.keep_alive and head.body == 0
-    head.is_verbatim = False
     begin, after = match.span(LENGTH_GROUP)
     if head.body == 0 and begin >= 0:
         data = match.string
         head.cuts = sorted([*head.cuts, (data.rindex(b"\n", 0, begin) + 1, after + 2)])
     else:
         head.cut_fields(_FRAMING)
+        head.has_coding = False

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from proxy.errors import ClientProtocolError
 from proxy.http11.chunked import LAST_CHUNK, ChunkedReader, chunk, find_end
+from proxy.http11.grammar import MAX_FIELDS
 from proxy.settings import Limits
 from tests.messages.corpus import cuts
 
-LIMITS = Limits(head_bytes=64, head_fields=4)
+LIMITS = Limits(head_bytes=64)
 SPLITS = st.lists(st.integers(1, 40), max_size=20)
 
 
@@ -95,7 +96,7 @@ def test_right(data: bytes, content: bytes, forwarded: bytes) -> None:
         b"0\r\n X: 1\r\n\r\n",
         b"0\r\nX: 1\n\r\n",
         b"0\r\n" + b"X: 1\r\n" * 20,
-        b"0\r\n" + b"X: 1\r\n" * 5 + b"\r\n",
+        b"0\r\n" + b"X: 1\r\n" * 11 + b"\r\n",
         b"0\r\nX: " + b"x" * 99,
         (b"1;a=" + b"b" * 30 + b"\r\nx\r\n") * 9,
         b"1;a=" + b"b" * 65 + b"\r\nx\r\n",
@@ -117,6 +118,17 @@ def test_trailers_have_one_limit_however_they_are_cut(trailers: bytes) -> None:
     for pieces in cuts(longer):
         with pytest.raises(ClientProtocolError):
             read(pieces)
+
+
+@pytest.mark.parametrize(("count", "is_read"), [(MAX_FIELDS, True), (MAX_FIELDS + 1, False)])
+def test_trailers_are_no_more_than_the_fields_of_a_head(count: int, is_read: bool) -> None:
+    data = b"0\r\n" + b"X: 1\r\n" * count + b"\r\n"
+    for pieces in ([data], [data[:-1], data[-1:]]):
+        if is_read:
+            assert read(pieces, limits=Limits()) == (b"", True, b"")
+        else:
+            with pytest.raises(ClientProtocolError):
+                read(pieces, limits=Limits())
 
 
 EXTENDED = st.tuples(

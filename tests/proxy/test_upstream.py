@@ -8,7 +8,7 @@ from proxy.dispatch import Dispatcher
 from proxy.errors import ProxyError, UpstreamProtocolError, UpstreamReset
 from proxy.exchange import Exchange
 from proxy.http11.grammar import CHUNKED, UNTIL_CLOSE
-from proxy.http11.response import ResponseHead
+from proxy.http11.response import CompleteResponse, ResponseHead
 from proxy.response_body import ResponseBody
 from proxy.settings import Limits
 from proxy.splice import PipePool
@@ -117,6 +117,12 @@ class Sides:
         if not self.takes_verbatim:
             return False
         self.verbatim += data
+        self.done = True
+        return True
+
+    def forward_complete(self, data: bytes, response: CompleteResponse) -> bool:
+        if not self.takes_verbatim:
+            return False
         self.done = True
         return True
 
@@ -383,6 +389,16 @@ def test_endless_progress_is_refused(together: bool) -> None:
         sides.connection.data_received(piece)
     assert len(sides.interims) == 64
     assert isinstance(sides.error, UpstreamProtocolError)
+
+
+def test_the_number_of_interim_responses_is_limited_for_each_request() -> None:
+    sides = Sides(takes_verbatim=True)
+    for _ in range(65):
+        sides.connection.data_received(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        sides.connection.data_received(OK)
+        assert sides.done
+        sides.request()
+    assert sides.error is None
 
 
 def test_a_switch_hands_the_transport_over() -> None:
