@@ -10,6 +10,7 @@ from proxy.errors import (
     UpstreamProtocolError,
     UpstreamReset,
 )
+from proxy.http11 import grammar
 from proxy.http11.request import NO_REQUEST, RequestHead
 from proxy.http11.response import CompleteResponse, ResponseHead
 from proxy.response_body import ResponseBody
@@ -201,7 +202,7 @@ class Exchange:
 
     def forward_complete(self, data: bytes, response: CompleteResponse) -> bool:
         """Forward a complete response with a few lines cut or added; as `forward_verbatim`."""
-        begin, after, end, has_date, _, is_chunked = response
+        cuts, end, has_date, _, is_chunked = response
         client = self._client
         to_http10 = self._head.is_http10
         if not self.request_done or (is_chunked and to_http10):
@@ -211,10 +212,11 @@ class Exchange:
             added += forwarding.CLOSE
         elif to_http10:
             added += forwarding.KEEP_ALIVE
-        if added:
-            data = b"".join((data[:begin], data[after:end], added, data[end:]))
-        elif begin != after:
+        if len(cuts) == 1 and not added:
+            begin, after = cuts[0]
             data = data[:begin] + data[after:]
+        elif cuts or added:
+            data = b"".join((grammar.cut(data, 0, end, cuts), added, data[end:]))
         client.transport.send(data)
         self.finish()
         return True

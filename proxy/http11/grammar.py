@@ -87,6 +87,11 @@ def only_once(line: bytes, group: int) -> bytes:
     return rb"(?(%d)(?!))%b" % (group, line)
 
 
+def lines_of(names: Iterable[bytes]) -> bytes:
+    """Return an expression for one or more lines of these fields, whatever their values are."""
+    return rb"(?:%b:%b\r\n)+" % (_one_of(sorted(names)), VALUE)
+
+
 def any_case(word: bytes) -> bytes:
     """Return an expression for a word in lower case that matches it in any letter case."""
     return _any_case(word)
@@ -121,6 +126,11 @@ def read_special(
         elif b"_" not in name:
             values[name] = [value.rstrip(b" \t")]
     return values, spans
+
+
+def spans(match: re.Match[bytes], groups: Iterable[int]) -> Spans:
+    """Return where those of these groups are that have matched, in order."""
+    return sorted([match.span(group) for group in groups if match.start(group) >= 0])
 
 
 def cut(data: bytes, start: int, end: int, spans: Spans) -> bytes:

@@ -35,16 +35,21 @@ _HOST = rb"(?:[0-9A-Za-z\-._~%!$&'()*+;=]++|\[[0-9A-Fa-f:.]++\])(?::[0-9]*+)?"
 _REQUEST_LINE = (
     rb"(?:(CONNECT|TRACE)|(" + TOKEN + rb")) (?:/[!\"$-~]*+|([!\"$-~]++)) HTTP/(?:1\.1|([0-9]\.[0-9]))\r\n"
 )
-_CONNECTION = rb"(?:%b, *+%b|(%b)|(%b))" % tuple(
-    map(any_case, (b"upgrade", b"http2-settings", b"keep-alive", b"close"))
+_CONNECTION = rb"(?:%b, *+%b|(?:%b, *+)?(?:(%b)|(%b))(?:, *+%b)?)" % tuple(
+    map(any_case, (b"upgrade", b"http2-settings", b"te", b"keep-alive", b"close", b"te"))
 )
-_CUT_UNREAD = (b"x-forwarded-proto", b"x-forwarded-host", b"te", b"keep-alive", b"proxy-connection")
-_LINES_CUT_UNREAD = rb"((?:%b)+)" % rb"|".join(
-    [
-        *(grammar.field_line(name, VALUE) for name in _CUT_UNREAD),
-        grammar.field_line(b"http2-settings", VALUE),
-        grammar.field_line(b"upgrade", any_case(b"h2c")),
-    ]
+_CUT_UNREAD = rb"((?:%b|%b)+)" % (
+    grammar.lines_of(
+        (
+            b"x-forwarded-proto",
+            b"x-forwarded-host",
+            b"te",
+            b"keep-alive",
+            b"proxy-connection",
+            b"http2-settings",
+        )
+    ),
+    grammar.field_line(b"upgrade", any_case(b"h2c")),
 )
 # The last group is there if a head is complete, and has nothing special but a host, a length, and a
 # Connection that is cut. Each run of lines that are cut has a group of its own.
@@ -58,9 +63,9 @@ _HEAD = re.compile(
             only_once(grammar.clean_line(b"content-length", rb"0|[1-9][0-9]{0,17}"), 9),
             only_once(grammar.clean_line(b"transfer-encoding", rb"chunked"), 10),
             only_once(rb"(" + grammar.field_line(b"x-forwarded-for", rb"(" + VALUE + rb")") + rb")", 11),
-            only_once(_LINES_CUT_UNREAD, 13),
-            only_once(_LINES_CUT_UNREAD, 14),
-            only_once(_LINES_CUT_UNREAD, 15),
+            only_once(_CUT_UNREAD, 13),
+            only_once(_CUT_UNREAD, 14),
+            only_once(_CUT_UNREAD, 15),
         ),
     )
     + rb"(?:\r\n(?(16)|(?(1)|(?(3)|(?(4)|(?(8)|(?(10)|(?(11)|(?(13)|(?(5)())))))))))|)"
@@ -143,7 +148,7 @@ def read_request(
     if end - start > limits.head_bytes:
         raise ClientProtocolError(f"a head of more than {limits.head_bytes} bytes", 431)
     (
-        rejected, method, target, version, host, connection, keep, close, length, chunked, forwarded, client,
+        rejected, method, target, version, host, _, keep, close, length, chunked, _, client,
         cut, _, _, special, _,
     ) = match.groups()  # fmt: skip
     if rejected is not None:
@@ -156,12 +161,7 @@ def read_request(
     if special is not None:
         _read_special(head, data, start, limits, is_framed=length is not None or chunked is not None)
     else:
-        spans = [match.span(6)] if connection is not None else []
-        if forwarded is not None:
-            spans.append(match.span(11))
-        if cut is not None:
-            spans += [match.span(group) for group in (13, 14, 15) if match.start(group) >= 0]
-        spans.sort()
+        spans = grammar.spans(match, (6, 11) if cut is None else (6, 11, 13, 14, 15))
         head.lines = grammar.cut(data, start, end - 2, spans)
         _read_clean(head, length, limits, is_chunked=chunked is not None)
         if client is not None:

@@ -26,15 +26,15 @@ _OPTIONS = frozenset((b"close",))
 _STATUS_LINE = (
     rb"HTTP/1\.(?:1|([0-9])) (?:(1[0-9][0-9]|204|304)|([2-9][0-9][0-9]))(?: " + VALUE + rb"|())\r\n"
 )
-_LINE_TO_CUT = rb"|".join(
-    (
-        grammar.field_line(b"connection", rb"(?:(%b)|(%b))" % (any_case(b"keep-alive"), any_case(b"close"))),
-        # RFC 2068, section 19.7.1: how long the upstream keeps its connection, not we ours.
-        grammar.field_line(b"keep-alive", rb"(" + VALUE + rb")"),
-    )
+_CONNECTION = rb"(?:(%b)|(%b|%b(?:, *+%b)?))" % tuple(
+    # A server that speaks HTTP/2 too offers to upgrade.
+    map(any_case, (b"keep-alive", b"close", b"upgrade", b"keep-alive"))
 )
+# RFC 2068, section 19.7.1: Keep-Alive says how long the upstream keeps its connection, not we ours.
+_CUT_UNREAD = grammar.lines_of((b"keep-alive", b"upgrade", b"trailer"))
 # The last groups are there if a head is complete: the first if nothing in it is special, the second if it may
 # go as it came to an HTTP/1.1 client that is kept: it has a Date, a length, at most a redundant keep-alive.
+# Each run of lines that are cut has a group of its own.
 _HEAD = re.compile(
     _STATUS_LINE
     + grammar.head_lines(
@@ -42,15 +42,18 @@ _HEAD = re.compile(
         (
             only_once(grammar.clean_line(b"date", VALUE), 5),
             only_once(grammar.clean_line(b"content-length", rb"0|[1-9][0-9]{0,17}"), 6),
-            only_once(rb"(?=[Cc][Oo][Nn][Nn]|[Kk])((?:" + _LINE_TO_CUT + rb")+)", 7),
+            only_once(rb"(%b(%b)?)" % (grammar.field_line(b"connection", _CONNECTION), _CUT_UNREAD), 7),
             only_once(grammar.clean_line(b"transfer-encoding", rb"chunked"), 11),
+            only_once(rb"(" + _CUT_UNREAD + rb")", 12),
+            only_once(rb"(" + _CUT_UNREAD + rb")", 13),
         ),
     )
-    + rb"(?:\r\n(?(12)|(?(1)|(?(4)|()(?(2)|(?(9)|(?(10)|(?(11)|(?(5)(?(6)())))))))))|)"
+    + rb"(?:\r\n(?(14)|(?(1)|(?(4)|()(?(2)|(?(9)|(?(10)|(?(11)|(?(12)|(?(5)(?(6)()))))))))))|)"
 )
-CLEAN = 13
+_CUT_GROUPS = (7, 12, 13)
+CLEAN = 15
 """The last group of a match of `match_response` that `read_complete` reads."""
-VERBATIM = 14
+VERBATIM = 16
 """The last group of a match of `match_response` that is forwarded as it came, content and all."""
 LENGTH_GROUP = 6
 match_response = _HEAD.match
@@ -111,13 +114,12 @@ class CompleteResponse(NamedTuple):
     """A response that has arrived completely, and whose fields are in their clean forms.
 
     Attributes:
-        cut_begin, cut_end: where the lines are that must not be forwarded.
+        cuts: where the lines are that must not be forwarded, in order.
         lines_end: where the last field line ends.
         keep_alive: whether the upstream keeps the connection.
     """
 
-    cut_begin: int
-    cut_end: int
+    cuts: Spans
     lines_end: int
     has_date: bool
     keep_alive: bool
@@ -131,7 +133,7 @@ def read_complete(match: re.Match[bytes], data: bytes, *, to_head: bool) -> Comp
         match: one of `match_response` whose last group is CLEAN or VERBATIM.
         to_head: as for `read_response`.
     """
-    bodiless, date, length, cut, close, chunked = match.group(2, 5, 6, 7, 9, 11)
+    bodiless, date, length, other_option, chunked = match.group(2, 5, 6, 9, 11)
     end = match.end()
     if chunked is not None and (length is not None or bodiless is not None):
         return None
@@ -145,8 +147,9 @@ def read_complete(match: re.Match[bytes], data: bytes, *, to_head: bool) -> Comp
         last = end + int(length) if length is not None else -1
     if last != len(data):
         return None
-    begin, after = match.span(7) if cut is not None else (end - 2, end - 2)
-    return CompleteResponse(begin, after, end - 2, date is not None, close is None, chunked is not None)
+    cuts = grammar.spans(match, _CUT_GROUPS)
+    keep_alive = other_option is None or not _is_close(other_option)
+    return CompleteResponse(cuts, end - 2, date is not None, keep_alive, chunked is not None)
 
 
 def read_response(
@@ -166,19 +169,19 @@ def read_response(
         return None
     if end > limits.head_bytes:
         raise UpstreamProtocolError(f"a head of more than {limits.head_bytes} bytes")
-    minor, bodiless, status, no_reason, date, length, cut, keep, close, _, chunked, special, *_ = (
+    minor, bodiless, status, no_reason, date, length, _, keep, other_option, _, chunked, *_, special, _, _ = (
         match.groups()
     )
     head = ResponseHead(int(status or bodiless), data, end)
     head.keeps_status_line = minor is None and no_reason is None
-    if special is not None:
+    if special is not None or head.status == 101:
         _read_special(head, data, is_http10=minor == b"0", is_framed=bool(length or chunked))
     else:
         head.has_date = date is not None
-        if cut is not None:
-            head.cuts = [match.span(7)]
+        head.cuts = grammar.spans(match, _CUT_GROUPS)
         # RFC 9112, section 9.3.
-        head.keep_alive = close is None and (minor != b"0" or keep is not None)
+        is_close = other_option is not None and _is_close(other_option)
+        head.keep_alive = not is_close and (minor != b"0" or keep is not None)
         if chunked is not None:
             _check_coding([chunked], length, is_http10=minor == b"0")
             head.has_coding = True
@@ -191,6 +194,11 @@ def read_response(
         # RFC 9112, section 6.3, rule 1: it ends with its head, whatever the fields state.
         head.body = 0
     return head
+
+
+def _is_close(option: bytes) -> bool:
+    """Return whether an option of Connection other than keep-alive is `close`."""
+    return option[:1] in b"cC"
 
 
 def _check_incomplete(data: bytes, limits: Limits, match: re.Match[bytes] | None) -> None:

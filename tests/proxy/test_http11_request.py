@@ -145,6 +145,8 @@ VALUES = [
     b"websocket,h2c",
     b"h2c",
     b"Upgrade, HTTP2-Settings",
+    b"TE, close",
+    b"Keep-Alive, TE",
 ]
 FIELDS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=6)
 LINES = st.sampled_from(
