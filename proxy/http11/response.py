@@ -138,7 +138,7 @@ def read_complete(match: re.Match[bytes], data: bytes, *, to_head: bool) -> Comp
     if chunked is not None and (length is not None or bodiless is not None):
         return None
     if bodiless is not None:
-        last = end if bodiless == b"304" or (bodiless == b"204" and length is None) else -1
+        last = end if bodiless == b"304" or (bodiless == b"204" and (length or b"0") == b"0") else -1
     elif to_head:
         last = end
     elif chunked is not None:
@@ -148,6 +148,8 @@ def read_complete(match: re.Match[bytes], data: bytes, *, to_head: bool) -> Comp
     if last != len(data):
         return None
     cuts = grammar.spans(match, _CUT_GROUPS)
+    if bodiless == b"204" and length is not None:
+        cuts = sorted([*cuts, _length_line(match)])
     keep_alive = other_option is None or not _is_close(other_option)
     return CompleteResponse(cuts, end - 2, date is not None, keep_alive, chunked is not None)
 
@@ -258,10 +260,14 @@ def _remove_length(head: ResponseHead, match: re.Match[bytes]) -> None:
         raise UpstreamProtocolError(f"a {head.status} response with a length")
     # Content may follow it all the same.
     head.keep_alive = head.keep_alive and head.body == 0
-    begin, after = match.span(LENGTH_GROUP)
-    if head.body == 0 and begin >= 0:
-        data = match.string
-        head.cuts = sorted([*head.cuts, (data.rindex(b"\n", 0, begin) + 1, after + 2)])
+    if head.body == 0 and match[LENGTH_GROUP] is not None:
+        head.cuts = sorted([*head.cuts, _length_line(match)])
     else:
         head.cut_fields(_FRAMING)
         head.has_coding = False
+
+
+def _length_line(match: re.Match[bytes]) -> tuple[int, int]:
+    """Return where the line of a clean Content-Length is (RFC 9110, section 8.6: 204 has none)."""
+    begin, end = match.span(LENGTH_GROUP)
+    return match.string.rindex(b"\n", 0, begin) + 1, end + 2
