@@ -6,7 +6,7 @@ from proxy.clock import Clock
 from proxy.connector import ConnectFailure, Connector
 from proxy.counters import Counters
 from proxy.errors import PoolTimeout, ProxyError, UpstreamProtocolError
-from proxy.pool import Close, Open, Pool, Refuse, Use
+from proxy.pool import Pool
 from proxy.send_queue import SendQueue
 from proxy.settings import Settings
 from proxy.splice import PipePool
@@ -21,9 +21,6 @@ FIN_WAIT_S = 5.0
 
 _NO_MAXIMUM = 1 << 29
 """Requests per connection without a maximum: more than any carries, and small enough to compare fast."""
-
-_Use = Use[UpstreamConnection, "Exchange"]
-_Action = _Use | Close[UpstreamConnection] | Refuse["Exchange"] | None
 
 
 class Dispatcher:
@@ -52,44 +49,38 @@ class Dispatcher:
 
     def acquire(self, exchange: "Exchange") -> None:
         """Find a connection for `exchange`, now or later: call its `use_connection` or `no_connection`."""
-        # The usual case first, and without an action: it is most of the pool's work.
-        connection = self._pool.take()
+        pool = self._pool
+        connection = pool.take()
         if connection is not None:
-            if connection.request_count:
-                self._counters.reused += 1
             exchange.use_connection(connection)
-            return
-        if self._pool.reserve():
+        elif pool.reserve():
             self._open_for(exchange)
-            return
-        action = self._pool.acquire(exchange, self._clock.latest)
-        if isinstance(action, Open):
-            self._open(action)
-        elif isinstance(action, Refuse):
-            self._counters.upstream["pool"] += 1
-            exchange.no_connection(PoolTimeout("too many requests wait for an upstream connection"))
+        elif pool.is_full:
+            self._refuse(exchange, "too many requests wait for an upstream connection")
+        elif pool.enqueue(exchange, self._clock.latest):
+            self._open()
 
     def cancel(self, exchange: "Exchange") -> None:
         """Remove an exchange from the queue."""
         self._renewing.discard(exchange)
         self._pool.cancel(exchange)
 
-    def renew(self, connection: UpstreamConnection, exchange: "Exchange") -> None:
-        """Replace a connection that ended before it answered with a fresh one for the same exchange."""
+    def renew(self, exchange: "Exchange") -> None:
+        """Open a fresh connection in the place of that of `exchange`, which has ended without an answer."""
         self._counters.lost += 1
         self._renewing.add(exchange)
-        self._open(self._pool.renew(connection, exchange))
+        self._open(exchange)
 
     # Calls of upstream connections.
 
     def opened(self, connection: UpstreamConnection) -> None:
         """Assign a connection that is established."""
         self._counters.opened += 1
-        if connection.reserved_for is None:
-            self._execute(self._pool.opened(connection, self._clock.latest))
-            return
         exchange, connection.reserved_for = connection.reserved_for, None
-        if exchange in self._renewing:
+        if exchange is None:
+            self._pool.opened()
+            self._assign(connection)
+        elif exchange in self._renewing:
             self._renewing.discard(exchange)
             exchange.use_connection(connection)
         else:
@@ -98,20 +89,24 @@ class Dispatcher:
 
     def failed(self, connection: UpstreamConnection, error: ConnectFailure) -> None:
         """Fail the exchange of a connection that could not be established."""
-        self._open(self._fail_waiter(connection, error))
+        if self._fail_waiter(connection, error):
+            self._open()
 
     def release(self, connection: UpstreamConnection) -> None:
         """Return a reusable connection to the pool."""
-        if connection.request_count < self._max_requests:
-            action = self._pool.release(connection, self._clock.latest)
-            if action is not None:
-                self._execute(action)
-        else:
-            self._close(connection)
+        if connection.request_count >= self._max_requests:
+            self.retire(connection)
+        elif not self._pool.keep(connection, self._clock.latest):
+            self._assign(connection)
 
     def retire(self, connection: UpstreamConnection) -> None:
         """Close a connection that cannot be reused."""
-        self._close(connection)
+        if self._backend_closes and connection.request_count:
+            connection.await_close(self._clock.latest + FIN_WAIT_S)
+            self._closing.add(connection)
+        else:
+            connection.close()
+        self.discard(connection)
 
     def lost(self, connection: UpstreamConnection, error: ProxyError) -> None:
         """Count and remove a connection that has failed."""
@@ -123,7 +118,8 @@ class Dispatcher:
 
     def discard(self, connection: UpstreamConnection) -> None:
         """Remove a connection from the pool, and open the next one that is wanted."""
-        self._open(self._pool.lost(connection))
+        if self._pool.lost(connection):
+            self._open()
 
     def ended(self, connection: UpstreamConnection) -> None:
         """Forget a closing connection: the backend has closed it."""
@@ -134,8 +130,10 @@ class Dispatcher:
     def sweep(self) -> None:
         """End expired waits."""
         now = self._clock.now
-        for action in self._pool.expire(now):
-            self._execute(action)
+        for connection in self._pool.expire_idle(now):
+            self.retire(connection)
+        for exchange in self._pool.expire_waiting(now):
+            self._refuse(exchange, "no upstream connection became free in time")
         for connection in [each for each in self._closing if each.deadline <= now]:
             connection.close()
         self._connector.sweep(now)
@@ -143,31 +141,20 @@ class Dispatcher:
     def drain(self) -> None:
         """Close idle connections, and keep none from now on."""
         self._max_requests = 0
-        for action in self._pool.drain():
-            self._execute(action)
+        for connection in self._pool.drain():
+            self.retire(connection)
 
-    def _execute(self, action: _Action) -> None:
-        if isinstance(action, Use):
-            self._use(action)
-        elif isinstance(action, Close):
-            self._close(action.connection)
-        elif isinstance(action, Refuse):
-            self._counters.upstream["pool"] += 1
-            action.waiter.no_connection(PoolTimeout("no upstream connection became free in time"))
+    def _assign(self, connection: UpstreamConnection) -> None:
+        """Serve the first waiter; without one, keep the connection or close it."""
+        waiter = self._pool.next_waiter()
+        if waiter is not None:
+            waiter.use_connection(connection)
+        elif not self._pool.keep(connection, self._clock.latest):
+            self.retire(connection)
 
-    def _use(self, action: _Use) -> None:
-        connection = action.connection
-        if connection.request_count:
-            self._counters.reused += 1
-        action.waiter.use_connection(connection)
-
-    def _close(self, connection: UpstreamConnection) -> None:
-        if self._backend_closes and connection.request_count:
-            connection.await_close(self._clock.latest + FIN_WAIT_S)
-            self._closing.add(connection)
-        else:
-            connection.close()
-        self.discard(connection)
+    def _refuse(self, exchange: "Exchange", reason: str) -> None:
+        self._counters.upstream["pool"] += 1
+        exchange.no_connection(PoolTimeout(reason))
 
     def _open_for(self, exchange: "Exchange") -> None:
         """Open a connection for an exchange that the pool has reserved a place for."""
@@ -180,30 +167,34 @@ class Dispatcher:
         elif transport is None:
             self._pool.wait(exchange, self._clock.latest)
         else:
-            action = self._pool.lost(connection)
+            is_wanted = self._pool.lost(connection)
             exchange.no_connection(transport)
-            self._open(action)
+            if is_wanted:
+                self._open()
 
-    def _open(self, action: "Open[Exchange] | None") -> None:
-        # A loop, since an immediate failure may let the next waiter try.
-        while action is not None:
-            connection = UpstreamConnection(self, action.reserved_for)
+    def _open(self, reserved_for: "Exchange | None" = None) -> None:
+        """Open a connection for the waiters, or for one exchange alone."""
+        while True:
+            connection = UpstreamConnection(self, reserved_for)
             transport = self._connector.open(connection)
             if isinstance(transport, Transport):
                 connection.established(transport)
                 return
-            if transport is None:
+            # An immediate failure may let the next waiter try.
+            if transport is None or not self._fail_waiter(connection, transport):
                 return
-            action = self._fail_waiter(connection, transport)
+            reserved_for = None
 
-    def _fail_waiter(self, connection: UpstreamConnection, error: ConnectFailure) -> "Open[Exchange] | None":
+    def _fail_waiter(self, connection: UpstreamConnection, error: ConnectFailure) -> bool:
+        """Fail the exchange of a connection; return whether to open another one for a waiter."""
         waiter = connection.reserved_for
         if waiter is None:
-            waiter, action = self._pool.failed()
+            waiter = self._pool.next_waiter()
+            is_wanted = self._pool.failed()
         else:
-            action = self._pool.lost(connection)
+            is_wanted = self._pool.lost(connection)
             waiter = waiter if waiter in self._renewing else None
-        if waiter is not None:
             self._renewing.discard(waiter)
+        if waiter is not None:
             waiter.no_connection(error)
-        return action
+        return is_wanted

@@ -172,9 +172,12 @@ class Exchange:
 
     def use_connection(self, connection: UpstreamConnection) -> None:
         """Send the request, as far as it has arrived, on `connection`."""
+        context = self._context
+        if connection.request_count:
+            context.counters.reused += 1
         self._upstream = connection
         self._state = _FORWARDING
-        self._client.deadline = self._context.response_until
+        self._client.deadline = context.response_until
         if self._upload is None:
             connection.send(self._request, self, self._head)
             return
@@ -292,7 +295,7 @@ class Exchange:
                 context.counters.upstream["protocol"] += 1
             self._state = _WAITING
             del self._upstream
-            dispatcher.renew(connection, self)
+            dispatcher.renew(self)
             return
         if isinstance(error, UpstreamReset):
             context.counters.upstream["reset"] += 1

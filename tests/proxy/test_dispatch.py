@@ -55,8 +55,8 @@ def renewing(found: Dispatcher, connector: Connector) -> Mock:
     """Return an exchange with a stale connection: a fresh one is being opened for it."""
     client = exchange()
     found.acquire(client)
-    stale = connector.establish()
-    found.renew(stale, client)
+    connector.establish()
+    found.renew(client)
     client.use_connection.reset_mock()
     return client
 
