@@ -7,51 +7,45 @@ import math
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn, get_args, get_type_hints
 
 from proxy.errors import SettingsError
 from proxy.settings import Address, Limits, Settings, is_ipv6, is_unix
 
-# Flag, field of Limits, type, help text.
-_LIMIT_FLAGS: tuple[tuple[str, str, type[int] | type[float], str], ...] = (
-    ("--max-head", "head_bytes", int, "bytes of a head, request or response (431, 414)"),
-    ("--max-body", "body_bytes", int, "bytes of a request body (413)"),
-    (
-        "--max-body-spool",
-        "spool_bytes",
-        int,
-        "bytes of a chunked body stored for an HTTP/1.0 upstream (411)",
-    ),
-    ("--head-timeout", "head_timeout_s", float, "seconds from the first byte of a head to its last (408)"),
-    ("--idle-timeout", "idle_timeout_s", float, "seconds that a client connection may wait for a request"),
-    ("--body-timeout", "body_timeout_s", float, "seconds without data in a request body (408)"),
-    ("--min-body-rate", "min_body_rate", int, "bytes a second of a request body, on average (408); 0: any"),
-    ("--connect-timeout", "connect_timeout_s", float, "seconds until an upstream accepts a connection (504)"),
-    (
-        "--read-timeout",
-        "read_timeout_s",
-        float,
-        "seconds without data of a pending response (504)",
-    ),
-    (
-        "--half-closed-timeout",
-        "half_closed_timeout_s",
-        float,
-        "as --read-timeout, once the client has closed its side",
-    ),
-    ("--max-fails", "max_fails", int, "failed connects that eject an upstream for a while; 0: never"),
-    ("--fail-timeout", "fail_timeout_s", float, "seconds in which failures count, and of an ejection"),
-    ("--tunnel-timeout", "tunnel_timeout_s", float, "seconds without data in a tunnel"),
-    ("--queue-timeout", "queue_timeout_s", float, "seconds that a request may wait for a connection (503)"),
-    ("--queue-length", "queue_length", int, "requests that may wait while --pool-max are open (503)"),
-    ("--max-clients", "clients", int, "client connections of one worker (503)"),
-    ("--drain-timeout", "drain_timeout_s", float, "seconds that current exchanges may take after SIGTERM"),
+_NUMBERS = (
+    ("--workers", "workers", "processes that share the port"),
+    ("--pool-idle", "pool_idle", "idle connections that one worker keeps"),
+    ("--pool-max", "pool_max", "connections that one worker opens at most"),
+    ("--pool-idle-timeout", "pool_idle_timeout_s", "seconds that an idle one is kept"),
+    ("--requests-per-connection", "requests_per_connection", "0: no maximum"),
+    ("--max-head", "head_bytes", "bytes of a head, request or response (431, 414)"),
+    ("--max-body", "body_bytes", "bytes of a request body (413)"),
+    ("--max-body-spool", "spool_bytes", "bytes of a chunked body stored for an HTTP/1.0 upstream (411)"),
+    ("--head-timeout", "head_timeout_s", "seconds from the first byte of a head to its last (408)"),
+    ("--idle-timeout", "idle_timeout_s", "seconds that a client connection may wait for a request"),
+    ("--body-timeout", "body_timeout_s", "seconds without data in a request body (408)"),
+    ("--min-body-rate", "min_body_rate", "bytes a second of a request body, on average (408); 0: any"),
+    ("--connect-timeout", "connect_timeout_s", "seconds until an upstream accepts a connection (504)"),
+    ("--read-timeout", "read_timeout_s", "seconds without data of a pending response (504)"),
+    ("--half-closed-timeout", "half_closed_timeout_s", "the same once the client has closed its side"),
+    ("--max-fails", "max_fails", "failed connects that eject an upstream for a while; 0: never"),
+    ("--fail-timeout", "fail_timeout_s", "seconds in which failures count, and of an ejection"),
+    ("--tunnel-timeout", "tunnel_timeout_s", "seconds without data in a tunnel"),
+    ("--queue-timeout", "queue_timeout_s", "seconds that a request may wait for a connection (503)"),
+    ("--queue-length", "queue_length", "requests that may wait while --pool-max are open (503)"),
+    ("--max-clients", "clients", "client connections of one worker (503)"),
+    ("--drain-timeout", "drain_timeout_s", "seconds that current exchanges may take after SIGTERM"),
 )
-
-
+"""Flags with their fields of Settings or Limits, whose defaults they have, and their help."""
+_MAY_BE_ZERO = ("pool_idle", "requests_per_connection", "max_fails", "min_body_rate")
+_CHOICES = (
+    ("--closes-first", "closes_first", "which side closes first in short mode"),
+    ("--upstream-http", "upstream_http", "HTTP version of upstream requests"),
+    ("--loop", "loop", "event loop; auto: uvloop where it is installed"),
+)
+"""The same with fields of a literal type."""
 _MAX_PATH_BYTES = 107
 """`sun_path` holds a null byte too (linux/un.h)."""
-_MAY_BE_ZERO = ("max_fails", "min_body_rate")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -76,110 +70,47 @@ def read_flags(argv: list[str]) -> tuple[Settings, Start]:
     Raises:
         SettingsError: an invalid flag, value or combination; one line with the remedy.
     """
-    args = _parser().parse_args(argv)
-    limits = Limits(**{name: getattr(args, name) for _, name, _, _ in _LIMIT_FLAGS})
-    settings = Settings(
-        listen=args.listen,
-        upstreams=tuple(args.upstream),
-        mode=args.mode,
-        closes_first=args.closes_first,
-        upstream_http=args.upstream_http,
-        pool_idle=args.pool_idle,
-        pool_max=args.pool_max,
-        pool_idle_timeout_s=args.pool_idle_timeout,
-        requests_per_connection=args.requests_per_connection,
-        sources=tuple(args.source),
-        workers=args.workers,
-        loop=args.loop,
-        limits=limits,
-    )
+    given = vars(_parser().parse_args(argv))
+    start = Start(given.pop("control"), given.pop("listener"))
+    limits = Limits(**{each: given.pop(each) for each in _fields(Limits) & given.keys()})
+    settings = Settings(**given, limits=limits)
     for host in settings.sources:
         if any(is_ipv6(host) != is_ipv6(each) or is_unix(each) for each, _ in settings.upstreams):
             raise SettingsError(f"--source {host} and --upstream are of different families")
-    return settings, Start(args.control, args.listener)
+    return settings, start
+
+
+def _fields(settings: type[Limits | Settings]) -> dict[str, Any]:
+    """Return the fields that a flag may set, with their defaults."""
+    return {each.name: each.default for each in dataclasses.fields(settings) if each.init}
 
 
 def _parser() -> argparse.ArgumentParser:
-    defaults = {field.name: field.default for field in dataclasses.fields(Settings)}
+    defaults, types = _fields(Settings) | _fields(Limits), get_type_hints(Settings)
     parser = _Parser(
         prog="python -m proxy", description="A reverse proxy for HTTP/1.1 with an upstream pool."
     )
     add = parser.add_argument
     add("--listen", type=_address, required=True, metavar="HOST:PORT", help="port 0: chosen by the kernel")
-    _add_upstream_flags(parser, defaults)
-    _add_number(parser, "--workers", "workers", int, "processes that share the port", defaults)
-    add(
-        "--loop",
-        choices=("auto", "uvloop", "asyncio"),
-        default="auto",
-        help="event loop; auto: uvloop where it is installed",
-    )
-    add("--listener", type=int, help=argparse.SUPPRESS)
+    upstream = add("--upstream", dest="upstreams", type=_upstream, required=True, action="append")
+    upstream.metavar = "HOST:PORT"
+    upstream.help = "or unix:/PATH; repeatable: used in turn; if one cannot be reached, the next"
+    mode = add("--mode", choices=get_args(types["mode"]), required=True)
+    mode.help = "whether upstream connections are reused"
+    source = add("--source", dest="sources", type=_source, action="append", default=[], metavar="ADDRESS")
+    source.help = "address to connect from; repeatable: used in turn"
+    for flag, name, text in _CHOICES:
+        choice = add(flag, choices=get_args(types[name]), default=defaults[name])
+        choice.help = f"{text} (default {choice.default})"
+    for flag, name, text in _NUMBERS:
+        number = add(flag, dest=name, default=defaults[name])
+        is_time = isinstance(number.default, float)
+        number.type = _seconds if is_time else _integer(least=0 if name in _MAY_BE_ZERO else 1)
+        number.metavar = "S" if is_time else "N"
+        number.help = f"{text} (default {number.default:.10g})"
     add("--control", action="store_true", help="read commands from stdin; end with it")
-    limits = {field.name: field.default for field in dataclasses.fields(Limits)}
-    for flag, name, kind, text in _LIMIT_FLAGS:
-        _add_number(parser, flag, name, kind, text, limits, least=0 if name in _MAY_BE_ZERO else 1)
+    add("--listener", type=int, help=argparse.SUPPRESS)
     return parser
-
-
-def _add_upstream_flags(parser: argparse.ArgumentParser, defaults: dict[str, object]) -> None:
-    add = parser.add_argument
-    add(
-        "--upstream",
-        type=_upstream,
-        required=True,
-        action="append",
-        metavar="HOST:PORT",
-        help="or unix:/PATH; repeatable: used in turn; if one cannot be reached, the next",
-    )
-    add(
-        "--mode",
-        choices=("short", "keepalive"),
-        required=True,
-        help="whether upstream connections are reused",
-    )
-    add(
-        "--closes-first",
-        choices=("proxy", "backend"),
-        default="proxy",
-        help="which side closes first in short mode",
-    )
-    add("--upstream-http", choices=("1.0", "1.1"), default="1.1", help="HTTP version of upstream requests")
-    _add_number(
-        parser, "--pool-idle", "pool_idle", int, "idle connections that one worker keeps", defaults, 0
-    )
-    _add_number(parser, "--pool-max", "pool_max", int, "connections that one worker opens at most", defaults)
-    _add_number(
-        parser, "--pool-idle-timeout", "pool_idle_timeout", float, "seconds that an idle one is kept",
-        {"pool_idle_timeout": defaults["pool_idle_timeout_s"]},
-    )  # fmt: skip
-    _add_number(
-        parser, "--requests-per-connection", "requests_per_connection", int, "0: no maximum", defaults, 0
-    )
-    add(
-        "--source",
-        type=_source,
-        action="append",
-        default=[],
-        metavar="ADDRESS",
-        help="repeatable: used in turn",
-    )
-
-
-def _add_number(  # noqa: PLR0917
-    parser: argparse.ArgumentParser,
-    flag: str,
-    name: str,
-    kind: type[int] | type[float],
-    text: str,
-    defaults: dict[str, object],
-    least: int = 1,
-) -> None:
-    read = _integer(least) if kind is int else _seconds
-    parser.add_argument(
-        flag, dest=name, type=read, default=defaults[name], metavar="N" if kind is int else "S",
-        help=f"{text} (default {defaults[name]:g})",
-    )  # fmt: skip
 
 
 def _integer(least: int) -> Callable[[str], int]:

@@ -115,7 +115,7 @@ class _Worker:
         if self._context.draining:
             return
         self._listener.close()
-        self._context.sends.loop.call_later(self._settings.limits.drain_timeout_s, self._context.abort)
+        self._context.sends.loop.call_later(self._settings.drain_timeout_s, self._context.abort)
         self._context.drain(self._finish)
 
     def _finish(self) -> None:

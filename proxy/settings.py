@@ -1,6 +1,7 @@
 """The settings of the proxy: addresses, mode, limits. Values only."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 Address = tuple[str, int]
@@ -48,17 +49,14 @@ class Limits:
     """The most exchanges that may wait while `pool_max` connections are open."""
     clients: int = 10_000
     """The most client connections of one worker."""
-    drain_timeout_s: float = 10.0
-    """How long current exchanges may take after the signal to stop."""
 
     @property
     def shortest_s(self) -> float:
         """Return the shortest of the timeouts that the sweep checks."""
-        return min(
-            self.head_timeout_s, self.idle_timeout_s, self.body_timeout_s, self.connect_timeout_s,
-            self.read_timeout_s, self.half_closed_timeout_s, self.tunnel_timeout_s, self.queue_timeout_s,
-            self.fail_timeout_s,
-        )  # fmt: skip
+        shortest: float = min(
+            getattr(self, each.name) for each in fields(self) if each.name.endswith("_timeout_s")
+        )
+        return shortest
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ class Settings:
     """The settings of one proxy."""
 
     listen: Address
-    upstreams: tuple[Address, ...]
+    upstreams: Sequence[Address]
     mode: Literal["short", "keepalive"] = "keepalive"
     closes_first: Literal["proxy", "backend"] = "proxy"
     upstream_http: Literal["1.0", "1.1"] = "1.1"
@@ -77,9 +75,11 @@ class Settings:
     pool_idle_timeout_s: float = 60.0
     requests_per_connection: int = 0
     """Requests after which an upstream connection is closed; 0 for no maximum."""
-    sources: tuple[str, ...] = ()
+    sources: Sequence[str] = ()
     """Addresses to connect from, in turn; if empty, the kernel chooses."""
     workers: int = 1
+    drain_timeout_s: float = 10.0
+    """How long current exchanges may take after the signal to stop."""
     loop: Literal["auto", "uvloop", "asyncio"] = "auto"
     """The event loop; "auto" is uvloop where it is installed."""
     limits: Limits = field(default_factory=Limits)
