@@ -10,7 +10,7 @@ from typing import Any
 
 from proxy import __version__, flags, server, workers
 from proxy.control import report, write_event
-from proxy.errors import FileLimitError, StartError
+from proxy.errors import StartError
 from proxy.listener import listen
 from proxy.settings import Settings
 
@@ -59,7 +59,7 @@ def _raise_file_limit(files: int) -> None:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
         except (ValueError, OSError) as error:
-            raise FileLimitError(
+            raise StartError(
                 f"a worker may need {files} open files and the limit is {hard}; "
                 "lower --max-clients or --pool-max, or raise the limit (ulimit -Hn)"
             ) from error

@@ -4,7 +4,7 @@ import asyncio
 import re
 
 from proxy import forwarding
-from proxy.errors import ClientProtocolError, ClientTimeout, ProxyError
+from proxy.errors import ClientProtocolError, ProxyError
 from proxy.exchange import Exchange
 from proxy.http11.chunked import find_end
 from proxy.http11.grammar import CHUNKED
@@ -279,7 +279,7 @@ class ClientConnection(asyncio.Protocol):
     def timed_out(self) -> None:
         """End the current wait."""
         if self._state is _READING:
-            self._reject(ClientTimeout("the head took too long"))
+            self._reject(ProxyError("the head took too long", 408))
         elif self._state is _EXCHANGING:
             self._exchange.timed_out(client_stalled=self._write_paused)
         else:

@@ -5,7 +5,6 @@ The dispatcher decides which exchange a connection serves, and the selector whic
 
 import errno
 import itertools
-import os
 import socket
 import time
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from proxy.clock import Clock
 from proxy.counters import Counters
-from proxy.errors import ConnectFailed, UpstreamTimeout
+from proxy.errors import ConnectFailed
 from proxy.send_queue import SendQueue
 from proxy.settings import Address, Settings, is_ipv6, is_unix
 from proxy.transport import MAX_UPSTREAM_READ_BYTES, Transport
@@ -32,8 +31,6 @@ _DONE = (0, errno.EISCONN)
 
 _LOCAL_ERRORS = (errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """Errors that do not blame the upstream: this side has run out of a resource."""
-
-ConnectFailure = ConnectFailed | UpstreamTimeout
 
 
 class Connector:
@@ -66,74 +63,51 @@ class Connector:
         self._keepalive = settings.mode == "keepalive"
         self._pending: set[_Handshake] = set()
 
-    def open(self, protocol: "UpstreamConnection") -> Transport | ConnectFailure | None:
+    def open(self, protocol: "UpstreamConnection") -> Transport | ConnectFailed | None:
         """Connect to the next upstream.
 
         Return the transport or the failure if it is known at once; otherwise `protocol` is called later.
         """
-        return self._try_upstreams(protocol, (self._selector.select(self._clock.now),))
+        tried = (self._selector.select(self._clock.now),)
+        return self._try_others(protocol, tried, self._connect(protocol, tried))
 
     def sweep(self, now: float) -> None:
         """Fail the attempts whose deadline has passed."""
         for handshake in [each for each in self._pending if each.deadline <= now]:
-            self._stop_watching(handshake)
-            handshake.sock.close()
-            timeout = UpstreamTimeout("the upstream did not accept the connection in time")
-            self._try_others(handshake, timeout)
-
-    def _wait(self, handshake: "_Handshake") -> None:
-        self._pending.add(handshake)
-        self._sends.loop.add_writer(handshake.sock.fileno(), self._check, handshake)
-
-    def _stop_watching(self, handshake: "_Handshake") -> None:
-        self._pending.discard(handshake)
-        self._sends.loop.remove_writer(handshake.sock.fileno())
+            self._complete(handshake, errno.ETIMEDOUT)
 
     def _check(self, handshake: "_Handshake") -> None:
-        """Complete or fail a pending attempt, if its result is known."""
-        upstream = handshake.tried[-1]
-        code = handshake.sock.connect_ex(self._upstreams[upstream][1])
-        if code in _IN_PROGRESS:
-            return
-        self._stop_watching(handshake)
-        if code in _DONE:
-            self._selector.report_success(upstream)
-            protocol = handshake.protocol
-            protocol.established(self._transport(handshake.sock, protocol))
-        else:
-            handshake.sock.close()
-            self._try_others(handshake, _connect_failed(code))
+        """Complete a pending attempt, if its result is known."""
+        code = handshake.sock.connect_ex(self._upstreams[handshake.tried[-1]][1])
+        if code not in _IN_PROGRESS:
+            self._complete(handshake, code)
 
-    def _try_upstreams(
-        self, protocol: "UpstreamConnection", tried: tuple[int, ...]
-    ) -> Transport | ConnectFailure | None:
-        """Connect to the last of `tried` or, while attempts fail at once, to the others."""
-        while True:
-            result = self._connect(protocol, tried)
-            if not isinstance(result, ConnectFailed):
-                return result
-            self._count_failure(result, tried[-1])
-            following = self._selector.select_next(tried, self._clock.now)
-            if following is None:
-                return result
-            tried = (*tried, following)
-
-    def _try_others(self, failed: "_Handshake", failure: ConnectFailure) -> None:
-        self._count_failure(failure, failed.tried[-1])
-        protocol = failed.protocol
-        result: Transport | ConnectFailure | None = failure
-        following = self._selector.select_next(failed.tried, self._clock.now)
-        if following is not None:
-            result = self._try_upstreams(protocol, (*failed.tried, following))
+    def _complete(self, handshake: "_Handshake", code: int) -> None:
+        self._pending.discard(handshake)
+        self._sends.loop.remove_writer(handshake.sock.fileno())
+        protocol, tried = handshake.protocol, handshake.tried
+        result = self._try_others(protocol, tried, self._result(handshake.sock, protocol, tried, code))
         if isinstance(result, Transport):
             protocol.established(result)
         elif result is not None:
             protocol.connection_failed(result)
 
-    def _count_failure(self, failure: ConnectFailure, upstream: int) -> None:
+    def _try_others(
+        self, protocol: "UpstreamConnection", tried: tuple[int, ...], result: Transport | ConnectFailed | None
+    ) -> Transport | ConnectFailed | None:
+        """Return the result of the last of `tried` or, while attempts fail at once, of the others."""
+        while isinstance(result, ConnectFailed):
+            self._count_failure(result.code, tried[-1])
+            following = self._selector.select_next(tried, self._clock.now)
+            if following is None:
+                break
+            tried = (*tried, following)
+            result = self._connect(protocol, tried)
+        return result
+
+    def _count_failure(self, code: int, upstream: int) -> None:
         counts = self._counters.upstream
-        code = failure.errno if isinstance(failure, ConnectFailed) else errno.ETIMEDOUT
-        if isinstance(failure, UpstreamTimeout):
+        if code == errno.ETIMEDOUT:
             counts["timeout"] += 1
         elif code == errno.EADDRNOTAVAIL:
             counts["address_exhausted"] += 1
@@ -151,22 +125,26 @@ class Connector:
         try:
             sock = self._socket(family)
         except OSError as error:
-            return _connect_failed(error.errno or errno.EIO)
+            return ConnectFailed(error.errno or errno.EIO)
         code = sock.connect_ex(address)
         if code == errno.EINPROGRESS:
             # The handshake with a near host is over by now: a second call is cheaper than an iteration.
             code = sock.connect_ex(address)
+        if code not in _IN_PROGRESS:
+            return self._result(sock, protocol, tried, code)
+        handshake = _Handshake(sock, protocol, self._clock.latest + self._timeout_s, tried)
+        self._pending.add(handshake)
+        self._sends.loop.add_writer(sock.fileno(), self._check, handshake)
+        return None
+
+    def _result(
+        self, sock: socket.SocketType, protocol: "UpstreamConnection", tried: tuple[int, ...], code: int
+    ) -> Transport | ConnectFailed:
         if code in _DONE:
             self._selector.report_success(tried[-1])
-            return self._transport(sock, protocol)
-        if code in _IN_PROGRESS:
-            self._wait(_Handshake(sock, protocol, self._clock.latest + self._timeout_s, tried))
-            return None
+            return Transport(self._sends, sock.detach(), protocol, self._watch, MAX_UPSTREAM_READ_BYTES)
         sock.close()
-        return _connect_failed(code)
-
-    def _transport(self, sock: socket.SocketType, protocol: "UpstreamConnection") -> Transport:
-        return Transport(self._sends, sock.detach(), protocol, self._watch, MAX_UPSTREAM_READ_BYTES)
+        return ConnectFailed(code)
 
     def _socket(self, family: int) -> socket.SocketType:
         # The base type: socket.socket is written in Python and triples the cost of opening and closing.
@@ -202,7 +180,3 @@ def _family(address: Address) -> int:
     if is_unix(address[0]):
         return socket.AF_UNIX
     return socket.AF_INET6 if is_ipv6(address[0]) else socket.AF_INET
-
-
-def _connect_failed(code: int) -> ConnectFailed:
-    return ConnectFailed(f"cannot connect to the upstream: {os.strerror(code).lower()}", code)

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from proxy.clock import Clock
-from proxy.connector import ConnectFailure, Connector
+from proxy.connector import Connector
 from proxy.counters import Counters
-from proxy.errors import PoolTimeout, ProxyError, UpstreamProtocolError
+from proxy.errors import ConnectFailed, ProxyError, UpstreamProtocolError
 from proxy.pool import Pool
 from proxy.send_queue import SendQueue
 from proxy.settings import Settings
@@ -48,7 +48,7 @@ class Dispatcher:
     # Calls of exchanges.
 
     def acquire(self, exchange: "Exchange") -> None:
-        """Find a connection for `exchange`, now or later: call its `use_connection` or `no_connection`."""
+        """Find a connection for `exchange`, now or later: call its `use_connection` or `respond`."""
         pool = self._pool
         connection = pool.take()
         if connection is not None:
@@ -87,7 +87,7 @@ class Dispatcher:
             # Its client has gone meanwhile.
             self.release(connection)
 
-    def failed(self, connection: UpstreamConnection, error: ConnectFailure) -> None:
+    def failed(self, connection: UpstreamConnection, error: ConnectFailed) -> None:
         """Fail the exchange of a connection that could not be established."""
         if self._fail_waiter(connection, error):
             self._open()
@@ -154,7 +154,7 @@ class Dispatcher:
 
     def _refuse(self, exchange: "Exchange", reason: str) -> None:
         self._counters.upstream["pool"] += 1
-        exchange.no_connection(PoolTimeout(reason))
+        exchange.respond(503, reason)
 
     def _open_for(self, exchange: "Exchange") -> None:
         """Open a connection for an exchange that the pool has reserved a place for."""
@@ -168,7 +168,7 @@ class Dispatcher:
             self._pool.wait(exchange, self._clock.latest)
         else:
             is_wanted = self._pool.lost(connection)
-            exchange.no_connection(transport)
+            exchange.respond(transport.status, transport.reason)
             if is_wanted:
                 self._open()
 
@@ -185,7 +185,7 @@ class Dispatcher:
                 return
             reserved_for = None
 
-    def _fail_waiter(self, connection: UpstreamConnection, error: ConnectFailure) -> bool:
+    def _fail_waiter(self, connection: UpstreamConnection, error: ConnectFailed) -> bool:
         """Fail the exchange of a connection; return whether to open another one for a waiter."""
         waiter = connection.reserved_for
         if waiter is None:
@@ -196,5 +196,5 @@ class Dispatcher:
             waiter = waiter if waiter in self._renewing else None
             self._renewing.discard(waiter)
         if waiter is not None:
-            waiter.no_connection(error)
+            waiter.respond(error.status, error.reason)
         return is_wanted

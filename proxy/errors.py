@@ -1,5 +1,8 @@
 """The exceptions of the proxy, and the status that each sends to the client."""
 
+import errno
+import os
+
 
 class ProxyError(Exception):
     """Ends an exchange with `status`; `reason` is one line for the client."""
@@ -19,12 +22,6 @@ class ClientProtocolError(ProxyError):
     status = 400
 
 
-class ClientTimeout(ProxyError):
-    """The client did not finish its request in time."""
-
-    status = 408
-
-
 class UpstreamProtocolError(ProxyError):
     """The upstream sent what RFC 9110 or 9112 forbids, or more than a limit allows."""
 
@@ -38,25 +35,12 @@ class UpstreamReset(ProxyError):
 
 
 class ConnectFailed(ProxyError):
-    """No connection to the upstream; `errno` is the kernel's reason."""
+    """No connection to the upstream; `code` is the kernel's reason, or ETIMEDOUT as the proxy's own."""
 
-    status = 502
-
-    def __init__(self, reason: str, errno: int) -> None:
-        super().__init__(reason)
-        self.errno = errno
-
-
-class UpstreamTimeout(ProxyError):
-    """The upstream did not accept the connection, or did not answer, in time."""
-
-    status = 504
-
-
-class PoolTimeout(ProxyError):
-    """No upstream connection became free in time, or too many exchanges wait for one."""
-
-    status = 503
+    def __init__(self, code: int) -> None:
+        reason = f"cannot connect to the upstream: {os.strerror(code).lower()}"
+        super().__init__(reason, 504 if code == errno.ETIMEDOUT else 502)
+        self.code = code
 
 
 class SpoolFailed(ProxyError):
@@ -66,21 +50,9 @@ class SpoolFailed(ProxyError):
 
 
 class StartError(Exception):
-    """The proxy cannot start; the message names the thing, the value and the remedy."""
+    """The proxy cannot start, or not go on; the message names the thing, the value and the remedy."""
 
     exit_code = 3
-
-
-class ListenError(StartError):
-    """The proxy cannot listen on its address."""
-
-
-class FileLimitError(StartError):
-    """The process may not open as many files as its limits on connections need."""
-
-
-class WorkerError(StartError):
-    """A worker ended before it was stopped."""
 
 
 class SettingsError(StartError):

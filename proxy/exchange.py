@@ -3,13 +3,7 @@
 from typing import TYPE_CHECKING
 
 from proxy import forwarding
-from proxy.errors import (
-    ClientTimeout,
-    PoolTimeout,
-    ProxyError,
-    UpstreamProtocolError,
-    UpstreamReset,
-)
+from proxy.errors import ProxyError, UpstreamProtocolError, UpstreamReset
 from proxy.http11 import grammar
 from proxy.http11.request import NO_REQUEST, RequestHead
 from proxy.http11.response import CompleteResponse, ResponseHead
@@ -67,7 +61,7 @@ class Exchange:
         self._head = head
         if head.max_forwards == 0:
             # RFC 9110, section 7.6.2: it must not be forwarded.
-            self._respond(200, "Max-Forwards does not allow to forward the request")
+            self.respond(200, "Max-Forwards does not allow to forward the request")
             return
         context = self._context
         self._request = context.writer.write(head, self._client.added_fields, context.default_host, content)
@@ -79,7 +73,7 @@ class Exchange:
         self._head = head
         self.request_done = False
         if head.max_forwards == 0:
-            self._respond(200, "Max-Forwards does not allow to forward the request")
+            self.respond(200, "Max-Forwards does not allow to forward the request")
             return
         self._state = _RECEIVING
         if head.expects_continue and context.writer.to_http10:
@@ -114,12 +108,12 @@ class Exchange:
                 self._client.deadline = self._context.response_until
                 return
             self._count_read_timeout()
-            self._respond(504, "the upstream took too long")
+            self.respond(504, "the upstream took too long")
         elif state is _RECEIVING and self._upload and self._context.uploads.is_waiting(self._upload):
             self._context.counters.upstream["pool"] += 1
-            self.no_connection(PoolTimeout("too many request bodies are being received"))
+            self.respond(503, "too many request bodies are being received")
         elif state is _FORWARDING or state is _RECEIVING:
-            self.reject(ClientTimeout("the body took too long"))
+            self.reject(ProxyError("the body took too long", 408))
         elif state is _RESPONDING:
             if client_stalled:
                 self._context.counters.client["timeout"] += 1
@@ -161,7 +155,7 @@ class Exchange:
             self._release_upstream()
             self._client.abort_response()
         else:
-            self._respond(error.status, error.reason)
+            self.respond(error.status, error.reason)
 
     def _send(self) -> None:
         context = self._context
@@ -187,10 +181,6 @@ class Exchange:
             self._client.deadline = self._upload.deadline
         self._client.resume_reading()
         connection.send(request, self, self._head)
-
-    def no_connection(self, error: ProxyError) -> None:
-        """Respond that there is no connection."""
-        self._respond(error.status, error.reason)
 
     # Calls of the upstream connection.
 
@@ -304,7 +294,7 @@ class Exchange:
             if state is _RESPONDING:
                 self._client.abort_response()
             else:
-                self._respond(error.status, error.reason)
+                self.respond(error.status, error.reason)
         finally:
             dispatcher.lost(connection, error)
 
@@ -331,7 +321,7 @@ class Exchange:
         else:
             counters.upstream["timeout"] += 1
 
-    def _respond(self, status: int, reason: str) -> None:
+    def respond(self, status: int, reason: str) -> None:
         """Respond in place of the upstream."""
         client, head = self._client, self._head
         if not self.request_done or head.is_http10:

@@ -5,7 +5,7 @@ import os
 import socket
 
 from proxy.client import ClientConnection
-from proxy.errors import ListenError
+from proxy.errors import StartError
 from proxy.settings import Settings, format_address, is_ipv6
 from proxy.transport import Transport
 from proxy.worker_context import WorkerContext
@@ -21,7 +21,7 @@ def listen(settings: Settings, port: int | None = None) -> socket.socket:
     """Return a listening socket; `port` overrides that of the settings.
 
     Raises:
-        ListenError: the address is in use, not local, or not allowed.
+        StartError: the address is in use, not local, or not allowed.
     """
     host, settings_port = settings.listen
     sock = socket.socket(socket.AF_INET6 if is_ipv6(host) else socket.AF_INET, socket.SOCK_STREAM)
@@ -38,7 +38,7 @@ def listen(settings: Settings, port: int | None = None) -> socket.socket:
         sock.close()
         reason = (error.strerror or str(error)).lower()
         address = format_address(settings.listen)
-        raise ListenError(f"cannot listen on {address}: {reason}; choose another address or port") from error
+        raise StartError(f"cannot listen on {address}: {reason}; choose another address or port") from error
     return sock
 
 

@@ -8,7 +8,7 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
-from proxy.errors import ConnectFailed, ProxyError, UpstreamProtocolError, UpstreamReset, UpstreamTimeout
+from proxy.errors import ConnectFailed, ProxyError, UpstreamProtocolError, UpstreamReset
 from proxy.http11.chunked import ChunkedReader
 from proxy.http11.grammar import CHUNKED
 from proxy.http11.partial import PartialLines
@@ -139,7 +139,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport = transport
         self._owner.opened(self)
 
-    def connection_failed(self, error: ConnectFailed | UpstreamTimeout) -> None:
+    def connection_failed(self, error: ConnectFailed) -> None:
         """Report the failure to the owner."""
         self._state = _CLOSED
         self._owner.failed(self, error)

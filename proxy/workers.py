@@ -19,7 +19,7 @@ from typing import Any
 
 from proxy import counters
 from proxy.control import Emit, read_commands, report
-from proxy.errors import WorkerError
+from proxy.errors import StartError
 from proxy.listener import listen
 from proxy.server import loop_factory
 from proxy.settings import Settings
@@ -37,8 +37,7 @@ def run(settings: Settings, argv: list[str], emit: Emit, commands: int | None) -
         argv: the command line, which the workers get too.
 
     Raises:
-        ListenError: the address is not available.
-        WorkerError: workers end again and again before they are stopped.
+        StartError: the address is not available, or workers end again and again before they are stopped.
     """
     socks = [listen(settings)]
     port = socks[0].getsockname()[1]
@@ -117,7 +116,7 @@ class _Parent:
         now = time.monotonic()
         self._deaths = [each for each in self._deaths if now - each < _DEATHS_S] + [now]
         if len(self._deaths) > MAX_DEATHS or worker not in self._ready:
-            raise WorkerError(f"worker {worker.pid} has died (exit code {code}); the others are stopped")
+            raise StartError(f"worker {worker.pid} has died (exit code {code}); the others are stopped")
         self._replaced += 1
         report(f"worker {worker.pid} has died (exit code {code}); another one takes its place")
         for count in self._counts:

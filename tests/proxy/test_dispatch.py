@@ -10,7 +10,7 @@ import pytest
 from proxy.clock import Clock
 from proxy.counters import Counters
 from proxy.dispatch import Dispatcher
-from proxy.errors import ConnectFailed, PoolTimeout
+from proxy.errors import ConnectFailed
 from proxy.exchange import Exchange
 from proxy.send_queue import SendQueue
 from proxy.settings import Limits, Settings
@@ -91,8 +91,8 @@ def test_a_client_that_has_gone_is_not_called() -> None:
     client, other = renewing(found, connector), exchange()
     found.acquire(other)
     found.cancel(client)
-    connector.opened.pop().connection_failed(ConnectFailed("refused", 111))
-    client.no_connection.assert_not_called()
+    connector.opened.pop().connection_failed(ConnectFailed(111))
+    client.respond.assert_not_called()
     assert len(connector.opened) == 1, "the place is free again for the waiter"
 
 
@@ -118,9 +118,9 @@ def test_nobody_is_refused_before_the_wait_is_over(monkeypatch: pytest.MonkeyPat
     time.s += 0.99
     found.acquire(client)
     began = time.s
-    while not client.no_connection.called:
+    while not client.respond.called:
         time.s += 1.0 if time.s > began else 0.01
         clock.advance()
         found.sweep()
     assert 10.0 <= time.s - began <= 12.0
-    assert isinstance(client.no_connection.call_args.args[0], PoolTimeout)
+    assert client.respond.call_args.args[0] == 503

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.errors import ClientProtocolError, UpstreamProtocolError, UpstreamReset
+from proxy.errors import UpstreamProtocolError, UpstreamReset
 from proxy.settings import Limits
 from tests.proxy_parts import Connection, Worker, request_head, response_head
 
@@ -252,7 +252,7 @@ def test_max_forwards_of_zero_goes_no_further() -> None:
 
 def test_nothing_is_answered_with_content_to_head() -> None:
     worker = asked("HEAD")
-    worker.exchange.no_connection(ClientProtocolError("why"))
+    worker.exchange.respond(503, "why")
     assert worker.answer.endswith(b"\r\n\r\n")
 
 
