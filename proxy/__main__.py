@@ -40,14 +40,13 @@ def _serve(settings: Settings, start: flags.Start, argv: list[str]) -> None:
 
 def _emit(settings: Settings, event: dict[str, Any]) -> None:
     if event["event"] == "ready":
-        event = {
-            "event": "ready",
+        loop = server.loop_module(settings.loop)
+        event |= {
             "role": "proxy",
             "pid": os.getpid(),
             "version": __version__,
-            "listen": event["listen"],
             "workers": settings.workers,
-            "loop": server.loop_version(settings.loop),
+            "loop": f"uvloop {loop.__version__}" if loop.__name__ == "uvloop" else "asyncio",
             "python": platform.python_version(),
         }
     write_event(sys.stdout.fileno(), event)

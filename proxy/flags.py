@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import importlib.util
 import ipaddress
 import math
 import socket
@@ -77,6 +78,10 @@ def read_flags(argv: list[str]) -> tuple[Settings, Start]:
     for host in settings.sources:
         if any(is_ipv6(host) != is_ipv6(each) or is_unix(each) for each, _ in settings.upstreams):
             raise SettingsError(f"--source {host} and --upstream are of different families")
+    if settings.loop == "uvloop" and importlib.util.find_spec("uvloop") is None:
+        raise SettingsError(
+            "--loop uvloop is not installed; install it (pip install uvloop), or leave it out"
+        )
     return settings, start
 
 

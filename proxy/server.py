@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 import signal
 import socket
-from collections.abc import Callable
+from types import ModuleType
 
 from proxy.clock import Clock
 from proxy.control import Emit, read_commands
@@ -35,28 +35,14 @@ def run(settings: Settings, sock: socket.socket, emit: Emit, commands: int | Non
         emit: writes the worker's events (docs/pipes.md).
         commands: a descriptor to read commands from, or None; its end ends the worker at once.
     """
-    with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
+    with asyncio.Runner(loop_factory=loop_module(settings.loop).new_event_loop) as runner:
         runner.run(_Worker(settings, sock, emit).serve(commands))
 
 
-def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
-    """Return what makes the event loop of this name; "auto" is uvloop where it is installed."""
-    if not _is_uvloop(name):
-        return asyncio.new_event_loop
-    factory: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module("uvloop").new_event_loop
-    return factory
-
-
-def loop_version(name: str) -> str:
-    """Return the loop and its version; the standard library's has that of Python."""
-    if not _is_uvloop(name):
-        return "asyncio"
-    version: str = importlib.import_module("uvloop").__version__
-    return f"uvloop {version}"
-
-
-def _is_uvloop(name: str) -> bool:
-    return name == "uvloop" or (name == "auto" and importlib.util.find_spec("uvloop") is not None)
+def loop_module(name: str) -> ModuleType:
+    """Return the module that makes event loops of this name; "auto" is uvloop where it is installed."""
+    is_uvloop = name == "uvloop" or (name == "auto" and importlib.util.find_spec("uvloop") is not None)
+    return importlib.import_module("uvloop") if is_uvloop else asyncio
 
 
 class _Worker:

@@ -13,21 +13,18 @@ import socket
 import sys
 import time
 from asyncio.subprocess import Process
-from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 from proxy import counters
 from proxy.control import Emit, read_commands, report
 from proxy.errors import StartError
 from proxy.listener import listen
-from proxy.server import loop_factory
+from proxy.server import loop_module
 from proxy.settings import Settings
 
 MAX_DEATHS = 3
 """Deaths of workers that are tolerated within `_DEATHS_S`: more are no accident."""
 _DEATHS_S = 10.0
-_STOP = {"command": "stop"}
 
 
 def run(settings: Settings, argv: list[str], emit: Emit, commands: int | None) -> None:
@@ -42,16 +39,8 @@ def run(settings: Settings, argv: list[str], emit: Emit, commands: int | None) -
     socks = [listen(settings)]
     port = socks[0].getsockname()[1]
     socks += [listen(settings, port) for _ in range(settings.workers - 1)]
-    with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
+    with asyncio.Runner(loop_factory=loop_module(settings.loop).new_event_loop) as runner:
         runner.run(_Parent(argv, socks, emit).serve(commands))
-
-
-@dataclass(slots=True)
-class _Count:
-    """A command to count: who has not answered yet, and the answers."""
-
-    awaited: set[Process]
-    events: list[dict[str, Any]]
 
 
 class _Parent:
@@ -64,12 +53,12 @@ class _Parent:
         self._workers: set[Process] = set()
         self._ready: set[Process] = set()
         self._is_ready = False
-        self._counts: list[_Count] = []
+        self._counts: list[dict[Process, dict[str, Any] | None]] = []
+        """For each command to count, in order, the answers, so far, of the workers that were asked."""
         self._done: list[dict[str, Any]] = []
         self._is_stopping = False
         self._is_abandoned = False
         self._deaths: list[float] = []
-        self._replaced = 0
 
     async def serve(self, commands: int | None) -> None:
         """Serve until every worker is done, or the harness has gone."""
@@ -78,13 +67,13 @@ class _Parent:
             loop.add_signal_handler(number, self._on_signal)
         follower = loop.create_task(self._follow(commands)) if commands is not None else None
         try:
-            await asyncio.gather(*(self._keep_worker(sock) for sock in self._socks))
+            await asyncio.gather(*map(self._keep_worker, self._socks))
+            if self._done and not self._is_abandoned:
+                self._emit_sum(self._done, "done")
         finally:
-            self._end_workers()
+            self._abandon()
             if follower is not None and not follower.cancel():
                 follower.result()
-        if self._done and not self._is_abandoned:
-            self._emit_sum(self._done, "done")
 
     async def _keep_worker(self, sock: socket.socket) -> None:
         """Run a worker, and another one whenever it dies."""
@@ -92,14 +81,18 @@ class _Parent:
             worker = await self._start_worker(sock)
             self._workers.add(worker)
             if self._is_stopping:
-                self._broadcast(_STOP, self._workers)
+                self._broadcast("stop", self._workers)
             assert worker.stdout is not None
             async for line in worker.stdout:
                 self._receive(worker, json.loads(line))
             code = await worker.wait()
-            self._workers.discard(worker)
             if not self._is_stopping:
                 self._note_death(worker, code)
+            self._workers.discard(worker)
+            self._ready.discard(worker)
+            for answers in self._counts:
+                answers.pop(worker, None)
+            self._check_counts()
 
     async def _start_worker(self, sock: socket.socket) -> Process:
         listener = str(sock.fileno())
@@ -114,38 +107,33 @@ class _Parent:
 
     def _note_death(self, worker: Process, code: int) -> None:
         now = time.monotonic()
-        self._deaths = [each for each in self._deaths if now - each < _DEATHS_S] + [now]
-        if len(self._deaths) > MAX_DEATHS or worker not in self._ready:
+        self._deaths.append(now)
+        recent = [each for each in self._deaths if now - each < _DEATHS_S]
+        if len(recent) > MAX_DEATHS or worker not in self._ready:
             raise StartError(f"worker {worker.pid} has died (exit code {code}); the others are stopped")
-        self._replaced += 1
         report(f"worker {worker.pid} has died (exit code {code}); another one takes its place")
-        for count in self._counts:
-            count.awaited.discard(worker)
-        self._check_counts()
 
     def _receive(self, worker: Process, event: dict[str, Any]) -> None:
         kind = event["event"]
         if kind == "ready":
             self._ready.add(worker)
-            if not self._is_ready and len(self._ready & self._workers) == len(self._socks):
+            if not self._is_ready and len(self._ready) == len(self._socks):
                 self._is_ready = True
                 self._emit(event)
         elif kind == "done":
             self._done.append(event)
         else:
-            count = next(each for each in self._counts if worker in each.awaited)
-            count.awaited.discard(worker)
-            count.events.append(event)
+            next(each for each in self._counts if each.get(worker, event) is None)[worker] = event
             self._check_counts()
 
     def _check_counts(self) -> None:
         """Answer the commands to count, in order, whose workers all have."""
-        while self._counts and not self._counts[0].awaited:
-            self._emit_sum(self._counts.pop(0).events, "count")
+        while self._counts and None not in self._counts[0].values():
+            self._emit_sum([each for each in self._counts.pop(0).values() if each is not None], "count")
 
     def _emit_sum(self, events: list[dict[str, Any]], kind: str) -> None:
         total = counters.merge(events)
-        total.replaced = self._replaced
+        total.replaced = len(self._deaths)
         self._emit(total.to_event(kind))
 
     async def _follow(self, commands: int) -> None:
@@ -154,8 +142,8 @@ class _Parent:
                 if command["command"] == "stop":
                     self._stop()
                 elif command["command"] == "count":
-                    self._counts.append(_Count(set(self._ready & self._workers), []))
-                    self._broadcast(command, self._ready & self._workers)
+                    self._counts.append(dict.fromkeys(self._ready))
+                    self._broadcast("count", self._ready)
                     self._check_counts()
         finally:
             # Whatever ends the commands ends the workers.
@@ -173,26 +161,19 @@ class _Parent:
         self._is_stopping = True
         for sock in self._socks:
             sock.close()
-        self._broadcast(_STOP, self._workers)
+        self._broadcast("stop", self._workers)
 
-    def _broadcast(self, command: dict[str, Any], workers: Collection[Process]) -> None:
-        line = json.dumps(command).encode("ascii") + b"\n"
+    def _broadcast(self, command: str, workers: set[Process]) -> None:
         for worker in workers:
             assert worker.stdin is not None
             # The pipe of one that has died may be closed before its end is known.
             if not worker.stdin.is_closing():
-                worker.stdin.write(line)
+                worker.stdin.write(json.dumps({"command": command}).encode("ascii") + b"\n")
 
     def _abandon(self) -> None:
-        """Stop without waiting for exchanges, and without a `done`."""
+        """Stop without waiting for exchanges, and without a `done`: each worker ends with its commands."""
         self._is_abandoned = True
-        self._end_workers()
-
-    def _end_workers(self) -> None:
-        """End the workers at once: each ends with its command pipe."""
-        self._is_stopping = True
-        for sock in self._socks:
-            sock.close()
+        self._stop()
         for worker in self._workers:
             assert worker.stdin is not None
             worker.stdin.close()

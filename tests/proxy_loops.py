@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from proxy.server import loop_factory
+from proxy.server import loop_module
 from tests import needs
 
 HAS_UVLOOP = importlib.util.find_spec("uvloop") is not None
@@ -24,7 +24,7 @@ LOOPS = (
 @contextlib.contextmanager
 def new_loop(name: str) -> Iterator[asyncio.AbstractEventLoop]:
     """Make a loop of this name, and close it in the end."""
-    loop = loop_factory(name)()
+    loop = loop_module(name).new_event_loop()
     try:
         yield loop
     finally:

@@ -17,7 +17,7 @@ import pytest
 from proxy import counters
 from proxy.control import read_commands, write_event
 from proxy.counters import Counters
-from proxy.server import loop_factory
+from proxy.server import loop_module
 from tests.proxy_loops import LOOPS
 
 JUNK = b'nonsense\n[1]\n{"command": 1}\n\xff\n'
@@ -32,7 +32,7 @@ def commands(loop_name: str, source: int) -> list[dict[str, Any]]:
     async def read() -> list[dict[str, Any]]:
         return [command async for command in read_commands(descriptor)]
 
-    with asyncio.Runner(loop_factory=loop_factory(loop_name)) as runner:
+    with asyncio.Runner(loop_factory=loop_module(loop_name).new_event_loop) as runner:
         found = runner.run(read())
     with contextlib.suppress(OSError):
         os.close(descriptor)

@@ -94,6 +94,16 @@ def test_too_few_files() -> None:
     assert result.stderr.count("\n") == 1
 
 
+def test_a_loop_that_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    assert main([*GOOD, "--loop", "uvloop"]) == 2
+    words = capsys.readouterr()
+    assert (words.out, words.err.count("\n")) == ("", 1)
+    assert words.err.startswith("proxy: --loop uvloop is not installed;")
+
+
 def test_events_and_commands(upstream: Upstream) -> None:
     with running(upstream) as proxy:
         keys = {"event", "role", "pid", "version", "listen", "workers", "loop", "python"}
