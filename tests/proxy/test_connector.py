@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.proxy_process import DATE, TIMEOUT_S, Client, Upstream, running, until
+from tests.proxy_process import Client, running
+from tests.proxy_upstream import DATE, TIMEOUT_S, Upstream, until
 
 
 class Full:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.proxy_process import Client, Listener, ProxyProcess, Upstream, running, send, until
+from tests.proxy_process import Client, ProxyProcess, running
+from tests.proxy_upstream import Listener, Upstream, send, until
 
 CHUNKED_POST = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 

@@ -20,7 +20,8 @@ from proxy.__main__ import main
 from tests import needs
 from tests.messages.model import Step
 from tests.proxy_loops import HAS_UVLOOP, LOOPS
-from tests.proxy_process import TIMEOUT_S, Client, ProxyProcess, Received, Upstream, echo, running
+from tests.proxy_process import Client, ProxyProcess, running
+from tests.proxy_upstream import TIMEOUT_S, Received, Upstream, echo
 
 
 @pytest.fixture

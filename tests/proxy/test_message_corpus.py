@@ -21,7 +21,8 @@ from tests.messages.model import (
     ResponseReading,
     Step,
 )
-from tests.proxy_process import TIMEOUT_S, Client, ProxyProcess, Received, Response, Upstream, echo, running
+from tests.proxy_process import Client, ProxyProcess, Response, running
+from tests.proxy_upstream import TIMEOUT_S, Received, Upstream, echo
 
 NUMBERS = itertools.count()
 LATE = ("extra_response_5ms", "extra_response_50ms", "extra_408_then_close")

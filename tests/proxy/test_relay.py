@@ -12,18 +12,16 @@ import pytest
 
 from tests.messages.model import Step
 from tests.proxy_loops import LOOPS
-from tests.proxy_process import (
+from tests.proxy_process import Client, ProxyProcess, running
+from tests.proxy_upstream import (
     DATE,
     TIMEOUT_S,
-    Client,
     Listener,
-    ProxyProcess,
     Upstream,
     accepts_more,
     echo,
     fill,
     read_exactly,
-    running,
     send,
     until,
 )

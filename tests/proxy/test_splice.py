@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import struct
 import threading
 from collections.abc import Iterator
 
@@ -13,17 +12,8 @@ import pytest
 
 from proxy.splice import MAX_PIPES, PipePool
 from tests.proxy_loops import LOOPS
-from tests.proxy_process import (
-    DATE,
-    TIMEOUT_S,
-    Client,
-    Listener,
-    ProxyProcess,
-    fill,
-    read_exactly,
-    running,
-    until,
-)
+from tests.proxy_process import Client, ProxyProcess, running
+from tests.proxy_upstream import DATE, TIMEOUT_S, Listener, fill, read_exactly, reset, until
 
 SIZE = 12 << 20
 OK = b"HTTP/1.1 200 OK\r\n" + DATE
@@ -43,11 +33,6 @@ def listener() -> Iterator[Listener]:
 def proxy(request: pytest.FixtureRequest, listener: Listener) -> Iterator[ProxyProcess]:
     with running(listener, "--loop", request.param) as proxy:
         yield proxy
-
-
-def reset(sock: socket.socket) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
 
 
 def read_out(sock: socket.socket) -> None:

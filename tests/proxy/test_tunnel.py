@@ -9,7 +9,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.proxy_process import Client, Listener, ProxyProcess, fill, read_exactly, running, until
+from tests.proxy_process import Client, ProxyProcess, running
+from tests.proxy_upstream import Listener, fill, read_exactly, until
 
 REQUEST = (
     b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
