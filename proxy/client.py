@@ -21,6 +21,7 @@ _ERROR_KINDS = {
     413: "body_too_large",
     414: "head_too_large",
     431: "head_too_large",
+    503: "too_many",
     507: "body_too_large",
 }
 
@@ -45,9 +46,8 @@ class ClientConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_at", "_buffer", "_context", "_exchange", "_lingered_bytes", "_partial", "_read_paused",
-        "_skipped_bytes", "_state", "_write_paused", "added_fields", "close_after_response", "deadline",
-        "is_half_closed", "transport",
+        "_at", "_buffer", "_context", "_exchange", "_lingered_bytes", "_partial", "_skipped_bytes", "_state",
+        "added_fields", "close_after_response", "deadline", "is_half_closed", "transport",
     )  # fmt: skip
 
     transport: Transport
@@ -59,8 +59,6 @@ class ClientConnection(asyncio.Protocol):
         self._buffer = b""
         self._at = 0
         self._partial: PartialLines | None = None
-        self._read_paused = False
-        self._write_paused = False
         self._lingered_bytes = 0
         self._skipped_bytes = 0
         self.added_fields = context.writer.added_fields(address)
@@ -71,8 +69,6 @@ class ClientConnection(asyncio.Protocol):
     @property
     def owes_request(self) -> bool:
         """Return whether a part of a request is awaited."""
-        if self._read_paused or self.transport.descriptor < 0:
-            return False
         return self._state is _READING or (self._state is _EXCHANGING and not self._exchange.request_done)
 
     # Calls of the transport.
@@ -81,12 +77,12 @@ class ClientConnection(asyncio.Protocol):
         """Register the connection; reject it if there are too many."""
         self.transport = transport
         if not self._context.add_client(self):
-            self._respond_and_close(503, "too many clients")
+            self._reject(ProxyError("too many clients", 503))
 
     def data_received(self, data: bytes) -> None:
         """Route received bytes by state: a request, a body, or bytes to discard."""
         state = self._state
-        if state is _IDLE and not self._write_paused:
+        if state is _IDLE and not self.transport.is_full:
             # Most requests arrive alone and complete, with nothing special about them.
             match = match_request(data)
             if match is not None and match.lastindex == SIMPLE:
@@ -96,7 +92,7 @@ class ClientConnection(asyncio.Protocol):
                     self._exchange.begin_simple(simple)
                     return
             self._read_request(data, 0, match)
-        elif state is _READING and not self._write_paused and not self._buffer:
+        elif state is _READING and not self.transport.is_full and not self._buffer:
             if self._partial is not None:
                 whole = self._partial.add(data)
                 if whole is None:
@@ -142,13 +138,11 @@ class ClientConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Pause the response: the client does not read."""
-        self._write_paused = True
         if self._state is _EXCHANGING:
             self._exchange.pause()
 
     def resume_writing(self) -> None:
         """Resume the response, or read the next request."""
-        self._write_paused = False
         if self._state is _EXCHANGING:
             self._exchange.resume()
         else:
@@ -209,7 +203,7 @@ class ClientConnection(asyncio.Protocol):
             self.deadline = self._context.head_until
 
     def _next_request(self) -> None:
-        if self._state in (_IDLE, _READING) and not self._write_paused:
+        if self._state in (_IDLE, _READING) and not self.transport.is_full:
             data, start = self._buffer, self._at
             self._buffer = b""
             self._at = 0
@@ -241,7 +235,7 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._state = _IDLE
             self.deadline = self._context.idle_until
-            if self._read_paused and not self._write_paused:
+            if not self.transport.is_reading and not self.transport.is_full:
                 self.resume_reading()
 
     def abort_response(self) -> None:
@@ -264,15 +258,11 @@ class ClientConnection(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Stop reading from the client."""
-        if not self._read_paused:
-            self._read_paused = True
-            self.transport.pause_reading()
+        self.transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Read from the client again."""
-        if self._read_paused:
-            self._read_paused = False
-            self.transport.resume_reading()
+        self.transport.resume_reading()
 
     # Ends of the connection.
 
@@ -281,7 +271,7 @@ class ClientConnection(asyncio.Protocol):
         if self._state is _READING:
             self._reject(ProxyError("the head took too long", 408))
         elif self._state is _EXCHANGING:
-            self._exchange.timed_out(client_stalled=self._write_paused)
+            self._exchange.timed_out(client_stalled=self.transport.is_full)
         else:
             self.transport.abort()
 
@@ -293,17 +283,11 @@ class ClientConnection(asyncio.Protocol):
         else:
             self.close_after_response = True
 
-    def abort(self) -> None:
-        """Close now, whatever the state."""
-        self.transport.abort()
-
     def _reject(self, error: ProxyError) -> None:
-        self.count_error(error)
-        self._respond_and_close(error.status, error.reason)
-
-    def _respond_and_close(self, status: int, reason: str) -> None:
         """Send an error response outside of any exchange, then close."""
-        self.transport.write(forwarding.proxy_response(status, reason, keep_alive=False, with_body=True))
+        self.count_error(error)
+        response = forwarding.proxy_response(error.status, error.reason, keep_alive=False, with_body=True)
+        self.transport.write(response)
         self._linger()
 
     def _linger(self) -> None:

@@ -33,11 +33,20 @@ class Watch(Protocol):
 
 
 class Transport:
-    """One connected, non-blocking socket; it is no longer watched once `connection_lost` was called."""
+    """One connected, non-blocking socket; it is no longer watched once `connection_lost` was called.
+
+    Attributes:
+        descriptor: that of the socket; -1 once the connection is lost.
+        unsent: data that is still to be sent.
+        is_reading: whether input is read.
+        has_ended: whether the peer has closed its side.
+        is_full: whether the protocol was told to pause.
+        is_closing: whether the transport is closing or closed.
+    """
 
     __slots__ = (
-        "_blocked", "_closing", "_eof_received", "_eof_requested", "_max_read_bytes", "_on_readable",
-        "_paused", "_protocol", "_read_bytes", "_reading", "_sends", "_watch", "descriptor", "unsent",
+        "_blocked", "_eof_requested", "_max_read_bytes", "_on_readable", "_protocol", "_read_bytes", "_sends",
+        "_watch", "descriptor", "has_ended", "is_closing", "is_full", "is_reading", "unsent",
     )  # fmt: skip
 
     def __init__(
@@ -52,25 +61,23 @@ class Transport:
         self._watch: Watch = watch or sends.loop
         self._max_read_bytes = max_read_bytes
         self.descriptor = descriptor
-        """-1 once the connection is lost."""
         self._protocol: asyncio.Protocol = protocol
         self.unsent: Bytes = b""
-        """Data that is still to be sent."""
         self._read_bytes = _READ_BYTES
         self._on_readable: Callable[[], None] | None = None
-        self._reading = True
-        self._eof_received = False
+        self.is_reading = True
+        self.has_ended = False
         self._blocked = False
-        self._paused = False
+        self.is_full = False
         self._eof_requested = False
-        self._closing = False
+        self.is_closing = False
         self._watch.add_reader(descriptor, self.read_ready)
 
     # Calls of the loop and the send queue.
 
     def read_ready(self) -> None:
         """Read what has arrived."""
-        if not self._reading:
+        if not self.is_reading:
             return
         try:
             data = read(self.descriptor, self._read_bytes)
@@ -107,7 +114,7 @@ class Transport:
             self._buffer_rest(data, sent)
             return
         self.unsent = b""
-        if self._blocked or self._closing or self._eof_requested:
+        if self._blocked or self.is_closing or self._eof_requested:
             self._all_sent()
 
     def _write_ready(self) -> None:
@@ -120,7 +127,7 @@ class Transport:
 
     def send(self, data: Bytes) -> None:
         """Send `data` now."""
-        if self.unsent or self._closing:
+        if self.unsent or self.is_closing:
             self._append_unsent(data)
             return
         try:
@@ -135,7 +142,7 @@ class Transport:
 
     def write(self, data: Bytes) -> None:
         """Send `data` at the end of this turn, together with other writes."""
-        if not self.unsent and not self._closing:
+        if not self.unsent and not self.is_closing:
             self.unsent = data
             self._sends.add(self)
         else:
@@ -157,50 +164,35 @@ class Transport:
         if not self.unsent and self.descriptor >= 0:
             self._shut_down()
 
-    @property
-    def is_closing(self) -> bool:
-        """Return whether the transport is closing or closed."""
-        return self._closing
-
-    @property
-    def is_full(self) -> bool:
-        """Return whether the protocol was told to pause."""
-        return self._paused
-
-    @property
-    def has_ended(self) -> bool:
-        """Return whether the peer has closed its side."""
-        return self._eof_received
-
     def pause_reading(self) -> None:
         """Leave input to the kernel, which slows the peer down."""
-        if self._reading:
-            self._reading = False
+        if self.is_reading:
+            self.is_reading = False
             self._watch.remove_reader(self.descriptor)
 
     def resume_reading(self) -> None:
         """Read again."""
-        if not self._reading and not self._eof_received and self.descriptor >= 0:
-            self._reading = True
+        if not self.is_reading and not self.has_ended and self.descriptor >= 0:
+            self.is_reading = True
             self._watch.add_reader(self.descriptor, self._on_readable or self.read_ready)
 
     def read_with(self, on_readable: Callable[[], None] | None) -> None:
         """Have another function read from now on; None: the transport itself again."""
         self._on_readable = on_readable
         self._read_bytes = _READ_BYTES
-        if self._reading and self.descriptor >= 0:
+        if self.is_reading and self.descriptor >= 0:
             self._watch.add_reader(self.descriptor, on_readable or self.read_ready)
 
     def mark_blocked(self) -> None:
         """Note that the socket is full, as found by a writer that bypasses this transport."""
         self._wait_writable()
-        if not self._paused:
-            self._paused = True
+        if not self.is_full:
+            self.is_full = True
             self._protocol.pause_writing()
 
     def fail(self, error: OSError) -> None:
         """Note that the connection is broken; call the protocol later, since the sender still runs."""
-        self._closing = True
+        self.is_closing = True
         self._sends.loop.call_soon(self._disconnect, error)
 
     def set_protocol(self, protocol: asyncio.Protocol) -> None:
@@ -209,9 +201,9 @@ class Transport:
 
     def close(self) -> None:
         """Close after the unsent data."""
-        if self._closing:
+        if self.is_closing:
             return
-        self._closing = True
+        self.is_closing = True
         if not self.unsent:
             self._disconnect(None)
 
@@ -220,21 +212,17 @@ class Transport:
         self._disconnect(None)
 
     def _read_eof(self) -> None:
-        self._reading = False
-        self._eof_received = True
+        self.is_reading = False
+        self.has_ended = True
         # A loop reports the end of the input for as long as it watches.
         self._watch.remove_reader(self.descriptor)
         keeps_open = self._protocol.eof_received()
-        if not keeps_open or self._eof_sent:
+        if not keeps_open or (self._eof_requested and not self.unsent):
             self.close()
-
-    @property
-    def _eof_sent(self) -> bool:
-        return self._eof_requested and not self.unsent
 
     def _append_unsent(self, data: Bytes) -> bool:
         """Append to the unsent data; return whether a flush must be scheduled."""
-        if self._closing:
+        if self.is_closing:
             return False
         if not self.unsent:
             self.unsent = data
@@ -256,12 +244,12 @@ class Transport:
             self._sends.loop.add_writer(self.descriptor, self._write_ready)
 
     def _maybe_pause(self) -> None:
-        if not self._paused and len(self.unsent) > _HIGH_WATER_BYTES:
-            self._paused = True
+        if not self.is_full and len(self.unsent) > _HIGH_WATER_BYTES:
+            self.is_full = True
             self._protocol.pause_writing()
 
     def _all_sent(self) -> None:
-        if self._closing:
+        if self.is_closing:
             self._disconnect(None)
             return
         if self._blocked:
@@ -269,8 +257,8 @@ class Transport:
             self._sends.loop.remove_writer(self.descriptor)
         if self._eof_requested:
             self._shut_down()
-        if self._paused:
-            self._paused = False
+        if self.is_full:
+            self.is_full = False
             self._protocol.resume_writing()
 
     def _shut_down(self) -> None:
@@ -281,7 +269,7 @@ class Transport:
             self._sends.loop.call_soon(self._disconnect, error)
         finally:
             sock.detach()
-        if self._eof_received:
+        if self.has_ended:
             # Both sides have sent their FIN.
             self._sends.loop.call_soon(self._disconnect, None)
 
@@ -290,9 +278,9 @@ class Transport:
         if descriptor < 0:
             return
         self.descriptor = -1
-        self._closing = True
+        self.is_closing = True
         loop = self._sends.loop
-        if self._reading:
+        if self.is_reading:
             self._watch.remove_reader(descriptor)
         if self._blocked:
             loop.remove_writer(descriptor)

@@ -52,10 +52,7 @@ class WorkerContext:
         """Add a connection; return False if there are too many."""
         self.counters.accepted += 1
         self._clients.add(client)
-        if len(self._clients) + len(self._tunnels) <= self.limits.clients:
-            return True
-        self.counters.client["too_many"] += 1
-        return False
+        return len(self._clients) + len(self._tunnels) <= self.limits.clients
 
     def remove_client(self, client: "ClientConnection") -> None:
         """Remove a connection that has ended."""
@@ -84,7 +81,7 @@ class WorkerContext:
             # What one does may have moved the deadline of another.
             if client.deadline <= now:
                 client.timed_out()
-        self._read_resets()
+        self._end_reset_clients()
         for tunnel in [each for each in self._tunnels if each.is_idle(now, self.limits.tunnel_timeout_s)]:
             tunnel.abort()
 
@@ -102,21 +99,30 @@ class WorkerContext:
     def abort(self) -> None:
         """Abort the connections that the drain has left."""
         for client in list(self._clients):
-            client.abort()
+            client.transport.abort()
         for tunnel in list(self._tunnels):
             tunnel.abort()
 
-    def _read_resets(self) -> None:
-        """Read what clients have to say that owe a part of a request, if they have been reset.
+    def _end_reset_clients(self) -> None:
+        """Look for resets of clients that owe a part of a request, or whose input is paused.
 
-        uvloop reports a reset only once, and not if data was there to be read too.
+        uvloop reports a reset only once, and not if data was there to be read too; what is paused is not
+        watched at all.
         """
-        clients = {each.transport.descriptor: each for each in self._clients if each.owes_request}
+        transports = {
+            each.transport.descriptor: each.transport
+            for each in self._clients
+            if each.owes_request or not each.transport.is_reading
+        }
         poll = select.poll()
-        for descriptor in clients:
+        for descriptor in transports:
             poll.register(descriptor, 0)
-        for descriptor, _ in poll.poll(0) if clients else ():
-            clients[descriptor].transport.read_ready()
+        for descriptor, _ in poll.poll(0) if transports else ():
+            transport = transports[descriptor]
+            if transport.is_reading:
+                transport.read_ready()
+            else:
+                transport.abort()
 
     def _tunnel_ended(self, tunnel: Tunnel) -> None:
         self._tunnels.discard(tunnel)

@@ -14,18 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.proxy_process import (
-    DATE,
-    TIMEOUT_S,
-    Client,
-    Listener,
-    ProxyProcess,
-    Upstream,
-    accepts_more,
-    read_exactly,
-    running,
-    until,
-)
+from tests.proxy_process import Client, ProxyProcess, running
+from tests.proxy_upstream import DATE, TIMEOUT_S, Listener, Upstream, accepts_more, read_exactly, reset, until
 
 OK = b"HTTP/1.1 200 OK\r\n" + DATE + b"Content-Length: 2\r\n\r\nok"
 GET = b"GET /g HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -197,3 +187,19 @@ def test_no_more_is_read_for_an_upstream_that_reads_nothing(body: bytes, listene
         with listener.accept() as upstream:
             read_exactly(upstream, MIB)
             assert accepts_more(client.sock), "what was held back goes on"
+
+
+def test_a_client_that_is_not_read_and_resets_is_gone(upstream: Upstream) -> None:
+    """Its pipeline has paused its input, so that nothing watches its socket."""
+    upstream.script = lambda _: ()
+    with running(upstream) as proxy, Client(proxy) as client:
+        client.sock.sendall(GET)
+        while not upstream.requests:
+            """Until it has come in."""
+        client.sock.sendall(GET)
+        # The second answer comes after the turn in which the first one was asked for.
+        proxy.count()
+        proxy.count()
+        reset(client.sock)
+        while proxy.count()["errors"]["client"]["aborted"] == 0:
+            assert proxy.count()["errors"]["upstream"]["timeout"] == 0
