@@ -48,23 +48,16 @@ class Listener:
     def __init__(self, sock: socket.socket, context: WorkerContext) -> None:
         self._sock = sock
         self._context = context
-        self._is_watched = False
         self.resume()
 
     def resume(self) -> None:
         """Accept, again after a lack of descriptors or memory."""
-        if not self._is_watched:
-            self._is_watched = True
-            self._context.sends.loop.add_reader(self._sock, self._accept)
+        self._context.sends.loop.add_reader(self._sock, self._accept)
 
     def close(self) -> None:
         """Accept no more clients."""
-        self._pause()
-        self._sock.close()
-
-    def _pause(self) -> None:
-        self._is_watched = False
         self._context.sends.loop.remove_reader(self._sock)
+        self._sock.close()
 
     def _accept(self) -> None:
         for _ in range(MAX_ACCEPTS):
@@ -76,12 +69,9 @@ class Listener:
             except OSError as error:
                 # accept(2) also reports errors of the new connection; the next one may succeed.
                 if error.errno in _EXHAUSTED:
-                    self._pause()
+                    self._context.sends.loop.remove_reader(self._sock)
                     return
-            else:
-                self._accept_client(descriptor, address[0])
-
-    def _accept_client(self, descriptor: int, address: str) -> None:
-        os.set_blocking(descriptor, False)
-        client = ClientConnection(self._context, address)
-        client.attach(Transport(self._context.sends, descriptor, client))
+                continue
+            os.set_blocking(descriptor, False)
+            client = ClientConnection(self._context, address[0])
+            client.attach(Transport(self._context.sends, descriptor, client))

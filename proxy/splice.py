@@ -5,6 +5,7 @@ most of its cost.
 """
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proxy.transport import Transport
@@ -29,6 +30,15 @@ class PipePool:
         self._spare: list[Pipe] = []
         self._in_use = 0
 
+    def splice(
+        self, source: Transport, sink: Transport | None, size: int, owner: "UpstreamConnection"
+    ) -> "Splice | None":
+        """Begin to move `size` bytes to the sink; None without a sink or a pipe: they must be copied."""
+        pipe = self.acquire() if sink is not None else None
+        return (
+            Splice(self, pipe, source, sink, size, owner) if sink is not None and pipe is not None else None
+        )
+
     def acquire(self) -> Pipe | None:
         """Return an empty pipe; None at the maximum, or if no descriptors are left."""
         if self._in_use >= MAX_PIPES:
@@ -40,15 +50,6 @@ class PipePool:
         self._in_use += 1
         return pipe
 
-    def splice(
-        self, source: Transport, sink: Transport | None, size: int, owner: "UpstreamConnection"
-    ) -> "Splice | None":
-        """Begin to move `size` bytes to the sink; None without a sink or a pipe: they must be copied."""
-        pipe = self.acquire() if sink is not None else None
-        return (
-            None if sink is None or pipe is None else Splice(self, pipe, source, sink, size=size, owner=owner)
-        )
-
     def release(self, pipe: Pipe, *, is_empty: bool) -> None:
         """Return a pipe to the pool; one with content is closed."""
         self._in_use -= 1
@@ -59,32 +60,23 @@ class PipePool:
                 os.close(end)
 
 
+@dataclass(slots=True, eq=False)
 class Splice:
     """Moves bytes from `source` to `sink`, and handles the events of `source` meanwhile.
 
     When the sink is full, its transport pauses its protocol; `resume` continues.
     """
 
-    __slots__ = ("_in_pipe", "_owner", "_pipe", "_pipes", "_remaining", "_sink", "_source")
+    _pipes: PipePool
+    _pipe: Pipe
+    _source: Transport
+    _sink: Transport
+    _remaining: int
+    _owner: "UpstreamConnection"
+    _in_pipe: int = 0
 
-    def __init__(
-        self,
-        pipes: PipePool,
-        pipe: Pipe,
-        source: Transport,
-        sink: Transport,
-        *,
-        size: int,
-        owner: "UpstreamConnection",
-    ) -> None:
-        self._pipes = pipes
-        self._pipe = pipe
-        self._source = source
-        self._sink = sink
-        self._remaining = size
-        self._in_pipe = 0
-        self._owner = owner
-        source.read_with(self.read)
+    def __post_init__(self) -> None:
+        self._source.read_with(self.read)
 
     @property
     def is_done(self) -> bool:
@@ -104,7 +96,9 @@ class Splice:
         except OSError:
             count = 0
         if not count:
-            self._fall_back()
+            remaining = self._remaining
+            self.end()
+            self._owner.splice_ended(remaining)
             return
         self._remaining -= count
         self._in_pipe = count
@@ -132,8 +126,3 @@ class Splice:
         self._source.read_with(None)
         self._pipes.release(self._pipe, is_empty=not self._in_pipe)
         self._remaining = self._in_pipe = 0
-
-    def _fall_back(self) -> None:
-        remaining = self._remaining
-        self.end()
-        self._owner.splice_ended(remaining)
