@@ -89,7 +89,7 @@ class ClientConnection(asyncio.Protocol):
                 simple = self._context.writer.write_simple(match, data, self.added_fields)
                 if simple is not None:
                     self._state = _EXCHANGING
-                    self._exchange.begin_simple(simple)
+                    self._exchange.begin(*simple)
                     return
             self._read_request(data, 0, match)
         elif state is _READING and not self.transport.is_full and not self._buffer:
@@ -177,7 +177,8 @@ class ClientConnection(asyncio.Protocol):
             self.close_after_response = (
                 not head.keep_alive or context.draining or (self.is_half_closed and end == size)
             )
-            self._exchange.begin(head, content)
+            request = context.writer.write(head, self.added_fields, context.default_host, content)
+            self._exchange.begin(head, request)
         elif self.is_half_closed:
             self.transport.close()
         else:

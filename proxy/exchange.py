@@ -51,20 +51,14 @@ class Exchange:
         self._unsent = 0
         self.request_done = True
 
-    def begin_simple(self, simple: tuple[RequestHead, bytes]) -> None:
+    def begin(self, head: RequestHead, request: bytes) -> None:
         """Start a request that has arrived completely: its head, and what is forwarded."""
-        self._head, self._request = simple
-        self._send()
-
-    def begin(self, head: RequestHead, content: bytes) -> None:
-        """Start a request that has arrived completely."""
         self._head = head
+        self._request = request
         if head.max_forwards == 0:
             # RFC 9110, section 7.6.2: it must not be forwarded.
             self.respond(200, "Max-Forwards does not allow to forward the request")
             return
-        context = self._context
-        self._request = context.writer.write(head, self._client.added_fields, context.default_host, content)
         self._send()
 
     def begin_upload(self, head: RequestHead, data: bytes) -> None:
@@ -218,14 +212,6 @@ class Exchange:
     def reads_chunks(self) -> bool:
         """Return whether the client reads the chunked coding."""
         return not self._head.is_http10
-
-    def forward_whole(self, head: ResponseHead, data: bytes) -> None:
-        """Forward a response that has arrived completely, its content after `head.end`."""
-        client = self._client
-        if not self.request_done:
-            client.close_after_response = True
-        self.begin_response(head, data[head.end :])
-        self.finish()
 
     def forward_interim(self, head: ResponseHead) -> None:
         """Forward a 1xx response, unless the client speaks HTTP/1.0 or does not read."""

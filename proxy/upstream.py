@@ -248,54 +248,33 @@ class UpstreamConnection(asyncio.Protocol):
         return True
 
     def _begin_response(self, head: ResponseHead, data: bytes) -> None:
-        end, body = head.end, head.body
+        end, body, downstream = head.end, head.body, self._downstream
         self._keep_alive = head.keep_alive
         if body >= 0:
-            surplus = len(data) - end - body
-            if surplus >= 0:
-                self._forward_whole(head, data[: end + body] if surplus else data, reusable=not surplus)
-                return
+            self._remaining = body - len(data) + end
             self._state = _CONTENT_LENGTH
-            self._remaining = -surplus
-            self._response = self._downstream.begin_response(head, data[end:])
-            if -surplus >= SPLICE_MIN_BYTES:
-                sink = self._response.sink()
-                splice = self._owner.pipes.splice(self.transport, sink, -surplus, self)
+            self._response = downstream.begin_response(head, data[end : end + body])
+            if self._remaining >= SPLICE_MIN_BYTES:
+                splice = self._owner.pipes.splice(
+                    self.transport, self._response.sink(), self._remaining, self
+                )
                 if splice is not None:
                     self._splice, self._state = splice, _SPLICED
+            elif self._remaining <= 0:
+                self._complete(reusable=self._keep_alive and self._remaining == 0)
         elif body == CHUNKED:
-            self._begin_chunks(head, data)
+            self._chunks = ChunkedReader(
+                UpstreamProtocolError, self._owner.limits, keeps_framing=downstream.reads_chunks
+            )
+            # Read before the head is sent: a body that is malformed from its start becomes a 502.
+            content = self._chunks.feed(data, end)
+            self._state = _CHUNKED
+            self._response = downstream.begin_response(head, content)
+            if self._chunks.done:
+                self._complete(reusable=self._keep_alive and not self._chunks.rest)
         else:
             self._state = _CLOSE_DELIMITED
-            self._response = self._downstream.begin_response(head, data[end:])
-
-    def _begin_chunks(self, head: ResponseHead, data: bytes) -> None:
-        downstream = self._downstream
-        chunks = ChunkedReader(
-            UpstreamProtocolError, self._owner.limits, keeps_framing=downstream.reads_chunks
-        )
-        # Read before the head is sent: a body that is malformed from its start becomes a 502.
-        body = chunks.feed(data, head.end)
-        if chunks.done:
-            if len(body) != len(data) - head.end:
-                data = data[: head.end] + body
-            self._forward_whole(head, data, reusable=not chunks.rest)
-        else:
-            self._state = _CHUNKED
-            self._chunks = chunks
-            self._response = downstream.begin_response(head, body)
-
-    def _forward_whole(self, head: ResponseHead, data: bytes, *, reusable: bool) -> None:
-        """Forward a response that has arrived completely, and end the exchange."""
-        downstream = self._downstream
-        reusable = reusable and head.keep_alive and downstream.request_done and not self.transport.unsent
-        self._state = _IDLE
-        del self._downstream
-        downstream.forward_whole(head, data)
-        if reusable:
-            self._owner.release(self)
-        else:
-            self._owner.retire(self)
+            self._response = downstream.begin_response(head, data[end:])
 
     def spliced(self, splice: Splice) -> None:
         """Note progress; complete the response at its end."""

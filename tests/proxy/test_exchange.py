@@ -231,7 +231,8 @@ def test_a_response_before_the_end_of_its_request_is_the_last(is_whole: bool) ->
     worker.connect()
     assert worker.exchange.forward_verbatim(OK + b"hello") is is_whole
     if not is_whole:
-        worker.exchange.forward_whole(response_head(OK), OK + b"hello")
+        worker.exchange.begin_response(response_head(OK), b"hello")
+        worker.exchange.finish()
         assert b"\r\nConnection: close\r\n" in worker.answer
     assert worker.client.close_after_response is not is_whole
     worker.client.response_sent.assert_called_once()

@@ -126,11 +126,6 @@ class Sides:
         self.done = True
         return True
 
-    def forward_whole(self, head: ResponseHead, data: bytes) -> None:
-        self.heads.append(head)
-        self.received += data[head.end :]
-        self.done = True
-
     def forward_interim(self, head: ResponseHead) -> None:
         self.interims.append(head.status)
 
@@ -295,7 +290,7 @@ def test_chunks_are_forwarded_as_they_came_to_who_reads_them(ends: bytes) -> Non
 def test_whole_chunks_are_one_response() -> None:
     sides = Sides(reads_chunks=True)
     sides.connection.data_received(CHUNKED_OK + b"5\r\nhello\r\n0\r\n\r\n")
-    assert (sides.done, sides.has_ended, sides.reusable) == (True, False, True)
+    assert (sides.done, sides.reusable) == (True, True)
 
 
 # How a request is sent.
