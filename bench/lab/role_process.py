@@ -29,7 +29,8 @@ COUNT_TIMEOUT_S = 10.0
 """How long a role may take to tell its counts."""
 _TAIL_LINES = 200
 _STDERR_LINE_BYTES = 4096
-_GRACE_S = 5.0
+GRACE_S = 5.0
+"""How long a role may take from SIGTERM to its end."""
 _DRAIN_S = 0.5
 """How long pipes are read after the end of their process: its children may hold them open."""
 
@@ -156,7 +157,7 @@ class Process:
         self._drain()
         return code
 
-    def stop(self, grace_s: float = _GRACE_S) -> int:
+    def stop(self, grace_s: float = GRACE_S) -> int:
         """Stop it and all that it started: SIGTERM, then after `grace_s` SIGKILL; return its exit code."""
         if self.returncode is not None:
             return self._ended()
@@ -209,7 +210,7 @@ class Process:
     def _ended_error(self, reason: str) -> RoleError:
         """Return the error of a role that is ending, with its exit code and its exit message."""
         try:
-            code = self._popen.wait(_GRACE_S)
+            code = self._popen.wait(GRACE_S)
         except subprocess.TimeoutExpired:
             return RoleError(self.name, f"{reason}; it closed its stdout and still runs", self.exit_message)
         self._drain()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench.errors import RoleError
 from bench.lab import Host, Process
-from bench.lab.role_process import COUNT_TIMEOUT_S, READY_TIMEOUT_S, Event
+from bench.lab.role_process import COUNT_TIMEOUT_S, GRACE_S, READY_TIMEOUT_S, Event
 from bench.subjects.subject import (
     SPARE_CLIENTS,
     SPARE_FDS,
@@ -30,7 +30,7 @@ class AsyncioProxy:
         """Start the proxy on `host`; RoleError when it does not come up."""
 
         def run(listen: str) -> tuple[Process, Event]:
-            argv = [sys.executable, "-m", "proxy", *_flags(config, listen)]
+            argv = [sys.executable, "-m", "proxy", *flags(config, listen)]
             process = host.start(argv, name="proxy", cpus=cpus)
             return process, process.wait_event("ready", READY_TIMEOUT_S)
 
@@ -66,7 +66,8 @@ class _RunningProxy:
         raise RoleError("proxy", "reads no configuration anew; restart it")
 
 
-def _flags(config: SubjectConfig, listen: str) -> Iterator[str]:
+def flags(config: SubjectConfig, listen: str) -> Iterator[str]:
+    """Yield the arguments of the proxy, which listens on `listen`."""
     plan = config.plan
     yield from ("--control", "--listen", listen, "--mode", config.mode, "--closes-first", config.closes_first)
     yield from ("--upstream-http", plan.upstream_http, "--workers", str(plan.workers))
@@ -78,6 +79,8 @@ def _flags(config: SubjectConfig, listen: str) -> Iterator[str]:
     # By default the proxy bounds both, and needs file descriptors for as many.
     yield from ("--max-clients", str(config.clients + SPARE_CLIENTS))
     yield from ("--pool-max", str(config.clients + SPARE_FDS if plan.pool_max is None else plan.pool_max))
+    # So that its last event is there before the lab kills it.
+    yield from ("--drain-timeout", str(GRACE_S / 2))
     if config.traffic.lasts:
         silence = str(config.traffic.silence_s)
         yield from ("--read-timeout", silence, "--tunnel-timeout", silence)

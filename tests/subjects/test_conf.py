@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
-from bench.subjects import caddy, envoy, haproxy, nghttpx, nginx
+from bench.lab.role_process import GRACE_S
+from bench.subjects import asyncio_proxy, caddy, envoy, haproxy, nghttpx, nginx
 from bench.subjects.certificates import Certificate
 from bench.subjects.configured_proxy import ConfiguredProxy
 from bench.subjects.programs import Program
 from bench.subjects.subject import SubjectConfig, Traffic, Unsupported, UpstreamTls
 from nginx import render, versions
+from proxy.flags import read_flags
 from tests.subjects.subject_config import LISTEN, UPSTREAM, config
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -237,3 +239,8 @@ def test_caddy_opens_no_more_than_it_has_clients_where_its_pool_holds_them(
 ) -> None:
     lines = [line.strip() for line in caddy.render(config(**changes), LISTEN).splitlines()]
     assert [line for line in lines if line.startswith("max_conns")] == ([expected] if expected else [])
+
+
+def test_our_proxy_is_drained_before_the_lab_kills_it() -> None:
+    settings, _ = read_flags([*asyncio_proxy.flags(config(), LISTEN)])
+    assert 0 < settings.drain_timeout_s < GRACE_S
