@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
-import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from bench.errors import BenchError
 from bench.machine import describe
 from tests.perf import (
     checking,
@@ -26,9 +20,9 @@ from tests.perf import (
     response_rounds,
     shape_rounds,
     starting,
-    table,
 )
 from tests.perf.cases import LOADS
+from tests.perf.collecting import Collected
 from tests.perf.pairs import Row
 from tests.perf.settings import QUICK, Settings
 from tests.perf.shape_rounds import Chosen
@@ -41,27 +35,13 @@ PROGRAMS = ("wrk", "hey", "ab", "h2load", "nginx", "haproxy", "envoy", "caddy")
 def main() -> int:
     """Run the benchmark; 0 however the targets came out: they are printed, not enforced."""
     given = _arguments()
-    talk, began = Console(stderr=True), time.monotonic()
-    rows: list[Row] = []
-    code = 0
-    try:
-        for row in _measure(QUICK if given.quick else Settings(), given):
-            rows.append(row)
-            words = " ".join(filter(None, table.cells(row)))
-            talk.print(f"{time.monotonic() - began:4.0f} s: {words}", markup=False, soft_wrap=True)
-    except BenchError as error:
-        talk.print(f"perf: {error}; what was measured until then is kept", markup=False)
-        code = error.exit_code
-    except KeyboardInterrupt:
-        talk.print("interrupted; what was measured is kept")
+    collected = Collected("perf")
+    collected.collect(_measure(QUICK if given.quick else Settings(), given))
     facts = describe.describe()
-    heading = _heading(facts, given.baseline)
-    folder = _keep(rows, given, facts, heading, time.monotonic() - began)
-    out = Console(width=None if sys.stdout.isatty() else 180)
-    out.print(heading, markup=False, highlight=False)
-    out.print(table.rich(rows))
-    out.print(f"Notes, and how many connections were opened: {folder}/table.md", markup=False)
-    return code
+    versions = {name: programs.version(name) or None for name in PROGRAMS if programs.find(name)}
+    kept = {"quick": given.quick, "machine": facts, "programs": versions}
+    collected.keep(kept, "Side by side", _heading(facts, given.baseline))
+    return collected.code
 
 
 def _arguments() -> Namespace:
@@ -124,21 +104,6 @@ def _heading(facts: Mapping[str, Any], baseline: Path | None) -> str:
     if baseline is not None:
         words.append(f"beside commit {checkouts.commit(baseline)}")
     return ", ".join(words)
-
-
-def _keep(
-    rows: Sequence[Row], given: Namespace, facts: Mapping[str, Any], heading: str, took_s: float
-) -> Path:
-    """Write perf.json and table.md; return their folder."""
-    folder = Path("results") / f"perf-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    folder.mkdir(parents=True)
-    versions = {name: programs.version(name) or None for name in PROGRAMS if programs.find(name)}
-    kept = {"quick": given.quick, "took_s": round(took_s), "machine": facts, "programs": versions}
-    text = json.dumps(kept | {"heading": heading, "rows": table.plain(rows)}, indent=1)
-    (folder / "perf.json").write_text(text, encoding="utf-8")
-    lines = f"# Side by side\n\n{heading}\n\n{table.markdown(rows)}"
-    (folder / "table.md").write_text(lines, encoding="utf-8")
-    return folder
 
 
 if __name__ == "__main__":

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from bench.lab import open_lab
 from tests import needs
 from tests.perf.cases import LOADS, Case, cases
 from tests.perf.drivers import Driver
@@ -18,17 +16,6 @@ from tests.perf.stage import RawBackend, Stage
 TIMEOUT_S = 60.0
 ENOUGH = 50
 """Responses that are more than there are connections."""
-
-
-@pytest.fixture(scope="module")
-def play() -> Iterator[Stage]:
-    with open_lab("loopback") as lab:
-        yield Stage(lab)
-
-
-@pytest.fixture(scope="module")
-def backend(play: Stage, tmp_path_factory: pytest.TempPathFactory) -> RawBackend:
-    return play.raw_backend(tmp_path_factory.mktemp("backend"), play.near)
 
 
 def need(driver: Driver) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterator
 
 import h11
 import pytest
 
-from bench.lab import open_lab
 from tests import needs
 from tests.perf import checkouts, response_rounds, subjects
 from tests.perf.framing import response_end, whole_requests
@@ -21,17 +19,6 @@ NUMBERS = (0, 1, 2)
 """The first exchanges: requests and responses both come in the order of their numbers."""
 TIMEOUT_S = 60.0
 _ID = re.compile(rb"[0-9a-f]{16}")
-
-
-@pytest.fixture(scope="module")
-def play() -> Iterator[Stage]:
-    with open_lab("loopback") as lab:
-        yield Stage(lab)
-
-
-@pytest.fixture(scope="module")
-def backend(play: Stage, tmp_path_factory: pytest.TempPathFactory) -> RawBackend:
-    return play.raw_backend(tmp_path_factory.mktemp("backend"), play.near)
 
 
 @pytest.fixture(scope="module")
