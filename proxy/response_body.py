@@ -55,10 +55,6 @@ class ResponseBody:
         else:
             self._transport.send(content)
 
-    def content_spliced(self) -> None:
-        """Note that content has been sent past this proxy."""
-        self._exchange.extend_deadline()
-
     def end(self) -> None:
         """Send the end of the body, if the upstream has not."""
         if self._is_framed_here:

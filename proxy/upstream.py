@@ -278,7 +278,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def spliced(self, splice: Splice) -> None:
         """Note progress; complete the response at its end."""
-        self._response.content_spliced()
+        self._downstream.extend_deadline()
         if splice.is_done:
             splice.end()
             self._complete(reusable=self._keep_alive)

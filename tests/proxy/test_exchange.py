@@ -55,7 +55,7 @@ def test_a_silent_stream_to_a_client_that_may_be_gone_has_less_time(is_half_clos
     deadline = context.half_closed_until if is_half_closed else context.response_until
     body = worker.exchange.begin_response(response_head(b"HTTP/1.1 200 OK\r\n\r\n"), b"")
     assert worker.client.deadline == deadline
-    events: tuple[Callable[[], None], ...] = (lambda: body.write(b"x"), body.content_spliced)
+    events: tuple[Callable[[], None], ...] = (lambda: body.write(b"x"), worker.exchange.extend_deadline)
     for event in events:
         worker.client.deadline = 0.0
         event()

@@ -162,7 +162,7 @@ class Sides:
     def sink(self) -> Transport | None:
         return None
 
-    def content_spliced(self) -> None:
+    def extend_deadline(self) -> None:
         raise AssertionError("there is no sink")
 
     def end(self) -> None:
