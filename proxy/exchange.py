@@ -154,9 +154,10 @@ class Exchange:
     def _send(self) -> None:
         context = self._context
         self._state = _WAITING
-        self._client.deadline = context.response_until
         context.counters.requests += 1
         context.dispatcher.acquire(self)
+        if self._state is _WAITING:
+            self._client.deadline = context.response_until
 
     def use_connection(self, connection: UpstreamConnection) -> None:
         """Send the request, as far as it has arrived, on `connection`."""

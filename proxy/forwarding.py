@@ -86,21 +86,22 @@ class RequestWriter:
         Args:
             match: one of `match_request` whose last group is SIMPLE.
         """
-        method, host, cut, length = match.group(2, 5, 6, 9)
+        method, host, length, connection = match.group(1, 4, 5, 7)
         end = match.end()
-        if length is None:
-            content = _END
-        else:
-            size = int(length)
-            if end + size != len(data) or size > self._collected_bytes:
-                return None
-            content = _END + data[end:]
-        if (length is None and end != len(data)) or end > self._head_bytes or self._is_http10:
+        head = SIMPLE_HEADS.get(method)
+        size = int(length) if length is not None else 0
+        if (
+            end + size != len(data)
+            or size > self._collected_bytes
+            or end > self._head_bytes
+            or head is None
+            or self._is_http10
+        ):
             return None
-        head = SIMPLE_HEADS.get(method) or RequestHead(method, b"", b"", 0)
-        if cut is None:
+        content = _END + data[end:] if size else _END
+        if connection is None:
             return head, b"".join((data[: end - 2], added_fields, host, content))
-        begin, after = match.span(6)
+        begin, after = match.span(7)
         return head, b"".join((data[:begin], data[after : end - 2], added_fields, host, content))
 
     def write(self, head: RequestHead, added_fields: bytes, default_host: bytes, content: bytes) -> bytes:

@@ -59,7 +59,7 @@ def head_lines(names: Iterable[bytes], clean: Sequence[bytes]) -> bytes:
 
     Args:
         names: the special fields, in lower case.
-        clean: expressions for special lines whose first letter is one of a special name's.
+        clean: expressions for special lines; the first is for one that most heads have.
     """
     names = sorted(names)
     firsts = b"".join({name[:1] for name in names})
@@ -68,7 +68,7 @@ def head_lines(names: Iterable[bytes], clean: Sequence[bytes]) -> bytes:
     usual = rb"[%b]%b*+:%b\r\n" % (re.escape(others), _TOKEN_CHARACTER, VALUE)
     special = _one_of(names)
     other = rb"(?!%b:)%b" % (special, FIELD_LINE)
-    lines = (usual, other, *clean, rb"(%b:%b\r\n)" % (special, VALUE))
+    lines = (usual, clean[0], other, *clean[1:], rb"(%b:%b\r\n)" % (special, VALUE))
     return rb"(?:%b){0,%d}" % (rb"|".join(lines), MAX_FIELDS)
 
 
@@ -77,9 +77,13 @@ def field_line(name: bytes, value: bytes) -> bytes:
     return rb"%b:%b%b%b\r\n" % (_any_case(name), OWS, value, OWS)
 
 
-def clean_line(name: bytes, value: bytes) -> bytes:
-    """Return an expression for a line that may go on as it came: no recipient reads it in another way."""
-    return rb"%b: ?+(%b)\r\n" % (_any_case(name), value)
+def clean_line(name: bytes, value: bytes, group: int) -> bytes:
+    """Return an expression for a line that may go on as it came: no recipient reads it in another way.
+
+    Its value is `group`, which must not have matched before.
+    """
+    # First the letter that most other lines differ in.
+    return rb"%b(?(%d)(?!))%b: ?+(%b)\r\n" % (_any_case(name[:1]), group, _any_case(name[1:]), value)
 
 
 def only_once(line: bytes, group: int) -> bytes:

@@ -31,11 +31,9 @@ _HOST = rb"(?:[0-9A-Za-z\-._~%!$&'()*+;=]++|\[[0-9A-Fa-f:.]++\])(?::[0-9]*+)?"
 
 # Visible ASCII without the fragment's delimiter. RFC 9112, section 3.2, allows to reject more; quotes
 # and braces come from real clients and carry no framing.
-# CONNECT requests a tunnel that no gateway builds; TRACE reflects credentials (RFC 9110, section 9.3.8).
-_REQUEST_LINE = (
-    rb"(?:(CONNECT|TRACE)|(" + TOKEN + rb")) (?:/[!\"$-~]*+|([!\"$-~]++)) HTTP/(?:1\.1|([0-9]\.[0-9]))\r\n"
-)
-_CONNECTION = rb"(?:%b, *+%b|(?:%b, *+)?(?:(%b)|(%b))(?:, *+%b)?)" % tuple(
+_REQUEST_LINE = rb"(%b) (?:/[!\"$-~]*+|([!\"$-~]++)) HTTP/(?:1\.1|([0-9]\.[0-9]))\r\n" % TOKEN
+# What asks to keep the connection or to close it, but names no other field and no protocol to change to.
+_CONNECTION = rb"(?:%b, *+%b|(?:%b, *+)?(?:%b|(%b))(?:, *+%b)?)" % tuple(
     map(any_case, (b"upgrade", b"http2-settings", b"te", b"keep-alive", b"close", b"te"))
 )
 _CUT_UNREAD = rb"((?:%b|%b)+)" % (
@@ -58,24 +56,26 @@ _HEAD = re.compile(
     + grammar.head_lines(
         _NAMES,
         (
-            only_once(grammar.clean_line(b"host", _HOST), 5),
-            only_once(rb"(" + grammar.field_line(b"connection", _CONNECTION) + rb")", 6),
-            only_once(grammar.clean_line(b"content-length", rb"0|[1-9][0-9]{0,17}"), 9),
-            only_once(grammar.clean_line(b"transfer-encoding", rb"chunked"), 10),
-            only_once(rb"(" + grammar.field_line(b"x-forwarded-for", rb"(" + VALUE + rb")") + rb")", 11),
-            only_once(_CUT_UNREAD, 13),
-            only_once(_CUT_UNREAD, 14),
-            only_once(_CUT_UNREAD, 15),
+            grammar.clean_line(b"host", _HOST, 4),
+            grammar.clean_line(b"content-length", rb"0|[1-9][0-9]{0,17}", 5),
+            grammar.clean_line(b"transfer-encoding", rb"chunked", 6),
+            only_once(rb"(" + grammar.field_line(b"connection", _CONNECTION) + rb")", 7),
+            only_once(rb"(" + grammar.field_line(b"x-forwarded-for", VALUE) + rb")", 9),
+            only_once(_CUT_UNREAD, 10),
+            only_once(_CUT_UNREAD, 11),
         ),
     )
-    + rb"(?:\r\n(?(16)|(?(1)|(?(3)|(?(4)|(?(8)|(?(10)|(?(11)|(?(13)|(?(5)())))))))))|)"
+    + rb"(?:\r\n(?(12)|(?(2)|(?(3)|(?(6)|(?(8)|(?(9)|(?(10)|(?(4)()))))))))|)"
 )
-SIMPLE = 17
+_CUT_GROUPS = (7, 9, 10, 11)
+SIMPLE = 13
 """The last group of a match of `match_request` that the fast way takes."""
 match_request = _HEAD.match
 
 # RFC 9110, section 9.2.2, without the methods that are rejected.
 _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))
+# CONNECT requests a tunnel that no gateway builds; TRACE reflects credentials (section 9.3.8).
+_REJECTED = frozenset((b"CONNECT", b"TRACE"))
 _SPECIAL = grammar.special_fields(_NAMES)
 _HOST_VALUE = re.compile(_HOST)
 _ABSOLUTE = re.compile(rb"https?://([^/?]*+)(.*+)", re.IGNORECASE)
@@ -147,25 +147,22 @@ def read_request(
         return _read_incomplete(data, limits, start, match)
     if end - start > limits.head_bytes:
         raise ClientProtocolError(f"a head of more than {limits.head_bytes} bytes", 431)
-    (
-        rejected, method, target, version, host, _, keep, close, length, chunked, _, client,
-        cut, _, _, special, _,
-    ) = match.groups()  # fmt: skip
-    if rejected is not None:
-        raise ClientProtocolError(f"the method {rejected.decode()}", 501)
+    method, target, version, host, length, chunked, connection, close, client, *_, special, _ = match.groups()
+    if method in _REJECTED:
+        raise ClientProtocolError(f"the method {method.decode()}", 501)
     head = RequestHead(method, b"", host, end)
     head.is_usual = special is None and client is None and host is not None
     head.keep_alive = close is None
     if version is not None:
-        _read_version(head, version, asks_to_keep=keep is not None and close is None)
+        keeps = connection is not None and close is None and b"keep-alive" in connection.lower()
+        _read_version(head, version, asks_to_keep=keeps)
     if special is not None:
         _read_special(head, data, start, limits, is_framed=length is not None or chunked is not None)
     else:
-        spans = grammar.spans(match, (6, 11) if cut is None else (6, 11, 13, 14, 15))
-        head.lines = grammar.cut(data, start, end - 2, spans)
+        head.lines = grammar.cut(data, start, end - 2, grammar.spans(match, _CUT_GROUPS))
         _read_clean(head, length, limits, is_chunked=chunked is not None)
         if client is not None:
-            head.forwarded_for = client.rstrip(b" \t")
+            head.forwarded_for = client.partition(b":")[2].strip()
     if version is not None:
         head.lines = grammar.with_version(head.lines, b"1.1")
     if target is not None:

@@ -23,10 +23,8 @@ _FORWARDED = frozenset((b"date",))
 _OPTIONS = frozenset((b"close",))
 
 # RFC 9112, section 4. The space before an empty reason is often left out; it is put back when forwarded.
-_STATUS_LINE = (
-    rb"HTTP/1\.(?:1|([0-9])) (?:(1[0-9][0-9]|204|304)|([2-9][0-9][0-9]))(?: " + VALUE + rb"|())\r\n"
-)
-_CONNECTION = rb"(?:(%b)|(%b|%b(?:, *+%b)?))" % tuple(
+_STATUS_LINE = rb"HTTP/1\.(?:1|([0-9])) (?:(1[0-9][0-9]|204|304)|[2-9][0-9][0-9])(?: " + VALUE + rb"|())\r\n"
+_CONNECTION = rb"(?:%b|(%b|%b(?:, *+%b)?))" % tuple(
     # A server that speaks HTTP/2 too offers to upgrade.
     map(any_case, (b"keep-alive", b"close", b"upgrade", b"keep-alive"))
 )
@@ -40,22 +38,25 @@ _HEAD = re.compile(
     + grammar.head_lines(
         _NAMES,
         (
-            only_once(grammar.clean_line(b"date", VALUE), 5),
-            only_once(grammar.clean_line(b"content-length", rb"0|[1-9][0-9]{0,17}"), 6),
-            only_once(rb"(%b(%b)?)" % (grammar.field_line(b"connection", _CONNECTION), _CUT_UNREAD), 7),
-            only_once(grammar.clean_line(b"transfer-encoding", rb"chunked"), 11),
-            only_once(rb"(" + _CUT_UNREAD + rb")", 12),
-            only_once(rb"(" + _CUT_UNREAD + rb")", 13),
+            grammar.clean_line(b"date", VALUE, 4),
+            grammar.clean_line(b"content-length", rb"0|[1-9][0-9]{0,17}", 5),
+            grammar.clean_line(b"transfer-encoding", rb"chunked", 6),
+            only_once(
+                rb"((%b)?%b(%b)?)"
+                % (_CUT_UNREAD, grammar.field_line(b"connection", _CONNECTION), _CUT_UNREAD),
+                7,
+            ),
+            only_once(rb"(" + _CUT_UNREAD + rb")", 11),
         ),
     )
-    + rb"(?:\r\n(?(14)|(?(1)|(?(4)|()(?(2)|(?(9)|(?(10)|(?(11)|(?(12)|(?(5)(?(6)()))))))))))|)"
+    + rb"(?:\r\n(?(12)|(?(1)|(?(3)|()(?(2)|(?(6)|(?(8)|(?(9)|(?(10)|(?(11)|(?(4)(?(5)())))))))))))|)"
 )
-_CUT_GROUPS = (7, 12, 13)
-CLEAN = 15
+_CUT_GROUPS = (7, 11)
+CLEAN = 13
 """The last group of a match of `match_response` that `read_complete` reads."""
-VERBATIM = 16
+VERBATIM = 14
 """The last group of a match of `match_response` that is forwarded as it came, content and all."""
-LENGTH_GROUP = 6
+LENGTH_GROUP = 5
 match_response = _HEAD.match
 _SPECIAL = grammar.special_fields(_NAMES)
 
@@ -133,7 +134,7 @@ def read_complete(match: re.Match[bytes], data: bytes, *, to_head: bool) -> Comp
         match: one of `match_response` whose last group is CLEAN or VERBATIM.
         to_head: as for `read_response`.
     """
-    bodiless, date, length, other_option, chunked = match.group(2, 5, 6, 9, 11)
+    bodiless, date, length, option, chunked = match.group(2, 4, 5, 9, 6)
     end = match.end()
     if chunked is not None and (length is not None or bodiless is not None):
         return None
@@ -150,7 +151,7 @@ def read_complete(match: re.Match[bytes], data: bytes, *, to_head: bool) -> Comp
     cuts = grammar.spans(match, _CUT_GROUPS)
     if bodiless == b"204" and length is not None:
         cuts = sorted([*cuts, _length_line(match)])
-    keep_alive = other_option is None or not _is_close(other_option)
+    keep_alive = option is None or not _is_close(option)
     return CompleteResponse(cuts, end - 2, date is not None, keep_alive, chunked is not None)
 
 
@@ -171,10 +172,10 @@ def read_response(
         return None
     if end > limits.head_bytes:
         raise UpstreamProtocolError(f"a head of more than {limits.head_bytes} bytes")
-    minor, bodiless, status, no_reason, date, length, _, keep, other_option, _, chunked, *_, special, _, _ = (
+    minor, bodiless, no_reason, date, length, chunked, connection, _, option, _, _, special, *_ = (
         match.groups()
     )
-    head = ResponseHead(int(status or bodiless), data, end)
+    head = ResponseHead(int(data[9:12]), data, end)
     head.keeps_status_line = minor is None and no_reason is None
     if special is not None or head.status == 101:
         _read_special(head, data, is_http10=minor == b"0", is_framed=bool(length or chunked))
@@ -182,8 +183,8 @@ def read_response(
         head.has_date = date is not None
         head.cuts = grammar.spans(match, _CUT_GROUPS)
         # RFC 9112, section 9.3.
-        is_close = other_option is not None and _is_close(other_option)
-        head.keep_alive = not is_close and (minor != b"0" or keep is not None)
+        is_kept = option is None and connection is not None
+        head.keep_alive = is_kept if minor == b"0" else option is None or not _is_close(option)
         if chunked is not None:
             _check_coding([chunked], length, is_http10=minor == b"0")
             head.has_coding = True

@@ -113,7 +113,7 @@ def test_requests(writer: RequestWriter, request_head: str, forwarded: str) -> N
 SIMPLE_REQUESTS = [
     "GET / HTTP/1.1\nHost: a",
     "GET /a/b?c=d HTTP/1.1\nA: x\nHost: a:80\nAccept: */*\nConnection: keep-alive",
-    "get /a HTTP/1.1\nhost: a\nCONNECTION: Keep-Alive\nAccept: */*\nUser-Agent: Connection: close",
+    "GET /a HTTP/1.1\nhost: a\nCONNECTION: Keep-Alive\nAccept: */*\nUser-Agent: Connection: close",
     "DELETE /a HTTP/1.1\nUpgrade-Insecure-Requests: 1\nConnection: keep-alive\nHost: a\nTo: b",
     "GET /a HTTP/1.1\nX-Forwarded-Port: 443\nHost: [::1]:80\nX-Forwarded-By: d",
     "HEAD /{} HTTP/1.1\nHost:a\nA: \t\nX_Y: \xe9",
