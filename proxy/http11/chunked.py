@@ -121,9 +121,14 @@ class ChunkedReader:
                 raise self._error("chunk extensions are too long")
             self._forwarded_line = b"%x\r\n" % size
         self._in_trailers = size == 0
-        self._left = size + 2 if size else 0
         self.announced = size
-        return match.end()
+        end = match.end()
+        if size and self._keeps_framing and canonical and data.startswith(_CRLF, end + size):
+            # Most chunks arrive completely.
+            self.total += size
+            return end + size + 2
+        self._left = size + 2 if size else 0
+        return end
 
     def _read_trailers(self, data: bytes, at: int) -> int:
         """Read the trailers and the empty line; return where they end, or -1 while they are incomplete."""
