@@ -74,7 +74,8 @@ def read_flags(argv: list[str]) -> tuple[Settings, Start]:
     given = vars(_parser().parse_args(argv))
     start = Start(given.pop("control"), given.pop("listener"))
     limits = Limits(**{each: given.pop(each) for each in _fields(Limits) & given.keys()})
-    settings = Settings(**given, limits=limits)
+    upstreams, sources = tuple(given.pop("upstreams")), tuple(given.pop("sources"))
+    settings = Settings(**given, upstreams=upstreams, sources=sources, limits=limits)
     for host in settings.sources:
         if any(is_ipv6(host) != is_ipv6(each) or is_unix(each) for each, _ in settings.upstreams):
             raise SettingsError(f"--source {host} and --upstream are of different families")

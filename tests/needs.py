@@ -79,9 +79,12 @@ def program(name: str) -> pytest.MarkDecorator:
     return unless(here(name), name)
 
 
-def subjects(*names: str) -> list[object]:
-    """Return subjects as parameters; each that is not here is skipped."""
-    return [pytest.param(name, marks=program(name)) for name in names]
+def subjects(*names: str, long: tuple[str, ...] = ()) -> list[object]:
+    """Return subjects as parameters, those of `long` for the long tests; each that is not here is skipped."""
+    return [
+        pytest.param(name, marks=[program(name), *([pytest.mark.long] if name in long else [])])
+        for name in names + long
+    ]
 
 
 in_namespaces = unless(namespaces.available() is None, "namespaces")

@@ -10,14 +10,15 @@ from tests import bench_process, needs
 from tests.bench_process import codes, trials
 
 BRIEF = ("--trials", "1", "--warmup", "200ms", "--duration", "500ms", "--connections", "16")
-EVERY = ("nginx@system", "nginx@wheel", "haproxy", "envoy", "caddy")
+LESS_USED = ("nginx@wheel", "envoy", "caddy")
+EVERY = ("nginx@system", "haproxy", *LESS_USED)
 COUNTING = ("haproxy", "envoy")
 DIALS_AHEAD = ("caddy",)
 """Go's transport dials for a request even if that then goes out on a connection that came free meanwhile."""
 
 
 @needs.in_namespaces
-@pytest.mark.parametrize("subject", needs.subjects(*EVERY))
+@pytest.mark.parametrize("subject", needs.subjects("nginx@system", "haproxy", long=LESS_USED))
 def test_both_modes_are_what_they_say_and_every_witness_agrees(subject: str, tmp_path: Path) -> None:
     short, keepalive = trials(*BRIEF, "--lab", "namespaces", "--subject", subject, root=tmp_path)
     for trial in (short, keepalive):
@@ -46,7 +47,7 @@ def test_nghttpx_keeps_a_connection_for_each_client(subject: str, tmp_path: Path
 
 
 @needs.in_namespaces
-@pytest.mark.parametrize("subject", needs.subjects("nginx@system", "nginx@wheel", "envoy", "caddy"))
+@pytest.mark.parametrize("subject", needs.subjects("nginx@system", long=LESS_USED))
 def test_a_proxy_that_closes_first_holds_every_time_wait(subject: str, tmp_path: Path) -> None:
     (short,) = trials(*BRIEF, "--subject", subject, "--mode", "short", root=tmp_path)
     opened = short["upstream"]["connections_opened"]

@@ -57,7 +57,7 @@ def test_what_is_pushed_needs_no_requests(trials: Trials) -> None:
 @pytest.mark.parametrize(
     ("subject", "variants"),
     [
-        ("direct", ("long-poll", "sse", "websocket-picows")),
+        ("direct", ("long-poll", "websocket-picows")),
         pytest.param(
             "asyncio", ("long-poll", "sse", "websocket", "websocket-picows"), marks=pytest.mark.long
         ),
