@@ -18,6 +18,7 @@ UNTIL_CLOSE = -2
 
 MAX_FIELDS = 100
 """The most fields in a head, as in HAProxy and Envoy, or in a trailer section."""
+_SHORTEST_LINE = len(b"a:\r\n")
 
 FieldValues = dict[bytes, list[bytes]]
 """Values without surrounding white space, by name in lower case, in the order of the head."""
@@ -193,8 +194,14 @@ def read_length(values: list[bytes], error: type[ProxyError]) -> int:
 
 
 def has_too_many_fields(data: bytes, start: int, valid: int) -> bool:
-    """Return whether another field begins at `valid`, after the most that a head may have."""
-    return not b"\r\n".startswith(data[valid : valid + 2]) and data.count(b"\n", start, valid) > MAX_FIELDS
+    """Return whether there are more fields before `valid` than a head may have, or as many and another one.
+
+    An expression counts a run of lines that are cut as one field.
+    """
+    if valid - start < _SHORTEST_LINE * MAX_FIELDS:
+        return False
+    lines = data.count(b"\n", start, valid) - MAX_FIELDS
+    return lines > 1 or (lines > 0 and not b"\r\n".startswith(data[valid : valid + 2]))
 
 
 def check_incomplete(data: bytes, start: int, valid: int, limits: Limits, error: type[ProxyError]) -> None:

@@ -147,7 +147,11 @@ def read_request(
         return _read_incomplete(data, limits, start, match)
     if end - start > limits.head_bytes:
         raise ClientProtocolError(f"a head of more than {limits.head_bytes} bytes", 431)
-    method, target, version, host, length, chunked, connection, close, client, *_, special, _ = match.groups()
+    method, target, version, host, length, chunked, connection, close, client, run, _, special, _ = (
+        match.groups()
+    )
+    if run is not None and grammar.has_too_many_fields(data, start, end - 2):
+        raise ClientProtocolError(f"more than {grammar.MAX_FIELDS} header fields", 431)
     if method in _REJECTED:
         raise ClientProtocolError(f"the method {method.decode()}", 501)
     head = RequestHead(method, b"", host, end)

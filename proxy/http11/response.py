@@ -149,6 +149,8 @@ def read_complete(match: re.Match[bytes], data: bytes, *, to_head: bool) -> Comp
     if last != len(data):
         return None
     cuts = grammar.spans(match, _CUT_GROUPS)
+    if cuts and grammar.has_too_many_fields(data, 0, end - 2):
+        return None
     if bodiless == b"204" and length is not None:
         cuts = sorted([*cuts, _length_line(match)])
     keep_alive = option is None or not _is_close(option)
@@ -172,6 +174,8 @@ def read_response(
         return None
     if end > limits.head_bytes:
         raise UpstreamProtocolError(f"a head of more than {limits.head_bytes} bytes")
+    if grammar.has_too_many_fields(data, 0, end - 2):
+        raise UpstreamProtocolError(f"more than {grammar.MAX_FIELDS} header fields")
     minor, bodiless, no_reason, date, length, chunked, connection, _, option, _, _, special, *_ = (
         match.groups()
     )

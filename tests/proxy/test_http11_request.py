@@ -233,6 +233,8 @@ def test_limits() -> None:
     assert read_request_head(b"GET / HTTP/1.1\r\n" + fields + b"\r\n", limits) is not None
     for data, status in (
         (b"GET / HTTP/1.1\r\n" + fields + b"G: h\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"TE:\r\n" * MAX_FIELDS + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nExpect:\r\n" + b"TE:\r\n" * MAX_FIELDS + b"\r\n", 431),
         (b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"b" * 600 + b"\r\n\r\n", 431),
         (b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"b" * 600, 431),
         (b"GET /" + b"b" * 600, 414),

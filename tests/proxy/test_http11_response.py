@@ -183,9 +183,14 @@ def test_a_head_may_be_incomplete(at: int) -> None:
 
 
 def test_limits() -> None:
-    limits = Limits(head_bytes=700)
+    limits = Limits(head_bytes=1600)
     most = OK + b"A: b\r\n" * MAX_FIELDS
     assert read_response_head(most + b"\r\n", limits) is not None
-    for data in (most + b"C: d\r\n\r\n", most + b"C", OK + b"A: " + b"b" * 700 + b"\r\n\r\n"):
+    run = OK + b"Date: d\r\nContent-Length: 0\r\n" + b"Keep-Alive: 5\r\n" * (MAX_FIELDS - 1)
+    long = OK + b"A: " + b"b" * 1600
+    for data in (most + b"C: d\r\n", most + b"C", run, run + b"C", long):
         with pytest.raises(UpstreamProtocolError):
-            read_response_head(data, limits)
+            read_response_head(data + b"\r\n", limits)
+    match = match_response(run + b"\r\n")
+    assert match is not None
+    assert read_complete(match, run + b"\r\n", to_head=False) is None
