@@ -187,7 +187,7 @@ def read_response(
         head.has_date = date is not None
         head.cuts = grammar.spans(match, _CUT_GROUPS)
         # RFC 9112, section 9.3.
-        is_kept = option is None and connection is not None
+        is_kept = connection is not None and (option is None or option.lower().endswith(b"keep-alive"))
         head.keep_alive = is_kept if minor == b"0" else option is None or not _is_close(option)
         if chunked is not None:
             _check_coding([chunked], length, is_http10=minor == b"0")
