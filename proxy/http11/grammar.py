@@ -18,6 +18,8 @@ UNTIL_CLOSE = -2
 
 MAX_FIELDS = 100
 """The most fields in a head, as in HAProxy and Envoy, or in a trailer section."""
+MAX_RUN = 8
+"""The most lines that an expression may go back over where the one that it looks for does not follow."""
 _SHORTEST_LINE = len(b"a:\r\n")
 
 FieldValues = dict[bytes, list[bytes]]
@@ -93,8 +95,8 @@ def only_once(line: bytes, group: int) -> bytes:
 
 
 def lines_of(names: Iterable[bytes]) -> bytes:
-    """Return an expression for one or more lines of these fields, whatever their values are."""
-    return rb"(?:%b:%b\r\n)+" % (_one_of(sorted(names)), VALUE)
+    """Return an expression for one to MAX_RUN lines of these fields, whatever their values are."""
+    return rb"(?:%b:%b\r\n){1,%d}" % (_one_of(sorted(names)), VALUE, MAX_RUN)
 
 
 def any_case(word: bytes) -> bytes:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from proxy.errors import UpstreamProtocolError
 from proxy.http11.chunked import LAST_CHUNK
-from proxy.http11.grammar import CHUNKED, MAX_FIELDS, UNTIL_CLOSE, cut
+from proxy.http11.grammar import CHUNKED, MAX_FIELDS, MAX_RUN, UNTIL_CLOSE, cut
 from proxy.http11.response import CLEAN, VERBATIM, match_response, read_complete
 from proxy.settings import Limits
 from tests.proxy_parts import read_response_head, response_head
@@ -205,11 +205,21 @@ def test_limits() -> None:
     limits = Limits(head_bytes=1600)
     most = OK + b"A: b\r\n" * MAX_FIELDS
     assert read_response_head(most + b"\r\n", limits) is not None
-    run = OK + b"Date: d\r\nContent-Length: 0\r\n" + b"Keep-Alive: 5\r\n" * (MAX_FIELDS - 1)
+    run = OK + b"Content-Length: 0\r\n" + b"A: b\r\n" * (MAX_FIELDS - 2) + b"Upgrade: a\r\n" * 2
     long = OK + b"A: " + b"b" * 1600
     for data in (most + b"C: d\r\n", most + b"C", run, run + b"C", long):
         with pytest.raises(UpstreamProtocolError):
             read_response_head(data + b"\r\n", limits)
     match = match_response(run + b"\r\n")
     assert match is not None
+    assert match.lastindex == CLEAN
     assert read_complete(match, run + b"\r\n", to_head=False) is None
+
+
+def test_a_run_of_lines_is_short() -> None:
+    """A Connection is looked for after each run, from each of its lines: a long one would cost its square."""
+    data = OK + b"Date: d\r\nContent-Length: 0\r\n" + b"Upgrade: a\r\n" * (MAX_RUN + 1) + b"\r\n"
+    match = match_response(data)
+    assert match is not None
+    assert match[11] == b"Upgrade: a\r\n" * MAX_RUN
+    assert response_head(data).lines == OK + b"Date: d\r\nContent-Length: 0\r\n"
