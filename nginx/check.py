@@ -15,6 +15,7 @@ from nginx.loading.includes import Configuration
 from nginx.loading.inputs import find_inputs
 from nginx.model import Model, build_model
 from nginx.rules import CATALOGUE, CheckSettings, Hit, Rule, RuleContext
+from nginx.server_names import server_name
 from nginx.tree import Place
 from nginx.verdict import Verdict
 
@@ -30,6 +31,13 @@ class LocationVerdicts:
     target: str
     verdicts: dict[str, Verdict]
     rules: dict[str, tuple[str, ...]]
+    server: str = ""
+    """The server {} around it as clients address it: `shop.example:443`; empty where nothing names it."""
+
+    @property
+    def heading(self) -> str:
+        """What the location is called: its server, and its block."""
+        return f"{self.server} {self.context}".strip()
 
     def to_json(self) -> dict[str, Any]:
         """Return the location as plain values."""
@@ -40,6 +48,7 @@ class LocationVerdicts:
         return {
             "file": self.place.file,
             "line": self.place.line,
+            "server": self.server,
             "context": self.context,
             "target": self.target,
             "verdicts": verdicts,
@@ -163,7 +172,9 @@ def _check_one(configuration: Configuration, result: CheckResult, settings: Chec
         verdicts = {version: ctx.verdict(each) for version, ctx in contexts.items()}
         rules = {version: tuple(sorted(explaining[version].get(id(each), ()))) for version in contexts}
         place = each.directive.place
-        result.locations.append(LocationVerdicts(place, each.context, each.target, verdicts, rules))
+        result.locations.append(
+            LocationVerdicts(place, each.context, each.target, verdicts, rules, server_name(each.level))
+        )
     result.add(_findings(hits, configuration))
     result.files += configuration.files
 

@@ -12,21 +12,24 @@ import click
 
 from bench.commands import printing
 from bench.commands.nginx_options import (
+    FrontIdle,
+    check_settings,
     installed_nginx,
     installed_version,
     judging_options,
     read_target,
     requested_versions,
 )
-from bench.commands.options import Count, command, option
+from bench.commands.options import command, option
 from bench.errors import ExitCode, PlanError
 from bench.plan.flags import Heading
 from nginx import check
 from nginx.finding import Finding, Severity
+from nginx.idle_times import Front
 from nginx.known_directives import KnownDirectives
-from nginx.report import formats
+from nginx.report import formats, markdown
 from nginx.report import text as report
-from nginx.rules import CATALOGUE, CheckSettings
+from nginx.rules import CATALOGUE
 from nginx.tree import Place
 
 _SEVERITIES = [str(severity) for severity in Severity]
@@ -34,6 +37,7 @@ _FORMATS: dict[str, Callable[[check.CheckResult], str]] = {
     "json": lambda found: json.dumps(found.to_json(), indent=2) + "\n",
     "sarif": lambda found: json.dumps(formats.sarif(found), indent=2) + "\n",
     "github": formats.github,
+    "markdown": markdown.markdown,
 }
 
 
@@ -41,11 +45,12 @@ _FORMATS: dict[str, Callable[[check.CheckResult], str]] = {
 @click.argument("targets", nargs=-1, metavar="FILE|DIR|-")
 @judging_options
 @option(
-    Heading.BACKEND,
-    "--backend-max-connections",
-    type=Count(1),
-    shown_default="unknown",
-    help="Connections that a server accepts.",
+    Heading.PROXY,
+    "--front-idle",
+    type=FrontIdle(),
+    metavar="TIME|KIND",
+    shown_default="60s, if anything",
+    help="How long what is in front of nginx keeps idle connections: a time, or its kind, as alb.",
 )
 @option(
     Heading.PROXY,
@@ -78,6 +83,7 @@ _FORMATS: dict[str, Callable[[check.CheckResult], str]] = {
     shown_default="none",
     help="Print a rule, such as NK005, with examples, and check nothing.",
 )
+@option(Heading.OUTPUT, "--rules", is_flag=True, help="List the rules, and check nothing.")
 def check_command(
     *,
     targets: tuple[str, ...],
@@ -86,11 +92,14 @@ def check_command(
     extra_files: tuple[Path, ...],
     workers: int | None,
     concurrency: int | None,
-    backend_idle: float | None,
-    backend_max_connections: int | None,
+    backend_idle: Sequence[tuple[str, float]],
+    backend_max_connections: Sequence[tuple[str, int]],
+    front_idle: Front | None,
+    settings: Path | None,
     output_format: str,
     severity: str,
     explain: str | None,
+    rules: bool,
     config_tests: tuple[str, ...],
 ) -> None:
     """Say whether an nginx configuration reuses its upstream connections, location by location.
@@ -101,15 +110,25 @@ def check_command(
     if explain is not None:
         _explain(explain)
         return
+    if rules:
+        printing.echo(report.format_rules(), nl=False)
+        return
     if not targets:
         raise click.UsageError("name a configuration: a file, a folder, or - for standard input")
-    settings = CheckSettings(workers, concurrency, backend_idle, backend_max_connections, _known())
+    judged_by = check_settings(
+        backend_idle,
+        backend_max_connections,
+        workers=workers,
+        concurrency=concurrency,
+        front=front_idle,
+        known=_known(),
+    )
     requested = requested_versions(nginx_version)
     results = []
     for target in targets:
         name, text = read_target(target)
         results.append(
-            check.check(name, requested, root=root, extra_files=extra_files, settings=settings, text=text)
+            check.check(name, requested, root=root, extra_files=extra_files, settings=judged_by, text=text)
         )
     found = check.CheckResult.merge(results)
     found.add(

@@ -4,6 +4,7 @@ The planning is nginx's; here are the flags, what is printed where, and the exit
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ import click
 from bench.commands import printing
 from bench.commands.nginx_options import (
     STANDARD_INPUT,
+    check_settings,
     judging_options,
     read_target,
     requested_versions,
@@ -19,7 +21,6 @@ from bench.commands.options import command, option
 from bench.errors import ExitCode
 from bench.plan.flags import Heading
 from nginx.fix import repair as fix
-from nginx.rules import CheckSettings
 
 
 @command("fix")
@@ -44,7 +45,9 @@ def fix_command(
     extra_files: tuple[Path, ...],
     workers: int | None,
     concurrency: int | None,
-    backend_idle: float | None,
+    backend_idle: Sequence[tuple[str, float]],
+    backend_max_connections: Sequence[tuple[str, int]],
+    settings: Path | None,
 ) -> None:
     """Make each location of an nginx configuration reuse its upstream connections.
 
@@ -52,13 +55,15 @@ def fix_command(
     diff for the files in it. Prints a diff, or writes it with --write (standard input is written to standard
     output). Exit 1 if a location could not be repaired.
     """
-    settings = CheckSettings(workers, concurrency, backend_idle)
+    judged_by = check_settings(
+        backend_idle, backend_max_connections, workers=workers, concurrency=concurrency
+    )
     repair = fix.Repair()
     requested = requested_versions(nginx_version)
     for target in targets:
         name, text = read_target(target)
         repair = fix.fix(
-            name, requested, root=root, extra_files=extra_files, settings=settings, text=text, repair=repair
+            name, requested, root=root, extra_files=extra_files, settings=judged_by, text=text, repair=repair
         )
     if output == "diff":
         printing.echo_data(repair.diff())

@@ -81,6 +81,15 @@ def format_rule(rule: Rule) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def format_rules() -> str:
+    """Return the ids of all rules, each with its severity and its title, in the order of the ids."""
+    lines = []
+    for rule in sorted(CATALOGUE.values(), key=lambda rule: rule.id):
+        head = f"{rule.id:<6} {rule.severity!s:<6} "
+        lines.append(textwrap.fill(rule.summary, 80, initial_indent=head, subsequent_indent=" " * len(head)))
+    return "\n".join(lines) + "\n"
+
+
 def _format_config(text: str) -> str:
     """Return a configuration with one directive a line; one that nginx would refuse as it is."""
     read = tree.parse(text, "example")
@@ -116,7 +125,7 @@ def _explains_a_location(finding: Finding) -> bool:
 def _format_location(
     location: LocationVerdicts, findings: list[Finding], colorize: Colorizer
 ) -> Iterator[str]:
-    context, place = colorize(location.context, "1"), colorize(str(location.place), "2")
+    context, place = colorize(location.heading, "1"), colorize(str(location.place), "2")
     yield f"{context} -> {printable_line(location.target)}   {place}"
     by_verdict: dict[Verdict, list[str]] = {}
     for version, verdict in location.verdicts.items():

@@ -4,10 +4,16 @@ from collections.abc import Iterator
 
 from nginx import versions
 from nginx.finding import Severity
+from nginx.idle_times import Front
 from nginx.rules.rule import Hit, Rule, RuleContext
+from nginx.tree import Place
 
 _GOOD = "server { listen 80; keepalive_timeout 75s; location / { root /srv; } }"
-_LOAD_BALANCER_IDLE_S = 60.0  # AWS ALB's default, the commonest in front of nginx
+_ASSUMED_FRONT = Front(60.0, kind="a load balancer")
+"""The commonest in front of nginx: AWS ALB keeps idle connections so long by default."""
+_DEFAULT_TIMEOUT_S = 75.0
+_MARGIN_S = 15.0
+"""How much later the other side closes, so that no request crosses the close."""
 
 
 def _server(line: str) -> str:
@@ -65,17 +71,44 @@ def keepalive_disable(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule("CK104", Severity.MEDIUM, bad=_server("keepalive_timeout 30s;"), good=_GOOD)
 def client_timeout_vs_lb(ctx: RuleContext) -> Iterator[Hit]:
-    """nginx closes idle connections before the load balancer in front of it does: its 502s.
+    """nginx closes idle connections before the balancer in front of it does: its 502s.
 
-    The balancer sends a request into a closed connection. AWS ALB keeps idle connections 60 s by default;
-    without a balancer in front this is no fault.
+    The balancer sends a request into a closed connection. Say with --front-idle what is in front: AWS ALB
+    and Classic Load Balancer keep idle connections 60 s, Cloud Foundry's gorouter 90 s, Google's
+    application load balancer 600 s; nginx closes them after 75 s by default. A balancer that passes TCP
+    through (AWS NLB 350 s, Azure 4 min) forgets idle connections: there nginx has to close first.
     """
+    front = ctx.settings.front or _ASSUMED_FRONT
     for line in ctx.lines("keepalive_timeout"):
-        idle_s = line.seconds
-        if idle_s is not None and 0 < idle_s <= _LOAD_BALANCER_IDLE_S:
-            text = f"idle clients are closed after {idle_s:g} s; a load balancer that keeps 60 s sees 502"
-            fix = "set it above the idle timeout of what is in front, such as 75s"
-            yield Hit(line.place, text, fix, severity=Severity.LOW if _is_stock(ctx) else None)
+        yield from _judged_timeout(ctx, front, line.place, line.seconds, "")
+    if ctx.settings.front is not None and not ctx.model.configuration.is_fragment:
+        for level in ctx.model.levels:
+            if level.kind == "server" and level.inherited("keepalive_timeout") is None:
+                place = (
+                    level.opener.place if level.opener is not None else ctx.model.passes[0].directive.place
+                )
+                yield from _judged_timeout(ctx, front, place, _DEFAULT_TIMEOUT_S, ", the default")
+
+
+def _judged_timeout(
+    ctx: RuleContext, front: Front, place: Place, idle_s: float | None, source: str
+) -> Iterator[Hit]:
+    """Yield what is wrong with a timeout for what is in front of nginx."""
+    if idle_s is None or idle_s == 0:
+        return
+    name = front.kind or "what is in front"
+    closes = f"idle clients are closed after {idle_s:g} s{source}"
+    if front.passes_through:
+        if idle_s >= front.idle_s:
+            text = (
+                f"{closes}, but {name} has forgotten them after {front.idle_s:g} s: their next request fails"
+            )
+            yield Hit(place, text, f"write `keepalive_timeout {front.idle_s - _MARGIN_S:g}s;`")
+    elif idle_s <= front.idle_s:
+        text = f"{closes}; {name} keeps {front.idle_s:g} s and sees 502"
+        fix = f"write `keepalive_timeout {front.idle_s + _MARGIN_S:g}s;`, above what is in front"
+        is_guess = ctx.settings.front is None and _is_stock(ctx)
+        yield Hit(place, text, fix, severity=Severity.LOW if is_guess else None)
 
 
 def _is_stock(ctx: RuleContext) -> bool:

@@ -1,16 +1,20 @@
 """Define what a rule is: its id, its function, its explanation, and a configuration on either side of it."""
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
+from typing import TypeVar
 
 from nginx.finding import Severity
+from nginx.idle_times import Front
 from nginx.known_directives import KnownDirectives
 from nginx.model import Model, PassLocation
 from nginx.tree import Directive, Place
 from nginx.upstreams import Pool, Upstream
 from nginx.verdict import Verdict, compute_verdict
 from nginx.versions import Version
+
+Value = TypeVar("Value")
 
 # The parts that the examples of several rules share.
 POOL = "upstream app { server 10.0.0.1:8080; keepalive 64; }\n"
@@ -46,8 +50,27 @@ class CheckSettings:
     """After how many idle seconds a server closes a connection."""
     backend_max_connections: int | None = None
     """How many connections one server accepts."""
+    upstream_idle_s: Mapping[str, float] = field(default_factory=dict)
+    """The idle seconds of the servers of single upstreams, by name."""
+    upstream_max_connections: Mapping[str, int] = field(default_factory=dict)
+    """How many connections one server of single upstreams accepts, by name."""
+    front: Front | None = None
+    """What is in front of nginx."""
     known: KnownDirectives | None = None
     """The directives of the nginx that is installed."""
+
+    def idle_s_of(self, upstream: str) -> float | None:
+        """Return after how many idle seconds the servers of an upstream close a connection."""
+        return _of(self.upstream_idle_s, upstream, self.backend_idle_s)
+
+    def max_connections_of(self, upstream: str) -> int | None:
+        """Return how many connections one server of an upstream accepts."""
+        return _of(self.upstream_max_connections, upstream, self.backend_max_connections)
+
+
+def _of(values: Mapping[str, Value], upstream: str, default: Value | None) -> Value | None:
+    """Return the value for an upstream, whose name nginx compares without case."""
+    return next((value for name, value in values.items() if name.lower() == upstream.lower()), default)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,22 +9,6 @@ from nginx.tree import Directive
 _DEFAULT_WORKER_CONNECTIONS = 512
 _LARGE_POOL = 1024
 
-BACKEND_IDLE_S = {
-    "gunicorn": 2.0,
-    "apache": 5.0,
-    "hypercorn": 5.0,
-    "node": 5.0,
-    "uvicorn": 5.0,
-    "puma": 20.0,
-    "tomcat": 20.0,
-    "jetty": 30.0,
-    "alb": 60.0,
-    "nginx": 75.0,
-    "kestrel": 130.0,
-    "envoy": 3600.0,
-}
-"""After how many idle seconds servers close a connection by default, or as they are shipped."""
-
 
 def _with_pool(size: int, servers: int = 1, more: str = "") -> str:
     listed = " ".join(f"server 10.0.0.{number}:8080;" for number in range(1, servers + 1))
@@ -50,11 +34,9 @@ def idle_timeout_race(ctx: RuleContext) -> Iterator[Hit]:
     --backend-idle, in seconds or by its kind: Node, uvicorn, hypercorn and Apache 5 s, gunicorn 2 s, Puma
     and Tomcat 20 s, Jetty 30 s, an AWS ALB 60 s, nginx 75 s, Kestrel 130 s, Envoy an hour.
     """
-    limit_s = ctx.settings.backend_idle_s
-    if limit_s is None:
-        return
     for upstream, pool in ctx.pooled():
-        if pool.idle_timeout_s is not None and pool.idle_timeout_s < limit_s:
+        limit_s = ctx.settings.idle_s_of(upstream.name)
+        if limit_s is None or (pool.idle_timeout_s is not None and pool.idle_timeout_s < limit_s):
             continue
         line = upstream.directive.child("keepalive_timeout")
         kept = f"{pool.idle_timeout_s:g} s" if pool.idle_timeout_s is not None else "without limit"
@@ -110,10 +92,11 @@ def pool_vs_backend_capacity(ctx: RuleContext) -> Iterator[Hit]:
     Servers with a process or a thread per connection (Apache prefork, gunicorn, PHP-FPM with
     fastcgi_keep_conn) are starved by idle ones. Give the capacity with --backend-max-connections.
     """
-    limit, workers = ctx.settings.backend_max_connections, ctx.workers
-    if limit is None or workers is None:
-        return
+    workers = ctx.workers
     for upstream, pool in ctx.pooled():
+        limit = ctx.settings.max_connections_of(upstream.name)
+        if limit is None or workers is None:
+            continue
         capacity = limit * max(1, len(upstream.servers))
         if workers * pool.idle > capacity:
             share = max(1, capacity // workers // 2)

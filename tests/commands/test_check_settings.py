@@ -1,0 +1,143 @@
+"""`.bench-check.toml` and the options that are about one upstream {}."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from bench.commands import settings_file
+from bench.commands.check import check_command
+from tests import command_line
+
+TEXT = """\
+upstream app { server 10.0.0.1:8080; keepalive 32; }
+upstream api { server 10.0.0.2:8080; keepalive 32; }
+server {
+    proxy_http_version 1.1; proxy_set_header Connection "";
+    location / { proxy_pass http://app; }
+    location /api/ { proxy_pass http://api; }
+}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "nginx.conf").write_text(TEXT)
+    (tmp_path / ".git").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def findings(*args: str) -> list[dict[str, Any]]:
+    done = command_line.run("check", "nginx.conf", "--format", "json", *args)
+    assert not done.stderr
+    return list(json.loads(done.stdout)["findings"])
+
+
+def lines_of(rule: str, *args: str) -> list[int]:
+    """Return the lines of the findings of a rule, with options or with what a file says."""
+    return [each["line"] for each in findings("--nginx-version", "1.31.4", *args) if each["rule"] == rule]
+
+
+@pytest.mark.parametrize(
+    ("given", "flagged"),
+    [
+        (["20s"], [1, 2]),
+        (["app=20s"], [1]),
+        (["APP=puma"], [1]),
+        (["5s", "app=120s"], [2]),
+        (["app=20s", "app=2m"], []),
+    ],
+)
+def test_the_idle_time_of_one_upstream(given: list[str], flagged: list[int], folder: Path) -> None:
+    args = [arg for value in given for arg in ("--backend-idle", value)]
+    assert lines_of("NK021", *args) == flagged
+
+
+@pytest.mark.parametrize(("given", "flagged"), [(["20"], [1, 2]), (["app=20"], [1]), (["20", "app=99"], [2])])
+def test_the_capacity_of_one_upstream(given: list[str], flagged: list[int], folder: Path) -> None:
+    args = [arg for value in given for arg in ("--backend-max-connections", value)]
+    assert lines_of("NK023", "--workers", "1", *args) == flagged
+
+
+def test_the_file_is_what_the_options_say(folder: Path) -> None:
+    (folder / settings_file.NAME).write_text('[upstream.app]\nbackend-idle = "puma"\n')
+    assert lines_of("NK021") == [1]
+    assert lines_of("NK021", "--backend-idle", "api=20s") == [2]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("workers = 0", "workers: 0 is not in the range"),
+        ("wokers = 1", "there is no key 'wokers'"),
+        ("workers", "cannot be read"),
+        ('severity = "bad"', "severity: 'bad' is not one of"),
+        ('backend-idle = "never"', "backend-idle: 'never' is neither a time"),
+        ("upstream = 3", "upstream is a table of tables"),
+        ("[upstream.app]\nidle = 3", "[upstream.app] takes"),
+    ],
+)
+def test_a_mistake_names_the_file_and_the_key(text: str, named: str, folder: Path) -> None:
+    (folder / settings_file.NAME).write_text(text)
+    done = command_line.run("check", "nginx.conf")
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert f"{settings_file.NAME}: {named}" in done.stderr
+
+
+def test_the_nearest_file_within_the_repository_counts(tmp_path: Path) -> None:
+    inner = tmp_path / "repository/nginx"
+    inner.mkdir(parents=True)
+    (tmp_path / settings_file.NAME).write_text("")
+    (tmp_path / "repository/.git").mkdir()
+    assert settings_file.find(inner) is None
+    (tmp_path / "repository" / settings_file.NAME).write_text("")
+    assert settings_file.find(inner) == tmp_path / "repository" / settings_file.NAME
+
+
+def test_each_key_is_an_option() -> None:
+    options = {name for each in check_command.params if isinstance(each, click.Option) for name in each.opts}
+    assert {f"--{key}" for key in settings_file.KEYS} - {"--allow-empty", "--strict"} <= options
+
+
+CLIENT = "events {{}} http {{ server {{ listen 80; {} location / {{ root /srv; }} }} }}"
+
+
+@pytest.mark.parametrize(
+    ("timeout", "front", "severities"),
+    [
+        ("keepalive_timeout 30s;", None, ["low"]),
+        ("", None, []),
+        ("", "alb", []),
+        ("", "gorouter", ["medium"]),
+        ("", "75s", ["medium"]),
+        ("keepalive_timeout 91s;", "90s", []),
+        ("keepalive_timeout 620s;", "GCLB", []),
+        ("keepalive_timeout 65;", "gclb", ["medium"]),
+        ("keepalive_timeout 0;", "gclb", []),
+        ("", "nlb", []),
+        ("keepalive_timeout 10m;", "nlb", ["medium"]),
+    ],
+)
+def test_what_is_in_front(timeout: str, front: str | None, severities: list[str], folder: Path) -> None:
+    (folder / "nginx.conf").write_text(CLIENT.format(timeout))
+    args = ["--nginx-version", "1.31.4", *(["--front-idle", front] if front else [])]
+    assert [each["severity"] for each in findings(*args) if each["rule"] == "CK104"] == severities
+
+
+def test_rules_are_listed() -> None:
+    done = command_line.run("check", "--rules")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "NK005  high   Header lines of an inner level replace" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_markdown(folder: Path) -> None:
+    shown = command_line.run(
+        "check", "nginx.conf", "--nginx-version", "1.22.1,1.31.4", "--format", "markdown"
+    )
+    assert "| `location /` | `http://app` | `nginx.conf:5` | ✓ reused | ✓ reused |" in shown.stdout
