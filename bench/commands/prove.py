@@ -28,6 +28,7 @@ from nginx.model import Model
 if TYPE_CHECKING:
     from bench.prove.nginx_process import ClientProtocol
 
+_REQUESTS = 8
 _MOST_REQUESTS = 1000
 
 
@@ -57,8 +58,8 @@ _MOST_REQUESTS = 1000
     Heading.LOAD,
     "--requests-per-location",
     "count",
-    default=8,
     type=Count(2, _MOST_REQUESTS),
+    shown_default=f"{_REQUESTS}; {_MOST_REQUESTS} for an upgrade",
     help="How many to send to each location.",
 )
 @option(
@@ -89,6 +90,14 @@ _MOST_REQUESTS = 1000
 )
 @lab_option
 @json_option
+@option(
+    Heading.OUTPUT,
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    help="How to print the answer; markdown: of an upgrade, for a pull request.",
+)
 def prove_command(
     *,
     file: str,
@@ -96,7 +105,7 @@ def prove_command(
     root: Path | None,
     extra_files: tuple[Path, ...],
     given: tuple[str, ...],
-    count: int,
+    count: int | None,
     backend_close: str,
     client_http: str,
     lab_name: str,
@@ -105,12 +114,14 @@ def prove_command(
     pairs: int,
     locations: int,
     as_json: bool,
+    output_format: str,
 ) -> None:
     """Run an nginx configuration in front of backends that count, and compare it with what check says.
 
     A copy runs in a lab, without root, with every address, file and log replaced; all changes are listed.
-    Exit 1 if check and traffic disagree, if nginx rejects the copy, or if nothing could be proven; 2 if the
-    configuration cannot be read.
+    With two --program, the old nginx and the new one, it ends in a sentence about the upgrade. Exit 1 if
+    check and traffic disagree, if nginx rejects the copy, if nothing could be proven, or if a location
+    begins to fail; 2 if the configuration cannot be read.
     """
     wanted = [requests.parse(text) for text in given]
     _check_close(backend_close)
@@ -120,31 +131,31 @@ def prove_command(
     opened = lab.choose(lab_name)
     chosen = _programs(programs_requested)
     repaired = _repaired(name, root, extra_files, text, chosen) if load else {}
-    from bench.prove import load_test, runner
+    is_upgrade = len(programs_requested) == len(chosen) == 2
+    if output_format == "markdown" and not is_upgrade:
+        raise PlanError("--format markdown is about an upgrade: name two nginx, --program OLD --program NEW")
+    from bench.prove import load_test, runner, upgrade
     from bench.prove.testbed import ProofSettings
-    from bench.report.config import load_test as load_report
-    from bench.report.config import proof as report
+    from bench.report.config import proof_answer
 
+    count = count or (upgrade.REQUESTS if is_upgrade else _REQUESTS)
     settings = ProofSettings(opened, backend_close, cast("ClientProtocol", client_http), count, wanted)
-    found = [runner.prove(model, program, settings) for program in chosen]
-    if not as_json:
-        printing.echo(report.format_proofs(found, backend_close), nl=False)
-    wanted_load = load_test.LoadSettings(pairs, duration, locations)
-    paid = [
-        each
-        for program, proof in zip(chosen, found, strict=True)
-        if load
-        for each in load_test.costs(
-            {"as it is": model, "repaired": repaired[program]}, proof, program, settings, wanted_load
-        )
-    ]
-    if as_json:
-        proofs, load_tests = [each.to_json() for each in found], [each.to_json() for each in paid]
-        answer = {"file": file, "backend_close": backend_close, "proofs": proofs, "load": load_tests}
-        printing.echo_json(answer)
-    elif load:
-        printing.echo(f"\n{load_report.format_costs(paid)}", nl=False)
-    sys.exit(ExitCode.OK if all(each.is_sound for each in found) else ExitCode.FINDINGS)
+    found = proof_answer.ProofAnswer(file, backend_close)
+    found.proofs = [runner.prove(model, program, settings) for program in chosen]
+    if is_upgrade:
+        old, new = found.proofs
+        found.upgrade = upgrade.prove_upgrade(model, old, new, chosen[1], settings)
+    if load:
+        wanted_load = load_test.LoadSettings(pairs, duration, locations)
+        found.costs = []
+        for program, proof in zip(chosen, found.proofs, strict=True):
+            models: load_test.Models = {"as it is": model, "repaired": repaired[program]}
+            found.costs += load_test.costs(models, proof, program, settings, wanted_load)
+    if as_json or output_format == "json":
+        printing.echo_json(found.to_json())
+    else:
+        printing.echo(proof_answer.FORMATS[output_format](found), nl=False)
+    sys.exit(ExitCode.OK if found.is_sound else ExitCode.FINDINGS)
 
 
 def _read(file: str) -> tuple[str, str | None]:

@@ -17,6 +17,7 @@ from nginx.versions import Version
 REQUESTS_PER_SERVER = 4
 """At least, where all servers get as many."""
 ExpectedReuse = Literal["one per server", "none kept"]
+MeasuredVerdict = Literal["reused", "not reused", "partly reused"]
 _ROUND_ROBIN = frozenset({"least_conn"})  # with one request at a time, it does what no method at all does
 
 
@@ -58,6 +59,11 @@ class Balancing:
         return sum(server.connections for server in self.servers)
 
     @property
+    def verdict(self) -> MeasuredVerdict:
+        """The verdict that the counts of all servers give."""
+        return verdict_of(self.connections, self.requests)
+
+    @property
     def is_pool_too_small(self) -> bool:
         """Whether the pool cannot hold a connection for each server that is used."""
         return self.pool is not None and self.pool < sum(server.requests > 0 for server in self.servers)
@@ -81,6 +87,13 @@ class Balancing:
             "expected": self.expected,
             "servers": [server.to_json() for server in self.servers],
         }
+
+
+def verdict_of(connections: int, requests: int) -> MeasuredVerdict:
+    """Return the verdict that the counts of a series of requests give."""
+    if connections >= requests:
+        return "not reused"
+    return "reused" if 2 * connections <= requests else "partly reused"
 
 
 def separate_servers(inventory: Inventory) -> dict[int, int]:

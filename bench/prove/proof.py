@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from bench.prove.balancing import Balancing
+from bench.prove.balancing import Balancing, MeasuredVerdict, verdict_of
 from bench.prove.changes import ConfigChange, Rejection
 from bench.prove.inventory import Location
 from bench.prove.requests import Request
 from nginx.verdict import Verdict
-
-MeasuredVerdict = Literal["reused", "not reused", "partly reused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +32,8 @@ class Measurement:
     other_requests: int = 0
     """Requests that reached its backends while other locations were proven (auth_request, mirror)."""
     other_connections: int = 0
+    unanswered: int = 0
+    """Requests that the client got no answer to."""
 
     @property
     def closed_first(self) -> dict[str, int]:
@@ -54,9 +54,7 @@ class Measurement:
     @property
     def verdict(self) -> MeasuredVerdict:
         """The verdict that the counts give."""
-        if self.connections >= self.requests:
-            return "not reused"
-        return "reused" if 2 * self.connections <= self.requests else "partly reused"
+        return verdict_of(self.connections, self.requests)
 
     def to_json(self) -> dict[str, Any]:
         """Return the measurement as plain values."""
@@ -71,6 +69,7 @@ class Measurement:
             "from_other_locations": {"requests": self.other_requests, "connections": self.other_connections},
             "time_wait": {"nginx": self.time_wait_nginx, "backend": self.time_wait_backend},
             "statuses": {str(status): count for status, count in self.statuses.items()},
+            "unanswered": self.unanswered,
         }
 
 

@@ -36,6 +36,7 @@ class _Search:
     request: Request | None = None
     unreached: str = ""
     statuses: Counter[int] = field(default_factory=Counter)
+    unanswered: int = 0
 
 
 def prove(model: Model, program: Program, settings: ProofSettings) -> Proof:
@@ -142,6 +143,7 @@ def _measure(
         time_wait_nginx=nginx,
         time_wait_backend=backend,
         statuses=search.statuses,
+        unanswered=search.unanswered,
     )
 
 
@@ -212,7 +214,8 @@ def _reach(
         responses = _send(testbed, location, [request])
         if testbed.counts_of(location.number).requests > before:
             series = _send(testbed, location, repeat(request, settings.requests))
-            return _Search(request, statuses=responses.statuses + series.statuses)
+            statuses = responses.statuses + series.statuses
+            return _Search(request, statuses=statuses, unanswered=responses.failed + series.failed)
         tried.append(responses.last)
     first = f"; the likeliest got {tried[0]}{_last_error(testbed)}" if tried else ""
     advice = "pass one with --request 'GET /path Host: name'"

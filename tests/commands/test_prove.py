@@ -14,7 +14,7 @@ from tests import bench_process
 from tests.proving import any_nginx, bench_prove, needs_nginx
 
 CONF = Path(nginx.__file__).parent / "conf"
-KEYS = {"file", "backend_close", "proofs", "load"}
+KEYS = {"file", "backend_close", "proofs", "load", "upgrade"}
 PROOF_KEYS = {"program", "version", "lab", "rejected", "locations", "witnesses", "changes", "notes"}
 LOCATION_KEYS = {
     *("file", "line", "context", "target", "request", "unreached", "predicted", "measured", "agrees"),

