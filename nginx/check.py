@@ -6,20 +6,22 @@ Reads files; runs no program and changes nothing.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from nginx import versions
 from nginx.errors import NginxConfigError
 from nginx.finding import Finding, Severity
 from nginx.loading.includes import Configuration
 from nginx.loading.inputs import find_inputs
-from nginx.model import Model, build_model
+from nginx.model import Model, PassLocation, build_model
 from nginx.rules import CATALOGUE, CheckSettings, Hit, Rule, RuleContext
 from nginx.server_names import server_name
 from nginx.tree import Place
 from nginx.verdict import Verdict
 
-NEWEST = str(versions.NEWEST)
+NEWEST, OLDEST = str(versions.NEWEST), str(versions.OLDEST_SUPPORTED)
+FAILING: Final = frozenset({"not reused", "partly reused"})
+"""The answers that fail a check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,27 @@ class LocationVerdicts:
     rules: dict[str, tuple[str, ...]]
     server: str = ""
     """The server {} around it as clients address it: `shop.example:443`; empty where nothing names it."""
+    accepted: frozenset[str] = frozenset()
+    """The versions under which comments silence all that could be wrong with the verdict."""
 
     @property
     def heading(self) -> str:
         """What the location is called: its server, and its block."""
         return f"{self.server} {self.context}".strip()
+
+    @property
+    def fails(self) -> bool:
+        """Connections are lost under one of the versions, and nobody has accepted that."""
+        return any(
+            verdict.answer in FAILING
+            for version, verdict in self.verdicts.items()
+            if version not in self.accepted
+        )
+
+    @property
+    def depends(self) -> bool:
+        """Under one of the versions the answer depends on what is not known here."""
+        return any(verdict.answer == "depends" for verdict in self.verdicts.values())
 
     def to_json(self) -> dict[str, Any]:
         """Return the location as plain values."""
@@ -60,6 +78,8 @@ class CheckResult:
     """The result for one or more configurations: pass locations with verdicts, and findings."""
 
     versions: tuple[str, ...]
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Why each version is judged, as far as that is known."""
     locations: list[LocationVerdicts] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
@@ -67,7 +87,7 @@ class CheckResult:
     @classmethod
     def merge(cls, parts: "Sequence[CheckResult]") -> "CheckResult":
         """Return several results, for the same versions, as one."""
-        merged = cls(parts[0].versions)
+        merged = cls(parts[0].versions, parts[0].reasons)
         for part in parts:
             merged.locations += part.locations
             merged.files += part.files
@@ -79,9 +99,19 @@ class CheckResult:
         self.findings += findings
         self.findings.sort(key=lambda finding: (-finding.severity, finding.place, finding.rule))
 
+    @property
+    def judged_for(self) -> str:
+        """The versions, and why each of them is judged: `nginx 1.22.1 (installed) and 1.31.4`."""
+        named = [
+            f"{version} ({self.reasons[version]})" if self.reasons.get(version) else version
+            for version in self.versions
+        ]
+        return f"nginx {' and '.join(named)}"
+
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain values."""
         return {
+            "versions": {version: self.reasons.get(version, "") for version in self.versions},
             "locations": [location.to_json() for location in self.locations],
             "findings": [finding.to_json() for finding in self.findings],
         }
@@ -93,7 +123,7 @@ class CheckResult:
 
 def check(
     path: str | Path,
-    nginx_versions: Sequence[str] = (NEWEST,),
+    nginx_versions: Sequence[str] | Mapping[str, str] = (OLDEST, NEWEST),
     *,
     root: Path | None = None,
     extra_files: Sequence[Path] = (),
@@ -104,7 +134,7 @@ def check(
 
     Args:
         path: the file or folder; with `text`, only the name to report.
-        nginx_versions: the nginx versions to judge for.
+        nginx_versions: the nginx versions to judge for, perhaps each with why.
         root: where absolute includes are looked up.
         extra_files: files that replace includes that lie elsewhere.
         settings: what the sizing rules need to know.
@@ -116,7 +146,8 @@ def check(
     """
     for version in nginx_versions:
         versions.parse(version)
-    result = CheckResult(tuple(dict.fromkeys(nginx_versions)))
+    reasons = dict(nginx_versions) if isinstance(nginx_versions, Mapping) else {}
+    result = CheckResult(tuple(dict.fromkeys(nginx_versions)), reasons)
     for each in find_inputs(Path(path), root, extra_files, text):
         configuration, _ = each.read()
         _check_one(configuration, result, settings or CheckSettings())
@@ -171,9 +202,17 @@ def _check_one(configuration: Configuration, result: CheckResult, settings: Chec
     for each in model.passes:
         verdicts = {version: ctx.verdict(each) for version, ctx in contexts.items()}
         rules = {version: tuple(sorted(explaining[version].get(id(each), ()))) for version in contexts}
-        place = each.directive.place
+        accepted = frozenset(version for version in hits if _is_accepted(each, hits[version], configuration))
         result.locations.append(
-            LocationVerdicts(place, each.context, each.target, verdicts, rules, server_name(each.level))
+            LocationVerdicts(
+                place=each.directive.place,
+                context=each.context,
+                target=each.target,
+                verdicts=verdicts,
+                rules=rules,
+                server=server_name(each.level),
+                accepted=accepted,
+            )
         )
     result.add(_findings(hits, configuration))
     result.files += configuration.files
@@ -194,12 +233,27 @@ def _rules_by_location(hits: Iterable[tuple[Rule, Hit]]) -> dict[int, set[str]]:
     return found
 
 
+def _is_accepted(each: PassLocation, hits: Iterable[tuple[Rule, Hit]], found: Configuration) -> bool:
+    """Return whether comments silence what explains a location's verdict, and leave nothing that matters."""
+    own = [(rule, hit) for rule, hit in hits if rule.about_reuse and each in hit.passes]
+    left = [(rule, hit) for rule, hit in own if not _is_silenced(rule, hit, found)]
+    return len(left) < len(own) and all(_severity(*each) < Severity.MEDIUM for each in left)
+
+
+def _is_silenced(rule: Rule, hit: Hit, found: Configuration) -> bool:
+    return rule.id in found.ignored.get((hit.place.file, hit.place.line), ())
+
+
+def _severity(rule: Rule, hit: Hit) -> Severity:
+    return rule.severity if hit.severity is None else hit.severity
+
+
 def _findings(hits: dict[str, list[tuple[Rule, Hit]]], configuration: Configuration) -> list[Finding]:
     """Return one finding for each rule, place and message, with all versions under which it applies."""
     merged: dict[tuple[str, Place, str], list[tuple[str, Rule, Hit]]] = {}
     for version, found in hits.items():
         for rule, hit in found:
-            if rule.id not in configuration.ignored.get((hit.place.file, hit.place.line), ()):
+            if not _is_silenced(rule, hit, configuration):
                 merged.setdefault((rule.id, hit.place, hit.message), []).append((version, rule, hit))
     return [_finding(same) for same in merged.values()]
 
@@ -208,7 +262,7 @@ def _finding(same: list[tuple[str, Rule, Hit]]) -> Finding:
     _, rule, hit = same[0]
     return Finding(
         rule=rule.id,
-        severity=rule.severity if hit.severity is None else hit.severity,
+        severity=_severity(rule, hit),
         place=hit.place,
         message=hit.message,
         fix=hit.fix,

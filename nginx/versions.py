@@ -24,6 +24,12 @@ class Version:
         branch = f"{self.major}.{self.minor}"
         return branch if self.patch == _LAST_OF_BRANCH else f"{branch}.{self.patch}"
 
+    @property
+    def is_known(self) -> bool:
+        """No newer than the newest known, whose behaviour is else taken for its own."""
+        is_branch = self.patch == _LAST_OF_BRANCH
+        return self <= NEWEST or (is_branch and (self.major, self.minor) == (NEWEST.major, NEWEST.minor))
+
 
 def parse(text: str) -> Version:
     """Return the version that a text such as `1.22.1`, `1.31` or `nginx/1.26.3` names.
@@ -48,4 +54,5 @@ HTTP2_BODIES = Version(1, 30, 1)  # HTTP/2 with a cache and proxy_set_body is ri
 HTTP2_DIRECTIVE = Version(1, 25, 1)  # http2 on, instead of a parameter of listen
 POOL_BY_DEFAULT = Version(1, 29, 7)  # keepalive 32 local, HTTP/1.1 and no Connection field by default
 
+OLDEST_SUPPORTED = Version(1, 22, 1)  # Debian 12's; judged where no nginx is installed
 NEWEST = Version(1, 31, 4)  # the newest release whose source was read for the rules

@@ -76,6 +76,8 @@ _FORMATS: dict[str, Callable[[check.CheckResult], str]] = {
     default="high",
     help="Exit 1 on findings of this severity or above.",
 )
+@option(Heading.OUTPUT, "--strict", is_flag=True, help="Exit 1 too where an answer depends on more.")
+@option(Heading.OUTPUT, "--allow-empty", is_flag=True, help="Exit 0 where no location can be judged.")
 @option(
     Heading.OUTPUT,
     "--explain",
@@ -98,14 +100,16 @@ def check_command(
     settings: Path | None,
     output_format: str,
     severity: str,
+    strict: bool,
+    allow_empty: bool,
     explain: str | None,
     rules: bool,
     config_tests: tuple[str, ...],
 ) -> None:
     """Say whether an nginx configuration reuses its upstream connections, location by location.
 
-    Reads files, folders, or standard input (-); an `nginx -T` dump too. Exit 1 on findings at or above
-    --severity, 2 if the configuration cannot be read.
+    Reads files, folders, or standard input (-); an `nginx -T` dump too. Exit 1 where connections are not or
+    only partly reused, or on findings at or above --severity; 2 if no location can be judged.
     """
     if explain is not None:
         _explain(explain)
@@ -126,7 +130,7 @@ def check_command(
     requested = requested_versions(nginx_version)
     results = []
     for target in targets:
-        name, text = read_target(target)
+        name, text = read_target(target, may_be_empty=allow_empty)
         results.append(
             check.check(name, requested, root=root, extra_files=extra_files, settings=judged_by, text=text)
         )
@@ -137,13 +141,37 @@ def check_command(
         for finding in _refusals(target, config_tests, root=root, extra_files=extra_files)
     )
     threshold = Severity[severity.upper()]
+    _print(found, output_format, threshold)
+    sys.exit(_exit_code(found, threshold, is_strict=strict, may_be_empty=allow_empty))
+
+
+def _print(found: check.CheckResult, output_format: str, threshold: Severity) -> None:
     if output_format == "text":
         colorize = report.Colorizer(sys.stdout.isatty())
         printing.echo_coloured(report.format_check(found, min(Severity.LOW, threshold), colorize))
     else:
         printing.echo(_FORMATS[output_format](found), nl=False)
+
+
+def _exit_code(
+    found: check.CheckResult, threshold: Severity, *, is_strict: bool, may_be_empty: bool
+) -> ExitCode:
+    """Return the exit code of a result, and print what it is about where the report does not."""
+    if not found.locations and not may_be_empty:
+        printing.echo_error(
+            "bench: no location could be judged: nothing here passes requests on, or the files that do are"
+            " missing; name the main file or pipe `nginx -T` in, or use --allow-empty"
+        )
+        return ExitCode.MISUSE
+    dependent = sum(location.depends for location in found.locations)
+    if dependent:
+        remedy = "exit 1 by --strict" if is_strict else "--strict makes it exit 1"
+        printing.echo_error(
+            f"bench: {dependent} of {len(found.locations)} answers depend on what is not known here; {remedy}"
+        )
     worst = found.worst()
-    sys.exit(ExitCode.FINDINGS if worst is not None and worst >= threshold else ExitCode.OK)
+    fails = (worst is not None and worst >= threshold) or any(each.fails for each in found.locations)
+    return ExitCode.FINDINGS if fails or (dependent and is_strict) else ExitCode.OK
 
 
 def _refusals(

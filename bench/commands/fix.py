@@ -59,7 +59,7 @@ def fix_command(
         backend_idle, backend_max_connections, workers=workers, concurrency=concurrency
     )
     repair = fix.Repair()
-    requested = requested_versions(nginx_version)
+    requested = list(requested_versions(nginx_version))
     for target in targets:
         name, text = read_target(target)
         repair = fix.fix(

@@ -13,8 +13,9 @@ import click
 from bench import units
 from bench.commands.options import Count, Decorated, option
 from bench.commands.settings_file import settings_option
+from bench.errors import PlanError
 from bench.plan.flags import Heading
-from nginx import check, versions
+from nginx import versions
 from nginx.errors import NginxConfigError
 from nginx.idle_times import BACKEND_IDLE_S, FRONTS, Front
 from nginx.loading import sources
@@ -111,8 +112,8 @@ _JUDGING = (
         Heading.PROXY,
         "--nginx-version",
         metavar="VERSION[,...]",
-        shown_default="installed, newest known",
-        help="The nginx versions to judge for.",
+        shown_default="installed (else oldest), newest",
+        help="The nginx versions to judge for: numbers, oldest, installed, newest.",
     ),
     root_option,
     extra_files_option,
@@ -173,8 +174,13 @@ def check_settings(
     )
 
 
-def read_target(target: str) -> tuple[str, str | None]:
-    """Return the name of a target and, for standard input, its text."""
+def read_target(target: str, *, may_be_empty: bool = False) -> tuple[str, str | None]:
+    """Return the name of a target and, for standard input, its text.
+
+    NginxConfigError where the name is empty, as that of an unset shell variable, or nothing is to be read.
+    """
+    if not target:
+        raise NginxConfigError('""', 0, "is no name; name a file, a folder, or - for standard input")
     if target != "-":
         return target, None
     if sys.stdin is None:  # it was closed
@@ -182,15 +188,47 @@ def read_target(target: str) -> tuple[str, str | None]:
     raw = sys.stdin.buffer.read(sources.LARGEST_BYTES + 1)
     if len(raw) > sources.LARGEST_BYTES:
         raise NginxConfigError(STANDARD_INPUT, 0, f"is larger than {sources.LARGEST_BYTES >> 20} MiB")
-    return STANDARD_INPUT, sources.decode(raw, STANDARD_INPUT)
+    text = sources.decode(raw, STANDARD_INPUT)
+    if not text.strip() and not may_be_empty:
+        remedy = "run `nginx -T` as root, which prints nothing where it may not read a file"
+        raise NginxConfigError(STANDARD_INPUT, 0, f"is empty; {remedy}")
+    return STANDARD_INPUT, text
 
 
-def requested_versions(given: str | None) -> list[str]:
-    """Return the versions that `--nginx-version` names, by default the installed one and the newest."""
-    if given is not None:
-        return [version.strip() for version in given.split(",")]
-    installed = installed_version()
-    return list(dict.fromkeys([*([installed] if installed else []), check.NEWEST]))
+def requested_versions(given: str | None) -> dict[str, str]:
+    """Return the versions that `--nginx-version` names, each with why it is judged.
+
+    By default the installed nginx and the newest; without an installed one the oldest that is supported, so
+    that a configuration passes only if it is right on each of them.
+    """
+    if given is None:
+        given = f"{'oldest' if installed_version() is None else 'installed'},newest"
+    found: dict[str, list[str]] = {}
+    for word in given.split(","):
+        version, why = _requested(word.strip())
+        found.setdefault(version, []).append(why)
+    return {version: ", ".join(reasons) for version, reasons in found.items()}
+
+
+def _requested(word: str) -> tuple[str, str]:
+    match word:
+        case "oldest":
+            return str(versions.OLDEST_SUPPORTED), "the oldest supported, Debian 12's"
+        case "newest":
+            return str(versions.NEWEST), "the newest known"
+        case "installed":
+            installed = installed_version()
+            if installed is None:
+                raise PlanError(
+                    "--nginx-version installed: there is no nginx here; write oldest or a version"
+                )
+            return installed, "installed" + _newer_than_known(installed)
+    return word, "given" + _newer_than_known(word)
+
+
+def _newer_than_known(version: str) -> str:
+    is_known = versions.parse(version).is_known
+    return "" if is_known else f", judged as {versions.NEWEST}, the newest known"
 
 
 def installed_version() -> str | None:

@@ -21,11 +21,12 @@ def sarif(result: CheckResult) -> dict[str, Any]:
     """Return the findings as a SARIF 2.1.0 log."""
     used = sorted({finding.rule for finding in result.findings})
     driver = {"name": "bench check", "rules": [_sarif_rule(CATALOGUE[rule_id]) for rule_id in used]}
+    judged = {version: result.reasons.get(version, "") for version in result.versions}
     results = [_sarif_result(finding, used.index(finding.rule)) for finding in result.findings]
     return {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
-        "runs": [{"tool": {"driver": driver}, "results": results}],
+        "runs": [{"tool": {"driver": driver}, "results": results, "properties": {"nginxVersions": judged}}],
     }
 
 
@@ -60,8 +61,9 @@ def _sarif_location(place: Place) -> dict[str, Any]:
 
 
 def github(result: CheckResult) -> str:
-    """Return the findings as workflow commands of GitHub Actions, one a line."""
-    return "".join(f"{_github_line(finding)}\n" for finding in result.findings)
+    """Return what was judged, and the findings as workflow commands of GitHub Actions, one a line."""
+    lines = [f"judged for {result.judged_for}", *map(_github_line, result.findings)]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _github_line(finding: Finding) -> str:

@@ -51,7 +51,7 @@ def format_check(
         at_least: findings below this severity are counted, not printed.
         colorize: how to colour.
     """
-    lines: list[str] = []
+    lines = [f"judged for {printable_line(result.judged_for)}", ""]
     by_location = _by_location(result.findings)
     for location in result.locations:
         lines += _format_location(

@@ -43,7 +43,7 @@ def bad(tmp_path: Path) -> Path:
         (GOOD, [], 0),
         (BAD, [], 1),
         (BAD, ["--nginx-version", "1.31.4"], 0),
-        (BAD, ["--severity", "error"], 0),
+        (BAD, ["--severity", "error"], 1),
         (GOOD, ["--severity", "info"], 0),
         (GOOD, ["--backend-idle", "5", "--severity", "medium"], 1),
         (GOOD, ["--backend-idle", "Node", "--severity", "medium"], 1),
@@ -63,7 +63,7 @@ def test_json_is_one_object(bad: Path) -> None:
     result = check(str(bad), *VERSIONS, "--format", "json")
     answer = json.loads(result.stdout)
     assert result.exit_code == 1
-    assert set(answer) == {"locations", "findings"}
+    assert set(answer) == {"versions", "locations", "findings"}
     assert list(answer["locations"][0]["verdicts"]) == ["1.22.1", "1.31.4"]
 
 
@@ -95,7 +95,7 @@ def test_explain(asked: str) -> None:
     [
         ([], "name a configuration"),
         (["none.conf"], "none.conf: cannot be read: No such file or directory"),
-        (["-", "--nginx-version", "newest"], "'newest' is no nginx version"),
+        (["-", "--nginx-version", "latest"], "'latest' is no nginx version"),
         (["--explain", "NK999"], "there is no rule NK999"),
         (["-", "--root", "/no/such"], "does not exist"),
     ],

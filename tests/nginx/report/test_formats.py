@@ -23,7 +23,8 @@ def test_sarif() -> None:
 
 
 def test_github() -> None:
-    lines = formats.github(check("a,b.conf", ["1.22.1"], text=TEXT)).splitlines()
+    first, *lines = formats.github(check("a,b.conf", ["1.22.1"], text=TEXT)).splitlines()
+    assert first == "judged for nginx 1.22.1"
     assert len(lines) == 3
     assert all(line.startswith("::error file=a%2Cb.conf,line=2,title=NK00") for line in lines)
     assert lines[-1].endswith("(nginx 1.22.1)")

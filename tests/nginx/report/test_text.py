@@ -26,6 +26,8 @@ server {
 def test_report() -> None:
     examination = check("site.conf", ["1.22.1", "1.31.4"], text=ARTICLE)
     assert report.format_check(examination) == (
+        "judged for nginx 1.22.1 and 1.31.4\n"
+        "\n"
         "location / -> http://app   site.conf:8\n"
         "  ✗ 1.22.1  not reused: nginx closes first and keeps TIME_WAIT\n"
         '      why  upstream "app" (line 1) has no keepalive\n'

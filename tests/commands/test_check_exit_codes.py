@@ -1,0 +1,179 @@
+"""What `bench check` exits with: nothing that was not judged is fine, and the worst version counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.commands import nginx_options
+from nginx import versions
+from tests import command_line
+from tests.command_line import Done
+
+KEPT = 'proxy_http_version 1.1; proxy_set_header Connection "";'
+POOL = "upstream app { server 10.0.0.1:8080; keepalive 32; }\n"
+GOOD = f"{POOL}server {{ location / {{ proxy_pass http://app; {KEPT} }} }}\n"
+BAD = GOOD.replace("keepalive 32; ", "")
+DEPENDS = GOOD.replace("http://app", "http://$arg_to")
+ARTICLE = Path(__file__).parent.parent.parent / "nginx/conf/article.conf"
+Install = Callable[[str | None], None]
+OLD = ["--nginx-version", "1.22.1"]
+
+
+def check(*args: str | Path, text: str | bytes = "") -> Done:
+    return command_line.run("check", *args, stdin=text)
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Return a function that makes a version of nginx, or none, the one that is installed."""
+    return lambda version: monkeypatch.setattr(nginx_options, "installed_version", lambda: version)
+
+
+# Nothing judged
+
+
+@pytest.mark.parametrize("text", ["", "\n", " \r\n\t", "\ufeff"])
+@pytest.mark.parametrize("command", ["check", "fix", "prove"])
+def test_an_empty_standard_input_is_no_success(command: str, text: str) -> None:
+    done = command_line.run(command, "-", stdin=text)
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "standard input: is empty; run `nginx -T` as root" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "fix", "prove"])
+def test_an_empty_name_is_not_the_current_folder(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nginx.conf").write_text(GOOD)
+    monkeypatch.chdir(tmp_path)
+    done = command_line.run(command, "")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "name a file, a folder, or -" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["# nothing\n", "server { listen 80; root /srv; }", "events {}\nhttp {}\n", "}}}}", "ServerName x\n"],
+)
+@pytest.mark.parametrize("output_format", ["text", "json", "sarif", "github"])
+def test_without_a_location_nothing_was_judged(text: str, output_format: str) -> None:
+    done = check("-", *OLD, "--format", output_format, text=text)
+    assert done.exit_code == 2
+    assert "no location could be judged" in done.stderr
+    assert output_format not in {"json", "sarif"} or json.loads(done.stdout)
+
+
+def test_whoever_means_it_says_so(tmp_path: Path) -> None:
+    (tmp_path / "static.conf").write_text("server { root /srv; }")
+    assert check("-", *OLD, "--allow-empty").exit_code == 0
+    assert check(tmp_path, *OLD).exit_code == 2
+    assert check(tmp_path, *OLD, "--allow-empty").exit_code == 0
+    assert check("-", *OLD, "--allow-empty", text="server {").exit_code == 1  # nginx would refuse it
+
+
+def test_one_file_with_locations_is_enough(tmp_path: Path) -> None:
+    (tmp_path / "static.conf").write_text("server { root /srv; }")
+    (tmp_path / "app.conf").write_text(GOOD)
+    assert check(tmp_path / "static.conf", tmp_path / "app.conf", *OLD).exit_code == 0
+
+
+# Judged
+
+
+@pytest.mark.parametrize(
+    ("text", "args", "code"),
+    [
+        (GOOD, [], 0),
+        (BAD, [], 1),
+        (BAD, ["--severity", "error"], 1),
+        ("server { location / { uwsgi_pass 10.0.0.1:9000; } }", [], 1),
+        (DEPENDS, [], 0),
+        (DEPENDS, ["--strict"], 1),
+        (GOOD, ["--strict"], 0),
+        (BAD.replace("upstream", "# bench: ignore NK001 known\nupstream"), [], 0),
+        (BAD.replace("upstream", "# bench: ignore NK002 another\nupstream"), [], 1),
+        (
+            BAD.replace("upstream", "# bench: ignore NK001 known\nupstream").replace(KEPT, ""),
+            [],
+            1,
+        ),
+    ],
+)
+def test_exit_code_by_answer(text: str, args: list[str], code: int) -> None:
+    done = check("-", *OLD, *args, text=text)
+    assert done.exit_code == code, done.stdout
+    assert ("answers depend on" in done.stderr) == (text == DEPENDS)
+
+
+# Versions
+
+
+@pytest.mark.parametrize(
+    ("installed", "first_line"),
+    [
+        (None, "judged for nginx 1.22.1 (the oldest supported, Debian 12's) and {newest} (the newest known)"),
+        ("1.26.3", "judged for nginx 1.26.3 (installed) and {newest} (the newest known)"),
+        (
+            "1.99.1",
+            "judged for nginx 1.99.1 (installed, judged as {newest}, the newest known)"
+            " and {newest} (the newest known)",
+        ),
+    ],
+)
+@pytest.mark.parametrize("output_format", ["text", "github"])
+def test_the_first_line_names_the_versions(
+    installed: str | None,
+    first_line: str,
+    output_format: str,
+    install: Install,
+) -> None:
+    install(installed)
+    done = check("-", "--format", output_format, text=GOOD)
+    assert done.stdout.splitlines()[0] == first_line.format(newest=versions.NEWEST)
+
+
+@pytest.mark.parametrize(("installed", "code"), [(None, 1), ("1.22.1", 1), ("1.30.0", 0)])
+def test_the_incident_fails_where_no_new_nginx_is_installed(
+    installed: str | None,
+    code: int,
+    install: Install,
+) -> None:
+    install(installed)
+    assert check(ARTICLE).exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("oldest", {"1.22.1": "the oldest supported, Debian 12's"}),
+        ("newest", {"{newest}": "the newest known"}),
+        ("installed", {"1.26.3": "installed"}),
+        ("newest, 1.24", {"{newest}": "the newest known", "1.24": "given"}),
+        ("installed,1.26.3", {"1.26.3": "installed, given"}),
+        ("1.31", {"1.31": "given"}),
+        ("2.0.1", {"2.0.1": "given, judged as {newest}, the newest known"}),
+    ],
+)
+def test_versions_by_name(
+    asked: str,
+    expected: dict[str, str],
+    install: Install,
+) -> None:
+    install("1.26.3")
+    found = json.loads(check("-", "--nginx-version", asked, "--format", "json", text=GOOD).stdout)
+    newest = str(versions.NEWEST)
+    assert found["versions"] == {
+        version.format(newest=newest): why.format(newest=newest) for version, why in expected.items()
+    }
+    assert list(found["locations"][0]["verdicts"]) == list(found["versions"])
+
+
+def test_an_nginx_that_is_not_here_cannot_be_named(install: Install) -> None:
+    install(None)
+    done = check("-", "--nginx-version", "installed", text=GOOD)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "there is no nginx here; write oldest or a version" in done.stderr
