@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from nginx import third_party
 from nginx.inheritance import Level, find_levels
 from nginx.loading.includes import Configuration
-from nginx.targets import PROTOCOLS, Target, UpstreamNames, target_text
+from nginx.targets import NEVER_REUSED, PROTOCOLS, Target, UpstreamNames, target_text
 from nginx.tree import Directive
 from nginx.upstream_request import ConnectionFields, HttpVersion, connection_fields, http_version
 from nginx.upstreams import Upstream
@@ -33,6 +34,16 @@ class PassLocation:
     def target(self) -> str:
         """The target as written."""
         return target_text(self.directive)
+
+    @property
+    def is_of_nginx(self) -> bool:
+        """Whether the pass is one of nginx's own, whose connections are known."""
+        return self.directive.name in PROTOCOLS
+
+    @property
+    def may_be_pooled(self) -> bool:
+        """Whether nginx pools connections of this protocol at all, as far as it is known."""
+        return self.is_of_nginx and self.protocol not in NEVER_REUSED
 
     def upstreams(self) -> list[Upstream]:
         """Return the upstreams that the location is known to use."""
@@ -89,9 +100,13 @@ def build_model(configuration: Configuration) -> Model:
     result = Model(configuration, found[0], found, names, variables)
     for level in found:
         for directive in level.block:
-            if directive.name in PROTOCOLS and directive.block is None and _may_pass(level, result):
+            if _passes(directive) and _may_pass(level, result):
                 result.passes.append(_pass_location(directive, level, names, variables))
     return result
+
+
+def _passes(directive: Directive) -> bool:
+    return directive.block is None and (directive.name in PROTOCOLS or third_party.is_pass(directive))
 
 
 def _may_pass(level: Level, found: Model) -> bool:
@@ -111,7 +126,7 @@ def _pass_location(
     return PassLocation(
         directive=directive,
         level=level,
-        protocol=PROTOCOLS[directive.name],
+        protocol=PROTOCOLS.get(directive.name, directive.name.removesuffix("_pass")),
         targets=names.resolve(scope.values(target_text(directive))),
         http=http_version(level),
         connection=connection_fields(level, scope),

@@ -5,16 +5,14 @@ and release-1.29.7.
 """
 
 import itertools
-import re
 from dataclasses import dataclass
 
-from nginx import versions
+from nginx import third_party, versions
 from nginx.tree import Directive, Place
 from nginx.versions import Version
 
 IMPLICIT_IDLE = 32
-_BALANCERS = "least_conn|ip_hash|hash|random|least_time|sticky|fair|session_sticky|consistent_hash|ewma"
-_BALANCER = re.compile(rf"(?:{_BALANCERS})|balancer_by_lua.*")
+_BALANCERS = third_party.BALANCERS | {"least_conn", "ip_hash", "hash", "random", "least_time", "sticky"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +51,16 @@ class Upstream:
     def servers(self) -> list[Directive]:
         """The `server` lines."""
         return list(self.directive.children("server"))
+
+    @property
+    def servers_in_use(self) -> list[Directive]:
+        """The `server` lines that requests go to while all servers work."""
+        return [line for line in self.servers if not {"down", "backup"} & set(line.args)]
+
+    @property
+    def unknown_lines(self) -> list[Directive]:
+        """The lines of modules about which it is not known what they do to connections."""
+        return third_party.unknown_lines(self.directive)
 
     @property
     def is_resolving(self) -> bool:
@@ -115,4 +123,4 @@ class Upstream:
 
 def is_balancer(directive: Directive) -> bool:
     """Return whether a directive of an upstream {} sets the load-balancing method."""
-    return _BALANCER.fullmatch(directive.name) is not None
+    return directive.name in _BALANCERS or directive.name.startswith("balancer_by_lua")

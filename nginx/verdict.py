@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nginx.model import PassLocation
-from nginx.targets import NEVER_REUSED, Target, TargetKind
+from nginx.pool_share import ReuseShare, pool_share
+from nginx.targets import Target, TargetKind
 from nginx.tree import Directive
 from nginx.upstream_request import CLOSE, ConnectionFields, HttpVersion, connection_options, keeps_open
 from nginx.upstreams import Pool, Upstream
 from nginx.values import Value, format_value, unknowns
 from nginx.versions import Version
 
-Answer = Literal["reused", "not reused", "depends"]
+Answer = Literal["reused", "partly reused", "not reused", "depends"]
 ClosesFirst = Literal["nginx", "backend", "race"]
 
 
@@ -35,6 +36,10 @@ class Verdict:
     """The Connection fields of an ordinary request; of several possible sets, each is one entry."""
     reason: str
     """One sentence or more, with the file and line of what decides."""
+    share: ReuseShare | None = None
+    """How much is reused, where that is a part."""
+    depends_on: tuple[str, ...] = ()
+    """The directives of unknown modules that decide."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as plain values."""
@@ -51,6 +56,8 @@ class Verdict:
             "http_version": self.http_version,
             "connection_sent": list(self.connection_sent),
             "reason": self.reason,
+            "share": None if self.share is None else self.share.to_json(),
+            "depends_on": list(self.depends_on),
         }
 
 
@@ -60,29 +67,43 @@ class _Factor:
 
     holds: bool | None
     causes: tuple[str, ...]
+    share: ReuseShare | None = None
+    """How much is reused, where the factor holds for a part of the requests."""
+    depends_on: tuple[str, ...] = ()
 
 
-def compute_verdict(each: PassLocation, version: Version) -> Verdict:
-    """Return the verdict on a location, from its effective directives."""
-    factors = (_pool_factor(each, version), _request_factor(each, version))
-    answer = _answer({factor.holds for factor in factors})
+def compute_verdict(each: PassLocation, version: Version, in_flight: int = 0) -> Verdict:
+    """Return the verdict on a location, from its effective directives.
+
+    Args:
+        each: the location.
+        version: the version of nginx.
+        in_flight: requests in flight per worker at the peak; 0 where that is not given.
+    """
+    factors = (_pool_factor(each, version, in_flight), _request_factor(each, version))
+    answer = _answer(factors)
     http_version = each.http.effective(version) if each.protocol == "http" else None
     sent = each.connection.possible(version) if http_version not in {None, "2"} else []
     pools = [pool for upstream in each.upstreams() if (pool := upstream.pool(version))]
     return Verdict(
         answer=answer,
         closes_first=_closes_first(each, factors[1].holds, version) if answer == "not reused" else None,
-        pool=pools[0] if pools and each.protocol not in NEVER_REUSED else None,
+        pool=pools[0] if pools and each.may_be_pooled else None,
         http_version=http_version,
         connection_sent=_format_sets(sent),
         reason=_reason(answer, factors),
+        share=factors[0].share if answer == "partly reused" else None,
+        depends_on=factors[0].depends_on if answer == "depends" else (),
     )
 
 
-def _answer(holds: set[bool | None]) -> Answer:
+def _answer(factors: tuple[_Factor, ...]) -> Answer:
+    holds = {factor.holds for factor in factors}
     if False in holds:
         return "not reused"
-    return "depends" if None in holds else "reused"
+    if None in holds:
+        return "depends"
+    return "partly reused" if any(factor.share for factor in factors) else "reused"
 
 
 def _closes_first(each: PassLocation, keeps: bool | None, version: Version) -> ClosesFirst:
@@ -96,7 +117,7 @@ def _closes_first(each: PassLocation, keeps: bool | None, version: Version) -> C
 
 
 def _reason(answer: Answer, factors: tuple[_Factor, ...]) -> str:
-    decisive = {"not reused": False, "depends": None, "reused": True}[answer]
+    decisive = {"not reused": False, "depends": None}.get(answer, True)
     causes = [cause for factor in factors if factor.holds is decisive for cause in factor.causes]
     text = "; ".join(dict.fromkeys(causes))
     return f"depends on {text}" if answer == "depends" else text
@@ -116,24 +137,32 @@ def _format_fields(fields: tuple[Value, ...]) -> str:
 # The pool
 
 
-def _pool_factor(each: PassLocation, version: Version) -> _Factor:
+def _pool_factor(each: PassLocation, version: Version, in_flight: int) -> _Factor:
     if each.protocol in {"uwsgi", "scgi"}:
         cause = f"{each.protocol} has no notion of keep-alive: each request has its own connection"
         return _Factor(False, (cause,))
+    if not each.is_of_nginx:
+        cause = (
+            f"{each.directive.name} ({each.directive.place}), a pass of a module that is not part of nginx"
+        )
+        return _Factor(None, (cause,), depends_on=(each.directive.name,))
     if each.protocol == "tunnel":
         return _Factor(False, ("a tunnel is never returned to a pool",))
-    factors = [_target_factor(target, version) for target in each.targets]
+    factors = [_target_factor(target, version, in_flight) for target in each.targets]
     holds = {factor.holds for factor in factors}
+    modules = tuple(dict.fromkeys(name for factor in factors for name in factor.depends_on))
     if len(holds) == 1:
-        return _Factor(holds.pop(), tuple(cause for factor in factors for cause in factor.causes))
+        share = next((factor.share for factor in factors if factor.share), None)
+        causes = tuple(cause for factor in factors for cause in factor.causes)
+        return _Factor(holds.pop(), causes, share, modules)
     decisive = [cause for factor in factors if factor.holds is not True for cause in factor.causes]
     named = ", ".join(target.text for target in each.targets)
-    return _Factor(None, (f"the target ({named}): {'; '.join(decisive)}",))
+    return _Factor(None, (f"the target ({named}): {'; '.join(decisive)}",), depends_on=modules)
 
 
-def _target_factor(target: Target, version: Version) -> _Factor:
+def _target_factor(target: Target, version: Version, in_flight: int) -> _Factor:
     if target.upstream is not None:
-        return _upstream_factor(target.upstream, version)
+        return _upstream_factor(target.upstream, version, in_flight)
     if target.kind is TargetKind.ADDRESS:
         cause = f'"{target.text}" is no upstream {{}}, and nginx pools connections to nothing else'
         return _Factor(False, (cause,))
@@ -145,13 +174,20 @@ def _target_factor(target: Target, version: Version) -> _Factor:
     return _Factor(None, (target.depends_on,))
 
 
-def _upstream_factor(upstream: Upstream, version: Version) -> _Factor:
+def _upstream_factor(upstream: Upstream, version: Version, in_flight: int = 0) -> _Factor:
     pool = upstream.pool(version)
     where = f'upstream "{upstream.name}" ({upstream.directive.place})'
+    unknown = upstream.unknown_lines
+    if unknown:
+        causes = tuple(f"{line.name} ({line.place}), whose module is not part of nginx" for line in unknown)
+        return _Factor(None, causes, depends_on=tuple(line.name for line in unknown))
     if pool is not None:
-        kept = f"keeps {pool.idle} idle connections per worker"
+        share = pool_share(upstream, pool, in_flight)
         how = str(pool.directive.place) if pool.directive else "by default since 1.29.7"
-        return _Factor(True, (f"{where} {kept} ({how})",))
+        cause = f"{where} keeps {pool.idle} idle connections per worker ({how})"
+        if share is not None:
+            cause += f" for {share.cause}: it reuses connections for {share}"
+        return _Factor(True, (cause,), share)
     if upstream.missing is not None and upstream.keepalive is None:
         return _Factor(None, (f"{upstream.missing.args[0]}, included in {where} and missing here",))
     return _Factor(False, (f"{where} {_why_no_pool(upstream)}",))
@@ -177,6 +213,8 @@ def _why_no_pool(upstream: Upstream) -> str:
 
 
 def _request_factor(each: PassLocation, version: Version) -> _Factor:
+    if not each.is_of_nginx:
+        return _Factor(True, ())
     if each.protocol == "fastcgi":
         return _fastcgi_factor(each.keep_conn)
     if each.protocol != "http":

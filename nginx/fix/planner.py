@@ -69,6 +69,8 @@ class FixPlanner:
 
     def _reject_unfixable(self, each: PassLocation) -> None:
         configuration = self._model.configuration
+        if not each.is_of_nginx:
+            raise Unfixable(f"{each.directive.name} is of a module that is not part of nginx")
         if each.protocol in NEVER_REUSED:
             raise Unfixable(f"{each.protocol} connections are never reused")
         if configuration.templates or configuration.problems:

@@ -13,7 +13,12 @@ from nginx.rules import CATALOGUE, Rule
 from nginx.tree import Directive
 from nginx.verdict import Verdict
 
-_MARKS = {"reused": ("✓", "32"), "not reused": ("✗", "31"), "depends": ("?", "33")}
+_MARKS = {
+    "reused": ("✓", "32"),
+    "partly reused": ("~", "33"),
+    "not reused": ("✗", "31"),
+    "depends": ("?", "33"),
+}
 _COLOURS = {
     Severity.ERROR: "31;1",
     Severity.HIGH: "31",
@@ -134,11 +139,19 @@ def _format_location(
     for verdict, versions in by_verdict.items():
         mark, code = _MARKS[verdict.answer]
         closing = f": {_CLOSES_FIRST[verdict.closes_first]}" if verdict.closes_first else ""
-        yield f"  {colorize(mark, code)} {', '.join(versions)}  {colorize(verdict.answer, code)}{closing}"
+        answer = colorize(_format_answer(verdict), code)
+        yield f"  {colorize(mark, code)} {', '.join(versions)}  {answer}{closing}"
         yield from _wrapped("why", _shorten_places(verdict.reason, file))
     for finding in findings:
         label, text = _remark(location, finding)
         yield from _wrapped(label, _shorten_places(text, file))
+
+
+def _format_answer(verdict: Verdict) -> str:
+    """Return the answer with how much is reused, or with what it depends on."""
+    if verdict.share is not None:
+        return f"{verdict.answer}: {verdict.share}"
+    return ", on ".join((verdict.answer, *verdict.depends_on[:1]))
 
 
 def _remark(location: LocationVerdicts, finding: Finding) -> tuple[str, str]:

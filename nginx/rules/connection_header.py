@@ -57,7 +57,7 @@ def pool_drain(ctx: RuleContext) -> Iterator[Hit]:
     """
     for upstream, pool in ctx.pooled():
         users = [each for each in ctx.model.users(upstream) if not pool.is_local]
-        good = [each for each in users if ctx.verdict(each).answer == "reused"]
+        good = list(filter(ctx.reuses, users))
         for each in users:
             if good and ctx.verdict(each).answer == "not reused" and each.protocol == "http":
                 kept = f"that {good[0].context} keeps ({good[0].directive.place})"

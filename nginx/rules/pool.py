@@ -27,8 +27,8 @@ def upstream_without_keepalive(ctx: RuleContext) -> Iterator[Hit]:
     if ctx.version >= versions.POOL_BY_DEFAULT:
         return
     for upstream in ctx.model.upstreams:
-        users = tuple(each for each in ctx.model.users(upstream) if each.protocol not in {"uwsgi", "scgi"})
-        if users and upstream.keepalive is None and upstream.missing is None:
+        users = tuple(each for each in ctx.model.users(upstream) if each.may_be_pooled)
+        if users and upstream.keepalive is None and not upstream.missing and not upstream.unknown_lines:
             text = f'upstream "{upstream.name}" has no keepalive: every request opens a new connection'
             fix = "add `keepalive 32;` (idle connections per worker) behind the balancing method"
             related = tuple(each.directive for each in users)

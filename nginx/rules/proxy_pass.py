@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from nginx.finding import Severity
 from nginx.model import PassLocation
 from nginx.rules.rule import KEEPALIVE_LINES, Hit, Rule, RuleContext, location
-from nginx.targets import NEVER_REUSED, Target, TargetKind
+from nginx.targets import Target, TargetKind
 from nginx.upstreams import Upstream
 from nginx.values import has_variables, pieces
 
@@ -25,7 +25,7 @@ def literal_proxy_pass(ctx: RuleContext) -> Iterator[Hit]:
     since 1.29.7. Only an upstream {} by name has a pool.
     """
     for each in ctx.model.passes:
-        if each.protocol in NEVER_REUSED or has_variables_in_host(each):
+        if not each.may_be_pooled or has_variables_in_host(each):
             continue
         if any(target.kind is TargetKind.ADDRESS for target in each.targets):
             text = f"{each.target} is no upstream {{}}: nginx never pools its connections"
@@ -62,7 +62,7 @@ def variable_proxy_pass(ctx: RuleContext) -> Iterator[Hit]:
     follows DNS and keeps the pool.
     """
     for each in ctx.model.passes:
-        if each.protocol in NEVER_REUSED or not has_variables_in_host(each):
+        if not each.may_be_pooled or not has_variables_in_host(each):
             continue
         outside = [target for target in each.targets if target.kind is not TargetKind.UPSTREAM]
         if not outside:

@@ -100,7 +100,7 @@ class RuleContext:
         """Return the verdict on a pass location under this version."""
         key = id(each)
         if key not in self._verdicts:
-            self._verdicts[key] = compute_verdict(each, self.version)
+            self._verdicts[key] = compute_verdict(each, self.version, self.per_worker)
         return self._verdicts[key]
 
     def using_protocol(self, protocol: str) -> Iterator[PassLocation]:
@@ -108,8 +108,12 @@ class RuleContext:
         return (each for each in self.model.passes if each.protocol == protocol)
 
     def reusing(self) -> Iterator[PassLocation]:
-        """Yield the pass locations whose connections are reused."""
-        return (each for each in self.model.passes if self.verdict(each).answer == "reused")
+        """Yield the pass locations whose connections are reused, at least in part."""
+        return filter(self.reuses, self.model.passes)
+
+    def reuses(self, each: PassLocation) -> bool:
+        """Return whether connections of a pass location are reused, at least in part."""
+        return self.verdict(each).answer in {"reused", "partly reused"}
 
     def pooled(self) -> Iterator[tuple[Upstream, Pool]]:
         """Yield the upstreams that have a pool, with it."""

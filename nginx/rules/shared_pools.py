@@ -82,7 +82,7 @@ def _shared(ctx: RuleContext) -> Iterator[tuple[Upstream, Pool, list[PassLocatio
     """Yield the pools with the locations that reuse their connections."""
     for upstream, pool in ctx.pooled():
         users = ctx.model.users(upstream)
-        yield upstream, pool, [each for each in users if ctx.verdict(each).answer == "reused"]
+        yield upstream, pool, list(filter(ctx.reuses, users))
 
 
 def _uses_tls(each: PassLocation) -> bool:

@@ -57,6 +57,8 @@ def test_json_has_the_agreed_shape() -> None:
         "pool": {"upstream": "app", "idle": 8, "local": False, "implicit": False},
         "http_version": "1.0",
         "connection_sent": ["close"],
+        "share": None,
+        "depends_on": [],
         "rules": ["NK002", "NK003"],
     }
     assert (new["verdict"], new["closes_first"], new["http_version"], new["connection_sent"]) == (

@@ -39,7 +39,8 @@ def test_verdicts_and_rules(entry: dict[str, Any]) -> None:
     for location in entry["locations"]:
         judged = found[location["line"]]
         assert (judged.context, judged.target) == (location["context"], location["target"])
-        assert judged.verdicts[VERSION].answer == location["verdict_1_22"]
+        answer = judged.verdicts[VERSION].answer
+        assert answer.removeprefix("partly ") == location["verdict_1_22"]
         assert sorted(judged.rules[VERSION]) == sorted(location["rules"])
 
 

@@ -1,0 +1,50 @@
+"""Pools that keep less than is needed: the answer, and how much is reused."""
+
+from __future__ import annotations
+
+import pytest
+
+from nginx.check import check
+from nginx.rules import CheckSettings
+from nginx.verdict import Verdict
+
+KEPT = 'proxy_http_version 1.1; proxy_set_header Connection "";'
+TWO = "server a; server b;"
+
+
+def verdict(lines: str, concurrency: int | None = None, workers: int = 1) -> Verdict:
+    text = f"upstream app {{ {lines} }} server {{ location / {{ proxy_pass http://app; {KEPT} }} }}"
+    settings = CheckSettings(workers=workers, concurrency=concurrency)
+    (location,) = check("x", ["1.22.1"], text=text, settings=settings).locations
+    return location.verdicts["1.22.1"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "share"),
+    [
+        (f"{TWO} keepalive 2;", None),
+        (f"{TWO} keepalive 1;", 0.0),
+        ("server a; server b backup; keepalive 1;", None),
+        ("server a; server b down; keepalive 1;", None),
+        ("server a weight=3; server b; keepalive 1;", 0.5),
+        (f"{TWO} server c; keepalive 2;", 0.0),
+    ],
+)
+def test_a_pool_for_some_of_the_servers(lines: str, share: float | None) -> None:
+    found = verdict(lines)
+    assert found.answer == ("reused" if share is None else "partly reused")
+    assert (found.share and (found.share.least, found.share.most)) == (
+        share if share is None else (share,) * 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("idle", "concurrency", "workers", "least"),
+    [(4, 64, 1, 4 / 64), (64, 64, 1, None), (16, 64, 4, None), (8, 64, 4, 0.5)],
+)
+def test_a_pool_for_some_of_the_requests_in_flight(
+    idle: int, concurrency: int, workers: int, least: float | None
+) -> None:
+    found = verdict(f"server a; keepalive {idle};", concurrency, workers)
+    assert found.answer == ("reused" if least is None else "partly reused")
+    assert (found.share and found.share.least) == (least if least is None else pytest.approx(least, abs=0.01))
