@@ -33,14 +33,14 @@ class Token(NamedTuple):
 
 
 # A word ends at white space, at ";" and at "{", but not at the "{" of "${name}"; "}" and quotes inside
-# a word are ordinary characters.
+# a word are ordinary characters. White space is these four characters, and no other that looks like it.
 _TOKEN = re.compile(
-    r"""\s+
+    r"""[ \t\r\n]+
     | (?P<comment>\#[^\n]*)
     | (?P<punctuation>[{};])
     | (?P<quoted>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
     | (?P<unclosed>["'].*)
-    | (?P<word>(?:[^\s;{\\$]+|\$\{?|\\.)+\\?|\\)
+    | (?P<word>(?:[^ \t\r\n;{\\$]+|\$\{?|\\.)+\\?|\\)
     """,
     re.VERBOSE | re.DOTALL,
 )
