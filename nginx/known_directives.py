@@ -4,10 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nginx.tree import Directive
+from nginx.tree import DATA_BLOCKS, Directive
 
-# These blocks hold data, not directives.
-_DATA = frozenset({"map", "geo", "geoip2", "split_clients", "types", "charset_map", "match"})
 _MODULES = "lib/nginx/modules"
 
 
@@ -40,5 +38,5 @@ class KnownDirectives:
         for each in directives:
             if not self.knows(each.name):
                 yield each
-            elif each.block and each.name not in _DATA and not each.lua:
+            elif each.block and each.name not in DATA_BLOCKS and not each.lua:
                 yield from self.unknown(each.block)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from nginx import templates
+from nginx import characters, templates
 from nginx.lexer import Token, TokenKind, tokenize
 
 _DAY_S = 86400.0
@@ -86,6 +86,8 @@ class Tree:
     text: str
     directives: tuple[Directive, ...] = ()
     problems: list[Problem] = field(default_factory=list)
+    odd_words: list[Problem] = field(default_factory=list)
+    """Words with a character that cannot be seen; nginx may accept them, and reads another word."""
     ignored: dict[int, frozenset[str]] = field(default_factory=dict)
     template: tuple[str, int] | None = None
 
@@ -108,6 +110,12 @@ _ARGUMENTS = {
     "proxy_set_header": (2, 2),
     "tunnel_pass": (0, 1),
 } | {f"{module}_pass": (1, 1) for module in ("proxy", "fastcgi", "grpc", "memcached", "scgi", "uwsgi")}
+DATA_BLOCKS = frozenset({"map", "geo", "geoip2", "split_clients", "types", "charset_map", "match"})
+"""Blocks that hold data, not directives."""
+_WITH_TEXTS = frozenset(
+    {"return", "add_header", "add_trailer", "log_format", "sub_filter", "if", "rewrite", "set"}
+)
+"""Directives with texts for people, in which any character may be meant."""
 _MAX_DEPTH = 64
 _IGNORE = re.compile(r"#\s*bench:\s*ignore\s+((?:[A-Z]{2}\d{3}[a-z]?[,\s]*)+)")
 
@@ -205,6 +213,7 @@ class _TreeBuilder:
 
     def _add(self, words: list[Token], block: tuple[Directive, ...] | None, end: int) -> None:
         name = words[0]
+        self._check_characters(words)
         at_least, at_most = _ARGUMENTS.get(name.text, _ANY)
         if not at_least <= len(words) - 1 <= at_most:
             self._problem(name.line, f'invalid number of arguments in "{name.text}" directive')
@@ -223,6 +232,28 @@ class _TreeBuilder:
             )
         )
         self._lua = ""
+
+    def _check_characters(self, words: list[Token]) -> None:
+        """Record a name that nginx cannot know, or the first argument that is not what it looks like."""
+        name, *args = words
+        if self._stack and self._stack[-1][0][0].text in DATA_BLOCKS:
+            args = words  # what stands first there is data too
+        elif (at := characters.unlike_a_name(name.text)) is not None:
+            self._problem(name.line, f'unknown directive "{name.text}": {self._odd(name, at)}')
+            return
+        if name.text in _WITH_TEXTS:
+            return
+        for word in args:
+            if word.kind is TokenKind.WORD and (at := characters.unseen(word.text)) is not None:
+                reason = f'"{word.text}" is another word than it seems: {self._odd(word, at)}'
+                self._tree.odd_words.append(Problem(Place(self._tree.file, word.line), reason))
+                return
+
+    def _odd(self, word: Token, at: int) -> str:
+        """Return which character of a word is odd, and where: in its line, columns counted from 1."""
+        start = word.start + at + (word.kind is TokenKind.QUOTED)
+        column = start - self._tree.text.rfind("\n", 0, start)
+        return f"{characters.describe(word.text[at])} at column {column} is a part of it for nginx"
 
     def _unterminated(self, line: int, end: int) -> None:
         """Add a directive that lacks its ";", and the problem."""

@@ -24,6 +24,8 @@ class Configuration:
     """There is no http {} here; the text is read as if it stood inside one."""
     problems: list[Problem] = field(default_factory=list)
     """What nginx would refuse."""
+    odd_words: list[Problem] = field(default_factory=list)
+    """Words with a character that cannot be seen."""
     missing: list[Directive] = field(default_factory=list)
     """Includes whose files are not here; they stay in the tree as `include`."""
     ignored: dict[tuple[str, int], frozenset[str]] = field(default_factory=dict)
@@ -88,6 +90,7 @@ class _IncludeExpander:
             self.seen.add(tree.file)
             self.found.files.append(tree.file)
             self.found.problems += tree.problems
+            self.found.odd_words += tree.odd_words
             if tree.template is not None:
                 language, line = tree.template
                 self.found.templates.append((Place(tree.file, line), language))

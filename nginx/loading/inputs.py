@@ -11,6 +11,7 @@ from pathlib import Path
 from nginx import tree
 from nginx.errors import NginxConfigError
 from nginx.loading import sources
+from nginx.loading.dumps import messages, split_dumps
 from nginx.loading.includes import Configuration, expand_includes
 from nginx.loading.sources import Sources, has_http
 from nginx.tree import Tree
@@ -70,10 +71,11 @@ def find_inputs(
         yield from _of_folder(path, root, tuple(extra_files))
         return
     content = sources.read_text(path) if text is None else text
-    dump = sources.split_dump(content)
-    if dump is not None:
-        yield ConfigInput(str(path), dump=dump)
-    else:
+    dumps = split_dumps(content)
+    yield from (ConfigInput(str(path), dump=dump) for dump in dumps)
+    if not dumps:
+        for message in messages(content):
+            raise NginxConfigError(str(path), 0, f"is no configuration, but what a program wrote: {message}")
         # What was read is not read again: a pipe gives it once.
         cache = {str(path): tree.parse(content, str(path))}
         yield ConfigInput(str(path), text, root=root, extra_files=tuple(extra_files), cache=cache)

@@ -9,9 +9,10 @@ from pathlib import Path, PurePosixPath
 
 from nginx import files, tree
 from nginx.errors import NginxConfigError
+from nginx.loading.dumps import split_dumps
 from nginx.tree import Directive, Place, Problem, Tree
 
-_DUMPED_FILE = re.compile(r"^# configuration file (.+):\n", re.MULTILINE)
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _GLOB = frozenset("*?[")
 _ASTERISKS = re.compile(r"\*{2,}")
 LARGEST_BYTES = 32 << 20
@@ -153,24 +154,22 @@ def has_http(directives: Iterable[Directive]) -> bool:
 
 
 def decode(raw: bytes, name: str) -> str:
-    """Return the text of a configuration's bytes.
+    """Return the text of a configuration's bytes, all of it: a byte order mark is a part of it for nginx.
 
     Raises:
-        NginxConfigError: the bytes hold a NUL, so they are no configuration.
+        NginxConfigError: the bytes are compressed, of UTF-16, or hold a NUL, so they are no configuration.
     """
+    if raw.startswith(b"\x1f\x8b"):
+        raise NginxConfigError(name, 0, "is compressed (gzip); unpack it first")
+    if raw.startswith(_UTF16):
+        text = raw.decode("utf-16", "replace")
+        if split_dumps(text):
+            return text  # as PowerShell redirects what nginx prints
+        raise NginxConfigError(name, 1, "is UTF-16, which nginx does not read; save it as UTF-8")
     if b"\0" in raw:
         line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
         raise NginxConfigError(name, line, "holds a NUL byte; a binary file, not a configuration")
-    return raw.decode("utf-8-sig", "replace")
-
-
-def split_dump(text: str) -> dict[str, str] | None:
-    """Return the texts of an `nginx -T` dump by file, the main file first; None if it is no dump."""
-    heads = list(_DUMPED_FILE.finditer(text))
-    if not heads:
-        return None
-    ends = [head.start() for head in heads[1:]] + [len(text)]
-    return {head[1]: text[head.end() : end] for head, end in zip(heads, ends, strict=True)}
+    return raw.decode("utf-8", "replace")
 
 
 def _files(place: Path) -> list[Path]:

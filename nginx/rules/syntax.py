@@ -120,6 +120,22 @@ def template(ctx: RuleContext) -> Iterator[Hit]:
             yield Hit(each.directive.place, text, "check the rendered text", passes=(each,))
 
 
+@Rule(
+    "NX004",
+    Severity.ERROR,
+    bad="upstream app\u00a0{ server 10.0.0.1; }\nserver { location / { proxy_pass http://app; } }",
+    unproven="nginx accepts some of these words, and what each of them leads to differs",
+)
+def unseen_character(ctx: RuleContext) -> Iterator[Hit]:
+    """A word holds a character that looks like white space or like nothing, and nginx reads it as a letter.
+
+    Only space, tab, CR and LF separate words. No-break spaces and byte order marks come with text that was
+    copied from web pages or word processors. In quotes they are left alone.
+    """
+    for word in ctx.model.configuration.odd_words:
+        yield Hit(word.place, word.reason, "write an ordinary space, or nothing")
+
+
 _EXAMPLE = KnownDirectives(
     "1.22.1", (b"upstream\0server\0keepalive\0location\0proxy_set_header\0proxy_http_version\0proxy_pass\0",)
 )
