@@ -189,7 +189,7 @@ def read_target(target: str, *, may_be_empty: bool = False) -> tuple[str, str | 
     if len(raw) > sources.LARGEST_BYTES:
         raise NginxConfigError(STANDARD_INPUT, 0, f"is larger than {sources.LARGEST_BYTES >> 20} MiB")
     text = sources.decode(raw, STANDARD_INPUT)
-    if not text.strip() and not may_be_empty:
+    if not text.strip().strip("\ufeff") and not may_be_empty:
         remedy = "run `nginx -T` as root, which prints nothing where it may not read a file"
         raise NginxConfigError(STANDARD_INPUT, 0, f"is empty; {remedy}")
     return STANDARD_INPUT, text

@@ -1,6 +1,6 @@
 """Measure which directives an nginx accepts, where, with how many arguments, and whether twice.
 
-`make directives` writes nginx/conf/directives.txt with it: `nginx -t` reads texts of one or two lines, for each
+`make directives` writes nginx/conf/directives.txt with it: `nginx -t` reads a line or two for each
 name that the programs hold. It takes minutes, and is no test.
 """
 
