@@ -180,14 +180,14 @@ def load_model(
 
 
 def load_models(
-    path: str | Path, root: Path | None = None, extra_files: Sequence[Path] = ()
+    path: str | Path, root: Path | None = None, extra_files: Sequence[Path] = (), text: str | None = None
 ) -> Iterator[Model]:
-    """Yield the model of each configuration in a file or folder.
+    """Yield the model of each configuration in a file, a folder or a `text` called `path`.
 
     Raises:
         NginxConfigError: one cannot be read.
     """
-    for each in find_inputs(Path(path), root, extra_files, None):
+    for each in find_inputs(Path(path), root, extra_files, text):
         configuration, _ = each.read()
         yield build_model(configuration)
 

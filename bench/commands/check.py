@@ -21,7 +21,7 @@ from bench.commands.nginx_options import (
     requested_versions,
 )
 from bench.commands.options import command, option
-from bench.errors import ExitCode, PlanError
+from bench.errors import ExitCode
 from bench.plan.flags import Heading
 from nginx import check
 from nginx.finding import Finding, Severity
@@ -128,18 +128,15 @@ def check_command(
         known=_known(),
     )
     requested = requested_versions(nginx_version)
-    results = []
-    for target in targets:
-        name, text = read_target(target, may_be_empty=allow_empty)
-        results.append(
+    inputs = [read_target(target, may_be_empty=allow_empty) for target in targets]
+    found = check.CheckResult.merge(
+        [
             check.check(name, requested, root=root, extra_files=extra_files, settings=judged_by, text=text)
-        )
-    found = check.CheckResult.merge(results)
-    found.add(
-        finding
-        for target in targets
-        for finding in _refusals(target, config_tests, root=root, extra_files=extra_files)
+            for name, text in inputs
+        ]
     )
+    for name, text in inputs:
+        found.add(_refusals(name, text, config_tests, root=root, extra_files=extra_files))
     threshold = Severity[severity.upper()]
     _print(found, output_format, threshold)
     sys.exit(_exit_code(found, threshold, is_strict=strict, may_be_empty=allow_empty))
@@ -175,7 +172,12 @@ def _exit_code(
 
 
 def _refusals(
-    target: str, programs_requested: Sequence[str], *, root: Path | None, extra_files: tuple[Path, ...]
+    name: str,
+    text: str | None,
+    programs_requested: Sequence[str],
+    *,
+    root: Path | None,
+    extra_files: tuple[Path, ...],
 ) -> Iterator[Finding]:
     """Yield what each of these nginx has against a configuration (`nginx -t`)."""
     if not programs_requested:
@@ -184,15 +186,13 @@ def _refusals(
     from bench.prove.nginx_process import run_config_test
     from bench.subjects import programs
 
-    if target == "-":
-        raise PlanError("--config-test takes files and folders: standard input is read once")
     for program in dict.fromkeys(programs.find("nginx", where) for where in programs_requested):
-        for model in check.load_models(target, root, extra_files):
+        for model in check.load_models(name, root, extra_files, text):
             rejection = run_config_test(model, program)
             if rejection is not None:
                 place = rejection.place or Place(model.configuration.files[0], 0)
-                text = f"[emerg] {rejection.message} (nginx {program.version} -t, on a copy)"
-                yield Finding("NX001", Severity.ERROR, place, text, versions=(program.version,))
+                message = f"[emerg] {rejection.message} (nginx {program.version} -t, on a copy)"
+                yield Finding("NX001", Severity.ERROR, place, message, versions=(program.version,))
 
 
 def _known() -> KnownDirectives | None:

@@ -12,7 +12,7 @@ from bench.prove.nginx_process import ConfigTest, adapt_config, run_config_test
 from nginx import check, tree, versions
 from nginx.serializer import SerializedConfig
 from nginx.variables import Definitions
-from tests import bench_process
+from tests import bench_process, command_line
 from tests.proving import any_nginx, every_version, model, needs_nginx, nginx_programs
 
 TEXT = """http {
@@ -135,11 +135,11 @@ def test_an_error_is_reported_with_the_users_line(lines: str, message: str, line
 @every_version
 def test_check_runs_the_config_test_where_it_is_told_to(version: str, tmp_path: Path) -> None:
     path = tmp_path / "nginx.conf"
-    path.write_text(f"{SITE}proxy_buffering maybe;\n }} }}")
-    assert 'invalid value "maybe"' not in bench_process.run("check", path).stdout
+    path.write_text(f"{SITE}rewrite ^/( /x;\n }} }}")
+    assert "pcre" not in bench_process.run("check", path).stdout
     program = nginx_programs()[version].path
     done = bench_process.run("check", path, "--severity", "error", "--config-test", program)
-    assert '[emerg] invalid value "maybe"' in " ".join(done.stdout.split())
+    assert "[emerg] pcre" in " ".join(done.stdout.split())
     assert f"nginx {version} -t" in " ".join(done.stdout.split())
     assert done.returncode == 1
 
@@ -156,6 +156,9 @@ def test_a_folder_is_tested_as_a_whole(tmp_path: Path) -> None:
 
 
 @needs_nginx
-def test_standard_input_is_not_tested() -> None:
-    done = bench_process.run("check", "-", "--config-test", any_nginx().path)
-    assert (done.returncode, "standard input is read once" in done.stderr) == (2, True)
+def test_standard_input_is_tested_too() -> None:
+    text = f"{SITE}rewrite ^/( /x;\n }} }}"
+    done = command_line.run("check", "-", "--config-test", any_nginx().path, stdin=text)
+    assert done.exit_code == 1
+    assert "standard input:6" in done.stdout
+    assert "-t, on a copy)" in " ".join(done.stdout.split())
