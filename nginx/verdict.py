@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from nginx.http2_fields import forbidden_fields
 from nginx.model import PassLocation
 from nginx.pool_share import ReuseShare, pool_share
 from nginx.targets import Target, TargetKind
@@ -113,6 +114,8 @@ def _closes_first(each: PassLocation, keeps: bool | None, version: Version) -> C
     if each.protocol == "http":
         http_version, sent = each.http.effective(version), each.connection.effective(version)
         keeps = all(keeps_open(http_version, fields) is True for fields in sent)
+    if any(forbidden_fields(each, version)):
+        return "race"  # whichever of both resets the refused request
     return "nginx" if keeps else "race"
 
 
@@ -217,6 +220,13 @@ def _request_factor(each: PassLocation, version: Version) -> _Factor:
         return _Factor(True, ())
     if each.protocol == "fastcgi":
         return _fastcgi_factor(each.keep_conn)
+    forbidden = list(forbidden_fields(each, version))
+    if forbidden:
+        causes = tuple(
+            f"`{field.directive}` ({field.directive.place}), which HTTP/2 forbids: servers refuse it"
+            for field in forbidden
+        )
+        return _Factor(False if any(field.is_certain for field in forbidden) else None, causes)
     if each.protocol != "http":
         return _Factor(True, (f"{each.protocol} connections stay open by themselves",))
     sent = each.connection.possible(version)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from nginx import versions
 from nginx.finding import Severity
+from nginx.http2_fields import forbidden_fields
 from nginx.model import PassLocation
 from nginx.rules.rule import KEPT, PASS, Hit, Rule, RuleContext, location
 from nginx.targets import TargetKind
@@ -163,8 +164,8 @@ def http10_to_upstream(ctx: RuleContext) -> Iterator[Hit]:
 def version_2_upstream(ctx: RuleContext) -> Iterator[Hit]:
     """HTTP/2 is sent to the server: one request at a time per connection, from the same pool.
 
-    Connection fields are never sent then. The pool has to be as large as with HTTP/1.1, since nginx does
-    not multiplex.
+    nginx sends no Connection field by itself then. The pool has to be as large as with HTTP/1.1, since nginx
+    does not multiplex.
     """
     for each in ctx.using_protocol("http"):
         line = each.http.directive
@@ -182,6 +183,29 @@ def _wrong_body(ctx: RuleContext, each: PassLocation, line: Directive) -> Iterat
     if is_cached and body is not None and body.args != ("on",) and ctx.version < versions.HTTP2_BODIES:
         text = f"`{body}` with a cache and HTTP/2 is sent wrongly until 1.30.1 and 1.31.0"
         yield Hit(body.place, text, "use a later nginx", Severity.MEDIUM, (line,), (each,))
+
+
+@Rule(
+    "NK054",
+    Severity.HIGH,
+    about_reuse=True,
+    bad=_POOL + "server { location / { grpc_pass grpc://app; grpc_set_header Connection upgrade; } }",
+    good=_POOL + 'server { location / { grpc_pass grpc://app; grpc_set_header Connection ""; } }',
+)
+def connection_field_over_http2(ctx: RuleContext) -> Iterator[Hit]:
+    """A header line names a field that HTTP/2 forbids: Connection, Upgrade, Keep-Alive and their like.
+
+    nginx sends it all the same, and a server treats the request as malformed (RFC 9113, section 8.2.2): it
+    answers 400 or resets the stream, which is a 502. This is about grpc_pass and `proxy_http_version 2`
+    with the lines that HTTP/1.1 needed. A line with an empty value sends nothing.
+    """
+    for each in ctx.model.passes:
+        for field in forbidden_fields(each, ctx.version):
+            who = "" if field.is_certain else " wherever it is not empty"
+            text = f"`{field.directive}` goes over HTTP/2, which forbids it{who}: servers refuse the request"
+            fix = f'write `{field.directive.name} {field.directive.args[0]} "";`'
+            severity = None if field.is_certain else Severity.MEDIUM
+            yield Hit(field.directive.place, text, fix, severity, (each.directive,), (each,))
 
 
 @Rule(

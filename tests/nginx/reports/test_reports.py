@@ -14,7 +14,6 @@ FILES = sorted(FOLDER.glob("*.toml"))
 PENDING = frozenset(
     [
         "angie-118",
-        "api-umbrella-270",
         "apisix-9398",
         "apisix-9690",
         "consul-3796",
@@ -38,13 +37,9 @@ PENDING = frozenset(
         "nginx-le-74",
         "nginx-ntlm-module-19",
         "nginx-proxy-2606",
-        "nginx-upsync-module-19",
-        "ngx_dynamic_upstream-10",
-        "ngx_mruby-121",
         "nmdc-server-1051",
         "opnsense-plugins-2111",
         "php-runtimes-benchmark-7",
-        "redis2-54",
         "relay-375",
         "rustdesk-server-265",
         "srt-slurm-283",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from backends.protocols.http2 import Http2
+from backends.protocols.responder import PeerError
 from nginx import versions
 from tests.nginx import real
 from tests.nginx.rules.proving import KEPT, POOL, PROGRAMS, accepted, flagged, proves, site
@@ -64,6 +66,26 @@ def test_http2_to_the_server_is_pooled_and_not_multiplexed(
             else:
                 at_once(listening)
         assert server.accepted == connections
+
+
+@proves("NK054")
+@pytest.mark.parametrize(("field", "is_refused"), [("Connection upgrade", True), ('Connection ""', False)])
+def test_a_connection_field_reaches_a_server_over_http2_and_is_refused(
+    version: str, field: str, *, is_refused: bool, tmp_path: Path
+) -> None:
+    text = site(f"location / {{ grpc_pass grpc://app; grpc_set_header {field}; }}")
+    assert ("NK054" in flagged(text, version)) == is_refused
+    multiplexed = Multiplexed(1)
+
+    def strict(connection: socket.socket) -> bool:
+        with suppress(PeerError):
+            return multiplexed.exchange(connection)
+        return False
+
+    with real.serving(strict) as server:
+        text = text.replace("BACKEND", server.address)
+        with real.running(PROGRAMS[version], tmp_path, text) as listening:
+            assert set(real.request(listening)) == ({502} if is_refused else {200})
 
 
 @proves("NK036")
