@@ -3,7 +3,8 @@
 import struct
 from collections.abc import Iterator
 
-from backends.protocols.responder import PeerError, Responder, Response
+from backends.protocols.behaviour import Behaviour
+from backends.protocols.responder import PeerError, Responder, Response, cgi_head
 
 _RECORD = struct.Struct(">BBHHBx")  # version, type, request id, content length, padding length
 _BEGIN_REQUEST, _ABORT, _END_REQUEST, _PARAMS, _STDIN, _STDOUT = 1, 2, 3, 4, 5, 6
@@ -13,10 +14,10 @@ _KEEP_CONN = 1  # section 5.1: without this flag the application closes after th
 class FastCgi(Responder):
     """Answers each request once its FCGI_STDIN has ended."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
         self._buffer = b""
         self._keeps: dict[int, bool] = {}
-        self._response = b"Status: 200 OK\r\nContent-Type: text/plain\r\n\r\n" + body
 
     def feed(self, data: bytes) -> Iterator[Response]:
         """Yield a response for each request that is whole now."""
@@ -48,7 +49,9 @@ class FastCgi(Responder):
         return kind, request, content
 
     def _answer(self, request: int) -> bytes:
-        stdout = _record(_STDOUT, request, self._response) + _record(_STDOUT, request, b"")
+        head = cgi_head(self._behaviour.status)
+        response = head + b"Content-Type: text/plain\r\n\r\n" + self._behaviour.content
+        stdout = _record(_STDOUT, request, response) + _record(_STDOUT, request, b"")
         return stdout + _end(request)
 
 

@@ -11,6 +11,7 @@ import h2.connection
 import h2.events
 import h2.exceptions
 
+from backends.protocols.behaviour import Behaviour
 from backends.protocols.responder import PeerError, Responder, Response
 
 # A gRPC message: not compressed, empty (gRPC over HTTP2, "Length-Prefixed-Message").
@@ -20,11 +21,11 @@ _EMPTY_MESSAGE = bytes(5)
 class Http2(Responder):
     """Answers each stream when its request has ended; the connection stays."""
 
-    def __init__(self, body: bytes) -> None:
-        self._body = body
+    def __init__(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
         config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
         self._connection = h2.connection.H2Connection(config)
-        self._is_grpc: dict[int, bool] = {}
+        self._fields: dict[int, dict[str, str]] = {}
 
     def greeting(self) -> bytes:
         """Return the server's preface."""
@@ -42,24 +43,33 @@ class Http2(Responder):
     def _take(self, event: h2.events.Event) -> int:
         """Deal with one event; return how many requests it answered."""
         if isinstance(event, h2.events.RequestReceived):
-            fields = dict(cast(list[tuple[str, str]], event.headers))  # decoded: header_encoding
-            self._is_grpc[event.stream_id] = fields.get("content-type", "").startswith("application/grpc")
+            fields = cast(list[tuple[str, str]], event.headers)  # decoded: header_encoding
+            self._fields[event.stream_id] = dict(fields)
         elif isinstance(event, h2.events.DataReceived):
             self._connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         elif isinstance(event, h2.events.StreamEnded):
             self._respond(event.stream_id)
             return 1
         elif isinstance(event, h2.events.StreamReset):
-            self._is_grpc.pop(event.stream_id, None)
+            self._fields.pop(event.stream_id, None)
         return 0
 
     def _respond(self, stream: int) -> None:
-        connection = self._connection
-        if self._is_grpc.pop(stream, False):
+        connection, fields = self._connection, self._fields.pop(stream, {})
+        if fields.get("content-type", "").startswith("application/grpc"):
             connection.send_headers(stream, [(":status", "200"), ("content-type", "application/grpc")])
             connection.send_data(stream, _EMPTY_MESSAGE)
             connection.send_headers(stream, [("grpc-status", "0")], end_stream=True)
             return
-        length = str(len(self._body))
-        connection.send_headers(stream, [(":status", "200"), ("content-length", length)])
-        connection.send_data(stream, self._body, end_stream=True)
+        status, body = self._behaviour.status, self._behaviour.content
+        length = [] if status == 204 else [("content-length", str(len(body)))]
+        # As servers do: what has no content ends with its head.
+        ends = not body or fields.get(":method") == "HEAD"
+        connection.send_headers(stream, [(":status", str(status)), *length], end_stream=ends)
+        if not ends:
+            connection.send_data(stream, body, end_stream=True)
+
+    def ping(self) -> bytes:
+        """Return a PING (RFC 9113, section 6.7)."""
+        self._connection.ping(bytes(8))
+        return bytes(self._connection.data_to_send())

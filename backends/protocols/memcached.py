@@ -5,6 +5,7 @@ Source: memcached, doc/protocol.txt.
 
 from collections.abc import Iterator
 
+from backends.protocols.behaviour import Behaviour
 from backends.protocols.responder import PeerError, Responder, Response
 
 _LONGEST_LINE = 2048
@@ -13,8 +14,8 @@ _LONGEST_LINE = 2048
 class Memcached(Responder):
     """Answers each `get`; never closes by itself."""
 
-    def __init__(self, body: bytes) -> None:
-        self._body = body
+    def __init__(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
         self._buffer = b""
 
     def feed(self, data: bytes) -> Iterator[Response]:
@@ -26,5 +27,6 @@ class Memcached(Responder):
             command, _, keys = line.partition(b" ")
             if command not in (b"get", b"gets") or not keys:
                 raise PeerError(f"{line[:40]!r} is no get")
-            values = (b"VALUE %b 0 %d\r\n%b\r\n" % (key, len(self._body), self._body) for key in keys.split())
+            body = self._behaviour.content
+            values = (b"VALUE %b 0 %d\r\n%b\r\n" % (key, len(body), body) for key in keys.split())
             yield Response(b"".join(values) + b"END\r\n")

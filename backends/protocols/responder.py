@@ -21,6 +21,11 @@ class Response:
     stays: bool = True
 
 
+def cgi_head(status: int) -> bytes:
+    """Return the first line of a CGI response (RFC 3875, section 6.3.3)."""
+    return b"Status: %d %b\r\n" % (status, {200: b"OK", 204: b"No Content"}[status])
+
+
 class Responder:
     """One connection's side of a protocol; keeps what is not whole yet."""
 
@@ -31,3 +36,7 @@ class Responder:
     def feed(self, data: bytes) -> Iterator[Response]:
         """Yield the responses to what is whole now. Raise PeerError."""
         raise NotImplementedError
+
+    def ping(self) -> bytes:
+        """Return what asks whether an idle client is there; nothing where the protocol has no PING."""
+        return b""

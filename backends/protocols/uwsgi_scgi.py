@@ -6,7 +6,8 @@ Neither has a notion of a further request. Sources: uwsgi-docs, Protocol.rst; SC
 import struct
 from collections.abc import Iterator, Mapping
 
-from backends.protocols.responder import PeerError, Responder, Response
+from backends.protocols.behaviour import Behaviour
+from backends.protocols.responder import PeerError, Responder, Response, cgi_head
 
 _UWSGI = struct.Struct("<BHB")  # modifier1, size of the variables, modifier2
 _LONGEST_NETSTRING = 7  # digits: nginx sends some kilobytes
@@ -15,9 +16,8 @@ _LONGEST_NETSTRING = 7  # digits: nginx sends some kilobytes
 class Gateway(Responder):
     """Answers one request, and closes."""
 
-    def __init__(self, body: bytes) -> None:
-        head = b"Status: 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n"
-        self._response = head % len(body) + body
+    def __init__(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
         self._buffer = b""
         self._is_answered = False
 
@@ -33,7 +33,14 @@ class Gateway(Responder):
             raise PeerError(f"CONTENT_LENGTH {length!r} is no number")
         if len(self._buffer) >= start + int(length):
             self._is_answered = True
-            yield Response(self._response, stays=False)
+            yield Response(self._response(), stays=False)
+
+    def _response(self) -> bytes:
+        status, body = self._behaviour.status, self._behaviour.content
+        if status == 204:
+            return cgi_head(status) + b"\r\n"
+        fields = b"Content-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body)
+        return cgi_head(status) + fields + body
 
     def _variables(self) -> tuple[Mapping[bytes, bytes], int] | None:
         """Return the variables and where the body starts, or None while they are not whole."""

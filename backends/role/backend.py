@@ -9,9 +9,11 @@ from typing import Any, Generic, TypeVar, cast
 
 from backends.role.counters import Counters
 from backends.role.listening import BACKLOG
+from backends.role.pipes import Values
 
 Connection = TypeVar("Connection")
-_NO_COMMANDS: Mapping[str, Callable[[], None]] = MappingProxyType({})
+Command = Callable[[Values], None]
+_NO_COMMANDS: Mapping[str, Command] = MappingProxyType({})
 
 
 class Connections(Generic[Connection]):
@@ -48,7 +50,7 @@ class Backend:
     """One worker's server. `connect` makes the protocol of a new connection; or a kind of backend does it."""
 
     tls: ssl.SSLContext | None = None
-    commands: Mapping[str, Callable[[], None]] = _NO_COMMANDS
+    commands: Mapping[str, Command] = _NO_COMMANDS
     """The commands that it obeys besides `count` and `stop`."""
 
     def __init__(

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from backends import __version__
 from backends.role.backend import Backend
-from backends.role.pipes import COMMANDS, Pipes, end_at_once, log
+from backends.role.pipes import COMMANDS, Pipes, Values, end_at_once, log
 
 DRAIN_S = 10.0
 """The longest that a drain waits for exchanges under way."""
@@ -57,13 +57,13 @@ async def run_worker(
     backend = await make()
     listening = [await backend.accept(each) for each in listeners]
 
-    def on_command(command: str) -> None:
+    def on_command(command: str, values: Values) -> None:
         if command == "count":
             pipes.send(backend.event("count"))
         elif command == "stop":
             stop.set()
         else:
-            backend.commands[command]()
+            backend.commands[command](values)
 
     pipes.listen(on_command, end_at_once, (*COMMANDS, *backend.commands))
     pipes.send(ready)

@@ -4,9 +4,13 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 COMMANDS = ("count", "stop")
+Values = Mapping[str, Any]
+"""What a command says besides its name."""
+OnCommand = Callable[[str, Values], None]
 
 
 def log(message: str) -> None:
@@ -14,14 +18,16 @@ def log(message: str) -> None:
     sys.stderr.write(f"backend: {message}\n")
 
 
-def parse_command(line: bytes, known: Sequence[str] = COMMANDS) -> str | None:
-    """Return the name of the command in a line, None when there is none that is `known`."""
+def parse_command(line: bytes, known: Sequence[str] = COMMANDS) -> tuple[str, Values] | None:
+    """Return the name and the values of the command in a line, None when there is none that is `known`."""
     try:
         received = json.loads(line)
     except ValueError:
         return None
-    name = received.get("command") if isinstance(received, dict) else None
-    return name if name in known else None
+    if not isinstance(received, dict):
+        return None
+    name: Any = received.pop("command", None)
+    return (name, received) if name in known else None
 
 
 class Pipes:
@@ -41,17 +47,17 @@ class Pipes:
 
     def listen(
         self,
-        on_command: Callable[[str], None],
+        on_command: OnCommand,
         on_gone: Callable[[], None],
         known: Sequence[str] = COMMANDS,
     ) -> None:
-        """Call `on_command` with each known command's name, and `on_gone` once the other side is gone."""
+        """Call `on_command` with the name and values of each known command, `on_gone` at the end of all."""
         self._known = known
         if self._commands is not None:
             loop = asyncio.get_running_loop()
             loop.add_reader(self._commands, self._read, self._commands, on_command, on_gone)
 
-    def _read(self, commands: int, on_command: Callable[[str], None], on_gone: Callable[[], None]) -> None:
+    def _read(self, commands: int, on_command: OnCommand, on_gone: Callable[[], None]) -> None:
         data = os.read(commands, 65536)
         if not data:
             asyncio.get_running_loop().remove_reader(commands)
@@ -64,7 +70,7 @@ class Pipes:
                 known = ", ".join(json.dumps({"command": name}) for name in self._known)
                 log(f"command {line.decode(errors='replace')!r} is not understood; send one of {known}")
             else:
-                on_command(command)
+                on_command(*command)
 
 
 def end_at_once() -> None:

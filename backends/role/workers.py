@@ -74,7 +74,7 @@ async def run_parent(workers: list[Worker], pipes: Pipes, ready: dict[str, objec
     streams = [await _open_stream(worker.events) for worker in workers]
     await _read_all(workers, streams, "ready")
     asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, inbox.put_nowait, "died")
-    pipes.listen(inbox.put_nowait, end_at_once)
+    pipes.listen(lambda command, _: inbox.put_nowait(command), end_at_once)
     pipes.send(ready)
     while (reason := await inbox.get()) == "count":
         _command_all(workers, "count")

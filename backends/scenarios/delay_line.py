@@ -215,7 +215,7 @@ async def _make(given: argparse.Namespace) -> Backend:
     for each in given.listen:
         await loop.create_datagram_endpoint(lambda: Datagrams(to, network), parse_address(each))
     backend = WrappingBackend(lambda: Entrance(to, network, counters), counters)
-    backend.commands = {"vanish": network.vanish}
+    backend.commands = {"vanish": lambda _: network.vanish()}
     return backend
 
 

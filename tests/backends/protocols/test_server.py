@@ -18,6 +18,7 @@ import h2.events
 import pytest
 import trustme
 
+from backends.protocols.behaviour import Behaviour
 from backends.protocols.responder import PeerError, Responder, Response
 from backends.protocols.server import KINDS, responder
 
@@ -104,13 +105,13 @@ def converse(one: Responder, data: bytes, step: int) -> list[Response]:
 @pytest.mark.parametrize("step", [1, 7, 10_000])
 def test_conversation(name: str, step: int) -> None:
     kind, asked, answered, stays = TABLE[name]
-    assert converse(responder(kind)(BODY), asked, step) == [Response(answered, 1, stays)]
+    assert converse(responder(kind)(Behaviour(BODY)), asked, step) == [Response(answered, 1, stays)]
 
 
 @pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row[3]])
 def test_a_connection_that_stays_answers_again(name: str) -> None:
     kind, asked, answered, _ = TABLE[name]
-    answers = converse(responder(kind)(BODY), asked * 3, 11)
+    answers = converse(responder(kind)(Behaviour(BODY)), asked * 3, 11)
     assert [answer.data for answer in answers] == [answered] * 3
 
 
@@ -131,7 +132,7 @@ def test_a_connection_that_stays_answers_again(name: str) -> None:
 )
 def test_nonsense_ends_the_conversation(kind: str, data: bytes) -> None:
     with pytest.raises(PeerError):
-        converse(responder(kind)(BODY), data, 10_000)
+        converse(responder(kind)(Behaviour(BODY)), data, 10_000)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_nonsense_ends_the_conversation(kind: str, data: bytes) -> None:
 def test_http2(content_type: str, trailers: list[tuple[str, str]]) -> None:
     client = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
     client.initiate_connection()
-    server = responder("h2")(BODY)
+    server = responder("h2")(Behaviour(BODY))
     client.receive_data(server.greeting())
     fields = [(":method", "POST"), (":path", "/s/m"), (":scheme", "http"), (":authority", "a")]
     client.send_headers(1, [*fields, ("content-type", content_type)])

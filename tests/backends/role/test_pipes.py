@@ -12,8 +12,8 @@ from backends.role.pipes import Pipes, parse_command
 @pytest.mark.parametrize(
     ("line", "command"),
     [
-        (b'{"command": "count"}', "count"),
-        (b'{"command": "stop", "why": "done"}', "stop"),
+        (b'{"command": "count"}', ("count", {})),
+        (b'{"command": "stop", "why": "done"}', ("stop", {"why": "done"})),
         (b'{"command": "dance"}', None),
         (b'{"command": ["count"]}', None),
         (b"[]", None),
@@ -21,7 +21,7 @@ from backends.role.pipes import Pipes, parse_command
         (b"\xff", None),
     ],
 )
-def test_commands(line: bytes, command: str | None) -> None:
+def test_commands(line: bytes, command: tuple[str, dict[str, str]] | None) -> None:
     assert parse_command(line) == command
 
 
@@ -31,7 +31,7 @@ async def test_commands_are_read_in_pieces_and_bad_ones_passed_over(
     commands_out, commands_in = os.pipe()
     heard: list[str] = []
     gone = asyncio.Event()
-    Pipes(commands_out, 1).listen(heard.append, gone.set)
+    Pipes(commands_out, 1).listen(lambda name, _: heard.append(name), gone.set)
     for piece in (b'{"command": "co', b'unt"}\n\ndance\n{"command": "stop"}\n'):
         os.write(commands_in, piece)
         await asyncio.sleep(0)

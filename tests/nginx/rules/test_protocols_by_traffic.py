@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from backends.protocols.behaviour import Behaviour
 from backends.protocols.http2 import Http2
 from backends.protocols.responder import PeerError
 from nginx import versions
@@ -27,7 +28,7 @@ class Multiplexed:
 
     def exchange(self, connection: socket.socket) -> bool:
         if connection not in self._known:
-            self._known[connection] = Http2(b"ok")
+            self._known[connection] = Http2(Behaviour(b"ok"))
             connection.sendall(self._known[connection].greeting())
         data = connection.recv(65536)
         for answer in self._known[connection].feed(data) if data else ():

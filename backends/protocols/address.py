@@ -1,0 +1,82 @@
+"""One address of a server: what it counted, how it behaves, and what waits there."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from backends.protocols.behaviour import Behaviour
+from backends.role.counters import Counters
+
+
+class Served(Protocol):
+    """A connection, as its address sees it."""
+
+    def serve(self) -> None:
+        """Begin to answer what has come, and what will."""
+
+    def expire(self) -> None:
+        """Treat the idle time as over."""
+
+
+@dataclass(slots=True)
+class Address:
+    """The state that the connections of one address share."""
+
+    behaviour: Behaviour
+    counters: Counters = field(default_factory=Counters)
+    connections: set[Served] = field(default_factory=set)
+    _served: set[Served] = field(default_factory=set)
+    _waiting: deque[Served] = field(default_factory=deque)
+    _held: list[Callable[[], None]] | None = None
+
+    def admit(self, connection: Served) -> None:
+        """Serve a new connection, at once or when a process is free."""
+        self.connections.add(connection)
+        self._waiting.append(connection)
+        self._serve_next()
+
+    def dismiss(self, connection: Served) -> None:
+        """Forget a connection that has ended; the process that served it is free."""
+        self.connections.discard(connection)
+        if connection in self._served:
+            self._served.discard(connection)
+        elif connection in self._waiting:
+            self._waiting.remove(connection)
+        self._serve_next()
+
+    def _serve_next(self) -> None:
+        limit = self.behaviour.processes
+        while self._waiting and (limit is None or len(self._served) < limit):
+            connection = self._waiting.popleft()
+            self._served.add(connection)
+            connection.serve()
+
+    # Commands
+
+    def hold(self) -> None:
+        """Keep all responses back from now on."""
+        if self._held is None:
+            self._held = []
+
+    def release(self) -> None:
+        """Send what was kept back, in the order of the requests."""
+        held, self._held = self._held or (), None
+        for send in held:
+            send()
+
+    def send(self, send: Callable[[], None]) -> None:
+        """Send a response, or keep it back."""
+        if self._held is None:
+            send()
+        else:
+            self._held.append(send)
+
+    def expire(self) -> None:
+        """Let the idle time of all connections be over."""
+        for connection in tuple(self.connections):
+            connection.expire()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counters, and what is open or kept back now."""
+        return {**asdict(self.counters), "open": len(self.connections), "held": len(self._held or ())}
