@@ -7,17 +7,19 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from bench import lab
 from bench.commands import printing
-from bench.commands.nginx_options import extra_files_option, read_target, root_option
+from bench.commands.nginx_options import PerUpstream, extra_files_option, read_target, root_option
 from bench.commands.options import Count, Duration, command, json_option, lab_option, option
 from bench.errors import ExitCode, PlanError
 from bench.plan.flags import Heading
 from bench.prove import requests
+from bench.prove.backend_kinds import KINDS, BackendKind, check_kinds, limited_kinds
+from bench.prove.inventory import build_inventory
 from bench.subjects import programs
 from bench.subjects.programs import Program
 from nginx import check
@@ -29,6 +31,21 @@ if TYPE_CHECKING:
     from bench.prove.nginx_process import ClientProtocol
 
 _REQUESTS = 8
+
+
+class ServerKind(click.ParamType[BackendKind]):
+    """The name of a kind of server."""
+
+    name = "KIND"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> BackendKind:
+        """Return the kind of that name."""
+        kind = KINDS.get(str(value).lower())
+        if kind is None:
+            self.fail(f"{value!r} is none of {', '.join(KINDS)}", param, ctx)
+        return kind
+
+
 _MOST_REQUESTS = 1000
 
 
@@ -88,6 +105,22 @@ _MOST_REQUESTS = 1000
     metavar="HOW",
     help="How a backend closes: at-once, linger:5ms, never.",
 )
+@option(
+    Heading.BACKEND,
+    "--backend-like",
+    multiple=True,
+    type=PerUpstream(ServerKind(), "KIND"),
+    shown_default="a server that keeps everything open",
+    help="How the servers behave, as php-fpm, node or puma (repeatable).",
+)
+@option(
+    Heading.BACKEND,
+    "--backend-max-connections",
+    multiple=True,
+    type=PerUpstream(Count(1), "N"),
+    shown_default="that of the kind",
+    help="Connections that a server accepts (repeatable).",
+)
 @lab_option
 @json_option
 @option(
@@ -107,6 +140,8 @@ def prove_command(
     given: tuple[str, ...],
     count: int | None,
     backend_close: str,
+    backend_like: Sequence[tuple[str, BackendKind]],
+    backend_max_connections: Sequence[tuple[str, int]],
     client_http: str,
     lab_name: str,
     load: bool,
@@ -139,7 +174,9 @@ def prove_command(
     from bench.report.config import proof_answer
 
     count = count or (upgrade.REQUESTS if is_upgrade else _REQUESTS)
-    settings = ProofSettings(opened, backend_close, cast("ClientProtocol", client_http), count, wanted)
+    like = limited_kinds(dict(backend_like), dict(backend_max_connections))
+    check_kinds(build_inventory(model), like)
+    settings = ProofSettings(opened, backend_close, cast("ClientProtocol", client_http), count, wanted, like)
     found = proof_answer.ProofAnswer(file, backend_close)
     found.proofs = [runner.prove(model, program, settings) for program in chosen]
     if is_upgrade:

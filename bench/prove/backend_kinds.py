@@ -3,9 +3,11 @@
 A time or a number is the product's default, or what its packaged configuration sets; the source is named.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
+from bench.errors import PlanError
+from bench.prove.inventory import Inventory, Location, Peer, possible_upstreams
 from nginx.idle_times import BACKEND_IDLE_S
 
 HTTP = ("http",)
@@ -35,6 +37,10 @@ class BackendKind:
     """Which HTTP/1 it speaks: backends/protocols/behaviour.py."""
     answer: str = "body"
     """What a response contains: body, empty, or none."""
+
+    def speaks(self, peer: Peer) -> bool:
+        """Return whether such a server can be a peer."""
+        return peer.kind in self.protocols
 
     def flags(self) -> list[str]:
         """Return the flags that make one of our servers behave so."""
@@ -69,7 +75,7 @@ _TABLE = (
     BackendKind(
         "gunicorn",
         HTTP,
-        "gunicorn, Settings: keepalive = 2, for gthread and the like",
+        "gunicorn, Settings: keepalive = 2 (gthread and others)",
         idle_s=_idle("gunicorn"),
     ),
     BackendKind(
@@ -134,3 +140,52 @@ _TABLE = (
 )
 KINDS = {kind.name: kind for kind in _TABLE}
 """All kinds by name."""
+
+
+# Which location has which
+
+
+def kind_of(location: Location, peer: Peer, like: Mapping[str, BackendKind]) -> BackendKind | None:
+    """Return how the servers of a location behave; None where nothing is said about them.
+
+    `like` is by the name of an upstream {}, or by an address as written; "" is about all others.
+    """
+    named = next((like[name] for name in names(location) if name in like), None)
+    kind = named if named is not None else like.get("")
+    return kind if kind is not None and kind.speaks(peer) else None
+
+
+def names(location: Location) -> Iterator[str]:
+    """Yield what a location's servers can be called by: their upstream {}, or their address."""
+    for upstream in possible_upstreams(location.pass_location):
+        yield upstream.name
+    target = location.pass_location.target
+    yield target.partition("://")[2].partition("/")[0] or target
+
+
+def limited_kinds(
+    like: Mapping[str, BackendKind], most_connections: Mapping[str, int]
+) -> dict[str, BackendKind]:
+    """Return the kinds of servers, each with the number of connections that was given for it."""
+    found = dict(like)
+    for name, most in most_connections.items():
+        kind = like.get(name) or like.get("") or BackendKind("server", ANY, "")
+        found[name] = replace(kind, processes=most)
+    return found
+
+
+def check_kinds(inventory: Inventory, like: Mapping[str, BackendKind]) -> None:
+    """Raise PlanError where a kind is about no location, or about one that it does not speak to."""
+    for name, kind in like.items():
+        users = [each for each in inventory.locations if not name or name in names(each)]
+        if not users and name:
+            known = _some(dict.fromkeys(each for other in inventory.locations for each in names(other)))
+            raise PlanError(f"--backend-like {name}={kind.name}: nothing passes to it; there is {known}")
+        if users and not any(kind.speaks(peer) for each in users for peer in each.peers):
+            spoken = _some(dict.fromkeys(peer.kind for each in users for peer in each.peers))
+            speaks = f"{kind.name} speaks {' or '.join(kind.protocols)}"
+            raise PlanError(f"--backend-like {speaks}, but what passes to it speaks {spoken}")
+
+
+def _some(texts: Iterable[str]) -> str:
+    return ", ".join(texts) or "nothing"

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import h2.config
 import h2.connection
@@ -17,7 +18,10 @@ from bench.lab import split_address
 from bench.prove.requests import Request
 from bench.prove.rewrite import Listeners
 
-_TIMEOUT_S = 5.0
+TIMEOUT_S = 5.0
+"""How long a client waits for a response."""
+FAILURES = (OSError, http.client.HTTPException, h2.exceptions.H2Error, ValueError)
+"""What a request without a response raises; a ValueError: it would have to contain what no request may."""
 _CHUNK = 65536
 
 
@@ -32,6 +36,11 @@ class Responses:
     location: str = ""
     """Where the last redirect leads."""
 
+    def record(self, error: Exception) -> None:
+        """Count a request that got no response."""
+        self.failed += 1
+        self.failure = f"no response ({type(error).__name__}: {error})"
+
     @property
     def last(self) -> str:
         """The last response in a few words."""
@@ -45,21 +54,38 @@ class Responses:
 def send_requests(listeners: Listeners, requests: Iterable[Request]) -> Responses:
     """Return the responses to requests that are sent one after the other, all to one listener."""
     responses = Responses()
-    client: _Http1 | _Http2 | None = None
+    client: Client | None = None
     with ExitStack() as stack:
         for request in requests:
             try:
                 if client is None:
-                    client = _Http2(listeners, request) if request.is_http2 else _Http1(listeners, request)
+                    client = connect(listeners, request)
                     stack.callback(client.close)
-                client.exchange(request, responses)
-            except (OSError, http.client.HTTPException, h2.exceptions.H2Error, ValueError) as error:
-                # A ValueError: the configuration wants what no request may contain.
-                responses.failed += 1
-                responses.failure = f"no response ({type(error).__name__}: {error})"
+                client.send(request)
+                client.receive(responses, TIMEOUT_S)
+            except FAILURES as error:
+                responses.record(error)
                 stack.close()
                 client = None
     return responses
+
+
+class Client(Protocol):
+    """One connection of a client."""
+
+    def send(self, request: Request) -> None:
+        """Send a request; one of FAILURES where that is not possible."""
+
+    def receive(self, responses: Responses, timeout_s: float) -> None:
+        """Read the response and record it; one of FAILURES where there is none."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+def connect(listeners: Listeners, request: Request) -> Client:
+    """Return a client for requests such as this one; one of FAILURES where it cannot connect."""
+    return _Http2(listeners, request) if request.is_http2 else _Http1(listeners, request)
 
 
 def _unverified_context(*protocols: str) -> ssl.SSLContext:
@@ -74,12 +100,12 @@ class _Http1:
     def __init__(self, listeners: Listeners, first: Request) -> None:
         host, port = split_address(listeners.tls if first.is_tls else listeners.plain)
         self._connection = (
-            http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=_unverified_context())
+            http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=_unverified_context())
             if first.is_tls
-            else http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
+            else http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
         )
 
-    def exchange(self, request: Request, responses: Responses) -> None:
+    def send(self, request: Request) -> None:
         connection = self._connection
         connection.putrequest(request.method, request.path, skip_host=True, skip_accept_encoding=True)
         connection.putheader("Host", request.host)
@@ -91,7 +117,11 @@ class _Http1:
         connection.endheaders(request.body or None)
         if connection.sock is not None:
             connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        response = connection.getresponse()
+
+    def receive(self, responses: Responses, timeout_s: float) -> None:
+        if self._connection.sock is not None:
+            self._connection.sock.settimeout(timeout_s)
+        response = self._connection.getresponse()
         response.read()
         responses.statuses[response.status] += 1
         responses.location = response.getheader("Location", "")
@@ -107,7 +137,7 @@ class _Http2:
         address = listeners.tls if first.is_tls else listeners.http2
         assert address is not None, "HTTP/2 is used only where a listener accepts it"
         host, port = split_address(address)
-        self._socket = socket.create_connection((host, port), timeout=_TIMEOUT_S)
+        self._socket = socket.create_connection((host, port), timeout=TIMEOUT_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if first.is_tls:
             secure = _unverified_context("h2").wrap_socket(self._socket, server_hostname=host)
@@ -117,14 +147,18 @@ class _Http2:
                 raise ConnectionError("the server does not choose HTTP/2")
         self._state = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
         self._state.initiate_connection()
+        self._stream = 0
 
-    def exchange(self, request: Request, responses: Responses) -> None:
-        stream = self._state.get_next_available_stream_id()
+    def send(self, request: Request) -> None:
+        self._stream = stream = self._state.get_next_available_stream_id()
         self._state.send_headers(stream, _fields(request), end_stream=not request.body)
         if request.body:
             self._state.send_data(stream, request.body, end_stream=True)
         self._socket.sendall(self._state.data_to_send())
-        status, responses.location = self._receive(stream)
+
+    def receive(self, responses: Responses, timeout_s: float) -> None:
+        self._socket.settimeout(timeout_s)
+        status, responses.location = self._receive(self._stream)
         responses.statuses[status] += 1
 
     def _receive(self, stream: int) -> tuple[int, str]:

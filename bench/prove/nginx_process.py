@@ -78,10 +78,11 @@ class ScratchNginx:
         backends: Mapping[int, Addresses],
         listeners: Mapping[int, Listeners],
         log: ChangeLog,
+        in_flight: int = 1,
     ) -> Rejection | None:
         """Write the rewritten configuration into the folder; return why nginx rejects it, or None."""
         version = versions.parse(self.program.version)
-        rewriter = Rewriter(inventory, backends, listeners, _worker_user(), version, log)
+        rewriter = Rewriter(inventory, backends, listeners, _worker_user(), version, in_flight, log)
         variables = inventory.model.variables
         adapted = adapt_config(rewriter.directives(), self.config_test, variables, log, version=version)
         return adapted if isinstance(adapted, Rejection) else None

@@ -23,6 +23,7 @@ _TEMP_FOLDERS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 INTERNAL_PATH = "/bench-internal-{number}"
 _OWN_PLACE = Place("(bench)", 0)  # of the lines that this run adds
 _SPARE_CONNECTIONS = 512
+_CONNECTIONS_PER_REQUEST = 4  # a client's, one upstream, and those of a subrequest
 _HTTP_CHAIN = (id(None),)
 # What belongs to http {} in a snippet without a server {}.
 _HTTP_LEVEL = frozenset({"upstream", "map", "geo", "split_clients", "charset_map", "types"})
@@ -56,6 +57,8 @@ class Rewriter:
     user: Sequence[str] = ()
     """The user and group of the workers, where the master is root."""
     version: Version = versions.NEWEST
+    in_flight: int = 1
+    """Requests that clients have in flight at once."""
     log: ChangeLog = field(default_factory=ChangeLog)
     _blocks: list[Directive] = field(default_factory=list)
 
@@ -77,6 +80,7 @@ class Rewriter:
         yield _line("pid", PID)
         yield _line("error_log", "stderr", "error")
         connections = _SPARE_CONNECTIONS + 8 * (len(self.inventory.locations) + len(self.inventory.servers))
+        connections += _CONNECTIONS_PER_REQUEST * self.in_flight
         yield _block("events", [_line("worker_connections", str(connections))])
 
     def _http_defaults(self) -> Iterator[Directive]:

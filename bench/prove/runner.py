@@ -3,18 +3,18 @@
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 
 from bench.lab import landlock
 from bench.prove import balancing, requests
+from bench.prove.backends import BackendCounts
 from bench.prove.changes import ChangeLog, Rejection
-from bench.prove.http_client import Responses, send_requests
 from bench.prove.inventory import Inventory, Location, build_inventory
 from bench.prove.proof import ConnectionWitnesses, LocationResult, Measurement, Proof
 from bench.prove.requests import Request
-from bench.prove.testbed import BackendCounts, LocationSockets, NginxTestbed, ProofSettings, open_testbed
+from bench.prove.testbed import LocationSockets, NginxTestbed, ProofSettings, open_testbed
 from bench.subjects.programs import Program
 from nginx import versions
 from nginx.model import Model
@@ -188,7 +188,7 @@ def _balance(
     version: Version,
 ) -> balancing.Balancing:
     before = testbed.counts_by_server(location.number)
-    _send(testbed, location, repeat(request, balancing.request_count(location, settings.requests)))
+    testbed.send(location, repeat(request, balancing.request_count(location, settings.requests)))
     added = map(BackendCounts.since, testbed.counts_by_server(location.number), before)
     counts = [(each.requests, each.accepted) for each in added]
     return balancing.summarize_balancing(location, version, counts)
@@ -211,23 +211,15 @@ def _reach(
         if time.monotonic() > deadline_s:
             break
         before = testbed.counts_of(location.number).requests
-        responses = _send(testbed, location, [request])
+        responses = testbed.send(location, [request])
         if testbed.counts_of(location.number).requests > before:
-            series = _send(testbed, location, repeat(request, settings.requests))
+            series = testbed.send(location, repeat(request, settings.requests))
             statuses = responses.statuses + series.statuses
             return _Search(request, statuses=statuses, unanswered=responses.failed + series.failed)
         tried.append(responses.last)
     first = f"; the likeliest got {tried[0]}{_last_error(testbed)}" if tried else ""
     advice = "pass one with --request 'GET /path Host: name'"
     return _Search(unreached=f"none of {len(tried)} requests reached it{first}; {advice}")
-
-
-def _send(testbed: NginxTestbed, location: Location, series: Iterable[Request]) -> Responses:
-    """Send requests to the server block of a location."""
-    listed = list(series)
-    if listed[0].uses_added_file:
-        testbed.create_files(listed[0].path)
-    return testbed.lab.hosts["client"].call(send_requests, testbed.listeners[location.server.number], listed)
 
 
 def _last_error(testbed: NginxTestbed) -> str:

@@ -4,7 +4,6 @@ It starts, counts, reads sockets and stops. rewrite.py writes what runs, runner.
 """
 
 import contextlib
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -15,12 +14,14 @@ from urllib.parse import unquote
 from bench import lab
 from bench.errors import LabError
 from bench.experiment import fd_limits
-from bench.lab import Host, Lab, Process, port_of
-from bench.lab.role_process import COUNT_TIMEOUT_S, READY_TIMEOUT_S
+from bench.lab import Lab, port_of
 from bench.observe.host_observer import KernelView
 from bench.observe.time_wait import HostPorts, count_sockets
+from bench.prove.backend_kinds import BackendKind
+from bench.prove.backends import BackendCounts, Backends, start_backends
 from bench.prove.changes import ChangeLog, Rejection
-from bench.prove.inventory import Inventory, Peer
+from bench.prove.http_client import Responses, send_requests
+from bench.prove.inventory import Inventory, Location
 from bench.prove.nginx_process import (
     ClientProtocol,
     ScratchNginx,
@@ -30,11 +31,11 @@ from bench.prove.nginx_process import (
 )
 from bench.prove.requests import Request
 from bench.prove.rewrite import ROOT, Listeners
-from bench.subjects.certificates import CHAIN, KEY
 from bench.subjects.launch import LaunchedProxy
 from bench.subjects.programs import Program
 from bench.subjects.subject import SPARE_FDS
 
+_FILES_PER_REQUEST = 3  # a client's connection, one upstream, and one that is being closed
 _FILES_PER_LOCATION = 2  # a connection in its pool, and one that is being closed
 
 
@@ -49,19 +50,10 @@ class ProofSettings:
     requests: int = 8
     """Sent to each location once a request was found that reaches it."""
     given: Sequence[Request] = ()
-
-
-class BackendCounts(NamedTuple):
-    """What a backend counted on one address or several."""
-
-    accepted: int = 0
-    requests: int = 0
-    closed_first: int = 0
-    open: int = 0
-
-    def since(self, before: "BackendCounts") -> "BackendCounts":
-        """Return what was added to earlier counts."""
-        return BackendCounts(*(now - then for now, then in zip(self, before, strict=True)))
+    like: Mapping[str, BackendKind] = field(default_factory=dict)
+    """How the servers behave, by the name of an upstream {} or by address; "" is about all others."""
+    in_flight: int = 1
+    """Requests that clients have in flight at once, for each worker of nginx."""
 
 
 class LocationSockets(NamedTuple):
@@ -71,31 +63,6 @@ class LocationSockets(NamedTuple):
     time_wait_backend: int
     closing: int
     """Sockets that are being closed right now."""
-
-
-@dataclass(slots=True)
-class Backends:
-    """The backend processes, one for each kind of peer; each location has ports of its own there."""
-
-    addresses: dict[int, dict[Peer, list[str]]] = field(default_factory=dict)
-    processes: dict[Peer, Process] = field(default_factory=dict)
-
-    def count(self) -> dict[str, BackendCounts]:
-        """Return what every address counted so far."""
-        for process in self.processes.values():
-            process.send({"command": "count"})
-        found = {}
-        for process in self.processes.values():
-            event = process.wait_event("count", COUNT_TIMEOUT_S)
-            for address, each in event["by_listen"].items():
-                found[address] = BackendCounts(*(each[key] for key in BackendCounts._fields))
-        return found
-
-    @property
-    def every_address(self) -> list[str]:
-        """The addresses of all locations."""
-        by_peer = [addresses for each in self.addresses.values() for addresses in each.values()]
-        return [address for addresses in by_peer for address in addresses]
 
 
 @dataclass(slots=True)
@@ -125,6 +92,17 @@ class NginxTestbed:
             _sum(known[address] for address in addresses if address in known)
             for addresses in zip(*by_peer, strict=True)
         ]
+
+    def send(self, location: Location, series: Iterable[Request]) -> Responses:
+        """Send requests to the server block of a location, one after the other."""
+        listed = list(series)
+        self.prepare(listed[0])
+        return self.lab.hosts["client"].call(send_requests, self.listeners[location.server.number], listed)
+
+    def prepare(self, request: Request) -> None:
+        """Create the file that a request needs."""
+        if request.uses_added_file:
+            self.create_files(request.path)
 
     def opened(self) -> int | None:
         """Return the connections that nginx's host opened so far; None where the kernel is shared."""
@@ -181,16 +159,23 @@ def open_testbed(
     RoleError where a backend or nginx does not start, LabError where the lab does not open.
     """
     separate = separate or {}
-    _raise_fd_limit(inventory, separate)
+    _raise_fd_limit(inventory, separate, settings.in_flight)
     with ExitStack() as stack:
         opened = stack.enter_context(lab.open_lab(settings.lab))
         host = opened.hosts["proxy"]
         folder = create_scratch_folder(host)
-        backends = _start_backends(inventory, opened.hosts["backend"], settings, folder, separate)
+        backends = start_backends(
+            inventory,
+            opened.hosts["backend"],
+            folder,
+            close=settings.backend_close,
+            like=settings.like,
+            separate=separate,
+        )
         listeners = allocate_listeners(inventory, host, settings.client)
         is_confined = host.call(confine_nginx, folder, listeners, backends.every_address)
         nginx = ScratchNginx(program, host, folder)
-        rejection = nginx.load(inventory, backends.addresses, listeners, log)
+        rejection = nginx.load(inventory, backends.addresses, listeners, log, settings.in_flight)
         if rejection is not None:
             yield rejection
             return
@@ -202,49 +187,15 @@ def open_testbed(
         yield NginxTestbed(opened, listeners, backends, running, kernels, folder, is_confined)
 
 
-def _raise_fd_limit(inventory: Inventory, separate: Mapping[int, int]) -> None:
+def _raise_fd_limit(inventory: Inventory, separate: Mapping[int, int], in_flight: int) -> None:
     """Raise the limit of open files, which every role inherits; LabError where it is too low."""
     locations = inventory.locations
     addresses = sum(separate.get(each.number, 1) * len(each.peers) for each in locations)
     sockets = addresses + _FILES_PER_LOCATION * len(locations) + 3 * len(inventory.servers)
+    sockets += _FILES_PER_REQUEST * in_flight
     needed = sockets + SPARE_FDS
     if (allowed := fd_limits.raise_to(needed)) < needed:
         raise LabError(
             f"{len(locations):,} locations need {needed:,} open files in a role, {allowed:,} are allowed; "
             f"raise the limit (ulimit -Hn {needed}, as root) or prove a part of them"
         )
-
-
-# The backends
-
-
-def _start_backends(
-    inventory: Inventory, host: Host, settings: ProofSettings, folder: Path, separate: Mapping[int, int]
-) -> Backends:
-    """Start a process for each kind of peer; it chooses its ports unless the host is its own."""
-    numbers_by_peer: dict[Peer, list[int]] = {}
-    for location in inventory.locations:
-        for peer in location.peers if location.obstacle is None else ():
-            numbers = [location.number] * separate.get(location.number, 1)
-            numbers_by_peer.setdefault(peer, []).extend(numbers)
-    found, port = Backends({location.number: {} for location in inventory.locations}), host.listen_port
-    for peer, numbers in numbers_by_peer.items():
-        listen = [f"{host.front}:{port + index if port else 0}" for index in range(len(numbers))]
-        port += len(numbers) if port else 0
-        argv = _backend_argv(peer, listen, settings.backend_close, folder)
-        found.processes[peer] = host.start(argv, name=f"backend ({peer.kind})")
-    for peer, numbers in numbers_by_peer.items():
-        addresses = found.processes[peer].wait_event("ready", READY_TIMEOUT_S)["listen"]
-        for number, address in zip(numbers, addresses, strict=True):
-            found.addresses[number].setdefault(peer, []).append(address)
-    return found
-
-
-def _backend_argv(peer: Peer, listen: list[str], close: str, folder: Path) -> list[str]:
-    argv = [sys.executable, "-m", "backends.protocols.server", "--control", "--kind", peer.kind]
-    argv += ["--close", close.removesuffix("ms")]
-    for address in listen:
-        argv += ["--listen", address]
-    if peer.is_tls:
-        argv += ["--tls", str(folder / CHAIN), str(folder / KEY)]
-    return argv
