@@ -1,5 +1,6 @@
 """One address of a server: what it counted, how it behaves, and what waits there."""
 
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -28,7 +29,7 @@ class Address:
     connections: set[Served] = field(default_factory=set)
     _served: set[Served] = field(default_factory=set)
     _waiting: deque[Served] = field(default_factory=deque)
-    _held: list[Callable[[], None]] | None = None
+    _held: list[tuple[float, Callable[[], None]]] | None = None
 
     def admit(self, connection: Served) -> None:
         """Serve a new connection, at once or when a process is free."""
@@ -59,18 +60,17 @@ class Address:
         if self._held is None:
             self._held = []
 
-    def release(self) -> None:
-        """Send what was kept back, in the order of the requests."""
-        held, self._held = self._held or (), None
-        for send in held:
-            send()
+    def take_held(self) -> list[tuple[float, Callable[[], None]]]:
+        """Keep nothing back any more; return what was, each with its moment."""
+        held, self._held = self._held or [], None
+        return held
 
     def send(self, send: Callable[[], None]) -> None:
         """Send a response, or keep it back."""
         if self._held is None:
             send()
         else:
-            self._held.append(send)
+            self._held.append((time.monotonic(), send))
 
     def expire(self) -> None:
         """Let the idle time of all connections be over."""

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from operator import itemgetter
 from typing import Any, cast
 
 from backends.protocols.address import Address
@@ -64,7 +65,7 @@ class ProtocolServer(Backend):
         # Each is about the addresses in its value `listen`.
         self.commands = {
             "hold": lambda values: self._each(values, Address.hold),
-            "release": lambda values: self._each(values, Address.release),
+            "release": self._release,
             "expire": lambda values: self._each(values, Address.expire),
             "answer": self._answer,
         }
@@ -91,6 +92,13 @@ class ProtocolServer(Backend):
     def _each(self, values: Values, obey: Callable[[Address], None]) -> None:
         for listen in values.get("listen", ()):
             obey(self.address(listen))
+
+    def _release(self, values: Values) -> None:
+        """Send what was kept back, in the order of the requests."""
+        listens = values.get("listen", ())
+        held = [each for listen in listens for each in self.address(listen).take_held()]
+        for _, send in sorted(held, key=itemgetter(0)):
+            send()
 
     def _answer(self, values: Values) -> None:
         """Change what a response contains from now on."""

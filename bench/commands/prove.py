@@ -5,9 +5,9 @@ bench/prove proves; here are the flags, what is printed where, and the exit code
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,13 +22,14 @@ from bench.prove.backend_kinds import KINDS, BackendKind, check_kinds, limited_k
 from bench.prove.inventory import build_inventory
 from bench.subjects import programs
 from bench.subjects.programs import Program
-from nginx import check
+from nginx import check, versions
 from nginx.fix import repair as fix
 from nginx.loading import sources
 from nginx.model import Model
+from nginx.rules import CheckSettings, RuleContext
 
 if TYPE_CHECKING:
-    from bench.prove.nginx_process import ClientProtocol
+    from bench.prove.testbed import ProofSettings
 
 _REQUESTS = 8
 
@@ -86,6 +87,20 @@ _MOST_REQUESTS = 1000
     type=click.Choice(["auto", "1.1", "2"]),
     help="HTTP version of the clients; auto: 2 where a listener accepts it, else 1.1.",
 )
+@option(
+    Heading.LOAD,
+    "--concurrency",
+    type=Count(2, _MOST_REQUESTS),
+    shown_default="1",
+    help="Requests in flight at once, over all workers.",
+)
+@option(
+    Heading.PROXY,
+    "--workers",
+    type=Count(1),
+    shown_default="worker_processes",
+    help="Worker processes of nginx that share them.",
+)
 @option(Heading.LOAD, "--load", is_flag=True, help="Measure what it costs as it is and repaired.")
 @option(Heading.LOAD, "--duration", "-d", default="2s", type=Duration(0.1, 600), help="The window of --load.")
 @option(
@@ -134,56 +149,43 @@ _MOST_REQUESTS = 1000
 def prove_command(
     *,
     file: str,
-    programs_requested: tuple[str, ...],
     root: Path | None,
     extra_files: tuple[Path, ...],
-    given: tuple[str, ...],
-    count: int | None,
-    backend_close: str,
-    backend_like: Sequence[tuple[str, BackendKind]],
-    backend_max_connections: Sequence[tuple[str, int]],
-    client_http: str,
-    lab_name: str,
+    programs_requested: tuple[str, ...],
     load: bool,
-    duration: float,
-    pairs: int,
-    locations: int,
     as_json: bool,
     output_format: str,
+    **given: Any,
 ) -> None:
     """Run an nginx configuration in front of backends that count, and compare it with what check says.
 
     A copy runs in a lab, without root, with every address, file and log replaced; all changes are listed.
     With two --program, the old nginx and the new one, it ends in a sentence about the upgrade. Exit 1 if
-    check and traffic disagree, if nginx rejects the copy, if nothing could be proven, or if a location
-    begins to fail; 2 if the configuration cannot be read.
+    check and traffic disagree, if nginx rejects the copy, if nothing could be proven, if the servers leave
+    clients with errors, or if a location begins to fail; 2 if the configuration cannot be read.
     """
-    wanted = [requests.parse(text) for text in given]
-    _check_close(backend_close)
+    given["given"] = [requests.parse(text) for text in given["given"]]
+    _check_close(given["backend_close"])
     name, text = _read(file)
     model = check.load_model(name, root, extra_files, text)
     # Before anything that starts threads: only a process of one thread can take the rights to a lab.
-    opened = lab.choose(lab_name)
+    given["lab_name"] = lab.choose(given["lab_name"])
     chosen = _programs(programs_requested)
     repaired = _repaired(name, root, extra_files, text, chosen) if load else {}
     is_upgrade = len(programs_requested) == len(chosen) == 2
     if output_format == "markdown" and not is_upgrade:
         raise PlanError("--format markdown is about an upgrade: name two nginx, --program OLD --program NEW")
     from bench.prove import load_test, runner, upgrade
-    from bench.prove.testbed import ProofSettings
     from bench.report.config import proof_answer
 
-    count = count or (upgrade.REQUESTS if is_upgrade else _REQUESTS)
-    like = limited_kinds(dict(backend_like), dict(backend_max_connections))
-    check_kinds(build_inventory(model), like)
-    settings = ProofSettings(opened, backend_close, cast("ClientProtocol", client_http), count, wanted, like)
-    found = proof_answer.ProofAnswer(file, backend_close)
+    settings = _settings(model, given, upgrade.REQUESTS if is_upgrade else _REQUESTS)
+    found = proof_answer.ProofAnswer(file, settings.backend_close)
     found.proofs = [runner.prove(model, program, settings) for program in chosen]
     if is_upgrade:
         old, new = found.proofs
         found.upgrade = upgrade.prove_upgrade(model, old, new, chosen[1], settings)
     if load:
-        wanted_load = load_test.LoadSettings(pairs, duration, locations)
+        wanted_load = load_test.LoadSettings(given["pairs"], given["duration"], given["locations"])
         found.costs = []
         for program, proof in zip(chosen, found.proofs, strict=True):
             models: load_test.Models = {"as it is": model, "repaired": repaired[program]}
@@ -193,6 +195,24 @@ def prove_command(
     else:
         printing.echo(proof_answer.FORMATS[output_format](found), nl=False)
     sys.exit(ExitCode.OK if found.is_sound else ExitCode.FINDINGS)
+
+
+def _settings(model: Model, given: Mapping[str, Any], count: int) -> "ProofSettings":
+    """Return how a configuration is proven; `count` requests for each location unless others are given."""
+    from bench.prove.testbed import ProofSettings
+
+    like = limited_kinds(dict(given["backend_like"]), dict(given["backend_max_connections"]))
+    check_kinds(build_inventory(model), like)
+    judged_by = CheckSettings(workers=given["workers"], concurrency=given["concurrency"])
+    return ProofSettings(
+        lab=given["lab_name"],
+        backend_close=given["backend_close"],
+        client=given["client_http"],
+        requests=given["count"] or count,
+        given=given["given"],
+        like=like,
+        in_flight=max(1, RuleContext(model, versions.NEWEST, judged_by).per_worker),
+    )
 
 
 def _read(file: str) -> tuple[str, str | None]:

@@ -37,6 +37,8 @@ class Backends:
     kinds: dict[int, BackendKind] = field(default_factory=dict)
     """How the servers of a location behave, by its number, where that is not as usual."""
     processes: list[Process] = field(default_factory=list)
+    owners: dict[str, Process] = field(default_factory=dict)
+    """The process that listens on an address."""
 
     def count(self) -> dict[str, BackendCounts]:
         """Return what every address counted so far."""
@@ -51,9 +53,9 @@ class Backends:
 
     def command(self, number: int, command: str, **values: Any) -> None:
         """Send a command about the addresses of one location; return once it is obeyed."""
-        listen = [address for addresses in self.addresses[number].values() for address in addresses]
-        for process in self.processes:
-            process.send({"command": command, "listen": listen, **values})
+        for addresses in self.addresses[number].values():
+            process = self.owners[addresses[0]]
+            process.send({"command": command, "listen": addresses, **values})
         self.count()  # what was sent before is obeyed before it is answered
 
     @property
@@ -89,6 +91,7 @@ def start_backends(
         waiting.append((peer, numbers, process))
     for peer, numbers, process in waiting:
         addresses = process.wait_event("ready", READY_TIMEOUT_S)["listen"]
+        found.owners |= dict.fromkeys(addresses, process)
         for number, address in zip(numbers, addresses, strict=True):
             found.addresses[number].setdefault(peer, []).append(address)
     return found

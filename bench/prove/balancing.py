@@ -4,14 +4,16 @@ A verdict is about one server: whether its connection is kept. Whether the pool 
 another question, that of rule NK022.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from bench.prove.inventory import MAX_BACKEND_PORTS, MAX_UPSTREAM_SERVERS, Inventory, Location
-from nginx.tree import Directive, Place
+from nginx.pool_share import ReuseShare
+from nginx.tree import Place
 from nginx.upstreams import Upstream, is_balancer
-from nginx.verdict import compute_verdict
+from nginx.verdict import Verdict, compute_verdict
 from nginx.versions import Version
 
 REQUESTS_PER_SERVER = 4
@@ -47,6 +49,8 @@ class Balancing:
     """How many idle connections the pool holds; None where there is none."""
     limit: int | None
     """How many requests a connection serves; None for no limit."""
+    share: ReuseShare | None = None
+    """The part of the requests that is expected to reuse, where the pool is too small for all servers."""
 
     @property
     def requests(self) -> int:
@@ -76,7 +80,17 @@ class Balancing:
         most = sum(-(-server.requests // (self.limit or server.requests or 1)) for server in self.servers)
         if self.expected == "one per server" and self.connections > most:
             return f"{most} connections are expected for all servers, {self.connections} were opened"
+        if self.share is not None and not self._fewest() <= self.connections <= self._most():
+            return f"reuse is expected for {self.share}, {self.connections} connections were opened"
         return None
+
+    def _fewest(self) -> int:
+        return math.floor((1 - self.share.most) * self.requests) if self.share else 0
+
+    def _most(self) -> int:
+        """Return how many connections may be opened: those that miss, and one for each server at first."""
+        missing = math.ceil((1 - self.share.least) * self.requests) if self.share else self.requests
+        return min(self.requests, missing + len(self.servers))
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts as plain values."""
@@ -85,6 +99,7 @@ class Balancing:
             "connections": self.connections,
             "pool": self.pool,
             "expected": self.expected,
+            "expected_share": None if self.share is None else self.share.to_json(),
             "servers": [server.to_json() for server in self.servers],
         }
 
@@ -120,33 +135,20 @@ def summarize_balancing(location: Location, version: Version, counts: Sequence[t
         ServerCounts(" ".join(line.args), line.place, *each)
         for line, each in zip(location.upstream_servers, counts, strict=True)
     ]
-    pool = compute_verdict(location.pass_location, version).pool
+    verdict = compute_verdict(location.pass_location, version)
+    pool = verdict.pool
     idle, limit = (None, None) if pool is None else (pool.idle, pool.requests)
-    return Balancing(servers, _expected(location, version), idle, limit)
+    assert location.upstream is not None
+    share = verdict.share if _is_round_robin(location.upstream) else None
+    return Balancing(servers, _expected(verdict, share), idle, limit, share)
 
 
-def _expected(location: Location, version: Version) -> ExpectedReuse | None:
-    verdict, upstream = compute_verdict(location.pass_location, version), location.upstream
-    assert upstream is not None
-    if verdict.answer == "not reused":
+def _expected(verdict: Verdict, share: ReuseShare | None) -> ExpectedReuse | None:
+    if verdict.answer == "not reused" or (share is not None and share.most == 0):
         return "none kept"
-    if verdict.answer == "depends" or verdict.pool is None:
-        return None
-    used = _used(upstream)
-    if verdict.pool.idle >= len(used):
-        return "one per server"
-    # A list that drops the least recently used entry keeps nothing of a cycle that is longer than it.
-    return "none kept" if _is_round_robin(upstream, used) else None
+    return "one per server" if verdict.answer == "reused" and verdict.pool is not None else None
 
 
-def _used(upstream: Upstream) -> list[Directive]:
-    """Return the servers that get requests while all are up."""
-    up = [line for line in upstream.servers if "down" not in line.args]
-    return [line for line in up if "backup" not in line.args] or up
-
-
-def _is_round_robin(upstream: Upstream, servers: Sequence[Directive]) -> bool:
-    """Return whether servers get one request each, in a fixed order."""
-    methods = {line.name for line in upstream.directive.block or () if is_balancer(line)}
-    weights = {arg for line in servers for arg in line.args if arg.startswith("weight=")}
-    return methods <= _ROUND_ROBIN and weights <= {"weight=1"}
+def _is_round_robin(upstream: Upstream) -> bool:
+    """Return whether servers get requests in a fixed order."""
+    return {line.name for line in upstream.directive.block or () if is_balancer(line)} <= _ROUND_ROBIN

@@ -1,11 +1,16 @@
 """A proof: what was predicted and measured of each location, and whether they agree. Values only."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.prove.backend_kinds import BackendKind
 from bench.prove.balancing import Balancing, MeasuredVerdict, verdict_of
+from bench.prove.bodiless import BodilessCounts
 from bench.prove.changes import ConfigChange, Rejection
+from bench.prove.idle_end import IdleTest
+from bench.prove.in_flight import InFlight
 from bench.prove.inventory import Location
 from bench.prove.requests import Request
 from nginx.verdict import Verdict
@@ -86,24 +91,54 @@ class LocationResult:
     measured: Measurement | None = None
     balancing: Balancing | None = None
     """What its servers counted; None where it has one, or too many."""
+    kind: BackendKind | None = None
+    """How its servers behaved; None where they kept everything open."""
+    idle_end: IdleTest | None = None
+    """What follows the end of their idle time; None where they have none."""
+    in_flight: InFlight | None = None
+    """What requests in flight at once did; None where none were wanted."""
+    bodiless: Mapping[str, BodilessCounts] = field(default_factory=dict)
+    """What answers without a body did, where that matters."""
 
     @property
     def disagreement(self) -> str | None:
         """How traffic differs from the prediction, if it does."""
         measured, predicted = self.measured, self.predicted
-        if measured is None or predicted.answer == "depends":
+        if measured is None or predicted.answer == "depends" or not self.is_served_as_usual:
             return None
         if predicted.answer not in {measured.verdict, "partly reused"}:  # the servers' counts show the part
             return f"check says {predicted.answer}, traffic says {measured.verdict}"
         other = {"nginx": "backend", "backend": "nginx"}.get(predicted.closes_first or "")
         if other is not None and (times := measured.closed_first[other]):
             return f"check says {predicted.closes_first} closes first, {other} did so {times} times"
-        return None if self.balancing is None else self.balancing.disagreement
+        measurements = (self.balancing, self.in_flight)
+        return next((each.disagreement for each in measurements if each and each.disagreement), None)
+
+    @property
+    def is_served_as_usual(self) -> bool:
+        """Whether the servers do what a verdict expects of them: keep connections, and answer with a body."""
+        return self.kind is None or (self.kind.dialect == "1.1" and self.kind.answer == "body")
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """What clients got instead of an answer of the servers', and how often."""
+        if self.measured is None:
+            return {}
+        statuses, unanswered = Counter(self.measured.statuses), self.measured.unanswered
+        if self.in_flight is not None:
+            statuses.update(self.in_flight.statuses)
+            unanswered += self.in_flight.unanswered
+        found = {f"status {each}": count for each, count in statuses.items() if each >= 500}
+        found |= {"no answer": unanswered} if unanswered else {}
+        for each in self.idle_end.failed if self.idle_end is not None else ():
+            what = "no answer" if each.status is None else f"status {each.status}"
+            found[f"{what} to a {each.method} at the end of the idle time"] = 1
+        return found
 
     @property
     def agrees(self) -> bool | None:
         """Whether traffic confirms the verdict; None where it was not proven, or depends."""
-        if self.measured is None or self.predicted.answer == "depends":
+        if self.measured is None or self.predicted.answer == "depends" or not self.is_served_as_usual:
             return None
         return self.disagreement is None
 
@@ -119,10 +154,15 @@ class LocationResult:
             "client": None if request is None else f"HTTP/{'2' if request.is_http2 else '1.1'}",
             "added_location": request is not None and request.uses_added_location,
             "added_file": request is not None and request.uses_added_file,
+            "subrequest": request is not None and request.is_subrequest,
             "unreached": self.unreached or None,
             "predicted": self.predicted.to_json(),
             "measured": None if self.measured is None else self.measured.to_json(),
             "load_balancing": None if self.balancing is None else self.balancing.to_json(),
+            "backend_like": None if self.kind is None else self.kind.name,
+            "idle_end": None if self.idle_end is None else self.idle_end.to_json(),
+            "in_flight": None if self.in_flight is None else self.in_flight.to_json(),
+            "without_body": {name: each.to_json() for name, each in self.bodiless.items()},
             "agrees": self.agrees,
             "disagreement": self.disagreement,
         }
@@ -171,10 +211,16 @@ class Proof:
 
     @property
     def is_sound(self) -> bool:
-        """Whether something was proven, and nothing contradicts the verdicts."""
+        """Whether something was proven, nothing contradicts the verdicts, and no kind of server fails."""
         proven = any(result.measured is not None for result in self.results)
         witnessed = self.witnesses is not None and self.witnesses.agree
-        return self.rejection is None and proven and witnessed and not self.disagreements
+        is_confirmed = witnessed and not self.disagreements
+        return self.rejection is None and proven and is_confirmed and not self.failing
+
+    @property
+    def failing(self) -> list[LocationResult]:
+        """The locations whose servers, behaving as they do, leave clients with errors."""
+        return [each for each in self.results if each.failures and (each.kind or each.in_flight)]
 
     def to_json(self) -> dict[str, Any]:
         """Return the proof as plain values."""

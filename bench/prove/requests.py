@@ -14,6 +14,7 @@ from bench.prove.rewrite import INTERNAL_PATH, internal_redirect
 from nginx.inheritance import Level
 
 _MAX_DERIVED = 48
+_MAX_PARENTS = 4
 _FIELD = re.compile(r"(?:^|\s)([!#$%&'*+\-.^_`|~0-9A-Za-z]+):\s*")
 _GRPC_FIELDS = (("Content-Type", "application/grpc"), ("TE", "trailers"))
 _EMPTY_GRPC_MESSAGE = bytes(5)
@@ -35,6 +36,8 @@ class Request:
     """Whether it goes through a location that this run added."""
     uses_added_file: bool = False
     """Whether it needs a file that this run added."""
+    is_subrequest: bool = False
+    """Whether it reaches its location by a subrequest of another one."""
 
     def __str__(self) -> str:
         scheme = "https" if self.is_tls else "http"
@@ -75,7 +78,7 @@ def candidates(
         for is_tls in schemes
     ]
     derived = itertools.islice(_derived(location, inventory, hosts, schemes), _MAX_DERIVED)
-    found = list(dict.fromkeys([*given, *derived]))
+    found = list(dict.fromkeys([*_leading(location, inventory, hosts, schemes), *given, *derived]))
     over_http2 = [replace(request, is_http2=True) for request in found]
     if client == "auto" and location.server.accepts_http2:
         return [*over_http2, *found]
@@ -93,6 +96,38 @@ def _derived(
         yield _request(location, constraints, path, hosts[0], is_tls)
     for host, is_tls, path in itertools.product(hosts[1:], schemes, paths[:2]):
         yield _request(location, options[0], path, host, is_tls)
+
+
+def _leading(
+    location: Location, inventory: Inventory, hosts: Sequence[str], schemes: Sequence[bool]
+) -> Iterator[Request]:
+    """Yield requests to other locations that reach this one by a subrequest."""
+    parents = [
+        other
+        for other in inventory.locations
+        if other.server is location.server and other is not location and _asks(other, location)
+    ]
+    for parent in parents[:_MAX_PARENTS]:
+        derived = itertools.islice(_derived(parent, inventory, hosts, schemes), _MAX_PARENTS)
+        yield from (replace(request, is_subrequest=True) for request in derived)
+
+
+def _asks(parent: Location, location: Location) -> bool:
+    """Return whether a location sends subrequests (auth_request, mirror) to another one."""
+    level = location.enclosing_location
+    if level is None:
+        return False
+    modifier, pattern = _parse_location(level)
+    lines = [parent.pass_location.level.inherited(name) for name in ("auth_request", "mirror")]
+    paths = [line.args[0].partition("?")[0] for line in lines if line is not None and line.args]
+    return any(_is_matched(modifier, pattern, path) for path in paths)
+
+
+def _is_matched(modifier: str, pattern: str, path: str) -> bool:
+    if modifier in {"~", "~*"}:
+        compiled = regex_examples.compiled(pattern, modifier == "~*")
+        return compiled is not None and compiled.search(path) is not None
+    return path == pattern if modifier == "=" else modifier != "@" and path.startswith(pattern)
 
 
 def _request(location: Location, constraints: Constraints, path: str, host: str, is_tls: bool) -> Request:

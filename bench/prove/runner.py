@@ -3,16 +3,15 @@
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 
 from bench.lab import landlock
-from bench.prove import balancing, requests
+from bench.prove import requests, second_run
 from bench.prove.backends import BackendCounts
 from bench.prove.changes import ChangeLog, Rejection
 from bench.prove.inventory import Inventory, Location, build_inventory
-from bench.prove.proof import ConnectionWitnesses, LocationResult, Measurement, Proof
+from bench.prove.proof import LocationResult, Measurement, Proof
 from bench.prove.requests import Request
 from bench.prove.testbed import LocationSockets, NginxTestbed, ProofSettings, open_testbed
 from bench.subjects.programs import Program
@@ -26,6 +25,7 @@ _SEARCH_TIMEOUT_S = 10.0
 """How long requests for one location are tried: some may wait for a timeout."""
 _SETTLE_TIMEOUT_S = 3.0
 _POLL_S = 0.01
+_SUBREQUEST_TIMEOUT_S = 0.5
 _UNKNOWN_NAME = 'unknown "'
 
 
@@ -62,7 +62,7 @@ def prove(model: Model, program: Program, settings: ProofSettings) -> Proof:
             proof.notes = _notes(testbed)
             _measure_locations(testbed, inventory, settings, proof)
     proof.changes = log.changes
-    _measure_balancing(inventory, program, settings, proof)
+    second_run.measure_details(inventory, program, settings, proof)
     return proof
 
 
@@ -104,7 +104,7 @@ def _measure_locations(
     """Prove every location; count apart what reaches it while others are proven."""
     found = [(each, *_measure(testbed, each, inventory, settings)) for each in inventory.locations]
     counts = testbed.backends.count()
-    proof.witnesses = _witnesses(testbed, counts)
+    proof.witnesses = second_run.witnesses(testbed, counts)
     version = versions.parse(proof.version)
     for location, search, measured in found:
         total = testbed.counts_of(location.number, counts)
@@ -113,12 +113,11 @@ def _measure_locations(
             other_requests=total.requests - measured.requests,
             other_connections=total.accepted - measured.connections,
         )
-        predicted = compute_verdict(location.pass_location, version)
-        proof.results.append(LocationResult(location, predicted, search.request, search.unreached, whole))
-
-
-def _witnesses(testbed: NginxTestbed, counts: Mapping[str, BackendCounts]) -> ConnectionWitnesses:
-    return ConnectionWitnesses(sum(each.accepted for each in counts.values()), testbed.opened())
+        predicted = compute_verdict(location.pass_location, version, settings.wanted_in_flight)
+        kind = testbed.backends.kinds.get(location.number)
+        proof.results.append(
+            LocationResult(location, predicted, search.request, search.unreached, whole, kind=kind)
+        )
 
 
 def _measure(
@@ -157,43 +156,6 @@ def _settled(testbed: NginxTestbed, location: Location) -> tuple[BackendCounts, 
     return testbed.counts_of(location.number), sockets
 
 
-# Load balancing
-
-
-def _measure_balancing(inventory: Inventory, program: Program, settings: ProofSettings, proof: Proof) -> None:
-    """Run the reached locations with several servers again, with a backend for each server."""
-    reached = {each.location.number: each.request for each in proof.results if each.request is not None}
-    separate = balancing.separate_servers(inventory)
-    separate = {number: count for number, count in separate.items() if number in reached}
-    if not separate:
-        return
-    version = versions.parse(proof.version)
-    with open_testbed(inventory, program, settings, ChangeLog(), separate=separate) as testbed:
-        assert isinstance(testbed, NginxTestbed), "the same lines with other addresses were accepted before"
-        found = {
-            each.number: _balance(testbed, each, reached[each.number], settings, version)
-            for each in inventory.locations
-            if each.number in separate
-        }
-        assert proof.witnesses is not None
-        proof.witnesses += _witnesses(testbed, testbed.backends.count())
-    proof.results = [replace(each, balancing=found.get(each.location.number)) for each in proof.results]
-
-
-def _balance(
-    testbed: NginxTestbed,
-    location: Location,
-    request: Request,
-    settings: ProofSettings,
-    version: Version,
-) -> balancing.Balancing:
-    before = testbed.counts_by_server(location.number)
-    testbed.send(location, repeat(request, balancing.request_count(location, settings.requests)))
-    added = map(BackendCounts.since, testbed.counts_by_server(location.number), before)
-    counts = [(each.requests, each.accepted) for each in added]
-    return balancing.summarize_balancing(location, version, counts)
-
-
 # Requests
 
 
@@ -212,14 +174,23 @@ def _reach(
             break
         before = testbed.counts_of(location.number).requests
         responses = testbed.send(location, [request])
-        if testbed.counts_of(location.number).requests > before:
+        if _arrived(testbed, location, before + 1, request):
             series = testbed.send(location, repeat(request, settings.requests))
+            _arrived(testbed, location, before + 1 + settings.requests, request)
             statuses = responses.statuses + series.statuses
             return _Search(request, statuses=statuses, unanswered=responses.failed + series.failed)
         tried.append(responses.last)
     first = f"; the likeliest got {tried[0]}{_last_error(testbed)}" if tried else ""
     advice = "pass one with --request 'GET /path Host: name'"
     return _Search(unreached=f"none of {len(tried)} requests reached it{first}; {advice}")
+
+
+def _arrived(testbed: NginxTestbed, location: Location, wanted: int, request: Request) -> bool:
+    """Return whether so many requests arrived; a mirror's may arrive after the client's answer."""
+    deadline_s = time.monotonic() + (_SUBREQUEST_TIMEOUT_S if request.is_subrequest else 0)
+    while (found := testbed.counts_of(location.number).requests) < wanted and time.monotonic() < deadline_s:
+        time.sleep(_POLL_S)
+    return found >= wanted
 
 
 def _last_error(testbed: NginxTestbed) -> str:

@@ -55,6 +55,11 @@ class ProofSettings:
     in_flight: int = 1
     """Requests that clients have in flight at once, for each worker of nginx."""
 
+    @property
+    def wanted_in_flight(self) -> int:
+        """The same for verdicts, which are about requests one after the other unless more are wanted."""
+        return self.in_flight if self.in_flight > 1 else 0
+
 
 class LocationSockets(NamedTuple):
     """Sockets between nginx and the backends of one location, on both hosts."""

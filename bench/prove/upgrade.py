@@ -40,8 +40,8 @@ class LocationUpgrade:
     @property
     def failures(self) -> Mapping[str, int]:
         """What clients get now and did not get before, and how often."""
-        known = failures(self.before)
-        return {what: count for what, count in failures(self.after).items() if what not in known}
+        known = self.before.failures
+        return {what: count for what, count in self.after.failures.items() if what not in known}
 
     @property
     def moves_time_wait(self) -> bool:
@@ -74,16 +74,6 @@ def per_thousand(result: LocationResult) -> int | None:
     if counted is None:
         return None
     return -(-1000 * counted.connections // max(1, counted.requests))
-
-
-def failures(result: LocationResult) -> dict[str, int]:
-    """Return what clients got instead of an answer of the server's, and how often."""
-    if result.measured is None:
-        return {}
-    found = {f"status {each}": count for each, count in result.measured.statuses.items() if each >= 500}
-    if result.measured.unanswered:
-        found["no answer"] = result.measured.unanswered
-    return found
 
 
 @dataclass(slots=True)

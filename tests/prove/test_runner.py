@@ -140,19 +140,44 @@ def test_locations_that_share_a_pool_are_proven_apart(version: str) -> None:
     assert found.is_sound
 
 
+# A location of subrequests, and one that sends them.
+SUBREQUESTS = {
+    "auth_request": (
+        "= /auth { internal; proxy_pass http://app; }",
+        "location / { auth_request /auth; proxy_pass http://app; }",
+    ),
+    "mirror": (
+        "= /copy { internal; proxy_pass http://app; }",
+        "location / { mirror /copy; proxy_pass http://app; }",
+    ),
+    "auth_request, not internal": (
+        "^~ /auth { proxy_pass http://app; }",
+        "auth_request /auth/it; location / { proxy_pass http://app; }",
+    ),
+    "mirror, by pattern": (
+        "~ ^/copies { internal; proxy_pass http://app; }",
+        "location / { mirror /copies/x; proxy_pass http://app; }",
+    ),
+}
+
+
 @every_version
-def test_subrequests_are_counted_apart(version: str) -> None:
-    """The body of a response to auth_request is not read by nginx, which cannot keep its connection."""
-    text = (
-        f"{APP} server {{ {KEPT} location / {{ auth_request /auth; proxy_pass http://app; }}"
-        " location = /auth { internal; proxy_pass http://app; } }"
-    )
-    whole, auth = (each.measured for each in prove(text, version).results)
-    assert whole is not None
-    assert auth is not None
-    assert (whole.connections, whole.requests, whole.other_requests) == (1, 9, 0)
-    assert (auth.verdict, auth.requests) == ("reused", 9)
-    assert (auth.other_connections, auth.other_requests) == (9, 9)
+@pytest.mark.parametrize("lines", SUBREQUESTS)
+def test_a_subrequests_connection_is_kept_only_without_a_body(lines: str, version: str) -> None:
+    """The body of a response to a subrequest is not read by nginx, which cannot keep its connection."""
+    inside, outside = SUBREQUESTS[lines]
+    found = prove(f"{APP} server {{ {KEPT} {outside} location {inside} }}", version)
+    (whole, asked) = found.results
+    assert whole.measured is not None
+    assert asked.measured is not None, asked.unreached
+    assert (whole.measured.connections, whole.measured.requests, whole.measured.other_requests) == (1, 9, 9)
+    assert asked.request is not None
+    assert asked.request.is_subrequest
+    assert (asked.measured.verdict, asked.measured.requests) == ("not reused", 9)
+    assert {name: each.verdict for name, each in asked.bodiless.items()} == {
+        "200, empty": "reused",
+        "204": "reused",
+    }
 
 
 # Clients

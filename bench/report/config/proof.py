@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from bench.prove.balancing import Balancing
 from bench.prove.proof import LocationResult, Measurement, Proof
 from bench.prove.requests import Request
+from bench.report.config.proof_details import detail_rows
 from nginx.tree import Place
 from nginx.verdict import Verdict
 
@@ -54,20 +55,26 @@ def _rows(result: LocationResult) -> Iterator[tuple[str, str]]:
         yield "request", _format_request(result.request)
     if result.balancing is not None:
         yield "balancing", _format_balancing(result.balancing)
+    yield from detail_rows(result)
+    if result.kind is not None or result.in_flight is not None:
+        yield from (("FAILS", f"{what}: {count:,} times") for what, count in result.failures.items())
     if result.disagreement is not None:
         yield "DISAGREE", f"{result.disagreement}: a bug of bench, please report it"
 
 
 def _format_request(request: Request) -> str:
     version = " over HTTP/2" if request.is_http2 else ""
+    subrequest = ", whose subrequest it is" if request.is_subrequest else ""
     location = ", through a location that was added" if request.uses_added_location else ""
     file = ", with a file of that name, which was added" if request.uses_added_file else ""
-    return f"{request}{version}{location}{file}"
+    return f"{request}{version}{subrequest}{location}{file}"
 
 
 def _format_verdict(verdict: Verdict) -> str:
     if verdict.answer == "depends":
         return verdict.reason
+    if verdict.share is not None:
+        return f"{verdict.answer}: {verdict.share}"
     if verdict.closes_first is None:
         return verdict.answer
     side = "either side" if verdict.closes_first == "race" else verdict.closes_first
@@ -154,6 +161,8 @@ def _summarize(proof: Proof) -> str:
     verdict = "check and traffic agree"
     if proof.disagreements:
         verdict = f"check and traffic DISAGREE on {len(proof.disagreements)}"
+    if proof.failing:
+        verdict += f"; {_format_count(len(proof.failing), 'location')} with ERRORS for clients"
     return f"{name}: {share} proven; {verdict}{_summarize_witnesses(proof)}"
 
 

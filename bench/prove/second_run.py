@@ -1,0 +1,92 @@
+"""The second run of a proof: a backend for each server, requests in flight, idle times, no bodies."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import repeat
+from typing import Any
+
+from bench.prove import balancing
+from bench.prove.backends import BackendCounts
+from bench.prove.bodiless import measure_bodiless, needs_bodiless
+from bench.prove.changes import ChangeLog
+from bench.prove.idle_end import measure_idle_end
+from bench.prove.in_flight import measure_in_flight
+from bench.prove.inventory import Inventory, Location
+from bench.prove.proof import ConnectionWitnesses, LocationResult, Proof
+from bench.prove.requests import Request
+from bench.prove.testbed import NginxTestbed, ProofSettings, open_testbed
+from bench.subjects.programs import Program
+from nginx import versions
+from nginx.versions import Version
+
+
+def measure_details(inventory: Inventory, program: Program, settings: ProofSettings, proof: Proof) -> None:
+    """Run the reached locations again where there is more to see, with a backend for each server."""
+    reached = {each.location.number for each in proof.results if each.request is not None}
+    separate = balancing.separate_servers(inventory)
+    separate = {number: count for number, count in separate.items() if number in reached}
+    wanted = {each.location.number for each in proof.results if _is_wanted(each, settings)} | set(separate)
+    if not wanted:
+        return
+    with open_testbed(inventory, program, settings, ChangeLog(), separate=separate) as testbed:
+        assert isinstance(testbed, NginxTestbed), "the same lines with other addresses were accepted before"
+        version = versions.parse(proof.version)
+        proof.results = [
+            _with_details(testbed, each, settings, version, is_separate=each.location.number in separate)
+            if each.location.number in wanted
+            else each
+            for each in proof.results
+        ]
+        assert proof.witnesses is not None
+        proof.witnesses += witnesses(testbed, testbed.backends.count())
+
+
+def witnesses(testbed: NginxTestbed, counts: Mapping[str, BackendCounts]) -> ConnectionWitnesses:
+    """Return the connections upstream as both ends counted them."""
+    return ConnectionWitnesses(sum(each.accepted for each in counts.values()), testbed.opened())
+
+
+def _is_wanted(result: LocationResult, settings: ProofSettings) -> bool:
+    if result.request is None:
+        return False
+    idles = result.kind is not None and result.kind.idle_s is not None and result.predicted.pool is not None
+    return settings.in_flight > 1 or idles or needs_bodiless(result.location, result.request)
+
+
+def _with_details(
+    testbed: NginxTestbed,
+    result: LocationResult,
+    settings: ProofSettings,
+    version: Version,
+    *,
+    is_separate: bool,
+) -> LocationResult:
+    location, request, found = result.location, result.request, dict[str, Any]()
+    assert request is not None
+    if is_separate:
+        found["balancing"] = _balance(testbed, location, request, settings, version)
+    if needs_bodiless(location, request):
+        found["bodiless"] = measure_bodiless(testbed, location, request, settings.requests)
+    kind, pool = result.kind, result.predicted.pool
+    if kind is not None and kind.idle_s is not None and pool is not None:
+        found["idle_end"] = measure_idle_end(testbed, location, request, kind, pool)
+    if settings.in_flight > 1 and not request.is_subrequest:
+        # Last: what a server does not answer any more stays in the way of all that follows.
+        found["in_flight"] = measure_in_flight(
+            testbed, location, request, settings.in_flight, result.predicted
+        )
+    return replace(result, **found)
+
+
+def _balance(
+    testbed: NginxTestbed,
+    location: Location,
+    request: Request,
+    settings: ProofSettings,
+    version: Version,
+) -> balancing.Balancing:
+    before = testbed.counts_by_server(location.number)
+    testbed.send(location, repeat(request, balancing.request_count(location, settings.requests)))
+    added = map(BackendCounts.since, testbed.counts_by_server(location.number), before)
+    counts = [(each.requests, each.accepted) for each in added]
+    return balancing.summarize_balancing(location, version, counts)
