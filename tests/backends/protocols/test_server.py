@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +15,9 @@ import pytest
 import trustme
 
 from backends.protocols.behaviour import Behaviour
-from backends.protocols.responder import PeerError, Responder, Response
+from backends.protocols.responder import PeerError, Response
 from backends.protocols.server import KINDS, responder
+from tests.protocol_server import connect, converse, count, running
 
 BODY = b"ok"
 PARAMS = b"\x0f\x04REQUEST_METHODGET"
@@ -94,13 +91,6 @@ TABLE = {
 }
 
 
-def converse(one: Responder, data: bytes, step: int) -> list[Response]:
-    answers = list[Response]()
-    for at in range(0, len(data), step):
-        answers += one.feed(data[at : at + step])
-    return answers
-
-
 @pytest.mark.parametrize("name", TABLE)
 @pytest.mark.parametrize("step", [1, 7, 10_000])
 def test_conversation(name: str, step: int) -> None:
@@ -160,32 +150,6 @@ def test_http2(content_type: str, trailers: list[tuple[str, str]]) -> None:
 
 
 # The process
-
-
-@contextmanager
-def running(*flags: str, count: int = 1) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
-    listen = [flag for _ in range(count) for flag in ("--listen", "127.0.0.1:0")]
-    argv = [sys.executable, "-m", "backends.protocols.server", "--control", *listen, *flags]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield process, json.loads(process.stdout.readline())["listen"]
-        finally:
-            process.kill()
-
-
-def count(process: subprocess.Popen[str]) -> dict[str, Any]:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write('{"command": "count"}\n')
-    process.stdin.flush()
-    counted: dict[str, Any] = json.loads(process.stdout.readline())
-    return counted
-
-
-def connect(address: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=60)
 
 
 def test_each_address_is_counted_apart() -> None:
