@@ -118,7 +118,7 @@ class UpstreamNames:
         found = self.upstreams.get(host.lower())
         if found is not None and not has_port:
             return Target(text, TargetKind.UPSTREAM, found, is_tls=is_tls, host=host)
-        if self.missing is not None and not has_port and _may_name_upstream(host):
+        if self.missing is not None and not has_port and may_name_upstream(host):
             file = f"{self.missing.args[0]} ({self.missing.place}, missing here)"
             reason = f'whether {file} has an upstream "{host}"'
             return Target(text, TargetKind.UNKNOWN, depends_on=reason, is_tls=is_tls, host=host)
@@ -175,7 +175,7 @@ def _host_and_port(authority: str) -> tuple[str, bool]:
     return match[1], match[2] is not None
 
 
-def _may_name_upstream(host: str) -> bool:
+def may_name_upstream(host: str) -> bool:
     """Return whether a host may be an upstream {} of a file that is not here.
 
     Upstreams are called by single words; an address or a dotted name is what it looks like.

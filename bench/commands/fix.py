@@ -21,6 +21,8 @@ from bench.commands.options import command, option
 from bench.errors import ExitCode
 from bench.plan.flags import Heading
 from nginx.fix import repair as fix
+from nginx.fix.notes import remarks
+from nginx.rules import CheckSettings
 
 
 @command("fix")
@@ -53,7 +55,7 @@ def fix_command(
 
     Nothing else is changed. Reads files, folders, or standard input (-); of an `nginx -T` dump it prints the
     diff for the files in it. Prints a diff, or writes it with --write (standard input is written to standard
-    output). Exit 1 if a location could not be repaired.
+    output). Exit 1 if a location could not be repaired, 2 if nginx refuses the configuration.
     """
     judged_by = check_settings(
         backend_idle, backend_max_connections, workers=workers, concurrency=concurrency
@@ -63,7 +65,14 @@ def fix_command(
     for target in targets:
         name, text = read_target(target)
         repair = fix.fix(
-            name, requested, root=root, extra_files=extra_files, settings=judged_by, text=text, repair=repair
+            name,
+            requested,
+            root=root,
+            extra_files=extra_files,
+            settings=judged_by,
+            text=text,
+            repair=repair,
+            may_leave_out=nginx_version is None,
         )
     if output == "diff":
         printing.echo_data(repair.diff())
@@ -71,23 +80,26 @@ def fix_command(
         printing.echo_data(repair.after[STANDARD_INPUT])
     else:
         fix.write(repair)
-    _print_summary(repair, output)
+    _print_summary(repair, output, judged_by)
+    if repair.refused:
+        sys.exit(ExitCode.MISUSE)
     sys.exit(ExitCode.FINDINGS if repair.skipped else ExitCode.OK)
 
 
-def _print_summary(repair: fix.Repair, output: str) -> None:
+def _print_summary(repair: fix.Repair, output: str, settings: CheckSettings) -> None:
+    for place, reason in repair.refused.items():
+        printing.echo(f"{place}: {reason}", err=True)
+    for version, reason in repair.left_out.items():
+        printing.echo(f"not judged for nginx {version}, which refuses it: {reason}", err=True)
     for refusal in repair.skipped:
         printing.echo(f"{refusal.place}: {refusal.context} is left as it is: {refusal.reason}", err=True)
-    for place in repair.worse:
-        printing.echo(
-            f"{place}: not repaired, but shares a line with what is: nginx now closes its connections first",
-            err=True,
-        )
-    for place in repair.resolved_in_background:
-        printing.echo(
-            f"{place}: the name is resolved in the background now: 502 from the start until the first answer",
-            err=True,
-        )
+    for note in repair.notes:
+        printing.echo(f"{note.place}: {note.text}", err=True)
+    if repair.refused and not repair.after:
+        return
+    if repair.after:
+        for remark in remarks(settings):
+            printing.echo(remark, err=True)
     count = len(repair.repaired)
     done = "written to" if output == "write" else "shown for"
     files = ", ".join(repair.after) or "no file"

@@ -1,7 +1,7 @@
 """Edit the text of configuration files and leave everything else in them as it is."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from nginx.lexer import TokenKind, tokenize
@@ -27,27 +27,37 @@ class Edit:
 class EditList:
     """The edits of one configuration, in the order in which they were added.
 
-    Every method that adds an edit raises Unfixable where the text is not that of a file.
+    Every method that adds an edit raises Unfixable where the text is not that of a file, or where the file is
+    one of those that others may include (`shared`).
     """
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, shared: Container[str] = ()) -> None:
         self.edits: list[Edit] = []
         self._sources = sources
+        self._shared = shared
+        self._in_location: dict[tuple[int, str], Edit] = {}
 
     def add_to_location(self, each: PassLocation, line: str, after: Directive | None = None) -> None:
         """Insert a line behind the pass directive, or behind another one of its location.
 
-        `if` and limit_except accept no such line, so there it goes before them.
+        `if` and limit_except accept no such line, so there it goes before them. Where the location has
+        several passes, the line is inserted once, at the same place for all of them.
         """
+        location = each.level.enclosing("location") or each.level
+        known = self._in_location.get((id(location), line))
+        if known is not None:
+            self.edits.append(known)
+            return
         opener = each.level.opener
         if each.level.kind in {"if", "limit_except"} and opener is not None:
             self.insert_before(opener, [line])
         else:
             self.insert_after(after or each.directive, line)
+        self._in_location[id(location), line] = self.edits[-1]
 
     def insert_after(self, directive: Directive, line: str) -> None:
         """Insert a line behind a directive, indented like it, or into the same line."""
-        text = self._text(directive)
+        text = self._writable(directive)
         indent = _indent(text, directive.start)
         rest, _, _ = text[directive.end :].partition("\n")
         if indent is None or (rest.strip() and not rest.lstrip().startswith("#")):
@@ -57,9 +67,16 @@ class EditList:
         self._insert(directive, directive.end + len(rest.rstrip("\r")), f"{newline}{indent}{line}")
 
     def insert_before(self, directive: Directive, lines: Iterable[str]) -> None:
-        """Insert lines before a directive, indented like it."""
-        indent = _indent(self._text(directive), directive.start) or ""
-        self._insert(directive, directive.start, "".join(f"{line}\n{indent}" for line in lines))
+        """Insert lines before a directive, indented like it, or into the same line."""
+        text = self._writable(directive)
+        indent = _indent(text, directive.start)
+        if indent is None:
+            self._insert(directive, directive.start, "".join(f"{line} " for line in lines if line))
+            return
+        newline = "\r\n" if text[: directive.start].endswith(f"\r\n{indent}") else "\n"
+        # An empty line stays empty: its indentation would be that of the line behind it.
+        added = newline.join(f"{indent}{line}" if line else "" for line in lines)
+        self._insert(directive, directive.start, f"{added.removeprefix(indent)}{newline}{indent}")
 
     def append(self, block: Directive, line: str) -> None:
         """Insert a line at the end of a block, indented like its last directive.
@@ -70,12 +87,14 @@ class EditList:
         if last is not None and last.place.file == block.place.file:
             self.insert_after(last, line)
             return
-        closing = block.end - 1
-        indent = _indent(self._text(block), closing)
-        self._insert(block, closing, f"{line} " if indent is None else f"    {line}\n{indent}")
+        text, closing = self._writable(block), block.end - 1
+        indent = _indent(text, closing)
+        newline = "\r\n" if text[:closing].endswith(f"\r\n{indent}") else "\n"
+        self._insert(block, closing, f"{line} " if indent is None else f"    {line}{newline}{indent}")
 
     def replace_argument(self, directive: Directive, index: int, value: str) -> None:
         """Replace an argument of a directive (counted from 0)."""
+        self._writable(directive)
         found = tokenize(self.raw(directive))
         words = [token for token in found if token.kind in {TokenKind.WORD, TokenKind.QUOTED}]
         word = words[index + 1]
@@ -84,12 +103,12 @@ class EditList:
 
     def replace(self, directive: Directive, line: str) -> None:
         """Replace a directive by a line."""
-        self._text(directive)
+        self._writable(directive)
         self.edits.append(Edit(directive.place.file, directive.start, directive.end, line))
 
     def remove(self, directive: Directive) -> None:
         """Remove a directive, with its line if nothing else stands in it."""
-        text, start, end = self._text(directive), directive.start, directive.end
+        text, start, end = self._writable(directive), directive.start, directive.end
         indent = _indent(text, start)
         rest, newline, _ = text[end:].partition("\n")
         if indent is not None and not rest.strip():
@@ -113,6 +132,13 @@ class EditList:
         if text is None:
             raise Unfixable(f"{file} is no file that could be written")
         return text
+
+    def _writable(self, directive: Directive) -> str:
+        """Return the text of a directive's file, which an edit changes."""
+        file = directive.place.file
+        if file in self._shared:
+            raise Unfixable(f"{file} may be included elsewhere: give the whole configuration, nginx.conf")
+        return self._text(directive)
 
 
 def apply_edits(text: str, edits: Iterable[Edit]) -> str:

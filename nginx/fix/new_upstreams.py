@@ -6,32 +6,32 @@ for each request goes on being resolved: by `server ... resolve`, which needs 1.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from nginx import versions
 from nginx.fix.edits import EditList, Unfixable
+from nginx.fix.pool_size import PooledServers, PoolSizer
 from nginx.inheritance import Level
 from nginx.model import Model, PassLocation
 from nginx.rules import RuleContext
 from nginx.rules.proxy_pass import has_variables_in_host
-from nginx.targets import Target, TargetKind
+from nginx.targets import Target, TargetKind, may_name_upstream
+from nginx.tree import Directive
 from nginx.values import has_variables, pieces
 
-_SMALLEST_POOL = 32
-_IDENTITY = ("proxy_ssl_name", "proxy_ssl_server_name", "proxy_ssl_certificate", "proxy_ssl_verify")
+IDENTITY = ("ssl_name", "ssl_server_name", "ssl_certificate", "ssl_certificate_key", "ssl_verify")
+IDENTITY += ("ssl_verify_depth", "ssl_trusted_certificate", "ssl_crl", "ssl_protocols", "ssl_ciphers")
+IDENTITY += ("ssl_conf_command", "bind")
+"""What a connection keeps from the location that opened it, as directives of the protocol's module."""
 _IS_ADDRESS = re.compile(r"\[.*\]|\d+(?:\.\d+){3}|localhost")
 
 
-def pool_size(ctx: RuleContext, servers: int) -> int:
-    """Return a pool's size by the sizing rules: twice the servers, and what is in flight per worker."""
-    return max(_SMALLEST_POOL, 2 * servers, ctx.per_worker)
+Origin = tuple[str, int]
 
 
-def pool_lines(ctx: RuleContext, servers: int) -> list[str]:
-    """Return the lines of a pool; the second lets nginx close an idle connection before its server does."""
-    idle_s = ctx.settings.backend_idle_s
-    limit = [] if idle_s is None or idle_s > 60 else [f"keepalive_timeout {max(1, int(idle_s) - 1)}s;"]
-    return [f"keepalive {pool_size(ctx, servers)};", *limit]
+def origin(each: PassLocation) -> Origin:
+    """Return where a pass directive is written; a file that is included twice gives two locations one."""
+    return each.directive.place.file, each.directive.start
 
 
 def location_of(each: PassLocation) -> Level:
@@ -42,11 +42,21 @@ def location_of(each: PassLocation) -> Level:
 class NewUpstreams:
     """The upstream {} blocks to add, one for each address and TLS identity."""
 
-    def __init__(self, edits: EditList, model: Model, contexts: Sequence[RuleContext]) -> None:
-        self.names: dict[tuple[str, ...], str] = {}
+    def __init__(
+        self,
+        edits: EditList,
+        model: Model,
+        contexts: Sequence[RuleContext],
+        sizer: PoolSizer,
+        taken: Collection[str],
+    ) -> None:
+        self.names: dict[tuple[str, ...], tuple[str, Directive]] = {}
+        """The name of each block, and the server {} before which it stands."""
         self._edits = edits
         self._model = model
         self._contexts = contexts
+        self._sizer = sizer
+        self._taken = {name.lower() for name in taken}
 
     def declare(self, each: PassLocation, target: Target) -> list[str]:
         """Pass a location to an upstream {} of its own; return the header line that keeps Host.
@@ -59,15 +69,17 @@ class NewUpstreams:
             raise Unfixable("an upstream {} belongs into http {}, and here is no server {} to put it before")
         if each.protocol == "grpc":
             raise Unfixable("naming an upstream {} would change :authority")
+        self._reject_unseen(target)
         self._reject_dependents(each)
         block = list(self._block(each, target))
-        key = (*block, each.protocol, str(target.is_tls), *(str(each.setting(name)) for name in _IDENTITY))
-        if key not in self.names:
-            self.names[key] = self._unused_name(target)
-            lines = [f"upstream {self.names[key]} {{", *(f"    {line}" for line in block), "}", ""]
-            lines = [line.replace(_ZONE, f"zone {self.names[key]}") for line in lines]
-            self._edits.insert_before(server.opener, lines)
-        self._edits.replace_argument(each.directive, 0, _renamed(each, target, self.names[key]))
+        versions_sent = {each.http.effective(ctx.version) == "2" for ctx in self._contexts}
+        settings = [str(each.module_setting(name)) for name in IDENTITY]
+        key = (*block, each.protocol, str(target.is_tls), str(versions_sent), *settings)
+        name, opener = self.names.setdefault(key, (self._unused_name(target), server.opener))
+        lines = [f"upstream {name} {{", *(f"    {line}" for line in block), "}", ""]
+        # Each location brings the block with it, in case the others are left as they are.
+        self._edits.insert_before(opener, [line.replace(_ZONE, f"zone {name}") for line in lines])
+        self._edits.replace_argument(each.directive, 0, _renamed(each, target, name))
         return self._keep_identity(each, target) if each.protocol == "http" else []
 
     def _block(self, each: PassLocation, target: Target) -> Iterator[str]:
@@ -85,7 +97,7 @@ class NewUpstreams:
                     raise Unfixable(f"{target.host} is resolved for each request, and no resolver is here")
         else:
             yield f"server {address};"
-        yield from pool_lines(self._contexts[0], 1)
+        yield from self._sizer.lines(PooledServers(self._plain_name(target), each.protocol, [address]))
 
     def _reject_old_versions(self, target: Target) -> None:
         old = [ctx.version for ctx in self._contexts if ctx.version < versions.RESOLVE]
@@ -95,9 +107,16 @@ class NewUpstreams:
                 f"it once, at the start: `server {target.host} resolve` needs {versions.RESOLVE}"
             )
 
+    def _reject_unseen(self, target: Target) -> None:
+        """Reject a word that may be the name of an upstream {} in a file that was not read."""
+        configuration = self._model.configuration
+        is_part = configuration.is_fragment or bool(configuration.missing)
+        if is_part and not target.is_unix and not target.has_port and may_name_upstream(target.host):
+            raise Unfixable(f'another file may have an upstream "{target.host}": give it with --with')
+
     def _reject_dependents(self, each: PassLocation) -> None:
         """Reject a location in which something depends on the target that cannot be set explicitly."""
-        includes = [other for other in self._model.passes if other.directive.place == each.directive.place]
+        includes = [other for other in self._model.passes if origin(other) == origin(each)]
         if len(includes) > 1:
             raise Unfixable("its file is included in several places, which differ in what keeps redirects")
         sharing = [other for other in self._model.passes if other is not each and _inherits(other, each)]
@@ -145,10 +164,12 @@ class NewUpstreams:
         else:
             self._edits.add_to_location(each, explicit)
 
+    def _plain_name(self, target: Target) -> str:
+        return "backend_" + re.sub(r"\W+", "_", target.server.removeprefix("unix:")).strip("_").lower()
+
     def _unused_name(self, target: Target) -> str:
-        plain = re.sub(r"\W+", "_", target.server.removeprefix("unix:")).strip("_").lower()
-        taken = {*self._model.names.upstreams, *self.names.values()}
-        wanted, number = f"backend_{plain}", 2
+        taken = {*self._model.names.upstreams, *self._taken, *(name for name, _ in self.names.values())}
+        wanted, number = self._plain_name(target), 2
         name = wanted
         while name in taken:
             name, number = f"{wanted}_{number}", number + 1

@@ -3,52 +3,44 @@
 Header lists are completed where they stand, so that nothing inherited is masked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from nginx.fix.edits import Edit, EditList, Unfixable
-from nginx.fix.new_upstreams import (
-    NewUpstreams,
-    location_of,
-    names_variable,
-    pool_lines,
-    pool_size,
-    reject_variable,
-)
+from nginx.fix.existing_pools import ExistingPools
+from nginx.fix.new_upstreams import NewUpstreams, location_of, names_variable, reject_variable
+from nginx.fix.pool_size import PoolSizer
 from nginx.inheritance import Level
-from nginx.loading.sources import Sources
 from nginx.model import Model, PassLocation
 from nginx.rules import RuleContext
 from nginx.targets import NEVER_REUSED, TargetKind
 from nginx.tree import Directive
 from nginx.upstream_request import connection_options, names_connection
-from nginx.upstreams import Upstream
 from nginx.values import has_variables
 
 _SEND_NO_CLOSE = 'proxy_set_header Connection "";'
-# Limits that let no second request onto a connection, and nginx's defaults for them.
-_LIMITS = (
-    ("keepalive_requests", frozenset({"0", "1"}), "1000"),
-    ("keepalive_timeout", frozenset({"0", "0s", "0ms"}), "60s"),
-)
 _HOLDS_OTHERS = frozenset({"server", "location", "limit_except"})  # their directives are read on their own
 
 
 class FixPlanner:
     """Gathers the edits of one configuration, location by location."""
 
-    def __init__(self, model: Model, sources: Sources, contexts: Sequence[RuleContext]) -> None:
+    def __init__(
+        self,
+        model: Model,
+        edits: EditList,
+        contexts: Sequence[RuleContext],
+        taken: Collection[str],
+        most: int,
+    ) -> None:
         self._model = model
         self._contexts = contexts
-        self._edits = EditList(sources)
-        self._new_upstreams = NewUpstreams(self._edits, model, contexts)
+        self._edits = edits
+        self._sizer = PoolSizer(contexts, most)
+        self._pools = ExistingPools(model, edits, contexts, self._sizer)
+        self._new_upstreams = NewUpstreams(edits, model, contexts, self._sizer, taken)
 
-    @property
-    def edits(self) -> Sequence[Edit]:
-        """The edits so far."""
-        return self._edits.edits
-
-    def plan(self, each: PassLocation) -> None:
-        """Add the edits for one location.
+    def plan(self, each: PassLocation) -> list[Edit]:
+        """Return the edits for one location.
 
         Raises:
             Unfixable: it cannot be repaired without changing something else.
@@ -63,9 +55,12 @@ class FixPlanner:
             elif each.protocol == "fastcgi":
                 self._keep_conn(each)
         except Unfixable:
-            del self._edits.edits[mark:]
             self._new_upstreams.names = names
             raise
+        finally:
+            planned = self._edits.edits[mark:]
+            del self._edits.edits[mark:]
+        return planned
 
     def _reject_unfixable(self, each: PassLocation) -> None:
         configuration = self._model.configuration
@@ -73,8 +68,9 @@ class FixPlanner:
             raise Unfixable(f"{each.directive.name} is of a module that is not part of nginx")
         if each.protocol in NEVER_REUSED:
             raise Unfixable(f"{each.protocol} connections are never reused")
-        if configuration.templates or configuration.problems:
-            raise Unfixable("the text is a template, or nginx would refuse it: that has to be repaired first")
+        if configuration.templates:
+            place, language = configuration.templates[0]
+            raise Unfixable(f"{place} is a {language} template: repair what it renders to")
         if has_variables(each.target):
             reject_variable(each)
         if any(target.kind is TargetKind.UNKNOWN for target in each.targets):
@@ -82,35 +78,15 @@ class FixPlanner:
         if each.http.missing or each.connection.missing:
             raise Unfixable("an include that is missing here may decide")
 
-    # The pool
-
     def _pool(self, each: PassLocation) -> list[str]:
         """Give the targets a pool; return the header lines that this makes necessary."""
         lines: list[str] = []
         for target in each.targets:
             if target.upstream is None:
                 lines += self._new_upstreams.declare(each, target)
-            elif not all(target.upstream.pool(ctx.version) for ctx in self._contexts):
-                self._existing_upstream(target.upstream)
+            else:
+                self._pools.repair(target.upstream, each.protocol)
         return lines
-
-    def _existing_upstream(self, upstream: Upstream) -> None:
-        line = upstream.keepalive
-        servers = len(upstream.servers)
-        if line is None:
-            for added in pool_lines(self._contexts[0], servers):
-                self._edits.append(upstream.directive, added)
-            return
-        if line.args[:1] == ("0",):
-            self._edits.replace_argument(line, 0, str(pool_size(self._contexts[0], servers)))
-        balancer = upstream.balancer_after_keepalive()
-        if balancer is not None:
-            self._edits.remove(line)
-            self._edits.insert_after(balancer, f"{line};")
-        for name, refusing, value in _LIMITS:
-            limit = upstream.directive.child(name)
-            if limit is not None and limit.args[0] in refusing:
-                self._edits.replace_argument(limit, 0, value)
 
     # The request
 
@@ -118,7 +94,7 @@ class FixPlanner:
         if all(each.http.effective(ctx.version) != "1.0" for ctx in self._contexts):
             return
         line = each.http.directive
-        if line is not None and line in each.level.block:
+        if line is not None and line in location_of(each).block:
             self._edits.replace_argument(line, 0, "1.1")
         else:
             self._edits.add_to_location(each, "proxy_http_version 1.1;")
@@ -190,7 +166,7 @@ class FixPlanner:
 
     def _keep_conn(self, each: PassLocation) -> None:
         line = each.keep_conn
-        if line is None or line not in each.level.block:
+        if line is None or line not in location_of(each).block:
             if line is None or line.args != ("on",):
                 self._edits.add_to_location(each, "fastcgi_keep_conn on;")
         elif line.args != ("on",):

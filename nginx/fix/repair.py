@@ -1,27 +1,25 @@
 """Repair a configuration: the smallest edits after which each fixable location reuses its connections.
 
-The new text is checked before it is returned. A location that would still not reuse its connections, or
-whose connections would then be shared wrongly, is left as it was, with the reason.
+The new text is judged before it is returned. A location that would still not reuse its connections, or whose
+repair would make any location worse, is left as it was, with the reason.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nginx import versions
 from nginx.errors import NginxConfigError
-from nginx.fix.edits import Unfixable, apply_edits, unified_diff
-from nginx.fix.planner import FixPlanner
+from nginx.fix.attempts import attempt_repair
+from nginx.fix.edits import unified_diff
+from nginx.fix.harms import refusals
+from nginx.fix.new_upstreams import origin
+from nginx.fix.notes import Note
 from nginx.loading.inputs import ConfigInput, find_inputs
-from nginx.loading.sources import Sources
-from nginx.model import Model, PassLocation, build_model
-from nginx.rules import CATALOGUE, CheckSettings, RuleContext
+from nginx.model import build_model
+from nginx.rules import CheckSettings, RuleContext
 from nginx.tree import Place
-from nginx.verdict import compute_verdict
 from nginx.versions import Version
-
-# What must not begin to apply because connections are pooled now.
-_SHARED_WRONGLY = ("NK029", "NK030", "NK031", "NK032")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +43,14 @@ class Repair:
     """The pass directives, at their old places, that now reuse their connections."""
     skipped: list[SkippedLocation] = field(default_factory=list)
     """The locations that still do not."""
-    worse: list[Place] = field(default_factory=list)
-    """Those of them that share a line with repaired ones, so that nginx now closes first there."""
+    refused: dict[Place, str] = field(default_factory=dict)
+    """What nginx refuses, with the reason: nothing there was repaired."""
+    left_out: dict[Version, str] = field(default_factory=dict)
+    """The versions that were not judged for, because they refuse the text, with the reason."""
     resolved_in_background: list[Place] = field(default_factory=list)
     """Those whose names an upstream {} now resolves: 502 from the start until the first answer."""
+    notes: list[Note] = field(default_factory=list)
+    """What the repaired locations bring with them."""
     is_of_files: bool = True
     """All texts are of files, which can be written."""
 
@@ -56,11 +58,13 @@ class Repair:
         """Add a later repair to this one."""
         self.before |= {file: text for file, text in other.before.items() if file not in self.before}
         self.after |= other.after
+        self.refused |= other.refused
+        self.left_out |= other.left_out
         self.skipped += [each for each in other.skipped if each not in self.skipped]
         self.repaired += [place for place in other.repaired if place not in self.repaired]
-        self.worse += [place for place in other.worse if place not in self.worse]
         known = self.resolved_in_background
         known += [place for place in other.resolved_in_background if place not in known]
+        self.notes += [note for note in other.notes if note not in self.notes]
 
     def diff(self) -> str:
         """Return the edits as a unified diff."""
@@ -76,6 +80,7 @@ def fix(
     settings: CheckSettings | None = None,
     text: str | None = None,
     repair: Repair | None = None,
+    may_leave_out: bool = False,
 ) -> Repair:
     """Return the repair of a file or folder after which it reuses connections under all versions.
 
@@ -87,6 +92,7 @@ def fix(
         settings: what the sizes of pools follow from.
         text: the configuration itself, such as standard input or an `nginx -T` dump.
         repair: an earlier repair, to which this one is added.
+        may_leave_out: do without versions that refuse the text, as long as one does not.
 
     Raises:
         NginxConfigError: the configuration cannot be read.
@@ -95,7 +101,7 @@ def fix(
     parsed = [versions.parse(version) for version in nginx_versions]
     total = repair or Repair()
     for each in find_inputs(Path(path), root, extra_files, text):
-        total.add(_repair(each, parsed, settings or CheckSettings(), total.after))
+        total.add(_repair(each, parsed, settings or CheckSettings(), total.after, may_leave_out))
         total.is_of_files = total.is_of_files and each.text is None and each.dump is None
     return total
 
@@ -126,104 +132,29 @@ def write(repair: Repair) -> None:
 
 
 def _repair(
-    config: ConfigInput, parsed: Sequence[Version], settings: CheckSettings, already: Mapping[str, str]
+    config: ConfigInput,
+    parsed: Sequence[Version],
+    settings: CheckSettings,
+    already: Mapping[str, str],
+    may_leave_out: bool,
 ) -> Repair:
-    configuration, sources = config.read(already)
-    model = build_model(configuration)
+    model = build_model(config.read(already)[0])
     contexts = [RuleContext(model, version, settings) for version in parsed]
-    skipped: dict[Place, str] = {}
-    while True:
-        repair, planner = Repair(), FixPlanner(model, sources, contexts)
-        skipped |= _plan(planner, contexts, skipped)
-        _apply(repair, planner, sources)
-        after = build_model(config.read({**already, **repair.after})[0])
-        rejected = _rejected(contexts, after, skipped)
-        if not rejected:
-            break
-        skipped |= rejected
+    refused = {ctx.version: found[0] for ctx in contexts if (found := list(refusals(ctx)))}
+    accepting = [ctx for ctx in contexts if ctx.version not in refused]
+    if refused and not (accepting and may_leave_out):
+        version, (place, reason) = next(iter(refused.items()))
+        of = "" if len(refused) == len(contexts) else f" {version}"
+        return Repair(refused={place: f"nginx{of} refuses it ({reason}): correct that first"})
+    attempt = attempt_repair(config, already, accepting)
+    repair = Repair(attempt.before, attempt.after, notes=attempt.notes)
+    repair.resolved_in_background = attempt.resolved_in_background
+    repair.left_out = {version: f"{place}: {reason}" for version, (place, reason) in refused.items()}
     for each in model.passes:
-        place = each.directive.place
-        if place in skipped:
-            repair.skipped.append(SkippedLocation(place, each.context, skipped[place]))
-        elif _is_broken(contexts, place):
-            repair.repaired.append(place)
-    repair.worse = _worse(contexts, after)
-    repair.resolved_in_background = _resolved_in_background(model, after)
+        where = origin(each)
+        if where in attempt.skipped:
+            skipped = SkippedLocation(each.directive.place, each.context, attempt.skipped[where])
+            repair.skipped.append(skipped)
+        elif where in attempt.repaired:
+            repair.repaired.append(each.directive.place)
     return repair
-
-
-def _plan(
-    planner: FixPlanner, contexts: Sequence[RuleContext], skipped: Mapping[Place, str]
-) -> dict[Place, str]:
-    """Plan the edits of each broken location; return why some cannot be repaired."""
-    found = {}
-    for each in contexts[0].model.passes:
-        place = each.directive.place
-        if place not in skipped and _is_broken(contexts, place):
-            try:
-                planner.plan(each)
-            except Unfixable as error:
-                found[place] = str(error)
-    return found
-
-
-def _apply(repair: Repair, planner: FixPlanner, sources: Sources) -> None:
-    for file in dict.fromkeys(edit.file for edit in planner.edits):
-        repair.before[file] = sources.text(file) or ""
-        own = [edit for edit in planner.edits if edit.file == file]
-        repair.after[file] = apply_edits(repair.before[file], own)
-
-
-def _is_broken(contexts: Sequence[RuleContext], place: Place) -> bool:
-    passes = [each for each in contexts[0].model.passes if each.directive.place == place]
-    return any(ctx.verdict(each).answer != "reused" for each in passes for ctx in contexts)
-
-
-def _rejected(
-    contexts: Sequence[RuleContext], after: Model, skipped: Mapping[Place, str]
-) -> dict[Place, str]:
-    """Return why locations have to be left as they were, judged by the text that would be written."""
-    reasons: dict[Place, str] = {}
-    for ctx in contexts:
-        new_ctx = RuleContext(after, ctx.version, ctx.settings)
-        places = {
-            id(new): old.directive.place for old, new in zip(ctx.model.passes, after.passes, strict=True)
-        }
-        for each in after.passes:
-            verdict = new_ctx.verdict(each)
-            if verdict.answer != "reused":
-                reasons[places[id(each)]] = f"it would still be so: {verdict.reason}"
-        known = {(rule, each.directive.place) for rule, each, _ in _wrongly_shared(ctx)}
-        for rule, each, message in _wrongly_shared(new_ctx):
-            if (rule, places[id(each)]) not in known:
-                reasons[places[id(each)]] = message
-    return {
-        place: why for place, why in reasons.items() if place not in skipped and _is_broken(contexts, place)
-    }
-
-
-def _wrongly_shared(ctx: RuleContext) -> Iterator[tuple[str, PassLocation, str]]:
-    """Yield the locations whose pooled connections are shared wrongly, with the rule and its message."""
-    for rule in _SHARED_WRONGLY:
-        for hit in CATALOGUE[rule].detect(ctx):
-            yield from ((rule, each, hit.message) for each in hit.passes)
-
-
-def _worse(contexts: Sequence[RuleContext], after: Model) -> list[Place]:
-    """Return the locations left as they were in which nginx now closes first, and did not before."""
-    found: dict[Place, None] = {}
-    for ctx in contexts:
-        for old, new in zip(ctx.model.passes, after.passes, strict=True):
-            before, now = ctx.verdict(old), compute_verdict(new, ctx.version)
-            if now.closes_first == "nginx" and before.closes_first not in {"nginx", None}:
-                found[old.directive.place] = None
-    return list(found)
-
-
-def _resolved_in_background(before: Model, after: Model) -> list[Place]:
-    """Return the locations whose names were resolved for each request, and now are by an upstream {}."""
-    return [
-        old.directive.place
-        for old, new in zip(before.passes, after.passes, strict=True)
-        if not old.upstreams() and any(used.is_resolving for used in new.upstreams())
-    ]

@@ -227,7 +227,9 @@ def test_headers_that_were_inherited_are_repeated_where_a_line_is_added(tmp_path
     ],
 )
 def test_targets_become_upstreams(target: str, server: str, named: str, host: str, tmp_path: Path) -> None:
-    lines = added(repaired(tmp_path, at(f"proxy_pass {target};")))
+    (tmp_path / "site.conf").write_text(at(f"proxy_pass {target};"))
+    settings = CheckSettings(workers=2, backend_max_connections=200)
+    lines = added(fix(tmp_path / "site.conf", VERSIONS, settings=settings))
     name = lines[0].split()[1]
     assert f"server {server};" in lines
     assert f"proxy_pass {named.replace('NAME', name)};" in lines
@@ -290,14 +292,14 @@ def test_a_dump_is_repaired_by_the_names_in_it_and_not_written() -> None:
         write(repair)
 
 
-def test_a_location_that_is_left_and_made_worse_is_named(tmp_path: Path) -> None:
+def test_a_location_that_cannot_be_repaired_is_not_made_worse(tmp_path: Path) -> None:
     text = MAP + POOL + at("proxy_pass http://app;", VERSION, "proxy_set_header Connection $c;")
     more = at(
         "set $to 127.0.0.1:9001;", "proxy_pass http://$to/two;", VERSION, "proxy_set_header Connection $c;"
     )
     repair = repaired(tmp_path, (text + more).replace("BACKEND", "127.0.0.1:9000"))
-    assert len(repair.repaired) == len(repair.skipped) == 1
-    assert repair.worse == [repair.skipped[0].place]
+    assert not repair.after
+    assert "nginx would begin to close them first" in repair.skipped[0].reason
 
 
 def test_what_an_include_puts_into_a_block_stays_there(tmp_path: Path) -> None:

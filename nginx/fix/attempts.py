@@ -1,0 +1,159 @@
+"""Plan the edits of all broken locations, and take back those that repair nothing or make something worse."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nginx.errors import NginxConfigError
+from nginx.fix.edits import Edit, EditList, Unfixable, apply_edits
+from nginx.fix.harms import Harm, find_harms
+from nginx.fix.new_upstreams import Origin, origin
+from nginx.fix.notes import Note, is_resolved_in_background, notes
+from nginx.fix.planner import FixPlanner
+from nginx.fix.pool_size import USUAL_SIZE
+from nginx.loading import sources
+from nginx.loading.includes import Configuration
+from nginx.loading.inputs import ConfigInput
+from nginx.model import Model, build_model
+from nginx.rules import RuleContext
+from nginx.tree import Place
+
+_SMALLEST = 4
+"""Of the pools that are made smaller, so that they fit into worker_connections."""
+_UPSTREAM = re.compile(r"^\s*upstream\s+([\w.-]+)", re.MULTILINE)
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What is repaired and what is not, by where the pass directives are written."""
+
+    before: dict[str, str] = field(default_factory=dict)
+    after: dict[str, str] = field(default_factory=dict)
+    repaired: set[Origin] = field(default_factory=set)
+    skipped: dict[Origin, str] = field(default_factory=dict)
+    """With the reasons."""
+    resolved_in_background: list[Place] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+
+def attempt_repair(
+    config: ConfigInput, already: Mapping[str, str], contexts: Sequence[RuleContext]
+) -> Attempt:
+    """Return the repair of what can be repaired; the contexts are of one model, as `config` is read."""
+    return _Attempts(config, already, contexts).run()
+
+
+class _Attempts:
+    def __init__(
+        self, config: ConfigInput, already: Mapping[str, str], contexts: Sequence[RuleContext]
+    ) -> None:
+        self._config = config
+        self._already = already
+        self._contexts = contexts
+        self._configuration, self._sources = config.read(already)
+        self._model = contexts[0].model
+        self._origins = [origin(each) for each in self._model.passes]
+        self._taken = _names_beside(config, already)
+        self._most = USUAL_SIZE
+        self._skipped: dict[Origin, str] = {}
+        self._planned: dict[Origin, list[Edit]] = {}
+
+    def run(self) -> Attempt:
+        """Plan until nothing is worse; each turn leaves out a location, or makes pools smaller."""
+        while True:
+            self._plan()
+            harms = self._harms(self._planned)
+            if self._most > _SMALLEST and any(harm.is_of_size for harm in harms):
+                self._most //= 2
+                continue
+            harms = [harm for harm in harms if not harm.is_of_size]
+            if not harms:
+                return self._finish()
+            own = {
+                self._origins[number]: harm.reason
+                for harm in harms
+                for number in harm.passes
+                if self._origins[number] in self._planned
+            }
+            self._skipped |= own or self._first_to_harm(harms)
+
+    def _plan(self) -> None:
+        edits = EditList(self._sources, _shared_files(self._configuration, self._config))
+        planner = FixPlanner(self._model, edits, self._contexts, self._taken, self._most)
+        self._planned = {}
+        for each, where in zip(self._model.passes, self._origins, strict=True):
+            if where not in self._skipped and self._is_broken(where):
+                try:
+                    self._planned.setdefault(where, []).extend(planner.plan(each))
+                except Unfixable as error:
+                    self._skipped[where] = str(error)
+        for where in self._skipped:
+            self._planned.pop(where, None)
+
+    def _is_broken(self, where: Origin) -> bool:
+        passes = [each for each, own in zip(self._model.passes, self._origins, strict=True) if own == where]
+        return any(ctx.verdict(each).answer != "reused" for each in passes for ctx in self._contexts)
+
+    def _first_to_harm(self, harms: Sequence[Harm]) -> dict[Origin, str]:
+        """Return the first location whose edits, with those before it, harm one that is not repaired."""
+        tried: list[Origin] = []
+        for where in self._planned:
+            tried.append(where)
+            for harm in self._harms(tried):
+                if not harm.is_of_size and not {self._origins[n] for n in harm.passes} & set(self._planned):
+                    return {where: harm.reason}
+        return dict.fromkeys(self._planned, harms[0].reason)
+
+    def _harms(self, repaired: Collection[Origin]) -> list[Harm]:
+        numbers = [number for number, where in enumerate(self._origins) if where in repaired]
+        return find_harms(self._contexts, self._model_after(self._texts(repaired)), numbers)
+
+    def _texts(self, repaired: Collection[Origin]) -> dict[str, str]:
+        """Return the new text of each file that the edits of some locations change."""
+        edits = [edit for where, own in self._planned.items() if where in repaired for edit in own]
+        files = dict.fromkeys(edit.file for edit in edits)
+        return {file: apply_edits(self._text(file), (e for e in edits if e.file == file)) for file in files}
+
+    def _text(self, file: str) -> str:
+        return self._sources.text(file) or ""
+
+    def _model_after(self, texts: Mapping[str, str]) -> Model:
+        return build_model(self._config.read({**self._already, **texts})[0])
+
+    def _finish(self) -> Attempt:
+        texts, before = self._texts(self._planned), self._model.passes
+        after = self._model_after(texts)
+        numbers = [number for number, where in enumerate(self._origins) if where in self._planned]
+        return Attempt(
+            before={file: self._text(file) for file in texts},
+            after=texts,
+            repaired=set(self._planned),
+            skipped=self._skipped,
+            resolved_in_background=[
+                before[number].directive.place
+                for number in numbers
+                if is_resolved_in_background(before[number], after.passes[number])
+            ],
+            notes=list(notes(before, after, numbers)),
+        )
+
+
+def _shared_files(configuration: Configuration, config: ConfigInput) -> frozenset[str]:
+    """Return the files that a part of a configuration includes: other parts may include them too."""
+    if not configuration.is_fragment:
+        return frozenset()
+    own = {config.file, *map(str, config.extra_files)}
+    return frozenset(file for file in configuration.files if file not in own)
+
+
+def _names_beside(config: ConfigInput, already: Mapping[str, str]) -> set[str]:
+    """Return the names of upstreams in the files of the same folder, which one http {} may include."""
+    texts = list(already.values())
+    if config.text is None and config.dump is None:
+        for path in sorted(Path(config.file).parent.glob("*.conf")):
+            try:
+                texts.append(sources.read_text(path))
+            except NginxConfigError:
+                continue
+    return {name for text in texts for name in _UPSTREAM.findall(text)}

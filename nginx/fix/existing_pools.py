@@ -1,0 +1,112 @@
+"""Repair the pool of an upstream {} that is there: declare it, move it, enlarge it, or leave it alone."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from nginx import versions
+from nginx.fix.edits import EditList, Unfixable
+from nginx.fix.pool_size import PooledServers, PoolSizer
+from nginx.model import Model
+from nginx.rules import RuleContext
+from nginx.targets import PROTOCOLS
+from nginx.tree import Directive
+from nginx.upstreams import Upstream, is_balancer
+
+# Limits that let no second request onto a connection, and nginx's defaults for them.
+_LIMITS = (
+    ("keepalive_requests", frozenset({"0", "1"}), "1000"),
+    ("keepalive_timeout", frozenset({"0", "0s", "0ms"}), "60s"),
+)
+_HEALTH_CHECK = re.compile(r"check(?:_\w+)?")
+_BESIDE_A_POOL = frozenset({"include", "server", "zone", "state", "queue", "resolver", "resolver_timeout"})
+_BESIDE_A_POOL |= {"keepalive", "keepalive_requests", "keepalive_time", "keepalive_timeout"}
+"""What leaves connections alone, besides balancing methods: lines of nginx, and health checks."""
+_REUSED = frozenset({"reused", "partly reused"})
+
+
+class ExistingPools:
+    """Repairs pools where their upstream {} stands."""
+
+    def __init__(
+        self, model: Model, edits: EditList, contexts: Sequence[RuleContext], sizer: PoolSizer
+    ) -> None:
+        self._model = model
+        self._edits = edits
+        self._contexts = contexts
+        self._sizer = sizer
+
+    def repair(self, upstream: Upstream, protocol: str) -> None:
+        """Give an upstream {} a pool that holds what it has to, and no more than its servers accept.
+
+        Raises:
+            Unfixable: it has none for a reason, or what it may hold is not known.
+        """
+        self._reject_owned(upstream)
+        line, servers = upstream.keepalive, PooledServers.of(upstream, protocol)
+        pools = [pool for ctx in self._contexts if (pool := upstream.pool(ctx.version)) is not None]
+        needed = self._sizer.needed(servers)
+        fits = len(pools) == len(self._contexts) and all(pool.idle >= needed for pool in pools)
+        if fits and self._is_used(upstream):
+            return
+        if line is not None and line.number == 0:
+            raise Unfixable(f"`{line}` ({line.place}) switches its pool off: remove it if that is not meant")
+        if not fits or self._sizer.is_bounded(servers):
+            size = self._sizer.size(servers, 0 if line is None else line.number or 0)
+            if line is not None:
+                self._resize(upstream, line, size)
+            elif not fits or size < min(pool.idle for pool in pools):
+                self._edits.append(upstream.directive, f"keepalive {size}{self._local(upstream)};")
+        self._limit(upstream)
+
+    def _reject_owned(self, upstream: Upstream) -> None:
+        """Reject an upstream {} in which something else takes care of connections."""
+        for line in upstream.directive.block or ():
+            if line.name.startswith("balancer_by_lua"):
+                raise Unfixable(f"the Lua at {line.place} may keep connections itself")
+            is_known = line.name in _BESIDE_A_POOL or _HEALTH_CHECK.fullmatch(line.name)
+            if not is_known and not is_balancer(line):
+                raise Unfixable(f"what {line.name} ({line.place}) does to connections is not known")
+        for other in self._other_passes(upstream):
+            raise Unfixable(f"{other.name} ({other.place}) passes to it too: a pool may be wrong for it")
+
+    def _other_passes(self, upstream: Upstream) -> Iterator[Directive]:
+        """Yield the pass directives of other modules that name an upstream {}."""
+        for level in self._model.levels:
+            for line in level.block:
+                is_ours = line.name in PROTOCOLS or not line.name.endswith("_pass") or not line.args
+                if not is_ours and line.args[0].rpartition("/")[2].lower() == upstream.name.lower():
+                    yield line
+
+    def _is_used(self, upstream: Upstream) -> bool:
+        """Return whether connections are in the pool already, under all versions."""
+        users = self._model.users(upstream)
+        return all(any(ctx.verdict(each).answer in _REUSED for each in users) for ctx in self._contexts)
+
+    def _local(self, upstream: Upstream) -> str:
+        """Return the parameter that keeps locations apart, where the pool by default does so."""
+        is_new = any(ctx.version < versions.POOL_BY_DEFAULT for ctx in self._contexts)
+        return " local" if not is_new and len(self._model.users(upstream)) > 1 else ""
+
+    def _resize(self, upstream: Upstream, line: Directive, size: int) -> None:
+        """Write another size, and the line behind the balancing method that would take its place."""
+        balancer = upstream.balancer_after_keepalive()
+        if balancer is not None:
+            self._edits.remove(line)
+            self._edits.insert_after(balancer, " ".join(("keepalive", str(size), *line.args[1:])) + ";")
+        elif size != line.number:
+            self._edits.replace_argument(line, 0, str(size))
+
+    def _limit(self, upstream: Upstream) -> None:
+        """Let a connection serve a second request, and idle for a shorter time than at its server."""
+        timeout_s = self._sizer.timeout_s(upstream.name)
+        for name, refusing, value in _LIMITS:
+            limit = upstream.directive.child(name)
+            if limit is not None and limit.args[0] in refusing:
+                self._edits.replace_argument(limit, 0, value)
+        limit = upstream.directive.child("keepalive_timeout")
+        if timeout_s is None:
+            return
+        if limit is None:
+            self._edits.append(upstream.directive, f"keepalive_timeout {timeout_s}s;")
+        elif limit.seconds is None or not 0 < limit.seconds <= timeout_s:
+            self._edits.replace_argument(limit, 0, f"{timeout_s}s")

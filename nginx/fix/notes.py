@@ -1,0 +1,74 @@
+"""Say what pooled connections bring with them, for the locations that a repair changes.
+
+A server may close an idle connection in the moment in which nginx sends a request into it. Which requests
+nginx then sends again is said in ngx_http_upstream_test_next() and ngx_http_upstream_next().
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from nginx.model import Model, PassLocation
+from nginx.rules import CheckSettings
+from nginx.tree import Place
+
+_REPEATED_BY_DEFAULT = ("error", "timeout")
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What to know about a repaired location."""
+
+    place: Place
+    text: str
+
+
+def notes(before: Sequence[PassLocation], after: Model, repaired: Iterable[int]) -> Iterator[Note]:
+    """Yield what changes for the locations that are repaired, by their number in the text."""
+    for number in repaired:
+        place = before[number].directive.place
+        if is_resolved_in_background(before[number], after.passes[number]):
+            text = "the name is resolved in the background now: 502 from the start until the first answer"
+            yield Note(place, text)
+        for text in _lost_connections(before[number]):
+            yield Note(place, text)
+
+
+def is_resolved_in_background(before: PassLocation, after: PassLocation) -> bool:
+    """Return whether a name was resolved for each request, and now is by an upstream {}."""
+    return not before.upstreams() and any(used.is_resolving for used in after.upstreams())
+
+
+def _lost_connections(each: PassLocation) -> Iterator[str]:
+    """Yield what a connection that its server closes in that moment does, where that is not the default."""
+    line = each.module_setting("next_upstream")
+    conditions = _REPEATED_BY_DEFAULT if line is None else line.args
+    if line is not None and "error" not in conditions:
+        yield (
+            f"`{line}` ({line.place}): a request into a pooled connection that its server is closing is not "
+            "sent again: a visible error (502) that new connections do not have"
+        )
+    elif line is not None and "non_idempotent" in conditions:
+        yield (
+            f"`{line}` ({line.place}): a POST into a pooled connection that its server is closing is sent "
+            "again, and may be served twice"
+        )
+    buffering = each.module_setting("request_buffering")
+    if buffering is not None and buffering.args == ("off",) and "error" in conditions:
+        yield (
+            f"`{buffering}` ({buffering.place}): a request with a body cannot be sent again; into a pooled "
+            "connection that its server is closing it is a visible error (502)"
+        )
+
+
+def remarks(settings: CheckSettings) -> Iterator[str]:
+    """Yield what a repair assumes about all servers, where it was not given."""
+    if settings.backend_idle_s is None:
+        yield (
+            "its servers are taken to keep idle connections for longer than nginx does (60 s): else a POST, "
+            "PATCH or LOCK now and then gets a 502; give their time with --backend-idle"
+        )
+    if settings.backend_max_connections is None:
+        yield (
+            "its servers are taken to accept more connections than all workers keep: one process or thread "
+            "per connection (Apache prefork, Starman, Puma) needs --backend-max-connections"
+        )

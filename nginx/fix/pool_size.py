@@ -1,0 +1,129 @@
+"""Size the pools that a repair adds or enlarges: by the load, and below what the servers accept.
+
+A server that serves one connection per process or thread has one fewer for each idle connection that a
+worker keeps. With as many of them as it has processes, all other requests wait until one times out. Such a
+server gets a pool only where its capacity is given.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nginx import versions
+from nginx.fix.edits import Unfixable
+from nginx.rules import RuleContext
+from nginx.upstreams import Upstream
+
+USUAL_SIZE = 32
+_NAMED_AFTER = re.compile(
+    r"(?<![a-z])(php\d*|fpm|f?cgi|fastcgi|u?wsgi|g?unicorn|puma|starman|starlet|apache2?|httpd|prefork|"
+    r"passenger|webrick)(?![a-z])",
+    re.IGNORECASE,
+)
+"""Servers that are run with a process or a thread per connection, as names of upstreams and hosts."""
+
+
+@dataclass(frozen=True, slots=True)
+class PooledServers:
+    """The servers behind one pool."""
+
+    name: str
+    """The name of the upstream {}."""
+    protocol: str
+    addresses: Sequence[str]
+    """As their `server` lines have them."""
+
+    @classmethod
+    def of(cls, upstream: Upstream, protocol: str) -> "PooledServers":
+        """Return the servers of an upstream {}, to which a location passes with a protocol."""
+        addresses = [line.args[0] for line in upstream.servers if line.args]
+        return cls(upstream.name, protocol, addresses)
+
+    @property
+    def one_process_each(self) -> str | None:
+        """Why each connection probably occupies a process of a server; None if nothing says so."""
+        if self.protocol == "fastcgi":
+            return "an open FastCGI connection occupies a process of the application (PHP-FPM, spawn-fcgi)"
+        if self.protocol != "http":
+            return None
+        unix = next((each for each in self.addresses if each.startswith("unix:")), None)
+        if unix is not None:
+            return f"{unix} may have one process per connection, and a Unix socket has no port to save"
+        named = next(filter(None, map(_NAMED_AFTER.search, (self.name, *self.addresses))), None)
+        if named is not None:
+            return f"{named[0]} often has one process or thread per connection"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSizer:
+    """Chooses sizes; `most` bounds those that are not asked for by the load."""
+
+    contexts: Sequence[RuleContext]
+    most: int = USUAL_SIZE
+
+    def needed(self, servers: PooledServers) -> int:
+        """Return the smallest size with which all requests find a connection."""
+        return max(1, len(set(servers.addresses)), self.contexts[0].per_worker)
+
+    def is_bounded(self, servers: PooledServers) -> bool:
+        """Return whether idle connections may take something away from requests."""
+        return self._capacity(servers) is not None or servers.one_process_each is not None
+
+    def size(self, servers: PooledServers, present: int = 0) -> int:
+        """Return how many idle connections each worker may keep to some servers.
+
+        Args:
+            servers: the servers of the pool.
+            present: the size that the pool has, 0 where it has none.
+
+        Raises:
+            Unfixable: none, or not known.
+        """
+        ctx = self.contexts[0]
+        wanted, different = present, len(set(servers.addresses))
+        if present < self.needed(servers):
+            wanted = max(present or self.most, 2 * different, ctx.per_worker)
+        capacity = self._capacity(servers)
+        if capacity is None:
+            if servers.one_process_each is not None:
+                raise Unfixable(
+                    f"{servers.one_process_each}: idle connections of a pool can hold all of them while "
+                    "requests wait; give how many it has with --backend-max-connections"
+                )
+            return wanted
+        if ctx.workers is None:
+            raise Unfixable("each worker has a pool of its own: give the number of workers with --workers")
+        allowed = max(1, capacity // (2 * ctx.workers))
+        if allowed * ctx.workers >= capacity:
+            raise Unfixable(
+                f"the servers accept {capacity} connections, and {ctx.workers} workers would hold them all "
+                "with one idle connection each"
+            )
+        if allowed < different:
+            raise Unfixable(
+                f"{different} servers need {different} idle connections in each of {ctx.workers} workers; if "
+                f"all are to one server, that is more than half of the {capacity} that it accepts"
+            )
+        return min(wanted, allowed)
+
+    def lines(self, servers: PooledServers) -> list[str]:
+        """Return the lines of a new pool; the second closes an idle connection before its server does.
+
+        Raises:
+            Unfixable: there can be none.
+        """
+        timeout_s = self.timeout_s(servers.name)
+        limit = [] if timeout_s is None else [f"keepalive_timeout {timeout_s}s;"]
+        return [f"keepalive {self.size(servers)};", *limit]
+
+    def timeout_s(self, name: str) -> int | None:
+        """Return how long connections to the servers of an upstream {} may idle; None for nginx's default."""
+        idle_s = self.contexts[0].settings.idle_s_of(name)
+        oldest = min(ctx.version for ctx in self.contexts)
+        if idle_s is None or idle_s > 60 or oldest < versions.POOL_LIMITS:
+            return None
+        return max(1, int(idle_s) - 1)
+
+    def _capacity(self, servers: PooledServers) -> int | None:
+        return self.contexts[0].settings.max_connections_of(servers.name)
