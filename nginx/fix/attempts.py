@@ -72,7 +72,7 @@ class _Attempts:
                 return self._finish()
             own = {
                 self._origins[number]: harm.reason
-                for harm in harms
+                for harm in reversed(harms)  # the first reason counts
                 for number in harm.passes
                 if self._origins[number] in self._planned
             }
@@ -135,7 +135,7 @@ class _Attempts:
                 for number in numbers
                 if is_resolved_in_background(before[number], after.passes[number])
             ],
-            notes=list(notes(before, after, numbers)),
+            notes=list(notes(before, after, numbers, self._contexts[0].settings)),
         )
 
 

@@ -50,8 +50,9 @@ class ExistingPools:
             return
         if line is not None and line.number == 0:
             raise Unfixable(f"`{line}` ({line.place}) switches its pool off: remove it if that is not meant")
-        if not fits or self._sizer.is_bounded(servers):
-            size = self._sizer.size(servers, 0 if line is None else line.number or 0)
+        present = 0 if line is None else line.number or 0
+        if not fits or self._sizer.is_bounded(servers, present):
+            size = self._sizer.size(servers, present)
             if line is not None:
                 self._resize(upstream, line, size)
             elif not fits or size < min(pool.idle for pool in pools):

@@ -14,7 +14,6 @@ from nginx.model import Model, PassLocation
 from nginx.rules import CATALOGUE, Hit, RuleContext
 from nginx.tree import Place
 from nginx.upstreams import Pool, Upstream
-from nginx.verdict import Answer
 
 # What must not begin to apply because connections are pooled now.
 _SHARED_WRONGLY = ("NK029", "NK030", "NK031", "NK032")
@@ -24,7 +23,7 @@ _OF_A_MODULE = 'unknown "'
 """An unknown variable may be that of a module."""
 _PREFIX = re.compile(r"\[emerg\] |nginx refuses (?:it: )?")
 DEFAULT_WORKER_CONNECTIONS = 512
-RANKS: dict[Answer, int] = {"not reused": 0, "depends": 1, "partly reused": 1, "reused": 2}
+RANKS: dict[str, int] = {"not reused": 0, "depends": 1, "partly reused": 1, "reused": 2}
 """How good an answer is."""
 
 
@@ -182,7 +181,7 @@ def _budget(old: RuleContext, new: RuleContext, repaired: Collection[int]) -> It
 
 
 def _kept(ctx: RuleContext) -> dict[str, tuple[int, frozenset[int], int | None]]:
-    """Return of each server how many idle connections a worker may keep, for whom, and how many it accepts."""
+    """Return of each server how many connections a worker may keep, for whom, and how many it accepts."""
     numbers, found = _numbers(ctx), dict[str, tuple[int, frozenset[int], int | None]]()
     for upstream, pool, users in _used_pools(ctx):
         own, accepted = (

@@ -19,9 +19,11 @@ from nginx.targets import Target, TargetKind, may_name_upstream
 from nginx.tree import Directive
 from nginx.values import has_variables, pieces
 
-IDENTITY = ("ssl_name", "ssl_server_name", "ssl_certificate", "ssl_certificate_key", "ssl_verify")
-IDENTITY += ("ssl_verify_depth", "ssl_trusted_certificate", "ssl_crl", "ssl_protocols", "ssl_ciphers")
-IDENTITY += ("ssl_conf_command", "bind")
+IDENTITY = (
+    *("ssl_name", "ssl_server_name", "ssl_certificate", "ssl_certificate_key", "ssl_verify"),
+    *("ssl_verify_depth", "ssl_trusted_certificate", "ssl_crl", "ssl_protocols", "ssl_ciphers"),
+    *("ssl_conf_command", "bind"),
+)
 """What a connection keeps from the location that opened it, as directives of the protocol's module."""
 _IS_ADDRESS = re.compile(r"\[.*\]|\d+(?:\.\d+){3}|localhost")
 

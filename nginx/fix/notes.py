@@ -7,6 +7,7 @@ nginx then sends again is said in ngx_http_upstream_test_next() and ngx_http_ups
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from nginx.fix.pool_size import PooledServers
 from nginx.model import Model, PassLocation
 from nginx.rules import CheckSettings
 from nginx.tree import Place
@@ -22,14 +23,16 @@ class Note:
     text: str
 
 
-def notes(before: Sequence[PassLocation], after: Model, repaired: Iterable[int]) -> Iterator[Note]:
+def notes(
+    before: Sequence[PassLocation], after: Model, repaired: Iterable[int], settings: CheckSettings
+) -> Iterator[Note]:
     """Yield what changes for the locations that are repaired, by their number in the text."""
     for number in repaired:
         place = before[number].directive.place
         if is_resolved_in_background(before[number], after.passes[number]):
             text = "the name is resolved in the background now: 502 from the start until the first answer"
             yield Note(place, text)
-        for text in _lost_connections(before[number]):
+        for text in (*_lost_connections(before[number]), *_occupied(after.passes[number], settings)):
             yield Note(place, text)
 
 
@@ -58,6 +61,14 @@ def _lost_connections(each: PassLocation) -> Iterator[str]:
             f"`{buffering}` ({buffering.place}): a request with a body cannot be sent again; into a pooled "
             "connection that its server is closing it is a visible error (502)"
         )
+
+
+def _occupied(each: PassLocation, settings: CheckSettings) -> Iterator[str]:
+    """Yield pools that were there already, for servers that may have a process per connection."""
+    for upstream in each.upstreams():
+        reason = PooledServers.of(upstream, each.protocol).one_process_each
+        if reason is not None and settings.max_connections_of(upstream.name) is None:
+            yield f'{reason}: the pool of upstream "{upstream.name}" has to stay below what its servers have'
 
 
 def remarks(settings: CheckSettings) -> Iterator[str]:

@@ -66,9 +66,16 @@ class PoolSizer:
         """Return the smallest size with which all requests find a connection."""
         return max(1, len(set(servers.addresses)), self.contexts[0].per_worker)
 
-    def is_bounded(self, servers: PooledServers) -> bool:
-        """Return whether idle connections may take something away from requests."""
-        return self._capacity(servers) is not None or servers.one_process_each is not None
+    def is_bounded(self, servers: PooledServers, present: int) -> bool:
+        """Return whether idle connections may take something away from requests.
+
+        Who wrote a pool of that size for servers of HTTP has decided that they can bear it; a FastCGI
+        application sees none of it while fastcgi_keep_conn is off.
+        """
+        if self._capacity(servers) is not None:
+            return True
+        is_decided = servers.protocol != "fastcgi" and present >= self.needed(servers)
+        return servers.one_process_each is not None and not is_decided
 
     def size(self, servers: PooledServers, present: int = 0) -> int:
         """Return how many idle connections each worker may keep to some servers.
@@ -86,7 +93,7 @@ class PoolSizer:
             wanted = max(present or self.most, 2 * different, ctx.per_worker)
         capacity = self._capacity(servers)
         if capacity is None:
-            if servers.one_process_each is not None:
+            if self.is_bounded(servers, present):
                 raise Unfixable(
                     f"{servers.one_process_each}: idle connections of a pool can hold all of them while "
                     "requests wait; give how many it has with --backend-max-connections"
