@@ -1,11 +1,12 @@
 """Build the model of a configuration: its pass locations with all that decides about their connections."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 from nginx import third_party
 from nginx.inheritance import Level, find_levels
 from nginx.loading.includes import Configuration
-from nginx.targets import NEVER_REUSED, PROTOCOLS, Target, UpstreamNames, target_text
+from nginx.targets import NEVER_REUSED, PROTOCOLS, STREAM, Target, UpstreamNames, target_text
 from nginx.tree import Directive
 from nginx.upstream_request import ConnectionFields, HttpVersion, connection_fields, http_version
 from nginx.upstreams import Upstream
@@ -95,14 +96,43 @@ class Model:
 def build_model(configuration: Configuration) -> Model:
     """Return the model of a configuration."""
     found = find_levels(configuration.http)
-    names = UpstreamNames.of(found[0])
+    names = UpstreamNames.of(found[0], _changes_upstreams(found))
     variables = find_definitions(found, is_whole=not configuration.is_fragment and not configuration.missing)
     result = Model(configuration, found[0], found, names, variables)
     for level in found:
         for directive in level.block:
             if _passes(directive) and _may_pass(level, result):
                 result.passes.append(_pass_location(directive, level, names, variables))
+    result.passes += _stream_passes(configuration, result)
     return result
+
+
+def _changes_upstreams(levels: list[Level]) -> Directive | None:
+    """Return the line through which upstreams can be changed at run time, if there is one."""
+    lines = (line for level in levels for line in level.block)
+    return next(filter(third_party.changes_upstreams, lines), None)
+
+
+def _stream_passes(configuration: Configuration, found: Model) -> Iterator[PassLocation]:
+    """Yield the passes of stream {}: it has upstreams, maps and servers of its own.
+
+    A fragment with proxy_pass directly in server {} is one for stream {}.
+    """
+    for block in (*configuration.main, *configuration.http):
+        if block.name == "stream" and block.block is not None:
+            levels = find_levels(block.block)
+            names, variables = UpstreamNames.of(levels[0]), find_definitions(levels, is_whole=False)
+            yield from _passes_of_servers(levels, names, variables)
+    if configuration.is_fragment:
+        yield from _passes_of_servers(found.levels, found.names, found.variables)
+
+
+def _passes_of_servers(
+    levels: list[Level], names: UpstreamNames, variables: Definitions
+) -> Iterator[PassLocation]:
+    for level in levels:
+        for directive in level.all("proxy_pass") if level.kind == "server" else ():
+            yield replace(_pass_location(directive, level, names, variables), protocol=STREAM)
 
 
 def _passes(directive: Directive) -> bool:
@@ -112,7 +142,7 @@ def _passes(directive: Directive) -> bool:
 def _may_pass(level: Level, found: Model) -> bool:
     """Return whether a pass directive counts at a level: in a location, or at the top of a snippet for one.
 
-    proxy_pass directly in server {} belongs to stream {}, which has no notion of pooling.
+    proxy_pass directly in server {} belongs to stream {}.
     """
     if level.kind == "http":
         return found.configuration.is_fragment and not level.all("server")

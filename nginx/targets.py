@@ -26,7 +26,9 @@ PROTOCOLS = {
 }
 _IMPLIED = "$host:$request_port"  # what `tunnel_pass;` without an argument passes to
 _HOSTS_OF_CLIENTS = frozenset({"host", "http_host"})
-NEVER_REUSED = frozenset({"uwsgi", "scgi", "tunnel"})
+STREAM = "stream"
+"""The protocol of proxy_pass in stream {}: whatever the sessions hold."""
+NEVER_REUSED = frozenset({"uwsgi", "scgi", "tunnel", STREAM})
 """The protocols whose connections nginx never pools."""
 _PATHS = frozenset(
     {"request_uri", "uri", "document_uri", "fastcgi_script_name", "fastcgi_path_info", "is_args"}
@@ -94,9 +96,10 @@ class UpstreamNames:
     missing: Directive | None
 
     @classmethod
-    def of(cls, http: Level) -> "UpstreamNames":
-        """Collect the upstreams of http {}."""
-        blocks = [Upstream(d) for d in http.all("upstream") if d.block is not None and d.args]
+    def of(cls, http: Level, changed_by: Directive | None = None) -> "UpstreamNames":
+        """Collect the upstreams of http {}, and what changes them at run time."""
+        lines = http.all("upstream")
+        blocks = [Upstream(line, changed_by) for line in lines if line.block is not None and line.args]
         missing = http.last("include")
         return cls({block.name.lower(): block for block in reversed(blocks)}, missing)
 

@@ -36,6 +36,8 @@ class Upstream:
     """One upstream {} block."""
 
     directive: Directive
+    changed_by: Directive | None = None
+    """What changes upstreams at run time, if anything does."""
 
     @property
     def name(self) -> str:
@@ -58,9 +60,12 @@ class Upstream:
         return [line for line in self.servers if not {"down", "backup"} & set(line.args)]
 
     @property
-    def unknown_lines(self) -> list[Directive]:
-        """The lines of modules about which it is not known what they do to connections."""
-        return third_party.unknown_lines(self.directive)
+    def deciding_lines(self) -> list[tuple[Directive, str]]:
+        """Return the lines of other modules that decide about connections in an unknown way, and why."""
+        found = list(third_party.deciding_lines(self.directive))
+        if self.changed_by is not None:
+            found.append((self.changed_by, "by which an upstream loses its pool when it is changed"))
+        return found
 
     @property
     def is_resolving(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from nginx.http2_fields import forbidden_fields
 from nginx.model import PassLocation
 from nginx.pool_share import ReuseShare, pool_share
-from nginx.targets import Target, TargetKind
+from nginx.targets import STREAM, Target, TargetKind
 from nginx.tree import Directive
 from nginx.upstream_request import CLOSE, ConnectionFields, HttpVersion, connection_options, keeps_open
 from nginx.upstreams import Pool, Upstream
@@ -109,6 +109,8 @@ def _answer(factors: tuple[_Factor, ...]) -> Answer:
 
 def _closes_first(each: PassLocation, keeps: bool | None, version: Version) -> ClosesFirst:
     """Return who closes first: nginx, if nothing requests a close of the server; else both may."""
+    if each.protocol == STREAM:
+        return "race"  # nginx follows whichever side ends the session
     if each.protocol in {"uwsgi", "scgi"}:
         return "race"  # the server ends a response without a length by closing, nginx one that has it
     if each.protocol == "http":
@@ -149,6 +151,8 @@ def _pool_factor(each: PassLocation, version: Version, in_flight: int) -> _Facto
             f"{each.directive.name} ({each.directive.place}), a pass of a module that is not part of nginx"
         )
         return _Factor(None, (cause,), depends_on=(each.directive.name,))
+    if each.protocol == STREAM:
+        return _Factor(False, (_session_cause(each),))
     if each.protocol == "tunnel":
         return _Factor(False, ("a tunnel is never returned to a pool",))
     factors = [_target_factor(target, version, in_flight) for target in each.targets]
@@ -161,6 +165,15 @@ def _pool_factor(each: PassLocation, version: Version, in_flight: int) -> _Facto
     decisive = [cause for factor in factors if factor.holds is not True for cause in factor.causes]
     named = ", ".join(target.text for target in each.targets)
     return _Factor(None, (f"the target ({named}): {'; '.join(decisive)}",), depends_on=modules)
+
+
+def _session_cause(each: PassLocation) -> str:
+    cause = "stream {} has no pool: each session opens a connection of its own"
+    servers = [line.args[0] for upstream in each.upstreams() for line in upstream.servers if line.args]
+    addresses = [target.text for target in each.targets if target.upstream is None]
+    if all(address.startswith("unix:") for address in (*servers, *addresses)):
+        return f"{cause}, over a socket file"
+    return f"{cause}, which takes one of nginx's ports until TIME_WAIT has passed"
 
 
 def _target_factor(target: Target, version: Version, in_flight: int) -> _Factor:
@@ -180,10 +193,10 @@ def _target_factor(target: Target, version: Version, in_flight: int) -> _Factor:
 def _upstream_factor(upstream: Upstream, version: Version, in_flight: int = 0) -> _Factor:
     pool = upstream.pool(version)
     where = f'upstream "{upstream.name}" ({upstream.directive.place})'
-    unknown = upstream.unknown_lines
-    if unknown:
-        causes = tuple(f"{line.name} ({line.place}), whose module is not part of nginx" for line in unknown)
-        return _Factor(None, causes, depends_on=tuple(line.name for line in unknown))
+    deciding = upstream.deciding_lines
+    if deciding:
+        causes = tuple(f"{line.name} ({line.place}), {why}" for line, why in deciding)
+        return _Factor(None, causes, depends_on=tuple(line.name for line, _ in deciding))
     if pool is not None:
         share = pool_share(upstream, pool, in_flight)
         how = str(pool.directive.place) if pool.directive else "by default since 1.29.7"

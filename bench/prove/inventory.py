@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from nginx.inheritance import Level
 from nginx.model import Model, PassLocation
+from nginx.targets import STREAM
 from nginx.tree import Directive
 from nginx.upstreams import Upstream
 from nginx.versions import NEWEST
@@ -110,6 +111,8 @@ def build_inventory(model: Model) -> Inventory:
     """Return the inventory of a configuration; what is beyond the limits has an obstacle."""
     found, ports = Inventory(model), 0
     for pass_location in model.passes:
+        if pass_location.protocol == STREAM:
+            continue  # no request reaches it: it holds sessions
         key = (_chain(pass_location.level), id(pass_location.directive))
         if key in found.location_of:
             continue

@@ -195,19 +195,18 @@ def upgrade_to_http11_hazard(ctx: RuleContext) -> Iterator[Hit]:
 
 @Rule(
     "NK050",
-    Severity.LOW,
-    shown_on="1.31.4",
+    Severity.MEDIUM,
     bad=POOL + f"server {{ location /admin/ {{ dyups_interface; }} location / {{ {KEPT} }} }}",
-    unproven="upstreams that are made at run time need a module that is not part of nginx",
+    unproven="upstreams that are changed at run time need a module that is not part of nginx",
 )
 def reload_churn(ctx: RuleContext) -> Iterator[Hit]:
-    """Each reload begins with empty pools; upstreams made at run time have none since 1.29.7.
+    """Each reload begins with empty pools, and an upstream that is replaced at run time loses its pool.
 
-    Frequent reloads (certificates, service discovery) are periodic storms of connections. Only modules
-    that make upstreams at run time show in the text.
+    Frequent reloads (certificates, service discovery) are periodic storms of connections. Only what
+    replaces upstreams at run time (dyups) shows in the text: the first change takes the pool away.
     """
-    if ctx.version < versions.POOL_BY_DEFAULT:
-        return
-    names = ("dyups_interface", "upstream_conf", "dynamic_upstream")
-    for line in (line for level in ctx.model.levels for name in names for line in level.all(name)):
-        yield Hit(line.place, f"upstreams that {line.name} makes at run time have no pool since 1.29.7")
+    for line in {id(u.changed_by): u.changed_by for u in ctx.model.upstreams}.values():
+        if line is not None:
+            text = f"an upstream that is changed through {line.name} loses its pool, on every version"
+            fix = "write the servers into the file and reload, or change them in a `zone`"
+            yield Hit(line.place, text, fix)

@@ -28,7 +28,7 @@ def upstream_without_keepalive(ctx: RuleContext) -> Iterator[Hit]:
         return
     for upstream in ctx.model.upstreams:
         users = tuple(each for each in ctx.model.users(upstream) if each.may_be_pooled)
-        if users and upstream.keepalive is None and not upstream.missing and not upstream.unknown_lines:
+        if users and upstream.keepalive is None and not upstream.missing and not upstream.deciding_lines:
             text = f'upstream "{upstream.name}" has no keepalive: every request opens a new connection'
             fix = "add `keepalive 32;` (idle connections per worker) behind the balancing method"
             related = tuple(each.directive for each in users)

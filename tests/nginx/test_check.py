@@ -326,8 +326,9 @@ def test_templates_say_so(target: str, expected: str) -> None:
     assert "NX002" in rules(text)
 
 
-def test_a_stream_fragment_has_no_pass_location() -> None:
-    assert answers("upstream dns { server 10.0.0.1:53; }\nserver { listen 53 udp; proxy_pass dns; }") == []
+def test_a_fragment_with_a_pass_in_its_server_is_for_stream() -> None:
+    text = "upstream dns { server 10.0.0.1:53; }\nserver { listen 53 udp; proxy_pass dns; }"
+    assert answers(text) == ["not reused"]
 
 
 @pytest.mark.parametrize(
