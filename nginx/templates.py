@@ -5,6 +5,7 @@ branches of a condition are read; where that leaves no whole configuration, only
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 VARIABLE = "template"
@@ -26,6 +27,10 @@ _STATEMENT = re.compile(
     r"(?:if|else|end|range|with|define|template|block|break|continue)\b|\$\w+\s*:?=(?!=)|[/#!^>]"
 )
 _VALUE = re.compile(r"(?!end\b|else\b|if\b)[\w.@$]+(?:\[[^\]]*\]|\([^()]*\)|\.\w+)*\s*")
+# What envsubst, autoconf, CMake and other programs fill in; ${name} is a variable where nginx takes one.
+_PLACEHOLDER = re.compile(
+    r"\$\{\w[^}]*\}|\$[A-Z][A-Z0-9_]*\b|@\w+@|__\w+__|%%?[A-Z]\w*%%?|\[\[.*\]\]|\$\(\w+\)|<[A-Z_]+>", re.ASCII
+)
 _LANGUAGES = (("<%", "ERB or EJS"), ("{%", "Jinja"), ("{#", "Jinja"), ("{{", "Jinja, Helm or Go"))
 
 
@@ -47,6 +52,11 @@ def language(text: str) -> tuple[str, int] | None:
         return None
     name = next(name for mark, name in _LANGUAGES if first[0].startswith(mark))
     return name, text.count("\n", 0, first.start()) + 1
+
+
+def has_placeholder(words: Iterable[str]) -> bool:
+    """Return whether one of a directive's words is filled in before nginx reads it."""
+    return any(_PLACEHOLDER.search(word) is not None for word in words)
 
 
 def renderings(text: str) -> list[str]:

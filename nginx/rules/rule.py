@@ -2,13 +2,15 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import TypeVar
 
 from nginx.finding import Severity
 from nginx.idle_times import Front
 from nginx.known_directives import KnownDirectives
 from nginx.model import Model, PassLocation
+from nginx.refusals.find import find_refusals
+from nginx.refusals.refusal import Refusal
 from nginx.tree import Directive, Place
 from nginx.upstreams import Pool, Upstream
 from nginx.verdict import Verdict, compute_verdict
@@ -95,13 +97,33 @@ class RuleContext:
     oldest: Version | None = None
     """The oldest version of the same check; None if this is the only one."""
     _verdicts: dict[int, Verdict] = field(default_factory=dict)
+    _refusals: list[Refusal] | None = None
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        """What this version refuses in the text, so that it does not start with it."""
+        if self._refusals is None:
+            self._refusals = find_refusals(self.model, self.version)
+        return self._refusals
 
     def verdict(self, each: PassLocation) -> Verdict:
-        """Return the verdict on a pass location under this version."""
+        """Return the verdict on a pass location under this version.
+
+        In a configuration that nginx refuses nothing is reused: what is wrong decides.
+        """
         key = id(each)
         if key not in self._verdicts:
-            self._verdicts[key] = compute_verdict(each, self.version, self.per_worker)
+            found = compute_verdict(each, self.version, self.per_worker)
+            if found.answer == "reused" and self.refusals:
+                place = self._refusals_of(each)[0].place
+                reason = f"depends on {place}, for which nginx does not start; without that: {found.reason}"
+                found = replace(found, answer="depends", reason=reason)
+            self._verdicts[key] = found
         return self._verdicts[key]
+
+    def _refusals_of(self, each: PassLocation) -> list[Refusal]:
+        """Return the refusals, those of a location itself first."""
+        return sorted(self.refusals, key=lambda refusal: (each not in refusal.passes, refusal.place))
 
     def using_protocol(self, protocol: str) -> Iterator[PassLocation]:
         """Yield the pass locations of a protocol."""

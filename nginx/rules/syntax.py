@@ -3,14 +3,14 @@
 Their ids begin with NX: they stand beside the catalogue of connection reuse, not in it.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from nginx import versions
+from nginx import characters, versions
 from nginx.finding import Severity
 from nginx.known_directives import KnownDirectives
 from nginx.model import PassLocation
+from nginx.refusals.find import FROM_ENVIRONMENT
 from nginx.rules.rule import CheckSettings, Hit, Rule, RuleContext
 from nginx.tree import Directive
 
@@ -47,55 +47,8 @@ def _decides(ctx: RuleContext, include: Directive, each: PassLocation) -> bool:
 @Rule("NX001", Severity.ERROR, bad="server { location / { proxy_pass http://app; }")
 def refused_by_nginx(ctx: RuleContext) -> Iterator[Hit]:
     """nginx would not start with this text; what can be read of it is judged all the same."""
-    rendered_later = {place.file for place, _ in ctx.model.configuration.templates}
-    for problem in ctx.model.configuration.problems:
-        if problem.place.file not in rendered_later:
-            yield Hit(problem.place, f"[emerg] {problem.reason}")
-    if rendered_later:
-        return  # both branches of a condition are read here, nginx will read one
-    yield from _duplicate_upstreams(ctx)
-    for each in ctx.model.passes:
-        yield from _named_with_port(ctx, each.directive, [t.host for t in each.targets if t.has_port])
-        if ctx.model.variables.is_whole:
-            for name in sorted(each.scope.undefined):
-                if not _FROM_ENVIRONMENT.fullmatch(name):
-                    yield Hit(each.directive.place, f'[emerg] unknown "{name}" variable', passes=(each,))
-    yield from _repeated(ctx)
-
-
-# envsubst fills in variables of the environment, which are written in capitals.
-_FROM_ENVIRONMENT = re.compile(r"[A-Z][A-Z0-9_]*")
-
-
-def _duplicate_upstreams(ctx: RuleContext) -> Iterator[Hit]:
-    seen: dict[str, Directive] = {}
-    for block in ctx.model.http.all("upstream"):
-        name = block.args[0].lower() if block.args else ""
-        if name in seen:
-            text = f'[emerg] duplicate upstream "{block.args[0]}"'
-            yield Hit(block.place, text, related=(seen[name],))
-        seen.setdefault(name, block)
-
-
-def _named_with_port(ctx: RuleContext, line: Directive, hosts: list[str]) -> Iterator[Hit]:
-    for host in hosts:
-        block = ctx.model.names.upstreams.get(host.lower())
-        if block is not None and "$" not in line.args[0]:
-            text = f'[emerg] upstream "{block.name}" may not have a port'
-            fix = "name the upstream {} without a port"
-            yield Hit(line.place, text, fix, related=(block.directive,))
-
-
-_SINGLE = ("proxy_http_version", "fastcgi_keep_conn", "keepalive_timeout", "keepalive_requests", "proxy_pass")
-
-
-def _repeated(ctx: RuleContext) -> Iterator[Hit]:
-    """Yield directives that nginx accepts once per block."""
-    for level in ctx.model.levels:
-        for name in _SINGLE:
-            lines = level.all(name)
-            for line in lines[1:]:
-                yield Hit(line.place, f'[emerg] "{name}" directive is duplicate', related=(lines[0],))
+    for each in ctx.refusals:
+        yield Hit(each.place, f"[emerg] {each.reason}", each.fix, related=each.related, passes=each.passes)
 
 
 @Rule(
@@ -114,7 +67,7 @@ def template(ctx: RuleContext) -> Iterator[Hit]:
     for place, language in ctx.model.configuration.templates:
         yield Hit(place, f"a {language} template: what it renders to decides", "check the rendered text")
     for each in ctx.model.passes:
-        names = [f"${name}" for name in sorted(each.scope.undefined) if _FROM_ENVIRONMENT.fullmatch(name)]
+        names = [f"${name}" for name in sorted(each.scope.undefined) if FROM_ENVIRONMENT.fullmatch(name)]
         if names:
             text = f"{', '.join(names)} looks like an envsubst template: what is filled in decides"
             yield Hit(each.directive.place, text, "check the rendered text", passes=(each,))
@@ -160,7 +113,7 @@ def unknown_directive(ctx: RuleContext) -> Iterator[Hit]:
         return  # what is left of a template may be no directive
     configuration, seen = ctx.model.configuration, set()
     for line in known.unknown((*configuration.main, *configuration.http)):
-        if line.name not in seen:
+        if line.name not in seen and characters.unlike_a_name(line.name) is None:
             seen.add(line.name)
             text = f'[emerg] unknown directive "{line.name}" for the nginx {known.version} that is installed'
             yield Hit(line.place, text, "correct its name, or load the module that has it")

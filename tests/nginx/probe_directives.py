@@ -130,12 +130,11 @@ class Prober:
         counts = found.counts[next(iter(found.counts))]
         if 1 in counts:
             found.kind = self._kind(name, around)
-        for number in counts & VALUES.keys():
-            for value in VALUES[number]:
-                error = self.error(inside(around, f"{name} {value}; {name} {value};"))
-                if f'"{name}" directive is duplicate' in error:
-                    found.once = True
-                    return
+        values = [value for number in counts & VALUES.keys() for value in VALUES[number]]
+        repeated = [self.error(inside(around, f"{name} {value}; {name} {value};")) for value in values]
+        found.once = any(f'"{name}" directive is duplicate' in error for error in repeated) and all(
+            "[emerg]" in error for error in repeated
+        )
 
     def _kind(self, name: str, around: str) -> str:
         def refused(value: str, how: str) -> bool:
