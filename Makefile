@@ -11,7 +11,7 @@ export PYTHONNOUSERSITE := 1
 # Each role is a process: without bytecode on disk every one of them compiles all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help bench incident check test test-long test-all perf attacks fuzz schema constraints clean
+.PHONY: help bench incident check test test-long test-all perf attacks fuzz directives schema constraints clean
 
 help:  ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -44,6 +44,10 @@ attacks: .venv/.dev  ## Attack the proxy, and nginx beside it (QUICK=1, ATTACKS=
 
 fuzz: .venv/.dev  ## Search for messages that are read in two ways, for ten minutes (FUZZ_S=60, SEED=1)
 	$(BIN)/python -m tests.fuzz --seconds $(or $(FUZZ_S),600) $(if $(SEED),--seed $(SEED))
+
+directives: .venv/.dev .venv/.proxies  ## Measure anew which directives nginx accepts, and where (minutes)
+	$(BIN)/python -m tests.nginx.probe_directives > nginx/conf/directives.new
+	mv nginx/conf/directives.new nginx/conf/directives.txt
 
 schema: .venv/.dev  ## Write results/schema.json anew, from the types of a run
 	$(BIN)/python -m bench.runs.schema > results/schema.json

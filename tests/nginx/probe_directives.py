@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+from bench.subjects import programs
+
 HTTP = "pid p; events {} http { @ }"
 STREAM = "pid p; events {} stream { @ }"
 
@@ -39,6 +41,7 @@ BLOCKS = {
     "server in stream": inside(STREAM, "server { @ }"),
 }
 MOST_ARGUMENTS = 8
+HEAD = "# NAME KIND ONCE BLOCK [PLACES=ARGUMENTS]...; measured by `make directives` with nginx"
 # One of these is a right value of nearly each directive that takes one or two arguments.
 VALUES = {
     0: ("",),
@@ -142,10 +145,10 @@ class Prober:
 
         if refused("zz", 'it must be "on" or "off"'):
             return "flag"
+        if not all(refused(word, "directive invalid ") for word in ("zz", "off", "max", "-1")):
+            return "-"
         if refused("zz", "directive invalid number"):
             return "number"
-        if not refused("zz", "directive invalid value"):
-            return "-"
         is_size, is_time = (not refused(value, "directive invalid value") for value in ("64k", "1h"))
         return {(True, False): "size", (False, True): "time"}.get((is_size, is_time), "-")
 
@@ -153,13 +156,15 @@ class Prober:
 def main() -> None:
     found: dict[str, Probed] = {}
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as threads:
-        for program in sys.argv[1:]:
-            prober = Prober(program, Path(folder))
+        for program in programs.find_all("nginx"):
+            prober = Prober(program.path, Path(folder))
             for name, probed in threads.map(prober.probe, prober.names()):
                 if name in found:
                     found[name].merge(probed)
                 elif probed.counts:
                     found[name] = probed
+    versions = " and ".join(program.version for program in programs.find_all("nginx"))
+    sys.stdout.write(f"{HEAD} {versions}\n")
     sys.stdout.writelines(f"{name} {found[name]}\n" for name in sorted(found))
 
 

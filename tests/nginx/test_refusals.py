@@ -1,4 +1,4 @@
-"""What nginx refuses is refused here, and what it accepts is accepted: a real nginx reads each text as well."""
+"""What nginx refuses is refused here, and what it accepts is accepted: an nginx reads each text as well."""
 
 from __future__ import annotations
 
