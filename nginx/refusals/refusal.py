@@ -19,3 +19,7 @@ class Refusal:
     """Further lines that it is about."""
     passes: tuple[PassLocation, ...] = ()
     """The pass locations that it is about."""
+
+    def concerns(self, each: PassLocation) -> bool:
+        """Return whether it is about one pass location, and not about the configuration as a whole."""
+        return any(own is each for own in self.passes)

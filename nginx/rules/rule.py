@@ -123,7 +123,7 @@ class RuleContext:
 
     def _refusals_of(self, each: PassLocation) -> list[Refusal]:
         """Return the refusals, those of a location itself first."""
-        return sorted(self.refusals, key=lambda refusal: (each not in refusal.passes, refusal.place))
+        return sorted(self.refusals, key=lambda refusal: (not refusal.concerns(each), refusal.place))
 
     def using_protocol(self, protocol: str) -> Iterator[PassLocation]:
         """Yield the pass locations of a protocol."""
