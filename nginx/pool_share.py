@@ -60,8 +60,7 @@ def pool_share(upstream: Upstream, pool: Pool, in_flight: int = 0) -> ReuseShare
         in_flight: requests in flight per worker at the peak; 0 where that is not given.
     """
     servers = upstream.servers_in_use
-    number = max(1, len({_address(line) for line in servers}))
-    needed = max(number, in_flight)
+    number, needed = size_needed(upstream), size_needed(upstream, in_flight)
     if pool.idle >= needed:
         return None
     weights = [_weight(line) for line in servers] or [1]
@@ -72,6 +71,11 @@ def pool_share(upstream: Upstream, pool: Pool, in_flight: int = 0) -> ReuseShare
     if pool.idle < number:
         return ReuseShare(min(alone, least), 1.0, in_flight, needed, f"{number} servers")
     return ReuseShare(least, 1.0, in_flight, needed, f"{in_flight} requests in flight per worker")
+
+
+def size_needed(upstream: Upstream, in_flight: int = 0) -> int:
+    """Return the size of a pool from which on nothing is closed for want of room."""
+    return max(1, len({_address(line) for line in upstream.servers_in_use}), in_flight)
 
 
 def _address(line: Directive) -> str:

@@ -10,9 +10,13 @@ from dataclasses import dataclass
 
 VARIABLE = "template"
 
-# {{ ... }} of Jinja, Go, Helm and mustache; {% ... %} and {# ... #} of Jinja; <% ... %> of ERB and EJS.
+# {{ ... }} of Jinja, Go, Helm and mustache, in which texts may hold braces; {% ... %} and {# ... #} of Jinja;
+# <% ... %> of ERB and EJS; [[ ... ]] of Go with other delimiters: with spaces, unlike [[:alpha:]].
+_INNER = r"""(?>[^{}"`]+|"(?:[^"\\\n]|\\.)*+"|`[^`]*`|["`])*+"""
 _TAG = re.compile(
-    r"\{\{(?P<braces>-?[ \t]*/\*.*?\*/[^{}]*|(?![\s-]*\})[^{}]*)\}\}"
+    r"\{\{\{(?P<triple>[^{}]*)\}\}\}"
+    r"|\{\{(?P<braces>-?[ \t]*/\*.*?\*/[^{}]*|(?![\s-]*\})" + _INNER + r")\}\}"
+    r"|\[\[(?P<brackets>-?\s[^\[\]]*\s-?)\]\]"
     r"|\{%(?P<percent>.*?)%\}|\{\#.*?\#\}|<%(?P<angle>.*?)%>",
     re.DOTALL,
 )
@@ -29,9 +33,15 @@ _STATEMENT = re.compile(
 _VALUE = re.compile(r"(?!end\b|else\b|if\b)[\w.@$]+(?:\[[^\]]*\]|\([^()]*\)|\.\w+)*\s*")
 # What envsubst, autoconf, CMake and other programs fill in; ${name} is a variable where nginx takes one.
 _PLACEHOLDER = re.compile(
-    r"\$\{\w[^}]*\}|\$[A-Z][A-Z0-9_]*\b|@\w+@|__\w+__|%%?[A-Z]\w*%%?|\[\[.*\]\]|\$\(\w+\)|<[A-Z_]+>", re.ASCII
+    r"\$\{\w[^}]*\}|\$[A-Z][A-Z0-9_]*\b|@\w+@|__\w+__|%%?[A-Z]\w*%%?|\$\(\w+\)|<[A-Z_]+>", re.ASCII
 )
-_LANGUAGES = (("<%", "ERB or EJS"), ("{%", "Jinja"), ("{#", "Jinja"), ("{{", "Jinja, Helm or Go"))
+_LANGUAGES = (
+    ("<%", "ERB or EJS"),
+    ("{%", "Jinja"),
+    ("{#", "Jinja"),
+    ("{{", "Jinja, Helm or Go"),
+    ("[[", "Go"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,7 @@ class _Tag:
 
 def language(text: str) -> tuple[str, int] | None:
     """Return a template's language and the line of its first expression; None if the text is no template."""
-    if "{{" not in text and "{%" not in text and "<%" not in text:
+    if not any(mark in text for mark in ("{{", "{%", "<%", "[[")):
         return None
     first = _TAG.search(_COMMENT.sub(lambda match: " " * len(match[0]), text))
     if first is None:
@@ -72,9 +82,14 @@ def renderings(text: str) -> list[str]:
 def _tag(match: re.Match[str], text: str) -> _Tag:
     start, end = match.span()
     if (angle := match["angle"]) is not None:
-        is_value = angle.startswith("=") or (angle[:1] == "-" and _VALUE.fullmatch(angle[1:]) is not None)
+        is_value = angle.startswith("=") or (
+            angle[:1] == "-" and _VALUE.fullmatch(angle.strip(" \t\n-")) is not None
+        )
         return _Tag(start, end, None if is_value else angle.strip(" \t\n-"))
-    if (braces := match["braces"]) is not None:
+    if match["triple"] is not None:
+        return _Tag(start, end, None)
+    braces = match["braces"] if match["brackets"] is None else match["brackets"]
+    if braces is not None:
         inner = braces.strip(" \t\n-")
         return _Tag(start, end, inner if _STATEMENT.match(inner) or _is_alone(text, start, end) else None)
     return _Tag(start, end, (match["percent"] or "").strip(" \t\n-+"))

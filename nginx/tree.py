@@ -61,6 +61,21 @@ class Directive:
         parts = re.findall(r"([0-9]+)(ms|[a-zA-Z]?)", first)
         return sum(int(number) * _UNITS_S[unit] for number, unit in parts)
 
+    @property
+    def is_on(self) -> bool:
+        """The only argument is `on`, which nginx reads in any case of its letters."""
+        return len(self.args) == 1 and self.args[0].lower() == "on"
+
+    @property
+    def is_off(self) -> bool:
+        """The only argument is `off`."""
+        return len(self.args) == 1 and self.args[0].lower() == "off"
+
+    @property
+    def is_filled_in(self) -> bool:
+        """An argument is filled in before nginx reads it, as by a template."""
+        return templates.has_placeholder(self.args)
+
     def children(self, name: str) -> "Iterator[Directive]":
         """Yield the directives of that name directly inside this block."""
         return (child for child in self.block or () if child.name == name)

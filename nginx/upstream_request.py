@@ -27,12 +27,18 @@ class HttpVersion:
     missing: Directive | None
     """A nearer include that may hold another one."""
 
+    @property
+    def is_filled_in(self) -> bool:
+        """Whether the version is filled in before nginx reads it, as by a template."""
+        return self.directive is not None and self.directive.is_filled_in
+
     def effective(self, version: Version) -> str:
         """Return the version that is used unless a missing include holds another one.
 
         A line that this nginx refuses does not count.
         """
-        written = self.directive.args[0] if self.directive is not None and self.directive.args else ""
+        is_here = self.directive is not None and self.directive.args and not self.is_filled_in
+        written = self.directive.args[0] if self.directive is not None and is_here else ""
         if written and (written != "2" or version >= versions.HTTP2_UPSTREAM):
             return written
         return "1.1" if version >= versions.POOL_BY_DEFAULT else "1.0"
@@ -40,7 +46,8 @@ class HttpVersion:
     def possible(self, version: Version) -> list[str]:
         """Return the versions that may be used: one, if nothing is missing."""
         effective = self.effective(version)
-        return sorted({effective, "1.0", "1.1"}) if self.missing else [effective]
+        is_known = not self.missing and not self.is_filled_in
+        return [effective] if is_known else sorted({effective, "1.0", "1.1"})
 
 
 @dataclass(frozen=True, slots=True)

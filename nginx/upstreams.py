@@ -89,15 +89,27 @@ class Upstream:
             return None
         return next(filter(is_balancer, behind), None)
 
-    def pool(self, version: Version) -> Pool | None:
+    @property
+    def size_to_fill_in(self) -> Directive | None:
+        """The `keepalive` line whose number is not here but filled in, as by a template."""
+        line = self.keepalive
+        return line if line is not None and line.number is None and line.is_filled_in else None
+
+    def pool(self, version: Version, filled_in: int = 0) -> Pool | None:
         """Return the pool that this block has under a version of nginx, or None if it keeps nothing.
 
         A pool whose limits allow no second request (one request, no idle time) keeps nothing either.
+
+        Args:
+            version: the version of nginx.
+            filled_in: the size of the pool where that is filled in before nginx reads it.
         """
         if version < versions.POOL:
             return None
         line = self.keepalive
         idle, is_local = self._size(line, version)
+        if self.size_to_fill_in is not None:
+            idle = filled_in
         if idle == 0 or (version < versions.POOL_BY_DEFAULT and self.balancer_after_keepalive()):
             return None
         pool = Pool(self.name, idle, is_local, line, self._requests(version), self._idle_timeout_s(version))

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from nginx import versions
 from nginx.http2_fields import forbidden_fields
 from nginx.model import PassLocation
-from nginx.pool_share import ReuseShare, pool_share
+from nginx.pool_share import ReuseShare, pool_share, size_needed
 from nginx.targets import STREAM, Target, TargetKind
 from nginx.tree import Directive
 from nginx.upstream_request import CLOSE, ConnectionFields, HttpVersion, connection_options, keeps_open
@@ -204,9 +205,20 @@ def _upstream_factor(upstream: Upstream, version: Version, in_flight: int = 0) -
         if share is not None:
             cause += f" for {share.cause}: it reuses connections for {share}"
         return _Factor(True, (cause,), share)
+    if upstream.size_to_fill_in is not None and upstream.pool(version, filled_in=1) is not None:
+        return _filled_in_factor(upstream, upstream.size_to_fill_in, version, in_flight)
     if upstream.missing is not None and upstream.keepalive is None:
         return _Factor(None, (f"{upstream.missing.args[0]}, included in {where} and missing here",))
     return _Factor(False, (f"{where} {_why_no_pool(upstream)}",))
+
+
+def _filled_in_factor(upstream: Upstream, line: Directive, version: Version, in_flight: int) -> _Factor:
+    """Return what holds for each size that nginx accepts: before the default pools 0 was none of them."""
+    needed = size_needed(upstream, in_flight)
+    text = f'the size of the pool of upstream "{upstream.name}", which is filled in later ({line.place})'
+    if needed == 1 and version < versions.POOL_BY_DEFAULT:
+        return _Factor(True, (f"{text}: each size from 1 on is enough",))
+    return _Factor(None, (f"{text}: reused from {needed} on",))
 
 
 def _why_no_pool(upstream: Upstream) -> str:
@@ -251,9 +263,11 @@ def _request_factor(each: PassLocation, version: Version) -> _Factor:
 
 
 def _fastcgi_factor(keep_conn: Directive | None) -> _Factor:
-    if keep_conn is not None and keep_conn.args == ("on",):
+    if keep_conn is not None and keep_conn.is_on:
         return _Factor(True, (f"fastcgi_keep_conn is on ({keep_conn.place})",))
     where = f"({keep_conn.place})" if keep_conn else "by default"
+    if keep_conn is not None and keep_conn.is_filled_in:
+        return _Factor(None, (f"fastcgi_keep_conn, which is filled in later {where}",))
     cause = f"fastcgi_keep_conn is off {where}, so the application closes after each response"
     return _Factor(False, (cause,))
 
@@ -289,6 +303,8 @@ def _sent_cause(connection: ConnectionFields, version: Version) -> str:
 def _unknown_causes(http: HttpVersion, connection: ConnectionFields, version: Version) -> tuple[str, ...]:
     missing = [part.missing for part in (http, connection) if part.missing is not None]
     named = [f"{include.args[0]}, included at {include.place} and missing here" for include in missing]
+    if http.is_filled_in and http.directive is not None:
+        named.append(f"proxy_http_version, which is filled in later ({http.directive.place})")
     holes = unknowns(value for fields in connection.possible(version) for value in fields)
     named += [
         f"{hole} in Connection: {hole.why}"

@@ -52,9 +52,7 @@ class ServerBlock:
     def accepts_http2(self) -> bool:
         """Whether clients may speak HTTP/2 to it."""
         line = None if self.level is None else self.level.inherited("http2")
-        return (line is not None and line.args == ("on",)) or any(
-            "http2" in line.args for line in self.listens
-        )
+        return (line is not None and line.is_on) or any("http2" in line.args for line in self.listens)
 
     @property
     def names(self) -> list[str]:

@@ -131,7 +131,7 @@ class NewUpstreams:
         if any(re.search(r"\$\{?proxy_(?:host|port)\b", text) for text in texts):
             raise Unfixable("$proxy_host or $proxy_port is used here and would become the upstream's name")
         cache = each.setting("proxy_cache")
-        if cache is not None and cache.args != ("off",) and each.setting("proxy_cache_key") is None:
+        if cache is not None and not cache.is_off and each.setting("proxy_cache_key") is None:
             raise Unfixable("the default proxy_cache_key holds the target: give it one of its own first")
 
     def _keep_identity(self, each: PassLocation, target: Target) -> list[str]:

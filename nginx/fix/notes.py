@@ -56,7 +56,7 @@ def _lost_connections(each: PassLocation) -> Iterator[str]:
             "again, and may be served twice"
         )
     buffering = each.module_setting("request_buffering")
-    if buffering is not None and buffering.args == ("off",) and "error" in conditions:
+    if buffering is not None and buffering.is_off and "error" in conditions:
         yield (
             f"`{buffering}` ({buffering.place}): a request with a body cannot be sent again; into a pooled "
             "connection that its server is closing it is a visible error (502)"

@@ -3,7 +3,7 @@
 Header lists are completed where they stand, so that nothing inherited is masked.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from nginx.fix.edits import Edit, EditList, Unfixable
 from nginx.fix.existing_pools import ExistingPools
@@ -19,6 +19,12 @@ from nginx.values import has_variables
 
 _SEND_NO_CLOSE = 'proxy_set_header Connection "";'
 _HOLDS_OTHERS = frozenset({"server", "location", "limit_except"})  # their directives are read on their own
+
+
+def lines_to_fill_in(each: PassLocation) -> Iterator[Directive]:
+    """Yield the lines about a location's connections that are filled in before nginx reads them."""
+    decisive = [each.http.directive, each.keep_conn, *(used.size_to_fill_in for used in each.upstreams())]
+    return (line for line in decisive if line is not None and line.is_filled_in)
 
 
 class FixPlanner:
@@ -71,6 +77,8 @@ class FixPlanner:
         if configuration.templates:
             place, language = configuration.templates[0]
             raise Unfixable(f"{place} is a {language} template: repair what it renders to")
+        for line in lines_to_fill_in(each):
+            raise Unfixable(f"`{line}` ({line.place}) is filled in later: repair what it renders to")
         if has_variables(each.target):
             reject_variable(each)
         if any(target.kind is TargetKind.UNKNOWN for target in each.targets):
@@ -167,7 +175,7 @@ class FixPlanner:
     def _keep_conn(self, each: PassLocation) -> None:
         line = each.keep_conn
         if line is None or line not in location_of(each).block:
-            if line is None or line.args != ("on",):
+            if line is None or not line.is_on:
                 self._edits.add_to_location(each, "fastcgi_keep_conn on;")
-        elif line.args != ("on",):
+        elif not line.is_on:
             self._edits.replace_argument(line, 0, "on")

@@ -241,7 +241,7 @@ def http2_http3_limits(ctx: RuleContext) -> Iterator[Hit]:
     for level, line in counted:
         inner = [other for other in ctx.model.levels if level in other.up()]
         lines = [d for other in inner for name in ("http2", "http3", "listen") for d in other.all(name)]
-        if any(d.args == ("on",) or {"http2", "quic"} & set(d.args) for d in lines):
+        if any(d.is_on or {"http2", "quic"} & set(d.args) for d in lines):
             yield Hit(line.place, f"`{line}` counts the streams of a whole HTTP/2 connection")
 
 

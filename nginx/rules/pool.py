@@ -84,7 +84,7 @@ def keepalive_zero(ctx: RuleContext) -> Iterator[Hit]:
     """
     for upstream in ctx.model.upstreams:
         line = upstream.keepalive
-        if line is None:
+        if line is None or upstream.size_to_fill_in is not None:
             continue
         users = tuple(ctx.model.users(upstream))
         size, old = line.number, ctx.version < versions.POOL_BY_DEFAULT

@@ -29,7 +29,7 @@ def fastcgi_keep_conn_missing(ctx: RuleContext) -> Iterator[Hit]:
     """
     for each in ctx.using_protocol("fastcgi"):
         pooled = any(upstream.pool(ctx.version) for upstream in each.upstreams())
-        if pooled and (each.keep_conn is None or each.keep_conn.args != ("on",)):
+        if pooled and (each.keep_conn is None or not each.keep_conn.is_on):
             text = "fastcgi_keep_conn is off, so the pool never fills"
             fix = "add `fastcgi_keep_conn on;` and keep the pool small: idle ones occupy PHP-FPM children"
             yield Hit((each.keep_conn or each.directive).place, text, fix, passes=(each,))
@@ -47,7 +47,7 @@ def fastcgi_keep_conn_without_pool(ctx: RuleContext) -> Iterator[Hit]:
     for each in ctx.using_protocol("fastcgi"):
         pooled = any(upstream.pool(ctx.version) for upstream in each.upstreams())
         unknown = any(target.kind is TargetKind.UNKNOWN for target in each.targets)
-        if not pooled and not unknown and each.keep_conn is not None and each.keep_conn.args == ("on",):
+        if not pooled and not unknown and each.keep_conn is not None and each.keep_conn.is_on:
             text = f"fastcgi_keep_conn is on, but {each.target} has no pool"
             fix = "pass to an upstream {} with `keepalive`"
             yield Hit(each.keep_conn.place, text, fix, related=(each.directive,), passes=(each,))
@@ -179,8 +179,8 @@ def _wrong_body(ctx: RuleContext, each: PassLocation, line: Directive) -> Iterat
     """Yield a request with a cache and its own body, which 1.29.4 to 1.30.0 send wrongly."""
     body = each.setting("proxy_set_body") or each.setting("proxy_pass_request_body")
     cache = each.setting("proxy_cache")
-    is_cached = cache is not None and cache.args != ("off",)
-    if is_cached and body is not None and body.args != ("on",) and ctx.version < versions.HTTP2_BODIES:
+    is_cached = cache is not None and not cache.is_off
+    if is_cached and body is not None and not body.is_on and ctx.version < versions.HTTP2_BODIES:
         text = f"`{body}` with a cache and HTTP/2 is sent wrongly until 1.30.1 and 1.31.0"
         yield Hit(body.place, text, "use a later nginx", Severity.MEDIUM, (line,), (each,))
 
@@ -222,6 +222,6 @@ def tcp_keepalive_confusion(ctx: RuleContext) -> Iterator[Hit]:
     """
     for each in ctx.model.passes:
         line = each.module_setting("socket_keepalive")
-        if line is not None and line.args == ("on",) and ctx.verdict(each).answer == "not reused":
+        if line is not None and line.is_on and ctx.verdict(each).answer == "not reused":
             text = f"{line.name} is about TCP probes: the connections of {each.context} are still not reused"
             yield Hit(line.place, text, "repair what the other findings name", passes=(each,))

@@ -36,7 +36,7 @@ def retry_semantics(ctx: RuleContext) -> Iterator[Hit]:
     POST cures the 502s of that race, but the server may do the work twice.
     """
     for each, line in _reusing_with(ctx, "next_upstream"):
-        if line.args == ("off",):
+        if line.is_off:
             continue
         if "error" not in line.args:
             text = "without `error` a stale pooled connection is not retried: 502"

@@ -23,7 +23,7 @@ def _site(path: str, *lines: str) -> str:
 
 def _buffers(each: PassLocation) -> bool:
     line = each.module_setting("buffering")
-    return line is None or line.args != ("off",)
+    return line is None or not line.is_off
 
 
 def _means_stream(each: PassLocation) -> bool:
@@ -36,7 +36,7 @@ def _means_stream(each: PassLocation) -> bool:
 def _compressed(each: PassLocation) -> Directive | None:
     """Return the gzip_types that include server-sent events, where gzip is on."""
     gzip, types = each.setting("gzip"), each.setting("gzip_types")
-    if gzip is None or gzip.args != ("on",) or types is None:
+    if gzip is None or not gzip.is_on or types is None:
         return None
     return types if {_EVENTS, "*"} & set(types.args) else None
 

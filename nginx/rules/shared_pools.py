@@ -40,7 +40,7 @@ def tls_session_reuse_off(ctx: RuleContext) -> Iterator[Hit]:
     """
     for each in ctx.model.passes:
         line = each.module_setting("ssl_session_reuse")
-        if line is not None and line.args == ("off",) and _uses_tls(each):
+        if line is not None and line.is_off and _uses_tls(each):
             text = "TLS sessions are not resumed: each new connection pays a full handshake"
             yield Hit(line.place, text, "remove the line", passes=(each,))
 
@@ -106,7 +106,7 @@ def _named_after_upstream(upstream: Upstream, users: list[PassLocation]) -> Iter
     """Yield locations that send the upstream's own name as the TLS server name."""
     for each in users:
         line = each.module_setting("ssl_server_name")
-        if line is not None and line.args == ("on",) and each.module_setting("ssl_name") is None:
+        if line is not None and line.is_on and each.module_setting("ssl_name") is None:
             text = f'the server name sent in TLS is "{upstream.name}", the name of the upstream {{}}'
             fix = f"set the right one with `{line.name.removesuffix('server_name')}name`"
             yield Hit(line.place, text, fix, Severity.LOW, (each.directive,), (each,))

@@ -66,6 +66,11 @@ def template(ctx: RuleContext) -> Iterator[Hit]:
     """
     for place, language in ctx.model.configuration.templates:
         yield Hit(place, f"a {language} template: what it renders to decides", "check the rendered text")
+    rendered = {place.file for place, _ in ctx.model.configuration.templates}
+    for upstream in ctx.model.upstreams:
+        line = upstream.size_to_fill_in
+        if line is not None and line.place.file not in rendered:
+            yield Hit(line.place, f"`{line}`: what is filled in decides", "check the rendered text")
     for each in ctx.model.passes:
         names = [f"${name}" for name in sorted(each.scope.undefined) if FROM_ENVIRONMENT.fullmatch(name)]
         if names:

@@ -6,10 +6,13 @@ import pytest
 
 from nginx import templates
 from nginx.check import check
+from nginx.fix.repair import fix
+from nginx.rules import CheckSettings
 
 OLD = "1.22.1"
 POOL = "upstream app { server 10.0.0.1:8080; keepalive 8; }\n"
 KEPT = 'proxy_http_version 1.1; proxy_set_header Connection "";'
+PASS = f"server {{ location / {{ proxy_pass http://app; {KEPT} }} }}"
 
 
 @pytest.mark.parametrize(
@@ -29,6 +32,13 @@ KEPT = 'proxy_http_version 1.1; proxy_set_header Connection "";'
         ("{{#x}}a;{{/x}}", "a;"),
         ("{{ whole_directives }}\na;", "\na;"),
         ("listen\n{{ port }}\n;", "listen\n${template}\n;"),
+        ("a {{{ x }}};", "a ${template};"),
+        ("a [[ .x ]];", "a ${template};"),
+        ("a ^[[:alpha:]]+$;", "a ^[[:alpha:]]+$;"),
+        ('a {{ "{" }};', "a ${template};"),
+        ('a "{{ x }}" {{ "}}" }};', 'a "${template}" ${template};'),
+        ("a <%- x %>;", "a ${template};"),
+        ('a {{ keyOrDefault "x/y" "16" }};', "a ${template};"),
     ],
 )
 def test_expressions_become_variables_and_statements_go(text: str, expected: str) -> None:
@@ -87,3 +97,71 @@ def test_capitals_are_of_the_environment() -> None:
     rules = {finding.rule for finding in check("x", [OLD], text=text).findings}
     assert "NX002" in rules
     assert "NX001" not in rules
+
+
+SIZES = [
+    "{{ .Values.n }}",
+    "{{ n | default(32) }}",
+    "{{{ n }}}",
+    '{{ key "nginx/n" }}',
+    "<%= @n %>",
+    "<%- n %>",
+    "[[ .n ]]",
+    "{% if n %}{{ n }}{% else %}16{% endif %}",
+    "${N}",
+    "${n:-32}",
+    "$N",
+    "@N@",
+    "__N__",
+    "%%N%%",
+]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_size_that_is_filled_in_later_does_not_switch_a_pool_off(size: str) -> None:
+    text = (
+        POOL.replace("8; }", f"{size}; }}") + f"server {{ location / {{ proxy_pass http://app; {KEPT} }} }}"
+    )
+    found = check("x", [OLD, "1.31.4"], text=text)
+    (location,) = found.locations
+    # Before 1.29.7 nginx refuses 0, so that each size is one that reuses.
+    assert {version: each.answer for version, each in location.verdicts.items()} == {
+        OLD: "reused",
+        "1.31.4": "depends",
+    }
+    assert {finding.rule for finding in found.findings} == {"NX002"}
+    repair = fix("x", [OLD, "1.31.4"], text=text)
+    assert repair.diff() == ""
+
+
+@pytest.mark.parametrize(
+    ("servers", "in_flight", "from_on"), [("server a;", 8, 8), ("server a; server b; server c;", 1, 3)]
+)
+def test_it_has_to_be_large_enough(servers: str, in_flight: int, from_on: int) -> None:
+    text = f"upstream app {{ {servers} keepalive ${{N}}; }}\n{PASS}"
+    settings = CheckSettings(workers=1, concurrency=in_flight)
+    (location,) = check("x", [OLD], text=text, settings=settings).locations
+    assert location.verdicts[OLD].answer == "depends"
+    assert f"reused from {from_on} on" in location.verdicts[OLD].reason
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["proxy_pass http://app; proxy_http_version {{ v }};", "fastcgi_pass app; fastcgi_keep_conn {{ v }};"],
+)
+def test_other_settings_that_are_filled_in_later_decide(line: str) -> None:
+    text = POOL + f'server {{ location / {{ {line} proxy_set_header Connection ""; }} }}'
+    assert [each.verdicts[OLD].answer for each in check("x", [OLD], text=text).locations] == ["depends"]
+
+
+def test_a_variable_of_nginx_is_no_size() -> None:
+    text = (
+        POOL.replace("8;", "$n;") + f"server {{ location / {{ set $n 8; proxy_pass http://app; {KEPT} }} }}"
+    )
+    assert "NX001" in {finding.rule for finding in check("x", [OLD], text=text).findings}
+
+
+@pytest.mark.parametrize("word", ["ON", "On", "on"])
+def test_flags_are_read_in_any_case(word: str) -> None:
+    text = POOL + f"server {{ location / {{ fastcgi_pass app; fastcgi_keep_conn {word}; }} }}"
+    assert [each.verdicts[OLD].answer for each in check("x", [OLD], text=text).locations] == ["reused"]
