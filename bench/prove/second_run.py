@@ -17,7 +17,11 @@ from bench.prove.requests import Request
 from bench.prove.testbed import NginxTestbed, ProofSettings, open_testbed
 from bench.subjects.programs import Program
 from nginx import versions
+from nginx.verdict import compute_verdict
 from nginx.versions import Version
+
+_MOST_PROCESSES = 64
+"""Servers with more processes are not filled unless that is wanted."""
 
 
 def measure_details(inventory: Inventory, program: Program, settings: ProofSettings, proof: Proof) -> None:
@@ -50,7 +54,17 @@ def _is_wanted(result: LocationResult, settings: ProofSettings) -> bool:
     if result.request is None:
         return False
     idles = result.kind is not None and result.kind.idle_s is not None and result.predicted.pool is not None
-    return settings.in_flight > 1 or idles or needs_bodiless(result.location, result.request)
+    is_busy = _in_flight(result, settings) > 1
+    return is_busy or idles or needs_bodiless(result.location, result.request)
+
+
+def _in_flight(result: LocationResult, settings: ProofSettings) -> int:
+    """Return how many requests to send at once: one more than a server has processes, at least."""
+    processes = result.kind.processes if result.kind is not None else None
+    if processes is None or processes > _MOST_PROCESSES:
+        return settings.in_flight
+    servers = len(result.location.upstream_servers)
+    return max(settings.in_flight, processes * max(1, servers) + 1)
 
 
 def _with_details(
@@ -70,11 +84,11 @@ def _with_details(
     kind, pool = result.kind, result.predicted.pool
     if kind is not None and kind.idle_s is not None and pool is not None:
         found["idle_end"] = measure_idle_end(testbed, location, request, kind, pool)
-    if settings.in_flight > 1 and not request.is_subrequest:
+    in_flight = _in_flight(result, settings)
+    if in_flight > 1 and not request.is_subrequest:
         # Last: what a server does not answer any more stays in the way of all that follows.
-        found["in_flight"] = measure_in_flight(
-            testbed, location, request, settings.in_flight, result.predicted
-        )
+        predicted = compute_verdict(location.pass_location, version, in_flight)
+        found["in_flight"] = measure_in_flight(testbed, location, request, in_flight, predicted)
     return replace(result, **found)
 
 

@@ -11,18 +11,22 @@ from typing import Any
 from bench.prove import runner
 from bench.prove.edited_model import without
 from bench.prove.proof import LocationResult, Proof
+from bench.prove.remedies import AddedLine, remedies, with_lines
 from bench.prove.testbed import ProofSettings
 from bench.prove.workarounds import find_workarounds
 from bench.subjects.programs import Program
 from nginx import versions
+from nginx.finding import Finding, Severity
 from nginx.model import Model
+from nginx.rules import CATALOGUE, CheckSettings, Hit, Rule, RuleContext
 from nginx.tree import Directive
+from nginx.versions import Version
 
 REQUESTS = 999
 """Sent to each location under either nginx, besides the one that finds it."""
 _REQUESTS_WITHOUT = 16
 """Sent to each location by a run without some lines: enough to see whether a connection is kept."""
-_MOST_RUNS = 12
+_MOST_RUNS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,10 @@ class Upgrade:
     locations: Sequence[LocationUpgrade] = ()
     deletable: list[Directive] = field(default_factory=list)
     """Lines that are superfluous after the upgrade: it was run without all of them."""
+    needed: list[AddedLine] = field(default_factory=list)
+    """Lines with which what begins to fail does not: it was run with them."""
+    findings: list[Finding] = field(default_factory=list)
+    """What check finds under the newer nginx only."""
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -111,6 +119,8 @@ class Upgrade:
             "rejected": self.rejection,
             "locations": [each.to_json() for each in self.locations],
             "deletable": [_line_to_json(line) for line in self.deletable],
+            "needed": [line.to_json() for line in self.needed],
+            "new_findings": [finding.to_json() for finding in self.findings],
             "notes": list(self.notes),
         }
 
@@ -131,24 +141,65 @@ def prove_upgrade(
         return found
     pairs = zip(before.results, after.results, strict=True)
     found.locations = [LocationUpgrade(*pair) for pair in pairs]
-    _Deletion(model, program, settings, found).run()
+    found.findings = new_findings(model, versions.parse(before.version), versions.parse(after.version))
+    runs = _Runs(model, program, settings)
+    _Search(runs, found).delete()
+    _Search(runs, found).add()
     return found
 
 
+def new_findings(model: Model, before: Version, after: Version) -> list[Finding]:
+    """Return what check finds about a configuration under the version `after` only, if it matters."""
+    known = {(rule.id, hit.place) for rule, hit in _hits(model, before)}
+    silenced = model.configuration.ignored
+    return [
+        Finding(
+            rule.id,
+            rule.severity if hit.severity is None else hit.severity,
+            hit.place,
+            hit.message,
+            hit.fix,
+            versions=(str(after),),
+        )
+        for rule, hit in _hits(model, after)
+        if (rule.id, hit.place) not in known
+        and (rule.severity if hit.severity is None else hit.severity) >= Severity.MEDIUM
+        and rule.id not in silenced.get((hit.place.file, hit.place.line), ())
+    ]
+
+
+def _hits(model: Model, version: Version) -> Iterator[tuple[Rule, Hit]]:
+    ctx = RuleContext(model, version, CheckSettings())
+    yield from ((rule, hit) for rule in CATALOGUE.values() for hit in rule.detect(ctx))
+
+
 @dataclass(slots=True)
-class _Deletion:
-    """The search for lines that the newer nginx does without."""
+class _Runs:
+    """Runs of the newer nginx with another text, as many as are allowed."""
 
     model: Model
     program: Program
     settings: ProofSettings
+    left: int = _MOST_RUNS
+
+    def run(self, model: Model) -> Proof:
+        """Run a configuration that was edited."""
+        self.left -= 1
+        return runner.prove(model, self.program, replace(self.settings, requests=_REQUESTS_WITHOUT))
+
+
+@dataclass(slots=True)
+class _Search:
+    """The search for lines that the newer nginx does without, and for those that it needs."""
+
+    runs: _Runs
     found: Upgrade
-    _runs: int = 0
     _wanted: list[Any] = field(default_factory=list)
 
-    def run(self) -> None:
+    def delete(self) -> None:
         """Delete all candidates at once, and those that turn out to matter one by one."""
-        candidates = find_workarounds(self.model, versions.parse(self.program.version))
+        version = versions.parse(self.runs.program.version)
+        candidates = find_workarounds(self.runs.model, version, _capacities(self.found.after))
         if not candidates:
             return
         self._wanted = self._outcome([])
@@ -156,9 +207,9 @@ class _Deletion:
             self.found.deletable = candidates
             return
         for line in candidates:
-            if self._runs == _MOST_RUNS:
-                self.found.notes.append(f"only {_MOST_RUNS} runs were made: more lines may be superfluous")
-                break
+            if self.runs.left <= 0:
+                self._note_limit()
+                return
             if self._is_same([*self.found.deletable, line]):
                 self.found.deletable.append(line)
 
@@ -166,9 +217,35 @@ class _Deletion:
         return self._outcome(lines) == self._wanted
 
     def _outcome(self, lines: Sequence[Directive]) -> list[Any]:
-        self._runs += 1
-        settings = replace(self.settings, requests=_REQUESTS_WITHOUT)
-        return list(_outcomes(runner.prove(without(self.model, lines), self.program, settings)))
+        return list(_outcomes(self.runs.run(without(self.runs.model, lines))))
+
+    def add(self) -> None:
+        """Try what may mend the locations that begin to fail, one after the other."""
+        failing = {each.after.location.number: each.after for each in self.found.failing}
+        while failing:
+            result = failing.pop(min(failing))
+            for lines in remedies(result):
+                if self.runs.left <= 0:
+                    self._note_limit()
+                    return
+                proof = self.runs.run(with_lines(self.runs.model, [*self.found.needed, *lines]))
+                still = {each.location.number for each in proof.results if each.failures}
+                if proof.rejection is None and result.location.number not in still:
+                    self.found.needed += lines
+                    failing = {number: each for number, each in failing.items() if number in still}
+                    break
+
+    def _note_limit(self) -> None:
+        self.found.notes.append(f"only {_MOST_RUNS} runs were made: there may be more lines to edit")
+
+
+def _capacities(proof: Proof) -> dict[str, int]:
+    """Return how many connections a server of an upstream {} accepts, where its kind says so."""
+    return {
+        result.location.upstream.name: result.kind.processes
+        for result in proof.results
+        if result.location.upstream and result.kind and result.kind.processes
+    }
 
 
 def _outcomes(proof: Proof) -> Iterator[Any]:
@@ -177,3 +254,4 @@ def _outcomes(proof: Proof) -> Iterator[Any]:
     for result in proof.results:
         balanced = result.balancing and result.balancing.verdict
         yield result.measured and (result.measured.verdict, set(result.measured.statuses)), balanced
+        yield set(result.failures)

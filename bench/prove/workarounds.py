@@ -4,7 +4,7 @@ Since 1.29.7 nginx sends HTTP/1.1 without a Connection field and keeps 32 connec
 uses an upstream {}. What reading shows to be the same, the upgrade proof runs without.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.prove.edited_model import without
@@ -16,17 +16,19 @@ from nginx.upstreams import IMPLICIT_IDLE, Upstream
 from nginx.versions import Version
 
 
-def find_workarounds(model: Model, version: Version, capacity: int | None = None) -> list[Directive]:
+def find_workarounds(
+    model: Model, version: Version, capacities: Mapping[str, int] | None = None
+) -> list[Directive]:
     """Return the lines without which this nginx sends the same and keeps at least as much.
 
     Args:
         model: the configuration.
         version: the nginx that is to run it.
-        capacity: how many connections a server accepts, if that is known.
+        capacities: how many connections a server accepts, by the name of the upstream {}, where known.
     """
     if version < versions.POOL_BY_DEFAULT:
         return []
-    written = [*_request_lines(model), *_pool_lines(model, version, capacity)]
+    written = [*_request_lines(model), *_pool_lines(model, version, capacities or {})]
     return _superfluous(model, version, written)
 
 
@@ -38,7 +40,7 @@ def _request_lines(model: Model) -> Iterator[Directive]:
         )
 
 
-def _pool_lines(model: Model, version: Version, capacity: int | None) -> Iterator[Directive]:
+def _pool_lines(model: Model, version: Version, capacities: Mapping[str, int]) -> Iterator[Directive]:
     for upstream in model.upstreams:
         line, pool = upstream.keepalive, upstream.pool(version)
         if line is None or pool is None or pool.idle > IMPLICIT_IDLE:
@@ -46,7 +48,7 @@ def _pool_lines(model: Model, version: Version, capacity: int | None) -> Iterato
         users = model.users(upstream)
         # The default pool is each location's own: a second location would find none of the connections.
         is_alone = pool.is_local or len({id(each.level) for each in users}) == 1
-        if is_alone and _takes_more(upstream, users, pool.idle, capacity):
+        if is_alone and _takes_more(upstream, users, pool.idle, capacities.get(upstream.name)):
             yield line
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from bench.prove import runner, upgrade
+from bench.prove.backend_kinds import KINDS
 from bench.prove.testbed import ProofSettings
 from bench.prove.upgrade import Upgrade, per_thousand
 from bench.report.config.upgrade import format_markdown, format_upgrade, summarize
@@ -60,6 +63,57 @@ def test_a_line_that_matters_for_one_location_stays() -> None:
     close = "proxy_set_header Connection close;"
     found = prove_upgrade(f"{POOL} {close} server {{ location / {{ proxy_pass http://app; {KEPT} }} }}")
     assert sorted(map(str, found.deletable)) == ["keepalive 4", "proxy_http_version 1.1"]
+
+
+# Servers that the newer defaults are wrong for: what begins to fail, and the line that prevents it.
+PHP = "location / { fastcgi_pass bare; fastcgi_keep_conn on; }"
+NEEDED = {
+    "HTTP/1.1 towards a server that cannot": (
+        "location / { proxy_pass http://bare; }",
+        "both-lengths",
+        {"status 502": 9},
+        ["proxy_http_version 1.0; in location /"],
+    ),
+    "HTTP/1.1 towards one that refuses it": (
+        "location / { proxy_pass http://10.0.0.1; }",
+        "http-1.0-only",
+        {"status 505": 9},
+        ["proxy_http_version 1.0; in location /"],
+    ),
+    "kept connections towards one connection for each process": (
+        PHP,
+        "php-fpm",
+        {"no answer": 1},
+        ["keepalive 0; in upstream bare"],
+    ),
+    "kept connections towards one that closes before nginx does": (
+        "location / { proxy_pass http://bare; }",
+        "node",
+        {"status 502 to a POST at the end of the idle time": 1},
+        ["keepalive_timeout 4s; in upstream bare"],
+    ),
+    "one that keeps nothing": ("location / { proxy_pass http://bare; }", "gunicorn-sync", {}, []),
+}
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_what_begins_to_fail_and_what_prevents_it(name: str) -> None:
+    location, kind, failures, needed = NEEDED[name]
+    found = prove_upgrade(f"{BARE} server {{ {location} }}", like={"": KINDS[kind]})
+    (upgraded,) = found.locations
+    assert dict(upgraded.failures) == failures
+    assert [f"{line} in {line.context}" for line in found.needed] == needed
+    assert found.is_safe is (not failures)
+    assert all(str(line) in summarize(found) for line in found.needed)
+
+
+def test_what_check_finds_then() -> None:
+    found = prove_upgrade("server { location / { proxy_pass http://10.0.0.1; } }")
+    assert [(finding.rule, finding.place.line) for finding in found.findings] == [("NK048", 1), ("NK049", 1)]
+    silenced = prove_upgrade(
+        "server { location / {\nproxy_pass http://10.0.0.1; # bench: ignore NK048 NK049\n} }"
+    )
+    assert silenced.findings == []
 
 
 def test_a_rejection_by_either_is_the_sentence() -> None:

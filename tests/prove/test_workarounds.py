@@ -85,7 +85,7 @@ def test_lines_that_the_defaults_replace(name: str) -> None:
 def test_a_pool_stays_that_the_servers_cannot_stand_larger(
     capacity: int | None, *, is_superfluous: bool
 ) -> None:
-    found = find_workarounds(model(f"{POOL} {PASS}"), NEW, capacity)
+    found = find_workarounds(model(f"{POOL} {PASS}"), NEW, {"app": capacity} if capacity else {})
     assert bool(found) is is_superfluous
 
 

@@ -57,7 +57,9 @@ def _rows(result: LocationResult) -> Iterator[tuple[str, str]]:
         yield "balancing", _format_balancing(result.balancing)
     yield from detail_rows(result)
     if result.kind is not None or result.in_flight is not None:
-        yield from (("FAILS", f"{what}: {count:,} times") for what, count in result.failures.items())
+        yield from (
+            ("FAILS", f"{what}: {_format_count(count, 'request')}") for what, count in result.failures.items()
+        )
     if result.disagreement is not None:
         yield "DISAGREE", f"{result.disagreement}: a bug of bench, please report it"
 

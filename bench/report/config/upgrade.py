@@ -3,7 +3,9 @@
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
+from bench.prove.remedies import AddedLine
 from bench.prove.upgrade import LocationUpgrade, Upgrade, per_thousand
+from nginx.finding import Finding
 from nginx.tree import Directive, Place
 
 _WIDTH = 100
@@ -31,7 +33,10 @@ def format_markdown(found: Upgrade) -> str:
             *map(_row, found.locations),
             "",
         ]
-    lines += _list("May be deleted (it was run without them)", found.deletable)
+    deletable = (f"`{text}` ({places})" for text, places in _by_text(found.deletable))
+    lines += _section("May be deleted (it was run without them)", deletable)
+    lines += _section("Must be added (it was run with them)", map(_format_added, found.needed))
+    lines += _section("`bench check` finds under the newer nginx only", _format_findings(found.findings))
     lines += [f"- {note}" for note in found.notes]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -73,6 +78,14 @@ def _opens(number: int) -> str:
 def _edits(found: Upgrade) -> Iterator[str]:
     if found.deletable:
         yield f"{_count(len(found.deletable), 'line')} may be deleted"
+    if found.needed:
+        named = ", ".join(f"`{line}` in {line.context}" for line in found.needed)
+        yield f"{_count(len(found.needed), 'line')} must be added: {named}"
+    elif found.failing:
+        yield "no line was found that would prevent it"
+    if found.findings:
+        rules = ", ".join(dict.fromkeys(finding.rule for finding in found.findings))
+        yield f"check finds {rules} then"
 
 
 def _difference(each: LocationUpgrade) -> int:
@@ -115,12 +128,23 @@ def _opened(each: LocationUpgrade) -> str:
 def _remarks(each: LocationUpgrade) -> Iterator[str]:
     if each.failures:
         yield f"begins to fail: {_failures(each)}"
+    if (shares := _shares(each)) is not None:
+        yield shares
     if each.moves_time_wait:
         yield "nginx begins to close first: its own ports stay in TIME_WAIT"
 
 
+def _shares(each: LocationUpgrade) -> str | None:
+    """Return how many requests in flight at once found a connection, where that changes."""
+    before, after = each.before.in_flight, each.after.in_flight
+    if before is None or after is None or before.share is None or after.share is None:
+        return None
+    old, new = (f"{100 * share:.0f} %" for share in (before.share, after.share))
+    return None if old == new else f"{old} -> {new} reused with {after.in_flight:,} requests in flight"
+
+
 def _failures(each: LocationUpgrade) -> str:
-    return ", ".join(f"{what} {count:,} times" for what, count in each.failures.items())
+    return ", ".join(f"{what}: {_count(count, 'request')}" for what, count in each.failures.items())
 
 
 def _row(each: LocationUpgrade) -> str:
@@ -143,15 +167,37 @@ def _edit_lines(found: Upgrade) -> Iterator[str]:
     if found.deletable:
         yield "may be deleted, it was run without them:"
         yield from (f"    {text} ({places})" for text, places in _by_text(found.deletable))
+    if found.needed:
+        yield "must be added, it was run with them:"
+        yield from (f"    {_format_added(line)}" for line in found.needed)
+    if found.findings:
+        yield "check finds under the newer nginx only:"
+        for text in _format_findings(found.findings):
+            yield from textwrap.wrap(text, _WIDTH - 2, initial_indent="    ", subsequent_indent="      ")
     yield from (f"note: {note}" for note in found.notes)
 
 
-def _list(title: str, lines: Sequence[Directive]) -> Iterator[str]:
-    if lines:
-        yield f"{title}:"
+def _section(title: str, rows: Iterable[str]) -> Iterator[str]:
+    """Yield a list under a title, or nothing where it is empty."""
+    listed = list(rows)
+    if listed:
+        yield from (f"{title}:", "")
+        yield from (f"- {row}" for row in listed)
         yield ""
-        yield from (f"- `{text}` ({places})" for text, places in _by_text(lines))
-        yield ""
+
+
+def _format_added(line: AddedLine) -> str:
+    return f"`{line}` in {line.context} ({line.place})"
+
+
+def _format_findings(found: Iterable[Finding]) -> Iterator[str]:
+    """Yield each finding once, with all of its places."""
+    places: dict[tuple[str, str, str], list[Place]] = {}
+    for finding in found:
+        places.setdefault((finding.rule, finding.message, finding.fix), []).append(finding.place)
+    for (rule, message, fix), each in places.items():
+        advice = f"; {fix}" if fix else ""
+        yield f"{rule} {message} ({', '.join(map(str, each))}){advice}"
 
 
 def _by_text(lines: Iterable[Directive]) -> Iterator[tuple[str, str]]:
