@@ -67,6 +67,13 @@ UPSTREAM = _words(
     random sticky fair consistent_hash session_sticky ewma resolver_timeout"""
 )
 """What stays in an upstream {}: all of it affects connections."""
+HARMLESS_UPSTREAM = _words(
+    """state resolver queue check check_http_send check_http_expect_alive check_keepalive_requests
+    check_fastcgi_param check_shm_size"""
+)
+"""What does not decide about connections, and is left out of an upstream {} all the same."""
+RUN_TIME = _words("dyups_interface dynamic_upstream upstream_conf")
+"""What can replace the servers of any upstream {} while nginx runs, and its pool with them."""
 AFFECTS_REUSE = UPSTREAM | _words(
     "server upstream proxy_http_version proxy_set_header fastcgi_keep_conn grpc_set_header"
 )
@@ -89,6 +96,17 @@ _REASONS = (
     (r"resolver|set_real_ip_from|real_ip_\w+", "no name is resolved: every peer is a backend of this run"),
 )
 _NO_FILES = "no file outside the scratch folder is read or written"
+
+
+_WORD = re.compile(r"[!-~]+")
+
+
+def is_odd(name: str) -> bool:
+    """Return whether a directive's name holds what no name has, such as a byte order mark.
+
+    Such a directive stays, so that nginx judges it.
+    """
+    return _WORD.fullmatch(name) is None
 
 
 def why_left_out(name: str) -> str:

@@ -194,7 +194,7 @@ def adapt_config(
             return text
         unknown = _UNKNOWN_DIRECTIVE.search(error)
         variable = _UNKNOWN_VARIABLE.search(error)
-        if unknown is not None and unknown[1] not in allowlist.AFFECTS_REUSE:
+        if unknown is not None and not _stays(unknown[1]):
             lines = list(_without(lines, unknown[1], f"nginx {version} does not know it", log))
         elif variable is not None and (variables.is_defined(variable[1]) or not variables.is_whole):
             log.record("added", f"${variable[1]}", "empty, because its definition is not here")
@@ -202,6 +202,10 @@ def adapt_config(
         else:
             return _rejection(error, text)
     return Rejection(f"it does not know more than {_MAX_ATTEMPTS} directives and variables of it")
+
+
+def _stays(name: str) -> bool:
+    return name in allowlist.AFFECTS_REUSE or allowlist.is_odd(name)
 
 
 def _rejection(error: str, text: SerializedConfig) -> Rejection:

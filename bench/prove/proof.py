@@ -13,6 +13,7 @@ from bench.prove.idle_end import IdleTest
 from bench.prove.in_flight import InFlight
 from bench.prove.inventory import Location
 from bench.prove.requests import Request
+from nginx.tree import Directive
 from nginx.verdict import Verdict
 
 
@@ -91,6 +92,8 @@ class LocationResult:
     measured: Measurement | None = None
     balancing: Balancing | None = None
     """What its servers counted; None where it has one, or too many."""
+    left_out: tuple[Directive, ...] = ()
+    """Lines of its upstream {} that were left out and may decide: traffic proves nothing then."""
     kind: BackendKind | None = None
     """How its servers behaved; None where they kept everything open."""
     idle_end: IdleTest | None = None
@@ -104,7 +107,7 @@ class LocationResult:
     def disagreement(self) -> str | None:
         """How traffic differs from the prediction, if it does."""
         measured, predicted = self.measured, self.predicted
-        if measured is None or predicted.answer == "depends" or not self.is_served_as_usual:
+        if measured is None or not self._is_comparable:
             return None
         if predicted.answer not in {measured.verdict, "partly reused"}:  # the servers' counts show the part
             return f"check says {predicted.answer}, traffic says {measured.verdict}"
@@ -138,9 +141,26 @@ class LocationResult:
     @property
     def agrees(self) -> bool | None:
         """Whether traffic confirms the verdict; None where it was not proven, or depends."""
-        if self.measured is None or self.predicted.answer == "depends" or not self.is_served_as_usual:
+        if self.measured is None or not self._is_comparable:
             return None
         return self.disagreement is None
+
+    @property
+    def _is_comparable(self) -> bool:
+        return self.predicted.answer != "depends" and self.is_served_as_usual and not self.left_out
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether traffic reached it, and nothing was left out that may decide."""
+        return self.measured is not None and not self.left_out
+
+    @property
+    def not_proven(self) -> str:
+        """Why it is not proven; empty where it is."""
+        if self.left_out:
+            named = ", ".join(f"{line.name} ({line.place})" for line in self.left_out)
+            return f"{named} was left out and may decide"
+        return self.unreached
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain values."""
@@ -156,6 +176,7 @@ class LocationResult:
             "added_file": request is not None and request.uses_added_file,
             "subrequest": request is not None and request.is_subrequest,
             "unreached": self.unreached or None,
+            "not_proven": self.not_proven or None,
             "predicted": self.predicted.to_json(),
             "measured": None if self.measured is None else self.measured.to_json(),
             "load_balancing": None if self.balancing is None else self.balancing.to_json(),
@@ -212,7 +233,7 @@ class Proof:
     @property
     def is_sound(self) -> bool:
         """Whether something was proven, nothing contradicts the verdicts, and no kind of server fails."""
-        proven = any(result.measured is not None for result in self.results)
+        proven = any(result.is_proven for result in self.results)
         witnessed = self.witnesses is not None and self.witnesses.agree
         is_confirmed = witnessed and not self.disagreements
         return self.rejection is None and proven and is_confirmed and not self.failing

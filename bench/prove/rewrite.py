@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from bench.prove import allowlist, regex_examples
 from bench.prove.changes import ChangeLog
 from bench.prove.inventory import Chain, Inventory, Location, ServerBlock
-from bench.prove.targets import Addresses, nowhere, replace_target
+from bench.prove.targets import Addresses, nowhere, replace_target, unused_upstream
 from bench.subjects.certificates import CHAIN, KEY
 from nginx import versions
 from nginx.targets import PROTOCOLS
@@ -65,12 +65,13 @@ class Rewriter:
     def directives(self) -> list[Directive]:
         """Return the whole configuration, ready to be serialized."""
         configuration = self.inventory.model.configuration
+        odd = [line for line in configuration.main if allowlist.is_odd(line.name)]
         for line in configuration.main:
-            if line.name != "include":
+            if line.name != "include" and line not in odd:
                 why = "only http {} is proven" if line.name in {"stream", "mail"} else _MAIN_REASON
                 self.log.record("replaced", line.name, why, line.place)
         inner = list(self._http(configuration.http))
-        return [*self._main(), _block("http", [*self._http_defaults(), *self._blocks, *inner])]
+        return [*self._main(), *odd, _block("http", [*self._http_defaults(), *self._blocks, *inner])]
 
     def _main(self) -> Iterator[Directive]:
         yield _line("daemon", "off")
@@ -123,6 +124,7 @@ class Rewriter:
         if server is None or server.number not in self.listeners:
             why = "it has no pass directive" if server is None else "there are not enough ports"
             self.log.record("left out", "server", why, line.place)
+            yield from _odd_within(line)
             return
         for listen in line.children("listen"):
             self.log.record("replaced", "listen", "addresses of the lab, without and with TLS", listen.place)
@@ -146,9 +148,11 @@ class Rewriter:
             yield replace(line, args=(f"{ROOT}/",))  # also nginx's default
         elif name == "include":
             self.log.record("left out", f"include {line.args[0]}", "the file is not here", line.place)
-        elif name in {"listen", "upstream"}:
-            return  # both are written elsewhere
-        elif name in allowlist.KEPT and line.block is None:
+        elif name == "upstream":
+            yield from unused_upstream(line, self.inventory)  # used ones are written for each location
+        elif name == "listen":
+            return  # these are written with their server
+        elif allowlist.is_odd(name) or (name in allowlist.KEPT and line.block is None):
             yield line
         else:
             self.log.record("left out", name, allowlist.why_left_out(name), line.place)
@@ -166,7 +170,9 @@ class Rewriter:
         location = self.inventory.location_of.get((chain, id(line)))
         if location is None:  # where nginx allows none, and will say so
             return replace(line, args=(nowhere(PROTOCOLS[line.name]),))
-        directive, blocks = replace_target(location, self.backends.get(location.number, {}), self.log)
+        directive, blocks = replace_target(
+            location, self.backends.get(location.number, {}), self.log, self.inventory.model
+        )
         self._blocks += blocks
         return directive
 
@@ -205,6 +211,15 @@ def internal_redirect(location: Location) -> Directive | None:
     found = (text for text in regex_examples.examples(args[-1]) if text.startswith("/"))
     path = next(found, None)
     return None if path is None else _line("rewrite", "^", path, "last")
+
+
+def _odd_within(block: Directive) -> Iterator[Directive]:
+    """Yield what nginx has to judge in a block that is left out: names that are none."""
+    for line in block.block or ():
+        if allowlist.is_odd(line.name):
+            yield line
+        elif line.name in allowlist.BLOCKS:
+            yield from _odd_within(line)
 
 
 def _line(name: str, *args: str) -> Directive:

@@ -13,6 +13,7 @@ from bench.prove.changes import ChangeLog, Rejection
 from bench.prove.inventory import Inventory, Location, build_inventory
 from bench.prove.proof import LocationResult, Measurement, Proof
 from bench.prove.requests import Request
+from bench.prove.targets import deciding_lines
 from bench.prove.testbed import LocationSockets, NginxTestbed, ProofSettings, open_testbed
 from bench.subjects.programs import Program
 from nginx import versions
@@ -115,9 +116,8 @@ def _measure_locations(
         )
         predicted = compute_verdict(location.pass_location, version, settings.wanted_in_flight)
         kind = testbed.backends.kinds.get(location.number)
-        proof.results.append(
-            LocationResult(location, predicted, search.request, search.unreached, whole, kind=kind)
-        )
+        result = LocationResult(location, predicted, search.request, search.unreached, whole, kind=kind)
+        proof.results.append(replace(result, left_out=deciding_lines(location, inventory.model)))
 
 
 def _measure(

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from bench.prove import allowlist
 from bench.prove.changes import ChangeLog
-from bench.prove.inventory import Location, Peer, possible_upstreams
+from bench.prove.inventory import Inventory, Location, Peer, possible_upstreams
+from nginx.model import Model
 from nginx.tree import Directive
 from nginx.upstreams import Upstream
 
@@ -26,14 +27,14 @@ Replacement = tuple[Directive, list[Directive]]
 """What replaces a pass directive, and the blocks that it needs in http {}."""
 
 
-def replace_target(location: Location, addresses: Addresses, log: ChangeLog) -> Replacement:
+def replace_target(location: Location, addresses: Addresses, log: ChangeLog, model: Model) -> Replacement:
     """Return what passes requests to the backends of this location, at `addresses`."""
     line = location.pass_location.directive
     if location.obstacle is not None:
         return replace(line, args=(nowhere(location.pass_location.protocol),)), []
     parts = _split_target(line.args[0])
     if parts is None:
-        return _by_variable(location, addresses, log)
+        return _by_variable(location, addresses, log, model)
     return _as_written(location, parts, addresses, log)
 
 
@@ -75,19 +76,33 @@ def _as_written(
 # A target that a request evaluates
 
 
-def _by_variable(location: Location, addresses: Addresses, log: ChangeLog) -> Replacement:
+def lacks_resolver(location: Location, model: Model) -> bool:
+    """Return whether nginx cannot resolve a name in the target of a location, which is then a 502."""
+    configuration = model.configuration
+    is_whole = not configuration.is_fragment and not configuration.missing
+    return is_whole and location.pass_location.level.inherited("resolver") is None
+
+
+_NO_NAME = r"(?:[0-9.]+|\[[0-9a-f:.]+\])(?::[0-9]+)?|unix:[^:]*"
+"""The address of a peer for which nothing is to be resolved."""
+
+
+def _by_variable(location: Location, addresses: Addresses, log: ChangeLog, model: Model) -> Replacement:
     """Return a target that is evaluated as before and then mapped to what it names."""
     line = location.pass_location.directive
     log.record("replaced", "address", "a backend of this run", line.place)
     blocks: list[Directive] = []
-    entries = [Directive("default", ("",), line.place)]
+    # What is no address nor an upstream {} stays as it is where nginx cannot resolve it.
+    default = line.args[0] if lacks_resolver(location, model) else ""
+    entries = [Directive("default", (default,), line.place)]
     upstreams = list(possible_upstreams(location.pass_location))
     for peer in location.peers:
         for number, upstream in enumerate(upstreams, 1):
             name = f"bench_{location.number}_{number}{'_tls' if peer.is_tls else ''}"
             blocks.append(_upstream(upstream, name, addresses[peer], log))
             entries.append(_entry(location, peer, re.escape(upstream.name), name))
-        entries.append(_entry(location, peer, "[^/?]+", addresses[peer][0]))
+        authority = _NO_NAME if lacks_resolver(location, model) else "[^/?]+"
+        entries.append(_entry(location, peer, authority, addresses[peer][0]))
     variable = f"$bench_pass_{location.number}"
     blocks.append(Directive("map", (line.args[0], variable), line.place, block=tuple(entries)))
     return replace(line, args=(variable, *line.args[1:])), blocks
@@ -108,11 +123,41 @@ def _entry(location: Location, peer: Peer, authority: str, to: str) -> Directive
 # The upstream {}
 
 
+def unused_upstream(line: Directive, inventory: Inventory) -> Iterator[Directive]:
+    """Yield an upstream {} that no location uses, so that nginx judges it, too."""
+    used = {
+        id(upstream.directive)
+        for location in inventory.locations
+        for upstream in possible_upstreams(location.pass_location)
+    }
+    if id(line) not in used and line.args:
+        yield _upstream(Upstream(line), line.args[0], [NOWHERE], ChangeLog())
+
+
+def deciding_lines(location: Location, model: Model) -> tuple[Directive, ...]:
+    """Return what is left out and may decide about a location's pool.
+
+    That is what a module of others has in its upstream {}, and what replaces its servers at run time.
+    """
+    upstreams = possible_upstreams(location.pass_location)
+    lines = [line for upstream in upstreams for line in upstream.directive.block or ()]
+    found = [line for line in lines if not _stays_or_is_harmless(line.name)]
+    if upstreams:
+        found += [line for level in model.levels for name in allowlist.RUN_TIME for line in level.all(name)]
+    return tuple(found)
+
+
+def _stays_or_is_harmless(name: str) -> bool:
+    known = allowlist.UPSTREAM | allowlist.HARMLESS_UPSTREAM | {"server", "include"}
+    return name in known or allowlist.is_odd(name)
+
+
 def _upstream(upstream: Upstream, name: str, addresses: Sequence[str], log: ChangeLog) -> Directive:
     """Return a copy of an upstream {} for this location alone, with the same pool."""
     block = upstream.directive
     lines = list(_upstream_lines(block, name, addresses, log))
-    if not any(line.name == "server" for line in lines):
+    may_have_servers = any(line.name not in allowlist.UPSTREAM for line in block.block or ())
+    if may_have_servers and not any(line.name == "server" for line in lines):
         log.record("replaced", "server", "a backend of this run", block.place)
         lines.insert(0, Directive("server", (addresses[0],), block.place))
     return replace(block, args=(name,), block=tuple(lines))
@@ -129,7 +174,7 @@ def _upstream_lines(
             number += 1
         elif line.name == "zone":
             yield replace(line, args=(name, *line.args[1:]))
-        elif line.name in allowlist.UPSTREAM:
+        elif line.name in allowlist.UPSTREAM or allowlist.is_odd(line.name):
             yield line
         else:
             log.record("left out", line.name, allowlist.why_left_out(line.name), line.place)

@@ -39,7 +39,7 @@ class LocationUpgrade:
     @property
     def is_proven(self) -> bool:
         """Whether requests reached it under both."""
-        return self.before.measured is not None and self.after.measured is not None
+        return self.before.is_proven and self.after.is_proven
 
     @property
     def failures(self) -> Mapping[str, int]:

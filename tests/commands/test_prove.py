@@ -18,7 +18,7 @@ KEYS = {"file", "backend_close", "proofs", "load", "upgrade"}
 PROOF_KEYS = {"program", "version", "lab", "rejected", "locations", "witnesses", "changes", "notes"}
 LOCATION_KEYS = {
     *("file", "line", "context", "target", "request", "unreached", "predicted", "measured", "agrees"),
-    *("disagreement", "added_location", "added_file", "client", "load_balancing", "subrequest"),
+    *("disagreement", "added_location", "added_file", "client", "load_balancing", "subrequest", "not_proven"),
     *("backend_like", "idle_end", "in_flight", "without_body"),
 }
 

@@ -162,3 +162,36 @@ def test_standard_input_is_tested_too() -> None:
     assert done.exit_code == 1
     assert "standard input:6" in done.stdout
     assert "-t, on a copy)" in " ".join(done.stdout.split())
+
+
+# What only looks like white space, and what nginx refuses: nginx itself judges it.
+UNKNOWN = 'unknown directive "'
+REFUSED = {
+    "a byte order mark": ("\ufeffevents { } http { SERVER }", UNKNOWN),
+    "a no-break space": ("http { upstream a { server b;\u00a0keepalive 4; } SERVER }", UNKNOWN),
+    "one between words": ("http { server { location / { proxy_pass\u00a0http://b; } } SERVER }", UNKNOWN),
+    "a vertical tab": ("http { SERVER server { \x0b location /x { proxy_pass http://b; } } }", UNKNOWN),
+    "in a value": ("http { upstream a { server b; keepalive 4\u3000; } SERVER }", 'invalid value "4'),
+    "no servers": ("http { upstream a { keepalive 4; } SERVER }", "no servers are inside upstream"),
+    "not used": ("http { upstream u { server b; keepalive 4; keepalive 8; } SERVER }", "is duplicate"),
+    "a parameter": ("http { upstream u { server b max_fail=3; } SERVER }", 'invalid parameter "max_fail=3"'),
+    "a version": ("http { proxy_http_version HTTP/1.1; SERVER }", 'invalid value "HTTP/1.1"'),
+}
+
+
+@needs_nginx
+@pytest.mark.parametrize("name", REFUSED)
+def test_nginx_gets_the_text_as_it_is(name: str) -> None:
+    text, message = REFUSED[name]
+    server = "server { location / { proxy_pass http://a; } }"
+    rejection = run_config_test(model(text.replace("SERVER", server)), any_nginx())
+    assert rejection is not None
+    assert message in rejection.message
+
+
+@needs_nginx
+def test_what_looks_odd_in_data_is_fine() -> None:
+    text = (
+        "map $uri $x { \u00fc 1; } server { location /\u00fc { proxy_pass http://a; add_header X \u3000; } }"
+    )
+    assert run_config_test(model(text), any_nginx()) is None

@@ -293,3 +293,51 @@ def test_what_no_request_may_hold_is_no_failure(condition: str) -> None:
     lines = f"if ({condition}) {{ proxy_pass http://app; break; }} return 404;"
     found = prove_last(f"{APP} server {{ location / {{ {lines} }} }}", any_nginx().version)
     assert found.measured is not None or "requests reached it" in found.unreached
+
+
+# What was left out and may decide: nothing is proven.
+LEFT_OUT = {
+    "a pool of its own": ("server a; ntlm;", "", ["ntlm"]),
+    "behind keepalive": ("server a; keepalive 4; vnswrr;", "", ["vnswrr"]),
+    "two": ("server a; jdomain x; mruby_upstream_keepalive 4;", "", ["jdomain", "mruby_upstream_keepalive"]),
+    "servers that change": (
+        "server a; keepalive 4;",
+        "location /x { dyups_interface; }",
+        ["dyups_interface"],
+    ),
+    "health checks": ("server a; keepalive 4; check interval=5000;", "", []),
+}
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_without_a_line_that_may_decide_nothing_is_proven(name: str) -> None:
+    lines, beside, names = LEFT_OUT[name]
+    text = f"upstream app {{ {lines} }} server {{ location / {{ proxy_pass http://app; {KEPT} }} {beside} }}"
+    found = prove(text, any_nginx().version)
+    (result,) = found.results
+    assert result.measured is not None
+    assert [line.name for line in result.left_out] == names
+    assert all(f"{each} (x:1)" in result.not_proven for each in names)
+    assert (found.is_sound, result.is_proven) == (not names, not names)
+    assert result.disagreement is None
+
+
+# A whole configuration, and what its last location got.
+WITHOUT_RESOLVER = {
+    "a name": ("set $to data.example; proxy_pass http://$to:8080/;", "no resolver defined"),
+    "the client's": ("proxy_pass http://$http_host;", "no resolver defined"),
+    "an address": ("set $to 10.0.0.1; proxy_pass http://$to:8080/;", ""),
+    "an IPv6 address": ("set $to [2001:db8::1]; proxy_pass http://$to;", ""),
+    "an upstream": ("set $to app; proxy_pass http://$to;", ""),
+    "a name with a resolver": ("resolver 127.0.0.1; set $to data.example; proxy_pass http://$to:8080/;", ""),
+}
+
+
+@every_version
+@pytest.mark.parametrize("name", WITHOUT_RESOLVER)
+def test_a_name_that_nginx_cannot_resolve_is_not_resolved_here(name: str, version: str) -> None:
+    lines, why = WITHOUT_RESOLVER[name]
+    text = f"events {{ }} http {{ {APP} server {{ location / {{ {lines} }} }} }}"
+    found = prove_last(text, version)
+    assert (found.measured is None) is bool(why)
+    assert why in found.unreached

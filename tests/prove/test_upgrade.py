@@ -55,7 +55,8 @@ def test_each_location_before_and_after() -> None:
     assert found.is_safe
     assert summarize(found) == (
         f"From nginx {OLD[0]} to {NEW[-1]}, of 3 locations: 1 opens fewer connections"
-        " (1,000 -> 10 per 1,000 requests); 2 open as many; 3 lines may be deleted."
+        " (1,000 -> 10 per 1,000 requests); 2 open as many; 3 lines may be deleted;"
+        " check then finds NK048, NK049."
     )
 
 

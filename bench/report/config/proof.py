@@ -50,7 +50,8 @@ def _rows(result: LocationResult) -> Iterator[tuple[str, str]]:
     if result.measured is None:
         yield "measured", f"nothing: {result.unreached}"
         return
-    yield "measured", _format_measurement(result.measured)
+    without = f"NOT PROVEN: {result.not_proven}; without it " if result.left_out else ""
+    yield "measured", without + _format_measurement(result.measured)
     if result.request is not None:
         yield "request", _format_request(result.request)
     if result.balancing is not None:
@@ -156,16 +157,21 @@ def _summarize(proof: Proof) -> str:
     name = f"nginx {proof.version}"
     if proof.rejection is not None:
         return f"{name}: not proven, {proof.rejection}"
-    proven = sum(result.measured is not None for result in proof.results)
+    proven = sum(result.is_proven for result in proof.results)
     share = f"{proven} of {_format_count(len(proof.results), 'location')}"
     if not proven:
-        return f"{name}: nothing was proven ({share})"
+        return f"{name}: nothing was proven ({share}){_summarize_left_out(proof)}"
     verdict = "check and traffic agree"
     if proof.disagreements:
         verdict = f"check and traffic DISAGREE on {len(proof.disagreements)}"
     if proof.failing:
         verdict += f"; {_format_count(len(proof.failing), 'location')} with ERRORS for clients"
-    return f"{name}: {share} proven; {verdict}{_summarize_witnesses(proof)}"
+    return f"{name}: {share} proven; {verdict}{_summarize_witnesses(proof)}{_summarize_left_out(proof)}"
+
+
+def _summarize_left_out(proof: Proof) -> str:
+    names = dict.fromkeys(line.name for result in proof.results for line in result.left_out)
+    return f"; not proven without {', '.join(names)}" if names else ""
 
 
 def _summarize_witnesses(proof: Proof) -> str:

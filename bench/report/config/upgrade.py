@@ -84,8 +84,7 @@ def _edits(found: Upgrade) -> Iterator[str]:
     elif found.failing:
         yield "no line was found that would prevent it"
     if found.findings:
-        rules = ", ".join(dict.fromkeys(finding.rule for finding in found.findings))
-        yield f"check finds {rules} then"
+        yield f"check then finds {', '.join(dict.fromkeys(finding.rule for finding in found.findings))}"
 
 
 def _difference(each: LocationUpgrade) -> int:
@@ -120,7 +119,7 @@ def _location_lines(found: Iterable[LocationUpgrade]) -> Iterator[str]:
 
 def _opened(each: LocationUpgrade) -> str:
     if not each.is_proven:
-        return f"not proven: {each.after.unreached or each.before.unreached}"
+        return f"not proven: {each.after.not_proven or each.before.not_proven}"
     before, after = per_thousand(each.before), per_thousand(each.after)
     return f"{before:,} -> {after:,} new connections per 1,000 requests"
 
