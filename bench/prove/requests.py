@@ -102,14 +102,20 @@ def _leading(
     location: Location, inventory: Inventory, hosts: Sequence[str], schemes: Sequence[bool]
 ) -> Iterator[Request]:
     """Yield requests to other locations that reach this one by a subrequest."""
-    parents = [
-        other
-        for other in inventory.locations
-        if other.server is location.server and other is not location and _asks(other, location)
-    ]
-    for parent in parents[:_MAX_PARENTS]:
+    for parent in itertools.islice(_parents(location, inventory), _MAX_PARENTS):
         derived = itertools.islice(_derived(parent, inventory, hosts, schemes), _MAX_PARENTS)
         yield from (replace(request, is_subrequest=True) for request in derived)
+
+
+def has_parents(location: Location, inventory: Inventory) -> bool:
+    """Return whether other locations send subrequests to one."""
+    return next(_parents(location, inventory), None) is not None
+
+
+def _parents(location: Location, inventory: Inventory) -> Iterator[Location]:
+    for other in inventory.locations:
+        if other.server is location.server and other is not location and _asks(other, location):
+            yield other
 
 
 def _asks(parent: Location, location: Location) -> bool:

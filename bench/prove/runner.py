@@ -26,7 +26,8 @@ _SEARCH_TIMEOUT_S = 10.0
 """How long requests for one location are tried: some may wait for a timeout."""
 _SETTLE_TIMEOUT_S = 3.0
 _POLL_S = 0.01
-_SUBREQUEST_TIMEOUT_S = 0.5
+_SUBREQUEST_TIMEOUT_S = 1.0
+_QUIET_S = 0.2
 _UNKNOWN_NAME = 'unknown "'
 
 
@@ -123,6 +124,8 @@ def _measure_locations(
 def _measure(
     testbed: NginxTestbed, location: Location, inventory: Inventory, settings: ProofSettings
 ) -> tuple[_Search, Measurement | None]:
+    if requests.has_parents(location, inventory):
+        _wait_until_quiet(testbed, location)
     before, sockets_before = _settled(testbed, location)
     search = _reach(testbed, location, inventory, settings)
     if search.request is None:
@@ -157,6 +160,15 @@ def _settled(testbed: NginxTestbed, location: Location) -> tuple[BackendCounts, 
 
 
 # Requests
+
+
+def _wait_until_quiet(testbed: NginxTestbed, location: Location) -> None:
+    """Wait until no subrequest of a location that was proven before arrives any more."""
+    counts, since_s = testbed.counts_of(location.number), time.monotonic()
+    while time.monotonic() - since_s < _QUIET_S:
+        time.sleep(_POLL_S)
+        if (now := testbed.counts_of(location.number)) != counts:
+            counts, since_s = now, time.monotonic()
 
 
 def _reach(

@@ -59,12 +59,11 @@ def _is_wanted(result: LocationResult, settings: ProofSettings) -> bool:
 
 
 def _in_flight(result: LocationResult, settings: ProofSettings) -> int:
-    """Return how many requests to send at once: one more than a server has processes, at least."""
+    """Return how many requests to send at once: by default one more than the servers have processes."""
     processes = result.kind.processes if result.kind is not None else None
-    if processes is None or processes > _MOST_PROCESSES:
+    if settings.in_flight > 1 or processes is None or processes > _MOST_PROCESSES:
         return settings.in_flight
-    servers = len(result.location.upstream_servers)
-    return max(settings.in_flight, processes * max(1, servers) + 1)
+    return processes * max(1, len(result.location.upstream_servers)) + 1
 
 
 def _with_details(
