@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from nginx import versions
+from nginx.advice import without_wrong_pool
+from nginx.directive_versions import dated
 from nginx.errors import NginxConfigError
 from nginx.finding import Finding, Severity
 from nginx.loading.includes import Configuration
@@ -18,6 +20,7 @@ from nginx.rules import CATALOGUE, CheckSettings, Hit, Rule, RuleContext
 from nginx.server_names import server_name
 from nginx.tree import Place
 from nginx.verdict import Verdict
+from nginx.versions import Version
 
 NEWEST, OLDEST = str(versions.NEWEST), str(versions.OLDEST_SUPPORTED)
 FAILING: Final = frozenset({"not reused", "partly reused"})
@@ -221,7 +224,7 @@ def _check_one(configuration: Configuration, result: CheckResult, settings: Chec
 def _apply_rules(ctx: RuleContext) -> Iterator[tuple[Rule, Hit]]:
     for rule in CATALOGUE.values():
         for hit in rule.detect(ctx):
-            yield rule, hit
+            yield rule, without_wrong_pool(ctx, rule, hit)
 
 
 def _rules_by_location(hits: Iterable[tuple[Rule, Hit]]) -> dict[int, set[str]]:
@@ -251,22 +254,34 @@ def _severity(rule: Rule, hit: Hit) -> Severity:
 def _findings(hits: dict[str, list[tuple[Rule, Hit]]], configuration: Configuration) -> list[Finding]:
     """Return one finding for each rule, place and message, with all versions under which it applies."""
     merged: dict[tuple[str, Place, str], list[tuple[str, Rule, Hit]]] = {}
+    oldest = min(map(versions.parse, hits))
     for version, found in hits.items():
         for rule, hit in found:
             if not _is_silenced(rule, hit, configuration):
                 merged.setdefault((rule.id, hit.place, hit.message), []).append((version, rule, hit))
-    return [_finding(same) for same in merged.values()]
+    return [_finding(same, oldest) for same in merged.values()]
 
 
-def _finding(same: list[tuple[str, Rule, Hit]]) -> Finding:
+def _finding(same: list[tuple[str, Rule, Hit]], oldest: Version) -> Finding:
     _, rule, hit = same[0]
     return Finding(
         rule=rule.id,
-        severity=_severity(rule, hit),
+        severity=max(_severity(rule, hit) for _, rule, hit in same),
         place=hit.place,
         message=hit.message,
-        fix=hit.fix,
+        fix=_advice(same, oldest),
         related=tuple((line.place, str(line)) for line in hit.related),
         passes=tuple(dict.fromkeys(each.directive.place for _, _, other in same for each in other.passes)),
         versions=tuple(dict.fromkeys(version for version, _, _ in same)),
     )
+
+
+def _advice(same: list[tuple[str, Rule, Hit]], oldest: Version) -> str:
+    """Return what to change; where that differs by version, each part with those that it is for."""
+    by_fix: dict[str, list[str]] = {}
+    for version, rule, hit in same:
+        within = "" if rule.id.startswith("CK") else "upstream"
+        by_fix.setdefault(dated(hit.fix, oldest, within), []).append(version)
+    if len(by_fix) == 1:
+        return next(iter(by_fix))
+    return "; ".join(f"{fix} [{', '.join(dict.fromkeys(held))}]" for fix, held in by_fix.items() if fix)

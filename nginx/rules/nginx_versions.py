@@ -1,16 +1,15 @@
 """Rules about versions of nginx: what an upgrade changes, what needs a newer one, what is misplaced."""
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from nginx import versions
+from nginx.directive_versions import REQUIREMENTS, Requirement
 from nginx.finding import Severity
 from nginx.inheritance import Level
 from nginx.rules.rule import GOOD, KEPT, POOL, Hit, Rule, RuleContext
 from nginx.targets import TargetKind
 from nginx.tree import Directive
-from nginx.versions import Version
+from nginx.unshareable import unshareable
 
 _CLIENT_SIDE = ("keepalive_requests", "keepalive_timeout", "keepalive_time")
 
@@ -72,39 +71,6 @@ def _wide_proxy_lines(ctx: RuleContext) -> list[Directive]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Requirement:
-    """The version that a directive (with an argument, if any) came with; `within` names its block."""
-
-    since: Version
-    name: str
-    within: str = ""
-    argument: str = ""
-
-
-_MODULES = ("proxy", "fastcgi", "uwsgi", "scgi", "memcached", "grpc")
-_REQUIREMENTS = (
-    _Requirement(versions.POOL, "keepalive", "upstream"),
-    _Requirement(versions.POOL, "proxy_http_version"),
-    _Requirement(versions.POOL, "fastcgi_keep_conn"),
-    _Requirement(versions.POOL_LIMITS, "keepalive_requests", "upstream"),
-    _Requirement(versions.POOL_LIMITS, "keepalive_timeout", "upstream"),
-    _Requirement(versions.POOL_TIME, "keepalive_time"),
-    _Requirement(versions.POOL_TIME, "keepalive_time", "upstream"),
-    _Requirement(versions.RESOLVE, "server", "upstream", "resolve"),
-    _Requirement(versions.RESOLVE, "resolver", "upstream"),
-    _Requirement(versions.HTTP2_UPSTREAM, "proxy_http_version", "", "2"),
-    _Requirement(versions.parse("1.25.1"), "http2"),
-    _Requirement(versions.parse("1.25.0"), "http3"),
-    *(_Requirement(versions.parse("1.15.6"), f"{module}_socket_keepalive") for module in _MODULES),
-    _Requirement(versions.parse("1.27.4"), "keepalive_min_timeout"),
-    _Requirement(versions.parse("1.29.3"), "add_header_inherit"),
-    _Requirement(versions.parse("1.29.3"), "add_trailer_inherit"),
-    _Requirement(versions.POOL_BY_DEFAULT, "keepalive", "upstream", "local"),
-    _Requirement(versions.parse("1.11.5"), "server", "upstream", "max_conns="),
-)
-
-
 @Rule(
     "NK019",
     Severity.ERROR,
@@ -116,8 +82,8 @@ def directive_needs_newer_nginx(ctx: RuleContext) -> Iterator[Hit]:
     Whether the whole directive is unknown or only not allowed there, nginx refuses the configuration.
     The reverse is a remark: what older versions need and this one does by default.
     """
-    for needed in _REQUIREMENTS:
-        if ctx.version >= needed.since:
+    for needed in REQUIREMENTS:
+        if ctx.version >= needed.since or needed.has_rule:
             continue
         for line in _occurrences(ctx, needed):
             what = f"{needed.name} {needed.argument}".strip().rstrip("=")
@@ -136,15 +102,12 @@ def _redundant(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(line.place, text, severity=Severity.INFO)
 
 
-def _occurrences(ctx: RuleContext, needed: _Requirement) -> Iterator[Directive]:
+def _occurrences(ctx: RuleContext, needed: Requirement) -> Iterator[Directive]:
     if needed.within == "upstream":
         blocks = [list(upstream.directive.children(needed.name)) for upstream in ctx.model.upstreams]
     else:
         blocks = [level.all(needed.name) for level in ctx.model.levels]
-    wanted = re.compile(re.escape(needed.argument) + (".*" if needed.argument.endswith("=") else ""))
-    for line in (line for block in blocks for line in block):
-        if not needed.argument or any(map(wanted.fullmatch, line.args)):
-            yield line
+    yield from (line for block in blocks for line in block if needed.covers(line, needed.within))
 
 
 @Rule(
@@ -168,7 +131,8 @@ def active_close_moved_to_nginx(ctx: RuleContext) -> Iterator[Hit]:
             text = (
                 "since 1.29.7 nginx closes these connections first: all TIME_WAIT and ports are on its side"
             )
-            fix = "pass to an upstream {}; or bring back `proxy_http_version 1.0` and `Connection close`"
+            old = "bring back `proxy_http_version 1.0;` and `proxy_set_header Connection close;`"
+            fix = old if unshareable(each) else f"pass to an upstream {{}}; or {old}"
             yield Hit(each.directive.place, text, fix, passes=(each,))
 
 

@@ -1,22 +1,17 @@
 """Rules about what shares a pooled connection: TLS identities, protocols, source addresses, users."""
 
-import re
 from collections.abc import Iterator
 
 from nginx import versions
 from nginx.finding import Severity
 from nginx.model import PassLocation
 from nginx.rules.rule import KEEPALIVE_LINES, Hit, Rule, RuleContext
+from nginx.unshareable import authenticates_connection, client_address, unshareable, variable_identities
 from nginx.upstreams import Pool, Upstream
-from nginx.values import has_variables
 
 _POOL = "upstream app { server 10.0.0.1:8443; keepalive 64; }\n"
 _SNI = "proxy_pass https://app; proxy_ssl_server_name on; proxy_ssl_name"
 _IDENTITY = ("ssl_name", "ssl_server_name", "ssl_certificate", "ssl_verify")
-_WINDOWS = re.compile(
-    r"/(?:owa|ews|ecp|mapi|oab|rpc|autodiscover|microsoft-server-activesync|_vti_bin)\b", re.I
-)
-_NTLM = re.compile(r"\b(?:ntlm|negotiate)\b", re.IGNORECASE)
 
 
 def _server(first: str, second: str = "") -> str:
@@ -91,15 +86,11 @@ def _uses_tls(each: PassLocation) -> bool:
 
 def _variable_identity(upstream: Upstream, users: list[PassLocation]) -> Iterator[Hit]:
     for each in users:
-        for name in ("ssl_name", "ssl_certificate"):
-            line = each.module_setting(name)
-            value = line.args[0] if line is not None and line.args else ""
-            is_fixed = value == "$proxy_host" and len(each.scope.values(value)) == 1
-            if line is not None and has_variables(value) and not is_fixed:
-                text = f"{line.name} is {value}, but a pooled connection of upstream "
-                text += f'"{upstream.name}" keeps the value it was opened with'
-                fix = "use one upstream {} per identity, or `keepalive 0` (since 1.29.7)"
-                yield Hit(line.place, text, fix, passes=(each,))
+        for line in variable_identities(each):
+            text = f"{line.name} is {line.args[0]}, but a pooled connection of upstream "
+            text += f'"{upstream.name}" keeps the value it was opened with'
+            fix = "use one upstream {} per identity, or `keepalive 0`"
+            yield Hit(line.place, text, fix, passes=(each,))
 
 
 def _named_after_upstream(upstream: Upstream, users: list[PassLocation]) -> Iterator[Hit]:
@@ -153,14 +144,21 @@ def proxy_bind_with_pool(ctx: RuleContext) -> Iterator[Hit]:
     help.
     """
     for each in ctx.reusing():
-        line = each.module_setting("bind")
-        if line is None or line.args[:1] == ("off",):
-            continue
-        if has_variables(line.args[0]) or "transparent" in line.args:
-            off = "write `keepalive 0;`" if ctx.version >= versions.POOL_BY_DEFAULT else "remove `keepalive`"
+        line = client_address(each)
+        if line is not None:
             text = f"`{line}`: pooled connections keep the source address of the client that opened them"
-            fix = f"{off} in the upstream {{}}"
+            fix = _without_pool(ctx, each)
             yield Hit(line.place, text, fix, related=(each.directive,), passes=(each,))
+
+
+def _without_pool(ctx: RuleContext, each: PassLocation) -> str:
+    """Return how a location does without a pool, so that the others of its upstream {} keep theirs."""
+    is_default = ctx.version >= versions.POOL_BY_DEFAULT
+    others = [user for used in each.upstreams() for user in ctx.model.users(used) if not unshareable(user)]
+    if others:
+        lines = "with `keepalive 0;`" if is_default else "without `keepalive`"
+        return f"give it an upstream {{}} of its own, {lines}"
+    return f"{'write `keepalive 0;`' if is_default else 'remove `keepalive`'} in the upstream {{}}"
 
 
 @Rule(
@@ -179,10 +177,10 @@ def ntlm_negotiate(ctx: RuleContext) -> Iterator[Hit]:
     for each in ctx.reusing():
         if any(upstream.directive.child("ntlm") for upstream in each.upstreams()):
             continue
-        line = next((d for d in each.level.block if _NTLM.search(" ".join(d.args))), None)
-        if line is None and not _WINDOWS.search(each.context):
+        line = authenticates_connection(each)
+        if line is None:
             continue
         what = "NTLM or Negotiate, which authenticate a connection, and it is pooled"
-        fix = "bind connections to clients with `ntlm` (NGINX Plus), or switch the pool off"
-        place = (line or each.directive).place
-        yield Hit(place, f"{each.context} looks like {what}", fix, related=(each.directive,), passes=(each,))
+        fix = f"bind connections to clients with `ntlm` (NGINX Plus), or {_without_pool(ctx, each)}"
+        text = f"{each.context} looks like {what}"
+        yield Hit(line.place, text, fix, related=(each.directive,), passes=(each,))
