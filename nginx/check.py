@@ -9,18 +9,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from nginx import versions
-from nginx.advice import without_wrong_pool
-from nginx.directive_versions import dated
 from nginx.errors import NginxConfigError
 from nginx.finding import Finding, Severity
+from nginx.hits import RuleHits, merge_findings
 from nginx.loading.includes import Configuration
 from nginx.loading.inputs import find_inputs
-from nginx.model import Model, PassLocation, build_model
-from nginx.rules import CATALOGUE, CheckSettings, Hit, Rule, RuleContext
+from nginx.model import Model, build_model
+from nginx.rules import CheckSettings, RuleContext
 from nginx.server_names import server_name
 from nginx.tree import Place
 from nginx.verdict import Verdict
-from nginx.versions import Version
 
 NEWEST, OLDEST = str(versions.NEWEST), str(versions.OLDEST_SUPPORTED)
 FAILING: Final = frozenset({"not reused", "partly reused"})
@@ -200,88 +198,18 @@ def _check_one(configuration: Configuration, result: CheckResult, settings: Chec
     parsed = {version: versions.parse(version) for version in result.versions}
     oldest = min(parsed.values())
     contexts = {name: RuleContext(model, version, settings, oldest) for name, version in parsed.items()}
-    hits = {version: list(_apply_rules(ctx)) for version, ctx in contexts.items()}
-    explaining = {version: _rules_by_location(found) for version, found in hits.items()}
+    hits = {version: RuleHits.of(ctx) for version, ctx in contexts.items()}
     for each in model.passes:
-        verdicts = {version: ctx.verdict(each) for version, ctx in contexts.items()}
-        rules = {version: tuple(sorted(explaining[version].get(id(each), ()))) for version in contexts}
-        accepted = frozenset(version for version in hits if _is_accepted(each, hits[version], configuration))
         result.locations.append(
             LocationVerdicts(
                 place=each.directive.place,
                 context=each.context,
                 target=each.target,
-                verdicts=verdicts,
-                rules=rules,
+                verdicts={version: ctx.verdict(each) for version, ctx in contexts.items()},
+                rules={version: found.rules_about(each) for version, found in hits.items()},
                 server=server_name(each.level),
-                accepted=accepted,
+                accepted=frozenset(version for version, found in hits.items() if found.accepts(each)),
             )
         )
-    result.add(_findings(hits, configuration))
+    result.add(merge_findings(hits))
     result.files += configuration.files
-
-
-def _apply_rules(ctx: RuleContext) -> Iterator[tuple[Rule, Hit]]:
-    for rule in CATALOGUE.values():
-        for hit in rule.detect(ctx):
-            yield rule, without_wrong_pool(ctx, rule, hit)
-
-
-def _rules_by_location(hits: Iterable[tuple[Rule, Hit]]) -> dict[int, set[str]]:
-    """Return the rules about reuse that apply to a pass location, by its identity."""
-    found: dict[int, set[str]] = {}
-    for rule, hit in hits:
-        for each in hit.passes if rule.about_reuse else ():
-            found.setdefault(id(each), set()).add(rule.id)
-    return found
-
-
-def _is_accepted(each: PassLocation, hits: Iterable[tuple[Rule, Hit]], found: Configuration) -> bool:
-    """Return whether comments silence what explains a location's verdict, and leave nothing that matters."""
-    own = [(rule, hit) for rule, hit in hits if rule.about_reuse and each in hit.passes]
-    left = [(rule, hit) for rule, hit in own if not _is_silenced(rule, hit, found)]
-    return len(left) < len(own) and all(_severity(*each) < Severity.MEDIUM for each in left)
-
-
-def _is_silenced(rule: Rule, hit: Hit, found: Configuration) -> bool:
-    return rule.id in found.ignored.get((hit.place.file, hit.place.line), ())
-
-
-def _severity(rule: Rule, hit: Hit) -> Severity:
-    return rule.severity if hit.severity is None else hit.severity
-
-
-def _findings(hits: dict[str, list[tuple[Rule, Hit]]], configuration: Configuration) -> list[Finding]:
-    """Return one finding for each rule, place and message, with all versions under which it applies."""
-    merged: dict[tuple[str, Place, str], list[tuple[str, Rule, Hit]]] = {}
-    oldest = min(map(versions.parse, hits))
-    for version, found in hits.items():
-        for rule, hit in found:
-            if not _is_silenced(rule, hit, configuration):
-                merged.setdefault((rule.id, hit.place, hit.message), []).append((version, rule, hit))
-    return [_finding(same, oldest) for same in merged.values()]
-
-
-def _finding(same: list[tuple[str, Rule, Hit]], oldest: Version) -> Finding:
-    _, rule, hit = same[0]
-    return Finding(
-        rule=rule.id,
-        severity=max(_severity(rule, hit) for _, rule, hit in same),
-        place=hit.place,
-        message=hit.message,
-        fix=_advice(same, oldest),
-        related=tuple((line.place, str(line)) for line in hit.related),
-        passes=tuple(dict.fromkeys(each.directive.place for _, _, other in same for each in other.passes)),
-        versions=tuple(dict.fromkeys(version for version, _, _ in same)),
-    )
-
-
-def _advice(same: list[tuple[str, Rule, Hit]], oldest: Version) -> str:
-    """Return what to change; where that differs by version, each part with those that it is for."""
-    by_fix: dict[str, list[str]] = {}
-    for version, rule, hit in same:
-        within = "" if rule.id.startswith("CK") else "upstream"
-        by_fix.setdefault(dated(hit.fix, oldest, within), []).append(version)
-    if len(by_fix) == 1:
-        return next(iter(by_fix))
-    return "; ".join(f"{fix} [{', '.join(dict.fromkeys(held))}]" for fix, held in by_fix.items() if fix)

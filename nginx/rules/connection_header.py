@@ -8,11 +8,12 @@ from nginx.model import PassLocation
 from nginx.rules.rule import PASS, POOL, Hit, Rule, RuleContext, location
 from nginx.tree import Directive
 from nginx.upstream_request import connection_options
-from nginx.values import pieces
+from nginx.values import Values, pieces
 from nginx.variables import Definitions, is_clients
 
 _EMPTY = 'proxy_set_header Connection "";'
 _EMPTY_KEY = "''"
+_UPGRADE_MAP = "one line with a map on $http_upgrade that gives upgrade, or '' for ''"
 _BY_MAP = location(PASS, "proxy_http_version 1.1; proxy_set_header Connection $connection_upgrade;")
 
 
@@ -163,7 +164,7 @@ def connection_upgrade_always(ctx: RuleContext) -> Iterator[Hit]:
     for each, line in _connection_lines(ctx):
         if _has_option(line, "upgrade"):
             text = f"`{line}` is sent with ordinary requests too; reuse goes on, but some servers refuse"
-            fix = "use a map on $http_upgrade that gives upgrade or ''"
+            fix = f"write {_UPGRADE_MAP}"
             yield Hit(line.place, text, fix, passes=(each,))
 
 
@@ -177,13 +178,18 @@ def connection_client_controlled(ctx: RuleContext) -> Iterator[Hit]:
     """The client's own field decides about the connection to the server.
 
     A client that sends close has its upstream connection closed, and anyone can force churn or name
-    fields that are to be dropped.
+    fields that are to be dropped. So too where a map gives the field back, or turns it into close.
     """
     for each, line in _connection_lines(ctx):
-        named = sorted(filter(_allows_close, _variables_behind(line.args[1], ctx.model.variables)))
+        if each.http.effective(ctx.version) == "2":
+            continue
+        named = sorted(filter(_allows_close, _behind(line.args[1], ctx.model.variables)))
         if named:
             text = f"clients decide through ${named[0]} whether upstream connections are reused"
-            yield Hit(line.place, text, 'send `Connection ""`, or a map on $http_upgrade', passes=(each,))
+            fix = f"write `{_EMPTY}`"
+            if each.connection.lines_of("upgrade"):
+                fix = f"write {_UPGRADE_MAP}"
+            yield Hit(line.place, text, fix, passes=(each,))
 
 
 @Rule(
@@ -203,8 +209,31 @@ def duplicate_connection_headers(ctx: RuleContext) -> Iterator[Hit]:
         lines = [line for line, _ in each.connection.entries]
         if len(lines) > 1:
             text = f"{len(lines)} Connection lines are in force together: they add up"
-            fix = "keep one of them"
+            fix = _which_to_keep(each, ctx.model.variables)
             yield Hit(lines[-1].place, text, fix, related=tuple(lines[:-1]), passes=(each,))
+
+
+def _which_to_keep(each: PassLocation, defined: Definitions) -> str:
+    """Return which of several Connection lines to keep: one that lets WebSocket through, or the empty one."""
+    lines = [line for line, values in each.connection.entries if not _may_close(line, values, defined)]
+    is_upgrading = bool(each.connection.lines_of("upgrade"))
+    by_map = [line for line in lines if _asks_for_upgrade(_map_behind(line.args[1], defined))]
+    empty = [line for line in lines if not line.args[1]]
+    kept = next(iter(by_map or (() if is_upgrading else empty)), None)
+    if kept is not None:
+        return f"keep `{kept};` ({kept.place}) and remove the others"
+    return f"replace them by {_UPGRADE_MAP if is_upgrading else f'one `{_EMPTY}`'}"
+
+
+def _asks_for_upgrade(block: Directive | None) -> bool:
+    return block is not None and any(name == "http_upgrade" for name, _ in pieces(block.args[0]))
+
+
+def _may_close(line: Directive, values: Values, defined: Definitions) -> bool:
+    """Return whether a Connection line sends a close, or lets clients send one."""
+    if any("close" in connection_options([value])[0] for value in values):
+        return True
+    return any(map(_allows_close, _behind(line.args[1], defined)))
 
 
 @Rule(
@@ -258,6 +287,24 @@ def _variables_behind(template: str, defined: Definitions) -> set[str]:
             if is_name and name not in found:
                 found.add(name)
                 pending += defined.set_to.get(name, ())
+    return found
+
+
+def _behind(template: str, defined: Definitions) -> set[str]:
+    """Return the variables that decide about a value: through `set`, what a map gives, and what it asks for.
+
+    What a map asks for counts where it gives `close` for some of it.
+    """
+    found: set[str] = set()
+    pending = [template]
+    while pending:
+        for name in _variables_behind(pending.pop(), defined) - found:
+            found.add(name)
+            block = defined.blocks.get(name)
+            if block is not None and block.name == "map":
+                results = [e.args[0] for e in block.block or () if e.args and e.name != "include"]
+                closes = any("close" in connection_options([(each,)])[0] for each in results)
+                pending += (*results, *(block.args[:1] if closes else ()))
     return found
 
 

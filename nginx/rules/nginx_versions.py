@@ -131,8 +131,9 @@ def active_close_moved_to_nginx(ctx: RuleContext) -> Iterator[Hit]:
             text = (
                 "since 1.29.7 nginx closes these connections first: all TIME_WAIT and ports are on its side"
             )
-            old = "bring back `proxy_http_version 1.0;` and `proxy_set_header Connection close;`"
-            fix = old if unshareable(each) else f"pass to an upstream {{}}; or {old}"
+            fix = "pass to an upstream {} with `keepalive 32;`"
+            if unshareable(each):
+                fix = "bring back `proxy_http_version 1.0;` and `proxy_set_header Connection close;`"
             yield Hit(each.directive.place, text, fix, passes=(each,))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from nginx import versions
 from nginx.finding import Severity
 from nginx.rules.rule import Hit, Rule, RuleContext, server
+from nginx.unshareable import unshareable
 from nginx.upstreams import Upstream, is_balancer
 
 _ADDRESS = re.compile(r"unix:.*|\[.*|[\d.]+(?::\d+)?|localhost(?::\d+)?")
@@ -67,7 +68,8 @@ def _replaced_balancer(upstream: Upstream) -> Iterator[Hit]:
     if len(methods) > 1:
         first, last = methods[0], methods[-1]
         text = f'{last.name} takes the place of {first.name} in upstream "{upstream.name}": the last one wins'
-        yield Hit(last.place, text, "keep one of them", Severity.LOW, (first,))
+        fix = f"keep `{last}`, which is in force, and remove `{first}` ({first.place})"
+        yield Hit(last.place, text, fix, Severity.LOW, (first,))
 
 
 @Rule(
@@ -91,7 +93,10 @@ def keepalive_zero(ctx: RuleContext) -> Iterator[Hit]:
         if size is None or (old and size == 0):
             invalid = f'nginx refuses `{line}`: invalid value "{line.args[0]}"' if line.args else ""
             text = invalid or f"`{line}` has no value"
-            yield Hit(line.place, text, "write the number of idle connections per worker", passes=users)
+            fix = "write the number of idle connections per worker"
+            if size == 0 and users and all(map(unshareable, users)):
+                fix = "remove it: before 1.29.7 nothing is pooled without it"
+            yield Hit(line.place, text, fix, passes=users)
         elif len(line.args) > 1 and (old or line.args[1:] != ("local",)):
             text = f"nginx refuses `{line}`" + (": `local` came with 1.29.7" if "local" in line.args else "")
             yield Hit(line.place, text, f"write `keepalive {line.args[0]};`", passes=users)

@@ -8,7 +8,9 @@ from nginx.finding import Severity
 from nginx.model import PassLocation
 from nginx.rules.rule import KEEPALIVE_LINES, Hit, Rule, RuleContext, location
 from nginx.targets import Target, TargetKind
-from nginx.upstreams import Upstream
+from nginx.tree import Directive
+from nginx.unshareable import unshareable
+from nginx.upstreams import Upstream, is_balancer
 from nginx.values import has_variables, pieces
 
 
@@ -132,10 +134,41 @@ def _named_anywhere(ctx: RuleContext, upstream: Upstream) -> bool:
 
 
 def _split_pools(ctx: RuleContext) -> Iterator[Hit]:
-    by_servers: dict[tuple[str, ...], Upstream] = {}
+    """Yield pools to the same servers that one upstream {} could hold: nothing in their use differs."""
+    by_use: dict[tuple[object, ...], Upstream] = {}
     for upstream, _ in ctx.pooled():
-        servers = tuple(sorted(line.args[0].lower() for line in upstream.servers if line.args))
-        other = by_servers.setdefault(servers, upstream)
-        if other is not upstream and servers:
+        servers = sorted(tuple(map(str.lower, line.args)) for line in upstream.servers)
+        if not servers or not all(map(_is_real, upstream.servers)) or _chooses_itself(upstream):
+            continue
+        methods = tuple(str(d) for d in upstream.directive.block or () if is_balancer(d))
+        uses = frozenset(_use(ctx, each) for each in ctx.model.users(upstream))
+        other = by_use.setdefault((tuple(servers), methods, uses), upstream)
+        if other is not upstream:
             text = f'upstream "{upstream.name}" has the same servers as "{other.name}": their pools are apart'
-            yield Hit(upstream.directive.place, text, "use one of them", related=(other.directive,))
+            fix = f'pass to "{other.name}" here too, and remove "{upstream.name}"'
+            yield Hit(upstream.directive.place, text, fix, related=(other.directive,))
+
+
+_PLACEHOLDER = re.compile(r"0\.0\.0\.\d+(?::\d+)?")
+
+
+def _is_real(server: Directive) -> bool:
+    """Return whether a `server` line names a server, and not what a template or Lua puts in its place."""
+    address = server.args[0] if server.args else ""
+    return bool(address) and not has_variables(address) and _PLACEHOLDER.fullmatch(address) is None
+
+
+def _chooses_itself(upstream: Upstream) -> bool:
+    """Return whether something else than its `server` lines decides where an upstream connects to."""
+    return any(d.name.startswith("balancer_by_lua") for d in upstream.directive.block or ())
+
+
+_IDENTITY = ("bind", "ssl_name", "ssl_server_name", "ssl_certificate", "ssl_verify")
+
+
+def _use(ctx: RuleContext, each: PassLocation) -> tuple[object, ...]:
+    """Return what has to be the same in two locations, so that they can share connections."""
+    settings = tuple(str(each.module_setting(name)) for name in _IDENTITY)
+    is_tls = tuple(sorted({str(target.is_tls) for target in each.targets}))
+    http = each.http.effective(ctx.version) if each.protocol == "http" else ""
+    return each.protocol, http, is_tls, settings, ctx.verdict(each).answer, unshareable(each) is None

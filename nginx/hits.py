@@ -1,0 +1,103 @@
+"""Apply the rules under each version of nginx, and make findings of what they hit."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from nginx import versions
+from nginx.advice import without_wrong_pool
+from nginx.directive_versions import dated
+from nginx.finding import Finding, Severity
+from nginx.model import PassLocation
+from nginx.rules import CATALOGUE, Hit, Rule, RuleContext
+from nginx.tree import Place
+from nginx.unshareable import unshareable
+from nginx.versions import Version
+
+_Applied = tuple[Rule, Hit]
+
+
+@dataclass(slots=True, eq=False)
+class RuleHits:
+    """What the rules hit under one version, apart from what comments and settings silence."""
+
+    ctx: RuleContext
+    left: list[_Applied] = field(default_factory=list)
+    """What is reported."""
+    _about: dict[int, list[_Applied]] = field(default_factory=dict)
+    """What explains the verdict on a pass location, by its identity; silenced or not."""
+
+    @classmethod
+    def of(cls, ctx: RuleContext) -> "RuleHits":
+        """Apply the rules to a model under a version."""
+        found = cls(ctx)
+        for rule in CATALOGUE.values():
+            for hit in rule.detect(ctx):
+                found._add(rule, without_wrong_pool(ctx, rule, hit))
+        return found
+
+    def _add(self, rule: Rule, hit: Hit) -> None:
+        if not self._is_silenced(rule, hit):
+            self.left.append((rule, hit))
+        for each in {id(each): each for each in hit.passes} if rule.about_reuse else ():
+            self._about.setdefault(each, []).append((rule, hit))
+
+    def rules_about(self, each: PassLocation) -> tuple[str, ...]:
+        """Return the ids of the rules that explain the verdict on a location."""
+        return tuple(sorted({rule.id for rule, _ in self._about.get(id(each), ())}))
+
+    def accepts(self, each: PassLocation) -> bool:
+        """Return whether a verdict may be as it is: all that explains it is silenced, or it is right so."""
+        own = self._about.get(id(each), [])
+        left = [applied for applied in own if not self._is_silenced(*applied)]
+        is_silenced = len(left) < len(own) and all(severity(*applied) < Severity.MEDIUM for applied in left)
+        return is_silenced or (
+            self.ctx.verdict(each).answer == "not reused" and unshareable(each) is not None
+        )
+
+    def _is_silenced(self, rule: Rule, hit: Hit) -> bool:
+        ignored = self.ctx.model.configuration.ignored
+        return rule.id in ignored.get((hit.place.file, hit.place.line), ())
+
+
+def severity(rule: Rule, hit: Hit) -> Severity:
+    """Return how much an application of a rule matters."""
+    return rule.severity if hit.severity is None else hit.severity
+
+
+def merge_findings(hits: Mapping[str, RuleHits]) -> Iterator[Finding]:
+    """Yield one finding for each rule, place and message, with all versions under which it applies."""
+    merged: dict[tuple[str, Place, str], list[tuple[str, Rule, Hit]]] = {}
+    for version, found in hits.items():
+        for rule, hit in found.left:
+            merged.setdefault((rule.id, hit.place, hit.message), []).append((version, rule, hit))
+    oldest = min(map(versions.parse, hits))
+    return (_finding(same, oldest) for same in merged.values())
+
+
+def _finding(same: list[tuple[str, Rule, Hit]], oldest: Version) -> Finding:
+    _, rule, hit = same[0]
+    return Finding(
+        rule=rule.id,
+        severity=max(severity(rule, hit) for _, rule, hit in same),
+        place=hit.place,
+        message=hit.message,
+        fix=_advice(same, oldest),
+        related=tuple((line.place, str(line)) for line in hit.related),
+        passes=tuple(dict.fromkeys(each.directive.place for _, _, other in same for each in other.passes)),
+        versions=_unique(version for version, _, _ in same),
+    )
+
+
+def _advice(same: list[tuple[str, Rule, Hit]], oldest: Version) -> str:
+    """Return what to change; where that differs by version, each part with those that it is for."""
+    by_fix: dict[str, list[str]] = {}
+    for version, rule, hit in same:
+        within = "" if rule.id.startswith("CK") else "upstream"
+        by_fix.setdefault(dated(hit.fix, oldest, within), []).append(version)
+    if len(by_fix) == 1:
+        return next(iter(by_fix))
+    return "; ".join(f"{fix} [{', '.join(_unique(held))}]" for fix, held in by_fix.items() if fix)
+
+
+def _unique(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))
