@@ -4,6 +4,7 @@ Source: ngx_http_upstream_get_round_robin_peer() and the cache of ngx_http_upstr
 least recently used connection is closed when it is full, at release-1.22.1 and release-1.29.7.
 """
 
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,10 @@ from typing import Any
 from nginx.tree import Directive
 from nginx.upstreams import Pool, Upstream
 
+_BY_KEY = frozenset({"hash", "ip_hash"})
+"""Methods by which equal requests go to one server: how many do, only the requests show."""
+_UNEVEN = _BY_KEY | {"random"}
+"""Methods that do not look at where requests are already."""
 _MOST_ROUNDS = 200
 _MOST_REQUESTS = 20_000
 
@@ -52,7 +57,8 @@ def _percent(part: float) -> str:
 def pool_share(upstream: Upstream, pool: Pool, in_flight: int = 0) -> ReuseShare | None:
     """Return what a pool that is too small reuses, or None if it is large enough.
 
-    Too small is a pool with fewer connections than servers in use, or than requests in flight.
+    Too small is a pool with fewer connections than servers in use, or than requests in flight. A balancing
+    method that spreads these unevenly may send all of them to any server: each then needs as many.
 
     Args:
         upstream: the block with its servers.
@@ -61,21 +67,28 @@ def pool_share(upstream: Upstream, pool: Pool, in_flight: int = 0) -> ReuseShare
     """
     servers = upstream.servers_in_use
     number, needed = size_needed(upstream), size_needed(upstream, in_flight)
+    method = upstream.balancer
     if pool.idle >= needed:
         return None
     weights = [_weight(line) for line in servers] or [1]
-    alone = _reused(weights, pool.idle, 1)
+    alone = _reused(_peers(weights, method), pool.idle, 1)
     if in_flight <= 1:
-        return ReuseShare(alone, alone, 1, needed, f"{number} servers")
-    least = _reused(weights, pool.idle, in_flight)
+        return ReuseShare(alone, 1.0 if method in _BY_KEY else alone, 1, needed, f"{number} servers")
+    least = _reused(_peers(weights, method), pool.idle, in_flight)
     if pool.idle < number:
         return ReuseShare(min(alone, least), 1.0, in_flight, needed, f"{number} servers")
-    return ReuseShare(least, 1.0, in_flight, needed, f"{in_flight} requests in flight per worker")
+    cause = f"{in_flight} requests in flight per worker"
+    if pool.idle >= in_flight:
+        cause += f" that {method} spreads over {number} servers"
+    return ReuseShare(least, 1.0, in_flight, needed, cause)
 
 
 def size_needed(upstream: Upstream, in_flight: int = 0) -> int:
     """Return the size of a pool from which on nothing is closed for want of room."""
-    return max(1, len({_address(line) for line in upstream.servers_in_use}), in_flight)
+    number = max(1, len({_address(line) for line in upstream.servers_in_use}))
+    if upstream.balancer in _UNEVEN and number > 1:
+        return number * max(1, in_flight)
+    return max(number, in_flight)
 
 
 def _address(line: Directive) -> str:
@@ -87,10 +100,10 @@ def _weight(line: Directive) -> int:
     return int(given) if given.isdecimal() and 0 < int(given) < 1000 else 1
 
 
-def _reused(weights: list[int], idle: int, in_flight: int) -> float:
+def _reused(peers: Iterator[int], idle: int, in_flight: int) -> float:
     """Return the share where `in_flight` requests begin together, and the next ones when all have ended."""
     rounds = min(_MOST_ROUNDS, max(4, _MOST_REQUESTS // in_flight))
-    peers, cache = _round_robin(weights), list[int]()
+    cache = list[int]()
     reused = 0
     for turn in range(rounds):
         used = [next(peers) for _ in range(in_flight)]
@@ -100,6 +113,18 @@ def _reused(weights: list[int], idle: int, in_flight: int) -> float:
                 reused += turn >= rounds // 2
         cache = [*reversed(used), *cache][:idle]
     return reused / (in_flight * (rounds - rounds // 2))
+
+
+def _peers(weights: list[int], method: str | None) -> Iterator[int]:
+    """Yield the servers in the order in which a balancing method chooses them."""
+    return _at_random(weights) if method == "random" else _round_robin(weights)
+
+
+def _at_random(weights: list[int]) -> Iterator[int]:
+    """Yield servers by their weights, the same ones each time."""
+    chance, servers = random.Random(0), range(len(weights))
+    while True:
+        yield from chance.choices(servers, weights, k=64)
 
 
 def _round_robin(weights: list[int]) -> Iterator[int]:

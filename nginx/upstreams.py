@@ -81,6 +81,13 @@ class Upstream:
         """Return where the `keepalive` line stands, or where the block begins."""
         return (self.keepalive or self.directive).place
 
+    @property
+    def balancer(self) -> str | None:
+        """The name of the balancing method in force, the last one; None for round robin."""
+        return next(
+            (child.name for child in reversed(self.directive.block or ()) if is_balancer(child)), None
+        )
+
     def balancer_after_keepalive(self) -> Directive | None:
         """Return the balancing method behind `keepalive`, which takes its place before 1.29.7."""
         children = list(self.directive.block or ())

@@ -48,3 +48,30 @@ def test_a_pool_for_some_of_the_requests_in_flight(
     found = verdict(f"server a; keepalive {idle};", concurrency, workers)
     assert found.answer == ("reused" if least is None else "partly reused")
     assert (found.share and found.share.least) == (least if least is None else pytest.approx(least, abs=0.01))
+
+
+@pytest.mark.parametrize(
+    ("method", "idle", "needed"),
+    [
+        ("random", 32, 64),
+        ("random", 64, None),
+        ("hash $uri", 32, 64),
+        ("ip_hash", 63, 64),
+        ("least_conn", 32, None),
+    ],
+)
+def test_a_method_that_spreads_requests_unevenly_needs_a_pool_for_all_of_them_at_each_server(
+    method: str, idle: int, needed: int | None
+) -> None:
+    found = verdict(f"{method}; {TWO} keepalive {idle};", 32)
+    assert found.answer == ("reused" if needed is None else "partly reused")
+    assert (found.share and found.share.needed) == needed
+
+
+def test_a_small_pool_behind_a_key_reuses_what_the_requests_make_of_it() -> None:
+    found = verdict(f"hash $uri; {TWO} keepalive 1;")
+    assert found.share is not None
+    assert (found.share.least, found.share.most) == (0, 1)
+    at_random = verdict(f"random; {TWO} keepalive 1;")
+    assert at_random.share is not None
+    assert at_random.share.least == pytest.approx(0.5, abs=0.1)
