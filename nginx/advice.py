@@ -6,6 +6,8 @@ from nginx.finding import Severity
 from nginx.rules.rule import Hit, Rule, RuleContext
 from nginx.unshareable import unshareable
 
+NO_CHANGE = "leave it so: "
+"""What an advice begins with that is to change nothing."""
 _HARMLESS = frozenset({"NK048"})
 """Rules whose advice holds without a pool too."""
 
@@ -26,7 +28,7 @@ def without_wrong_pool(ctx: RuleContext, rule: Rule, hit: Hit) -> Hit:
         return hit
     line = next(iter(reasons.values()))
     if len(reasons) == len(hit.passes):
-        text = f"leave it so: `{line}` ({line.place}) needs a connection for each client"
+        text = f"{NO_CHANGE}`{line}` ({line.place}) needs a connection for each client"
         return replace(hit, fix=text, severity=Severity.INFO)
     named = next(each for each in unpooled if id(each) in reasons)
     text = f"{hit.fix}; but first give {named.context} an upstream {{}} of its own, because of `{line}`"

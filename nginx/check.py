@@ -84,6 +84,8 @@ class CheckResult:
     locations: list[LocationVerdicts] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    accepted: int = 0
+    """How many findings were taken out because a baseline accepts them."""
 
     @classmethod
     def merge(cls, parts: "Sequence[CheckResult]") -> "CheckResult":

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 
 from nginx import versions
 from nginx.advice import without_wrong_pool
@@ -55,8 +56,11 @@ class RuleHits:
         )
 
     def _is_silenced(self, rule: Rule, hit: Hit) -> bool:
-        ignored = self.ctx.model.configuration.ignored
-        return rule.id in ignored.get((hit.place.file, hit.place.line), ())
+        file = hit.place.file
+        if rule.id in self.ctx.model.configuration.ignored.get((file, hit.place.line), ()):
+            return True
+        ignored = self.ctx.settings.ignored
+        return any(rule.id == named and fnmatch(file, pattern) for named, pattern in ignored)
 
 
 def severity(rule: Rule, hit: Hit) -> Severity:

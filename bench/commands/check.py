@@ -4,31 +4,28 @@ The reading and judging are nginx's; here are the flags, the installed nginx, an
 """
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from bench.commands import printing
-from bench.commands.nginx_options import (
-    FrontIdle,
-    check_settings,
-    installed_nginx,
-    installed_version,
-    judging_options,
-    read_target,
-    requested_versions,
-)
+from bench.commands.judging import FrontIdle, JudgedBy, RulePattern, judging_options
+from bench.commands.nginx_options import installed_nginx, installed_version, read_target
 from bench.commands.options import command, option
-from bench.errors import ExitCode
+from bench.errors import ExitCode, write_error
 from bench.plan.flags import Heading
 from nginx import check
+from nginx.baseline import Baseline
 from nginx.finding import Finding, Severity
-from nginx.idle_times import Front
 from nginx.known_directives import KnownDirectives
 from nginx.report import formats, markdown
+from nginx.report import rules as rules_report
 from nginx.report import text as report
+from nginx.report.broken import worst_first
 from nginx.rules import CATALOGUE
 from nginx.tree import Place
 
@@ -76,6 +73,38 @@ _FORMATS: dict[str, Callable[[check.CheckResult], str]] = {
     default="high",
     help="Exit 1 on findings of this severity or above.",
 )
+@option(
+    Heading.OUTPUT,
+    "--only",
+    type=click.Choice(["broken"]),
+    shown_default="all",
+    help="Only locations that are not or partly reused, the worst first, each with one edit.",
+)
+@option(
+    Heading.OUTPUT,
+    "--ignore",
+    "ignored",
+    type=RulePattern(),
+    multiple=True,
+    shown_default="none",
+    help="Report nothing of a rule, or nothing in some files: NK006 or 'NK006=legacy/*' (repeatable).",
+)
+@option(
+    Heading.OUTPUT,
+    "--baseline",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    shown_default="none",
+    help="Report nothing that this file accepts.",
+)
+@option(
+    Heading.OUTPUT,
+    "--write-baseline",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    shown_default="none",
+    help="Write all that is found now into a file for --baseline, and exit 0.",
+)
 @option(Heading.OUTPUT, "--strict", is_flag=True, help="Exit 1 too where an answer depends on more.")
 @option(Heading.OUTPUT, "--allow-empty", is_flag=True, help="Exit 0 where no location can be judged.")
 @option(
@@ -89,65 +118,81 @@ _FORMATS: dict[str, Callable[[check.CheckResult], str]] = {
 def check_command(
     *,
     targets: tuple[str, ...],
-    nginx_version: str | None,
-    root: Path | None,
-    extra_files: tuple[Path, ...],
-    workers: int | None,
-    concurrency: int | None,
-    backend_idle: Sequence[tuple[str, float]],
-    backend_max_connections: Sequence[tuple[str, int]],
-    front_idle: Front | None,
-    settings: Path | None,
     output_format: str,
     severity: str,
+    only: str | None,
     strict: bool,
     allow_empty: bool,
+    baseline: Path | None,
+    write_baseline: Path | None,
     explain: str | None,
     rules: bool,
     config_tests: tuple[str, ...],
+    **judging: Any,
 ) -> None:
     """Say whether an nginx configuration reuses its upstream connections, location by location.
 
     Reads files, folders, or standard input (-); an `nginx -T` dump too. Exit 1 where connections are not or
     only partly reused, or on findings at or above --severity; 2 if no location can be judged.
     """
-    if explain is not None:
-        _explain(explain)
-        return
-    if rules:
-        printing.echo(report.format_rules(), nl=False)
+    if rules or explain is not None:
+        printing.echo(rules_report.format_rules() if explain is None else _explanation(explain), nl=False)
         return
     if not targets:
         raise click.UsageError("name a configuration: a file, a folder, or - for standard input")
-    judged_by = check_settings(
-        backend_idle,
-        backend_max_connections,
-        workers=workers,
-        concurrency=concurrency,
-        front=front_idle,
-        known=_known(),
-    )
-    requested = requested_versions(nginx_version)
+    judged_by = JudgedBy.of(judging, _known())
     inputs = [read_target(target, may_be_empty=allow_empty) for target in targets]
-    found = check.CheckResult.merge(
-        [
-            check.check(name, requested, root=root, extra_files=extra_files, settings=judged_by, text=text)
-            for name, text in inputs
-        ]
-    )
+    found = _check(inputs, judged_by)
     for name, text in inputs:
-        found.add(_refusals(name, text, config_tests, root=root, extra_files=extra_files))
+        found.add(_refusals(name, text, config_tests, judged_by))
+    if write_baseline is not None:
+        _write_baseline(found, write_baseline)
+        return
+    if baseline is not None:
+        _accept(found, baseline)
     threshold = Severity[severity.upper()]
-    _print(found, output_format, threshold)
+    _print(found, output_format, threshold, is_only_broken=only is not None)
     sys.exit(_exit_code(found, threshold, is_strict=strict, may_be_empty=allow_empty))
 
 
-def _print(found: check.CheckResult, output_format: str, threshold: Severity) -> None:
-    if output_format == "text":
-        colorize = report.Colorizer(sys.stdout.isatty())
-        printing.echo_coloured(report.format_check(found, min(Severity.LOW, threshold), colorize))
-    else:
-        printing.echo(_FORMATS[output_format](found), nl=False)
+def _check(inputs: Sequence[tuple[str, str | None]], by: JudgedBy) -> check.CheckResult:
+    return check.CheckResult.merge(
+        [
+            check.check(
+                name, by.versions, root=by.root, extra_files=by.extra_files, settings=by.settings, text=text
+            )
+            for name, text in inputs
+        ]
+    )
+
+
+def _write_baseline(found: check.CheckResult, path: Path) -> None:
+    accepted = Baseline.of(found, path.parent).to_json()
+    try:
+        path.write_text(json.dumps(accepted, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise write_error(path, error, "name another file with --write-baseline") from error
+    count = len(accepted["findings"])
+    printing.echo(f"{path}: accepts {count} finding{'s' if count != 1 else ''}; --baseline {path} uses it")
+
+
+def _accept(found: check.CheckResult, path: Path) -> None:
+    stale = Baseline.read(path).accept(found)
+    if stale:
+        printing.echo_error(f"bench: {path}: {stale} accepted before, and not there any more; write it anew")
+
+
+def _print(
+    found: check.CheckResult, output_format: str, threshold: Severity, *, is_only_broken: bool
+) -> None:
+    shown = worst_first(found, threshold) if is_only_broken else found
+    if output_format != "text":
+        printing.echo(_FORMATS[output_format](shown), nl=False)
+        return
+    colorize = report.Colorizer(sys.stdout.isatty())
+    width = shutil.get_terminal_size((report.WIDTH, 24)).columns
+    at_least = min(Severity.LOW, threshold)
+    printing.echo_coloured(report.format_check(shown, at_least, colorize, width=width, whole=found))
 
 
 def _exit_code(
@@ -172,12 +217,7 @@ def _exit_code(
 
 
 def _refusals(
-    name: str,
-    text: str | None,
-    programs_requested: Sequence[str],
-    *,
-    root: Path | None,
-    extra_files: tuple[Path, ...],
+    name: str, text: str | None, programs_requested: Sequence[str], by: JudgedBy
 ) -> Iterator[Finding]:
     """Yield what each of these nginx has against a configuration (`nginx -t`)."""
     if not programs_requested:
@@ -187,7 +227,7 @@ def _refusals(
     from bench.subjects import programs
 
     for program in dict.fromkeys(programs.find("nginx", where) for where in programs_requested):
-        for model in check.load_models(name, root, extra_files, text):
+        for model in check.load_models(name, by.root, by.extra_files, text):
             rejection = run_config_test(model, program)
             if rejection is not None:
                 place = rejection.place or Place(model.configuration.files[0], 0)
@@ -201,9 +241,9 @@ def _known() -> KnownDirectives | None:
     return KnownDirectives.of(Path(program), version) if program is not None and version is not None else None
 
 
-def _explain(rule_id: str) -> None:
+def _explanation(rule_id: str) -> str:
     rule = CATALOGUE.get(rule_id) or CATALOGUE.get(rule_id.upper())
     if rule is None:
         known = ", ".join(sorted(CATALOGUE))
         raise click.UsageError(f"there is no rule {rule_id}; there are {known}")
-    printing.echo(report.format_rule(rule), nl=False)
+    return rules_report.format_rule(rule)

@@ -4,19 +4,13 @@ The planning is nginx's; here are the flags, what is printed where, and the exit
 """
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 import click
 
 from bench.commands import printing
-from bench.commands.nginx_options import (
-    STANDARD_INPUT,
-    check_settings,
-    judging_options,
-    read_target,
-    requested_versions,
-)
+from bench.commands.judging import JudgedBy, judging_options
+from bench.commands.nginx_options import STANDARD_INPUT, read_target
 from bench.commands.options import command, option
 from bench.errors import ExitCode
 from bench.plan.flags import Heading
@@ -42,14 +36,7 @@ def fix_command(
     *,
     targets: tuple[str, ...],
     output: str,
-    nginx_version: str | None,
-    root: Path | None,
-    extra_files: tuple[Path, ...],
-    workers: int | None,
-    concurrency: int | None,
-    backend_idle: Sequence[tuple[str, float]],
-    backend_max_connections: Sequence[tuple[str, int]],
-    settings: Path | None,
+    **judging: Any,
 ) -> None:
     """Make each location of an nginx configuration reuse its upstream connections.
 
@@ -57,22 +44,19 @@ def fix_command(
     diff for the files in it. Prints a diff, or writes it with --write (standard input is written to standard
     output). Exit 1 if a location could not be repaired, 2 if nginx refuses the configuration.
     """
-    judged_by = check_settings(
-        backend_idle, backend_max_connections, workers=workers, concurrency=concurrency
-    )
+    judged_by = JudgedBy.of(judging)
     repair = fix.Repair()
-    requested = list(requested_versions(nginx_version))
     for target in targets:
         name, text = read_target(target)
         repair = fix.fix(
             name,
-            requested,
-            root=root,
-            extra_files=extra_files,
-            settings=judged_by,
+            list(judged_by.versions),
+            root=judged_by.root,
+            extra_files=judged_by.extra_files,
+            settings=judged_by.settings,
             text=text,
             repair=repair,
-            may_leave_out=nginx_version is None,
+            may_leave_out=judging["nginx_version"] is None,
         )
     if output == "diff":
         printing.echo_data(repair.diff())
@@ -80,7 +64,7 @@ def fix_command(
         printing.echo_data(repair.after[STANDARD_INPUT])
     else:
         fix.write(repair)
-    _print_summary(repair, output, judged_by)
+    _print_summary(repair, output, judged_by.settings)
     if repair.refused:
         sys.exit(ExitCode.MISUSE)
     sys.exit(ExitCode.FINDINGS if repair.skipped else ExitCode.OK)

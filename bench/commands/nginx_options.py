@@ -4,89 +4,18 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
-from bench import units
-from bench.commands.options import Count, Decorated, option
-from bench.commands.settings_file import settings_option
+from bench.commands.options import option
 from bench.errors import PlanError
-from bench.plan.flags import Heading
 from nginx import versions
 from nginx.errors import NginxConfigError
-from nginx.idle_times import BACKEND_IDLE_S, FRONTS, Front
 from nginx.loading import sources
-from nginx.rules import CheckSettings
 
 STANDARD_INPUT = "standard input"
 READING = "Configuration"
-
-
-class IdleTime(click.ParamType[float]):
-    """A time, or the kind of a server whose usual timeout is known."""
-
-    name = "TIME|KIND"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the seconds that `value` names."""
-        return _idle_s(self, value, BACKEND_IDLE_S, param, ctx)
-
-
-class FrontIdle(click.ParamType[Front]):
-    """What is in front: a time, or the kind of a balancer whose usual timeout is known."""
-
-    name = "TIME|KIND"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Front:
-        """Return the kind that `value` names, or one without a name that keeps so long."""
-        if isinstance(value, Front):
-            return value
-        known = FRONTS.get(str(value).lower())
-        return known or Front(_idle_s(self, value, FRONTS, param, ctx))
-
-
-def _idle_s(
-    kind: click.ParamType[Any],
-    value: Any,
-    known: Mapping[str, Any],
-    param: click.Parameter | None,
-    ctx: click.Context | None,
-) -> float:
-    if str(value).lower() in known:
-        return float(known[str(value).lower()])
-    try:
-        idle_s = units.duration_s(str(value))
-    except ValueError:
-        kind.fail(f"{value!r} is neither a time, as 20s, nor one of {', '.join(known)}", param, ctx)
-    if idle_s <= 0:
-        kind.fail(f"{value} is no time that a connection can idle; write a time above 0", param, ctx)
-    return idle_s
-
-
-class PerUpstream(click.ParamType[tuple[str, Any]]):
-    """VALUE for all upstreams, or NAME=VALUE for one."""
-
-    def __init__(self, inner: click.ParamType[Any], shown: str) -> None:
-        self._inner = inner
-        self.name = f"[UPSTREAM=]{shown}"
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """Return how the help calls the value."""
-        return self.name
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, Any]:
-        """Return the upstream's name, empty for all, and the value."""
-        if isinstance(value, tuple):
-            return value
-        name, equals, inner = str(value).rpartition("=")
-        if equals and not name.strip():
-            self.fail(f"{value!r} names no upstream before the =", param, ctx)
-        return name.strip(), self._inner.convert(inner, param, ctx)
 
 
 root_option = option(
@@ -107,71 +36,6 @@ extra_files_option = option(
     shown_default="none",
     help="An include, or the main file, that lies elsewhere (repeatable).",
 )
-_JUDGING = (
-    option(
-        Heading.PROXY,
-        "--nginx-version",
-        metavar="VERSION[,...]",
-        shown_default="installed (else oldest), newest",
-        help="The nginx versions to judge for: numbers, oldest, installed, newest.",
-    ),
-    root_option,
-    extra_files_option,
-    option(
-        Heading.PROXY,
-        "--workers",
-        type=Count(1),
-        shown_default="worker_processes",
-        help="Worker processes of nginx.",
-    ),
-    option(
-        Heading.LOAD,
-        "--concurrency",
-        type=Count(1),
-        shown_default="unknown",
-        help="Requests in flight at the peak.",
-    ),
-    option(
-        Heading.BACKEND,
-        "--backend-idle",
-        type=PerUpstream(IdleTime(), "TIME|KIND"),
-        multiple=True,
-        shown_default="unknown",
-        help="Idle timeout of the servers: a time, or their kind, as node or puma (repeatable).",
-    ),
-    option(
-        Heading.BACKEND,
-        "--backend-max-connections",
-        type=PerUpstream(Count(1), "N"),
-        multiple=True,
-        shown_default="unknown",
-        help="Connections that a server accepts (repeatable).",
-    ),
-    settings_option,
-)
-
-
-def judging_options(function: Decorated) -> Decorated:
-    """Add what `bench check` and `bench fix` judge a configuration by: nginx, its files, and the load."""
-    for each in reversed(_JUDGING):
-        function = each(function)
-    return function
-
-
-def check_settings(
-    backend_idle: Sequence[tuple[str, float]],
-    backend_max_connections: Sequence[tuple[str, int]],
-    **others: Any,
-) -> CheckSettings:
-    """Return the settings that the options name; of two values for one upstream {} the last one counts."""
-    idle_s, capacities = dict(backend_idle), dict(backend_max_connections)
-    return CheckSettings(
-        backend_idle_s=idle_s.pop("", None),
-        backend_max_connections=capacities.pop("", None),
-        upstream_idle_s=idle_s,
-        upstream_max_connections=capacities,
-        **others,
-    )
 
 
 def read_target(target: str, *, may_be_empty: bool = False) -> tuple[str, str | None]:

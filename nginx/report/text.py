@@ -1,16 +1,17 @@
-"""Format the result of a check, and the explanation of a rule, as text for a terminal."""
+"""Format the result of a check as text for a terminal."""
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from nginx import tree
+from nginx.advice import NO_CHANGE
 from nginx.check import CheckResult, LocationVerdicts
 from nginx.finding import Finding, Severity
 from nginx.printable import printable, printable_line
-from nginx.rules import CATALOGUE, Rule
-from nginx.tree import Directive
+from nginx.report.summary import summary
+from nginx.rules import CATALOGUE
+from nginx.tree import Place
 from nginx.verdict import Verdict
 
 _MARKS = {
@@ -31,7 +32,12 @@ _CLOSES_FIRST = {
     "backend": "the server closes first and keeps TIME_WAIT",
     "race": "nginx and the server race to close; the first keeps TIME_WAIT",
 }
-_WIDTH = 110
+WIDTH = 110
+_NARROWEST = 60
+_UNBROKEN = re.compile(r"`[^`]*`|\bline \d+")
+_LONGEST_UNBROKEN = 45
+"""What is copied, or read, as one word."""
+_JOINED = "\ue000"  # a private character; the text has none, or shows it as a space
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,13 @@ class Colorizer:
 
 
 def format_check(
-    result: CheckResult, at_least: Severity = Severity.LOW, colorize: Colorizer = Colorizer()
+    result: CheckResult,
+    at_least: Severity = Severity.LOW,
+    colorize: Colorizer = Colorizer(),
+    *,
+    width: int = WIDTH,
+    edits: Mapping[Place, Sequence[str]] | None = None,
+    whole: CheckResult | None = None,
 ) -> str:
     """Return the report: each location with its verdict, why and what to change, then what else was found.
 
@@ -55,96 +67,112 @@ def format_check(
         result: the result to report.
         at_least: findings below this severity are counted, not printed.
         colorize: how to colour.
+        width: the longest line, in characters; words and places are not broken.
+        edits: the lines of one edit for each location, by its place, instead of single fixes.
+        whole: what the result is a part of; the last lines are about that.
     """
-    lines = [f"judged for {printable_line(result.judged_for)}", ""]
-    by_location = _by_location(result.findings)
-    for location in result.locations:
-        lines += _format_location(
-            location, by_location.get((location.place.file, location.place.line), []), colorize
-        )
-        lines.append("")
-    rest = [finding for finding in result.findings if not _explains_a_location(finding)]
-    lines += _format_findings([finding for finding in rest if finding.severity >= at_least], colorize)
-    hidden = sum(1 for finding in rest if finding.severity < at_least)
-    lines += _summary(result, hidden)
-    return "\n".join(lines) + "\n"
+    report = _Report(colorize, min(max(width, _NARROWEST), WIDTH), edits or {})
+    return report.format(result, at_least, whole or result)
 
 
-def format_rule(rule: Rule) -> str:
-    """Return a rule with its reasons and a configuration on either side of it."""
-    parts = [f"{rule.id} {rule.name} ({rule.severity})", rule.summary]
-    if rule.explanation:
-        parts.append(rule.explanation)
-    if not rule.unproven:
-        parts.append("Proven by traffic through nginx, before and since 1.29.7.")
-    else:
-        parts.append(f"Not proven by traffic in the tests: {rule.unproven}.")
-    if rule.bad.strip():
-        shown = f"on nginx {rule.shown_on}"
-        parts.append(f"Flagged {shown}:\n\n{_format_config(rule.bad)}")
-        parts.append(f"Not flagged {shown}:\n\n{_format_config(rule.good)}")
-    return "\n\n".join(parts) + "\n"
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """How a result is written."""
 
+    colorize: Colorizer
+    width: int
+    edits: Mapping[Place, Sequence[str]]
 
-def format_rules() -> str:
-    """Return the ids of all rules, each with its severity and its title, in the order of the ids."""
-    lines = []
-    for rule in sorted(CATALOGUE.values(), key=lambda rule: rule.id):
-        head = f"{rule.id:<6} {rule.severity!s:<6} "
-        lines.append(textwrap.fill(rule.summary, 80, initial_indent=head, subsequent_indent=" " * len(head)))
-    return "\n".join(lines) + "\n"
+    def format(self, result: CheckResult, at_least: Severity, whole: CheckResult) -> str:
+        lines = [*self._wrapped(f"judged for {result.judged_for}", "", "  "), ""]
+        by_location = _by_location(result.findings)
+        for location in result.locations:
+            lines += self._location(location, by_location.get(location.place, []))
+            lines.append("")
+        rest = [finding for finding in result.findings if not _explains_a_location(finding)]
+        lines += self._findings([finding for finding in rest if finding.severity >= at_least])
+        hidden = sum(1 for finding in rest if finding.severity < at_least)
+        for text in summary(whole, hidden, len(result.locations)):
+            lines += self._wrapped(text, "", "  ")
+        return "\n".join(lines) + "\n"
 
+    def _location(self, location: LocationVerdicts, findings: Sequence[Finding]) -> Iterator[str]:
+        yield from self._heading(f"{location.heading} -> {location.target}", location.place)
+        by_verdict: dict[Verdict, list[str]] = {}
+        for version, verdict in location.verdicts.items():
+            by_verdict.setdefault(verdict, []).append(version)
+        for verdict, versions in by_verdict.items():
+            yield from self._verdict(location, verdict, versions)
+        edit = self.edits.get(location.place, ())
+        for number, line in enumerate(edit):
+            yield f"      {'edit' if number == 0 else '':<5}{printable_line(line)}"
+        for label, text in _remarks(location, findings):
+            if label == "note" or not edit:
+                yield from self._labelled(label, text, location.place)
 
-def _format_config(text: str) -> str:
-    """Return a configuration with one directive a line; one that nginx would refuse as it is."""
-    read = tree.parse(text, "example")
-    if read.problems:
-        return textwrap.indent(text.rstrip(), "    ")
-    return "\n".join(_format_lines(text, read.directives, "    "))
-
-
-def _format_lines(text: str, directives: Iterable[Directive], indent: str) -> Iterator[str]:
-    for each in directives:
-        words = " ".join(text[each.start : each.args_end].split())
-        if each.block is None:
-            yield f"{indent}{words};"
+    def _heading(self, text: str, place: Place) -> Iterator[str]:
+        """Yield what a location is called, with its place behind it or, where that is too long, below it."""
+        where = self.colorize(str(place), "2")
+        if len(printable_line(f"{text}   {place}")) <= self.width:
+            yield f"{self.colorize(text, '1')}   {where}"
         else:
-            yield f"{indent}{words} {{"
-            yield from _format_lines(text, each.block, indent + "    ")
-            yield f"{indent}}}"
+            yield self.colorize(text, "1")
+            yield f"  {where}"
+
+    def _verdict(
+        self, location: LocationVerdicts, verdict: Verdict, versions: Sequence[str]
+    ) -> Iterator[str]:
+        mark, code = _MARKS[verdict.answer]
+        answer, names = _format_answer(verdict), ", ".join(versions)
+        closing = f": {_CLOSES_FIRST[verdict.closes_first]}" if verdict.closes_first else ""
+        first, *others = self._wrapped(f"{answer}{closing}", f"  {mark} {names}  ", "    ")
+        coloured = f"  {self.colorize(mark, code)} {names}  {self.colorize(answer, code)}"
+        yield first.replace(f"  {mark} {names}  {answer}", coloured, 1)
+        yield from others
+        yield from self._labelled("why", verdict.reason, location.place)
+
+    def _findings(self, findings: Sequence[Finding]) -> Iterator[str]:
+        for finding in findings:
+            severity = self.colorize(f"{finding.severity!s:<6}", _COLOURS[finding.severity])
+            versions = f"   nginx {', '.join(finding.versions)}" if finding.versions else ""
+            yield f"{severity} {finding.rule}  {self.colorize(str(finding.place), '2')}{versions}"
+            yield from self._labelled("", finding.message, finding.place)
+            if finding.fix:
+                yield from self._labelled("fix", finding.fix, finding.place)
+        if findings:
+            yield ""
+
+    def _labelled(self, label: str, content: str, place: Place) -> list[str]:
+        head = f"      {label:<5}"
+        return self._wrapped(_shorten_places(content, place.file), head, " " * len(head))
+
+    def _wrapped(self, content: str, first: str, rest: str) -> list[str]:
+        lines = textwrap.wrap(
+            _UNBROKEN.sub(_joined, printable(content)),
+            self.width,
+            initial_indent=first,
+            subsequent_indent=rest,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        return [line.replace(_JOINED, " ") for line in lines]
 
 
-def _by_location(findings: Iterable[Finding]) -> dict[tuple[str, int], list[Finding]]:
-    found: dict[tuple[str, int], list[Finding]] = {}
+def _joined(match: re.Match[str]) -> str:
+    return match[0].replace(" ", _JOINED) if len(match[0]) <= _LONGEST_UNBROKEN else match[0]
+
+
+def _by_location(findings: Iterable[Finding]) -> dict[Place, list[Finding]]:
+    found: dict[Place, list[Finding]] = {}
     for finding in findings:
         if _explains_a_location(finding):
             for place in finding.passes:
-                found.setdefault((place.file, place.line), []).append(finding)
+                found.setdefault(place, []).append(finding)
     return found
 
 
 def _explains_a_location(finding: Finding) -> bool:
     return bool(finding.passes) and CATALOGUE[finding.rule].about_reuse
-
-
-def _format_location(
-    location: LocationVerdicts, findings: list[Finding], colorize: Colorizer
-) -> Iterator[str]:
-    context, place = colorize(location.heading, "1"), colorize(str(location.place), "2")
-    yield f"{context} -> {printable_line(location.target)}   {place}"
-    by_verdict: dict[Verdict, list[str]] = {}
-    for version, verdict in location.verdicts.items():
-        by_verdict.setdefault(verdict, []).append(version)
-    file = location.place.file
-    for verdict, versions in by_verdict.items():
-        mark, code = _MARKS[verdict.answer]
-        closing = f": {_CLOSES_FIRST[verdict.closes_first]}" if verdict.closes_first else ""
-        answer = colorize(_format_answer(verdict), code)
-        yield f"  {colorize(mark, code)} {', '.join(versions)}  {answer}{closing}"
-        yield from _wrapped("why", _shorten_places(verdict.reason, file))
-    for finding in findings:
-        label, text = _remark(location, finding)
-        yield from _wrapped(label, _shorten_places(text, file))
 
 
 def _format_answer(verdict: Verdict) -> str:
@@ -154,76 +182,24 @@ def _format_answer(verdict: Verdict) -> str:
     return ", on ".join((verdict.answer, *verdict.depends_on[:1]))
 
 
-def _remark(location: LocationVerdicts, finding: Finding) -> tuple[str, str]:
-    """Return the fix of a finding where its location is not reused, else what it found."""
-    source = f"({finding.rule}, {finding.place})"
+def _remarks(location: LocationVerdicts, findings: Iterable[Finding]) -> Iterator[tuple[str, str]]:
+    """Yield the label and the text of what is found about a location; what is the same is one remark."""
+    sources: dict[tuple[str, str, str], list[str]] = {}
+    for finding in findings:
+        sources.setdefault(_remark(location, finding), []).append(f"{finding.rule}, {finding.place}")
+    for (label, text, versions), named in sources.items():
+        yield label, f"{text} ({'; '.join(named)}){versions}"
+
+
+def _remark(location: LocationVerdicts, finding: Finding) -> tuple[str, str, str]:
+    """Return the fix of a finding where its location is not reused, else what it found, and the versions."""
+    is_partial = len(finding.versions) != len(location.verdicts)
+    versions = f" [{', '.join(finding.versions)}]" if is_partial else ""
     if finding.fix and any(location.verdicts[version].answer != "reused" for version in finding.versions):
-        is_partial = len(finding.versions) != len(location.verdicts)
-        return "fix", f"{finding.fix} {source}" + (f" [{', '.join(finding.versions)}]" if is_partial else "")
-    return "note", f"{finding.message} {source}"
+        return "note" if finding.fix.startswith(NO_CHANGE) else "fix", finding.fix, versions
+    return "note", finding.message, versions
 
 
 def _shorten_places(text: str, file: str) -> str:
     """Return a text whose places in the file at hand are only their lines."""
     return re.sub(rf"{re.escape(file)}:(\d+)", r"line \1", text)
-
-
-def _wrapped(label: str, content: str) -> list[str]:
-    head = f"      {label:<5}"
-    return textwrap.wrap(
-        printable(content),
-        _WIDTH,
-        initial_indent=head,
-        subsequent_indent=" " * len(head),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _format_findings(findings: list[Finding], colorize: Colorizer) -> Iterator[str]:
-    for finding in findings:
-        severity = colorize(f"{finding.severity!s:<6}", _COLOURS[finding.severity])
-        yield f"{severity} {finding.rule}  {colorize(str(finding.place), '2')}"
-        yield from _wrapped("", _shorten_places(finding.message, finding.place.file))
-        if finding.fix:
-            yield from _wrapped("fix", finding.fix)
-    if findings:
-        yield ""
-
-
-def _summary(result: CheckResult, hidden: int) -> Iterator[str]:
-    total = len(result.locations)
-    if not total:
-        yield "no pass location here: nothing is sent to an upstream server"
-    for version in result.versions if total else ():
-        answers = [location.verdicts[version].answer for location in result.locations]
-        counts = [f"{answers.count(answer)} {answer}" for answer in _MARKS if answer in answers]
-        yield f"nginx {version}: of {_count(total, 'location')}, {', '.join(counts)}"
-    if total and len(result.versions) > 1:
-        old, new = result.versions[0], result.versions[-1]
-        pairs = [(location.verdicts[old], location.verdicts[new]) for location in result.locations]
-        yield _format_upgrade(old, new, pairs)
-    if hidden:
-        yield f"{_count(hidden, 'remark')} not shown (--severity info shows all)"
-
-
-def _format_upgrade(old: str, new: str, pairs: list[tuple[Verdict, Verdict]]) -> str:
-    """Return what changes from the first version to the last."""
-    broken = [(before, after) for before, after in pairs if before.answer != "reused"]
-    repaired = sum(after.answer == "reused" for _, after in broken)
-    left = len(broken) - repaired
-    lost = sum(before.answer == "reused" != after.answer for before, after in pairs)
-    other_side = sum(after.closes_first not in {None, before.closes_first} for before, after in broken)
-    if not broken and not lost:
-        return f"from {old} to {new} nothing changes: all connections are reused"
-    parts = {
-        f"repairs {repaired or 'none'} of {_count(len(broken), 'location')} without reuse": len(broken),
-        f"{left} stay{'s' if left == 1 else ''} as broken": left and repaired,
-        f"{lost} lose{'s' if lost == 1 else ''} reuse": lost,
-        f"in {other_side} another side closes first": other_side,
-    }
-    return f"an upgrade from {old} to {new} " + "; ".join(part for part, number in parts.items() if number)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number != 1 else ''}"

@@ -58,6 +58,8 @@ class CheckSettings:
     """How many connections one server of single upstreams accepts, by name."""
     front: Front | None = None
     """What is in front of nginx."""
+    ignored: tuple[tuple[str, str], ...] = ()
+    """Rules that are not reported, each with the pattern of the files that are meant."""
     known: KnownDirectives | None = None
     """The directives of the nginx that is installed."""
 

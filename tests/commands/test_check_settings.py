@@ -141,3 +141,96 @@ def test_markdown(folder: Path) -> None:
         "check", "nginx.conf", "--nginx-version", "1.22.1,1.31.4", "--format", "markdown"
     )
     assert "| `location /` | `http://app` | `nginx.conf:5` | ✓ reused | ✓ reused |" in shown.stdout
+
+
+BROKEN = TEXT.replace("proxy_http_version 1.1;", "proxy_http_version 1.0;")
+OLD = ("--nginx-version", "1.22.1")
+
+
+@pytest.fixture
+def accepted(folder: Path) -> Path:
+    (folder / "nginx.conf").write_text(BROKEN)
+    done = command_line.run("check", "nginx.conf", *OLD, "--write-baseline", "accepted.json")
+    assert (done.exit_code, done.stderr) == (0, "")
+    return folder / "accepted.json"
+
+
+def check_with(accepted: Path, *args: str) -> command_line.Done:
+    return command_line.run("check", "nginx.conf", *OLD, "--baseline", str(accepted), *args)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("", ""),
+        ("upstream app", "\n\n# more lines\nupstream app"),
+        ("    location / {", "    # a comment\n\n    location / {"),
+        ("server 10.0.0.1:8080;", "server 10.0.0.9:8080;"),
+    ],
+)
+def test_a_baseline_survives_lines_that_move(old: str, new: str, accepted: Path) -> None:
+    (accepted.parent / "nginx.conf").write_text(BROKEN.replace(old, new, 1))
+    done = check_with(accepted)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "not shown that the baseline accepts" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("location /api/ {", "location /more/ { proxy_pass http://app; }\n    location /api/ {"),
+        ("proxy_http_version 1.0;", "proxy_http_version 1.1; proxy_set_header Connection close;"),
+        ("http://api;", "http://10.0.0.9;"),
+    ],
+)
+def test_what_is_new_is_not_accepted(old: str, new: str, accepted: Path) -> None:
+    (accepted.parent / "nginx.conf").write_text(BROKEN.replace(old, new, 1))
+    assert check_with(accepted).exit_code == 1
+
+
+def test_a_baseline_says_what_is_not_there_any_more(accepted: Path) -> None:
+    (accepted.parent / "nginx.conf").write_text(TEXT)
+    done = check_with(accepted)
+    assert done.exit_code == 0
+    assert "accepted before, and not there any more" in done.stderr
+
+
+def test_a_baseline_does_not_depend_on_where_it_is_called_from(
+    accepted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(accepted.parent.parent)
+    path = str(accepted.parent / "nginx.conf")
+    assert command_line.run("check", path, *OLD, "--baseline", str(accepted)).exit_code == 0
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"format": "x"}', "[]"])
+def test_what_is_no_baseline_is_refused(text: str, folder: Path) -> None:
+    (folder / "accepted.json").write_text(text)
+    done = check_with(folder / "accepted.json")
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("ignored", "code"),
+    [(["NK002"], 0), (["nk002=*.conf"], 0), (["NK002=other/*"], 1), (["NK003"], 1)],
+)
+def test_rules_are_ignored(ignored: list[str], code: int, folder: Path) -> None:
+    (folder / "nginx.conf").write_text(BROKEN)
+    args = [arg for value in ignored for arg in ("--ignore", value)]
+    assert command_line.run("check", "nginx.conf", *OLD, *args).exit_code == code
+    (folder / settings_file.NAME).write_text(f"ignore = {json.dumps(ignored)}")
+    assert command_line.run("check", "nginx.conf", *OLD).exit_code == code
+
+
+def test_only_broken_shows_the_worst_first(folder: Path) -> None:
+    text = TEXT.replace("location / {", "location / { proxy_set_header Connection close;")
+    text = text.replace("upstream api", "upstream other { server 10.0.0.3; } upstream api").replace(
+        "location /api/", "location /other/ { proxy_pass http://other; } location /api/"
+    )
+    (folder / "nginx.conf").write_text(text)
+    args = ["--nginx-version", "1.22.1,1.31.4", "--only", "broken"]
+    done = command_line.run("check", "nginx.conf", *args)
+    headings = [line for line in done.stdout.splitlines() if " -> " in line]
+    assert [heading.split(" -> ")[0] for heading in headings] == ["location /", "location /other/"]
+    assert "1 location not shown in which nothing fails" in done.stdout
+    assert "of 3 locations, 1 reused, 2 not reused" in done.stdout

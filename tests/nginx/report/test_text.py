@@ -6,6 +6,7 @@ import pytest
 
 from nginx.check import check
 from nginx.finding import Severity
+from nginx.report import rules as rules_report
 from nginx.report import text as report
 from nginx.rules import CATALOGUE
 
@@ -76,7 +77,7 @@ def test_a_file_without_pass_locations_says_so() -> None:
 
 @pytest.mark.parametrize("rule_id", CATALOGUE)
 def test_explanation(rule_id: str) -> None:
-    text = report.format_rule(CATALOGUE[rule_id])
+    text = rules_report.format_rule(CATALOGUE[rule_id])
     assert text.startswith(f"{rule_id} {CATALOGUE[rule_id].name}")
     assert ("Not flagged" in text) == (rule_id != "NK046")
     assert ("Proven by traffic" in text) == (not CATALOGUE[rule_id].unproven)

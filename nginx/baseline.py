@@ -1,0 +1,143 @@
+"""Accept what a check finds today, so that only what is new is reported later.
+
+An entry names its file, its location and its message, and no line: it survives lines that move.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from nginx.check import CheckResult, LocationVerdicts
+from nginx.errors import NginxConfigError
+from nginx.finding import Finding, Severity
+
+_FORMAT = "bench check baseline 1"
+_Key = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Baseline:
+    """What was accepted: findings and verdicts, each with how often it was there."""
+
+    folder: Path
+    """Where the file lies; files below it are named from there."""
+    findings: dict[_Key, list[Severity]] = field(default_factory=dict)
+    locations: dict[_Key, list[tuple[str, ...]]] = field(default_factory=dict)
+    """The answers of each location that fails a check."""
+
+    @classmethod
+    def of(cls, result: CheckResult, folder: Path) -> "Baseline":
+        """Return the baseline that accepts all of a result."""
+        found = cls(folder)
+        name = _names(result, folder)
+        for finding in result.findings:
+            found.findings.setdefault(_finding_key(finding, result, name), []).append(finding.severity)
+        for each in result.locations:
+            if each.fails:
+                answers = tuple(sorted({verdict.answer for verdict in each.verdicts.values()}))
+                found.locations.setdefault(_location_key(each, name), []).append(answers)
+        return found
+
+    @classmethod
+    def read(cls, path: Path) -> "Baseline":
+        """Read a baseline.
+
+        Raises:
+            NginxConfigError: it cannot be read, or is none.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            return cls._from_json(values, path.parent)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            why = f"is no baseline of `bench check --write-baseline` ({error})"
+            raise NginxConfigError(str(path), 0, why) from error
+
+    @classmethod
+    def _from_json(cls, values: Any, folder: Path) -> "Baseline":
+        if values["format"] != _FORMAT:
+            raise ValueError(f"format {values['format']!r}")
+        found = cls(folder)
+        for each in values["findings"]:
+            key = (each["file"], each["rule"], each["message"], *each["locations"])
+            found.findings.setdefault(key, []).append(Severity[each["severity"].upper()])
+        for each in values["locations"]:
+            key = (each["file"], each["location"], each["target"])
+            found.locations.setdefault(key, []).append(tuple(each["answers"]))
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the baseline as plain values, in an order that makes small differences small."""
+        return {
+            "format": _FORMAT,
+            "findings": [
+                {"file": file, "rule": rule, "severity": str(severity), "message": message}
+                | {"locations": list(locations)}
+                for (file, rule, message, *locations), severities in sorted(self.findings.items())
+                for severity in severities
+            ],
+            "locations": [
+                {"file": file, "location": location, "target": target, "answers": list(answers)}
+                for (file, location, target), times in sorted(self.locations.items())
+                for answers in times
+            ],
+        }
+
+    def accept(self, result: CheckResult) -> int:
+        """Take what is accepted out of a result; return how many entries apply to nothing any more.
+
+        A finding that has become more severe is new, and so is a location with another answer.
+        """
+        name = _names(result, self.folder)
+        left = {key: sorted(severities) for key, severities in self.findings.items()}
+        kept = []
+        for finding in result.findings:
+            accepted = left.get(_finding_key(finding, result, name), [])
+            if accepted and accepted[-1] >= finding.severity:
+                accepted.pop()
+            else:
+                kept.append(finding)
+        result.accepted += len(result.findings) - len(kept)
+        result.findings = kept
+        return sum(map(len, left.values())) + self._accept_locations(result, name)
+
+    def _accept_locations(self, result: CheckResult, name: Callable[[str], str]) -> int:
+        left = {key: list(times) for key, times in self.locations.items()}
+        for number, each in enumerate(result.locations):
+            times = left.get(_location_key(each, name))
+            if times and each.fails:
+                answers = times.pop()
+                same = {version for version, verdict in each.verdicts.items() if verdict.answer in answers}
+                result.locations[number] = replace(each, accepted=each.accepted | same)
+        return sum(map(len, left.values()))
+
+
+def _finding_key(finding: Finding, result: CheckResult, name: Callable[[str], str]) -> _Key:
+    about = {each.heading for each in result.locations if each.place in finding.passes}
+    return (name(finding.place.file), finding.rule, _without_lines(finding.message, result), *sorted(about))
+
+
+def _location_key(each: LocationVerdicts, name: Callable[[str], str]) -> _Key:
+    return (name(each.place.file), each.heading, each.target)
+
+
+def _without_lines(message: str, result: CheckResult) -> str:
+    """Return a message whose places are only their files."""
+    files = "|".join(map(re.escape, _longest_first(result)))
+    return re.sub(rf"({files}):\d+", r"\1", message) if files else message
+
+
+def _longest_first(result: CheckResult) -> Iterator[str]:
+    yield from sorted(set(result.files), key=len, reverse=True)
+
+
+def _names(result: CheckResult, folder: Path) -> Callable[[str], str]:
+    """Return how to call the files of a result: from the baseline's folder where they lie below it."""
+    names: dict[str, str] = {}
+    for file in result.files:
+        relative = os.path.relpath(file, folder) if Path(file).is_file() else file
+        names[file] = file if relative.startswith("..") else Path(relative).as_posix()
+    return lambda file: names.get(file, file)

@@ -1,0 +1,56 @@
+"""Format a rule with its examples, and the list of all rules."""
+
+import textwrap
+from collections.abc import Iterable, Iterator
+
+from nginx import tree
+from nginx.rules import CATALOGUE, Rule
+from nginx.tree import Directive
+
+_WIDTH = 80
+
+
+def format_rule(rule: Rule) -> str:
+    """Return a rule with its reasons and a configuration on either side of it."""
+    parts = [f"{rule.id} {rule.name} ({rule.severity})", rule.summary]
+    if rule.explanation:
+        parts.append(rule.explanation)
+    if not rule.unproven:
+        parts.append("Proven by traffic through nginx, before and since 1.29.7.")
+    else:
+        parts.append(f"Not proven by traffic in the tests: {rule.unproven}.")
+    if rule.bad.strip():
+        shown = f"on nginx {rule.shown_on}"
+        parts.append(f"Flagged {shown}:\n\n{_format_config(rule.bad)}")
+        parts.append(f"Not flagged {shown}:\n\n{_format_config(rule.good)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def format_rules() -> str:
+    """Return the ids of all rules, each with its severity and its title, in the order of the ids."""
+    lines = []
+    for rule in sorted(CATALOGUE.values(), key=lambda rule: rule.id):
+        head = f"{rule.id:<6} {rule.severity!s:<6} "
+        lines.append(
+            textwrap.fill(rule.summary, _WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _format_config(text: str) -> str:
+    """Return a configuration with one directive a line; one that nginx would refuse as it is."""
+    read = tree.parse(text, "example")
+    if read.problems:
+        return textwrap.indent(text.rstrip(), "    ")
+    return "\n".join(_format_lines(text, read.directives, "    "))
+
+
+def _format_lines(text: str, directives: Iterable[Directive], indent: str) -> Iterator[str]:
+    for each in directives:
+        words = " ".join(text[each.start : each.args_end].split())
+        if each.block is None:
+            yield f"{indent}{words};"
+        else:
+            yield f"{indent}{words} {{"
+            yield from _format_lines(text, each.block, indent + "    ")
+            yield f"{indent}}}"
