@@ -13,7 +13,8 @@ import click
 
 from bench import lab
 from bench.commands import printing
-from bench.commands.nginx_options import PerUpstream, extra_files_option, read_target, root_option
+from bench.commands.judging import PerUpstream
+from bench.commands.nginx_options import extra_files_option, read_target, root_option
 from bench.commands.options import Count, Duration, command, json_option, lab_option, option
 from bench.errors import ExitCode, PlanError
 from bench.plan.flags import Heading

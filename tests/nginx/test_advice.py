@@ -119,6 +119,7 @@ APPLIED: dict[str, list[tuple[str, str]]] = {
     ],
     "NK049": [("127.0.0.1:8080;", "127.0.0.1:8080; proxy_http_version 1.1;")],
     "NK051": [("http://backend;", "http://back-end;")],
+    "NK054": [("Connection upgrade;", 'Connection "";')],
     "NK056": [
         ("http://10.0.0.1:8080;", "http://10.0.0.1:8080; proxy_http_version 1.1; proxy_buffering off;")
     ],
@@ -136,9 +137,11 @@ NO_EDIT = {
     "NK042": "is to weigh",
     "NK045": "is to weigh",
     "NK047": "is to weigh",
+    "NK050": "changes how the servers are given",
     "NK053": "is an option of the command",
     "NX002": "is about the rendered text",
     "NX003": "needs the right name",
+    "NX004": "makes another text of it",
 }
 """Why an advice is no edit."""
 
