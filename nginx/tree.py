@@ -105,6 +105,13 @@ class Tree:
     """Words with a character that cannot be seen; nginx may accept them, and reads another word."""
     ignored: dict[int, frozenset[str]] = field(default_factory=dict)
     template: tuple[str, int] | None = None
+    part: str = ""
+    """What tells it from others of the same file, such as a key in YAML."""
+
+    @property
+    def identity(self) -> str:
+        """The file, and the part of it that this is."""
+        return self.file + self.part
 
 
 # How many arguments nginx accepts, for the directives that the model reads; with fewer they are left out.

@@ -5,6 +5,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from nginx.lexer import TokenKind, tokenize
+from nginx.loading.embedded import NOWHERE
 from nginx.loading.sources import Sources
 from nginx.model import PassLocation
 from nginx.tree import Directive
@@ -131,6 +132,8 @@ class EditList:
         text = self._sources.text(file)
         if text is None:
             raise Unfixable(f"{file} is no file that could be written")
+        if directive.start == NOWHERE:
+            raise Unfixable(f"{directive.place} is quoted or encoded in YAML: write it as a block (|) first")
         return text
 
     def _writable(self, directive: Directive) -> str:

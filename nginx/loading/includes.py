@@ -32,6 +32,8 @@ class Configuration:
     """Rules that a comment silences, by file and line."""
     files: list[str] = field(default_factory=list)
     """All files that were read."""
+    parts: set[str] = field(default_factory=set)
+    """The same with their parts, where a file holds several texts."""
     templates: list[tuple[Place, str]] = field(default_factory=list)
     """Where a template's first expression stands, and its language."""
 
@@ -57,10 +59,11 @@ def _with_extra_files(
     own: tuple[Directive, ...], expander: "_IncludeExpander", sources: Sources
 ) -> tuple[Directive, ...]:
     """Return a fragment inside the http {} of an extra file, or beside the fragments among them."""
-    unused = [path for path in sources.extra_files if str(path) not in expander.seen]
-    trees = sorted(map(sources.load, unused), key=lambda tree: not has_http(tree.directives))
+    unused = [path for path in sources.extra_files if str(path) not in expander.found.parts]
+    trees = [*map(sources.load, unused), *(part for _, part in sources.embedded)]
     # A main file comes first and may include the others.
-    parts = [expander.expand_tree(tree) for tree in trees if tree.file not in expander.seen]
+    trees.sort(key=lambda tree: not has_http(tree.directives))
+    parts = [expander.expand_tree(tree) for tree in trees if tree.identity not in expander.found.parts]
     main = [directive for part in parts if has_http(part) for directive in part]
     fragment = (*(directive for part in parts if not has_http(part) for directive in part), *own)
     return _inside_http(fragment, main, expander.found.missing) if main else fragment
@@ -81,21 +84,20 @@ def _inside_http(
 class _IncludeExpander:
     def __init__(self, found: Configuration, sources: Sources) -> None:
         self.found = found
-        self.seen: set[str] = set()
         self._sources = sources
         self._open: list[str] = []
 
     def expand_tree(self, tree: Tree) -> tuple[Directive, ...]:
-        if tree.file not in self.seen:
-            self.seen.add(tree.file)
-            self.found.files.append(tree.file)
+        if tree.identity not in self.found.parts:
+            self.found.parts.add(tree.identity)
+            self.found.files += [tree.file] if tree.file not in self.found.files else []
             self.found.problems += tree.problems
             self.found.odd_words += tree.odd_words
             if tree.template is not None:
                 language, line = tree.template
                 self.found.templates.append((Place(tree.file, line), language))
             self.found.ignored.update({(tree.file, line): ids for line, ids in tree.ignored.items()})
-        self._open.append(tree.file)
+        self._open.append(tree.identity)
         expanded = self._expand(tree.directives)
         self._open.pop()
         return expanded
@@ -119,7 +121,7 @@ class _IncludeExpander:
             return (include,)
         result: list[Directive] = []
         for tree in trees:
-            if tree.file in self._open:
+            if tree.identity in self._open:
                 reason = f'"{tree.file}" includes itself; nginx reads it until it runs out of files'
                 self.found.problems.append(Problem(include.place, reason))
             elif len(self._open) == _MAX_DEPTH:

@@ -5,15 +5,17 @@ before it is written.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nginx import tree
 from nginx.errors import NginxConfigError
 from nginx.loading import sources
 from nginx.loading.dumps import messages, split_dumps
+from nginx.loading.embedded import belonging_together, embedded_texts
 from nginx.loading.includes import Configuration, expand_includes
 from nginx.loading.sources import Sources, has_http
+from nginx.loading.yaml_scalars import is_yaml
 from nginx.tree import Tree
 
 _READ_TOGETHER = frozenset({"conf.d", "http.d", "sites-enabled", "vhosts.d", "servers"})
@@ -31,6 +33,8 @@ class ConfigInput:
     """Its text, where it is no file but standard input or a dump."""
     dump: Mapping[str, str] | None = None
     """The texts of a dump's files by name, the main file first; None if it is no dump."""
+    embedded: tuple[int, ...] | None = None
+    """Which of the texts in a YAML file it is: the first begins; None if it is no YAML."""
     root: Path | None = None
     """Where absolute includes are looked up."""
     extra_files: tuple[Path, ...] = ()
@@ -48,6 +52,8 @@ class ConfigInput:
             trees = {name: tree.parse(replaced.get(name, text), name) for name, text in self.dump.items()}
             dumped = Sources(None, dumped=trees)
             return expand_includes(next(iter(trees.values())), dumped), dumped
+        if self.embedded is not None:
+            return self._read_embedded(self.embedded, replaced)
         path = Path(self.file)
         read = self.cache
         if replaced:
@@ -57,6 +63,18 @@ class ConfigInput:
         prefix = None if self.text is not None else path.parent
         found = Sources(prefix, self.root, self.extra_files, replaced=replaced, read=read)
         return expand_includes(found.load(path), found), found
+
+    def _read_embedded(
+        self, numbers: tuple[int, ...], replaced: Mapping[str, str]
+    ) -> tuple[Configuration, Sources]:
+        text = replaced[self.file] if self.file in replaced else self.cache[self.file].text
+        texts = embedded_texts(text, self.file)
+        own = [texts[number] for number in numbers if number < len(texts)]
+        others = [(each.key, each.tree) for each in own]
+        prefix = None if self.text is not None else Path(self.file).parent
+        read = {self.file: Tree(self.file, text)}
+        found = Sources(prefix, self.root, self.extra_files, embedded=others, replaced=replaced, read=read)
+        return expand_includes(own[0].tree, found), found
 
 
 def find_inputs(
@@ -73,12 +91,26 @@ def find_inputs(
     content = sources.read_text(path) if text is None else text
     dumps = split_dumps(content)
     yield from (ConfigInput(str(path), dump=dump) for dump in dumps)
-    if not dumps:
+    if dumps:
+        return
+    if is_yaml(content):
+        yield from _of_yaml(ConfigInput(str(path), text, root=root, extra_files=tuple(extra_files)), content)
+    else:
         for message in messages(content):
             raise NginxConfigError(str(path), 0, f"is no configuration, but what a program wrote: {message}")
         # What was read is not read again: a pipe gives it once.
         cache = {str(path): tree.parse(content, str(path))}
         yield ConfigInput(str(path), text, root=root, extra_files=tuple(extra_files), cache=cache)
+
+
+def _of_yaml(whole: ConfigInput, content: str) -> Iterator[ConfigInput]:
+    """Yield the configurations inside a YAML file."""
+    texts = embedded_texts(content, whole.file)
+    if not texts:
+        reason = "is YAML without a configuration of nginx in a text that can be read; render it first"
+        raise NginxConfigError(whole.file, 0, reason)
+    whole.cache[whole.file] = Tree(whole.file, content)
+    yield from (replace(whole, embedded=numbers) for numbers in belonging_together(texts))
 
 
 def _of_folder(folder: Path, root: Path | None, extra_files: tuple[Path, ...]) -> Iterator[ConfigInput]:

@@ -50,6 +50,8 @@ class Sources:
     """Further files that replace includes of the same name."""
     dumped: dict[str, Tree] | None = None
     """The files of an `nginx -T` dump by name; with them no other file is read."""
+    embedded: Sequence[tuple[str, Tree]] = ()
+    """Further texts of the same file by name, as the keys of a ConfigMap."""
     replaced: Mapping[str, str] = field(default_factory=dict)
     """Texts to read instead of files, by name."""
     read: dict[str, Tree] = field(default_factory=dict)
@@ -69,7 +71,8 @@ class Sources:
             if files:
                 return [self.included(file) for file in files]
         basename = PurePosixPath(pattern).name
-        given = [self.included(path) for path in self.extra_files if fnmatchcase(path.name, basename)]
+        given = [part for name, part in self.embedded if fnmatchcase(name, basename)]
+        given += [self.included(path) for path in self.extra_files if fnmatchcase(path.name, basename)]
         if is_glob:
             given = [parsed for parsed in given if not has_http(parsed.directives)]
         if given:
