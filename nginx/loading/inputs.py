@@ -4,7 +4,8 @@ Each can be read again with other texts for some of its files, which is how a re
 before it is written.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,6 +21,12 @@ from nginx.tree import Tree
 
 _READ_TOGETHER = frozenset({"conf.d", "http.d", "sites-enabled", "vhosts.d", "servers"})
 """Folders that one http {} includes as a whole."""
+_SITES = frozenset({"sites-enabled", "sites-available"})
+_YAML = frozenset({".yaml", ".yml"})
+_CONFIGURATION = re.compile(
+    r".+\.conf(?:\.(?:j2|jinja2?|erb|epp|ejs|tmpl|tpl|template|gotmpl|ctmpl|mustache|hbs|in))?"
+)
+"""Files and templates of them, as the image of nginx and most tools call them."""
 _NO_TEXTS: Mapping[str, str] = {}
 
 
@@ -114,10 +121,16 @@ def _of_yaml(whole: ConfigInput, content: str) -> Iterator[ConfigInput]:
 
 
 def _of_folder(folder: Path, root: Path | None, extra_files: tuple[Path, ...]) -> Iterator[ConfigInput]:
-    """Yield a folder's configurations: main files first, then the fragments that none of them includes."""
-    paths = sorted(p for p in folder.rglob("*") if p.is_file() and _is_configuration(p))
-    if not paths:
-        raise NginxConfigError(str(folder), 0, "holds no configuration (*.conf, or files of sites-enabled)")
+    """Yield a folder's configurations: main files first, then the fragments that none of them includes.
+
+    Then come those inside YAML files.
+    """
+    files = _distinct(sorted(p for p in folder.rglob("*") if p.is_file()))
+    paths = [path for path in files if _is_configuration(path)]
+    inside = [each for path in files if path.suffix in _YAML for each in _inside(path, root, extra_files)]
+    if not paths and not inside:
+        known = "*.conf, templates of them, files of sites-enabled, or YAML with them"
+        raise NginxConfigError(str(folder), 0, f"holds no configuration ({known})")
     reader = Sources(folder, root)
     trees = [(path, reader.included(path)) for path in paths]
     trees.sort(key=lambda item: not has_http(item[1].directives))
@@ -130,7 +143,28 @@ def _of_folder(folder: Path, root: Path | None, extra_files: tuple[Path, ...]) -
             found = ConfigInput(str(path), root=root or folder, extra_files=extra, cache=reader.read)
             yield found
             seen.update(found.read()[0].files)
+    yield from inside
+
+
+def _distinct(paths: Iterable[Path]) -> list[Path]:
+    """Return paths without those that lead to a file that another one leads to, as from sites-enabled."""
+    found: dict[Path, Path] = {}
+    for path in paths:
+        target = path.resolve()
+        if target not in found or "sites-enabled" in path.parts:
+            found[target] = path
+    return sorted(found.values())
+
+
+def _inside(path: Path, root: Path | None, extra_files: tuple[Path, ...]) -> list[ConfigInput]:
+    """Return the configurations inside a file of a folder; none where it is other YAML, or cannot be read."""
+    try:
+        content = sources.read_text(path)
+        whole = ConfigInput(str(path), root=root, extra_files=extra_files)
+        return list(_of_yaml(whole, content)) if is_yaml(content) else []
+    except NginxConfigError:
+        return []
 
 
 def _is_configuration(path: Path) -> bool:
-    return path.suffix == ".conf" or path.parent.name in {"sites-enabled", "sites-available"}
+    return _CONFIGURATION.fullmatch(path.name) is not None or path.parent.name in _SITES

@@ -100,6 +100,49 @@ def test_a_folder_is_its_main_files_and_what_they_leave(tmp_path: Path) -> None:
     assert found == {"location /": "reused", "location /alone": "not reused"}
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "site.conf.j2",
+        "templates/default.conf.template",
+        "nginx.conf.erb",
+        "sites-available/app",
+        "a.conf.tmpl",
+    ],
+)
+def test_a_folder_is_what_tools_call_configurations(name: str, tmp_path: Path) -> None:
+    folder = write(tmp_path, {name: POOL + PASS, "README.md": PASS, "app.conf.bak": PASS, "app.py": PASS})
+    assert [each.place.file for each in check(folder, [OLD]).locations] == [str(folder / name)]
+
+
+def test_a_folder_is_also_what_its_yaml_holds(tmp_path: Path) -> None:
+    text = "kind: ConfigMap\ndata:\n  default.conf: |\n    " + (POOL + PASS).replace("\n", "\n    ")
+    folder = write(tmp_path, {"k8s/web.yaml": text, "ci.yml": "jobs:\n  test: |\n    make\n", "x.yaml": "}{"})
+    (location,) = check(folder, [OLD]).locations
+    assert (location.place.file, location.place.line) == (str(folder / "k8s/web.yaml"), 5)
+
+
+def test_a_site_that_is_enabled_by_a_link_is_one_site(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path,
+        {
+            "nginx.conf": "events {}\nhttp { include sites-enabled/*; }",
+            "sites-available/app": POOL + PASS,
+            "sites-enabled/other": PASS.replace("location /", "location /other"),
+        },
+    )
+    (folder / "sites-enabled/app").symlink_to("../sites-available/app")
+    (folder / "sites-enabled/gone").symlink_to("../sites-available/gone")
+    files = {each.context: Path(each.place.file).parent.name for each in check(folder, [OLD]).locations}
+    assert files == {"location /": "sites-enabled", "location /other": "sites-enabled"}
+
+
+@pytest.mark.parametrize("files", [{}, {"README.md": PASS}, {"values.yaml": "replicas: 2\n"}])
+def test_a_folder_without_a_configuration_is_refused(files: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(NginxConfigError, match="holds no configuration"):
+        check(write(tmp_path, files), [OLD])
+
+
 def test_fragments_of_conf_d_are_read_together(tmp_path: Path) -> None:
     folder = write(tmp_path, {"conf.d/a.conf": PASS, "conf.d/upstreams.conf": POOL})
     assert [each.verdicts[OLD].answer for each in check(folder, [OLD]).locations] == ["reused"]
