@@ -100,11 +100,11 @@ def find_inputs(
     yield from (ConfigInput(str(path), dump=dump) for dump in dumps)
     if dumps:
         return
+    for message in messages(content):
+        raise NginxConfigError(str(path), 0, f"is no configuration, but what a program wrote: {message}")
     if is_yaml(content):
         yield from _of_yaml(ConfigInput(str(path), text, root=root, extra_files=tuple(extra_files)), content)
     else:
-        for message in messages(content):
-            raise NginxConfigError(str(path), 0, f"is no configuration, but what a program wrote: {message}")
         # What was read is not read again: a pipe gives it once.
         cache = {str(path): tree.parse(content, str(path))}
         yield ConfigInput(str(path), text, root=root, extra_files=tuple(extra_files), cache=cache)

@@ -94,7 +94,8 @@ def differences(report: Report, run: Run, folder: Path) -> Iterator[str]:
     if report.exit is not None and done.exit_code != report.exit:
         yield f"check: exit {done.exit_code}, not {report.exit}"
     if not done.stdout.startswith("{"):
-        yield f"check: {done.stderr.strip()}"
+        if report.exit is None or report.verdicts:
+            yield f"check: {done.stderr.strip()}"
         return
     result = json.loads(done.stdout)
     yield from _verdicts(report.verdicts, result["locations"], "check")
