@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from nginx import third_party
+from nginx import subrequests, third_party
 from nginx.inheritance import Level, find_levels
 from nginx.loading.includes import Configuration
 from nginx.targets import NEVER_REUSED, PROTOCOLS, STREAM, Target, UpstreamNames, target_text
@@ -25,6 +25,8 @@ class PassLocation:
     connection: ConnectionFields
     keep_conn: Directive | None
     scope: Scope
+    subrequest: Directive | None = None
+    """The auth_request or mirror line whose subrequests come to the location, if one does."""
 
     @property
     def context(self) -> str:
@@ -45,6 +47,24 @@ class PassLocation:
     def may_be_pooled(self) -> bool:
         """Whether nginx pools connections of this protocol at all, as far as it is known."""
         return self.is_of_nginx and self.protocol not in NEVER_REUSED
+
+    @property
+    def is_only_for_subrequests(self) -> bool:
+        """Whether nothing but subrequests of auth_request or mirror is meant to come here."""
+        location = self.level.enclosing("location")
+        return bool(location and self.subrequest and subrequests.is_only_for(location, self.subrequest))
+
+    @property
+    def has_no_body(self) -> bool:
+        """Whether its answers have no body, because all its requests become HEAD."""
+        line = self.setting("proxy_method")
+        return self.protocol == "http" and line is not None and line.args[:1] == ("HEAD",)
+
+    @property
+    def body_line(self) -> Directive | None:
+        """The line that replaces or leaves out the body of requests over HTTP, if there is one."""
+        line = self.setting("proxy_set_body") or self.setting("proxy_pass_request_body")
+        return None if line is None or line.is_on else line
 
     def upstreams(self) -> list[Upstream]:
         """Return the upstreams that the location is known to use."""
@@ -99,10 +119,13 @@ def build_model(configuration: Configuration) -> Model:
     names = UpstreamNames.of(found[0], _changes_upstreams(found))
     variables = find_definitions(found, is_whole=not configuration.is_fragment and not configuration.missing)
     result = Model(configuration, found[0], found, names, variables)
+    lines = subrequests.subrequest_lines(found)
     for level in found:
         for directive in level.block:
             if _passes(directive) and _may_pass(level, result):
-                result.passes.append(_pass_location(directive, level, names, variables))
+                each = _pass_location(directive, level, names, variables)
+                line = lines.get(id(level.enclosing("location")))
+                result.passes.append(replace(each, subrequest=line) if line else each)
     result.passes += _stream_passes(configuration, result)
     return result
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nginx import versions
+from nginx.answer_factor import answer_factor
+from nginx.factor import Factor
 from nginx.http2_fields import forbidden_fields
 from nginx.model import PassLocation
 from nginx.pool_share import ReuseShare, pool_share, size_needed
@@ -41,7 +43,7 @@ class Verdict:
     share: ReuseShare | None = None
     """How much is reused, where that is a part."""
     depends_on: tuple[str, ...] = ()
-    """The directives of unknown modules that decide."""
+    """The directives that decide in a way that the text does not show, such as those of other modules."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict as plain values."""
@@ -63,17 +65,6 @@ class Verdict:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Factor:
-    """One of the two conditions of reuse (the pool, the request) with the causes that decide it."""
-
-    holds: bool | None
-    causes: tuple[str, ...]
-    share: ReuseShare | None = None
-    """How much is reused, where the factor holds for a part of the requests."""
-    depends_on: tuple[str, ...] = ()
-
-
 def compute_verdict(each: PassLocation, version: Version, in_flight: int = 0) -> Verdict:
     """Return the verdict on a location, from its effective directives.
 
@@ -82,7 +73,11 @@ def compute_verdict(each: PassLocation, version: Version, in_flight: int = 0) ->
         version: the version of nginx.
         in_flight: requests in flight per worker at the peak; 0 where that is not given.
     """
-    factors = (_pool_factor(each, version, in_flight), _request_factor(each, version))
+    factors = (
+        _pool_factor(each, version, in_flight),
+        _request_factor(each, version),
+        answer_factor(each, version),
+    )
     answer = _answer(factors)
     http_version = each.http.effective(version) if each.protocol == "http" else None
     sent = each.connection.possible(version) if http_version not in {None, "2"} else []
@@ -95,17 +90,21 @@ def compute_verdict(each: PassLocation, version: Version, in_flight: int = 0) ->
         connection_sent=_format_sets(sent),
         reason=_reason(answer, factors),
         share=factors[0].share if answer == "partly reused" else None,
-        depends_on=factors[0].depends_on if answer == "depends" else (),
+        depends_on=_named(factors) if answer == "depends" else (),
     )
 
 
-def _answer(factors: tuple[_Factor, ...]) -> Answer:
+def _answer(factors: tuple[Factor, ...]) -> Answer:
     holds = {factor.holds for factor in factors}
     if False in holds:
         return "not reused"
     if None in holds:
         return "depends"
     return "partly reused" if any(factor.share for factor in factors) else "reused"
+
+
+def _named(factors: tuple[Factor, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for factor in factors for name in factor.depends_on))
 
 
 def _closes_first(each: PassLocation, keeps: bool | None, version: Version) -> ClosesFirst:
@@ -122,7 +121,7 @@ def _closes_first(each: PassLocation, keeps: bool | None, version: Version) -> C
     return "nginx" if keeps else "race"
 
 
-def _reason(answer: Answer, factors: tuple[_Factor, ...]) -> str:
+def _reason(answer: Answer, factors: tuple[Factor, ...]) -> str:
     decisive = {"not reused": False, "depends": None}.get(answer, True)
     causes = [cause for factor in factors if factor.holds is decisive for cause in factor.causes]
     text = "; ".join(dict.fromkeys(causes))
@@ -143,29 +142,29 @@ def _format_fields(fields: tuple[Value, ...]) -> str:
 # The pool
 
 
-def _pool_factor(each: PassLocation, version: Version, in_flight: int) -> _Factor:
+def _pool_factor(each: PassLocation, version: Version, in_flight: int) -> Factor:
     if each.protocol in {"uwsgi", "scgi"}:
         cause = f"{each.protocol} has no notion of keep-alive: each request has its own connection"
-        return _Factor(False, (cause,))
+        return Factor(False, (cause,))
     if not each.is_of_nginx:
         cause = (
             f"{each.directive.name} ({each.directive.place}), a pass of a module that is not part of nginx"
         )
-        return _Factor(None, (cause,), depends_on=(each.directive.name,))
+        return Factor(None, (cause,), depends_on=(each.directive.name,))
     if each.protocol == STREAM:
-        return _Factor(False, (_session_cause(each),))
+        return Factor(False, (_session_cause(each),))
     if each.protocol == "tunnel":
-        return _Factor(False, ("a tunnel is never returned to a pool",))
+        return Factor(False, ("a tunnel is never returned to a pool",))
     factors = [_target_factor(target, version, in_flight) for target in each.targets]
     holds = {factor.holds for factor in factors}
     modules = tuple(dict.fromkeys(name for factor in factors for name in factor.depends_on))
     if len(holds) == 1:
         share = next((factor.share for factor in factors if factor.share), None)
         causes = tuple(cause for factor in factors for cause in factor.causes)
-        return _Factor(holds.pop(), causes, share, modules)
+        return Factor(holds.pop(), causes, share, modules)
     decisive = [cause for factor in factors if factor.holds is not True for cause in factor.causes]
     named = ", ".join(target.text for target in each.targets)
-    return _Factor(None, (f"the target ({named}): {'; '.join(decisive)}",), depends_on=modules)
+    return Factor(None, (f"the target ({named}): {'; '.join(decisive)}",), depends_on=modules)
 
 
 def _session_cause(each: PassLocation) -> str:
@@ -177,48 +176,48 @@ def _session_cause(each: PassLocation) -> str:
     return f"{cause}, which takes one of nginx's ports until TIME_WAIT has passed"
 
 
-def _target_factor(target: Target, version: Version, in_flight: int) -> _Factor:
+def _target_factor(target: Target, version: Version, in_flight: int) -> Factor:
     if target.upstream is not None:
         return _upstream_factor(target.upstream, version, in_flight)
     if target.kind is TargetKind.ADDRESS:
         cause = f'"{target.text}" is no upstream {{}}, and nginx pools connections to nothing else'
-        return _Factor(False, (cause,))
+        return Factor(False, (cause,))
     if target.host or any(_upstream_factor(block, version).holds is not False for block in target.candidates):
-        return _Factor(None, (target.depends_on,))
+        return Factor(None, (target.depends_on,))
     if target.candidates:
         names = ", ".join(block.name for block in target.candidates)
-        return _Factor(False, (f"no upstream {{}} that {target.text} may name ({names}) has a pool",))
-    return _Factor(None, (target.depends_on,))
+        return Factor(False, (f"no upstream {{}} that {target.text} may name ({names}) has a pool",))
+    return Factor(None, (target.depends_on,))
 
 
-def _upstream_factor(upstream: Upstream, version: Version, in_flight: int = 0) -> _Factor:
+def _upstream_factor(upstream: Upstream, version: Version, in_flight: int = 0) -> Factor:
     pool = upstream.pool(version)
     where = f'upstream "{upstream.name}" ({upstream.directive.place})'
     deciding = upstream.deciding_lines
     if deciding:
         causes = tuple(f"{line.name} ({line.place}), {why}" for line, why in deciding)
-        return _Factor(None, causes, depends_on=tuple(line.name for line, _ in deciding))
+        return Factor(None, causes, depends_on=tuple(line.name for line, _ in deciding))
     if pool is not None:
         share = pool_share(upstream, pool, in_flight)
         how = str(pool.directive.place) if pool.directive else "by default since 1.29.7"
         cause = f"{where} keeps {pool.idle} idle connections per worker ({how})"
         if share is not None:
             cause += f" for {share.cause}: it reuses connections for {share}"
-        return _Factor(True, (cause,), share)
+        return Factor(True, (cause,), share)
     if upstream.size_to_fill_in is not None and upstream.pool(version, filled_in=1) is not None:
         return _filled_in_factor(upstream, upstream.size_to_fill_in, version, in_flight)
     if upstream.missing is not None and upstream.keepalive is None:
-        return _Factor(None, (f"{upstream.missing.args[0]}, included in {where} and missing here",))
-    return _Factor(False, (f"{where} {_why_no_pool(upstream)}",))
+        return Factor(None, (f"{upstream.missing.args[0]}, included in {where} and missing here",))
+    return Factor(False, (f"{where} {_why_no_pool(upstream)}",))
 
 
-def _filled_in_factor(upstream: Upstream, line: Directive, version: Version, in_flight: int) -> _Factor:
+def _filled_in_factor(upstream: Upstream, line: Directive, version: Version, in_flight: int) -> Factor:
     """Return what holds for each size that nginx accepts: before the default pools 0 was none of them."""
     needed = size_needed(upstream, in_flight)
     text = f'the size of the pool of upstream "{upstream.name}", which is filled in later ({line.place})'
     if needed == 1 and version < versions.POOL_BY_DEFAULT:
-        return _Factor(True, (f"{text}: each size from 1 on is enough",))
-    return _Factor(None, (f"{text}: reused from {needed} on",))
+        return Factor(True, (f"{text}: each size from 1 on is enough",))
+    return Factor(None, (f"{text}: reused from {needed} on",))
 
 
 def _why_no_pool(upstream: Upstream) -> str:
@@ -240,9 +239,9 @@ def _why_no_pool(upstream: Upstream) -> str:
 # The request
 
 
-def _request_factor(each: PassLocation, version: Version) -> _Factor:
+def _request_factor(each: PassLocation, version: Version) -> Factor:
     if not each.is_of_nginx:
-        return _Factor(True, ())
+        return Factor(True, ())
     if each.protocol == "fastcgi":
         return _fastcgi_factor(each.keep_conn)
     forbidden = list(forbidden_fields(each, version))
@@ -251,25 +250,25 @@ def _request_factor(each: PassLocation, version: Version) -> _Factor:
             f"`{field.directive}` ({field.directive.place}), which HTTP/2 forbids: servers refuse it"
             for field in forbidden
         )
-        return _Factor(False if any(field.is_certain for field in forbidden) else None, causes)
+        return Factor(False if any(field.is_certain for field in forbidden) else None, causes)
     if each.protocol != "http":
-        return _Factor(True, (f"{each.protocol} connections stay open by themselves",))
+        return Factor(True, (f"{each.protocol} connections stay open by themselves",))
     sent = each.connection.possible(version)
     holds = {keeps_open(http, fields) for http in each.http.possible(version) for fields in sent}
     kept = holds.pop() if len(holds) == 1 else None
     if kept is None:
-        return _Factor(None, _unknown_causes(each.http, each.connection, version))
-    return _Factor(kept, _http_causes(kept, each.http, each.connection, version))
+        return Factor(None, _unknown_causes(each.http, each.connection, version))
+    return Factor(kept, _http_causes(kept, each.http, each.connection, version))
 
 
-def _fastcgi_factor(keep_conn: Directive | None) -> _Factor:
+def _fastcgi_factor(keep_conn: Directive | None) -> Factor:
     if keep_conn is not None and keep_conn.is_on:
-        return _Factor(True, (f"fastcgi_keep_conn is on ({keep_conn.place})",))
+        return Factor(True, (f"fastcgi_keep_conn is on ({keep_conn.place})",))
     where = f"({keep_conn.place})" if keep_conn else "by default"
     if keep_conn is not None and keep_conn.is_filled_in:
-        return _Factor(None, (f"fastcgi_keep_conn, which is filled in later {where}",))
+        return Factor(None, (f"fastcgi_keep_conn, which is filled in later {where}",))
     cause = f"fastcgi_keep_conn is off {where}, so the application closes after each response"
-    return _Factor(False, (cause,))
+    return Factor(False, (cause,))
 
 
 def _http_causes(

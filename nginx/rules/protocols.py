@@ -173,14 +173,21 @@ def version_2_upstream(ctx: RuleContext) -> Iterator[Hit]:
             text = "HTTP/2 to the server: no multiplexing, so the pool is as large as the concurrency"
             yield Hit(line.place, text, passes=(each,))
             yield from _wrong_body(ctx, each, line)
+            if ctx.reuses(each):
+                text = (
+                    "an answer without a body (HEAD, 204, 304, empty) may cost its HTTP/2 connection: it is "
+                )
+                text += "closed where the server's settings or the end of the stream come in frames beside it"
+                fix = "use HTTP/1.1 where such answers are common (nginx up to 1.31.5 at least)"
+                yield Hit(line.place, text, fix, Severity.LOW, passes=(each,))
 
 
 def _wrong_body(ctx: RuleContext, each: PassLocation, line: Directive) -> Iterator[Hit]:
     """Yield a request with a cache and its own body, which 1.29.4 to 1.30.0 send wrongly."""
-    body = each.setting("proxy_set_body") or each.setting("proxy_pass_request_body")
+    body = each.body_line
     cache = each.setting("proxy_cache")
     is_cached = cache is not None and not cache.is_off
-    if is_cached and body is not None and not body.is_on and ctx.version < versions.HTTP2_BODIES:
+    if is_cached and body is not None and ctx.version < versions.HTTP2_BODIES:
         text = f"`{body}` with a cache and HTTP/2 is sent wrongly until 1.30.1 and 1.31.0"
         yield Hit(body.place, text, "use a later nginx", Severity.MEDIUM, (line,), (each,))
 

@@ -1,10 +1,9 @@
 """Rules about what closes a kept connection early: retries, discarded responses, aborts, buffering."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from nginx import versions
 from nginx.finding import Severity
-from nginx.inheritance import Level
 from nginx.model import PassLocation
 from nginx.rules.rule import KEPT, POOL, Hit, Rule, RuleContext, location
 from nginx.tree import Directive
@@ -83,44 +82,15 @@ def auth_request_mirror_body(ctx: RuleContext) -> Iterator[Hit]:
 
     An empty answer (204), or `proxy_method HEAD`, keeps it.
     """
-    subrequests = _subrequest_locations(ctx)
-    for each in ctx.reusing():
-        line = subrequests.get(id(each.level.enclosing("location")))
-        method = each.setting("proxy_method")
-        if line is None or (method is not None and method.args == ("HEAD",)):
+    for each in ctx.model.passes:
+        if each.subrequest is None or ctx.verdict(each).answer == "not reused" or each.has_no_body:
             continue
+        line = each.subrequest
         text = (
             f"`{line}` ({line.place}) does not read the answer: with a body in it the connection is dropped"
         )
         fix = "answer with 204 or an empty body, or set `proxy_method HEAD;`"
         yield Hit(each.directive.place, text, fix, related=(line,), passes=(each,))
-
-
-def _subrequest_locations(ctx: RuleContext) -> dict[int, Directive]:
-    """Return the auth_request or mirror line whose subrequests come to a location, by its identity."""
-    lines: dict[tuple[int, str], Directive] = {}
-    for level in ctx.model.levels:
-        for line in (*level.all("auth_request"), *level.all("mirror")):
-            if line.args and line.args[0] != "off":
-                lines.setdefault((id(level.enclosing("server")), line.args[0]), line)
-    locations: dict[int, list[Level]] = {}
-    for level in ctx.model.levels if lines else ():
-        if level.kind == "location":
-            locations.setdefault(id(level.enclosing("server")), []).append(level)
-    found = ((_find_location(locations.get(server, []), uri), line) for (server, uri), line in lines.items())
-    return {id(location): line for location, line in found if location is not None}
-
-
-def _find_location(locations: Iterable[Level], uri: str) -> Level | None:
-    """Return the location for a URI: the exact one, or the longest prefix (patterns left out)."""
-    found, longest = None, -1
-    for level in locations:
-        *how, prefix = (level.opener.args if level.opener else ()) or ("",)
-        if how == ["="] and prefix == uri:
-            return level
-        if how in ([], ["^~"]) and uri.startswith(prefix) and len(prefix) > longest:
-            found, longest = level, len(prefix)
-    return found
 
 
 @Rule(

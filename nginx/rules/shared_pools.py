@@ -8,6 +8,7 @@ from nginx.model import PassLocation
 from nginx.rules.rule import KEEPALIVE_LINES, Hit, Rule, RuleContext
 from nginx.unshareable import authenticates_connection, client_address, unshareable, variable_identities
 from nginx.upstreams import Pool, Upstream
+from nginx.versions import Version
 
 _POOL = "upstream app { server 10.0.0.1:8443; keepalive 64; }\n"
 _SNI = "proxy_pass https://app; proxy_ssl_server_name on; proxy_ssl_name"
@@ -115,20 +116,38 @@ def _args(each: PassLocation, name: str) -> tuple[str, ...]:
     good=_server("proxy_pass https://app;", "proxy_pass https://app;"),
 )
 def mixed_protocol_upstream(ctx: RuleContext) -> Iterator[Hit]:
-    """One pool is used with different protocols: a plain connection may be picked for TLS, or the reverse.
+    """One pool is used with different protocols: a connection of one may be picked for another.
 
-    So with http:// and https://, and with proxy_pass beside fastcgi_pass, grpc_pass or memcached_pass.
+    So with http:// and https://, with HTTP/1.1 and HTTP/2, and with proxy_pass beside fastcgi_pass, grpc_pass
+    or memcached_pass. One location that keeps its connections suffices: the others take them from the pool.
+    Behind a Lua balancer each protocol may have servers of its own, which the text does not show.
     """
-    for upstream, pool, users in _shared(ctx):
-        for one, other in _pairs_with_first(pool, users):
-            if _protocol(one) != _protocol(other):
-                text = f'upstream "{upstream.name}" is used with {_protocol(other)} here '
-                text += f"and with {_protocol(one)} at {one.directive.place}, from one pool"
-                yield _sharing_wrongly(one, other, text, "give each protocol an upstream {} of its own")
+    for upstream, pool, keeping in _shared(ctx):
+        if pool.is_local or not keeping:
+            continue
+        one, fix = keeping[0], "give each protocol an upstream {} of its own"
+        by_lua = any(line.name.startswith("balancer_by_lua") for line in upstream.directive.block or ())
+        for other in ctx.model.users(upstream):
+            if not _may_mix(one, other, ctx.version):
+                continue
+            text = f'upstream "{upstream.name}" is used with {_protocol(other, ctx.version)} here '
+            text += f"and with {_protocol(one, ctx.version)} at {one.directive.place}, from one pool"
+            severity = Severity.LOW if by_lua else None
+            yield Hit(other.directive.place, text, fix, severity, (one.directive,), (one, other))
 
 
-def _protocol(each: PassLocation) -> str:
-    return f"{each.protocol}{'s' if _uses_tls(each) else ''}"
+def _may_mix(one: PassLocation, other: PassLocation, version: Version) -> bool:
+    is_known = other.is_of_nginx and all(
+        target.is_tls is not None for target in (*one.targets, *other.targets)
+    )
+    return is_known and _protocol(one, version) != _protocol(other, version)
+
+
+def _protocol(each: PassLocation, version: Version) -> str:
+    if each.protocol != "http":
+        return f"{each.protocol}{'s' if _uses_tls(each) else ''}"
+    number = "2" if each.http.effective(version) == "2" else "1"
+    return f"HTTP/{number}{' over TLS' if _uses_tls(each) else ''}"
 
 
 @Rule(

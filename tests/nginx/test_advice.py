@@ -129,6 +129,7 @@ APPLIED: dict[str, list[tuple[str, str]]] = {
 """What each advice makes of its example: pairs of a text and what takes its place."""
 NO_EDIT = {
     "NK007": "needs a name that is not here, or a resolver",
+    "NK014": "is to weigh",
     "NK027": "is to weigh",
     "NK034": "needs the capacity of the application",
     "NK035": "changes the application",

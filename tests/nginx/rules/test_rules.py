@@ -37,6 +37,9 @@ POOL = "upstream app { server 10.0.0.1:8080; keepalive 8; }\n"
 KEPT = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 
 
+H2 = "location /h2 { proxy_pass http://app; proxy_http_version 2; }"
+
+
 def at(lines: str, pool: str = POOL, around: str = "") -> str:
     return f"{pool}server {{ {around} location / {{ {lines} }} }}"
 
@@ -155,6 +158,25 @@ DETAILS = {
             f"proxy_pass http://app; {KEPT}",
             around="location /x { auth_request /auth; } location = /auth { return 204; }",
         ),
+        OLD,
+        False,
+    ),
+    "HTTP/1.1 and HTTP/2 from one pool": (
+        "NK030",
+        at(f"proxy_pass http://app; {KEPT}", around=H2),
+        NEW,
+        True,
+    ),
+    "HTTP/1.0 only from one pool": ("NK030", at(f"proxy_pass http://app; {KEPT}", around=H2), OLD, False),
+    "a pool for each location": (
+        "NK030",
+        at(f"proxy_pass http://app; {KEPT}", around=H2).replace("keepalive 8;", ""),
+        NEW,
+        False,
+    ),
+    "a scheme that a variable holds": (
+        "NK030",
+        at(f"proxy_pass http://app; {KEPT}", around="location /b/ { proxy_pass $http_s://app; }"),
         OLD,
         False,
     ),

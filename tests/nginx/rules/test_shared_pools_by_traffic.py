@@ -79,7 +79,8 @@ def test_a_pool_is_shared_whatever_name_was_asked_for(version: str, tmp_path: Pa
 
 
 @proves("NK030")
-def test_a_plain_connection_is_picked_for_tls(version: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [KEPT, CLOSED])
+def test_a_plain_connection_is_picked_for_tls(sent: str, version: str, tmp_path: Path) -> None:
     received: list[list[bytes]] = []
     known: dict[socket.socket, list[bytes]] = {}
 
@@ -96,7 +97,7 @@ def test_a_plain_connection_is_picked_for_tls(version: str, tmp_path: Path) -> N
         return True
 
     text = site(
-        f"location / {{ proxy_pass http://app; {KEPT} }} location /b/ {{ proxy_pass https://app; {KEPT} }}"
+        f"location / {{ proxy_pass http://app; {KEPT} }} location /b/ {{ proxy_pass https://app; {sent} }}"
     )
     assert "NK030" in flagged(text, version)
     assert "NK030" not in flagged(text.replace("https:", "http:"), version)
