@@ -11,7 +11,7 @@ export PYTHONNOUSERSITE := 1
 # Each role is a process: without bytecode on disk every one of them compiles all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help bench incident check test test-long test-all perf attacks fuzz directives schema constraints clean
+.PHONY: help bench incident check test test-long test-all perf attacks fuzz nginx-versions directives schema constraints clean
 
 help:  ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -44,6 +44,9 @@ attacks: .venv/.dev  ## Attack the proxy, and nginx beside it (QUICK=1, ATTACKS=
 
 fuzz: .venv/.dev  ## Search for messages that are read in two ways, for ten minutes (FUZZ_S=60, SEED=1)
 	$(BIN)/python -m tests.fuzz --seconds $(or $(FUZZ_S),600) $(if $(SEED),--seed $(SEED))
+
+nginx-versions: .venv/.dev  ## Say whether PyPI's wheel of nginx is newer than the newest known
+	$(BIN)/python -m tests.nginx.newest_wheel
 
 directives: .venv/.dev .venv/.proxies  ## Measure anew which directives nginx accepts, and where (minutes)
 	$(BIN)/python -m tests.nginx.probe_directives > nginx/conf/directives.new

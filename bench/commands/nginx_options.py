@@ -1,6 +1,5 @@
 """The options of the commands that read nginx configurations, and the installed nginx."""
 
-import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import click
 from bench.commands.options import option
 from bench.errors import PlanError
 from nginx import versions
-from nginx.errors import NginxConfigError
+from nginx.errors import NginxConfigError, VersionError
 from nginx.loading import sources
 
 STANDARD_INPUT = "standard input"
@@ -87,7 +86,7 @@ def _requested(word: str) -> tuple[str, str]:
                     "--nginx-version installed: there is no nginx here; write oldest or a version"
                 )
             return installed, "installed" + _newer_than_known(installed)
-    return word, "given" + _newer_than_known(word)
+    return str(versions.parse(word)), "given" + _newer_than_known(word)
 
 
 def _newer_than_known(version: str) -> str:
@@ -104,8 +103,10 @@ def installed_version() -> str | None:
         done = subprocess.run([program, "-v"], capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    match = re.search(r"nginx/([\d.]+)", done.stderr)
-    return str(versions.parse(match[1])) if match else None
+    try:
+        return str(versions.parse(done.stderr))
+    except VersionError:
+        return None  # of a relative of nginx, whose versions are its own
 
 
 def installed_nginx() -> str | None:
