@@ -23,6 +23,8 @@ class Behaviour:
 
     body: bytes = b" !"
     answer: str = "body"
+    ends: str = "head"
+    """What ends a response without a body over HTTP/2: its head, or an empty DATA frame behind it."""
     dialect: str = "1.1"
     processes: int | None = None
     """Connections that are served at once, each until it ends; the next ones wait."""

@@ -28,6 +28,7 @@ from backends.role.pipes import Values
 _RESPONDERS = {
     "http": "http1.Http1",
     "h2": "http2.Http2",
+    "either": "either_http.EitherHttp",
     "fastcgi": "fastcgi.FastCgi",
     "uwsgi": "uwsgi_scgi.Uwsgi",
     "scgi": "uwsgi_scgi.Scgi",
@@ -103,7 +104,8 @@ class ProtocolServer(Backend):
     def _answer(self, values: Values) -> None:
         """Change what a response contains from now on."""
         for listen in values.get("listen", ()):
-            self.address(listen).behaviour.answer = values["answer"]
+            behaviour = self.address(listen).behaviour
+            behaviour.answer, behaviour.ends = values["answer"], values.get("ends", behaviour.ends)
 
 
 class ResponderConnection(CountedConnection):

@@ -73,11 +73,12 @@ def start_backends(
     close: str,
     like: Mapping[str, BackendKind],
     separate: Mapping[int, int],
+    shared: Mapping[int, int],
 ) -> Backends:
     """Start a process for each kind of peer; it chooses its ports unless the host is its own.
 
     `close` says how a backend closes, `like` how servers behave (ProofSettings), `separate` how many servers
-    of a location (by number) get an address each.
+    of a location (by number) get an address each, `shared` which locations (by number) have one together.
     """
     found, port = Backends({location.number: {} for location in inventory.locations}), host.listen_port
     waiting = []
@@ -94,7 +95,23 @@ def start_backends(
         found.owners |= dict.fromkeys(addresses, process)
         for number, address in zip(numbers, addresses, strict=True):
             found.addresses[number].setdefault(peer, []).append(address)
+    _share(found, shared, host, port, close)
     return found
+
+
+def _share(found: Backends, shared: Mapping[int, int], host: Host, port: int, close: str) -> None:
+    """Give each group of locations one address instead, of a server that speaks HTTP/1.1 and HTTP/2."""
+    groups = sorted(set(shared.values()))
+    if not groups:
+        return
+    listen = [f"{host.front}:{port + index if port else 0}" for index in range(len(groups))]
+    process = host.start(_argv(Peer("either", False), None, listen, close, Path()), name="backend (shared)")
+    found.processes.append(process)
+    addresses = process.wait_event("ready", READY_TIMEOUT_S)["listen"]
+    found.owners |= dict.fromkeys(addresses, process)
+    for number, group in shared.items():
+        address = addresses[groups.index(group)]
+        found.addresses[number] = {peer: [address] for peer in found.addresses[number]}
 
 
 def _numbers(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from bench import lab
@@ -78,11 +79,13 @@ class ScratchNginx:
         backends: Mapping[int, Addresses],
         listeners: Mapping[int, Listeners],
         log: ChangeLog,
+        *,
         in_flight: int = 1,
+        shared: Mapping[int, int] = MappingProxyType({}),
     ) -> Rejection | None:
         """Write the rewritten configuration into the folder; return why nginx rejects it, or None."""
         version = versions.parse(self.program.version)
-        rewriter = Rewriter(inventory, backends, listeners, _worker_user(), version, in_flight, log)
+        rewriter = Rewriter(inventory, backends, listeners, _worker_user(), version, in_flight, log, shared)
         variables = inventory.model.variables
         adapted = adapt_config(rewriter.directives(), self.config_test, variables, log, version=version)
         return adapted if isinstance(adapted, Rejection) else None

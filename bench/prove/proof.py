@@ -13,6 +13,7 @@ from bench.prove.idle_end import IdleTest
 from bench.prove.in_flight import InFlight
 from bench.prove.inventory import Location
 from bench.prove.requests import Request
+from bench.prove.shared_pool import SharedPool
 from nginx.tree import Directive
 from nginx.verdict import Verdict
 
@@ -100,6 +101,8 @@ class LocationResult:
     """What follows the end of their idle time; None where they have none."""
     in_flight: InFlight | None = None
     """What requests in flight at once did; None where none were wanted."""
+    shared_pool: SharedPool | None = None
+    """What it got in turn with locations that speak another version to the same pool, if there are any."""
     bodiless: Mapping[str, BodilessCounts] = field(default_factory=dict)
     """What answers without a body did, where that matters."""
 
@@ -111,6 +114,8 @@ class LocationResult:
             return None
         if predicted.answer not in {measured.verdict, "partly reused"}:  # the servers' counts show the part
             return f"check says {predicted.answer}, traffic says {measured.verdict}"
+        if predicted.answer == "not reused" and self._is_without_body_not_reused:
+            return None
         other = {"nginx": "backend", "backend": "nginx"}.get(predicted.closes_first or "")
         if other is not None and (times := measured.closed_first[other]):
             return f"check says {predicted.closes_first} closes first, {other} did so {times} times"
@@ -118,9 +123,20 @@ class LocationResult:
         return next((each.disagreement for each in measurements if each and each.disagreement), None)
 
     @property
+    def _is_without_body_not_reused(self) -> bool:
+        """Whether its own answers have no body, and some servers' ways to end them keep no connection."""
+        is_head = self.request is not None and self.request.method == "HEAD"
+        return is_head and any(each.verdict == "not reused" for each in self.bodiless.values())
+
+    @property
     def is_served_as_usual(self) -> bool:
         """Whether the servers do what a verdict expects of them: keep connections, and answer with a body."""
         return self.kind is None or (self.kind.dialect == "1.1" and self.kind.answer == "body")
+
+    @property
+    def is_stressed(self) -> bool:
+        """Whether it met more than a server that keeps everything open and one request after the other."""
+        return self.kind is not None or self.in_flight is not None or self.shared_pool is not None
 
     @property
     def failures(self) -> dict[str, int]:
@@ -133,6 +149,9 @@ class LocationResult:
             unanswered += self.in_flight.unanswered
         found = {f"status {each}": count for each, count in statuses.items() if each >= 500}
         found |= {"no answer": unanswered} if unanswered else {}
+        if self.shared_pool is not None:
+            for what, count in self.shared_pool.failures.items():
+                found[f"{what} from a pool that {', '.join(self.shared_pool.others)} shares"] = count
         for each in self.idle_end.failed if self.idle_end is not None else ():
             what = "no answer" if each.status is None else f"status {each.status}"
             found[f"{what} to a {each.method} at the end of the idle time"] = 1
@@ -183,6 +202,7 @@ class LocationResult:
             "backend_like": None if self.kind is None else self.kind.name,
             "idle_end": None if self.idle_end is None else self.idle_end.to_json(),
             "in_flight": None if self.in_flight is None else self.in_flight.to_json(),
+            "shared_pool": None if self.shared_pool is None else self.shared_pool.to_json(),
             "without_body": {name: each.to_json() for name, each in self.bodiless.items()},
             "agrees": self.agrees,
             "disagreement": self.disagreement,
@@ -241,7 +261,7 @@ class Proof:
     @property
     def failing(self) -> list[LocationResult]:
         """The locations whose servers, behaving as they do, leave clients with errors."""
-        return [each for each in self.results if each.failures and (each.kind or each.in_flight)]
+        return [each for each in self.results if each.failures and each.is_stressed]
 
     def to_json(self) -> dict[str, Any]:
         """Return the proof as plain values."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from bench.prove import allowlist, regex_examples
 from bench.prove.changes import ChangeLog
 from bench.prove.inventory import Chain, Inventory, Location, ServerBlock
-from bench.prove.targets import Addresses, nowhere, replace_target, unused_upstream
+from bench.prove.targets import Addresses, nowhere, replace_target, share_upstream, unused_upstream
 from bench.subjects.certificates import CHAIN, KEY
 from nginx import versions
 from nginx.targets import PROTOCOLS
@@ -60,6 +60,8 @@ class Rewriter:
     in_flight: int = 1
     """Requests that clients have in flight at once."""
     log: ChangeLog = field(default_factory=ChangeLog)
+    shared: Mapping[int, int] = field(default_factory=dict)
+    """The groups of locations, both by number, that have one upstream {} together."""
     _blocks: list[Directive] = field(default_factory=list)
 
     def directives(self) -> list[Directive]:
@@ -173,7 +175,11 @@ class Rewriter:
         directive, blocks = replace_target(
             location, self.backends.get(location.number, {}), self.log, self.inventory.model
         )
-        self._blocks += blocks
+        group = self.shared.get(location.number)
+        if group is not None:
+            directive, blocks = share_upstream(directive, blocks, location.number, group)
+        known = {block.args for block in self._blocks if block.name == "upstream"}
+        self._blocks += [block for block in blocks if block.name != "upstream" or block.args not in known]
         return directive
 
     def _listens(self, server: ServerBlock) -> Iterator[Directive]:

@@ -14,6 +14,7 @@ from bench.prove.in_flight import measure_in_flight
 from bench.prove.inventory import Inventory, Location
 from bench.prove.proof import ConnectionWitnesses, LocationResult, Proof
 from bench.prove.requests import Request
+from bench.prove.shared_pool import measure_shared_pools, mixed_groups
 from bench.prove.testbed import NginxTestbed, ProofSettings, open_testbed
 from bench.subjects.programs import Program
 from nginx import versions
@@ -30,6 +31,7 @@ def measure_details(inventory: Inventory, program: Program, settings: ProofSetti
     separate = balancing.separate_servers(inventory)
     separate = {number: count for number, count in separate.items() if number in reached}
     wanted = {each.location.number for each in proof.results if _is_wanted(each, settings)} | set(separate)
+    _measure_shared(inventory, program, settings, proof)
     if not wanted:
         return
     with open_testbed(inventory, program, settings, ChangeLog(), separate=separate) as testbed:
@@ -43,6 +45,15 @@ def measure_details(inventory: Inventory, program: Program, settings: ProofSetti
         ]
         assert proof.witnesses is not None
         proof.witnesses += witnesses(testbed, testbed.backends.count())
+
+
+def _measure_shared(inventory: Inventory, program: Program, settings: ProofSettings, proof: Proof) -> None:
+    requests = {each.location.number: each.request for each in proof.results if each.request is not None}
+    reached = [each for each in inventory.locations if each.number in requests]
+    groups = mixed_groups(reached, versions.parse(proof.version))
+    if groups:
+        found = measure_shared_pools(groups, requests, inventory, program, settings)
+        proof.results = [replace(each, shared_pool=found.get(each.location.number)) for each in proof.results]
 
 
 def witnesses(testbed: NginxTestbed, counts: Mapping[str, BackendCounts]) -> ConnectionWitnesses:

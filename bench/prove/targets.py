@@ -123,6 +123,14 @@ def _entry(location: Location, peer: Peer, authority: str, to: str) -> Directive
 # The upstream {}
 
 
+def share_upstream(directive: Directive, blocks: Sequence[Directive], number: int, group: int) -> Replacement:
+    """Return what passes to the upstream {} of a group instead of to that of location `number`."""
+    own, name = f"bench_{number}", f"bench_shared_{group}"
+    target = re.sub(rf"\b{own}\b", name, directive.args[0])
+    renamed = [replace(block, args=(name,)) if block.args == (own,) else block for block in blocks]
+    return replace(directive, args=(target, *directive.args[1:])), renamed
+
+
 def unused_upstream(line: Directive, inventory: Inventory) -> Iterator[Directive]:
     """Yield an upstream {} that no location uses, so that nginx judges it, too."""
     used = {

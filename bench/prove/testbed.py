@@ -157,10 +157,12 @@ def open_testbed(
     log: ChangeLog,
     *,
     separate: Mapping[int, int] | None = None,
+    shared: Mapping[int, int] | None = None,
 ) -> Iterator[NginxTestbed | Rejection]:
     """Run a configuration under one nginx, or say why that nginx rejects it.
 
     `separate` says how many servers of a location (by number) get a backend each; else all share one.
+    `shared` says which locations (by number) have their pool and its backend together: those of one group.
     RoleError where a backend or nginx does not start, LabError where the lab does not open.
     """
     separate = separate or {}
@@ -176,11 +178,14 @@ def open_testbed(
             close=settings.backend_close,
             like=settings.like,
             separate=separate,
+            shared=shared or {},
         )
         listeners = allocate_listeners(inventory, host, settings.client)
         is_confined = host.call(confine_nginx, folder, listeners, backends.every_address)
         nginx = ScratchNginx(program, host, folder)
-        rejection = nginx.load(inventory, backends.addresses, listeners, log, settings.in_flight)
+        rejection = nginx.load(
+            inventory, backends.addresses, listeners, log, in_flight=settings.in_flight, shared=shared or {}
+        )
         if rejection is not None:
             yield rejection
             return

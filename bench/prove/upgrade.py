@@ -13,7 +13,7 @@ from bench.prove.edited_model import without
 from bench.prove.proof import LocationResult, Proof
 from bench.prove.remedies import AddedLine, remedies, with_lines
 from bench.prove.testbed import ProofSettings
-from bench.prove.workarounds import find_workarounds
+from bench.prove.workarounds import affects, find_workarounds
 from bench.subjects.programs import Program
 from nginx import versions
 from nginx.finding import Finding, Severity
@@ -199,7 +199,8 @@ class _Search:
     def delete(self) -> None:
         """Delete all candidates at once, and those that turn out to matter one by one."""
         version = versions.parse(self.runs.program.version)
-        candidates = find_workarounds(self.runs.model, version, _capacities(self.found.after))
+        found = find_workarounds(self.runs.model, version, _capacities(self.found.after))
+        candidates = [line for line in found if self._is_provable(line)]
         if not candidates:
             return
         self._wanted = self._outcome([])
@@ -212,6 +213,11 @@ class _Search:
                 return
             if self._is_same([*self.found.deletable, line]):
                 self.found.deletable.append(line)
+
+    def _is_provable(self, line: Directive) -> bool:
+        """Return whether requests reach all locations that a line may be about."""
+        about = [each for each in self.found.locations if affects(line, each.after.location.pass_location)]
+        return bool(about) and all(each.after.is_proven for each in about)
 
     def _is_same(self, lines: Sequence[Directive]) -> bool:
         return self._outcome(lines) == self._wanted

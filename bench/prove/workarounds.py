@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.prove.edited_model import without
+from bench.prove.inventory import possible_upstreams
 from nginx import versions
 from nginx.model import Model, PassLocation
 from nginx.tree import Directive
@@ -30,6 +31,13 @@ def find_workarounds(
         return []
     written = [*_request_lines(model), *_pool_lines(model, version, capacities or {})]
     return _superfluous(model, version, written)
+
+
+def affects(line: Directive, passing: PassLocation) -> bool:
+    """Return whether a line stands where it may decide about a location: around it, or in its upstream {}."""
+    around = any(line is each for level in passing.level.up() for each in level.all(line.name))
+    blocks = [upstream.directive for upstream in possible_upstreams(passing)]
+    return around or any(line is each for block in blocks for each in block.children(line.name))
 
 
 def _request_lines(model: Model) -> Iterator[Directive]:

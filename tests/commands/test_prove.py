@@ -19,7 +19,7 @@ PROOF_KEYS = {"program", "version", "lab", "rejected", "locations", "witnesses",
 LOCATION_KEYS = {
     *("file", "line", "context", "target", "request", "unreached", "predicted", "measured", "agrees"),
     *("disagreement", "added_location", "added_file", "client", "load_balancing", "subrequest", "not_proven"),
-    *("backend_like", "idle_end", "in_flight", "without_body"),
+    *("backend_like", "idle_end", "in_flight", "without_body", "shared_pool"),
 }
 
 

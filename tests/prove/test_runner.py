@@ -175,7 +175,7 @@ def test_a_subrequests_connection_is_kept_only_without_a_body(lines: str, versio
     assert asked.request.is_subrequest
     assert (asked.measured.verdict, asked.measured.requests) == ("not reused", 9)
     assert {name: each.verdict for name, each in asked.bodiless.items()} == {
-        "200, empty": "reused",
+        "empty 200": "reused",
         "204": "reused",
     }
 

@@ -57,7 +57,7 @@ def _rows(result: LocationResult) -> Iterator[tuple[str, str]]:
     if result.balancing is not None:
         yield "balancing", _format_balancing(result.balancing)
     yield from detail_rows(result)
-    if result.kind is not None or result.in_flight is not None:
+    if result.is_stressed:
         yield from (
             ("FAILS", f"{what}: {_format_count(count, 'request')}") for what, count in result.failures.items()
         )

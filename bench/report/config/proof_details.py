@@ -16,8 +16,16 @@ def detail_rows(result: LocationResult) -> Iterator[tuple[str, str]]:
         yield "in flight", _format_in_flight(result.in_flight)
     if result.idle_end is not None:
         yield "idle", _format_idle(result.idle_end)
+    if result.bodiless:
+        yield "no body", "; ".join(_format_bodiless(result))
+
+
+def _format_bodiless(result: LocationResult) -> Iterator[str]:
+    """Yield each verdict once, with the answers without a body that it is about."""
+    names: dict[str, list[str]] = {}
     for name, counts in result.bodiless.items():
-        yield "no body", f"{name}: {counts.verdict}; {counts.connections:,} for {counts.requests:,} requests"
+        names.setdefault(counts.verdict, []).append(name)
+    yield from (f"{verdict}: {', '.join(each)}" for verdict, each in names.items())
 
 
 def _format_kind(kind: BackendKind) -> str:

@@ -204,4 +204,19 @@ def test_misuse(flags: tuple[str, ...], said: str) -> None:
 
 
 def test_every_kind_is_tried() -> None:
-    assert {row[0] for row in TABLE.values()} | {"h2"} == set(KINDS)
+    assert {row[0] for row in TABLE.values()} | {"h2", "either"} == set(KINDS)
+
+
+@pytest.mark.parametrize("step", [1, 100])
+def test_either_version_of_http(step: int) -> None:
+    asked = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    answers = converse(responder("either")(Behaviour(BODY)), asked, step)
+    assert b"".join(answer.data for answer in answers) == HEAD + b"\r\nok"
+    client = h2.connection.H2Connection()
+    client.initiate_connection()
+    server = responder("either")(Behaviour(BODY))
+    answers = converse(server, client.data_to_send(), step)
+    assert client.receive_data(b"".join(answer.data for answer in answers))
+    (refusal,) = [answer for answer in converse(server, asked, step) if not answer.stays]
+    (goaway,) = client.receive_data(refusal.data)
+    assert isinstance(goaway, h2.events.ConnectionTerminated)
