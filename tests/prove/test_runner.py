@@ -199,8 +199,9 @@ def test_the_verdict_holds_for_clients_of_either_version(
     listens, is_http2 = LISTENING[listening]
     closed = "proxy_http_version 1.1; proxy_set_header Connection close;"
     text = (
-        f"{APP} server {{ {listens} location / {{ proxy_pass http://app; {KEPT} }}"
-        f" location /rpc {{ grpc_pass app; }} location /short {{ proxy_pass http://app; {closed} }} }}"
+        f"{APP} upstream rpc {{ server a; keepalive 4; }}"
+        f" server {{ {listens} location / {{ proxy_pass http://app; {KEPT} }}"
+        f" location /rpc {{ grpc_pass rpc; }} location /short {{ proxy_pass http://app; {closed} }} }}"
     )
     found = prove(text, version, client=client)
     assert found.is_sound
