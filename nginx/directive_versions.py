@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from nginx import tree, versions
+from nginx.model import Model
 from nginx.tree import Directive
 from nginx.versions import Version
 
@@ -57,6 +58,20 @@ REQUIREMENTS = (
     Requirement(versions.POOL_BY_DEFAULT, "keepalive", "upstream", "0", has_rule=True),
     Requirement(versions.parse("1.11.5"), "server", "upstream", "max_conns="),
 )
+
+
+def lines_too_new(model: Model, version: Version) -> Iterator[tuple[Requirement, Directive]]:
+    """Yield the lines that came with a later version, unless a rule of their own reports them."""
+    for needed in REQUIREMENTS:
+        if version >= needed.since or needed.has_rule:
+            continue
+        if needed.within == "upstream":
+            blocks = [list(upstream.directive.children(needed.name)) for upstream in model.upstreams]
+        else:
+            blocks = [level.all(needed.name) for level in model.levels]
+        yield from (
+            (needed, line) for block in blocks for line in block if needed.covers(line, needed.within)
+        )
 
 
 def dated(advice: str, oldest: Version, within: str) -> str:

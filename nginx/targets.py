@@ -13,7 +13,7 @@ from nginx import templates
 from nginx.inheritance import Level
 from nginx.tree import Directive
 from nginx.upstreams import Upstream
-from nginx.values import Unknown, Value, Values, format_value
+from nginx.values import Unknown, Value, Values, format_value, pieces
 
 PROTOCOLS = {
     "proxy_pass": "http",
@@ -121,6 +121,10 @@ class UpstreamNames:
         found = self.upstreams.get(host.lower())
         if found is not None and not has_port:
             return Target(text, TargetKind.UPSTREAM, found, is_tls=is_tls, host=host)
+        rendered = self._rendered_names(host) if not has_port else ()
+        if rendered:
+            reason = f"whether {rendered[0].name} ({rendered[0].directive.place}) is filled in as {host}"
+            return Target(text, TargetKind.UNKNOWN, candidates=rendered, depends_on=reason, is_tls=is_tls)
         if self.missing is not None and not has_port and may_name_upstream(host):
             file = f"{self.missing.args[0]} ({self.missing.place}, missing here)"
             reason = f'whether {file} has an upstream "{host}"'
@@ -128,6 +132,12 @@ class UpstreamNames:
         return Target(
             text, TargetKind.ADDRESS, is_tls=is_tls, host=host, has_port=has_port, authority=authority
         )
+
+    def _rendered_names(self, host: str) -> tuple[Upstream, ...]:
+        """Return the upstreams whose names are filled in before nginx reads them and may then be this one."""
+        marked = templates.has_placeholder
+        filled_in = [block for name, block in self.upstreams.items() if "$" in name and marked([block.name])]
+        return tuple(each for each in filled_in if fnmatchcase(host.lower(), _as_pattern(each.name)))
 
     def _unknown(self, text: str, host: str, holes: list[Unknown], is_tls: bool | None) -> Target:
         pattern = re.sub(r"[\[\]?]", "?", host.lower()).replace(_HOLE, "*")
@@ -142,6 +152,11 @@ class UpstreamNames:
         return Target(
             text, TargetKind.UNKNOWN, candidates=candidates, depends_on=f"the host in {about}", is_tls=is_tls
         )
+
+
+def _as_pattern(name: str) -> str:
+    """Return a pattern for what a name with parts to fill in may become."""
+    return "".join("*" if is_hole else text for text, is_hole in pieces(name)).lower()
 
 
 def target_text(directive: Directive) -> str:

@@ -91,7 +91,10 @@ def _tag(match: re.Match[str], text: str) -> _Tag:
     braces = match["braces"] if match["brackets"] is None else match["brackets"]
     if braces is not None:
         inner = braces.strip(" \t\n-")
-        return _Tag(start, end, inner if _STATEMENT.match(inner) or _is_alone(text, start, end) else None)
+        is_statement = _STATEMENT.match(inner) or _is_alone(text, start, end)
+        if inner.startswith("template") and _is_within_directive(text, start):
+            is_statement = False
+        return _Tag(start, end, inner if is_statement else None)
     return _Tag(start, end, (match["percent"] or "").strip(" \t\n-+"))
 
 
@@ -100,6 +103,12 @@ def _is_alone(text: str, start: int, end: int) -> bool:
     before = text[text.rfind("\n", 0, start) + 1 : start]
     after, _, following = text[end:].partition("\n")
     return not before.strip() and not after.strip() and not following.lstrip().startswith((";", "{"))
+
+
+def _is_within_directive(text: str, start: int) -> bool:
+    """Return whether the beginning of a directive stands before a tag, in the same line."""
+    before = text[text.rfind("\n", 0, start) + 1 : start].rstrip()
+    return bool(before) and not before.endswith((";", "{", "}"))
 
 
 def _later_branches(tags: list[_Tag]) -> list[tuple[int, int]]:

@@ -52,6 +52,8 @@ _COMPUTED = _names(
 _COMPUTED_PREFIXES = ("geoip_", "js_", "perl_")
 _LONGEST_CHAIN = 32
 _REDIRECTING = ("try_files", "rewrite", "error_page", "auth_request", "mirror")
+_LUA = re.compile(r"(?:server_rewrite|rewrite|access|content)_by_lua(?:_block|_file)?")
+"""Code that runs before a request is passed on."""
 _CAPTURE = re.compile(r"\(\?P?['<](\w+)['>]")
 _LUA_VARIABLE = re.compile(r"\bngx\.var\.(\w+)\s*=[^=]|\bngx\.var\[['\"](\w+)['\"]\]\s*=[^=]")
 
@@ -176,6 +178,8 @@ class Scope:
             by = defined.computed[name]
             return unknown(name, f"{by.name} at {by.place} computes it")
         value = self._assigned.get(name, _KNOWN.get(name))
+        if value == EMPTY and (by_code := _code_at(self._level)) is not None:
+            return unknown(name, f"{by_code.name} at {by_code.place} may set what is empty before it")
         if value is not None:
             return value
         if name == "server_name":
@@ -220,6 +224,8 @@ class Scope:
         """
         found = EMPTY
         for level, directive in self._defined.sets[name].get(id(self._level.enclosing("server")), ()):
+            if directive.args[1:] == ("",) and (by_code := _code_at(level)) is not None:
+                return unknown(name, f"{by_code.name} at {by_code.place} may set it, for requests of its own")
             if (
                 any(map(level.inherited, _REDIRECTING))
                 and len(directive.args) > 1
@@ -251,6 +257,12 @@ class Scope:
             self._cached.clear()
             for name, values in self._assigned.items():
                 self._assigned[name] = values | before.get(name, EMPTY)
+
+
+def _code_at(level: Level) -> Directive | None:
+    """Return a line with Lua code in force at a level before a request is passed on: it may set variables."""
+    names = (name for outer in level.up() for name in outer.by_name if _LUA.fullmatch(name))
+    return next((level.inherited(name) for name in names), None)
 
 
 def _ends_request(directive: Directive) -> bool:

@@ -181,6 +181,8 @@ def _target_factor(target: Target, version: Version, in_flight: int) -> Factor:
         return _upstream_factor(target.upstream, version, in_flight)
     if target.kind is TargetKind.ADDRESS:
         cause = f'"{target.text}" is no upstream {{}}, and nginx pools connections to nothing else'
+        if not target.host:
+            cause = "an empty target is a 500"
         return Factor(False, (cause,))
     if target.host or any(_upstream_factor(block, version).holds is not False for block in target.candidates):
         return Factor(None, (target.depends_on,))

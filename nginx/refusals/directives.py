@@ -21,6 +21,7 @@ _INNER = {
     ("location", "limit_except"): "limit_except",
     ("stream", "upstream"): "upstream-in-stream",
     ("stream", "server"): "server-in-stream",
+    ("fragment", "stream"): "stream",
     ("fragment", "upstream"): "upstream",
     ("fragment", "server"): "server",
     ("fragment", "location"): "location",

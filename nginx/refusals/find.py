@@ -32,7 +32,11 @@ def _find(model: Model, version: Version) -> Iterator[Refusal]:
         if problem.place.file not in rendered_later:
             yield Refusal(problem.place, problem.reason)
     if rendered_later:
-        return  # both branches of a condition are read here, nginx will read one
+        # Both branches of a condition are read here, nginx will read one.
+        for upstream in model.upstreams:
+            for server in upstream.servers:
+                yield from upstreams.parameters(server)
+        return
     yield from upstreams.duplicates(model.http.all("upstream"))
     yield from upstreams.find(model.upstreams, version)
     yield from passes.find(model)

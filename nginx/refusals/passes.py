@@ -12,6 +12,7 @@ from nginx.inheritance import Level
 from nginx.model import Model, PassLocation
 from nginx.refusals.addresses import address_complaint
 from nginx.refusals.refusal import Refusal
+from nginx.targets import TargetKind, may_name_upstream
 from nginx.templates import has_placeholder
 from nginx.tree import Directive
 
@@ -75,7 +76,12 @@ def _target(each: PassLocation, model: Model) -> Iterator[Refusal]:
         address, uri = _split_uri(address)
         if uri and _is_without_uri(each.level):
             yield Refusal(line.place, _NO_URI, f"write it without {uri}", (), (each,))
-    needs_port = each.protocol != "http" and address.lower() not in model.names.upstreams
+    is_elsewhere = any(
+        target.kind is TargetKind.UNKNOWN
+        or (model.configuration.is_fragment and may_name_upstream(target.host))
+        for target in each.targets
+    )
+    needs_port = each.protocol != "http" and not each.upstreams() and not is_elsewhere
     complaint = address_complaint(address, needs_port=needs_port)
     if complaint is not None:
         yield Refusal(line.place, f'{complaint} in upstream "{address}"', "", (), (each,))

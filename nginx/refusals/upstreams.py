@@ -12,7 +12,7 @@ from nginx.refusals.addresses import address_complaint
 from nginx.refusals.refusal import Refusal
 from nginx.templates import has_placeholder
 from nginx.tree import Directive
-from nginx.upstreams import Upstream
+from nginx.upstreams import Upstream, is_balancer
 from nginx.versions import Version
 
 _NUMBER = r"\d{1,19}"
@@ -23,6 +23,7 @@ _PARAMETER = re.compile(
     r"|backup|down|resolve|drain|service=.+|route=.+|slow_start=(?=\d).+|id=.+|sid=.+|srun_id=.+",
     re.ASCII,
 )
+_WITHOUT_BACKUP = frozenset({"hash", "ip_hash", "random"})
 _ALSO_SERVERS = re.compile(
     r"include|state|.*by_lua.*|.*_?server.*|upsync|jdomain|consul|dynamic.*|use_server"
 )
@@ -46,17 +47,18 @@ def duplicates(blocks: list[Directive]) -> Iterator[Refusal]:
 
 
 def _servers(upstream: Upstream) -> Iterator[Refusal]:
-    servers = upstream.servers
+    servers, methods = upstream.servers, _methods_before(upstream)
     for line in servers:
         if not line.args or has_placeholder(line.args):
             continue
         complaint = address_complaint(line.args[0], needs_port=False)
         if complaint is not None:
             yield Refusal(line.place, f'{complaint} in upstream "{line.args[0]}"')
-        for parameter in line.args[1:]:
-            if _PARAMETER.fullmatch(parameter) is None:
-                yield Refusal(line.place, f'invalid parameter "{parameter}"')
-                break
+        yield from parameters(line)
+        method = methods.get(id(line))
+        if "backup" in line.args and method is not None:
+            reason = 'balancing method does not support parameter "backup"'
+            yield Refusal(line.place, reason, f"remove it: {method} knows no backup servers")
     if not servers and all(
         _ALSO_SERVERS.fullmatch(each.name) is None for each in upstream.directive.block or ()
     ):
@@ -67,6 +69,25 @@ def _servers(upstream: Upstream) -> Iterator[Refusal]:
             f'no servers in upstream "{upstream.name}"',
             "write one without backup",
         )
+
+
+def parameters(server: Directive) -> Iterator[Refusal]:
+    """Yield the first parameter of a `server` line that no nginx knows, unless it is filled in later."""
+    for parameter in server.args[1:]:
+        if not has_placeholder([parameter]) and _PARAMETER.fullmatch(parameter) is None:
+            yield Refusal(server.place, f'invalid parameter "{parameter}"')
+            return
+
+
+def _methods_before(upstream: Upstream) -> dict[int, str]:
+    """Return the methods without backup servers by the identity of the `server` lines behind them."""
+    found, method = dict[int, str](), ""
+    for line in upstream.directive.block or ():
+        if is_balancer(line):
+            method = line.name if line.name in _WITHOUT_BACKUP else ""
+        elif line.name == "server" and method:
+            found[id(line)] = method
+    return found
 
 
 def _pool(upstream: Upstream, version: Version) -> Iterator[Refusal]:

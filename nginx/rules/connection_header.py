@@ -31,6 +31,8 @@ def connection_default_close(ctx: RuleContext) -> Iterator[Hit]:
     for each in ctx.using_protocol("http"):
         if each.http.effective(ctx.version) == "2" or not each.connection.is_default(ctx.version):
             continue
+        if each.connection.missing is not None:
+            continue  # what is not here may set it
         owner = each.connection.owner
         where = f" beside the other header lines of {owner}" if owner and owner is not each.level else ""
         text = "`Connection: close` is sent, the default before 1.29.7"

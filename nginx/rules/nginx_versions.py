@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from nginx import versions
-from nginx.directive_versions import REQUIREMENTS, Requirement
+from nginx.directive_versions import lines_too_new
 from nginx.finding import Severity
 from nginx.inheritance import Level
 from nginx.rules.rule import GOOD, KEPT, POOL, Hit, Rule, RuleContext
@@ -82,14 +82,11 @@ def directive_needs_newer_nginx(ctx: RuleContext) -> Iterator[Hit]:
     Whether the whole directive is unknown or only not allowed there, nginx refuses the configuration.
     The reverse is a remark: what older versions need and this one does by default.
     """
-    for needed in REQUIREMENTS:
-        if ctx.version >= needed.since or needed.has_rule:
-            continue
-        for line in _occurrences(ctx, needed):
-            what = f"{needed.name} {needed.argument}".strip().rstrip("=")
-            where = f" in {needed.within} {{}}" if needed.within else ""
-            text = f"{what}{where} needs nginx {needed.since}; {ctx.version} refuses it"
-            yield Hit(line.place, text, f"use nginx {needed.since} or later, or remove it")
+    for needed, line in lines_too_new(ctx.model, ctx.version):
+        what = f"{needed.name} {needed.argument}".strip().rstrip("=")
+        where = f" in {needed.within} {{}}" if needed.within else ""
+        text = f"{what}{where} needs nginx {needed.since}; {ctx.version} refuses it"
+        yield Hit(line.place, text, f"use nginx {needed.since} or later, or remove it")
     yield from _redundant(ctx)
 
 
@@ -100,14 +97,6 @@ def _redundant(ctx: RuleContext) -> Iterator[Hit]:
     for line in ctx.lines("proxy_http_version", "1.1"):
         text = f"`{line}` is the default here; older versions need it"
         yield Hit(line.place, text, severity=Severity.INFO)
-
-
-def _occurrences(ctx: RuleContext, needed: Requirement) -> Iterator[Directive]:
-    if needed.within == "upstream":
-        blocks = [list(upstream.directive.children(needed.name)) for upstream in ctx.model.upstreams]
-    else:
-        blocks = [level.all(needed.name) for level in ctx.model.levels]
-    yield from (line for block in blocks for line in block if needed.covers(line, needed.within))
 
 
 @Rule(

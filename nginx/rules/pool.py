@@ -5,10 +5,13 @@ from collections.abc import Iterator
 
 from nginx import versions
 from nginx.finding import Severity
+from nginx.refusals.resolving import unresolvable
 from nginx.rules.rule import Hit, Rule, RuleContext, server
 from nginx.unshareable import unshareable
 from nginx.upstreams import Upstream, is_balancer
 
+_FILLED_IN = re.compile(r"\$\{?\w+\}?(?::.*)?")
+"""A host that is filled in as a whole: it may be an address as well."""
 _ADDRESS = re.compile(r"unix:.*|\[.*|[\d.]+(?::\d+)?|localhost(?::\d+)?")
 
 
@@ -194,31 +197,18 @@ def dns_resolve_and_pool(ctx: RuleContext) -> Iterator[Hit]:
     `server NAME resolve;` follows DNS since 1.27.3 and needs `zone` and a resolver; keepalive_time (1 h)
     bounds how long a connection stays.
     """
+    refused = {upstream.name: (line, text, fix) for upstream, line, text, fix in unresolvable(ctx.model)}
     for upstream, _ in ctx.pooled():
-        line = next((line for line in upstream.servers if "resolve" in line.args), None)
-        if line is not None and (refusal := _refusal(ctx, upstream)) is not None:
-            text, fix = refusal
+        if upstream.name in refused:
+            line, text, fix = refused[upstream.name]
             yield Hit(line.place, f"`{line}`: {text}", fix, severity=Severity.ERROR)
             continue
-        named = [s for s in upstream.servers if s.args and not _ADDRESS.fullmatch(s.args[0])]
+        named = [s for s in upstream.servers if s.args and _is_name(s.args[0])]
         for line in named[:1]:
             if "resolve" not in line.args:
                 text = f"{line.args[0]} is resolved once, at the start or reload"
                 yield Hit(line.place, text, "add `resolve` with `zone` and a resolver (since 1.27.3)")
 
 
-def _refusal(ctx: RuleContext, upstream: Upstream) -> tuple[str, str] | None:
-    """Return why nginx refuses `resolve` in an upstream {} and the fix; None if it accepts it."""
-    name = upstream.name
-    if upstream.directive.child("zone") is None:
-        text = f'resolving at run time requires upstream "{name}" to be in shared memory'
-        return text, f"add `zone {name} 64k;`"
-    if _lacks_resolver(ctx, upstream):
-        return "no resolver is defined to resolve it at run time", "add `resolver ADDRESS;` in http {}"
-    return None
-
-
-def _lacks_resolver(ctx: RuleContext, upstream: Upstream) -> bool:
-    """Return whether no resolver is in force for an upstream; a fragment leaves that open."""
-    given = upstream.directive.child("resolver") or ctx.model.http.last("resolver")
-    return given is None and not ctx.model.configuration.is_fragment
+def _is_name(address: str) -> bool:
+    return not _ADDRESS.fullmatch(address) and not _FILLED_IN.fullmatch(address)

@@ -71,11 +71,19 @@ def uwsgi_scgi_no_keepalive(ctx: RuleContext) -> Iterator[Hit]:
         dead = next((upstream.keepalive for upstream in each.upstreams() if upstream.keepalive), None)
         text = f"{each.protocol} connections are never reused"
         fix = "use a Unix socket (no ports, no TIME_WAIT), or HTTP to the application"
+        if _is_socket_file(each):
+            text += "; its socket file takes no port"
+            fix = "send HTTP to the application where connecting costs too much"
         if dead is None:
             yield Hit(each.directive.place, text, fix, passes=(each,))
         else:
             text += f"; the `{dead}` of its upstream does nothing"
             yield Hit(each.directive.place, text, fix, Severity.MEDIUM, (dead,), (each,))
+
+
+def _is_socket_file(each: PassLocation) -> bool:
+    servers = [line.args[0] for upstream in each.upstreams() for line in upstream.servers if line.args]
+    return all(address.lower().startswith("unix:") for address in servers or [each.target])
 
 
 @Rule("NK036", Severity.INFO, bad=_POOL + "server { location / { grpc_pass grpc://app; } }", good=_HTTP)
@@ -143,6 +151,8 @@ def http10_to_upstream(ctx: RuleContext) -> Iterator[Hit]:
     for each in ctx.using_protocol("http"):
         if each.http.effective(ctx.version) != "1.0":
             continue
+        if any(line is each.http.missing for line in each.level.block):
+            continue  # what is not here, in the location itself, may set it
         line = each.http.directive
         kept = all(keeps_open("1.0", fields) for fields in each.connection.effective(ctx.version))
         default = "" if line else ", the default before 1.29.7"

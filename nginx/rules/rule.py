@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import TypeVar
 
+from nginx.directive_versions import lines_too_new
 from nginx.finding import Severity
 from nginx.idle_times import Front
 from nginx.known_directives import KnownDirectives
 from nginx.model import Model, PassLocation
 from nginx.refusals.find import find_refusals
 from nginx.refusals.refusal import Refusal
+from nginx.refusals.resolving import unresolvable
 from nginx.tree import Directive, Place
 from nginx.upstreams import Pool, Upstream
 from nginx.verdict import Verdict, compute_verdict
@@ -100,6 +102,7 @@ class RuleContext:
     """The oldest version of the same check; None if this is the only one."""
     _verdicts: dict[int, Verdict] = field(default_factory=dict)
     _refusals: list[Refusal] | None = None
+    _too_new: list[Directive] | None = None
 
     @property
     def refusals(self) -> list[Refusal]:
@@ -116,16 +119,30 @@ class RuleContext:
         key = id(each)
         if key not in self._verdicts:
             found = compute_verdict(each, self.version, self.per_worker)
-            if found.answer == "reused" and self.refusals:
-                place = self._refusals_of(each)[0].place
+            place = self._stops_at(each) if found.answer in {"reused", "partly reused"} else None
+            if place is not None:
                 reason = f"depends on {place}, for which nginx does not start; without that: {found.reason}"
-                found = replace(found, answer="depends", reason=reason)
+                found = replace(found, answer="depends", reason=reason, share=None)
             self._verdicts[key] = found
         return self._verdicts[key]
 
-    def _refusals_of(self, each: PassLocation) -> list[Refusal]:
-        """Return the refusals, those of a location itself first."""
-        return sorted(self.refusals, key=lambda refusal: (not refusal.concerns(each), refusal.place))
+    def _stops_at(self, each: PassLocation) -> Place | None:
+        """Return a line for which nginx does not start, one of a location itself if there is one."""
+        for refusal in sorted(self.refusals, key=lambda refusal: (not refusal.concerns(each), refusal.place)):
+            return refusal.place
+        return next((line.place for line in self._lines_too_new), None)
+
+    @property
+    def _lines_too_new(self) -> list[Directive]:
+        """The lines about upstream connections that this version does not know, or not without others."""
+        if self._too_new is None:
+            newer = [
+                line
+                for needed, line in lines_too_new(self.model, self.version)
+                if needed.within == "upstream" or needed.name.startswith("proxy_")
+            ]
+            self._too_new = newer + [line for _, line, _, _ in unresolvable(self.model)]
+        return self._too_new
 
     def using_protocol(self, protocol: str) -> Iterator[PassLocation]:
         """Yield the pass locations of a protocol."""

@@ -65,7 +65,9 @@ def template(ctx: RuleContext) -> Iterator[Hit]:
     verdict that holds.
     """
     for place, language in ctx.model.configuration.templates:
-        yield Hit(place, f"a {language} template: what it renders to decides", "check the rendered text")
+        article = "an" if language[0] in "AEIOU" else "a"
+        text = f"{article} {language} template: what it renders to decides"
+        yield Hit(place, text, "check the rendered text")
     rendered = {place.file for place, _ in ctx.model.configuration.templates}
     for upstream in ctx.model.upstreams:
         line = upstream.size_to_fill_in
