@@ -13,30 +13,8 @@ FOLDER = Path(__file__).parent
 FILES = sorted(FOLDER.glob("*.toml"))
 PENDING = frozenset(
     [
-        "angie-118",
-        "apisix-9398",
-        "apisix-9690",
-        "consul-3796",
-        "consul-template-1648",
-        "cortex-helm-chart-330",
-        "docker-nginx-523",
-        "docker-nginx-aptible-77",
-        "docker-registry-proxy-128",
-        "dynamic-servers-37",
-        "ingress-nginx-9266",
-        "kong-4737",
-        "lapis-101",
-        "leevis-142",
-        "mattermost-operator-150",
-        "nginx-le-74",
         "nginx-ntlm-module-19",
         "nmdc-server-1051",
-        "opnsense-plugins-2111",
-        "rustdesk-server-265",
-        "srt-slurm-283",
-        "tengine-998",
-        "uwsgi-1647",
-        "vaultwarden-117",
     ]
 )
 """Reports whose faults are not mended yet."""
