@@ -42,7 +42,7 @@ def _find(model: Model, version: Version) -> Iterator[Refusal]:
     yield from passes.find(model)
     yield from _named_with_port(model)
     yield from _unknown_variables(model)
-    yield from locations.find(model.levels)
+    yield from locations.find(model.levels, version)
     yield from directives.find(configuration)
 
 

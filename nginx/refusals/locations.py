@@ -5,33 +5,43 @@ Source: ngx_http_core_location() at release-1.22.1, measured with `nginx -t`.
 
 from collections.abc import Iterator
 
+from nginx import versions
 from nginx.inheritance import Level
 from nginx.refusals.refusal import Refusal
 from nginx.templates import has_placeholder
 from nginx.tree import Directive
+from nginx.versions import Version
 
 _MODIFIERS = ("=", "^~", "~*", "~")
 
 
-def find(levels: list[Level]) -> Iterator[Refusal]:
-    """Yield the locations that nginx refuses, and the variables whose names lack their dollar."""
+def find(levels: list[Level], version: Version) -> Iterator[Refusal]:
+    """Yield the locations that a version of nginx refuses."""
     for level in levels:
         seen: dict[tuple[bool, str], Directive] = {}
         for line in level.all("location"):
             modifier, path = _split(line)
+            if _is_chosen_by_variable(line, version):
+                continue  # wherever it stands
             if has_placeholder(line.args) or not line.args:
                 continue
             if len(line.args) == 2 and line.args[0] not in _MODIFIERS:
                 yield Refusal(line.place, f'invalid location modifier "{line.args[0]}"')
                 continue
             if level.kind == "location" and level.opener is not None:
-                yield from _nested(line, modifier, path, level.opener)
+                if not _is_chosen_by_variable(level.opener, version):
+                    yield from _nested(line, modifier, path, level.opener)
             if modifier.startswith("~") or path.startswith("@"):
                 continue
             key = (modifier == "=", path)
             if key in seen and line.place.file == seen[key].place.file:
                 yield Refusal(line.place, f'duplicate location "{path}"', "", (seen[key],))
             seen.setdefault(key, line)
+
+
+def _is_chosen_by_variable(location: Directive, version: Version) -> bool:
+    modifier, path = _split(location)
+    return not modifier and path.startswith("$") and version >= versions.LOCATION_VARIABLES
 
 
 def _split(location: Directive) -> tuple[str, str]:

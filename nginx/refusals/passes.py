@@ -21,6 +21,8 @@ _SCHEMES = {
     "grpc": ("grpc://", "grpcs://"),
     "uwsgi": ("uwsgi://", "suwsgi://"),
 }
+_CHECKED = frozenset({"http", "fastcgi", "grpc", "uwsgi", "scgi", "memcached"})
+"""The protocols of nginx's own passes whose targets are checked."""
 _NO_URI = (
     '"proxy_pass" cannot have URI part in location given by regular expression, or inside named location,'
     ' or inside "if" statement, or inside "limit_except" block'
@@ -63,7 +65,7 @@ def _http_version(level: Level) -> Iterator[Refusal]:
 
 def _target(each: PassLocation, model: Model) -> Iterator[Refusal]:
     line = each.directive
-    if len(line.args) != 1 or "$" in line.args[0] or each.protocol == "tunnel":
+    if len(line.args) != 1 or "$" in line.args[0] or each.protocol not in _CHECKED:
         return  # variables are evaluated for each request
     schemes = _SCHEMES.get(each.protocol, ())
     target = line.args[0]

@@ -96,6 +96,30 @@ def unseen_character(ctx: RuleContext) -> Iterator[Hit]:
         yield Hit(word.place, word.reason, "write an ordinary space, or nothing")
 
 
+@Rule(
+    "NX005",
+    Severity.MEDIUM,
+    bad="map $arg_a $is_a { 1 1; }\nserver { location $is_a { proxy_pass http://10.0.0.1; } }",
+    unproven="no request reaches such a location, so that no traffic shows it",
+)
+def location_by_variable(ctx: RuleContext) -> Iterator[Hit]:
+    """A location is named by a variable, which nginx evaluates since 1.31.5 only.
+
+    Before, `location $name` is a prefix that begins with a dollar: no request has it. Inside another location
+    nginx refuses it. Since 1.31.5 the location is chosen where the variable is neither empty nor 0.
+    """
+    if ctx.version >= versions.LOCATION_VARIABLES:
+        return
+    for level in ctx.model.levels:
+        for line in level.all("location"):
+            if len(line.args) == 1 and line.args[0].startswith("$") and not line.is_filled_in:
+                text = (
+                    f"no request reaches `location {line.args[0]}` before nginx {versions.LOCATION_VARIABLES}"
+                )
+                passes = tuple(each for each in ctx.model.passes if each.level.opener is line)
+                yield Hit(line.place, text, "match the URI, or use a map", passes=passes)
+
+
 _EXAMPLE = KnownDirectives(
     "1.22.1", (b"upstream\0server\0keepalive\0location\0proxy_set_header\0proxy_http_version\0proxy_pass\0",)
 )

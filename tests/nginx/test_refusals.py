@@ -236,6 +236,39 @@ def test_nothing_is_reused_by_an_nginx_that_does_not_start(line: str, version: s
     assert any(each.rule == "NX001" and each.severity is Severity.ERROR for each in found.findings)
 
 
+@pytest.mark.parametrize(
+    ("location", "version", "is_refused"),
+    [
+        ("location / { location $a { } }", "1.31.4", True),
+        ("location / { location $a { } }", "1.31.5", False),
+        ("location $a { } location $a { }", "1.31.4", True),
+        ("location $a { } location $a { }", "1.31.5", False),
+        ("location $a { location = /x { } }", "1.31.5", False),
+    ],
+)
+def test_a_variable_names_a_location_since_1_31_5(location: str, version: str, is_refused: bool) -> None:
+    text = f"events {{}}\nhttp {{ map $arg_a $a {{ 1 1; }} server {{ {location} }} }}"
+    assert bool(refusals(text, version)) == is_refused
+    found = {each.rule for each in check("x", [version], text=text).findings}
+    assert ("NX005" in found) == (version == "1.31.4")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "events {}\nstream { upstream db { server 192.0.2.1:5432; } server { listen 1; proxy_pass db; } }",
+        "upstream db { server 192.0.2.1:5432; }\nserver { listen 1 udp; proxy_pass db; proxy_responses 1; }",
+        "server { location / { redis2_pass 192.0.2.1; } }",
+        "server { location / { postgres_pass db; } }",
+        "upstream app { server a; ntlm; check interval=3000; sticky; }",
+        "upstream app { jdomain example.org; }",
+        "server { location / { more_set_headers 'A: b'; proxy_pass http://a; } }",
+    ],
+)
+def test_what_may_be_right_elsewhere_is_not_refused(text: str) -> None:
+    assert refusals(text, "1.22.1") == []
+
+
 def test_a_comment_takes_back_a_refusal() -> None:
     lines = 'proxy_http_version 1.1; proxy_set_header Connection "";'
     text = (
