@@ -28,9 +28,9 @@ def find(levels: list[Level], version: Version) -> Iterator[Refusal]:
             if len(line.args) == 2 and line.args[0] not in _MODIFIERS:
                 yield Refusal(line.place, f'invalid location modifier "{line.args[0]}"')
                 continue
-            if level.kind == "location" and level.opener is not None:
-                if not _is_chosen_by_variable(level.opener, version):
-                    yield from _nested(line, modifier, path, level.opener)
+            outer = level.opener if level.kind == "location" else None
+            if outer is not None and not _is_chosen_by_variable(outer, version):
+                yield from _nested(line, modifier, path, outer)
             if modifier.startswith("~") or path.startswith("@"):
                 continue
             key = (modifier == "=", path)
