@@ -21,6 +21,7 @@ from bench.plan.flags import Heading
 from nginx import check
 from nginx.baseline import Baseline
 from nginx.finding import Finding, Severity
+from nginx.fix import repair as fix
 from nginx.known_directives import KnownDirectives
 from nginx.report import formats, markdown
 from nginx.report import rules as rules_report
@@ -151,7 +152,8 @@ def check_command(
     if baseline is not None:
         _accept(found, baseline)
     threshold = Severity[severity.upper()]
-    _print(found, output_format, threshold, is_only_broken=only is not None)
+    repair = _repair(inputs, judged_by) if only is not None else None
+    _print(found, output_format, threshold, repair)
     sys.exit(_exit_code(found, threshold, is_strict=strict, may_be_empty=allow_empty))
 
 
@@ -182,17 +184,35 @@ def _accept(found: check.CheckResult, path: Path) -> None:
         printing.echo_error(f"bench: {path}: {stale} accepted before, and not there any more; write it anew")
 
 
+def _repair(inputs: Sequence[tuple[str, str | None]], by: JudgedBy) -> fix.Repair:
+    repair = fix.Repair()
+    for name, text in inputs:
+        repair = fix.fix(
+            name,
+            list(by.versions),
+            root=by.root,
+            extra_files=by.extra_files,
+            settings=by.settings,
+            text=text,
+            repair=repair,
+            may_leave_out=True,
+        )
+    return repair
+
+
 def _print(
-    found: check.CheckResult, output_format: str, threshold: Severity, *, is_only_broken: bool
+    found: check.CheckResult, output_format: str, threshold: Severity, repair: fix.Repair | None
 ) -> None:
-    shown = worst_first(found, threshold) if is_only_broken else found
+    """Print a result; with the repair of its locations only those that fail, the worst first."""
+    shown = found if repair is None else worst_first(found, threshold)
     if output_format != "text":
         printing.echo(_FORMATS[output_format](shown), nl=False)
         return
     colorize = report.Colorizer(sys.stdout.isatty())
     width = shutil.get_terminal_size((report.WIDTH, 24)).columns
     at_least = min(Severity.LOW, threshold)
-    printing.echo_coloured(report.format_check(shown, at_least, colorize, width=width, whole=found))
+    text = report.format_check(shown, at_least, colorize, width=width, repair=repair, whole=found)
+    printing.echo_coloured(text)
 
 
 def _exit_code(

@@ -33,6 +33,8 @@ class Attempt:
     repaired: set[Origin] = field(default_factory=set)
     skipped: dict[Origin, str] = field(default_factory=dict)
     """With the reasons."""
+    edits: dict[Origin, list[Edit]] = field(default_factory=dict)
+    """What is to be changed for each that is repaired."""
     resolved_in_background: list[Place] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
@@ -130,6 +132,7 @@ class _Attempts:
             after=texts,
             repaired=set(self._planned),
             skipped=self._skipped,
+            edits=self._planned,
             resolved_in_background=[
                 before[number].directive.place
                 for number in numbers

@@ -13,6 +13,7 @@ from nginx.errors import NginxConfigError
 from nginx.fix.attempts import attempt_repair
 from nginx.fix.edits import unified_diff
 from nginx.fix.harms import refusals
+from nginx.fix.hunks import Hunk, complete, hunks
 from nginx.fix.new_upstreams import origin
 from nginx.fix.notes import Note
 from nginx.loading.inputs import ConfigInput, find_inputs
@@ -41,6 +42,8 @@ class Repair:
     """The new text of each of them."""
     repaired: list[Place] = field(default_factory=list)
     """The pass directives, at their old places, that now reuse their connections."""
+    hunks: dict[Place, list[Hunk]] = field(default_factory=dict)
+    """What is changed for each of them, by its place."""
     skipped: list[SkippedLocation] = field(default_factory=list)
     """The locations that still do not."""
     refused: dict[Place, str] = field(default_factory=dict)
@@ -58,6 +61,7 @@ class Repair:
         """Add a later repair to this one."""
         self.before |= {file: text for file, text in other.before.items() if file not in self.before}
         self.after |= other.after
+        self.hunks |= other.hunks
         self.refused |= other.refused
         self.left_out |= other.left_out
         self.skipped += [each for each in other.skipped if each not in self.skipped]
@@ -157,4 +161,11 @@ def _repair(
             repair.skipped.append(skipped)
         elif where in attempt.repaired:
             repair.repaired.append(each.directive.place)
+            edits = attempt.edits[where]
+            repair.hunks[each.directive.place] = [
+                hunk
+                for file in dict.fromkeys(edit.file for edit in edits)
+                for hunk in hunks(file, attempt.before[file], edits)
+            ]
+    repair.hunks = complete(repair.hunks)
     return repair

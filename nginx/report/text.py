@@ -2,12 +2,14 @@
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nginx.advice import NO_CHANGE
 from nginx.check import CheckResult, LocationVerdicts
 from nginx.finding import Finding, Severity
+from nginx.fix.hunks import Hunk
+from nginx.fix.repair import Repair
 from nginx.printable import printable, printable_line
 from nginx.report.summary import summary
 from nginx.rules import CATALOGUE
@@ -58,7 +60,7 @@ def format_check(
     colorize: Colorizer = Colorizer(),
     *,
     width: int = WIDTH,
-    edits: Mapping[Place, Sequence[str]] | None = None,
+    repair: Repair | None = None,
     whole: CheckResult | None = None,
 ) -> str:
     """Return the report: each location with its verdict, why and what to change, then what else was found.
@@ -68,10 +70,10 @@ def format_check(
         at_least: findings below this severity are counted, not printed.
         colorize: how to colour.
         width: the longest line, in characters; words and places are not broken.
-        edits: the lines of one edit for each location, by its place, instead of single fixes.
+        repair: the repair of the locations, to show one edit for each instead of single fixes.
         whole: what the result is a part of; the last lines are about that.
     """
-    report = _Report(colorize, min(max(width, _NARROWEST), WIDTH), edits or {})
+    report = _Report(colorize, min(max(width, _NARROWEST), WIDTH), repair or Repair())
     return report.format(result, at_least, whole or result)
 
 
@@ -81,7 +83,7 @@ class _Report:
 
     colorize: Colorizer
     width: int
-    edits: Mapping[Place, Sequence[str]]
+    repair: Repair
 
     def format(self, result: CheckResult, at_least: Severity, whole: CheckResult) -> str:
         lines = [*self._wrapped(f"judged for {result.judged_for}", "", "  "), ""]
@@ -103,12 +105,29 @@ class _Report:
             by_verdict.setdefault(verdict, []).append(version)
         for verdict, versions in by_verdict.items():
             yield from self._verdict(location, verdict, versions)
-        edit = self.edits.get(location.place, ())
-        for number, line in enumerate(edit):
-            yield f"      {'edit' if number == 0 else '':<5}{printable_line(line)}"
+        edit = self.repair.hunks.get(location.place, ())
+        yield from self._edit(edit, location.place.file)
+        for skipped in self.repair.skipped:
+            if skipped.place == location.place:
+                text = f"`bench fix` leaves it as it is: {skipped.reason}"
+                yield from self._labelled("edit", text, location.place)
+        for note in self.repair.notes:
+            if note.place == location.place:
+                yield from self._labelled("note", note.text, location.place)
         for label, text in _remarks(location, findings):
             if label == "note" or not edit:
                 yield from self._labelled(label, text, location.place)
+
+    def _edit(self, edit: Iterable[Hunk], file: str) -> Iterator[str]:
+        """Yield the lines of one edit, each with a sign, as in a diff."""
+        label = "edit"
+        for hunk in edit:
+            where = hunk.where if hunk.file == file else f"{hunk.file}, {hunk.where}"
+            yield f"      {label:<5}{printable_line(where)}:"
+            for sign, lines, code in (("-", hunk.removed, "31"), ("+", hunk.added, "32")):
+                for line in lines:
+                    yield " " * 11 + self.colorize(f"{sign} {line}".rstrip(), code)
+            label = ""
 
     def _heading(self, text: str, place: Place) -> Iterator[str]:
         """Yield what a location is called, with its place behind it or, where that is too long, below it."""
