@@ -5,18 +5,17 @@ An entry names its file, its location and its message, and no line: it survives 
 
 import json
 import os
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from nginx.check import CheckResult, LocationVerdicts
 from nginx.errors import NginxConfigError
-from nginx.finding import Finding, Severity
+from nginx.finding import Severity
+from nginx.identity import Identity, identities
 
 _FORMAT = "bench check baseline 1"
-_Key = tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -25,8 +24,8 @@ class Baseline:
 
     folder: Path
     """Where the file lies; files below it are named from there."""
-    findings: dict[_Key, list[Severity]] = field(default_factory=dict)
-    locations: dict[_Key, list[tuple[str, ...]]] = field(default_factory=dict)
+    findings: dict[Identity, list[Severity]] = field(default_factory=dict)
+    locations: dict[Identity, list[tuple[str, ...]]] = field(default_factory=dict)
     """The answers of each location that fails a check."""
 
     @classmethod
@@ -34,8 +33,8 @@ class Baseline:
         """Return the baseline that accepts all of a result."""
         found = cls(folder)
         name = _names(result, folder)
-        for finding in result.findings:
-            found.findings.setdefault(_finding_key(finding, result, name), []).append(finding.severity)
+        for finding, (file, *others) in zip(result.findings, identities(result), strict=True):
+            found.findings.setdefault((name(file), *others), []).append(finding.severity)
         for each in result.locations:
             if each.fails:
                 answers = tuple(sorted({verdict.answer for verdict in each.verdicts.values()}))
@@ -94,8 +93,8 @@ class Baseline:
         name = _names(result, self.folder)
         left = {key: sorted(severities) for key, severities in self.findings.items()}
         kept = []
-        for finding in result.findings:
-            accepted = left.get(_finding_key(finding, result, name), [])
+        for finding, (file, *others) in zip(result.findings, identities(result), strict=True):
+            accepted = left.get((name(file), *others), [])
             if accepted and accepted[-1] >= finding.severity:
                 accepted.pop()
             else:
@@ -115,23 +114,8 @@ class Baseline:
         return sum(map(len, left.values()))
 
 
-def _finding_key(finding: Finding, result: CheckResult, name: Callable[[str], str]) -> _Key:
-    about = {each.heading for each in result.locations if each.place in finding.passes}
-    return (name(finding.place.file), finding.rule, _without_lines(finding.message, result), *sorted(about))
-
-
-def _location_key(each: LocationVerdicts, name: Callable[[str], str]) -> _Key:
+def _location_key(each: LocationVerdicts, name: Callable[[str], str]) -> Identity:
     return (name(each.place.file), each.heading, each.target)
-
-
-def _without_lines(message: str, result: CheckResult) -> str:
-    """Return a message whose places are only their files."""
-    files = "|".join(map(re.escape, _longest_first(result)))
-    return re.sub(rf"({files}):\d+", r"\1", message) if files else message
-
-
-def _longest_first(result: CheckResult) -> Iterator[str]:
-    yield from sorted(set(result.files), key=len, reverse=True)
 
 
 def _names(result: CheckResult, folder: Path) -> Callable[[str], str]:

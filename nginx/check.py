@@ -17,6 +17,7 @@ from nginx.loading.inputs import find_inputs
 from nginx.model import Model, build_model
 from nginx.rules import CheckSettings, RuleContext
 from nginx.server_names import server_name
+from nginx.spans import Span, SpanFinder
 from nginx.tree import Place
 from nginx.verdict import Verdict
 
@@ -84,6 +85,8 @@ class CheckResult:
     locations: list[LocationVerdicts] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    spans: dict[Finding, Span] = field(default_factory=dict)
+    """Which part of its line a finding is about, where that is known."""
     accepted: int = 0
     """How many findings were taken out because a baseline accepts them."""
 
@@ -94,6 +97,7 @@ class CheckResult:
         for part in parts:
             merged.locations += part.locations
             merged.files += part.files
+            merged.spans |= part.spans
             merged.add(part.findings)
         return merged
 
@@ -152,8 +156,11 @@ def check(
     reasons = dict(nginx_versions) if isinstance(nginx_versions, Mapping) else {}
     result = CheckResult(tuple(dict.fromkeys(nginx_versions)), reasons)
     for each in find_inputs(Path(path), root, extra_files, text):
-        configuration, _ = each.read()
-        _check_one(configuration, result, settings or CheckSettings())
+        configuration, sources = each.read()
+        findings = _check_one(configuration, result, settings or CheckSettings())
+        finder = SpanFinder(configuration, sources.text)
+        result.add(findings)
+        result.spans |= {finding: span for finding in findings if (span := finder.span(finding))}
     return result
 
 
@@ -195,7 +202,8 @@ def load_models(
         yield build_model(configuration)
 
 
-def _check_one(configuration: Configuration, result: CheckResult, settings: CheckSettings) -> None:
+def _check_one(configuration: Configuration, result: CheckResult, settings: CheckSettings) -> list[Finding]:
+    """Add the verdicts on a configuration to a result, and return what is found."""
     model = build_model(configuration)
     parsed = {version: versions.parse(version) for version in result.versions}
     oldest = min(parsed.values())
@@ -213,5 +221,5 @@ def _check_one(configuration: Configuration, result: CheckResult, settings: Chec
                 accepted=frozenset(version for version, found in hits.items() if found.accepts(each)),
             )
         )
-    result.add(merge_findings(hits))
     result.files += configuration.files
+    return list(merge_findings(hits))

@@ -33,15 +33,26 @@ class Front:
     """What it is; empty where only its time is given."""
 
 
-FRONTS = {
-    kind: Front(idle_s, passes_through, kind)
-    for kind, idle_s, passes_through in (
-        ("alb", 60.0, False),
-        ("clb", 60.0, False),
-        ("gorouter", 90.0, False),
-        ("gclb", 600.0, False),
-        ("nlb", 350.0, True),
-        ("azure", 240.0, True),
-    )
+_PROXIES_S = {
+    "alb": 60.0,  # Amazon, "Application Load Balancers", connection idle timeout
+    "caddy": 120.0,  # reverse_proxy, transport http: keepalive
+    "clb": 60.0,  # Amazon, "Classic Load Balancers", idle timeout
+    "cloudflare": 900.0,  # "Connection limits", proxy idle timeout towards the origin
+    "cloudfront": 5.0,  # Amazon, origin keep-alive timeout
+    "envoy": 3600.0,  # HttpProtocolOptions: idle_timeout
+    "gclb": 600.0,  # Google, "External Application Load Balancer", backend keepalive timeout
+    "gorouter": 90.0,  # Cloud Foundry, "Gorouter back-end keep-alive connections"
+    "heroku": 90.0,  # "HTTP Routing", Router 2.0
+    "nginx": 60.0,  # upstream {}: keepalive_timeout
+    "oci": 300.0,  # Oracle, "Load Balancer Timeout Connection Settings"
+    "traefik": 90.0,  # serversTransport: idleConnTimeout
+    "varnish": 60.0,  # backend_idle_timeout
+}
+_FORWARDERS_S = {
+    "azure": 240.0,  # Microsoft, "Load Balancer TCP Reset and Idle Timeout"
+    "nlb": 350.0,  # Amazon, "Network Load Balancers", TCP idle timeout
+}
+FRONTS = {kind: Front(idle_s, False, kind) for kind, idle_s in _PROXIES_S.items()} | {
+    kind: Front(idle_s, True, kind) for kind, idle_s in _FORWARDERS_S.items()
 }
 """What is often in front of nginx, with the idle time that it is shipped with."""

@@ -96,7 +96,7 @@ def environment(given: dict[str, str]) -> dict[str, str]:
 
 @pytest.mark.parametrize(("text", "code"), [(GOOD, 0), (BAD, 1)])
 def test_the_action_annotates_lines(text: str, code: int, tmp_path: Path) -> None:
-    install, check = re.findall(r"^\s+run: (.+)$", ACTION.read_text(), re.MULTILINE)
+    install, check, _ = re.findall(r"^\s+run: (.+)$", ACTION.read_text(), re.MULTILINE)
     assert install == 'python -m pip install --quiet "$GITHUB_ACTION_PATH"'
     done = ran(check, site(tmp_path, text), **environment({"path": "nginx"}))
     assert done.returncode == code, done.stdout + done.stderr
@@ -104,8 +104,22 @@ def test_the_action_annotates_lines(text: str, code: int, tmp_path: Path) -> Non
     assert [("file=nginx/conf.d/site.conf,line=1," in line) for line in errors] == [True] * code
 
 
+@pytest.mark.parametrize("text", [GOOD, BAD])
+def test_the_action_writes_the_summary_of_its_job(text: str, tmp_path: Path) -> None:
+    _, summarize = re.findall(r"^\s+run: (bench .+)$", ACTION.read_text(), re.MULTILINE)
+    summary = tmp_path / "summary.md"
+    done = ran(
+        summarize,
+        site(tmp_path, text),
+        **environment({"path": "nginx"}),
+        GITHUB_STEP_SUMMARY=str(summary),
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert summary.read_text().startswith("### Upstream connections of 1 location: 1 ")
+
+
 def test_the_actions_severity_is_one_input(tmp_path: Path) -> None:
-    (check,) = re.findall(r"^\s+run: (bench .+)$", ACTION.read_text(), re.MULTILINE)
+    check, _ = re.findall(r"^\s+run: (bench .+)$", ACTION.read_text(), re.MULTILINE)
     given = environment({"nginx-version": "1.22.1", "severity": "low"})
     text = POOL.replace("8;", "1;") + GOOD
     (tmp_path / "nginx.conf").write_text(text)

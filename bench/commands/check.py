@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from bench import __version__
 from bench.commands import printing
 from bench.commands.judging import FrontIdle, JudgedBy, RulePattern, judging_options
 from bench.commands.nginx_options import installed_nginx, installed_version, read_target
@@ -33,7 +34,7 @@ from nginx.tree import Place
 _SEVERITIES = [str(severity) for severity in Severity]
 _FORMATS: dict[str, Callable[[check.CheckResult], str]] = {
     "json": lambda found: json.dumps(found.to_json(), indent=2) + "\n",
-    "sarif": lambda found: json.dumps(formats.sarif(found), indent=2) + "\n",
+    "sarif": lambda found: json.dumps(formats.sarif(found, __version__), indent=2) + "\n",
     "github": formats.github,
     "markdown": markdown.markdown,
 }

@@ -74,9 +74,10 @@ def client_timeout_vs_lb(ctx: RuleContext) -> Iterator[Hit]:
     """nginx closes idle connections before the balancer in front of it does: its 502s.
 
     The balancer sends a request into a closed connection. Say with --front-idle what is in front: AWS ALB
-    and Classic Load Balancer keep idle connections 60 s, Cloud Foundry's gorouter 90 s, Google's
-    application load balancer 600 s; nginx closes them after 75 s by default. A balancer that passes TCP
-    through (AWS NLB 350 s, Azure 4 min) forgets idle connections: there nginx has to close first.
+    and Classic Load Balancer keep idle connections 60 s, Cloud Foundry's gorouter and Heroku 90 s, Oracle's
+    300 s, Google's application load balancer 600 s, Cloudflare 900 s; nginx closes them after 75 s by
+    default. A balancer that passes TCP through (AWS NLB 350 s, Azure 4 min) forgets idle connections: nginx
+    has to close before it does, and after the clients that pool connections.
     """
     front = ctx.settings.front or _ASSUMED_FRONT
     for line in ctx.lines("keepalive_timeout"):
@@ -99,16 +100,24 @@ def _judged_timeout(
     name = front.kind or "what is in front"
     closes = f"idle clients are closed after {idle_s:g} s{source}"
     if front.passes_through:
-        if idle_s >= front.idle_s:
-            text = (
-                f"{closes}, but {name} has forgotten them after {front.idle_s:g} s: their next request fails"
-            )
-            yield Hit(place, text, f"write `keepalive_timeout {front.idle_s - _MARGIN_S:g}s;`")
+        yield from _behind_forwarder(front, place, idle_s, closes)
     elif idle_s <= front.idle_s:
         text = f"{closes}; {name} keeps {front.idle_s:g} s and sees 502"
         fix = f"write `keepalive_timeout {front.idle_s + _MARGIN_S:g}s;`, above what is in front"
         is_guess = ctx.settings.front is None and _is_stock(ctx)
         yield Hit(place, text, fix, severity=Severity.LOW if is_guess else None)
+
+
+def _behind_forwarder(front: Front, place: Place, idle_s: float, closes: str) -> Iterator[Hit]:
+    """Yield what is wrong, or may be, behind a balancer that forwards TCP."""
+    latest = front.idle_s - _MARGIN_S
+    if idle_s >= front.idle_s:
+        text = f"{closes}, but {front.kind} forgets them after {front.idle_s:g} s: the next request fails"
+        yield Hit(place, text, f"write `keepalive_timeout {latest:g}s;`")
+    elif idle_s < latest:
+        text = f"{closes}, before {front.kind} forgets them: a client that pools them for longer sees 502"
+        fix = f"where other proxies are the clients, write `keepalive_timeout {latest:g}s;`"
+        yield Hit(place, text, fix, severity=Severity.LOW)
 
 
 def _is_stock(ctx: RuleContext) -> bool:

@@ -119,8 +119,12 @@ CLIENT = "events {{}} http {{ server {{ listen 80; {} location / {{ root /srv; }
         ("keepalive_timeout 620s;", "GCLB", []),
         ("keepalive_timeout 65;", "gclb", ["medium"]),
         ("keepalive_timeout 0;", "gclb", []),
-        ("", "nlb", []),
+        ("", "nlb", ["low"]),
+        ("keepalive_timeout 335s;", "nlb", []),
         ("keepalive_timeout 10m;", "nlb", ["medium"]),
+        ("keepalive_timeout 240s;", "azure", ["medium"]),
+        ("", "Heroku", ["medium"]),
+        ("", "cloudfront", []),
     ],
 )
 def test_what_is_in_front(timeout: str, front: str | None, severities: list[str], folder: Path) -> None:
