@@ -112,10 +112,10 @@ class LocationResult:
         measured, predicted = self.measured, self.predicted
         if measured is None or not self._is_comparable:
             return None
+        if predicted.answer == "not reused" and self._is_without_body_not_reused:
+            return None  # by the way in which some servers end answers without a body
         if predicted.answer not in {measured.verdict, "partly reused"}:  # the servers' counts show the part
             return f"check says {predicted.answer}, traffic says {measured.verdict}"
-        if predicted.answer == "not reused" and self._is_without_body_not_reused:
-            return None
         other = {"nginx": "backend", "backend": "nginx"}.get(predicted.closes_first or "")
         if other is not None and (times := measured.closed_first[other]):
             return f"check says {predicted.closes_first} closes first, {other} did so {times} times"

@@ -1,7 +1,7 @@
 """Lines that a newer nginx needs where its defaults are wrong for a server: what may help. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.prove.edited_model import Position, edited, position
@@ -9,6 +9,9 @@ from bench.prove.inventory import Location
 from bench.prove.proof import LocationResult
 from nginx.model import Model
 from nginx.tree import Directive, Place
+from nginx.upstreams import Upstream
+
+WAS_RUN = "it was run with it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,8 @@ class AddedLine:
     context: str
     """The block as written: `upstream app`."""
     file: str
+    reason: str = WAS_RUN
+    """Why it is known to help."""
 
     @property
     def place(self) -> Place:
@@ -33,7 +38,13 @@ class AddedLine:
 
     def to_json(self) -> dict[str, Any]:
         """Return the line as plain values."""
-        return {"file": self.place.file, "line": self.place.line, "block": self.context, "text": str(self)}
+        return {
+            "file": self.place.file,
+            "line": self.place.line,
+            "block": self.context,
+            "text": str(self),
+            "reason": self.reason,
+        }
 
 
 def remedies(result: LocationResult) -> Iterator[list[AddedLine]]:
@@ -41,13 +52,21 @@ def remedies(result: LocationResult) -> Iterator[list[AddedLine]]:
     location, pool = result.location, result.predicted.pool
     upstream, kind = location.upstream, result.kind
     if upstream is not None and pool is not None:
-        opener, context = upstream.directive, f"upstream {upstream.name}"
-        file = opener.place.file
         if kind is not None and kind.idle_s is not None and kind.idle_s > 1:
-            yield [AddedLine("keepalive_timeout", (f"{_shorter(kind.idle_s)}s",), opener, context, file)]
-        yield [AddedLine("keepalive", ("0",), opener, context, file)]
+            yield [_in_upstream(upstream, "keepalive_timeout", f"{_shorter(kind.idle_s)}s")]
+        yield [no_pool(upstream)]
     if location.pass_location.protocol == "http" and location.pass_location.http.directive is None:
         yield [_old_version(location)]
+
+
+def no_pool(upstream: Upstream, reason: str = WAS_RUN) -> AddedLine:
+    """Return the line that switches a pool off."""
+    return replace(_in_upstream(upstream, "keepalive", "0"), reason=reason)
+
+
+def _in_upstream(upstream: Upstream, name: str, value: str) -> AddedLine:
+    opener = upstream.directive
+    return AddedLine(name, (value,), opener, f"upstream {upstream.name}", opener.place.file)
 
 
 def _shorter(idle_s: float) -> int:

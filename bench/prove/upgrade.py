@@ -11,7 +11,7 @@ from typing import Any
 from bench.prove import runner
 from bench.prove.edited_model import without
 from bench.prove.proof import LocationResult, Proof
-from bench.prove.remedies import AddedLine, remedies, with_lines
+from bench.prove.remedies import AddedLine, no_pool, remedies, with_lines
 from bench.prove.testbed import ProofSettings
 from bench.prove.workarounds import affects, find_workarounds
 from bench.subjects.programs import Program
@@ -26,6 +26,8 @@ REQUESTS = 999
 """Sent to each location under either nginx, besides the one that finds it."""
 _REQUESTS_WITHOUT = 16
 """Sent to each location by a run without some lines: enough to see whether a connection is kept."""
+_POOLING_IS_WRONG = frozenset({"NK031", "NK032"})
+"""What check finds where a pool lends a source address, or an authenticated connection, to other clients."""
 _MOST_RUNS = 24
 
 
@@ -108,8 +110,8 @@ class Upgrade:
 
     @property
     def is_safe(self) -> bool:
-        """Whether it was proven, and nothing begins to fail."""
-        return self.rejection is None and not self.failing
+        """Whether it was proven, nothing begins to fail, and no line is missing."""
+        return self.rejection is None and not self.failing and not self.needed
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -142,6 +144,7 @@ def prove_upgrade(
     pairs = zip(before.results, after.results, strict=True)
     found.locations = [LocationUpgrade(*pair) for pair in pairs]
     found.findings = new_findings(model, versions.parse(before.version), versions.parse(after.version))
+    found.needed += pools_to_switch_off(model, found.findings, versions.parse(after.version))
     runs = _Runs(model, program, settings)
     _Search(runs, found).delete()
     _Search(runs, found).add()
@@ -166,6 +169,21 @@ def new_findings(model: Model, before: Version, after: Version) -> list[Finding]
         and (rule.severity if hit.severity is None else hit.severity) >= Severity.MEDIUM
         and rule.id not in silenced.get((hit.place.file, hit.place.line), ())
     ]
+
+
+def pools_to_switch_off(model: Model, findings: Sequence[Finding], version: Version) -> list[AddedLine]:
+    """Return a line for each pool that mixes what a configuration keeps apart, and that has none before.
+
+    No traffic here shows that: connections come from the lab's own addresses, and no client authenticates.
+    """
+    wrong = {(finding.rule, finding.place) for finding in findings if finding.rule in _POOLING_IS_WRONG}
+    found = []
+    for upstream in model.upstreams if wrong else ():
+        without_pool = with_lines(model, [no_pool(upstream)])
+        left = {(rule.id, hit.place) for rule, hit in _hits(without_pool, version)}
+        if gone := sorted(rule for rule, place in wrong if (rule, place) not in left):
+            found.append(no_pool(upstream, f"check then finds no {', '.join(gone)}"))
+    return found
 
 
 def _hits(model: Model, version: Version) -> Iterator[tuple[Rule, Hit]]:

@@ -55,7 +55,7 @@ def test_each_location_before_and_after() -> None:
     assert found.is_safe
     assert summarize(found) == (
         f"From nginx {OLD[0]} to {NEW[-1]}, of 3 locations: 1 opens fewer connections"
-        " (1,000 -> 10 per 1,000 requests); 2 open as many; 3 lines may be deleted;"
+        " (1,000 -> 10 per 1,000 requests); 2 open as many connections; 3 lines may be deleted;"
         " check then finds NK048, NK049."
     )
 
@@ -106,6 +106,23 @@ def test_what_begins_to_fail_and_what_prevents_it(name: str) -> None:
     assert [f"{line} in {line.context}" for line in found.needed] == needed
     assert found.is_safe is (not failures)
     assert all(str(line) in summarize(found) for line in found.needed)
+
+
+# An upstream {} whose pool is wrong, and the rule that says so.
+WRONG = {
+    "source addresses": ("proxy_bind $remote_addr transparent;", "location /", "NK031"),
+    "clients that authenticate": ("", "location /owa/", "NK032"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_pool_that_mixes_clients_is_to_be_switched_off(name: str) -> None:
+    lines, location, rule = WRONG[name]
+    fine = "upstream fine { server 10.0.0.2; } server { location / { proxy_pass http://fine; } }"
+    found = prove_upgrade(f"{fine} {BARE} server {{ {location} {{ {lines} proxy_pass http://bare; }} }}")
+    assert [(str(line), line.context) for line in found.needed] == [("keepalive 0;", "upstream bare")]
+    assert rule in found.needed[0].reason
+    assert not found.is_safe
 
 
 def test_what_check_finds_then() -> None:

@@ -35,7 +35,7 @@ def format_markdown(found: Upgrade) -> str:
         ]
     deletable = (f"`{text}` ({places})" for text, places in _by_text(found.deletable))
     lines += _section("May be deleted (it was run without them)", deletable)
-    lines += _section("Must be added (it was run with them)", map(_format_added, found.needed))
+    lines += _section("Must be added", map(_format_added, found.needed))
     lines += _section("`bench check` finds under the newer nginx only", _format_findings(found.findings))
     lines += [f"- {note}" for note in found.notes]
     return "\n".join(lines).rstrip() + "\n"
@@ -63,9 +63,9 @@ def _changes(proven: Sequence[LocationUpgrade]) -> Iterator[str]:
     if fewer:
         yield f"{_opens(len(fewer))} fewer connections{_range(fewer)}"
     if more:
-        yield f"{_opens(len(more))} more{_range(more)}"
+        yield f"{_opens(len(more))} more connections{_range(more)}"
     if same := len(proven) - len(fewer) - len(more):
-        yield f"{_opens(same)} as many"
+        yield f"{_opens(same)} as many connections"
     if failing:
         named = ", ".join(f"{_name(each)} ({_failures(each)})" for each in failing)
         yield f"{len(failing)} {'begins' if len(failing) == 1 else 'begin'} to fail: {named}"
@@ -167,7 +167,7 @@ def _edit_lines(found: Upgrade) -> Iterator[str]:
         yield "may be deleted, it was run without them:"
         yield from (f"    {text} ({places})" for text, places in _by_text(found.deletable))
     if found.needed:
-        yield "must be added, it was run with them:"
+        yield "must be added:"
         yield from (f"    {_format_added(line)}" for line in found.needed)
     if found.findings:
         yield "check finds under the newer nginx only:"
@@ -186,7 +186,7 @@ def _section(title: str, rows: Iterable[str]) -> Iterator[str]:
 
 
 def _format_added(line: AddedLine) -> str:
-    return f"`{line}` in {line.context} ({line.place})"
+    return f"`{line}` in {line.context} ({line.place}): {line.reason}"
 
 
 def _format_findings(found: Iterable[Finding]) -> Iterator[str]:
