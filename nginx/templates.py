@@ -11,21 +11,25 @@ from dataclasses import dataclass
 VARIABLE = "template"
 
 # {{ ... }} of Jinja, Go, Helm and mustache, in which texts may hold braces; {% ... %} and {# ... #} of Jinja;
-# <% ... %> of ERB and EJS; [[ ... ]] of Go with other delimiters: with spaces, unlike [[:alpha:]].
+# <% ... %> of ERB and EJS; [[ ... ]] of Go with other delimiters: with spaces, unlike [[:alpha:]]; %{if ...}
+# of Terraform, whose values are ${...}; [% ... %] of the Template Toolkit.
 _INNER = r"""(?>[^{}"`]+|"(?:[^"\\\n]|\\.)*+"|`[^`]*`|["`])*+"""
 _TAG = re.compile(
     r"\{\{\{(?P<triple>[^{}]*)\}\}\}"
     r"|\{\{(?P<braces>-?[ \t]*/\*.*?\*/[^{}]*|(?![\s-]*\})" + _INNER + r")\}\}"
     r"|\[\[(?P<brackets>-?\s[^\[\]]*\s-?)\]\]"
+    r"|%\{(?P<terraform>~?\s*(?:if|else|endif|for|endfor)\b[^{}]*)\}|\[%(?P<toolkit>.*?)%\]"
     r"|\{%(?P<percent>.*?)%\}|\{\#.*?\#\}|<%(?P<angle>.*?)%>",
     re.DOTALL,
 )
 _COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 _OPENING = re.compile(
-    r"(?:if|unless|case|for|range|with|define|block|macro|call|filter)\b|.*\bdo(?:\s*\|.*\|)?$"
+    r"(?:if|unless|case|for|range|with|define|block|macro|call|filter|IF|UNLESS|FOREACH|BLOCK)\b"
+    r"|.*\bdo(?:\s*\|.*\|)?$"
 )
-_ELSE = re.compile(r"(?:else|elif|elsif)\b")
-_CLOSING = re.compile(r"end\w*\b|\}")
+_ELSE = re.compile(r"(?:else|elif|elsif)\b", re.IGNORECASE)
+_CLOSING = re.compile(r"end\w*\b|\}", re.IGNORECASE)
+_OF_TOOLKIT = re.compile(r"(?:IF|UNLESS|ELSE|ELSIF|END|FOREACH|SET|INCLUDE|PROCESS|BLOCK|#)(?!\w)")
 # In double braces the first word or sign shows a statement; everything else is an expression.
 _STATEMENT = re.compile(
     r"(?:if|else|end|range|with|define|template|block|break|continue)\b|\$\w+\s*:?=(?!=)|[/#!^>]"
@@ -33,7 +37,7 @@ _STATEMENT = re.compile(
 _VALUE = re.compile(r"(?!end\b|else\b|if\b)[\w.@$]+(?:\[[^\]]*\]|\([^()]*\)|\.\w+)*\s*")
 # What envsubst, autoconf, CMake and other programs fill in; ${name} is a variable where nginx takes one.
 _PLACEHOLDER = re.compile(
-    r"\$\{\w[^}]*\}|\$[A-Z][A-Z0-9_]*\b|@\w+@|__\w+__|%%?[A-Z]\w*%%?|\$\(\w+\)|<[A-Z_]+>", re.ASCII
+    r"\$\{\w[^}]*(?:\}|$)|\$[A-Z][A-Z0-9_]*\b|@\w+@|__\w+__|%%?[A-Z]\w*%%?|\$\(\w+\)|<[A-Z_]+>", re.ASCII
 )
 _LANGUAGES = (
     ("<%", "ERB or EJS"),
@@ -41,6 +45,8 @@ _LANGUAGES = (
     ("{#", "Jinja"),
     ("{{", "Jinja, Helm or Go"),
     ("[[", "Go"),
+    ("%{", "Terraform"),
+    ("[%", "Template Toolkit"),
 )
 
 
@@ -55,7 +61,7 @@ class _Tag:
 
 def language(text: str) -> tuple[str, int] | None:
     """Return a template's language and the line of its first expression; None if the text is no template."""
-    if not any(mark in text for mark in ("{{", "{%", "<%", "[[")):
+    if not any(mark in text for mark in ("{{", "{%", "<%", "[[", "%{", "[%")):
         return None
     first = _TAG.search(_COMMENT.sub(lambda match: " " * len(match[0]), text))
     if first is None:
@@ -88,6 +94,11 @@ def _tag(match: re.Match[str], text: str) -> _Tag:
         return _Tag(start, end, None if is_value else angle.strip(" \t\n-"))
     if match["triple"] is not None:
         return _Tag(start, end, None)
+    if (toolkit := match["toolkit"]) is not None:
+        inner = toolkit.strip(" \t\n-+=~")
+        return _Tag(start, end, inner if _OF_TOOLKIT.match(inner) else None)
+    if (terraform := match["terraform"]) is not None:
+        return _Tag(start, end, terraform.strip(" \t\n~"))
     braces = match["braces"] if match["brackets"] is None else match["brackets"]
     if braces is not None:
         inner = braces.strip(" \t\n-")

@@ -138,6 +138,10 @@ _WITH_TEXTS = frozenset(
     {"return", "add_header", "add_trailer", "log_format", "sub_filter", "if", "rewrite", "set"}
 )
 """Directives with texts for people, in which any character may be meant."""
+_WITH_DIRECTIVES = frozenset(
+    {"events", "http", "server", "location", "upstream", "if", "limit_except", "stream"}
+)
+_NAME = re.compile(r"[A-Za-z0-9_]+")
 _MAX_DEPTH = 64
 _IGNORE = re.compile(r"#\s*bench:\s*ignore\s+((?:[A-Z]{2}\d{3}[a-z]?[,\s]*)+)")
 
@@ -260,6 +264,8 @@ class _TreeBuilder:
         name, *args = words
         if self._stack and self._stack[-1][0][0].text in DATA_BLOCKS:
             args = words  # what stands first there is data too
+        elif self._is_no_name(name):
+            self._problem(name.line, f'unknown directive "{name.text}"')
         elif (at := characters.unlike_a_name(name.text)) is not None:
             self._problem(name.line, f'unknown directive "{name.text}": {self._odd(name, at)}')
             return
@@ -270,6 +276,12 @@ class _TreeBuilder:
                 reason = f'"{word.text}" is another word than it seems: {self._odd(word, at)}'
                 self._tree.odd_words.append(Problem(Place(self._tree.file, word.line), reason))
                 return
+
+    def _is_no_name(self, word: Token) -> bool:
+        """Return whether a word that looks ordinary cannot be a directive, where only directives stand."""
+        is_known = not self._stack or self._stack[-1][0][0].text in _WITH_DIRECTIVES
+        is_ordinary = is_known and word.text.isascii() and word.text.isprintable()
+        return is_ordinary and not _NAME.fullmatch(word.text) and not templates.has_placeholder([word.text])
 
     def _odd(self, word: Token, at: int) -> str:
         """Return which character of a word is odd, and where: in its line, columns counted from 1."""

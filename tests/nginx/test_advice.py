@@ -142,6 +142,7 @@ NO_EDIT = {
     "NK053": "is an option of the command",
     "NX002": "is about the rendered text",
     "NX003": "needs the right name",
+    "NX005": "needs another nginx",
     "NX004": "makes another text of it",
 }
 """Why an advice is no edit."""
