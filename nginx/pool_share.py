@@ -7,6 +7,8 @@ least recently used connection is closed when it is full, at release-1.22.1 and 
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import cycle
 from typing import Any
 
 from nginx.tree import Directive
@@ -17,7 +19,8 @@ _BY_KEY = frozenset({"hash", "ip_hash"})
 _UNEVEN = _BY_KEY | {"random"}
 """Methods that do not look at where requests are already."""
 _MOST_ROUNDS = 200
-_MOST_REQUESTS = 20_000
+_MOST_REQUESTS = 4_000
+_MOST_IN_FLIGHT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +73,11 @@ def pool_share(upstream: Upstream, pool: Pool, in_flight: int = 0) -> ReuseShare
     method = upstream.balancer
     if pool.idle >= needed:
         return None
-    weights = [_weight(line) for line in servers] or [1]
-    alone = _reused(_peers(weights, method), pool.idle, 1)
+    weights = tuple(_weight(line) for line in servers) or (1,)
+    alone = _reused(weights, method, pool.idle, 1)
     if in_flight <= 1:
         return ReuseShare(alone, 1.0 if method in _BY_KEY else alone, 1, needed, f"{number} servers")
-    least = _reused(_peers(weights, method), pool.idle, in_flight)
+    least = _reused(weights, method, pool.idle, in_flight)
     if pool.idle < number:
         return ReuseShare(min(alone, least), 1.0, in_flight, needed, f"{number} servers")
     cause = f"{in_flight} requests in flight per worker"
@@ -100,10 +103,13 @@ def _weight(line: Directive) -> int:
     return int(given) if given.isdecimal() and 0 < int(given) < 1000 else 1
 
 
-def _reused(peers: Iterator[int], idle: int, in_flight: int) -> float:
+@lru_cache(maxsize=4096)
+def _reused(weights: tuple[int, ...], method: str | None, idle: int, in_flight: int) -> float:
     """Return the share where `in_flight` requests begin together, and the next ones when all have ended."""
+    if in_flight > _MOST_IN_FLIGHT:  # as many of a smaller number
+        return _reused(weights, method, idle * _MOST_IN_FLIGHT // in_flight, _MOST_IN_FLIGHT)
     rounds = min(_MOST_ROUNDS, max(4, _MOST_REQUESTS // in_flight))
-    cache = list[int]()
+    peers, cache = _peers(weights, method), list[int]()
     reused = 0
     for turn in range(rounds):
         used = [next(peers) for _ in range(in_flight)]
@@ -115,20 +121,22 @@ def _reused(peers: Iterator[int], idle: int, in_flight: int) -> float:
     return reused / (in_flight * (rounds - rounds // 2))
 
 
-def _peers(weights: list[int], method: str | None) -> Iterator[int]:
+def _peers(weights: tuple[int, ...], method: str | None) -> Iterator[int]:
     """Yield the servers in the order in which a balancing method chooses them."""
     return _at_random(weights) if method == "random" else _round_robin(weights)
 
 
-def _at_random(weights: list[int]) -> Iterator[int]:
+def _at_random(weights: tuple[int, ...]) -> Iterator[int]:
     """Yield servers by their weights, the same ones each time."""
     chance, servers = random.Random(0), range(len(weights))
     while True:
         yield from chance.choices(servers, weights, k=64)
 
 
-def _round_robin(weights: list[int]) -> Iterator[int]:
+def _round_robin(weights: tuple[int, ...]) -> Iterator[int]:
     """Yield the servers in the order of nginx's smooth weighted round robin."""
+    if len(set(weights)) == 1:
+        yield from cycle(range(len(weights)))
     current, total = [0] * len(weights), sum(weights)
     while True:
         current = [value + weight for value, weight in zip(current, weights, strict=True)]

@@ -75,3 +75,9 @@ def test_a_small_pool_behind_a_key_reuses_what_the_requests_make_of_it() -> None
     at_random = verdict(f"random; {TWO} keepalive 1;")
     assert at_random.share is not None
     assert at_random.share.least == pytest.approx(0.5, abs=0.1)
+
+
+def test_any_number_in_flight_is_judged_at_once() -> None:
+    found = verdict("server a; keepalive 500000000;", 1_000_000_000)
+    assert found.share is not None
+    assert found.share.least == pytest.approx(0.5)
