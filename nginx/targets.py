@@ -170,7 +170,7 @@ def _split_address(value: Value) -> tuple[str, str, list[Unknown]]:
     for piece in value:
         if isinstance(piece, str):
             text += piece
-        elif (piece.name in _PATHS or piece.name.isdigit()) and _SCHEME.sub("", text):
+        elif _is_path(piece.name) and _SCHEME.sub("", text):
             break  # $request_uri and the like begin with "/": the authority ends here
         else:
             text += _HOLE
@@ -184,6 +184,10 @@ def _split_address(value: Value) -> tuple[str, str, list[Unknown]]:
         scheme, rest = (_HOLE if text.startswith(_HOLE) else ""), text
     authority = rest if rest.startswith("unix:") else re.split(r"[/?]", rest, maxsplit=1)[0]
     return scheme, authority, holes
+
+
+def _is_path(name: str) -> bool:
+    return name in _PATHS or name.isdigit() or name.endswith(("_uri", "_path"))
 
 
 def _host_and_port(authority: str) -> tuple[str, bool]:
