@@ -107,10 +107,10 @@ def _named(factors: tuple[Factor, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for factor in factors for name in factor.depends_on))
 
 
-def _closes_first(each: PassLocation, keeps: bool | None, version: Version) -> ClosesFirst:
+def _closes_first(each: PassLocation, keeps: bool | None, version: Version) -> ClosesFirst | None:
     """Return who closes first: nginx, if nothing requests a close of the server; else both may."""
     if each.protocol == STREAM:
-        return "race"  # nginx follows whichever side ends the session
+        return None if _is_udp(each) else "race"  # nginx follows whichever side ends the session
     if each.protocol in {"uwsgi", "scgi"}:
         return "race"  # the server ends a response without a length by closing, nginx one that has it
     if each.protocol == "http":
@@ -168,12 +168,19 @@ def _pool_factor(each: PassLocation, version: Version, in_flight: int) -> Factor
 
 
 def _session_cause(each: PassLocation) -> str:
+    if _is_udp(each):
+        return "stream {} has no pool: each session of datagrams has a port of its own until it times out"
     cause = "stream {} has no pool: each session opens a connection of its own"
     servers = [line.args[0] for upstream in each.upstreams() for line in upstream.servers if line.args]
     addresses = [target.text for target in each.targets if target.upstream is None]
     if all(address.startswith("unix:") for address in (*servers, *addresses)):
         return f"{cause}, over a socket file"
     return f"{cause}, which takes one of nginx's ports until TIME_WAIT has passed"
+
+
+def _is_udp(each: PassLocation) -> bool:
+    """Return whether a server of stream {} takes datagrams, which know no TIME_WAIT."""
+    return any("udp" in line.args for line in each.level.all("listen"))
 
 
 def _target_factor(target: Target, version: Version, in_flight: int) -> Factor:
