@@ -165,16 +165,17 @@ def kind_of(location: Location, peer: Peer, like: Mapping[str, BackendKind]) -> 
 
     `like` is by the name of an upstream {}, or by an address as written; "" is about all others.
     """
-    named = next((like[name] for name in names(location) if name in like), None)
+    given = {name.lower(): kind for name, kind in like.items()}  # as nginx compares names
+    named = next((given[name] for name in names(location) if name in given), None)
     kind = named if named is not None else like.get("")
     return kind if kind is not None and kind.speaks(peer) else None
 
 
 def names(location: Location) -> Iterator[str]:
-    """Yield what a location's servers can be called by: their upstream {}, or their address."""
+    """Yield what a location's servers are called by, in lower case: their upstream {}, or address."""
     for upstream in possible_upstreams(location.pass_location):
-        yield upstream.name
-    target = location.pass_location.target
+        yield upstream.name.lower()
+    target = location.pass_location.target.lower()
     yield target.partition("://")[2].partition("/")[0] or target
 
 
@@ -192,7 +193,7 @@ def limited_kinds(
 def check_kinds(inventory: Inventory, like: Mapping[str, BackendKind]) -> None:
     """Raise PlanError where a kind is about no location, or about one that it does not speak to."""
     for name, kind in like.items():
-        users = [each for each in inventory.locations if not name or name in names(each)]
+        users = [each for each in inventory.locations if not name or name.lower() in names(each)]
         if not users and name:
             known = _some(dict.fromkeys(each for other in inventory.locations for each in names(other)))
             raise PlanError(f"--backend-like {name}={kind.name}: nothing passes to it; there is {known}")

@@ -139,7 +139,7 @@ def summarize_balancing(location: Location, version: Version, counts: Sequence[t
     pool = verdict.pool
     idle, limit = (None, None) if pool is None else (pool.idle, pool.requests)
     assert location.upstream is not None
-    share = verdict.share if _is_round_robin(location.upstream) else None
+    share = verdict.share if is_round_robin(location.upstream) else None
     return Balancing(servers, _expected(verdict, share), idle, limit, share)
 
 
@@ -149,6 +149,6 @@ def _expected(verdict: Verdict, share: ReuseShare | None) -> ExpectedReuse | Non
     return "one per server" if verdict.answer == "reused" and verdict.pool is not None else None
 
 
-def _is_round_robin(upstream: Upstream) -> bool:
+def is_round_robin(upstream: Upstream) -> bool:
     """Return whether servers get requests in a fixed order."""
     return {line.name for line in upstream.directive.block or () if is_balancer(line)} <= _ROUND_ROBIN

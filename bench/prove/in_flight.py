@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.prove.http_client import FAILURES, TIMEOUT_S, Client, Responses, connect
+from bench.prove.balancing import is_round_robin
+from bench.prove.http_client import FAILURES, Client, Responses, connect
 from bench.prove.inventory import Location
 from bench.prove.requests import Request
 from bench.prove.rewrite import Listeners
@@ -18,9 +19,11 @@ from bench.prove.testbed import NginxTestbed
 from nginx.verdict import Verdict
 
 ROUNDS = 4
-"""Rounds that are counted; the one before them fills the pool."""
+"""Rounds that are counted; those before them fill the pool."""
+_MOST_WARM_ROUNDS = 12
 _NO_PROGRESS_S = 0.5
 """Requests that are not there after so long without another one do not come."""
+_TIMEOUT_S, _TIMEOUT_AFTER_ANOTHER_S = 3.0, 0.01
 _POLL_S = 0.002
 _ALL_REUSED = 0.9
 """The share from which on connections count as reused: each round may begin with another server."""
@@ -37,6 +40,8 @@ class InFlight:
     """Connections that they accepted for them."""
     predicted: Verdict
     servers: int = 1
+    is_in_turn: bool = True
+    """Whether requests go to the servers in turn: else the share depends on chance, or on the requests."""
     statuses: Mapping[int, int] = field(default_factory=dict)
     """How often the clients received each status, from the first round on."""
     unanswered: int = 0
@@ -63,6 +68,8 @@ class InFlight:
         answer, share = self.predicted.answer, self.predicted.share
         if answer == "not reused":
             return 0.0, 0.0
+        if not self.is_in_turn:
+            return 0.0, 1.0
         if answer == "reused":
             return _ALL_REUSED, 1.0
         if share is None or self.predicted.pool is None:
@@ -86,14 +93,20 @@ class InFlight:
 def measure_in_flight(
     testbed: NginxTestbed, location: Location, request: Request, in_flight: int, predicted: Verdict
 ) -> InFlight:
-    """Send rounds of requests that are in flight together; count those after the first round."""
+    """Send rounds of requests that are in flight together; count those after the pool is filled.
+
+    Where requests get no answer, all are counted.
+    """
     host, listeners = testbed.lab.hosts["client"], testbed.listeners[location.server.number]
     testbed.prepare(request)
-    responses = Responses()
+    responses, before = Responses(), testbed.counts_of(location.number)
+    servers = max(1, len(location.upstream.servers_in_use)) if location.upstream else 1
+    # With weights, a server may have its turn after three times as many requests as there are servers.
+    warm_rounds = min(_MOST_WARM_ROUNDS, 1 + -(-3 * servers // in_flight))
     clients = host.call(_connect_all, listeners, request, in_flight, responses)
     try:
-        for turn in range(1 + ROUNDS):
-            if turn == 1:
+        for turn in range(warm_rounds + ROUNDS):
+            if turn == warm_rounds:
                 before = testbed.counts_of(location.number)
             if responses.failed:
                 break
@@ -105,14 +118,14 @@ def measure_in_flight(
     finally:
         host.call(_close_all, clients)
     counts = testbed.counts_of(location.number)
-    added = counts.since(before) if not responses.failed else counts
-    servers = len(location.upstream.servers_in_use) if location.upstream else 1
+    added = counts.since(before)
     return InFlight(
         in_flight,
         added.requests,
         added.accepted,
         predicted,
-        max(1, servers),
+        servers,
+        location.upstream is None or is_round_robin(location.upstream),
         Counter(responses.statuses),
         responses.failed,
     )
@@ -152,13 +165,13 @@ def _send_all(clients: list[Client], request: Request, responses: Responses) -> 
 
 
 def _receive_all(clients: list[Client], responses: Responses) -> None:
-    deadline_s = time.monotonic() + TIMEOUT_S
+    timeout_s = _TIMEOUT_S
     for client in clients:
         try:
-            # Whoever has waited as long as the others is not waited for any longer.
-            client.receive(responses, max(0.01, deadline_s - time.monotonic()))
+            client.receive(responses, timeout_s)
         except FAILURES as error:
             responses.record(error)
+            timeout_s = _TIMEOUT_AFTER_ANOTHER_S  # it has waited for as long as the one before
 
 
 def _close_all(clients: list[Client]) -> None:

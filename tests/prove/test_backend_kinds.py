@@ -32,6 +32,7 @@ def test_the_table_is_that_of_check() -> None:
         (PASS, {"": "node"}, "node"),
         (PASS, {"app": "puma", "": "node"}, "puma"),
         (PASS, {"other": "puma"}, None),
+        (PASS, {"APP": "puma"}, "puma"),
         (PASS, {"": "php-fpm"}, None),
         (PHP, {"": "php-fpm"}, "php-fpm"),
         (GRPC, {"": "grpc-ping"}, "grpc-ping"),

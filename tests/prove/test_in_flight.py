@@ -1,80 +1,121 @@
-"""No verdict that connections are reused is contradicted by 32 requests in flight."""
+"""Requests in flight at once: the share that finds a connection, expected and by traffic."""
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-import nginx
-from tests import command_line
-from tests.nginx import generated
-from tests.nginx.reports.held import Report
-from tests.proving import bench_prove, needs_nginx
+from bench.prove.in_flight import InFlight
+from nginx import versions
+from nginx.verdict import compute_verdict
+from tests.proving import KEPT, any_nginx, every_version, last_location, needs_nginx, prove, prove_last
 
-CONCURRENCY = ("--concurrency", "32")
-ALL_REUSED = 0.9
-"""A round of requests may begin with another server than the one before it."""
-CONF = Path(nginx.__file__).parent / "conf"
-CORPUS = os.environ.get("BENCH_CORPUS")
-REPORTS = Path(__file__).parents[1] / "nginx" / "reports"
-pytestmark = [needs_nginx, pytest.mark.long]
-
-Configuration = tuple[str, list[str | Path]]
-"""A text, or the path of one, and what is handed over with it."""
+OLD = versions.parse("1.22.1")
 
 
-def of_the_corpus() -> list[Any]:
-    folder = Path(CORPUS or "")
-    index = json.loads((folder / "index.json").read_text())["files"] if CORPUS else []
-    return [
-        pytest.param(
-            (folder / entry["file"]).read_text(),
-            [flag for name in entry.get("includes", []) for flag in ("--with", folder / name)],
-            id=entry["file"],
-        )
-        for entry in index
-    ]
+def text(lines: str, inside: str = KEPT) -> str:
+    return f"upstream app {{ {lines} }} server {{ location / {{ proxy_pass http://app; {inside} }} }}"
 
 
-def configurations() -> list[Any]:
-    reports = [(file.stem, Report.read(file).input) for file in sorted(REPORTS.glob("*.toml"))]
-    own = [(path.name, path.read_text()) for path in sorted(CONF.glob("*.conf"))]
-    made_up = [(f"seed {seed}", generated.configuration(seed)) for seed in range(generated.VARIANTS)]
-    return [
-        *(pytest.param(text, [], id=name) for name, text in (*own, *made_up, *reports)),
-        *of_the_corpus(),
-    ]
+def counted(
+    lines: str, requests: int, connections: int, *, in_flight: int = 8, inside: str = KEPT
+) -> InFlight:
+    verdict = compute_verdict(last_location(text(lines, inside)).pass_location, OLD, in_flight)
+    return InFlight(in_flight, requests, connections, verdict)
 
 
-@pytest.mark.parametrize(("text", "handed_over"), configurations())
-def test_traffic_in_flight(text: str, handed_over: list[str | Path], tmp_path: Path) -> None:
-    path = tmp_path / "nginx.conf"
-    path.write_text(text)
-    for proof in bench_prove(path, "--lab", "loopback", *CONCURRENCY, *handed_over, code=None)["proofs"]:
-        version = ("--nginx-version", proof["version"])
-        done = command_line.run("check", path, "--format", "json", *version, *CONCURRENCY, *handed_over)
-        judged = json.loads(done.stdout)["locations"] if proof["locations"] else []
-        verdicts = {identity(each): each["verdicts"][proof["version"]]["verdict"] for each in judged}
-        for location in proof["locations"]:
-            assert location["disagreement"] is None
-            assert not contradicts(verdicts[identity(location)], location)
+@pytest.mark.parametrize(
+    ("lines", "inside", "connections", "disagrees"),
+    [
+        ("server a; keepalive 8;", KEPT, 0, False),
+        ("server a; keepalive 8;", KEPT, 3, False),
+        ("server a; keepalive 8;", KEPT, 4, True),
+        ("server a; keepalive 4;", KEPT, 16, False),
+        ("server a; keepalive 4;", KEPT, 10, False),
+        ("server a; keepalive 4;", KEPT, 17, True),
+        ("server a; keepalive 4;", KEPT, 32, True),
+        ("server a;", KEPT, 32, False),
+        ("server a;", KEPT, 31, True),
+        ("server a; keepalive 8;", "", 32, False),
+    ],
+)
+def test_disagreements(lines: str, inside: str, connections: int, *, disagrees: bool) -> None:
+    found = counted(lines, 32, connections, inside=inside)
+    assert (found.disagreement is not None) is disagrees
 
 
-def identity(location: dict[str, Any]) -> tuple[Any, ...]:
-    return location["line"], location["context"], location["target"]
+def test_what_chance_decides_is_not_held_against_check() -> None:
+    found = counted("random; server a; server b; keepalive 8;", 32, 20)
+    assert InFlight(8, 32, 20, found.predicted, 2, is_in_turn=False).disagreement is None
 
 
-def contradicts(verdict: str, location: dict[str, Any]) -> bool:
-    """Return whether traffic shows that connections are not reused where check says so."""
-    measured, together = location["measured"], location["in_flight"]
-    if verdict != "reused" or measured is None:
-        return False
-    alone = measured["connections"] / measured["requests"]
-    share = None if together is None else together["share"]
-    return (alone > 1 - ALL_REUSED and measured["connections"] > 1) or (
-        share is not None and share < ALL_REUSED
+def test_without_answers_there_is_no_share() -> None:
+    found = InFlight(8, 0, 0, counted("server a;", 1, 1).predicted, unanswered=8)
+    assert found.share is None
+    assert found.disagreement is None
+
+
+pytestmark = needs_nginx
+
+# Lines of an upstream {}, how many are in flight, and the share that reuses.
+SHARES = {
+    "large enough": ("server a; keepalive 8;", 8, 1.0),
+    "half of it": ("server a; keepalive 8;", 16, 0.5),
+    "an eighth": ("server a; keepalive 1;", 8, 0.125),
+    "no pool": ("server a;", 4, 0.0),
+    "two servers, large enough": ("server a; server b; keepalive 8;", 8, 1.0),
+    "two servers, half of it": ("server a; server b; keepalive 8;", 16, 0.5),
+}
+
+
+@every_version
+@pytest.mark.parametrize("name", SHARES)
+def test_the_share_that_reuses(name: str, version: str) -> None:
+    lines, in_flight, share = SHARES[name]
+    if version >= "1.29" and name == "no pool":
+        lines += " keepalive 0;"
+    found = prove_last(text(lines), version, in_flight=in_flight)
+    assert found.in_flight is not None
+    assert (found.in_flight.share, found.in_flight.unanswered) == (share, 0)
+    assert found.agrees
+    assert found.predicted.answer == {1.0: "reused", 0.0: "not reused"}.get(share, "partly reused")
+
+
+@pytest.mark.parametrize("listen", ["listen 80;", "listen 443 ssl http2;"])
+def test_all_protocols_and_clients(listen: str) -> None:
+    passes = {
+        "proxy_pass http://app;": KEPT,
+        "proxy_pass https://app;": KEPT,
+        "grpc_pass app;": "",
+        "fastcgi_pass app;": "fastcgi_keep_conn on;",
+        "uwsgi_pass app;": "",
+        "memcached_pass app;": "set $memcached_key k;",
+    }
+    servers = " ".join(
+        f"upstream app{number} {{ server a; keepalive 2; }}"
+        f" server {{ {listen} location / {{ {lines} {passed.replace('app', f'app{number}')} }} }}"
+        for number, (passed, lines) in enumerate(passes.items())
     )
+    found = prove(servers, any_nginx().version, in_flight=4)
+    assert [each.in_flight and each.in_flight.share for each in found.results] == [
+        0.5,
+        0.5,
+        0.5,
+        0.5,
+        0.0,
+        0.5,
+    ]
+    assert found.is_sound
+
+
+def test_a_location_of_subrequests_is_not_put_under_load() -> None:
+    lines = f"location / {{ auth_request /a; proxy_pass http://app; {KEPT} }}"
+    asked = f"location = /a {{ internal; proxy_pass http://app; {KEPT} }}"
+    found = prove(
+        f"upstream app {{ server a; keepalive 8; }} server {{ {lines} {asked} }}",
+        any_nginx().version,
+        in_flight=4,
+    )
+    whole, subrequest = found.results
+    assert whole.in_flight is not None
+    assert whole.in_flight.share == 1.0
+    assert subrequest.in_flight is None
