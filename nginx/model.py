@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 from nginx import subrequests, third_party
 from nginx.inheritance import Level, find_levels
 from nginx.loading.includes import Configuration
+from nginx.resolving import endpoint, unresolved_names
 from nginx.targets import NEVER_REUSED, PROTOCOLS, STREAM, Target, UpstreamNames, target_text
 from nginx.tree import Directive
 from nginx.upstream_request import ConnectionFields, HttpVersion, connection_fields, http_version
 from nginx.upstreams import Upstream
+from nginx.values import has_variables
 from nginx.variables import Definitions, Scope, find_definitions
 
 
@@ -27,6 +29,8 @@ class PassLocation:
     scope: Scope
     subrequest: Directive | None = None
     """The auth_request or mirror line whose subrequests come to the location, if one does."""
+    unresolved: tuple[str, ...] = ()
+    """Names that nginx would look up for each request, without a resolver to do so."""
 
     @property
     def context(self) -> str:
@@ -66,6 +70,18 @@ class PassLocation:
         line = self.setting("proxy_set_body") or self.setting("proxy_pass_request_body")
         return None if line is None or line.is_on else line
 
+    @property
+    def is_over_udp(self) -> bool:
+        """Whether it passes the sessions of a `listen ... udp` of stream {}."""
+        return self.protocol == STREAM and any("udp" in line.args for line in self.level.all("listen"))
+
+    @property
+    def is_over_sockets(self) -> bool:
+        """Whether all its servers are reached through socket files, so that no port is at stake."""
+        servers = (line.args[0] for upstream in self.upstreams() for line in upstream.servers if line.args)
+        addresses = [target.authority or target.text for target in self.targets if target.upstream is None]
+        return all(address.startswith("unix:") for address in (*servers, *addresses))
+
     def upstreams(self) -> list[Upstream]:
         """Return the upstreams that the location is known to use."""
         return [target.upstream for target in self.targets if target.upstream is not None]
@@ -104,6 +120,11 @@ class Model:
         """The upstream {} blocks."""
         return list(self.names.upstreams.values())
 
+    @property
+    def passes_of_http(self) -> list[PassLocation]:
+        """The pass locations of http {}, without those of stream {}."""
+        return [each for each in self.passes if each.protocol != STREAM]
+
     def users(self, upstream: Upstream) -> list[PassLocation]:
         """Return the pass locations that use an upstream."""
         if not self._users:
@@ -126,8 +147,19 @@ def build_model(configuration: Configuration) -> Model:
                 each = _pass_location(directive, level, names, variables)
                 line = lines.get(id(level.enclosing("location")))
                 result.passes.append(replace(each, subrequest=line) if line else each)
+    if not configuration.is_fragment:
+        _find_unresolved(result)
     result.passes += _stream_passes(configuration, result)
     return result
+
+
+def _find_unresolved(found: Model) -> None:
+    """Note in each pass the names that nothing resolves; a fragment leaves that open."""
+    plain = (each for each in found.passes if not has_variables(each.target))
+    literal = frozenset(endpoint(target) for each in plain for target in each.targets)
+    for number, each in enumerate(found.passes):
+        names = unresolved_names(each.target, each.targets, each.level, literal)
+        found.passes[number] = replace(each, unresolved=names) if names else each
 
 
 def _changes_upstreams(levels: list[Level]) -> Directive | None:

@@ -34,7 +34,7 @@ _PATHS = frozenset(
     {"request_uri", "uri", "document_uri", "fastcgi_script_name", "fastcgi_path_info", "is_args"}
 )
 _SCHEME = re.compile(r"([a-z]+)://", re.IGNORECASE)
-_HOLE = "\ufffc"  # stands for an unknown piece while an address is split
+HOLE = "\ufffc"  # stands for an unknown piece while an address is split
 _DEFAULT_PORTS = {False: "80", True: "443"}
 _IP = re.compile(r"\[.*\]|\d+(?:\.\d+){3}")
 
@@ -70,7 +70,7 @@ class Target:
     @property
     def is_known(self) -> bool:
         """Whether the text holds its address, so that no request decides it."""
-        return bool(self.authority) and _HOLE not in self.authority
+        return bool(self.authority) and HOLE not in self.authority
 
     @property
     def server(self) -> str:
@@ -110,13 +110,17 @@ class UpstreamNames:
     def _target(self, value: Value) -> Target:
         scheme, authority, holes = _split_address(value)
         text = format_value(value)
-        is_tls = None if _HOLE in scheme else scheme.lower() in {"https", "grpcs", "suwsgi"}
+        if not value:
+            return Target(
+                text, TargetKind.UNKNOWN, depends_on="what gives the target its value: it is empty here"
+            )
+        is_tls = None if HOLE in scheme else scheme.lower() in {"https", "grpcs", "suwsgi"}
         if authority.startswith("unix:"):
             return Target(
                 text, TargetKind.ADDRESS, is_tls=is_tls, is_unix=True, host=authority, authority=authority
             )
         host, has_port = _host_and_port(authority)
-        if _HOLE in host and not has_port:
+        if HOLE in host and not has_port:
             return self._unknown(text, host, holes, is_tls)
         found = self.upstreams.get(host.lower())
         if found is not None and not has_port:
@@ -140,7 +144,7 @@ class UpstreamNames:
         return tuple(each for each in filled_in if fnmatchcase(host.lower(), _as_pattern(each.name)))
 
     def _unknown(self, text: str, host: str, holes: list[Unknown], is_tls: bool | None) -> Target:
-        pattern = re.sub(r"[\[\]?]", "?", host.lower()).replace(_HOLE, "*")
+        pattern = re.sub(r"[\[\]?]", "?", host.lower()).replace(HOLE, "*")
         names = [name for name in self.upstreams if fnmatchcase(name, pattern)]
         if {hole.name for hole in holes} <= _HOSTS_OF_CLIENTS:
             names = [name for name in names if "." in name]  # no client requests a host by a single word
@@ -173,15 +177,15 @@ def _split_address(value: Value) -> tuple[str, str, list[Unknown]]:
         elif _is_path(piece.name) and _SCHEME.sub("", text):
             break  # $request_uri and the like begin with "/": the authority ends here
         else:
-            text += _HOLE
+            text += HOLE
             holes.append(piece)
     match = _SCHEME.match(text)
     if match is not None:
         scheme, rest = match[1], text[match.end() :]
-    elif text.startswith(_HOLE + "://"):
-        scheme, rest = _HOLE, text[len(_HOLE) + 3 :]
+    elif text.startswith(HOLE + "://"):
+        scheme, rest = HOLE, text[len(HOLE) + 3 :]
     else:
-        scheme, rest = (_HOLE if text.startswith(_HOLE) else ""), text
+        scheme, rest = (HOLE if text.startswith(HOLE) else ""), text
     authority = rest if rest.startswith("unix:") else re.split(r"[/?]", rest, maxsplit=1)[0]
     return scheme, authority, holes
 

@@ -110,7 +110,7 @@ def _named(factors: tuple[Factor, ...]) -> tuple[str, ...]:
 def _closes_first(each: PassLocation, keeps: bool | None, version: Version) -> ClosesFirst | None:
     """Return who closes first: nginx, if nothing requests a close of the server; else both may."""
     if each.protocol == STREAM:
-        return None if _is_udp(each) else "race"  # nginx follows whichever side ends the session
+        return None if each.is_over_udp else "race"  # nginx follows whichever side ends the session
     if each.protocol in {"uwsgi", "scgi"}:
         return "race"  # the server ends a response without a length by closing, nginx one that has it
     if each.protocol == "http":
@@ -143,18 +143,11 @@ def _format_fields(fields: tuple[Value, ...]) -> str:
 
 
 def _pool_factor(each: PassLocation, version: Version, in_flight: int) -> Factor:
-    if each.protocol in {"uwsgi", "scgi"}:
-        cause = f"{each.protocol} has no notion of keep-alive: each request has its own connection"
-        return Factor(False, (cause,))
-    if not each.is_of_nginx:
-        cause = (
-            f"{each.directive.name} ({each.directive.place}), a pass of a module that is not part of nginx"
-        )
-        return Factor(None, (cause,), depends_on=(each.directive.name,))
-    if each.protocol == STREAM:
-        return Factor(False, (_session_cause(each),))
-    if each.protocol == "tunnel":
-        return Factor(False, ("a tunnel is never returned to a pool",))
+    if (known := _factor_of_protocol(each)) is not None:
+        return known
+    if each.unresolved and all(target.kind is TargetKind.ADDRESS for target in each.targets):
+        names = ", ".join(each.unresolved)
+        return Factor(False, (f"no resolver is in force to look up {names}: each request ends in 502",))
     factors = [_target_factor(target, version, in_flight) for target in each.targets]
     holds = {factor.holds for factor in factors}
     modules = tuple(dict.fromkeys(name for factor in factors for name in factor.depends_on))
@@ -167,20 +160,30 @@ def _pool_factor(each: PassLocation, version: Version, in_flight: int) -> Factor
     return Factor(None, (f"the target ({named}): {'; '.join(decisive)}",), depends_on=modules)
 
 
+def _factor_of_protocol(each: PassLocation) -> Factor | None:
+    """Return what holds for a protocol that has no pool, or that is not known; None for the others."""
+    if not each.is_of_nginx:
+        cause = (
+            f"{each.directive.name} ({each.directive.place}), a pass of a module that is not part of nginx"
+        )
+        return Factor(None, (cause,), depends_on=(each.directive.name,))
+    if each.protocol in {"uwsgi", "scgi"}:
+        cause = f"{each.protocol} has no notion of keep-alive: each request has its own connection"
+        return Factor(False, (cause,))
+    if each.protocol == STREAM:
+        return Factor(False, (_session_cause(each),))
+    if each.protocol == "tunnel":
+        return Factor(False, ("a tunnel is never returned to a pool",))
+    return None
+
+
 def _session_cause(each: PassLocation) -> str:
-    if _is_udp(each):
+    if each.is_over_udp:
         return "stream {} has no pool: each session of datagrams has a port of its own until it times out"
     cause = "stream {} has no pool: each session opens a connection of its own"
-    servers = [line.args[0] for upstream in each.upstreams() for line in upstream.servers if line.args]
-    addresses = [target.text for target in each.targets if target.upstream is None]
-    if all(address.startswith("unix:") for address in (*servers, *addresses)):
+    if each.is_over_sockets:
         return f"{cause}, over a socket file"
     return f"{cause}, which takes one of nginx's ports until TIME_WAIT has passed"
-
-
-def _is_udp(each: PassLocation) -> bool:
-    """Return whether a server of stream {} takes datagrams, which know no TIME_WAIT."""
-    return any("udp" in line.args for line in each.level.all("listen"))
 
 
 def _target_factor(target: Target, version: Version, in_flight: int) -> Factor:

@@ -47,7 +47,7 @@ def _find(model: Model, version: Version) -> Iterator[Refusal]:
 
 
 def _named_with_port(model: Model) -> Iterator[Refusal]:
-    for each in model.passes:
+    for each in model.passes_of_http:
         line = each.directive
         for host in [target.host for target in each.targets if target.has_port]:
             block = model.names.upstreams.get(host.lower())
@@ -58,7 +58,7 @@ def _named_with_port(model: Model) -> Iterator[Refusal]:
 
 
 def _unknown_variables(model: Model) -> Iterator[Refusal]:
-    for each in model.passes if model.variables.is_whole else ():
+    for each in model.passes_of_http if model.variables.is_whole else ():
         for name in sorted(each.scope.undefined):
             if not FROM_ENVIRONMENT.fullmatch(name):
                 yield Refusal(each.directive.place, f'unknown "{name}" variable', passes=(each,))

@@ -71,7 +71,7 @@ def uwsgi_scgi_no_keepalive(ctx: RuleContext) -> Iterator[Hit]:
         dead = next((upstream.keepalive for upstream in each.upstreams() if upstream.keepalive), None)
         text = f"{each.protocol} connections are never reused"
         fix = "use a Unix socket (no ports, no TIME_WAIT), or HTTP to the application"
-        if _is_socket_file(each):
+        if each.is_over_sockets:
             text += "; its socket file takes no port"
             fix = "send HTTP to the application where connecting costs too much"
         if dead is None:
@@ -79,11 +79,6 @@ def uwsgi_scgi_no_keepalive(ctx: RuleContext) -> Iterator[Hit]:
         else:
             text += f"; the `{dead}` of its upstream does nothing"
             yield Hit(each.directive.place, text, fix, Severity.MEDIUM, (dead,), (each,))
-
-
-def _is_socket_file(each: PassLocation) -> bool:
-    servers = [line.args[0] for upstream in each.upstreams() for line in upstream.servers if line.args]
-    return all(address.lower().startswith("unix:") for address in servers or [each.target])
 
 
 @Rule("NK036", Severity.INFO, bad=_POOL + "server { location / { grpc_pass grpc://app; } }", good=_HTTP)

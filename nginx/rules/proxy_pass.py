@@ -27,7 +27,7 @@ def literal_proxy_pass(ctx: RuleContext) -> Iterator[Hit]:
     since 1.29.7. Only an upstream {} by name has a pool.
     """
     for each in ctx.model.passes:
-        if not each.may_be_pooled or has_variables_in_host(each):
+        if each.unresolved or not each.may_be_pooled or has_variables_in_host(each):
             continue
         if any(target.kind is TargetKind.ADDRESS for target in each.targets):
             text = f"{each.target} is no upstream {{}}: nginx never pools its connections"
@@ -61,10 +61,13 @@ def variable_proxy_pass(ctx: RuleContext) -> Iterator[Hit]:
     The host is looked up among the upstreams for each request; what is none is resolved for that request
     alone, and never pooled. A port in the value never matches an upstream {}. Variables that are meant
     to follow DNS switch reuse off; `server NAME resolve;` in an upstream {} with a `zone` (since 1.27.3)
-    follows DNS and keeps the pool.
+    follows DNS and keeps the pool. Without a resolver each such request ends in 502, also where only the
+    path is a variable.
     """
     for each in ctx.model.passes:
-        if not each.may_be_pooled or not has_variables_in_host(each):
+        if each.unresolved:
+            yield _without_resolver(each)
+        if each.unresolved or not each.may_be_pooled or not has_variables_in_host(each):
             continue
         outside = [target for target in each.targets if target.kind is not TargetKind.UPSTREAM]
         if not outside:
@@ -78,6 +81,14 @@ def variable_proxy_pass(ctx: RuleContext) -> Iterator[Hit]:
             severity=Severity.HIGH if certain else Severity.MEDIUM,
             passes=(each,),
         )
+
+
+def _without_resolver(each: PassLocation) -> Hit:
+    names = ", ".join(each.unresolved)
+    text = "nginx answers 502: a target with a variable is looked up for each request, and no resolver is in "
+    text += f"force for {names}"
+    fix = "add a resolver, or name an upstream {} whose `server` is that name"
+    return Hit(each.directive.place, text, fix, Severity.HIGH, passes=(each,))
 
 
 _HOST_AND_PORT = re.compile(r"(?:[^:]+|\[.*\]):\d+|unix:.*")

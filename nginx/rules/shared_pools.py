@@ -191,10 +191,13 @@ def ntlm_negotiate(ctx: RuleContext) -> Iterator[Hit]:
     """NTLM and Negotiate authenticate the connection: a shared one passes one user's rights to the next.
 
     Found by the paths of Exchange and SharePoint, and by header lines that mention NTLM. `ntlm` (NGINX
-    Plus) binds a connection to its client; else switch the pool off.
+    Plus) binds a connection to its client; else switch the pool off. A `keepalive` behind `ntlm` takes the
+    connections before it, and since 1.29.7 the order does not matter.
     """
     for each in ctx.reusing():
-        if any(upstream.directive.child("ntlm") for upstream in each.upstreams()):
+        bound = next((upstream for upstream in each.upstreams() if upstream.directive.child("ntlm")), None)
+        if bound is not None:
+            yield from _pool_before_ntlm(ctx, each, bound)
             continue
         line = authenticates_connection(each)
         if line is None:
@@ -203,3 +206,12 @@ def ntlm_negotiate(ctx: RuleContext) -> Iterator[Hit]:
         fix = f"bind connections to clients with `ntlm` (NGINX Plus), or {_without_pool(ctx, each)}"
         text = f"{each.context} looks like {what}"
         yield Hit(line.place, text, fix, related=(each.directive,), passes=(each,))
+
+
+def _pool_before_ntlm(ctx: RuleContext, each: PassLocation, upstream: Upstream) -> Iterator[Hit]:
+    """Yield a shared pool that takes the connections which `ntlm` would bind to their clients."""
+    names = [line.name for line in upstream.directive.block or () if line.name in {"ntlm", "keepalive"}]
+    line = upstream.keepalive
+    if line is not None and (names[-1] == "keepalive" or ctx.version >= versions.POOL_BY_DEFAULT):
+        text = f"`{line}` shares the connections that `ntlm` binds to their clients, with their rights"
+        yield Hit(line.place, text, _without_pool(ctx, each), related=(each.directive,), passes=(each,))

@@ -56,3 +56,27 @@ def test_the_upstreams_of_http_and_stream_are_apart() -> None:
 
 def test_a_server_of_http_does_not_pass_itself() -> None:
     assert not sessions(f"http {{ {SERVER} }}")
+
+
+def test_udp_leaves_no_time_wait() -> None:
+    (location,) = check("x", ["1.22.1"], text=f"stream {{ {SERVER.replace('8000', '53 udp')} }}").locations
+    verdict = location.verdicts["1.22.1"]
+    assert (verdict.answer, verdict.closes_first) == ("not reused", None)
+    assert "times out" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"events {{}} stream {{ upstream db {{ server a:1; }} {SERVER} }}",
+        f"events {{}} stream {{ upstream db {{ server a:1; }} {SERVER} }} "
+        "http { upstream app { server a; } server { location / { proxy_pass http://app; } } }",
+        "events {} stream { server { listen 1; proxy_pass $ssl_preread_server_name:443; } } "
+        "http { server { location / { return 204; } } }",
+        "events {} stream { server { listen 1; proxy_pass app:5432; } } "
+        "http { upstream app { server a; } server { location / { proxy_pass http://app; } } }",
+    ],
+)
+def test_what_holds_for_http_is_not_said_of_stream(text: str) -> None:
+    found = check("x", ["1.22.1"], text=text)
+    assert "error" not in {str(finding.severity) for finding in found.findings}

@@ -90,3 +90,16 @@ def test_an_unknown_pass_is_named(name: str) -> None:
 
 def test_an_upload_is_passed_to_a_location() -> None:
     assert not check("x", VERSIONS, text="server { location / { upload_pass @app; } }").locations
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_flagged"),
+    [
+        ("server a; ntlm; keepalive 8;", (True, True)),
+        ("server a; keepalive 8; ntlm;", (False, True)),
+        ("server a; ntlm;", (False, False)),
+    ],
+)
+def test_a_shared_pool_before_one_that_is_bound_to_clients(lines: str, is_flagged: tuple[bool, bool]) -> None:
+    found = [check("x", [version], text=upstream(lines)).findings for version in VERSIONS]
+    assert tuple(any(finding.rule == "NK032" for finding in each) for each in found) == is_flagged
