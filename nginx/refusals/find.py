@@ -39,6 +39,7 @@ def _find(model: Model, version: Version) -> Iterator[Refusal]:
         return
     yield from upstreams.duplicates(model.http.all("upstream"))
     yield from upstreams.find(model.upstreams, version)
+    yield from upstreams.in_stream(model.passes)
     yield from passes.find(model)
     yield from _named_with_port(model)
     yield from _unknown_variables(model)

@@ -5,11 +5,13 @@ release-1.31.3, measured with `nginx -t`.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from nginx import versions
+from nginx.model import PassLocation
 from nginx.refusals.addresses import address_complaint
 from nginx.refusals.refusal import Refusal
+from nginx.targets import STREAM
 from nginx.templates import has_placeholder
 from nginx.tree import Directive
 from nginx.upstreams import Upstream, is_balancer
@@ -34,6 +36,15 @@ def find(upstreams: list[Upstream], version: Version) -> Iterator[Refusal]:
     for each in upstreams:
         yield from _servers(each)
         yield from _pool(each, version)
+
+
+def in_stream(passes: Iterable[PassLocation]) -> Iterator[Refusal]:
+    """Yield the lines about pools in the upstream {} blocks of stream {}, which has no such directives."""
+    blocks = {id(used): used for each in passes if each.protocol == STREAM for used in each.upstreams()}
+    for line in (line for block in blocks.values() for line in block.directive.block or ()):
+        if line.name.startswith("keepalive"):
+            reason = f'"{line.name}" directive is not allowed here'
+            yield Refusal(line.place, reason, "remove it: stream {} has no pools")
 
 
 def duplicates(blocks: list[Directive]) -> Iterator[Refusal]:

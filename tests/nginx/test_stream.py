@@ -80,3 +80,9 @@ def test_udp_leaves_no_time_wait() -> None:
 def test_what_holds_for_http_is_not_said_of_stream(text: str) -> None:
     found = check("x", ["1.22.1"], text=text)
     assert "error" not in {str(finding.severity) for finding in found.findings}
+
+
+def test_nginx_refuses_a_pool_in_stream() -> None:
+    text = f"events {{}} stream {{ upstream db {{ server a:1; keepalive 4; }} {SERVER} }}"
+    messages = [finding.message for finding in check("x", ["1.22.1"], text=text).findings]
+    assert '[emerg] "keepalive" directive is not allowed here' in messages
