@@ -88,6 +88,11 @@ class Target:
         return self.authority.removesuffix(default) if self.has_port else self.host
 
 
+_GIVEN_ELSEWHERE = Target(
+    "", TargetKind.UNKNOWN, depends_on="what gives the target its value: it is empty as far as the text shows"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class UpstreamNames:
     """The upstreams of a configuration by name in lower case, and an include that may hold more."""
@@ -105,15 +110,13 @@ class UpstreamNames:
 
     def resolve(self, values: Values) -> list[Target]:
         """Return what a pass directive can mean, given what its parameter can be."""
-        return [self._target(value) for value in sorted(values, key=format_value)]
+        return [
+            self._target(value) if value else _GIVEN_ELSEWHERE for value in sorted(values, key=format_value)
+        ]
 
     def _target(self, value: Value) -> Target:
         scheme, authority, holes = _split_address(value)
         text = format_value(value)
-        if not value:
-            return Target(
-                text, TargetKind.UNKNOWN, depends_on="what gives the target its value: it is empty here"
-            )
         is_tls = None if HOLE in scheme else scheme.lower() in {"https", "grpcs", "suwsgi"}
         if authority.startswith("unix:"):
             return Target(
