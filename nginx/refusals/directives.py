@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from nginx.loading.includes import Configuration
 from nginx.refusals.directive_table import known_directives
+from nginx.refusals.names import misspelt
 from nginx.refusals.refusal import Refusal
 from nginx.templates import has_placeholder
 from nginx.tree import DATA_BLOCKS, Directive
@@ -47,6 +48,9 @@ def _block(directives: Iterable[Directive], block: str) -> Iterator[Refusal]:
             complaint = None if has_placeholder(line.args) else known.complaint(line, block)
             if complaint is not None:
                 yield Refusal(line.place, complaint)
+        meant = None if known is not None or line.lua else misspelt(line.name)
+        if meant is not None:
+            yield Refusal(line.place, f'unknown directive "{line.name}"', f"write {meant}")
         if known is not None and known.once:
             key = (line.name, line.place.file if block == "fragment" else "")
             if key in seen:

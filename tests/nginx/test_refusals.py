@@ -237,6 +237,26 @@ def test_nothing_is_reused_by_an_nginx_that_does_not_start(line: str, version: s
 
 
 @pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("proxy_http_verison", "proxy_http_version"),
+        ("proxy_set_headers", "proxy_set_header"),
+        ("keepalive_request", "keepalive_requests"),
+        ("keep_alive", "keepalive"),
+        ("proxy_http_version", None),
+        ("subs_filter", None),
+        ("proxy_cache_purge", None),
+        ("more_set_headers", None),
+        ("check", None),
+    ],
+)
+def test_a_slip_in_a_name_is_refused(name: str, meant: str | None) -> None:
+    text = f"server {{ location / {{ {name} a b; }} }}"
+    fixes = [each.fix for each in check("x", ["1.31.4"], text=text).findings if each.rule == "NX001"]
+    assert (f"write {meant}" in fixes) == (meant is not None)
+
+
+@pytest.mark.parametrize(
     ("location", "version", "is_refused"),
     [
         ("location / { location $a { } }", "1.31.4", True),
