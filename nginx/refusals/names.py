@@ -13,14 +13,14 @@ _ABOUT_CONNECTIONS = re.compile(
     r"(?:proxy|fastcgi|grpc|uwsgi|scgi|memcached)_|keepalive|upstream$|location$|least_"
 )
 """Only these are looked for; others are the business of nginx itself."""
-_SHORTEST = 8
-"""Shorter names of other modules may be near to one of nginx's by chance."""
+_SHORTEST, _LONGEST = 8, 64
+"""Shorter names of other modules may be near to one of nginx's by chance; none of nginx's is longer."""
 
 
 @cache
 def misspelt(name: str) -> str | None:
     """Return the directive that an unknown name was meant to be; None if it is known, or near to none."""
-    if name in known_directives() or len(name) < _SHORTEST or not name.isascii():
+    if name in known_directives() or not _SHORTEST <= len(name) <= _LONGEST or not name.isascii():
         return None
     meant = (each for each in _slips(name) if each in known_directives())
     return next((each for each in meant if _ABOUT_CONNECTIONS.match(each)), None)
