@@ -34,6 +34,9 @@ _OF_TOOLKIT = re.compile(r"(?:IF|UNLESS|ELSE|ELSIF|END|FOREACH|SET|INCLUDE|PROCE
 _STATEMENT = re.compile(
     r"(?:if|else|end|range|with|define|template|block|break|continue)\b|\$\w+\s*:?=(?!=)|[/#!^>]"
 )
+_WHOLE = re.compile(
+    r"[ \t]+(?:(?:proxy|fastcgi|grpc|uwsgi|scgi|memcached)_\w+|upstream|server|location)\s+[^;\s]"
+)
 _VALUE = re.compile(r"(?!end\b|else\b|if\b)[\w.@$]+(?:\[[^\]]*\]|\([^()]*\)|\.\w+)*\s*")
 # What envsubst, autoconf, CMake and other programs fill in; ${name} is a variable where nginx takes one.
 _PLACEHOLDER = re.compile(
@@ -81,7 +84,7 @@ def renderings(text: str) -> list[str]:
     The first has all branches of all conditions, the second only the first branch of each. Expressions
     are `${template}` in both.
     """
-    tags = [_tag(match, text) for match in _TAG.finditer(text)]
+    tags = [_without_lines(_tag(match, text), text) for match in _TAG.finditer(text)]
     return [_render(text, tags, []), _render(text, tags, _later_branches(tags))]
 
 
@@ -107,6 +110,13 @@ def _tag(match: re.Match[str], text: str) -> _Tag:
             is_statement = False
         return _Tag(start, end, inner if is_statement else None)
     return _Tag(start, end, (match["percent"] or "").strip(" \t\n-+"))
+
+
+def _without_lines(tag: _Tag, text: str) -> _Tag:
+    """Return a tag that stands before a whole directive as a statement: what it renders to are lines too."""
+    if tag.statement is None and not _is_within_directive(text, tag.start) and _WHOLE.match(text, tag.end):
+        return _Tag(tag.start, tag.end, "")
+    return tag
 
 
 def _is_alone(text: str, start: int, end: int) -> bool:
