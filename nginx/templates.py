@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 VARIABLE = "template"
+LINES = "lines that the template fills in"
+"""The file that lines which are filled in are read as."""
 
 # {{ ... }} of Jinja, Go, Helm and mustache, in which texts may hold braces; {% ... %} and {# ... #} of Jinja;
 # <% ... %> of ERB and EJS; [[ ... ]] of Go with other delimiters: with spaces, unlike [[:alpha:]]; %{if ...}
@@ -37,6 +39,9 @@ _STATEMENT = re.compile(
 _WHOLE = re.compile(
     r"[ \t]+(?:(?:proxy|fastcgi|grpc|uwsgi|scgi|memcached)_\w+|upstream|server|location)\s+[^;\s]"
 )
+_FILLS = re.compile(
+    r"(?:include|template|tpl)\b|(?!(?:if|else|end|range|with|define|block|break|continue)\b)[.$]?\w[\w.]*[^=]*$"
+)
 _VALUE = re.compile(r"(?!end\b|else\b|if\b)[\w.@$]+(?:\[[^\]]*\]|\([^()]*\)|\.\w+)*\s*")
 # What envsubst, autoconf, CMake and other programs fill in; ${name} is a variable where nginx takes one.
 _PLACEHOLDER = re.compile(
@@ -55,11 +60,14 @@ _LANGUAGES = (
 
 @dataclass(frozen=True, slots=True)
 class _Tag:
-    """One tag of a template: where it stands, and its text if it is a statement."""
+    """One tag of a template, and where it stands."""
 
     start: int
     end: int
     statement: str | None
+    """Its text if it is a statement; None for a value."""
+    fills_lines: bool = False
+    """Whether it renders to whole directives."""
 
 
 def language(text: str) -> tuple[str, int] | None:
@@ -108,14 +116,18 @@ def _tag(match: re.Match[str], text: str) -> _Tag:
         is_statement = _STATEMENT.match(inner) or _is_alone(text, start, end)
         if inner.startswith("template") and _is_within_directive(text, start):
             is_statement = False
-        return _Tag(start, end, inner if is_statement else None)
-    return _Tag(start, end, (match["percent"] or "").strip(" \t\n-+"))
+        fills_lines = _FILLS.match(inner) is not None and _begins_directive(text, start)
+        return _Tag(start, end, inner if is_statement else None, fills_lines)
+    inner = (match["percent"] or "").strip(" \t\n-+")
+    return _Tag(start, end, inner, inner.startswith("include ") and _begins_directive(text, start))
 
 
 def _without_lines(tag: _Tag, text: str) -> _Tag:
     """Return a tag that stands before a whole directive as a statement: what it renders to are lines too."""
-    if tag.statement is None and not _is_within_directive(text, tag.start) and _WHOLE.match(text, tag.end):
-        return _Tag(tag.start, tag.end, "")
+    if tag.statement is not None or _is_within_directive(text, tag.start):
+        return tag
+    if _is_alone(text, tag.start, tag.end) or _WHOLE.match(text, tag.end):
+        return _Tag(tag.start, tag.end, "", _begins_directive(text, tag.start))
     return tag
 
 
@@ -124,6 +136,12 @@ def _is_alone(text: str, start: int, end: int) -> bool:
     before = text[text.rfind("\n", 0, start) + 1 : start]
     after, _, following = text[end:].partition("\n")
     return not before.strip() and not after.strip() and not following.lstrip().startswith((";", "{"))
+
+
+def _begins_directive(text: str, start: int) -> bool:
+    """Return whether no directive is open where a tag stands."""
+    before = text[:start].rstrip()
+    return before.endswith((";", "{", "}", "%>", "]]")) or before.rpartition("\n")[2].lstrip().startswith("#")
 
 
 def _is_within_directive(text: str, start: int) -> bool:
@@ -149,17 +167,24 @@ def _later_branches(tags: list[_Tag]) -> list[tuple[int, int]]:
     return found
 
 
+def _replacement(tag: _Tag) -> str:
+    """Return what stands for a tag: lines that are filled in are read as a file that is missing."""
+    if tag.statement is None:
+        return f"${{{VARIABLE}}}"
+    return f'include "{LINES}";' if tag.fills_lines else ""
+
+
 def _render(text: str, tags: list[_Tag], dropped: list[tuple[int, int]]) -> str:
     """Return the text without statements and without the dropped stretches, but with their line breaks."""
-    pieces = [(tag.start, tag.end, tag.statement is None) for tag in tags]
-    pieces += [(start, end, False) for start, end in dropped]
+    pieces = [(tag.start, tag.end, _replacement(tag)) for tag in tags]
+    pieces += [(start, end, "") for start, end in dropped]
     kept: list[str] = []
     position = 0
-    for start, end, is_value in sorted(pieces, key=lambda piece: (piece[0], -piece[1])):
+    for start, end, replacement in sorted(pieces, key=lambda piece: (piece[0], -piece[1])):
         if end <= position:
             continue  # inside a stretch that was dropped
         kept.append(text[position:start])
-        kept.append(f"${{{VARIABLE}}}" if is_value else "")
+        kept.append(replacement)
         kept.append("\n" * text.count("\n", start, end))
         position = end
     return "".join((*kept, text[position:]))

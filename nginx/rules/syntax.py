@@ -6,7 +6,7 @@ Their ids begin with NX: they stand beside the catalogue of connection reuse, no
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from nginx import characters, versions
+from nginx import characters, templates, versions
 from nginx.finding import Severity
 from nginx.known_directives import KnownDirectives
 from nginx.model import PassLocation
@@ -29,10 +29,13 @@ def include_dependence(ctx: RuleContext) -> Iterator[Hit]:
     for include in ctx.model.configuration.missing:
         dependent = tuple(each for each in ctx.model.passes if _decides(ctx, include, each))
         name = include.args[0]
-        text = f"{name} is not here and was not read"
+        if name == templates.LINES:
+            text, fix = "what the template fills in here was not read", "check the rendered text"
+        else:
+            text = f"{name} is not here and was not read"
+            fix = f"pass it with --with PATH/{PurePosixPath(name).name} or --root DIR"
         if dependent:
             text += f"; {dependent[0].context} depends on it"
-        fix = f"pass it with --with PATH/{PurePosixPath(name).name} or --root DIR"
         yield Hit(include.place, text, fix, Severity.LOW if dependent else None, passes=dependent)
 
 

@@ -15,6 +15,9 @@ KEPT = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 PASS = f"server {{ location / {{ proxy_pass http://app; {KEPT} }} }}"
 
 
+LINES = f'include "{templates.LINES}";'
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -27,7 +30,10 @@ PASS = f"server {{ location / {{ proxy_pass http://app; {KEPT} }} }}"
         ("{{ if .X }}\na;\n{{ end }}", "\na;\n"),
         ("{{- range $i, $x := .Xs }}\na {{ $x }};\n{{- end }}", "\na ${template};\n"),
         ("{{ $x := .Y }} a;", " a;"),
-        ("{ {{ lines }} proxy_pass http://a; }", "{  proxy_pass http://a; }"),
+        ("{ {{ lines }} proxy_pass http://a; }", f"{{ {LINES} proxy_pass http://a; }}"),
+        ('a;\n{{ include "b" . }}\nc;', f"a;\n{LINES}\nc;"),
+        ("a;\n{% include 'b' %}\nc;", f"a;\n{LINES}\nc;"),
+        ("a;\n<%= @b %>\nc;", f"a;\n{LINES}\nc;"),
         ("{ {{ name }} Connection x; }", "{ ${template} Connection x; }"),
         ("a {{ x }} proxy_y z;", "a ${template} proxy_y z;"),
         ("{{- /* a } comment\n of two lines */}}a;", "\na;"),
