@@ -11,19 +11,10 @@ from tests.nginx.reports.held import Report, differences
 
 FOLDER = Path(__file__).parent
 FILES = sorted(FOLDER.glob("*.toml"))
-PENDING = frozenset(
-    [
-        "nginx-ntlm-module-19",
-        "nmdc-server-1051",
-    ]
-)
-"""Reports whose faults are not mended yet."""
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_report(file: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    if file.stem in PENDING:
-        request.applymarker(pytest.mark.xfail(strict=False))
+def test_report(file: Path, tmp_path: Path) -> None:
     assert list(differences(Report.read(file), run, tmp_path)) == []
 
 
