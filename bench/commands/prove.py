@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bench.prove.testbed import ProofSettings
 
 _REQUESTS = 8
+_MANY_WORKERS, _MOST_WORKERS = 2, 4  # where their number is not known, and at all: each has pools of its own
 
 
 class ServerKind(click.ParamType[BackendKind]):
@@ -205,6 +206,7 @@ def _settings(model: Model, given: Mapping[str, Any], count: int) -> "ProofSetti
     like = limited_kinds(dict(given["backend_like"]), dict(given["backend_max_connections"]))
     check_kinds(build_inventory(model), like)
     judged_by = CheckSettings(workers=given["workers"], concurrency=given["concurrency"])
+    context = RuleContext(model, versions.NEWEST, judged_by)
     return ProofSettings(
         lab=given["lab_name"],
         backend_close=given["backend_close"],
@@ -212,7 +214,8 @@ def _settings(model: Model, given: Mapping[str, Any], count: int) -> "ProofSetti
         requests=given["count"] or count,
         given=given["given"],
         like=like,
-        in_flight=max(1, RuleContext(model, versions.NEWEST, judged_by).per_worker),
+        in_flight=max(1, context.per_worker),
+        workers=min(_MOST_WORKERS, context.workers or _MANY_WORKERS),
     )
 
 

@@ -46,6 +46,8 @@ class InFlight:
     """How often the clients received each status, from the first round on."""
     unanswered: int = 0
     """Requests that the clients got no answer to."""
+    workers: int = 1
+    """The workers of nginx that they were spread over, by the kernel."""
 
     @property
     def share(self) -> float | None:
@@ -81,7 +83,8 @@ class InFlight:
     def to_json(self) -> dict[str, Any]:
         """Return the counts as plain values."""
         return {
-            "in_flight_per_worker": self.in_flight,
+            "in_flight": self.in_flight,
+            "workers": self.workers,
             "requests": self.requests,
             "connections": self.connections,
             "share": None if self.share is None else round(self.share, 4),
@@ -91,7 +94,13 @@ class InFlight:
 
 
 def measure_in_flight(
-    testbed: NginxTestbed, location: Location, request: Request, in_flight: int, predicted: Verdict
+    testbed: NginxTestbed,
+    location: Location,
+    request: Request,
+    in_flight: int,
+    predicted: Verdict,
+    *,
+    workers: int = 1,
 ) -> InFlight:
     """Send rounds of requests that are in flight together; count those after the pool is filled.
 
@@ -125,9 +134,10 @@ def measure_in_flight(
         added.accepted,
         predicted,
         servers,
-        location.upstream is None or is_round_robin(location.upstream),
+        workers == 1 and (location.upstream is None or is_round_robin(location.upstream)),
         Counter(responses.statuses),
         responses.failed,
+        workers,
     )
 
 

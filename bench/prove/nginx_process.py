@@ -82,10 +82,13 @@ class ScratchNginx:
         *,
         in_flight: int = 1,
         shared: Mapping[int, int] = MappingProxyType({}),
+        workers: int = 1,
     ) -> Rejection | None:
         """Write the rewritten configuration into the folder; return why nginx rejects it, or None."""
         version = versions.parse(self.program.version)
-        rewriter = Rewriter(inventory, backends, listeners, _worker_user(), version, in_flight, log, shared)
+        rewriter = Rewriter(
+            inventory, backends, listeners, _worker_user(), version, in_flight, log, shared, workers
+        )
         variables = inventory.model.variables
         adapted = adapt_config(rewriter.directives(), self.config_test, variables, log, version=version)
         return adapted if isinstance(adapted, Rejection) else None

@@ -62,6 +62,7 @@ class Rewriter:
     log: ChangeLog = field(default_factory=ChangeLog)
     shared: Mapping[int, int] = field(default_factory=dict)
     """The groups of locations, both by number, that have one upstream {} together."""
+    workers: int = 1
     _blocks: list[Directive] = field(default_factory=list)
 
     def directives(self) -> list[Directive]:
@@ -79,7 +80,7 @@ class Rewriter:
         yield _line("daemon", "off")
         if self.user:
             yield _line("user", *self.user)
-        yield _line("worker_processes", "1")
+        yield _line("worker_processes", str(self.workers))
         yield _line("pid", PID)
         yield _line("error_log", "stderr", "error")
         connections = _SPARE_CONNECTIONS + 8 * (len(self.inventory.locations) + len(self.inventory.servers))
@@ -184,14 +185,16 @@ class Rewriter:
 
     def _listens(self, server: ServerBlock) -> Iterator[Directive]:
         listeners = self.listeners[server.number]
-        yield _line("listen", listeners.plain)
+        # Else one worker may accept all connections.
+        spread = ["reuseport"] if self.workers > 1 else []
+        yield _line("listen", listeners.plain, *spread)
         if listeners.http2 is None:
-            yield _line("listen", listeners.tls, "ssl")
+            yield _line("listen", listeners.tls, "ssl", *spread)
             return
         has_directive = self.version >= versions.HTTP2_DIRECTIVE
         flags = [] if has_directive else ["http2"]
-        yield _line("listen", listeners.tls, "ssl", *flags)
-        yield _line("listen", listeners.http2, *flags)
+        yield _line("listen", listeners.tls, "ssl", *flags, *spread)
+        yield _line("listen", listeners.http2, *flags, *spread)
         if has_directive:
             yield _line("http2", "on")
 

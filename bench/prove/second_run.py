@@ -1,6 +1,6 @@
 """The second run of a proof: a backend for each server, requests in flight, idle times, no bodies."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from itertools import repeat
 from typing import Any
@@ -32,8 +32,20 @@ def measure_details(inventory: Inventory, program: Program, settings: ProofSetti
     separate = {number: count for number, count in separate.items() if number in reached}
     wanted = {each.location.number for each in proof.results if _is_wanted(each, settings)} | set(separate)
     _measure_shared(inventory, program, settings, proof)
-    if not wanted:
-        return
+    if wanted:
+        _measure_each(inventory, program, settings, proof, wanted=wanted, separate=separate)
+    _measure_crowded(inventory, program, settings, proof, separate)
+
+
+def _measure_each(
+    inventory: Inventory,
+    program: Program,
+    settings: ProofSettings,
+    proof: Proof,
+    *,
+    wanted: Container[int],
+    separate: Mapping[int, int],
+) -> None:
     with open_testbed(inventory, program, settings, ChangeLog(), separate=separate) as testbed:
         assert isinstance(testbed, NginxTestbed), "the same lines with other addresses were accepted before"
         version = versions.parse(proof.version)
@@ -45,6 +57,36 @@ def measure_details(inventory: Inventory, program: Program, settings: ProofSetti
         ]
         assert proof.witnesses is not None
         proof.witnesses += witnesses(testbed, testbed.backends.count())
+
+
+def _is_crowded(result: LocationResult, settings: ProofSettings) -> bool:
+    """Return whether several workers keep connections to servers that serve few at once."""
+    is_limited = result.kind is not None and result.kind.processes is not None
+    return is_limited and settings.workers > 1 and _in_flight(result, settings) > 1
+
+
+def _measure_crowded(
+    inventory: Inventory,
+    program: Program,
+    settings: ProofSettings,
+    proof: Proof,
+    separate: Mapping[int, int],
+) -> None:
+    """Send requests in flight at once through several workers, whose pools may hold all processes."""
+    crowded = {each.location.number for each in proof.results if _is_crowded(each, settings)}
+    if not crowded:
+        return
+    workers, version, log = settings.workers, versions.parse(proof.version), ChangeLog()
+    with open_testbed(inventory, program, settings, log, separate=separate, workers=workers) as testbed:
+        assert isinstance(testbed, NginxTestbed), "the same lines with other addresses were accepted before"
+        for index, result in enumerate(proof.results):
+            request = result.request
+            if result.location.number not in crowded or request is None or request.is_subrequest:
+                continue
+            count = _in_flight(result, settings) * (workers if settings.in_flight > 1 else 1)
+            predicted = compute_verdict(result.location.pass_location, version, -(-count // workers))
+            found = measure_in_flight(testbed, result.location, request, count, predicted, workers=workers)
+            proof.results[index] = replace(result, in_flight=found)
 
 
 def _measure_shared(inventory: Inventory, program: Program, settings: ProofSettings, proof: Proof) -> None:
@@ -95,7 +137,7 @@ def _with_details(
     if kind is not None and kind.idle_s is not None and pool is not None:
         found["idle_end"] = measure_idle_end(testbed, location, request, kind, pool)
     in_flight = _in_flight(result, settings)
-    if in_flight > 1 and not request.is_subrequest:
+    if in_flight > 1 and not request.is_subrequest and not _is_crowded(result, settings):
         # Last: what a server does not answer any more stays in the way of all that follows.
         predicted = compute_verdict(location.pass_location, version, in_flight)
         found["in_flight"] = measure_in_flight(testbed, location, request, in_flight, predicted)

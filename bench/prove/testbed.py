@@ -54,6 +54,8 @@ class ProofSettings:
     """How the servers behave, by the name of an upstream {} or by address; "" is about all others."""
     in_flight: int = 1
     """Requests that clients have in flight at once, for each worker of nginx."""
+    workers: int = 1
+    """Workers of nginx, each with pools of its own: as many as run where that matters."""
 
     @property
     def wanted_in_flight(self) -> int:
@@ -158,11 +160,13 @@ def open_testbed(
     *,
     separate: Mapping[int, int] | None = None,
     shared: Mapping[int, int] | None = None,
+    workers: int = 1,
 ) -> Iterator[NginxTestbed | Rejection]:
     """Run a configuration under one nginx, or say why that nginx rejects it.
 
     `separate` says how many servers of a location (by number) get a backend each; else all share one.
     `shared` says which locations (by number) have their pool and its backend together: those of one group.
+    With several `workers` of nginx, the kernel spreads the clients over them.
     RoleError where a backend or nginx does not start, LabError where the lab does not open.
     """
     separate = separate or {}
@@ -182,9 +186,15 @@ def open_testbed(
         )
         listeners = allocate_listeners(inventory, host, settings.client)
         is_confined = host.call(confine_nginx, folder, listeners, backends.every_address)
-        nginx = ScratchNginx(program, host, folder)
+        nginx, load = ScratchNginx(program, host, folder), settings.in_flight * workers
         rejection = nginx.load(
-            inventory, backends.addresses, listeners, log, in_flight=settings.in_flight, shared=shared or {}
+            inventory,
+            backends.addresses,
+            listeners,
+            log,
+            in_flight=load,
+            shared=shared or {},
+            workers=workers,
         )
         if rejection is not None:
             yield rejection

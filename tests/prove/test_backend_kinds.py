@@ -147,3 +147,15 @@ def test_idle_connections_hold_the_processes_that_others_wait_for(processes: int
     found = prove_last(f"{POOL} server {{ {PHP} }}", any_nginx().version, like=kind, in_flight=4).in_flight
     assert found is not None
     assert found.unanswered == unanswered
+
+
+@pytest.mark.parametrize(("workers", "is_starved"), [(1, False), (2, True)])
+def test_the_pools_of_all_workers_hold_processes(workers: int, *, is_starved: bool) -> None:
+    """A pool below the number of processes is too large all the same where each worker has one."""
+    kind = {"": BackendKind("php-fpm", ("fastcgi",), "", processes=24)}
+    pool = "upstream app { server 10.0.0.1; keepalive 20; }"
+    text = f"{pool} server {{ {PHP} }}"
+    found = prove_last(text, any_nginx().version, like=kind, workers=workers).in_flight
+    assert found is not None
+    assert (found.in_flight, found.workers) == (25, workers)
+    assert bool(found.unanswered) is is_starved

@@ -52,7 +52,8 @@ _DIALECTS = {
 
 
 def _format_in_flight(found: InFlight) -> str:
-    text = f"{found.in_flight:,} at once: "
+    spread = f" over {found.workers} workers" if found.workers > 1 else ""
+    text = f"{found.in_flight:,} at once{spread}: "
     if found.unanswered:
         text += f"NO ANSWER to {found.unanswered:,}, {found.requests:,} answered"
     elif found.share is None:
