@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 
 from nginx import versions
-from nginx.advice import without_wrong_pool
+from nginx.advice import with_capacity, without_wrong_pool
 from nginx.directive_versions import dated
 from nginx.finding import Finding, Severity
 from nginx.model import PassLocation
@@ -33,7 +33,7 @@ class RuleHits:
         found = cls(ctx)
         for rule in CATALOGUE.values():
             for hit in rule.detect(ctx):
-                found._add(rule, without_wrong_pool(ctx, rule, hit))
+                found._add(rule, without_wrong_pool(ctx, rule, with_capacity(ctx, rule, hit)))
         return found
 
     def _add(self, rule: Rule, hit: Hit) -> None:

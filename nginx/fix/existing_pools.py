@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 
 from nginx import versions
 from nginx.fix.edits import EditList, Unfixable
-from nginx.fix.pool_size import PooledServers, PoolSizer
+from nginx.fix.pool_size import PoolSizer
 from nginx.model import Model
+from nginx.process_servers import PooledServers
 from nginx.rules import RuleContext
 from nginx.targets import PROTOCOLS
 from nginx.tree import Directive

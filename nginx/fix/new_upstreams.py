@@ -10,9 +10,10 @@ from collections.abc import Collection, Iterator, Sequence
 
 from nginx import versions
 from nginx.fix.edits import EditList, Unfixable
-from nginx.fix.pool_size import PooledServers, PoolSizer
+from nginx.fix.pool_size import PoolSizer
 from nginx.inheritance import Level
 from nginx.model import Model, PassLocation
+from nginx.process_servers import PooledServers
 from nginx.rules import RuleContext
 from nginx.rules.proxy_pass import has_variables_in_host
 from nginx.targets import Target, TargetKind, may_name_upstream

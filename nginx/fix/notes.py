@@ -7,8 +7,8 @@ nginx then sends again is said in ngx_http_upstream_test_next() and ngx_http_ups
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from nginx.fix.pool_size import PooledServers
 from nginx.model import Model, PassLocation
+from nginx.process_servers import PooledServers
 from nginx.rules import CheckSettings
 from nginx.tree import Place
 

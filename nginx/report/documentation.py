@@ -30,6 +30,7 @@ _ABOUT = {
     f"{_CORE}keepalive_timeout": "CK101 CK104 NK017",
     f"{_CORE}lingering_close": "CK106",
     f"{_CORE}listen": "CK109",
+    f"{_CORE}location": "NX005",
     f"{_CORE}send_timeout": "CK107",
     f"{_CORE}tcp_nodelay": "CK111",
     "http/ngx_http_auth_request_module.html#auth_request": "NK041",

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 from nginx.finding import Severity
+from nginx.process_servers import PooledServers
 from nginx.rules.rule import CheckSettings, Hit, Rule, RuleContext, server
 from nginx.tree import Directive
+from nginx.upstreams import Upstream
 
 _DEFAULT_WORKER_CONNECTIONS = 512
 _LARGE_POOL = 1024
@@ -41,9 +43,14 @@ def idle_timeout_race(ctx: RuleContext) -> Iterator[Hit]:
         line = upstream.directive.child("keepalive_timeout")
         kept = f"{pool.idle_timeout_s:g} s" if pool.idle_timeout_s is not None else "without limit"
         text = f'upstream "{upstream.name}" idles for {kept}, its servers {limit_s:g} s: sporadic 502'
-        wanted = f"keepalive_timeout {max(1, int(limit_s) - 1)}s;"
+        wanted = f"keepalive_timeout {_below(limit_s)};"
         fix = f"write `{wanted}` in the upstream {{}}, or raise the servers' timeout"
         yield Hit(line.place if line else upstream.keepalive_place(), text, fix)
+
+
+def _below(limit_s: float) -> str:
+    """Return a time for nginx that is safely shorter than the servers'."""
+    return f"{int(limit_s) - 1}s" if limit_s >= 2 else f"{int(limit_s * 500)}ms"
 
 
 @Rule("NK022", Severity.MEDIUM, bad=_with_pool(2, servers=3), good=_with_pool(32, servers=3))
@@ -58,25 +65,39 @@ def pool_too_small(ctx: RuleContext) -> Iterator[Hit]:
         servers = sum(1 for line in upstream.servers if not {"down", "backup"} & set(line.args))
         finding = _size_finding(pool.idle, servers, ctx.per_worker)
         if finding is not None:
-            text, fix, severity = finding
+            text, wanted, severity = finding
             text = f'the pool of upstream "{upstream.name}" holds {pool.idle}{text}'
-            yield Hit(upstream.keepalive_place(), text, fix, severity)
+            yield Hit(upstream.keepalive_place(), text, _size_fix(ctx, upstream, wanted), severity)
 
 
-def _size_finding(idle: int, servers: int, per_worker: int) -> tuple[str, str, Severity | None] | None:
-    """Return what is wrong with the size of a pool, the fix and the severity; None if it fits."""
+def _size_finding(idle: int, servers: int, per_worker: int) -> tuple[str, int, Severity | None] | None:
+    """Return what is wrong with a size, the right one (0: none) and the severity; None if it fits."""
     if idle < servers:
-        wanted = max(2 * servers, per_worker)
-        return f", but it has {servers} servers", f"write `keepalive {wanted};` or more", None
+        return f", but it has {servers} servers", max(2 * servers, per_worker), None
     if idle < per_worker:
-        return f" per worker for {per_worker} in flight", f"write `keepalive {per_worker};` or more", None
+        return f" per worker for {per_worker} in flight", per_worker, None
     if idle < 2 * servers:
-        fix = f"write `keepalive {2 * servers};` or more"
-        return f" for {servers} servers: twice that is safer", fix, Severity.LOW
+        return f" for {servers} servers: twice that is safer", 2 * servers, Severity.LOW
     if idle > _LARGE_POOL:
-        fix = "write the requests in flight per worker at the peak"
-        return " per worker: descriptors and server threads", fix, Severity.LOW
+        return " per worker: descriptors and server threads", 0, Severity.LOW
     return None
+
+
+def _size_fix(ctx: RuleContext, upstream: Upstream, wanted: int) -> str:
+    """Return how to size a pool, within what its servers accept."""
+    if not wanted:
+        return "write the requests in flight per worker at the peak"
+    capacity = _capacity(ctx, upstream)
+    if capacity is not None and ctx.workers is not None and ctx.workers * wanted > capacity:
+        needed = f"{ctx.workers} workers with `keepalive {wanted};` hold {ctx.workers * wanted} connections"
+        return f"raise the servers' limit of {capacity}, or use fewer workers: {needed}"
+    return f"write `keepalive {wanted};` or more"
+
+
+def _capacity(ctx: RuleContext, upstream: Upstream) -> int | None:
+    """Return how many connections the servers of an upstream {} accept together, as far as it is given."""
+    limit = ctx.settings.max_connections_of(upstream.name)
+    return None if limit is None else limit * max(1, len(upstream.servers))
 
 
 @Rule(
@@ -94,17 +115,49 @@ def pool_vs_backend_capacity(ctx: RuleContext) -> Iterator[Hit]:
     """
     workers = ctx.workers
     for upstream, pool in ctx.pooled():
-        limit = ctx.settings.max_connections_of(upstream.name)
-        if limit is None or workers is None:
+        capacity = _capacity(ctx, upstream)
+        if capacity is None or workers is None or workers * pool.idle <= capacity:
             continue
-        capacity = limit * max(1, len(upstream.servers))
-        if workers * pool.idle > capacity:
-            share = max(1, capacity // workers // 2)
-            text = f"{workers} workers keep {workers * pool.idle} connections to "
-            text += f'upstream "{upstream.name}", whose servers accept {capacity}'
-            fix = f"write `keepalive {share};`, or raise the servers' limit"
-            severity = Severity.HIGH if workers * pool.idle > 2 * capacity else None
-            yield Hit(upstream.keepalive_place(), text, fix, severity)
+        text = f"{workers} workers keep {workers * pool.idle} connections to "
+        text += f'upstream "{upstream.name}", whose servers accept {capacity}'
+        share = capacity // workers // 2
+        fix = f"write `keepalive {share};`, or raise the servers' limit"
+        if share < max(1, len(upstream.servers_in_use), ctx.per_worker):
+            fix = "raise the servers' limit, or use fewer workers: a smaller pool would reuse too little"
+        severity = Severity.HIGH if workers * pool.idle > 2 * capacity else None
+        yield Hit(upstream.keepalive_place(), text, fix, severity)
+
+
+@Rule(
+    "NK055",
+    Severity.MEDIUM,
+    bad="""
+        upstream php { server 127.0.0.1:9000; keepalive 8; }
+        server { location / { fastcgi_pass php; fastcgi_keep_conn on; } }
+    """,
+    good=_with_pool(8),
+    unproven="how many processes a server has is not in the configuration",
+)
+def capacity_unknown(ctx: RuleContext) -> Iterator[Hit]:
+    """A pool to servers with one process or thread per connection, and it is not said how many they have.
+
+    Each idle connection of each worker occupies one. With as many of them as there are processes, all other
+    requests wait until one times out. So with FastCGI (PHP-FPM: pm.max_children), and with what is
+    named after such a server (gunicorn, Puma, Apache prefork) or is behind a Unix socket. Give the number
+    with --backend-max-connections; `bench fix` then sizes the pool.
+    """
+    for upstream, pool in ctx.pooled():
+        if ctx.settings.max_connections_of(upstream.name) is not None:
+            continue
+        users = [each for each in ctx.model.users(upstream) if ctx.reuses(each)]
+        reasons = {PooledServers.of(upstream, each.protocol).one_process_each: each for each in users}
+        reason = next(filter(None, reasons), None)
+        if reason is not None:
+            kept = f"{pool.idle} per worker" if ctx.workers is None else f"{pool.idle * ctx.workers}"
+            text = f'upstream "{upstream.name}" keeps up to {kept} idle, and {reason}'
+            fix = f"give how many it has with `--backend-max-connections {upstream.name}=N`"
+            severity = None if reasons[reason].protocol == "fastcgi" else Severity.LOW
+            yield Hit(upstream.keepalive_place(), text, fix, severity, passes=tuple(users))
 
 
 @Rule(

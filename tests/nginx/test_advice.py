@@ -109,7 +109,6 @@ APPLIED: dict[str, list[tuple[str, str]]] = {
     ],
     "NK031": [(" keepalive 64;", "")],
     "NK032": [(" keepalive 64;", "")],
-    "NK033": [("fastcgi_pass app;", "fastcgi_pass app; fastcgi_keep_conn on;")],
     "NK039": [("upstream app {", "upstream app { zone app 64k;")],
     "NK041": [("internal;", "internal; proxy_method HEAD;")],
     "NK043": [("proxy_ignore_client_abort off;", "proxy_ignore_client_abort on;")],
@@ -131,6 +130,7 @@ NO_EDIT = {
     "NK007": "needs a name that is not here, or a resolver",
     "NK014": "is to weigh",
     "NK027": "is to weigh",
+    "NK033": "needs the capacity of the application",
     "NK034": "needs the capacity of the application",
     "NK035": "changes the application",
     "NK038": "is that of the other findings",
@@ -140,10 +140,12 @@ NO_EDIT = {
     "NK047": "is to weigh",
     "NK050": "changes how the servers are given",
     "NK053": "is an option of the command",
+    "NK055": "is an option of the command",
     "NX002": "is about the rendered text",
     "NX003": "needs the right name",
     "NX005": "needs another nginx",
     "NX004": "makes another text of it",
+    "NX005": "needs what the location is for",
 }
 """Why an advice is no edit."""
 
@@ -305,3 +307,55 @@ def test_clients_decide_through_a_map_too(value: str, more: str, decides: str | 
     ]
     assert bool(found) == (decides is not None)
     assert all(f"${decides} " in each.message for each in found)
+
+
+def sized(settings: CheckSettings, keepalive: int, servers: int = 1, more: str = "") -> list[Finding]:
+    """Return what is found about a pool to some servers."""
+    listed = " ".join(f"server 10.0.0.{number};" for number in range(servers))
+    text = f"upstream a {{ {listed} keepalive {keepalive}; {more} }}"
+    text += f"server {{ location / {{ proxy_pass http://a; {KEPT} }} }}"
+    return check("x", ["1.31.4"], text=text, settings=settings).findings
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("limit", [1, 10, 200])
+@pytest.mark.parametrize("servers", [1, 10])
+@pytest.mark.parametrize("keepalive", [1, 64])
+@pytest.mark.parametrize("concurrency", [None, 100])
+def test_sizes_that_are_advised_are_not_refused(
+    workers: int, limit: int, servers: int, keepalive: int, concurrency: int | None
+) -> None:
+    """What is to be written by one rule is nothing that another would have changed."""
+    settings = CheckSettings(workers=workers, concurrency=concurrency, backend_max_connections=limit)
+    for finding in sized(settings, keepalive, servers):
+        for wanted in re.findall(r"write `keepalive (\d+);`", finding.fix):
+            again = [each for each in sized(settings, int(wanted), servers) if each.severity > Severity.LOW]
+            assert {each.rule for each in again}.isdisjoint({"NK022", "NK023"}), finding.fix
+
+
+@pytest.mark.parametrize("idle_s", [0.5, 1, 1.5, 2, 5, 20, 60, 61, 3600])
+def test_a_time_that_is_advised_is_short_enough(idle_s: float) -> None:
+    settings = CheckSettings(backend_idle_s=idle_s)
+    for finding in sized(settings, 8):
+        for line in re.findall(r"write `(keepalive_timeout \w+;)`", finding.fix):
+            assert "NK021" not in {each.rule for each in sized(settings, 8, more=line)}
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "advised"),
+    [
+        ("server { location / { fastcgi_pass 10.0.0.1:9000; } }", CheckSettings(), None),
+        ("server { location / { proxy_pass http://unix:/run/puma.sock; } }", CheckSettings(), None),
+        (at("fastcgi_pass a;"), CheckSettings(), None),
+        (at("fastcgi_pass a; fastcgi_keep_conn on;"), CheckSettings(), None),
+        (at("fastcgi_pass a;"), CheckSettings(workers=2, backend_max_connections=40), "keepalive 10;"),
+        (at("fastcgi_pass a;"), CheckSettings(workers=2, upstream_max_connections={"A": 4}), "keepalive 1;"),
+        (at("proxy_pass http://a;"), CheckSettings(), "keepalive 32;"),
+    ],
+)
+def test_a_pool_is_advised_only_where_the_servers_bear_it(
+    text: str, settings: CheckSettings, advised: str | None
+) -> None:
+    fixes = " ".join(each.fix for each in check("x", ["1.22.1"], text=text, settings=settings).findings)
+    assert re.findall(r"keepalive \d+;", fixes) == ([advised] if advised else [])
+    assert ("--backend-max-connections" in fixes) == (advised is None)

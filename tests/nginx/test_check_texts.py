@@ -46,8 +46,8 @@ def test_a_target_that_a_template_fills_in_may_name_an_upstream() -> None:
         ),
         (
             "fastcgi_pass unix:/run/php.sock;",
-            "declare `upstream NAME { server unix:/run/php.sock; keepalive 32; }`, write NAME for the "
-            "address; see `bench fix`",
+            "pool it only if you know how many it has; say so with --backend-max-connections, and `bench fix` "
+            "sizes it: an open FastCGI connection occupies a process of the application (PHP-FPM, spawn-fcgi)",
         ),
     ],
 )
