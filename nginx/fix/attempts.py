@@ -58,6 +58,8 @@ class _Attempts:
         self._origins = [origin(each) for each in self._model.passes]
         self._taken = _names_beside(config, already)
         self._most = USUAL_SIZE
+        self._apart: set[Origin] = set()
+        """Locations that get lines of their own instead of those that they share."""
         self._skipped: dict[Origin, str] = {}
         self._planned: dict[Origin, list[Edit]] = {}
 
@@ -72,13 +74,22 @@ class _Attempts:
             harms = [harm for harm in harms if not harm.is_of_size]
             if not harms:
                 return self._finish()
-            own = {
-                self._origins[number]: harm.reason
-                for harm in reversed(harms)  # the first reason counts
-                for number in harm.passes
-                if self._origins[number] in self._planned
-            }
-            self._skipped |= own or self._first_to_harm(harms)
+            self._give_up(harms)
+
+    def _give_up(self, harms: Sequence[Harm]) -> None:
+        """Leave locations out: of two that harm each other the last one."""
+        own: dict[Origin, str] = {}
+        for harm in harms:
+            planned = [self._origins[n] for n in sorted(harm.passes) if self._origins[n] in self._planned]
+            if planned:
+                own.setdefault(planned[-1], harm.reason)
+        if own:
+            self._skipped |= own
+            return
+        where, reason = self._first_to_harm(harms)
+        if where in self._apart:
+            self._skipped[where] = reason
+        self._apart.add(where)
 
     def _plan(self) -> None:
         edits = EditList(self._sources, _shared_files(self._configuration, self._config))
@@ -87,7 +98,7 @@ class _Attempts:
         for each, where in zip(self._model.passes, self._origins, strict=True):
             if where not in self._skipped and self._is_broken(where):
                 try:
-                    self._planned.setdefault(where, []).extend(planner.plan(each))
+                    self._planned.setdefault(where, []).extend(planner.plan(each, where in self._apart))
                 except Unfixable as error:
                     self._skipped[where] = str(error)
         for where in self._skipped:
@@ -97,15 +108,15 @@ class _Attempts:
         passes = [each for each, own in zip(self._model.passes, self._origins, strict=True) if own == where]
         return any(ctx.verdict(each).answer != "reused" for each in passes for ctx in self._contexts)
 
-    def _first_to_harm(self, harms: Sequence[Harm]) -> dict[Origin, str]:
+    def _first_to_harm(self, harms: Sequence[Harm]) -> tuple[Origin, str]:
         """Return the first location whose edits, with those before it, harm one that is not repaired."""
         tried: list[Origin] = []
         for where in self._planned:
             tried.append(where)
             for harm in self._harms(tried):
                 if not harm.is_of_size and not {self._origins[n] for n in harm.passes} & set(self._planned):
-                    return {where: harm.reason}
-        return dict.fromkeys(self._planned, harms[0].reason)
+                    return where, harm.reason
+        return next(iter(self._planned)), harms[0].reason
 
     def _harms(self, repaired: Collection[Origin]) -> list[Harm]:
         numbers = [number for number, where in enumerate(self._origins) if where in repaired]
@@ -126,12 +137,13 @@ class _Attempts:
     def _finish(self) -> Attempt:
         texts, before = self._texts(self._planned), self._model.passes
         after = self._model_after(texts)
+        self._count_repaired_with_others(after)
         numbers = [number for number, where in enumerate(self._origins) if where in self._planned]
         return Attempt(
             before={file: self._text(file) for file in texts},
             after=texts,
             repaired=set(self._planned),
-            skipped=self._skipped,
+            skipped={where: why for where, why in self._skipped.items() if where not in self._planned},
             edits=self._planned,
             resolved_in_background=[
                 before[number].directive.place
@@ -140,6 +152,14 @@ class _Attempts:
             ],
             notes=list(notes(before, after, numbers, self._contexts[0].settings)),
         )
+
+    def _count_repaired_with_others(self, after: Model) -> None:
+        """Count a location that was left out, but that lines for others repair."""
+        contexts = [RuleContext(after, ctx.version, ctx.settings) for ctx in self._contexts]
+        for where in self._skipped:
+            passes = [each for each, own in zip(after.passes, self._origins, strict=True) if own == where]
+            if all(ctx.verdict(each).answer == "reused" for each in passes for ctx in contexts):
+                self._planned[where] = []
 
 
 def _shared_files(configuration: Configuration, config: ConfigInput) -> frozenset[str]:

@@ -74,10 +74,22 @@ class EditList:
         if indent is None:
             self._insert(directive, directive.start, "".join(f"{line} " for line in lines if line))
             return
-        newline = "\r\n" if text[: directive.start].endswith(f"\r\n{indent}") else "\n"
+        newline = _newline(text, directive.start, indent)
         # An empty line stays empty: its indentation would be that of the line behind it.
         added = newline.join(f"{indent}{line}" if line else "" for line in lines)
         self._insert(directive, directive.start, f"{added.removeprefix(indent)}{newline}{indent}")
+
+    def insert_copy(self, block: Directive, values: Mapping[tuple[Directive, int], str]) -> None:
+        """Insert a copy of a block before it, with other arguments of itself or of its directives."""
+        text, start = self._writable(block), block.start
+        changes = [
+            Edit(block.place.file, first - start, last - start, value)
+            for (directive, index), value in values.items()
+            for first, last in [self._argument(directive, index)]
+        ]
+        copy, indent = apply_edits(self.raw(block), changes), _indent(text, start)
+        between = " " if indent is None else f"{_newline(text, start, indent)}{indent}"
+        self._insert(block, start, f"{copy}{between}")
 
     def append(self, block: Directive, line: str) -> None:
         """Insert a line at the end of a block, indented like its last directive.
@@ -90,17 +102,13 @@ class EditList:
             return
         text, closing = self._writable(block), block.end - 1
         indent = _indent(text, closing)
-        newline = "\r\n" if text[:closing].endswith(f"\r\n{indent}") else "\n"
+        newline = "\n" if indent is None else _newline(text, closing, indent)
         self._insert(block, closing, f"{line} " if indent is None else f"    {line}{newline}{indent}")
 
     def replace_argument(self, directive: Directive, index: int, value: str) -> None:
         """Replace an argument of a directive (counted from 0)."""
         self._writable(directive)
-        found = tokenize(self.raw(directive))
-        words = [token for token in found if token.kind in {TokenKind.WORD, TokenKind.QUOTED}]
-        word = words[index + 1]
-        start = directive.start
-        self.edits.append(Edit(directive.place.file, start + word.start, start + word.end, value))
+        self.edits.append(Edit(directive.place.file, *self._argument(directive, index), value))
 
     def replace(self, directive: Directive, line: str) -> None:
         """Replace a directive by a line."""
@@ -123,6 +131,12 @@ class EditList:
     def texts(self, files: Iterable[str]) -> list[str]:
         """Return the texts of files, empty for those that were not read."""
         return [self._sources.text(file) or "" for file in files]
+
+    def _argument(self, directive: Directive, index: int) -> tuple[int, int]:
+        """Return where an argument of a directive begins and ends."""
+        found = tokenize(self.raw(directive))
+        words = [token for token in found if token.kind in {TokenKind.WORD, TokenKind.QUOTED}]
+        return directive.start + words[index + 1].start, directive.start + words[index + 1].end
 
     def _insert(self, directive: Directive, offset: int, text: str) -> None:
         self.edits.append(Edit(directive.place.file, offset, offset, text))
@@ -166,3 +180,8 @@ def _indent(text: str, start: int) -> str | None:
     """Return the white space before an offset, or None if something else stands before it in its line."""
     before = text[text.rfind("\n", 0, start) + 1 : start]
     return before if not before.strip() else None
+
+
+def _newline(text: str, start: int, indent: str) -> str:
+    """Return how the line before an indented offset ends."""
+    return "\r\n" if text[:start].endswith(f"\r\n{indent}") else "\n"

@@ -86,58 +86,61 @@ def _answers(old: RuleContext, new: RuleContext, repaired: Collection[int]) -> I
 
 
 def _shared_wrongly(old: RuleContext, new: RuleContext, repaired: Collection[int]) -> Iterator[Harm]:
-    known = {(rule, numbers) for rule, numbers, _ in _wrong_hits(old)}
-    for rule, numbers, message in _wrong_hits(new):
-        if (rule, numbers) not in known:
+    known = {(rule, numbers): idle for rule, numbers, idle, _ in _wrong_hits(old)}
+    for rule, numbers, idle, message in _wrong_hits(new):
+        if idle > known.get((rule, numbers), 0):
             yield Harm(numbers, message)
 
 
-def _wrong_hits(ctx: RuleContext) -> Iterator[tuple[str, frozenset[int], str]]:
+def _wrong_hits(ctx: RuleContext) -> Iterator[tuple[str, frozenset[int], int, str]]:
+    """Yield what shares a pool wrongly, with its size: in a larger one it happens more often."""
     numbers = _numbers(ctx)
     for rule in _SHARED_WRONGLY:
         for hit in CATALOGUE[rule].detect(ctx):
             # A remark is about the location as it was written, not about its pool.
             if _severity(rule, hit) >= Severity.HIGH:
-                yield rule, frozenset(numbers[id(each)] for each in hit.passes), hit.message
+                used = [upstream for each in hit.passes for upstream in each.upstreams()]
+                pools = [pool for upstream in used if (pool := upstream.pool(ctx.version)) is not None]
+                idle = max((pool.idle for pool in pools), default=1)
+                yield rule, frozenset(numbers[id(each)] for each in hit.passes), idle, hit.message
 
 
 def _shared_differently(old: RuleContext, new: RuleContext, repaired: Collection[int]) -> Iterator[Harm]:
-    known = {numbers for numbers, _ in _different_pairs(old)}
-    for numbers, message in _different_pairs(new):
-        if numbers not in known:
+    known = {numbers: idle for numbers, idle, _ in _different_pairs(old)}
+    for numbers, idle, message in _different_pairs(new):
+        if idle > known.get(numbers, 0):
             yield Harm(numbers, message)
 
 
-def _different_pairs(ctx: RuleContext) -> Iterator[tuple[frozenset[int], str]]:
-    """Yield the pairs of locations that share connections which they would open differently."""
+def _different_pairs(ctx: RuleContext) -> Iterator[tuple[frozenset[int], int, str]]:
+    """Yield the pairs of locations of which one takes connections that it would open differently.
+
+    A location whose own connections are closed takes those of others from the pool all the same.
+    """
     numbers = _numbers(ctx)
-    for upstream, pool, users in _used_pools(ctx):
-        for one, other in itertools.pairwise(users):
-            differing = _differing(one, other, ctx)
-            if differing and not pool.is_local:
-                text = (
-                    f'{one.context} and {other.context} would share connections of upstream "{upstream.name}"'
-                )
+    for upstream, pool in ctx.pooled():
+        users = [] if pool.is_local else ctx.model.users(upstream)
+        kept = {id(each): _kept_by_connection(each, ctx) for each in users}
+        for one, other in itertools.combinations(users, 2):
+            differing = [name for name, value in kept[id(one)].items() if value != kept[id(other)][name]]
+            if differing and (_leaves_connections(one, ctx) or _leaves_connections(other, ctx)):
+                text = f"{one.context} and {other.context} would share connections of upstream "
                 pair = frozenset((numbers[id(one)], numbers[id(other)]))
-                yield pair, f"{text}, but differ in {', '.join(differing)}"
+                yield pair, pool.idle, f'{text}"{upstream.name}", but differ in {", ".join(differing)}'
 
 
-def _differing(one: PassLocation, other: PassLocation, ctx: RuleContext) -> list[str]:
-    """Return in what two locations differ that a connection keeps from the one that opened it."""
-    if (one.protocol, _uses_tls(one)) != (other.protocol, _uses_tls(other)):
-        return ["their protocols"]
-    if _uses_http2(one, ctx) != _uses_http2(other, ctx):
-        return ["their HTTP versions"]
-    names = [name for name in IDENTITY if _uses_tls(one) or not name.startswith("ssl")]
-    return [f"{one.prefix}_{name}" for name in names if _args(one, name) != _args(other, name)]
+def _kept_by_connection(each: PassLocation, ctx: RuleContext) -> dict[str, object]:
+    """Return what a connection keeps from the location that opened it."""
+    is_tls = any(target.is_tls for target in each.targets)
+    is_http2 = each.protocol == "http" and each.http.effective(ctx.version) == "2"
+    found: dict[str, object] = {"protocol": (each.protocol, is_tls), "HTTP version": is_http2}
+    for name in IDENTITY:
+        found[name] = _args(each, name) if is_tls or not name.startswith("ssl") else ()
+    return found
 
 
-def _uses_tls(each: PassLocation) -> bool:
-    return any(target.is_tls for target in each.targets)
-
-
-def _uses_http2(each: PassLocation, ctx: RuleContext) -> bool:
-    return each.protocol == "http" and each.http.effective(ctx.version) == "2"
+def _leaves_connections(each: PassLocation, ctx: RuleContext) -> bool:
+    return RANKS[ctx.verdict(each).answer] > 0
 
 
 def _args(each: PassLocation, name: str) -> tuple[str, ...]:
@@ -147,7 +150,7 @@ def _args(each: PassLocation, name: str) -> tuple[str, ...]:
 
 def _used_pools(ctx: RuleContext) -> Iterator[tuple[Upstream, Pool, list[PassLocation]]]:
     for upstream, pool in ctx.pooled():
-        users = [each for each in ctx.model.users(upstream) if RANKS[ctx.verdict(each).answer] > 0]
+        users = [each for each in ctx.model.users(upstream) if _leaves_connections(each, ctx)]
         if users:
             yield upstream, pool, users
 

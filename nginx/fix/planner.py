@@ -45,8 +45,8 @@ class FixPlanner:
         self._pools = ExistingPools(model, edits, contexts, self._sizer)
         self._new_upstreams = NewUpstreams(edits, model, contexts, self._sizer, taken)
 
-    def plan(self, each: PassLocation) -> list[Edit]:
-        """Return the edits for one location.
+    def plan(self, each: PassLocation, apart: bool = False) -> list[Edit]:
+        """Return the edits for one location; `apart`: without those to lines that others inherit or use.
 
         Raises:
             Unfixable: it cannot be repaired without changing something else.
@@ -57,7 +57,8 @@ class FixPlanner:
             lines = self._pool(each)
             if each.protocol == "http":
                 self._http_version(each)
-                self._header_lines(each, [*lines, *self._connection(each)])
+                more, replaced = self._connection(each, apart)
+                self._header_lines(each, [*lines, *more], replaced, apart)
             elif each.protocol == "fastcgi":
                 self._keep_conn(each)
         except Unfixable:
@@ -107,32 +108,46 @@ class FixPlanner:
         else:
             self._edits.add_to_location(each, "proxy_http_version 1.1;")
 
-    def _connection(self, each: PassLocation) -> list[str]:
-        """Remove close from the Connection lines in force; return the line that has to be added."""
+    def _connection(self, each: PassLocation, apart: bool) -> tuple[list[str], dict[Directive, str]]:
+        """Return the Connection line to add, and the values to write into those that are in force."""
         if not each.connection.entries:
             closes = any(each.connection.is_default(ctx.version) for ctx in self._contexts)
-            return [_SEND_NO_CLOSE] if closes else []
+            return ([_SEND_NO_CLOSE] if closes else []), {}
+        replaced = {}
         for line, values in each.connection.entries:
             if any("close" in connection_options([value])[0] for value in values):
-                self._remove_close(line)
-        return []
+                value = self._without_close(line, apart)
+                if value is not None:
+                    replaced[line] = value
+        return [], replaced
 
-    def _remove_close(self, line: Directive) -> None:
-        """Remove close from a Connection line where it stands: in the line itself, or in its map."""
+    def _without_close(self, line: Directive, apart: bool) -> str | None:
+        """Return a value for a Connection line without close; None where its map gets another one."""
         if not has_variables(line.args[1]):
-            self._edits.replace_argument(line, 1, '""')
-            return
-        block = self._model.variables.blocks.get(line.args[1].strip("${}"))
+            return '""'
+        name = line.args[1].strip("${}")
+        block = self._model.variables.blocks.get(name)
         if block is None or block.args[:1] != ("$http_upgrade",):
             raise Unfixable(f"`{line}` ({line.place}) has its close from elsewhere: repair its value")
-        other = self._other_use(line.args[1].strip("${}"))
+        other = self._other_use(name)
         if other is not None:
             raise Unfixable(f"{line.args[1]} is also used by `{other}` ({other.place})")
         entry = next((each for each in block.block or () if each.name == ""), None)
+        if apart:
+            kept = self._unused_variable(f"{name}_kept")
+            self._edits.insert_copy(block, {(block, 1): f"${kept}"} | ({(entry, 0): "''"} if entry else {}))
+            return f"${kept}"
         if entry is None:
             self._edits.append(block, "'' '';")
         else:
             self._edits.replace_argument(entry, 0, "''")
+        return None
+
+    def _unused_variable(self, wanted: str) -> str:
+        name, number = wanted, 2
+        while self._model.variables.is_defined(name):
+            name, number = f"{wanted}_{number}", number + 1
+        return name
 
     def _other_use(self, name: str) -> Directive | None:
         """Return a directive other than a Connection line in which a map's variable stands."""
@@ -147,27 +162,38 @@ class FixPlanner:
                     return directive
         return None
 
-    def _header_lines(self, each: PassLocation, lines: list[str]) -> None:
-        """Add lines to the header list in force without masking what was inherited."""
+    def _header_lines(
+        self, each: PassLocation, lines: list[str], replaced: dict[Directive, str], apart: bool
+    ) -> None:
+        """Complete the header list in force without masking what was inherited.
+
+        A list that others inherit is repaired where it stands if that is right for all of them; else the
+        location gets one of its own.
+        """
         owner = each.connection.owner
-        if not lines:
+        own = owner.all("proxy_set_header") if owner else []
+        is_inherited = owner is not None and owner is not location_of(each)
+        if is_inherited and not apart and not lines:
+            is_inherited = False
+        elif is_inherited and not apart and lines == [_SEND_NO_CLOSE] and self._all_are_broken(owner):
+            self._edits.insert_after(own[-1], _SEND_NO_CLOSE)
             return
-        own: list[Directive] = []
-        inherited: list[str] = []
-        if owner is None or owner is location_of(each):
-            own = owner.all("proxy_set_header") if owner else []
-        elif lines == [_SEND_NO_CLOSE] and self._all_are_broken(owner):
-            last = owner.all("proxy_set_header")[-1]
-            self._edits.insert_after(last, _SEND_NO_CLOSE)
-            return
+        if is_inherited and (lines or replaced):
+            for header in own:
+                field, value = header.args[0], replaced.get(header)
+                copy = self._edits.raw(header) if value is None else f"proxy_set_header {field} {value};"
+                self._edits.add_to_location(each, copy)
         else:
-            inherited = [self._edits.raw(header) for header in owner.all("proxy_set_header")]
+            for header, value in replaced.items():
+                self._edits.replace_argument(header, 1, value)
         # Behind the list that is there, so that the fields keep their order.
-        after = own[-1] if own and own[-1].place.file == each.directive.place.file else None
-        for line in (*inherited, *lines):
+        after = (
+            own[-1] if own and not is_inherited and own[-1].place.file == each.directive.place.file else None
+        )
+        for line in lines:
             self._edits.add_to_location(each, line, after)
 
-    def _all_are_broken(self, owner: Level) -> bool:
+    def _all_are_broken(self, owner: Level | None) -> bool:
         """Return whether every location with a list needs it repaired, so that the list itself can be."""
         sharing = [each for each in self._model.passes if each.connection.owner is owner]
         return all(ctx.verdict(each).answer != "reused" for each in sharing for ctx in self._contexts[:1])
