@@ -4,16 +4,19 @@ The planning is nginx's; here are the flags, what is printed where, and the exit
 """
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from bench.commands import printing
-from bench.commands.judging import JudgedBy, judging_options
+from bench.commands.judging import JudgedBy, PerUpstream, judging_options
 from bench.commands.nginx_options import STANDARD_INPUT, read_target
 from bench.commands.options import command, option
+from bench.commands.server_kinds import ServerKind, with_kinds
 from bench.errors import ExitCode
 from bench.plan.flags import Heading
+from bench.prove.backend_kinds import BackendKind
 from nginx.fix import repair as fix
 from nginx.fix.notes import remarks
 from nginx.rules import CheckSettings
@@ -22,6 +25,14 @@ from nginx.rules import CheckSettings
 @command("fix")
 @click.argument("targets", nargs=-1, required=True, metavar="FILE|DIR|-")
 @judging_options
+@option(
+    Heading.BACKEND,
+    "--backend-like",
+    multiple=True,
+    type=PerUpstream(ServerKind(), "KIND"),
+    shown_default="unknown",
+    help="The kind of the servers, as php-fpm, node or puma (repeatable).",
+)
 @option(
     Heading.OUTPUT,
     "--diff",
@@ -36,6 +47,7 @@ def fix_command(
     *,
     targets: tuple[str, ...],
     output: str,
+    backend_like: Sequence[tuple[str, BackendKind]],
     **judging: Any,
 ) -> None:
     """Make each location of an nginx configuration reuse its upstream connections.
@@ -45,6 +57,7 @@ def fix_command(
     output). Exit 1 if a location could not be repaired, 2 if nginx refuses the configuration.
     """
     judged_by = JudgedBy.of(judging)
+    settings = with_kinds(judged_by.settings, backend_like)
     repair = fix.Repair()
     for target in targets:
         name, text = read_target(target)
@@ -53,7 +66,7 @@ def fix_command(
             list(judged_by.versions),
             root=judged_by.root,
             extra_files=judged_by.extra_files,
-            settings=judged_by.settings,
+            settings=settings,
             text=text,
             repair=repair,
             may_leave_out=judging["nginx_version"] is None,
@@ -64,7 +77,7 @@ def fix_command(
         printing.echo_data(repair.after[STANDARD_INPUT])
     else:
         fix.write(repair)
-    _print_summary(repair, output, judged_by.settings)
+    _print_summary(repair, output, settings)
     if repair.refused:
         sys.exit(ExitCode.MISUSE)
     sys.exit(ExitCode.FINDINGS if repair.skipped else ExitCode.OK)

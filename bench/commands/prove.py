@@ -16,10 +16,11 @@ from bench.commands import printing
 from bench.commands.judging import PerUpstream
 from bench.commands.nginx_options import extra_files_option, read_target, root_option
 from bench.commands.options import Count, Duration, command, json_option, lab_option, option
+from bench.commands.server_kinds import ServerKind
 from bench.errors import ExitCode, PlanError
 from bench.plan.flags import Heading
 from bench.prove import requests
-from bench.prove.backend_kinds import KINDS, BackendKind, check_kinds, limited_kinds
+from bench.prove.backend_kinds import check_kinds, limited_kinds
 from bench.prove.inventory import build_inventory
 from bench.subjects import programs
 from bench.subjects.programs import Program
@@ -34,19 +35,6 @@ if TYPE_CHECKING:
 
 _REQUESTS = 8
 _MANY_WORKERS, _MOST_WORKERS = 2, 4  # where their number is not known, and at all: each has pools of its own
-
-
-class ServerKind(click.ParamType[BackendKind]):
-    """The name of a kind of server."""
-
-    name = "KIND"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> BackendKind:
-        """Return the kind of that name."""
-        kind = KINDS.get(str(value).lower())
-        if kind is None:
-            self.fail(f"{value!r} is none of {', '.join(KINDS)}", param, ctx)
-        return kind
 
 
 _MOST_REQUESTS = 1000

@@ -106,26 +106,27 @@ def _wrong_hits(ctx: RuleContext) -> Iterator[tuple[str, frozenset[int], int, st
 
 
 def _shared_differently(old: RuleContext, new: RuleContext, repaired: Collection[int]) -> Iterator[Harm]:
-    known = {numbers: idle for numbers, idle, _ in _different_pairs(old)}
-    for numbers, idle, message in _different_pairs(new):
-        if idle > known.get(numbers, 0):
-            yield Harm(numbers, message)
+    known = {pair: idle for pair, idle, _ in _different_pairs(old)}
+    for pair, idle, message in _different_pairs(new):
+        if idle > known.get(pair, 0):
+            yield Harm(frozenset(pair), message)
 
 
-def _different_pairs(ctx: RuleContext) -> Iterator[tuple[frozenset[int], int, str]]:
-    """Yield the pairs of locations of which one takes connections that it would open differently.
+def _different_pairs(ctx: RuleContext) -> Iterator[tuple[tuple[int, int], int, str]]:
+    """Yield locations that leave connections to others that would open them differently.
 
-    A location whose own connections are closed takes those of others from the pool all the same.
+    A location whose own connections are closed takes those of others from the pool all the same. With each
+    pair comes the size of the pool: in a larger one it happens more often.
     """
     numbers = _numbers(ctx)
     for upstream, pool in ctx.pooled():
         users = [] if pool.is_local else ctx.model.users(upstream)
         kept = {id(each): _kept_by_connection(each, ctx) for each in users}
-        for one, other in itertools.combinations(users, 2):
+        for one, other in itertools.permutations(users, 2):
             differing = [name for name, value in kept[id(one)].items() if value != kept[id(other)][name]]
-            if differing and (_leaves_connections(one, ctx) or _leaves_connections(other, ctx)):
+            if differing and _leaves_connections(one, ctx):
                 text = f"{one.context} and {other.context} would share connections of upstream "
-                pair = frozenset((numbers[id(one)], numbers[id(other)]))
+                pair = (numbers[id(one)], numbers[id(other)])
                 yield pair, pool.idle, f'{text}"{upstream.name}", but differ in {", ".join(differing)}'
 
 

@@ -91,6 +91,10 @@ class FixPlanner:
         """Give the targets a pool; return the header lines that this makes necessary."""
         lines: list[str] = []
         for target in each.targets:
+            name = "" if target.upstream is None else target.upstream.name
+            closing = self._contexts[0].settings.closing_of(name)
+            if closing is not None:
+                raise Unfixable(f"nothing would be reused: {closing}")
             if target.upstream is None:
                 lines += self._new_upstreams.declare(each, target)
             else:

@@ -58,6 +58,8 @@ class CheckSettings:
     """The idle seconds of the servers of single upstreams, by name."""
     upstream_max_connections: Mapping[str, int] = field(default_factory=dict)
     """How many connections one server of single upstreams accepts, by name."""
+    closing: Mapping[str, str] = field(default_factory=dict)
+    """Why the servers of an upstream keep no connections open, by its name; "" is about all others."""
     front: Front | None = None
     """What is in front of nginx."""
     ignored: tuple[tuple[str, str], ...] = ()
@@ -72,6 +74,10 @@ class CheckSettings:
     def max_connections_of(self, upstream: str) -> int | None:
         """Return how many connections one server of an upstream accepts."""
         return _of(self.upstream_max_connections, upstream, self.backend_max_connections)
+
+    def closing_of(self, upstream: str) -> str | None:
+        """Return why the servers of an upstream keep no connections open; None if nothing says so."""
+        return _of(self.closing, upstream, self.closing.get(""))
 
 
 def _of(values: Mapping[str, Value], upstream: str, default: Value | None) -> Value | None:

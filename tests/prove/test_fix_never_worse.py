@@ -1,22 +1,21 @@
-"""A repair makes no location worse by traffic: edited, checked and proven together, with servers of each kind."""
+"""A repair makes no location worse: edited, checked and proven together, with servers of each kind."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable, Sequence
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from bench.commands.server_kinds import with_kinds
 from bench.prove import runner
 from bench.prove.backend_kinds import ANY, KINDS, BackendKind
 from bench.prove.testbed import ProofSettings
 from nginx import check
-from nginx.fix.repair import Repair, fix
+from nginx.fix.repair import fix
 from nginx.rules import CheckSettings
 from tests.nginx.fix.generated import PASSES, configurations
 from tests.nginx.fix.never_worse import worsened_by_traffic
-from tests.proving import any_nginx, every_version, needs_nginx, nginx_programs
+from tests.proving import needs_nginx, nginx_programs
 
 pytestmark = needs_nginx
 SPOKEN = {
@@ -25,17 +24,6 @@ SPOKEN = {
     "h2": ("grpc_pass",),
 }
 WORKERS = 2
-FEW = (Phase.explicit, Phase.generate)  # a case takes half a second: it is not made smaller
-
-
-def known_of(kind: BackendKind, concurrency: int | None = None) -> CheckSettings:
-    """Return what its owner knows of a server."""
-    return CheckSettings(
-        workers=WORKERS,
-        concurrency=concurrency,
-        backend_idle_s=kind.idle_s,
-        backend_max_connections=kind.processes,
-    )
 
 
 def passes_to(kind: BackendKind) -> tuple[str, ...]:
@@ -46,18 +34,72 @@ def passes_to(kind: BackendKind) -> tuple[str, ...]:
     return tuple(each for each in PASSES if each.startswith(tuple(wanted)))
 
 
-def assert_never_worse_by_traffic(
-    text: str, version: str, load: CheckSettings, like: Iterable[BackendKind] = ()
-) -> Repair:
-    """Repair a text, and send traffic to it as it was and as it is."""
-    repair = fix("x", [version], settings=load, text=text)
+def many(examples: int, *, same: bool) -> settings:
+    """A case takes half a second, so it is not made smaller."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=same,
+        database=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def assert_never_worse(text: str, version: str, kind: BackendKind | None, concurrency: int | None) -> None:
+    """Repair a text with what its owner knows of the servers, and send traffic to it before and after."""
+    like = {} if kind is None else {"": kind}
+    known = with_kinds(CheckSettings(workers=WORKERS, concurrency=concurrency), like.items())
+    repair = fix("x", [version], settings=known, text=text)
     if not repair.after:
-        return repair
-    in_flight = -(-(load.concurrency or 1) // WORKERS)
-    wanted = ProofSettings(lab="loopback", requests=6, like={"": kind for kind in like}, in_flight=in_flight)
+        return
+    in_flight = -(-(concurrency or 1) // WORKERS)
+    wanted = ProofSettings(lab="loopback", requests=4, like=like, in_flight=in_flight)
     before, after = (
         runner.prove(check.load_model("x", text=each), nginx_programs()[version], wanted)
         for each in (text, repair.after["x"])
     )
     assert list(worsened_by_traffic(before, after)) == [], repair.diff()
-    return repair
+
+
+VERSIONS = st.sampled_from(list(nginx_programs()) or ["none"])
+CONCURRENCIES = st.sampled_from([None, 8])
+
+
+@many(6, same=True)
+@given(configurations(), VERSIONS, CONCURRENCIES)
+def test_generated_configurations(text: str, version: str, concurrency: int | None) -> None:
+    assert_never_worse(text, version, None, concurrency)
+
+
+FEW = ("php-fpm", "apache-prefork", "puma", "grpc-ping", "http-1.0-only", "both-lengths")
+"""Kinds that differ the most; the others take as long."""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(each, marks=() if name in FEW else pytest.mark.long, id=name)
+        for name, each in KINDS.items()
+    ],
+)
+def test_a_server_of_each_kind(kind: BackendKind) -> None:
+    passes = {"http": "proxy_pass http://app;", "fastcgi": "fastcgi_pass app;", "h2": "grpc_pass app;"}
+    location = passes[kind.protocols[0]]
+    for pool in ("", "keepalive 1;"):
+        upstream = f"upstream app {{ server 10.0.0.1:80; server 10.0.0.2:80; {pool} }}"
+        text = f"events {{}}\nhttp {{\n{upstream}\nserver {{\nlocation / {{ {location} }}\n}}\n}}\n"
+        assert_never_worse(text, next(iter(nginx_programs())), kind, 8)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", [None, *KINDS.values()], ids=lambda kind: kind.name if kind else "usual")
+def test_many_generated_configurations(kind: BackendKind | None) -> None:
+    passes = PASSES if kind is None else passes_to(kind)
+
+    @many(40, same=False)
+    @given(configurations(passes), VERSIONS, CONCURRENCIES)
+    def generated(text: str, version: str, concurrency: int | None) -> None:
+        assert_never_worse(text, version, kind, concurrency)
+
+    generated()

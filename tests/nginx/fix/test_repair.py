@@ -292,14 +292,29 @@ def test_a_dump_is_repaired_by_the_names_in_it_and_not_written() -> None:
         write(repair)
 
 
-def test_a_location_that_cannot_be_repaired_is_not_made_worse(tmp_path: Path) -> None:
+def test_a_map_that_others_use_stays_and_gets_a_copy(tmp_path: Path) -> None:
     text = MAP + POOL + at("proxy_pass http://app;", VERSION, "proxy_set_header Connection $c;")
     more = at(
         "set $to 127.0.0.1:9001;", "proxy_pass http://$to/two;", VERSION, "proxy_set_header Connection $c;"
     )
     repair = repaired(tmp_path, (text + more).replace("BACKEND", "127.0.0.1:9000"))
-    assert not repair.after
-    assert "nginx would begin to close them first" in repair.skipped[0].reason
+    assert len(repair.repaired) == len(repair.skipped) == 1
+    assert removed(repair) == ["proxy_set_header Connection $c;"]
+    assert added(repair) == [
+        "map $http_upgrade $c_kept {",
+        "default upgrade;",
+        "'' '';",
+        "}",
+        "proxy_set_header Connection $c_kept;",
+    ]
+
+
+def test_a_list_that_others_inherit_stays_and_gets_a_copy(tmp_path: Path) -> None:
+    around = "    proxy_set_header Host x;\n    proxy_set_header Connection close;\n"
+    around += "    location /two/ { proxy_pass http://10.0.0.7; proxy_cache c; proxy_http_version 1.1; }\n"
+    text = POOL + at("proxy_pass http://app;", VERSION, around=around)
+    repair = repaired(tmp_path, text.replace("BACKEND", "127.0.0.1:9000"))
+    assert (removed(repair), added(repair)) == ([], ["proxy_set_header Host x;", CONNECTION])
 
 
 def test_what_an_include_puts_into_a_block_stays_there(tmp_path: Path) -> None:
