@@ -87,6 +87,8 @@ class CheckResult:
     files: list[str] = field(default_factory=list)
     spans: dict[Finding, Span] = field(default_factory=dict)
     """Which part of its line a finding is about, where that is known."""
+    upstreams: set[str] = field(default_factory=set)
+    """The names of the upstream {} blocks, in lower case."""
     accepted: int = 0
     """How many findings were taken out because a baseline accepts them."""
 
@@ -98,6 +100,7 @@ class CheckResult:
             merged.locations += part.locations
             merged.files += part.files
             merged.spans |= part.spans
+            merged.upstreams |= part.upstreams
             merged.add(part.findings)
         return merged
 
@@ -222,4 +225,5 @@ def _check_one(configuration: Configuration, result: CheckResult, settings: Chec
             )
         )
     result.files += configuration.files
+    result.upstreams |= set(model.names.upstreams)
     return list(merge_findings(hits))

@@ -1,6 +1,7 @@
 """What `bench check` and `bench fix` judge a configuration by: nginx, its files, servers and load."""
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import click
 
 from bench import units
+from bench.commands import printing
 from bench.commands.nginx_options import extra_files_option, requested_versions, root_option
 from bench.commands.options import Count, Decorated, option
 from bench.commands.settings_file import settings_option
@@ -180,3 +182,11 @@ class JudgedBy:
             known=known,
         )
         return cls(requested_versions(given["nginx_version"]), given["root"], given["extra_files"], settings)
+
+    def warn_of_unknown(self, upstreams: Collection[str]) -> None:
+        """Print which upstreams are given a value and are not there; names compare without case."""
+        given = {*self.settings.upstream_idle_s, *self.settings.upstream_max_connections}
+        for name in sorted(each for each in given if each.lower() not in upstreams):
+            near = difflib.get_close_matches(name.lower(), upstreams, n=1)
+            hint = f'; there is "{near[0]}"' if near else ""
+            printing.echo_error(f'bench: no upstream {{}} is called "{name}", which is given a value{hint}')

@@ -64,6 +64,14 @@ def test_the_capacity_of_one_upstream(given: list[str], flagged: list[int], fold
     assert lines_of("NK023", "--workers", "1", *args) == flagged
 
 
+def test_an_upstream_that_is_not_there_is_named(folder: Path) -> None:
+    args = ["--backend-idle", "ap=20s", "--backend-max-connections", "API=9", "--nginx-version", "1.31.4"]
+    done = command_line.run("check", "nginx.conf", *args)
+    assert done.stderr.splitlines() == [
+        'bench: no upstream {} is called "ap", which is given a value; there is "app"'
+    ]
+
+
 def test_the_file_is_what_the_options_say(folder: Path) -> None:
     (folder / settings_file.NAME).write_text('[upstream.app]\nbackend-idle = "puma"\n')
     assert lines_of("NK021") == [1]
@@ -238,3 +246,14 @@ def test_only_broken_shows_the_worst_first(folder: Path) -> None:
     assert [heading.split(" -> ")[0] for heading in headings] == ["location /", "location /other/"]
     assert "1 location not shown in which nothing fails" in done.stdout
     assert "of 3 locations, 1 reused, 2 not reused" in done.stdout
+
+
+def test_the_example_of_the_readme_is_read(folder: Path) -> None:
+    readme = Path(__file__).parents[2] / "README.md"
+    (example,) = (part for part in readme.read_text().split("```") if "[upstream.app]" in part)
+    (folder / settings_file.NAME).write_text(example)
+    accepted = {"format": "bench check baseline 1", "findings": [], "locations": []}
+    (folder / "accepted.json").write_text(json.dumps(accepted))
+    done = command_line.run("check", "nginx.conf", "--format", "json")
+    assert not done.stderr
+    assert next(iter(json.loads(done.stdout)["versions"])) == "1.26.3"

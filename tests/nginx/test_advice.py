@@ -145,7 +145,6 @@ NO_EDIT = {
     "NX003": "needs the right name",
     "NX005": "needs another nginx",
     "NX004": "makes another text of it",
-    "NX005": "needs what the location is for",
 }
 """Why an advice is no edit."""
 

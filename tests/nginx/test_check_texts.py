@@ -46,8 +46,9 @@ def test_a_target_that_a_template_fills_in_may_name_an_upstream() -> None:
         ),
         (
             "fastcgi_pass unix:/run/php.sock;",
-            "pool it only if you know how many it has; say so with --backend-max-connections, and `bench fix` "
-            "sizes it: an open FastCGI connection occupies a process of the application (PHP-FPM, spawn-fcgi)",
+            "pool it only if you know how many it has; say so with --backend-max-connections, and "
+            "`bench fix` sizes it: an open FastCGI connection occupies a process of the application "
+            "(PHP-FPM, spawn-fcgi)",
         ),
     ],
 )
