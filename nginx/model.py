@@ -31,6 +31,8 @@ class PassLocation:
     """The auth_request or mirror line whose subrequests come to the location, if one does."""
     unresolved: tuple[str, ...] = ()
     """Names that nginx would look up for each request, without a resolver to do so."""
+    conditional: "tuple[PassLocation, ...]" = ()
+    """The same pass where each condition of a template holds, and where none does."""
 
     @property
     def context(self) -> str:
@@ -136,6 +138,29 @@ class Model:
 
 def build_model(configuration: Configuration) -> Model:
     """Return the model of a configuration."""
+    found = _build(configuration)
+    for case in configuration.conditional:
+        _add_case(found, _build(case))
+    return found
+
+
+def _add_case(found: Model, case: Model) -> None:
+    """Add to each pass what it is in one case of a template's conditions, with the same upstreams."""
+    others: dict[object, list[PassLocation]] = {}
+    for each in case.passes:
+        others.setdefault((each.directive.place, each.directive.args), []).append(each)
+    for number, each in enumerate(found.passes):
+        same = others.get((each.directive.place, each.directive.args))
+        other = same.pop(0) if same else None
+        if other is not None and _names_of(other) == _names_of(each):
+            found.passes[number] = replace(each, conditional=(*each.conditional, other))
+
+
+def _names_of(each: PassLocation) -> list[str]:
+    return [upstream.name for upstream in each.upstreams()]
+
+
+def _build(configuration: Configuration) -> Model:
     found = find_levels(configuration.http)
     names = UpstreamNames.of(found[0], _changes_upstreams(found))
     variables = find_definitions(found, is_whole=not configuration.is_fragment and not configuration.missing)

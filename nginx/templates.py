@@ -32,6 +32,7 @@ _OPENING = re.compile(
 _ELSE = re.compile(r"(?:else|elif|elsif)\b", re.IGNORECASE)
 _CLOSING = re.compile(r"end\w*\b|\}", re.IGNORECASE)
 _OF_TOOLKIT = re.compile(r"(?:IF|UNLESS|ELSE|ELSIF|END|FOREACH|SET|INCLUDE|PROCESS|BLOCK|#)(?!\w)")
+_CONDITION = re.compile(r"(?:if|unless|with)\b", re.IGNORECASE)
 # In double braces the first word or sign shows a statement; everything else is an expression.
 _STATEMENT = re.compile(
     r"(?:if|else|end|range|with|define|template|block|break|continue)\b|\$\w+\s*:?=(?!=)|[/#!^>]"
@@ -94,6 +95,17 @@ def renderings(text: str) -> list[str]:
     """
     tags = [_without_lines(_tag(match, text), text) for match in _TAG.finditer(text)]
     return [_render(text, tags, []), _render(text, tags, _later_branches(tags))]
+
+
+def conditional_renderings(text: str) -> list[str]:
+    """Return what a template renders to where each condition holds, and where none does; [] without any.
+
+    Of a condition that holds this is its first branch, of others the `else`, or nothing. What loops
+    repeat stays in both.
+    """
+    tags = [_tag(match, text) for match in _TAG.finditer(text)]
+    dropped = _first_branches(tags)
+    return [_render(text, tags, _later_branches(tags)), _render(text, tags, dropped)] if dropped else []
 
 
 def _tag(match: re.Match[str], text: str) -> _Tag:
@@ -172,6 +184,24 @@ def _replacement(tag: _Tag) -> str:
     if tag.statement is None:
         return f"${{{VARIABLE}}}"
     return f'include "{LINES}";' if tag.fills_lines else ""
+
+
+def _first_branches(tags: list[_Tag]) -> list[tuple[int, int]]:
+    """Return the stretches of text between a condition and its `else`, or its end where it has none."""
+    found: list[tuple[int, int]] = []
+    opened: list[tuple[int, int | None] | None] = []
+    for tag in tags:
+        statement = tag.statement or ""
+        if _CLOSING.match(statement) and opened:
+            condition = opened.pop()
+            if condition is not None:
+                found.append((condition[0], condition[1] or tag.start))
+        elif _ELSE.match(statement) and opened:
+            if opened[-1] is not None:
+                opened[-1] = (opened[-1][0], tag.start if statement.strip().lower() == "else" else None)
+        elif _OPENING.match(statement):
+            opened.append((tag.end, None) if _CONDITION.match(statement) else None)
+    return found
 
 
 def _render(text: str, tags: list[_Tag], dropped: list[tuple[int, int]]) -> str:

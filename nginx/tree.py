@@ -105,6 +105,8 @@ class Tree:
     """Words with a character that cannot be seen; nginx may accept them, and reads another word."""
     ignored: dict[int, frozenset[str]] = field(default_factory=dict)
     template: tuple[str, int] | None = None
+    conditional: tuple[tuple[Directive, ...], ...] = ()
+    """The directives of a template where each of its conditions holds, and where none does."""
     part: str = ""
     """What tells it from others of the same file, such as a key in YAML."""
 
@@ -155,7 +157,11 @@ def parse(text: str, file: str) -> Tree:
     read_as = [
         _TreeBuilder(Tree(file, each, template=template)).build() for each in templates.renderings(text)
     ]
-    return min(read_as, key=lambda tree: len(tree.problems))
+    found = min(read_as, key=lambda tree: len(tree.problems))
+    cases = [_TreeBuilder(Tree(file, each)).build() for each in templates.conditional_renderings(text)]
+    if all(len(each.problems) <= len(found.problems) for each in cases):
+        found.conditional = tuple(each.directives for each in cases)
+    return found
 
 
 class _TreeBuilder:

@@ -5,7 +5,7 @@ a server that follows RFC 9112. Three values: reused, not reused, depends.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from nginx import versions
@@ -73,6 +73,18 @@ def compute_verdict(each: PassLocation, version: Version, in_flight: int = 0) ->
         version: the version of nginx.
         in_flight: requests in flight per worker at the peak; 0 where that is not given.
     """
+    found = _verdict(each, version, in_flight)
+    cases = {case.answer: case for case in (_verdict(one, version, in_flight) for one in each.conditional)}
+    if found.answer == "depends" or not cases or set(cases) == {found.answer}:
+        return found
+    if len(cases) == 1:
+        cases[found.answer] = found
+    named = " or ".join(f"{answer} ({case.reason})" for answer, case in cases.items())
+    reason = f"depends on the template's conditions: {named}"
+    return replace(found, answer="depends", closes_first=None, reason=reason, share=None)
+
+
+def _verdict(each: PassLocation, version: Version, in_flight: int) -> Verdict:
     factors = (
         _pool_factor(each, version, in_flight),
         _request_factor(each, version),

@@ -36,12 +36,22 @@ class Configuration:
     """The same with their parts, where a file holds several texts."""
     templates: list[tuple[Place, str]] = field(default_factory=list)
     """Where a template's first expression stands, and its language."""
+    conditional: "list[Configuration]" = field(default_factory=list)
+    """The same where each condition of its templates holds, and where none does; [] without any."""
 
 
 def expand_includes(tree: Tree, sources: Sources) -> Configuration:
     """Return a file's configuration, with everything that it includes and the extra files."""
-    found = Configuration(tree.file)
-    expander = _IncludeExpander(found, sources)
+    expander = _IncludeExpander(Configuration(tree.file), sources)
+    found = _expand_all(tree, expander, sources)
+    if expander.has_conditions:
+        cases = [_IncludeExpander(Configuration(tree.file), sources, number) for number in range(2)]
+        found.conditional = [_expand_all(tree, each, sources) for each in cases]
+    return found
+
+
+def _expand_all(tree: Tree, expander: "_IncludeExpander", sources: Sources) -> Configuration:
+    found = expander.found
     own = expander.expand_tree(tree)
     if not has_http(own):
         own = _with_extra_files(own, expander, sources)
@@ -82,8 +92,10 @@ def _inside_http(
 
 
 class _IncludeExpander:
-    def __init__(self, found: Configuration, sources: Sources) -> None:
+    def __init__(self, found: Configuration, sources: Sources, case: int | None = None) -> None:
         self.found = found
+        self.has_conditions = False
+        self._case = case
         self._sources = sources
         self._open: list[str] = []
 
@@ -97,8 +109,12 @@ class _IncludeExpander:
                 language, line = tree.template
                 self.found.templates.append((Place(tree.file, line), language))
             self.found.ignored.update({(tree.file, line): ids for line, ids in tree.ignored.items()})
+        directives = tree.directives
+        if tree.conditional:
+            self.has_conditions = True
+            directives = directives if self._case is None else tree.conditional[self._case]
         self._open.append(tree.identity)
-        expanded = self._expand(tree.directives)
+        expanded = self._expand(directives)
         self._open.pop()
         return expanded
 

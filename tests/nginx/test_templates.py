@@ -179,3 +179,53 @@ def test_a_variable_of_nginx_is_no_size() -> None:
 def test_flags_are_read_in_any_case(word: str) -> None:
     text = POOL + f"server {{ location / {{ fastcgi_pass app; fastcgi_keep_conn {word}; }} }}"
     assert [each.verdicts[OLD].answer for each in check("x", [OLD], text=text).locations] == ["reused"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{% if x %}a{% endif %}b", ["ab", "b"]),
+        ("{% if x %}a{% else %}b{% endif %}c", ["ac", "bc"]),
+        ("{{ if x }}a{{ else if y }}b{{ else }}c{{ end }}d", ["ad", "cd"]),
+        ("{% if x %}a{% elif y %}b{% endif %}c", ["ac", "c"]),
+        ("<% unless x %>a<% else %>b<% end %>", ["a", "b"]),
+        ("{{ range x }}a{{ if y }}b{{ end }}{{ else }}c{{ end }}d", ["abd", "acd"]),
+        ("{% for x in y %}a{% endfor %}", []),
+        ("a {{ x }};", []),
+    ],
+)
+def test_the_cases_of_conditions(text: str, expected: list[str]) -> None:
+    assert templates.conditional_renderings(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("upstream", "location", "old", "new"),
+    [
+        ("server a; {{ if .K }}keepalive 8;{{ end }}", KEPT, "depends", "reused"),
+        ("server a; <% unless @k %>keepalive 8;<% end %>", KEPT, "depends", "reused"),
+        ("server a; {% if k %}keepalive 8;{% elif l %}keepalive 9;{% endif %}", KEPT, "depends", "reused"),
+        ("server a; {% if k %}keepalive 8;{% else %}keepalive 9;{% endif %}", KEPT, "reused", "reused"),
+        ("server a; keepalive 8;", "{{ if .K }}" + KEPT + "{{ end }}", "depends", "reused"),
+        ("server a; keepalive 8;", KEPT + "{% if h %}add_header a b;{% endif %}", "reused", "reused"),
+        ("server a; keepalive 1; {% if b %}server b;{% endif %}", KEPT, "depends", "depends"),
+        (
+            "server a; keepalive 8;",
+            'proxy_http_version 1.1; proxy_set_header Connection {% if c %}close{% else %}""{% endif %};',
+            "depends",
+            "depends",
+        ),
+        ("server a; {% if k %}keepalive 8;{% endif %}", "", "not reused", "reused"),
+    ],
+)
+def test_what_conditions_decide(upstream: str, location: str, old: str, new: str) -> None:
+    text = f"upstream app {{ {upstream} }}\n{PASS.replace(KEPT, location)}\n"
+    found = check("a.conf", [OLD, "1.31.4"], text=text)
+    (each,) = found.locations
+    assert [each.verdicts[version].answer for version in (OLD, "1.31.4")] == [old, new]
+    assert ("conditions" in each.verdicts[OLD].reason) == (old == "depends")
+
+
+def test_a_condition_around_a_whole_upstream_is_also_one_around_its_use() -> None:
+    text = "{% if x %}" + POOL + "{% endif %}\n" + PASS
+    (each,) = check("a.conf", [OLD], text=text).locations
+    assert each.verdicts[OLD].answer == "reused"
