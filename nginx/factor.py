@@ -1,4 +1,9 @@
-"""One of the conditions of reuse, with the causes that decide it: a verdict is made of several."""
+"""One of the conditions of reuse, with the causes that decide it: a verdict is made of several.
+
+Connections are reused where there is a pool, where the request leaves the connection open, and where nginx
+reads the answer to its end. One condition that does not hold decides, and its causes are the reason; else
+one that is unknown does. Where all hold, the smallest share decides whether that is so for each request.
+"""
 
 from dataclasses import dataclass
 
@@ -7,11 +12,15 @@ from nginx.pool_share import ReuseShare
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """Whether one condition of reuse (the pool, the request, the answer) holds; None if that is unknown."""
+    """One condition of reuse: the pool, the request, or the answer."""
 
     holds: bool | None
+    """None if that is unknown."""
     causes: tuple[str, ...] = ()
-    """Why, each with the file and line of what decides; empty where nothing is to be said."""
+    """Why, each with the file and line of what decides.
+
+    Empty where nothing is to be said.
+    """
     share: ReuseShare | None = None
     """How much is reused, where the factor holds for a part of the requests."""
     depends_on: tuple[str, ...] = ()
