@@ -54,7 +54,8 @@ def fix_command(
 
     Nothing else is changed. Reads files, folders, or standard input (-); of an `nginx -T` dump it prints the
     diff for the files in it. Prints a diff, or writes it with --write (standard input is written to standard
-    output). Exit 1 if a location could not be repaired, 2 if nginx refuses the configuration.
+    output). Exit 1 if a location could not be repaired, 2 if nginx refuses the configuration, or if nothing
+    in it passes requests on.
     """
     judged_by = JudgedBy.of(judging)
     settings = with_kinds(judged_by.settings, backend_like)
@@ -78,7 +79,7 @@ def fix_command(
     else:
         fix.write(repair)
     _print_summary(repair, output, settings)
-    if repair.refused:
+    if repair.refused or not repair.locations:
         sys.exit(ExitCode.MISUSE)
     sys.exit(ExitCode.FINDINGS if repair.skipped else ExitCode.OK)
 
@@ -93,6 +94,12 @@ def _print_summary(repair: fix.Repair, output: str, settings: CheckSettings) -> 
     for note in repair.notes:
         printing.echo(f"{note.place}: {note.text}", err=True)
     if repair.refused and not repair.after:
+        return
+    if not repair.locations:
+        printing.echo_error(
+            "bench: there is nothing to repair: nothing here passes requests on, or the files that do are "
+            "missing; name the main file or pipe `nginx -T` in"
+        )
         return
     if repair.after:
         for remark in remarks(settings):

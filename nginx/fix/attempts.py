@@ -1,15 +1,15 @@
 """Plan the edits of all broken locations, and take back those that repair nothing or make something worse."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nginx.errors import NginxConfigError
-from nginx.fix.edits import Edit, EditList, Unfixable, apply_edits
+from nginx.fix.edits import CapacityUnknown, Edit, EditList, Unfixable, apply_edits
 from nginx.fix.harms import Harm, find_harms
 from nginx.fix.new_upstreams import Origin, origin
-from nginx.fix.notes import Note, is_resolved_in_background, notes
+from nginx.fix.notes import Note, is_resolved_in_background, lost_connections, notes
 from nginx.fix.planner import FixPlanner
 from nginx.fix.pool_size import USUAL_SIZE
 from nginx.loading import sources
@@ -60,6 +60,8 @@ class _Attempts:
         self._most = USUAL_SIZE
         self._apart: set[Origin] = set()
         """Locations that get lines of their own instead of those that they share."""
+        self._askable: set[Origin] = set()
+        """Locations that could be repaired if the capacity of their servers were known."""
         self._skipped: dict[Origin, str] = {}
         self._planned: dict[Origin, list[Edit]] = {}
 
@@ -101,6 +103,8 @@ class _Attempts:
                     self._planned.setdefault(where, []).extend(planner.plan(each, where in self._apart))
                 except Unfixable as error:
                     self._skipped[where] = str(error)
+                    if isinstance(error, CapacityUnknown):
+                        self._askable.add(where)
         for where in self._skipped:
             self._planned.pop(where, None)
 
@@ -150,8 +154,14 @@ class _Attempts:
                 for number in numbers
                 if is_resolved_in_background(before[number], after.passes[number])
             ],
-            notes=list(notes(before, after, numbers, self._contexts[0].settings)),
+            notes=[*notes(before, after, numbers, self._contexts[0].settings), *self._notes_on_askable()],
         )
+
+    def _notes_on_askable(self) -> Iterator[Note]:
+        """Yield what a pool would bring to locations for which the capacity is asked."""
+        for each, where in zip(self._model.passes, self._origins, strict=True):
+            if where in self._askable and where not in self._planned:
+                yield from (Note(each.directive.place, text) for text in lost_connections(each))
 
     def _count_repaired_with_others(self, after: Model) -> None:
         """Count a location that was left out, but that lines for others repair."""

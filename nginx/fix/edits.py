@@ -15,6 +15,10 @@ class Unfixable(Exception):
     """A location that cannot be repaired without changing something else."""
 
 
+class CapacityUnknown(Unfixable):
+    """A location whose servers may not bear a pool: how many connections they accept is not known."""
+
+
 @dataclass(frozen=True, order=True, slots=True)
 class Edit:
     """Replaces the text of a file between two offsets; equal offsets insert."""

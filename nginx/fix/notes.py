@@ -32,7 +32,7 @@ def notes(
         if is_resolved_in_background(before[number], after.passes[number]):
             text = "the name is resolved in the background now: 502 from the start until the first answer"
             yield Note(place, text)
-        for text in (*_lost_connections(before[number]), *_occupied(after.passes[number], settings)):
+        for text in (*lost_connections(before[number]), *_occupied(after.passes[number], settings)):
             yield Note(place, text)
 
 
@@ -41,7 +41,7 @@ def is_resolved_in_background(before: PassLocation, after: PassLocation) -> bool
     return not before.upstreams() and any(used.is_resolving for used in after.upstreams())
 
 
-def _lost_connections(each: PassLocation) -> Iterator[str]:
+def lost_connections(each: PassLocation) -> Iterator[str]:
     """Yield what a connection that its server closes in that moment does, where that is not the default."""
     line = each.module_setting("next_upstream")
     conditions = _REPEATED_BY_DEFAULT if line is None else line.args

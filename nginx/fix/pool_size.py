@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nginx import versions
-from nginx.fix.edits import Unfixable
+from nginx.fix.edits import CapacityUnknown, Unfixable
 from nginx.process_servers import PooledServers
 from nginx.rules import RuleContext
 
@@ -55,7 +55,7 @@ class PoolSizer:
         capacity = self._capacity(servers)
         if capacity is None:
             if self.is_bounded(servers, present):
-                raise Unfixable(
+                raise CapacityUnknown(
                     f"{servers.one_process_each}: idle connections of a pool can hold all of them while "
                     "requests wait; give how many it has with --backend-max-connections"
                 )

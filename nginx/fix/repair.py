@@ -54,6 +54,8 @@ class Repair:
     """Those whose names an upstream {} now resolves: 502 from the start until the first answer."""
     notes: list[Note] = field(default_factory=list)
     """What the repaired locations bring with them."""
+    locations: int = 0
+    """How many locations pass requests on, repaired or not."""
     is_of_files: bool = True
     """All texts are of files, which can be written."""
 
@@ -63,6 +65,7 @@ class Repair:
         self.after |= other.after
         self.hunks |= other.hunks
         self.refused |= other.refused
+        self.locations += other.locations
         self.left_out |= other.left_out
         self.skipped += [each for each in other.skipped if each not in self.skipped]
         self.repaired += [place for place in other.repaired if place not in self.repaired]
@@ -153,6 +156,7 @@ def _repair(
     attempt = attempt_repair(config, already, accepting)
     repair = Repair(attempt.before, attempt.after, notes=attempt.notes)
     repair.resolved_in_background = attempt.resolved_in_background
+    repair.locations = len(model.passes)
     repair.left_out = {version: f"{place}: {reason}" for version, (place, reason) in refused.items()}
     for each in model.passes:
         where = origin(each)
