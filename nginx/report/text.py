@@ -99,7 +99,7 @@ class _Report:
         return "\n".join(lines) + "\n"
 
     def _location(self, location: LocationVerdicts, findings: Sequence[Finding]) -> Iterator[str]:
-        yield from self._heading(f"{location.heading} -> {location.target}", location.place)
+        yield from self._heading(location)
         by_verdict: dict[Verdict, list[str]] = {}
         for version, verdict in location.verdicts.items():
             by_verdict.setdefault(verdict, []).append(version)
@@ -129,14 +129,20 @@ class _Report:
                     yield " " * 11 + self.colorize(f"{sign} {line}".rstrip(), code)
             label = ""
 
-    def _heading(self, text: str, place: Place) -> Iterator[str]:
-        """Yield what a location is called, with its place behind it or, where that is too long, below it."""
-        where = self.colorize(str(place), "2")
-        if len(printable_line(f"{text}   {place}")) <= self.width:
-            yield f"{self.colorize(text, '1')}   {where}"
-        else:
+    def _heading(self, location: LocationVerdicts) -> Iterator[str]:
+        """Yield what a location is called, what it passes to, and its place; in one line where they fit."""
+        place = self.colorize(str(location.place), "2")
+        target = f"-> {location.target}"
+        text = f"{location.heading} {target}"
+        if len(printable_line(f"{text}   {location.place}")) <= self.width:
+            yield f"{self.colorize(text, '1')}   {place}"
+            return
+        if len(printable_line(text)) <= self.width:
             yield self.colorize(text, "1")
-            yield f"  {where}"
+        else:
+            yield self.colorize(location.heading, "1")
+            yield f"  {self.colorize(target, '1')}"
+        yield f"  {place}"
 
     def _verdict(
         self, location: LocationVerdicts, verdict: Verdict, versions: Sequence[str]

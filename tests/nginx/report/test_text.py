@@ -81,3 +81,15 @@ def test_explanation(rule_id: str) -> None:
     assert text.startswith(f"{rule_id} {CATALOGUE[rule_id].name}")
     assert ("Not flagged" in text) == (rule_id != "NK046")
     assert ("Proven by traffic" in text) == (not CATALOGUE[rule_id].unproven)
+
+
+NAMES = ("a.example", "a-rather-long-name.of-a-server.example", "x" * 70)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("width", [60, 80, 110])
+def test_a_report_fits_its_width(name: str, width: int) -> None:
+    text = ARTICLE.replace("location /", "listen 80; server_name " + name + "; location /some/path/")
+    shown = report.format_check(check("x", ["1.22.1", "1.31.4"], text=text), Severity.INFO, width=width)
+    assert max(map(len, shown.splitlines())) <= max(width, len(f"{name}:80 location /some/path/"))
+    assert "-> http://app" in shown
