@@ -1,7 +1,8 @@
 """Answers without a body: whether their connections go back to the pool, too.
 
 Over HTTP/2 nginx 1.31.3 keeps none where an empty DATA frame ends the answer to HEAD or a 204, as Node and
-Hypercorn write it; it does where the head ends it. A subrequest's is kept only where there is no body.
+Hypercorn write it; where the head ends it, that depends on when nginx reads it. A subrequest's connection is
+kept only where there is no body.
 """
 
 from collections.abc import Mapping
