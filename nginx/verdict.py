@@ -224,7 +224,8 @@ def _upstream_factor(upstream: Upstream, version: Version, in_flight: int = 0) -
     if pool is not None:
         share = pool_share(upstream, pool, in_flight)
         how = str(pool.directive.place) if pool.directive else "by default since 1.29.7"
-        cause = f"{where} keeps {pool.idle} idle connections per worker ({how})"
+        plural = "" if pool.idle == 1 else "s"
+        cause = f"{where} keeps {pool.idle} idle connection{plural} per worker ({how})"
         if share is not None:
             cause += f" for {share.cause}: it reuses connections for {share}"
         return Factor(True, (cause,), share)

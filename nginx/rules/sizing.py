@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from nginx.finding import Severity
+from nginx.pool_share import pool_share
 from nginx.process_servers import PooledServers
 from nginx.rules.rule import CheckSettings, Hit, Rule, RuleContext, server
 from nginx.tree import Directive
@@ -53,7 +54,9 @@ def _below(limit_s: float) -> str:
     return f"{int(limit_s) - 1}s" if limit_s >= 2 else f"{int(limit_s * 500)}ms"
 
 
-@Rule("NK022", Severity.MEDIUM, bad=_with_pool(2, servers=3), good=_with_pool(32, servers=3))
+@Rule(
+    "NK022", Severity.MEDIUM, about_reuse=True, bad=_with_pool(2, servers=3), good=_with_pool(32, servers=3)
+)
 def pool_too_small(ctx: RuleContext) -> Iterator[Hit]:
     """The pool is smaller than what it has to hold: connections are closed and opened all the time.
 
@@ -62,31 +65,23 @@ def pool_too_small(ctx: RuleContext) -> Iterator[Hit]:
     servers than N in turn nothing is kept at all: each connection is dropped before its server is next.
     """
     for upstream, pool in ctx.pooled():
-        servers = sum(1 for line in upstream.servers if not {"down", "backup"} & set(line.args))
-        finding = _size_finding(pool.idle, servers, ctx.per_worker)
-        if finding is not None:
-            text, wanted, severity = finding
-            text = f'the pool of upstream "{upstream.name}" holds {pool.idle}{text}'
-            yield Hit(upstream.keepalive_place(), text, _size_fix(ctx, upstream, wanted), severity)
-
-
-def _size_finding(idle: int, servers: int, per_worker: int) -> tuple[str, int, Severity | None] | None:
-    """Return what is wrong with a size, the right one (0: none) and the severity; None if it fits."""
-    if idle < servers:
-        return f", but it has {servers} servers", max(2 * servers, per_worker), None
-    if idle < per_worker:
-        return f" per worker for {per_worker} in flight", per_worker, None
-    if idle < 2 * servers:
-        return f" for {servers} servers: twice that is safer", 2 * servers, Severity.LOW
-    if idle > _LARGE_POOL:
-        return " per worker: descriptors and server threads", 0, Severity.LOW
-    return None
+        share = pool_share(upstream, pool, ctx.per_worker)
+        text, place = f'the pool of upstream "{upstream.name}" holds {pool.idle}', upstream.keepalive_place()
+        servers = len(upstream.servers_in_use)
+        if share is not None:
+            fix = _size_fix(ctx, upstream, max(2 * servers, share.needed))
+            users = tuple(filter(ctx.reuses, ctx.model.users(upstream)))
+            yield Hit(place, f"{text} for {share.cause}", fix, passes=users)
+        elif pool.idle < 2 * servers:
+            fix = _size_fix(ctx, upstream, 2 * servers)
+            yield Hit(place, f"{text} for {servers} servers: twice that is safer", fix, Severity.LOW)
+        elif pool.idle > _LARGE_POOL:
+            fix = "write the requests in flight per worker at the peak"
+            yield Hit(place, f"{text} per worker: descriptors and server threads", fix, Severity.LOW)
 
 
 def _size_fix(ctx: RuleContext, upstream: Upstream, wanted: int) -> str:
     """Return how to size a pool, within what its servers accept."""
-    if not wanted:
-        return "write the requests in flight per worker at the peak"
     capacity = _capacity(ctx, upstream)
     if capacity is not None and ctx.workers is not None and ctx.workers * wanted > capacity:
         needed = f"{ctx.workers} workers with `keepalive {wanted};` hold {ctx.workers * wanted} connections"

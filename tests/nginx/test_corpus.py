@@ -42,7 +42,8 @@ def test_verdicts_and_rules(entry: dict[str, Any]) -> None:
         assert (judged.context, judged.target) == (location["context"], location["target"])
         answer = judged.verdicts[VERSION].answer
         assert answer.removeprefix("partly ") == location["verdict_1_22"]
-        assert sorted(judged.rules[VERSION]) == sorted(location["rules"])
+        explains_part = {"NK022"} if answer.startswith("partly") else set()
+        assert set(judged.rules[VERSION]) - explains_part == set(location["rules"])
 
 
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry["file"])
