@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from nginx import tree
 from nginx.loading.sources import has_http
@@ -23,6 +24,8 @@ class EmbeddedText:
     tree: Tree
 
 
+# Each of the configurations in a file asks for all of them.
+@lru_cache(maxsize=2)
 def embedded_texts(text: str, file: str) -> list[EmbeddedText]:
     """Return the texts in a YAML file that are nginx's, in their order."""
     found = []
@@ -68,11 +71,11 @@ def _are_one_folder(texts: list[EmbeddedText]) -> bool:
 
 def _parse(scalar: Scalar, text: str, file: str) -> Tree:
     parsed = tree.parse(scalar.text, file)
-    if scalar.lines is None:
-        parsed.text = text  # of the whole file, in which its offsets are right
-        return parsed
-    lines = scalar.lines
-    parsed.text, parsed.directives = text, tuple(_moved(each, lines) for each in parsed.directives)
+    before, offset = scalar.lines_before, scalar.offset
+    count = scalar.text.count("\n") + 1
+    lines = scalar.lines or tuple(range(before + 1, before + count + 1))
+    shift = offset if scalar.lines is None else None
+    parsed.text, parsed.directives = text, tuple(_moved(each, lines, shift) for each in parsed.directives)
     parsed.problems = [Problem(_place(each.place, lines), each.reason) for each in parsed.problems]
     parsed.odd_words = [Problem(_place(each.place, lines), each.reason) for each in parsed.odd_words]
     parsed.ignored = {_line(line, lines): rules for line, rules in parsed.ignored.items()}
@@ -81,10 +84,15 @@ def _parse(scalar: Scalar, text: str, file: str) -> Tree:
     return parsed
 
 
-def _moved(directive: Directive, lines: tuple[int, ...]) -> Directive:
-    block = None if directive.block is None else tuple(_moved(each, lines) for each in directive.block)
+def _moved(directive: Directive, lines: tuple[int, ...], shift: int | None) -> Directive:
+    """Return a directive with its place in the file; `shift` None where its offsets have no meaning there."""
+    block = None if directive.block is None else tuple(_moved(each, lines, shift) for each in directive.block)
+    start, end, args_end = (
+        NOWHERE if shift is None else offset + shift
+        for offset in (directive.start, directive.end, directive.args_end)
+    )
     place = _place(directive.place, lines)
-    return replace(directive, place=place, block=block, start=NOWHERE, end=NOWHERE, args_end=NOWHERE)
+    return replace(directive, place=place, block=block, start=start, end=end, args_end=args_end)
 
 
 def _place(place: Place, lines: tuple[int, ...]) -> Place:

@@ -1,7 +1,7 @@
 """Find the texts in YAML and JSON that are configurations of nginx: of Kubernetes, Helm, Compose, Ansible.
 
-A block scalar is read where it stands, with all around it blanked, so that its lines and offsets are those of
-the file. YAML is read by its indentation only: a Helm template is no YAML before it is rendered.
+A block scalar is read as it stands, so that its lines and offsets are those of the file. YAML is read by its
+indentation only: a Helm template is no YAML before it is rendered.
 """
 
 import base64
@@ -10,12 +10,15 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 _KEY = r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^\s#:'"{}\[\]&*!|>%@`,-][^#\n]*?)"""
 _PROPERTIES = r"(?:[&!]\S+ +)*"
 _BLOCK = re.compile(rf"^( *)((?:- +)*)({_KEY} *: +)?{_PROPERTIES}([|>])([-+]?\d?[-+]?) *(?:#.*)?\r?$")
 _VALUE = re.compile(rf"^( *)((?:- +)*)({_KEY}) *: +{_PROPERTIES}(\S.*?),?\r?$")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
+_IN_QUOTES = re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
+_MOST_QUOTED_LINES = 200
 _STATEMENT_ONLY = re.compile(r"\s*\{\{[^{}]*\}\}\s*")
 _OF_NGINX = re.compile(r"\b(?:\w+_pass\s|(?:http|stream|server|upstream|location)\b[^;{}]*\{)")
 _LOOKS_LIKE_YAML = re.compile(
@@ -33,9 +36,12 @@ class Scalar:
     parent: int
     """The line of the key around it; what has the same one lies in one folder."""
     text: str
-    """The whole file with all else blanked, for a block; the text by itself else."""
     lines: tuple[int, ...] | None
     """For a text that is quoted or encoded: the file's line of each of its lines; None for a block."""
+    lines_before: int = 0
+    """The lines of the file before a block."""
+    offset: int = 0
+    """Where in the file a block begins."""
 
 
 def is_yaml(text: str) -> bool:
@@ -46,16 +52,18 @@ def is_yaml(text: str) -> bool:
 def find_scalars(text: str) -> Iterator[Scalar]:
     """Yield the texts of a YAML file that may be configurations, in their order."""
     lines = text.split("\n")
+    starts: list[int] = []
     at = 0
     while at < len(lines):
         block = _BLOCK.match(lines[at])
         if block is not None:
             end = _block_end(lines, at, block)
             content = _unfold(lines[at + 1 : end]) if block[4] == ">" else lines[at + 1 : end]
-            if _may_be_nginx("\n".join(content)):
-                blank = [" " * len(line) for line in lines]
-                masked = "\n".join((*blank[: at + 1], *content, *blank[end:]))
-                yield Scalar(_unquoted(block[3] or ""), _parent(lines, at), masked, None)
+            inside = "\n".join(content)
+            if _may_be_nginx(inside):
+                starts = starts or list(accumulate((len(line) + 1 for line in lines), initial=0))
+                key = _unquoted(block[3] or "")
+                yield Scalar(key, _parent(lines, at), inside, None, at + 1, starts[at + 1])
             at = end
             continue
         value = _VALUE.match(lines[at])
@@ -124,7 +132,10 @@ def _flow_scalar(lines: list[str], at: int, head: re.Match[str]) -> Iterator[Sca
 def _quoted(lines: list[str], at: int, value: str) -> tuple[str, int]:
     """Return the inside of a text in double quotes, its lines folded, and the line where it ends."""
     joined, last = value, at
-    while (match := re.match(r'"((?:[^"\\]|\\.)*)"', joined, re.DOTALL)) is None and last + 1 < len(lines):
+    while (match := _IN_QUOTES.match(joined)) is None:
+        # Without a bound, a quote that nobody closes is looked for again and again.
+        if last + 1 == len(lines) or last - at == _MOST_QUOTED_LINES:
+            return "", at
         last += 1
         following = lines[last].strip()
         # An escaped break is nothing, an empty line is a break, any other is a space (YAML 1.2, 7.3.1).
@@ -132,7 +143,7 @@ def _quoted(lines: list[str], at: int, value: str) -> tuple[str, int]:
             joined = joined[:-1] + following.removeprefix("\\")
         else:
             joined += f" {following}" if following else "\\n"
-    return (match[1], last) if match is not None else ("", at)
+    return match[1], last
 
 
 def _decoded(raw: str) -> str | None:

@@ -4,37 +4,49 @@ Which modules an nginx has is not known here, so that a name that is far from al
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 
 from nginx.refusals.directive_table import known_directives
 
-_ABOUT_CONNECTIONS = re.compile(
-    r"(?:proxy|fastcgi|grpc|uwsgi|scgi|memcached)_|keepalive|upstream$|location$|least_"
-)
+_ABOUT_CONNECTIONS = re.compile("(?:proxy|fastcgi|grpc|uwsgi|scgi|memcached)_|keepalive|upstream$|location$")
 """Only these are looked for; others are the business of nginx itself."""
 _SHORTEST, _LONGEST = 8, 64
 """Shorter names of other modules may be near to one of nginx's by chance; none of nginx's is longer."""
 
 
-@cache
 def misspelt(name: str) -> str | None:
     """Return the directive that an unknown name was meant to be; None if it is known, or near to none."""
-    if name in known_directives() or not _SHORTEST <= len(name) <= _LONGEST or not name.isascii():
+    if name in known_directives() or not _SHORTEST <= len(name) <= _LONGEST:
         return None
-    meant = (each for each in _slips(name) if each in known_directives())
-    return next((each for each in meant if _ABOUT_CONNECTIONS.match(each)), None)
+    near = (known for variant in _variants(name) for known in _by_variant().get(variant, ()))
+    return next((known for known in near if _is_slip(name, known)), None)
 
 
-def _slips(name: str) -> Iterator[str]:
-    """Yield what may have been meant by a name, each with another slip mended."""
-    letters = "abcdefghijklmnopqrstuvwxyz_0123456789"
-    for at in range(len(name)):
-        before, behind = name[:at], name[at + 1 :]
-        yield before + behind
-        if behind:
-            yield before + behind[0] + name[at] + behind[1:]
-        for letter in letters:
-            yield before + letter + behind
-            yield before + letter + name[at:]
-    yield from (name + letter for letter in letters)
+def _variants(name: str) -> Iterator[str]:
+    """Yield a name, and what is left of it without each of its letters."""
+    yield name
+    yield from (name[:at] + name[at + 1 :] for at in range(len(name)))
+
+
+@cache
+def _by_variant() -> Mapping[str, list[str]]:
+    """Return the directives that are looked for, by their variants."""
+    found: dict[str, list[str]] = {}
+    for known in filter(_ABOUT_CONNECTIONS.match, known_directives()):
+        for variant in _variants(known):
+            found.setdefault(variant, []).append(known)
+    return found
+
+
+def _without_common_start(one: str, other: str) -> tuple[str, str]:
+    pairs = enumerate(zip(one, other, strict=False))
+    start = next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+    return one[start:], other[start:]
+
+
+def _is_slip(name: str, known: str) -> bool:
+    """Return whether two names differ by one letter, or by two in turn."""
+    one, other = _without_common_start(name, known)
+    one, other = _without_common_start(one[::-1], other[::-1])
+    return max(len(one), len(other)) == 1 or (len(one) == len(other) == 2 and one == other[::-1])

@@ -195,3 +195,18 @@ def test_yaml_without_a_configuration_is_no_success(text: str) -> None:
 )
 def test_yaml_begins_with_a_key(text: str, expected: bool) -> None:
     assert is_yaml(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a:\n" + '  b: "server {\n' * 300,
+        'a:\n  b: "server {\n' + "    x\n" * 3000,
+        "a:\n" + "  b: |\n    server { }\n" * 300,
+    ],
+)
+def test_much_yaml_is_read_to_its_end(text: str) -> None:
+    try:
+        assert judged(text) == []
+    except NginxConfigError as error:
+        assert "without a configuration" in str(error)
