@@ -1,7 +1,7 @@
 """Compute the verdict on one pass location: whether its connections are reused, else who closes first.
 
 The question is about ordinary requests of a client that speaks HTTP/1.1 with keep-alive or HTTP/2, with
-a server that follows RFC 9112. Three values: reused, not reused, depends.
+a server that follows RFC 9112. Four values: reused, partly reused, not reused, depends.
 """
 
 from collections.abc import Sequence
