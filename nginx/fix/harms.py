@@ -172,8 +172,8 @@ def _capacity(old: RuleContext, new: RuleContext, repaired: Collection[int]) -> 
 def _budget(old: RuleContext, new: RuleContext, repaired: Collection[int]) -> Iterator[Harm]:
     """Yield a pool for which worker_connections does not suffice: nginx closes idle clients instead of it."""
     events = new.main("events")
-    idle = sum(pool.idle for _, pool, _ in _used_pools(new))
-    if events is None or idle <= sum(pool.idle for _, pool, _ in _used_pools(old)):
+    idle = sum(pool.idle for _, pool in new.pooled())
+    if events is None or idle <= sum(pool.idle for _, pool in old.pooled()):
         return
     line = events.child("worker_connections")
     limit = line.number if line is not None and line.number is not None else DEFAULT_WORKER_CONNECTIONS
