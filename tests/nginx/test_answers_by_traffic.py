@@ -110,7 +110,20 @@ CASES = {
     "exact, with a query": ("location = /s { " + SUB + " }", "auth_request /s?x=1;", "depends"),
     "internal prefix": ("location /s { internal; " + SUB + " }", "auth_request /s/verify;", "depends"),
     "the same prefix": ("location /s { " + SUB + " }", "mirror /s;", "depends"),
-    "a prefix that has clients too": ("location /s { " + SUB + " }", "auth_request /s/verify;", "reused"),
+    "a prefix that has clients too": ("location /s { " + SUB + " }", "auth_request /s/verify;", "depends"),
+    "a pattern before the prefix": (
+        "location /s { return 204; } location ~ ^/s/v { " + SUB + " }",
+        "auth_request /s/verify;",
+        "depends",
+    ),
+    "a pattern in one word": ("location ~*^/S/ { " + SUB + " }", "auth_request /s/verify;", "depends"),
+    "a prefix before the pattern": (
+        "location ^~ /s { return 204; } location ~ ^/s/v { " + SUB + " }",
+        "auth_request /s/verify;",
+        "reused",
+    ),
+    "what sends them itself": ("location /s { mirror /s/copy; " + SUB + " }", "", "reused"),
+    "for all": ("} server { mirror /copy; location / { " + SUB + " }", "", "reused"),
     "HEAD": ("location = /s { " + SUB + " proxy_method HEAD; }", "auth_request /s;", "reused"),
     "off": ("location = /s { " + SUB + " }", "auth_request off;", "reused"),
     "without a pool": ("location = /s { proxy_pass http://10.0.0.9; }", "auth_request /s;", "not reused"),
@@ -123,6 +136,13 @@ def test_what_is_there_for_subrequests(name: str) -> None:
     location, asking, expected = CASES[name]
     text = POOL + f"server {{ location / {{ {asking} return 204; }} {location} }}"
     assert answer(text, "1.22.1") == expected
+
+
+def test_a_line_outside_of_all_servers_asks_in_each() -> None:
+    text = (
+        POOL + "auth_request /s/verify; server { location / { return 204; } location ^~ /s/ { " + SUB + " } }"
+    )
+    assert answer(text, "1.22.1") == "depends"
 
 
 @pytest.mark.parametrize(
