@@ -71,6 +71,6 @@ def _matches(level: Level, uri: str) -> bool:
 
 
 def is_only_for(location: Level, line: Directive) -> bool:
-    """Return whether subrequests are what comes to a location: it is neither for all, nor sends them itself."""
+    """Return whether subrequests are what comes to a location: it is not for all, and sends none itself."""
     is_asking = any(each is line for each in location.block)
     return location.last("internal") is not None or not (is_asking or _how_and_name(location)[1] == "/")

@@ -56,8 +56,17 @@ class Upstream:
 
     @property
     def servers_in_use(self) -> list[Directive]:
-        """The `server` lines that requests go to while all servers work."""
-        return [line for line in self.servers if not {"down", "backup"} & set(line.args)]
+        """The `server` lines that requests go to while all work: backups where the others are down."""
+        up = [line for line in self.servers if "down" not in line.args]
+        return [line for line in up if "backup" not in line.args] or up
+
+    @property
+    def is_down(self) -> bool:
+        """Whether all its servers are marked as down, and nothing else chooses one."""
+        has_others = any(
+            "_by_lua" in each.name or each.name == "include" for each in self.directive.block or ()
+        )
+        return bool(self.servers) and not self.servers_in_use and not has_others
 
     @property
     def deciding_lines(self) -> list[tuple[Directive, str]]:

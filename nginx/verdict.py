@@ -221,6 +221,8 @@ def _upstream_factor(upstream: Upstream, version: Version, in_flight: int = 0) -
     if deciding:
         causes = tuple(f"{line.name} ({line.place}), {why}" for line, why in deciding)
         return Factor(None, causes, depends_on=tuple(line.name for line, _ in deciding))
+    if upstream.is_down:
+        return Factor(False, (f"{where} has no server that is not down: each request ends in 502",))
     if pool is not None:
         share = pool_share(upstream, pool, in_flight)
         how = str(pool.directive.place) if pool.directive else "by default since 1.29.7"

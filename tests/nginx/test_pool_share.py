@@ -26,6 +26,8 @@ def verdict(lines: str, concurrency: int | None = None, workers: int = 1) -> Ver
         (f"{TWO} keepalive 1;", 0.0),
         ("server a; server b backup; keepalive 1;", None),
         ("server a; server b down; keepalive 1;", None),
+        ("server a down; server b backup; server c backup; keepalive 1;", 0.0),
+        ("server a down; server b backup; keepalive 1;", None),
         ("server a weight=3; server b; keepalive 1;", 0.5),
         (f"{TWO} server c; keepalive 2;", 0.0),
     ],
@@ -36,6 +38,21 @@ def test_a_pool_for_some_of_the_servers(lines: str, share: float | None) -> None
     assert (found.share and (found.share.least, found.share.most)) == (
         share if share is None else (share,) * 2
     )
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("server a down;", "not reused"),
+        ("server a down; server b down backup;", "not reused"),
+        ("server a down; balancer_by_lua_block { b.set_current_peer(h, p) }", "reused"),
+        ("server a down; server b;", "reused"),
+    ],
+)
+def test_servers_that_are_all_down(lines: str, expected: str) -> None:
+    found = verdict(f"{lines} keepalive 8;")
+    assert found.answer == expected
+    assert ("502" in found.reason) == (expected == "not reused")
 
 
 @pytest.mark.parametrize(
