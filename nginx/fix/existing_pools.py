@@ -43,7 +43,10 @@ class ExistingPools:
             Unfixable: it has none for a reason, or what it may hold is not known.
         """
         self._reject_owned(upstream)
-        line, servers = upstream.keepalive, PooledServers.of(upstream, protocol)
+        # Who bears a pool least decides for all that share it.
+        protocols = {protocol, *(each.protocol for each in self._model.users(upstream))}
+        strictest = next((each for each in ("fastcgi", "http") if each in protocols), protocol)
+        line, servers = upstream.keepalive, PooledServers.of(upstream, strictest)
         pools = [pool for ctx in self._contexts if (pool := upstream.pool(ctx.version)) is not None]
         needed = self._sizer.needed(servers)
         fits = len(pools) == len(self._contexts) and all(pool.idle >= needed for pool in pools)
