@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from nginx.errors import VersionError
 
-_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?", re.ASCII)
-# What `nginx -v` prints; the fourth number of OpenResty is its own.
+# The fourth number of OpenResty is its own.
+_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4})(?:\.\d{1,4})?)?", re.ASCII)
+# What `nginx -v` prints.
 _OF_PROGRAM = re.compile(r"\b(?:nginx/(\d+\.\d+\.\d+)|openresty/(\d+\.\d+\.\d+)\.\d+)\b", re.ASCII)
 _LAST_OF_BRANCH = 9999
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nginx import versions
 from nginx.check import check
 from nginx.errors import NginxConfigError, VersionError
 from nginx.finding import Severity
@@ -385,3 +386,7 @@ def test_a_comment_silences_a_rule_on_its_line(text: str) -> None:
     assert "NK006" not in rules(text)
     assert "NK003" in rules(text)
     assert answers(text) == ["not reused"]
+
+
+def test_the_fourth_number_of_openresty_is_its_own() -> None:
+    assert versions.parse("1.31.9.1") == versions.parse("1.31.9")
