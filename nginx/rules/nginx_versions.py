@@ -105,16 +105,17 @@ def _redundant(ctx: RuleContext) -> Iterator[Hit]:
     about_reuse=True,
     shown_on="1.31.4",
     bad="server { location / { proxy_pass http://127.0.0.1:8080; } }",
+    good="server { location / { proxy_pass http://unix:/run/app.sock; } }",
 )
 def active_close_moved_to_nginx(ctx: RuleContext) -> Iterator[Hit]:
     """Without a pool nginx now closes first: every TIME_WAIT lies on its host, and costs it a port.
 
     Since 1.29.7 the default is HTTP/1.1 without `Connection: close`, also for targets that have no pool;
-    before, the server often closed first.
+    before, the server often closed first. A socket file has no port and no TIME_WAIT.
     """
     if ctx.version < versions.POOL_BY_DEFAULT:
         return
-    for each in ctx.using_protocol("http"):
+    for each in (each for each in ctx.using_protocol("http") if not each.is_over_sockets):
         is_address = any(target.kind is TargetKind.ADDRESS for target in each.targets)
         if is_address and ctx.verdict(each).closes_first == "nginx":
             text = (

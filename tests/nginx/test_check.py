@@ -320,7 +320,7 @@ def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
         check(tmp_path / "none.conf", [OLD])
 
 
-@pytest.mark.parametrize("version", ["", "1", "latest", "1.22.1.1", "1.-2"])
+@pytest.mark.parametrize("version", ["", "1", "latest", "1.22.1.1.1", "1.-2"])
 def test_a_wrong_version_is_refused(version: str) -> None:
     with pytest.raises(VersionError):
         check("x", [version], text=PASS)
