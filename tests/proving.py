@@ -17,7 +17,7 @@ from bench.prove.rewrite import Listeners, Rewriter
 from bench.prove.testbed import ProofSettings
 from bench.subjects import programs
 from bench.subjects.programs import Program
-from nginx import check
+from nginx import check, versions
 from nginx.model import Model
 from nginx.serializer import serialize
 from tests import bench_process, needs
@@ -32,8 +32,15 @@ def nginx_programs() -> dict[str, Program]:
     return {program.version: program for program in programs.find_all("nginx")}
 
 
+def _versions() -> list[object]:
+    """Return the versions found here, all but the newest for the long tests."""
+    *older, newest = sorted(nginx_programs(), key=versions.parse) or [""]
+    long = [pytest.param(each, marks=pytest.mark.long) for each in older]
+    return [newest, *long] if newest else []
+
+
 needs_nginx = needs.program("nginx")
-every_version = pytest.mark.parametrize("version", nginx_programs())
+every_version = pytest.mark.parametrize("version", _versions())
 
 
 def any_nginx() -> Program:

@@ -12,6 +12,7 @@ from bench.prove.testbed import ProofSettings
 from nginx import versions
 from nginx.check import check, load_model
 from nginx.finding import Severity
+from nginx.rules import CheckSettings
 from tests import needs
 from tests.nginx import real
 from tests.proving import every_version, needs_nginx, nginx_programs
@@ -51,8 +52,10 @@ def test_verdicts(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row[:2] == (R, R)])
 def test_what_people_should_copy_has_no_grave_finding(name: str) -> None:
     since = "1.27.3" if name == "dns.conf" else "1.15.3"
+    # What no file can say of an application with a process for each connection.
+    settings = CheckSettings(workers=4, backend_max_connections=64)
     for version in (since, "1.29.6", "1.29.7", "1.31.4"):
-        worst = check(CONF / name, [version]).worst()
+        worst = check(CONF / name, [version], settings=settings).worst()
         assert worst is None or worst < Severity.MEDIUM
 
 

@@ -24,7 +24,10 @@ MIXED = {
 }
 
 
-@pytest.mark.parametrize("name", MIXED)
+# Each request that gets the other version's bytes costs its client a time-out.
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=[pytest.mark.long] if row[2] else []) for each, row in MIXED.items()]
+)
 def test_versions_that_share_a_pool(name: str) -> None:
     """NK030: nginx does not compare the version of a pooled connection."""
     lines, locations, fails = MIXED[name]
