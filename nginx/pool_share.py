@@ -6,7 +6,7 @@ least recently used connection is closed when it is full, at release-1.22.1 and 
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import cycle
 from typing import Any
@@ -18,6 +18,8 @@ _BY_KEY = frozenset({"hash", "ip_hash"})
 """Methods by which equal requests go to one server: how many do, only the requests show."""
 _UNEVEN = _BY_KEY | {"random"}
 """Methods that do not look at where requests are already."""
+FEW_REQUESTS = 9
+"""Up to so many requests of a connection, more than a tenth of them opens one."""
 _MOST_ROUNDS = 200
 _MOST_REQUESTS = 4_000
 _MOST_IN_FLIGHT = 1_000
@@ -84,6 +86,22 @@ def pool_share(upstream: Upstream, pool: Pool, in_flight: int = 0) -> ReuseShare
     if pool.idle >= in_flight:
         cause += f" that {method} spreads over {number} servers"
     return ReuseShare(least, 1.0, in_flight, needed, cause)
+
+
+def reuse_share(upstream: Upstream, pool: Pool, in_flight: int = 0) -> ReuseShare | None:
+    """Return what a pool reuses that is too small, or whose connections serve few requests; None if all.
+
+    Args: as of `pool_share`.
+    """
+    share = pool_share(upstream, pool, in_flight)
+    if pool.requests is None or pool.requests > FEW_REQUESTS:
+        return share
+    # The first request of each connection opens it.
+    others, cause = 1 - 1 / pool.requests, f"{pool.requests} requests each"
+    if share is None:
+        return ReuseShare(others, others, max(1, in_flight), size_needed(upstream, in_flight), cause)
+    causes = f"{share.cause}, and {cause}"
+    return replace(share, least=share.least * others, most=share.most * others, cause=causes)
 
 
 def size_needed(upstream: Upstream, in_flight: int = 0) -> int:

@@ -13,7 +13,7 @@ from nginx.answer_factor import answer_factor
 from nginx.factor import Factor
 from nginx.http2_fields import forbidden_fields
 from nginx.model import PassLocation
-from nginx.pool_share import ReuseShare, pool_share, size_needed
+from nginx.pool_share import ReuseShare, reuse_share, size_needed
 from nginx.targets import STREAM, Target, TargetKind
 from nginx.tree import Directive
 from nginx.upstream_request import CLOSE, ConnectionFields, HttpVersion, connection_options, keeps_open
@@ -224,7 +224,7 @@ def _upstream_factor(upstream: Upstream, version: Version, in_flight: int = 0) -
     if upstream.is_down:
         return Factor(False, (f"{where} has no server that is not down: each request ends in 502",))
     if pool is not None:
-        share = pool_share(upstream, pool, in_flight)
+        share = reuse_share(upstream, pool, in_flight)
         how = str(pool.directive.place) if pool.directive else "by default since 1.29.7"
         plural = "" if pool.idle == 1 else "s"
         cause = f"{where} keeps {pool.idle} idle connection{plural} per worker ({how})"

@@ -105,6 +105,9 @@ def _print_summary(repair: fix.Repair, output: str, settings: CheckSettings) -> 
         for remark in remarks(settings):
             printing.echo(remark, err=True)
     count = len(repair.repaired)
+    if not count and not repair.skipped:
+        printing.echo("nothing to repair: every location reuses its connections, or depends", err=True)
+        return
     done = "written to" if output == "write" else "shown for"
     files = ", ".join(repair.after) or "no file"
     printing.echo(f"{count} location{'s' if count != 1 else ''} repaired, {done} {files}", err=True)

@@ -146,7 +146,11 @@ def summarize_balancing(location: Location, version: Version, counts: Sequence[t
 def _expected(verdict: Verdict, share: ReuseShare | None) -> ExpectedReuse | None:
     if verdict.answer == "not reused" or (share is not None and share.most == 0):
         return "none kept"
-    return "one per server" if verdict.answer == "reused" and verdict.pool is not None else None
+    if verdict.pool is None:
+        return None
+    # What few requests for each connection cost, the limit tells for each server.
+    is_kept = verdict.answer == "reused" or (share is not None and share.needed <= verdict.pool.idle)
+    return "one per server" if is_kept else None
 
 
 def is_round_robin(upstream: Upstream) -> bool:

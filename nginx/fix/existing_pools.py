@@ -7,15 +7,16 @@ from nginx import versions
 from nginx.fix.edits import EditList, Unfixable
 from nginx.fix.pool_size import PoolSizer
 from nginx.model import Model
+from nginx.pool_share import FEW_REQUESTS
 from nginx.process_servers import PooledServers
 from nginx.rules import RuleContext
 from nginx.targets import PROTOCOLS
 from nginx.tree import Directive
 from nginx.upstreams import Upstream, is_balancer
 
-# Limits that let no second request onto a connection, and nginx's defaults for them.
+# Limits that let no second request onto a connection, or only a few, and nginx's defaults for them.
 _LIMITS = (
-    ("keepalive_requests", frozenset({"0", "1"}), "1000"),
+    ("keepalive_requests", frozenset(map(str, range(FEW_REQUESTS + 1))), "1000"),
     ("keepalive_timeout", frozenset({"0", "0s", "0ms"}), "60s"),
 )
 _HEALTH_CHECK = re.compile(r"check(?:_\w+)?")
@@ -50,7 +51,8 @@ class ExistingPools:
         pools = [pool for ctx in self._contexts if (pool := upstream.pool(ctx.version)) is not None]
         needed = self._sizer.needed(servers)
         fits = len(pools) == len(self._contexts) and all(pool.idle >= needed for pool in pools)
-        if fits and self._is_used(upstream):
+        is_limited = any((pool.requests or FEW_REQUESTS + 1) <= FEW_REQUESTS for pool in pools)
+        if fits and not is_limited and self._is_used(upstream):
             return
         if line is not None and line.number == 0:
             raise Unfixable(f"`{line}` ({line.place}) switches its pool off: remove it if that is not meant")
@@ -102,7 +104,7 @@ class ExistingPools:
             self._edits.replace_argument(line, 0, str(size))
 
     def _limit(self, upstream: Upstream) -> None:
-        """Let a connection serve a second request, and idle for a shorter time than at its server."""
+        """Let a connection serve many requests, and idle for a shorter time than at its server."""
         timeout_s = self._sizer.timeout_s(upstream.name)
         for name, refusing, value in _LIMITS:
             limit = upstream.directive.child(name)

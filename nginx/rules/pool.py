@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from nginx import versions
 from nginx.finding import Severity
+from nginx.pool_share import FEW_REQUESTS
 from nginx.refusals.resolving import unresolvable
 from nginx.rules.rule import Hit, Rule, RuleContext, server
 from nginx.unshareable import unshareable
@@ -176,13 +177,14 @@ def upstream_keepalive_requests_low(ctx: RuleContext) -> Iterator[Hit]:
                 text = f'upstream "{upstream.name}" closes a connection after 100 requests, the default here'
                 yield Hit(upstream.keepalive.place, text, "add `keepalive_requests 1000;`")
         elif line.number is not None and line.number < 1000:
-            fix = "raise it to 1000 or more"
+            fix = "raise keepalive_requests to 1000 or more"
             if line.number <= 1:
                 yield Hit(line.place, f"`{line}`: nothing is reused", fix, Severity.HIGH, passes=users)
             else:
-                severity = Severity.MEDIUM if line.number <= 10 else None
+                are_few = line.number <= FEW_REQUESTS
                 text = f"`{line}`: a connection is closed after {line.number} requests"
-                yield Hit(line.place, text, fix, severity)
+                severity = Severity.MEDIUM if line.number <= 10 else None
+                yield Hit(line.place, text, fix, severity, passes=users if are_few else ())
 
 
 @Rule(

@@ -30,6 +30,10 @@ def verdict(lines: str, concurrency: int | None = None, workers: int = 1) -> Ver
         ("server a down; server b backup; keepalive 1;", None),
         ("server a weight=3; server b; keepalive 1;", 0.5),
         (f"{TWO} server c; keepalive 2;", 0.0),
+        ("server a; keepalive 9; keepalive_requests 2;", 0.5),
+        ("server a weight=3; server b; keepalive 1; keepalive_requests 4;", 0.375),
+        ("server a; keepalive 9; keepalive_requests 8;", 0.875),
+        ("server a; keepalive 9; keepalive_requests 10;", None),
     ],
 )
 def test_a_pool_for_some_of_the_servers(lines: str, share: float | None) -> None:
@@ -38,6 +42,15 @@ def test_a_pool_for_some_of_the_servers(lines: str, share: float | None) -> None
     assert (found.share and (found.share.least, found.share.most)) == (
         share if share is None else (share,) * 2
     )
+
+
+def test_connections_for_few_requests_are_named_with_what_to_do() -> None:
+    upstream = "upstream app { server a; keepalive 9; keepalive_requests 2; }"
+    found = check(
+        "x", ["1.22.1"], text=f"{upstream} server {{ location / {{ proxy_pass http://app; {KEPT} }} }}"
+    )
+    assert [each.rule for each in found.findings if each.passes] == ["NK020"]
+    assert found.locations[0].rules["1.22.1"] == ("NK020",)
 
 
 @pytest.mark.parametrize(

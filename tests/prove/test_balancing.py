@@ -90,6 +90,14 @@ SHOWN = {
 
 @needs_nginx
 @every_version
+def test_connections_for_few_requests(version: str) -> None:
+    found = prove_last(text("server a; keepalive 9; keepalive_requests 2;"), version)
+    assert found.measured is not None
+    assert (found.measured.verdict, found.agrees) == ("partly reused", True)
+
+
+@needs_nginx
+@every_version
 @pytest.mark.parametrize("name", SHOWN)
 def test_load_balancing(name: str, version: str) -> None:
     """NK022, by traffic: a pool that cannot hold a connection for each server keeps none."""

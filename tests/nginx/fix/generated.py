@@ -20,6 +20,7 @@ POOL_LINES = (
     "keepalive 16;",
     "keepalive_timeout 90s;",
     "keepalive_requests 1;",
+    "keepalive_requests 3;",
     "zone app 64k;",
 )
 METHODS = ("least_conn;", "ip_hash;", "hash $request_uri;", "random;")

@@ -36,6 +36,11 @@ TABLE = {
         [CONNECTION],
         ["proxy_set_header Connection close;"],
     ),
+    "few requests": (
+        POOL.replace("}", "    keepalive_requests 2;\n}") + at("proxy_pass http://app;", VERSION, CONNECTION),
+        ["keepalive_requests 1000;"],
+        ["keepalive_requests 2;"],
+    ),
     "map": (
         MAP + POOL + at("proxy_pass http://app;", VERSION, "proxy_set_header Connection $c;"),
         ["'' '';"],
