@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 from nginx.tree import Directive
 
@@ -65,10 +65,14 @@ class KnownDirective:
         return _COMPLAINTS[self.kind].format(name=self.name, value=value)
 
 
+# Not by the package's name: in a folder with one named nginx, `python -m` would look there.
+_TABLE = Path(__file__).parents[1] / "conf" / "directives.txt"
+
+
 @cache
 def known_directives() -> Mapping[str, KnownDirective]:
     """Return the directives of nginx by name."""
-    text = resources.files("nginx").joinpath("conf/directives.txt").read_text("ascii")
+    text = _TABLE.read_text("ascii")
     return {each.name: each for each in map(_read, text.splitlines()) if each is not None}
 
 
