@@ -19,7 +19,7 @@ class Factor:
     causes: tuple[str, ...] = ()
     """Why, each with the file and line of what decides.
 
-    Empty where nothing is to be said.
+    Empty where there are none to give.
     """
     share: ReuseShare | None = None
     """How much is reused, where the factor holds for a part of the requests."""

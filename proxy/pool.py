@@ -100,7 +100,7 @@ class Pool(Generic[Connection, Waiter]):
         return self.waiting.popitem(last=False)[0] if self.waiting else None
 
     def keep(self, connection: Connection, now: float) -> bool:
-        """Keep a connection idle; False, without effect, if somebody waits for it, or if there are enough."""
+        """Keep a connection idle; False, without effect, if an exchange waits, or if there are enough."""
         if self.waiting or len(self.idle) >= self.max_idle:
             return False
         self.idle[connection] = now

@@ -161,7 +161,7 @@ KINDS = {kind.name: kind for kind in _TABLE}
 
 
 def kind_of(location: Location, peer: Peer, like: Mapping[str, BackendKind]) -> BackendKind | None:
-    """Return how the servers of a location behave; None where nothing is said about them.
+    """Return how the servers of a location behave; None where nothing is known about them.
 
     `like` is by the name of an upstream {}, or by an address as written; "" is about all others.
     """

@@ -148,7 +148,7 @@ def _expected(verdict: Verdict, share: ReuseShare | None) -> ExpectedReuse | Non
         return "none kept"
     if verdict.pool is None:
         return None
-    # What few requests for each connection cost, the limit tells for each server.
+    # Where connections serve few requests, the limit bounds the connections of each server.
     is_kept = verdict.answer == "reused" or (share is not None and share.needed <= verdict.pool.idle)
     return "one per server" if is_kept else None
 

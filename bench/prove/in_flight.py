@@ -1,6 +1,6 @@
 """Requests in flight at once: how many of them find an idle connection in the pool.
 
-The backends keep all responses back until every request is there, so that as many are in flight as is said,
+The backends keep all responses back until every request is there, so that as many are in flight as asked for,
 on a machine of any speed.
 """
 
