@@ -1,6 +1,6 @@
 """Apply the rules under each version of nginx, and make findings of what they hit."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 
@@ -8,9 +8,9 @@ from nginx import versions
 from nginx.advice import with_capacity, without_wrong_pool
 from nginx.directive_versions import dated
 from nginx.finding import Finding, Severity
-from nginx.model import PassLocation
+from nginx.model import PassLocation, build_model
 from nginx.rules import CATALOGUE, Hit, Rule, RuleContext
-from nginx.tree import Place
+from nginx.tree import Directive, Place
 from nginx.unshareable import unshareable
 from nginx.versions import Version
 
@@ -31,9 +31,11 @@ class RuleHits:
     def of(cls, ctx: RuleContext) -> "RuleHits":
         """Apply the rules to a model under a version."""
         found = cls(ctx)
+        conditions = _Conditions.of(ctx)
         for rule in CATALOGUE.values():
             for hit in rule.detect(ctx):
-                found._add(rule, without_wrong_pool(ctx, rule, with_capacity(ctx, rule, hit)))
+                if conditions is None or conditions.may_hold(rule, hit):
+                    found._add(rule, without_wrong_pool(ctx, rule, with_capacity(ctx, rule, hit)))
         return found
 
     def _add(self, rule: Rule, hit: Hit) -> None:
@@ -61,6 +63,42 @@ class RuleHits:
             return True
         ignored = self.ctx.settings.ignored
         return any(rule.id == named and fnmatch(file, pattern) for named, pattern in ignored)
+
+
+@dataclass(frozen=True, slots=True)
+class _Conditions:
+    """What holds where the conditions of a template hold, or do not: never all of its branches at once."""
+
+    lines: frozenset[Place]
+    """The lines that are there in one of the cases."""
+    hits: frozenset[tuple[str, Place]]
+    """The rules that hit there, by line."""
+
+    @classmethod
+    def of(cls, ctx: RuleContext) -> "_Conditions | None":
+        """Apply the rules to each case; None where there are no conditions."""
+        configurations = ctx.model.configuration.conditional
+        if not configurations:
+            return None
+        cases = [
+            RuleContext(build_model(each), ctx.version, ctx.settings, ctx.oldest) for each in configurations
+        ]
+        hits = (
+            (rule.id, hit.place) for case in cases for rule in CATALOGUE.values() for hit in rule.detect(case)
+        )
+        return cls(frozenset(_places(each.http for each in configurations)), frozenset(hits))
+
+    def may_hold(self, rule: Rule, hit: Hit) -> bool:
+        """Return whether a rule that hits with all branches may hit with those that go together."""
+        is_about_text = rule.id.startswith("NX")
+        return is_about_text or hit.place not in self.lines or (rule.id, hit.place) in self.hits
+
+
+def _places(blocks: Iterable[Sequence[Directive]]) -> Iterator[Place]:
+    for block in blocks:
+        for line in block:
+            yield line.place
+            yield from _places([line.block or ()])
 
 
 def severity(rule: Rule, hit: Hit) -> Severity:

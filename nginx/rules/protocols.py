@@ -85,10 +85,17 @@ def uwsgi_scgi_no_keepalive(ctx: RuleContext) -> Iterator[Hit]:
 def grpc(ctx: RuleContext) -> Iterator[Hit]:
     """gRPC needs only the pool: proxy_http_version and Connection are about proxy_pass.
 
-    grpc_socket_keepalive is TCP's and has nothing to do with reuse.
+    grpc_socket_keepalive is TCP's and has nothing to do with reuse. nginx closes an idle connection on which
+    anything arrives (ngx_http_upstream_keepalive_close_handler()), and so one on which the server sends a
+    PING: gRPC servers do by default after two hours, and many are set to seconds or minutes.
     """
     for each in ctx.using_protocol("grpc"):
-        yield Hit(each.directive.place, "grpc_pass needs only the pool of its upstream", passes=(each,))
+        text = "grpc_pass needs only the pool of its upstream"
+        if ctx.reuses(each):
+            text += "; a server that sends a PING on an idle connection ends it, and no setting prevents that"
+        yield Hit(
+            each.directive.place, text, severity=Severity.LOW if ctx.reuses(each) else None, passes=(each,)
+        )
 
 
 @Rule(

@@ -101,7 +101,7 @@ def test_what_only_the_rendered_text_can_get_wrong_is_not_reported() -> None:
     )
     found = check("x", [OLD], text=text)
     assert len(found.locations) == 2
-    assert {finding.rule for finding in found.findings} == {"NX002", "NK030"}
+    assert {finding.rule for finding in found.findings} == {"NX002"}
 
 
 def test_capitals_are_of_the_environment() -> None:
@@ -229,3 +229,14 @@ def test_a_condition_around_a_whole_upstream_is_also_one_around_its_use() -> Non
     text = "{% if x %}" + POOL + "{% endif %}\n" + PASS
     (each,) = check("a.conf", [OLD], text=text).locations
     assert each.verdicts[OLD].answer == "reused"
+
+
+@pytest.mark.parametrize(
+    ("between", "is_possible"),
+    [("{% else %}", False), ("{% endif %}\n{% if d %}", True)],
+)
+def test_lines_of_different_branches_are_never_in_force_together(between: str, is_possible: bool) -> None:
+    cleared, closing = (f"proxy_set_header Connection {value};" for value in ('""', "close"))
+    lines = f"proxy_http_version 1.1;\n{{% if c %}}\n{cleared}\n{between}\n{closing}\n{{% endif %}}\n"
+    found = check("a.conf", [OLD], text=f"{POOL}\n{PASS.replace(KEPT, lines)}\n")
+    assert ("NK012" in {finding.rule for finding in found.findings}) is is_possible
