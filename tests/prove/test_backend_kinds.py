@@ -141,7 +141,9 @@ def test_a_ping_ends_an_idle_connection(version: str) -> None:
     assert later.requests == (), "nginx closes long before the PING comes"
 
 
-@pytest.mark.parametrize(("processes", "unanswered"), [(4, 0), (3, 1), (1, 3)])
+@pytest.mark.parametrize(
+    ("processes", "unanswered"), [(4, 0), (3, 1), pytest.param(1, 3, marks=pytest.mark.long)]
+)
 def test_idle_connections_hold_the_processes_that_others_wait_for(processes: int, unanswered: int) -> None:
     kind = {"": BackendKind("php-fpm", ("fastcgi",), "", processes=processes)}
     found = prove_last(f"{POOL} server {{ {PHP} }}", any_nginx().version, like=kind, in_flight=4).in_flight

@@ -97,7 +97,13 @@ NEEDED = {
 }
 
 
-@pytest.mark.parametrize("name", NEEDED)
+# A request that nobody answers costs a time-out each.
+HANGING = "kept connections towards one connection for each process"
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=[pytest.mark.long] if each == HANGING else []) for each in NEEDED]
+)
 def test_what_begins_to_fail_and_what_prevents_it(name: str) -> None:
     location, kind, failures, needed = NEEDED[name]
     found = prove_upgrade(f"{BARE} server {{ {location} }}", like={"": KINDS[kind]})
