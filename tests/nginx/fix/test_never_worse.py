@@ -61,7 +61,7 @@ def test_generated_configurations(text: str, nginx_versions: list[str], load: Ch
 
 
 @pytest.mark.long
-@many(2000, same=False)
+@many(200, same=True)
 @given(configurations(), st.sampled_from(VERSIONS), st.sampled_from(LOADS))
 def test_many_generated_configurations(text: str, nginx_versions: list[str], load: CheckSettings) -> None:
     assert_never_worse(text, nginx_versions, load)
