@@ -53,6 +53,8 @@ class ExistingPools:
         fits = len(pools) == len(self._contexts) and all(pool.idle >= needed for pool in pools)
         is_limited = any((pool.requests or FEW_REQUESTS + 1) <= FEW_REQUESTS for pool in pools)
         if fits and not is_limited and self._is_used(upstream):
+            # The size is right, but one location more now meets the end of the servers' idle time.
+            self._limit(upstream)
             return
         if line is not None and line.number == 0:
             raise Unfixable(f"`{line}` ({line.place}) switches its pool off: remove it if that is not meant")
