@@ -4,6 +4,7 @@ Each protocol (http1.py, http2.py, fastcgi.py, uwsgi_scgi.py, memcached.py) is a
 on a socket.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -26,16 +27,16 @@ def cgi_head(status: int) -> bytes:
     return b"Status: %d %b\r\n" % (status, {200: b"OK", 204: b"No Content"}[status])
 
 
-class Responder:
+class Responder(ABC):
     """One connection's side of a protocol; keeps what is not whole yet."""
 
     def greeting(self) -> bytes:
         """Return what is sent before anything was received; nothing where the client speaks first."""
         return b""
 
+    @abstractmethod
     def feed(self, data: bytes) -> Iterator[Response]:
         """Yield the responses to what is whole now. Raise PeerError."""
-        raise NotImplementedError
 
     def ping(self) -> bytes:
         """Return what asks whether an idle client is there; nothing where the protocol has no PING."""

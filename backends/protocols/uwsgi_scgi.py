@@ -4,6 +4,7 @@ Neither has a notion of a further request. Sources: uwsgi-docs, Protocol.rst; SC
 """
 
 import struct
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 
 from backends.protocols.behaviour import Behaviour
@@ -42,9 +43,9 @@ class Gateway(Responder):
         fields = b"Content-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body)
         return cgi_head(status) + fields + body
 
+    @abstractmethod
     def _variables(self) -> tuple[Mapping[bytes, bytes], int] | None:
         """Return the variables and where the body starts, or None while they are not whole."""
-        raise NotImplementedError
 
 
 class Uwsgi(Gateway):
