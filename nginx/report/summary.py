@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import get_args
 
-from nginx.check import CheckResult
+from nginx.check import FAILING, CheckResult
 from nginx.tree import Place
 from nginx.verdict import Answer, Verdict
 
@@ -52,22 +52,27 @@ def _shared_since(result: CheckResult, old: str, new: str) -> set[Place]:
 
 def _format_upgrade(old: str, new: str, pairs: list[tuple[Verdict, Verdict]], shared: int) -> str:
     """Return what changes from the first version to the last."""
-    broken = [(before, after) for before, after in pairs if before.answer != "reused"]
+    broken = [(before, after) for before, after in pairs if before.answer in FAILING]
     repaired = sum(after.answer == "reused" for _, after in broken)
-    left = len(broken) - repaired
-    lost = sum(before.answer == "reused" != after.answer for before, after in pairs)
+    left = sum(after.answer in FAILING for _, after in broken)
+    lost = sum(before.answer not in FAILING and after.answer in FAILING for before, after in pairs)
+    unsure = sum(before.answer != "depends" == after.answer for before, after in pairs)
+    sure = sum(before.answer == "depends" and after.answer == "reused" for before, after in pairs)
     other_side = sum(after.closes_first not in {None, before.closes_first} for before, after in broken)
-    if not broken and not lost and not shared:
-        return f"from {old} to {new} nothing changes: all connections are reused"
     parts = {
         f"repairs {repaired or 'none'} of {_count(len(broken), 'location')} without reuse": len(broken),
         f"{left} stay{'s' if left == 1 else ''} as broken": left and repaired,
         f"{lost} lose{'s' if lost == 1 else ''} reuse": lost,
+        f"in {unsure} it then depends": unsure,
+        f"{sure} that depend{'s is' if sure == 1 else ' are'} then reused": sure,
         f"in {other_side} another side closes first": other_side,
         f"in {shared} connections are then shared that must not be": shared,
     }
     text = "; ".join(part for part, number in parts.items() if number)
-    return f"an upgrade from {old} to {new}{'' if broken or lost else ':'} {text}"
+    if not text:
+        is_all = all(after.answer == "reused" for _, after in pairs)
+        return f"from {old} to {new} nothing changes{': all connections are reused' if is_all else ''}"
+    return f"an upgrade from {old} to {new}{'' if broken else ':'} {text}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -48,15 +48,32 @@ def test_report() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "expected"),
+    ("old", "new", "expected"),
     [
-        ("http://app", "repairs 1 of 1 location without reuse"),
-        ("http://10.0.0.1", "repairs none of 1 location without reuse"),
+        ("", "", "an upgrade from 1.22.1 to 1.31.4 repairs 1 of 1 location without reuse"),
+        (
+            "http://app",
+            "http://10.0.0.1",
+            "an upgrade from 1.22.1 to 1.31.4 repairs none of 1 location without reuse",
+        ),
+        (
+            "http://app",
+            "http://$arg_to",
+            "an upgrade from 1.22.1 to 1.31.4 repairs none of 1 location without reuse; in 1 it then depends",
+        ),
+        ("8080;", "8080; keepalive {{ n }};", "an upgrade from 1.22.1 to 1.31.4: in 1 it then depends"),
+        (
+            "8080;",
+            "8080; keepalive 8;",
+            "from 1.22.1 to 1.31.4 nothing changes: all connections are reused",
+        ),
+        ("8080;", "8080; keepalive 8; unknown_line;", "from 1.22.1 to 1.31.4 nothing changes"),
     ],
 )
-def test_what_an_upgrade_changes(target: str, expected: str) -> None:
-    text = ARTICLE.replace("http://app", target)
-    assert expected in report.format_check(check("x", ["1.22.1", "1.31.4"], text=text))
+def test_what_an_upgrade_changes(old: str, new: str, expected: str) -> None:
+    text = ARTICLE.replace(old, new)
+    lines = report.format_check(check("x", ["1.22.1", "1.31.4"], text=text)).splitlines()
+    assert expected in lines
 
 
 def test_lower_severities_are_shown_on_demand() -> None:
