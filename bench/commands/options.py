@@ -1,59 +1,21 @@
 """The options of all commands: under headings, with defaults and units; those of a plan from its flags."""
 
 import math
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from bench import units
-from bench.commands.lazy_group import HELP
+from bench.commands.command import Decorated, command, option
 from bench.plan import bounds
 from bench.plan.flags import FLAGS, Flag, Heading, Kind
 from bench.plan.run_plan import LABS, SUBJECTS
 
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+__all__ = ["Decorated", "command", "option"]
 
-
-class Option(click.Option):
-    """An option under a heading of the help; `shown_default` is stated where click knows no default."""
-
-    def __init__(self, *args: Any, heading: str = "Options", shown_default: str = "", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.heading = heading
-        self.shown_default = shown_default
-
-    def get_help_extra(self, ctx: click.Context) -> Any:
-        """Return what stands in brackets behind the help."""
-        extra = super().get_help_extra(ctx)
-        if self.shown_default:
-            extra["default"] = self.shown_default
-        return extra
-
-
-class Command(click.Command):
-    """A command whose help lists its options under their headings."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, heading by heading, in the order in which they were given."""
-        records: dict[str, list[tuple[str, str]]] = {}
-        for each in sorted(self.get_params(ctx), key=lambda each: "--help" in each.opts):
-            if isinstance(each, click.Option) and (record := each.get_help_record(ctx)) is not None:
-                records.setdefault(getattr(each, "heading", Heading.OUTPUT), []).append(record)
-        for heading, rows in records.items():
-            with formatter.section(heading):
-                formatter.write_dl(rows)
-
-
-command = partial(click.command, cls=Command, context_settings=HELP)
 FilePath = click.Path(path_type=Path)
-
-
-def option(heading: str, *names: str, **attributes: Any) -> Callable[[Decorated], Decorated]:
-    """Return click's decorator for an `Option` under `heading`."""
-    return click.option(*names, cls=Option, heading=heading, show_default=True, **attributes)
 
 
 class Duration(click.ParamType[float]):
@@ -142,6 +104,7 @@ lab_option = option(
     help="Network namespaces (exact), or this machine's loopback.",
 )
 
+_WITH_WORKERS = ("subject", "load", "backend")
 _TYPES: dict[Kind, Any] = {
     Kind.WHOLE: int,
     Kind.NUMBER: float,
@@ -160,6 +123,7 @@ def plan_options(function: Decorated) -> Decorated:
         "--workers",
         type=int,
         metavar="N",
+        keys=[f"{section}.workers" for section in _WITH_WORKERS],
         shown_default="1 each",
         help="Worker processes of proxy, load generator and backend.",
     )(function)
@@ -168,15 +132,13 @@ def plan_options(function: Decorated) -> Decorated:
     return function
 
 
-def overrides(given: dict[str, Any]) -> dict[str, Any]:
+def overrides(given: dict[str, Any], below: Mapping[str, Any]) -> dict[str, Any]:
     """Take the plan flags out of `given` and return them as the nested values of a plan.
 
-    A flag that was not given leaves the plan's own value alone.
+    A flag that was not given leaves the plan's own value, that of `below`, alone.
     """
     values: dict[str, Any] = {}
-    if (workers := given.pop("workers")) is not None:
-        for section in ("subject", "load", "backend"):
-            values[section] = {"workers": workers}
+    workers = given.pop("workers")
     for flag in FLAGS:
         value = given.pop(_parameter(flag))
         if value is not None and value != ():
@@ -186,7 +148,26 @@ def overrides(given: dict[str, Any]) -> dict[str, Any]:
         subject["name"], at, program = subject["name"].partition("@")
         if at:
             subject["program"] = program
+    if workers is not None:
+        for section in _sections_with_workers({**below.get("subject", {}), **subject}):
+            values[section] = {"workers": workers, **values.get(section, {})}
     return values
+
+
+def _sections_with_workers(subject: Mapping[str, Any]) -> Sequence[str]:
+    """Return the sections of those roles that are started for `subject`."""
+    if subject.get("target") is not None:
+        return ("load",)
+    return ("load", "backend") if subject.get("name") == "direct" else _WITH_WORKERS
+
+
+def given_keys(values: Mapping[str, Any]) -> list[str]:
+    """Return the plan keys that `values`, those of flags, give a value."""
+    return [
+        f"{name}.{key}" if isinstance(held, dict) else name
+        for name, held in values.items()
+        for key in (held if isinstance(held, dict) else [""])
+    ]
 
 
 def _option(flag: Flag) -> Callable[[Decorated], Decorated]:
@@ -199,6 +180,7 @@ def _option(flag: Flag) -> Callable[[Decorated], Decorated]:
         type=click.Choice(flag.choices) if flag.choices else _TYPES[flag.kind],
         metavar=flag.metavar or (None if flag.choices else flag.kind.value or None),
         multiple=flag.kind is Kind.PAIRS,
+        keys=(flag.key, "subject.program") if flag.kind is Kind.SUBJECT else (flag.key,),
         default=None,
         shown_default=flag.default,
         help=flag.help,

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from bench.commands import printing
-from bench.commands.options import FilePath, command, json_option, overrides, plan_options
-from bench.plan import run_plan, toml
+from bench.commands.options import FilePath, command, given_keys, json_option, overrides, plan_options
+from bench.plan import effects, run_plan, toml
 
 
 @command("plan")
@@ -29,4 +29,6 @@ def build_plan(path: Path | None, given: dict[str, Any]) -> run_plan.Plan:
     """Return the plan at `path`, or the default one, with the flags of `given` laid over it."""
     below = {} if path is None else toml.load(path)
     run_plan.parse(below, str(path))  # so that what is wrong in a file is told by its name
-    return run_plan.build(toml.merge(below, overrides(given)))
+    above = overrides(given, below)
+    named = [*effects.given_in(below, run_plan.Plan()), *given_keys(above)]
+    return run_plan.build(toml.merge(below, above), named)

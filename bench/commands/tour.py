@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Heading.RUN,
     "--step",
     "steps",
+    keys=["steps"],
     multiple=True,
     metavar="NAME",
     shown_default="all",
@@ -37,7 +38,7 @@ def tour_command(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
     from bench.report import tour as report
     from bench.report.live import show_live
 
-    names = [toml.chosen("--step", step, tours.NAMES) for step in steps] or list(tours.NAMES)
+    names = [toml.chosen("steps", step, tours.NAMES) for step in steps] or list(tours.NAMES)
     started = datetime.now(UTC)
     root = output / f"{started:%Y%m%dT%H%M%SZ}-tour"
     taken: list[tours.Step] = []

@@ -7,14 +7,14 @@ written out, so that the header of a result holds all that was requested.
 import dataclasses
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from bench import units
 from bench.errors import PlanError
-from bench.plan import bounds
+from bench.plan import bounds, effects
 from bench.plan.toml import chosen, section
 
 
@@ -147,10 +147,14 @@ class Plan:
         return dataclasses.asdict(self)
 
 
-def build(values: dict[str, Any]) -> Plan:
-    """Return the checked plan that `values` (as in TOML) request; PlanError names key, value, remedy."""
+def build(values: dict[str, Any], given: Collection[str] = ()) -> Plan:
+    """Return the checked plan that `values` (as in TOML) request; PlanError names key, value, remedy.
+
+    `given` are the keys that were requested by name: each is to have an effect.
+    """
     plan = parse(values)
     check(plan)
+    effects.check(plan, given)
     return plan
 
 
