@@ -24,7 +24,7 @@ COMMANDS = {
     "show": "Show a run again, of modes or of a scenario: its table and its finding.",
     "report": "Write one HTML file about a run, to pass on: it carries all it shows, and loads nothing.",
     "compare": "Compare two or more runs of one kind, or the modes of one run; the first is the baseline.",
-    "ceiling": "Compute when a proxy that closes first runs out of ports, and which remedy helps.",
+    "size": "Compute the pools that a fleet of proxies needs, and what it runs out of first.",
     "doctor": "Show what this machine can measure, and what to change.",
     "check": "Say whether an nginx configuration reuses its upstream connections, location by location.",
     "fix": "Make each location of an nginx configuration reuse its upstream connections.",

@@ -26,7 +26,7 @@ BLOCKS = re.findall(r"^```\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
 LINES = [line.partition("  #")[0].strip() for block in BLOCKS for line in block.splitlines()]
 COMMANDS = [line for line in LINES if line.startswith("bench ")]
 RUNS = [line for line in COMMANDS if line.startswith("bench run")]
-CHEAP = ("plan", "compare", "report", "check", "fix", "ceiling", "doctor")
+CHEAP = ("plan", "compare", "report", "check", "fix", "size", "doctor")
 STANDS_FOR = {
     "RUN": "reference",
     "OLD": "reference",

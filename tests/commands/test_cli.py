@@ -54,11 +54,15 @@ def test_the_doctor_answers_in_json() -> None:
     assert {"lab namespaces", "port range"} <= {check["name"] for check in json.loads(done.output)}
 
 
-def test_the_ceiling_is_computed() -> None:
-    done = CliRunner().invoke(bench, ["ceiling", "5000"])
+def test_the_size_of_pools_is_computed() -> None:
+    asked = ["size", "--rate", "5000", "--latency", "5ms", "--keepalive", "0"]
+    done = CliRunner().invoke(bench, asked)
     assert done.exit_code == 0
-    assert "28,232 ports sustain 471/s" in done.output
-    assert "it slows down after 2.8 s" in done.output
-    remedies = json.loads(CliRunner().invoke(bench, ["ceiling", "5000", "--json"]).output)
-    assert {remedy["name"]: remedy["holds"] for remedy in remedies}["as it is"] is False
-    assert remedies[-1]["requests_per_s"] is None
+    told = " ".join(done.output.split())
+    assert (
+        "used up first: half of the ports, from 235/s on (connect() slows down); at 5,000/s after 2.8 s"
+        in told
+    )
+    values = json.loads(CliRunner().invoke(bench, [*asked, "--json"]).output)
+    assert {remedy["name"]: remedy["holds"] for remedy in values["remedies"]}["as it is"] is False
+    assert values["remedies"][-1]["requests_per_s"] is None

@@ -69,7 +69,7 @@ def test_each_option_states_what_holds_without_it(typed: str) -> None:
     for each in options(typed):
         record = each.get_help_record(context)
         assert record is not None
-        assert each.is_flag or "[default: " in record[1], each.opts
+        assert each.is_flag or each.required or "[default: " in record[1], each.opts
         assert not re.search(r"\b(INTEGER|TEXT|FLOAT|RANGE|PATH|FILENAME|DIRECTORY)\b(?!\|)", record[0]), (
             record
         )

@@ -1,11 +1,9 @@
 """Tables and sentences as plain text: a run's result, the list of runs. No printing."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import units
 from bench.analysis.sides import split
 from bench.report.html import Table
 from bench.report.run import finding, tables
@@ -14,7 +12,6 @@ from bench.runs.read import Listed
 from bench.runs.record import Run, Trial
 
 if TYPE_CHECKING:
-    from bench.analysis.ceiling import Ceiling, Remedy
     from bench.doctor import Check
 
 
@@ -68,24 +65,6 @@ def format_list(found: Sequence[Listed], root: Path) -> str:
     return format_table(Table(("run", "started", "trials", "requests/s"), rows)) + "".join(
         f"! {each.problem}\n" for each in found if each.problem
     )
-
-
-def format_ceiling(here: "Ceiling", rate: float, found: "Sequence[Remedy]") -> str:
-    """Return what `bench ceiling` prints: when the ports slow down and run out, and what moves that."""
-    slow_s, out_s = here.slows_after_s(rate), here.exhausted_after_s(rate)
-    clauses = [
-        f"{here.tuples:,} ports sustain {units.rate(here.connections_per_s)} where the proxy closes first",
-        f"at {units.rate(rate)} it slows down after {slow_s:.1f} s"
-        if slow_s is not None
-        else "connect() stays fast",
-        f"and the ports run out after {out_s:.1f} s" if out_s is not None else "and the ports never run out",
-    ]
-    rows = []
-    for remedy in found:
-        limit = "no bound" if math.isinf(remedy.requests_per_s) else f"{remedy.requests_per_s:,.0f}"
-        rows.append((remedy.name, limit, "yes" if remedy.holds else "no", remedy.change))
-    columns = ("remedy", "sustains, requests/s", "enough", "change")
-    return wrap(", ".join(clauses) + ".") + "\n" + format_table(Table(columns, rows))
 
 
 def format_checks(found: "Sequence[Check]") -> str:

@@ -1,0 +1,219 @@
+"""How many requests find an idle connection in a pool of a given size, computed. Pure: no file, no clock.
+
+Requests arrive independently of each other (a Poisson process) and hold a connection for a time without
+memory (exponential): `load` of them are in flight on average, which is rate times latency (Little, A Proof
+for the Queuing Formula L = lambda W, 1961). How many are in flight is then a Poisson variable, whatever the
+distribution of the latency (M/G/infinity; Gross et al., Fundamentals of Queueing Theory, 4th edition,
+section 2.10); how often the pool is empty depends on it, but little where the pool is small.
+"""
+
+import heapq
+import math
+import random
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate, count, cycle
+from typing import Literal
+
+Balancing = Literal["round-robin", "random"]
+BALANCINGS: tuple[Balancing, ...] = ("round-robin", "random")
+
+_REACH = 8.0
+"""Standard deviations of the requests in flight that are computed with: beyond lie one in 10^15."""
+_NEVER = 1e-10
+"""Of a share: what is rarer is not computed."""
+_MOST_LOAD = 2_000.0
+"""Up to here each level is computed."""
+_REQUESTS = 40_000
+"""Of a simulation, the first quarter of which fills the pool."""
+_ROUNDS = 40
+"""Requests of a simulation for each that is in flight: a pool fills over several latencies."""
+_FEW_REQUESTS = 8_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """What a pool does for its load."""
+
+    opened_share: float
+    """Requests that find no idle connection, of all: each opens one."""
+    mean_open: float
+    """Connections open at a time, in use or idle."""
+
+    @property
+    def reused_share(self) -> float:
+        """Return the part of the requests that find an idle connection, from 0 to 1."""
+        return 1 - self.opened_share
+
+
+def requests_per_connection(opened_share: float, most: int | None) -> float:
+    """Return how many requests a connection carries on average; `most` is the limit after which it is closed.
+
+    A connection leaves the pool with the same chance after each request: the mean of a geometric variable,
+    cut off at `most`. math.inf where nothing ends it.
+    """
+    if opened_share <= 0:
+        return math.inf if most is None else float(most)
+    if most is None:
+        return 1 / opened_share
+    return -math.expm1(most * math.log1p(-opened_share)) / opened_share if opened_share < 1 else 1.0
+
+
+@lru_cache(maxsize=4096)
+def one_pool(load: float, idle: int) -> Reuse:
+    """Return what a pool of at most `idle` connections to one destination reuses; `load` is in flight.
+
+    Exact. Connections that are open (m) and idle (i, from 0 to `idle`) are a Markov chain: a request takes
+    one that is idle or opens one, an answer returns one or closes it. m grows at i = 0 and shrinks at i =
+    `idle` only, so that each level m is a gambler's ruin, and the levels are balanced cut by cut.
+    """
+    if idle == 0 or load <= 0:
+        return Reuse(1.0, load)
+    if idle > load and _rarity(load, idle) < _NEVER:
+        return Reuse(0.0, float(idle))  # at least `idle` stay open, and so many are never in flight
+    if load > _MOST_LOAD:
+        return _scaled(load, idle)
+    spread = _REACH * math.sqrt(load) + 10
+    lowest, highest = max(idle, math.floor(load - spread)), math.ceil(load + spread) + idle
+    weights, times, opens = [], [], []
+    log_rate, before = 0.0, -math.inf
+    for level in range(lowest, highest + 1):
+        up, down, low_s, top_s = _level(load, level, idle)
+        if level > lowest:
+            before, log_rate = log_rate, log_rate + math.log(up) - math.log(down)
+        weights.append(log_rate)
+        times.append(math.exp(before - log_rate) * low_s + top_s)
+        opens.append(level)
+    most = max(weights)
+    rates = [math.exp(weight - most) for weight in weights]
+    spent = [rate * time for rate, time in zip(rates, times, strict=True)]
+    total = sum(spent)
+    mean = sum(level * time for level, time in zip(opens, spent, strict=True)) / total
+    return Reuse(min(1.0, sum(rates) / total / load), mean)
+
+
+def _scaled(load: float, idle: int) -> Reuse:
+    """Return the same from a smaller load: the walk of i is a diffusion there, whose unit is the root of it.
+
+    So `opened_share` times (idle + 1) depends on (idle + 1) over the root of the load alone.
+    """
+    root = math.sqrt(_MOST_LOAD / load)
+    smaller = max(1, round((idle + 1) * root) - 1)
+    alike = one_pool(_MOST_LOAD, smaller)
+    share = alike.opened_share * (smaller + 1) / (idle + 1)
+    return Reuse(share, load + (alike.mean_open - _MOST_LOAD) / root)
+
+
+def _rarity(load: float, busy: int) -> float:
+    """Return a bound on how often `busy` or more are in flight (Chernoff's, for Poisson's distribution)."""
+    return math.exp(busy - load - busy * math.log(busy / load))
+
+
+def _level(load: float, level: int, idle: int) -> tuple[float, float, float, float]:
+    """Return of one level: the chance to leave upwards from i = 0, downwards from i = `idle`, and both times.
+
+    The unit of time is the mean latency.
+    """
+    import numpy  # noqa: PLC0415  (with scipy half a second, so only where it is used)
+    from scipy.linalg import solve_banded  # noqa: PLC0415
+
+    free = numpy.arange(idle + 1)
+    answered = level - free  # rate of i -> i + 1; of i -> i - 1 it is `load`
+    bands = numpy.zeros((3, idle + 1))
+    bands[0, 1:], bands[1], bands[2, :-1] = -answered[:-1], load + answered, -load
+    sides = numpy.zeros((idle + 1, 3))
+    sides[0, 0], sides[-1, 1], sides[:, 2] = load, answered[-1], 1.0
+    solved = solve_banded((1, 1), bands, sides)
+    return float(solved[0, 0]), float(solved[-1, 1]), float(solved[0, 2]), float(solved[-1, 2])
+
+
+@lru_cache(maxsize=256)
+def shared_pool(
+    load: float,
+    servers: int,
+    balancing: Balancing = "round-robin",
+    requests: int | None = None,
+    largest: int | None = None,
+) -> tuple[float, ...]:
+    """Return the reused share for each size of a pool that several servers share, from 0 idle connections on.
+
+    nginx keeps the connections of a worker to all servers of an `upstream {}` in one cache, and closes the
+    one that was used longest ago where it is full. One simulation tells all sizes at once: a cache of N holds
+    what stands in the first N places of the stack of the returned connections, where one that is taken leaves
+    a hole that the next to be returned closes (Mattson et al., Evaluation techniques for storage hierarchies,
+    1970). The last share is that of every larger size; sizes beyond `largest` are left out. The same numbers
+    each time.
+    """
+    if requests is None:
+        requests = _REQUESTS + math.ceil(_ROUNDS * load)
+    chance, clock_s = random.Random(1), 0.0
+    servers_in_turn = cycle(range(servers))
+    stack: list[int | None] = []
+    ends: list[tuple[float, int, int]] = []
+    found: list[int] = []
+    for number in range(requests):
+        clock_s += chance.expovariate(1.0)
+        while ends and ends[0][0] <= clock_s:
+            _return(stack, heapq.heappop(ends)[2])
+            if largest is not None:
+                del stack[largest:]
+        server = next(servers_in_turn) if balancing == "round-robin" else chance.randrange(servers)
+        place = stack.index(server) if server in stack else None
+        if place is not None:
+            stack[place] = None
+            if number >= requests // 4:
+                found += [0] * (place + 1 - len(found))
+                found[place] += 1
+        heapq.heappush(ends, (clock_s + chance.expovariate(1 / load), number, server))
+    counted = requests - requests // 4
+    return (0.0, *(hits / counted for hits in accumulate(found)))
+
+
+def _return(stack: list[int | None], server: int) -> None:
+    """Put a connection on the stack; what lies above the first hole moves down by one."""
+    if None in stack:
+        stack.remove(None)
+    stack.insert(0, server)
+
+
+def reused_share(load: float, idle: int, servers: int = 1, balancing: Balancing = "round-robin") -> float:
+    """Return the part of the requests that find an idle connection, from 0 to 1."""
+    if servers == 1:
+        return one_pool(load, idle).reused_share
+    shares = shared_pool(load, servers, balancing)
+    return shares[min(idle, len(shares) - 1)]
+
+
+def rough_share(load: float, idle: int, servers: int = 1, balancing: Balancing = "round-robin") -> float:
+    """Return the same where it is needed for many loads: within about a hundredth for several servers."""
+    if servers == 1:
+        return one_pool(load, idle).reused_share
+    return shared_pool(load, servers, balancing, _FEW_REQUESTS, idle)[-1]
+
+
+def size_for(target: float, load: float, servers: int = 1, balancing: Balancing = "round-robin") -> int:
+    """Return the smallest pool that reuses at least `target` of the requests."""
+    if servers > 1:
+        shares = shared_pool(load, servers, balancing)
+        enough = servers * in_flight(load / servers)
+        return next((idle for idle, share in enumerate(shares) if share >= target), enough)
+    low, high = 0, 1
+    while one_pool(load, high).reused_share < target:
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if one_pool(load, middle).reused_share >= target else (middle, high)
+    return high
+
+
+def in_flight(load: float, share: float = 0.999) -> int:
+    """Return how many requests are in flight at the most for `share` of the time (Poisson's distribution)."""
+    term = cumulated = math.exp(-load) if load < 700 else 0.0
+    if not term:  # as good as normal from here on
+        return math.ceil(load + 3.09 * math.sqrt(load))
+    for most in count(1):
+        if cumulated >= share:
+            return most - 1
+        term *= load / most
+        cumulated += term
+    raise AssertionError("a distribution adds up to 1")

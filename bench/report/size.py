@@ -1,0 +1,110 @@
+"""Format what `bench size` computes: sizes of pools, what is used up first, and where the formulas end."""
+
+import math
+from collections.abc import Iterator
+
+from bench import units
+from bench.analysis import pool_reuse
+from bench.analysis.proxy_fleet import Limit, PoolRow, Sizing
+from bench.report.html import Table
+from bench.report.text_table import format_number, format_table, format_warnings, wrap
+
+_COLUMNS = (
+    "Requests each: what a connection carries. New/s and TIME_WAIT: connections of one proxy, which closes"
+    " first and has ports enough. On a backend: its connections at the most."
+)
+_ASSUMED = (
+    "It holds where requests arrive independently of each other, spread evenly over proxies, workers and"
+    " backends, and the latency stays the same under load: below every rate of the second table, and below"
+    " that of the processors, which is not computed. Bursts need more."
+)
+
+
+def format_sizing(sizing: Sizing) -> str:
+    """Return the whole answer as text."""
+    parts = [wrap(" ".join(_sentences(sizing))), "\n", format_table(_build_pools(sizing))]
+    parts += [wrap(_COLUMNS), "\n", format_table(_build_limits(sizing), are_figures=False)]
+    if sizing.remedies:
+        parts.append(format_table(_build_remedies(sizing), are_figures=False))
+    warnings = [f"this prediction does not hold: {reason}" for reason in sizing.stops]
+    return "".join([*parts, wrap(_ASSUMED), "\n", format_warnings(warnings)])
+
+
+def _sentences(sizing: Sizing) -> Iterator[str]:
+    fleet, chosen = sizing.fleet, sizing.chosen
+    load = fleet.load(fleet.rate)
+    workers = "one worker" if fleet.pools == 1 else f"each of {fleet.pools:,} workers"
+    yield (
+        f"{units.rate(fleet.rate)} of {units.milliseconds(1000 * fleet.latency_s)} are"
+        f" {format_number(load * fleet.pools)} requests in flight:"
+        f" {format_number(load)} in {workers} on average, {pool_reuse.in_flight(load):,} at the most."
+    )
+    yield (
+        f"With keepalive {chosen.keepalive:,} in each worker {_format_share(chosen.reused_share)} of the"
+        f" requests reuse a connection; a connection carries {format_number(chosen.requests_per_connection)},"
+        f" and a backend has up to {chosen.backend_connections:,.0f} of them."
+    )
+    target = _format_share(sizing.target)
+    if chosen.keepalive == sizing.needed:
+        yield f"That is the smallest size for {target}."
+    else:
+        yield f"The smallest size for {target} is {sizing.needed:,}."
+    yield _format_first(sizing)
+
+
+def _format_first(sizing: Sizing) -> str:
+    first = sizing.limits[0]
+    if first.rate is None:
+        return "Nothing that is computed here is ever used up."
+    answer = f"What is used up first: {first.name}, from {_format_rate(first)} on ({first.consequence})"
+    if first.after_s is None:
+        return f"{answer}."
+    return f"{answer}; at {units.rate(sizing.fleet.rate)} after {first.after_s:.1f} s."
+
+
+def _build_pools(sizing: Sizing) -> Table:
+    columns = ("keepalive", "reused", "requests each", "new/s", "TIME_WAIT", "on a backend")
+    return Table(columns, [_format_pool(row, sizing) for row in sizing.rows])
+
+
+def _format_pool(row: PoolRow, sizing: Sizing) -> list[str]:
+    return [
+        f"{row.keepalive:,}{' *' if row.keepalive == sizing.chosen.keepalive else ''}",
+        _format_share(row.reused_share),
+        format_number(row.requests_per_connection),
+        format_number(row.opened_per_s, "1/s"),
+        f"{row.time_wait:,.0f}",
+        f"{row.backend_connections:,.0f}",
+    ]
+
+
+def _build_limits(sizing: Sizing) -> Table:
+    columns = ("what is used up", "there are", "used", "from", "then")
+    return Table(columns, [_format_limit(limit) for limit in sizing.limits])
+
+
+def _format_limit(limit: Limit) -> list[str]:
+    late = "" if limit.after_s is None else f" (here after {limit.after_s:.1f} s)"
+    most, used = f"{limit.most:,.0f}", f"{limit.used:,.0f}"
+    return [limit.name, most, used, _format_rate(limit), f"{limit.consequence}{late}"]
+
+
+def _format_rate(limit: Limit) -> str:
+    if limit.rate is None:
+        return "never"
+    return units.rate(limit.rate) if limit.rate else "any rate"
+
+
+def _build_remedies(sizing: Sizing) -> Table:
+    rows = []
+    for remedy in sizing.remedies:
+        most = "no bound" if math.isinf(remedy.requests_per_s) else units.rate(remedy.requests_per_s)
+        rows.append((remedy.name, most, "yes" if remedy.holds else "no", remedy.change))
+    return Table(("for one proxy", "holds up to", "enough", "change"), rows)
+
+
+def _format_share(share: float) -> str:
+    percent = 100 * share
+    if 0 < percent < 0.1:
+        return "under 0.1 %"
+    return "over 99.9 %" if 99.9 < percent < 100 else f"{percent:.3g} %"

@@ -1,0 +1,110 @@
+"""The reuse of a pool, computed: against its limits, a direct simulation, and itself."""
+
+import heapq
+import math
+import random
+
+import pytest
+
+from bench.analysis import pool_reuse
+from bench.analysis.pool_reuse import one_pool, shared_pool
+
+
+def played(load: float, idle: int, requests: int = 60_000) -> float:
+    """Return the share that finds an idle connection in a pool that is played through, request by request."""
+    chance, now, free, found = random.Random(7), 0.0, 0, 0
+    ends: list[float] = []
+    for number in range(requests):
+        now += chance.expovariate(1)
+        while ends and ends[0] <= now:
+            heapq.heappop(ends)
+            free = min(idle, free + 1)
+        found += free > 0 and number >= requests // 3
+        free = max(0, free - 1)
+        heapq.heappush(ends, now + chance.expovariate(1 / load))
+    return found / (requests - requests // 3)
+
+
+@pytest.mark.parametrize("load", [0.3, 1.67, 8.0, 40.0])
+@pytest.mark.parametrize("idle", [1, 3, 8])
+def test_the_chain_says_what_a_pool_does(load: float, idle: int) -> None:
+    assert one_pool(load, idle).reused_share == pytest.approx(played(load, idle), abs=0.01)
+
+
+@pytest.mark.parametrize("idle", [1, 2, 8, 20])
+def test_a_pool_that_is_small_for_its_load_carries_one_request_more_than_its_size(idle: int) -> None:
+    assert 1 / one_pool(5e6, idle).opened_share == pytest.approx(idle + 1, rel=0.01)
+
+
+def test_a_pool_larger_than_what_is_ever_in_flight_opens_nothing() -> None:
+    assert one_pool(8.0, 64).opened_share == 0
+    assert one_pool(8.0, 0).opened_share == 1
+
+
+def test_more_idle_connections_never_reuse_less() -> None:
+    for load in (0.05, 5.0, 300.0, 4000.0):
+        shares = [one_pool(load, idle).reused_share for idle in range(1, 80)]
+        assert shares == sorted(shares)
+
+
+def test_a_large_load_is_computed_from_a_smaller_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    scaled = [pool_reuse.one_pool(4000.0, idle) for idle in (5, 60, 150)]
+    monkeypatch.setattr(pool_reuse, "_MOST_LOAD", math.inf)
+    one_pool.cache_clear()
+    whole = [pool_reuse.one_pool(4000.0, idle) for idle in (5, 60, 150)]
+    one_pool.cache_clear()
+    for one, other in zip(scaled, whole, strict=True):
+        assert one.opened_share == pytest.approx(other.opened_share, rel=0.01)
+        assert one.mean_open == pytest.approx(other.mean_open, rel=0.001)
+
+
+def test_one_server_of_a_shared_pool_is_a_pool_of_its_own() -> None:
+    shares = shared_pool(8.0, 1)
+    for idle in (1, 2, 4, 8, 16):
+        assert shares[idle] == pytest.approx(one_pool(8.0, idle).reused_share, abs=0.01)
+
+
+def test_a_simulation_up_to_one_size_says_the_same_of_it() -> None:
+    every = shared_pool(3.0, 6, "random", 8_000)
+    for idle in (2, 5, 9):
+        assert shared_pool(3.0, 6, "random", 8_000, idle)[-1] == every[idle]
+
+
+@pytest.mark.parametrize(
+    ("idle", "least", "most"), [(5, 0.0, 0.0), (30, 0.0, 0.01), (39, 0.1, 0.5), (40, 1.0, 1.0)]
+)
+def test_servers_in_turn_need_a_connection_each(idle: int, least: float, most: float) -> None:
+    assert least <= pool_reuse.reused_share(0.2, idle, 40) <= most
+
+
+def test_servers_at_random_find_theirs_as_often_as_it_is_kept() -> None:
+    assert pool_reuse.reused_share(0.01, 10, 40, "random") == pytest.approx(10 / 40, abs=0.02)
+
+
+@pytest.mark.parametrize(("servers", "balancing"), [(1, "round-robin"), (6, "round-robin"), (6, "random")])
+def test_the_size_for_a_share_is_the_smallest_that_reaches_it(
+    servers: int, balancing: pool_reuse.Balancing
+) -> None:
+    size = pool_reuse.size_for(0.95, 4.0, servers, balancing)
+    assert pool_reuse.reused_share(4.0, size, servers, balancing) >= 0.95
+    assert pool_reuse.reused_share(4.0, size - 1, servers, balancing) < 0.95
+
+
+@pytest.mark.parametrize(
+    ("opened", "most", "expected"),
+    [
+        (1.0, None, 1.0),
+        (0.5, None, 2.0),
+        (0.0, None, math.inf),
+        (0.0, 1000, 1000.0),
+        (1.0, 9, 1.0),
+        (0.5, 2, 1.5),
+    ],
+)
+def test_a_connection_carries_so_many_requests(opened: float, most: int | None, expected: float) -> None:
+    assert pool_reuse.requests_per_connection(opened, most) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("load", "most"), [(0.001, 0), (1.0, 5), (8.0, 18), (1000.0, 1098)])
+def test_so_many_are_in_flight_at_the_most(load: float, most: int) -> None:
+    assert pool_reuse.in_flight(load) == most
