@@ -69,4 +69,4 @@ def _servers(each: PassLocation) -> Iterator[PooledServers]:
         if target.upstream is not None:
             yield PooledServers.of(target.upstream, each.protocol)
         elif target.is_known:
-            yield PooledServers(target.host, each.protocol, [target.server])
+            yield PooledServers.alone(target.host, each.protocol, target.server)

@@ -23,12 +23,22 @@ class PooledServers:
     protocol: str
     addresses: Sequence[str]
     """As their `server` lines have them."""
+    in_use: Sequence[str]
+    """Those of them that requests go to while all work."""
+    balancer: str | None = None
+    """The balancing method; None for round robin."""
 
     @classmethod
     def of(cls, upstream: Upstream, protocol: str) -> "PooledServers":
         """Return the servers of an upstream {}, to which a location passes with a protocol."""
         addresses = [line.args[0] for line in upstream.servers if line.args]
-        return cls(upstream.name, protocol, addresses)
+        in_use = [line.args[0] for line in upstream.servers_in_use if line.args]
+        return cls(upstream.name, protocol, addresses, in_use, upstream.balancer)
+
+    @classmethod
+    def alone(cls, name: str, protocol: str, address: str) -> "PooledServers":
+        """Return one server for an upstream {} that is not there yet."""
+        return cls(name, protocol, [address], [address])
 
     @property
     def one_process_each(self) -> str | None:

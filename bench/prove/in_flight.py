@@ -16,17 +16,14 @@ from bench.prove.inventory import Location
 from bench.prove.requests import Request
 from bench.prove.rewrite import Listeners
 from bench.prove.testbed import NginxTestbed
+from nginx.pool_share import NEARLY_ALL, rounds_counted, total_weight
 from nginx.verdict import Verdict
 
-ROUNDS = 4
-"""Rounds that are counted; those before them fill the pool."""
-_MOST_WARM_ROUNDS = 12
+_MOST_WARM_ROUNDS = 24
 _NO_PROGRESS_S = 0.5
 """Requests that are not there after so long without another one do not come."""
 _TIMEOUT_S, _TIMEOUT_AFTER_ANOTHER_S = 3.0, 0.01
 _POLL_S = 0.002
-_ALL_REUSED = 0.9
-"""The share from which on connections count as reused: each round may begin with another server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +70,7 @@ class InFlight:
         if not self.is_in_turn:
             return 0.0, 1.0
         if answer == "reused":
-            return _ALL_REUSED, 1.0
+            return NEARLY_ALL, 1.0
         if share is None or self.predicted.pool is None:
             return 0.0, 1.0
         # Which connections a pool keeps depends on the order in which the requests end.
@@ -110,11 +107,11 @@ def measure_in_flight(
     testbed.prepare(request)
     responses, before = Responses(), testbed.counts_of(location.number)
     servers = max(1, len(location.upstream.servers_in_use)) if location.upstream else 1
-    # With weights, a server may have its turn after three times as many requests as there are servers.
-    warm_rounds = min(_MOST_WARM_ROUNDS, 1 + -(-3 * servers // in_flight))
+    turns = total_weight(location.upstream) if location.upstream else 1
+    warm_rounds = min(_MOST_WARM_ROUNDS, 1 + -(-turns // in_flight))
     clients = host.call(_connect_all, listeners, request, in_flight, responses)
     try:
-        for turn in range(warm_rounds + ROUNDS):
+        for turn in range(warm_rounds + rounds_counted(in_flight)):
             if turn == warm_rounds:
                 before = testbed.counts_of(location.number)
             if responses.failed:

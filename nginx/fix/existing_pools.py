@@ -7,7 +7,7 @@ from nginx import versions
 from nginx.fix.edits import EditList, Unfixable
 from nginx.fix.pool_size import PoolSizer
 from nginx.model import Model
-from nginx.pool_share import FEW_REQUESTS
+from nginx.pool_share import FEW_REQUESTS, pool_share
 from nginx.process_servers import PooledServers
 from nginx.rules import RuleContext
 from nginx.targets import PROTOCOLS
@@ -49,8 +49,10 @@ class ExistingPools:
         strictest = next((each for each in ("fastcgi", "http") if each in protocols), protocol)
         line, servers = upstream.keepalive, PooledServers.of(upstream, strictest)
         pools = [pool for ctx in self._contexts if (pool := upstream.pool(ctx.version)) is not None]
-        needed = self._sizer.needed(servers)
-        fits = len(pools) == len(self._contexts) and all(pool.idle >= needed for pool in pools)
+        in_flight = self._contexts[0].per_worker
+        fits = len(pools) == len(self._contexts) and not any(
+            pool_share(upstream, pool, in_flight) for pool in pools
+        )
         is_limited = any((pool.requests or FEW_REQUESTS + 1) <= FEW_REQUESTS for pool in pools)
         if fits and not is_limited and self._is_used(upstream):
             # The size is right, but one location more now meets the end of the servers' idle time.

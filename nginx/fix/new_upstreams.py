@@ -100,7 +100,7 @@ class NewUpstreams:
                     raise Unfixable(f"{target.host} is resolved for each request, and no resolver is here")
         else:
             yield f"server {address};"
-        yield from self._sizer.lines(PooledServers(self._plain_name(target), each.protocol, [address]))
+        yield from self._sizer.lines(PooledServers.alone(self._plain_name(target), each.protocol, address))
 
     def _reject_old_versions(self, target: Target) -> None:
         old = [ctx.version for ctx in self._contexts if ctx.version < versions.RESOLVE]

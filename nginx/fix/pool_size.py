@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from nginx import versions
 from nginx.fix.edits import CapacityUnknown, Unfixable
+from nginx.pool_share import size_for
 from nginx.process_servers import PooledServers
 from nginx.rules import RuleContext
 
@@ -25,7 +26,7 @@ class PoolSizer:
 
     def needed(self, servers: PooledServers) -> int:
         """Return the smallest size with which all requests find a connection."""
-        return max(1, len(set(servers.addresses)), self.contexts[0].per_worker)
+        return size_for(max(1, len(set(servers.in_use))), servers.balancer, self.contexts[0].per_worker)
 
     def is_bounded(self, servers: PooledServers, present: int) -> bool:
         """Return whether idle connections may take something away from requests.
@@ -51,7 +52,7 @@ class PoolSizer:
         ctx = self.contexts[0]
         wanted, different = present, len(set(servers.addresses))
         if present < self.needed(servers):
-            wanted = max(present or self.most, 2 * different, ctx.per_worker)
+            wanted = max(present or self.most, 2 * different, self.needed(servers))
         capacity = self._capacity(servers)
         if capacity is None:
             if self.is_bounded(servers, present):

@@ -63,6 +63,7 @@ def pool_too_small(ctx: RuleContext) -> Iterator[Hit]:
     `keepalive N` counts idle connections per worker over all servers of the upstream {}; it limits
     nothing. Churn comes when the requests in flight per worker swing by more than N. With more
     servers than N in turn nothing is kept at all: each connection is dropped before its server is next.
+    For M requests in flight and S servers in turn, M + S - 1 always suffices: the next M may go to others.
     """
     for upstream, pool in ctx.pooled():
         share = pool_share(upstream, pool, ctx.per_worker)

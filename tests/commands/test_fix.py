@@ -39,7 +39,7 @@ def whole(text: str, main: str = "", events: str = "") -> str:
         (APP + PASS.replace("MORE", "proxy_next_upstream off;"), [], 0, "a visible error (502)"),
         (APP + PASS.replace("MORE", "proxy_next_upstream error non_idempotent;"), [], 0, "served twice"),
         (SMALL + KEPT, [], 0, "keepalive 4;"),
-        (SMALL + KEPT, ["--concurrency", "64"], 0, "keepalive 64;"),
+        (SMALL + KEPT, ["--concurrency", "64"], 0, "keepalive 65;"),
         (
             APP.replace("}", "keepalive 0; }") + KEPT,
             ["--nginx-version", "1.31.4"],

@@ -80,6 +80,38 @@ def test_a_pool_for_some_of_the_requests_in_flight(
     assert (found.share and found.share.least) == (least if least is None else pytest.approx(least, abs=0.01))
 
 
+WEIGHTED = "server a weight=3; server b;"
+
+
+@pytest.mark.parametrize(
+    ("lines", "idle", "in_flight", "least"),
+    [
+        (TWO, 3, 3, 2 / 3),
+        (TWO, 4, 3, None),
+        (TWO, 4, 4, None),
+        (TWO, 31, 31, None),
+        (f"{TWO} server c;", 4, 4, 0.75),
+        (f"{TWO} server a;", 3, 3, None),
+        (WEIGHTED, 2, 2, 0.5),
+        (WEIGHTED, 3, 2, None),
+        (f"least_conn; {WEIGHTED}", 2, 2, None),
+        (f"least_conn; {TWO}", 5, 5, 0.8),
+        (f"least_conn; {TWO}", 6, 5, None),
+        # Rounds of 8 begin with one of three turns of 24, and with others after a request alone.
+        ("server a weight=20; server b weight=3; server c;", 8, 8, 0.825),
+        ("server a weight=20; server b weight=3; server c;", 10, 8, None),
+    ],
+)
+def test_a_pool_for_the_requests_in_flight_of_servers_in_turn(
+    lines: str, idle: int, in_flight: int, least: float | None
+) -> None:
+    found = verdict(f"{lines} keepalive {idle};", in_flight)
+    assert found.answer == ("reused" if least is None else "partly reused")
+    assert (found.share and found.share.least) == (least if least is None else pytest.approx(least, abs=0.01))
+    if found.share is not None:
+        assert verdict(f"{lines} keepalive {found.share.needed};", in_flight).answer == "reused"
+
+
 @pytest.mark.parametrize(
     ("method", "idle", "needed"),
     [
