@@ -26,6 +26,8 @@ class ExitCode(IntEnum):
     """Findings, an invalid run, or a condition that holds."""
     MISUSE = 2
     ENVIRONMENT = 3
+    CANNOT_TELL = 4
+    """What was measured does not answer the question."""
     INTERRUPTED = 130
 
 

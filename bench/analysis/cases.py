@@ -1,11 +1,12 @@
 """The trials of a scenario's run by case, and the median and spread of a figure over them. Pure."""
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bench.analysis import metrics
+from bench.analysis import claims
+from bench.analysis.claims import Sample
+from bench.analysis.metrics import Metric
 from bench.runs.record import ScenarioRun, ScenarioTrial
 
 
@@ -32,21 +33,23 @@ class CaseTrials:
 
     @property
     def counted(self) -> tuple[ScenarioTrial, ...]:
-        """Return the trials that ended by themselves: all but the interrupted ones."""
-        return tuple(trial for trial in self.trials if not trial.interrupted)
+        """Return the trials whose figures all count."""
+        return tuple(filter(claims.counts, self.trials))
+
+    def sample(self, key: str) -> Sample:
+        """Return the figure at `key` (keys joined by dots) over the trials, with what it is worth."""
+        return claims.sample(self.trials, Metric(key, ""))
 
     def value(self, key: str) -> float | None:
-        """Return the median of the figure at `key` (keys joined by dots); None where it was not measured."""
-        spread = self.spread(key)
-        return None if spread is None else spread.median
+        """Return the median of the figure at `key`; None where there is none that counts."""
+        return self.sample(key).median
 
     def spread(self, key: str) -> Spread | None:
-        """Return the figure at `key` over the counted trials; None where no trial has it."""
-        found = [metrics.figure(trial, key) for trial in self.counted]
-        values = [value for value in found if value is not None]
-        if not values:
+        """Return the figure at `key` over the trials that count for it; None where there are none."""
+        sample = self.sample(key)
+        if sample.median is None:
             return None
-        return Spread(statistics.median(values), min(values), max(values))
+        return Spread(sample.median, min(sample.quoted), max(sample.quoted))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from bench.analysis import metrics, stats
+from bench.analysis import claims, metrics, stats
 from bench.analysis.metrics import METRICS, Metric
-from bench.analysis.sides import AnySide, differences, voids
+from bench.analysis.sides import AnySide, differences
 from bench.analysis.stats import Estimate
 
 _A_COUNT = Metric("errors", "")
@@ -130,7 +130,7 @@ def _left_out(sides: Sequence[AnySide]) -> list[str]:
     lines = []
     for side in sides:
         for trial in side.trials:
-            reasons = ["interrupted"] if trial.interrupted else sorted(voids(trial))
+            reasons = sorted(claims.void_reasons(trial))
             if reasons:
                 what = " of rates and times" if trial in side.counted_for(_A_COUNT) else ""
                 lines.append(f"{side.name}: trial {trial.trial} is left out{what} ({', '.join(reasons)})")

@@ -26,6 +26,7 @@ class Metric:
         """Return whether it is a rate or a time that a busy load generator spoils: counts and CPU stand."""
         return (
             self.unit in ("1/s", "ms", "s")
+            or "_ms" in self.key
             or self.key in ("late", "never_started")
             or self.key.endswith("_s")
         )

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
+from bench.analysis import claims
+from bench.analysis.claims import Sample
 from bench.analysis.metrics import Metric
 from bench.errors import PlanError
 from bench.plan import toml
@@ -26,8 +28,6 @@ _NOT_ASKED = frozenset(
     }
 )
 """What two runs may differ in although the same thing was measured."""
-_VOID_TIMES = frozenset({"generator-saturated", "machine-shared"})
-"""Warnings that void rates and times, but neither counts nor CPU per request."""
 
 T = TypeVar("T", bound=TrialRecord)
 
@@ -60,14 +60,16 @@ class ComparedCase(Generic[T]):
 
     @property
     def counted(self) -> tuple[T, ...]:
-        """Return the trials whose figures count: valid ones that ran to their end."""
-        return tuple(trial for trial in self.trials if trial.valid and not trial.interrupted)
+        """Return the trials whose figures all count."""
+        return tuple(filter(claims.counts, self.trials))
 
     def counted_for(self, metric: Metric) -> tuple[T, ...]:
-        """Return the trials that count for `metric`: a busy load generator voids rates and times only."""
-        if metric.is_timed:
-            return self.counted
-        return tuple(trial for trial in self.trials if not trial.interrupted and voids(trial) <= _VOID_TIMES)
+        """Return the trials that count for `metric`."""
+        return tuple(trial for trial in self.trials if claims.counts_for(trial, metric))
+
+    def sample(self, metric: Metric) -> Sample:
+        """Return `metric` over the trials, with what it is worth."""
+        return claims.sample(self.trials, metric)
 
 
 Side: TypeAlias = ComparedCase[Trial]
@@ -82,12 +84,6 @@ class Selected(NamedTuple):
     sides: tuple[AnySide, ...]
     is_part: bool
     """Whether a case was selected."""
-
-
-def voids(trial: TrialRecord) -> set[str]:
-    """Return the codes of the warnings that make `trial` invalid."""
-    codes = {warning.code for warning in trial.warnings if warning.voids}
-    return codes or ({"invalid"} if not trial.valid else set())
 
 
 def split(run: RunRecord[T], measured: Series | None = None) -> tuple[ComparedCase[T], ...]:

@@ -2,6 +2,7 @@
 
 A trial is invalid when its measured reuse is not that of its mode, or when the load generator was
 the bottleneck (design: a mode is enforced). Exhausted ports are a finding, never an invalid trial.
+What may then be said of trials and runs is decided in claims.py.
 """
 
 from collections.abc import Iterator

@@ -32,6 +32,7 @@ def incident_command(trials: int, duration: float, lab_name: str, output: Path) 
 
     opened = lab.choose(lab_name)
     from bench import incident as incidents
+    from bench.analysis import claims
     from bench.report import style
     from bench.report.live import show_live
     from bench.report.run import incident as report
@@ -52,4 +53,4 @@ def incident_command(trials: int, duration: float, lab_name: str, output: Path) 
         printing.echo(f"\nresults: {', '.join(directories)}")
         if saved is not None:
             printing.echo(f"picture: {saved[0]}")
-    print_run.end(runs, unsaved, ExitCode.OK)
+    print_run.end(runs, unsaved, claims.exit_code(runs))

@@ -52,6 +52,8 @@ def draw_run(done: "RunRecord[Any]") -> Path | None:
 
 def finish(done: "RunRecord[Any]", as_json: bool, quiet: bool) -> NoReturn:
     """Draw a run that has just been made, print what was requested of it, and exit."""
+    from bench.analysis import claims
+
     picture, unsaved = attempt(draw_run, done)
     if as_json:
         printing.echo_json(done.to_json())
@@ -59,8 +61,7 @@ def finish(done: "RunRecord[Any]", as_json: bool, quiet: bool) -> NoReturn:
         printing.echo(done.directory)
     else:
         print_run(done, picture)
-    is_valid = bool(done.trials) and all(trial.valid for trial in done.trials)
-    end([done], unsaved, ExitCode.OK if is_valid else ExitCode.FINDINGS)
+    end([done], unsaved, claims.exit_code([done]))
 
 
 def attempt(write: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[T | None, ResultsError | None]:

@@ -34,6 +34,7 @@ def tour_command(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
 
     opened = lab.choose(lab_name)
     from bench import tour as tours
+    from bench.analysis import claims
     from bench.machine import describe
     from bench.report import tour as report
     from bench.report.live import show_live
@@ -52,12 +53,8 @@ def tour_command(steps: tuple[str, ...], lab_name: str, output: Path) -> None:
         printing.echo(f"results: {root}")
     if unsaved is None:
         printing.echo(f"report: {root / 'tour.html'}")
-    is_measured = any(step.problem is None for step in taken)
-    print_run.end(
-        [run for step in taken for run in step.runs],
-        unsaved,
-        ExitCode.OK if is_measured else ExitCode.ENVIRONMENT,
-    )
+    runs = [run for step in taken for run in step.runs]
+    print_run.end(runs, unsaved, claims.exit_code(runs) if runs else ExitCode.ENVIRONMENT)
 
 
 def _save(page: "Page", root: Path) -> None:

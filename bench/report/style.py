@@ -26,6 +26,8 @@ HOLDER_COLOURS = {"proxy": "#D55E00", "backend": "#E69F00", "nobody": "#0072B2",
 ROLE_OPACITIES = {"proxy": 1.0, "backend": 0.62, "client": 0.3}
 """By role, in the order of the stack: the proxy is what is judged."""
 HOST_DASHES: dict[str, Any] = {"proxy": "-", "backend": (0, (6, 2)), "client": (0, (1, 1.2))}
+VOID_DASHES: Any = (0, (1, 2))
+"""Of trials that do not count."""
 SUBJECT_DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (8, 2)), (0, (2, 2)))
 """A variant's colour is the same on every subject; the subjects differ in their dashes."""
 TEXT_GROUND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}

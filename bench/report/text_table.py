@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.analysis.claims import Sample, Standing
 from bench.report.html import Table
 from nginx.printable import printable_line
 
@@ -57,6 +58,13 @@ def format_spread(center: float, low: float, high: float, unit: str) -> str:
     """Return a median with the least and the greatest value, where they differ: `5 (4 to 6)`."""
     middle, least, greatest = (format_number(value, unit) for value in (center, low, high))
     return middle if least == greatest else f"{middle} ({least} to {greatest})"
+
+
+def format_sample(sample: Sample, unit: str) -> str:
+    """Return the median of a sample with its least and greatest value, or what is wrong with the sample."""
+    if sample.median is None:
+        return "-" if sample.standing is Standing.MISSING else sample.standing.value
+    return format_spread(sample.median, min(sample.quoted), max(sample.quoted), unit)
 
 
 def format_paths(directory: str | None, picture: Path | None) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.analysis.claims import Standing
 from bench.analysis.sides import Side
 from bench.report.run import finding
 from bench.report.style import INK, QUIET, ROLE_OPACITIES, ColouredSides, annotate, draw_title
@@ -26,6 +27,8 @@ class _Bar:
     values: Sequence[float]
     colour: str
     alpha: float = 1.0
+    is_void: bool = False
+    """Whether the values do not count: the bar is hatched, and bears no figure."""
 
 
 def draw_rates(axes: "Axes", sides: ColouredSides) -> None:
@@ -41,14 +44,14 @@ def draw_connections(axes: "Axes", sides: ColouredSides) -> None:
     draw_title(axes, "Connections", "per 1,000 requests")
     bars = []
     for side, colour in sides:
-        reuse = finding.collect_values(side, "upstream.requests_per_connection")
+        reuse = finding.get_sample(side, "upstream.requests_per_connection").quoted
         bars.append(_Bar(side.name, "", [1000 / each for each in reuse if each], colour))
     _draw(axes, bars, sides)
 
 
 def draw_cpu(axes: "Axes", sides: ColouredSides) -> None:
     """Draw CPU per request by role, up to the cliff where there is one: what reuse saves before it."""
-    cliff = any(finding.compute_median(side, "ports.half_range_passed_s") is not None for side, _ in sides)
+    cliff = any(finding.has_cliff(side) for side, _ in sides)
     draw_title(axes, "CPU per request, µs", "before half of the ports" if cliff else "over the window")
     key = "cpu_us_per_request_before_cliff"
     costs = [
@@ -75,10 +78,11 @@ def draw_cpu(axes: "Axes", sides: ColouredSides) -> None:
 
 
 def _rate_bars(side: Side, colour: str) -> list[_Bar]:
-    before, after = (finding.collect_values(side, f"ports.rate_{when}") for when in ("before", "after"))
+    before, after = (finding.get_sample(side, f"ports.rate_{when}").quoted for when in ("before", "after"))
     if before and after:
         return [_Bar(side.name, "before", before, colour), _Bar(side.name, "after", after, colour, 0.55)]
-    return [_Bar(side.name, "", finding.collect_values(side, "requests_per_s"), colour)]
+    rate = finding.get_sample(side, "requests_per_s")
+    return [_Bar(side.name, "", rate.values, colour, is_void=rate.standing is not Standing.COUNTS)]
 
 
 def _draw(axes: "Axes", bars: Sequence[_Bar], sides: ColouredSides) -> None:
@@ -90,9 +94,13 @@ def _draw(axes: "Axes", bars: Sequence[_Bar], sides: ColouredSides) -> None:
         width = 0.84 / len(group) if len(group) > 1 else _WIDTH
         x = names.index(bar.side) + (group.index(bar) - (len(group) - 1) / 2) * width
         middle, highest = statistics.median(bar.values), max(bar.values)
-        axes.bar(x, middle, width=width * 0.96, color=bar.colour, alpha=bar.alpha)
-        axes.plot([x, x], [min(bar.values), highest], color=INK, lw=1.2)
-        annotate(axes, format_number(middle), (x, highest), (0, 3), ha="center", size=9, weight="bold")
+        if bar.is_void:
+            axes.bar(x, middle, width=width * 0.96, fill=False, edgecolor=bar.colour, hatch="//", lw=0.8)
+        else:
+            axes.bar(x, middle, width=width * 0.96, color=bar.colour, alpha=bar.alpha)
+            axes.plot([x, x], [min(bar.values), highest], color=INK, lw=1.2)
+        label = "void" if bar.is_void else format_number(middle)
+        annotate(axes, label, (x, highest), (0, 3), ha="center", size=9, weight="bold")
         if bar.note:
             annotate(axes, bar.note, (x, 0), (0, -4), ha="center", va="top", size=note_size, color=QUIET)
         tallest = max(tallest, highest)

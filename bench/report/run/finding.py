@@ -1,14 +1,17 @@
-"""Summarize a run in sentences: the one under the table, the title of the picture. Pure."""
+"""Summarize a run in sentences: those under the table, the title of the picture. Pure.
 
-import statistics
+What may be said is decided in bench/analysis/claims.py; nothing here quotes a figure that is void or mixed.
+"""
+
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from bench import units
-from bench.analysis import metrics
+from bench.analysis import claims, metrics
+from bench.analysis.claims import RunVerdict, Sample, Standing
 from bench.analysis.sides import Side, differences, split
 from bench.report.text_table import format_number
-from bench.runs.record import Run, Trial
+from bench.runs.record import Run
 
 _SMALL_PRINT_WIDTH = 200
 """Characters of the picture's small print that fit on one of its lines."""
@@ -16,44 +19,46 @@ _NOTHING = "No trial was finished"
 
 
 def summarize(run: Run) -> str:
-    """Return one sentence: what each mode opened for how many requests, the cliff, and the ratio."""
-    sides = [side for side in split(run) if select_trials(side)]
+    """Return what each mode opened for how many requests, the cliff, and how the modes compare."""
+    sides = split(run)
     if not sides:
         return f"{_NOTHING}, so there is nothing to tell."
-    clauses = [_summarize_side(side) for side in sides]
+    sentences = [sentence for side in sides for sentence in _summarize_side(side)]
     if {side.mode for side in sides} == {"short", "keepalive"}:
         short, keepalive = sorted(sides, key=lambda side: side.mode, reverse=True)
-        clauses.append(_compare_modes(short, keepalive))
-    text = "; ".join(clause for clause in clauses if clause)
-    return text[0].upper() + text[1:] + "."
+        sentences += _compare_modes(short, keepalive)
+    return " ".join(f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences)
 
 
 def format_title(run: Run) -> str:
     """Return what a reader should remember, in a dozen words; `summarize` says it whole."""
-    sides = {side.mode: side for side in split(run) if select_trials(side)}
+    sides = {side.mode: side for side in split(run)}
     if not sides:
         return _NOTHING
-    text = _format_takeaway(sides)
-    if all(side.counted for side in sides.values()):
-        return text
-    return f"Not to be relied on, see below: {text[0].lower()}{text[1:]}"
-
-
-def _format_takeaway(sides: dict[str, Side]) -> str:
-    if sides.keys() == {"short", "keepalive"}:
-        short, keepalive = sides["short"], sides["keepalive"]
-        rate, old_rate = (compute_median(side, "requests_per_s") for side in (keepalive, short))
-        if rate and old_rate:
-            text = f"Keep-alive upstream connections: {units.ratio(rate / old_rate)} the requests per second"
-            share = _compute_cpu_share(short, keepalive)
-            return text if share is None else f"{text} at {share} of the proxy CPU"
-    text = format_headline(tuple(sides.values()))[0]
+    if sides.keys() == {"short", "keepalive"} and (claim := _claim_of(sides["short"], sides["keepalive"])):
+        return claim
+    text = "; ".join(format_headline(tuple(sides.values())))
     return text[0].upper() + text[1:]
+
+
+def _claim_of(short: Side, keepalive: Side) -> str:
+    """Return what keep-alive gains, as far as the figures of both sides count; nothing where they do not."""
+    ratio, share = _compute_rate_ratio(short, keepalive), _compute_cpu_share(short, keepalive)
+    cost = "" if share is None else f"{share} of the proxy CPU per request"
+    if ratio is None:
+        return f"Keep-alive upstream connections: {cost}; rates are void" if cost else ""
+    gain = f"{units.ratio(ratio)} the requests per second"
+    after = compute_median(short, "ports.rate_after")
+    before = " before half of the ports are used" if has_cliff(short) else ""
+    fall = "" if after is None else f"; after it short falls to {units.rate(after)}"
+    return f"Keep-alive upstream connections: {gain}{f' at {cost}' if cost else ''}{before}{fall}"
 
 
 def suggest_command(run: Run) -> str:
     """Return the command to type next."""
-    if not any(trial.valid for trial in run.trials):
+    if claims.judge(run) in (RunVerdict.EMPTY, RunVerdict.TOO_BUSY) or not any(
+        map(claims.counts, run.trials)
+    ):
         return "bench doctor"
     seen = {trial.mode for trial in run.trials}
     if len(seen) > 1:
@@ -66,10 +71,10 @@ def format_headline(sides: Sequence[Side]) -> list[str]:
 
     Where no side met the cliff, the difference is the price: then the proxy's CPU stands there too.
     """
-    measured = [side for side in sides if select_trials(side)]
+    measured = [side for side in sides if side.trials]
     if {side.mode for side in measured} == {"short", "keepalive"} and len(measured) == 2:
         measured.sort(key=lambda side: side.mode)  # the fix first: it is what the eye should take away
-    cliff = any(compute_median(side, "ports.half_range_passed_s") is not None for side in measured)
+    cliff = any(map(has_cliff, measured))
     return [_format_side(side) + ("" if cliff else _format_price(side)) for side in measured] or [_NOTHING]
 
 
@@ -105,92 +110,97 @@ def _describe_sides(sides: Sequence[Side]) -> list[str]:
     return lines
 
 
-def select_trials(side: Side) -> tuple[Trial, ...]:
-    """Return the trials that count, or all of them where none does: better than an empty table."""
-    return side.counted or side.trials
+# -- the figures
 
 
-def collect_values(side: Side, key: str) -> list[float]:
-    """Return the metric called `key` of each trial that counts for it, or of all where none does."""
-    metric = metrics.named(key)
-    return metrics.values(metric, side.counted_for(metric) or side.trials)
+def get_sample(side: Side, key: str) -> Sample:
+    """Return the metric called `key` over the trials of a side, with what it is worth."""
+    return side.sample(metrics.named(key))
 
 
 def compute_median(side: Side, key: str) -> float | None:
-    """Return the median of the metric called `key` over the trials that count; None where no trial has it."""
-    found = collect_values(side, key)
-    return statistics.median(found) if found else None
+    """Return the median of the metric called `key` that may be quoted; None where there is none."""
+    return get_sample(side, key).median
+
+
+def has_cliff(side: Side) -> bool:
+    """Return whether half of the ports were used within a trial whose counts stand."""
+    return any(map(claims.crossed_cliff, side.counted_for(metrics.named("ports.used_peak"))))
+
+
+def compute_rate(side: Side) -> float | None:
+    """Return the rate to compare sides by: before the cliff where there is one, else over the window."""
+    return compute_median(side, "ports.rate_before" if has_cliff(side) else "requests_per_s")
 
 
 def format_rate(side: Side) -> str:
-    """Return the median rate of a side."""
-    per_s = compute_median(side, "requests_per_s")
-    return "-" if per_s is None else units.rate(per_s)
+    """Return the rate of a side in a few words, or what is wrong with it."""
+    standing, per_s = get_sample(side, "requests_per_s").standing, compute_rate(side)
+    if per_s is None:
+        return "void" if standing is Standing.VOID else "-"
+    return f"{units.rate(per_s)} before half of its ports" if has_cliff(side) else units.rate(per_s)
 
 
-def _summarize_side(side: Side) -> str:
-    void = "" if side.counted else " (no trial counts)"
-    if compute_median(side, "upstream.connections_opened") is None:
-        return f"{side.mode}{void} was answered{_format_rates(side)}"
-    opened = units.count(compute_median(side, "upstream.connections_opened") or 0)
-    requests = units.count(compute_median(side, "upstream.requests_total") or 0)
-    text = f"{side.mode}{void} opened {opened} connections for {requests} requests"
-    return text + _format_rates(side) + _format_lost(side)
+# -- the sentences
 
 
-def _format_lost(side: Side) -> str:
-    """Return how many pooled connections the backend ended, and what that cost."""
+def _summarize_side(side: Side) -> Iterator[str]:
+    opened = compute_median(side, "upstream.connections_opened")
+    served = compute_median(side, "upstream.requests_total")
+    rate = get_sample(side, "requests_per_s")
+    if opened is not None and served is not None:
+        at = f" at {units.rate(rate.median)}" if rate.median is not None else ""
+        yield f"{side.mode} opened {_count(opened, 'connection')} for {_count(served, 'request')}{at}"
+        yield from _summarize_lost(side)
+    elif rate.median is not None:
+        yield f"{side.mode} was answered at {units.rate(rate.median)}"
+    if has_cliff(side):
+        yield _summarize_cliff(side)
+        yield from _summarize_end(side)
+    if rate.standing is Standing.VOID:
+        what = "nothing of it counts" if opened is None else "its rates and times are void"
+        yield f"{side.mode}: {what}, since {claims.explain(side.trials)}"
+
+
+def _summarize_lost(side: Side) -> Iterator[str]:
+    """Yield how many pooled connections the backend ended, and what that cost."""
     lost, failed = compute_median(side, "upstream.lost"), compute_median(side, "errors")
-    if not lost:
-        return ""
-    text = f", and the backend ended {units.count(lost)} of those connections"
-    return f"{text} ({units.count(failed)} request{'' if failed == 1 else 's'} failed)" if failed else text
+    if lost:
+        cost = f", and {_count(failed, 'request')} failed" if failed else ""
+        yield f"the backend ended {units.count(lost)} of those connections{cost}"
 
 
-def _format_rates(side: Side) -> str:
-    """Return how the rate went: with or without a cliff, up to the end of the ports."""
-    half_s, before, after = _measure_cliff(side)
-    if half_s is None:
-        return f" at {format_rate(side)}"
-    tuples = units.count(max(trial.ports.tuples for trial in select_trials(side)))
-    text = f", passed half of its {tuples} ports after {format_number(half_s, 's')} s{_format_how_many(side)}"
-    if before is not None and after is not None:
-        text += f" and went from {units.rate(before)} to {units.rate(after)}"
-    exhausted_s = compute_median(side, "ports.exhausted_s")
-    if exhausted_s is not None:
-        errors = units.count(compute_median(side, "errors") or 0)
-        text += f", and had none left after {format_number(exhausted_s, 's')} s ({errors} errors)"
-    return text
-
-
-def _measure_cliff(side: Side) -> tuple[float | None, float | None, float | None]:
-    """Return when half of the ports were used, and the rates before and after it."""
+def _summarize_cliff(side: Side) -> str:
     half_s, before, after = (
         compute_median(side, f"ports.{key}") for key in ("half_range_passed_s", "rate_before", "rate_after")
     )
-    return half_s, before, after
+    moment = "" if half_s is None else f" after {format_number(half_s, 's')} s"
+    text = f"it used half of its {_count_ports(side)} ports{moment}{_format_how_many(side)}"
+    if before is None or after is None:
+        return text
+    return f"{text}, and its rate went from {units.rate(before)} to {units.rate(after)}"
 
 
-def _format_how_many(side: Side) -> str:
-    """Return in how many trials half of the ports were passed, where it was not in all of them."""
-    trials = select_trials(side)
-    passed = sum(trial.ports.half_range_passed_s is not None for trial in trials)
-    return "" if passed == len(trials) else f" (in {passed} of {len(trials)} trials)"
+def _summarize_end(side: Side) -> Iterator[str]:
+    exhausted_s, failed = compute_median(side, "ports.exhausted_s"), compute_median(side, "errors")
+    if exhausted_s is not None:
+        cost = f", and {_count(failed, 'request')} failed" if failed else ""
+        yield f"it had no port left after {format_number(exhausted_s, 's')} s{cost}"
 
 
-def _compare_modes(short: Side, keepalive: Side) -> str:
-    rate, old_rate = compute_median(keepalive, "requests_per_s"), compute_median(short, "requests_per_s")
-    if not rate or not old_rate:
-        return ""
-    text = f"keepalive serves {units.ratio(rate / old_rate)} the requests per second"
-    before, after = compute_median(short, "ports.rate_before"), compute_median(short, "ports.rate_after")
-    if before and after:
-        text += f" ({units.ratio(rate / before)} before that point, {units.ratio(rate / after)} after it)"
-    share = _compute_cpu_share(short, keepalive)
-    if share is not None:
-        ahead = ", even before that point" if before else ""
-        text += f" at {share} of the proxy CPU per request{ahead}"
-    return text
+def _compare_modes(short: Side, keepalive: Side) -> Iterator[str]:
+    ratio, share = _compute_rate_ratio(short, keepalive), _compute_cpu_share(short, keepalive)
+    where = "before half of the ports were used, " if has_cliff(short) else ""
+    if ratio is not None:
+        cost = "" if share is None else f" at {share} of the proxy CPU per request"
+        yield f"{where}keepalive served {units.ratio(ratio)} the requests per second of short{cost}"
+    elif share is not None:
+        yield f"{where}keepalive took {share} of the proxy CPU per request of short"
+
+
+def _compute_rate_ratio(short: Side, keepalive: Side) -> float | None:
+    rate, old_rate = compute_rate(keepalive), compute_rate(short)
+    return rate / old_rate if rate and old_rate else None
 
 
 def _compute_cpu_share(short: Side, keepalive: Side) -> str | None:
@@ -201,13 +211,16 @@ def _compute_cpu_share(short: Side, keepalive: Side) -> str | None:
 
 
 def _format_side(side: Side) -> str:
-    half_s, before, after = _measure_cliff(side)
-    if half_s is None or before is None or after is None:
-        opened = compute_median(side, "upstream.connections_opened")
-        on = "" if opened is None else f" on {units.count(opened)} connections"
-        return f"{_format_name(side)}: {_format_requests(compute_median(side, 'requests_per_s') or 0)}{on}"
-    tuples = units.count(max(trial.ports.tuples for trial in select_trials(side)))
-    text = f"{_format_name(side)}: {_format_requests(before)} until half of the {tuples} ports were used"
+    opened, rate = compute_median(side, "upstream.connections_opened"), get_sample(side, "requests_per_s")
+    if rate.standing is Standing.VOID:
+        void = "nothing counts" if opened is None else f"{_count(opened, 'connection')}; rates are void"
+        return f"{side.name}: {void}, since {claims.explain(side.trials)}"
+    before, after = compute_median(side, "ports.rate_before"), compute_median(side, "ports.rate_after")
+    if before is None or after is None:
+        on = "" if opened is None else f" on {_count(opened, 'connection')}"
+        return f"{side.name}: {_format_requests(rate.median or 0.0)}{on}"
+    half_s = compute_median(side, "ports.half_range_passed_s") or 0.0
+    text = f"{side.name}: {_format_requests(before)} until half of the {_count_ports(side)} ports were used"
     text += f" after {format_number(half_s, 's')} s{_format_how_many(side)}, then {units.rate(after)}"
     exhausted_s = compute_median(side, "ports.exhausted_s")
     if exhausted_s is not None:
@@ -215,8 +228,15 @@ def _format_side(side: Side) -> str:
     return text
 
 
-def _format_name(side: Side) -> str:
-    return side.name if side.counted else f"{side.name} (no trial counts)"
+def _format_how_many(side: Side) -> str:
+    """Return in how many trials half of the ports were used, where it was not in all of them."""
+    trials = side.counted or side.counted_for(metrics.named("ports.used_peak"))
+    crossed = sum(map(claims.crossed_cliff, trials))
+    return "" if crossed == len(trials) else f" (in {crossed} of {len(trials)} trials)"
+
+
+def _count_ports(side: Side) -> str:
+    return units.count(max(trial.ports.tuples for trial in side.trials))
 
 
 def _format_price(side: Side) -> str:
@@ -226,3 +246,7 @@ def _format_price(side: Side) -> str:
 
 def _format_requests(per_s: float) -> str:
     return units.rate(per_s).replace("/s", " requests/s")
+
+
+def _count(number: float, what: str) -> str:
+    return f"{units.count(number)} {what}{'' if number == 1 else 's'}"

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import units
+from bench.analysis import claims, metrics
+from bench.analysis.claims import Sample
 from bench.report.html import Table
 from bench.report.run import text
 from bench.report.style import HOLDER_COLOURS, INK, QUIET, draw_title
@@ -27,7 +29,8 @@ _COLUMNS = (
     "TIME_WAIT backend",
     "invalid",
 )
-_ON_INVALID = """! rates and latencies of invalid trials are no evidence; connections and TIME_WAIT are.
+_ON_CLIFF = "requests/s: before half of the ports were used, where a trial used so many.\n"
+_ON_INVALID = """! rates and latencies of invalid trials are void; connections and TIME_WAIT stand.
   `bench show` on either folder says why each trial is invalid.
 """
 _HOLDERS = {
@@ -49,10 +52,9 @@ class SubjectRow:
     """What the trials of one configuration gave: medians, with the least and the greatest rate."""
 
     name: str
-    rates: tuple[float, ...]
-    invalid: int
-    """Trials whose mode was not held, or whose times depend on the machine more than on the proxy."""
-    p99_ms: float | None
+    trials: tuple[Trial, ...]
+    rates: Sample
+    p99_ms: Sample
     per_request: float
     """Upstream connections per request."""
     proxy_side: float | None
@@ -60,9 +62,14 @@ class SubjectRow:
     backend_side: float | None
 
     @property
-    def rate(self) -> float:
-        """Return the median of requests per second."""
-        return statistics.median(self.rates)
+    def rate(self) -> float | None:
+        """Return the median of requests per second, before the cliff where there is one; None: it is void."""
+        return self.rates.median
+
+    @property
+    def invalid(self) -> int:
+        """Return how many trials do not count."""
+        return sum(not claims.counts(trial) for trial in self.trials)
 
     @property
     def holder(self) -> str:
@@ -89,25 +96,39 @@ def format_title(run: Run) -> str:
 
 def summarize(run: Run) -> str:
     """Return which configurations serve most and least, and where the proxy holds TIME_WAIT."""
-    shown = sorted(build_rows(run), key=lambda row: row.rate)
-    if not shown:
+    rows = build_rows(run)
+    if not rows:
         return "No trial was finished, so there is nothing to tell."
-    least, most = shown[0], shown[-1]
-    reusing = sum(row.per_request < _POOLED for row in shown)
-    holding = sum(row.holder == "proxy" for row in shown)
-    return (
-        f"{most.name} serves most, {units.rate(most.rate)} on {most.per_request:.2g} connections a request,"
-        f" and {least.name} least, {units.rate(least.rate)} on {least.per_request:.2g}; {reusing} of"
-        f" {len(shown)} configurations reuse their connections, and with {holding} the proxy holds TIME_WAIT."
+    reusing = sum(row.per_request < _POOLED for row in rows)
+    holding = sum(row.holder == "proxy" for row in rows)
+    counted = (
+        f"{reusing} of {len(rows)} configurations reuse their connections;"
+        f" with {holding} the proxy holds TIME_WAIT."
     )
+    return f"{_summarize_rates(rows)} {counted}"
+
+
+def _summarize_rates(rows: Sequence[SubjectRow]) -> str:
+    """Return which configurations serve most and least, as far as their rates count."""
+    rated = sorted((rate, row) for row in rows if (rate := row.rate) is not None)
+    if not rated:
+        causes = claims.explain(trial for row in rows for trial in row.trials)
+        return f"No rate counts, since {causes}."
+    (least, last), (most, first) = rated[0], rated[-1]
+    text = f"{first.name} serves most, {units.rate(most)} on {first.per_request:.2g} connections a request"
+    if len(rated) > 1:
+        text += f"; {last.name} serves least, {units.rate(least)} on {last.per_request:.2g}"
+    void = len(rows) - len(rated)
+    return f"{text}." + (f" The rates of {void} configurations are void." if void else "")
 
 
 def _build_row(name: str, trials: Sequence[Trial]) -> SubjectRow:
+    key = "ports.rate_before" if any(map(claims.crossed_cliff, trials)) else "requests_per_s"
     return SubjectRow(
         name=name,
-        rates=tuple(trial.requests_per_s for trial in trials),
-        invalid=sum(not trial.valid for trial in trials),
-        p99_ms=_median([trial.latency_ms.p99 for trial in trials]),
+        trials=tuple(trials),
+        rates=claims.sample(trials, metrics.named(key)),
+        p99_ms=claims.sample(trials, metrics.named("latency_ms.p99")),
         per_request=statistics.median(
             (trial.upstream.connections_opened or 0) / max(1, trial.upstream.requests_total or 0)
             for trial in trials
@@ -137,26 +158,29 @@ def build_table(run: Run) -> Table:
 def format_tables(runs: Sequence[Run]) -> str:
     """Return the tables as text, one for each way in which the backend closes, each with its summary."""
     parts = [f"{format_table(build_table(run))}\n{wrap(summarize(run))}\n" for run in runs]
+    if any(claims.crossed_cliff(trial) for run in runs for trial in run.trials):
+        parts.append(_ON_CLIFF)
     if any(row.invalid for run in runs for row in build_rows(run)):
         parts.append(_ON_INVALID)
     return "\n".join(parts)
 
 
 def _format_cells(row: SubjectRow) -> Sequence[str]:
+    rates = row.rates.quoted
     return (
         row.name,
-        f"{row.rate:,.0f}",
-        f"{format_number(min(row.rates))} to {format_number(max(row.rates))}",
-        "-" if row.p99_ms is None else format_number(row.p99_ms, "ms"),
+        "void" if row.rate is None else f"{row.rate:,.0f}",
+        f"{format_number(min(rates))} to {format_number(max(rates))}" if rates else "-",
+        "void" if row.p99_ms.median is None else format_number(row.p99_ms.median, "ms"),
         f"{row.per_request:.4f}",
         *("-" if held is None else f"{held:,.0f}" for held in (row.proxy_side, row.backend_side)),
-        f"{row.invalid} of {len(row.rates)}" if row.invalid else "-",
+        f"{row.invalid} of {len(row.trials)}" if row.invalid else "-",
     )
 
 
 def format_command(run: Run) -> str:
     """Return the command that measures it again."""
-    rounds = max(len(row.rates) for row in build_rows(run))
+    rounds = max(len(row.trials) for row in build_rows(run))
     return f"bench incident --trials {rounds} --duration {run.plan['load']['duration_s']:g}"
 
 
@@ -201,11 +225,18 @@ def _draw(axes: "Axes", how: str, shown: Sequence[SubjectRow]) -> None:
         "requests/s; upstream connections per request; who holds TIME_WAIT",
     )
     places = range(len(shown))
-    axes.barh(places, [row.rate for row in shown], 0.68, color=[HOLDER_COLOURS[row.holder] for row in shown])
     for place, row in zip(places, shown, strict=True):
-        axes.plot([min(row.rates), max(row.rates)], [place, place], color=INK, linewidth=1)
-        note = f"  {row.rate:,.0f}   {row.per_request:.2g} per request, {row.holder}"
-        axes.text(max(row.rates), place, note, va="center", fontsize=7.5, color=QUIET)
+        values = row.rates.values or (0.0,)
+        colour, middle = HOLDER_COLOURS[row.holder], statistics.median(values)
+        note = f"{row.per_request:.2g} per request, {row.holder}"
+        if row.rate is None:
+            axes.barh(place, middle, 0.68, fill=False, edgecolor=colour, hatch="//")
+            label = f"  void   {note}"
+        else:
+            axes.barh(place, middle, 0.68, color=colour)
+            axes.plot([min(values), max(values)], [place, place], color=INK, linewidth=1)
+            label = f"  {row.rate:,.0f}   {note}"
+        axes.text(max(values), place, label, va="center", fontsize=7.5, color=QUIET)
     axes.set_yticks(places, [row.name for row in shown], fontsize=8.5)
     axes.margins(x=0.42)
     axes.set_xlim(left=0)

@@ -20,6 +20,7 @@ from bench.report.style import (
     QUIET,
     SHADE,
     TEXT_GROUND,
+    VOID_DASHES,
     ColouredSides,
     annotate,
     compute_rarity,
@@ -60,8 +61,11 @@ def draw_rate(axes: "Axes", sides: ColouredSides) -> None:
     labels = []
     for side, colour in sides:
         lines = _collect_points(side, "client", lambda row: row.requests)
-        middle = _draw_bundle(axes, {trial: _compute_rates(line) for trial, line in lines.items()}, colour)
-        if middle:
+        rates = {trial: _compute_rates(line) for trial, line in lines.items()}
+        middle = _draw_bundle(axes, rates, colour, is_void=not side.counted)
+        if middle and not side.counted:
+            labels.append(_Label(middle[-1][1], f"{side.name}\nvoid", colour))
+        elif middle:
             level = statistics.mean(y for _, y in middle[-_LAST_TICKS:])
             label = "errors only" if level == 0 and _fails_at_the_end(side) else units.rate(level)
             labels.append(_Label(level, f"{side.name}\n{label}", colour))
@@ -104,10 +108,15 @@ def draw_latency(axes: "Axes", sides: ColouredSides) -> None:
     rarest, labels = 100.0, []
     silent: list[tuple[Side, str]] = []
     for side, colour in sides:
-        for trial in finding.select_trials(side):
-            _draw_curve(axes, _merge_latencies(side, [trial]), colour, lw=0.8, alpha=0.45)
-        points = _draw_curve(axes, _merge_latencies(side, finding.select_trials(side)), colour, lw=2.4)
-        if points:
+        style: dict[str, Any] = {"lw": 0.8, "alpha": 0.45, "ls": "-" if side.counted else VOID_DASHES}
+        for trial in _select_trials(side):
+            _draw_curve(axes, _merge_latencies(side, [trial]), colour, **style)
+        if side.counted:
+            style = {"lw": 2.4}
+        points = _draw_curve(axes, _merge_latencies(side, _select_trials(side)), colour, **style)
+        if points and not side.counted:
+            labels.append(_Label(points[-1][1], f"{side.name}: void", colour))
+        elif points:
             rarest = max(rarest, points[-1][0])
             end = points[-1][0] if len(sides.sides) < 3 else None  # many labels are tidier in one column
             labels.append(_Label(points[-1][1], side.name, colour, end))
@@ -126,9 +135,14 @@ def draw_latency(axes: "Axes", sides: ColouredSides) -> None:
     _draw_labels(axes, labels)
 
 
+def _select_trials(side: Side) -> tuple[Trial, ...]:
+    """Return the trials that count; where none does all of them, which are then drawn as void."""
+    return side.counted or side.trials
+
+
 def _collect_points(side: Side, host: str, of: Callable[[Moment], float | None]) -> dict[int, Points]:
     """Return a line of (second, value) for each trial of `side`, from the rows of `host` up to the drain."""
-    ends_s = {trial.trial: _window(trial)[1] for trial in finding.select_trials(side)}
+    ends_s = {trial.trial: _window(trial)[1] for trial in _select_trials(side)}
     lines: dict[int, Points] = {}
     for row in side.series.moments:
         value = of(row)
@@ -150,7 +164,7 @@ def _compute_rates(ticks: Points) -> Points:
 
 def _fails_at_the_end(side: Side) -> bool:
     """Return whether exchanges failed within the last second of any trial."""
-    ends_s = {trial.trial: _window(trial)[1] for trial in finding.select_trials(side)}
+    ends_s = {trial.trial: _window(trial)[1] for trial in _select_trials(side)}
     return any(row.errors and row.t_s > ends_s.get(row.trial, row.t_s) - 1.05 for row in side.series.moments)
 
 
@@ -169,16 +183,22 @@ def _select_hosts(hosts: dict[str, dict[int, Points]], highest: float) -> dict[s
     return {most: measured[most]}
 
 
-def _draw_bundle(axes: "Axes", lines: dict[int, Points], colour: str, dashes: Any = "-") -> Points:
-    """Draw a thin line for each trial and a bold one through their medians, and return the bold one."""
+def _draw_bundle(
+    axes: "Axes", lines: dict[int, Points], colour: str, dashes: Any = "-", is_void: bool = False
+) -> Points:
+    """Draw a thin line for each trial and a bold one through their medians, and return the bold one.
+
+    What is void has no bold line, and dotted thin ones.
+    """
     for line in lines.values():
-        axes.plot(*zip(*line, strict=True), color=colour, lw=0.8, alpha=0.45, ls=dashes)
+        thin = VOID_DASHES if is_void else dashes
+        axes.plot(*zip(*line, strict=True), color=colour, lw=0.8, alpha=0.45, ls=thin)
     tenths: dict[int, list[float]] = {}
     for t_s, value in (point for line in lines.values() for point in line):
         tenths.setdefault(round(t_s * 10), []).append(value)
     whole = (tenth for tenth in sorted(tenths) if len(tenths[tenth]) > len(lines) / 2)
     middle = [(tenth / 10, statistics.median(tenths[tenth])) for tenth in whole]
-    if middle:
+    if middle and not is_void:
         axes.plot(*zip(*middle, strict=True), color=colour, lw=2.4, ls=dashes, zorder=4, clip_on=False)
     return middle
 
@@ -250,7 +270,7 @@ def _mark_moments(axes: "Axes", sides: ColouredSides, key: str, label: str, heig
 
 def _mark_range(axes: "Axes", sides: ColouredSides) -> float:
     """Mark half and all of the ports where a trial used many of them; return the upper mark."""
-    ports = [trial.ports for side, _ in sides for trial in finding.select_trials(side)]
+    ports = [trial.ports for side, _ in sides for trial in _select_trials(side)]
     tuples = max((each.tuples for each in ports if (each.used_peak or 0) > each.tuples / 10), default=0)
     if not tuples:
         return 0.0
@@ -290,18 +310,17 @@ def _draw_curve(axes: "Axes", counts: dict[int, int], colour: str, **style: Any)
 
 
 def _mark_percentiles(axes: "Axes", sides: ColouredSides) -> None:
-    """Dot the median and the 99th percentile, with figures above the slowest side and below the fastest."""
-    merged = [_merge_latencies(side, finding.select_trials(side)) for side, _ in sides]
+    """Dot p50 and p99, as in the table; their figures stand above the slowest side and below the fastest."""
     for percent in (50.0, 99.0):
-        at_us = [histogram.percentile(counts, percent) for counts in merged]
-        known = [value_us for value_us in at_us if value_us is not None]
-        for (_, colour), value_us in zip(sides, at_us, strict=True):
-            if value_us is None:
+        at_ms = [finding.compute_median(side, f"latency_ms.p{percent:g}") for side, _ in sides]
+        known = [value_ms for value_ms in at_ms if value_ms is not None]
+        for (_, colour), value_ms in zip(sides, at_ms, strict=True):
+            if value_ms is None:
                 continue
-            point = (compute_rarity(percent), value_us / 1000)
+            point = (compute_rarity(percent), value_ms)
             axes.plot(*point, "o", color=colour, ms=6, zorder=5)
             style: dict[str, Any] = {"color": colour, "size": 9, "weight": "bold", "zorder": 6}
-            if value_us == max(known):
-                annotate(axes, units.milliseconds(value_us / 1000), point, (0, 9), ha="center", **style)
-            elif value_us == min(known):
-                annotate(axes, units.milliseconds(value_us / 1000), point, (5, -14), **style)
+            if value_ms == max(known):
+                annotate(axes, units.milliseconds(value_ms), point, (0, 9), ha="center", **style)
+            elif value_ms == min(known):
+                annotate(axes, units.milliseconds(value_ms), point, (5, -14), **style)

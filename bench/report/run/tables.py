@@ -1,14 +1,14 @@
 """Build the tables of a run: which rows and which figures. Draws nothing."""
 
-import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from bench.analysis import metrics
+from bench.analysis import claims, metrics
+from bench.analysis.claims import Standing
 from bench.analysis.metrics import Metric
 from bench.analysis.sides import Side, split
 from bench.report.html import Table
 from bench.report.run import finding
-from bench.report.text_table import format_number, format_spread
+from bench.report.text_table import format_number, format_sample
 from bench.runs.record import Run, Trial
 
 _SECOND = "second opinion"
@@ -31,7 +31,6 @@ _ROWS = (
     ("TIME_WAIT backend, peak", "time_wait.backend.peak"),
     ("CPU client, us/request", "cpu_us_per_request.client"),
     ("CPU proxy, us/request", "cpu_us_per_request.proxy"),
-    ("  before half of the ports", "cpu_us_per_request_before_cliff.proxy"),
     ("CPU backend, us/request", "cpu_us_per_request.backend"),
     ("memory proxy, MiB", "memory_mib.proxy"),
     (f"{_SECOND}, requests/s", "second_opinion.requests_per_s"),
@@ -44,6 +43,7 @@ _HIDDEN_AT_ZERO = frozenset(
     {"upstream.lost", "late", "never_started", "time_wait.client.peak", "ports.used_peak"}
 )
 ONLY_WITH_CLIFF = "cpu_us_per_request_before_cliff"
+_CPU, _CPU_BEFORE = "cpu_us_per_request.", f"{ONLY_WITH_CLIFF}."
 # (column of the table of trials, metric)
 _COLUMNS = (
     ("requests/s", "requests_per_s"),
@@ -63,17 +63,22 @@ _COLUMNS = (
 def build_result_table(run: Run) -> Table:
     """Return the medians of each mode over its counted trials, with the least and the greatest."""
     sides = split(run)
-    cliff = any(
-        trial.ports.half_range_passed_s is not None for side in sides for trial in finding.select_trials(side)
-    )
+    cliff = any(map(finding.has_cliff, sides))
     rows = []
-    for label, key in _ROWS:
-        samples = [finding.collect_values(side, key) for side in sides]
-        hidden = key in _HIDDEN_AT_ZERO and not any(map(any, samples))
-        if any(samples) and not hidden and (cliff or not key.startswith(ONLY_WITH_CLIFF)):
+    for label, key in map(_before_cliff, _ROWS) if cliff else _ROWS:
+        samples = [finding.get_sample(side, key) for side in sides]
+        hidden = key in _HIDDEN_AT_ZERO and not any(any(sample.values) for sample in samples)
+        is_measured = any(sample.standing is not Standing.MISSING for sample in samples)
+        if is_measured and not hidden:
             named = label.replace(_SECOND, f"{_SECOND} ({name_tools(run.trials)})")
-            rows.append((named, *(_format_sample(sample, metrics.named(key)) for sample in samples)))
+            rows.append((named, *(format_sample(sample, metrics.named(key).unit) for sample in samples)))
     return Table(("", *(f"{side.name} ({format_trial_count(side)})" for side in sides)), rows)
+
+
+def _before_cliff(row: tuple[str, str]) -> tuple[str, str]:
+    """Return a row of CPU per request as that before the cliff: over it, the average means nothing."""
+    label, key = row
+    return (f"{label} before it", key.replace(_CPU, _CPU_BEFORE)) if key.startswith(_CPU) else row
 
 
 def name_tools(trials: Iterable[Trial]) -> str:
@@ -103,15 +108,11 @@ def format_trial_count(side: Side) -> str:
     return label if counted == total else f"{counted} of {label}"
 
 
-def _format_sample(values: Sequence[float], metric: Metric) -> str:
-    if not values:
-        return "-"
-    return format_spread(statistics.median(values), min(values), max(values), metric.unit)
-
-
 def _format_metric(metric: Metric, trial: Trial) -> str:
     value = metric.of(trial)
-    return "-" if value is None else format_number(value, metric.unit)
+    if value is None:
+        return "-"
+    return format_number(value, metric.unit) if claims.counts_for(trial, metric) else "void"
 
 
 def _name(trial: Trial) -> str:

@@ -15,14 +15,25 @@ if TYPE_CHECKING:
     from bench.doctor import Check
 
 
+_CELLS = {
+    "mixed": "over the moment when half of the ports were used an average means nothing",
+    "void": "it says more about the machine or the load generator than about the proxy",
+}
 _INTERRUPTED = "interrupted; left out of comparisons"
 
 
 def format_run(run: Run, picture: Path | None = None) -> str:
     """Return what `bench run` and `bench show` print: table, warnings, sentence, the next command."""
-    parts = [format_table(tables.build_result_table(run)), format_warnings(summarize_warnings(run)), "\n"]
+    table = tables.build_result_table(run)
+    parts = [format_table(table), explain_cells(table), format_warnings(summarize_warnings(run)), "\n"]
     parts += [wrap(finding.summarize(run)), "\n\n", format_paths(run.directory, picture)]
     return "".join([*parts, f"next:    {finding.suggest_command(run)}\n"])
+
+
+def explain_cells(table: Table) -> str:
+    """Return what stands in a table in the place of figures, a line for each kind."""
+    shown = {cell for row in table.rows for cell in row[1:]}
+    return "".join(f"{cell}: {meaning}\n" for cell, meaning in _CELLS.items() if cell in shown)
 
 
 def summarize_warnings(run: Run) -> list[str]:

@@ -73,7 +73,7 @@ def _has_data(panel: Panel, summary: Summary, series: Series) -> bool:
     """Return whether any row has what the panel shows."""
     match panel:
         case Bars():
-            return any(row.value(panel.key) is not None for row in summary.rows)
+            return any(row.sample(panel.key).values for row in summary.rows)
         case Curves():
             return any(trial.curves.get(panel.curve) for row in summary.rows for trial in row.counted)
         case Distribution():
@@ -93,11 +93,18 @@ def _draw_panel(axes: "Axes", panel: Panel, summary: Summary, series: Series) ->
 
 
 def _draw_bars(axes: "Axes", panel: Bars, summary: Summary) -> None:
-    rows = [row for row in summary.rows if row.value(panel.key) is not None]
+    rows = [row for row in summary.rows if row.sample(panel.key).values]
     places = range(len(rows))
     for place, row in zip(places, rows, strict=True):
         spread = row.spread(panel.key)
-        assert spread is not None, "rows without the figure were left out"
+        if spread is None:
+            values = row.sample(panel.key).values
+            axes.barh(
+                place, statistics.median(values), 0.68, fill=False, edgecolor=_get_colour(row, summary),
+                hatch="//",
+            )  # fmt: skip
+            axes.text(max(values), place, "  void", va="center", fontsize=8.5, color=QUIET)
+            continue
         axes.barh(place, spread.median, 0.68, color=_get_colour(row, summary))
         if spread.least < spread.greatest:
             axes.plot([spread.least, spread.greatest], [place, place], color=INK, linewidth=1)

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bench.analysis.cases import CaseTrials, Spread, Summary
-from bench.experiment.definition import Column, Scenario
+from bench.analysis import claims
+from bench.analysis.cases import CaseTrials, Summary
+from bench.analysis.claims import Standing
+from bench.experiment.definition import Scenario
 from bench.report.html import Table
-from bench.report.text_table import format_paths, format_spread, format_table, format_warnings, wrap
+from bench.report.text_table import format_paths, format_sample, format_table, format_warnings, wrap
 from bench.runs.read import Listed
 from bench.runs.record import ScenarioRun
 
@@ -21,8 +23,11 @@ def format_run(scenario: Scenario, run: ScenarioRun, picture: Path | None = None
 
 def summarize(scenario: Scenario, run: ScenarioRun) -> str:
     """Return what the run shows, or that nothing was measured."""
-    if not any(not trial.interrupted for trial in run.trials):
+    finished = [trial for trial in run.trials if not trial.interrupted]
+    if not finished:
         return "Nothing was measured to the end."
+    if not any(map(claims.counts, finished)):
+        return f"No trial counts, since {claims.explain(finished)}."
     return scenario.conclude(Summary.of(run))
 
 
@@ -30,10 +35,12 @@ def build_table(scenario: Scenario, run: ScenarioRun) -> Table:
     """Return a row for each case, a column for each figure that any of them has."""
     rows = Summary.of(run).rows
     columns = [
-        column for column in scenario.columns if any(row.value(column.key) is not None for row in rows)
+        column
+        for column in scenario.columns
+        if any(row.sample(column.key).standing is not Standing.MISSING for row in rows)
     ]
     cells = [
-        (_format_name(row), *(_format_cell(row.spread(column.key), column) for column in columns))
+        (_format_name(row), *(format_sample(row.sample(column.key), column.unit) for column in columns))
         for row in rows
     ]
     return Table(("", *(column.title for column in columns)), cells)
@@ -94,11 +101,8 @@ def format_list(runs: Sequence[Listed]) -> str:
     return format_table(Table(("scenario", "started", "trials"), rows), are_figures=False) if rows else ""
 
 
-def _format_cell(spread: Spread | None, column: Column) -> str:
-    """Return a figure with its spread over the trials, where there is one."""
-    return "-" if spread is None else format_spread(*spread, column.unit)
-
-
 def _format_name(row: CaseTrials) -> str:
-    count = len(row.counted)
+    count, total = len(row.counted), len([trial for trial in row.trials if not trial.interrupted])
+    if count < total:
+        return f"{row.name} ({count} of {total} trials)"
     return f"{row.name} ({count} trials)" if count > 1 else row.name

@@ -61,8 +61,8 @@ def test_the_sentence_names_the_best_the_worst_and_where_ports_go() -> None:
         make_trial(3, "c", 500.0, 1000, (10, 990)),
     ]
     assert incident.summarize(Run({}, {}, "now", tuple(told))) == (
-        "b serves most, 9,000/s on 0.032 connections a request, and c least, 500/s on 1; 1 of 3"
-        " configurations reuse their connections, and with 1 the proxy holds TIME_WAIT."
+        "b serves most, 9,000/s on 0.032 connections a request; c serves least, 500/s on 1."
+        " 1 of 3 configurations reuse their connections; with 1 the proxy holds TIME_WAIT."
     )
 
 

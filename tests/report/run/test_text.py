@@ -129,7 +129,7 @@ def test_runs_are_listed_with_what_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "run.jsonl").write_text("?")
     said = text.format_list(read.runs(tmp_path), tmp_path)
-    assert "20260314T150926Z-both-asyncio   2026-03-14T15:09:26+00:00        2   short 1," in said
+    assert "20260314T150926Z-both-asyncio   2026-03-14T15:09:26+00:00        2   short 9," in said
     assert f"! {tmp_path / 'x' / 'run.jsonl'}:1: not the header of a run: no JSON (Expecting value" in said
     assert text.format_list([], tmp_path) == f"{tmp_path} holds no run; `bench run` makes one\n"
 
@@ -140,16 +140,17 @@ def test_a_cliff_that_not_every_trial_met_is_told_as_such(directory: Make) -> No
     ports = dataclasses.replace(first.ports, half_range_passed_s=None, rate_before=None, rate_after=None)
     spared = dataclasses.replace(first, ports=ports)
     run = dataclasses.replace(run, trials=(spared, *run.trials[1:]))
-    assert "half of its 28,232 ports after 1.5 s (in 2 of 3 trials) and went from" in finding.summarize(run)
+    said = finding.summarize(run)
+    assert "half of its 28,232 ports after 1.5 s (in 2 of 3 trials), and its rate went from" in said
 
 
 @pytest.mark.parametrize(
     ("lost", "failed", "said"),
     [
         (0, 0, "at 13,025/s."),
-        (12, 0, "at 13,025/s, and the backend ended 12 of those connections."),
-        (12, 1, "the backend ended 12 of those connections (1 request failed)."),
-        (12, 7, "the backend ended 12 of those connections (7 requests failed)."),
+        (12, 0, "at 13,025/s. The backend ended 12 of those connections."),
+        (12, 1, "The backend ended 12 of those connections, and 1 request failed."),
+        (12, 7, "The backend ended 12 of those connections, and 7 requests failed."),
     ],
 )
 def test_what_keep_alive_cost_is_told(tmp_path: Path, lost: int, failed: int, said: str) -> None:

@@ -1,0 +1,182 @@
+"""What may be said of a trial, of a case and of a run: the one place that decides it. Pure.
+
+Headline, sentence, table, picture, page and exit code all ask here, for runs, incidents, tours and scenarios.
+A figure counts, or it is void (it says more about the machine or the generator than about the subject), or
+it is mixed (an average over the moment when half of the ports were used), or it was not measured.
+"""
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from bench.analysis import metrics
+from bench.analysis.metrics import Metric
+from bench.errors import ExitCode
+from bench.runs.record import RunRecord, ScenarioTrial, Trial, TrialRecord
+
+DISTURBED = "machine-shared"
+"""The warning of a trial that others disturbed: another machine, or another hour, may give a valid one."""
+SATURATED = "generator-saturated"
+"""The warning of a trial whose load generator was the limit: the plan asks too much of this machine."""
+_VOID_TIMES = frozenset({SATURATED, DISTURBED, "empty-window"})
+"""Warnings that void rates and times, but neither counts nor CPU per request."""
+_INSTEAD = {
+    "requests_per_s": "ports.rate_before",
+    "cpu_us_per_request.client": "cpu_us_per_request_before_cliff.client",
+    "cpu_us_per_request.proxy": "cpu_us_per_request_before_cliff.proxy",
+    "cpu_us_per_request.backend": "cpu_us_per_request_before_cliff.backend",
+}
+_CAUSES = {
+    SATURATED: "the load generator was the limit",
+    DISTURBED: "others used the machine",
+    "empty-window": "no request succeeded in the window",
+    "no-traffic": "no request reached the backend",
+    "mode-not-short": "connections were used again",
+    "mode-not-keepalive": "connections were not kept",
+    "interrupted": "the trial was interrupted",
+    "invalid": "the trial is invalid",
+}
+_OVER_THE_WINDOW = (*_INSTEAD, "latency_ms.", "service_ms.")
+"""Metrics that depend on when the cliff came, where it lies in the window."""
+
+
+class Standing(StrEnum):
+    """What a figure is worth."""
+
+    COUNTS = "counts"
+    VOID = "void"
+    MIXED = "mixed"
+    """An average over the cliff; percentiles over it are still those of the window."""
+    MISSING = "not measured"
+
+
+# -- a trial
+
+
+def void_reasons(trial: TrialRecord) -> frozenset[str]:
+    """Return why `trial` does not count: codes of its voiding warnings, or that it was interrupted."""
+    codes = {warning.code for warning in trial.warnings if warning.voids}
+    if not trial.valid and not codes:
+        codes.add("invalid")
+    return frozenset(codes | ({"interrupted"} if trial.interrupted else set()))
+
+
+def counts(trial: TrialRecord) -> bool:
+    """Return whether every figure of `trial` counts."""
+    return not void_reasons(trial)
+
+
+def counts_for(trial: TrialRecord, metric: Metric) -> bool:
+    """Return whether `trial` counts for `metric`: a busy machine voids rates and times only."""
+    reasons = void_reasons(trial)
+    return not reasons or (not metric.is_timed and reasons <= _VOID_TIMES)
+
+
+def explain(trials: Iterable[TrialRecord]) -> str:
+    """Return in half a sentence why `trials` do not count, the most common cause first."""
+    found = Counter(reason for trial in trials for reason in sorted(void_reasons(trial)))
+    causes = [_CAUSES.get(code, f"of {code.replace('-', ' ')}") for code, _ in found.most_common()]
+    return " and ".join(causes)
+
+
+def crossed_cliff(trial: TrialRecord) -> bool:
+    """Return whether half of the ports were used before the window ended."""
+    return isinstance(trial, Trial) and trial.ports.rate_after is not None
+
+
+def depends_on_cliff(metric: Metric) -> bool:
+    """Return whether `metric` depends on when a cliff in the window came: nothing to compare trials by."""
+    return metric.key.startswith(_OVER_THE_WINDOW)
+
+
+def instead_of(metric: Metric) -> str | None:
+    """Return the metric to take where a cliff lies in the window; None where no single one is."""
+    return _INSTEAD.get(metric.key)
+
+
+# -- a case
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One metric over the trials of a case."""
+
+    standing: Standing
+    values: tuple[float, ...] = ()
+    """Those that count; of a void or mixed sample those that do not."""
+
+    @property
+    def quoted(self) -> tuple[float, ...]:
+        """Return the values that may be quoted: none of a void or mixed sample."""
+        return self.values if self.standing is Standing.COUNTS else ()
+
+    @property
+    def median(self) -> float | None:
+        """Return the median that may be quoted; None where there is none."""
+        return statistics.median(self.quoted) if self.quoted else None
+
+
+def sample(trials: Sequence[TrialRecord], metric: Metric) -> Sample:
+    """Return `metric` over the `trials` of one case, with what it is worth."""
+    counted = [trial for trial in trials if counts_for(trial, metric)]
+    values = tuple(metrics.values(metric, counted))
+    if not values:
+        void = tuple(metrics.values(metric, trials))
+        return Sample(Standing.VOID if void else Standing.MISSING, void)
+    if metric.key in _INSTEAD and any(map(crossed_cliff, counted)):
+        return Sample(Standing.MIXED, values)
+    return Sample(Standing.COUNTS, values)
+
+
+# -- a run
+
+
+class RunVerdict(StrEnum):
+    """What a run amounts to."""
+
+    VALID = "valid"
+    LEFT_OUT = "valid without the disturbed trials"
+    TOO_BUSY = "too busy for rates and times"
+    INVALID = "invalid"
+    EMPTY = "no trial"
+
+
+_EXIT_CODES = {
+    RunVerdict.VALID: ExitCode.OK,
+    RunVerdict.LEFT_OUT: ExitCode.OK,
+    RunVerdict.TOO_BUSY: ExitCode.CANNOT_TELL,
+    RunVerdict.INVALID: ExitCode.FINDINGS,
+    RunVerdict.EMPTY: ExitCode.FINDINGS,
+}
+
+
+def judge(run: RunRecord[Any]) -> RunVerdict:
+    """Return what `run` amounts to: interrupted trials are neither valid nor a reason against it."""
+    finished = [trial for trial in run.trials if not trial.interrupted]
+    if not finished:
+        return RunVerdict.EMPTY
+    reasons = frozenset().union(*map(void_reasons, finished))
+    if not reasons:
+        return RunVerdict.VALID
+    if reasons - {DISTURBED}:
+        return RunVerdict.INVALID
+    answered = all(any(map(counts, trials)) for trials in cases(finished))
+    return RunVerdict.LEFT_OUT if answered else RunVerdict.TOO_BUSY
+
+
+def exit_code(runs: Iterable[RunRecord[Any]]) -> ExitCode:
+    """Return how a command ends that made `runs`: the gravest of what each of them amounts to."""
+    codes = {_EXIT_CODES[judge(run)] for run in runs} or {ExitCode.FINDINGS}
+    return next(code for code in (ExitCode.FINDINGS, ExitCode.CANNOT_TELL, ExitCode.OK) if code in codes)
+
+
+def cases(trials: Iterable[TrialRecord]) -> Iterator[list[TrialRecord]]:
+    """Yield the trials of each case: one mode or variant on one subject."""
+    grouped: dict[tuple[str, str], list[TrialRecord]] = {}
+    for trial in trials:
+        kind = trial.variant if isinstance(trial, ScenarioTrial) else getattr(trial, "mode", "")
+        grouped.setdefault((kind, trial.subject.name), []).append(trial)
+    yield from grouped.values()
