@@ -87,8 +87,8 @@ def test_what_is_cheap_does_what_it_says(
     except SystemExit as exited:
         code = exited.code or 0
     out, err = capsys.readouterr()
-    # 1: a configuration that reuses nothing is a finding.
-    assert (code in (0, 1), "bench: " in err, bool(out)) == (True, False, True), (code, err)
+    # 1: a configuration that reuses nothing is a finding; 4: a busy machine cannot tell.
+    assert (code in (0, 1, 4), "bench: " in err, bool(out)) == (True, False, True), (code, err)
     if file:
         Path(file).write_text(out)
         assert CliRunner().invoke(bench, ["plan", file]).output == out
