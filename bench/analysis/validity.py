@@ -181,6 +181,13 @@ def other_work_warnings(other_share: float, stolen_share: float, busiest: str = 
         )
 
 
+def tls_warnings(failures: dict[str, int]) -> Iterator[TrialWarning]:
+    """Yield a warning for each reason why TLS handshakes failed."""
+    for reason, count in failures.items():
+        what, _, remedy = reason.partition("; ")
+        yield TrialWarning("tls-failed", f"{count:,} TLS handshakes failed: {what}", remedy)
+
+
 def error_warnings(errors: dict[str, int], requests: int) -> Iterator[TrialWarning]:
     """Yield a warning where exchanges failed in the window."""
     failed = {kind: count for kind, count in errors.items() if count}

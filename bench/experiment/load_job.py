@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from bench.errors import PlanError
@@ -15,7 +16,7 @@ def load_job(plan: Plan, mode: Mode, proxy: str | None) -> LoadJob:
     load = plan.load
     if proxy is None:
         url = parse_target(str(plan.subject.target))
-        address, strict = (_resolve(url), url.port or 80), False
+        address, strict = (_resolve(url), target_port(url)), False
         field, path = url.netloc, (url.path or "/") + (f"?{url.query}" if url.query else "")
     else:
         address, strict = split_address(proxy), True
@@ -40,7 +41,33 @@ def load_job(plan: Plan, mode: Mode, proxy: str | None) -> LoadJob:
         echo=strict,
         body_bytes=plan.backend.response_bytes if strict else None,
         pattern=strict,
+        tls=plan.has_client_tls,
+        tls_verify=not load.insecure,
+        tls_authority=None if load.cacert is None else read_authority(load.cacert),
+        tls_name=load.sni or _host_name(plan),
+        tls_sessions=load.tls_sessions,
     )
+
+
+def _host_name(plan: Plan) -> str | None:
+    return None if plan.subject.target is None else parse_target(plan.subject.target).hostname
+
+
+def read_authority(path: str) -> str:
+    """Return the certificates in the file of `--cacert`; PlanError where it holds none."""
+    from bench.load import tls  # noqa: PLC0415 - a tenth of a second that only TLS needs
+
+    try:
+        return tls.certificates_in(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PlanError(f"plan: load.cacert = {path!r} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise PlanError(f"plan: load.cacert = {path!r}: {error}") from error
+
+
+def target_port(url: SplitResult) -> int:
+    """Return the port of a target: that of its scheme where the URL names none."""
+    return url.port or (443 if url.scheme == "https" else 80)
 
 
 def _client_mode(plan: Plan, mode: Mode) -> Mode:
@@ -63,7 +90,7 @@ def parse_target(target: str) -> SplitResult:
 
 def _resolve(url: SplitResult) -> str:
     try:
-        found = socket.getaddrinfo(url.hostname, url.port or 80, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(url.hostname, target_port(url), type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:  # no name of the DNS has such letters or such a length
         raise PlanError(f"plan: subject.target: {url.hostname} has no address: {error}") from error
     return str(found[0][4][0])

@@ -17,6 +17,7 @@ from bench.runs.record import (
     ROLES,
     UNSEEN,
     UPSTREAM_ERROR_KINDS,
+    ClientTls,
     Latencies,
     Moment,
     Percentiles,
@@ -114,6 +115,7 @@ def _trial(facts: RunFacts, rows: Sequence[Moment]) -> Trial:
         latency_ms=histogram.percentiles_ms(histogram.merge(second.latency_us for second in window)),
         service_ms=histogram.percentiles_ms(service_us) if plan.load.rate else None,
         connect_ms=histogram.percentiles_ms(connect_us) if connect_us else Percentiles(),
+        tls=_client_tls(facts, window),
         upstream=upstream,
         time_wait={host: _time_wait(result, host, memory_mib[host]) for host in ROLES},
         time_wait_by_hop=facts.time_wait_by_hop,
@@ -125,6 +127,20 @@ def _trial(facts: RunFacts, rows: Sequence[Moment]) -> Trial:
         other_cpu_share=result.other_cpu_share,
         stolen_cpu_share=result.stolen_cpu_share,
         ksoftirqd_cpu_share=None if facts.pressure is None else facts.pressure.ksoftirqd_cpu,
+    )
+
+
+def _client_tls(facts: RunFacts, window: Sequence[Second]) -> ClientTls | None:
+    counts = facts.totals.handshakes
+    if counts is None:
+        return None
+    times_us = histogram.merge(second.handshake_us for second in window)
+    return ClientTls(
+        counts.full,
+        counts.resumed,
+        counts.negotiated,
+        counts.failures,
+        histogram.percentiles_ms(times_us) if times_us else Percentiles(),
     )
 
 
@@ -247,6 +263,8 @@ def _warnings(facts: RunFacts, upstream: Upstream) -> Iterator[TrialWarning]:
     if not facts.plan.subject.target:  # which may be a process of this machine
         yield from summary.other_work_warnings(facts.result)
     yield from validity.error_warnings(dict(facts.totals.errors), facts.totals.requests)
+    if (handshakes := facts.totals.handshakes) is not None:
+        yield from validity.tls_warnings(handshakes.failures)
 
 
 def _upstream_warnings(facts: RunFacts, upstream: Upstream) -> Iterator[TrialWarning]:
@@ -280,7 +298,12 @@ def _moments(facts: RunFacts) -> list[Moment]:
 def _latencies(facts: RunFacts) -> Iterator[Latencies]:
     """Yield the histograms of the window's seconds."""
     for second in facts.seconds:
-        kinds = {"latency": second.latency_us, "service": second.service_us, "connect": second.connect_us}
+        kinds = {
+            "latency": second.latency_us,
+            "service": second.service_us,
+            "connect": second.connect_us,
+            "handshake": second.handshake_us,
+        }
         at_s = (second.start_ns - facts.totals.first_connect_ns) / 1e9
         lasts_s = (second.end_ns - second.start_ns) / 1e9
         for kind, counts in kinds.items():

@@ -7,6 +7,7 @@ always starts the next one at once is on the fast path: fast_path.py drives its 
 
 Errors of the subject are data: they are counted by kind, and the client continues.
   connect   the connection failed, or was not established in time
+  tls       its TLS handshake failed, or was not over in time
   timeout   no complete response in time, or no free connection
   reset     the connection ended before the body of the response began
   protocol  bytes that are not a response to the request
@@ -18,7 +19,9 @@ Errors of the subject are data: they are counted by kind, and the client continu
 import errno
 import socket
 from collections import deque
+from collections.abc import Callable
 from time import monotonic_ns
+from typing import Any
 
 from bench.load import http11, poller
 from bench.load.counters import LoadCounters
@@ -58,12 +61,16 @@ class LoadClient:
         "send",
         "since_ns",
     )
+    receive: Callable[[int], bytes]
+    """Receive up to so many bytes."""
+    send: Callable[[bytes | memoryview], int]
+    """Send what the socket takes; return how many bytes that was."""
 
     def __init__(self, group: "ClientGroup") -> None:
         self._group = group
         self._sock: socket.socket | None = None
         self._reader: http11.ResponseReader | None = None
-        self._unsent = b""
+        self._unsent: bytes | memoryview = b""
         self._exchanges = 0
         self._connecting = False
         self.busy = False
@@ -137,11 +144,19 @@ class LoadClient:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         group.counters.connect.add(monotonic_ns() - self.since_ns)
         group.counters.opened += 1
-        self._connecting = False
         self._exchanges = 0
         self.receive, self.send = sock.recv, sock.send
-        group.poller.modify(self._fd, poller.READABLE, self._readable)
-        group.connect_next()
+        self._established()
+
+    def _established(self) -> None:
+        """Go on when the connection is up."""
+        self._start_exchanges()
+
+    def _start_exchanges(self) -> None:
+        """Send the first request."""
+        self._connecting = False
+        self._group.poller.modify(self._fd, poller.READABLE, self._readable)
+        self._group.connect_next()
         self._send_request(self.due_ns)
 
     # Exchange.
@@ -153,6 +168,8 @@ class LoadClient:
         self.due_ns = now_ns if due_ns is None else due_ns
         try:
             sent = self.send(request)
+        except group.would_block:
+            sent = 0
         except OSError:
             self.fail("reset")
             return
@@ -163,14 +180,14 @@ class LoadClient:
 
     def send_later(self, rest: bytes) -> None:
         """Send the rest of a request when the socket is writable."""
-        self._unsent = rest
+        self._unsent = memoryview(rest)  # so that no write copies what is left after it
         self._group.on_fast_path.pop(self._fd, None)
         self._group.poller.modify(self._fd, poller.WRITABLE, self._writable)
 
     def _writable(self) -> None:
         try:
             self._unsent = self._unsent[self.send(self._unsent) :]
-        except BlockingIOError:
+        except self._group.would_block:
             return
         except OSError:
             self.fail("reset")
@@ -181,7 +198,7 @@ class LoadClient:
     def _readable(self) -> None:
         try:
             data = self.receive(RECEIVE_BYTES)
-        except BlockingIOError:
+        except self._group.would_block:
             return
         except OSError:
             self.fail("reset")
@@ -205,7 +222,7 @@ class LoadClient:
         """Read the rest of a response that is not an ordinary one."""
         try:
             data = self.receive(_RECEIVE_BODY_BYTES)
-        except BlockingIOError:
+        except self._group.would_block:
             return
         except OSError:
             self.fail("reset")
@@ -259,13 +276,13 @@ class LoadClient:
         """End the exchange with an error of this kind, and the connection with it."""
         self._group.counters.errors[kind] += 1
         self.close()
-        self._group.exchange_ended(self, is_unreachable=kind == "connect")
+        self._group.exchange_ended(self, is_unreachable=kind in ("connect", "tls"))
 
     def _idle_readable(self) -> None:
         """Handle the end of an idle connection, or unsolicited bytes on it."""
         try:
             data = self.receive(RECEIVE_BYTES)
-        except BlockingIOError:
+        except self._group.would_block:
             return
         except OSError:
             data = b""
@@ -274,10 +291,19 @@ class LoadClient:
         self.close()
 
 
+MakeClient = Callable[["ClientGroup"], LoadClient]
+
+
 class ClientGroup:
     """All clients of one worker; decides what each does next."""
 
-    def __init__(self, job: LoadJob, poller: Poller, counters: LoadCounters) -> None:
+    would_block: tuple[type[OSError], ...] = (BlockingIOError,)
+    """What a socket raises that is not ready, as those of its clients do."""
+
+    def __init__(
+        self, job: LoadJob, poller: Poller, counters: LoadCounters, make_client: MakeClient | None = None
+    ) -> None:
+        """Make the clients, by `make_client` where they are no plain ones."""
         self.poller = poller
         self.counters = counters
         self.family = socket.AF_INET6 if ":" in job.host else socket.AF_INET
@@ -297,7 +323,7 @@ class ClientGroup:
         self.on_fast_path: dict[int, LoadClient] = {}
         """By descriptor, the clients that wait for an ordinary response and then continue at once."""
         self._job = job
-        self._clients = [LoadClient(self) for _ in range(job.connections)]
+        self._clients = [(make_client or LoadClient)(self) for _ in range(job.connections)]
         self._idle: list[LoadClient] = []
         self._waiting: deque[LoadClient] = deque()
         self._draining = False
@@ -378,6 +404,10 @@ class ClientGroup:
         for client in self._clients:
             if not client.busy:
                 client.close()
+
+    def handshakes(self) -> dict[str, Any] | None:
+        """Return what was counted of TLS handshakes, as plain values; None where there are none."""
+        return None
 
     @property
     def is_drained(self) -> bool:

@@ -11,7 +11,7 @@ from itertools import repeat
 from operator import floordiv
 from typing import Any
 
-ERROR_KINDS = ("connect", "timeout", "reset", "protocol", "status", "body", "mismatch")
+ERROR_KINDS = ("connect", "tls", "timeout", "reset", "protocol", "status", "body", "mismatch")
 
 
 def round_us(value_us: int) -> int:
@@ -79,6 +79,7 @@ class LoadCounters:
         "body_bytes",
         "connect",
         "errors",
+        "handshake",
         "late",
         "latency",
         "never_started",
@@ -91,6 +92,8 @@ class LoadCounters:
         self.latency = TimeHistogram()
         self.service = TimeHistogram()
         self.connect = TimeHistogram()
+        self.handshake = TimeHistogram()
+        """TLS handshakes."""
         self.errors = dict.fromkeys(ERROR_KINDS, 0)
         self._clear()
 
@@ -118,6 +121,7 @@ class LoadCounters:
         """End a tenth of a second."""
         self.service.fold()
         self.connect.fold()
+        self.handshake.fold()
         folded = self.latency.fold()
         self._folded += folded
         self.ticks.append(folded)
@@ -135,9 +139,11 @@ class LoadCounters:
             "latency_us": self.latency.flush(),
             "connect_us": self.connect.flush(),
         }
-        service = self.service.flush()
+        service, handshake = self.service.flush(), self.handshake.flush()
         if open_loop:
             flushed["service_us"] = service
+        if handshake:
+            flushed["handshake_us"] = handshake
         self._clear()
         return flushed
 

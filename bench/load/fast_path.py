@@ -53,7 +53,7 @@ class FastPath:
             receive = client.receive  # a local variable: a call of a slot attribute is slower
             try:
                 data = receive(RECEIVE_BYTES)
-            except BlockingIOError:
+            except group.would_block:
                 continue
             except OSError:
                 client.fail("reset")
@@ -98,6 +98,8 @@ class FastPath:
             client.due_ns = client.since_ns = monotonic_ns()
             try:
                 sent = send(request)
+            except self._group.would_block:
+                sent = 0
             except OSError:
                 client.fail("reset")
                 continue

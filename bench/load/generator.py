@@ -7,8 +7,9 @@ its time-out.
 import queue
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bench.load import counters
@@ -67,6 +68,20 @@ class Second:
     service_us: dict[int, int]
     """Empty in closed loop, where it would be `latency_us` again."""
     connect_us: dict[int, int]
+    handshake_us: dict[int, int] = field(default_factory=dict)
+    """Empty without TLS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handshakes:
+    """The TLS handshakes of all workers, over the whole trial."""
+
+    full: int
+    resumed: int
+    negotiated: dict[str, int]
+    """By version and cipher."""
+    failures: dict[str, int]
+    """By reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +102,8 @@ class Totals:
     bytes: int
     late: int
     never_started: int
+    handshakes: Handshakes | None = None
+    """None without TLS."""
 
 
 class Generator:
@@ -198,6 +215,7 @@ def merge_seconds(parts: Sequence[Event]) -> Second:
         latency_us=histogram("latency_us"),
         service_us=histogram("service_us"),
         connect_us=histogram("connect_us"),
+        handshake_us=histogram("handshake_us"),
     )
 
 
@@ -222,6 +240,22 @@ def sum_totals(done: Sequence[Event]) -> Totals:
         bytes=total("bytes"),
         late=total("late"),
         never_started=total("never_started"),
+        handshakes=_sum_handshakes([event["tls"] for event in done if event["tls"] is not None]),
+    )
+
+
+def _sum_handshakes(parts: Sequence[dict[str, Any]]) -> Handshakes | None:
+    if not parts:
+        return None
+
+    def total(name: str) -> dict[str, int]:
+        return dict(sum((Counter(part[name]) for part in parts), Counter()))
+
+    return Handshakes(
+        full=sum(part["full"] for part in parts),
+        resumed=sum(part["resumed"] for part in parts),
+        negotiated=total("negotiated"),
+        failures=total("failures"),
     )
 
 

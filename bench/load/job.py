@@ -52,6 +52,17 @@ class LoadJob:
     """Fewest and most bytes of a correct body; None: any."""
     pattern: bool = True
     """Whether the body must be a prefix of the repeated pattern (http11.PATTERN_UNIT)."""
+    tls: bool = False
+    """Whether the connections speak TLS; the keys below say how."""
+    tls_verify: bool = True
+    tls_authority: str | None = None
+    """The certificates that are trusted, in PEM; None: the system's."""
+    tls_name: str | None = None
+    """The name that the server's certificate must be for, sent as SNI (RFC 6066, section 3) unless it is an
+    address; None: the address.
+    """
+    tls_sessions: bool = True
+    """Whether a new connection resumes the session of an earlier one."""
     worker: int = 0
     seed: int = 1
 

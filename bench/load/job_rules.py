@@ -111,6 +111,11 @@ JOB: Mapping[str, Rule] = {
     "echo": _YES_OR_NO,
     "body_bytes": _or_none(_range(0, _MOST)),
     "pattern": _YES_OR_NO,
+    "tls": _YES_OR_NO,
+    "tls_verify": _YES_OR_NO,
+    "tls_authority": _or_none(Rule("certificates in PEM", lambda value: isinstance(value, str))),
+    "tls_name": _or_none(_text("a host name", r"[!-~]{1,253}")),
+    "tls_sessions": _YES_OR_NO,
     "worker": _whole(0, _MOST),
     "seed": _whole(0, _MOST),
 }

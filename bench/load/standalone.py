@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import sys
+from pathlib import Path
 from time import monotonic_ns
 from typing import Any, NoReturn
 from urllib.parse import SplitResult, urlsplit
@@ -18,6 +19,7 @@ from bench.load.poller import Poller, raise_fd_limit
 from bench.load.worker import LoadWorker, stop_on_signals
 
 _A_DAY_S = 86_400.0
+_PORTS = {"http": 80, "https": 443}
 _PERCENTS = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99_9": 99.9, "max": 100.0}
 
 
@@ -41,6 +43,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--response-size", type=int, help="bytes of a correct body")
     parser.add_argument("--no-echo", action="store_true", help="do not check the echoed identity")
     parser.add_argument("--no-pattern", action="store_true", help="do not check the bytes of the body")
+    parser.add_argument(
+        "-k", "--insecure", action="store_true", help="do not verify the server's certificate"
+    )
+    parser.add_argument("--cacert", help="file with the certificates that are trusted, in PEM")
+    parser.add_argument("--sni", help="name that the certificate must be for")
+    parser.add_argument("--no-tls-sessions", action="store_true", help="resume no TLS session")
     return parser
 
 
@@ -51,9 +59,9 @@ def resolve(target: str) -> tuple[SplitResult, str, int]:
     """
     try:
         url = urlsplit(target)
-        port = 80 if url.port is None else url.port
-        if url.scheme != "http" or not url.hostname or "@" in url.netloc:
-            raise ValueError("write http://HOST:PORT/PATH")
+        port = _PORTS.get(url.scheme, 0) if url.port is None else url.port
+        if url.scheme not in _PORTS or not url.hostname or "@" in url.netloc:
+            raise ValueError("write http://HOST:PORT/PATH or https://HOST:PORT/PATH")
         address = socket.getaddrinfo(url.hostname, port, type=socket.SOCK_STREAM)[0][4][0]
     except (OSError, ValueError) as error:
         raise ValueError(f"--target {target}: {error}") from error
@@ -79,9 +87,23 @@ def build_job(args: argparse.Namespace) -> LoadJob:
         echo=not args.no_echo,
         body_bytes=None if args.response_size is None else (args.response_size, args.response_size),
         pattern=not args.no_pattern,
+        tls=url.scheme == "https",
+        tls_verify=not args.insecure,
+        tls_authority=None if args.cacert is None else _read(args.cacert),
+        tls_name=args.sni or url.hostname,
+        tls_sessions=not args.no_tls_sessions,
     )
     job.check()
     return job
+
+
+def _read(path: str) -> str:
+    from bench.load import tls  # noqa: PLC0415  Only for TLS.
+
+    try:
+        return tls.certificates_in(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--cacert {path}: {error}") from error
 
 
 def main(arguments: list[str]) -> int:

@@ -79,7 +79,7 @@ class LoadWorker:
         self._poller = poller
         self._emit = emit
         self._counters = LoadCounters()
-        self._group = ClientGroup(job, poller, self._counters)
+        self._group = _client_group(job, poller, self._counters)
         self._fast_path = FastPath(self._group, poller)
         self._is_stopping = False
 
@@ -113,6 +113,7 @@ class LoadWorker:
             "errors_total": reporter.total.errors,
             **reporter.window.counts,
             "errors": reporter.window.errors,
+            "tls": self._group.handshakes(),
         }
 
     def _load(self, phases: Phases, reporter: SecondReporter) -> None:
@@ -147,6 +148,14 @@ class LoadWorker:
         now_ns = monotonic_ns()
         reporter.end_second(now_ns)
         return now_ns
+
+
+def _client_group(job: LoadJob, poller: Poller, counters: LoadCounters) -> ClientGroup:
+    if not job.tls:
+        return ClientGroup(job, poller, counters)
+    from bench.load.tls_client import TlsClientGroup  # noqa: PLC0415  Plain clients need not load it.
+
+    return TlsClientGroup(job, poller, counters)
 
 
 def stop_on_signals(worker: LoadWorker) -> None:

@@ -76,6 +76,14 @@ class Load:
     method: str = "GET"
     """GET, or POST, which no proxy may send again by itself (RFC 9110, section 9.2.2)."""
     client_mode: Mode = Mode.KEEPALIVE
+    insecure: bool = False
+    """Do not verify the server's certificate."""
+    cacert: str | None = None
+    """File with the certificates that are trusted, in PEM; None: the system's."""
+    sni: str | None = None
+    """Name that the server's certificate must be for; None: the host of the URL."""
+    tls_sessions: bool = True
+    """Whether a new connection resumes the TLS session of an earlier one."""
     warmup_s: float = 1.0
     duration_s: float = 6.0
     connect_timeout_s: float = 5.0
@@ -136,6 +144,11 @@ class Plan:
     def modes(self) -> tuple[Mode, ...]:
         """Return the modes that one round of trials runs, in turn."""
         return (Mode.SHORT, Mode.KEEPALIVE) if self.mode == "both" else (Mode(self.mode),)
+
+    @property
+    def has_client_tls(self) -> bool:
+        """Return whether the clients speak TLS."""
+        return self.subject.target is not None and self.subject.target.startswith("https://")
 
     @property
     def pool_idle(self) -> int:
@@ -274,8 +287,32 @@ _CHECKS: tuple[tuple[Callable[[Plan], bool], str], ...] = (
         " expected of it; set subject.name = 'nginx' and mode",
     ),
     (
-        lambda p: p.subject.target is None or p.subject.target.startswith("http://"),
-        "subject.target = {subject.target!r} must be an http:// URL",
+        lambda p: p.subject.target is None or p.subject.target.startswith(("http://", "https://")),
+        "subject.target = {subject.target!r} must be an http:// or https:// URL",
+    ),
+    (
+        lambda p: p.has_client_tls or not p.load.insecure,
+        "load.insecure = true verifies no certificate, and the clients see none; leave it out, or write"
+        " https:// as the target",
+    ),
+    (
+        lambda p: p.has_client_tls or p.load.cacert is None,
+        "load.cacert = {load.cacert!r} has no effect, since the clients speak no TLS; leave it out, or write"
+        " https:// as the target",
+    ),
+    (
+        lambda p: p.has_client_tls or p.load.sni is None,
+        "load.sni = {load.sni!r} has no effect, since the clients speak no TLS; leave it out, or write"
+        " https:// as the target",
+    ),
+    (
+        lambda p: p.has_client_tls or p.load.tls_sessions,
+        "load.tls_sessions = false has no effect, since the clients speak no TLS; leave it out, or write"
+        " https:// as the target",
+    ),
+    (
+        lambda p: not (p.load.insecure and p.load.cacert),
+        "load.cacert = {load.cacert!r} has no effect beside load.insecure = true; leave out one of them",
     ),
     (
         lambda p: p.backend.response_bytes[1] <= LARGEST_RESPONSE_BYTES,

@@ -13,7 +13,7 @@ T = TypeVar("T", bound="TrialRecord")
 Kind = Literal["run", "scenario"]
 FORMAT = 2
 ROLES = ("client", "proxy", "backend")
-ERROR_KINDS = ("connect", "timeout", "reset", "protocol", "status", "body", "mismatch")
+ERROR_KINDS = ("connect", "tls", "timeout", "reset", "protocol", "status", "body", "mismatch")
 UPSTREAM_ERROR_KINDS = ("address_exhausted", "refused", "reset", "timeout")
 
 
@@ -81,6 +81,20 @@ class Upstream:
     """As the subject counted them; None: it does not count that kind."""
     lost: int | None = None
     """Pooled connections that the backend ended; None in short mode, which keeps none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """The TLS handshakes of the clients' connections, over the whole trial."""
+
+    full: int = 0
+    resumed: int = 0
+    negotiated: dict[str, int] = field(default_factory=dict)
+    """By version and cipher, as OpenSSL names them: `TLSv1.3 TLS_AES_256_GCM_SHA384`."""
+    failures: dict[str, int] = field(default_factory=dict)
+    """By reason, in words."""
+    handshake_ms: Percentiles = field(default_factory=Percentiles)
+    """From the established connection to the end of the handshake, in the window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +180,8 @@ class Trial(TrialRecord):
     service_ms: Percentiles | None = None
     """Open loop only: from before the write, where `latency_ms` counts from the due time."""
     connect_ms: Percentiles = field(default_factory=Percentiles)
+    tls: ClientTls | None = None
+    """None where the clients speak no TLS."""
     upstream: Upstream = field(default_factory=Upstream)
     time_wait_by_hop: dict[str, int] = field(default_factory=dict)
     """The proxy host's TIME_WAIT after the drain, by the role at the other end."""
@@ -270,7 +286,7 @@ class Latencies:
     trial: int
     mode: str
     kind: str
-    """latency, service or connect."""
+    """latency, service, connect or handshake."""
     t_s: float
     duration_s: float
     counts: dict[int, int]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -76,6 +77,7 @@ class Server:
     accepted: int = 0
     closed_by_client: int = 0
     failed_sends: int = 0
+    failed_handshakes: int = 0
     seen: list[Request] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -104,15 +106,24 @@ def answering(reply: Callable[[Request], bytes]) -> Script:
 
 
 @contextmanager
-def serving(script: Script) -> Iterator[Server]:
-    """Run a server; at the end, wait for all its conversations."""
+def serving(script: Script, context: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """Run a server, with TLS where there is a context; at the end, wait for all its conversations."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     server = Server(port=listener.getsockname()[1])
     threads: list[threading.Thread] = []
 
     def converse(sock: socket.socket) -> None:
         with sock:
-            script(Conversation(server, sock))
+            if context is None:
+                script(Conversation(server, sock))
+                return
+            try:
+                wrapped = context.wrap_socket(sock, server_side=True)
+            except OSError:
+                server.failed_handshakes += 1
+                return
+            with wrapped:
+                script(Conversation(server, wrapped))
 
     def accept() -> None:
         while True:

@@ -1,5 +1,6 @@
 """Tables and sentences as plain text: a run's result, the list of runs. No printing."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,8 @@ _INTERRUPTED = "interrupted; left out of comparisons"
 def format_run(run: Run, picture: Path | None = None) -> str:
     """Return what `bench run` and `bench show` print: table, warnings, sentence, the next command."""
     table = tables.build_result_table(run)
-    parts = [format_table(table), explain_cells(table), format_warnings(summarize_warnings(run)), "\n"]
+    warnings = format_warnings(summarize_warnings(run))
+    parts = [format_table(table), explain_cells(table), format_tls(run), warnings, "\n"]
     parts += [wrap(finding.summarize(run)), "\n\n", format_paths(run.directory, picture)]
     return "".join([*parts, f"next:    {finding.suggest_command(run)}\n"])
 
@@ -34,6 +36,16 @@ def explain_cells(table: Table) -> str:
     """Return what stands in a table in the place of figures, a line for each kind."""
     shown = {cell for row in table.rows for cell in row[1:]}
     return "".join(f"{cell}: {meaning}\n" for cell, meaning in _CELLS.items() if cell in shown)
+
+
+def format_tls(run: Run) -> str:
+    """Return a line with what the clients' TLS handshakes agreed upon; nothing without TLS."""
+    counts: Counter[str] = Counter()
+    for trial in run.trials:
+        if trial.tls is not None:
+            counts.update(trial.tls.negotiated)
+    named = ", ".join(f"{name} on {count:,} connections" for name, count in counts.most_common())
+    return f"TLS:     {named}\n" if named else ""
 
 
 def summarize_warnings(run: Run) -> list[str]:
