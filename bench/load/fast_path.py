@@ -7,7 +7,8 @@ Anything else goes to the client (client.py), as do open loops and short connect
 
 from time import monotonic_ns
 
-from bench.load.client import RECEIVE_BYTES, ClientGroup, LoadClient
+from bench.load.client import RECEIVE_BYTES, LoadClient
+from bench.load.client_group import ClientGroup
 from bench.load.poller import Poller
 
 _NONE = b"", b"", 0

@@ -11,7 +11,8 @@ from time import monotonic_ns
 from typing import Any
 
 from bench.load import poller, tls
-from bench.load.client import ClientGroup, LoadClient
+from bench.load.client import LoadClient
+from bench.load.client_group import ClientGroup
 from bench.load.counters import LoadCounters
 from bench.load.job import LoadJob
 from bench.load.poller import Poller

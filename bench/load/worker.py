@@ -10,7 +10,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any
 
-from bench.load.client import ClientGroup
+from bench.load.client_group import ClientGroup
 from bench.load.counters import LoadCounters, LoadSums
 from bench.load.fast_path import FastPath
 from bench.load.job import LoadJob

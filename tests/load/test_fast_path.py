@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench.load.client import ClientGroup
+from bench.load.client_group import ClientGroup
 from bench.load.counters import LoadCounters
 from bench.load.fast_path import FastPath
 from bench.load.job import LoadJob
