@@ -2,8 +2,8 @@
 
 A client is a small state machine that the poller drives: closed, connecting, busy, idle. After an
 exchange, the group (client_group.py) decides what the client does: start the next one at once (closed loop),
-take the next request that is due (open loop), wait (its connect failed) or stop (the window is over). A client
-that always starts the next one at once is on the fast path: fast_path.py drives its ordinary exchanges.
+take the next request that is due (open loop), wait (its connect failed) or stop (the window is over). One
+that always starts the next at once is on the fast path: fast_path.py drives its ordinary exchanges.
 
 Errors of the subject are data: they are counted by kind, and the client continues.
   connect   the connection failed, or was not established in time

@@ -73,7 +73,7 @@ class Second:
 
 
 @dataclass(frozen=True, slots=True)
-class Handshakes:
+class HandshakeTotals:
     """The TLS handshakes of all workers, over the whole trial."""
 
     full: int
@@ -102,7 +102,7 @@ class Totals:
     bytes: int
     late: int
     never_started: int
-    handshakes: Handshakes | None = None
+    handshakes: HandshakeTotals | None = None
     """None without TLS."""
 
 
@@ -244,14 +244,14 @@ def sum_totals(done: Sequence[Event]) -> Totals:
     )
 
 
-def _sum_handshakes(parts: Sequence[dict[str, Any]]) -> Handshakes | None:
+def _sum_handshakes(parts: Sequence[dict[str, Any]]) -> HandshakeTotals | None:
     if not parts:
         return None
 
     def total(name: str) -> dict[str, int]:
         return dict(sum((Counter(part[name]) for part in parts), Counter()))
 
-    return Handshakes(
+    return HandshakeTotals(
         full=sum(part["full"] for part in parts),
         resumed=sum(part["resumed"] for part in parts),
         negotiated=total("negotiated"),

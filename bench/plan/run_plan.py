@@ -236,6 +236,13 @@ _CHOICES: tuple[tuple[str, Callable[[Plan], str | None], tuple[str, ...]], ...] 
     ("load.second_opinion", lambda p: p.load.second_opinion, SECOND_OPINIONS),
 )
 _SECTIONS = ("subject", "load", "backend", "hosts")
+_ONLY_WITH_TLS: tuple[tuple[str, Callable[[Plan], bool]], ...] = (
+    ("insecure", lambda p: p.has_client_tls or not p.load.insecure),
+    ("cacert", lambda p: p.has_client_tls or p.load.cacert is None),
+    ("sni", lambda p: p.has_client_tls or p.load.sni is None),
+    ("tls_sessions", lambda p: p.has_client_tls or p.load.tls_sessions),
+)
+_WITH_TLS = "load a target with https://"
 # What must hold besides, and the error where it does not.
 _CHECKS: tuple[tuple[Callable[[Plan], bool], str], ...] = (
     (
@@ -290,29 +297,13 @@ _CHECKS: tuple[tuple[Callable[[Plan], bool], str], ...] = (
         lambda p: p.subject.target is None or p.subject.target.startswith(("http://", "https://")),
         "subject.target = {subject.target!r} must be an http:// or https:// URL",
     ),
-    (
-        lambda p: p.has_client_tls or not p.load.insecure,
-        "load.insecure = true verifies no certificate, and the clients see none; leave it out, or write"
-        " https:// as the target",
-    ),
-    (
-        lambda p: p.has_client_tls or p.load.cacert is None,
-        "load.cacert = {load.cacert!r} has no effect, since the clients speak no TLS; leave it out, or write"
-        " https:// as the target",
-    ),
-    (
-        lambda p: p.has_client_tls or p.load.sni is None,
-        "load.sni = {load.sni!r} has no effect, since the clients speak no TLS; leave it out, or write"
-        " https:// as the target",
-    ),
-    (
-        lambda p: p.has_client_tls or p.load.tls_sessions,
-        "load.tls_sessions = false has no effect, since the clients speak no TLS; leave it out, or write"
-        " https:// as the target",
+    *(
+        (holds, f"load.{key} has no effect, since the clients speak no TLS; leave it out, or {_WITH_TLS}")
+        for key, holds in _ONLY_WITH_TLS
     ),
     (
         lambda p: not (p.load.insecure and p.load.cacert),
-        "load.cacert = {load.cacert!r} has no effect beside load.insecure = true; leave out one of them",
+        "load.cacert = {load.cacert!r} has no effect beside load.insecure; leave out one of them",
     ),
     (
         lambda p: p.backend.response_bytes[1] <= LARGEST_RESPONSE_BYTES,
