@@ -1,16 +1,23 @@
-"""Write one HTML file that carries all it needs: a page of sections, rendered from a template.
+"""Write one HTML file that carries all it needs: a page of sections, rendered from templates.
 
-The file loads nothing: style and pictures are inside, it has no script, and the template escapes every text.
+The file loads nothing, and its policy says so to the browser: style, data and the one script are inside. The
+script is known by its hash, so that no text on the page can become another; the templates escape every text.
 """
 
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from bench.report import saving
+from bench.report.charts import BarChart, Charts, HeatMap
 from nginx.printable import printable
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,16 @@ class Picture:
         return b64encode(self.svg.encode()).decode("ascii")
 
 
-Block = Prose | Code | Table | FactList | Picture
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """BarChart beside each other, where the screen is wide enough."""
+
+    kind: ClassVar = "glance"
+    blocks: Sequence[BarChart | HeatMap]
+    hint: str = ""
+
+
+Block = Prose | Code | Table | FactList | Picture | BarChart | Charts | HeatMap | Glance
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +99,42 @@ class Page:
     sections: Sequence[Section]
     started: str
     """When the measuring began; the foot of the page states it."""
+    certainty: str = ""
+    """How sure the title is, in a sentence."""
+
+    @property
+    def contents(self) -> list[tuple[str, str]]:
+        """Return the anchor and the heading of each section that has one."""
+        numbered = enumerate(self.sections, 1)
+        return [(f"s{number}", section.heading) for number, section in numbered if section.heading]
+
+    @property
+    def has_charts(self) -> bool:
+        """Return whether the page needs its script."""
+        return any(isinstance(block, Charts) for section in self.sections for block in section.blocks)
 
 
 def render(page: Page) -> str:
     """Return `page` as one HTML document."""
+    from markupsafe import Markup  # noqa: PLC0415
+
+    environment = _load_environment()
+    script = _read_script() if page.has_charts else ""
+    digest = b64encode(sha256(script.encode()).digest()).decode("ascii")
+    sheets = ("style.css", "uplot/uPlot.min.css") if script else ("style.css",)
+    return environment.get_template("page.html.j2").render(
+        page=page,
+        style=Markup("\n".join(map(_read, sheets))),
+        script=Markup(script),
+        script_hash=f"sha256-{digest}",
+    )
+
+
+@cache
+def _load_environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
 
-    environment = Environment(
+    return Environment(
         loader=PackageLoader("bench.report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -98,12 +143,24 @@ def render(page: Page) -> str:
         keep_trailing_newline=True,
         finalize=_printable,
     )
-    return environment.get_template("page.html.j2").render(page=page)
+
+
+def _read(name: str) -> str:
+    """Return a file beside the templates as it is."""
+    environment = _load_environment()
+    assert environment.loader is not None, "it has been given one"
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _read_script() -> str:
+    """Return the library, which its licence goes with, and what draws with it."""
+    licence = f"/*\n{_read('uplot/LICENSE')}\n*/"
+    return "\n".join((licence, _read("uplot/uPlot.iife.min.js"), _read("page.js")))
 
 
 def _printable(value: object) -> object:
     """Return what stands for `value` in the page: browsers obey controls of writing direction, too."""
-    return printable(value) if isinstance(value, str) else value
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def save(page: Page, path: Path) -> None:

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 INK, QUIET, FAINT, SHADE = "#222222", "#5A5A5A", "#E4E4E4", "#F3F3F3"
-PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""The palette of Okabe and Ito (Color Universal Design, 2008), distinct with any kind of colour vision."""
-_MODE_COLOURS = {"short": "#D55E00", "keepalive": "#0072B2"}
+PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A4B1E", "#6E6E6E")
+"""The palette of Okabe and Ito (Color Universal Design, 2008), distinct with any kind of colour vision, with
+a brown and a grey in place of their yellow and black, which do not show on white and beside text."""
+_MODE_RANKS = {"short": 0, "keepalive": 1}
 HOLDER_COLOURS = {"proxy": "#D55E00", "backend": "#E69F00", "nobody": "#0072B2", "unseen": "#999999"}
 """By the side that holds TIME_WAIT: the proxy (its ports run out), the backend, none; or not measured."""
 ROLE_OPACITIES = {"proxy": 1.0, "backend": 0.62, "client": 0.3}
@@ -53,18 +54,23 @@ _UNSAVED = "the picture cannot be written"
 
 @dataclass(frozen=True, slots=True)
 class ColouredSides:
-    """The sides of a picture, each with its colour."""
+    """The sides of a picture, each with the rank of its colour in the palette."""
 
     sides: tuple[Side, ...]
-    colours: tuple[str, ...]
+    ranks: tuple[int, ...]
 
     @classmethod
     def of(cls, sides: Sequence[Side]) -> "ColouredSides":
         """Colour each side after its mode, or in turn where a mode is there twice."""
         modes = [side.mode for side in sides]
         if len(set(modes)) == len(modes):
-            return cls(tuple(sides), tuple(_MODE_COLOURS.get(mode, PALETTE[2]) for mode in modes))
-        return cls(tuple(sides), tuple(PALETTE[index % len(PALETTE)] for index in range(len(sides))))
+            return cls(tuple(sides), tuple(_MODE_RANKS.get(mode, 2) for mode in modes))
+        return cls(tuple(sides), tuple(index % len(PALETTE) for index in range(len(sides))))
+
+    @property
+    def colours(self) -> tuple[str, ...]:
+        """Return the colour of each side."""
+        return tuple(PALETTE[rank] for rank in self.ranks)
 
     @property
     def names(self) -> tuple[str, ...]:

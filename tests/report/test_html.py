@@ -1,8 +1,10 @@
-"""A page carries all it shows: nothing is fetched, nothing runs, and no text becomes markup."""
+"""A page carries all it shows: nothing is fetched, no script but its own runs, and no text becomes markup."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 import os
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,9 +12,38 @@ from pathlib import Path
 import pytest
 
 from bench.errors import ResultsError
-from bench.report.html import Block, Code, FactList, Page, Picture, Prose, Section, Table, render, save
+from bench.report.charts import (
+    MOST_POINTS,
+    Bar,
+    BarChart,
+    Chart,
+    Charts,
+    ChartSide,
+    HeatCell,
+    HeatMap,
+    Line,
+    Mark,
+)
+from bench.report.html import (
+    Block,
+    Code,
+    FactList,
+    Glance,
+    Page,
+    Picture,
+    Prose,
+    Section,
+    Table,
+    render,
+    save,
+)
 
 HOSTILE = "<script>alert('1')</script><img src=\"http://elsewhere/\"> & </pre></table>"
+BARS = BarChart(
+    HOSTILE, HOSTILE, [Bar(HOSTILE, 1.0, HOSTILE, 0.5, 2.0), Bar(HOSTILE, None, HOSTILE)], is_log=True
+)
+CHART = Chart(HOSTILE, HOSTILE, [Line(0, [(0.0, 1.0)], label=HOSTILE)], marks=[Mark(HOSTILE, x=0.0, side=0)])
+HEAT = HeatMap(HOSTILE, HOSTILE, HOSTILE, HOSTILE, [HOSTILE], [(HOSTILE, [HeatCell(HOSTILE, 1.0)])])
 SVG = '<svg xmlns="http://www.w3.org/2000/svg"><text id="a">hello</text></svg>'
 
 
@@ -26,6 +57,7 @@ class Read(HTMLParser):
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.text: list[str] = []
         self.open: list[str] = []
+        self.scripts: list[str] = []
         self.feed(document)
         self.close()
 
@@ -38,8 +70,10 @@ class Read(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] not in ("style", "script"):
             self.text.append(data)
+        elif self.open and self.open[-1] == "script":
+            self.scripts.append(data)
 
     def named(self, name: str) -> list[dict[str, str | None]]:
         return [attributes for tag, attributes in self.elements if tag == name]
@@ -56,6 +90,9 @@ def page(*blocks: Block, text: str = "x", folded: bool = False) -> Page:
         (Code(HOSTILE), 1),
         (FactList([(HOSTILE, HOSTILE)]), 2),
         (Table([HOSTILE, "b"], [[HOSTILE, HOSTILE]]), 3),
+        (BARS, 6),
+        (Glance([BARS], HOSTILE), 7),
+        (HEAT, 7),
     ],
 )
 def test_no_text_becomes_markup(block: Block, times: int) -> None:
@@ -64,6 +101,48 @@ def test_no_text_becomes_markup(block: Block, times: int) -> None:
     assert (found.named("script"), found.named("img")) == ([], [])
     # Twice as the title, then the kicker, the sentence, the warning, the heading, the footer.
     assert "".join(found.text).count(HOSTILE) == 7 + times
+
+
+def test_only_the_script_that_the_policy_names_runs_and_its_data_is_no_markup() -> None:
+    document = render(page(Charts([ChartSide(HOSTILE, 0)], [CHART])))
+    found = Read(document)
+    assert found.open == []
+    data, script = found.scripts
+    assert json.loads(data)["sides"] == [{"name": HOSTILE, "colour": 0, "void": False}]
+    assert [each.get("type") for each in found.named("script")] == ["application/json", None]
+    (policy,) = (meta["content"] for meta in found.named("meta") if "http-equiv" in meta)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy == (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    )
+    assert "Permission is hereby granted" in script
+
+
+def test_a_line_of_many_points_is_thinned_and_keeps_its_height() -> None:
+    points = [(tenth / 10, float(tenth == 5_000)) for tenth in range(36_000)]
+    mean, peak = (Chart("a", "b", [Line(0, points)], merge=merge).to_json() for merge in ("mean", "max"))
+    assert len(mean["xs"]) == len(peak["xs"]) <= MOST_POINTS + 2
+    assert max(peak["lines"][0]["y"]) == 1
+    assert sum(mean["lines"][0]["y"]) * 90 == pytest.approx(1, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("values", "is_log", "ends", "ticks"),
+    [
+        ((50.0, 100.0), False, [50, 100], []),
+        ((0.0, 0.0), False, [0, 0], []),
+        ((1.0, 10.0, 1000.0), True, [0, 33.33, 100], ["1", "10", "100", "1,000"]),
+        ((5.0,), True, [69.9], ["1", "10"]),
+        ((0.0, 10.0), True, [0, 100], []),  # there is no zero on a logarithmic axis
+        ((None, 10.0), False, [None, 100], []),
+    ],
+)
+def test_bars_begin_at_zero_and_dots_stand_between_powers_of_ten(
+    values: tuple[float | None, ...], is_log: bool, ends: list[float | None], ticks: list[str]
+) -> None:
+    bars = BarChart("a", "b", [Bar("c", value, "d") for value in values], is_log)
+    assert [drawn.end for drawn in bars.drawn] == ends
+    assert [label for _, label in bars.ticks] == ticks
 
 
 def test_a_picture_is_inside_and_said_in_words() -> None:
@@ -76,15 +155,18 @@ def test_a_picture_is_inside_and_said_in_words() -> None:
 
 def test_nothing_is_fetched_from_anywhere() -> None:
     document = render(
-        page(Prose("a"), Code("b"), FactList([("c", "d")]), Table(["e"], [["f"]]), Picture(SVG, "g"))
+        page(
+            *(Prose("a"), Code("b"), FactList([("c", "d")]), Table(["e"], [["f"]]), Picture(SVG, "g")),
+            *(BARS, HEAT, Charts([ChartSide("a", 0)], [CHART])),
+        )
     )
     found = Read(document)
-    assert {tag for tag, _ in found.elements}.isdisjoint({"script", "link", "iframe", "object", "base"})
+    assert {tag for tag, _ in found.elements}.isdisjoint({"link", "iframe", "object", "base"})
     fetched = [
         value
         for _, attributes in found.elements
         for name, value in attributes.items()
-        if name in ("src", "href", "srcset", "style") and not str(value).startswith("data:")
+        if name in ("src", "href", "srcset") and not str(value).startswith("data:")
     ]
     assert fetched == []
     assert "url(" not in document
@@ -99,9 +181,11 @@ def test_a_folded_section_is_opened_by_who_wants_to_know() -> None:
     ]
 
 
-def test_a_table_of_many_columns_is_set_smaller() -> None:
-    few, many = (Read(render(page(Table(["a"] * count, [["b"] * count])))) for count in (3, 12))
-    assert (few.named("table"), many.named("table")) == ([{}], [{"class": "broad"}])
+def test_a_table_of_many_columns_is_set_smaller_and_becomes_cards_on_a_phone() -> None:
+    tables = [
+        Read(render(page(Table(["a"] * count, [["b"] * count])))).named("table") for count in (3, 5, 12)
+    ]
+    assert tables == [[{}], [{"class": "cards"}], [{"class": "broad cards"}]]
 
 
 def test_a_page_replaces_a_file_whole_and_what_a_link_points_at(tmp_path: Path) -> None:

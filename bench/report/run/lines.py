@@ -5,14 +5,15 @@ sets it). Thin lines are single trials, bold ones their median.
 """
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench import units
 from bench.analysis import histogram
 from bench.analysis.sides import Side
-from bench.report.run import finding
+from bench.report.run import finding, series
+from bench.report.run.series import Points
 from bench.report.style import (
     FAINT,
     HOST_DASHES,
@@ -28,21 +29,18 @@ from bench.report.style import (
     label_percentiles,
 )
 from bench.report.text_table import format_number
-from bench.runs.record import Moment, Trial
+from bench.runs.record import Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _PERCENTS = (50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
-_SHORTEST_TICK_S = 0.05
 _VISIBLE = 0.015  # of the greatest value: below it a line lies on the axis
 _LAST_TICKS = 10
 """Tenths of a second at the end of a trial, over which the label of a line gives the rate."""
 _HEADROOM = 1.24
 """Height of the rate's axes over the highest line: words about the ports stand there, and cross no line."""
 _LABEL_GAP = 0.075  # of the height of the axes: a line of text and some air
-
-Points = list[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +58,7 @@ def draw_rate(axes: "Axes", sides: ColouredSides) -> None:
     draw_title(axes, "Throughput", "requests per second")
     labels = []
     for side, colour in sides:
-        lines = _collect_points(side, "client", lambda row: row.requests)
-        rates = {trial: _compute_rates(line) for trial, line in lines.items()}
+        rates = series.collect_rates(side, side.counted or side.trials)
         middle = _draw_bundle(axes, rates, colour, is_void=not side.counted)
         if middle and not side.counted:
             labels.append(_Label(middle[-1][1], f"{side.name}\nvoid", colour))
@@ -80,7 +77,10 @@ def draw_time_wait(axes: "Axes", sides: ColouredSides) -> None:
     """Draw the sockets in TIME_WAIT over time, on each host that has any, with the marks of the range."""
     draw_title(axes, "TIME_WAIT", "sockets, by host")
     lines = {
-        side.name: {host: _collect_points(side, host, lambda row: row.time_wait) for host in HOST_DASHES}
+        side.name: {
+            host: series.collect_points(side, _select_trials(side), host, lambda row: row.time_wait)
+            for host in HOST_DASHES
+        }
         for side in sides.sides
     }
     bundles = [bundle for hosts in lines.values() for bundle in hosts.values()]
@@ -140,31 +140,9 @@ def _select_trials(side: Side) -> tuple[Trial, ...]:
     return side.counted or side.trials
 
 
-def _collect_points(side: Side, host: str, of: Callable[[Moment], float | None]) -> dict[int, Points]:
-    """Return a line of (second, value) for each trial of `side`, from the rows of `host` up to the drain."""
-    ends_s = {trial.trial: _window(trial)[1] for trial in _select_trials(side)}
-    lines: dict[int, Points] = {}
-    for row in side.series.moments:
-        value = of(row)
-        if row.host == host and value is not None and 0 <= row.t_s <= ends_s.get(row.trial, -1) + 0.05:
-            lines.setdefault(row.trial, []).append((row.t_s, value))
-    return {trial: sorted(line) for trial, line in lines.items()}
-
-
-def _compute_rates(ticks: Points) -> Points:
-    """Return the rate at the end of each tick; one cut short by the window's edge is merged with the next."""
-    rates, begin_s, count = [], 0.0, 0.0
-    for end_s, requests in ticks:
-        count += requests
-        if end_s - begin_s > _SHORTEST_TICK_S:
-            rates.append((end_s, count / (end_s - begin_s)))
-            begin_s, count = end_s, 0.0
-    return rates
-
-
 def _fails_at_the_end(side: Side) -> bool:
     """Return whether exchanges failed within the last second of any trial."""
-    ends_s = {trial.trial: _window(trial)[1] for trial in _select_trials(side)}
+    ends_s = {trial.trial: series.window(trial)[1] for trial in _select_trials(side)}
     return any(row.errors and row.t_s > ends_s.get(row.trial, row.t_s) - 1.05 for row in side.series.moments)
 
 
@@ -193,18 +171,14 @@ def _draw_bundle(
     for line in lines.values():
         thin = VOID_DASHES if is_void else dashes
         axes.plot(*zip(*line, strict=True), color=colour, lw=0.8, alpha=0.45, ls=thin)
-    tenths: dict[int, list[float]] = {}
-    for t_s, value in (point for line in lines.values() for point in line):
-        tenths.setdefault(round(t_s * 10), []).append(value)
-    whole = (tenth for tenth in sorted(tenths) if len(tenths[tenth]) > len(lines) / 2)
-    middle = [(tenth / 10, statistics.median(tenths[tenth])) for tenth in whole]
+    middle = series.compute_median_line(lines)
     if middle and not is_void:
         axes.plot(*zip(*middle, strict=True), color=colour, lw=2.4, ls=dashes, zorder=4, clip_on=False)
     return middle
 
 
 def _draw_time_axis(axes: "Axes", sides: ColouredSides) -> None:
-    end_s = max((_window(trial)[1] for side, _ in sides for trial in side.trials), default=1.0)
+    end_s = max((series.window(trial)[1] for side, _ in sides for trial in side.trials), default=1.0)
     warmup_s = max((trial.warmup_s for side, _ in sides for trial in side.trials), default=0.0)
     if warmup_s > 0:
         axes.axvspan(0, warmup_s, color=SHADE, lw=0, zorder=0)
@@ -289,17 +263,7 @@ def _mark_range(axes: "Axes", sides: ColouredSides) -> float:
 
 def _merge_latencies(side: Side, trials: Iterable[Trial]) -> dict[int, int]:
     """Return the latencies of the windows of `trials`, merged."""
-    windows = {trial.trial: _window(trial) for trial in trials}
-    return histogram.merge(
-        each.counts
-        for each in side.series.latencies
-        if each.kind == "latency" and each.trial in windows
-        and windows[each.trial][0] <= each.t_s + each.duration_s / 2 < windows[each.trial][1]
-    )  # fmt: skip
-
-
-def _window(trial: Trial) -> tuple[float, float]:
-    return trial.warmup_s, trial.warmup_s + trial.duration_s
+    return histogram.merge(series.collect_latencies(side, trial) for trial in trials)
 
 
 def _draw_curve(axes: "Axes", counts: dict[int, int], colour: str, **style: Any) -> Points:

@@ -5,7 +5,7 @@ it as data.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from typing import Any
 from bench.analysis.sides import split
 from bench.plan import flags, toml
 from bench.report import style
-from bench.report.html import Code, FactList, Page, Picture, Prose, Section, Table
-from bench.report.run import finding, incident, side_picture, tables, text
+from bench.report.html import Block, Code, FactList, Page, Picture, Prose, Section, Table
+from bench.report.run import charts, finding, incident, tables, text
 from bench.runs import timeline
 from bench.runs.record import Run, ScenarioRun
 
@@ -34,7 +34,8 @@ class _Finding:
 
     title: str
     sentence: str
-    picture: Picture
+    blocks: Sequence[Block]
+    """What is drawn, above all else."""
     table: Table
 
 
@@ -53,19 +54,19 @@ def build_page(run: Run) -> Page:
 
 def _find_of_modes(run: Run) -> _Finding:
     sides = split(run, timeline.read(Path(run.directory)) if run.directory else None)
-    drawn = Picture(style.render_svg(side_picture.draw, sides), "; ".join(finding.format_headline(sides)))
+    drawn: list[Block] = [charts.build_glance(sides), charts.build_charts(sides)]
     return _Finding(finding.format_title(run), finding.summarize(run), drawn, tables.build_result_table(run))
 
 
 def _find_of_subjects(run: Run) -> _Finding:
     sentence = incident.summarize(run)
-    drawn = Picture(style.render_svg(incident.draw, [run]), sentence)
+    drawn: list[Block] = [Picture(style.render_svg(incident.draw, [run]), sentence)]
     return _Finding(incident.format_title(run), sentence, drawn, incident.build_table(run))
 
 
 def _sections(run: Run, found: _Finding | None) -> Iterator[Section]:
     if found is not None:
-        yield Section("", [found.picture])
+        yield Section("", found.blocks)
         yield Section("The figures", [found.table, *map(Prose, _HOW_TO_READ)])
         yield Section("Every trial", [tables.build_trial_table(run)])
     is_incident = len(run.subjects) > 1

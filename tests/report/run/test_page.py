@@ -11,7 +11,8 @@ import pytest
 from bench.plan import run_plan as plans
 from bench.plan import toml
 from bench.plan.convert import convert
-from bench.report.html import Code, FactList, Page, Picture, Prose, Section, Table, render
+from bench.report.charts import BarChart, Charts
+from bench.report.html import Code, FactList, Glance, Page, Prose, Section, Table, render
 from bench.report.run.page import build_page
 from bench.runs import read
 from bench.runs.record import Run, Trial, TrialWarning
@@ -37,9 +38,39 @@ def test_the_finding_comes_first(run: Run) -> None:
     )
     assert page.sentence.startswith("Short opened 16,")
     assert page.warnings == []
-    (picture,) = page.sections[0].blocks
-    assert isinstance(picture, Picture)
-    assert picture.label.startswith("keepalive: 12,919 requests/s on 64 connections; short: 9,997")
+    glance, drawn = page.sections[0].blocks
+    assert isinstance(glance, Glance)
+    bars = {
+        each.title: [bar.text for bar in each.rows] for each in glance.blocks if isinstance(each, BarChart)
+    }
+    assert bars["Requests"] == ["9,997", "398", "12,919"]
+    assert isinstance(drawn, Charts)
+    assert [chart.title for chart in drawn.charts] == ["Throughput", "TIME_WAIT", "Latency by percentile"]
+
+
+def test_a_bar_says_what_the_table_says(run: Run) -> None:
+    page = build_page(run)
+    glance = page.sections[0].blocks[0]
+    assert isinstance(glance, Glance)
+    (table,) = _tables(page, "The figures")
+    cells = {cell.split(" (")[0] for row in table.rows for cell in row[1:]}
+    shown = [bar.text for bars in glance.blocks if isinstance(bars, BarChart) for bar in bars.rows]
+    assert [text for text in shown if text not in cells] == [
+        "1,000",
+        "0.71",
+    ]  # per 1,000 requests: drawn only
+
+
+def test_what_does_not_count_is_marked_as_void(run: Run) -> None:
+    trials = tuple(dataclasses.replace(trial, valid=trial.mode == "short") for trial in run.trials)
+    glance, drawn = build_page(dataclasses.replace(run, trials=trials)).sections[0].blocks
+    assert isinstance(glance, Glance)
+    assert isinstance(drawn, Charts)
+    bars = [bar for each in glance.blocks if isinstance(each, BarChart) for bar in each.rows]
+    assert {bar.label.split(",")[0]: bar.is_void for bar in bars} == {"short": False, "keepalive": True}
+    assert [(side.name, side.is_void) for side in drawn.sides] == [("short", False), ("keepalive", True)]
+    lines = [line for chart in drawn.charts for line in chart.lines]
+    assert {(line.side, line.is_void) for line in lines} == {(0, False), (1, True)}
 
 
 def test_the_trials_can_be_read_back(run: Run) -> None:
@@ -131,5 +162,5 @@ def test_a_name_or_a_warning_never_becomes_markup(run: Run) -> None:
     )
     machine = {**run.machine, "cpu_model": hostile, hostile: hostile}
     document = render(build_page(dataclasses.replace(run, machine=machine, trials=trials)))
-    assert "<script" not in document
+    assert "<script>alert" not in document
     assert document.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 4

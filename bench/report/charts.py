@@ -1,0 +1,241 @@
+"""What a page draws: interactive charts of lines, bars from zero, dots on a logarithmic axis, heat maps.
+
+Values for the template and its script; nothing is drawn here. A void figure is one that nothing may be
+concluded from: it is hatched, and bears no figure.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from nginx.printable import printable
+
+MOST_POINTS = 400
+"""Points of a line: more than the pixels of a phone are wide."""
+MOST_TRIALS = 12
+"""Trials of a side that are drawn one by one; the median is over all of them."""
+_DIGITS = 4
+_DECADES = 30
+Points = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class ChartSide:
+    """One side of a chart, or one case: its name and the rank of its colour in the palette."""
+
+    name: str
+    colour: int
+    is_void: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: of one trial of a side, or of the side as a whole (`trial` is None), which is bold."""
+
+    side: int
+    points: Points
+    trial: int | None = None
+    is_void: bool = False
+    dashes: int = 0
+    """The rank of the line's dashes, where one side has several lines."""
+    label: str = ""
+    """What tells this line of its side from the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment (`x`) or a level (`y`) that is marked; its label stands below the chart."""
+
+    label: str
+    x: float | None = None
+    y: float | None = None
+    side: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Lines over one x axis. Lines of more than MOST_POINTS points are thinned by `merge`."""
+
+    title: str
+    unit: str
+    lines: Sequence[Line]
+    x: Literal["seconds", "percentile", "linear", "log"] = "seconds"
+    x_label: str = ""
+    y: Literal["linear", "log"] = "linear"
+    marks: Sequence[Mark] = ()
+    merge: Literal["mean", "max"] = "mean"
+    is_step: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the script draws: one list of x, and of each line a y for each x or null."""
+        width = _find_bin(self.lines) if self.x in ("seconds", "linear") else 0.0
+        columns = [_thin(line.points, width, self.merge) for line in self.lines]
+        xs = sorted({x for column in columns for x in column})
+        lines = [
+            {
+                "side": line.side,
+                "trial": line.trial,
+                "void": line.is_void,
+                "dashes": line.dashes,
+                "label": printable(line.label),
+                "y": [None if (y := column.get(x)) is None else _shorten(y) for x in xs],
+            }
+            for line, column in zip(self.lines, columns, strict=True)
+        ]
+        marks = [{"x": mark.x, "y": mark.y, "side": mark.side} for mark in self.marks]
+        scales = {"x": self.x, "y": self.y, "step": self.is_step, "xLabel": printable(self.x_label)}
+        return {**scales, "unit": printable(self.unit), "xs": xs, "lines": lines, "marks": marks}
+
+
+@dataclass(frozen=True, slots=True)
+class Charts:
+    """Charts of the same sides and trials, which are switched on and off together."""
+
+    kind: ClassVar = "charts"
+    sides: Sequence[ChartSide]
+    charts: Sequence[Chart]
+    hint: str = "Bold: the median over the trials that count; thin: single trials; dotted: those that do not."
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the script needs of the group."""
+        sides = [
+            {"name": printable(side.name), "colour": side.colour, "void": side.is_void} for side in self.sides
+        ]
+        return {"sides": sides, "charts": [chart.to_json() for chart in self.charts]}
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One magnitude with its least and greatest value or its interval."""
+
+    label: str
+    value: float | None
+    """None: not measured."""
+    text: str
+    """The figure as the table has it."""
+    low: float | None = None
+    high: float | None = None
+    colour: int = 0
+    is_light: bool = False
+    is_void: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnBar:
+    """A bar's place on its axis, in percent of the axis' length."""
+
+    bar: Bar
+    end: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BarChart:
+    """Magnitudes side by side: bars from zero, or dots on a logarithmic axis."""
+
+    kind: ClassVar = "bars"
+    title: str
+    unit: str
+    rows: Sequence[Bar]
+    is_log: bool = False
+
+    @property
+    def drawn(self) -> Iterator[DrawnBar]:
+        """Yield each bar with its place."""
+        for bar in self.rows:
+            ends = (self._place(each) for each in (bar.value, bar.low, bar.high))
+            yield DrawnBar(bar, *ends)
+
+    @property
+    def ticks(self) -> Sequence[tuple[float, str]]:
+        """Return the places and labels of the powers of ten on a logarithmic axis."""
+        if not self._is_logarithmic:
+            return ()
+        first, last = self._decades
+        step = max(1, math.ceil((last - first) / 5))
+        exponents = range(first, last + 1, step)
+        return [(100 * (each - first) / (last - first), f"{10.0**each:,g}") for each in exponents]
+
+    @property
+    def _values(self) -> list[float]:
+        values = (each for bar in self.rows for each in (bar.value, bar.low, bar.high))
+        return [each for each in values if each is not None and math.isfinite(each)]
+
+    @property
+    def _is_logarithmic(self) -> bool:
+        return self.is_log and min(self._values, default=0) > 0
+
+    @property
+    def _decades(self) -> tuple[int, int]:
+        first = math.floor(math.log10(min(self._values)))
+        last = math.ceil(math.log10(max(self._values)))
+        return first, min(max(last, first + 1), first + _DECADES)
+
+    def _place(self, value: float | None) -> float | None:
+        if value is None or not math.isfinite(value):
+            return None
+        if self._is_logarithmic:
+            first, last = self._decades
+            return round(100 * (math.log10(value) - first) / (last - first), 2)
+        return round(100 * max(0.0, value) / (max(self._values, default=0) or 1), 2)
+
+
+@dataclass(frozen=True, slots=True)
+class HeatCell:
+    """One cell of a heat map."""
+
+    text: str
+    value: float | None
+    is_void: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """A figure over two axes; the darker, the more."""
+
+    kind: ClassVar = "heat"
+    title: str
+    unit: str
+    x_name: str
+    y_name: str
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[HeatCell]]]
+    heats: Mapping[float, float] = field(init=False)
+    """Of each value its share of the span between the least and the greatest, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        values = [cell.value for _, cells in self.rows for cell in cells if cell.value is not None]
+        least, span = min(values, default=0.0), (max(values, default=0.0) - min(values, default=0.0)) or 1.0
+        object.__setattr__(self, "heats", {each: round((each - least) / span, 3) for each in values})
+
+
+def _find_bin(lines: Sequence[Line]) -> float:
+    """Return the width of a bin on the x axis for lines of too many points; 0 where none has."""
+    longest = max((len(line.points) for line in lines), default=0)
+    if longest <= MOST_POINTS:
+        return 0.0
+    ends = [line.points[index][0] for line in lines if line.points for index in (0, -1)]
+    return (max(ends) - min(ends)) / MOST_POINTS
+
+
+def _thin(points: Points, width: float, merge: str) -> dict[float, float]:
+    """Return y by x; bins of `width` are merged where it is not 0, and stand at their ends."""
+    if not width:
+        return {_shorten(x, 6): y for x, y in points}
+    bins: dict[int, list[float]] = {}
+    for x, y in points:
+        bins.setdefault(math.ceil(x / width), []).append(y)
+    joined = max if merge == "max" else _mean
+    return {_shorten(index * width, 6): joined(ys) for index, ys in bins.items()}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _shorten(value: float, digits: int = _DIGITS) -> float:
+    """Return a number with so many significant digits: a page needs no more."""
+    short = float(f"{value:.{digits}g}")
+    return int(short) if short == int(short) else short

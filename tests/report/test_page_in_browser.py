@@ -1,0 +1,113 @@
+"""A page as a browser shows it: no request, no error, at both widths, light, dark and printed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bench.report import html
+from bench.report.run.page import build_page
+from bench.runs import read
+from tests import needs
+from tests.synthetic import KEEPALIVE, SHORT, write
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.long
+FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+MOST_BYTES = 2 << 20
+DARK_PIXELS = """() => [...document.querySelectorAll('canvas')].map((canvas) => {
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    return data.some((value, index) => index % 4 === 3 && value > 0);
+})"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    needs.module("playwright")
+    needs.need("chromium")
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - an extra of ours
+
+    with sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("page")
+    run = read.read(write(root, {"short": SHORT, "keepalive": KEEPALIVE}, trials=2))
+    html.save(build_page(run), root / "page.html")
+    return root / "page.html"
+
+
+def visit(browser: Browser, path: Path, width: int, scheme: str) -> tuple[Page, list[str]]:
+    """Open a page; what it requests besides itself, and each message on its console, is in the list."""
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    opened = context.new_page()
+    opened.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    seen: list[str] = []
+    opened.on("console", lambda message: seen.append(message.text))
+    opened.on("pageerror", lambda error: seen.append(str(error)))
+    opened.on("request", lambda request: seen.append(request.url))
+    opened.goto(path.as_uri())
+    assert seen.pop(0) == path.as_uri()
+    return opened, seen
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_it_is_drawn_whole(browser: Browser, saved: Path, width: int, scheme: str) -> None:
+    page, seen = visit(browser, saved, width, scheme)
+    assert page.evaluate("document.documentElement.dataset.drawnMs") is not None
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.evaluate(DARK_PIXELS) == [True] * 3
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert ground == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(23, 23, 22)")
+    assert saved.stat().st_size < MOST_BYTES
+    assert seen == []
+    page.context.close()
+
+
+def test_trials_and_sides_are_switched_off_and_a_chart_is_zoomed_and_read(
+    browser: Browser, saved: Path
+) -> None:
+    page, seen = visit(browser, saved, 1280, "light")
+    values = page.locator("figure:has(.plot) output").first
+    plot = page.locator(".u-over").first
+    plot.hover()
+    assert "short" in values.inner_text()
+    assert "(" in values.inner_text()  # the spread of the trials
+    page.get_by_role("checkbox", name="short").uncheck()
+    plot.hover(position={"x": 100, "y": 60})
+    assert "short" not in values.inner_text()
+    assert "keepalive" in values.inner_text()
+    page.get_by_role("checkbox", name="2", exact=True).uncheck()
+    plot.hover(position={"x": 120, "y": 60})
+    assert "(" not in values.inner_text()
+    first_tick = "() => document.querySelectorAll('.charts')[0].querySelectorAll('canvas')[0].toDataURL()"
+    before = page.evaluate(first_tick)
+    page.get_by_role("button", name="zoom in").first.click()
+    zoomed = page.evaluate(first_tick)
+    page.get_by_role("button", name="show all").first.click()
+    assert zoomed != before
+    assert seen == []
+    page.context.close()
+
+
+def test_it_is_printed_in_light_colours_and_gets_its_own_back(browser: Browser, saved: Path) -> None:
+    page, seen = visit(browser, saved, 1280, "dark")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate(ground) == "rgb(255, 255, 255)"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(ground) == "rgb(23, 23, 22)"
+    assert page.pdf().startswith(b"%PDF")
+    assert seen == []
+    page.context.close()
