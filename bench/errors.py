@@ -7,6 +7,7 @@
           NoRoomError   for want of room or of a right
       RoleError       a process did not come up, or ended when it should not
       LabError        the machine does not allow what a lab needs
+      TargetError     no load can be sent to the server of --target
 
 An error of an exchange, a warning about a trial and a finding about a configuration are data, and live
 elsewhere.
@@ -109,3 +110,7 @@ class RoleError(BenchError):
 
 class LabError(BenchError):
     """The machine does not allow what a lab needs."""
+
+
+class TargetError(BenchError):
+    """No load can be sent to the server of `--target`: nobody listens, or what answers is no HTTP/1.1."""

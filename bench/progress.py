@@ -14,6 +14,9 @@ class Progress(Protocol):
     def started(self, directory: Path, trials: int) -> None:
         """Note that a run of so many trials begins."""
 
+    def note(self, text: str) -> None:
+        """Say one line about the run, once."""
+
     def trial(self, number: int, label: str, warmup_s: float, duration_s: float) -> None:
         """Note that a trial begins, in its set-up."""
 

@@ -9,7 +9,7 @@ import click
 from bench.commands import typed_options
 from bench.commands.lazy_group import HELP
 from bench.commands.typed_options import NamedKey, TypedOption
-from bench.errors import LabError, PlanError
+from bench.errors import LabError, PlanError, TargetError
 from bench.plan.flags import Heading
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -81,18 +81,18 @@ class Command(click.Command):
             )
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; PlanError and LabError name options as they were typed, not plan keys."""
+        """Run the command; errors about its plan name options as they were typed, not plan keys."""
         # The command takes what it was given out of the parameters.
         params = dict(ctx.params)
         try:
             return super().invoke(ctx)
-        except (PlanError, LabError) as error:
+        except (PlanError, LabError, TargetError) as error:
             message = str(error)
             if any(message.startswith(f"{file}: ") for file in self._files(params)):
                 raise
             named = typed_options.name_keys(message, self._named_keys(ctx, params))
-            kind = LabError if isinstance(error, LabError) else PlanError
-            raise kind(named) from error
+            # Some have arguments of their own, which the new text holds.
+            raise PlanError(named) if isinstance(error, PlanError) else type(error)(named) from error
 
     def _files(self, params: dict[str, Any]) -> list[str]:
         """Return the arguments that were given: a plan file, where the command takes one."""

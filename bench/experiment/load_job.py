@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 from bench.errors import PlanError
 from bench.lab import split_address
 from bench.load.job import LoadJob
+from bench.load.probe import CONNECT_TIMEOUT_S
 from bench.plan.run_plan import Backend, Mode, Plan
 
 
@@ -92,8 +93,24 @@ def _resolve(url: SplitResult) -> str:
     try:
         found = socket.getaddrinfo(url.hostname, target_port(url), type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:  # no name of the DNS has such letters or such a length
-        raise PlanError(f"plan: subject.target: {url.hostname} has no address: {error}") from error
-    return str(found[0][4][0])
+        reason = getattr(error, "strerror", None) or error
+        raise PlanError(
+            f"plan: subject.target = {url.geturl()!r}: {url.hostname} has no address ({reason});"
+            " write another name, or an address"
+        ) from error
+    addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
+    if len(addresses) == 1:
+        return addresses[0]
+    return next((address for address in addresses if _accepts(address, url.port or 80)), addresses[0])
+
+
+def _accepts(address: str, port: int) -> bool:
+    """Return whether a server accepts connections there: a name may have addresses where none listens."""
+    try:
+        socket.create_connection((address, port), CONNECT_TIMEOUT_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def backend_flags(plan: Backend) -> Iterator[str]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from bench.analysis.target import describe_answer
 from bench.errors import RoleError
 from bench.experiment import fd_limits, recorder, run_summary, second_opinion
 from bench.experiment.load_clients import LoadClients
@@ -16,6 +17,7 @@ from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.recorder import PlannedTrial, numbered
 from bench.experiment.run_summary import RunFacts
 from bench.experiment.summary import Outcome
+from bench.experiment.target_probe import probe_target
 from bench.experiment.testbed import Testbed, TrialRequest, open_testbed
 from bench.lab import LabRequest
 from bench.load import external
@@ -36,7 +38,9 @@ def perform(plan: Plan, lab_name: str, root: Path, progress: Progress) -> Run:
     when a role does not come up; what was recorded until then stays.
     """
     check(plan)
-    with storage.create(root, plan.to_json(), describe.describe()) as writer:
+    if (target := probe_target(plan)) is not None:
+        progress.note(f"target: {describe_answer(target)}")
+    with storage.create(root, plan.to_json(), describe.describe(), target=target) as writer:
         progress.started(writer.directory, len(plan.modes) * plan.trials)
         interrupted = recorder.record(
             PlannedTrial(writer, partial(perform_trial, plan, number, mode, lab_name, progress))

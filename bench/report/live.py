@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from bench import units
 from bench.analysis import ceiling
+from nginx.printable import printable_line
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -90,9 +91,14 @@ class LiveLine:
     """Watch a run and show it on a terminal; `show` draws the line."""
 
     def __init__(
-        self, show: Callable[[LiveState, float], None], clock: Callable[[], float] = time.monotonic
+        self,
+        show: Callable[[LiveState, float], None],
+        clock: Callable[[], float] = time.monotonic,
+        write: Callable[[str], object] = lambda line: None,
     ) -> None:
+        """`write` writes a line that stays."""
         self._show = show
+        self._write = write
         self._clock = clock
         self._state = LiveState()
         self._drawn_s = float("-inf")
@@ -101,6 +107,10 @@ class LiveLine:
     def started(self, directory: Path, trials: int) -> None:
         """Note that a run of so many trials begins."""
         self._state.trials = trials
+
+    def note(self, text: str) -> None:
+        """Write one line about the run, which stays."""
+        self._write(printable_line(text))
 
     def trial(self, number: int, mode: str, warmup_s: float, duration_s: float) -> None:
         """Note that a trial begins, in its set-up."""
@@ -147,15 +157,21 @@ class LiveLine:
 @contextmanager
 def show_live(stream: TextIO, silent: bool = False) -> Iterator[LiveLine]:
     """Show a run on `stream` while the block lasts, where it is a terminal; the line goes when it ends."""
-    if silent or not stream.isatty():
+    if silent:
         yield LiveLine(lambda state, now_s: None)
+        return
+    if not stream.isatty():
+        yield LiveLine(lambda state, now_s: None, write=lambda line: stream.write(f"{line}\n"))
         return
     from rich.console import Console  # noqa: PLC0415
     from rich.live import Live  # noqa: PLC0415
 
     console = Console(file=stream)
     with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False) as live:
-        yield LiveLine(lambda state, now_s: live.update(_style(state, now_s), refresh=True))
+        yield LiveLine(
+            lambda state, now_s: live.update(_style(state, now_s), refresh=True),
+            write=lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
+        )
 
 
 def _style(state: LiveState, now_s: float) -> "Text":

@@ -69,6 +69,7 @@ def read(path: Path) -> RunRecord[Any]:
         str(file.parent),
         tuple(damage),
         refused=header.refused,
+        target=header.target,
     )
 
 

@@ -293,6 +293,26 @@ class Latencies:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetRecord:
+    """The server of `--target`, by its answer to one request before the first trial."""
+
+    url: str
+    address: str
+    """HOST:PORT that the clients connect to."""
+    protocol: str
+    """HTTP/1.1 or HTTP/1.0."""
+    status: int
+    reason: str = ""
+    location: str = ""
+    """Where a redirect leads."""
+    server: str = ""
+    tls: str = ""
+    """The version of TLS; empty without."""
+    keeps: bool = True
+    """Whether it keeps the connection after the response."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunHeader:
     """The first line of `run.jsonl`: what is known before the first trial."""
 
@@ -302,6 +322,7 @@ class RunHeader:
     machine: dict[str, Any]
     started: str
     refused: tuple[Refused, ...] = ()
+    target: TargetRecord | None = None
 
 
 @dataclass(frozen=True)  # no slots: a call of an alias such as Run() tries to note the alias in its result
@@ -322,6 +343,8 @@ class RunRecord(Generic[T]):
     """Cases of a scenario that were left out."""
     problem: str | None = None
     """What failed and ended it early; known while the run is made."""
+    target: TargetRecord | None = None
+    """The server of `--target`, where the run is of one."""
 
     @property
     def kind(self) -> Kind:
@@ -340,12 +363,14 @@ class RunRecord(Generic[T]):
 
     def header(self) -> RunHeader:
         """Return what is known before the first trial."""
-        return RunHeader(FORMAT, self.kind, self.plan, self.machine, self.started, self.refused)
+        return RunHeader(FORMAT, self.kind, self.plan, self.machine, self.started, self.refused, self.target)
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `--json` prints for the run."""
         header = dataclasses.asdict(self.header())
         known = {key: header[key] for key in ("kind", "plan", "machine", "refused")}
+        if self.target is not None:
+            known["target"] = header["target"]
         return {**known, "trials": [trial.to_json() for trial in self.trials], "directory": self.directory}
 
 

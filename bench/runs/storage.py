@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from bench.errors import write_error
 from bench.runs import timeline
-from bench.runs.record import Latencies, Moment, Refused, RunRecord, TrialRecord
+from bench.runs.record import Latencies, Moment, Refused, RunRecord, TargetRecord, TrialRecord
 
 RUN_FILE = "run.jsonl"
 
@@ -29,6 +29,7 @@ def create(
     label: str | None = None,
     started: datetime | None = None,
     refused: Sequence[Refused] = (),
+    target: TargetRecord | None = None,
 ) -> "Writer":
     """Open a new folder under `root` for a run of `plan`, as plain values, and return its writer.
 
@@ -37,7 +38,7 @@ def create(
     """
     begun = (started or datetime.now(UTC)).astimezone(UTC)
     run: RunRecord[Any] = RunRecord(
-        dict(plan), dict(machine), begun.isoformat(timespec="seconds"), refused=tuple(refused)
+        dict(plan), dict(machine), begun.isoformat(timespec="seconds"), refused=tuple(refused), target=target
     )
     try:
         return Writer(_new_directory(root, f"{begun:%Y%m%dT%H%M%SZ}-{label or _label(run)}"), run)
@@ -123,7 +124,8 @@ class Writer:
 def _label(run: RunRecord[Any]) -> str:
     if run.kind == "scenario":
         return f"scenario-{run.scenario}"
-    return f"{run.plan['mode']}-{run.plan['subject']['name']}"
+    subject = run.plan["subject"]
+    return f"{run.plan['mode']}-{'target' if subject.get('target') else subject['name']}"
 
 
 def _new_directory(root: Path, stem: str) -> Path:

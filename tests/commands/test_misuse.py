@@ -6,7 +6,6 @@ own at the end.
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 
@@ -299,6 +298,11 @@ def test_misuse_of_the_backend(typed: str, said: str, capsys: pytest.CaptureFixt
         ("run --target http://", 2, "names no host; write http://HOST:PORT/PATH"),
         ("run --target http://127.0.0.1:99999/", 2, "is no URL: Port out of range"),
         (
+            "run --target http://nowhere.invalid/",
+            2,
+            "--target http://nowhere.invalid/: nowhere.invalid has no",
+        ),
+        (
             "run -o /dev/null/x",
             2,
             "/dev/null/x: cannot be written to: Not a directory; choose another folder",
@@ -314,10 +318,8 @@ def test_what_shows_once_a_lab_opens_is_one_line_too(
     assert list(tmp_path.glob("results/*")) == []
 
 
-def test_a_target_that_does_not_answer_is_no_success(tmp_path: Path) -> None:
-    brief = ("--trials", "1", "--warmup", "0", "--duration", "200ms", "--mode", "keepalive", "--json")
-    done = bench_process.run("run", "--target", "http://127.0.0.1:1/", *brief, cwd=tmp_path)
-    assert done.returncode == 1
-    (trial,) = json.loads(done.stdout)["trials"]
-    assert trial["valid"] is False
-    assert {warning["code"] for warning in trial["warnings"]} >= {"no-traffic", "errors"}
+def test_a_target_where_nobody_listens_is_named_before_anything_is_written(tmp_path: Path) -> None:
+    done = bench_process.run("run", "--target", "http://127.0.0.1:1/", cwd=tmp_path)
+    assert done.returncode == 3
+    assert done.stderr.startswith("bench: --target http://127.0.0.1:1/: nobody listens there")
+    assert (done.stdout, done.stderr.count("\n"), list(tmp_path.iterdir())) == ("", 1, [])

@@ -36,7 +36,7 @@ class Conversation:
 
     def __init__(self, server: Server, sock: socket.socket) -> None:
         self._server = server
-        self._sock = sock
+        self.sock = sock
 
     def requests(self) -> Iterator[Request]:
         """Yield the requests that come, until the client closes."""
@@ -44,7 +44,7 @@ class Conversation:
         while True:
             while b"\r\n\r\n" not in pending:
                 try:
-                    data = self._sock.recv(65_536)
+                    data = self.sock.recv(65_536)
                 except OSError:
                     return
                 if not data:
@@ -57,13 +57,13 @@ class Conversation:
     def send(self, data: bytes) -> None:
         """Send bytes; ignore a client that has gone."""
         try:
-            self._sock.sendall(data)
+            self.sock.sendall(data)
         except OSError:
             self._server.failed_sends += 1
 
     def reset(self) -> None:
         """End the connection with a RST instead of a FIN."""
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 Script = Callable[[Conversation], None]

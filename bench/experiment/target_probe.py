@@ -1,0 +1,71 @@
+"""What answers at the server of `--target` before a run: a record, or an error with its remedy."""
+
+from urllib.parse import urlsplit, urlunsplit
+
+from bench.errors import PlanError, TargetError
+from bench.experiment.load_job import load_job
+from bench.load import probe
+from bench.load.messages import RequestBuilder
+from bench.load.probe import Cause, ProbeError, ResponseHead
+from bench.plan.run_plan import Load, Plan
+from bench.runs.record import TargetRecord
+
+_PATIENCE_S = 5.0
+"""How long the one answer may take, unless --request-timeout was raised: then so long."""
+
+_REMEDIES = {
+    Cause.NOBODY: "start the server, or write another port",
+    Cause.UNREACHABLE: "write another address, or see what is between",
+    Cause.NO_CONNECT: "write another address, or see what drops the packets",
+    Cause.SILENT: "see what it waits for; where that is meant, raise --request-timeout above 10s",
+    Cause.CLOSED: "see its log, and whether it is to be reached through something else",
+    Cause.HTTP2_ONLY: "the clients speak HTTP/1.1; name a port that does",
+    Cause.NO_HTTP: "name a port that speaks HTTP/1.1",
+    Cause.TLS_FAILED: "see its certificate and its versions of TLS",
+}
+
+
+def probe_target(plan: Plan) -> TargetRecord | None:
+    """Send the server of `--target` one request of the plan and return what answers; None without a target.
+
+    PlanError where the URL is not of what is there, TargetError where no load can be sent.
+    """
+    url = plan.subject.target
+    if url is None:
+        return None
+    job = load_job(plan, plan.modes[0], None)
+    _, request = next(iter(RequestBuilder(job)))
+    try:
+        answer = probe.probe(
+            (job.host, job.port), request, None, str(urlsplit(url).hostname), _patience_s(plan)
+        )
+    except ProbeError as error:
+        raise _error(url, error) from error
+    return _record(url, f"[{job.host}]:{job.port}" if ":" in job.host else f"{job.host}:{job.port}", answer)
+
+
+def _patience_s(plan: Plan) -> float:
+    requested = plan.load.request_timeout_s
+    return requested if requested > Load().request_timeout_s else min(requested, _PATIENCE_S)
+
+
+def _error(url: str, error: ProbeError) -> PlanError | TargetError:
+    where = f"subject.target = {url!r}"
+    if error.cause in (Cause.SPEAKS_TLS, Cause.NO_TLS):
+        scheme = "https" if error.cause is Cause.SPEAKS_TLS else "http"
+        return PlanError(f"plan: {where}: {error}; write {urlunsplit(urlsplit(url)._replace(scheme=scheme))}")
+    return TargetError(f"{where}: {error}; {_REMEDIES[error.cause]}")
+
+
+def _record(url: str, address: str, answer: ResponseHead) -> TargetRecord:
+    return TargetRecord(
+        url=url,
+        address=address,
+        protocol=answer.protocol,
+        status=answer.status,
+        reason=answer.reason,
+        location=answer.location,
+        server=answer.server,
+        tls=answer.tls,
+        keeps=answer.keeps,
+    )
