@@ -24,7 +24,7 @@ class ExitCode(IntEnum):
 
     OK = 0
     FINDINGS = 1
-    """Findings, an invalid run, or a condition that holds."""
+    """Findings, an invalid run, or a condition that fails."""
     MISUSE = 2
     ENVIRONMENT = 3
     CANNOT_TELL = 4

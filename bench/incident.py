@@ -82,15 +82,16 @@ def perform(
     RoleError where a role does not come up; what was recorded until then stays. An interrupted trial is the
     last; one that is interrupted before its load runs leaves nothing.
     """
-    facts = describe.describe()
+    facts, seed = describe.describe(), recorder.draw_seed()
     with ExitStack() as stack:
         writers = {
             close: stack.enter_context(
                 storage.create(
                     root,
-                    here[0].plan(close, duration_s).to_json(),
+                    replace(here[0].plan(close, duration_s), seed=seed).to_json(),
                     facts,
                     label=f"incident-{close.partition(':')[0]}",
+                    interleaved=str(seed),
                 )
             )
             for close in CLOSES
@@ -99,9 +100,10 @@ def perform(
         interrupted = recorder.record(
             PlannedTrial(
                 writers[close],
-                partial(_trial, entrant, number, entrant.plan(close, duration_s), lab_name, progress),
+                partial(_trial, entrant, place.trial, entrant.plan(close, duration_s), lab_name, progress),
+                place.block,
             )
-            for number, (entrant, close) in numbered(pairs(here), rounds)
+            for place, (entrant, close) in numbered(pairs(here), rounds, seed)
         )
         return tuple(recorder.finished(writer, interrupted) for writer in writers.values())
 

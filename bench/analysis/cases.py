@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
-from bench.analysis import claims
+from bench.analysis import claims, sides
 from bench.analysis.claims import Sample
 from bench.analysis.metrics import Metric
 from bench.runs.record import ScenarioRun, ScenarioTrial
@@ -62,7 +63,7 @@ class Summary:
     def of(cls, run: ScenarioRun) -> "Summary":
         """Group the trials of `run` by case."""
         grouped: dict[tuple[str, str], list[ScenarioTrial]] = {}
-        for trial in sorted(run.trials, key=lambda trial: trial.trial):
+        for trial in sorted(run.trials, key=partial(sides.rank, run.plan)):
             grouped.setdefault((trial.variant, trial.subject.name), []).append(trial)
         return cls(
             tuple(

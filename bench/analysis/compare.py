@@ -1,44 +1,24 @@
-"""Sides compared with the first of them, figure by figure: ratio, difference, interval and test. Pure.
+"""Sides compared with the first of them, figure by figure: estimate, interval and answer. Pure.
 
-A difference has one of three answers, as in Go's benchstat: it shows (p at most 0.05), it does not (`~`), or
-there are too few trials for a test.
+A run has many figures and may have several sides: by chance alone one of twenty tests shows a difference.
+Their p are therefore corrected together, over all rows and sides of a comparison: Benjamini and Hochberg,
+Controlling the False Discovery Rate, JRSS B 57 (1995). Of the differences that are reported, at most the
+share `stats.ALPHA` is expected to be none.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
-from bench.analysis import claims, metrics, stats
+from bench.analysis import answers, claims, cliff, metrics, stats
+from bench.analysis.answers import Answer, Cell, Samples
 from bench.analysis.metrics import METRICS, Metric
-from bench.analysis.sides import AnySide, differences
-from bench.analysis.stats import Estimate
+from bench.analysis.sides import AnySide, are_interleaved, differences
+from bench.runs.record import TrialRecord
 
 _A_COUNT = Metric("errors", "")
-
-
-class Answer(StrEnum):
-    """Whether a difference shows."""
-
-    DIFFERS = "differs"
-    SAME = "~"
-    TOO_FEW = "too few"
-    UNMEASURED = "-"
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One figure of one side, and how it stands to the first side's."""
-
-    estimate: Estimate | None
-    """Median over the counted trials; None where the figure was not measured."""
-    difference: float | None = None
-    """This median less the first side's, in the metric's unit."""
-    ratio: Estimate | None = None
-    """To the first side, Hodges-Lehmann; None where either has values of 0."""
-    p: float | None = None
-    answer: Answer = Answer.UNMEASURED
+_Figures: TypeAlias = Sequence[tuple[TrialRecord, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +44,10 @@ class Comparison:
     warnings: tuple[str, ...]
     metrics: tuple[Metric, ...]
     """What was compared; a metric that no side has is without a row."""
+    alpha: float = stats.ALPHA
+    """What the intervals leave out, and the share of false differences that is allowed."""
+    tests: int = 0
+    """How many tests were corrected for together."""
 
     def row(self, key: str) -> MetricRow:
         """Return the row of the metric called `key`, with empty cells where no side has it."""
@@ -83,11 +67,14 @@ class Comparison:
                 }
                 for side in self.sides
             ],
+            "confidence": 1 - self.alpha,
+            "tests": self.tests,
             "rows": [
                 {
                     "metric": row.metric.key,
                     "unit": row.metric.unit,
-                    "cells": [dataclasses.asdict(cell) for cell in row.cells],
+                    "better": row.metric.better,
+                    "cells": [cell.to_json() for cell in row.cells],
                 }
                 for row in self.rows
             ],
@@ -95,34 +82,101 @@ class Comparison:
         }
 
 
-def compare(sides: Sequence[AnySide], compared: Sequence[Metric] = METRICS) -> Comparison:
-    """Return how the second and later `sides` stand to the first in the `compared` metrics."""
-    rows = tuple(row for metric in compared if (row := _row(metric, sides)) is not None)
+def compare(
+    sides: Sequence[AnySide], compared: Sequence[Metric] = METRICS, alpha: float = stats.ALPHA
+) -> Comparison:
+    """Return how the second and later `sides` stand to the first in the `compared` metrics.
+
+    Intervals are at the confidence 1 - `alpha`.
+    """
+    drawn = {metric: _draw(metric, sides) for metric in compared}
+    held = {
+        (metric, index): answers.hold(samples, alpha)
+        for metric, row in drawn.items()
+        for index, samples in enumerate(row.samples)
+        if samples is not None
+    }
+    ps = _corrected({key: cell.p for key, cell in held.items() if cell.p is not None}, drawn)
+    rows = []
+    for metric, row in drawn.items():
+        cells = [_first(row.values[0], alpha)]
+        for index, samples in enumerate(row.samples):
+            cell = held.get((metric, index))
+            if cell is None or samples is None:
+                cells.append(_apart(row.values[index + 1], row.instead, alpha))
+            else:
+                corrected = dataclasses.replace(cell, p=ps.get((metric, index)))
+                cells.append(answers.decide(corrected, samples, metric.better, alpha, len(ps)))
+        if any(row.values):
+            rows.append(MetricRow(metric, tuple(cells)))
     warnings = (*_left_out(sides), *_unlike(sides), *_damage(sides))
-    return Comparison(tuple(sides), rows, warnings, tuple(compared))
+    return Comparison(tuple(sides), tuple(rows), warnings, tuple(compared), alpha, len(ps))
 
 
-def _row(metric: Metric, sides: Sequence[AnySide]) -> MetricRow | None:
-    samples = [metrics.values(metric, side.counted_for(metric)) for side in sides]
-    if not any(samples):
-        return None
-    return MetricRow(metric, tuple(_cell(samples[0], sample, index) for index, sample in enumerate(samples)))
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """The values of one metric on each side, and the samples of the later sides with the first's."""
+
+    values: Sequence[Sequence[float]]
+    samples: Sequence[Samples | None]
+    """None where either has no value, or the metric is refused."""
+    instead: str | None
 
 
-def _cell(first: list[float], sample: list[float], index: int) -> Cell:
-    if not sample:
+def _draw(metric: Metric, sides: Sequence[AnySide]) -> _Row:
+    counted = [side.counted_for(metric) for side in sides]
+    trials = [trial for each in counted for trial in each]
+    figures = [cliff.figures(metric, each, trials) for each in counted]
+    values = [[value for _, value in each] for each in figures]
+    instead = cliff.metric_instead(metric, trials)
+    samples: list[Samples | None] = [None] * (len(sides) - 1)
+    if instead is None and values[0]:
+        for index, side in enumerate(sides[1:], 1):
+            if values[index]:
+                together = are_interleaved(sides[0], side)
+                samples[index - 1] = _samples(figures[0], figures[index], together)
+    return _Row(values, samples, instead)
+
+
+def _samples(first: _Figures, later: _Figures, together: bool) -> Samples:
+    """Return the values in pairs, where the trials were run in blocks and enough blocks are whole."""
+    if together:
+        old, new = _by_block(first), _by_block(later)
+        blocks = [block for block in old if block in new]
+        if len(blocks) >= answers.FEWEST_PAIRS:
+            return Samples([old[each] for each in blocks], [new[each] for each in blocks], paired=True)
+    return Samples([value for _, value in first], [value for _, value in later])
+
+
+def _by_block(figures: _Figures) -> dict[int, float]:
+    return {trial.block: value for trial, value in figures if trial.block is not None}
+
+
+def _corrected(
+    ps: Mapping[tuple[Metric, int], float], drawn: Mapping[Metric, _Row]
+) -> dict[tuple[Metric, int], float]:
+    """Return the p corrected for one another; rows with the same values are one test."""
+    kinds: dict[tuple[int, tuple[float, ...]], list[tuple[Metric, int]]] = {}
+    for metric, index in ps:
+        samples = drawn[metric].samples[index]
+        assert samples is not None, "what has a p has samples"
+        kinds.setdefault((index, (*samples.old, *samples.new)), []).append((metric, index))
+    adjusted = stats.false_discovery([ps[keys[0]] for keys in kinds.values()])
+    return {key: p for keys, p in zip(kinds.values(), adjusted, strict=True) for key in keys}
+
+
+def _first(values: Sequence[float], alpha: float) -> Cell:
+    if not values:
         return Cell(None)
-    estimate = stats.median_interval(sample)
-    if index == 0 or not first:
-        return Cell(estimate)
-    difference = estimate.center - stats.median_interval(first).center
-    ratio = stats.ratio(first, sample) if min(*first, *sample, 1) > 0 else None
-    if set(first) == set(sample) and len(set(first)) == 1:
-        return Cell(estimate, difference, ratio, None, Answer.SAME)
-    if not stats.can_differ(len(first), len(sample)):
-        return Cell(estimate, difference, ratio, None, Answer.TOO_FEW)
-    p = stats.mann_whitney(first, sample)
-    return Cell(estimate, difference, ratio, p, Answer.DIFFERS if p <= stats.ALPHA else Answer.SAME)
+    return Cell(stats.median_interval(values, alpha), answer=Answer.BASELINE, values=tuple(values))
+
+
+def _apart(values: Sequence[float], instead: str | None, alpha: float) -> Cell:
+    """Return the cell of a side that is not compared."""
+    estimate = stats.median_interval(values, alpha) if values else None
+    if instead is not None and values:
+        return Cell(estimate, answer=Answer.REFUSED, instead=instead, values=tuple(values))
+    return Cell(estimate, values=tuple(values))
 
 
 def _left_out(sides: Sequence[AnySide]) -> list[str]:

@@ -3,25 +3,39 @@
 `METRIC OP VALUE` bounds the ratio of a later side to the first, with or without an `x` after the value; with
 `abs:` before the metric it bounds the later side's own median, in the metric's unit. METRIC is the path of a
 figure in a trial's line of run.jsonl, with dots between the keys.
+
+A condition is judged by intervals, never by a point: it fails where the whole interval is beyond the bound,
+passes where none of it is, and else the trials cannot tell. That one of them fails by chance happens once
+in forty times at the most, over all conditions and sides together: Holm, A Simple Sequentially Rejective
+Multiple Test Procedure, Scandinavian Journal of Statistics 6 (1979). That all of them pass needs no
+correction: Berger, Multiparameter Hypothesis Testing, Technometrics 24 (1982).
 """
 
-import math
-import operator
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Literal, cast
 
-from bench.analysis.compare import Cell, Comparison
+from bench import units
+from bench.analysis import cliff, stats
+from bench.analysis.answers import Cell, Samples
+from bench.analysis.compare import Comparison, MetricRow
 from bench.analysis.sides import AnySide
-from bench.errors import PlanError
+from bench.errors import ExitCode, PlanError
 
-_OPERATORS: dict[str, Callable[[float, float], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
+FAIL_ON, REQUIRE = "--fail-on", "--require"
+Operator = Literal["<", "<=", ">", ">="]
+_OPPOSITE: dict[Operator, Operator] = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _CONDITION = re.compile(r"(abs:)?\s*([A-Za-z0-9_.-]+)\s*(<=|>=|<|>)\s*(\d+(?:\.\d+)?)(x?)")
+
+
+class Verdict(StrEnum):
+    """What trials say of a condition."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    CANNOT_TELL = "cannot tell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,44 +43,169 @@ class Condition:
     """What must not be: a figure of a later side, or its ratio to the first, beyond `value`."""
 
     text: str
+    """As it was written."""
     key: str
-    holds: Callable[[float, float], bool]
+    operator: Operator
+    """What is beyond the value: of what --require says, the opposite."""
     value: float
     is_absolute: bool
+    option: str = FAIL_ON
+
+    def is_beyond(self, value: float, bound: float) -> bool:
+        """Return whether `value` is beyond `bound`."""
+        if value == bound:
+            return self.operator in ("<=", ">=")
+        return (value > bound) is (self.operator in (">", ">="))
+
+    @property
+    def alternative(self) -> stats.Alternative:
+        """Return what a test must show for it to fail."""
+        return "greater" if self.operator in (">", ">=") else "less"
 
 
-def parse(text: str) -> Condition:
-    """Return the condition in `text`, which was given with --fail-on; PlanError where there is none."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the trials of one side say of one condition."""
+
+    condition: Condition
+    side: str
+    verdict: Verdict
+    reason: str
+    """The figure with its interval, or why there is none."""
+    p: float = 1.0
+    """Of the test that the figure is not beyond the value."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "option": self.condition.option,
+            "condition": self.condition.text,
+            "side": self.side,
+            "verdict": self.verdict.value,
+            "reason": self.reason,
+        }
+
+    def __str__(self) -> str:
+        """Return a sentence."""
+        return f"{self.verdict}: {self.condition.option} '{self.condition.text}': {self.side}: {self.reason}"
+
+
+def parse(text: str, option: str = FAIL_ON) -> Condition:
+    """Return the condition in `text`, which was given with `option`; PlanError where there is none."""
     match = _CONDITION.fullmatch(text.strip())
     if match is None or (match[1] and match[5]):
         raise PlanError(
-            f"--fail-on {text!r} is no condition; write METRIC OP RATIO such as 'requests_per_s<0.95',"
-            " or abs:METRIC OP VALUE such as 'abs:errors>0'"
+            f"{option} {text!r} is no condition; write METRIC OP RATIO such as"
+            " 'cpu_us_per_request.proxy<1.05', or abs:METRIC OP VALUE such as 'abs:errors<1'"
         )
     prefix, key, sign, value, _ = match.groups()
-    return Condition(text.strip(), key, _OPERATORS[sign], float(value), bool(prefix))
+    operator = cast("Operator", sign)
+    beyond = _OPPOSITE[operator] if option == REQUIRE else operator
+    return Condition(text.strip(), key, beyond, float(value), bool(prefix), option)
 
 
-def failures(conditions: Sequence[Condition], comparison: Comparison) -> list[str]:
-    """Return a sentence for each condition that holds, or cannot be judged, on a side after the first.
+def judge(conditions: Sequence[Condition], comparison: Comparison) -> list[Judged]:
+    """Return the verdict on each condition for each side after the first, or for the only one.
 
-    PlanError where a condition names a metric that the comparison does not know.
+    PlanError where a condition names a metric that the comparison does not know, or a ratio of one side.
     """
-    lines = []
+    judged = []
     for each in conditions:
-        cells = comparison.row(each.key).cells
-        for side, cell in zip(comparison.sides[1:], cells[1:], strict=True):
-            name = _name(side)
-            value = _judged(each, cells[0], cell)
-            if value is None:
-                reason = f"{each.key} was not measured on both sides"
-                lines.append(f"{name}: {each.text} cannot be judged: {reason}")
-            elif each.holds(value, each.value):
-                shown = (
-                    f"{value:,.6g}" if each.is_absolute else "new" if math.isinf(value) else f"{value:.3g}x"
-                )
-                lines.append(f"{name}: {each.key} is {shown}, which fails {each.text}")
-    return lines
+        row = comparison.row(each.key)
+        cells = row.cells
+        if len(cells) == 1 and not each.is_absolute:
+            raise PlanError(
+                f"{each.option} {each.text!r} is a ratio, and there is one side only; write abs:{each.text}"
+            )
+        pairs = list(zip(comparison.sides, cells, strict=True))
+        for side, cell in pairs[1:] or pairs:
+            judged.append(_judge(each, side, row, cell))
+    adjusted = stats.holm([each.p for each in judged])
+    return [
+        replace(each, verdict=Verdict.CANNOT_TELL)
+        if each.verdict is Verdict.FAILED and p > comparison.alpha / 2
+        else each
+        for each, p in zip(judged, adjusted, strict=True)
+    ]
+
+
+def exit_code(judged: Sequence[Judged]) -> ExitCode:
+    """Return how a command ends: one that fails is worse than one that cannot be told."""
+    verdicts = {each.verdict for each in judged}
+    if Verdict.FAILED in verdicts:
+        return ExitCode.FINDINGS
+    return ExitCode.CANNOT_TELL if Verdict.CANNOT_TELL in verdicts else ExitCode.OK
+
+
+def _judge(each: Condition, side: AnySide, row: MetricRow, cell: Cell) -> Judged:
+    name, first = _name(side), row.cells[0]
+    instead = cell.instead
+    if each.is_absolute:
+        instead = cliff.metric_instead(row.metric, side.counted_for(row.metric))
+    if instead is not None:
+        reason = f"{each.key} means nothing where half of the ports were passed; take {instead}"
+        return Judged(each, name, Verdict.CANNOT_TELL, reason)
+    if cell.estimate is None or (first.estimate is None and not each.is_absolute):
+        where = "" if each.is_absolute else " on both sides"
+        return Judged(each, name, Verdict.CANNOT_TELL, f"{each.key} was not measured{where}")
+    if each.is_absolute:
+        return _judge_median(each, name, cell)
+    assert cell.samples is not None, "what was measured on both sides was compared"
+    return _judge_ratio(each, name, cell, cell.samples)
+
+
+def _judge_median(each: Condition, name: str, cell: Cell) -> Judged:
+    estimate = cell.estimate
+    assert estimate is not None, "what was not measured has been told"
+    low, high = estimate.low, estimate.high
+    if len(set(cell.values)) == 1:
+        low = high = estimate.center
+    shown = f"{each.key} is {estimate.center:,.6g}"
+    if low is None or high is None:
+        return _too_few(each, name, shown, 6 - estimate.n)
+    beyond = sum(each.is_beyond(value, each.value) for value in cell.values)
+    p = 0.0 if low == high else stats.sign_test(beyond, estimate.n)
+    verdict = _verdict(each.is_beyond(low, each.value), each.is_beyond(high, each.value))
+    return Judged(each, name, verdict, f"{shown} [{low:,.6g}, {high:,.6g}]", p)
+
+
+def _judge_ratio(each: Condition, name: str, cell: Cell, samples: Samples) -> Judged:
+    if cell.ratio is not None:
+        low, high, bound = cell.ratio.low, cell.ratio.high, each.value
+        shown = f"{each.key} is {units.ratio(cell.ratio.center)}"
+        between = (
+            f" [{units.ratio(low)}, {units.ratio(high)}]" if low is not None and high is not None else ""
+        )
+    else:  # from or to 0 there is no ratio, but a difference to the first side's values times the bound
+        difference = samples.times(each.value).difference(cell.alpha)
+        low, high, bound = difference.low, difference.high, 0.0
+        shown, between = (
+            f"{each.key} went from {_median(samples.old):,.6g} to {_median(samples.new):,.6g}",
+            "",
+        )
+    if samples.are_equal:  # in every trial: 1x, whatever their number
+        beyond = each.is_beyond(1.0, each.value)
+        return Judged(each, name, _verdict(beyond, beyond), f"{shown}, equal in every trial", 0.0)
+    if low is None or high is None:
+        return _too_few(each, name, shown, cell.more_trials or 1)
+    verdict = _verdict(each.is_beyond(low, bound), each.is_beyond(high, bound))
+    p = samples.p(each.alternative, each.value) if verdict is Verdict.FAILED else 1.0
+    return Judged(each, name, verdict, shown + between, p)
+
+
+def _verdict(low_is_beyond: bool, high_is_beyond: bool) -> Verdict:
+    if low_is_beyond is not high_is_beyond:
+        return Verdict.CANNOT_TELL
+    return Verdict.FAILED if low_is_beyond else Verdict.PASSED
+
+
+def _too_few(each: Condition, name: str, shown: str, more: int) -> Judged:
+    plural = "" if more == 1 else "s"
+    return Judged(each, name, Verdict.CANNOT_TELL, f"{shown}, without an interval: {more} more trial{plural}")
+
+
+def _median(values: Sequence[float]) -> float:
+    return stats.median_interval(values).center
 
 
 def _name(side: AnySide) -> str:
@@ -74,18 +213,3 @@ def _name(side: AnySide) -> str:
     if side.subject is None:
         return side.name
     return side.case if side.name in (side.mode, side.subject, side.case) else f"{side.name}, {side.case}"
-
-
-def _judged(each: Condition, first: Cell, cell: Cell) -> float | None:
-    if cell.estimate is None or (first.estimate is None and not each.is_absolute):
-        return None
-    if each.is_absolute:
-        return cell.estimate.center
-    if cell.ratio is not None:
-        return cell.ratio.center
-    if first.estimate is None:
-        return None
-    old, new = first.estimate.center, cell.estimate.center
-    if old == 0:
-        return 1.0 if new == 0 else math.inf  # from none to some is beyond every ratio
-    return new / old

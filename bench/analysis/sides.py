@@ -4,8 +4,9 @@ A case is a mode of a run (`short`), or a variant of a scenario on a subject (`s
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from bench.analysis import claims
@@ -21,6 +22,7 @@ _NOT_ASKED = frozenset(
     {
         "plan.mode",
         "plan.trials",
+        "plan.seed",
         "plan.variants",
         "plan.subjects",
         "machine.load_average",
@@ -87,10 +89,11 @@ class Selected(NamedTuple):
 
 
 def split(run: RunRecord[T], measured: Series | None = None) -> tuple[ComparedCase[T], ...]:
-    """Return the sides of one run, one for each case, in the order of their first trials."""
+    """Return the sides of one run, one for each case, in the order of its plan."""
     whole = measured or Series()
     is_scenario = run.kind == "scenario"
-    cases = dict.fromkeys((_mode(each), each.subject.name if is_scenario else None) for each in run.trials)
+    trials = sorted(run.trials, key=partial(rank, run.plan))
+    cases = dict.fromkeys((_mode(each), each.subject.name if is_scenario else None) for each in trials)
     sides = (ComparedCase(mode, mode, run, subject=subject) for mode, subject in cases)
     return tuple(dataclasses.replace(side, series=_of(side, whole)) for side in sides)
 
@@ -141,6 +144,23 @@ def differences(sides: Sequence[AnySide]) -> dict[str, tuple[Any, ...]]:
     if len({side.subject for side in sides}) > 1:
         rows.pop("subject.version", None)
     return {key: row for key, row in rows.items() if any(value != row[0] for value in row)}
+
+
+def are_interleaved(first: AnySide, later: AnySide) -> bool:
+    """Return whether the trials of two sides were run in the same blocks."""
+    if first.run is later.run or first.run.directory == later.run.directory is not None:
+        return first.case != later.case
+    return first.run.interleaved is not None and first.run.interleaved == later.run.interleaved
+
+
+def rank(plan: Mapping[str, Any], trial: TrialRecord) -> tuple[int, int, int]:
+    """Return the place of a trial by the order of its plan: the one in which trials ran is random."""
+    variant = _index([*plan.get("variants", ()), *Mode], _mode(trial))
+    return variant, _index(plan.get("subjects", ()), trial.subject.name), trial.trial
+
+
+def _index(values: Sequence[str], value: str) -> int:
+    return values.index(value) if value in values else len(values)
 
 
 def _mode(trial: TrialRecord) -> str:

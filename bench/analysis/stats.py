@@ -1,19 +1,33 @@
-"""Medians, their intervals and tests that assume no distribution. Pure.
+"""Medians, differences and ratios with their intervals, and tests that assume no distribution. Pure.
 
 Intervals come from order statistics: David and Nagaraja, Order Statistics, 3rd edition, section 7.1
-(one sample); Hollander, Wolfe and Chicken, Nonparametric Statistical Methods, 3rd edition, sections
-4.1 to 4.3 (two samples: the Mann-Whitney test, the Hodges-Lehmann estimate and its interval).
+(one sample); Hollander, Wolfe and Chicken, Nonparametric Statistical Methods, 3rd edition, sections 3.1 to
+3.3 (pairs: the signed-rank test, its estimate and its interval) and 4.1 to 4.3 (two samples: the
+Mann-Whitney test, the Hodges-Lehmann estimate and its interval). They are exact up to `EXACT` values a side,
+and from the normal approximation of the same rank sums beyond.
 """
 
 import functools
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-CONFIDENCE = 0.95
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Values = npt.NDArray[np.float64]
+
 ALPHA = 0.05
+CONFIDENCE = 1 - ALPHA
+EXACT = 50
+"""Values a side up to which the distributions of the rank sums are counted out."""
+_MOST_SORTED = 1_000_000
+"""Pairs that are sorted; of more, the few that are needed are searched for."""
+
+Alternative = Literal["two-sided", "less", "greater"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,68 +40,260 @@ class Estimate:
     n: int
 
 
-def median_interval(values: Sequence[float]) -> Estimate:
+def median_interval(values: Sequence[float], alpha: float = ALPHA) -> Estimate:
     """Return the median of `values` and its interval; at 95 % six values are the fewest that give one."""
     ordered, n = sorted(values), len(values)
-    outside = (1 - CONFIDENCE) / 2
-    below, tail = -1, 0.5**n
-    while tail <= outside and below < n // 2:
-        below += 1
-        tail += math.comb(n, below + 1) * 0.5**n
+    below = _most_below(_flips(n), 2**n, alpha) if n <= EXACT else _normal_below(n / 2, n / 4, alpha)
     if below < 0:
         return Estimate(statistics.median(ordered), None, None, n)
     return Estimate(statistics.median(ordered), ordered[below], ordered[n - 1 - below], n)
 
 
-def ratio(old: Sequence[float], new: Sequence[float]) -> Estimate:
-    """Return the Hodges-Lehmann estimate of `new / old` and its interval; all values are above 0.
+def shift(old: Sequence[float], new: Sequence[float], alpha: float = ALPHA) -> Estimate:
+    """Return the Hodges-Lehmann estimate of `new - old` and its interval.
 
     At 95 % four values a side are the fewest that give an interval.
     """
-    ratios = sorted(after / before for before in old for after in new)
-    center = math.exp(statistics.median(map(math.log, ratios)))
-    outside = (1 - CONFIDENCE) / 2
-    n = min(len(old), len(new))
-    arrangements, below = _rank_sum_ways(len(old), len(new)), -1
-    total = math.comb(len(old) + len(new), len(old))
-    tail = arrangements[0]
-    while tail / total <= outside and below + 1 < len(ratios) // 2:
-        below += 1
-        tail += arrangements[below + 1]
-    if below < 0:
-        return Estimate(center, None, None, n)
-    return Estimate(center, ratios[below], ratios[len(ratios) - 1 - below], n)
+    m, n = len(old), len(new)
+    if m <= EXACT and n <= EXACT:
+        below = _most_below(_rank_sum_ways(m, n), math.comb(m + n, m), alpha)
+    else:
+        below = _normal_below(m * n / 2, m * n * (m + n + 1) / 12, alpha)
+    return _ordered(_Differences(_sorted(old), _sorted(new)), below, min(m, n))
 
 
-def can_differ(n_old: int, n_new: int) -> bool:
+def ratio(old: Sequence[float], new: Sequence[float], alpha: float = ALPHA) -> Estimate:
+    """Return the Hodges-Lehmann estimate of `new / old` and its interval; all values are above 0."""
+    return _exp(shift(_logs(old), _logs(new), alpha))
+
+
+def paired_shift(old: Sequence[float], new: Sequence[float], alpha: float = ALPHA) -> Estimate:
+    """Return the estimate of `new - old` over pairs, and its interval: medians of the Walsh averages.
+
+    At 95 % six pairs are the fewest that give an interval.
+    """
+    n = len(old)
+    if n <= EXACT:
+        below = _most_below(_signed_rank_ways(n), 2**n, alpha)
+    else:
+        below = _normal_below(n * (n + 1) / 4, n * (n + 1) * (2 * n + 1) / 24, alpha)
+    differences = _sorted([after - before for before, after in zip(old, new, strict=True)])
+    return _ordered(_WalshAverages(differences), below, n)
+
+
+def paired_ratio(old: Sequence[float], new: Sequence[float], alpha: float = ALPHA) -> Estimate:
+    """Return the estimate of `new / old` over pairs, and its interval; all values are above 0."""
+    return _exp(paired_shift(_logs(old), _logs(new), alpha))
+
+
+def fewest(alpha: float = ALPHA, *, paired: bool = False) -> int:
+    """Return how many values a side, or pairs, can show a difference at `alpha` at all."""
+    n = 1
+    while 2 / (2**n if paired else math.comb(2 * n, n)) > alpha:
+        n += 1
+    return n
+
+
+def can_differ(n_old: int, n_new: int, alpha: float = ALPHA) -> bool:
     """Return whether so many values a side can show a difference at all: four a side can, three cannot."""
     if min(n_old, n_new) == 0:
         return False
-    return 2 / math.comb(n_old + n_new, n_old) <= ALPHA
+    return 2 / math.comb(n_old + n_new, n_old) <= alpha
 
 
-def mann_whitney(old: Sequence[float], new: Sequence[float]) -> float:
-    """Return the two-sided p of the Mann-Whitney U test: exact without ties, by permutation with them."""
+def mann_whitney(old: Sequence[float], new: Sequence[float], alternative: Alternative = "two-sided") -> float:
+    """Return the p of the Mann-Whitney U test of `new` against `old`.
+
+    Exact for up to `EXACT` values a side without ties, by permutation for up to 20 with ties.
+    """
     from scipy import stats  # noqa: PLC0415  (0.9 s, so only where it is used)
 
     if len(set(old) | set(new)) == 1:
         return 1.0
-    tied = len(set(old) | set(new)) < len(old) + len(new)
-    # Up to 9,999 arrangements (seven a side) are all tried; beyond that a seeded sample of them is.
-    method: Literal["exact"] | stats.PermutationMethod = "exact"
+    most, tied = max(len(old), len(new)), len(set(old) | set(new)) < len(old) + len(new)
+    method: Any = "exact" if most <= EXACT else "asymptotic"
     if tied:
-        method = stats.PermutationMethod(n_resamples=9_999, rng=1)
-    return float(stats.mannwhitneyu(list(old), list(new), alternative="two-sided", method=method).pvalue)
+        # Up to 9,999 arrangements (seven a side) are all tried; beyond that a seeded sample of them is.
+        method = stats.PermutationMethod(n_resamples=9_999, rng=1) if most <= 20 else "asymptotic"
+    return float(stats.mannwhitneyu(list(new), list(old), alternative=alternative, method=method).pvalue)
+
+
+def signed_rank(old: Sequence[float], new: Sequence[float], alternative: Alternative = "two-sided") -> float:
+    """Return the p of Wilcoxon's signed-rank test of `new - old` over pairs.
+
+    Exact for up to `EXACT` pairs without ties, by permutation for up to 20 with ties.
+    """
+    from scipy import stats  # noqa: PLC0415
+
+    differences = [after - before for before, after in zip(old, new, strict=True)]
+    sizes = [abs(each) for each in differences if each]
+    if not sizes:
+        return 1.0
+    tied = len(set(sizes)) < len(differences)
+    method: Any = "exact" if len(differences) <= EXACT else "asymptotic"
+    if tied:
+        method = stats.PermutationMethod(n_resamples=9_999, rng=1) if len(differences) <= 20 else "asymptotic"
+    return float(stats.wilcoxon(differences, alternative=alternative, method=method).pvalue)
+
+
+def sign_test(beyond: int, n: int) -> float:
+    """Return the p of the sign test that the median is not beyond a value that `beyond` of `n` are beyond."""
+    from scipy import stats  # noqa: PLC0415
+
+    return float(stats.binomtest(beyond, n, alternative="greater").pvalue)
+
+
+def false_discovery(ps: Sequence[float]) -> list[float]:
+    """Return `ps` adjusted by Benjamini and Hochberg (1995): the false discovery rate at which each shows."""
+    from scipy import stats  # noqa: PLC0415
+
+    return [float(p) for p in stats.false_discovery_control(list(ps))] if ps else []
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Return `ps` adjusted by Holm (1979): the family-wise error rate at which each shows."""
+    adjusted, least = [0.0] * len(ps), 0.0
+    for rank, index in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
+        least = max(least, min(1.0, ps[index] * (len(ps) - rank)))
+        adjusted[index] = least
+    return adjusted
+
+
+# -- rank sums
+
+
+def _most_below(ways: Sequence[int], total: int, alpha: float) -> int:
+    """Return the largest rank sum whose lower tail holds alpha / 2 at the most; -1 where none does."""
+    below, tail = -1, 0
+    while (tail := tail + ways[below + 1]) / total <= alpha / 2 and below + 1 < (len(ways) - 1) / 2:
+        below += 1
+    return below
+
+
+def _normal_below(mean: float, variance: float, alpha: float) -> int:
+    """Return the same by the normal approximation with the correction for continuity."""
+    z = statistics.NormalDist().inv_cdf(1 - alpha / 2)
+    return math.floor(mean - 0.5 - z * math.sqrt(variance))
+
+
+@functools.cache
+def _flips(n: int) -> tuple[int, ...]:
+    """Return in how many of 2^n sequences of signs 0, 1, ..., n are positive."""
+    return tuple(math.comb(n, positive) for positive in range(n + 1))
 
 
 @functools.cache
 def _rank_sum_ways(m: int, n: int) -> tuple[int, ...]:
-    """Return in how many arrangements U is 0, 1, ..., m * n: the recurrence of Mann and Whitney (1947)."""
-    if m == 0 or n == 0:
-        return (1,)
-    arrangements = [0] * (m * n + 1)
-    for u, count in enumerate(_rank_sum_ways(m - 1, n)):
-        arrangements[u + n] += count
-    for u, count in enumerate(_rank_sum_ways(m, n - 1)):
-        arrangements[u] += count
-    return tuple(arrangements)
+    """Return in how many arrangements U is 0, 1, ..., m * n: the Gaussian binomial coefficient.
+
+    It is the product of (1 - q^(n + i)) / (1 - q^i) over i up to m: Andrews, The Theory of Partitions,
+    section 3.2.
+    """
+    ways = [1] + [0] * (m * n)
+    for i in range(1, m + 1):
+        for power in range(m * n, n + i - 1, -1):
+            ways[power] -= ways[power - n - i]
+        for power in range(i, m * n + 1):
+            ways[power] += ways[power - i]
+    return tuple(ways)
+
+
+@functools.cache
+def _signed_rank_ways(n: int) -> tuple[int, ...]:
+    """Return in how many of 2^n sequences of signs the positive ranks add up to 0, 1, ..., n (n + 1) / 2."""
+    ways = [1]
+    for rank in range(1, n + 1):
+        without, with_rank = ways + [0] * rank, [0] * rank + ways
+        ways = [a + b for a, b in zip(without, with_rank, strict=True)]
+    return tuple(ways)
+
+
+# -- the middle and the ends of all pairs
+
+
+class _Differences:
+    """All differences between two samples, smallest to largest."""
+
+    def __init__(self, old: "Values", new: "Values") -> None:
+        self._old, self._new = old, new
+        self.count = len(old) * len(new)
+        self.least, self.most = float(new[0] - old[-1]), float(new[-1] - old[0])
+
+    def all(self) -> "Values":
+        import numpy as np  # noqa: PLC0415
+
+        return np.subtract.outer(self._new, self._old).ravel()
+
+    def up_to(self, value: float) -> int:
+        """Return how many are `value` at the most."""
+        import numpy as np  # noqa: PLC0415
+
+        return int(np.searchsorted(self._new, self._old + value, side="right").sum())
+
+
+class _WalshAverages:
+    """The averages of all pairs of a sample's values, each value with itself too."""
+
+    def __init__(self, values: "Values") -> None:
+        self._values = values
+        self.count = len(values) * (len(values) + 1) // 2
+        self.least, self.most = float(values[0]), float(values[-1])
+
+    def all(self) -> "Values":
+        import numpy as np  # noqa: PLC0415
+
+        first, second = np.triu_indices(len(self._values))
+        return (self._values[first] + self._values[second]) / 2
+
+    def up_to(self, value: float) -> int:
+        """Return how many are `value` at the most."""
+        import numpy as np  # noqa: PLC0415
+
+        ranks = np.searchsorted(self._values, 2 * value - self._values, side="right")
+        return int((ranks.sum() + np.count_nonzero(self._values <= value)) // 2)
+
+
+def _ordered(pairs: _Differences | _WalshAverages, below: int, n: int) -> Estimate:
+    """Return the median of `pairs`, and those with `below` on either side of them."""
+    middle = ((pairs.count - 1) // 2, pairs.count // 2)
+    select = _selector(pairs, {*middle, max(below, 0), pairs.count - 1 - max(below, 0)})
+    center = (select(middle[0]) + select(middle[1])) / 2
+    if below < 0:
+        return Estimate(center, None, None, n)
+    return Estimate(center, select(below), select(pairs.count - 1 - below), n)
+
+
+def _selector(pairs: _Differences | _WalshAverages, ranks: set[int]) -> Callable[[int], float]:
+    """Return what gives the value at each of `ranks`, which count from 0."""
+    if pairs.count > _MOST_SORTED:
+        return functools.partial(_search, pairs)
+    import numpy as np  # noqa: PLC0415
+
+    placed = np.partition(pairs.all(), sorted(ranks))
+    return lambda rank: float(placed[rank])
+
+
+def _search(pairs: _Differences | _WalshAverages, rank: int) -> float:
+    """Return the value at `rank` by halving: sorting all of them would take too long."""
+    low, high = pairs.least, pairs.most
+    while low < (middle := low + (high - low) / 2) < high:
+        if pairs.up_to(middle) > rank:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _sorted(values: Sequence[float]) -> "Values":
+    import numpy as np  # noqa: PLC0415
+
+    return np.sort(np.asarray(values, dtype=np.float64))
+
+
+def _logs(values: Sequence[float]) -> list[float]:
+    return [math.log(value) for value in values]
+
+
+def _exp(estimate: Estimate) -> Estimate:
+    ends = [None if end is None else math.exp(end) for end in (estimate.low, estimate.high)]
+    return Estimate(math.exp(estimate.center), ends[0], ends[1], estimate.n)

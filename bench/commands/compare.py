@@ -8,7 +8,6 @@ import click
 
 from bench.commands import print_run, printing
 from bench.commands.options import FilePath, command, json_option, option
-from bench.errors import ExitCode
 from bench.plan.flags import Heading
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="CONDITION",
     shown_default="none",
-    help="Exit 1 where a condition holds, as 'requests_per_s<0.95' (repeatable).",
+    help="Exit 1 where it holds, 4 where that cannot be told (repeatable).",
 )
 @option(
     Heading.OUTPUT,
@@ -42,8 +41,9 @@ def compare_command(runs: Sequence[str], fail_on: Sequence[str], output: Path | 
 
     A CASE selects a part of a run: short or keepalive; of a scenario, a VARIANT or VARIANT@SUBJECT.
 
-    A condition names a metric and bounds its ratio to the first side, or with abs: its own value; where it
-    holds the command fails (exit 1): --fail-on 'requests_per_s<0.95' --fail-on 'abs:errors>0'.
+    A condition names a metric and bounds its ratio to the first side, or with abs: its own value:
+    --fail-on 'cpu_us_per_request.proxy>1.05' --fail-on 'abs:errors>0'. The interval decides: the command ends
+    with 1 where all of it is beyond the bound, with 0 where none of it is, and else with 4.
     """
     from bench.analysis import compare as comparing
     from bench.analysis import conditions, sides
@@ -54,20 +54,21 @@ def compare_command(runs: Sequence[str], fail_on: Sequence[str], output: Path | 
     matched = sides.match(picked)
     known = _metrics(picked[0].sides[0].run)
     compared = [comparing.compare(each, known) for each in matched]
-    failed = [line for each in compared for line in conditions.failures(parsed, each)]
+    judged = [each for comparison in compared for each in conditions.judge(parsed, comparison)]
     stem = output or Path(str(matched[0][-1].run.directory)) / "compare"
     saved, unsaved = print_run.attempt(report.save, compared, stem)
     drawn = [str(path) for path in saved or ()]
     if as_json:
         answers = [each.to_json() for each in compared]
-        printing.echo_json({"comparisons": answers, "pictures": drawn, "failed": failed})
+        gates = [each.to_json() for each in judged]
+        printing.echo_json({"comparisons": answers, "pictures": drawn, "conditions": gates})
     else:
         printing.echo(report.text(compared), nl=False)
         for path in drawn:
             printing.echo(f"picture: {path}")
-    for line in failed:
-        printing.echo_error(f"bench: {line}")
-    print_run.end([], unsaved, ExitCode.FINDINGS if failed else ExitCode.OK)
+        for each in judged:
+            printing.echo(str(each))
+    print_run.end([], unsaved, conditions.exit_code(judged))
 
 
 def select(spec: str) -> "Selected":

@@ -41,6 +41,14 @@ if TYPE_CHECKING:
 )
 @option(
     Heading.RUN,
+    "--seed",
+    type=int,
+    metavar="N",
+    shown_default="drawn anew, and recorded",
+    help="Of the random order of the trials.",
+)
+@option(
+    Heading.RUN,
     "--set",
     "settings",
     keys=["settings"],

@@ -1,8 +1,10 @@
 """The loop of every run: the order of its trials, each run and recorded as it ends.
 
-Every command that measures uses the same order, so that no item of a run has an advantage by its place.
+Every command that measures uses the same kind of order, so that no item of a run has an advantage by its
+place: randomised complete blocks (Montgomery, Design and Analysis of Experiments, section 4.1).
 """
 
+import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
@@ -15,19 +17,37 @@ from bench.runs.storage import Writer
 T = TypeVar("T")
 
 
-def interleave(items: Sequence[T], rounds: int) -> Iterator[T]:
-    """Yield each of `items` once a round; every other round is reversed.
+def draw_seed() -> int:
+    """Return a seed for the order of the trials; it is recorded with the run."""
+    return random.SystemRandom().randrange(1, 1 << 30)
 
-    Interleaving spreads the drift of the machine over all items alike. Reversing spreads what the first
-    trial of a round leaves behind for those that follow.
+
+def interleave(items: Sequence[T], blocks: int, seed: int) -> Iterator[T]:
+    """Yield each of `items` once a block, in an order that `seed` draws.
+
+    Blocks spread the drift of the machine over all items alike. The order is drawn for every odd block, and
+    reversed in the next: over two blocks no item comes earlier than another.
     """
-    for number in range(rounds):
-        yield from items if number % 2 == 0 else reversed(items)
+    drawn, order = random.Random(seed), list(items)
+    for number in range(blocks):
+        if number % 2 == 0:
+            drawn.shuffle(order)
+        else:
+            order.reverse()
+        yield from order
 
 
-def numbered(items: Sequence[T], rounds: int) -> Iterator[tuple[int, T]]:
-    """Yield the same with the numbers of the trials, which count from 1."""
-    return enumerate(interleave(items, rounds), 1)
+class Place(NamedTuple):
+    """Where a trial stands in its run."""
+
+    trial: int
+    block: int
+
+
+def numbered(items: Sequence[T], blocks: int, seed: int) -> Iterator[tuple[Place, T]]:
+    """Yield the same with the numbers of the trials and of their blocks, which count from 1."""
+    for index, item in enumerate(interleave(items, blocks, seed)):
+        yield Place(index + 1, index // len(items) + 1), item
 
 
 class PlannedTrial(NamedTuple):
@@ -35,6 +55,7 @@ class PlannedTrial(NamedTuple):
 
     writer: Writer
     perform: Callable[[], Outcome[Any]]
+    block: int | None = None
 
 
 def record(planned: Iterable[PlannedTrial]) -> bool:
@@ -45,11 +66,11 @@ def record(planned: Iterable[PlannedTrial]) -> bool:
     was, for what was measured before is to be shown. A BenchError before that is raised.
     """
     writers: dict[int, Writer] = {}
-    for writer, perform in planned:
+    for writer, perform, block in planned:
         writers[id(writer)] = writer
         try:
             outcome = perform()
-            writer.add(outcome.trial, outcome.moments, outcome.latencies)
+            writer.add(replace(outcome.trial, block=block), outcome.moments, outcome.latencies)
         except KeyboardInterrupt:
             return True
         except BenchError as error:

@@ -38,13 +38,17 @@ def perform(plan: Plan, lab_name: str, root: Path, progress: Progress) -> Run:
     when a role does not come up; what was recorded until then stays.
     """
     check(plan)
+    seed = plan.seed or recorder.draw_seed()
+    plan = replace(plan, seed=seed)
     if (target := probe_target(plan)) is not None:
         progress.note(f"target: {describe_answer(target)}")
     with storage.create(root, plan.to_json(), describe.describe(), target=target) as writer:
         progress.started(writer.directory, len(plan.modes) * plan.trials)
         interrupted = recorder.record(
-            PlannedTrial(writer, partial(perform_trial, plan, number, mode, lab_name, progress))
-            for number, mode in numbered(plan.modes, plan.trials)
+            PlannedTrial(
+                writer, partial(perform_trial, plan, place.trial, mode, lab_name, progress), place.block
+            )
+            for place, mode in numbered(plan.modes, plan.trials, seed)
         )
         return recorder.finished(writer, interrupted)
 

@@ -29,11 +29,17 @@ def perform(
     cases, refused = sort_out(scenario, plan)
     if not cases:
         raise PlanError(f"plan: {scenario.name}: nothing can be measured: {refused[0].reason}")
+    seed = plan.seed or recorder.draw_seed()
+    plan = replace(plan, seed=seed)
     with storage.create(root, plan.to_json(), describe.describe(), refused=refused) as writer:
         progress.started(writer.directory, len(cases) * plan.trials)
         interrupted = recorder.record(
-            PlannedTrial(writer, partial(_trial, scenario, plan.settings, planned, lab_name, progress))
-            for planned in numbered(cases, plan.trials)
+            PlannedTrial(
+                writer,
+                partial(_trial, scenario, plan.settings, (place.trial, case), lab_name, progress),
+                place.block,
+            )
+            for place, case in numbered(cases, plan.trials, seed)
         )
         return recorder.finished(writer, interrupted)
 

@@ -12,6 +12,7 @@ LONGEST_S = 86_400.0
 LONGEST_RUN_S = 7 * LONGEST_S
 """All trials of a run together."""
 MOST_TRIALS = 100_000
+MOST_SEED = (1 << 31) - 1
 MOST_PROCESSES = 1024
 MOST_CONNECTIONS = 1_000_000
 """From one machine: each takes memory and an open file in every role."""

@@ -97,6 +97,7 @@ FLAGS = (
     ),
     Flag("closes_first", "Who closes a short connection first.", choices=_SIDES),
     Flag("trials", "Trials of each mode.", Kind.WHOLE),
+    Flag("seed", "Of the random order of the trials.", Kind.WHOLE, unset="drawn anew, and recorded"),
     Flag("subject.name", f"The proxy under test: {', '.join(SUBJECTS)}.", Kind.SUBJECT),
     Flag(
         "subject.program",

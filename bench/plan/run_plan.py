@@ -135,6 +135,8 @@ class Plan:
     lab: str = "auto"
     trials: int = 3
     """Trials of each mode; `both` interleaves them."""
+    seed: int | None = None
+    """Of the random order of the trials; None: drawn anew."""
     subject: Subject = field(default_factory=Subject)
     load: Load = field(default_factory=Load)
     backend: Backend = field(default_factory=Backend)
@@ -189,6 +191,7 @@ _Reading = Callable[["Plan"], float | None]
 # Key, number, and the most that it may be; the least is 1.
 _AT_LEAST_ONE: tuple[tuple[str, _Reading, int], ...] = (
     ("trials", lambda p: p.trials, bounds.MOST_TRIALS),
+    ("seed", lambda p: p.seed, bounds.MOST_SEED),
     ("subject.workers", lambda p: p.subject.workers, bounds.MOST_PROCESSES),
     ("subject.pool_max", lambda p: p.subject.pool_max, bounds.MOST_COUNTED),
     ("subject.requests_per_connection", lambda p: p.subject.requests_per_connection, bounds.MOST_COUNTED),

@@ -39,6 +39,8 @@ class ScenarioPlan:
     lab: str = "auto"
     trials: int = 1
     """Trials of each case; they take turns."""
+    seed: int | None = None
+    """Of the random order of the trials; None: drawn anew."""
     settings: Any = None
     """The scenario's own dataclass of settings."""
 
@@ -81,6 +83,8 @@ def _check(default: ScenarioPlan, planned: ScenarioPlan) -> None:
         raise PlanError(f"plan: trials = {planned.trials} must be at least 1")
     if planned.trials > bounds.MOST_TRIALS:
         raise PlanError(f"plan: trials = {planned.trials} is more than {bounds.MOST_TRIALS:,}; lower it")
+    if planned.seed is not None and not 1 <= planned.seed <= bounds.MOST_SEED:
+        raise PlanError(f"plan: seed = {planned.seed} must be between 1 and {bounds.MOST_SEED:,}")
     _known("variants", planned.variants, default.variants)
     _known("subjects", tuple(name.partition("@")[0] for name in planned.subjects), run_plan.SUBJECTS)
 

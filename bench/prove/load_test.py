@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from bench.analysis import histogram
 from bench.experiment.load_clients import LoadClients
-from bench.experiment.recorder import interleave
+from bench.experiment.recorder import draw_seed, interleave
 from bench.experiment.trial_result import TrialTimes
 from bench.lab import split_address
 from bench.load.job import LoadJob
@@ -44,6 +44,8 @@ class LoadSettings:
     pairs: int = 3
     duration_s: float = 2.0
     locations: int = 1
+    seed: int = field(default_factory=draw_seed)
+    """Of the random order of the windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ class Cost:
     windows: list[LoadWindow] = field(default_factory=list)
     missing: str = ""
     """Why nothing was measured, if so."""
+    seed: int | None = None
+    """Of the random order of the windows."""
 
     def median(self, side: ConfigSide, name: str) -> float | None:
         """Return the median of a figure of LoadWindow over the windows of one side."""
@@ -99,6 +103,7 @@ class Cost:
             "request": str(self.request) if self.request else None,
             "windows": [window.to_json() for window in self.windows],
             "missing": self.missing or None,
+            "seed": self.seed,
         }
 
 
@@ -140,8 +145,8 @@ class _LoadTest:
 
     def run(self) -> Cost:
         """Measure both sides alternately."""
-        found = Cost(self.program.version, self.mended.location, self.mended.request)
-        for side in interleave(SIDES, self.load.pairs):
+        found = Cost(self.program.version, self.mended.location, self.mended.request, seed=self.load.seed)
+        for side in interleave(SIDES, self.load.pairs, self.load.seed):
             window = self._window(side)
             if isinstance(window, Rejection):
                 found.missing = f"{side}: {window}"

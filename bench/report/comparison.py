@@ -1,23 +1,26 @@
 """A comparison as text and as pictures: of runs of the load generator, and of scenarios case by case."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import units
-from bench.analysis.compare import Answer, Cell, Comparison, MetricRow
+from bench.analysis.answers import MOST_MORE, Answer, Cell
+from bench.analysis.compare import Comparison, MetricRow
 from bench.analysis.metrics import Metric
+from bench.analysis.stats import Estimate
 from bench.report import style
-from bench.report.html import Table
 from bench.report.run import side_picture, tables
 from bench.report.style import INK, PALETTE, QUIET
-from bench.report.text_table import format_number, format_table, format_warnings
+from bench.report.text_table import format_number, format_warnings
+from nginx.printable import printable_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_WIDTH = 80
 _ACROSS = 3
 _MOST_PANELS = 9
 _WIDTH_INCHES, _BAR_INCHES, _PANEL_INCHES, _HEAD_INCHES = 14.0, 0.2, 1.3, 1.0
@@ -78,18 +81,14 @@ def draw(compared: Sequence[Comparison]) -> "Figure":
 
 def _one(compared: Comparison, warnings: Sequence[str]) -> str:
     head = [
-        f"{side.name}: {side.run.directory}, {side.case}, {tables.format_trial_count(side)}\n"
+        _fold(f"{side.name}: {side.run.directory}, {side.case}, {tables.format_trial_count(side)}") + "\n"
         for side in compared.sides
     ]
-    columns = _columns(compared)
-    names = [column for side in compared.sides[1:] for column in (side.name, *columns)]
-    rows = []
-    for row in _rows(compared):
-        unit = row.metric.unit
-        cells = [_shown_as(column, cell, unit) for cell in row.cells[1:] for column in ("median", *columns)]
-        rows.append((_labelled(row.metric, compared), _shown_as("median", row.cells[0], unit), *cells))
-    drawn = format_table(Table(("metric", compared.sides[0].name, *names), rows))
-    return "".join([*head, drawn, *_footnotes(compared), format_warnings(warnings)])
+    return "".join([*head, "\n", *_lines(compared), "\n", *_footnotes(compared), format_warnings(warnings)])
+
+
+def _fold(text: str) -> str:
+    return textwrap.fill(printable_line(text), _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _rows(compared: Comparison) -> Iterator[MetricRow]:
@@ -101,10 +100,65 @@ def _rows(compared: Comparison) -> Iterator[MetricRow]:
             yield row
 
 
-def _columns(compared: Comparison) -> tuple[str, ...]:
-    """Return the columns for each side after the first: a test where one was made, room permitting more."""
-    tested = any(cell.answer is not Answer.UNMEASURED for row in compared.rows for cell in row.cells)
-    return ("ratio", *(("difference",) if len(compared.sides) == 2 else ()), *(("test",) if tested else ()))
+def _lines(compared: Comparison) -> Iterator[str]:
+    """Yield a line for each metric, and below it one for each side: median, ratio and answer."""
+    names = [printable_line(side.name) for side in compared.sides]
+    rows = list(_rows(compared))
+    figures = [[_shown(cell, row.metric.unit) for cell in row.cells] for row in rows]
+    wide = max(map(len, names), default=0)
+    median, ratio = (max((len(cell[at]) for cells in figures for cell in cells), default=0) for at in (0, 1))
+    for row, cells in zip(rows, figures, strict=True):
+        yield f"{_labelled(row.metric, compared)}\n"
+        for name, (middle, factor), cell in zip(names, cells, row.cells, strict=True):
+            answer = "" if cell.answer is Answer.BASELINE else answer_words(cell, row.metric.unit)
+            line = f"  {name:<{wide}}  {middle:>{median}}  {factor:>{ratio}}"
+            hanging = textwrap.wrap(answer, max(20, _WIDTH - len(line) - 2)) or [""]
+            yield f"{line}  {hanging[0]}".rstrip() + "\n"
+            yield from (" " * (len(line) + 2) + more + "\n" for more in hanging[1:])
+
+
+def answer_words(cell: Cell, unit: str) -> str:
+    """Return the answer that a cell gives, in words."""
+    if cell.answer is Answer.NO_DIFFERENCE:
+        if not cell.no_more_than:
+            return "equal in every trial"
+        return f"no difference larger than {_size(cell, unit)} shown"
+    if cell.answer is Answer.CANNOT_TELL:
+        return f"cannot tell; {_more(cell)} would"
+    if cell.answer is Answer.REFUSED:
+        return f"refused: take {cell.instead}"
+    return cell.answer.value
+
+
+def _size(cell: Cell, unit: str) -> str:
+    assert cell.no_more_than is not None, "an interval gives a size"
+    if cell.ratio is None:
+        return f"{format_number(cell.no_more_than, unit)} {unit}".rstrip()
+    return f"{100 * cell.no_more_than:.2g} %"
+
+
+def _more(cell: Cell) -> str:
+    more = cell.more_trials or 1
+    if more >= MOST_MORE:
+        return f"not even {MOST_MORE:,} more trials"
+    about = "about " if cell.no_more_than is not None else ""
+    return f"{about}{more:,} more trial{'' if more == 1 else 's'}"
+
+
+def _shown(cell: Cell, unit: str) -> tuple[str, str]:
+    """Return the median and the ratio with its interval, or the difference with it."""
+    median = "-" if cell.estimate is None else format_number(cell.estimate.center, unit)
+    if cell.ratio is not None:
+        return median, _with_interval(cell.ratio, units.ratio)
+    if cell.difference is not None:
+        return median, _with_interval(cell.difference, lambda value: _signed(value, unit))
+    return median, ""
+
+
+def _with_interval(estimate: Estimate, shown: Callable[[float], str]) -> str:
+    if estimate.low is None or estimate.high is None:
+        return shown(estimate.center)
+    return f"{shown(estimate.center)} [{shown(estimate.low)}, {shown(estimate.high)}]"
 
 
 def _labelled(metric: Metric, compared: Comparison) -> str:
@@ -115,47 +169,31 @@ def _labelled(metric: Metric, compared: Comparison) -> str:
     return metric.key if is_in_key else f"{metric.key} ({metric.unit})"
 
 
-def _shown_as(column: str, cell: Cell, unit: str) -> str:
-    if column == "median":
-        return "-" if cell.estimate is None else format_number(cell.estimate.center, unit)
-    if column == "difference":
-        return "-" if cell.difference is None else _signed(cell.difference, unit)
-    return _ratio(cell) if column == "ratio" else _test(cell)
-
-
 def _signed(value: float, unit: str) -> str:
     return ("+" if value > 0 else "") + format_number(value, unit)
 
 
-def _ratio(cell: Cell) -> str:
-    if cell.ratio is None:
-        return "-"
-    center = units.ratio(cell.ratio.center)
-    if cell.ratio.low is None or cell.ratio.high is None:
-        return center
-    return f"{center} [{units.ratio(cell.ratio.low)}, {units.ratio(cell.ratio.high)}]"
-
-
-def _test(cell: Cell) -> str:
-    if cell.p is None:
-        return str(cell.answer)
-    p = f"p={cell.p:.3f}" if cell.p >= 0.001 else "p<0.001"
-    return f"~ ({p})" if cell.answer is Answer.SAME else p
-
-
 def _footnotes(compared: Comparison) -> Iterator[str]:
-    rows = list(_rows(compared))
-    cells = [cell for row in rows for cell in row.cells]
-    answers = {cell.answer for cell in cells}
-    if Answer.TOO_FEW in answers:
-        few = [row.metric for row in rows if any(cell.answer is Answer.TOO_FEW for cell in row.cells)]
-        most = [max(len(side.counted_for(metric)) for metric in few) for side in compared.sides]
-        counts = " and ".join(map(str, most))
-        yield f"too few: {counts} trials cannot show a difference at p < 0.05; four a side can (--trials 4)\n"
-    if Answer.SAME in answers:
-        yield "~: no difference shows (Mann-Whitney U, p above 0.05)\n"
+    cells = [cell for row in _rows(compared) for cell in row.cells[1:]]
+    notes = []
     if any(cell.ratio and cell.ratio.low is not None for cell in cells):
-        yield "[low, high]: 95 % interval of the ratio (Hodges-Lehmann)\n"
+        pairs = [cell.pairs for cell in cells if cell.pairs]
+        over = f", over {max(pairs)} pairs of trials" if pairs else ""
+        notes.append(
+            f"[low, high]: {100 * (1 - compared.alpha):.3g} % interval of the ratio to"
+            f" {printable_line(compared.sides[0].name)} (Hodges-Lehmann{over})."
+        )
+    if any(cell.p is not None for cell in cells):
+        test = "Wilcoxon signed-rank" if any(cell.pairs for cell in cells) else "Mann-Whitney"
+        notes.append(
+            f"better, worse: {test} test, p at most {compared.alpha:.2g}, corrected for"
+            f" {compared.tests} tests (Benjamini-Hochberg)."
+        )
+    if any(cell.answer is Answer.REFUSED for cell in cells):
+        notes.append(
+            "refused: half of the ports were passed, and a mean over both sides of that means nothing."
+        )
+    yield from (_fold(note) + "\n" for note in notes)
 
 
 def _names(compared: Sequence[Comparison]) -> list[str]:

@@ -70,6 +70,7 @@ def read(path: Path) -> RunRecord[Any]:
         tuple(damage),
         refused=header.refused,
         target=header.target,
+        interleaved=header.interleaved,
     )
 
 

@@ -142,6 +142,8 @@ class TrialRecord:
 
     trial: int
     """Its number, from 1."""
+    block: int | None = None
+    """The round of the run that it belongs to, from 1: one trial of each case, in random order."""
     subject: SubjectRecord
     lab: str
     valid: bool = True
@@ -323,6 +325,8 @@ class RunHeader:
     started: str
     refused: tuple[Refused, ...] = ()
     target: TargetRecord | None = None
+    interleaved: str | None = None
+    """Runs that were made together, block by block, have the same name here; None: it was made alone."""
 
 
 @dataclass(frozen=True)  # no slots: a call of an alias such as Run() tries to note the alias in its result
@@ -345,6 +349,8 @@ class RunRecord(Generic[T]):
     """What failed and ended it early; known while the run is made."""
     target: TargetRecord | None = None
     """The server of `--target`, where the run is of one."""
+    interleaved: str | None = None
+    """The name that it shares with the runs that it was interleaved with; None: it was made alone."""
 
     @property
     def kind(self) -> Kind:
@@ -363,12 +369,21 @@ class RunRecord(Generic[T]):
 
     def header(self) -> RunHeader:
         """Return what is known before the first trial."""
-        return RunHeader(FORMAT, self.kind, self.plan, self.machine, self.started, self.refused, self.target)
+        return RunHeader(
+            FORMAT,
+            self.kind,
+            self.plan,
+            self.machine,
+            self.started,
+            self.refused,
+            self.target,
+            self.interleaved,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `--json` prints for the run."""
         header = dataclasses.asdict(self.header())
-        known = {key: header[key] for key in ("kind", "plan", "machine", "refused")}
+        known = {key: header[key] for key in ("kind", "plan", "machine", "refused", "interleaved")}
         if self.target is not None:
             known["target"] = header["target"]
         return {**known, "trials": [trial.to_json() for trial in self.trials], "directory": self.directory}

@@ -30,6 +30,7 @@ def create(
     started: datetime | None = None,
     refused: Sequence[Refused] = (),
     target: TargetRecord | None = None,
+    interleaved: str | None = None,
 ) -> "Writer":
     """Open a new folder under `root` for a run of `plan`, as plain values, and return its writer.
 
@@ -38,7 +39,12 @@ def create(
     """
     begun = (started or datetime.now(UTC)).astimezone(UTC)
     run: RunRecord[Any] = RunRecord(
-        dict(plan), dict(machine), begun.isoformat(timespec="seconds"), refused=tuple(refused), target=target
+        dict(plan),
+        dict(machine),
+        begun.isoformat(timespec="seconds"),
+        refused=tuple(refused),
+        interleaved=interleaved,
+        target=target,
     )
     try:
         return Writer(_new_directory(root, f"{begun:%Y%m%dT%H%M%SZ}-{label or _label(run)}"), run)

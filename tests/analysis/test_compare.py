@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Iterable
 
 import pytest
 
-from bench.analysis.compare import Answer, compare
+from bench.analysis.answers import MARGIN, Answer
+from bench.analysis.compare import compare
 from bench.analysis.sides import Side, split
 from bench.analysis.stats import Estimate
 from bench.plan import run_plan as plans
@@ -50,21 +52,25 @@ def count(estimate: Estimate | None) -> int:
 
 
 def test_four_trials_a_side_show_that_keep_alive_is_faster() -> None:
-    compared = compare([side("short", SHORT, range(1, 5)), side("keepalive", KEEPALIVE, range(5, 9))])
+    short = side("short", SHORT_BACKEND_CLOSES, range(1, 5))
+    compared = compare([short, side("keepalive", KEEPALIVE, range(5, 9))])
     cell = compared.row("requests_per_s").cells[1]
-    assert cell.answer is Answer.DIFFERS
-    assert cell.p == pytest.approx(2 / 70)
+    assert cell.answer is Answer.BETTER
     low, high = interval(cell.ratio)
     assert 1 < low <= center(cell.ratio) <= high
-    assert cell.difference is not None
-    assert cell.difference > 0
-    assert interval(compared.row("latency_ms.p99").cells[1].ratio)[1] < 1
+    assert interval(cell.difference)[0] > 0
+    less = compared.row("latency_ms.p99").cells[1]
+    assert less.answer is Answer.BETTER
+    assert interval(less.ratio)[1] < 1
+    back = compare([compared.sides[1], compared.sides[0]])
+    assert back.row("requests_per_s").cells[1].answer is Answer.WORSE
 
 
-def test_three_trials_a_side_are_too_few_for_a_test() -> None:
-    compared = compare([side("short", SHORT, range(1, 4)), side("keepalive", KEEPALIVE, range(5, 8))])
+def test_three_trials_a_side_cannot_tell_and_one_more_would() -> None:
+    short = side("short", SHORT_BACKEND_CLOSES, range(1, 4))
+    compared = compare([short, side("keepalive", KEEPALIVE, range(5, 8))])
     cell = compared.row("requests_per_s").cells[1]
-    assert (cell.answer, cell.p) == (Answer.TOO_FEW, None)
+    assert (cell.answer, cell.p, cell.more_trials) == (Answer.CANNOT_TELL, None, 1)
     assert cell.ratio is not None
     assert (cell.ratio.low, cell.ratio.high) == (None, None)
     assert cell.ratio.center > 1
@@ -75,21 +81,79 @@ def test_samples_that_overlap_show_no_difference() -> None:
         [side("keepalive", KEEPALIVE, (1, 3, 5, 7)), side("keepalive", KEEPALIVE, (2, 4, 6, 8))]
     )
     cell = compared.row("requests_per_s").cells[1]
-    assert cell.answer is Answer.SAME
+    assert cell.answer is Answer.NO_DIFFERENCE
     assert cell.p is not None
     assert cell.p > 0.05
+    assert cell.no_more_than is not None
+    low, high = interval(cell.ratio)
+    assert cell.no_more_than == pytest.approx(max(1 - low, high - 1))
+
+
+def test_a_wide_interval_cannot_tell_and_says_how_many_more_trials_would() -> None:
+    rates = (900.0, 1400.0, 1000.0, 1500.0, 950.0, 1450.0)
+    first, later = (
+        side("keepalive", KEEPALIVE, numbers, change=lambda t: replace_rate(t, rates[(t.trial - 1) % 6]))
+        for numbers in (range(1, 7), range(7, 13))
+    )
+    cell = compare([first, later]).row("requests_per_s").cells[1]
+    assert cell.answer is Answer.CANNOT_TELL
+    assert cell.more_trials is not None
+    assert cell.no_more_than is not None
+    assert cell.no_more_than > MARGIN
+    # An interval narrows with the root of the number of trials.
+    assert cell.more_trials == pytest.approx(
+        6 * (math.log1p(cell.no_more_than) / math.log1p(MARGIN)) ** 2, rel=0.3
+    )
+
+
+def replace_rate(made: Trial, per_s: float) -> Trial:
+    return dataclasses.replace(made, requests_per_s=per_s)
+
+
+def test_where_half_of_the_ports_were_passed_a_mean_over_both_sides_of_it_is_refused() -> None:
+    short = side("short", SHORT, range(1, 7), change=keep)
+    compared = compare([short, side("keepalive", KEEPALIVE, range(7, 13))])
+    rate = compared.row("requests_per_s").cells[1]
+    assert (rate.answer, rate.instead, rate.ratio) == (Answer.REFUSED, "ports.rate_before", None)
+    cost = compared.row("cpu_us_per_request.proxy").cells[1]
+    assert (cost.answer, cost.instead) == (Answer.REFUSED, "cpu_us_per_request_before_cliff.proxy")
+    assert compared.row("cpu_us_per_request_before_cliff.proxy").cells[1].answer is Answer.BETTER
+    # The rate before the cliff of a side without one is its whole rate.
+    before = compared.row("ports.rate_before").cells[1]
+    assert before.answer is Answer.BETTER
+    whole = compared.row("requests_per_s").cells[1]
+    assert center(before.estimate) == center(whole.estimate)
+
+
+def test_trials_of_the_same_blocks_are_compared_in_pairs() -> None:
+    """A machine that slows down from block to block spoils the trials' ranks, and not those of pairs."""
+    drift = [1.3**block for block in range(12)]
+    trials: list[Trial] = []
+    for block, factor in enumerate(drift, 1):
+        for mode, cost in (("short", 100.0), ("keepalive", 97.0)):
+            made = trial(len(trials) + 1, mode, SHORT_BACKEND_CLOSES, 1.0)[0]
+            us: dict[str, float | None] = {"proxy": cost * factor * (1 + 0.001 * block)}
+            trials.append(dataclasses.replace(made, block=block, cpu_us_per_request=us))
+    run = Run(plans.build({}).to_json(), MACHINE, "2026", tuple(trials))
+    cell = compare(split(run)).row("cpu_us_per_request.proxy").cells[1]
+    assert (cell.answer, cell.pairs) == (Answer.BETTER, 12)
+    assert interval(cell.ratio) == pytest.approx((0.97, 0.97))
+    apart = Run(run.plan, MACHINE, "2026", tuple(dataclasses.replace(each, block=None) for each in trials))
+    cell = compare(split(apart)).row("cpu_us_per_request.proxy").cells[1]
+    assert (cell.answer, cell.pairs) == (Answer.CANNOT_TELL, None)
 
 
 def test_figures_that_are_the_same_in_every_trial_need_no_test() -> None:
     compared = compare([side("keepalive", KEEPALIVE, (1, 2)), side("keepalive", KEEPALIVE, (3, 4))])
     cell = compared.row("upstream.connections_opened").cells[1]
-    assert (cell.answer, cell.difference, center(cell.ratio)) == (Answer.SAME, 0, 1)
+    assert (cell.answer, cell.no_more_than) == (Answer.NO_DIFFERENCE, 0)
+    assert (center(cell.difference), center(cell.ratio)) == (0, 1)
 
 
 def test_figures_of_no_side_get_no_row_and_only_errors_matter_at_0() -> None:
     compared = compare([side("keepalive", KEEPALIVE, (1, 2)), side("keepalive", KEEPALIVE, (3, 4))])
     assert "ports.rate_before" not in [row.metric.key for row in compared.rows]
-    assert compared.row("ports.rate_before").cells[1].answer is Answer.UNMEASURED
+    assert compared.row("ports.rate_before").cells[1].answer is Answer.NOT_MEASURED
     assert compared.row("errors").is_telling
     assert not compared.row("late").is_telling
     assert not compared.row("ports.rate_before").is_telling
@@ -170,12 +234,13 @@ def test_damage_is_a_warning_once() -> None:
 
 
 def test_a_comparison_is_plain_values_too() -> None:
-    compared = compare([side("short", SHORT, range(1, 5)), side("keepalive", KEEPALIVE, range(5, 9))])
+    short = side("short", SHORT_BACKEND_CLOSES, range(1, 5))
+    compared = compare([short, side("keepalive", KEEPALIVE, range(5, 9))])
     values = json.loads(json.dumps(compared.to_json()))
     assert [each["name"] for each in values["sides"]] == ["short", "keepalive"]
     assert [each["trials"] for each in values["sides"]] == [4, 4]
     (first, second) = next(row["cells"] for row in values["rows"] if row["metric"] == "requests_per_s")
-    assert first["answer"] == "-"
-    assert second["answer"] == "differs"
+    assert first["answer"] == "baseline"
+    assert second["answer"] == "better"
     assert second["ratio"]["low"] <= second["ratio"]["center"] <= second["ratio"]["high"]
     assert values["warnings"] == []

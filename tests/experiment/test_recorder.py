@@ -102,17 +102,31 @@ def test_trials_of_several_runs_may_take_turns(tmp_path: Path) -> None:
         assert [len(writer.run.trials) for writer in (a, b)] == [2, 1]
 
 
-def test_every_other_round_is_reversed() -> None:
-    assert list(interleave("ab", 3)) == ["a", "b", "b", "a", "a", "b"]
+def test_trials_and_blocks_are_numbered_from_one() -> None:
+    places = [place for place, _ in numbered(["short", "keepalive"], 2, seed=1)]
+    assert places == [(1, 1), (2, 1), (3, 2), (4, 2)]
 
 
-def test_trials_are_numbered_from_one() -> None:
-    assert list(numbered(["short", "keepalive"], 1)) == [(1, "short"), (2, "keepalive")]
+def test_the_seed_draws_the_order_and_each_item_comes_first_as_often() -> None:
+    orders = {tuple(interleave("abc", 2, seed)) for seed in range(1, 200)}
+    assert len(orders) == 6
+    assert {order[0] for order in orders} == set("abc")
 
 
-@given(st.lists(st.integers(), unique=True), st.integers(0, 9))
-def test_each_round_has_every_item_once(items: list[int], rounds: int) -> None:
-    order = list(interleave(items, rounds))
+def test_the_block_of_a_trial_is_recorded(tmp_path: Path) -> None:
+    with storage.create(tmp_path, Plan().to_json(), {}) as writer:
+        recorder.record([PlannedTrial(writer, ends, 3)])
+    assert [trial.block for trial in read.read(writer.directory).trials] == [3]
+
+
+@given(st.lists(st.integers(), unique=True), st.integers(0, 9), st.integers(1, 1 << 30))
+def test_each_block_has_every_item_once_and_over_two_none_comes_earlier(
+    items: list[int], rounds: int, seed: int
+) -> None:
+    order = list(interleave(items, rounds, seed))
     assert len(order) == len(items) * rounds
     for number in range(rounds):
         assert set(order[number * len(items) : (number + 1) * len(items)]) == set(items)
+    for number in range(0, rounds - 1, 2):
+        two = order[number * len(items) : (number + 2) * len(items)]
+        assert two == two[::-1]

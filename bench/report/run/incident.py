@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bench import units
 from bench.analysis import claims, metrics
 from bench.analysis.claims import Sample
+from bench.plan.run_plan import IDIOMS, SUBJECTS
 from bench.report.html import Table
 from bench.report.run import text
 from bench.report.style import HOLDER_COLOURS, INK, QUIET, draw_title
@@ -82,9 +83,9 @@ class SubjectRow:
 
 
 def build_rows(run: Run) -> list[SubjectRow]:
-    """Return a row for each subject of `run`, in the order in which they first ran."""
+    """Return a row for each subject of `run`, by proxy, version and configuration."""
     grouped: dict[str, list[Trial]] = {}
-    for trial in run.trials:
+    for trial in sorted(run.trials, key=_rank):
         grouped.setdefault(trial.subject.name, []).append(trial)
     return [_build_row(name, trials) for name, trials in grouped.items()]
 
@@ -120,6 +121,16 @@ def _summarize_rates(rows: Sequence[SubjectRow]) -> str:
         text += f"; {last.name} serves least, {units.rate(least)} on {last.per_request:.2g}"
     void = len(rows) - len(rated)
     return f"{text}." + (f" The rates of {void} configurations are void." if void else "")
+
+
+def _rank(trial: Trial) -> tuple[int, list[str], int, str]:
+    name, version = trial.subject.name, trial.subject.version
+    proxy, idiom = name.partition(" ")[0], name.rpartition(" ")[2]
+    return _at(SUBJECTS, proxy), version.split("."), _at(IDIOMS, idiom), name
+
+
+def _at(known: tuple[str, ...], name: str) -> int:
+    return known.index(name) if name in known else len(known)
 
 
 def _build_row(name: str, trials: Sequence[Trial]) -> SubjectRow:

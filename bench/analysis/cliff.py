@@ -1,0 +1,48 @@
+"""What means nothing where half of the ports were passed within a trial, and what to take instead. Pure.
+
+Beyond that point connect() is slower by one or two orders of magnitude: a rate, a time or a cost over a
+window that holds both is an average of two different things, and moves with the moment of the cliff.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from bench.analysis import claims
+from bench.analysis.metrics import Metric
+from bench.runs.record import Trial, TrialRecord
+
+_RATE, _COST = "ports.rate_before", "cpu_us_per_request_before_cliff"
+_OTHERS = (
+    ("connect_ms.", f"{_COST}.proxy"),
+    ("second_opinion.requests_per_s", _RATE),
+    ("second_opinion.cpu_us_per_request", f"{_COST}.client"),
+    ("late", "upstream.requests_per_connection"),
+    ("never_started", "upstream.requests_per_connection"),
+)
+
+
+def metric_instead(metric: Metric, trials: Iterable[TrialRecord]) -> str | None:
+    """Return the metric to take instead of `metric`; None where it means what it says in all `trials`."""
+    if not any(map(claims.crossed_cliff, trials)):
+        return None
+    if claims.depends_on_cliff(metric):
+        return claims.instead_of(metric) or f"{_COST}.proxy"
+    return next((other for start, other in _OTHERS if metric.key.startswith(start)), None)
+
+
+def figures(
+    metric: Metric, trials: Sequence[TrialRecord], compared: Iterable[TrialRecord]
+) -> list[tuple[TrialRecord, float]]:
+    """Return each of `trials` that has the figure, with it.
+
+    Of the trials `compared` with each other some may have met the cliff: the rate before it is then the whole
+    rate of those that did not.
+    """
+    whole = metric.key == _RATE and any(map(claims.crossed_cliff, compared))
+    found = []
+    for trial in trials:
+        value = metric.of(trial)
+        if value is None and whole and isinstance(trial, Trial) and not claims.crossed_cliff(trial):
+            value = trial.requests_per_s
+        if value is not None:
+            found.append((trial, value))
+    return found
