@@ -35,7 +35,7 @@ COMMANDS = {
 _EXIT_CODES = """\b
 Exit codes:
   0    fine
-  1    findings, an invalid run, or a condition of --fail-on that holds
+  1    findings, an invalid run, or a condition that fails
   2    misuse: arguments, a plan, a configuration or a run make no sense
   3    the environment failed: a program, a right or a resource is missing
   4    cannot tell: what was measured does not answer the question
