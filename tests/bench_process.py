@@ -44,13 +44,16 @@ def _heed_interrupts() -> None:
 
 
 def trials(*arguments: str | Path, root: Path) -> list[dict[str, Any]]:
-    """Run `bench run --json` and return its trials; whether they are valid is the machine's affair too."""
+    """Run `bench run --json` and return its trials, those of short first.
+
+    Whether they are valid is the machine's affair too.
+    """
     done = run("run", "--json", "-o", root, *arguments)
     assert done.returncode in (0, 1, 4), done.stderr
     assert "Traceback" not in done.stderr
     answer = json.loads(done.stdout)
     found: list[dict[str, Any]] = answer["trials"]
-    return found
+    return sorted(found, key=lambda trial: (trial["mode"] != "short", trial["trial"]))
 
 
 def codes(trial: dict[str, Any]) -> set[str]:
@@ -63,9 +66,14 @@ def codes(trial: dict[str, Any]) -> set[str]:
 
 
 def scenario(name: str, *arguments: str | Path, root: Path) -> dict[str, Any]:
-    """Run `bench scenario run --json` and return its answer; whether it is valid is the machine's affair."""
+    """Run `bench scenario run --json` and return its answer, with the trials in the order of its plan.
+
+    Whether they are valid is the machine's affair.
+    """
     done = run("scenario", "run", name, "--json", "-o", root, *arguments)
     assert done.returncode in (0, 1, 4), done.stderr
     assert "Traceback" not in done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
+    variants = answer["plan"]["variants"]
+    answer["trials"].sort(key=lambda trial: (variants.index(trial["variant"]), trial["trial"]))
     return answer
