@@ -68,5 +68,6 @@ def test_a_run_prints_its_plan_its_machine_and_its_trials() -> None:
     run = Run({"mode": "short"}, {"cores": 2}, "2026-03-14T15:09:26+00:00", (TRIAL,), "results/x")
     assert run.to_json() == {
         "kind": "run", "plan": {"mode": "short"}, "machine": {"cores": 2}, "refused": (),
+        "interleaved": None,
         "trials": [TRIAL.to_json()], "directory": "results/x",
     }  # fmt: skip
