@@ -23,6 +23,7 @@ COMMANDS = {
     "list": "List the runs of a folder of results, the newest last.",
     "show": "Show a run again, of modes or of a scenario: its table and its finding.",
     "report": "Write one HTML file about a run, to pass on: it carries all it shows, and loads nothing.",
+    "export": "Export a run as CSV, in the OpenMetrics format, or as Markdown for a job's summary.",
     "compare": "Compare two or more runs of one kind, or the modes of one run; the first is the baseline.",
     "size": "Compute the pools that a fleet of proxies needs, and what it runs out of first.",
     "doctor": "Show what this machine can measure, and what to change.",

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from nginx.check import FAILING, CheckResult, LocationVerdicts
 from nginx.finding import Finding, Severity
-from nginx.printable import printable_line
+from nginx.markdown_text import escape, format_code, format_prose, format_row
 from nginx.report.summary import ANSWERS
 
 _MARKS = {"reused": "✓", "partly reused": "~", "not reused": "✗", "depends": "?"}
@@ -15,7 +15,7 @@ _MOST_ROWS = 200
 
 def markdown(result: CheckResult) -> str:
     """Return a table of the locations by version, the broken ones first, and one of what was found."""
-    lines = [f"### {_title(result)}", "", f"Judged for {_text(result.judged_for)}."]
+    lines = [f"### {_title(result)}", "", f"Judged for {escape(result.judged_for)}."]
     if result.locations:
         ordered = sorted(result.locations, key=lambda each: not each.fails)
         lines += ["", *_table(_location_rows(ordered, result.versions), len(ordered))]
@@ -46,10 +46,10 @@ def _worst(location: LocationVerdicts) -> str:
 
 
 def _location_rows(locations: Iterable[LocationVerdicts], versions: Iterable[str]) -> Iterator[list[str]]:
-    yield ["location", "passes to", "at", *(f"nginx {_text(version)}" for version in versions)]
+    yield ["location", "passes to", "at", *(f"nginx {escape(version)}" for version in versions)]
     for each in locations:
         answers = [_answer(each, version) for version in each.verdicts]
-        yield [_code(each.heading), _code(each.target), _code(str(each.place)), *answers]
+        yield [format_code(each.heading), format_code(each.target), format_code(str(each.place)), *answers]
 
 
 def _answer(location: LocationVerdicts, version: str) -> str:
@@ -57,48 +57,32 @@ def _answer(location: LocationVerdicts, version: str) -> str:
     text = f"{verdict.answer}: {verdict.share}" if verdict.share is not None else verdict.answer
     text = ", on ".join((text, *verdict.depends_on[:1]))
     is_accepted = verdict.answer in FAILING and version in location.accepted
-    return f"{_MARKS[verdict.answer]} {_text(text)}{' (accepted)' if is_accepted else ''}"
+    return f"{_MARKS[verdict.answer]} {escape(text)}{' (accepted)' if is_accepted else ''}"
 
 
 def _finding_rows(findings: Iterable[Finding]) -> Iterator[list[str]]:
     yield ["severity", "rule", "at", "what, and what to change", "nginx"]
     for each in findings:
-        text = f"{_prose(each.message)}<br>**Fix:** {_prose(each.fix)}" if each.fix else _prose(each.message)
-        yield [str(each.severity), each.rule, _code(str(each.place)), text, _text(", ".join(each.versions))]
+        text = (
+            f"{format_prose(each.message)}<br>**Fix:** {format_prose(each.fix)}"
+            if each.fix
+            else format_prose(each.message)
+        )
+        yield [
+            str(each.severity),
+            each.rule,
+            format_code(str(each.place)),
+            text,
+            escape(", ".join(each.versions)),
+        ]
 
 
 def _table(rows: Iterator[list[str]], total: int) -> Iterator[str]:
     head = next(rows)
-    yield _row(head)
-    yield _row(["---"] * len(head))
+    yield format_row(head)
+    yield format_row(["---"] * len(head))
     for _, cells in zip(range(_MOST_ROWS), rows, strict=False):
-        yield _row(cells)
+        yield format_row(cells)
     if total > _MOST_ROWS:
         yield ""
         yield f"{total - _MOST_ROWS} more rows are left out."
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _code(text: str) -> str:
-    """Return a text as code in a table, whose cells end at each bar."""
-    shown = printable_line(text).replace("|", "\\|")
-    fence = "``" if "`" in shown else "`"
-    padding = " " if shown.startswith("`") or shown.endswith("`") else ""
-    return f"{fence}{padding}{shown}{padding}{fence}"
-
-
-def _prose(text: str) -> str:
-    """Return a text whose lines of configuration, in backticks, are code and whose other parts are text."""
-    parts = printable_line(text).split("`")
-    if len(parts) % 2 == 0:
-        return _text(text)
-    return "".join(_code(part) if number % 2 else _text(part) for number, part in enumerate(parts))
-
-
-def _text(text: str) -> str:
-    """Return a text in which nothing is a mark of Markdown or HTML."""
-    shown = printable_line(text).replace("&", "&amp;").replace("<", "&lt;")
-    return "".join(f"\\{each}" if each in "\\`*_[]|#~$@" else each for each in shown)

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from bench.prove.remedies import AddedLine
 from bench.prove.upgrade import LocationUpgrade, Upgrade, per_thousand
 from nginx.finding import Finding
+from nginx.markdown_text import escape, format_code, format_prose, format_row
 from nginx.tree import Directive, Place
 
 _WIDTH = 100
-_CELL = str.maketrans({"|": "\\|", "\n": " ", "`": "'"})
 
 
 def format_upgrade(found: Upgrade) -> str:
@@ -148,11 +148,10 @@ def _failures(each: LocationUpgrade) -> str:
 
 def _row(each: LocationUpgrade) -> str:
     passing = each.after.location.pass_location
-    name = f"`{passing.context.translate(_CELL)}` ({str(passing.directive.place).translate(_CELL)})"
+    name = f"{format_code(passing.context)} ({escape(str(passing.directive.place))})"
     numbers = [f"{number:,}" if number is not None else "-" for number in _numbers(each)]
     remarks = "; ".join(_remarks(each)) if each.is_proven else _opened(each)
-    cells = (name, f"`{passing.target.translate(_CELL)}`", *numbers, remarks.translate(_CELL))
-    return f"| {' | '.join(cells)} |"
+    return format_row((name, format_code(passing.target), *numbers, format_prose(remarks)))
 
 
 def _numbers(each: LocationUpgrade) -> list[int | None]:

@@ -1,0 +1,83 @@
+"""The figures of a run, case by case: median, interval, and what each is worth. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.analysis import claims, stats
+from bench.analysis.claims import RunVerdict, Standing
+from bench.analysis.metrics import Metric
+from bench.runs.record import RunRecord, ScenarioTrial, Trial, TrialRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One metric over the trials of a case."""
+
+    metric: str
+    unit: str
+    standing: Standing
+    median: float | None = None
+    """None where the figure may not be quoted."""
+    low: float | None = None
+    """The interval of the median; None where the trials are too few for one."""
+    high: float | None = None
+    trials: int = 0
+    """Trials that the median is of."""
+    instead: str | None = None
+    """The metric to take where this one is an average over the cliff."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFigures:
+    """The figures of one case: a mode or a variant on a subject."""
+
+    case: str
+    subject: str
+    trials: int
+    counted: int
+    """Trials of which every figure counts."""
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFigures:
+    """What a run amounts to, and the figures of its cases in the order of their first trials."""
+
+    verdict: RunVerdict
+    cases: tuple[CaseFigures, ...]
+
+
+def summarize(run: RunRecord[Any], known: Sequence[Metric]) -> RunFigures:
+    """Return the figures of `run` in the `known` metrics; what no trial of a case has is left out."""
+    return RunFigures(
+        claims.judge(run), tuple(_summarize_case(trials, known) for trials in claims.cases(run.trials))
+    )
+
+
+def _summarize_case(trials: Sequence[TrialRecord], known: Iterable[Metric]) -> CaseFigures:
+    figures = (_summarize_metric(trials, metric) for metric in known)
+    return CaseFigures(
+        case=case_of(trials[0]),
+        subject=trials[0].subject.name,
+        trials=len(trials),
+        counted=sum(map(claims.counts, trials)),
+        figures=tuple(figure for figure in figures if figure.standing is not Standing.MISSING),
+    )
+
+
+def _summarize_metric(trials: Sequence[TrialRecord], metric: Metric) -> Figure:
+    sample = claims.sample(trials, metric)
+    if not sample.quoted:
+        instead = claims.instead_of(metric) if sample.standing is Standing.MIXED else None
+        return Figure(metric.key, metric.unit, sample.standing, instead=instead)
+    median = stats.median_interval(sample.quoted)
+    return Figure(metric.key, metric.unit, sample.standing, median.center, median.low, median.high, median.n)
+
+
+def case_of(trial: TrialRecord) -> str:
+    """Return the mode of `trial`; of a scenario, its variant."""
+    if isinstance(trial, ScenarioTrial):
+        return trial.variant
+    assert isinstance(trial, Trial), "there are two kinds of trials"
+    return trial.mode
