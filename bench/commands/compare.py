@@ -2,18 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from bench.commands import print_run, printing
 from bench.commands.options import FilePath, command, json_option, option
+from bench.commands.run_metrics import metrics_of
 from bench.plan.flags import Heading
 
 if TYPE_CHECKING:
-    from bench.analysis.metrics import Metric
     from bench.analysis.sides import Selected
-    from bench.runs.record import RunRecord
 
 
 @command("compare")
@@ -52,7 +51,7 @@ def compare_command(runs: Sequence[str], fail_on: Sequence[str], output: Path | 
     parsed = [conditions.parse(text) for text in fail_on]
     picked = [select(spec) for spec in runs]
     matched = sides.match(picked)
-    known = _metrics(picked[0].sides[0].run)
+    known = metrics_of(picked[0].sides[0].run)
     compared = [comparing.compare(each, known) for each in matched]
     judged = [each for comparison in compared for each in conditions.judge(parsed, comparison)]
     stem = output or Path(str(matched[0][-1].run.directory)) / "compare"
@@ -81,14 +80,3 @@ def select(spec: str) -> "Selected":
     if head and not path.exists() and Path(head).exists():
         path, case = Path(head), tail
     return sides.select(spec, read.read(path), timeline.read(path), case)
-
-
-def _metrics(run: "RunRecord[Any]") -> "Sequence[Metric]":
-    """Return the metrics that runs of this kind are compared by: of a scenario, its columns."""
-    from bench.analysis import metrics
-
-    if run.kind == "run":
-        return metrics.METRICS
-    from bench.scenarios import catalogue
-
-    return [metrics.Metric(column.key, column.unit) for column in catalogue.load(run.scenario).columns]
