@@ -99,9 +99,9 @@ class CheckResult:
         for part in parts:
             merged.locations += part.locations
             merged.files += part.files
-            merged.spans |= part.spans
+            merged.spans.update(part.spans)
             merged.upstreams |= part.upstreams
-            merged.add(part.findings)
+        merged.add(finding for part in parts for finding in part.findings)
         return merged
 
     def add(self, findings: Iterable[Finding]) -> None:
@@ -157,13 +157,14 @@ def check(
     for version in nginx_versions:
         versions.parse(version)
     reasons = dict(nginx_versions) if isinstance(nginx_versions, Mapping) else {}
-    result = CheckResult(tuple(dict.fromkeys(nginx_versions)), reasons)
+    result, found = CheckResult(tuple(dict.fromkeys(nginx_versions)), reasons), list[Finding]()
     for each in find_inputs(Path(path), root, extra_files, text):
         configuration, sources = each.read()
         findings = _check_one(configuration, result, settings or CheckSettings())
         finder = SpanFinder(configuration, sources.text)
-        result.add(findings)
-        result.spans |= {finding: span for finding in findings if (span := finder.span(finding))}
+        found += findings
+        result.spans.update((each, span) for each in findings if (span := finder.span(each)))
+    result.add(found)
     return result
 
 

@@ -6,14 +6,10 @@ Terminals obey control characters (ECMA-48), and both they and browsers obey the
 
 import unicodedata
 
-_KEPT = frozenset("\n\t")
-
 
 def printable(text: str) -> str:
     """Return `text` with each character that is none to be seen as its escape; lines and tabs stay."""
-    if text.isprintable():
-        return text
-    return "".join(each if each in _KEPT or _is_visible(each) else _escape(each) for each in text)
+    return "\n".join(map(_printable_but_tabs, text.split("\n")))
 
 
 def printable_line(text: str) -> str:
@@ -21,6 +17,10 @@ def printable_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if _is_visible(each) else _escape(each) for each in text)
+
+
+def _printable_but_tabs(line: str) -> str:
+    return "\t".join(map(printable_line, line.split("\t")))
 
 
 def _is_visible(character: str) -> bool:

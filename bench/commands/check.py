@@ -146,8 +146,7 @@ def check_command(
     inputs = [read_target(target, may_be_empty=allow_empty) for target in targets]
     found = _check(inputs, judged_by)
     judged_by.warn_of_unknown(found.upstreams)
-    for name, text in inputs:
-        found.add(_refusals(name, text, config_tests, judged_by))
+    found.add(each for target in inputs for each in _refusals(*target, config_tests, judged_by))
     if write_baseline is not None:
         _write_baseline(found, write_baseline)
         return

@@ -5,6 +5,7 @@ before it is written.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -135,10 +136,13 @@ def _of_folder(folder: Path, root: Path | None, extra_files: tuple[Path, ...]) -
     trees = [(path, reader.included(path)) for path in paths]
     trees.sort(key=lambda item: not has_http(item[1].directives))
     seen: set[str] = set()
+    beside = defaultdict[Path, list[Path]](list)
+    for path in paths:
+        if path.parent.name in _READ_TOGETHER:
+            beside[path.parent].append(path)
     for path, _ in trees:
         if str(path) not in seen:
-            siblings = [other for other in paths if other.parent == path.parent and other != path]
-            together = siblings if path.parent.name in _READ_TOGETHER else []
+            together = [other for other in beside[path.parent] if other != path]
             extra = (*extra_files, *together)
             found = ConfigInput(str(path), root=root or folder, extra_files=extra, cache=reader.read)
             yield found

@@ -21,6 +21,7 @@ pytestmark = needs_nginx
 SPOKEN = {
     "http": ("proxy_pass http:", "proxy_pass https:", "set $to"),
     "fastcgi": ("fastcgi_pass",),
+    "uwsgi": ("uwsgi_pass",),
     "h2": ("grpc_pass",),
 }
 WORKERS = 2
