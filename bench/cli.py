@@ -25,6 +25,7 @@ COMMANDS = {
     "report": "Write one HTML file about a run, to pass on: it carries all it shows, and loads nothing.",
     "export": "Export a run as CSV, in the OpenMetrics format, or as Markdown for a job's summary.",
     "compare": "Compare two or more runs of one kind, or the modes of one run; the first is the baseline.",
+    "sweep": "Measure every cell of a grid of plan keys, and say where each curve bends.",
     "size": "Compute the pools that a fleet of proxies needs, and what it runs out of first.",
     "doctor": "Show what this machine can measure, and what to change.",
     "check": "Say whether an nginx configuration reuses its upstream connections, location by location.",

@@ -15,7 +15,7 @@ from bench.analysis.metrics import Metric
 from bench.errors import PlanError
 from bench.plan import toml
 from bench.plan.run_plan import Mode, Plan
-from bench.runs.record import RunRecord, ScenarioTrial, Trial, TrialRecord
+from bench.runs.record import RunRecord, ScenarioTrial, SweepTrial, Trial, TrialRecord
 from bench.runs.timeline import Series
 
 _NOT_ASKED = frozenset(
@@ -30,6 +30,9 @@ _NOT_ASKED = frozenset(
     }
 )
 """What two runs may differ in although the same thing was measured."""
+
+MOST_CELLS = 6
+"""Of a sweep, that are compared where none is named."""
 
 T = TypeVar("T", bound=TrialRecord)
 
@@ -166,7 +169,9 @@ def _index(values: Sequence[str], value: str) -> int:
 def _mode(trial: TrialRecord) -> str:
     if isinstance(trial, ScenarioTrial):
         return trial.variant
-    assert isinstance(trial, Trial), "there are two kinds of trials"
+    if isinstance(trial, SweepTrial):
+        return trial.case
+    assert isinstance(trial, Trial), "there are three kinds of trials"
     return trial.mode
 
 
@@ -198,6 +203,9 @@ def _within(picked: Selected) -> tuple[AnySide, ...]:
     is_scenario = sides[0].subject is not None
     if is_scenario and not is_part:
         raise PlanError(f"{spec}: name a second run, or two of its cases: RUN:VARIANT or RUN:VARIANT@SUBJECT")
+    if sides[0].run.kind == "sweep" and not is_part and len(sides) > MOST_CELLS:
+        names = " ".join(f"{spec}:{side.case}" for side in (sides[0], sides[-1]))
+        raise PlanError(f"{spec}: it has {len(sides)} cells; name those to compare: {names}")
     if len(sides) < 2:
         kind = "case" if is_scenario else "mode"
         raise PlanError(f"{spec}: one {kind} only; name a second run to compare it with")

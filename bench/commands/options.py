@@ -140,7 +140,7 @@ def overrides(given: dict[str, Any], below: Mapping[str, Any]) -> dict[str, Any]
     values: dict[str, Any] = {}
     workers = given.pop("workers")
     for flag in FLAGS:
-        value = given.pop(_parameter(flag))
+        value = given.pop(parameter(flag))
         if value is not None and value != ():
             table = values.setdefault(flag.section, {}) if flag.section else values
             table[flag.field] = dict(map(_pair, value)) if flag.kind is Kind.PAIRS else value
@@ -176,7 +176,7 @@ def _option(flag: Flag) -> Callable[[Decorated], Decorated]:
         flag.heading,
         *names,
         *([flag.short] if flag.short else []),
-        _parameter(flag),
+        parameter(flag),
         type=click.Choice(flag.choices) if flag.choices else _TYPES[flag.kind],
         metavar=flag.metavar or (None if flag.choices else flag.kind.value or None),
         multiple=flag.kind is Kind.PAIRS,
@@ -187,6 +187,13 @@ def _option(flag: Flag) -> Callable[[Decorated], Decorated]:
     )
 
 
+def plan_type(flag: Flag) -> Any:
+    """Return what reads the value of `flag` where that is written out, also of a switch."""
+    if flag.kind is Kind.SWITCH:
+        return click.BOOL
+    return click.Choice(flag.choices) if flag.choices else click.types.convert_type(_TYPES[flag.kind])
+
+
 def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
@@ -194,5 +201,6 @@ def _pair(text: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
-def _parameter(flag: Flag) -> str:
+def parameter(flag: Flag) -> str:
+    """Return the name of the argument under which a command gets the value of `flag`."""
     return flag.key.replace(".", "__")

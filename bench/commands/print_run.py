@@ -26,9 +26,12 @@ def print_run(done: "RunRecord[Any]", picture: Path | None) -> None:
     from bench.report.run import incident
     from bench.report.run import text as run_text
     from bench.report.scenario import text as scenario_text
+    from bench.report.sweep import text as sweep_text
     from bench.scenarios import catalogue
 
-    if done.kind == "scenario":
+    if done.kind == "sweep":
+        text = sweep_text.format_run(done, [picture] if picture is not None else [])
+    elif done.kind == "scenario":
         text = scenario_text.format_run(catalogue.load(done.scenario), done, picture)
     else:
         text = (incident if len(done.subjects) > 1 else run_text).format_run(done, picture)
@@ -40,10 +43,13 @@ def draw_run(done: "RunRecord[Any]") -> Path | None:
     from bench.report import style
     from bench.report.run import side_picture
     from bench.report.scenario import case_picture
+    from bench.report.sweep import picture as sweep_picture
     from bench.scenarios import catalogue
 
     if not done.trials or done.directory is None:
         return None
+    if done.kind == "sweep":
+        return sweep_picture.save_run(done)[0]
     if done.kind == "run":
         return side_picture.save_run(Path(done.directory))[0]
     stem = Path(done.directory, case_picture.PICTURE)

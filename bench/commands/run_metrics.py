@@ -12,7 +12,7 @@ def metrics_of(run: "RunRecord[Any]") -> "Sequence[Metric]":
     """Return the metrics of a run of modes, or the columns of its scenario."""
     from bench.analysis import metrics
 
-    if run.kind == "run":
+    if run.kind != "scenario":
         return metrics.METRICS
     from bench.scenarios import catalogue
 

@@ -21,7 +21,7 @@ def show_command(run: Path, as_json: bool) -> None:
     print_run.print_damage(done.damage)
     if as_json:
         printing.echo_json(done.to_json())
-    elif done.kind == "scenario":
+    elif done.kind in ("scenario", "sweep"):
         picture, unsaved = print_run.attempt(print_run.draw_run, done)
         print_run.print_run(done, picture)
         print_run.end([done], unsaved, ExitCode.OK)

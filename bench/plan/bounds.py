@@ -18,7 +18,7 @@ MOST_CONNECTIONS = 1_000_000
 """From one machine: each takes memory and an open file in every role."""
 MOST_COUNTED = 1_000_000_000
 """What every proxy can count to, in 32 bits."""
-_SET_UP_S = 1.0
+SET_UP_S = 1.0
 """What a trial takes besides its warm-up and its window, about."""
 
 
@@ -41,7 +41,7 @@ def is_negative(number: float) -> bool:
 
 def check_length(key: str, trials: int, lasts_s: float) -> None:
     """Raise PlanError where so many trials of `lasts_s` take longer than a run may."""
-    whole_s = trials * (lasts_s + _SET_UP_S)
+    whole_s = trials * (lasts_s + SET_UP_S)
     if whole_s > LONGEST_RUN_S:
         raise PlanError(
             f"{key}: {trials:,} trials of {lasts_s:,.6g} s take {whole_s / LONGEST_S:,.0f} days;"

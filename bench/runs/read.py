@@ -12,11 +12,11 @@ from bench.plan.convert import ConvertError, check_plain, convert
 from bench.plan.run_plan import Plan
 from bench.plan.scenario_plan import ScenarioPlan
 from bench.runs import timeline
-from bench.runs.record import FORMAT, RunHeader, RunRecord, ScenarioTrial, Trial, TrialRecord
+from bench.runs.record import FORMAT, RunHeader, RunRecord, ScenarioTrial, SweepTrial, Trial, TrialRecord
 from bench.runs.storage import RUN_FILE
 from nginx.printable import printable
 
-_TRIALS: dict[str, type[TrialRecord]] = {"run": Trial, "scenario": ScenarioTrial}
+_TRIALS: dict[str, type[TrialRecord]] = {"run": Trial, "scenario": ScenarioTrial, "sweep": SweepTrial}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Listed:
         if run is None:
             return {"directory": str(self.directory), "problem": self.problem}
         names = {"scenario": run.plan.get("scenario")}
-        if run.kind == "run":
+        if run.kind != "scenario":
             names = {"mode": run.plan.get("mode"), "subject": run.plan["subject"].get("name")}
         return {
             "directory": str(self.directory),
@@ -71,6 +71,7 @@ def read(path: Path) -> RunRecord[Any]:
         refused=header.refused,
         target=header.target,
         interleaved=header.interleaved,
+        grid=header.grid,
     )
 
 

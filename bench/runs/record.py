@@ -9,8 +9,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-T = TypeVar("T", bound="TrialRecord")
-Kind = Literal["run", "scenario"]
+T_co = TypeVar("T_co", bound="TrialRecord", covariant=True)
+Kind = Literal["run", "scenario", "sweep"]
 FORMAT = 2
 ROLES = ("client", "proxy", "backend")
 ERROR_KINDS = ("connect", "tls", "timeout", "reset", "protocol", "status", "body", "mismatch")
@@ -199,6 +199,16 @@ class Trial(TrialRecord):
     second_opinion: SecondOpinion | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepTrial(Trial):
+    """One trial of a sweep: that of a run, in one cell of the grid."""
+
+    cell: dict[str, Any]
+    """The plan keys that are varied, each with its value here."""
+    case: str
+    """The cell's name, with the mode where a cell has both."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hop:
     """The connections and bytes of one hop; None: not known in this lab or on this system."""
@@ -327,17 +337,19 @@ class RunHeader:
     target: TargetRecord | None = None
     interleaved: str | None = None
     """Runs that were made together, block by block, have the same name here; None: it was made alone."""
+    grid: dict[str, list[Any]] = field(default_factory=dict)
+    """Of a sweep: the plan keys that are varied, each with its values."""
 
 
 @dataclass(frozen=True)  # no slots: a call of an alias such as Run() tries to note the alias in its result
-class RunRecord(Generic[T]):
+class RunRecord(Generic[T_co]):
     """A run of any kind: its plan, its machine, and its trials."""
 
     plan: dict[str, Any]
     machine: dict[str, Any]
     """Hostname-free: cores, memory, kernel, sysctls, limits, versions, git commit."""
     started: str
-    trials: tuple[T, ...] = ()
+    trials: tuple[T_co, ...] = ()
     directory: str | None = None
     damage: tuple[str, ...] = ()
     """Lines that could not be read, each with file, line number and reason."""
@@ -351,10 +363,14 @@ class RunRecord(Generic[T]):
     """The server of `--target`, where the run is of one."""
     interleaved: str | None = None
     """The name that it shares with the runs that it was interleaved with; None: it was made alone."""
+    grid: dict[str, list[Any]] = field(default_factory=dict)
+    """Of a sweep: the plan keys that are varied, each with its values."""
 
     @property
     def kind(self) -> Kind:
-        """Return what the run is of: the load generator, or a scenario."""
+        """Return what the run is of: the load generator, a scenario, or a sweep of the former."""
+        if self.grid:
+            return "sweep"
         return "scenario" if "scenario" in self.plan else "run"
 
     @property
@@ -378,6 +394,7 @@ class RunRecord(Generic[T]):
             self.refused,
             self.target,
             self.interleaved,
+            self.grid,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -386,8 +403,10 @@ class RunRecord(Generic[T]):
         known = {key: header[key] for key in ("kind", "plan", "machine", "refused", "interleaved")}
         if self.target is not None:
             known["target"] = header["target"]
+        known |= {"grid": self.grid} if self.grid else {}
         return {**known, "trials": [trial.to_json() for trial in self.trials], "directory": self.directory}
 
 
 Run: TypeAlias = RunRecord[Trial]
 ScenarioRun: TypeAlias = RunRecord[ScenarioTrial]
+SweepRun: TypeAlias = RunRecord[SweepTrial]

@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from bench.runs.record import FORMAT, RunHeader, ScenarioTrial, Trial
+from bench.runs.record import FORMAT, RunHeader, ScenarioTrial, SweepTrial, Trial
 
 
 def schema() -> dict[str, Any]:
-    """Return the schema: a line is the header, a trial, or a trial of a scenario."""
-    lines, definitions = msgspec.json.schema_components([RunHeader, Trial, ScenarioTrial])
+    """Return the schema: a line is the header, or a trial: of a run, a scenario or a sweep."""
+    lines, definitions = msgspec.json.schema_components([RunHeader, Trial, ScenarioTrial, SweepTrial])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"A line of run.jsonl, format {FORMAT}",

@@ -19,6 +19,7 @@ from bench.runs import timeline
 from bench.runs.record import Latencies, Moment, Refused, RunRecord, TargetRecord, TrialRecord
 
 RUN_FILE = "run.jsonl"
+_BLOCK = 1 << 16
 
 
 def create(
@@ -31,6 +32,7 @@ def create(
     refused: Sequence[Refused] = (),
     target: TargetRecord | None = None,
     interleaved: str | None = None,
+    grid: Mapping[str, Sequence[Any]] | None = None,
 ) -> "Writer":
     """Open a new folder under `root` for a run of `plan`, as plain values, and return its writer.
 
@@ -45,11 +47,23 @@ def create(
         refused=tuple(refused),
         interleaved=interleaved,
         target=target,
+        grid={key: list(values) for key, values in (grid or {}).items()},
     )
     try:
         return Writer(_new_directory(root, f"{begun:%Y%m%dT%H%M%SZ}-{label or _label(run)}"), run)
     except OSError as error:
         raise write_error(root, error, "choose another folder with -o", "cannot be written to") from error
+
+
+def reopen(run: RunRecord[Any]) -> "Writer":
+    """Open the folder of a `run` that was read, to add trials to it; WriteError where that cannot be done."""
+    directory = Path(str(run.directory))
+    try:
+        for name in (RUN_FILE, timeline.TIMELINE_FILE, timeline.LATENCY_FILE):
+            _cut_off_last_line(directory / name)
+        return Writer(directory, run)
+    except OSError as error:
+        raise write_error(directory, error, "make it writable", "cannot be written to") from error
 
 
 class Writer:
@@ -60,23 +74,24 @@ class Writer:
     """
 
     def __init__(self, directory: Path, header: RunRecord[Any]) -> None:
-        """Open the files in `directory`, which holds none of them yet."""
+        """Open the files in `directory`, which holds none of them yet, or those of the trials of `header`."""
         self.directory = directory
         self._header = header
         self.problem: str | None = None
         """Why the run ended early, where something failed."""
-        self._trials: list[TrialRecord] = []
+        self._trials: list[TrialRecord] = list(header.trials)
         self._unwritten: list[TrialRecord] = []
         self._files: list[IO[str]] = []
         try:
             self._lines = self._open(RUN_FILE)
             self._timeline = self._open(timeline.TIMELINE_FILE)
             self._latency = self._open(timeline.LATENCY_FILE)
-            _append(self._lines, _line(dataclasses.asdict(header.header())))
             self._rows = csv.writer(self._timeline, lineterminator="\n")
-            self._rows.writerow(timeline.COLUMNS)
-            self._timeline.flush()
-            _append(self._latency, timeline.LATENCY_HEAD)
+            if not header.trials:
+                _append(self._lines, _line(dataclasses.asdict(header.header())))
+                self._rows.writerow(timeline.COLUMNS)
+                self._timeline.flush()
+                _append(self._latency, timeline.LATENCY_HEAD)
         except OSError:
             self.close()
             raise
@@ -122,12 +137,15 @@ class Writer:
             self.directory.rmdir()
 
     def _open(self, name: str) -> IO[str]:
-        file = open(self.directory / name, "x", encoding="utf-8", newline="")  # noqa: SIM115
+        mode = "a" if self._trials else "x"
+        file = open(self.directory / name, mode, encoding="utf-8", newline="")  # noqa: SIM115
         self._files.append(file)
         return file
 
 
 def _label(run: RunRecord[Any]) -> str:
+    if run.kind == "sweep":
+        return f"sweep-{'-'.join(key.rpartition('.')[2].replace('_', '-') for key in run.grid)}"
     if run.kind == "scenario":
         return f"scenario-{run.scenario}"
     subject = run.plan["subject"]
@@ -146,6 +164,22 @@ def _new_directory(root: Path, stem: str) -> Path:
             attempt += 1
         else:
             return directory
+
+
+def _cut_off_last_line(path: Path) -> None:
+    """Cut off what stands behind the last line's end: a line that was being written when its process died."""
+    with open(path, "r+b") as file:
+        size = end = file.seek(0, os.SEEK_END)
+        while end:
+            begin = max(0, end - _BLOCK)
+            file.seek(begin)
+            found = file.read(end - begin).rfind(b"\n")
+            if found >= 0:
+                end = begin + found + 1
+                break
+            end = begin
+        if end < size:
+            file.truncate(end)
 
 
 def _append(file: IO[str], text: str) -> None:

@@ -82,7 +82,9 @@ def format_list(found: Sequence[Listed], root: Path) -> str:
     for each in found:
         if each.run is not None:
             rates = ", ".join(f"{side.mode} {finding.format_rate(side)}" for side in split(each.run))
-            if len(each.run.subjects) > 1:
+            if each.run.kind == "sweep":
+                rates = f"{len(split(each.run))} cells"
+            elif len(each.run.subjects) > 1:
                 rates = f"{len(each.run.subjects)} subjects"
             rows.append((str(each.directory), each.run.started, str(len(each.run.trials)), rates or "-"))
     return format_table(Table(("run", "started", "trials", "requests/s"), rows)) + "".join(

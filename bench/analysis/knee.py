@@ -1,0 +1,102 @@
+"""Where a curve bends: Kneedle, with an interval from resampled trials. Pure.
+
+Satopaa, Albrecht, Irwin and Raghavan, Finding a "Kneedle" in a Haystack: Detecting Knee Points in System
+Behavior, ICDCS workshops 2011, with their sensitivity S = 1, on the medians of the points. The interval is
+the bootstrap's (Efron and Tibshirani, An Introduction to the Bootstrap, chapter 13), over the trials of each
+point.
+"""
+
+import math
+import random
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+FEWEST_POINTS = 4
+_RESAMPLES = 400
+_OUTSIDE = 0.025
+_LEAST_BEND = 0.1
+"""Of the distance of a curve from a straight line, both scaled to 1: what is straighter has no knee."""
+_WIDE = 8.0
+"""Values that span so much, the largest over the smallest, stand on a logarithmic axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knee:
+    """The value of the axis at which a curve bends most, and what it does there."""
+
+    at: float
+    low: float | None
+    """Interval of 95 %, of values of the axis; None where a point has one trial only."""
+    high: float | None
+    kind: Literal["levels off", "takes off"]
+    """Whether the curve is steep before the knee, or behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bend:
+    """The knee of a curve, or why there is none."""
+
+    knee: Knee | None
+    reason: str = ""
+
+
+def is_logarithmic(xs: Sequence[float]) -> bool:
+    """Return whether so spread values are to stand on a logarithmic axis."""
+    positive = [x for x in xs if x > 0]
+    return min(xs) >= 0 and len(positive) > 2 and max(positive) / min(positive) >= _WIDE
+
+
+def positions(xs: Sequence[float]) -> list[float]:
+    """Return where values stand on their axis; on a logarithmic one 0 stands one doubling below the least."""
+    if not is_logarithmic(xs):
+        return [float(x) for x in xs]
+    least = min(x for x in xs if x > 0)
+    return [math.log2(x) if x > 0 else math.log2(least) - 1 for x in xs]
+
+
+def find(xs: Sequence[float], samples: Sequence[Sequence[float]]) -> Bend:
+    """Return where the medians of `samples` bend over `xs`, which rise; each has a value or more."""
+    if len(xs) < FEWEST_POINTS:
+        return Bend(None, f"{len(xs)} points are too few to see a bend: {FEWEST_POINTS} are needed")
+    places = positions(xs)
+    found = _kneedle(places, [statistics.median(each) for each in samples])
+    if found is None:
+        return Bend(None, "the curve has no knee")
+    index, kind = found
+    if any(len(each) < 2 for each in samples):
+        return Bend(Knee(xs[index], None, None, kind))
+    chance = random.Random(1)
+    drawn = [
+        _kneedle(places, [statistics.median(chance.choices(each, k=len(each))) for each in samples])
+        for _ in range(_RESAMPLES)
+    ]
+    indices = sorted(each[0] for each in drawn if each is not None and each[1] == kind)
+    if len(indices) < (1 - 2 * _OUTSIDE) * _RESAMPLES:
+        return Bend(None, "whether the curve has a knee cannot be told from so few trials, or so spread ones")
+    outside = int(_OUTSIDE * len(indices))
+    return Bend(Knee(xs[index], xs[indices[outside]], xs[indices[-1 - outside]], kind))
+
+
+def _kneedle(
+    xs: Sequence[float], ys: Sequence[float]
+) -> tuple[int, Literal["levels off", "takes off"]] | None:
+    """Return the index of the knee and its kind; None where there is none."""
+    if max(ys) == min(ys):
+        return None
+    scaled_x = [(x - xs[0]) / (xs[-1] - xs[0]) for x in xs]
+    falls = ys[-1] < ys[0]
+    low, span = min(ys), max(ys) - min(ys)
+    scaled_y = [1 - (y - low) / span if falls else (y - low) / span for y in ys]
+    above = [y - x for x, y in zip(scaled_x, scaled_y, strict=True)]
+    below = [-each for each in above]
+    for distances, kind in sorted(
+        ((above, "levels off"), (below, "takes off")), key=lambda each: -max(each[0])
+    ):
+        index = max(range(len(xs)), key=lambda place: distances[place])
+        # A knee is one where the distance falls again, by the mean step of the axis (S = 1).
+        threshold = distances[index] - 1 / (len(xs) - 1)
+        if distances[index] >= _LEAST_BEND and 0 < index < len(xs) - 1 and distances[-1] < threshold:
+            return index, ("levels off" if kind == "levels off" else "takes off")
+    return None

@@ -1,0 +1,48 @@
+"""Build the page of a sweep: what bends where, the pictures, the table, and all of it as data."""
+
+from bench.analysis import sweep
+from bench.plan import toml
+from bench.report import style
+from bench.report.html import Code, FactList, Page, Picture, Prose, Section
+from bench.report.run import page as run_page
+from bench.report.run import tables
+from bench.report.sweep import picture, text
+from bench.runs.record import SweepRun
+
+_HOW_TO_READ = (
+    "Figures are medians over the trials of a cell that count, with the least and the greatest. Where half of"
+    " the ports were used (marked < in the table, ringed in the picture) the rate is that of the time before."
+    " Hatched: no trial counts. A knee is where the curve of medians is farthest from a straight line between"
+    " its ends (Kneedle), with the interval of resampled trials; where that is not clear, none is named.",
+)
+
+
+def build_page(run: SweepRun) -> Page:
+    """Return the page of `run`, as it is in its directory."""
+    sentences = list(text.summarize(run)) if run.trials else ["No trial was finished."]
+    return Page(
+        kicker="bench: connection reuse behind a reverse proxy",
+        title=text.format_title(run),
+        sentence=sentences[0],
+        warnings=[*text.summarize_warnings(run), *run.damage],
+        sections=_sections(run, sentences[1:]),
+        started=run.started,
+    )
+
+
+def _sections(run: SweepRun, sentences: list[str]) -> list[Section]:
+    drawn = [
+        Section(draw.label, [Picture(style.render_svg(draw, run), draw.label)])
+        for draw in picture.pictures(run).values()
+    ]
+    varied = [(axis.name, ", ".join(map(axis.format, axis.values))) for axis in sweep.grid_of(run).axes]
+    return [
+        *([Section("", [Prose(sentence) for sentence in sentences])] if sentences else []),
+        *(drawn if run.trials else []),
+        Section("The figures", [text.build_table(run), *map(Prose, _HOW_TO_READ)]),
+        Section("What was varied", [FactList(varied)]),
+        Section("Every trial", [tables.build_trial_table(run)], folded=True),
+        run_page.build_machine_section(run.machine),
+        Section("The plan that the cells share", [Code(toml.to_toml(run.plan))], folded=True),
+        run_page.build_data_section(run),
+    ]

@@ -1,0 +1,137 @@
+"""Format a sweep as text: a row for each cell, and for each axis a sentence that says where it bends."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bench.analysis import sweep
+from bench.analysis.knee import Knee
+from bench.analysis.sweep import Curve, Point, SweepCell, SweepFigure
+from bench.plan.grid import Axis
+from bench.report.html import Table
+from bench.report.run import text as run_text
+from bench.report.text_table import (
+    format_number,
+    format_paths,
+    format_spread,
+    format_table,
+    format_warnings,
+    wrap,
+)
+from bench.runs.record import SweepRun
+
+_MOST_CURVES = 4
+"""Of an axis, that get a sentence each: beyond them there is one for the first and the last."""
+
+
+def format_run(run: SweepRun, pictures: Sequence[Path] = ()) -> str:
+    """Return what `bench sweep` and `bench show` print: the table, warnings, and what each axis does."""
+    sentences = list(summarize(run))
+    parts = [format_table(build_table(run)), format_warnings(summarize_warnings(run))]
+    parts += [f"\n{wrap(sentence)}\n" for sentence in sentences]
+    parts += ["\n", format_paths(run.directory, None)]
+    parts += [f"picture: {picture}\n" for picture in pictures]
+    return "".join([*parts, f"next:    {suggest_command(run)}\n"])
+
+
+def build_table(run: SweepRun) -> Table:
+    """Return a row for each cell: its values, then its figures."""
+    figures = sweep.figures(run)
+    found = sweep.cells(run)
+    axes = sweep.grid_of(run).axes
+    has_modes = len({cell.mode for cell in found}) > 1 and "mode" not in run.grid
+    keys = [*(axis.name for axis in axes), *(["mode"] if has_modes else [])]
+    rows = [
+        [
+            *(axis.format(cell.values[axis.key]) for axis in axes),
+            *([cell.mode] if has_modes else []),
+            *(format_point(cell.point(figure), figure) for figure in figures),
+        ]
+        for cell in found
+    ]
+    return Table([*keys, *(each.title for each in figures)], rows)
+
+
+def format_point(point: Point, figure: SweepFigure) -> str:
+    """Return a figure of a cell, with the least and the greatest; what does not count is told."""
+    if point.center is None:
+        return "past half" if point.is_cut else "void" if point.void else "-"
+    mark = " <" if point.is_cut and figure is sweep.RATE else ""
+    return format_spread(point.center, min(point.values), max(point.values), figure.unit) + mark
+
+
+def summarize_warnings(run: SweepRun) -> list[str]:
+    """Return what is wrong with cells: trials that do not count, and ports that ran out, with their cells."""
+    warnings = run_text.summarize_warnings(run)
+    crossed = [cell.side.case for cell in sweep.cells(run) if cell.point(sweep.RATE).is_cut]
+    if crossed:
+        warnings.append(
+            f"{_name_cells(crossed)}: half of the ports were used; the rate (<) is the one before, and there"
+            " is no latency, since it would be of both"
+        )
+    missing = len(sweep.grid_of(run)) - len({tuple(cell.values.items()) for cell in sweep.cells(run)})
+    if missing:
+        warnings.append(f"{missing} cells have no trial yet; `bench sweep --resume {run.directory}` goes on")
+    return warnings
+
+
+def _name_cells(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} other cells"
+
+
+def summarize(run: SweepRun) -> Iterator[str]:
+    """Yield a sentence for each axis: how the first figure moves along it, and where it bends."""
+    figure = sweep.figures(run)[0]
+    for axis in sweep.grid_of(run).axes:
+        found = [curve for curve in sweep.curves(run, axis, figure) if len(curve.values) > 1]
+        shown = found if len(found) <= _MOST_CURVES else [found[0], found[-1]]
+        for curve in shown:
+            yield describe(axis, figure, curve)
+
+
+def describe(axis: Axis, figure: SweepFigure, curve: Curve) -> str:
+    """Return how a figure moves along an axis, and where it bends."""
+    where = f" ({curve.label})" if curve.label else ""
+    known = [
+        (value, point.center)
+        for value, point in zip(curve.values, curve.points, strict=True)
+        if point.center is not None
+    ]
+    if len(known) < 2:
+        return f"{axis.name}{where}: too few cells have a trial that counts for {figure.title}."
+    (first, least), (last, most) = known[0], known[-1]
+    title = figure.title.removesuffix(f", {figure.unit}")
+    unit = "" if title == figure.title else f" {figure.unit}"
+    moved = (
+        f"{axis.name} {axis.format(first)} to {axis.format(last)}{where}: {title} goes from"
+        f" {format_number(least, figure.unit)} to {format_number(most, figure.unit)}{unit}"
+    )
+    bend = curve.bend()
+    if bend.knee is None:
+        return f"{moved}; no knee is named: {bend.reason}."
+    return f"{moved}; {_format_knee(axis, bend.knee)}."
+
+
+def _format_knee(axis: Axis, knee: Knee) -> str:
+    at = axis.format(knee.at if knee.at != int(knee.at) else int(knee.at))
+    if knee.low is None or knee.high is None:
+        interval = "one trial a cell gives no interval"
+    elif knee.low == knee.high:
+        interval = "the same in 95 % of the resampled trials"
+    else:
+        low, high = (axis.format(int(each) if each == int(each) else each) for each in (knee.low, knee.high))
+        interval = f"95 % interval {low} to {high}"
+    return f"it {knee.kind} at {axis.name} {at} ({interval}; Kneedle)"
+
+
+def format_title(run: SweepRun) -> str:
+    """Return what the sweep is of."""
+    axes = " and ".join(axis.name for axis in sweep.grid_of(run).axes)
+    return f"A sweep of {axes}: {len(sweep.grid_of(run))} cells"
+
+
+def suggest_command(run: SweepRun) -> str:
+    """Return the command that compares the ends of the first axis."""
+    found: list[SweepCell] = sweep.cells(run)
+    if len(found) < 2:
+        return f"bench sweep --resume {run.directory}"
+    return f"bench compare {run.directory}:{found[0].side.case} {run.directory}:{found[-1].side.case}"

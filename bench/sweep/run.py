@@ -1,0 +1,178 @@
+"""A sweep: the trials of every cell of a grid in one run, in random balanced order. Writes no text."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench.errors import PlanError
+from bench.experiment import recorder, run
+from bench.experiment.recorder import PlannedTrial
+from bench.experiment.summary import Outcome
+from bench.machine import describe
+from bench.plan import grid as grids
+from bench.plan.grid import Grid
+from bench.plan.run_plan import Mode, Plan
+from bench.progress import Progress
+from bench.runs import read, storage, timeline
+from bench.runs.record import SweepRun, SweepTrial, Trial, TrialWarning
+
+_OF_THE_MACHINE = (
+    "system",
+    "kernel",
+    "architecture",
+    "cpu_model",
+    "cores",
+    "memory_mib",
+    "sysctls",
+    "limits",
+)
+"""What of a machine must be the same, so that cells can be compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepItem:
+    """One cell in one mode."""
+
+    cell: dict[str, Any]
+    mode: Mode
+    plan: Plan
+    case: str
+    """Its name: that of the cell, with the mode where cells have both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """All that is to be measured, checked."""
+
+    baseline: dict[str, Any]
+    """The plan that the cells share, with every default."""
+    grid: Grid
+    items: tuple[SweepItem, ...]
+    trials: int
+    """Of each item."""
+
+
+def prepare(baseline: Mapping[str, Any], grid: Grid) -> Sweep:
+    """Return the sweep of `grid` over the values of a plan, `baseline`.
+
+    PlanError where the plan of a cell makes no sense, or its subject cannot do it; LabError where the system
+    does not allow as many open files as a cell needs. Nothing has been started then.
+    """
+    items = []
+    cells = grids.plans(baseline, grid)
+    for cell, plan in cells:
+        try:
+            run.check(plan)
+        except PlanError as error:
+            raise PlanError(f"--vary {grid.label(cell)}: {error}") from error
+        for mode in plan.modes:
+            case = grid.label(cell) if len(plan.modes) == 1 else f"{grid.label(cell)},{mode.value}"
+            items.append(SweepItem(cell, mode, plan, case))
+    return Sweep(dict(baseline), grid, tuple(items), cells[0][1].trials)
+
+
+def perform(sweep: Sweep, lab_name: str, root: Path, progress: Progress) -> SweepRun:
+    """Run every trial of `sweep`, recording each under `root` as it ends; as `experiment.run.perform`."""
+    facts = describe.describe()
+    with storage.create(root, sweep.baseline, facts, grid=sweep.grid.to_json()) as writer:
+        return _record(sweep, writer, lab_name, progress, ())
+
+
+def resume(sweep: Sweep, begun: SweepRun, lab_name: str, progress: Progress) -> SweepRun:
+    """Run the trials of `sweep` that `begun` lacks, into its folder.
+
+    PlanError where it was begun on another machine, or lacks none. A trial of another commit, or with other
+    versions of what measures, bears a warning.
+    """
+    notes = tuple(_check_machine(begun))
+    if not next(_missing(sweep, begun.trials), None):
+        raise PlanError(
+            f"--resume {begun.directory}: it lacks no trial; `bench show {begun.directory}` shows it"
+        )
+    with storage.reopen(begun) as writer:
+        return _record(sweep, writer, lab_name, progress, notes)
+
+
+def read_begun(directory: Path) -> tuple[SweepRun, Sweep]:
+    """Return the sweep in `directory` as far as it went, and whole; PlanError where it is none."""
+    begun = read.read(directory)
+    if begun.kind != "sweep":
+        raise PlanError(f"--resume {directory}: it is no sweep, but a {begun.kind}")
+    return begun, prepare(begun.plan, Grid.of(begun.grid))
+
+
+def _record(
+    sweep: Sweep, writer: storage.Writer, lab_name: str, progress: Progress, notes: Sequence[TrialWarning]
+) -> SweepRun:
+    missing = list(_missing(sweep, writer.run.trials))
+    progress.started(writer.directory, len(missing))
+    first = _next_number(writer)
+    interrupted = recorder.record(
+        PlannedTrial(writer, partial(_trial, item, number, lab_name, progress, notes))
+        for number, item in enumerate(missing, first)
+    )
+    return recorder.finished(writer, interrupted)
+
+
+def _missing(sweep: Sweep, measured: Sequence[SweepTrial]) -> Iterator[SweepItem]:
+    """Yield what is still to be measured, in order: all, but for as many of each as are there."""
+    there = Counter(trial.case for trial in measured if not trial.interrupted)
+    for item in recorder.interleave(sweep.items, sweep.trials):
+        if there[item.case]:
+            there[item.case] -= 1
+        else:
+            yield item
+
+
+def _next_number(writer: storage.Writer) -> int:
+    """Return the number of the next trial; one that was cut off may have left rows in the timeline."""
+    used = [trial.trial for trial in writer.run.trials]
+    used += [moment.trial for moment in timeline.read(writer.directory).moments] if used else []
+    return max(used, default=0) + 1
+
+
+def _trial(
+    item: SweepItem, number: int, lab_name: str, progress: Progress, notes: Sequence[TrialWarning]
+) -> Outcome[SweepTrial]:
+    outcome = run.perform_trial(item.plan, number, item.mode, lab_name, progress)
+    trial = replace(outcome.trial, warnings=(*outcome.trial.warnings, *notes))
+    return Outcome(in_cell(trial, item.cell, item.case), outcome.moments, outcome.latencies)
+
+
+def in_cell(trial: Trial, cell: dict[str, Any], case: str) -> SweepTrial:
+    """Return a trial as one of a cell."""
+    return SweepTrial(
+        **{each.name: getattr(trial, each.name) for each in fields(trial)}, cell=cell, case=case
+    )
+
+
+def _check_machine(begun: SweepRun) -> Iterator[TrialWarning]:
+    here = describe.describe()
+    for key in _OF_THE_MACHINE:
+        before, now = begun.machine.get(key), here.get(key)
+        if before != now:
+            differs = _first_difference(key, before, now)
+            raise PlanError(
+                f"--resume {begun.directory}: it was begun on another machine, or this one has changed:"
+                f" {differs}; begin a new sweep, and compare the two"
+            )
+    for key in ("git", "versions"):
+        before, now = begun.machine.get(key), here.get(key)
+        if before != now:
+            differs = _first_difference(key, before, now)
+            yield TrialWarning(
+                "resumed",
+                f"the sweep was begun with another version: {differs}",
+                "differences to earlier trials may come from that: sweep anew to be sure",
+            )
+
+
+def _first_difference(key: str, before: Any, now: Any) -> str:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for inner in {**before, **now}:
+            if before.get(inner) != now.get(inner):
+                return _first_difference(f"{key}.{inner}", before.get(inner), now.get(inner))
+    return f"{key} was {before} and is {now}"
