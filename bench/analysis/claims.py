@@ -15,7 +15,7 @@ from typing import Any
 from bench.analysis import metrics
 from bench.analysis.metrics import Metric
 from bench.errors import ExitCode
-from bench.runs.record import RunRecord, ScenarioTrial, Trial, TrialRecord
+from bench.runs.record import RunRecord, ScenarioTrial, SweepTrial, Trial, TrialRecord
 
 DISTURBED = "machine-shared"
 """The warning of a trial that others disturbed: another machine, or another hour, may give a valid one."""
@@ -174,9 +174,11 @@ def exit_code(runs: Iterable[RunRecord[Any]]) -> ExitCode:
 
 
 def cases(trials: Iterable[TrialRecord]) -> Iterator[list[TrialRecord]]:
-    """Yield the trials of each case: one mode or variant on one subject."""
+    """Yield the trials of each case: one mode, cell or variant on one subject."""
     grouped: dict[tuple[str, str], list[TrialRecord]] = {}
     for trial in trials:
         kind = trial.variant if isinstance(trial, ScenarioTrial) else getattr(trial, "mode", "")
+        if isinstance(trial, SweepTrial):
+            kind = trial.case
         grouped.setdefault((kind, trial.subject.name), []).append(trial)
     yield from grouped.values()

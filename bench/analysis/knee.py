@@ -56,12 +56,16 @@ def positions(xs: Sequence[float]) -> list[float]:
     return [math.log2(x) if x > 0 else math.log2(least) - 1 for x in xs]
 
 
-def find(xs: Sequence[float], samples: Sequence[Sequence[float]]) -> Bend:
-    """Return where the medians of `samples` bend over `xs`, which rise; each has a value or more."""
+def find(xs: Sequence[float], samples: Sequence[Sequence[float]], is_gain: bool = True) -> Bend:
+    """Return where the medians of `samples` bend over `xs`, which rise; each has a value or more.
+
+    A curve may have two knees, as an S has. Of one that gains the one where it levels off is named, of one
+    that loses the one where it takes off, and the other one only where that is not there.
+    """
     if len(xs) < FEWEST_POINTS:
         return Bend(None, f"{len(xs)} points are too few to see a bend: {FEWEST_POINTS} are needed")
     places = positions(xs)
-    found = _kneedle(places, [statistics.median(each) for each in samples])
+    found = _kneedle(places, [statistics.median(each) for each in samples], is_gain)
     if found is None:
         return Bend(None, "the curve has no knee")
     index, kind = found
@@ -69,7 +73,7 @@ def find(xs: Sequence[float], samples: Sequence[Sequence[float]]) -> Bend:
         return Bend(Knee(xs[index], None, None, kind))
     chance = random.Random(1)
     drawn = [
-        _kneedle(places, [statistics.median(chance.choices(each, k=len(each))) for each in samples])
+        _kneedle(places, [statistics.median(chance.choices(each, k=len(each))) for each in samples], is_gain)
         for _ in range(_RESAMPLES)
     ]
     indices = sorted(each[0] for each in drawn if each is not None and each[1] == kind)
@@ -80,7 +84,7 @@ def find(xs: Sequence[float], samples: Sequence[Sequence[float]]) -> Bend:
 
 
 def _kneedle(
-    xs: Sequence[float], ys: Sequence[float]
+    xs: Sequence[float], ys: Sequence[float], is_gain: bool
 ) -> tuple[int, Literal["levels off", "takes off"]] | None:
     """Return the index of the knee and its kind; None where there is none."""
     if max(ys) == min(ys):
@@ -91,9 +95,8 @@ def _kneedle(
     scaled_y = [1 - (y - low) / span if falls else (y - low) / span for y in ys]
     above = [y - x for x, y in zip(scaled_x, scaled_y, strict=True)]
     below = [-each for each in above]
-    for distances, kind in sorted(
-        ((above, "levels off"), (below, "takes off")), key=lambda each: -max(each[0])
-    ):
+    kinds = ((above, "levels off"), (below, "takes off"))
+    for distances, kind in kinds if is_gain else reversed(kinds):
         index = max(range(len(xs)), key=lambda place: distances[place])
         # A knee is one where the distance falls again, by the mean step of the axis (S = 1).
         threshold = distances[index] - 1 / (len(xs) - 1)

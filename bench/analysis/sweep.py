@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.analysis import knee, metrics
+from bench.analysis import claims, knee, metrics
 from bench.analysis.knee import Bend
 from bench.analysis.metrics import Metric
 from bench.analysis.sides import ComparedCase, split
@@ -19,6 +19,8 @@ class SweepFigure:
 
     metric: Metric
     title: str
+    column: str
+    """The title where there is little room."""
     of: Callable[[SweepTrial], float | None]
 
     @property
@@ -33,7 +35,7 @@ def _rate(trial: SweepTrial) -> float | None:
 
 
 def _p99(trial: SweepTrial) -> float | None:
-    return None if trial.ports.half_range_passed_s is not None else trial.latency_ms.p99
+    return None if claims.crossed_cliff(trial) else trial.latency_ms.p99
 
 
 def _opened(trial: SweepTrial) -> float | None:
@@ -41,14 +43,18 @@ def _opened(trial: SweepTrial) -> float | None:
     return None if not carried else 1000 / carried
 
 
-RATE = SweepFigure(metrics.named("requests_per_s"), "requests/s", _rate)
-P99 = SweepFigure(metrics.named("latency_ms.p99"), "latency p99, ms", _p99)
+RATE = SweepFigure(metrics.named("requests_per_s"), "requests/s", "requests/s", _rate)
+P99 = SweepFigure(metrics.named("latency_ms.p99"), "latency p99, ms", "p99, ms", _p99)
 OPENED = SweepFigure(
-    metrics.named("upstream.requests_per_connection"), "connections per 1,000 requests", _opened
+    metrics.named("upstream.requests_per_connection"),
+    "connections per 1,000 requests",
+    "connections/1,000",
+    _opened,
 )
 CPU = SweepFigure(
     metrics.named("cpu_us_per_request_before_cliff.proxy"),
-    "CPU of the proxy per request, us",
+    "CPU of the proxy per request, µs",
+    "proxy CPU, µs",
     lambda trial: trial.cpu_us_per_request_before_cliff.get("proxy"),
 )
 
@@ -87,7 +93,7 @@ class SweepCell:
         """Return what its trials say of a figure."""
         counted = self.side.counted_for(figure.metric)
         values = [value for value in map(figure.of, counted) if value is not None]
-        passed = any(trial.ports.half_range_passed_s is not None for trial in counted)
+        passed = any(map(claims.crossed_cliff, counted))
         return Point(tuple(values), len(self.side.trials) - len(counted), passed)
 
 
@@ -95,6 +101,7 @@ class SweepCell:
 class Curve:
     """The points of a figure along an axis, with all other keys fixed."""
 
+    figure: SweepFigure
     label: str
     """The fixed keys; empty where there are none."""
     values: tuple[Any, ...]
@@ -114,7 +121,15 @@ class Curve:
             for value, point in zip(self.values, self.points, strict=True)
             if point.values
         )
-        return knee.find([value for value, _ in known], [values for _, values in known])
+        samples = [values for _, values in known]
+        return knee.find([value for value, _ in known], samples, self._is_gain)
+
+    @property
+    def _is_gain(self) -> bool:
+        """Return whether the figure gets better along the axis."""
+        centers = [point.center for point in self.points if point.center is not None]
+        rises = centers[-1] > centers[0] if centers else False
+        return rises if self.figure is RATE else not rises
 
 
 def grid_of(run: SweepRun) -> Grid:
@@ -137,6 +152,23 @@ def _place(order: Sequence[tuple[tuple[str, Any], ...]], cell: dict[str, Any]) -
     return order.index(known) if known in order else len(order)
 
 
+def points(run: SweepRun, figure: SweepFigure) -> dict[tuple[str, str], Point]:
+    """Return a figure of every cell of a grid of two axes, by the values of the shorter axis and the other.
+
+    Where cells have both modes, of the one that keeps connections.
+    """
+    across, down = axes_by_length(run)
+    return {
+        (str(cell.values[across.key]), str(cell.values[down.key])): cell.point(figure)
+        for cell in sorted(cells(run), key=lambda cell: cell.mode, reverse=True)
+    }
+
+
+def axes_by_length(run: SweepRun) -> list[Axis]:
+    """Return the axes, that of the fewest values first."""
+    return sorted(grid_of(run).axes, key=lambda axis: len(axis.values))
+
+
 def curves(run: SweepRun, axis: Axis, figure: SweepFigure) -> list[Curve]:
     """Return the curves of a figure along an axis, one for each combination of the other keys, and mode."""
     grid = grid_of(run)
@@ -149,6 +181,7 @@ def curves(run: SweepRun, axis: Axis, figure: SweepFigure) -> list[Curve]:
         lines.setdefault(", ".join(filter(None, parts)), []).append(cell)
     return [
         Curve(
+            figure,
             label,
             tuple(cell.values[axis.key] for cell in line),
             tuple(cell.point(figure) for cell in line),

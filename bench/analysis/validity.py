@@ -46,10 +46,13 @@ def connections_needed(
     return min(clients, requests_total) + used_up + lost
 
 
-def mode_warnings(mode: Mode, upstream: Upstream, *, may_expire: bool = False) -> Iterator[TrialWarning]:
+def mode_warnings(
+    mode: Mode, upstream: Upstream, *, may_expire: bool = False, is_small: bool = False
+) -> Iterator[TrialWarning]:
     """Yield a voiding warning where the measured reuse is not that of `mode`.
 
-    Where the plan lets pooled connections expire within the trial, more of them are expected.
+    Where the plan lets pooled connections expire within the trial, or asks for a pool that is smaller than
+    its clients, more of them are expected.
     """
     opened, total = upstream.connections_opened or 0, upstream.requests_total or 0
     needed = upstream.connections_needed or 0
@@ -67,6 +70,12 @@ def mode_warnings(mode: Mode, upstream: Upstream, *, may_expire: bool = False) -
             f" ({total:,} requests on {opened:,} connections)",
             "the subject reused connections or opened them for nothing",
             voids=True,
+        )
+    elif mode is Mode.KEEPALIVE and opened > needed and is_small:
+        yield TrialWarning(
+            "pool-small",
+            f"opened {opened:,} connections where {needed:,} are enough for a pool of all its clients",
+            "it was to keep fewer: raise --pool-idle if that was not meant",
         )
     elif mode is Mode.KEEPALIVE and opened > needed and may_expire:
         yield TrialWarning(

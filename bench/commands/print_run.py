@@ -30,7 +30,7 @@ def print_run(done: "RunRecord[Any]", picture: Path | None) -> None:
     from bench.scenarios import catalogue
 
     if done.kind == "sweep":
-        text = sweep_text.format_run(done, [picture] if picture is not None else [])
+        text = sweep_text.format_run(done, picture)
     elif done.kind == "scenario":
         text = scenario_text.format_run(catalogue.load(done.scenario), done, picture)
     else:

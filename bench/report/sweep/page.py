@@ -1,12 +1,15 @@
 """Build the page of a sweep: what bends where, the pictures, the table, and all of it as data."""
 
 from bench.analysis import sweep
+from bench.analysis.sweep import Point, SweepFigure
 from bench.plan import toml
 from bench.report import style
+from bench.report.charts import HeatCell, HeatMap
 from bench.report.html import Code, FactList, Page, Picture, Prose, Section
 from bench.report.run import page as run_page
 from bench.report.run import tables
 from bench.report.sweep import picture, text
+from bench.report.text_table import format_number
 from bench.runs.record import SweepRun
 
 _HOW_TO_READ = (
@@ -30,11 +33,37 @@ def build_page(run: SweepRun) -> Page:
     )
 
 
+def _build_heat_map(run: SweepRun, figure: SweepFigure) -> HeatMap:
+    across, down = sweep.axes_by_length(run)
+    points = sweep.points(run, figure)
+    rows = [
+        (
+            down.format(y),
+            [_build_cell(points.get((str(x), str(y))), figure) for x in across.values],
+        )
+        for y in down.values
+    ]
+    columns = [across.format(value) for value in across.values]
+    return HeatMap(figure.title, figure.unit, across.name, down.name, columns, rows)
+
+
+def _build_cell(point: Point | None, figure: SweepFigure) -> HeatCell:
+    if point is None:
+        return HeatCell("", None)
+    if point.center is None:
+        return HeatCell(text.format_point(point, figure), None, is_void=True)
+    mark = " <" if point.is_cut and figure is sweep.RATE else ""
+    return HeatCell(f"{format_number(point.center, figure.unit)}{mark}", point.center)
+
+
 def _sections(run: SweepRun, sentences: list[str]) -> list[Section]:
     drawn = [
         Section(draw.label, [Picture(style.render_svg(draw, run), draw.label)])
         for draw in picture.pictures(run).values()
+        if draw.axis is not None
     ]
+    if len(sweep.grid_of(run).axes) == 2:
+        drawn.append(Section("Both axes", [_build_heat_map(run, each) for each in picture.heat_figures(run)]))
     varied = [(axis.name, ", ".join(map(axis.format, axis.values))) for axis in sweep.grid_of(run).axes]
     return [
         *([Section("", [Prose(sentence) for sentence in sentences])] if sentences else []),

@@ -3,6 +3,7 @@
 Narrow, so that it can be read on a phone: one panel a row.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,10 @@ _PANEL = 2.3
 _MOST_CURVES = 6
 _MARKERS = "osD^vP"
 _VOID = "////"
+_FOOT = (
+    "Medians, least and greatest. x, hatched: no trial counts.\n"
+    "Ringed: the rate before half of the ports were used."
+)
 
 
 def save_run(run: SweepRun) -> list[Path]:
@@ -68,12 +73,12 @@ def draw_axis(run: SweepRun, axis: Axis) -> "Figure":
     lines = [sweep.curves(run, axis, figure)[:_MOST_CURVES] for figure in figures]
     has_labels = any(curve.label for curve in lines[0])
     legend = 0.3 + 0.24 * ((len(lines[0]) + 1) // 2) if has_labels else 0.0
-    height = _PANEL * len(figures) + 0.6 + legend
+    height = _PANEL * len(figures) + 1.0 + legend
     drawn = Figure(figsize=(_WIDTH, height), facecolor="white", layout="constrained")
     panels = drawn.subplots(len(figures), 1, sharex=True, squeeze=False)[:, 0]
     for axes, figure, curves in zip(panels, figures, lines, strict=True):
         _draw_panel(axes, axis, figure, curves)
-    panels[-1].set_xlabel(axis.name, size=11)
+    panels[-1].set_xlabel(f"{axis.name}\n\n{_FOOT}", size=10)
     if has_labels:
         handles, labels = panels[0].get_legend_handles_labels()
         drawn.legend(handles, labels, loc="outside upper left", ncols=2, frameon=False, fontsize=10)
@@ -92,32 +97,46 @@ def _draw_panel(axes: "Axes", axis: Axis, figure: SweepFigure, curves: Sequence[
         bend = curve.bend()
         if bend.knee is not None and len(curves) == 1:
             _mark_knee(axes, at[str(_whole(bend.knee.at, every))], axis, bend.knee)
+    _hatch_void(axes, curves, at)
     axes.set_xticks(places, [axis.format(value) for value in every], size=10)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.tick_params(axis="y", labelsize=10)
+    axes.margins(x=0.06, y=0.1)
     axes.set_ylim(bottom=0)
-    axes.margins(x=0.06)
     axes.grid(axis="y", color=FAINT)
     axes.set_axisbelow(True)
 
 
 def _draw_curve(axes: "Axes", curve: Curve, at: dict[str, float], colour: str, marker: str) -> None:
-    known = [
-        (at[str(value)], point.center, point)
+    places = [at[str(value)] for value in curve.values]
+    drawn = sorted(zip(places, curve.points, strict=True), key=lambda each: each[0])
+    # A point without a figure interrupts the line: nothing is known of what lies between.
+    ys = [math.nan if point.center is None else point.center for _, point in drawn]
+    line = "-" if curve.is_numeric else "none"
+    axes.plot([x for x, _ in drawn], ys, line, color=colour, marker=marker, markersize=5, label=curve.label)
+    for x, point in drawn:
+        if point.center is None:
+            axes.plot([x], [0], color=colour, marker="x", markersize=8, clip_on=False, linestyle="none")
+            continue
+        axes.plot([x, x], [min(point.values), max(point.values)], color=colour, linewidth=1)
+        if point.is_cut and curve.figure is sweep.RATE:
+            axes.plot(
+                [x], [point.center], "o", markersize=11, markerfacecolor="none", color=INK, clip_on=False
+            )
+
+
+def _hatch_void(axes: "Axes", curves: Sequence[Curve], at: dict[str, float]) -> None:
+    """Hatch the values of the axis at which no curve has a figure."""
+    known = {
+        str(value)
+        for curve in curves
         for value, point in zip(curve.values, curve.points, strict=True)
         if point.center is not None
-    ]
-    known.sort(key=lambda each: each[0])
-    xs, ys = [x for x, _, _ in known], [center for _, center, _ in known]
-    axes.plot(xs, ys, color=colour, marker=marker, markersize=5, linewidth=1.6, label=curve.label or "median")
-    for x, center, point in known:
-        axes.plot([x, x], [min(point.values), max(point.values)], color=colour, linewidth=1)
-        if point.is_cut:
-            axes.plot([x], [center], marker="o", markersize=11, markerfacecolor="none", color=INK)
-    for value, point in zip(curve.values, curve.points, strict=True):
-        if point.center is None:
-            x = at[str(value)]
-            axes.axvspan(x - 0.15, x + 0.15, facecolor="none", edgecolor=QUIET, hatch=_VOID, linewidth=0)
+    }
+    for value in dict.fromkeys(str(value) for curve in curves for value in curve.values):
+        if value not in known:
+            span = (at[value] - 0.15, at[value] + 0.15)
+            axes.axvspan(*span, facecolor="none", edgecolor=QUIET, hatch=_VOID, linewidth=0)
 
 
 def _mark_knee(axes: "Axes", x: float, axis: Axis, found: knee.Knee) -> None:
@@ -135,12 +154,17 @@ def _whole(value: float, values: Sequence[object]) -> object:
 # -- two axes
 
 
+def heat_figures(run: SweepRun) -> tuple[SweepFigure, SweepFigure]:
+    """Return the figures that have a heat map: what the sweep is about, and the connections."""
+    return (sweep.figures(run)[0], sweep.OPENED)
+
+
 def draw_heat_maps(run: SweepRun) -> "Figure":
     """Return a heat map of the first figure over both axes, and one of the connections."""
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    across, down = sorted(sweep.grid_of(run).axes, key=lambda axis: len(axis.values))
-    shown = (sweep.figures(run)[0], sweep.OPENED)
+    across, down = sweep.axes_by_length(run)
+    shown = heat_figures(run)
     height = 2 * (0.9 + 0.34 * len(down.values)) + 0.4
     drawn = Figure(figsize=(_WIDTH, height), facecolor="white", layout="constrained")
     panels = drawn.subplots(2, 1, squeeze=False)[:, 0]
@@ -152,10 +176,7 @@ def draw_heat_maps(run: SweepRun) -> "Figure":
 def _draw_heat(axes: "Axes", run: SweepRun, figure: SweepFigure, across: Axis, down: Axis) -> None:
     import numpy  # noqa: PLC0415
 
-    found = {
-        (str(cell.values[across.key]), str(cell.values[down.key])): cell.point(figure)
-        for cell in sweep.cells(run)
-    }
+    found = sweep.points(run, figure)
     points = [[found.get((str(x), str(y))) for x in across.values] for y in down.values]
     centers = numpy.array([[_center(point) for point in row] for row in points])
     axes.set_title(figure.title, loc="left", size=11.5, weight="bold", color=INK)
@@ -191,6 +212,6 @@ def _draw_cell(
         return
     low, high = span
     ink = "white" if point.center < low + 0.55 * (high - low) else "black"
-    mark = " <" if point.is_cut else ""
+    mark = " <" if point.is_cut and figure is sweep.RATE else ""
     text = f"{format_number(point.center, figure.unit)}{mark}"
     axes.text(column, row, text, ha="center", va="center", size=10, color=ink)

@@ -8,7 +8,7 @@ from bench.analysis.knee import Knee
 from bench.analysis.sweep import Curve, Point, SweepCell, SweepFigure
 from bench.plan.grid import Axis
 from bench.report.html import Table
-from bench.report.run import text as run_text
+from bench.report.sweep import picture
 from bench.report.text_table import (
     format_number,
     format_paths,
@@ -17,19 +17,23 @@ from bench.report.text_table import (
     format_warnings,
     wrap,
 )
-from bench.runs.record import SweepRun
+from bench.runs.record import SweepRun, TrialWarning
 
 _MOST_CURVES = 4
 """Of an axis, that get a sentence each: beyond them there is one for the first and the last."""
 
 
-def format_run(run: SweepRun, pictures: Sequence[Path] = ()) -> str:
-    """Return what `bench sweep` and `bench show` print: the table, warnings, and what each axis does."""
+def format_run(run: SweepRun, drawn: Path | None = None) -> str:
+    """Return what `bench sweep` and `bench show` print: the table, warnings, and what each axis does.
+
+    `drawn` is the first of the pictures, where they could be drawn.
+    """
     sentences = list(summarize(run))
     parts = [format_table(build_table(run)), format_warnings(summarize_warnings(run))]
     parts += [f"\n{wrap(sentence)}\n" for sentence in sentences]
     parts += ["\n", format_paths(run.directory, None)]
-    parts += [f"picture: {picture}\n" for picture in pictures]
+    if drawn is not None:
+        parts += [f"picture: {drawn.with_name(f'{name}.png')}\n" for name in picture.pictures(run)]
     return "".join([*parts, f"next:    {suggest_command(run)}\n"])
 
 
@@ -48,7 +52,7 @@ def build_table(run: SweepRun) -> Table:
         ]
         for cell in found
     ]
-    return Table([*keys, *(each.title for each in figures)], rows)
+    return Table([*keys, *(each.column for each in figures)], rows)
 
 
 def format_point(point: Point, figure: SweepFigure) -> str:
@@ -61,7 +65,7 @@ def format_point(point: Point, figure: SweepFigure) -> str:
 
 def summarize_warnings(run: SweepRun) -> list[str]:
     """Return what is wrong with cells: trials that do not count, and ports that ran out, with their cells."""
-    warnings = run_text.summarize_warnings(run)
+    warnings = list(_group_warnings(run))
     crossed = [cell.side.case for cell in sweep.cells(run) if cell.point(sweep.RATE).is_cut]
     if crossed:
         warnings.append(
@@ -72,6 +76,23 @@ def summarize_warnings(run: SweepRun) -> list[str]:
     if missing:
         warnings.append(f"{missing} cells have no trial yet; `bench sweep --resume {run.directory}` goes on")
     return warnings
+
+
+def _group_warnings(run: SweepRun) -> Iterator[str]:
+    """Yield each kind of warning once, with the number of its trials and the first message."""
+    kinds: dict[str, list[TrialWarning]] = {}
+    for trial in run.trials:
+        for warning in trial.warnings:
+            kinds.setdefault(warning.code, []).append(warning)
+    for found in kinds.values():
+        first = found[0]
+        void = " (void)" if first.voids else ""
+        others = (
+            "" if len(found) == 1 else f", and alike in {len(found) - 1} more of {len(run.trials)} trials"
+        )
+        yield f"{first.message}{void}{others}" + (f"; {first.advice}" if first.advice else "")
+    if stopped := sum(trial.interrupted for trial in run.trials):
+        yield f"{stopped} trial was interrupted, and is left out"
 
 
 def _name_cells(names: Sequence[str]) -> str:
