@@ -13,7 +13,11 @@ from bench.plan.run_plan import Plan
 
 MOST_CELLS = 400
 MOST_AXES = 4
-_REFUSED = {"trials": "a cell has as many trials as --trials says", "hosts.sysctls": "it is a table"}
+_REFUSED = {
+    "seed": "it orders all trials",
+    "trials": "a cell has as many trials as --trials says",
+    "hosts.sysctls": "it is a table",
+}
 
 
 @dataclass(frozen=True, slots=True)

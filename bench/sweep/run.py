@@ -71,7 +71,8 @@ def prepare(baseline: Mapping[str, Any], grid: Grid) -> Sweep:
         for mode in plan.modes:
             case = grid.label(cell) if len(plan.modes) == 1 else f"{grid.label(cell)},{mode.value}"
             items.append(SweepItem(cell, mode, plan, case))
-    return Sweep(dict(baseline), grid, tuple(items), cells[0][1].trials)
+    seed = baseline.get("seed") or recorder.draw_seed()
+    return Sweep({**baseline, "seed": seed}, grid, tuple(items), cells[0][1].trials)
 
 
 def perform(sweep: Sweep, lab_name: str, root: Path, progress: Progress) -> SweepRun:
@@ -111,20 +112,21 @@ def _record(
     progress.started(writer.directory, len(missing))
     first = _next_number(writer)
     interrupted = recorder.record(
-        PlannedTrial(writer, partial(_trial, item, number, lab_name, progress, notes))
-        for number, item in enumerate(missing, first)
+        PlannedTrial(writer, partial(_trial, item, number, lab_name, progress, notes), block)
+        for number, (block, item) in enumerate(missing, first)
     )
     return recorder.finished(writer, interrupted)
 
 
-def _missing(sweep: Sweep, measured: Sequence[SweepTrial]) -> Iterator[SweepItem]:
-    """Yield what is still to be measured, in order: all, but for as many of each as are there."""
+def _missing(sweep: Sweep, measured: Sequence[SweepTrial]) -> Iterator[tuple[int, SweepItem]]:
+    """Yield what is still to be measured, in order, each with its block: all but as many as are there."""
     there = Counter(trial.case for trial in measured if not trial.interrupted)
-    for item in recorder.interleave(sweep.items, sweep.trials):
+    places = recorder.numbered(sweep.items, sweep.trials, int(sweep.baseline["seed"]))
+    for (_, block), item in places:
         if there[item.case]:
             there[item.case] -= 1
         else:
-            yield item
+            yield block, item
 
 
 def _next_number(writer: storage.Writer) -> int:

@@ -1,0 +1,62 @@
+"""A sweep as text, as pictures and as a page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bench.report import html, style
+from bench.report.sweep import page, picture, text
+from bench.runs.record import SweepTrial
+from tests.made_up_sweep import CONNECTIONS, DISTURBED, POOL_IDLE, POOLS, run
+
+
+def test_the_table_has_a_row_for_each_cell_and_says_what_is_before_the_cliff() -> None:
+    table = text.build_table(run({POOL_IDLE: POOLS}))
+    assert table.columns[:2] == ["pool-idle", "requests/s"]
+    assert [row[0] for row in table.rows] == [str(each) for each in POOLS]
+    assert list(table.rows[0][1:3]) == ["8,000 <", "past half"]
+
+
+def test_the_knee_is_named_in_words_or_why_there_is_none() -> None:
+    (sentence,) = text.summarize(run({POOL_IDLE: POOLS[1:]}))
+    assert "it levels off at pool-idle 16" in sentence
+    assert "Kneedle" in sentence
+    (few,) = text.summarize(run({POOL_IDLE: [1, 16]}))
+    assert "no knee is named: 2 points are too few" in few
+    (words,) = text.summarize(run({"subject.name": ["asyncio", "nginx"]}))
+    assert "its values are no numbers" in words
+
+
+def test_what_counts_for_nothing_is_void_everywhere_and_never_quoted() -> None:
+    def void(trial: SweepTrial) -> SweepTrial:
+        return replace(trial, valid=False, warnings=(DISTURBED,), requests_per_s=31_337.0)
+
+    made = run({POOL_IDLE: POOLS}, change=void)
+    shown = text.format_run(made)
+    assert "31,337" not in shown
+    assert "too few cells have a trial that counts" in shown
+    assert "other processes used 40% (void), and alike in 23 more of 24 trials" in shown
+    written = html.render(page.build_page(made))
+    assert "31,337" not in written.split("Every trial")[0]
+    for draw in picture.pictures(made).values():
+        assert "31,337" not in style.render_svg(draw, made)
+
+
+def test_cells_without_a_trial_are_told_with_the_way_to_go_on() -> None:
+    made = run({POOL_IDLE: POOLS}, change=lambda each: each if each.cell[POOL_IDLE] < 32 else None)
+    assert "2 cells have no trial yet; `bench sweep --resume results/s` goes on" in text.summarize_warnings(
+        made
+    )
+
+
+def test_two_axes_have_a_picture_each_and_a_heat_map() -> None:
+    made = run({POOL_IDLE: POOLS, CONNECTIONS: [16, 64]})
+    assert list(picture.pictures(made)) == ["axis-pool-idle", "axis-connections", "heat-map"]
+    written = html.render(page.build_page(made))
+    for heading in ("The figures along pool-idle", "The figures along connections", "Both axes"):
+        assert heading in written
+
+
+def test_a_sweep_without_a_trial_has_a_page() -> None:
+    made = run({POOL_IDLE: POOLS}, change=lambda each: None)
+    assert "No trial was finished" in html.render(page.build_page(made))
