@@ -9,7 +9,8 @@ from typing import Any
 from bench.plan.grid import Grid
 from bench.plan.run_plan import Plan
 from bench.runs import storage
-from bench.runs.record import Percentiles, Ports, SubjectRecord, SweepRun, SweepTrial, TrialWarning, Upstream
+from bench.runs.record import Percentiles, Ports, SubjectRecord, TrialWarning, Upstream
+from bench.runs.sweep_trial import SweepRun, SweepTrial
 from tests.synthetic import MACHINE
 
 POOLS = [0, 1, 2, 4, 8, 16, 32, 64]

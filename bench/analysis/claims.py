@@ -15,7 +15,8 @@ from typing import Any
 from bench.analysis import metrics
 from bench.analysis.metrics import Metric
 from bench.errors import ExitCode
-from bench.runs.record import RunRecord, ScenarioTrial, SweepTrial, Trial, TrialRecord
+from bench.runs.record import RunRecord, ScenarioTrial, Trial, TrialRecord
+from bench.runs.sweep_trial import SweepTrial
 
 DISTURBED = "machine-shared"
 """The warning of a trial that others disturbed: another machine, or another hour, may give a valid one."""

@@ -15,7 +15,8 @@ from bench.analysis.metrics import Metric
 from bench.errors import PlanError
 from bench.plan import toml
 from bench.plan.run_plan import Mode, Plan
-from bench.runs.record import RunRecord, ScenarioTrial, SweepTrial, Trial, TrialRecord
+from bench.runs.record import RunRecord, ScenarioTrial, Trial, TrialRecord
+from bench.runs.sweep_trial import SweepTrial
 from bench.runs.timeline import Series
 
 _NOT_ASKED = frozenset(

@@ -10,7 +10,7 @@ from bench.analysis.knee import Bend
 from bench.analysis.metrics import Metric
 from bench.analysis.sides import ComparedCase, split
 from bench.plan.grid import Axis, Grid
-from bench.runs.record import SweepRun, SweepTrial
+from bench.runs.sweep_trial import SweepRun, SweepTrial
 
 
 @dataclass(frozen=True, slots=True)

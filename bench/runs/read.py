@@ -12,8 +12,9 @@ from bench.plan.convert import ConvertError, check_plain, convert
 from bench.plan.run_plan import Plan
 from bench.plan.scenario_plan import ScenarioPlan
 from bench.runs import timeline
-from bench.runs.record import FORMAT, RunHeader, RunRecord, ScenarioTrial, SweepTrial, Trial, TrialRecord
+from bench.runs.record import FORMAT, RunHeader, RunRecord, ScenarioTrial, Trial, TrialRecord
 from bench.runs.storage import RUN_FILE
+from bench.runs.sweep_trial import SweepTrial
 from nginx.printable import printable
 
 _TRIALS: dict[str, type[TrialRecord]] = {"run": Trial, "scenario": ScenarioTrial, "sweep": SweepTrial}

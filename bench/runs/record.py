@@ -199,16 +199,6 @@ class Trial(TrialRecord):
     second_opinion: SecondOpinion | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepTrial(Trial):
-    """One trial of a sweep: that of a run, in one cell of the grid."""
-
-    cell: dict[str, Any]
-    """The plan keys that are varied, each with its value here."""
-    case: str
-    """The cell's name, with the mode where a cell has both."""
-
-
 @dataclass(frozen=True, slots=True)
 class Hop:
     """The connections and bytes of one hop; None: not known in this lab or on this system."""
@@ -409,4 +399,3 @@ class RunRecord(Generic[T_co]):
 
 Run: TypeAlias = RunRecord[Trial]
 ScenarioRun: TypeAlias = RunRecord[ScenarioTrial]
-SweepRun: TypeAlias = RunRecord[SweepTrial]

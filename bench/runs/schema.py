@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from bench.runs.record import FORMAT, RunHeader, ScenarioTrial, SweepTrial, Trial
+from bench.runs.record import FORMAT, RunHeader, ScenarioTrial, Trial
+from bench.runs.sweep_trial import SweepTrial
 
 
 def schema() -> dict[str, Any]:

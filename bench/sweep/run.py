@@ -17,7 +17,8 @@ from bench.plan.grid import Grid
 from bench.plan.run_plan import Mode, Plan
 from bench.progress import Progress
 from bench.runs import read, storage, timeline
-from bench.runs.record import SweepRun, SweepTrial, Trial, TrialWarning
+from bench.runs.record import Trial, TrialWarning
+from bench.runs.sweep_trial import SweepRun, SweepTrial
 
 _OF_THE_MACHINE = (
     "system",

@@ -166,7 +166,7 @@ MISUSE = [
     ("run --backend-close maybe", "--backend-close maybe is not understood; write at-once"),
     ("run --fail reset:0", "--fail reset:0 is not understood; write reset:100"),
     ("run --backend-idle-timeout 0", "--backend-idle-timeout 0 must be a number above 0"),
-    ("run --target ftp://x", "--target ftp://x must be an http:// URL"),
+    ("run --target ftp://x", "--target ftp://x must be an http:// or https:// URL"),
     ("run --load-workers 100", "--load-workers 100 is more than --connections 64; each worker"),
     ("run fine.toml --load-workers 9", "--load-workers 9 is more than load.connections = 8; each worker"),
     ("run -c0", "bench: -c 0 must be at least 1"),

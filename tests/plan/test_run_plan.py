@@ -50,7 +50,7 @@ def test_flags_win_over_the_file_key_by_key() -> None:
         ({"subject": {"name": "squid"}}, "subject.name = 'squid' is not one of asyncio"),
         ({"subject": {"upstream_http": "2"}}, "subject.upstream_http = '2' is not one of 1.0, 1.1"),
         ({"subject": {"pool_idle": -1}}, "subject.pool_idle = -1 must be 0 or more"),
-        ({"subject": {"target": "localhost"}}, "must be an http:// URL"),
+        ({"subject": {"target": "localhost"}}, "must be an http:// or https:// URL"),
         ({"backend": {"delay": "slow"}}, "backend.delay = 'slow' is not understood; write 5ms"),
         ({"backend": {"close": "later"}}, "backend.close = 'later' is not understood"),
         ({"backend": {"fail": "reset:0"}}, "backend.fail = 'reset:0' is not understood"),

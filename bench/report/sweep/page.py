@@ -10,7 +10,7 @@ from bench.report.run import page as run_page
 from bench.report.run import tables
 from bench.report.sweep import picture, text
 from bench.report.text_table import format_number
-from bench.runs.record import SweepRun
+from bench.runs.sweep_trial import SweepRun
 
 _HOW_TO_READ = (
     "Figures are medians over the trials of a cell that count, with the least and the greatest. Where half of"

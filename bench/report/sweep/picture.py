@@ -14,7 +14,7 @@ from bench.plan.grid import Axis
 from bench.report import style
 from bench.report.style import FAINT, INK, PALETTE, QUIET, annotate
 from bench.report.text_table import format_number
-from bench.runs.record import SweepRun
+from bench.runs.sweep_trial import SweepRun
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

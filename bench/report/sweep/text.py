@@ -17,7 +17,8 @@ from bench.report.text_table import (
     format_warnings,
     wrap,
 )
-from bench.runs.record import SweepRun, TrialWarning
+from bench.runs.record import TrialWarning
+from bench.runs.sweep_trial import SweepRun
 
 _MOST_CURVES = 4
 """Of an axis, that get a sentence each: beyond them there is one for the first and the last."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bench.report import html, style
 from bench.report.sweep import page, picture, text
-from bench.runs.record import SweepTrial
+from bench.runs.sweep_trial import SweepTrial
 from tests.made_up_sweep import CONNECTIONS, DISTURBED, POOL_IDLE, POOLS, run
 
 
