@@ -375,17 +375,8 @@ class RunRecord(Generic[T_co]):
 
     def header(self) -> RunHeader:
         """Return what is known before the first trial."""
-        return RunHeader(
-            FORMAT,
-            self.kind,
-            self.plan,
-            self.machine,
-            self.started,
-            self.refused,
-            self.target,
-            self.interleaved,
-            self.grid,
-        )
+        known = (self.plan, self.machine, self.started, self.refused, self.target, self.interleaved)
+        return RunHeader(FORMAT, self.kind, *known, self.grid)
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `--json` prints for the run."""
