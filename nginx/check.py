@@ -6,11 +6,11 @@ Reads files; runs no program and changes nothing.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypedDict
 
 from nginx import versions
 from nginx.errors import NginxConfigError
-from nginx.finding import Finding, Severity
+from nginx.finding import Finding, FindingJson, PlaceJson, Severity
 from nginx.hits import RuleHits, merge_findings
 from nginx.loading.includes import Configuration
 from nginx.loading.inputs import find_inputs
@@ -19,11 +19,26 @@ from nginx.rules import CheckSettings, RuleContext
 from nginx.server_names import server_name
 from nginx.spans import Span, SpanFinder
 from nginx.tree import Place
-from nginx.verdict import Verdict
+from nginx.verdict import Verdict, VerdictJson
 
 NEWEST, OLDEST = str(versions.NEWEST), str(versions.OLDEST_SUPPORTED)
 FAILING: Final = frozenset({"not reused", "partly reused"})
 """The answers that fail a check."""
+
+
+class JudgedJson(VerdictJson):
+    """A verdict with the rules that say more about it."""
+
+    rules: list[str]
+
+
+class LocationJson(PlaceJson):
+    """A pass location in the JSON of `bench check`, its verdicts by version."""
+
+    server: str
+    context: str
+    target: str
+    verdicts: dict[str, JudgedJson]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +74,10 @@ class LocationVerdicts:
         """Under one of the versions the answer depends on what is not known here."""
         return any(verdict.answer == "depends" for verdict in self.verdicts.values())
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> LocationJson:
         """Return the location as plain values."""
-        verdicts = {
-            version: verdict.to_json() | {"rules": list(self.rules[version])}
+        verdicts: dict[str, JudgedJson] = {
+            version: {**verdict.to_json(), "rules": list(self.rules[version])}
             for version, verdict in self.verdicts.items()
         }
         return {
@@ -73,6 +88,15 @@ class LocationVerdicts:
             "target": self.target,
             "verdicts": verdicts,
         }
+
+
+class CheckJson(TypedDict):
+    """What `bench check --format json` prints."""
+
+    versions: dict[str, str]
+    """Each judged version, and why it is judged."""
+    locations: list[LocationJson]
+    findings: list[FindingJson]
 
 
 @dataclass(slots=True)
@@ -118,7 +142,7 @@ class CheckResult:
         ]
         return f"nginx {' and '.join(named)}"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> CheckJson:
         """Return the result as plain values."""
         return {
             "versions": {version: self.reasons.get(version, "") for version in self.versions},

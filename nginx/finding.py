@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import TypedDict
 
 from nginx.tree import Place
 
@@ -25,6 +25,31 @@ class Severity(IntEnum):
         return self.name.lower()
 
 
+class PlaceJson(TypedDict):
+    """A line of a file."""
+
+    file: str
+    line: int
+
+
+class RelatedJson(PlaceJson):
+    """A further line that a finding is about."""
+
+    what: str
+
+
+class FindingJson(PlaceJson):
+    """A finding in the JSON of `bench check`."""
+
+    rule: str
+    severity: str
+    message: str
+    fix: str
+    related: list[RelatedJson]
+    locations: list[PlaceJson]
+    versions: list[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One rule that applies at one place."""
@@ -43,7 +68,7 @@ class Finding:
     versions: tuple[str, ...] = ()
     """The checked versions of nginx under which it applies."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> FindingJson:
         """Return the finding as plain values."""
         return {
             "rule": self.rule,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import cycle
-from typing import Any
+from typing import TypedDict
 
 from nginx.tree import Directive
 from nginx.upstreams import Pool, Upstream
@@ -31,6 +31,16 @@ _MOST_REQUESTS = 4_000
 _MOST_STEPS = 40_000
 _MOST_IN_FLIGHT = 1_000
 _MOST_STARTS = 8
+
+
+class ShareJson(TypedDict):
+    """A share in the JSON of a verdict."""
+
+    least: float
+    most: float
+    in_flight_per_worker: int
+    keepalive_needed: int
+    cause: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +62,7 @@ class ReuseShare:
             return f"{_percent(self.least)} of requests {load}"
         return f"{_percent(self.least)} to {_percent(self.most)} of requests {load}"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ShareJson:
         """Return the share as plain values."""
         return {
             "least": round(self.least, 4),

@@ -6,14 +6,14 @@ a server that follows RFC 9112. Four values: reused, partly reused, not reused, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 from nginx import versions
 from nginx.answer_factor import answer_factor
 from nginx.factor import Factor
 from nginx.http2_fields import forbidden_fields
 from nginx.model import PassLocation
-from nginx.pool_share import ReuseShare, reuse_share, size_needed
+from nginx.pool_share import ReuseShare, ShareJson, reuse_share, size_needed
 from nginx.targets import STREAM, Target, TargetKind
 from nginx.tree import Directive
 from nginx.upstream_request import CLOSE, ConnectionFields, HttpVersion, connection_options, keeps_open
@@ -23,6 +23,28 @@ from nginx.versions import Version
 
 Answer = Literal["reused", "partly reused", "not reused", "depends"]
 ClosesFirst = Literal["nginx", "backend", "race"]
+
+
+class PoolJson(TypedDict):
+    """A pool in the JSON of a verdict."""
+
+    upstream: str
+    idle: int | None
+    local: bool
+    implicit: bool
+
+
+class VerdictJson(TypedDict):
+    """A verdict in the JSON of `bench check` and `bench prove`."""
+
+    verdict: Answer
+    closes_first: ClosesFirst | None
+    pool: PoolJson | None
+    http_version: str | None
+    connection_sent: list[str]
+    reason: str
+    share: ShareJson | None
+    depends_on: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +67,18 @@ class Verdict:
     depends_on: tuple[str, ...] = ()
     """The directives that decide in a way that the text does not show, such as those of other modules."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> VerdictJson:
         """Return the verdict as plain values."""
-        pool = self.pool and {
-            "upstream": self.pool.upstream,
-            "idle": self.pool.idle,
-            "local": self.pool.is_local,
-            "implicit": self.pool.directive is None,
-        }
+        pool: PoolJson | None = (
+            None
+            if self.pool is None
+            else {
+                "upstream": self.pool.upstream,
+                "idle": self.pool.idle,
+                "local": self.pool.is_local,
+                "implicit": self.pool.directive is None,
+            }
+        )
         return {
             "verdict": self.answer,
             "closes_first": self.closes_first,

@@ -6,11 +6,12 @@ another question, that of rule NK022.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal, TypedDict
 
 from bench.prove.inventory import MAX_BACKEND_PORTS, MAX_UPSTREAM_SERVERS, Inventory, Location
-from nginx.pool_share import ReuseShare
+from nginx.finding import PlaceJson
+from nginx.pool_share import ReuseShare, ShareJson
 from nginx.tree import Place
 from nginx.upstreams import Upstream, is_balancer
 from nginx.verdict import Verdict, compute_verdict
@@ -23,6 +24,14 @@ MeasuredVerdict = Literal["reused", "not reused", "partly reused"]
 _ROUND_ROBIN = frozenset({"least_conn"})  # with one request at a time, it does what no method at all does
 
 
+class ServerCountsJson(PlaceJson):
+    """What one server counted, in the JSON of a proof."""
+
+    server: str
+    requests: int
+    connections: int
+
+
 @dataclass(frozen=True, slots=True)
 class ServerCounts:
     """What one server counted."""
@@ -32,10 +41,26 @@ class ServerCounts:
     requests: int
     connections: int
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ServerCountsJson:
         """Return the counts as plain values."""
-        values = asdict(self)
-        return {"server": values.pop("server"), **values.pop("place"), **values}
+        return {
+            "server": self.server,
+            "file": self.place.file,
+            "line": self.place.line,
+            "requests": self.requests,
+            "connections": self.connections,
+        }
+
+
+class BalancingJson(TypedDict):
+    """What the servers of one location counted, in the JSON of a proof."""
+
+    requests: int
+    connections: int
+    pool: int | None
+    expected: ExpectedReuse | None
+    expected_share: ShareJson | None
+    servers: list[ServerCountsJson]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +117,7 @@ class Balancing:
         missing = math.ceil((1 - self.share.least) * self.requests) if self.share else self.requests
         return min(self.requests, missing + len(self.servers))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> BalancingJson:
         """Return the counts as plain values."""
         return {
             "requests": self.requests,

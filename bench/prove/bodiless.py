@@ -8,7 +8,7 @@ kept only where there is no body.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import repeat
-from typing import Any
+from typing import TypedDict
 
 from bench.prove.balancing import MeasuredVerdict, verdict_of
 from bench.prove.inventory import Location
@@ -18,6 +18,14 @@ from bench.prove.testbed import NginxTestbed
 _ANSWERS = {"empty 200": "empty", "204": "none"}
 _ENDS = {"": "head", " ended by a DATA frame": "data"}
 """What ends such an answer over HTTP/2: both are usual."""
+
+
+class BodilessJson(TypedDict):
+    """What answers without a body did, in the JSON of a proof."""
+
+    verdict: MeasuredVerdict
+    requests: int
+    connections: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +40,7 @@ class BodilessCounts:
         """The verdict that the counts give."""
         return verdict_of(self.connections, self.requests)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> BodilessJson:
         """Return the counts as plain values."""
         return {"verdict": self.verdict, "requests": self.requests, "connections": self.connections}
 

@@ -1,11 +1,21 @@
 """The change log of a configuration before it runs, and why nginx rejects it, with the places of both."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal, TypedDict
 
+from nginx.finding import PlaceJson
 from nginx.tree import Place
 
 ChangeKind = Literal["replaced", "left out", "added"]
+
+
+class ChangeJson(TypedDict):
+    """A change of the configuration in the JSON of a proof."""
+
+    change: ChangeKind
+    what: str
+    why: str
+    places: list[PlaceJson]
 
 
 @dataclass(slots=True)
@@ -18,9 +28,9 @@ class ConfigChange:
     places: list[Place] = field(default_factory=list)
     """In the order of the text, each once."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ChangeJson:
         """Return the change as plain values."""
-        places = [asdict(place) for place in self.places]
+        places: list[PlaceJson] = [{"file": place.file, "line": place.line} for place in self.places]
         return {"change": self.kind, "what": self.what, "why": self.why, "places": places}
 
 
@@ -42,6 +52,14 @@ class ChangeLog:
             change.places.append(place)
 
 
+class RejectionJson(TypedDict):
+    """Why nginx rejects a configuration, in the JSON of a proof."""
+
+    message: str
+    file: str | None
+    line: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
     """Why nginx rejects a configuration, and the line of the user's files that it names."""
@@ -52,7 +70,7 @@ class Rejection:
     def __str__(self) -> str:
         return f"{self.place}: {self.message}" if self.place else self.message
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> RejectionJson:
         """Return the rejection as plain values."""
         file, line = (self.place.file, self.place.line) if self.place else (None, None)
         return {"message": self.message, "file": file, "line": line}

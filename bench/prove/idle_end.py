@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypedDict
 
 from bench.prove.backend_kinds import BackendKind
 from bench.prove.inventory import Location
@@ -30,6 +30,24 @@ class IdleEnd:
         return self.status is None or self.status >= 500
 
 
+class IdleRequestJson(TypedDict):
+    """A request after the idle time, in the JSON of a proof."""
+
+    method: str
+    status: int | None
+    connections: int
+
+
+class IdleTestJson(TypedDict):
+    """What happened when idle connections ended, in the JSON of a proof."""
+
+    server: str
+    server_idle_s: float | None
+    nginx_idle_s: float | None
+    pings: bool
+    requests: list[IdleRequestJson]
+
+
 @dataclass(frozen=True, slots=True)
 class IdleTest:
     """What follows the end of the idle time of a location's servers."""
@@ -45,9 +63,9 @@ class IdleTest:
         """The requests that became an error."""
         return tuple(each for each in self.requests if each.is_failed)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> IdleTestJson:
         """Return the test as plain values."""
-        requests = [
+        requests: list[IdleRequestJson] = [
             {"method": each.method, "status": each.status, "connections": each.connections}
             for each in self.requests
         ]

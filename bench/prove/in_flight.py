@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 from bench.prove.balancing import is_round_robin
 from bench.prove.http_client import FAILURES, Client, Responses, connect
@@ -24,6 +24,18 @@ _NO_PROGRESS_S = 0.5
 """Requests that are not there after so long without another one do not come."""
 _TIMEOUT_S, _TIMEOUT_AFTER_ANOTHER_S = 3.0, 0.01
 _POLL_S = 0.002
+
+
+class InFlightJson(TypedDict):
+    """What requests at the same time did, in the JSON of a proof."""
+
+    in_flight: int
+    workers: int
+    requests: int
+    connections: int
+    share: float | None
+    statuses: dict[str, int]
+    unanswered: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +89,7 @@ class InFlight:
         any_order = min(self.predicted.pool.idle, self.in_flight // self.servers) / self.in_flight
         return min(share.least, any_order) - 1e-9, share.most
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> InFlightJson:
         """Return the counts as plain values."""
         return {
             "in_flight": self.in_flight,

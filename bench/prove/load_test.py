@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 from bench.analysis import histogram
 from bench.experiment.load_clients import LoadClients
@@ -20,7 +20,7 @@ from bench.observe.process_tree import ProcessTree
 from bench.prove.changes import ChangeLog, Rejection
 from bench.prove.http_client import send_requests
 from bench.prove.inventory import Location, build_inventory
-from bench.prove.proof import LocationResult, Proof
+from bench.prove.proof import LocationResult, Proof, TimeWaitJson
 from bench.prove.requests import Request
 from bench.prove.rewrite import Listeners
 from bench.prove.testbed import NginxTestbed, ProofSettings, open_testbed
@@ -48,6 +48,18 @@ class LoadSettings:
     """Of the random order of the windows."""
 
 
+class LoadWindowJson(TypedDict):
+    """One window of load, in the JSON of `bench prove --load`."""
+
+    side: ConfigSide
+    requests_per_s: float
+    p99_ms: float | None
+    nginx_cpu_us_per_request: float
+    connections_per_request: float
+    time_wait: TimeWaitJson
+    errors: int
+
+
 @dataclass(frozen=True, slots=True)
 class LoadWindow:
     """What one side did in one window; counts of connections and TIME_WAIT are over its whole load."""
@@ -61,7 +73,7 @@ class LoadWindow:
     time_wait_backend: int | None
     errors: int
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> LoadWindowJson:
         """Return the window as plain values."""
         return {
             "side": self.side,
@@ -72,6 +84,18 @@ class LoadWindow:
             "time_wait": {"nginx": self.time_wait_nginx, "backend": self.time_wait_backend},
             "errors": self.errors,
         }
+
+
+class CostJson(TypedDict):
+    """What one location costs, in the JSON of `bench prove --load`."""
+
+    version: str
+    file: str | None
+    line: int | None
+    request: str | None
+    windows: list[LoadWindowJson]
+    missing: str | None
+    seed: int | None
 
 
 @dataclass(slots=True)
@@ -93,7 +117,7 @@ class Cost:
         known = [value for value in values if value is not None]
         return statistics.median(known) if known else None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> CostJson:
         """Return the cost as plain values."""
         place = self.location.pass_location.directive.place if self.location else None
         return {

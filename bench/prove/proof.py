@@ -3,19 +3,50 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 from bench.prove.backend_kinds import BackendKind
-from bench.prove.balancing import Balancing, MeasuredVerdict, verdict_of
-from bench.prove.bodiless import BodilessCounts
-from bench.prove.changes import ConfigChange, Rejection
-from bench.prove.idle_end import IdleTest
-from bench.prove.in_flight import InFlight
+from bench.prove.balancing import Balancing, BalancingJson, MeasuredVerdict, verdict_of
+from bench.prove.bodiless import BodilessCounts, BodilessJson
+from bench.prove.changes import ChangeJson, ConfigChange, Rejection, RejectionJson
+from bench.prove.idle_end import IdleTest, IdleTestJson
+from bench.prove.in_flight import InFlight, InFlightJson
 from bench.prove.inventory import Location
 from bench.prove.requests import Request
-from bench.prove.shared_pool import SharedPool
+from bench.prove.shared_pool import SharedPool, SharedPoolJson
+from nginx.finding import PlaceJson
 from nginx.tree import Directive
-from nginx.verdict import Verdict
+from nginx.verdict import Verdict, VerdictJson
+
+
+class TimeWaitJson(TypedDict):
+    """Sockets in TIME_WAIT by host; null: not known."""
+
+    nginx: int | None
+    backend: int | None
+
+
+class OtherLocationsJson(TypedDict):
+    """What reached the backends of a location from others."""
+
+    requests: int
+    connections: int
+
+
+class MeasurementJson(TypedDict):
+    """What traffic showed of a location, in the JSON of a proof."""
+
+    verdict: MeasuredVerdict
+    requests: int
+    connections: int
+    connections_per_request: float
+    closed_first: dict[str, int]
+    reset: int
+    still_open: int
+    from_other_locations: OtherLocationsJson
+    time_wait: TimeWaitJson
+    statuses: dict[str, int]
+    unanswered: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +94,7 @@ class Measurement:
         """The verdict that the counts give."""
         return verdict_of(self.connections, self.requests)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> MeasurementJson:
         """Return the measurement as plain values."""
         return {
             "verdict": self.verdict,
@@ -78,6 +109,30 @@ class Measurement:
             "statuses": {str(status): count for status, count in self.statuses.items()},
             "unanswered": self.unanswered,
         }
+
+
+class LocationResultJson(PlaceJson):
+    """One location under one nginx, in the JSON of a proof."""
+
+    context: str
+    target: str
+    request: str | None
+    client: str | None
+    added_location: bool
+    added_file: bool
+    subrequest: bool
+    unreached: str | None
+    not_proven: str | None
+    predicted: VerdictJson
+    measured: MeasurementJson | None
+    load_balancing: BalancingJson | None
+    backend_like: str | None
+    idle_end: IdleTestJson | None
+    in_flight: InFlightJson | None
+    shared_pool: SharedPoolJson | None
+    without_body: dict[str, BodilessJson]
+    agrees: bool | None
+    disagreement: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +236,7 @@ class LocationResult:
             return f"{named} was left out and may decide"
         return self.unreached
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> LocationResultJson:
         """Return the result as plain values."""
         passing, request = self.location.pass_location, self.request
         return {
@@ -209,6 +264,14 @@ class LocationResult:
         }
 
 
+class WitnessesJson(TypedDict):
+    """The counts of opened connections, in the JSON of a proof."""
+
+    backend: int
+    kernel: int | None
+    agree: bool
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionWitnesses:
     """Upstream connections as both ends counted them."""
@@ -227,9 +290,22 @@ class ConnectionWitnesses:
         """Whether the known witnesses agree."""
         return self.kernel is None or self.kernel == self.backend
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> WitnessesJson:
         """Return the counts as plain values."""
         return {"backend": self.backend, "kernel": self.kernel, "agree": self.agree}
+
+
+class ProofJson(TypedDict):
+    """What one nginx did with a configuration, in the JSON of `bench prove`."""
+
+    program: str
+    version: str
+    lab: str
+    rejected: RejectionJson | None
+    locations: list[LocationResultJson]
+    witnesses: WitnessesJson | None
+    changes: list[ChangeJson]
+    notes: list[str]
 
 
 @dataclass(slots=True)
@@ -263,7 +339,7 @@ class Proof:
         """The locations whose servers, behaving as they do, leave clients with errors."""
         return [each for each in self.results if each.failures and each.is_stressed]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ProofJson:
         """Return the proof as plain values."""
         return {
             "program": self.program,

@@ -2,16 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from bench.prove.edited_model import Position, edited, position
 from bench.prove.inventory import Location
 from bench.prove.proof import LocationResult
+from nginx.finding import PlaceJson
 from nginx.model import Model
 from nginx.tree import Directive, Place
 from nginx.upstreams import Upstream
 
 WAS_RUN = "it was run with it"
+
+
+class AddedLineJson(PlaceJson):
+    """A line to add in the JSON of an upgrade."""
+
+    block: str
+    text: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +44,7 @@ class AddedLine:
     def __str__(self) -> str:
         return f"{' '.join((self.name, *self.args))};"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> AddedLineJson:
         """Return the line as plain values."""
         return {
             "file": self.place.file,

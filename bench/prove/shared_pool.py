@@ -7,7 +7,7 @@ location has a pool of its own; here they share one, towards a server that speak
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from bench.prove.changes import ChangeLog, Rejection
 from bench.prove.inventory import Inventory, Location
@@ -17,6 +17,14 @@ from bench.subjects.programs import Program
 from nginx.versions import Version
 
 _ROUNDS = 6
+
+
+class SharedPoolJson(TypedDict):
+    """What a shared pool did, in the JSON of a proof."""
+
+    others: list[str]
+    statuses: dict[str, int]
+    unanswered: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,7 @@ class SharedPool:
         found = {f"status {each}": count for each, count in self.statuses.items() if each >= 500}
         return found | ({"no answer": self.unanswered} if self.unanswered else {})
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> SharedPoolJson:
         """Return the counts as plain values."""
         statuses = {str(status): count for status, count in self.statuses.items()}
         return {"others": list(self.others), "statuses": statuses, "unanswered": self.unanswered}

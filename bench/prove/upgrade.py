@@ -6,17 +6,17 @@ them; lines that it needs, by running with them.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypedDict
 
 from bench.prove import runner
 from bench.prove.edited_model import without
 from bench.prove.proof import LocationResult, Proof
-from bench.prove.remedies import AddedLine, no_pool, remedies, with_lines
+from bench.prove.remedies import AddedLine, AddedLineJson, no_pool, remedies, with_lines
 from bench.prove.testbed import ProofSettings
 from bench.prove.workarounds import affects, find_workarounds
 from bench.subjects.programs import Program
 from nginx import versions
-from nginx.finding import Finding, Severity
+from nginx.finding import Finding, FindingJson, PlaceJson, Severity
 from nginx.model import Model
 from nginx.rules import CATALOGUE, CheckSettings, Hit, Rule, RuleContext
 from nginx.tree import Directive
@@ -29,6 +29,23 @@ _REQUESTS_WITHOUT = 16
 _POOLING_IS_WRONG = frozenset({"NK031", "NK032"})
 """What check finds where a pool lends a source address, or an authenticated connection, to other clients."""
 _MOST_RUNS = 24
+
+
+class PerThousandJson(TypedDict):
+    """New connections for 1,000 requests; null: not proven."""
+
+    before: int | None
+    after: int | None
+
+
+class LocationUpgradeJson(PlaceJson):
+    """One location under both nginx, in the JSON of an upgrade."""
+
+    context: str
+    target: str
+    connections_per_1000_requests: PerThousandJson
+    begins_to_fail: dict[str, int]
+    nginx_begins_to_close_first: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +71,7 @@ class LocationUpgrade:
         """Whether nginx begins to close first: its own ports stay in TIME_WAIT then."""
         return "nginx" == self.after.predicted.closes_first != self.before.predicted.closes_first
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> LocationUpgradeJson:
         """Return it as plain values."""
         passing = self.after.location.pass_location
         return {
@@ -80,6 +97,25 @@ def per_thousand(result: LocationResult) -> int | None:
     if counted is None:
         return None
     return -(-1000 * counted.connections // max(1, counted.requests))
+
+
+class LineJson(PlaceJson):
+    """A line of a configuration."""
+
+    text: str
+
+
+class UpgradeJson(TypedDict):
+    """What an upgrade does, in the JSON of `bench prove`."""
+
+    before: str
+    after: str
+    rejected: str | None
+    locations: list[LocationUpgradeJson]
+    deletable: list[LineJson]
+    needed: list[AddedLineJson]
+    new_findings: list[FindingJson]
+    notes: list[str]
 
 
 @dataclass(slots=True)
@@ -113,7 +149,7 @@ class Upgrade:
         """Whether it was proven, nothing begins to fail, and no line is missing."""
         return self.rejection is None and not self.failing and not self.needed
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> UpgradeJson:
         """Return it as plain values."""
         return {
             "before": self.before.version,
@@ -127,7 +163,7 @@ class Upgrade:
         }
 
 
-def _line_to_json(line: Directive) -> dict[str, Any]:
+def _line_to_json(line: Directive) -> LineJson:
     return {"file": line.place.file, "line": line.place.line, "text": f"{line};"}
 
 

@@ -2,12 +2,22 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
-from bench.prove.load_test import Cost
-from bench.prove.proof import Proof
-from bench.prove.upgrade import Upgrade
+from bench.prove.load_test import Cost, CostJson
+from bench.prove.proof import Proof, ProofJson
+from bench.prove.upgrade import Upgrade, UpgradeJson
 from bench.report.config import load_test, proof, upgrade
+
+
+class ProofAnswerJson(TypedDict):
+    """What `bench prove --format json` prints."""
+
+    file: str
+    backend_close: str
+    proofs: list[ProofJson]
+    load: list[CostJson]
+    upgrade: UpgradeJson | None
 
 
 @dataclass(slots=True)
@@ -27,7 +37,7 @@ class ProofAnswer:
         is_safe = self.upgrade is None or self.upgrade.is_safe
         return is_safe and all(each.is_sound for each in self.proofs)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ProofAnswerJson:
         """Return the answer as plain values."""
         return {
             "file": self.file,
