@@ -27,6 +27,7 @@ COMMANDS = {
     "compare": "Compare two or more runs of one kind, or the modes of one run; the first is the baseline.",
     "sweep": "Measure every cell of a grid of plan keys, and say where each curve bends.",
     "size": "Compute the pools that a fleet of proxies needs, and what it runs out of first.",
+    "schema": "Print the JSON Schema of what a command prints.",
     "doctor": "Show what this machine can measure, and what to change.",
     "check": "Say whether an nginx configuration reuses its upstream connections, location by location.",
     "fix": "Make each location of an nginx configuration reuse its upstream connections.",

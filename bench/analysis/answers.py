@@ -8,9 +8,9 @@ answer is that these trials cannot tell, and how many more would.
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import TypedDict
 
 from bench.analysis import stats
 from bench.analysis.metrics import Better
@@ -42,6 +42,20 @@ class Answer(StrEnum):
         return self in (Answer.BETTER, Answer.WORSE, Answer.HIGHER, Answer.LOWER)
 
 
+class CellJson(TypedDict):
+    """One figure of one side in the JSON of a comparison; the keys are those of a Cell."""
+
+    estimate: Estimate | None
+    difference: Estimate | None
+    ratio: Estimate | None
+    p: float | None
+    answer: Answer
+    no_more_than: float | None
+    more_trials: int | None
+    instead: str | None
+    pairs: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One figure of one side, and how it stands to the first side's."""
@@ -71,13 +85,19 @@ class Cell:
     alpha: float = stats.ALPHA
     """What the intervals leave out."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain values, without the trials' own."""
-        shown = {each.name: getattr(self, each.name) for each in fields(self)}
-        for name in ("values", "samples", "alpha"):
-            del shown[name]
-        estimates = {name: value for name, value in shown.items() if isinstance(value, Estimate)}
-        return shown | {name: asdict(value) for name, value in estimates.items()}
+    def to_json(self) -> CellJson:
+        """Return it without the trials' own values."""
+        return {
+            "estimate": self.estimate,
+            "difference": self.difference,
+            "ratio": self.ratio,
+            "p": self.p,
+            "answer": self.answer,
+            "no_more_than": self.no_more_than,
+            "more_trials": self.more_trials,
+            "instead": self.instead,
+            "pairs": self.pairs,
+        }
 
 
 @dataclass(frozen=True, slots=True)

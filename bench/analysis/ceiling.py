@@ -10,7 +10,7 @@ long before EADDRNOTAVAIL at its end.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from bench.runs.record import Ports
 
@@ -107,6 +107,15 @@ class Ceiling:
         return None if rate <= self.connections_per_s else self.tuples / rate
 
 
+class RemedyJson(TypedDict):
+    """A remedy in JSON."""
+
+    name: str
+    change: str
+    requests_per_s: float | None
+    holds: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Remedy:
     """A change, the highest rate of requests that then stays below the slow half, and whether it does."""
@@ -118,7 +127,7 @@ class Remedy:
     holds: bool
     """Whether the given rate is at or below it."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> RemedyJson:
         """Return the remedy as plain values; no bound is null, since JSON has no infinity."""
         bound = None if math.isinf(self.requests_per_s) else self.requests_per_s
         return {"name": self.name, "change": self.change, "requests_per_s": bound, "holds": self.holds}

@@ -9,11 +9,11 @@ share `stats.ALPHA` is expected to be none.
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypedDict
 
 from bench.analysis import answers, claims, cliff, metrics, stats
-from bench.analysis.answers import Answer, Cell, Samples
-from bench.analysis.metrics import METRICS, Metric
+from bench.analysis.answers import Answer, Cell, CellJson, Samples
+from bench.analysis.metrics import METRICS, Better, Metric
 from bench.analysis.sides import AnySide, are_interleaved, differences
 from bench.runs.record import TrialRecord
 
@@ -33,6 +33,35 @@ class MetricRow:
         """Return whether the row is worth reading: 0 on every side is, only where it counts errors."""
         centers = [cell.estimate.center for cell in self.cells if cell.estimate is not None]
         return any(centers) or self.metric.key == "errors"
+
+
+class SideJson(TypedDict):
+    """A side in the JSON of a comparison."""
+
+    name: str
+    case: str
+    directory: str | None
+    trials: int
+    """Those that count."""
+
+
+class RowJson(TypedDict):
+    """A metric in the JSON of a comparison, a cell for each side."""
+
+    metric: str
+    unit: str
+    better: Better
+    cells: list[CellJson]
+
+
+class ComparisonJson(TypedDict):
+    """Sides beside the first of them, in the JSON of `bench compare`, `run` and `show`."""
+
+    sides: list[SideJson]
+    confidence: float
+    tests: int
+    rows: list[RowJson]
+    warnings: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +84,7 @@ class Comparison:
         empty = MetricRow(metric, tuple(Cell(None) for _ in self.sides))
         return next((row for row in self.rows if row.metric == metric), empty)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ComparisonJson:
         """Return the object that `bench compare --json` prints for it."""
         return {
             "sides": [

@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Literal, cast
+from typing import Literal, TypedDict, cast
 
 from bench import units
 from bench.analysis import cliff, stats
@@ -63,6 +63,16 @@ class Condition:
         return "greater" if self.operator in (">", ">=") else "less"
 
 
+class JudgedJson(TypedDict):
+    """A condition and what the trials say of it, in JSON."""
+
+    option: str
+    condition: str
+    side: str
+    verdict: Verdict
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """What the trials of one side say of one condition."""
@@ -75,13 +85,13 @@ class Judged:
     p: float = 1.0
     """Of the test that the figure is not beyond the value."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JudgedJson:
         """Return it as plain values."""
         return {
             "option": self.condition.option,
             "condition": self.condition.text,
             "side": self.side,
-            "verdict": self.verdict.value,
+            "verdict": self.verdict,
             "reason": self.reason,
         }
 

@@ -6,12 +6,12 @@ proxies, workers and backends, and to arrive independently of each other.
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TypedDict
 
 from bench.analysis import pool_reuse
-from bench.analysis.ceiling import TIME_WAIT_S, Remedy, remedies
+from bench.analysis.ceiling import TIME_WAIT_S, Remedy, RemedyJson, remedies
 from bench.analysis.pool_reuse import Balancing
 
 _FURTHEST = 2**12
@@ -105,6 +105,29 @@ class Limit:
         return self.used > self.most
 
 
+class FleetLoadJson(TypedDict):
+    """Requests in flight, on average and at the most."""
+
+    all: float
+    per_worker: float
+    per_worker_most: float
+
+
+class SizingJson(TypedDict):
+    """What `bench size --json` prints."""
+
+    fleet: ProxyFleet
+    in_flight: FleetLoadJson
+    target_share: float
+    keepalive_needed: int
+    chosen: PoolRow
+    pools: tuple[PoolRow, ...]
+    limits: tuple[Limit, ...]
+    remedies: list[RemedyJson]
+    holds: bool
+    stops: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Sizing:
     """The answer: what to set, what it does, and what fails first."""
@@ -123,23 +146,23 @@ class Sizing:
     stops: tuple[str, ...]
     """Why the prediction does not hold for this fleet; none where it does."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the sizing as plain values."""
+    def to_json(self) -> SizingJson:
+        """Return the sizing as JSON holds it."""
         return {
-            "fleet": asdict(self.fleet),
+            "fleet": self.fleet,
             "in_flight": _in_flight(self.fleet),
             "target_share": self.target,
             "keepalive_needed": self.needed,
-            "chosen": asdict(self.chosen),
-            "pools": [asdict(row) for row in self.rows],
-            "limits": [asdict(limit) for limit in self.limits],
+            "chosen": self.chosen,
+            "pools": self.rows,
+            "limits": self.limits,
             "remedies": [remedy.to_json() for remedy in self.remedies],
             "holds": not self.stops,
-            "stops": list(self.stops),
+            "stops": self.stops,
         }
 
 
-def _in_flight(fleet: ProxyFleet) -> dict[str, float]:
+def _in_flight(fleet: ProxyFleet) -> FleetLoadJson:
     load = fleet.load(fleet.rate)
     most = pool_reuse.in_flight(load)
     return {"all": load * fleet.pools, "per_worker": load, "per_worker_most": most}

@@ -8,6 +8,7 @@ from bench.analysis import claims, stats
 from bench.analysis.claims import RunVerdict, Standing
 from bench.analysis.metrics import Metric
 from bench.runs.record import RunRecord, ScenarioTrial, Trial, TrialRecord
+from bench.runs.sweep_trial import SweepTrial
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,9 @@ def _summarize_metric(trials: Sequence[TrialRecord], metric: Metric) -> Figure:
 
 
 def case_of(trial: TrialRecord) -> str:
-    """Return the mode of `trial`; of a scenario, its variant."""
+    """Return the mode of `trial`; of a scenario its variant, of a sweep its cell."""
+    if isinstance(trial, SweepTrial):
+        return trial.case
     if isinstance(trial, ScenarioTrial):
         return trial.variant
     assert isinstance(trial, Trial), "there are two kinds of trials"

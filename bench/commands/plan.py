@@ -1,6 +1,5 @@
 """`bench plan`: the plan of a run, each default written out."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,10 @@ def plan_command(plan_file: Path | None, as_json: bool, **given: Any) -> None:
     NAME --dry-run`.
     """
     planned = build_plan(plan_file, given).to_json()
-    printing.echo(json.dumps(planned) if as_json else toml.to_toml(planned), nl=as_json)
+    if as_json:
+        printing.echo_json(planned)
+    else:
+        printing.echo(toml.to_toml(planned), nl=False)
 
 
 def build_plan(path: Path | None, given: dict[str, Any]) -> run_plan.Plan:

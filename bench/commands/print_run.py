@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from bench.commands import printing
+from bench.commands.run_output import build_output
 from bench.errors import ExitCode, ResultsError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def finish(done: "RunRecord[Any]", as_json: bool, quiet: bool) -> NoReturn:
 
     picture, unsaved = attempt(draw_run, done)
     if as_json:
-        printing.echo_json(done.to_json())
+        printing.echo_json(build_output(done))
     elif quiet:
         printing.echo(done.directory)
     else:

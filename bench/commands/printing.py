@@ -3,11 +3,11 @@
 Names, warnings and lines of configurations come from files that others wrote.
 """
 
-import json
 import sys
 from typing import Any
 
 import click
+import msgspec
 
 from nginx.printable import printable, printable_line
 
@@ -23,8 +23,8 @@ def echo_error(text: object) -> None:
 
 
 def echo_json(value: Any) -> None:
-    """Print one JSON value on a line; JSON has escapes of its own."""
-    click.echo(json.dumps(value))
+    """Print one JSON value on a line, its dataclasses as objects; JSON has escapes of its own."""
+    click.echo(msgspec.json.encode(value).decode())
 
 
 def echo_data(text: str) -> None:

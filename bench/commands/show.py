@@ -6,6 +6,7 @@ import click
 
 from bench.commands import print_run, printing
 from bench.commands.options import FilePath, command, json_option
+from bench.commands.run_output import build_output
 from bench.errors import ExitCode
 
 
@@ -20,7 +21,7 @@ def show_command(run: Path, as_json: bool) -> None:
     done = read.read(run)
     print_run.print_damage(done.damage)
     if as_json:
-        printing.echo_json(done.to_json())
+        printing.echo_json(build_output(done))
     elif done.kind in ("scenario", "sweep"):
         picture, unsaved = print_run.attempt(print_run.draw_run, done)
         print_run.print_run(done, picture)

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict
 
 from bench.errors import ResultsError
 from bench.plan import toml
@@ -12,12 +12,27 @@ from bench.plan.convert import ConvertError, check_plain, convert
 from bench.plan.run_plan import Plan
 from bench.plan.scenario_plan import ScenarioPlan
 from bench.runs import timeline
-from bench.runs.record import FORMAT, RunHeader, RunRecord, ScenarioTrial, Trial, TrialRecord
+from bench.runs.record import FORMAT, Kind, RunHeader, RunRecord, ScenarioTrial, Trial, TrialRecord
 from bench.runs.storage import RUN_FILE
 from bench.runs.sweep_trial import SweepTrial
 from nginx.printable import printable
 
 _TRIALS: dict[str, type[TrialRecord]] = {"run": Trial, "scenario": ScenarioTrial, "sweep": SweepTrial}
+
+
+class ListedJson(TypedDict, total=False):
+    """A stored run in the JSON of `bench list`; `problem` where it cannot be read."""
+
+    directory: Required[str]
+    problem: str | None
+    kind: Kind
+    started: str
+    scenario: str
+    mode: str
+    subject: str
+    trials: int
+    valid: int
+    interrupted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +43,20 @@ class Listed:
     run: RunRecord[Any] | None
     problem: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ListedJson:
         """Return the object that `bench list --json` prints for the run."""
         run = self.run
         if run is None:
             return {"directory": str(self.directory), "problem": self.problem}
-        names = {"scenario": run.plan.get("scenario")}
+        names: ListedJson = {"directory": str(self.directory)}
         if run.kind != "scenario":
-            names = {"mode": run.plan.get("mode"), "subject": run.plan["subject"].get("name")}
+            names |= {"mode": run.plan["mode"], "subject": run.plan["subject"]["name"]}
+        else:
+            names |= {"scenario": run.scenario}
         return {
-            "directory": str(self.directory),
+            **names,
             "kind": run.kind,
             "started": run.started,
-            **names,
             "trials": len(run.trials),
             "valid": sum(trial.valid for trial in run.trials),
             "interrupted": any(trial.interrupted for trial in run.trials),

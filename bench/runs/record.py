@@ -378,15 +378,6 @@ class RunRecord(Generic[T_co]):
         known = (self.plan, self.machine, self.started, self.refused, self.target, self.interleaved)
         return RunHeader(FORMAT, self.kind, *known, self.grid)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the object that `--json` prints for the run."""
-        header = dataclasses.asdict(self.header())
-        known = {key: header[key] for key in ("kind", "plan", "machine", "refused", "interleaved")}
-        if self.target is not None:
-            known["target"] = header["target"]
-        known |= {"grid": self.grid} if self.grid else {}
-        return {**known, "trials": [trial.to_json() for trial in self.trials], "directory": self.directory}
-
 
 Run: TypeAlias = RunRecord[Trial]
 ScenarioRun: TypeAlias = RunRecord[ScenarioTrial]

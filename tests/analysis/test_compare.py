@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Callable, Iterable
 
+import msgspec
 import pytest
 
 from bench.analysis.answers import MARGIN, Answer
@@ -236,7 +237,7 @@ def test_damage_is_a_warning_once() -> None:
 def test_a_comparison_is_plain_values_too() -> None:
     short = side("short", SHORT_BACKEND_CLOSES, range(1, 5))
     compared = compare([short, side("keepalive", KEEPALIVE, range(5, 9))])
-    values = json.loads(json.dumps(compared.to_json()))
+    values = json.loads(msgspec.json.encode(compared.to_json()))
     assert [each["name"] for each in values["sides"]] == ["short", "keepalive"]
     assert [each["trials"] for each in values["sides"]] == [4, 4]
     (first, second) = next(row["cells"] for row in values["rows"] if row["metric"] == "requests_per_s")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.plan.convert import ConvertError, convert
-from bench.runs.record import Percentiles, Run, SecondOpinion, Trial, TrialWarning
+from bench.runs.record import Percentiles, SecondOpinion, Trial, TrialWarning
 from tests.synthetic import KEEPALIVE, SHORT_NARROW, trial
 
 TRIAL = trial(1, "short", SHORT_NARROW)[0]
@@ -62,12 +62,3 @@ def test_only_witnesses_that_exist_are_counted() -> None:
     loopback = trial(1, "short", SHORT_NARROW, lab="loopback")[0]
     assert set(loopback.upstream.witnesses.counts()) == {"backend", "subject"}
     assert set(TRIAL.upstream.witnesses.counts()) == {"backend", "kernel", "subject"}
-
-
-def test_a_run_prints_its_plan_its_machine_and_its_trials() -> None:
-    run = Run({"mode": "short"}, {"cores": 2}, "2026-03-14T15:09:26+00:00", (TRIAL,), "results/x")
-    assert run.to_json() == {
-        "kind": "run", "plan": {"mode": "short"}, "machine": {"cores": 2}, "refused": (),
-        "interleaved": None,
-        "trials": [TRIAL.to_json()], "directory": "results/x",
-    }  # fmt: skip
