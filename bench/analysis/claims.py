@@ -15,8 +15,8 @@ from typing import Any
 from bench.analysis import metrics
 from bench.analysis.metrics import Metric
 from bench.errors import ExitCode
-from bench.runs.record import RunRecord, ScenarioTrial, Trial, TrialRecord
-from bench.runs.sweep_trial import SweepTrial
+from bench.runs.record import RunRecord, Trial, TrialRecord
+from bench.runs.sweep_trial import case_of
 
 DISTURBED = "machine-shared"
 """The warning of a trial that others disturbed: another machine, or another hour, may give a valid one."""
@@ -178,8 +178,5 @@ def cases(trials: Iterable[TrialRecord]) -> Iterator[list[TrialRecord]]:
     """Yield the trials of each case: one mode, cell or variant on one subject."""
     grouped: dict[tuple[str, str], list[TrialRecord]] = {}
     for trial in trials:
-        kind = trial.variant if isinstance(trial, ScenarioTrial) else getattr(trial, "mode", "")
-        if isinstance(trial, SweepTrial):
-            kind = trial.case
-        grouped.setdefault((kind, trial.subject.name), []).append(trial)
+        grouped.setdefault((case_of(trial), trial.subject.name), []).append(trial)
     yield from grouped.values()

@@ -7,8 +7,8 @@ from typing import Any
 from bench.analysis import claims, stats
 from bench.analysis.claims import RunVerdict, Standing
 from bench.analysis.metrics import Metric
-from bench.runs.record import RunRecord, ScenarioTrial, Trial, TrialRecord
-from bench.runs.sweep_trial import SweepTrial
+from bench.runs.record import RunRecord, TrialRecord
+from bench.runs.sweep_trial import case_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +74,3 @@ def _summarize_metric(trials: Sequence[TrialRecord], metric: Metric) -> Figure:
         return Figure(metric.key, metric.unit, sample.standing, instead=instead)
     median = stats.median_interval(sample.quoted)
     return Figure(metric.key, metric.unit, sample.standing, median.center, median.low, median.high, median.n)
-
-
-def case_of(trial: TrialRecord) -> str:
-    """Return the mode of `trial`; of a scenario its variant, of a sweep its cell."""
-    if isinstance(trial, SweepTrial):
-        return trial.case
-    if isinstance(trial, ScenarioTrial):
-        return trial.variant
-    assert isinstance(trial, Trial), "there are two kinds of trials"
-    return trial.mode

@@ -7,7 +7,7 @@ A sweep is a run whose header has a grid; its trials have the keys of `run.jsonl
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from bench.runs.record import RunRecord, Trial
+from bench.runs.record import RunRecord, ScenarioTrial, Trial, TrialRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,3 +21,13 @@ class SweepTrial(Trial):
 
 
 SweepRun: TypeAlias = RunRecord[SweepTrial]
+
+
+def case_of(trial: TrialRecord) -> str:
+    """Return the mode of `trial`; of a scenario its variant, of a sweep its cell."""
+    if isinstance(trial, SweepTrial):
+        return trial.case
+    if isinstance(trial, ScenarioTrial):
+        return trial.variant
+    assert isinstance(trial, Trial), "there are three kinds of trials"
+    return trial.mode

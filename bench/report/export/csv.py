@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bench.analysis.metrics import Metric
-from bench.analysis.run_figures import RunFigures, case_of
+from bench.analysis.run_figures import RunFigures
 from bench.runs.record import RunRecord
+from bench.runs.sweep_trial import case_of
 
 _FIGURE_COLUMNS = ("case", "subject", "metric", "unit", "standing", "median", "low", "high", "trials")
 _TRIAL_COLUMNS = ("trial", "case", "subject", "version", "valid", "interrupted")
