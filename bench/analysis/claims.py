@@ -22,7 +22,8 @@ DISTURBED = "machine-shared"
 """The warning of a trial that others disturbed: another machine, or another hour, may give a valid one."""
 SATURATED = "generator-saturated"
 """The warning of a trial whose load generator was the limit: the plan asks too much of this machine."""
-_VOID_TIMES = frozenset({SATURATED, DISTURBED, "empty-window"})
+_EMPTY = "empty-window"
+_VOID_TIMES = frozenset({SATURATED, DISTURBED, _EMPTY})
 """Warnings that void rates and times, but neither counts nor CPU per request."""
 _INSTEAD = {
     "requests_per_s": "ports.rate_before",
@@ -33,7 +34,7 @@ _INSTEAD = {
 _CAUSES = {
     SATURATED: "the load generator was the limit",
     DISTURBED: "others used the machine",
-    "empty-window": "no request succeeded in the window",
+    _EMPTY: "no request succeeded in the window",
     "no-traffic": "no request reached the backend",
     "mode-not-short": "connections were used again",
     "mode-not-keepalive": "connections were not kept",
@@ -73,7 +74,9 @@ def counts(trial: TrialRecord) -> bool:
 def counts_for(trial: TrialRecord, metric: Metric) -> bool:
     """Return whether `trial` counts for `metric`: a busy machine voids rates and times only."""
     reasons = void_reasons(trial)
-    return not reasons or (not metric.is_timed and reasons <= _VOID_TIMES)
+    stands = not metric.is_timed and reasons <= _VOID_TIMES
+    # What became of the ports was measured from the first connect on, whatever came in the window.
+    return not reasons or stands or (reasons <= {_EMPTY} and metric.key.startswith("ports."))
 
 
 def explain(trials: Iterable[TrialRecord]) -> str:

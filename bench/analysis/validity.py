@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.plan.run_plan import ClosesFirst, Mode
-from bench.runs.record import TrialWarning, Upstream
+from bench.runs.record import Ports, TrialWarning, Upstream
 
 RUN_QUEUE_WAIT_LIMIT = 0.10
 """Share of the window that a load worker may wait for a processor before latencies show the
@@ -17,12 +17,17 @@ wait rather than the subject."""
 IDLE_FLOOR = 0.05
 """Below this share of idle time the load generator's own core was full."""
 
+FOREIGN_LIMIT = 0.05
+"""Share of the load generator's own cores that others may use before its wait is theirs, not its own."""
 OTHER_WORK_LIMIT = 0.10
 """Share of all cores that others may use before that shows in rates and latencies; a desktop at rest uses a
 few hundredths."""
 OTHER_WORK_VOIDS = 0.25
 """From here on rates say more about the others: of two runs at once each gets about half."""
 
+_BE_ALONE = (
+    "rates and latencies are void, CPU per request stands: run one at a time, and nothing else meanwhile"
+)
 _OTHER_SIDE_SHARE = 0.01
 
 
@@ -36,6 +41,34 @@ class Pressure:
     """Idle time of the cores that the workers were pinned to; None where they were not pinned."""
     ksoftirqd_cpu: float | None = None
     """CPU of the kernel's ksoftirqd threads, on all cores; None where they cannot be seen."""
+    foreign_cpu: float | None = None
+    """CPU that others used of the workers' own cores, and the hypervisor took; None where they have none."""
+
+    @property
+    def is_limiting(self) -> bool:
+        """Return whether the load generator was the bottleneck, through its own work or through others."""
+        is_full = self.core_idle is not None and self.core_idle < IDLE_FLOOR
+        return is_full or self.run_queue_wait > RUN_QUEUE_WAIT_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class OtherShares:
+    """What others used of the time of all cores, 0 to 1, and who used most of it."""
+
+    cpu: float
+    stolen: float
+    busiest: str = ""
+
+    @property
+    def whole(self) -> float:
+        """Return both together."""
+        return self.cpu + self.stolen
+
+    def format(self, whose: str, share: float) -> str:
+        """Return in half a sentence that others used a share of the cores of `whose`."""
+        named = f", most of it {self.busiest}" if self.busiest else ""
+        stolen = f"; {self.stolen:.0%} was taken by the hypervisor" if self.stolen >= 0.01 else ""
+        return f"other processes used {share:.0%} of the time of {whose}{named}{stolen}"
 
 
 def connections_needed(
@@ -157,37 +190,60 @@ def race_warnings(
         )
 
 
-def generator_warnings(pressure: Pressure) -> Iterator[TrialWarning]:
-    """Yield a voiding warning where the load generator was the bottleneck."""
-    waited = pressure.run_queue_wait > RUN_QUEUE_WAIT_LIMIT
-    full = pressure.core_idle is not None and pressure.core_idle < IDLE_FLOOR
-    if waited or full:
-        idle = "" if pressure.core_idle is None else f", its core was idle {pressure.core_idle:.0%}"
-        yield TrialWarning(
-            "generator-saturated",
-            f"the load generator waited for a processor during {pressure.run_queue_wait:.0%}"
-            f" of the window{idle}",
-            "rates and latencies are void, CPU per request stands: use fewer connections, a --rate,"
-            " or a machine with more cores",
-            voids=True,
-        )
+def machine_warnings(pressure: Pressure | None, others: OtherShares | None) -> Iterator[TrialWarning]:
+    """Yield a voiding warning where load generator or machine could not keep up: by whose fault it was.
 
-
-def other_work_warnings(other_share: float, stolen_share: float, busiest: str = "") -> Iterator[TrialWarning]:
-    """Yield a warning where others used a good part of the machine: voiding where it was a large one.
-
-    The shares are those of the time of all cores, `busiest` is who used most of it.
+    A generator that waits since others use its cores is a disturbed one; one that fills them by itself is
+    saturated. Others may also spoil what is measured without slowing the generator down.
     """
-    if other_share + stolen_share >= OTHER_WORK_LIMIT:
-        named = f", most of it {busiest}" if busiest else ""
-        stolen = f"; {stolen_share:.0%} was taken by the hypervisor" if stolen_share >= 0.01 else ""
-        yield TrialWarning(
-            "machine-shared",
-            f"other processes used {other_share:.0%} of the time of all cores{named}{stolen}",
-            "rates and latencies are of what was left, CPU per request stands: run one at a time, and nothing"
-            " else meanwhile",
-            voids=other_share + stolen_share >= OTHER_WORK_VOIDS,
-        )
+    if pressure is not None and pressure.is_limiting:
+        if _is_disturbed(pressure, others):
+            yield _disturbed_generator(pressure, others or OtherShares(0.0, 0.0))
+            return
+        yield _saturated_generator(pressure)
+    elif others is not None and others.whole >= OTHER_WORK_LIMIT:
+        message = others.format("all cores", others.cpu)
+        yield TrialWarning("machine-shared", message, _BE_ALONE, voids=others.whole >= OTHER_WORK_VOIDS)
+
+
+def _is_disturbed(pressure: Pressure, others: OtherShares | None) -> bool:
+    """Return whether others are why the load generator could not keep up."""
+    if pressure.foreign_cpu is not None:
+        return pressure.foreign_cpu >= FOREIGN_LIMIT
+    return others is not None and others.whole >= OTHER_WORK_LIMIT
+
+
+def _disturbed_generator(pressure: Pressure, others: OtherShares) -> TrialWarning:
+    share = others.cpu if pressure.foreign_cpu is None else pressure.foreign_cpu
+    cores = "all cores" if pressure.foreign_cpu is None else "the load generator's cores"
+    waited = f"it waited for a processor during {pressure.run_queue_wait:.0%} of the window"
+    return TrialWarning("machine-shared", f"{others.format(cores, share)}; {waited}", _BE_ALONE, voids=True)
+
+
+def _saturated_generator(pressure: Pressure) -> TrialWarning:
+    idle = "" if pressure.core_idle is None else f", its core was idle {pressure.core_idle:.0%}"
+    return TrialWarning(
+        "generator-saturated",
+        f"the load generator waited for a processor during {pressure.run_queue_wait:.0%} of the window{idle}",
+        "rates and latencies are void, CPU per request stands: use fewer connections, a --rate,"
+        " or a machine with more cores",
+        voids=True,
+    )
+
+
+def window_warnings(requests: int, failed: int, ports: Ports, warmup_s: float) -> Iterator[TrialWarning]:
+    """Yield a voiding warning where no request succeeded in the window: there is no rate and no latency.
+
+    Where the ports ran out in the warm-up, that is why.
+    """
+    if requests:
+        return
+    message = f"no request succeeded in the window, {failed:,} failed"
+    advice = "see the errors by kind"
+    if ports.exhausted_s is not None and ports.exhausted_s <= warmup_s:
+        message += f": all {ports.tuples:,} ports were used after {ports.exhausted_s:.1f} s, in the warm-up"
+        advice = "shorten it (--warmup 0s), slow it down (--rate), or give it more ports (--ports)"
+    yield TrialWarning("empty-window", message, advice, voids=True)
 
 
 def tls_warnings(failures: dict[str, int]) -> Iterator[TrialWarning]:

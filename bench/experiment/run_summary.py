@@ -90,7 +90,7 @@ def outcome(facts: RunFacts) -> Outcome[Trial]:
 def _trial(facts: RunFacts, rows: Sequence[Moment]) -> Trial:
     plan, totals, result = facts.plan, facts.totals, facts.result
     upstream, ports = _upstream(facts), _ports(facts, rows)
-    warnings = tuple(_warnings(facts, upstream))
+    warnings = tuple(_warnings(facts, upstream, ports))
     window_s = facts.end_s - facts.start_s
     window = [second for second in facts.seconds if second.in_window]
     service_us = histogram.merge(second.service_us for second in window)
@@ -254,14 +254,18 @@ def _cpu_us_per_request(rows: Sequence[Moment], start_s: float, end_s: float) ->
     return shares
 
 
-def _warnings(facts: RunFacts, upstream: Upstream) -> Iterator[TrialWarning]:
+def _warnings(facts: RunFacts, upstream: Upstream, ports: Ports) -> Iterator[TrialWarning]:
     yield from summary.lab_warnings(facts.result.notes)
     if facts.plan.subject.target:
         yield from validity.target_warnings(facts.totals.requests)
     else:
         yield from _upstream_warnings(facts, upstream)
+        if facts.requests and not facts.result.interrupted:
+            failed = sum(facts.totals.errors.values())
+            yield from validity.window_warnings(facts.totals.requests, failed, ports, facts.start_s)
     if not facts.plan.subject.target:  # which may be a process of this machine
-        yield from summary.other_work_warnings(facts.result)
+        pressure = None if facts.plan.subject.name == "direct" else facts.pressure
+        yield from validity.machine_warnings(pressure, summary.other_shares(facts.result))
     yield from validity.error_warnings(dict(facts.totals.errors), facts.totals.requests)
     if (handshakes := facts.totals.handshakes) is not None:
         yield from validity.tls_warnings(handshakes.failures)
@@ -281,8 +285,6 @@ def _upstream_warnings(facts: RunFacts, upstream: Upstream) -> Iterator[TrialWar
         yield from validity.closes_first_warnings(
             facts.plan.closes_first, facts.time_wait_by_hop["backend"], behind
         )
-    if facts.pressure is not None and subject.name != "direct":
-        yield from validity.generator_warnings(facts.pressure)
 
 
 # -- along the time

@@ -114,10 +114,7 @@ def _warnings(
     result = facts.result
     yield from summary.lab_warnings(result.notes)
     yield from _disagreements(facts, hops)
-    for warning in (
-        *validity.generator_warnings(result.pressure),
-        *summary.other_work_warnings(result),
-    ):
+    for warning in validity.machine_warnings(result.pressure, summary.other_shares(result)):
         yield replace(warning, voids=warning.voids and not facts.figures.is_paced)
     served = sum(use[role].cpu_s or 0.0 for role in ("proxy", "backend"))
     clients_s = use["client"].cpu_s or 0.0

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Generic, TypeVar
 
-from bench.analysis import validity
+from bench.analysis.validity import OtherShares
 from bench.experiment.trial_result import TrialResult
 from bench.load.generator import Second
 from bench.observe.host_observer import HostSample
@@ -44,10 +44,10 @@ def lab_warnings(notes: Iterable[str]) -> list[TrialWarning]:
     return [TrialWarning("lab", note) for note in notes]
 
 
-def other_work_warnings(result: TrialResult) -> Iterator[TrialWarning]:
-    """Yield a warning where others used a good part of the machine during a trial."""
-    if (others := result.other_work) is not None:
-        yield from validity.other_work_warnings(others.cpu_share, others.stolen_share, others.busiest)
+def other_shares(result: TrialResult) -> OtherShares | None:
+    """Return what others used of the machine during a trial; None where that is not known."""
+    others = result.other_work
+    return None if others is None else OtherShares(others.cpu_share, others.stolen_share, others.busiest)
 
 
 def observed(trial: int, mode: str, sample: HostSample, start_ns: int) -> Moment:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from bench.analysis.validity import Pressure
 from bench.machine.affinity import Cores
-from bench.observe import process_tree
+from bench.observe import other_work, process_tree
 from bench.observe.host_observer import HostSample
 from bench.observe.interface_bytes import InterfaceBytes
 from bench.observe.other_work import OtherWork
@@ -26,16 +26,20 @@ class SaturationReading:
     waited_s: Sequence[float | None]
     idle_s: float | None
     ksoftirqd_s: float | None = None
+    foreign_s: float | None = None
+    """What others used of their cores, and the hypervisor took, in seconds of one core."""
 
     @classmethod
     def now(cls, sampler: Sampler, client_cores: Cores) -> "SaturationReading":
-        """Read all three; no idle time where the workers have no cores of their own."""
-        idle = process_tree.idle_s()
-        idle_s = None
+        """Read all of it; neither idle time nor others where the workers have no cores of their own."""
+        idle_s = foreign_s = None
         if client_cores is not None:
+            idle, own_s = process_tree.idle_s(), sampler.cpu_s("client")
             idle_s = sum(idle[core] for core in client_cores) / len(client_cores)
+            if (times := other_work.read_cores(client_cores)) is not None:
+                foreign_s = (times.tasks_s + times.stolen_s - own_s) / len(client_cores)
         waited_s, ksoftirqd_s = sampler.run_queue_wait_s("client"), process_tree.ksoftirqd_s()
-        return cls(time.monotonic_ns(), waited_s, idle_s, ksoftirqd_s)
+        return cls(time.monotonic_ns(), waited_s, idle_s, ksoftirqd_s, foreign_s)
 
     def until(self, later: "SaturationReading") -> Pressure:
         """Return the shares of the time between this moment and a later one."""
@@ -46,10 +50,13 @@ class SaturationReading:
             if before is not None and after is not None
         ]
         idle = _share(self.idle_s, later.idle_s, length_s)
+        foreign = _share(self.foreign_s, later.foreign_s, length_s)
         return Pressure(
             run_queue_wait=max(waits, default=0.0) / length_s,
             core_idle=None if idle is None else min(1.0, idle),
             ksoftirqd_cpu=_share(self.ksoftirqd_s, later.ksoftirqd_s, length_s),
+            # The kernel counts by tick what the clients use exactly: a little less than nothing is nothing.
+            foreign_cpu=None if foreign is None else min(1.0, max(0.0, foreign)),
         )
 
 

@@ -66,13 +66,18 @@ class OtherWork:
 
 def read(cores: Collection[int], proc: Path = _PROC) -> CpuReading | None:
     """Return a reading of these cores and all processes; None where the system does not expose it."""
+    times = read_cores(cores, proc)
+    return None if times is None else CpuReading(time.monotonic_ns(), times, dict(_read_processes(proc)))
+
+
+def read_cores(cores: Collection[int], proc: Path = _PROC) -> CoreTimes | None:
+    """Return what these cores did so far; None where the system does not expose it."""
     if not _IS_LINUX:
         return None
     try:
-        times = _read_cores(cores, (proc / "stat").read_text(encoding="ascii"))
+        return _read_cores(cores, (proc / "stat").read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
-    return CpuReading(time.monotonic_ns(), times, dict(_read_processes(proc)))
 
 
 def between(before: CpuReading, after: CpuReading, cores: int, ours: int) -> OtherWork:

@@ -59,6 +59,13 @@ def test_a_figure_counts_or_is_void_or_is_an_average_over_the_cliff(
         assert sample.values, "what does not count is still there to be drawn as such"
 
 
+def test_a_window_without_a_response_voids_rates_but_not_what_became_of_the_ports() -> None:
+    made = trial("empty-window", ports=CLIFF)
+    keys = ("requests_per_s", "ports.rate_before", "ports.half_range_passed_s", "ports.used_peak")
+    standings = [claims.sample([made], metrics.named(key)).standing for key in keys]
+    assert standings == [Standing.VOID, Standing.COUNTS, Standing.COUNTS, Standing.COUNTS]
+
+
 def test_void_trials_are_left_out_where_others_count() -> None:
     sample = claims.sample([trial("machine-shared"), replace(trial(), requests_per_s=7.0)], RATE)
     assert (sample.standing, sample.values, sample.median) == (Standing.COUNTS, (7.0,), 7.0)

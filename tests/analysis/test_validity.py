@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bench.analysis import validity
-from bench.analysis.validity import Pressure
+from bench.analysis.validity import OtherShares, Pressure
 from bench.plan.run_plan import Mode
-from bench.runs.record import Upstream, Witnesses
+from bench.runs.record import Ports, Upstream, Witnesses
 
 SHORT, KEEPALIVE = Mode.SHORT, Mode.KEEPALIVE
 
@@ -92,42 +92,86 @@ def test_witnesses_that_disagree_are_named(witnesses: Witnesses, agree: bool) ->
 
 
 @pytest.mark.parametrize(
-    ("pressure", "void"),
+    ("pressure", "others", "code"),
     [
-        (Pressure(run_queue_wait=0.02, core_idle=0.5), False),
-        (Pressure(run_queue_wait=0.30, core_idle=0.5), True),
-        (Pressure(run_queue_wait=0.00, core_idle=0.01), True),
-        (Pressure(run_queue_wait=0.00, core_idle=None), False),
+        (Pressure(run_queue_wait=0.02, core_idle=0.5), None, None),
+        (Pressure(run_queue_wait=0.00, core_idle=None), None, None),
+        (Pressure(run_queue_wait=0.30, core_idle=0.5), None, "generator-saturated"),
+        (Pressure(run_queue_wait=0.00, core_idle=0.01), None, "generator-saturated"),
+        # It fills its own cores: what others do on the other ones is not why.
+        (Pressure(0.0, 0.01, foreign_cpu=0.01), OtherShares(0.4, 0.0), "generator-saturated"),
+        (Pressure(0.3, 0.01, foreign_cpu=0.30), OtherShares(0.2, 0.0), "machine-shared"),
+        (Pressure(0.0, 0.01, foreign_cpu=0.05), None, "machine-shared"),
+        # Without cores of its own the whole machine is all there is to tell by.
+        (Pressure(run_queue_wait=0.3, core_idle=None), OtherShares(0.2, 0.0), "machine-shared"),
+        (Pressure(run_queue_wait=0.3, core_idle=None), OtherShares(0.02, 0.0), "generator-saturated"),
     ],
 )
-def test_a_starved_load_generator_voids_the_trial(pressure: Pressure, void: bool) -> None:
-    warnings = list(validity.generator_warnings(pressure))
-    assert any(warning.voids for warning in warnings) is void
+def test_a_generator_that_cannot_keep_up_is_saturated_or_disturbed(
+    pressure: Pressure, others: OtherShares | None, code: str | None
+) -> None:
+    warnings = list(validity.machine_warnings(pressure, others))
+    assert [warning.code for warning in warnings] == ([] if code is None else [code])
+    assert all(warning.voids for warning in warnings)
+    fewer = ["use fewer connections" in warning.advice for warning in warnings]
+    assert fewer == ([] if code is None else [code == "generator-saturated"])
+
+
+def test_a_disturbed_generator_says_by_whom_and_how_much() -> None:
+    pressure, others = Pressure(0.24, 0.0, foreign_cpu=0.4), OtherShares(0.73, 0.0, "cc1")
+    (warning,) = validity.machine_warnings(pressure, others)
+    assert warning.message == (
+        "other processes used 40% of the time of the load generator's cores, most of it cc1;"
+        " it waited for a processor during 24% of the window"
+    )
 
 
 @pytest.mark.parametrize(
-    ("other", "stolen", "busiest", "void", "said"),
+    ("others", "void", "said"),
     [
-        (0.0, 0.0, "", None, ""),
-        (0.09, 0.009, "", None, ""),
-        (0.1, 0.0, "", False, "other processes used 10% of the time of all cores"),
+        (None, None, ""),
+        (OtherShares(0.0, 0.0), None, ""),
+        (OtherShares(0.09, 0.009), None, ""),
+        (OtherShares(0.1, 0.0), False, "other processes used 10% of the time of all cores"),
         (
-            0.09,
-            0.05,
-            "cc1",
+            OtherShares(0.09, 0.05, "cc1"),
             False,
             "9% of the time of all cores, most of it cc1; 5% was taken by the hypervisor",
         ),
-        (0.0, 0.3, "", True, "30% was taken by the hypervisor"),
-        (0.5, 0.0, "another run of bench (process 7)", True, "most of it another run of bench (process 7)"),
+        (OtherShares(0.0, 0.3), True, "30% was taken by the hypervisor"),
+        (
+            OtherShares(0.5, 0.0, "another run of bench (process 7)"),
+            True,
+            "most of it another run of bench (process 7)",
+        ),
     ],
 )
 def test_other_work_is_named_with_its_share_and_much_of_it_voids_the_trial(
-    other: float, stolen: float, busiest: str, void: bool | None, said: str
+    others: OtherShares | None, void: bool | None, said: str
 ) -> None:
-    warnings = list(validity.other_work_warnings(other, stolen, busiest))
+    warnings = list(validity.machine_warnings(None, others))
     assert [warning.voids for warning in warnings] == ([] if void is None else [void])
     assert said in "".join(warning.message for warning in warnings)
+
+
+@pytest.mark.parametrize(
+    ("requests", "exhausted_s", "said"),
+    [
+        (1, 0.3, None),
+        (0, 0.3, "all 2,000 ports were used after 0.3 s, in the warm-up; shorten it (--warmup 0s)"),
+        (0, 1.5, "no request succeeded in the window, 7 failed; see the errors by kind"),
+        (0, None, "no request succeeded in the window, 7 failed; see the errors by kind"),
+    ],
+)
+def test_a_window_without_a_correct_response_is_void_with_its_cause_and_remedy(
+    requests: int, exhausted_s: float | None, said: str | None
+) -> None:
+    ports = Ports(range=2000, tuples=2000, exhausted_s=exhausted_s)
+    warnings = list(validity.window_warnings(requests, 7, ports, warmup_s=1.0))
+    assert [(warning.code, warning.voids) for warning in warnings] == [("empty-window", True)] * (
+        said is not None
+    )
+    assert (said or "") in "".join(f"{warning.message}; {warning.advice}" for warning in warnings)
 
 
 def test_errors_are_named_with_their_share() -> None:

@@ -63,7 +63,9 @@ def test_the_end_of_the_ports_is_seen_named_and_no_throughput(tmp_path: Path) ->
     assert short["upstream"]["errors"]["address_exhausted"] > 0
     assert short["errors"]["status"] > 0
     assert short["requests"] <= 40
-    assert codes(short) == {"errors"}
+    empty = {"empty-window"} if short["requests"] == 0 else set()
+    assert codes(short) == {"errors"} | empty
+    assert not (empty and short["valid"])
 
 
 @needs.in_namespaces

@@ -26,9 +26,26 @@ S = 10**9
             SaturationReading(S, [3.0, None], None),
             Pressure(0.0, None),
         ),
+        (
+            SaturationReading(0, [0.0], 5.0, foreign_s=3.0),
+            SaturationReading(2 * S, [0.0], 6.0, foreign_s=3.5),
+            Pressure(0.0, 0.5, foreign_cpu=0.25),
+        ),
+        (
+            SaturationReading(0, [0.0], 5.0, foreign_s=3.0),
+            SaturationReading(2 * S, [0.0], 6.0, foreign_s=2.99),
+            Pressure(0.0, 0.5, foreign_cpu=0.0),
+        ),
         (SaturationReading(0, [], None, 1.0), SaturationReading(S, [], 1.0), Pressure(0.0, None)),
     ],
-    ids=["all measured", "the worst worker counts", "workers that came or went", "measured once only"],
+    ids=[
+        "all measured",
+        "the worst worker counts",
+        "workers that came or went",
+        "others",
+        "fewer ticks than work",
+        "measured once only",
+    ],
 )
 def test_shares_are_of_the_time_between(
     before: SaturationReading, after: SaturationReading, pressure: Pressure

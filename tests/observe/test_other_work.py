@@ -161,9 +161,12 @@ def test_a_busy_process_is_ours_or_a_run_of_somebody_else() -> None:
         assert before is not None
         assert after is not None
         assert after.processes[process.pid].own_s >= 0.1
+        # As if nothing else had run: whoever used most of a machine full of others has no name.
+        used = after.processes[process.pid]
+        idle, busy = CoreTimes(0.0, 0.0, 0.0), CoreTimes(used.own_s, 0.0, 0.0)
         alone = (
-            before._replace(processes={}),
-            after._replace(processes={process.pid: after.processes[process.pid]}),
+            before._replace(processes={}, cores=idle),
+            after._replace(processes={process.pid: used}, cores=busy),
         )
         others, ours = (between(*alone, 1, root) for root in (0, process.pid))
         process.kill()
