@@ -22,6 +22,8 @@ DISTURBED = "machine-shared"
 """The warning of a trial that others disturbed: another machine, or another hour, may give a valid one."""
 SATURATED = "generator-saturated"
 """The warning of a trial whose load generator was the limit: the plan asks too much of this machine."""
+UNSTEADY = "never-steady"
+"""The warning of a trial whose rate drifted throughout: it voids nothing, but is said."""
 _EMPTY = "empty-window"
 _VOID_TIMES = frozenset({SATURATED, DISTURBED, _EMPTY})
 """Warnings that void rates and times, but neither counts nor CPU per request."""
@@ -84,6 +86,18 @@ def explain(trials: Iterable[TrialRecord]) -> str:
     found = Counter(reason for trial in trials for reason in sorted(void_reasons(trial)))
     causes = [_CAUSES.get(code, f"of {code.replace('-', ' ')}") for code, _ in found.most_common()]
     return " and ".join(causes)
+
+
+def is_unsteady(trial: TrialRecord) -> bool:
+    """Return whether the rate of `trial` never became steady."""
+    return any(warning.code == UNSTEADY for warning in trial.warnings)
+
+
+def window_s(trial: TrialRecord) -> float:
+    """Return how long the window of `trial` was."""
+    if isinstance(trial, ScenarioTrial):
+        return trial.window_s
+    return trial.duration_s if isinstance(trial, Trial) else 0.0
 
 
 def crossed_cliff(trial: TrialRecord) -> bool:

@@ -9,12 +9,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
+from bench.analysis import claims
 from bench.errors import BenchError
 from bench.experiment.summary import Outcome
-from bench.runs.record import RunRecord
+from bench.runs.record import RunRecord, TrialRecord, TrialWarning
 from bench.runs.storage import Writer
 
 T = TypeVar("T")
+_WORTH_REPEATING_S = 1.0
+"""A shorter window is for a look, not for a figure."""
+_IN_VAIN = 2
+"""Second attempts in a row that were disturbed too: the machine stays busy."""
 
 
 def draw_seed() -> int:
@@ -66,11 +71,14 @@ def record(planned: Iterable[PlannedTrial]) -> bool:
     was, for what was measured before is to be shown. A BenchError before that is raised.
     """
     writers: dict[int, Writer] = {}
+    repeater = _Repeater()
     for writer, perform, block in planned:
         writers[id(writer)] = writer
         try:
-            outcome = perform()
+            outcome, stopped = repeater.perform(perform)
             writer.add(replace(outcome.trial, block=block), outcome.moments, outcome.latencies)
+            if stopped is not None:
+                raise stopped
         except KeyboardInterrupt:
             return True
         except BenchError as error:
@@ -81,6 +89,42 @@ def record(planned: Iterable[PlannedTrial]) -> bool:
         if outcome.trial.interrupted:
             return True
     return False
+
+
+class _Repeater:
+    """Runs trials, each once more where others disturbed it: until that was in vain twice in a row."""
+
+    def __init__(self) -> None:
+        self._in_vain = 0
+
+    def perform(
+        self, perform: Callable[[], Outcome[Any]]
+    ) -> tuple[Outcome[Any], KeyboardInterrupt | BenchError | None]:
+        """Return the outcome that counts, and what ended the run during a second attempt."""
+        first = perform()
+        if not self._is_worth_repeating(first.trial):
+            return first, None
+        try:
+            second = perform()
+        except (KeyboardInterrupt, BenchError) as stopped:
+            return first, stopped
+        if second.trial.interrupted:
+            return first, KeyboardInterrupt()
+        is_in_vain = claims.DISTURBED in claims.void_reasons(second.trial)
+        self._in_vain = self._in_vain + 1 if is_in_vain else 0
+        return replace(second, trial=_note_first_attempt(second.trial, first.trial)), None
+
+    def _is_worth_repeating(self, trial: TrialRecord) -> bool:
+        if claims.void_reasons(trial) != {claims.DISTURBED} or self._in_vain >= _IN_VAIN:
+            return False
+        return claims.window_s(trial) >= _WORTH_REPEATING_S
+
+
+def _note_first_attempt(second: TrialRecord, first: TrialRecord) -> TrialRecord:
+    """Return the second attempt of a trial with a warning that it is one, and why."""
+    (cause,) = [warning.message for warning in first.warnings if warning.code == claims.DISTURBED]
+    note = TrialWarning("repeated", f"this is the second attempt; the first is left out, since {cause}")
+    return replace(second, warnings=(note, *second.warnings))
 
 
 def finished(writer: Writer, interrupted: bool) -> RunRecord[Any]:

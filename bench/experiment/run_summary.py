@@ -6,7 +6,7 @@ bench/experiment/run.py gathers the facts, bench/analysis judges them.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.analysis import ceiling, histogram, validity
+from bench.analysis import ceiling, histogram, steady, validity
 from bench.analysis.validity import Pressure
 from bench.experiment import summary
 from bench.experiment.summary import Outcome, spent_s
@@ -90,7 +90,7 @@ def outcome(facts: RunFacts) -> Outcome[Trial]:
 def _trial(facts: RunFacts, rows: Sequence[Moment]) -> Trial:
     plan, totals, result = facts.plan, facts.totals, facts.result
     upstream, ports = _upstream(facts), _ports(facts, rows)
-    warnings = tuple(_warnings(facts, upstream, ports))
+    warnings = tuple(_warnings(facts, upstream, ports, rows))
     window_s = facts.end_s - facts.start_s
     window = [second for second in facts.seconds if second.in_window]
     service_us = histogram.merge(second.service_us for second in window)
@@ -254,7 +254,9 @@ def _cpu_us_per_request(rows: Sequence[Moment], start_s: float, end_s: float) ->
     return shares
 
 
-def _warnings(facts: RunFacts, upstream: Upstream, ports: Ports) -> Iterator[TrialWarning]:
+def _warnings(
+    facts: RunFacts, upstream: Upstream, ports: Ports, rows: Sequence[Moment]
+) -> Iterator[TrialWarning]:
     yield from summary.lab_warnings(facts.result.notes)
     if facts.plan.subject.target:
         yield from validity.target_warnings(facts.totals.requests)
@@ -266,6 +268,9 @@ def _warnings(facts: RunFacts, upstream: Upstream, ports: Ports) -> Iterator[Tri
     if not facts.plan.subject.target:  # which may be a process of this machine
         pressure = None if facts.plan.subject.name == "direct" else facts.pressure
         yield from validity.machine_warnings(pressure, summary.other_shares(facts.result))
+    if not facts.result.interrupted:
+        ticks = [(row.t_s, row.requests) for row in rows if row.host == "client" and row.requests is not None]
+        yield from steady.steadiness_warnings(ticks, ports, warmup_s=facts.start_s, end_s=facts.end_s)
     yield from validity.error_warnings(dict(facts.totals.errors), facts.totals.requests)
     if (handshakes := facts.totals.handshakes) is not None:
         yield from validity.tls_warnings(handshakes.failures)

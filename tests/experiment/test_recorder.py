@@ -17,7 +17,7 @@ from bench.experiment.recorder import PlannedTrial, interleave, numbered
 from bench.experiment.summary import Outcome
 from bench.plan.run_plan import Plan
 from bench.runs import read, storage
-from bench.runs.record import SubjectRecord, Trial
+from bench.runs.record import SubjectRecord, Trial, TrialWarning
 
 TRIAL = Trial(trial=1, mode="short", closes_first=None, subject=SubjectRecord("nginx", "1"), lab="loopback")
 
@@ -117,6 +117,59 @@ def test_the_block_of_a_trial_is_recorded(tmp_path: Path) -> None:
     with storage.create(tmp_path, Plan().to_json(), {}) as writer:
         recorder.record([PlannedTrial(writer, ends, 3)])
     assert [trial.block for trial in read.read(writer.directory).trials] == [3]
+
+
+DISTURBED = replace(
+    TRIAL,
+    valid=False,
+    duration_s=5.0,
+    warnings=(TrialWarning("machine-shared", "others used 40%", voids=True),),
+)
+SATURATED = replace(DISTURBED, warnings=(TrialWarning("generator-saturated", "full", voids=True),))
+CALM = replace(TRIAL, duration_s=5.0)
+CUT = replace(CALM, interrupted=True)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "kept", "repeated"),
+    [
+        ([CALM], [CALM], 0),
+        ([DISTURBED, CALM, CALM], [CALM, CALM], 1),
+        ([DISTURBED, DISTURBED, CALM], [DISTURBED, CALM], 1),
+        # After two second attempts in vain there are no more.
+        ([DISTURBED] * 5, [DISTURBED] * 3, 2),
+        ([DISTURBED, DISTURBED, DISTURBED, CALM, DISTURBED, CALM], [DISTURBED, CALM, CALM], 3),
+        ([SATURATED, CALM], [SATURATED, CALM], 0),
+        ([replace(DISTURBED, duration_s=0.8), CALM], [DISTURBED, CALM], 0),
+        ([DISTURBED, CUT], [DISTURBED], 0),
+    ],
+)
+def test_a_disturbed_trial_is_repeated_once_and_says_so(
+    attempts: list[Trial], kept: list[Trial], repeated: int, tmp_path: Path
+) -> None:
+    coming = iter(attempts)
+
+    def perform() -> Outcome[Trial]:
+        return Outcome(next(coming), [], [])
+
+    with storage.create(tmp_path, Plan().to_json(), {}) as writer:
+        was_cut = recorder.record([PlannedTrial(writer, perform) for _ in kept])
+    assert next(coming, None) is None, "every attempt was made"
+    recorded = read.read(writer.directory).trials
+    assert [trial.valid for trial in recorded] == [trial.valid for trial in kept]
+    notes = [
+        warning.message for trial in recorded for warning in trial.warnings if warning.code == "repeated"
+    ]
+    assert notes == ["this is the second attempt; the first is left out, since others used 40%"] * repeated
+    assert was_cut == (CUT in attempts)
+
+
+def test_what_fails_in_the_second_attempt_leaves_the_first(tmp_path: Path) -> None:
+    coming = iter([lambda: Outcome(DISTURBED, [], []), fails])
+    with storage.create(tmp_path, Plan().to_json(), {}) as writer:
+        assert not recorder.record([PlannedTrial(writer, lambda: next(coming)())])
+        done = recorder.finished(writer, False)
+    assert (len(done.trials), done.problem) == (1, "proxy: ended with 1")
 
 
 @given(st.lists(st.integers(), unique=True), st.integers(0, 9), st.integers(1, 1 << 30))

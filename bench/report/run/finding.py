@@ -157,6 +157,9 @@ def _summarize_side(side: Side) -> Iterator[str]:
     if has_cliff(side):
         yield _summarize_cliff(side)
         yield from _summarize_end(side)
+    unsteady = sum(claims.is_unsteady(trial) for trial in side.counted)
+    if 2 * unsteady > len(side.counted):
+        yield f"{side.mode} was never steady in {unsteady} of {len(side.counted)} trials"
     if rate.standing is Standing.VOID:
         what = "nothing of it counts" if opened is None else "its rates and times are void"
         yield f"{side.mode}: {what}, since {claims.explain(side.trials)}"
