@@ -165,9 +165,13 @@ def test_a_disturbed_trial_is_repeated_once_and_says_so(
 
 
 def test_what_fails_in_the_second_attempt_leaves_the_first(tmp_path: Path) -> None:
-    coming = iter([lambda: Outcome(DISTURBED, [], []), fails])
+    coming = iter([Outcome(DISTURBED, [], [])])
+
+    def perform() -> Outcome[Trial]:
+        return next(coming, None) or fails()
+
     with storage.create(tmp_path, Plan().to_json(), {}) as writer:
-        assert not recorder.record([PlannedTrial(writer, lambda: next(coming)())])
+        assert not recorder.record([PlannedTrial(writer, perform)])
         done = recorder.finished(writer, False)
     assert (len(done.trials), done.problem) == (1, "proxy: ended with 1")
 
