@@ -15,7 +15,7 @@ from typing import Any
 from bench.analysis import metrics
 from bench.analysis.metrics import Metric
 from bench.errors import ExitCode
-from bench.runs.record import RunRecord, Trial, TrialRecord
+from bench.runs.record import RunRecord, ScenarioTrial, Trial, TrialRecord
 from bench.runs.sweep_trial import case_of
 
 DISTURBED = "machine-shared"
