@@ -47,6 +47,8 @@ class Roles:
     """The load workers, where the clients are such."""
     ports: set[int] = field(default_factory=set)
     """Where the servers listen."""
+    target: tuple[int, ...] = ()
+    """Process trees of a server that runs already, in the place of the proxy."""
 
     @property
     def version(self) -> str:
@@ -96,7 +98,7 @@ class Roles:
         behind, subject = frozenset(self.ports), self.subject
         front = behind if subject is None else frozenset([port_of(subject.address)])
         entry = front if self.network is None else frozenset(map(port_of, self.network.addresses))
-        proxy = [] if subject is None or subject.pid is None else [subject.pid]
+        proxy = [*self.target] if subject is None or subject.pid is None else [subject.pid]
         servers = [*(server.process.pid for server in self.servers), *self.other_processes]
         return [
             HostTarget(hosts["client"], [client.pid for client in self.clients], connects_to=entry),

@@ -4,6 +4,8 @@ A trial has a backend, a subject and load workers, and what was observed of them
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +24,7 @@ from bench.experiment.testbed import Testbed, TrialRequest, open_testbed
 from bench.lab import LabRequest
 from bench.load import external
 from bench.machine import describe
+from bench.observe.target_watch import TargetWatch
 from bench.plan.run_plan import Mode, Plan
 from bench.plan.scenario_plan import Case
 from bench.progress import Progress
@@ -78,8 +81,10 @@ def perform_trial(plan: Plan, number: int, mode: Mode, lab_name: str, progress: 
     load = plan.load
     with open_testbed(_request(plan, number, mode), lab_name, progress) as testbed:
         clients = _start(plan, mode, testbed)
-        testbed.run(load.warmup_s, load.duration_s, load.total_timeout_s)
-        done = run_summary.outcome(_facts(plan, number, mode, testbed, clients))
+        with _watching_target(plan, testbed, clients) as watch:
+            testbed.run(load.warmup_s, load.duration_s, load.total_timeout_s)
+            facts = _facts(plan, number, mode, testbed, clients)
+            done = run_summary.outcome(facts if watch is None else replace(facts, target=watch.stop()))
         measured = _with_second_opinion(done.trial, load.second_opinion, testbed, clients, progress)
     return replace(done, trial=replace(measured, overhead_s=testbed.overhead_s))
 
@@ -124,6 +129,23 @@ def _start(plan: Plan, mode: Mode, testbed: Testbed) -> LoadClients:
         server = testbed.start_server("backends", *backend_flags(plan.backend), listen=listen)
         proxy = testbed.start_proxy(server.addresses)
     return testbed.start_load(load_job(plan, mode, proxy))
+
+
+@contextmanager
+def _watching_target(plan: Plan, testbed: Testbed, clients: LoadClients) -> Iterator[TargetWatch | None]:
+    """Watch the target of the plan for a block; None without one, and where the system shows no sockets."""
+    watch: TargetWatch | None = None
+    if plan.subject.target is not None:
+        with suppress(OSError):  # not measured, and said so
+            watch = TargetWatch(clients.job.host, clients.job.port)
+    if watch is None:
+        yield None
+        return
+    with closing(watch):
+        if watch.listener is not None:
+            testbed.roles.target = watch.listener.roots
+        watch.start()
+        yield watch
 
 
 # -- when the load has ended

@@ -3,15 +3,17 @@
 bench/experiment/run.py gathers the facts, bench/analysis judges them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.analysis import ceiling, histogram, steady, validity
 from bench.analysis.validity import Pressure
-from bench.experiment import summary
+from bench.experiment import summary, target_summary
 from bench.experiment.summary import Outcome, spent_s
 from bench.experiment.trial_result import TrialResult
 from bench.load.generator import Second, Totals
+from bench.observe.host_observer import HostSample
+from bench.observe.target_watch import TargetSockets
 from bench.plan.run_plan import PROGRAMS, ClosesFirst, Mode, Plan
 from bench.runs.record import (
     ROLES,
@@ -58,6 +60,8 @@ class RunFacts:
     """Pooled connections that it ended, as the subject or else the backend counted them."""
     counted: SubjectCounts
     """What the subject counted, read when the load was over."""
+    target: TargetSockets | None = None
+    """The kernel's sockets around a target; None where it shows none, and without one."""
 
     @property
     def start_s(self) -> float:
@@ -77,6 +81,8 @@ class RunFacts:
     @property
     def time_wait_by_hop(self) -> dict[str, int]:
         """Return the proxy host's sockets in TIME_WAIT after the drain, by the role at the other end."""
+        if self.plan.subject.target is not None:
+            return target_summary.time_wait_by_hop(self.target)
         sockets = self.result.seen["proxy"].sockets
         return {} if sockets is None else sockets.time_wait_by_hop
 
@@ -117,7 +123,9 @@ def _trial(facts: RunFacts, rows: Sequence[Moment]) -> Trial:
         connect_ms=histogram.percentiles_ms(connect_us) if connect_us else Percentiles(),
         tls=_client_tls(facts, window),
         upstream=upstream,
-        time_wait={host: _time_wait(result, host, memory_mib[host]) for host in ROLES},
+        time_wait=_time_wait(facts, memory_mib),
+        mode_side="upstream" if _subject_name(plan) not in ("direct", "target") else "client",
+        behind_target=target_summary.behind(facts.target, totals) if plan.subject.target else None,
         time_wait_by_hop=facts.time_wait_by_hop,
         ports=ports,
         cpu_us_per_request=_cpu_us_per_request(rows, facts.start_s, facts.end_s),
@@ -144,9 +152,12 @@ def _client_tls(facts: RunFacts, window: Sequence[Second]) -> ClientTls | None:
     )
 
 
-def _time_wait(result: TrialResult, host: str, memory_mib: float | None) -> TimeWait:
-    """Return a host's sockets in TIME_WAIT; a host without processes of the trial has none."""
-    return UNSEEN if memory_mib is None else summary.time_wait(result.seen[host])
+def _time_wait(facts: RunFacts, memory_mib: Mapping[str, float | None]) -> dict[str, TimeWait]:
+    """Return the hosts' sockets in TIME_WAIT; a host without processes of the trial has none."""
+    if facts.plan.subject.target is not None:
+        return target_summary.time_wait(facts.target)
+    seen = facts.result.seen
+    return {host: UNSEEN if memory_mib[host] is None else summary.time_wait(seen[host]) for host in ROLES}
 
 
 def _subject_name(plan: Plan) -> str:
@@ -298,7 +309,10 @@ def _upstream_warnings(facts: RunFacts, upstream: Upstream) -> Iterator[TrialWar
 def _moments(facts: RunFacts) -> list[Moment]:
     """Return the observers' samples and the clients' tenths of a second, in order."""
     start_ns, number, mode = facts.totals.first_connect_ns, facts.number, facts.mode
-    rows = [summary.observed(number, mode, sample, start_ns) for sample in facts.result.samples]
+    samples: Iterable[HostSample] = facts.result.samples
+    if facts.plan.subject.target is not None:
+        samples = target_summary.samples(facts.result.samples, facts.target)
+    rows = [summary.observed(number, mode, sample, start_ns) for sample in samples]
     ticks = [row for second in facts.seconds for row in summary.tenths(number, mode, second, start_ns)]
     return sorted([*rows, *ticks], key=lambda row: row.t_s)
 

@@ -8,14 +8,18 @@ Sources: sock_diag(7); include/uapi/linux/inet_diag.h; net/ipv4/inet_diag.c.
 """
 
 import errno
+import ipaddress
 import os
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 # include/net/tcp_states.h
 ESTABLISHED, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT = 1, 2, 3, 4, 5, 6
@@ -31,8 +35,12 @@ _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 
 _REQUEST = struct.Struct("=IHHIIBBBB48xII")  # nlmsghdr, inet_diag_req with an empty socket id
 _HEADER_WORDS = 4
-_STATE_BYTE = 17  # nlmsghdr (16 bytes), then inet_diag_msg: family, state, timer, retransmits
-_PORTS_WORD = 5
+# nlmsghdr (16 bytes), then inet_diag_msg, which begins with family, state, timer, retransmits.
+_FAMILY_BYTE, _STATE_BYTE = 16, 17
+_PORTS_WORD, _LOCAL_WORD, _REMOTE_WORD, _EXPIRES_WORD, _INODE_WORD = 5, 6, 10, 17, 21
+_ADDRESS_WORDS = 4
+_MAPPED = np.frombuffer(b"\x00\x00\xff\xff", np.uint32)[0]
+"""Third word of an IPv4 address as one of IPv6 (RFC 4291, section 2.5.5.2)."""
 
 _BUFFER_BYTES = 1 << 18
 """What is decoded in one go: many sockets for each step in numpy, and still within a core's cache."""
@@ -52,23 +60,82 @@ class Sockets:
         return len(self.state)
 
 
+@dataclass(frozen=True, slots=True)
+class AddressedSockets(Sockets):
+    """The sockets of one dump with their addresses, four words each, as `address_words` returns them."""
+
+    local: NDArray[np.uint32]
+    remote: NDArray[np.uint32]
+    expires_ms: NDArray[np.uint32]
+    """Of a socket in TIME_WAIT: how long it stays."""
+    inode: NDArray[np.uint32]
+    """What a process that holds it calls it; 0 in TIME_WAIT, which no process holds."""
+
+
+def address_words(address: str) -> NDArray[np.uint32]:
+    """Return an IPv4 or IPv6 address as four words; that of IPv4 is the same as its form in IPv6."""
+    packed = ipaddress.ip_address(address.partition("%")[0]).packed
+    whole = packed if len(packed) == 16 else bytes(10) + b"\xff\xff" + packed
+    return np.frombuffer(whole, np.uint32)
+
+
+def address_text(words: NDArray[np.uint32]) -> str:
+    """Return the address that four words hold."""
+    address = ipaddress.IPv6Address(words.astype(np.uint32).tobytes())
+    return str(address.ipv4_mapped or address)
+
+
 def decode(words: NDArray[np.uint32], seq: int) -> Sockets:
     """Return the sockets in the netlink messages that `words` holds, which answer request number `seq`.
 
     OSError where the kernel answers with an error.
     """
+    starts = _socket_starts(words, seq)
+    return Sockets(*_state_and_ports(words, starts))
+
+
+def decode_addressed(words: NDArray[np.uint32], seq: int) -> AddressedSockets:
+    """Return the same with addresses, IPv4 ones in their form of IPv6."""
+    starts = _socket_starts(words, seq)
+    is_v4 = words.view(np.uint8)[starts * 4 + _FAMILY_BYTE] == socket.AF_INET
+    return AddressedSockets(
+        *_state_and_ports(words, starts),
+        local=_addresses(words, starts + _LOCAL_WORD, is_v4),
+        remote=_addresses(words, starts + _REMOTE_WORD, is_v4),
+        expires_ms=words[starts + _EXPIRES_WORD],
+        inode=words[starts + _INODE_WORD],
+    )
+
+
+def _socket_starts(words: NDArray[np.uint32], seq: int) -> NDArray[np.intp]:
+    """Return where the messages about sockets start; OSError where the kernel answers with an error."""
     starts = _starts(words, seq)
     kinds = words[starts + 1] & 0xFFFF
     if (kinds == _NLMSG_ERROR).any():
         code = -int(words[starts[kinds == _NLMSG_ERROR][0] + _HEADER_WORDS].astype(np.int32))
         raise OSError(code, f"sock_diag: {os.strerror(code)}")
-    starts = starts[kinds == _TCPDIAG_GETSOCK]
+    found: NDArray[np.intp] = starts[kinds == _TCPDIAG_GETSOCK]
+    return found
+
+
+def _state_and_ports(
+    words: NDArray[np.uint32], starts: NDArray[np.intp]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint16]]:
     ports = words.view(">u2")
-    return Sockets(
-        state=words.view(np.uint8)[starts * 4 + _STATE_BYTE],
-        local_port=ports[(starts + _PORTS_WORD) * 2].astype(np.uint16),
-        remote_port=ports[(starts + _PORTS_WORD) * 2 + 1].astype(np.uint16),
+    return (
+        words.view(np.uint8)[starts * 4 + _STATE_BYTE],
+        ports[(starts + _PORTS_WORD) * 2].astype(np.uint16),
+        ports[(starts + _PORTS_WORD) * 2 + 1].astype(np.uint16),
     )
+
+
+def _addresses(
+    words: NDArray[np.uint32], at: NDArray[np.intp], is_v4: NDArray[np.bool_]
+) -> NDArray[np.uint32]:
+    found: NDArray[np.uint32] = words[at[:, None] + np.arange(_ADDRESS_WORDS)]
+    found[is_v4, 3] = found[is_v4, 0]
+    found[is_v4, :2], found[is_v4, 2] = 0, _MAPPED
+    return found
 
 
 def _starts(words: NDArray[np.uint32], seq: int) -> NDArray[np.intp]:
@@ -127,15 +194,31 @@ class SockDiag:
 
         A dump is not one instant: a socket that changes its state meanwhile may show twice or not at all.
         """
+        parts = list(self._replies(states, decode))
+        return Sockets(
+            np.concatenate([part.state for part in parts]),
+            np.concatenate([part.local_port for part in parts]),
+            np.concatenate([part.remote_port for part in parts]),
+        )
+
+    def dump_addressed(self, states: Iterable[int]) -> AddressedSockets:
+        """Return the same with addresses, at some more cost."""
+        parts = list(self._replies(states, decode_addressed))
+        columns = ("state", "local_port", "remote_port", "local", "remote", "expires_ms", "inode")
+        return AddressedSockets(
+            *(np.concatenate([getattr(part, column) for part in parts]) for column in columns)
+        )
+
+    def _replies(self, states: Iterable[int], decode: Callable[[NDArray[np.uint32], int], T]) -> Iterator[T]:
+        """Yield what `decode` makes of each buffer of a dump."""
         self._seq = (self._seq + 1) & 0xFFFFFFFF
         mask = sum(1 << state for state in set(states))
         message = (_REQUEST.size, _TCPDIAG_GETSOCK, _NLM_F_REQUEST_DUMP, self._seq, 0)
         self._socket.send(_REQUEST.pack(*message, socket.AF_INET, 0, 0, 0, mask, 0))
-        parts, is_over = [], False
+        is_over = False
         while not is_over:
             size, is_over = self._receive()
-            parts.append(decode(np.frombuffer(self._buffer, np.uint32, size // 4), self._seq))
-        return _joined(parts)
+            yield decode(np.frombuffer(self._buffer, np.uint32, size // 4), self._seq)
 
     def _receive(self) -> tuple[int, bool]:
         """Fill the buffer; return how many bytes came, and whether they end the dump."""
@@ -146,14 +229,6 @@ class SockDiag:
             if _is_last(view[size - received : size]):
                 return size, True
         return size, False
-
-
-def _joined(parts: list[Sockets]) -> Sockets:
-    return Sockets(
-        np.concatenate([part.state for part in parts]),
-        np.concatenate([part.local_port for part in parts]),
-        np.concatenate([part.remote_port for part in parts]),
-    )
 
 
 def _is_last(datagram: memoryview) -> bool:

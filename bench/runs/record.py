@@ -98,6 +98,20 @@ class ClientTls:
 
 
 @dataclass(frozen=True, slots=True)
+class BehindTarget:
+    """The connections that a target on this host opens, as its kernel shows them; None: not measured."""
+
+    peers: tuple[str, ...] | None = None
+    """To whom, HOST:PORT each."""
+    opened_at_least: int | None = None
+    """To these, over the trial: those that were there and those that left a socket in TIME_WAIT."""
+    opened_at_most: int | None = None
+    """By all processes of the host but the clients, to anybody."""
+    per_request: float | None = None
+    """The first of the two over the responses of the trial."""
+
+
+@dataclass(frozen=True, slots=True)
 class TimeWait:
     """Sockets in TIME_WAIT on one host: the highest count seen, and the exact count after the drain.
 
@@ -185,6 +199,10 @@ class Trial(TrialRecord):
     tls: ClientTls | None = None
     """None where the clients speak no TLS."""
     upstream: Upstream = field(default_factory=Upstream)
+    mode_side: Literal["upstream", "client"] = "upstream"
+    """Whose connections the mode is of: the clients' own where no proxy of ours is between."""
+    behind_target: BehindTarget | None = None
+    """At a target only."""
     time_wait_by_hop: dict[str, int] = field(default_factory=dict)
     """The proxy host's TIME_WAIT after the drain, by the role at the other end."""
     ports: Ports = field(default_factory=Ports)
