@@ -101,7 +101,7 @@ def _resolve(url: SplitResult) -> str:
     addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
     if len(addresses) == 1:
         return addresses[0]
-    return next((address for address in addresses if _accepts(address, url.port or 80)), addresses[0])
+    return next((address for address in addresses if _accepts(address, target_port(url))), addresses[0])
 
 
 def _accepts(address: str, port: int) -> bool:

@@ -1,10 +1,12 @@
 """What answers at the server of `--target` before a run: a record, or an error with its remedy."""
 
+from ssl import SSLContext
 from urllib.parse import urlsplit, urlunsplit
 
 from bench.errors import PlanError, TargetError
 from bench.experiment.load_job import load_job
-from bench.load import probe
+from bench.load import probe, tls
+from bench.load.job import LoadJob
 from bench.load.messages import RequestBuilder
 from bench.load.probe import Cause, ProbeError, ResponseHead
 from bench.plan.run_plan import Load, Plan
@@ -13,6 +15,7 @@ from bench.runs.record import TargetRecord
 _PATIENCE_S = 5.0
 """How long the one answer may take, unless --request-timeout was raised: then so long."""
 
+_PROTOCOLS = ("http/1.1",)
 _REMEDIES = {
     Cause.NOBODY: "start the server, or write another port",
     Cause.UNREACHABLE: "write another address, or see what is between",
@@ -36,12 +39,18 @@ def probe_target(plan: Plan) -> TargetRecord | None:
     job = load_job(plan, plan.modes[0], None)
     _, request = next(iter(RequestBuilder(job)))
     try:
-        answer = probe.probe(
-            (job.host, job.port), request, None, str(urlsplit(url).hostname), _patience_s(plan)
-        )
+        address, context = (job.host, job.port), _context(job)
+        answer = probe.probe(address, request, context, job.tls_name or job.host, _patience_s(plan))
     except ProbeError as error:
         raise _error(url, error) from error
     return _record(url, f"[{job.host}]:{job.port}" if ":" in job.host else f"{job.host}:{job.port}", answer)
+
+
+def _context(job: LoadJob) -> SSLContext | None:
+    """Return the context of TLS that the clients have; None where they have none."""
+    if not job.tls:
+        return None
+    return tls.client_context(verify=job.tls_verify, authority=job.tls_authority, protocols=_PROTOCOLS)
 
 
 def _patience_s(plan: Plan) -> float:
@@ -54,7 +63,7 @@ def _error(url: str, error: ProbeError) -> PlanError | TargetError:
     if error.cause in (Cause.SPEAKS_TLS, Cause.NO_TLS):
         scheme = "https" if error.cause is Cause.SPEAKS_TLS else "http"
         return PlanError(f"plan: {where}: {error}; write {urlunsplit(urlsplit(url)._replace(scheme=scheme))}")
-    return TargetError(f"{where}: {error}; {_REMEDIES[error.cause]}")
+    return TargetError(f"{where}: {error}; {error.remedy or _REMEDIES[error.cause]}")
 
 
 def _record(url: str, address: str, answer: ResponseHead) -> TargetRecord:

@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bench.load import tls
+
 CONNECT_TIMEOUT_S = 2.0
 _DIAGNOSIS_TIMEOUT_S = 1.0
 _HEAD_BYTES = 65_536
@@ -41,11 +43,11 @@ class Cause(StrEnum):
 
 
 class ProbeError(Exception):
-    """No load can be sent: `cause` is why, and `detail` what was seen."""
+    """No load can be sent: `cause` is why, `detail` what was seen; `remedy` may be empty."""
 
-    def __init__(self, cause: Cause, detail: str = "") -> None:
-        super().__init__(cause, detail)
-        self.cause, self.detail = cause, detail
+    def __init__(self, cause: Cause, detail: str = "", remedy: str = "") -> None:
+        super().__init__(cause, detail, remedy)
+        self.cause, self.detail, self.remedy = cause, detail, remedy
 
     def __str__(self) -> str:
         return f"{self.cause}{f' ({self.detail})' if self.detail else ''}"
@@ -84,12 +86,12 @@ def probe(
         if isinstance(sock, ssl.SSLSocket):
             _handshake(sock, address, request)
         head, why = _exchange(sock, request, began_s + patience_s)
-        tls = (sock.version() or "") if isinstance(sock, ssl.SSLSocket) else ""
+        version = (sock.version() or "") if isinstance(sock, ssl.SSLSocket) else ""
     after_s = time.monotonic() - began_s
     match = _STATUS_LINE.match(head)
     # What web servers say to HTTP on a port of TLS: 400, and a sentence.
     if match is not None and not (context is None and match[2] == b"400" and _speaks_tls(address)):
-        return _answer(head, match, tls, after_s)
+        return _answer(head, match, version, after_s)
     if context is None and (match is not None or why is not Cause.SILENT) and _speaks_tls(address):
         raise ProbeError(Cause.SPEAKS_TLS)
     if _is_settings(head) or (not head and context is None and _speaks_http2(address)):
@@ -123,15 +125,11 @@ def _connect(sock: socket.socket, address: tuple[str, int]) -> None:
 def _handshake(sock: ssl.SSLSocket, address: tuple[str, int], request: bytes) -> None:
     try:
         sock.do_handshake()
-    except ssl.SSLCertVerificationError as error:
-        raise ProbeError(Cause.TLS_FAILED, error.verify_message) from error
     except OSError as error:
-        if _speaks_http(address, request):
+        if not isinstance(error, ssl.SSLCertVerificationError) and _speaks_http(address, request):
             raise ProbeError(Cause.NO_TLS) from error
-        if isinstance(error, TimeoutError):
-            raise ProbeError(Cause.SILENT, f"to a TLS handshake within {CONNECT_TIMEOUT_S:g} s") from error
-        detail = error.reason if isinstance(error, ssl.SSLError) else error.strerror
-        raise ProbeError(Cause.TLS_FAILED, (detail or str(error)).lower().replace("_", " ")) from error
+        failure = tls.explain(error)
+        raise ProbeError(Cause.TLS_FAILED, failure.reason, failure.remedy) from error
 
 
 def _exchange(sock: socket.socket, request: bytes, deadline_s: float) -> tuple[bytes, Cause]:
@@ -169,11 +167,8 @@ def _is_settings(data: bytes) -> bool:
 
 def _speaks_tls(address: tuple[str, int]) -> bool:
     """Return whether a TLS handshake gets an answer of TLS, be it a refusal."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
     try:
-        with _socket(address, context, "") as sock:
+        with _socket(address, tls.client_context(verify=False), "") as sock:
             sock.connect(address)
             assert isinstance(sock, ssl.SSLSocket)
             sock.do_handshake()
@@ -203,7 +198,7 @@ def _speaks_http(address: tuple[str, int], request: bytes) -> bool:
     return _STATUS_LINE.match(head) is not None
 
 
-def _answer(head: bytes, match: re.Match[bytes], tls: str, after_s: float) -> ResponseHead:
+def _answer(head: bytes, match: re.Match[bytes], version: str, after_s: float) -> ResponseHead:
     fields: dict[bytes, str] = {}
     for name, value in _FIELD.findall(head.partition(b"\r\n\r\n")[0]):
         fields.setdefault(name.lower(), value.decode("latin-1").strip()[:_TRUNCATED_FIELD])
@@ -215,6 +210,6 @@ def _answer(head: bytes, match: re.Match[bytes], tls: str, after_s: float) -> Re
         location=fields.get(b"location", ""),
         server=fields.get(b"server", ""),
         keeps="close" not in options if protocol == "HTTP/1.1" else "keep-alive" in options,
-        tls=tls,
+        tls=version,
         after_s=after_s,
     )
