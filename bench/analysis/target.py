@@ -2,7 +2,7 @@
 
 from collections.abc import Container
 
-from bench.runs.record import TargetRecord
+from bench.runs.target_record import TargetRecord
 
 SUCCESS: Container[int] = range(200, 300)
 

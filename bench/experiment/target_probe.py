@@ -10,7 +10,7 @@ from bench.load.job import LoadJob
 from bench.load.messages import RequestBuilder
 from bench.load.probe import Cause, ProbeError, ResponseHead
 from bench.plan.run_plan import Load, Plan
-from bench.runs.record import TargetRecord
+from bench.runs.target_record import TargetRecord
 
 _PATIENCE_S = 5.0
 """How long the one answer may take, unless --request-timeout was raised: then so long."""

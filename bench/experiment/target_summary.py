@@ -6,7 +6,8 @@ from dataclasses import replace
 from bench.load.generator import Totals
 from bench.observe.host_observer import HostSample
 from bench.observe.target_watch import TargetCount, TargetSockets
-from bench.runs.record import ROLES, UNSEEN, BehindTarget, TimeWait
+from bench.runs.record import ROLES, UNSEEN, TimeWait
+from bench.runs.target_record import BehindTarget
 
 
 def samples(observed: Sequence[HostSample], seen: TargetSockets | None) -> Iterator[HostSample]:

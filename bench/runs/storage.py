@@ -16,7 +16,8 @@ from typing import IO, Any
 
 from bench.errors import write_error
 from bench.runs import timeline
-from bench.runs.record import Latencies, Moment, Refused, RunRecord, TargetRecord, TrialRecord
+from bench.runs.record import Latencies, Moment, Refused, RunRecord, TrialRecord
+from bench.runs.target_record import TargetRecord
 
 RUN_FILE = "run.jsonl"
 _BLOCK = 1 << 16

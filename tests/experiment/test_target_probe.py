@@ -8,7 +8,7 @@ from bench.analysis.target import describe_answer
 from bench.errors import ExitCode, PlanError, TargetError
 from bench.experiment import target_probe
 from bench.plan import run_plan
-from bench.runs.record import TargetRecord
+from bench.runs.target_record import TargetRecord
 from tests.load.scripted import Conversation, serving
 
 
