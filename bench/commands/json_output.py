@@ -16,8 +16,9 @@ from bench.doctor.checks import Check
 from bench.plan.run_plan import Plan
 from bench.report.config.proof_answer import ProofAnswerJson
 from bench.runs.read import ListedJson
-from bench.runs.record import Kind, Refused, ScenarioTrial, TargetRecord, Trial
+from bench.runs.record import Kind, Refused, ScenarioTrial, Trial
 from bench.runs.sweep_trial import SweepTrial
+from bench.runs.target_record import TargetRecord
 from nginx.check import CheckJson
 
 
