@@ -26,6 +26,7 @@ COMMANDS = {
     "export": "Export a run as CSV, in the OpenMetrics format, or as Markdown for a job's summary.",
     "compare": "Compare two or more runs of one kind, or the modes of one run; the first is the baseline.",
     "sweep": "Measure every cell of a grid of plan keys, and say where each curve bends.",
+    "search": "Find the highest rate at which requirements hold, with its interval.",
     "size": "Compute the pools that a fleet of proxies needs, and what it runs out of first.",
     "schema": "Print the JSON Schema of what a command prints.",
     "doctor": "Show what this machine can measure, and what to change.",

@@ -133,8 +133,9 @@ class Curve:
 
 
 def grid_of(run: SweepRun) -> Grid:
-    """Return the grid of a sweep."""
-    return Grid.of(run.grid)
+    """Return the grid of a sweep; of a search that of the rates that its trials had."""
+    tried = {key: {trial.cell[key] for trial in run.trials} for key, values in run.grid.items() if not values}
+    return Grid.of(run.grid | {key: sorted(values) for key, values in tried.items()})
 
 
 def cells(run: SweepRun) -> list[SweepCell]:

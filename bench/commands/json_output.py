@@ -34,6 +34,8 @@ class _RunOutput(TypedDict):
     target: TargetRecord | None
     grid: dict[str, list[Any]] | None
     """Of a sweep: the plan keys that are varied, each with its values."""
+    objective: dict[str, Any] | None
+    """Of a search: what is required, and where it looks."""
     directory: str | None
     cases: tuple[CaseFigures, ...]
     """Medians and intervals."""
@@ -72,6 +74,7 @@ OUTPUTS: dict[str, tuple[Any, ...]] = {
     "plan": (Plan,),
     "scenario run": (ScenarioOutput,),
     "sweep": (SweepOutput,),
+    "search": (SweepOutput,),
     "list": (list[ListedJson],),
     "show": (RunOutput, ScenarioOutput, SweepOutput),
     "compare": (CompareOutput,),

@@ -60,6 +60,7 @@ def draw_run(done: "RunRecord[Any]") -> Path | None:
 def finish(done: "RunRecord[Any]", as_json: bool, quiet: bool) -> NoReturn:
     """Draw a run that has just been made, print what was requested of it, and exit."""
     from bench.analysis import claims
+    from bench.report.sweep import search_text
 
     picture, unsaved = attempt(draw_run, done)
     if as_json:
@@ -68,7 +69,7 @@ def finish(done: "RunRecord[Any]", as_json: bool, quiet: bool) -> NoReturn:
         printing.echo(done.directory)
     else:
         print_run(done, picture)
-    end([done], unsaved, claims.exit_code([done]))
+    end([done], unsaved, search_text.exit_code(done) if done.objective else claims.exit_code([done]))
 
 
 def attempt(write: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[T | None, ResultsError | None]:

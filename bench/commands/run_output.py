@@ -25,6 +25,7 @@ def build_output(done: "RunRecord[Any]") -> "RunOutput | ScenarioOutput | SweepO
         "interleaved": done.interleaved,
         "target": done.target,
         "grid": done.grid or None,
+        "objective": done.objective or None,
         "directory": done.directory,
         "cases": figures.cases,
         "comparison": _compare_modes(done),

@@ -74,6 +74,8 @@ def sweep_command(
         begun = read.read(resume)
         if begun.kind != "sweep":
             raise PlanError(f"--resume {resume}: it is no sweep, but a {begun.kind}")
+        if begun.objective:
+            raise PlanError(f"--resume {resume}: a search is not resumed; begin a new one")
         plan, grid = begun.plan, grids.Grid.of(begun.grid)
     from bench import lab
 

@@ -89,6 +89,7 @@ def read(path: Path) -> RunRecord[Any]:
         target=header.target,
         interleaved=header.interleaved,
         grid=header.grid,
+        objective=header.objective,
     )
 
 

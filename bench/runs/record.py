@@ -314,7 +314,9 @@ class RunHeader:
     interleaved: str | None = None
     """Runs that were made together, block by block, have the same name here; None: it was made alone."""
     grid: dict[str, list[Any]] = field(default_factory=dict)
-    """Of a sweep: the plan keys that are varied, each with its values."""
+    """Of a sweep: the plan keys that are varied, each with its values; none where trials choose them."""
+    objective: dict[str, Any] = field(default_factory=dict)
+    """Of a search: what is required, and where it looks."""
 
 
 @dataclass(frozen=True)  # no slots: a call of an alias such as Run() tries to note the alias in its result
@@ -341,6 +343,8 @@ class RunRecord(Generic[T_co]):
     """The name that it shares with the runs that it was interleaved with; None: it was made alone."""
     grid: dict[str, list[Any]] = field(default_factory=dict)
     """Of a sweep: the plan keys that are varied, each with its values."""
+    objective: dict[str, Any] = field(default_factory=dict)
+    """Of a search: what is required, and where it looks."""
 
     @property
     def kind(self) -> Kind:
@@ -362,7 +366,7 @@ class RunRecord(Generic[T_co]):
     def header(self) -> RunHeader:
         """Return what is known before the first trial."""
         known = (self.plan, self.machine, self.started, self.refused, self.target, self.interleaved)
-        return RunHeader(FORMAT, self.kind, *known, self.grid)
+        return RunHeader(FORMAT, self.kind, *known, self.grid, self.objective)
 
 
 Run: TypeAlias = RunRecord[Trial]

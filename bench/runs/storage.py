@@ -34,6 +34,7 @@ def create(
     target: TargetRecord | None = None,
     interleaved: str | None = None,
     grid: Mapping[str, Sequence[Any]] | None = None,
+    objective: Mapping[str, Any] | None = None,
 ) -> "Writer":
     """Open a new folder under `root` for a run of `plan`, as plain values, and return its writer.
 
@@ -49,6 +50,7 @@ def create(
         interleaved=interleaved,
         target=target,
         grid={key: list(values) for key, values in (grid or {}).items()},
+        objective=dict(objective or {}),
     )
     try:
         return Writer(_new_directory(root, f"{begun:%Y%m%dT%H%M%SZ}-{label or _label(run)}"), run)

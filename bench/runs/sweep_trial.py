@@ -4,7 +4,7 @@ A sweep is a run whose header has a grid; its trials have the keys of `run.jsonl
 (results/README.md).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
 from bench.runs.record import RunRecord, ScenarioTrial, Trial, TrialRecord
@@ -18,6 +18,12 @@ class SweepTrial(Trial):
     """The plan keys that are varied, each with its value here."""
     case: str
     """The cell's name, with the mode where cells have both."""
+
+    @classmethod
+    def of(cls, trial: Trial, cell: dict[str, Any], case: str) -> "SweepTrial":
+        """Return a trial of a run as one of a cell."""
+        values = {each.name: getattr(trial, each.name) for each in fields(trial)}
+        return cls(**values, cell=cell, case=case)
 
 
 SweepRun: TypeAlias = RunRecord[SweepTrial]

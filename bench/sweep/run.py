@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from bench.plan.grid import Grid
 from bench.plan.run_plan import Mode, Plan
 from bench.progress import Progress
 from bench.runs import read, storage, timeline
-from bench.runs.record import Trial, TrialWarning
+from bench.runs.record import TrialWarning
 from bench.runs.sweep_trial import SweepRun, SweepTrial
 
 _OF_THE_MACHINE = (
@@ -142,14 +142,7 @@ def _trial(
 ) -> Outcome[SweepTrial]:
     outcome = run.perform_trial(item.plan, number, item.mode, lab_name, progress)
     trial = replace(outcome.trial, warnings=(*outcome.trial.warnings, *notes))
-    return Outcome(in_cell(trial, item.cell, item.case), outcome.moments, outcome.latencies)
-
-
-def in_cell(trial: Trial, cell: dict[str, Any], case: str) -> SweepTrial:
-    """Return a trial as one of a cell."""
-    return SweepTrial(
-        **{each.name: getattr(trial, each.name) for each in fields(trial)}, cell=cell, case=case
-    )
+    return Outcome(SweepTrial.of(trial, item.cell, item.case), outcome.moments, outcome.latencies)
 
 
 def _check_machine(begun: SweepRun) -> Iterator[TrialWarning]:

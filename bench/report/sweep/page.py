@@ -8,7 +8,7 @@ from bench.report.charts import HeatCell, HeatMap
 from bench.report.html import Code, FactList, Page, Picture, Prose, Section
 from bench.report.run import page as run_page
 from bench.report.run import tables
-from bench.report.sweep import picture, text
+from bench.report.sweep import picture, search_text, text
 from bench.report.text_table import format_number
 from bench.runs.sweep_trial import SweepRun
 
@@ -23,6 +23,8 @@ _HOW_TO_READ = (
 def build_page(run: SweepRun) -> Page:
     """Return the page of `run`, as it is in its directory."""
     sentences = list(text.summarize(run)) if run.trials else ["No trial was finished."]
+    if run.objective and run.trials:
+        sentences = [search_text.summarize(run), *sentences]
     return Page(
         kicker="bench: connection reuse behind a reverse proxy",
         title=text.format_title(run),

@@ -8,7 +8,7 @@ from bench.analysis.knee import Knee
 from bench.analysis.sweep import Curve, Point, SweepCell, SweepFigure
 from bench.plan.grid import Axis
 from bench.report.html import Table
-from bench.report.sweep import picture
+from bench.report.sweep import picture, search_text
 from bench.report.text_table import (
     format_number,
     format_paths,
@@ -30,6 +30,8 @@ def format_run(run: SweepRun, drawn: Path | None = None) -> str:
     `drawn` is the first of the pictures, where they could be drawn.
     """
     sentences = list(summarize(run))
+    if run.objective:
+        sentences = [search_text.summarize(run), *sentences]
     parts = [format_table(build_table(run)), format_warnings(summarize_warnings(run))]
     parts += [f"\n{wrap(sentence)}\n" for sentence in sentences]
     parts += ["\n", format_paths(run.directory, None)]
@@ -74,7 +76,7 @@ def summarize_warnings(run: SweepRun) -> list[str]:
             " is no latency, since it would be of both"
         )
     missing = len(sweep.grid_of(run)) - len({tuple(cell.values.items()) for cell in sweep.cells(run)})
-    if missing:
+    if missing and not run.objective:
         warnings.append(f"{missing} cells have no trial yet; `bench sweep --resume {run.directory}` goes on")
     return warnings
 
@@ -147,6 +149,8 @@ def _format_knee(axis: Axis, knee: Knee) -> str:
 
 def format_title(run: SweepRun) -> str:
     """Return what the sweep is of."""
+    if run.objective:
+        return "A search for the highest rate"
     axes = " and ".join(axis.name for axis in sweep.grid_of(run).axes)
     return f"A sweep of {axes}: {len(sweep.grid_of(run))} cells"
 

@@ -1,0 +1,94 @@
+"""A search: what it runs and records, and what it then says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.analysis import objective
+from bench.analysis.objective import Objective
+from bench.analysis.rate_search import SearchOutcome, SearchRange
+from bench.errors import ExitCode, PlanError
+from bench.experiment import run as experiment
+from bench.experiment.summary import Outcome
+from bench.plan.run_plan import Mode, Plan
+from bench.report.live import LiveLine
+from bench.report.sweep import search_text, text
+from bench.runs import read
+from bench.runs.record import Percentiles, SubjectRecord, Trial
+from bench.runs.sweep_trial import SweepRun
+from bench.sweep import search
+from tests.made_up_sweep import DISTURBED
+
+SOUGHT = Objective(("latency_ms.p99<20", "errors<=0"), SearchRange(100.0, 50_000.0, 0.2, 40))
+
+
+def searched(
+    root: Path, monkeypatch: pytest.MonkeyPatch, limit: float, *, served: float = 1.0, void: bool = False
+) -> SweepRun:
+    """Return a search of a subject whose p99 is 20 ms at `limit` requests per second."""
+
+    def trial(plan: Plan, number: int, mode: Mode, *_: object) -> Outcome[Trial]:
+        rate = plan.load.rate
+        assert rate is not None
+        made = Trial(
+            trial=number,
+            subject=SubjectRecord("asyncio", "1"),
+            lab="loopback",
+            mode=mode.value,
+            closes_first=None,
+            requests_per_s=served * rate,
+            latency_ms=Percentiles(1.0, 2.0, 20 * (rate / limit) ** 3),
+        )
+        disturbed = replace(made, valid=False, warnings=(DISTURBED,))
+        return Outcome(disturbed if void else made, [], [])
+
+    monkeypatch.setattr(experiment, "check", lambda plan: None)
+    monkeypatch.setattr(experiment, "perform_trial", trial)
+    values = Plan(mode="keepalive").to_json()
+    silent = LiveLine(lambda state, now_s: None)
+    done = search.perform(values, SOUGHT, lab_name="loopback", root=root, progress=silent)
+    return read.read(Path(str(done.directory)))
+
+
+def test_the_rate_is_told_with_its_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = searched(tmp_path, monkeypatch, 7_000)
+    found = objective.answer(run)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low <= 7_000 <= found.high
+    said = search_text.summarize(run)
+    assert said.startswith("The highest rate at which latency_ms.p99<20 and errors<=0 holds is ")
+    assert search_text.exit_code(run) is ExitCode.OK
+    assert said[:60] in " ".join(text.format_run(run).split())
+
+
+@pytest.mark.parametrize(
+    ("play", "said", "code"),
+    [
+        ((50.0, 1.0, False), "does not hold at 100/s already", ExitCode.FINDINGS),
+        ((1e9, 0.9, False), "does not hold at 100/s already", ExitCode.FINDINGS),
+        ((1e9, 1.0, False), "holds at 50,000/s still", ExitCode.CANNOT_TELL),
+        ((7_000.0, 1.0, True), "cannot be told (4 trials, 4 of which do not count)", ExitCode.CANNOT_TELL),
+    ],
+)
+def test_without_a_rate_it_says_why(
+    play: tuple[float, float, bool],
+    said: str,
+    code: ExitCode,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limit, served, void = play
+    run = searched(tmp_path, monkeypatch, limit, served=served, void=void)
+    assert objective.answer(run).outcome is not SearchOutcome.FOUND
+    assert said in search_text.summarize(run)
+    assert search_text.exit_code(run) is code
+
+
+def test_the_objective_comes_back_from_the_header_whole() -> None:
+    assert Objective.of(SOUGHT.to_json()) == SOUGHT
+    with pytest.raises(PlanError, match="objective"):
+        Objective.of({"require": ["errors<1"], "low": "much"})
