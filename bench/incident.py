@@ -16,6 +16,7 @@ from bench.experiment.recorder import PlannedTrial, numbered
 from bench.experiment.summary import Outcome
 from bench.machine import describe
 from bench.plan import run_plan
+from bench.plan.backend_plan import Backend
 from bench.plan.run_plan import IDIOMS, ClosesFirst, Load, Mode, Plan, Subject
 from bench.progress import Progress
 from bench.runs import storage
@@ -43,7 +44,7 @@ class Entrant:
             closes_first=self.closes_first,
             subject=self.subject,
             load=Load(connections=_CONNECTIONS, warmup_s=_WARMUP_S, duration_s=duration_s),
-            backend=run_plan.Backend(close=close),
+            backend=Backend(close=close),
         )
         run_plan.check(plan)
         return plan

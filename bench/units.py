@@ -4,6 +4,7 @@ import math
 import re
 
 _DURATIONS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+_PER_S = {"": 1.0, "k": 1e3, "K": 1e3, "m": 1e6, "M": 1e6}
 _SIZES = {
     "": 1,
     "B": 1,
@@ -18,6 +19,7 @@ _SIZES = {
 }
 # Of more digits there is no use, and no float.
 _QUANTITY = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*([A-Za-z]*)", re.ASCII)
+_RATE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?(?:[eE][+-]?\d{1,3})?)\s*([kKmM]?)(?:/s)?", re.ASCII)
 
 
 def duration_s(text: str) -> float:
@@ -26,6 +28,14 @@ def duration_s(text: str) -> float:
     if match is None or match[2].lower() not in _DURATIONS_S:
         raise ValueError(f"{text!r} is not a duration; write 10s, 250ms or 2m")
     return float(match[1]) * _DURATIONS_S[match[2].lower()]
+
+
+def rate_per_s(text: str) -> float:
+    """Return the rate that `text` names: `5000`, `5k`, `2.5k/s`, `1M`; ValueError when it names none."""
+    match = _RATE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a rate per second; write 5000, 5k or 5000/s")
+    return float(match[1]) * _PER_S[match[2]]
 
 
 def size_bytes(text: str) -> int:

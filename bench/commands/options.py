@@ -10,7 +10,7 @@ import click
 from bench import units
 from bench.commands.command import Decorated, command, option
 from bench.plan import bounds
-from bench.plan.flags import FLAGS, Flag, Heading, Kind
+from bench.plan.flags import FLAGS, REPEATABLE, Flag, Heading, Kind
 from bench.plan.run_plan import LABS, SUBJECTS
 
 __all__ = ["Decorated", "command", "option"]
@@ -111,6 +111,7 @@ _TYPES: dict[Kind, Any] = {
     Kind.SECONDS: Duration(),
     Kind.SUBJECT: SubjectName(),
     Kind.PAIRS: str,
+    Kind.LIST: str,
     Kind.SWITCH: None,
     Kind.TEXT: str,
 }
@@ -179,7 +180,7 @@ def _option(flag: Flag) -> Callable[[Decorated], Decorated]:
         parameter(flag),
         type=click.Choice(flag.choices) if flag.choices else _TYPES[flag.kind],
         metavar=flag.metavar or (None if flag.choices else flag.kind.value or None),
-        multiple=flag.kind is Kind.PAIRS,
+        multiple=flag.kind in REPEATABLE,
         keys=(flag.key, "subject.program") if flag.kind is Kind.SUBJECT else (flag.key,),
         default=None,
         shown_default=flag.default,

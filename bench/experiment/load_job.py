@@ -9,39 +9,54 @@ from bench.errors import PlanError
 from bench.lab import split_address
 from bench.load.job import LoadJob
 from bench.load.probe import CONNECT_TIMEOUT_S
-from bench.plan.run_plan import Backend, Mode, Plan
+from bench.plan import load_values
+from bench.plan.backend_plan import Backend
+from bench.plan.run_plan import Load, Mode, Plan
+from nginx import files
+
+LARGEST_BODY_BYTES = 16 << 20
+"""Of a request: each is built whole in memory."""
 
 
 def load_job(plan: Plan, mode: Mode, proxy: str | None) -> LoadJob:
-    """Return what the clients send: to `proxy`, checked to the last byte, or to the target of the plan."""
+    """Return what the clients send: to `proxy`, checked to the last byte, or to the target of the plan.
+
+    PlanError where the target has no address, or the file of the body cannot be read.
+    """
     load = plan.load
     if proxy is None:
         url = parse_target(str(plan.subject.target))
         address, strict = (_resolve(url), target_port(url)), False
-        field, path = url.netloc, (url.path or "/") + (f"?{url.query}" if url.query else "")
+        host, default = url.netloc, load_values.path(str(plan.subject.target))
     else:
         address, strict = split_address(proxy), True
-        field, path = proxy, "/"
+        host, default = proxy, "/"
+    fields = [load_values.field(line) for line in load.headers]
+    rate, rate_end = (None, None) if load.rate is None else load_values.rates(load.rate)
     return LoadJob(
         host=address[0],
         port=address[1],
-        host_field=field,
-        path=path,
+        host_field=next((value for name, value in fields if name.lower() == "host"), host),
+        paths=_paths(load, default),
         method=load.method,
-        # RFC 9110, section 8.6: a method that means content says that there is none.
-        headers=(("Content-Length", "0"),) if load.method == "POST" else (),
+        headers=tuple((name, value) for name, value in fields if name.lower() != "host"),
+        body=read_body(load),
         connections=load.connections,
-        rate=load.rate,
+        rate=rate,
+        rate_end=rate_end,
+        arrivals=load.arrivals,
         warmup_s=load.warmup_s,
         duration_s=load.duration_s,
+        requests=load.requests,
         client_mode=_client_mode(plan, mode).value,
         connect_timeout_s=load.connect_timeout_s,
         request_timeout_s=load.request_timeout_s,
         total_timeout_s=load.total_timeout_s,
-        statuses=(200, 299) if strict else (200, 399),
+        statuses=load_values.statuses(load.expect_status),
         echo=strict,
         body_bytes=plan.backend.response_bytes if strict else None,
         pattern=strict,
+        seed=load.seed,
         tls=plan.has_client_tls,
         tls_verify=not load.insecure,
         tls_authority=None if load.cacert is None else read_authority(load.cacert),
@@ -69,6 +84,27 @@ def read_authority(path: str) -> str:
 def target_port(url: SplitResult) -> int:
     """Return the port of a target: that of its scheme where the URL names none."""
     return url.port or (443 if url.scheme == "https" else 80)
+
+
+def read_body(load: Load) -> bytes:
+    """Return the content of each request; PlanError where its file cannot be read, or is too large."""
+    if load.body_file is None:
+        return (load.body or "").encode()
+    name = f"plan: load.body_file = {load.body_file!r}"
+    try:
+        # No pipe: each trial reads it anew.
+        with files.open_file(Path(load.body_file)) as file:
+            content = file.read(LARGEST_BODY_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise PlanError(f"{name} cannot be read: {getattr(error, 'strerror', error)}") from error
+    if len(content) > LARGEST_BODY_BYTES:
+        raise PlanError(f"{name} is larger than {LARGEST_BODY_BYTES >> 20} MiB")
+    return content
+
+
+def _paths(load: Load, default: str) -> tuple[tuple[str, int], ...]:
+    urls = [load_values.weighted_url(url) for url in load.urls]
+    return tuple((load_values.path(url), weight) for url, weight in urls) or ((default, 1),)
 
 
 def _client_mode(plan: Plan, mode: Mode) -> Mode:

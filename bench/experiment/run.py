@@ -14,7 +14,7 @@ from bench.analysis.target import describe_answer
 from bench.errors import RoleError
 from bench.experiment import fd_limits, recorder, run_summary, second_opinion
 from bench.experiment.load_clients import LoadClients
-from bench.experiment.load_job import backend_flags, load_job, parse_target
+from bench.experiment.load_job import backend_flags, load_job, parse_target, read_body
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.recorder import PlannedTrial, numbered
 from bench.experiment.run_summary import RunFacts
@@ -63,6 +63,7 @@ def check(plan: Plan) -> None:
     program for a second opinion is not installed.
     """
     fd_limits.allow(plan)
+    read_body(plan.load)
     if plan.subject.target is not None:
         parse_target(plan.subject.target)
     else:

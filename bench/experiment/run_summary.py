@@ -100,6 +100,8 @@ def _trial(facts: RunFacts, rows: Sequence[Moment]) -> Trial:
     window_s = facts.end_s - facts.start_s
     window = [second for second in facts.seconds if second.in_window]
     service_us = histogram.merge(second.service_us for second in window)
+    is_open_loop = plan.load.rate is not None
+    pacing_us = histogram.merge(second.pacing_us for second in window)
     connect_us = histogram.merge(second.connect_us for second in window)
     memory_mib = {host: summary.memory_mib(seen) for host, seen in result.seen.items()}
     return Trial(
@@ -117,9 +119,12 @@ def _trial(facts: RunFacts, rows: Sequence[Moment]) -> Trial:
         errors=dict(totals.errors),
         requests_per_s=totals.requests / window_s if window_s > 0 else 0.0,
         late=totals.late,
+        queued=totals.queued,
         never_started=totals.never_started,
+        sent_per_s=sum(pacing_us.values()) / window_s if is_open_loop and window_s > 0 else None,
+        pacing_ms=histogram.percentiles_ms(pacing_us) if is_open_loop else None,
         latency_ms=histogram.percentiles_ms(histogram.merge(second.latency_us for second in window)),
-        service_ms=histogram.percentiles_ms(service_us) if plan.load.rate else None,
+        service_ms=histogram.percentiles_ms(service_us) if is_open_loop else None,
         connect_ms=histogram.percentiles_ms(connect_us) if connect_us else Percentiles(),
         tls=_client_tls(facts, window),
         upstream=upstream,

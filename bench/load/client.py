@@ -61,7 +61,7 @@ class LoadClient:
         self._group = group
         self._sock: socket.socket | None = None
         self._reader: http11.ResponseReader | None = None
-        self._unsent: bytes | memoryview = b""
+        self._unsent = memoryview(b"")
         self._exchanges = 0
         self._connecting = False
         self.busy = False
@@ -157,6 +157,8 @@ class LoadClient:
         self.number, request = group.next_request()
         now_ns = self.since_ns = monotonic_ns()
         self.due_ns = now_ns if due_ns is None else due_ns
+        if group.pacer is not None:
+            group.counters.pacing.add(now_ns - self.due_ns)
         try:
             sent = self.send(request)
         except group.would_block:
@@ -165,13 +167,13 @@ class LoadClient:
             self.fail("reset")
             return
         if sent != len(request):
-            self.send_later(request[sent:])
+            self.send_later(memoryview(request)[sent:])
         elif group.uses_fast_path:
             group.on_fast_path[self._fd] = self
 
-    def send_later(self, rest: bytes) -> None:
+    def send_later(self, rest: memoryview) -> None:
         """Send the rest of a request when the socket is writable."""
-        self._unsent = memoryview(rest)  # so that no write copies what is left after it
+        self._unsent = rest
         self._group.on_fast_path.pop(self._fd, None)
         self._group.poller.modify(self._fd, poller.WRITABLE, self._writable)
 

@@ -11,8 +11,9 @@ from bench.load.counters import LoadCounters
 from bench.load.job import LoadJob
 from bench.load.messages import RequestBuilder, ResponseCheck
 from bench.load.ordinary import OrdinaryCheck
+from bench.load.pacing import LATE_NS, Pacer, build_pacer
 from bench.load.poller import Poller
-from bench.load.schedule import LATE_NS, Pacer
+from bench.load.schedule import Phases
 
 MAX_CONNECTING = 64
 """Initial connects at once, and connects retried per tenth of a second: half of the smallest common backlog
@@ -57,15 +58,15 @@ class ClientGroup:
         self._draining = False
         self._busy_in_drain = 0
 
-    def start(self, start_ns: int, end_ns: int) -> None:
-        """Start the clients; in open loop, requests are due until `end_ns`."""
-        if self._job.rate is None:
+    def start(self, phases: Phases) -> None:
+        """Start the clients; in open loop, requests are due until the end of the window."""
+        self.pacer = build_pacer(self._job, phases)
+        if self.pacer is None:
             self.uses_fast_path = self.exchanges_per_connection is None
             self._waiting.extend(self._clients)
             for _ in range(min(MAX_CONNECTING, len(self._waiting))):
                 self.connect_next()
         else:
-            self.pacer = Pacer(start_ns, self._job.rate, self._job.rate_phase, end_ns)
             self._idle.extend(reversed(self._clients))
 
     def connect_next(self) -> None:
@@ -94,6 +95,7 @@ class ClientGroup:
             client.wait_idle()
             self._idle.append(client)
         else:
+            self.counters.queued += not self._idle
             self._assign(client, due_ns, now_ns)
 
     def _assign(self, client: LoadClient, due_ns: int, now_ns: int) -> None:

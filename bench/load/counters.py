@@ -84,6 +84,8 @@ class LoadCounters:
         "latency",
         "never_started",
         "opened",
+        "pacing",
+        "queued",
         "service",
         "ticks",
     )
@@ -94,6 +96,8 @@ class LoadCounters:
         self.connect = TimeHistogram()
         self.handshake = TimeHistogram()
         """TLS handshakes."""
+        self.pacing = TimeHistogram()
+        """Open loop: from the due time of a request until it was sent."""
         self.errors = dict.fromkeys(ERROR_KINDS, 0)
         self._clear()
 
@@ -103,6 +107,7 @@ class LoadCounters:
         self.body_bytes = 0
         self.opened = 0
         self.late = 0
+        self.queued = 0
         self.never_started = 0
         for kind in ERROR_KINDS:
             self.errors[kind] = 0
@@ -122,6 +127,7 @@ class LoadCounters:
         self.service.fold()
         self.connect.fold()
         self.handshake.fold()
+        self.pacing.fold()
         folded = self.latency.fold()
         self._folded += folded
         self.ticks.append(folded)
@@ -135,20 +141,21 @@ class LoadCounters:
             "opened": self.opened,
             "bytes": self.body_bytes,
             "late": self.late,
+            "queued": self.queued,
             "never_started": self.never_started,
             "latency_us": self.latency.flush(),
             "connect_us": self.connect.flush(),
         }
-        service, handshake = self.service.flush(), self.handshake.flush()
+        service, pacing, handshake = self.service.flush(), self.pacing.flush(), self.handshake.flush()
         if open_loop:
-            flushed["service_us"] = service
+            flushed |= {"service_us": service, "pacing_us": pacing}
         if handshake:
             flushed["handshake_us"] = handshake
         self._clear()
         return flushed
 
 
-_SUMMED = ("requests", "opened", "bytes", "late", "never_started")
+_SUMMED = ("requests", "opened", "bytes", "late", "queued", "never_started")
 
 
 class LoadSums:

@@ -105,4 +105,4 @@ class FastPath:
                 client.fail("reset")
                 continue
             if sent != len(request):
-                client.send_later(request[sent:])
+                client.send_later(memoryview(request)[sent:])

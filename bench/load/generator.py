@@ -68,6 +68,10 @@ class Second:
     service_us: dict[int, int]
     """Empty in closed loop, where it would be `latency_us` again."""
     connect_us: dict[int, int]
+    pacing_us: dict[int, int] = field(default_factory=dict)
+    """From due time to sending; empty in closed loop."""
+    queued: int = 0
+    """Open loop: requests for which no connection was free when they were due."""
     handshake_us: dict[int, int] = field(default_factory=dict)
     """Empty without TLS."""
 
@@ -104,6 +108,7 @@ class Totals:
     never_started: int
     handshakes: HandshakeTotals | None = None
     """None without TLS."""
+    queued: int = 0
 
 
 class Generator:
@@ -211,11 +216,13 @@ def merge_seconds(parts: Sequence[Event]) -> Second:
         opened=sums.counts["opened"],
         bytes=sums.counts["bytes"],
         late=sums.counts["late"],
+        queued=sums.counts["queued"],
         never_started=sums.counts["never_started"],
         latency_us=histogram("latency_us"),
         service_us=histogram("service_us"),
         connect_us=histogram("connect_us"),
         handshake_us=histogram("handshake_us"),
+        pacing_us=histogram("pacing_us"),
     )
 
 
@@ -239,6 +246,7 @@ def sum_totals(done: Sequence[Event]) -> Totals:
         opened=total("opened"),
         bytes=total("bytes"),
         late=total("late"),
+        queued=total("queued"),
         never_started=total("never_started"),
         handshakes=_sum_handshakes([event["tls"] for event in done if event["tls"] is not None]),
     )

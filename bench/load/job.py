@@ -1,5 +1,6 @@
 """The job of one load worker, passed by the parent in one JSON line. Values only."""
 
+import base64
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,14 +18,20 @@ class LoadJob:
     port: int
     host_field: str
     """Value of the Host field."""
-    path: str = "/"
-    """Each request adds `?n=NUMBER` (`&n=` behind a query)."""
+    paths: tuple[tuple[str, int], ...] = (("/", 1),)
+    """Each with its weight; each request adds `?n=NUMBER` (`&n=` behind a query)."""
     method: str = "GET"
     headers: tuple[tuple[str, str], ...] = ()
-    """Fields beside Host, X-Bench-Id, X-Bench-Fill and, with short clients, Connection."""
+    """Fields beside Host, X-Bench-Id, X-Bench-Fill, Content-Length and, with short clients, Connection."""
+    body: bytes = b""
+    """Content of each request; in JSON as base64."""
     connections: int = 64
     rate: float | None = None
     """Requests per second of this worker in open loop; None: closed loop."""
+    rate_end: float | None = None
+    """The rate at the end of the window: it changes evenly from `rate` at its start; None: it stays."""
+    arrivals: str = "constant"
+    """Open loop: constant, or poisson, where the requests come independently of one another."""
     rate_phase: float = 0.0
     """Offset of its due times between those of the other workers: a share (0 to 1) of its interval."""
     warmup_s: float = 1.0
@@ -44,8 +51,8 @@ class LoadJob:
     """From the due time (closed loop: from before the connect) to the last byte."""
     drain_timeout_s: float = 5.0
     """How long exchanges may take to finish after the window's end."""
-    statuses: tuple[int, int] = (200, 299)
-    """Lowest and highest status of a correct response."""
+    statuses: tuple[tuple[int, int], ...] = ((200, 299),)
+    """Ranges, lowest and highest status each, of a correct response."""
     echo: bool = True
     """Whether the response must carry the request's X-Bench-Id."""
     body_bytes: tuple[int, int] | None = None
@@ -71,25 +78,35 @@ class LoadJob:
         """Return whether each request has a connection of its own."""
         return self.client_mode == "short"
 
+    @property
+    def right_statuses(self) -> frozenset[int]:
+        """Return each status of a correct response."""
+        return frozenset(status for low, high in self.statuses for status in range(low, high + 1))
+
     def to_json(self) -> dict[str, Any]:
         """Return the job as plain values."""
-        return dataclasses.asdict(self)
+        return dataclasses.asdict(self) | {"body": base64.b64encode(self.body).decode()}
 
     def check(self) -> None:
         """Raise ValueError if a value cannot be."""
         job_rules.check_values({key: getattr(self, key) for key in job_rules.JOB}, job_rules.JOB)
+        if self.rate == 0 and not self.rate_end:
+            raise ValueError("rate = 0 is no rate, unless rate_end is above it")
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "LoadJob":
         """Return the job that `to_json` wrote; raise ValueError if a key or a value cannot be."""
-        return cls(**job_rules.read_values(values, job_rules.JOB, ("host", "port", "host_field")))
+        decoded = {**values, "body": _decoded(values["body"])} if "body" in values else values
+        job = cls(**job_rules.read_values(decoded, job_rules.JOB, ("host", "port", "host_field")))
+        job.check()
+        return job
 
 
 def split(job: LoadJob, workers: int) -> list[LoadJob]:
     """Return the jobs of `workers` workers that together do `job`.
 
     Connections and a request count are split as evenly as possible; a rate evenly, with interleaved due
-    times.
+    times. Poisson arrivals stay what they are: the sum of independent ones is Poisson too.
     """
     return [
         dataclasses.replace(
@@ -98,6 +115,7 @@ def split(job: LoadJob, workers: int) -> list[LoadJob]:
             connections=_share(job.connections, workers, index),
             requests=None if job.requests is None else _share(job.requests, workers, index),
             rate=None if job.rate is None else job.rate / workers,
+            rate_end=None if job.rate_end is None else job.rate_end / workers,
             rate_phase=index / workers,
         )
         for index in range(workers)
@@ -106,3 +124,11 @@ def split(job: LoadJob, workers: int) -> list[LoadJob]:
 
 def _share(whole: int, parts: int, index: int) -> int:
     return whole // parts + (index < whole % parts)
+
+
+def _decoded(text: Any) -> Any:
+    """Return the bytes of base64, or what is none for the rules to refuse."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (TypeError, ValueError):
+        return text

@@ -14,6 +14,7 @@ from typing import Any
 MOST_S = 1e9
 """The longest time, some thirty years."""
 _MOST = 1 << 62
+_MOST_WEIGHT = 1_000_000
 _MOST_CONNECTIONS = 1_000_000
 """More than one address has ports for; the limit of open files is checked apart."""
 
@@ -73,30 +74,62 @@ def _is_address(value: Any) -> bool:
     return True
 
 
+COMPUTED = frozenset({"host", "content-length", "transfer-encoding", "x-bench-id", "x-bench-fill"})
+"""Fields that the request builder writes by itself: a second one would make another request of it."""
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _TEXT = r"[\t -~\x80-\xff]*"
 _NAME, _VALUE = _text("a name", _TOKEN), _text("a value", _TEXT)
+_PATH = _text("a path without spaces in Latin-1", r"/[!-~\x80-\xff]*")
+_WEIGHT = _whole(1, _MOST_WEIGHT)
+_STATUS_RANGE = _range(100, 599)
 
 
 def _are_fields(value: Any) -> bool:
     return isinstance(value, tuple) and all(
-        isinstance(field, tuple) and len(field) == 2 and _NAME.holds(field[0]) and _VALUE.holds(field[1])
+        isinstance(field, tuple)
+        and len(field) == 2
+        and _NAME.holds(field[0])
+        and _VALUE.holds(field[1])
+        and field[0].lower() not in COMPUTED
         for field in value
     )
 
 
+def _are_paths(value: Any) -> bool:
+    return (
+        isinstance(value, tuple)
+        and len(value) > 0
+        and all(
+            isinstance(each, tuple) and len(each) == 2 and _PATH.holds(each[0]) and _WEIGHT.holds(each[1])
+            for each in value
+        )
+    )
+
+
+def _are_statuses(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) > 0 and all(map(_STATUS_RANGE.holds, value))
+
+
 _YES_OR_NO = Rule("true or false", lambda value: isinstance(value, bool))
 _SECONDS = _number(0, MOST_S)
+_POSITIVE = _number(1e-6, 1e9)
+_RATE = Rule(
+    f"{_POSITIVE.words}, or 0",
+    lambda value: _POSITIVE.holds(value) or (type(value) in (int, float) and value == 0),
+)
 
 JOB: Mapping[str, Rule] = {
     "host": Rule("an IP address", _is_address),
     "port": _whole(1, 65_535),
     "host_field": _text("the value of a field", _TEXT),
-    "path": _text("a path without spaces in Latin-1", r"/[!-~\x80-\xff]*"),
+    "paths": Rule("a list of paths without spaces in Latin-1 with their weights", _are_paths),
     "method": _text("a method", _TOKEN),
-    "headers": Rule("a list of names and values of fields", _are_fields),
+    "headers": Rule("a list of names and values of fields that frame nothing", _are_fields),
+    "body": Rule("bytes in base64", lambda value: isinstance(value, bytes)),
     "connections": _whole(0, _MOST_CONNECTIONS),
-    "rate": _or_none(_number(1e-6, 1e9)),
+    "rate": _or_none(_RATE),
+    "rate_end": _or_none(_RATE),
+    "arrivals": Rule("constant or poisson", lambda value: value in ("constant", "poisson")),
     "rate_phase": _number(0, 1),
     "warmup_s": _SECONDS,
     "duration_s": _SECONDS,
@@ -107,7 +140,7 @@ JOB: Mapping[str, Rule] = {
     "request_timeout_s": _SECONDS,
     "total_timeout_s": _SECONDS,
     "drain_timeout_s": _SECONDS,
-    "statuses": _range(100, 599),
+    "statuses": Rule("a list of two statuses each, the lower one first", _are_statuses),
     "echo": _YES_OR_NO,
     "body_bytes": _or_none(_range(0, _MOST)),
     "pattern": _YES_OR_NO,

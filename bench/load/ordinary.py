@@ -71,7 +71,7 @@ def _usual_body(job: LoadJob) -> dict[bytes, bytes]:
     """Return what the expression knows of the one body that is expected; what matches nothing if none is."""
     low, high = job.body_bytes or http11.ANY_BODY
     has_one = job.pattern and low == high <= _LITERAL_BODY_BYTES
-    if not has_one or job.method == "HEAD" or not job.statuses[0] <= 200 <= job.statuses[1]:
+    if not has_one or job.method == "HEAD" or 200 not in job.right_statuses:
         return dict.fromkeys((b"length", b"body", b"chunk"), rb"(?!)")
     body = re.escape(http11.pattern(low))
     chunk = rb"%x\r\n%b\r\n" % (low, body) if low else b""
@@ -103,7 +103,7 @@ def _build_check(match: Callable[[bytes], re.Match[bytes] | None], job: LoadJob)
     echo, pattern = job.echo, job.pattern
     low, high = job.body_bytes or http11.ANY_BODY
     usual = low, True
-    right = {b"%d" % status for status in range(job.statuses[0], job.statuses[1] + 1)}
+    right = {b"%d" % status for status in job.right_statuses}
     # RFC 9112, section 6.3, item 1.
     bodiless = right if job.method == "HEAD" else {b"204", b"304"}
 

@@ -1,63 +1,12 @@
-"""The schedule of a load: due times in open loop, warm-up, window, and seconds. Pure.
+"""The schedule of a load: warm-up, window, and seconds. Pure; pacing.py has the due times of an open loop.
 
-Requests are due at a constant rate, whatever the server does. The queue of due requests without a
-connection is a range of numbers, so it takes no memory however long the server stalls; it is served first
-come, first served. Seconds count from the start and are cut at both edges of the window, so that each lies
-on one side.
+Seconds count from the start and are cut at both edges of the window, so that each lies on one side.
 """
 
 from dataclasses import dataclass
 
 SECOND_NS = 1_000_000_000
 TICK_NS = 100_000_000
-
-LATE_NS = 1_000_000
-"""A request is late when it starts more than this after its due time: less is timer resolution."""
-
-
-class Pacer:
-    """Yields the due times of requests 0, 1, 2..., each once, in order, when they have come."""
-
-    __slots__ = ("_end_ns", "_interval_ns", "_start_ns", "taken")
-
-    def __init__(self, start_ns: int, rate: float, phase: float = 0.0, end_ns: int | None = None) -> None:
-        """Begin with request 0, `phase` intervals after `start_ns`; end at `end_ns`, where none is due."""
-        self._interval_ns = 1e9 / rate
-        self._start_ns = start_ns + phase * self._interval_ns
-        self._end_ns = end_ns
-        self.taken = 0
-        """Requests taken or dropped so far."""
-
-    @property
-    def next_due_ns(self) -> int:
-        """Return the due time of the next request; in the past if it waits already."""
-        # From the number, not from the last due time: rounding errors do not accumulate.
-        return int(self._start_ns + self.taken * self._interval_ns)
-
-    def take_due(self, now_ns: int) -> int | None:
-        """Return the due time of the oldest waiting request at `now_ns`; None if none waits."""
-        due_ns = self.next_due_ns
-        if due_ns > now_ns or (self._end_ns is not None and due_ns >= self._end_ns):
-            return None
-        self.taken += 1
-        return due_ns
-
-    def drop_due(self, before_ns: int) -> int:
-        """Drop the waiting requests that were due before `before_ns`; return how many."""
-        dropped = 0
-        if self._end_ns is not None:
-            before_ns = min(before_ns, self._end_ns)
-        if self.next_due_ns < before_ns:
-            dropped = self._due_before(before_ns) - self.taken
-            self.taken += dropped
-        return dropped
-
-    def _due_before(self, before_ns: int) -> int:
-        """Return how many requests are due before `before_ns`."""
-        count = max(0, int((before_ns - self._start_ns) / self._interval_ns))
-        while int(self._start_ns + count * self._interval_ns) < before_ns:
-            count += 1
-        return count
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ class LoadWorker:
         gc.freeze()
         first_connect_ns = max(start_ns, monotonic_ns())
         if not self._is_stopping:
-            self._group.start(start_ns, phases.window_end_ns)
+            self._group.start(phases)
             self._load(phases, reporter)
         interrupted = self._is_stopping
         drained_ns = self._drain(phases, reporter)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any
 
-from bench.plan.run_plan import BACKENDS, LABS, METHODS, SECOND_OPINIONS, SUBJECTS, ClosesFirst, Mode, Plan
+from bench.plan.backend_plan import BACKENDS
+from bench.plan.run_plan import ARRIVALS, LABS, SECOND_OPINIONS, SUBJECTS, ClosesFirst, Mode, Plan
 
 
 class Kind(Enum):
@@ -17,8 +18,13 @@ class Kind(Enum):
     SECONDS = "SECONDS"
     SUBJECT = "NAME[@PROGRAM]"
     PAIRS = "KEY=VALUE"
+    LIST = "TEXT..."
+    """Repeatable."""
     SWITCH = ""
     TEXT = "TEXT"
+
+
+REPEATABLE = (Kind.PAIRS, Kind.LIST)
 
 
 class Heading(StrEnum):
@@ -69,7 +75,7 @@ class Flag:
         """Return the name: the key without its unit, or the section where the key is its name."""
         if self.field == "name":
             return f"--{self.section}"
-        bare = self.field.removesuffix("s" if self.kind is Kind.PAIRS else "_s")
+        bare = self.field.removesuffix("s" if self.kind in REPEATABLE else "_s")
         return f"--{f'{self.section}_{bare}' if self.has_section else bare}".replace("_", "-")
 
     @property
@@ -77,7 +83,7 @@ class Flag:
         """Return how the help states the default."""
         plan = Plan().to_json()
         value = (plan[self.section] if self.section else plan)[self.field]
-        if value is None or value == {}:
+        if value is None or value in ({}, []):
             return self.unset
         return " ".join(_written(self, value)[-1:])
 
@@ -136,11 +142,31 @@ FLAGS = (
     Flag("load.workers", "Worker processes of the load generator.", Kind.WHOLE, has_section=True),
     Flag(
         "load.rate",
-        "Requests per second, each sent when due (open loop).",
-        Kind.NUMBER,
+        "Requests per second, each sent when due (open loop): 5000, 5k; 1000..20000 rises over the window.",
+        metavar="RATE",
         unset="the next once the last is answered (closed loop)",
     ),
-    Flag("load.method", "Method of the requests; no proxy may repeat a POST.", choices=METHODS),
+    Flag("load.arrivals", "When requests are due: evenly, or independently.", choices=ARRIVALS),
+    Flag(
+        "load.urls",
+        "What is requested (repeatable): /PATH, or a URL of --target; 3:/PATH thrice as often.",
+        Kind.LIST,
+        metavar="[WEIGHT:]URL",
+        unset="/, or --target",
+    ),
+    Flag("load.method", "Method of the requests; no proxy may repeat a POST.", short="-X", metavar="METHOD"),
+    Flag(
+        "load.headers",
+        "Further header field (repeatable).",
+        Kind.LIST,
+        metavar="'NAME: VALUE'",
+        unset="none",
+        short="-H",
+    ),
+    Flag("load.body", "Content of each request.", metavar="CONTENT", unset="none"),
+    Flag("load.body_file", "File with the content of each request.", metavar="FILE", unset="none"),
+    Flag("load.expect_status", "Statuses of a correct response: 2xx, 200,404, 200-299.", metavar="STATUS"),
+    Flag("load.seed", "Of the order of URLs and of Poisson arrivals.", Kind.WHOLE),
     Flag("load.client_mode", "The clients' own connections.", choices=_MODES),
     Flag("load.insecure", "Do not verify the server's certificate.", Kind.SWITCH, short="-k"),
     Flag(
@@ -158,6 +184,13 @@ FLAGS = (
     Flag("load.tls_sessions", "Resume TLS sessions on new connections.", Kind.SWITCH),
     Flag("load.warmup_s", "Time before the window.", Kind.SECONDS),
     Flag("load.duration_s", "The window that is measured.", Kind.SECONDS, short="-d"),
+    Flag(
+        "load.requests",
+        "End the window after so many responses; --duration then bounds it (default 10m).",
+        Kind.WHOLE,
+        unset="no bound",
+        short="-n",
+    ),
     Flag("load.connect_timeout_s", "Client: until connected.", Kind.SECONDS),
     Flag("load.request_timeout_s", "Client: until the next byte.", Kind.SECONDS),
     Flag("load.total_timeout_s", "Client: until the whole response.", Kind.SECONDS),
@@ -237,6 +270,8 @@ def _written(flag: Flag, value: Any) -> list[str]:
     """Return the words that give `flag` the `value`."""
     if flag.kind is Kind.PAIRS:
         return [word for name, setting in value.items() for word in (flag.name, f"{name}={setting}")]
+    if flag.kind is Kind.LIST:
+        return [word for each in value for word in (flag.name, each)]
     if flag.kind is Kind.SWITCH:
         return [flag.name if value else f"--no-{flag.name.removeprefix('--')}"]
     if flag.kind is Kind.SECONDS:

@@ -4,17 +4,17 @@ Pure; how values become the fields of a section is bench/plan/toml.py. A plan is
 written out, so that the header of a result holds all that was requested.
 """
 
-import dataclasses
-import operator
-import re
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from bench import units
+import msgspec
+
 from bench.errors import PlanError
-from bench.plan import bounds, effects
+from bench.plan import bounds, effects, load_values
+from bench.plan.backend_plan import BACKENDS, Backend, check_backend
 from bench.plan.toml import chosen, section
 
 
@@ -38,10 +38,8 @@ PROGRAMS = ("nginx", "haproxy", "envoy", "caddy", "nghttpx")
 IDIOMS = ("default", "snippet", "pool-only", "pool-http11", "small-pool", "full")
 """What people write into an nginx.conf in the hope of reuse (bench/subjects/nginx.py)."""
 LABS = ("auto", "namespaces", "loopback")
-BACKENDS = ("raw", "aiohttp")
-METHODS = ("GET", "POST")
+ARRIVALS = ("constant", "poisson")
 SECOND_OPINIONS = ("wrk", "hey", "ab", "h2load")
-LARGEST_RESPONSE_BYTES = 4 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +69,25 @@ class Load:
 
     connections: int = 64
     workers: int = 1
-    rate: float | None = None
-    """Requests per second of an open loop; None: a closed loop."""
+    rate: float | str | None = None
+    """Requests per second of an open loop, or a ramp over the window, `1000..20000`; None: a closed loop."""
+    arrivals: str = "constant"
+    """Open loop: requests that are due at even times, or as a Poisson process."""
+    urls: tuple[str, ...] = ()
+    """What is requested: /PATH or URL, each with its weight in front, as in 3:/PATH; none: /, or the target.
+    """
     method: str = "GET"
-    """GET, or POST, which no proxy may send again by itself (RFC 9110, section 9.2.2)."""
+    """No proxy may send a POST again by itself (RFC 9110, section 9.2.2)."""
+    headers: tuple[str, ...] = ()
+    """Further header fields, `NAME: VALUE` each."""
+    body: str | None = None
+    """Content of each request."""
+    body_file: str | None = None
+    """File with the content of each request."""
+    expect_status: str = "2xx"
+    """Statuses of a correct response."""
+    requests: int | None = None
+    """Responses after which the window ends; None: when its time is over."""
     client_mode: Mode = Mode.KEEPALIVE
     insecure: bool = False
     """Do not verify the server's certificate."""
@@ -89,28 +102,10 @@ class Load:
     connect_timeout_s: float = 5.0
     request_timeout_s: float = 10.0
     total_timeout_s: float = 30.0
+    seed: int = 1
+    """Of the order of URLs and of Poisson arrivals: each trial has the same."""
     second_opinion: str | None = None
     """Another load generator to run once a trial has been counted; None: no other."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """The server behind the subject, and how it behaves."""
-
-    kind: str = "raw"
-    workers: int = 1
-    response_size: str = "2"
-    delay: str = "0"
-    idle_timeout_s: float | None = None
-    requests_per_connection: int | None = None
-    close: str = "at-once"
-    fail: str | None = None
-
-    @property
-    def response_bytes(self) -> tuple[int, int]:
-        """Return the smallest and the largest response body, in bytes."""
-        low, _, high = self.response_size.partition("-")
-        return units.size_bytes(low), units.size_bytes(high or low)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +154,7 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain values, each default written out."""
-        return dataclasses.asdict(self)
+        return dict(msgspec.to_builtins(self))
 
 
 def build(values: dict[str, Any], given: Collection[str] = ()) -> Plan:
@@ -175,7 +170,20 @@ def build(values: dict[str, Any], given: Collection[str] = ()) -> Plan:
 
 def parse(values: dict[str, Any], source: str = "plan") -> Plan:
     """Return the plan that `values` spell, unchecked; PlanError names `source`, key and value."""
-    return section(Plan, _with_texts(values), "", source)
+    return section(Plan, _with_load(_with_texts(values)), "", source)
+
+
+def _with_load(values: dict[str, Any]) -> dict[str, Any]:
+    """Return `values` with a rate such as 5k as a number, and time for a number of requests."""
+    if not isinstance(load := values.get("load"), dict):
+        return values
+    load = dict(load)
+    if isinstance(rate := load.get("rate"), str):
+        with suppress(ValueError):  # `check` refuses what is no rate
+            load["rate"] = load_values.normal_rate(rate)
+    if load.get("requests") is not None:
+        load.setdefault("duration_s", COUNTED_WINDOW_S)
+    return {**values, "load": load}
 
 
 def _with_texts(values: dict[str, Any]) -> dict[str, Any]:
@@ -187,6 +195,8 @@ def _with_texts(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, "hosts": {**hosts, "sysctls": texts}}
 
 
+COUNTED_WINDOW_S = 600.0
+"""The longest window that a number of requests ends, where the plan does not say how long it may be."""
 _Reading = Callable[["Plan"], float | None]
 # Key, number, and the most that it may be; the least is 1.
 _AT_LEAST_ONE: tuple[tuple[str, _Reading, int], ...] = (
@@ -197,6 +207,7 @@ _AT_LEAST_ONE: tuple[tuple[str, _Reading, int], ...] = (
     ("subject.requests_per_connection", lambda p: p.subject.requests_per_connection, bounds.MOST_COUNTED),
     ("load.connections", lambda p: p.load.connections, bounds.MOST_CONNECTIONS),
     ("load.workers", lambda p: p.load.workers, bounds.MOST_PROCESSES),
+    ("load.requests", lambda p: p.load.requests, bounds.MOST_COUNTED),
     ("backend.workers", lambda p: p.backend.workers, bounds.MOST_PROCESSES),
     ("backend.requests_per_connection", lambda p: p.backend.requests_per_connection, bounds.MOST_COUNTED),
     ("hosts.proxy_addresses", lambda p: p.hosts.proxy_addresses, bounds.MOST_COUNTED),
@@ -204,30 +215,12 @@ _AT_LEAST_ONE: tuple[tuple[str, _Reading, int], ...] = (
 )
 _ABOVE_ZERO: tuple[tuple[str, _Reading], ...] = (
     ("load.duration_s", lambda p: p.load.duration_s),
-    ("load.rate", lambda p: p.load.rate),
     ("load.connect_timeout_s", lambda p: p.load.connect_timeout_s),
     ("load.request_timeout_s", lambda p: p.load.request_timeout_s),
     ("load.total_timeout_s", lambda p: p.load.total_timeout_s),
     ("subject.pool_idle_timeout_s", lambda p: p.subject.pool_idle_timeout_s),
     ("backend.idle_timeout_s", lambda p: p.backend.idle_timeout_s),
 )
-# How the backend's behaviours are written (python -m backends --help).
-_TIME = r"\d{1,9}(\.\d{1,9})?(ms|s)"
-_SPELLINGS = (
-    (
-        "delay",
-        rf"0|{_TIME}|uniform:{_TIME}-{_TIME}|exponential:{_TIME}",
-        "5ms, uniform:1ms-20ms, exponential:10ms",
-    ),
-    ("close", r"at-once|never|linger:\d{1,6}(ms)?", "at-once, linger:5ms, never"),
-    (
-        "fail",
-        r"(reset|cut|garbage):[1-9]\d{0,8}(,(reset|cut|garbage):[1-9]\d{0,8}){0,9}",
-        "reset:100 or cut:50,garbage:1000",
-    ),
-)
-
-
 _CHOICES: tuple[tuple[str, Callable[[Plan], str | None], tuple[str, ...]], ...] = (
     ("mode", lambda p: p.mode, ("short", "keepalive", "both")),
     ("lab", lambda p: p.lab, LABS),
@@ -235,7 +228,7 @@ _CHOICES: tuple[tuple[str, Callable[[Plan], str | None], tuple[str, ...]], ...] 
     ("subject.upstream_http", lambda p: p.subject.upstream_http, ("1.0", "1.1")),
     ("subject.idiom", lambda p: p.subject.idiom, IDIOMS),
     ("backend.kind", lambda p: p.backend.kind, BACKENDS),
-    ("load.method", lambda p: p.load.method, METHODS),
+    ("load.arrivals", lambda p: p.load.arrivals, ARRIVALS),
     ("load.second_opinion", lambda p: p.load.second_opinion, SECOND_OPINIONS),
 )
 _SECTIONS = ("subject", "load", "backend", "hosts")
@@ -249,10 +242,6 @@ _WITH_TLS = "load a target with https://"
 # What must hold besides, and the error where it does not.
 _CHECKS: tuple[tuple[Callable[[Plan], bool], str], ...] = (
     (
-        lambda p: p.load.rate is None or p.load.rate <= bounds.MOST_PER_S,
-        f"load.rate = {{load.rate:g}} is more than {bounds.MOST_PER_S:,} requests per second",
-    ),
-    (
         lambda p: not bounds.is_negative(p.load.warmup_s) and p.load.warmup_s <= bounds.LONGEST_S,
         f"load.warmup_s = {{load.warmup_s:g}} must be between 0 and {bounds.LONGEST_S:,.0f}",
     ),
@@ -265,6 +254,31 @@ _CHECKS: tuple[tuple[Callable[[Plan], bool], str], ...] = (
         lambda p: p.load.second_opinion is None or _keeps_connections(p),
         "load.second_opinion = {load.second_opinion!r} sends GET over connections that it keeps; set"
         " load.method = 'GET' and load.client_mode = 'keepalive' (subject direct: mode), or leave it out",
+    ),
+    (
+        lambda p: p.load.second_opinion is None or not (p.load.body or p.load.body_file or p.load.urls),
+        "load.second_opinion = {load.second_opinion!r} sends no body and knows one URL; leave it out, or"
+        " load.body, load.body_file and load.urls",
+    ),
+    (
+        lambda p: p.load.body is None or p.load.body_file is None,
+        "load.body and load.body_file = {load.body_file!r} both name the content; leave one out",
+    ),
+    (
+        lambda p: p.load.method not in ("HEAD", "TRACE") or (p.load.body or p.load.body_file) is None,
+        "load.method = {load.method!r} has no content; leave load.body and load.body_file out, or send POST",
+    ),
+    (
+        lambda p: p.load.arrivals == "constant" or p.load.rate is not None,
+        "load.arrivals = {load.arrivals!r} needs load.rate: in a closed loop no request is due",
+    ),
+    (
+        lambda p: 0 <= p.load.seed <= bounds.MOST_COUNTED,
+        f"load.seed = {{load.seed}} must be between 0 and {bounds.MOST_COUNTED:,}",
+    ),
+    (
+        lambda p: sum(line.lower().startswith("host:") for line in p.load.headers) <= 1,
+        "load.headers has two Host fields; leave one out",
     ),
     (
         lambda p: p.hosts.ports is None or 16 <= p.hosts.ports <= 64511,
@@ -308,11 +322,6 @@ _CHECKS: tuple[tuple[Callable[[Plan], bool], str], ...] = (
         lambda p: not (p.load.insecure and p.load.cacert),
         "load.cacert = {load.cacert!r} has no effect beside load.insecure; leave out one of them",
     ),
-    (
-        lambda p: p.backend.response_bytes[1] <= LARGEST_RESPONSE_BYTES,
-        "backend.response_size = {backend.response_size!r} is more than"
-        f" {LARGEST_RESPONSE_BYTES >> 30} GiB",
-    ),
 )
 
 
@@ -329,7 +338,8 @@ def check(plan: Plan) -> None:
             raise PlanError(f"plan: {key} = {number} is more than {most:,}; lower it")
     for key, number_of in _ABOVE_ZERO:
         bounds.check_above_zero(f"plan: {key}", number_of(plan))
-    _check_spellings(plan.backend)
+    check_backend(plan.backend)
+    _check_load(plan.load, plan.subject.target)
     for holds, message in _CHECKS:
         if not holds(plan):
             raise PlanError("plan: " + message.format(**{name: getattr(plan, name) for name in _SECTIONS}))
@@ -345,23 +355,40 @@ def _keeps_connections(plan: Plan) -> bool:
     )
 
 
-def _check_spellings(backend: Backend) -> None:
-    for name, pattern, example in _SPELLINGS:
-        value = getattr(backend, name)
-        if value is not None and re.fullmatch(pattern, value, re.ASCII) is None:
-            raise PlanError(f"plan: backend.{name} = {value!r} is not understood; write {example}")
+def _check_load(load: Load, target: str | None) -> None:
+    _check_value("load.method", load.method, load_values.check_method)
+    _check_value("load.expect_status", load.expect_status, load_values.statuses)
+    for line in load.headers:
+        _check_value("load.headers", line, load_values.field)
+    for url in load.urls:
+        _check_value("load.urls", url, load_values.weighted_url)
+        _check_value("load.urls", url, lambda each: _check_origin(each, target))
+    if load.rate is not None:
+        _check_value("load.rate", load.rate, load_values.rates)
+        _check_rates(load.rate)
+
+
+def _check_value(key: str, value: Any, read: Callable[[Any], object]) -> None:
     try:
-        smallest, largest = backend.response_bytes
+        read(value)
     except ValueError as error:
-        raise PlanError(f"plan: backend.response_size: {error}, or 1KiB-64KiB") from error
-    if smallest > largest:
-        raise PlanError(f"plan: backend.response_size = {backend.response_size!r} starts above its end")
-    kind, _, times = backend.delay.rpartition(":")
-    if max(map(units.duration_s, times.split("-"))) > bounds.LONGEST_S:
-        raise PlanError(f"plan: backend.delay = {backend.delay!r} is more than a day; write it as 5ms or 2s")
-    if kind == "uniform" and operator.gt(*map(units.duration_s, times.split("-"))):
-        raise PlanError(f"plan: backend.delay = {backend.delay!r} starts above its end")
-    if kind == "exponential" and units.duration_s(times) == 0:
-        raise PlanError(
-            f"plan: backend.delay = {backend.delay!r} has a mean of nothing; write 0 for no delay"
-        )
+        raise PlanError(f"plan: {key} = {value!r} {error}") from error
+
+
+def _check_origin(url: str, target: str | None) -> None:
+    """Raise ValueError where a URL is on another server than the one under load."""
+    asked = load_values.origin(load_values.weighted_url(url)[0])
+    if asked and target is None:
+        raise ValueError("names a server; write a path, /PATH, or load a server with --target URL")
+    if asked and target is not None and asked != load_values.origin(target):
+        raise ValueError(f"is not on the server of {target}; write a path, /PATH, or run it apart")
+
+
+def _check_rates(rate: float | str) -> None:
+    if not isinstance(rate, str):
+        bounds.check_above_zero("plan: load.rate", rate)
+    elif max(load_values.rates(rate)) == 0:
+        raise PlanError(f"plan: load.rate = {rate!r} never sends a request; end or begin it above 0")
+    if max(load_values.rates(rate)) > bounds.MOST_PER_S:
+        shown = rate if isinstance(rate, str) else f"{rate:g}"
+        raise PlanError(f"plan: load.rate = {shown} is more than {bounds.MOST_PER_S:,} requests per second")

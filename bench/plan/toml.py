@@ -15,6 +15,8 @@ from nginx import files
 T = TypeVar("T")
 _LARGEST_BYTES = 1 << 20
 """Of a plan: what is larger is none."""
+_CONTENT = frozenset({"load.body"})
+"""Keys whose value is sent as it is, whatever it holds."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -73,7 +75,7 @@ def _refuse_controls(values: Any, name: str) -> None:
     elif isinstance(values, list | tuple):
         for value in values:
             _refuse_controls(value, name)
-    elif isinstance(values, str) and _CONTROL.search(values) is not None:
+    elif isinstance(values, str) and name not in _CONTENT and _CONTROL.search(values) is not None:
         raise ConvertError(f"{name} = {values!r} holds a control character; leave it out")
 
 

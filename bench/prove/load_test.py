@@ -15,6 +15,7 @@ from bench.experiment.load_clients import LoadClients
 from bench.experiment.recorder import draw_seed, interleave
 from bench.experiment.trial_result import TrialTimes
 from bench.lab import split_address
+from bench.load import job_rules
 from bench.load.job import LoadJob
 from bench.observe.process_tree import ProcessTree
 from bench.prove.changes import ChangeLog, Rejection
@@ -207,9 +208,10 @@ def _job(listeners: Listeners, request: Request, load: LoadSettings) -> LoadJob:
         host=host,
         port=port,
         host_field=request.host,
-        path=request.path,
-        method="GET" if request.body else request.method,
-        headers=request.fields,
+        paths=((request.path, 1),),
+        method=request.method,
+        headers=tuple(field for field in request.fields if field[0].lower() not in job_rules.COMPUTED),
+        body=request.body,
         connections=CONNECTIONS,
         warmup_s=_WARMUP_S,
         duration_s=load.duration_s,

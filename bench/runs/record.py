@@ -179,7 +179,13 @@ class Trial(TrialRecord):
     requests_per_s: float = 0.0
     late: int = 0
     """Open loop: requests that started after their due time."""
+    queued: int = 0
+    """Open loop: requests for which no connection was free when they were due."""
     never_started: int = 0
+    sent_per_s: float | None = None
+    """Open loop only: requests that were sent, correctly answered or not."""
+    pacing_ms: Percentiles | None = None
+    """Open loop only: from the due time of a request until it was sent."""
     latency_ms: Percentiles = field(default_factory=Percentiles)
     service_ms: Percentiles | None = None
     """Open loop only: from before the write, where `latency_ms` counts from the due time."""

@@ -14,6 +14,7 @@ from bench.load.client_group import ClientGroup
 from bench.load.counters import LoadCounters
 from bench.load.job import LoadJob
 from bench.load.poller import Poller
+from bench.load.schedule import Phases
 from bench.load.worker import LoadWorker
 from tests.load.scripted import BODY, Conversation, Request, Script, answer, answering, serving
 
@@ -321,7 +322,7 @@ def test_idle_connections_that_the_server_ends_are_no_errors() -> None:
     poller, counters, start_ns = Poller(), LoadCounters(), monotonic_ns() + 10**12
     with serving(closing(answer)) as server:
         group = ClientGroup(job(server.port, rate=20.0, requests=None, connections=1), poller, counters)
-        group.start(start_ns, start_ns + 10**9)
+        group.start(Phases(start_ns, 0.0, 1.0))
         for turn in range(8):
             group.assign_due(start_ns + turn * 50_000_000)
             while poller.handlers:  # until it has been exchanges and its connection is gone

@@ -102,7 +102,7 @@ def test_sums_add_stretches() -> None:
         counters.errors["reset"] += 1
         counters.opened = 3
         sums.add(counters.flush(open_loop=False))
-    assert sums.counts == {"requests": 2, "opened": 6, "bytes": 0, "late": 0, "never_started": 0}
+    assert sums.counts == {"requests": 2, "opened": 6, "bytes": 0, "late": 0, "queued": 0, "never_started": 0}
     assert sums.errors["reset"] == 2
     assert sums.exchanges == 4
 

@@ -16,6 +16,7 @@ from bench.load.fast_path import FastPath
 from bench.load.job import LoadJob
 from bench.load.ordinary import OrdinaryCheck
 from bench.load.poller import Poller
+from bench.load.schedule import Phases
 from tests.load.scripted import BODY, Request, answer, answering, serving
 
 LONG_NS = 10**10
@@ -31,7 +32,7 @@ class Setup:
         job = LoadJob("127.0.0.1", port, "a.example", connections=clients, body_bytes=(5, 5))
         self.group = ClientGroup(job, poller, self.counters)
         self.fast_path = FastPath(self.group, poller)
-        self.group.start(0, LONG_NS)
+        self.group.start(Phases(0, 0.0, 10.0))
         stack.callback(self.group.abandon)
         stack.callback(self.group.drain, 0)
         self.servers = [stack.enter_context(listener.accept()[0]) for _ in range(clients)]
@@ -162,7 +163,7 @@ def test_only_a_closed_loop_over_kept_connections_uses_the_fast_path(
         job = LoadJob("127.0.0.1", server.port, "a.example", connections=3, body_bytes=(5, 5), **changes)
         poller, counters = Poller(), LoadCounters()
         group = ClientGroup(job, poller, counters)
-        group.start(monotonic_ns(), monotonic_ns() + LONG_NS)
+        group.start(Phases(monotonic_ns(), 0.0, 10.0))
         while counters.requests < 20:
             group.assign_due(monotonic_ns())
             FastPath(group, poller).run_ready(1_000_000)

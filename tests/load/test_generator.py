@@ -61,6 +61,7 @@ def second(worker: int, number: int, requests: int, **changes: Any) -> dict[str,
         "opened": 2,
         "bytes": 10 * requests,
         "late": 1,
+        "queued": 2,
         "never_started": 3,
         "latency_us": [[100, requests]],
         "connect_us": [[7, 1]],
@@ -111,6 +112,7 @@ def test_a_second_is_returned_once_every_worker_has_reported_it() -> None:
         latency_us={100: 15},
         service_us={},
         connect_us={7: 2},
+        queued=4,
     )
     assert generator.read(0) is None
 

@@ -13,7 +13,7 @@ from bench.load.job import LoadJob
 from bench.load.messages import ResponseCheck
 from bench.load.ordinary import OrdinaryCheck
 
-JOB = LoadJob("127.0.0.1", 80, "a.example:80", path="/p", body_bytes=(2, 2), statuses=(200, 399))
+JOB = LoadJob("127.0.0.1", 80, "a.example:80", paths=(("/p", 1),), body_bytes=(2, 2), statuses=((200, 399),))
 NUMBER = b"7"
 Checked = tuple[int, bool] | None
 
@@ -236,7 +236,7 @@ JOBS = {
     "short": dataclasses.replace(JOB, client_mode="short"),
     "no echo": dataclasses.replace(JOB, echo=False),
     "HEAD": dataclasses.replace(JOB, method="HEAD"),
-    "only 204": dataclasses.replace(JOB, statuses=(204, 204)),
+    "only 204": dataclasses.replace(JOB, statuses=((204, 204),)),
 }
 LINES = st.sampled_from(
     [

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from bench.cli import bench
 from bench.plan import run_plan as plans
-from bench.plan.flags import FLAGS, Flag, Kind, format_command
+from bench.plan.flags import FLAGS, REPEATABLE, Flag, format_command
 
 PLANS: list[tuple[dict[str, Any], str]] = [
     ({}, "bench run"),
@@ -60,7 +60,7 @@ def test_a_flag_bears_the_name_of_its_key(flag: Flag) -> None:
     plan = plans.Plan().to_json()
     assert key in (plan[section] if section else plan)
     bare = key.removesuffix("_s")
-    names = {bare, f"{section}_{bare}", bare.removesuffix("s") if flag.kind is Kind.PAIRS else bare}
+    names = {bare, f"{section}_{bare}", bare.removesuffix("s") if flag.kind in REPEATABLE else bare}
     names |= {section} if key == "name" else set()
     assert flag.name.removeprefix("--").replace("-", "_") in names
 

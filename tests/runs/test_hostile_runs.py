@@ -35,7 +35,7 @@ TEXTS: dict[str, tuple[bytes, str]] = {
     "digits": (header(format=10**400), "format is a whole number of 1,329 bits"),
     "more-digits": (b'{"format": ' + b"9" * 5000 + b"}", "not the header of a run"),
     "load": (plan(load=None), "plan.load = None is not a table"),
-    "rate": (plan(load={"rate": "fast"}), "plan.load.rate = 'fast' is not a number"),
+    "rate": (plan(load={"rate": [5]}), "plan.load.rate = [5] is not a number or a text"),
     "close": (plan(backend={"close": 3}), "plan.backend.close = 3 is not a text"),
     "scenario": (header(kind="scenario", plan={"scenario": 3}), "plan.scenario = 3 is not a text"),
     "settings": (

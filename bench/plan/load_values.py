@@ -1,0 +1,118 @@
+"""How the values of a plan's `load` are written: rates, header fields, URLs with weights, statuses. Pure.
+
+Each function raises ValueError, whose text says what to write instead.
+"""
+
+import re
+from urllib.parse import urlsplit
+
+from bench import units
+
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""RFC 9110, section 5.6.2."""
+_VALUE = re.compile(r"[\t -~\x80-\xff]*")
+_URL = re.compile(r"(?:([0-9]{1,7}):)?((?:https?://|/).*)")
+_TARGET = re.compile(r"[!-~]*")
+_STATUSES = re.compile(r"([1-5])xx|([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
+_COMPUTED = {
+    "content-length": "it is computed from the body",
+    "transfer-encoding": "the body has a Content-Length",
+    "x-bench-id": "each request has one of its own",
+    "x-bench-fill": "each request has one of its own",
+    "upgrade": "no other protocol is spoken on the connection",
+}
+"""Fields that no plan can set, and why."""
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+MOST_WEIGHT = 1_000_000
+
+
+def rates(value: float | str) -> tuple[float, float]:
+    """Return the rates per second at the beginning and the end of the window: `5000`, `5k`, `1000..20000`."""
+    if not isinstance(value, str):
+        return float(value), float(value)
+    first, dots, last = value.partition("..")
+    try:
+        start = units.rate_per_s(first)
+        return start, units.rate_per_s(last) if dots else start
+    except ValueError as error:
+        raise ValueError("is no rate; write 5000, 5k, 5000/s, or 1000..20000 for a ramp") from error
+
+
+def normal_rate(value: str) -> float | str:
+    """Return a rate as a number, a ramp as `1000..20000`."""
+    first, last = rates(value)
+    return f"{first:.15g}..{last:.15g}" if ".." in value else first
+
+
+def field(line: str) -> tuple[str, str]:
+    """Return name and value of a header field, `NAME: VALUE` (RFC 9110, section 5)."""
+    name, colon, value = line.partition(":")
+    if not colon or TOKEN.fullmatch(name) is None:
+        raise ValueError("is no header field; write NAME: VALUE, the name without spaces")
+    value = value.strip(" \t")
+    if _VALUE.fullmatch(value) is None:
+        raise ValueError("holds characters that no header field may; use printable Latin-1")
+    if (why := _COMPUTED.get(name.lower())) is not None:
+        raise ValueError(f"cannot be set: {why}; leave it out")
+    if name.lower() == "connection" and value.lower() != "keep-alive":
+        raise ValueError("cannot be set: set load.client_mode = 'short' to close each connection")
+    return name, value
+
+
+def origin(url: str) -> str:
+    """Return scheme, host and port of a URL, in lower case; nothing of a path."""
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return f"{parts.scheme}://{parts.hostname}:{port}" if parts.hostname else ""
+
+
+def path(url: str) -> str:
+    """Return what is requested of a server for a URL or a path: path and query."""
+    parts = urlsplit(url)
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def weighted_url(text: str) -> tuple[str, int]:
+    """Return a path or URL and its weight: `/search`, `3:/search`, `3:http://HOST:PORT/search`."""
+    match = _URL.fullmatch(text)
+    if match is None:
+        raise ValueError("is no URL; write /PATH or http://HOST:PORT/PATH, with a weight in front: 3:/PATH")
+    weight, url = int(match[1] or 1), match[2]
+    if not 1 <= weight <= MOST_WEIGHT:
+        raise ValueError(f"has a weight of {weight}; write 1 to {MOST_WEIGHT:,}")
+    if _TARGET.fullmatch(url) is None:
+        raise ValueError("holds a character that no URL may; write it as %XX")
+    if "#" in url:
+        raise ValueError("has a fragment, which is never sent; leave out # and what follows")
+    try:
+        _ = urlsplit(url).port
+    except ValueError as error:
+        raise ValueError(f"is no URL: {error}") from error
+    return url, weight
+
+
+def statuses(text: str) -> tuple[tuple[int, int], ...]:
+    """Return the ranges that `200`, `2xx`, `200-204` or several of these with commas stand for."""
+    found = []
+    for part in text.split(","):
+        match = _STATUSES.fullmatch(part.strip())
+        if match is None:
+            raise ValueError("is not understood; write 200, 2xx, 200-299 or 2xx,304")
+        low = int(match[2] or f"{match[1]}00")
+        high = int(match[3] or match[2] or f"{match[1]}99")
+        if low > high:
+            raise ValueError("has a range that ends below its start; write the lower status first")
+        if low < 200:
+            raise ValueError("holds a status that ends no response; write 200 to 599")
+        found.append((low, high))
+    return tuple(found)
+
+
+def check_method(method: str) -> None:
+    """Raise ValueError where a method cannot be sent."""
+    if TOKEN.fullmatch(method) is None:
+        raise ValueError("is no method; write GET, POST or another word without spaces")
+    if method.upper() == "CONNECT":
+        raise ValueError("opens a tunnel, in which no response can be checked; choose another method")
+    if method not in _METHODS and method.upper() in _METHODS:
+        raise ValueError(f"is written in capitals; write {method.upper()} (RFC 9110, section 9.1)")
