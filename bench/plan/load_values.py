@@ -1,12 +1,19 @@
 """How the values of a plan's `load` are written: rates, header fields, URLs with weights, statuses. Pure.
 
-Each function raises ValueError, whose text says what to write instead.
+Each function raises ValueError, whose text says what to write instead; `check` makes a PlanError of it.
 """
 
 import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from bench import units
+from bench.errors import PlanError
+from bench.plan import bounds
+
+if TYPE_CHECKING:
+    from bench.plan.run_plan import Load
 
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """RFC 9110, section 5.6.2."""
@@ -55,7 +62,7 @@ def field(line: str) -> tuple[str, str]:
     if (why := _COMPUTED.get(name.lower())) is not None:
         raise ValueError(f"cannot be set: {why}; leave it out")
     if name.lower() == "connection" and value.lower() != "keep-alive":
-        raise ValueError("cannot be set: set load.client_mode = 'short' to close each connection")
+        raise ValueError("cannot be set: how the clients connect decides it (load.client_mode, or mode); leave it out")
     return name, value
 
 
@@ -116,3 +123,43 @@ def check_method(method: str) -> None:
         raise ValueError("opens a tunnel, in which no response can be checked; choose another method")
     if method not in _METHODS and method.upper() in _METHODS:
         raise ValueError(f"is written in capitals; write {method.upper()} (RFC 9110, section 9.1)")
+
+
+def check(load: "Load", target: str | None) -> None:
+    """Raise PlanError where a value of `load` is not understood, or goes to another server than `target`."""
+    _check_value("load.method", load.method, check_method)
+    _check_value("load.expect_status", load.expect_status, statuses)
+    for line in load.headers:
+        _check_value("load.headers", line, field)
+    for url in load.urls:
+        _check_value("load.urls", url, weighted_url)
+        _check_value("load.urls", url, lambda each: _check_origin(each, target))
+    if load.rate is not None:
+        _check_value("load.rate", load.rate, rates)
+        _check_rates(load.rate)
+
+
+def _check_value(key: str, value: Any, read: Callable[[Any], object]) -> None:
+    try:
+        read(value)
+    except ValueError as error:
+        raise PlanError(f"plan: {key} = {value!r} {error}") from error
+
+
+def _check_origin(url: str, target: str | None) -> None:
+    """Raise ValueError where a URL is on another server than the one under load."""
+    asked = origin(weighted_url(url)[0])
+    if asked and target is None:
+        raise ValueError("names a server; write a path, /PATH, or load a server with --target URL")
+    if asked and target is not None and asked != origin(target):
+        raise ValueError(f"is not on the server of {target}; write a path, /PATH, or run it apart")
+
+
+def _check_rates(rate: float | str) -> None:
+    if not isinstance(rate, str):
+        bounds.check_above_zero("plan: load.rate", rate)
+    elif max(rates(rate)) == 0:
+        raise PlanError(f"plan: load.rate = {rate!r} never sends a request; end or begin it above 0")
+    if max(rates(rate)) > bounds.MOST_PER_S:
+        shown = rate if isinstance(rate, str) else f"{rate:g}"
+        raise PlanError(f"plan: load.rate = {shown} is more than {bounds.MOST_PER_S:,} requests per second")

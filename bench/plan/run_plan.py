@@ -339,7 +339,7 @@ def check(plan: Plan) -> None:
     for key, number_of in _ABOVE_ZERO:
         bounds.check_above_zero(f"plan: {key}", number_of(plan))
     check_backend(plan.backend)
-    _check_load(plan.load, plan.subject.target)
+    load_values.check(plan.load, plan.subject.target)
     for holds, message in _CHECKS:
         if not holds(plan):
             raise PlanError("plan: " + message.format(**{name: getattr(plan, name) for name in _SECTIONS}))
@@ -353,42 +353,3 @@ def _keeps_connections(plan: Plan) -> bool:
     return plan.load.method == "GET" and not (
         is_short or (plan.subject.name == "direct" and plan.mode != "keepalive")
     )
-
-
-def _check_load(load: Load, target: str | None) -> None:
-    _check_value("load.method", load.method, load_values.check_method)
-    _check_value("load.expect_status", load.expect_status, load_values.statuses)
-    for line in load.headers:
-        _check_value("load.headers", line, load_values.field)
-    for url in load.urls:
-        _check_value("load.urls", url, load_values.weighted_url)
-        _check_value("load.urls", url, lambda each: _check_origin(each, target))
-    if load.rate is not None:
-        _check_value("load.rate", load.rate, load_values.rates)
-        _check_rates(load.rate)
-
-
-def _check_value(key: str, value: Any, read: Callable[[Any], object]) -> None:
-    try:
-        read(value)
-    except ValueError as error:
-        raise PlanError(f"plan: {key} = {value!r} {error}") from error
-
-
-def _check_origin(url: str, target: str | None) -> None:
-    """Raise ValueError where a URL is on another server than the one under load."""
-    asked = load_values.origin(load_values.weighted_url(url)[0])
-    if asked and target is None:
-        raise ValueError("names a server; write a path, /PATH, or load a server with --target URL")
-    if asked and target is not None and asked != load_values.origin(target):
-        raise ValueError(f"is not on the server of {target}; write a path, /PATH, or run it apart")
-
-
-def _check_rates(rate: float | str) -> None:
-    if not isinstance(rate, str):
-        bounds.check_above_zero("plan: load.rate", rate)
-    elif max(load_values.rates(rate)) == 0:
-        raise PlanError(f"plan: load.rate = {rate!r} never sends a request; end or begin it above 0")
-    if max(load_values.rates(rate)) > bounds.MOST_PER_S:
-        shown = rate if isinstance(rate, str) else f"{rate:g}"
-        raise PlanError(f"plan: load.rate = {shown} is more than {bounds.MOST_PER_S:,} requests per second")
