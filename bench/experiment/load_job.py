@@ -56,7 +56,7 @@ def load_job(plan: Plan, mode: Mode, proxy: str | None) -> LoadJob:
         echo=strict,
         body_bytes=plan.backend.response_bytes if strict else None,
         pattern=strict,
-        seed=load.seed,
+        seed=plan.seed or 1,
         tls=plan.has_client_tls,
         tls_verify=not load.insecure,
         tls_authority=None if load.cacert is None else read_authority(load.cacert),

@@ -81,12 +81,6 @@ RULES = (
         "in a closed loop no request is due; leave it out, or set load.rate",
     ),
     NoEffect(
-        lambda plan: plan.load.arrivals == "constant" and len(plan.load.urls) < 2,
-        "load.arrivals",
-        ("load.seed",),
-        "nothing is drawn at random; leave it out, or set load.arrivals = 'poisson' or several load.urls",
-    ),
-    NoEffect(
         lambda plan: plan.mode == "keepalive",
         "mode",
         ("closes_first",),

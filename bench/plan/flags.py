@@ -103,7 +103,12 @@ FLAGS = (
     ),
     Flag("closes_first", "Who closes a short connection first.", choices=_SIDES),
     Flag("trials", "Trials of each mode.", Kind.WHOLE),
-    Flag("seed", "Of the random order of the trials.", Kind.WHOLE, unset="drawn anew, and recorded"),
+    Flag(
+        "seed",
+        "Of the order of the trials, of URLs and of Poisson arrivals.",
+        Kind.WHOLE,
+        unset="drawn anew, and recorded",
+    ),
     Flag("subject.name", f"The proxy under test: {', '.join(SUBJECTS)}.", Kind.SUBJECT),
     Flag(
         "subject.program",
@@ -166,7 +171,6 @@ FLAGS = (
     Flag("load.body", "Content of each request.", metavar="CONTENT", unset="none"),
     Flag("load.body_file", "File with the content of each request.", metavar="FILE", unset="none"),
     Flag("load.expect_status", "Statuses of a correct response: 2xx, 200,404, 200-299.", metavar="STATUS"),
-    Flag("load.seed", "Of the order of URLs and of Poisson arrivals.", Kind.WHOLE),
     Flag("load.client_mode", "The clients' own connections.", choices=_MODES),
     Flag("load.insecure", "Do not verify the server's certificate.", Kind.SWITCH, short="-k"),
     Flag(

@@ -62,7 +62,7 @@ def field(line: str) -> tuple[str, str]:
     if (why := _COMPUTED.get(name.lower())) is not None:
         raise ValueError(f"cannot be set: {why}; leave it out")
     if name.lower() == "connection" and value.lower() != "keep-alive":
-        raise ValueError("cannot be set: how the clients connect decides it (load.client_mode, or mode); leave it out")
+        raise ValueError("cannot be set: the clients set it by load.client_mode, or by mode; leave it out")
     return name, value
 
 

@@ -102,8 +102,6 @@ class Load:
     connect_timeout_s: float = 5.0
     request_timeout_s: float = 10.0
     total_timeout_s: float = 30.0
-    seed: int = 1
-    """Of the order of URLs and of Poisson arrivals: each trial has the same."""
     second_opinion: str | None = None
     """Another load generator to run once a trial has been counted; None: no other."""
 
@@ -271,10 +269,6 @@ _CHECKS: tuple[tuple[Callable[[Plan], bool], str], ...] = (
     (
         lambda p: p.load.arrivals == "constant" or p.load.rate is not None,
         "load.arrivals = {load.arrivals!r} needs load.rate: in a closed loop no request is due",
-    ),
-    (
-        lambda p: 0 <= p.load.seed <= bounds.MOST_COUNTED,
-        f"load.seed = {{load.seed}} must be between 0 and {bounds.MOST_COUNTED:,}",
     ),
     (
         lambda p: sum(line.lower().startswith("host:") for line in p.load.headers) <= 1,
