@@ -152,7 +152,7 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain values, each default written out."""
-        return dict(msgspec.to_builtins(self))
+        return dict(msgspec.json.decode(msgspec.json.encode(self)))
 
 
 def build(values: dict[str, Any], given: Collection[str] = ()) -> Plan:
