@@ -32,7 +32,7 @@ def searched(
 
     def trial(plan: Plan, number: int, mode: Mode, *_: object) -> Outcome[Trial]:
         rate = plan.load.rate
-        assert rate is not None
+        assert isinstance(rate, float)
         made = Trial(
             trial=number,
             subject=SubjectRecord("asyncio", "1"),
