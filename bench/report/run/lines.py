@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _PERCENTS = (50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
 _VISIBLE = 0.015  # of the greatest value: below it a line lies on the axis
 _LAST_TICKS = 10
-"""Tenths of a second at the end of a trial, over which the label of a line gives the rate."""
+"""Tenths of a second at the end of a trial, at whose height the label of a line stands."""
 _HEADROOM = 1.24
 """Height of the rate's axes over the highest line: words about the ports stand there, and cross no line."""
 _LABEL_GAP = 0.075  # of the height of the axes: a line of text and some air
@@ -64,13 +64,20 @@ def draw_rate(axes: "Axes", sides: ColouredSides) -> None:
             labels.append(_Label(middle[-1][1], f"{side.name}\nvoid", colour))
         elif middle:
             level = statistics.mean(y for _, y in middle[-_LAST_TICKS:])
-            label = "errors only" if level == 0 and _fails_at_the_end(side) else units.rate(level)
+            label = "errors only" if level == 0 and _fails_at_the_end(side) else _format_rate(side)
             labels.append(_Label(level, f"{side.name}\n{label}", colour))
     axes.set_ylim(0, max(axes.get_ylim()[1] * _HEADROOM, 10))
     _draw_time_axis(axes, sides)
     _mark_moments(axes, sides, "half_range_passed_s", "half of the ports used\nafter {} s", 0.88)
     _mark_moments(axes, sides, "exhausted_s", "all ports used\nafter {} s", 0.3)
     _draw_labels(axes, labels)
+
+
+def _format_rate(side: Side) -> str:
+    """Return the rate at the end of a line as the table and the bars have it."""
+    key = "ports.rate_after" if finding.has_cliff(side) else "requests_per_s"
+    per_s = finding.compute_median(side, key)
+    return "-" if per_s is None else units.rate(per_s)
 
 
 def draw_time_wait(axes: "Axes", sides: ColouredSides) -> None:
@@ -92,7 +99,8 @@ def draw_time_wait(axes: "Axes", sides: ColouredSides) -> None:
             if peak > highest * _VISIBLE:
                 label, dashes = f"on the {host}", HOST_DASHES[host]
             else:
-                label, dashes = f"{peak:,.0f} at most" if peak else "none", "-"
+                quoted = finding.compute_median(side, f"time_wait.{host}.peak")
+                label, dashes = f"{quoted:,.0f} at most" if peak and quoted else "none", "-"
             middle = _draw_bundle(axes, bundle, colour, dashes)
             labels.append(_Label(middle[-1][1], f"{side.name}\n{label}", colour))
     axes.set_ylim(0, max(_mark_range(axes, sides), highest) * 1.16)
