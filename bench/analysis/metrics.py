@@ -27,7 +27,7 @@ class Metric:
         return (
             self.unit in ("1/s", "ms", "s")
             or "_ms" in self.key
-            or self.key in ("late", "never_started")
+            or self.key in ("late", "queued", "never_started")
             or self.key.endswith("_s")
         )
 
@@ -58,7 +58,10 @@ METRICS: tuple[Metric, ...] = (
     Metric("tls.handshake_ms.p99", "ms", "less"),
     Metric("errors", "", "less"),
     Metric("late", "", "less"),
+    Metric("queued", "", "less"),
     Metric("never_started", "", "less"),
+    Metric("sent_per_s", "1/s"),
+    Metric("pacing_ms.p99", "ms", "less"),
     Metric("upstream.requests_total", ""),
     Metric("upstream.connections_opened", "", "less"),
     Metric("upstream.requests_per_connection", "", "more"),

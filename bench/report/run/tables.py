@@ -39,11 +39,14 @@ _ROWS = (
     (f"{_SECOND}, requests/s", "second_opinion.requests_per_s"),
     ("  CPU client, us/request", "second_opinion.cpu_us_per_request"),
     ("errors", "errors"),
+    ("sent/s", "sent_per_s"),
+    ("  after they were due, p99, ms", "pacing_ms.p99"),
+    ("  no connection free", "queued"),
     ("late", "late"),
     ("never started", "never_started"),
 )
 _HIDDEN_AT_ZERO = frozenset(
-    {"upstream.lost", "late", "never_started", "time_wait.client.peak", "ports.used_peak"}
+    {"upstream.lost", "late", "queued", "never_started", "time_wait.client.peak", "ports.used_peak"}
 )
 ONLY_WITH_CLIFF = "cpu_us_per_request_before_cliff"
 _CPU, _CPU_BEFORE = "cpu_us_per_request.", f"{ONLY_WITH_CLIFF}."
