@@ -55,7 +55,8 @@ def poisson(rate: float, seed: int) -> Iterator[float]:
 
 def reference_us(due_times: Iterator[float], end_ns: float) -> list[float]:
     """Return the sorted latencies of first come, first served over all connections, from the due times."""
-    free, latencies = [0.0] * CONNECTIONS, []
+    free = [0.0] * CONNECTIONS
+    latencies: list[float] = []
     for due_ns in due_times:
         if due_ns >= end_ns:
             return sorted(latencies)
