@@ -38,6 +38,7 @@ _CAUSES = {
     DISTURBED: "others used the machine",
     _EMPTY: "no request succeeded in the window",
     "no-traffic": "no request reached the backend",
+    "no-success": "no response was the expected one",
     "mode-not-short": "connections were used again",
     "mode-not-keepalive": "connections were not kept",
     "interrupted": "the trial was interrupted",

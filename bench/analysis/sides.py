@@ -92,13 +92,24 @@ class Selected(NamedTuple):
     """Whether a case was selected."""
 
 
+CLIENT_MODES = {Mode.SHORT.value: "new client connections", Mode.KEEPALIVE.value: "kept client connections"}
+"""What the modes are called where no proxy of ours is between: they are those of the clients' own hop."""
+
+
+def label(mode: str, run: RunRecord[Any]) -> str:
+    """Return how tables and sentences call the trials of a mode, or of a variant."""
+    subject = run.plan.get("subject", {}) if run.kind == "run" else {}
+    is_clients_own = subject.get("target") is not None or subject.get("name") == "direct"
+    return CLIENT_MODES.get(mode, mode) if is_clients_own else mode
+
+
 def split(run: RunRecord[T], measured: Series | None = None) -> tuple[ComparedCase[T], ...]:
     """Return the sides of one run, one for each case, in the order of its plan."""
     whole = measured or Series()
     is_scenario = run.kind == "scenario"
     trials = sorted(run.trials, key=partial(rank, run.plan))
     cases = dict.fromkeys((_mode(each), each.subject.name if is_scenario else None) for each in trials)
-    sides = (ComparedCase(mode, mode, run, subject=subject) for mode, subject in cases)
+    sides = (ComparedCase(label(mode, run), mode, run, subject=subject) for mode, subject in cases)
     return tuple(dataclasses.replace(side, series=_of(side, whole)) for side in sides)
 
 
@@ -224,7 +235,11 @@ def _matched(runs: Sequence[tuple[AnySide, ...]], key: str) -> list[tuple[AnySid
 
 def _named(sides: tuple[AnySide, ...]) -> tuple[AnySide, ...]:
     """Name the sides after their mode, their subject, the one thing that differs, or else A, B, C."""
-    by_case = ([side.mode for side in sides], [side.subject or "" for side in sides], [s.case for s in sides])
+    by_case = (
+        [label(side.mode, side.run) for side in sides],
+        [side.subject or "" for side in sides],
+        [s.case for s in sides],
+    )
     for names in (*by_case, _one_difference(sides)):
         if len(set(names)) == len(sides):
             break

@@ -129,7 +129,7 @@ def target_warnings(requests: int) -> Iterator[TrialWarning]:
     """Yield a voiding warning where a server that is not ours has answered nothing."""
     if requests == 0:
         yield TrialWarning(
-            "no-traffic",
+            "no-success",
             "the target sent no correct response",
             "see the errors by kind, and whether the target is up and speaks HTTP/1.1",
             voids=True,

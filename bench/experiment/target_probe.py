@@ -9,7 +9,7 @@ from bench.load import probe, tls
 from bench.load.job import LoadJob
 from bench.load.messages import RequestBuilder
 from bench.load.probe import Cause, ProbeError, ResponseHead
-from bench.plan.run_plan import Load, Plan
+from bench.plan.run_plan import Load, Mode, Plan
 from bench.runs.target_record import TargetRecord
 
 _PATIENCE_S = 5.0
@@ -36,7 +36,8 @@ def probe_target(plan: Plan) -> TargetRecord | None:
     url = plan.subject.target
     if url is None:
         return None
-    job = load_job(plan, plan.modes[0], None)
+    # New connections would ask for their end, and what the server does by itself is to be seen.
+    job = load_job(plan, Mode.KEEPALIVE, None)
     _, request = next(iter(RequestBuilder(job)))
     try:
         address, context = (job.host, job.port), _context(job)

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from bench import units
 from bench.analysis import claims, metrics
 from bench.analysis.claims import RunVerdict, Sample, Standing
-from bench.analysis.sides import Side, differences, split
+from bench.analysis.sides import Side, differences, label, split
+from bench.report.run import target
 from bench.report.text_table import format_number
 from bench.runs.record import Run
 
@@ -27,6 +28,8 @@ def summarize(run: Run) -> str:
     if {side.mode for side in sides} == {"short", "keepalive"}:
         short, keepalive = sorted(sides, key=lambda side: side.mode, reverse=True)
         sentences += _compare_modes(short, keepalive)
+    if target.is_target(run):
+        sentences += target.summarize(run)
     return " ".join(f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences)
 
 
@@ -44,14 +47,16 @@ def format_title(run: Run) -> str:
 def _claim_of(short: Side, keepalive: Side) -> str:
     """Return what keep-alive gains, as far as the figures of both sides count; nothing where they do not."""
     ratio, share = _compute_rate_ratio(short, keepalive), _compute_cpu_share(short, keepalive)
-    cost = "" if share is None else f"{share} of the proxy CPU per request"
+    cost = "" if share is None else f"{share} of the {_whose_cpu(short)} CPU per request"
+    is_upstream = keepalive.name == keepalive.mode
+    what = "Keep-alive upstream connections" if is_upstream else _capitalized(keepalive.name)
     if ratio is None:
-        return f"Keep-alive upstream connections: {cost}; rates are void" if cost else ""
+        return f"{what}: {cost}; rates are void" if cost else ""
     gain = f"{units.ratio(ratio)} the requests per second"
     after = compute_median(short, "ports.rate_after")
     before = " before half of the ports are used" if has_cliff(short) else ""
     fall = "" if after is None else f"; after it short falls to {units.rate(after)}"
-    return f"Keep-alive upstream connections: {gain}{f' at {cost}' if cost else ''}{before}{fall}"
+    return f"{what}: {gain}{f' at {cost}' if cost else ''}{before}{fall}"
 
 
 def suggest_command(run: Run) -> str:
@@ -63,7 +68,10 @@ def suggest_command(run: Run) -> str:
     seen = {trial.mode for trial in run.trials}
     if len(seen) > 1:
         return f"bench compare {run.directory}"
-    return f"bench run --mode {'keepalive' if 'short' in seen else 'short'}"
+    mode = f"--mode {'keepalive' if 'short' in seen else 'short'}"
+    if target.is_target(run):
+        return f"bench run --target {run.plan['subject']['target']} {mode}"
+    return f"bench run {mode}"
 
 
 def format_headline(sides: Sequence[Side]) -> list[str]:
@@ -80,13 +88,15 @@ def format_headline(sides: Sequence[Side]) -> list[str]:
 
 def format_conditions(sides: Sequence[Side]) -> str:
     """Return the small print of the picture: what was measured, where, how often, and what differs."""
-    trials = [trial for side in sides for trial in side.trials]
+    trials, runs = [trial for side in sides for trial in side.trials], [side.run for side in sides]
     subjects = sorted({f"{trial.subject.name} {trial.subject.version}" for trial in trials})
     labs = sorted({trial.lab for trial in trials})
     kernels = sorted({str(side.run.machine.get("kernel", "unknown")) for side in sides})
     loads = sorted({side.run.plan.get("load", {}).get("connections", 0) for side in sides})
     facts = (
-        f"proxy: {', '.join(subjects)}",
+        f"proxy: {', '.join(subjects)}"
+        if not all(map(target.is_target, runs))
+        else "target: a server that ran",
         f"lab: {', '.join(labs)}",
         f"kernel: {', '.join(kernels)}",
         f"client connections: {', '.join(map(str, loads))}",
@@ -103,7 +113,7 @@ def _describe_sides(sides: Sequence[Side]) -> list[str]:
     lines = []
     for index, side in enumerate(sides):
         facts = [f"{len(side.counted)} of {len(side.trials)} trials count"]
-        facts += [side.mode] if side.name != side.mode else []
+        facts += [side.mode] if side.name not in (side.mode, label(side.mode, side.run)) else []
         if lettered:
             facts += [f"{key.removeprefix('plan.')} {row[index]}" for key, row in different.items()]
         lines.append(f"{side.name}: {', '.join(facts)}")
@@ -150,19 +160,20 @@ def _summarize_side(side: Side) -> Iterator[str]:
     rate = get_sample(side, "requests_per_s")
     if opened is not None and served is not None:
         at = f" at {units.rate(rate.median)}" if rate.median is not None else ""
-        yield f"{side.mode} opened {_count(opened, 'connection')} for {_count(served, 'request')}{at}"
+        yield f"{side.name} opened {_count(opened, 'connection')} for {_count(served, 'request')}{at}"
         yield from _summarize_lost(side)
     elif rate.median is not None:
-        yield f"{side.mode} was answered at {units.rate(rate.median)}"
+        were = "was" if side.name == side.mode else "were"
+        yield f"{side.name} {were} answered at {units.rate(rate.median)}"
     if has_cliff(side):
         yield _summarize_cliff(side)
         yield from _summarize_end(side)
     unsteady = sum(claims.is_unsteady(trial) for trial in side.counted)
     if 2 * unsteady > len(side.counted):
-        yield f"{side.mode} was never steady in {unsteady} of {len(side.counted)} trials"
+        yield f"{side.name} was never steady in {unsteady} of {len(side.counted)} trials"
     if rate.standing is Standing.VOID:
         what = "nothing of it counts" if opened is None else "its rates and times are void"
-        yield f"{side.mode}: {what}, since {claims.explain(side.trials)}"
+        yield f"{side.name}: {what}, since {claims.explain(side.trials)}"
 
 
 def _summarize_lost(side: Side) -> Iterator[str]:
@@ -195,10 +206,12 @@ def _compare_modes(short: Side, keepalive: Side) -> Iterator[str]:
     ratio, share = _compute_rate_ratio(short, keepalive), _compute_cpu_share(short, keepalive)
     where = "before half of the ports were used, " if has_cliff(short) else ""
     if ratio is not None:
-        cost = "" if share is None else f" at {share} of the proxy CPU per request"
-        yield f"{where}keepalive served {units.ratio(ratio)} the requests per second of short{cost}"
+        cost = "" if share is None else f" at {share} of the {_whose_cpu(short)} CPU per request"
+        gain = f"{units.ratio(ratio)} the requests per second of {short.name}"
+        yield f"{where}{keepalive.name} served {gain}{cost}"
     elif share is not None:
-        yield f"{where}keepalive took {share} of the proxy CPU per request of short"
+        cost = f"{share} of the {_whose_cpu(short)} CPU per request"
+        yield f"{where}{keepalive.name} took {cost} of {short.name}"
 
 
 def _compute_rate_ratio(short: Side, keepalive: Side) -> float | None:
@@ -244,7 +257,15 @@ def _count_ports(side: Side) -> str:
 
 def _format_price(side: Side) -> str:
     cost_us = compute_median(side, "cpu_us_per_request.proxy")
-    return "" if cost_us is None else f", {format_number(cost_us, 'us')} µs of proxy CPU each"
+    return "" if cost_us is None else f", {format_number(cost_us, 'us')} µs of {_whose_cpu(side)} CPU each"
+
+
+def _whose_cpu(side: Side) -> str:
+    return "target's" if target.is_target(side.run) else "proxy"
+
+
+def _capitalized(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _format_requests(per_s: float) -> str:

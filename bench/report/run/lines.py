@@ -92,7 +92,11 @@ def draw_time_wait(axes: "Axes", sides: ColouredSides) -> None:
     }
     bundles = [bundle for hosts in lines.values() for bundle in hosts.values()]
     highest = max([10.0, *(value for bundle in bundles for value in _list_values(bundle))])
-    labels = []
+    labels = [
+        _Label(0.0, f"{side.name}\nnot measured", colour)
+        for side, colour in sides
+        if not any(lines[side.name].values())
+    ]
     for side, colour in sides:
         for host, bundle in _select_hosts(lines[side.name], highest).items():
             peak = max(_list_values(bundle))

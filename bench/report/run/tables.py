@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from bench.analysis import claims, metrics
 from bench.analysis.claims import Standing
 from bench.analysis.metrics import Metric
-from bench.analysis.sides import Side, split
+from bench.analysis.sides import Side, label, split
 from bench.report.html import Table
-from bench.report.run import finding
+from bench.report.run import finding, target
 from bench.report.text_table import format_number, format_sample
 from bench.runs.record import Run, Trial
 
@@ -26,6 +26,7 @@ _ROWS = (
     ("upstream connections", "upstream.connections_opened"),
     ("requests per connection", "upstream.requests_per_connection"),
     ("  ended by the backend", "upstream.lost"),
+    *target.ROWS,
     ("half of the ports used, s", "ports.half_range_passed_s"),
     ("ports exhausted, s", "ports.exhausted_s"),
     ("ports used, peak", "ports.used_peak"),
@@ -71,20 +72,24 @@ def build_result_table(run: Run) -> Table:
     sides = split(run)
     cliff = any(map(finding.has_cliff, sides))
     rows = []
-    for label, key in map(_before_cliff, _ROWS) if cliff else _ROWS:
+    is_target = target.is_target(run)
+    for title, key in map(_before_cliff, _ROWS) if cliff else _ROWS:
         samples = [finding.get_sample(side, key) for side in sides]
         hidden = key in _HIDDEN_AT_ZERO and not any(any(sample.values) for sample in samples)
         is_measured = any(sample.standing is not Standing.MISSING for sample in samples)
         if is_measured and not hidden:
-            named = label.replace(_SECOND, f"{_SECOND} ({name_tools(run.trials)})")
+            named = title.replace(_SECOND, f"{_SECOND} ({name_tools(run.trials)})")
+            named = target.name_row(named) if is_target else named
             rows.append((named, *(format_sample(sample, metrics.named(key).unit) for sample in samples)))
+        elif is_target and key in target.SHOWN_WITHOUT:
+            rows.append((target.name_row(title), *(target.NOT_MEASURED for _ in sides)))
     return Table(("", *(f"{side.name} ({format_trial_count(side)})" for side in sides)), rows)
 
 
 def _before_cliff(row: tuple[str, str]) -> tuple[str, str]:
     """Return a row of CPU per request as that before the cliff: over it, the average means nothing."""
-    label, key = row
-    return (f"{label} before it", key.replace(_CPU, _CPU_BEFORE)) if key.startswith(_CPU) else row
+    title, key = row
+    return (f"{title} before it", key.replace(_CPU, _CPU_BEFORE)) if key.startswith(_CPU) else row
 
 
 def name_tools(trials: Iterable[Trial]) -> str:
@@ -96,15 +101,15 @@ def name_tools(trials: Iterable[Trial]) -> str:
 def build_trial_table(run: Run) -> Table:
     """Return a row for each trial, as it was measured, and how each witness counted its connections."""
     shown = [
-        (label, metric)
-        for label, key in _COLUMNS
+        (title, metric)
+        for title, key in _COLUMNS
         if any(map((metric := metrics.named(key)).of, run.trials)) or key == "errors"
     ]
     rows = [
-        (_name(trial), *(_format_metric(metric, trial) for _, metric in shown), _format_witnesses(trial))
+        (_name(trial, run), *(_format_metric(metric, trial) for _, metric in shown), _format_witnesses(trial))
         for trial in run.trials
     ]
-    return Table(("trial", *(label for label, _ in shown), "witnesses"), rows)
+    return Table(("trial", *(title for title, _ in shown), "witnesses"), rows)
 
 
 def format_trial_count(side: Side) -> str:
@@ -121,9 +126,9 @@ def _format_metric(metric: Metric, trial: Trial) -> str:
     return format_number(value, metric.unit) if claims.counts_for(trial, metric) else "void"
 
 
-def _name(trial: Trial) -> str:
+def _name(trial: Trial, run: Run) -> str:
     state = "" if trial.valid else ", invalid"
-    return f"{trial.trial} {trial.mode}{', interrupted' if trial.interrupted else state}"
+    return f"{trial.trial} {label(trial.mode, run)}{', interrupted' if trial.interrupted else state}"
 
 
 def _format_witnesses(trial: Trial) -> str:

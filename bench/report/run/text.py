@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.analysis.sides import split
+from bench.analysis.sides import label, split
 from bench.report.html import Table
-from bench.report.run import finding, tables
+from bench.report.run import finding, tables, target
 from bench.report.text_table import format_paths, format_table, format_warnings, wrap
 from bench.runs.read import Listed
 from bench.runs.record import Run, Trial
@@ -27,8 +27,8 @@ def format_run(run: Run, picture: Path | None = None) -> str:
     """Return what `bench run` and `bench show` print: table, warnings, sentence, the next command."""
     table = tables.build_result_table(run)
     warnings = format_warnings(summarize_warnings(run))
-    parts = [format_table(table), explain_cells(table), format_tls(run), warnings, "\n"]
-    parts += [wrap(finding.summarize(run)), "\n\n", format_paths(run.directory, picture)]
+    parts = [target.format_target(run), format_table(table), explain_cells(table), format_tls(run)]
+    parts += [warnings, "\n", wrap(finding.summarize(run)), "\n\n", format_paths(run.directory, picture)]
     return "".join([*parts, f"next:    {finding.suggest_command(run)}\n"])
 
 
@@ -53,7 +53,8 @@ def summarize_warnings(run: Run) -> list[str]:
     kinds: dict[tuple[str, str, str], dict[str, list[Trial]]] = {}
     for trial in run.trials:
         for warning in trial.warnings:
-            mode = f"{trial.mode} (invalid)" if warning.voids else trial.mode
+            mode = label(trial.mode, run)
+            mode = f"{mode} (invalid)" if warning.voids else mode
             shared = (warning.code, mode, warning.advice) if warning.advice else (warning.message, "", "")
             kinds.setdefault(shared, {}).setdefault(warning.message, []).append(trial)
         if trial.interrupted:
@@ -70,7 +71,7 @@ def _name_trials(run: Run, trials: Sequence[Trial], mode: str) -> str:
     """Name trials by their numbers and their mode, where that is one."""
     if len(trials) == len(run.trials) > 1 and not mode:
         return "every trial"
-    mode = mode or " and ".join(dict.fromkeys(trial.mode for trial in trials))
+    mode = mode or " and ".join(dict.fromkeys(label(trial.mode, run) for trial in trials))
     return f"trial {', '.join(str(trial.trial) for trial in trials)}, {mode}"
 
 
@@ -81,7 +82,7 @@ def format_list(found: Sequence[Listed], root: Path) -> str:
     rows = []
     for each in found:
         if each.run is not None:
-            rates = ", ".join(f"{side.mode} {finding.format_rate(side)}" for side in split(each.run))
+            rates = ", ".join(f"{side.name} {finding.format_rate(side)}" for side in split(each.run))
             if each.run.kind == "sweep":
                 rates = f"{len(split(each.run))} cells"
             elif len(each.run.subjects) > 1:
