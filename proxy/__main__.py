@@ -19,6 +19,7 @@ def main(argv: list[str]) -> int:
     """Run the proxy until it is stopped; return the exit code."""
     try:
         settings, start = flags.read_flags(argv)
+        _check_tls(settings)
         _raise_file_limit(settings.files)
         _serve(settings, start, argv)
     except StartError as error:
@@ -36,6 +37,18 @@ def _serve(settings: Settings, start: flags.Start, argv: list[str]) -> None:
         inherited = start.listener
         sock = listen(settings) if inherited is None else socket.socket(fileno=inherited)
         server.run(settings, sock, emit, commands)
+
+
+def _check_tls(settings: Settings) -> None:
+    """Raise SettingsError where a file of TLS does not hold what it should."""
+    if settings.server_tls is None and settings.upstream_tls is None:
+        return
+    from proxy import tls  # noqa: PLC0415 - loads `ssl`, which no plain proxy needs
+
+    if settings.server_tls is not None:
+        tls.server_context(settings.server_tls)
+    if settings.upstream_tls is not None:
+        tls.client_context(settings.upstream_tls)
 
 
 def _emit(settings: Settings, event: dict[str, Any]) -> None:

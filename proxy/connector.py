@@ -20,6 +20,9 @@ from proxy.upstream_selector import UpstreamSelector
 from proxy.watch import EpollWatcher
 
 if TYPE_CHECKING:
+    from ssl import SSLSocket
+
+    from proxy.tls_connector import TlsConnector
     from proxy.upstream import UpstreamConnection
 
 # linux/in.h; in Python's socket module from 3.12 on. Without it bind() takes a port for one source address,
@@ -62,6 +65,8 @@ class Connector:
         self._watch = EpollWatcher(sends.loop)
         self._keepalive = settings.mode == "keepalive"
         self._pending: set[_Handshake] = set()
+        self._addresses = settings.upstreams
+        self._tls = _tls_connector(settings, sends)
 
     def open(self, protocol: "UpstreamConnection") -> Transport | ConnectFailed | None:
         """Connect to the next upstream.
@@ -75,6 +80,8 @@ class Connector:
         """Fail the attempts whose deadline has passed."""
         for handshake in [each for each in self._pending if each.deadline <= now]:
             self._complete(handshake, errno.ETIMEDOUT)
+        if self._tls is not None:
+            self._tls.sweep(now)
 
     def _check(self, handshake: "_Handshake") -> None:
         """Complete a pending attempt, if its result is known."""
@@ -86,7 +93,12 @@ class Connector:
         self._pending.discard(handshake)
         self._sends.loop.remove_writer(handshake.sock.fileno())
         protocol, tried = handshake.protocol, handshake.tried
-        result = self._try_others(protocol, tried, self._result(handshake.sock, protocol, tried, code))
+        self._deliver(protocol, tried, self._result(handshake.sock, protocol, tried, code))
+
+    def _deliver(
+        self, protocol: "UpstreamConnection", tried: tuple[int, ...], result: Transport | ConnectFailed | None
+    ) -> None:
+        result = self._try_others(protocol, tried, result)
         if isinstance(result, Transport):
             protocol.established(result)
         elif result is not None:
@@ -139,12 +151,34 @@ class Connector:
 
     def _result(
         self, sock: socket.SocketType, protocol: "UpstreamConnection", tried: tuple[int, ...], code: int
-    ) -> Transport | ConnectFailed:
+    ) -> Transport | ConnectFailed | None:
+        if code in _DONE and self._tls is not None:
+            self._shake_hands(self._tls, sock, protocol, tried)
+            return None
         if code in _DONE:
             self._selector.report_success(tried[-1])
             return Transport(self._sends, sock.detach(), protocol, self._watch, MAX_UPSTREAM_READ_BYTES)
         sock.close()
         return ConnectFailed(code)
+
+    def _shake_hands(
+        self,
+        connector: "TlsConnector",
+        sock: socket.SocketType,
+        protocol: "UpstreamConnection",
+        tried: tuple[int, ...],
+    ) -> None:
+        upstream = self._addresses[tried[-1]]
+
+        def deliver(result: "SSLSocket | ConnectFailed") -> None:
+            if isinstance(result, ConnectFailed):
+                self._deliver(protocol, tried, result)
+                return
+            self._selector.report_success(tried[-1])
+            self._deliver(protocol, tried, connector.transport(result, upstream, protocol, self._watch))
+
+        deadline = self._clock.latest + self._timeout_s
+        connector.shake_hands(sock.detach(), upstream, deadline, deliver)
 
     def _socket(self, family: int) -> socket.SocketType:
         # The base type: socket.socket is written in Python and triples the cost of opening and closing.
@@ -174,6 +208,15 @@ class _Handshake:
     protocol: "UpstreamConnection"
     deadline: float
     tried: tuple[int, ...]
+
+
+def _tls_connector(settings: Settings, sends: SendQueue) -> "TlsConnector | None":
+    if settings.upstream_tls is None:
+        return None
+    # The module `ssl` takes some milliseconds to load, which plain connections shall not pay.
+    from proxy.tls_connector import TlsConnector  # noqa: PLC0415
+
+    return TlsConnector(settings.upstream_tls, sends)
 
 
 def _family(address: Address) -> int:

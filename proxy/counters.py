@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-_CLIENT_ERRORS = ("bad_request", "head_too_large", "body_too_large", "timeout", "too_many", "aborted")
+_CLIENT_ERRORS = ("bad_request", "head_too_large", "body_too_large", "timeout", "too_many", "aborted", "tls")
 _UPSTREAM_ERRORS = ("address_exhausted", "refused", "reset", "timeout", "protocol", "pool")
 
 

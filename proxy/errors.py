@@ -37,8 +37,8 @@ class UpstreamReset(ProxyError):
 class ConnectFailed(ProxyError):
     """No connection to the upstream; `code` is the kernel's reason, or ETIMEDOUT as the proxy's own."""
 
-    def __init__(self, code: int) -> None:
-        reason = f"cannot connect to the upstream: {os.strerror(code).lower()}"
+    def __init__(self, code: int, reason: str | None = None) -> None:
+        reason = reason or f"cannot connect to the upstream: {os.strerror(code).lower()}"
         super().__init__(reason, 504 if code == errno.ETIMEDOUT else 502)
         self.code = code
 

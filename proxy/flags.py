@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, get_args, get_type_hints
 
 from proxy.errors import SettingsError
-from proxy.settings import Address, Limits, Settings, is_ipv6, is_unix
+from proxy.settings import Address, Limits, ServerTls, Settings, UpstreamTls, is_ipv6, is_unix
 
 _NUMBERS = (
     ("--workers", "workers", "processes that share the port"),
@@ -75,6 +75,7 @@ def read_flags(argv: list[str]) -> tuple[Settings, Start]:
     start = Start(given.pop("control"), given.pop("listener"))
     limits = Limits(**{each: given.pop(each) for each in _fields(Limits) & given.keys()})
     upstreams, sources = tuple(given.pop("upstreams")), tuple(given.pop("sources"))
+    given |= {"server_tls": _server_tls(given), "upstream_tls": _upstream_tls(given)}
     settings = Settings(**given, upstreams=upstreams, sources=sources, limits=limits)
     for host in settings.sources:
         if any(is_ipv6(host) != is_ipv6(each) or is_unix(each) for each, _ in settings.upstreams):
@@ -84,6 +85,35 @@ def read_flags(argv: list[str]) -> tuple[Settings, Start]:
             "--loop uvloop is not installed; install it (pip install uvloop), or leave it out"
         )
     return settings, start
+
+
+def _server_tls(given: dict[str, Any]) -> ServerTls | None:
+    certificate, key = given.pop("tls_cert"), given.pop("tls_key")
+    if (certificate is None) != (key is None):
+        flag, missing = ("--tls-cert", "--tls-key") if key is None else ("--tls-key", "--tls-cert")
+        raise SettingsError(f"{flag} {certificate or key} needs {missing} beside it; give both, in PEM")
+    return None if certificate is None else ServerTls(certificate, key)
+
+
+def _upstream_tls(given: dict[str, Any]) -> UpstreamTls | None:
+    has_tls = given.pop("has_upstream_tls")
+    settings = UpstreamTls(
+        verify=not given.pop("upstream_insecure"),
+        authority=given.pop("upstream_cacert"),
+        name=given.pop("upstream_sni"),
+        sessions=not given.pop("no_upstream_tls_sessions"),
+    )
+    if has_tls:
+        return settings
+    for flag, is_given in (
+        ("--upstream-insecure", not settings.verify),
+        ("--upstream-cacert", settings.authority is not None),
+        ("--upstream-sni", settings.name is not None),
+        ("--no-upstream-tls-sessions", not settings.sessions),
+    ):
+        if is_given:
+            raise SettingsError(f"{flag} has no effect without --upstream-tls; add it, or leave {flag} out")
+    return None
 
 
 def _fields(settings: type[Limits | Settings]) -> dict[str, Any]:
@@ -114,9 +144,20 @@ def _parser() -> argparse.ArgumentParser:
         number.type = _seconds if is_time else _integer(least=0 if name in _MAY_BE_ZERO else 1)
         number.metavar = "S" if is_time else "N"
         number.help = f"{text} (default {number.default:.10g})"
+    _add_tls(add)
     add("--control", action="store_true", help="read commands from stdin; end with it")
     add("--listener", type=int, help=argparse.SUPPRESS)
     return parser
+
+
+def _add_tls(add: Callable[..., argparse.Action]) -> None:
+    add("--tls-cert", metavar="FILE", help="speak TLS with clients: the certificate, in PEM")
+    add("--tls-key", metavar="FILE", help="its key, in PEM")
+    add("--upstream-tls", dest="has_upstream_tls", action="store_true", help="speak TLS with upstreams")
+    add("--upstream-cacert", metavar="FILE", help="certificates that are trusted, in PEM; else the system's")
+    add("--upstream-insecure", action="store_true", help="do not verify the upstreams' certificates")
+    add("--upstream-sni", metavar="NAME", help="name that their certificates must be for; else the address")
+    add("--no-upstream-tls-sessions", action="store_true", help="resume no TLS session with upstreams")
 
 
 def _integer(least: int) -> Callable[[str], int]:

@@ -31,6 +31,7 @@ class RequestWriter:
         is_http10: whether the upstream speaks HTTP/1.0.
         keep_alive: whether the connection is kept: in HTTP/1.0 the request must say so.
         request_close: whether the upstream is requested to close the connection.
+        has_tls: whether the clients speak TLS.
     """
 
     __slots__ = (
@@ -39,9 +40,19 @@ class RequestWriter:
         "_connection",
         "_head_bytes",
         "_is_http10",
+        "_scheme",
     )  # fmt: skip
 
-    def __init__(self, limits: Limits, *, is_http10: bool, keep_alive: bool, request_close: bool) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        is_http10: bool,
+        keep_alive: bool,
+        request_close: bool,
+        has_tls: bool = False,
+    ) -> None:
+        self._scheme = b"https" if has_tls else b"http"
         self._head_bytes = limits.head_bytes
         self._collected_bytes = min(limits.collected_bytes, limits.body_bytes)
         self._is_http10 = is_http10
@@ -70,9 +81,10 @@ class RequestWriter:
         return added_fields
 
     def _write_added_fields(self, client: str) -> bytes:
-        return b"%bVia: 1.1 %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-For: %b\r\nX-Forwarded-Host: " % (
+        return b"%bVia: 1.1 %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-For: %b\r\nX-Forwarded-Host: " % (
             self._connection,
             PSEUDONYM,
+            self._scheme,
             client.encode("ascii"),
         )
 

@@ -54,6 +54,10 @@ class Listener:
         """Accept, again after a lack of descriptors or memory."""
         self._context.sends.loop.add_reader(self._sock, self._accept)
 
+    def sweep(self) -> None:
+        """Accept again where that had ended, and end what takes too long."""
+        self.resume()
+
     def close(self) -> None:
         """Accept no more clients."""
         self._context.sends.loop.remove_reader(self._sock)
@@ -73,5 +77,8 @@ class Listener:
                     return
                 continue
             os.set_blocking(descriptor, False)
-            client = ClientConnection(self._context, address[0])
-            client.attach(Transport(self._context.sends, descriptor, client))
+            self._admit(descriptor, address[0])
+
+    def _admit(self, descriptor: int, address: str) -> None:
+        client = ClientConnection(self._context, address)
+        client.attach(Transport(self._context.sends, descriptor, client))

@@ -62,7 +62,7 @@ class _Worker:
         """Serve until stopped."""
         loop = asyncio.get_running_loop()
         self._context = WorkerContext(self._settings, self._counters, SendQueue(loop), self._clock)
-        self._listener = Listener(self._sock, self._context)
+        self._listener = self._listen()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
         _tune_memory()
@@ -76,12 +76,22 @@ class _Worker:
         for task in done:
             task.result()
 
+    def _listen(self) -> Listener:
+        if self._settings.server_tls is None:
+            return Listener(self._sock, self._context)
+        # The module `ssl` takes some milliseconds to load, which plain listeners shall not pay.
+        from proxy import tls  # noqa: PLC0415
+        from proxy.tls_listener import TlsListener  # noqa: PLC0415
+
+        tls_context = tls.server_context(self._settings.server_tls)
+        return TlsListener(self._sock, self._context, self._clock, tls_context)
+
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(self._clock.sweep_s)
             self._context.sweep()
             if not self._context.draining:
-                self._listener.resume()
+                self._listener.sweep()
 
     async def _follow(self, commands: int) -> None:
         async for command in read_commands(commands):

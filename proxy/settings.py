@@ -60,6 +60,28 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerTls:
+    """TLS with clients: files in PEM."""
+
+    certificate: str
+    """The certificate, and those between it and the authority."""
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamTls:
+    """TLS with upstreams."""
+
+    verify: bool = True
+    authority: str | None = None
+    """File with the certificates that are trusted, in PEM; None: the system's."""
+    name: str | None = None
+    """The name that their certificates must be for; None: the address."""
+    sessions: bool = True
+    """Whether a new connection resumes the session of an earlier one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of one proxy."""
 
@@ -82,6 +104,10 @@ class Settings:
     """How long current exchanges may take after the signal to stop."""
     loop: Literal["auto", "uvloop", "asyncio"] = "auto"
     """The event loop; "auto" is uvloop where it is installed."""
+    server_tls: ServerTls | None = None
+    """None: clients speak no TLS."""
+    upstream_tls: UpstreamTls | None = None
+    """None: upstreams speak no TLS."""
     limits: Limits = field(default_factory=Limits)
 
     @property

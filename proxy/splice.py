@@ -34,7 +34,8 @@ class PipePool:
         self, source: Transport, sink: Transport | None, size: int, owner: "UpstreamConnection"
     ) -> "Splice | None":
         """Begin to move `size` bytes to the sink; None without a sink or a pipe: they must be copied."""
-        pipe = self.acquire() if sink is not None else None
+        may_splice = sink is not None and sink.can_splice and source.can_splice
+        pipe = self.acquire() if may_splice else None
         return (
             Splice(self, pipe, source, sink, size, owner) if sink is not None and pipe is not None else None
         )

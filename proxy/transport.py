@@ -49,6 +49,9 @@ class Transport:
         "_watch", "descriptor", "has_ended", "is_closing", "is_full", "is_reading", "unsent",
     )  # fmt: skip
 
+    can_splice = True
+    """Whether the kernel may move content to it and from it as it is."""
+
     def __init__(
         self,
         sends: SendQueue,

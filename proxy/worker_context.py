@@ -43,6 +43,7 @@ class WorkerContext:
             is_http10=settings.upstream_http == "1.0",
             keep_alive=not short,
             request_close=short and settings.closes_first == "backend",
+            has_tls=settings.server_tls is not None,
         )
         self._clients: set[ClientConnection] = set()
         self._tunnels: set[Tunnel] = set()

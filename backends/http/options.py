@@ -31,6 +31,8 @@ class Options:
     failures: dict[Failure, int]
     workers: int
     control: bool
+    tls: tuple[str, str] | None
+    """Files of the certificate and of its key, in PEM; None: no TLS."""
 
 
 def parse_options(arguments: Sequence[str]) -> Options:
@@ -47,7 +49,17 @@ def parse_options(arguments: Sequence[str]) -> Options:
         failures=parse_failures(given.fail),
         workers=_whole(given.workers, "--workers", 1),
         control=given.control,
+        tls=_tls(given.tls_cert, given.tls_key),
     )
+
+
+def _tls(certificate: str | None, key: str | None) -> tuple[str, str] | None:
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        flag, missing = ("--tls-cert", "--tls-key") if key is None else ("--tls-key", "--tls-cert")
+        raise MisuseError(f"{flag} {certificate or key} needs {missing} beside it; give both, in PEM")
+    return certificate, key
 
 
 def _parser() -> Parser:
@@ -60,6 +72,8 @@ def _parser() -> Parser:
     add("--requests-per-connection", default="0", metavar="N", help="then close; 0: no limit")
     add("--close", default="at-once", metavar="HOW", help="at-once, linger:MS or never")
     add("--fail", action="append", default=[], metavar="SPEC", help="every n-th: reset:N, cut:N, garbage:N")
+    add("--tls-cert", metavar="FILE", help="speak TLS: the certificate, in PEM")
+    add("--tls-key", metavar="FILE", help="its key, in PEM")
     add("--workers", default="1", metavar="N", help="processes that share the ports")
     return parser
 

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import multiprocessing
 import socket
+import ssl
 from collections.abc import Sequence
 
 import uvloop
@@ -13,7 +14,7 @@ from backends.http.options import Options, parse_options
 from backends.http.raw import RawServer
 from backends.role.backend import Backend
 from backends.role.counters import Counters
-from backends.role.errors import exit_code
+from backends.role.errors import MisuseError, exit_code
 from backends.role.lifecycle import ready_event, run_worker
 from backends.role.listening import address_of, open_listeners, raise_file_limit
 from backends.role.pipes import Pipes
@@ -32,13 +33,12 @@ def _run(options: Options) -> None:
     pipes, is_alone = Pipes(0 if options.control else None, 1), options.workers == 1
     next_number = _count_for_all() if options.failures and not is_alone else itertools.count(1).__next__
 
-    async def make() -> Backend:
-        if options.kind == "raw":
-            return RawServer(options, Counters(), next_number)
-        # aiohttp takes a third of a second to import, which the raw backend shall not pay.
-        from backends.http.app import make_app_server  # noqa: PLC0415
+    tls = None if options.tls is None else _server_context(*options.tls)
 
-        return await make_app_server(options, Counters(), next_number)
+    async def make() -> Backend:
+        backend = await _make(options, next_number)
+        backend.tls = tls
+        return backend
 
     def serve(own: list[socket.socket], pipes: Pipes) -> None:
         uvloop.run(run_worker(make, own, pipes, ready=ready_event(addresses, 1), alone=is_alone))
@@ -48,6 +48,29 @@ def _run(options: Options) -> None:
     else:
         workers = fork_workers(listeners, serve)
         asyncio.run(run_parent(workers, pipes, ready_event(addresses, len(workers))))
+
+
+async def _make(options: Options, next_number: NextNumber) -> Backend:
+    if options.kind == "raw":
+        return RawServer(options, Counters(), next_number)
+    # aiohttp takes a third of a second to import, which the raw backend shall not pay.
+    from backends.http.app import make_app_server  # noqa: PLC0415
+
+    return await make_app_server(options, Counters(), next_number)
+
+
+def _server_context(certificate: str, key: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:  # ssl.SSLError is one
+        reason = getattr(error, "reason", None) or error.strerror or error
+        raise MisuseError(
+            f"--tls-cert {certificate} and --tls-key {key} are no certificate with its key ({reason});"
+            " give both in PEM"
+        ) from error
+    return context
 
 
 def _count_for_all() -> NextNumber:
