@@ -57,7 +57,9 @@ class SiteSettings:
     """Pass `Upgrade` on for the clients that send it: ordinary requests keep their connection."""
     upstream_tls: Tls | None = None
     client_http2: bool = False
-    """Use HTTP/2 with clients, without TLS; before 1.25.1 that port then accepts nothing else."""
+    """Use HTTP/2 with clients; without TLS, before 1.25.1, that port then accepts nothing else."""
+    client_tls: tuple[str, str] | None = None
+    """Files of the certificate that clients are shown, and of its key; None: no TLS with them."""
     streams: bool = False
     """Pass responses on as they come."""
     buffering: bool | None = None
@@ -110,8 +112,17 @@ def _http(settings: SiteSettings) -> Iterator[str]:
     yield "}"
     yield "server {"
     has_directive = settings.version >= HTTP2_DIRECTIVE
+    tls = " ssl" if settings.client_tls is not None else ""
     parameter = " http2" if settings.client_http2 and not has_directive else ""
-    yield f"    listen {settings.listen}{parameter} backlog=4096;"
+    yield f"    listen {settings.listen}{tls}{parameter} backlog=4096;"
+    if settings.client_tls is not None:
+        certificate, key = settings.client_tls
+        yield f"    ssl_certificate {certificate};"
+        yield f"    ssl_certificate_key {key};"
+        # Before 1.23.4 its own default leaves 1.3 out.
+        yield "    ssl_protocols TLSv1.2 TLSv1.3;"
+        # TLS 1.2 resumes by it; TLS 1.3 by tickets, which are on by default.
+        yield "    ssl_session_cache shared:clients:10m;"
     if settings.client_http2 and has_directive:
         yield "    http2 on;"
     yield "    location / {"

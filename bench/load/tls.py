@@ -64,11 +64,11 @@ def _explain_certificate(error: ssl.SSLCertVerificationError) -> TlsFailure:
     message = message[:1].lower() + message[1:]
     if error.verify_code in _X509_HOST_MISMATCH:
         remedy = f"name the one that it is for with --sni, or {_INSECURE}"
-        return TlsFailure(f"its certificate is for another name ({message})", remedy)
+        return TlsFailure(f"its certificate is for another name: {message}", remedy)
     if error.verify_code in _X509_EXPIRED:
-        return TlsFailure(f"its certificate is out of date ({message})", f"renew it, or {_INSECURE}")
+        return TlsFailure(f"its certificate is out of date: {message}", f"renew it, or {_INSECURE}")
     remedy = f"give the certificate of its authority with --cacert FILE, or {_INSECURE}"
-    return TlsFailure(f"its certificate is not trusted ({message})", remedy)
+    return TlsFailure(f"its certificate is not trusted: {message}", remedy)
 
 
 def client_context(

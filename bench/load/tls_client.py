@@ -21,9 +21,9 @@ from bench.load.poller import Poller
 class TlsLayer:
     """What the TLS of all clients of a worker shares: the context, the last session, the counts."""
 
-    def __init__(self, job: LoadJob, protocols: tuple[str, ...] = ()) -> None:
+    def __init__(self, job: LoadJob, protocol: str = "http/1.1") -> None:
         self.context = tls.client_context(
-            verify=job.tls_verify, authority=job.tls_authority, protocols=protocols
+            verify=job.tls_verify, authority=job.tls_authority, protocols=(protocol,)
         )
         self.server_name = job.tls_name or job.host
         self.counts = tls.HandshakeCounts()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bench.errors import RoleError
 from bench.lab import Host, Process
 from bench.lab.role_process import COUNT_TIMEOUT_S, GRACE_S, READY_TIMEOUT_S, Event
+from bench.subjects.certificates import CHAIN, KEY, write_files
 from bench.subjects.subject import (
     SPARE_CLIENTS,
     SPARE_FDS,
@@ -16,7 +17,8 @@ from bench.subjects.subject import (
     SupportedProtocols,
 )
 
-_PROTOCOLS = SupportedProtocols(upstream=("1.0", "1.1"))
+_PROTOCOLS = SupportedProtocols(upstream=("1.0", "1.1"), client_tls=True, upstream_tls=True)
+_AUTHORITY = "authority.pem"
 
 
 class AsyncioProxy:
@@ -28,9 +30,10 @@ class AsyncioProxy:
 
     def start(self, host: Host, cpus: set[int] | None, config: SubjectConfig) -> RunningSubject:
         """Start the proxy on `host`; RoleError when it does not come up."""
+        tls_flags = list(_tls_flags(host, config))
 
         def run(listen: str) -> tuple[Process, Event]:
-            argv = [sys.executable, "-m", "proxy", *flags(config, listen)]
+            argv = [sys.executable, "-m", "proxy", *flags(config, listen), *tls_flags]
             process = host.start(argv, name="proxy", cpus=cpus)
             return process, process.wait_event("ready", READY_TIMEOUT_S)
 
@@ -64,6 +67,24 @@ class _RunningProxy:
 
     def reload(self) -> None:
         raise RoleError("proxy", "reads no configuration anew; restart it")
+
+
+def _tls_flags(host: Host, config: SubjectConfig) -> Iterator[str]:
+    """Yield the arguments of TLS on both hops, and write the files that they name."""
+    shown, upstream = config.traffic.certificate, config.traffic.upstream_tls
+    if shown is not None:
+        folder = write_files(host, "proxy-tls", shown.files)
+        yield from ("--tls-cert", str(folder / CHAIN), "--tls-key", str(folder / KEY))
+    if upstream is None:
+        return
+    yield "--upstream-tls"
+    if not upstream.resumes:
+        yield "--no-upstream-tls-sessions"
+    if upstream.authority is None:
+        yield "--upstream-insecure"
+    else:
+        folder = write_files(host, "proxy-upstream-tls", {_AUTHORITY: upstream.authority})
+        yield from ("--upstream-cacert", str(folder / _AUTHORITY))
 
 
 def flags(config: SubjectConfig, listen: str) -> Iterator[str]:

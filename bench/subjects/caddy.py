@@ -12,6 +12,7 @@ from bench.subjects.subject import SILENCE_S, SubjectConfig, SupportedProtocols,
 
 _CONF = ("--config", "{folder}/Caddyfile", "--adapter", "caddyfile")
 _PROTOCOLS = {"2": "h1 h2c", "3": "h1 h2 h3"}
+_TLS_PROTOCOLS = {"1.1": "h1", "2": "h1 h2", "3": "h1 h2 h3"}
 _HOMES = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
 
 
@@ -19,7 +20,9 @@ class Caddy(ConfiguredProxy):
     """Starts Caddy; a worker is a core that it may use, and all share one pool."""
 
     name = "caddy"
-    protocols = SupportedProtocols(client=("1.1", "2", "3"), upstream=("1.1", "2"), upstream_tls=True)
+    protocols = SupportedProtocols(
+        client=("1.1", "2", "3"), upstream=("1.1", "2"), client_tls=True, upstream_tls=True
+    )
     has_sources = False
     bounds_requests = False
 
@@ -61,14 +64,15 @@ def _lines(config: SubjectConfig, listen: str) -> Iterator[str]:
     yield "\tlog {"
     yield "\t\tlevel ERROR"
     yield "\t}"
-    if config.traffic.client_http != "1.1":
+    has_tls = config.traffic.client_tls or config.traffic.client_http == "3"
+    if has_tls or config.traffic.client_http != "1.1":
         yield "\tservers {"
-        yield f"\t\tprotocols {_PROTOCOLS[config.traffic.client_http]}"
+        yield f"\t\tprotocols {(_TLS_PROTOCOLS if has_tls else _PROTOCOLS)[config.traffic.client_http]}"
         yield "\t}"
     yield "}"
-    yield f"{'https' if config.traffic.client_http == '3' else 'http'}://:{port} {{"
+    yield f"{'https' if has_tls else 'http'}://:{port} {{"
     yield f"\tbind {host}"
-    if config.traffic.client_http == "3":
+    if has_tls:
         yield f"\ttls {{folder}}/{CHAIN} {{folder}}/{KEY}"
     scheme = "h2c://" if config.traffic.http2_upstream else ""
     yield f"\treverse_proxy {' '.join(scheme + upstream for upstream in config.upstreams)} {{"

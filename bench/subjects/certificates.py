@@ -1,7 +1,10 @@
-"""Certificates of a trial, made for it. No files here: the caller writes them."""
+"""Certificates of a trial, made for it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from bench.lab import Host
 
 CHAIN, KEY = "certificate.pem", "key.pem"
 """The names of a certificate's files."""
@@ -20,6 +23,14 @@ class Certificate:
     def files(self) -> dict[str, str]:
         """Return its files: name -> text."""
         return {CHAIN: self.chain, KEY: self.key}
+
+
+def write_files(host: Host, name: str, files: Mapping[str, str]) -> Path:
+    """Write files to a folder of `host` that goes with the lab, and return it."""
+    folder = host.scratch(name)
+    for each, text in files.items():
+        (folder / each).write_text(text, encoding="ascii")
+    return folder
 
 
 def issue(names: Sequence[str], *, rsa: bool = False) -> Certificate:

@@ -25,6 +25,11 @@ _CODECS: dict[str, dict[str, Any]] = {
 }
 _ADMIN_TIMEOUT_S = 5.0
 _EXTENSIONS = "type.googleapis.com/envoy.extensions"
+_SHOWN = {
+    "certificate_chain": {"filename": f"{{folder}}/{CHAIN}"},
+    "private_key": {"filename": f"{{folder}}/{KEY}"},
+}
+"""The certificate that clients are shown."""
 _PLENTY = 1_000_000
 """A bound that no trial reaches, where Envoy's own (1,024 connections, pending and active requests) might."""
 
@@ -34,7 +39,7 @@ class Envoy(ConfiguredProxy):
 
     name = "envoy"
     protocols = SupportedProtocols(
-        client=("1.1", "2", "3"), upstream=("1.1", "2"), upstream_tls=True, passthrough=True
+        client=("1.1", "2", "3"), upstream=("1.1", "2"), client_tls=True, upstream_tls=True, passthrough=True
     )
 
     def refuse(self, config: SubjectConfig) -> None:
@@ -100,11 +105,28 @@ def _listener(config: SubjectConfig, listen: str) -> dict[str, Any]:
     filter_ = {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
     if config.traffic.client_http == "3":
         return _quic_listener(filter_, listen)
-    return _listens(filter_, listen)
+    return _listens(filter_, listen, _client_tls(config))
 
 
-def _listens(filter_: dict[str, Any], listen: str) -> dict[str, Any]:
-    return {"address": _address(listen), "tcp_backlog_size": 4096, "filter_chains": [{"filters": [filter_]}]}
+def _listens(filter_: dict[str, Any], listen: str, tls: dict[str, Any] | None = None) -> dict[str, Any]:
+    chain: dict[str, Any] = {"filters": [filter_]}
+    if tls is not None:
+        chain["transport_socket"] = tls
+    return {"address": _address(listen), "tcp_backlog_size": 4096, "filter_chains": [chain]}
+
+
+def _client_tls(config: SubjectConfig) -> dict[str, Any] | None:
+    if not config.traffic.client_tls:
+        return None
+    context: dict[str, Any] = {"tls_certificates": [_SHOWN]}
+    context["alpn_protocols"] = ["h2" if config.traffic.client_http == "2" else "http/1.1"]
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": f"{_EXTENSIONS}.transport_sockets.tls.v3.DownstreamTlsContext",
+            "common_tls_context": context,
+        },
+    }
 
 
 def _tcp(config: SubjectConfig, clusters: list[dict[str, Any]]) -> dict[str, Any]:
@@ -118,13 +140,11 @@ def _tcp(config: SubjectConfig, clusters: list[dict[str, Any]]) -> dict[str, Any
 
 
 def _quic_listener(filter_: dict[str, Any], listen: str) -> dict[str, Any]:
-    shown = {"certificate_chain": {"filename": f"{{folder}}/{CHAIN}"}}
-    shown["private_key"] = {"filename": f"{{folder}}/{KEY}"}
     quic = {
         "name": "envoy.transport_sockets.quic",
         "typed_config": {
             "@type": f"{_EXTENSIONS}.transport_sockets.quic.v3.QuicDownstreamTransport",
-            "downstream_tls_context": {"common_tls_context": {"tls_certificates": [shown]}},
+            "downstream_tls_context": {"common_tls_context": {"tls_certificates": [_SHOWN]}},
         },
     }
     address = _address(listen)

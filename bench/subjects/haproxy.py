@@ -15,6 +15,7 @@ from bench.subjects.subject import SubjectConfig, SubjectCounts, SupportedProtoc
 
 _CONF = "{folder}/haproxy.cfg"
 _STATS = "stats.sock"
+_CERTIFICATE = "front.pem"
 _STATS_TIMEOUT_S = 5.0
 _SPARE_CONNECTIONS = 64
 _H2_STREAMS = 100
@@ -26,7 +27,7 @@ class HAProxy(ConfiguredProxy):
 
     name = "haproxy"
     protocols = SupportedProtocols(
-        client=("1.1", "2"), upstream=("1.1", "2"), upstream_tls=True, passthrough=True
+        client=("1.1", "2"), upstream=("1.1", "2"), client_tls=True, upstream_tls=True, passthrough=True
     )
     bounds_requests = False  # its max-reuse holds for HTTP/2 only
 
@@ -35,7 +36,7 @@ class HAProxy(ConfiguredProxy):
         return LaunchSpec(
             program,
             listen,
-            files={"haproxy.cfg": render(config, listen)},
+            files={"haproxy.cfg": render(config, listen), **_certificate(config)},
             check=("-c", "-f", _CONF),
             # A master and its workers where a scenario reloads it: else a signal ends it.
             run=("-W", "-db", "-f", _CONF) if config.traffic.upgrade else ("-db", "-f", _CONF),
@@ -66,7 +67,7 @@ def _lines(config: SubjectConfig, listen: str) -> Iterator[str]:
     if not config.traffic.passthrough:
         yield _reuse(config)
     yield "frontend front"
-    yield f"    bind {listen} backlog 4096{' proto h2' if config.traffic.client_http == '2' else ''}"
+    yield f"    bind {listen} backlog 4096{_client_protocol(config)}"
     yield "    default_backend backend"
     yield "backend backend"
     yield "    balance roundrobin"
@@ -76,6 +77,19 @@ def _lines(config: SubjectConfig, listen: str) -> Iterator[str]:
     for number, (upstream, source) in enumerate(pairs, 1):
         pool = "" if config.traffic.passthrough else f" {_pool(config)}"
         yield f"    server backend{number} {upstream}{source}{proto}{_tls(config)}{pool}"
+
+
+def _certificate(config: SubjectConfig) -> dict[str, str]:
+    """Return the file of the certificate that clients are shown, with its key; none where there is none."""
+    shown = config.traffic.certificate
+    return {} if shown is None else {_CERTIFICATE: shown.chain + shown.key}
+
+
+def _client_protocol(config: SubjectConfig) -> str:
+    is_http2 = config.traffic.client_http == "2"
+    if config.traffic.client_tls:
+        return f" ssl crt {{folder}}/{_CERTIFICATE} alpn {'h2' if is_http2 else 'http/1.1'}"
+    return " proto h2" if is_http2 else ""
 
 
 def _reuse(config: SubjectConfig) -> str:

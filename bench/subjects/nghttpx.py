@@ -4,7 +4,8 @@ import signal
 from collections.abc import Iterator
 
 from bench.plan.run_plan import Mode
-from bench.subjects.configured_proxy import ConfiguredProxy
+from bench.subjects.certificates import CHAIN, KEY
+from bench.subjects.configured_proxy import ConfiguredProxy, certificate_files
 from bench.subjects.launch import LaunchSpec
 from bench.subjects.programs import Program
 from bench.subjects.subject import SubjectConfig, SupportedProtocols, Unsupported
@@ -17,7 +18,7 @@ class Nghttpx(ConfiguredProxy):
     """Starts nghttpx; its workers are threads, each with a pool of its own."""
 
     name = "nghttpx"
-    protocols = SupportedProtocols(client=("1.1", "2"), upstream=("1.1", "2"))
+    protocols = SupportedProtocols(client=("1.1", "2"), upstream=("1.1", "2"), client_tls=True)
     has_sources = False
     bounds_requests = False
 
@@ -39,7 +40,7 @@ class Nghttpx(ConfiguredProxy):
         return LaunchSpec(
             program,
             listen,
-            files={"nghttpx.conf": render(config, listen)},
+            files={"nghttpx.conf": render(config, listen), **certificate_files(config)},
             check=(),  # it has none: what it does not understand ends it before it listens
             run=("--conf={folder}/nghttpx.conf",),
             reload=signal.SIGHUP,
@@ -52,7 +53,12 @@ def render(config: SubjectConfig, listen: str) -> str:
 
 
 def _lines(config: SubjectConfig, listen: str) -> Iterator[str]:
-    yield f"frontend={_address(listen)};no-tls"
+    if config.traffic.client_tls:
+        yield f"frontend={_address(listen)}"
+        yield f"certificate-file={{folder}}/{CHAIN}"
+        yield f"private-key-file={{folder}}/{KEY}"
+    else:
+        yield f"frontend={_address(listen)};no-tls"
     proto = ";;proto=h2" if config.traffic.http2_upstream else ""
     for upstream in config.upstreams:
         yield f"backend={_address(upstream)}{proto}"

@@ -6,7 +6,8 @@ import signal
 from collections.abc import Callable
 
 from bench.plan.run_plan import ClosesFirst, Mode
-from bench.subjects.configured_proxy import ConfiguredProxy
+from bench.subjects.certificates import CHAIN, KEY
+from bench.subjects.configured_proxy import ConfiguredProxy, certificate_files
 from bench.subjects.launch import LaunchSpec
 from bench.subjects.programs import Program
 from bench.subjects.subject import SubjectConfig, SupportedProtocols, Unsupported
@@ -26,7 +27,9 @@ class Nginx(ConfiguredProxy):
     """Starts nginx; any version since 1.11.5 will do, older ones as far as they know what is config."""
 
     name = "nginx"
-    protocols = SupportedProtocols(client=("1.1", "2"), upstream=("1.0", "1.1", "2"), upstream_tls=True)
+    protocols = SupportedProtocols(
+        client=("1.1", "2"), upstream=("1.0", "1.1", "2"), client_tls=True, upstream_tls=True
+    )
 
     def __init__(self, change: Callable[[SiteSettings], SiteSettings] | None = None) -> None:
         """Start it with other settings than usual where `change` makes others of them."""
@@ -59,7 +62,8 @@ class Nginx(ConfiguredProxy):
         text = conf(usual if self._change is None else self._change(usual))
         run = arguments(version)
         check = ("-t", "-q", *run)
-        return LaunchSpec(program, listen, {"nginx.conf": text}, check, run, reload=signal.SIGHUP)
+        files = {"nginx.conf": text, **certificate_files(config)}
+        return LaunchSpec(program, listen, files, check, run, reload=signal.SIGHUP)
 
 
 def arguments(version: Version) -> list[str]:
@@ -84,6 +88,7 @@ def settings(config: SubjectConfig, listen: str, version: Version) -> SiteSettin
         streams=config.traffic.streams,
         upstream_tls=_tls(config),
         client_http2=config.traffic.client_http == "2",
+        client_tls=(CHAIN, KEY) if config.traffic.client_tls else None,
         read_timeout_s=config.traffic.silence_s if config.traffic.lasts else None,
         open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         # The workers stay root in the lab: a folder of ours is all that they may write to anyhow.

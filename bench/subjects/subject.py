@@ -25,6 +25,10 @@ class UpstreamTls:
     version: str
     """1.2 or 1.3."""
     resumes: bool
+    authority: str | None = None
+    """The certificate that verifies the backend's, in PEM; None: none is verified. A proxy that does not
+    verify unless told to may ignore it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +44,14 @@ class Traffic:
     silence_s: float = SILENCE_S
     """How long a tunnel or a stream may be silent before it is ended."""
     client_http: str = "1.1"
-    """What the clients speak: 1.1, 2 (without TLS, known beforehand) or 3."""
+    """What the clients speak: 1.1, 2 (without TLS it is known beforehand) or 3."""
     http2_upstream: bool = False
     """HTTP/2 without TLS to the backend, instead of the plan's `upstream_http`."""
     upstream_tls: UpstreamTls | None = None
     certificate: Certificate | None = None
-    """What the subject shows to clients; needed for HTTP/3, which has no form without TLS."""
+    """What the subject shows to clients; known once there is a lab."""
+    client_tls: bool = False
+    """Whether the clients speak TLS: HTTP/3 has no form without, and HTTP/2 is then chosen by ALPN."""
 
     @property
     def lasts(self) -> bool:
@@ -80,6 +86,7 @@ class SupportedProtocols:
 
     client: tuple[str, ...] = ("1.1",)
     upstream: tuple[str, ...] = ("1.1",)
+    client_tls: bool = False
     upstream_tls: bool = False
     passthrough: bool = False
     """Whether it passes TCP connections through as well."""
@@ -94,6 +101,8 @@ class SupportedProtocols:
             known = " or ".join(self.client)
             reason = f"speaks no HTTP/{traffic.client_http} with clients"
             raise Unsupported(name, "traffic.client_http", reason, f"let the clients speak {known}")
+        if traffic.client_tls and traffic.client_http != "3" and not self.client_tls:
+            raise Unsupported(name, "load.tls", "is not configured here for TLS with clients")
         if traffic.http2_upstream and "2" not in self.upstream:
             raise Unsupported(name, "traffic.http2_upstream", "speaks no HTTP/2 with upstream servers")
         if traffic.upstream_tls is not None and not self.upstream_tls:

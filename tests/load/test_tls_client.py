@@ -83,8 +83,8 @@ def test_new_connections_resume_the_session_unless_told_otherwise(
 
 
 NOT_ACCEPTED: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "unknown authority": ("its certificate is not trusted (", "--cacert FILE", {"tls_authority": None}),
-    "another name": ("its certificate is for another name (", "--sni", {"tls_name": "b.test"}),
+    "unknown authority": ("its certificate is not trusted: ", "--cacert FILE", {"tls_authority": None}),
+    "another name": ("its certificate is for another name: ", "--sni", {"tls_name": "b.test"}),
 }
 
 
