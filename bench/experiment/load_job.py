@@ -18,10 +18,11 @@ LARGEST_BODY_BYTES = 16 << 20
 """Of a request: each is built whole in memory."""
 
 
-def load_job(plan: Plan, mode: Mode, proxy: str | None) -> LoadJob:
+def load_job(plan: Plan, mode: Mode, proxy: str | None, authority: str | None = None) -> LoadJob:
     """Return what the clients send: to `proxy`, checked to the last byte, or to the target of the plan.
 
-    PlanError where the target has no address, or the file of the body cannot be read.
+    `authority` verifies the certificate of the proxy. PlanError where the target has no address, or a file
+    cannot be read.
     """
     load = plan.load
     if proxy is None:
@@ -59,7 +60,7 @@ def load_job(plan: Plan, mode: Mode, proxy: str | None) -> LoadJob:
         seed=plan.seed or 1,
         tls=plan.has_client_tls,
         tls_verify=not load.insecure,
-        tls_authority=None if load.cacert is None else read_authority(load.cacert),
+        tls_authority=authority if load.cacert is None else read_authority(load.cacert),
         tls_name=load.sni or _host_name(plan),
         tls_sessions=load.tls_sessions,
     )

@@ -55,6 +55,14 @@ class ProxySetup:
         """Return the same with what is shown to clients, which is known once there is a lab."""
         return replace(self, traffic=replace(self.traffic, certificate=certificate))
 
+    def trusting(self, authority: str) -> "ProxySetup":
+        """Return the same with the certificate that verifies the backend's, known once there is a lab."""
+        upstream_tls = self.traffic.upstream_tls
+        if upstream_tls is None:
+            return self
+        upstream_tls = replace(upstream_tls, authority=authority)
+        return replace(self, traffic=replace(self.traffic, upstream_tls=upstream_tls))
+
     def check(self, case: Case, sources: int = 1, upstreams: int = 1) -> None:
         """Raise PlanError where the case's proxy is not here, Unsupported where it cannot do this.
 

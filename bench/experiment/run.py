@@ -21,6 +21,7 @@ from bench.experiment.run_summary import RunFacts
 from bench.experiment.summary import Outcome
 from bench.experiment.target_probe import probe_target
 from bench.experiment.testbed import Testbed, TrialRequest, open_testbed
+from bench.experiment.tls_setup import TrialCertificates
 from bench.lab import LabRequest
 from bench.load import external
 from bench.machine import describe
@@ -30,6 +31,10 @@ from bench.plan.scenario_plan import Case
 from bench.progress import Progress
 from bench.runs import storage
 from bench.runs.record import Run, Trial, TrialWarning
+from bench.subjects.subject import Traffic, UpstreamTls
+
+_UPSTREAM_TLS = "1.3"
+"""The version of TLS to the backend."""
 
 
 def perform(plan: Plan, lab_name: str, root: Path, progress: Progress) -> Run:
@@ -112,24 +117,31 @@ def _request(plan: Plan, number: int, mode: Mode) -> TrialRequest:
 
 
 def _proxy_setup(plan: Plan, mode: Mode) -> ProxySetup:
+    upstream_tls = None
+    if plan.subject.upstream_tls:
+        upstream_tls = UpstreamTls(_UPSTREAM_TLS, plan.subject.upstream_tls_sessions)
     return ProxySetup(
         clients=plan.load.connections,
         mode=mode,
         workers=plan.subject.workers,
         closes_first=plan.closes_first,
         pool_idle=plan.pool_idle,
+        traffic=Traffic(client_tls=plan.load.tls, upstream_tls=upstream_tls),
     )
 
 
 def _start(plan: Plan, mode: Mode, testbed: Testbed) -> LoadClients:
     """Start backend, subject and load workers in this order; with a target only the last."""
-    proxy: str | None = None
+    proxy = authority = None
     if plan.subject.target is None:
         host = testbed.place.hosts["backend"]
         listen = [f"{address}:{host.listen_port}" for address in host.addresses]
-        server = testbed.start_server("backends", *backend_flags(plan.backend), listen=listen)
-        proxy = testbed.start_proxy(server.addresses)
-    return testbed.start_load(load_job(plan, mode, proxy))
+        shown = TrialCertificates.issue(plan, testbed.place)
+        flags = (*backend_flags(plan.backend), *shown.backend_flags(host))
+        server = testbed.start_server("backends", *flags, listen=listen)
+        proxy = testbed.start_proxy(server.addresses, shown.proxy, shown.backend_authority)
+        authority = shown.client_authority
+    return testbed.start_load(load_job(plan, mode, proxy, authority))
 
 
 @contextmanager

@@ -95,13 +95,20 @@ class Testbed:
         place = self.place.hosts[host]
         return f"{place.front}:{place.listen_port + len(self.roles.servers) if place.listen_port else 0}"
 
-    def start_proxy(self, upstreams: Sequence[str], certificate: Certificate | None = None) -> str:
+    def start_proxy(
+        self,
+        upstreams: Sequence[str],
+        certificate: Certificate | None = None,
+        upstream_authority: str | None = None,
+    ) -> str:
         """Start the case's subject before `upstreams` and return where the clients find it, HOST:PORT.
 
-        `certificate` is what it shows to them. RoleError where it does not come up.
+        `certificate` is what it shows to them, `upstream_authority` verifies that of `upstreams`. RoleError
+        where it does not come up.
         """
         setup, case = self._request.proxy, self._request.case
         shown = setup if certificate is None else setup.showing(certificate)
+        shown = shown if upstream_authority is None else shown.trusting(upstream_authority)
         config = shown.build_config(case, upstreams, self.sources("proxy"))
         running = shown.starter(case).start(self.place.hosts["proxy"], self._cores["proxy"], config)
         self._stack.callback(running.stop)

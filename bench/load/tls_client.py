@@ -4,6 +4,7 @@ The socket is OpenSSL's, non-blocking, and each of its reads returns one record 
 5.1), so that what is left stays with the kernel, and the poller sees it.
 """
 
+import contextlib
 import socket
 import ssl
 from functools import partial
@@ -66,6 +67,9 @@ class TlsClient(LoadClient):
         if self._tls is not None:
             if self._exchanges:
                 self._layer.keep_session(self._tls)
+            # Sent before the end (RFC 8446, section 6.1); no answer is waited for, which raises.
+            with contextlib.suppress(OSError, ValueError):
+                self._tls.unwrap()
             self._tls = None
         super().close()
 

@@ -16,6 +16,7 @@ _POOL = (
     "subject.requests_per_connection",
     "subject.upstream_http",
 )
+_UPSTREAM_TLS = ("subject.upstream_tls", "subject.upstream_tls_sessions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ RULES = (
             "subject.idiom",
             "subject.workers",
             *_POOL,
+            *_UPSTREAM_TLS,
+            "load.tls",
             "backend.kind",
             "backend.workers",
             "backend.response_size",
@@ -65,7 +68,14 @@ RULES = (
     NoEffect(
         lambda plan: plan.subject.name == "direct",
         "subject.name",
-        ("subject.workers", *_POOL, "closes_first", "hosts.proxy_addresses", "hosts.backend_addresses"),
+        (
+            "subject.workers",
+            *_POOL,
+            *_UPSTREAM_TLS,
+            "closes_first",
+            "hosts.proxy_addresses",
+            "hosts.backend_addresses",
+        ),
         "there is no proxy between the clients and the backend; leave it out",
     ),
     NoEffect(

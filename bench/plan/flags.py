@@ -143,6 +143,8 @@ FLAGS = (
         unset="no bound",
     ),
     Flag("subject.upstream_http", "HTTP version sent upstream.", choices=("1.0", "1.1")),
+    Flag("subject.upstream_tls", "Speak TLS to the backend.", Kind.SWITCH),
+    Flag("subject.upstream_tls_sessions", "Resume TLS sessions with the backend.", Kind.SWITCH),
     Flag("load.connections", "Client connections, in all.", Kind.WHOLE, short="-c"),
     Flag("load.workers", "Worker processes of the load generator.", Kind.WHOLE, has_section=True),
     Flag(
@@ -172,6 +174,7 @@ FLAGS = (
     Flag("load.body_file", "File with the content of each request.", metavar="FILE", unset="none"),
     Flag("load.expect_status", "Statuses of a correct response: 2xx, 200,404, 200-299.", metavar="STATUS"),
     Flag("load.client_mode", "The clients' own connections.", choices=_MODES),
+    Flag("load.tls", "Speak TLS to the proxy.", Kind.SWITCH),
     Flag("load.insecure", "Do not verify the server's certificate.", Kind.SWITCH, short="-k"),
     Flag(
         "load.cacert",

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from bench.errors import PlanError
-from bench.plan import bounds, effects, load_values
+from bench.plan import bounds, effects, load_values, tls_rules
 from bench.plan.backend_plan import BACKENDS, Backend, check_backend
 from bench.plan.toml import chosen, section
 
@@ -59,6 +59,10 @@ class Subject:
     pool_idle_timeout_s: float = 60.0
     requests_per_connection: int | None = None
     upstream_http: str = "1.1"
+    upstream_tls: bool = False
+    """Speak TLS to the backend."""
+    upstream_tls_sessions: bool = True
+    """Whether a new upstream connection resumes the TLS session of an earlier one."""
     target: str | None = None
     """A server that runs already (`--target URL`); then no role of ours but the load is started."""
 
@@ -89,6 +93,8 @@ class Load:
     requests: int | None = None
     """Responses after which the window ends; None: when its time is over."""
     client_mode: Mode = Mode.KEEPALIVE
+    tls: bool = False
+    """Speak TLS to the subject; a target says so in its URL."""
     insecure: bool = False
     """Do not verify the server's certificate."""
     cacert: str | None = None
@@ -143,7 +149,14 @@ class Plan:
     @property
     def has_client_tls(self) -> bool:
         """Return whether the clients speak TLS."""
-        return self.subject.target is not None and self.subject.target.startswith("https://")
+        if self.subject.target is None:
+            return self.load.tls
+        return self.subject.target.startswith("https://")
+
+    @property
+    def has_backend_tls(self) -> bool:
+        """Return whether the backend speaks TLS: with the proxy, or with the clients where there is none."""
+        return self.load.tls if self.subject.name == "direct" else self.subject.upstream_tls
 
     @property
     def pool_idle(self) -> int:
@@ -230,13 +243,6 @@ _CHOICES: tuple[tuple[str, Callable[[Plan], str | None], tuple[str, ...]], ...] 
     ("load.second_opinion", lambda p: p.load.second_opinion, SECOND_OPINIONS),
 )
 _SECTIONS = ("subject", "load", "backend", "hosts")
-_ONLY_WITH_TLS: tuple[tuple[str, Callable[[Plan], bool]], ...] = (
-    ("insecure", lambda p: p.has_client_tls or not p.load.insecure),
-    ("cacert", lambda p: p.has_client_tls or p.load.cacert is None),
-    ("sni", lambda p: p.has_client_tls or p.load.sni is None),
-    ("tls_sessions", lambda p: p.has_client_tls or p.load.tls_sessions),
-)
-_WITH_TLS = "load a target with https://"
 # What must hold besides, and the error where it does not.
 _CHECKS: tuple[tuple[Callable[[Plan], bool], str], ...] = (
     (
@@ -308,14 +314,6 @@ _CHECKS: tuple[tuple[Callable[[Plan], bool], str], ...] = (
         lambda p: p.subject.target is None or p.subject.target.startswith(("http://", "https://")),
         "subject.target = {subject.target!r} must be an http:// or https:// URL",
     ),
-    *(
-        (holds, f"load.{key} has no effect, since the clients speak no TLS; leave it out, or {_WITH_TLS}")
-        for key, holds in _ONLY_WITH_TLS
-    ),
-    (
-        lambda p: not (p.load.insecure and p.load.cacert),
-        "load.cacert = {load.cacert!r} has no effect beside load.insecure; leave out one of them",
-    ),
 )
 
 
@@ -334,6 +332,7 @@ def check(plan: Plan) -> None:
         bounds.check_above_zero(f"plan: {key}", number_of(plan))
     check_backend(plan.backend)
     load_values.check(plan.load, plan.subject.target)
+    tls_rules.check(plan)
     for holds, message in _CHECKS:
         if not holds(plan):
             raise PlanError("plan: " + message.format(**{name: getattr(plan, name) for name in _SECTIONS}))

@@ -106,7 +106,7 @@ class SupportedProtocols:
         if traffic.http2_upstream and "2" not in self.upstream:
             raise Unsupported(name, "traffic.http2_upstream", "speaks no HTTP/2 with upstream servers")
         if traffic.upstream_tls is not None and not self.upstream_tls:
-            raise Unsupported(name, "traffic.upstream_tls", "is not configured here for TLS upstream")
+            raise Unsupported(name, "subject.upstream_tls", "is not configured here for TLS upstream")
         if traffic.passthrough and not self.passthrough:
             raise Unsupported(name, "traffic.passthrough", "is not configured here for plain TCP")
 

@@ -1,0 +1,57 @@
+"""What must hold of the keys of a plan that are about TLS and HTTP/2. Pure."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from bench.errors import PlanError
+
+if TYPE_CHECKING:
+    from bench.plan.run_plan import Plan
+
+MOST_STREAMS = 100
+"""What servers allow at a time on one connection (RFC 9113, section 6.5.2, recommends no fewer)."""
+_NO_TLS = "has no effect, since the clients speak no TLS; leave it out, or"
+_OF_TARGET = "has no effect, since the certificate is made for the run; leave it out, or load a target"
+
+RULES: tuple[tuple[Callable[["Plan"], bool], str], ...] = (
+    (
+        lambda p: p.has_client_tls or not p.load.insecure,
+        f"load.insecure {_NO_TLS} add load.tls",
+    ),
+    (
+        lambda p: p.has_client_tls or p.load.tls_sessions,
+        f"load.tls_sessions {_NO_TLS} add load.tls",
+    ),
+    (
+        lambda p: p.has_client_tls or (p.load.cacert is None),
+        f"load.cacert = {{load.cacert!r}} {_NO_TLS} load a target with https://",
+    ),
+    (
+        lambda p: p.has_client_tls or (p.load.sni is None),
+        f"load.sni = {{load.sni!r}} {_NO_TLS} load a target with https://",
+    ),
+    (
+        lambda p: p.subject.target is not None or p.load.cacert is None,
+        f"load.cacert = {{load.cacert!r}} {_OF_TARGET}",
+    ),
+    (
+        lambda p: p.subject.target is not None or p.load.sni is None,
+        f"load.sni = {{load.sni!r}} {_OF_TARGET}",
+    ),
+    (
+        lambda p: not (p.load.insecure and p.load.cacert),
+        "load.cacert = {load.cacert!r} has no effect beside load.insecure; leave out one of them",
+    ),
+    (
+        lambda p: p.subject.upstream_tls or p.subject.upstream_tls_sessions,
+        "subject.upstream_tls_sessions has no effect without TLS to the backend; leave it out, or add"
+        " subject.upstream_tls",
+    ),
+)
+
+
+def check(plan: "Plan") -> None:
+    """Raise PlanError where a key about TLS or HTTP/2 makes no sense beside the others."""
+    for holds, message in RULES:
+        if not holds(plan):
+            raise PlanError("plan: " + message.format(load=plan.load, subject=plan.subject))
