@@ -11,25 +11,21 @@ from bench.load import http11, tls
 from bench.load.job import LoadJob
 from bench.load.poller import Poller
 from bench.load.worker import LoadWorker
-from bench.subjects import certificates
 from bench.subjects.certificates import Certificate
+from tests import tls_files
 from tests.load.scripted import BODY, Conversation, Request, Script, answer, answering, serving
 
 Event = dict[str, Any]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def certificate() -> Certificate:
-    return certificates.issue(["127.0.0.1", "a.test"])
+    return tls_files.certificate()
 
 
 @pytest.fixture
-def context(certificate: Certificate, tmp_path: Path) -> ssl.SSLContext:
-    for name, text in certificate.files.items():
-        (tmp_path / name).write_text(text)
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.load_cert_chain(tmp_path / certificates.CHAIN, tmp_path / certificates.KEY)
-    return made
+def context(tmp_path: Path) -> ssl.SSLContext:
+    return tls_files.server_context(tmp_path)
 
 
 def run(port: int, authority: str | None, **changes: Any) -> tuple[Event, list[Event]]:

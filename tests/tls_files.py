@@ -1,0 +1,37 @@
+"""A certificate for 127.0.0.1 and a.test, issued once, its files, and the contexts of both sides."""
+
+from __future__ import annotations
+
+import ssl
+from functools import cache
+from pathlib import Path
+
+from bench.subjects import certificates
+from bench.subjects.certificates import CHAIN, KEY, Certificate
+
+AUTHORITY = "authority.pem"
+
+
+@cache
+def certificate() -> Certificate:
+    return certificates.issue(["127.0.0.1", "a.test"])
+
+
+def write(folder: Path) -> Path:
+    """Write the certificate, its key and its authority to `folder`, and return that."""
+    for name, text in {**certificate().files, AUTHORITY: certificate().authority}.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def server_context(folder: Path) -> ssl.SSLContext:
+    """Return the context of a server; the files are written to `folder`."""
+    write(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / CHAIN, folder / KEY)
+    return context
+
+
+def client_context() -> ssl.SSLContext:
+    """Return the context of a client that trusts the authority."""
+    return ssl.create_default_context(cadata=certificate().authority)
