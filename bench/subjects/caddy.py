@@ -34,7 +34,12 @@ class Caddy(ConfiguredProxy):
         tls = config.traffic.upstream_tls
         if tls is not None and tls.resumes:
             # Its transport's tls.Config has no ClientSessionCache, without which Go resumes nothing.
-            raise Unsupported(self.name, "traffic.upstream_tls", "resumes no TLS session with servers")
+            raise Unsupported(
+                self.name,
+                "subject.upstream_tls_sessions",
+                "resumes no TLS session with servers",
+                "switch that off with --no-upstream-tls-sessions",
+            )
 
     def launch_spec(self, program: Program, listen: str, config: SubjectConfig) -> LaunchSpec:
         """Return how Caddy is run for one trial."""

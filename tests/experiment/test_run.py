@@ -173,3 +173,31 @@ def has_load(pid: int) -> bool:
             if "bench.load" in child.cmdline() and child.num_fds() > 20:
                 return True
     return False
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "asyncio",
+        pytest.param("direct", marks=pytest.mark.long),
+        *needs.subjects(long=("nginx", "haproxy", "nghttpx", "envoy", "caddy")),
+    ],
+)
+def test_the_clients_speak_tls_to_whatever_proxy(subject: str, tmp_path: Path) -> None:
+    hops = () if subject in ("direct", "nghttpx") else ("--upstream-tls",)
+    sessions = ("--no-upstream-tls-sessions",) if subject == "caddy" else ()
+    flags = ("--subject", subject, "--mode", "keepalive", "--tls", *hops, *sessions)
+    (kept,) = trials(*BRIEF, *flags, root=tmp_path)
+    assert kept["requests"] > 0
+    assert set(kept["errors"].values()) == {0}
+    assert kept["tls"]["full"] + kept["tls"]["resumed"] == 16
+    assert kept["upstream"]["connections_opened"] <= 16
+    assert all(name.startswith("TLSv1.3") for name in kept["tls"]["negotiated"])
+
+
+def test_new_upstream_connections_over_tls_are_as_many_as_the_requests(tmp_path: Path) -> None:
+    (short,) = trials(*BRIEF, "--mode", "short", "--upstream-tls", root=tmp_path)
+    assert short["requests"] > 0
+    assert set(short["errors"].values()) == {0}
+    assert short["tls"] is None
+    assert short["upstream"]["requests_per_connection"] == 1.0
