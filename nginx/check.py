@@ -243,7 +243,7 @@ def _check_one(configuration: Configuration, result: CheckResult, settings: Chec
                 place=each.directive.place,
                 context=each.context,
                 target=each.target,
-                verdicts={version: ctx.verdict(each) for version, ctx in contexts.items()},
+                verdicts={version: found.verdict(each) for version, found in hits.items()},
                 rules={version: found.rules_about(each) for version, found in hits.items()},
                 server=server_name(each.level),
                 accepted=frozenset(version for version, found in hits.items() if found.accepts(each)),

@@ -1,7 +1,7 @@
 """Apply the rules under each version of nginx, and make findings of what they hit."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 
 from nginx import versions
@@ -12,9 +12,11 @@ from nginx.model import PassLocation, build_model
 from nginx.rules import CATALOGUE, Hit, Rule, RuleContext
 from nginx.tree import Directive, Place
 from nginx.unshareable import unshareable
+from nginx.verdict import Verdict
 from nginx.versions import Version
 
 _Applied = tuple[Rule, Hit]
+_MIXED_PROTOCOLS = "NK030"
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +28,8 @@ class RuleHits:
     """What is reported."""
     _about: dict[int, list[_Applied]] = field(default_factory=dict)
     """What explains the verdict on a pass location, by its identity; silenced or not."""
+    _mixed: dict[int, _Applied] = field(default_factory=dict)
+    """What makes a pass location's requests fail in its pool, by its identity."""
 
     @classmethod
     def of(cls, ctx: RuleContext) -> "RuleHits":
@@ -41,8 +45,25 @@ class RuleHits:
     def _add(self, rule: Rule, hit: Hit) -> None:
         if not self._is_silenced(rule, hit):
             self.left.append((rule, hit))
+            if rule.id == _MIXED_PROTOCOLS and severity(rule, hit) is Severity.ERROR:
+                self._mixed.update((id(each), (rule, hit)) for each in hit.passes)
         for each in {id(each): each for each in hit.passes} if rule.about_reuse else ():
             self._about.setdefault(each, []).append((rule, hit))
+
+    def verdict(self, each: PassLocation) -> Verdict:
+        """Return the verdict on a location.
+
+        Reuse is no answer where a request fails on a connection that another protocol left in the pool.
+        """
+        found = self.ctx.verdict(each)
+        if id(each) not in self._mixed or found.answer not in {"reused", "partly reused"}:
+            return found
+        rule, hit = self._mixed[id(each)]
+        reason = (
+            "depends on which location opened the connection that is taken from the pool: on one of another "
+            f"protocol the request fails ({rule.id}, {hit.place}); without that: {found.reason}"
+        )
+        return replace(found, answer="depends", reason=reason, share=None)
 
     def rules_about(self, each: PassLocation) -> tuple[str, ...]:
         """Return the ids of the rules that explain the verdict on a location."""

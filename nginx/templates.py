@@ -5,10 +5,11 @@ branches of a condition are read; where that leaves no whole configuration, only
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 VARIABLE = "template"
+_MOST_BRANCHES = 8
 LINES = "lines that the template fills in"
 """The file that lines which are filled in are read as."""
 
@@ -100,12 +101,17 @@ def renderings(text: str) -> list[str]:
 def conditional_renderings(text: str) -> list[str]:
     """Return what a template renders to where each condition holds, and where none does; [] without any.
 
-    Of a condition that holds this is its first branch, of others the `else`, or nothing. What loops
-    repeat stays in both.
+    Of a condition that holds this is its first branch, of others the `else`, or nothing. Then come the
+    `elif` branches, each beside the first branches of what has fewer. What loops repeat stays in all.
     """
     tags = [_tag(match, text) for match in _TAG.finditer(text)]
     dropped = _first_branches(tags)
-    return [_render(text, tags, _later_branches(tags)), _render(text, tags, dropped)] if dropped else []
+    if not dropped:
+        return []
+    chains = list(_chains(tags))
+    most = min(_MOST_BRANCHES, max((count for _, count in chains), default=0))
+    others = [_render(text, tags, _all_but(chains, number)) for number in range(1, most)]
+    return [_render(text, tags, _later_branches(tags)), _render(text, tags, dropped), *others]
 
 
 def _tag(match: re.Match[str], text: str) -> _Tag:
@@ -201,6 +207,33 @@ def _first_branches(tags: list[_Tag]) -> list[tuple[int, int]]:
                 opened[-1] = (opened[-1][0], tag.start if statement.strip().lower() == "else" else None)
         elif _OPENING.match(statement):
             opened.append((tag.end, None) if _CONDITION.match(statement) else None)
+    return found
+
+
+def _chains(tags: list[_Tag]) -> Iterator[tuple[list[tuple[int, int]], int]]:
+    """Yield the branches of each condition as stretches of text, and how many there are besides an `else`."""
+    opened: list[list[_Tag]] = []
+    for tag in tags:
+        statement = tag.statement or ""
+        if _CLOSING.match(statement) and opened:
+            parts = opened.pop()
+            bounds = zip(parts, [*parts[1:], tag], strict=True)
+            branches = [(each.end, following.start) for each, following in bounds]
+            has_else = (parts[-1].statement or "").strip().lower() == "else"
+            if _CONDITION.match(parts[0].statement or ""):
+                yield branches, len(branches) - has_else
+        elif _ELSE.match(statement) and opened:
+            opened[-1].append(tag)
+        elif _OPENING.match(statement):
+            opened.append([tag])
+
+
+def _all_but(chains: Iterable[tuple[list[tuple[int, int]], int]], number: int) -> list[tuple[int, int]]:
+    """Return all branches but one of each condition: the one of that number, or the first if it has fewer."""
+    found: list[tuple[int, int]] = []
+    for branches, count in chains:
+        kept = number if number < count else 0
+        found += branches[:kept] + branches[kept + 1 :]
     return found
 
 

@@ -12,6 +12,9 @@ from nginx.tree import Directive, Place
 from nginx.versions import Version
 
 IMPLICIT_IDLE = 32
+_BRIEF_S = 0.1
+_TIMES = {"keepalive_timeout": versions.POOL_LIMITS, "keepalive_time": versions.POOL_TIME}
+"""Lines of times after which connections are closed, and since when they are there."""
 _BALANCERS = third_party.BALANCERS | {"least_conn", "ip_hash", "hash", "random", "least_time", "sticky"}
 
 
@@ -86,6 +89,14 @@ class Upstream:
         """An include inside the block whose file is not here."""
         return self.directive.child("include")
 
+    def brief_limit(self, version: Version) -> Directive | None:
+        """Return a line that closes connections within a tenth of a second: few requests follow that soon."""
+        for name, since in _TIMES.items():
+            line = self.directive.child(name)
+            if version >= since and line is not None and is_brief(line):
+                return line
+        return None
+
     def keepalive_place(self) -> Place:
         """Return where the `keepalive` line stands, or where the block begins."""
         return (self.keepalive or self.directive).place
@@ -152,6 +163,11 @@ class Upstream:
             return None
         line = self.directive.child("keepalive_timeout")
         return 60.0 if line is None or line.seconds is None else line.seconds
+
+
+def is_brief(line: Directive) -> bool:
+    """Return whether a time is so short that few connections are reused within it."""
+    return line.seconds is not None and line.seconds < _BRIEF_S
 
 
 def is_balancer(directive: Directive) -> bool:

@@ -105,7 +105,9 @@ def compute_verdict(each: PassLocation, version: Version, in_flight: int = 0) ->
         return found
     if len(cases) == 1:
         cases[found.answer] = found
-    named = " or ".join(f"{answer} ({case.reason})" for answer, case in cases.items())
+    named = " or ".join(
+        case.reason if answer == "depends" else f"{answer} ({case.reason})" for answer, case in cases.items()
+    )
     reason = f"depends on the template's conditions: {named}"
     return replace(found, answer="depends", closes_first=None, reason=reason, share=None)
 
@@ -250,18 +252,27 @@ def _upstream_factor(upstream: Upstream, version: Version, in_flight: int = 0) -
     if upstream.is_down:
         return Factor(False, (f"{where} has no server that is not down: each request ends in 502",))
     if pool is not None:
-        share = reuse_share(upstream, pool, in_flight)
-        how = str(pool.directive.place) if pool.directive else "by default since 1.29.7"
-        plural = "" if pool.idle == 1 else "s"
-        cause = f"{where} keeps {pool.idle} idle connection{plural} per worker ({how})"
-        if share is not None:
-            cause += f" for {share.cause}: it reuses connections for {share}"
-        return Factor(True, (cause,), share)
+        return _kept_factor(upstream, pool, where, version, in_flight)
     if upstream.size_to_fill_in is not None and upstream.pool(version, filled_in=1) is not None:
         return _filled_in_factor(upstream, upstream.size_to_fill_in, version, in_flight)
     if upstream.missing is not None and upstream.keepalive is None:
         return Factor(None, (f"{upstream.missing.args[0]}, included in {where} and missing here",))
     return Factor(False, (f"{where} {_why_no_pool(upstream)}",))
+
+
+def _kept_factor(upstream: Upstream, pool: Pool, where: str, version: Version, in_flight: int) -> Factor:
+    """Return what holds for a pool that keeps connections: for how many requests, and for how long."""
+    brief = upstream.brief_limit(version)
+    if brief is not None:
+        soon = f"how soon a request follows: {where} closes each connection by `{brief}` ({brief.place})"
+        return Factor(None, (soon,))
+    share = reuse_share(upstream, pool, in_flight)
+    how = str(pool.directive.place) if pool.directive else "by default since 1.29.7"
+    plural = "" if pool.idle == 1 else "s"
+    cause = f"{where} keeps {pool.idle} idle connection{plural} per worker ({how})"
+    if share is not None:
+        cause += f" for {share.cause}: it reuses connections for {share}"
+    return Factor(True, (cause,), share)
 
 
 def _filled_in_factor(upstream: Upstream, line: Directive, version: Version, in_flight: int) -> Factor:

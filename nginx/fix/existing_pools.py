@@ -12,13 +12,10 @@ from nginx.process_servers import PooledServers
 from nginx.rules import RuleContext
 from nginx.targets import PROTOCOLS
 from nginx.tree import Directive
-from nginx.upstreams import Upstream, is_balancer
+from nginx.upstreams import Upstream, is_balancer, is_brief
 
 # Limits that let no second request onto a connection, or only a few, and nginx's defaults for them.
-_LIMITS = (
-    ("keepalive_requests", frozenset(map(str, range(FEW_REQUESTS + 1))), "1000"),
-    ("keepalive_timeout", frozenset({"0", "0s", "0ms"}), "60s"),
-)
+_LIMITS = {"keepalive_requests": "1000", "keepalive_timeout": "60s", "keepalive_time": "1h"}
 _HEALTH_CHECK = re.compile(r"check(?:_\w+)?")
 _BESIDE_A_POOL = frozenset({"include", "server", "zone", "state", "queue", "resolver", "resolver_timeout"})
 _BESIDE_A_POOL |= {"keepalive", "keepalive_requests", "keepalive_time", "keepalive_timeout"}
@@ -53,7 +50,7 @@ class ExistingPools:
         fits = len(pools) == len(self._contexts) and not any(
             pool_share(upstream, pool, in_flight) for pool in pools
         )
-        is_limited = any((pool.requests or FEW_REQUESTS + 1) <= FEW_REQUESTS for pool in pools)
+        is_limited = any(map(_is_low, upstream.directive.block or ()))
         if fits and not is_limited and self._is_used(upstream):
             # The size is right, but one location more now meets the end of the servers' idle time.
             self._limit(upstream)
@@ -110,9 +107,9 @@ class ExistingPools:
     def _limit(self, upstream: Upstream) -> None:
         """Let a connection serve many requests, and idle for a shorter time than at its server."""
         timeout_s = self._sizer.timeout_s(upstream.name)
-        for name, refusing, value in _LIMITS:
+        for name, value in _LIMITS.items():
             limit = upstream.directive.child(name)
-            if limit is not None and limit.args[0] in refusing:
+            if limit is not None and _is_low(limit):
                 self._edits.replace_argument(limit, 0, value)
         limit = upstream.directive.child("keepalive_timeout")
         if timeout_s is None:
@@ -121,3 +118,10 @@ class ExistingPools:
             self._edits.append(upstream.directive, f"keepalive_timeout {timeout_s}s;")
         elif limit.seconds is None or not 0 < limit.seconds <= timeout_s:
             self._edits.replace_argument(limit, 0, f"{timeout_s}s")
+
+
+def _is_low(line: Directive) -> bool:
+    """Return whether a limit lets no second request onto a connection, or only a few."""
+    if line.name == "keepalive_requests":
+        return line.number is not None and line.number <= FEW_REQUESTS
+    return line.name in _LIMITS and is_brief(line)

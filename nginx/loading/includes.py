@@ -37,15 +37,15 @@ class Configuration:
     templates: list[tuple[Place, str]] = field(default_factory=list)
     """Where a template's first expression stands, and its language."""
     conditional: "list[Configuration]" = field(default_factory=list)
-    """The same where each condition of its templates holds, and where none does; [] without any."""
+    """The same where each condition of its templates holds, where none does, ...; [] without any."""
 
 
 def expand_includes(tree: Tree, sources: Sources) -> Configuration:
     """Return a file's configuration, with everything that it includes and the extra files."""
     expander = _IncludeExpander(Configuration(tree.file), sources)
     found = _expand_all(tree, expander, sources)
-    if expander.has_conditions:
-        cases = [_IncludeExpander(Configuration(tree.file), sources, number) for number in range(2)]
+    if expander.cases:
+        cases = [_IncludeExpander(Configuration(tree.file), sources, case) for case in range(expander.cases)]
         found.conditional = [_expand_all(tree, each, sources) for each in cases]
     return found
 
@@ -94,7 +94,8 @@ def _inside_http(
 class _IncludeExpander:
     def __init__(self, found: Configuration, sources: Sources, case: int | None = None) -> None:
         self.found = found
-        self.has_conditions = False
+        self.cases = 0
+        """In how many ways the conditions of the templates may hold; 0 without any."""
         self._case = case
         self._sources = sources
         self._open: list[str] = []
@@ -111,8 +112,9 @@ class _IncludeExpander:
             self.found.ignored.update({(tree.file, line): ids for line, ids in tree.ignored.items()})
         directives = tree.directives
         if tree.conditional:
-            self.has_conditions = True
-            directives = directives if self._case is None else tree.conditional[self._case]
+            self.cases = max(self.cases, len(tree.conditional))
+            if self._case is not None:
+                directives = tree.conditional[self._case if self._case < len(tree.conditional) else 0]
         self._open.append(tree.identity)
         expanded = self._expand(directives)
         self._open.pop()

@@ -154,7 +154,10 @@ class _Report:
         coloured = f"  {self.colorize(mark, code)} {names}  {self.colorize(answer, code)}"
         yield first.replace(f"  {mark} {names}  {answer}", coloured, 1)
         yield from others
-        yield from self._labelled("why", verdict.reason, location.place)
+        label, reason = "why", verdict.reason
+        if verdict.answer == "depends" and reason.startswith("depends on "):
+            label, reason = "on", reason.removeprefix("depends on ")  # the heading has the verb
+        yield from self._labelled(label, reason, location.place)
 
     def _findings(self, findings: Sequence[Finding]) -> Iterator[str]:
         for finding in findings:

@@ -165,7 +165,7 @@ def upstream_keepalive_requests_low(ctx: RuleContext) -> Iterator[Hit]:
     """An upstream connection is closed after few requests (`keepalive_requests` in the upstream {}).
 
     The churn is the request rate divided by it. The default is 100 from 1.15.3 to 1.19.9 and 1000 since;
-    1 and 0 mean no reuse at all.
+    1 and 0 mean no reuse at all. So does a keepalive_time or keepalive_timeout that hardly any request meets.
     """
     for upstream in ctx.model.upstreams:
         users = tuple(ctx.model.users(upstream))
@@ -185,6 +185,13 @@ def upstream_keepalive_requests_low(ctx: RuleContext) -> Iterator[Hit]:
                 text = f"`{line}`: a connection is closed after {line.number} requests"
                 severity = Severity.MEDIUM if line.number <= 10 else None
                 yield Hit(line.place, text, fix, severity, passes=users if are_few else ())
+        brief = upstream.brief_limit(ctx.version)
+        if brief is not None:
+            is_never = brief.name == "keepalive_timeout" and brief.seconds == 0
+            text = "nothing is reused" if is_never else "hardly any request comes soon enough to reuse one"
+            fix = f"remove the line: by default it is {'1h' if brief.name == 'keepalive_time' else '60s'}"
+            severity = Severity.HIGH if is_never else Severity.MEDIUM
+            yield Hit(brief.place, f"`{brief}`: {text}", fix, severity, passes=users)
 
 
 @Rule(

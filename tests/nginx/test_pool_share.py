@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nginx.check import check
+from nginx.finding import Severity
+from nginx.fix.repair import fix
 from nginx.rules import CheckSettings
 from nginx.verdict import Verdict
 
@@ -66,6 +68,38 @@ def test_servers_that_are_all_down(lines: str, expected: str) -> None:
     found = verdict(f"{lines} keepalive 8;")
     assert found.answer == expected
     assert ("502" in found.reason) == (expected == "not reused")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected", "severity"),
+    [
+        ("keepalive_timeout 0;", "not reused", Severity.HIGH),
+        ("keepalive_timeout 1ms;", "depends", Severity.MEDIUM),
+        ("keepalive_time 0;", "depends", Severity.MEDIUM),
+        ("keepalive_time 100ms;", "reused", None),
+        ("keepalive_timeout 1s;", "reused", None),
+    ],
+)
+def test_connections_that_hardly_any_request_finds(
+    line: str, expected: str, severity: Severity | None
+) -> None:
+    upstream = f"upstream app {{ server a; keepalive 8; {line} }}"
+    text = f"{upstream} server {{ location / {{ proxy_pass http://app; {KEPT} }} }}"
+    found = check("x", ["1.22.1"], text=text)
+    assert found.locations[0].verdicts["1.22.1"].answer == expected
+    assert [each.severity for each in found.findings if each.rule == "NK020"] == [severity] * bool(severity)
+    repaired = fix("x", ["1.22.1"], text=text).after.get("x", text)
+    assert check("x", ["1.22.1"], text=repaired).locations[0].verdicts["1.22.1"].answer == "reused"
+
+
+def test_a_pool_in_which_protocols_fail_on_each_others_connections_is_not_called_reused() -> None:
+    passes = (
+        f"location /a {{ proxy_pass http://app; {KEPT} }} location /b {{ proxy_pass https://app; {KEPT} }}"
+    )
+    silence = "# bench: ignore NK030"
+    for text, expected in ((passes, "depends"), (f"{passes} {silence}", "reused")):
+        found = check("x", ["1.22.1"], text=f"upstream app {{ server a; keepalive 8; }} server {{ {text}\n}}")
+        assert {each.verdicts["1.22.1"].answer for each in found.locations} == {expected}
 
 
 @pytest.mark.parametrize(

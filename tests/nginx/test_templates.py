@@ -186,8 +186,9 @@ def test_flags_are_read_in_any_case(word: str) -> None:
     [
         ("{% if x %}a{% endif %}b", ["ab", "b"]),
         ("{% if x %}a{% else %}b{% endif %}c", ["ac", "bc"]),
-        ("{{ if x }}a{{ else if y }}b{{ else }}c{{ end }}d", ["ad", "cd"]),
-        ("{% if x %}a{% elif y %}b{% endif %}c", ["ac", "c"]),
+        ("{{ if x }}a{{ else if y }}b{{ else }}c{{ end }}d", ["ad", "cd", "bd"]),
+        ("{% if x %}a{% elif y %}b{% endif %}c", ["ac", "c", "bc"]),
+        ("{% if x %}a{% elif y %}b{% elif z %}c{% endif %}{% if x %}d{% endif %}", ["ad", "", "bd", "cd"]),
         ("<% unless x %>a<% else %>b<% end %>", ["a", "b"]),
         ("{{ range x }}a{{ if y }}b{{ end }}{{ else }}c{{ end }}d", ["abd", "acd"]),
         ("{% for x in y %}a{% endfor %}", []),

@@ -39,8 +39,12 @@ def assert_never_worse(text: str, nginx_versions: Sequence[str], load: CheckSett
     before, after = (check("x", nginx_versions, settings=load, text=each) for each in (text, repaired))
     assert list(worsened(before, after)) == [], repair.diff()
     if not repair.refused:
+        # Which of the protocols leaves a shared pool is for its owner to say.
+        mixed = {place for each in after.findings if each.rule == "NK030" for place in each.passes}
         broken = [
-            each for each in after.locations if {v.answer for v in each.verdicts.values()} != {"reused"}
+            each
+            for each in after.locations
+            if each.place not in mixed and {v.answer for v in each.verdicts.values()} != {"reused"}
         ]
         assert len(broken) == len(repair.skipped), (repair.skipped, repair.diff())
     again = fix("x", nginx_versions, settings=load, text=repaired)
