@@ -23,5 +23,9 @@ class NginxConfigError(Exception):
         return f"{where}: {self.reason}"
 
 
+class NothingToJudgeError(NginxConfigError):
+    """A folder or a file in which no configuration of nginx is."""
+
+
 class VersionError(ValueError):
     """A text that names no nginx version, which is written like 1.22.1."""

@@ -91,8 +91,8 @@ def prove_last(text: str, version: str, **settings: Any) -> LocationResult:
 
 
 def bench_prove(*arguments: str | Path, code: int | None = 0) -> dict[str, Any]:
-    """Run `bench prove --json` and return what it prints; `code` None: success or not."""
-    done = bench_process.run("prove", "--json", *arguments)
+    """Run `bench prove --format json` and return what it prints; `code` None: success or not."""
+    done = bench_process.run("prove", "--format", "json", *arguments)
     assert done.returncode in ((0, 1) if code is None else (code,)), (done.stdout, done.stderr)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

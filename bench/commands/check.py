@@ -21,6 +21,7 @@ from bench.errors import ExitCode, write_error
 from bench.plan.flags import Heading
 from nginx import check
 from nginx.baseline import Baseline
+from nginx.errors import NothingToJudgeError
 from nginx.finding import Finding, Severity
 from nginx.fix import repair as fix
 from nginx.known_directives import KnownDirectives
@@ -144,7 +145,7 @@ def check_command(
         raise click.UsageError("name a configuration: a file, a folder, or - for standard input")
     judged_by = JudgedBy.of(judging, _known())
     inputs = [read_target(target, may_be_empty=allow_empty) for target in targets]
-    found = _check(inputs, judged_by)
+    found = _check(inputs, judged_by, may_be_empty=allow_empty)
     judged_by.warn_of_unknown(found.upstreams)
     found.add(each for target in inputs for each in _refusals(*target, config_tests, judged_by))
     if write_baseline is not None:
@@ -158,15 +159,26 @@ def check_command(
     sys.exit(_exit_code(found, threshold, is_strict=strict, may_be_empty=allow_empty))
 
 
-def _check(inputs: Sequence[tuple[str, str | None]], by: JudgedBy) -> check.CheckResult:
-    return check.CheckResult.merge(
-        [
-            check.check(
-                name, by.versions, root=by.root, extra_files=by.extra_files, settings=by.settings, text=text
+def _check(
+    inputs: Sequence[tuple[str, str | None]], by: JudgedBy, *, may_be_empty: bool
+) -> check.CheckResult:
+    parts = [check.CheckResult(tuple(by.versions), dict(by.versions))]
+    for name, text in inputs:
+        try:
+            parts.append(
+                check.check(
+                    name,
+                    by.versions,
+                    root=by.root,
+                    extra_files=by.extra_files,
+                    settings=by.settings,
+                    text=text,
+                )
             )
-            for name, text in inputs
-        ]
-    )
+        except NothingToJudgeError:
+            if not may_be_empty:
+                raise
+    return check.CheckResult.merge(parts)
 
 
 def _write_baseline(found: check.CheckResult, path: Path) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from bench.commands import printing
-from bench.commands.judging import JudgedBy, PerUpstream, judging_options
+from bench.commands.judging import JudgedBy, judging_options
 from bench.commands.nginx_options import STANDARD_INPUT, read_target
 from bench.commands.options import command, option
-from bench.commands.server_kinds import ServerKind, with_kinds
+from bench.commands.server_kinds import kinds_option, with_kinds
 from bench.errors import ExitCode
 from bench.plan.flags import Heading
 from bench.prove.backend_kinds import BackendKind
@@ -25,14 +25,7 @@ from nginx.rules import CheckSettings
 @command("fix")
 @click.argument("targets", nargs=-1, required=True, metavar="FILE|DIR|-")
 @judging_options
-@option(
-    Heading.BACKEND,
-    "--backend-like",
-    multiple=True,
-    type=PerUpstream(ServerKind(), "KIND"),
-    shown_default="unknown",
-    help="The kind of the servers, as php-fpm, node or puma (repeatable).",
-)
+@kinds_option("The kind of the servers", shown_default="unknown")
 @option(
     Heading.OUTPUT,
     "--diff",

@@ -15,8 +15,8 @@ from bench import lab
 from bench.commands import printing
 from bench.commands.judging import PerUpstream
 from bench.commands.nginx_options import extra_files_option, read_target, root_option
-from bench.commands.options import Count, Duration, command, json_option, lab_option, option
-from bench.commands.server_kinds import ServerKind
+from bench.commands.options import Count, Duration, command, lab_option, option
+from bench.commands.server_kinds import kinds_option
 from bench.errors import ExitCode, PlanError
 from bench.plan.flags import Heading
 from bench.prove import requests
@@ -110,14 +110,7 @@ _MOST_REQUESTS = 1000
     metavar="HOW",
     help="How a backend closes: at-once, linger:5ms, never.",
 )
-@option(
-    Heading.BACKEND,
-    "--backend-like",
-    multiple=True,
-    type=PerUpstream(ServerKind(), "KIND"),
-    shown_default="a server that keeps everything open",
-    help="How the servers behave, as php-fpm, node or puma (repeatable).",
-)
+@kinds_option("How the servers behave", shown_default="a server that keeps everything open")
 @option(
     Heading.BACKEND,
     "--backend-max-connections",
@@ -127,7 +120,6 @@ _MOST_REQUESTS = 1000
     help="Connections that a server accepts (repeatable).",
 )
 @lab_option
-@json_option
 @option(
     Heading.OUTPUT,
     "--format",
@@ -143,7 +135,6 @@ def prove_command(
     extra_files: tuple[Path, ...],
     programs_requested: tuple[str, ...],
     load: bool,
-    as_json: bool,
     output_format: str,
     **given: Any,
 ) -> None:
@@ -180,7 +171,7 @@ def prove_command(
         for program, proof in zip(chosen, found.proofs, strict=True):
             models: load_test.Models = {"as it is": model, "repaired": repaired[program]}
             found.costs += load_test.costs(models, proof, program, settings, wanted_load)
-    if as_json or output_format == "json":
+    if output_format == "json":
         printing.echo_json(found.to_json())
     else:
         printing.echo(proof_answer.FORMATS[output_format](found), nl=False)

@@ -1,11 +1,14 @@
 """`--backend-like KIND`: servers by their kind, for `bench prove` to play and for `bench fix` to know."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 import click
 
+from bench.commands.judging import PerUpstream
+from bench.commands.options import Decorated, option
+from bench.plan.flags import Heading
 from bench.prove.backend_kinds import KINDS, BackendKind
 from nginx.rules import CheckSettings
 
@@ -31,6 +34,18 @@ class ServerKind(click.ParamType[BackendKind]):
         if kind is None:
             self.fail(f"{value!r} is none of {', '.join(KINDS)}", param, ctx)
         return kind
+
+
+def kinds_option(about: str, *, shown_default: str) -> Callable[[Decorated], Decorated]:
+    """Return the option `--backend-like`; `about` begins its help."""
+    return option(
+        Heading.BACKEND,
+        "--backend-like",
+        multiple=True,
+        type=PerUpstream(ServerKind(), "KIND"),
+        shown_default=shown_default,
+        help=f"{about}, as php-fpm, node or puma (repeatable).",
+    )
 
 
 def with_kinds(settings: CheckSettings, like: Iterable[tuple[str, BackendKind]]) -> CheckSettings:

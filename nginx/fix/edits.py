@@ -151,7 +151,7 @@ class EditList:
         if text is None:
             raise Unfixable(f"{file} is no file that could be written")
         if directive.start == NOWHERE:
-            raise Unfixable(f"{directive.place} is quoted or encoded in YAML: write it as a block (|) first")
+            raise Unfixable(f"{directive.place} is quoted or encoded: write it as a block (|) of YAML first")
         return text
 
     def _writable(self, directive: Directive) -> str:

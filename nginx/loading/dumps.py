@@ -11,9 +11,13 @@ from itertools import zip_longest
 _HEAD = re.compile(r"^# configuration file (.+?):\r?\n", re.MULTILINE)
 _SGR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _LOGGED = r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\w+\] \d+#\d+: "
+_PROMPT = (
+    r"(?:\[?[\w.-]+@[\w.-]+[: ][\w~/.-]*\]?[#$%]|(?:/[\w.-]*)+ [#$]|(?:ba|da|a)?sh-[\d.]+[#$])(?:[ \r]|$)"
+)
+"""What a shell begins its line with, where a dump was copied from a terminal."""
 _MESSAGE = re.compile(
     rf"^(?:nginx: (?:\[\w+\] |(?:the )?configuration file )|{_LOGGED}|Default(?:ed|ing) container "
-    r"|command terminated with exit code |Connection to \S+ closed).*\n?",
+    rf"|command terminated with exit code |Connection to \S+ closed|{_PROMPT}).*\n?",
     re.MULTILINE,
 )
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nginx import tree
-from nginx.errors import NginxConfigError
+from nginx.errors import NginxConfigError, NothingToJudgeError
 from nginx.loading import sources
 from nginx.loading.dumps import messages, split_dumps
 from nginx.loading.embedded import belonging_together, embedded_texts
 from nginx.loading.includes import Configuration, expand_includes
 from nginx.loading.sources import Sources, has_http
-from nginx.loading.yaml_scalars import is_yaml
+from nginx.loading.yaml_scalars import format_name, is_yaml
 from nginx.tree import Tree
 
 _READ_TOGETHER = frozenset({"conf.d", "http.d", "sites-enabled", "vhosts.d", "servers"})
@@ -115,8 +115,9 @@ def _of_yaml(whole: ConfigInput, content: str) -> Iterator[ConfigInput]:
     """Yield the configurations inside a YAML file."""
     texts = embedded_texts(content, whole.file)
     if not texts:
-        reason = "is YAML without a configuration of nginx in a text that can be read; render it first"
-        raise NginxConfigError(whole.file, 0, reason)
+        kind = format_name(content)
+        reason = f"is {kind} without a configuration of nginx in a text that can be read; render it first"
+        raise NothingToJudgeError(whole.file, 0, reason)
     whole.cache[whole.file] = Tree(whole.file, content)
     yield from (replace(whole, embedded=numbers) for numbers in belonging_together(texts))
 
@@ -131,7 +132,7 @@ def _of_folder(folder: Path, root: Path | None, extra_files: tuple[Path, ...]) -
     inside = [each for path in files if path.suffix in _YAML for each in _inside(path, root, extra_files)]
     if not paths and not inside:
         known = "*.conf, templates of them, files of sites-enabled, or YAML with them"
-        raise NginxConfigError(str(folder), 0, f"holds no configuration ({known})")
+        raise NothingToJudgeError(str(folder), 0, f"holds no configuration ({known})")
     reader = Sources(folder, root)
     trees = [(path, reader.included(path)) for path in paths]
     trees.sort(key=lambda item: not has_http(item[1].directives))

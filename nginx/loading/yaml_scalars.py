@@ -49,6 +49,11 @@ def is_yaml(text: str) -> bool:
     return _LOOKS_LIKE_YAML.match(text) is not None
 
 
+def format_name(text: str) -> str:
+    """Return what a text that `is_yaml` is called: JSON is YAML too, but has a name of its own."""
+    return "JSON" if text.lstrip("\ufeff \t\r\n").startswith(("{", "[")) else "YAML"
+
+
 def find_scalars(text: str) -> Iterator[Scalar]:
     """Yield the texts of a YAML file that may be configurations, in their order."""
     lines = text.split("\n")

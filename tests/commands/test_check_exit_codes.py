@@ -73,6 +73,12 @@ def test_whoever_means_it_says_so(tmp_path: Path) -> None:
     assert check(tmp_path, *OLD).exit_code == 2
     assert check(tmp_path, *OLD, "--allow-empty").exit_code == 0
     assert check("-", *OLD, "--allow-empty", text="server {").exit_code == 1  # nginx would refuse it
+    (tmp_path / "empty").mkdir()
+    assert check(tmp_path / "empty", *OLD).exit_code == 2
+    assert check(tmp_path / "empty", *OLD, "--allow-empty").exit_code == 0
+    (tmp_path / "map.json").write_text('{"kind": "ConfigMap"}')
+    assert "is JSON without a configuration" in check(tmp_path / "map.json", *OLD).stderr
+    assert check(tmp_path / "map.json", *OLD, "--allow-empty").exit_code == 0
 
 
 def test_one_file_with_locations_is_enough(tmp_path: Path) -> None:
