@@ -17,6 +17,8 @@ from bench.analysis.pool_reuse import Balancing
 _FURTHEST = 2**12
 """A limit is looked for between the rate over so much and the rate times so much."""
 _STEPS = 9
+_SMALL = 0.5
+"""Of the requests in flight: for a pool below it, requests that come and go in groups matter (as measured)."""
 _USES = 5.0
 """Uses of a connection within its idle time, on average, from which on it hardly ever ends: one in e^5."""
 
@@ -186,7 +188,7 @@ def size(fleet: ProxyFleet, target: float = 0.99, keepalive: int | None = None) 
         tuple(_row(fleet, size) for size in _sizes(keepalive, needed)),
         tuple(limits),
         _remedies(fleet, chosen) if has_too_few_ports else (),
-        tuple(_stops(fleet, limits)),
+        tuple(_stops(fleet, keepalive, limits)),
     )
 
 
@@ -284,13 +286,20 @@ def _rate_of(near: float, used: Callable[[float], float], most: float) -> float 
     return high
 
 
-def _stops(fleet: ProxyFleet, limits: list[Limit]) -> Iterator[str]:
+def _stops(fleet: ProxyFleet, keepalive: int, limits: list[Limit]) -> Iterator[str]:
     """Yield why the prediction does not hold: what it takes for granted and this fleet lacks."""
     uses = fleet.rate / fleet.pools / fleet.backends * fleet.idle_timeout_s
     if uses < _USES:
         yield (
             f"a worker sends {uses:.2g} requests to a backend within the idle timeout of"
             f" {fleet.idle_timeout_s:g} s: connections end for want of use, whatever the size of the pool"
+        )
+    load = fleet.load(fleet.rate)
+    if 0 < keepalive < _SMALL * load:
+        yield (
+            f"a pool of {keepalive:,} is less than half of the {load:,.3g} requests in flight: what it reuses"
+            " depends on the order of single requests, and those that a worker handles together empty it;"
+            " it reuses this much at the most"
         )
     for limit in limits:
         if limit.is_passed:

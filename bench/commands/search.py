@@ -100,7 +100,7 @@ def search_command(
     for text in require:
         parse(text)
     sought = Objective(tuple(require), SearchRange(low, high, within, most_trials))
-    baseline = build_plan(plan_file, given)
+    baseline = build_plan(plan_file, given, {"load.rate": low})
     if len(baseline.modes) != 1:
         raise PlanError("--mode both has two answers; search for one: --mode keepalive or --mode short")
     from bench import lab

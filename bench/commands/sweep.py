@@ -102,7 +102,8 @@ def _plan_and_grid(
     axes = [_axis(text) for text in vary]
     if plan_file is None and given["mode"] is None and "mode" not in [axis.key for axis in axes]:
         given["mode"] = "keepalive"
-    baseline, grid = build_plan(plan_file, given).to_json(), grids.check(axes)
+    grid = grids.check(axes)
+    baseline = build_plan(plan_file, given, grid.cells()[0]).to_json()
     grids.plans(baseline, grid)
     return baseline, grid
 
