@@ -18,7 +18,7 @@ _FURTHEST = 2**12
 """A limit is looked for between the rate over so much and the rate times so much."""
 _STEPS = 9
 _SMALL = 0.5
-"""Of the requests in flight: for a pool below it, requests that come and go in groups matter (as measured)."""
+"""Of the requests in flight: for a pool below it, requests in groups matter (as `tests/perf` measures)."""
 _USES = 5.0
 """Uses of a connection within its idle time, on average, from which on it hardly ever ends: one in e^5."""
 

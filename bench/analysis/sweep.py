@@ -65,6 +65,15 @@ def figures(run: SweepRun) -> tuple[SweepFigure, ...]:
     return (P99, OPENED, CPU, RATE) if is_open else (RATE, P99, OPENED, CPU)
 
 
+def leading(run: SweepRun) -> SweepFigure:
+    """Return the first of the figures that any cell has: of a busy machine only counts and CPU stand."""
+    found = cells(run)
+    for figure in figures(run):
+        if any(cell.point(figure).center is not None for cell in found):
+            return figure
+    return figures(run)[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """A figure of one cell: the median over the trials that count, with the least and the greatest."""

@@ -1,10 +1,14 @@
 """Build the page of a sweep: what bends where, the pictures, the table, and all of it as data."""
 
-from bench.analysis import sweep
-from bench.analysis.sweep import Point, SweepFigure
+from collections.abc import Sequence
+from typing import Literal
+
+from bench.analysis import knee, sweep
+from bench.analysis.sweep import Curve, Point, SweepFigure
 from bench.plan import toml
+from bench.plan.grid import Axis
 from bench.report import style
-from bench.report.charts import HeatCell, HeatMap
+from bench.report.charts import Chart, Charts, ChartSide, HeatCell, HeatMap, Line
 from bench.report.html import Code, FactList, Page, Picture, Prose, Section
 from bench.report.run import page as run_page
 from bench.report.run import tables
@@ -35,6 +39,37 @@ def build_page(run: SweepRun) -> Page:
     )
 
 
+def _build_charts(run: SweepRun, axis: Axis) -> Charts | Picture:
+    """Return the figures along an axis of numbers as charts, along another as a picture."""
+    figures = sweep.figures(run)
+    curves = [sweep.curves(run, axis, figure) for figure in figures]
+    if not all(curve.is_numeric for curve in curves[0]):
+        draw = picture.Draw(axis)
+        return Picture(style.render_svg(draw, run), draw.label)
+    values = [float(value) for value in axis.values]
+    scale: Literal["linear", "log"] = "log" if knee.is_logarithmic(values) and min(values) > 0 else "linear"
+    charts = [
+        Chart(figure.title, "", _build_lines(found), x=scale, x_label=axis.name)
+        for figure, found in zip(figures, curves, strict=True)
+    ]
+    sides = [ChartSide(curve.label or "median", index) for index, curve in enumerate(curves[0])]
+    return Charts(sides, charts, "Medians over the trials that count; a cell without one has no point.")
+
+
+def _build_lines(curves: Sequence[Curve]) -> list[Line]:
+    return [
+        Line(
+            index,
+            sorted(
+                (float(value), point.center)
+                for value, point in zip(curve.values, curve.points, strict=True)
+                if point.center is not None
+            ),
+        )
+        for index, curve in enumerate(curves)
+    ]
+
+
 def _build_heat_map(run: SweepRun, figure: SweepFigure) -> HeatMap:
     across, down = sweep.axes_by_length(run)
     points = sweep.points(run, figure)
@@ -46,7 +81,7 @@ def _build_heat_map(run: SweepRun, figure: SweepFigure) -> HeatMap:
         for y in down.values
     ]
     columns = [across.format(value) for value in across.values]
-    return HeatMap(figure.title, figure.unit, across.name, down.name, columns, rows)
+    return HeatMap(figure.title, "", across.name, down.name, columns, rows)
 
 
 def _build_cell(point: Point | None, figure: SweepFigure) -> HeatCell:
@@ -59,12 +94,9 @@ def _build_cell(point: Point | None, figure: SweepFigure) -> HeatCell:
 
 
 def _sections(run: SweepRun, sentences: list[str]) -> list[Section]:
-    drawn = [
-        Section(draw.label, [Picture(style.render_svg(draw, run), draw.label)])
-        for draw in picture.pictures(run).values()
-        if draw.axis is not None
-    ]
-    if len(sweep.grid_of(run).axes) == 2:
+    axes = sweep.grid_of(run).axes
+    drawn = [Section(f"The figures along {axis.name}", [_build_charts(run, axis)]) for axis in axes]
+    if len(axes) == 2:
         drawn.append(Section("Both axes", [_build_heat_map(run, each) for each in picture.heat_figures(run)]))
     varied = [(axis.name, ", ".join(map(axis.format, axis.values))) for axis in sweep.grid_of(run).axes]
     return [

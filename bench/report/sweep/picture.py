@@ -154,9 +154,9 @@ def _whole(value: float, values: Sequence[object]) -> object:
 # -- two axes
 
 
-def heat_figures(run: SweepRun) -> tuple[SweepFigure, SweepFigure]:
+def heat_figures(run: SweepRun) -> tuple[SweepFigure, ...]:
     """Return the figures that have a heat map: what the sweep is about, and the connections."""
-    return (sweep.figures(run)[0], sweep.OPENED)
+    return tuple(dict.fromkeys((sweep.leading(run), sweep.OPENED)))
 
 
 def draw_heat_maps(run: SweepRun) -> "Figure":
@@ -165,9 +165,9 @@ def draw_heat_maps(run: SweepRun) -> "Figure":
 
     across, down = sweep.axes_by_length(run)
     shown = heat_figures(run)
-    height = 2 * (0.9 + 0.34 * len(down.values)) + 0.4
+    height = len(shown) * (0.9 + 0.34 * len(down.values)) + 0.4
     drawn = Figure(figsize=(_WIDTH, height), facecolor="white", layout="constrained")
-    panels = drawn.subplots(2, 1, squeeze=False)[:, 0]
+    panels = drawn.subplots(len(shown), 1, squeeze=False)[:, 0]
     for axes, figure in zip(panels, shown, strict=True):
         _draw_heat(axes, run, figure, across, down)
     return drawn

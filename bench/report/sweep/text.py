@@ -103,8 +103,8 @@ def _name_cells(names: Sequence[str]) -> str:
 
 
 def summarize(run: SweepRun) -> Iterator[str]:
-    """Yield a sentence for each axis: how the first figure moves along it, and where it bends."""
-    figure = sweep.figures(run)[0]
+    """Yield a sentence for each axis: how the leading figure moves along it, and where it bends."""
+    figure = sweep.leading(run)
     for axis in sweep.grid_of(run).axes:
         found = [curve for curve in sweep.curves(run, axis, figure) if len(curve.values) > 1]
         shown = found if len(found) <= _MOST_CURVES else [found[0], found[-1]]
