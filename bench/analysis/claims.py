@@ -24,6 +24,8 @@ SATURATED = "generator-saturated"
 """The warning of a trial whose load generator was the limit: the plan asks too much of this machine."""
 UNSTEADY = "never-steady"
 """The warning of a trial whose rate drifted throughout: it voids nothing, but is said."""
+_PORT_CLIFF = "port-cliff"
+"""The warning of a trial of a scenario that used half of its ports; one of a run has the moment."""
 _EMPTY = "empty-window"
 _VOID_TIMES = frozenset({SATURATED, DISTURBED, _EMPTY})
 """Warnings that void rates and times, but neither counts nor CPU per request."""
@@ -103,7 +105,15 @@ def window_s(trial: TrialRecord) -> float:
 
 def crossed_cliff(trial: TrialRecord) -> bool:
     """Return whether half of the ports were used before the window ended."""
-    return isinstance(trial, Trial) and trial.ports.rate_after is not None
+    if isinstance(trial, Trial):
+        return trial.ports.rate_after is not None
+    return any(warning.code == _PORT_CLIFF for warning in trial.warnings)
+
+
+def _is_average(metric: Metric) -> bool:
+    """Return whether `metric` is an average over the window, of a run or of a scenario."""
+    is_rate = metric.key.startswith("figures.") and metric.key.endswith("_per_s")
+    return metric.key in _INSTEAD or metric.key.startswith("cpu_us_per_unit.") or is_rate
 
 
 def depends_on_cliff(metric: Metric) -> bool:
@@ -145,7 +155,7 @@ def sample(trials: Sequence[TrialRecord], metric: Metric) -> Sample:
     if not values:
         void = tuple(metrics.values(metric, trials))
         return Sample(Standing.VOID if void else Standing.MISSING, void)
-    if metric.key in _INSTEAD and any(map(crossed_cliff, counted)):
+    if _is_average(metric) and any(map(crossed_cliff, counted)):
         return Sample(Standing.MIXED, values)
     return Sample(Standing.COUNTS, values)
 

@@ -253,6 +253,17 @@ def tls_warnings(failures: dict[str, int]) -> Iterator[TrialWarning]:
         yield TrialWarning("tls-failed", f"{count:,} TLS handshakes failed: {what}", remedy)
 
 
+def cliff_warnings(ports: Ports, end_s: float) -> Iterator[TrialWarning]:
+    """Yield a warning where half of the ports were used within a trial that measures a rate or a cost."""
+    half_s = ports.half_range_passed_s
+    if half_s is not None and half_s < end_s:
+        yield TrialWarning(
+            "port-cliff",
+            f"half of the {ports.tuples:,} ports were used after {half_s:.1f} s, and connect() slowed down",
+            "rates and CPU are averages over that moment, and left out: a shorter window ends before it",
+        )
+
+
 def error_warnings(errors: dict[str, int], requests: int) -> Iterator[TrialWarning]:
     """Yield a warning where exchanges failed in the window."""
     failed = {kind: count for kind, count in errors.items() if count}

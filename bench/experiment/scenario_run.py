@@ -11,6 +11,7 @@ from bench.experiment.recorder import PlannedTrial, numbered
 from bench.experiment.scenario_summary import ScenarioFacts
 from bench.experiment.summary import Outcome
 from bench.experiment.testbed import TrialRequest, open_testbed
+from bench.lab import LabRequest
 from bench.machine import describe
 from bench.plan.scenario_plan import Case, ScenarioPlan
 from bench.progress import Progress
@@ -73,6 +74,10 @@ def _refusal(scenario: Scenario, case: Case, settings: Settings) -> str | None:
     return setup.refusal(case, scenario.lab_request(case, settings).proxy_addresses)
 
 
+def _addresses(requested: LabRequest, host: str) -> int:
+    return requested.client_addresses if host == "client" else requested.proxy_addresses
+
+
 def _trial(
     scenario: Scenario, settings: Settings, planned: tuple[int, Case], lab_name: str, progress: Progress
 ) -> Outcome[ScenarioTrial]:
@@ -87,7 +92,8 @@ def _trial(
     with open_testbed(request, lab_name, progress) as testbed:
         figures = scenario.perform(testbed, case, settings)
         assert testbed.result is not None, f"{scenario.name} never let its clients go"
-        roles = testbed.roles
+        roles, opener = testbed.roles, "client" if case.subject.name == "direct" else "proxy"
+        low, high = testbed.place.hosts[opener].port_range()
         facts = ScenarioFacts(
             number,
             case,
@@ -97,6 +103,8 @@ def _trial(
             figures=figures,
             counted=roles.counted(),
             accepted=roles.accepted(),
+            port_range=0 if testbed.place.name == "loopback" else high - low + 1,
+            addresses=_addresses(request.lab, opener) * request.lab.backends,
         )
     done = scenario_summary.outcome(facts)
     return replace(done, trial=replace(done.trial, overhead_s=testbed.overhead_s))

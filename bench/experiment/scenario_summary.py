@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from bench.analysis import histogram, validity
+from bench.analysis import ceiling, histogram, validity
 from bench.experiment import summary
 from bench.experiment.definition import Figures
 from bench.experiment.summary import Outcome
@@ -17,6 +17,7 @@ from bench.runs.record import (
     Hop,
     Latencies,
     Moment,
+    Ports,
     RoleUsage,
     ScenarioTrial,
     SubjectRecord,
@@ -39,6 +40,10 @@ class ScenarioFacts(NamedTuple):
     """What the subject counted, read when the load was over."""
     accepted: int | None
     """Connections that the servers accepted."""
+    port_range: int = 0
+    """How many ports the host has that opens connections to the servers; 0: others use them too."""
+    addresses: int = 1
+    """Addresses of that host, times those of the servers: each pair has the whole range."""
 
 
 def outcome(facts: ScenarioFacts) -> Outcome[ScenarioTrial]:
@@ -116,6 +121,8 @@ def _warnings(
     yield from _disagreements(facts, hops)
     for warning in validity.machine_warnings(result.pressure, summary.other_shares(result)):
         yield replace(warning, voids=warning.voids and not facts.figures.is_paced)
+    if facts.port_range and not facts.figures.is_paced:
+        yield from validity.cliff_warnings(_ports(facts), result.load_s)
     served = sum(use[role].cpu_s or 0.0 for role in ("proxy", "backend"))
     clients_s = use["client"].cpu_s or 0.0
     if clients_s > served > 0:
@@ -124,6 +131,19 @@ def _warnings(
             f"the clients used {clients_s:.2f} s of CPU, proxy and servers together {served:.2f} s",
             "what the clients cost is part of every delay here",
         )
+
+
+def _ports(facts: ScenarioFacts) -> Ports:
+    """Return what became of the ports toward the servers."""
+    opener = "client" if facts.case.subject.name == "direct" else "proxy"
+    start_ns = facts.result.start_ns
+    used = [
+        ((sample.t_ns - start_ns) / 1e9, sample.ports_used)
+        for sample in facts.result.samples
+        if sample.host == opener and sample.ports_used is not None
+    ]
+    tuples = facts.port_range * facts.addresses
+    return ceiling.ports([], used, port_range=facts.port_range, tuples=tuples, end_s=facts.result.load_s)
 
 
 def _disagreements(facts: ScenarioFacts, hops: Mapping[str, Hop]) -> Iterator[TrialWarning]:

@@ -8,6 +8,10 @@ from bench.analysis.claims import Sample, Standing
 from bench.report.html import Table
 from nginx.printable import printable_line
 
+_CELLS = {
+    Standing.MIXED.value: "over the moment when half of the ports were used an average means nothing",
+    Standing.VOID.value: "it says more about the machine or the load generator than about the proxy",
+}
 _PROSE_WIDTH = 100
 _TABLE_WIDTH = 240  # no row is ever folded; a terminal that is narrower folds it
 
@@ -65,6 +69,12 @@ def format_sample(sample: Sample, unit: str) -> str:
     if sample.median is None:
         return "-" if sample.standing is Standing.MISSING else sample.standing.value
     return format_spread(sample.median, min(sample.quoted), max(sample.quoted), unit)
+
+
+def explain_cells(table: Table) -> str:
+    """Return what stands in a table in the place of figures, a line for each kind."""
+    shown = {cell for row in table.rows for cell in row[1:]}
+    return "".join(f"{cell}: {meaning}\n" for cell, meaning in _CELLS.items() if cell in shown)
 
 
 def format_paths(directory: str | None, picture: Path | None) -> str:

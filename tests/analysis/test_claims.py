@@ -8,8 +8,9 @@ import pytest
 
 from bench.analysis import claims, metrics
 from bench.analysis.claims import RunVerdict, Standing
+from bench.analysis.metrics import Metric
 from bench.errors import ExitCode
-from bench.runs.record import Ports, Run, SubjectRecord, Trial, TrialWarning
+from bench.runs.record import Ports, Run, ScenarioTrial, SubjectRecord, Trial, TrialWarning
 
 RATE, CPU, OPENED = (
     metrics.named(key)
@@ -109,3 +110,17 @@ def test_the_causes_are_named_the_most_common_one_first() -> None:
     assert claims.explain(trials) == (
         "others used the machine and no request reached the backend and of lost"
     )
+
+
+def test_a_trial_of_a_scenario_over_the_cliff_has_no_rate_and_no_cost() -> None:
+    cliff = TrialWarning("port-cliff", "half of the ports were used", "shorter")
+    subject = SubjectRecord("nginx", "1")
+    figures: dict[str, float | int | None] = {"requests_per_s": 9.0, "full": 3}
+    made = ScenarioTrial(
+        trial=1, subject=subject, lab="namespaces", variant="plain-new", figures=figures, warnings=(cliff,),
+        cpu_us_per_unit={"proxy": 7.0}, bytes_per_unit={"back": 5.0},
+    )  # fmt: skip
+    keys = ("figures.requests_per_s", "cpu_us_per_unit.proxy", "figures.full", "bytes_per_unit.back")
+    standings = [claims.sample([made], Metric(key, "")).standing for key in keys]
+    assert standings == [Standing.MIXED, Standing.MIXED, Standing.COUNTS, Standing.COUNTS]
+    assert claims.counts(made), "it is no fault of the trial"

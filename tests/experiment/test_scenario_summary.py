@@ -12,7 +12,7 @@ from bench.experiment import scenario_summary
 from bench.experiment.definition import Figures
 from bench.experiment.scenario_summary import ScenarioFacts
 from bench.experiment.trial_result import MeterReading, SaturationReading, TrialResult
-from bench.observe.host_observer import Peaks
+from bench.observe.host_observer import HostSample, Peaks
 from bench.observe.interface_bytes import InterfaceBytes
 from bench.observe.sampler import HostObservation
 from bench.observe.tcp_counters import Counters
@@ -159,3 +159,27 @@ def test_clients_that_cost_more_than_all_they_ask_are_a_warning() -> None:
     heavy = replace(known.result, last=replace(known.result.last, cpu_s=used))
     trial = scenario_summary.outcome(known._replace(result=heavy)).trial
     assert "client-heavier" in [warning.code for warning in trial.warnings]
+
+
+@pytest.mark.parametrize(
+    ("subject", "host", "changes", "said"),
+    [
+        ("nginx", "proxy", {"port_range": 1000}, "half of the 1,000 ports were used after 1.0 s"),
+        ("direct", "client", {"port_range": 1000}, "half of the 1,000 ports were used after 1.0 s"),
+        ("nginx", "client", {"port_range": 1000}, ""),
+        ("nginx", "proxy", {"port_range": 1000, "addresses": 9}, ""),
+        ("nginx", "proxy", {}, ""),  # others use the ports too: loopback
+        ("nginx", "proxy", {"port_range": 1000, "figures": Figures(units=100, is_paced=True)}, ""),
+    ],
+)
+def test_a_trial_that_used_half_of_its_ports_is_marked(
+    subject: str, host: str, changes: dict[str, Any], said: str
+) -> None:
+    known = facts(subject=subject)
+    samples = tuple(
+        HostSample(known.result.start_ns + tenth * 10**8, host, ports_used=tenth * 50) for tenth in range(31)
+    )
+    done = scenario_summary.outcome(known._replace(result=replace(known.result, samples=samples), **changes))
+    found = [warning for warning in done.trial.warnings if warning.code == "port-cliff"]
+    assert [said in warning.message for warning in found] == [True] * bool(said)
+    assert not any(warning.voids for warning in found)

@@ -17,6 +17,7 @@ from bench.runs.record import Run
 _SMALL_PRINT_WIDTH = 200
 """Characters of the picture's small print that fit on one of its lines."""
 _NOTHING = "No trial was finished"
+_TOO_BUSY = "this machine was too busy for rates and times; connections and CPU per request stand"
 
 
 def summarize(run: Run) -> str:
@@ -24,7 +25,8 @@ def summarize(run: Run) -> str:
     sides = split(run)
     if not sides:
         return f"{_NOTHING}, so there is nothing to tell."
-    sentences = [sentence for side in sides for sentence in _summarize_side(side)]
+    sentences = [_TOO_BUSY] if claims.judge(run) is RunVerdict.TOO_BUSY else []
+    sentences += [sentence for side in sides for sentence in _summarize_side(side)]
     if {side.mode for side in sides} == {"short", "keepalive"}:
         short, keepalive = sorted(sides, key=lambda side: side.mode, reverse=True)
         sentences += _compare_modes(short, keepalive)

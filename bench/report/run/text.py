@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bench.analysis.sides import label, split
 from bench.report.html import Table
 from bench.report.run import finding, tables, target
-from bench.report.text_table import format_paths, format_table, format_warnings, wrap
+from bench.report.text_table import explain_cells, format_paths, format_table, format_warnings, wrap
 from bench.runs.read import Listed
 from bench.runs.record import Run, Trial
 
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from bench.doctor import Check
 
 
-_CELLS = {
-    "mixed": "over the moment when half of the ports were used an average means nothing",
-    "void": "it says more about the machine or the load generator than about the proxy",
-}
 _INTERRUPTED = "interrupted; left out of comparisons"
 
 
@@ -30,12 +26,6 @@ def format_run(run: Run, picture: Path | None = None) -> str:
     parts = [target.format_target(run), format_table(table), explain_cells(table), format_tls(run)]
     parts += [warnings, "\n", wrap(finding.summarize(run)), "\n\n", format_paths(run.directory, picture)]
     return "".join([*parts, f"next:    {finding.suggest_command(run)}\n"])
-
-
-def explain_cells(table: Table) -> str:
-    """Return what stands in a table in the place of figures, a line for each kind."""
-    shown = {cell for row in table.rows for cell in row[1:]}
-    return "".join(f"{cell}: {meaning}\n" for cell, meaning in _CELLS.items() if cell in shown)
 
 
 def format_tls(run: Run) -> str:

@@ -8,14 +8,22 @@ from bench.analysis.cases import CaseTrials, Summary
 from bench.analysis.claims import Standing
 from bench.experiment.definition import Scenario
 from bench.report.html import Table
-from bench.report.text_table import format_paths, format_sample, format_table, format_warnings, wrap
+from bench.report.text_table import (
+    explain_cells,
+    format_paths,
+    format_sample,
+    format_table,
+    format_warnings,
+    wrap,
+)
 from bench.runs.read import Listed
 from bench.runs.record import ScenarioRun
 
 
 def format_run(scenario: Scenario, run: ScenarioRun, picture: Path | None = None) -> str:
     """Return what `bench scenario run` and `bench show` print."""
-    parts = [f"{scenario.title}\n", format_table(build_table(scenario, run))]
+    table = build_table(scenario, run)
+    parts = [f"{scenario.title}\n", format_table(table), explain_cells(table)]
     parts += [f"- {refusal}\n" for refusal in summarize_refusals(run)]
     parts += [format_warnings(summarize_warnings(run)), "\n", wrap(summarize(scenario, run)), "\n\n"]
     return "".join([*parts, format_paths(run.directory, picture)])
