@@ -34,16 +34,19 @@ RUNS: dict[str, tuple[dict[str, Story], dict[str, Any]]] = {
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Make:
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     def make(name: str, **plan: Any) -> Path:
         stories, more = RUNS[name]
-        return write(tmp_path / name, stories, **{**more, **plan})
+        return write(Path("results", name), stories, **{**more, **plan})
 
+    # Where a line is folded must not depend on where the tests run.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
     return make
 
 
-def check(name: str, text: str, tmp_path: Path) -> None:
-    assert text.replace(str(tmp_path), "results") == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+def check(name: str, text: str) -> None:
+    assert text == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
 
 
 def compared(*specs: str) -> str:
@@ -52,30 +55,21 @@ def compared(*specs: str) -> str:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_run_is_told_in_a_table_a_sentence_and_the_next_command(
-    directory: Make, tmp_path: Path, name: str
-) -> None:
-    check(name, text.format_run(read.read(directory(name))), tmp_path)
+def test_a_run_is_told_in_a_table_a_sentence_and_the_next_command(directory: Make, name: str) -> None:
+    check(name, text.format_run(read.read(directory(name))))
 
 
-def test_a_comparison_of_two_modes_with_enough_trials_has_intervals_and_tests(
-    directory: Make, tmp_path: Path
-) -> None:
-    check("compare-4", compared(str(directory("cliff", trials=4))), tmp_path)
+def test_a_comparison_of_two_modes_with_enough_trials_has_intervals_and_tests(directory: Make) -> None:
+    check("compare-4", compared(str(directory("cliff", trials=4))))
 
 
 def test_a_comparison_with_too_few_trials_says_how_many_are_needed(directory: Make) -> None:
-    said = compared(str(directory("cliff")))
-    assert (
-        "too few: 3 and 3 trials cannot show a difference at p < 0.05; four a side can (--trials 4)" in said
-    )
+    assert "cannot tell; 1 more trial would" in compared(str(directory("cliff")))
 
 
-def test_three_runs_are_compared_side_by_side_with_the_warnings_below(
-    directory: Make, tmp_path: Path
-) -> None:
+def test_three_runs_are_compared_side_by_side_with_the_warnings_below(directory: Make) -> None:
     runs = [str(directory("cliff")), str(directory("backend-closes")), str(directory("exhausted"))]
-    check("compare-3-runs", compared(*(f"{run}:short" for run in runs)), tmp_path)
+    check("compare-3-runs", compared(*(f"{run}:short" for run in runs)))
 
 
 def test_warnings_are_told_once_with_the_trials_that_carry_them(directory: Make) -> None:
