@@ -17,6 +17,7 @@ from tests.perf import (
     observing,
     programs,
     proxies,
+    rates,
     response_rounds,
     shape_rounds,
     starting,
@@ -28,7 +29,21 @@ from tests.perf.settings import QUICK, Settings
 from tests.perf.shape_rounds import Chosen
 from tests.perf.shapes import SHAPES
 
-PARTS = ("a", "a-shapes", "b", "b-tiny", "b-2000", "b-100k", "b-10m", "b-shapes", "b-memory", "c", "d", "e")
+PARTS = (
+    "a",
+    "a-shapes",
+    "a-rates",
+    "b",
+    "b-tiny",
+    "b-2000",
+    "b-100k",
+    "b-10m",
+    "b-shapes",
+    "b-memory",
+    "c",
+    "d",
+    "e",
+)
 PROGRAMS = ("wrk", "hey", "ab", "h2load", "nginx", "haproxy", "envoy", "caddy")
 
 
@@ -76,6 +91,8 @@ def _measure(settings: Settings, given: Namespace) -> Iterator[Row]:
         yield from generators.measure(settings)
     if {"a", "a-shapes"} & set(parts):
         yield from response_rounds.measure(settings, given.baseline)
+    if {"a", rates.PART} & set(parts):
+        yield from rates.measure(settings)
     yield from proxies.measure(settings, parts, given.baseline)
     if {"b", shape_rounds.PART} & set(parts):
         yield from shape_rounds.measure(settings, Chosen(given.shape, given.load, given.baseline))
