@@ -1,6 +1,9 @@
 """Part a-rates: how punctually our open loop sends, and whether rates and latencies are those of others.
 
-Beside wrk the server is the limit, an aiohttp service with one core; beside h2load both send at a rate.
+Beside others the server takes 5 ms for each request: beside wrk it is the limit, beside h2load both send at a
+rate, h2load over all its connections at the same moment. wrk
+adds latencies to its own where it thinks that a stall kept it from sending, so that its p99 is ours only where
+nothing stalls.
 """
 
 from __future__ import annotations
@@ -70,15 +73,15 @@ def measure(settings: Settings) -> Iterator[Row]:
     with stage() as opened, TemporaryDirectory() as folder:
         server = subjects.serve(opened, Path(folder) / "server")
         yield from _pacing(server, opened.near, settings)
-        service = opened.backend(opened.far, "--kind", "aiohttp").address
+        service = opened.backend(opened.far, "--delay", "5ms").address
         closed: dict[str, Generator] = {
             "ours": partial(_ours, service, opened.near, settings.window_s, None),
             "wrk": partial(_wrk, service, opened.near, settings.window_s),
         }
         yield from _beside("closed loop, the server is the limit", "wrk", closed, settings)
         at_rate: dict[str, Generator] = {
-            "ours": partial(_ours, server, opened.near, settings.window_s, float(RATE)),
-            "h2load": partial(_h2load, server, opened.near, settings.window_s),
+            "ours": partial(_ours, service, opened.near, settings.window_s, float(RATE)),
+            "h2load": partial(_h2load, service, opened.near, settings.window_s),
         }
         yield from _beside(f"open loop, {RATE:,}/s", "h2load", at_rate, settings)
 
