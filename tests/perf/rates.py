@@ -1,9 +1,8 @@
 """Part a-rates: how punctually our open loop sends, and whether rates and latencies are those of others.
 
-Beside others the server takes 5 ms for each request: beside wrk it is the limit, beside h2load both send at a
-rate, h2load over all its connections at the same moment. wrk
-adds latencies to its own where it thinks that a stall kept it from sending, so that its p99 is ours only where
-nothing stalls.
+Beside others the server takes 5 ms for each request. Beside wrk it is the limit. Beside h2load both send at a
+rate, h2load over all its connections at the same moment. wrk adds latencies to its own where a stall kept it
+from sending, so that its p99 is ours only where nothing stalls.
 """
 
 from __future__ import annotations
