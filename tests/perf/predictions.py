@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -38,7 +39,8 @@ WITHIN = 0.05
 def sweep(root: Path, trials: int, window_s: float) -> Path:
     """Run the sweep and return its folder."""
     flags = ("--trials", str(trials), "-d", f"{window_s}s", "--quiet", "-o", root)
-    done = bench_process.run("sweep", *SWEEP, *flags)
+    argv = [*bench_process.ARGV, "sweep", *SWEEP, *map(str, flags)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 1, 4):
         sys.exit(done.stderr)
     return Path(done.stdout.split()[-1])
@@ -115,8 +117,8 @@ def main() -> None:
     """Measure, and print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("results"))
-    parser.add_argument("--trials", type=int, default=2)
-    parser.add_argument("--window", type=float, default=8.0)
+    parser.add_argument("--trials", type=int, default=1)
+    parser.add_argument("--window", type=float, default=10.0)
     parser.add_argument("--sweep", type=Path, help="a sweep that was made already")
     given = parser.parse_args()
     folder = given.sweep or sweep(given.output, given.trials, given.window)
