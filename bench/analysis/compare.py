@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypedDict
 
-from bench.analysis import answers, claims, cliff, metrics, stats
+from bench.analysis import answers, claims, cliff, looks, metrics, stats
 from bench.analysis.answers import Answer, Cell, CellJson, Samples
 from bench.analysis.metrics import METRICS, Better, Metric
 from bench.analysis.sides import AnySide, are_interleaved, differences
@@ -112,12 +112,14 @@ class Comparison:
 
 
 def compare(
-    sides: Sequence[AnySide], compared: Sequence[Metric] = METRICS, alpha: float = stats.ALPHA
+    sides: Sequence[AnySide], compared: Sequence[Metric] = METRICS, alpha: float | None = None
 ) -> Comparison:
     """Return how the second and later `sides` stand to the first in the `compared` metrics.
 
-    Intervals are at the confidence 1 - `alpha`.
+    Intervals are at the confidence 1 - `alpha`, by default what the looks at the runs on their way have left.
     """
+    if alpha is None:
+        alpha = min(map(_left, sides), default=stats.ALPHA)
     drawn = {metric: _draw(metric, sides) for metric in compared}
     held = {
         (metric, index): answers.hold(samples, alpha)
@@ -140,6 +142,14 @@ def compare(
             rows.append(MetricRow(metric, tuple(cells)))
     warnings = (*_left_out(sides), *_unlike(sides), *_damage(sides))
     return Comparison(tuple(sides), tuple(rows), warnings, tuple(compared), alpha, len(ps))
+
+
+def _left(side: AnySide) -> float:
+    """Return what the last look at a run may leave out of its intervals."""
+    if side.run.most_blocks is None:
+        return stats.ALPHA
+    blocks = max((trial.block for trial in side.run.trials if trial.block is not None), default=0)
+    return looks.alpha_at(min(blocks, side.run.most_blocks), side.run.most_blocks) or stats.ALPHA
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,10 +49,18 @@ class Place(NamedTuple):
     block: int
 
 
-def numbered(items: Sequence[T], blocks: int, seed: int) -> Iterator[tuple[Place, T]]:
-    """Yield the same with the numbers of the trials and of their blocks, which count from 1."""
+def numbered(
+    items: Sequence[T], blocks: int, seed: int, go_on: Callable[[int], bool] | None = None
+) -> Iterator[tuple[Place, T]]:
+    """Yield the same with the numbers of the trials and of their blocks, which count from 1.
+
+    Once the trials of a block have been recorded, `go_on` says whether another follows.
+    """
     for index, item in enumerate(interleave(items, blocks, seed)):
-        yield Place(index + 1, index // len(items) + 1), item
+        block, at = divmod(index, len(items))
+        if at == 0 and block > 0 and go_on is not None and not go_on(block):
+            return
+        yield Place(index + 1, block + 1), item
 
 
 class PlannedTrial(NamedTuple):

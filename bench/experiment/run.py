@@ -18,6 +18,7 @@ from bench.experiment.load_job import backend_flags, load_job, parse_target, rea
 from bench.experiment.proxy_setup import ProxySetup
 from bench.experiment.recorder import PlannedTrial, numbered
 from bench.experiment.run_summary import RunFacts
+from bench.experiment.stopping import Stopping, groups_of
 from bench.experiment.summary import Outcome
 from bench.experiment.target_probe import probe_target
 from bench.experiment.testbed import Testbed, TrialRequest, open_testbed
@@ -37,10 +38,12 @@ _UPSTREAM_TLS = "1.3"
 """The version of TLS to the backend."""
 
 
-def perform(plan: Plan, lab_name: str, root: Path, progress: Progress) -> Run:
+def perform(
+    plan: Plan, lab_name: str, root: Path, progress: Progress, stopping: Stopping | None = None
+) -> Run:
     """Run every trial of `plan`, recording each under `root` as it ends; an interrupted trial is the last.
 
-    `lab_name` is what `lab.choose` returned.
+    `lab_name` is what `lab.choose` returned; `stopping` may end it after an earlier block.
 
     Raises PlanError before anything is written where the subject cannot do what is requested, and BenchError
     when a role does not come up; what was recorded until then stays.
@@ -50,13 +53,19 @@ def perform(plan: Plan, lab_name: str, root: Path, progress: Progress) -> Run:
     plan = replace(plan, seed=seed)
     if (target := probe_target(plan)) is not None:
         progress.note(f"target: {describe_answer(target)}")
-    with storage.create(root, plan.to_json(), describe.describe(), target=target) as writer:
+    stopping = stopping or Stopping()
+    most = plan.trials if stopping.looks else None
+    with storage.create(root, plan.to_json(), describe.describe(), target=target, most_blocks=most) as writer:
+
+        def go_on(block: int) -> bool:
+            return stopping.go_on(block, plan.trials, lambda: groups_of([writer.run]))
+
         progress.started(writer.directory, len(plan.modes) * plan.trials)
         interrupted = recorder.record(
             PlannedTrial(
                 writer, partial(perform_trial, plan, place.trial, mode, lab_name, progress), place.block
             )
-            for place, mode in numbered(plan.modes, plan.trials, seed)
+            for place, mode in numbered(plan.modes, plan.trials, seed, go_on)
         )
         return recorder.finished(writer, interrupted)
 

@@ -9,6 +9,7 @@ from bench.experiment import recorder, scenario_summary
 from bench.experiment.definition import Scenario, Settings
 from bench.experiment.recorder import PlannedTrial, numbered
 from bench.experiment.scenario_summary import ScenarioFacts
+from bench.experiment.stopping import Stopping, groups_of
 from bench.experiment.summary import Outcome
 from bench.experiment.testbed import TrialRequest, open_testbed
 from bench.lab import LabRequest
@@ -20,7 +21,13 @@ from bench.runs.record import Refused, ScenarioRun, ScenarioTrial
 
 
 def perform(
-    scenario: Scenario, plan: ScenarioPlan, lab_name: str, root: Path, progress: Progress
+    scenario: Scenario,
+    plan: ScenarioPlan,
+    lab_name: str,
+    root: Path,
+    progress: Progress,
+    *,
+    stopping: Stopping | None = None,
 ) -> ScenarioRun:
     """Run every trial of `plan`, recording each under `root` as it ends; an interrupted trial is the last.
 
@@ -32,7 +39,14 @@ def perform(
         raise PlanError(f"plan: {scenario.name}: nothing can be measured: {refused[0].reason}")
     seed = plan.seed or recorder.draw_seed()
     plan = replace(plan, seed=seed)
-    with storage.create(root, plan.to_json(), describe.describe(), refused=refused) as writer:
+    stopping = stopping or Stopping()
+    most = plan.trials if stopping.looks else None
+    facts = describe.describe()
+    with storage.create(root, plan.to_json(), facts, refused=refused, most_blocks=most) as writer:
+
+        def go_on(block: int) -> bool:
+            return stopping.go_on(block, plan.trials, lambda: groups_of([writer.run]))
+
         progress.started(writer.directory, len(cases) * plan.trials)
         interrupted = recorder.record(
             PlannedTrial(
@@ -40,7 +54,7 @@ def perform(
                 partial(_trial, scenario, plan.settings, (place.trial, case), lab_name, progress),
                 place.block,
             )
-            for place, case in numbered(cases, plan.trials, seed)
+            for place, case in numbered(cases, plan.trials, seed, go_on)
         )
         return recorder.finished(writer, interrupted)
 

@@ -90,6 +90,7 @@ def read(path: Path) -> RunRecord[Any]:
         interleaved=header.interleaved,
         grid=header.grid,
         objective=header.objective,
+        most_blocks=header.most_blocks,
     )
 
 

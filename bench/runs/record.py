@@ -323,6 +323,9 @@ class RunHeader:
     """Of a sweep: the plan keys that are varied, each with its values; none where trials choose them."""
     objective: dict[str, Any] = field(default_factory=dict)
     """Of a search: what is required, and where it looks."""
+    most_blocks: int | None = None
+    """The blocks that it could take at the most, where the trials were looked at on the way (--until,
+    --require); None: they were not."""
 
 
 @dataclass(frozen=True)  # no slots: a call of an alias such as Run() tries to note the alias in its result
@@ -351,6 +354,8 @@ class RunRecord(Generic[T_co]):
     """Of a sweep: the plan keys that are varied, each with its values."""
     objective: dict[str, Any] = field(default_factory=dict)
     """Of a search: what is required, and where it looks."""
+    most_blocks: int | None = None
+    """The blocks that it could take at the most, where the trials were looked at on the way; None: not."""
 
     @property
     def kind(self) -> Kind:
@@ -371,8 +376,8 @@ class RunRecord(Generic[T_co]):
 
     def header(self) -> RunHeader:
         """Return what is known before the first trial."""
-        known = (self.plan, self.machine, self.started, self.refused, self.target, self.interleaved)
-        return RunHeader(FORMAT, self.kind, *known, self.grid, self.objective)
+        known = {each.name: getattr(self, each.name) for each in dataclasses.fields(RunHeader)[1:]}
+        return RunHeader(FORMAT, **known)
 
 
 Run: TypeAlias = RunRecord[Trial]

@@ -35,6 +35,7 @@ def create(
     interleaved: str | None = None,
     grid: Mapping[str, Sequence[Any]] | None = None,
     objective: Mapping[str, Any] | None = None,
+    most_blocks: int | None = None,
 ) -> "Writer":
     """Open a new folder under `root` for a run of `plan`, as plain values, and return its writer.
 
@@ -48,6 +49,7 @@ def create(
         begun.isoformat(timespec="seconds"),
         refused=tuple(refused),
         interleaved=interleaved,
+        most_blocks=most_blocks,
         target=target,
         grid={key: list(values) for key, values in (grid or {}).items()},
         objective=dict(objective or {}),

@@ -1,0 +1,73 @@
+"""Two or more plans in one run: their trials take turns, block by block, in random order. Writes no text."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from bench.errors import PlanError
+from bench.experiment import recorder, run
+from bench.experiment.recorder import PlannedTrial, numbered
+from bench.experiment.stopping import Stopping, groups_of
+from bench.machine import describe
+from bench.plan.run_plan import Plan
+from bench.progress import Progress
+from bench.runs import storage
+from bench.runs.record import Run
+
+
+@dataclass(frozen=True, slots=True)
+class AbSide:
+    """One plan, and the label of its run."""
+
+    label: str
+    plan: Plan
+
+
+def perform(
+    given: Sequence[AbSide], lab_name: str, root: Path, progress: Progress, stopping: Stopping
+) -> tuple[Run, ...]:
+    """Run the trials of all plans in blocks and return a run for each; an interrupted trial is the last.
+
+    A block has one trial of each mode of each plan. PlanError before anything is written where a plan asks
+    for what its subject cannot do, or where the plans disagree on the number of trials.
+    """
+    trials = {side.plan.trials for side in given}
+    if len(trials) > 1:
+        counts = ", ".join(f"{side.label}: {side.plan.trials}" for side in given)
+        raise PlanError(f"the plans differ in their trials ({counts}); give --trials")
+    for side in given:
+        run.check(side.plan)
+    most, seed = trials.pop(), given[0].plan.seed or recorder.draw_seed()
+    sides = [replace(side, plan=replace(side.plan, seed=seed)) for side in given]
+    facts = describe.describe()
+    with ExitStack() as stack:
+        writers = [
+            stack.enter_context(
+                storage.create(
+                    root,
+                    side.plan.to_json(),
+                    facts,
+                    label=f"ab-{side.label}",
+                    interleaved=str(seed),
+                    most_blocks=most if stopping.looks else None,
+                )
+            )
+            for side in sides
+        ]
+        items = [(at, mode) for at, side in enumerate(sides) for mode in side.plan.modes]
+        progress.started(writers[0].directory, len(items) * most)
+
+        def go_on(block: int) -> bool:
+            return stopping.go_on(block, most, lambda: groups_of([writer.run for writer in writers]))
+
+        interrupted = recorder.record(
+            PlannedTrial(
+                writers[at],
+                partial(run.perform_trial, sides[at].plan, place.trial, mode, lab_name, progress),
+                place.block,
+            )
+            for place, (at, mode) in numbered(items, most, seed, go_on)
+        )
+        return tuple(recorder.finished(writer, interrupted) for writer in writers)

@@ -1,0 +1,123 @@
+"""When a run ends before its last trial: its interval is narrow, a condition fails, or its time is over.
+
+Intervals and conditions are looked at after certain blocks only (bench/analysis/looks.py), and no trial is
+under way meanwhile.
+"""
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.analysis import compare, conditions, looks, metrics, sides
+from bench.analysis.answers import Answer, Cell
+from bench.analysis.compare import Comparison
+from bench.analysis.conditions import Condition, Verdict
+from bench.analysis.metrics import METRICS, Metric
+from bench.analysis.sides import AnySide
+from bench.errors import PlanError
+from bench.runs.record import RunRecord
+from bench.runs.timeline import Series
+
+MOST_BLOCKS = 60
+"""Trials of each case where --until sets no other end."""
+_UNTIL = re.compile(r"(?:([A-Za-z0-9_.-]+)\s*=\s*)?(\d+(?:\.\d+)?)\s*%")
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """How narrow the interval of a ratio is to be: each end within `share` of the centre."""
+
+    share: float
+    key: str | None = None
+    """None: the proxy's CPU per request, or the first figure of a scenario."""
+
+    def is_met(self, cell: Cell) -> bool:
+        """Return whether the interval of `cell` is that narrow."""
+        ratio = cell.ratio
+        if ratio is None or ratio.low is None or ratio.high is None:
+            return False
+        return max(ratio.high / ratio.center, ratio.center / ratio.low) <= 1 + self.share
+
+
+def parse_until(text: str) -> Until:
+    """Return what `--until` says: 5%, or METRIC=5%; PlanError where it is neither."""
+    match = _UNTIL.fullmatch(text.strip())
+    if match is None or not 0 < float(match[2]) <= 100:
+        raise PlanError(f"--until {text!r} is no width; write 5%, or METRIC=5% with up to 100 %")
+    return Until(float(match[2]) / 100, match[1])
+
+
+@dataclass(slots=True)
+class Stopping:
+    """The rules by which a run ends, and, once it has ended by one of them, which it was."""
+
+    until: Until | None = None
+    required: Sequence[Condition] = ()
+    time_limit_s: float | None = None
+    known: Sequence[Metric] = METRICS
+    reason: str = ""
+    """Why it ended before its last trial; empty where it did not."""
+    _began_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def looks(self) -> bool:
+        """Return whether the trials are looked at on the way."""
+        return self.until is not None or bool(self.required)
+
+    def check(self, groups: Sequence[Sequence[AnySide]]) -> None:
+        """Raise PlanError where a rule names no metric, or a ratio of the only side of a group."""
+        if self.until is not None and any(len(group) < 2 for group in groups):
+            raise PlanError(
+                "--until is about a ratio, and there is one side only; add a mode, or use bench ab"
+            )
+        for group in groups:
+            conditions.judge(self.required, compare.compare(group, self.known))
+        if self.until is not None and self.until.key is not None:
+            metrics.named(self.until.key, self.known)
+
+    def go_on(self, block: int, most: int, groups: Callable[[], Sequence[Sequence[AnySide]]]) -> bool:
+        """Return whether another block is to follow; `groups` gives what has been measured so far."""
+        if block >= most:
+            return False
+        if self.time_limit_s is not None and time.monotonic() - self._began_s >= self.time_limit_s:
+            self.reason = f"the time limit of {self.time_limit_s:g} s has been reached"
+        elif self.looks and block in looks.looks(most):
+            self.reason = self._look(groups(), looks.alpha_at(block, most))
+        return not self.reason
+
+    def _look(self, groups: Sequence[Sequence[AnySide]], alpha: float) -> str:
+        compared = [compare.compare(group, self.known, alpha) for group in groups]
+        judged = [each for one in compared for each in conditions.judge(self.required, one)]
+        failed = [each for each in judged if each.verdict is Verdict.FAILED]
+        if failed:
+            return f"{failed[0].condition.option} '{failed[0].condition.text}' has failed"
+        if self.until is None:
+            return ""
+        cells = [cell for one in compared for cell in one.row(self._key(one)).cells[1:]]
+        hopeless = [cell for cell in cells if cell.answer in (Answer.REFUSED, Answer.NOT_MEASURED)]
+        if hopeless:
+            instead = hopeless[0].instead
+            remedy = f"take {instead}" if instead else "name another metric"
+            return f"--until cannot be met: {self._key(compared[0])} {hopeless[0].answer}; {remedy}"
+        if all(map(self.until.is_met, cells)):
+            return f"the interval of {self._key(compared[0])} is within {100 * self.until.share:g} %"
+        return ""
+
+    def _key(self, compared: Comparison) -> str:
+        assert self.until is not None
+        if self.until.key is not None:
+            return self.until.key
+        if self.known is not METRICS:
+            return self.known[0].key
+        cost = "cpu_us_per_request_before_cliff.proxy"
+        cells = compared.row(cost).cells
+        return cost if all(cell.estimate for cell in cells) else "requests_per_s"
+
+
+def groups_of(runs: Sequence[RunRecord[Any]]) -> Sequence[Sequence[AnySide]]:
+    """Return what is compared of runs that were made together: one with itself, several case by case."""
+    if len(runs) == 1:
+        return [sides.split(runs[0])]
+    return sides.match([sides.select(str(run.directory), run, Series()) for run in runs])
